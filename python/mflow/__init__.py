@@ -1,0 +1,59 @@
+"""mflow: optimization as motion.
+
+Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it, and a learning rate is a time step. So one library
+holds integrators, optimizers and the analysis that says which step is safe and why.
+
+    solve_ivp, gradient_flow, minimize     drivers
+    optim, Stepper, minibatches            parts for a loop of your own
+    stability_limit, max_stable_dt, ...    which step is safe
+    methods, get_method                    what there is
+
+Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mflow_core.problem import Recoverable
+
+from mflow import optim
+from mflow.data import minibatches
+from mflow.flow import gradient_flow
+from mflow.ivp import solve_ivp
+from mflow.methods import Method, classes, get_method, methods
+from mflow.minimize import minimize
+from mflow.result import IVPResult, OptimizeResult
+from mflow.stability import amplification, max_stable_dt, stability_limit
+from mflow.stepper import Stepper
+
+__version__ = "0.1.0"
+
+_INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind == "step"}
+globals().update(_INTEGRATORS)
+
+__all__ = [
+    "IVPResult",
+    "Method",
+    "OptimizeResult",
+    "Recoverable",
+    "Stepper",
+    "amplification",
+    "get_method",
+    "gradient_flow",
+    "max_stable_dt",
+    "methods",
+    "minibatches",
+    "minimize",
+    "optim",
+    "solve_ivp",
+    "stability_limit",
+    *sorted(_INTEGRATORS),  # noqa: PLE0604
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Classes of rows are found above; this names what is near to a name that is not there."""
+    from mflow_core.registry import unknown
+
+    raise AttributeError(unknown("mflow has no", name, __all__))

@@ -1,0 +1,291 @@
+"""Methods as Python sees them: read-only views of the rows of `mflow_core`.
+
+One class a row, made here at import and named as the field names it (`RK4`, `TVDRK3`, `Adam`): an instance is the method with its
+parameters. Names, defaults, bounds and texts all come from the row. Parameters called ``betas[0]``, ``betas[1]`` in a row are
+one tuple ``betas`` in Python; a choice is its word; None stands for infinity where a parameter may be infinite.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from mflow_core import registry
+
+__all__ = ["Method", "Parameter", "get_method", "methods"]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a method: its name, default value, bounds ``(lower, upper)`` as text, and what it means."""
+
+    name: str
+    default: Any
+    bounds: str
+    doc: str
+    row_names: tuple[str, ...]
+    kinds: tuple[str, ...]
+    choices: tuple[str, ...]
+    may_be_infinite: bool
+
+
+def _bounds(lower: float, upper: float, open_: tuple[bool, bool]) -> str:
+    left = "(" if open_[0] or math.isinf(lower) else "["
+    right = ")" if open_[1] or math.isinf(upper) else "]"
+    return f"{left}{lower:g}, {upper:g}{right}"
+
+
+def _parameters(row: Any) -> tuple[Parameter, ...]:
+    """The row's parameters with ``name[0]``, ``name[1]`` joined."""
+    joined: dict[str, list[Any]] = {}
+    for entry in row.parameters_:
+        joined.setdefault(entry[0].partition("[")[0], []).append(entry)
+    out = []
+    for name, entries in joined.items():
+        _, default, lower, upper, kind, open_, choices, doc = entries[0]
+        values = tuple(_public(e[1], e[4], e[6]) for e in entries)
+        out.append(
+            Parameter(
+                name=name,
+                default=values if len(values) > 1 else values[0],
+                bounds=", ".join(map(repr, choices)) if choices else "bool" if kind == "bool" else _bounds(lower, upper, open_),
+                doc="; ".join(e[7] for e in entries),
+                row_names=tuple(e[0] for e in entries),
+                kinds=tuple(e[4] for e in entries),
+                choices=choices,
+                may_be_infinite=math.isinf(upper) and not open_[1],
+            )
+        )
+    return tuple(out)
+
+
+def _public(value: float, kind: str, choices: tuple[str, ...]) -> Any:
+    if kind == "choice":
+        return choices[int(value)]
+    if kind == "bool":
+        return bool(value)
+    if kind == "int":
+        return int(value)
+    return None if math.isinf(value) else value
+
+
+def _number(owner: str, p: Parameter, value: Any, kind: str) -> float:
+    """One value in the row's form."""
+    if kind == "choice":
+        if value not in p.choices:
+            raise ValueError(registry.unknown(f"{owner}: {p.name} cannot be", value, list(p.choices)))
+        return float(p.choices.index(value))
+    if value is None and p.may_be_infinite:
+        return math.inf
+    if isinstance(value, (str, bytes)) or value is None:
+        raise TypeError(f"{owner}: {p.name} = {value!r}: a number in {p.bounds} is wanted")
+    try:
+        number = float(value)
+    except TypeError:
+        raise TypeError(f"{owner}: {p.name} = {value!r}: a number in {p.bounds} is wanted") from None
+    if kind == "bool" and number not in (0.0, 1.0):
+        raise ValueError(f"{owner}: {p.name} = {value!r}: True or False is wanted")
+    if kind == "int" and number != int(number):
+        raise ValueError(f"{owner}: {p.name} = {value!r}: a whole number is wanted")
+    return number
+
+
+def row_values(row: Any, given: Mapping[str, Any]) -> dict[str, float]:
+    """Public parameters in the row's own names and numbers, checked.
+
+    Raises TypeError for an unknown name or a value that is no number, ValueError for one outside its bounds.
+    """
+    known = {p.name: p for p in _parameters(row)}
+    out: dict[str, float] = {}
+    for name, value in given.items():
+        if name not in known:
+            raise TypeError(registry.unknown(f"{row.name}: no parameter", name, list(known) or ["none"]))
+        p = known[name]
+        values = (value,)
+        if len(p.row_names) > 1:
+            if not isinstance(value, (tuple, list)) or len(value) != len(p.row_names):
+                raise TypeError(f"{row.name}: {name} = {value!r}: {len(p.row_names)} numbers are wanted, as in {p.default}")
+            values = tuple(value)
+        for row_name, one, kind in zip(p.row_names, values, p.kinds, strict=True):
+            out[row_name] = _number(row.name, p, one, kind)
+    row.sizes(out)  # checks bounds, and parameters against each other
+    return out
+
+
+def public_values(row: Any, values: Mapping[str, float]) -> dict[str, Any]:
+    """The inverse of `row_values`."""
+    out = {}
+    for p in _parameters(row):
+        got = tuple(_public(values[n], k, p.choices) for n, k in zip(p.row_names, p.kinds, strict=True))
+        out[p.name] = got if len(got) > 1 else got[0]
+    return out
+
+
+class Method:
+    """A numerical method: one row of the library, with values for its parameters.
+
+    Attributes are read-only. Instances are made by the classes of the rows (``mflow.RK4()``) or by `get_method`, compare equal when
+    row and parameters are equal, and pickle.
+    """
+
+    row: ClassVar[Any] = None
+
+    def __init__(self, *args: Any, **parameters: Any) -> None:
+        if self.row is None:
+            raise TypeError('Method: take one of its classes, such as mflow.RK4(), or mflow.get_method("rk4")')
+        names = [p.name for p in self.parameters_]
+        if len(args) > len(names):
+            raise TypeError(f"{type(self).__name__}: at most {len(names)} parameters are wanted, {len(args)} came")
+        for name, value in zip(names, args, strict=False):
+            if name in parameters:
+                raise TypeError(f"{type(self).__name__}: {name} came twice")
+            parameters[name] = value
+        self._values = row_values(self.row, parameters)
+        self._given = parameters
+
+    @property
+    def parameters_(self) -> tuple[Parameter, ...]:
+        """What can be set: a `Parameter` each."""
+        return _parameters(self.row)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """Value of every parameter."""
+        return {p.name: self._given.get(p.name, p.default) for p in self.parameters_}
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The parameters that were set when this instance was made."""
+        return dict(self._given)
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _ROW_FACTS:
+            return getattr(type(self).row, name)
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *_ROW_FACTS]
+
+    @property
+    def is_implicit(self) -> bool:
+        """Whether each step solves an equation."""
+        return "implicit" in self.row.flags
+
+    @property
+    def butcher(self) -> tuple[list[list[float]], list[float], list[float]] | None:
+        """(A, b, c) of a Runge-Kutta method, derived where it is stored in Shu-Osher form; None for others."""
+        tableau = self.row.tableau
+        if tableau is None:
+            return None
+        if "A" in tableau:
+            return tableau["A"], tableau["b"], tableau["c"]
+        s = len(tableau["c"])
+        slopes: list[list[float]] = [[0.0] * s]  # u_i = y + h sum_j slopes[i][j] K_j
+        for i in range(1, s + 1):
+            alpha, beta = tableau["alpha"][i], tableau["beta"][i]
+            slopes.append([math.fsum(alpha[k] * slopes[k][j] for k in range(i)) + beta[j] for j in range(s)])
+        return slopes[:s], slopes[s], tableau["c"]
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """How many vectors the method carries and works with, for these parameters."""
+        sizes: dict[str, int] = self.row.sizes(self._values)
+        return sizes
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and isinstance(other, Method) and self.parameters == other.parameters
+
+    def __hash__(self) -> int:
+        return hash((self.row.name, tuple(sorted(self._values.items()))))
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._given.items())})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remake, (self.row.name, self._given)
+
+
+def _remake(name: str, given: dict[str, Any]) -> Method:
+    return get_method(name, **given)
+
+
+_ROW_FACTS = ("name", "aliases", "family", "formula", "doc", "reference", "order", "order_hat", "stages", "flags", "kind", "vectors", "tableau")
+
+
+def signature_of(row: Any, first: tuple[inspect.Parameter, ...] = (), last: tuple[inspect.Parameter, ...] = ()) -> inspect.Signature:
+    """Call signature of a row's class."""
+    own = [inspect.Parameter(p.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=p.default) for p in _parameters(row)]
+    return inspect.Signature([*first, *own, *last])
+
+
+def describe(row: Any) -> str:
+    """The docstring of a row: formula, parameters, facts and source."""
+    lines = [row.doc, "", f"    {row.formula}", ""]
+    if row.parameters_:
+        lines += ["Parameters", "----------"]
+        for p in _parameters(row):
+            lines += [f"{p.name} : {p.bounds}, default {p.default!r}", f"    {p.doc}"]
+        lines.append("")
+    if row.kind == "step":
+        lines += [f"Order {row.order}, {row.stages} stage{'s' if row.stages != 1 else ''}.", ""]
+    if row.aliases:
+        lines += [f"Also called {', '.join(row.aliases)}.", ""]
+    lines += ["References", "----------", row.reference]
+    return "\n".join(lines)
+
+
+def _class_of(row: Any) -> type[Method]:
+    cls = type(row.class_name, (Method,), {"row": row, "__doc__": describe(row), "__module__": __name__})
+    cls.__signature__ = signature_of(row)  # type: ignore[attr-defined]
+    return cls
+
+
+_CLASSES: dict[str, type[Method]] = {row.name: _class_of(row) for row in registry.rows()}
+
+
+def classes() -> dict[str, type[Method]]:
+    """The class of each row, by the row's name."""
+    return dict(_CLASSES)
+
+
+def methods(family: str | None = None) -> list[Method]:
+    """All methods with their default parameters, or those of one family.
+
+    Raises ValueError for an unknown family.
+
+    >>> import mflow
+    >>> [m.name for m in mflow.methods(family="runge_kutta")][:3]
+    ['euler', 'rk2', 'midpoint']
+    """
+    families = list(dict.fromkeys(row.family for row in registry.rows()))
+    if family is not None and family not in families:
+        raise ValueError(registry.unknown("family: no family", family, families))
+    return [cls() for cls in _CLASSES.values() if family is None or cls.row.family == family]
+
+
+def get_method(name: str, **parameters: Any) -> Method:
+    """The method of this name or alias, with parameters.
+
+    Raises ValueError, with the nearest names, if there is none; TypeError or ValueError for a parameter that does not fit.
+
+    >>> import mflow
+    >>> mflow.get_method("heun").order
+    2
+    >>> mflow.get_method("adam", betas=(0.8, 0.99)).parameters["betas"]
+    (0.8, 0.99)
+    """
+    return _CLASSES[registry.find(name).name](**parameters)
+
+
+def as_method(method: Any, parameters: Mapping[str, Any]) -> Method:
+    """A `Method` from what a driver's ``method`` argument may be; ``parameters`` come on top of an instance's own."""
+    if isinstance(method, type) and issubclass(method, Method):
+        raise TypeError(f"method: the class {method.__name__} came where an instance is wanted: write {method.__name__}()")
+    if isinstance(method, Method):
+        return type(method)(**{**method.given, **parameters}) if parameters else method
+    if isinstance(method, str):
+        return get_method(method, **parameters)
+    raise TypeError(f"method: a name or an instance such as mflow.RK4() is wanted, not {type(method).__name__}")

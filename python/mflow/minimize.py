@@ -1,0 +1,262 @@
+"""`minimize`: any optimizer row, or any integrator row on gradient flow, until the gradient is small."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core import problem, stepper
+
+from mflow import stability
+from mflow.arrays import Array, check_number, check_start
+from mflow.ivp import CHUNK_SECONDS
+from mflow.methods import Method, as_method
+from mflow.result import OptimizeResult
+
+__all__ = ["minimize"]
+
+GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
+
+
+def minimize(
+    fun: Callable[..., Any] | Any,
+    x0: Any,
+    args: tuple[Any, ...] = (),
+    method: str | Method = "adam",
+    jac: Callable[..., Any] | bool | str | None = None,
+    *,
+    tol: float | None = None,
+    maxiter: int = 10_000,
+    gtol: float | None = None,
+    callback: Callable[..., Any] | None = None,
+    options: dict[str, Any] | None = None,
+    **parameters: Any,
+) -> OptimizeResult:
+    """Minimise a cost by following its gradient.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args)`` returns the cost, with ``jac=True`` the pair (cost, gradient). Or compiled, with the signature
+        ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL.
+    x0 : array_like of real numbers, any shape
+    method : name or instance
+        An optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt. lr and dt are
+        one thing, either name will do. lr may be a function of the iteration number.
+    jac : callable, True, None, "2-point" or "3-point"
+        The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones.
+    gtol, tol : float
+        Converged where the largest entry of the gradient is at most gtol (1e-5); tol is another name for it.
+    maxiter : int
+    callback : callable
+        ``callback(intermediate_result)`` (x, fun, jac, nit, nfev, njev) or ``callback(xk)``, after each iteration; True, or
+        StopIteration raised, stops.
+    options : dict
+        maxiter, gtol and parameters, as SciPy takes them.
+    **parameters
+        The method's own. ``friction`` is 1 where the method has it and nothing is said: without friction nothing is minimised.
+
+    Returns
+    -------
+    OptimizeResult
+        ``x`` is the last point whose gradient was evaluated and finite, ``fun`` and ``jac`` belong to it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit; the text names it. What ``fun`` raises comes through, with the result so far as its
+        ``partial_result``; so does KeyboardInterrupt.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> def cost(x):
+    ...     return np.sum((x - 3) ** 2), 2 * (x - 3)
+    >>> res = mflow.minimize(cost, np.zeros(2), jac=True, method="momentum", lr=0.05, gtol=1e-8)
+    >>> res.reason, bool(np.allclose(res.x, 3))
+    ('converged', True)
+
+    References
+    ----------
+    The formula and source of each method: ``help(mflow.get_method(name))``.
+    """
+    settings = {"maxiter": maxiter, "gtol": gtol, **parameters, **(options or {})}
+    maxiter, gtol = settings.pop("maxiter"), settings.pop("gtol")
+    descent = _Descent(fun, x0, args, method, jac, settings)
+    limit = _iterations(maxiter)
+    threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
+    try:
+        status = descent.go(limit, threshold, callback)
+    except BaseException as error:
+        text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
+        with contextlib.suppress(AttributeError):  # an exception class with __slots__ takes no attribute
+            error.partial_result = descent.result(-1, "rhs_failed", text, ask=False)  # type: ignore[attr-defined]
+        error.add_note(f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds the best before")
+        raise
+    return descent.finish(status, threshold)
+
+
+def _iterations(maxiter: Any) -> int:
+    if isinstance(maxiter, bool) or int(maxiter) != maxiter or maxiter < 0:
+        raise ValueError(f"maxiter = {maxiter!r}: a whole number from 0 on is wanted")
+    return int(maxiter)
+
+
+def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, float, Callable[[int], float] | None]:
+    """(method, dt, schedule) where lr and dt are one thing, and friction has its default for descent."""
+    settings = dict(parameters)
+    chosen = as_method(method, {})
+    known = [p.name for p in chosen.parameters_]
+    if "dt" in settings and "lr" in settings:
+        raise TypeError("lr and dt are one thing: give one of them")
+    step = settings.pop("dt", settings.pop("lr", None))
+    schedule = step if callable(step) else None
+    if "friction" in known and "friction" not in {**chosen.given, **settings}:
+        settings["friction"] = 1.0
+    if settings.get("friction") == 0.0:
+        warnings.warn(f"{chosen.name} with friction = 0 keeps its energy and minimises nothing; friction=1 is a good start", stacklevel=4)
+    if chosen.kind == "update":
+        if step is not None:
+            settings["lr"] = step(0) if schedule else step
+        return as_method(chosen, settings), math.nan, schedule
+    if chosen.kind != "step" or "second_order" in chosen.flags:
+        raise ValueError(f"method: {chosen.name} does not minimise by itself")
+    if step is None:
+        raise ValueError(f"dt is missing: {chosen.name} takes fixed steps along gradient flow; see mflow.max_stable_dt for how large")
+    first = check_number(step(0) if schedule else step, "dt", "a step above 0")
+    if first <= 0:
+        raise ValueError(f"dt = {first!r}: a step above 0 is wanted")
+    return as_method(chosen, settings), first, schedule
+
+
+class _Descent:
+    """One minimisation: its run, and how it came to its end."""
+
+    def __init__(self, fun: Any, x0: Any, args: tuple[Any, ...], method: str | Method, jac: Any, settings: dict[str, Any]) -> None:
+        self.start = check_start(x0, "x0")
+        self.method, self.dt, self.schedule = resolve(method, settings)
+        self.what = problem.objective_problem(fun, jac, self.start.shape, args)
+        self.run = stepper.Run(self.method.row, self.what, self.start, 0.0, self.dt, self.method._values, descend=True)
+        self.evaluated = False
+        self.nit = 0
+
+    def go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
+        """0: the iteration limit; 1: converged; 2: the callback stopped it; < 0: it could not go on."""
+        if callback is None and self.schedule is None:
+            return self._go_fast(limit, gtol)
+        tell = _teller(callback)
+        want_value = self.what.value_is_free or tell is not None
+        for k in range(limit + 1):
+            if self.schedule is not None:
+                self._set_step(self.schedule(k))
+            status: int = self.run.descend(1 if k < limit else 0, gtol, want_value)
+            if status < 0:
+                return status
+            self.evaluated, self.nit = True, k
+            if k > 0 and tell is not None and tell(self):
+                return 2
+            if status == 1:
+                return 1
+        return 0
+
+    def _go_fast(self, limit: int, gtol: float) -> int:
+        chunk, done = 64, 0
+        want_value = self.what.value_is_free
+        while done < limit:
+            count = min(chunk, limit - done)
+            began = time.perf_counter()
+            status: int = self.run.descend(count, gtol, want_value)
+            self.evaluated = self.evaluated or status >= 0 or self.run.k > 0
+            self.nit = self.run.k
+            if status != 0:
+                return status
+            done += count
+            took = time.perf_counter() - began
+            chunk = max(1, min(4 * chunk, int(count * CHUNK_SECONDS / max(took, 1e-9))))
+        last: int = self.run.descend(0, gtol, want_value)
+        self.evaluated = self.evaluated or last >= 0
+        return last
+
+    def _set_step(self, value: float) -> None:
+        number = check_number(value, "lr (from its schedule)")
+        if self.method.kind == "update":
+            self.run.set_parameter("lr", number)
+        else:
+            self.run.set_dt(number)
+
+    def finish(self, status: int, gtol: float) -> OptimizeResult:
+        run = self.run
+        first, last = run.largest_slope
+        if status == 1:
+            return self.result(0, "converged", f"the largest entry of the gradient is {last:.3g}, at most gtol = {gtol:g}, after {self.nit} iterations")
+        if status == 2:
+            return self.result(2, "callback", f"the callback stopped it after {self.nit} iterations")
+        if status == 0:
+            return self.result(1, "max_iter", self._limit_message(first, last, gtol))
+        if status == stepper.NON_FINITE:
+            grown = self.evaluated and last > GROWTH * max(first, 1e-300)
+            return self.result(-1, "diverged" if grown else "non_finite", self._divergence(grown))
+        text = "asked for a smaller step" if status > 0 else "gave up"
+        return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with code {status}")
+
+    def _limit_message(self, first: float, last: float, gtol: float) -> str:
+        text = f"{self.nit} iterations: the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}"
+        if last > 10 * first:
+            text += f"; it was {first:.3g} at the start, so the step is probably too large: lower lr"
+        return text
+
+    def _divergence(self, grown: bool) -> str:
+        where = f"in iteration {self.run.k}"
+        if not grown:
+            return f"the cost or its gradient is not finite {where}: x is the last point where it was"
+        step = self.dt if self.method.kind == "step" else float(self.method.parameters.get("lr", math.nan))
+        text = f"the iterates grew beyond the finite numbers {where}"
+        if "linear" not in self.method.flags or self.schedule is not None:
+            return text + ": lower lr"
+        with np.errstate(all="ignore"):
+            radius = stability.spectral_radius(lambda x: self.run.evaluate(x)[1], self.start)
+        limit = stability.max_stable_dt(self.method, curvature=radius) if 0 < radius < math.inf else math.inf
+        if step > limit:
+            return text + f": lr = {step:g} exceeds the stability limit {limit:.4g} of {self.method.name} for the measured curvature {radius:.4g} at x0"
+        return text + f": lower lr = {step:g}"
+
+    def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:
+        """ask: the cost may be called once more for its value."""
+        run = self.run
+        x, grad = run.here() if self.evaluated else (self.start.copy(), np.full(self.start.shape, math.nan))
+        value = run.value if self.evaluated else math.nan
+        if ask and math.isnan(value) and self.what.has_value and self.evaluated:
+            value = run.evaluate(x, False)[0]
+        return OptimizeResult(
+            x=x, fun=value, jac=grad, nit=self.nit, nfev=run.nfev, njev=run.njev,
+            success=status == 0, status=status, reason=reason, message=message, method=self.method,
+        )  # fmt: skip
+
+
+def _teller(callback: Callable[..., Any] | None) -> Callable[[_Descent], bool] | None:
+    """Calls the user's callback in the form it has; whether to stop."""
+    if callback is None:
+        return None
+    try:
+        whole = list(inspect.signature(callback).parameters) == ["intermediate_result"]
+    except (TypeError, ValueError):  # a callable without a signature takes the point
+        whole = False
+
+    def tell(descent: _Descent) -> bool:
+        run = descent.run
+        x, grad = run.here()
+        try:
+            if whole:
+                now = OptimizeResult(x=x, fun=run.value, jac=grad, nit=descent.nit, nfev=run.nfev, njev=run.njev)
+                return callback(intermediate_result=now) is True
+            return callback(x) is True
+        except StopIteration:
+            return True
+
+    return tell

@@ -1,0 +1,273 @@
+"""Optimizers for a training loop of your own: torch.optim's names, compiled steps on NumPy arrays.
+
+    opt = mflow.optim.Adam(c, lr=1e-3)        # binds c
+    opt.step(grad(c))                         # c changes in place
+
+One class a row of the library, made here at import; formula, defaults, bounds and source are in each class' docstring, from the row.
+Every class takes, beyond the row's own parameters,
+
+    maximize     climb instead of descend (per group)
+    clip_norm    scale all gradients so that their common norm is at most this
+    check_finite refuse gradients that are not finite (the default); False saves the test
+    lr           a number, or a function of the step number
+
+and parameters as one array, a list, tuple or dict of arrays, or a list of groups ``{"params": ..., "lr": ...}``.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, MutableMapping
+from typing import Any, ClassVar
+
+import numpy as np
+from mflow_core import registry
+from mflow_core.updater import Updater, checked
+
+from mflow.methods import describe, public_values, row_values, signature_of
+
+SHARED = ("maximize",)  # options of a group beside the row's parameters
+
+
+class Group(MutableMapping[str, Any]):
+    """Parameters of one group of arrays, as torch's ``param_groups`` has them: ``opt.param_groups[0]["lr"] = 1e-4``."""
+
+    def __init__(self, owner: Optimizer, index: int) -> None:
+        self._owner, self._index = owner, index
+
+    def _values(self) -> dict[str, Any]:
+        owner = self._owner
+        values = public_values(owner.row, owner._get(self._index))
+        schedule = owner._schedule(self._index)
+        if schedule is not None:
+            values["lr"] = schedule
+        return {**values, "maximize": owner._maximize(self._index)}
+
+    def __getitem__(self, name: str) -> Any:
+        return self._values()[name]
+
+    def __setitem__(self, name: str, value: Any) -> None:
+        owner = self._owner
+        now = {k: v for k, v in self._values().items() if k not in SHARED and not callable(v)}
+        if name == "maximize":
+            owner._set_group(self._index, row_values(owner.row, now), bool(value))
+            return
+        if name == "lr":
+            owner._set_schedule(self._index, value if callable(value) else None)
+            value = value(owner.steps) if callable(value) else value
+        owner._set_group(self._index, row_values(owner.row, {**now, name: value}), owner._maximize(self._index))
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError(f"{name}: a group's parameters can be set, not removed")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values())
+
+    def __len__(self) -> int:
+        return len(self._values())
+
+    def __repr__(self) -> str:
+        return repr(self._values())
+
+
+def _spread(params: Any, argument: str) -> tuple[list[Any], Any]:
+    """(arrays, how they were arranged) of one array, or a list, tuple or dict of them."""
+    if isinstance(params, dict):
+        return [checked(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)
+    if isinstance(params, (list, tuple)):
+        return [checked(a, f"{argument}[{i}]") for i, a in enumerate(params)], len(params)
+    return [checked(params, argument)], None
+
+
+def _gather(grads: Any, arranged: Any, argument: str) -> list[Any]:
+    """Gradients in the order of the parameters, from the same arrangement."""
+    if arranged is None:
+        return [grads]
+    if isinstance(arranged, int):
+        if not isinstance(grads, (list, tuple)) or len(grads) != arranged:
+            raise TypeError(f"{argument}: a list of {arranged} arrays is wanted, as the parameters were, not {type(grads).__name__}")
+        return list(grads)
+    if not isinstance(grads, dict) or set(grads) != set(arranged):
+        came = sorted(map(str, grads)) if isinstance(grads, dict) else type(grads).__name__
+        raise TypeError(f"{argument}: a dict with the keys {arranged} is wanted, as the parameters were, not {came}")
+    return [grads[key] for key in arranged]
+
+
+class Optimizer(Updater):  # type: ignore[misc]
+    """What all optimizers share. Take one of the classes of `mflow.optim`."""
+
+    _row: ClassVar[Any] = None
+
+    def __init__(self, params: Any, *args: Any, clip_norm: float | None = None, check_finite: bool = True, **parameters: Any) -> None:
+        row = self._choose(parameters)
+        names = [p.name for p in signature_of(row).parameters.values()]
+        if len(args) > len(names):
+            raise TypeError(f"{type(self).__name__}: at most {len(names)} parameters are wanted, {len(args)} came")
+        for name, value in zip(names, args, strict=False):
+            if name in parameters:
+                raise TypeError(f"{type(self).__name__}: {name} came twice")
+            parameters[name] = value
+        grouped = isinstance(params, (list, tuple)) and bool(params) and all(isinstance(g, dict) and "params" in g for g in params)
+        self._arranged: list[Any] | None = [] if grouped else None
+        self._single: Any = None
+        groups = []
+        for i, entry in enumerate(params if grouped else [{"params": params}]):
+            own = {**parameters, **{k: v for k, v in entry.items() if k != "params"}}
+            arrays, arranged = _spread(entry["params"], f"params[{i}]" if grouped else "params")
+            if self._arranged is not None:
+                self._arranged.append(arranged)
+            else:
+                self._single = arranged
+            groups.append(self._group(row, arrays, own))
+        seen = [id(a) for arrays, *_ in groups for a in arrays]
+        if len(set(seen)) < len(seen):
+            raise ValueError("params: one array came twice: it would be updated twice a step")
+        self._bind(row, groups, clip_norm, check_finite)
+
+    @classmethod
+    def _choose(cls, parameters: dict[str, Any]) -> Any:
+        if cls._row is None:
+            raise TypeError("Optimizer: take one of its classes, such as mflow.optim.Adam")
+        return cls._row
+
+    @staticmethod
+    def _group(row: Any, arrays: list[Any], own: dict[str, Any]) -> tuple[Any, ...]:
+        maximize = bool(own.pop("maximize", False))
+        lr = own.get("lr")
+        schedule: Callable[[int], float] | None = lr if callable(lr) else None
+        if schedule is not None:
+            own["lr"] = schedule(0)
+        return arrays, row_values(row, own), maximize, schedule
+
+    def flatten(self, grads: Any) -> list[Any]:
+        """Gradients in the order of the parameter arrays, from the arrangement that the parameters came in."""
+        if self._arranged is None:
+            return grads if isinstance(self._single, int) and type(grads) is list else _gather(grads, self._single, "g")
+        if not isinstance(grads, (list, tuple)) or len(grads) != len(self._arranged):
+            raise TypeError(f"g: a list with the gradients of each of the {len(self._arranged)} groups is wanted")
+        return [g for i, (part, arranged) in enumerate(zip(grads, self._arranged, strict=True)) for g in _gather(part, arranged, f"g[{i}]")]
+
+    @property
+    def param_groups(self) -> list[Group]:
+        """The groups: read and set parameters by name."""
+        return [Group(self, g) for g in range(len(self._arranged) if self._arranged is not None else 1)]
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the first group; setting it sets all groups'. A function of the step number makes a schedule."""
+        return float(self._get(0)["lr"])
+
+    @lr.setter
+    def lr(self, value: float | Callable[[int], float]) -> None:
+        for group in self.param_groups:
+            group["lr"] = value
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that is needed to go on with the same bits: plain numbers and copies of arrays. Schedules are code, and stay behind."""
+        return {
+            "method": self.row.name,
+            "steps": self.steps,
+            "groups": [
+                {"parameters": dict(self._get(g)), "maximize": self._maximize(g), "scalars": self._scalars(g)}
+                for g in range(len(self.param_groups))
+            ],
+            "vectors": [self._vectors(i) for i in range(len(self._arrays))],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave. The parameter arrays themselves are the caller's to restore.
+
+        Raises ValueError, and changes nothing, where it belongs to another method, other shapes or another number of arrays.
+        """
+        groups, vectors = state["groups"], state["vectors"]
+        if state["method"] != self.row.name:
+            raise ValueError(f"state: it is of {state['method']}, this is {self.row.name}")
+        if len(groups) != len(self.param_groups) or len(vectors) != len(self._arrays):
+            raise ValueError(f"state: {len(groups)} groups and {len(vectors)} arrays, here are {len(self.param_groups)} and {len(self._arrays)}")
+        fresh = []
+        for i, (array, by_name) in enumerate(zip(self._arrays, vectors, strict=True)):
+            wanted = list(self.row.vectors[1 : self._n_vectors(i)])
+            if sorted(by_name) != sorted(wanted) or any(np.shape(v) != array.shape for v in by_name.values()):
+                came = {k: np.shape(v) for k, v in by_name.items()}
+                raise ValueError(f"state: array {i} needs {wanted} of shape {array.shape}, it has {came}")
+            fresh.append({name: np.array(by_name[name], dtype=np.float64, order="C") for name in wanted})
+        for entry in groups:
+            self.row.sizes(entry["parameters"])
+        for g, entry in enumerate(groups):
+            self._set_group(g, dict(entry["parameters"]), entry["maximize"])
+        self._restore(state["steps"], [list(map(float, entry["scalars"])) for entry in groups], fresh)
+
+    def zero_grad(self) -> None:
+        """Nothing to do: gradients are handed to `step`. Kept for loops written for torch."""
+
+    def __repr__(self) -> str:
+        return f"<mflow.optim.{type(self).__name__} {self.param_groups!r}, {self.steps} steps>"
+
+
+_LAST = tuple(
+    inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default)
+    for name, default in (("maximize", False), ("clip_norm", None), ("check_finite", True))
+)
+_FIRST = (inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD),)
+
+
+def _class_of(row: Any) -> type[Optimizer]:
+    example = "\n".join(
+        ["", "Examples", "--------", ">>> import numpy as np, mflow", ">>> c = np.ones(3)",
+         f">>> opt = mflow.optim.{row.class_name}(c, lr=0.1)", ">>> opt.step(2 * c)", ">>> bool(np.all(c < 1))", "True"]
+    )  # fmt: skip
+    cls = type(row.class_name, (Optimizer,), {"_row": row, "__doc__": describe(row) + "\n" + example, "__module__": __name__})
+    cls.__signature__ = signature_of(row, _FIRST, _LAST)  # type: ignore[attr-defined]
+    return cls
+
+
+class SGD(Optimizer):
+    """Steepest descent, with torch's options: ``momentum`` picks the row momentum, ``nesterov=True`` the row nesterov (push form).
+
+    Parameters
+    ----------
+    params, lr, momentum, dampening, weight_decay, nesterov, maximize
+        As torch.optim.SGD. ``nesterov`` needs a momentum above 0 and no dampening.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> c = np.ones(3)
+    >>> mflow.optim.SGD(c, lr=0.25).step(2 * c)
+    >>> c
+    array([0.5, 0.5, 0.5])
+    """
+
+    _row = registry.find("sgd")
+
+    def __init__(
+        self, params: Any, lr: float | Callable[[int], float] = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
+        weight_decay: float = 0.0, nesterov: bool = False, **options: Any,
+    ) -> None:  # fmt: skip
+        options.update(lr=lr, weight_decay=weight_decay)
+        if momentum or nesterov:
+            options["momentum"] = momentum
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError(f"nesterov=True needs a momentum above 0 and dampening = 0, not momentum = {momentum}, dampening = {dampening}")
+        if dampening and not momentum:
+            raise ValueError(f"dampening = {dampening} needs a momentum above 0")
+        if momentum and not nesterov:
+            options["dampening"] = dampening
+        super().__init__(params, **options)
+
+    @classmethod
+    def _choose(cls, parameters: dict[str, Any]) -> Any:
+        if "momentum" not in parameters:
+            return cls._row
+        return registry.find("momentum" if "dampening" in parameters else "nesterov")
+
+
+_CLASSES = {row.class_name: _class_of(row) for row in registry.rows() if row.kind == "update" and row.class_name != "SGD"}
+globals().update(_CLASSES)
+Nadam = _CLASSES["NAdam"]
+
+__all__ = sorted(["Group", "Nadam", "Optimizer", "SGD", *_CLASSES])  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(registry.unknown("mflow.optim has no", name, __all__))

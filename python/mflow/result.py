@@ -1,0 +1,83 @@
+"""What the drivers return: SciPy's fields, with a reason for every ending."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["IVPResult", "OptimizeResult", "Result"]
+
+Array = NDArray[np.float64]
+
+
+class Result(dict[str, Any]):
+    """A dict whose entries are also attributes, as SciPy's results are."""
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__} has no field {name!r}; it has {', '.join(self)}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        del self[name]
+
+    def __dir__(self) -> list[str]:
+        return [*super().__dir__(), *self]
+
+    def __repr__(self) -> str:
+        width = max(map(len, self), default=0)
+        rows = []
+        for name, value in self.items():
+            text = np.array2string(value, threshold=20, edgeitems=3) if isinstance(value, np.ndarray) else str(value)
+            rows.append(f"{name:>{width}}: " + text.replace("\n", "\n" + " " * (width + 2)))
+        return "\n".join(rows)
+
+
+class IVPResult(Result):
+    """Result of `mflow.solve_ivp` and `mflow.gradient_flow`.
+
+    t : float64 array (n_points,). y : float64 array (n, n_points), or (*shape, n_points).
+    success, status : whether the end was reached; 0 finished, 1 stopped by the caller, -1 it could not go on.
+    reason : "finished", "callback", "non_finite", "rhs_failed". message : what happened, in words.
+    nfev, njev, nlu : evaluations of the right-hand side and of its Jacobian, factorisations.
+    nsteps, nrejected : steps taken and thrown away.
+    """
+
+    t: Array
+    y: Array
+    success: bool
+    status: int
+    reason: str
+    message: str
+    nfev: int
+    njev: int
+    nlu: int
+    nsteps: int
+    nrejected: int
+
+
+class OptimizeResult(Result):
+    """Result of `mflow.minimize`.
+
+    x, jac : float64 arrays of x0's shape: the last good point and its gradient. fun : its value.
+    success, status : 0 converged, 1 iteration limit, 2 stopped by the callback, -1 the rest.
+    reason : "converged", "max_iter", "callback", "non_finite", "diverged", "rhs_failed". message : what happened, in words.
+    nit, nfev, njev : iterations, evaluations of the cost and of its gradient.
+    """
+
+    x: Array
+    fun: float
+    jac: Array
+    nit: int
+    nfev: int
+    njev: int
+    success: bool
+    status: int
+    reason: str
+    message: str

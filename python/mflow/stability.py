@@ -1,0 +1,286 @@
+"""Which step is safe: amplification of linear problems, probed from the kernels themselves, and the limits that follow.
+
+Nothing here is stored or typed in by hand: a Runge-Kutta row is run on y' = z y, an optimizer on a quadratic, from unit vectors.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core import problem, stepper, updater
+from numpy.typing import ArrayLike, NDArray
+
+from mflow.arrays import Array
+from mflow.methods import Method, as_method
+
+__all__ = ["amplification", "explain_step", "max_stable_dt", "spectral_radius", "stability_limit"]
+
+FIRST = 0.05  # scans begin here; a method that fails already at this distance has limit 0
+SPACING = 0.01
+STEP_TOLERANCE = 1e-13  # |R| may exceed 1 by this: rounding on the boundary
+UPDATE_TOLERANCE = 1e-10  # spectral radii of small matrices carry more rounding
+
+
+def amplification(method: str | Method, z: ArrayLike | None = None, *, curvature: ArrayLike | None = None, **parameters: Any) -> Any:
+    """By what a step multiplies the solution of a linear problem.
+
+    Parameters
+    ----------
+    method : name or instance
+        A row with the flag "linear".
+    z : array_like of complex
+        Integrators: lambda dt on y' = lambda y.
+    curvature : array_like of float
+        Optimizers: L on f = L c^2/2; lr and the other parameters by name.
+
+    Returns
+    -------
+    complex128 array of z's shape, the stability function R(z); or float64 array (*curvature.shape, n_vec, n_vec), the matrix that
+    takes (c, v) to its next value. Its spectral radius decides.
+
+    Raises
+    ------
+    ValueError
+        The method has no linear amplification (Adam: the step depends on the gradient's own size), or the wrong argument came.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> complex(mflow.amplification("euler", -0.5))
+    (0.5+0j)
+
+    References
+    ----------
+    G. Dahlquist, BIT 3 (1963) 27-43; B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
+    """
+    chosen = as_method(method, parameters)
+    if "linear" not in chosen.flags:
+        raise ValueError(
+            f"{chosen.name} has no linear amplification: its step depends on the size of the gradient, not on the curvature alone; "
+            "try learning rates with mflow compare"
+        )
+    if chosen.kind == "step":
+        if z is None or curvature is not None:
+            raise ValueError(f"{chosen.name} is an integrator: give z = lambda dt")
+        return _stability_function(chosen, np.asarray(z, dtype=np.complex128))
+    if curvature is None or z is not None:
+        raise ValueError(f"{chosen.name} is an optimizer: give curvature= (and lr=)")
+    return _update_matrix(chosen, np.asarray(curvature, dtype=np.float64))
+
+
+def _stability_function(method: Method, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    a, b = np.ascontiguousarray(z.real).ravel(), np.ascontiguousarray(z.imag).ravel()
+
+    def rhs(t: float, y: Array, out: Array) -> None:
+        out[0] = a * y[0] - b * y[1]
+        out[1] = a * y[1] + b * y[0]
+
+    start = np.zeros((2, z.size))
+    start[0] = 1.0
+    run = stepper.Run(method.row, problem.rhs_problem(rhs, start.shape, (), True), start, 0.0, 1.0, method._values)
+    with np.errstate(all="ignore"):
+        y = run.trial(1.0)
+    out: NDArray[np.complex128] = (y[0] + 1j * y[1]).reshape(z.shape)
+    return out
+
+
+def _update_matrix(method: Method, curvature: Array) -> Array:
+    """Columns: where the unit vectors of (c, v, ...) go in a step that is not the first."""
+    L = np.ascontiguousarray(curvature).ravel()
+    n_vec = method.sizes["n_vec"]
+    coefficients = updater.begin(method.row, method._values, 1)
+    out = np.empty((L.size, n_vec, n_vec))
+    for j in range(n_vec):
+        vectors = [np.full(L.size, float(i == j)) for i in range(n_vec)]
+        at = updater.ask(method.row, coefficients, vectors)
+        updater.update(method.row, coefficients, 1.0, vectors, L * at)
+        out[:, :, j] = np.stack(vectors, axis=1)
+    return out.reshape(*curvature.shape, n_vec, n_vec)
+
+
+def stability_limit(method: str | Method, axis: str | None = None, **parameters: Any) -> float:
+    """How far out the method stays stable: the largest x with |R| <= 1 on all of (0, x].
+
+    Parameters
+    ----------
+    method : name or instance of a row with the flag "linear"
+    axis : "real", "imaginary" or "curvature"
+        Integrators: the negative real axis (the default; gradient flow) or the imaginary one (oscillations), x = |lambda| dt.
+        Optimizers: "curvature", x = lr L.
+
+    Returns
+    -------
+    float
+        0 where the method fails from the start, inf where no limit was found up to 1e4.
+
+    Raises
+    ------
+    ValueError
+        The method has no linear amplification, or no such axis.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> round(mflow.stability_limit("rk4"), 6), round(mflow.stability_limit("momentum", momentum=0.9), 6)
+    (2.785294, 3.8)
+
+    References
+    ----------
+    E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
+    """
+    chosen = as_method(method, parameters)
+    if chosen.kind == "step":
+        if axis not in (None, "real", "imaginary"):
+            raise ValueError(f'axis = {axis!r}: "real" or "imaginary" is wanted for the integrator {chosen.name}')
+        return _limit_on_ray(chosen, 1j if axis == "imaginary" else -1.0)
+    if axis not in (None, "curvature"):
+        raise ValueError(f'axis = {axis!r}: "curvature" is wanted for the optimizer {chosen.name}')
+    return _limit_of_lr(chosen, 1.0)
+
+
+def _limit_on_ray(method: Method, direction: complex) -> float:
+    def unstable(x: Array) -> NDArray[np.bool_]:
+        with np.errstate(all="ignore"):
+            bad: NDArray[np.bool_] = ~(np.abs(amplification(method, x * direction)) <= 1.0 + STEP_TOLERANCE)
+        return bad
+
+    return _first_failure(unstable)
+
+
+def _limit_of_lr(method: Method, curvature: float) -> float:
+    """Largest lr on f = curvature c^2/2. The rows' own lr scales nothing: it is what is varied."""
+
+    def radius(lr: float) -> float:
+        matrix = amplification(type(method)(**{**method.given, "lr": lr}), curvature=curvature)
+        return float(np.max(np.abs(np.linalg.eigvals(matrix)))) if np.all(np.isfinite(matrix)) else math.inf
+
+    def unstable(x: Array) -> NDArray[np.bool_]:
+        return np.array([not radius(float(v) / curvature) <= 1.0 + UPDATE_TOLERANCE for v in x])
+
+    return _first_failure(unstable) / curvature
+
+
+def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]]) -> float:
+    """Scan outward from FIRST, then bisect."""
+    lower = FIRST
+    if unstable(np.array([FIRST]))[0]:
+        return 0.0
+    while lower < 1e4:
+        x = lower + SPACING * np.arange(1, 513)
+        bad = np.flatnonzero(unstable(x))
+        if bad.size:
+            upper = float(x[bad[0]])
+            lower = upper - SPACING
+            break
+        lower = float(x[-1])
+        if lower > 50:  # nothing explicit reaches further without many stages: look in larger strides
+            far = np.geomspace(lower, 1e4, 2000)
+            bad = np.flatnonzero(unstable(far))
+            if not bad.size:
+                return math.inf
+            upper, lower = float(far[bad[0]]), float(far[max(bad[0] - 1, 0)])
+            break
+    while upper - lower > 4e-16 * upper:
+        middle = 0.5 * (lower + upper)
+        if middle in (lower, upper):
+            break
+        if unstable(np.array([middle]))[0]:
+            upper = middle
+        else:
+            lower = middle
+    return lower
+
+
+def max_stable_dt(method: str | Method, *, jac: ArrayLike | None = None, curvature: float | None = None, **parameters: Any) -> float:
+    """The largest stable step (learning rate) for a linear problem.
+
+    Parameters
+    ----------
+    method : name or instance of a row with the flag "linear"
+    jac : array_like (n, n)
+        Jacobian of y' = F(y), for integrators. Eigenvalues with a positive real part belong to solutions that grow by themselves and
+        set no limit.
+    curvature : float
+        In place of jac: the largest curvature L of the cost whose flow is followed (its Hessian's largest eigenvalue).
+
+    Returns
+    -------
+    float, inf where nothing limits the step.
+
+    Raises
+    ------
+    ValueError
+        Neither or both of jac and curvature came, or they do not fit.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> round(mflow.max_stable_dt("euler", jac=[[-4.0, 0.0], [0.0, -1.0]]), 6)
+    0.5
+    >>> round(mflow.max_stable_dt("nesterov", curvature=10.0, momentum=0.9), 6)
+    0.135714
+
+    References
+    ----------
+    E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
+    """
+    chosen = as_method(method, parameters)
+    if (jac is None) == (curvature is None):
+        raise ValueError("jac, curvature: give one of them")
+    if curvature is not None:
+        L = float(curvature)
+        if not 0.0 <= L < math.inf:
+            raise ValueError(f"curvature = {curvature!r}: a finite number from 0 on is wanted")
+        if L == 0.0:
+            return math.inf
+        return stability_limit(chosen) / L if chosen.kind == "step" else _limit_of_lr(chosen, L)
+    if chosen.kind != "step":
+        raise ValueError(f"jac: {chosen.name} is an optimizer: give curvature=, the largest eigenvalue of the Hessian")
+    matrix = np.asarray(jac, dtype=np.float64)
+    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix)):
+        raise ValueError(f"jac: a square matrix of finite numbers is wanted, shape {matrix.shape} came")
+    values = np.linalg.eigvals(matrix)
+    scale = float(np.max(np.abs(values), initial=0.0))
+    limits = [_limit_on_ray(chosen, complex(v / abs(v))) / float(abs(v)) for v in values if abs(v) > 1e-14 * scale and v.real <= 1e-14 * scale]
+    return min(limits, default=math.inf)
+
+
+def spectral_radius(slope: Callable[[Array], Array], y: Array, iterations: int = 20) -> float:
+    """About the largest |eigenvalue| of the Jacobian of ``slope`` at y, by power iteration on differences.
+
+    y is a float64 array of any shape; ``iterations`` + 1 evaluations. The answer comes from below and is good to a few per cent where
+    the largest eigenvalues are not close together; nan where a slope is not finite.
+    """
+    base = slope(y)
+    v = np.cos(1.0 + np.arange(y.size, dtype=np.float64)).reshape(y.shape)  # no special direction, the same every time
+    size = 1.4901161193847656e-08 * max(1.0, float(np.linalg.norm(y)))
+    growth = 0.0
+    for _ in range(iterations):
+        length = float(np.linalg.norm(v))
+        if not 0.0 < length < math.inf:
+            return growth if length == 0.0 else math.nan
+        v = v * (size / length)
+        v = slope(y + v) - base
+        growth = float(np.linalg.norm(v)) / size
+    return growth
+
+
+def explain_step(run: Any, what: Any, method: Method, dt: float, start: Array, t0: float) -> str:
+    """Why a run with fixed steps may have left the finite numbers: the second half of its message."""
+    if "linear" not in method.flags:
+        return "lower the step"
+    with np.errstate(all="ignore"):
+        radius = spectral_radius(lambda y: run.slope(t0, y), start)
+    limit = stability_limit(method)
+    if dt * radius > limit:
+        return (
+            f"dt = {dt:g} exceeds the stability limit {limit / radius:.4g} of {method.name} for the measured curvature "
+            f"{radius:.4g} at the start"
+        )
+    return (
+        f"dt = {dt:g} is inside the stability limit of {method.name} at the start (measured curvature {radius:.4g}); the right-hand "
+        "side may have left its domain, or the solution blows up"
+    )

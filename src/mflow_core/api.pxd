@@ -1,0 +1,23 @@
+"""The frozen C API, for `from mflow_core.api cimport mf_find, mf_step, ...`. Append-only: see mflow.h."""
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
+
+from mflow_core.types cimport (mf_api, mf_frame, mf_method, mf_problem, mf_run, mf_run_options, mf_sizes)
+
+cdef const mf_method *mf_find(const char *name) noexcept nogil
+cdef const mf_method *mf_row(int i) noexcept nogil
+cdef const char *mf_error_text(int code) noexcept nogil
+cdef int mf_defaults(const mf_method *m, double *par) noexcept nogil
+cdef int mf_get_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil
+cdef int mf_step(const mf_method *m, mf_frame *f) noexcept nogil
+cdef int mf_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil
+cdef int mf_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
+                   const double *g) noexcept nogil
+cdef int mf_interpolate(const mf_method *m, mf_frame *f, double theta, double *y) noexcept nogil
+cdef mf_run *mf_run_new(const mf_method *m, const mf_problem *p, const mf_run_options *options, const double *const *y0,
+                        int *err) noexcept nogil
+cdef int mf_run_advance(mf_run *run, double t_end, int64_t max_steps) noexcept nogil
+cdef const double *const *mf_run_y(const mf_run *run, double *t, int64_t *k) noexcept nogil
+cdef int64_t mf_run_save(const mf_run *run, void *buf, int64_t room) noexcept nogil
+cdef int mf_run_restore(mf_run *run, const void *buf, int64_t bytes) noexcept nogil
+cdef void mf_run_free(mf_run *run) noexcept nogil

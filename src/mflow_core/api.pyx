@@ -1,0 +1,160 @@
+"""The C API of mflow.h: one table in the capsule `mflow_core.api._C_API`, and the same functions for cimport.
+
+Append-only. Functions check what costs nothing to check (NULL, sizes, kinds) and then call the row; none needs the GIL, save where
+the host's own callback takes it.
+"""
+from cpython.pycapsule cimport PyCapsule_New
+from libc.math cimport NAN, ceil, fabs
+from libc.stdlib cimport free, malloc
+
+from mflow_core cimport registry
+from mflow_core.stepper cimport (run_enter, run_fixed, run_leave, run_make, run_pack, run_release, run_t, run_unpack, hermite)
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_IMPLICIT, MF_SECOND_ORDER, mf_new_api)
+
+
+cdef const mf_method *mf_find(const char *name) noexcept nogil:
+    return registry.mf_find(name)
+
+
+cdef const mf_method *mf_row(int i) noexcept nogil:
+    return registry.mf_row(i)
+
+
+cdef const char *mf_error_text(int code) noexcept nogil:
+    return registry.mf_error_text(code)
+
+
+cdef int mf_defaults(const mf_method *m, double *par) noexcept nogil:
+    return registry.mf_defaults(m, par)
+
+
+cdef int mf_get_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
+    return registry.mf_sizes_of(m, par, sizes)
+
+
+cdef int mf_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    if m == NULL or f == NULL or f.size < sizeof(mf_frame) or f.p == NULL:
+        return MF_E_ARGUMENT
+    if m.step == NULL:
+        return MF_E_KIND
+    if m.flags & MF_SECOND_ORDER == 0 and f.p.rhs == NULL:
+        return MF_E_CALLBACK
+    if m.flags & MF_IMPLICIT and f.p.solve == NULL and f.p.solve_accel == NULL:
+        return MF_E_CALLBACK
+    if f.n < 0 or f.ld < f.n or f.x0 == NULL or f.x1 == NULL or (f.work == NULL and m.sizes.n_work > 0):
+        return MF_E_ARGUMENT
+    return m.step(m, f)
+
+
+cdef int mf_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
+    if m == NULL or par == NULL or coef == NULL or k < 0 or (scal == NULL and m.sizes.n_scal > 0):
+        return MF_E_ARGUMENT
+    return m.begin(m, par, k, scal, coef) if m.begin != NULL else MF_E_KIND
+
+
+cdef int mf_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
+                   const double *g) noexcept nogil:
+    if m == NULL or coef == NULL or x == NULL or g == NULL:
+        return MF_E_ARGUMENT
+    return m.update(m, coef, gscale, lo, hi, x, g) if m.update != NULL else MF_E_KIND
+
+
+cdef int mf_interpolate(const mf_method *m, mf_frame *f, double theta, double *y) noexcept nogil:
+    """Cubic Hermite between f.x0 and f.x1 of the step just taken; calls rhs at both ends."""
+    cdef double *slopes
+    cdef int status
+    if m == NULL or f == NULL or y == NULL or f.p == NULL or not 0.0 <= theta <= 1.0:
+        return MF_E_ARGUMENT
+    if m.step == NULL or f.p.rhs == NULL:
+        return MF_E_KIND
+    slopes = <double *> malloc(2 * (f.n + 1) * sizeof(double))
+    if slopes == NULL:
+        return MF_E_MEMORY
+    status = f.p.rhs(f.t, f.x0[0], slopes, f.n, f.p.ctx)
+    if status == 0:
+        status = f.p.rhs(f.t + f.h, f.x1[0], slopes + f.n, f.n, f.p.ctx)
+    f.n_rhs += 2
+    if status == 0:
+        status = hermite(f, slopes, slopes + f.n, theta, y)
+    free(slopes)
+    return status
+
+
+cdef mf_run *mf_run_new(const mf_method *m, const mf_problem *p, const mf_run_options *options, const double *const *y0,
+                        int *err) noexcept nogil:
+    cdef int status = MF_E_ARGUMENT
+    cdef double *defaults = NULL
+    cdef run_t *run = NULL
+    if m != NULL and p != NULL and options != NULL and y0 != NULL and p.size > 0 and options.size > 0:
+        if m.step == NULL:
+            status = MF_E_KIND
+        elif options.par == NULL and m.n_par > 0:
+            defaults = <double *> malloc(m.n_par * sizeof(double))
+            registry.mf_defaults(m, defaults)
+            run = run_make(m, p, defaults, options.t0, options.dt, y0, 0, &status)
+            free(defaults)
+        else:
+            run = run_make(m, p, options.par, options.t0, options.dt, y0, 0, &status)
+    if err != NULL:
+        err[0] = status
+    return <mf_run *> run
+
+
+cdef int mf_run_advance(mf_run *run, double t_end, int64_t max_steps) noexcept nogil:
+    """Fixed steps up to t_end, the last one shortened to land on it; 1 where max_steps were not enough."""
+    cdef run_t *r = <run_t *> run
+    cdef double steps
+    cdef int status
+    if r == NULL or max_steps < 0 or not (t_end - t_end == 0.0) or r.dt == 0.0 or (t_end - r.t) * r.dt < 0:
+        return MF_E_ARGUMENT
+    status = run_enter(r)
+    if status != 0:
+        return status
+    if t_end != r.t:
+        steps = ceil(fabs((t_end - r.t) / r.dt) * (1.0 - 1e-12))
+        if steps > <double> max_steps:
+            status = run_fixed(r, max_steps, NAN, NULL)
+            status = 1 if status == 0 else status
+        else:
+            status = run_fixed(r, <int64_t> steps, t_end, NULL)
+            r.t_base, r.k_base = r.t, r.k      # the last step was shorter: count on from here
+    run_leave(r)
+    return status
+
+
+cdef const double *const *mf_run_y(const mf_run *run, double *t, int64_t *k) noexcept nogil:
+    cdef const run_t *r = <const run_t *> run
+    if r == NULL:
+        return NULL
+    if t != NULL:
+        t[0] = r.t
+    if k != NULL:
+        k[0] = r.k
+    return <const double *const *> r.now
+
+
+cdef int64_t mf_run_save(const mf_run *run, void *buf, int64_t room) noexcept nogil:
+    cdef int64_t bytes = 0
+    cdef int status
+    if run == NULL:
+        return MF_E_ARGUMENT
+    status = run_pack(<const run_t *> run, buf, room, &bytes)
+    return bytes if status == 0 else status
+
+
+cdef int mf_run_restore(mf_run *run, const void *buf, int64_t bytes) noexcept nogil:
+    return run_unpack(<run_t *> run, buf, bytes) if run != NULL else MF_E_ARGUMENT
+
+
+cdef void mf_run_free(mf_run *run) noexcept nogil:
+    run_release(<run_t *> run)
+
+
+cdef mf_api TABLE = mf_new_api()
+TABLE.find, TABLE.row, TABLE.error_text = mf_find, mf_row, mf_error_text
+TABLE.defaults, TABLE.sizes = mf_defaults, mf_get_sizes
+TABLE.step, TABLE.begin, TABLE.update, TABLE.interpolate = mf_step, mf_begin, mf_update, mf_interpolate
+TABLE.run_new, TABLE.run_advance, TABLE.run_y = mf_run_new, mf_run_advance, mf_run_y
+TABLE.run_save, TABLE.run_restore, TABLE.run_free = mf_run_save, mf_run_restore, mf_run_free
+
+_C_API = PyCapsule_New(&TABLE, b"mflow_core.api._C_API", NULL)

@@ -1,0 +1,169 @@
+/* mflow.h: the C face of mflow. C99 and C++17; includes no Python and does no arithmetic (a host's flags must not reach our bits).
+
+   Growth: fields are appended, never moved. A struct that the host makes starts with `size` (use MF_INIT); a struct that the library
+   makes is reached by pointer only, never as an array (rows are not contiguous for a host built against a smaller row).
+
+   Every vector is n contiguous doubles. Every status is an int: 0 go on, > 0 recoverable, < 0 over (MF_E_... or a callback's own code). */
+#ifndef MFLOW_H
+#define MFLOW_H
+#include <stddef.h>
+#include <stdint.h>
+#ifdef __cplusplus
+extern "C" {
+#endif
+#define MF_ABI 1           /* host and library must be equal: changes only if something published changes meaning */
+#define MF_API_VERSION 1   /* library must be >= host: +1 for every append */
+#define MF_INIT(T) { (uint32_t)sizeof(T) }          /* mf_problem p = MF_INIT(mf_problem);  the rest is zero */
+#define MF_HAS(s, T, field) ((s)->size >= offsetof(T, field) + sizeof((s)->field))   /* before reading a field appended later */
+
+/* ---- status codes of the library; a callback's own negative codes should lie in -999..-1 ---- */
+enum {
+  MF_OK = 0,
+  MF_E_ARGUMENT = -1001,       /* an argument is NULL, out of range or of the wrong size */
+  MF_E_CALLBACK = -1002,       /* the row needs a callback that the problem leaves NULL */
+  MF_E_MEMORY = -1003,
+  MF_E_BUSY = -1004,           /* the run is in use by another thread, or was entered twice */
+  MF_E_NON_FINITE = -1005,     /* a state, slope or gradient is NaN or infinite: the last good step is kept */
+  MF_E_PARAMETER = -1006,      /* a parameter lies outside its bounds, or two of them clash */
+  MF_E_VERSION = -1007,        /* the host was built against a newer header */
+  MF_E_KIND = -1008,           /* the row cannot do this: an update where a step is wanted, or the reverse */
+  MF_E_DAMAGED = -1009         /* a saved state is damaged, or belongs to another method or size */
+};
+
+/* ---- callbacks: 0 go on, > 0 recoverable (retry with a smaller step), < 0 give up: after that no callback is called again ---- */
+typedef int (*mf_rhs_fn)(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx);
+typedef int (*mf_solve_fn)(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx);   /* z - gh f(t,z) = r; z: guess in */
+typedef int (*mf_lsolve_fn)(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx);  /* (I - gh J) z = r, last J */
+typedef int (*mf_value_grad_fn)(const double *c, double *value, double *grad, ptrdiff_t n, void *ctx); /* either output may be NULL */
+typedef int (*mf_accel_fn)(double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx);
+typedef int (*mf_solve_accel_fn)(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q,
+                                 double *a, ptrdiff_t n, void *ctx);   /* a = w M^-1 F(t, xp + bx a, vp + bv a) + q; q may be NULL */
+/* lanes: component i of lane l is y[i*lanes + l]; lanes is a multiple of 8, the tail filled with copies of a live lane; t[l] own time */
+typedef int (*mf_rhs_lanes_fn)(const double *t, const double *y, double *dydt, ptrdiff_t n, ptrdiff_t lanes, void *ctx);
+/* y0/y1 are the row's visible vectors (x, v, a) at both ends of accepted steps. e[0] kinetic, e[1] potential: set (asked only where energies
+   are saved). e[2] work of the load, e[3] physical damping: add this step's (asked each step, where they exist). */
+typedef int (*mf_energy_fn)(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx);
+
+typedef struct mf_problem {            /* made by the host; one per run, because ctx holds that run's views */
+  uint32_t size, flags;
+  ptrdiff_t n;
+  void *ctx;
+  mf_rhs_fn rhs;  mf_solve_fn solve;  mf_lsolve_fn lsolve;
+  mf_value_grad_fn value_grad;
+  mf_accel_fn accel;  mf_solve_accel_fn solve_accel;
+  mf_rhs_lanes_fn rhs_lanes;
+  mf_energy_fn energy;
+} mf_problem;
+
+/* ---- the row ---- */
+typedef struct mf_method mf_method;
+enum { MF_REAL = 0, MF_BOOL = 1, MF_INT = 2, MF_CHOICE = 3 };
+enum { MF_LOWER_OPEN = 1, MF_UPPER_OPEN = 2 };
+typedef struct mf_param {
+  const char *name;                    /* "betas[0]", "betas[1]": one tuple `betas` in Python */
+  double value, lower, upper;          /* default and bounds; MF_CHOICE: index into choices */
+  int32_t kind, open;                  /* open: MF_LOWER_OPEN | MF_UPPER_OPEN */
+  const char *choices, *doc;           /* "explicit|implicit" */
+} mf_param;
+
+typedef struct mf_sizes {              /* vectors of n doubles, unless said; all may depend on the parameters, none on the step */
+  int32_t n_vis;                       /* visible vectors: 1 (y or c), 3 in second order (x, v, a) */
+  int32_t n_vec;                       /* carried vectors, the visible ones first (FSAL slope, m, v, ...) */
+  int32_t n_scal;                      /* carried scalars (running products, step counts) */
+  int32_t n_coef;                      /* update rows: numbers that `begin` hands to `update` */
+  int32_t n_work, n_err, n_dense;      /* scratch, error estimates, interpolant vectors */
+  int32_t reserved;
+  int64_t work_extra;                  /* doubles of scratch that do not scale with n */
+} mf_sizes;
+
+typedef struct mf_tableau {            /* stored forms only; everything else is derived */
+  int32_t s, n_hat, degree, reserved;  /* stages; error rows; degree of the interpolant in theta */
+  const double *A, *b, *c, *d;         /* s x s, s, s; d: n_hat x s, b - bhat */
+  const double *alpha, *beta;          /* Shu-Osher, (s + 1) x s, row i makes stage i (row s the result); then A and b are NULL */
+  const double *W;                     /* n_dense x degree: y(theta) = y0 + sum_j (sum_k W[j][k] theta^(k+1)) D_j */
+  const void *packed;                  /* private: the nonzeros of each stage, derived once at import */
+} mf_tableau;
+
+enum { MF_FRESH = 1 };                 /* mf_frame.flags */
+typedef struct mf_frame {              /* one step as a kernel sees it. A step is a pure map (x0, s0) -> (x1, s1). */
+  uint32_t size, flags;                /* FRESH: carried vectors beyond the visible ones are not filled (first step; y was changed) */
+  ptrdiff_t n, ld;                     /* ld: stride of work, err and D, a multiple of 8, at least n */
+  int64_t k;  double t, h, rho;        /* step index, time, step, spectral radius (rows with MF_NEEDS_RHO) */
+  const double *par;
+  const double *const *x0;  double *const *x1;       /* n_vec pointers each; x1[j] == x0[j] is allowed for every j (then no retry) */
+  const double *s0;  double *s1;
+  double *work, *err, *D;              /* err NULL: not wanted. work stays as step left it until the next step: `dense` reads it */
+  const mf_problem *p;
+  int64_t n_rhs, n_solve;              /* the kernel adds to these */
+} mf_frame;
+
+typedef struct mf_loss mf_loss;        /* value, derivative, second derivative, exact proximal root: opaque here, rows of their own */
+typedef struct mf_sweep {              /* implicit SGD: data in, weights in place */
+  uint32_t size, flags;
+  ptrdiff_t n, rows;  const double *X;  ptrdiff_t ldx;             /* dense, or NULL and CSR: */
+  const int64_t *indptr;  const int32_t *indices;  const double *values;
+  const double *label, *weight;  const int64_t *order;  ptrdiff_t count;   /* order NULL: 0..count-1; count = 1: a stream */
+  const mf_loss *loss;  double *const *x;  double *scal;  double worst_phi;
+} mf_sweep;
+
+enum { MF_IMPLICIT = 1, MF_LINEAR = 2, MF_SSP = 4, MF_SYMPLECTIC = 8, MF_FSAL = 16, MF_STIFFLY_ACCURATE = 32, MF_EMBEDDED = 64,
+       MF_SECOND_ORDER = 128, MF_NEEDS_RHO = 256, MF_STAGED = 512 /* stages chosen at run time */,
+       MF_DERIVED = 1024 /* carried vectors follow from the visible ones (FSAL): stability is probed on those alone, with FRESH */ };
+typedef int (*mf_sizes_fn)(const mf_method *, const double *par, mf_sizes *);
+typedef int (*mf_step_fn)(const mf_method *, mf_frame *);
+typedef int (*mf_begin_fn)(const mf_method *, const double *par, int64_t k, double *scal, double *coef);
+typedef int (*mf_update_fn)(const mf_method *, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x, const double *g);
+typedef int (*mf_ask_fn)(const mf_method *, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x, double *at);
+typedef int (*mf_sweep_fn)(const mf_method *, const double *par, mf_sweep *);
+typedef int (*mf_start_fn)(const mf_method *, const double *par, ptrdiff_t lo, ptrdiff_t hi, double *const *x);
+struct mf_method {                     /* made by the library, immutable after import, one address for the life of the process */
+  uint32_t size, flags;
+  const char *name, *class_name, *aliases, *family;    /* aliases "rk1|tvd_rk1"; class_name "RK4" */
+  const char *formula, *doc, *reference;
+  const char *vectors;                 /* names of the carried vectors, "c|m|v" */
+  int32_t order, order_hat, stages, n_par;
+  const mf_param *par;
+  const mf_tableau *tab;
+  mf_sizes sizes;
+  mf_sizes_fn sizes_fn;                /* NULL: `sizes` as it stands. < 0: parameters clash */
+  /* exactly one of step, update, sweep. `begin` advances scal: test g for finite first, or keep a copy of scal */
+  mf_step_fn step;
+  mf_step_fn dense;                    /* after an accepted step, when wanted: fills D (dop853: 3 more rhs). NULL: cubic Hermite */
+  mf_begin_fn begin;                   /* once a step and group */
+  mf_update_fn update;                 /* elementwise over lo..hi-1 */
+  mf_ask_fn ask;                       /* NULL: gradient wanted at x[0]; else at `at` (Nesterov, look-ahead) */
+  mf_sweep_fn sweep;
+  mf_start_fn start;                   /* first values of the carried vectors beyond the visible ones; NULL: zeros */
+};
+
+/* ---- a run: a row, a problem and the buffers, stepped without Python ---- */
+typedef struct mf_run mf_run;
+typedef struct mf_run_options {        /* made by the host */
+  uint32_t size, flags;
+  double t0, dt;                       /* dt may be negative: backwards in time */
+  const double *par;                   /* n_par values, NULL: the defaults */
+} mf_run_options;
+
+/* ---- the table: capsule "mflow_core.api._C_API" ---- */
+typedef struct mf_api {
+  uint32_t abi, version, size, reserved;
+  const mf_method *(*find)(const char *name);                              /* name or alias, the active level; same pointer for ever */
+  const mf_method *(*row)(int i);                                          /* NULL past the end */
+  const char *(*error_text)(int code);
+  int (*defaults)(const mf_method *, double *par);
+  int (*sizes)(const mf_method *, const double *par, mf_sizes *);          /* checks the bounds of par */
+  int (*step)(const mf_method *, mf_frame *);                              /* checks size and callbacks; then the row's step */
+  int (*begin)(const mf_method *, const double *par, int64_t k, double *scal, double *coef);
+  int (*update)(const mf_method *, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x, const double *g);
+  int (*interpolate)(const mf_method *, mf_frame *, double theta, double *y);   /* the step just taken, theta in [0, 1]; may call rhs */
+  mf_run *(*run_new)(const mf_method *, const mf_problem *, const mf_run_options *, const double *const *y0, int *err);
+  int (*run_advance)(mf_run *, double t_end, int64_t max_steps);           /* nogil; rejects a second thread and re-entry; 1: max_steps taken */
+  const double *const *(*run_y)(const mf_run *, double *t, int64_t *k);
+  int64_t (*run_save)(const mf_run *, void *buf, int64_t room);            /* NULL buf: bytes needed. Little-endian, no padding, CRC */
+  int (*run_restore)(mf_run *, const void *buf, int64_t bytes);
+  void (*run_free)(mf_run *);
+} mf_api;
+#ifdef __cplusplus
+}
+#endif
+#endif

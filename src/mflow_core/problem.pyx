@@ -1,0 +1,479 @@
+"""Any callable as an `mf_problem`: Python functions, and compiled ones that run without the GIL.
+
+A Python function never sees the run's own buffers. It gets a private read-only copy of y that the run owns; if its reference count
+is above one after the call, the user kept it: it is left to him and the next call gets a new one. Arrays that are returned are
+copied out. An exception stays set in its thread while the kernels return, and is raised as it is by whoever drives them.
+
+Compiled functions come as SciPy LowLevelCallable, numba cfunc, ctypes function pointer or PyCapsule (name = C signature,
+context = user data). Their signature is checked; whether a Python function fills `out` is said by `inplace`, never guessed.
+"""
+from cpython.mem cimport PyMem_Free, PyMem_Malloc
+from cpython.object cimport PyObject
+from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
+from libc.math cimport NAN, fabs, sqrt
+from libc.string cimport memcpy
+
+cimport numpy as cnp
+
+from mflow_core.types cimport mf_new_problem, mf_rhs_fn, mf_value_grad_fn
+
+import re
+import sys
+
+import numpy as np
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    PyObject *PyObject_Vectorcall(PyObject *, PyObject *const *, size_t, PyObject *)
+    PyObject *PyFloat_FromDouble(double)
+    Py_ssize_t Py_REFCNT(PyObject *)
+    void Py_DECREF "Py_DecRef"(PyObject *)
+    void PyErr_Clear()
+    void PyErr_SetObject(PyObject *, PyObject *)
+    PyObject *PyErr_Occurred()
+    const size_t PY_VECTORCALL_ARGUMENTS_OFFSET
+
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define MF_SHARED(a) 1               /* another thread may hold it unseen: always take a new array */
+    #else
+    #define MF_SHARED(a) (Py_REFCNT(a) > 1)
+    #endif
+    """
+    bint MF_SHARED(PyObject *)
+
+cdef enum:
+    RHS = 0                              # fun(t, y)
+    GRADIENT = 1                         # jac(c): no value
+    SEPARATE = 2                         # fun(c) and jac(c)
+    PAIR = 3                             # fun(c) -> value, gradient
+    FORWARD = 4                          # fun(c) alone: forward differences
+    CENTRAL = 5                          # fun(c) alone: central differences
+
+
+class Recoverable(Exception):
+    """Raise it in a callback to say that this point cannot be evaluated but a smaller step may help."""
+
+
+# ---- Python functions ---------------------------------------------------------------------------------------------------------------
+
+cdef class Callback:
+
+    def __cinit__(self, fun, jac, tuple shape, tuple args, int mode, bint inplace):
+        cdef Py_ssize_t i
+        self.fun, self.jac, self.shape, self.args = fun, jac, shape, args
+        self.mode, self.inplace, self.takes_t = mode, inplace, mode == RHS
+        self.n = 1
+        for length in shape:
+            self.n *= length
+        self.stack = <PyObject **> PyMem_Malloc((4 + len(args)) * sizeof(PyObject *))
+        if self.stack == NULL:
+            raise MemoryError()
+        self.renew()
+        self.n_args = self.takes_t + 1
+        if inplace:
+            self.renew_out()
+            self.n_args += 1
+        for i in range(len(args)):
+            self.stack[1 + self.n_args + i] = <PyObject *> args[i]
+        self.n_args += len(args)
+
+    def __dealloc__(self):
+        PyMem_Free(self.stack)
+
+    cdef int renew(self) except -1:
+        array = np.empty(self.shape)
+        self.buffer = <double *> cnp.PyArray_DATA(array)
+        array.flags.writeable = False
+        self.view = array
+        self.stack[1 + self.takes_t] = <PyObject *> array
+        return 0
+
+    cdef int renew_out(self) except -1:
+        array = np.zeros(self.shape)
+        self.out_buffer = <double *> cnp.PyArray_DATA(array)
+        self.out = array
+        self.stack[2 + self.takes_t] = <PyObject *> array
+        return 0
+
+    cdef PyObject *call(self, PyObject *fun, double t) except NULL:
+        """A new reference to what the function returns, called at self.buffer."""
+        cdef PyObject *result
+        cdef PyObject *time = NULL
+        if self.takes_t:
+            time = PyFloat_FromDouble(t)
+            self.stack[1] = time
+        result = PyObject_Vectorcall(fun, self.stack + 1, self.n_args | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL)
+        if time != NULL:
+            Py_DECREF(time)
+        if MF_SHARED(<PyObject *> self.view):
+            if result == NULL:
+                self.renew_after_error()
+            else:
+                self.renew()
+        return result
+
+    cdef int renew_after_error(self) except -1:
+        # The exception must stay set: it is parked while a new array is made.
+        cdef PyObject *error = PyErr_GetRaisedException()
+        self.renew()
+        PyErr_SetRaisedException(error)
+        return 0
+
+
+cdef extern from *:
+    """
+    #if PY_VERSION_HEX >= 0x030C0000
+    #define mf_fetch PyErr_GetRaisedException
+    #define mf_restore PyErr_SetRaisedException
+    #else
+    static PyObject *mf_fetch(void) { PyObject *t, *v, *b; PyErr_Fetch(&t, &v, &b); PyErr_NormalizeException(&t, &v, &b);
+      if (b && v) PyException_SetTraceback(v, b); Py_XDECREF(t); Py_XDECREF(b); return v; }
+    static void mf_restore(PyObject *v) { PyObject *t = (PyObject *)Py_TYPE(v); Py_INCREF(t); PyErr_Restore(t, v, PyException_GetTraceback(v)); }
+    #endif
+    """
+    PyObject *PyErr_GetRaisedException "mf_fetch"()
+    void PyErr_SetRaisedException "mf_restore"(PyObject *)
+
+
+cdef int copy_out(Callback c, PyObject *result, double *out, str what) except -1:
+    """result, an array_like of the state's shape, into out."""
+    cdef cnp.ndarray a
+    if cnp.PyArray_CheckExact(<object> result):
+        a = <cnp.ndarray> result
+        if (cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE and cnp.PyArray_NDIM(a) == 1 and len(c.shape) == 1
+                and cnp.PyArray_DIM(a, 0) == c.n and cnp.PyArray_ISCARRAY_RO(a)):
+            memcpy(out, cnp.PyArray_DATA(a), c.n * sizeof(double))
+            return 0
+    copy_any(c, <object> result, <size_t> out, what)
+    return 0
+
+
+def copy_any(Callback c, result, size_t out, str what):
+    if result is None:
+        fix = "return it, or pass inplace=True if the function fills its `out`" if c.mode == RHS else "return it"
+        raise TypeError(f"{what} returned None: {fix}")
+    array = np.asarray(result)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{what} returned dtype {array.dtype}: real numbers are wanted (float64)")
+    if array.shape != c.shape and not (array.size == 1 and c.n == 1):
+        raise ValueError(f"{what} returned shape {array.shape}, but the state has shape {c.shape}: return one number for each component")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    memcpy(<double *> out, cnp.PyArray_DATA(array), c.n * sizeof(double))
+
+
+cdef double number(PyObject *result, str what) except? -1.0:
+    """A value returned by an objective."""
+    value = <object> result
+    if isinstance(value, float):
+        return value
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "biuf":
+        raise TypeError(f"{what} returned {type(value).__name__} of shape {array.shape} and dtype {array.dtype}: "
+                        "a single real number is wanted")
+    return array.item()
+
+
+cdef int evaluate_rhs(Callback c, double t, const double *y, double *dydt) except -1:
+    cdef PyObject *result
+    memcpy(c.buffer, y, c.n * sizeof(double))
+    c.nfev += 1
+    result = c.call(<PyObject *> c.fun, t)
+    try:
+        if c.inplace:
+            if result != <PyObject *> None and result != <PyObject *> c.out:
+                raise TypeError(f"fun returned {type(<object> result).__name__}, but inplace=True says that it fills its `out`: "
+                                "return nothing, or leave inplace=True away")
+            memcpy(dydt, c.out_buffer, c.n * sizeof(double))
+            if MF_SHARED(<PyObject *> c.out) and Py_REFCNT(<PyObject *> c.out) > 1 + (result == <PyObject *> c.out):
+                c.renew_out()
+        else:
+            copy_out(c, result, dydt, "fun")
+    finally:
+        Py_DECREF(result)
+    return 0
+
+
+cdef double value_at(Callback c) except? -1.0:
+    """fun at c.buffer."""
+    cdef PyObject *result
+    c.nfev += 1
+    result = c.call(<PyObject *> c.fun, 0.0)
+    try:
+        return number(result, "fun")
+    finally:
+        Py_DECREF(result)
+
+
+cdef int gradient_at(Callback c, const double *x, double *grad) except -1:
+    cdef PyObject *result
+    memcpy(c.buffer, x, c.n * sizeof(double))
+    c.njev += 1
+    result = c.call(<PyObject *> c.jac, 0.0)
+    try:
+        return copy_out(c, result, grad, "jac")
+    finally:
+        Py_DECREF(result)
+
+
+cdef int pair_at(Callback c, const double *x, double *value, double *grad) except -1:
+    cdef PyObject *result
+    cdef double f
+    memcpy(c.buffer, x, c.n * sizeof(double))
+    c.nfev += 1
+    c.njev += 1
+    result = c.call(<PyObject *> c.fun, 0.0)
+    try:
+        if not isinstance(<object> result, (tuple, list)) or len(<object> result) != 2:
+            raise TypeError(f"fun returned {type(<object> result).__name__}, but jac=True says that it returns (value, gradient)")
+        first, second = <object> result
+        f = number(<PyObject *> first, "fun")
+        if value != NULL:
+            value[0] = f
+        if grad != NULL:
+            copy_out(c, <PyObject *> second, grad, "fun's gradient")
+    finally:
+        Py_DECREF(result)
+    return 0
+
+
+cdef int differences(Callback c, const double *x, double *value, double *grad) except -1:
+    """Forward or central differences with SciPy's steps: eps^(1/2) or eps^(1/3) times max(1, |x_i|)."""
+    cdef ptrdiff_t i
+    cdef double f = NAN, h, up, down, x_up
+    cdef double scale = 1.4901161193847656e-08 if c.mode == FORWARD else 6.055454452393343e-06
+    if value != NULL or (c.mode == FORWARD and grad != NULL):
+        memcpy(c.buffer, x, c.n * sizeof(double))
+        f = value_at(c)
+    if value != NULL:
+        value[0] = f
+    if grad == NULL:
+        return 0
+    c.njev += 1
+    for i in range(c.n):
+        h = scale * max(1.0, fabs(x[i]))
+        h = -h if x[i] < 0 else h
+        x_up = x[i] + h
+        memcpy(c.buffer, x, c.n * sizeof(double))    # afresh each time: the user may have kept the last array
+        c.buffer[i] = x_up
+        up = value_at(c)
+        if c.mode == FORWARD:
+            grad[i] = (up - f) / (x_up - x[i])
+        else:
+            memcpy(c.buffer, x, c.n * sizeof(double))
+            c.buffer[i] = x[i] - h
+            down = value_at(c)
+            grad[i] = (up - down) / (x_up - (x[i] - h))
+    return 0
+
+
+cdef int evaluate_objective(Callback c, const double *x, double *value, double *grad) except -1:
+    if c.mode == PAIR:
+        return pair_at(c, x, value, grad)
+    if c.mode == FORWARD or c.mode == CENTRAL:
+        return differences(c, x, value, grad)
+    if value != NULL:
+        if c.mode == GRADIENT:
+            value[0] = NAN
+        else:
+            memcpy(c.buffer, x, c.n * sizeof(double))
+            value[0] = value_at(c)
+    if grad != NULL:
+        gradient_at(c, x, grad)
+    return 0
+
+
+# The error must stay set when these return, so they call through pointers that promise Cython nothing was raised.
+ctypedef int (*quiet_rhs)(Callback, double, const double *, double *) noexcept
+ctypedef int (*quiet_objective)(Callback, const double *, double *, double *) noexcept
+
+
+cdef int failed() noexcept:
+    """-1 with the exception left set, or +1 where it was `Recoverable`."""
+    cdef PyObject *error = PyErr_GetRaisedException()
+    cdef bint recoverable = isinstance(<object> error, Recoverable)
+    if recoverable:
+        Py_DECREF(error)
+        return 1
+    PyErr_SetRaisedException(error)
+    return -1
+
+
+cdef int call_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept with gil:
+    if (<quiet_rhs> evaluate_rhs)(<Callback> ctx, t, y, dydt) == 0:
+        return 0
+    return failed()
+
+
+cdef int call_objective(const double *x, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept with gil:
+    if (<quiet_objective> evaluate_objective)(<Callback> ctx, x, value, grad) == 0:
+        return 0
+    return failed()
+
+
+# ---- compiled functions ---------------------------------------------------------------------------------------------------------------
+
+RHS_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
+OBJECTIVE_SIGNATURE = "int (double const *, double *, double *, ptrdiff_t, void *)"
+
+_TYPES = {"float64": "double", "int32": "int", "int32_t": "int", "ptrdiff_t": "size", "Py_ssize_t": "size", "ssize_t": "size",
+          "intptr_t": "size", "npy_intp": "size", "int64_t": "size", "int64": "size", "long": "size", "long long": "size",
+          "c_double": "double", "c_int": "int", "c_long": "size", "c_longlong": "size", "c_ssize_t": "size", "c_void_p": "void *",
+          "LP_c_double": "double *"}
+
+
+def _plain(text):
+    """A C type without qualifiers, all signed 64-bit integers alike; any data pointer stands for `double *` and `void *`."""
+    text = re.sub(r"\b(const|restrict|signed|struct)\b", " ", text)
+    stars = text.count("*")
+    base = " ".join(text.replace("*", " ").split())
+    base = _TYPES.get(base, base)
+    return "pointer" if stars == 1 or base.endswith("*") else base
+
+
+def _shape_of(signature):
+    """(return type, argument types) of "int (double, double *)" or of numba's "(float64, float64*) -> int32"."""
+    text = re.sub(r"\b(noexcept|nogil)\b", " ", signature)
+    match = re.fullmatch(r"\s*\((.*)\)\s*->\s*(.*)", text)
+    if match:
+        arguments, result = match.groups()
+    else:
+        match = re.fullmatch(r"\s*([^()]*?)\s*\((.*)\)\s*", text)
+        if not match:
+            return None
+        result, arguments = match.groups()
+    return _plain(result), tuple(_plain(a) for a in arguments.split(","))
+
+
+def _check_signature(argument, found, wanted):
+    if _shape_of(found) != _shape_of(wanted):
+        raise TypeError(f"{argument}: a compiled function with the signature {found!r} came; {wanted!r} is wanted")
+
+
+cdef tuple from_capsule(object capsule, str argument, str wanted):
+    cdef const char *name = PyCapsule_GetName(capsule)
+    if name == NULL:
+        raise TypeError(f"{argument}: a PyCapsule without a name came; its name must be the C signature {wanted!r}")
+    _check_signature(argument, name.decode(), wanted)
+    return <size_t> PyCapsule_GetPointer(capsule, name), <size_t> PyCapsule_GetContext(capsule)
+
+
+def compiled_address(fun, argument, wanted):
+    """(address, user data) of a compiled function, checked against the wanted C signature; None for a Python function."""
+    kind = type(fun)
+    if PyCapsule_CheckExact(fun):
+        return from_capsule(fun, argument, wanted)
+    if kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy"):
+        return from_capsule(tuple.__getitem__(fun, 0), argument, wanted)
+    if hasattr(fun, "native_name") and hasattr(fun, "address") and hasattr(fun, "_sig"):      # numba.cfunc
+        _check_signature(argument, str(fun._sig), wanted)
+        return fun.address, 0
+    ctypes = sys.modules.get("ctypes")
+    if ctypes is not None and isinstance(fun, ctypes._CFuncPtr):
+        if fun.argtypes is None:
+            raise TypeError(f"{argument}: a ctypes function without argtypes came; set argtypes and restype to match {wanted!r}")
+        names = ", ".join(getattr(a, "__name__", str(a)) for a in fun.argtypes)
+        _check_signature(argument, f"{getattr(fun.restype, '__name__', fun.restype)} ({names})", wanted)
+        return ctypes.cast(fun, ctypes.c_void_p).value, 0
+    return None
+
+
+# ---- problems -------------------------------------------------------------------------------------------------------------------------
+
+cdef Problem python_problem(fun, jac, tuple shape, tuple args, int mode, bint inplace):
+    cdef Problem problem = Problem.__new__(Problem)
+    problem.callback = Callback(fun, jac, shape, args, mode, inplace)
+    problem.c.ctx = <void *> problem.callback
+    return problem
+
+
+cdef class Problem:
+
+    def __cinit__(self):
+        self.c = mf_new_problem()
+
+    @property
+    def has_rhs(self):
+        return self.c.rhs != NULL
+
+    @property
+    def n(self):
+        return self.c.n
+
+
+cdef int refuse(fun, str argument) except -1:
+    if not callable(fun):
+        raise TypeError(f"{argument}: a callable is wanted (or a LowLevelCallable, numba cfunc, ctypes function or PyCapsule), "
+                        f"not {type(fun).__name__}")
+    return 0
+
+
+cdef int no_extras(str argument, tuple args, bint inplace) except -1:
+    if args or inplace:
+        raise TypeError(f"{argument} is compiled: args and inplace are for Python functions; put what it needs into its user data")
+    return 0
+
+
+def _size(shape):
+    n = 1
+    for length in shape:
+        n *= length
+    return n
+
+
+def rhs_problem(fun, tuple shape, args=(), bint inplace=False):
+    """y' = fun(t, y, *args), or fun(t, y, out, *args) with inplace=True; y has the given shape."""
+    cdef Problem problem
+    found = compiled_address(fun, "fun", RHS_SIGNATURE)
+    args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
+    if found is not None:
+        no_extras("fun", args, inplace)
+        problem = Problem.__new__(Problem)
+        problem.compiled, problem.owner = True, fun
+        problem.c.rhs = <mf_rhs_fn> <size_t> found[0]
+        problem.c.ctx = <void *> <size_t> found[1]
+    else:
+        refuse(fun, "fun")
+        problem = python_problem(fun, None, shape, args, RHS, inplace)
+        problem.c.rhs = <mf_rhs_fn> call_rhs
+    problem.c.n = _size(shape)
+    return problem
+
+
+def objective_problem(fun, jac, tuple shape, args=()):
+    """A cost with its gradient. fun None: the gradient alone. jac: a function, True (fun returns both), None, "2-point" or "3-point"."""
+    cdef Problem problem
+    found = compiled_address(fun, "fun", OBJECTIVE_SIGNATURE) if fun is not None else compiled_address(jac, "grad", OBJECTIVE_SIGNATURE)
+    args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
+    if found is not None:
+        if fun is not None and jac is not None and jac is not True:
+            raise TypeError("jac: a compiled fun gives value and gradient in one call; leave jac away")
+        no_extras("fun", args, False)
+        problem = Problem.__new__(Problem)
+        problem.compiled, problem.value_is_free, problem.has_value, problem.owner = True, True, True, (fun, jac)
+        problem.c.value_grad = <mf_value_grad_fn> <size_t> found[0]
+        problem.c.ctx = <void *> <size_t> found[1]
+    else:
+        if fun is not None:
+            refuse(fun, "fun")
+        if fun is None:
+            refuse(jac, "grad")
+            mode = GRADIENT
+        elif jac is True:
+            mode = PAIR
+        elif jac is None or jac is False or jac == "2-point":
+            mode = FORWARD
+        elif jac == "3-point":
+            mode = CENTRAL
+        elif isinstance(jac, str):
+            raise ValueError(f'jac: {jac!r} is not known; give a function, True, "2-point" or "3-point"')
+        else:
+            refuse(jac, "jac")
+            mode = SEPARATE
+        problem = python_problem(fun, jac, shape, args, mode, False)
+        problem.value_is_free, problem.has_value = mode == PAIR or mode == FORWARD, mode != GRADIENT
+        problem.c.value_grad = <mf_value_grad_fn> call_objective
+    problem.c.n = _size(shape)
+    return problem

@@ -1,0 +1,26 @@
+"""The reductions of vec.pxd, compiled once per instruction set for code that is not: drivers and optimizers test every state and gradient.
+
+Their order is fixed (two levels, 16 lanes; whole numbers in any order), so every level gives the same bits.
+"""
+from cpython.pycapsule cimport PyCapsule_New
+from libc.stddef cimport ptrdiff_t
+
+from mflow_core cimport vec
+
+
+cdef bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:
+    return vec.all_finite(x, n)
+
+
+cdef double max_abs(const double *x, ptrdiff_t n) noexcept nogil:
+    return vec.max_abs(x, n)
+
+
+cdef double sum_of_squares(const double *x, ptrdiff_t n) noexcept nogil:
+    return vec.sum_of_squares(x, n)
+
+
+cdef vec.reductions_t TABLE
+TABLE.all_finite, TABLE.max_abs, TABLE.sum_of_squares = all_finite, max_abs, sum_of_squares
+
+_table = PyCapsule_New(&TABLE, b"mflow_core._reductions", NULL)

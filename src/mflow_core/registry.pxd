@@ -1,0 +1,17 @@
+"""The table of rows. One address for life: filled once at import, never written again."""
+from mflow_core.types cimport mf_method, mf_param, mf_sizes
+from mflow_core.vec cimport reductions_t
+
+cdef reductions_t REDUCE                 # reductions of the active level
+
+cdef const mf_method *mf_find(const char *name) noexcept nogil
+cdef const mf_method *mf_row(int i) noexcept nogil
+cdef int mf_defaults(const mf_method *m, double *par) noexcept nogil
+cdef int mf_sizes_of(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil
+cdef const char *mf_error_text(int code) noexcept nogil
+
+
+cdef class Row:
+    cdef const mf_method *m
+    cdef readonly str level
+    cdef double *parameters(self, dict given) except NULL

@@ -1,0 +1,357 @@
+"""Picks the instruction set, joins the families' rows, finds one by name; and `Row`, what Python sees of a row.
+
+The level is the best that both this build and this processor have, or the one named by the environment variable MFLOW_ISA, which
+is never replaced by another. `mf_find` and everything above it see the rows of that one level; `_rows_of` reaches the others, for
+tests of equal bits.
+"""
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdlib cimport free, malloc
+from libc.string cimport strchr, strcmp, strlen, strncmp
+
+from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_DAMAGED,
+                               MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_VERSION, MF_FSAL, MF_IMPLICIT, MF_INT,
+                               MF_LINEAR, MF_LOWER_OPEN, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_SSP, MF_STAGED, MF_STIFFLY_ACCURATE,
+                               MF_SYMPLECTIC, MF_UPPER_OPEN)
+
+import difflib
+import importlib
+import math
+import os
+
+from mflow_core import _levels, cpu
+
+FAMILIES = ("runge_kutta", "optimizers")          # a new family is named here and in meson.build
+
+
+# ---- the level, and the rows --------------------------------------------------------------------------------------------------------
+
+def available_levels():
+    """Levels that this build holds and this processor runs, the best first."""
+    return [level for level in cpu.levels() if level in _levels.LEVELS]
+
+
+def _choose():
+    usable = available_levels()
+    wanted = os.environ.get("MFLOW_ISA", "")
+    if wanted:
+        if wanted not in usable:
+            raise ImportError(f"MFLOW_ISA={wanted!r}: this build on this processor can run {', '.join(usable) or 'nothing'}; "
+                              "unset MFLOW_ISA, or set it to one of these")
+        return wanted
+    if not usable:
+        raise ImportError(f"mflow was built for {', '.join(_levels.LEVELS)}, and this processor runs none of them: build it from source")
+    return usable[0]
+
+
+LEVEL = _choose()
+
+cdef enum:
+    MAX_ROWS = 256
+
+cdef const mf_method *ROWS[MAX_ROWS + 1]
+
+
+cdef int join(const mf_method **rows, str level) except -1:
+    """Addresses of every family's rows of a level, in the families' order; NULL ends them."""
+    cdef const mf_method **family
+    cdef int count = 0
+    for name in FAMILIES:
+        module = importlib.import_module(f"mflow_core._{name}_{level}")
+        family = <const mf_method **> PyCapsule_GetPointer(module._rows, b"mflow_core._rows")
+        while family[0] != NULL:
+            if count == MAX_ROWS:
+                raise ImportError(f"mflow_core: more than {MAX_ROWS} methods")
+            rows[count] = family[0]
+            count += 1
+            family += 1
+    rows[count] = NULL
+    return count
+
+
+join(ROWS, LEVEL)
+REDUCE = (<reductions_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core._reductions_{LEVEL}")._table,
+                                                b"mflow_core._reductions"))[0]
+
+
+cdef bint named(const mf_method *m, const char *name) noexcept nogil:
+    cdef const char *at = m.aliases
+    cdef const char *end
+    cdef size_t length = strlen(name)
+    if strcmp(m.name, name) == 0:
+        return True
+    while at[0] != 0:
+        end = strchr(at, c'|')
+        if end == NULL:
+            return strcmp(at, name) == 0
+        if <size_t> (end - at) == length and strncmp(at, name, length) == 0:
+            return True
+        at = end + 1
+    return False
+
+
+cdef const mf_method *mf_find(const char *name) noexcept nogil:
+    cdef int i = 0
+    if name == NULL:
+        return NULL
+    while ROWS[i] != NULL:
+        if named(ROWS[i], name):
+            return ROWS[i]
+        i += 1
+    return NULL
+
+
+cdef const mf_method *mf_row(int i) noexcept nogil:
+    cdef int k = 0
+    while k < i and ROWS[k] != NULL:
+        k += 1
+    return ROWS[k] if i >= 0 else NULL
+
+
+# ---- parameters and sizes -----------------------------------------------------------------------------------------------------------
+
+cdef int mf_defaults(const mf_method *m, double *par) noexcept nogil:
+    cdef int j
+    if m == NULL or (par == NULL and m.n_par > 0):
+        return MF_E_ARGUMENT
+    for j in range(m.n_par):
+        par[j] = m.par[j].value
+    return 0
+
+
+cdef bint within(const mf_param *p, double value) noexcept nogil:
+    if not (p.lower <= value <= p.upper):
+        return False
+    if p.open & MF_LOWER_OPEN and value == p.lower:
+        return False
+    return not (p.open & MF_UPPER_OPEN and value == p.upper)
+
+
+cdef int mf_sizes_of(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
+    cdef int j
+    if m == NULL or sizes == NULL or (par == NULL and m.n_par > 0):
+        return MF_E_ARGUMENT
+    for j in range(m.n_par):
+        if not within(&m.par[j], par[j]):
+            return MF_E_PARAMETER
+    if m.sizes_fn != NULL:
+        return m.sizes_fn(m, par, sizes)
+    sizes[0] = m.sizes
+    return 0
+
+
+cdef const char *mf_error_text(int code) noexcept nogil:
+    if code == 0:
+        return b"no error"
+    if code == MF_E_ARGUMENT:
+        return b"an argument is NULL, out of range or of the wrong size"
+    if code == MF_E_CALLBACK:
+        return b"the method needs a callback that the problem does not give"
+    if code == MF_E_MEMORY:
+        return b"no memory"
+    if code == MF_E_BUSY:
+        return b"the run is in use by another thread, or was entered again from its own callback"
+    if code == MF_E_NON_FINITE:
+        return b"a state, slope or gradient is not finite"
+    if code == MF_E_PARAMETER:
+        return b"a parameter is outside its bounds, or two of them clash"
+    if code == MF_E_VERSION:
+        return b"the host was built against a newer mflow.h than this library"
+    if code == MF_E_KIND:
+        return b"this method cannot be used in this way: a step where an update is wanted, or the reverse"
+    if code == MF_E_DAMAGED:
+        return b"the saved state is damaged, or belongs to another method or size"
+    if code > 0:
+        return b"a callback asked for a smaller step (recoverable)"
+    return b"a callback failed"
+
+
+# ---- what Python sees ---------------------------------------------------------------------------------------------------------------
+
+_FLAGS = {"implicit": MF_IMPLICIT, "linear": MF_LINEAR, "ssp": MF_SSP, "symplectic": MF_SYMPLECTIC, "fsal": MF_FSAL,
+          "stiffly_accurate": MF_STIFFLY_ACCURATE, "embedded": MF_EMBEDDED, "second_order": MF_SECOND_ORDER,
+          "needs_rho": MF_NEEDS_RHO, "staged": MF_STAGED, "derived": MF_DERIVED}
+
+
+cdef list matrix(const double *values, int rows, int columns):
+    return [[values[i * columns + j] for j in range(columns)] for i in range(rows)] if values != NULL else None
+
+
+cdef class Row:
+    """Read-only view of one row (`mf_method` in mflow.h). Made by `rows()` and `find()`; the library's memory, valid for ever."""
+
+    def __init__(self):
+        raise TypeError("a Row is not made: get one from mflow.get_method(name)")
+
+    @property
+    def name(self):
+        return self.m.name.decode()
+
+    @property
+    def class_name(self):
+        return self.m.class_name.decode()
+
+    @property
+    def aliases(self):
+        return tuple(filter(None, self.m.aliases.decode().split("|")))
+
+    @property
+    def family(self):
+        return self.m.family.decode()
+
+    @property
+    def formula(self):
+        return self.m.formula.decode()
+
+    @property
+    def doc(self):
+        return self.m.doc.decode()
+
+    @property
+    def reference(self):
+        return self.m.reference.decode()
+
+    @property
+    def vectors(self):
+        return tuple(self.m.vectors.decode().split("|"))
+
+    @property
+    def order(self):
+        return self.m.order
+
+    @property
+    def order_hat(self):
+        return self.m.order_hat or None
+
+    @property
+    def stages(self):
+        return self.m.stages
+
+    @property
+    def flags(self):
+        """Names of the flags that are set, as in mflow.h without MF_."""
+        return frozenset(name for name, bit in _FLAGS.items() if self.m.flags & bit)
+
+    @property
+    def kind(self):
+        """"step" (y to y+), "update" (push rows) or "sweep"."""
+        return "step" if self.m.step != NULL else "update" if self.m.update != NULL else "sweep"
+
+    @property
+    def asks(self):
+        """Whether the gradient may be wanted elsewhere than at the parameters."""
+        return self.m.ask != NULL
+
+    @property
+    def parameters_(self):
+        """(name, default, lower, upper, kind, open, choices, doc) of each parameter; kind: "real", "bool", "int" or a tuple of choices."""
+        kinds = {MF_BOOL: "bool", MF_INT: "int", MF_CHOICE: "choice"}
+        out = []
+        for j in range(self.m.n_par):
+            p = self.m.par[j]
+            out.append((p.name.decode(), p.value, p.lower, p.upper, kinds.get(p.kind, "real"),
+                        (bool(p.open & MF_LOWER_OPEN), bool(p.open & MF_UPPER_OPEN)),
+                        tuple(filter(None, p.choices.decode().split("|"))), p.doc.decode()))
+        return tuple(out)
+
+    @property
+    def tableau(self):
+        """The stored coefficients: a dict with "c" and "A", "b" or, in Shu-Osher form, "alpha", "beta"; None for other rows."""
+        if self.m.tab == NULL:
+            return None
+        s = self.m.tab.s
+        out = {"c": matrix(self.m.tab.c, 1, s)[0]}
+        if self.m.tab.alpha != NULL:
+            out["alpha"], out["beta"] = matrix(self.m.tab.alpha, s + 1, s), matrix(self.m.tab.beta, s + 1, s)
+        else:
+            out["A"], out["b"] = matrix(self.m.tab.A, s, s), matrix(self.m.tab.b, 1, s)[0]
+        return out
+
+    @property
+    def address(self):
+        return <size_t> self.m
+
+    def sizes(self, given=None):
+        """Vector counts for these parameters, as a dict with the fields of mf_sizes."""
+        cdef mf_sizes sizes
+        cdef double *par = self.parameters(given or {})
+        status = mf_sizes_of(self.m, par, &sizes)
+        free(par)
+        if status < 0:
+            raise ValueError(f"{self.name}: these parameters clash: {given}")
+        return {"n_vis": sizes.n_vis, "n_vec": sizes.n_vec, "n_scal": sizes.n_scal, "n_coef": sizes.n_coef, "n_work": sizes.n_work,
+                "n_err": sizes.n_err, "n_dense": sizes.n_dense, "work_extra": sizes.work_extra}
+
+    cdef double *parameters(self, dict given) except NULL:
+        """A malloc'ed array of n_par checked values; `given` maps the row's own names to numbers. The caller frees it."""
+        cdef double *par = <double *> malloc(max(<size_t> self.m.n_par, 1) * sizeof(double))
+        if par == NULL:
+            raise MemoryError()
+        try:
+            mf_defaults(self.m, par)
+            known = [self.m.par[j].name.decode() for j in range(self.m.n_par)]
+            for name, value in given.items():
+                if name not in known:
+                    raise TypeError(unknown(f"{self.name}: no parameter", name, known))
+                j = known.index(name)
+                par[j] = value
+                if not within(&self.m.par[j], par[j]):
+                    raise ValueError(f"{self.name}: {name} = {value!r} is outside {bounds(&self.m.par[j])}")
+        except BaseException:
+            free(par)
+            raise
+        return par
+
+    def __reduce__(self):
+        return find, (self.name,)
+
+    def __repr__(self):
+        return f"<mflow_core.Row {self.name}>"
+
+
+cdef str bounds(const mf_param *p):
+    left = "(" if p.open & MF_LOWER_OPEN or math.isinf(p.lower) else "["
+    right = ")" if p.open & MF_UPPER_OPEN else "]"
+    return f"{left}{p.lower:g}, {p.upper:g}{right}"
+
+
+def unknown(what, name, known):
+    """An error text that offers the nearest names."""
+    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are: {', '.join(known)}"
+    return f"{what} {name!r}; {offer}"
+
+
+cdef Row view(const mf_method *m, str level):
+    cdef Row row = Row.__new__(Row)
+    row.m, row.level = m, level
+    return row
+
+
+def rows():
+    """Every row of the active level, in the families' order."""
+    cdef int i = 0
+    out = []
+    while ROWS[i] != NULL:
+        out.append(view(ROWS[i], LEVEL))
+        i += 1
+    return out
+
+
+def find(name):
+    """The row of this name or alias. Raises ValueError, with the nearest names, if there is none."""
+    cdef const mf_method *m
+    if not isinstance(name, str):
+        raise TypeError(f"method: a name is wanted, not {type(name).__name__} {name!r}")
+    encoded = name.encode()
+    m = mf_find(encoded)
+    if m == NULL:
+        raise ValueError(unknown("method: no method", name, [n for row in rows() for n in (row.name, *row.aliases)]))
+    return view(m, LEVEL)
+
+
+def _rows_of(level):
+    """Rows of another level of this build, for tests. Nothing else may see them."""
+    cdef const mf_method *other[MAX_ROWS + 1]
+    if level not in available_levels():
+        raise ValueError(f"level: {level!r} is not among {available_levels()}")
+    return [view(other[i], level) for i in range(join(other, level))]

@@ -1,0 +1,294 @@
+"""Explicit Runge-Kutta methods: y' = f(t, y).
+
+    Butcher form     K_j = f(t + c_j h, y + h sum_l A_jl K_l),     y+ = y + h sum_j b_j K_j
+    Shu-Osher form   u_0 = y,   u_i = sum_j alpha_ij (u_j + h (beta_ij / alpha_ij) f(u_j)),     y+ = u_s
+
+Butcher rows work out of `work`: the argument of the next slope first, then K_0 ... K_(s-1), each `ld` apart. Only the nonzeros of A
+and b are visited; they are packed once, when the module is imported. TVD (strong stability preserving) rows are stored as
+convex combinations of Euler steps and computed as such: the Butcher form of the same method loses the convex combination in
+rounding. Their vectors share few slots of `work`, given out by last use, so ssprk104 needs five for its ten stages.
+
+x1[0] may be x0[0]: a kernel reads x0 for the last time, element by element, in the combination that writes x1.
+
+To add a method: write its coefficients and its facts in the table at the end. Nothing else is edited anywhere. Fractions are written
+1./3: the kernels are compiled with C's division, in which 1/3 is 0.
+"""
+from cpython.pycapsule cimport PyCapsule_New
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t
+from libc.stdlib cimport calloc
+from libc.string cimport memcpy
+
+from mflow_core.types cimport (MF_LINEAR, MF_SSP, mf_frame, mf_method, mf_new_method, mf_rhs_fn, mf_tableau)
+from mflow_core.vec cimport average_1, average_2, average_3, combine
+
+from math import fsum
+
+
+cdef enum:
+    MAX_STAGES = 16
+
+
+ctypedef struct plan_row:                # the terms of one combination
+    int32_t q, slope                     # how many; Shu-Osher: slot where this stage's slope goes
+    int32_t[MAX_STAGES] col, f           # Butcher: index of K. Shu-Osher: slots of u and of its slope (-1: y; f = -2: no slope)
+    int32_t out, reserved                # Shu-Osher: slot of the result
+    double[MAX_STAGES] w, r              # weights; Shu-Osher: alpha and beta/alpha
+
+
+# ---- kernels ------------------------------------------------------------------------------------------------------------------------
+
+cdef int butcher_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    cdef const mf_tableau *tab = m.tab
+    cdef const plan_row *plan = <const plan_row *> tab.packed
+    cdef const double *c = tab.c
+    cdef const double *y = f.x0[0]
+    cdef double *z = f.work
+    cdef double *K = f.work + f.ld
+    cdef double t = f.t, h = f.h
+    cdef ptrdiff_t n = f.n, ld = f.ld
+    cdef mf_rhs_fn rhs = f.p.rhs
+    cdef void *ctx = f.p.ctx
+    cdef int s = tab.s, j, e, q, status
+    cdef const double *k[MAX_STAGES]
+    cdef double[MAX_STAGES] w
+    status = rhs(t + c[0] * h, y, K, n, ctx)
+    f.n_rhs += 1
+    if status != 0:
+        return status
+    for j in range(1, s):
+        q = plan[j].q
+        for e in range(q):
+            k[e] = K + plan[j].col[e] * ld
+            w[e] = h * plan[j].w[e]
+        combine(n, z, y, q, k, w)
+        status = rhs(t + c[j] * h, z, K + j * ld, n, ctx)
+        f.n_rhs += 1
+        if status != 0:
+            return status
+    q = plan[s].q
+    for e in range(q):
+        k[e] = K + plan[s].col[e] * ld
+        w[e] = h * plan[s].w[e]
+    combine(n, f.x1[0], y, q, k, w)
+    return 0
+
+
+cdef inline const double *slot(const mf_frame *f, int index) noexcept nogil:
+    return f.x0[0] if index < 0 else f.work + index * f.ld
+
+
+cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    cdef const mf_tableau *tab = m.tab
+    cdef const plan_row *row
+    cdef const double *at = f.x0[0]
+    cdef double *out
+    cdef double t = f.t, h = f.h
+    cdef ptrdiff_t n = f.n
+    cdef int s = tab.s, i, e, status
+    cdef const double *u[MAX_STAGES]
+    cdef const double *g[MAX_STAGES]
+    cdef double[MAX_STAGES] r
+    for i in range(1, s + 1):
+        row = <const plan_row *> tab.packed + i
+        status = f.p.rhs(t + tab.c[i - 1] * h, at, f.work + row.slope * f.ld, n, f.p.ctx)
+        f.n_rhs += 1
+        if status != 0:
+            return status
+        for e in range(row.q):
+            u[e] = slot(f, row.col[e])
+            g[e] = u[e] if row.f[e] == -2 else slot(f, row.f[e])      # no slope: r is 0, and u is at hand
+            r[e] = h * row.r[e]
+        out = f.x1[0] if i == s else f.work + row.out * f.ld
+        if row.q == 1:
+            average_1(n, out, u[0], g[0], row.w[0], r[0])
+        elif row.q == 2:
+            average_2(n, out, u[0], g[0], u[1], g[1], row.w[0], r[0], row.w[1], r[1])
+        else:
+            average_3(n, out, u, g, row.w, r)
+        at = out
+    return 0
+
+
+# ---- rows ---------------------------------------------------------------------------------------------------------------------------
+
+cdef mf_method *ROWS[64]
+cdef int n_rows = 0
+
+
+cdef double *doubles(list values) except NULL:
+    """Numbers that live as long as the process: rows are never freed."""
+    cdef double *out = <double *> calloc(max(len(values), 1), sizeof(double))
+    if out == NULL:
+        raise MemoryError("runge_kutta: no memory for the tableaus")
+    for i, value in enumerate(values):
+        out[i] = value
+    return out
+
+
+cdef plan_row *plans(int count) except NULL:
+    cdef plan_row *out = <plan_row *> calloc(count, sizeof(plan_row))
+    if out == NULL:
+        raise MemoryError("runge_kutta: no memory for the tableaus")
+    return out
+
+
+cdef mf_method *new_row(const char *name, const char *class_name, const char *aliases, int order, int stages, const char *formula,
+                        const char *doc, const char *reference) except NULL:
+    global n_rows
+    cdef mf_method *m = <mf_method *> calloc(1, sizeof(mf_method))
+    cdef mf_tableau *tab = <mf_tableau *> calloc(1, sizeof(mf_tableau))
+    if m == NULL or tab == NULL or n_rows == 64 or stages > MAX_STAGES:
+        raise MemoryError("runge_kutta: no room for another row")
+    m[0] = mf_new_method()
+    m.name, m.class_name, m.aliases, m.family = name, class_name, aliases, b"runge_kutta"
+    m.formula, m.doc, m.reference, m.vectors = formula, doc, reference, b"y"
+    m.order, m.stages, m.tab = order, stages, tab
+    m.flags = MF_LINEAR
+    m.sizes.n_vis = m.sizes.n_vec = 1
+    tab.s = stages
+    ROWS[n_rows] = m
+    n_rows += 1
+    return m
+
+
+cdef int butcher(const char *name, const char *class_name, const char *aliases, int order, list A, list b, const char *formula,
+                 const char *doc, const char *reference) except -1:
+    """A row in Butcher form. A: row j has its first j entries; the nodes c are the row sums."""
+    cdef int s = len(b), j, col
+    cdef mf_method *m = new_row(name, class_name, aliases, order, s, formula, doc, reference)
+    cdef mf_tableau *tab = <mf_tableau *> m.tab
+    cdef plan_row *plan = plans(s + 1)
+    full = [list(row) + [0.0] * (s - len(row)) for row in A]
+    tab.A = doubles([a for row in full for a in row])
+    tab.b = doubles(b)
+    tab.c = doubles([fsum(row) for row in full])
+    for j, row in enumerate(full + [b]):
+        for col, a in enumerate(row):
+            if a != 0:
+                plan[j].col[plan[j].q] = col
+                plan[j].w[plan[j].q] = a
+                plan[j].q += 1
+    tab.packed = plan
+    m.step = butcher_step
+    m.sizes.n_work = s + 1
+    return 0
+
+
+cdef int shu_osher(const char *name, const char *class_name, const char *aliases, int order, list alpha, list beta,
+                   const char *formula, const char *doc, const char *reference) except -1:
+    """A row in Shu-Osher form. Row i of alpha and beta makes u_(i+1) from u_0 ... u_i; every beta stands on an alpha."""
+    cdef int s = len(alpha), i, e
+    cdef mf_method *m = new_row(name, class_name, aliases, order, s, formula, doc, reference)
+    cdef mf_tableau *tab = <mf_tableau *> m.tab
+    cdef plan_row *plan = plans(s + 1)
+    full_alpha = [list(row) + [0.0] * (s - len(row)) for row in alpha]
+    full_beta = [list(row) + [0.0] * (s - len(row)) for row in beta]
+    tab.alpha = doubles([0.0] * s + [a for row in full_alpha for a in row])
+    tab.beta = doubles([0.0] * s + [a for row in full_beta for a in row])
+    nodes = [0.0]
+    for i in range(s - 1):
+        nodes.append(fsum(full_alpha[i][j] * nodes[j] + full_beta[i][j] for j in range(i + 1)))
+    tab.c = doubles(nodes)
+    terms = [[(j, a, full_beta[i][j] / a) for j, a in enumerate(row) if a != 0] for i, row in enumerate(full_alpha)]
+    if max(len(row) for row in terms) > 3:
+        raise ValueError(f"{name.decode()}: more than three terms in one convex combination")
+    u_slot, f_slot, n_slots = share_slots(terms)
+    for i, row in enumerate(terms):
+        plan[i + 1].slope = f_slot[i]
+        plan[i + 1].out = u_slot[i + 1]
+        plan[i + 1].q = len(row)
+        for e, (j, a, ratio) in enumerate(row):
+            plan[i + 1].col[e] = u_slot[j]
+            plan[i + 1].f[e] = f_slot[j] if ratio != 0 else -2
+            plan[i + 1].w[e] = a
+            plan[i + 1].r[e] = ratio
+    tab.packed = plan
+    m.step = shu_osher_step
+    m.flags = m.flags | MF_SSP
+    m.sizes.n_work = n_slots
+    return 0
+
+
+def share_slots(list terms):
+    """Slots of `work` for the vectors u_j and f(u_j), each free again after its last use; u_0 is y itself (-1)."""
+    s = len(terms)
+    last = {}
+    for i, row in enumerate(terms):
+        last["u", i] = last["f", i] = i                     # u_i is read, and its slope made, when row i begins
+        for j, _, ratio in row:
+            last["u", j] = i
+            if ratio != 0:
+                last["f", j] = i
+    free, taken, where, n_slots = [], {}, {("u", 0): -1}, 0     # what a row reads is freed after its result has a place
+    for i in range(s):
+        for what in (("f", i), ("u", i + 1)):
+            if what == ("u", s):
+                where[what] = -1                            # the result goes to x1
+                continue
+            if not free:
+                free.append(n_slots)
+                n_slots += 1
+            where[what] = taken[what] = free.pop()
+        for what in [w for w in taken if last[w] <= i]:
+            free.append(taken.pop(what))
+    return [where["u", i] for i in range(s + 1)], [where["f", i] for i in range(s)], n_slots
+
+
+butcher(b"euler", b"Euler", b"forward_euler|rk1|tvd_rk1", 1,
+        A=[[]], b=[1],
+        formula=b"y+ = y + dt f(t, y)",
+        doc=b"Forward Euler. On gradient flow it is steepest descent with a fixed step: the learning rate is dt.",
+        reference=b"L. Euler, Institutionum calculi integralis (1768), sec. 650")
+
+butcher(b"rk2", b"RK2", b"heun", 2,
+        A=[[], [1]], b=[1./2, 1./2],
+        formula=b"k1 = f(t, y), k2 = f(t + dt, y + dt k1), y+ = y + dt (k1 + k2)/2",
+        doc=b"Heun's method: an Euler predictor, then the average of both slopes.",
+        reference=b"K. Heun, Z. Math. Phys. 45 (1900) 23-38")
+
+butcher(b"midpoint", b"Midpoint", b"", 2,
+        A=[[], [1./2]], b=[0, 1],
+        formula=b"k1 = f(t, y), y+ = y + dt f(t + dt/2, y + dt/2 k1)",
+        doc=b"The explicit midpoint rule (modified Euler).",
+        reference=b"C. Runge, Math. Ann. 46 (1895) 167-178")
+
+butcher(b"rk3", b"RK3", b"kutta3", 3,
+        A=[[], [1./2], [-1, 2]], b=[1./6, 2./3, 1./6],
+        formula=b"k1 = f(t, y), k2 = f(t + dt/2, y + dt/2 k1), k3 = f(t + dt, y + dt (2 k2 - k1)), y+ = y + dt (k1 + 4 k2 + k3)/6",
+        doc=b"Kutta's third-order method, the standard RK3; not the TVD one.",
+        reference=b"W. Kutta, Z. Math. Phys. 46 (1901) 435-453")
+
+butcher(b"rk4", b"RK4", b"", 4,
+        A=[[], [1./2], [0, 1./2], [0, 0, 1]], b=[1./6, 1./3, 1./3, 1./6],
+        formula=b"k1 = f(t, y), k2 = f(t + dt/2, y + dt/2 k1), k3 = f(t + dt/2, y + dt/2 k2), k4 = f(t + dt, y + dt k3), "
+                b"y+ = y + dt (k1 + 2 k2 + 2 k3 + k4)/6",
+        doc=b"The classical fourth-order method.",
+        reference=b"W. Kutta, Z. Math. Phys. 46 (1901) 435-453")
+
+shu_osher(b"tvd_rk2", b"TVDRK2", b"ssprk22", 2,
+          alpha=[[1], [1./2, 1./2]], beta=[[1], [0, 1./2]],
+          formula=b"y1 = y + dt f(t, y), y2 = y1 + dt f(t + dt, y1), y+ = (y + y2)/2",
+          doc=b"Two Euler steps, then the average of start and end. Heun's method with other bits.",
+          reference=b"C.-W. Shu and S. Osher, J. Comput. Phys. 77 (1988) 439-471, eq. (2.16)")
+
+shu_osher(b"tvd_rk3", b"TVDRK3", b"ssprk33", 3,
+          alpha=[[1], [3./4, 1./4], [1./3, 0, 2./3]], beta=[[1], [0, 1./4], [0, 0, 2./3]],
+          formula=b"y1 = y + dt f(t, y), y2 = 3/4 y + 1/4 (y1 + dt f(t + dt, y1)), y+ = 1/3 y + 2/3 (y2 + dt f(t + dt/2, y2))",
+          doc=b"Third order by Euler steps and averages alone, so it keeps what Euler keeps (bounds, total variation).",
+          reference=b"C.-W. Shu and S. Osher, J. Comput. Phys. 77 (1988) 439-471, eq. (2.18)")
+
+shu_osher(b"ssprk104", b"SSPRK104", b"", 4,
+          alpha=[[1], [0, 1], [0, 0, 1], [0, 0, 0, 1], [3./5, 0, 0, 0, 2./5],
+                 [0, 0, 0, 0, 0, 1], [0] * 6 + [1], [0] * 7 + [1], [0] * 8 + [1],
+                 [1./25, 0, 0, 0, 9./25, 0, 0, 0, 0, 3./5]],
+          beta=[[1./6], [0, 1./6], [0, 0, 1./6], [0, 0, 0, 1./6], [0, 0, 0, 0, 1./15],
+                [0, 0, 0, 0, 0, 1./6], [0] * 6 + [1./6], [0] * 7 + [1./6], [0] * 8 + [1./6],
+                [0, 0, 0, 0, 3./50, 0, 0, 0, 0, 1./10]],
+          formula=b"ten Euler steps of dt/6 with averages after the fifth and the tenth: "
+                  b"u5 = 3/5 y + 2/5 (u4 + dt/6 f(u4)), y+ = 1/25 y + 9/25 (u4 + dt/6 f(u4)) + 3/5 (u9 + dt/6 f(u9))",
+          doc=b"Strong stability preserving with coefficient 6: six times Euler's step for ten slopes, at fourth order.",
+          reference=b"D. Ketcheson, SIAM J. Sci. Comput. 30 (2008) 2113-2136")
+
+
+_rows = PyCapsule_New(<void *> ROWS, b"mflow_core._rows", NULL)

@@ -1,0 +1,47 @@
+"""An optimizer bound to arrays."""
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
+
+from mflow_core.registry cimport Row
+from mflow_core.types cimport mf_method, mf_sizes
+
+
+cdef enum:
+    MAX_VECTORS = 8
+    MAX_SCALARS = 8
+    MAX_COEFFICIENTS = 24
+    MAX_PARAMETERS = 24
+
+
+ctypedef struct tensor_t:
+    double *x[MAX_VECTORS]              # the user's array, then the row's vectors
+    const double *g
+    ptrdiff_t n
+    int group
+
+
+ctypedef struct group_t:
+    double[MAX_PARAMETERS] par
+    double[MAX_COEFFICIENTS] coef
+    double[MAX_SCALARS] scal
+    double sign                          # -1: maximize
+    mf_sizes sizes
+
+
+cdef class Updater:
+    cdef readonly Row row
+    cdef const mf_method *m
+    cdef tensor_t *tensors
+    cdef group_t *groups
+    cdef Py_ssize_t n_tensors, n_groups
+    cdef ptrdiff_t total
+    cdef void *block
+    cdef int64_t k
+    cdef list arrays, bound, schedules
+    cdef bint scheduled, busy
+    cdef public bint check_finite
+    cdef double max_norm
+    cdef int take(self, Py_ssize_t i, object g) except -1
+    cdef int take_all(self, object grads) except -1
+    cdef int test(self) except -1
+    cdef int advance(self, double scale) except -1

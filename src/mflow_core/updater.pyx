@@ -1,0 +1,457 @@
+"""An optimizer bound to arrays: owns the row's vectors, steps the user's arrays in place.
+
+All vectors of all tensors lie in one allocation, each on a cache line of its own. A step reads the gradients, tests them, begins each
+group once, and makes one pass over each tensor. The test comes first: up to ATOMIC numbers in all are scanned before anything
+changes; above that each block of BLOCK numbers is scanned just before it is updated, while it is in the first cache, so that memory
+is read once. A non-finite gradient therefore leaves everything as it was, or, found late in a large one, says from where on.
+"""
+from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
+from libc.math cimport INFINITY, sqrt
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+cimport numpy as cnp
+
+from mflow_core.registry cimport REDUCE, Row, mf_sizes_of
+from mflow_core.types cimport MF_E_NON_FINITE
+from mflow_core.vec cimport first_non_finite, mf_fp_enter, mf_fp_leave
+
+import numpy as np
+
+cnp.import_array()
+
+cdef enum:
+    ATOMIC = 16384
+    BLOCK = 512
+    RELEASE = 50000                      # numbers in a step from which on the GIL is given up
+
+
+cdef ptrdiff_t padded(ptrdiff_t n) noexcept:
+    return (n + 7) // 8 * 8
+
+
+def checked(array, str argument, bint writeable=True):
+    """The array, if it can be used as it is; else an error that names the argument, what came and the fix."""
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{argument}: a NumPy array is wanted, not {type(array).__name__}; np.asarray(..., dtype=float) makes one")
+    if array.dtype != np.float64:
+        raise TypeError(f"{argument}: dtype {array.dtype} came, float64 is wanted: {argument}.astype(np.float64) makes it")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{argument}: an array that is not C-contiguous came (strides {array.strides}): np.ascontiguousarray makes a copy that is")
+    if not array.flags.aligned or not array.dtype.isnative:
+        raise ValueError(f"{argument}: an array that is not aligned, or in foreign byte order, came: np.array(..., dtype=np.float64) makes a copy that is")
+    if writeable and not array.flags.writeable:
+        raise ValueError(f"{argument}: a read-only array came, but it is updated in place: hand over {argument}.copy()")
+    return array
+
+
+cdef class Updater:
+    """Steps arrays in place by one row. `mflow.optim` makes its classes of it.
+
+    groups: a list of (arrays, parameters of the row by name, maximize, schedule of lr or None).
+    """
+
+    def __cinit__(self):
+        self.tensors, self.groups, self.block = NULL, NULL, NULL
+
+    def __dealloc__(self):
+        free(self.tensors)
+        free(self.groups)
+        free(self.block)
+
+    def _bind(self, Row row, list groups, max_norm, bint check_finite):
+        """Takes the arrays. Called once, by __init__ of the classes in mflow.optim."""
+        cdef Py_ssize_t g, i = 0
+        if self.block != NULL:
+            raise RuntimeError("this optimizer is made already: make another one")
+        self.row, self.m = row, row.m
+        self.check_finite = check_finite
+        self.clip_norm = max_norm
+        self.arrays = [array for members, _, _, _ in groups for array in members]
+        self.n_tensors, self.n_groups = len(self.arrays), len(groups)
+        self.bound = [None] * self.n_tensors
+        self.schedules = [schedule for _, _, _, schedule in groups]
+        self.scheduled = any(schedule is not None for schedule in self.schedules)
+        self.tensors = <tensor_t *> calloc(max(self.n_tensors, 1), sizeof(tensor_t))
+        self.groups = <group_t *> calloc(max(self.n_groups, 1), sizeof(group_t))
+        if self.tensors == NULL or self.groups == NULL:
+            raise MemoryError()
+        for g, (members, parameters, maximize, _) in enumerate(groups):
+            self._set_group(g, parameters, maximize)
+            for array in members:
+                self.tensors[i].n, self.tensors[i].group = array.size, g
+                self.tensors[i].x[0] = <double *> cnp.PyArray_DATA(array)
+                self.total += array.size
+                i += 1
+        self._allocate()
+
+    def _set_group(self, Py_ssize_t g, dict parameters, bint maximize):
+        cdef double *par = self.row.parameters(parameters)
+        cdef mf_sizes sizes
+        cdef int status = mf_sizes_of(self.m, par, &sizes)
+        if status == 0 and (sizes.n_vec > MAX_VECTORS or sizes.n_scal > MAX_SCALARS or sizes.n_coef > MAX_COEFFICIENTS
+                            or self.m.n_par > MAX_PARAMETERS):
+            free(par)
+            raise NotImplementedError(f"{self.row.name}: more vectors or coefficients than an optimizer has room for")
+        if status == 0 and self.block != NULL and sizes.n_vec != self.groups[g].sizes.n_vec:
+            free(par)
+            raise ValueError(f"{self.row.name}: this would change how many vectors are carried: make a new optimizer")
+        if status == 0:
+            memcpy(self.groups[g].par, par, self.m.n_par * sizeof(double))
+            self.groups[g].sizes = sizes
+            self.groups[g].sign = -1.0 if maximize else 1.0
+        free(par)
+        if status != 0:
+            raise ValueError(f"{self.row.name}: these parameters clash: {parameters}")
+
+    def _allocate(self):
+        cdef Py_ssize_t i
+        cdef ptrdiff_t room = 8
+        cdef double *at
+        cdef int j
+        cdef tensor_t *tensor
+        for i in range(self.n_tensors):
+            tensor = &self.tensors[i]
+            room += (self.groups[tensor.group].sizes.n_vec - 1) * (padded(tensor.n) + 8)
+        self.block = calloc(room, sizeof(double))
+        if self.block == NULL:
+            raise MemoryError(f"{self.row.name}: no memory for the vectors of {self.total} parameters")
+        at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)
+        for i in range(self.n_tensors):
+            tensor = &self.tensors[i]
+            for j in range(1, self.groups[tensor.group].sizes.n_vec):
+                tensor.x[j] = at
+                at += padded(tensor.n)
+                if tensor.n % 512 == 0 and tensor.n > 0:
+                    at += 8                # a power of two would put every vector into the same few cache sets
+            if self.m.start != NULL:
+                self.m.start(self.m, self.groups[tensor.group].par, 0, tensor.n, tensor.x)
+
+    # ---- gradients ----
+
+    cdef int take(self, Py_ssize_t i, object g) except -1:
+        """Points tensor i at its gradient. The caller keeps g alive."""
+        cdef tensor_t *tensor = &self.tensors[i]
+        cdef cnp.ndarray a, c
+        cdef double *data
+        if type(g) is np_ndarray:
+            a, c = <cnp.ndarray> g, <cnp.ndarray> self.arrays[i]
+            if (cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(a) and cnp.PyArray_NDIM(a) == cnp.PyArray_NDIM(c)
+                    and (cnp.PyArray_DIM(a, 0) == tensor.n if cnp.PyArray_NDIM(a) == 1 else cnp.PyArray_SAMESHAPE(a, c))):
+                data = <double *> cnp.PyArray_DATA(a)
+                if data < tensor.x[0] + tensor.n and tensor.x[0] < data + tensor.n:
+                    raise ValueError(f"{self._label(i)}: the gradient shares memory with the parameters it belongs to: hand over a copy")
+                tensor.g = data
+                return 0
+        checked(g, self._label(i), False)
+        raise ValueError(f"{self._label(i)}: shape {g.shape} came, the parameters have {self.arrays[i].shape}")
+
+    def _label(self, Py_ssize_t i):
+        return "g" if self.n_tensors == 1 else f"g[{i}]"
+
+    cdef int take_all(self, object grads) except -1:
+        cdef Py_ssize_t i
+        if self.n_tensors == 1 and type(grads) is np_ndarray:
+            return self.take(0, grads)
+        flat = self.flatten(grads)
+        if len(flat) != self.n_tensors:
+            raise ValueError(f"g: {len(flat)} gradients came for {self.n_tensors} parameter arrays")
+        if PyList_CheckExact(flat):
+            for i in range(self.n_tensors):
+                self.take(i, <object> PyList_GET_ITEM(flat, i))
+        return 0
+
+    def flatten(self, grads):
+        """A list of gradients in the order of the parameters."""
+        return grads if isinstance(grads, list) else list(grads) if isinstance(grads, tuple) else [grads]
+
+    def bind(self, grads):
+        """Remembers the gradient arrays, so that `step()` without arguments reads them where they are.
+
+        Fill these very arrays before each step; they are kept alive. Errors as in `step`.
+        """
+        self.take_all(grads)
+        self.bound = list(self.flatten(grads))
+
+    cdef int test(self) except -1:
+        """Scans all gradients; raises FloatingPointError at the first number that is not finite."""
+        cdef Py_ssize_t i
+        for i in range(self.n_tensors):
+            if not REDUCE.all_finite(self.tensors[i].g, self.tensors[i].n):
+                self.refuse(i, first_non_finite(self.tensors[i].g, self.tensors[i].n), "nothing was changed")
+        return 0
+
+    def refuse(self, Py_ssize_t i, ptrdiff_t at, str state):
+        cdef double value = self.tensors[i].g[at]
+        index = tuple(int(j) for j in np.unravel_index(at, self.arrays[i].shape))
+        raise FloatingPointError(f"{self._label(i)}{list(index)} = {value} at step {self.k}: {state}. Look for the cause in the cost "
+                                 "function or lower lr; check_finite=False turns this test off")
+
+    def norm(self):
+        """Euclidean norm of all gradients last handed over, in fixed order: the same bits everywhere."""
+        cdef Py_ssize_t i
+        cdef double total = 0.0
+        for i in range(self.n_tensors):
+            total += REDUCE.sum_of_squares(self.tensors[i].g, self.tensors[i].n)
+        if total < INFINITY:
+            return sqrt(total)
+        largest = max([REDUCE.max_abs(self.tensors[i].g, self.tensors[i].n) for i in range(self.n_tensors)], default=0.0)
+        if not largest < INFINITY:
+            return largest
+        return largest * float(np.sqrt(sum(float(np.sum((self._view(i) / largest) ** 2)) for i in range(self.n_tensors))))
+
+    def _view(self, Py_ssize_t i):
+        out = np.empty(self.tensors[i].n)
+        memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> out), self.tensors[i].g, self.tensors[i].n * sizeof(double))
+        return out
+
+    # ---- steps ----
+
+    def step(self, g=None):
+        """One update of the parameters, in place.
+
+        g : float64 array of the parameters' shape, or a list (tuple, dict) of them arranged as the parameters are; None: the arrays
+            given to `bind`.
+
+        Raises TypeError or ValueError where an array does not fit, FloatingPointError where a gradient is not finite.
+        """
+        cdef double scale = 1.0, norm
+        if self.busy:
+            raise RuntimeError("this optimizer is already stepping in another thread: give each thread its own")
+        if g is not None:
+            self.take_all(g)
+        elif self.n_tensors and self.bound[0] is None:
+            raise TypeError("g: no gradient came, and none is bound: opt.step(g), or opt.bind(g) once")
+        elif self.n_tensors and self.tensors[0].g == NULL:
+            self.take_all(self.bound)
+        self.busy = True
+        try:
+            if self.max_norm < INFINITY:
+                norm = self.norm()
+                if self.check_finite:
+                    self.test()
+                scale = min(1.0, self.max_norm / (norm + 1e-6))
+            elif self.check_finite and self.total <= ATOMIC:
+                self.test()
+            if self.scheduled:
+                self._apply_schedules()
+            self.advance(scale)
+        finally:
+            self.busy = False
+            if g is not None and self.n_tensors:
+                self.tensors[0].g = NULL     # the caller's arrays may go away
+
+    cdef int advance(self, double scale) except -1:
+        cdef Py_ssize_t g, bad = -1
+        cdef ptrdiff_t at = 0
+        cdef double[MAX_SCALARS] before
+        cdef double *scal
+        cdef group_t *group
+        cdef unsigned int mode = mf_fp_enter()
+        cdef bint scan = self.check_finite and self.total > ATOMIC and not self.max_norm < INFINITY
+        if scan and self.n_tensors and not REDUCE.all_finite(self.tensors[0].g, min(self.tensors[0].n, <ptrdiff_t> BLOCK)):
+            mf_fp_leave(mode)
+            self.test()                      # the usual way for a large gradient to fail: all of it, from the first number on
+        for g in range(self.n_groups):
+            group = &self.groups[g]
+            if self.m.begin(self.m, group.par, self.k, group.scal, group.coef) != 0:
+                mf_fp_leave(mode)
+                raise ValueError(f"{self.row.name}: these parameters clash")
+        if self.total > RELEASE:
+            with nogil:
+                bad = pass_over(self.m, self.tensors, self.n_tensors, self.groups, scale, scan, &at)
+        else:
+            bad = pass_over(self.m, self.tensors, self.n_tensors, self.groups, scale, scan, &at)
+        mf_fp_leave(mode)
+        self.k += 1
+        if bad >= 0:
+            self.refuse(bad, first_non_finite(self.tensors[bad].g + at, self.tensors[bad].n - at) + at,
+                        f"all before {self._label(bad)}.flat[{at}] took this step, the rest did not (load_state_dict goes back)")
+        return 0
+
+    def _apply_schedules(self):
+        for g, schedule in enumerate(self.schedules):
+            if schedule is not None:
+                self._set(g, "lr", float(schedule(self.k)))
+
+    def ask(self):
+        """Where the gradient of the next step is wanted: new arrays, arranged as a list. For most rows, copies of the parameters."""
+        cdef Py_ssize_t i
+        cdef double[MAX_SCALARS] scal
+        cdef double[MAX_COEFFICIENTS] coef
+        cdef tensor_t *tensor
+        cdef group_t *group
+        if self.scheduled:
+            self._apply_schedules()
+        out = [np.array(array) for array in self.arrays]
+        if self.m.ask != NULL:
+            for i in range(self.n_tensors):
+                tensor, group = &self.tensors[i], &self.groups[self.tensors[i].group]
+                memcpy(scal, group.scal, sizeof(scal))
+                self.m.begin(self.m, group.par, self.k, scal, coef)
+                self.m.ask(self.m, coef, 0, tensor.n, <const double *const *> tensor.x, <double *> cnp.PyArray_DATA(<cnp.ndarray> out[i]))
+        return out
+
+    # ---- parameters of the groups, state ----
+
+    @property
+    def steps(self):
+        """Steps taken."""
+        return self.k
+
+    @property
+    def clip_norm(self):
+        """Gradients are scaled so that the norm of all together is at most this; None: not scaled."""
+        return self.max_norm if self.max_norm < INFINITY else None
+
+    @clip_norm.setter
+    def clip_norm(self, value):
+        number = INFINITY if value is None else float(value)
+        if not number > 0:
+            raise ValueError(f"clip_norm = {value!r}: a number above 0 is wanted, or None")
+        self.max_norm = number
+
+    def _get(self, Py_ssize_t g):
+        """The row's parameters of a group, by name."""
+        cdef int j
+        return {self.m.par[j].name.decode(): self.groups[g].par[j] for j in range(self.m.n_par)}
+
+    def _set(self, Py_ssize_t g, str name, double value):
+        everything = self._get(g)
+        everything[name] = value
+        self._set_group(g, everything, self.groups[g].sign < 0)
+
+    def _maximize(self, Py_ssize_t g):
+        return self.groups[g].sign < 0
+
+    def _set_schedule(self, Py_ssize_t g, schedule):
+        self.schedules[g] = schedule
+        self.scheduled = any(s is not None for s in self.schedules)
+
+    def _schedule(self, Py_ssize_t g):
+        return self.schedules[g]
+
+    def _vectors(self, Py_ssize_t i):
+        """Copies of the row's vectors of one tensor, by name."""
+        cdef tensor_t *tensor = &self.tensors[i]
+        cdef int j
+        out = {}
+        for j in range(1, self.groups[tensor.group].sizes.n_vec):
+            copy = np.empty(self.arrays[i].shape)
+            memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> copy), tensor.x[j], tensor.n * sizeof(double))
+            out[self.row.vectors[j]] = copy
+        return out
+
+    def _scalars(self, Py_ssize_t g):
+        return [self.groups[g].scal[j] for j in range(self.groups[g].sizes.n_scal)]
+
+    def _restore(self, int64_t k, list scalars, list vectors):
+        """Puts back what `_scalars` and `_vectors` gave; shapes have been checked."""
+        cdef Py_ssize_t i, g
+        cdef int j
+        for g, values in enumerate(scalars):
+            for j, value in enumerate(values):
+                self.groups[g].scal[j] = value
+        for i, by_name in enumerate(vectors):
+            for j, name in enumerate(self.row.vectors):
+                if name in by_name and j > 0:
+                    memcpy(self.tensors[i].x[j], <double *> cnp.PyArray_DATA(<cnp.ndarray> by_name[name]),
+                           self.tensors[i].n * sizeof(double))
+        self.k = k
+
+    def _n_vectors(self, Py_ssize_t i):
+        return self.groups[self.tensors[i].group].sizes.n_vec
+
+    @property
+    def _arrays(self):
+        return list(self.arrays)
+
+
+cdef object np_ndarray = np.ndarray
+
+
+cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_tensors, group_t *groups, double scale, bint scan,
+                          ptrdiff_t *at) noexcept nogil:
+    """One update of every tensor. With `scan`, the number of the tensor whose block at `at` is not finite; -1: all went well."""
+    cdef Py_ssize_t i
+    cdef ptrdiff_t lo, hi
+    cdef tensor_t *tensor
+    cdef group_t *group
+    for i in range(n_tensors):
+        tensor = &tensors[i]
+        group = &groups[tensor.group]
+        if not scan:
+            m.update(m, group.coef, scale * group.sign, 0, tensor.n, tensor.x, tensor.g)
+            continue
+        for lo in range(0, tensor.n, 512):                # BLOCK
+            hi = min(lo + <ptrdiff_t> BLOCK, tensor.n)
+            if not REDUCE.all_finite(tensor.g + lo, hi - lo):
+                at[0] = lo
+                return i
+            m.update(m, group.coef, scale * group.sign, lo, hi, tensor.x, tensor.g)
+    return -1
+
+
+# ---- a row's functions one by one, for analysis and tests --------------------------------------------------------------------------------
+
+def begin(Row row, dict parameters, int64_t k, scal=None):
+    """The coefficients of step k, a float64 array. scal: the row's carried scalars, float64, advanced in place; None: fresh ones."""
+    cdef mf_sizes sizes
+    cdef double *par = row.parameters(parameters)
+    cdef int status = mf_sizes_of(row.m, par, &sizes)
+    scalars = np.zeros(max(sizes.n_scal, 1)) if scal is None else checked(scal, "scal")
+    coef = np.zeros(max(sizes.n_coef, 1))
+    if status == 0 and row.m.begin != NULL and scalars.size >= sizes.n_scal:
+        status = row.m.begin(row.m, par, k, <double *> cnp.PyArray_DATA(<cnp.ndarray> scalars), <double *> cnp.PyArray_DATA(<cnp.ndarray> coef))
+    else:
+        status = -1
+    free(par)
+    if status != 0:
+        raise ValueError(f"{row.name}: cannot begin a step with {parameters}")
+    return coef
+
+
+cdef ptrdiff_t pointers(Row row, list vectors, double **x) except -1:
+    """Addresses of the row's vectors; their common length."""
+    cdef int j
+    if not 0 < len(vectors) <= MAX_VECTORS:
+        raise ValueError(f"vectors: {len(vectors)} came")
+    for j, vector in enumerate(vectors):
+        checked(vector, f"vectors[{j}]")
+        if vector.size != vectors[0].size:
+            raise ValueError("vectors: their lengths differ")
+        x[j] = <double *> cnp.PyArray_DATA(<cnp.ndarray> vector)
+    return vectors[0].size
+
+
+def start(Row row, dict parameters, list vectors):
+    """Gives the row's own vectors their first values."""
+    cdef double *x[MAX_VECTORS]
+    cdef ptrdiff_t n = pointers(row, vectors, x)
+    cdef double *par = row.parameters(parameters)
+    for vector in vectors[1:]:
+        vector[...] = 0.0
+    if row.m.start != NULL:
+        row.m.start(row.m, par, 0, n, x)
+    free(par)
+
+
+def ask(Row row, cnp.ndarray coef, list vectors):
+    """Where the gradient is wanted: a new array."""
+    cdef double *x[MAX_VECTORS]
+    cdef ptrdiff_t n = pointers(row, vectors, x)
+    out = vectors[0].copy()
+    if row.m.ask != NULL:
+        row.m.ask(row.m, <double *> cnp.PyArray_DATA(coef), 0, n, <const double *const *> x, <double *> cnp.PyArray_DATA(<cnp.ndarray> out))
+    return out
+
+
+def update(Row row, cnp.ndarray coef, double gscale, list vectors, g, ptrdiff_t lo=0, hi=None):
+    """One pass over [lo, hi) of the vectors, in place."""
+    cdef double *x[MAX_VECTORS]
+    cdef ptrdiff_t n = pointers(row, vectors, x), end = n if hi is None else hi
+    checked(g, "g", False)
+    if row.m.update == NULL or g.size != n or not 0 <= lo <= end <= n:
+        raise ValueError(f"{row.name}: not an update over [{lo}, {end}) of {n}")
+    row.m.update(row.m, <double *> cnp.PyArray_DATA(coef), gscale, lo, end, x, <double *> cnp.PyArray_DATA(<cnp.ndarray> g))

@@ -1,0 +1,276 @@
+# cython: language_level=3
+"""Vector kernels that every family inlines: linear combinations, fixed-lane reductions, finiteness.
+
+Baseline code reaches the reductions through `registry.REDUCE`, compiled for the level in use.
+
+One written order of association, shared by the short and the long path, is what makes the bits equal on every instruction set:
+
+    out = y + (((w0 k0 + w1 k1) + (w2 k2 + w3 k3)) + w4 k4) + ...
+
+`out` may be `y` (a step in place); a `k` may be neither. Elementwise loops are left to the compiler, which vectorises them; short
+loops (n <= MF_SHORT) go through `mf_scalar`, an empty barrier that keeps them scalar: a vector load of what a callback has just
+stored number by number stalls. Reductions run in two levels, a compile-time chunk and 16 lanes, so that their order never depends
+on the register width.
+"""
+from libc.stdint cimport uint64_t
+from libc.stddef cimport ptrdiff_t
+
+
+cdef extern from *:
+    """
+    #include <float.h>
+    #include <math.h>
+    #include <stdint.h>
+    #include <string.h>
+    #if defined(__FAST_MATH__)
+    #error "mflow promises the same bits everywhere: build it without -ffast-math"
+    #endif
+    #if FLT_EVAL_METHOD != 0
+    #error "mflow promises the same bits everywhere: build it with double arithmetic (SSE2 on x86)"
+    #endif
+    #define MF_SHORT 12
+    typedef double *restrict mf_vec;
+    typedef const double *restrict mf_cvec;
+    #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
+    static inline double mf_scalar(double x) { __asm__("" : "+x"(x)); return x; }
+    #elif defined(__GNUC__) && defined(__aarch64__)
+    static inline double mf_scalar(double x) { __asm__("" : "+w"(x)); return x; }
+    #else
+    static inline double mf_scalar(double x) { return x; }
+    #endif
+    static inline uint64_t mf_bits(double x) { uint64_t u; memcpy(&u, &x, 8); return u; }
+    static inline double mf_from_bits(uint64_t u) { double x; memcpy(&x, &u, 8); return x; }
+    /* Flush-to-zero or another rounding mode, set by a stranger in this thread, changes bits: put the default back for a while. */
+    #if defined(__x86_64__) && defined(__GNUC__)
+    #include <xmmintrin.h>
+    static inline unsigned mf_fp_enter(void) { unsigned s = _mm_getcsr(); if (s & 0xE040u) _mm_setcsr(s & ~0xE040u); return s; }
+    static inline void mf_fp_leave(unsigned s) { if (s & 0xE040u) _mm_setcsr(s); }
+    #elif defined(__aarch64__) && defined(__GNUC__)
+    static inline unsigned mf_fp_enter(void) { uint64_t s; __asm__ volatile("mrs %0, fpcr" : "=r"(s));
+      if (s & 0x1C00000u) __asm__ volatile("msr fpcr, %0" : : "r"(s & ~(uint64_t)0x1C00000u)); return (unsigned)s; }
+    static inline void mf_fp_leave(unsigned s) { if (s & 0x1C00000u) __asm__ volatile("msr fpcr, %0" : : "r"((uint64_t)s)); }
+    #else
+    static inline unsigned mf_fp_enter(void) { return 0; }
+    static inline void mf_fp_leave(unsigned s) { (void)s; }
+    #endif
+    """
+    enum:
+        MF_SHORT
+    ctypedef double *mf_vec
+    ctypedef const double *mf_cvec
+    double mf_scalar(double x) noexcept nogil
+    uint64_t mf_bits(double x) noexcept nogil
+    double mf_from_bits(uint64_t u) noexcept nogil
+    unsigned int mf_fp_enter() noexcept nogil
+    void mf_fp_leave(unsigned int) noexcept nogil
+
+
+# ---- linear combinations ----------------------------------------------------------------------------------------------------------
+
+cdef inline void combine_short(ptrdiff_t n, double *out, const double *y, int q, const double *const *k,
+                               const double *w) noexcept nogil:
+    cdef ptrdiff_t i
+    cdef int j
+    cdef double s
+    if q == 1:
+        for i in range(n):
+            out[i] = mf_scalar(y[i] + w[0] * k[0][i])
+    elif q == 2:
+        for i in range(n):
+            out[i] = mf_scalar(y[i] + (w[0] * k[0][i] + w[1] * k[1][i]))
+    elif q == 3:
+        for i in range(n):
+            out[i] = mf_scalar(y[i] + ((w[0] * k[0][i] + w[1] * k[1][i]) + w[2] * k[2][i]))
+    elif q == 4:
+        for i in range(n):
+            out[i] = mf_scalar(y[i] + ((w[0] * k[0][i] + w[1] * k[1][i]) + (w[2] * k[2][i] + w[3] * k[3][i])))
+    elif q > 4:
+        for i in range(n):
+            s = (w[0] * k[0][i] + w[1] * k[1][i]) + (w[2] * k[2][i] + w[3] * k[3][i])
+            for j in range(4, q):
+                s = mf_scalar(s + w[j] * k[j][i])
+            out[i] = y[i] + s
+    else:
+        for i in range(n):
+            out[i] = y[i]
+
+
+cdef inline void combine_1(ptrdiff_t n, double *out, const double *y, mf_cvec a, double u) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(n):
+        out[i] = y[i] + u * a[i]
+
+
+cdef inline void combine_2(ptrdiff_t n, double *out, const double *y, mf_cvec a, mf_cvec b, double u, double v) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(n):
+        out[i] = y[i] + (u * a[i] + v * b[i])
+
+
+cdef inline void combine_3(ptrdiff_t n, double *out, const double *y, mf_cvec a, mf_cvec b, mf_cvec c,
+                           double u, double v, double w) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(n):
+        out[i] = y[i] + ((u * a[i] + v * b[i]) + w * c[i])
+
+
+cdef inline void combine_4(ptrdiff_t n, double *out, const double *y, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d,
+                           double u, double v, double w, double z) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(n):
+        out[i] = y[i] + ((u * a[i] + v * b[i]) + (w * c[i] + z * d[i]))
+
+
+cdef inline void combine_many(ptrdiff_t n, double *out, const double *y, int q, const double *const *k,
+                              const double *w) noexcept nogil:
+    # More than four terms: the sum is built in a block that stays in the first cache, so out and y are touched once.
+    cdef double[512] s
+    cdef ptrdiff_t lo, i, m
+    cdef int j
+    cdef const double *a
+    for lo in range(0, n, 512):
+        m = min(n - lo, 512)
+        for i in range(m):
+            s[i] = (w[0] * k[0][lo + i] + w[1] * k[1][lo + i]) + (w[2] * k[2][lo + i] + w[3] * k[3][lo + i])
+        for j in range(4, q):
+            a = k[j] + lo
+            for i in range(m):
+                s[i] = s[i] + w[j] * a[i]
+        for i in range(m):
+            out[lo + i] = y[lo + i] + s[i]
+
+
+cdef inline void combine(ptrdiff_t n, double *out, const double *y, int q, const double *const *k, const double *w) noexcept nogil:
+    """out = y + sum_j w[j] k[j] for j < q. `out` may be `y`."""
+    if n == 3:                       # constant lengths unroll: a Lorenz step is as fast as written by hand
+        combine_short(3, out, y, q, k, w)
+    elif n == 2:
+        combine_short(2, out, y, q, k, w)
+    elif n <= MF_SHORT:
+        combine_short(n, out, y, q, k, w)
+    elif q == 1:
+        combine_1(n, out, y, k[0], w[0])
+    elif q == 2:
+        combine_2(n, out, y, k[0], k[1], w[0], w[1])
+    elif q == 3:
+        combine_3(n, out, y, k[0], k[1], k[2], w[0], w[1], w[2])
+    elif q == 4:
+        combine_4(n, out, y, k[0], k[1], k[2], k[3], w[0], w[1], w[2], w[3])
+    elif q > 4:
+        combine_many(n, out, y, q, k, w)
+    else:
+        combine_short(n, out, y, 0, k, w)
+
+
+# ---- convex combinations of Euler steps (Shu-Osher): out = sum_j a[j] (u[j] + r[j] f[j]) --------------------------------------------
+
+cdef inline void average_1(ptrdiff_t n, double *out, const double *u, mf_cvec f, double a, double r) noexcept nogil:
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            out[i] = mf_scalar(a * (u[i] + r * f[i]))
+    else:
+        for i in range(n):
+            out[i] = a * (u[i] + r * f[i])
+
+
+cdef inline void average_2(ptrdiff_t n, double *out, const double *u, const double *f, const double *v, const double *g,
+                           double a, double r, double b, double s) noexcept nogil:
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            out[i] = mf_scalar(a * (u[i] + r * f[i]) + b * (v[i] + s * g[i]))
+    else:
+        for i in range(n):
+            out[i] = a * (u[i] + r * f[i]) + b * (v[i] + s * g[i])
+
+
+cdef inline void average_3(ptrdiff_t n, double *out, const double *const *u, const double *const *f, const double *a,
+                           const double *r) noexcept nogil:
+    cdef ptrdiff_t i
+    cdef const double *u0 = u[0]
+    cdef const double *u1 = u[1]
+    cdef const double *u2 = u[2]
+    cdef const double *f0 = f[0]
+    cdef const double *f1 = f[1]
+    cdef const double *f2 = f[2]
+    cdef double a0 = a[0], a1 = a[1], a2 = a[2], r0 = r[0], r1 = r[1], r2 = r[2]
+    for i in range(n):
+        out[i] = (a0 * (u0[i] + r0 * f0[i]) + a1 * (u1[i] + r1 * f1[i])) + a2 * (u2[i] + r2 * f2[i])
+
+
+ctypedef struct reductions_t:            # what reductions.pyx makes of the functions below, one table a level
+    bint (*all_finite)(const double *x, ptrdiff_t n) noexcept nogil
+    double (*max_abs)(const double *x, ptrdiff_t n) noexcept nogil
+    double (*sum_of_squares)(const double *x, ptrdiff_t n) noexcept nogil
+
+
+# ---- reductions ---------------------------------------------------------------------------------------------------------------------
+
+cdef inline bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:
+    """True where no x[i] is NaN or infinite. A test of exponent bits: integers reduce in any order."""
+    cdef uint64_t exponent = 0x7FF0000000000000
+    cdef uint64_t bad = 0
+    cdef ptrdiff_t i
+    for i in range(n):
+        bad += (mf_bits(x[i]) & exponent) == exponent
+    return bad == 0
+
+
+cdef inline ptrdiff_t first_non_finite(const double *x, ptrdiff_t n) noexcept nogil:
+    cdef uint64_t exponent = 0x7FF0000000000000
+    cdef ptrdiff_t i
+    for i in range(n):
+        if (mf_bits(x[i]) & exponent) == exponent:
+            return i
+    return -1
+
+
+cdef inline double fold_lanes(double *lane) noexcept nogil:
+    cdef int j, width = 8
+    while width > 0:
+        for j in range(width):
+            lane[j] = lane[j] + lane[j + width]
+        width = width // 2
+    return lane[0]
+
+
+cdef inline double sum_of_squares(const double *x, ptrdiff_t n) noexcept nogil:
+    """Sum of x[i]^2 in 16 lanes a chunk of 1024, chunk sums added in order."""
+    cdef double[16] lane
+    cdef double total = 0.0
+    cdef ptrdiff_t lo, i, m, whole
+    cdef int j
+    for lo in range(0, n, 1024):
+        m = min(n - lo, <ptrdiff_t> 1024)
+        whole = m - m % 16
+        for j in range(16):
+            lane[j] = 0.0
+        for i in range(0, whole, 16):
+            for j in range(16):
+                lane[j] += x[lo + i + j] * x[lo + i + j]
+        for j in range(<int> (m - whole)):
+            lane[j] += x[lo + whole + j] * x[lo + whole + j]
+        total += fold_lanes(lane)
+    return total
+
+
+cdef inline double max_abs(const double *x, ptrdiff_t n) noexcept nogil:
+    """max |x[i]|, NaN where any x[i] is NaN. Magnitudes compare as integers: exact, any order, and NaN is the largest."""
+    cdef uint64_t magnitude = 0x7FFFFFFFFFFFFFFF
+    cdef uint64_t[8] lane
+    cdef uint64_t u, top = 0
+    cdef ptrdiff_t i, whole = n - n % 8
+    cdef int j
+    for j in range(8):
+        lane[j] = 0
+    for i in range(0, whole, 8):
+        for j in range(8):
+            u = mf_bits(x[i + j]) & magnitude
+            lane[j] = u if u > lane[j] else lane[j]
+    for j in range(8):
+        top = lane[j] if lane[j] > top else top
+    for i in range(whole, n):
+        u = mf_bits(x[i]) & magnitude
+        top = u if u > top else top
+    return mf_from_bits(top)
