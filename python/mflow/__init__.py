@@ -13,7 +13,7 @@ Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mflow_core.problem import Recoverable
 
@@ -27,12 +27,15 @@ from mflow.result import IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
 
+if TYPE_CHECKING:
+    from mflow._integrators import *  # noqa: F403
+
 __version__ = "0.1.0"
 
 _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind == "step"}
 globals().update(_INTEGRATORS)
 
-__all__ = [
+__all__ = [  # noqa: PLE0604
     "IVPResult",
     "Method",
     "OptimizeResult",
@@ -48,7 +51,7 @@ __all__ = [
     "optim",
     "solve_ivp",
     "stability_limit",
-    *sorted(_INTEGRATORS),  # noqa: PLE0604
+    *sorted(_INTEGRATORS),
 ]
 
 

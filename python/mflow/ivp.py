@@ -140,7 +140,7 @@ def _span(t_span: Sequence[float]) -> tuple[float, float]:
 def _step(method: Method, dt: float | None, t0: float, t1: float) -> float:
     """dt with the sign of the span."""
     if dt is None:
-        raise ValueError(f"dt is missing: {method.name} takes fixed steps; give dt=..., and see mflow.max_stable_dt for how large it may be")
+        raise ValueError(f"dt is missing: {method.name} takes fixed steps; give dt=... (mflow.max_stable_dt says how large it may be)")
     step = check_number(dt, "dt", "a step above 0")
     if step <= 0:
         raise ValueError(f"dt = {dt!r}: a step above 0 is wanted; it takes the sign of t_end - t0 by itself")
@@ -174,7 +174,8 @@ class _Record:
             self.y = np.empty((rows, start.size))
             self.t = np.empty(rows)
         except (MemoryError, ValueError):
-            raise MemoryError(f"no memory for {rows} states of {start.size} numbers: keep fewer, with save_every=, t_eval= or save='last'") from None
+            fewer = "keep fewer, with save_every=, t_eval= or save='last'"
+            raise MemoryError(f"no memory for {rows} states of {start.size} numbers: {fewer}") from None
         self.rows = self.done = 0
         if times is None and every:
             self.put(t0, start)
@@ -234,7 +235,8 @@ def _ending(run: stepper.Run, what: problem.Problem, method: Method, status: int
         hint = stability.explain_step(run, what, method, abs(step), start, t0)
         return "non_finite", f"non-finite state {where}: {hint}"
     if status > 0:
-        return "rhs_failed", f"the right-hand side asked for a smaller step {where} (code {status}), and {method.name} takes fixed ones: lower dt"
+        fixed = f"{method.name} takes fixed ones: lower dt"
+        return "rhs_failed", f"the right-hand side asked for a smaller step {where} (code {status}), and {fixed}"
     return "rhs_failed", f"the right-hand side gave up {where} with code {status}"
 
 

@@ -45,7 +45,7 @@ def _parameters(row: Any) -> tuple[Parameter, ...]:
         joined.setdefault(entry[0].partition("[")[0], []).append(entry)
     out = []
     for name, entries in joined.items():
-        _, default, lower, upper, kind, open_, choices, doc = entries[0]
+        _, _, lower, upper, kind, open_, choices, _ = entries[0]
         values = tuple(_public(e[1], e[4], e[6]) for e in entries)
         out.append(
             Parameter(
@@ -212,7 +212,21 @@ def _remake(name: str, given: dict[str, Any]) -> Method:
     return get_method(name, **given)
 
 
-_ROW_FACTS = ("name", "aliases", "family", "formula", "doc", "reference", "order", "order_hat", "stages", "flags", "kind", "vectors", "tableau")
+_ROW_FACTS = (
+    "name",
+    "aliases",
+    "family",
+    "formula",
+    "doc",
+    "reference",
+    "order",
+    "order_hat",
+    "stages",
+    "flags",
+    "kind",
+    "vectors",
+    "tableau",
+)
 
 
 def signature_of(row: Any, first: tuple[inspect.Parameter, ...] = (), last: tuple[inspect.Parameter, ...] = ()) -> inspect.Signature:

@@ -14,7 +14,7 @@ import numpy as np
 from mflow_core import problem, stepper
 
 from mflow import stability
-from mflow.arrays import Array, check_number, check_start
+from mflow.arrays import check_number, check_start
 from mflow.ivp import CHUNK_SECONDS
 from mflow.methods import Method, as_method
 from mflow.result import OptimizeResult
@@ -194,7 +194,8 @@ class _Descent:
         run = self.run
         first, last = run.largest_slope
         if status == 1:
-            return self.result(0, "converged", f"the largest entry of the gradient is {last:.3g}, at most gtol = {gtol:g}, after {self.nit} iterations")
+            text = f"the largest entry of the gradient is {last:.3g}, at most gtol = {gtol:g}, after {self.nit} iterations"
+            return self.result(0, "converged", text)
         if status == 2:
             return self.result(2, "callback", f"the callback stopped it after {self.nit} iterations")
         if status == 0:
@@ -223,7 +224,8 @@ class _Descent:
             radius = stability.spectral_radius(lambda x: self.run.evaluate(x)[1], self.start)
         limit = stability.max_stable_dt(self.method, curvature=radius) if 0 < radius < math.inf else math.inf
         if step > limit:
-            return text + f": lr = {step:g} exceeds the stability limit {limit:.4g} of {self.method.name} for the measured curvature {radius:.4g} at x0"
+            measured = f"for the measured curvature {radius:.4g} at x0"
+            return text + f": lr = {step:g} exceeds the stability limit {limit:.4g} of {self.method.name} {measured}"
         return text + f": lower lr = {step:g}"
 
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from mflow_core import registry
@@ -93,7 +93,7 @@ def _gather(grads: Any, arranged: Any, argument: str) -> list[Any]:
     return [grads[key] for key in arranged]
 
 
-class Optimizer(Updater):  # type: ignore[misc]
+class Optimizer(Updater):
     """What all optimizers share. Take one of the classes of `mflow.optim`."""
 
     _row: ClassVar[Any] = None
@@ -108,11 +108,16 @@ class Optimizer(Updater):  # type: ignore[misc]
                 raise TypeError(f"{type(self).__name__}: {name} came twice")
             parameters[name] = value
         grouped = isinstance(params, (list, tuple)) and bool(params) and all(isinstance(g, dict) and "params" in g for g in params)
+        entries = [{**parameters, **entry} for entry in params] if grouped else [{**parameters, "params": params}]
+        self._take(row, entries, grouped, clip_norm, check_finite)
+
+    def _take(self, row: Any, entries: list[dict[str, Any]], grouped: bool, clip_norm: float | None, check_finite: bool) -> None:
+        """Binds the arrays of all groups."""
         self._arranged: list[Any] | None = [] if grouped else None
         self._single: Any = None
         groups = []
-        for i, entry in enumerate(params if grouped else [{"params": params}]):
-            own = {**parameters, **{k: v for k, v in entry.items() if k != "params"}}
+        for i, entry in enumerate(entries):
+            own = {k: v for k, v in entry.items() if k != "params"}
             arrays, arranged = _spread(entry["params"], f"params[{i}]" if grouped else "params")
             if self._arranged is not None:
                 self._arranged.append(arranged)
@@ -183,7 +188,8 @@ class Optimizer(Updater):  # type: ignore[misc]
         if state["method"] != self.row.name:
             raise ValueError(f"state: it is of {state['method']}, this is {self.row.name}")
         if len(groups) != len(self.param_groups) or len(vectors) != len(self._arrays):
-            raise ValueError(f"state: {len(groups)} groups and {len(vectors)} arrays, here are {len(self.param_groups)} and {len(self._arrays)}")
+            here = f"here are {len(self.param_groups)} and {len(self._arrays)}"
+            raise ValueError(f"state: {len(groups)} groups and {len(vectors)} arrays, {here}")
         fresh = []
         for i, (array, by_name) in enumerate(zip(self._arrays, vectors, strict=True)):
             wanted = list(self.row.vectors[1 : self._n_vectors(i)])
@@ -197,11 +203,43 @@ class Optimizer(Updater):  # type: ignore[misc]
             self._set_group(g, dict(entry["parameters"]), entry["maximize"])
         self._restore(state["steps"], [list(map(float, entry["scalars"])) for entry in groups], fresh)
 
+    def _recipe(self) -> dict[str, Any]:
+        """All that makes this optimizer again, its arrays included."""
+        arrays = iter(self._arrays)
+
+        def arrange(arranged: Any) -> Any:
+            if arranged is None:
+                return next(arrays)
+            return [next(arrays) for _ in range(arranged)] if isinstance(arranged, int) else {key: next(arrays) for key in arranged}
+
+        groups = [{**group, "params": None} for group in self.param_groups]
+        for group, arranged in zip(groups, self._arranged if self._arranged is not None else [self._single], strict=True):
+            group["params"] = arrange(arranged)
+        return {
+            "row": self.row.name,
+            "groups": groups,
+            "grouped": self._arranged is not None,
+            "clip_norm": self.clip_norm,
+            "check_finite": self.check_finite,
+            "state": self.state_dict(),
+        }
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickles and deep copies hold copies of the arrays, and a schedule where it can be pickled. Bound gradients stay behind."""
+        return _remake, (type(self), self._recipe())
+
     def zero_grad(self) -> None:
         """Nothing to do: gradients are handed to `step`. Kept for loops written for torch."""
 
     def __repr__(self) -> str:
         return f"<mflow.optim.{type(self).__name__} {self.param_groups!r}, {self.steps} steps>"
+
+
+def _remake(cls: type[Optimizer], recipe: dict[str, Any]) -> Optimizer:
+    made = cls.__new__(cls)
+    made._take(registry.find(recipe["row"]), recipe["groups"], recipe["grouped"], recipe["clip_norm"], recipe["check_finite"])
+    made.load_state_dict(recipe["state"])
+    return made
 
 
 _LAST = tuple(
@@ -248,7 +286,8 @@ class SGD(Optimizer):
         if momentum or nesterov:
             options["momentum"] = momentum
         if nesterov and (momentum <= 0 or dampening != 0):
-            raise ValueError(f"nesterov=True needs a momentum above 0 and dampening = 0, not momentum = {momentum}, dampening = {dampening}")
+            came = f"momentum = {momentum}, dampening = {dampening}"
+            raise ValueError(f"nesterov=True needs a momentum above 0 and dampening = 0, not {came}")
         if dampening and not momentum:
             raise ValueError(f"dampening = {dampening} needs a momentum above 0")
         if momentum and not nesterov:
@@ -261,6 +300,9 @@ class SGD(Optimizer):
             return cls._row
         return registry.find("momentum" if "dampening" in parameters else "nesterov")
 
+
+if TYPE_CHECKING:
+    from mflow._optimizers import *  # noqa: F403
 
 _CLASSES = {row.class_name: _class_of(row) for row in registry.rows() if row.kind == "update" and row.class_name != "SGD"}
 globals().update(_CLASSES)

@@ -169,7 +169,7 @@ def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]]) -> float:
     if unstable(np.array([FIRST]))[0]:
         return 0.0
     while lower < 1e4:
-        x = lower + SPACING * np.arange(1, 513)
+        x: Array = lower + SPACING * np.arange(1.0, 513.0)
         bad = np.flatnonzero(unstable(x))
         if bad.size:
             upper = float(x[bad[0]])
@@ -177,7 +177,7 @@ def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]]) -> float:
             break
         lower = float(x[-1])
         if lower > 50:  # nothing explicit reaches further without many stages: look in larger strides
-            far = np.geomspace(lower, 1e4, 2000)
+            far: Array = np.geomspace(lower, 1e4, 2000).astype(np.float64)
             bad = np.flatnonzero(unstable(far))
             if not bad.size:
                 return math.inf
@@ -244,7 +244,8 @@ def max_stable_dt(method: str | Method, *, jac: ArrayLike | None = None, curvatu
         raise ValueError(f"jac: a square matrix of finite numbers is wanted, shape {matrix.shape} came")
     values = np.linalg.eigvals(matrix)
     scale = float(np.max(np.abs(values), initial=0.0))
-    limits = [_limit_on_ray(chosen, complex(v / abs(v))) / float(abs(v)) for v in values if abs(v) > 1e-14 * scale and v.real <= 1e-14 * scale]
+    tiny = 1e-14 * scale
+    limits = [_limit_on_ray(chosen, complex(v / abs(v))) / float(abs(v)) for v in values if abs(v) > tiny and v.real <= tiny]
     return min(limits, default=math.inf)
 
 

@@ -37,9 +37,7 @@ class Stepper:
     **parameters
         The method's own.
 
-    Attributes
-    ----------
-    t : float, the time. y : float64 array of y0's shape, a copy of the state. k : steps taken. nfev : evaluations of fun.
+    Raises TypeError or ValueError where an argument does not fit.
 
     Examples
     --------
@@ -71,19 +69,23 @@ class Stepper:
 
     @property
     def t(self) -> float:
+        """Time of the state."""
         return float(self._run.t)
 
     @property
     def y(self) -> Array:
+        """A copy of the state, float64 of y0's shape."""
         y: Array = self._run.y
         return y
 
     @property
     def k(self) -> int:
+        """Steps taken."""
         return int(self._run.k)
 
     @property
     def nfev(self) -> int:
+        """Evaluations of fun."""
         return int(self._run.nfev)
 
     def step(self, dt: float) -> None:

@@ -8,7 +8,8 @@ from libc.math cimport NAN, ceil, fabs
 from libc.stdlib cimport free, malloc
 
 from mflow_core cimport registry
-from mflow_core.stepper cimport (run_enter, run_fixed, run_leave, run_make, run_pack, run_release, run_t, run_unpack, hermite)
+from mflow_core.checkpoint cimport run_pack, run_unpack
+from mflow_core.run cimport hermite, run_enter, run_fixed, run_leave, run_make, run_release, run_t
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_IMPLICIT, MF_SECOND_ORDER, mf_new_api)
 
 

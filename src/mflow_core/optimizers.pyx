@@ -19,11 +19,11 @@ To add an optimizer: a `begin`, an `update` and a row in the table at the end, a
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc
 
-from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_LINEAR, MF_LOWER_OPEN, MF_REAL, MF_UPPER_OPEN, mf_ask_fn, mf_begin_fn,
-                               mf_method, mf_new_method, mf_param, mf_sizes, mf_sizes_fn, mf_start_fn, mf_update_fn)
+from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_LINEAR, MF_LOWER_OPEN, MF_REAL, MF_UPPER_OPEN, mf_begin_fn, mf_method,
+                               mf_new_method, mf_param, mf_sizes, mf_update_fn)
 from mflow_core.vec cimport mf_cvec, mf_from_bits, mf_vec
 
 cdef extern from "math.h" nogil:

@@ -10,7 +10,7 @@ context = user data). Their signature is checked; whether a Python function fill
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
-from libc.math cimport NAN, fabs, sqrt
+from libc.math cimport NAN, fabs
 from libc.string cimport memcpy
 
 cimport numpy as cnp

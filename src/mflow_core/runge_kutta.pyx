@@ -17,7 +17,6 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc
-from libc.string cimport memcpy
 
 from mflow_core.types cimport (MF_LINEAR, MF_SSP, mf_frame, mf_method, mf_new_method, mf_rhs_fn, mf_tableau)
 from mflow_core.vec cimport average_1, average_2, average_3, combine

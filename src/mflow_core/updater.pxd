@@ -38,10 +38,12 @@ cdef class Updater:
     cdef void *block
     cdef int64_t k
     cdef list arrays, bound, schedules
-    cdef bint scheduled, busy
+    cdef bint scheduled
+    cdef int busy
     cdef public bint check_finite
     cdef double max_norm
     cdef int take(self, Py_ssize_t i, object g) except -1
     cdef int take_all(self, object grads) except -1
+    cdef int take_list(self, list flat) except -1
     cdef int test(self) except -1
     cdef int advance(self, double scale) except -1

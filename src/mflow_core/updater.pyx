@@ -5,16 +5,16 @@ group once, and makes one pass over each tensor. The test comes first: up to ATO
 changes; above that each block of BLOCK numbers is scanned just before it is updated, while it is in the first cache, so that memory
 is read once. A non-finite gradient therefore leaves everything as it was, or, found late in a large one, says from where on.
 """
-from cpython.list cimport PyList_CheckExact, PyList_GET_ITEM, PyList_GET_SIZE
+from cpython.list cimport PyList_GET_ITEM
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, Row, mf_sizes_of
-from mflow_core.types cimport MF_E_NON_FINITE
 from mflow_core.vec cimport first_non_finite, mf_fp_enter, mf_fp_leave
 
 import numpy as np
@@ -151,15 +151,17 @@ cdef class Updater:
         return "g" if self.n_tensors == 1 else f"g[{i}]"
 
     cdef int take_all(self, object grads) except -1:
-        cdef Py_ssize_t i
         if self.n_tensors == 1 and type(grads) is np_ndarray:
             return self.take(0, grads)
         flat = self.flatten(grads)
         if len(flat) != self.n_tensors:
             raise ValueError(f"g: {len(flat)} gradients came for {self.n_tensors} parameter arrays")
-        if PyList_CheckExact(flat):
-            for i in range(self.n_tensors):
-                self.take(i, <object> PyList_GET_ITEM(flat, i))
+        return self.take_list(flat)
+
+    cdef int take_list(self, list flat) except -1:
+        cdef Py_ssize_t i
+        for i in range(self.n_tensors):
+            self.take(i, <object> PyList_GET_ITEM(flat, i))
         return 0
 
     def flatten(self, grads):
@@ -217,16 +219,15 @@ cdef class Updater:
         Raises TypeError or ValueError where an array does not fit, FloatingPointError where a gradient is not finite.
         """
         cdef double scale = 1.0, norm
-        if self.busy:
+        if not mf_take(&self.busy):
             raise RuntimeError("this optimizer is already stepping in another thread: give each thread its own")
-        if g is not None:
-            self.take_all(g)
-        elif self.n_tensors and self.bound[0] is None:
-            raise TypeError("g: no gradient came, and none is bound: opt.step(g), or opt.bind(g) once")
-        elif self.n_tensors and self.tensors[0].g == NULL:
-            self.take_all(self.bound)
-        self.busy = True
         try:
+            if g is not None:
+                self.take_all(g)
+            elif self.n_tensors and self.bound[0] is None:
+                raise TypeError("g: no gradient came, and none is bound: opt.step(g), or opt.bind(g) once")
+            elif self.n_tensors and self.tensors[0].g == NULL:
+                self.take_list(self.bound)
             if self.max_norm < INFINITY:
                 norm = self.norm()
                 if self.check_finite:
@@ -238,15 +239,13 @@ cdef class Updater:
                 self._apply_schedules()
             self.advance(scale)
         finally:
-            self.busy = False
+            mf_give(&self.busy)
             if g is not None and self.n_tensors:
                 self.tensors[0].g = NULL     # the caller's arrays may go away
 
     cdef int advance(self, double scale) except -1:
         cdef Py_ssize_t g, bad = -1
         cdef ptrdiff_t at = 0
-        cdef double[MAX_SCALARS] before
-        cdef double *scal
         cdef group_t *group
         cdef unsigned int mode = mf_fp_enter()
         cdef bint scan = self.check_finite and self.total > ATOMIC and not self.max_norm < INFINITY

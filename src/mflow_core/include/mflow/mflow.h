@@ -13,7 +13,8 @@ extern "C" {
 #endif
 #define MF_ABI 1           /* host and library must be equal: changes only if something published changes meaning */
 #define MF_API_VERSION 1   /* library must be >= host: +1 for every append */
-#define MF_INIT(T) { (uint32_t)sizeof(T) }          /* mf_problem p = MF_INIT(mf_problem);  the rest is zero */
+/* mf_problem p = MF_INIT(mf_problem): the rest is zero. Every struct that a host makes begins with size and flags. */
+#define MF_INIT(T) { (uint32_t)sizeof(T), 0 }
 #define MF_HAS(s, T, field) ((s)->size >= offsetof(T, field) + sizeof((s)->field))   /* before reading a field appended later */
 
 /* ---- status codes of the library; a callback's own negative codes should lie in -999..-1 ---- */

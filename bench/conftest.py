@@ -1,0 +1,230 @@
+"""How mflow is timed: every gate is a ratio of lower quartiles, measured alternately in one process.
+
+    python -m pytest bench
+
+Contenders take turns; each measurement repeats its work until it lasts a few milliseconds; the lower quartile of the rounds counts,
+for it moves least when a machine is busy. Nothing is asserted on time: a target that is not reached is shown as "missed" in the table
+at the end, and in pytest-benchmark's extra_info. A bench fails only where its contenders compute different numbers.
+
+The C twins are compiled with the flags that meson.build gives the kernels, read from there, for the instruction set in use.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import math
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import time
+import timeit
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mflow_core
+import numpy as np
+import pytest
+
+HERE = Path(__file__).resolve().parent
+TABLE = pytest.StashKey[list["Line"]]()
+
+Runner = Callable[[int], Any]  # does its work so many times
+
+
+# ---- pytest: collect bench_*.py, switch pytest-benchmark on, print the table -------------------------------------------------------------
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    if file_path.parent == HERE and file_path.match("bench_*.py") and not parent.session.isinitpath(file_path):
+        return pytest.Module.from_parent(parent, path=file_path)
+    return None  # files named on the command line are collected by pytest itself
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[TABLE] = []
+    paths = [Path(str(arg).partition("::")[0]).resolve() for arg in config.args]
+    if paths and all(path == HERE or HERE in path.parents for path in paths) and hasattr(config.option, "benchmark_disable"):
+        config.option.benchmark_disable = False  # addopts switches it off for the tests
+        config.option.benchmark_quiet = config.option.verbose <= 0  # our table says what its table would
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    lines = config.stash[TABLE]
+    if not lines:
+        return
+    rows = [("what", "mflow ns", "peer", "peer ns", "mflow/peer", "target", "")] + [line.cells() for line in lines]
+    widths = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
+    terminalreporter.section(f"mflow against its peers, level {mflow_core.isa()}: lower quartiles, interleaved")
+    for row in rows:
+        left = (0, 2, 6)
+        cells = [cell.ljust(width) if j in left else cell.rjust(width) for j, (cell, width) in enumerate(zip(row, widths, strict=True))]
+        terminalreporter.write_line("  ".join(cells).rstrip())
+    missed = sum(line.met() is False for line in lines)
+    terminalreporter.write_line(f"{sum(line.met() is True for line in lines)} targets met, {missed} missed")
+
+
+# ---- measuring -----------------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Quartiles:
+    """Nanoseconds of one unit of work."""
+
+    lower: float
+    median: float
+    upper: float
+
+    @classmethod
+    def of(cls, samples: Sequence[float]) -> Quartiles:
+        return cls(*(float(q) for q in np.percentile(samples, (25, 50, 75))))
+
+
+@dataclass(frozen=True)
+class Line:
+    """One comparison: limit is the largest mflow/peer, limit_ns the largest time of mflow; None: for orientation."""
+
+    what: str
+    mflow: Quartiles
+    peer: str
+    other: Quartiles | None
+    limit: float | None = None
+    limit_ns: float | None = None
+
+    @property
+    def ratio(self) -> float:
+        return self.mflow.lower / self.other.lower if self.other else math.nan
+
+    def met(self) -> bool | None:
+        if self.limit is None and self.limit_ns is None:
+            return None
+        return (self.limit is None or self.ratio <= self.limit) and (self.limit_ns is None or self.mflow.lower <= self.limit_ns)
+
+    def cells(self) -> tuple[str, ...]:
+        wanted = [f"<= {self.limit:.3f}"] * (self.limit is not None) + [f"<= {self.limit_ns:,.0f} ns"] * (self.limit_ns is not None)
+        verdict = {True: "met", False: "missed", None: ""}[self.met()]
+        other = f"{self.other.lower:,.1f}" if self.other else ""
+        ratio = f"{self.ratio:.3f}" if self.other else ""
+        return self.what, f"{self.mflow.lower:,.1f}", self.peer, other, ratio, ", ".join(wanted), verdict
+
+
+def loop(statement: str, **names: Any) -> Runner:
+    """A runner of a Python statement: the plain for loop of `timeit`, one call each."""
+    return timeit.Timer(statement, globals=names).timeit
+
+
+def calibrate(run: Runner, seconds: float) -> int:
+    """How often to repeat so that one measurement lasts about `seconds`."""
+    count = 1
+    while True:
+        began = time.perf_counter_ns()
+        run(count)
+        took = (time.perf_counter_ns() - began) * 1e-9
+        if took >= seconds / 2:
+            return max(1, round(count * seconds / took))
+        count = max(2 * count, min(100 * count, int(count * seconds / max(took, 1e-7))))
+
+
+def interleaved(functions: dict[str, Runner], rounds: int = 31, seconds: float = 2e-3) -> dict[str, Quartiles]:
+    """Times all contenders alternately, starting each round with another one."""
+    counts = {name: calibrate(run, seconds) for name, run in functions.items()}
+    samples: dict[str, list[float]] = {name: [] for name in functions}
+    names = list(functions)
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        for k in range(rounds):
+            for name in names[k % len(names) :] + names[: k % len(names)]:
+                began = time.perf_counter_ns()
+                functions[name](counts[name])
+                samples[name].append((time.perf_counter_ns() - began) / counts[name])
+    finally:
+        if collecting:
+            gc.enable()
+    return {name: Quartiles.of(values) for name, values in samples.items()}
+
+
+class Bench:
+    """Measures and writes down; one for each test."""
+
+    loop = staticmethod(loop)
+    interleaved = staticmethod(interleaved)
+
+    def __init__(self, benchmark: Any, lines: list[Line]) -> None:
+        self.benchmark, self.lines, self.shown = benchmark, lines, False
+
+    def show(self, run: Runner, seconds: float = 2e-3) -> None:
+        """Hands mflow's contender to pytest-benchmark, once a test."""
+        if not self.shown:
+            self.benchmark.pedantic(run, args=(calibrate(run, seconds),), rounds=3)
+            self.shown = True
+
+    def line(self, line: Line) -> None:
+        """One line of the table, and the same in extra_info."""
+        self.lines.append(line)
+        self.benchmark.extra_info.setdefault("comparisons", []).append(
+            {
+                "what": line.what, "peer": line.peer, "ratio": line.ratio if line.other else None, "met": line.met(),
+                "limit": line.limit, "limit_ns": line.limit_ns, "mflow_ns": vars(line.mflow), "peer_ns": line.other and vars(line.other),
+            }
+        )  # fmt: skip
+
+    def compare(
+        self, what: str, functions: dict[str, Runner], limits: dict[str, float] | None = None, limit_ns: float | None = None, **how: Any
+    ) -> dict[str, Quartiles]:
+        """A line for mflow (the first of the functions) against each of the others. limits: the largest ratio, by peer."""
+        found = interleaved(functions, **how)
+        first, *peers = functions
+        self.show(functions[first], how.get("seconds", 2e-3))
+        for k, peer in enumerate(peers):
+            self.line(Line(what, found[first], peer, found[peer], (limits or {}).get(peer), None if k else limit_ns))
+        return found
+
+
+@pytest.fixture
+def bench(benchmark: Any, pytestconfig: pytest.Config) -> Bench:
+    return Bench(benchmark, pytestconfig.stash[TABLE])
+
+
+# ---- the C twins -----------------------------------------------------------------------------------------------------------------------------
+
+
+def kernel_flags() -> list[str]:
+    """The flags of meson.build for the kernels of the level in use."""
+    text = (HERE.parent / "meson.build").read_text(encoding="utf-8")
+    shared = re.search(r"kernel_flags = cc\.get_supported_arguments\((.*?)\)", text, re.DOTALL)
+    level = re.search(rf"'{mflow_core.isa()}': \[(.*?)\]", text)
+    assert shared, "meson.build: kernel_flags not found"
+    return ["-std=c11", *re.findall(r"'(-[^']+)'", shared[1]), *(re.findall(r"'(-[^']+)'", level[1]) if level else [])]
+
+
+@pytest.fixture(scope="session")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
+    """bench/twins.c, compiled and loaded."""
+    command = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]
+    if not command or not shutil.which(command[0]):
+        pytest.skip("no C compiler for the hand-written twins: set CC")
+    library = tmp_path_factory.mktemp("twins") / "twins.so"
+    subprocess.run([*command, *kernel_flags(), "-fPIC", "-shared", "-o", str(library), str(HERE / "twins.c"), "-lm"], check=True)
+    return ctypes.CDLL(str(library))
+
+
+def aligned(n: int, fill: Any = 0.0) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """n numbers from a cache line on, as mflow lays its own vectors out: contenders differ in code, not in luck."""
+    block = np.empty(n + 8)
+    start = -(block.ctypes.data // 8) % 8
+    out = block[start : start + n]
+    out[...] = fill
+    return out
+
+
+@pytest.fixture
+def room() -> Iterator[Callable[..., Any]]:
+    """`aligned`, as a fixture."""
+    yield aligned
+    gc.collect()

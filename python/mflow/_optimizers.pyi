@@ -1,0 +1,36 @@
+"""Written by tools/make_stubs.py from the rows: do not edit."""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from mflow.optim import Optimizer
+
+class Momentum(Optimizer):
+    def __init__(self, params: Any, lr: float | Callable[[int], float] = ..., momentum: float = ..., dampening: float = ..., weight_decay: float = ..., decoupled_weight_decay: bool = ..., clip_value: float | None = ..., *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ...) -> None: ...
+
+class Nesterov(Optimizer):
+    def __init__(self, params: Any, lr: float | Callable[[int], float] = ..., momentum: float = ..., form: Literal["push", "pull"] = ..., weight_decay: float = ..., decoupled_weight_decay: bool = ..., clip_value: float | None = ..., *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ...) -> None: ...
+
+class ConsistentMomentum(Optimizer):
+    def __init__(self, params: Any, lr: float | Callable[[int], float] = ..., beta_hat: float = ..., friction: float = ..., lookahead: bool = ..., weight_decay: float = ..., decoupled_weight_decay: bool = ..., clip_value: float | None = ..., *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ...) -> None: ...
+
+class Adagrad(Optimizer):
+    def __init__(self, params: Any, lr: float | Callable[[int], float] = ..., lr_decay: float = ..., initial_accumulator_value: float = ..., eps: float = ..., weight_decay: float = ..., decoupled_weight_decay: bool = ..., clip_value: float | None = ..., *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ...) -> None: ...
+
+class Adadelta(Optimizer):
+    def __init__(self, params: Any, lr: float | Callable[[int], float] = ..., rho: float = ..., eps: float = ..., weight_decay: float = ..., decoupled_weight_decay: bool = ..., clip_value: float | None = ..., *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ...) -> None: ...
+
+class RMSprop(Optimizer):
+    def __init__(self, params: Any, lr: float | Callable[[int], float] = ..., alpha: float = ..., eps: float = ..., momentum: float = ..., centered: bool = ..., weight_decay: float = ..., decoupled_weight_decay: bool = ..., clip_value: float | None = ..., *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ...) -> None: ...
+
+class Adam(Optimizer):
+    def __init__(self, params: Any, lr: float | Callable[[int], float] = ..., betas: tuple[float, float] = ..., eps: float = ..., amsgrad: bool = ..., weight_decay: float = ..., decoupled_weight_decay: bool = ..., clip_value: float | None = ..., *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ...) -> None: ...
+
+class AdamW(Optimizer):
+    def __init__(self, params: Any, lr: float | Callable[[int], float] = ..., betas: tuple[float, float] = ..., eps: float = ..., amsgrad: bool = ..., weight_decay: float = ..., decoupled_weight_decay: bool = ..., clip_value: float | None = ..., *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ...) -> None: ...
+
+class Adamax(Optimizer):
+    def __init__(self, params: Any, lr: float | Callable[[int], float] = ..., betas: tuple[float, float] = ..., eps: float = ..., weight_decay: float = ..., decoupled_weight_decay: bool = ..., clip_value: float | None = ..., *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ...) -> None: ...
+
+class NAdam(Optimizer):
+    def __init__(self, params: Any, lr: float | Callable[[int], float] = ..., betas: tuple[float, float] = ..., eps: float = ..., momentum_decay: float | None = ..., weight_decay: float = ..., decoupled_weight_decay: bool = ..., clip_value: float | None = ..., *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ...) -> None: ...

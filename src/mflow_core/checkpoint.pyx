@@ -1,0 +1,123 @@
+"""A run's state as bytes: what it needs to go on with the same bits, and no more.
+
+    "MFLOWRUN", u32 format, u32 flags, i64 n, u32 n_vec, u32 n_scal, u32 n_par, u32 length of the name, name, t, t_base, dt, i64 k,
+    i64 k_base, par, scal, vectors, CRC-32 of all before
+
+Little-endian on every machine, no padding, NaNs in one form. Reading checks everything before it changes anything.
+"""
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, strlen
+
+from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED
+from mflow_core.vec cimport mf_bits, mf_from_bits
+
+
+cdef uint32_t crc32(const uint8_t *data, int64_t bytes) noexcept nogil:
+    cdef uint32_t crc = 0xFFFFFFFFu
+    cdef int64_t i
+    cdef int _j
+    for i in range(bytes):
+        crc ^= data[i]
+        for _j in range(8):
+            crc = (crc >> 1) ^ (0xEDB88320u & (0 - (crc & 1)))
+    return crc ^ 0xFFFFFFFFu
+
+
+cdef inline void put(uint8_t **at, uint64_t value, int bytes) noexcept nogil:
+    cdef int j
+    for j in range(bytes):
+        at[0][0] = <uint8_t> (value >> (8 * j))
+        at[0] += 1
+
+
+cdef inline uint64_t get(const uint8_t **at, int bytes) noexcept nogil:
+    cdef uint64_t value = 0
+    cdef int j
+    for j in range(bytes):
+        value |= (<uint64_t> at[0][0]) << (8 * j)
+        at[0] += 1
+    return value
+
+
+cdef void put_doubles(uint8_t **at, const double *x, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(n):
+        put(at, mf_bits(x[i]) if x[i] == x[i] else 0x7FF8000000000000u, 8)
+
+
+cdef void get_doubles(const uint8_t **at, double *x, ptrdiff_t n) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(n):
+        x[i] = mf_from_bits(get(at, 8))
+
+
+cdef int64_t packed_size(const run_t *r) noexcept nogil:
+    return 40 + <int64_t> strlen(r.m.name) + 40 + 8 * (r.m.n_par + r.sizes.n_scal + <int64_t> r.sizes.n_vec * r.n) + 4
+
+
+cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) noexcept nogil:
+    cdef uint8_t *at = <uint8_t *> buffer
+    cdef size_t length = strlen(r.m.name)
+    cdef int j
+    bytes[0] = packed_size(r)
+    if buffer == NULL:
+        return 0
+    if room < bytes[0]:
+        return MF_E_ARGUMENT
+    memcpy(at, b"MFLOWRUN", 8)
+    at += 8
+    put(&at, 1, 4)
+    put(&at, r.f.flags, 4)
+    put(&at, r.n, 8)
+    put(&at, r.sizes.n_vec, 4)
+    put(&at, r.sizes.n_scal, 4)
+    put(&at, r.m.n_par, 4)
+    put(&at, length, 4)
+    memcpy(at, r.m.name, length)
+    at += length
+    put_doubles(&at, &r.t, 1)
+    put_doubles(&at, &r.t_base, 1)
+    put_doubles(&at, &r.dt, 1)
+    put(&at, r.k, 8)
+    put(&at, r.k_base, 8)
+    put_doubles(&at, r.par, r.m.n_par)
+    put_doubles(&at, r.s_now, r.sizes.n_scal)
+    for j in range(r.sizes.n_vec):
+        put_doubles(&at, r.now[j], r.n)
+    put(&at, crc32(<const uint8_t *> buffer, bytes[0] - 4), 4)
+    return 0
+
+
+cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
+    """All is checked before anything is written."""
+    cdef const uint8_t *at = <const uint8_t *> buffer
+    cdef const uint8_t *end
+    cdef size_t length = strlen(r.m.name)
+    cdef uint32_t flags
+    cdef int j
+    if buffer == NULL or bytes != packed_size(r) or memcmp(at, b"MFLOWRUN", 8) != 0:
+        return MF_E_DAMAGED
+    end = at + bytes - 4
+    if get(&end, 4) != crc32(at, bytes - 4):
+        return MF_E_DAMAGED
+    at += 8
+    if get(&at, 4) != 1:
+        return MF_E_DAMAGED
+    flags = <uint32_t> get(&at, 4)
+    if <int64_t> get(&at, 8) != r.n or get(&at, 4) != <uint64_t> r.sizes.n_vec or get(&at, 4) != <uint64_t> r.sizes.n_scal:
+        return MF_E_DAMAGED
+    if get(&at, 4) != <uint64_t> r.m.n_par or get(&at, 4) != length or memcmp(at, r.m.name, length) != 0:
+        return MF_E_DAMAGED
+    at += length
+    r.f.flags = flags
+    get_doubles(&at, &r.t, 1)
+    get_doubles(&at, &r.t_base, 1)
+    get_doubles(&at, &r.dt, 1)
+    r.k = <int64_t> get(&at, 8)
+    r.k_base = <int64_t> get(&at, 8)
+    r.slope_k = -1
+    get_doubles(&at, r.par, r.m.n_par)
+    get_doubles(&at, r.s_now, r.sizes.n_scal)
+    for j in range(r.sizes.n_vec):
+        get_doubles(&at, r.now[j], r.n)
+    return 0

@@ -1,0 +1,166 @@
+/* A host without Python: what an embedder does with the table of mflow.h. Built by test_api.py; returns 0, or the line that failed. */
+#include "mflow/mflow.h"
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHECK(x) do { if (!(x)) return __LINE__; } while (0)
+
+typedef struct { double rate; long calls; const mf_api *api; mf_run *run; int inner; } host_ctx;
+
+static int decay(double t, const double *y, double *dydt, ptrdiff_t n, void *p) {
+  host_ctx *ctx = (host_ctx *)p;
+  (void)t;
+  ctx->calls++;
+  for (ptrdiff_t i = 0; i < n; i++) dydt[i] = ctx->rate * y[i];
+  if (ctx->run) ctx->inner = ctx->api->run_advance(ctx->run, 1e9, 1);   /* entered twice */
+  return 0;
+}
+
+static int refuse(double t, const double *y, double *dydt, ptrdiff_t n, void *p) {
+  (void)t; (void)y; (void)dydt; (void)n; (void)p;
+  return -7;
+}
+
+int host_table(const mf_api *api) {
+  CHECK(api->abi == MF_ABI && api->version >= MF_API_VERSION && api->size >= sizeof(mf_api));
+  CHECK(api->find("rk2") != NULL && api->find("rk2") == api->find("heun"));
+  CHECK(api->find("tvd_rk1") == api->find("euler"));
+  CHECK(api->find("no such row") == NULL && api->find(NULL) == NULL && api->find("") == NULL);
+  CHECK(api->row(-1) == NULL && api->row(100000) == NULL);
+  int i = 0;
+  for (; api->row(i) != NULL; i++) {
+    const mf_method *m = api->row(i);
+    CHECK(m->size >= sizeof(mf_method) && api->find(m->name) == m);
+    CHECK((m->step != NULL) + (m->update != NULL) + (m->sweep != NULL) == 1);
+    double par[64];
+    mf_sizes sizes;
+    CHECK(m->n_par <= 64 && api->defaults(m, par) == 0 && api->sizes(m, par, &sizes) == 0);
+    CHECK(sizes.n_vis >= 1 && sizes.n_vec >= sizes.n_vis);
+    if (m->n_par > 0) {
+      par[0] = -1.0;
+      CHECK(api->sizes(m, par, &sizes) == MF_E_PARAMETER);
+    }
+  }
+  CHECK(i > 10);
+  CHECK(strlen(api->error_text(MF_E_BUSY)) > 10 && strlen(api->error_text(-5)) > 5 && strlen(api->error_text(3)) > 5);
+  return 0;
+}
+
+/* One step of every row y' = f, out of place and in place: equal bits. n is any number of components. */
+int host_in_place(const mf_api *api, const char *name, const double *y0, ptrdiff_t n, double h, double *out) {
+  const mf_method *m = api->find(name);
+  CHECK(m != NULL);
+  host_ctx ctx = {-1.25, 0, api, NULL, 0};
+  mf_problem p = MF_INIT(mf_problem);
+  p.n = n; p.rhs = decay; p.ctx = &ctx;
+  ptrdiff_t ld = (n + 15) / 8 * 8;
+  double *a = (double *)calloc((size_t)ld, 8), *b = (double *)calloc((size_t)ld, 8);
+  double *work = (double *)calloc((size_t)(ld * (m->sizes.n_work + 1)), 8);
+  memcpy(a, y0, (size_t)n * 8);
+  const double *x0[1] = {a};
+  double *x1[1] = {b};
+  mf_frame f = MF_INIT(mf_frame);
+  f.n = n; f.ld = ld; f.h = h; f.x0 = x0; f.x1 = x1; f.work = work; f.p = &p; f.flags = MF_FRESH;
+  CHECK(api->step(m, &f) == 0 && f.n_rhs == ctx.calls && memcmp(a, y0, (size_t)n * 8) == 0);
+  x1[0] = a;
+  CHECK(api->step(m, &f) == 0 && memcmp(a, b, (size_t)n * 8) == 0);
+  memcpy(out, b, (size_t)n * 8);
+  p.rhs = refuse;
+  CHECK(api->step(m, &f) == -7);
+  p.rhs = NULL;
+  CHECK(api->step(m, &f) == MF_E_CALLBACK);
+  f.size = 8;
+  CHECK(api->step(m, &f) == MF_E_ARGUMENT && api->step(NULL, &f) == MF_E_ARGUMENT && api->step(m, NULL) == MF_E_ARGUMENT);
+  free(a); free(b); free(work);
+  return 0;
+}
+
+int host_update(const mf_api *api, double *c, double *m, double *v, const double *g, ptrdiff_t n, int steps) {
+  const mf_method *row = api->find("adam");
+  double par[32], scal[8] = {0}, coef[32], *x[4];
+  x[0] = c; x[1] = m; x[2] = v; x[3] = NULL;
+  CHECK(api->defaults(row, par) == 0);
+  for (int k = 0; k < steps; k++) {
+    CHECK(api->begin(row, par, k, scal, coef) == 0);
+    CHECK(api->update(row, coef, 1.0, 0, n / 2, x, g) == 0 && api->update(row, coef, 1.0, n / 2, n, x, g) == 0);
+  }
+  CHECK(api->update(api->find("rk4"), coef, 1.0, 0, n, x, g) == MF_E_KIND);
+  CHECK(api->begin(api->find("rk4"), par, 0, scal, coef) == MF_E_KIND && api->update(row, NULL, 1.0, 0, n, x, g) == MF_E_ARGUMENT);
+  return 0;
+}
+
+int host_run(const mf_api *api, double *y, double *t_end) {
+  host_ctx ctx = {-1.0, 0, api, NULL, 0};
+  mf_problem p = MF_INIT(mf_problem);
+  p.n = 2; p.rhs = decay; p.ctx = &ctx;
+  mf_run_options options = MF_INIT(mf_run_options);
+  options.dt = 0.1;
+  const double *start[1] = {y};
+  int err = 99;
+  mf_run *run = api->run_new(api->find("rk4"), &p, &options, start, &err);
+  CHECK(run != NULL && err == 0);
+  CHECK(api->run_advance(run, 0.55, 3) == 1);                     /* not enough steps */
+  int64_t k = 0, bytes = api->run_save(run, NULL, 0);
+  double t = 0;
+  api->run_y(run, &t, &k);
+  CHECK(k == 3 && bytes > 0);
+  char *buffer = (char *)malloc((size_t)bytes);
+  CHECK(api->run_save(run, buffer, bytes - 1) == MF_E_ARGUMENT && api->run_save(run, buffer, bytes) == bytes);
+  CHECK(api->run_advance(run, 0.55, 1000) == 0);
+  double first[2], here = 0;
+  memcpy(first, api->run_y(run, &here, &k)[0], sizeof first);
+  CHECK(here == 0.55 && k == 6);
+  CHECK(api->run_restore(run, buffer, bytes) == 0 && api->run_advance(run, 0.55, 1000) == 0);
+  CHECK(memcmp(first, api->run_y(run, &here, &k)[0], sizeof first) == 0);
+  buffer[bytes / 2] ^= 1;
+  CHECK(api->run_restore(run, buffer, bytes) == MF_E_DAMAGED);
+  CHECK(memcmp(first, api->run_y(run, &here, &k)[0], sizeof first) == 0);     /* nothing changed */
+  CHECK(api->run_advance(run, 0.1, 10) == MF_E_ARGUMENT);                     /* behind us */
+  ctx.run = run;
+  CHECK(api->run_advance(run, 0.65, 10) == 0 && ctx.inner == MF_E_BUSY);
+  ctx.run = NULL;
+  ctx.rate = 1e300;
+  CHECK(api->run_advance(run, 1.0, 1000) == MF_E_NON_FINITE);
+  CHECK(isfinite(api->run_y(run, &t, &k)[0][0]) && t == 0.65);                /* the last good step */
+  memcpy(y, api->run_y(run, t_end, &k)[0], 2 * sizeof(double));
+  api->run_free(run);
+  free(buffer);
+  CHECK(api->run_new(api->find("adam"), &p, &options, start, &err) == NULL && err == MF_E_KIND);
+  p.rhs = NULL;
+  CHECK(api->run_new(api->find("rk4"), &p, &options, start, &err) == NULL && err == MF_E_CALLBACK);
+  CHECK(api->run_new(NULL, &p, &options, start, &err) == NULL && err == MF_E_ARGUMENT);
+  return 0;
+}
+
+int host_interpolate(const mf_api *api, double theta, double *y) {
+  host_ctx ctx = {-1.0, 0, api, NULL, 0};
+  mf_problem p = MF_INIT(mf_problem);
+  p.n = 1; p.rhs = decay; p.ctx = &ctx;
+  double a[8] = {1.0}, b[8] = {0}, work[64] = {0};
+  const double *x0[1] = {a};
+  double *x1[1] = {b};
+  mf_frame f = MF_INIT(mf_frame);
+  f.n = 1; f.ld = 8; f.h = 0.1; f.x0 = x0; f.x1 = x1; f.work = work; f.p = &p;
+  CHECK(api->step(api->find("rk4"), &f) == 0);
+  CHECK(api->interpolate(api->find("rk4"), &f, 1.5, y) == MF_E_ARGUMENT);
+  return api->interpolate(api->find("rk4"), &f, theta, y);
+}
+
+/* Offsets and sizes that hosts have compiled in: they may grow at the end, never move. */
+#define O(T, field) offsetof(T, field)
+int host_layout(long long *out) {
+  const size_t all[] = {
+    sizeof(mf_problem), O(mf_problem, n), O(mf_problem, ctx), O(mf_problem, rhs), O(mf_problem, solve), O(mf_problem, lsolve),
+    O(mf_problem, value_grad), O(mf_problem, accel), O(mf_problem, solve_accel), O(mf_problem, rhs_lanes), O(mf_problem, energy),
+    sizeof(mf_frame), O(mf_frame, flags), O(mf_frame, n), O(mf_frame, ld), O(mf_frame, k), O(mf_frame, t), O(mf_frame, h), O(mf_frame, rho),
+    O(mf_frame, par), O(mf_frame, x0), O(mf_frame, x1), O(mf_frame, s0), O(mf_frame, s1), O(mf_frame, work), O(mf_frame, err),
+    O(mf_frame, D), O(mf_frame, p), O(mf_frame, n_rhs), O(mf_frame, n_solve),
+    sizeof(mf_sizes), sizeof(mf_param), sizeof(mf_run_options), O(mf_run_options, t0), O(mf_run_options, dt), O(mf_run_options, par),
+    O(mf_method, name), O(mf_method, par), O(mf_method, tab), O(mf_method, sizes), O(mf_method, sizes_fn), O(mf_method, step),
+    O(mf_method, begin), O(mf_method, update), O(mf_method, ask), O(mf_method, start),
+    O(mf_api, find), O(mf_api, step), O(mf_api, run_new), O(mf_api, run_free)};
+  int n = (int)(sizeof all / sizeof *all);
+  for (int i = 0; i < n; i++) out[i] = (long long)all[i];
+  return n;
+}

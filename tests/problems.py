@@ -1,0 +1,133 @@
+"""Problems with known solutions, compiled right-hand sides, and the state shapes that the tests go through."""
+
+import ctypes
+import mmap
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.linalg import expm
+
+Array = np.ndarray
+
+SIZES = (0, 1, 2, 3, 7, 13, 64, 1001, 20_000)  # nothing, scalar loops, odd, powers of two, large
+SHAPES = ((), (1,), (3,), (3, 4), (2, 1, 3))
+
+
+@dataclass(frozen=True)
+class Problem:
+    name: str
+    fun: Callable[[float, Array], Array]
+    y0: Array
+    t_end: float
+    exact: Callable[[float], Array]
+
+
+_A = np.array([[-0.3, 1.1, 0.0], [-1.0, -0.2, 0.4], [0.2, 0.0, -0.7]])
+_Y0 = np.array([1.0, -0.5, 0.25])
+_GROWTH = np.array([0.1, 0.4, 1.5])
+
+
+def _logistic(t: float) -> Array:
+    return _GROWTH / (_GROWTH + (1.0 - _GROWTH) * np.exp(-t))
+
+
+PROBLEMS = [
+    # y' = y cos t: the slope depends on t, so wrong nodes c show
+    Problem("non_autonomous", lambda t, y: y * np.cos(t), np.array([1.0]), 2.0, lambda t: np.array([np.exp(np.sin(t))])),
+    Problem("linear_system", lambda t, y: _A @ y, _Y0, 2.0, lambda t: expm(t * _A) @ _Y0),
+    Problem("logistic", lambda t, y: y * (1.0 - y), _GROWTH, 2.0, _logistic),
+]
+
+
+def lorenz(t: float, y: Array) -> Array:
+    return np.array([10.0 * (y[1] - y[0]), y[0] * (28.0 - y[2]) - y[1], y[0] * y[1] - 8.0 / 3.0 * y[2]])
+
+
+def waves(t: float, y: Array) -> Array:
+    """A smooth right-hand side for any shape, with numbers that round."""
+    return np.sin(y) - 0.3 * y + np.cos(t)
+
+
+def start_of(n: int, seed: int = 0) -> Array:
+    return np.random.default_rng(seed).standard_normal(n)
+
+
+def gradients(n: int, steps: int, seed: int = 1) -> Array:
+    """Random gradients with entries from 1e-9 to 1e3: where eps stands in a denominator shows."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal((steps, n)) * 10.0 ** rng.uniform(-9, 3, n)
+
+
+# ---- compiled right-hand sides -----------------------------------------------------------------------------------------------------
+
+RHS_C = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.c_double, ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t, ctypes.c_void_p
+)
+OBJECTIVE_C = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double),
+    ctypes.c_ssize_t, ctypes.c_void_p,
+)  # fmt: skip
+
+
+def decay_cfunc() -> Any:
+    """y' = -y as a numba cfunc."""
+    numba = pytest.importorskip("numba")
+    double_p = numba.types.CPointer(numba.types.float64)
+    signature = numba.types.int32(numba.types.float64, double_p, double_p, numba.types.intp, numba.types.voidptr)
+
+    @numba.cfunc(signature)
+    def decay(t, y, dydt, n, ctx):  # type: ignore[no-untyped-def]
+        for i in range(n):
+            dydt[i] = -y[i]
+        return 0
+
+    return decay
+
+
+def bowl_cfunc() -> Any:
+    """f = sum (c - 3)^2/2 with its gradient as a numba cfunc; either output may be NULL."""
+    numba = pytest.importorskip("numba")
+    double_p = numba.types.CPointer(numba.types.float64)
+    signature = numba.types.int32(double_p, double_p, double_p, numba.types.intp, numba.types.voidptr)
+
+    @numba.cfunc(signature)
+    def bowl(c, value, grad, n, ctx):  # type: ignore[no-untyped-def]
+        total = 0.0
+        for i in range(n):
+            total += 0.5 * (c[i] - 3.0) ** 2
+        if value:
+            value[0] = total
+        if grad:
+            for i in range(n):
+                grad[i] = c[i] - 3.0
+        return 0
+
+    return bowl
+
+
+# ---- a host that has set flush-to-zero -----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def flush_to_zero() -> Iterator[None]:
+    """Sets FTZ and DAZ in this thread's MXCSR, by two instructions in a page of our own (x86-64 alone)."""
+    if platform.machine() not in ("x86_64", "AMD64") or not hasattr(mmap, "PROT_EXEC"):
+        pytest.skip("needs x86-64 and POSIX")
+    page = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    page.write(b"\x0f\xae\x1f\xc3" + b"\x90" * 12 + b"\x0f\xae\x17\xc3")  # stmxcsr [rdi]; ret ... ldmxcsr [rdi]; ret
+    word = ctypes.c_uint32()
+    base = ctypes.addressof(ctypes.c_char.from_buffer(page))
+    kind = ctypes.CFUNCTYPE(None, ctypes.POINTER(ctypes.c_uint32))
+    store, load = kind(base), kind(base + 16)
+    store(ctypes.byref(word))
+    before = word.value
+    load(ctypes.byref(ctypes.c_uint32(before | 0x8040)))
+    try:
+        yield
+    finally:
+        load(ctypes.byref(ctypes.c_uint32(before)))

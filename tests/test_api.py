@@ -1,0 +1,118 @@
+"""The C API as a host sees it: the header compiles alone, the table works without Python, its layout is frozen."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+
+import mflow_core
+import numpy as np
+import pytest
+from mflow_core import api, registry
+
+import mflow
+
+COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+HOST = __file__.replace("test_api.py", "host.c")
+DOUBLES = ctypes.POINTER(ctypes.c_double)
+
+# Sizes and offsets of version 1, in bytes on 64-bit machines, in the order of host_layout() in host.c.
+LAYOUT = [
+    88, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80,
+    144, 4, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136,
+    40, 56, 32, 8, 16, 24,
+    8, 88, 96, 104, 144, 152, 168, 176, 184, 200,
+    16, 56, 88, 128,
+]  # fmt: skip
+
+
+def build(tmp_path, source, *flags, compiler=COMPILER, out="host.so"):
+    target = tmp_path / out
+    command = [compiler, *flags, f"-I{mflow_core.get_include()}", str(source), "-o", str(target), "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    if COMPILER is None:
+        pytest.skip("no C compiler on this machine")
+    path = build(tmp_path_factory.mktemp("host"), HOST, "-shared", "-fPIC", "-std=c99", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror", "-pedantic")
+    return ctypes.CDLL(str(path))
+
+
+@pytest.fixture(scope="module")
+def table():
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return ctypes.c_void_p(pointer(api._C_API, b"mflow_core.api._C_API"))
+
+
+def pointer_to(array):
+    return array.ctypes.data_as(DOUBLES)
+
+
+def test_table(host, table):
+    assert host.host_table(table) == 0
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 13, 100, 1001])
+@pytest.mark.parametrize("name", [row.name for row in registry.rows() if row.kind == "step"])
+def test_in_place_has_the_same_bits(host, table, name, n):
+    y0 = np.random.default_rng(n).standard_normal(n)
+    out = np.empty(n)
+    call = host.host_in_place
+    call.argtypes = [ctypes.c_void_p, ctypes.c_char_p, DOUBLES, ctypes.c_ssize_t, ctypes.c_double, DOUBLES]
+    assert call(table, name.encode(), pointer_to(y0), n, 0.3, pointer_to(out)) == 0
+    factor = complex(mflow.amplification(name, -1.25 * 0.3)).real
+    np.testing.assert_allclose(out, factor * y0, rtol=1e-14)
+
+
+def test_update_is_what_optim_does(host, table):
+    n = 37
+    rng = np.random.default_rng(0)
+    c, g = rng.standard_normal(n), rng.standard_normal(n)
+    mine, m, v = c.copy(), np.zeros(n), np.zeros(n)
+    call = host.host_update
+    call.argtypes = [ctypes.c_void_p, DOUBLES, DOUBLES, DOUBLES, DOUBLES, ctypes.c_ssize_t, ctypes.c_int]
+    assert call(table, pointer_to(mine), pointer_to(m), pointer_to(v), pointer_to(g), n, 25) == 0
+    opt = mflow.optim.Adam(c)
+    for _ in range(25):
+        opt.step(g)
+    assert c.tobytes() == mine.tobytes()
+
+
+def test_run(host, table):
+    y, t = np.array([1.0, -2.0]), ctypes.c_double()
+    host.host_run.argtypes = [ctypes.c_void_p, DOUBLES, ctypes.c_void_p]
+    assert host.host_run(table, pointer_to(y), ctypes.byref(t)) == 0
+    assert t.value == 0.65
+    np.testing.assert_allclose(y, np.array([1.0, -2.0]) * np.exp(-0.65), rtol=1e-6)
+
+
+def test_interpolate(host, table):
+    y = np.empty(1)
+    host.host_interpolate.argtypes = [ctypes.c_void_p, ctypes.c_double, DOUBLES]
+    for theta in (0.0, 0.25, 0.5, 1.0):
+        assert host.host_interpolate(table, theta, pointer_to(y)) == 0
+        np.testing.assert_allclose(y[0], np.exp(-0.1 * theta), atol=3e-7)
+
+
+def test_layout_is_frozen(host):
+    out = (ctypes.c_longlong * 100)()
+    n = host.host_layout(out)
+    assert list(out[:n]) == LAYOUT
+
+
+@pytest.mark.parametrize(("suffix", "flags"), [("c", ["-std=c99"]), ("c", ["-std=c11"]), ("cpp", ["-std=c++17"])])
+def test_header_compiles_alone(tmp_path, suffix, flags):
+    compiler = COMPILER if suffix == "c" else shutil.which("c++") or shutil.which("g++")
+    if compiler is None:
+        pytest.skip(f"no compiler for {suffix} on this machine")
+    source = tmp_path / f"alone.{suffix}"
+    source.write_text('#include "mflow/mflow.h"\nint main(void) { mf_problem p = MF_INIT(mf_problem); return p.size == 0; }\n')
+    program = build(tmp_path, source, *flags, "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror", "-pedantic",
+                    compiler=compiler, out="alone")  # fmt: skip
+    assert subprocess.run([program], check=False).returncode == 0

@@ -1,0 +1,70 @@
+"""Writes the type stubs of the classes that mflow makes from its rows, for editors and type checkers.
+
+    python tools/make_stubs.py            write them
+    python tools/make_stubs.py --check    exit with 1 where they are out of date
+
+They are derived from the rows; nobody edits them.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from mflow_core import registry
+
+from mflow.methods import Parameter, _parameters
+
+FOLDER = Path(__file__).resolve().parents[1] / "python" / "mflow"
+HEAD = '"""Written by tools/make_stubs.py from the rows: do not edit."""\n\n'
+
+
+def annotation(p: Parameter) -> str:
+    """Type of one parameter."""
+    if len(p.row_names) > 1:
+        return f"tuple[{', '.join(['float'] * len(p.row_names))}]"
+    if p.choices:
+        return f"Literal[{', '.join(map(repr, p.choices))}]".replace("'", '"')
+    plain = {"bool": "bool", "int": "int"}.get(p.kinds[0], "float")
+    if p.name == "lr":
+        return "float | Callable[[int], float]"
+    return plain + (" | None" if p.may_be_infinite else "")
+
+
+def init(row: registry.Row, first: str, last: str) -> str:
+    """The line of __init__."""
+    own = "".join(f", {p.name}: {annotation(p)} = ..." for p in _parameters(row))
+    return f"    def __init__(self{first}{own}{last}) -> None: ...\n"
+
+
+def stubs() -> dict[str, str]:
+    """Text of each stub file, by its name."""
+    rows = registry.rows()
+    steps = [row for row in rows if row.kind == "step"]
+    updates = [row for row in rows if row.kind == "update" and row.class_name != "SGD"]
+    integrators = HEAD + "from mflow.methods import Method\n"
+    for row in steps:
+        integrators += f"\nclass {row.class_name}(Method):\n" + init(row, "", "")
+    extra = ", *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..."
+    optimizers = HEAD + "from collections.abc import Callable\nfrom typing import Any, Literal\n\nfrom mflow.optim import Optimizer\n"
+    for row in updates:
+        optimizers += f"\nclass {row.class_name}(Optimizer):\n" + init(row, ", params: Any", extra)
+    return {"_integrators.pyi": integrators, "_optimizers.pyi": optimizers}
+
+
+def main() -> int:
+    """Write or check; the exit code."""
+    wrong = 0
+    for name, text in stubs().items():
+        path = FOLDER / name
+        if "--check" in sys.argv[1:]:
+            if not path.exists() or path.read_text() != text:
+                print(f"{path.name} is out of date: run python tools/make_stubs.py")
+                wrong = 1
+        else:
+            path.write_text(text)
+    return wrong
+
+
+if __name__ == "__main__":
+    sys.exit(main())
