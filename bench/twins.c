@@ -1,6 +1,6 @@
 /* Hand-written C twins of mflow's kernels: what a careful person would write for one method and nothing else.
  *
- * Optimizers: one fused pass, plain (no clipping, no options), coefficients ready: coef[0] scales g, coef[1] is weight decay, the rest is
+ * Optimizers: one fused pass, plain (no clipping, no options), coefficients k ready: k[0] scales g, k[1] is weight decay, the rest is
  * the method's own. `stride` moves to the coefficients of the next step; 0 keeps them, for timing.
  * Integrators: stages spelled out, slopes in w (vectors of ld numbers). With n = 3 the loops are unrolled and kept scalar: a vector load
  * of what the right-hand side has just stored number by number stalls, so this is the faster code.
@@ -9,21 +9,30 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "mflow/mflow.h"
+
 /* ---- optimizers ----------------------------------------------------------------------------------------------------------------- */
 
-#define OPTIMIZER(name, ...)                                                                                                          \
-  void twin_##name(ptrdiff_t n, ptrdiff_t steps, const double *restrict coef, ptrdiff_t stride, double *restrict c,                   \
-                   double *restrict v, double *restrict u, const double *restrict g) {                                                \
-    for (ptrdiff_t step = 0; step < steps; step++, coef += stride) {                                                                  \
-      const double scale = coef[0], decay = coef[1], k2 = coef[2], k3 = coef[3], k4 = coef[4], k5 = coef[5], k6 = coef[6],            \
-                   k7 = coef[7], k8 = coef[8];                                                                                        \
-      (void)k3, (void)k4, (void)k5, (void)k6, (void)k7, (void)k8, (void)v, (void)u;                                                   \
-      for (ptrdiff_t i = 0; i < n; i++) {                                                                                             \
-        const double gi = scale * g[i] + decay * c[i];                                                                                \
-        __VA_ARGS__                                                                                                                   \
-      }                                                                                                                               \
+#define ARGUMENTS                                                                                                                     \
+  const double *restrict k, double *restrict c, double *restrict v, double *restrict u, const double *restrict g
+
+/* The pass is a function of its own: inlined into the loop over steps, gcc makes one pass do two of them. */
+#define PASS(name, gradient, ...)                                                                                                     \
+  static __attribute__((noinline)) void name##_pass(ptrdiff_t n, ARGUMENTS) {                                                         \
+    const double k0 = k[0], k1 = k[1], k2 = k[2], k3 = k[3], k4 = k[4], k5 = k[5], k6 = k[6], k7 = k[7], k8 = k[8];                   \
+    (void)k0, (void)k1, (void)k2, (void)k3, (void)k4, (void)k5, (void)k6, (void)k7, (void)k8, (void)v, (void)u;                       \
+    for (ptrdiff_t i = 0; i < n; i++) {                                                                                               \
+      const double gi = gradient;                                                                                                     \
+      __VA_ARGS__                                                                                                                     \
     }                                                                                                                                 \
+  }                                                                                                                                   \
+  void twin_##name(ptrdiff_t n, ptrdiff_t steps, const double *k, ptrdiff_t stride, double *c, double *v, double *u,                  \
+                   const double *g) {                                                                                                 \
+    for (ptrdiff_t step = 0; step < steps; step++)                                                                                    \
+      name##_pass(n, k + step * stride, c, v, u, g);                                                                                  \
   }
+
+#define OPTIMIZER(name, ...) PASS(name, k0 * g[i] + k1 * c[i], __VA_ARGS__)
 
 OPTIMIZER(sgd, c[i] += k2 * gi;)                             /* -lr */
 
@@ -66,49 +75,23 @@ OPTIMIZER(adamax, const double vi = k3 * v[i] + k4 * gi;     /* -lr/(1 - b1^t), 
           u[i] = ui;
           c[i] += k2 * (vi / ui);)
 
-/* The two methods with more coefficients than the pattern has: decay's place holds AdamW's factor of c, and NAdam has no decay. */
+/* AdamW has a factor of c in the place of decay; NAdam needs that place, and has none. */
+PASS(adamw, k0 * g[i], const double vi = k3 * v[i] + k4 * gi;
+     const double ui = k5 * u[i] + k6 * (gi * gi);
+     v[i] = vi;
+     u[i] = ui;
+     c[i] = k1 * c[i] + k2 * (vi / (sqrt(ui) * k7 + k8));)
 
-void twin_adamw(ptrdiff_t n, ptrdiff_t steps, const double *restrict coef, ptrdiff_t stride, double *restrict c, double *restrict v,
-                double *restrict u, const double *restrict g) {
-  for (ptrdiff_t step = 0; step < steps; step++, coef += stride) {
-    const double scale = coef[0], keep = coef[1], minus_lr = coef[2], b1 = coef[3], w1 = coef[4], b2 = coef[5], w2 = coef[6],
-                 root = coef[7], eps = coef[8];
-    for (ptrdiff_t i = 0; i < n; i++) {
-      const double gi = scale * g[i], vi = b1 * v[i] + w1 * gi, ui = b2 * u[i] + w2 * (gi * gi);
-      v[i] = vi;
-      u[i] = ui;
-      c[i] = keep * c[i] + minus_lr * (vi / (sqrt(ui) * root + eps));
-    }
-  }
-}
-
-void twin_nadam(ptrdiff_t n, ptrdiff_t steps, const double *restrict coef, ptrdiff_t stride, double *restrict c, double *restrict v,
-                double *restrict u, const double *restrict g) {
-  for (ptrdiff_t step = 0; step < steps; step++, coef += stride) {
-    const double of_g = coef[0], of_m = coef[1], eps = coef[2], b1 = coef[3], w1 = coef[4], b2 = coef[5], w2 = coef[6], root = coef[7];
-    for (ptrdiff_t i = 0; i < n; i++) {
-      const double gi = g[i], vi = b1 * v[i] + w1 * gi, ui = b2 * u[i] + w2 * (gi * gi);
-      v[i] = vi;
-      u[i] = ui;
-      c[i] += (of_g * gi + of_m * vi) / (sqrt(ui) * root + eps);
-    }
-  }
-}
+PASS(nadam, g[i], const double vi = k3 * v[i] + k4 * gi;     /* of g, of m, eps, b1, 1 - b1, b2, 1 - b2, (1 - b2^t)^(-1/2) */
+     const double ui = k5 * u[i] + k6 * (gi * gi);
+     v[i] = vi;
+     u[i] = ui;
+     c[i] += (k0 * gi + k1 * vi) / (sqrt(ui) * k7 + k2);)
 
 /* What memory allows: four reads and three writes in place, 56 bytes an element, next to no arithmetic. */
-void twin_bandwidth(ptrdiff_t n, ptrdiff_t steps, const double *restrict coef, ptrdiff_t stride, double *restrict c, double *restrict v,
-                    double *restrict u, const double *restrict g) {
-  (void)stride;
-  for (ptrdiff_t step = 0; step < steps; step++) {
-    const double k = coef[0];
-    for (ptrdiff_t i = 0; i < n; i++) {
-      const double gi = k * g[i];
-      c[i] += gi;
-      v[i] += gi;
-      u[i] += gi;
-    }
-  }
-}
+PASS(bandwidth, k0 * g[i], c[i] += gi;
+     v[i] += gi;
+     u[i] += gi;)
 
 /* ---- right-hand sides and costs ---------------------------------------------------------------------------------------------------- */
 
@@ -187,7 +170,9 @@ INLINE void add3(ptrdiff_t n, int n_is_3, vec y, cvec a, cvec b, cvec c, double 
 INLINE void add4(ptrdiff_t n, int n_is_3, vec y, cvec a, cvec b, cvec c, cvec d, double p) {
   EACH(y[i], y[i] + p * ((a[i] + d[i]) + 2.0 * (b[i] + c[i])))
 }
-INLINE void mix(ptrdiff_t n, int n_is_3, vec y, cvec u, cvec f, double a, double b, double h) { EACH(y[i], a * y[i] + b * (u[i] + h * f[i])) }
+INLINE void mix(ptrdiff_t n, int n_is_3, vec y, cvec u, cvec f, double a, double b, double h) {
+  EACH(y[i], a * y[i] + b * (u[i] + h * f[i]))
+}
 INLINE void mix_out(ptrdiff_t n, int n_is_3, vec out, cvec y, cvec u, cvec f, double a, double b, double h) {
   EACH(out[i], a * y[i] + b * (u[i] + h * f[i]))
 }
@@ -273,3 +258,27 @@ STEP(ssprk104, f(t, y, k1, n, NULL);
      }
      f(t + h, z, k1, n, NULL);
      finish(n, n_is_3, y, z, k1, 0.1 * h);)
+
+/* ---- mflow's own kernels in the same loops, reached by the address of their row: what a host pays that owns its loop ------------------- */
+
+void kernel_update(const void *row, ptrdiff_t n, ptrdiff_t steps, const double *coef, double *c, double *v, double *u, const double *g) {
+  const mf_method *m = (const mf_method *)row;
+  double *const x[3] = {c, v, u};
+  for (ptrdiff_t step = 0; step < steps; step++)
+    m->update(m, coef, 1.0, 0, n, x, g);
+}
+
+void kernel_steps(const void *row, rhs_fn rhs, ptrdiff_t n, ptrdiff_t steps, double t, double h, double *y, double *work, ptrdiff_t ld) {
+  const mf_method *m = (const mf_method *)row;
+  mf_problem p = MF_INIT(mf_problem);
+  mf_frame f = MF_INIT(mf_frame);
+  const double *const x0[1] = {y};
+  double *const x1[1] = {y};
+  p.n = n, p.rhs = rhs;
+  f.n = n, f.ld = ld, f.h = h, f.x0 = x0, f.x1 = x1, f.work = work, f.p = &p;
+  for (ptrdiff_t step = 0; step < steps; step++) {
+    f.t = t + (double)step * h, f.k = step;
+    if (m->step(m, &f) != 0)
+      return;
+  }
+}

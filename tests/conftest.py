@@ -1,10 +1,11 @@
 """Parametrisation over rows x instruction sets, read from the registry: no test names a method to be run by the battery.
 
-An argument called `step_row`, `update_row`, `linear_row` or `any_row` takes every such row of every level that this processor runs;
-`step_method`, `update_method` and `any_method` take the rows of the active level, which are all that the public classes see.
+An argument called `step_row`, `update_row`, `flow_row` (updates that follow a linear flow) or `any_row` takes every such row of every
+level that this processor runs; `step_method`, `update_method` and `any_method` take the rows of the active level, which are all that
+the public classes see.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ LEVELS = registry.available_levels()
 KINDS: dict[str, Callable[[Any], bool]] = {
     "step": lambda row: row.kind == "step",
     "update": lambda row: row.kind == "update",
-    "linear": lambda row: "linear" in row.flags,
+    "flow": lambda row: row.kind == "update" and "linear" in row.flags,
     "any": lambda row: True,
 }
 
@@ -25,9 +26,38 @@ def rows_at(kind: str, level: str) -> list[Any]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    for kind in KINDS:
+    for kind, belongs in KINDS.items():
         if f"{kind}_row" in metafunc.fixturenames:
             cases = [pytest.param(row, id=f"{row.name}-{level}") for level in LEVELS for row in rows_at(kind, level)]
             metafunc.parametrize(f"{kind}_row", cases)
         if f"{kind}_method" in metafunc.fixturenames:
-            metafunc.parametrize(f"{kind}_method", [pytest.param(row, id=row.name) for row in registry.rows() if KINDS[kind](row)])
+            metafunc.parametrize(f"{kind}_method", [pytest.param(row, id=row.name) for row in registry.rows() if belongs(row)])
+
+
+@pytest.fixture
+def no_more_memory() -> Iterator[Callable[[], None]]:
+    """A function that forbids this process to map more than a few MB from then on; undone at the end."""
+    resource = pytest.importorskip("resource")
+    try:
+        with open("/proc/self/statm") as file:
+            file.read()
+    except OSError:
+        pytest.skip("needs /proc")
+    before = resource.getrlimit(resource.RLIMIT_AS)
+
+    def forbid() -> None:
+        with open("/proc/self/statm") as file:
+            mapped = int(file.read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (mapped + (4 << 20), before[1]))
+
+    yield forbid
+    resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+@pytest.fixture
+def torch() -> Iterator[Any]:
+    module = pytest.importorskip("torch")
+    before = module.get_default_dtype()
+    module.set_default_dtype(module.float64)
+    yield module
+    module.set_default_dtype(before)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mflow_core import api, updater
 from scipy.linalg import expm
 
 Array = np.ndarray
@@ -89,25 +90,141 @@ def decay_cfunc() -> Any:
     return decay
 
 
-def bowl_cfunc() -> Any:
-    """f = sum (c - 3)^2/2 with its gradient as a numba cfunc; either output may be NULL."""
-    numba = pytest.importorskip("numba")
-    double_p = numba.types.CPointer(numba.types.float64)
-    signature = numba.types.int32(double_p, double_p, double_p, numba.types.intp, numba.types.voidptr)
-
-    @numba.cfunc(signature)
-    def bowl(c, value, grad, n, ctx):  # type: ignore[no-untyped-def]
-        total = 0.0
+@OBJECTIVE_C
+def bowl_c(c: Any, value: Any, grad: Any, n: int, ctx: int | None) -> int:
+    """f = sum (c - 3)^2/2 with its gradient, by pointers; either output may be NULL."""
+    if value:
+        value[0] = sum(0.5 * (c[i] - 3.0) ** 2 for i in range(n))
+    if grad:
         for i in range(n):
-            total += 0.5 * (c[i] - 3.0) ** 2
-        if value:
-            value[0] = total
-        if grad:
-            for i in range(n):
-                grad[i] = c[i] - 3.0
+            grad[i] = c[i] - 3.0
+    return 0
+
+
+def capsule(address: int, signature: bytes | None, context: int = 0) -> Any:
+    new = ctypes.pythonapi.PyCapsule_New
+    new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
+    made = new(address, signature, None)
+    if context:
+        set_context = ctypes.pythonapi.PyCapsule_SetContext
+        set_context.argtypes = [ctypes.py_object, ctypes.c_void_p]
+        set_context(made, context)
+    return made
+
+
+NAMES = [
+    b"int (double, double const *, double *, ptrdiff_t, void *)",
+    b"int (double, const double *, double *, Py_ssize_t, void *)",
+    b"int(double,double*,double*,npy_intp,void*)",
+    b"(float64, float64*, float64*, int64, void*) -> int32",
+]
+
+WRONG_NAMES = [
+    b"int (double, double *, ptrdiff_t, void *)",
+    b"double (double, double *, double *, ptrdiff_t, void *)",
+    b"void (double, double *, double *, ptrdiff_t, void *)",
+    b"int (float, double *, double *, ptrdiff_t, void *)",
+    b"int (double, float *, float *, ptrdiff_t, void *)",
+    b"int (double, int *, double *, ptrdiff_t, void *)",
+    b"int (double, double **, double *, ptrdiff_t, void *)",
+    b"int (double, double *, double *, int, void *)",
+    b"long (double, double *, double *, ptrdiff_t, void *)",
+    b"int (double const *, double *, double *, ptrdiff_t, void *)",
+    b"no signature",
+    b"",
+]
+
+
+# ---- arrays that an optimizer cannot use: (array, error, what its text says)
+
+READ_ONLY = np.ones(3)
+READ_ONLY.flags.writeable = False
+
+WRONG = [
+    ([1.0, 2.0, 3.0], TypeError, r"NumPy array is wanted, not .*np\.asarray"),
+    (np.ones(3, np.float32), TypeError, r"dtype float32 came, float64 is wanted: .*astype\(np\.float64\)"),
+    (np.ones(3, int), TypeError, r"dtype int64 came, float64 is wanted"),
+    (np.ones(3, complex), TypeError, r"dtype complex128 came, float64 is wanted"),
+    (np.ones(3, object), TypeError, r"dtype object came, float64 is wanted"),
+    (np.ones(6)[::2], ValueError, r"not C-contiguous .*np\.ascontiguousarray"),
+    (np.ones(3).astype(">f8"), (TypeError, ValueError), r"foreign byte order|>f8"),
+    (np.frombuffer(bytearray(25), offset=1), ValueError, r"not aligned.*np\.array"),
+]
+
+
+# ---- the functions of a row
+
+
+class Walk:
+    """A row's update taken step by step on its own arrays, over chunks of [0, n)."""
+
+    def __init__(self, row: Any, parameters: dict[str, float], c0: Array, cuts: tuple[int, ...] = ()) -> None:
+        self.row, self.parameters, self.sizes = row, parameters, row.sizes(parameters)
+        self.vectors = [c0.copy() if j == 0 else np.full(c0.shape, np.nan) for j in range(self.sizes["n_vec"])]
+        updater.start(row, parameters, self.vectors)
+        self.scalars = np.zeros(max(1, self.sizes["n_scal"]))
+        self.k = 0
+        self.ends = [0, *cuts, c0.size]
+
+    def step(self, g: Array, scale: float = 1.0) -> None:
+        coef = updater.begin(self.row, self.parameters, self.k, self.scalars)
+        for lo, hi in zip(self.ends, self.ends[1:], strict=False):
+            updater.update(self.row, coef, scale, self.vectors, g, lo, hi)
+        self.k += 1
+
+    @property
+    def bits(self) -> bytes:
+        return b"".join(a.tobytes() for a in (*self.vectors, self.scalars))
+
+
+# ---- the C API
+
+_P = ctypes.c_void_p
+
+
+class CProblem(ctypes.Structure):
+    _fields_ = [
+        ("size", ctypes.c_uint32), ("flags", ctypes.c_uint32), ("n", ctypes.c_ssize_t), ("ctx", _P), ("rhs", RHS_C), ("solve", _P),
+        ("lsolve", _P), ("value_grad", _P), ("accel", _P), ("solve_accel", _P), ("rhs_lanes", _P), ("energy", _P),
+    ]  # fmt: skip
+
+
+class CFrame(ctypes.Structure):
+    _fields_ = [
+        ("size", ctypes.c_uint32), ("flags", ctypes.c_uint32), ("n", ctypes.c_ssize_t), ("ld", ctypes.c_ssize_t), ("k", ctypes.c_int64),
+        ("t", ctypes.c_double), ("h", ctypes.c_double), ("rho", ctypes.c_double), ("par", _P), ("x0", _P), ("x1", _P), ("s0", _P),
+        ("s1", _P), ("work", _P), ("err", _P), ("D", _P), ("p", _P), ("n_rhs", ctypes.c_int64), ("n_solve", ctypes.c_int64),
+    ]  # fmt: skip
+
+
+def c_step() -> Any:
+    """mf_api.step as a ctypes function."""
+    get = ctypes.pythonapi.PyCapsule_GetPointer
+    get.restype, get.argtypes = _P, [ctypes.py_object, ctypes.c_char_p]
+    table = get(api._C_API, b"mflow_core.api._C_API")
+    address = _P.from_address(table + 16 + 5 * ctypes.sizeof(_P)).value
+    return ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.POINTER(CFrame))(address)
+
+
+def step_by_c(row: Any, y0: Array, h: float, in_place: bool) -> tuple[Array, int]:
+    n = y0.size
+    ld = (n + 7) // 8 * 8
+
+    def rhs(t: float, y: Any, out: Any, size: int, ctx: Any) -> int:
+        np.ctypeslib.as_array(out, (size,))[:] = waves(t, np.ctypeslib.as_array(y, (size,)))
         return 0
 
-    return bowl
+    start, end = y0.copy(), y0.copy()
+    work = np.full((row.sizes()["n_work"] + 1, ld), np.nan)
+    pointers = [(_P * 1)(a.ctypes.data) for a in (start, start if in_place else end)]
+    problem_c = CProblem(size=ctypes.sizeof(CProblem), n=n, rhs=RHS_C(rhs))
+    frame = CFrame(size=ctypes.sizeof(CFrame), flags=1, n=n, ld=ld, t=0.3, h=h, work=work.ctypes.data, p=ctypes.addressof(problem_c))
+    frame.x0, frame.x1 = (ctypes.addressof(p) for p in pointers)
+    assert c_step()(row.address, ctypes.byref(frame)) == 0
+    assert np.all(np.isnan(work[-1]))  # nothing beyond what `sizes` asks for was written
+    if not in_place:
+        assert start.tobytes() == y0.tobytes()
+    return (start if in_place else end), frame.n_rhs
 
 
 # ---- a host that has set flush-to-zero -----------------------------------------------------------------------------------------------

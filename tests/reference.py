@@ -1,17 +1,23 @@
 """Short NumPy oracles of the optimizer rows, written from the papers and from the formulas of torch.optim.
 
-An oracle is a generator: it is given the parameters of the row and the start, and for each gradient sent to it gives the next point.
-It shares no code and no order of operations with the kernels. All arithmetic is NumPy's long double, so that on most machines the
-rounding seen in a comparison is the kernel's alone. A row of kind "update" without an oracle fails the battery.
+An oracle is given the parameters of the row and a vector of zeros, and returns a function: from the next gradient to what is taken off
+the parameters. It shares no code and no order of operations with the kernels. All arithmetic is NumPy's long double, so that on most
+machines the rounding seen in a comparison is the kernel's alone. A row of kind "update" without an oracle fails the battery.
+
+Weight decay, clipping and maximize, which all rows share, are in `Follow`. For the Runge-Kutta rows: order conditions from rooted trees,
+and steps as the textbooks write them.
 """
 
-from collections.abc import Callable, Generator
+import math
+from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
+import mpmath
 import numpy as np
 
 Array = Any
-Oracle = Callable[[dict[str, float], Array], Generator[Array, Array, None]]
+Oracle = Callable[[dict[str, float], Array], Callable[[Array], Array]]
 
 ORACLES: dict[str, Oracle] = {}
 LIMIT_FLOWS: dict[str, Callable[[dict[str, float], float, float], float]] = {}
@@ -44,44 +50,37 @@ def textbook(*names: str) -> Callable[[Any], Any]:
     return register
 
 
-def run(name: str, parameters: dict[str, float], start: Array, grads: Array, maximize: bool = False, scale: float = 1.0) -> Array:
-    """Every point of an oracle's run: (steps + 1, n) in long double."""
-    wide = {key: np.longdouble(value) for key, value in parameters.items()}
-    c = np.array(start, dtype=np.longdouble)
-    walk = ORACLES[name](wide, c)
-    next(walk)
-    points = [c]
-    for g in grads:
-        g = np.clip(np.asarray(g, np.longdouble) * scale * (-1 if maximize else 1), -parameters["clip_value"], parameters["clip_value"])
-        decay = wide["weight_decay"]
-        if not parameters["decoupled_weight_decay"]:
-            g = g + decay * points[-1]
-        after = walk.send(g)
-        if parameters["decoupled_weight_decay"]:
-            after = after - current_lr(wide, len(points) - 1) * decay * points[-1]
-        points.append(after)
-        walk.send(after)
-    return np.array(points)
-
-
 def current_lr(p: dict[str, float], t: int) -> float:
     return p["lr"] / (1 + t * p.get("lr_decay", np.longdouble(0)))
 
 
-def each(step: Callable[[Array], Array], c: Array) -> Generator[Array, Array, None]:
-    """Asks for a gradient, gives the next point, is told the point that decay has made of it."""
-    while True:
-        g = yield c
-        c = yield c - step(g)
+class Follow:
+    """An oracle beside a kernel's walk: from the kernel's own points c, so that nothing feeds rounding back but the row's vectors."""
+
+    def __init__(self, name: str, parameters: dict[str, float], start: Array) -> None:
+        self.p = {key: np.longdouble(value) for key, value in parameters.items()}
+        self.minus = ORACLES[name](self.p, np.zeros(start.shape, dtype=np.longdouble))
+        self.k = 0
+
+    def step(self, c: Array, g: Array, gscale: float = 1.0) -> Array:
+        """The point after c, for the gradient g."""
+        c, p = c.astype(np.longdouble), self.p
+        g = np.clip(gscale * g.astype(np.longdouble), -p["clip_value"], p["clip_value"])
+        decay = p["weight_decay"]
+        after = c - self.minus(g if p["decoupled_weight_decay"] else g + decay * c)
+        if p["decoupled_weight_decay"]:
+            after = after - current_lr(p, self.k) * decay * c
+        self.k += 1
+        return after
 
 
 @oracle("sgd")
-def sgd(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
-    return each(lambda g: p["lr"] * g, c)
+def sgd(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    return lambda g: p["lr"] * g
 
 
 @oracle("momentum")
-def momentum(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
+def momentum(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
     buffer = None
 
     def step(g: Array) -> Array:  # torch.optim.SGD: the buffer starts as the first gradient
@@ -89,36 +88,36 @@ def momentum(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
         buffer = g if buffer is None else p["momentum"] * buffer + (1 - p["dampening"]) * g
         return p["lr"] * buffer
 
-    return each(step, c)
+    return step
 
 
 @oracle("nesterov")
-def nesterov(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
-    v = np.zeros_like(c)
+def nesterov(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    v = zero
 
     def step(g: Array) -> Array:
         nonlocal v
         v = p["momentum"] * v - g
         return -p["lr"] * v if p["form"] else -p["lr"] * (p["momentum"] * v - g)
 
-    return each(step, c)
+    return step
 
 
 @oracle("consistent_momentum")
-def consistent_momentum(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
-    v = np.zeros_like(c)
+def consistent_momentum(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    v = zero
 
     def step(g: Array) -> Array:
         nonlocal v
         v = v + p["lr"] * (-p["friction"] * v - p["beta_hat"] * g)
         return -p["lr"] * v
 
-    return each(step, c)
+    return step
 
 
 @oracle("adagrad")
-def adagrad(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
-    s, t = np.full_like(c, p["initial_accumulator_value"]), 0
+def adagrad(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    s, t = zero + p["initial_accumulator_value"], 0
 
     def step(g: Array) -> Array:
         nonlocal s, t
@@ -127,12 +126,12 @@ def adagrad(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
         t += 1
         return lr * g / (np.sqrt(s) + p["eps"])
 
-    return each(step, c)
+    return step
 
 
 @oracle("adadelta")
-def adadelta(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
-    v, u = np.zeros_like(c), np.zeros_like(c)
+def adadelta(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    v, u = zero, zero
 
     def step(g: Array) -> Array:
         nonlocal v, u
@@ -141,12 +140,12 @@ def adadelta(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
         u = u + (1 - p["rho"]) * (d**2 - u)
         return p["lr"] * d
 
-    return each(step, c)
+    return step
 
 
 @oracle("rmsprop")
-def rmsprop(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
-    v, mean, buffer = np.zeros_like(c), np.zeros_like(c), np.zeros_like(c)
+def rmsprop(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    v, mean, buffer = zero, zero, zero
 
     def step(g: Array) -> Array:
         nonlocal v, mean, buffer
@@ -156,12 +155,12 @@ def rmsprop(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
         buffer = p["momentum"] * buffer + g / (np.sqrt(spread) + p["eps"])
         return p["lr"] * buffer
 
-    return each(step, c)
+    return step
 
 
 @oracle("adam", "adamw")
-def adam(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
-    m, v, top, t = np.zeros_like(c), np.zeros_like(c), np.zeros_like(c), 0
+def adam(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    m, v, top, t = zero, zero, zero, 0
     b1, b2 = p["betas[0]"], p["betas[1]"]
 
     def step(g: Array) -> Array:
@@ -172,12 +171,12 @@ def adam(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
         m_hat, v_hat = m / (1 - b1**t), (top if p["amsgrad"] else v) / (1 - b2**t)
         return p["lr"] * m_hat / (np.sqrt(v_hat) + p["eps"])
 
-    return each(step, c)
+    return step
 
 
 @oracle("adamax")
-def adamax(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
-    m, u, t = np.zeros_like(c), np.zeros_like(c), 0
+def adamax(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    m, u, t = zero, zero, 0
     b1, b2 = p["betas[0]"], p["betas[1]"]
 
     def step(g: Array) -> Array:
@@ -186,12 +185,12 @@ def adamax(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
         m, u = b1 * m + (1 - b1) * g, np.maximum(b2 * u, abs(g) + p["eps"])
         return p["lr"] / (1 - b1**t) * m / u
 
-    return each(step, c)
+    return step
 
 
 @oracle("nadam")
-def nadam(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
-    m, v, t, product = np.zeros_like(c), np.zeros_like(c), 0, np.longdouble(1)
+def nadam(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    m, v, t, product = zero, zero, 0, np.longdouble(1)
     b1, b2 = p["betas[0]"], p["betas[1]"]
 
     def mu(t: int) -> Any:
@@ -206,7 +205,54 @@ def nadam(p: dict[str, float], c: Array) -> Generator[Array, Array, None]:
         m_hat = mu(t + 1) * m / (1 - product * mu(t + 1)) + (1 - mu(t)) * g / (1 - product)
         return p["lr"] * m_hat / d
 
-    return each(step, c)
+    return step
+
+
+def defaults(row: Any, **changed: float) -> dict[str, float]:
+    return {p[0]: p[1] for p in row.parameters_} | changed
+
+
+def variants(row: Any) -> list[dict[str, float]]:
+    """The defaults at a large lr, each parameter away from its default in turn, and all away at once."""
+    base = defaults(row, lr=0.125)
+    away: dict[str, float] = {}
+    for name, value, _, upper, kind, _, _, _ in row.parameters_:
+        if name == "lr":
+            continue
+        if kind in ("bool", "choice"):
+            away[name] = 1.0 - value
+        elif name == "clip_value":
+            away[name] = 0.5
+        else:
+            away[name] = 0.25 if value in (0.0, upper) else 0.75 * value
+    both = {"weight_decay": 0.25, "decoupled_weight_decay": 1.0}
+    return [base, *({**base, name: value} for name, value in away.items()), {**base, **both}, {**base, **away}]
+
+
+# ---- cases in which torch.optim must make the same steps
+
+PARITY = [
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.9, "dampening": 0.25, "weight_decay": 0.01}),
+    ("SGD", {"momentum": 0.9, "nesterov": True}),
+    ("SGD", {"momentum": 0.9, "maximize": True}),
+    ("Adagrad", {}),
+    ("Adagrad", {"lr_decay": 0.05, "initial_accumulator_value": 0.5, "weight_decay": 0.01}),
+    ("Adadelta", {}),
+    ("Adadelta", {"rho": 0.5, "weight_decay": 0.01, "maximize": True}),
+    ("RMSprop", {}),
+    ("RMSprop", {"momentum": 0.9, "alpha": 0.9}),
+    ("RMSprop", {"centered": True}),
+    ("RMSprop", {"centered": True, "momentum": 0.5, "weight_decay": 0.01}),
+    ("Adam", {}),
+    ("Adam", {"amsgrad": True, "weight_decay": 0.01, "maximize": True}),
+    ("AdamW", {}),
+    ("AdamW", {"amsgrad": True, "betas": (0.5, 0.75), "weight_decay": 0.1}),
+    ("Adamax", {}),
+    ("Adamax", {"weight_decay": 0.01, "maximize": True}),
+    ("NAdam", {}),
+    ("NAdam", {"weight_decay": 0.01, "decoupled_weight_decay": True, "momentum_decay": 1.0}),
+]
 
 
 # ---- limits for lr -> 0 --------------------------------------------------------------------------------------------------------------
@@ -282,3 +328,102 @@ def _(f: Any, t: float, y: Array, h: float) -> Array:
     for i in range(5, 9):
         q1 = q1 + h / 6 * f(t + (i - 3) * h / 6, q1)
     return q2 + 3 * q1 / 5 + h / 10 * f(t + h, q1)
+
+
+# ---- tableaus
+
+Tree = tuple[Any, ...]
+
+
+def trees_of(order: int) -> list[Tree]:
+    """All rooted trees with that many vertices: a tree is the sorted tuple of its branches."""
+
+    def forests(total: int, largest: int) -> list[list[Tree]]:
+        if total == 0:
+            return [[]]
+        out = []
+        for size in range(min(total, largest), 0, -1):
+            for tree in trees_of(size):
+                for rest in forests(total - size, size):
+                    if not rest or len_of(rest[0]) < size or rest[0] <= tree:
+                        out.append([tree, *rest])
+        return out
+
+    return [tuple(forest) for forest in forests(order - 1, order - 1)]
+
+
+def len_of(tree: Tree) -> int:
+    return 1 + sum(map(len_of, tree))
+
+
+def density(tree: Tree) -> int:
+    return len_of(tree) * math.prod(map(density, tree))
+
+
+def weights(tree: Tree, A: list[list[Fraction]]) -> list[Fraction]:
+    """For each stage, the product over the branches of sum_j A_ij weight_j."""
+    out = [Fraction(1)] * len(A)
+    for branch in tree:
+        inner = weights(branch, A)
+        out = [value * sum((a * w for a, w in zip(line, inner, strict=True)), Fraction(0)) for value, line in zip(out, A, strict=True)]
+    return out
+
+
+def residual(tree: Tree, A: list[list[Fraction]], b: list[Fraction]) -> float:
+    """How far the order condition of this tree is from being met, computed exactly."""
+    return abs(float(sum((x * w for x, w in zip(b, weights(tree, A), strict=True)), Fraction(0)) - Fraction(1, density(tree))))
+
+
+def butcher(row: Any) -> tuple[list[list[Fraction]], list[Fraction], list[Fraction]]:
+    """The tableau as exact fractions of the stored doubles; Shu-Osher rows expanded here, not by the library."""
+    tableau = row.tableau
+    c = [Fraction(v) for v in tableau["c"]]
+    s = len(c)
+    if "A" in tableau:
+        return [[Fraction(v) for v in line] for line in tableau["A"]], [Fraction(v) for v in tableau["b"]], c
+    lines = [[Fraction(0)] * s]
+    for i in range(1, s + 1):
+        alpha, beta = tableau["alpha"][i], tableau["beta"][i]
+        lines.append([sum((Fraction(alpha[k]) * lines[k][j] for k in range(i)), Fraction(beta[j])) for j in range(s)])
+    return lines[:s], lines[s], c
+
+
+def combined(y: Array, h: float, terms: list[tuple[float, Array]]) -> Array:
+    """y + (((w0 k0 + w1 k1) + (w2 k2 + w3 k3)) + w4 k4) ...: the order that vec.pxd promises."""
+    parts = [(h * w) * k for w, k in terms]
+    if len(parts) > 1:
+        total = parts[0] + parts[1]
+        if len(parts) > 3:
+            total = total + (parts[2] + parts[3])
+            rest = parts[4:]
+        else:
+            rest = parts[2:]
+        for part in rest:
+            total = total + part
+        return y + total
+    return y + parts[0] if parts else y.copy()
+
+
+def documented_step(row: Any, f: Any, t: float, y: Array, h: float) -> Array:
+    """One step in plain NumPy, in the written order of association."""
+    tableau = row.tableau
+    c, s = tableau["c"], row.stages
+    if "A" in tableau:
+        K: list[Array] = []
+        for i in range(s):
+            K.append(f(t + c[i] * h, combined(y, h, [(a, k) for a, k in zip(tableau["A"][i], K, strict=False) if a != 0])))
+        return combined(y, h, [(w, k) for w, k in zip(tableau["b"], K, strict=True) if w != 0])
+    u, slopes = [y], []
+    for i in range(1, s + 1):
+        slopes.append(f(t + c[i - 1] * h, u[-1]))
+        alpha, beta = tableau["alpha"][i], tableau["beta"][i]
+        terms = [alpha[j] * (u[j] + (h * (beta[j] / alpha[j])) * slopes[j]) for j in range(i) if alpha[j] != 0]
+        total = terms[0]
+        for term in terms[1:]:
+            total = total + term
+        u.append(total)
+    return u[-1]
+
+
+def ulps(got: float, exact: Any) -> float:
+    return float(abs(mpmath.mpf(float(got)) - exact) / mpmath.mpf(float(np.spacing(abs(float(exact))))))

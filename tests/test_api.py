@@ -39,7 +39,18 @@ def build(tmp_path, source, *flags, compiler=COMPILER, out="host.so"):
 def host(tmp_path_factory):
     if COMPILER is None:
         pytest.skip("no C compiler on this machine")
-    path = build(tmp_path_factory.mktemp("host"), HOST, "-shared", "-fPIC", "-std=c99", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror", "-pedantic")
+    path = build(
+        tmp_path_factory.mktemp("host"),
+        HOST,
+        "-shared",
+        "-fPIC",
+        "-std=c99",
+        "-Wall",
+        "-Wextra",
+        "-Wno-missing-field-initializers",
+        "-Werror",
+        "-pedantic",
+    )
     return ctypes.CDLL(str(path))
 
 

@@ -249,10 +249,7 @@ def test_nist_model_jacobian_and_gradient_against_printed_formula(name: str, sta
         values = oracle_values(name, exact_rows(selected), exact_b)
         slopes = oracle_jacobian(name, exact_rows(selected), exact_b)
         residuals = [value - y for value, y in zip(values, as_exact(selected.y), strict=True)]
-        gradient = [
-            mpmath.fsum(r * slope for r, slope in zip(residuals, column, strict=True))
-            for column in zip(*slopes, strict=True)
-        ]
+        gradient = [mpmath.fsum(r * slope for r, slope in zip(residuals, column, strict=True)) for column in zip(*slopes, strict=True)]
         half_squares = float(mpmath.fsum(r**2 for r in residuals) / 2)
         model, jacobian = as_floats(values), as_floats(slopes)
         expected_gradient, expected_residual = as_floats(gradient), as_floats(residuals)
@@ -500,9 +497,7 @@ def test_memmap_is_read_batch_by_batch(tmp_path: Path, shuffle: bool) -> None:
         ((), {"batch_size": 1}, TypeError, "no array was given"),
     ],
 )
-def test_minibatch_errors(
-    arrays: tuple[Any, ...], options: dict[str, Any], error: type[Exception], message: str
-) -> None:
+def test_minibatch_errors(arrays: tuple[Any, ...], options: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         minibatches(*arrays, **options)
 
@@ -514,9 +509,7 @@ def test_minibatch_errors(
 def test_split_parts_the_rows(stratify: bool) -> None:
     rows = np.arange(100)
     y = np.repeat([0, 1, 2], [60, 30, 10])
-    train, test, y_train, y_test = train_test_split(
-        rows, y, test_fraction=0.2, seed=5, stratify=stratify
-    )
+    train, test, y_train, y_test = train_test_split(rows, y, test_fraction=0.2, seed=5, stratify=stratify)
     assert sorted([*train, *test]) == list(range(100))
     assert np.array_equal(y[train], y_train)
     assert np.array_equal(y[test], y_test)

@@ -1,1 +1,12 @@
-def main() -> int: return 0
+"""`python -m mflow` and the installed command `mflow`."""
+
+from __future__ import annotations
+
+import sys
+
+from mflow.cli import main
+
+__all__ = ["main"]
+
+if __name__ == "__main__":
+    sys.exit(main())

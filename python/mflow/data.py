@@ -122,25 +122,15 @@ def load_penguins() -> Dataset[np.int64]:
     >>> penguins.X.shape, penguins.target_names
     ((342, 4), ('Adelie', 'Chinstrap', 'Gentoo'))
     """
-    complete = [
-        row
-        for row in _read_table("penguins.csv")
-        if all(row[feature] != "NA" for feature in _PENGUIN_FEATURES)
-    ]
+    complete = [row for row in _read_table("penguins.csv") if all(row[feature] != "NA" for feature in _PENGUIN_FEATURES)]
     species = sorted({row["species"] for row in complete})
     return Dataset(
         X=np.array([[float(row[feature]) for feature in _PENGUIN_FEATURES] for row in complete]),
         y=np.array([species.index(row["species"]) for row in complete], dtype=np.int64),
         feature_names=_PENGUIN_FEATURES,
         target_names=tuple(species),
-        description=(
-            "Body measurements of adult penguins of three species, Palmer Archipelago, "
-            "Antarctica, 2007 to 2009."
-        ),
-        source=(
-            "Gorman, Williams and Fraser (2014), PLoS ONE 9(3), e90081; by way of the PyPI "
-            "package palmerpenguins 0.1.4."
-        ),
+        description=("Body measurements of adult penguins of three species, Palmer Archipelago, Antarctica, 2007 to 2009."),
+        source=("Gorman, Williams and Fraser (2014), PLoS ONE 9(3), e90081; by way of the PyPI package palmerpenguins 0.1.4."),
         licence="CC0",
     )
 
@@ -210,8 +200,7 @@ def load_engel() -> Dataset[np.float64]:
         "foodexp",
         description="Income and food expenditure of 235 Belgian working-class households, 1857.",
         source=(
-            "Engel (1857), as used by Koenker and Bassett (1982), Econometrica 50(1), 43-61; "
-            "by way of the PyPI package statsmodels 0.15.0."
+            "Engel (1857), as used by Koenker and Bassett (1982), Econometrica 50(1), 43-61; by way of the PyPI package statsmodels 0.15.0."
         ),
         licence="Public domain",
     )
@@ -273,10 +262,7 @@ def load_nist(name: str) -> NistProblem:
 
 def _integer(value: object, name: str, minimum: int) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise TypeError(
-            f"{name} is {value!r} of type {type(value).__name__}; pass an integer of at "
-            f"least {minimum}"
-        )
+        raise TypeError(f"{name} is {value!r} of type {type(value).__name__}; pass an integer of at least {minimum}")
     if value < minimum:
         raise ValueError(f"{name} is {value}; pass an integer of at least {minimum}")
     return int(value)
@@ -329,8 +315,7 @@ class Minibatches(Generic[Batch]):
         self.epochs = _integer(epochs, "epochs", 0)
         if self.batch_size > self.n_rows:
             raise ValueError(
-                f"batch_size is {self.batch_size} but there are only {self.n_rows} rows; "
-                f"pass batch_size={self.n_rows} or less"
+                f"batch_size is {self.batch_size} but there are only {self.n_rows} rows; pass batch_size={self.n_rows} or less"
             )
         # Drawn once, so that an unseeded sequence can still be iterated again.
         drawn = np.random.SeedSequence().generate_state(1)[0] if seed is None else seed
@@ -518,14 +503,10 @@ def standardize(X_train: npt.ArrayLike, /) -> npt.NDArray[np.float64]: ...
 
 
 @overload
-def standardize(
-    X_train: npt.ArrayLike, first: npt.ArrayLike, /, *others: npt.ArrayLike
-) -> tuple[npt.NDArray[np.float64], ...]: ...
+def standardize(X_train: npt.ArrayLike, first: npt.ArrayLike, /, *others: npt.ArrayLike) -> tuple[npt.NDArray[np.float64], ...]: ...
 
 
-def standardize(
-    X_train: npt.ArrayLike, /, *others: npt.ArrayLike
-) -> npt.NDArray[np.float64] | tuple[npt.NDArray[np.float64], ...]:
+def standardize(X_train: npt.ArrayLike, /, *others: npt.ArrayLike) -> npt.NDArray[np.float64] | tuple[npt.NDArray[np.float64], ...]:
     """Scale columns by the mean and standard deviation of the training rows.
 
     Nothing of the other rows enters the scaling.
@@ -572,9 +553,6 @@ def standardize(
     for position, other in enumerate((train, *others)):
         array = np.asarray(other, dtype=np.float64)
         if array.shape[1:] != train.shape[1:] or array.ndim != train.ndim:
-            raise ValueError(
-                f"array {position} has shape {array.shape} but X_train has {train.shape}; "
-                "pass arrays with the same columns"
-            )
+            raise ValueError(f"array {position} has shape {array.shape} but X_train has {train.shape}; pass arrays with the same columns")
         scaled.append(np.ascontiguousarray((array - mean) / deviation))
     return scaled[0] if len(scaled) == 1 else tuple(scaled)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -14,7 +13,7 @@ from mflow_core import problem, stepper
 from mflow import stability
 from mflow.arrays import Array, check_number, check_start, check_times
 from mflow.methods import Method, as_method
-from mflow.result import IVPResult
+from mflow.result import IVPResult, attach
 
 __all__ = ["integrate", "solve_ivp"]
 
@@ -86,6 +85,8 @@ def solve_ivp(
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.1.
     """
     start = check_start(y0, "y0")
+    if {"rtol", "atol"} & set(parameters):
+        raise ValueError(f"rtol, atol: {as_method(method, {}).name} takes fixed steps: give dt in their place")
     chosen = as_method(method, parameters)
     what = problem.rhs_problem(fun, start.shape, args, inplace)
     return integrate(what, t_span, start, chosen, t_eval, dt=dt, save=save, save_every=save_every)
@@ -118,9 +119,7 @@ def integrate(
         record.close()
         message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps: {error}"
         partial = _result(run, record, -1, "rhs_failed", message)
-        with contextlib.suppress(AttributeError):  # an exception class with __slots__ takes no attribute
-            error.partial_result = partial  # type: ignore[attr-defined]
-        error.add_note(f"in mflow.solve_ivp, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before")
+        attach(error, partial, f"in mflow.solve_ivp, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before")
         raise
     record.close()
     if status == 0:
@@ -169,6 +168,7 @@ class _Record:
 
     def __init__(self, run: stepper.Run, start: Array, t0: float, steps: int, every: int, times: Array | None) -> None:
         self.run, self.every, self.times, self.shape = run, every, times, start.shape
+        self.start_size = start.size
         rows = len(times) if times is not None else 1 + -(-steps // every) + 1 if every else 1
         try:
             self.y = np.empty((rows, start.size))
@@ -213,9 +213,14 @@ class _Record:
         return t, np.moveaxis(y.reshape(self.rows, *self.shape), 0, -1)
 
 
+def first_chunk(n: int) -> int:
+    """How many steps of a state of n numbers to try before the clock has said how long one takes."""
+    return max(1, min(64, 200_000 // (n + 1)))
+
+
 def _drive(run: stepper.Run, record: _Record, steps: int, t1: float) -> int:
     """All steps, in chunks that end within about CHUNK_SECONDS."""
-    chunk, done = 64, 0
+    chunk, done = first_chunk(record.start_size), 0
     while done < steps:
         count = min(chunk, steps - done)
         began = time.perf_counter()

@@ -302,4 +302,7 @@ def as_method(method: Any, parameters: Mapping[str, Any]) -> Method:
         return type(method)(**{**method.given, **parameters}) if parameters else method
     if isinstance(method, str):
         return get_method(method, **parameters)
+    row = getattr(method, "_row", None)
+    if isinstance(row, registry.Row):
+        raise TypeError(f"method: mflow.optim.{row.class_name} is for a loop of your own; here give its name, {row.name!r}")
     raise TypeError(f"method: a name or an instance such as mflow.RK4() is wanted, not {type(method).__name__}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import inspect
 import math
 import time
@@ -15,12 +14,13 @@ from mflow_core import problem, stepper
 
 from mflow import stability
 from mflow.arrays import check_number, check_start
-from mflow.ivp import CHUNK_SECONDS
+from mflow.ivp import CHUNK_SECONDS, first_chunk
 from mflow.methods import Method, as_method
-from mflow.result import OptimizeResult
+from mflow.result import OptimizeResult, attach
 
 __all__ = ["minimize"]
 
+STOPPED = stepper.CONVERGED - 1
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
 
 
@@ -95,9 +95,8 @@ def minimize(
         status = descent.go(limit, threshold, callback)
     except BaseException as error:
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
-        with contextlib.suppress(AttributeError):  # an exception class with __slots__ takes no attribute
-            error.partial_result = descent.result(-1, "rhs_failed", text, ask=False)  # type: ignore[attr-defined]
-        error.add_note(f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds the best before")
+        note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds what came before"
+        attach(error, descent.result(-1, "rhs_failed", text, ask=False), note)
         raise
     return descent.finish(status, threshold)
 
@@ -119,7 +118,7 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
     schedule = step if callable(step) else None
     if "friction" in known and "friction" not in {**chosen.given, **settings}:
         settings["friction"] = 1.0
-    if settings.get("friction") == 0.0:
+    if {**chosen.given, **settings}.get("friction") == 0.0:
         warnings.warn(f"{chosen.name} with friction = 0 keeps its energy and minimises nothing; friction=1 is a good start", stacklevel=4)
     if chosen.kind == "update":
         if step is not None:
@@ -147,7 +146,7 @@ class _Descent:
         self.nit = 0
 
     def go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
-        """0: the iteration limit; 1: converged; 2: the callback stopped it; < 0: it could not go on."""
+        """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
         if callback is None and self.schedule is None:
             return self._go_fast(limit, gtol)
         tell = _teller(callback)
@@ -156,32 +155,38 @@ class _Descent:
             if self.schedule is not None:
                 self._set_step(self.schedule(k))
             status: int = self.run.descend(1 if k < limit else 0, gtol, want_value)
-            if status < 0:
+            if status not in (0, stepper.CONVERGED):
                 return status
             self.evaluated, self.nit = True, k
             if k > 0 and tell is not None and tell(self):
-                return 2
-            if status == 1:
-                return 1
+                return STOPPED
+            if status == stepper.CONVERGED:
+                return status
         return 0
 
     def _go_fast(self, limit: int, gtol: float) -> int:
-        chunk, done = 64, 0
+        chunk, done = first_chunk(self.start.size), 0
         want_value = self.what.value_is_free
         while done < limit:
             count = min(chunk, limit - done)
             began = time.perf_counter()
-            status: int = self.run.descend(count, gtol, want_value)
-            self.evaluated = self.evaluated or status >= 0 or self.run.k > 0
-            self.nit = self.run.k
+            try:
+                status: int = self.run.descend(count, gtol, want_value)
+            finally:  # an exception leaves the last good point behind, too
+                self._look()
             if status != 0:
                 return status
             done += count
             took = time.perf_counter() - began
             chunk = max(1, min(4 * chunk, int(count * CHUNK_SECONDS / max(took, 1e-9))))
         last: int = self.run.descend(0, gtol, want_value)
-        self.evaluated = self.evaluated or last >= 0
+        self._look()
         return last
+
+    def _look(self) -> None:
+        """Where the run stands: has it seen a good point, and after how many iterations."""
+        self.evaluated = not math.isnan(self.run.largest_slope[1])
+        self.nit = self.run.k
 
     def _set_step(self, value: float) -> None:
         number = check_number(value, "lr (from its schedule)")
@@ -193,16 +198,15 @@ class _Descent:
     def finish(self, status: int, gtol: float) -> OptimizeResult:
         run = self.run
         first, last = run.largest_slope
-        if status == 1:
+        if status == stepper.CONVERGED:
             text = f"the largest entry of the gradient is {last:.3g}, at most gtol = {gtol:g}, after {self.nit} iterations"
             return self.result(0, "converged", text)
-        if status == 2:
+        if status == STOPPED:
             return self.result(2, "callback", f"the callback stopped it after {self.nit} iterations")
         if status == 0:
             return self.result(1, "max_iter", self._limit_message(first, last, gtol))
         if status == stepper.NON_FINITE:
-            grown = self.evaluated and last > GROWTH * max(first, 1e-300)
-            return self.result(-1, "diverged" if grown else "non_finite", self._divergence(grown))
+            return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with code {status}")
 
@@ -212,21 +216,20 @@ class _Descent:
             text += f"; it was {first:.3g} at the start, so the step is probably too large: lower lr"
         return text
 
-    def _divergence(self, grown: bool) -> str:
-        where = f"in iteration {self.run.k}"
-        if not grown:
-            return f"the cost or its gradient is not finite {where}: x is the last point where it was"
+    def _divergence(self, grown: bool) -> tuple[str, str]:
+        """(reason, message) where a number is not finite: was it the step, or the cost function?"""
         step = self.dt if self.method.kind == "step" else float(self.method.parameters.get("lr", math.nan))
-        text = f"the iterates grew beyond the finite numbers {where}"
-        if "linear" not in self.method.flags or self.schedule is not None:
-            return text + ": lower lr"
-        with np.errstate(all="ignore"):
-            radius = stability.spectral_radius(lambda x: self.run.evaluate(x)[1], self.start)
-        limit = stability.max_stable_dt(self.method, curvature=radius) if 0 < radius < math.inf else math.inf
+        limit = radius = math.inf
+        if "linear" in self.method.flags and self.schedule is None:
+            radius = stability.measured_radius(lambda x: self.run.evaluate(x)[1], self.start)
+            limit = stability.max_stable_dt(self.method, curvature=radius) if 0 < radius < math.inf else math.inf
+        where = f"in iteration {self.run.k}"
         if step > limit:
-            measured = f"for the measured curvature {radius:.4g} at x0"
-            return text + f": lr = {step:g} exceeds the stability limit {limit:.4g} of {self.method.name} {measured}"
-        return text + f": lower lr = {step:g}"
+            text = f"the iterates left the finite numbers {where}: lr = {step:g} exceeds the stability limit {limit:.4g}"
+            return "diverged", f"{text} of {self.method.name} for the measured curvature {radius:.4g} at x0"
+        if grown:
+            return "diverged", f"the iterates grew beyond the finite numbers {where}: lower lr"
+        return "non_finite", f"the cost or its gradient is not finite {where}: x is the last point where it was"
 
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:
         """ask: the cost may be called once more for its value."""

@@ -332,15 +332,9 @@ def _nelson() -> ModelForm:
 _EXPONENTIAL: Final = _exponential_term()
 _PEAK: Final = _peak_term()
 _FREE_WAVE: Final = _free_wave_term()
-_THREE_EXPONENTIALS: Final = _sum_of(
-    (_EXPONENTIAL, (0, 1)), (_EXPONENTIAL, (2, 3)), (_EXPONENTIAL, (4, 5))
-)
-_EXPONENTIAL_AND_TWO_PEAKS: Final = _sum_of(
-    (_EXPONENTIAL, (0, 1)), (_PEAK, (2, 3, 4)), (_PEAK, (5, 6, 7))
-)
-_CONSTANT_AND_TWO_EXPONENTIALS: Final = _sum_of(
-    (_constant_term(), (0,)), (_EXPONENTIAL, (1, 3)), (_EXPONENTIAL, (2, 4))
-)
+_THREE_EXPONENTIALS: Final = _sum_of((_EXPONENTIAL, (0, 1)), (_EXPONENTIAL, (2, 3)), (_EXPONENTIAL, (4, 5)))
+_EXPONENTIAL_AND_TWO_PEAKS: Final = _sum_of((_EXPONENTIAL, (0, 1)), (_PEAK, (2, 3, 4)), (_PEAK, (5, 6, 7)))
+_CONSTANT_AND_TWO_EXPONENTIALS: Final = _sum_of((_constant_term(), (0,)), (_EXPONENTIAL, (1, 3)), (_EXPONENTIAL, (2, 4)))
 _CONSTANT_AND_THREE_WAVES: Final = _sum_of(
     (_constant_term(), (0,)),
     (_fixed_wave_term(12.0), (1, 2)),
@@ -473,9 +467,7 @@ class NistProblem:
 # --- reading NIST's files ---------------------------------------------------
 
 _LEVEL: Final = re.compile(r"(Lower|Average|Higher) Level of Difficulty")
-_PARAMETER: Final = re.compile(
-    r"^[ \t]*b(\d+)[ \t]*=[ \t]*(\S+)[ \t]+(\S+)[ \t]+(\S+)[ \t]+(\S+)[ \t]*$", re.MULTILINE
-)
+_PARAMETER: Final = re.compile(r"^[ \t]*b(\d+)[ \t]*=[ \t]*(\S+)[ \t]+(\S+)[ \t]+(\S+)[ \t]+(\S+)[ \t]*$", re.MULTILINE)
 _SUM_OF_SQUARES: Final = re.compile(r"^Residual Sum of Squares:\s*(\S+)", re.MULTILINE)
 _PARAMETER_COUNT: Final = re.compile(r"^[ \t]*(\d+) Parameters", re.MULTILINE)
 _OBSERVATIONS: Final = re.compile(r"^Number of Observations:\s*(\d+)", re.MULTILINE)
@@ -490,9 +482,7 @@ def problem_names() -> tuple[str, ...]:
 def _find(pattern: re.Pattern[str], text: str, what: str, name: str) -> re.Match[str]:
     match = pattern.search(text)
     if match is None:
-        raise ValueError(
-            f"the file of NIST problem {name} has no {what}; use NIST's file unchanged"
-        )
+        raise ValueError(f"the file of NIST problem {name} has no {what}; use NIST's file unchanged")
     return match
 
 
@@ -550,9 +540,7 @@ def nist_problem_from_text(name: str, text: str) -> NistProblem:
         starts=np.ascontiguousarray(numbers[:, :2].T),
         certified_parameters=numbers[:, 2].copy(),
         certified_standard_deviations=numbers[:, 3].copy(),
-        certified_residual_sum_of_squares=float(
-            _find(_SUM_OF_SQUARES, text, "residual sum of squares", name).group(1)
-        ),
+        certified_residual_sum_of_squares=float(_find(_SUM_OF_SQUARES, text, "residual sum of squares", name).group(1)),
         # Counted, not read: the file of Rat43 misprints 9 for 15 - 4 = 11, which
         # its own residual standard deviation confirms.
         degrees_of_freedom=observations - len(parameters),

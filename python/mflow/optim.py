@@ -48,14 +48,14 @@ class Group(MutableMapping[str, Any]):
 
     def __setitem__(self, name: str, value: Any) -> None:
         owner = self._owner
-        now = {k: v for k, v in self._values().items() if k not in SHARED and not callable(v)}
         if name == "maximize":
-            owner._set_group(self._index, row_values(owner.row, now), bool(value))
+            owner._set_group(self._index, owner._get(self._index), bool(value))
             return
+        number = value(owner.steps) if callable(value) and name == "lr" else value
+        changed = {**owner._get(self._index), **row_values(owner.row, {name: number})}
+        owner._set_group(self._index, changed, owner._maximize(self._index))
         if name == "lr":
             owner._set_schedule(self._index, value if callable(value) else None)
-            value = value(owner.steps) if callable(value) else value
-        owner._set_group(self._index, row_values(owner.row, {**now, name: value}), owner._maximize(self._index))
 
     def __delitem__(self, name: str) -> None:
         raise TypeError(f"{name}: a group's parameters can be set, not removed")
@@ -124,9 +124,6 @@ class Optimizer(Updater):
             else:
                 self._single = arranged
             groups.append(self._group(row, arrays, own))
-        seen = [id(a) for arrays, *_ in groups for a in arrays]
-        if len(set(seen)) < len(seen):
-            raise ValueError("params: one array came twice: it would be updated twice a step")
         self._bind(row, groups, clip_norm, check_finite)
 
     @classmethod
@@ -184,6 +181,9 @@ class Optimizer(Updater):
 
         Raises ValueError, and changes nothing, where it belongs to another method, other shapes or another number of arrays.
         """
+        missing = {"method", "steps", "groups", "vectors"} - set(state)
+        if missing:
+            raise ValueError(f"state: no {', '.join(sorted(missing))} in it: it is not what state_dict gave")
         groups, vectors = state["groups"], state["vectors"]
         if state["method"] != self.row.name:
             raise ValueError(f"state: it is of {state['method']}, this is {self.row.name}")
@@ -197,24 +197,39 @@ class Optimizer(Updater):
                 came = {k: np.shape(v) for k, v in by_name.items()}
                 raise ValueError(f"state: array {i} needs {wanted} of shape {array.shape}, it has {came}")
             fresh.append({name: np.array(by_name[name], dtype=np.float64, order="C") for name in wanted})
-        for entry in groups:
-            self.row.sizes(entry["parameters"])
+        if isinstance(state["steps"], bool) or not isinstance(state["steps"], int) or state["steps"] < 0:
+            raise ValueError(f"state: steps = {state['steps']!r}: a whole number from 0 on is wanted")
+        scalars = [list(map(float, entry["scalars"])) for entry in groups]
+        for g, entry in enumerate(groups):
+            carried = self.row.sizes(entry["parameters"])["n_scal"]
+            if len(scalars[g]) != carried:
+                raise ValueError(f"state: group {g} has {len(scalars[g])} scalars, {self.row.name} carries {carried}")
         for g, entry in enumerate(groups):
             self._set_group(g, dict(entry["parameters"]), entry["maximize"])
-        self._restore(state["steps"], [list(map(float, entry["scalars"])) for entry in groups], fresh)
+        self._restore(state["steps"], scalars, fresh)
 
-    def _recipe(self) -> dict[str, Any]:
-        """All that makes this optimizer again, its arrays included."""
-        arrays = iter(self._arrays)
+    def ask(self) -> Any:
+        """Where the gradient of the next step is wanted: new arrays, arranged as the parameters are.
 
-        def arrange(arranged: Any) -> Any:
+        For most rows copies of the parameters; for `Nesterov` in pull form and `ConsistentMomentum` with look-ahead, the point ahead.
+        """
+        parts = self._arrange(super().ask())
+        return parts if self._arranged is not None else parts[0]
+
+    def _arrange(self, flat: list[Any]) -> list[Any]:
+        """Arrays in the parameters' order as one arrangement a group."""
+        arrays = iter(flat)
+
+        def one(arranged: Any) -> Any:
             if arranged is None:
                 return next(arrays)
             return [next(arrays) for _ in range(arranged)] if isinstance(arranged, int) else {key: next(arrays) for key in arranged}
 
-        groups = [{**group, "params": None} for group in self.param_groups]
-        for group, arranged in zip(groups, self._arranged if self._arranged is not None else [self._single], strict=True):
-            group["params"] = arrange(arranged)
+        return [one(arranged) for arranged in (self._arranged if self._arranged is not None else [self._single])]
+
+    def _recipe(self) -> dict[str, Any]:
+        """All that makes this optimizer again, its arrays included."""
+        groups = [{**group, "params": part} for group, part in zip(self.param_groups, self._arrange(self._arrays), strict=True)]
         return {
             "row": self.row.name,
             "groups": groups,
@@ -280,9 +295,9 @@ class SGD(Optimizer):
 
     def __init__(
         self, params: Any, lr: float | Callable[[int], float] = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
-        weight_decay: float = 0.0, nesterov: bool = False, **options: Any,
+        weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False, **options: Any,
     ) -> None:  # fmt: skip
-        options.update(lr=lr, weight_decay=weight_decay)
+        options.update(lr=lr, weight_decay=weight_decay, maximize=maximize)
         if momentum or nesterov:
             options["momentum"] = momentum
         if nesterov and (momentum <= 0 or dampening != 0):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["IVPResult", "OptimizeResult", "Result"]
+__all__ = ["IVPResult", "OptimizeResult", "Result", "attach"]
 
 Array = NDArray[np.float64]
 
@@ -37,6 +38,14 @@ class Result(dict[str, Any]):
             text = np.array2string(value, threshold=20, edgeitems=3) if isinstance(value, np.ndarray) else str(value)
             rows.append(f"{name:>{width}}: " + text.replace("\n", "\n" + " " * (width + 2)))
         return "\n".join(rows)
+
+
+def attach(error: BaseException, partial: Result, note: str) -> None:
+    """Hang what was computed so far on an exception that passes through, where its class lets us."""
+    with contextlib.suppress(AttributeError):  # __slots__, or a frozen dataclass
+        error.partial_result = partial  # type: ignore[attr-defined]
+    with contextlib.suppress(AttributeError):
+        error.add_note(note)
 
 
 class IVPResult(Result):

@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from mflow.arrays import Array
 from mflow.methods import Method, as_method
 
-__all__ = ["amplification", "explain_step", "max_stable_dt", "spectral_radius", "stability_limit"]
+__all__ = ["amplification", "explain_step", "max_stable_dt", "measured_radius", "spectral_radius", "stability_limit"]
 
 FIRST = 0.05  # scans begin here; a method that fails already at this distance has limit 0
 SPACING = 0.01
+LR_RATIO = 1.02
 STEP_TOLERANCE = 1e-13  # |R| may exceed 1 by this: rounding on the boundary
 UPDATE_TOLERANCE = 1e-10  # spectral radii of small matrices carry more rounding
 
@@ -109,7 +110,8 @@ def stability_limit(method: str | Method, axis: str | None = None, **parameters:
     method : name or instance of a row with the flag "linear"
     axis : "real", "imaginary" or "curvature"
         Integrators: the negative real axis (the default; gradient flow) or the imaginary one (oscillations), x = |lambda| dt.
-        Optimizers: "curvature", x = lr L.
+        Optimizers: "curvature", x = lr L at L = 1. Where lr and L do not come as their product alone (`consistent_momentum`), ask
+        `max_stable_dt` for the L at hand.
 
     Returns
     -------
@@ -151,16 +153,42 @@ def _limit_on_ray(method: Method, direction: complex) -> float:
 
 
 def _limit_of_lr(method: Method, curvature: float) -> float:
-    """Largest lr on f = curvature c^2/2. The rows' own lr scales nothing: it is what is varied."""
+    """Largest lr on f = curvature c^2/2: up from a step that is stable until one is not, then by bisection.
 
-    def radius(lr: float) -> float:
+    First-order rows live on the scale 1/curvature, second-order ones on its root, and friction sets a third: no scale is presumed.
+    """
+
+    def unstable(lr: float) -> bool:
         matrix = amplification(type(method)(**{**method.given, "lr": lr}), curvature=curvature)
-        return float(np.max(np.abs(np.linalg.eigvals(matrix)))) if np.all(np.isfinite(matrix)) else math.inf
+        if not np.all(np.isfinite(matrix)):
+            return True
+        return not float(np.max(np.abs(np.linalg.eigvals(matrix)))) <= 1.0 + UPDATE_TOLERANCE
 
-    def unstable(x: Array) -> NDArray[np.bool_]:
-        return np.array([not radius(float(v) / curvature) <= 1.0 + UPDATE_TOLERANCE for v in x])
+    scales = (1.0 / curvature, 1.0 / math.sqrt(curvature))
+    lower = min(scales)
+    while unstable(lower):
+        lower *= 0.5
+        if lower < 1e-12 * min(scales):
+            return 0.0
+    upper = lower
+    while not unstable(upper):
+        lower, upper = upper, upper * LR_RATIO
+        if upper > 1e6 * max(scales):
+            return math.inf
+    return _bisect(unstable, lower, upper)
 
-    return _first_failure(unstable) / curvature
+
+def _bisect(unstable: Callable[[float], bool], lower: float, upper: float) -> float:
+    """The last stable number between a stable and an unstable one."""
+    while upper - lower > 4e-16 * upper:
+        middle = 0.5 * (lower + upper)
+        if middle in (lower, upper):
+            break
+        if unstable(middle):
+            upper = middle
+        else:
+            lower = middle
+    return lower
 
 
 def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]]) -> float:
@@ -183,15 +211,7 @@ def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]]) -> float:
                 return math.inf
             upper, lower = float(far[bad[0]]), float(far[max(bad[0] - 1, 0)])
             break
-    while upper - lower > 4e-16 * upper:
-        middle = 0.5 * (lower + upper)
-        if middle in (lower, upper):
-            break
-        if unstable(np.array([middle]))[0]:
-            upper = middle
-        else:
-            lower = middle
-    return lower
+    return _bisect(lambda x: bool(unstable(np.array([x]))[0]), lower, upper)
 
 
 def max_stable_dt(method: str | Method, *, jac: ArrayLike | None = None, curvature: float | None = None, **parameters: Any) -> float:
@@ -269,12 +289,22 @@ def spectral_radius(slope: Callable[[Array], Array], y: Array, iterations: int =
     return growth
 
 
+def measured_radius(slope: Callable[[Array], Array], y: Array) -> float:
+    """`spectral_radius` for a message: nan where the user's function refuses the points tried, for the run itself has ended already."""
+    try:
+        with np.errstate(all="ignore"):
+            return spectral_radius(slope, y)
+    except Exception:
+        return math.nan
+
+
 def explain_step(run: Any, what: Any, method: Method, dt: float, start: Array, t0: float) -> str:
     """Why a run with fixed steps may have left the finite numbers: the second half of its message."""
     if "linear" not in method.flags:
         return "lower the step"
-    with np.errstate(all="ignore"):
-        radius = spectral_radius(lambda y: run.slope(t0, y), start)
+    radius = measured_radius(lambda y: run.slope(t0, y), start)
+    if not radius < math.inf:
+        return "lower the step, or look for the cause in the right-hand side"
     limit = stability_limit(method)
     if dt * radius > limit:
         return (

@@ -15,7 +15,7 @@ from mflow_core import problem
 from mflow_core import stepper as core
 
 from mflow.arrays import Array, check_number, check_start
-from mflow.methods import Method, as_method, get_method
+from mflow.methods import Method, as_method, get_method, public_values
 
 __all__ = ["Stepper"]
 
@@ -114,7 +114,8 @@ class Stepper:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file: at once or not at all, with a checksum, without pickle. `load` goes on with the same bits."""
-        head = {"method": self.method.name, "parameters": self.method.given, "shape": list(self._run.shape)}
+        values = public_values(self.method.row, {**self._defaults(), **self.method._values})
+        head = {"method": self.method.name, "parameters": values, "shape": list(self._run.shape)}
         body = json.dumps(head).encode() + b"\n" + self._run.pack()
         data = _MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
         target = Path(path)
@@ -139,14 +140,22 @@ class Stepper:
         """
         data = Path(path).read_bytes()
         body = data[len(_MAGIC) + 4 :]
-        if not data.startswith(_MAGIC) or zlib.crc32(body) != int.from_bytes(data[len(_MAGIC) : len(_MAGIC) + 4], "little"):
+        check = data[len(_MAGIC) : len(_MAGIC) + 4]
+        if not data.startswith(_MAGIC) or len(check) < 4 or zlib.crc32(body) != int.from_bytes(check, "little"):
             raise ValueError(f"{os.fspath(path)}: damaged, or not a stepper saved by mflow")
         head, _, state = body.partition(b"\n")
-        facts = json.loads(head)
-        given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
-        made = cls(get_method(facts["method"], **given), fun, np.zeros(facts["shape"]), args=args, inplace=inplace)
+        try:
+            facts = json.loads(head)
+            given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
+            method, start = get_method(facts["method"], **given), np.zeros(facts["shape"])
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)}: a damaged or foreign state ({error!r})") from error
+        made = cls(method, fun, start, args=args, inplace=inplace)
         made._run.unpack(state)
         return made
+
+    def _defaults(self) -> dict[str, float]:
+        return {entry[0]: entry[1] for entry in self.method.row.parameters_}
 
     def __repr__(self) -> str:
         return f"<mflow.Stepper {self.method!r}, t = {self.t:g}, k = {self.k}>"

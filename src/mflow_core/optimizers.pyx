@@ -17,14 +17,15 @@ x[0] is c, x[1] ... the row's vectors; none may overlap, nor g. Powers beta^t ar
 To add an optimizer: a `begin`, an `update` and a row in the table at the end, and its few lines of NumPy in tests/reference.py.
 """
 from cpython.pycapsule cimport PyCapsule_New
-from libc.math cimport sqrt
+from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
 
+from mflow_core.scalars cimport multiply, one_minus, power_of_096
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_LINEAR, MF_LOWER_OPEN, MF_REAL, MF_UPPER_OPEN, mf_begin_fn, mf_method,
                                mf_new_method, mf_param, mf_sizes, mf_update_fn)
-from mflow_core.vec cimport mf_cvec, mf_from_bits, mf_vec
+from mflow_core.vec cimport mf_cvec, mf_vec
 
 cdef extern from "math.h" nogil:
     const double INFINITY
@@ -36,7 +37,7 @@ cdef enum:
     OWN = 3
 
 
-# ---- shared by all kernels ------------------------------------------------------------------------------------------------------------
+# ---- shared by all kernels -----------------------------------------------------------------------------------------------------------
 
 cdef inline double gradient(double g, double c, double gscale, double clip, double decay) noexcept nogil:
     cdef double scaled = gscale * g
@@ -45,10 +46,14 @@ cdef inline double gradient(double g, double c, double gscale, double clip, doub
     return scaled + decay * c
 
 
-cdef inline double larger(double a, double b) noexcept nogil:
-    """max(a, b) that lets NaN through; two blends, where `or` would keep the loop scalar."""
-    cdef double top = a if a > b else b
-    return a if a != a else top
+cdef inline double larger(double old, double new) noexcept nogil:
+    """max(old, new) that lets a NaN in `new` through."""
+    return old if old > new else new
+
+
+cdef inline bint plain(const double *coef) noexcept nogil:
+    """Neither decoupled decay nor clipping: the pass with the constants 1 and infinity in their place has the same bits, and less to do."""
+    return coef[KEEP] == 1.0 and coef[CLIP] == INFINITY
 
 
 cdef inline void common(const mf_method *m, const double *par, double lr, double *coef) noexcept nogil:
@@ -59,57 +64,7 @@ cdef inline void common(const mf_method *m, const double *par, double lr, double
     coef[CLIP] = par[m.n_par - 1]
 
 
-cdef inline void multiply(double *pair, double factor) noexcept nogil:
-    """pair (hi + lo) *= factor, without fma (Dekker 1971; Shewchuk 1997); 0 below 2^-60, where 1 - pair is 1."""
-    cdef double hi = pair[0], p = hi * factor, c, a_hi, a_lo, b_hi, b_lo, error, total
-    c = 134217729.0 * hi
-    a_hi = c - (c - hi)
-    a_lo = hi - a_hi
-    c = 134217729.0 * factor
-    b_hi = c - (c - factor)
-    b_lo = factor - b_hi
-    error = ((a_hi * b_hi - p) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo
-    error += pair[1] * factor
-    total = p + error
-    pair[1] = error - (total - p)
-    pair[0] = total
-    if total < 8.673617379884035e-19:
-        pair[0] = pair[1] = 0.0
-
-
-cdef inline double one_minus(const double *pair) noexcept nogil:
-    return (1.0 - pair[0]) - pair[1]
-
-
-cdef double[14] FACTORIAL = [1., 1., 1./2, 1./6, 1./24, 1./120, 1./720, 1./5040, 1./40320, 1./362880, 1./3628800, 1./39916800,
-                             1./479001600, 1./6227020800]          # reciprocals: the series of exp
-
-
-cdef inline double power_of_096(double x) noexcept nogil:
-    """0.96^x for x >= 0 to about one unit in the last place, the same bits everywhere: 2^(x log2 0.96) by range reduction."""
-    cdef double log2_hi = -0.05889368905356852, log2_lo = 2.4578078353456555e-18    # log2(0.96) to 107 bits
-    cdef double c, x_hi, x_lo, l_hi, l_lo, p, e, f, s = FACTORIAL[13]
-    cdef int64_t whole
-    cdef int j
-    if not x < 1200.0:                   # below 2^-70, and infinity: the schedule is over
-        return 0.0
-    c = 134217729.0 * x
-    x_hi = c - (c - x)
-    x_lo = x - x_hi
-    c = 134217729.0 * log2_hi
-    l_hi = c - (c - log2_hi)
-    l_lo = log2_hi - l_hi
-    p = x * log2_hi
-    e = ((x_hi * l_hi - p) + x_hi * l_lo + x_lo * l_hi) + x_lo * l_lo
-    e += x * log2_lo
-    whole = <int64_t> (p - 0.5)          # p <= 0: the nearest whole number
-    f = ((p - <double> whole) + e) * 0.6931471805599453
-    for j in range(12, -1, -1):          # exp(f), |f| <= 0.35
-        s = FACTORIAL[j] + s * f
-    return s * mf_from_bits(<uint64_t> (1023 + whole) << 52)
-
-
-# ---- sgd, momentum, nesterov, consistent_momentum --------------------------------------------------------------------------------------
+# ---- sgd, momentum, nesterov, consistent_momentum ------------------------------------------------------------------------------------
 
 cdef int sgd_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
     common(m, par, par[0], coef)
@@ -117,8 +72,9 @@ cdef int sgd_begin(const mf_method *m, const double *par, int64_t k, double *sca
     return 0
 
 
-cdef inline void sgd_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, mf_vec c, mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY], keep = coef[KEEP], clip = coef[CLIP], minus_lr = coef[OWN]
+cdef inline void sgd_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip, mf_vec c,
+                          mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY], minus_lr = coef[OWN]
     cdef ptrdiff_t i
     for i in range(lo, hi):
         c[i] = keep * c[i] + minus_lr * gradient(g[i], c[i], gscale, clip, decay)
@@ -126,7 +82,10 @@ cdef inline void sgd_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const doubl
 
 cdef int sgd_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                     const double *g) noexcept nogil:
-    sgd_pass(lo, hi, gscale, coef, x[0], g)
+    if plain(coef):
+        sgd_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], g)
+    else:
+        sgd_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], g)
     return 0
 
 
@@ -166,9 +125,9 @@ cdef int consistent_begin(const mf_method *m, const double *par, int64_t k, doub
     return 0
 
 
-cdef inline void momentum_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, mf_vec c, mf_vec v,
-                               mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY], keep = coef[KEEP], clip = coef[CLIP]
+cdef inline void momentum_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip, mf_vec c,
+                               mf_vec v, mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY]
     cdef double mu = coef[OWN], w = coef[OWN + 1], a = coef[OWN + 2], b = coef[OWN + 3], gi, vi
     cdef ptrdiff_t i
     for i in range(lo, hi):
@@ -180,7 +139,10 @@ cdef inline void momentum_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const 
 
 cdef int momentum_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                          const double *g) noexcept nogil:
-    momentum_pass(lo, hi, gscale, coef, x[0], x[1], g)
+    if plain(coef):
+        momentum_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], x[1], g)
+    else:
+        momentum_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], x[1], g)
     return 0
 
 
@@ -195,7 +157,7 @@ cdef int ahead_ask(const mf_method *m, const double *coef, ptrdiff_t lo, ptrdiff
     return 0
 
 
-# ---- adagrad, adadelta, rmsprop -----------------------------------------------------------------------------------------------------------
+# ---- adagrad, adadelta, rmsprop ------------------------------------------------------------------------------------------------------
 
 cdef int adagrad_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
     cdef double lr = par[0] / (1.0 + <double> k * par[1])
@@ -212,9 +174,9 @@ cdef int adagrad_start(const mf_method *m, const double *par, ptrdiff_t lo, ptrd
     return 0
 
 
-cdef inline void adagrad_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, mf_vec c, mf_vec s,
-                              mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY], keep = coef[KEEP], clip = coef[CLIP], minus_lr = coef[OWN], eps = coef[OWN + 1], gi, si
+cdef inline void adagrad_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip, mf_vec c,
+                              mf_vec s, mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY], minus_lr = coef[OWN], eps = coef[OWN + 1], gi, si
     cdef ptrdiff_t i
     for i in range(lo, hi):
         gi = gradient(g[i], c[i], gscale, clip, decay)
@@ -225,7 +187,10 @@ cdef inline void adagrad_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const d
 
 cdef int adagrad_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                         const double *g) noexcept nogil:
-    adagrad_pass(lo, hi, gscale, coef, x[0], x[1], g)
+    if plain(coef):
+        adagrad_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], x[1], g)
+    else:
+        adagrad_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], x[1], g)
     return 0
 
 
@@ -238,9 +203,9 @@ cdef int adadelta_begin(const mf_method *m, const double *par, int64_t k, double
     return 0
 
 
-cdef inline void adadelta_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, mf_vec c, mf_vec v, mf_vec u,
-                               mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY], keep = coef[KEEP], clip = coef[CLIP]
+cdef inline void adadelta_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip, mf_vec c,
+                               mf_vec v, mf_vec u, mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY]
     cdef double minus_lr = coef[OWN], rho = coef[OWN + 1], rest = coef[OWN + 2], eps = coef[OWN + 3], gi, vi, d
     cdef ptrdiff_t i
     for i in range(lo, hi):
@@ -254,7 +219,10 @@ cdef inline void adadelta_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const 
 
 cdef int adadelta_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                          const double *g) noexcept nogil:
-    adadelta_pass(lo, hi, gscale, coef, x[0], x[1], x[2], g)
+    if plain(coef):
+        adadelta_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], x[1], x[2], g)
+    else:
+        adadelta_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], x[1], x[2], g)
     return 0
 
 
@@ -275,9 +243,9 @@ cdef int rmsprop_sizes(const mf_method *m, const double *par, mf_sizes *sizes) n
     return 0
 
 
-cdef inline void rmsprop_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, mf_vec c, mf_vec v,
-                              mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY], keep = coef[KEEP], clip = coef[CLIP]
+cdef inline void rmsprop_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip, mf_vec c,
+                              mf_vec v, mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY]
     cdef double minus_lr = coef[OWN], alpha = coef[OWN + 1], rest = coef[OWN + 2], eps = coef[OWN + 3], gi, vi
     cdef ptrdiff_t i
     for i in range(lo, hi):
@@ -287,9 +255,9 @@ cdef inline void rmsprop_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const d
         c[i] = keep * c[i] + minus_lr * (gi / (sqrt(vi) + eps))
 
 
-cdef inline void rmsprop_momentum_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, mf_vec c, mf_vec v, mf_vec b,
-                                       mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY], keep = coef[KEEP], clip = coef[CLIP], mu = coef[OWN + 4]
+cdef inline void rmsprop_momentum_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip,
+                                       mf_vec c, mf_vec v, mf_vec b, mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY], mu = coef[OWN + 4]
     cdef double minus_lr = coef[OWN], alpha = coef[OWN + 1], rest = coef[OWN + 2], eps = coef[OWN + 3], gi, vi, bi
     cdef ptrdiff_t i
     for i in range(lo, hi):
@@ -301,9 +269,9 @@ cdef inline void rmsprop_momentum_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale
         c[i] = keep * c[i] + minus_lr * bi
 
 
-cdef inline void rmsprop_centered_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, mf_vec c, mf_vec v, mf_vec b,
-                                       mf_vec mean, mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY], keep = coef[KEEP], clip = coef[CLIP], mu = coef[OWN + 4]
+cdef inline void rmsprop_centered_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip,
+                                       mf_vec c, mf_vec v, mf_vec b, mf_vec mean, mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY], mu = coef[OWN + 4]
     cdef double minus_lr = coef[OWN], alpha = coef[OWN + 1], rest = coef[OWN + 2], eps = coef[OWN + 3], gi, vi, bi, ai, spread
     cdef ptrdiff_t i
     for i in range(lo, hi):
@@ -322,15 +290,24 @@ cdef inline void rmsprop_centered_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale
 cdef int rmsprop_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                         const double *g) noexcept nogil:
     if coef[OWN + 5] != 0:
-        rmsprop_centered_pass(lo, hi, gscale, coef, x[0], x[1], x[2], x[3], g)
+        if plain(coef):
+            rmsprop_centered_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], x[1], x[2], x[3], g)
+        else:
+            rmsprop_centered_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], x[1], x[2], x[3], g)
     elif coef[OWN + 4] != 0:
-        rmsprop_momentum_pass(lo, hi, gscale, coef, x[0], x[1], x[2], g)
+        if plain(coef):
+            rmsprop_momentum_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], x[1], x[2], g)
+        else:
+            rmsprop_momentum_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], x[1], x[2], g)
     else:
-        rmsprop_pass(lo, hi, gscale, coef, x[0], x[1], g)
+        if plain(coef):
+            rmsprop_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], x[1], g)
+        else:
+            rmsprop_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], x[1], g)
     return 0
 
 
-# ---- adam, adamw, adamax, nadam ------------------------------------------------------------------------------------------------------------
+# ---- adam, adamw, adamax, nadam ------------------------------------------------------------------------------------------------------
 # scal: beta1^t (hi, lo), beta2^t (hi, lo). nadam: the product of mu, beta2^t, then 0.96^((t+1) rate) and the rate it was made with
 
 cdef inline void advance(const double *par, int64_t k, double *scal) noexcept nogil:
@@ -360,9 +337,9 @@ cdef int adam_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noex
     return 0
 
 
-cdef inline void adam_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, mf_vec c, mf_vec m, mf_vec v,
-                           mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY], keep = coef[KEEP], clip = coef[CLIP], minus_lr = coef[OWN], b1 = coef[OWN + 1]
+cdef inline void adam_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip, mf_vec c,
+                           mf_vec m, mf_vec v, mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY], minus_lr = coef[OWN], b1 = coef[OWN + 1]
     cdef double w1 = coef[OWN + 2], b2 = coef[OWN + 3], w2 = coef[OWN + 4], root = coef[OWN + 5], eps = coef[OWN + 6], gi, mi, vi
     cdef ptrdiff_t i
     for i in range(lo, hi):
@@ -374,9 +351,9 @@ cdef inline void adam_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const doub
         c[i] = keep * c[i] + minus_lr * (mi / (sqrt(vi) * root + eps))
 
 
-cdef inline void amsgrad_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, mf_vec c, mf_vec m, mf_vec v, mf_vec top,
-                              mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY], keep = coef[KEEP], clip = coef[CLIP], minus_lr = coef[OWN], b1 = coef[OWN + 1]
+cdef inline void amsgrad_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip, mf_vec c,
+                              mf_vec m, mf_vec v, mf_vec top, mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY], minus_lr = coef[OWN], b1 = coef[OWN + 1]
     cdef double w1 = coef[OWN + 2], b2 = coef[OWN + 3], w2 = coef[OWN + 4], root = coef[OWN + 5], eps = coef[OWN + 6]
     cdef double gi, mi, vi, ui
     cdef ptrdiff_t i
@@ -384,7 +361,7 @@ cdef inline void amsgrad_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const d
         gi = gradient(g[i], c[i], gscale, clip, decay)
         mi = b1 * m[i] + w1 * gi
         vi = b2 * v[i] + w2 * (gi * gi)
-        ui = larger(vi, top[i])
+        ui = larger(top[i], vi)
         m[i] = mi
         v[i] = vi
         top[i] = ui
@@ -394,9 +371,15 @@ cdef inline void amsgrad_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const d
 cdef int adam_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                      const double *g) noexcept nogil:
     if coef[OWN + 7] != 0:
-        amsgrad_pass(lo, hi, gscale, coef, x[0], x[1], x[2], x[3], g)
+        if plain(coef):
+            amsgrad_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], x[1], x[2], x[3], g)
+        else:
+            amsgrad_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], x[1], x[2], x[3], g)
     else:
-        adam_pass(lo, hi, gscale, coef, x[0], x[1], x[2], g)
+        if plain(coef):
+            adam_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], x[1], x[2], g)
+        else:
+            adam_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], x[1], x[2], g)
     return 0
 
 
@@ -411,15 +394,15 @@ cdef int adamax_begin(const mf_method *m, const double *par, int64_t k, double *
     return 0
 
 
-cdef inline void adamax_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, mf_vec c, mf_vec m, mf_vec u,
-                             mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY], keep = coef[KEEP], clip = coef[CLIP], minus_lr = coef[OWN], b1 = coef[OWN + 1]
+cdef inline void adamax_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip, mf_vec c,
+                             mf_vec m, mf_vec u, mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY], minus_lr = coef[OWN], b1 = coef[OWN + 1]
     cdef double w1 = coef[OWN + 2], b2 = coef[OWN + 3], eps = coef[OWN + 4], gi, mi, ui, size
     cdef ptrdiff_t i
     for i in range(lo, hi):
         gi = gradient(g[i], c[i], gscale, clip, decay)
         mi = b1 * m[i] + w1 * gi
-        size = (gi if gi > 0.0 else -gi) + eps
+        size = fabs(gi) + eps
         ui = larger(b2 * u[i], size)
         m[i] = mi
         u[i] = ui
@@ -428,7 +411,10 @@ cdef inline void adamax_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const do
 
 cdef int adamax_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                        const double *g) noexcept nogil:
-    adamax_pass(lo, hi, gscale, coef, x[0], x[1], x[2], g)
+    if plain(coef):
+        adamax_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], x[1], x[2], g)
+    else:
+        adamax_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], x[1], x[2], g)
     return 0
 
 
@@ -458,9 +444,9 @@ cdef int nadam_begin(const mf_method *m, const double *par, int64_t k, double *s
     return 0
 
 
-cdef inline void nadam_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, mf_vec c, mf_vec m, mf_vec v,
-                            mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY], keep = coef[KEEP], clip = coef[CLIP], of_g = coef[OWN], of_m = coef[OWN + 1], b1 = coef[OWN + 2]
+cdef inline void nadam_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip, mf_vec c,
+                            mf_vec m, mf_vec v, mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY], of_g = coef[OWN], of_m = coef[OWN + 1], b1 = coef[OWN + 2]
     cdef double w1 = coef[OWN + 3], b2 = coef[OWN + 4], w2 = coef[OWN + 5], root = coef[OWN + 6], eps = coef[OWN + 7], gi, mi, vi
     cdef ptrdiff_t i
     for i in range(lo, hi):
@@ -474,11 +460,14 @@ cdef inline void nadam_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const dou
 
 cdef int nadam_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                       const double *g) noexcept nogil:
-    nadam_pass(lo, hi, gscale, coef, x[0], x[1], x[2], g)
+    if plain(coef):
+        nadam_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], x[1], x[2], g)
+    else:
+        nadam_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], x[1], x[2], g)
     return 0
 
 
-# ---- rows -----------------------------------------------------------------------------------------------------------------------------------
+# ---- rows ----------------------------------------------------------------------------------------------------------------------------
 
 cdef mf_method *ROWS[64]
 cdef int n_rows = 0

@@ -130,8 +130,10 @@ cdef extern from *:
     #define mf_restore PyErr_SetRaisedException
     #else
     static PyObject *mf_fetch(void) { PyObject *t, *v, *b; PyErr_Fetch(&t, &v, &b); PyErr_NormalizeException(&t, &v, &b);
-      if (b && v) PyException_SetTraceback(v, b); Py_XDECREF(t); Py_XDECREF(b); return v; }
-    static void mf_restore(PyObject *v) { PyObject *t = (PyObject *)Py_TYPE(v); Py_INCREF(t); PyErr_Restore(t, v, PyException_GetTraceback(v)); }
+      if (b && v) { PyException_SetTraceback(v, b); }
+      Py_XDECREF(t); Py_XDECREF(b); return v; }
+    static void mf_restore(PyObject *v) { PyObject *t = (PyObject *)Py_TYPE(v); Py_INCREF(t);
+      PyErr_Restore(t, v, PyException_GetTraceback(v)); }
     #endif
     """
     PyObject *PyErr_GetRaisedException "mf_fetch"()
@@ -213,7 +215,7 @@ cdef int gradient_at(Callback c, const double *x, double *grad) except -1:
     c.njev += 1
     result = c.call(<PyObject *> c.jac, 0.0)
     try:
-        return copy_out(c, result, grad, "jac")
+        return copy_out(c, result, grad, "grad" if c.mode == GRADIENT else "jac")
     finally:
         Py_DECREF(result)
 
@@ -320,17 +322,15 @@ OBJECTIVE_SIGNATURE = "int (double const *, double *, double *, ptrdiff_t, void 
 
 _TYPES = {"float64": "double", "int32": "int", "int32_t": "int", "ptrdiff_t": "size", "Py_ssize_t": "size", "ssize_t": "size",
           "intptr_t": "size", "npy_intp": "size", "int64_t": "size", "int64": "size", "long": "size", "long long": "size",
-          "c_double": "double", "c_int": "int", "c_long": "size", "c_longlong": "size", "c_ssize_t": "size", "c_void_p": "void *",
-          "LP_c_double": "double *"}
+          "c_double": "double", "c_int": "int", "c_long": "size", "c_longlong": "size", "c_ssize_t": "size"}
 
 
 def _plain(text):
-    """A C type without qualifiers, all signed 64-bit integers alike; any data pointer stands for `double *` and `void *`."""
+    """A C type without qualifiers, all signed 64-bit integers alike."""
     text = re.sub(r"\b(const|restrict|signed|struct)\b", " ", text)
-    stars = text.count("*")
+    text = {"c_void_p": "void *", "LP_c_double": "double *"}.get(text.strip(), text)
     base = " ".join(text.replace("*", " ").split())
-    base = _TYPES.get(base, base)
-    return "pointer" if stars == 1 or base.endswith("*") else base
+    return _TYPES.get(base, base) + " *" * text.count("*")
 
 
 def _shape_of(signature):
@@ -347,8 +347,17 @@ def _shape_of(signature):
     return _plain(result), tuple(_plain(a) for a in arguments.split(","))
 
 
+def _fits(found, wanted):
+    """`void *` may stand for any pointer (ctypes says no more), and the last argument, the user's data, may be any pointer."""
+    if found is None or found[0] != wanted[0] or len(found[1]) != len(wanted[1]):
+        return False
+    *came, data = found[1]
+    *asked, _ = wanted[1]
+    return data.endswith("*") and all(c == a or (c == "void *" and a.endswith("*")) for c, a in zip(came, asked))
+
+
 def _check_signature(argument, found, wanted):
-    if _shape_of(found) != _shape_of(wanted):
+    if not _fits(_shape_of(found), _shape_of(wanted)):
         raise TypeError(f"{argument}: a compiled function with the signature {found!r} came; {wanted!r} is wanted")
 
 

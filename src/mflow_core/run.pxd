@@ -6,6 +6,7 @@ from mflow_core.types cimport mf_frame, mf_method, mf_problem, mf_sizes
 
 
 cdef enum:
+    CONVERGED = 0x7FFFFFFF               # no code that a callback would return
     RUN_DENSE = 1                        # room for slopes at both ends: output between steps
     RUN_DESCEND = 2                      # room for a gradient, the point it is wanted at, and the last good pair
 

@@ -13,7 +13,7 @@ from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
                                MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem)
-from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave, mf_scalar
 
 
 # ---- gradient flow --------------------------------------------------------------------------------------------------------------------
@@ -155,6 +155,15 @@ cdef void run_leave(run_t *r) noexcept nogil:
 
 # ---- steps ------------------------------------------------------------------------------------------------------------------------------
 
+cdef inline bint short_finite(const double *x, ptrdiff_t n) noexcept nogil:
+    # For a few numbers the call alone would cost more; scalar, because they have just been stored number by number.
+    cdef double sum = 0.0
+    cdef ptrdiff_t i
+    for i in range(n):
+        sum = mf_scalar(sum + (x[i] - x[i]))
+    return sum == 0.0
+
+
 cdef int try_step(run_t *r, double h) noexcept nogil:
     """now -> next, over h, not accepted. MF_E_NON_FINITE where `next` is not finite."""
     cdef int j, status
@@ -166,7 +175,7 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     r.f.n_rhs -= r.flow.hits - hits
     if status == 0:
         for j in range(r.sizes.n_vis):
-            if not REDUCE.all_finite(r.next[j], r.n):
+            if not (short_finite(r.next[j], r.n) if r.n <= MF_SHORT else REDUCE.all_finite(r.next[j], r.n)):
                 return MF_E_NON_FINITE
     return status
 
@@ -282,7 +291,7 @@ cdef int gradient_here(run_t *r, const double *at, bint want_value) noexcept nog
 
 
 cdef int descend_once(run_t *r, double gtol, bint want_value, bint move) noexcept nogil:
-    """The gradient at x_k, the test, and (move) the step to x_(k+1). 1: converged. r.good: the last good point."""
+    """The gradient at x_k, the test, and (move) the step to x_(k+1). CONVERGED, or why not. r.good: the last good point."""
     cdef const double *at = r.now[0]
     cdef int status
     if r.m.update != NULL:
@@ -297,7 +306,7 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move) noexcep
     if status != 0:
         return status
     if r.gmax <= gtol:
-        return 1
+        return CONVERGED
     if not move:
         return 0
     if r.m.update != NULL:

@@ -19,7 +19,7 @@ from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc
 
 from mflow_core.types cimport (MF_LINEAR, MF_SSP, mf_frame, mf_method, mf_new_method, mf_rhs_fn, mf_tableau)
-from mflow_core.vec cimport average_1, average_2, average_3, combine
+from mflow_core.vec cimport average_1, average_2, average_3, combine_1, combine_2, combine_3, combine_4, combine_many, MF_SHORT
 
 from math import fsum
 
@@ -35,9 +35,38 @@ ctypedef struct plan_row:                # the terms of one combination
     double[MAX_STAGES] w, r              # weights; Shu-Osher: alpha and beta/alpha
 
 
-# ---- kernels ------------------------------------------------------------------------------------------------------------------------
+# ---- kernels -------------------------------------------------------------------------------------------------------------------------
 
-cdef int butcher_step(const mf_method *m, mf_frame *f) noexcept nogil:
+cdef inline void combine(ptrdiff_t n, double *out, const double *y, double h, const double *K, ptrdiff_t ld,
+                         const plan_row *row) noexcept nogil:
+    """out = y + h sum_e w_e K[col_e], over the nonzeros of one row of the tableau. `out` may be `y`."""
+    cdef const double *a = K + row.col[0] * ld
+    cdef const double *b = K + row.col[1] * ld
+    cdef const double *c = K + row.col[2] * ld
+    cdef const double *d = K + row.col[3] * ld
+    cdef const double *k[MAX_STAGES]
+    cdef double[MAX_STAGES] w
+    cdef ptrdiff_t i
+    cdef int e
+    if row.q == 1:
+        combine_1(n, out, y, a, h * row.w[0])
+    elif row.q == 2:
+        combine_2(n, out, y, a, b, h * row.w[0], h * row.w[1])
+    elif row.q == 3:
+        combine_3(n, out, y, a, b, c, h * row.w[0], h * row.w[1], h * row.w[2])
+    elif row.q == 4:
+        combine_4(n, out, y, a, b, c, d, h * row.w[0], h * row.w[1], h * row.w[2], h * row.w[3])
+    elif row.q == 0:
+        for i in range(n):
+            out[i] = y[i]
+    else:
+        for e in range(row.q):
+            k[e] = K + row.col[e] * ld
+            w[e] = h * row.w[e]
+        combine_many(n, out, y, row.q, k, w)
+
+
+cdef inline int butcher_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const mf_tableau *tab = m.tab
     cdef const plan_row *plan = <const plan_row *> tab.packed
     cdef const double *c = tab.c
@@ -45,32 +74,32 @@ cdef int butcher_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef double *z = f.work
     cdef double *K = f.work + f.ld
     cdef double t = f.t, h = f.h
-    cdef ptrdiff_t n = f.n, ld = f.ld
+    cdef ptrdiff_t ld = f.ld
     cdef mf_rhs_fn rhs = f.p.rhs
     cdef void *ctx = f.p.ctx
-    cdef int s = tab.s, j, e, q, status
-    cdef const double *k[MAX_STAGES]
-    cdef double[MAX_STAGES] w
+    cdef int s = tab.s, j, status
     status = rhs(t + c[0] * h, y, K, n, ctx)
     f.n_rhs += 1
     if status != 0:
         return status
     for j in range(1, s):
-        q = plan[j].q
-        for e in range(q):
-            k[e] = K + plan[j].col[e] * ld
-            w[e] = h * plan[j].w[e]
-        combine(n, z, y, q, k, w)
+        combine(n, z, y, h, K, ld, plan + j)
         status = rhs(t + c[j] * h, z, K + j * ld, n, ctx)
         f.n_rhs += 1
         if status != 0:
             return status
-    q = plan[s].q
-    for e in range(q):
-        k[e] = K + plan[s].col[e] * ld
-        w[e] = h * plan[s].w[e]
-    combine(n, f.x1[0], y, q, k, w)
+    combine(n, f.x1[0], y, h, K, ld, plan + s)
     return 0
+
+
+cdef int butcher_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    if f.n == 3:
+        return butcher_of(3, m, f)
+    if f.n == 2:
+        return butcher_of(2, m, f)
+    if f.n <= MF_SHORT:
+        return butcher_of(f.n, m, f)
+    return butcher_of(f.n, m, f)
 
 
 cdef inline const double *slot(const mf_frame *f, int index) noexcept nogil:
@@ -96,7 +125,7 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
             return status
         for e in range(row.q):
             u[e] = slot(f, row.col[e])
-            g[e] = u[e] if row.f[e] == -2 else slot(f, row.f[e])      # no slope: r is 0, and u is at hand
+            g[e] = slot(f, row.slope if row.f[e] == -2 else row.f[e])  # no slope: r is 0, and this row's own is at hand
             r[e] = h * row.r[e]
         out = f.x1[0] if i == s else f.work + row.out * f.ld
         if row.q == 1:
@@ -109,7 +138,7 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
     return 0
 
 
-# ---- rows ---------------------------------------------------------------------------------------------------------------------------
+# ---- rows ----------------------------------------------------------------------------------------------------------------------------
 
 cdef mf_method *ROWS[64]
 cdef int n_rows = 0
@@ -210,7 +239,10 @@ cdef int shu_osher(const char *name, const char *class_name, const char *aliases
 
 
 def share_slots(list terms):
-    """Slots of `work` for the vectors u_j and f(u_j), each free again after its last use; u_0 is y itself (-1)."""
+    """Slots of `work` for the vectors u_j and f(u_j), each free again after its last use; u_0 is y itself (-1).
+
+    A row of one term whose u is not wanted again writes onto it; all others write to a slot that nothing they read is in.
+    """
     s = len(terms)
     last = {}
     for i, row in enumerate(terms):
@@ -219,17 +251,20 @@ def share_slots(list terms):
             last["u", j] = i
             if ratio != 0:
                 last["f", j] = i
-    free, taken, where, n_slots = [], {}, {("u", 0): -1}, 0     # what a row reads is freed after its result has a place
-    for i in range(s):
+    free, taken, where, n_slots = [], {}, {("u", 0): -1}, 0
+    for i, row in enumerate(terms):
         for what in (("f", i), ("u", i + 1)):
+            source = ("u", row[0][0])
             if what == ("u", s):
                 where[what] = -1                            # the result goes to x1
-                continue
-            if not free:
-                free.append(n_slots)
-                n_slots += 1
-            where[what] = taken[what] = free.pop()
-        for what in [w for w in taken if last[w] <= i]:
+            elif what[0] == "u" and len(row) == 1 and source in taken and last[source] == i:
+                where[what] = taken[what] = taken.pop(source)
+            else:
+                if not free:
+                    free.append(n_slots)
+                    n_slots += 1
+                where[what] = taken[what] = free.pop()
+        for what in [w for w in taken if last.get(w, s) <= i]:
             free.append(taken.pop(what))
     return [where["u", i] for i in range(s + 1)], [where["f", i] for i in range(s)], n_slots
 

@@ -7,6 +7,7 @@ from mflow_core.problem import Problem
 from mflow_core.registry import Row
 
 NON_FINITE: int
+CONVERGED: int
 
 class Run:
     row: Row

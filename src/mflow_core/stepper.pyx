@@ -11,9 +11,11 @@ cimport numpy as cnp
 from mflow_core.checkpoint cimport run_pack, run_unpack
 from mflow_core.problem cimport Problem
 from mflow_core.registry cimport Row
-from mflow_core.run cimport (RUN_DENSE, RUN_DESCEND, record_t, run_descend, run_enter, run_fixed, run_leave, run_make, run_release,
+from mflow_core.run cimport (CONVERGED as _CONVERGED, RUN_DENSE, RUN_DESCEND, record_t, run_descend, run_enter, run_fixed, run_leave,
+                             run_make, run_release,
                              try_step)
 from mflow_core.types cimport MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE
+from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 
@@ -23,10 +25,10 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
 
 
-NON_FINITE = MF_E_NON_FINITE
+NON_FINITE, CONVERGED = MF_E_NON_FINITE, _CONVERGED
 
 
-# ---- the run as Python sees it ------------------------------------------------------------------------------------------------------------
+# ---- the run as Python sees it ----------------------------------------------------------------------------------------------------
 
 cdef int raise_or(int status) except? -1:
     """The status, unless a callback's exception is waiting."""
@@ -139,9 +141,14 @@ cdef class Run:
 
     def trial(self, double h):
         """The state that one step of h leads to, finite or not; the run stays where it is."""
+        cdef int status
+        cdef unsigned int mode
         raise_or(run_enter(self.r))
         try:
-            raise_or(try_step(self.r, h))
+            mode = mf_fp_enter()
+            status = try_step(self.r, h)
+            mf_fp_leave(mode)
+            raise_or(status)
         finally:
             run_leave(self.r)
         return copy_of(self.r.next[0], self.r.n, self.shape)
@@ -198,7 +205,7 @@ cdef class Run:
         return self.fixed(1)[0]
 
     def descend(self, int64_t count, double gtol, bint want_value):
-        """The status of up to `count` iterations: 1 converged, 0 not yet, < 0 why not."""
+        """The status of up to `count` iterations: CONVERGED, 0 not yet, or why it could not go on."""
         cdef int status
         raise_or(run_enter(self.r))
         try:

@@ -32,6 +32,9 @@ cdef class Updater:
     cdef readonly Row row
     cdef const mf_method *m
     cdef tensor_t *tensors
+    cdef const double **starts           # of the parameter arrays, sorted, and their ends
+    cdef const double **ends
+    cdef int lr_index
     cdef group_t *groups
     cdef Py_ssize_t n_tensors, n_groups
     cdef ptrdiff_t total
@@ -46,4 +49,6 @@ cdef class Updater:
     cdef int take_all(self, object grads) except -1
     cdef int take_list(self, list flat) except -1
     cdef int test(self) except -1
+    cdef double norm(self) except? -1.0
+    cdef bint shares(self, const double *data, ptrdiff_t n)
     cdef int advance(self, double scale) except -1

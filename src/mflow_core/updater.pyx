@@ -38,9 +38,11 @@ def checked(array, str argument, bint writeable=True):
     if array.dtype != np.float64:
         raise TypeError(f"{argument}: dtype {array.dtype} came, float64 is wanted: {argument}.astype(np.float64) makes it")
     if not array.flags.c_contiguous:
-        raise ValueError(f"{argument}: an array that is not C-contiguous came (strides {array.strides}): np.ascontiguousarray makes a copy that is")
+        raise ValueError(f"{argument}: an array that is not C-contiguous came (strides {array.strides}): np.ascontiguousarray makes a "
+                         "copy that is")
     if not array.flags.aligned or not array.dtype.isnative:
-        raise ValueError(f"{argument}: an array that is not aligned, or in foreign byte order, came: np.array(..., dtype=np.float64) makes a copy that is")
+        raise ValueError(f"{argument}: an array that is not aligned, or in foreign byte order, came: np.array(..., dtype=np.float64) "
+                         "makes a copy that is")
     if writeable and not array.flags.writeable:
         raise ValueError(f"{argument}: a read-only array came, but it is updated in place: hand over {argument}.copy()")
     return array
@@ -58,6 +60,7 @@ cdef class Updater:
     def __dealloc__(self):
         free(self.tensors)
         free(self.groups)
+        free(self.starts)
         free(self.block)
 
     def _bind(self, Row row, list groups, max_norm, bint check_finite):
@@ -84,7 +87,28 @@ cdef class Updater:
                 self.tensors[i].x[0] = <double *> cnp.PyArray_DATA(array)
                 self.total += array.size
                 i += 1
+        self._sort()
         self._allocate()
+
+    def _sort(self):
+        """Where the parameter arrays lie, in order. Raises ValueError where two of them share memory."""
+        cdef Py_ssize_t i, place
+        cdef int j
+        spans = sorted((<size_t> self.tensors[i].x[0], self.tensors[i].n, i) for i in range(self.n_tensors) if self.tensors[i].n > 0)
+        self.starts = <const double **> calloc(2 * max(self.n_tensors, 1), sizeof(double *))
+        if self.starts == NULL:
+            raise MemoryError()
+        self.ends = self.starts + self.n_tensors
+        for place, (_, _, i) in enumerate(spans):
+            self.starts[place] = self.tensors[i].x[0]
+            self.ends[place] = self.tensors[i].x[0] + self.tensors[i].n
+            if place and self.ends[place - 1] > self.starts[place]:
+                raise ValueError(f"params: arrays {spans[place - 1][2]} and {i} share memory: one would be updated twice a step")
+        for i in range(len(spans), self.n_tensors):          # empty arrays lie nowhere
+            self.starts[i] = self.ends[i] = <const double *> ~<size_t> 0
+        for j in range(self.m.n_par):
+            if self.m.par[j].name.decode() == "lr":
+                self.lr_index = j
 
     def _set_group(self, Py_ssize_t g, dict parameters, bint maximize):
         cdef double *par = self.row.parameters(parameters)
@@ -107,13 +131,13 @@ cdef class Updater:
 
     def _allocate(self):
         cdef Py_ssize_t i
-        cdef ptrdiff_t room = 8
+        cdef ptrdiff_t room = 8, place
         cdef double *at
         cdef int j
         cdef tensor_t *tensor
         for i in range(self.n_tensors):
             tensor = &self.tensors[i]
-            room += (self.groups[tensor.group].sizes.n_vec - 1) * (padded(tensor.n) + 8)
+            room += (self.groups[tensor.group].sizes.n_vec - 1) * (padded(tensor.n) + (512 if tensor.n >= 512 else 0))
         self.block = calloc(room, sizeof(double))
         if self.block == NULL:
             raise MemoryError(f"{self.row.name}: no memory for the vectors of {self.total} parameters")
@@ -121,10 +145,13 @@ cdef class Updater:
         for i in range(self.n_tensors):
             tensor = &self.tensors[i]
             for j in range(1, self.groups[tensor.group].sizes.n_vec):
+                if tensor.n >= 512:
+                    # Loads that lie a multiple of 4096 bytes behind a recent store wait for it: start each long vector at a place
+                    # in its page of its own. NumPy's long arrays start near 0; 2 .. 7 eighths are left for ours.
+                    place = <ptrdiff_t> (<uintptr_t> at // 8 % 512)
+                    at += (64 + 128 * j - place + 1024) % 512
                 tensor.x[j] = at
                 at += padded(tensor.n)
-                if tensor.n % 512 == 0 and tensor.n > 0:
-                    at += 8                # a power of two would put every vector into the same few cache sets
             if self.m.start != NULL:
                 self.m.start(self.m, self.groups[tensor.group].par, 0, tensor.n, tensor.x)
 
@@ -140,12 +167,26 @@ cdef class Updater:
             if (cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(a) and cnp.PyArray_NDIM(a) == cnp.PyArray_NDIM(c)
                     and (cnp.PyArray_DIM(a, 0) == tensor.n if cnp.PyArray_NDIM(a) == 1 else cnp.PyArray_SAMESHAPE(a, c))):
                 data = <double *> cnp.PyArray_DATA(a)
-                if data < tensor.x[0] + tensor.n and tensor.x[0] < data + tensor.n:
-                    raise ValueError(f"{self._label(i)}: the gradient shares memory with the parameters it belongs to: hand over a copy")
+                if self.shares(data, tensor.n):
+                    raise ValueError(f"{self._label(i)}: the gradient shares memory with parameters, which change while it is read: "
+                                     "hand over a copy")
                 tensor.g = data
                 return 0
         checked(g, self._label(i), False)
         raise ValueError(f"{self._label(i)}: shape {g.shape} came, the parameters have {self.arrays[i].shape}")
+
+    cdef bint shares(self, const double *data, ptrdiff_t n):
+        """Whether [data, data + n) meets any parameter array; their starts are sorted."""
+        cdef Py_ssize_t low = 0, high = self.n_tensors, middle
+        if n == 0:
+            return False
+        while low < high:                # the first array that ends behind data
+            middle = (low + high) // 2
+            if self.ends[middle] <= data:
+                low = middle + 1
+            else:
+                high = middle
+        return low < self.n_tensors and self.starts[low] < data + n
 
     def _label(self, Py_ssize_t i):
         return "g" if self.n_tensors == 1 else f"g[{i}]"
@@ -159,9 +200,14 @@ cdef class Updater:
         return self.take_list(flat)
 
     cdef int take_list(self, list flat) except -1:
+        """All gradients, or an error and none."""
         cdef Py_ssize_t i
-        for i in range(self.n_tensors):
-            self.take(i, <object> PyList_GET_ITEM(flat, i))
+        try:
+            for i in range(self.n_tensors):
+                self.take(i, <object> PyList_GET_ITEM(flat, i))
+        except BaseException:
+            self.tensors[0].g = NULL
+            raise
         return 0
 
     def flatten(self, grads):
@@ -173,34 +219,41 @@ cdef class Updater:
 
         Fill these very arrays before each step; they are kept alive. Errors as in `step`.
         """
-        self.take_all(grads)
-        self.bound = list(self.flatten(grads))
+        flat = list(self.flatten(grads))
+        if self.n_tensors:
+            self.tensors[0].g = NULL         # whatever happens next, no old pointer is read again
+        if len(flat) != self.n_tensors:
+            raise ValueError(f"g: {len(flat)} gradients came for {self.n_tensors} parameter arrays")
+        self.take_list(flat)
+        self.bound = flat
 
     cdef int test(self) except -1:
         """Scans all gradients; raises FloatingPointError at the first number that is not finite."""
         cdef Py_ssize_t i
         for i in range(self.n_tensors):
             if not REDUCE.all_finite(self.tensors[i].g, self.tensors[i].n):
-                self.refuse(i, first_non_finite(self.tensors[i].g, self.tensors[i].n), "nothing was changed")
+                self.refuse(i, first_non_finite(self.tensors[i].g, self.tensors[i].n), self.k, "nothing was changed")
         return 0
 
-    def refuse(self, Py_ssize_t i, ptrdiff_t at, str state):
+    def refuse(self, Py_ssize_t i, ptrdiff_t at, int64_t step, str state):
         cdef double value = self.tensors[i].g[at]
         index = tuple(int(j) for j in np.unravel_index(at, self.arrays[i].shape))
-        raise FloatingPointError(f"{self._label(i)}{list(index)} = {value} at step {self.k}: {state}. Look for the cause in the cost "
+        raise FloatingPointError(f"{self._label(i)}{list(index)} = {value} at step {step}: {state}. Look for the cause in the cost "
                                  "function or lower lr; check_finite=False turns this test off")
 
-    def norm(self):
-        """Euclidean norm of all gradients last handed over, in fixed order: the same bits everywhere."""
+    cdef double norm(self) except? -1.0:
+        """Euclidean norm of all gradients, in fixed order: the same bits everywhere."""
         cdef Py_ssize_t i
         cdef double total = 0.0
         for i in range(self.n_tensors):
             total += REDUCE.sum_of_squares(self.tensors[i].g, self.tensors[i].n)
         if total < INFINITY:
             return sqrt(total)
-        largest = max([REDUCE.max_abs(self.tensors[i].g, self.tensors[i].n) for i in range(self.n_tensors)], default=0.0)
+        largest = 0.0                    # squares overflow, or an entry is not finite
+        for i in range(self.n_tensors):
+            largest = max(largest, REDUCE.max_abs(self.tensors[i].g, self.tensors[i].n))
         if not largest < INFINITY:
-            return largest
+            return total
         return largest * float(np.sqrt(sum(float(np.sum((self._view(i) / largest) ** 2)) for i in range(self.n_tensors))))
 
     def _view(self, Py_ssize_t i):
@@ -265,18 +318,28 @@ cdef class Updater:
         mf_fp_leave(mode)
         self.k += 1
         if bad >= 0:
-            self.refuse(bad, first_non_finite(self.tensors[bad].g + at, self.tensors[bad].n - at) + at,
+            self.refuse(bad, first_non_finite(self.tensors[bad].g + at, self.tensors[bad].n - at) + at, self.k - 1,
                         f"all before {self._label(bad)}.flat[{at}] took this step, the rest did not (load_state_dict goes back)")
         return 0
 
     def _apply_schedules(self):
+        cdef double lr
+        cdef Py_ssize_t g
         for g, schedule in enumerate(self.schedules):
             if schedule is not None:
-                self._set(g, "lr", float(schedule(self.k)))
+                found = schedule(self.k)
+                try:
+                    lr = found
+                except TypeError:
+                    raise TypeError(f"lr: its schedule returned {found!r} for step {self.k}: a number is wanted") from None
+                if not 0.0 <= lr < INFINITY:
+                    raise ValueError(f"lr: its schedule returned {lr!r} for step {self.k}: a finite number from 0 on is wanted")
+                self.groups[g].par[self.lr_index] = lr
 
     def ask(self):
         """Where the gradient of the next step is wanted: new arrays, arranged as a list. For most rows, copies of the parameters."""
         cdef Py_ssize_t i
+        cdef unsigned int mode
         cdef double[MAX_SCALARS] scal
         cdef double[MAX_COEFFICIENTS] coef
         cdef tensor_t *tensor
@@ -284,12 +347,14 @@ cdef class Updater:
         if self.scheduled:
             self._apply_schedules()
         out = [np.array(array) for array in self.arrays]
+        mode = mf_fp_enter()
         if self.m.ask != NULL:
             for i in range(self.n_tensors):
                 tensor, group = &self.tensors[i], &self.groups[self.tensors[i].group]
                 memcpy(scal, group.scal, sizeof(scal))
                 self.m.begin(self.m, group.par, self.k, scal, coef)
                 self.m.ask(self.m, coef, 0, tensor.n, <const double *const *> tensor.x, <double *> cnp.PyArray_DATA(<cnp.ndarray> out[i]))
+        mf_fp_leave(mode)
         return out
 
     # ---- parameters of the groups, state ----
@@ -346,9 +411,12 @@ cdef class Updater:
         return [self.groups[g].scal[j] for j in range(self.groups[g].sizes.n_scal)]
 
     def _restore(self, int64_t k, list scalars, list vectors):
-        """Puts back what `_scalars` and `_vectors` gave; shapes have been checked."""
+        """Puts back what `_scalars` and `_vectors` gave; the shapes of the vectors have been checked."""
         cdef Py_ssize_t i, g
         cdef int j
+        for g in range(self.n_groups):
+            if len(scalars[g]) != self.groups[g].sizes.n_scal:
+                raise ValueError(f"state: group {g} has {len(scalars[g])} scalars, {self.row.name} carries {self.groups[g].sizes.n_scal}")
         for g, values in enumerate(scalars):
             for j, value in enumerate(values):
                 self.groups[g].scal[j] = value
@@ -402,7 +470,8 @@ def begin(Row row, dict parameters, int64_t k, scal=None):
     scalars = np.zeros(max(sizes.n_scal, 1)) if scal is None else checked(scal, "scal")
     coef = np.zeros(max(sizes.n_coef, 1))
     if status == 0 and row.m.begin != NULL and scalars.size >= sizes.n_scal:
-        status = row.m.begin(row.m, par, k, <double *> cnp.PyArray_DATA(<cnp.ndarray> scalars), <double *> cnp.PyArray_DATA(<cnp.ndarray> coef))
+        status = row.m.begin(row.m, par, k, <double *> cnp.PyArray_DATA(<cnp.ndarray> scalars),
+                             <double *> cnp.PyArray_DATA(<cnp.ndarray> coef))
     else:
         status = -1
     free(par)
