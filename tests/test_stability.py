@@ -40,7 +40,7 @@ def polynomial(row: Any) -> list[Any]:
 def at(coefficients: list[Any], z: complex) -> complex:
     with mpmath.workdps(30):
         exact = [mpmath.mpf(c.numerator) / c.denominator if hasattr(c, "numerator") else mpmath.mpf(c) for c in coefficients]
-        return complex(mpmath.polyval(exact[::-1], mpmath.mpc(z)))
+        return complex(mpmath.fsum(c * mpmath.mpc(z) ** k for k, c in enumerate(exact)))
 
 
 def product(J: Any, y: Any) -> Any:
