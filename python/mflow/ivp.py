@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,11 +12,11 @@ from mflow_core import problem, stepper
 from mflow import stability
 from mflow.arrays import Array, check_number, check_start, check_times
 from mflow.methods import Method, as_method
+from mflow.pace import pieces
 from mflow.result import IVPResult, attach
 
 __all__ = ["integrate", "solve_ivp"]
 
-CHUNK_SECONDS = 0.02  # compiled loops come back this often, so that Ctrl-C is answered
 ROUNDING = 1e-12  # a step that would be this small a part of dt is not taken
 
 
@@ -213,23 +212,12 @@ class _Record:
         return t, np.moveaxis(y.reshape(self.rows, *self.shape), 0, -1)
 
 
-def first_chunk(n: int) -> int:
-    """How many steps of a state of n numbers to try before the clock has said how long one takes."""
-    return max(1, min(64, 200_000 // (n + 1)))
-
-
 def _drive(run: stepper.Run, record: _Record, steps: int, t1: float) -> int:
-    """All steps, in chunks that end within about CHUNK_SECONDS."""
-    chunk, done = first_chunk(record.start_size), 0
-    while done < steps:
-        count = min(chunk, steps - done)
-        began = time.perf_counter()
-        status = record.advance(count, t1 if done + count == steps else math.nan)
+    """All steps; the status of the last piece."""
+    for count, last in pieces(steps, record.start_size):
+        status = record.advance(count, t1 if last else math.nan)
         if status != 0:
             return status
-        done += count
-        took = time.perf_counter() - began
-        chunk = max(1, min(4 * chunk, int(count * CHUNK_SECONDS / max(took, 1e-9))))
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import math
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -14,8 +13,8 @@ from mflow_core import problem, stepper
 
 from mflow import stability
 from mflow.arrays import check_number, check_start
-from mflow.ivp import CHUNK_SECONDS, first_chunk
 from mflow.methods import Method, as_method
+from mflow.pace import pieces
 from mflow.result import OptimizeResult, attach
 
 __all__ = ["minimize"]
@@ -165,20 +164,14 @@ class _Descent:
         return 0
 
     def _go_fast(self, limit: int, gtol: float) -> int:
-        chunk, done = first_chunk(self.start.size), 0
         want_value = self.what.value_is_free
-        while done < limit:
-            count = min(chunk, limit - done)
-            began = time.perf_counter()
+        for count, _ in pieces(limit, self.start.size):
             try:
                 status: int = self.run.descend(count, gtol, want_value)
             finally:  # an exception leaves the last good point behind, too
                 self._look()
             if status != 0:
                 return status
-            done += count
-            took = time.perf_counter() - began
-            chunk = max(1, min(4 * chunk, int(count * CHUNK_SECONDS / max(took, 1e-9))))
         last: int = self.run.descend(0, gtol, want_value)
         self._look()
         return last

@@ -16,6 +16,7 @@ from mflow_core import stepper as core
 
 from mflow.arrays import Array, check_number, check_start
 from mflow.methods import Method, as_method, get_method, public_values
+from mflow.pace import pieces
 
 __all__ = ["Stepper"]
 
@@ -103,7 +104,11 @@ class Stepper:
         if isinstance(steps, bool) or int(steps) != steps or steps < 0:
             raise ValueError(f"steps = {steps!r}: a whole number from 0 on is wanted")
         self._run.set_dt(check_number(dt, "dt"))
-        status = self._run.fixed(int(steps))[0]
+        status = 0
+        for count, _ in ((1, True),) if steps == 1 else pieces(int(steps), self._run.problem.n):
+            status = self._run.fixed(count)[0]
+            if status != 0:
+                break
         if status == core.NON_FINITE:
             raise FloatingPointError(
                 f"non-finite state in the step from t = {self.t:g} with dt = {dt:g} (step {self.k}): the state stays at t = {self.t:g}; "
