@@ -36,6 +36,29 @@ def python_imports():
     return graph
 
 
+# From the ground up; a module may import from the layers below its own alone.
+LAYERS = (
+    {"arrays", "pace", "result", "nist"},
+    {"methods", "data"},
+    {"stability", "optim"},
+    {"ivp", "minimize", "stepper"},
+    {"flow"},
+    {"compare"},
+    {"plot"},
+    {"cli"},
+    {"__init__", "__main__"},
+)
+
+
+def test_python_imports_point_downward():
+    graph = python_imports()
+    rank = {name: k for k, layer in enumerate(LAYERS) for name in layer}
+    assert set(rank) == set(graph), "a module has no layer yet, or is gone"
+    for name, imported in graph.items():
+        for other in imported - {"__init__"}:  # `from mflow import stability` imports the module, not the package's face
+            assert rank[other] < rank[name], f"{name} imports {other}"
+
+
 def cython_imports():
     graph = {}
     for path in [*CORE.glob("*.pyx"), *CORE.glob("*.pxd")]:

@@ -290,7 +290,8 @@ def test_exceptions_pass_with_what_was_done(kind: type[BaseException], save: dic
     partial = error.partial_result  # type: ignore[attr-defined]
     full = mflow.solve_ivp(decay, (0, 1), [1.0], "euler", dt=0.1)
     assert (partial.t[-1], partial.y[0, -1]) == (full.t[6], full.y[0, 6])
-    assert (partial.nsteps, partial.success, partial.status, partial.reason) == (6, False, -1, "rhs_failed")
+    reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+    assert (partial.nsteps, partial.success, partial.status, partial.reason) == (6, False, -1, reason)
     assert partial.t.tolist() == {"save_every": full.t[[0, 2, 4, 6]], "save": full.t[[6]]}.get(next(iter(save), ""), full.t[:7]).tolist()
 
 
@@ -376,7 +377,7 @@ def test_a_right_hand_side_that_integrates_by_itself() -> None:
         ({"method": mflow.RK4}, TypeError, r"write RK4\(\)"),
         ({"method": 4}, TypeError, "a name or an instance"),
         ({"method": "adam"}, ValueError, "adam is no integrator"),
-        ({"lr": 0.1}, TypeError, "no parameter 'lr'"),
+        ({"lr": 0.1}, TypeError, "lr: rk4 has no parameters"),
         ({"fun": 3}, TypeError, "fun: a callable is wanted"),
     ],
 )

@@ -1,6 +1,8 @@
 """Stability: amplification, limits on the axes, learning rates, and what runs really do on either side of a limit."""
 
+import contextlib
 import math
+import warnings
 from typing import Any
 
 import mpmath
@@ -94,12 +96,21 @@ def test_limits_are_where_the_polynomial_leaves_the_disc(step_method: Any, axis:
     assert abs(at(coefficients, limit * (1 + 1e-6) * direction)) > 1 + 1e-13
 
 
+@contextlib.contextmanager
+def growth_is_told() -> Any:
+    """A run past its limit that stays finite may warn that the state grew; nothing else may."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "solve_ivp: the state grew", RuntimeWarning)
+        yield
+
+
 @pytest.mark.parametrize("factor", [0.99, 1.01])
 def test_limit_against_what_happens(step_method: Any, factor: float) -> None:
     """On a linear system a run within 1 % of max_stable_dt dies away below it and grows above it."""
     J = np.array([[-30.0, 4.0], [4.0, -10.0]])
     dt = factor * mflow.max_stable_dt(step_method.name, jac=J)
-    r = mflow.solve_ivp(lambda t, y: product(J, y), (0, 4000 * dt), [1.0, 1.0], step_method.name, dt=dt, save="last")
+    with contextlib.nullcontext() if factor < 1 else growth_is_told():
+        r = mflow.solve_ivp(lambda t, y: product(J, y), (0, 4000 * dt), [1.0, 1.0], step_method.name, dt=dt, save="last")
     size = float(np.max(np.abs(r.y[:, -1]))) if r.success else math.inf
     assert size < 1e-6 if factor < 1 else size > 1e6
 
@@ -110,7 +121,8 @@ def test_limit_of_an_oscillation_against_what_happens(step_method: Any, factor: 
     limit = mflow.max_stable_dt(step_method.name, jac=J)
     assert limit == pytest.approx(mflow.stability_limit(step_method.name, axis="imaginary") / 5.0, rel=1e-9, abs=0)
     dt = factor * limit if limit else 0.1 * factor
-    r = mflow.solve_ivp(lambda t, y: product(J, y), (0, 4000 * dt), [1.0, 1.0], step_method.name, dt=dt, save="last")
+    with contextlib.nullcontext() if factor < 1 else growth_is_told():
+        r = mflow.solve_ivp(lambda t, y: product(J, y), (0, 4000 * dt), [1.0, 1.0], step_method.name, dt=dt, save="last")
     size = float(np.max(np.abs(r.y[:, -1]))) if r.success else math.inf
     assert size <= 1.5 if limit and factor < 1 else size > 10.0
 

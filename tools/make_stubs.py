@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mflow_core import registry
 
-from mflow.methods import Parameter, _parameters
+from mflow.methods import Parameter, _parameters, positional
 
 FOLDER = Path(__file__).resolve().parents[1] / "python" / "mflow"
 HEAD = '"""Written by tools/make_stubs.py from the rows: do not edit."""\n\n'
@@ -32,8 +32,11 @@ def annotation(p: Parameter) -> str:
 
 
 def init(row: registry.Row, first: str, last: str) -> str:
-    """The line of __init__."""
-    own = "".join(f", {p.name}: {annotation(p)} = ..." for p in _parameters(row))
+    """The line of __init__; with `last`, an optimizer's, where most go by name."""
+    by_place = positional(row) if last else [p.name for p in _parameters(row)]
+    own = ""
+    for k, p in enumerate(_parameters(row)):
+        own += (", *" if k == len(by_place) else "") + f", {p.name}: {annotation(p)} = ..."
     return f"    def __init__(self{first}{own}{last}) -> None: ...\n"
 
 
@@ -45,7 +48,7 @@ def stubs() -> dict[str, str]:
     integrators = HEAD + "from mflow.methods import Method\n"
     for row in steps:
         integrators += f"\nclass {row.class_name}(Method):\n" + init(row, "", "")
-    extra = ", *, maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..."
+    extra = ", maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..."
     optimizers = HEAD + "from collections.abc import Callable\nfrom typing import Any, Literal\n\nfrom mflow.optim import Optimizer\n"
     for row in updates:
         optimizers += f"\nclass {row.class_name}(Optimizer):\n" + init(row, ", params: Any", extra)

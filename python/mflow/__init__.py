@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
 from mflow import optim
@@ -30,7 +31,7 @@ from mflow.stepper import Stepper
 if TYPE_CHECKING:
     from mflow._integrators import *  # noqa: F403
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind == "step"}
 globals().update(_INTEGRATORS)

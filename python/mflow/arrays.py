@@ -46,10 +46,11 @@ def check_times(value: Any, t0: float, t1: float) -> Array:
         raise ValueError(f"t_eval: shape {times.shape} came, one dimension is wanted")
     if not np.all(np.isfinite(times)):
         raise ValueError("t_eval: every time must be finite")
+    times[np.abs(times - t1) <= 4.5e-16 * abs(t1)] = t1  # 0.1 + 0.2 against a span that ends at 0.3
     lower, upper = min(t0, t1), max(t0, t1)
     outside = np.flatnonzero((times < lower) | (times > upper))
     if outside.size:
-        raise ValueError(f"t_eval[{outside[0]}] = {times[outside[0]]:g} is outside t_span = ({t0:g}, {t1:g})")
+        raise ValueError(f"t_eval[{outside[0]}] = {float(times[outside[0]])!r} is outside t_span = ({t0!r}, {t1!r})")
     steps = np.diff(times) if t1 >= t0 else -np.diff(times)
     wrong = np.flatnonzero(steps <= 0)
     if wrong.size:

@@ -32,7 +32,7 @@ PICTURES = (".png", ".svg", ".pdf")
 MAX_ITER = 1000
 RULES = {
     "half": "half: half of the largest stable step",
-    "own": "own: the method's default, as no such step is known",
+    "own": "own: the method's default, as no such step is known, not tuned for this problem (--lr sets one for all)",
     "1/L": "1/L: nothing limits the step",
     "given": "given: by --lr",
 }

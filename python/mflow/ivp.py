@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,7 +18,8 @@ from mflow.result import IVPResult, attach
 
 __all__ = ["integrate", "solve_ivp"]
 
-ROUNDING = 1e-12  # a step that would be this small a part of dt is not taken
+ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
+GROWTH = 1e6  # a state that ends this much larger than it began is looked at again
 
 
 def solve_ivp(
@@ -41,13 +43,14 @@ def solve_ivp(
     fun : callable
         ``fun(t, y, *args)`` returns the slopes, an array of y's shape; with ``inplace=True``, ``fun(t, y, out, *args)`` fills
         ``out``. y is read-only. Or compiled, called without the GIL: a SciPy LowLevelCallable, numba cfunc, ctypes function
-        pointer or PyCapsule with the signature ``int (double t, const double *y, double *dydt, ptrdiff_t n, void *ctx)``.
+        pointer or PyCapsule with the signature ``int (double t, const double *y, double *dydt, ptrdiff_t n, void *ctx)``; it
+        returns 0 to go on, a positive code where only a smaller step could help, a negative one to give up.
     t_span : (t0, t_end)
         t_end may lie before t0: integration runs backwards. t_end = t0 returns the start.
     y0 : array_like of real numbers, any shape
     method : name or instance
-        See `mflow.methods`. Steps of 1e-12 dt and less are not taken: n = ceil((t_end - t0)/dt (1 - 1e-12)) steps, the last one
-        shortened to land on t_end, at times t0 + k dt without accumulated error.
+        See `mflow.methods`. n = ceil((t_end - t0)/dt (1 - 1e-12)) steps, at times t0 + k dt without accumulated error; the last one
+        lands on t_end.
     t_eval : array_like (m,), optional
         Times to save at, in order, inside the span; between steps by the cubic Hermite interpolant (two more slopes a step that
         holds such a time).
@@ -117,13 +120,14 @@ def integrate(
     except BaseException as error:
         record.close()
         message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps: {error}"
-        partial = _result(run, record, -1, "rhs_failed", message)
+        partial = _result(run, record, -1, "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed", message)
         attach(error, partial, f"in mflow.solve_ivp, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before")
         raise
     record.close()
     if status == 0:
-        return _result(run, record, 0, "finished", f"reached t = {t1:g} in {run.k} steps of {method.name}")
-    reason, message = _ending(run, what, method, status, step, start, t0)
+        message = f"reached t = {t1:g} in {run.k} steps of {method.name}"
+        return _result(run, record, 0, "finished", message + _growth(run, method, step, start, t0))
+    reason, message = _ending(run, method, status, step, start, t0)
     return _result(run, record, -1, reason, message)
 
 
@@ -159,7 +163,7 @@ def _every(save: str, save_every: int | None, at_times: bool) -> int:
         return 0 if save == "last" else 1
     if isinstance(save_every, bool) or int(save_every) != save_every or save_every < 1:
         raise ValueError(f"save_every = {save_every!r}: a whole number from 1 on is wanted")
-    return int(save_every)
+    return min(int(save_every), 2**62)
 
 
 class _Record:
@@ -167,7 +171,6 @@ class _Record:
 
     def __init__(self, run: stepper.Run, start: Array, t0: float, steps: int, every: int, times: Array | None) -> None:
         self.run, self.every, self.times, self.shape = run, every, times, start.shape
-        self.start_size = start.size
         rows = len(times) if times is not None else 1 + -(-steps // every) + 1 if every else 1
         try:
             self.y = np.empty((rows, start.size))
@@ -214,18 +217,30 @@ class _Record:
 
 def _drive(run: stepper.Run, record: _Record, steps: int, t1: float) -> int:
     """All steps; the status of the last piece."""
-    for count, last in pieces(steps, record.start_size):
+    for count, last in pieces(steps):
         status = record.advance(count, t1 if last else math.nan)
         if status != 0:
             return status
     return 0
 
 
-def _ending(run: stepper.Run, what: problem.Problem, method: Method, status: int, step: float, start: Array, t0: float) -> tuple[str, str]:
+def _growth(run: stepper.Run, method: Method, step: float, start: Array, t0: float) -> str:
+    """A word of warning where the state has grown by orders of magnitude past a stability limit, yet stayed finite."""
+    first, last = (float(np.max(np.abs(y), initial=0.0)) for y in (start, run.y))
+    if run.k < 2 or not last > GROWTH * max(1.0, first):
+        return ""
+    why = stability.explain_step(run, method, abs(step), start, t0)
+    if "exceeds" not in why:
+        return ""
+    warnings.warn(f"solve_ivp: the state grew from {first:.3g} to {last:.3g}: {why}", RuntimeWarning, stacklevel=4)
+    return f"; but the state grew from {first:.3g} to {last:.3g}: {why}"
+
+
+def _ending(run: stepper.Run, method: Method, status: int, step: float, start: Array, t0: float) -> tuple[str, str]:
     """(reason, message) of a run that could not go on."""
     where = f"at t = {run.t:g} after {run.k} steps"
     if status == stepper.NON_FINITE:
-        hint = stability.explain_step(run, what, method, abs(step), start, t0)
+        hint = stability.explain_step(run, method, abs(step), start, t0)
         return "non_finite", f"non-finite state {where}: {hint}"
     if status > 0:
         fixed = f"{method.name} takes fixed ones: lower dt"

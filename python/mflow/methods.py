@@ -8,6 +8,7 @@ one tuple ``betas`` in Python; a choice is its word; None stands for infinity wh
 from __future__ import annotations
 
 import inspect
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -102,7 +103,9 @@ def row_values(row: Any, given: Mapping[str, Any]) -> dict[str, float]:
     out: dict[str, float] = {}
     for name, value in given.items():
         if name not in known:
-            raise TypeError(registry.unknown(f"{row.name}: no parameter", name, list(known) or ["none"]))
+            if not known:
+                raise TypeError(f"{name}: {row.name} has no parameters, and the function that it was handed to does not know this name")
+            raise TypeError(registry.unknown(f"{row.name}: no parameter", name, list(known)))
         p = known[name]
         values = (value,)
         if len(p.row_names) > 1:
@@ -144,6 +147,7 @@ class Method:
                 raise TypeError(f"{type(self).__name__}: {name} came twice")
             parameters[name] = value
         self._values = row_values(self.row, parameters)
+        self._all = {entry[0]: entry[1] for entry in self.row.parameters_} | self._values
         self._given = parameters
 
     @property
@@ -196,10 +200,10 @@ class Method:
         return sizes
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Method) and self.parameters == other.parameters
+        return type(self) is type(other) and isinstance(other, Method) and self._all == other._all
 
     def __hash__(self) -> int:
-        return hash((self.row.name, tuple(sorted(self._values.items()))))
+        return hash((self.row.name, tuple(sorted(self._all.items()))))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._given.items())})"
@@ -229,9 +233,17 @@ _ROW_FACTS = (
 )
 
 
+def positional(row: Any) -> list[str]:
+    """Parameters that an optimizer takes by place: the leading ones whose place is torch's for every class; the rest go by name."""
+    names = [p.name for p in _parameters(row)]
+    return list(itertools.takewhile(lambda name: name in ("lr", "betas", "eps"), names))
+
+
 def signature_of(row: Any, first: tuple[inspect.Parameter, ...] = (), last: tuple[inspect.Parameter, ...] = ()) -> inspect.Signature:
-    """Call signature of a row's class."""
-    own = [inspect.Parameter(p.name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=p.default) for p in _parameters(row)]
+    """Call signature of a row's class; with `last`, an optimizer's."""
+    by_place = positional(row) if last else [p.name for p in _parameters(row)]
+    kinds = dict.fromkeys(by_place, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    own = [inspect.Parameter(p.name, kinds.get(p.name, inspect.Parameter.KEYWORD_ONLY), default=p.default) for p in _parameters(row)]
     return inspect.Signature([*first, *own, *last])
 
 

@@ -51,7 +51,8 @@ def minimize(
     jac : callable, True, None, "2-point" or "3-point"
         The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones.
     gtol, tol : float
-        Converged where the largest entry of the gradient is at most gtol (1e-5); tol is another name for it.
+        Converged where the largest entry of the cost's gradient (without weight decay) is at most gtol (1e-5); tol is another name
+        for it.
     maxiter : int
     callback : callable
         ``callback(intermediate_result)`` (x, fun, jac, nit, nfev, njev) or ``callback(xk)``, after each iteration; True, or
@@ -95,7 +96,7 @@ def minimize(
     except BaseException as error:
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
         note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds what came before"
-        attach(error, descent.result(-1, "rhs_failed", text, ask=False), note)
+        attach(error, descent.result(-1, "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed", text, ask=False), note)
         raise
     return descent.finish(status, threshold)
 
@@ -141,6 +142,7 @@ class _Descent:
         self.method, self.dt, self.schedule = resolve(method, settings)
         self.what = problem.objective_problem(fun, jac, self.start.shape, args)
         self.run = stepper.Run(self.method.row, self.what, self.start, 0.0, self.dt, self.method._values, descend=True)
+        self.differences = jac is None or jac is False or isinstance(jac, str)
         self.evaluated = False
         self.nit = 0
 
@@ -151,7 +153,7 @@ class _Descent:
         tell = _teller(callback)
         want_value = self.what.value_is_free or tell is not None
         for k in range(limit + 1):
-            if self.schedule is not None:
+            if self.schedule is not None and 0 < k < limit:
                 self._set_step(self.schedule(k))
             status: int = self.run.descend(1 if k < limit else 0, gtol, want_value)
             if status not in (0, stepper.CONVERGED):
@@ -165,7 +167,7 @@ class _Descent:
 
     def _go_fast(self, limit: int, gtol: float) -> int:
         want_value = self.what.value_is_free
-        for count, _ in pieces(limit, self.start.size):
+        for count, _ in pieces(limit):
             try:
                 status: int = self.run.descend(count, gtol, want_value)
             finally:  # an exception leaves the last good point behind, too
@@ -183,6 +185,8 @@ class _Descent:
 
     def _set_step(self, value: float) -> None:
         number = check_number(value, "lr (from its schedule)")
+        if number < 0 or (number == 0 and self.method.kind == "step"):
+            raise ValueError(f"lr = {value!r} (from its schedule, iteration {self.run.k}): a step above 0 is wanted")
         if self.method.kind == "update":
             self.run.set_parameter("lr", number)
         else:
@@ -214,7 +218,8 @@ class _Descent:
         step = self.dt if self.method.kind == "step" else float(self.method.parameters.get("lr", math.nan))
         limit = radius = math.inf
         if "linear" in self.method.flags and self.schedule is None:
-            radius = stability.measured_radius(lambda x: self.run.evaluate(x)[1], self.start)
+            size = 1e-4 if self.differences else 1.5e-8  # differences of differences need room
+            radius = stability.measured_radius(lambda x: self.run.evaluate(x)[1], self.start, size)
             limit = stability.max_stable_dt(self.method, curvature=radius) if 0 < radius < math.inf else math.inf
         where = f"in iteration {self.run.k}"
         if step > limit:
@@ -231,6 +236,9 @@ class _Descent:
         value = run.value if self.evaluated else math.nan
         if ask and math.isnan(value) and self.what.has_value and self.evaluated:
             value = run.evaluate(x, False)[0]
+            if not math.isfinite(value):
+                status, reason = -1, "non_finite"
+                message = f"the cost is {value} at the point where its gradient led ({message})"
         return OptimizeResult(
             x=x, fun=value, jac=grad, nit=self.nit, nfev=run.nfev, njev=run.njev,
             success=status == 0, status=status, reason=reason, message=message, method=self.method,

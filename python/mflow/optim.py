@@ -24,7 +24,7 @@ import numpy as np
 from mflow_core import registry
 from mflow_core.updater import Updater, checked
 
-from mflow.methods import describe, public_values, row_values, signature_of
+from mflow.methods import describe, positional, public_values, row_values, signature_of
 
 SHARED = ("maximize",)  # options of a group beside the row's parameters
 
@@ -73,10 +73,17 @@ class Group(MutableMapping[str, Any]):
 def _spread(params: Any, argument: str) -> tuple[list[Any], Any]:
     """(arrays, how they were arranged) of one array, or a list, tuple or dict of them."""
     if isinstance(params, dict):
-        return [checked(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)
+        return [_parameter(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)
     if isinstance(params, (list, tuple)):
-        return [checked(a, f"{argument}[{i}]") for i, a in enumerate(params)], len(params)
-    return [checked(params, argument)], None
+        return [_parameter(a, f"{argument}[{i}]") for i, a in enumerate(params)], len(params)
+    return [_parameter(params, argument)], None
+
+
+def _parameter(array: Any, argument: str) -> Any:
+    checked(array, argument)
+    if not np.all(np.isfinite(array)):
+        raise ValueError(f"{argument}: entry {int(np.flatnonzero(~np.isfinite(array))[0])} is not finite: every parameter must be")
+    return array
 
 
 def _gather(grads: Any, arranged: Any, argument: str) -> list[Any]:
@@ -100,9 +107,9 @@ class Optimizer(Updater):
 
     def __init__(self, params: Any, *args: Any, clip_norm: float | None = None, check_finite: bool = True, **parameters: Any) -> None:
         row = self._choose(parameters)
-        names = [p.name for p in signature_of(row).parameters.values()]
+        names = positional(row)
         if len(args) > len(names):
-            raise TypeError(f"{type(self).__name__}: at most {len(names)} parameters are wanted, {len(args)} came")
+            raise TypeError(f"{type(self).__name__}: only params, {', '.join(names)} go by place: name the others, as in weight_decay=0.1")
         for name, value in zip(names, args, strict=False):
             if name in parameters:
                 raise TypeError(f"{type(self).__name__}: {name} came twice")
@@ -196,6 +203,9 @@ class Optimizer(Updater):
             if sorted(by_name) != sorted(wanted) or any(np.shape(v) != array.shape for v in by_name.values()):
                 came = {k: np.shape(v) for k, v in by_name.items()}
                 raise ValueError(f"state: array {i} needs {wanted} of shape {array.shape}, it has {came}")
+            for name, v in by_name.items():
+                if not np.all(np.isfinite(v)):
+                    raise ValueError(f"state: {name!r} of array {i} has an entry that is not finite")
             fresh.append({name: np.array(by_name[name], dtype=np.float64, order="C") for name in wanted})
         if isinstance(state["steps"], bool) or not isinstance(state["steps"], int) or state["steps"] < 0:
             raise ValueError(f"state: steps = {state['steps']!r}: a whole number from 0 on is wanted")
@@ -243,7 +253,7 @@ class Optimizer(Updater):
         """Pickles and deep copies hold copies of the arrays, and a schedule where it can be pickled. Bound gradients stay behind."""
         return _remake, (type(self), self._recipe())
 
-    def zero_grad(self) -> None:
+    def zero_grad(self, set_to_none: bool = True) -> None:
         """Nothing to do: gradients are handed to `step`. Kept for loops written for torch."""
 
     def __repr__(self) -> str:
@@ -264,12 +274,26 @@ _LAST = tuple(
 _FIRST = (inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD),)
 
 
+_COMMON = """\
+params : float64 array, list, tuple or dict of them, or list of groups {"params": ..., "lr": ...}
+    C-contiguous; changed in place by `step`, which takes the gradients in the same arrangement. A group's entries come before the
+    arguments.
+maximize : bool, default False
+    climb; per group
+clip_norm : (0, inf), default None
+    all gradients together are scaled so that their Euclidean norm is at most this
+check_finite : bool, default True
+    refuse gradients that are not finite (FloatingPointError, nothing changed)
+"""
+
+
 def _class_of(row: Any) -> type[Optimizer]:
     example = "\n".join(
         ["", "Examples", "--------", ">>> import numpy as np, mflow", ">>> c = np.ones(3)",
          f">>> opt = mflow.optim.{row.class_name}(c, lr=0.1)", ">>> opt.step(2 * c)", ">>> bool(np.all(c < 1))", "True"]
     )  # fmt: skip
-    cls = type(row.class_name, (Optimizer,), {"_row": row, "__doc__": describe(row) + "\n" + example, "__module__": __name__})
+    text = describe(row).replace("Parameters\n----------\n", "Parameters\n----------\n" + _COMMON, 1) + "\n" + example
+    cls = type(row.class_name, (Optimizer,), {"_row": row, "__doc__": text, "__module__": __name__})
     cls.__signature__ = signature_of(row, _FIRST, _LAST)  # type: ignore[attr-defined]
     return cls
 

@@ -22,7 +22,7 @@ FIRST = 0.05  # scans begin here; a method that fails already at this distance h
 SPACING = 0.01
 LR_RATIO = 1.02
 STEP_TOLERANCE = 1e-13  # |R| may exceed 1 by this: rounding on the boundary
-UPDATE_TOLERANCE = 1e-10  # spectral radii of small matrices carry more rounding
+UPDATE_TOLERANCE = 1e-13
 
 
 def amplification(method: str | Method, z: ArrayLike | None = None, *, curvature: ArrayLike | None = None, **parameters: Any) -> Any:
@@ -92,7 +92,8 @@ def _update_matrix(method: Method, curvature: Array) -> Array:
     """Columns: where the unit vectors of (c, v, ...) go in a step that is not the first."""
     L = np.ascontiguousarray(curvature).ravel()
     n_vec = method.sizes["n_vec"]
-    coefficients = updater.begin(method.row, method._values, 1)
+    values = {**method._all, "clip_value": math.inf}  # clipping is not linear: the unit vectors of the probe must not meet it
+    coefficients = updater.begin(method.row, values, 1)
     out = np.empty((L.size, n_vec, n_vec))
     for j in range(n_vec):
         vectors = [np.full(L.size, float(i == j)) for i in range(n_vec)]
@@ -144,12 +145,25 @@ def stability_limit(method: str | Method, axis: str | None = None, **parameters:
 
 
 def _limit_on_ray(method: Method, direction: complex) -> float:
+    on_axis = direction.real == 0.0 or direction.imag == 0.0
+    allowed = 1.0 + (STEP_TOLERANCE if on_axis else 4e-16)
+
     def unstable(x: Array) -> NDArray[np.bool_]:
         with np.errstate(all="ignore"):
-            bad: NDArray[np.bool_] = ~(np.abs(amplification(method, x * direction)) <= 1.0 + STEP_TOLERANCE)
+            bad: NDArray[np.bool_] = ~(np.abs(amplification(method, x * direction)) <= allowed)
         return bad
 
-    return _first_failure(unstable)
+    def unstable_at(x: float) -> bool:
+        return bool(unstable(np.array([x]))[0])
+
+    if on_axis or not unstable_at(FIRST):
+        return _first_failure(unstable)
+    upper = FIRST  # close to the imaginary axis the limit may lie anywhere below
+    while unstable_at(0.5 * upper):
+        upper *= 0.5
+        if upper < 1e-9:
+            return 0.0
+    return _bisect(unstable_at, 0.5 * upper, upper)
 
 
 def _limit_of_lr(method: Method, curvature: float) -> float:
@@ -265,53 +279,74 @@ def max_stable_dt(method: str | Method, *, jac: ArrayLike | None = None, curvatu
     values = np.linalg.eigvals(matrix)
     scale = float(np.max(np.abs(values), initial=0.0))
     tiny = 1e-14 * scale
-    limits = [_limit_on_ray(chosen, complex(v / abs(v))) / float(abs(v)) for v in values if abs(v) > tiny and v.real <= tiny]
+    limits = [_limit_on_ray(chosen, _direction(v, tiny)) / float(abs(v)) for v in values if abs(v) > tiny and v.real <= tiny]
     return min(limits, default=math.inf)
 
 
-def spectral_radius(slope: Callable[[Array], Array], y: Array, iterations: int = 20) -> float:
+def _direction(value: complex, tiny: float) -> complex:
+    """The unit vector towards an eigenvalue, exactly on an axis where only rounding has moved it."""
+    if abs(value.real) <= tiny:
+        return 1j
+    return -1.0 if abs(value.imag) <= tiny else complex(value / abs(value))
+
+
+def spectral_radius(slope: Callable[[Array], Array], y: Array, iterations: int = 20, size: float = 1.5e-8) -> float:
     """About the largest |eigenvalue| of the Jacobian of ``slope`` at y, by power iteration on differences.
 
-    y is a float64 array of any shape; ``iterations`` + 1 evaluations. The answer comes from below and is good to a few per cent where
-    the largest eigenvalues are not close together; nan where a slope is not finite.
+    y is a float64 array of any shape; ``iterations`` + 1 evaluations. ``size`` is the length of the difference against max(1, |y|).
+    The mean growth of the second half of the iterations counts, so that complex pairs, whose growth swings, are met too. The answer is
+    good to a few per cent where the largest eigenvalues are not close together; nan where a slope is not finite.
     """
     base = slope(y)
     v = np.cos(1.0 + np.arange(y.size, dtype=np.float64)).reshape(y.shape)  # no special direction, the same every time
-    size = 1.4901161193847656e-08 * max(1.0, float(np.linalg.norm(y)))
-    growth = 0.0
+    length = size * max(1.0, float(np.linalg.norm(y)))
+    growths = []
     for _ in range(iterations):
-        length = float(np.linalg.norm(v))
-        if not 0.0 < length < math.inf:
-            return growth if length == 0.0 else math.nan
-        v = v * (size / length)
+        norm = float(np.linalg.norm(v))
+        if not 0.0 < norm < math.inf:
+            return 0.0 if norm == 0.0 else math.nan
+        v = v * (length / norm)
         v = slope(y + v) - base
-        growth = float(np.linalg.norm(v)) / size
-    return growth
+        growths.append(float(np.linalg.norm(v)) / length)
+    late = growths[iterations // 2 :]
+    if not 0.0 < min(late) < math.inf:
+        return 0.0 if min(late) == 0.0 else math.nan
+    return math.exp(math.fsum(map(math.log, late)) / len(late))
 
 
-def measured_radius(slope: Callable[[Array], Array], y: Array) -> float:
-    """`spectral_radius` for a message: nan where the user's function refuses the points tried, for the run itself has ended already."""
+def measured_radius(slope: Callable[[Array], Array], y: Array, size: float = 1.5e-8) -> float:
+    """`spectral_radius` for a message: nan where it cannot be trusted.
+
+    That is where the user's function refuses the points tried (the run itself has ended already), or where a difference eight times as
+    long tells another story: rounding, or a right-hand side in single precision.
+    """
     try:
         with np.errstate(all="ignore"):
-            return spectral_radius(slope, y)
+            first, second = spectral_radius(slope, y, size=size), spectral_radius(slope, y, size=8 * size)
     except Exception:
         return math.nan
+    return first if abs(first - second) <= 0.1 * max(first, second) else math.nan
 
 
-def explain_step(run: Any, what: Any, method: Method, dt: float, start: Array, t0: float) -> str:
+def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -> str:
     """Why a run with fixed steps may have left the finite numbers: the second half of its message."""
     if "linear" not in method.flags:
         return "lower the step"
     radius = measured_radius(lambda y: run.slope(t0, y), start)
     if not radius < math.inf:
         return "lower the step, or look for the cause in the right-hand side"
-    limit = stability_limit(method)
-    if dt * radius > limit:
+    real, imaginary = stability_limit(method), stability_limit(method, axis="imaginary")
+    measured = f"for the measured curvature {radius:.4g} at the start"
+    if dt * radius > real:
+        return f"dt = {dt:g} exceeds the stability limit {real / radius:.4g} of {method.name} {measured}"
+    if dt * radius > imaginary:
+        limit = (
+            f"its limit for oscillations is {imaginary / radius:.4g}" if imaginary > 0 else f"{method.name} has no stable step for those"
+        )
         return (
-            f"dt = {dt:g} exceeds the stability limit {limit / radius:.4g} of {method.name} for the measured curvature "
-            f"{radius:.4g} at the start"
+            f"dt = {dt:g} is below the limit {real / radius:.4g} of {method.name} for decay {measured}; if the problem oscillates, {limit}"
         )
     return (
-        f"dt = {dt:g} is inside the stability limit of {method.name} at the start (measured curvature {radius:.4g}); the right-hand "
-        "side may have left its domain, or the solution blows up"
+        f"dt = {dt:g} is inside the stability limits of {method.name} {measured}: the right-hand side may have left its domain, "
+        "or the solution blows up"
     )

@@ -101,12 +101,12 @@ class Stepper:
 
     def advance(self, steps: int, dt: float) -> None:
         """``steps`` steps of dt, in one loop without Python where fun is compiled. Errors as `step`."""
-        if isinstance(steps, bool) or int(steps) != steps or steps < 0:
+        if isinstance(steps, bool) or int(steps) != steps or not 0 <= steps < 2**62:
             raise ValueError(f"steps = {steps!r}: a whole number from 0 on is wanted")
-        self._run.set_dt(check_number(dt, "dt"))
+        h = check_number(dt, "dt")
         status = 0
-        for count, _ in ((1, True),) if steps == 1 else pieces(int(steps), self._run.problem.n):
-            status = self._run.fixed(count)[0]
+        for count, _ in ((1, True),) if steps == 1 else pieces(int(steps)):
+            status = self._run.fixed(count, dt=h)[0]
             if status != 0:
                 break
         if status == core.NON_FINITE:
@@ -119,11 +119,13 @@ class Stepper:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file: at once or not at all, with a checksum, without pickle. `load` goes on with the same bits."""
-        values = public_values(self.method.row, {**self._defaults(), **self.method._values})
+        values = public_values(self.method.row, self.method._all)
         head = {"method": self.method.name, "parameters": values, "shape": list(self._run.shape)}
         body = json.dumps(head).encode() + b"\n" + self._run.pack()
         data = _MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
         target = Path(path)
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"{target}: there is no folder {target.parent} to save it in")
         handle, name = tempfile.mkstemp(prefix=target.name, suffix=".part", dir=target.parent)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -158,9 +160,6 @@ class Stepper:
         made = cls(method, fun, start, args=args, inplace=inplace)
         made._run.unpack(state)
         return made
-
-    def _defaults(self) -> dict[str, float]:
-        return {entry[0]: entry[1] for entry in self.method.row.parameters_}
 
     def __repr__(self) -> str:
         return f"<mflow.Stepper {self.method!r}, t = {self.t:g}, k = {self.k}>"

@@ -10,6 +10,7 @@ from libc.stdlib cimport free, malloc
 from mflow_core cimport registry
 from mflow_core.checkpoint cimport run_pack, run_unpack
 from mflow_core.run cimport hermite, run_enter, run_fixed, run_leave, run_make, run_release, run_t
+from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_IMPLICIT, MF_SECOND_ORDER, mf_new_api)
 
 
@@ -48,9 +49,16 @@ cdef int mf_step(const mf_method *m, mf_frame *f) noexcept nogil:
 
 
 cdef int mf_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
+    cdef unsigned int mode
+    cdef int status
     if m == NULL or par == NULL or coef == NULL or k < 0 or (scal == NULL and m.sizes.n_scal > 0):
         return MF_E_ARGUMENT
-    return m.begin(m, par, k, scal, coef) if m.begin != NULL else MF_E_KIND
+    if m.begin == NULL:
+        return MF_E_KIND
+    mode = mf_fp_enter()
+    status = m.begin(m, par, k, scal, coef)
+    mf_fp_leave(mode)
+    return status
 
 
 cdef int mf_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
@@ -64,8 +72,10 @@ cdef int mf_interpolate(const mf_method *m, mf_frame *f, double theta, double *y
     """Cubic Hermite between f.x0 and f.x1 of the step just taken; calls rhs at both ends."""
     cdef double *slopes
     cdef int status
-    if m == NULL or f == NULL or y == NULL or f.p == NULL or not 0.0 <= theta <= 1.0:
+    if m == NULL or f == NULL or y == NULL or not 0.0 <= theta <= 1.0 or f.size < sizeof(mf_frame) or f.p == NULL or f.n < 0:
         return MF_E_ARGUMENT
+    if f.x0 == NULL or f.x1 == NULL or f.x0[0] == f.x1[0]:
+        return MF_E_ARGUMENT                 # a step in place has overwritten its start
     if m.step == NULL or f.p.rhs == NULL:
         return MF_E_KIND
     slopes = <double *> malloc(2 * (f.n + 1) * sizeof(double))
@@ -86,8 +96,10 @@ cdef mf_run *mf_run_new(const mf_method *m, const mf_problem *p, const mf_run_op
     cdef int status = MF_E_ARGUMENT
     cdef double *defaults = NULL
     cdef run_t *run = NULL
-    if m != NULL and p != NULL and options != NULL and y0 != NULL and p.size > 0 and options.size > 0:
-        if m.step == NULL:
+    if m != NULL and p != NULL and options != NULL and y0 != NULL and options.size >= sizeof(mf_run_options):
+        if not (options.t0 - options.t0 == 0.0 and options.dt - options.dt == 0.0):
+            status = MF_E_ARGUMENT
+        elif m.step == NULL:
             status = MF_E_KIND
         elif options.par == NULL and m.n_par > 0:
             defaults = <double *> malloc(m.n_par * sizeof(double))
@@ -112,13 +124,16 @@ cdef int mf_run_advance(mf_run *run, double t_end, int64_t max_steps) noexcept n
     if status != 0:
         return status
     if t_end != r.t:
-        steps = ceil(fabs((t_end - r.t) / r.dt) * (1.0 - 1e-12))
-        if steps > <double> max_steps:
+        # Counted on the grid that began at t_base, so that a span cut into pieces takes the same steps.
+        steps = ceil(fabs((t_end - r.t_base) / r.dt) * (1.0 - 1e-12)) - <double> (r.k - r.k_base)
+        steps = max(steps, 1.0)
+        if not steps <= <double> max_steps:
             status = run_fixed(r, max_steps, NAN, NULL)
             status = 1 if status == 0 else status
         else:
             status = run_fixed(r, <int64_t> steps, t_end, NULL)
-            r.t_base, r.k_base = r.t, r.k      # the last step was shorter: count on from here
+            if status == 0 and r.f.h != r.dt:
+                r.t_base, r.k_base = r.t, r.k      # the last step was shorter: a new grid begins here
     run_leave(r)
     return status
 
@@ -139,12 +154,21 @@ cdef int64_t mf_run_save(const mf_run *run, void *buf, int64_t room) noexcept no
     cdef int status
     if run == NULL:
         return MF_E_ARGUMENT
-    status = run_pack(<const run_t *> run, buf, room, &bytes)
+    status = run_enter(<run_t *> run)
+    if status == 0:
+        status = run_pack(<const run_t *> run, buf, room, &bytes)
+        run_leave(<run_t *> run)
     return bytes if status == 0 else status
 
 
 cdef int mf_run_restore(mf_run *run, const void *buf, int64_t bytes) noexcept nogil:
-    return run_unpack(<run_t *> run, buf, bytes) if run != NULL else MF_E_ARGUMENT
+    cdef int status = MF_E_ARGUMENT
+    if run != NULL:
+        status = run_enter(<run_t *> run)
+        if status == 0:
+            status = run_unpack(<run_t *> run, buf, bytes)
+            run_leave(<run_t *> run)
+    return status
 
 
 cdef void mf_run_free(mf_run *run) noexcept nogil:

@@ -7,6 +7,10 @@ cdef extern from *:
     static int mf_cpu_level(void) {
       __builtin_cpu_init();
       if (!(__builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt"))) return 1;
+    #if !defined(__clang__) && __GNUC__ >= 12
+      if (!__builtin_cpu_supports("x86-64-v3")) return 2;
+      return __builtin_cpu_supports("x86-64-v4") ? 4 : 3;
+    #endif
       if (!(__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi") &&
             __builtin_cpu_supports("bmi2"))) return 2;
       if (!(__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&

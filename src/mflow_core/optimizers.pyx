@@ -98,6 +98,7 @@ cdef int momentum_begin(const mf_method *m, const double *par, int64_t k, double
     coef[OWN + 1] = 1.0 if k == 0 else 1.0 - dampening
     coef[OWN + 2] = lr
     coef[OWN + 3] = 0.0
+    coef[OWN + 4] = 0.0
     return 0
 
 
@@ -125,13 +126,13 @@ cdef int consistent_begin(const mf_method *m, const double *par, int64_t k, doub
     return 0
 
 
-cdef inline void momentum_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip, mf_vec c,
-                               mf_vec v, mf_cvec g) noexcept nogil:
-    cdef double decay = coef[DECAY]
-    cdef double mu = coef[OWN], w = coef[OWN + 1], a = coef[OWN + 2], b = coef[OWN + 3], gi, vi
+cdef inline void momentum_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double keep, double clip,
+                               bint looks, mf_vec c, mf_vec v, mf_cvec g) noexcept nogil:
+    cdef double decay = coef[DECAY], mu = coef[OWN], w = coef[OWN + 1], a = coef[OWN + 2], b = coef[OWN + 3], ahead = coef[OWN + 4]
+    cdef double gi, vi
     cdef ptrdiff_t i
     for i in range(lo, hi):
-        gi = gradient(g[i], c[i], gscale, clip, decay)
+        gi = gradient(g[i], c[i] + ahead * v[i] if looks else c[i], gscale, clip, decay)      # the decay's gradient where g was taken
         vi = mu * v[i] - w * gi
         v[i] = vi
         c[i] = keep * c[i] + (a * vi + b * gi)
@@ -139,10 +140,12 @@ cdef inline void momentum_pass(ptrdiff_t lo, ptrdiff_t hi, double gscale, const 
 
 cdef int momentum_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                          const double *g) noexcept nogil:
-    if plain(coef):
-        momentum_pass(lo, hi, gscale, coef, 1.0, INFINITY, x[0], x[1], g)
+    if coef[OWN + 4] != 0.0:
+        momentum_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], True, x[0], x[1], g)
+    elif plain(coef):
+        momentum_pass(lo, hi, gscale, coef, 1.0, INFINITY, False, x[0], x[1], g)
     else:
-        momentum_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], x[0], x[1], g)
+        momentum_pass(lo, hi, gscale, coef, coef[KEEP], coef[CLIP], False, x[0], x[1], g)
     return 0
 
 
@@ -541,7 +544,7 @@ made.flags = MF_LINEAR
 made = row(b"momentum", b"Momentum", b"heavy_ball",
     [_lr(1e-3), _real(b"momentum", 0.9, 0, _inf, b"mu: how much of the velocity is kept a step", MF_UPPER_OPEN),
      _real(b"dampening", 0, 0, 1, b"g counts 1 - dampening from the second step on, as in torch")],
-    b"c|v", 0, OWN + 4, momentum_begin, momentum_update,
+    b"c|v", 0, OWN + 5, momentum_begin, momentum_update,
     b"v = mu v - (1 - dampening) g, c += lr v",
     b"The original momentum method with lr and mu as independent numbers (torch's buffer is -v). At fixed mu it follows "
     b"c' = -g/(1 - mu) as lr -> 0, to first order, not Newton's second law.",

@@ -171,6 +171,8 @@ cdef double number(PyObject *result, str what) except? -1.0:
     value = <object> result
     if isinstance(value, float):
         return value
+    if isinstance(value, tuple):
+        raise TypeError(f"{what} returned a tuple of {len(value)}: a number is wanted; if it is (cost, gradient), pass jac=True")
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "biuf":
         raise TypeError(f"{what} returned {type(value).__name__} of shape {array.shape} and dtype {array.dtype}: "
@@ -180,7 +182,11 @@ cdef double number(PyObject *result, str what) except? -1.0:
 
 cdef int evaluate_rhs(Callback c, double t, const double *y, double *dydt) except -1:
     cdef PyObject *result
+    cdef ptrdiff_t i
     memcpy(c.buffer, y, c.n * sizeof(double))
+    if c.inplace:
+        for i in range(c.n):                 # an entry that the function forgets is NaN, never the slope of another stage
+            c.out_buffer[i] = NAN
     c.nfev += 1
     result = c.call(<PyObject *> c.fun, t)
     try:
@@ -383,6 +389,9 @@ def compiled_address(fun, argument, wanted):
     if ctypes is not None and isinstance(fun, ctypes._CFuncPtr):
         if fun.argtypes is None:
             raise TypeError(f"{argument}: a ctypes function without argtypes came; set argtypes and restype to match {wanted!r}")
+        if fun._flags_ & 4:                          # PYFUNCTYPE, PyDLL: it would use Python without holding the GIL
+            raise TypeError(f"{argument}: a ctypes function that needs the GIL (PYFUNCTYPE) came; CFUNCTYPE is wanted, or the Python "
+                            "function itself")
         names = ", ".join(getattr(a, "__name__", str(a)) for a in fun.argtypes)
         _check_signature(argument, f"{getattr(fun.restype, '__name__', fun.restype)} ({names})", wanted)
         return ctypes.cast(fun, ctypes.c_void_p).value, 0

@@ -179,8 +179,10 @@ cdef list matrix(const double *values, int rows, int columns):
 cdef class Row:
     """Read-only view of one row (`mf_method` in mflow.h). Made by `rows()` and `find()`; the library's memory, valid for ever."""
 
-    def __init__(self):
-        raise TypeError("a Row is not made: get one from mflow.get_method(name)")
+    def __cinit__(self):
+        if making == NULL:
+            raise TypeError("a Row is not made: get one from mflow.get_method(name)")
+        self.m = making
 
     @property
     def name(self):
@@ -316,14 +318,21 @@ cdef str bounds(const mf_param *p):
 
 def unknown(what, name, known):
     """An error text that offers the nearest names."""
-    near = difflib.get_close_matches(str(name), known, n=3, cutoff=0.5)
+    near = [n for text in (str(name), str(name).lower()) for n in difflib.get_close_matches(text, known, n=3, cutoff=0.6)]
+    near = list(dict.fromkeys(near))[:3]
     offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are: {', '.join(known)}"
     return f"{what} {name!r}; {offer}"
 
 
+cdef const mf_method *making = NULL       # what `view` is making a Row of
+
+
 cdef Row view(const mf_method *m, str level):
-    cdef Row row = Row.__new__(Row)
-    row.m, row.level = m, level
+    global making
+    making = m
+    row = <Row> Row.__new__(Row)
+    making = NULL
+    row.level = level
     return row
 
 
@@ -344,6 +353,9 @@ def find(name):
         raise TypeError(f"method: a name is wanted, not {type(name).__name__} {name!r}")
     encoded = name.encode()
     m = mf_find(encoded)
+    if m == NULL:
+        encoded = name.lower().encode()
+        m = mf_find(encoded)
     if m == NULL:
         raise ValueError(unknown("method: no method", name, [n for row in rows() for n in (row.name, *row.aliases)]))
     return view(m, LEVEL)

@@ -4,7 +4,7 @@ A step maps `now` to `next`; accepting it swaps the two, rejecting it does nothi
 steps take their times from the step index, t = t_base + (k - k_base) dt, so that no error piles up in t. A run that is entered twice
 (from its own callback, or by a second thread) meets an owner flag and says MF_E_BUSY. Nothing here allocates while it steps.
 """
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -59,7 +59,7 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
     status[0] = mf_sizes_of(m, par, &sizes)
     if status[0] == 0:
         status[0] = check_callbacks(m, p)
-    if status[0] == 0 and n < 0:
+    if status[0] == 0 and (n < 0 or p.size < sizeof(mf_problem)):
         status[0] = MF_E_ARGUMENT
     if status[0] != 0:
         return NULL
@@ -254,7 +254,9 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
         h = r.dt
         t_next = r.t_base + <double> (r.k + 1 - r.k_base) * r.dt
         if i == count - 1 and t_last == t_last:
-            t_next, h = t_last, t_last - r.t
+            if fabs(t_next - t_last) > 4.5e-16 * (fabs(t_last) + fabs(r.t_base)):
+                h = t_last - r.t             # else the grid ends there, and only rounding has moved it: the step is a whole one
+            t_next = t_last
         status = try_step(r, h)
         if status == 0 and record != NULL and record.n_at > 0:
             status = write_between(r, t_next, record)

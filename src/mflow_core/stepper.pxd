@@ -10,3 +10,4 @@ cdef class Run:
     cdef readonly Problem problem
     cdef readonly tuple shape
     cdef object keep
+    cdef void change_dt(self, double dt) noexcept

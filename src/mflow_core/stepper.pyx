@@ -55,7 +55,7 @@ cdef class Run:
             raise TypeError("y0: a C-contiguous float64 array is wanted")
         if cnp.PyArray_SIZE(y0) != problem.c.n:
             raise ValueError(f"y0 has {cnp.PyArray_SIZE(y0)} components, the problem {problem.c.n}")
-        self.row, self.problem, self.shape = row, problem, (<object> y0).shape
+        self.row, self.problem, self.shape, self.keep = row, problem, (<object> y0).shape, 0
         par = row.parameters(parameters or {})
         for j in range(8):
             start[j] = <double *> cnp.PyArray_DATA(y0)
@@ -117,6 +117,8 @@ cdef class Run:
 
     def here(self):
         """(point, gradient) of the last good evaluation of a descent."""
+        if self.r.good == NULL:
+            raise TypeError(f"{self.row.name}: this run was not made for descent (descend=True)")
         return copy_of(self.r.good, self.r.n, self.shape), copy_of(self.r.good_grad, self.r.n, self.shape)
 
     def evaluate(self, cnp.ndarray x, bint want_grad=True):
@@ -125,6 +127,8 @@ cdef class Run:
         grad = np.full(self.shape, np.nan)
         cdef double *out = <double *> cnp.PyArray_DATA(<cnp.ndarray> grad)
         at = np.ascontiguousarray(x, dtype=np.float64)
+        if self.r.inner.value_grad == NULL or at.size != self.r.n:
+            raise TypeError(f"evaluate: a cost is wanted, and {self.r.n} numbers; {at.size} came")
         self.r.n_value_grad += 1
         raise_or(self.r.inner.value_grad(<double *> cnp.PyArray_DATA(<cnp.ndarray> at), &value if self.problem.has_value else NULL,
                                          out if want_grad else NULL, self.r.n, self.r.inner.ctx))
@@ -134,6 +138,8 @@ cdef class Run:
         """The right-hand side at a float64 array of the state's size; for a cost, of its gradient flow."""
         out = np.full(self.shape, np.nan)
         at = np.ascontiguousarray(y, dtype=np.float64)
+        if self.r.p.rhs == NULL or at.size != self.r.n:
+            raise TypeError(f"slope: a right-hand side is wanted, and {self.r.n} numbers; {at.size} came")
         self.r.f.n_rhs += 1
         raise_or(self.r.p.rhs(t, <double *> cnp.PyArray_DATA(<cnp.ndarray> at), <double *> cnp.PyArray_DATA(<cnp.ndarray> out),
                               self.r.n, self.r.p.ctx))
@@ -143,6 +149,8 @@ cdef class Run:
         """The state that one step of h leads to, finite or not; the run stays where it is."""
         cdef int status
         cdef unsigned int mode
+        if self.r.m.step == NULL:
+            raise TypeError(f"{self.row.name} is an update, not a step")
         raise_or(run_enter(self.r))
         try:
             mode = mf_fp_enter()
@@ -155,6 +163,11 @@ cdef class Run:
 
     def set_dt(self, double dt):
         """The step of the fixed loops from here on: t counts anew from where the run stands."""
+        raise_or(run_enter(self.r))
+        self.change_dt(dt)
+        run_leave(self.r)
+
+    cdef void change_dt(self, double dt) noexcept:
         if dt != self.r.dt:
             self.r.dt, self.r.t_base, self.r.k_base = dt, self.r.t, self.r.k
 
@@ -162,16 +175,20 @@ cdef class Run:
         """Changes one parameter of the row (a schedule's learning rate) from the next step on."""
         cdef double *par = self.row.parameters({name: value})
         cdef int j
+        if run_enter(self.r) != 0:
+            free(par)
+            raise_or(MF_E_BUSY)
         for j in range(self.row.m.n_par):
             if self.row.m.par[j].name.decode() == name:
                 self.r.par[j] = par[j]
+        run_leave(self.r)
         free(par)
 
     def fixed(self, int64_t count, double t_last=NAN, int64_t every=0, cnp.ndarray y=None, cnp.ndarray t=None, cnp.ndarray at=None,
-              int64_t first=0):
+              int64_t first=0, double dt=NAN):
         """(status, rows written) of `count` fixed steps; every k-th state, or those at the times `at`, goes into y and t, from row 0 on.
 
-        first: how many of `at` are done already.
+        first: how many of `at` are done already. dt: the step from here on; NaN: as before.
         """
         cdef record_t record
         cdef int status
@@ -182,8 +199,13 @@ cdef class Run:
             if at is not None:
                 record.every = 0
                 record.at, record.n_at, record.i_at = <double *> cnp.PyArray_DATA(at), cnp.PyArray_SIZE(at), first
+        if self.r.m.step == NULL or (at is not None and self.r.slope0 == NULL):
+            raise TypeError(f"{self.row.name}: this run was not made for fixed steps, or not for output between them (dense=True)")
+        self.keep = 0
         raise_or(run_enter(self.r))
         try:
+            if dt == dt:
+                self.change_dt(dt)
             if self.problem.compiled:
                 with nogil:
                     status = run_fixed(self.r, count, t_last, &record)
@@ -201,12 +223,13 @@ cdef class Run:
 
     def step(self, double dt):
         """One step of dt; the status."""
-        self.set_dt(dt)
-        return self.fixed(1)[0]
+        return self.fixed(1, dt=dt)[0]
 
     def descend(self, int64_t count, double gtol, bint want_value):
         """The status of up to `count` iterations: CONVERGED, 0 not yet, or why it could not go on."""
         cdef int status
+        if self.r.good == NULL or self.r.inner.value_grad == NULL:
+            raise TypeError(f"{self.row.name}: this run was not made for descent (descend=True)")
         raise_or(run_enter(self.r))
         try:
             if self.problem.compiled:
@@ -221,14 +244,22 @@ cdef class Run:
     def pack(self):
         """The state as bytes: what `unpack` needs to go on with the same bits."""
         cdef int64_t bytes = 0
-        run_pack(self.r, NULL, 0, &bytes)
-        out = PyBytes_FromStringAndSize(NULL, bytes)
-        run_pack(self.r, PyBytes_AS_STRING(out), bytes, &bytes)
+        raise_or(run_enter(self.r))
+        try:
+            run_pack(self.r, NULL, 0, &bytes)
+            out = PyBytes_FromStringAndSize(NULL, bytes)
+            run_pack(self.r, PyBytes_AS_STRING(out), bytes, &bytes)
+        finally:
+            run_leave(self.r)
         return out
 
     def unpack(self, bytes data):
         """Puts the run where `pack` was called. Raises ValueError, and changes nothing, if the bytes are damaged or foreign."""
-        if run_unpack(self.r, PyBytes_AS_STRING(data), len(data)) < 0:
+        cdef int status
+        raise_or(run_enter(self.r))
+        status = run_unpack(self.r, PyBytes_AS_STRING(data), len(data))
+        run_leave(self.r)
+        if status < 0:
             raise ValueError(f"saved state: damaged, or not of {self.row.name} with {self.r.n} components")
 
 

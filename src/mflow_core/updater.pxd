@@ -46,7 +46,8 @@ cdef class Updater:
     cdef public bint check_finite
     cdef double max_norm
     cdef int take(self, Py_ssize_t i, object g) except -1
-    cdef int take_all(self, object grads) except -1
+    cdef int idle(self) except -1
+    cdef int group_index(self, Py_ssize_t g) except -1
     cdef int take_list(self, list flat) except -1
     cdef int test(self) except -1
     cdef double norm(self) except? -1.0

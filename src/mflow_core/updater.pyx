@@ -34,17 +34,19 @@ cdef ptrdiff_t padded(ptrdiff_t n) noexcept:
 def checked(array, str argument, bint writeable=True):
     """The array, if it can be used as it is; else an error that names the argument, what came and the fix."""
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"{argument}: a NumPy array is wanted, not {type(array).__name__}; np.asarray(..., dtype=float) makes one")
+        fix = "it is not called, hand over the gradient itself" if callable(array) else "np.asarray(..., dtype=float) makes one of numbers"
+        raise TypeError(f"{argument}: a NumPy array is wanted, not {type(array).__name__}; {fix}")
+    keep = "; keep that array, for it is the one that will change" if writeable else ""
     if array.dtype != np.float64:
-        raise TypeError(f"{argument}: dtype {array.dtype} came, float64 is wanted: {argument}.astype(np.float64) makes it")
+        raise TypeError(f"{argument}: dtype {array.dtype} came, float64 is wanted: .astype(np.float64) makes a copy that is{keep}")
     if not array.flags.c_contiguous:
         raise ValueError(f"{argument}: an array that is not C-contiguous came (strides {array.strides}): np.ascontiguousarray makes a "
-                         "copy that is")
+                         f"copy that is{keep}")
     if not array.flags.aligned or not array.dtype.isnative:
         raise ValueError(f"{argument}: an array that is not aligned, or in foreign byte order, came: np.array(..., dtype=np.float64) "
-                         "makes a copy that is")
+                         f"makes a copy that is{keep}")
     if writeable and not array.flags.writeable:
-        raise ValueError(f"{argument}: a read-only array came, but it is updated in place: hand over {argument}.copy()")
+        raise ValueError(f"{argument}: a read-only array came, but it is updated in place: .copy() makes one that can be{keep}")
     return array
 
 
@@ -111,9 +113,14 @@ cdef class Updater:
                 self.lr_index = j
 
     def _set_group(self, Py_ssize_t g, dict parameters, bint maximize):
-        cdef double *par = self.row.parameters(parameters)
+        cdef double *par
         cdef mf_sizes sizes
-        cdef int status = mf_sizes_of(self.m, par, &sizes)
+        cdef int status
+        self.group_index(g)
+        if self.block != NULL:
+            self.idle()
+        par = self.row.parameters(parameters)
+        status = mf_sizes_of(self.m, par, &sizes)
         if status == 0 and (sizes.n_vec > MAX_VECTORS or sizes.n_scal > MAX_SCALARS or sizes.n_coef > MAX_COEFFICIENTS
                             or self.m.n_par > MAX_PARAMETERS):
             free(par)
@@ -191,13 +198,18 @@ cdef class Updater:
     def _label(self, Py_ssize_t i):
         return "g" if self.n_tensors == 1 else f"g[{i}]"
 
-    cdef int take_all(self, object grads) except -1:
-        if self.n_tensors == 1 and type(grads) is np_ndarray:
-            return self.take(0, grads)
-        flat = self.flatten(grads)
-        if len(flat) != self.n_tensors:
-            raise ValueError(f"g: {len(flat)} gradients came for {self.n_tensors} parameter arrays")
-        return self.take_list(flat)
+    cdef int idle(self) except -1:
+        """For whatever would change what a step under way is reading."""
+        if self.busy:
+            raise RuntimeError("this optimizer is in the middle of a step: do this before or after it")
+        if self.block == NULL:
+            raise RuntimeError("this optimizer was not made to the end: its __init__ raised")
+        return 0
+
+    cdef int group_index(self, Py_ssize_t g) except -1:
+        if not 0 <= g < self.n_groups:
+            raise IndexError(f"group {g} of {self.n_groups}")
+        return 0
 
     cdef int take_list(self, list flat) except -1:
         """All gradients, or an error and none."""
@@ -219,6 +231,7 @@ cdef class Updater:
 
         Fill these very arrays before each step; they are kept alive. Errors as in `step`.
         """
+        self.idle()
         flat = list(self.flatten(grads))
         if self.n_tensors:
             self.tensors[0].g = NULL         # whatever happens next, no old pointer is read again
@@ -244,22 +257,21 @@ cdef class Updater:
     cdef double norm(self) except? -1.0:
         """Euclidean norm of all gradients, in fixed order: the same bits everywhere."""
         cdef Py_ssize_t i
-        cdef double total = 0.0
+        cdef double total = 0.0, largest = 0.0, scaled = 0.0
         for i in range(self.n_tensors):
             total += REDUCE.sum_of_squares(self.tensors[i].g, self.tensors[i].n)
-        if total < INFINITY:
+        if total < INFINITY or total != total:
             return sqrt(total)
-        largest = 0.0                    # squares overflow, or an entry is not finite
-        for i in range(self.n_tensors):
+        for i in range(self.n_tensors):      # squares overflow, or an entry is infinite
             largest = max(largest, REDUCE.max_abs(self.tensors[i].g, self.tensors[i].n))
         if not largest < INFINITY:
-            return total
-        return largest * float(np.sqrt(sum(float(np.sum((self._view(i) / largest) ** 2)) for i in range(self.n_tensors))))
-
-    def _view(self, Py_ssize_t i):
-        out = np.empty(self.tensors[i].n)
-        memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> out), self.tensors[i].g, self.tensors[i].n * sizeof(double))
-        return out
+            return largest
+        for i in range(self.n_tensors):
+            part = np.empty(self.tensors[i].n)
+            memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> part), self.tensors[i].g, self.tensors[i].n * sizeof(double))
+            part /= largest
+            scaled += REDUCE.sum_of_squares(<double *> cnp.PyArray_DATA(<cnp.ndarray> part), self.tensors[i].n)
+        return largest * sqrt(scaled)
 
     # ---- steps ----
 
@@ -271,51 +283,59 @@ cdef class Updater:
 
         Raises TypeError or ValueError where an array does not fit, FloatingPointError where a gradient is not finite.
         """
-        cdef double scale = 1.0, norm
+        cdef double scale = 1.0
+        cdef unsigned int mode
         if not mf_take(&self.busy):
-            raise RuntimeError("this optimizer is already stepping in another thread: give each thread its own")
+            raise RuntimeError("this optimizer is already stepping in another thread, or in its own schedule: give each its own")
         try:
-            if g is not None:
-                self.take_all(g)
-            elif self.n_tensors and self.bound[0] is None:
-                raise TypeError("g: no gradient came, and none is bound: opt.step(g), or opt.bind(g) once")
-            elif self.n_tensors and self.tensors[0].g == NULL:
-                self.take_list(self.bound)
-            if self.max_norm < INFINITY:
-                norm = self.norm()
-                if self.check_finite:
-                    self.test()
-                scale = min(1.0, self.max_norm / (norm + 1e-6))
-            elif self.check_finite and self.total <= ATOMIC:
-                self.test()
+            if self.block == NULL:
+                raise RuntimeError("this optimizer was not made to the end: its __init__ raised")
             if self.scheduled:
-                self._apply_schedules()
-            self.advance(scale)
+                self._apply_schedules()          # code of the user's: before any address is taken
+            if g is None:
+                if self.n_tensors and self.bound[0] is None:
+                    raise TypeError("g: no gradient came, and none is bound: opt.step(g), or opt.bind(g) once")
+                held = self.bound
+                if self.n_tensors and self.tensors[0].g == NULL:
+                    self.take_list(held)
+            elif self.n_tensors == 1 and type(g) is np_ndarray:
+                self.take(0, g)
+            else:
+                held = list(self.flatten(g))     # a list of our own keeps the arrays alive, whatever happens to the user's
+                if len(held) != self.n_tensors:
+                    raise ValueError(f"g: {len(held)} gradients came for {self.n_tensors} parameter arrays")
+                self.take_list(held)
+            mode = mf_fp_enter()
+            try:
+                if self.check_finite and (self.total <= ATOMIC or self.max_norm < INFINITY):
+                    self.test()
+                if self.max_norm < INFINITY:
+                    scale = self.max_norm / (self.norm() + 1e-6)
+                    scale = 1.0 if scale > 1.0 else scale     # NaN stays NaN
+                self.advance(scale)
+            finally:
+                mf_fp_leave(mode)
         finally:
             mf_give(&self.busy)
-            if g is not None and self.n_tensors:
-                self.tensors[0].g = NULL     # the caller's arrays may go away
+            if g is not None and self.n_tensors and self.tensors != NULL:
+                self.tensors[0].g = NULL         # the caller's arrays may go away
 
     cdef int advance(self, double scale) except -1:
         cdef Py_ssize_t g, bad = -1
         cdef ptrdiff_t at = 0
         cdef group_t *group
-        cdef unsigned int mode = mf_fp_enter()
         cdef bint scan = self.check_finite and self.total > ATOMIC and not self.max_norm < INFINITY
         if scan and self.n_tensors and not REDUCE.all_finite(self.tensors[0].g, min(self.tensors[0].n, <ptrdiff_t> BLOCK)):
-            mf_fp_leave(mode)
             self.test()                      # the usual way for a large gradient to fail: all of it, from the first number on
         for g in range(self.n_groups):
             group = &self.groups[g]
             if self.m.begin(self.m, group.par, self.k, group.scal, group.coef) != 0:
-                mf_fp_leave(mode)
                 raise ValueError(f"{self.row.name}: these parameters clash")
         if self.total > RELEASE:
             with nogil:
                 bad = pass_over(self.m, self.tensors, self.n_tensors, self.groups, scale, scan, &at)
         else:
             bad = pass_over(self.m, self.tensors, self.n_tensors, self.groups, scale, scan, &at)
-        mf_fp_leave(mode)
         self.k += 1
         if bad >= 0:
             self.refuse(bad, first_non_finite(self.tensors[bad].g + at, self.tensors[bad].n - at) + at, self.k - 1,
@@ -344,6 +364,7 @@ cdef class Updater:
         cdef double[MAX_COEFFICIENTS] coef
         cdef tensor_t *tensor
         cdef group_t *group
+        self.idle()
         if self.scheduled:
             self._apply_schedules()
         out = [np.array(array) for array in self.arrays]
@@ -379,6 +400,7 @@ cdef class Updater:
     def _get(self, Py_ssize_t g):
         """The row's parameters of a group, by name."""
         cdef int j
+        self.group_index(g)
         return {self.m.par[j].name.decode(): self.groups[g].par[j] for j in range(self.m.n_par)}
 
     def _set(self, Py_ssize_t g, str name, double value):
@@ -387,19 +409,26 @@ cdef class Updater:
         self._set_group(g, everything, self.groups[g].sign < 0)
 
     def _maximize(self, Py_ssize_t g):
+        self.group_index(g)
         return self.groups[g].sign < 0
 
     def _set_schedule(self, Py_ssize_t g, schedule):
+        self.idle()
+        self.group_index(g)
         self.schedules[g] = schedule
         self.scheduled = any(s is not None for s in self.schedules)
 
     def _schedule(self, Py_ssize_t g):
+        self.group_index(g)
         return self.schedules[g]
 
     def _vectors(self, Py_ssize_t i):
         """Copies of the row's vectors of one tensor, by name."""
-        cdef tensor_t *tensor = &self.tensors[i]
+        cdef tensor_t *tensor
         cdef int j
+        if not 0 <= i < self.n_tensors:
+            raise IndexError(f"array {i} of {self.n_tensors}")
+        tensor = &self.tensors[i]
         out = {}
         for j in range(1, self.groups[tensor.group].sizes.n_vec):
             copy = np.empty(self.arrays[i].shape)
@@ -408,12 +437,14 @@ cdef class Updater:
         return out
 
     def _scalars(self, Py_ssize_t g):
+        self.group_index(g)
         return [self.groups[g].scal[j] for j in range(self.groups[g].sizes.n_scal)]
 
     def _restore(self, int64_t k, list scalars, list vectors):
         """Puts back what `_scalars` and `_vectors` gave; the shapes of the vectors have been checked."""
         cdef Py_ssize_t i, g
         cdef int j
+        self.idle()
         for g in range(self.n_groups):
             if len(scalars[g]) != self.groups[g].sizes.n_scal:
                 raise ValueError(f"state: group {g} has {len(scalars[g])} scalars, {self.row.name} carries {self.groups[g].sizes.n_scal}")
@@ -520,6 +551,6 @@ def update(Row row, cnp.ndarray coef, double gscale, list vectors, g, ptrdiff_t 
     cdef double *x[MAX_VECTORS]
     cdef ptrdiff_t n = pointers(row, vectors, x), end = n if hi is None else hi
     checked(g, "g", False)
-    if row.m.update == NULL or g.size != n or not 0 <= lo <= end <= n:
+    if row.m.update == NULL or cnp.PyArray_SIZE(coef) < row.m.sizes.n_coef or g.size != n or not 0 <= lo <= end <= n:
         raise ValueError(f"{row.name}: not an update over [{lo}, {end}) of {n}")
     row.m.update(row.m, <double *> cnp.PyArray_DATA(coef), gscale, lo, end, x, <double *> cnp.PyArray_DATA(<cnp.ndarray> g))

@@ -1,0 +1,2 @@
+LEVELS: tuple[str, ...]
+VERSION: str
