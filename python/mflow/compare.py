@@ -22,7 +22,7 @@ from mflow import optim
 from mflow.arrays import Array, check_number, check_start
 from mflow.data import load_engel, load_longley, load_nist, load_penguins, minibatches, nist_names, standardize, train_test_split
 from mflow.methods import Method, get_method, methods
-from mflow.minimize import minimize
+from mflow.minimize import FRICTION, minimize
 from mflow.result import OptimizeResult
 from mflow.stability import max_stable_dt, spectral_radius
 
@@ -399,7 +399,7 @@ def _planned(method: Method, what: Problem, lr: float | None, batch: str) -> tup
     """The method with its step, and the run to be filled in."""
     parameters = method.parameters
     if "friction" in parameters:  # without friction nothing is minimised; `minimize` does the same
-        method = type(method)(**{**method.given, "friction": 1.0})
+        method = type(method)(**{**method.given, "friction": FRICTION})
     limit = largest_stable_step(method, what.curvature)
     if lr is not None:
         step, rule = lr, "given"

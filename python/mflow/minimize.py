@@ -20,6 +20,7 @@ from mflow.result import OptimizeResult, attach
 __all__ = ["minimize"]
 
 STOPPED = stepper.CONVERGED - 1
+FRICTION = 1.0  # where the method has it and nothing is said: without friction nothing is minimised
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
 
 
@@ -117,7 +118,7 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
     step = settings.pop("dt", settings.pop("lr", None))
     schedule = step if callable(step) else None
     if "friction" in known and "friction" not in {**chosen.given, **settings}:
-        settings["friction"] = 1.0
+        settings["friction"] = FRICTION
     if {**chosen.given, **settings}.get("friction") == 0.0:
         warnings.warn(f"{chosen.name} with friction = 0 keeps its energy and minimises nothing; friction=1 is a good start", stacklevel=4)
     if chosen.kind == "update":

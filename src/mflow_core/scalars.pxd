@@ -5,18 +5,20 @@ from libc.stdint cimport int64_t, uint64_t
 from mflow_core.vec cimport mf_from_bits
 
 
+cdef inline double product_error(double a, double b, double p) noexcept nogil:
+    """a b - p, exactly, where p is the rounded product (Dekker 1971)."""
+    cdef double c = 134217729.0 * a, a_hi, a_lo, b_hi, b_lo
+    a_hi = c - (c - a)
+    a_lo = a - a_hi
+    c = 134217729.0 * b
+    b_hi = c - (c - b)
+    b_lo = b - b_hi
+    return ((a_hi * b_hi - p) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo
+
+
 cdef inline void multiply(double *pair, double factor) noexcept nogil:
-    """pair (hi + lo) *= factor, without fma (Dekker 1971; Shewchuk 1997); 0 below 2^-60, where 1 - pair is 1."""
-    cdef double hi = pair[0], p = hi * factor, c, a_hi, a_lo, b_hi, b_lo, error, total
-    c = 134217729.0 * hi
-    a_hi = c - (c - hi)
-    a_lo = hi - a_hi
-    c = 134217729.0 * factor
-    b_hi = c - (c - factor)
-    b_lo = factor - b_hi
-    error = ((a_hi * b_hi - p) + a_hi * b_lo + a_lo * b_hi) + a_lo * b_lo
-    error += pair[1] * factor
-    total = p + error
+    """pair (hi + lo) *= factor, without fma; 0 below 2^-60, where 1 - pair is 1."""
+    cdef double p = pair[0] * factor, error = product_error(pair[0], factor, p) + pair[1] * factor, total = p + error
     pair[1] = error - (total - p)
     pair[0] = total
     if total < 8.673617379884035e-19:
@@ -39,20 +41,12 @@ cdef extern from *:
 cdef inline double power_of_096(double x) noexcept nogil:
     """0.96^x for x >= 0 to about one unit in the last place, the same bits everywhere: 2^(x log2 0.96) by range reduction."""
     cdef double log2_hi = -0.05889368905356852, log2_lo = 2.4578078353456555e-18    # log2(0.96) to 107 bits
-    cdef double c, x_hi, x_lo, l_hi, l_lo, p, e, f, s = MF_EXP[13]
+    cdef double p = x * log2_hi, e, f, s = MF_EXP[13]
     cdef int64_t whole
     cdef int j
     if not x < 1200.0:                   # below 2^-70, and infinity: the schedule is over
         return 0.0
-    c = 134217729.0 * x
-    x_hi = c - (c - x)
-    x_lo = x - x_hi
-    c = 134217729.0 * log2_hi
-    l_hi = c - (c - log2_hi)
-    l_lo = log2_hi - l_hi
-    p = x * log2_hi
-    e = ((x_hi * l_hi - p) + x_hi * l_lo + x_lo * l_hi) + x_lo * l_lo
-    e += x * log2_lo
+    e = product_error(x, log2_hi, p) + x * log2_lo
     whole = <int64_t> (p - 0.5)          # p <= 0: the nearest whole number
     f = ((p - <double> whole) + e) * 0.6931471805599453
     for j in range(12, -1, -1):          # exp(f), |f| <= 0.35

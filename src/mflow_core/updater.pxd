@@ -50,6 +50,7 @@ cdef class Updater:
     cdef int group_index(self, Py_ssize_t g) except -1
     cdef int take_list(self, list flat) except -1
     cdef int test(self) except -1
+    cdef int refuse(self, Py_ssize_t i, ptrdiff_t at, int64_t step, str state) except -1
     cdef double norm(self) except? -1.0
     cdef bint shares(self, const double *data, ptrdiff_t n)
     cdef int advance(self, double scale) except -1

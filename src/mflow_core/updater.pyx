@@ -124,7 +124,7 @@ cdef class Updater:
         if status == 0 and (sizes.n_vec > MAX_VECTORS or sizes.n_scal > MAX_SCALARS or sizes.n_coef > MAX_COEFFICIENTS
                             or self.m.n_par > MAX_PARAMETERS):
             free(par)
-            raise NotImplementedError(f"{self.row.name}: more vectors or coefficients than an optimizer has room for")
+            raise RuntimeError(f"{self.row.name} carries more than an optimizer has room for: raise the MAX_ numbers in updater.pxd")
         if status == 0 and self.block != NULL and sizes.n_vec != self.groups[g].sizes.n_vec:
             free(par)
             raise ValueError(f"{self.row.name}: this would change how many vectors are carried: make a new optimizer")
@@ -248,7 +248,7 @@ cdef class Updater:
                 self.refuse(i, first_non_finite(self.tensors[i].g, self.tensors[i].n), self.k, "nothing was changed")
         return 0
 
-    def refuse(self, Py_ssize_t i, ptrdiff_t at, int64_t step, str state):
+    cdef int refuse(self, Py_ssize_t i, ptrdiff_t at, int64_t step, str state) except -1:
         cdef double value = self.tensors[i].g[at]
         index = tuple(int(j) for j in np.unravel_index(at, self.arrays[i].shape))
         raise FloatingPointError(f"{self._label(i)}{list(index)} = {value} at step {step}: {state}. Look for the cause in the cost "
@@ -316,9 +316,9 @@ cdef class Updater:
             finally:
                 mf_fp_leave(mode)
         finally:
-            mf_give(&self.busy)
             if g is not None and self.n_tensors and self.tensors != NULL:
                 self.tensors[0].g = NULL         # the caller's arrays may go away
+            mf_give(&self.busy)
 
     cdef int advance(self, double scale) except -1:
         cdef Py_ssize_t g, bad = -1
