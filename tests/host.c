@@ -159,7 +159,9 @@ int host_layout(long long *out) {
     sizeof(mf_sizes), sizeof(mf_param), sizeof(mf_run_options), O(mf_run_options, t0), O(mf_run_options, dt), O(mf_run_options, par),
     O(mf_method, name), O(mf_method, par), O(mf_method, tab), O(mf_method, sizes), O(mf_method, sizes_fn), O(mf_method, step),
     O(mf_method, begin), O(mf_method, update), O(mf_method, ask), O(mf_method, start),
-    O(mf_api, find), O(mf_api, step), O(mf_api, run_new), O(mf_api, run_free)};
+    O(mf_api, find), O(mf_api, step), O(mf_api, run_new), O(mf_api, run_free),
+    O(mf_problem, jac), O(mf_run_options, rtol), O(mf_run_options, atol), O(mf_run_options, first_step), O(mf_run_options, max_step),
+    O(mf_run_options, min_step)};
   int n = (int)(sizeof all / sizeof *all);
   for (int i = 0; i < n; i++) out[i] = (long long)all[i];
   return n;

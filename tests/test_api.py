@@ -17,13 +17,14 @@ COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 HOST = __file__.replace("test_api.py", "host.c")
 DOUBLES = ctypes.POINTER(ctypes.c_double)
 
-# Sizes and offsets of version 1, in bytes on 64-bit machines, in the order of host_layout() in host.c.
+# Sizes (those grow) and offsets (those never move) of version 2, in bytes on 64-bit machines, in the order of host_layout() in host.c.
 LAYOUT = [
-    88, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80,
+    96, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80,
     144, 4, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 96, 104, 112, 120, 128, 136,
-    40, 56, 32, 8, 16, 24,
+    40, 56, 72, 8, 16, 24,
     8, 88, 96, 104, 144, 152, 168, 176, 184, 200,
     16, 56, 88, 128,
+    88, 32, 40, 48, 56, 64,
 ]  # fmt: skip
 
 

@@ -21,6 +21,10 @@ cdef extern from "mflow/mflow.h" nogil:
         MF_E_VERSION
         MF_E_KIND
         MF_E_DAMAGED
+        MF_E_SOLVE
+        MF_E_STEP
+        MF_E_STEPS
+        MF_RETRY_SOLVE
         MF_REAL
         MF_BOOL
         MF_INT
@@ -52,6 +56,8 @@ cdef extern from "mflow/mflow.h" nogil:
     ctypedef int (*mf_energy_fn)(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n,
                                  void *ctx) noexcept nogil
 
+    ctypedef int (*mf_jac_fn)(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept nogil
+
     ctypedef struct mf_problem:
         uint32_t size, flags
         ptrdiff_t n
@@ -64,6 +70,7 @@ cdef extern from "mflow/mflow.h" nogil:
         mf_solve_accel_fn solve_accel
         mf_rhs_lanes_fn rhs_lanes
         mf_energy_fn energy
+        mf_jac_fn jac
 
     ctypedef struct mf_param:
         const char *name
@@ -164,6 +171,7 @@ cdef extern from "mflow/mflow.h" nogil:
         uint32_t size, flags
         double t0, dt
         const double *par
+        double rtol, atol, first_step, max_step, min_step
 
     ctypedef struct mf_api:
         uint32_t abi, version, size, reserved

@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 #define MF_ABI 1           /* host and library must be equal: changes only if something published changes meaning */
-#define MF_API_VERSION 1   /* library must be >= host: +1 for every append */
+#define MF_API_VERSION 2   /* library must be >= host: +1 for every append */
 /* mf_problem p = MF_INIT(mf_problem): the rest is zero. Every struct that a host makes begins with size and flags. */
 #define MF_INIT(T) { (uint32_t)sizeof(T), 0 }
 #define MF_HAS(s, T, field) ((s)->size >= offsetof(T, field) + sizeof((s)->field))   /* before reading a field appended later */
@@ -28,8 +28,12 @@ enum {
   MF_E_PARAMETER = -1006,      /* a parameter lies outside its bounds, or two of them clash */
   MF_E_VERSION = -1007,        /* the host was built against a newer header */
   MF_E_KIND = -1008,           /* the row cannot do this: an update where a step is wanted, or the reverse */
-  MF_E_DAMAGED = -1009         /* a saved state is damaged, or belongs to another method or size */
+  MF_E_DAMAGED = -1009,        /* a saved state is damaged, or belongs to another method or size */
+  MF_E_SOLVE = -1010,          /* an implicit step's equation was not solved, at no step that was tried */
+  MF_E_STEP = -1011,           /* the step that the tolerances need is too small to move t */
+  MF_E_STEPS = -1012           /* the limit on the number of steps was reached */
 };
+enum { MF_RETRY_SOLVE = 1001 };  /* > 0, as any recoverable code: a solver of the library did not converge; a smaller step may help */
 
 /* ---- callbacks: 0 go on, > 0 recoverable (retry with a smaller step), < 0 give up: after that no callback is called again ---- */
 typedef int (*mf_rhs_fn)(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx);
@@ -44,6 +48,8 @@ typedef int (*mf_rhs_lanes_fn)(const double *t, const double *y, double *dydt, p
 /* y0/y1 are the row's visible vectors (x, v, a) at both ends of accepted steps. e[0] kinetic, e[1] potential: set (asked only where energies
    are saved). e[2] work of the load, e[3] physical damping: add this step's (asked each step, where they exist). */
 typedef int (*mf_energy_fn)(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx);
+/* J[i*n + j] = d f_i / d y_j */
+typedef int (*mf_jac_fn)(double t, const double *y, double *jac, ptrdiff_t n, void *ctx);
 
 typedef struct mf_problem {            /* made by the host; one per run, because ctx holds that run's views */
   uint32_t size, flags;
@@ -54,6 +60,7 @@ typedef struct mf_problem {            /* made by the host; one per run, because
   mf_accel_fn accel;  mf_solve_accel_fn solve_accel;
   mf_rhs_lanes_fn rhs_lanes;
   mf_energy_fn energy;
+  mf_jac_fn jac;                       /* version 2 */
 } mf_problem;
 
 /* ---- the row ---- */
@@ -143,6 +150,8 @@ typedef struct mf_run_options {        /* made by the host */
   uint32_t size, flags;
   double t0, dt;                       /* dt may be negative: backwards in time */
   const double *par;                   /* n_par values, NULL: the defaults */
+  double rtol, atol;                   /* version 2. rtol + atol > 0: error control (rows with MF_EMBEDDED); both 0: fixed steps of dt */
+  double first_step, max_step, min_step;   /* 0: chosen, none, none */
 } mf_run_options;
 
 /* ---- the table: capsule "mflow_core.api._C_API" ---- */
