@@ -1,0 +1,110 @@
+# cython: language_level=3
+"""Error control of one trajectory: from the size of an error estimate to the next step. Shared by runs and by lanes; inline, no state of its own.
+
+    err = ||e / (atol + rtol max(|y0|, |y1|))||, root mean square; a step is accepted where err <= 1
+    accepted   h+ = h clip(0.9 err^(-alpha) err_before^beta, 0.2, 10),   alpha = 1/q - 0.75 beta,   beta = 0.2/q
+    rejected   h+ = h max(0.2, 0.9 err^(-1/q))
+
+a PI controller (Gustafsson 1991; Hairer, Norsett and Wanner I, II.4 and IV.2), q the order of the error estimate. After a rejection the
+step does not grow. Powers are made of log2 and exp2 below: polynomials and bit patterns, so that the steps are the same on every
+machine. They are good to 1e-9, which is far more than a controller can use.
+"""
+from libc.math cimport INFINITY, fabs, sqrt
+from libc.stdint cimport int64_t, uint64_t
+
+from mflow_core.vec cimport mf_bits, mf_from_bits
+
+
+cdef enum:
+    MF_BUDGET = 64                       # evaluations after the first non-finite slope, with all tries counted
+
+
+ctypedef struct control_t:
+    double rtol, atol
+    const double *rtol_of                # n numbers each, or NULL: rtol and atol count for all
+    const double *atol_of
+    double max_step, min_step            # lengths; INFINITY and 0: none
+    double q                             # order of the error estimate, one more than that of the lower formula
+    # what follows is state, and is saved
+    double h                             # the next step to try, with its sign
+    double log_before                    # log2 of the last accepted error
+    double t_bad                         # the nearest time at which a slope was not finite or a callback wanted a smaller step
+    int64_t n_bad, bad_from              # tries there since the last step beyond it; evaluations counted when they began
+    int64_t rejected                     # tries thrown away
+    int64_t failed                       # of them, without an error estimate: not finite, not solved, or asked for by a callback
+    int64_t after_reject
+
+
+cdef inline double log2_of(double x) noexcept nogil:
+    """log2 of a positive normal number, to 1e-10."""
+    cdef uint64_t u = mf_bits(x)
+    cdef int64_t e = <int64_t> (u >> 52) - 1023
+    cdef double m = mf_from_bits((u & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000), s, w
+    if m > 1.4142135623730951:
+        m = 0.5 * m
+        e += 1
+    s = (m - 1.0) / (m + 1.0)
+    w = s * s
+    return <double> e + 2.8853900817779268 * s * (
+        1.0 + w * (1.0 / 3.0 + w * (0.2 + w * (1.0 / 7.0 + w * (1.0 / 9.0 + w * (1.0 / 11.0 + w * (1.0 / 13.0)))))))
+
+
+cdef inline double exp2_of(double x) noexcept nogil:
+    """2^x for |x| < 1000, to 1e-9."""
+    cdef int64_t whole = <int64_t> (x + (0.5 if x >= 0.0 else -0.5))
+    cdef double f = (x - <double> whole) * 0.6931471805599453
+    cdef double s = 1.0 + f * (1.0 + f * (0.5 + f * (1.0 / 6.0 + f * (1.0 / 24.0 + f * (1.0 / 120.0 + f * (
+        1.0 / 720.0 + f * (1.0 / 5040.0 + f * (1.0 / 40320.0))))))))
+    return s * mf_from_bits(<uint64_t> (1023 + whole) << 52)
+
+
+cdef inline double clip(double x, double lower, double upper) noexcept nogil:
+    return lower if x < lower else (upper if x > upper else x)
+
+
+cdef inline double factor_accepted(control_t *c, double err) noexcept nogil:
+    """By what the step changes after an accepted error; remembers it."""
+    cdef double beta = 0.2 / c.q, now, factor = 10.0
+    if err > 1e-30:
+        now = log2_of(err)
+        factor = clip(0.9 * exp2_of(beta * c.log_before - (1.0 / c.q - 0.75 * beta) * now), 0.2, 10.0)
+        c.log_before = now if now > -13.287712379549449 else -13.287712379549449     # log2 1e-4
+    else:
+        c.log_before = -13.287712379549449
+    if c.after_reject and factor > 1.0:
+        factor = 1.0
+    c.after_reject = 0
+    return factor
+
+
+cdef inline double factor_rejected(control_t *c, double err) noexcept nogil:
+    """By what the step shrinks after an error above 1 (which may be infinite)."""
+    c.after_reject = 1
+    c.rejected += 1
+    return clip(0.9 * exp2_of(-log2_of(err) / c.q), 0.2, 1.0) if err < 1e300 else 0.2
+
+
+cdef inline double first_step_of(double d0, double d1, double d2, double h0, double q) noexcept nogil:
+    """The starting step from ||y0||, ||f0|| and ||f1 - f0||/h0, all in units of the tolerance (Hairer, Norsett and Wanner I, II.4)."""
+    cdef double largest = d1 if d1 > d2 else d2, h1
+    if largest <= 1e-15:
+        h1 = 1e-3 * h0 if h0 > 1e-3 else 1e-6
+    else:
+        h1 = exp2_of((-6.643856189774724 - log2_of(largest)) / q)     # (0.01/largest)^(1/q)
+    return h1 if h1 < 100.0 * h0 else 100.0 * h0
+
+
+cdef inline double trial_step_of(double d0, double d1) noexcept nogil:
+    """The step of the explicit Euler trial that d2 is measured by."""
+    return 1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1
+
+
+cdef inline double scaled(double e, double y0, double y1, double rtol, double atol) noexcept nogil:
+    """One component of the error in units of its tolerance; no error is 0 whatever the tolerance."""
+    cdef double a = fabs(y0), b = fabs(y1)
+    return 0.0 if e == 0.0 else e / (atol + rtol * (b if b > a else a))
+
+
+cdef inline double two_errors(double sum5, double sum3, double n) noexcept nogil:
+    """dop853's combination of its two estimates (Hairer, Norsett and Wanner I, II.10)."""
+    return sum5 / sqrt((sum5 + 0.01 * sum3) * n) if sum5 > 0.0 else (sum5 if sum5 != sum5 else 0.0)
