@@ -39,7 +39,7 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "pace", "result", "nist"},
-    {"methods", "data"},
+    {"methods", "data", "nonlinear"},
     {"stability", "optim"},
     {"ivp", "minimize", "stepper"},
     {"flow"},

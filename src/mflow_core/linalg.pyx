@@ -266,7 +266,7 @@ cdef int gmres(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *
     cdef double *column
     cdef double size, before, h
     cdef ptrdiff_t i
-    cdef int cycle, j, k, turn, used, status
+    cdef int cycle, j, k, _turn, used, status
     memset(x, 0, n * sizeof(double))
     residual[0] = sqrt(dot(b, b, n))
     for cycle in range(cycles):
@@ -296,7 +296,7 @@ cdef int gmres(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *
                 return status
             before = sqrt(dot(v, v, n))
             memset(column, 0, (m + 1) * sizeof(double))
-            for turn in range(2):
+            for _turn in range(2):
                 for k in range(j + 1):
                     h = dot(basis + k * n, v, n)
                     column[k] += h

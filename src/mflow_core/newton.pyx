@@ -161,7 +161,8 @@ cdef inline void move(newton_t *s, double *out, const double *z, const double *d
 cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z, bint fresh) noexcept nogil:
     """Iterates with the matrix as it is. 0, or MF_RETRY_SOLVE where it converges too slowly, or what a callback said."""
     cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = sqrt(sqrt(s.eta)) * sqrt(s.eta), power
-    cdef int k, j, status
+    cdef int k, _j, status
+    cdef bint slow
     for k in range(s.c.max_iter):
         status = residual(s, t, gh, r, z, s.d)
         if status == 0:
@@ -177,16 +178,15 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             return MF_RETRY_SOLVE
         if k > 0:
             theta = norm / before
-            if theta > 0.5 and at_rounding(s, z, norm, fresh):
+            eta = theta / (1.0 - theta) if theta < 1.0 else INFINITY
+            power = 1.0
+            for _j in range(s.c.max_iter - 1 - k):
+                power *= theta
+            slow = theta >= 1.0 or power * eta * norm > tol      # it will not get there in the iterations that are left
+            if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh):
                 move(s, z, z, s.d, 1.0)
                 return 0
-            if theta >= 1.0:
-                return MF_RETRY_SOLVE
-            eta = theta / (1.0 - theta)
-            power = 1.0
-            for j in range(s.c.max_iter - 1 - k):
-                power *= theta
-            if power * eta * norm > tol:         # it will not get there in the iterations that are left
+            if slow:
                 return MF_RETRY_SOLVE
         move(s, z, z, s.d, 1.0)
         # The first update is judged by the rate of the solve before; a fixed step, whose weights it has just made, by its size alone.
@@ -225,8 +225,8 @@ cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh)
 cdef int solve_simplified(newton_t *s, double t, double gh, const double *r, double *z) noexcept nogil:
     """The guess in z, up to three matrices: as it stands, factored for this gh, and with a new J."""
     cdef bint fresh
-    cdef int attempt, status = MF_RETRY_SOLVE
-    for attempt in range(3):
+    cdef int _attempt, status = MF_RETRY_SOLVE
+    for _attempt in range(3):
         status = prepare(s, t, gh, s.guess, &fresh)
         if status == 0:
             status = simplified(s, t, gh, r, z, fresh)
@@ -436,7 +436,7 @@ cdef int raise_or(int status) except? -1:
 cdef class Solver:
 
     def __cinit__(self, str kind, *, bint jac=False, bint band_jac=False, Py_ssize_t lower=0, Py_ssize_t upper=0, object pattern=None,
-                  object sparse=None, int max_iter=10, bint full=False, double fraction=0.01, double tol=1e-13, int krylov_dim=30,
+                  object sparse=None, int max_iter=10, bint full=False, double fraction=0.01, double tol=1e-14, int krylov_dim=30,
                   int krylov_cycles=4):
         """jac: the problem has one (band_jac: it fills the band). pattern: (groups, indptr, indices), int32 arrays, for differences.
         sparse: the object that factors (matrix.pyx says what it must do)."""

@@ -362,21 +362,25 @@ cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) e
 
 def checked_matrix(Callback c, result):
     """A C-contiguous float64 array of the shape that is wanted; the text names what came."""
+    array = result if hasattr(result, "tocsc") else np.asarray(result)
+    check_matrix_shape(c, result if result is None else array)
+    return np.ascontiguousarray(array.toarray() if hasattr(array, "tocsc") else array, dtype=np.float64)
+
+
+def check_matrix_shape(Callback c, array):
     name = "hess" if c.mode == HESSIAN else "jac"
-    does = "returned" if callable(c.fun) else "is"
-    if result is None:
-        raise TypeError(f"{name} {does} None: an array of shape ({c.n}, {c.n}) is wanted")
-    array = np.asarray(result.toarray() if hasattr(result, "tocsc") else result)
+    does = f"{name} returned" if callable(c.fun) else f"{name}:"
+    if array is None:
+        raise TypeError(f"{does} None: an array of shape ({c.n}, {c.n}) is wanted")
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} {does} of dtype {array.dtype}: real numbers are wanted (float64)")
+        raise TypeError(f"{does} dtype {array.dtype}: real numbers are wanted (float64)")
     shapes = [(c.n, c.n)]
     if c.lower >= 0:
         shapes.append((c.lower + c.upper + 1, c.n))
     if array.shape not in shapes:
         wanted = " or, packed, ".join(map(str, shapes))
-        raise ValueError(f"{name} {does} of shape {array.shape}, but the state has {c.n} components: shape {wanted} is wanted, "
+        raise ValueError(f"{does} shape {array.shape}, but the state has {c.n} components: shape {wanted} is wanted, "
                          "row i the derivatives of component i")
-    return np.ascontiguousarray(array, dtype=np.float64)
 
 
 cdef int call_jacobian(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept with gil:
@@ -418,7 +422,7 @@ cdef int add_jacobian(Problem problem, jac, str argument, str signature, tuple s
     problem.jac_callback = Callback(jac, None, shape, args, mode, False)
     problem.jac, problem.jac_ctx = <mf_jac_fn> call_jacobian, <void *> problem.jac_callback
     if not callable(jac):
-        checked_matrix(problem.jac_callback, jac)
+        check_matrix_shape(problem.jac_callback, jac)
     return 0
 
 
