@@ -39,8 +39,9 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "pace", "result", "nist"},
-    {"methods", "data"},
+    {"methods", "data", "dense", "control"},
     {"stability", "optim"},
+    {"spectrum"},
     {"ivp", "minimize", "stepper"},
     {"flow"},
     {"compare"},
