@@ -5,6 +5,7 @@ construction, and mpmath's roots of the same polynomials.
 """
 
 import gc
+import itertools
 import math
 import random
 from typing import Any
@@ -40,7 +41,7 @@ def go(e: core.Events, y: Any, times: list[float]) -> int:
     """Steps between the times, until one stops."""
     assert e.start_at(times[0], y(times[0])) == 0
     status = 0
-    for t0, t1 in zip(times, times[1:], strict=False):
+    for t0, t1 in itertools.pairwise(times):
         status = e.scan_function(lambda theta, t0=t0, t1=t1: y(t1 if theta == 1.0 else t0 + theta * (t1 - t0)), t0, t1)
         if status != 0:
             break
@@ -149,6 +150,14 @@ def test_hard_shapes_end_and_stay_bracketed(shape: str) -> None:
     (t,) = e.t_events[0]
     assert ulps(t, mpmath.mpf(root)) <= 4 or g(t - root) == 0.0  # "flat" underflows to zero around its root
     assert e.calls < 17 + 110
+
+
+def test_a_root_next_to_the_start_costs_no_thousand_evaluations() -> None:
+    for root in (1e-12, 1e-25, 1e-300):
+        e = make(first)
+        assert run(e, lambda t, root=root: [math.copysign(1.0, t - root)], 0.0, 1.0) == 0
+        assert e.t_events[0][0] == pytest.approx(root, rel=1e-15, abs=1e-30)
+        assert e.calls < 17 + 200
 
 
 def test_the_state_found_lies_behind_the_crossing() -> None:
@@ -397,7 +406,7 @@ def test_packed_state_goes_on_with_the_same_bits() -> None:
         before, after = events(), events()
         assert go(before, y, times[: cut + 1]) == 0
         after.unpack(before.pack())
-        for t0, t1 in zip(times[cut:], times[cut + 1 :], strict=False):
+        for t0, t1 in itertools.pairwise(times[cut:]):
             end = after.scan_function(lambda theta, t0=t0, t1=t1: y(t1 if theta == 1.0 else t0 + theta * (t1 - t0)), t0, t1)
             if end:
                 break
@@ -485,7 +494,8 @@ def test_settings_are_scipys() -> None:
 @pytest.mark.parametrize(
     ("settings", "error", "word"),
     [
-        ({"terminal": -1}, ValueError, "terminal"), ({"terminal": 1.5}, ValueError, "terminal"), ({"terminal": "yes"}, TypeError, "terminal"),
+        ({"terminal": -1}, ValueError, "terminal"), ({"terminal": 1.5}, ValueError, "terminal"),
+        ({"terminal": "yes"}, TypeError, "terminal"),
         ({"terminal": math.inf}, TypeError, "terminal"), ({"direction": math.nan}, ValueError, "direction"),
         ({"direction": "up"}, TypeError, "direction"), ({"samples": 0}, ValueError, "samples"), ({"samples": 2.5}, ValueError, "samples"),
         ({"samples": None}, TypeError, "samples"),
@@ -503,4 +513,4 @@ def test_too_many_samples_for_memory(no_more_memory: Any) -> None:
     specs = check_events(Event(first, samples=10**6))
     no_more_memory()
     with pytest.raises(MemoryError, match="lower `samples`"):
-        core.Events(specs, (10**6,))
+        core.Events(specs, (1000,))

@@ -109,7 +109,7 @@ def _bound(value: Any, name: str) -> float:
     except (TypeError, ValueError):
         raise TypeError(f"{name} = {value!r}: a step above 0 is wanted, inf for no bound, or a function of (t, y)") from None
     if not number > 0.0:
-        raise ValueError(f"{name} = {value!r}: a step above 0 is wanted; inf: no bound")
+        raise ValueError(f"{name} = {number!r}: a step above 0 is wanted; inf: no bound")
     return number
 
 
@@ -230,6 +230,7 @@ class Watcher:
         self.callback = callback
 
     def __call__(self, t: float, y: Array) -> bool:
+        """Whether the user wants to stop at (t, y)."""
         view = y.view()
         view.flags.writeable = False
         try:

@@ -10,10 +10,9 @@ in this order of association, which is the core's, so that both give the same bi
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from mflow.arrays import Array
 
@@ -139,17 +138,18 @@ class DenseOutput:
             raise ValueError(f"t = {float(at[outside[0]])!r}: nothing was integrated, there is only the state at t = {float(self.ts[0])!r}")
         out[:] = self._y_end
 
-    def _step_of(self, at: Array) -> Any:
+    def _step_of(self, at: Array) -> NDArray[np.intp]:
         """The step of some length that begins at or before each time; the first or last one outside."""
         sign = 1.0 if self._ascending else -1.0
         steps = np.flatnonzero(self._h)
         index = np.searchsorted(sign * self.ts[steps], sign * at, side="right") - 1
-        return steps[np.clip(index, 0, len(steps) - 1)]
+        chosen: NDArray[np.intp] = steps[np.clip(index, 0, len(steps) - 1)]
+        return chosen
 
-    def _states(self, at: Array, index: Any) -> Array:
+    def _states(self, at: Array, index: NDArray[np.intp]) -> Array:
         with np.errstate(all="ignore"):
             theta = ((at - self.ts[index]) / self._h[index])[:, None]
-            value = self._D[index, -1]
+            value: Array = self._D[index, -1]
             for k in range(self._D.shape[1] - 2, -1, -1):
                 value = self._D[index, k] + theta * value
             value = self._y0[index] + theta * value
@@ -157,11 +157,12 @@ class DenseOutput:
         value[at == self.ts[-1]] = self._y_end
         return value
 
-    def _slopes(self, at: Array, index: Any) -> Array:
+    def _slopes(self, at: Array, index: NDArray[np.intp]) -> Array:
         degree = self._D.shape[1]
         with np.errstate(all="ignore"):
             theta = ((at - self.ts[index]) / self._h[index])[:, None]
-            value = degree * self._D[index, -1]
+            value: Array = degree * self._D[index, -1]
             for k in range(degree - 2, -1, -1):
                 value = (k + 1) * self._D[index, k] + theta * value
-            return np.asarray(value / self._h[index][:, None], dtype=np.float64)
+            value /= self._h[index][:, None]
+        return value

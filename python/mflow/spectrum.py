@@ -77,7 +77,7 @@ def safe_step(
     safety : float
         Share of the limit that is used.
     iterations : int
-        At most ``iterations`` + 2 evaluations of the slope (twice as many where rounding spoils the first difference).
+        At most ``iterations`` + 3 evaluations of the slope (twice as many where rounding spoils the first difference).
 
     Returns
     -------
