@@ -1,0 +1,92 @@
+"""A batch of trajectories on one compiled right-hand side for lanes."""
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t, int64_t
+
+from mflow_core.control cimport control_t
+from mflow_core.lane_loops cimport WIDTH
+from mflow_core.problem cimport Problem
+from mflow_core.registry cimport Row
+from mflow_core.types cimport mf_frame, mf_method, mf_problem, mf_rhs_lanes_fn, mf_sizes
+
+
+cdef enum:
+    LANE_WAITING = 0x7FFFFFFB            # no code that a callback would return: not integrated to its end, because the batch was stopped
+
+
+ctypedef struct job_t:                   # what all threads share; one entry a lane in the arrays
+    const mf_method *m
+    mf_sizes sizes
+    double *par
+    mf_rhs_lanes_fn rhs
+    void *ctx
+    ptrdiff_t n, p, lanes, ld            # components, parameters, lanes; n WIDTH <= ld
+    int n_D                              # vectors of the continuous extension, 0: no output between steps
+    const double *y0                     # lanes x n
+    const double *args                   # lanes x p
+    const double *t0
+    const double *t_end
+    const int64_t *steps                 # fixed steps: how many
+    double dt, first_step                # dt NaN: error control
+    const double *rtol                   # n each
+    const double *atol
+    control_t control                    # what a lane's controller starts from
+    int64_t max_steps
+    const double *at                     # n_at wanted times, in order, common to all
+    int64_t n_at
+    bint own                             # every lane has its own time and step
+    double *y_last                       # results: lanes x n
+    double *t_last
+    double *y                            # lanes x n x n_at
+    int32_t *code
+    int64_t *nfev
+    int64_t *nsteps
+    int64_t *nrejected
+    int64_t *saved                       # how many of `at`
+    int64_t begun                        # groups of lanes given out
+    int64_t group                        # lanes in a group
+    int stop
+
+
+ctypedef struct slot_t:                  # one column of a block
+    int64_t lane                         # -1: idle, a copy of another column
+    int64_t k, nfev, saved
+    double planned, t_end
+    bint fresh, ends
+    control_t c
+
+
+ctypedef struct block_t:                 # one thread's buffers
+    const job_t *job
+    mf_problem p                         # what the kernel sees: n WIDTH components
+    mf_frame f
+    void *memory
+    double *vectors                      # every vector, ld apart
+    ptrdiff_t n_vectors
+    double **now                         # n_vec pointers each
+    double **next
+    double *s_now
+    double *s_next
+    double *err
+    double *slope0                       # slopes at both ends, where the row has no continuous extension of its own; scratch
+    double *slope1
+    double *between
+    double end                           # the frame's time at the end of the step: what the adapter makes the ends of all lanes of
+    double *t_call                       # WIDTH numbers each, as are the next ones: the times that the callback sees
+    double *t
+    double *t_next
+    double *h
+    double *take
+    double *factor
+    double *work1
+    double *work2
+    slot_t[WIDTH] slot
+    int live
+    bint slopes_known
+
+
+cdef class Lanes:
+    cdef job_t j
+    cdef Row row
+    cdef object keep
+    cdef readonly object y_last, t_last, y, code, nfev, nsteps, nrejected, saved
+    cdef int check_row(self) except -1
