@@ -8,6 +8,8 @@ from mflow_core.registry import Row
 RHS_LANES_SIGNATURE: str
 BLOCK: int
 WAITING: int
+TOO_SMALL: int
+TOO_MANY: int
 
 class Lanes:
     y_last: NDArray[np.float64]

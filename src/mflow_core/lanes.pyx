@@ -41,7 +41,7 @@ from mflow_core.registry import LEVEL
 cnp.import_array()
 
 RHS_LANES_SIGNATURE = "int (double const *, double const *, double *, ptrdiff_t, ptrdiff_t, void *)"
-BLOCK, WAITING = WIDTH, LANE_WAITING
+BLOCK, WAITING, TOO_SMALL, TOO_MANY = WIDTH, LANE_WAITING, MF_E_STEP, MF_E_STEPS
 
 cdef lane_loops_t LOOPS = (<lane_loops_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core._lane_loops_{LEVEL}")._table,
                                                                  b"mflow_core._lane_loops"))[0]
