@@ -51,7 +51,7 @@ ctypedef struct slot_t:                  # one column of a block
     int64_t lane                         # -1: idle, a copy of another column
     int64_t k, nfev, saved
     double planned, t_end
-    bint fresh, ends
+    bint fresh, ends, over               # has no step yet; the step at hand is its last; it was
     control_t c
 
 

@@ -602,7 +602,8 @@ cdef void advance(block_t *b) noexcept nogil:
         if b.take[l] != 0.0:
             b.t[l] = b.t_next[l]
             b.slot[l].k += 1
-            if b.slot[l].ends:
+            b.slot[l].over = b.slot[l].ends
+            if b.slot[l].over:
                 continue
         h = b.h[l]
         plan(b, l)
@@ -612,7 +613,7 @@ cdef void advance(block_t *b) noexcept nogil:
         LOOPS.accept(job.n, b.take, b.factor, b.next[j], b.now[j])
     for l in range(WIDTH):
         if b.slot[l].lane >= 0 and b.take[l] != 0.0:
-            if b.slot[l].ends:
+            if b.slot[l].over:
                 retire(b, l, 0)
             elif b.slot[l].k >= job.max_steps:
                 retire(b, l, MF_E_STEPS)
