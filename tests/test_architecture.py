@@ -38,11 +38,13 @@ def python_imports():
 
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
-    {"arrays", "pace", "result", "nist"},
-    {"methods", "data"},
-    {"stability", "optim"},
-    {"ivp", "minimize", "stepper"},
-    {"flow", "ensemble"},
+    {"arrays", "pace", "result", "savefile", "nist"},
+    {"methods", "data", "control", "dense"},
+    {"stability", "optim", "nonlinear", "records"},
+    {"spectrum", "endings"},
+    {"drive"},
+    {"ivp", "flow", "minimize", "stepper"},
+    {"ensemble"},
     {"batch"},
     {"compare"},
     {"plot"},

@@ -79,12 +79,12 @@ def solve_ivp_batch(
     fun: Callable[..., Any] | Any,
     t_span: Any,
     y0: Any,
-    method: str | Method = "dopri5",
+    method: str | Method | None = None,
     t_eval: Any = None,
     *,
     args: tuple[Any, ...] = (),
     lane_args: Any = None,
-    dt: float | None = None,
+    dt: float | str | None = None,
     rtol: Any = None,
     atol: Any = None,
     events: Any = None,
@@ -110,6 +110,7 @@ def solve_ivp_batch(
     y0 : array_like of real numbers (lanes, *shape)
         (lanes, n) where ``lanes=True``. One start (n,) serves all lanes where ``lane_args`` says how many there are.
     method : name or instance
+        As in `mflow.solve_ivp`: "dopri5" under error control and "rk4" where dt is given, if left away.
     t_eval : array_like (m,), optional
         Times to save at, common to all lanes. Without it the last state of each lane is kept.
     args : tuple
@@ -163,6 +164,9 @@ def solve_ivp_batch(
         raise ValueError(f"y0: shape {starts.shape} came; with lanes=True (lanes, n) is wanted")
     if threads is not None and (isinstance(threads, bool) or int(threads) != threads or threads < 1):
         raise ValueError(f"threads = {threads!r}: a whole number from 1 on is wanted")
+    taken = {"save", "save_every", "checkpoint", "checkpoint_every", "resume"} & set(options)
+    if taken:
+        raise TypeError(f"{min(taken)}: a batch does not take it; t_eval says what to keep")
     options |= {name: value for name, value in (("rtol", rtol), ("atol", atol), ("events", events)) if value is not None}
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
     task = Task(LaneFunction(fun) if lanes else fun, starts, t0, t1, own, extra, method, times, dt, args, options)

@@ -25,15 +25,17 @@ from mflow_core import problem, stepper
 from numpy.typing import NDArray
 
 from mflow.arrays import Array, check_number
-from mflow.ivp import ROUNDING, solve_ivp
+from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.drive import ATOL, ROUNDING, RTOL
+from mflow.ivp import solve_ivp
 from mflow.methods import Method, as_method
 
 __all__ = ["Bar", "Columns", "LaneFunction", "Task", "run_here", "run_on"]
 
 POLL = 0.02  # seconds between looks at the threads, so that Ctrl-C is answered
 PIECES = 4  # for each worker of an executor: a slow piece must not keep the others waiting
-RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 CONTROLS = ("first_step", "max_step", "min_step", "max_steps")  # what a function for lanes takes of solve_ivp's options
+REFUSED = {"inplace", "jac", "jac_sparsity", "lband", "uband", "solver", "dense_output", "callback"}  # and what not
 COUNTS = ("nfev", "njev", "nlu", "nsteps", "nrejected")
 REASONS = {0: "finished", core.WAITING: "interrupted", stepper.NON_FINITE: "non_finite", core.TOO_SMALL: "step_too_small",
            core.TOO_MANY: "max_steps"}  # fmt: skip
@@ -65,9 +67,9 @@ class Task:
     t1: Array
     own: bool  # each lane has its own span
     extra: Any  # (lanes, p) array, or list of tuples, or None
-    method: str | Method
+    method: str | Method | None
     times: Array | None
-    dt: float | None
+    dt: float | str | None
     args: tuple[Any, ...]
     options: dict[str, Any]
 
@@ -173,7 +175,7 @@ def run_lane(task: Task, columns: Columns, lane: int) -> None:
     options = dict(task.options)
     if task.dt is not None:
         options["dt"] = task.dt
-    options |= {"save": "last"} if task.times is None else {"t_eval": task.times}
+    options |= {"t_eval": task.times} if task.times is not None else {} if options.get("dense_output") else {"save": "last"}
     args = task.args if task.extra is None else (*task.args, *task.extra[lane])
     if args:
         options["args"] = args
@@ -255,33 +257,18 @@ def on_threads(work: Callable[[], None], stop: Callable[[], None], done: Callabl
 # ---- lanes of a function for lanes ---------------------------------------------------------------------------------------------------------
 
 
-def _tolerance(name: str, value: Any, n: int) -> Array:
-    out = np.asarray(value, dtype=np.float64)
-    if out.shape not in ((), (n,)):
-        raise ValueError(f"{name}: shape {out.shape} came; one number or ({n},) is wanted")
-    if not np.all(np.isfinite(out)) or np.any(out < 0):
-        raise ValueError(f"{name} = {value!r}: numbers from 0 on are wanted")
-    return np.ascontiguousarray(np.broadcast_to(out, (n,)))
-
-
-def _control(method: Method, options: dict[str, Any], n: int) -> dict[str, Any]:
+def _control(method: Method, options: dict[str, Any], task: Task) -> dict[str, Any]:
     """What the core wants to know of error control."""
-    if "embedded" not in method.flags:
-        raise ValueError(f"dt is missing: {method.name} has no error estimate and takes fixed steps; give dt=...")
-    rtol, atol = (_tolerance(name, options.pop(name, default), n) for name, default in (("rtol", RTOL), ("atol", ATOL)))
-    if np.any(rtol + atol <= 0):
-        raise ValueError("rtol, atol: both are 0 for a component; one of them must be above 0")
-    low = 100 * np.finfo(float).eps
-    if np.any((rtol > 0) & (rtol < low)):
-        raise ValueError(f"rtol = {float(rtol.min())!r}: below {low:.3g} it asks for more than float64 can tell apart")
-    out: dict[str, Any] = {"rtol": rtol, "atol": atol}
-    for name in CONTROLS:
-        value = options.pop(name, None)
-        if value is not None:
-            out[name] = int(value) if name == "max_steps" else float(value)
-            if not out[name] > 0 and not (name == "min_step" and value == 0):
-                raise ValueError(f"{name} = {value!r}: a number above 0 is wanted")
-    return out
+    shape = task.starts.shape[1:]
+    tolerances = check_tolerances(options.get("rtol", RTOL), options.get("atol", ATOL), shape)
+    rtol, atol = (np.ascontiguousarray(np.broadcast_to(one, shape)) for one in tolerances)
+    max_step = check_max_step(options.get("max_step"))
+    if callable(max_step):
+        raise TypeError("max_step: a number is wanted; a function for lanes asks Python nothing on its way")
+    out = {"rtol": rtol, "atol": atol, "max_step": max_step, "min_step": check_min_step(options.get("min_step"), max_step)}
+    spans = np.abs(task.t1 - task.t0)
+    first = check_first_step(options.get("first_step"), 0.0, float(np.min(spans[spans > 0], initial=math.inf)))
+    return out | {"first_step": first or 0.0}
 
 
 def _fixed(task: Task) -> dict[str, Any]:
@@ -303,17 +290,24 @@ def _fixed(task: Task) -> dict[str, Any]:
 
 def block_run(task: Task) -> core.Lanes:
     """The core's run of a function for lanes."""
-    options, n = dict(task.options), task.starts.shape[1]
+    options = dict(task.options)
     if options.pop("events", None) is not None:
         raise TypeError("events: a function for lanes takes none; give a function of one lane, compiled or not")
-    names = {"inplace", "jac", "dense_output", "save", "save_every", "callback"} & set(options)
+    names = REFUSED & set(options)
     if names:
         raise TypeError(f"{min(names)}: a function for lanes does not take it; it is for functions of one lane")
-    if task.dt is not None and {"rtol", "atol", *CONTROLS} & set(options):
+    if task.dt is not None and {"rtol", "atol", *CONTROLS} - {"max_steps"} & set(options):
         raise ValueError("dt, rtol, atol: fixed steps (dt) or error control (rtol, atol, first_step, ...) are wanted, not both")
     chosen = {name: options.pop(name) for name in ("rtol", "atol", *CONTROLS) if name in options}
-    method = as_method(task.method, options)
-    how = _fixed(task) if task.dt is not None else _control(method, chosen, n)
+    limit = chosen.pop("max_steps", None)
+    method = as_method(task.method or ("dopri5" if task.dt is None else "rk4"), options)
+    if task.dt is None and "embedded" not in method.flags:
+        raise ValueError(f"dt is missing: {method.name} has no error estimate and takes fixed steps; give dt=...")
+    how = _fixed(task) if task.dt is not None else _control(method, chosen, task)
+    if limit is not None:
+        if isinstance(limit, bool) or int(limit) != limit or limit < 1:
+            raise ValueError(f"max_steps = {limit!r}: a whole number from 1 on is wanted")
+        how["max_steps"] = min(int(limit), 2**62)
     return core.Lanes(method.row, task.fun.address, task.starts, task.t0, task.t1, parameters=method._values, args=task.extra,
                       t_eval=task.times, own=task.own, **how)  # fmt: skip
 
