@@ -537,7 +537,8 @@ def test_a_lost_worker_costs_its_lanes_alone() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
 @pytest.mark.parametrize("kind", ["block", "lane", "python"])
 def test_ctrl_c_gives_what_is_done(kind: str) -> None:
-    fun, y0, count = (py_waves if kind == "python" else waves(kind)), starts(200), 20 if kind == "python" else 100
+    fun = {"block": roots, "lane": decay_cfunc, "python": lambda: py_waves}[kind]()
+    y0, count = np.zeros((200, 3)), 20 if kind == "python" else 100
     span = np.tile((0.0, 0.2), (200, 1))
     span[count:, 1] = 1e9
     how: dict[str, Any] = {"dt": 0.1, "lanes": kind == "block", "threads": 2}

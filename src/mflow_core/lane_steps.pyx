@@ -12,10 +12,13 @@ All loops are elementwise over l, and a block always has WIDTH columns, so a lan
 its neighbours, threads or order.
 """
 from libc.math cimport NAN, fabs, sqrt
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from mflow_core.control cimport MF_BUDGET, factor_accepted, factor_rejected, first_step_of, trial_step_of, two_errors
-from mflow_core.lane_block cimport LOOPS, begin_lane, fill_idle, mf_read, retire, retire_all, write_times
+from mflow_core.lane_block cimport LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_read, retire, retire_all, slot_t, write_times
+from mflow_core.lane_loops cimport WIDTH
 from mflow_core.registry cimport REDUCE
 from mflow_core.types cimport MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_FRESH
 
