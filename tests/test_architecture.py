@@ -44,6 +44,8 @@ LAYERS = (
     {"spectrum", "endings"},
     {"drive"},
     {"ivp", "flow", "minimize", "stepper"},
+    {"ensemble"},
+    {"batch"},
     {"compare"},
     {"plot"},
     {"cli"},
