@@ -1,0 +1,3 @@
+"""End values."""
+
+END_VALUES: dict[str, tuple[float, ...]] = {}
