@@ -38,13 +38,14 @@ def python_imports():
 
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
-    {"arrays", "pace", "result", "nist"},
-    {"methods", "data"},
+    {"arrays", "pace", "result", "nist", "testvalues"},
+    {"methods", "data", "testproblems"},
     {"stability", "optim"},
     {"ivp", "minimize", "stepper"},
     {"flow"},
     {"compare"},
     {"plot"},
+    {"workprecision"},
     {"cli"},
     {"__init__", "__main__"},
 )

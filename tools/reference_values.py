@@ -23,7 +23,7 @@ import numpy as np
 from gmpy2 import mpfr
 from scipy.integrate import solve_ivp
 
-from mflow.testproblems import TestProblem, test_problem, test_problem_names
+from mflow.testproblems import InitialValueProblem, get_problem, problem_names
 
 TARGET = Path(__file__).resolve().parents[1] / "python" / "mflow" / "testvalues.py"
 BITS = 140
@@ -107,12 +107,15 @@ class Node:
     __radd__, __rmul__ = __add__, __mul__
 
     def sqrt(self) -> Node:
+        """What np.sqrt calls; so with the two below."""
         return Node("sqrt", self)
 
     def sin(self) -> Node:
+        """The sine, with its cosine beside it."""
         return Node("sin", self, Node("partner"))
 
     def cos(self) -> Node:
+        """The cosine, with its sine beside it."""
         return Node("cos", self, Node("partner"))
 
     def extend(self, k: int) -> None:
@@ -157,10 +160,11 @@ class Node:
 
 
 def node(value: Any) -> Node:
+    """A number as a constant."""
     return value if isinstance(value, Node) else Node("constant", mpfr(float(value)))
 
 
-def taylor(problem: TestProblem, tolerance: str = "1e-34") -> list[Any]:
+def taylor(problem: InitialValueProblem, tolerance: str = "1e-34") -> list[Any]:
     """The end value, from Taylor series; steps such that the last terms stay below the tolerance."""
     Node.tape = []
     time, y = Node("t", mpfr(0)), [Node("y") for _ in problem.y0]
@@ -234,7 +238,7 @@ def polynomial(s: int) -> list[Any]:
     return [a - b for a, b in zip(current, [mpmath.mpf(0), *previous], strict=True)]
 
 
-def radau(problem: TestProblem, tolerance: float) -> list[Any]:
+def radau(problem: InitialValueProblem, tolerance: float) -> list[Any]:
     """The end value, by collocation; steps such that the top Legendre coefficient of the slope stays below the tolerance."""
     nodes, matrix, top, rough = radau_table()
     t, end = mpfr(problem.t_span[0]), mpfr(problem.t_span[1])
@@ -258,7 +262,7 @@ def radau(problem: TestProblem, tolerance: float) -> list[Any]:
     return list(y)
 
 
-def collocate(problem: TestProblem, t: Any, y: Any, h: Any, nodes: Any, matrix: Any, rough: Any) -> Any:
+def collocate(problem: InitialValueProblem, t: Any, y: Any, h: Any, nodes: Any, matrix: Any, rough: Any) -> Any:
     """(values at the nodes, slopes), or None where Newton's iteration does not go to the last digit."""
     s, n = STAGES, y.size
     z = np.array([y] * s, dtype=object)
@@ -285,14 +289,15 @@ def collocate(problem: TestProblem, t: Any, y: Any, h: Any, nodes: Any, matrix: 
 # ---- all of it -------------------------------------------------------------------------------------------------------------------------
 
 
-def distance(problem: TestProblem, values: Any, others: Any) -> float:
+def distance(problem: InitialValueProblem, values: Any, others: Any) -> float:
     """Largest relative difference; components far below the largest are measured against a 1e-6 of it."""
     count = min(len(values), len(others))
     a, b = (np.array([float(x) for x in list(v)[:count]]) for v in (values, others))
     return float(np.max(np.abs(a - b) / np.maximum(np.abs(a), 1e-6 * np.max(np.abs(a)))))
 
 
-def check(problem: TestProblem, values: list[Any]) -> str:
+def check(problem: InitialValueProblem, values: list[Any]) -> str:
+    """How far other ways to the same end lie apart."""
     method = "Radau" if problem.stiff else "DOP853"
     jac = {"jac": problem.jac} if problem.stiff else {}
     r = solve_ivp(problem.fun, problem.t_span, problem.y0, method, rtol=3e-14, atol=1e-18 if problem.stiff else 1e-15, **jac)
@@ -305,31 +310,33 @@ def check(problem: TestProblem, values: list[Any]) -> str:
 
 
 def literal(values: list[Any]) -> str:
+    """Numbers as they stand in the file."""
     numbers = [repr(float(value)) for value in values]
     lines = [", ".join(numbers[k : k + 5]) + "," for k in range(0, len(numbers), 5)]
-    return lines[0] if len(lines) == 1 else "\n        " + "\n        ".join(lines) + "\n    "
+    return lines[0].removesuffix(",") + "," * (len(numbers) == 1) if len(lines) == 1 else "\n        " + "\n        ".join(lines) + "\n    "
 
 
 def main() -> int:
+    """Compute, compare, write."""
     parser = argparse.ArgumentParser(description="End values of mflow.testproblems.")
     parser.add_argument("names", nargs="*", help="only these; the file is then left alone")
     parser.add_argument("--check", action="store_true", help="compare with the file, do not write it")
     arguments = parser.parse_args()
     gmpy2.get_context().precision = BITS
     found = {}
-    for name in arguments.names or test_problem_names():
-        problem = test_problem(name)
+    for name in arguments.names or problem_names():
+        problem = get_problem(name)
         found[name] = radau(problem, 1e-15) if problem.stiff else taylor(problem)
         print(check(problem, found[name]), flush=True)
     if arguments.check:
-        return int(any(distance(test_problem(name), values, test_problem(name).y_end) > 1e-15 for name, values in found.items()))
+        return int(any(distance(get_problem(name), values, get_problem(name).y_end) > 1e-15 for name, values in found.items()))
     if not arguments.names:
         lines = [f'    "{name}": ({literal(values)}),' for name, values in found.items()]
         TARGET.write_text(HEAD + "\n".join(lines) + "\n}  # fmt: skip\n", encoding="utf-8")
     return 0
 
 
-HEAD = '''"""End values of `mflow.testproblems`, rounded to float64: written by tools/reference_values.py, which says how they are computed."""
+HEAD = '''"""End values of `mflow.testproblems`, rounded to float64; tools/reference_values.py writes them."""
 
 END_VALUES: dict[str, tuple[float, ...]] = {
 '''

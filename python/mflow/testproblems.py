@@ -1,6 +1,6 @@
 """Initial value problems that integrators are judged by, with their end values to 15 digits.
 
-    what = test_problem("hires")
+    what = get_problem("hires")
     r = mflow.solve_ivp(what.fun, what.t_span, what.y0, rtol=1e-6, atol=1e-6, save="last")
     print(what.error(r.y[:, -1], rtol=1e-6, atol=1e-6))      # 1: as large as the tolerance
 
@@ -19,7 +19,7 @@ import numpy as np
 from mflow.arrays import Array
 from mflow.testvalues import END_VALUES
 
-__all__ = ["TestProblem", "test_problem", "test_problem_names"]
+__all__ = ["InitialValueProblem", "get_problem", "problem_names"]
 
 HULL = "T. Hull, W. Enright, B. Fellen and A. Sedgwick, SIAM J. Numer. Anal. 9 (1972) 603-637, problem {}"
 HAIRER1 = "E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), {}"
@@ -27,7 +27,7 @@ HAIRER2 = "E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (
 
 
 @dataclass(frozen=True, eq=False)
-class TestProblem:
+class InitialValueProblem:
     """y' = fun(t, y) with y(t0) = y0, and y at the end.
 
     Attributes
@@ -44,8 +44,6 @@ class TestProblem:
         Explicit methods take steps that stability alone dictates.
     """
 
-    __test__ = False  # pytest: no test
-
     name: str
     title: str
     source: str
@@ -61,8 +59,8 @@ class TestProblem:
 
         Examples
         --------
-        >>> from mflow.testproblems import test_problem
-        >>> what = test_problem("A1")
+        >>> from mflow.testproblems import get_problem
+        >>> what = get_problem("A1")
         >>> bool(what.error(what.y_end) < 1e-15)
         True
         """
@@ -70,20 +68,20 @@ class TestProblem:
         return float(np.max(off / (atol + rtol * np.abs(self.y_end))))
 
 
-_PROBLEMS: dict[str, TestProblem] = {}
+_PROBLEMS: dict[str, InitialValueProblem] = {}
 
 
-def test_problem(name: str) -> TestProblem:
+def get_problem(name: str) -> InitialValueProblem:
     """The problem of that name.
 
     Parameters
     ----------
     name : str
-        See `test_problem_names`; capitals do not matter.
+        See `problem_names`; capitals do not matter.
 
     Returns
     -------
-    TestProblem
+    InitialValueProblem
 
     Raises
     ------
@@ -92,8 +90,8 @@ def test_problem(name: str) -> TestProblem:
 
     Examples
     --------
-    >>> from mflow.testproblems import test_problem
-    >>> test_problem("robertson").y0
+    >>> from mflow.testproblems import get_problem
+    >>> get_problem("robertson").y0
     array([1., 0., 0.])
     """
     for known, problem in _PROBLEMS.items():
@@ -102,19 +100,16 @@ def test_problem(name: str) -> TestProblem:
     raise ValueError(f"there is no test problem {name!r}; there are {', '.join(_PROBLEMS)}")
 
 
-def test_problem_names(group: str = "") -> list[str]:
-    """Names of all problems, or of those that begin with `group`, as "A" of DETEST's class A.
+def problem_names(prefix: str = "") -> list[str]:
+    """Names of all problems, or of those that begin with `prefix`, as "A" of DETEST's class A.
 
     Examples
     --------
-    >>> from mflow.testproblems import test_problem_names
-    >>> test_problem_names("E")
+    >>> from mflow.testproblems import problem_names
+    >>> problem_names("E")
     ['E1', 'E2', 'E3', 'E4', 'E5']
     """
-    return [name for name in _PROBLEMS if name.startswith(group)]
-
-
-test_problem.__test__ = test_problem_names.__test__ = False  # type: ignore[attr-defined]  # pytest: no tests
+    return [name for name in _PROBLEMS if name.startswith(prefix)]
 
 
 def _frozen(values: Any) -> Array:
@@ -124,7 +119,8 @@ def _frozen(values: Any) -> Array:
 
 
 def _add(name: str, title: str, source: str, y0: Any, t_end: float, fun: Any, jac: Any, stiff: bool = False) -> None:
-    _PROBLEMS[name] = TestProblem(name, title, source, fun, jac, _frozen(y0), (0.0, t_end), _frozen(END_VALUES.get(name, [np.nan] * len(y0))), stiff)
+    y_end = END_VALUES.get(name, (np.nan,) * len(y0))  # one that was never computed compares with nothing
+    _PROBLEMS[name] = InitialValueProblem(name, title, source, fun, jac, _frozen(y0), (0.0, t_end), _frozen(y_end), stiff)
 
 
 # ---- chaos, celestial mechanics, chemistry ---------------------------------------------------------------------------------------------
