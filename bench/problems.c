@@ -351,3 +351,19 @@ INLINE int dopri5_loop(rhs_fn f, ptrdiff_t n, double t, double t_end, double h, 
 int twin_dopri5(rhs_fn f, ptrdiff_t n, double t, double t_end, double h, double rtol, double atol, double *y, ptrdiff_t *counts) {
   return n == 3 ? dopri5_loop(f, 3, t, t_end, h, rtol, atol, y, counts) : dopri5_loop(f, n, t, t_end, h, rtol, atol, y, counts);
 }
+
+/* ---- the Lorenz system as other libraries call it --------------------------------------------------------------------------------------- */
+
+static ptrdiff_t soda_calls;
+
+ptrdiff_t soda_count(void) { return soda_calls; }
+
+void soda_lorenz(double t, const double *y, double *d, const double *data) { /* numbalsoda's signature */
+  (void)data;
+  f_lorenz(t, y, d, 3, NULL);
+}
+
+void soda_lorenz_counted(double t, const double *y, double *d, const double *data) {
+  soda_calls++;
+  soda_lorenz(t, y, d, data);
+}

@@ -328,7 +328,7 @@ def _diffusion(t: float, y: Array) -> Array:
 
 def _diffusion_jac(t: float, y: Array) -> Array:
     n = y.size
-    return np.diag(np.full(n, -2.0)) + np.diag(np.ones(n - 1), 1) + np.diag(np.ones(n - 1), -1)
+    return np.asarray(-2.0 * np.eye(n) + np.eye(n, k=1) + np.eye(n, k=-1))
 
 
 GRAVITY = 2.95912208286

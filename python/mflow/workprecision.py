@@ -156,7 +156,7 @@ def _run(what: InitialValueProblem, method: str, tol: float) -> Point:
 
 
 def _by_mflow(what: InitialValueProblem, method: str, tol: float) -> tuple[Any, int, str]:
-    jac = {"jac": what.jac} if what.stiff else {}
+    jac: dict[str, Any] = {"jac": what.jac} if what.stiff else {}
     r = solve_ivp(what.fun, what.t_span, what.y0, method, rtol=tol, atol=tol, save="last", **jac)
     return r.y[:, -1], r.nfev, "" if r.success else r.message
 
@@ -164,7 +164,7 @@ def _by_mflow(what: InitialValueProblem, method: str, tol: float) -> tuple[Any, 
 def _by_scipy(what: InitialValueProblem, method: str, tol: float) -> tuple[Any, int, str]:
     from scipy import integrate
 
-    jac = {"jac": what.jac} if what.stiff else {}
+    jac: dict[str, Any] = {"jac": what.jac} if what.stiff else {}
     r = integrate.solve_ivp(what.fun, what.t_span, what.y0, method, rtol=max(tol, 2.3e-14), atol=tol, t_eval=what.t_span[1:], **jac)
     return (r.y[:, -1], r.nfev, "") if r.success else (what.y0, r.nfev, r.message)
 
