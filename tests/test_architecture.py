@@ -38,11 +38,12 @@ def python_imports():
 
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
-    {"arrays", "pace", "result", "nist", "testvalues"},
-    {"methods", "data", "testproblems"},
-    {"stability", "optim"},
-    {"ivp", "minimize", "stepper"},
-    {"flow"},
+    {"arrays", "pace", "result", "savefile", "nist", "testvalues"},
+    {"methods", "data", "control", "dense", "testproblems"},
+    {"stability", "optim", "nonlinear", "records"},
+    {"spectrum", "endings"},
+    {"drive"},
+    {"ivp", "flow", "minimize", "stepper"},
     {"compare"},
     {"plot"},
     {"workprecision"},

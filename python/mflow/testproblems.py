@@ -314,7 +314,8 @@ def _chain(rates: Array) -> tuple[Any, Any]:
 
     def fun(t: float, y: Array) -> Array:
         passed = rates * y[:-1]
-        return np.append(-passed, 0.0) + np.append(0.0, passed)
+        out: Array = np.append(-passed, 0.0) + np.append(0.0, passed)
+        return out
 
     return fun, lambda t, y: matrix.copy()
 

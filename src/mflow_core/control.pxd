@@ -9,10 +9,11 @@ a PI controller (Gustafsson 1991; Hairer, Norsett and Wanner I, II.4 and IV.2), 
 step does not grow. Powers are made of log2 and exp2 below: polynomials and bit patterns, so that the steps are the same on every
 machine. They are good to 1e-9, which is far more than a controller can use.
 """
-from libc.math cimport INFINITY, fabs, sqrt
+from libc.math cimport fabs, sqrt
+from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 
-from mflow_core.vec cimport mf_bits, mf_from_bits
+from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_bits, mf_from_bits
 
 
 cdef enum:
@@ -21,7 +22,7 @@ cdef enum:
 
 ctypedef struct control_t:
     double rtol, atol
-    const double *rtol_of                # n numbers each, or NULL: rtol and atol count for all
+    const double *rtol_of                # n numbers each, or both NULL: rtol and atol count for all
     const double *atol_of
     double max_step, min_step            # lengths; INFINITY and 0: none
     double q                             # order of the error estimate, one more than that of the lower formula
@@ -35,11 +36,19 @@ ctypedef struct control_t:
     int64_t after_reject
 
 
+ctypedef struct reductions_t:            # what reductions.pyx makes of the sums below and in vec.pxd, one table a level
+    bint (*all_finite)(const double *x, ptrdiff_t n) noexcept nogil
+    double (*max_abs)(const double *x, ptrdiff_t n) noexcept nogil
+    double (*sum_of_squares)(const double *x, ptrdiff_t n) noexcept nogil
+    double (*error_sum)(const control_t *c, const double *e, const double *y0, const double *y1, ptrdiff_t n) noexcept nogil
+
+
 cdef inline double log2_of(double x) noexcept nogil:
     """log2 of a positive normal number, to 1e-10."""
     cdef uint64_t u = mf_bits(x)
     cdef int64_t e = <int64_t> (u >> 52) - 1023
-    cdef double m = mf_from_bits((u & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000), s, w
+    cdef uint64_t fraction = 0x000FFFFFFFFFFFFF, one = 0x3FF0000000000000
+    cdef double m = mf_from_bits((u & fraction) | one), s, w
     if m > 1.4142135623730951:
         m = 0.5 * m
         e += 1
@@ -108,3 +117,39 @@ cdef inline double scaled(double e, double y0, double y1, double rtol, double at
 cdef inline double two_errors(double sum5, double sum3, double n) noexcept nogil:
     """dop853's combination of its two estimates (Hairer, Norsett and Wanner I, II.10)."""
     return sum5 / sqrt((sum5 + 0.01 * sum3) * n) if sum5 > 0.0 else (sum5 if sum5 != sum5 else 0.0)
+
+
+cdef inline double error_sum(const control_t *c, const double *e, const double *y0, const double *y1, ptrdiff_t n) noexcept nogil:
+    """Sum of the squares of all scaled errors: in order for a few numbers, else in 16 lanes a chunk of 1024, as every sum of mflow."""
+    cdef double[16] lane
+    cdef double total = 0.0, s, rtol = c.rtol, atol = c.atol
+    cdef const double *r = c.rtol_of
+    cdef const double *a = c.atol_of
+    cdef ptrdiff_t lo, i, m, whole
+    cdef int j
+    if n <= MF_SHORT:
+        for i in range(n):
+            s = scaled(e[i], y0[i], y1[i], r[i] if r != NULL else rtol, a[i] if a != NULL else atol)
+            total += s * s
+        return total
+    for lo in range(0, n, 1024):
+        m = min(n - lo, <ptrdiff_t> 1024)
+        whole = m - m % 16
+        for j in range(16):
+            lane[j] = 0.0
+        if r == NULL:
+            for i in range(lo, lo + whole, 16):
+                for j in range(16):
+                    s = scaled(e[i + j], y0[i + j], y1[i + j], rtol, atol)
+                    lane[j] += s * s
+        else:
+            for i in range(lo, lo + whole, 16):
+                for j in range(16):
+                    s = scaled(e[i + j], y0[i + j], y1[i + j], r[i + j], a[i + j])
+                    lane[j] += s * s
+        for j in range(<int> (m - whole)):
+            i = lo + whole + j
+            s = scaled(e[i], y0[i], y1[i], r[i] if r != NULL else rtol, a[i] if a != NULL else atol)
+            lane[j] += s * s
+        total += fold_lanes(lane)
+    return total

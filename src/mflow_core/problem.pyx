@@ -441,7 +441,7 @@ def _size(shape):
     return n
 
 
-def rhs_problem(fun, tuple shape, args=(), bint inplace=False):
+def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None):
     """y' = fun(t, y, *args), or fun(t, y, out, *args) with inplace=True; y has the given shape."""
     cdef Problem problem
     found = compiled_address(fun, "fun", RHS_SIGNATURE)
@@ -460,7 +460,7 @@ def rhs_problem(fun, tuple shape, args=(), bint inplace=False):
     return problem
 
 
-def objective_problem(fun, jac, tuple shape, args=()):
+def objective_problem(fun, jac, tuple shape, args=(), hess=None):
     """A cost with its gradient. fun None: the gradient alone. jac: a function, True (fun returns both), None, "2-point" or "3-point"."""
     cdef Problem problem
     found = compiled_address(fun, "fun", OBJECTIVE_SIGNATURE) if fun is not None else compiled_address(jac, "grad", OBJECTIVE_SIGNATURE)

@@ -1,0 +1,2 @@
+def make_solver(*a, **k):
+    return None
