@@ -274,18 +274,36 @@ F(E5) {
  *
  * What a careful person writes for this pair and nothing else: seven slopes, first same as last, mflow's controller (control.pxd)
  *     factor = min(10, max(0.2, 0.9 err^-0.17 old^0.04)),    err the root mean square of e_i/(atol + rtol max(|y_i|, |z_i|)).
- * The caller gives the first step. n = 3 is unrolled. Returns 0, or -1 where f gives up; the counts are accepted and rejected steps.
+ * The caller gives the first step. Returns 0, or -1 where f gives up; the counts are accepted and rejected steps.
  */
 
 typedef int (*rhs_fn)(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx);
 #define INLINE static inline __attribute__((always_inline))
 #define MAX_N 64
 
-INLINE int dopri5_loop(rhs_fn f, ptrdiff_t n, double t, double t_end, double h, double rtol, double atol, double *y, ptrdiff_t *counts) {
-  double k1[MAX_N], k2[MAX_N], k3[MAX_N], k4[MAX_N], k5[MAX_N], k6[MAX_N], k7[MAX_N], z[MAX_N], old = 1e-4;
+/* With n = 3 the loops are unrolled and kept scalar: a vector load of what f has just stored number by number stalls. */
+#if defined(__x86_64__)
+INLINE double scalar(double x) { __asm__("" : "+x"(x)); return x; }
+#elif defined(__aarch64__)
+INLINE double scalar(double x) { __asm__("" : "+w"(x)); return x; }
+#else
+INLINE double scalar(double x) { return x; }
+#endif
+#define STAGE(k, c, ...)                                                                                                              \
+  for (i = 0; i < n; i++) {                                                                                                           \
+    const double slope_ = (__VA_ARGS__), value_ = y[i] + h * slope_;                                                                  \
+    z[i] = n == 3 ? scalar(value_) : value_;                                                                                          \
+  }                                                                                                                                   \
+  if (f(t + (c) * h, z, k, n, NULL) != 0)                                                                                             \
+    return -1;
+
+INLINE int dopri5_loop(rhs_fn f, ptrdiff_t n, double t, double t_end, double h, double rtol, double atol, double *y0, ptrdiff_t *counts) {
+  double room[10 * MAX_N], *y = room, *z = y + MAX_N, *k1 = z + MAX_N, *k7 = k1 + MAX_N, *swap, old = 1e-4;
+  double *k2 = k7 + MAX_N, *k3 = k2 + MAX_N, *k4 = k3 + MAX_N, *k5 = k4 + MAX_N, *k6 = k5 + MAX_N;
   int after_reject = 0;
   ptrdiff_t i;
   counts[0] = counts[1] = 0;
+  memcpy(y, y0, (size_t)n * sizeof(double));
   if (f(t, y, k1, n, NULL) != 0)
     return -1;
   while (t < t_end) {
@@ -293,37 +311,19 @@ INLINE int dopri5_loop(rhs_fn f, ptrdiff_t n, double t, double t_end, double h, 
     double sum = 0.0, err, factor;
     if (last)
       h = t_end - t;
-    for (i = 0; i < n; i++)
-      z[i] = y[i] + h * (1.0 / 5.0 * k1[i]);
-    if (f(t + 0.2 * h, z, k2, n, NULL) != 0)
-      return -1;
-    for (i = 0; i < n; i++)
-      z[i] = y[i] + h * (3.0 / 40.0 * k1[i] + 9.0 / 40.0 * k2[i]);
-    if (f(t + 0.3 * h, z, k3, n, NULL) != 0)
-      return -1;
-    for (i = 0; i < n; i++)
-      z[i] = y[i] + h * (44.0 / 45.0 * k1[i] - 56.0 / 15.0 * k2[i] + 32.0 / 9.0 * k3[i]);
-    if (f(t + 0.8 * h, z, k4, n, NULL) != 0)
-      return -1;
-    for (i = 0; i < n; i++)
-      z[i] = y[i] + h * (19372.0 / 6561.0 * k1[i] - 25360.0 / 2187.0 * k2[i] + 64448.0 / 6561.0 * k3[i] - 212.0 / 729.0 * k4[i]);
-    if (f(t + 8.0 / 9.0 * h, z, k5, n, NULL) != 0)
-      return -1;
-    for (i = 0; i < n; i++)
-      z[i] = y[i] + h * (9017.0 / 3168.0 * k1[i] - 355.0 / 33.0 * k2[i] + 46732.0 / 5247.0 * k3[i] + 49.0 / 176.0 * k4[i] -
-                         5103.0 / 18656.0 * k5[i]);
-    if (f(t + h, z, k6, n, NULL) != 0)
-      return -1;
-    for (i = 0; i < n; i++)
-      z[i] = y[i] + h * (35.0 / 384.0 * k1[i] + 500.0 / 1113.0 * k3[i] + 125.0 / 192.0 * k4[i] - 2187.0 / 6784.0 * k5[i] +
-                         11.0 / 84.0 * k6[i]);
-    if (f(t + h, z, k7, n, NULL) != 0)
-      return -1;
+    STAGE(k2, 0.2, 1.0 / 5.0 * k1[i])
+    STAGE(k3, 0.3, 3.0 / 40.0 * k1[i] + 9.0 / 40.0 * k2[i])
+    STAGE(k4, 0.8, 44.0 / 45.0 * k1[i] - 56.0 / 15.0 * k2[i] + 32.0 / 9.0 * k3[i])
+    STAGE(k5, 8.0 / 9.0, 19372.0 / 6561.0 * k1[i] - 25360.0 / 2187.0 * k2[i] + 64448.0 / 6561.0 * k3[i] - 212.0 / 729.0 * k4[i])
+    STAGE(k6, 1.0, 9017.0 / 3168.0 * k1[i] - 355.0 / 33.0 * k2[i] + 46732.0 / 5247.0 * k3[i] + 49.0 / 176.0 * k4[i] -
+                       5103.0 / 18656.0 * k5[i])
+    STAGE(k7, 1.0, 35.0 / 384.0 * k1[i] + 500.0 / 1113.0 * k3[i] + 125.0 / 192.0 * k4[i] - 2187.0 / 6784.0 * k5[i] +
+                       11.0 / 84.0 * k6[i])
     for (i = 0; i < n; i++) {
-      const double e = h * (71.0 / 57600.0 * k1[i] - 71.0 / 16695.0 * k3[i] + 71.0 / 1920.0 * k4[i] - 17253.0 / 339200.0 * k5[i] +
-                            22.0 / 525.0 * k6[i] - 1.0 / 40.0 * k7[i]);
-      const double a = fabs(y[i]), b = fabs(z[i]), r = e / (atol + rtol * (a > b ? a : b));
-      sum += r * r;
+      const double e = 71.0 / 57600.0 * k1[i] - 71.0 / 16695.0 * k3[i] + 71.0 / 1920.0 * k4[i] - 17253.0 / 339200.0 * k5[i] +
+                       22.0 / 525.0 * k6[i] - 1.0 / 40.0 * k7[i];
+      const double a = fabs(y[i]), b = fabs(z[i]), r = h * e / (atol + rtol * (a > b ? a : b)), r2 = r * r;
+      sum += n == 3 ? scalar(r2) : r2;
     }
     err = sqrt(sum / (double)n);
     if (err <= 1.0) {
@@ -334,8 +334,8 @@ INLINE int dopri5_loop(rhs_fn f, ptrdiff_t n, double t, double t_end, double h, 
       old = err > 1e-4 ? err : 1e-4;
       after_reject = 0;
       t = last ? t_end : t + h;
-      for (i = 0; i < n; i++)
-        y[i] = z[i], k1[i] = k7[i];
+      swap = y, y = z, z = swap;
+      swap = k1, k1 = k7, k7 = swap;
       counts[0]++;
     } else {
       factor = 0.9 * pow(err, -0.2);
@@ -345,6 +345,7 @@ INLINE int dopri5_loop(rhs_fn f, ptrdiff_t n, double t, double t_end, double h, 
     }
     h *= factor;
   }
+  memcpy(y0, y, (size_t)n * sizeof(double));
   return 0;
 }
 
