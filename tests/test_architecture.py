@@ -38,8 +38,8 @@ def python_imports():
 
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
-    {"arrays", "pace", "result", "savefile", "nist"},
-    {"methods", "data", "control", "dense"},
+    {"arrays", "pace", "result", "savefile", "nist", "testvalues"},
+    {"methods", "data", "control", "dense", "testproblems"},
     {"stability", "optim", "nonlinear", "records"},
     {"spectrum", "endings"},
     {"drive"},
@@ -48,6 +48,7 @@ LAYERS = (
     {"batch"},
     {"compare"},
     {"plot"},
+    {"workprecision"},
     {"cli"},
     {"__init__", "__main__"},
 )
