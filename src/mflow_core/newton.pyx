@@ -158,9 +158,20 @@ cdef inline void move(newton_t *s, double *out, const double *z, const double *d
 
 # ---- simplified Newton ----------------------------------------------------------------------------------------------------------------
 
+cdef double first_eta(newton_t *s, double gh) noexcept nogil:
+    """theta / (1 - theta) before a rate is seen: that of the solve before to the power 3/4, no less than what another gh than the
+    factors' costs (theta = |q - 1| / (q + 1), q their ratio), and never so small that an update above the tolerances ends it."""
+    cdef double eta = max(sqrt(sqrt(s.eta)) * sqrt(s.eta), s.c.fraction), ratio, theta
+    if gh != s.m.gh and s.m.has_factors:
+        ratio = gh / s.m.gh
+        theta = fabs(ratio - 1.0) / (ratio + 1.0)
+        eta = max(eta, theta / (1.0 - theta))
+    return eta
+
+
 cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z, bint fresh) noexcept nogil:
     """Iterates with the matrix as it is. 0, or MF_RETRY_SOLVE where it converges too slowly, or what a callback said."""
-    cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = sqrt(sqrt(s.eta)) * sqrt(s.eta), power
+    cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = first_eta(s, gh), power
     cdef int k, _j, status
     cdef bint slow
     if not s.controlled and s.c.matrix.kind == KRYLOV:
