@@ -171,7 +171,7 @@ def test_a_lane_that_fails_leaves_the_others(how: dict[str, Any]) -> None:
     r = mflow.solve_ivp_batch(squares(), span, bad, lanes=True, **how)
     fallen = np.flatnonzero(r.status < 0).tolist()
     assert fallen == [3, 40, 99]
-    assert {r.reason[lane] for lane in fallen} <= {"non_finite", "diverged"}
+    assert {r.reason[lane] for lane in fallen} == {"non_finite" if "dt" in how else "diverged"}
     assert set(r.messages) == set(fallen)
     assert not r.success
     assert "97 of 100 lanes finished" in r.message
@@ -196,8 +196,8 @@ def test_error_control_agrees_with_runs(name: str, back: bool) -> None:
     for lane in range(9):
         alone = mflow.solve_ivp(waves("lane"), span, y0[lane], name, at, rtol=1e-9, atol=1e-10)
         np.testing.assert_allclose(r.y[lane], alone.y, rtol=1e-7, atol=1e-8)
-        assert abs(int(r.nsteps[lane]) - alone.nsteps) <= 1  # the same controller, other roundings
-        assert abs(int(r.nfev[lane]) - alone.nfev) <= 2 * registry.find(name).stages
+        tries = r.nsteps[lane] + r.nrejected[lane], alone.nsteps + alone.nrejected
+        assert abs(int(tries[0]) - tries[1]) <= 2  # the same controller, other roundings
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -241,7 +241,8 @@ def test_lanes_stop_for_reasons_of_their_own() -> None:
     pair = {"method": PAIRS[-1], "lanes": True}
     r = mflow.solve_ivp_batch(roots(), (0, 3.0), [[1.0], [100.0]], **pair)  # the first leaves the domain at t = 2
     assert r.reason == ["non_finite", "finished"]
-    assert abs(r.t[0] - 2.0) < 1e-2
+    assert 1.95 < r.t[0] <= 2.0
+    assert r.nfev[0] < 200
     np.testing.assert_allclose(r.y[1], (10.0 - 1.5) ** 2, rtol=1e-3)
     r = mflow.solve_ivp_batch(squares(), (0, 1.0), [[0.1], [0.99]], rtol=1e-8, max_steps=6, **pair)
     assert r.reason[1] == "max_steps"

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mflow.arrays import Array, check_number
 from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.drive import ATOL, ROUNDING, RTOL
+from mflow.endings import BLOW_UP
 from mflow.ivp import solve_ivp
 from mflow.methods import Method, as_method
 
@@ -328,6 +329,9 @@ def run_blocks(task: Task, columns: Columns, threads: int, bar: Bar) -> None:
         for name in ("nfev", "nsteps", "nrejected"):
             columns.counts[:, COUNTS.index(name)] = getattr(run, name)
         for lane in np.flatnonzero(run.code).tolist():
+            if task.dt is None and columns.reason[lane] in ("non_finite", "step_too_small"):
+                first, last = (float(np.max(np.abs(y[lane]), initial=0.0)) for y in (task.starts, run.y_last))
+                columns.reason[lane] = "diverged" if last > BLOW_UP * max(1.0, first) else columns.reason[lane]
             columns.messages[lane] = _words(columns.reason[lane], int(run.code[lane]), run.t_last[lane], run.nsteps[lane])
 
 
@@ -337,6 +341,7 @@ def _words(reason: str, code: int, t: float, steps: int) -> str:
         "interrupted": f"stopped {where}, by an error or an interrupt",
         "non_finite": f"non-finite state or slope {where}",
         "step_too_small": f"the step that the tolerances need is too small to move t {where}",
+        "diverged": f"the state has grown without bound {where}: the solution seems to run off in finite time",
         "max_steps": f"the limit on the number of steps was reached {where}",
         "rhs_failed": f"the function for lanes returned {code} {where}, for a block that this lane is in",
     }[reason]

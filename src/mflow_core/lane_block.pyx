@@ -6,7 +6,7 @@ The parameters stand behind the state in every vector of the block, where kernel
 columns are copies of a live one. `now` and `next` are exchanged or merged by the loops in lane_steps.pyx; lanes end where `now` is.
 """
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -197,6 +197,7 @@ cdef int write_times(block_t *b, bint common) noexcept nogil:
     """The wanted times in (t, t_next] of every column whose step is taken. With a common time, slope1 becomes the next slope0."""
     cdef const job_t *job = b.job
     cdef bint again = True, made = False
+    cdef int64_t before = b.f.n_rhs
     cdef int l, status
     cdef double at, sign
     while again:
@@ -221,6 +222,8 @@ cdef int write_times(block_t *b, bint common) noexcept nogil:
             if status != 0:
                 return status
             made = True
+            for l in range(WIDTH):       # what the extension costs is paid by those who want it: all, with a common time
+                b.slot[l].nfev += b.f.n_rhs - before if b.work1[l] >= 0.0 else 0
         LOOPS.polynomial(job.n, job.ld, job.n_D, b.work1, b.now[0], b.f.D, b.between)
         for l in range(WIDTH):
             if b.work1[l] >= 0.0:

@@ -16,7 +16,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from mflow_core.control cimport MF_BUDGET, factor_accepted, factor_rejected, first_step_of, trial_step_of, two_errors
+from mflow_core.control cimport MF_BUDGET, factor_accepted, factor_rejected, first_step_of, held_back, trial_step_of, two_errors
 from mflow_core.lane_block cimport LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_read, retire, retire_all, slot_t, write_times
 from mflow_core.lane_loops cimport WIDTH
 from mflow_core.registry cimport REDUCE
@@ -150,16 +150,16 @@ cdef inline double shortest(double t, double min_step) noexcept nogil:
     return least if least > min_step else min_step
 
 
-cdef int shrink(block_t *b, int l, double err) noexcept nogil:
-    """After a try that was not good: the next, shorter step, or why the lane ends. err NaN: a state or slope is not finite."""
+cdef int shrink(block_t *b, int l, double square) noexcept nogil:
+    """After a try that was not good: the next, shorter step, or why the lane ends. square NaN: a state or slope is not finite."""
     cdef slot_t *slot = &b.slot[l]
     cdef double h = b.h[l], at = b.t[l] + h
-    cdef bint bad = err != err
+    cdef bint bad = square != square
     if not bad:
-        slot.c.h = h * factor_rejected(&slot.c, err)
+        slot.c.h = h * factor_rejected(&slot.c, square)
     else:
         if slot.c.n_bad == 0:
-            slot.c.bad_from = slot.nfev
+            slot.c.bad_from = slot.before
             slot.c.t_bad = at
         slot.c.n_bad += 1
         slot.c.rejected += 1
@@ -168,22 +168,25 @@ cdef int shrink(block_t *b, int l, double err) noexcept nogil:
         slot.c.h = 0.1 * h
         if (at - slot.c.t_bad) * h < 0.0:
             slot.c.t_bad = at
-        if slot.nfev - slot.c.bad_from > MF_BUDGET:
+        if slot.nfev - slot.c.bad_from + (slot.nfev - slot.before) > MF_BUDGET:
             return MF_E_NON_FINITE
     if fabs(slot.c.h) >= shortest(b.t[l], slot.c.min_step):
         return 0
     return MF_E_NON_FINITE if bad else MF_E_STEP
 
 
-cdef void grow(block_t *b, int l, double err) noexcept nogil:
+cdef void grow(block_t *b, int l, double square) noexcept nogil:
     """After a good try: the next step."""
     cdef slot_t *slot = &b.slot[l]
-    cdef double h = b.h[l], factor = factor_accepted(&slot.c, err)
-    if slot.c.n_bad > 0 and (b.t_next[l] - slot.c.t_bad) * h > 0.0:
-        slot.c.n_bad = 0
-    slot.c.h = h * factor
+    cdef double h = b.h[l], factor = factor_accepted(&slot.c, square)
+    if slot.c.n_bad > 0:
+        if (b.t_next[l] - slot.c.t_bad) * h > 0.0:
+            slot.c.n_bad = 0
+        elif fabs(h * factor) < 0.5 * fabs(slot.c.t_bad - b.t_next[l]):
+            slot.c.bad_from += slot.nfev - slot.before       # on its own way there, not held up by it
+    slot.c.h = h * held_back(&slot.c, factor)
     if fabs(h) < fabs(slot.planned) and fabs(slot.c.h) < fabs(slot.planned):
-        slot.c.h = slot.planned
+        slot.c.h = slot.planned                              # the step was cut to land on t_end, not for its error
 
 
 cdef void sizes_of(block_t *b, const double *x, double *out) noexcept nogil:
@@ -259,6 +262,8 @@ cdef int first_steps(block_t *b, const double *f0) noexcept nogil:
                 b.slot[l].c.h = first_step_of(d0[l], d1[l], b.work2[l] / h0[l], h0[l], b.slot[l].c.q)
                 still[l] = 0.0
             else:                            # the trial left the domain: nearer
+                if b.slot[l].c.n_bad == 0:
+                    b.slot[l].c.n_bad, b.slot[l].c.bad_from, b.slot[l].c.t_bad = 1, b.slot[l].nfev - 1, b.t_call[l]
                 h0[l] = 1e-2 * h0[l]
                 b.slot[l].c.h = h0[l]
                 more = True
@@ -302,7 +307,7 @@ cdef int settle(block_t *b) noexcept nogil:
 cdef int judge(block_t *b) noexcept nogil:
     """take[l] of every column after a step: 1 it is good, 0 it is tried again. Lanes that cannot go on end. How many are good."""
     cdef const job_t *job = b.job
-    cdef double n = <double> job.n, err
+    cdef double n = <double> job.n, square
     cdef bint controlled = job.dt != job.dt
     cdef int l, good = 0, ending
     memset(b.factor, 0, WIDTH * sizeof(double))
@@ -315,18 +320,18 @@ cdef int judge(block_t *b) noexcept nogil:
         b.take[l] = 0.0
         if b.slot[l].lane < 0:
             continue
-        err = 0.0
+        square = 0.0
         if controlled and job.n:
-            err = two_errors(b.work1[l], b.work2[l], n) if job.sizes.n_err == 2 else sqrt(b.work1[l] / n)
+            square = two_errors(b.work1[l], b.work2[l], n) if job.sizes.n_err == 2 else b.work1[l] / n
         if b.factor[l] != 0.0:
-            err = NAN
-        if err <= 1.0:
+            square = NAN
+        if square <= 1.0:
             b.take[l] = 1.0
             good += 1
             if controlled:
-                grow(b, l, err)
+                grow(b, l, square)
             continue
-        ending = shrink(b, l, err) if controlled else MF_E_NON_FINITE
+        ending = shrink(b, l, square) if controlled else MF_E_NON_FINITE
         if ending != 0:
             retire(b, l, ending)
     return good
@@ -370,16 +375,15 @@ cdef int own_step(block_t *b) noexcept nogil:
     b.f.err = b.err if job.dt != job.dt else NULL
     b.f.x0, b.f.x1 = <const double *const *> b.now, <double *const *> b.next
     b.slopes_known = False
+    for l in range(WIDTH):
+        b.slot[l].before = b.slot[l].nfev
     status = job.m.step(job.m, &b.f)
     for l in range(WIDTH):
         b.slot[l].nfev += b.f.n_rhs - before
     if status != 0:
         return status
     if judge(b) and job.n_at:
-        before = b.f.n_rhs
         status = write_times(b, False)
-        for l in range(WIDTH):
-            b.slot[l].nfev += b.f.n_rhs - before
         if status != 0:
             return status
     if b.live:
