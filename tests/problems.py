@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import api, updater
+from mflow_core import updater
 from scipy.linalg import expm
+
+from kernels import Kernel
 
 Array = np.ndarray
 
@@ -179,52 +181,12 @@ class Walk:
 
 # ---- the C API
 
-_P = ctypes.c_void_p
-
-
-class CProblem(ctypes.Structure):
-    _fields_ = [
-        ("size", ctypes.c_uint32), ("flags", ctypes.c_uint32), ("n", ctypes.c_ssize_t), ("ctx", _P), ("rhs", RHS_C), ("solve", _P),
-        ("lsolve", _P), ("value_grad", _P), ("accel", _P), ("solve_accel", _P), ("rhs_lanes", _P), ("energy", _P),
-    ]  # fmt: skip
-
-
-class CFrame(ctypes.Structure):
-    _fields_ = [
-        ("size", ctypes.c_uint32), ("flags", ctypes.c_uint32), ("n", ctypes.c_ssize_t), ("ld", ctypes.c_ssize_t), ("k", ctypes.c_int64),
-        ("t", ctypes.c_double), ("h", ctypes.c_double), ("rho", ctypes.c_double), ("par", _P), ("x0", _P), ("x1", _P), ("s0", _P),
-        ("s1", _P), ("work", _P), ("err", _P), ("D", _P), ("p", _P), ("n_rhs", ctypes.c_int64), ("n_solve", ctypes.c_int64),
-    ]  # fmt: skip
-
-
-def c_step() -> Any:
-    """mf_api.step as a ctypes function."""
-    get = ctypes.pythonapi.PyCapsule_GetPointer
-    get.restype, get.argtypes = _P, [ctypes.py_object, ctypes.c_char_p]
-    table = get(api._C_API, b"mflow_core.api._C_API")
-    address = _P.from_address(table + 16 + 5 * ctypes.sizeof(_P)).value
-    return ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.POINTER(CFrame))(address)
-
 
 def step_by_c(row: Any, y0: Array, h: float, in_place: bool) -> tuple[Array, int]:
-    n = y0.size
-    ld = (n + 7) // 8 * 8
-
-    def rhs(t: float, y: Any, out: Any, size: int, ctx: Any) -> int:
-        np.ctypeslib.as_array(out, (size,))[:] = waves(t, np.ctypeslib.as_array(y, (size,)))
-        return 0
-
-    start, end = y0.copy(), y0.copy()
-    work = np.full((row.sizes()["n_work"] + 1, ld), np.nan)
-    pointers = [(_P * 1)(a.ctypes.data) for a in (start, start if in_place else end)]
-    problem_c = CProblem(size=ctypes.sizeof(CProblem), n=n, rhs=RHS_C(rhs))
-    frame = CFrame(size=ctypes.sizeof(CFrame), flags=1, n=n, ld=ld, t=0.3, h=h, work=work.ctypes.data, p=ctypes.addressof(problem_c))
-    frame.x0, frame.x1 = (ctypes.addressof(p) for p in pointers)
-    assert c_step()(row.address, ctypes.byref(frame)) == 0
-    assert np.all(np.isnan(work[-1]))  # nothing beyond what `sizes` asks for was written
-    if not in_place:
-        assert start.tobytes() == y0.tobytes()
-    return (start if in_place else end), frame.n_rhs
+    """One first step of y' = waves from t = 0.3: where it ended, and the calls that it counted."""
+    kernel = Kernel(row, waves, y0.size)
+    assert kernel.step(0.3, y0[None], h, in_place=in_place) == 0
+    return kernel.y, kernel.frame.n_rhs
 
 
 # ---- a host that has set flush-to-zero -----------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ Weight decay, clipping and maximize, which all rows share, are in `Follow`. For 
 and steps as the textbooks write them.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from fractions import Fraction
@@ -335,6 +336,7 @@ def _(f: Any, t: float, y: Array, h: float) -> Array:
 Tree = tuple[Any, ...]
 
 
+@functools.cache
 def trees_of(order: int) -> list[Tree]:
     """All rooted trees with that many vertices: a tree is the sorted tuple of its branches."""
 
@@ -369,6 +371,12 @@ def weights(tree: Tree, A: list[list[Fraction]]) -> list[Fraction]:
     return out
 
 
+def magnitude(tree: Tree, A: list[list[Fraction]], b: list[Fraction]) -> float:
+    """The size of what is added up in an order condition: its rounding, in stored coefficients, is in proportion."""
+    sizes = [[abs(a) for a in line] for line in A]
+    return float(sum((abs(x) * w for x, w in zip(b, weights(tree, sizes), strict=True)), Fraction(0)))
+
+
 def residual(tree: Tree, A: list[list[Fraction]], b: list[Fraction]) -> float:
     """How far the order condition of this tree is from being met, computed exactly."""
     return abs(float(sum((x * w for x, w in zip(b, weights(tree, A), strict=True)), Fraction(0)) - Fraction(1, density(tree))))
@@ -386,6 +394,38 @@ def butcher(row: Any) -> tuple[list[list[Fraction]], list[Fraction], list[Fracti
         alpha, beta = tableau["alpha"][i], tableau["beta"][i]
         lines.append([sum((Fraction(alpha[k]) * lines[k][j] for k in range(i)), Fraction(beta[j])) for j in range(s)])
     return lines[:s], lines[s], c
+
+
+def stability_function(row: Any, z: float) -> float:
+    """R(z) = 1 + z b (I - z A)^-1 1, by elimination in fractions of a lower triangular A."""
+    A, b, _ = butcher(row)
+    K: list[Fraction] = []
+    x = Fraction(z)
+    for i, line in enumerate(A):
+        K.append((1 + x * sum((a * k for a, k in zip(line, K, strict=False)), Fraction(0))) / (1 - x * line[i]))
+    return float(1 + x * sum((w * k for w, k in zip(b, K, strict=True)), Fraction(0)))
+
+
+def last_is_first(row: Any) -> bool:
+    """Whether the last slope of a step is that of the next one's start: c = 1 there, and that stage is the result."""
+    A, b, c = butcher(row)
+    return c[-1] == 1 and A[-1] == b
+
+
+def evaluations(row: Any, steps: int) -> int:
+    """Calls of an explicit row's right-hand side in its first steps; a carried slope is made once and then comes with each step."""
+    if "fsal" not in row.flags:
+        return steps * int(row.stages)
+    return 1 + steps * (int(row.stages) - last_is_first(row))
+
+
+def times_of(row: Any, t0: float, h: float, steps: int) -> list[float]:
+    """Where those calls are."""
+    c = [float(v) for v in butcher(row)[2]]
+    if "fsal" not in row.flags:
+        return [t0 + (k + v) * h for k in range(steps) for v in c]
+    later = c[1:] if last_is_first(row) else [*c[1:], 1.0]
+    return [t0, *(t0 + (k + v) * h for k in range(steps) for v in later)]
 
 
 def combined(y: Array, h: float, terms: list[tuple[float, Array]]) -> Array:

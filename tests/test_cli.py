@@ -409,7 +409,8 @@ def test_without_matplotlib_the_table_still_comes(capsys: pytest.CaptureFixture[
 # ---- methods and the rest -----------------------------------------------------------------------------------------------------------
 
 
-def test_methods_lists_every_row(capsys: pytest.CaptureFixture[str]) -> None:
+def test_methods_lists_every_row(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     assert main(["methods"]) == 0
     out = capsys.readouterr().out
     lines = {line.split()[0]: line for line in out.splitlines() if line}

@@ -7,9 +7,9 @@
 
 a PI controller (Gustafsson 1991; Hairer, Norsett and Wanner I, II.4 and IV.2), q the order of the error estimate. After a rejection the
 step does not grow. Powers are made of log2 and exp2 below: polynomials and bit patterns, so that the steps are the same on every
-machine. They are good to 1e-9, which is far more than a controller can use.
+machine. They are good to 1e-7, which is more than a controller can use.
 """
-from libc.math cimport fabs, sqrt
+from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 
@@ -30,7 +30,7 @@ ctypedef struct control_t:
     double h                             # the next step to try, with its sign
     double log_before                    # log2 of the last accepted error
     double t_bad                         # the nearest time at which a slope was not finite or a callback wanted a smaller step
-    int64_t n_bad, bad_from              # tries there since the last step beyond it; evaluations counted when they began
+    int64_t n_bad, bad_from              # tries there since the last step beyond it; where the count of their evaluations begins
     int64_t rejected                     # tries thrown away
     int64_t failed                       # of them, without an error estimate: not finite, not solved, or asked for by a callback
     int64_t after_reject
@@ -44,26 +44,26 @@ ctypedef struct reductions_t:            # what reductions.pyx makes of the sums
 
 
 cdef inline double log2_of(double x) noexcept nogil:
-    """log2 of a positive normal number, to 1e-10."""
-    cdef uint64_t u = mf_bits(x)
+    """log2 of a positive normal number, to 1e-8: twice the series of the inverse hyperbolic tangent."""
+    cdef uint64_t u = mf_bits(x), fraction = 0x000FFFFFFFFFFFFF, one = 0x3FF0000000000000
     cdef int64_t e = <int64_t> (u >> 52) - 1023
-    cdef uint64_t fraction = 0x000FFFFFFFFFFFFF, one = 0x3FF0000000000000
-    cdef double m = mf_from_bits((u & fraction) | one), s, w
+    cdef double m = mf_from_bits((u & fraction) | one), s, w, v
     if m > 1.4142135623730951:
         m = 0.5 * m
         e += 1
     s = (m - 1.0) / (m + 1.0)
     w = s * s
-    return <double> e + 2.8853900817779268 * s * (
-        1.0 + w * (1.0 / 3.0 + w * (0.2 + w * (1.0 / 7.0 + w * (1.0 / 9.0 + w * (1.0 / 11.0 + w * (1.0 / 13.0)))))))
+    v = w * w
+    return <double> e + s * ((2.8853900817779268 + w * 0.9617966939259756)
+                             + v * ((0.5770780163555854 + w * 0.4121985831111324) + v * 0.3205988979753252))
 
 
 cdef inline double exp2_of(double x) noexcept nogil:
-    """2^x for |x| < 1000, to 1e-9."""
+    """2^x for |x| < 1000, to 1e-7: the series of exp. Its terms are summed in pairs, for a step waits for this."""
     cdef int64_t whole = <int64_t> (x + (0.5 if x >= 0.0 else -0.5))
-    cdef double f = (x - <double> whole) * 0.6931471805599453
-    cdef double s = 1.0 + f * (1.0 + f * (0.5 + f * (1.0 / 6.0 + f * (1.0 / 24.0 + f * (1.0 / 120.0 + f * (
-        1.0 / 720.0 + f * (1.0 / 5040.0 + f * (1.0 / 40320.0))))))))
+    cdef double f = (x - <double> whole) * 0.6931471805599453, g = f * f
+    cdef double s = (1.0 + f) + g * ((0.5 + f * 0.16666666666666666)
+                                     + g * ((0.041666666666666664 + f * 0.008333333333333333) + g * 0.001388888888888889))
     return s * mf_from_bits(<uint64_t> (1023 + whole) << 52)
 
 
@@ -71,26 +71,31 @@ cdef inline double clip(double x, double lower, double upper) noexcept nogil:
     return lower if x < lower else (upper if x > upper else x)
 
 
-cdef inline double factor_accepted(control_t *c, double err) noexcept nogil:
-    """By what the step changes after an accepted error; remembers it."""
+cdef inline double factor_accepted(control_t *c, double square) noexcept nogil:
+    """By what the error, whose square comes, would let the step change after it was accepted; remembers it. See `held_back`."""
     cdef double beta = 0.2 / c.q, now, factor = 10.0
-    if err > 1e-30:
-        now = log2_of(err)
+    if square > 1e-60:
+        now = 0.5 * log2_of(square)
         factor = clip(0.9 * exp2_of(beta * c.log_before - (1.0 / c.q - 0.75 * beta) * now), 0.2, 10.0)
         c.log_before = now if now > -13.287712379549449 else -13.287712379549449     # log2 1e-4
     else:
         c.log_before = -13.287712379549449
+    return factor
+
+
+cdef inline double held_back(control_t *c, double factor) noexcept nogil:
+    """The factor that is taken: a step that comes after a rejection does not grow."""
     if c.after_reject and factor > 1.0:
         factor = 1.0
     c.after_reject = 0
     return factor
 
 
-cdef inline double factor_rejected(control_t *c, double err) noexcept nogil:
-    """By what the step shrinks after an error above 1 (which may be infinite)."""
+cdef inline double factor_rejected(control_t *c, double square) noexcept nogil:
+    """By what the step shrinks after an error above 1, whose square comes (it may be infinite)."""
     c.after_reject = 1
     c.rejected += 1
-    return clip(0.9 * exp2_of(-log2_of(err) / c.q), 0.2, 1.0) if err < 1e300 else 0.2
+    return clip(0.9 * exp2_of(-0.5 * log2_of(square) / c.q), 0.2, 1.0) if square < 1e300 else 0.2
 
 
 cdef inline double first_step_of(double d0, double d1, double d2, double h0, double q) noexcept nogil:
@@ -115,8 +120,8 @@ cdef inline double scaled(double e, double y0, double y1, double rtol, double at
 
 
 cdef inline double two_errors(double sum5, double sum3, double n) noexcept nogil:
-    """dop853's combination of its two estimates (Hairer, Norsett and Wanner I, II.10)."""
-    return sum5 / sqrt((sum5 + 0.01 * sum3) * n) if sum5 > 0.0 else (sum5 if sum5 != sum5 else 0.0)
+    """Square of dop853's combination of its two estimates (Hairer, Norsett and Wanner I, II.10), from the sums of their squares."""
+    return sum5 * (sum5 / ((sum5 + 0.01 * sum3) * n)) if sum5 > 0.0 else (sum5 if sum5 != sum5 else 0.0)
 
 
 cdef inline double error_sum(const control_t *c, const double *e, const double *y0, const double *y1, ptrdiff_t n) noexcept nogil:

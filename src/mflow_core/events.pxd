@@ -12,7 +12,7 @@ cdef enum:
     EVENT_STOP = 1                       # a terminal event has reached its count: see stop_...
     EVENT_FULL = 2                       # no room for what a step may hold; nothing was done: collect, then scan the same step again
     EVENT_NAN = -1101                    # an event was NaN or infinite: see bad_...
-    EVENT_REFUSED = -1102                # an event returned the positive code bad_code
+    EVENT_REFUSED = -1102                # an event (or, bad_which -1, the extension) returned the positive code bad_code
 
 
 ctypedef struct event_t:

@@ -4,7 +4,7 @@ After an accepted step the loop calls `events_scan`. It evaluates every event at
 each sign change that those values show, closes in on it by Chandrupatla's method (inverse quadratic interpolation where it is safe,
 else halving) until the bracket is 2 ulp of t wide, and reports its far end: there the event has its new sign, so that a run which
 starts again from the state found does not find the same crossing twice. With the rounding of t = t0 + theta h that is within 4 ulp of
-t; where t0 and t1 lie on both sides of 0 it is to the rounding of theta h.
+t; where t0 and t1 lie on both sides of 0 it is to the rounding of theta h, and next to t0 = 0 to 2^-100 of the step.
 
 A sign s, then exact zeros, then -s is one crossing, at the last zero. s, zeros, s is a touch and no event; nor is one that no sample
 sees. Zeros at the very start are no crossing. A step that ends in a zero leaves the decision to the next one, which then reports the
@@ -43,6 +43,9 @@ cdef extern from "Python.h":
 cdef enum:
     ROOM_BYTES = 262144                  # states found are collected by the driver when these are full
     PATIENCE = 40                        # evaluations after which a bracket is only halved
+
+
+cdef double NEXT_TO_ZERO = 7.888609052210118e-31
 
 
 ctypedef struct step_t:
@@ -88,8 +91,17 @@ cdef int evaluate(events_t *e, int j, double t, const double *y, double *value) 
     return status if status < 0 else EVENT_REFUSED
 
 
+cdef inline int extend(events_t *e, const step_t *st, double theta, double *y) noexcept nogil:
+    """The state at theta. No code of the extension may pass for one of the scan."""
+    cdef int status = st.dense_at(theta, y, st.ctx)
+    if status <= 0:
+        return status
+    e.bad_which, e.bad_code, e.bad_t = -1, status, time_at(st, theta)
+    return EVENT_REFUSED
+
+
 cdef int value_at(events_t *e, const step_t *st, int j, double theta, double *value) noexcept nogil:
-    cdef int status = st.dense_at(theta, e.y, st.ctx)
+    cdef int status = extend(e, st, theta, e.y)
     if status != 0:
         return status
     return evaluate(e, j, time_at(st, theta), e.y, value)
@@ -106,7 +118,7 @@ cdef int sample(events_t *e, const step_t *st) noexcept nogil:
                 break
         else:
             for i in range(1, samples + 1):
-                status = st.dense_at(<double> i / samples, e.y, st.ctx)
+                status = extend(e, st, <double> i / samples, e.y)
                 if status != 0:
                     return status
                 for k in range(j, e.count):
@@ -138,6 +150,8 @@ cdef int locate(events_t *e, const step_t *st, int j, double a, double f_a, doub
     cdef int tried = 0, far = sign_of(f_b), status
     while True:
         tolerance = 2.0 * spacing(time_at(st, x1)) / fabs(st.h)
+        if tolerance < NEXT_TO_ZERO:
+            tolerance = NEXT_TO_ZERO
         if fabs(x2 - x1) <= tolerance:
             break
         x = x1 + share * (x2 - x1)
@@ -224,7 +238,7 @@ cdef int keep(events_t *e, const step_t *st, int count) noexcept nogil:
             break
         if not hit(e, found.which, found.turn):
             continue
-        status = st.dense_at(found.theta, e.found_y + e.n_found * e.n, st.ctx)
+        status = extend(e, st, found.theta, e.found_y + e.n_found * e.n)
         if status != 0:
             return status
         e.found_which[e.n_found], e.found_t[e.n_found] = found.which, found.t
@@ -480,7 +494,8 @@ cdef class Events:
     @property
     def failure(self):
         """In words, why a scan ended in NOT_FINITE or REFUSED."""
-        where = f"event {self.c.bad_which} at t = {self.c.bad_t:g}"
+        what = f"event {self.c.bad_which}" if self.c.bad_which >= 0 else "the continuous extension"
+        where = f"{what} at t = {self.c.bad_t:g}"
         if self.c.bad_code != 0:
             return f"{where} returned the code {self.c.bad_code}"
         return f"{where} is {self.c.bad_value:g}: an event must be finite wherever the solution goes"

@@ -4,7 +4,8 @@ Fixed steps take their times from the step index, t = t_base + (k - k_base) dt, 
 carried; the controller is in control.pxd. A step that was not good is tried again from the same state:
 
     error above 1                            h shrinks as the controller says
-    not finite (a state, a slope, the error) h/10; MF_BUDGET evaluations after the first such slope it is over, unless the run has passed it
+    not finite (a state, a slope, the error) h/10; it is over MF_BUDGET evaluations after the first such slope. They count while the step
+                                             that the error would allow reaches the place again, and anew once the run has passed it
     not solved, or asked for by a callback   h/4
     h too short to move t                    it is over, for the reason of the last try
 
@@ -13,7 +14,7 @@ Every ending leaves the run at its last good state.
 from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.string cimport memset
 
-from mflow_core.control cimport (MF_BUDGET, factor_accepted, factor_rejected, first_step_of, trial_step_of, two_errors)
+from mflow_core.control cimport (MF_BUDGET, factor_accepted, factor_rejected, first_step_of, held_back, trial_step_of, two_errors)
 from mflow_core.control cimport error_sum as short_error_sum
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE
@@ -76,13 +77,13 @@ cdef double size_of(run_t *r, const double *e, const double *y0, const double *y
 
 
 cdef double error_of(run_t *r) noexcept nogil:
-    """The step's error in units of the tolerance."""
+    """Square of the step's error in units of the tolerance."""
     cdef double n = <double> r.n, first = size_of(r, r.err, r.now[0], r.next[0])
     if r.n == 0:
         return 0.0
     if r.sizes.n_err == 2:
         return two_errors(first, size_of(r, r.err + r.ld, r.now[0], r.next[0]), n)
-    return sqrt(first / n)
+    return first / n
 
 
 cdef inline double shortest(double t, double min_step) noexcept nogil:
@@ -127,6 +128,8 @@ cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept no
             d2 = sqrt(size_of(r, f1, r.now[0], r.now[0])) / root / h0
             h = first_step_of(d0, d1, d2, h0, r.c.q)
             break
+        if r.c.n_bad == 0:
+            r.c.n_bad, r.c.bad_from, r.c.t_bad = 1, evaluations(r) - 1, r.t + sign * h0
         h0 = 1e-2 * h0                       # the trial left the domain: nearer
         h = h0
     h = h if h < span else span
@@ -215,9 +218,12 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         if status != 0:
             return status
     factor = factor_accepted(&r.c, err)
-    if r.c.n_bad > 0 and (t_next - r.c.t_bad) * h > 0.0:
-        r.c.n_bad = 0                                # the run has passed the place
-    r.c.h = h * factor
+    if r.c.n_bad > 0:
+        if (t_next - r.c.t_bad) * h > 0.0:
+            r.c.n_bad = 0
+        elif fabs(h * factor) < 0.5 * fabs(r.c.t_bad - t_next):
+            r.c.bad_from += evaluations(r) - before  # on its own way there, not held up by it
+    r.c.h = h * held_back(&r.c, factor)
     if fabs(h) < fabs(planned) and fabs(r.c.h) < fabs(planned):
         r.c.h = planned                              # the step was cut to land on t_end, not for its error
     if record != NULL:

@@ -20,7 +20,7 @@ import os
 
 from mflow_core import _levels, cpu
 
-FAMILIES = ("runge_kutta", "optimizers")          # a new family is named here and in meson.build
+FAMILIES = ("runge_kutta", "embedded", "optimizers")          # a new family is named here and in meson.build
 
 
 # ---- the level, and the rows --------------------------------------------------------------------------------------------------------
@@ -257,7 +257,10 @@ cdef class Row:
 
     @property
     def tableau(self):
-        """The stored coefficients: a dict with "c" and "A", "b" or, in Shu-Osher form, "alpha", "beta"; None for other rows."""
+        """The stored coefficients: a dict with "c" and "A", "b" or, in Shu-Osher form, "alpha", "beta"; None for other rows.
+
+        Pairs have "d" too: b - bhat, one row an error estimate.
+        """
         if self.m.tab == NULL:
             return None
         s = self.m.tab.s
@@ -266,6 +269,8 @@ cdef class Row:
             out["alpha"], out["beta"] = matrix(self.m.tab.alpha, s + 1, s), matrix(self.m.tab.beta, s + 1, s)
         else:
             out["A"], out["b"] = matrix(self.m.tab.A, s, s), matrix(self.m.tab.b, 1, s)[0]
+        if self.m.tab.d != NULL:
+            out["d"] = matrix(self.m.tab.d, self.m.tab.n_hat, s)
         return out
 
     @property

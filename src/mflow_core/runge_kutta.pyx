@@ -15,56 +15,15 @@ To add a method: write its coefficients and its facts in the table at the end. N
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t
-from libc.stdlib cimport calloc
 
-from mflow_core.types cimport (MF_LINEAR, MF_SSP, mf_frame, mf_method, mf_new_method, mf_rhs_fn, mf_tableau)
-from mflow_core.vec cimport average_1, average_2, average_3, combine_1, combine_2, combine_3, combine_4, combine_many, MF_SHORT
+from mflow_core.tableau cimport MAX_STAGES, combine, doubles, new_row, pack, plan_row, plans, rows_t, square
+from mflow_core.types cimport MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
+from mflow_core.vec cimport average_1, average_2, average_3, MF_SHORT
 
 from math import fsum
 
 
-cdef enum:
-    MAX_STAGES = 16
-
-
-ctypedef struct plan_row:                # the terms of one combination
-    int32_t q, slope                     # how many; Shu-Osher: slot where this stage's slope goes
-    int32_t[MAX_STAGES] col, f           # Butcher: index of K. Shu-Osher: slots of u and of its slope (-1: y; f = -2: no slope)
-    int32_t out, reserved                # Shu-Osher: slot of the result
-    double[MAX_STAGES] w, r              # weights; Shu-Osher: alpha and beta/alpha
-
-
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
-
-cdef inline void combine(ptrdiff_t n, double *out, const double *y, double h, const double *K, ptrdiff_t ld,
-                         const plan_row *row) noexcept nogil:
-    """out = y + h sum_e w_e K[col_e], over the nonzeros of one row of the tableau. `out` may be `y`."""
-    cdef const double *a = K + row.col[0] * ld
-    cdef const double *b = K + row.col[1] * ld
-    cdef const double *c = K + row.col[2] * ld
-    cdef const double *d = K + row.col[3] * ld
-    cdef const double *k[MAX_STAGES]
-    cdef double[MAX_STAGES] w
-    cdef ptrdiff_t i
-    cdef int e
-    if row.q == 1:
-        combine_1(n, out, y, a, h * row.w[0])
-    elif row.q == 2:
-        combine_2(n, out, y, a, b, h * row.w[0], h * row.w[1])
-    elif row.q == 3:
-        combine_3(n, out, y, a, b, c, h * row.w[0], h * row.w[1], h * row.w[2])
-    elif row.q == 4:
-        combine_4(n, out, y, a, b, c, d, h * row.w[0], h * row.w[1], h * row.w[2], h * row.w[3])
-    elif row.q == 0:
-        for i in range(n):
-            out[i] = y[i]
-    else:
-        for e in range(row.q):
-            k[e] = K + row.col[e] * ld
-            w[e] = h * row.w[e]
-        combine_many(n, out, y, row.q, k, w)
-
 
 cdef inline int butcher_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const mf_tableau *tab = m.tab
@@ -140,63 +99,22 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
 
 # ---- rows ----------------------------------------------------------------------------------------------------------------------------
 
-cdef mf_method *ROWS[64]
-cdef int n_rows = 0
-
-
-cdef double *doubles(list values) except NULL:
-    """Numbers that live as long as the process: rows are never freed."""
-    cdef double *out = <double *> calloc(max(len(values), 1), sizeof(double))
-    if out == NULL:
-        raise MemoryError("runge_kutta: no memory for the tableaus")
-    for i, value in enumerate(values):
-        out[i] = value
-    return out
-
-
-cdef plan_row *plans(int count) except NULL:
-    cdef plan_row *out = <plan_row *> calloc(count, sizeof(plan_row))
-    if out == NULL:
-        raise MemoryError("runge_kutta: no memory for the tableaus")
-    return out
-
-
-cdef mf_method *new_row(const char *name, const char *class_name, const char *aliases, int order, int stages, const char *formula,
-                        const char *doc, const char *reference) except NULL:
-    global n_rows
-    cdef mf_method *m = <mf_method *> calloc(1, sizeof(mf_method))
-    cdef mf_tableau *tab = <mf_tableau *> calloc(1, sizeof(mf_tableau))
-    if m == NULL or tab == NULL or n_rows == 64 or stages > MAX_STAGES:
-        raise MemoryError("runge_kutta: no room for another row")
-    m[0] = mf_new_method()
-    m.name, m.class_name, m.aliases, m.family = name, class_name, aliases, b"runge_kutta"
-    m.formula, m.doc, m.reference, m.vectors = formula, doc, reference, b"y"
-    m.order, m.stages, m.tab = order, stages, tab
-    m.flags = MF_LINEAR
-    m.sizes.n_vis = m.sizes.n_vec = 1
-    tab.s = stages
-    ROWS[n_rows] = m
-    n_rows += 1
-    return m
+cdef rows_t ROWS
 
 
 cdef int butcher(const char *name, const char *class_name, const char *aliases, int order, list A, list b, const char *formula,
                  const char *doc, const char *reference) except -1:
     """A row in Butcher form. A: row j has its first j entries; the nodes c are the row sums."""
-    cdef int s = len(b), j, col
-    cdef mf_method *m = new_row(name, class_name, aliases, order, s, formula, doc, reference)
+    cdef int s = len(b), j
+    cdef mf_method *m = new_row(&ROWS, b"runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
     cdef mf_tableau *tab = <mf_tableau *> m.tab
     cdef plan_row *plan = plans(s + 1)
-    full = [list(row) + [0.0] * (s - len(row)) for row in A]
+    full = square(A, s)
     tab.A = doubles([a for row in full for a in row])
     tab.b = doubles(b)
     tab.c = doubles([fsum(row) for row in full])
     for j, row in enumerate(full + [b]):
-        for col, a in enumerate(row):
-            if a != 0:
-                plan[j].col[plan[j].q] = col
-                plan[j].w[plan[j].q] = a
-                plan[j].q += 1
+        pack(plan + j, row)
     tab.packed = plan
     m.step = butcher_step
     m.sizes.n_work = s + 1
@@ -207,11 +125,10 @@ cdef int shu_osher(const char *name, const char *class_name, const char *aliases
                    const char *formula, const char *doc, const char *reference) except -1:
     """A row in Shu-Osher form. Row i of alpha and beta makes u_(i+1) from u_0 ... u_i; every beta stands on an alpha."""
     cdef int s = len(alpha), i, e
-    cdef mf_method *m = new_row(name, class_name, aliases, order, s, formula, doc, reference)
+    cdef mf_method *m = new_row(&ROWS, b"runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
     cdef mf_tableau *tab = <mf_tableau *> m.tab
     cdef plan_row *plan = plans(s + 1)
-    full_alpha = [list(row) + [0.0] * (s - len(row)) for row in alpha]
-    full_beta = [list(row) + [0.0] * (s - len(row)) for row in beta]
+    full_alpha, full_beta = square(alpha, s), square(beta, s)
     tab.alpha = doubles([0.0] * s + [a for row in full_alpha for a in row])
     tab.beta = doubles([0.0] * s + [a for row in full_beta for a in row])
     nodes = [0.0]
@@ -325,4 +242,4 @@ shu_osher(b"ssprk104", b"SSPRK104", b"", 4,
           reference=b"D. Ketcheson, SIAM J. Sci. Comput. 30 (2008) 2113-2136")
 
 
-_rows = PyCapsule_New(<void *> ROWS, b"mflow_core._rows", NULL)
+_rows = PyCapsule_New(<void *> ROWS.row, b"mflow_core._rows", NULL)

@@ -1,0 +1,219 @@
+# cython: language_level=3
+"""What the Runge-Kutta families share: a packed row of a tableau, the combinations that it stands for, and the making of rows.
+
+Only the nonzeros of a tableau are visited; they are packed once, when a family is imported. Slopes are reached in one of two ways:
+`combine` takes them from one block, `ld` apart; `combine_at` from a table of pointers, for families whose first or last slope
+is a carried vector and lies elsewhere. Both add in the one written order of vec.pxd,
+
+    out = y + (((w0 k0 + w1 k1) + (w2 k2 + w3 k3)) + w4 k4) + ...,
+
+and `out` may be `y`, while a slope may be neither. `weigh` is the same sum without y: an error estimate.
+"""
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t
+from libc.stdlib cimport calloc
+
+from mflow_core.types cimport MF_LINEAR, mf_method, mf_new_method, mf_tableau
+from mflow_core.vec cimport combine_1, combine_2, combine_3, combine_4, combine_many, MF_SHORT, mf_cvec, mf_scalar
+
+
+cdef enum:
+    MAX_STAGES = 16
+    MAX_FAMILY = 64                      # rows in one family
+
+
+ctypedef struct plan_row:                # the terms of one combination
+    int32_t q, slope                     # how many; Shu-Osher: slot where this stage's slope goes
+    int32_t[MAX_STAGES] col, f           # Butcher: index of K. Shu-Osher: slots of u and of its slope (-1: y; f = -2: no slope)
+    int32_t out, reserved                # Shu-Osher: slot of the result
+    double[MAX_STAGES] w, r              # weights; Shu-Osher: alpha and beta/alpha
+
+
+ctypedef struct rows_t:                  # one family's rows; NULL ends them
+    mf_method *row[MAX_FAMILY + 1]
+    int count
+
+
+# ---- combinations ------------------------------------------------------------------------------------------------------------------
+
+cdef inline void combine(ptrdiff_t n, double *out, const double *y, double h, const double *K, ptrdiff_t ld,
+                         const plan_row *row) noexcept nogil:
+    """out = y + h sum_e w_e K[col_e], over the nonzeros of one row of the tableau. `out` may be `y`."""
+    cdef const double *a = K + row.col[0] * ld
+    cdef const double *b = K + row.col[1] * ld
+    cdef const double *c = K + row.col[2] * ld
+    cdef const double *d = K + row.col[3] * ld
+    cdef const double *k[MAX_STAGES]
+    cdef double[MAX_STAGES] w
+    cdef ptrdiff_t i
+    cdef int e
+    if row.q == 1:
+        combine_1(n, out, y, a, h * row.w[0])
+    elif row.q == 2:
+        combine_2(n, out, y, a, b, h * row.w[0], h * row.w[1])
+    elif row.q == 3:
+        combine_3(n, out, y, a, b, c, h * row.w[0], h * row.w[1], h * row.w[2])
+    elif row.q == 4:
+        combine_4(n, out, y, a, b, c, d, h * row.w[0], h * row.w[1], h * row.w[2], h * row.w[3])
+    elif row.q == 0:
+        for i in range(n):
+            out[i] = y[i]
+    else:
+        for e in range(row.q):
+            k[e] = K + row.col[e] * ld
+            w[e] = h * row.w[e]
+        combine_many(n, out, y, row.q, k, w)
+
+
+cdef inline void combine_5(ptrdiff_t n, double *out, const double *y, const double *const *k, const double *w) noexcept nogil:
+    cdef mf_cvec a = k[0]
+    cdef mf_cvec b = k[1]
+    cdef mf_cvec c = k[2]
+    cdef mf_cvec d = k[3]
+    cdef mf_cvec e = k[4]
+    cdef double r = w[0], s = w[1], t = w[2], u = w[3], v = w[4]
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            out[i] = mf_scalar(y[i] + (((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]))
+    else:
+        for i in range(n):
+            out[i] = y[i] + (((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i])
+
+
+cdef inline void combine_6(ptrdiff_t n, double *out, const double *y, const double *const *k, const double *w) noexcept nogil:
+    cdef mf_cvec a = k[0]
+    cdef mf_cvec b = k[1]
+    cdef mf_cvec c = k[2]
+    cdef mf_cvec d = k[3]
+    cdef mf_cvec e = k[4]
+    cdef mf_cvec g = k[5]
+    cdef double r = w[0], s = w[1], t = w[2], u = w[3], v = w[4], x = w[5]
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            out[i] = mf_scalar(y[i] + ((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + x * g[i]))
+    else:
+        for i in range(n):
+            out[i] = y[i] + ((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + x * g[i])
+
+
+cdef inline void combine_at(ptrdiff_t n, double *out, const double *y, double h, const double *const *K,
+                            const plan_row *row) noexcept nogil:
+    """out = y + h sum_e w_e K[col_e], with a table of slopes in place of one block. `out` may be `y`."""
+    cdef const double *k[MAX_STAGES]
+    cdef double[MAX_STAGES] w
+    cdef ptrdiff_t i
+    cdef double s
+    cdef int e
+    for e in range(row.q):
+        k[e] = K[row.col[e]]
+        w[e] = h * row.w[e]
+    if row.q == 1:
+        combine_1(n, out, y, k[0], w[0])
+    elif row.q == 2:
+        combine_2(n, out, y, k[0], k[1], w[0], w[1])
+    elif row.q == 3:
+        combine_3(n, out, y, k[0], k[1], k[2], w[0], w[1], w[2])
+    elif row.q == 4:
+        combine_4(n, out, y, k[0], k[1], k[2], k[3], w[0], w[1], w[2], w[3])
+    elif row.q == 5:
+        combine_5(n, out, y, k, w)
+    elif row.q == 6:
+        combine_6(n, out, y, k, w)
+    elif row.q == 0:
+        for i in range(n):
+            out[i] = y[i]
+    elif n <= MF_SHORT:
+        for i in range(n):
+            s = (w[0] * k[0][i] + w[1] * k[1][i]) + (w[2] * k[2][i] + w[3] * k[3][i])
+            for e in range(4, row.q):
+                s = s + w[e] * k[e][i]
+            out[i] = mf_scalar(y[i] + s)
+    else:
+        combine_many(n, out, y, row.q, k, w)
+
+
+cdef inline void weigh(ptrdiff_t n, double *out, double h, const double *const *K, const plan_row *row) noexcept nogil:
+    """out = h sum_e w_e K[col_e]: no y, four terms at least. In blocks that stay in the first cache, so that `out` is touched once."""
+    cdef const double *k[MAX_STAGES]
+    cdef double[MAX_STAGES] w
+    cdef ptrdiff_t lo, i, m
+    cdef double s
+    cdef int e
+    for e in range(row.q):
+        k[e] = K[row.col[e]]
+        w[e] = h * row.w[e]
+    if n <= MF_SHORT:
+        for i in range(n):
+            s = (w[0] * k[0][i] + w[1] * k[1][i]) + (w[2] * k[2][i] + w[3] * k[3][i])
+            for e in range(4, row.q):
+                s = s + w[e] * k[e][i]
+            out[i] = mf_scalar(s)
+        return
+    for lo in range(0, n, 512):
+        m = min(n - lo, <ptrdiff_t> 512)
+        for i in range(m):
+            out[lo + i] = (w[0] * k[0][lo + i] + w[1] * k[1][lo + i]) + (w[2] * k[2][lo + i] + w[3] * k[3][lo + i])
+        for e in range(4, row.q):
+            add_to(m, out + lo, k[e] + lo, w[e])
+
+
+cdef inline void add_to(ptrdiff_t n, double *out, mf_cvec a, double w) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(n):
+        out[i] = out[i] + w * a[i]
+
+
+# ---- making rows, at import --------------------------------------------------------------------------------------------------------
+
+cdef inline double *doubles(list values) except NULL:
+    """Numbers that live as long as the process: rows are never freed."""
+    cdef double *out = <double *> calloc(max(len(values), 1), sizeof(double))
+    if out == NULL:
+        raise MemoryError("no memory for the tableaus")
+    for i, value in enumerate(values):
+        out[i] = value
+    return out
+
+
+cdef inline plan_row *plans(int count) except NULL:
+    cdef plan_row *out = <plan_row *> calloc(max(count, 1), sizeof(plan_row))
+    if out == NULL:
+        raise MemoryError("no memory for the tableaus")
+    return out
+
+
+cdef inline int pack(plan_row *plan, list values) except -1:
+    """The nonzeros of one row of coefficients."""
+    cdef int col
+    for col, value in enumerate(values):
+        if value != 0:
+            plan.col[plan.q] = col
+            plan.w[plan.q] = value
+            plan.q += 1
+    return 0
+
+
+cdef inline list square(list A, int s):
+    """Rows filled up with zeros to s entries."""
+    return [list(row) + [0.0] * (s - len(row)) for row in A]
+
+
+cdef inline mf_method *new_row(rows_t *rows, const char *family, const char *name, const char *class_name, const char *aliases,
+                               int order, int stages, const char *formula, const char *doc, const char *reference) except NULL:
+    """A row with what every one of them has. It carries y alone until its family says otherwise."""
+    cdef mf_method *m = <mf_method *> calloc(1, sizeof(mf_method))
+    cdef mf_tableau *tab = <mf_tableau *> calloc(1, sizeof(mf_tableau))
+    if m == NULL or tab == NULL or rows.count == MAX_FAMILY or stages > MAX_STAGES:
+        raise MemoryError(f"{family.decode()}: no room for another row")
+    m[0] = mf_new_method()
+    m.name, m.class_name, m.aliases, m.family = name, class_name, aliases, family
+    m.formula, m.doc, m.reference, m.vectors = formula, doc, reference, b"y"
+    m.order, m.stages, m.tab = order, stages, tab
+    m.flags = MF_LINEAR
+    m.sizes.n_vis = m.sizes.n_vec = 1
+    tab.s = stages
+    rows.row[rows.count] = m
+    rows.count += 1
+    return m
