@@ -32,7 +32,7 @@ NAMES = [row.name for row in registry.rows() if row.kind == "step" and not {"imp
 PAIRS = [name for name in NAMES if "embedded" in registry.find(name).flags]
 
 
-# ---- compiled functions: of a lane, and of a block -----------------------------------------------------------------------------------------
+# ---- compiled functions: of a lane, and of a block --------------------------------------------------------------------------------------
 
 
 def cfunc(kind: str) -> Any:
@@ -115,7 +115,7 @@ def fields(r: Any) -> list[Any]:
     return [r.y.tobytes(), r.status.tolist(), r.reason, *(r[k].tolist() for k in ("nfev", "nsteps", "nrejected", "reached"))]
 
 
-# ---- bits ----------------------------------------------------------------------------------------------------------------------------------
+# ---- bits -------------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -181,10 +181,13 @@ def test_a_lane_that_fails_leaves_the_others(how: dict[str, Any]) -> None:
     assert np.all(r.t[fallen] < 2.0)
     if "dt" not in how:
         assert np.all(np.abs(r.t[fallen] - 0.2) < 1e-3)
-        assert np.all(r.nfev[fallen] < 5000)
+        with np.errstate(over="ignore"):
+            alone = mflow.solve_ivp(lambda t, y: y * y, span, bad[3], **how)
+        assert alone.reason == "diverged"
+        assert np.all(np.abs(r.nfev[fallen] - alone.nfev) <= 0.01 * alone.nfev)
 
 
-# ---- accuracy ------------------------------------------------------------------------------------------------------------------------------
+# ---- accuracy ---------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -196,8 +199,8 @@ def test_error_control_agrees_with_runs(name: str, back: bool) -> None:
     for lane in range(9):
         alone = mflow.solve_ivp(waves("lane"), span, y0[lane], name, at, rtol=1e-9, atol=1e-10)
         np.testing.assert_allclose(r.y[lane], alone.y, rtol=1e-7, atol=1e-8)
-        tries = r.nsteps[lane] + r.nrejected[lane], alone.nsteps + alone.nrejected
-        assert abs(int(tries[0]) - tries[1]) <= 2  # the same controller, other roundings
+        assert abs(int(r.nsteps[lane]) - alone.nsteps) <= 1  # the same controller, other roundings
+        assert abs(int(r.nrejected[lane]) - alone.nrejected) <= 1
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -247,14 +250,14 @@ def test_lanes_stop_for_reasons_of_their_own() -> None:
     r = mflow.solve_ivp_batch(squares(), (0, 1.0), [[0.1], [0.99]], rtol=1e-8, max_steps=6, **pair)
     assert r.reason[1] == "max_steps"
     assert r.nsteps[1] == 6
-    r = mflow.solve_ivp_batch(squares(), (0, 0.99), [[0.01], [1.0]], rtol=1e-10, min_step=1e-3, **pair)
+    r = mflow.solve_ivp_batch(squares(), (0, 2.0), [[0.01], [1.0]], rtol=1e-6, min_step=1e-3, **pair)
     assert r.reason == ["finished", "step_too_small"]
     r = mflow.solve_ivp_batch(squares(), (0, 1.0), [[0.1], [0.5]], max_step=0.01, first_step=0.005, **pair)
     assert r.success
     assert np.all(r.nsteps >= 100)
 
 
-# ---- functions of one lane -------------------------------------------------------------------------------------------------------------------
+# ---- functions of one lane --------------------------------------------------------------------------------------------------------------
 
 
 def fails_at(t: float, y: Array, bad: float = 0.5) -> Array:
@@ -345,7 +348,7 @@ def test_every_lane_has_its_events() -> None:
     assert r[2].t_events[0].tolist() == r.t_events[2][0].tolist()
 
 
-# ---- what comes in ---------------------------------------------------------------------------------------------------------------------------
+# ---- what comes in ----------------------------------------------------------------------------------------------------------------------
 
 
 def block_decay() -> Any:
@@ -448,7 +451,7 @@ def test_a_code_ends_the_whole_block(code: int) -> None:
     assert sum(t > 0.5 for t in calls) == 1  # after a code it is not called again
 
 
-# ---- executors -------------------------------------------------------------------------------------------------------------------------------
+# ---- executors --------------------------------------------------------------------------------------------------------------------------
 
 
 class Odd(Exception):
@@ -511,7 +514,7 @@ def test_executor_with_a_function_for_lanes() -> None:
 
 
 def test_what_does_not_pickle_is_named() -> None:
-    with futures.ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match="executor: fun, events, jac, .*top level of a module"):
+    with futures.ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match=r"executor: fun, events, jac, .*top level of a module"):
         mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), starts(3), "rk4", dt=0.1, executor=pool)
 
 
@@ -532,7 +535,7 @@ def test_a_lost_worker_costs_its_lanes_alone() -> None:
         assert again.reason == ["executor_failed"] * 2  # the pool stays broken
 
 
-# ---- Ctrl-C ----------------------------------------------------------------------------------------------------------------------------------
+# ---- Ctrl-C -----------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

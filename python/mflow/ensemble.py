@@ -49,8 +49,8 @@ class LaneFunction:
         found = problem.compiled_address(fun, "fun", core.RHS_LANES_SIGNATURE)
         if found is None:
             raise TypeError(
-                f"fun: lanes=True wants a compiled function (LowLevelCallable, numba cfunc, ctypes function or PyCapsule) with the signature "
-                f"{core.RHS_LANES_SIGNATURE!r}, not {type(fun).__name__}"
+                "fun: lanes=True wants a compiled function (LowLevelCallable, numba cfunc, ctypes function or PyCapsule) with the "
+                f"signature {core.RHS_LANES_SIGNATURE!r}, not {type(fun).__name__}"
             )
         self.fun, self.address = fun, found
 
@@ -168,7 +168,7 @@ class Bar:
             self.bar.close()
 
 
-# ---- lanes of solve_ivp ----------------------------------------------------------------------------------------------------------------
+# ---- lanes of solve_ivp -----------------------------------------------------------------------------------------------------------------
 
 
 def run_lane(task: Task, columns: Columns, lane: int) -> None:
@@ -255,7 +255,7 @@ def on_threads(work: Callable[[], None], stop: Callable[[], None], done: Callabl
             raise
 
 
-# ---- lanes of a function for lanes ---------------------------------------------------------------------------------------------------------
+# ---- lanes of a function for lanes ------------------------------------------------------------------------------------------------------
 
 
 def _control(method: Method, options: dict[str, Any], task: Task) -> dict[str, Any]:
@@ -347,7 +347,7 @@ def _words(reason: str, code: int, t: float, steps: int) -> str:
     }[reason]
 
 
-# ---- where the work is done --------------------------------------------------------------------------------------------------------------
+# ---- where the work is done -------------------------------------------------------------------------------------------------------------
 
 
 def run_here(task: Task, columns: Columns, threads: int | None, bar: Bar) -> None:

@@ -101,8 +101,8 @@ cdef lane_loops_t LOOPS                  # of the active level
 
 cdef int block_make(block_t *b, const job_t *job) noexcept nogil
 cdef void block_free(block_t *b) noexcept nogil
-cdef void begin_lane(block_t *b, int l, int64_t lane) noexcept nogil
+cdef void begin_lane(block_t *b, int col, int64_t lane) noexcept nogil
 cdef void fill_idle(block_t *b, double **x) noexcept nogil
-cdef void retire(block_t *b, int l, int status) noexcept nogil
+cdef void retire(block_t *b, int col, int status) noexcept nogil
 cdef void retire_all(block_t *b, int status) noexcept nogil
 cdef int write_times(block_t *b, bint common) noexcept nogil
