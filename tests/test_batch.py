@@ -8,11 +8,13 @@ import math
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import threading
 import time
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -185,6 +187,27 @@ def test_a_lane_that_fails_leaves_the_others(how: dict[str, Any]) -> None:
             alone = mflow.solve_ivp(lambda t, y: y * y, span, bad[3], **how)
         assert alone.reason == "diverged"
         assert np.all(np.abs(r.nfev[fallen] - alone.nfev) <= 0.01 * alone.nfev)
+
+
+BITS = """
+import hashlib, sys, mflow_core
+sys.path.insert(0, sys.argv[1])
+import test_batch as t
+r = t.mflow.solve_ivp_batch(t.waves("block"), (0, 1), t.starts(70), sys.argv[2], [0.3, 1.0], rtol=1e-7, atol=1e-9, lanes=True)
+print(mflow_core.isa(), hashlib.sha256(repr(t.fields(r)).encode()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_bits_do_not_depend_on_the_instruction_set(name: str) -> None:
+    found = {}
+    for level in registry.available_levels():
+        command = [sys.executable, "-c", BITS, str(Path(__file__).parent), name]
+        out = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "MFLOW_ISA": level})
+        used, bits = out.stdout.split()
+        assert used == level
+        found[level] = bits
+    assert len(set(found.values())) == 1, found
 
 
 # ---- accuracy ---------------------------------------------------------------------------------------------------------------------------
@@ -370,6 +393,8 @@ BAD = [
     ({"t_eval": [0.5], "t_span": [(0, 1), (1, 0), (0, 1)]}, ValueError, "one direction"),
     ({"t_eval": [0.5], "t_span": [(0, 1), (2, 3), (0, 1)]}, ValueError, "no time in common"),
     ({"threads": 0}, ValueError, "threads = 0"),
+    ({"executor": 4}, TypeError, "executor: a concurrent.futures.Executor is wanted .*, not int"),
+    ({"save": "all"}, TypeError, "save: a batch does not take it; t_eval says what to keep"),
     ({"lanes": True}, TypeError, "lanes=True wants a compiled function"),
     ({"fun": block_decay, "lanes": True, "events": py_waves}, TypeError, "events: a function for lanes takes none"),
     ({"fun": block_decay, "lanes": True, "args": (1.0,)}, TypeError, "args: a function for lanes"),
@@ -400,6 +425,22 @@ def test_no_lanes(lanes: bool) -> None:
         r = mflow.solve_ivp_batch(fun, (0, 1), np.empty((0, 3)), "rk4", at, dt=0.1, lanes=lanes)
         assert (r.success, r.reason, r.message) == (True, [], "0 of 0 lanes finished")
         assert r.y.shape == (0, 3) + (() if at is None else (1,))
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
+def test_lanes_without_components(how: dict[str, Any]) -> None:
+    how = {"method": "rk4"} | how
+    span = np.tile((0.0, 1.0), (5, 1)) if how.pop("own", False) else (0.0, 1.0)
+    r = mflow.solve_ivp_batch(waves("block"), span, np.empty((5, 0)), lanes=True, **how)
+    assert (r.success, r.y.shape, r.t.tolist()) == (True, (5, 0), [1.0] * 5)
+
+
+def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tqdm")
+    for lanes in (False, True):
+        fun = waves("block") if lanes else py_waves
+        mflow.solve_ivp_batch(fun, (0, 1), starts(30), "rk4", dt=0.1, lanes=lanes, progress=True)
+        assert "30/30" in capsys.readouterr().err
 
 
 def test_functions_for_lanes_of_every_kind() -> None:
