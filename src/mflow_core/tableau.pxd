@@ -9,11 +9,13 @@ is a carried vector and lies elsewhere. Both add in the one written order of vec
 
 and `out` may be `y`, while a slope may be neither. `weigh` is the same sum without y: an error estimate.
 """
+from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc
+from libc.string cimport memcpy
 
-from mflow_core.types cimport MF_LINEAR, mf_method, mf_new_method, mf_tableau
+from mflow_core.types cimport MF_FRESH, MF_LINEAR, mf_frame, mf_method, mf_new_method, mf_tableau
 from mflow_core.vec cimport combine_1, combine_2, combine_3, combine_4, combine_many, MF_SHORT, mf_cvec, mf_scalar
 
 
@@ -163,6 +165,31 @@ cdef inline void add_to(ptrdiff_t n, double *out, mf_cvec a, double w) noexcept 
     cdef ptrdiff_t i
     for i in range(n):
         out[i] = out[i] + w * a[i]
+
+
+# ---- the carried slope -------------------------------------------------------------------------------------------------------------
+
+cdef inline int first_slope(mf_frame *f, double *own, const double **K) noexcept nogil:
+    """K_1 = f(t, y): made, where the step is FRESH, or read where it is carried, or copied where this step will overwrite it.
+
+    `own` is its place in `work`. Where it is not used it begins with a NaN, by which `slope_at_start` knows: the flags of the frame
+    may be those of the next step when `dense` is called.
+    """
+    cdef int status = 0
+    K[0] = own
+    if f.flags & MF_FRESH:
+        status = f.p.rhs(f.t, f.x0[0], own, f.n, f.p.ctx)
+        f.n_rhs += 1
+    elif f.x1[1] == f.x0[1]:
+        memcpy(own, f.x0[1], f.n * sizeof(double))
+    else:
+        own[0] = NAN
+        K[0] = f.x0[1]
+    return status
+
+
+cdef inline const double *slope_at_start(const mf_frame *f, const double *own) noexcept nogil:
+    return f.x0[1] if own[0] != own[0] else own
 
 
 # ---- making rows, at import --------------------------------------------------------------------------------------------------------
