@@ -210,6 +210,12 @@ def kernel_flags() -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def flags() -> list[str]:
+    """`kernel_flags`, for benches that compile more."""
+    return kernel_flags()
+
+
+@pytest.fixture(scope="session")
 def twins(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
     """bench/twins.c, compiled and loaded."""
     command = shlex.split(os.environ.get("CC", "")) or [name for name in ("cc", "gcc", "clang") if shutil.which(name)][:1]

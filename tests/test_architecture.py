@@ -38,13 +38,17 @@ def python_imports():
 
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
-    {"arrays", "pace", "result", "nist"},
-    {"methods", "data"},
-    {"stability", "optim"},
-    {"ivp", "minimize", "stepper"},
-    {"flow"},
+    {"arrays", "pace", "result", "savefile", "nist", "testvalues"},
+    {"methods", "data", "control", "dense", "testproblems"},
+    {"stability", "optim", "nonlinear", "records"},
+    {"spectrum", "endings"},
+    {"drive"},
+    {"ivp", "flow", "minimize", "stepper"},
+    {"ensemble"},
+    {"batch"},
     {"compare"},
     {"plot"},
+    {"workprecision"},
     {"cli"},
     {"__init__", "__main__"},
 )

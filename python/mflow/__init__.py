@@ -3,7 +3,7 @@
 Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it, and a learning rate is a time step. So one library
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
-    solve_ivp, gradient_flow, minimize     drivers
+    solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
     optim, Stepper, minibatches            parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
     methods, get_method                    what there is
@@ -19,6 +19,7 @@ from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
 from mflow import optim
+from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.data import minibatches
 from mflow.flow import gradient_flow
 from mflow.ivp import solve_ivp
@@ -37,6 +38,7 @@ _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind 
 globals().update(_INTEGRATORS)
 
 __all__ = [  # noqa: PLE0604
+    "IVPBatchResult",
     "IVPResult",
     "Method",
     "OptimizeResult",
@@ -51,6 +53,7 @@ __all__ = [  # noqa: PLE0604
     "minimize",
     "optim",
     "solve_ivp",
+    "solve_ivp_batch",
     "stability_limit",
     *sorted(_INTEGRATORS),
 ]

@@ -1,4 +1,4 @@
-"""The `mflow` command: `mflow compare` and `mflow methods`."""
+"""The `mflow` command: `mflow compare`, `mflow methods` and, from a module of its own, `mflow workprecision`."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ import numpy as np
 from mflow_core import registry
 
 from mflow import compare as job
+from mflow import workprecision
 from mflow.compare import Problem, Run
 from mflow.methods import Method, describe, get_method, methods
 from mflow.stability import stability_limit
@@ -126,6 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("methods", help="list the methods, or describe one", description="List the methods, or describe one.")
     listing.add_argument("name", nargs="?", metavar="NAME", help="name or alias of a method")
     listing.set_defaults(run=_methods)
+    digits = commands.add_parser("workprecision", help="error against work, beside SciPy's solvers", description=workprecision.DESCRIPTION)
+    workprecision.add_arguments(digits)
+    digits.set_defaults(run=_workprecision)
     return parser
 
 
@@ -151,6 +155,14 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     add("--json", metavar="FILE", help="write settings, results and histories; - for standard output (the table then goes to stderr)")
     add("--progress", action=argparse.BooleanOptionalAction, help="show progress on stderr (default: where it is a terminal)")
     parser.set_defaults(run=_compare)
+
+
+def _workprecision(arguments: argparse.Namespace) -> int:
+    try:
+        workprecision.check_arguments(arguments)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return workprecision.command(arguments)
 
 
 # ---- compare ------------------------------------------------------------------------------------------------------------------------

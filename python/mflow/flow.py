@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 from mflow_core import problem
 
-from mflow.arrays import check_number, check_start
-from mflow.ivp import integrate
+from mflow import nonlinear
+from mflow.arrays import check_start
+from mflow.drive import Settings, integrate
 from mflow.methods import Method, as_method
 from mflow.result import IVPResult
 
 __all__ = ["gradient_flow"]
+
+SOLVING = {"solver", "jac_sparsity", "lband", "uband"}  # what goes to mflow.nonlinear
 
 
 def gradient_flow(
@@ -22,11 +26,12 @@ def gradient_flow(
     method: str | Method = "euler",
     t_eval: Any = None,
     *,
-    dt: float | None = None,
+    dt: float | str | None = None,
     args: tuple[Any, ...] = (),
+    hess: Any = None,
     save: str = "all",
     save_every: int | None = None,
-    **parameters: Any,
+    **options: Any,
 ) -> IVPResult:
     """Follow c' = -grad(c) from c0 for the time t_end.
 
@@ -40,9 +45,11 @@ def gradient_flow(
         ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, where value may be NULL.
     c0 : array_like of real numbers, any shape
     t_end : float
-        How long to flow; below 0 it climbs.
-    method, t_eval, dt, save, save_every, **parameters
-        As in `mflow.solve_ivp`.
+        How long to flow; below 0 it climbs. inf with dt = inf and an implicit method: the steady state.
+    hess : callable or array_like (n, n)
+        For implicit methods: the Hessian ``hess(c, *args)``; where it is missing, differences of gradients.
+    method, t_eval, dt, save, save_every, **options
+        As in `mflow.solve_ivp`, its other options (rtol, atol, events, ...) and the method's own parameters among them.
 
     Returns
     -------
@@ -66,7 +73,14 @@ def gradient_flow(
     A. Cauchy, C. R. Acad. Sci. 25 (1847) 536-538.
     """
     start = check_start(c0, "c0")
-    chosen = as_method(method, parameters)
-    end = check_number(t_end, "t_end")
-    what = problem.objective_problem(None, grad, start.shape, args)
-    return integrate(what, (0.0, end), start, chosen, t_eval, dt=dt, save=save, save_every=save_every)
+    names = {field.name for field in fields(Settings)} - {"dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args"}
+    chosen = as_method(method, {k: v for k, v in options.items() if k not in names | SOLVING})
+    what = problem.objective_problem(None, grad, start.shape, args, hess if chosen.is_implicit else None)
+    extra = args if isinstance(args, tuple) else (args,)
+    linear = {name: options.get(name) for name in SOLVING}
+    solver = nonlinear.solver_for(chosen, what, 0.0, start, jac=hess, hess=True, args=extra, **linear)
+    settings = Settings(
+        dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra,
+        **{k: v for k, v in options.items() if k in names},
+    )  # fmt: skip
+    return integrate(what, (0.0, t_end), start, chosen, settings, "gradient_flow")

@@ -1,42 +1,54 @@
-"""`solve_ivp`: y' = fun(t, y) from t0 to t_end, by steps of a Runge-Kutta row."""
+"""`solve_ivp`: y' = fun(t, y) from t0 to t_end."""
 
 from __future__ import annotations
 
-import math
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-from mflow_core import problem, stepper
+from mflow_core import problem
 
-from mflow import stability
-from mflow.arrays import Array, check_number, check_start, check_times
+from mflow import nonlinear
+from mflow.arrays import check_start
+from mflow.drive import Settings, check_span, integrate
 from mflow.methods import Method, as_method
-from mflow.pace import pieces
-from mflow.result import IVPResult, attach
+from mflow.result import IVPResult
 
-__all__ = ["integrate", "solve_ivp"]
-
-ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
-GROWTH = 1e6  # a state that ends this much larger than it began is looked at again
+__all__ = ["solve_ivp"]
 
 
 def solve_ivp(
     fun: Callable[..., Any] | Any,
     t_span: Sequence[float],
     y0: Any,
-    method: str | Method = "rk4",
+    method: str | Method | None = None,
     t_eval: Any = None,
+    dense_output: bool = False,
+    events: Any = None,
     *,
-    dt: float | None = None,
     args: tuple[Any, ...] = (),
+    dt: float | str | None = None,
+    rtol: Any = None,
+    atol: Any = None,
+    first_step: float | None = None,
+    max_step: float | Callable[..., float] | None = None,
+    min_step: float | None = None,
+    max_steps: int | None = None,
+    jac: Any = None,
+    jac_sparsity: Any = None,
+    lband: int | None = None,
+    uband: int | None = None,
+    solver: Any = None,
     inplace: bool = False,
     save: str = "all",
     save_every: int | None = None,
+    callback: Callable[..., Any] | None = None,
+    progress: bool = False,
+    checkpoint: Any = None,
+    checkpoint_every: int | None = None,
+    resume: Any = None,
     **parameters: Any,
 ) -> IVPResult:
-    """Integrate y' = fun(t, y) with fixed steps.
+    """Integrate y' = fun(t, y), under error control or with fixed steps.
 
     Parameters
     ----------
@@ -44,30 +56,61 @@ def solve_ivp(
         ``fun(t, y, *args)`` returns the slopes, an array of y's shape; with ``inplace=True``, ``fun(t, y, out, *args)`` fills
         ``out``. y is read-only. Or compiled, called without the GIL: a SciPy LowLevelCallable, numba cfunc, ctypes function
         pointer or PyCapsule with the signature ``int (double t, const double *y, double *dydt, ptrdiff_t n, void *ctx)``; it
-        returns 0 to go on, a positive code where only a smaller step could help, a negative one to give up.
+        returns 0 to go on, a positive code where only a smaller step could help, a negative one to give up. A Python function
+        says so by raising `mflow.Recoverable`.
     t_span : (t0, t_end)
         t_end may lie before t0: integration runs backwards. t_end = t0 returns the start.
     y0 : array_like of real numbers, any shape
     method : name or instance
-        See `mflow.methods`. n = ceil((t_end - t0)/dt (1 - 1e-12)) steps, at times t0 + k dt without accumulated error; the last one
-        lands on t_end.
+        See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "esdirk43" for stiff problems.
     t_eval : array_like (m,), optional
-        Times to save at, in order, inside the span; between steps by the cubic Hermite interpolant (two more slopes a step that
-        holds such a time).
-    dt : float
-        The step, above 0 (its sign follows the span).
+        Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one.
+    dense_output : bool
+        Keep the continuous solution as ``sol``, a function of t.
+    events : callable or list of callables
+        ``event(t, y, *args)`` -> float; its changes of sign are found, all that ``event.samples`` (16) equal pieces of a step can tell
+        apart, and located to 4 units in the last place of t. Its attributes are SciPy's: ``terminal`` (True, or stop at the k-th),
+        ``direction``. A touch without a change of sign is no event, nor is a zero at the start. Compiled ones have fun's signature and
+        put their value into ``dydt[0]``; `mflow.control.Event` gives them their settings.
+    dt : float or "auto"
+        Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": the
+        largest step inside the method's stability region, for the curvature measured along the way. inf, with t_end = inf: the steady
+        state in one implicit step.
+    rtol, atol : float or array_like of y0's shape
+        Error control (default 1e-3, 1e-6): the local error of component i is held to atol_i + rtol_i |y_i|, in root mean square.
+    first_step, max_step, min_step : float
+        max_step may be a function of (t, y). Where a step below min_step is wanted, the run ends.
+    max_steps : int
+        Ends the run after so many accepted steps.
+    jac : callable, array_like (n, n) or sparse matrix, optional
+        For implicit methods: ``jac(t, y, *args)`` or a constant; where it is missing, finite differences. Or compiled:
+        ``int (double t, const double *y, double *jac, ptrdiff_t n, void *ctx)``, jac[i*n + j] = df_i/dy_j.
+    jac_sparsity : array_like or sparse matrix (n, n); lband, uband : int
+        Where the Jacobian may be other than 0: fewer differences, sparse or banded factors.
+    solver : name or instance
+        How implicit steps are solved: see `mflow.nonlinear`.
     save : "all" or "last"
         "last" keeps the end alone: constant memory.
     save_every : int
         Keep every k-th step, and both ends.
+    callback : callable
+        ``callback(t, y)`` after each accepted step; True stops the run.
+    progress : bool
+        A progress bar.
+    checkpoint, checkpoint_every : path, int
+        Write the state to a file every so many steps (1000), at once or not at all.
+    resume : path
+        Go on from such a file, with the same arguments: the result is the same, bit for bit, as without the interruption.
     **parameters
         The method's own.
 
     Returns
     -------
     IVPResult
-        ``t``, ``y`` of shape (n, n_points) or (*shape, n_points), ``success``, ``status``, ``reason``, ``message``, ``nfev``,
-        ``nsteps``. A state that is not finite ends the run with ``reason="non_finite"`` and the trajectory up to the last good step.
+        ``t``, ``y`` of shape (n, n_points) or (*shape, n_points), ``sol``, ``t_events``, ``y_events``, ``success``, ``status``,
+        ``reason``, ``message``, ``nfev``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``. Every run ends for one reason: "finished",
+        "event", "callback", "max_steps", "non_finite", "diverged" (blow-up in finite time), "step_too_small", "solve_failed",
+        "event_failed" or "rhs_failed"; the trajectory up to the last good step is always there.
 
     Raises
     ------
@@ -78,179 +121,30 @@ def solve_ivp(
     Examples
     --------
     >>> import mflow
-    >>> r = mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], method="rk4", dt=0.1)
-    >>> r.reason, bool(abs(r.y[0, -1] - 0.36787944117) < 1e-6)
+    >>> r = mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], rtol=1e-8, atol=1e-10)
+    >>> r.reason, bool(abs(r.y[0, -1] - 0.36787944117) < 1e-8)
     ('finished', True)
+    >>> r = mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], method="rk4", dt=0.1)
+    >>> r.nsteps, bool(abs(r.y[0, -1] - 0.36787944117) < 1e-6)
+    (10, True)
 
     References
     ----------
-    E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.1.
+    E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.1-II.6; E. Hairer and G. Wanner, II
+    (1996), IV.8.
     """
     start = check_start(y0, "y0")
-    if {"rtol", "atol"} & set(parameters):
-        raise ValueError(f"rtol, atol: {as_method(method, {}).name} takes fixed steps: give dt in their place")
-    chosen = as_method(method, parameters)
-    what = problem.rhs_problem(fun, start.shape, args, inplace)
-    return integrate(what, t_span, start, chosen, t_eval, dt=dt, save=save, save_every=save_every)
-
-
-def integrate(
-    what: problem.Problem,
-    t_span: Sequence[float],
-    start: Array,
-    method: Method,
-    t_eval: Any = None,
-    *,
-    dt: float | None,
-    save: str = "all",
-    save_every: int | None = None,
-) -> IVPResult:
-    """`solve_ivp` for a problem that is made already."""
-    t0, t1 = _span(t_span)
-    if method.kind != "step" or "second_order" in method.flags:
-        raise ValueError(f"method: {method.name} is no integrator of y' = f(t, y): see mflow.methods(family='runge_kutta')")
-    step = _step(method, dt, t0, t1)
-    steps = math.ceil((t1 - t0) / step * (1.0 - ROUNDING)) if t1 != t0 else 0
-    times = None if t_eval is None else check_times(t_eval, t0, t1)
-    every = _every(save, save_every, times is not None)
-    run = stepper.Run(method.row, what, start, t0, step, method._values, dense=times is not None)
-    record = _Record(run, start, t0, steps, every, times)
-    try:
-        status = _drive(run, record, steps, t1)
-    except BaseException as error:
-        record.close()
-        message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps: {error}"
-        partial = _result(run, record, -1, "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed", message)
-        attach(error, partial, f"in mflow.solve_ivp, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before")
-        raise
-    record.close()
-    if status == 0:
-        message = f"reached t = {t1:g} in {run.k} steps of {method.name}"
-        return _result(run, record, 0, "finished", message + _growth(run, method, step, start, t0))
-    reason, message = _ending(run, method, status, step, start, t0)
-    return _result(run, record, -1, reason, message)
-
-
-def _span(t_span: Sequence[float]) -> tuple[float, float]:
-    try:
-        first, last = t_span
-    except (TypeError, ValueError):
-        raise ValueError(f"t_span = {t_span!r}: two numbers (t0, t_end) are wanted") from None
-    return check_number(first, "t_span[0]"), check_number(last, "t_span[1]")
-
-
-def _step(method: Method, dt: float | None, t0: float, t1: float) -> float:
-    """dt with the sign of the span."""
-    if dt is None:
-        raise ValueError(f"dt is missing: {method.name} takes fixed steps; give dt=... (mflow.max_stable_dt says how large it may be)")
-    step = check_number(dt, "dt", "a step above 0")
-    if step <= 0:
-        raise ValueError(f"dt = {dt!r}: a step above 0 is wanted; it takes the sign of t_end - t0 by itself")
-    if t1 != t0 and t0 + math.copysign(step, t1 - t0) == t0:
-        raise ValueError(f"dt = {dt!r} is lost in rounding at t = {t0:g}: t + dt == t")
-    if abs(t1 - t0) / step > 2.0**53:
-        raise ValueError(f"dt = {dt!r}: more than 2^53 steps from t = {t0:g} to {t1:g}")
-    return math.copysign(step, t1 - t0)
-
-
-def _every(save: str, save_every: int | None, at_times: bool) -> int:
-    """0: the last state alone."""
-    if save not in ("all", "last"):
-        raise ValueError(f'save = {save!r}: "all" or "last" is wanted')
-    if sum((save == "last", save_every is not None, at_times)) > 1:
-        raise ValueError("save, save_every and t_eval are three ways to say what to keep: give one of them")
-    if save_every is None:
-        return 0 if save == "last" else 1
-    if isinstance(save_every, bool) or int(save_every) != save_every or save_every < 1:
-        raise ValueError(f"save_every = {save_every!r}: a whole number from 1 on is wanted")
-    return min(int(save_every), 2**62)
-
-
-class _Record:
-    """The rows that a run writes: one a saved state."""
-
-    def __init__(self, run: stepper.Run, start: Array, t0: float, steps: int, every: int, times: Array | None) -> None:
-        self.run, self.every, self.times, self.shape = run, every, times, start.shape
-        rows = len(times) if times is not None else 1 + -(-steps // every) + 1 if every else 1
-        try:
-            self.y = np.empty((rows, start.size))
-            self.t = np.empty(rows)
-        except (MemoryError, ValueError):
-            fewer = "keep fewer, with save_every=, t_eval= or save='last'"
-            raise MemoryError(f"no memory for {rows} states of {start.size} numbers: {fewer}") from None
-        self.rows = self.done = 0
-        if times is None and every:
-            self.put(t0, start)
-        elif times is not None and len(times) and times[0] == t0:
-            self.put(t0, start)
-            self.done = 1
-
-    def put(self, t: float, y: Array) -> None:
-        self.y[self.rows], self.t[self.rows] = y.ravel(), t
-        self.rows += 1
-
-    def advance(self, count: int, t_last: float) -> int:
-        """`count` more steps; their status."""
-        if self.times is None and not self.every:
-            status: int = self.run.fixed(count, t_last)[0]
-            return status
-        before = self.rows
-        try:
-            status = self.run.fixed(count, t_last, self.every, self.y[before:], self.t[before:], self.times, self.done)[0]
-        finally:
-            written = self.run.rows_written
-            self.rows += written
-            self.done += written
-        return status
-
-    def close(self) -> None:
-        """The last good state is always there."""
-        if self.times is None and (self.rows == 0 or self.t[self.rows - 1] != self.run.t):
-            self.put(self.run.t, self.run.y)
-
-    def arrays(self) -> tuple[Array, Array]:
-        t, y = self.t[: self.rows], self.y[: self.rows]
-        if self.rows < len(self.t) // 2:  # let go of what was never used
-            t, y = t.copy(), y.copy()
-        return t, np.moveaxis(y.reshape(self.rows, *self.shape), 0, -1)
-
-
-def _drive(run: stepper.Run, record: _Record, steps: int, t1: float) -> int:
-    """All steps; the status of the last piece."""
-    for count, last in pieces(steps):
-        status = record.advance(count, t1 if last else math.nan)
-        if status != 0:
-            return status
-    return 0
-
-
-def _growth(run: stepper.Run, method: Method, step: float, start: Array, t0: float) -> str:
-    """A word of warning where the state has grown by orders of magnitude past a stability limit, yet stayed finite."""
-    first, last = (float(np.max(np.abs(y), initial=0.0)) for y in (start, run.y))
-    if run.k < 2 or not last > GROWTH * max(1.0, first):
-        return ""
-    why = stability.explain_step(run, method, abs(step), start, t0)
-    if "exceeds" not in why:
-        return ""
-    warnings.warn(f"solve_ivp: the state grew from {first:.3g} to {last:.3g}: {why}", RuntimeWarning, stacklevel=4)
-    return f"; but the state grew from {first:.3g} to {last:.3g}: {why}"
-
-
-def _ending(run: stepper.Run, method: Method, status: int, step: float, start: Array, t0: float) -> tuple[str, str]:
-    """(reason, message) of a run that could not go on."""
-    where = f"at t = {run.t:g} after {run.k} steps"
-    if status == stepper.NON_FINITE:
-        hint = stability.explain_step(run, method, abs(step), start, t0)
-        return "non_finite", f"non-finite state {where}: {hint}"
-    if status > 0:
-        fixed = f"{method.name} takes fixed ones: lower dt"
-        return "rhs_failed", f"the right-hand side asked for a smaller step {where} (code {status}), and {fixed}"
-    return "rhs_failed", f"the right-hand side gave up {where} with code {status}"
-
-
-def _result(run: stepper.Run, record: _Record, status: int, reason: str, message: str) -> IVPResult:
-    t, y = record.arrays()
-    return IVPResult(
-        t=t, y=y, sol=None, t_events=None, y_events=None, nfev=run.nfev, njev=0, nlu=0, nsteps=run.k, nrejected=0,
-        status=status, reason=reason, message=message, success=status >= 0,
+    chosen = as_method(method if method is not None else "dopri5" if dt is None else "rk4", parameters)
+    what = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen.is_implicit else None)
+    linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
+    settings = Settings(
+        dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
+        t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=_tuple(args),
+        solver=nonlinear.solver_for(chosen, what, check_span(t_span, dt)[0], start, solver=solver, args=_tuple(args), **linear),
+        callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
+    return integrate(what, t_span, start, chosen, settings, "solve_ivp")
+
+
+def _tuple(args: Any) -> tuple[Any, ...]:
+    return tuple(args) if isinstance(args, tuple | list) else (args,)

@@ -138,13 +138,13 @@ def stability_limit(method: str | Method, axis: str | None = None, **parameters:
     if chosen.kind == "step":
         if axis not in (None, "real", "imaginary"):
             raise ValueError(f'axis = {axis!r}: "real" or "imaginary" is wanted for the integrator {chosen.name}')
-        return _limit_on_ray(chosen, 1j if axis == "imaginary" else -1.0)
+        return limit_on_ray(chosen, 1j if axis == "imaginary" else -1.0)
     if axis not in (None, "curvature"):
         raise ValueError(f'axis = {axis!r}: "curvature" is wanted for the optimizer {chosen.name}')
     return _limit_of_lr(chosen, 1.0)
 
 
-def _limit_on_ray(method: Method, direction: complex) -> float:
+def limit_on_ray(method: Method, direction: complex) -> float:
     on_axis = direction.real == 0.0 or direction.imag == 0.0
     allowed = 1.0 + (STEP_TOLERANCE if on_axis else 4e-16)
 
@@ -279,7 +279,7 @@ def max_stable_dt(method: str | Method, *, jac: ArrayLike | None = None, curvatu
     values = np.linalg.eigvals(matrix)
     scale = float(np.max(np.abs(values), initial=0.0))
     tiny = 1e-14 * scale
-    limits = [_limit_on_ray(chosen, _direction(v, tiny)) / float(abs(v)) for v in values if abs(v) > tiny and v.real <= tiny]
+    limits = [limit_on_ray(chosen, _direction(v, tiny)) / float(abs(v)) for v in values if abs(v) > tiny and v.real <= tiny]
     return min(limits, default=math.inf)
 
 

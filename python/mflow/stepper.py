@@ -1,26 +1,25 @@
-"""`Stepper`: one step at a time, inside someone else's loop; saved and loaded with the same bits."""
+"""`Stepper`: one step at a time, inside someone else's loop; saved and loaded, pickled and copied, with the same bits."""
 
 from __future__ import annotations
 
-import json
+import math
 import os
-import tempfile
-import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from mflow_core import problem
 from mflow_core import stepper as core
 
+from mflow import nonlinear, spectrum
 from mflow.arrays import Array, check_number, check_start
+from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.endings import Ending
 from mflow.methods import Method, as_method, get_method, public_values
-from mflow.pace import pieces
+from mflow.pace import Pace
+from mflow.savefile import read_state, write_state
 
 __all__ = ["Stepper"]
-
-_MAGIC = b"mflow stepper 1\n"
 
 
 class Stepper:
@@ -33,12 +32,21 @@ class Stepper:
         As in `mflow.solve_ivp`, compiled ones included.
     y0 : array_like of real numbers, any shape
     t0 : float
-    args, inplace
-        As in `mflow.solve_ivp`.
+    rtol, atol : float or array_like
+        Error control, for methods with an estimate: `step` then chooses its own steps, and `advance_to` goes to a time.
+    direction : float
+        Its sign is the direction of steps under error control.
+    first_step, max_step, min_step, jac, jac_sparsity, lband, uband, solver, args, inplace
+        As in `mflow.solve_ivp`; max_step is a number.
     **parameters
         The method's own.
 
     Raises TypeError or ValueError where an argument does not fit.
+
+    Notes
+    -----
+    ``save`` and `load` keep the state in a file; ``pickle`` and ``copy`` work where ``fun`` can be pickled or copied. All of them go on
+    with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again.
 
     Examples
     --------
@@ -48,6 +56,14 @@ class Stepper:
     ...     st.step(0.1)
     >>> round(st.t, 12), bool(abs(st.y[0] - 0.36787944117) < 1e-6)
     (1.0, True)
+    >>> st = mflow.Stepper("dopri5", lambda t, y: -y, [1.0], rtol=1e-8, atol=1e-10)
+    >>> st.advance_to(1.0)
+    >>> bool(abs(st.y[0] - 0.36787944117) < 1e-8)
+    True
+
+    References
+    ----------
+    E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.4.
     """
 
     def __init__(
@@ -59,14 +75,54 @@ class Stepper:
         *,
         args: tuple[Any, ...] = (),
         inplace: bool = False,
+        rtol: Any = None,
+        atol: Any = None,
+        direction: float = 1.0,
+        first_step: float | None = None,
+        max_step: float | None = None,
+        min_step: float | None = None,
+        jac: Any = None,
+        jac_sparsity: Any = None,
+        lband: int | None = None,
+        uband: int | None = None,
+        solver: Any = None,
         **parameters: Any,
     ) -> None:
         self.method = as_method(method, parameters)
         if self.method.kind != "step":
             raise ValueError(f"method: {self.method.name} is an optimizer: use mflow.optim.{self.method.row.class_name}")
         start = check_start(y0, "y0")
-        what = problem.rhs_problem(fun, start.shape, args, inplace)
-        self._run = core.Run(self.method.row, what, start, check_number(t0, "t0"), float("nan"), self.method._values)
+        self._t0, self._start = check_number(t0, "t0"), start
+        self._call = {
+            "fun": fun, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction, "first_step": first_step,
+            "max_step": max_step, "min_step": min_step, "jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband,
+            "solver": solver,
+        }  # fmt: skip
+        what = problem.rhs_problem(fun, start.shape, args, inplace, jac if self.method.is_implicit else None)
+        linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
+        extra = tuple(args) if isinstance(args, tuple | list) else (args,)
+        solving = nonlinear.solver_for(self.method, what, self._t0, start, solver=solver, args=extra, **linear)
+        self._controlled = rtol is not None or atol is not None
+        self._run = core.Run(
+            self.method.row, what, start, self._t0, math.nan, self.method._values, dense=True, control=self._controlled, solver=solving
+        )
+        if self._controlled:
+            self._control(rtol, atol, max_step, min_step, first_step)
+        elif first_step is not None or max_step is not None or min_step is not None:
+            raise ValueError("first_step, max_step, min_step belong to error control: give rtol or atol as well")
+
+    def _control(self, rtol: Any, atol: Any, max_step: Any, min_step: Any, first_step: Any) -> None:
+        if "embedded" not in self.method.flags:
+            raise ValueError(f"rtol, atol: {self.method.name} has no error estimate: take fixed steps, st.step(dt)")
+        if callable(max_step):
+            raise TypeError("max_step: a number is wanted here; your loop can set it, or use mflow.solve_ivp")
+        relative, absolute = check_tolerances(1e-3 if rtol is None else rtol, 1e-6 if atol is None else atol, self._start.shape)
+        shape = np.broadcast_shapes(relative.shape, absolute.shape)
+        largest = check_max_step(max_step)
+        least = check_min_step(min_step, largest)
+        bounds = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))
+        self._run.control(*bounds, math.inf if callable(largest) else largest, least)
+        self._first = check_first_step(first_step, -math.inf, math.inf) or 0.0
 
     @property
     def t(self) -> float:
@@ -89,77 +145,136 @@ class Stepper:
         """Evaluations of fun."""
         return int(self._run.nfev)
 
-    def step(self, dt: float) -> None:
-        """One step of dt, which may be negative.
+    @property
+    def njev(self) -> int:
+        """Evaluations of the Jacobian."""
+        return int(self._run.njac)
+
+    @property
+    def nlu(self) -> int:
+        """Factorisations."""
+        return int(self._run.nlu)
+
+    @property
+    def nrejected(self) -> int:
+        """Steps that error control threw away."""
+        return int(self._run.rejected[0])
+
+    @property
+    def h(self) -> float:
+        """The step that error control will try next."""
+        return float(self._run.h)
+
+    def step(self, dt: float | None = None) -> None:
+        """One step: of dt, which may be negative; or, under error control, of the method's own choice.
 
         Steps of one size are counted: t = t0 + k dt, without accumulated error.
 
-        Raises FloatingPointError where the new state is not finite, RuntimeError where a compiled callback gave up: the state stays at
-        the last good step. What ``fun`` raises comes through.
+        Raises FloatingPointError where the new state is not finite, RuntimeError where a compiled callback gave up, an implicit step
+        was not solved or the step vanishes: the state stays at the last good step. What ``fun`` raises comes through.
         """
-        self.advance(1, dt)
+        if dt is None:
+            self._go(math.copysign(math.inf, self._call["direction"]), 1, "step")
+        else:
+            self.advance(1, dt)
 
     def advance(self, steps: int, dt: float) -> None:
         """``steps`` steps of dt, in one loop without Python where fun is compiled. Errors as `step`."""
+        if self._controlled:
+            raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
         if isinstance(steps, bool) or int(steps) != steps or not 0 <= steps < 2**62:
             raise ValueError(f"steps = {steps!r}: a whole number from 0 on is wanted")
         h = check_number(dt, "dt")
-        status = 0
-        for count, _ in ((1, True),) if steps == 1 else pieces(int(steps)):
-            status = self._run.fixed(count, dt=h)[0]
-            if status != 0:
-                break
-        if status == core.NON_FINITE:
-            raise FloatingPointError(
-                f"non-finite state in the step from t = {self.t:g} with dt = {dt:g} (step {self.k}): the state stays at t = {self.t:g}; "
-                "take a smaller step"
-            )
-        if status != 0:
-            raise RuntimeError(f"fun returned {status} in the step from t = {self.t:g} with dt = {dt:g}: the state stays there")
+        pace, left = Pace(), int(steps)
+        while left:
+            count, before = pace.take(left), self.k
+            status = self._run.fixed(count, dt=h)
+            left -= self.k - before
+            pace.done()
+            self._settle(int(status), h)
+
+    def advance_to(self, t: float) -> None:
+        """Steps under error control until exactly t. Errors as `step`."""
+        end = check_number(t, "t")
+        if (end - self.t) * self._call["direction"] < 0:
+            raise ValueError(f"t = {t!r} lies behind t = {self.t:g}: a stepper goes one way; make another with direction={end - self.t:g}")
+        pace = Pace()
+        while self.t != end:
+            self._go(end, pace.take(2**62), "advance_to")
+            pace.done()
+
+    def _go(self, end: float, count: int, name: str) -> None:
+        if not self._controlled:
+            raise TypeError(f"{name} without dt is for error control: give rtol= and atol= to the stepper, or dt to step")
+        if self.k == 0 and self._run.h == 0.0:
+            sign = math.copysign(1.0, self._call["direction"])
+            self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * self._first)), 0.0)
+        self._settle(int(self._run.adaptive(count, end)), self._run.h)
+
+    def _settle(self, status: int, h: float) -> None:
+        """Raises what a status means, or does what it asks for."""
+        if status == core.RHO_DUE:
+            self._run.rho = spectrum.upper_radius(self._run.slope, self.t, self.y)
+        elif status != 0:
+            where = f"in the step from t = {self.t:g} (step {self.k})"
+            mode = "adaptive" if self._controlled else "fixed"
+            reason, message = Ending(self._run, self.method, mode, h, self._start, self._t0, where).explain(status)
+            kind = FloatingPointError if reason == "non_finite" else RuntimeError
+            raise kind(f"{message}; the state stays at t = {self.t:g}")
+
+    def interpolate(self, t: float) -> Array:
+        """The state at a time inside the last step, by the method's continuous extension (which may call fun).
+
+        Raises ValueError where t is outside it.
+        """
+        y: Array = self._run.between(check_number(t, "t"))
+        return y
+
+    # ---- keeping it --------------------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file: at once or not at all, with a checksum, without pickle. `load` goes on with the same bits."""
-        values = public_values(self.method.row, self.method._all)
-        head = {"method": self.method.name, "parameters": values, "shape": list(self._run.shape)}
-        body = json.dumps(head).encode() + b"\n" + self._run.pack()
-        data = _MAGIC + zlib.crc32(body).to_bytes(4, "little") + body
-        target = Path(path)
-        if not target.parent.is_dir():
-            raise FileNotFoundError(f"{target}: there is no folder {target.parent} to save it in")
-        handle, name = tempfile.mkstemp(prefix=target.name, suffix=".part", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(name, target)
-        except BaseException:
-            os.unlink(name)
-            raise
+        facts = {
+            "method": self.method.name, "parameters": public_values(self.method.row, self.method._all), "shape": list(self._run.shape),
+            "t0": self._t0, "control": self._settings(),
+        }  # fmt: skip
+        write_state(path, "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes()})
+
+    def _settings(self) -> dict[str, Any]:
+        """What error control was asked for, as JSON has it."""
+        names = ("rtol", "atol", "direction", "first_step", "max_step", "min_step")
+        values = {name: self._call[name] for name in names}
+        return {name: np.asarray(v).tolist() if v is not None else None for name, v in values.items()}
 
     @classmethod
-    def load(
-        cls, path: str | os.PathLike[str], fun: Callable[..., Any] | Any, *, args: tuple[Any, ...] = (), inplace: bool = False
-    ) -> Self:
-        """The stepper that `save` wrote, on the same ``fun``.
+    def load(cls, path: str | os.PathLike[str], fun: Callable[..., Any] | Any, **call: Any) -> Self:
+        """The stepper that `save` wrote, on the same ``fun``; args, inplace, jac and the like as it was made with.
 
         Raises ValueError where the file is damaged or something else.
         """
-        data = Path(path).read_bytes()
-        body = data[len(_MAGIC) + 4 :]
-        check = data[len(_MAGIC) : len(_MAGIC) + 4]
-        if not data.startswith(_MAGIC) or len(check) < 4 or zlib.crc32(body) != int.from_bytes(check, "little"):
-            raise ValueError(f"{os.fspath(path)}: damaged, or not a stepper saved by mflow")
-        head, _, state = body.partition(b"\n")
+        facts, blocks = read_state(path, "stepper")
         try:
-            facts = json.loads(head)
             given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
-            method, start = get_method(facts["method"], **given), np.zeros(facts["shape"])
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)}: a damaged or foreign state ({error!r})") from error
-        made = cls(method, fun, start, args=args, inplace=inplace)
-        made._run.unpack(state)
+            method = get_method(facts["method"], **given)
+            start = np.frombuffer(blocks["start"]).reshape(facts["shape"])
+            made = cls(method, fun, start, facts["t0"], **facts["control"], **call)
+            made._run.unpack(blocks["run"])
+        except (KeyError, AttributeError, ValueError) as error:
+            raise ValueError(f"{os.fspath(path)}: a damaged or foreign state ({error})") from error
+        return made
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remake, (type(self), self.method, self._start, self._t0, self._call, self._run.pack())
+
+    def __copy__(self) -> Self:
+        made: Self = _remake(type(self), self.method, self._start, self._t0, self._call, self._run.pack())
         return made
 
     def __repr__(self) -> str:
         return f"<mflow.Stepper {self.method!r}, t = {self.t:g}, k = {self.k}>"
+
+
+def _remake(cls: type[Stepper], method: Method, start: Array, t0: float, call: dict[str, Any], state: bytes) -> Any:
+    made = cls(method, y0=start, t0=t0, **call)
+    made._run.unpack(state)
+    return made

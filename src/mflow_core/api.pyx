@@ -4,14 +4,23 @@ Append-only. Functions check what costs nothing to check (NULL, sizes, kinds) an
 the host's own callback takes it.
 """
 from cpython.pycapsule cimport PyCapsule_New
-from libc.math cimport NAN, ceil, fabs
+from libc.math cimport INFINITY, NAN, ceil, fabs
 from libc.stdlib cimport free, malloc
 
 from mflow_core cimport registry
 from mflow_core.checkpoint cimport run_pack, run_unpack
-from mflow_core.run cimport hermite, run_enter, run_fixed, run_leave, run_make, run_release, run_t
+from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
+from mflow_core.output cimport hermite, polynomial
+from mflow_core.run cimport run_enter, run_leave, run_make, run_release, run_t, run_tolerances
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_IMPLICIT, MF_SECOND_ORDER, mf_new_api)
+
+
+cdef extern from *:
+    """
+    #define mf_offset_of_rtol() offsetof(mf_run_options, rtol)
+    """
+    size_t offset_of_rtol "mf_offset_of_rtol"() noexcept nogil
 
 
 cdef const mf_method *mf_find(const char *name) noexcept nogil:
@@ -69,8 +78,12 @@ cdef int mf_update(const mf_method *m, const double *coef, double gscale, ptrdif
 
 
 cdef int mf_interpolate(const mf_method *m, mf_frame *f, double theta, double *y) noexcept nogil:
-    """Cubic Hermite between f.x0 and f.x1 of the step just taken; calls rhs at both ends."""
-    cdef double *slopes
+    """Between f.x0 and f.x1 of the step just taken: the row's own extension where f.D has room for it, else the cubic Hermite one.
+
+    The latter calls rhs at both ends.
+    """
+    cdef mf_frame g
+    cdef double *room
     cdef int status
     if m == NULL or f == NULL or y == NULL or not 0.0 <= theta <= 1.0 or f.size < sizeof(mf_frame) or f.p == NULL or f.n < 0:
         return MF_E_ARGUMENT
@@ -78,63 +91,107 @@ cdef int mf_interpolate(const mf_method *m, mf_frame *f, double theta, double *y
         return MF_E_ARGUMENT                 # a step in place has overwritten its start
     if m.step == NULL or f.p.rhs == NULL:
         return MF_E_KIND
-    slopes = <double *> malloc(2 * (f.n + 1) * sizeof(double))
-    if slopes == NULL:
+    if m.dense != NULL and f.D != NULL:
+        status = m.dense(m, f)
+        if status == 0:
+            polynomial(f, m.sizes.n_dense, theta, y)
+        return status
+    room = <double *> malloc(5 * (f.n + 1) * sizeof(double))
+    if room == NULL:
         return MF_E_MEMORY
-    status = f.p.rhs(f.t, f.x0[0], slopes, f.n, f.p.ctx)
+    g = f[0]
+    g.D, g.ld = room + 2 * f.n, f.n
+    status = f.p.rhs(f.t, f.x0[0], room, f.n, f.p.ctx)
     if status == 0:
-        status = f.p.rhs(f.t + f.h, f.x1[0], slopes + f.n, f.n, f.p.ctx)
+        status = f.p.rhs(f.t + f.h, f.x1[0], room + f.n, f.n, f.p.ctx)
     f.n_rhs += 2
     if status == 0:
-        status = hermite(f, slopes, slopes + f.n, theta, y)
-    free(slopes)
+        hermite(&g, room, room + f.n, g.D)
+        polynomial(&g, 3, theta, y)
+    free(room)
     return status
+
+
+cdef int options_fit(const mf_method *m, const mf_run_options *o) noexcept nogil:
+    """Whether the numbers of a host make sense; fields of version 2 count only where the host has them."""
+    if not (o.t0 - o.t0 == 0.0 and o.dt - o.dt == 0.0):
+        return MF_E_ARGUMENT
+    if m.step == NULL:
+        return MF_E_KIND
+    if o.size < sizeof(mf_run_options) or (o.rtol == 0.0 and o.atol == 0.0):
+        return 0
+    if m.sizes.n_err == 0:
+        return MF_E_KIND
+    if not (0.0 <= o.rtol < 1.0 and 0.0 <= o.atol < INFINITY and o.max_step >= 0.0 and 0.0 <= o.min_step < INFINITY):
+        return MF_E_ARGUMENT
+    return 0 if o.first_step - o.first_step == 0.0 else MF_E_ARGUMENT
 
 
 cdef mf_run *mf_run_new(const mf_method *m, const mf_problem *p, const mf_run_options *options, const double *const *y0,
                         int *err) noexcept nogil:
     cdef int status = MF_E_ARGUMENT
     cdef double *defaults = NULL
+    cdef const double *par
     cdef run_t *run = NULL
-    if m != NULL and p != NULL and options != NULL and y0 != NULL and options.size >= sizeof(mf_run_options):
-        if not (options.t0 - options.t0 == 0.0 and options.dt - options.dt == 0.0):
-            status = MF_E_ARGUMENT
-        elif m.step == NULL:
-            status = MF_E_KIND
-        elif options.par == NULL and m.n_par > 0:
+    if m != NULL and p != NULL and options != NULL and y0 != NULL and options.size >= offset_of_rtol():
+        status = options_fit(m, options)
+        par = options.par
+        if status == 0 and par == NULL and m.n_par > 0:
             defaults = <double *> malloc(m.n_par * sizeof(double))
-            registry.mf_defaults(m, defaults)
-            run = run_make(m, p, defaults, options.t0, options.dt, y0, 0, &status)
-            free(defaults)
-        else:
-            run = run_make(m, p, options.par, options.t0, options.dt, y0, 0, &status)
+            par = defaults
+            status = MF_E_MEMORY if defaults == NULL else registry.mf_defaults(m, defaults)
+        if status == 0:
+            run = run_make(m, p, par, options.t0, options.dt, y0, 0, &status)
+        free(defaults)
+    if run != NULL and options.size >= sizeof(mf_run_options) and (options.rtol > 0.0 or options.atol > 0.0):
+        run_tolerances(run, &options.rtol, &options.atol, 1)
+        run.c.max_step = options.max_step if options.max_step > 0.0 else INFINITY
+        run.c.min_step = options.min_step
+        run.c.h = options.first_step
     if err != NULL:
         err[0] = status
     return <mf_run *> run
 
 
 cdef int mf_run_advance(mf_run *run, double t_end, int64_t max_steps) noexcept nogil:
-    """Fixed steps up to t_end, the last one shortened to land on it; 1 where max_steps were not enough."""
+    """Up to t_end, which a last, shorter step lands on; 1 where max_steps were not enough."""
     cdef run_t *r = <run_t *> run
-    cdef double steps
     cdef int status
-    if r == NULL or max_steps < 0 or not (t_end - t_end == 0.0) or r.dt == 0.0 or (t_end - r.t) * r.dt < 0:
+    if r == NULL or max_steps < 0 or not (t_end - t_end == 0.0):
+        return MF_E_ARGUMENT
+    if r.c.q == 0.0 and (r.dt == 0.0 or (t_end - r.t) * r.dt < 0):
         return MF_E_ARGUMENT
     status = run_enter(r)
     if status != 0:
         return status
     if t_end != r.t:
-        # Counted on the grid that began at t_base, so that a span cut into pieces takes the same steps.
-        steps = ceil(fabs((t_end - r.t_base) / r.dt) * (1.0 - 1e-12)) - <double> (r.k - r.k_base)
-        steps = max(steps, 1.0)
-        if not steps <= <double> max_steps:
-            status = run_fixed(r, max_steps, NAN, NULL)
-            status = 1 if status == 0 else status
-        else:
-            status = run_fixed(r, <int64_t> steps, t_end, NULL)
-            if status == 0 and r.f.h != r.dt:
-                r.t_base, r.k_base = r.t, r.k      # the last step was shorter: a new grid begins here
+        status = advance_controlled(r, t_end, max_steps) if r.c.q > 0.0 else advance_fixed(r, t_end, max_steps)
     run_leave(r)
+    return status
+
+
+cdef int advance_controlled(run_t *r, double t_end, int64_t max_steps) noexcept nogil:
+    cdef int status = 0
+    if r.k == 0 or (t_end - r.t) * r.c.h < 0.0:
+        if (t_end - r.t) * r.c.h < 0.0:
+            r.c.h = 0.0                      # the other way now: choose anew
+        status = run_begin(r, t_end, r.c.h)
+    if status == 0:
+        status = run_adaptive(r, max_steps, t_end, NULL)
+    return 1 if status == 0 and r.t != t_end else status
+
+
+cdef int advance_fixed(run_t *r, double t_end, int64_t max_steps) noexcept nogil:
+    # Counted on the grid that began at t_base, so that a span cut into pieces takes the same steps.
+    cdef double steps = ceil(fabs((t_end - r.t_base) / r.dt) * (1.0 - 1e-12)) - <double> (r.k - r.k_base)
+    cdef int status
+    steps = max(steps, 1.0)
+    if not steps <= <double> max_steps:
+        status = run_fixed(r, max_steps, NAN, NULL)
+        return 1 if status == 0 else status
+    status = run_fixed(r, <int64_t> steps, t_end, NULL)
+    if status == 0 and r.f.h != r.dt:
+        r.t_base, r.k_base = r.t, r.k            # the last step was shorter: a new grid begins here
     return status
 
 

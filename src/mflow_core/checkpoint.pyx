@@ -1,14 +1,18 @@
 """A run's state as bytes: what it needs to go on with the same bits, and no more.
 
-    "MFLOWRUN", u32 format, u32 flags, i64 n, u32 n_vec, u32 n_scal, u32 n_par, u32 length of the name, name, t, t_base, dt, i64 k,
-    i64 k_base, par, scal, vectors, CRC-32 of all before
+    "MFLOWRUN", u32 format, u32 flags, i64 n, u32 n_vec, u32 n_scal, u32 n_par, u32 length of the name, name, t, t_base, dt, rho, i64 k,
+    i64 k_base, i64 rho_k, i64 evaluations, the controller's state, par, scal, vectors, the slope at the start of the next step where it is
+    known already (flag), the solver's state, CRC-32 of all before
 
 Little-endian on every machine, no padding, NaNs in one form. Reading checks everything before it changes anything.
 """
+from libc.math cimport NAN
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
-from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED
+from mflow_core.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
+from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY
 from mflow_core.vec cimport mf_bits, mf_from_bits
 
 
@@ -51,23 +55,35 @@ cdef void get_doubles(const uint8_t **at, double *x, ptrdiff_t n) noexcept nogil
         x[i] = mf_from_bits(get(at, 8))
 
 
-cdef int64_t packed_size(const run_t *r) noexcept nogil:
-    return 40 + <int64_t> strlen(r.m.name) + 40 + 8 * (r.m.n_par + r.sizes.n_scal + <int64_t> r.sizes.n_vec * r.n) + 4
+cdef enum:
+    FORMAT = 2
+    SLOPE_FOLLOWS = 0x10000              # in flags, beside the frame's own
+
+cdef int64_t packed_size(const run_t *r, bint slope) noexcept nogil:
+    cdef int64_t vectors = r.sizes.n_vec + (1 if slope else 0)
+    cdef int64_t solver = newton_state_size(r.newton) if r.newton != NULL else 0
+    return 40 + <int64_t> strlen(r.m.name) + 8 * (19 + r.m.n_par + r.sizes.n_scal + vectors * r.n + solver) + 4
+
+
+cdef bint slope_is_known(const run_t *r) noexcept nogil:
+    return r.slope0 != NULL and r.slope_k == r.k
 
 
 cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) noexcept nogil:
     cdef uint8_t *at = <uint8_t *> buffer
     cdef size_t length = strlen(r.m.name)
     cdef int j
-    bytes[0] = packed_size(r)
+    cdef bint slope = slope_is_known(r)
+    cdef double *solver
+    bytes[0] = packed_size(r, slope)
     if buffer == NULL:
         return 0
     if room < bytes[0]:
         return MF_E_ARGUMENT
     memcpy(at, b"MFLOWRUN", 8)
     at += 8
-    put(&at, 1, 4)
-    put(&at, r.f.flags, 4)
+    put(&at, FORMAT, 4)
+    put(&at, r.f.flags | (SLOPE_FOLLOWS if slope else 0), 4)
     put(&at, r.n, 8)
     put(&at, r.sizes.n_vec, 4)
     put(&at, r.sizes.n_scal, 4)
@@ -78,14 +94,51 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     put_doubles(&at, &r.t, 1)
     put_doubles(&at, &r.t_base, 1)
     put_doubles(&at, &r.dt, 1)
+    put_doubles(&at, &r.f.rho, 1)
     put(&at, r.k, 8)
     put(&at, r.k_base, 8)
+    put(&at, r.rho_k, 8)
+    put(&at, r.f.n_rhs, 8)
+    put_doubles(&at, &r.c.h, 1)
+    put_doubles(&at, &r.c.log_before, 1)
+    put_doubles(&at, &r.c.t_bad, 1)
+    put(&at, r.c.n_bad, 8)
+    put(&at, r.c.bad_from, 8)
+    put(&at, r.c.rejected, 8)
+    put(&at, r.c.failed, 8)
+    put(&at, r.c.after_reject, 8)
+    put(&at, r.c.pressed, 8)
+    put(&at, r.c.steady, 8)
+    put_doubles(&at, &r.c.h_pressed, 1)
     put_doubles(&at, r.par, r.m.n_par)
     put_doubles(&at, r.s_now, r.sizes.n_scal)
     for j in range(r.sizes.n_vec):
         put_doubles(&at, r.now[j], r.n)
+    if slope:
+        put_doubles(&at, r.slope0, r.n)
+    if r.newton != NULL:
+        solver = <double *> malloc(newton_state_size(r.newton) * sizeof(double))
+        if solver == NULL:
+            return MF_E_MEMORY
+        newton_pack(r.newton, solver)
+        put_doubles(&at, solver, newton_state_size(r.newton))
+        free(solver)
     put(&at, crc32(<const uint8_t *> buffer, bytes[0] - 4), 4)
     return 0
+
+
+cdef int unpack_solver(newton_t *newton, const uint8_t *end) noexcept nogil:
+    """The solver's state, whose bytes end here."""
+    cdef ptrdiff_t count = newton_state_size(newton)
+    cdef double *state = <double *> malloc(count * sizeof(double))
+    cdef const uint8_t *at = end - 8 * count
+    cdef int status
+    if state == NULL:
+        return MF_E_MEMORY
+    get_doubles(&at, state, count)
+    status = newton_unpack(newton, state)
+    free(state)
+    return status
 
 
 cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
@@ -94,30 +147,54 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
     cdef const uint8_t *end
     cdef size_t length = strlen(r.m.name)
     cdef uint32_t flags
+    cdef bint slope
     cdef int j
-    if buffer == NULL or bytes != packed_size(r) or memcmp(at, b"MFLOWRUN", 8) != 0:
+    if buffer == NULL or bytes < packed_size(r, False) or memcmp(at, b"MFLOWRUN", 8) != 0:
         return MF_E_DAMAGED
     end = at + bytes - 4
     if get(&end, 4) != crc32(at, bytes - 4):
         return MF_E_DAMAGED
     at += 8
-    if get(&at, 4) != 1:
+    if get(&at, 4) != FORMAT:
         return MF_E_DAMAGED
     flags = <uint32_t> get(&at, 4)
+    slope = flags & SLOPE_FOLLOWS != 0
+    if bytes != packed_size(r, slope):
+        return MF_E_DAMAGED
     if <int64_t> get(&at, 8) != r.n or get(&at, 4) != <uint64_t> r.sizes.n_vec or get(&at, 4) != <uint64_t> r.sizes.n_scal:
         return MF_E_DAMAGED
     if get(&at, 4) != <uint64_t> r.m.n_par or get(&at, 4) != length or memcmp(at, r.m.name, length) != 0:
         return MF_E_DAMAGED
     at += length
-    r.f.flags = flags
+    if r.newton != NULL and unpack_solver(r.newton, (<const uint8_t *> buffer) + bytes - 4) != 0:
+        return MF_E_DAMAGED
+    r.f.flags = flags & ~<uint32_t> SLOPE_FOLLOWS
     get_doubles(&at, &r.t, 1)
     get_doubles(&at, &r.t_base, 1)
     get_doubles(&at, &r.dt, 1)
+    get_doubles(&at, &r.f.rho, 1)
     r.k = <int64_t> get(&at, 8)
     r.k_base = <int64_t> get(&at, 8)
-    r.slope_k = -1
+    r.rho_k = <int64_t> get(&at, 8)
+    r.f.n_rhs = <int64_t> get(&at, 8)
+    get_doubles(&at, &r.c.h, 1)
+    get_doubles(&at, &r.c.log_before, 1)
+    get_doubles(&at, &r.c.t_bad, 1)
+    r.c.n_bad = <int64_t> get(&at, 8)
+    r.c.bad_from = <int64_t> get(&at, 8)
+    r.c.rejected = <int64_t> get(&at, 8)
+    r.c.failed = <int64_t> get(&at, 8)
+    r.c.after_reject = <int64_t> get(&at, 8)
+    r.c.pressed = <int64_t> get(&at, 8)
+    r.c.steady = <int64_t> get(&at, 8)
+    get_doubles(&at, &r.c.h_pressed, 1)
+    r.slope_k = r.dense_k = -1
+    r.t_before = NAN
     get_doubles(&at, r.par, r.m.n_par)
     get_doubles(&at, r.s_now, r.sizes.n_scal)
     for j in range(r.sizes.n_vec):
         get_doubles(&at, r.now[j], r.n)
+    if slope and r.slope0 != NULL:
+        get_doubles(&at, r.slope0, r.n)
+        r.slope_k = r.k
     return 0

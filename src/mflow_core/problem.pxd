@@ -3,7 +3,14 @@ from cpython.ref cimport PyObject
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.types cimport mf_problem
+from mflow_core.types cimport mf_jac_fn, mf_problem
+
+ctypedef int (*hessian_fn)(const double *c, double *hess, ptrdiff_t n, void *ctx) noexcept nogil
+
+
+ctypedef struct hessian_t:
+    hessian_fn fun
+    void *ctx
 
 
 cdef class Callback:
@@ -16,6 +23,7 @@ cdef class Callback:
     cdef PyObject **stack                # vectorcall arguments: a free slot, then t, y, out, args as the kind has them
     cdef Py_ssize_t n_args
     cdef ptrdiff_t n
+    cdef ptrdiff_t lower, upper          # a Jacobian's band; lower < 0: the whole matrix
     cdef int mode
     cdef bint takes_t, inplace
     cdef readonly int64_t nfev, njev
@@ -32,4 +40,11 @@ cdef class Problem:
     cdef readonly bint value_is_free     # value and gradient come from one call
     cdef readonly bint has_value
     cdef readonly Callback callback
+    cdef readonly Callback jac_callback  # a Python jac or hess; it has arrays of its own
+    cdef mf_jac_fn jac                   # the Jacobian of f, or of a cost's gradient flow, with a context of its own; NULL: none
+    cdef void *jac_ctx
+    cdef hessian_t hessian
     cdef object owner
+
+
+cdef int failed() noexcept

@@ -9,18 +9,16 @@ context = user data). Their signature is checked; whether a Python function fill
 """
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
-from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
 from libc.math cimport NAN, fabs
 from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.types cimport mf_new_problem, mf_rhs_fn, mf_value_grad_fn
-
-import re
-import sys
+from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_grad_fn
 
 import numpy as np
+
+from mflow_core.signatures import HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, compiled_address
 
 cnp.import_array()
 
@@ -51,6 +49,8 @@ cdef enum:
     PAIR = 3                             # fun(c) -> value, gradient
     FORWARD = 4                          # fun(c) alone: forward differences
     CENTRAL = 5                          # fun(c) alone: central differences
+    JACOBIAN = 6                         # jac(t, y) -> n x n
+    HESSIAN = 7                          # hess(c) -> n x n, whose negative is the Jacobian of the gradient flow
 
 
 class Recoverable(Exception):
@@ -64,7 +64,8 @@ cdef class Callback:
     def __cinit__(self, fun, jac, tuple shape, tuple args, int mode, bint inplace):
         cdef Py_ssize_t i
         self.fun, self.jac, self.shape, self.args = fun, jac, shape, args
-        self.mode, self.inplace, self.takes_t = mode, inplace, mode == RHS
+        self.mode, self.inplace, self.takes_t = mode, inplace, mode == RHS or mode == JACOBIAN
+        self.lower = -1
         self.n = 1
         for length in shape:
             self.n *= length
@@ -295,6 +296,7 @@ cdef int evaluate_objective(Callback c, const double *x, double *value, double *
 
 # The error must stay set when these return, so they call through pointers that promise Cython nothing was raised.
 ctypedef int (*quiet_rhs)(Callback, double, const double *, double *) noexcept
+ctypedef int (*quiet_jacobian)(Callback, double, const double *, double *) noexcept
 ctypedef int (*quiet_objective)(Callback, const double *, double *, double *) noexcept
 
 
@@ -306,6 +308,11 @@ cdef int failed() noexcept:
         Py_DECREF(error)
         return 1
     PyErr_SetRaisedException(error)
+    return -1
+
+
+cdef int raise_set_error() except -1:
+    """Hands on the exception that a callback left set."""
     return -1
 
 
@@ -321,81 +328,107 @@ cdef int call_objective(const double *x, double *value, double *grad, ptrdiff_t 
     return failed()
 
 
-# ---- compiled functions ---------------------------------------------------------------------------------------------------------------
+# ---- Jacobians ------------------------------------------------------------------------------------------------------------------------
 
-RHS_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
-OBJECTIVE_SIGNATURE = "int (double const *, double *, double *, ptrdiff_t, void *)"
-
-_TYPES = {"float64": "double", "int32": "int", "int32_t": "int", "ptrdiff_t": "size", "Py_ssize_t": "size", "ssize_t": "size",
-          "intptr_t": "size", "npy_intp": "size", "int64_t": "size", "int64": "size", "long": "size", "long long": "size",
-          "c_double": "double", "c_int": "int", "c_long": "size", "c_longlong": "size", "c_ssize_t": "size"}
-
-
-def _plain(text):
-    """A C type without qualifiers, all signed 64-bit integers alike."""
-    text = re.sub(r"\b(const|restrict|signed|struct)\b", " ", text)
-    text = {"c_void_p": "void *", "LP_c_double": "double *"}.get(text.strip(), text)
-    base = " ".join(text.replace("*", " ").split())
-    return _TYPES.get(base, base) + " *" * text.count("*")
+cdef object matrix_at(Callback c, double t, const double *y):
+    """What the user's function returns at (t, y), or the constant that stands in its place."""
+    cdef PyObject *result
+    c.njev += 1
+    if not callable(c.fun):
+        return c.fun
+    memcpy(c.buffer, y, c.n * sizeof(double))
+    result = c.call(<PyObject *> c.fun, t)
+    try:
+        return <object> result
+    finally:
+        Py_DECREF(result)
 
 
-def _shape_of(signature):
-    """(return type, argument types) of "int (double, double *)" or of numba's "(float64, float64*) -> int32"."""
-    text = re.sub(r"\b(noexcept|nogil)\b", " ", signature)
-    match = re.fullmatch(r"\s*\((.*)\)\s*->\s*(.*)", text)
-    if match:
-        arguments, result = match.groups()
-    else:
-        match = re.fullmatch(r"\s*([^()]*?)\s*\((.*)\)\s*", text)
-        if not match:
-            return None
-        result, arguments = match.groups()
-    return _plain(result), tuple(_plain(a) for a in arguments.split(","))
+cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) except -1:
+    """n x n, or the band: rows of lower + upper + 1, entry (i, j) at place j - i + lower."""
+    cdef cnp.ndarray array = checked_matrix(c, matrix_at(c, t, y))
+    cdef double *values = <double *> cnp.PyArray_DATA(array)
+    cdef ptrdiff_t n = c.n, width = c.lower + c.upper + 1, i, j
+    if c.lower < 0:
+        memcpy(out, values, n * n * sizeof(double))
+    elif cnp.PyArray_DIM(array, 0) == n:
+        for i in range(n):
+            for j in range(max(i - c.lower, <ptrdiff_t> 0), min(i + c.upper + 1, n)):
+                out[i * width + j - i + c.lower] = values[i * n + j]
+    else:                                # SciPy's packed form: entry (i, j) at [i - j + upper, j]
+        for i in range(n):
+            for j in range(max(i - c.lower, <ptrdiff_t> 0), min(i + c.upper + 1, n)):
+                out[i * width + j - i + c.lower] = values[(i - j + c.upper) * n + j]
+    if c.mode == HESSIAN:
+        for i in range(n * (n if c.lower < 0 else width)):
+            out[i] = -out[i]
+    return 0
 
 
-def _fits(found, wanted):
-    """`void *` may stand for any pointer (ctypes says no more), and the last argument, the user's data, may be any pointer."""
-    if found is None or found[0] != wanted[0] or len(found[1]) != len(wanted[1]):
-        return False
-    *came, data = found[1]
-    *asked, _ = wanted[1]
-    return data.endswith("*") and all(c == a or (c == "void *" and a.endswith("*")) for c, a in zip(came, asked))
+def checked_matrix(Callback c, result):
+    """A C-contiguous float64 array of the shape that is wanted; the text names what came."""
+    array = result if hasattr(result, "tocsc") else np.asarray(result)
+    check_matrix_shape(c, result if result is None else array)
+    return np.ascontiguousarray(array.toarray() if hasattr(array, "tocsc") else array, dtype=np.float64)
 
 
-def _check_signature(argument, found, wanted):
-    if not _fits(_shape_of(found), _shape_of(wanted)):
-        raise TypeError(f"{argument}: a compiled function with the signature {found!r} came; {wanted!r} is wanted")
+def check_matrix_shape(Callback c, array):
+    name = "hess" if c.mode == HESSIAN else "jac"
+    does = f"{name} returned" if callable(c.fun) else f"{name}:"
+    if array is None:
+        raise TypeError(f"{does} None: an array of shape ({c.n}, {c.n}) is wanted")
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{does} dtype {array.dtype}: real numbers are wanted (float64)")
+    shapes = [(c.n, c.n)]
+    if c.lower >= 0:
+        shapes.append((c.lower + c.upper + 1, c.n))
+    if array.shape not in shapes:
+        wanted = " or, packed, ".join(map(str, shapes))
+        raise ValueError(f"{does} shape {array.shape}, but the state has {c.n} components: shape {wanted} is wanted, "
+                         "row i the derivatives of component i")
 
 
-cdef tuple from_capsule(object capsule, str argument, str wanted):
-    cdef const char *name = PyCapsule_GetName(capsule)
-    if name == NULL:
-        raise TypeError(f"{argument}: a PyCapsule without a name came; its name must be the C signature {wanted!r}")
-    _check_signature(argument, name.decode(), wanted)
-    return <size_t> PyCapsule_GetPointer(capsule, name), <size_t> PyCapsule_GetContext(capsule)
+cdef int call_jacobian(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept with gil:
+    if (<quiet_jacobian> evaluate_jacobian)(<Callback> ctx, t, y, jac) == 0:
+        return 0
+    return failed()
 
 
-def compiled_address(fun, argument, wanted):
-    """(address, user data) of a compiled function, checked against the wanted C signature; None for a Python function."""
-    kind = type(fun)
-    if PyCapsule_CheckExact(fun):
-        return from_capsule(fun, argument, wanted)
-    if kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy"):
-        return from_capsule(tuple.__getitem__(fun, 0), argument, wanted)
-    if hasattr(fun, "native_name") and hasattr(fun, "address") and hasattr(fun, "_sig"):      # numba.cfunc
-        _check_signature(argument, str(fun._sig), wanted)
-        return fun.address, 0
-    ctypes = sys.modules.get("ctypes")
-    if ctypes is not None and isinstance(fun, ctypes._CFuncPtr):
-        if fun.argtypes is None:
-            raise TypeError(f"{argument}: a ctypes function without argtypes came; set argtypes and restype to match {wanted!r}")
-        if fun._flags_ & 4:                          # PYFUNCTYPE, PyDLL: it would use Python without holding the GIL
-            raise TypeError(f"{argument}: a ctypes function that needs the GIL (PYFUNCTYPE) came; CFUNCTYPE is wanted, or the Python "
-                            "function itself")
-        names = ", ".join(getattr(a, "__name__", str(a)) for a in fun.argtypes)
-        _check_signature(argument, f"{getattr(fun.restype, '__name__', fun.restype)} ({names})", wanted)
-        return ctypes.cast(fun, ctypes.c_void_p).value, 0
-    return None
+cdef int negative_hessian(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept nogil:
+    """The Jacobian of a gradient flow from a compiled Hessian."""
+    cdef hessian_t *h = <hessian_t *> ctx
+    cdef int status = h.fun(y, jac, n, h.ctx)
+    cdef ptrdiff_t i
+    for i in range(n * n):
+        jac[i] = -jac[i]
+    return status
+
+
+cdef int add_jacobian(Problem problem, jac, str argument, str signature, tuple shape, tuple args, int mode) except -1:
+    found = compiled_address(jac, argument, signature)
+    if found is not None:
+        if args and problem.compiled is False:
+            raise TypeError(f"{argument} is compiled, and args are for Python functions: put what it needs into its user data")
+        problem.owner = (problem.owner, jac)
+        if mode == HESSIAN:
+            problem.hessian.fun, problem.hessian.ctx = <hessian_fn> <size_t> found[0], <void *> <size_t> found[1]
+            problem.jac, problem.jac_ctx = negative_hessian, &problem.hessian
+        else:
+            problem.jac, problem.jac_ctx = <mf_jac_fn> <size_t> found[0], <void *> <size_t> found[1]
+            if problem.compiled and problem.jac_ctx == problem.c.ctx:
+                problem.c.jac = problem.jac
+        return 0
+    if not callable(jac) and not hasattr(jac, "tocsc"):
+        try:
+            jac = np.asarray(jac, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise TypeError(f"{argument}: a function, a constant array, a sparse matrix or a compiled function is wanted, not "
+                            f"{type(jac).__name__}") from None
+    problem.jac_callback = Callback(jac, None, shape, args, mode, False)
+    problem.jac, problem.jac_ctx = <mf_jac_fn> call_jacobian, <void *> problem.jac_callback
+    if not callable(jac):
+        check_matrix_shape(problem.jac_callback, jac)
+    return 0
 
 
 # ---- problems -------------------------------------------------------------------------------------------------------------------------
@@ -420,6 +453,40 @@ cdef class Problem:
     def n(self):
         return self.c.n
 
+    @property
+    def has_jac(self):
+        return self.jac != NULL
+
+    @property
+    def jac_is_compiled(self):
+        return self.jac != NULL and self.jac_callback is None
+
+    def jacobian(self, double t, y):
+        """J at (t, y), n x n: of f, or of a cost's gradient flow. ValueError where the problem has none."""
+        cdef cnp.ndarray at = np.ascontiguousarray(y, dtype=np.float64).ravel()
+        cdef cnp.ndarray out = np.empty((self.c.n, self.c.n))
+        cdef ptrdiff_t lower = -1
+        cdef int status
+        if self.jac == NULL:
+            raise ValueError("jac: the problem has none")
+        if at.size != self.c.n:
+            raise ValueError(f"y: {at.size} numbers came, {self.c.n} are wanted")
+        if self.jac_callback is not None:
+            lower, self.jac_callback.lower = self.jac_callback.lower, -1
+        status = self.jac(t, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(out), self.c.n, self.jac_ctx)
+        if self.jac_callback is not None:
+            self.jac_callback.lower = lower
+        if status == -1 and PyErr_Occurred() != NULL:
+            raise_set_error()
+        if status != 0:
+            raise ValueError(f"jac returned the code {status}")
+        return out
+
+    def set_band(self, Py_ssize_t lower, Py_ssize_t upper):
+        """From now on a Python jac fills the band alone, and may return it packed."""
+        if self.jac_callback is not None:
+            self.jac_callback.lower, self.jac_callback.upper = lower, upper
+
 
 cdef int refuse(fun, str argument) except -1:
     if not callable(fun):
@@ -441,8 +508,8 @@ def _size(shape):
     return n
 
 
-def rhs_problem(fun, tuple shape, args=(), bint inplace=False):
-    """y' = fun(t, y, *args), or fun(t, y, out, *args) with inplace=True; y has the given shape."""
+def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None):
+    """y' = fun(t, y, *args), or fun(t, y, out, *args) with inplace=True; y has the given shape, jac(t, y, *args) n x n."""
     cdef Problem problem
     found = compiled_address(fun, "fun", RHS_SIGNATURE)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
@@ -457,11 +524,14 @@ def rhs_problem(fun, tuple shape, args=(), bint inplace=False):
         problem = python_problem(fun, None, shape, args, RHS, inplace)
         problem.c.rhs = <mf_rhs_fn> call_rhs
     problem.c.n = _size(shape)
+    if jac is not None:
+        add_jacobian(problem, jac, "jac", JACOBIAN_SIGNATURE, shape, args, JACOBIAN)
     return problem
 
 
-def objective_problem(fun, jac, tuple shape, args=()):
-    """A cost with its gradient. fun None: the gradient alone. jac: a function, True (fun returns both), None, "2-point" or "3-point"."""
+def objective_problem(fun, jac, tuple shape, args=(), hess=None):
+    """A cost with its gradient. fun None: the gradient alone. jac: a function, True (fun returns both), None, "2-point" or "3-point".
+    hess(c, *args), n x n, is for implicit methods."""
     cdef Problem problem
     found = compiled_address(fun, "fun", OBJECTIVE_SIGNATURE) if fun is not None else compiled_address(jac, "grad", OBJECTIVE_SIGNATURE)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
@@ -494,4 +564,6 @@ def objective_problem(fun, jac, tuple shape, args=()):
         problem.value_is_free, problem.has_value = mode == PAIR or mode == FORWARD, mode != GRADIENT
         problem.c.value_grad = <mf_value_grad_fn> call_objective
     problem.c.n = _size(shape)
+    if hess is not None:
+        add_jacobian(problem, hess, "hess", HESSIAN_SIGNATURE, shape, args, HESSIAN)
     return problem

@@ -5,7 +5,8 @@ Their order is fixed (two levels, 16 lanes; whole numbers in any order), so ever
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core cimport vec
+from mflow_core cimport control, vec
+from mflow_core.control cimport control_t, reductions_t
 
 
 cdef bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:
@@ -20,7 +21,11 @@ cdef double sum_of_squares(const double *x, ptrdiff_t n) noexcept nogil:
     return vec.sum_of_squares(x, n)
 
 
-cdef vec.reductions_t TABLE
-TABLE.all_finite, TABLE.max_abs, TABLE.sum_of_squares = all_finite, max_abs, sum_of_squares
+cdef double error_sum(const control_t *c, const double *e, const double *y0, const double *y1, ptrdiff_t n) noexcept nogil:
+    return control.error_sum(c, e, y0, y1, n)
+
+
+cdef reductions_t TABLE
+TABLE.all_finite, TABLE.max_abs, TABLE.sum_of_squares, TABLE.error_sum = all_finite, max_abs, sum_of_squares, error_sum
 
 _table = PyCapsule_New(&TABLE, b"mflow_core._reductions", NULL)

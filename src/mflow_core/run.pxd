@@ -1,14 +1,19 @@
-"""A run: a row, a problem, the buffers, and the loops that need no Python."""
+"""A run: a row, a problem and the buffers; one step at a time. The loops are in loops.pyx and descent.pyx."""
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
+from mflow_core.control cimport control_t
+from mflow_core.newton cimport newton_t
 from mflow_core.types cimport mf_frame, mf_method, mf_problem, mf_sizes
 
 
 cdef enum:
-    CONVERGED = 0x7FFFFFFF               # no code that a callback would return
-    RUN_DENSE = 1                        # room for slopes at both ends: output between steps
+    RUN_DENSE = 1                        # room for the continuous extension of a step: output between steps, events
     RUN_DESCEND = 2                      # room for a gradient, the point it is wanted at, and the last good pair
+    RUN_CONTROL = 4                      # room for tolerances of each component
+    RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
+    RHO_EVERY = 25                       # steps between estimates of the spectral radius, where the row needs it
+    RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on
 
 
 ctypedef struct flow_t:                  # -grad f as a right-hand side; the gradient at one point may be known already
@@ -20,7 +25,8 @@ ctypedef struct flow_t:                  # -grad f as a right-hand side; the gra
 
 ctypedef struct run_t:
     const mf_method *m
-    mf_problem p, inner                  # p is what the kernel sees; inner the user's, where p is its flow
+    mf_problem p, ode, inner             # p is what the kernel sees; ode without the solver; inner the user's, where ode is its flow
+    newton_t *newton                     # solves implicit steps; NULL: the problem does it itself
     flow_t flow
     mf_sizes sizes
     mf_frame f
@@ -32,14 +38,23 @@ ctypedef struct run_t:
     double **next
     double *s_now
     double *s_next
+    double *err
+    double *tolerances                   # rtol and atol of each component, ld apart
     double *slope0
     double *slope1
     double *grad
     double *at
     double *good                         # the last point whose gradient was finite, that gradient, and its facts below
     double *good_grad
-    double t, t_base, dt                 # t = t_base + (k - k_base) dt
+    double *y_between                    # scratch for a state inside a step
+    double t, t_base, dt                 # fixed steps: t = t_base + (k - k_base) dt; under error control t is carried
+    double t_before                      # where the last step began; NaN: there is none, or it cannot be looked into
+    unsigned int flags_before            # the frame's, during it
     int64_t k, k_base
+    control_t c
+    int n_D                              # vectors of the continuous extension: its degree
+    int64_t dense_k                      # D belongs to the step that begins at k
+    int64_t rho_k                        # the step at which f.rho was estimated; -1: never
     int64_t n_value_grad                 # calls of value_grad
     double value, gmax                   # of the last evaluation, whatever it was
     double good_value, good_gmax, first_gmax
@@ -47,20 +62,13 @@ ctypedef struct run_t:
     int flags, owner
 
 
-ctypedef struct record_t:                # what a fixed-step loop writes down
-    int64_t every, rows                  # every k-th step; 0: none. rows written so far
-    double *y
-    double *t
-    const double *at                     # or: these times, in order
-    int64_t n_at, i_at
-
-
 cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par, double t0, double dt, const double *const *y0,
                      int flags, int *status) noexcept nogil
 cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
+cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
-cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noexcept nogil
-cdef int run_descend(run_t *r, int64_t count, double gtol, bint want_value) noexcept nogil
-cdef int hermite(const mf_frame *f, const double *slope0, const double *slope1, double theta, double *y) noexcept nogil
+cdef void accept(run_t *r, double t) noexcept nogil
+cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil
+cdef int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil

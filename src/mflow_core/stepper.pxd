@@ -1,13 +1,29 @@
 """The run as Python sees it."""
+from libc.stdint cimport int64_t
+
+cimport numpy as cnp
+
+from mflow_core.events cimport Events
+from mflow_core.newton cimport Solver
+from mflow_core.output cimport record_t
 from mflow_core.problem cimport Problem
 from mflow_core.registry cimport Row
 from mflow_core.run cimport run_t
+
+
+cdef class Rows:
+    cdef record_t c
+    cdef cnp.ndarray y, t, D, at
+    cdef readonly Events events
+    cdef bint needs_dense
 
 
 cdef class Run:
     cdef run_t *r
     cdef readonly Row row
     cdef readonly Problem problem
+    cdef readonly Solver solver
+    cdef bint compiled                   # no Python anywhere: loops release the GIL
     cdef readonly tuple shape
-    cdef object keep
+    cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive) except? -1
     cdef void change_dt(self, double dt) noexcept

@@ -1,6 +1,6 @@
 """`Run`: a run with its row and problem, for Python. The loops are in run.pyx, saving in checkpoint.pyx."""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
-from libc.math cimport NAN
+from libc.math cimport INFINITY, NAN
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.stdlib cimport free
@@ -11,10 +11,15 @@ cimport numpy as cnp
 from mflow_core.checkpoint cimport run_pack, run_unpack
 from mflow_core.problem cimport Problem
 from mflow_core.registry cimport Row
-from mflow_core.run cimport (CONVERGED as _CONVERGED, RUN_DENSE, RUN_DESCEND, record_t, run_descend, run_enter, run_fixed, run_leave,
-                             run_make, run_release,
-                             try_step)
-from mflow_core.types cimport MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE
+from mflow_core.descent cimport CONVERGED as _CONVERGED, run_descend
+from mflow_core.events cimport Events
+from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
+from mflow_core.newton cimport Solver
+from mflow_core.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, look_back, record_t
+from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, run_enter, run_leave, run_make,
+                             run_release, run_solve_with, run_tolerances, try_step)
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE,
+                               MF_RETRY_SOLVE)
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
@@ -25,7 +30,8 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
 
 
-NON_FINITE, CONVERGED = MF_E_NON_FINITE, _CONVERGED
+NON_FINITE, CONVERGED, FULL, EVENT, RHO_DUE = MF_E_NON_FINITE, _CONVERGED, _FULL, _EVENT, _RHO_DUE
+STEP_TOO_SMALL, SOLVE_FAILED, RETRY_SOLVE, RETRY_NON_FINITE = MF_E_STEP, MF_E_SOLVE, MF_RETRY_SOLVE, MF_RETRY_NON_FINITE
 
 
 # ---- the run as Python sees it ----------------------------------------------------------------------------------------------------
@@ -39,6 +45,47 @@ cdef int raise_or(int status) except? -1:
     return status
 
 
+cdef class Rows:
+    """Where a run writes its states: arrays of the caller's, filled from row 0 on.
+
+    t and y (a row a state, n numbers each) take every k-th step, or the states at the times `at`; D (n_D vectors of n numbers a row,
+    where every step is kept) its continuous extension. events: `Events`, or None.
+    """
+
+    def __cinit__(self, cnp.ndarray y=None, cnp.ndarray t=None, cnp.ndarray D=None, int64_t every=0, cnp.ndarray at=None, Events events=None):
+        memset(&self.c, 0, sizeof(record_t))
+        self.y, self.t, self.D, self.at, self.events = y, t, D, at, events
+        self.needs_dense = D is not None or at is not None
+        if events is not None:
+            self.c.events = &events.c
+        if at is not None:
+            self.c.at, self.c.n_at = <double *> cnp.PyArray_DATA(at), cnp.PyArray_SIZE(at)
+        else:
+            self.c.every = every
+        if y is not None:
+            self.c.y, self.c.t, self.c.room = <double *> cnp.PyArray_DATA(y), <double *> cnp.PyArray_DATA(t), cnp.PyArray_SIZE(t)
+        if D is not None:
+            self.c.D = <double *> cnp.PyArray_DATA(D)
+
+    @property
+    def count(self):
+        """Rows written."""
+        return self.c.rows
+
+    @count.setter
+    def count(self, int64_t rows):
+        self.c.rows = rows
+
+    @property
+    def done(self):
+        """How many of the wanted times are behind."""
+        return self.c.i_at
+
+    @done.setter
+    def done(self, int64_t times):
+        self.c.i_at = times
+
+
 cdef class Run:
     """A row on a problem from a start, stepped in place. The drivers and `mflow.Stepper` are made of it.
 
@@ -46,7 +93,7 @@ cdef class Run:
     """
 
     def __cinit__(self, Row row, Problem problem, cnp.ndarray y0, double t0=0.0, double dt=NAN, dict parameters=None,
-                  bint dense=False, bint descend=False):
+                  bint dense=False, bint descend=False, bint control=False, Solver solver=None):
         cdef double *par
         cdef int status = 0
         cdef const double *start[8]
@@ -55,11 +102,13 @@ cdef class Run:
             raise TypeError("y0: a C-contiguous float64 array is wanted")
         if cnp.PyArray_SIZE(y0) != problem.c.n:
             raise ValueError(f"y0 has {cnp.PyArray_SIZE(y0)} components, the problem {problem.c.n}")
-        self.row, self.problem, self.shape, self.keep = row, problem, (<object> y0).shape, 0
+        self.row, self.problem, self.shape = row, problem, (<object> y0).shape
         par = row.parameters(parameters or {})
         for j in range(8):
             start[j] = <double *> cnp.PyArray_DATA(y0)
-        self.r = run_make(row.m, &problem.c, par, t0, dt, start, (RUN_DENSE if dense else 0) | (RUN_DESCEND if descend else 0), &status)
+        self.r = run_make(row.m, &problem.c, par, t0, dt, start, (RUN_DENSE if dense else 0)
+                          | (RUN_DESCEND if descend else 0) | (RUN_CONTROL if control else 0) | (RUN_SOLVE if solver is not None else 0),
+                          &status)
         free(par)
         if self.r == NULL:
             if status == MF_E_MEMORY:
@@ -67,6 +116,10 @@ cdef class Run:
             if status == MF_E_CALLBACK:
                 raise TypeError(f"{row.name} needs another callback than this problem gives")
             raise ValueError(f"{row.name} cannot be run on this problem (code {status})")
+        self.solver, self.compiled = solver, problem.compiled
+        if solver is not None:
+            run_solve_with(self.r, solver.attach(&self.r.ode, problem.jac, problem.jac_ctx))
+            self.compiled = problem.compiled and problem.jac_callback is None and not solver.python
 
     def __dealloc__(self):
         run_release(self.r)
@@ -89,7 +142,7 @@ cdef class Run:
     def nfev(self):
         """Evaluations of the right-hand side; for a cost, of the cost, or of its gradient where that is all there is."""
         if self.problem.callback is None or self.problem.c.value_grad == NULL:
-            return self.r.f.n_rhs + self.r.n_value_grad
+            return evaluations(self.r, True) + self.r.n_value_grad
         return self.problem.callback.nfev if self.problem.has_value else self.problem.callback.njev
 
     @property
@@ -98,6 +151,16 @@ cdef class Run:
         if self.problem.callback is None:
             return self.r.f.n_rhs + self.r.n_value_grad
         return self.problem.callback.njev
+
+    @property
+    def njac(self):
+        """Jacobians that implicit steps were solved with."""
+        return self.solver.njev if self.solver is not None else 0
+
+    @property
+    def nlu(self):
+        """Factorisations."""
+        return self.solver.nlu if self.solver is not None else 0
 
     @property
     def value(self):
@@ -154,6 +217,7 @@ cdef class Run:
         raise_or(run_enter(self.r))
         try:
             mode = mf_fp_enter()
+            self.r.dense_k = -1
             status = try_step(self.r, h)
             mf_fp_leave(mode)
             raise_or(status)
@@ -184,46 +248,110 @@ cdef class Run:
         run_leave(self.r)
         free(par)
 
-    def fixed(self, int64_t count, double t_last=NAN, int64_t every=0, cnp.ndarray y=None, cnp.ndarray t=None, cnp.ndarray at=None,
-              int64_t first=0, double dt=NAN):
-        """(status, rows written) of `count` fixed steps; every k-th state, or those at the times `at`, goes into y and t, from row 0 on.
+    def control(self, cnp.ndarray rtol, cnp.ndarray atol, double max_step=INFINITY, double min_step=0.0):
+        """Error control from here on: rtol and atol hold one number each, or one a component (then the run has control=True)."""
+        cdef ptrdiff_t count = cnp.PyArray_SIZE(rtol)
+        if self.r.err == NULL:
+            raise TypeError(f"{self.row.name} has no error estimate")
+        if count != cnp.PyArray_SIZE(atol) or (count != 1 and (count != self.r.n or self.r.tolerances == NULL)):
+            raise ValueError(f"rtol, atol: 1 or {self.r.n} numbers each are wanted")
+        run_tolerances(self.r, <double *> cnp.PyArray_DATA(rtol), <double *> cnp.PyArray_DATA(atol), count)
+        self.r.c.max_step, self.r.c.min_step = max_step, min_step
 
-        first: how many of `at` are done already. dt: the step from here on; NaN: as before.
-        """
-        cdef record_t record
+    def begin(self, double t_end, double first_step=0.0):
+        """Before the first step under error control; 0 or why it cannot begin. first_step has the sign of the span; 0: chosen."""
+        raise_or(run_enter(self.r))
+        try:
+            return raise_or(run_begin(self.r, t_end, first_step))
+        finally:
+            run_leave(self.r)
+
+    @property
+    def h(self):
+        """The next step that error control would try."""
+        return self.r.c.h
+
+    @property
+    def rejected(self):
+        """(tries thrown away, those among them that had no error estimate)."""
+        return self.r.c.rejected, self.r.c.failed
+
+    @property
+    def max_step(self):
+        return self.r.c.max_step
+
+    @max_step.setter
+    def max_step(self, double value):
+        self.r.c.max_step = value
+
+    @property
+    def rho(self):
+        """The spectral radius that the row works with, and the step at which it was estimated (-1: never)."""
+        return self.r.f.rho, self.r.rho_k
+
+    @rho.setter
+    def rho(self, double value):
+        self.r.f.rho, self.r.rho_k = value, self.r.k
+
+    def fixed(self, int64_t count, double t_last=NAN, Rows rows=None, double dt=NAN):
+        """The status of `count` fixed steps, written into `rows`. dt: the step from here on; NaN: as before."""
+        if self.r.m.step == NULL:
+            raise TypeError(f"{self.row.name} is an update, not a step")
+        return self.go(count, t_last, rows, dt, False)
+
+    def adaptive(self, int64_t count, double t_end, Rows rows=None):
+        """The status of up to `count` accepted steps under error control, until t_end."""
+        if self.r.err == NULL or self.r.c.q == 0.0:
+            raise TypeError(f"{self.row.name}: this run was not made for error control")
+        return self.go(count, t_end, rows, NAN, True)
+
+    cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive) except? -1:
         cdef int status
-        memset(&record, 0, sizeof(record))
-        if y is not None:
-            record.y, record.t = <double *> cnp.PyArray_DATA(y), <double *> cnp.PyArray_DATA(t)
-            record.every = every
-            if at is not None:
-                record.every = 0
-                record.at, record.n_at, record.i_at = <double *> cnp.PyArray_DATA(at), cnp.PyArray_SIZE(at), first
-        if self.r.m.step == NULL or (at is not None and self.r.slope0 == NULL):
-            raise TypeError(f"{self.row.name}: this run was not made for fixed steps, or not for output between them (dense=True)")
-        self.keep = 0
+        cdef record_t *record = NULL
+        cdef bint free = self.compiled
+        if rows is not None:
+            record = &rows.c
+            if (rows.needs_dense or rows.events is not None) and self.r.y_between == NULL:
+                raise TypeError(f"{self.row.name}: this run was not made for output between its steps (dense=True)")
+            free = free and (rows.events is None or rows.events.compiled)
         raise_or(run_enter(self.r))
         try:
             if dt == dt:
                 self.change_dt(dt)
-            if self.problem.compiled:
+            if free:
                 with nogil:
-                    status = run_fixed(self.r, count, t_last, &record)
+                    status = run_adaptive(self.r, count, t_last, record) if adaptive else run_fixed(self.r, count, t_last, record)
             else:
-                status = run_fixed(self.r, count, t_last, &record)
-            raise_or(status)
+                status = run_adaptive(self.r, count, t_last, record) if adaptive else run_fixed(self.r, count, t_last, record)
+            return raise_or(status)
         finally:
             run_leave(self.r)
-            self.keep = record.rows      # for the driver, where an exception takes the place of the result
-        return status, record.rows
+
+    def between(self, double t):
+        """The state at a time inside the step just taken (dense=True), by the continuous extension."""
+        cdef int status
+        out = np.empty(self.shape)
+        if self.r.y_between == NULL:
+            raise TypeError(f"{self.row.name}: this run was not made for output between its steps (dense=True)")
+        raise_or(run_enter(self.r))
+        try:
+            status = raise_or(look_back(self.r, t, <double *> cnp.PyArray_DATA(<cnp.ndarray> out)))
+        finally:
+            run_leave(self.r)
+        if status == MF_E_ARGUMENT:
+            raise ValueError(f"t = {t!r}: the last step, the only one that can be looked into, went from {self.r.t_before:g} to {self.r.t:g}")
+        if status != 0:
+            raise RuntimeError(f"fun returned {status} at an end of the last step")
+        return out
 
     @property
-    def rows_written(self):
-        return self.keep
+    def degree(self):
+        """Degree of the continuous extension in this run."""
+        return self.r.n_D
 
     def step(self, double dt):
         """One step of dt; the status."""
-        return self.fixed(1, dt=dt)[0]
+        return self.fixed(1, dt=dt)
 
     def descend(self, int64_t count, double gtol, bint want_value):
         """The status of up to `count` iterations: CONVERGED, 0 not yet, or why it could not go on."""
@@ -232,7 +360,7 @@ cdef class Run:
             raise TypeError(f"{self.row.name}: this run was not made for descent (descend=True)")
         raise_or(run_enter(self.r))
         try:
-            if self.problem.compiled:
+            if self.compiled:
                 with nogil:
                     status = run_descend(self.r, count, gtol, want_value)
             else:

@@ -25,6 +25,7 @@ cdef extern from "mflow/mflow.h" nogil:
         MF_E_STEP
         MF_E_STEPS
         MF_RETRY_SOLVE
+        MF_RETRY_NON_FINITE
         MF_REAL
         MF_BOOL
         MF_INT

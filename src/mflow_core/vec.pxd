@@ -168,12 +168,6 @@ cdef inline void average_3(ptrdiff_t n, double *out, const double *const *u, con
         out[i] = (a0 * (u0[i] + r0 * f0[i]) + a1 * (u1[i] + r1 * f1[i])) + a2 * (u2[i] + r2 * f2[i])
 
 
-ctypedef struct reductions_t:            # what reductions.pyx makes of the functions below, one table a level
-    bint (*all_finite)(const double *x, ptrdiff_t n) noexcept nogil
-    double (*max_abs)(const double *x, ptrdiff_t n) noexcept nogil
-    double (*sum_of_squares)(const double *x, ptrdiff_t n) noexcept nogil
-
-
 # ---- reductions ---------------------------------------------------------------------------------------------------------------------
 
 cdef inline bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:

@@ -33,7 +33,10 @@ enum {
   MF_E_STEP = -1011,           /* the step that the tolerances need is too small to move t */
   MF_E_STEPS = -1012           /* the limit on the number of steps was reached */
 };
-enum { MF_RETRY_SOLVE = 1001 };  /* > 0, as any recoverable code: a solver of the library did not converge; a smaller step may help */
+enum {                         /* > 0, as any recoverable code: a smaller step may help */
+  MF_RETRY_SOLVE = 1001,       /* a solver of the library did not converge */
+  MF_RETRY_NON_FINITE = 1002   /* it met a slope that is not finite */
+};
 
 /* ---- callbacks: 0 go on, > 0 recoverable (retry with a smaller step), < 0 give up: after that no callback is called again ---- */
 typedef int (*mf_rhs_fn)(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx);

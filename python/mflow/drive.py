@@ -1,0 +1,421 @@
+"""An integration from its first step to its ending: `integrate`, which every driver of y' = f(t, y) goes through.
+
+The loops over steps are in the core; here they are cut into pieces, between which Ctrl-C, the progress bar, a callback after each step, a
+`max_step` that depends on the state, estimates of the spectral radius and checkpoints have their turn. Results do not depend on the cut.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mflow_core import events as core_events
+from mflow_core import problem, stepper
+
+from mflow import endings, spectrum
+from mflow.arrays import Array, check_number, check_times
+from mflow.control import (
+    Progress,
+    Watcher,
+    check_events,
+    check_first_step,
+    check_max_step,
+    check_min_step,
+    check_tolerances,
+)
+from mflow.methods import Method
+from mflow.pace import Pace
+from mflow.records import Record
+from mflow.result import IVPResult, attach
+from mflow.savefile import read_state, write_state
+
+__all__ = ["Settings", "integrate"]
+
+ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
+GROWTH = 1e6  # a state that ends this much larger than it began is looked at again
+RTOL, ATOL = 1e-3, 1e-6  # SciPy's
+MANY = 2**62
+LOOK_EVERY = 25  # steps between looks at the curvature, where dt="auto"
+LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
+MAX_STEPS, CALLBACK = 0x7FFFFF01, 0x7FFFFF02  # endings that are decided here
+
+
+@dataclass
+class Settings:
+    """What a driver's user may say besides the problem and the method; the words are those of `mflow.solve_ivp`."""
+
+    dt: Any = None
+    rtol: Any = None
+    atol: Any = None
+    first_step: Any = None
+    max_step: Any = None
+    min_step: Any = None
+    max_steps: Any = None
+    t_eval: Any = None
+    save: str = "all"
+    save_every: Any = None
+    dense_output: bool = False
+    events: Any = None
+    event_args: tuple[Any, ...] = ()
+    solver: Any = None
+    callback: Any = None
+    progress: Any = False
+    checkpoint: Any = None
+    checkpoint_every: Any = None
+    resume: Any = None
+    symmetric: bool = False  # the Jacobian is: gradient flow
+
+
+def integrate(what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> IVPResult:
+    """The driver behind `mflow.solve_ivp` and `mflow.gradient_flow`; ``name`` is what its user called."""
+    drive = _Drive(what, t_span, start, method, settings, name)
+    try:
+        status = drive.go()
+    except BaseException as error:
+        run = drive.run
+        message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps: {error}"
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+        note = f"in mflow.{name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
+        attach(error, drive.result(-1, reason, message), note)
+        raise
+    finally:
+        drive.close()
+    return drive.finish(status)
+
+
+class _Drive:
+    """One integration: its run, what it writes down, and the loop over its pieces."""
+
+    def __init__(
+        self, what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str
+    ) -> None:
+        self.what, self.start, self.method, self.settings, self.name = what, start, method, settings, name
+        self.t0, self.t1 = check_span(t_span, settings.dt)
+        self.mode = _mode(method, settings)
+        self.step = self.t1 - self.t0 if self.mode == "adaptive" else _step(method, settings.dt, self.t0, self.t1)
+        self.max_step = check_max_step(settings.max_step)
+        self.max_steps = _whole(settings.max_steps, "max_steps", 1, MANY)
+        self.watch = Watcher(settings.callback) if settings.callback is not None else None
+        self.pace = Pace()
+        self.steps = _count(self.t0, self.t1, self.step) if self.mode == "fixed" else 0
+        self._prepare()
+        self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
+        self.saved_k, self.chosen_k = 0, -1
+        self.save_k = _whole(settings.checkpoint_every, "checkpoint_every", 1, 1000)
+        if settings.checkpoint_every is not None and settings.checkpoint is None:
+            raise ValueError("checkpoint_every is given without checkpoint=, the file to write")
+        if settings.resume is not None:
+            self._resume(settings.resume)
+
+    def _prepare(self) -> None:
+        """The run, its events and its record."""
+        s, start = self.settings, self.start
+        times = None if s.t_eval is None else check_times(s.t_eval, self.t0, self.t1)
+        every = _every(s.save, s.save_every, times is not None)
+        specs = check_events(s.events)
+        self.events = core_events.Events(specs, start.shape, s.event_args) if specs else None
+        dense = times is not None or self.events is not None or s.dense_output
+        tolerances = self._tolerances()
+        vector = tolerances is not None and tolerances[0].size > 1
+        step = math.nan if self.mode == "adaptive" else self.step
+        self.run = stepper.Run(
+            self.method.row, self.what, start, self.t0, step, self.method._values, dense=dense, control=vector, solver=s.solver
+        )
+        if tolerances is not None:
+            least = check_min_step(s.min_step, self.max_step)
+            self.run.control(*tolerances, math.inf if callable(self.max_step) else self.max_step, least)
+            self.first = check_first_step(s.first_step, self.t0, self.t1)
+        elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
+            raise ValueError("first_step, min_step, max_step belong to error control, and dt gives fixed steps: leave them away, or dt")
+        known = 1 + -(-self.steps // every) + 1 if self.mode == "fixed" and every and not s.dense_output else None
+        self.record = Record(
+            self.run, start, self.t0, every=every, times=times, dense=s.dense_output, rows=known, events=self.events
+        )
+
+    def _tolerances(self) -> tuple[Array, Array] | None:
+        s = self.settings
+        if self.mode != "adaptive":
+            return None
+        rtol, atol = check_tolerances(RTOL if s.rtol is None else s.rtol, ATOL if s.atol is None else s.atol, self.start.shape)
+        if rtol.size == atol.size:
+            return rtol, atol
+        shape = (max(rtol.size, atol.size),)
+        return np.ascontiguousarray(np.broadcast_to(rtol, shape)), np.ascontiguousarray(np.broadcast_to(atol, shape))
+
+    # ---- the loop ---------------------------------------------------------------------------------------------------------------------
+
+    def go(self) -> int:
+        """0: t_end is reached; anything else: why not."""
+        run = self.run
+        if self.events is not None and run.k == 0:
+            status = self.events.start_at(self.t0, self.start)
+            if status != 0:
+                return int(status)
+        if self.t0 == self.t1:
+            return 0
+        if self.mode == "adaptive" and run.k == 0:
+            sign = math.copysign(1.0, self.t1 - self.t0)
+            status = run.begin(self.t1, sign * self.first if self.first else 0.0)
+            if status != 0:
+                return int(status)
+        while run.t != self.t1:
+            status = self._piece()
+            if status == stepper.FULL:
+                self.record.flush()
+                if self.events is not None:
+                    self.events.collect_rows()
+                continue
+            if status == stepper.RHO_DUE:
+                status = self._radius()
+            if status != 0:
+                return int(status)
+        return 0
+
+    def _piece(self) -> int:
+        """Some steps, and what has its turn after them."""
+        run = self.run
+        limit = min(self.max_steps - run.k, self.save_k - (run.k - self.saved_k) if self.settings.checkpoint is not None else MANY)
+        if self.max_steps <= run.k:
+            return MAX_STEPS
+        if callable(self.max_step):
+            run.max_step, limit = self.max_step(run.t, run.y), 1
+        if self.watch is not None:
+            limit = 1
+        k, count = run.k, self.pace.take(limit)
+        status = self._steps(count)
+        self.pace.done()
+        if run.k == k:
+            return status
+        if self.progress is not None:
+            self.progress.update(run.t)
+        if self.settings.checkpoint is not None and (run.k - self.saved_k >= self.save_k or run.t == self.t1):
+            self._save()
+        if self.watch is not None and self.watch(run.t, run.y) and status == 0:
+            return CALLBACK
+        return status
+
+    def _steps(self, count: int) -> int:
+        """Up to `count` steps; the status."""
+        run, rows = self.run, self.record.rows
+        if self.mode == "adaptive":
+            return int(run.adaptive(count, self.t1, rows))
+        if self.mode == "auto" and (run.k - self.chosen_k >= LOOK_EVERY or self.chosen_k < 0):
+            self.chosen_k = run.k
+            status = self._choose_dt()
+            if status != 0:
+                return status
+        left = self.steps - run.k if self.mode == "fixed" else _count(run.t, self.t1, self.step)
+        if self.mode == "auto":
+            count = min(count, LOOK_EVERY - (run.k - self.chosen_k))
+        count = min(count, left)
+        dt = math.nan if self.mode == "fixed" else self.step
+        return int(run.fixed(count, self.t1 if count == left else math.nan, rows, dt))
+
+    def _choose_dt(self) -> int:
+        """dt="auto": the largest step inside the method's stability region, for the slope's Jacobian where the run stands."""
+        run = self.run
+        found = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.settings.symmetric)
+        if math.isnan(found.dt):
+            self.why = found.reason
+            return int(stepper.NON_FINITE)
+        if not found.dt > 0.0:
+            raise ValueError(
+                f'dt = "auto": {self.method.name} has no stable step for this problem at t = {run.t:g} ({found.reason}): '
+                "give dt=..., or take a method whose region holds its eigenvalues (rk4 for oscillations, esdirk43 for stiff problems)"
+            )
+        span = self.t1 - self.t0
+        self.step = math.copysign(min(found.dt, abs(span) / LEAST_STEPS), span)
+        return 0
+
+    def _radius(self) -> int:
+        """The spectral radius that the row works with."""
+        run = self.run
+        radius = spectrum.upper_radius(run.slope, run.t, run.y, symmetric=self.settings.symmetric)
+        if math.isnan(radius):
+            return int(stepper.NON_FINITE)
+        run.rho = radius
+        return 0
+
+    # ---- saving and resuming ----------------------------------------------------------------------------------------------------------
+
+    def _facts(self) -> dict[str, Any]:
+        """What must be the same in the call that resumes."""
+        rtol = atol = None
+        tolerances = self._tolerances()
+        if tolerances is not None:
+            rtol, atol = (t.tolist() for t in tolerances)
+        return {
+            "method": repr(self.method), "shape": list(self.start.shape), "t0": self.t0, "mode": self.mode, "rtol": rtol, "atol": atol,
+            "dt": self.step if self.mode == "fixed" else None, "events": self.events.count if self.events is not None else 0,
+            "every": self.record.every, "dense": self.record.dense,
+            "times": None if self.record.times is None else self.record.times.tolist(),
+        }  # fmt: skip
+
+    def _save(self) -> None:
+        self.saved_k = self.run.k
+        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "chosen": self.chosen_k}
+        blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.record.pack().items()}}
+        if self.events is not None:
+            which, t, y = self.events.found
+            blocks |= {"events": self.events.pack().tobytes(), "found": which.tobytes(), "found t": t.tobytes(), "found y": y.tobytes()}
+        write_state(self.settings.checkpoint, "checkpoint", facts, blocks)
+
+    def _resume(self, path: Any) -> None:
+        """Goes back to where a checkpoint was written: the same bits from there on, and all that was recorded before."""
+        facts, blocks = read_state(path, "checkpoint")
+        mine = self._facts()
+        wrong = [name for name, value in mine.items() if facts["call"].get(name) != value]
+        if wrong:
+            raise ValueError(
+                f"resume: {path} was written by a call with other values of {', '.join(wrong)}: "
+                f"{wrong[0]} was {facts['call'].get(wrong[0])!r}, and is {mine[wrong[0]]!r} here"
+            )
+        try:
+            self.run.unpack(blocks["run"])
+            self.record.unpack({k.removeprefix("rows "): v for k, v in blocks.items() if k.startswith("rows ")}, facts["done"])
+            if self.events is not None:
+                count = self.events.count
+                self.events.unpack(np.frombuffer(blocks["events"]).reshape(count, 3))
+                self.events.restore_rows(
+                    np.frombuffer(blocks["found"], dtype=np.int64), np.frombuffer(blocks["found t"]), np.frombuffer(blocks["found y"])
+                )
+        except KeyError as error:
+            raise ValueError(f"resume: {path} is damaged: {error} is missing") from error
+        self.step, self.saved_k, self.chosen_k = facts["dt"], self.run.k, facts["chosen"]
+
+    # ---- endings ------------------------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        if self.progress is not None:
+            self.progress.close(self.run.t)
+
+    def finish(self, status: int) -> IVPResult:
+        run, method = self.run, self.method
+        if status == 0:
+            message = f"reached t = {self.t1:g} in {run.k} steps of {method.name}"
+            return self.result(0, "finished", message + self._growth())
+        where = f"at t = {run.t:g} after {run.k} steps"
+        if status == CALLBACK:
+            return self.result(1, "callback", f"the callback stopped it {where}")
+        if status == MAX_STEPS:
+            return self.result(-1, "max_steps", f"max_steps = {self.max_steps} steps were taken, and t = {run.t:g} is not yet {self.t1:g}")
+        if status == stepper.EVENT and self.events is not None:
+            return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
+        if self.events is not None and status in (core_events.NOT_FINITE, core_events.REFUSED):
+            return self.result(-1, "event_failed", self.events.failure)
+        ending = endings.Ending(run, method, self.mode, self.step, self.start, self.t0, where)
+        return self.result(-1, *ending.explain(status))
+
+    def _growth(self) -> str:
+        """A word of warning where the state has grown by orders of magnitude past a stability limit, yet stayed finite."""
+        run = self.run
+        if self.mode != "fixed" or run.k < 2 or not math.isfinite(self.step):
+            return ""
+        first, last = (float(np.max(np.abs(y), initial=0.0)) for y in (self.start, run.y))
+        if not last > GROWTH * max(1.0, first):
+            return ""
+        why = endings.explain_step(run, self.method, abs(self.step), self.start, self.t0)
+        if "exceeds" not in why:
+            return ""
+        warnings.warn(f"{self.name}: the state grew from {first:.3g} to {last:.3g}: {why}", RuntimeWarning, stacklevel=5)
+        return f"; but the state grew from {first:.3g} to {last:.3g}: {why}"
+
+    def result(self, status: int, reason: str, message: str) -> IVPResult:
+        run, found = self.run, self.events
+        self.record.close()
+        t, y, sol = self.record.arrays()
+        return IVPResult(
+            t=t, y=y, sol=sol, t_events=found.t_events if found else None, y_events=found.y_events if found else None,
+            nfev=run.nfev, njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
+            status=status, reason=reason, message=message, success=status >= 0,
+        )  # fmt: skip
+
+
+# ---- what a call says -------------------------------------------------------------------------------------------------------------------
+
+
+def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
+    """(t0, t_end); t_end may be infinite where dt is: one implicit step to the steady state."""
+    try:
+        first, last = t_span
+    except (TypeError, ValueError):
+        raise ValueError(f"t_span = {t_span!r}: two numbers (t0, t_end) are wanted") from None
+    t0 = check_number(first, "t_span[0]")
+    if isinstance(dt, float) and dt == math.inf and last == math.inf:
+        return t0, math.inf
+    return t0, check_number(last, "t_span[1]")
+
+
+def _mode(method: Method, settings: Settings) -> str:
+    """ "fixed", "auto" (fixed, of a step chosen from the stability limit) or "adaptive"."""
+    if method.kind != "step" or "second_order" in method.flags:
+        raise ValueError(f"method: {method.name} is no integrator of y' = f(t, y): see mflow.methods(family='runge_kutta')")
+    controlled = settings.rtol is not None or settings.atol is not None
+    if settings.dt is not None and controlled:
+        raise ValueError("dt gives fixed steps, and rtol, atol error control: give one of them")
+    if settings.dt is None:
+        if "embedded" in method.flags:
+            return "adaptive"
+        if controlled:
+            raise ValueError(
+                f"rtol, atol: {method.name} has no error estimate and takes fixed steps: give dt in their place, or a method with an "
+                "estimate, such as dopri5 or esdirk43"
+            )
+        raise ValueError(f"dt is missing: {method.name} takes fixed steps; give dt=... (mflow.max_stable_dt says how large it may be)")
+    if not isinstance(settings.dt, str):
+        return "fixed"
+    if settings.dt != "auto":
+        raise ValueError(f'dt = {settings.dt!r}: a step above 0, or "auto", is wanted')
+    if "linear" not in method.flags or method.is_implicit:
+        raise ValueError(f'dt = "auto" follows the stability limit of an explicit method, and {method.name} has none: give dt or rtol')
+    return "auto"
+
+
+def _step(method: Method, dt: Any, t0: float, t1: float) -> float:
+    """dt with the sign of the span; nan for "auto", which is chosen when the run stands."""
+    if dt == "auto":
+        return math.nan
+    if isinstance(dt, float) and dt == math.inf and t1 == math.inf:
+        if not {"implicit", "stiffly_accurate"} <= set(method.flags):
+            raise ValueError(f"dt = inf: only a stiffly accurate implicit method goes to the steady state in one step, not {method.name}")
+        return dt
+    step = check_number(dt, "dt", "a step above 0")
+    if step <= 0:
+        raise ValueError(f"dt = {dt!r}: a step above 0 is wanted; it takes the sign of t_end - t0 by itself")
+    if t1 != t0 and t0 + math.copysign(step, t1 - t0) == t0:
+        raise ValueError(f"dt = {dt!r} is lost in rounding at t = {t0:g}: t + dt == t")
+    if abs(t1 - t0) / step > 2.0**53:
+        raise ValueError(f"dt = {dt!r}: more than 2^53 steps from t = {t0:g} to {t1:g}")
+    return math.copysign(step, t1 - t0)
+
+
+def _count(t0: float, t1: float, step: float) -> int:
+    """Equal steps from t0 to t1, the last of which may be shorter."""
+    if t1 == t0:
+        return 0
+    return max(1, math.ceil((t1 - t0) / step * (1.0 - ROUNDING))) if math.isfinite(step) else 1
+
+
+def _every(save: str, save_every: Any, at_times: bool) -> int:
+    """0: the last state alone."""
+    if save not in ("all", "last"):
+        raise ValueError(f'save = {save!r}: "all" or "last" is wanted')
+    if sum((save == "last", save_every is not None, at_times)) > 1:
+        raise ValueError("save, save_every and t_eval are three ways to say what to keep: give one of them")
+    if save_every is None:
+        return 0 if save == "last" or at_times else 1
+    return _whole(save_every, "save_every", 1, 1)
+
+
+def _whole(value: Any, name: str, least: int, default: int) -> int:
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer) or int(value) != value or value < least:
+        raise ValueError(f"{name} = {value!r}: a whole number from {least} on is wanted")
+    return min(int(value), MANY)
+
+

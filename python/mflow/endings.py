@@ -1,0 +1,92 @@
+"""Why a run ended where it did, in words that help."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from mflow_core import stepper
+
+from mflow.arrays import Array
+from mflow.methods import Method
+from mflow.stability import explain_step
+
+__all__ = ["Ending", "explain_step"]
+
+BLOW_UP = 1e6  # a state or slope that has grown by this when the step vanishes: the solution runs off in finite time
+
+
+class Ending:
+    """The ending of a run that could not go on. where: "at t = ... after ... steps"; mode: "fixed", "auto" or "adaptive"."""
+
+    def __init__(self, run: stepper.Run, method: Method, mode: str, step: float, start: Array, t0: float, where: str) -> None:
+        self.run, self.method, self.mode, self.step, self.start, self.t0, self.where = run, method, mode, step, start, t0, where
+
+    def explain(self, status: int) -> tuple[str, str]:
+        """(reason, message)."""
+        fixed = self.mode != "adaptive"
+        if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
+            if fixed:
+                hint = explain_step(self.run, self.method, abs(self.step), self.start, self.t0)
+                return "non_finite", f"non-finite state {self.where}: {hint}"
+            return self._blow_up() or self._non_finite()
+        if status == stepper.STEP_TOO_SMALL:
+            return self._blow_up() or self._too_small()
+        if status in (stepper.SOLVE_FAILED, stepper.RETRY_SOLVE):
+            return "solve_failed", self._unsolved(fixed)
+        if status > 0:
+            how = f"{self.method.name} takes fixed ones: lower dt" if fixed else f"it still did at {abs(self.run.h):.3g}"
+            return "rhs_failed", f"the right-hand side asked for a smaller step {self.where} (code {status}), and {how}"
+        return "rhs_failed", f"the right-hand side gave up {self.where} with code {status}"
+
+    def _sizes(self, t: float, y: Array) -> float:
+        """The largest number in a state and its slope; a slope that cannot be had counts as infinite."""
+        try:
+            with np.errstate(all="ignore"):
+                slope = self.run.slope(t, y)
+        except Exception:
+            return math.inf  # the run has ended already: this is for its message alone
+        return float(max(np.max(np.abs(y), initial=0.0), np.max(np.abs(slope), initial=0.0)))
+
+    def _blow_up(self) -> tuple[str, str] | None:
+        run, y = self.run, self.run.y
+        if run.k == 0:
+            return None
+        first, last = self._sizes(self.t0, self.start), self._sizes(run.t, y)
+        if not (last > BLOW_UP * max(1.0, first) and math.isfinite(last)):
+            return None
+        largest = float(np.max(np.abs(y), initial=0.0))
+        return "diverged", (
+            f"the solution runs off in finite time {self.where}: the largest component is {largest:.3g}, "
+            f"the largest slope about {last:.3g}, and the step that the tolerances allow has shrunk to {abs(run.h):.3g}"
+        )
+
+    def _non_finite(self) -> tuple[str, str]:
+        run = self.run
+        if run.k == 0:
+            try:
+                with np.errstate(all="ignore"):
+                    bad = np.flatnonzero(~np.isfinite(run.slope(run.t, run.y)))
+            except Exception:
+                bad = np.empty(0, dtype=np.intp)  # the run has ended already: this is for its message alone
+            if bad.size:
+                return "non_finite", f"the right-hand side is not finite at the start, t = {run.t:g}: see its component {bad[0]}"
+        return "non_finite", (
+            f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): even steps of {abs(run.h):.3g} meet it; "
+            "has the solution left the domain of the right-hand side?"
+        )
+
+    def _too_small(self) -> tuple[str, str]:
+        run = self.run
+        text = f"the tolerances want a step of {abs(run.h):.3g} {self.where}"
+        hint = "look for a jump or a singularity there, or loosen rtol and atol"
+        if not self.method.is_implicit:
+            hint += "; if the problem is stiff, take esdirk43"
+        return "step_too_small", f"{text}, shorter than t or min_step allows: {hint}"
+
+    def _unsolved(self, fixed: bool) -> str:
+        text = f"the equation of {self.method.name}'s implicit step was not solved {self.where}"
+        if fixed:
+            return f"{text} with dt = {abs(self.step):g}: lower dt, give jac=, or another solver="
+        return f"{text}, down to steps of {abs(self.run.h):.3g}: is the Jacobian right, or singular? Give jac=, or another solver="

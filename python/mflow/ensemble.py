@@ -1,0 +1,433 @@
+"""How a batch is computed: the work of all lanes, here, on threads, or in pieces on an executor; and the columns that it fills.
+
+A `Task` says everything that a lane needs and pickles; a piece of it (`Task.part`) is a task again. `Columns` are the results, an entry
+a lane; those of a piece are pasted into those of the whole. Lanes do not know of each other, so neither pieces nor threads are seen in
+the numbers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import os
+import pickle
+import sys
+import threading
+from collections.abc import Callable
+from concurrent import futures
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
+
+import numpy as np
+from mflow_core import lanes as core
+from mflow_core import problem, stepper
+from numpy.typing import NDArray
+
+from mflow.arrays import Array, check_number
+from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.drive import ATOL, ROUNDING, RTOL
+from mflow.endings import BLOW_UP
+from mflow.ivp import solve_ivp
+from mflow.methods import Method, as_method
+
+__all__ = ["Bar", "Columns", "LaneFunction", "Task", "run_here", "run_on"]
+
+POLL = 0.02  # seconds between looks at the threads, so that Ctrl-C is answered
+PIECES = 4  # for each worker of an executor: a slow piece must not keep the others waiting
+CONTROLS = ("first_step", "max_step", "min_step", "max_steps")  # what a function for lanes takes of solve_ivp's options
+REFUSED = {"inplace", "jac", "jac_sparsity", "lband", "uband", "solver", "dense_output", "callback"}  # and what not
+COUNTS = ("nfev", "njev", "nlu", "nsteps", "nrejected")
+REASONS = {0: "finished", core.WAITING: "interrupted", stepper.NON_FINITE: "non_finite", core.TOO_SMALL: "step_too_small",
+           core.TOO_MANY: "max_steps"}  # fmt: skip
+
+
+class LaneFunction:
+    """A compiled right-hand side for blocks of lanes, with its address. It pickles where the function does."""
+
+    def __init__(self, fun: Any) -> None:
+        found = problem.compiled_address(fun, "fun", core.RHS_LANES_SIGNATURE)
+        if found is None:
+            raise TypeError(
+                "fun: lanes=True wants a compiled function (LowLevelCallable, numba cfunc, ctypes function or PyCapsule) with the "
+                f"signature {core.RHS_LANES_SIGNATURE!r}, not {type(fun).__name__}"
+            )
+        self.fun, self.address = fun, found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LaneFunction, (self.fun,)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Lanes to integrate: arrays with an entry a lane, and what is common to them."""
+
+    fun: Any
+    starts: Array
+    t0: Array
+    t1: Array
+    own: bool  # each lane has its own span
+    extra: Any  # (lanes, p) array, or list of tuples, or None
+    method: str | Method | None
+    times: Array | None
+    dt: float | str | None
+    args: tuple[Any, ...]
+    options: dict[str, Any]
+
+    @property
+    def compiled(self) -> bool:
+        """Whether fun runs without the GIL."""
+        return isinstance(self.fun, LaneFunction) or problem.compiled_address(self.fun, "fun", problem.RHS_SIGNATURE) is not None
+
+    def part(self, first: int, last: int) -> Self:
+        """The lanes first ... last - 1."""
+        extra = None if self.extra is None else self.extra[first:last]
+        return replace(self, starts=self.starts[first:last], t0=self.t0[first:last], t1=self.t1[first:last], extra=extra)
+
+
+@dataclass
+class Columns:
+    """Results, an entry a lane."""
+
+    t: Array
+    y: Array
+    reached: NDArray[np.int64]
+    status: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    reason: list[str]
+    messages: dict[int, str] = field(default_factory=dict)
+    errors: dict[int, Exception] = field(default_factory=dict)
+    extras: dict[str, list[Any]] = field(default_factory=dict)  # "sol", "t_events", "y_events", where asked for
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """Nothing computed yet: every lane stands at its start."""
+        count, shape = len(task.starts), task.starts.shape[1:]
+        if task.times is None:
+            y, reached = task.starts.copy(), np.ones(count, np.int64)
+        else:
+            y, reached = np.full((count, *shape, len(task.times)), np.nan), np.zeros(count, np.int64)
+        wanted = {"sol": task.options.get("dense_output"), "t_events": task.options.get("events") is not None}
+        wanted["y_events"] = wanted["t_events"]
+        extras: dict[str, list[Any]] = {name: [None] * count for name, asked in wanted.items() if asked}
+        counts = np.zeros((count, len(COUNTS)), np.int64)
+        return cls(task.t0.copy(), y, reached, np.full(count, -1, np.int64), counts, ["interrupted"] * count, extras=extras)
+
+    def put(self, lane: int, r: Any, at_times: bool) -> None:
+        """One lane's IVPResult."""
+        if at_times:
+            self.reached[lane] = r.t.size
+            self.y[lane, ..., : r.t.size] = r.y
+        else:
+            self.t[lane], self.y[lane] = r.t[-1], r.y[..., -1]
+        self.status[lane], self.reason[lane] = r.status, r.reason
+        self.counts[lane] = [r[name] for name in COUNTS]
+        if r.reason != "finished":
+            self.messages[lane] = r.message
+        for name, column in self.extras.items():
+            column[lane] = r[name]
+
+    def fail(self, lane: int, reason: str, message: str, error: Exception | None = None) -> None:
+        """A lane that ends without a result of its own."""
+        self.status[lane], self.reason[lane], self.messages[lane] = -1, reason, message
+        if error is not None:
+            self.errors[lane] = error
+
+    def paste(self, first: int, piece: Columns) -> None:
+        """The results of the lanes from `first` on."""
+        last = first + len(piece.reason)
+        for name in ("t", "y", "reached", "status", "counts", "reason"):
+            getattr(self, name)[first:last] = getattr(piece, name)
+        for name, column in self.extras.items():
+            column[first:last] = piece.extras[name]
+        self.messages |= {first + lane: text for lane, text in piece.messages.items()}
+        self.errors |= {first + lane: error for lane, error in piece.errors.items()}
+
+
+class Bar:
+    """A progress bar over lanes, where one is wanted and tqdm is there."""
+
+    def __init__(self, total: int, wanted: bool) -> None:
+        self.bar: Any = None
+        if wanted:
+            with contextlib.suppress(ImportError):
+                from tqdm import tqdm
+
+                self.bar = tqdm(total=total, unit="lane", file=sys.stderr)
+
+    def show(self, done: int) -> None:
+        """So many lanes are done."""
+        if self.bar is not None:
+            self.bar.update(done - self.bar.n)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+# ---- lanes of solve_ivp -----------------------------------------------------------------------------------------------------------------
+
+
+def run_lane(task: Task, columns: Columns, lane: int) -> None:
+    """One lane by `solve_ivp`. What its function raises is kept; an error that comes before the first step is not the lane's own."""
+    options = dict(task.options)
+    if task.dt is not None:
+        options["dt"] = task.dt
+    options |= {"t_eval": task.times} if task.times is not None else {} if options.get("dense_output") else {"save": "last"}
+    args = task.args if task.extra is None else (*task.args, *task.extra[lane])
+    if args:
+        options["args"] = args
+    try:
+        r = solve_ivp(task.fun, (float(task.t0[lane]), float(task.t1[lane])), task.starts[lane], task.method, **options)
+    except BaseException as error:
+        partial = getattr(error, "partial_result", None)
+        if partial is None:
+            error.add_note(f"in lane {lane} of the batch")
+            raise
+        columns.put(lane, partial, task.times is not None)
+        if not isinstance(error, Exception):
+            raise
+        with contextlib.suppress(AttributeError):
+            del error.partial_result  # type: ignore[attr-defined]
+        columns.errors[lane] = error
+    else:
+        columns.put(lane, r, task.times is not None)
+
+
+def run_serially(task: Task, columns: Columns, bar: Bar) -> None:
+    """All lanes in order, in this thread."""
+    for lane in range(len(task.starts)):
+        run_lane(task, columns, lane)
+        bar.show(lane + 1)
+
+
+class Threads:
+    """The lanes of a compiled function, shared out to threads one by one."""
+
+    def __init__(self, task: Task, columns: Columns) -> None:
+        self.task, self.columns = task, columns
+        self.lock, self.next, self.done, self.stopped = threading.Lock(), 0, 0, False
+        self.inside: set[int] = set()
+
+    def work(self) -> None:
+        """Takes lanes until none is left."""
+        with self.lock:
+            self.inside.add(threading.get_ident())
+        try:
+            while not self.stopped:
+                with self.lock:
+                    lane, self.next = self.next, self.next + 1
+                if lane >= len(self.task.starts):
+                    break
+                run_lane(self.task, self.columns, lane)
+                self.done += 1
+        except KeyboardInterrupt:
+            if not self.stopped:
+                raise
+        finally:
+            with self.lock:
+                self.inside.discard(threading.get_ident())
+
+    def stop(self) -> None:
+        """No further lane; those at work are interrupted between two pieces of their loops."""
+        self.stopped = True
+        with self.lock:
+            for thread in self.inside:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
+
+
+def on_threads(work: Callable[[], None], stop: Callable[[], None], done: Callable[[], int], count: int, bar: Bar) -> None:
+    """`work` on so many threads, to its end; on an error or Ctrl-C they are stopped first."""
+    with futures.ThreadPoolExecutor(count, thread_name_prefix="mflow") as pool:
+        running = [pool.submit(work) for _ in range(count)]
+        try:
+            waiting = set(running)
+            while waiting:
+                finished, waiting = futures.wait(waiting, POLL, futures.FIRST_EXCEPTION)
+                for future in finished:
+                    future.result()
+                bar.show(done())
+        except BaseException:
+            stop()
+            raise
+
+
+# ---- lanes of a function for lanes ------------------------------------------------------------------------------------------------------
+
+
+def _control(method: Method, options: dict[str, Any], task: Task) -> dict[str, Any]:
+    """What the core wants to know of error control."""
+    shape = task.starts.shape[1:]
+    tolerances = check_tolerances(options.get("rtol", RTOL), options.get("atol", ATOL), shape)
+    rtol, atol = (np.ascontiguousarray(np.broadcast_to(one, shape)) for one in tolerances)
+    max_step = check_max_step(options.get("max_step"))
+    if callable(max_step):
+        raise TypeError("max_step: a number is wanted; a function for lanes asks Python nothing on its way")
+    out = {"rtol": rtol, "atol": atol, "max_step": max_step, "min_step": check_min_step(options.get("min_step"), max_step)}
+    spans = np.abs(task.t1 - task.t0)
+    first = check_first_step(options.get("first_step"), 0.0, float(np.min(spans[spans > 0], initial=math.inf)))
+    return out | {"first_step": first or 0.0}
+
+
+def _fixed(task: Task) -> dict[str, Any]:
+    """Fixed steps: dt with the sign of the spans, and how many steps each lane takes."""
+    given = check_number(task.dt, "dt", "a step above 0")
+    if given <= 0:
+        raise ValueError(f"dt = {task.dt!r}: a step above 0 is wanted; it takes the sign of t_end - t0 by itself")
+    length = task.t1 - task.t0
+    if np.any(length < 0) and np.any(length > 0):
+        raise ValueError("t_span: with dt, a batch of a function for lanes goes one way: forwards or backwards")
+    step = -given if np.any(length < 0) else given
+    if np.any((task.t0 + step == task.t0) & (length != 0)):
+        raise ValueError(f"dt = {task.dt!r} is lost in rounding at the start: t + dt == t")
+    if np.any(np.abs(length) / given > 2.0**53):
+        raise ValueError(f"dt = {task.dt!r}: more than 2^53 steps")
+    steps = np.array([math.ceil(part) for part in length / step * (1.0 - ROUNDING)], dtype=np.int64)
+    return {"dt": step, "steps": steps}
+
+
+def block_run(task: Task) -> core.Lanes:
+    """The core's run of a function for lanes."""
+    options = dict(task.options)
+    if options.pop("events", None) is not None:
+        raise TypeError("events: a function for lanes takes none; give a function of one lane, compiled or not")
+    names = REFUSED & set(options)
+    if names:
+        raise TypeError(f"{min(names)}: a function for lanes does not take it; it is for functions of one lane")
+    if task.dt is not None and {"rtol", "atol", *CONTROLS} - {"max_steps"} & set(options):
+        raise ValueError("dt, rtol, atol: fixed steps (dt) or error control (rtol, atol, first_step, ...) are wanted, not both")
+    chosen = {name: options.pop(name) for name in ("rtol", "atol", *CONTROLS) if name in options}
+    limit = chosen.pop("max_steps", None)
+    method = as_method(task.method or ("dopri5" if task.dt is None else "rk4"), options)
+    if task.dt is None and "embedded" not in method.flags:
+        raise ValueError(f"dt is missing: {method.name} has no error estimate and takes fixed steps; give dt=...")
+    how = _fixed(task) if task.dt is not None else _control(method, chosen, task)
+    if limit is not None:
+        if isinstance(limit, bool) or int(limit) != limit or limit < 1:
+            raise ValueError(f"max_steps = {limit!r}: a whole number from 1 on is wanted")
+        how["max_steps"] = min(int(limit), 2**62)
+    return core.Lanes(method.row, task.fun.address, task.starts, task.t0, task.t1, parameters=method._values, args=task.extra,
+                      t_eval=task.times, own=task.own, **how)  # fmt: skip
+
+
+def run_blocks(task: Task, columns: Columns, threads: int, bar: Bar) -> None:
+    """A function for lanes, block by block."""
+    run = block_run(task)
+    blocks = -(-len(task.starts) // core.BLOCK)
+    try:
+        if blocks:
+            on_threads(run.work, run.stop, lambda: int(np.count_nonzero(run.code != core.WAITING)), min(threads, blocks), bar)
+    finally:
+        columns.y = run.y_last if task.times is None else run.y
+        columns.t = run.t_last
+        columns.reached = run.saved if task.times is not None else columns.reached
+        columns.status = np.where(run.code == 0, 0, -1)
+        columns.reason = [REASONS.get(code, "rhs_failed") for code in run.code.tolist()]
+        for name in ("nfev", "nsteps", "nrejected"):
+            columns.counts[:, COUNTS.index(name)] = getattr(run, name)
+        for lane in np.flatnonzero(run.code).tolist():
+            if task.dt is None and columns.reason[lane] in ("non_finite", "step_too_small"):
+                first, last = (float(np.max(np.abs(y[lane]), initial=0.0)) for y in (task.starts, run.y_last))
+                columns.reason[lane] = "diverged" if last > BLOW_UP * max(1.0, first) else columns.reason[lane]
+            columns.messages[lane] = _words(columns.reason[lane], int(run.code[lane]), run.t_last[lane], run.nsteps[lane])
+
+
+def _words(reason: str, code: int, t: float, steps: int) -> str:
+    where = f"at t = {t:g} after {steps} steps"
+    return {
+        "interrupted": f"stopped {where}, by an error or an interrupt",
+        "non_finite": f"non-finite state or slope {where}",
+        "step_too_small": f"the step that the tolerances need is too small to move t {where}",
+        "diverged": f"the state has grown without bound {where}: the solution seems to run off in finite time",
+        "max_steps": f"the limit on the number of steps was reached {where}",
+        "rhs_failed": f"the function for lanes returned {code} {where}, for a block that this lane is in",
+    }[reason]
+
+
+# ---- where the work is done -------------------------------------------------------------------------------------------------------------
+
+
+def run_here(task: Task, columns: Columns, threads: int | None, bar: Bar) -> None:
+    """The whole task in this process."""
+    count = threads or os.cpu_count() or 1
+    if isinstance(task.fun, LaneFunction):
+        run_blocks(task, columns, count, bar)
+    elif task.compiled and min(count, len(task.starts)) > 1:
+        shared = Threads(task, columns)
+        on_threads(shared.work, shared.stop, lambda: shared.done, min(count, len(task.starts)), bar)
+    else:
+        run_serially(task, columns, bar)
+
+
+def run_piece(task: Task, foreign: bool) -> Columns | Exception:
+    """What a worker of an executor does: results, or the error of an argument. foreign: they are pickled."""
+    columns = Columns.of(task)
+    try:
+        run_here(task, columns, 1, Bar(0, False))
+    except Exception as error:
+        return _portable(error) if foreign else error
+    if foreign:
+        columns.errors = {lane: _portable(error) for lane, error in columns.errors.items()}
+    return columns
+
+
+def _portable(error: Exception) -> Exception:
+    """The exception, or one that says the same where it does not pickle."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
+
+
+def run_on(executor: futures.Executor, task: Task, columns: Columns, bar: Bar) -> None:
+    """The task in pieces on an executor. A piece that is lost leaves its lanes with reason "executor_failed"."""
+    count = len(task.starts)
+    workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or os.cpu_count() or 1
+    size = max(1, -(-count // (PIECES * int(workers))))
+    if isinstance(task.fun, LaneFunction):
+        size = -(-size // core.BLOCK) * core.BLOCK
+    foreign = not isinstance(executor, futures.ThreadPoolExecutor)
+    pieces: dict[futures.Future[Columns | Exception], tuple[int, int]] = {}
+    done = 0
+    try:
+        for first in range(0, count, size):
+            last = min(first + size, count)
+            try:
+                pieces[executor.submit(run_piece, task.part(first, last), foreign)] = (first, last)
+            except futures.BrokenExecutor as error:
+                _lost(columns, first, last, error)
+        for future in futures.as_completed(pieces):
+            first, last = pieces[future]
+            try:
+                got = future.result()
+            except Exception as error:  # of the executor itself: the worker's own come as a result
+                _cannot_pickle(error)
+                _lost(columns, first, last, error)
+                continue
+            if isinstance(got, Exception):
+                raise got
+            columns.paste(first, got)
+            done += last - first
+            bar.show(done)
+    except BaseException:
+        for future in pieces:
+            future.cancel()
+        raise
+
+
+def _lost(columns: Columns, first: int, last: int, error: Exception) -> None:
+    for lane in range(first, last):
+        columns.fail(lane, "executor_failed", f"the executor lost it: {type(error).__name__}: {error}", error)
+
+
+def _cannot_pickle(error: Exception) -> None:
+    """Raises where a task could not be sent: says what to do."""
+    if isinstance(error, (pickle.PicklingError, AttributeError, TypeError)) and "pickle" in str(error).lower():
+        raise TypeError(
+            f"executor: fun, events, jac, args or another argument cannot be sent to another process ({error}); functions must be defined "
+            "at the top level of a module that the workers can import"
+        ) from error

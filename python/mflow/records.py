@@ -1,0 +1,154 @@
+"""What an integration writes down: saved states in chunks that grow, and the continuous extension where it is wanted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mflow_core import events as core_events
+from mflow_core import stepper
+
+from mflow.arrays import Array
+from mflow.dense import DenseOutput
+
+__all__ = ["Record"]
+
+CHUNK_BYTES = 1 << 23
+
+
+class Record:
+    """The rows of one run, one a saved state.
+
+    run, start, t0: what is integrated, from where. every: each k-th step, 0 the last alone. times: these instead. dense: keep the
+    polynomial of every step too. rows: how many there will be, where that is known.
+    """
+
+    def __init__(
+        self,
+        run: stepper.Run,
+        start: Array,
+        t0: float,
+        *,
+        every: int,
+        times: Array | None = None,
+        dense: bool = False,
+        rows: int | None = None,
+        events: core_events.Events | None = None,
+    ) -> None:
+        self.run, self.start, self.t0, self.events = run, start, t0, events
+        self.every, self.dense = (1 if dense else every), dense
+        self.times = None if dense else times
+        self.wanted, self.kept_every = times, every
+        self.chunks: list[tuple[Array, Array, Array | None]] = []
+        first = 1 if rows is None and self.times is None else len(self.times) if self.times is not None else int(rows or 0)
+        self._open(first if rows is not None or self.times is not None else 64)
+        if self.times is None:
+            if self.every:
+                self._put(t0, start)
+        elif len(self.times) and self.times[0] == t0:
+            self._put(t0, start)
+            self.rows.done = 1
+
+    def _open(self, rows: int) -> None:
+        """A new chunk with room for so many rows (1 where states are not kept)."""
+        keeps = self.every > 0 or self.times is not None
+        rows = max(rows, 2) if keeps else 2
+        try:
+            self.y, self.t = np.empty((rows, self.start.size)), np.empty(rows)
+            self.D = np.empty((rows, self.run.degree, self.start.size)) if self.dense else None
+        except (MemoryError, ValueError):
+            fewer = "keep fewer, with save_every=, t_eval= or save='last'"
+            raise MemoryError(f"no memory for {rows} states of {self.start.size} numbers: {fewer}") from None
+        every = min(self.every, 2**62)
+        self.rows = stepper.Rows(self.y, self.t, self.D, every, self.times, self.events)
+
+    def _put(self, t: float, y: Array) -> None:
+        k = self.rows.count
+        self.y[k], self.t[k] = y.ravel(), t
+        if self.D is not None:
+            self.D[k] = 0.0
+        self.rows.count = k + 1
+
+    def flush(self) -> None:
+        """The chunk is full: the next one, twice as long up to a limit."""
+        k = self.rows.count
+        if self.times is not None or k == 0:
+            return
+        self.chunks.append((self.t[:k], self.y[:k], None if self.D is None else self.D[:k]))
+        per_row = 8 * self.start.size * (1 + (self.run.degree if self.dense else 0)) + 8
+        self._open(max(64, min(2 * len(self.t), CHUNK_BYTES // per_row)))
+
+    def close(self) -> None:
+        """The last good state is always there, where states are kept by steps."""
+        if self.times is None and (not self.count or self.last_t != self.run.t):
+            if self.rows.count == len(self.t):
+                self.flush()
+            self._put(self.run.t, self.run.y)
+
+    @property
+    def count(self) -> int:
+        """Rows so far."""
+        return int(self.rows.count) + sum(len(t) for t, _, _ in self.chunks)
+
+    @property
+    def last_t(self) -> float:
+        """Time of the last row."""
+        k = self.rows.count
+        return float(self.t[k - 1] if k else self.chunks[-1][0][-1])
+
+    def _joined(self) -> tuple[Array, Array, Array | None]:
+        k = self.rows.count
+        parts = [*self.chunks, (self.t[:k], self.y[:k], None if self.D is None else self.D[:k])]
+        if len(parts) == 1:
+            t, y, D = parts[0]
+            if k < len(self.t) // 2:  # let go of what was never used
+                t, y = t.copy(), y.copy()
+            return t, y, D
+        D = np.concatenate([d for _, _, d in parts if d is not None]) if self.dense else None
+        return np.concatenate([t for t, _, _ in parts]), np.concatenate([y for _, y, _ in parts]), D
+
+    def arrays(self) -> tuple[Array, Array, DenseOutput | None]:
+        """t (m,), y (*shape, m), and the continuous solution where it was kept."""
+        t, y, D = self._joined()
+        shape, sol = self.start.shape, None
+        if D is not None and len(t) > 1:
+            sol = DenseOutput(t, y[:-1], D[1:], y[-1], shape=shape)
+        if self.dense:
+            t, y = self._select(t, y, sol)
+        return t, np.moveaxis(y.reshape(len(t), *shape), 0, -1), sol
+
+    def _select(self, t: Array, y: Array, sol: DenseOutput | None) -> tuple[Array, Array]:
+        """Of all steps, what was asked to be kept."""
+        if self.wanted is not None:
+            sign = 1.0 if t[-1] >= t[0] else -1.0
+            times = self.wanted[(self.wanted - t[-1]) * sign <= 0]
+            if sol is None or not len(times):
+                return times[:0], y[:0]
+            return times, np.moveaxis(sol(times), -1, 0).reshape(len(times), -1)
+        if self.kept_every == 0:
+            return t[-1:], y[-1:]
+        keep = np.arange(len(t)) % self.kept_every == 0
+        keep[-1] = True
+        return t[keep], y[keep]
+
+    def pack(self) -> dict[str, bytes]:
+        """All rows as bytes."""
+        t, y, D = self._joined()
+        out = {"t": t.tobytes(), "y": y.tobytes()}
+        return out if D is None else {**out, "D": D.tobytes()}
+
+    def unpack(self, blocks: dict[str, bytes], done: int) -> None:
+        """The rows that `pack` wrote, and how many of the wanted times are behind. Raises ValueError where they do not fit."""
+        t = np.frombuffer(blocks["t"])
+        y = np.frombuffer(blocks["y"]).reshape(len(t), self.start.size)
+        D: Any = None
+        if self.dense:
+            D = np.frombuffer(blocks["D"]).reshape(len(t), self.run.degree, self.start.size)
+        if self.times is None:
+            self.chunks = [(t, y, D)] if len(t) else []
+            self.rows.count = 0
+        else:
+            if len(t) > len(self.t):
+                raise ValueError("more rows than times to save at")
+            self.t[: len(t)], self.y[: len(t)] = t, y
+            self.rows.count, self.rows.done = len(t), done

@@ -1,0 +1,245 @@
+"""dt="auto": a step inside the stability region, from a few differences of the right-hand side along a Krylov space.
+
+The Jacobian J of slope(t, .) at y acts on a vector by one difference, J v = (slope(t, y + s v) - slope(t, y))/s. Arnoldi's method builds
+an orthonormal basis Q of the space that J spans from one start vector, and H = Q^T J Q, whose eigenvalues (Ritz values) approach the
+outermost eigenvalues of J first; where J is symmetric (gradient flow) H is made so, which is Lanczos' method with its basis kept
+orthogonal. Each Ritz value is taken further out by its residual, so that what has not converged yet errs on the safe side. A small
+problem (n <= ITERATIONS) has all columns of its Jacobian differenced instead, and its eigenvalues are exact but for the difference.
+
+The stability limit along the ray of each value is probed from the method's own kernel (`mflow.stability`) and remembered.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mflow import stability
+from mflow.arrays import Array
+from mflow.methods import Method, as_method
+
+__all__ = ["SafeStep", "Spectrum", "safe_step", "spectrum", "upper_radius"]
+
+ITERATIONS = 16
+SIZES = (1.5e-8, 1e-4)  # difference lengths against max(1, |y|): the second where rounding spoils the first (single precision)
+AGREE = 0.1  # two lengths must tell the same story to this
+NOISE = 1e-6  # what a difference cannot tell: directions this close to an axis are on it, values this small against the largest are 0
+PER_OCTAVE = 32  # rays of a method's boundary for each halving of the angle to the imaginary axis
+MARGIN = 1.05  # of the spectral radius
+
+Slope = Callable[[float, Array], Any]
+
+
+class Spectrum(NamedTuple):
+    """The outer eigenvalues of a Jacobian.
+
+    values : complex128 array (k,), Ritz values. residuals : float64 array (k,), how far from each an eigenvalue may lie.
+    evaluations : of the slope. reason : "" or why there are no values.
+    """
+
+    values: NDArray[np.complex128]
+    residuals: Array
+    evaluations: int
+    reason: str
+
+
+class SafeStep(NamedTuple):
+    """A step inside the stability region.
+
+    dt : float; 0 where no step is stable, inf where nothing limits it, nan where the slope cannot be measured. rho : float, the
+    spectral radius from above, nan likewise. evaluations : of the slope. reason : in words where dt is 0, inf or nan, else "".
+    """
+
+    dt: float
+    rho: float
+    evaluations: int
+    reason: str
+
+
+def safe_step(
+    slope: Slope, t: float, y: Array, method: str | Method, symmetric: bool = False, *, safety: float = 0.9, iterations: int = ITERATIONS
+) -> SafeStep:
+    """The largest step that keeps a method stable around (t, y), times ``safety``, with the spectral radius.
+
+    Parameters
+    ----------
+    slope : callable
+        ``slope(t, y)`` -> float64 array of y's shape.
+    t, y : where; y is a float64 array of any shape.
+    method : name or instance of an integrator with the flag "linear"
+    symmetric : bool
+        The Jacobian is symmetric, as that of a gradient flow.
+    safety : float
+        Share of the limit that is used.
+    iterations : int
+        At most ``iterations`` + 3 evaluations of the slope (twice as many where rounding spoils the first difference).
+
+    Returns
+    -------
+    SafeStep
+
+    Raises
+    ------
+    ValueError
+        The method has no linear amplification. What ``slope`` raises comes through.
+
+    Notes
+    -----
+    Eigenvalues with a positive real part belong to solutions that grow by themselves and set no limit of stability; they are given the
+    limit of decay at the same rate, so that the growth is resolved.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow.spectrum
+    >>> found = mflow.spectrum.safe_step(lambda t, y: -4.0 * y, 0.0, np.ones(2), "euler", safety=1.0)
+    >>> round(found.dt, 6), round(found.rho, 6)
+    (0.5, 4.2)
+
+    References
+    ----------
+    Y. Saad, Numerical Methods for Large Eigenvalue Problems (2011), chapters 4 and 6; Y. Zhou and R.-C. Li, Linear Algebra Appl. 435
+    (2011) 480-493.
+    """
+    chosen = as_method(method, {})
+    if chosen.kind != "step" or "linear" not in chosen.flags:
+        raise ValueError(f'method: dt="auto" needs an integrator with the flag "linear": {chosen.name} is none')
+    found = spectrum(slope, t, y, symmetric=symmetric, iterations=iterations)
+    if found.reason:
+        return SafeStep(math.nan, math.nan, found.evaluations, found.reason)
+    sizes = np.abs(found.values) + found.residuals
+    largest = float(np.max(sizes, initial=0.0))
+    rho = MARGIN * largest
+    dt, worst = math.inf, 0j
+    for value, size in zip(found.values, sizes, strict=True):
+        if abs(value) > NOISE * largest:
+            limit = _limit_towards(chosen, complex(value)) / float(size)
+            if limit < dt:
+                dt, worst = limit, complex(value)
+    if dt == 0.0:
+        return SafeStep(0.0, rho, found.evaluations, f"{chosen.name} has no stable step for the eigenvalue {worst:.4g}")
+    if dt == math.inf:
+        return SafeStep(math.inf, rho, found.evaluations, f"no eigenvalue found limits the step of {chosen.name}")
+    return SafeStep(safety * dt, rho, found.evaluations, "")
+
+
+def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -> float:
+    """The spectral radius of the slope's Jacobian at (t, y), from above; nan where it cannot be measured."""
+    found = spectrum(slope, t, y, symmetric=symmetric)
+    return math.nan if found.reason else MARGIN * float(np.max(np.abs(found.values) + found.residuals, initial=0.0))
+
+
+# ---- limits along rays --------------------------------------------------------------------------------------------------------------
+
+
+def _limit_towards(method: Method, value: complex) -> float:
+    """The stability limit in the direction of an eigenvalue: the smaller one of the two remembered rays on either side."""
+    size = abs(value)
+    if value.real >= -NOISE * size:
+        if value.real > NOISE * size:
+            return _ray(method, 0)
+        return _axis(method)
+    if abs(value.imag) <= NOISE * size:
+        return _ray(method, 0)
+    angle = math.atan2(-value.real, abs(value.imag))
+    outer = min(0, math.ceil(PER_OCTAVE * math.log2(angle / (0.5 * math.pi))))
+    return min(_ray(method, outer), _ray(method, outer - 1))
+
+
+@functools.lru_cache(maxsize=4096)
+def _ray(method: Method, k: int) -> float:
+    """The limit on the ray (pi/2) 2^(k/PER_OCTAVE) away from the imaginary axis; k = 0: the negative real axis."""
+    if k == 0:
+        return stability.limit_on_ray(method, -1.0)
+    angle = 0.5 * math.pi * 2.0 ** (k / PER_OCTAVE)
+    return stability.limit_on_ray(method, complex(-math.sin(angle), math.cos(angle)))
+
+
+@functools.lru_cache(maxsize=256)
+def _axis(method: Method) -> float:
+    return stability.limit_on_ray(method, 1j)
+
+
+# ---- eigenvalues --------------------------------------------------------------------------------------------------------------------
+
+
+def spectrum(slope: Slope, t: float, y: Array, *, symmetric: bool = False, iterations: int = ITERATIONS) -> Spectrum:
+    """Outer eigenvalues of the Jacobian of ``slope(t, .)`` at y; the parameters are `safe_step`'s."""
+    none = np.empty(0, dtype=np.complex128)
+    with np.errstate(all="ignore"):
+        base = np.array(slope(t, y), dtype=np.float64)
+        if y.size == 0:
+            return Spectrum(none, np.empty(0), 1, "")
+        if not np.all(np.isfinite(base)):
+            return Spectrum(none, np.empty(0), 1, f"the slope at t = {t:g} is not finite")
+        evaluations, why = 1, ""
+        for size in SIZES:
+            jacobian = _Differences(slope, t, y, base, size)
+            H, next_norm, why = _project(jacobian, iterations)
+            evaluations += jacobian.evaluations
+            if why != ROUGH:
+                break
+        if why:
+            return Spectrum(none, np.empty(0), evaluations, why)
+        if symmetric:
+            real, vectors = np.linalg.eigh(0.5 * (H + H.T))
+            values: NDArray[np.complex128] = real.astype(np.complex128)
+        else:
+            values, vectors = np.linalg.eig(H.astype(np.complex128))
+        return Spectrum(values, next_norm * np.abs(vectors[-1]), evaluations, "")
+
+
+ROUGH = "differences of two lengths disagree: the right-hand side is too rough, or too coarsely rounded, to be measured"
+
+
+class _Differences:
+    """J v by one-sided differences, for unit vectors v."""
+
+    def __init__(self, slope: Slope, t: float, y: Array, base: Array, size: float) -> None:
+        self.slope, self.t, self.y, self.base = slope, t, y, base
+        self.length = size * max(1.0, float(np.linalg.norm(y)))
+        self.evaluations = 0
+
+    def __call__(self, v: Array, times: float = 1.0) -> Array:
+        length = times * self.length
+        self.evaluations += 1
+        there = np.asarray(self.slope(self.t, self.y + length * v.reshape(self.y.shape)), dtype=np.float64)
+        return np.asarray((there - self.base).reshape(-1) / length, dtype=np.float64)
+
+
+def _project(jacobian: _Differences, iterations: int) -> tuple[Array, float, str]:
+    """(H, norm of what is left of the next vector, why not) from Arnoldi's method; the whole Jacobian where n is small."""
+    n = jacobian.y.size
+    v = np.cos(1.0 + np.arange(n, dtype=np.float64))  # no special direction, the same every time
+    v /= np.linalg.norm(v)
+    first = jacobian(v)
+    check = jacobian(v, 8.0)
+    if not (np.all(np.isfinite(first)) and np.all(np.isfinite(check))):
+        return np.empty((0, 0)), 0.0, f"the slope near y at t = {jacobian.t:g} is not finite"
+    if np.linalg.norm(first - check) > AGREE * max(np.linalg.norm(first), np.linalg.norm(check)):
+        return np.empty((0, 0)), 0.0, ROUGH
+    if n <= iterations:
+        J = np.stack([jacobian(unit) for unit in np.eye(n)], axis=1)
+        return J, 0.0, "" if np.all(np.isfinite(J)) else f"the slope near y at t = {jacobian.t:g} is not finite"
+    Q, H = np.empty((iterations, n)), np.zeros((iterations, iterations))
+    left = 0.0
+    for k in range(iterations):
+        Q[k] = v
+        w = first if k == 0 else jacobian(v)
+        if not np.all(np.isfinite(w)):
+            return np.empty((0, 0)), 0.0, f"the slope near y at t = {jacobian.t:g} is not finite"
+        before = float(np.linalg.norm(w))
+        for _ in range(2):  # twice is enough to keep the basis orthogonal
+            part = Q[: k + 1] @ w
+            H[: k + 1, k] += part
+            w = w - part @ Q[: k + 1]
+        left = float(np.linalg.norm(w))
+        if left <= NOISE * before or k == iterations - 1:
+            return H[: k + 1, : k + 1], left if left > NOISE * before else 0.0, ""
+        H[k + 1, k] = left
+        v = w / left
+    raise ValueError(f"iterations = {iterations!r}: a whole number from 1 on is wanted")

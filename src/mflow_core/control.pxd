@@ -1,0 +1,181 @@
+# cython: language_level=3
+"""Error control of one trajectory: from the size of an error estimate to the next step. Shared by runs and by lanes; inline, no state of its own.
+
+    err = ||e / (atol + rtol max(|y0|, |y1|))||, root mean square; a step is accepted where err <= 1
+    accepted   h+ = h clip(0.9 err^(-alpha) err_before^beta, 0.2, 10)
+    rejected   h+ = h max(0.2, 0.9 err^(-1/q)),                 q the order of the error estimate
+
+Where steps go well this is the elementary controller, alpha = 1/q and beta = 0, and takes SciPy's steps. Where they are rejected again
+and again, as they are when stability limits them and not accuracy, it is a PI controller, alpha = 0.7/q and beta = 0.4/q, which holds
+the step steady below the limit (Gustafsson, ACM TOMS 17 (1991) 533-554; Hairer and Wanner II, IV.2). `pressed` tells the two apart:
+while the step stays about the same, a rejection adds MF_PRESS and an accepted step takes 1 away; PI begins at MF_PRESS_ON and ends at 0,
+or where the step has changed by half. After a rejection the step does not grow. Powers are made of log2 and exp2 below: polynomials and bit patterns, so that the steps are the same on every
+machine. They are good to 1e-7, which is more than a controller can use.
+"""
+from libc.math cimport fabs
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t, uint64_t
+
+from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_bits, mf_from_bits
+
+
+cdef enum:
+    MF_BUDGET = 64                       # evaluations after the first non-finite slope, with all tries counted
+    MF_PRESS = 8
+    MF_PRESS_ON = 32
+    MF_PRESS_MOST = 96
+
+
+ctypedef struct control_t:
+    double rtol, atol
+    const double *rtol_of                # n numbers each, or both NULL: rtol and atol count for all
+    const double *atol_of
+    double max_step, min_step            # lengths; INFINITY and 0: none
+    double q                             # order of the error estimate, one more than that of the lower formula
+    # what follows is state, and is saved
+    double h                             # the next step to try, with its sign
+    double log_before                    # log2 of the last accepted error
+    double t_bad                         # the nearest time at which a slope was not finite or a callback wanted a smaller step
+    int64_t n_bad, bad_from              # tries there since the last step beyond it; where the count of their evaluations begins
+    int64_t rejected                     # tries thrown away
+    int64_t failed                       # of them, without an error estimate: not finite, not solved, or asked for by a callback
+    int64_t after_reject, pressed, steady    # steady: the PI controller is in charge
+    double h_pressed                     # about the size of the steps that are rejected again and again
+
+
+ctypedef struct reductions_t:            # what reductions.pyx makes of the sums below and in vec.pxd, one table a level
+    bint (*all_finite)(const double *x, ptrdiff_t n) noexcept nogil
+    double (*max_abs)(const double *x, ptrdiff_t n) noexcept nogil
+    double (*sum_of_squares)(const double *x, ptrdiff_t n) noexcept nogil
+    double (*error_sum)(const control_t *c, const double *e, const double *y0, const double *y1, ptrdiff_t n) noexcept nogil
+
+
+cdef inline double log2_of(double x) noexcept nogil:
+    """log2 of a positive normal number, to 1e-8: twice the series of the inverse hyperbolic tangent."""
+    cdef uint64_t u = mf_bits(x), fraction = 0x000FFFFFFFFFFFFF, one = 0x3FF0000000000000
+    cdef int64_t e = <int64_t> (u >> 52) - 1023
+    cdef double m = mf_from_bits((u & fraction) | one), s, w, v
+    if m > 1.4142135623730951:
+        m = 0.5 * m
+        e += 1
+    s = (m - 1.0) / (m + 1.0)
+    w = s * s
+    v = w * w
+    return <double> e + s * ((2.8853900817779268 + w * 0.9617966939259756)
+                             + v * ((0.5770780163555854 + w * 0.4121985831111324) + v * 0.3205988979753252))
+
+
+cdef inline double exp2_of(double x) noexcept nogil:
+    """2^x for |x| < 1000, to 1e-7: the series of exp. Its terms are summed in pairs, for a step waits for this."""
+    cdef int64_t whole = <int64_t> (x + (0.5 if x >= 0.0 else -0.5))
+    cdef double f = (x - <double> whole) * 0.6931471805599453, g = f * f
+    cdef double s = (1.0 + f) + g * ((0.5 + f * 0.16666666666666666)
+                                     + g * ((0.041666666666666664 + f * 0.008333333333333333) + g * 0.001388888888888889))
+    return s * mf_from_bits(<uint64_t> (1023 + whole) << 52)
+
+
+cdef inline double clip(double x, double lower, double upper) noexcept nogil:
+    return lower if x < lower else (upper if x > upper else x)
+
+
+cdef inline void let_go(control_t *c, double h) noexcept nogil:
+    """The step has changed: whatever limits it now is something else."""
+    if fabs(h) < 0.67 * c.h_pressed or fabs(h) > 1.5 * c.h_pressed:
+        c.pressed = c.steady = 0
+        c.h_pressed = fabs(h)
+
+
+cdef inline double factor_accepted(control_t *c, double square, double h) noexcept nogil:
+    """By what the error, whose square comes, would let the step change after it was accepted; remembers it. See `held_back`."""
+    cdef double now, factor = 10.0
+    let_go(c, h)
+    if c.pressed > 0:
+        c.pressed -= 1
+        c.steady = c.steady and c.pressed > 0
+    if square > 1e-60:
+        now = 0.5 * log2_of(square)
+        factor = clip(0.9 * exp2_of((0.4 * c.log_before - 0.7 * now if c.steady else -now) / c.q), 0.2, 10.0)
+        c.log_before = now if now > -13.287712379549449 else -13.287712379549449     # log2 1e-4
+    else:
+        c.log_before = -13.287712379549449
+    return factor
+
+
+cdef inline double held_back(control_t *c, double factor) noexcept nogil:
+    """The factor that is taken: a step that comes after a rejection does not grow."""
+    if c.after_reject and factor > 1.0:
+        factor = 1.0
+    c.after_reject = 0
+    return factor
+
+
+cdef inline double factor_rejected(control_t *c, double square, double h) noexcept nogil:
+    """By what the step shrinks after an error above 1, whose square comes (it may be infinite)."""
+    let_go(c, h)
+    c.after_reject = 1
+    c.rejected += 1
+    c.pressed = c.pressed + MF_PRESS if c.pressed < MF_PRESS_MOST else MF_PRESS_MOST
+    c.steady = c.steady or c.pressed >= MF_PRESS_ON
+    return clip(0.9 * exp2_of(-0.5 * log2_of(square) / c.q), 0.2, 1.0) if square < 1e300 else 0.2
+
+
+cdef inline double first_step_of(double d0, double d1, double d2, double h0, double q) noexcept nogil:
+    """The starting step from ||y0||, ||f0|| and ||f1 - f0||/h0, all in units of the tolerance (Hairer, Norsett and Wanner I, II.4)."""
+    cdef double largest = d1 if d1 > d2 else d2, h1
+    if largest <= 1e-15:
+        h1 = 1e-3 * h0 if h0 > 1e-3 else 1e-6
+    else:
+        h1 = exp2_of((-6.643856189774724 - log2_of(largest)) / q)     # (0.01/largest)^(1/q)
+    return h1 if h1 < 100.0 * h0 else 100.0 * h0
+
+
+cdef inline double trial_step_of(double d0, double d1) noexcept nogil:
+    """The step of the explicit Euler trial that d2 is measured by."""
+    return 1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1
+
+
+cdef inline double scaled(double e, double y0, double y1, double rtol, double atol) noexcept nogil:
+    """One component of the error in units of its tolerance; no error is 0 whatever the tolerance."""
+    cdef double a = fabs(y0), b = fabs(y1)
+    return 0.0 if e == 0.0 else e / (atol + rtol * (b if b > a else a))
+
+
+cdef inline double two_errors(double sum5, double sum3, double n) noexcept nogil:
+    """Square of dop853's combination of its two estimates (Hairer, Norsett and Wanner I, II.10), from the sums of their squares."""
+    return sum5 * (sum5 / ((sum5 + 0.01 * sum3) * n)) if sum5 > 0.0 else (sum5 if sum5 != sum5 else 0.0)
+
+
+cdef inline double error_sum(const control_t *c, const double *e, const double *y0, const double *y1, ptrdiff_t n) noexcept nogil:
+    """Sum of the squares of all scaled errors: in order for a few numbers, else in 16 lanes a chunk of 1024, as every sum of mflow."""
+    cdef double[16] lane
+    cdef double total = 0.0, s, rtol = c.rtol, atol = c.atol
+    cdef const double *r = c.rtol_of
+    cdef const double *a = c.atol_of
+    cdef ptrdiff_t lo, i, m, whole
+    cdef int j
+    if n <= MF_SHORT:
+        for i in range(n):
+            s = scaled(e[i], y0[i], y1[i], r[i] if r != NULL else rtol, a[i] if a != NULL else atol)
+            total += s * s
+        return total
+    for lo in range(0, n, 1024):
+        m = min(n - lo, <ptrdiff_t> 1024)
+        whole = m - m % 16
+        for j in range(16):
+            lane[j] = 0.0
+        if r == NULL:
+            for i in range(lo, lo + whole, 16):
+                for j in range(16):
+                    s = scaled(e[i + j], y0[i + j], y1[i + j], rtol, atol)
+                    lane[j] += s * s
+        else:
+            for i in range(lo, lo + whole, 16):
+                for j in range(16):
+                    s = scaled(e[i + j], y0[i + j], y1[i + j], r[i + j], a[i + j])
+                    lane[j] += s * s
+        for j in range(<int> (m - whole)):
+            i = lo + whole + j
+            s = scaled(e[i], y0[i], y1[i], r[i] if r != NULL else rtol, a[i] if a != NULL else atol)
+            lane[j] += s * s
+        total += fold_lanes(lane)
+    return total

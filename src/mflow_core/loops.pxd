@@ -1,0 +1,10 @@
+"""The loops over steps: fixed ones, and ones under error control."""
+from libc.stdint cimport int64_t
+
+from mflow_core.output cimport record_t
+from mflow_core.run cimport run_t
+
+
+cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noexcept nogil
+cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil
+cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) noexcept nogil

@@ -1,0 +1,267 @@
+"""The loops over steps that need no Python.
+
+Fixed steps take their times from the step index, t = t_base + (k - k_base) dt, so that no error piles up in t. Under error control t is
+carried; the controller is in control.pxd. A step that was not good is tried again from the same state:
+
+    error above 1                            h shrinks as the controller says
+    not finite (a state, a slope, the error) h/10; it is over MF_BUDGET evaluations after the first such slope. They count while the step
+                                             that the error would allow reaches the place again, and anew once the run has passed it
+    not solved, or asked for by a callback   h/4
+    h too short to move t                    it is over, for the reason of the last try
+
+Every ending leaves the run at its last good state.
+"""
+from libc.math cimport INFINITY, NAN, fabs, sqrt
+from libc.string cimport memset
+
+from mflow_core.control cimport (MF_BUDGET, factor_accepted, factor_rejected, first_step_of, held_back, trial_step_of, two_errors)
+from mflow_core.control cimport error_sum as short_error_sum
+from mflow_core.newton cimport newton_weights
+from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
+from mflow_core.registry cimport REDUCE
+from mflow_core.run cimport RHO_DUE, RHO_EVERY, accept, evaluations, try_step
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_NEEDS_RHO,
+                               MF_RETRY_NON_FINITE, MF_RETRY_SOLVE)
+from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
+
+
+# ---- fixed steps ------------------------------------------------------------------------------------------------------------------------
+
+cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noexcept nogil:
+    """`count` steps of r.dt; where t_last is a number the last of them lands on it. 0, or why it stopped at the last good step."""
+    cdef unsigned int mode = mf_fp_enter()
+    cdef int64_t i
+    cdef double t_next, h
+    cdef int status = 0
+    cdef bint lands = t_last == t_last
+    r.f.err = NULL
+    for i in range(count):
+        if record != NULL and is_full(record):
+            status = RECORD_FULL
+            break
+        if r.m.flags & MF_NEEDS_RHO and r.rho_k + RHO_EVERY <= r.k:
+            status = RHO_DUE
+            break
+        h = r.dt
+        t_next = r.t_base + <double> (r.k + 1 - r.k_base) * r.dt
+        if lands and i == count - 1:
+            if fabs(t_next - t_last) > 4.5e-16 * (fabs(t_last) + fabs(r.t_base)):
+                h = t_last - r.t             # else the grid ends there, and only rounding has moved it: the step is a whole one
+            t_next = t_last
+        status = try_step(r, h)
+        if status == 0 and record != NULL:
+            record.end = lands and i == count - 1
+            status = write_step(r, &t_next, record)
+        if status != 0 and status != RECORD_EVENT:
+            break
+        accept(r, t_next)
+        if status == RECORD_EVENT:
+            leave_grid(r)
+            break
+    mf_fp_leave(mode)
+    return status
+
+
+cdef void leave_grid(run_t *r) noexcept nogil:
+    """The state stands where no step ended: what the row carries besides it is made anew, and fixed steps count from here."""
+    r.f.flags = r.f.flags | MF_FRESH
+    r.t_base, r.k_base = r.t, r.k
+    r.slope_k = r.dense_k = -1
+    r.t_before = NAN
+
+
+# ---- error control ----------------------------------------------------------------------------------------------------------------------
+
+cdef double size_of(run_t *r, const double *e, const double *y0, const double *y1) noexcept nogil:
+    """Sum of the squares of e's components in units of their tolerances."""
+    return short_error_sum(&r.c, e, y0, y1, r.n) if r.n <= MF_SHORT else REDUCE.error_sum(&r.c, e, y0, y1, r.n)
+
+
+cdef double error_of(run_t *r) noexcept nogil:
+    """Square of the step's error in units of the tolerance."""
+    cdef double n = <double> r.n, first = size_of(r, r.err, r.now[0], r.next[0])
+    if r.n == 0:
+        return 0.0
+    if r.sizes.n_err == 2:
+        return two_errors(first, size_of(r, r.err + r.ld, r.now[0], r.next[0]), n)
+    return first / n
+
+
+cdef inline double shortest(double t, double min_step) noexcept nogil:
+    """Below this a step does not move t by a length worth the name: ten units in its last place."""
+    cdef double least = 2.220446049250313e-15 * fabs(t)
+    least = least if least > 1e-300 else 1e-300
+    return least if least > min_step else min_step
+
+
+cdef int slope_at_start(run_t *r, double *slope) noexcept nogil:
+    cdef int status = r.p.rhs(r.t, r.now[0], slope, r.n, r.p.ctx)
+    r.f.n_rhs += 1
+    if status == 0 and not REDUCE.all_finite(slope, r.n):
+        return MF_E_NON_FINITE
+    return status
+
+
+cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept nogil:
+    """r.c.h by an explicit Euler trial: how much does the slope change? `next` is scratch."""
+    cdef double *y1 = r.next[0]
+    cdef double *f1 = r.err
+    cdef double span = fabs(t_end - r.t), sign = 1.0 if t_end >= r.t else -1.0, root = sqrt(<double> r.n), d0, d1, d2, h0, h
+    cdef ptrdiff_t i
+    cdef int status
+    cdef int _try
+    d0 = sqrt(size_of(r, r.now[0], r.now[0], r.now[0])) / root
+    d1 = sqrt(size_of(r, f0, r.now[0], r.now[0])) / root
+    h0 = trial_step_of(d0, d1)
+    h0 = h0 if h0 < span else span
+    h0 = h0 if h0 < r.c.max_step else r.c.max_step
+    h = h0
+    for _try in range(4):
+        for i in range(r.n):
+            y1[i] = r.now[0][i] + sign * h0 * f0[i]
+        status = r.p.rhs(r.t + sign * h0, y1, f1, r.n, r.p.ctx)
+        r.f.n_rhs += 1
+        if status < 0:
+            return status
+        if status == 0 and REDUCE.all_finite(f1, r.n):
+            for i in range(r.n):
+                f1[i] = f1[i] - f0[i]
+            d2 = sqrt(size_of(r, f1, r.now[0], r.now[0])) / root / h0
+            h = first_step_of(d0, d1, d2, h0, r.c.q)
+            break
+        if r.c.n_bad == 0:
+            r.c.n_bad, r.c.bad_from, r.c.t_bad = 1, evaluations(r, False) - 1, r.t + sign * h0
+        h0 = 1e-2 * h0                       # the trial left the domain: nearer
+        h = h0
+    h = h if h < span else span
+    h = h if h < r.c.max_step else r.c.max_step
+    r.c.h = sign * h
+    return 0
+
+
+cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
+    """Before the first step under error control: the slope that an FSAL row carries, and the first step (0: chosen here)."""
+    cdef unsigned int mode
+    cdef double *slope
+    cdef bint carries = r.m.flags & MF_FSAL != 0 and r.sizes.n_vec > 1
+    cdef int status = 0
+    if r.err == NULL:
+        return MF_E_ARGUMENT
+    mode = mf_fp_enter()
+    slope = r.now[1] if carries else r.f.work
+    if r.n > 0 and (first_step == 0.0 or (carries and r.f.flags & MF_FRESH)):
+        if not carries or r.f.flags & MF_FRESH:
+            status = slope_at_start(r, slope)
+        if status == 0 and first_step == 0.0:
+            status = choose_first_step(r, t_end, slope)
+        if status == 0 and carries:
+            r.f.flags = r.f.flags & ~MF_FRESH
+    if first_step != 0.0 or r.n == 0:
+        r.c.h = t_end - r.t if first_step == 0.0 else first_step
+    mf_fp_leave(mode)
+    return status
+
+
+cdef int try_again(run_t *r, int status, double h, double err, int64_t before) noexcept nogil:
+    """After a try that was not good: the next, shorter step in r.c.h and 0; or the status it ends with."""
+    cdef double least = shortest(r.t, r.c.min_step), shorter
+    cdef int64_t used = evaluations(r, False) - before
+    if status < 0 and status != MF_E_NON_FINITE:
+        return status
+    if status == 0:
+        shorter = h * factor_rejected(&r.c, err, h)
+    else:
+        if r.c.n_bad == 0:
+            r.c.bad_from = before
+            r.c.t_bad = r.t + h
+        r.c.n_bad += 1
+        r.c.rejected += 1
+        r.c.failed += 1
+        r.c.after_reject = 1
+        if status == MF_RETRY_NON_FINITE:
+            status = MF_E_NON_FINITE
+        shorter = h * (0.1 if status == MF_E_NON_FINITE else 0.25)
+        if (r.t + h - r.c.t_bad) * h < 0.0:
+            r.c.t_bad = r.t + h
+        if status == MF_E_NON_FINITE and evaluations(r, False) - r.c.bad_from + used > MF_BUDGET:
+            return status
+    r.c.h = shorter
+    if fabs(shorter) >= least:
+        return 0
+    if status == MF_RETRY_SOLVE:
+        return MF_E_SOLVE
+    return MF_E_STEP if status == 0 else status
+
+
+cdef void weigh(run_t *r) noexcept nogil:
+    """Implicit steps are solved to a fraction of the tolerances."""
+    cdef bint vectors = r.c.rtol_of != NULL
+    newton_weights(r.newton, r.now[0], r.c.rtol_of if vectors else &r.c.rtol, r.c.atol_of if vectors else &r.c.atol, r.n if vectors else 1)
+
+
+cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
+    """One accepted step towards t_end, after as many tries as it takes."""
+    cdef double h, planned, t_next, err, factor
+    cdef int64_t before
+    cdef int status
+    while True:
+        planned = h = r.c.h
+        if fabs(h) > r.c.max_step:
+            planned = h = r.c.max_step if h > 0.0 else -r.c.max_step
+        t_next = r.t + h
+        if (r.t + 1.0 * h - t_end) * h >= 0.0:      # a last step a little longer is better than a tiny one more
+            h = t_end - r.t
+            t_next = t_end
+        before = evaluations(r, False)
+        err = INFINITY
+        if r.newton != NULL:
+            weigh(r)
+        status = try_step(r, h)
+        if status == 0:
+            err = error_of(r)
+            if err <= 1.0:
+                break
+            if err != err:
+                status = MF_E_NON_FINITE
+        status = try_again(r, status, h, err, before)
+        if status != 0:
+            return status
+    factor = factor_accepted(&r.c, err, h)
+    if r.c.n_bad > 0:
+        if (t_next - r.c.t_bad) * h > 0.0:
+            r.c.n_bad = 0
+        elif fabs(h * factor) < 0.5 * fabs(r.c.t_bad - t_next):
+            r.c.bad_from += evaluations(r, False) - before  # on its own way there, not held up by it
+    r.c.h = h * held_back(&r.c, factor)
+    if fabs(h) < fabs(planned) and fabs(r.c.h) < fabs(planned):
+        r.c.h = planned                              # the step was cut to land on t_end, not for its error
+    if record != NULL:
+        record.end = t_next == t_end
+        status = write_step(r, &t_next, record)
+    if status == 0 or status == RECORD_EVENT:
+        accept(r, t_next)
+        if status == RECORD_EVENT:
+            leave_grid(r)
+    return status
+
+
+cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) noexcept nogil:
+    """Up to `count` accepted steps, until t_end. 0, RECORD_FULL, RECORD_EVENT, RHO_DUE, or why it could not go on."""
+    cdef unsigned int mode = mf_fp_enter()
+    cdef int64_t _i
+    cdef int status = 0
+    r.f.err = r.err
+    for _i in range(count):
+        if r.t == t_end:
+            break
+        if record != NULL and is_full(record):
+            status = RECORD_FULL
+            break
+        if r.m.flags & MF_NEEDS_RHO and r.rho_k + RHO_EVERY <= r.k:
+            status = RHO_DUE
+            break
+        status = step_once(r, t_end, record)
+        if status != 0:
+            break
+    mf_fp_leave(mode)
+    return status

@@ -1,0 +1,72 @@
+"""The matrix of an implicit step, M = I - gh J (or -J where gh is infinite): where J comes from, and how M is solved with."""
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t, int64_t
+
+from mflow_core.linalg cimport linalg_t
+from mflow_core.types cimport mf_jac_fn, mf_rhs_fn
+
+cdef linalg_t LINALG                     # linear algebra of the active level
+
+
+cdef enum:
+    DENSE = 0                            # LU of n x n
+    BANDED = 1                           # LU of the band
+    SPARSE = 2                           # a Python object factors (SciPy's splu)
+    KRYLOV = 3                           # no matrix: GMRES on differences of f
+    IDENTITY = 4                         # M = I: fixed-point iteration
+
+    BY_DIFFERENCES = 0                   # J from a callback, or from differences of f:
+    BY_CALLBACK = 1                      # jac(t, y) fills n x n
+    BY_BAND_CALLBACK = 2                 # jac(t, y) fills the band
+    BY_OBJECT = 3                        # the sparse object asks a Python function
+
+
+ctypedef struct matrix_config_t:         # what it is to be; the pattern is borrowed and must outlive the matrix
+    int kind, source, n_groups, krylov_dim, krylov_cycles
+    ptrdiff_t lower, upper, entries
+    const int32_t *group                 # of each column: columns of one group share no row. NULL: every column for itself, or the band's
+    const int32_t *indptr                # pattern by columns (CSC), with a group
+    const int32_t *indices
+    void *sparse                         # the object behind SPARSE
+
+
+ctypedef struct matrix_t:
+    matrix_config_t c
+    ptrdiff_t n
+    mf_rhs_fn rhs
+    mf_jac_fn jac
+    void *rhs_ctx
+    void *jac_ctx
+    void *block                          # one allocation holds every array below
+    double *y                            # where J was taken, at time t
+    double *least                        # the least increments of the differences there
+    double *weight                       # w_i of the norm sqrt(mean((w_i d_i)^2)), and 1 / w_i
+    double *size
+    double *kept                         # y while columns move
+    double *f0
+    double *f1
+    double *jacobian                     # n x n, rows of the band, or the pattern's entries
+    double *lu
+    double *work
+    int32_t *pivots
+    const double *at                     # KRYLOV: the point of linearisation, and f there
+    const double *f_at
+    double t, gh                         # of J; of the factors
+    double unit                          # a change of this weighted norm is too small to matter
+    double krylov_tol                    # of the next solve, weighted norm of the residual
+    double t_at, gh_at                   # KRYLOV: the operator in use
+    double krylov_move                   # how far the differences along a vector go, weighted norm
+    int stale                            # a restored point: 1 J, 2 J and the factors are still to be rebuilt
+    bint has_point, has_jacobian, has_factors
+    int64_t njev, nlu, n_rhs, n_rhs_jac, n_krylov
+
+
+cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcept nogil
+cdef void matrix_release(matrix_t *m) noexcept nogil
+cdef double weighted_norm(matrix_t *m, const double *d) noexcept nogil
+cdef bint finite(const double *x, ptrdiff_t n) noexcept nogil
+cdef int matrix_rhs(matrix_t *m, double t, const double *y, double *dydt) noexcept nogil
+cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noexcept nogil
+cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil
+cdef int matrix_refresh(matrix_t *m) noexcept nogil
+cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil

@@ -1,0 +1,404 @@
+"""The matrix of an implicit step, M = I - gh J: where J comes from, factors, and solves. Behind newton.pyx; no loop of its own.
+
+J is taken at one point (t, y) and kept there. Differences of f are a pure function of what matrix_t keeps of that point (t, y, the
+least increments), so that a restored run rebuilds the same bits. Column j moves by
+
+    h_j = sign(y_j) max(sqrt(eps) |y_j|, least_j),    least_j = max(1000 |gh| eps n |f|, unit) / w_j
+
+in the weighted norm of the step's tolerances: rounding in f then costs a thousandth of M (as in CVODE, Hindmarsh and others, ACM TOMS
+31 (2005) 363), and a column whose y_j is 0 moves by far less than an error that is allowed. Columns that share no row move
+together: the band's every (lower + upper + 1)-th, or a colouring of the pattern (Curtis, Powell and Reid, J. Inst. Math. Appl. 13
+(1974) 117). Where gh is infinite, M = -J. Nothing here allocates once it is made, except the Python object behind SPARSE.
+"""
+from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.math cimport INFINITY, fabs, sqrt
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+cimport numpy as cnp
+
+from mflow_core.linalg cimport gmres_room
+from mflow_core.problem cimport failed
+from mflow_core.registry cimport REDUCE
+from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
+from mflow_core.vec cimport MF_SHORT
+
+import importlib
+
+from mflow_core import registry
+
+cnp.import_array()
+
+cdef double ROOT_EPS = 1.4901161193847656e-08
+cdef double EPS = 2.220446049250313e-16
+
+LINALG = (<linalg_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core._linalg_{registry.LEVEL}")._table,
+                                            b"mflow_core._linalg"))[0]
+
+
+# ---- making one -----------------------------------------------------------------------------------------------------------------------
+
+cdef inline double *take(double **at, ptrdiff_t count) noexcept nogil:
+    cdef double *here = at[0]
+    at[0] += (count + 7) // 8 * 8
+    return here
+
+
+cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcept nogil:
+    """Room for one of the given kind; rhs, jac and their contexts are set by the caller. 0 or MF_E_MEMORY."""
+    cdef ptrdiff_t jacobian = 0, lu = 0, work = 0
+    cdef double *at
+    memset(m, 0, sizeof(matrix_t))
+    m.c, m.n = c[0], n
+    if c.kind == DENSE:
+        jacobian = lu = n * n
+    elif c.kind == BANDED:
+        jacobian, lu = n * (c.lower + c.upper + 1), n * (2 * c.lower + c.upper + 1)
+        work = n * n if c.source == BY_CALLBACK else 0
+    elif c.kind == SPARSE:
+        jacobian = c.entries
+    elif c.kind == KRYLOV:
+        work = (gmres_room(n, c.krylov_dim) + 7) // 8 * 8 + 3 * ((n + 7) // 8 * 8)
+    m.block = calloc((7 * ((n + 7) // 8 * 8) + jacobian + lu + work + 32 + (n + 1) // 2) * sizeof(double) + 64, 1)
+    if m.block == NULL:
+        return MF_E_MEMORY
+    at = <double *> ((<uintptr_t> m.block + 63) // 64 * 64)
+    m.y, m.least, m.weight, m.size, m.kept = take(&at, n), take(&at, n), take(&at, n), take(&at, n), take(&at, n)
+    m.f0, m.f1 = take(&at, n), take(&at, n)
+    m.jacobian, m.lu, m.work = take(&at, jacobian), take(&at, lu), take(&at, work)
+    m.pivots = <int32_t *> at
+    m.unit = ROOT_EPS
+    return 0
+
+
+cdef void matrix_release(matrix_t *m) noexcept nogil:
+    free(m.block)
+    m.block = NULL
+
+
+# ---- norms and right-hand sides -------------------------------------------------------------------------------------------------------
+
+cdef double weighted_norm(matrix_t *m, const double *d) noexcept nogil:
+    """sqrt(mean((w_i d_i)^2)); 0 for an empty state."""
+    cdef double total = 0.0
+    cdef ptrdiff_t i, n = m.n
+    if n <= MF_SHORT:
+        for i in range(n):
+            total += (d[i] * m.weight[i]) * (d[i] * m.weight[i])
+    else:
+        for i in range(n):
+            m.f1[i] = d[i] * m.weight[i]
+        total = REDUCE.sum_of_squares(m.f1, n)
+    return sqrt(total / <double> n) if n > 0 else 0.0
+
+
+cdef bint finite(const double *x, ptrdiff_t n) noexcept nogil:
+    cdef double sum = 0.0
+    cdef ptrdiff_t i
+    if n > MF_SHORT:
+        return REDUCE.all_finite(x, n)
+    for i in range(n):
+        sum += x[i] - x[i]
+    return sum == 0.0
+
+
+cdef int matrix_rhs(matrix_t *m, double t, const double *y, double *dydt) noexcept nogil:
+    """f(t, y), counted; MF_RETRY_NON_FINITE where it is not finite."""
+    cdef int status = m.rhs(t, y, dydt, m.n, m.rhs_ctx)
+    m.n_rhs += 1
+    if status == 0 and not finite(dydt, m.n):
+        return MF_RETRY_NON_FINITE
+    return status
+
+
+# ---- the Jacobian ---------------------------------------------------------------------------------------------------------------------
+
+cdef inline void put(matrix_t *m, ptrdiff_t i, ptrdiff_t j, ptrdiff_t entry, double value) noexcept nogil:
+    if m.c.kind == DENSE:
+        m.jacobian[i * m.n + j] = value
+    elif m.c.kind == BANDED:
+        if -m.c.lower <= j - i <= m.c.upper:
+            m.jacobian[i * (m.c.lower + m.c.upper + 1) + j - i + m.c.lower] = value
+    else:
+        m.jacobian[entry] = value
+
+
+cdef void take_column(matrix_t *m, ptrdiff_t j, double reciprocal) noexcept nogil:
+    """Column j from f1 - f0."""
+    cdef ptrdiff_t first = 0, last = m.n, entry, i
+    if m.c.group != NULL:
+        for entry in range(m.c.indptr[j], m.c.indptr[j + 1]):
+            i = m.c.indices[entry]
+            put(m, i, j, entry, (m.f1[i] - m.f0[i]) * reciprocal)
+        return
+    if m.c.kind == BANDED:
+        first, last = max(j - m.c.upper, <ptrdiff_t> 0), min(j + m.c.lower + 1, m.n)
+    for i in range(first, last):
+        put(m, i, j, 0, (m.f1[i] - m.f0[i]) * reciprocal)
+
+
+cdef int differences(matrix_t *m) noexcept nogil:
+    """J from f0 = f(t, y) and one more call for each group of columns."""
+    cdef ptrdiff_t groups = m.n, stride = m.n, g, j
+    cdef double *y = m.y
+    cdef double h
+    cdef int status
+    if m.c.group != NULL:
+        groups, stride = m.c.n_groups, 1
+    elif m.c.kind == BANDED:
+        groups = stride = min(m.n, m.c.lower + m.c.upper + 1)
+    for g in range(groups):
+        # y itself moves and comes back: the size of a move is then what arithmetic has made of it
+        j = 0 if m.c.group != NULL else g
+        while j < m.n:
+            if m.c.group == NULL or m.c.group[j] == g:
+                h = max(ROOT_EPS * fabs(y[j]), m.least[j])
+                m.kept[j] = y[j]
+                y[j] = y[j] - h if y[j] < 0.0 else y[j] + h
+            j += stride
+        status = matrix_rhs(m, m.t, y, m.f1)
+        m.n_rhs_jac += 1
+        j = 0 if m.c.group != NULL else g
+        while j < m.n:
+            if m.c.group == NULL or m.c.group[j] == g:
+                h = y[j] - m.kept[j]
+                y[j] = m.kept[j]
+                if status == 0:
+                    take_column(m, j, 1.0 / h)
+            j += stride
+        if status != 0:
+            return status
+    return 0
+
+
+cdef int evaluate(matrix_t *m) noexcept nogil:
+    """J at the point that is kept; f0 is f there where differences are taken. MF_RETRY_NON_FINITE where an entry is not finite."""
+    cdef ptrdiff_t width = m.c.lower + m.c.upper + 1, i, j, n = m.n
+    cdef int status = 0
+    if m.c.source == BY_OBJECT:
+        return sparse_jacobian(m)
+    if m.c.source == BY_DIFFERENCES:
+        status = differences(m)
+        if status == 0 and m.c.kind == SPARSE:
+            status = sparse_fill(m)
+        return status
+    if m.c.kind == BANDED and m.c.source == BY_CALLBACK:
+        status = m.jac(m.t, m.y, m.work, n, m.jac_ctx)
+        for i in range(n):
+            for j in range(max(i - m.c.lower, <ptrdiff_t> 0), min(i + m.c.upper + 1, n)):
+                m.jacobian[i * width + j - i + m.c.lower] = m.work[i * n + j]
+    else:
+        status = m.jac(m.t, m.y, m.jacobian, n, m.jac_ctx)
+    if status == 0 and not REDUCE.all_finite(m.jacobian, n * (width if m.c.kind == BANDED else n)):
+        return MF_RETRY_NON_FINITE
+    return status
+
+
+cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noexcept nogil:
+    """Takes J at (t, y), in use from the next factoring on. Weights must be set."""
+    cdef ptrdiff_t i
+    cdef double floor = m.unit, noise
+    cdef int status
+    if y != m.y:
+        memcpy(m.y, y, m.n * sizeof(double))
+    m.t = t
+    m.stale = 0
+    m.has_point = m.has_jacobian = m.has_factors = False
+    if m.c.kind == KRYLOV or m.c.kind == IDENTITY:
+        m.has_point = True
+        return 0
+    if m.c.source == BY_DIFFERENCES:
+        status = matrix_rhs(m, t, m.y, m.f0)
+        m.n_rhs_jac += 1
+        if status != 0:
+            return status
+        noise = 1000.0 * EPS * <double> m.n * fabs(gh) * weighted_norm(m, m.f0) if fabs(gh) < INFINITY else 0.0
+        if noise > floor:
+            floor = noise
+        for i in range(m.n):
+            m.least[i] = floor * m.size[i]
+    status = evaluate(m)
+    if status == 0:
+        m.njev += 1
+        m.has_point = m.has_jacobian = True
+    return status
+
+
+# ---- factors and solves ---------------------------------------------------------------------------------------------------------------
+
+cdef void build(matrix_t *m, double gh) noexcept nogil:
+    """M into lu."""
+    cdef ptrdiff_t n = m.n, width = m.c.lower + m.c.upper + 1, room = width + m.c.lower, i, k
+    cdef double scale = -1.0 if fabs(gh) == INFINITY else -gh, one = 0.0 if fabs(gh) == INFINITY else 1.0
+    if m.c.kind == DENSE:
+        for k in range(n * n):
+            m.lu[k] = scale * m.jacobian[k]
+        for i in range(n):
+            m.lu[i * (n + 1)] += one
+        return
+    for i in range(n):
+        for k in range(width):
+            m.lu[i * room + k] = scale * m.jacobian[i * width + k]
+        m.lu[i * room + m.c.lower] += one
+
+
+cdef int factor(matrix_t *m, double gh) noexcept nogil:
+    cdef int status = 0
+    if m.c.kind == DENSE:
+        build(m, gh)
+        status = LINALG.lu_factor(m.n, m.lu, m.pivots)
+    elif m.c.kind == BANDED:
+        build(m, gh)
+        status = LINALG.band_factor(m.n, m.c.lower, m.c.upper, m.lu, m.pivots)
+    elif m.c.kind == SPARSE:
+        return sparse_factor(m, gh)
+    return MF_RETRY_SOLVE if status > 0 else 0
+
+
+cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
+    """Factors of M for this gh. MF_RETRY_SOLVE where M is singular."""
+    cdef int status = factor(m, gh)
+    m.has_factors = status == 0
+    m.gh = gh
+    if m.c.kind != KRYLOV and m.c.kind != IDENTITY:
+        m.nlu += 1
+    return status
+
+
+cdef int matrix_refresh(matrix_t *m) noexcept nogil:
+    """After a restore: J and the factors once more, the same bits from the same point, uncounted."""
+    cdef int64_t n_rhs = m.n_rhs, n_rhs_jac = m.n_rhs_jac
+    cdef int status = 0, wanted = m.stale
+    m.stale = 0
+    if wanted == 0 or m.c.kind == KRYLOV or m.c.kind == IDENTITY:
+        return 0
+    if m.c.source == BY_DIFFERENCES:
+        status = matrix_rhs(m, m.t, m.y, m.f0)
+    if status == 0:
+        status = evaluate(m)
+    m.has_jacobian = status == 0
+    if status == 0 and wanted == 2:
+        status = factor(m, m.gh)
+        m.has_factors = status == 0
+    m.n_rhs, m.n_rhs_jac = n_rhs, n_rhs_jac
+    return status
+
+
+cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil:
+    """b becomes M^-1 b."""
+    if m.c.kind == DENSE:
+        LINALG.lu_solve(m.n, m.lu, m.pivots, b)
+    elif m.c.kind == BANDED:
+        LINALG.band_solve(m.n, m.c.lower, m.c.upper, m.lu, m.pivots, b)
+    elif m.c.kind == SPARSE:
+        return sparse_solve(m, b)
+    elif m.c.kind == KRYLOV:
+        return krylov_solve(m, b)
+    return 0
+
+
+# ---- Krylov: GMRES in the scaled unknowns w_i d_i, J v by a difference along v -----------------------------------------------------
+
+cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef matrix_t *m = <matrix_t *> ctx
+    cdef double *moved = m.work + (gmres_room(n, m.c.krylov_dim) + 7) // 8 * 8 + 2 * ((n + 7) // 8 * 8)
+    cdef double norm = sqrt(LINALG.dot(v, v, n) / <double> n), step, scale, one = 1.0
+    cdef ptrdiff_t i
+    cdef int status
+    if norm == 0.0:
+        memset(out, 0, n * sizeof(double))
+        return 0
+    step = m.krylov_move / norm
+    for i in range(n):
+        moved[i] = m.at[i] + step * (v[i] * m.size[i])
+    status = matrix_rhs(m, m.t_at, moved, m.f1)
+    m.n_rhs_jac += 1
+    if status != 0:
+        return status
+    scale = 1.0 / step
+    if fabs(m.gh_at) == INFINITY:
+        one = 0.0
+    else:
+        scale = m.gh_at * scale
+    for i in range(n):
+        out[i] = one * v[i] - scale * (m.weight[i] * (m.f1[i] - m.f_at[i]))
+    return 0
+
+
+cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
+    """M d = b at the point m.at, to m.krylov_tol. MF_RETRY_SOLVE where GMRES leaves more than that."""
+    cdef ptrdiff_t n = m.n, padded = (m.n + 7) // 8 * 8, i
+    cdef double *scaled = m.work + (gmres_room(n, m.c.krylov_dim) + 7) // 8 * 8
+    cdef double *x = scaled + padded
+    cdef double residual = 0.0, norm = weighted_norm(m, m.at), before = weighted_norm(m, b)
+    cdef int status
+    m.krylov_move = max(m.unit, ROOT_EPS * norm)
+    for i in range(n):
+        scaled[i] = b[i] * m.weight[i]
+    status = LINALG.gmres(krylov_apply, m, n, scaled, x, m.c.krylov_dim, m.c.krylov_cycles, m.krylov_tol * sqrt(<double> n), m.work,
+                          &residual)
+    m.n_krylov += 1
+    if status != 0:
+        return status
+    residual = residual / sqrt(<double> n) if n > 0 else 0.0
+    if not (residual <= m.krylov_tol or residual <= 0.1 * before) or not finite(x, n):
+        return MF_RETRY_SOLVE
+    for i in range(n):
+        b[i] = x[i] * m.size[i]
+    return 0
+
+
+# ---- sparse: a Python object holds J and its factors ------------------------------------------------------------------------------
+
+# What it must have: jacobian(t, y) asks the user's function, fill(values) takes the entries of the pattern; both return False where an
+# entry is not finite. factor(gh) returns False where M is singular. solve(b) returns M^-1 b. Errors stay set, as in problem.pyx.
+ctypedef int (*quiet_matrix)(matrix_t *) noexcept
+ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
+ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept
+
+
+cdef object as_array(const double *x, ptrdiff_t n):
+    cdef cnp.npy_intp[1] shape
+    shape[0] = n
+    array = cnp.PyArray_SimpleNew(1, shape, cnp.NPY_DOUBLE)
+    memcpy(cnp.PyArray_DATA(<cnp.ndarray> array), x, n * sizeof(double))
+    return array
+
+
+cdef int ask_jacobian(matrix_t *m) except -1:
+    return 0 if (<object> m.c.sparse).jacobian(m.t, as_array(m.y, m.n)) else MF_RETRY_NON_FINITE
+
+
+cdef int ask_fill(matrix_t *m) except -1:
+    return 0 if (<object> m.c.sparse).fill(as_array(m.jacobian, m.c.entries)) else MF_RETRY_NON_FINITE
+
+
+cdef int ask_factor(matrix_t *m, double gh) except -1:
+    return 0 if (<object> m.c.sparse).factor(gh) else MF_RETRY_SOLVE
+
+
+cdef int ask_solve(matrix_t *m, double *b) except -1:
+    cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve(as_array(b, m.n)), cnp.NPY_DOUBLE, 1, 1, cnp.NPY_ARRAY_CARRAY_RO)
+    memcpy(b, cnp.PyArray_DATA(<cnp.ndarray> array), m.n * sizeof(double))
+    return 0
+
+
+cdef int sparse_jacobian(matrix_t *m) noexcept with gil:
+    cdef int status = (<quiet_matrix> ask_jacobian)(m)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_fill(matrix_t *m) noexcept with gil:
+    cdef int status = (<quiet_matrix> ask_fill)(m)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_factor(matrix_t *m, double gh) noexcept with gil:
+    cdef int status = (<quiet_factor> ask_factor)(m, gh)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_solve(matrix_t *m, double *b) noexcept with gil:
+    cdef int status = (<quiet_solve> ask_solve)(m, b)
+    return failed() if status == -1 else status

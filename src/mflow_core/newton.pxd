@@ -1,0 +1,54 @@
+"""Newton's iteration as the `solve` and `lsolve` of implicit steps: z - gh f(t, z) = r."""
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
+
+from mflow_core.matrix cimport matrix_config_t, matrix_t
+from mflow_core.problem cimport Problem
+from mflow_core.types cimport mf_jac_fn, mf_problem
+
+
+ctypedef struct newton_config_t:
+    matrix_config_t matrix
+    int max_iter
+    bint full                            # J and factors afresh in every iteration
+    double fraction                      # error-controlled runs: of the tolerances
+    double tol                           # fixed steps: relative
+
+
+ctypedef struct newton_t:
+    newton_config_t c
+    matrix_t m
+    ptrdiff_t n
+    void *block
+    double *guess
+    double *f
+    double *d                            # the residual, then the update
+    double *trial
+    double *next_d
+    double *bar
+    double eta                           # rate / (1 - rate) of the last solve with these factors; 1 where it is not known
+    bint controlled                      # weights come from the run's tolerances; else each solve makes its own
+    bint want_jacobian                   # convergence was slow: J is taken afresh at the next solve
+    int non_finite                       # slopes that were not finite, in this solve
+    int64_t niter, nsolve, nfail
+
+
+cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, ptrdiff_t n, mf_jac_fn jac, void *jac_ctx) noexcept nogil
+cdef void newton_release(newton_t *s) noexcept nogil
+cdef int newton_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil
+cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil
+cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil
+cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const double *atol, ptrdiff_t n_tol) noexcept nogil
+cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil
+cdef void newton_pack(const newton_t *s, double *state) noexcept nogil
+cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil
+
+
+cdef class Solver:
+    """What is to be solved with, from mflow.nonlinear; held by one run, whose newton_t it owns."""
+    cdef newton_config_t config
+    cdef newton_t *c
+    cdef object group, indptr, indices, sparse
+    cdef Problem problem                 # of `bind`
+    cdef readonly bint python            # factors or asks for J in Python
+    cdef newton_t *attach(self, const mf_problem *inner, mf_jac_fn jac, void *jac_ctx) except NULL

@@ -1,0 +1,43 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mflow_core.problem import Problem
+
+Array = NDArray[np.float64]
+KINDS: dict[str, int]
+
+class Solver:
+    python: bool
+    def __init__(
+        self,
+        kind: str,
+        *,
+        jac: bool = ...,
+        band_jac: bool = ...,
+        lower: int = ...,
+        upper: int = ...,
+        pattern: tuple[Any, Any, Any] | None = ...,
+        sparse: Any = ...,
+        max_iter: int = ...,
+        full: bool = ...,
+        fraction: float = ...,
+        tol: float = ...,
+        krylov_dim: int = ...,
+        krylov_cycles: int = ...,
+    ) -> None: ...
+    def bind(self, problem: Problem) -> None: ...
+    def solve(self, t: float, gh: float, r: Any, guess: Any, rtol: Any = ..., atol: Any = ...) -> tuple[Array, int, int]: ...
+    def lsolve(self, t: float, gh: float, r: Any) -> tuple[Array, int]: ...
+    def jacobian(self) -> Array: ...
+    def pack(self) -> Array: ...
+    def unpack(self, state: Any) -> None: ...
+    @property
+    def counters(self) -> dict[str, int]: ...
+    @property
+    def njev(self) -> int: ...
+    @property
+    def nlu(self) -> int: ...
+    @property
+    def kind(self) -> str: ...

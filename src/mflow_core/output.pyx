@@ -1,0 +1,187 @@
+"""What a step leaves behind: saved states, the continuous extension between both ends, events.
+
+All of it happens between a step that has been found good and its acceptance, while `now` is its start and `next` its end. Inside the
+step the state is a polynomial in theta = (t - t0)/h,
+
+    y(t0 + theta h) = y0 + sum_k theta^(k+1) D_k,
+
+the row's own (`dense`), or the cubic that has both ends' states and slopes (error h^4). It is made when first wanted, once a step.
+"""
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy
+
+from mflow_core.events cimport EVENT_STOP, events_room, events_scan
+from mflow_core.types cimport MF_E_ARGUMENT, MF_FRESH, MF_FSAL
+
+
+cdef void hermite(const mf_frame *f, const double *slope0, const double *slope1, double *D) noexcept nogil:
+    """D of the cubic through both ends with their slopes."""
+    cdef const double *a = f.x0[0]
+    cdef const double *b = f.x1[0]
+    cdef double *D1 = D
+    cdef double *D2 = D + f.ld
+    cdef double *D3 = D + 2 * f.ld
+    cdef double h = f.h, change, u, v
+    cdef ptrdiff_t i
+    for i in range(f.n):
+        change = b[i] - a[i]
+        u = h * slope0[i]
+        v = h * slope1[i]
+        D1[i] = u
+        D2[i] = 3.0 * change - (2.0 * u + v)
+        D3[i] = (u + v) - 2.0 * change
+
+
+cdef int end_slopes(run_t *r, double t_next) noexcept nogil:
+    """slope0 and slope1 at both ends of the step; the end of one step is the start of the next."""
+    cdef int status
+    if r.slope_k != r.k:
+        status = r.p.rhs(r.t, r.now[0], r.slope0, r.n, r.p.ctx)
+        r.f.n_rhs += 1
+        if status != 0:
+            return status
+    status = r.p.rhs(t_next, r.next[0], r.slope1, r.n, r.p.ctx)
+    r.f.n_rhs += 1
+    return status
+
+
+cdef int extend(run_t *r, double t_next) noexcept nogil:
+    """D of the step from r.t to t_next, if it is not there yet. MF_E_ARGUMENT in a run that was not made with RUN_DENSE."""
+    cdef int status
+    if r.dense_k == r.k:
+        return 0
+    if r.y_between == NULL:
+        return MF_E_ARGUMENT
+    if r.m.dense != NULL:
+        status = r.m.dense(r.m, &r.f)
+    elif r.m.flags & MF_FSAL and r.sizes.n_vec > 1 and not r.f.flags & MF_FRESH:
+        hermite(&r.f, r.now[1], r.next[1], r.f.D)
+        status = 0
+    else:
+        status = end_slopes(r, t_next)
+        if status == 0:
+            hermite(&r.f, r.slope0, r.slope1, r.f.D)
+            r.slope0, r.slope1 = r.slope1, r.slope0
+            r.slope_k = r.k + 1
+    if status == 0:
+        r.dense_k = r.k
+    return status
+
+
+cdef int look_back(run_t *r, double t, double *y) noexcept nogil:
+    """The state at t inside the step that was accepted last; MF_E_ARGUMENT where there is none, or t lies outside it."""
+    cdef double t_end = r.t, start = r.t_before
+    cdef unsigned int flags = r.f.flags
+    cdef int status
+    if not ((t - start) * (t_end - t) >= 0.0):
+        return MF_E_ARGUMENT
+    if r.dense_k != r.k - 1:                 # made now, from where that step began
+        swap_back(r, start, r.k - 1, r.flags_before)
+        status = extend(r, t_end)
+        swap_back(r, t_end, r.k + 1, flags)
+        if status != 0:
+            return status
+    if t == t_end:
+        memcpy(y, r.now[0], r.n * sizeof(double))
+    else:
+        polynomial(&r.f, r.n_D, (t - start) / (t_end - start), y)
+    return 0
+
+
+cdef void swap_back(run_t *r, double t, int64_t k, unsigned int flags) noexcept nogil:
+    r.now, r.next = r.next, r.now
+    r.t, r.k, r.f.flags = t, k, flags
+
+
+cdef void polynomial(const mf_frame *f, int degree, double theta, double *y) noexcept nogil:
+    """The state at theta by Horner's rule."""
+    cdef const double *a = f.x0[0]
+    cdef const double *D = f.D
+    cdef double s
+    cdef ptrdiff_t i
+    cdef int k
+    for i in range(f.n):
+        s = D[(degree - 1) * f.ld + i]
+        for k in range(degree - 2, -1, -1):
+            s = D[k * f.ld + i] + theta * s
+        y[i] = a[i] + theta * s
+
+
+cdef int state_at(double theta, double *y, void *ctx) noexcept nogil:
+    cdef run_t *r = <run_t *> ctx
+    if theta == 0.0 or theta == 1.0:
+        memcpy(y, r.now[0] if theta == 0.0 else r.next[0], r.n * sizeof(double))
+    else:
+        polynomial(&r.f, r.n_D, theta, y)
+    return 0
+
+
+cdef int write_times(run_t *r, double t_next, double length, record_t *record) noexcept nogil:
+    """The wanted times in (r.t, t_next]; theta = (t - r.t)/length."""
+    cdef double t, sign = 1.0 if t_next >= r.t else -1.0
+    cdef double *y
+    cdef int status
+    while record.i_at < record.n_at and (t_next - record.at[record.i_at]) * sign >= 0:
+        t = record.at[record.i_at]
+        y = record.y + record.rows * r.n
+        if t == t_next:
+            memcpy(y, r.next[0], r.n * sizeof(double))
+        else:
+            status = extend(r, t_next)
+            if status != 0:
+                return status
+            state_at((t - r.t) / length, y, r)
+        record.t[record.rows] = t
+        record.rows += 1
+        record.i_at += 1
+    return 0
+
+
+cdef void write_row(run_t *r, double t_next, double part, record_t *record) noexcept nogil:
+    """The end of the step, and its polynomial over the part of it that was kept."""
+    cdef double *out
+    cdef double scale = 1.0
+    cdef ptrdiff_t i
+    cdef int k
+    memcpy(record.y + record.rows * r.n, r.next[0], r.n * sizeof(double))
+    record.t[record.rows] = t_next
+    if record.D != NULL:
+        for k in range(r.n_D):
+            out = record.D + (record.rows * r.n_D + k) * r.n
+            scale *= part
+            for i in range(r.n):
+                out[i] = scale * r.f.D[k * r.ld + i]
+    record.rows += 1
+
+
+cdef bint is_full(const record_t *record) noexcept nogil:
+    """Whether the next step would find no room for what it has to leave."""
+    if record.every > 0 and record.rows == record.room:
+        return True
+    return record.events != NULL and not events_room(record.events)
+
+
+cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil:
+    """Writes down what is wanted of a good step. RECORD_EVENT: a terminal event has moved its end, t_next, to where it happened."""
+    cdef double length = t_next[0] - r.t, part = 1.0
+    cdef int status, ending = 0
+    if record.D != NULL or record.events != NULL:
+        status = extend(r, t_next[0])
+        if status != 0:
+            return status
+    if record.events != NULL:
+        status = events_scan(record.events, r.t, t_next[0], length, state_at, r)
+        if status == EVENT_STOP:
+            ending = RECORD_EVENT
+            part = record.events.stop_theta
+            t_next[0] = record.events.stop_t
+            memcpy(r.next[0], record.events.found_y + record.events.stop_row * r.n, r.n * sizeof(double))
+        elif status != 0:
+            return status
+    if record.n_at > 0:
+        status = write_times(r, t_next[0], length, record)
+        if status != 0:
+            return status
+    if record.every > 0 and (ending or record.end or (r.k + 1) % record.every == 0):
+        write_row(r, t_next[0], part, record)
+    return ending

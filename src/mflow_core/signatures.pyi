@@ -1,0 +1,8 @@
+from typing import Any
+
+RHS_SIGNATURE: str
+JACOBIAN_SIGNATURE: str
+OBJECTIVE_SIGNATURE: str
+HESSIAN_SIGNATURE: str
+
+def compiled_address(fun: Any, argument: str, wanted: str) -> tuple[int, int] | None: ...
