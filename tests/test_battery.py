@@ -108,18 +108,18 @@ def test_order_conditions(step_row: Any) -> None:
     assert max(residual(tree, A, b) for tree in trees_of(step_row.order + 1)) > 1e-6
 
 
-def test_tableau_is_explicit_and_consistent(step_row: Any) -> None:
+def test_tableau_is_triangular_and_consistent(step_row: Any) -> None:
     A, b, c = butcher(step_row)
     assert len(A) == len(b) == len(c) == step_row.stages
     for i, line in enumerate(A):
-        assert all(entry == 0 for entry in line[i:])
+        assert all(entry == 0 for entry in line[i + ("implicit" in step_row.flags) :])
         assert abs(float(sum(line) - c[i])) <= 2 * EPS * max(1.0, float(sum(map(abs, line))))
     assert abs(float(sum(b) - 1)) <= 2 * EPS
 
 
 def test_ssp_rows_are_convex_combinations(step_row: Any) -> None:
     if "ssp" not in step_row.flags:
-        assert "alpha" not in step_row.tableau
+        assert "alpha" not in (step_row.tableau or {})
         return
     alpha, beta = np.array(step_row.tableau["alpha"]), np.array(step_row.tableau["beta"])
     assert np.all(alpha >= 0)
@@ -129,7 +129,11 @@ def test_ssp_rows_are_convex_combinations(step_row: Any) -> None:
 
 
 def test_method_butcher_is_the_tableau(step_method: Any) -> None:
-    A, b, c = mflow.get_method(step_method.name).butcher
+    derived = mflow.get_method(step_method.name).butcher
+    if "staged" in step_method.flags:
+        assert derived is None  # it depends on the number of stages
+        return
+    A, b, c = derived
     exact = butcher(step_method)
     for got, want in zip((A, [b], [c]), (exact[0], [exact[1]], [exact[2]]), strict=True):
         np.testing.assert_allclose(np.array(got), np.array(want, dtype=np.float64), rtol=0, atol=2 * EPS)
