@@ -14,6 +14,7 @@ import pytest
 from mflow_core import problem, registry, stepper, updater
 
 import mflow
+from mflow.nonlinear import make_solver
 from conftest import LEVELS
 from problems import PROBLEMS, SIZES, Array, Walk, decay_cfunc, flush_to_zero, gradients, start_of, step_by_c, waves
 from reference import (
@@ -49,7 +50,12 @@ def same_at(row: Any, level: str) -> Any:
 
 
 def run_of(row: Any, fun: Any, y0: Array, dt: float = 0.05, t0: float = 0.0) -> Any:
-    return stepper.Run(row, problem.rhs_problem(fun, y0.shape), y0, t0, dt)
+    what = problem.rhs_problem(fun, y0.shape)
+    solver = make_solver(None, what, y0.shape, (t0, y0)) if "implicit" in row.flags else None
+    run = stepper.Run(row, what, y0, t0, dt, solver=solver)
+    if "needs_rho" in row.flags:
+        run.hold_rho(40.0)
+    return run
 
 
 def descent_of(row: Any, grad: Any, c0: Array, parameters: dict[str, float] | None = None) -> Any:
