@@ -54,7 +54,7 @@ ctypedef struct run_t:
     control_t c
     int n_D                              # vectors of the continuous extension: its degree
     int64_t dense_k                      # D belongs to the step that begins at k
-    int64_t rho_k                        # the step at which f.rho was estimated; -1: never
+    int64_t rho_k                        # the step at which f.rho was estimated; -RHO_EVERY: never
     int64_t n_value_grad                 # calls of value_grad
     double value, gmax                   # of the last evaluation, whatever it was
     double good_value, good_gmax, first_gmax

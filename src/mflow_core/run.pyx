@@ -167,7 +167,8 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     memset(r.s_now, 0, r.sizes.n_scal * sizeof(double))
     r.t = r.t_base = t0
     r.dt, r.k, r.k_base = dt, 0, 0
-    r.slope_k = r.dense_k = r.rho_k = -1
+    r.slope_k = r.dense_k = -1
+    r.rho_k = -RHO_EVERY                 # the first step needs one already
     r.t_before = NAN
     r.c.h = 0.0
     r.c.h_pressed = 0.0

@@ -286,7 +286,7 @@ cdef class Run:
 
     @property
     def rho(self):
-        """The spectral radius that the row works with, and the step at which it was estimated (-1: never)."""
+        """The spectral radius that the row works with, and the step at which it was estimated (below 0: never)."""
         return self.r.f.rho, self.r.rho_k
 
     @rho.setter
@@ -347,6 +347,16 @@ cdef class Run:
         if status != 0:
             raise RuntimeError(f"fun returned {status} at an end of the last step")
         return out
+
+    def extension(self):
+        """(t, y, D) of the step just taken (dense=True): its start, the state there, and the continuous extension's vectors."""
+        cdef Py_ssize_t n_D = self.r.n_D
+        cdef int k
+        self.between(self.r.t)               # makes D, if it is not there yet
+        D = np.empty((n_D, *self.shape))
+        for k in range(n_D):
+            memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> D) + k * self.r.n, self.r.f.D + k * self.r.ld, self.r.n * sizeof(double))
+        return self.r.t_before, copy_of(self.r.next[0], self.r.n, self.shape), D
 
     @property
     def degree(self):
