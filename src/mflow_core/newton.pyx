@@ -36,6 +36,7 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
 
 cdef double EPS = 2.220446049250313e-16
+cdef double TINY = 1e-290                # no weight overflows, however far a solution has died away
 
 cdef enum:
     MAX_NON_FINITE = 16                  # slopes that are not finite, before a solve gives up
@@ -85,7 +86,7 @@ cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const
     s.m.unit = 1e-3
     for i in range(s.n):
         j = i if n_tol > 1 else 0
-        size = max(atol[j] + rtol[j] * fabs(y[i]), least * fabs(y[i]))
+        size = max(max(atol[j] + rtol[j] * fabs(y[i]), least * fabs(y[i])), TINY)
         s.m.size[i], s.m.weight[i] = size, 1.0 / size
 
 
@@ -96,7 +97,7 @@ cdef void own_weights(newton_t *s, const double *a, const double *b) noexcept no
     if not 0.0 < top < INFINITY:
         top = 1.0
     for i in range(s.n):
-        size = max(max(fabs(a[i]), fabs(b[i])), 1e-3 * top)
+        size = max(max(max(fabs(a[i]), fabs(b[i])), 1e-3 * top), TINY)
         s.m.size[i], s.m.weight[i] = size, 1.0 / size
 
 
