@@ -39,6 +39,8 @@ ROUNDING = 1e-12  # a remainder this small against the whole span is no step of 
 GROWTH = 1e6  # a state that ends this much larger than it began is looked at again
 RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 MANY = 2**62
+LOOK_EVERY = 25  # steps between looks at the curvature, where dt="auto"
+LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
 MAX_STEPS, CALLBACK = 0x7FFFFF01, 0x7FFFFF02  # endings that are decided here
 
 
@@ -102,7 +104,7 @@ class _Drive:
         self.steps = _count(self.t0, self.t1, self.step) if self.mode == "fixed" else 0
         self._prepare()
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
-        self.saved_k = 0
+        self.saved_k, self.chosen_k = 0, -1
         self.save_k = _whole(settings.checkpoint_every, "checkpoint_every", 1, 1000)
         if settings.checkpoint_every is not None and settings.checkpoint is None:
             raise ValueError("checkpoint_every is given without checkpoint=, the file to write")
@@ -201,31 +203,38 @@ class _Drive:
         run, rows = self.run, self.record.rows
         if self.mode == "adaptive":
             return int(run.adaptive(count, self.t1, rows))
-        if self.mode == "auto" and run.k % spectrum.EVERY == 0:
-            self._choose_dt()
+        if self.mode == "auto" and (run.k - self.chosen_k >= LOOK_EVERY or self.chosen_k < 0):
+            self.chosen_k = run.k
+            status = self._choose_dt()
+            if status != 0:
+                return status
         left = self.steps - run.k if self.mode == "fixed" else _count(run.t, self.t1, self.step)
         if self.mode == "auto":
-            count = min(count, spectrum.EVERY - run.k % spectrum.EVERY)
+            count = min(count, LOOK_EVERY - (run.k - self.chosen_k))
         count = min(count, left)
         dt = math.nan if self.mode == "fixed" else self.step
         return int(run.fixed(count, self.t1 if count == left else math.nan, rows, dt))
 
-    def _choose_dt(self) -> None:
+    def _choose_dt(self) -> int:
         """dt="auto": the largest step inside the method's stability region, for the slope's Jacobian where the run stands."""
         run = self.run
-        length = spectrum.safe_step(lambda y: run.slope(run.t, y), run.y, self.method, symmetric=self.settings.symmetric)
-        if not length > 0.0:
+        found = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.settings.symmetric)
+        if math.isnan(found.dt):
+            self.why = found.reason
+            return int(stepper.NON_FINITE)
+        if not found.dt > 0.0:
             raise ValueError(
-                f'dt = "auto": {self.method.name} has no stable step for this problem at t = {run.t:g}: '
+                f'dt = "auto": {self.method.name} has no stable step for this problem at t = {run.t:g} ({found.reason}): '
                 "give dt=..., or take a method whose region holds its eigenvalues (rk4 for oscillations, esdirk43 for stiff problems)"
             )
         span = self.t1 - self.t0
-        self.step = math.copysign(min(length, abs(span) / spectrum.LEAST_STEPS), span)
+        self.step = math.copysign(min(found.dt, abs(span) / LEAST_STEPS), span)
+        return 0
 
     def _radius(self) -> int:
         """The spectral radius that the row works with."""
         run = self.run
-        radius = spectrum.upper_radius(lambda y: run.slope(run.t, y), run.y, symmetric=self.settings.symmetric)
+        radius = spectrum.upper_radius(run.slope, run.t, run.y, symmetric=self.settings.symmetric)
         if math.isnan(radius):
             return int(stepper.NON_FINITE)
         run.rho = radius
@@ -248,7 +257,7 @@ class _Drive:
 
     def _save(self) -> None:
         self.saved_k = self.run.k
-        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step}
+        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "chosen": self.chosen_k}
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.record.pack().items()}}
         if self.events is not None:
             which, t, y = self.events.found
@@ -276,7 +285,7 @@ class _Drive:
                 )
         except KeyError as error:
             raise ValueError(f"resume: {path} is damaged: {error} is missing") from error
-        self.step, self.saved_k = facts["dt"], self.run.k
+        self.step, self.saved_k, self.chosen_k = facts["dt"], self.run.k, facts["chosen"]
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 

@@ -76,9 +76,11 @@ def gradient_flow(
     names = {field.name for field in fields(Settings)} - {"dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args"}
     chosen = as_method(method, {k: v for k, v in options.items() if k not in names | SOLVING})
     what = problem.objective_problem(None, grad, start.shape, args, hess if chosen.is_implicit else None)
-    solver = nonlinear.make_solver(chosen, options.get("solver"), start.size, jac=hess, **{k: options.get(k) for k in SOLVING - {"solver"}})
+    extra = args if isinstance(args, tuple) else (args,)
+    linear = {name: options.get(name) for name in SOLVING}
+    solver = nonlinear.solver_for(chosen, what, 0.0, start, jac=hess, hess=True, args=extra, **linear)
     settings = Settings(
-        dt=float(dt) if isinstance(dt, int) and not isinstance(dt, bool) else dt, t_eval=t_eval, save=save, save_every=save_every,
-        solver=solver, symmetric=True, event_args=args, **{k: v for k, v in options.items() if k in names},
+        dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra,
+        **{k: v for k, v in options.items() if k in names},
     )  # fmt: skip
     return integrate(what, (0.0, t_end), start, chosen, settings, "gradient_flow")

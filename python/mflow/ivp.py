@@ -9,7 +9,7 @@ from mflow_core import problem
 
 from mflow import nonlinear
 from mflow.arrays import check_start
-from mflow.drive import Settings, integrate
+from mflow.drive import Settings, check_span, integrate
 from mflow.methods import Method, as_method
 from mflow.result import IVPResult
 
@@ -136,10 +136,11 @@ def solve_ivp(
     start = check_start(y0, "y0")
     chosen = as_method(method if method is not None else "dopri5" if dt is None else "rk4", parameters)
     what = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen.is_implicit else None)
+    linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
     settings = Settings(
-        dt=float(dt) if isinstance(dt, int) and not isinstance(dt, bool) else dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
+        dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
         t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=_tuple(args),
-        solver=nonlinear.make_solver(chosen, solver, start.size, jac=jac, jac_sparsity=jac_sparsity, lband=lband, uband=uband),
+        solver=nonlinear.solver_for(chosen, what, check_span(t_span, dt)[0], start, solver=solver, args=_tuple(args), **linear),
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
     return integrate(what, t_span, start, chosen, settings, "solve_ivp")

@@ -8,6 +8,7 @@ coloured), or none at all (`NewtonKrylov`, `FixedPoint`). SciPy is imported only
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,9 @@ import numpy as np
 from mflow_core import newton, problem
 from numpy.typing import NDArray
 
-__all__ = ["FixedPoint", "Newton", "NewtonKrylov", "color_columns", "make_solver"]
+from mflow.methods import Method
+
+__all__ = ["FixedPoint", "Newton", "NewtonKrylov", "color_columns", "make_solver", "solver_for"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int32]
@@ -285,6 +288,19 @@ class SparseFactors:
 
 
 # ---- from arguments to a solver -----------------------------------------------------------------------------------------------------
+
+
+def solver_for(method: Method, what: problem.Problem, t0: Any, start: Array, *, solver: Any = None, **linear: Any) -> newton.Solver | None:
+    """A driver's solver: None for an explicit method, which has nothing to solve; ``linear`` as in `make_solver`.
+
+    Arguments that belong to implicit methods have no effect on an explicit one, and a warning says so, as SciPy's.
+    """
+    if method.is_implicit:
+        return make_solver(solver, what, start.shape, (float(t0), start), **linear)
+    given = [name for name, value in {"solver": solver, **linear}.items() if name not in ("args", "hess") and value is not None]
+    if given:
+        warnings.warn(f"{', '.join(given)}: without effect, for {method.name} is explicit", stacklevel=3)
+    return None
 
 
 def make_solver(

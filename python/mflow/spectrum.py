@@ -23,7 +23,7 @@ from mflow import stability
 from mflow.arrays import Array
 from mflow.methods import Method, as_method
 
-__all__ = ["SafeStep", "Spectrum", "safe_step", "spectrum"]
+__all__ = ["SafeStep", "Spectrum", "safe_step", "spectrum", "upper_radius"]
 
 ITERATIONS = 16
 SIZES = (1.5e-8, 1e-4)  # difference lengths against max(1, |y|): the second where rounding spoils the first (single precision)
@@ -125,6 +125,12 @@ def safe_step(
     if dt == math.inf:
         return SafeStep(math.inf, rho, found.evaluations, f"no eigenvalue found limits the step of {chosen.name}")
     return SafeStep(safety * dt, rho, found.evaluations, "")
+
+
+def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -> float:
+    """The spectral radius of the slope's Jacobian at (t, y), from above; nan where it cannot be measured."""
+    found = spectrum(slope, t, y, symmetric=symmetric)
+    return math.nan if found.reason else MARGIN * float(np.max(np.abs(found.values) + found.residuals, initial=0.0))
 
 
 # ---- limits along rays --------------------------------------------------------------------------------------------------------------

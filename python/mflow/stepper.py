@@ -99,7 +99,9 @@ class Stepper:
             "solver": solver,
         }  # fmt: skip
         what = problem.rhs_problem(fun, start.shape, args, inplace, jac if self.method.is_implicit else None)
-        solving = nonlinear.make_solver(self.method, solver, start.size, jac=jac, jac_sparsity=jac_sparsity, lband=lband, uband=uband)
+        linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
+        extra = tuple(args) if isinstance(args, tuple | list) else (args,)
+        solving = nonlinear.solver_for(self.method, what, self._t0, start, solver=solver, args=extra, **linear)
         self._controlled = rtol is not None or atol is not None
         self._run = core.Run(
             self.method.row, what, start, self._t0, math.nan, self.method._values, dense=True, control=self._controlled, solver=solving
@@ -212,7 +214,7 @@ class Stepper:
     def _settle(self, status: int, h: float) -> None:
         """Raises what a status means, or does what it asks for."""
         if status == core.RHO_DUE:
-            self._run.rho = spectrum.upper_radius(lambda y: self._run.slope(self.t, y), self.y)
+            self._run.rho = spectrum.upper_radius(self._run.slope, self.t, self.y)
         elif status != 0:
             where = f"in the step from t = {self.t:g} (step {self.k})"
             mode = "adaptive" if self._controlled else "fixed"

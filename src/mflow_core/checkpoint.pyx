@@ -2,15 +2,17 @@
 
     "MFLOWRUN", u32 format, u32 flags, i64 n, u32 n_vec, u32 n_scal, u32 n_par, u32 length of the name, name, t, t_base, dt, rho, i64 k,
     i64 k_base, i64 rho_k, i64 evaluations, the controller's state, par, scal, vectors, the slope at the start of the next step where it is
-    known already (flag), CRC-32 of all before
+    known already (flag), the solver's state, CRC-32 of all before
 
 Little-endian on every machine, no padding, NaNs in one form. Reading checks everything before it changes anything.
 """
 from libc.math cimport NAN
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
-from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED
+from mflow_core.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
+from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY
 from mflow_core.vec cimport mf_bits, mf_from_bits
 
 
@@ -59,7 +61,8 @@ cdef enum:
 
 cdef int64_t packed_size(const run_t *r, bint slope) noexcept nogil:
     cdef int64_t vectors = r.sizes.n_vec + (1 if slope else 0)
-    return 40 + <int64_t> strlen(r.m.name) + 8 * (16 + r.m.n_par + r.sizes.n_scal + vectors * r.n) + 4
+    cdef int64_t solver = newton_state_size(r.newton) if r.newton != NULL else 0
+    return 40 + <int64_t> strlen(r.m.name) + 8 * (16 + r.m.n_par + r.sizes.n_scal + vectors * r.n + solver) + 4
 
 
 cdef bint slope_is_known(const run_t *r) noexcept nogil:
@@ -71,6 +74,7 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     cdef size_t length = strlen(r.m.name)
     cdef int j
     cdef bint slope = slope_is_known(r)
+    cdef double *solver
     bytes[0] = packed_size(r, slope)
     if buffer == NULL:
         return 0
@@ -109,8 +113,29 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
         put_doubles(&at, r.now[j], r.n)
     if slope:
         put_doubles(&at, r.slope0, r.n)
+    if r.newton != NULL:
+        solver = <double *> malloc(newton_state_size(r.newton) * sizeof(double))
+        if solver == NULL:
+            return MF_E_MEMORY
+        newton_pack(r.newton, solver)
+        put_doubles(&at, solver, newton_state_size(r.newton))
+        free(solver)
     put(&at, crc32(<const uint8_t *> buffer, bytes[0] - 4), 4)
     return 0
+
+
+cdef int unpack_solver(newton_t *newton, const uint8_t *end) noexcept nogil:
+    """The solver's state, whose bytes end here."""
+    cdef ptrdiff_t count = newton_state_size(newton)
+    cdef double *state = <double *> malloc(count * sizeof(double))
+    cdef const uint8_t *at = end - 8 * count
+    cdef int status
+    if state == NULL:
+        return MF_E_MEMORY
+    get_doubles(&at, state, count)
+    status = newton_unpack(newton, state)
+    free(state)
+    return status
 
 
 cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
@@ -138,6 +163,8 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
     if get(&at, 4) != <uint64_t> r.m.n_par or get(&at, 4) != length or memcmp(at, r.m.name, length) != 0:
         return MF_E_DAMAGED
     at += length
+    if r.newton != NULL and unpack_solver(r.newton, (<const uint8_t *> buffer) + bytes - 4) != 0:
+        return MF_E_DAMAGED
     r.f.flags = flags & ~<uint32_t> SLOPE_FOLLOWS
     get_doubles(&at, &r.t, 1)
     get_doubles(&at, &r.t_base, 1)

@@ -16,6 +16,7 @@ from libc.string cimport memset
 
 from mflow_core.control cimport (MF_BUDGET, factor_accepted, factor_rejected, first_step_of, held_back, trial_step_of, two_errors)
 from mflow_core.control cimport error_sum as short_error_sum
+from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE
 from mflow_core.run cimport RHO_DUE, RHO_EVERY, accept, evaluations, try_step
@@ -129,7 +130,7 @@ cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept no
             h = first_step_of(d0, d1, d2, h0, r.c.q)
             break
         if r.c.n_bad == 0:
-            r.c.n_bad, r.c.bad_from, r.c.t_bad = 1, evaluations(r) - 1, r.t + sign * h0
+            r.c.n_bad, r.c.bad_from, r.c.t_bad = 1, evaluations(r, False) - 1, r.t + sign * h0
         h0 = 1e-2 * h0                       # the trial left the domain: nearer
         h = h0
     h = h if h < span else span
@@ -164,7 +165,7 @@ cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
 cdef int try_again(run_t *r, int status, double h, double err, int64_t before) noexcept nogil:
     """After a try that was not good: the next, shorter step in r.c.h and 0; or the status it ends with."""
     cdef double least = shortest(r.t, r.c.min_step), shorter
-    cdef int64_t used = evaluations(r) - before
+    cdef int64_t used = evaluations(r, False) - before
     if status < 0 and status != MF_E_NON_FINITE:
         return status
     if status == 0:
@@ -182,7 +183,7 @@ cdef int try_again(run_t *r, int status, double h, double err, int64_t before) n
         shorter = h * (0.1 if status == MF_E_NON_FINITE else 0.25)
         if (r.t + h - r.c.t_bad) * h < 0.0:
             r.c.t_bad = r.t + h
-        if status == MF_E_NON_FINITE and evaluations(r) - r.c.bad_from + used > MF_BUDGET:
+        if status == MF_E_NON_FINITE and evaluations(r, False) - r.c.bad_from + used > MF_BUDGET:
             return status
     r.c.h = shorter
     if fabs(shorter) >= least:
@@ -190,6 +191,12 @@ cdef int try_again(run_t *r, int status, double h, double err, int64_t before) n
     if status == MF_RETRY_SOLVE:
         return MF_E_SOLVE
     return MF_E_STEP if status == 0 else status
+
+
+cdef void weigh(run_t *r) noexcept nogil:
+    """Implicit steps are solved to a fraction of the tolerances."""
+    cdef bint vectors = r.c.rtol_of != NULL
+    newton_weights(r.newton, r.now[0], r.c.rtol_of if vectors else &r.c.rtol, r.c.atol_of if vectors else &r.c.atol, r.n if vectors else 1)
 
 
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
@@ -205,8 +212,10 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         if (r.t + 1.01 * h - t_end) * h >= 0.0:      # a last step a little longer is better than a tiny one more
             h = t_end - r.t
             t_next = t_end
-        before = evaluations(r)
+        before = evaluations(r, False)
         err = INFINITY
+        if r.newton != NULL:
+            weigh(r)
         status = try_step(r, h)
         if status == 0:
             err = error_of(r)
@@ -222,7 +231,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         if (t_next - r.c.t_bad) * h > 0.0:
             r.c.n_bad = 0
         elif fabs(h * factor) < 0.5 * fabs(r.c.t_bad - t_next):
-            r.c.bad_from += evaluations(r) - before  # on its own way there, not held up by it
+            r.c.bad_from += evaluations(r, False) - before  # on its own way there, not held up by it
     r.c.h = h * held_back(&r.c, factor)
     if fabs(h) < fabs(planned) and fabs(r.c.h) < fabs(planned):
         r.c.h = planned                              # the step was cut to land on t_end, not for its error

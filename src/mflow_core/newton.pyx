@@ -158,11 +158,24 @@ cdef inline void move(newton_t *s, double *out, const double *z, const double *d
 
 # ---- simplified Newton ----------------------------------------------------------------------------------------------------------------
 
+cdef double first_eta(newton_t *s, double gh) noexcept nogil:
+    """theta / (1 - theta) before a rate is seen: that of the solve before to the power 3/4, no less than what another gh than the
+    factors' costs (theta = |q - 1| / (q + 1), q their ratio), and never so small that an update above the tolerances ends it."""
+    cdef double eta = max(sqrt(sqrt(s.eta)) * sqrt(s.eta), s.c.fraction), ratio, theta
+    if gh != s.m.gh and s.m.has_factors:
+        ratio = gh / s.m.gh
+        theta = fabs(ratio - 1.0) / (ratio + 1.0)
+        eta = max(eta, theta / (1.0 - theta))
+    return eta
+
+
 cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z, bint fresh) noexcept nogil:
     """Iterates with the matrix as it is. 0, or MF_RETRY_SOLVE where it converges too slowly, or what a callback said."""
-    cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = sqrt(sqrt(s.eta)) * sqrt(s.eta), power
+    cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = first_eta(s, gh), power
     cdef int k, _j, status
     cdef bint slow
+    if not s.controlled and s.c.matrix.kind == KRYLOV:
+        own_weights(s, z, z)
     for k in range(s.c.max_iter):
         status = residual(s, t, gh, r, z, s.d)
         if status == 0:
@@ -216,7 +229,7 @@ cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh)
             return status
         s.want_jacobian = False
     ratio = gh / s.m.gh if s.m.has_factors else INFINITY
-    if not fabs(ratio - 1.0) <= 0.2:
+    if not fabs(ratio - 1.0) <= (0.2 if s.controlled else 0.0):      # a fixed step changes once, if ever
         s.eta = 1.0
         return matrix_factor(&s.m, gh)
     return 0
@@ -367,6 +380,8 @@ cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_
         status = matrix_rhs(&s.m, s.m.t, s.m.y, s.f)
         if status != 0:
             return status
+        if not s.controlled:
+            own_weights(s, s.m.y, s.m.y)
         s.m.at, s.m.f_at, s.m.t_at, s.m.gh_at = s.m.y, s.f, s.m.t, gh
         s.m.krylov_tol = 1e-3 * weighted_norm(&s.m, z)
         return matrix_solve(&s.m, z)

@@ -311,6 +311,11 @@ cdef int failed() noexcept:
     return -1
 
 
+cdef int raise_set_error() except -1:
+    """Hands on the exception that a callback left set."""
+    return -1
+
+
 cdef int call_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept with gil:
     if (<quiet_rhs> evaluate_rhs)(<Callback> ctx, t, y, dydt) == 0:
         return 0
@@ -455,6 +460,27 @@ cdef class Problem:
     @property
     def jac_is_compiled(self):
         return self.jac != NULL and self.jac_callback is None
+
+    def jacobian(self, double t, y):
+        """J at (t, y), n x n: of f, or of a cost's gradient flow. ValueError where the problem has none."""
+        cdef cnp.ndarray at = np.ascontiguousarray(y, dtype=np.float64).ravel()
+        cdef cnp.ndarray out = np.empty((self.c.n, self.c.n))
+        cdef ptrdiff_t lower = -1
+        cdef int status
+        if self.jac == NULL:
+            raise ValueError("jac: the problem has none")
+        if at.size != self.c.n:
+            raise ValueError(f"y: {at.size} numbers came, {self.c.n} are wanted")
+        if self.jac_callback is not None:
+            lower, self.jac_callback.lower = self.jac_callback.lower, -1
+        status = self.jac(t, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(out), self.c.n, self.jac_ctx)
+        if self.jac_callback is not None:
+            self.jac_callback.lower = lower
+        if status == -1 and PyErr_Occurred() != NULL:
+            raise_set_error()
+        if status != 0:
+            raise ValueError(f"jac returned the code {status}")
+        return out
 
     def set_band(self, Py_ssize_t lower, Py_ssize_t upper):
         """From now on a Python jac fills the band alone, and may return it packed."""

@@ -3,6 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.control cimport control_t
+from mflow_core.newton cimport newton_t
 from mflow_core.types cimport mf_frame, mf_method, mf_problem, mf_sizes
 
 
@@ -10,6 +11,7 @@ cdef enum:
     RUN_DENSE = 1                        # room for the continuous extension of a step: output between steps, events
     RUN_DESCEND = 2                      # room for a gradient, the point it is wanted at, and the last good pair
     RUN_CONTROL = 4                      # room for tolerances of each component
+    RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
     RHO_EVERY = 25                       # steps between estimates of the spectral radius, where the row needs it
     RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on
 
@@ -23,7 +25,8 @@ ctypedef struct flow_t:                  # -grad f as a right-hand side; the gra
 
 ctypedef struct run_t:
     const mf_method *m
-    mf_problem p, inner                  # p is what the kernel sees; inner the user's, where p is its flow
+    mf_problem p, ode, inner             # p is what the kernel sees; ode without the solver; inner the user's, where ode is its flow
+    newton_t *newton                     # solves implicit steps; NULL: the problem does it itself
     flow_t flow
     mf_sizes sizes
     mf_frame f
@@ -67,4 +70,5 @@ cdef void run_leave(run_t *r) noexcept nogil
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
 cdef void accept(run_t *r, double t) noexcept nogil
-cdef int64_t evaluations(const run_t *r) noexcept nogil
+cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil
+cdef int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil

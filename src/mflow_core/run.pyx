@@ -9,6 +9,7 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from mflow_core.newton cimport newton_lsolve, newton_rhs, newton_solve
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
@@ -36,7 +37,7 @@ cdef int flow_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ct
 
 # ---- making a run -----------------------------------------------------------------------------------------------------------------------
 
-cdef int check_callbacks(const mf_method *m, const mf_problem *p) noexcept nogil:
+cdef int check_callbacks(const mf_method *m, const mf_problem *p, int flags) noexcept nogil:
     if m.flags & MF_SECOND_ORDER:
         return MF_E_CALLBACK if p.accel == NULL and p.solve_accel == NULL else 0
     if m.update != NULL:
@@ -45,7 +46,7 @@ cdef int check_callbacks(const mf_method *m, const mf_problem *p) noexcept nogil
         return MF_E_KIND
     if p.rhs == NULL and p.value_grad == NULL:
         return MF_E_CALLBACK
-    return MF_E_CALLBACK if m.flags & MF_IMPLICIT and p.solve == NULL else 0
+    return MF_E_CALLBACK if m.flags & MF_IMPLICIT and p.solve == NULL and not flags & RUN_SOLVE else 0
 
 
 cdef inline int64_t whole_lines(int64_t numbers) noexcept nogil:
@@ -107,7 +108,7 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
     cdef int j
     status[0] = mf_sizes_of(m, par, &sizes)
     if status[0] == 0:
-        status[0] = check_callbacks(m, p)
+        status[0] = check_callbacks(m, p, flags)
     if status[0] == 0 and (n < 0 or p.size < sizeof(mf_problem)):
         status[0] = MF_E_ARGUMENT
     if status[0] != 0:
@@ -141,8 +142,16 @@ cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
     if r.m.step != NULL and r.inner.value_grad != NULL and r.inner.rhs == NULL:
         r.flow.inner = &r.inner
         r.p.rhs, r.p.ctx = flow_rhs, &r.flow
+    r.ode = r.p
     r.f.p = &r.p
     r.f.n, r.f.ld, r.f.par = r.n, r.ld, r.par
+
+
+cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
+    """Implicit steps are solved by this, made for r.ode: one context serves the kernel's calls of rhs, solve and lsolve."""
+    r.newton = newton
+    r.p.ctx = newton
+    r.p.rhs, r.p.solve, r.p.lsolve = newton_rhs, newton_solve, newton_lsolve
 
 
 cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil:
@@ -193,9 +202,12 @@ cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdi
         memcpy(r.tolerances + r.ld, atol, r.n * sizeof(double))
 
 
-cdef int64_t evaluations(const run_t *r) noexcept nogil:
-    """Calls of the right-hand side so far."""
-    return r.f.n_rhs
+cdef int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil:
+    """Calls of the right-hand side so far; those for differences of Jacobians are counted apart."""
+    cdef int64_t count = r.f.n_rhs
+    if r.newton != NULL:
+        count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
+    return count
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------------------------------

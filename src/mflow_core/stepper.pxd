@@ -4,6 +4,7 @@ from libc.stdint cimport int64_t
 cimport numpy as cnp
 
 from mflow_core.events cimport Events
+from mflow_core.newton cimport Solver
 from mflow_core.output cimport record_t
 from mflow_core.problem cimport Problem
 from mflow_core.registry cimport Row
@@ -21,6 +22,8 @@ cdef class Run:
     cdef run_t *r
     cdef readonly Row row
     cdef readonly Problem problem
+    cdef readonly Solver solver
+    cdef bint compiled                   # no Python anywhere: loops release the GIL
     cdef readonly tuple shape
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive) except? -1
     cdef void change_dt(self, double dt) noexcept

@@ -14,9 +14,10 @@ from mflow_core.registry cimport Row
 from mflow_core.descent cimport CONVERGED as _CONVERGED, run_descend
 from mflow_core.events cimport Events
 from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
+from mflow_core.newton cimport Solver
 from mflow_core.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, look_back, record_t
-from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, evaluations, run_enter, run_leave, run_make,
-                             run_release, run_tolerances, try_step)
+from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, run_enter, run_leave, run_make,
+                             run_release, run_solve_with, run_tolerances, try_step)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE,
                                MF_RETRY_SOLVE)
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
@@ -92,7 +93,7 @@ cdef class Run:
     """
 
     def __cinit__(self, Row row, Problem problem, cnp.ndarray y0, double t0=0.0, double dt=NAN, dict parameters=None,
-                  bint dense=False, bint descend=False, bint control=False, solver=None):
+                  bint dense=False, bint descend=False, bint control=False, Solver solver=None):
         cdef double *par
         cdef int status = 0
         cdef const double *start[8]
@@ -106,7 +107,8 @@ cdef class Run:
         for j in range(8):
             start[j] = <double *> cnp.PyArray_DATA(y0)
         self.r = run_make(row.m, &problem.c, par, t0, dt, start, (RUN_DENSE if dense else 0)
-                          | (RUN_DESCEND if descend else 0) | (RUN_CONTROL if control else 0), &status)
+                          | (RUN_DESCEND if descend else 0) | (RUN_CONTROL if control else 0) | (RUN_SOLVE if solver is not None else 0),
+                          &status)
         free(par)
         if self.r == NULL:
             if status == MF_E_MEMORY:
@@ -114,6 +116,10 @@ cdef class Run:
             if status == MF_E_CALLBACK:
                 raise TypeError(f"{row.name} needs another callback than this problem gives")
             raise ValueError(f"{row.name} cannot be run on this problem (code {status})")
+        self.solver, self.compiled = solver, problem.compiled
+        if solver is not None:
+            run_solve_with(self.r, solver.attach(&self.r.ode, problem.jac, problem.jac_ctx))
+            self.compiled = problem.compiled and problem.jac_callback is None and not solver.python
 
     def __dealloc__(self):
         run_release(self.r)
@@ -136,7 +142,7 @@ cdef class Run:
     def nfev(self):
         """Evaluations of the right-hand side; for a cost, of the cost, or of its gradient where that is all there is."""
         if self.problem.callback is None or self.problem.c.value_grad == NULL:
-            return evaluations(self.r) + self.r.n_value_grad
+            return evaluations(self.r, True) + self.r.n_value_grad
         return self.problem.callback.nfev if self.problem.has_value else self.problem.callback.njev
 
     @property
@@ -149,12 +155,12 @@ cdef class Run:
     @property
     def njac(self):
         """Jacobians that implicit steps were solved with."""
-        return 0
+        return self.solver.njev if self.solver is not None else 0
 
     @property
     def nlu(self):
         """Factorisations."""
-        return 0
+        return self.solver.nlu if self.solver is not None else 0
 
     @property
     def value(self):
@@ -302,7 +308,7 @@ cdef class Run:
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive) except? -1:
         cdef int status
         cdef record_t *record = NULL
-        cdef bint free = self.problem.compiled
+        cdef bint free = self.compiled
         if rows is not None:
             record = &rows.c
             if (rows.needs_dense or rows.events is not None) and self.r.y_between == NULL:
@@ -354,7 +360,7 @@ cdef class Run:
             raise TypeError(f"{self.row.name}: this run was not made for descent (descend=True)")
         raise_or(run_enter(self.r))
         try:
-            if self.problem.compiled:
+            if self.compiled:
                 with nogil:
                     status = run_descend(self.r, count, gtol, want_value)
             else:
