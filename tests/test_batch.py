@@ -8,11 +8,13 @@ import math
 import os
 import pickle
 import signal
+import subprocess
 import sys
 import threading
 import time
 from concurrent import futures
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,7 @@ NAMES = [row.name for row in registry.rows() if row.kind == "step" and not {"imp
 PAIRS = [name for name in NAMES if "embedded" in registry.find(name).flags]
 
 
-# ---- compiled functions: of a lane, and of a block -----------------------------------------------------------------------------------------
+# ---- compiled functions: of a lane, and of a block --------------------------------------------------------------------------------------
 
 
 def cfunc(kind: str) -> Any:
@@ -115,7 +117,7 @@ def fields(r: Any) -> list[Any]:
     return [r.y.tobytes(), r.status.tolist(), r.reason, *(r[k].tolist() for k in ("nfev", "nsteps", "nrejected", "reached"))]
 
 
-# ---- bits ----------------------------------------------------------------------------------------------------------------------------------
+# ---- bits -------------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -171,7 +173,7 @@ def test_a_lane_that_fails_leaves_the_others(how: dict[str, Any]) -> None:
     r = mflow.solve_ivp_batch(squares(), span, bad, lanes=True, **how)
     fallen = np.flatnonzero(r.status < 0).tolist()
     assert fallen == [3, 40, 99]
-    assert {r.reason[lane] for lane in fallen} <= {"non_finite", "diverged"}
+    assert {r.reason[lane] for lane in fallen} == {"non_finite" if "dt" in how else "diverged"}
     assert set(r.messages) == set(fallen)
     assert not r.success
     assert "97 of 100 lanes finished" in r.message
@@ -181,10 +183,34 @@ def test_a_lane_that_fails_leaves_the_others(how: dict[str, Any]) -> None:
     assert np.all(r.t[fallen] < 2.0)
     if "dt" not in how:
         assert np.all(np.abs(r.t[fallen] - 0.2) < 1e-3)
-        assert np.all(r.nfev[fallen] < 5000)
+        with np.errstate(over="ignore"):
+            alone = mflow.solve_ivp(lambda t, y: y * y, span, bad[3], **how)
+        assert alone.reason == "diverged"
+        assert np.all(np.abs(r.nfev[fallen] - alone.nfev) <= 0.01 * alone.nfev)
 
 
-# ---- accuracy ------------------------------------------------------------------------------------------------------------------------------
+BITS = """
+import hashlib, sys, mflow_core
+sys.path.insert(0, sys.argv[1])
+import test_batch as t
+r = t.mflow.solve_ivp_batch(t.waves("block"), (0, 1), t.starts(70), sys.argv[2], [0.3, 1.0], rtol=1e-7, atol=1e-9, lanes=True)
+print(mflow_core.isa(), hashlib.sha256(repr(t.fields(r)).encode()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_bits_do_not_depend_on_the_instruction_set(name: str) -> None:
+    found = {}
+    for level in registry.available_levels():
+        command = [sys.executable, "-c", BITS, str(Path(__file__).parent), name]
+        out = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "MFLOW_ISA": level})
+        used, bits = out.stdout.split()
+        assert used == level
+        found[level] = bits
+    assert len(set(found.values())) == 1, found
+
+
+# ---- accuracy ---------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -197,7 +223,7 @@ def test_error_control_agrees_with_runs(name: str, back: bool) -> None:
         alone = mflow.solve_ivp(waves("lane"), span, y0[lane], name, at, rtol=1e-9, atol=1e-10)
         np.testing.assert_allclose(r.y[lane], alone.y, rtol=1e-7, atol=1e-8)
         assert abs(int(r.nsteps[lane]) - alone.nsteps) <= 1  # the same controller, other roundings
-        assert abs(int(r.nfev[lane]) - alone.nfev) <= 2 * registry.find(name).stages
+        assert abs(int(r.nrejected[lane]) - alone.nrejected) <= 1
 
 
 @pytest.mark.parametrize("name", PAIRS)
@@ -241,19 +267,20 @@ def test_lanes_stop_for_reasons_of_their_own() -> None:
     pair = {"method": PAIRS[-1], "lanes": True}
     r = mflow.solve_ivp_batch(roots(), (0, 3.0), [[1.0], [100.0]], **pair)  # the first leaves the domain at t = 2
     assert r.reason == ["non_finite", "finished"]
-    assert abs(r.t[0] - 2.0) < 1e-2
+    assert 1.95 < r.t[0] <= 2.0
+    assert r.nfev[0] < 200
     np.testing.assert_allclose(r.y[1], (10.0 - 1.5) ** 2, rtol=1e-3)
     r = mflow.solve_ivp_batch(squares(), (0, 1.0), [[0.1], [0.99]], rtol=1e-8, max_steps=6, **pair)
     assert r.reason[1] == "max_steps"
     assert r.nsteps[1] == 6
-    r = mflow.solve_ivp_batch(squares(), (0, 0.99), [[0.01], [1.0]], rtol=1e-10, min_step=1e-3, **pair)
+    r = mflow.solve_ivp_batch(squares(), (0, 2.0), [[0.01], [1.0]], rtol=1e-6, min_step=1e-3, **pair)
     assert r.reason == ["finished", "step_too_small"]
     r = mflow.solve_ivp_batch(squares(), (0, 1.0), [[0.1], [0.5]], max_step=0.01, first_step=0.005, **pair)
     assert r.success
     assert np.all(r.nsteps >= 100)
 
 
-# ---- functions of one lane -------------------------------------------------------------------------------------------------------------------
+# ---- functions of one lane --------------------------------------------------------------------------------------------------------------
 
 
 def fails_at(t: float, y: Array, bad: float = 0.5) -> Array:
@@ -344,7 +371,7 @@ def test_every_lane_has_its_events() -> None:
     assert r[2].t_events[0].tolist() == r.t_events[2][0].tolist()
 
 
-# ---- what comes in ---------------------------------------------------------------------------------------------------------------------------
+# ---- what comes in ----------------------------------------------------------------------------------------------------------------------
 
 
 def block_decay() -> Any:
@@ -366,6 +393,8 @@ BAD = [
     ({"t_eval": [0.5], "t_span": [(0, 1), (1, 0), (0, 1)]}, ValueError, "one direction"),
     ({"t_eval": [0.5], "t_span": [(0, 1), (2, 3), (0, 1)]}, ValueError, "no time in common"),
     ({"threads": 0}, ValueError, "threads = 0"),
+    ({"executor": 4}, TypeError, "executor: a concurrent.futures.Executor is wanted .*, not int"),
+    ({"save": "all"}, TypeError, "save: a batch does not take it; t_eval says what to keep"),
     ({"lanes": True}, TypeError, "lanes=True wants a compiled function"),
     ({"fun": block_decay, "lanes": True, "events": py_waves}, TypeError, "events: a function for lanes takes none"),
     ({"fun": block_decay, "lanes": True, "args": (1.0,)}, TypeError, "args: a function for lanes"),
@@ -396,6 +425,22 @@ def test_no_lanes(lanes: bool) -> None:
         r = mflow.solve_ivp_batch(fun, (0, 1), np.empty((0, 3)), "rk4", at, dt=0.1, lanes=lanes)
         assert (r.success, r.reason, r.message) == (True, [], "0 of 0 lanes finished")
         assert r.y.shape == (0, 3) + (() if at is None else (1,))
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
+def test_lanes_without_components(how: dict[str, Any]) -> None:
+    how = {"method": "rk4"} | how
+    span = np.tile((0.0, 1.0), (5, 1)) if how.pop("own", False) else (0.0, 1.0)
+    r = mflow.solve_ivp_batch(waves("block"), span, np.empty((5, 0)), lanes=True, **how)
+    assert (r.success, r.y.shape, r.t.tolist()) == (True, (5, 0), [1.0] * 5)
+
+
+def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tqdm")
+    for lanes in (False, True):
+        fun = waves("block") if lanes else py_waves
+        mflow.solve_ivp_batch(fun, (0, 1), starts(30), "rk4", dt=0.1, lanes=lanes, progress=True)
+        assert "30/30" in capsys.readouterr().err
 
 
 def test_functions_for_lanes_of_every_kind() -> None:
@@ -447,7 +492,7 @@ def test_a_code_ends_the_whole_block(code: int) -> None:
     assert sum(t > 0.5 for t in calls) == 1  # after a code it is not called again
 
 
-# ---- executors -------------------------------------------------------------------------------------------------------------------------------
+# ---- executors --------------------------------------------------------------------------------------------------------------------------
 
 
 class Odd(Exception):
@@ -510,7 +555,7 @@ def test_executor_with_a_function_for_lanes() -> None:
 
 
 def test_what_does_not_pickle_is_named() -> None:
-    with futures.ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match="executor: fun, events, jac, .*top level of a module"):
+    with futures.ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match=r"executor: fun, events, jac, .*top level of a module"):
         mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), starts(3), "rk4", dt=0.1, executor=pool)
 
 
@@ -531,7 +576,7 @@ def test_a_lost_worker_costs_its_lanes_alone() -> None:
         assert again.reason == ["executor_failed"] * 2  # the pool stays broken
 
 
-# ---- Ctrl-C ----------------------------------------------------------------------------------------------------------------------------------
+# ---- Ctrl-C -----------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")

@@ -164,6 +164,8 @@ def solve_ivp_batch(
         raise ValueError(f"y0: shape {starts.shape} came; with lanes=True (lanes, n) is wanted")
     if threads is not None and (isinstance(threads, bool) or int(threads) != threads or threads < 1):
         raise ValueError(f"threads = {threads!r}: a whole number from 1 on is wanted")
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor: a concurrent.futures.Executor is wanted (something with submit), not {type(executor).__name__}")
     taken = {"save", "save_every", "checkpoint", "checkpoint_every", "resume"} & set(options)
     if taken:
         raise TypeError(f"{min(taken)}: a batch does not take it; t_eval says what to keep")
@@ -183,7 +185,7 @@ def solve_ivp_batch(
     return _result(task, columns)
 
 
-# ---- arguments ---------------------------------------------------------------------------------------------------------------------------
+# ---- arguments --------------------------------------------------------------------------------------------------------------------------
 
 
 def _starts(y0: Any, lane_args: Any, lanes: bool) -> tuple[Array, Any]:
@@ -243,7 +245,7 @@ def _times(t_eval: Any, t0: Array, t1: Array) -> Array:
     return check_times(t_eval, first, last)
 
 
-# ---- the result ----------------------------------------------------------------------------------------------------------------------------
+# ---- the result -------------------------------------------------------------------------------------------------------------------------
 
 
 def _result(task: Task, columns: Columns) -> IVPBatchResult:

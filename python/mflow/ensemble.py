@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mflow.arrays import Array, check_number
 from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.drive import ATOL, ROUNDING, RTOL
+from mflow.endings import BLOW_UP
 from mflow.ivp import solve_ivp
 from mflow.methods import Method, as_method
 
@@ -48,8 +49,8 @@ class LaneFunction:
         found = problem.compiled_address(fun, "fun", core.RHS_LANES_SIGNATURE)
         if found is None:
             raise TypeError(
-                f"fun: lanes=True wants a compiled function (LowLevelCallable, numba cfunc, ctypes function or PyCapsule) with the signature "
-                f"{core.RHS_LANES_SIGNATURE!r}, not {type(fun).__name__}"
+                "fun: lanes=True wants a compiled function (LowLevelCallable, numba cfunc, ctypes function or PyCapsule) with the "
+                f"signature {core.RHS_LANES_SIGNATURE!r}, not {type(fun).__name__}"
             )
         self.fun, self.address = fun, found
 
@@ -167,7 +168,7 @@ class Bar:
             self.bar.close()
 
 
-# ---- lanes of solve_ivp ----------------------------------------------------------------------------------------------------------------
+# ---- lanes of solve_ivp -----------------------------------------------------------------------------------------------------------------
 
 
 def run_lane(task: Task, columns: Columns, lane: int) -> None:
@@ -254,7 +255,7 @@ def on_threads(work: Callable[[], None], stop: Callable[[], None], done: Callabl
             raise
 
 
-# ---- lanes of a function for lanes ---------------------------------------------------------------------------------------------------------
+# ---- lanes of a function for lanes ------------------------------------------------------------------------------------------------------
 
 
 def _control(method: Method, options: dict[str, Any], task: Task) -> dict[str, Any]:
@@ -328,6 +329,9 @@ def run_blocks(task: Task, columns: Columns, threads: int, bar: Bar) -> None:
         for name in ("nfev", "nsteps", "nrejected"):
             columns.counts[:, COUNTS.index(name)] = getattr(run, name)
         for lane in np.flatnonzero(run.code).tolist():
+            if task.dt is None and columns.reason[lane] in ("non_finite", "step_too_small"):
+                first, last = (float(np.max(np.abs(y[lane]), initial=0.0)) for y in (task.starts, run.y_last))
+                columns.reason[lane] = "diverged" if last > BLOW_UP * max(1.0, first) else columns.reason[lane]
             columns.messages[lane] = _words(columns.reason[lane], int(run.code[lane]), run.t_last[lane], run.nsteps[lane])
 
 
@@ -337,12 +341,13 @@ def _words(reason: str, code: int, t: float, steps: int) -> str:
         "interrupted": f"stopped {where}, by an error or an interrupt",
         "non_finite": f"non-finite state or slope {where}",
         "step_too_small": f"the step that the tolerances need is too small to move t {where}",
+        "diverged": f"the state has grown without bound {where}: the solution seems to run off in finite time",
         "max_steps": f"the limit on the number of steps was reached {where}",
         "rhs_failed": f"the function for lanes returned {code} {where}, for a block that this lane is in",
     }[reason]
 
 
-# ---- where the work is done --------------------------------------------------------------------------------------------------------------
+# ---- where the work is done -------------------------------------------------------------------------------------------------------------
 
 
 def run_here(task: Task, columns: Columns, threads: int | None, bar: Bar) -> None:

@@ -62,7 +62,7 @@ cdef enum:
 cdef int64_t packed_size(const run_t *r, bint slope) noexcept nogil:
     cdef int64_t vectors = r.sizes.n_vec + (1 if slope else 0)
     cdef int64_t solver = newton_state_size(r.newton) if r.newton != NULL else 0
-    return 40 + <int64_t> strlen(r.m.name) + 8 * (16 + r.m.n_par + r.sizes.n_scal + vectors * r.n + solver) + 4
+    return 40 + <int64_t> strlen(r.m.name) + 8 * (19 + r.m.n_par + r.sizes.n_scal + vectors * r.n + solver) + 4
 
 
 cdef bint slope_is_known(const run_t *r) noexcept nogil:
@@ -107,6 +107,9 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     put(&at, r.c.rejected, 8)
     put(&at, r.c.failed, 8)
     put(&at, r.c.after_reject, 8)
+    put(&at, r.c.pressed, 8)
+    put(&at, r.c.steady, 8)
+    put_doubles(&at, &r.c.h_pressed, 1)
     put_doubles(&at, r.par, r.m.n_par)
     put_doubles(&at, r.s_now, r.sizes.n_scal)
     for j in range(r.sizes.n_vec):
@@ -182,6 +185,9 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
     r.c.rejected = <int64_t> get(&at, 8)
     r.c.failed = <int64_t> get(&at, 8)
     r.c.after_reject = <int64_t> get(&at, 8)
+    r.c.pressed = <int64_t> get(&at, 8)
+    r.c.steady = <int64_t> get(&at, 8)
+    get_doubles(&at, &r.c.h_pressed, 1)
     r.slope_k = r.dense_k = -1
     r.t_before = NAN
     get_doubles(&at, r.par, r.m.n_par)

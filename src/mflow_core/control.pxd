@@ -2,11 +2,14 @@
 """Error control of one trajectory: from the size of an error estimate to the next step. Shared by runs and by lanes; inline, no state of its own.
 
     err = ||e / (atol + rtol max(|y0|, |y1|))||, root mean square; a step is accepted where err <= 1
-    accepted   h+ = h clip(0.9 err^(-alpha) err_before^beta, 0.2, 10),   alpha = 1/q - 0.75 beta,   beta = 0.2/q
-    rejected   h+ = h max(0.2, 0.9 err^(-1/q))
+    accepted   h+ = h clip(0.9 err^(-alpha) err_before^beta, 0.2, 10)
+    rejected   h+ = h max(0.2, 0.9 err^(-1/q)),                 q the order of the error estimate
 
-a PI controller (Gustafsson 1991; Hairer, Norsett and Wanner I, II.4 and IV.2), q the order of the error estimate. After a rejection the
-step does not grow. Powers are made of log2 and exp2 below: polynomials and bit patterns, so that the steps are the same on every
+Where steps go well this is the elementary controller, alpha = 1/q and beta = 0, and takes SciPy's steps. Where they are rejected again
+and again, as they are when stability limits them and not accuracy, it is a PI controller, alpha = 0.7/q and beta = 0.4/q, which holds
+the step steady below the limit (Gustafsson, ACM TOMS 17 (1991) 533-554; Hairer and Wanner II, IV.2). `pressed` tells the two apart:
+while the step stays about the same, a rejection adds MF_PRESS and an accepted step takes 1 away; PI begins at MF_PRESS_ON and ends at 0,
+or where the step has changed by half. After a rejection the step does not grow. Powers are made of log2 and exp2 below: polynomials and bit patterns, so that the steps are the same on every
 machine. They are good to 1e-7, which is more than a controller can use.
 """
 from libc.math cimport fabs
@@ -18,6 +21,9 @@ from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_bits, mf_from_bits
 
 cdef enum:
     MF_BUDGET = 64                       # evaluations after the first non-finite slope, with all tries counted
+    MF_PRESS = 8
+    MF_PRESS_ON = 32
+    MF_PRESS_MOST = 96
 
 
 ctypedef struct control_t:
@@ -33,7 +39,8 @@ ctypedef struct control_t:
     int64_t n_bad, bad_from              # tries there since the last step beyond it; where the count of their evaluations begins
     int64_t rejected                     # tries thrown away
     int64_t failed                       # of them, without an error estimate: not finite, not solved, or asked for by a callback
-    int64_t after_reject
+    int64_t after_reject, pressed, steady    # steady: the PI controller is in charge
+    double h_pressed                     # about the size of the steps that are rejected again and again
 
 
 ctypedef struct reductions_t:            # what reductions.pyx makes of the sums below and in vec.pxd, one table a level
@@ -71,12 +78,23 @@ cdef inline double clip(double x, double lower, double upper) noexcept nogil:
     return lower if x < lower else (upper if x > upper else x)
 
 
-cdef inline double factor_accepted(control_t *c, double square) noexcept nogil:
+cdef inline void let_go(control_t *c, double h) noexcept nogil:
+    """The step has changed: whatever limits it now is something else."""
+    if fabs(h) < 0.67 * c.h_pressed or fabs(h) > 1.5 * c.h_pressed:
+        c.pressed = c.steady = 0
+        c.h_pressed = fabs(h)
+
+
+cdef inline double factor_accepted(control_t *c, double square, double h) noexcept nogil:
     """By what the error, whose square comes, would let the step change after it was accepted; remembers it. See `held_back`."""
-    cdef double beta = 0.2 / c.q, now, factor = 10.0
+    cdef double now, factor = 10.0
+    let_go(c, h)
+    if c.pressed > 0:
+        c.pressed -= 1
+        c.steady = c.steady and c.pressed > 0
     if square > 1e-60:
         now = 0.5 * log2_of(square)
-        factor = clip(0.9 * exp2_of(beta * c.log_before - (1.0 / c.q - 0.75 * beta) * now), 0.2, 10.0)
+        factor = clip(0.9 * exp2_of((0.4 * c.log_before - 0.7 * now if c.steady else -now) / c.q), 0.2, 10.0)
         c.log_before = now if now > -13.287712379549449 else -13.287712379549449     # log2 1e-4
     else:
         c.log_before = -13.287712379549449
@@ -91,10 +109,13 @@ cdef inline double held_back(control_t *c, double factor) noexcept nogil:
     return factor
 
 
-cdef inline double factor_rejected(control_t *c, double square) noexcept nogil:
+cdef inline double factor_rejected(control_t *c, double square, double h) noexcept nogil:
     """By what the step shrinks after an error above 1, whose square comes (it may be infinite)."""
+    let_go(c, h)
     c.after_reject = 1
     c.rejected += 1
+    c.pressed = c.pressed + MF_PRESS if c.pressed < MF_PRESS_MOST else MF_PRESS_MOST
+    c.steady = c.steady or c.pressed >= MF_PRESS_ON
     return clip(0.9 * exp2_of(-0.5 * log2_of(square) / c.q), 0.2, 1.0) if square < 1e300 else 0.2
 
 

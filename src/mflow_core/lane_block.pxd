@@ -62,7 +62,7 @@ ctypedef struct job_t:                   # what all threads share; one entry a l
 
 ctypedef struct slot_t:                  # one column of a block
     int64_t lane                         # -1: idle, a copy of another column
-    int64_t k, nfev, saved
+    int64_t k, nfev, saved, before       # before: evaluations when the try at hand began
     double planned, t_end
     bint fresh, ends, over               # has no step yet; the step at hand is its last; it was
     control_t c
@@ -101,8 +101,8 @@ cdef lane_loops_t LOOPS                  # of the active level
 
 cdef int block_make(block_t *b, const job_t *job) noexcept nogil
 cdef void block_free(block_t *b) noexcept nogil
-cdef void begin_lane(block_t *b, int l, int64_t lane) noexcept nogil
+cdef void begin_lane(block_t *b, int col, int64_t lane) noexcept nogil
 cdef void fill_idle(block_t *b, double **x) noexcept nogil
-cdef void retire(block_t *b, int l, int status) noexcept nogil
+cdef void retire(block_t *b, int col, int status) noexcept nogil
 cdef void retire_all(block_t *b, int status) noexcept nogil
 cdef int write_times(block_t *b, bint common) noexcept nogil

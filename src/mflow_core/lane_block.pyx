@@ -6,7 +6,7 @@ The parameters stand behind the state in every vector of the block, where kernel
 columns are copies of a live one. `now` and `next` are exchanged or merged by the loops in lane_steps.pyx; lanes end where `now` is.
 """
 from cpython.pycapsule cimport PyCapsule_GetPointer
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
@@ -26,17 +26,17 @@ LOOPS = (<lane_loops_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_c
 
 cdef int common_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef block_t *b = <block_t *> ctx
-    cdef int l
-    for l in range(WIDTH):
-        b.t_call[l] = t
+    cdef int col
+    for col in range(WIDTH):
+        b.t_call[col] = t
     return b.job.rhs(b.t_call, y, dydt, b.job.n, WIDTH, b.job.ctx)
 
 
 cdef int own_rhs(double c, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef block_t *b = <block_t *> ctx
-    cdef int l, status
-    for l in range(WIDTH):
-        b.t_call[l] = b.t[l] + c * b.h[l]
+    cdef int col, status
+    for col in range(WIDTH):
+        b.t_call[col] = b.t[col] + c * b.h[col]
     status = b.job.rhs(b.t_call, y, dydt, b.job.n, WIDTH, b.job.ctx)
     LOOPS.scale(b.job.n, b.h, dydt)
     return status
@@ -89,86 +89,86 @@ cdef void block_free(block_t *b) noexcept nogil:
     free(b.memory)
 
 
-cdef void load(block_t *b, int l, int64_t lane) noexcept nogil:
+cdef void load(block_t *b, int col, int64_t lane) noexcept nogil:
     """A lane's start and parameters into column l."""
     cdef const job_t *job = b.job
     cdef ptrdiff_t i, v
     cdef int j
     for j in range(job.sizes.n_vec):
         for i in range(job.n):
-            b.now[j][i * WIDTH + l] = job.y0[lane * job.n + i] if j < job.sizes.n_vis else 0.0
+            b.now[j][i * WIDTH + col] = job.y0[lane * job.n + i] if j < job.sizes.n_vis else 0.0
     for v in range(b.n_vectors):
         for i in range(job.p):
-            b.vectors[v * job.ld + (job.n + i) * WIDTH + l] = job.args[lane * job.p + i]
+            b.vectors[v * job.ld + (job.n + i) * WIDTH + col] = job.args[lane * job.p + i]
 
 
-cdef void copy_column(block_t *b, double **x, int source, int l) noexcept nogil:
+cdef void copy_column(block_t *b, double **x, int source, int col) noexcept nogil:
     """Column l of the carried vectors x becomes that of `source`, and so do its parameters and its step."""
     cdef const job_t *job = b.job
     cdef ptrdiff_t i, v
     cdef int j
     for j in range(job.sizes.n_vec):
         for i in range(job.n):
-            x[j][i * WIDTH + l] = x[j][i * WIDTH + source]
+            x[j][i * WIDTH + col] = x[j][i * WIDTH + source]
     for v in range(b.n_vectors):
         for i in range(job.n, job.n + job.p):
-            b.vectors[v * job.ld + i * WIDTH + l] = b.vectors[v * job.ld + i * WIDTH + source]
-    b.t[l], b.t_next[l], b.h[l] = b.t[source], b.t_next[source], b.h[source]
+            b.vectors[v * job.ld + i * WIDTH + col] = b.vectors[v * job.ld + i * WIDTH + source]
+    b.t[col], b.t_next[col], b.h[col] = b.t[source], b.t_next[source], b.h[source]
 
 
 cdef void fill_idle(block_t *b, double **x) noexcept nogil:
     """Idle columns become copies of the first live one."""
-    cdef int l, source = 0
+    cdef int col, source = 0
     while source < WIDTH and b.slot[source].lane < 0:
         source += 1
     if source < WIDTH and b.live < WIDTH:
-        for l in range(WIDTH):
-            if b.slot[l].lane < 0:
-                copy_column(b, x, source, l)
+        for col in range(WIDTH):
+            if b.slot[col].lane < 0:
+                copy_column(b, x, source, col)
 
 
-cdef void save(block_t *b, int l, const double *x) noexcept nogil:
+cdef void save(block_t *b, int col, const double *x) noexcept nogil:
     """Column l of x is the lane's state at its next wanted time."""
     cdef const job_t *job = b.job
-    cdef slot_t *slot = &b.slot[l]
+    cdef slot_t *slot = &b.slot[col]
     cdef ptrdiff_t i
     for i in range(job.n):
-        job.y[(slot.lane * job.n + i) * job.n_at + slot.saved] = x[i * WIDTH + l]
+        job.y[(slot.lane * job.n + i) * job.n_at + slot.saved] = x[i * WIDTH + col]
     slot.saved += 1
 
 
-cdef void retire(block_t *b, int l, int status) noexcept nogil:
+cdef void retire(block_t *b, int col, int status) noexcept nogil:
     """The lane in column l ends where `now` is."""
     cdef const job_t *job = b.job
-    cdef slot_t *slot = &b.slot[l]
+    cdef slot_t *slot = &b.slot[col]
     cdef int64_t lane = slot.lane
     cdef ptrdiff_t i
     for i in range(job.n):
-        job.y_last[lane * job.n + i] = b.now[0][i * WIDTH + l]
-    job.t_last[lane], job.code[lane], job.saved[lane] = b.t[l], status, slot.saved
+        job.y_last[lane * job.n + i] = b.now[0][i * WIDTH + col]
+    job.t_last[lane], job.code[lane], job.saved[lane] = b.t[col], status, slot.saved
     job.nfev[lane], job.nsteps[lane], job.nrejected[lane] = slot.nfev, slot.k, slot.c.rejected
     slot.lane = -1
     b.live -= 1
 
 
 cdef void retire_all(block_t *b, int status) noexcept nogil:
-    cdef int l
-    for l in range(WIDTH):
-        if b.slot[l].lane >= 0:
-            retire(b, l, status)
+    cdef int col
+    for col in range(WIDTH):
+        if b.slot[col].lane >= 0:
+            retire(b, col, status)
 
 
-cdef void begin_lane(block_t *b, int l, int64_t lane) noexcept nogil:
+cdef void begin_lane(block_t *b, int col, int64_t lane) noexcept nogil:
     cdef const job_t *job = b.job
-    cdef slot_t *slot = &b.slot[l]
+    cdef slot_t *slot = &b.slot[col]
     memset(slot, 0, sizeof(slot_t))
     slot.lane, slot.fresh, slot.c, slot.t_end = lane, True, job.control, job.t_end[lane]
-    b.t[l] = b.t_next[l] = job.t0[lane]
-    b.h[l] = 0.0
+    b.t[col] = b.t_next[col] = job.t0[lane]
+    b.h[col] = 0.0
     b.live += 1
-    load(b, l, lane)
-    if job.n_at and job.at[0] == b.t[l]:
-        save(b, l, b.now[0])
+    load(b, col, lane)
+    if job.n_at and job.at[0] == b.t[col]:
+        save(b, col, b.now[0])
 
 
 # ---- output between steps -----------------------------------------------------------------------------------------------------------------
@@ -197,22 +197,23 @@ cdef int write_times(block_t *b, bint common) noexcept nogil:
     """The wanted times in (t, t_next] of every column whose step is taken. With a common time, slope1 becomes the next slope0."""
     cdef const job_t *job = b.job
     cdef bint again = True, made = False
-    cdef int l, status
+    cdef int64_t before = b.f.n_rhs
+    cdef int col, status
     cdef double at, sign
     while again:
         again = False
-        for l in range(WIDTH):           # one wanted time of each column a round
-            b.work1[l] = -1.0
-            if b.slot[l].lane < 0 or b.take[l] == 0.0 or b.slot[l].saved >= job.n_at:
+        for col in range(WIDTH):           # one wanted time of each column a round
+            b.work1[col] = -1.0
+            if b.slot[col].lane < 0 or b.take[col] == 0.0 or b.slot[col].saved >= job.n_at:
                 continue
-            at = job.at[b.slot[l].saved]
-            sign = 1.0 if b.t_next[l] >= b.t[l] else -1.0
-            if (b.t_next[l] - at) * sign < 0.0:
+            at = job.at[b.slot[col].saved]
+            sign = 1.0 if b.t_next[col] >= b.t[col] else -1.0
+            if (b.t_next[col] - at) * sign < 0.0:
                 continue
-            if at == b.t_next[l]:
-                save(b, l, b.next[0])
+            if at == b.t_next[col]:
+                save(b, col, b.next[0])
                 continue
-            b.work1[l] = (at - b.t[l]) / (b.t_next[l] - b.t[l])
+            b.work1[col] = (at - b.t[col]) / (b.t_next[col] - b.t[col])
             again = True
         if not again:
             break
@@ -221,10 +222,12 @@ cdef int write_times(block_t *b, bint common) noexcept nogil:
             if status != 0:
                 return status
             made = True
+            for col in range(WIDTH):       # what the extension costs is paid by those who want it: all, with a common time
+                b.slot[col].nfev += b.f.n_rhs - before if b.work1[col] >= 0.0 else 0
         LOOPS.polynomial(job.n, job.ld, job.n_D, b.work1, b.now[0], b.f.D, b.between)
-        for l in range(WIDTH):
-            if b.work1[l] >= 0.0:
-                save(b, l, b.between)
+        for col in range(WIDTH):
+            if b.work1[col] >= 0.0:
+                save(b, col, b.between)
     b.slopes_known = False
     if made and common and job.m.dense == NULL:
         b.slope0, b.slope1 = b.slope1, b.slope0

@@ -15,18 +15,18 @@ from mflow_core.vec cimport mf_cvec, mf_vec
 
 cdef void scale(ptrdiff_t n, const double *factor, double *x) noexcept nogil:
     cdef ptrdiff_t i
-    cdef int l
+    cdef int col
     cdef mf_cvec by = factor
     cdef mf_vec a
     for i in range(n):
         a = x + i * WIDTH
-        for l in range(WIDTH):
-            a[l] = a[l] * by[l]
+        for col in range(WIDTH):
+            a[col] = a[col] * by[col]
 
 
 cdef void accept(ptrdiff_t n, const double *take, const double *factor, const double *next, double *now) noexcept nogil:
     cdef ptrdiff_t i
-    cdef int l
+    cdef int col
     cdef mf_cvec wanted = take
     cdef mf_cvec by = factor
     cdef mf_cvec b
@@ -36,54 +36,54 @@ cdef void accept(ptrdiff_t n, const double *take, const double *factor, const do
         a = now + i * WIDTH
         b = next + i * WIDTH
         if factor == NULL:
-            for l in range(WIDTH):
-                u = a[l]
-                v = b[l]
-                a[l] = v if wanted[l] != 0.0 else u
+            for col in range(WIDTH):
+                u = a[col]
+                v = b[col]
+                a[col] = v if wanted[col] != 0.0 else u
         else:
-            for l in range(WIDTH):
-                u = a[l]
-                v = b[l]
-                a[l] = (v if wanted[l] != 0.0 else u) * by[l]
+            for col in range(WIDTH):
+                u = a[col]
+                v = b[col]
+                a[col] = (v if wanted[col] != 0.0 else u) * by[col]
 
 
 cdef void finite(ptrdiff_t n, const double *x, double *bad) noexcept nogil:
     cdef ptrdiff_t i
-    cdef int l
+    cdef int col
     cdef mf_vec sum = bad
     cdef mf_cvec a
     for i in range(n):
         a = x + i * WIDTH
-        for l in range(WIDTH):
-            sum[l] = sum[l] + (a[l] - a[l])
+        for col in range(WIDTH):
+            sum[col] = sum[col] + (a[col] - a[col])
 
 
 cdef void error_sums(ptrdiff_t n, const double *e, const double *y0, const double *y1, const double *rtol, const double *atol,
                      double *out) noexcept nogil:
     cdef ptrdiff_t i
-    cdef int l
+    cdef int col
     cdef mf_vec sum = out
     cdef const double *d
     cdef const double *a
     cdef const double *b
     cdef double s, r, c
-    for l in range(WIDTH):
-        sum[l] = 0.0
+    for col in range(WIDTH):
+        sum[col] = 0.0
     for i in range(n):
         d = e + i * WIDTH
         a = y0 + i * WIDTH
         b = y1 + i * WIDTH
         r = rtol[i]
         c = atol[i]
-        for l in range(WIDTH):
-            s = scaled(d[l], a[l], b[l], r, c)
-            sum[l] = sum[l] + s * s
+        for col in range(WIDTH):
+            s = scaled(d[col], a[col], b[col], r, c)
+            sum[col] = sum[col] + s * s
 
 
 cdef void polynomial(ptrdiff_t n, ptrdiff_t ld, int degree, const double *theta, const double *y0, const double *D,
                      double *y) noexcept nogil:
     cdef ptrdiff_t i
-    cdef int k, l
+    cdef int k, col
     cdef double[WIDTH] s
     cdef mf_cvec by = theta
     cdef mf_cvec d
@@ -91,16 +91,16 @@ cdef void polynomial(ptrdiff_t n, ptrdiff_t ld, int degree, const double *theta,
     cdef mf_vec out
     for i in range(n):
         d = D + (degree - 1) * ld + i * WIDTH
-        for l in range(WIDTH):
-            s[l] = d[l]
+        for col in range(WIDTH):
+            s[col] = d[col]
         for k in range(degree - 2, -1, -1):
             d = D + k * ld + i * WIDTH
-            for l in range(WIDTH):
-                s[l] = d[l] + by[l] * s[l]
+            for col in range(WIDTH):
+                s[col] = d[col] + by[col] * s[col]
         a = y0 + i * WIDTH
         out = y + i * WIDTH
-        for l in range(WIDTH):
-            out[l] = a[l] + by[l] * s[l]
+        for col in range(WIDTH):
+            out[col] = a[col] + by[col] * s[col]
 
 
 cdef lane_loops_t TABLE

@@ -16,7 +16,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from mflow_core.control cimport MF_BUDGET, factor_accepted, factor_rejected, first_step_of, trial_step_of, two_errors
+from mflow_core.control cimport MF_BUDGET, factor_accepted, factor_rejected, first_step_of, held_back, trial_step_of, two_errors
 from mflow_core.lane_block cimport LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_read, retire, retire_all, slot_t, write_times
 from mflow_core.lane_loops cimport WIDTH
 from mflow_core.registry cimport REDUCE
@@ -27,37 +27,37 @@ from mflow_core.types cimport MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_FRESH
 
 cdef void drop_non_finite(block_t *b) noexcept nogil:
     """Lanes whose new state is not finite end at their last one; nobody else notices."""
-    cdef int l
+    cdef int col
     memset(b.work2, 0, WIDTH * sizeof(double))
     LOOPS.finite(b.job.n, b.next[0], b.work2)
-    for l in range(WIDTH):
-        if b.slot[l].lane >= 0 and b.work2[l] != 0.0:
-            retire(b, l, MF_E_NON_FINITE)
+    for col in range(WIDTH):
+        if b.slot[col].lane >= 0 and b.work2[col] != 0.0:
+            retire(b, col, MF_E_NON_FINITE)
     fill_idle(b, b.next)
 
 
 cdef void count_steps(block_t *b, int64_t k, int64_t evaluations, double t) noexcept nogil:
-    cdef int l
-    for l in range(WIDTH):
-        b.slot[l].k, b.slot[l].nfev, b.t[l] = k, evaluations, t
+    cdef int col
+    for col in range(WIDTH):
+        b.slot[col].k, b.slot[col].nfev, b.t[col] = k, evaluations, t
 
 
 cdef bint wanted(const block_t *b, double t_next) noexcept nogil:
     """Whether the next time to save at lies in the step to t_next: the same for all live lanes."""
-    cdef int l = 0
+    cdef int col = 0
     if b.job.n_at == 0:
         return False
-    while b.slot[l].lane < 0:
-        l += 1
-    if b.slot[l].saved == b.job.n_at:
+    while b.slot[col].lane < 0:
+        col += 1
+    if b.slot[col].saved == b.job.n_at:
         return False
-    return (t_next - b.job.at[b.slot[l].saved]) * b.job.dt >= 0.0
+    return (t_next - b.job.at[b.slot[col].saved]) * b.job.dt >= 0.0
 
 
 cdef int common_step(block_t *b, int64_t k, double t, double h, double t_next) noexcept nogil:
     """now -> next for all lanes; those that fail are gone, the others' output is written."""
     cdef const job_t *job = b.job
-    cdef int status, l
+    cdef int status, col
     b.f.t, b.f.h, b.f.k, b.end = t, h, k, t_next
     b.f.x0, b.f.x1 = <const double *const *> b.now, <double *const *> b.next
     b.f.s0, b.f.s1 = b.s_now, b.s_next
@@ -67,8 +67,8 @@ cdef int common_step(block_t *b, int64_t k, double t, double h, double t_next) n
         if status == 0:
             drop_non_finite(b)
     if status == 0 and b.live and wanted(b, t_next):
-        for l in range(WIDTH):
-            b.t[l], b.t_next[l], b.take[l] = t, t_next, 1.0
+        for col in range(WIDTH):
+            b.t[col], b.t_next[col], b.take[col] = t, t_next, 1.0
         status = write_times(b, True)
         if status != 0:
             count_steps(b, k, b.f.n_rhs, t)
@@ -82,13 +82,13 @@ cdef void run_common(block_t *b, int64_t first, int64_t last) noexcept nogil:
     cdef const job_t *job = b.job
     cdef double t0 = job.t0[0], t_end = job.t_end[0], t = t0, t_next, h
     cdef int64_t k
-    cdef int l, status = 0
+    cdef int col, status = 0
     b.live = 0
-    for l in range(WIDTH):
-        if first + l < last:
-            begin_lane(b, l, first + l)
+    for col in range(WIDTH):
+        if first + col < last:
+            begin_lane(b, col, first + col)
         else:
-            b.slot[l].lane = -1
+            b.slot[col].lane = -1
     fill_idle(b, b.now)
     memset(b.s_now, 0, job.sizes.n_scal * sizeof(double))
     b.f.flags, b.f.n_rhs, b.slopes_known = MF_FRESH, 0, False
@@ -117,11 +117,11 @@ cdef void run_common(block_t *b, int64_t first, int64_t last) noexcept nogil:
 
 # ---- own times ----------------------------------------------------------------------------------------------------------------------------
 
-cdef void plan(block_t *b, int l) noexcept nogil:
+cdef void plan(block_t *b, int col) noexcept nogil:
     """h and t_next of the step that the lane tries next."""
     cdef const job_t *job = b.job
-    cdef slot_t *slot = &b.slot[l]
-    cdef double t = b.t[l], h, t_next
+    cdef slot_t *slot = &b.slot[col]
+    cdef double t = b.t[col], h, t_next
     if job.dt == job.dt:
         h = job.dt
         t_next = job.t0[slot.lane] + <double> (slot.k + 1) * job.dt
@@ -140,7 +140,7 @@ cdef void plan(block_t *b, int l) noexcept nogil:
         if slot.ends:
             h = slot.t_end - t
             t_next = slot.t_end
-    b.h[l], b.t_next[l] = h, t_next
+    b.h[col], b.t_next[col] = h, t_next
 
 
 cdef inline double shortest(double t, double min_step) noexcept nogil:
@@ -150,16 +150,16 @@ cdef inline double shortest(double t, double min_step) noexcept nogil:
     return least if least > min_step else min_step
 
 
-cdef int shrink(block_t *b, int l, double err) noexcept nogil:
-    """After a try that was not good: the next, shorter step, or why the lane ends. err NaN: a state or slope is not finite."""
-    cdef slot_t *slot = &b.slot[l]
-    cdef double h = b.h[l], at = b.t[l] + h
-    cdef bint bad = err != err
+cdef int shrink(block_t *b, int col, double square) noexcept nogil:
+    """After a try that was not good: the next, shorter step, or why the lane ends. square NaN: a state or slope is not finite."""
+    cdef slot_t *slot = &b.slot[col]
+    cdef double h = b.h[col], at = b.t[col] + h
+    cdef bint bad = square != square
     if not bad:
-        slot.c.h = h * factor_rejected(&slot.c, err)
+        slot.c.h = h * factor_rejected(&slot.c, square)
     else:
         if slot.c.n_bad == 0:
-            slot.c.bad_from = slot.nfev
+            slot.c.bad_from = slot.before
             slot.c.t_bad = at
         slot.c.n_bad += 1
         slot.c.rejected += 1
@@ -168,45 +168,48 @@ cdef int shrink(block_t *b, int l, double err) noexcept nogil:
         slot.c.h = 0.1 * h
         if (at - slot.c.t_bad) * h < 0.0:
             slot.c.t_bad = at
-        if slot.nfev - slot.c.bad_from > MF_BUDGET:
+        if slot.nfev - slot.c.bad_from + (slot.nfev - slot.before) > MF_BUDGET:
             return MF_E_NON_FINITE
-    if fabs(slot.c.h) >= shortest(b.t[l], slot.c.min_step):
+    if fabs(slot.c.h) >= shortest(b.t[col], slot.c.min_step):
         return 0
     return MF_E_NON_FINITE if bad else MF_E_STEP
 
 
-cdef void grow(block_t *b, int l, double err) noexcept nogil:
+cdef void grow(block_t *b, int col, double square) noexcept nogil:
     """After a good try: the next step."""
-    cdef slot_t *slot = &b.slot[l]
-    cdef double h = b.h[l], factor = factor_accepted(&slot.c, err)
-    if slot.c.n_bad > 0 and (b.t_next[l] - slot.c.t_bad) * h > 0.0:
-        slot.c.n_bad = 0
-    slot.c.h = h * factor
+    cdef slot_t *slot = &b.slot[col]
+    cdef double h = b.h[col], factor = factor_accepted(&slot.c, square)
+    if slot.c.n_bad > 0:
+        if (b.t_next[col] - slot.c.t_bad) * h > 0.0:
+            slot.c.n_bad = 0
+        elif fabs(h * factor) < 0.5 * fabs(slot.c.t_bad - b.t_next[col]):
+            slot.c.bad_from += slot.nfev - slot.before       # on its own way there, not held up by it
+    slot.c.h = h * held_back(&slot.c, factor)
     if fabs(h) < fabs(slot.planned) and fabs(slot.c.h) < fabs(slot.planned):
-        slot.c.h = slot.planned
+        slot.c.h = slot.planned                              # the step was cut to land on t_end, not for its error
 
 
 cdef void sizes_of(block_t *b, const double *x, double *out) noexcept nogil:
     """Root mean squares of x in units of the tolerance at `now`."""
     cdef double root = sqrt(<double> b.job.n)
-    cdef int l
+    cdef int col
     LOOPS.error_sums(b.job.n, x, b.now[0], b.now[0], b.job.rtol, b.job.atol, out)
-    for l in range(WIDTH):
-        out[l] = sqrt(out[l]) / root
+    for col in range(WIDTH):
+        out[col] = sqrt(out[col]) / root
 
 
 cdef int slopes_at_start(block_t *b, double *f0) noexcept nogil:
     """f(t, y) of all columns, unscaled. Fresh lanes without a finite one end here."""
     cdef const job_t *job = b.job
-    cdef int l, status
+    cdef int col, status
     status = job.rhs(b.t, b.now[0], f0, job.n, WIDTH, job.ctx)
     memset(b.work1, 0, WIDTH * sizeof(double))
     LOOPS.finite(job.n, f0, b.work1)
-    for l in range(WIDTH):
-        if b.slot[l].lane >= 0 and b.slot[l].fresh:
-            b.slot[l].nfev += 1
-            if status == 0 and b.work1[l] != 0.0:
-                retire(b, l, MF_E_NON_FINITE)
+    for col in range(WIDTH):
+        if b.slot[col].lane >= 0 and b.slot[col].fresh:
+            b.slot[col].nfev += 1
+            if status == 0 and b.work1[col] != 0.0:
+                retire(b, col, MF_E_NON_FINITE)
     return status
 
 
@@ -219,29 +222,29 @@ cdef int first_steps(block_t *b, const double *f0) noexcept nogil:
     cdef double span, h
     cdef ptrdiff_t i
     cdef bint more = False
-    cdef int l, status
+    cdef int col, status
     cdef int _try
     sizes_of(b, b.now[0], d0)
     sizes_of(b, f0, d1)
-    for l in range(WIDTH):
-        still[l] = h0[l] = 0.0
-        sign[l] = 1.0
-        if b.slot[l].lane >= 0 and b.slot[l].fresh:
-            span = fabs(b.slot[l].t_end - b.t[l])
-            sign[l] = 1.0 if b.slot[l].t_end >= b.t[l] else -1.0
-            h = trial_step_of(d0[l], d1[l])
+    for col in range(WIDTH):
+        still[col] = h0[col] = 0.0
+        sign[col] = 1.0
+        if b.slot[col].lane >= 0 and b.slot[col].fresh:
+            span = fabs(b.slot[col].t_end - b.t[col])
+            sign[col] = 1.0 if b.slot[col].t_end >= b.t[col] else -1.0
+            h = trial_step_of(d0[col], d1[col])
             h = h if h < span else span
-            h0[l] = h if h < b.slot[l].c.max_step else b.slot[l].c.max_step
-            still[l], more = 1.0, True
-            b.slot[l].c.h = h0[l]
+            h0[col] = h if h < b.slot[col].c.max_step else b.slot[col].c.max_step
+            still[col], more = 1.0, True
+            b.slot[col].c.h = h0[col]
     for _try in range(4):
         if not more:
             break
         for i in range(job.n):
-            for l in range(WIDTH):
-                y1[i * WIDTH + l] = b.now[0][i * WIDTH + l] + sign[l] * h0[l] * f0[i * WIDTH + l]
-        for l in range(WIDTH):
-            b.t_call[l] = b.t[l] + sign[l] * h0[l]
+            for col in range(WIDTH):
+                y1[i * WIDTH + col] = b.now[0][i * WIDTH + col] + sign[col] * h0[col] * f0[i * WIDTH + col]
+        for col in range(WIDTH):
+            b.t_call[col] = b.t[col] + sign[col] * h0[col]
         status = job.rhs(b.t_call, y1, f1, job.n, WIDTH, job.ctx)
         if status != 0:
             return status
@@ -251,23 +254,25 @@ cdef int first_steps(block_t *b, const double *f0) noexcept nogil:
             f1[i] = f1[i] - f0[i]
         sizes_of(b, f1, b.work2)
         more = False
-        for l in range(WIDTH):
-            if still[l] == 0.0:
+        for col in range(WIDTH):
+            if still[col] == 0.0:
                 continue
-            b.slot[l].nfev += 1
-            if b.work1[l] == 0.0:
-                b.slot[l].c.h = first_step_of(d0[l], d1[l], b.work2[l] / h0[l], h0[l], b.slot[l].c.q)
-                still[l] = 0.0
+            b.slot[col].nfev += 1
+            if b.work1[col] == 0.0:
+                b.slot[col].c.h = first_step_of(d0[col], d1[col], b.work2[col] / h0[col], h0[col], b.slot[col].c.q)
+                still[col] = 0.0
             else:                            # the trial left the domain: nearer
-                h0[l] = 1e-2 * h0[l]
-                b.slot[l].c.h = h0[l]
+                if b.slot[col].c.n_bad == 0:
+                    b.slot[col].c.n_bad, b.slot[col].c.bad_from, b.slot[col].c.t_bad = 1, b.slot[col].nfev - 1, b.t_call[col]
+                h0[col] = 1e-2 * h0[col]
+                b.slot[col].c.h = h0[col]
                 more = True
-    for l in range(WIDTH):
-        if b.slot[l].lane >= 0 and b.slot[l].fresh:
-            span = fabs(b.slot[l].t_end - b.t[l])
-            h = b.slot[l].c.h
+    for col in range(WIDTH):
+        if b.slot[col].lane >= 0 and b.slot[col].fresh:
+            span = fabs(b.slot[col].t_end - b.t[col])
+            h = b.slot[col].c.h
             h = h if h < span else span
-            b.slot[l].c.h = sign[l] * (h if h < b.slot[l].c.max_step else b.slot[l].c.max_step)
+            b.slot[col].c.h = sign[col] * (h if h < b.slot[col].c.max_step else b.slot[col].c.max_step)
     return 0
 
 
@@ -276,7 +281,7 @@ cdef int settle(block_t *b) noexcept nogil:
     cdef const job_t *job = b.job
     cdef bint carries = job.sizes.n_vec > 1, controlled = job.dt != job.dt
     cdef ptrdiff_t i
-    cdef int l, status = 0
+    cdef int col, status = 0
     fill_idle(b, b.now)
     if carries or (controlled and job.first_step == 0.0):
         status = slopes_at_start(b, b.slope0)
@@ -285,16 +290,16 @@ cdef int settle(block_t *b) noexcept nogil:
             status = first_steps(b, b.slope0)
         if status != 0:
             return status
-    for l in range(WIDTH):
-        if b.slot[l].lane < 0 or not b.slot[l].fresh:
+    for col in range(WIDTH):
+        if b.slot[col].lane < 0 or not b.slot[col].fresh:
             continue
         if controlled and job.first_step != 0.0:
-            b.slot[l].c.h = job.first_step if b.slot[l].t_end >= b.t[l] else -job.first_step
-        b.slot[l].fresh = False
-        plan(b, l)
+            b.slot[col].c.h = job.first_step if b.slot[col].t_end >= b.t[col] else -job.first_step
+        b.slot[col].fresh = False
+        plan(b, col)
         if carries:
             for i in range(job.n):
-                b.now[1][i * WIDTH + l] = b.h[l] * b.slope0[i * WIDTH + l]
+                b.now[1][i * WIDTH + col] = b.h[col] * b.slope0[i * WIDTH + col]
     fill_idle(b, b.now)
     return 0
 
@@ -302,33 +307,33 @@ cdef int settle(block_t *b) noexcept nogil:
 cdef int judge(block_t *b) noexcept nogil:
     """take[l] of every column after a step: 1 it is good, 0 it is tried again. Lanes that cannot go on end. How many are good."""
     cdef const job_t *job = b.job
-    cdef double n = <double> job.n, err
+    cdef double n = <double> job.n, square
     cdef bint controlled = job.dt != job.dt
-    cdef int l, good = 0, ending
+    cdef int col, good = 0, ending
     memset(b.factor, 0, WIDTH * sizeof(double))
     LOOPS.finite(job.n, b.next[0], b.factor)
     if controlled:
         LOOPS.error_sums(job.n, b.err, b.now[0], b.next[0], job.rtol, job.atol, b.work1)
         if job.sizes.n_err == 2:
             LOOPS.error_sums(job.n, b.err + job.ld, b.now[0], b.next[0], job.rtol, job.atol, b.work2)
-    for l in range(WIDTH):
-        b.take[l] = 0.0
-        if b.slot[l].lane < 0:
+    for col in range(WIDTH):
+        b.take[col] = 0.0
+        if b.slot[col].lane < 0:
             continue
-        err = 0.0
+        square = 0.0
         if controlled and job.n:
-            err = two_errors(b.work1[l], b.work2[l], n) if job.sizes.n_err == 2 else sqrt(b.work1[l] / n)
-        if b.factor[l] != 0.0:
-            err = NAN
-        if err <= 1.0:
-            b.take[l] = 1.0
+            square = two_errors(b.work1[col], b.work2[col], n) if job.sizes.n_err == 2 else b.work1[col] / n
+        if b.factor[col] != 0.0:
+            square = NAN
+        if square <= 1.0:
+            b.take[col] = 1.0
             good += 1
             if controlled:
-                grow(b, l, err)
+                grow(b, col, square)
             continue
-        ending = shrink(b, l, err) if controlled else MF_E_NON_FINITE
+        ending = shrink(b, col, square) if controlled else MF_E_NON_FINITE
         if ending != 0:
-            retire(b, l, ending)
+            retire(b, col, ending)
     return good
 
 
@@ -336,50 +341,49 @@ cdef void advance(block_t *b) noexcept nogil:
     """Good lanes go on to `next`; every lane's next step is planned, and the slope that it carries goes with it."""
     cdef const job_t *job = b.job
     cdef double h
-    cdef int j, l
-    for l in range(WIDTH):
-        b.factor[l] = 1.0
-        if b.slot[l].lane < 0:
+    cdef int j, col
+    for col in range(WIDTH):
+        b.factor[col] = 1.0
+        if b.slot[col].lane < 0:
             continue
-        if b.take[l] != 0.0:
-            b.t[l] = b.t_next[l]
-            b.slot[l].k += 1
-            b.slot[l].over = b.slot[l].ends
-            if b.slot[l].over:
+        if b.take[col] != 0.0:
+            b.t[col] = b.t_next[col]
+            b.slot[col].k += 1
+            b.slot[col].over = b.slot[col].ends
+            if b.slot[col].over:
                 continue
-        h = b.h[l]
-        plan(b, l)
-        b.factor[l] = b.h[l] / h
+        h = b.h[col]
+        plan(b, col)
+        b.factor[col] = b.h[col] / h
     LOOPS.accept(job.n, b.take, NULL, b.next[0], b.now[0])
     for j in range(1, job.sizes.n_vec):
         LOOPS.accept(job.n, b.take, b.factor, b.next[j], b.now[j])
-    for l in range(WIDTH):
-        if b.slot[l].lane >= 0 and b.take[l] != 0.0:
-            if b.slot[l].over:
-                retire(b, l, 0)
-            elif b.slot[l].k >= job.max_steps:
-                retire(b, l, MF_E_STEPS)
+    for col in range(WIDTH):
+        if b.slot[col].lane >= 0 and b.take[col] != 0.0:
+            if b.slot[col].over:
+                retire(b, col, 0)
+            elif b.slot[col].k >= job.max_steps:
+                retire(b, col, MF_E_STEPS)
 
 
 cdef int own_step(block_t *b) noexcept nogil:
     """One try of every lane."""
     cdef const job_t *job = b.job
     cdef int64_t before = b.f.n_rhs
-    cdef int l, status
+    cdef int col, status
     b.f.t, b.f.h, b.f.flags, b.end = 0.0, 1.0, 0, 1.0
     b.f.err = b.err if job.dt != job.dt else NULL
     b.f.x0, b.f.x1 = <const double *const *> b.now, <double *const *> b.next
     b.slopes_known = False
+    for col in range(WIDTH):
+        b.slot[col].before = b.slot[col].nfev
     status = job.m.step(job.m, &b.f)
-    for l in range(WIDTH):
-        b.slot[l].nfev += b.f.n_rhs - before
+    for col in range(WIDTH):
+        b.slot[col].nfev += b.f.n_rhs - before
     if status != 0:
         return status
     if judge(b) and job.n_at:
-        before = b.f.n_rhs
         status = write_times(b, False)
-        for l in range(WIDTH):
-            b.slot[l].nfev += b.f.n_rhs - before
         if status != 0:
             return status
     if b.live:
@@ -392,21 +396,21 @@ cdef void run_own(block_t *b, int64_t first, int64_t last) noexcept nogil:
     """The lanes first ... last - 1, each in its own steps; waiting ones take the place of those that have ended."""
     cdef const job_t *job = b.job
     cdef int64_t waiting = first
-    cdef int l, status
+    cdef int col, status
     b.live = 0
-    for l in range(WIDTH):
-        b.slot[l].lane = -1
+    for col in range(WIDTH):
+        b.slot[col].lane = -1
     while b.live or waiting < last:
         if mf_read(&job.stop):
             retire_all(b, LANE_WAITING)
             return
         if waiting < last and (b.live == 0 or WIDTH - b.live >= WIDTH // 8):
-            for l in range(WIDTH):
-                while b.slot[l].lane < 0 and waiting < last:
-                    begin_lane(b, l, waiting)
+            for col in range(WIDTH):
+                while b.slot[col].lane < 0 and waiting < last:
+                    begin_lane(b, col, waiting)
                     waiting += 1
-                    if b.t[l] == b.slot[l].t_end:
-                        retire(b, l, 0)
+                    if b.t[col] == b.slot[col].t_end:
+                        retire(b, col, 0)
             status = settle(b) if b.live else 0
         else:
             status = own_step(b)

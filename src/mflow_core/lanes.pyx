@@ -64,6 +64,7 @@ cdef class Lanes:
             j.ld += 8
         j.first_step, j.max_steps = first_step, max_steps
         j.control.max_step, j.control.min_step, j.control.q = max_step, min_step, lower + 1.0
+        j.control.log_before = -13.287712379549449     # log2 1e-4, as a run has it
         j.group = WIDTH * min(8, max(1, j.lanes // (32 * WIDTH))) if j.own else WIDTH
         self.y_last, self.t_last, self.y = np.array(y0), np.array(t0), np.full((lanes, n, m), np.nan)
         self.code = np.full(lanes, WAITING, dtype=np.int32)

@@ -169,7 +169,7 @@ cdef int try_again(run_t *r, int status, double h, double err, int64_t before) n
     if status < 0 and status != MF_E_NON_FINITE:
         return status
     if status == 0:
-        shorter = h * factor_rejected(&r.c, err)
+        shorter = h * factor_rejected(&r.c, err, h)
     else:
         if r.c.n_bad == 0:
             r.c.bad_from = before
@@ -209,7 +209,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         if fabs(h) > r.c.max_step:
             planned = h = r.c.max_step if h > 0.0 else -r.c.max_step
         t_next = r.t + h
-        if (r.t + 1.01 * h - t_end) * h >= 0.0:      # a last step a little longer is better than a tiny one more
+        if (r.t + 1.0 * h - t_end) * h >= 0.0:      # a last step a little longer is better than a tiny one more
             h = t_end - r.t
             t_next = t_end
         before = evaluations(r, False)
@@ -226,7 +226,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         status = try_again(r, status, h, err, before)
         if status != 0:
             return status
-    factor = factor_accepted(&r.c, err)
+    factor = factor_accepted(&r.c, err, h)
     if r.c.n_bad > 0:
         if (t_next - r.c.t_bad) * h > 0.0:
             r.c.n_bad = 0

@@ -170,8 +170,9 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     r.slope_k = r.dense_k = r.rho_k = -1
     r.t_before = NAN
     r.c.h = 0.0
+    r.c.h_pressed = 0.0
     r.c.log_before = -13.287712379549449     # log2 1e-4
-    r.c.n_bad = r.c.rejected = r.c.failed = r.c.after_reject = 0
+    r.c.n_bad = r.c.rejected = r.c.failed = r.c.after_reject = r.c.pressed = r.c.steady = 0
     r.f.flags = MF_FRESH
     r.value = r.gmax = r.good_value = r.good_gmax = r.first_gmax = NAN
 
@@ -193,7 +194,8 @@ cdef void run_leave(run_t *r) noexcept nogil:
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:
     """Error control: one rtol and atol for all components (count 1), or n of each (a run made with RUN_CONTROL)."""
     cdef int lower = r.m.order_hat if r.m.order_hat < r.m.order else r.m.order
-    r.c.rtol, r.c.atol, r.c.q = rtol[0], atol[0], lower + 1.0
+    r.c.rtol, r.c.atol = rtol[0], atol[0]
+    r.c.q = lower + 1.0 if r.sizes.n_err < 2 else <double> r.m.order       # two estimates combine to the order of the method (dop853)
     r.c.rtol_of = r.c.atol_of = NULL
     r.c.max_step, r.c.min_step = INFINITY, 0.0
     if count > 1:
