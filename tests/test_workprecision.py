@@ -17,7 +17,7 @@ pytest.importorskip("matplotlib")
 
 
 def ladder(*pairs, method="RK45", library="SciPy", problem="A1"):
-    return [Point(problem, method, library, error, error, seconds, int(1e3 * seconds)) for error, seconds in pairs]
+    return [Point(problem, method, library, 0.1**k, error, seconds, int(1e3 * seconds)) for k, (error, seconds) in enumerate(pairs)]
 
 
 def test_every_row_with_an_error_estimate_takes_part():
