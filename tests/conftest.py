@@ -25,19 +25,13 @@ def rows_at(kind: str, level: str) -> list[Any]:
     return [row for row in registry._rows_of(level) if KINDS[kind](row)]
 
 
-def case(row: Any, name: str) -> Any:
-    """A row as a parameter. Those that need a solver wait for the one that Run will bring; test_rows.py has them until then."""
-    waits = [pytest.mark.skip(reason="needs a solver")] if "implicit" in row.flags else []
-    return pytest.param(row, id=name, marks=waits)
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for kind, belongs in KINDS.items():
         if f"{kind}_row" in metafunc.fixturenames:
-            cases = [case(row, f"{row.name}-{level}") for level in LEVELS for row in rows_at(kind, level)]
+            cases = [pytest.param(row, id=f"{row.name}-{level}") for level in LEVELS for row in rows_at(kind, level)]
             metafunc.parametrize(f"{kind}_row", cases)
         if f"{kind}_method" in metafunc.fixturenames:
-            metafunc.parametrize(f"{kind}_method", [case(row, row.name) for row in registry.rows() if belongs(row)])
+            metafunc.parametrize(f"{kind}_method", [pytest.param(row, id=row.name) for row in registry.rows() if belongs(row)])
 
 
 @pytest.fixture

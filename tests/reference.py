@@ -382,8 +382,31 @@ def residual(tree: Tree, A: list[list[Fraction]], b: list[Fraction]) -> float:
     return abs(float(sum((x * w for x, w in zip(b, weights(tree, A), strict=True)), Fraction(0)) - Fraction(1, density(tree))))
 
 
+def chebyshev(s: int) -> tuple[list[list[Fraction]], list[Fraction], list[Fraction]]:
+    """The tableau of RKC with s stages, to 50 digits: T_j(w0) = cosh(j arccosh w0), and T_j'' from Chebyshev's equation."""
+    with mpmath.workdps(60 + s // 20):
+        w0 = 1 + mpmath.mpf(2) / 13 / s**2
+        angle = mpmath.acosh(w0)
+        T = [mpmath.cosh(j * angle) for j in range(s + 1)]
+        d1 = [j * mpmath.sinh(j * angle) / mpmath.sinh(angle) for j in range(s + 1)]
+        d2 = [(w0 * d1[j] - j**2 * T[j]) / (1 - w0**2) for j in range(s + 1)]
+        w1 = d1[s] / d2[s]
+        b = [d2[2] / d1[2] ** 2, 1 / w0, *(d2[j] / d1[j] ** 2 for j in range(2, s + 1))]
+        lines = [[mpmath.mpf(0)] * s, [b[1] * w1] + [mpmath.mpf(0)] * (s - 1)]
+        for j in range(2, s + 1):
+            mu, nu, m = 2 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], 2 * b[j] * w1 / b[j - 1]
+            line = [mu * x + nu * y for x, y in zip(lines[j - 1], lines[j - 2], strict=True)]
+            line[j - 1] += m
+            line[0] -= (1 - b[j - 1] * T[j - 1]) * m
+            lines.append(line)
+        exact = [[Fraction(int(mpmath.nint(x * 10**50)), 10**50) for x in line] for line in lines]
+    return exact[:s], exact[s], [sum(line, Fraction(0)) for line in exact[:s]]
+
+
 def butcher(row: Any) -> tuple[list[list[Fraction]], list[Fraction], list[Fraction]]:
-    """The tableau as exact fractions of the stored doubles; Shu-Osher rows expanded here, not by the library."""
+    """The tableau as exact fractions of the stored doubles; Shu-Osher rows expanded here, not by the library; RKC with its least s."""
+    if "staged" in row.flags:
+        return chebyshev(row.stages)
     tableau = row.tableau
     c = [Fraction(v) for v in tableau["c"]]
     s = len(c)
@@ -446,6 +469,8 @@ def combined(y: Array, h: float, terms: list[tuple[float, Array]]) -> Array:
 
 def documented_step(row: Any, f: Any, t: float, y: Array, h: float) -> Array:
     """One step in plain NumPy, in the written order of association."""
+    if "staged" in row.flags:
+        return documented_chebyshev(row.stages, f, t, y, h)
     tableau = row.tableau
     c, s = tableau["c"], row.stages
     if "A" in tableau:
@@ -463,6 +488,29 @@ def documented_step(row: Any, f: Any, t: float, y: Array, h: float) -> Array:
             total = total + term
         u.append(total)
     return u[-1]
+
+
+def documented_chebyshev(s: int, f: Any, t: float, y: Array, h: float) -> Array:
+    """RKC by increments, the polynomials by their differences: the formulas at the head of chebyshev.pyx."""
+    delta = 2.0 / 13.0 / (float(s) * float(s))
+    T, d1, d2 = [1.0, 1.0 + delta], [0.0, 1.0], [0.0, 0.0]
+    by = [delta, 1.0, 0.0]
+    for j in range(1, s):
+        by = [by[0] + 2.0 * delta * T[j], by[1] + (2.0 * delta * d1[j] + 2.0 * T[j]), by[2] + (2.0 * delta * d2[j] + 4.0 * d1[j])]
+        for values, growth in zip((T, d1, d2), by, strict=True):
+            values.append(values[-1] + growth)
+    w0, w1 = T[1], d1[s] / d2[s]
+    b = [1.0 / (4.0 * w0 * w0), 1.0 / w0, *(d2[j] / (d1[j] * d1[j]) for j in range(2, s + 1))]
+    a = [0.0, 0.0, *(1.0 - b[j] * T[j] for j in range(2, s + 1))]
+    F0 = f(t, y)
+    nodes, Z = [0.0, b[1] * w1], [np.zeros_like(y), h * (b[1] * w1) * F0]
+    for j in range(2, s + 1):
+        mu, nu, m = 2.0 * b[j] * w0 / b[j - 1], -b[j] / b[j - 2], 2.0 * b[j] * w1 / b[j - 1]
+        g = -a[j - 1] * m
+        F = f(t + nodes[j - 1] * h, y + Z[j - 1])
+        nodes.append((mu * nodes[j - 1] + nu * nodes[j - 2]) + (m + g))
+        Z.append((mu * Z[j - 1] + nu * Z[j - 2]) + ((h * m) * F + (h * g) * F0))
+    return y + Z[s]
 
 
 def ulps(got: float, exact: Any) -> float:

@@ -16,13 +16,14 @@ from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 
+from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_bits, mf_from_bits
 
 
 cdef enum:
     MF_BUDGET = 64                       # evaluations after the first non-finite slope, with all tries counted
     MF_PRESS = 8
-    MF_PRESS_ON = 32
+    MF_PRESS_ON = 48
     MF_PRESS_MOST = 96
 
 
@@ -117,6 +118,64 @@ cdef inline double factor_rejected(control_t *c, double square, double h) noexce
     c.pressed = c.pressed + MF_PRESS if c.pressed < MF_PRESS_MOST else MF_PRESS_MOST
     c.steady = c.steady or c.pressed >= MF_PRESS_ON
     return clip(0.9 * exp2_of(-0.5 * log2_of(square) / c.q), 0.2, 1.0) if square < 1e300 else 0.2
+
+
+cdef inline double shortest(double t, double min_step) noexcept nogil:
+    """Below this a step does not move t by a length worth the name: ten units in its last place."""
+    cdef double least = 2.220446049250313e-15 * fabs(t)
+    least = least if least > 1e-300 else 1e-300
+    return least if least > min_step else min_step
+
+
+cdef inline double planned_step(const control_t *c) noexcept nogil:
+    """The next step between its bounds."""
+    cdef double size = clip(fabs(c.h), c.min_step, c.max_step)
+    return size if c.h > 0.0 else -size
+
+
+cdef inline int after_bad(control_t *c, int status, double square, double t, double h, int64_t now, int64_t before) noexcept nogil:
+    """After a try of h that was not good: 0 and the next, shorter step in c.h; or what the run ends with.
+
+    status: 0 where the error, whose square comes, is above 1; MF_E_NON_FINITE; or a positive code. now, before: evaluations after and
+    before the try.
+    """
+    cdef double at = t + h
+    if status < 0 and status != MF_E_NON_FINITE:
+        return status
+    if status == 0:
+        c.h = h * factor_rejected(c, square, h)
+    else:
+        if c.n_bad == 0:
+            c.bad_from, c.t_bad = before, at
+        c.n_bad += 1
+        c.rejected += 1
+        c.failed += 1
+        c.after_reject = 1
+        if status == MF_RETRY_NON_FINITE:
+            status = MF_E_NON_FINITE
+        if (at - c.t_bad) * h < 0.0:
+            c.t_bad = at
+        c.h = h * (0.1 if status == MF_E_NON_FINITE else 0.25)
+        if status == MF_E_NON_FINITE and now - c.bad_from + (now - before) > MF_BUDGET:
+            return status
+    if fabs(c.h) >= shortest(t, c.min_step):
+        return 0
+    if status == MF_RETRY_SOLVE:
+        return MF_E_SOLVE
+    return MF_E_STEP if status == 0 else status
+
+
+cdef inline void after_good(control_t *c, double square, double h, double planned, double t_next, int64_t now, int64_t before) noexcept nogil:
+    """After a good try of h: the next step in c.h. planned: what h was before it was cut to land on the end."""
+    cdef double factor = factor_accepted(c, square, h)
+    if c.n_bad > 0:
+        if (t_next - c.t_bad) * h > 0.0:
+            c.n_bad = 0                              # the run has passed the place
+        elif fabs(h * factor) < 0.5 * fabs(c.t_bad - t_next):
+            c.bad_from += now - before               # on its own way there, not held up by it
+    c.h = h * held_back(c, factor)
+    if fabs(h) < fabs(planned) and fabs(c.h) < fabs(planned):
+        c.h = planned                                # it was short for landing, not for its error
 
 
 cdef inline double first_step_of(double d0, double d1, double d2, double h0, double q) noexcept nogil:

@@ -4,9 +4,8 @@
     err = h sum_j d_j K_j,   d = b - bhat      (dop853 has two: of order 5, then of order 3)
 
 The last slope is the first of the next step (FSAL): it is carried, x1[1], and counts as a stage here. With MF_FRESH there is no such
-slope yet and K_1 is made. `work` holds the argument of the next slope, then K_1 ... K_(s-1), then what `dense` adds; where K_1 is
-read from x0[1] its place in `work` begins with a NaN, by which `dense` knows. x1 may be x0: y is read for the last time in the
-combination that writes y+, and K_1 is copied before the last slope takes its place.
+slope yet and K_1 is made. `work` holds the argument of the next slope, then K_1 ... K_(s-1), then what `dense` adds. x1 may be x0: y is
+read for the last time in the combination that writes y+, and K_1 is copied before the last slope takes its place.
 
 Between t and t + h, with d = y+ - y, a = h K_1, b = h K_s, every extension here is the cubic through both ends with their slopes and
 terms that vanish at both ends with their slopes,
@@ -19,16 +18,13 @@ whatever the rounding, and one function makes the powers of theta for all.
 Fractions are written 1./3: the kernels are compiled with C's division, in which 1/3 is 0.
 """
 from cpython.pycapsule cimport PyCapsule_New
-from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc
-from libc.string cimport memcpy
 
-from mflow_core.tableau cimport MAX_STAGES, combine_at, doubles, new_row, pack, plan_row, plans, rows_t, square, weigh
-from mflow_core.types cimport MF_DERIVED, MF_EMBEDDED, MF_FRESH, MF_FSAL, mf_frame, mf_method, mf_rhs_fn, mf_tableau
+from mflow_core.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_row, pack, plan_row, plans, rows_t,
+                                 slope_at_start, square, weigh)
+from mflow_core.types cimport MF_DERIVED, MF_EMBEDDED, MF_FSAL, mf_frame, mf_method, mf_rhs_fn, mf_tableau
 from mflow_core.vec cimport MF_SHORT
-
-from math import fsum
 
 
 ctypedef struct pair_t:                  # the nonzeros of a pair
@@ -47,23 +43,6 @@ cdef inline double *slope_slot(const mf_frame *f, int s, int j) noexcept nogil:
     return f.work + (j + 1 if j < s else j) * f.ld
 
 
-cdef inline int first_slope(mf_frame *f, const double **K) noexcept nogil:
-    """K_1: made, or read where it is carried; copied where the step's last slope will overwrite it."""
-    cdef double *own = f.work + f.ld
-    cdef int status = 0
-    if f.flags & MF_FRESH:
-        status = f.p.rhs(f.t, f.x0[0], own, f.n, f.p.ctx)
-        f.n_rhs += 1
-        K[0] = own
-    elif f.x1[1] == f.x0[1]:
-        memcpy(own, f.x0[1], f.n * sizeof(double))
-        K[0] = own
-    else:
-        own[0] = NAN
-        K[0] = f.x0[1]
-    return status
-
-
 cdef inline int pair_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const mf_tableau *tab = m.tab
     cdef const pair_t *packed = <const pair_t *> tab.packed
@@ -77,7 +56,7 @@ cdef inline int pair_of(ptrdiff_t n, const mf_method *m, mf_frame *f) noexcept n
     cdef void *ctx = f.p.ctx
     cdef int s = tab.s, j, status
     cdef const double *K[MAX_STAGES]
-    status = first_slope(f, K)
+    status = first_slope(f, f.work + ld, K)
     if status != 0:
         return status
     for j in range(1, s):
@@ -109,11 +88,10 @@ cdef int pair_step(const mf_method *m, mf_frame *f) noexcept nogil:
 cdef int pair_dense(const mf_method *m, mf_frame *f) noexcept nogil:
     """D: the powers of theta, from both ends, their slopes, and the Q that are written to D[3] ... first."""
     cdef const pair_t *packed = <const pair_t *> m.tab.packed
-    cdef const double *own = f.work + f.ld
     cdef const double *K[MAX_STAGES]
     cdef double *out
     cdef int s = m.tab.s, j, status
-    K[0] = f.x0[1] if own[0] != own[0] else own
+    K[0] = slope_at_start(f, f.work + f.ld)
     for j in range(1, s - 1):
         K[j] = slope_slot(f, s, j)
     K[s - 1] = f.x1[1]
@@ -182,9 +160,9 @@ cdef rows_t ROWS
 
 
 cdef int pair(const char *name, const char *class_name, const char *aliases, int order, int order_hat, list c, list A, list d,
-              list q, const char *formula, const char *doc, const char *reference, list c_extra=[], list extra=[]) except -1:
+              list q, const char *formula, const char *doc, const char *reference, list c_extra=None, list extra=None) except -1:
     """A pair. A: row j has its first j entries, the last row is b. d: b - bhat, one row an estimate. q: rows of the extension."""
-    cdef int s = len(A), j
+    cdef int s = len(A), n_extra = len(extra) if extra else 0, j
     cdef mf_method *m = new_row(&ROWS, b"embedded_runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
     cdef mf_tableau *tab = <mf_tableau *> m.tab
     cdef pair_t *own = <pair_t *> calloc(1, sizeof(pair_t))
@@ -198,13 +176,13 @@ cdef int pair(const char *name, const char *class_name, const char *aliases, int
     tab.c = doubles(c)
     tab.d = doubles([a for row in square(d, s) for a in row])
     tab.n_hat, tab.degree = len(d), 3 + len(q)
-    own.stage, own.err, own.extra, own.q = plans(s), plans(len(d)), plans(len(extra)), plans(len(q))
-    own.n_extra, own.n_q = len(extra), len(q)
+    own.stage, own.err, own.extra, own.q = plans(s), plans(len(d)), plans(n_extra), plans(len(q))
+    own.n_extra, own.n_q = n_extra, len(q)
     for j in range(s):
         pack(own.stage + j, A[j])
     for j in range(len(d)):
         pack(own.err + j, d[j])
-    for j in range(len(extra)):
+    for j in range(n_extra):
         pack(own.extra + j, extra[j])
         own.c_extra[j] = c_extra[j]
     for j in range(len(q)):
@@ -213,7 +191,7 @@ cdef int pair(const char *name, const char *class_name, const char *aliases, int
     m.vectors = b"y|f"
     m.flags = m.flags | MF_FSAL | MF_EMBEDDED | MF_DERIVED
     m.order_hat, m.step, m.dense = order_hat, pair_step, pair_dense
-    m.sizes.n_vec, m.sizes.n_work, m.sizes.n_err, m.sizes.n_dense = 2, s + len(extra), len(d), 3 + len(q)
+    m.sizes.n_vec, m.sizes.n_work, m.sizes.n_err, m.sizes.n_dense = 2, s + n_extra, len(d), 3 + len(q)
     return 0
 
 

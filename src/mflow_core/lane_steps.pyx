@@ -16,11 +16,11 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from mflow_core.control cimport MF_BUDGET, factor_accepted, factor_rejected, first_step_of, held_back, trial_step_of, two_errors
+from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.lane_block cimport LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_read, retire, retire_all, slot_t, write_times
 from mflow_core.lane_loops cimport WIDTH
 from mflow_core.registry cimport REDUCE
-from mflow_core.types cimport MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_FRESH
+from mflow_core.types cimport MF_E_NON_FINITE, MF_E_STEPS, MF_FRESH
 
 
 # ---- one time for all ---------------------------------------------------------------------------------------------------------------------
@@ -131,62 +131,13 @@ cdef void plan(block_t *b, int col) noexcept nogil:
                 h = slot.t_end - t
             t_next = slot.t_end
     else:
-        h = slot.c.h
-        if fabs(h) > slot.c.max_step:
-            h = slot.c.max_step if h > 0.0 else -slot.c.max_step
-        slot.planned = h
+        slot.planned = h = planned_step(&slot.c)
         t_next = t + h
-        slot.ends = (t + 1.01 * h - slot.t_end) * h >= 0.0       # a last step a little longer is better than a tiny one more
+        slot.ends = (t_next - slot.t_end) * h >= 0.0
         if slot.ends:
             h = slot.t_end - t
             t_next = slot.t_end
     b.h[col], b.t_next[col] = h, t_next
-
-
-cdef inline double shortest(double t, double min_step) noexcept nogil:
-    """Below this a step does not move t by a length worth the name: ten units in its last place."""
-    cdef double least = 2.220446049250313e-15 * fabs(t)
-    least = least if least > 1e-300 else 1e-300
-    return least if least > min_step else min_step
-
-
-cdef int shrink(block_t *b, int col, double square) noexcept nogil:
-    """After a try that was not good: the next, shorter step, or why the lane ends. square NaN: a state or slope is not finite."""
-    cdef slot_t *slot = &b.slot[col]
-    cdef double h = b.h[col], at = b.t[col] + h
-    cdef bint bad = square != square
-    if not bad:
-        slot.c.h = h * factor_rejected(&slot.c, square)
-    else:
-        if slot.c.n_bad == 0:
-            slot.c.bad_from = slot.before
-            slot.c.t_bad = at
-        slot.c.n_bad += 1
-        slot.c.rejected += 1
-        slot.c.failed += 1
-        slot.c.after_reject = 1
-        slot.c.h = 0.1 * h
-        if (at - slot.c.t_bad) * h < 0.0:
-            slot.c.t_bad = at
-        if slot.nfev - slot.c.bad_from + (slot.nfev - slot.before) > MF_BUDGET:
-            return MF_E_NON_FINITE
-    if fabs(slot.c.h) >= shortest(b.t[col], slot.c.min_step):
-        return 0
-    return MF_E_NON_FINITE if bad else MF_E_STEP
-
-
-cdef void grow(block_t *b, int col, double square) noexcept nogil:
-    """After a good try: the next step."""
-    cdef slot_t *slot = &b.slot[col]
-    cdef double h = b.h[col], factor = factor_accepted(&slot.c, square)
-    if slot.c.n_bad > 0:
-        if (b.t_next[col] - slot.c.t_bad) * h > 0.0:
-            slot.c.n_bad = 0
-        elif fabs(h * factor) < 0.5 * fabs(slot.c.t_bad - b.t_next[col]):
-            slot.c.bad_from += slot.nfev - slot.before       # on its own way there, not held up by it
-    slot.c.h = h * held_back(&slot.c, factor)
-    if fabs(h) < fabs(slot.planned) and fabs(slot.c.h) < fabs(slot.planned):
-        slot.c.h = slot.planned                              # the step was cut to land on t_end, not for its error
 
 
 cdef void sizes_of(block_t *b, const double *x, double *out) noexcept nogil:
@@ -308,6 +259,7 @@ cdef int judge(block_t *b) noexcept nogil:
     """take[l] of every column after a step: 1 it is good, 0 it is tried again. Lanes that cannot go on end. How many are good."""
     cdef const job_t *job = b.job
     cdef double n = <double> job.n, square
+    cdef slot_t *slot
     cdef bint controlled = job.dt != job.dt
     cdef int col, good = 0, ending
     memset(b.factor, 0, WIDTH * sizeof(double))
@@ -318,7 +270,8 @@ cdef int judge(block_t *b) noexcept nogil:
             LOOPS.error_sums(job.n, b.err + job.ld, b.now[0], b.next[0], job.rtol, job.atol, b.work2)
     for col in range(WIDTH):
         b.take[col] = 0.0
-        if b.slot[col].lane < 0:
+        slot = &b.slot[col]
+        if slot.lane < 0:
             continue
         square = 0.0
         if controlled and job.n:
@@ -329,9 +282,11 @@ cdef int judge(block_t *b) noexcept nogil:
             b.take[col] = 1.0
             good += 1
             if controlled:
-                grow(b, col, square)
+                after_good(&slot.c, square, b.h[col], slot.planned, b.t_next[col], slot.nfev, slot.before)
             continue
-        ending = shrink(b, col, square) if controlled else MF_E_NON_FINITE
+        ending = MF_E_NON_FINITE
+        if controlled:
+            ending = after_bad(&slot.c, ending if square != square else 0, square, b.t[col], b.h[col], slot.nfev, slot.before)
         if ending != 0:
             retire(b, col, ending)
     return good

@@ -14,14 +14,13 @@ Every ending leaves the run at its last good state.
 from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.string cimport memset
 
-from mflow_core.control cimport (MF_BUDGET, factor_accepted, factor_rejected, first_step_of, held_back, trial_step_of, two_errors)
+from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.control cimport error_sum as short_error_sum
 from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE
 from mflow_core.run cimport RHO_DUE, RHO_EVERY, accept, evaluations, try_step
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_NEEDS_RHO,
-                               MF_RETRY_NON_FINITE, MF_RETRY_SOLVE)
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_NEEDS_RHO)
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 
 
@@ -85,13 +84,6 @@ cdef double error_of(run_t *r) noexcept nogil:
     if r.sizes.n_err == 2:
         return two_errors(first, size_of(r, r.err + r.ld, r.now[0], r.next[0]), n)
     return first / n
-
-
-cdef inline double shortest(double t, double min_step) noexcept nogil:
-    """Below this a step does not move t by a length worth the name: ten units in its last place."""
-    cdef double least = 2.220446049250313e-15 * fabs(t)
-    least = least if least > 1e-300 else 1e-300
-    return least if least > min_step else min_step
 
 
 cdef int slope_at_start(run_t *r, double *slope) noexcept nogil:
@@ -162,37 +154,6 @@ cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
     return status
 
 
-cdef int try_again(run_t *r, int status, double h, double err, int64_t before) noexcept nogil:
-    """After a try that was not good: the next, shorter step in r.c.h and 0; or the status it ends with."""
-    cdef double least = shortest(r.t, r.c.min_step), shorter
-    cdef int64_t used = evaluations(r, False) - before
-    if status < 0 and status != MF_E_NON_FINITE:
-        return status
-    if status == 0:
-        shorter = h * factor_rejected(&r.c, err, h)
-    else:
-        if r.c.n_bad == 0:
-            r.c.bad_from = before
-            r.c.t_bad = r.t + h
-        r.c.n_bad += 1
-        r.c.rejected += 1
-        r.c.failed += 1
-        r.c.after_reject = 1
-        if status == MF_RETRY_NON_FINITE:
-            status = MF_E_NON_FINITE
-        shorter = h * (0.1 if status == MF_E_NON_FINITE else 0.25)
-        if (r.t + h - r.c.t_bad) * h < 0.0:
-            r.c.t_bad = r.t + h
-        if status == MF_E_NON_FINITE and evaluations(r, False) - r.c.bad_from + used > MF_BUDGET:
-            return status
-    r.c.h = shorter
-    if fabs(shorter) >= least:
-        return 0
-    if status == MF_RETRY_SOLVE:
-        return MF_E_SOLVE
-    return MF_E_STEP if status == 0 else status
-
-
 cdef void weigh(run_t *r) noexcept nogil:
     """Implicit steps are solved to a fraction of the tolerances."""
     cdef bint vectors = r.c.rtol_of != NULL
@@ -201,15 +162,13 @@ cdef void weigh(run_t *r) noexcept nogil:
 
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     """One accepted step towards t_end, after as many tries as it takes."""
-    cdef double h, planned, t_next, err, factor
+    cdef double h, planned, t_next, err
     cdef int64_t before
     cdef int status
     while True:
-        planned = h = r.c.h
-        if fabs(h) > r.c.max_step:
-            planned = h = r.c.max_step if h > 0.0 else -r.c.max_step
+        planned = h = planned_step(&r.c)
         t_next = r.t + h
-        if (r.t + 1.0 * h - t_end) * h >= 0.0:      # a last step a little longer is better than a tiny one more
+        if (t_next - t_end) * h >= 0.0:
             h = t_end - r.t
             t_next = t_end
         before = evaluations(r, False)
@@ -223,18 +182,10 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
                 break
             if err != err:
                 status = MF_E_NON_FINITE
-        status = try_again(r, status, h, err, before)
+        status = after_bad(&r.c, status, err, r.t, h, evaluations(r, False), before)
         if status != 0:
             return status
-    factor = factor_accepted(&r.c, err, h)
-    if r.c.n_bad > 0:
-        if (t_next - r.c.t_bad) * h > 0.0:
-            r.c.n_bad = 0
-        elif fabs(h * factor) < 0.5 * fabs(r.c.t_bad - t_next):
-            r.c.bad_from += evaluations(r, False) - before  # on its own way there, not held up by it
-    r.c.h = h * held_back(&r.c, factor)
-    if fabs(h) < fabs(planned) and fabs(r.c.h) < fabs(planned):
-        r.c.h = planned                              # the step was cut to land on t_end, not for its error
+    after_good(&r.c, err, h, planned, t_next, evaluations(r, False), before)
     if record != NULL:
         record.end = t_next == t_end
         status = write_step(r, &t_next, record)

@@ -293,6 +293,10 @@ cdef class Run:
     def rho(self, double value):
         self.r.f.rho, self.r.rho_k = value, self.r.k
 
+    def hold_rho(self, double value):
+        """The spectral radius is known, and stays: it is never due again."""
+        self.r.f.rho, self.r.rho_k = value, <int64_t> 1 << 62
+
     def fixed(self, int64_t count, double t_last=NAN, Rows rows=None, double dt=NAN):
         """The status of `count` fixed steps, written into `rows`. dt: the step from here on; NaN: as before."""
         if self.r.m.step == NULL:

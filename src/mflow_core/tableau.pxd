@@ -9,11 +9,13 @@ is a carried vector and lies elsewhere. Both add in the one written order of vec
 
 and `out` may be `y`, while a slope may be neither. `weigh` is the same sum without y: an error estimate.
 """
+from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc
+from libc.string cimport memcpy
 
-from mflow_core.types cimport MF_LINEAR, mf_method, mf_new_method, mf_tableau
+from mflow_core.types cimport MF_FRESH, MF_LINEAR, mf_frame, mf_method, mf_new_method, mf_tableau
 from mflow_core.vec cimport combine_1, combine_2, combine_3, combine_4, combine_many, MF_SHORT, mf_cvec, mf_scalar
 
 
@@ -65,13 +67,8 @@ cdef inline void combine(ptrdiff_t n, double *out, const double *y, double h, co
         combine_many(n, out, y, row.q, k, w)
 
 
-cdef inline void combine_5(ptrdiff_t n, double *out, const double *y, const double *const *k, const double *w) noexcept nogil:
-    cdef mf_cvec a = k[0]
-    cdef mf_cvec b = k[1]
-    cdef mf_cvec c = k[2]
-    cdef mf_cvec d = k[3]
-    cdef mf_cvec e = k[4]
-    cdef double r = w[0], s = w[1], t = w[2], u = w[3], v = w[4]
+cdef inline void combine_5(ptrdiff_t n, double *out, const double *y, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d, mf_cvec e,
+                           double r, double s, double t, double u, double v) noexcept nogil:
     cdef ptrdiff_t i
     if n <= MF_SHORT:
         for i in range(n):
@@ -81,88 +78,144 @@ cdef inline void combine_5(ptrdiff_t n, double *out, const double *y, const doub
             out[i] = y[i] + (((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i])
 
 
-cdef inline void combine_6(ptrdiff_t n, double *out, const double *y, const double *const *k, const double *w) noexcept nogil:
-    cdef mf_cvec a = k[0]
-    cdef mf_cvec b = k[1]
-    cdef mf_cvec c = k[2]
-    cdef mf_cvec d = k[3]
-    cdef mf_cvec e = k[4]
-    cdef mf_cvec g = k[5]
-    cdef double r = w[0], s = w[1], t = w[2], u = w[3], v = w[4], x = w[5]
+cdef inline void combine_6(ptrdiff_t n, double *out, const double *y, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d, mf_cvec e, mf_cvec g,
+                           double r, double s, double t, double u, double v, double w) noexcept nogil:
     cdef ptrdiff_t i
     if n <= MF_SHORT:
         for i in range(n):
-            out[i] = mf_scalar(y[i] + ((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + x * g[i]))
+            out[i] = mf_scalar(y[i] + ((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i]))
     else:
         for i in range(n):
-            out[i] = y[i] + ((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + x * g[i])
+            out[i] = y[i] + ((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i])
 
 
 cdef inline void combine_at(ptrdiff_t n, double *out, const double *y, double h, const double *const *K,
                             const plan_row *row) noexcept nogil:
     """out = y + h sum_e w_e K[col_e], with a table of slopes in place of one block. `out` may be `y`."""
+    cdef const int32_t *c = row.col
+    cdef const double *w = row.w
     cdef const double *k[MAX_STAGES]
-    cdef double[MAX_STAGES] w
+    cdef double[MAX_STAGES] hw
     cdef ptrdiff_t i
     cdef double s
-    cdef int e
-    for e in range(row.q):
-        k[e] = K[row.col[e]]
-        w[e] = h * row.w[e]
-    if row.q == 1:
-        combine_1(n, out, y, k[0], w[0])
-    elif row.q == 2:
-        combine_2(n, out, y, k[0], k[1], w[0], w[1])
-    elif row.q == 3:
-        combine_3(n, out, y, k[0], k[1], k[2], w[0], w[1], w[2])
-    elif row.q == 4:
-        combine_4(n, out, y, k[0], k[1], k[2], k[3], w[0], w[1], w[2], w[3])
-    elif row.q == 5:
-        combine_5(n, out, y, k, w)
-    elif row.q == 6:
-        combine_6(n, out, y, k, w)
-    elif row.q == 0:
+    cdef int q = row.q, e
+    if q == 1:
+        combine_1(n, out, y, K[c[0]], h * w[0])
+    elif q == 2:
+        combine_2(n, out, y, K[c[0]], K[c[1]], h * w[0], h * w[1])
+    elif q == 3:
+        combine_3(n, out, y, K[c[0]], K[c[1]], K[c[2]], h * w[0], h * w[1], h * w[2])
+    elif q == 4:
+        combine_4(n, out, y, K[c[0]], K[c[1]], K[c[2]], K[c[3]], h * w[0], h * w[1], h * w[2], h * w[3])
+    elif q == 5:
+        combine_5(n, out, y, K[c[0]], K[c[1]], K[c[2]], K[c[3]], K[c[4]], h * w[0], h * w[1], h * w[2], h * w[3], h * w[4])
+    elif q == 6:
+        combine_6(n, out, y, K[c[0]], K[c[1]], K[c[2]], K[c[3]], K[c[4]], K[c[5]],
+                  h * w[0], h * w[1], h * w[2], h * w[3], h * w[4], h * w[5])
+    elif q == 0:
         for i in range(n):
             out[i] = y[i]
-    elif n <= MF_SHORT:
-        for i in range(n):
-            s = (w[0] * k[0][i] + w[1] * k[1][i]) + (w[2] * k[2][i] + w[3] * k[3][i])
-            for e in range(4, row.q):
-                s = s + w[e] * k[e][i]
-            out[i] = mf_scalar(y[i] + s)
     else:
-        combine_many(n, out, y, row.q, k, w)
-
-
-cdef inline void weigh(ptrdiff_t n, double *out, double h, const double *const *K, const plan_row *row) noexcept nogil:
-    """out = h sum_e w_e K[col_e]: no y, four terms at least. In blocks that stay in the first cache, so that `out` is touched once."""
-    cdef const double *k[MAX_STAGES]
-    cdef double[MAX_STAGES] w
-    cdef ptrdiff_t lo, i, m
-    cdef double s
-    cdef int e
-    for e in range(row.q):
-        k[e] = K[row.col[e]]
-        w[e] = h * row.w[e]
-    if n <= MF_SHORT:
-        for i in range(n):
-            s = (w[0] * k[0][i] + w[1] * k[1][i]) + (w[2] * k[2][i] + w[3] * k[3][i])
-            for e in range(4, row.q):
-                s = s + w[e] * k[e][i]
-            out[i] = mf_scalar(s)
-        return
-    for lo in range(0, n, 512):
-        m = min(n - lo, <ptrdiff_t> 512)
-        for i in range(m):
-            out[lo + i] = (w[0] * k[0][lo + i] + w[1] * k[1][lo + i]) + (w[2] * k[2][lo + i] + w[3] * k[3][lo + i])
-        for e in range(4, row.q):
-            add_to(m, out + lo, k[e] + lo, w[e])
+        for e in range(q):
+            k[e] = K[c[e]]
+            hw[e] = h * w[e]
+        if n <= MF_SHORT:
+            for i in range(n):
+                s = (hw[0] * k[0][i] + hw[1] * k[1][i]) + (hw[2] * k[2][i] + hw[3] * k[3][i])
+                for e in range(4, q):
+                    s = s + hw[e] * k[e][i]
+                out[i] = mf_scalar(y[i] + s)
+        else:
+            combine_many(n, out, y, q, k, hw)
 
 
 cdef inline void add_to(ptrdiff_t n, double *out, mf_cvec a, double w) noexcept nogil:
     cdef ptrdiff_t i
     for i in range(n):
         out[i] = out[i] + w * a[i]
+
+
+cdef inline void weigh_6(ptrdiff_t n, double *out, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d, mf_cvec e, mf_cvec g,
+                         double r, double s, double t, double u, double v, double w) noexcept nogil:
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            out[i] = mf_scalar((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i])
+    else:
+        for i in range(n):
+            out[i] = (((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i]
+
+
+cdef inline void weigh_7(ptrdiff_t n, double *out, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d, mf_cvec e, mf_cvec g, mf_cvec k,
+                         double r, double s, double t, double u, double v, double w, double x) noexcept nogil:
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            out[i] = mf_scalar(((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i]) + x * k[i])
+    else:
+        for i in range(n):
+            out[i] = ((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i]) + x * k[i]
+
+
+cdef inline void weigh(ptrdiff_t n, double *out, double h, const double *const *K, const plan_row *row) noexcept nogil:
+    """out = h sum_e w_e K[col_e]: no y, four terms at least. Many terms go in blocks that stay in the first cache."""
+    cdef const int32_t *c = row.col
+    cdef const double *w = row.w
+    cdef const double *k[MAX_STAGES]
+    cdef double[MAX_STAGES] hw
+    cdef ptrdiff_t lo, i, m
+    cdef double s
+    cdef int q = row.q, e
+    if q == 6:
+        weigh_6(n, out, K[c[0]], K[c[1]], K[c[2]], K[c[3]], K[c[4]], K[c[5]],
+                h * w[0], h * w[1], h * w[2], h * w[3], h * w[4], h * w[5])
+        return
+    if q == 7:
+        weigh_7(n, out, K[c[0]], K[c[1]], K[c[2]], K[c[3]], K[c[4]], K[c[5]], K[c[6]],
+                h * w[0], h * w[1], h * w[2], h * w[3], h * w[4], h * w[5], h * w[6])
+        return
+    for e in range(q):
+        k[e] = K[c[e]]
+        hw[e] = h * w[e]
+    if n <= MF_SHORT:
+        for i in range(n):
+            s = (hw[0] * k[0][i] + hw[1] * k[1][i]) + (hw[2] * k[2][i] + hw[3] * k[3][i])
+            for e in range(4, q):
+                s = s + hw[e] * k[e][i]
+            out[i] = mf_scalar(s)
+        return
+    for lo in range(0, n, 512):
+        m = min(n - lo, <ptrdiff_t> 512)
+        for i in range(m):
+            out[lo + i] = (hw[0] * k[0][lo + i] + hw[1] * k[1][lo + i]) + (hw[2] * k[2][lo + i] + hw[3] * k[3][lo + i])
+        for e in range(4, q):
+            add_to(m, out + lo, k[e] + lo, hw[e])
+
+
+# ---- the carried slope -------------------------------------------------------------------------------------------------------------
+
+cdef inline int first_slope(mf_frame *f, double *own, const double **K) noexcept nogil:
+    """K_1 = f(t, y): made, where the step is FRESH, or read where it is carried, or copied where this step will overwrite it.
+
+    `own` is its place in `work`. Where it is not used it begins with a NaN, by which `slope_at_start` knows: the flags of the frame
+    may be those of the next step when `dense` is called.
+    """
+    cdef int status = 0
+    K[0] = own
+    if f.flags & MF_FRESH:
+        status = f.p.rhs(f.t, f.x0[0], own, f.n, f.p.ctx)
+        f.n_rhs += 1
+    elif f.x1[1] == f.x0[1]:
+        memcpy(own, f.x0[1], f.n * sizeof(double))
+    else:
+        K[0] = f.x0[1]
+        if f.n > 0:
+            own[0] = NAN
+    return status
+
+
+cdef inline const double *slope_at_start(const mf_frame *f, const double *own) noexcept nogil:
+    return f.x0[1] if f.n > 0 and own[0] != own[0] else own
 
 
 # ---- making rows, at import --------------------------------------------------------------------------------------------------------

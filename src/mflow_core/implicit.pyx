@@ -1,0 +1,228 @@
+"""Diagonally implicit Runge-Kutta methods: y' = f(t, y), stiff.
+
+    r_i = y + h sum_(l<i) A_il K_l,   z_i - h A_ii f(t + c_i h, z_i) = r_i,   K_i = (z_i - r_i)/(h A_ii),   y+ = z_s
+
+No Newton here: the equation of a stage goes to the problem's `solve`, with a guess in z; what it returns but 0 ends the step. All rows
+are stiffly accurate, so the last stage is the result itself. A slope is what the equation says it is and never a new call of
+the right-hand side, which would multiply the error of the solve by the stiffness. The last one is carried, x1[1]: it is the first
+stage of rows that begin with an explicit one (FSAL), and helps to guess in the others, which do not miss it when MF_FRESH.
+
+Guesses follow the polynomial through slopes that are known already, z = r + h A_ii K; where that leaves the finite numbers, z = r.
+h may be infinite in backward Euler: the equation is then f(t, z) = 0, t stays where it is, the guess is y and the slope 0.
+
+`work` holds r, z and K_1 ... K_(s-1). x1 may be x0: y is read for the last time in the last r, and the carried slope in the last guess,
+or it is copied before.
+
+In the error estimate h sum_j d_j K_j components live on that decay fast and that y+ has forgotten; where the problem gives `lsolve`
+it is divided by I - h A_ss J, which forgets them too.
+"""
+from cpython.pycapsule cimport PyCapsule_New
+from libc.math cimport INFINITY, fabs
+from libc.stddef cimport ptrdiff_t
+from libc.stdlib cimport calloc
+
+from mflow_core.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_row, pack, plan_row, plans, rows_t,
+                                 slope_at_start, square, weigh)
+from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_STIFFLY_ACCURATE,
+                               mf_frame, mf_method, mf_tableau)
+from mflow_core.vec cimport all_finite, mf_cvec
+
+from fractions import Fraction
+from math import fsum
+
+
+ctypedef struct dirk_t:                  # the nonzeros of a row
+    plan_row *stage                      # s rows, left of the diagonal
+    plan_row *guess                      # s rows over K_1 ... and, column s, the carried slope
+    plan_row *fresh_guess                # the same without it
+    plan_row *err
+    plan_row *dense
+    double[MAX_STAGES] gamma             # the diagonal; gamma[0] = 0: the first stage is explicit
+
+
+# ---- kernels -------------------------------------------------------------------------------------------------------------------------
+
+cdef void slope_of(ptrdiff_t n, double *K, mf_cvec z, mf_cvec r, double gh) noexcept nogil:
+    """K = (z - r)/gh; 0 where gh is infinite."""
+    cdef double factor = 1.0 / gh
+    cdef ptrdiff_t i
+    for i in range(n):
+        K[i] = (z[i] - r[i]) * factor
+
+
+cdef int dirk_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    cdef const mf_tableau *tab = m.tab
+    cdef const dirk_t *packed = <const dirk_t *> tab.packed
+    cdef const plan_row *guess = packed.fresh_guess if f.flags & MF_FRESH else packed.guess
+    cdef double *r = f.work
+    cdef double *z = f.work + f.ld
+    cdef double *slope
+    cdef double h = f.h, t, gh
+    cdef ptrdiff_t n = f.n, i
+    cdef int s = tab.s, j, first = 0, status
+    cdef bint steady = fabs(h) == INFINITY
+    cdef const double *K[MAX_STAGES + 1]
+    if steady and s > 1:
+        return MF_E_ARGUMENT
+    K[s] = f.x0[1]
+    if packed.gamma[0] == 0.0:
+        first = 1
+        status = first_slope(f, f.work + 2 * f.ld, K)
+        if status != 0:
+            return status
+    for j in range(first, s):
+        slope = f.work + (j + 2) * f.ld
+        if j == s - 1:
+            z, slope = f.x1[0], f.x1[1]
+        gh = packed.gamma[j] * h
+        t = f.t if steady else f.t + tab.c[j] * h
+        combine_at(n, r, f.x0[0], h, K, packed.stage + j)
+        if steady:
+            for i in range(n):
+                z[i] = r[i]
+        else:
+            combine_at(n, z, r, gh, K, guess + j)
+            if not all_finite(z, n):
+                for i in range(n):
+                    z[i] = r[i]
+        status = f.p.solve(t, gh, r, z, n, f.p.ctx)
+        f.n_solve += 1
+        if status != 0:
+            return status
+        slope_of(n, slope, z, r, gh)
+        K[j] = slope
+    return estimate(m, f, K) if f.err != NULL and tab.n_hat > 0 else 0
+
+
+cdef int estimate(const mf_method *m, mf_frame *f, const double *const *K) noexcept nogil:
+    """The error, through (I - gh J)^-1 where the problem has it. r is free by then."""
+    cdef const dirk_t *packed = <const dirk_t *> m.tab.packed
+    if f.p.lsolve == NULL:
+        weigh(f.n, f.err, f.h, K, packed.err)
+        return 0
+    weigh(f.n, f.work, f.h, K, packed.err)
+    return f.p.lsolve(f.t + f.h, packed.gamma[m.tab.s - 1] * f.h, f.work, f.err, f.n, f.p.ctx)
+
+
+cdef int dirk_dense(const mf_method *m, mf_frame *f) noexcept nogil:
+    cdef const dirk_t *packed = <const dirk_t *> m.tab.packed
+    cdef const double *K[MAX_STAGES]
+    cdef int s = m.tab.s, j
+    K[0] = slope_at_start(f, f.work + 2 * f.ld)
+    for j in range(1, s - 1):
+        K[j] = f.work + (j + 2) * f.ld
+    K[s - 1] = f.x1[1]
+    for j in range(m.sizes.n_dense):
+        weigh(f.n, f.D + j * f.ld, f.h, K, packed.dense + j)
+    return 0
+
+
+# ---- rows ----------------------------------------------------------------------------------------------------------------------------
+
+cdef rows_t ROWS
+
+
+def through(nodes, at):
+    """Weights of the polynomial through values at the nodes, where it is wanted."""
+    weights = []
+    for i, x in enumerate(nodes):
+        w = Fraction(1)
+        for k, other in enumerate(nodes):
+            if k != i:
+                w *= (Fraction(at) - Fraction(other)) / (Fraction(x) - Fraction(other))
+        weights.append(float(w))
+    return weights
+
+
+cdef list guess_of(list c, list known, int stage, bint fresh):
+    """Weights over K_1 ... K_s and the carried slope, whose node is 0, of the slope expected at a stage."""
+    cdef int s = len(c)
+    out = [0.0] * (s + 1)
+    used = [k for k in known if not (fresh and k == s)]
+    if used:
+        for k, w in zip(used, through([0.0 if k == s else c[k] for k in used], c[stage])):
+            out[k] = w
+    return out
+
+
+cdef int dirk(const char *name, const char *class_name, const char *aliases, int order, list A, list known, const char *formula,
+              const char *doc, const char *reference, int order_hat=0, list d=None, list dense=None) except -1:
+    """A row. A: row j has its first j + 1 entries, the last one is b. known: the slopes that each stage's guess goes through, s standing
+    for the carried one. d: b - bhat. dense: row k has the weights of theta^(k+1)."""
+    cdef int s = len(A), j
+    cdef mf_method *m = new_row(&ROWS, b"implicit_runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
+    cdef mf_tableau *tab = <mf_tableau *> m.tab
+    cdef dirk_t *own = <dirk_t *> calloc(1, sizeof(dirk_t))
+    if own == NULL:
+        raise MemoryError("no memory for the tableaus")
+    d, dense = d or [], dense or []
+    full = square(A, s)
+    c = [fsum(row) for row in A]
+    tab.A = doubles([a for row in full for a in row])
+    tab.b = doubles(full[s - 1])
+    tab.c = doubles(c)
+    own.stage, own.guess, own.fresh_guess = plans(s), plans(s), plans(s)
+    own.err, own.dense = plans(len(d)), plans(len(dense))
+    for j in range(s):
+        own.gamma[j] = A[j][j]
+        pack(own.stage + j, A[j][:j])
+        pack(own.guess + j, guess_of(c, known[j], j, False))
+        pack(own.fresh_guess + j, guess_of(c, known[j], j, True))
+    for j in range(len(d)):
+        pack(own.err + j, d[j])
+    for j in range(len(dense)):
+        pack(own.dense + j, dense[j])
+    tab.packed = own
+    m.vectors = b"y|f"
+    m.flags = m.flags | MF_IMPLICIT | MF_STIFFLY_ACCURATE | MF_FSAL | MF_DERIVED
+    m.step = dirk_step
+    m.sizes.n_vec, m.sizes.n_work = 2, s + 1
+    if d:
+        tab.d, tab.n_hat = doubles([a for row in square(d, s) for a in row]), len(d)
+        m.flags, m.order_hat, m.sizes.n_err = m.flags | MF_EMBEDDED, order_hat, len(d)
+    if dense:
+        tab.degree = m.sizes.n_dense = len(dense)
+        m.dense = dirk_dense
+    return 0
+
+
+dirk(b"backward_euler", b"BackwardEuler", b"implicit_euler", 1,
+     A=[[1]], known=[[1]],
+     formula=b"y+ = y + dt f(t + dt, y+)",
+     doc=b"Backward Euler: stable for every step. On gradient flow it is the proximal-point step, and dt = inf gives the steady state.",
+     reference=b"E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.3; R. T. Rockafellar, SIAM J. Control "
+               b"Optim. 14 (1976) 877-898")
+
+dirk(b"trapezoidal", b"Trapezoidal", b"crank_nicolson|trapezoid", 2,
+     A=[[0], [1./2, 1./2]], known=[[], [0]],
+     formula=b"y+ = y + dt (f(t, y) + f(t + dt, y+))/2",
+     doc=b"The trapezoidal rule: second order and stable for every step, but what decays fast changes sign at each step and hardly dies.",
+     reference=b"J. Crank and P. Nicolson, Proc. Camb. Phil. Soc. 43 (1947) 50-67")
+
+dirk(b"sdirk2", b"SDIRK2", b"sdirk22|alexander2", 2,
+     A=[[0.2928932188134524755991556378951509607152], [0.7071067811865475244008443621048490392848,
+                                                      0.2928932188134524755991556378951509607152]], known=[[2], [2, 0]],
+     formula=b"g = 1 - sqrt(2)/2: k1 = f(t + g dt, y + g dt k1), y+ = y + (1 - g) dt k1 + g dt f(t + dt, y+)",
+     doc=b"Two equal implicit stages, second order, L-stable: what decays fast is gone in one step.",
+     reference=b"R. Alexander, SIAM J. Numer. Anal. 14 (1977) 1006-1021")
+
+dirk(b"esdirk43", b"ESDIRK43", b"esdirk436l2sa", 4, order_hat=3,
+     A=[[0], [1./4, 1./4], [8611./62500, -1743./31250, 1./4], [5012029./34652500, -654441./2922500, 174375./388108, 1./4],
+        [15267082809./155376265600, -71443401./120774400, 730878875./902184768, 2285395./8070912, 1./4],
+        [82889./524892, 0, 15625./83664, 69875./102672, -2260./8211, 1./4]],
+     known=[[], [0], [0, 1], [0, 2, 1], [0, 2, 3], [0, 3, 4]],
+     d=[[82889./524892 - 4586570599./29645900160, 0, 15625./83664 - 178811875./945068544, 69875./102672 - 814220225./1159782912,
+         -2260./8211 + 3700637./11593932, 1./4 - 61727./225920]],
+     dense=[[6943876665148./7220017795957, 0, 7640104374378./9702883013639, -20649996744609./7521556579894,
+             8854892464581./2390941311638, -11397109935349./6675773540249],
+            [-54480133./30881146, 0, -11436875./14766696, 174696575./18121608, -12120380./966161, 3843./706],
+            [6818779379841./7100303317025, 0, 2173542590792./12501825683035, -31592104683404./5083833661969,
+             61146701046299./7138195549469, -17219254887155./4939391667607]],
+     formula=b"six stages, the first explicit, the others z - dt/4 f(t + c dt, z) = r; y+ = y + dt (82889/524892 k1 + 15625/83664 k3 "
+             b"+ 69875/102672 k4 - 2260/8211 k5 + k6/4)",
+     doc=b"Kennedy and Carpenter's ESDIRK4(3)6L[2]SA, the implicit half of ARK4(3)6L[2]SA: L-stable, with an error estimate. Continuous: "
+         b"their cubic.",
+     reference=b"C. Kennedy and M. Carpenter, Appl. Numer. Math. 44 (2003) 139-181")
+
+
+_rows = PyCapsule_New(<void *> ROWS.row, b"mflow_core._rows", NULL)
