@@ -130,10 +130,10 @@ def measure(
     for name in chosen or ():
         if name not in known:
             raise ValueError(f"there is no adaptive method {name!r}; there are {', '.join(known)}")
-    whats = [get_problem(name) for name in problems]
-    if any(name in SCIPY for what in whats for name in contenders(what.stiff, chosen)):
+    chosen_problems = [get_problem(name) for name in problems]
+    if any(name in SCIPY for what in chosen_problems for name in contenders(what.stiff, chosen)):
         import_module("scipy.integrate")  # not part of anybody's time
-    for what in whats:
+    for what in chosen_problems:
         for method in contenders(what.stiff, chosen):
             for tol in sorted(tolerances, reverse=True):
                 point = _run(what, method, tol)
