@@ -19,8 +19,8 @@ from mflow_core.control cimport error_sum as short_error_sum
 from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE
-from mflow_core.run cimport RHO_DUE, RHO_EVERY, accept, evaluations, try_step
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_NEEDS_RHO)
+from mflow_core.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL)
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 
 
@@ -38,7 +38,7 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
         if record != NULL and is_full(record):
             status = RECORD_FULL
             break
-        if r.m.flags & MF_NEEDS_RHO and r.rho_k + RHO_EVERY <= r.k:
+        if rho_is_due(r):
             status = RHO_DUE
             break
         h = r.dt
@@ -208,7 +208,7 @@ cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) n
         if record != NULL and is_full(record):
             status = RECORD_FULL
             break
-        if r.m.flags & MF_NEEDS_RHO and r.rho_k + RHO_EVERY <= r.k:
+        if rho_is_due(r):
             status = RHO_DUE
             break
         status = step_once(r, t_end, record)

@@ -68,6 +68,7 @@ cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
+cdef bint rho_is_due(const run_t *r) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
 cdef void accept(run_t *r, double t) noexcept nogil
 cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil

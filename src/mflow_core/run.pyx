@@ -13,7 +13,7 @@ from mflow_core.newton cimport newton_lsolve, newton_rhs, newton_solve
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem)
+                               MF_IMPLICIT, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_new_frame, mf_new_problem)
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave, mf_scalar
 
 
@@ -210,6 +210,14 @@ cdef int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil:
     if r.newton != NULL:
         count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
     return count
+
+
+cdef bint rho_is_due(const run_t *r) noexcept nogil:
+    """Whether the row wants its spectral radius estimated before the next step. The first parameter of a row whose stages are chosen at
+    run time is their number, 0 where they follow from the radius."""
+    if not r.m.flags & MF_NEEDS_RHO or (r.m.flags & MF_STAGED and r.m.n_par > 0 and r.par[0] > 0.0):
+        return False
+    return r.rho_k < 0 or r.rho_k + RHO_EVERY <= r.k
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------------------------------
