@@ -295,6 +295,8 @@ def picture(points: Sequence[Point]) -> Figure:
 
 def _curve(axis: Axes, runs: Sequence[Point], quantity: str, index: int) -> None:
     good = [p for p in runs if p.error > 0 and math.isfinite(p.error)]
+    if not good:
+        return
     own = runs[0].library == "mflow"
     colour = COLOURS[index % len(COLOURS)]
     style: dict[str, Any] = {"linestyle": "-", "linewidth": 1.8} if own else {"linestyle": (0, (4, 1.8)), "linewidth": 1.2}
