@@ -190,7 +190,7 @@ cdef void run_leave(run_t *r) noexcept nogil:
 
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:
     """Error control: one rtol and atol for all components (count 1), or n of each (a run made with RUN_CONTROL)."""
-    control_begin(&r.c, r.m.order, r.m.order_hat, r.sizes.n_err)
+    control_begin(&r.c, r.n, r.m.order, r.m.order_hat, r.sizes.n_err)
     r.c.rtol, r.c.atol = rtol[0], atol[0]
     r.c.rtol_of = r.c.atol_of = NULL
     r.c.max_step, r.c.min_step = INFINITY, 0.0
