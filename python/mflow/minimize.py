@@ -266,7 +266,9 @@ class _Descent:
         if status == 0:
             return self.result(1, "max_iter", self._limit_message(first, last, gtol))
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
-            text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}: lower dt, give hess=, or another solver="
+            text = (
+                f"the equation of {self.method.name}'s step was not solved in iteration {run.k}: lower dt, give hess=, or another solver="
+            )
             return self.result(-1, "solve_failed", text)
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))

@@ -120,8 +120,8 @@ class Stepper:
         shape = np.broadcast_shapes(relative.shape, absolute.shape)
         largest = check_max_step(max_step)
         least = check_min_step(min_step, largest)
-        bounds = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))
-        self._run.control(*bounds, math.inf if callable(largest) else largest, least)
+        r, a = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))
+        self._run.control(r, a, math.inf if callable(largest) else largest, least)
         self._first = check_first_step(first_step, -math.inf, math.inf) or 0.0
 
     @property
