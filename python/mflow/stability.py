@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import problem, stepper, updater
+from mflow_core import probe, updater
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.arrays import Array
@@ -73,18 +73,12 @@ def amplification(method: str | Method, z: ArrayLike | None = None, *, curvature
 
 
 def _stability_function(method: Method, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    a, b = np.ascontiguousarray(z.real).ravel(), np.ascontiguousarray(z.imag).ravel()
-
-    def rhs(t: float, y: Array, out: Array) -> None:
-        out[0] = a * y[0] - b * y[1]
-        out[1] = a * y[1] + b * y[0]
-
-    start = np.zeros((2, z.size))
-    start[0] = 1.0
-    run = stepper.Run(method.row, problem.rhs_problem(rhs, start.shape, (), True), start, 0.0, 1.0, method._values)
+    flat = np.ascontiguousarray(z).ravel()
+    rho = 0.0
+    if "needs_rho" in method.flags and not method.parameters.get("stages"):
+        rho = float(np.max(np.abs(flat), initial=0.0))  # the row takes as many stages as the farthest of them needs
     with np.errstate(all="ignore"):
-        y = run.trial(1.0)
-    out: NDArray[np.complex128] = (y[0] + 1j * y[1]).reshape(z.shape)
+        out: NDArray[np.complex128] = probe.stability_values(method.row, method._values, flat, rho).reshape(z.shape)
     return out
 
 

@@ -120,8 +120,8 @@ class Stepper:
         shape = np.broadcast_shapes(relative.shape, absolute.shape)
         largest = check_max_step(max_step)
         least = check_min_step(min_step, largest)
-        bounds = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))
-        self._run.control(*bounds, math.inf if callable(largest) else largest, least)
+        r, a = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))
+        self._run.control(r, a, math.inf if callable(largest) else largest, least)
         self._first = check_first_step(first_step, -math.inf, math.inf) or 0.0
 
     @property
@@ -224,8 +224,8 @@ class Stepper:
                 return
             status = core.NON_FINITE
         if status != 0:
-            where = f"in the step from t = {self.t:g} (step {self.k})"
             mode = "adaptive" if self._controlled else "fixed"
+            where = f"in the step from t = {self.t:g}" + ("" if self._controlled else f" with dt = {h:g}") + f" (step {self.k})"
             reason, message = Ending(self._run, self.method, mode, h, self._start, self._t0, where).explain(status)
             kind = FloatingPointError if reason == "non_finite" else RuntimeError
             raise kind(f"{message}; the state stays at t = {self.t:g}")

@@ -19,8 +19,8 @@ from mflow_core.control cimport error_sum as short_error_sum
 from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE
-from mflow_core.run cimport RHO_DUE, RHO_EVERY, accept, evaluations, try_step
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_NEEDS_RHO)
+from mflow_core.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL)
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 
 
@@ -38,7 +38,7 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
         if record != NULL and is_full(record):
             status = RECORD_FULL
             break
-        if r.m.flags & MF_NEEDS_RHO and r.rho_k + RHO_EVERY <= r.k:
+        if rho_is_due(r):
             status = RHO_DUE
             break
         h = r.dt
@@ -76,14 +76,15 @@ cdef double size_of(run_t *r, const double *e, const double *y0, const double *y
     return short_error_sum(&r.c, e, y0, y1, r.n) if r.n <= MF_SHORT else REDUCE.error_sum(&r.c, e, y0, y1, r.n)
 
 
-cdef double error_of(run_t *r) noexcept nogil:
+cdef inline double error_of(run_t *r) noexcept nogil:
     """Square of the step's error in units of the tolerance."""
-    cdef double n = <double> r.n, first = size_of(r, r.err, r.now[0], r.next[0])
-    if r.n == 0:
-        return 0.0
+    cdef double first
+    if r.n <= MF_SHORT and r.sizes.n_err == 1:
+        return short_error_sum(&r.c, r.err, r.now[0], r.next[0], r.n) * r.c.per_n
+    first = size_of(r, r.err, r.now[0], r.next[0])
     if r.sizes.n_err == 2:
-        return two_errors(first, size_of(r, r.err + r.ld, r.now[0], r.next[0]), n)
-    return first / n
+        return two_errors(first, size_of(r, r.err + r.ld, r.now[0], r.next[0]), r.c.per_n)
+    return first * r.c.per_n
 
 
 cdef int slope_at_start(run_t *r, double *slope) noexcept nogil:
@@ -211,7 +212,7 @@ cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) n
         if record != NULL and is_full(record):
             status = RECORD_FULL
             break
-        if r.m.flags & MF_NEEDS_RHO and r.rho_k + RHO_EVERY <= r.k:
+        if rho_is_due(r):
             status = RHO_DUE
             break
         status = step_once(r, t_end, record)

@@ -54,7 +54,7 @@ ctypedef struct run_t:
     control_t c
     int n_D                              # vectors of the continuous extension: its degree
     int64_t dense_k                      # D belongs to the step that begins at k
-    int64_t rho_k                        # the step at which f.rho was estimated; -RHO_EVERY: never
+    int64_t rho_k                        # the step at which f.rho was estimated; -1: never
     int64_t n_value_grad                 # calls of value_grad
     double value, gmax                   # of the last evaluation, whatever it was
     double good_value, good_gmax, first_gmax
@@ -68,6 +68,7 @@ cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
+cdef bint rho_is_due(const run_t *r) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
 cdef void accept(run_t *r, double t) noexcept nogil
 cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil

@@ -9,11 +9,12 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from mflow_core.control cimport control_begin
 from mflow_core.newton cimport newton_lsolve, newton_rhs, newton_solve
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem)
+                               MF_IMPLICIT, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_new_frame, mf_new_problem)
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave, mf_scalar
 
 
@@ -167,13 +168,8 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     memset(r.s_now, 0, r.sizes.n_scal * sizeof(double))
     r.t = r.t_base = t0
     r.dt, r.k, r.k_base = dt, 0, 0
-    r.slope_k = r.dense_k = -1
-    r.rho_k = -RHO_EVERY                 # the first step needs one already
+    r.slope_k = r.dense_k = r.rho_k = -1
     r.t_before = NAN
-    r.c.h = 0.0
-    r.c.h_pressed = 0.0
-    r.c.log_before = -13.287712379549449     # log2 1e-4
-    r.c.n_bad = r.c.rejected = r.c.failed = r.c.after_reject = r.c.pressed = r.c.steady = 0
     r.f.flags = MF_FRESH
     r.value = r.gmax = r.good_value = r.good_gmax = r.first_gmax = NAN
 
@@ -194,9 +190,8 @@ cdef void run_leave(run_t *r) noexcept nogil:
 
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:
     """Error control: one rtol and atol for all components (count 1), or n of each (a run made with RUN_CONTROL)."""
-    cdef int lower = r.m.order_hat if r.m.order_hat < r.m.order else r.m.order
+    control_begin(&r.c, r.n, r.m.order, r.m.order_hat, r.sizes.n_err)
     r.c.rtol, r.c.atol = rtol[0], atol[0]
-    r.c.q = lower + 1.0 if r.sizes.n_err < 2 else <double> r.m.order       # two estimates combine to the order of the method (dop853)
     r.c.rtol_of = r.c.atol_of = NULL
     r.c.max_step, r.c.min_step = INFINITY, 0.0
     if count > 1:
@@ -211,6 +206,14 @@ cdef int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil:
     if r.newton != NULL:
         count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
     return count
+
+
+cdef bint rho_is_due(const run_t *r) noexcept nogil:
+    """Whether the row wants its spectral radius estimated before the next step. The first parameter of a row whose stages are chosen at
+    run time is their number, 0 where they follow from the radius."""
+    if not r.m.flags & MF_NEEDS_RHO or (r.m.flags & MF_STAGED and r.m.n_par > 0 and r.par[0] > 0.0):
+        return False
+    return r.rho_k < 0 or r.rho_k + RHO_EVERY <= r.k
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------------------------------

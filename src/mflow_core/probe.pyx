@@ -1,0 +1,111 @@
+"""Linear stability, probed from the kernels: one step of a first-order row on y' = lambda y, for many values of z = lambda h at once.
+
+A block of WIDTH values is one state of 2 WIDTH numbers, real parts and then imaginary ones, started at 1; the right-hand side and the
+equation of an implicit stage are closed forms, componentwise, so no Newton stands between a row and its stability function:
+
+    f = z y,        w - gh z w = r   =>   w = r / (1 - gh z)            (h = 1)
+
+Carried vectors beyond the state are not filled (MF_FRESH): what they hold follows from the state.
+"""
+from libc.math cimport fabs
+from libc.stddef cimport ptrdiff_t
+from libc.stdlib cimport calloc, free
+
+cimport numpy as cnp
+
+from mflow_core.registry cimport Row, mf_sizes_of
+from mflow_core.types cimport MF_FRESH, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes
+from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
+
+import numpy as np
+
+cnp.import_array()
+
+cdef enum:
+    WIDTH = 128
+
+
+cdef int times_z(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef const double *z = <const double *> ctx
+    cdef ptrdiff_t i
+    for i in range(WIDTH):
+        dydt[i] = z[i] * y[i] - z[WIDTH + i] * y[WIDTH + i]
+        dydt[WIDTH + i] = z[i] * y[WIDTH + i] + z[WIDTH + i] * y[i]
+    return 0
+
+
+cdef int divided(double t, double gh, const double *r, double *w, ptrdiff_t n, void *ctx) noexcept nogil:
+    """w = r / (1 - gh z): the larger part of the divisor is taken out first, so that no square overflows."""
+    cdef const double *z = <const double *> ctx
+    cdef double a, b, ratio, size, x, y
+    cdef ptrdiff_t i
+    for i in range(WIDTH):
+        a, b = 1.0 - gh * z[i], -gh * z[WIDTH + i]
+        x, y = r[i], r[WIDTH + i]
+        if fabs(a) >= fabs(b):
+            ratio = b / a
+            size = a + b * ratio
+            w[i], w[WIDTH + i] = (x + y * ratio) / size, (y - x * ratio) / size
+        else:
+            ratio = a / b
+            size = a * ratio + b
+            w[i], w[WIDTH + i] = (x * ratio + y) / size, (y * ratio - x) / size
+    return 0
+
+
+def stability_values(Row row, dict parameters, cnp.ndarray z, double rho=0.0):
+    """R(z) of a first-order row: complex128, one value for each of the complex128 z (one-dimensional, contiguous)."""
+    cdef mf_sizes sizes
+    cdef double *par = row.parameters(parameters)
+    cdef double *block
+    cdef ptrdiff_t n = 2 * WIDTH, count = cnp.PyArray_SIZE(z)
+    cdef int status = mf_sizes_of(row.m, par, &sizes)
+    cdef cnp.ndarray out
+    if status != 0 or row.m.step == NULL or row.m.flags & MF_SECOND_ORDER:
+        free(par)
+        raise ValueError(f"{row.name}: no stability function can be probed")
+    out = np.empty(count, dtype=np.complex128)
+    block = <double *> calloc((1 + 2 * sizes.n_vec + sizes.n_work + 1) * n + sizes.work_extra, sizeof(double))
+    if block == NULL:
+        free(par)
+        raise MemoryError()
+    try:
+        with nogil:
+            status = probe(row.m, par, &sizes, block, <const double *> cnp.PyArray_DATA(z), <double *> cnp.PyArray_DATA(out), count, rho)
+    finally:
+        free(block)
+        free(par)
+    if status != 0:
+        raise ValueError(f"{row.name}: the step failed with code {status} on a linear problem")
+    return out
+
+
+cdef int probe(const mf_method *m, const double *par, const mf_sizes *sizes, double *block, const double *z, double *out,
+               ptrdiff_t count, double rho) noexcept nogil:
+    cdef mf_problem p = mf_new_problem()
+    cdef mf_frame f = mf_new_frame()
+    cdef const double *x0[8]
+    cdef double *x1[8]
+    cdef ptrdiff_t n = 2 * WIDTH, done = 0, here, i
+    cdef unsigned int mode = mf_fp_enter()
+    cdef int j, status = 0
+    p.n, p.ctx, p.rhs, p.solve = n, block, times_z, divided
+    f.n = f.ld = n
+    f.h, f.rho, f.par, f.p = 1.0, rho, par, &p
+    f.x0, f.x1 = x0, x1
+    for j in range(sizes.n_vec):
+        x0[j], x1[j] = block + (1 + 2 * j) * n, block + (2 + 2 * j) * n
+    f.work = block + (1 + 2 * sizes.n_vec) * n
+    while done < count and status == 0:
+        here = min(count - done, <ptrdiff_t> WIDTH)
+        for i in range(WIDTH):
+            block[i] = z[2 * (done + i)] if i < here else 0.0
+            block[WIDTH + i] = z[2 * (done + i) + 1] if i < here else 0.0
+            (<double *> x0[0])[i], (<double *> x0[0])[WIDTH + i] = 1.0, 0.0
+        f.flags = MF_FRESH
+        status = m.step(m, &f)
+        for i in range(here):
+            out[2 * (done + i)], out[2 * (done + i) + 1] = x1[0][i], x1[0][WIDTH + i]
+        done += WIDTH
+    mf_fp_leave(mode)
+    return status
