@@ -199,8 +199,10 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
 
     def _tolerances(self, rtol: Any, atol: Any) -> tuple[Array, Array]:
         """SciPy's way with small ones (a warning), then one number each, or n."""
-        rtol, _ = validate_tol(RTOL if rtol is None else rtol, 0.0, self.n)
-        relative, absolute = check_tolerances(rtol, ATOL if atol is None else atol, (self.n,))
+        rtol = np.asarray(RTOL if rtol is None else rtol)
+        if rtol.dtype.kind in "iuf":
+            rtol, _ = validate_tol(rtol, 0.0, self.n)
+        relative, absolute = check_tolerances(rtol.item() if rtol.ndim == 0 else rtol, ATOL if atol is None else atol, (self.n,))
         count = (max(relative.size, absolute.size),)
         return np.ascontiguousarray(np.broadcast_to(relative, count)), np.ascontiguousarray(np.broadcast_to(absolute, count))
 
