@@ -30,7 +30,7 @@ FIXED = [cls for cls in CLASSES if "embedded" not in cls.row.flags]
 CONTROLLED = [cls for cls in CLASSES if "embedded" in cls.row.flags]
 IMPLICIT = [cls for cls in CLASSES if "implicit" in cls.row.flags]
 
-# ---- SciPy's own tests --------------------------------------------------------------------------------------------------------------------
+# ---- SciPy's own tests ---------------------------------------------------------------------------------------------------------------
 
 PLACES = {  # of rows with an error estimate; a new one takes those of its kind
     "bs32": ["RK23"], "dopri5": ["RK45"], "tsit5": ["RK45"], "dop853": ["DOP853"], "rkc2": ["RK23"], "esdirk43": ["Radau", "BDF"],
@@ -185,7 +185,7 @@ def test_scipys_own_with_fixed_steps(cls: type[Any], name: str) -> None:
     assert substitution.solvers > 0
 
 
-# ---- the same steps as mflow's own driver ---------------------------------------------------------------------------------------------------
+# ---- the same steps as mflow's own driver --------------------------------------------------------------------------------------------
 
 
 def options_of(cls: type[Any], dt: float = 0.07) -> dict[str, Any]:
@@ -257,7 +257,7 @@ def test_facts_of_the_classes() -> None:
     assert mflow.scipy.RKC2(fun, 0, START, 1, stages=7).method.parameters == {"stages": 7}
 
 
-# ---- dense output ---------------------------------------------------------------------------------------------------------------------------
+# ---- dense output --------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.row.name)
@@ -282,7 +282,7 @@ def test_dense_output_outlives_the_next_steps(cls: type[Any]) -> None:
         sol(np.zeros((2, 2)))
 
 
-# ---- arguments --------------------------------------------------------------------------------------------------------------------------------
+# ---- arguments -----------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.row.name)
@@ -323,7 +323,7 @@ def test_arguments_that_do_not_fit(cls: type[Any], options: dict[str, Any], kind
 
 def test_names_that_are_not_there() -> None:
     with pytest.raises(AttributeError, match="DOPRI5"):
-        mflow.scipy.DOPRI  # noqa: B018
+        mflow.scipy.DOPRI
 
 
 @pytest.mark.parametrize(
@@ -351,7 +351,7 @@ def test_small_rtol_is_raised_as_by_scipy() -> None:
     assert solver.step() is None
 
 
-# ---- functions --------------------------------------------------------------------------------------------------------------------------------
+# ---- functions -----------------------------------------------------------------------------------------------------------------------
 
 
 def test_fun_may_keep_and_change_its_array() -> None:
@@ -400,7 +400,7 @@ def test_exceptions_pass() -> None:
             scipy.integrate.solve_ivp(fails, (0, 1), START, method=cls, **options_of(cls))
 
 
-# ---- Jacobians --------------------------------------------------------------------------------------------------------------------------------
+# ---- Jacobians -----------------------------------------------------------------------------------------------------------------------
 
 J = np.array([[0.0, 1.0, 0.0], [-1.0, -0.1, 0.0], [0.0, 0.0, -1.0]])
 PACKED = np.array([[0.0, 1.0, 0.0], [0.0, -0.1, -1.0], [-1.0, 0.0, 0.0]])  # SciPy's: entry (i, j) in row i - j + uband
@@ -436,7 +436,7 @@ def test_a_jacobian_of_one_component_may_be_a_number() -> None:
         assert abs(r.y[0, -1] - (2500 * math.cos(1) + 50 * math.sin(1)) / 2501) < 1e-5
 
 
-# ---- endings ----------------------------------------------------------------------------------------------------------------------------------
+# ---- endings -------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.row.name)
