@@ -200,7 +200,7 @@ class _Drive:
 
     def _steps(self, count: int) -> int:
         """Up to `count` steps; the status."""
-        run, rows = self.run, self.record.rows
+        run, rows = self.run, self.record.rows if self.record.writes else None
         if self.mode == "adaptive":
             return int(run.adaptive(count, self.t1, rows))
         if self.mode == "auto" and (run.k - self.chosen_k >= LOOK_EVERY or self.chosen_k < 0):

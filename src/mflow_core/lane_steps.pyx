@@ -258,7 +258,7 @@ cdef int settle(block_t *b) noexcept nogil:
 cdef int judge(block_t *b) noexcept nogil:
     """take[l] of every column after a step: 1 it is good, 0 it is tried again. Lanes that cannot go on end. How many are good."""
     cdef const job_t *job = b.job
-    cdef double n = <double> job.n, square
+    cdef double per_n = job.control.per_n, square
     cdef slot_t *slot
     cdef bint controlled = job.dt != job.dt
     cdef int col, good = 0, ending
@@ -275,7 +275,7 @@ cdef int judge(block_t *b) noexcept nogil:
             continue
         square = 0.0
         if controlled and job.n:
-            square = two_errors(b.work1[col], b.work2[col], n) if job.sizes.n_err == 2 else b.work1[col] / n
+            square = two_errors(b.work1[col], b.work2[col], per_n) if job.sizes.n_err == 2 else b.work1[col] * per_n
         if b.factor[col] != 0.0:
             square = NAN
         if square <= 1.0:

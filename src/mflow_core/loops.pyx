@@ -76,14 +76,15 @@ cdef double size_of(run_t *r, const double *e, const double *y0, const double *y
     return short_error_sum(&r.c, e, y0, y1, r.n) if r.n <= MF_SHORT else REDUCE.error_sum(&r.c, e, y0, y1, r.n)
 
 
-cdef double error_of(run_t *r) noexcept nogil:
+cdef inline double error_of(run_t *r) noexcept nogil:
     """Square of the step's error in units of the tolerance."""
-    cdef double n = <double> r.n, first = size_of(r, r.err, r.now[0], r.next[0])
-    if r.n == 0:
-        return 0.0
+    cdef double first
+    if r.n <= MF_SHORT and r.sizes.n_err == 1:
+        return short_error_sum(&r.c, r.err, r.now[0], r.next[0], r.n) * r.c.per_n
+    first = size_of(r, r.err, r.now[0], r.next[0])
     if r.sizes.n_err == 2:
-        return two_errors(first, size_of(r, r.err + r.ld, r.now[0], r.next[0]), n)
-    return first / n
+        return two_errors(first, size_of(r, r.err + r.ld, r.now[0], r.next[0]), r.c.per_n)
+    return first * r.c.per_n
 
 
 cdef int slope_at_start(run_t *r, double *slope) noexcept nogil:
