@@ -12,7 +12,6 @@ carried; the controller is in control.pxd. A step that was not good is tried aga
 Every ending leaves the run at its last good state.
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
-from libc.string cimport memset
 
 from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.control cimport error_sum as short_error_sum
