@@ -348,6 +348,16 @@ cdef class Run:
             raise RuntimeError(f"fun returned {status} at an end of the last step")
         return out
 
+    def extension(self):
+        """(t, y, D) of the step just taken (dense=True): its start, the state there, and the continuous extension's vectors."""
+        cdef Py_ssize_t n_D = self.r.n_D
+        cdef int k
+        self.between(self.r.t)               # makes D, if it is not there yet
+        D = np.empty((n_D, *self.shape))
+        for k in range(n_D):
+            memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> D) + k * self.r.n, self.r.f.D + k * self.r.ld, self.r.n * sizeof(double))
+        return self.r.t_before, copy_of(self.r.next[0], self.r.n, self.shape), D
+
     @property
     def degree(self):
         """Degree of the continuous extension in this run."""
