@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,6 @@ ROUNDING = 1e-12  # a remainder this small against the whole span is no step of 
 GROWTH = 1e6  # a state that ends this much larger than it began is looked at again
 RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 MANY = 2**62
-LOOK_EVERY = 25  # steps between looks at the curvature, where dt="auto"
 LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
 MAX_STEPS, CALLBACK = 0x7FFFFF01, 0x7FFFFF02  # endings that are decided here
 
@@ -102,7 +101,7 @@ class _Drive:
         self.steps = _count(self.t0, self.t1, self.step) if self.mode == "fixed" else 0
         self._prepare()
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
-        self.saved_k, self.chosen_k = 0, -1
+        self.saved_k, self.looks = 0, spectrum.Looks()
         self.save_k = _whole(settings.checkpoint_every, "checkpoint_every", 1, 1000)
         if settings.checkpoint_every is not None and settings.checkpoint is None:
             raise ValueError("checkpoint_every is given without checkpoint=, the file to write")
@@ -199,14 +198,13 @@ class _Drive:
         run, rows = self.run, self.record.rows if self.record.writes else None
         if self.mode == "adaptive":
             return int(run.adaptive(count, self.t1, rows))
-        if self.mode == "auto" and (run.k - self.chosen_k >= LOOK_EVERY or self.chosen_k < 0):
-            self.chosen_k = run.k
+        if self.mode == "auto" and self.looks.due(run.k):
             status = self._choose_dt()
             if status != 0:
                 return status
         left = self.steps - run.k if self.mode == "fixed" else _count(run.t, self.t1, self.step)
         if self.mode == "auto":
-            count = min(count, LOOK_EVERY - (run.k - self.chosen_k))
+            count = min(count, self.looks.next - run.k)
         count = min(count, left)
         dt = math.nan if self.mode == "fixed" else self.step
         return int(run.fixed(count, self.t1 if count == left else math.nan, rows, dt))
@@ -224,7 +222,9 @@ class _Drive:
                 "give dt=..., or take a method whose region holds its eigenvalues (rk4 for oscillations, esdirk43 for stiff problems)"
             )
         span = self.t1 - self.t0
-        self.step = math.copysign(min(found.dt, abs(span) / LEAST_STEPS), span)
+        length = min(found.dt, abs(span) / LEAST_STEPS)
+        self.looks.found(run.k, length)
+        self.step = math.copysign(length, span)
         return 0
 
     def _radius(self) -> int:
@@ -253,7 +253,7 @@ class _Drive:
 
     def _save(self) -> None:
         self.saved_k = self.run.k
-        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "chosen": self.chosen_k}
+        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "looks": asdict(self.looks)}
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.record.pack().items()}}
         if self.events is not None:
             which, t, y = self.events.found
@@ -281,7 +281,7 @@ class _Drive:
                 )
         except KeyError as error:
             raise ValueError(f"resume: {path} is damaged: {error} is missing") from error
-        self.step, self.saved_k, self.chosen_k = facts["dt"], self.run.k, facts["chosen"]
+        self.step, self.saved_k, self.looks = facts["dt"], self.run.k, spectrum.Looks(**facts["looks"])
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 

@@ -175,6 +175,7 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     r.t = r.t_base = t0
     r.dt, r.k, r.k_base = dt, 0, 0
     r.slope_k = r.dense_k = r.rho_k = -1
+    r.rho_next = 0
     r.t_before = NAN
     r.f.flags = MF_FRESH
     r.value = r.gmax = r.good_value = r.good_gmax = r.first_gmax = NAN
@@ -219,7 +220,7 @@ cdef bint rho_is_due(const run_t *r) noexcept nogil:
     run time is their number, 0 where they follow from the radius."""
     if not r.m.flags & MF_NEEDS_RHO or (r.m.flags & MF_STAGED and r.m.n_par > 0 and r.par[0] > 0.0):
         return False
-    return r.rho_k < 0 or r.rho_k + RHO_EVERY <= r.k
+    return r.rho_next <= r.k
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------------------------------
