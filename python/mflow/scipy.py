@@ -116,7 +116,8 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
 
     Attributes
     ----------
-    row : the row of the class. order, n_stages, error_estimator_order : its facts, the last where it has an estimate. method : the row with the values of its parameters.
+    row : the row of the class. order, n_stages, error_estimator_order : its facts, the last where it has an estimate.
+    method : the row with the values of its parameters.
     n, status, t_bound, direction, t, y, t_old, step_size, nfev, njev, nlu : as in `scipy.integrate.OdeSolver`.
     """
 
@@ -151,14 +152,14 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
         known = {p[0].partition("[")[0] for p in self.row.parameters_}
         self.method: Method = get_method(self.row.name, **{k: v for k, v in options.items() if k in known})
         linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
-        idle = {k: v for k, v in options.items() if k not in known}
-        if not self.method.is_implicit:
-            idle |= {k: v for k, v in {**linear, "solver": solver}.items() if v is not None}
         bounds = {"max_step": max_step, "min_step": min_step, "first_step": first_step}
+        idle = [name for name in options if name not in known]
+        if not self.method.is_implicit:
+            idle += [name for name, value in {**linear, "solver": solver}.items() if value is not None]
         if dt is not None or "embedded" not in self.row.flags:
-            free = {"max_step": math.inf, "min_step": 0.0, "first_step": None, "rtol": None, "atol": None}
+            free = {"max_step": math.inf, "min_step": 0.0}
             given = {**bounds, "rtol": rtol, "atol": atol}
-            idle |= {k: v for k, v in given.items() if v is not free[k] and not (free[k] is not None and v == free[k])}
+            idle += [name for name, value in given.items() if value is not None and not (name in free and value == free[name])]
         warn_extraneous(idle)
         super().__init__(fun, check_number(t0, "t0"), y0, _bound(t_bound), vectorized)
         self.dt = _check_dt(self.method, dt, self.t, self.t_bound)
