@@ -98,6 +98,7 @@ class _Drive:
         self.max_steps = _whole(settings.max_steps, "max_steps", 1, MANY)
         self.watch = Watcher(settings.callback) if settings.callback is not None else None
         self.pace = Pace()
+        self.why = ""
         self.steps = _count(self.t0, self.t1, self.step) if self.mode == "fixed" else 0
         self._prepare()
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
@@ -111,6 +112,8 @@ class _Drive:
     def _prepare(self) -> None:
         """The run, its events and its record."""
         s, start = self.settings, self.start
+        if math.isinf(self.t1) and (s.t_eval is not None or s.events is not None or s.dense_output):
+            raise ValueError("t_eval, events, dense_output: dt = inf goes to t = inf in one step, with nothing between: leave them away")
         times = None if s.t_eval is None else check_times(s.t_eval, self.t0, self.t1)
         every = _every(s.save, s.save_every, times is not None)
         specs = check_events(s.events)
@@ -168,6 +171,8 @@ class _Drive:
                 status = self._radius()
             if status != 0:
                 return int(status)
+        if self.events is not None and self.events.finish_at(run.t, run.y) != 0:
+            return int(stepper.EVENT)
         return 0
 
     def _piece(self) -> int:
@@ -187,10 +192,12 @@ class _Drive:
             return status
         if self.progress is not None:
             self.progress.update(run.t)
-        if self.settings.checkpoint is not None and (run.k - self.saved_k >= self.save_k or run.t == self.t1):
-            self._save()
+        if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
+            return status
         if self.watch is not None and self.watch(run.t, run.y) and status == 0:
             return CALLBACK
+        if self.settings.checkpoint is not None and (run.k - self.saved_k >= self.save_k or run.t == self.t1):
+            self._save()
         return status
 
     def _steps(self, count: int) -> int:
@@ -214,8 +221,7 @@ class _Drive:
         run = self.run
         found = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.settings.symmetric)
         if math.isnan(found.dt):
-            self.why = found.reason
-            return int(stepper.NON_FINITE)
+            return self._unmeasured(found.reason)
         if not found.dt > 0.0:
             raise ValueError(
                 f'dt = "auto": {self.method.name} has no stable step for this problem at t = {run.t:g} ({found.reason}): '
@@ -230,11 +236,18 @@ class _Drive:
     def _radius(self) -> int:
         """The spectral radius that the row works with."""
         run = self.run
-        radius = spectrum.upper_radius(run.slope, run.t, run.y, symmetric=self.settings.symmetric)
-        if math.isnan(radius):
-            return int(stepper.NON_FINITE)
+        radius, why = spectrum.upper_radius(run.slope, run.t, run.y, symmetric=self.settings.symmetric)
+        if why:
+            return self._unmeasured(why)
         run.rho = radius
         return 0
+
+    def _unmeasured(self, why: str) -> int:
+        """The status where the curvature could not be had: what is not finite ends the run, what is too rough is the caller's to mend."""
+        if why == spectrum.ROUGH:
+            raise ValueError(f"{self.method.name} measures the Jacobian along the way, and at t = {self.run.t:g} {why}: take a method without")
+        self.why = why
+        return int(stepper.NON_FINITE)
 
     # ---- saving and resuming ----------------------------------------------------------------------------------------------------------
 
@@ -303,6 +316,8 @@ class _Drive:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
         if self.events is not None and status in (core_events.NOT_FINITE, core_events.REFUSED):
             return self.result(-1, "event_failed", self.events.failure)
+        if self.why:
+            return self.result(-1, "non_finite", f"{self.why}, and {method.name} measures the Jacobian there ({where})")
         ending = endings.Ending(run, method, self.mode, self.step, self.start, self.t0, where)
         return self.result(-1, *ending.explain(status))
 
@@ -376,8 +391,8 @@ def _step(method: Method, dt: Any, t0: float, t1: float) -> float:
     if dt == "auto":
         return math.nan
     if isinstance(dt, float) and dt == math.inf and t1 == math.inf:
-        if not {"implicit", "stiffly_accurate"} <= set(method.flags):
-            raise ValueError(f"dt = inf: only a stiffly accurate implicit method goes to the steady state in one step, not {method.name}")
+        if not method.is_implicit or method.stages != 1:
+            raise ValueError(f"dt = inf: only backward_euler goes to the steady state in one step, not {method.name}")
         return dt
     step = check_number(dt, "dt", "a step above 0")
     if step <= 0:

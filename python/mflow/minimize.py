@@ -139,7 +139,7 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
         raise ValueError(f"dt is missing: {chosen.name} takes fixed steps along gradient flow; see mflow.max_stable_dt for how large")
     if step == "auto":
         return as_method(chosen, settings), math.nan, None
-    if step == math.inf and {"implicit", "stiffly_accurate"} <= set(chosen.flags):
+    if step == math.inf and chosen.is_implicit and chosen.stages == 1:
         return as_method(chosen, settings), math.inf, None
     first = check_number(step(0) if schedule else step, "dt", "a step above 0")
     if first <= 0:
@@ -221,8 +221,10 @@ class _Descent:
                 continue
             if status != stepper.RHO_DUE:
                 return status
-            radius = spectrum.upper_radius(self._slope, 0.0, self.run.y, symmetric=True)
-            if math.isnan(radius):
+            radius, why = spectrum.upper_radius(self._slope, 0.0, self.run.y, symmetric=True)
+            if why == spectrum.ROUGH:
+                raise ValueError(f"{self.method.name} measures the curvature along the way, and {why}: take a method without")
+            if why:
                 return int(stepper.NON_FINITE)
             self.run.rho = radius
 
@@ -241,7 +243,7 @@ class _Descent:
             if "needs_rho" in self.method.flags and math.isfinite(safe.rho):
                 self.run.rho = safe.rho
         else:
-            radius = spectrum.upper_radius(self._slope, 0.0, here, symmetric=True)
+            radius, _ = spectrum.upper_radius(self._slope, 0.0, here, symmetric=True)
             found = 0.9 * stability.max_stable_dt(self.method, curvature=radius) if math.isfinite(radius) else math.nan
         found *= self.caution
         self.caution = min(1.0, 1.25 * self.caution)

@@ -4,7 +4,7 @@ Fixed steps take their times from the step index, t = t_base + (k - k_base) dt, 
 carried; the controller is in control.pxd. A step that was not good is tried again from the same state:
 
     error above 1                            h shrinks as the controller says
-    not finite (a state, a slope, the error) h/10; it is over MF_BUDGET evaluations after the first such slope. They count while the step
+    not finite (a state, a slope, the error) h/10; it is over before the evaluations after the first such slope are more than MF_BUDGET. They count while the step
                                              that the error would allow reaches the place again, and anew once the run has passed it
     not solved, or asked for by a callback   h/4
     h too short to move t                    it is over, for the reason of the last try
