@@ -551,8 +551,10 @@ def test_a_state_that_decays_to_nothing_goes_on(step_row: Any) -> None:
         assert run.fixed(10) == 0
         smallest = min(smallest, float(np.min(np.abs(run.y))))
     assert smallest < 1e-308
-    assert run.fixed(80) == 0
-    np.testing.assert_allclose(run.y, 1.0, rtol=0, atol=1e-12)
+    starts = [np.full(3, size) for size in (1e-200, 1e-309, 0.0)]
+    for up in (run, *(run_of(step_row, lambda t, y: 1.0 - y, y0, 0.5) for y0 in starts)):
+        assert up.fixed(80) == 0
+        np.testing.assert_allclose(up.y, 1.0, rtol=0, atol=1e-12)
 
 
 def test_recoverable_stops_a_fixed_step(step_row: Any) -> None:
