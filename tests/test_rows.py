@@ -273,21 +273,31 @@ def test_observed_order_of_the_extension(row: Any) -> None:
 
 
 def test_extension_of_esdirk43_meets_the_conditions_for_all_theta() -> None:
-    """b(theta) gives order 3 for every theta: sum_i b_i(theta) weight_i = theta^k/density."""
+    """b(theta) gives order 4 for every theta, sum_i b_i(theta) weight_i = theta^k/density, and stays bounded as h J grows."""
     kernel = kernel_of(registry.find("esdirk43"), 6)
-    A, _, _ = butcher(kernel.row)
-    # Unit slopes: the kernel's own sums show its weights.
+    A, b, _ = butcher(kernel.row)
+    # Unit slopes, and the step that they make from 0: the kernel's own sums show its weights.
     kernel.step(0.0, np.zeros((1, 6)), 1.0)
     units = np.eye(6)
     kernel.work[2:7, :6], kernel.x1[1, :6] = units[:5], units[5]
+    kernel.x1[0, :6] = [float(v) for v in b]
     kernel.dense()
     weights_of_powers = [[Fraction(v) for v in line] for line in kernel.D[:-1, :6]]
-    for order in (1, 2, 3):
+    assert len(weights_of_powers) == 4
+    for order in (1, 2, 3, 4):
         for tree in trees_of(order):
             w = weights(tree, A)
             for k, line in enumerate(weights_of_powers, 1):
                 want = Fraction(1, density(tree)) if k == len_of(tree) else 0
-                assert abs(float(sum(b * v for b, v in zip(line, w, strict=True)) - want)) < 64 * EPS
+                largest = max(1.0, max(abs(float(v)) for v in line))
+                assert abs(float(sum(v * u for v, u in zip(line, w, strict=True)) - want)) < 64 * EPS * largest
+    # y(theta)/y0 for z = h lambda is 1 + z b(theta) (I - z A)^-1 (1, ..., 1): the explicit first stage must not let it grow with z.
+    square = np.array([[float(v) for v in [*line, *[0] * (6 - len(line))]] for line in A])
+    lines = np.array([[float(v) for v in line] for line in weights_of_powers])
+    for z in (-1e1, -1e3, -1e5, -1e7, 1e5j):
+        slopes = z * np.linalg.solve(np.eye(6) - z * square, np.ones(6))
+        worst = max(abs(1.0 + (theta ** np.arange(1, 5)) @ lines @ slopes) for theta in np.linspace(0.0, 1.0, 101))
+        assert worst < 3.3
 
 
 # ---- against SciPy -----------------------------------------------------------------------------------------------------

@@ -90,9 +90,7 @@ def integrate(what: problem.Problem, t_span: Sequence[float], start: Array, meth
 class _Drive:
     """One integration: its run, what it writes down, and the loop over its pieces."""
 
-    def __init__(
-        self, what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str
-    ) -> None:
+    def __init__(self, what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> None:
         self.what, self.start, self.method, self.settings, self.name = what, start, method, settings, name
         self.t0, self.t1 = check_span(t_span, settings.dt)
         self.mode = _mode(method, settings)
@@ -132,9 +130,7 @@ class _Drive:
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step belong to error control, and dt gives fixed steps: leave them away, or dt")
         known = 1 + -(-self.steps // every) + 1 if self.mode == "fixed" and every and not s.dense_output else None
-        self.record = Record(
-            self.run, start, self.t0, every=every, times=times, dense=s.dense_output, rows=known, events=self.events
-        )
+        self.record = Record(self.run, start, self.t0, every=every, times=times, dense=s.dense_output, rows=known, events=self.events)
 
     def _tolerances(self) -> tuple[Array, Array] | None:
         s = self.settings
@@ -417,5 +413,3 @@ def _whole(value: Any, name: str, least: int, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer) or int(value) != value or value < least:
         raise ValueError(f"{name} = {value!r}: a whole number from {least} on is wanted")
     return min(int(value), MANY)
-
-

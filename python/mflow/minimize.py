@@ -266,8 +266,8 @@ class _Descent:
         if status == 0:
             return self.result(1, "max_iter", self._limit_message(first, last, gtol))
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
-            text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}: lower dt, give hess=, or another solver="
-            return self.result(-1, "solve_failed", text)
+            text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
+            return self.result(-1, "solve_failed", f"{text}: lower dt, give hess=, or another solver=")
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         text = "asked for a smaller step" if status > 0 else "gave up"

@@ -138,9 +138,11 @@ cdef inline double shortest(double t, double min_step) noexcept nogil:
     return least if least > min_step else min_step
 
 
-cdef inline double planned_step(const control_t *c) noexcept nogil:
-    """The next step between its bounds."""
-    cdef double size = clip(fabs(c.h), c.min_step, c.max_step)
+cdef inline double planned_step(const control_t *c, double t) noexcept nogil:
+    """The next step between its bounds, and long enough to move t unless max_step forbids it."""
+    cdef double size = fabs(c.h), least = shortest(t, c.min_step)
+    size = size if size > least else least
+    size = size if size < c.max_step else c.max_step
     return size if c.h > 0.0 else -size
 
 

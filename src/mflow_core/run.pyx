@@ -15,7 +15,14 @@ from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
                                MF_IMPLICIT, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_new_frame, mf_new_problem)
-from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave, mf_scalar
+from mflow_core.vec cimport MF_SHORT, mf_scalar
+
+
+cdef extern from *:
+    """
+    #define mf_problem_of_version_1() offsetof(mf_problem, jac)     /* an older host's problem ends here */
+    """
+    size_t problem_of_version_1 "mf_problem_of_version_1"() noexcept nogil
 
 
 # ---- gradient flow --------------------------------------------------------------------------------------------------------------------
@@ -106,11 +113,10 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
     cdef mf_sizes sizes
     cdef ptrdiff_t n = p.n, ld
     cdef int64_t total
-    cdef int j
     status[0] = mf_sizes_of(m, par, &sizes)
     if status[0] == 0:
         status[0] = check_callbacks(m, p, flags)
-    if status[0] == 0 and (n < 0 or p.size < sizeof(mf_problem)):
+    if status[0] == 0 and (n < 0 or p.size < problem_of_version_1()):
         status[0] = MF_E_ARGUMENT
     if status[0] != 0:
         return NULL

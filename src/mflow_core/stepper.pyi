@@ -1,18 +1,44 @@
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mflow_core.events import Events
+from mflow_core.newton import Solver
 from mflow_core.problem import Problem
 from mflow_core.registry import Row
 
 NON_FINITE: int
 CONVERGED: int
+FULL: int
+EVENT: int
+RHO_DUE: int
+STEP_TOO_SMALL: int
+SOLVE_FAILED: int
+RETRY_SOLVE: int
+RETRY_NON_FINITE: int
+
+class Rows:
+    events: Events | None
+    count: int
+    done: int
+    def __init__(
+        self,
+        y: NDArray[np.float64] | None = ...,
+        t: NDArray[np.float64] | None = ...,
+        D: NDArray[np.float64] | None = ...,
+        every: int = ...,
+        at: NDArray[np.float64] | None = ...,
+        events: Events | None = ...,
+    ) -> None: ...
 
 class Run:
     row: Row
     problem: Problem
+    solver: Solver | None
     shape: tuple[int, ...]
+    max_step: float
     def __init__(
         self,
         row: Row,
@@ -23,6 +49,8 @@ class Run:
         parameters: Mapping[str, float] | None = ...,
         dense: bool = ...,
         descend: bool = ...,
+        control: bool = ...,
+        solver: Solver | None = ...,
     ) -> None: ...
     @property
     def t(self) -> float: ...
@@ -31,15 +59,28 @@ class Run:
     @property
     def y(self) -> NDArray[np.float64]: ...
     @property
+    def h(self) -> float: ...
+    @property
     def nfev(self) -> int: ...
     @property
     def njev(self) -> int: ...
+    @property
+    def njac(self) -> int: ...
+    @property
+    def nlu(self) -> int: ...
+    @property
+    def rejected(self) -> tuple[int, int]: ...
     @property
     def value(self) -> float: ...
     @property
     def largest_slope(self) -> tuple[float, float]: ...
     @property
-    def rows_written(self) -> int: ...
+    def degree(self) -> int: ...
+    @property
+    def rho(self) -> Any: ...
+    @rho.setter
+    def rho(self, value: float) -> None: ...
+    def hold_rho(self, value: float) -> None: ...
     def vector(self, j: int) -> NDArray[np.float64]: ...
     def here(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
     def evaluate(self, x: NDArray[np.float64], want_grad: bool = ...) -> tuple[float, NDArray[np.float64]]: ...
@@ -47,17 +88,11 @@ class Run:
     def trial(self, h: float) -> NDArray[np.float64]: ...
     def set_dt(self, dt: float) -> None: ...
     def set_parameter(self, name: str, value: float) -> None: ...
-    def fixed(
-        self,
-        count: int,
-        t_last: float = ...,
-        every: int = ...,
-        y: NDArray[np.float64] | None = ...,
-        t: NDArray[np.float64] | None = ...,
-        at: NDArray[np.float64] | None = ...,
-        first: int = ...,
-        dt: float = ...,
-    ) -> tuple[int, int]: ...
+    def control(self, rtol: NDArray[np.float64], atol: NDArray[np.float64], max_step: float = ..., min_step: float = ...) -> None: ...
+    def begin(self, t_end: float, first_step: float = ...) -> int: ...
+    def fixed(self, count: int, t_last: float = ..., rows: Rows | None = ..., dt: float = ...) -> int: ...
+    def adaptive(self, count: int, t_end: float, rows: Rows | None = ...) -> int: ...
+    def between(self, t: float) -> NDArray[np.float64]: ...
     def step(self, dt: float) -> int: ...
     def descend(self, count: int, gtol: float, want_value: bool) -> int: ...
     def pack(self) -> bytes: ...

@@ -312,17 +312,17 @@ cdef class Run:
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive) except? -1:
         cdef int status
         cdef record_t *record = NULL
-        cdef bint free = self.compiled
+        cdef bint alone = self.compiled      # no Python inside
         if rows is not None:
             record = &rows.c
             if (rows.needs_dense or rows.events is not None) and self.r.y_between == NULL:
                 raise TypeError(f"{self.row.name}: this run was not made for output between its steps (dense=True)")
-            free = free and (rows.events is None or rows.events.compiled)
+            alone = alone and (rows.events is None or rows.events.compiled)
         raise_or(run_enter(self.r))
         try:
             if dt == dt:
                 self.change_dt(dt)
-            if free:
+            if alone:
                 with nogil:
                     status = run_adaptive(self.r, count, t_last, record) if adaptive else run_fixed(self.r, count, t_last, record)
             else:
@@ -351,6 +351,16 @@ cdef class Run:
         if status != 0:
             raise RuntimeError(f"fun returned {status} at an end of the last step")
         return out
+
+    def extension(self):
+        """(t, y, D) of the step just taken (dense=True): its start, the state there, and the continuous extension's vectors."""
+        cdef Py_ssize_t n_D = self.r.n_D
+        cdef int k
+        self.between(self.r.t)               # makes D, if it is not there yet
+        D = np.empty((n_D, *self.shape))
+        for k in range(n_D):
+            memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> D) + k * self.r.n, self.r.f.D + k * self.r.ld, self.r.n * sizeof(double))
+        return self.r.t_before, copy_of(self.r.next[0], self.r.n, self.shape), D
 
     @property
     def degree(self):
