@@ -289,7 +289,7 @@ def test_extension_of_esdirk43_meets_the_conditions_for_all_theta() -> None:
             w = weights(tree, A)
             for k, line in enumerate(weights_of_powers, 1):
                 want = Fraction(1, density(tree)) if k == len_of(tree) else 0
-                largest = max(1.0, max(abs(float(v)) for v in line))
+                largest = max(1.0, *(abs(float(v)) for v in line))
                 assert abs(float(sum(v * u for v, u in zip(line, w, strict=True)) - want)) < 64 * EPS * largest
     # y(theta)/y0 for z = h lambda is 1 + z b(theta) (I - z A)^-1 (1, ..., 1): the explicit first stage must not let it grow with z.
     square = np.array([[float(v) for v in [*line, *[0] * (6 - len(line))]] for line in A])
