@@ -338,12 +338,16 @@ cdef class Run:
     def between(self, double t):
         """The state at a time inside the step just taken (dense=True), by the continuous extension."""
         cdef int status
+        cdef unsigned int mode
         out = np.empty(self.shape)
         if self.r.y_between == NULL:
             raise TypeError(f"{self.row.name}: this run was not made for output between its steps (dense=True)")
         raise_or(run_enter(self.r))
         try:
-            status = raise_or(look_back(self.r, t, <double *> cnp.PyArray_DATA(<cnp.ndarray> out)))
+            mode = mf_fp_enter()
+            status = look_back(self.r, t, <double *> cnp.PyArray_DATA(<cnp.ndarray> out))
+            mf_fp_leave(mode)
+            raise_or(status)
         finally:
             run_leave(self.r)
         if status == MF_E_ARGUMENT:
