@@ -16,7 +16,7 @@ import scipy.optimize
 from mflow_core import registry
 
 from conftest import LEVELS
-from kernels import Kernel, dense_of
+from kernels import Kernel, dense_of, go
 from problems import PROBLEMS, Array, start_of, waves
 from reference import butcher, chebyshev, density, last_is_first, len_of, magnitude, residual, stability_function, trees_of, weights
 
@@ -81,15 +81,6 @@ def kernel_of(row: Any, n: int, what: Any = None, **more: Any) -> Kernel:
     if what is None:
         return Kernel(row, waves, n, **more)
     return Kernel(row, what, n, by_root(what), **more)
-
-
-def go(kernel: Kernel, t: float, y: Array, h: float, steps: int) -> Array:
-    """Carried vectors after some steps."""
-    x = y[None]
-    for k in range(steps):
-        assert kernel.step(t + k * h, x, h, fresh=k == 0) == 0
-        x = kernel.carried
-    return x
 
 
 # ---- tableaus: facts and flags -----------------------------------------------------------------------------------------

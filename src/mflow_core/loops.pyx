@@ -4,7 +4,7 @@ Fixed steps take their times from the step index, t = t_base + (k - k_base) dt, 
 carried; the controller is in control.pxd. A step that was not good is tried again from the same state:
 
     error above 1                            h shrinks as the controller says
-    not finite (a state, a slope, the error) h/10; it is over MF_BUDGET evaluations after the first such slope. They count while the step
+    not finite (a state, a slope, the error) h/10; it is over before the evaluations after the first such slope are more than MF_BUDGET. They count while the step
                                              that the error would allow reaches the place again, and anew once the run has passed it
     not solved, or asked for by a callback   h/4
     h too short to move t                    it is over, for the reason of the last try
@@ -12,7 +12,6 @@ carried; the controller is in control.pxd. A step that was not good is tried aga
 Every ending leaves the run at its last good state.
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
-from libc.string cimport memset
 
 from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.control cimport error_sum as short_error_sum
