@@ -165,7 +165,7 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
         warn_extraneous(idle)
         super().__init__(fun, check_number(t0, "t0"), y0, _bound(t_bound), vectorized)
         self.dt = _check_dt(self.method, dt, self.t, self.t_bound)
-        self._start, self._t0, self._status = self.y.copy(), self.t, 0
+        self._start, self._t0, self._status, self._unmeasured = self.y.copy(), self.t, 0, ""
         if self.dt is None:
             tolerances = self._tolerances(rtol, atol)
             self._bounds(**bounds)
@@ -251,8 +251,9 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
         return int(run.adaptive(1, self.t_bound))
 
     def _radius(self) -> int:
-        radius = spectrum.upper_radius(self._run.slope, self._run.t, self._run.y)
-        if math.isnan(radius):
+        """The spectral radius that the row works with; a code where it cannot be had, for the reason in `_unmeasured`."""
+        radius, self._unmeasured = spectrum.upper_radius(self._run.slope, self._run.t, self._run.y)
+        if self._unmeasured:
             return int(core.NON_FINITE)
         self._run.rho = radius
         return 0
@@ -260,6 +261,8 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
     def _why(self, status: int) -> str:
         run = self._run
         where = f"at t = {run.t:g} after {run.k} steps"
+        if self._unmeasured:
+            return f"{self.method.name} measures the Jacobian along the way, and {where} {self._unmeasured}"
         mode, step = ("adaptive", run.h) if self.dt is None else ("fixed", self.dt)
         reason, message = Ending(run, self.method, mode, step, self._start, self._t0, where).explain(status)
         return f"{self.TOO_SMALL_STEP.rstrip('.')}: {message}" if reason == "step_too_small" else message
