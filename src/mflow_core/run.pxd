@@ -27,6 +27,7 @@ ctypedef struct run_t:
     const mf_method *m
     mf_problem p, ode, inner             # p is what the kernel sees; ode without the solver; inner the user's, where ode is its flow
     newton_t *newton                     # solves implicit steps; NULL: the problem does it itself
+    bint owns_newton                     # it goes with the run
     flow_t flow
     mf_sizes sizes
     mf_frame f
@@ -68,6 +69,7 @@ cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
+cdef void note_rho(run_t *r, double value) noexcept nogil
 cdef bint rho_is_due(const run_t *r) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
 cdef void accept(run_t *r, double t) noexcept nogil

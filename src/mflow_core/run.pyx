@@ -10,7 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from mflow_core.control cimport control_begin
-from mflow_core.newton cimport newton_rhs, newton_solve
+from mflow_core.newton cimport newton_release, newton_rhs, newton_solve
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
@@ -183,6 +183,8 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
 
 cdef void run_release(run_t *r) noexcept nogil:
     if r != NULL:
+        if r.owns_newton:
+            newton_release(r.newton)
         free(r.block)
         free(r)
 
@@ -213,6 +215,16 @@ cdef int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil:
     if r.newton != NULL:
         count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
     return count
+
+
+cdef void note_rho(run_t *r, double value) noexcept nogil:
+    """The spectral radius was estimated. It is wanted again after twice as many steps as the last time, RHO_EVERY at most; after one
+    where it has grown by half."""
+    cdef int64_t gap = 2 * (r.k - r.rho_k)
+    gap = gap if gap < RHO_EVERY else RHO_EVERY
+    if gap < 1 or r.rho_k < 0 or value > 1.5 * r.f.rho:
+        gap = 1
+    r.f.rho, r.rho_k, r.rho_next = value, r.k, r.k + gap
 
 
 cdef bint rho_is_due(const run_t *r) noexcept nogil:
