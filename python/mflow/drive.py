@@ -245,7 +245,8 @@ class _Drive:
     def _unmeasured(self, why: str) -> int:
         """The status where the curvature could not be had: what is not finite ends the run, what is too rough is the caller's to mend."""
         if why == spectrum.ROUGH:
-            raise ValueError(f"{self.method.name} measures the Jacobian along the way, and at t = {self.run.t:g} {why}: take a method without")
+            where = f"{self.method.name} measures the Jacobian along the way, and at t = {self.run.t:g}"
+            raise ValueError(f"{where} {why}: take a method without")
         self.why = why
         return int(stepper.NON_FINITE)
 
