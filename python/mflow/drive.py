@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import math
 import warnings
+import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,6 @@ ROUNDING = 1e-12  # a remainder this small against the whole span is no step of 
 GROWTH = 1e6  # a state that ends this much larger than it began is looked at again
 RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 MANY = 2**62
-LOOK_EVERY = 25  # steps between looks at the curvature, where dt="auto"
 LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
 MAX_STEPS, CALLBACK = 0x7FFFFF01, 0x7FFFFF02  # endings that are decided here
 
@@ -90,9 +90,7 @@ def integrate(what: problem.Problem, t_span: Sequence[float], start: Array, meth
 class _Drive:
     """One integration: its run, what it writes down, and the loop over its pieces."""
 
-    def __init__(
-        self, what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str
-    ) -> None:
+    def __init__(self, what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> None:
         self.what, self.start, self.method, self.settings, self.name = what, start, method, settings, name
         self.t0, self.t1 = check_span(t_span, settings.dt)
         self.mode = _mode(method, settings)
@@ -105,7 +103,7 @@ class _Drive:
         self.steps = _count(self.t0, self.t1, self.step) if self.mode == "fixed" else 0
         self._prepare()
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
-        self.saved_k, self.chosen_k = 0, -1
+        self.saved_k, self.looks = 0, spectrum.Looks()
         self.save_k = _whole(settings.checkpoint_every, "checkpoint_every", 1, 1000)
         if settings.checkpoint_every is not None and settings.checkpoint is None:
             raise ValueError("checkpoint_every is given without checkpoint=, the file to write")
@@ -135,9 +133,7 @@ class _Drive:
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step belong to error control, and dt gives fixed steps: leave them away, or dt")
         known = 1 + -(-self.steps // every) + 1 if self.mode == "fixed" and every and not s.dense_output else None
-        self.record = Record(
-            self.run, start, self.t0, every=every, times=times, dense=s.dense_output, rows=known, events=self.events
-        )
+        self.record = Record(self.run, start, self.t0, every=every, times=times, dense=s.dense_output, rows=known, events=self.events)
 
     def _tolerances(self) -> tuple[Array, Array] | None:
         s = self.settings
@@ -210,14 +206,13 @@ class _Drive:
         run, rows = self.run, self.record.rows if self.record.writes else None
         if self.mode == "adaptive":
             return int(run.adaptive(count, self.t1, rows))
-        if self.mode == "auto" and (run.k - self.chosen_k >= LOOK_EVERY or self.chosen_k < 0):
-            self.chosen_k = run.k
+        if self.mode == "auto" and self.looks.due(run.k):
             status = self._choose_dt()
             if status != 0:
                 return status
         left = self.steps - run.k if self.mode == "fixed" else _count(run.t, self.t1, self.step)
         if self.mode == "auto":
-            count = min(count, LOOK_EVERY - (run.k - self.chosen_k))
+            count = min(count, self.looks.next - run.k)
         count = min(count, left)
         dt = math.nan if self.mode == "fixed" else self.step
         return int(run.fixed(count, self.t1 if count == left else math.nan, rows, dt))
@@ -226,6 +221,9 @@ class _Drive:
         """dt="auto": the largest step inside the method's stability region, for the slope's Jacobian where the run stands."""
         run = self.run
         found = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.settings.symmetric)
+        if math.isnan(found.dt) and math.isfinite(self.step):  # the last step goes on: the run itself will say what is wrong
+            self.looks.found(run.k, abs(self.step))
+            return 0
         if math.isnan(found.dt):
             return self._unmeasured(found.reason)
         if not found.dt > 0.0:
@@ -234,22 +232,27 @@ class _Drive:
                 "give dt=..., or take a method whose region holds its eigenvalues (rk4 for oscillations, esdirk43 for stiff problems)"
             )
         span = self.t1 - self.t0
-        self.step = math.copysign(min(found.dt, abs(span) / LEAST_STEPS), span)
+        length = min(found.dt, abs(span) / LEAST_STEPS)
+        self.looks.found(run.k, length)
+        self.step = math.copysign(length, span)
         return 0
 
     def _radius(self) -> int:
         """The spectral radius that the row works with."""
         run = self.run
         radius, why = spectrum.upper_radius(run.slope, run.t, run.y, symmetric=self.settings.symmetric)
+        last, k = run.rho
+        if k >= 0 and why:  # the last radius goes on: the run itself will say what is wrong
+            radius, why = last, ""
         if why:
             return self._unmeasured(why)
         run.rho = radius
         return 0
 
     def _unmeasured(self, why: str) -> int:
-        """The status where the curvature could not be had: what is not finite ends the run, what is too rough is the caller's to mend."""
+        """The status where the curvature cannot be had at all."""
         if why == spectrum.ROUGH:
-            raise ValueError(f"{self.method.name} measures the Jacobian along the way, and at t = {self.run.t:g} {why}: take a method without")
+            raise ValueError(f"{self.method.name} measures the Jacobian along the way, and at t = {self.run.t:g} {why}: take another method")
         self.why = why
         return int(stepper.NON_FINITE)
 
@@ -262,7 +265,8 @@ class _Drive:
         if tolerances is not None:
             rtol, atol = (t.tolist() for t in tolerances)
         return {
-            "method": repr(self.method), "shape": list(self.start.shape), "t0": self.t0, "mode": self.mode, "rtol": rtol, "atol": atol,
+            "method": repr(self.method), "shape": list(self.start.shape), "t_span": [self.t0, self.t1], "mode": self.mode,
+            "y0 (its checksum)": zlib.crc32(self.start.tobytes()), "rtol": rtol, "atol": atol,
             "dt": self.step if self.mode == "fixed" else None, "events": self.events.count if self.events is not None else 0,
             "every": self.record.every, "dense": self.record.dense,
             "times": None if self.record.times is None else self.record.times.tolist(),
@@ -270,7 +274,7 @@ class _Drive:
 
     def _save(self) -> None:
         self.saved_k = self.run.k
-        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "chosen": self.chosen_k}
+        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "looks": asdict(self.looks)}
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.record.pack().items()}}
         if self.events is not None:
             which, t, y = self.events.found
@@ -280,12 +284,12 @@ class _Drive:
     def _resume(self, path: Any) -> None:
         """Goes back to where a checkpoint was written: the same bits from there on, and all that was recorded before."""
         facts, blocks = read_state(path, "checkpoint")
-        mine = self._facts()
-        wrong = [name for name, value in mine.items() if facts["call"].get(name) != value]
+        mine, call = self._facts(), facts.get("call", {})
+        wrong = [name for name, value in mine.items() if call.get(name) != value]
         if wrong:
             raise ValueError(
                 f"resume: {path} was written by a call with other values of {', '.join(wrong)}: "
-                f"{wrong[0]} was {facts['call'].get(wrong[0])!r}, and is {mine[wrong[0]]!r} here"
+                f"{wrong[0]} was {call.get(wrong[0])!r}, and is {mine[wrong[0]]!r} here"
             )
         try:
             self.run.unpack(blocks["run"])
@@ -296,9 +300,9 @@ class _Drive:
                 self.events.restore_rows(
                     np.frombuffer(blocks["found"], dtype=np.int64), np.frombuffer(blocks["found t"]), np.frombuffer(blocks["found y"])
                 )
-        except KeyError as error:
-            raise ValueError(f"resume: {path} is damaged: {error} is missing") from error
-        self.step, self.saved_k, self.chosen_k = facts["dt"], self.run.k, facts["chosen"]
+            self.step, self.saved_k, self.looks = facts["dt"], self.run.k, spectrum.Looks(**facts["looks"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"resume: {path} does not fit this call, or is damaged ({error})") from error
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 
@@ -432,5 +436,3 @@ def _whole(value: Any, name: str, least: int, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer) or int(value) != value or value < least:
         raise ValueError(f"{name} = {value!r}: a whole number from {least} on is wanted")
     return min(int(value), MANY)
-
-

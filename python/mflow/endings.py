@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from mflow_core import stepper
@@ -89,6 +88,8 @@ class Ending:
 
     def _too_small(self) -> tuple[str, str]:
         run = self.run
+        if run.t + math.copysign(run.max_step, run.h) == run.t:
+            return "step_too_small", f"max_step = {run.max_step:.3g} is lost in rounding {self.where}: t + max_step == t; raise it"
         text = f"the tolerances want a step of {abs(run.h):.3g} {self.where}"
         hint = "look for a jump or a singularity there, or loosen rtol and atol"
         if not self.method.is_implicit:

@@ -1,6 +1,6 @@
 """Files that hold a state: written at once or not at all, with a checksum, without pickle.
 
-    a line that says what it is, CRC-32 of the rest (4 bytes, little-endian), a line of JSON, then blocks of bytes whose lengths it names
+a line that says what it is, CRC-32 of the rest (4 bytes, little-endian), a line of JSON, then blocks of bytes whose lengths it names
 """
 
 from __future__ import annotations
@@ -54,6 +54,8 @@ def read_state(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any],
         for name, length in lengths:
             blocks[name] = rest[at : at + length]
             at += length
+        if at != len(rest):
+            raise ValueError(f"{len(rest)} bytes follow, not {at}")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: a damaged or foreign {kind} ({error!r})") from error
     return facts, blocks

@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,6 +27,7 @@ from mflow.methods import Method, as_method
 __all__ = ["SafeStep", "Spectrum", "safe_step", "spectrum", "upper_radius"]
 
 ITERATIONS = 16
+EVERY = 25  # steps between measurements, at most
 # Difference lengths against max(1, |y|): the second where rounding spoils the first (single precision), the third where J changes along
 # them (Robertson at its start).
 SIZES = (1.5e-8, 1e-4, 1.5e-11)
@@ -49,6 +51,24 @@ class Spectrum(NamedTuple):
     residuals: Array
     evaluations: int
     reason: str
+
+
+@dataclass
+class Looks:
+    """When to measure again, in steps: after twice as many as the last time, up to `EVERY`; after one where the step had to shrink."""
+
+    next: int = 0
+    gap: int = 1
+    dt: float = math.inf
+
+    def due(self, k: int) -> bool:
+        """Whether it is time before step k."""
+        return k >= self.next
+
+    def found(self, k: int, dt: float) -> None:
+        """A step was chosen before step k."""
+        self.gap = 1 if dt < 0.67 * self.dt else min(2 * self.gap, EVERY)
+        self.next, self.dt = k + self.gap, dt
 
 
 class SafeStep(NamedTuple):

@@ -21,7 +21,8 @@ from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_bits, mf_from_bits
 
 
 cdef enum:
-    MF_BUDGET = 60                       # evaluations after the first non-finite slope, with all tries counted; four go to the message
+    MF_BUDGET = 48                       # evaluations after the first non-finite slope, with all tries counted. 64 are promised: four
+                                         # go to the message, the others are for a try that costs more than the one before
     MF_PRESS = 8
     MF_PRESS_ON = 48
     MF_PRESS_MOST = 96
@@ -37,11 +38,13 @@ ctypedef struct control_t:
     # what follows is state, and is saved
     double h                             # the next step to try, with its sign
     double log_before                    # log2 of the last accepted error
-    double t_bad                         # the nearest time at which a slope was not finite or a callback wanted a smaller step
+    double t_bad                         # the nearest time at which a slope was not finite
     int64_t n_bad, bad_from              # tries there since the last step beyond it; where the count of their evaluations begins
     int64_t rejected                     # tries thrown away
     int64_t failed                       # of them, without an error estimate: not finite, not solved, or asked for by a callback
     int64_t after_reject, pressed, steady    # steady: the PI controller is in charge
+    int64_t allowed                      # evaluations on top of MF_BUDGET: those of one Jacobian; the caller's, not saved
+    int64_t spent                        # the evaluations after a non-finite slope: the next step would be one too many
     double h_pressed                     # about the size of the steps that are rejected again and again
 
 
@@ -59,7 +62,7 @@ cdef inline void control_begin(control_t *c, ptrdiff_t n, int order, int order_h
     c.per_n = 1.0 / <double> max(n, <ptrdiff_t> 1)
     c.h = c.h_pressed = 0.0
     c.log_before = -13.287712379549449   # log2 1e-4
-    c.n_bad = c.rejected = c.failed = c.after_reject = c.pressed = c.steady = 0
+    c.n_bad = c.rejected = c.failed = c.after_reject = c.pressed = c.steady = c.spent = c.allowed = 0
 
 
 cdef inline double log2_of(double x) noexcept nogil:
@@ -138,9 +141,11 @@ cdef inline double shortest(double t, double min_step) noexcept nogil:
     return least if least > min_step else min_step
 
 
-cdef inline double planned_step(const control_t *c) noexcept nogil:
-    """The next step between its bounds."""
-    cdef double size = clip(fabs(c.h), c.min_step, c.max_step)
+cdef inline double planned_step(const control_t *c, double t) noexcept nogil:
+    """The next step between its bounds, and long enough to move t unless max_step forbids it."""
+    cdef double size = fabs(c.h), least = shortest(t, c.min_step)
+    size = size if size > least else least
+    size = size if size < c.max_step else c.max_step
     return size if c.h > 0.0 else -size
 
 
@@ -151,26 +156,25 @@ cdef inline int after_bad(control_t *c, int status, double square, double t, dou
     before the try.
     """
     cdef double at = t + h
-    # What the next way to a non-finite slope will cost: the try alone, or after good steps two such before it.
-    cdef int64_t ahead = now - before if c.after_reject else 3 * (now - before)
     if status < 0 and status != MF_E_NON_FINITE:
         return status
     if status == 0:
         c.h = h * factor_rejected(c, square, h)
     else:
-        if c.n_bad == 0:
-            c.bad_from, c.t_bad = before, at
-        c.n_bad += 1
         c.rejected += 1
         c.failed += 1
         c.after_reject = 1
-        if status == MF_RETRY_NON_FINITE:
+        c.h = h * 0.25
+        if status == MF_E_NON_FINITE or status == MF_RETRY_NON_FINITE:
             status = MF_E_NON_FINITE
-        if (at - c.t_bad) * h < 0.0:
-            c.t_bad = at
-        c.h = h * (0.1 if status == MF_E_NON_FINITE else 0.25)
-        if status == MF_E_NON_FINITE and now - c.bad_from + ahead > MF_BUDGET:
-            return status
+            c.h = h * 0.1
+            if c.n_bad == 0:
+                c.bad_from, c.t_bad = before, at
+            c.n_bad += 1
+            if (at - c.t_bad) * h < 0.0:
+                c.t_bad = at
+            if now - c.bad_from + (now - before) > MF_BUDGET + c.allowed:
+                return status
     if fabs(c.h) >= shortest(t, c.min_step):
         return 0
     if status == MF_RETRY_SOLVE:
@@ -186,6 +190,8 @@ cdef inline void after_good(control_t *c, double square, double h, double planne
             c.n_bad = 0                              # the run has passed the place
         elif fabs(h * factor) < 0.5 * fabs(c.t_bad - t_next):
             c.bad_from += now - before               # on its own way there, not held up by it
+        else:
+            c.spent = now - c.bad_from + (now - before) > MF_BUDGET + c.allowed
     c.h = h * held_back(c, factor)
     if fabs(h) < fabs(planned) and fabs(c.h) < fabs(planned):
         c.h = planned                                # it was short for landing, not for its error

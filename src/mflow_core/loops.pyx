@@ -12,15 +12,15 @@ carried; the controller is in control.pxd. A step that was not good is tried aga
 Every ending leaves the run at its last good state.
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
-from libc.string cimport memset
 
 from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.control cimport error_sum as short_error_sum
+from mflow_core.matrix cimport KRYLOV
 from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE
 from mflow_core.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL)
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL)
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 
 
@@ -122,8 +122,8 @@ cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept no
             d2 = sqrt(size_of(r, f1, r.now[0], r.now[0])) / root / h0
             h = first_step_of(d0, d1, d2, h0, r.c.q)
             break
-        if r.c.n_bad == 0:
-            r.c.n_bad, r.c.bad_from, r.c.t_bad = 1, evaluations(r, False) - 1, r.t + sign * h0
+        if status == 0 and r.c.n_bad == 0:
+            r.c.n_bad, r.c.bad_from, r.c.t_bad = 1, tries_cost(r) - 1, r.t + sign * h0
         h0 = 1e-2 * h0                       # the trial left the domain: nearer
         h = h0
     h = h if h < span else span
@@ -161,18 +161,32 @@ cdef void weigh(run_t *r) noexcept nogil:
     newton_weights(r.newton, r.now[0], r.c.rtol_of if vectors else &r.c.rtol, r.c.atol_of if vectors else &r.c.atol, r.n if vectors else 1)
 
 
+cdef int64_t tries_cost(run_t *r) noexcept nogil:
+    """Evaluations so far, as MF_BUDGET counts them: with those for Jacobians, of which one is allowed on top; without a Krylov method's,
+    which belong to its arithmetic."""
+    if r.newton == NULL or r.newton.c.matrix.kind == KRYLOV:
+        return evaluations(r, False)
+    r.c.allowed = r.newton.m.n_rhs_jac / max(r.newton.m.njev, <int64_t> 1)
+    return evaluations(r, True)
+
+
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     """One accepted step towards t_end, after as many tries as it takes."""
     cdef double h, planned, t_next, err
     cdef int64_t before
     cdef int status
+    if r.c.spent:
+        return MF_E_NON_FINITE
     while True:
-        planned = h = planned_step(&r.c)
+        planned = h = planned_step(&r.c, r.t)
         t_next = r.t + h
+        if t_next == r.t and r.n > 0:
+            r.c.h = h                        # max_step is lost in rounding
+            return MF_E_STEP
         if (t_next - t_end) * h >= 0.0:
             h = t_end - r.t
             t_next = t_end
-        before = evaluations(r, False)
+        before = tries_cost(r)
         err = INFINITY
         if r.newton != NULL:
             weigh(r)
@@ -183,10 +197,10 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
                 break
             if err != err:
                 status = MF_E_NON_FINITE
-        status = after_bad(&r.c, status, err, r.t, h, evaluations(r, False), before)
+        status = after_bad(&r.c, status, err, r.t, h, tries_cost(r), before)
         if status != 0:
             return status
-    after_good(&r.c, err, h, planned, t_next, evaluations(r, False), before)
+    after_good(&r.c, err, h, planned, t_next, tries_cost(r), before)
     if record != NULL:
         record.end = t_next == t_end
         status = write_step(r, &t_next, record)

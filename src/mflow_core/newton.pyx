@@ -36,6 +36,7 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
 
 cdef double EPS = 2.220446049250313e-16
+cdef double LEAST_SIZE = 1e-150          # without tolerances: squares of slopes in units of it stay finite
 cdef double TINY = 1e-290                # no weight overflows, however far a solution has died away
 
 cdef enum:
@@ -92,13 +93,14 @@ cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const
 
 
 cdef void own_weights(newton_t *s, const double *a, const double *b) noexcept nogil:
-    """Without tolerances: each entry's own size, no less than a thousandth of the largest, at either of two points."""
+    """Without tolerances: each entry's own size, no less than a thousandth of the largest, at either of two points. A state that has
+    decayed to almost nothing is measured by LEAST_SIZE: weights of its own size would overflow, and the steps would end there."""
     cdef double top = max(REDUCE.max_abs(a, s.n), REDUCE.max_abs(b, s.n)), size
     cdef ptrdiff_t i
     if not 0.0 < top < INFINITY:
         top = 1.0
     for i in range(s.n):
-        size = max(max(max(fabs(a[i]), fabs(b[i])), 1e-3 * top), TINY)
+        size = max(max(fabs(a[i]), fabs(b[i])), max(1e-3 * top, LEAST_SIZE))
         s.m.size[i], s.m.weight[i] = size, 1.0 / size
 
 

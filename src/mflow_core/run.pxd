@@ -12,7 +12,7 @@ cdef enum:
     RUN_DESCEND = 2                      # room for a gradient, the point it is wanted at, and the last good pair
     RUN_CONTROL = 4                      # room for tolerances of each component
     RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
-    RHO_EVERY = 25                       # steps between estimates of the spectral radius, where the row needs it
+    RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the row needs it
     RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on
 
 
@@ -54,7 +54,7 @@ ctypedef struct run_t:
     control_t c
     int n_D                              # vectors of the continuous extension: its degree
     int64_t dense_k                      # D belongs to the step that begins at k
-    int64_t rho_k                        # the step at which f.rho was estimated; -1: never
+    int64_t rho_k, rho_next              # the steps at which f.rho was estimated (below 0: never), and will be again
     int64_t n_value_grad                 # calls of value_grad
     double value, gmax                   # of the last evaluation, whatever it was
     double good_value, good_gmax, first_gmax

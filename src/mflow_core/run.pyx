@@ -15,7 +15,14 @@ from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
                                MF_IMPLICIT, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_new_frame, mf_new_problem)
-from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave, mf_scalar
+from mflow_core.vec cimport MF_SHORT, mf_scalar
+
+
+cdef extern from *:
+    """
+    #define mf_problem_of_version_1() offsetof(mf_problem, jac)     /* an older host's problem ends here */
+    """
+    size_t problem_of_version_1 "mf_problem_of_version_1"() noexcept nogil
 
 
 # ---- gradient flow --------------------------------------------------------------------------------------------------------------------
@@ -106,11 +113,10 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
     cdef mf_sizes sizes
     cdef ptrdiff_t n = p.n, ld
     cdef int64_t total
-    cdef int j
     status[0] = mf_sizes_of(m, par, &sizes)
     if status[0] == 0:
         status[0] = check_callbacks(m, p, flags)
-    if status[0] == 0 and (n < 0 or p.size < sizeof(mf_problem)):
+    if status[0] == 0 and (n < 0 or p.size < problem_of_version_1()):
         status[0] = MF_E_ARGUMENT
     if status[0] != 0:
         return NULL
@@ -169,6 +175,7 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     r.t = r.t_base = t0
     r.dt, r.k, r.k_base = dt, 0, 0
     r.slope_k = r.dense_k = r.rho_k = -1
+    r.rho_next = 0
     r.t_before = NAN
     r.f.flags = MF_FRESH
     r.value = r.gmax = r.good_value = r.good_gmax = r.first_gmax = NAN
@@ -213,7 +220,7 @@ cdef bint rho_is_due(const run_t *r) noexcept nogil:
     run time is their number, 0 where they follow from the radius."""
     if not r.m.flags & MF_NEEDS_RHO or (r.m.flags & MF_STAGED and r.m.n_par > 0 and r.par[0] > 0.0):
         return False
-    return r.rho_k < 0 or r.rho_k + RHO_EVERY <= r.k
+    return r.rho_next <= r.k
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------------------------------
