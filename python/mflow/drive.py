@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -220,6 +221,9 @@ class _Drive:
         """dt="auto": the largest step inside the method's stability region, for the slope's Jacobian where the run stands."""
         run = self.run
         found = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.settings.symmetric)
+        if math.isnan(found.dt) and math.isfinite(self.step):  # the last step goes on: the run itself will say what is wrong
+            self.looks.found(run.k, abs(self.step))
+            return 0
         if math.isnan(found.dt):
             return self._unmeasured(found.reason)
         if not found.dt > 0.0:
@@ -237,13 +241,16 @@ class _Drive:
         """The spectral radius that the row works with."""
         run = self.run
         radius, why = spectrum.upper_radius(run.slope, run.t, run.y, symmetric=self.settings.symmetric)
+        last, k = run.rho
+        if k >= 0 and why:  # the last radius goes on: the run itself will say what is wrong
+            radius, why = last, ""
         if why:
             return self._unmeasured(why)
         run.rho = radius
         return 0
 
     def _unmeasured(self, why: str) -> int:
-        """The status where the curvature could not be had: what is not finite ends the run, what is too rough is the caller's to mend."""
+        """The status where the curvature cannot be had at all."""
         if why == spectrum.ROUGH:
             where = f"{self.method.name} measures the Jacobian along the way, and at t = {self.run.t:g}"
             raise ValueError(f"{where} {why}: take a method without")
@@ -259,7 +266,8 @@ class _Drive:
         if tolerances is not None:
             rtol, atol = (t.tolist() for t in tolerances)
         return {
-            "method": repr(self.method), "shape": list(self.start.shape), "t0": self.t0, "mode": self.mode, "rtol": rtol, "atol": atol,
+            "method": repr(self.method), "shape": list(self.start.shape), "t_span": [self.t0, self.t1], "mode": self.mode,
+            "y0 (its checksum)": zlib.crc32(self.start.tobytes()), "rtol": rtol, "atol": atol,
             "dt": self.step if self.mode == "fixed" else None, "events": self.events.count if self.events is not None else 0,
             "every": self.record.every, "dense": self.record.dense,
             "times": None if self.record.times is None else self.record.times.tolist(),
@@ -277,12 +285,12 @@ class _Drive:
     def _resume(self, path: Any) -> None:
         """Goes back to where a checkpoint was written: the same bits from there on, and all that was recorded before."""
         facts, blocks = read_state(path, "checkpoint")
-        mine = self._facts()
-        wrong = [name for name, value in mine.items() if facts["call"].get(name) != value]
+        mine, call = self._facts(), facts.get("call", {})
+        wrong = [name for name, value in mine.items() if call.get(name) != value]
         if wrong:
             raise ValueError(
                 f"resume: {path} was written by a call with other values of {', '.join(wrong)}: "
-                f"{wrong[0]} was {facts['call'].get(wrong[0])!r}, and is {mine[wrong[0]]!r} here"
+                f"{wrong[0]} was {call.get(wrong[0])!r}, and is {mine[wrong[0]]!r} here"
             )
         try:
             self.run.unpack(blocks["run"])
@@ -293,9 +301,9 @@ class _Drive:
                 self.events.restore_rows(
                     np.frombuffer(blocks["found"], dtype=np.int64), np.frombuffer(blocks["found t"]), np.frombuffer(blocks["found y"])
                 )
-        except KeyError as error:
-            raise ValueError(f"resume: {path} is damaged: {error} is missing") from error
-        self.step, self.saved_k, self.looks = facts["dt"], self.run.k, spectrum.Looks(**facts["looks"])
+            self.step, self.saved_k, self.looks = facts["dt"], self.run.k, spectrum.Looks(**facts["looks"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"resume: {path} does not fit this call, or is damaged ({error})") from error
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 

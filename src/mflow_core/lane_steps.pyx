@@ -322,6 +322,8 @@ cdef void advance(block_t *b) noexcept nogil:
                 retire(b, col, 0)
             elif b.slot[col].k >= job.max_steps:
                 retire(b, col, MF_E_STEPS)
+            elif b.slot[col].c.spent:
+                retire(b, col, MF_E_NON_FINITE)
 
 
 cdef int own_step(block_t *b) noexcept nogil:

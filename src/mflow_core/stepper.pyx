@@ -141,7 +141,7 @@ cdef class Run:
     @property
     def nfev(self):
         """Evaluations of the right-hand side; for a cost, of the cost, or of its gradient where that is all there is."""
-        if self.problem.callback is None or self.problem.c.value_grad == NULL:
+        if self.problem.callback is None or self.problem.c.value_grad == NULL or self.r.good == NULL:
             return evaluations(self.r, True) + self.r.n_value_grad
         return self.problem.callback.nfev if self.problem.has_value else self.problem.callback.njev
 
