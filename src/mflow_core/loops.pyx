@@ -4,8 +4,9 @@ Fixed steps take their times from the step index, t = t_base + (k - k_base) dt, 
 carried; the controller is in control.pxd. A step that was not good is tried again from the same state:
 
     error above 1                            h shrinks as the controller says
-    not finite (a state, a slope, the error) h/10; it is over before the evaluations after the first such slope are more than MF_BUDGET. They count while the step
-                                             that the error would allow reaches the place again, and anew once the run has passed it
+    not finite (a state, a slope, the error, h/10; it is over before the evaluations after the first such slope are more than MF_BUDGET.
+    or the extension, where it is wanted)    They count while the step that the error would allow reaches the place again, and anew
+                                             once the run has passed it
     not solved, or asked for by a callback   h/4
     h too short to move t                    it is over, for the reason of the last try
 
@@ -162,7 +163,7 @@ cdef void weigh(run_t *r) noexcept nogil:
 
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     """One accepted step towards t_end, after as many tries as it takes."""
-    cdef double h, planned, t_next, err
+    cdef double h, planned, t_next, t_whole, err
     cdef int64_t before
     cdef int status
     while True:
@@ -181,21 +182,22 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         status = try_step(r, h)
         if status == 0:
             err = error_of(r)
-            if err <= 1.0:
-                break
+            t_whole = t_next                 # an event may end the step sooner
             if err != err:
                 status = MF_E_NON_FINITE
+            elif err <= 1.0:
+                if record != NULL:
+                    record.end = t_next == t_end
+                    status = write_step(r, &t_next, record)
+                if status == 0 or status == RECORD_EVENT:
+                    break
         status = after_bad(&r.c, status, err, r.t, h, evaluations(r, False), before)
         if status != 0:
             return status
-    after_good(&r.c, err, h, planned, t_next, evaluations(r, False), before)
-    if record != NULL:
-        record.end = t_next == t_end
-        status = write_step(r, &t_next, record)
-    if status == 0 or status == RECORD_EVENT:
-        accept(r, t_next)
-        if status == RECORD_EVENT:
-            leave_grid(r)
+    after_good(&r.c, err, h, planned, t_whole, evaluations(r, False), before)
+    accept(r, t_next)
+    if status == RECORD_EVENT:
+        leave_grid(r)
     return status
 
 
