@@ -98,6 +98,10 @@ cdef void run_common(block_t *b, int64_t first, int64_t last) noexcept nogil:
             status = LANE_WAITING
             count_steps(b, k, b.f.n_rhs, t)
             break
+        if k == job.max_steps:
+            status = MF_E_STEPS
+            count_steps(b, k, b.f.n_rhs, t)
+            break
         h = job.dt
         t_next = t0 + <double> (k + 1) * job.dt
         if k == job.steps[0] - 1:
