@@ -247,7 +247,8 @@ cdef inline bint short_finite(const double *x, ptrdiff_t n) noexcept nogil:
 
 
 cdef int try_step(run_t *r, double h) noexcept nogil:
-    """now -> next, over h, not accepted. MF_E_NON_FINITE where `next` is not finite."""
+    """now -> next, over h, not accepted. MF_E_NON_FINITE where `next` is not finite. What was known of the step before, and of another
+    try of this one, is overwritten."""
     cdef int j, status
     cdef int64_t hits = r.flow.hits
     r.f.t, r.f.h, r.f.k = r.t, h, r.k
@@ -269,3 +270,6 @@ cdef void accept(run_t *r, double t) noexcept nogil:
     r.t = t
     r.k += 1
     r.f.flags = r.f.flags & ~MF_FRESH
+    r.t_before, r.dense_k = NAN, -1
+    if r.slope_k > r.k:
+        r.slope_k = -1

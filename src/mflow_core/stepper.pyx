@@ -348,6 +348,8 @@ cdef class Run:
             run_leave(self.r)
         if status == MF_E_ARGUMENT:
             raise ValueError(f"t = {t!r}: the last step, the only one that can be looked into, went from {self.r.t_before:g} to {self.r.t:g}")
+            if self.r.t_before != self.r.t_before:
+                raise ValueError(f"t = {t!r}: there is no last step to look into: none was taken, an event ended it, or a later try failed")
         if status != 0:
             raise RuntimeError(f"fun returned {status} at an end of the last step")
         return out
