@@ -119,6 +119,7 @@ cdef class Run:
         self.solver, self.compiled = solver, problem.compiled
         if solver is not None:
             run_solve_with(self.r, solver.attach(&self.r.ode, problem.jac, problem.jac_ctx))
+            solver.held = True
             self.compiled = problem.compiled and problem.jac_callback is None and not solver.python
 
     def __dealloc__(self):
