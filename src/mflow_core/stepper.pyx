@@ -348,9 +348,9 @@ cdef class Run:
         finally:
             run_leave(self.r)
         if status == MF_E_ARGUMENT:
-            raise ValueError(f"t = {t!r}: the last step, the only one that can be looked into, went from {self.r.t_before:g} to {self.r.t:g}")
             if self.r.t_before != self.r.t_before:
                 raise ValueError(f"t = {t!r}: there is no last step to look into: none was taken, an event ended it, or a later try failed")
+            raise ValueError(f"t = {t!r}: the last step, the only one that can be looked into, went from {self.r.t_before:g} to {self.r.t:g}")
         if status != 0:
             raise RuntimeError(f"fun returned {status} at an end of the last step")
         return out
@@ -397,7 +397,8 @@ cdef class Run:
         try:
             run_pack(self.r, NULL, 0, &bytes)
             out = PyBytes_FromStringAndSize(NULL, bytes)
-            run_pack(self.r, PyBytes_AS_STRING(out), bytes, &bytes)
+            if run_pack(self.r, PyBytes_AS_STRING(out), bytes, &bytes) != 0:
+                raise MemoryError(f"no memory to save a run of {self.r.n} components")
         finally:
             run_leave(self.r)
         return out
