@@ -104,6 +104,7 @@ class _Drive:
         self._prepare()
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
         self.saved_k, self.looks = 0, spectrum.Looks()
+        self.uncounted = 0  # evaluations before a resume that the run does not know of: a cost's are counted by its function
         self.save_k = _whole(settings.checkpoint_every, "checkpoint_every", 1, 1000)
         if settings.checkpoint_every is not None and settings.checkpoint is None:
             raise ValueError("checkpoint_every is given without checkpoint=, the file to write")
@@ -275,7 +276,7 @@ class _Drive:
 
     def _save(self) -> None:
         self.saved_k = self.run.k
-        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "looks": asdict(self.looks)}
+        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "looks": asdict(self.looks), "nfev": self._nfev()}
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.record.pack().items()}}
         if self.events is not None:
             which, t, y = self.events.found
@@ -301,9 +302,13 @@ class _Drive:
                 self.events.restore_rows(
                     np.frombuffer(blocks["found"], dtype=np.int64), np.frombuffer(blocks["found t"]), np.frombuffer(blocks["found y"])
                 )
+            self.uncounted = facts["nfev"] - self.run.nfev
             self.step, self.saved_k, self.looks = facts["dt"], self.run.k, spectrum.Looks(**facts["looks"])
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({error})") from error
+
+    def _nfev(self) -> int:
+        return int(self.run.nfev) + self.uncounted
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 
@@ -350,7 +355,7 @@ class _Drive:
         t, y, sol = self.record.arrays()
         return IVPResult(
             t=t, y=y, sol=sol, t_events=found.t_events if found else None, y_events=found.y_events if found else None,
-            nfev=run.nfev, njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
+            nfev=self._nfev(), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
 

@@ -4,8 +4,8 @@ Fixed steps take their times from the step index, t = t_base + (k - k_base) dt, 
 carried; the controller is in control.pxd. A step that was not good is tried again from the same state:
 
     error above 1                            h shrinks as the controller says
-    not finite (a state, a slope, the error) h/4, and no longer than half of what failed until the run has passed the place. It is over
-                                             before the evaluations after the first such slope are more than MF_BUDGET; they count
+    not finite (a state, a slope, the error, h/4, and no longer than half of what failed until the run has passed the place. It is over
+    or the extension, where it is wanted)    before the evaluations after the first such slope are more than MF_BUDGET; they count
                                              while the step that the error would allow reaches the place again
     not solved, or asked for by a callback   h/4
     h too short to move t                    it is over, for the reason of the last try
@@ -193,7 +193,7 @@ cdef int careful_step(run_t *r, double h) noexcept nogil:
 
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     """One accepted step towards t_end, after as many tries as it takes."""
-    cdef double h, planned, t_next, err
+    cdef double h, planned, t_next, t_whole, err
     cdef int64_t before
     cdef int status
     if r.c.spent:
@@ -214,21 +214,22 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         status = try_step(r, h) if r.c.n_bad == 0 else careful_step(r, h)
         if status == 0:
             err = error_of(r)
-            if err <= 1.0:
-                break
+            t_whole = t_next                 # an event may end the step sooner
             if err != err:
                 status = MF_E_NON_FINITE
+            elif err <= 1.0:
+                if record != NULL:
+                    record.end = t_next == t_end
+                    status = write_step(r, &t_next, record)
+                if status == 0 or status == RECORD_EVENT:
+                    break
         status = after_bad(&r.c, status, err, r.t, h, tries_cost(r), before)
         if status != 0:
             return status
-    after_good(&r.c, err, h, planned, t_next, tries_cost(r), before)
-    if record != NULL:
-        record.end = t_next == t_end
-        status = write_step(r, &t_next, record)
-    if status == 0 or status == RECORD_EVENT:
-        accept(r, t_next)
-        if status == RECORD_EVENT:
-            leave_grid(r)
+    after_good(&r.c, err, h, planned, t_whole, tries_cost(r), before)
+    accept(r, t_next)
+    if status == RECORD_EVENT:
+        leave_grid(r)
     return status
 
 
