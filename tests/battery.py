@@ -20,10 +20,10 @@ def same_at(row: Any, level: str) -> Any:
     return next(other for other in registry._rows_of(level) if other.name == row.name)
 
 
-def run_of(row: Any, fun: Any, y0: Array, dt: float = 0.05, t0: float = 0.0) -> Any:
+def run_of(row: Any, fun: Any, y0: Array, dt: float = 0.05, t0: float = 0.0, dense: bool = False) -> Any:
     what = problem.rhs_problem(fun, y0.shape)
     solver = make_solver(None, what, y0.shape, (t0, y0)) if "implicit" in row.flags else None
-    run = stepper.Run(row, what, y0, t0, dt, solver=solver)
+    run = stepper.Run(row, what, y0, t0, dt, dense=dense, solver=solver)
     if "needs_rho" in row.flags:
         run.hold_rho(RHO)
     return run

@@ -1,12 +1,9 @@
 """How integrations end: every run for one reason, soon, with the last good state, and never "finished" with NaN inside."""
 
-import ctypes
 import math
-import signal
 import subprocess
 import sys
 import textwrap
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +12,7 @@ import pytest
 from mflow_core import registry
 
 import mflow
-from problems import RHS_C, Array, decay_cfunc
+from problems import RHS_C, Array
 
 BUDGET = 64  # evaluations from the first non-finite slope to the end, as the issue promises
 
@@ -437,7 +434,7 @@ def test_ctrl_c_is_answered_soon_with_the_partial_result(make: str, call: str) -
     if make is COMPILED:
         pytest.importorskip("numba")
     code = SCRIPT.format(make=make, call=call)
-    out = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120)
+    out = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, timeout=120, check=False)
     assert out.returncode == 0, out.stderr
     assert out.stdout.startswith("late "), out.stdout
     assert float(out.stdout.split()[1]) < 0.5  # about 0.02 on a machine with nothing else to do

@@ -252,7 +252,8 @@ class _Drive:
     def _unmeasured(self, why: str) -> int:
         """The status where the curvature cannot be had at all."""
         if why == spectrum.ROUGH:
-            raise ValueError(f"{self.method.name} measures the Jacobian along the way, and at t = {self.run.t:g} {why}: take another method")
+            where = f"{self.method.name} measures the Jacobian along the way, and at t = {self.run.t:g}"
+            raise ValueError(f"{where} {why}: take a method without")
         self.why = why
         return int(stepper.NON_FINITE)
 

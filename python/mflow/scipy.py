@@ -116,7 +116,8 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
 
     Attributes
     ----------
-    row : the row of the class. order, n_stages, error_estimator_order : its facts, the last where it has an estimate. method : the row with the values of its parameters.
+    row : the row of the class. order, n_stages, error_estimator_order : its facts, the last where it has an estimate.
+    method : the row with the values of its parameters.
     n, status, t_bound, direction, t, y, t_old, step_size, nfev, njev, nlu : as in `scipy.integrate.OdeSolver`.
     """
 
@@ -124,6 +125,8 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
     order: ClassVar[int]
     n_stages: ClassVar[int]
     error_estimator_order: ClassVar[int]
+    t: float
+    y: Array
 
     def __init__(
         self,
@@ -151,18 +154,18 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
         known = {p[0].partition("[")[0] for p in self.row.parameters_}
         self.method: Method = get_method(self.row.name, **{k: v for k, v in options.items() if k in known})
         linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
-        idle = {k: v for k, v in options.items() if k not in known}
-        if not self.method.is_implicit:
-            idle |= {k: v for k, v in {**linear, "solver": solver}.items() if v is not None}
         bounds = {"max_step": max_step, "min_step": min_step, "first_step": first_step}
+        idle = [name for name in options if name not in known]
+        if not self.method.is_implicit:
+            idle += [name for name, value in {**linear, "solver": solver}.items() if value is not None]
         if dt is not None or "embedded" not in self.row.flags:
-            free = {"max_step": math.inf, "min_step": 0.0, "first_step": None, "rtol": None, "atol": None}
+            free = {"max_step": math.inf, "min_step": 0.0}
             given = {**bounds, "rtol": rtol, "atol": atol}
-            idle |= {k: v for k, v in given.items() if v is not free[k] and not (free[k] is not None and v == free[k])}
+            idle += [name for name, value in given.items() if value is not None and not (name in free and value == free[name])]
         warn_extraneous(idle)
         super().__init__(fun, check_number(t0, "t0"), y0, _bound(t_bound), vectorized)
         self.dt = _check_dt(self.method, dt, self.t, self.t_bound)
-        self._start, self._t0, self._status = self.y.copy(), self.t, 0
+        self._start, self._t0, self._status, self._unmeasured = self.y.copy(), self.t, 0, ""
         if self.dt is None:
             tolerances = self._tolerances(rtol, atol)
             self._bounds(**bounds)
@@ -170,15 +173,10 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
             return  # the base class steps over these, and there is nothing to run
         self._constant = jac is not None and not callable(jac) and compiled_address(jac, "jac", JACOBIAN_SIGNATURE) is None
         compiled = compiled_address(fun, "fun", RHS_SIGNATURE) is not None
-        what = problem.rhs_problem(fun if compiled else self._own_copy, (self.n,), jac=self._jacobian(jac))
-        self._solver = nonlinear.solver_for(
-            self.method,
-            what,
-            self.t,
-            self._start,
-            solver=solver,
-            **(linear | {"jac": self._jacobian(jac)} if self.method.is_implicit else {}),
-        )
+        linear["jac"] = self._jacobian(jac)
+        what = problem.rhs_problem(fun if compiled else self._own_copy, (self.n,), jac=linear["jac"])
+        start = (self.t, self._start)
+        self._solver = nonlinear.make_solver(solver, what, (self.n,), start, **linear) if self.method.is_implicit else None
         control = self.dt is None and tolerances[0].size > 1
         step = math.nan if self.dt is None else self.direction * self.dt
         self._run = core.Run(
@@ -187,7 +185,7 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
         if self.dt is None:
             self._begin(*tolerances)
 
-    # ---- arguments --------------------------------------------------------------------------------------------------------------------
+    # ---- arguments -------------------------------------------------------------------------------------------------------------------
 
     def _own_copy(self, t: float, y: Array) -> Any:
         """fun, with an array that it may keep and change."""
@@ -195,16 +193,20 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
 
     def _jacobian(self, jac: Any) -> Any:
         """jac as the core takes it: SciPy's may return a number where there is one component."""
-        if jac is None or not self.method.is_implicit or compiled_address(jac, "jac", JACOBIAN_SIGNATURE) is not None:
-            return None if not self.method.is_implicit else jac
+        if jac is None or not self.method.is_implicit:
+            return None
+        if compiled_address(jac, "jac", JACOBIAN_SIGNATURE) is not None:
+            return jac
         if callable(jac) and not hasattr(jac, "tocsc"):
             return lambda t, y: _matrix(jac(t, y.copy()))
         return _matrix(jac)
 
     def _tolerances(self, rtol: Any, atol: Any) -> tuple[Array, Array]:
         """SciPy's way with small ones (a warning), then one number each, or n."""
-        rtol, _ = validate_tol(RTOL if rtol is None else rtol, 0.0, self.n)
-        relative, absolute = check_tolerances(rtol, ATOL if atol is None else atol, (self.n,))
+        rtol = np.asarray(RTOL if rtol is None else rtol)
+        if rtol.dtype.kind in "iuf":
+            rtol, _ = validate_tol(rtol, 0.0, self.n)
+        relative, absolute = check_tolerances(rtol.item() if rtol.ndim == 0 else rtol, ATOL if atol is None else atol, (self.n,))
         count = (max(relative.size, absolute.size),)
         return np.ascontiguousarray(np.broadcast_to(relative, count)), np.ascontiguousarray(np.broadcast_to(absolute, count))
 
@@ -222,7 +224,7 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
         self._status = int(self._run.begin(far, self.direction * (self.first_step or 0.0)))
         self._count()
 
-    # ---- what OdeSolver asks for --------------------------------------------------------------------------------------------------------
+    # ---- what OdeSolver asks for -----------------------------------------------------------------------------------------------------
 
     def _step_impl(self) -> tuple[bool, str | None]:
         run, status = self._run, self._status
@@ -249,8 +251,9 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
         return int(run.adaptive(1, self.t_bound))
 
     def _radius(self) -> int:
-        radius = spectrum.upper_radius(self._run.slope, self._run.t, self._run.y)
-        if math.isnan(radius):
+        """The spectral radius that the row works with; a code where it cannot be had, for the reason in `_unmeasured`."""
+        radius, self._unmeasured = spectrum.upper_radius(self._run.slope, self._run.t, self._run.y)
+        if self._unmeasured:
             return int(core.NON_FINITE)
         self._run.rho = radius
         return 0
@@ -258,6 +261,8 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
     def _why(self, status: int) -> str:
         run = self._run
         where = f"at t = {run.t:g} after {run.k} steps"
+        if self._unmeasured:
+            return f"{self.method.name} measures the Jacobian along the way, and {where} {self._unmeasured}"
         mode, step = ("adaptive", run.h) if self.dt is None else ("fixed", self.dt)
         reason, message = Ending(run, self.method, mode, step, self._start, self._t0, where).explain(status)
         return f"{self.TOO_SMALL_STEP.rstrip('.')}: {message}" if reason == "step_too_small" else message
@@ -322,7 +327,7 @@ def _document(row: Any) -> str:
         implicit=IMPLICIT if implicit else "",
         own=own,
         call="rtol=1e-6, atol=1e-9" if embedded else "dt=0.01",
-        error="1e-4" if row.order > 1 else "1e-2",
+        error="1e-2" if row.order == 1 else "1e-4" if row.order == 2 else "1e-5",
     )
 
 

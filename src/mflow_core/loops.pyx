@@ -4,8 +4,9 @@ Fixed steps take their times from the step index, t = t_base + (k - k_base) dt, 
 carried; the controller is in control.pxd. A step that was not good is tried again from the same state:
 
     error above 1                            h shrinks as the controller says
-    not finite (a state, a slope, the error) h/10; it is over before the evaluations after the first such slope are more than MF_BUDGET. They count while the step
-                                             that the error would allow reaches the place again, and anew once the run has passed it
+    not finite (a state, a slope, the error) h/4, and no longer than half of what failed until the run has passed the place. It is over
+                                             before the evaluations after the first such slope are more than MF_BUDGET; they count
+                                             while the step that the error would allow reaches the place again
     not solved, or asked for by a callback   h/4
     h too short to move t                    it is over, for the reason of the last try
 
@@ -20,7 +21,8 @@ from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE
 from mflow_core.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL)
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE, MF_SECOND_ORDER,
+                               mf_problem)
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 
 
@@ -170,6 +172,25 @@ cdef int64_t tries_cost(run_t *r) noexcept nogil:
     return evaluations(r, True)
 
 
+cdef int checked_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
+    """The right-hand side, which ends the try at the first slope that is not finite."""
+    cdef run_t *r = <run_t *> ctx
+    cdef int status = r.ode.rhs(t, y, dydt, n, r.ode.ctx)
+    return MF_RETRY_NON_FINITE if status == 0 and not REDUCE.all_finite(dydt, n) else status
+
+
+cdef int careful_step(run_t *r, double h) noexcept nogil:
+    """A try near a place where slopes were not finite: evaluations are few there. (Newton's iteration looks at every slope anyway.)"""
+    cdef mf_problem plain = r.p
+    cdef int status
+    if r.newton != NULL or r.m.flags & MF_SECOND_ORDER or r.ode.rhs == NULL:
+        return try_step(r, h)
+    r.p.rhs, r.p.ctx = checked_rhs, r
+    status = try_step(r, h)
+    r.p = plain
+    return status
+
+
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     """One accepted step towards t_end, after as many tries as it takes."""
     cdef double h, planned, t_next, err
@@ -190,7 +211,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         err = INFINITY
         if r.newton != NULL:
             weigh(r)
-        status = try_step(r, h)
+        status = try_step(r, h) if r.c.n_bad == 0 else careful_step(r, h)
         if status == 0:
             err = error_of(r)
             if err <= 1.0:

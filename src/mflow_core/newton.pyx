@@ -17,7 +17,7 @@ r and z may not overlap. The state that decides later bits is what newton_pack w
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy, memmove, memset
 
 cimport numpy as cnp
 
@@ -47,6 +47,14 @@ cdef enum:
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
+
+cdef void newton_defaults(newton_config_t *c, bint has_jacobian) noexcept nogil:
+    """What mflow.nonlinear.Newton() is: dense, with the Jacobian of the problem or one of differences."""
+    memset(c, 0, sizeof(newton_config_t))
+    c.matrix.kind = DENSE
+    c.matrix.source = BY_CALLBACK if has_jacobian else BY_DIFFERENCES
+    c.max_iter, c.fraction, c.tol = 10, 0.01, 1e-14
+
 
 cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, ptrdiff_t n, mf_jac_fn jac, void *jac_ctx) noexcept nogil:
     """NULL where there is no memory. jac NULL: inner's own."""

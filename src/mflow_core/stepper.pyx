@@ -16,7 +16,7 @@ from mflow_core.events cimport Events
 from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.newton cimport Solver
 from mflow_core.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, look_back, record_t
-from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RHO_EVERY, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, run_enter, run_leave, run_make,
+from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_enter, run_leave, run_make,
                              run_release, run_solve_with, run_tolerances, try_step)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE,
                                MF_RETRY_SOLVE)
@@ -291,11 +291,7 @@ cdef class Run:
 
     @rho.setter
     def rho(self, double value):
-        """It is wanted again after twice as many steps as the last time, RHO_EVERY at most; and after one where it has grown by half."""
-        cdef int64_t gap = max(<int64_t> 1, min(<int64_t> RHO_EVERY, 2 * (self.r.k - self.r.rho_k)))
-        if self.r.rho_k < 0 or value > 1.5 * self.r.f.rho:
-            gap = 1
-        self.r.f.rho, self.r.rho_k, self.r.rho_next = value, self.r.k, self.r.k + gap
+        note_rho(self.r, value)
 
     def hold_rho(self, double value):
         """The spectral radius is known, and stays: it is never due again."""
@@ -338,12 +334,16 @@ cdef class Run:
     def between(self, double t):
         """The state at a time inside the step just taken (dense=True), by the continuous extension."""
         cdef int status
+        cdef unsigned int mode
         out = np.empty(self.shape)
         if self.r.y_between == NULL:
             raise TypeError(f"{self.row.name}: this run was not made for output between its steps (dense=True)")
         raise_or(run_enter(self.r))
         try:
-            status = raise_or(look_back(self.r, t, <double *> cnp.PyArray_DATA(<cnp.ndarray> out)))
+            mode = mf_fp_enter()
+            status = look_back(self.r, t, <double *> cnp.PyArray_DATA(<cnp.ndarray> out))
+            mf_fp_leave(mode)
+            raise_or(status)
         finally:
             run_leave(self.r)
         if status == MF_E_ARGUMENT:
