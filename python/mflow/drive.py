@@ -222,7 +222,7 @@ class _Drive:
         """dt="auto": the largest step inside the method's stability region, for the slope's Jacobian where the run stands."""
         run = self.run
         found = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.settings.symmetric)
-        if math.isnan(found.dt) and math.isfinite(self.step):  # the last step goes on: the run itself will say what is wrong
+        if found.reason == spectrum.ROUGH and math.isfinite(self.step):  # the last step goes on: the run itself will say what is wrong
             self.looks.found(run.k, abs(self.step))
             return 0
         if math.isnan(found.dt):
@@ -243,7 +243,7 @@ class _Drive:
         run = self.run
         radius, why = spectrum.upper_radius(run.slope, run.t, run.y, symmetric=self.settings.symmetric)
         last, k = run.rho
-        if k >= 0 and why:  # the last radius goes on: the run itself will say what is wrong
+        if k >= 0 and why == spectrum.ROUGH:  # the last radius goes on: the run itself will say what is wrong
             radius, why = last, ""
         if why:
             return self._unmeasured(why)

@@ -223,7 +223,7 @@ class _Descent:
                 return status
             radius, why = spectrum.upper_radius(self._slope, 0.0, self.run.y, symmetric=True)
             last, k = self.run.rho
-            if why and k >= 0:  # the last radius goes on: the descent itself will say what is wrong
+            if why == spectrum.ROUGH and k >= 0:  # the last radius goes on: the descent itself will say what is wrong
                 radius = last
             elif why == spectrum.ROUGH:
                 raise ValueError(f"{self.method.name} measures the curvature along the way, and {why}: take another method")

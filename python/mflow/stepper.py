@@ -220,7 +220,7 @@ class Stepper:
         if status == core.RHO_DUE:
             radius, why = spectrum.upper_radius(self._run.slope, self.t, self.y)
             last, k = self._run.rho
-            if why and k >= 0:  # the last radius goes on
+            if why == spectrum.ROUGH and k >= 0:  # the last radius goes on
                 radius, why = last, ""
             if why:
                 raise FloatingPointError(f"{why}: {self.method.name} cannot measure the Jacobian; the state stays at t = {self.t:g}")
