@@ -526,7 +526,7 @@ def test_rkc_error_estimate_and_order(row: Any, s: int) -> None:
 def test_rkc_takes_its_stages_from_the_spectral_radius(row: Any, rho: float, h: float) -> None:
     kernel = Kernel(row, lambda t, y: -rho * y, 1, rho=rho)
     assert kernel.step(0.0, np.ones((1, 1)), h) == 0
-    s = max(2, 1 + int(math.sqrt(1.54 * abs(h) * rho + 1.0)))
+    s = max(3, 1 + int(math.sqrt(1.54 * abs(h) * rho + 1.0)))
     assert kernel.frame.n_rhs == s + 1
     assert 0.65 * (s * s - 1) >= abs(h) * rho
     assert h < 0 or abs(kernel.y[0]) <= 1.0

@@ -378,6 +378,8 @@ def _mode(method: Method, settings: Settings) -> str:
     if settings.dt is not None and controlled:
         raise ValueError("dt gives fixed steps, and rtol, atol error control: give one of them")
     if settings.dt is None:
+        if "staged" in method.flags and method.parameters["stages"] == 2:
+            raise ValueError(f"stages: the error estimate of {method.name} needs 3 or more of them, or 0; give dt for fixed steps")
         if "embedded" in method.flags:
             return "adaptive"
         if controlled:
