@@ -190,15 +190,19 @@ def hessian(c: Array) -> Array:
     return np.diag(np.cosh(c - np.arange(c.size)) + 0.5)
 
 
-@pytest.mark.parametrize("more", [{}, {"hess": hessian}, {"solver": "newton_krylov"}, {"lband": 0}], ids=["differences", "hess", "krylov", "band"])
+@pytest.mark.parametrize(
+    "more", [{}, {"hess": hessian}, {"solver": "newton_krylov"}, {"lband": 0}], ids=["differences", "hess", "krylov", "band"]
+)
 def test_infinite_step_is_the_steady_state(more: dict[str, Any]) -> None:
     r = mflow.gradient_flow(rosenbrock_like, np.full(4, 5.0), math.inf, "backward_euler", dt=math.inf, **more)
     assert (r.reason, r.nsteps, r.t.tolist()) == ("finished", 1, [0.0, math.inf])
     assert np.max(np.abs(rosenbrock_like(r.y[:, -1]))) < 1e-12
     slow = mflow.gradient_flow(rosenbrock_like, np.full(4, 5.0), 100.0, "esdirk43", rtol=1e-10, atol=1e-12, save="last")
     np.testing.assert_allclose(r.y[:, -1], slow.y[:, -1], rtol=1e-8, atol=1e-12)
-    both = {**more, "jac": lambda c: rosenbrock_like(c)}
-    best = mflow.minimize(lambda c: float(np.sum(np.cosh(c - np.arange(4))) + c @ c / 4), np.full(4, 5.0), method="backward_euler", dt=math.inf, **both)
+    both = {**more, "jac": rosenbrock_like}
+    best = mflow.minimize(
+        lambda c: float(np.sum(np.cosh(c - np.arange(4))) + c @ c / 4), np.full(4, 5.0), method="backward_euler", dt=math.inf, **both
+    )
     assert (best.reason, best.nit) == ("converged", 1)
     np.testing.assert_allclose(best.x, r.y[:, -1], rtol=1e-10, atol=1e-12)
 
@@ -219,7 +223,7 @@ def test_an_infinite_step_has_nothing_between(more: dict[str, Any]) -> None:
 
 
 def test_no_steady_state_is_a_failed_solve() -> None:
-    r = mflow.gradient_flow(lambda c: np.exp(c), np.zeros(2), math.inf, "backward_euler", dt=math.inf)
+    r = mflow.gradient_flow(np.exp, np.zeros(2), math.inf, "backward_euler", dt=math.inf)
     assert r.reason in ("solve_failed", "non_finite")
     assert not r.success
     assert r.y.shape == (2, 1)
@@ -258,7 +262,9 @@ def test_gradient_flow_with_a_hessian_in_every_form() -> None:
 # ---- what does not fit -----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("more", [{"jac": np.eye(1)}, {"jac_sparsity": np.eye(1)}, {"lband": 0}, {"solver": "newton"}], ids=lambda m: next(iter(m)))
+@pytest.mark.parametrize(
+    "more", [{"jac": np.eye(1)}, {"jac_sparsity": np.eye(1)}, {"lband": 0}, {"solver": "newton"}], ids=lambda m: next(iter(m))
+)
 def test_explicit_rows_say_that_it_has_no_effect(more: dict[str, Any]) -> None:
     with pytest.warns(UserWarning, match=f"{next(iter(more))}: without effect, for rk4 is explicit"):
         r = mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], "rk4", dt=0.1, **more)

@@ -389,7 +389,7 @@ def test_a_right_hand_side_that_integrates_by_itself() -> None:
         ({"method": mflow.RK4}, TypeError, r"write RK4\(\)"),
         ({"method": 4}, TypeError, "a name or an instance"),
         ({"method": "adam"}, ValueError, "adam is no integrator"),
-        ({"lr": 0.1}, TypeError, "lr: rk4 has no parameters"),
+        ({"lr": 0.1}, TypeError, "solve_ivp has no argument 'lr'"),
         ({"fun": 3}, TypeError, "fun: a callable is wanted"),
     ],
 )

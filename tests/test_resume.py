@@ -158,7 +158,9 @@ def test_compiled_runs_and_files_of_python_ones_are_the_same(tmp_path: Path) -> 
     call: dict[str, Any] = {"method": "tsit5", "rtol": 1e-7, "t_eval": np.linspace(0, 2, 9)}
     straight = mflow.solve_ivp(fun, (0, 2), start_of(5), **call)
     with pytest.raises(Boom):
-        mflow.solve_ivp(Fuse(lambda t, y: -y, straight.nfev // 2), (0, 2), start_of(5), checkpoint=tmp_path / "a", checkpoint_every=2, **call)
+        mflow.solve_ivp(
+            Fuse(lambda t, y: -y, straight.nfev // 2), (0, 2), start_of(5), checkpoint=tmp_path / "a", checkpoint_every=2, **call
+        )
     same(mflow.solve_ivp(fun, (0, 2), start_of(5), resume=tmp_path / "a", **call), straight)
 
 
@@ -199,8 +201,8 @@ def test_every_solver_resumes(arguments: dict[str, Any], tmp_path: Path) -> None
     for mode in ({"method": "esdirk43", "rtol": 1e-5}, {"method": "sdirk2", "dt": 0.05}):
         straight = mflow.solve_ivp(stiff, (0, 2), y0, **mode, **arguments)
         for share in (0.4, 0.8):
+            fuse = Fuse(stiff, int(share * straight.nfev))
             with pytest.raises(Boom):
-                fuse = Fuse(stiff, int(share * straight.nfev))
                 mflow.solve_ivp(fuse, (0, 2), y0, checkpoint=tmp_path / "a", checkpoint_every=1, **mode, **arguments)
             same(mflow.solve_ivp(stiff, (0, 2), y0, resume=tmp_path / "a", **mode, **arguments), straight)
 

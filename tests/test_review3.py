@@ -45,7 +45,7 @@ def test_dop853_has_slopes_for_its_extension_alone() -> None:
     r = mflow.solve_ivp(no_slope_at_a_tenth, (0, 1), [0.0], "dop853", dt=1.0, t_eval=[0.5, 1.0])
     assert (r.reason, r.t.size) == ("non_finite", 0)
     r = mflow.solve_ivp(no_slope_at_a_tenth, (0, 1), [0.0], "dop853", rtol=1e-6, atol=1e-6, first_step=1.0, t_eval=[0.5, 1.0])
-    assert (r.reason, r.nrejected) == ("finished", 2)  # a step of a tenth ends there
+    assert (r.reason, r.nrejected) == ("finished", 1)
     np.testing.assert_allclose(r.y, [[0.5, 1.0]], rtol=1e-14)
 
 
@@ -127,7 +127,7 @@ def test_resume_wants_the_same_end(tmp_path: Path, how: dict[str, Any], end: flo
     """A grid whose last step was shorter does not go on: t would jump by more than the step. Nor does a run go back."""
     path = tmp_path / "run"
     mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], checkpoint=path, checkpoint_every=2, **how)
-    with pytest.raises(ValueError, match=r"t_end was 1\.0"):
+    with pytest.raises(ValueError, match="t_span was"):
         mflow.solve_ivp(lambda t, y: -y, (0, end), [1.0], resume=path, **how)
 
 

@@ -68,7 +68,7 @@ __all__ = [  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    """Classes of rows are found above; `mflow.scipy` is imported by who asks for it; this names what is near to a name that is not there."""
+    """Classes of rows are found above; `mflow.scipy` is imported by who asks for it; else what is near to the name."""
     if name == "scipy":
         from importlib import import_module
 

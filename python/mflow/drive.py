@@ -108,7 +108,8 @@ class _Drive:
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
         self.saved_k, self.looks = 0, spectrum.Looks()
         self.back: Any = None  # where a run with dt="auto" may have to go back to
-        self.went_back = 0
+        self.went_back, self.size = 0, 0.0
+        self.pending: list[tuple[float, Array]] = []  # steps that the callback has not heard of yet
         self.uncounted = 0  # evaluations before a resume that the run does not know of: a cost's are counted by its function
         self.save_k = _whole(settings.checkpoint_every, "checkpoint_every", 1, 1000)
         if settings.checkpoint_every is not None and settings.checkpoint is None:
@@ -205,7 +206,7 @@ class _Drive:
             self.progress.update(run.t)
         if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
             return status
-        if self.watch is not None and self.watch(run.t, run.y) and status == 0:
+        if self.watch is not None and self.mode != "auto" and self.watch(run.t, run.y) and status == 0:
             return CALLBACK
         sure = self.mode != "auto" or run.t == self.t1 or self.looks.next == run.k + self.looks.gap  # no step may be taken again
         if self.settings.checkpoint is not None and sure and (run.k - self.saved_k >= self.save_k or run.t == self.t1):
@@ -235,8 +236,12 @@ class _Drive:
         left = _count(run.t, self.t1, self.step)
         count = min(count, self.looks.next - run.k, left)
         status = int(run.fixed(count, self.t1 if count == left else math.nan, rows, self.step))
-        if status == stepper.NON_FINITE and self._go_back():
+        if status == stepper.NON_FINITE and self._has_grown() and self._go_back():
             return 0
+        if self.watch is not None and status in (0, stepper.EVENT):
+            self.pending.append((run.t, run.y))
+        if status == stepper.EVENT and self._told_to_stop():
+            return CALLBACK
         if status != 0 or not (self.looks.due(run.k) or run.t == self.t1):
             return status
         return self._look()
@@ -247,9 +252,11 @@ class _Drive:
         run, used = self.run, abs(self.step)
         found = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.settings.symmetric)
         if found.reason == spectrum.ROUGH and math.isfinite(used):  # the last step goes on: the run itself will say what is wrong
+            if self._told_to_stop():
+                return CALLBACK
             self.looks.found(run.k, used)
             return self._set_mark()
-        if (math.isnan(found.dt) or used > found.dt / spectrum.SAFETY) and self._go_back():
+        if (used > found.dt / spectrum.SAFETY or (math.isnan(found.dt) and self._has_grown())) and self._go_back():
             return 0
         if math.isnan(found.dt):
             return self._unmeasured(found.reason)
@@ -258,10 +265,10 @@ class _Drive:
                 f'dt = "auto": {self.method.name} has no stable step for this problem at t = {run.t:g} ({found.reason}): '
                 "give dt=..., or rtol and a method with error control; a stable step is not yet an accurate one"
             )
+        if self._told_to_stop():
+            return CALLBACK
         length = min(found.dt, abs(self.t1 - self.t0) / LEAST_STEPS, 2.0 * used if self.went_back else math.inf)
         self.looks.found(run.k, length)
-        if self.watch is not None:  # the user sees no step that is taken again
-            self.looks.next = run.k + 1
         self.step = math.copysign(length, self.t1 - self.t0)
         return self._set_mark()
 
@@ -269,22 +276,45 @@ class _Drive:
         """Here the run may have to go back to."""
         found = None if self.events is None else (self.events.pack(), *self.events.found)
         self.back, self.went_back = (self.run.pack(), self.record.mark(), found), 0
+        self.size = float(np.max(np.abs(self.run.y), initial=0.0))
         return 0
+
+    def _has_grown(self) -> bool:
+        """Whether the numbers that are not finite come from steps that were too long: the state has grown by orders of magnitude."""
+        return float(np.max(np.abs(self.run.y), initial=0.0)) > GROWTH * max(1.0, self.size)
 
     def _go_back(self) -> bool:
         """Back to the mark, for steps half as long; False where that has been done too often."""
         if self.back is None or self.went_back >= MOST_RETURNS:
             return False
-        state, record, found = self.back
-        self.run.unpack(state)
-        self.record.rewind(record)
-        if self.events is not None:
-            self.events.unpack(found[0])
-            self.events.restore_rows(*found[1:])
+        self._restore()
         self.step *= 0.5
         self.looks.gap, self.looks.next, self.looks.dt = 1, self.run.k + 1, abs(self.step)
         self.went_back += 1
         return True
+
+    def _restore(self) -> None:
+        state, record, found = self.back
+        self.run.unpack(state)
+        self.record.rewind(record)
+        self.pending = []
+        if self.events is not None:
+            self.events.unpack(found[0])
+            self.events.restore_rows(*found[1:])
+
+    def _told_to_stop(self) -> bool:
+        """The callback hears of steps that will not be taken again. Where it stops at one that is not the last, the run goes back there."""
+        told, self.pending = self.pending, []
+        for k, (t, y) in enumerate(told, 1):
+            if self.watch is not None and self.watch(t, y):
+                if k < len(told):
+                    self._restore()
+                    last, rows = self.run.k + k, self.record.rows if self.record.writes else None
+                    while self.run.k < last:
+                        if self.run.fixed(last - self.run.k, math.nan, rows, self.step) == stepper.RHO_DUE:
+                            self._radius()
+                return True
+        return False
 
     def _radius(self) -> int:
         """The spectral radius that the row works with."""
@@ -433,6 +463,8 @@ def _mode(method: Method, settings: Settings) -> str:
     if settings.dt is not None and controlled:
         raise ValueError("dt gives fixed steps, and rtol, atol error control: give one of them")
     if settings.dt is None:
+        if "staged" in method.flags and method.parameters["stages"] == 2:
+            raise ValueError(f"stages: the error estimate of {method.name} needs 3 or more of them, or 0; give dt for fixed steps")
         if "embedded" in method.flags:
             return "adaptive"
         if controlled:

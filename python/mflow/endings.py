@@ -85,8 +85,9 @@ class Ending:
             if bad.size:
                 return "non_finite", f"the right-hand side is not finite at the start, t = {run.t:g}: see its component {bad[0]}"
         return "non_finite", (
-            f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): the last step tried, {abs(run.tried):.3g}, met one, "
-            "and the evaluations that a run spends near such a place are used up; has the solution left the domain of the right-hand side? "
+            f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): the last step tried, {abs(run.tried):.3g}, "
+            "met one, and the evaluations that a run spends near such a place are used up; has the solution left the domain of the "
+            "right-hand side? "
             "(mflow.Recoverable raised there, or max_step=, has it look closer)"
         )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from mflow_core import problem
+from mflow_core.registry import unknown
 
 from mflow import nonlinear
 from mflow.arrays import check_start
@@ -73,16 +75,18 @@ def solve_ivp(
         ``direction``. A touch without a change of sign is no event, nor is a zero at the start. Compiled ones have fun's signature and
         put their value into ``dydt[0]``; `mflow.control.Event` gives them their settings.
     dt : float or "auto"
-        Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": the
-        largest step inside the method's stability region, for the curvature measured along the way. inf, with t_end = inf: the steady
-        state in one implicit step.
+        Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
+        tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
+        outgrew them are taken again. That is for relaxing to a minimum or a steady state: a stable step is not yet an accurate one, on
+        oscillations least of all; rtol and atol are for accuracy. inf, with t_end = inf and "backward_euler": the steady state in one
+        step.
     rtol, atol : float or array_like of y0's shape
         Error control (default 1e-3, 1e-6): the local error of component i is held to atol_i + rtol_i |y_i|, in root mean square.
     first_step, max_step, min_step : float
         max_step may be a function of (t, y). Where a step below min_step is wanted, the run ends.
     max_steps : int
         Ends the run after so many accepted steps.
-    jac : callable, array_like (n, n) or sparse matrix, optional
+    jac : callable, array_like (n, n), sparse matrix, or with lband and uband packed (lband + uband + 1, n); optional
         For implicit methods: ``jac(t, y, *args)`` or a constant; where it is missing, finite differences. Or compiled:
         ``int (double t, const double *y, double *jac, ptrdiff_t n, void *ctx)``, jac[i*n + j] = df_i/dy_j.
     jac_sparsity : array_like or sparse matrix (n, n); lband, uband : int
@@ -134,6 +138,7 @@ def solve_ivp(
     (1996), IV.8.
     """
     start = check_start(y0, "y0")
+    _known(method, parameters)
     chosen = as_method(method if method is not None else "dopri5" if dt is None else "rk4", parameters)
     what = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen.is_implicit else None)
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
@@ -144,6 +149,24 @@ def solve_ivp(
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
     return integrate(what, t_span, start, chosen, settings, "solve_ivp")
+
+
+ELSEWHERE = ("Radau", "BDF", "LSODA")  # SciPy's stiff methods, which have no row of their name
+
+
+def _known(method: Any, parameters: dict[str, Any]) -> None:
+    """Words for names that SciPy has and mflow has not, and for arguments that nobody knows."""
+    if isinstance(method, str) and method in ELSEWHERE:
+        raise ValueError(f"method: {method} is SciPy's; for stiff problems take 'esdirk43' here")
+    if "vectorized" in parameters:
+        raise TypeError("vectorized: leave it away; differences for a Jacobian call fun for one column, or colour, at a time")
+    if isinstance(method, type) or not isinstance(method, str | Method | None):
+        return  # as_method has words for these
+    own = as_method(method, {}).parameters if method is not None else {}
+    arguments = [name for name in inspect.signature(solve_ivp).parameters if name != "parameters"]
+    for name in parameters:
+        if name not in own:
+            raise TypeError(unknown("solve_ivp has no argument", name, [*arguments, *own]))
 
 
 def _tuple(args: Any) -> tuple[Any, ...]:

@@ -114,6 +114,8 @@ class Stepper:
     def _control(self, rtol: Any, atol: Any, max_step: Any, min_step: Any, first_step: Any) -> None:
         if "embedded" not in self.method.flags:
             raise ValueError(f"rtol, atol: {self.method.name} has no error estimate: take fixed steps, st.step(dt)")
+        if "staged" in self.method.flags and self.method.parameters["stages"] == 2:
+            raise ValueError(f"stages: the error estimate of {self.method.name} needs 3 or more of them, or 0")
         if callable(max_step):
             raise TypeError("max_step: a number is wanted here; your loop can set it, or use mflow.solve_ivp")
         relative, absolute = check_tolerances(1e-3 if rtol is None else rtol, 1e-6 if atol is None else atol, self._start.shape)

@@ -12,7 +12,8 @@ which grows with s^2, grows from the size of the step and not of the state. T_j,
 of them sums of positive terms: no cancellation, no cosh.
 
 err = 0.8 (y - y+) + 0.4 h (f(t, y) + f(t + h, y+)). The last slope is carried, x1[1], and is the first of the next step. s comes from
-the spectral radius, `rho` of the frame, and step: the least s that is stable; more than 10 000 stages ask for a smaller step. The
+the spectral radius, `rho` of the frame, and step: the least s that is stable, from 3 on (for s = 2 and slopes that depend on t alone
+err is 0, whatever they are); more than 10 000 stages ask for a smaller step. The
 parameter `stages` fixes s instead. `work` holds five vectors whatever s is: F_0, F, two Z, and the argument of the next slope. x1 may
 be x0: y is read for the last time where y+ is written.
 """
@@ -29,7 +30,7 @@ from mflow_core.vec cimport mf_cvec, mf_vec
 
 cdef enum:
     MOST_STAGES = 10000
-    LEAST_STAGES = 3                     # one stage is Euler's step; two are Heun's, whose error in a time-dependent term the estimate misses
+    LEAST_STAGES = 3                     # two are Heun's method, whose quadrature the error estimate takes for exact
     TOO_MANY_STAGES = 1                  # > 0: a smaller step is asked for
 
 
@@ -68,7 +69,7 @@ cdef inline int stages_of(const mf_frame *f) noexcept nogil:
         return MF_E_ARGUMENT
     if not x < <double> (MOST_STAGES - 1) * <double> (MOST_STAGES - 1):
         return 0
-    return max(LEAST_STAGES, 1 + <int> sqrt(x))
+    return max(<int> LEAST_STAGES, 1 + <int> sqrt(x))
 
 
 cdef void stage(ptrdiff_t n, mf_vec z, mf_cvec a, mf_cvec F, mf_cvec F0, const double *y, double *out, double mu, double nu,
@@ -142,7 +143,7 @@ cdef void error_of(ptrdiff_t n, mf_vec err, mf_cvec z, mf_cvec F0, mf_cvec F1, d
 
 cdef int rkc2_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
     sizes[0] = m.sizes
-    return MF_E_PARAMETER if 0.0 < par[0] < LEAST_STAGES else 0
+    return MF_E_PARAMETER if par[0] == 1.0 else 0    # one stage is Euler's step, which has no second order
 
 
 # ---- rows ----------------------------------------------------------------------------------------------------------------------------
@@ -161,7 +162,7 @@ cdef int rkc2() except -1:
     if p == NULL:
         raise MemoryError("no memory for the parameters")
     p.name, p.value, p.lower, p.upper, p.kind, p.choices = b"stages", 0.0, 0.0, MOST_STAGES, MF_INT, b""
-    p.doc = b"the number of stages s, from 3 on; 0: the least that is stable for the step and the spectral radius of the problem"
+    p.doc = b"the number of stages s, from 2 on; 0: the least from 3 on that is stable for the step and the spectral radius of the problem"
     free(<void *> m.tab)
     m.tab = NULL                                     # the tableau depends on s
     m.par, m.n_par, m.sizes_fn, m.step = p, 1, rkc2_sizes, rkc2_step

@@ -21,8 +21,7 @@ from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_bits, mf_from_bits
 
 
 cdef enum:
-    MF_BUDGET = 60                       # evaluations after the first non-finite slope, all tries counted. 64 are promised, and four go to
-                                         # the message
+    MF_BUDGET = 60                       # evaluations after the first non-finite slope: of the 64 promised four go to the message
     MF_PRESS = 8
     MF_PRESS_ON = 48
     MF_PRESS_MOST = 96
