@@ -1,0 +1,247 @@
+# cython: language_level=3
+"""Losses l(t; y) of a linear predictor t: value, slopes, curvature, and two maps of t that implicit SGD is made of.
+
+    root:  the t of  t = s - g l'(t)              backward Euler on one sample, g = gamma |x|^2
+    flow:  t at time g of  t' = -l'(t), t(0) = s   the exact flow of one sample
+
+Both hand out p = (s - t)/g as well, without the cancellation of that difference: the weights move by -gamma p x. Values are measured
+from their infimum, so a loss is 0 where it cannot be lower. Kinked losses and the squared one have closed forms; logistic, Poisson
+and gamma take Halley's iteration between bounds. Its last correction dv leaves an error below |dv|^3, and dv comes from a residual
+that is exact to the last bits, so a root is as good as its conditioning allows:
+
+    |error| <= 4 2^-52 max(|t|, (|s| + g |l'(t)|)/(1 + g l''(t))).
+
+No libm: the same bits everywhere. `shape` is Huber's delta or the level tau of a quantile; other losses do not look at it.
+"""
+from libc.math cimport fabs
+
+from mflow_core.scalars cimport mf_exp, mf_expm1, mf_log, mf_log1p
+from mflow_core.types cimport mf_loss
+
+
+cdef extern from *:
+    """
+    struct mf_loss {
+      const char *name, *labels, *formula;
+      int parameter;                                   /* where `shape` lies among the row's parameters; -1: there is none */
+      int (*allows)(double y);                         /* whether y is in the loss's domain */
+      double (*value)(double t, double y, double shape);
+      double (*curvature)(double t, double y, double shape);
+      void (*slopes)(double t, double y, double shape, double *low, double *high);       /* equal but at a kink */
+      double (*root)(double s, double y, double g, double shape, double *p);
+      double (*flow)(double s, double y, double g, double shape, double *p);
+    };
+    """
+    ctypedef struct loss_t "struct mf_loss":
+        const char *name
+        const char *labels
+        const char *formula
+        int parameter
+        int (*allows)(double y) noexcept nogil
+        double (*value)(double t, double y, double shape) noexcept nogil
+        double (*curvature)(double t, double y, double shape) noexcept nogil
+        void (*slopes)(double t, double y, double shape, double *low, double *high) noexcept nogil
+        double (*root)(double s, double y, double g, double shape, double *p) noexcept nogil
+        double (*flow)(double s, double y, double g, double shape, double *p) noexcept nogil
+
+
+cdef enum:
+    MAX_ITERATIONS = 200                 # a root takes 3 or 4; bisection in between needs fewer than 100 from any start
+
+
+# ---- squared, and what is made of pieces of it --------------------------------------------------------------------------------------
+
+cdef inline double squared_root(double s, double y, double g, double *p) noexcept nogil:
+    cdef double share = 1.0 / (1.0 + g)
+    p[0] = (s - y) * share
+    return (s + g * y) * share
+
+
+cdef inline double squared_flow(double s, double y, double g, double *p) noexcept nogil:
+    cdef double e = s - y, change = mf_expm1(-g)
+    p[0] = -e * change / g
+    return s + e * change if g < 0.7 else y + e * mf_exp(-g)
+
+
+cdef inline double huber_root(double s, double y, double g, double delta, double *p) noexcept nogil:
+    cdef double e = s - y
+    if fabs(e) <= delta * (1.0 + g):
+        return squared_root(s, y, g, p)
+    p[0] = delta if e > 0.0 else -delta
+    return s - g * p[0]
+
+
+cdef inline double huber_flow(double s, double y, double g, double delta, double *p) noexcept nogil:
+    cdef double e = s - y, at_kink, last
+    if fabs(e) <= delta:
+        return squared_flow(s, y, g, p)
+    p[0] = delta if e > 0.0 else -delta
+    at_kink = (fabs(e) - delta) / delta
+    if g <= at_kink:
+        return s - g * p[0]
+    last = p[0] * mf_exp(at_kink - g)
+    p[0] = (e - last) / g
+    return y + last
+
+
+cdef inline double tilted_root(double s, double y, double g, double below, double above, double *p) noexcept nogil:
+    """Slope -below under y and `above` over it: towards y, and not beyond. The exact flow is the same map."""
+    cdef double e = s - y
+    if -below * g <= e <= above * g:
+        p[0] = e / g if g > 0.0 else 0.0
+        return y
+    p[0] = above if e > 0.0 else -below
+    return s - g * p[0]
+
+
+cdef inline double hinge_root(double s, double y, double g, double *p) noexcept nogil:
+    cdef double gap = 1.0 - y * s
+    if gap <= 0.0:
+        p[0] = 0.0
+        return s
+    if gap <= g:
+        p[0] = -y * (gap / g)
+        return y
+    p[0] = -y
+    return s + y * g
+
+
+# ---- logistic -----------------------------------------------------------------------------------------------------------------------
+
+cdef inline double logistic_root(double s, double y, double g, double *p) noexcept nogil:
+    """v = y t solves v = y s + g sigma(-v)."""
+    cdef double start = y * s, low = start, high = start + g
+    cdef double v = (start + 0.5 * g) / (1.0 + 0.25 * g)     # Newton from 0 goes beyond the root on neither side of 0
+    cdef double E, r, sigma, weight, tilt, phi, share, f, dv, size, bend
+    cdef int k
+    if not low < v:
+        v = low
+    for k in range(MAX_ITERATIONS):
+        E = mf_exp(-fabs(v))
+        r = 1.0 / (1.0 + E)
+        sigma = E * r if v >= 0.0 else r
+        weight = E * (r * r)
+        tilt = (1.0 - E) * r if v >= 0.0 else (E - 1.0) * r              # tanh(v/2)
+        phi = (v - start) - g * sigma
+        share = 1.0 / (1.0 + g * weight)
+        f = phi * share
+        bend = 1.0 + 0.5 * (f * (g * weight * share * tilt))
+        dv = -f / (bend if bend > 0.5 else 0.5)
+        size = (fabs(start) + g * sigma) * share
+        size = size if size > fabs(v) else fabs(v)
+        if fabs(dv) * dv * dv <= 1.1e-16 * size:
+            break
+        if phi > 0.0:
+            high = v
+        else:
+            low = v
+        dv = dv + v
+        if not low < dv < high or k > 8 and k & 1:
+            dv = low + 0.5 * (high - low)
+        if dv == v:
+            dv = 0.0
+            break
+        v, dv = dv, 0.0
+    sigma = sigma - weight * dv * (1.0 - 0.5 * (tilt * dv))
+    v = v + dv
+    p[0] = -y * (sigma if g * weight < 1.0 else (v - start) / g)
+    return y * v
+
+
+cdef inline double logistic_flow(double s, double y, double g, double *p) noexcept nogil:
+    """v' = 1/(1 + e^v): the way d covered solves d + e^v0 (e^d - 1) = g."""
+    cdef double start = y * s, d = 0.0, slope
+    if start < 700.0:                    # beyond, g e^-v0 is 0
+        d = exponential_root(g, mf_exp(start), 1.0, 1.0, &slope)
+    p[0] = -y * (d / g)
+    return s + y * d
+
+
+# ---- exponential slopes: Poisson, gamma ---------------------------------------------------------------------------------------------
+
+cdef inline double exponential_slope(double v, double a, double b, double *E) noexcept nogil:
+    """a e^v - b, and E = a e^v. Near v = 0 the difference goes through e^v - 1, so that a root there keeps its digits."""
+    cdef double part
+    if fabs(v) < 1.0:
+        part = a * mf_expm1(v)
+        E[0] = a + part
+        return part + (a - b)
+    E[0] = a * mf_exp(v)
+    return E[0] - b
+
+
+cdef inline double exponential_root(double s, double g, double a, double b, double *p) noexcept nogil:
+    """v = s - g (a e^v - b), a > 0, b >= 0; p = a e^v - b."""
+    cdef double low, high, v = (s + g * (b - a)) / (1.0 + g * a)          # Newton from 0 ends above the root
+    cdef double E = 0.0, slope = 0.0, phi, share, f, dv, size, bend
+    cdef int k
+    if b > 0.0:                          # between s and log(b/a), and doubles have logarithms between -746 and 710
+        low = s if s < -746.0 else -746.0
+        high = s if s > 746.0 else 746.0
+    else:
+        low = (s if s < 0.0 else 0.0) - g * a
+        high = s
+    if not low <= v <= high:
+        v = high if v > high else low + 0.5 * (high - low)
+    for k in range(MAX_ITERATIONS):
+        slope = exponential_slope(v, a, b, &E)
+        phi = (v - s) + g * slope
+        share = 1.0 / (1.0 + g * E)
+        f = phi * share
+        bend = 1.0 - 0.5 * (f * (g * E * share))
+        dv = -f / (bend if bend > 0.5 else 0.5)
+        size = (fabs(s) + g * fabs(slope)) * share
+        size = size if size > fabs(v) else fabs(v)
+        if fabs(dv) * dv * dv <= 1.1e-16 * size:      # false where e^v has overflowed: then dv is not a number
+            break
+        if phi > 0.0:
+            high = v
+        else:
+            low = v
+        dv = dv + v
+        if not low < dv < high or k > 6 and k & 1:
+            dv = low + 0.5 * (high - low)
+        if dv == v:
+            dv = 0.0
+            break
+        v, dv = dv, 0.0
+    slope = slope + E * dv * (1.0 + 0.5 * dv)
+    v = v + dv
+    p[0] = slope if g * E < 1.0 else (s - v) / g
+    return v
+
+
+cdef inline double log_of_sum(double a, double b) noexcept nogil:
+    """log(e^a + e^b)."""
+    return a + mf_log1p(mf_exp(b - a)) if a > b else b + mf_log1p(mf_exp(a - b))
+
+
+cdef inline double poisson_flow(double s, double y, double g, double *p) noexcept nogil:
+    """e^-t = e^-(s + y g) + (1 - e^-(y g))/y."""
+    cdef double E, away = exponential_slope(s, 1.0, y, &E), span = -mf_expm1(-y * g) / y if y > 0.0 else g, t, ratio = span * away
+    if -0.5 < ratio < 1.0:
+        t = mf_log1p(ratio)
+        p[0] = t / g
+        return s - t
+    t = -log_of_sum(-s - y * g, mf_log(span))
+    p[0] = (s - t) / g
+    return t
+
+
+cdef inline double gamma_flow(double s, double y, double g, double *p) noexcept nogil:
+    """e^t = y (1 - e^-g) + e^(s - g)."""
+    cdef double E, away = exponential_slope(-s, y, 1.0, &E), span = -mf_expm1(-g), t, ratio = span * away
+    if -0.5 < ratio < 1.0:
+        t = mf_log1p(ratio)
+        p[0] = -t / g
+        return s + t
+    t = log_of_sum(mf_log(y) + mf_log(span), s - g)
+    p[0] = (s - t) / g
+    return t
+
+
+cdef inline double above_tangent(double u) noexcept nogil:
+    """e^u - 1 - u."""
+    if fabs(u) < 0.1:
+        return u * u * (1./2 + u * (1./6 + u * (1./24 + u * (1./120 + u * (1./720 + u * (1./5040 + u * (1./40320 + u * (1./362880))))))))
+    return mf_expm1(u) - u
