@@ -4,6 +4,7 @@ Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
     solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
+    ImplicitSGD                            linear models, one sample at a time
     optim, Stepper, minibatches            parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
     methods, get_method                    what there is
@@ -22,6 +23,7 @@ from mflow import optim
 from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.data import minibatches
 from mflow.flow import gradient_flow
+from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
@@ -31,15 +33,19 @@ from mflow.stepper import Stepper
 
 if TYPE_CHECKING:
     from mflow._integrators import *  # noqa: F403
+    from mflow.estimators import ImplicitSGDClassifier, ImplicitSGDRegressor
 
 __version__ = VERSION
 
 _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind == "step"}
 globals().update(_INTEGRATORS)
 
+_ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
+
 __all__ = [  # noqa: PLE0604
     "IVPBatchResult",
     "IVPResult",
+    "ImplicitSGD",
     "Method",
     "OptimizeResult",
     "Recoverable",
@@ -60,7 +66,11 @@ __all__ = [  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    """Classes of rows are found above; this names what is near to a name that is not there."""
+    """What is imported where it is used, for it needs more than NumPy; and what is near to a name that is not there."""
+    if name in _ESTIMATORS:
+        from mflow import estimators
+
+        return getattr(estimators, name)
     from mflow_core.registry import unknown
 
     raise AttributeError(unknown("mflow has no", name, __all__))

@@ -15,6 +15,7 @@ cdef class Samples:
     cdef const double *values
     cdef const double *label
     cdef const double *weight
+    cdef bint same_row(self, ptrdiff_t a, ptrdiff_t b) noexcept nogil
 
 
 cdef class Learner:

@@ -7,7 +7,7 @@ does not depend on the portions. `loss_map` and `losses` open the tables of loss
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
@@ -171,6 +171,40 @@ cdef class Samples:
                 for j in range(self.indptr[i], self.indptr[i + 1]):
                     key[i] += mixed(self.values[j], self.indices[j])
         return out
+
+    def equal(self, a, b):
+        """Whether rows a[i] and b[i] and their labels are equal, for each i; sparse rows entry by entry, as they are stored."""
+        whole_numbers(a, "a", np.int64)
+        whole_numbers(b, "b", np.int64)
+        if len(a) != len(b) or len(a) and not 0 <= min(a.min(), b.min()) <= max(a.max(), b.max()) < self.rows:
+            raise ValueError(f"a, b: two lists of rows 0 ... {self.rows - 1} are wanted")
+        out = np.empty(len(a), dtype=np.bool_)
+        cdef uint8_t *same = <uint8_t *> cnp.PyArray_DATA(out)
+        cdef const int64_t *one = <const int64_t *> cnp.PyArray_DATA(a)
+        cdef const int64_t *other = <const int64_t *> cnp.PyArray_DATA(b)
+        cdef ptrdiff_t i
+        for i in range(len(a)):
+            same[i] = self.label[one[i]] == self.label[other[i]] and self.same_row(one[i], other[i])
+        return out
+
+    cdef bint same_row(self, ptrdiff_t a, ptrdiff_t b) noexcept nogil:
+        cdef ptrdiff_t j, count = self.n
+        cdef const double *one
+        cdef const double *other
+        if self.X != NULL:
+            one, other = self.X + a * self.n, self.X + b * self.n
+        else:
+            count = self.indptr[a + 1] - self.indptr[a]
+            if self.indptr[b + 1] - self.indptr[b] != count:
+                return False
+            for j in range(count):
+                if self.indices[self.indptr[a] + j] != self.indices[self.indptr[b] + j]:
+                    return False
+            one, other = self.values + self.indptr[a], self.values + self.indptr[b]
+        for j in range(count):
+            if one[j] != other[j]:
+                return False
+        return True
 
 
 cdef inline uint64_t mixed(double value, ptrdiff_t place) noexcept nogil:
