@@ -22,11 +22,13 @@ from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
+from mflow_core.dot cimport dot_and_square
 from mflow_core.losses cimport (above_tangent, exponential_root, exponential_slope, gamma_flow, hinge_root, huber_flow, huber_root,
                                 logistic_flow, logistic_root, loss_t, poisson_flow, squared_flow, squared_root, tilted_root)
 from mflow_core.scalars cimport mf_exp, mf_log, mf_log1p, mf_power
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_PARAMETER, MF_IMPLICIT, MF_INT, MF_LOWER_OPEN,
                                MF_REAL, MF_UPPER_OPEN, mf_loss, mf_method, mf_new_method, mf_param, mf_sizes, mf_sweep)
+from mflow_core.vec cimport mf_cvec, mf_vec
 
 cdef enum:                               # parameters of the row
     P_LR = 0
@@ -58,8 +60,6 @@ cdef enum:                               # scalars
 cdef double SMALL_SCALE = 1.52587890625e-05          # 2^-16: below, v and w are made one again
 
 
-# ---- dot products in fixed lanes ----------------------------------------------------------------------------------------------------
-
 cdef extern from *:
     """
     #if defined(__GNUC__)
@@ -69,52 +69,6 @@ cdef extern from *:
     #endif
     """
     void MF_PREFETCH(const void *p) noexcept nogil
-
-
-cdef inline double dot_and_square(const double *x, const double *w, ptrdiff_t n, double *square) noexcept nogil:
-    """x.w and |x|^2. 16 lanes, folded to 8, 4, 2 and 1; the rest of n joins where the lanes are as few as it fills."""
-    cdef double[16] a, b
-    cdef ptrdiff_t i = 0
-    cdef int j, width = 8
-    for j in range(16):
-        a[j] = b[j] = 0.0
-    while i + 16 <= n:
-        for j in range(16):
-            a[j] = a[j] + x[i + j] * w[i + j]
-        for j in range(16):
-            b[j] = b[j] + x[i + j] * x[i + j]
-        i += 16
-    for j in range(8):
-        a[j] = a[j] + a[j + 8]
-        b[j] = b[j] + b[j + 8]
-    if i + 8 <= n:
-        for j in range(8):
-            a[j] = a[j] + x[i + j] * w[i + j]
-            b[j] = b[j] + x[i + j] * x[i + j]
-        i += 8
-    for j in range(4):
-        a[j] = a[j] + a[j + 4]
-        b[j] = b[j] + b[j + 4]
-    if i + 4 <= n:
-        for j in range(4):
-            a[j] = a[j] + x[i + j] * w[i + j]
-            b[j] = b[j] + x[i + j] * x[i + j]
-        i += 4
-    for j in range(2):
-        a[j] = a[j] + a[j + 2]
-        b[j] = b[j] + b[j + 2]
-    if i + 2 <= n:
-        for j in range(2):
-            a[j] = a[j] + x[i + j] * w[i + j]
-            b[j] = b[j] + x[i + j] * x[i + j]
-        i += 2
-    a[0] = a[0] + a[1]
-    b[0] = b[0] + b[1]
-    if i < n:
-        a[0] = a[0] + x[i] * w[i]
-        b[0] = b[0] + x[i] * x[i]
-    square[0] = b[0]
-    return a[0]
 
 
 # ---- one sample: from (x.w, |x|^2) to the move of w ---------------------------------------------------------------------------------
@@ -156,7 +110,9 @@ cdef inline double missed(const loss_t *loss, double s, double y, double g, doub
 cdef inline int plan_move(const plan_t *p, double dot, double square, double b, double y, double weight, double count, move_t *move,
                           double *worst) noexcept nogil:
     cdef double gamma = step_size(p, count), h = gamma * weight, s, g, t, slope, other, phi, limit
-    move.keep = 1.0 / (1.0 + gamma * p.l2) if p.flow == BACKWARD else 1.0 - gamma * p.l2
+    move.keep = 1.0
+    if p.l2 != 0.0:
+        move.keep = 1.0 / (1.0 + gamma * p.l2) if p.flow == BACKWARD else 1.0 - gamma * p.l2
     s = (move.keep * dot if p.flow == BACKWARD else dot) + b
     if s - s != 0.0:
         return MF_E_NON_FINITE
@@ -194,7 +150,7 @@ cdef inline void plan_sweep(const double *par, const mf_sweep *s, plan_t *p) noe
 
 # ---- dense rows ---------------------------------------------------------------------------------------------------------------------
 
-cdef inline void move_weights(double *w, const double *x, double keep, double along, ptrdiff_t n) noexcept nogil:
+cdef inline void move_weights(mf_vec w, mf_cvec x, double keep, double along, ptrdiff_t n) noexcept nogil:
     cdef ptrdiff_t j
     if keep == 1.0:
         for j in range(n):
@@ -204,7 +160,7 @@ cdef inline void move_weights(double *w, const double *x, double keep, double al
             w[j] = keep * w[j] + along * x[j]
 
 
-cdef inline void move_and_add(double *w, double *total, const double *x, double keep, double along, ptrdiff_t n) noexcept nogil:
+cdef inline void move_and_add(mf_vec w, mf_vec total, mf_cvec x, double keep, double along, ptrdiff_t n) noexcept nogil:
     cdef ptrdiff_t j
     for j in range(n):
         w[j] = keep * w[j] + along * x[j]
