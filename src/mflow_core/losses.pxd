@@ -13,10 +13,12 @@ d^5 is nothing. The series starts from a residual that is exact to the last bits
 
 No libm: the same bits everywhere. `shape` is Huber's delta or the level tau of a quantile; other losses do not look at it.
 """
-from libc.math cimport fabs
+from libc.math cimport copysign, fabs
+from libc.stdint cimport uint64_t
 
 from mflow_core.scalars cimport mf_exp, mf_expm1, mf_log, mf_log1p
 from mflow_core.types cimport mf_loss
+from mflow_core.vec cimport mf_bits, mf_from_bits
 
 
 cdef extern from *:
@@ -114,30 +116,45 @@ cdef inline double refined(double d, double f, double a2, double a3, double a4) 
     return d - left * (1.0 - u * (1.0 - u))
 
 
+cdef inline double where_negative(double v, double yes, double no) noexcept nogil:
+    """yes where v has a minus sign, else no; without a branch, for signs are as good as random."""
+    cdef uint64_t mask = -(mf_bits(v) >> 63)
+    return mf_from_bits((mf_bits(yes) & mask) | (mf_bits(no) & ~mask))
+
+
 cdef inline bint near_enough(double d, double size) noexcept nogil:
     """|d|^5/120, what the series leaves out, is below a quarter of the last digit."""
     return fabs(d) * (d * d) * (d * d) <= 5e-15 * size
 
 
+cdef inline double logistic_guess(double start, double g) noexcept nogil:
+    """About the v of v = start + g sigma(-v), from sigma(-v) = 1/2 - v/4/(1 + v^2/12); where v is large, from sigma(-v) = e^-v."""
+    cdef double middle = start + 0.5 * g, v = middle / (1.0 + 0.25 * g), square = 12.0 + v * v, way
+    v = middle * square / (square + 3.0 * g)
+    if v > 2.5:
+        way = v - start
+        if not way > 0.0:
+            return start
+        way = way * (1.0 + (mf_log(g / way) - start)) / (1.0 + way)      # Newton for log(way) + way = log(g) - start
+        v = start + way
+    return v if v > start else start
+
+
 cdef inline double logistic_root(double s, double y, double g, double *p) noexcept nogil:
     """v = y t solves v = y s + g sigma(-v). E = e^-|v|, D = 1 + E, sigma(-v) = N/D; M = phi' D^2."""
     cdef double start = y * s, low = start, high = start + g
-    cdef double v = (start + 0.5 * g) / (1.0 + 0.25 * g)     # Newton from 0 goes beyond the root on neither side of 0
-    cdef double E, D, N, M, missed, bend, d = 0.0, size, tilt, share, per_D, w, r
+    cdef double v = logistic_guess(start, g), E, D, N, M, missed, bend, d = 0.0, size, tilt, share, per_D, w, r
     cdef int k
-    if not low < v:
-        v = low
     for k in range(MAX_ITERATIONS):
         E = mf_exp(-fabs(v))
         D = 1.0 + E
-        N = E if v >= 0.0 else 1.0
+        N = where_negative(v, 1.0, E)
         M = D * D + g * E
         per_D = 1.0 / D
         share = 1.0 / M
-        tilt = (1.0 - E) * (per_D if v >= 0.0 else -per_D)   # tanh(v/2)
-        w = E * (per_D * per_D)                              # sigma'
+        tilt = copysign(1.0 - E, v)
         missed = (v - start) * D - (g * N)                   # phi D
-        bend = M * M + 0.5 * (missed * (g * E)) * (1.0 - E if v >= 0.0 else E - 1.0)
+        bend = M * M + 0.5 * (missed * (g * E)) * tilt
         bend = bend if bend > 0.5 * (M * M) else 0.5 * (M * M)
         d = -(missed * (M * D)) / bend                       # Halley's step, in one division
         size = (fabs(start) * D + g * N) * (D * share)
@@ -156,6 +173,8 @@ cdef inline double logistic_root(double s, double y, double g, double *p) noexce
             break
         v, d = d, 0.0
     r = g * E * share
+    tilt = tilt * per_D                                      # tanh(v/2)
+    w = E * (per_D * per_D)                                  # sigma'
     d = refined(d, missed * (D * share), -0.5 * (r * tilt), (1./6) * (r * (1.0 - 6.0 * w)), (-1./24) * (r * tilt * (1.0 - 12.0 * w)))
     if g * w < 1.0:
         p[0] = -y * (N * per_D - w * d * (1.0 - d * (0.5 * tilt - d * ((1./6) * (1.0 - 6.0 * w) - d * ((1./24) * tilt * (1.0 - 12.0 * w))))))
@@ -188,7 +207,7 @@ cdef inline double exponential_slope(double v, double a, double b, double *E) no
 
 cdef inline double exponential_root(double s, double g, double a, double b, double *p) noexcept nogil:
     """v = s - g (a e^v - b), a > 0, b >= 0; p = a e^v - b."""
-    cdef double low, high, v = (s + g * (b - a)) / (1.0 + g * a)          # Newton from 0 ends above the root
+    cdef double low, high, v = (s + g * (b - a)) / (1.0 + g * a)          # Newton from 0: above the root
     cdef double E = 0.0, slope = 0.0, phi = 0.0, M = 1.0, d = 0.0, size, bend, share = 1.0, r
     cdef int k
     if b > 0.0:                          # between s and log(b/a), and doubles have logarithms between -746 and 710
@@ -197,6 +216,9 @@ cdef inline double exponential_root(double s, double g, double a, double b, doub
     else:
         low = (s if s < 0.0 else 0.0) - g * a
         high = s
+    if v > 1.5:                          # e^v is at most (s + g b)/(g a): Newton from 0 ends far above it
+        E = mf_log((s + g * b) / (g * a))
+        v = E if E < v else v
     if not low <= v <= high:
         v = high if v > high else low + 0.5 * (high - low)
     for k in range(MAX_ITERATIONS):
