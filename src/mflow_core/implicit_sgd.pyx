@@ -24,7 +24,7 @@ from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.dot cimport dot_and_square
 from mflow_core.losses cimport (above_tangent, exponential_root, exponential_slope, gamma_flow, hinge_root, huber_flow, huber_root,
-                                logistic_flow, logistic_root, loss_t, poisson_flow, squared_flow, squared_root, tilted_root)
+                                logistic_flow, logistic_root, logistic_slope, loss_t, poisson_flow, squared_flow, squared_root, tilted_root)
 from mflow_core.scalars cimport mf_exp, mf_log, mf_log1p, mf_power
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_PARAMETER, MF_IMPLICIT, MF_INT, MF_LOWER_OPEN,
                                MF_REAL, MF_UPPER_OPEN, mf_loss, mf_method, mf_new_method, mf_param, mf_sizes, mf_sweep)
@@ -170,25 +170,41 @@ cdef inline void move_and_add(mf_vec w, mf_vec total, mf_cvec x, double keep, do
         total[j] = total[j] + w[j]
 
 
-cdef inline int squared_move(const plan_t *p, double dot, double square, double b, double y, double weight, double count, move_t *move,
-                             double *worst) noexcept nogil:
-    """plan_move for backward steps of the squared loss, in line: its calls would cost as much as the sample. The same bits."""
+cdef enum:                               # sweeps whose losses are in line: a call would cost a third of such a sample
+    GENERAL = 0
+    SQUARED = 1
+    SQUARED_FORWARD = 2
+    LOGISTIC = 3
+
+
+cdef inline int direct_move(const plan_t *p, int kind, double dot, double square, double b, double y, double weight, double count,
+                            move_t *move, double *worst) noexcept nogil:
+    """plan_move for one kind, known when this is compiled; the same arithmetic."""
     cdef double gamma = step_size(p, count), h = gamma * weight, s, g, t, slope, phi
-    move.keep = 1.0 / (1.0 + gamma * p.l2) if p.l2 != 0.0 else 1.0
-    s = move.keep * dot + b
+    move.keep = 1.0
+    if p.l2 != 0.0:
+        move.keep = 1.0 - gamma * p.l2 if kind == SQUARED_FORWARD else 1.0 / (1.0 + gamma * p.l2)
+    s = (dot if kind == SQUARED_FORWARD else move.keep * dot) + b
     if s - s != 0.0:
         return MF_E_NON_FINITE
+    if kind == SQUARED_FORWARD:
+        move.step = h * (s - y)
+        move.along = -move.step
+        return 0
     g = h * (move.keep * square + p.extra)
-    t = squared_root(s, y, g, &slope)
-    slope = slope if g > 0.0 else 0.0
-    phi = fabs((t - s) + g * (t - y))
+    if kind == SQUARED:
+        t = squared_root(s, y, g, &slope)
+        phi = fabs((t - s) + g * (t - y))
+    else:
+        t = logistic_root(s, y, g, &slope)
+        phi = fabs((t - s) + g * logistic_slope(t, y))
     worst[0] = phi if phi > worst[0] or phi != phi else worst[0]
     move.step = h * slope
     move.along = -move.step * move.keep
     return 0
 
 
-cdef inline int walk_rows(const plan_t *p, mf_sweep *s, bint squared) noexcept nogil:
+cdef inline int walk_rows(const plan_t *p, mf_sweep *s, int kind) noexcept nogil:
     cdef double *w = s.x[0]
     cdef double *scal = s.scal
     cdef const double *x
@@ -210,8 +226,8 @@ cdef inline int walk_rows(const plan_t *p, mf_sweep *s, bint squared) noexcept n
             continue
         x = s.X + i * s.ldx
         dot = dot_and_square(x, w, n, &square)
-        if squared:
-            status = squared_move(p, dot, square, b, s.label[i], weight, count, &move, &worst)
+        if kind != GENERAL:
+            status = direct_move(p, kind, dot, square, b, s.label[i], weight, count, &move, &worst)
         else:
             status = plan_move(p, dot, square, b, s.label[i], weight, count, &move, &worst)
         if status != 0:
@@ -229,9 +245,15 @@ cdef inline int walk_rows(const plan_t *p, mf_sweep *s, bint squared) noexcept n
 
 
 cdef int dense_sweep(const plan_t *p, mf_sweep *s) noexcept nogil:
-    if p.loss.root == squared_backward and p.flow == BACKWARD and not p.truncated:
-        return walk_rows(p, s, True)
-    return walk_rows(p, s, False)
+    if p.truncated:
+        return walk_rows(p, s, GENERAL)
+    if p.loss.root == squared_backward and p.flow == BACKWARD:
+        return walk_rows(p, s, SQUARED)
+    if p.loss.root == squared_backward and p.flow == FORWARD:
+        return walk_rows(p, s, SQUARED_FORWARD)
+    if p.loss.root == logistic_backward and p.flow == BACKWARD:
+        return walk_rows(p, s, LOGISTIC)
+    return walk_rows(p, s, GENERAL)
 
 
 # ---- sparse rows --------------------------------------------------------------------------------------------------------------------
@@ -441,8 +463,7 @@ cdef double logistic_curvature(double t, double y, double shape) noexcept nogil:
 
 
 cdef void logistic_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
-    cdef double E = mf_exp(-fabs(t)), r = 1.0 / (1.0 + E)
-    low[0] = high[0] = -y * (E * r if y * t >= 0.0 else r)
+    low[0] = high[0] = logistic_slope(t, y)
 
 
 cdef double logistic_backward(double s, double y, double g, double shape, double *p) noexcept nogil:

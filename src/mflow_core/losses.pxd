@@ -127,6 +127,12 @@ cdef inline bint near_enough(double d, double size) noexcept nogil:
     return fabs(d) * (d * d) * (d * d) <= 5e-15 * size
 
 
+cdef inline double logistic_slope(double t, double y) noexcept nogil:
+    """-y sigma(-y t)."""
+    cdef double E = mf_exp(-fabs(t))
+    return -y * where_negative(y * t, 1.0, E) / (1.0 + E)
+
+
 cdef inline double logistic_guess(double start, double g) noexcept nogil:
     """About the v of v = start + g sigma(-v), from sigma(-v) = 1/2 - v/4/(1 + v^2/12); where v is large, from sigma(-v) = e^-v."""
     cdef double middle = start + 0.5 * g, v = middle / (1.0 + 0.25 * g), square = 12.0 + v * v, way

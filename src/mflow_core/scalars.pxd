@@ -1,7 +1,7 @@
 # cython: language_level=3
 """Scalars, the same bits on every machine: running products in double-double, powers, exponentials and logarithms. No libm, no fma."""
 from libc.math cimport fabs
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from mflow_core.vec cimport mf_bits, mf_from_bits
 
@@ -142,21 +142,26 @@ cdef extern from *:
     const double *MF_REST
 
 
-cdef inline int64_t split_exp(double x, double *above) noexcept nogil:
+cdef inline int32_t split_exp(double x, double *above) noexcept nogil:
     """x = whole log(2)/32 + r, |r| <= log(2)/64: returns whole; above = e^r - 1 with the rest of the table's entry, relative to it."""
     cdef double shifted = x * 46.16624130844683 + 6755399441055744.0     # 1.5 2^52: the sum's last bit is worth 1
     cdef double whole = shifted - 6755399441055744.0
+    cdef int32_t number = <int32_t> mf_bits(shifted)         # the sum's low bits are whole itself
     cdef double r = (x - whole * 0.021660849390173098) - whole * 2.325192846878874e-12
     cdef double square = r * r
-    above[0] = r + (square * ((1./2 + r * (1./6)) + square * ((1./24 + r * (1./120)) + square * (1./720)))
-                    + MF_REST[<int64_t> whole & 31])
-    return <int64_t> whole
+    above[0] = r + (square * ((1./2 + r * (1./6)) + square * ((1./24 + r * (1./120)) + square * (1./720))) + MF_REST[number & 31])
+    return number
+
+
+cdef inline double scaled_root(int32_t whole) noexcept nogil:
+    """2^(whole/32), as long as it is a normal number."""
+    return mf_from_bits(mf_bits(MF_ROOT[whole & 31]) + (<uint64_t> <int64_t> (whole >> 5) << 52))
 
 
 cdef inline double mf_exp(double x) noexcept nogil:
     """e^x to 0.55 units in the last place, the same bits everywhere."""
     cdef double above, root
-    cdef int64_t whole, half
+    cdef int32_t whole, half
     if not fabs(x) < 708.0:              # near both ends of the range, and NaN
         if x != x:
             return x
@@ -168,24 +173,21 @@ cdef inline double mf_exp(double x) noexcept nogil:
         root = MF_ROOT[whole & 31]
         whole = whole >> 5
         half = whole >> 1                # in two factors, of which neither leaves the range
-        return ((root + root * above) * mf_from_bits(<uint64_t> (1023 + half) << 52)) * mf_from_bits(<uint64_t> (1023 + whole - half) << 52)
-    whole = split_exp(x, &above)
-    root = MF_ROOT[whole & 31]
-    return (root + root * above) * mf_from_bits(<uint64_t> (1023 + (whole >> 5)) << 52)
+        return ((root + root * above) * scaled_root(32 * half)) * scaled_root(32 * (whole - half))
+    root = scaled_root(split_exp(x, &above))
+    return root + root * above
 
 
 cdef inline double mf_expm1(double x) noexcept nogil:
     """e^x - 1 to 2 units in the last place, the same bits everywhere."""
     cdef double above, root, square
-    cdef int64_t whole
     if not fabs(x) < 40.0:
         return mf_exp(x) if x != x or x > 0.0 else -1.0
     if fabs(x) < 0.03:                   # the series alone: above it the difference below loses little
         square = x * x
         return x + square * ((1./2 + x * (1./6)) + square * ((1./24 + x * (1./120)) + square * ((1./720 + x * (1./5040))
                                                                                                + square * (1./40320))))
-    whole = split_exp(x, &above)
-    root = MF_ROOT[whole & 31] * mf_from_bits(<uint64_t> (1023 + (whole >> 5)) << 52)
+    root = scaled_root(split_exp(x, &above))
     return (root - 1.0) + root * above
 
 
