@@ -98,9 +98,7 @@ class _Base(BaseEstimator):  # type: ignore[misc]
             self._models = [self._make() for _ in labels]
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         for model, y in zip(self._models, labels, strict=True):
-            model.fit(
-                X, y, sample_weight, epochs=self.max_iter, shuffle=self.shuffle, seed=seed, tol=self.tol, warm_start=self.warm_start
-            )
+            model.fit(X, y, sample_weight, epochs=self.max_iter, shuffle=self.shuffle, seed=seed, tol=self.tol, warm_start=self.warm_start)
         self.n_iter_ = max(model.n_epochs for model in self._models)
         self._publish()
 
