@@ -43,7 +43,7 @@ LAYERS = (
     {"stability", "optim", "nonlinear", "records", "implicit_sgd"},
     {"spectrum", "endings"},
     {"drive"},
-    {"ivp", "flow", "minimize", "stepper", "estimators"},
+    {"ivp", "flow", "minimize", "scipy", "stepper", "estimators"},
     {"ensemble"},
     {"batch"},
     {"compare"},

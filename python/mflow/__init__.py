@@ -21,19 +21,23 @@ from mflow_core.problem import Recoverable
 
 from mflow import optim
 from mflow.batch import IVPBatchResult, solve_ivp_batch
+from mflow.control import Event
 from mflow.data import minibatches
+from mflow.dense import DenseOutput
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
+from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.result import IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
 
 if TYPE_CHECKING:
     from mflow._integrators import *  # noqa: F403
-    from mflow.estimators import ImplicitSGDClassifier, ImplicitSGDRegressor
+    from mflow.estimators import ImplicitSGDClassifier as ImplicitSGDClassifier
+    from mflow.estimators import ImplicitSGDRegressor as ImplicitSGDRegressor
 
 __version__ = VERSION
 
@@ -43,10 +47,15 @@ globals().update(_INTEGRATORS)
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
 
 __all__ = [  # noqa: PLE0604
+    "DenseOutput",
+    "Event",
+    "FixedPoint",
     "IVPBatchResult",
     "IVPResult",
     "ImplicitSGD",
     "Method",
+    "Newton",
+    "NewtonKrylov",
     "OptimizeResult",
     "Recoverable",
     "Stepper",

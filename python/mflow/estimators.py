@@ -60,6 +60,13 @@ _SOURCE = """References
     1694-1727."""
 
 
+def _documented(cls: Any) -> Any:
+    """Fills in what both docstrings share."""
+    for word, text in (("PARAMETERS", _PARAMETERS), ("LEARNED", _LEARNED), ("SOURCE", _SOURCE)):
+        cls.__doc__ = cls.__doc__.replace(word, text)
+    return cls
+
+
 class _Base(BaseEstimator):  # type: ignore[misc]
     """What both estimators share: parameters, the checks of what comes in, models in the core."""
 
@@ -113,20 +120,21 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         return tags
 
 
+@_documented
 class ImplicitSGDRegressor(RegressorMixin, _Base):  # type: ignore[misc]
-    __doc__ = f"""Linear regression by implicit SGD.
+    """Linear regression by implicit SGD.
 
     Parameters
     ----------
-    loss : {{"squared", "huber", "absolute", "quantile", "poisson", "gamma"}}
+    loss : {"squared", "huber", "absolute", "quantile", "poisson", "gamma"}
         "poisson" and "gamma" have a log link: `predict` gives exp(x.w + b).
-    {_PARAMETERS}
+    PARAMETERS
     delta, tau : float
         Where Huber's loss turns straight; the level of the quantile loss.
 
     Attributes
     ----------
-    {_LEARNED}
+    LEARNED
 
     Examples
     --------
@@ -136,7 +144,7 @@ class ImplicitSGDRegressor(RegressorMixin, _Base):  # type: ignore[misc]
     >>> bool(model.score(X, X @ [1.0, 2.0]) > 0.999)
     True
 
-    {_SOURCE}
+    SOURCE
     """
 
     def __init__(
@@ -199,29 +207,30 @@ def _has_probabilities(estimator: Any) -> bool:
     return True
 
 
+@_documented
 class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
-    __doc__ = f"""Linear classification by implicit SGD, each class against the rest.
+    """Linear classification by implicit SGD, each class against the rest.
 
     Parameters
     ----------
-    loss : {{"logistic", "hinge", "squared"}}
-    {_PARAMETERS}
+    loss : {"logistic", "hinge", "squared"}
+    PARAMETERS
 
     Attributes
     ----------
     classes_ : ndarray
-    {_LEARNED}
+    LEARNED
 
     Examples
     --------
     >>> import mflow
     >>> from mflow.data import load_penguins, standardize
     >>> birds = load_penguins()
-    >>> X = standardize(birds.X)[0]
+    >>> X = standardize(birds.X)
     >>> bool(mflow.ImplicitSGDClassifier(random_state=0).fit(X, birds.y).score(X, birds.y) > 0.95)
     True
 
-    {_SOURCE}
+    SOURCE
     """
 
     def __init__(
@@ -301,7 +310,7 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
         linear = self.decision_function(X)
         return self.classes_[(linear > 0.0).astype(np.intp) if linear.ndim == 1 else np.argmax(linear, axis=1)]
 
-    @available_if(_has_probabilities)
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (rows, classes); of more than two classes, each against the rest, scaled to sum 1."""
         share = 0.5 * (1.0 + np.tanh(0.5 * self._linear(X)))

@@ -7,6 +7,7 @@ conventions of it.
 from __future__ import annotations
 
 import math
+import textwrap
 import warnings
 from typing import Any
 
@@ -19,6 +20,7 @@ from mflow.methods import describe, row_values
 __all__ = ["ImplicitSGD", "check_labels", "check_rows", "check_weights", "losses"]
 
 ROW = registry.find("implicit_sgd")
+FORWARD = 1.0  # the row's number of flow="forward"
 KINKS = {"delta": "huber", "tau": "quantile"}
 
 
@@ -209,24 +211,23 @@ class ImplicitSGD:
             raise ValueError(f"epochs = {epochs!r}: a whole number from 1 on is wanted")
         tol = check_number(tol, "tol")
         learner = self._start(rows.shape[1], anew=not warm_start)
-        samples, order, rng = samples_of(rows, labels, weights), None, np.random.default_rng(seed)
+        samples, chosen, rng = samples_of(rows, labels, weights), None, np.random.default_rng(seed)
         if shuffle:
-            chosen, weights = distinct(samples, weights)
-            samples = samples_of(rows, labels, weights)
+            chosen, summed = distinct(samples, weights)
+            samples = samples_of(rows, labels, summed)
+        watch = _Watch(self, rows, labels, weights) if self._values.get("flow") == FORWARD else None
         self.reason = "max_iter"
         for self.n_epochs in range(1, int(epochs) + 1):
-            before, state = self._joined(), learner.state()
-            order = rng.permutation(chosen) if shuffle else None
-            if learner.sweep(samples, order) != 0 or not np.all(np.isfinite(self._joined())):
-                learner.set_state(state)
-                self.reason = "diverged"
-                text = f"the weights left the finite numbers in epoch {self.n_epochs}; those of the epoch before are kept"
-                warnings.warn(f"ImplicitSGD: {text}: lower lr, or take flow='backward'", RuntimeWarning, stacklevel=2)
-                break
+            before = self._joined()
+            status = learner.sweep(samples, rng.permutation(chosen) if chosen is not None else None)
             now = self._joined()
+            if watch is not None and watch.diverged(status != 0 or not np.all(np.isfinite(now))):
+                break
             if np.max(np.abs(now - before), initial=0.0) <= tol * np.max(np.abs(now), initial=0.0):
                 self.reason = "converged"
                 break
+        if watch is not None:
+            watch.end()
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGD:
@@ -346,4 +347,30 @@ class ImplicitSGD:
         return f"ImplicitSGD({', '.join([repr(self.loss), *(f'{k}={v!r}' for k, v in self.parameters.items())])})"
 
 
-ImplicitSGD.__doc__ = f"{ImplicitSGD.__doc__}\n    {describe(ROW)}".replace("\n", "\n")
+class _Watch:
+    """What explicit steps need: the objective after each epoch, the best weights so far, and a word when all went wrong."""
+
+    def __init__(self, model: ImplicitSGD, rows: Any, labels: Array, weights: Array | None) -> None:
+        self.model, self.data = model, (rows, labels, weights)
+        self.first = self.best = model.objective(*self.data)
+        self.last, self.state = self.first, model.learner.state()
+
+    def diverged(self, lost: bool) -> bool:
+        """After an epoch. lost: the weights left the finite numbers."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.last = math.inf if lost else self.model.objective(*self.data)
+        if self.last < self.best:
+            self.best, self.state = self.last, self.model.learner.state()
+        return lost
+
+    def end(self) -> None:
+        """Where the objective ended above its first value, the best weights come back."""
+        if self.last <= self.first:
+            return
+        self.model.learner.set_state(self.state)
+        self.model.reason = "diverged"
+        text = f"the objective rose from {self.first:.3g} to {self.last:.3g} in {self.model.n_epochs} epochs; the best weights are kept"
+        warnings.warn(f"ImplicitSGD: {text}. Lower lr, or take flow='backward'", RuntimeWarning, stacklevel=3)
+
+
+ImplicitSGD.__doc__ = f"{ImplicitSGD.__doc__}\n{textwrap.indent(describe(ROW), '    ')}"

@@ -21,7 +21,7 @@ from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_bits, mf_from_bits
 
 
 cdef enum:
-    MF_BUDGET = 64                       # evaluations after the first non-finite slope, with all tries counted
+    MF_BUDGET = 60                       # evaluations after the first non-finite slope, with all tries counted; four go to the message
     MF_PRESS = 8
     MF_PRESS_ON = 48
     MF_PRESS_MOST = 96
@@ -138,9 +138,11 @@ cdef inline double shortest(double t, double min_step) noexcept nogil:
     return least if least > min_step else min_step
 
 
-cdef inline double planned_step(const control_t *c) noexcept nogil:
-    """The next step between its bounds."""
-    cdef double size = clip(fabs(c.h), c.min_step, c.max_step)
+cdef inline double planned_step(const control_t *c, double t) noexcept nogil:
+    """The next step between its bounds, and long enough to move t unless max_step forbids it."""
+    cdef double size = fabs(c.h), least = shortest(t, c.min_step)
+    size = size if size > least else least
+    size = size if size < c.max_step else c.max_step
     return size if c.h > 0.0 else -size
 
 
@@ -151,6 +153,8 @@ cdef inline int after_bad(control_t *c, int status, double square, double t, dou
     before the try.
     """
     cdef double at = t + h
+    # What the next way to a non-finite slope will cost: the try alone, or after good steps two such before it.
+    cdef int64_t ahead = now - before if c.after_reject else 3 * (now - before)
     if status < 0 and status != MF_E_NON_FINITE:
         return status
     if status == 0:
@@ -167,7 +171,7 @@ cdef inline int after_bad(control_t *c, int status, double square, double t, dou
         if (at - c.t_bad) * h < 0.0:
             c.t_bad = at
         c.h = h * (0.1 if status == MF_E_NON_FINITE else 0.25)
-        if status == MF_E_NON_FINITE and now - c.bad_from + (now - before) > MF_BUDGET:
+        if status == MF_E_NON_FINITE and now - c.bad_from + ahead > MF_BUDGET:
             return status
     if fabs(c.h) >= shortest(t, c.min_step):
         return 0

@@ -4,7 +4,7 @@ from libc.stdint cimport int64_t
 
 from mflow_core.control cimport control_t
 from mflow_core.newton cimport newton_t
-from mflow_core.types cimport mf_frame, mf_method, mf_problem, mf_sizes
+from mflow_core.types cimport MF_FRESH, MF_NEEDS_RHO, MF_STAGED, mf_frame, mf_method, mf_problem, mf_sizes
 
 
 cdef enum:
@@ -12,7 +12,7 @@ cdef enum:
     RUN_DESCEND = 2                      # room for a gradient, the point it is wanted at, and the last good pair
     RUN_CONTROL = 4                      # room for tolerances of each component
     RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
-    RHO_EVERY = 25                       # steps between estimates of the spectral radius, where the row needs it
+    RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the row needs it
     RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on
 
 
@@ -27,6 +27,7 @@ ctypedef struct run_t:
     const mf_method *m
     mf_problem p, ode, inner             # p is what the kernel sees; ode without the solver; inner the user's, where ode is its flow
     newton_t *newton                     # solves implicit steps; NULL: the problem does it itself
+    bint owns_newton                     # it goes with the run
     flow_t flow
     mf_sizes sizes
     mf_frame f
@@ -54,7 +55,7 @@ ctypedef struct run_t:
     control_t c
     int n_D                              # vectors of the continuous extension: its degree
     int64_t dense_k                      # D belongs to the step that begins at k
-    int64_t rho_k                        # the step at which f.rho was estimated; -1: never
+    int64_t rho_k, rho_next              # the steps at which f.rho was estimated (below 0: never), and will be again
     int64_t n_value_grad                 # calls of value_grad
     double value, gmax                   # of the last evaluation, whatever it was
     double good_value, good_gmax, first_gmax
@@ -68,8 +69,33 @@ cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
-cdef bint rho_is_due(const run_t *r) noexcept nogil
+cdef void note_rho(run_t *r, double value) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
-cdef void accept(run_t *r, double t) noexcept nogil
 cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil
-cdef int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil
+
+
+# Inline: a loop asks these at every step.
+
+cdef inline int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil:
+    """Calls of the right-hand side so far; those for differences of Jacobians are counted apart."""
+    cdef int64_t count = r.f.n_rhs
+    if r.newton != NULL:
+        count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
+    return count
+
+
+cdef inline bint rho_is_due(const run_t *r) noexcept nogil:
+    """Whether the row wants its spectral radius estimated before the next step. The first parameter of a row whose stages are chosen at
+    run time is their number, 0 where they follow from the radius."""
+    if not r.m.flags & MF_NEEDS_RHO or (r.m.flags & MF_STAGED and r.m.n_par > 0 and r.par[0] > 0.0):
+        return False
+    return r.rho_next <= r.k
+
+
+cdef inline void accept(run_t *r, double t) noexcept nogil:
+    r.now, r.next = r.next, r.now
+    r.s_now, r.s_next = r.s_next, r.s_now
+    r.t_before, r.flags_before = r.t, r.f.flags
+    r.t = t
+    r.k += 1
+    r.f.flags = r.f.flags & ~MF_FRESH

@@ -10,12 +10,19 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from mflow_core.control cimport control_begin
-from mflow_core.newton cimport newton_lsolve, newton_rhs, newton_solve
+from mflow_core.newton cimport newton_release, newton_rhs, newton_solve
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_IMPLICIT, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_new_frame, mf_new_problem)
-from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave, mf_scalar
+                               MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem)
+from mflow_core.vec cimport MF_SHORT, mf_scalar
+
+
+cdef extern from *:
+    """
+    #define mf_problem_of_version_1() offsetof(mf_problem, jac)     /* an older host's problem ends here */
+    """
+    size_t problem_of_version_1 "mf_problem_of_version_1"() noexcept nogil
 
 
 # ---- gradient flow --------------------------------------------------------------------------------------------------------------------
@@ -106,11 +113,10 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
     cdef mf_sizes sizes
     cdef ptrdiff_t n = p.n, ld
     cdef int64_t total
-    cdef int j
     status[0] = mf_sizes_of(m, par, &sizes)
     if status[0] == 0:
         status[0] = check_callbacks(m, p, flags)
-    if status[0] == 0 and (n < 0 or p.size < sizeof(mf_problem)):
+    if status[0] == 0 and (n < 0 or p.size < problem_of_version_1()):
         status[0] = MF_E_ARGUMENT
     if status[0] != 0:
         return NULL
@@ -149,10 +155,10 @@ cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
 
 
 cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
-    """Implicit steps are solved by this, made for r.ode: one context serves the kernel's calls of rhs, solve and lsolve."""
+    """Implicit steps are solved by this, made for r.ode: one context serves the kernel's calls of rhs and solve."""
     r.newton = newton
     r.p.ctx = newton
-    r.p.rhs, r.p.solve, r.p.lsolve = newton_rhs, newton_solve, newton_lsolve
+    r.p.rhs, r.p.solve = newton_rhs, newton_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
 
 
 cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil:
@@ -169,6 +175,7 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     r.t = r.t_base = t0
     r.dt, r.k, r.k_base = dt, 0, 0
     r.slope_k = r.dense_k = r.rho_k = -1
+    r.rho_next = 0
     r.t_before = NAN
     r.f.flags = MF_FRESH
     r.value = r.gmax = r.good_value = r.good_gmax = r.first_gmax = NAN
@@ -176,6 +183,8 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
 
 cdef void run_release(run_t *r) noexcept nogil:
     if r != NULL:
+        if r.owns_newton:
+            newton_release(r.newton)
         free(r.block)
         free(r)
 
@@ -200,20 +209,14 @@ cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdi
         memcpy(r.tolerances + r.ld, atol, r.n * sizeof(double))
 
 
-cdef int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil:
-    """Calls of the right-hand side so far; those for differences of Jacobians are counted apart."""
-    cdef int64_t count = r.f.n_rhs
-    if r.newton != NULL:
-        count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
-    return count
-
-
-cdef bint rho_is_due(const run_t *r) noexcept nogil:
-    """Whether the row wants its spectral radius estimated before the next step. The first parameter of a row whose stages are chosen at
-    run time is their number, 0 where they follow from the radius."""
-    if not r.m.flags & MF_NEEDS_RHO or (r.m.flags & MF_STAGED and r.m.n_par > 0 and r.par[0] > 0.0):
-        return False
-    return r.rho_k < 0 or r.rho_k + RHO_EVERY <= r.k
+cdef void note_rho(run_t *r, double value) noexcept nogil:
+    """The spectral radius was estimated. It is wanted again after twice as many steps as the last time, RHO_EVERY at most; after one
+    where it has grown by half."""
+    cdef int64_t gap = 2 * (r.k - r.rho_k)
+    gap = gap if gap < RHO_EVERY else RHO_EVERY
+    if gap < 1 or r.rho_k < 0 or value > 1.5 * r.f.rho:
+        gap = 1
+    r.f.rho, r.rho_k, r.rho_next = value, r.k, r.k + gap
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------------------------------
@@ -241,12 +244,3 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
             if not (short_finite(r.next[j], r.n) if r.n <= MF_SHORT else REDUCE.all_finite(r.next[j], r.n)):
                 return MF_E_NON_FINITE
     return status
-
-
-cdef void accept(run_t *r, double t) noexcept nogil:
-    r.now, r.next = r.next, r.now
-    r.s_now, r.s_next = r.s_next, r.s_now
-    r.t_before, r.flags_before = r.t, r.f.flags
-    r.t = t
-    r.k += 1
-    r.f.flags = r.f.flags & ~MF_FRESH
