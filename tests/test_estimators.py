@@ -120,7 +120,7 @@ def test_partial_fit_goes_on(birds: tuple[Any, Any]) -> None:
         model.partial_fit(X[k : k + 50], y[k : k + 50])
     whole = mflow.ImplicitSGDClassifier().partial_fit(X, y, classes=np.unique(y))
     assert model.coef_.tobytes() == whole.coef_.tobytes()
-    with pytest.raises(ValueError, match="class 'dodo' came"):
+    with pytest.raises(ValueError, match="class dodo came"):
         model.partial_fit(X[:1], ["dodo"])
     with pytest.raises(ValueError, match="those of the first call were"):
         model.partial_fit(X[:1], y[:1], classes=["a", "b"])
@@ -152,7 +152,7 @@ def test_what_does_not_fit_is_named() -> None:
         mflow.ImplicitSGDClassifier("poisson").fit(X, y)
     with pytest.raises(ValueError, match="numbers from 0 on"):
         mflow.ImplicitSGDRegressor("poisson").fit(X, -y)
-    with pytest.raises(ValueError, match="lr = -1 is outside"):
+    with pytest.raises(ValueError, match="lr = -1.0 is outside"):
         mflow.ImplicitSGDRegressor(lr=-1).fit(X, y)
     with pytest.raises(ValueError, match="only one class came"):
         mflow.ImplicitSGDClassifier().fit(X, np.zeros(20))

