@@ -7,6 +7,7 @@ import subprocess
 import sys
 import warnings
 from typing import Any
+from unittest import SkipTest
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ from mflow.data import load_penguins, standardize
 
 pytest.importorskip("sklearn")
 
-from sklearn.base import clone  # noqa: E402
-from sklearn.linear_model import LogisticRegression  # noqa: E402
-from sklearn.utils.estimator_checks import estimator_checks_generator  # noqa: E402
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 ESTIMATORS = [
     mflow.ImplicitSGDRegressor(),
@@ -39,7 +40,7 @@ def test_check_estimator(estimator: Any, check: Any) -> None:
         warnings.simplefilter("default")
         try:
             check(estimator)
-        except __import__("unittest").SkipTest as reason:
+        except SkipTest as reason:
             pytest.skip(str(reason))
 
 
@@ -102,7 +103,7 @@ def test_two_classes_agree_with_the_driver(birds: tuple[Any, Any]) -> None:
 
 
 def test_a_small_rate_finds_the_maximum_likelihood(birds: tuple[Any, Any]) -> None:
-    X, y = birds
+    X, _ = birds
     female = X[:, 0] + np.random.default_rng(0).standard_normal(len(X)) > 0
     penalty = 1e-2
     model = mflow.ImplicitSGDClassifier(lr=0.5, l2=penalty, lr_decay=penalty, max_iter=300, random_state=0).fit(X, female)
@@ -152,7 +153,7 @@ def test_what_does_not_fit_is_named() -> None:
         mflow.ImplicitSGDClassifier("poisson").fit(X, y)
     with pytest.raises(ValueError, match="numbers from 0 on"):
         mflow.ImplicitSGDRegressor("poisson").fit(X, -y)
-    with pytest.raises(ValueError, match="lr = -1.0 is outside"):
+    with pytest.raises(ValueError, match=r"lr = -1\.0 is outside"):
         mflow.ImplicitSGDRegressor(lr=-1).fit(X, y)
     with pytest.raises(ValueError, match="only one class came"):
         mflow.ImplicitSGDClassifier().fit(X, np.zeros(20))

@@ -257,7 +257,7 @@ cdef inline double exponential_root(double s, double g, double a, double b, doub
     r = g * E * share
     d = refined(d, phi * share, 0.5 * r, (1./6) * r, (1./24) * r)
     if g * E < 1.0:
-        p[0] = slope + E * (d * (1.0 + d * (0.5 + d * (1./6 + d * (1./24)))))
+        p[0] = slope + E * (d * (1.0 + d * (0.5 + d * (1./6 + d * (1./24))))) if fabs(d) < 1.0 else slope    # d of |v| > 1e15: rounding
     else:
         p[0] = ((s - v) - d) / g
     return v + d
