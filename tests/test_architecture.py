@@ -40,7 +40,7 @@ def python_imports():
 LAYERS = (
     {"arrays", "pace", "result", "savefile", "nist", "testvalues"},
     {"methods", "data", "control", "dense", "testproblems"},
-    {"stability", "optim", "nonlinear", "records", "implicit_sgd"},
+    {"stability", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
     {"spectrum", "endings"},
     {"drive"},
     {"ivp", "flow", "minimize", "scipy", "stepper", "estimators"},

@@ -27,6 +27,7 @@ from mflow.dense import DenseOutput
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
+from mflow.linesearch import LineSearchResult, line_search
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
@@ -53,6 +54,7 @@ __all__ = [  # noqa: PLE0604
     "IVPBatchResult",
     "IVPResult",
     "ImplicitSGD",
+    "LineSearchResult",
     "Method",
     "Newton",
     "NewtonKrylov",
@@ -62,6 +64,7 @@ __all__ = [  # noqa: PLE0604
     "amplification",
     "get_method",
     "gradient_flow",
+    "line_search",
     "max_stable_dt",
     "methods",
     "minibatches",
