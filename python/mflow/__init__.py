@@ -78,11 +78,11 @@ __all__ = [  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported where it is used, for it needs more than NumPy; and what is near to a name that is not there."""
-    if name in _ESTIMATORS:
-        from mflow import estimators
+    """What needs more than NumPy is imported by who asks for it; and this names what is near to a name that is not there."""
+    if name == "scipy" or name in _ESTIMATORS:
+        from importlib import import_module
 
-        return getattr(estimators, name)
+        return import_module("mflow.scipy") if name == "scipy" else getattr(import_module("mflow.estimators"), name)
     from mflow_core.registry import unknown
 
     raise AttributeError(unknown("mflow has no", name, __all__))

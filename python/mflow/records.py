@@ -78,6 +78,15 @@ class Record:
         per_row = 8 * self.start.size * (1 + (self.run.degree if self.dense else 0)) + 8
         self._open(max(64, min(2 * len(self.t), CHUNK_BYTES // per_row)))
 
+    def mark(self) -> Any:
+        """Where the record stands, for `rewind`."""
+        return list(self.chunks), self.t, self.y, self.D, self.rows, self.rows.count, self.rows.done
+
+    def rewind(self, mark: Any) -> None:
+        """Back to a mark: what was written since is dropped."""
+        self.chunks, self.t, self.y, self.D, self.rows, count, done = mark
+        self.rows.count, self.rows.done = count, done
+
     def close(self) -> None:
         """The last good state is always there, where states are kept by steps."""
         if self.times is None and (not self.count or self.last_t != self.run.t):
@@ -116,7 +125,7 @@ class Record:
         """t (m,), y (*shape, m), and the continuous solution where it was kept."""
         t, y, D = self._joined()
         shape, sol = self.start.shape, None
-        if D is not None and len(t) > 1:
+        if D is not None:
             sol = DenseOutput(t, y[:-1], D[1:], y[-1], shape=shape)
         if self.dense:
             t, y = self._select(t, y, sol)
@@ -129,6 +138,8 @@ class Record:
             times = self.wanted[(self.wanted - t[-1]) * sign <= 0]
             if sol is None or not len(times):
                 return times[:0], y[:0]
+            if len(t) == 1:
+                times = times[times == t[0]]
             return times, np.moveaxis(sol(times), -1, 0).reshape(len(times), -1)
         if self.kept_every == 0:
             return t[-1:], y[-1:]

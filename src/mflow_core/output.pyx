@@ -11,7 +11,8 @@ from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from mflow_core.events cimport EVENT_STOP, events_room, events_scan
-from mflow_core.types cimport MF_E_ARGUMENT, MF_FRESH, MF_FSAL
+from mflow_core.registry cimport REDUCE
+from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL
 
 
 cdef void hermite(const mf_frame *f, const double *slope0, const double *slope1, double *D) noexcept nogil:
@@ -46,8 +47,11 @@ cdef int end_slopes(run_t *r, double t_next) noexcept nogil:
 
 
 cdef int extend(run_t *r, double t_next) noexcept nogil:
-    """D of the step from r.t to t_next, if it is not there yet. MF_E_ARGUMENT in a run that was not made with RUN_DENSE."""
-    cdef int status
+    """D of the step from r.t to t_next, if it is not there yet. MF_E_ARGUMENT in a run that was not made with RUN_DENSE.
+
+    MF_E_NON_FINITE where it is not finite: both ends may be, and a slope that belongs to it alone may not.
+    """
+    cdef int k, status
     if r.dense_k == r.k:
         return 0
     if r.y_between == NULL:
@@ -63,9 +67,13 @@ cdef int extend(run_t *r, double t_next) noexcept nogil:
             hermite(&r.f, r.slope0, r.slope1, r.f.D)
             r.slope0, r.slope1 = r.slope1, r.slope0
             r.slope_k = r.k + 1
-    if status == 0:
-        r.dense_k = r.k
-    return status
+    if status != 0:
+        return status
+    for k in range(r.n_D):
+        if not REDUCE.all_finite(r.f.D + k * r.ld, r.n):
+            return MF_E_NON_FINITE
+    r.dense_k = r.k
+    return 0
 
 
 cdef int look_back(run_t *r, double t, double *y) noexcept nogil:
