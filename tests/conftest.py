@@ -19,7 +19,7 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "step": lambda row: row.kind == "step",
     "update": lambda row: row.kind == "update",
     "flow": lambda row: row.kind == "update" and "linear" in row.flags,
-    "any": lambda row: True,
+    "any": lambda row: row.kind != "sweep",  # a sweep walks samples: it has no state that a run or an update could step
 }
 
 

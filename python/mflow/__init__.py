@@ -4,6 +4,7 @@ Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
     solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
+    ImplicitSGD                            linear models, one sample at a time
     optim, Stepper, minibatches            parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
     methods, get_method                    what there is
@@ -24,7 +25,9 @@ from mflow.control import Event
 from mflow.data import minibatches
 from mflow.dense import DenseOutput
 from mflow.flow import gradient_flow
+from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
+from mflow.linesearch import LineSearchResult, line_search
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
@@ -34,11 +37,15 @@ from mflow.stepper import Stepper
 
 if TYPE_CHECKING:
     from mflow._integrators import *  # noqa: F403
+    from mflow.estimators import ImplicitSGDClassifier as ImplicitSGDClassifier
+    from mflow.estimators import ImplicitSGDRegressor as ImplicitSGDRegressor
 
 __version__ = VERSION
 
 _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind == "step"}
 globals().update(_INTEGRATORS)
+
+_ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
 
 __all__ = [  # noqa: PLE0604
     "DenseOutput",
@@ -46,6 +53,8 @@ __all__ = [  # noqa: PLE0604
     "FixedPoint",
     "IVPBatchResult",
     "IVPResult",
+    "ImplicitSGD",
+    "LineSearchResult",
     "Method",
     "Newton",
     "NewtonKrylov",
@@ -55,6 +64,7 @@ __all__ = [  # noqa: PLE0604
     "amplification",
     "get_method",
     "gradient_flow",
+    "line_search",
     "max_stable_dt",
     "methods",
     "minibatches",
@@ -68,11 +78,11 @@ __all__ = [  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    """Classes of rows are found above; `mflow.scipy` is imported by who asks for it; else what is near to the name."""
-    if name == "scipy":
+    """What needs more than NumPy is imported by who asks for it; and this names what is near to a name that is not there."""
+    if name == "scipy" or name in _ESTIMATORS:
         from importlib import import_module
 
-        return import_module("mflow.scipy")
+        return import_module("mflow.scipy") if name == "scipy" else getattr(import_module("mflow.estimators"), name)
     from mflow_core.registry import unknown
 
     raise AttributeError(unknown("mflow has no", name, __all__))

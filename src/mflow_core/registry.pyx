@@ -20,7 +20,7 @@ import os
 
 from mflow_core import _levels, cpu
 
-FAMILIES = ("runge_kutta", "embedded", "implicit", "chebyshev", "optimizers")   # a new family is named here and in meson.build
+FAMILIES = ("runge_kutta", "embedded", "implicit", "chebyshev", "optimizers", "implicit_sgd")   # a new family is named here and in meson.build
 
 
 # ---- the level, and the rows --------------------------------------------------------------------------------------------------------

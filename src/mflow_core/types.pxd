@@ -199,12 +199,14 @@ cdef extern from *:
     """
     static inline mf_problem mf_new_problem(void) { mf_problem p = MF_INIT(mf_problem); return p; }
     static inline mf_frame mf_new_frame(void) { mf_frame f = MF_INIT(mf_frame); return f; }
+    static inline mf_sweep mf_new_sweep(void) { mf_sweep s = MF_INIT(mf_sweep); return s; }
     static inline mf_run_options mf_new_run_options(void) { mf_run_options o = MF_INIT(mf_run_options); return o; }
     static inline mf_method mf_new_method(void) { mf_method m = MF_INIT(mf_method); return m; }
     static inline mf_api mf_new_api(void) { mf_api a = {0}; a.abi = MF_ABI; a.version = MF_API_VERSION; a.size = sizeof(mf_api); return a; }
     """
     mf_problem mf_new_problem() noexcept nogil
     mf_frame mf_new_frame() noexcept nogil
+    mf_sweep mf_new_sweep() noexcept nogil
     mf_run_options mf_new_run_options() noexcept nogil
     mf_method mf_new_method() noexcept nogil
     mf_api mf_new_api() noexcept nogil

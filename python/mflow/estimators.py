@@ -1,0 +1,325 @@
+"""Implicit SGD in scikit-learn's conventions: `ImplicitSGDRegressor`, `ImplicitSGDClassifier` (one against the rest).
+
+The only module that needs scikit-learn (1.6 or newer); `import mflow` does not import it, `mflow.ImplicitSGDClassifier` does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+try:
+    from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.utils import check_random_state
+    from sklearn.utils.metaestimators import available_if
+    from sklearn.utils.multiclass import check_classification_targets, unique_labels
+    from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+except ImportError as error:
+    raise ImportError("mflow's estimators need scikit-learn 1.6 or newer: pip install 'mflow[learn]'") from error
+
+from mflow.arrays import Array
+from mflow.implicit_sgd import KINKS, ImplicitSGD
+
+__all__ = ["ImplicitSGDClassifier", "ImplicitSGDRegressor"]
+
+_LOG_LINK = ("poisson", "gamma")
+_REGRESSION = ("squared", "huber", "absolute", "quantile", *_LOG_LINK)
+_CLASSIFICATION = ("logistic", "hinge", "squared")
+
+_PARAMETERS = """lr : float
+        The time step gamma of each sample's flow. Implicit steps never diverge, so it is a matter of speed, not of safety.
+    lr_decay, lr_power : float
+        gamma = lr (1 + lr_decay lr n)^-lr_power after n samples; lr_decay = 0 keeps it.
+    flow : {"backward", "forward", "exact"}
+        Implicit SGD, plain SGD, or the exact flow of each sample (without l2).
+    l2 : float
+        Adds l2 |w|^2/2 to each sample's loss, inside the implicit step; the intercept is free of it.
+    fit_intercept : bool
+    average : bool or int
+        The mean of the iterates from this sample on (True: from the first) in place of the last one.
+    truncated : bool
+        Steps no longer than it takes to bring a sample's loss to its least value by a linear model of it (aProx).
+    max_iter : int
+        Epochs of `fit`.
+    tol : float
+        Ends after an epoch that moves no weight by more than tol times the largest.
+    shuffle : bool
+        A new order each epoch; equal rows count as one with the sum of their weights.
+    random_state : int, RandomState or None
+    warm_start : bool
+        `fit` goes on from where it stood."""
+
+_LEARNED = """coef_, intercept_ : ndarray
+        What was learned.
+    n_iter_ : int
+        Epochs of the last `fit`.
+    worst_phi_ : float
+        No implicit step's equation was missed by more than this (`mflow.ImplicitSGD.worst_phi`).
+    n_features_in_ : int"""
+
+_SOURCE = """References
+    ----------
+    P. Toulis and E. Airoldi, Asymptotic and finite-sample properties of estimators based on stochastic gradients, Ann. Stat. 45 (2017)
+    1694-1727."""
+
+
+def _documented(cls: Any) -> Any:
+    """Fills in what both docstrings share."""
+    for word, text in (("PARAMETERS", _PARAMETERS), ("LEARNED", _LEARNED), ("SOURCE", _SOURCE)):
+        cls.__doc__ = cls.__doc__.replace(word, text)
+    return cls
+
+
+class _Base(BaseEstimator):  # type: ignore[misc]
+    """What both estimators share: parameters, the checks of what comes in, models in the core."""
+
+    _models: list[ImplicitSGD]
+
+    def _make(self) -> ImplicitSGD:
+        """A model with the parameters as they are now; wrong ones raise here, when `fit` is called, as the conventions have it."""
+        given: dict[str, Any] = {
+            "lr": self.lr, "lr_decay": self.lr_decay, "lr_power": self.lr_power, "flow": self.flow, "l2": self.l2,
+            "intercept": self.fit_intercept, "average": int(self.average), "truncated": self.truncated,
+        }  # fmt: skip
+        given.update({name: getattr(self, name) for name, owner in KINKS.items() if owner == self.loss and hasattr(self, name)})
+        return ImplicitSGD(self.loss, **given)
+
+    def _rows(self, X: Any, y: Any = "no_validation", reset: bool = False) -> Any:
+        """X, or (X, y), as the conventions check it."""
+        settings: dict[str, Any] = {"accept_sparse": "csr", "dtype": np.float64, "order": "C", "reset": reset}
+        if isinstance(y, str) and y == "no_validation":
+            return validate_data(self, X, **settings)
+        return validate_data(self, X, y, **settings, y_numeric=isinstance(self, RegressorMixin))
+
+    def _weights(self, sample_weight: Any, X: Any) -> Any:
+        return None if sample_weight is None else _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+
+    def _linear(self, X: Any) -> Array:
+        check_is_fitted(self)
+        out: Array = np.asarray(self._rows(X) @ self._matrix().T + np.atleast_1d(self.intercept_))
+        return out
+
+    def _matrix(self) -> Array:
+        return np.atleast_2d(self.coef_)
+
+    def _fit_all(self, X: Any, labels: list[Array], sample_weight: Any) -> None:
+        """One model for each list of labels; each shuffles alike."""
+        if not (self.warm_start and hasattr(self, "_models")):
+            self._models = [self._make() for _ in labels]
+        seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        for model, y in zip(self._models, labels, strict=True):
+            model.fit(X, y, sample_weight, epochs=self.max_iter, shuffle=self.shuffle, seed=seed, tol=self.tol, warm_start=self.warm_start)
+        self.n_iter_ = max(model.n_epochs for model in self._models)
+        self._publish()
+
+    def _publish(self) -> None:
+        self.coef_ = np.array([model.coef for model in self._models])
+        self.intercept_ = np.array([model.intercept for model in self._models])
+        self.worst_phi_ = max(model.worst_phi for model in self._models)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+@_documented
+class ImplicitSGDRegressor(RegressorMixin, _Base):  # type: ignore[misc]
+    """Linear regression by implicit SGD.
+
+    Parameters
+    ----------
+    loss : {"squared", "huber", "absolute", "quantile", "poisson", "gamma"}
+        "poisson" and "gamma" have a log link: `predict` gives exp(x.w + b).
+    PARAMETERS
+    delta, tau : float
+        Where Huber's loss turns straight; the level of the quantile loss.
+
+    Attributes
+    ----------
+    LEARNED
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> X = np.random.default_rng(0).normal(size=(200, 2))
+    >>> model = mflow.ImplicitSGDRegressor(random_state=0).fit(X, X @ [1.0, 2.0])
+    >>> bool(model.score(X, X @ [1.0, 2.0]) > 0.999)
+    True
+
+    SOURCE
+    """
+
+    def __init__(
+        self, loss: str = "squared", *, lr: float = 1.0, lr_decay: float = 0.0, lr_power: float = 1.0, flow: str = "backward",
+        l2: float = 0.0, fit_intercept: bool = True, average: bool | int = True, truncated: bool = False, delta: float = 1.0,
+        tau: float = 0.5, max_iter: int = 20, tol: float = 0.0, shuffle: bool = True, random_state: Any = None, warm_start: bool = False,
+    ) -> None:  # fmt: skip
+        self.loss = loss
+        self.lr = lr
+        self.lr_decay = lr_decay
+        self.lr_power = lr_power
+        self.flow = flow
+        self.l2 = l2
+        self.fit_intercept = fit_intercept
+        self.average = average
+        self.truncated = truncated
+        self.delta = delta
+        self.tau = tau
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.warm_start = warm_start
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGDRegressor:
+        """Learn from X (rows, columns), dense or sparse, and y (rows,)."""
+        self._check_loss()
+        X, y = self._rows(X, y, reset=True)
+        self._fit_all(X, [np.asarray(y, dtype=np.float64)], self._weights(sample_weight, X))
+        return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGDRegressor:
+        """One pass over these rows, in sequence, on top of what was learned before."""
+        self._check_loss()
+        first = not hasattr(self, "coef_")
+        X, y = self._rows(X, y, reset=first)
+        if first:
+            self._models = [self._make()]
+        self._models[0].partial_fit(X, np.asarray(y, dtype=np.float64), self._weights(sample_weight, X))
+        self._publish()
+        return self
+
+    def _check_loss(self) -> None:
+        if self.loss not in _REGRESSION:
+            raise ValueError(f"loss = {self.loss!r}: one of {', '.join(_REGRESSION)} is wanted")
+
+    def _publish(self) -> None:
+        super()._publish()
+        self.coef_ = self.coef_[0]
+
+    def predict(self, X: Any) -> Array:
+        """Predictions (rows,)."""
+        linear = self._linear(X)[:, 0]
+        return np.exp(linear) if self.loss in _LOG_LINK else linear
+
+
+def _has_probabilities(estimator: Any) -> bool:
+    if estimator.loss != "logistic":
+        raise AttributeError(f"predict_proba: the {estimator.loss} loss has no probabilities, 'logistic' has")
+    return True
+
+
+@_documented
+class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
+    """Linear classification by implicit SGD, each class against the rest.
+
+    Parameters
+    ----------
+    loss : {"logistic", "hinge", "squared"}
+    PARAMETERS
+
+    Attributes
+    ----------
+    classes_ : ndarray
+    LEARNED
+
+    Examples
+    --------
+    >>> import mflow
+    >>> from mflow.data import load_penguins, standardize
+    >>> birds = load_penguins()
+    >>> X = standardize(birds.X)
+    >>> bool(mflow.ImplicitSGDClassifier(random_state=0).fit(X, birds.y).score(X, birds.y) > 0.95)
+    True
+
+    SOURCE
+    """
+
+    def __init__(
+        self, loss: str = "logistic", *, lr: float = 1.0, lr_decay: float = 0.0, lr_power: float = 1.0, flow: str = "backward",
+        l2: float = 0.0, fit_intercept: bool = True, average: bool | int = True, truncated: bool = False, max_iter: int = 20,
+        tol: float = 0.0, shuffle: bool = True, random_state: Any = None, warm_start: bool = False,
+    ) -> None:  # fmt: skip
+        self.loss = loss
+        self.lr = lr
+        self.lr_decay = lr_decay
+        self.lr_power = lr_power
+        self.flow = flow
+        self.l2 = l2
+        self.fit_intercept = fit_intercept
+        self.average = average
+        self.truncated = truncated
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.warm_start = warm_start
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGDClassifier:
+        """Learn from X (rows, columns), dense or sparse, and y (rows,), labels of any kind."""
+        self._check_loss()
+        X, y = self._rows(X, y, reset=True)
+        check_classification_targets(y)
+        classes = unique_labels(y)
+        if self.warm_start and hasattr(self, "_models") and not np.array_equal(classes, self.classes_):
+            raise ValueError(f"y: classes {classes} came, {self.classes_} have been learned: warm_start goes on with the same ones")
+        self._set_classes(classes)
+        self._fit_all(X, self._signs(y), self._weights(sample_weight, X))
+        return self
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> ImplicitSGDClassifier:
+        """One pass over these rows, in sequence; the first call names all classes that will ever come."""
+        self._check_loss()
+        first = not hasattr(self, "classes_")
+        if first and classes is None:
+            raise ValueError("classes: the first call of partial_fit names all classes, even those that have not come yet")
+        if not first and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+            raise ValueError(f"classes = {classes!r}: those of the first call were {self.classes_}")
+        X, y = self._rows(X, y, reset=first)
+        if first:
+            self._set_classes(unique_labels(classes))
+            self._models = [self._make() for _ in self._signs(y)]
+        strange = np.setdiff1d(y, self.classes_)
+        if strange.size:
+            raise ValueError(f"y: class {strange[0]} came, it is not one of {self.classes_}")
+        weights = self._weights(sample_weight, X)
+        for model, signs in zip(self._models, self._signs(y), strict=True):
+            model.partial_fit(X, signs, weights)
+        self._publish()
+        return self
+
+    def _check_loss(self) -> None:
+        if self.loss not in _CLASSIFICATION:
+            raise ValueError(f"loss = {self.loss!r}: one of {', '.join(_CLASSIFICATION)} is wanted")
+
+    def _set_classes(self, classes: Any) -> None:
+        if len(classes) < 2:
+            raise ValueError(f"y: only one class came, {classes[0]}: a classifier needs two or more")
+        self.classes_ = classes
+
+    def _signs(self, y: Any) -> list[Array]:
+        """+1 for a class and -1 for the rest; two classes need one list."""
+        ones = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
+        return [np.where(y == one, 1.0, -1.0) for one in ones]
+
+    def decision_function(self, X: Any) -> Array:
+        """x.w + b: (rows,) of the second class where there are two, else (rows, classes)."""
+        linear = self._linear(X)
+        return linear[:, 0] if len(self.classes_) == 2 else linear
+
+    def predict(self, X: Any) -> Any:
+        """The class of each row."""
+        linear = self.decision_function(X)
+        return self.classes_[(linear > 0.0).astype(np.intp) if linear.ndim == 1 else np.argmax(linear, axis=1)]
+
+    @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
+    def predict_proba(self, X: Any) -> Array:
+        """Probabilities (rows, classes); of more than two classes, each against the rest, scaled to sum 1."""
+        share = 0.5 * (1.0 + np.tanh(0.5 * self._linear(X)))
+        if len(self.classes_) == 2:
+            return np.column_stack([1.0 - share[:, 0], share[:, 0]])
+        total = share.sum(axis=1, keepdims=True)
+        even = np.full_like(share, 1.0 / share.shape[1])
+        return np.where(total > 0.0, share / np.where(total > 0.0, total, 1.0), even)

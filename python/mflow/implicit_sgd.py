@@ -1,0 +1,376 @@
+"""`ImplicitSGD`: linear models taught one sample at a time by implicit steps, from arrays, sparse rows, memory-mapped files or streams.
+
+This is the driver; steps, losses and the weights themselves live in `mflow_core.sweep`. `mflow.estimators` makes scikit-learn's
+conventions of it.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+import warnings
+from typing import Any
+
+import numpy as np
+from mflow_core import registry, sweep
+
+from mflow.arrays import Array, check_number
+from mflow.methods import describe, row_values
+
+__all__ = ["ImplicitSGD", "check_labels", "check_rows", "check_weights", "losses"]
+
+ROW = registry.find("implicit_sgd")
+FORWARD = 1.0  # the row's number of flow="forward"
+KINKS = {"delta": "huber", "tau": "quantile"}
+
+
+def losses() -> dict[str, str]:
+    """The formula of each loss l(t; y), t = x.w + b, by name.
+
+    >>> from mflow.implicit_sgd import losses
+    >>> losses()["hinge"]
+    'max(0, 1 - y t)'
+    """
+    return {name: formula for name, (_, formula, _) in sweep.losses().items()}
+
+
+# ---- what comes in ---------------------------------------------------------------------------------------------------------------------
+
+
+def check_rows(X: Any, argument: str = "X") -> Any:
+    """Rows of finite numbers: a C-contiguous float64 array (no copy where it is one), or a CSR matrix in canonical form.
+
+    Raises TypeError for anything but real numbers, ValueError for another shape, no rows, NaN or infinity.
+    """
+    if hasattr(X, "tocsr"):
+        rows = X.tocsr().astype(np.float64)
+        if not rows.has_canonical_format or np.any(rows.data == 0):
+            rows = rows.copy()
+            rows.sum_duplicates()
+            rows.eliminate_zeros()
+        values = rows.data
+    else:
+        rows = np.asarray(X)
+        if rows.dtype.kind not in "biuf":
+            raise TypeError(f"{argument}: dtype {rows.dtype} came, real numbers are wanted")
+        rows = values = np.ascontiguousarray(rows, dtype=np.float64)
+    if rows.ndim != 2:
+        raise ValueError(f"{argument}: shape {rows.shape} came, (rows, columns) is wanted: X.reshape(1, -1) for one row")
+    if rows.shape[0] == 0:
+        raise ValueError(f"{argument} is empty: at least one row is wanted")
+    if not np.all(np.isfinite(values)):
+        where = f" (row {np.flatnonzero(~np.isfinite(values).all(axis=1))[0]})" if values.ndim == 2 else ""
+        raise ValueError(f"{argument} holds NaN or infinity{where}: fill or drop those rows first")
+    return rows
+
+
+def check_labels(y: Any, loss: str, rows: int) -> Array:
+    """Labels as float64, each in the loss's domain. Raises TypeError or ValueError."""
+    given = np.asarray(y)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"y: dtype {given.dtype} came, real numbers are wanted")
+    labels = np.ascontiguousarray(given, dtype=np.float64)
+    if labels.shape != (rows,):
+        raise ValueError(f"y: shape {labels.shape} came, ({rows},) is wanted, one label a row of X")
+    bad = sweep.bad_label(loss, labels)
+    if bad >= 0:
+        wanted = sweep.losses()[loss][0]
+        fix = ": 2 * y - 1 makes them of 0 and 1" if wanted == "-1 and +1" else ""
+        raise ValueError(f"y[{bad}] = {labels[bad]:g}: {loss} loss takes {wanted}{fix}")
+    return labels
+
+
+def check_weights(sample_weight: Any, rows: int) -> Array | None:
+    """Weights as float64, finite and not negative; None stays None. Raises ValueError."""
+    if sample_weight is None:
+        return None
+    weights = np.ascontiguousarray(sample_weight, dtype=np.float64)
+    if weights.shape != (rows,):
+        raise ValueError(f"sample_weight: shape {weights.shape} came, ({rows},) is wanted")
+    bad = np.flatnonzero(~((weights >= 0.0) & np.isfinite(weights)))
+    if bad.size:
+        raise ValueError(f"sample_weight[{bad[0]}] = {weights[bad[0]]}: weights are finite and not below 0")
+    if not np.any(weights > 0.0):
+        raise ValueError("sample_weight: every weight is 0, nothing is left to learn from")
+    return weights
+
+
+def samples_of(rows: Any, labels: Array, weights: Array | None) -> sweep.Samples:
+    """The arrays bound for sweeps."""
+    if isinstance(rows, np.ndarray):
+        return sweep.Samples(rows, labels, weights)
+    parts = (rows.indptr.astype(np.int64), rows.indices.astype(np.int32), np.ascontiguousarray(rows.data))
+    return sweep.Samples(parts, labels, weights, rows.shape[1])
+
+
+def distinct(samples: sweep.Samples, weights: Array | None) -> tuple[Any, Array]:
+    """(rows, weights): one of each set of equal rows, with the sum of their weights, in an order that the rows alone decide.
+
+    `weights` is as long as the samples, 0 for the rows that another one stands for. So a datum of weight k is k data, and the order in
+    which the data came does not matter.
+    """
+    each = np.ones(len(samples)) if weights is None else weights
+    keys = samples.keys()
+    order = np.argsort(keys, kind="stable").astype(np.int64)
+    first = np.ones(len(order), dtype=np.bool_)
+    same = np.flatnonzero(keys[order[1:]] == keys[order[:-1]]) + 1
+    first[same] = ~samples.equal(order[same - 1], order[same])
+    starts = np.flatnonzero(first)
+    total = np.zeros(len(order))
+    total[order[starts]] = np.add.reduceat(each[order], starts)
+    chosen = order[starts]
+    return chosen[total[chosen] > 0.0], total
+
+
+# ---- the driver ------------------------------------------------------------------------------------------------------------------------
+
+
+class ImplicitSGD:
+    """A linear predictor t = x.w + b of one loss, learned by implicit SGD. `help(ImplicitSGD)` ends with formula and parameters.
+
+    Parameters
+    ----------
+    loss : str
+        "squared", "huber", "absolute", "quantile", "hinge", "logistic", "poisson" or "gamma" (`losses` has their formulas). Labels of
+        "hinge" and "logistic" are -1 and +1, counts of "poisson" are not negative, "gamma" takes positive numbers.
+    **parameters
+        Those of the row, by name.
+
+    Attributes
+    ----------
+    coef, intercept : ndarray (n_columns,), float
+        The mean of the iterates where `average` asks for it, else the last ones.
+    last : tuple
+        (coef, intercept) as the last step left them.
+    count : int
+        Samples learned.
+    worst_phi : float
+        The certificate: the largest |phi(t)| of all backward steps, phi(t) = t - s + gamma q l'(t). phi' >= 1, so no step's t is
+        further than that from the exact root. NaN where the flow is not "backward".
+    reason : str
+        Why `fit` ended: "converged", "max_iter", "diverged" (only "forward" can).
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(500, 3))
+    >>> model = mflow.ImplicitSGD("squared", lr=10.0, average=1).fit(X, X @ [1.0, -2.0, 0.5] + 3.0, epochs=20, seed=0)
+    >>> bool(np.allclose(model.coef, [1, -2, 0.5], atol=1e-2)), model.worst_phi < 1e-12
+    (True, True)
+    """
+
+    def __init__(self, loss: str = "squared", **parameters: Any) -> None:
+        known = sweep.losses()
+        if loss not in known:
+            raise ValueError(registry.unknown("loss: there is no", loss, list(known)))
+        for name, owner in KINKS.items():
+            if name in parameters and loss != owner:
+                raise TypeError(f"{name} belongs to the {owner} loss, {loss} came")
+        if parameters.get("flow") == "exact" and parameters.get("l2", 0.0) != 0.0:
+            raise ValueError(f"flow = 'exact' with l2 = {parameters['l2']!r}: the two flows have no closed form together; take 'backward'")
+        self.loss = loss
+        self.parameters = dict(parameters)
+        self._values = row_values(ROW, parameters)
+        self._learner: sweep.Learner | None = None
+        self.reason = "not fitted"
+        self.n_epochs = 0
+
+    # ---- learning
+
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, *, epochs: int = 20, shuffle: bool = True, seed: Any = None, tol: float = 0.0,
+        warm_start: bool = False,
+    ) -> ImplicitSGD:  # fmt: skip
+        """Learn from arrays, `epochs` times over.
+
+        Parameters
+        ----------
+        X : array_like (rows, columns), or a sparse matrix
+            C-contiguous float64 is used as it is, memory-mapped files too.
+        y : array_like (rows,)
+        sample_weight : array_like (rows,), None
+            Multiplies a sample's loss.
+        epochs : int
+        shuffle : bool
+            A new order each epoch. Equal rows are then one row with the sum of their weights, and what is learned does not depend on
+            the order in which they came. False: in sequence, every row for itself.
+        seed : int, numpy.random.Generator or None
+        tol : float
+            Ends after an epoch that moves no weight by more than tol times the largest.
+        warm_start : bool
+            Go on from where the last `fit` or `partial_fit` ended.
+
+        Raises
+        ------
+        TypeError, ValueError
+            An argument does not fit; the text names it.
+        """
+        rows, labels, weights = self._checked(X, y, sample_weight)
+        if isinstance(epochs, bool) or int(epochs) != epochs or epochs < 1:
+            raise ValueError(f"epochs = {epochs!r}: a whole number from 1 on is wanted")
+        tol = check_number(tol, "tol")
+        learner = self._start(rows.shape[1], anew=not warm_start)
+        samples, chosen, rng = samples_of(rows, labels, weights), None, np.random.default_rng(seed)
+        if shuffle:
+            chosen, summed = distinct(samples, weights)
+            samples = samples_of(rows, labels, summed)
+        watch = _Watch(self, rows, labels, weights) if self._values.get("flow") == FORWARD else None
+        self.reason = "max_iter"
+        for self.n_epochs in range(1, int(epochs) + 1):
+            before = self._joined()
+            status = learner.sweep(samples, rng.permutation(chosen) if chosen is not None else None)
+            now = self._joined()
+            if watch is not None and watch.diverged(status != 0 or not np.all(np.isfinite(now))):
+                break
+            if np.max(np.abs(now - before), initial=0.0) <= tol * np.max(np.abs(now), initial=0.0):
+                self.reason = "converged"
+                break
+        if watch is not None:
+            watch.end()
+        return self
+
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGD:
+        """Learn from these rows once, in sequence, and go on from where it stood.
+
+        Raises FloatingPointError where "forward" diverges; the weights are then as before the call.
+        """
+        rows, labels, weights = self._checked(X, y, sample_weight)
+        learner = self._start(rows.shape[1])
+        self._once(learner, samples_of(rows, labels, weights))
+        return self
+
+    def learn(self, x: Any, y: float, weight: float = 1.0) -> float:
+        """Learn from one datum of a stream: x (columns,), its label and weight. Returns x.w + b as it was before.
+
+        Examples
+        --------
+        >>> import mflow
+        >>> model = mflow.ImplicitSGD("logistic", lr=1.0)
+        >>> model.learn([1.0, 0.0], +1), model.learn([1.0, 0.0], +1) > 0
+        (0.0, True)
+        """
+        row = check_rows(np.asarray(x)[None], "x")
+        labels = check_labels(np.array([y]), self.loss, 1)
+        weights = check_weights(np.array([weight]), 1) if weight != 1.0 else None
+        learner = self._start(row.shape[1])
+        w, b = learner.mean
+        self._once(learner, sweep.Samples(row, labels, weights))
+        return float(row[0] @ w) + b
+
+    def _checked(self, X: Any, y: Any, sample_weight: Any) -> tuple[Any, Array, Array | None]:
+        rows = check_rows(X)
+        return rows, check_labels(y, self.loss, rows.shape[0]), check_weights(sample_weight, rows.shape[0])
+
+    def _start(self, n: int, anew: bool = False) -> sweep.Learner:
+        if self._learner is None or anew:
+            self._learner = sweep.Learner(ROW, self._values, self.loss, n)
+        if self._learner.n != n:
+            raise ValueError(f"X has {n} columns, {self._learner.n} have been learned")
+        return self._learner
+
+    def _once(self, learner: sweep.Learner, samples: sweep.Samples) -> None:
+        state = learner.state()
+        if learner.sweep(samples) != 0 or not np.all(np.isfinite(self._joined())):
+            learner.set_state(state)
+            raise FloatingPointError("ImplicitSGD: the weights left the finite numbers: lower lr, or take flow='backward'")
+
+    def _joined(self) -> Array:
+        w, b = self.learner.mean
+        out: Array = np.append(w, b)
+        return out
+
+    # ---- what it has learned
+
+    @property
+    def learner(self) -> sweep.Learner:
+        """The weights in the core. Raises ValueError before anything was learned."""
+        if self._learner is None:
+            raise ValueError("ImplicitSGD: nothing has been learned yet: call fit, partial_fit or learn first")
+        return self._learner
+
+    @property
+    def coef(self) -> Array:
+        """Weights w."""
+        out: Array = self.learner.mean[0]
+        return out
+
+    @property
+    def intercept(self) -> float:
+        """The intercept b, 0 without one."""
+        return self.learner.mean[1]
+
+    @property
+    def last(self) -> tuple[Array, float]:
+        """(w, b) after the last step, averaged or not."""
+        return self.learner.last
+
+    @property
+    def count(self) -> int:
+        """Samples learned so far, those of weight 0 left out."""
+        return self.learner.count
+
+    @property
+    def worst_phi(self) -> float:
+        """Largest |phi(t)| of the backward steps so far; NaN for another flow."""
+        return self.learner.worst_phi if self._values.get("flow", 0.0) == 0.0 else math.nan
+
+    def set_weights(self, coef: Any, intercept: float = 0.0) -> None:
+        """Start from these weights; nothing is averaged or counted yet."""
+        w = np.ascontiguousarray(coef, dtype=np.float64)
+        self._start(w.size, anew=True).set_weights(w, check_number(intercept, "intercept"))
+
+    def predict_linear(self, X: Any) -> Array:
+        """t = X w + b, (rows,)."""
+        out: Array = np.asarray(check_rows(X) @ self.coef + self.intercept)
+        return out
+
+    def objective(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Weighted mean of the losses, each above its own least value, plus l2 |w|^2/2."""
+        rows, labels, weights = self._checked(X, y, sample_weight)
+        which = sweep.losses()[self.loss][2]
+        shape = 0.0 if which < 0 else self._values.get(ROW.parameters_[which][0], ROW.parameters_[which][1])
+        each = sweep.loss_map(self.loss, "value", self.predict_linear(rows), labels, shape=shape)
+        return float(np.average(each, weights=weights)) + 0.5 * self._values.get("l2", 0.0) * float(self.coef @ self.coef)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it takes to go on to the same bits; plain dict of texts, numbers and arrays."""
+        return {"loss": self.loss, "parameters": dict(self.parameters), "n": self.learner.n, "state": self.learner.state()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from what `state_dict` gave. Raises ValueError where it belongs to another loss or other parameters."""
+        if (state["loss"], state["parameters"]) != (self.loss, self.parameters):
+            raise ValueError(f"state: it belongs to ImplicitSGD({state['loss']!r}, **{state['parameters']}), not to this one")
+        self._start(int(state["n"]), anew=True).set_state(np.ascontiguousarray(state["state"], dtype=np.float64))
+
+    def __repr__(self) -> str:
+        return f"ImplicitSGD({', '.join([repr(self.loss), *(f'{k}={v!r}' for k, v in self.parameters.items())])})"
+
+
+class _Watch:
+    """What explicit steps need: the objective after each epoch, the best weights so far, and a word when all went wrong."""
+
+    def __init__(self, model: ImplicitSGD, rows: Any, labels: Array, weights: Array | None) -> None:
+        self.model, self.data = model, (rows, labels, weights)
+        self.first = self.best = model.objective(*self.data)
+        self.last, self.state = self.first, model.learner.state()
+
+    def diverged(self, lost: bool) -> bool:
+        """After an epoch. lost: the weights left the finite numbers."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            self.last = math.inf if lost else self.model.objective(*self.data)
+        if self.last < self.best:
+            self.best, self.state = self.last, self.model.learner.state()
+        return lost
+
+    def end(self) -> None:
+        """Where the objective ended above its first value, the best weights come back."""
+        if self.last <= self.first:
+            return
+        self.model.learner.set_state(self.state)
+        self.model.reason = "diverged"
+        text = f"the objective rose from {self.first:.3g} to {self.last:.3g} in {self.model.n_epochs} epochs; the best weights are kept"
+        warnings.warn(f"ImplicitSGD: {text}. Lower lr, or take flow='backward'", RuntimeWarning, stacklevel=3)
+
+
+ImplicitSGD.__doc__ = f"{ImplicitSGD.__doc__}\n{textwrap.indent(describe(ROW), '    ')}"

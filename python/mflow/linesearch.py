@@ -1,0 +1,210 @@
+"""Line searches: how far to go along a direction. Each keeps the best point seen, counts its evaluations and says why it ended.
+
+`line_search` is all of them by name; `exact`, `backtracking`, `armijo`, `strong_wolfe` and `barzilai_borwein` are one each. The searches
+run in `mflow_core.linesearch`, without Python where the cost is compiled.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from mflow_core import linesearch, problem, registry
+
+from mflow.arrays import Array, check_number, check_start
+from mflow.result import Result
+
+__all__ = ["LineSearchResult", "armijo", "backtracking", "barzilai_borwein", "exact", "line_search", "strong_wolfe"]
+
+KINDS = (*linesearch.KINDS, "barzilai_borwein")
+REASONS = {0: "converged", 1: "no_descent", 2: "step_too_small", 3: "max_evaluations", 4: "unbounded", -1005: "non_finite"}
+
+
+class LineSearchResult(Result):
+    """Where a line search ended.
+
+    alpha, x, fun, jac : the step that meets the search's rule, its point, value and gradient (None where it was not evaluated: rules of
+        values alone). Where no step met the rule: the lowest value seen, alpha = 0 being the start.
+    best_alpha, best_fun : the lowest value seen, whatever the rule says of it.
+    slope : derivative along the direction at alpha, NaN where the gradient was not evaluated. slope0 : at 0.
+    success : whether the rule is met. reason : "converged", "no_descent", "step_too_small", "max_evaluations", "unbounded",
+        "non_finite", "rhs_failed". message : what happened, in words.
+    nfev, njev : evaluations of the cost and of its gradient, that of the start among them if it was made here.
+    """
+
+    alpha: float
+    x: Array
+    fun: float
+    jac: Array | None
+    best_alpha: float
+    best_fun: float
+    slope: float
+    slope0: float
+    success: bool
+    reason: str
+    message: str
+    nfev: int
+    njev: int
+
+
+def line_search(
+    fun: Callable[..., Any] | Any, x: Any, d: Any, kind: str = "strong_wolfe", jac: Callable[..., Any] | bool | str | None = None,
+    args: tuple[Any, ...] = (), *, initial: float = 1.0, c1: float = 1e-4, c2: float = 0.9, shrink: float = 0.5, tol: float = 1e-10,
+    max_step: float = math.inf, max_evaluations: int = 60, fun0: float | None = None, jac0: Any = None,
+    previous: tuple[Any, Any] | None = None, history: Sequence[float] = (), form: int = 1,
+) -> LineSearchResult:  # fmt: skip
+    """Search along d from x for a step that lowers the cost enough.
+
+    Parameters
+    ----------
+    fun, jac, args
+        As in `mflow.minimize`: the cost and its gradient, Python or compiled.
+    x, d : array_like, one shape
+        Where to start, and the direction; it must lead down.
+    kind : {"strong_wolfe", "armijo", "backtracking", "exact", "barzilai_borwein"}
+        backtracking: f(x + a d) <= f(x) + c1 a d.grad, a shrunk until it holds. armijo: the same, a by interpolation. strong_wolfe: that,
+        and |slope| <= c2 |slope0|. exact: |slope| <= tol |slope0|. barzilai_borwein: the first a is Barzilai and Borwein's, then as
+        armijo, compared with the largest of `history` and f(x).
+    initial : float
+        The first a (of barzilai_borwein: where the curvature is not above 0, or nothing came before).
+    c1, c2, shrink, tol : float
+        0 < c1 <= c2 < 1, 0 < shrink < 1, 0 < tol < 1.
+    max_step : float
+        The largest a.
+    max_evaluations : int
+    fun0, jac0 : float, array_like
+        The cost and its gradient at x, where they are known.
+    previous : (x, jac)
+        The point before and its gradient, for barzilai_borwein.
+    history : sequence of float
+        Values of the points before, for barzilai_borwein (10 are usual).
+    form : {1, 2}
+        s's/s'y or s'y/y'y, for barzilai_borwein.
+
+    Returns
+    -------
+    LineSearchResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit; the text names it. What ``fun`` raises comes through.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> def cost(x):
+    ...     return float(x @ x), 2 * x
+    >>> r = mflow.line_search(cost, np.array([3.0, 4.0]), np.array([-6.0, -8.0]), "exact", jac=True)
+    >>> r.alpha, r.fun, r.nfev
+    (0.5, 0.0, 3)
+
+    References
+    ----------
+    J. Nocedal and S. Wright, Numerical Optimization (2006), algorithms 3.1, 3.5 and 3.6; W. Hager and H. Zhang, SIAM J. Optim. 16 (2005)
+    170-192 (the rule where values have no digits left); J. Barzilai and J. Borwein, IMA J. Numer. Anal. 8 (1988) 141-148; M. Raydan,
+    SIAM J. Optim. 7 (1997) 26-33.
+    """
+    if kind not in KINDS:
+        raise ValueError(registry.unknown("kind: no line search", kind, list(KINDS)))
+    start, way = check_start(x, "x"), check_start(d, "d")
+    if start.shape != way.shape:
+        raise ValueError(f"d: shape {way.shape} came, {start.shape} is wanted, as x has")
+    settings = _checked(initial, c1, c2, shrink, tol, max_step, max_evaluations)
+    what = problem.objective_problem(fun, jac, start.shape, args)
+    f0 = math.nan if fun0 is None else check_number(fun0, "fun0")
+    g0 = None if jac0 is None else _like(jac0, start, "jac0")
+    reference = None
+    if kind == "barzilai_borwein":
+        if form not in (1, 2):
+            raise ValueError(f"form = {form!r}: 1 (s's/s'y) or 2 (s'y/y'y) is wanted")
+        if math.isnan(f0) or g0 is None:
+            raise TypeError("barzilai_borwein: fun0 and jac0, the cost and its gradient at x, are wanted")
+        settings["initial"] = min(_bb_length(start, g0, previous, form, settings["initial"]), settings["max_step"])
+        reference = max([f0, *(check_number(value, "history") for value in history)])
+    found = linesearch.search(
+        what, start, way, linesearch.KINDS.get(kind, linesearch.KINDS["armijo"]), settings["initial"], f0, g0, reference, settings["c1"],
+        settings["c2"], settings["shrink"], settings["tol"], settings["max_step"], settings["max_evaluations"],
+    )  # fmt: skip
+    return _result(found, start, way)
+
+
+def _checked(
+    initial: float, c1: float, c2: float, shrink: float, tol: float, max_step: float, max_evaluations: int
+) -> dict[str, Any]:  # fmt: skip
+    c1, c2 = check_number(c1, "c1"), check_number(c2, "c2")
+    if not 0.0 < c1 <= c2 < 1.0:
+        raise ValueError(f"c1 = {c1!r}, c2 = {c2!r}: 0 < c1 <= c2 < 1 is wanted")
+    for name, value in (("shrink", shrink), ("tol", tol)):
+        if not 0.0 < check_number(value, name) < 1.0:
+            raise ValueError(f"{name} = {value!r}: a number between 0 and 1 is wanted")
+    if not check_number(initial, "initial") > 0.0:
+        raise ValueError(f"initial = {initial!r}: a first step above 0 is wanted")
+    if not float(max_step) > 0.0:
+        raise ValueError(f"max_step = {max_step!r}: a number above 0 is wanted")
+    if isinstance(max_evaluations, bool) or int(max_evaluations) != max_evaluations or max_evaluations < 1:
+        raise ValueError(f"max_evaluations = {max_evaluations!r}: a whole number from 1 on is wanted")
+    return {"c1": c1, "c2": c2, "shrink": float(shrink), "tol": float(tol), "initial": float(initial), "max_step": float(max_step),
+            "max_evaluations": int(max_evaluations)}  # fmt: skip
+
+
+def _like(value: Any, start: Array, argument: str) -> Array:
+    array = check_start(value, argument)
+    if array.shape != start.shape:
+        raise ValueError(f"{argument}: shape {array.shape} came, {start.shape} is wanted, as x has")
+    return array
+
+
+def _bb_length(x: Array, g: Array, previous: tuple[Any, Any] | None, form: int, otherwise: float) -> float:
+    if previous is None:
+        return otherwise
+    older, older_g = _like(previous[0], x, "previous[0]"), _like(previous[1], x, "previous[1]")
+    length = linesearch.barzilai_borwein_step(x, older, g, older_g, form)
+    return otherwise if math.isnan(length) else length
+
+
+def _result(found: dict[str, Any], start: Array, way: Array) -> LineSearchResult:
+    status, a = found["status"], found["a"]
+    reason = REASONS.get(status, "rhs_failed")
+    grad = None if found["grad"] is None else found["grad"].reshape(start.shape)
+    message = {
+        "converged": f"a step of {a:.6g}, after {found['nfev']} evaluations",
+        "no_descent": f"the slope along d is {found['slope0']:.3g}, not below 0: d does not lead down",
+        "step_too_small": f"no step along d that still moves x meets the rule (slope {found['slope0']:.3g})",
+        "max_evaluations": f"no step met the rule in {found['nfev']} evaluations; the lowest value seen is at {a:.6g}",
+        "unbounded": f"the cost still falls at the largest step, {a:.6g}",
+        "non_finite": "the cost or its gradient is not finite at x",
+        "rhs_failed": f"the cost function gave up with code {status}",
+    }[reason]
+    return LineSearchResult(
+        alpha=a, x=start + a * way, fun=found["f"], jac=grad, best_alpha=found["best_a"], best_fun=found["best_f"],
+        slope=math.nan if grad is None else float(np.vdot(grad, way)), slope0=found["slope0"], success=status == 0, reason=reason,
+        message=message, nfev=found["nfev"], njev=found["njev"],
+    )  # fmt: skip
+
+
+def exact(fun: Any, x: Any, d: Any, jac: Any = None, args: tuple[Any, ...] = (), **options: Any) -> LineSearchResult:
+    """`line_search` with kind="exact": the slope along d is 0. On a quadratic the second trial is the answer."""
+    return line_search(fun, x, d, "exact", jac, args, **options)
+
+
+def backtracking(fun: Any, x: Any, d: Any, jac: Any = None, args: tuple[Any, ...] = (), **options: Any) -> LineSearchResult:
+    """`line_search` with kind="backtracking": Armijo's rule, the step shrunk by a fixed factor."""
+    return line_search(fun, x, d, "backtracking", jac, args, **options)
+
+
+def armijo(fun: Any, x: Any, d: Any, jac: Any = None, args: tuple[Any, ...] = (), **options: Any) -> LineSearchResult:
+    """`line_search` with kind="armijo": Armijo's rule, the step from parabolas and cubics."""
+    return line_search(fun, x, d, "armijo", jac, args, **options)
+
+
+def strong_wolfe(fun: Any, x: Any, d: Any, jac: Any = None, args: tuple[Any, ...] = (), **options: Any) -> LineSearchResult:
+    """`line_search` with kind="strong_wolfe": enough descent, and a slope that has flattened."""
+    return line_search(fun, x, d, "strong_wolfe", jac, args, **options)
+
+
+def barzilai_borwein(fun: Any, x: Any, d: Any, jac: Any = None, args: tuple[Any, ...] = (), **options: Any) -> LineSearchResult:
+    """`line_search` with kind="barzilai_borwein": the step from the last change of the gradient, guarded by values of the past."""
+    return line_search(fun, x, d, "barzilai_borwein", jac, args, **options)

@@ -1,0 +1,299 @@
+# cython: language_level=3
+"""Losses l(t; y) of a linear predictor t: value, slopes, curvature, and two maps of t that implicit SGD is made of.
+
+    root:  the t of  t = s - g l'(t)              backward Euler on one sample, g = gamma |x|^2
+    flow:  t at time g of  t' = -l'(t), t(0) = s   the exact flow of one sample
+
+Both hand out p = (s - t)/g as well, without the cancellation of that difference: the weights move by -gamma p x. Values are measured
+from their infimum, so a loss is 0 where it cannot be lower. Kinked losses and the squared one have closed forms; logistic, Poisson
+and gamma take Halley's iteration between bounds, and end with Taylor's series of the equation where the last step d is so short that
+d^5 is nothing. The series starts from a residual that is exact to the last bits, so a root is as good as its conditioning allows:
+
+    |error| <= 4 2^-52 max(|t|, (|s| + g |l'(t)|)/(1 + g l''(t))).
+
+No libm: the same bits everywhere. `shape` is Huber's delta or the level tau of a quantile; other losses do not look at it.
+"""
+from libc.math cimport copysign, fabs
+from libc.stdint cimport uint64_t
+
+from mflow_core.scalars cimport mf_exp, mf_expm1, mf_log, mf_log1p
+from mflow_core.types cimport mf_loss
+from mflow_core.vec cimport mf_bits, mf_from_bits
+
+
+cdef extern from *:
+    """
+    struct mf_loss {
+      const char *name, *labels, *formula;
+      int parameter;                                   /* where `shape` lies among the row's parameters; -1: there is none */
+      int (*allows)(double y);                         /* whether y is in the loss's domain */
+      double (*value)(double t, double y, double shape);
+      double (*curvature)(double t, double y, double shape);
+      void (*slopes)(double t, double y, double shape, double *low, double *high);       /* equal but at a kink */
+      double (*root)(double s, double y, double g, double shape, double *p);
+      double (*flow)(double s, double y, double g, double shape, double *p);
+    };
+    """
+    ctypedef struct loss_t "struct mf_loss":
+        const char *name
+        const char *labels
+        const char *formula
+        int parameter
+        int (*allows)(double y) noexcept nogil
+        double (*value)(double t, double y, double shape) noexcept nogil
+        double (*curvature)(double t, double y, double shape) noexcept nogil
+        void (*slopes)(double t, double y, double shape, double *low, double *high) noexcept nogil
+        double (*root)(double s, double y, double g, double shape, double *p) noexcept nogil
+        double (*flow)(double s, double y, double g, double shape, double *p) noexcept nogil
+
+
+cdef enum:
+    MAX_ITERATIONS = 200                 # a root takes 2 or 3; with bisection in between fewer than 100 from any start
+
+
+# ---- squared, and what is made of pieces of it --------------------------------------------------------------------------------------
+
+cdef inline double squared_root(double s, double y, double g, double *p) noexcept nogil:
+    cdef double share = 1.0 / (1.0 + g)
+    p[0] = (s - y) * share
+    return (s + g * y) * share
+
+
+cdef inline double squared_flow(double s, double y, double g, double *p) noexcept nogil:
+    cdef double e = s - y, change = mf_expm1(-g)
+    p[0] = -e * change / g
+    return s + e * change if g < 0.7 else y + e * mf_exp(-g)
+
+
+cdef inline double huber_root(double s, double y, double g, double delta, double *p) noexcept nogil:
+    cdef double e = s - y
+    if fabs(e) <= delta * (1.0 + g):
+        return squared_root(s, y, g, p)
+    p[0] = delta if e > 0.0 else -delta
+    return s - g * p[0]
+
+
+cdef inline double huber_flow(double s, double y, double g, double delta, double *p) noexcept nogil:
+    cdef double e = s - y, at_kink, last
+    if fabs(e) <= delta:
+        return squared_flow(s, y, g, p)
+    p[0] = delta if e > 0.0 else -delta
+    at_kink = (fabs(e) - delta) / delta
+    if g <= at_kink:
+        return s - g * p[0]
+    last = p[0] * mf_exp(at_kink - g)
+    p[0] = (e - last) / g
+    return y + last
+
+
+cdef inline double tilted_root(double s, double y, double g, double below, double above, double *p) noexcept nogil:
+    """Slope -below under y and `above` over it: towards y, and not beyond. The exact flow is the same map."""
+    cdef double e = s - y
+    if -below * g <= e <= above * g:
+        p[0] = e / g if g > 0.0 else 0.0
+        return y
+    p[0] = above if e > 0.0 else -below
+    return s - g * p[0]
+
+
+cdef inline double hinge_root(double s, double y, double g, double *p) noexcept nogil:
+    cdef double gap = 1.0 - y * s
+    if gap <= 0.0:
+        p[0] = 0.0
+        return s
+    if gap <= g:
+        p[0] = -y * (gap / g)
+        return y
+    p[0] = -y
+    return s + y * g
+
+
+# ---- logistic -----------------------------------------------------------------------------------------------------------------------
+
+cdef inline double refined(double d, double f, double a2, double a3, double a4) noexcept nogil:
+    """A step d of Halley's, corrected by f + d + a2 d^2 + a3 d^3 + a4 d^4 = 0."""
+    cdef double left = (f + d) + (d * d) * (a2 + d * (a3 + d * a4)), u = d * (2.0 * a2 + d * (3.0 * a3))
+    return d - left * (1.0 - u * (1.0 - u))
+
+
+cdef inline double where_negative(double v, double yes, double no) noexcept nogil:
+    """yes where v has a minus sign, else no; without a branch, for signs are as good as random."""
+    cdef uint64_t mask = -(mf_bits(v) >> 63)
+    return mf_from_bits((mf_bits(yes) & mask) | (mf_bits(no) & ~mask))
+
+
+cdef inline bint near_enough(double d, double size) noexcept nogil:
+    """|d|^5/120, what the series leaves out, is below a quarter of the last digit."""
+    return fabs(d) * (d * d) * (d * d) <= 5e-15 * size
+
+
+cdef inline double logistic_slope(double t, double y) noexcept nogil:
+    """-y sigma(-y t)."""
+    cdef double E = mf_exp(-fabs(t))
+    return -y * where_negative(y * t, 1.0, E) / (1.0 + E)
+
+
+cdef inline double logistic_guess(double start, double g) noexcept nogil:
+    """About the v of v = start + g sigma(-v), from sigma(-v) = 1/2 - v/4/(1 + v^2/12); where v is large, from sigma(-v) = e^-v."""
+    cdef double middle = start + 0.5 * g, v = middle / (1.0 + 0.25 * g), square = 12.0 + v * v, way
+    v = middle * square / (square + 3.0 * g)
+    if v > 2.5:
+        way = v - start
+        if not way > 0.0:
+            return start
+        way = way * (1.0 + (mf_log(g / way) - start)) / (1.0 + way)      # Newton for log(way) + way = log(g) - start
+        v = start + way
+    return v if v > start else start
+
+
+cdef inline double logistic_root(double s, double y, double g, double *p) noexcept nogil:
+    """v = y t solves v = y s + g sigma(-v). E = e^-|v|, D = 1 + E, sigma(-v) = N/D; M = phi' D^2."""
+    cdef double start = y * s, low = start, high = start + g
+    cdef double v = logistic_guess(start, g), E, D, N, M, missed, bend, d = 0.0, size, tilt, share, per_D, w, r
+    cdef int k
+    for k in range(MAX_ITERATIONS):
+        E = mf_exp(-fabs(v))
+        D = 1.0 + E
+        N = where_negative(v, 1.0, E)
+        M = D * D + g * E
+        per_D = 1.0 / D
+        share = 1.0 / M
+        tilt = copysign(1.0 - E, v)
+        missed = (v - start) * D - (g * N)                   # phi D
+        bend = M * M + 0.5 * (missed * (g * E)) * tilt
+        bend = bend if bend > 0.5 * (M * M) else 0.5 * (M * M)
+        d = -(missed * (M * D)) / bend                       # Halley's step, in one division
+        size = (fabs(start) * D + g * N) * (D * share)
+        size = size if size > fabs(v) else fabs(v)
+        if near_enough(d, size):
+            break
+        if missed > 0.0:
+            high = v
+        else:
+            low = v
+        d = d + v
+        if not low < d < high or k > 8 and k & 1:
+            d = low + 0.5 * (high - low)
+        if d == v:
+            d = 0.0
+            break
+        v, d = d, 0.0
+    r = g * E * share
+    tilt = tilt * per_D                                      # tanh(v/2)
+    w = E * (per_D * per_D)                                  # sigma'
+    d = refined(d, missed * (D * share), -0.5 * (r * tilt), (1./6) * (r * (1.0 - 6.0 * w)), (-1./24) * (r * tilt * (1.0 - 12.0 * w)))
+    if g * w < 1.0:
+        p[0] = -y * (N * per_D - w * d * (1.0 - d * (0.5 * tilt - d * ((1./6) * (1.0 - 6.0 * w) - d * ((1./24) * tilt * (1.0 - 12.0 * w))))))
+    else:
+        p[0] = -y * (((v - start) + d) / g)
+    return y * (v + d)
+
+
+cdef inline double logistic_flow(double s, double y, double g, double *p) noexcept nogil:
+    """v' = 1/(1 + e^v): the way d covered solves d + e^v0 (e^d - 1) = g."""
+    cdef double start = y * s, d = 0.0, slope
+    if start < 700.0:                    # beyond, g e^-v0 is 0
+        d = exponential_root(g, mf_exp(start), 1.0, 1.0, &slope)
+    p[0] = -y * (d / g)
+    return s + y * d
+
+
+# ---- exponential slopes: Poisson, gamma ---------------------------------------------------------------------------------------------
+
+cdef inline double exponential_slope(double v, double a, double b, double *E) noexcept nogil:
+    """a e^v - b, and E = a e^v. Near v = 0 the difference goes through e^v - 1, so that a root there keeps its digits."""
+    cdef double part
+    if fabs(v) < 1.0:
+        part = a * mf_expm1(v)
+        E[0] = a + part
+        return part + (a - b)
+    E[0] = a * mf_exp(v)
+    return E[0] - b
+
+
+cdef inline double exponential_root(double s, double g, double a, double b, double *p) noexcept nogil:
+    """v = s - g (a e^v - b), a > 0, b >= 0; p = a e^v - b."""
+    cdef double low, high, v = (s + g * (b - a)) / (1.0 + g * a)          # Newton from 0: above the root
+    cdef double E = 0.0, slope = 0.0, phi = 0.0, M = 1.0, d = 0.0, size, bend, share = 1.0, r
+    cdef int k
+    if b > 0.0:                          # between s and log(b/a), and doubles have logarithms between -746 and 710
+        low = s if s < -746.0 else -746.0
+        high = s if s > 746.0 else 746.0
+    else:
+        low = (s if s < 0.0 else 0.0) - g * a
+        high = s
+    if v > 1.5:                          # e^v is at most (s + g b)/(g a): Newton from 0 ends far above it
+        E = mf_log((s + g * b) / (g * a))
+        v = E if E < v else v
+    if not low <= v <= high:
+        v = high if v > high else low + 0.5 * (high - low)
+    for k in range(MAX_ITERATIONS):
+        slope = exponential_slope(v, a, b, &E)
+        phi = (v - s) + g * slope
+        M = 1.0 + g * E                                      # phi'
+        share = 1.0 / M
+        if M < 1e150:
+            bend = M * M - 0.5 * (phi * (g * E))
+            bend = bend if bend > 0.5 * (M * M) else 0.5 * (M * M)
+            d = -(phi * M) / bend                            # Halley's step, in one division
+        else:                                                # the same where M^2 would overflow
+            bend = 1.0 - 0.5 * (phi * share)
+            d = -(phi * share) / (bend if bend > 0.5 else 0.5)
+        size = (fabs(s) + g * fabs(slope)) * share
+        size = size if size > fabs(v) else fabs(v)
+        if near_enough(d, size):                             # false where e^v has overflowed: then d is not a number
+            break
+        if phi > 0.0:
+            high = v
+        else:
+            low = v
+        d = d + v
+        if not low < d < high or k > 6 and k & 1:
+            d = low + 0.5 * (high - low)
+        if d == v:
+            d = 0.0
+            break
+        v, d = d, 0.0
+    r = g * E * share
+    d = refined(d, phi * share, 0.5 * r, (1./6) * r, (1./24) * r)
+    if g * E < 1.0:
+        p[0] = slope + E * (d * (1.0 + d * (0.5 + d * (1./6 + d * (1./24))))) if fabs(d) < 1.0 else slope    # d of |v| > 1e15: rounding
+    else:
+        p[0] = ((s - v) - d) / g
+    return v + d
+
+
+cdef inline double log_of_sum(double a, double b) noexcept nogil:
+    """log(e^a + e^b)."""
+    return a + mf_log1p(mf_exp(b - a)) if a > b else b + mf_log1p(mf_exp(a - b))
+
+
+cdef inline double poisson_flow(double s, double y, double g, double *p) noexcept nogil:
+    """e^-t = e^-(s + y g) + (1 - e^-(y g))/y."""
+    cdef double E, away = exponential_slope(s, 1.0, y, &E), span = -mf_expm1(-y * g) / y if y > 0.0 else g, t, ratio = span * away
+    if -0.5 < ratio < 1.0:
+        t = mf_log1p(ratio)
+        p[0] = t / g
+        return s - t
+    t = -log_of_sum(-s - y * g, mf_log(span))
+    p[0] = (s - t) / g
+    return t
+
+
+cdef inline double gamma_flow(double s, double y, double g, double *p) noexcept nogil:
+    """e^t = y (1 - e^-g) + e^(s - g)."""
+    cdef double E, away = exponential_slope(-s, y, 1.0, &E), span = -mf_expm1(-g), t, ratio = span * away
+    if -0.5 < ratio < 1.0:
+        t = mf_log1p(ratio)
+        p[0] = -t / g
+        return s + t
+    t = log_of_sum(mf_log(y) + mf_log(span), s - g)
+    p[0] = (s - t) / g
+    return t
+
+
+cdef inline double above_tangent(double u) noexcept nogil:
+    """e^u - 1 - u."""
+    if fabs(u) < 0.1:
+        return u * u * (1./2 + u * (1./6 + u * (1./24 + u * (1./120 + u * (1./720 + u * (1./5040 + u * (1./40320 + u * (1./362880))))))))
+    return mf_expm1(u) - u

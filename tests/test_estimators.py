@@ -1,0 +1,161 @@
+"""The estimators keep scikit-learn's conventions, all of them, and agree with the driver."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import warnings
+from typing import Any
+from unittest import SkipTest
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+import mflow
+from mflow.data import load_penguins, standardize
+
+pytest.importorskip("sklearn")
+
+from sklearn.base import clone
+from sklearn.linear_model import LogisticRegression
+from sklearn.utils.estimator_checks import estimator_checks_generator
+
+ESTIMATORS = [
+    mflow.ImplicitSGDRegressor(),
+    mflow.ImplicitSGDClassifier(),
+    mflow.ImplicitSGDRegressor("huber", lr=10.0, l2=1e-3, tol=1e-4),
+    mflow.ImplicitSGDRegressor("quantile", average=False, lr_decay=0.1, lr_power=0.6),
+    mflow.ImplicitSGDClassifier("hinge", truncated=True),
+    mflow.ImplicitSGDClassifier("squared", flow="exact"),
+]
+CHECKS = [(estimator, check) for each in ESTIMATORS for estimator, check in estimator_checks_generator(each)]
+NAMES = [f"{estimator!r}-{check.func.__name__}" for estimator, check in CHECKS]
+
+
+@pytest.mark.parametrize(("estimator", "check"), CHECKS, ids=NAMES)
+def test_check_estimator(estimator: Any, check: Any) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        try:
+            check(estimator)
+        except SkipTest as reason:
+            pytest.skip(str(reason))
+
+
+def test_check_estimator_with_the_array_api_on() -> None:
+    """One check is skipped unless SciPy is told at its import; here it is told."""
+    code = (
+        "import mflow, warnings; from sklearn.utils.estimator_checks import check_estimator\n"
+        "warnings.simplefilter('ignore')\n"
+        "for e in (mflow.ImplicitSGDRegressor(), mflow.ImplicitSGDClassifier()):\n"
+        "    r = check_estimator(e, on_skip=None, on_fail=None)\n"
+        "    print([(c['check_name'], c['status']) for c in r if c['status'] != 'passed'])\n"
+    )
+    env = {**os.environ, "SCIPY_ARRAY_API": "1"}
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    left = [line for line in out.stdout.splitlines() if line != "[]"]
+    assert all("failed" not in line for line in left), left
+
+
+def test_mflow_does_not_import_scikit_learn() -> None:
+    code = "import sys, mflow; assert 'sklearn' not in sys.modules; mflow.ImplicitSGDRegressor; assert 'sklearn' in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_without_scikit_learn_the_error_says_what_to_do() -> None:
+    code = "import sys; sys.modules['sklearn'] = None; sys.modules['sklearn.base'] = None; import mflow; mflow.ImplicitSGDRegressor"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'mflow[learn]'" in out.stderr
+
+
+@pytest.fixture(scope="module")
+def birds() -> tuple[Any, Any]:
+    data = load_penguins()
+    return standardize(data.X), np.array(data.target_names)[data.y]
+
+
+def test_three_classes_by_name(birds: tuple[Any, Any]) -> None:
+    X, y = birds
+    model = mflow.ImplicitSGDClassifier(random_state=0).fit(X, y)
+    assert model.coef_.shape == (3, 4)
+    assert model.intercept_.shape == (3,)
+    assert list(model.classes_) == sorted(set(y))
+    assert model.score(X, y) > 0.98
+    p = model.predict_proba(X)
+    np.testing.assert_allclose(p.sum(axis=1), 1.0, rtol=1e-12)
+    np.testing.assert_array_equal(model.classes_[p.argmax(axis=1)], model.predict(X))
+    assert model.worst_phi_ < 1e-10
+    sparse = clone(model).fit(scipy.sparse.csr_matrix(X), y)
+    np.testing.assert_allclose(sparse.coef_, model.coef_, rtol=1e-8)
+
+
+def test_two_classes_agree_with_the_driver(birds: tuple[Any, Any]) -> None:
+    X, y = birds
+    two = y != "Gentoo"
+    model = mflow.ImplicitSGDClassifier(lr=0.5, shuffle=False, max_iter=4).fit(X[two], y[two])
+    assert model.coef_.shape == (1, 4)
+    signs = np.where(y[two] == model.classes_[1], 1.0, -1.0)
+    driver = mflow.ImplicitSGD("logistic", lr=0.5, average=1).fit(X[two], signs, epochs=4, shuffle=False)
+    assert model.coef_[0].tobytes() == driver.coef.tobytes()
+    assert model.decision_function(X).shape == (len(X),)
+
+
+def test_a_small_rate_finds_the_maximum_likelihood(birds: tuple[Any, Any]) -> None:
+    X, _ = birds
+    female = X[:, 0] + np.random.default_rng(0).standard_normal(len(X)) > 0
+    penalty = 1e-2
+    model = mflow.ImplicitSGDClassifier(lr=0.5, l2=penalty, lr_decay=penalty, max_iter=300, random_state=0).fit(X, female)
+    peer = LogisticRegression(C=1 / (penalty * len(X)), tol=1e-10, max_iter=1000).fit(X, female)
+    np.testing.assert_allclose(model.coef_, peer.coef_, atol=5e-3)
+
+
+def test_partial_fit_goes_on(birds: tuple[Any, Any]) -> None:
+    X, y = birds
+    model = mflow.ImplicitSGDClassifier()
+    with pytest.raises(ValueError, match="the first call of partial_fit names all classes"):
+        model.partial_fit(X, y)
+    model.partial_fit(X[:5], y[:5], classes=np.unique(y))
+    for k in range(5, len(X), 50):
+        model.partial_fit(X[k : k + 50], y[k : k + 50])
+    whole = mflow.ImplicitSGDClassifier().partial_fit(X, y, classes=np.unique(y))
+    assert model.coef_.tobytes() == whole.coef_.tobytes()
+    with pytest.raises(ValueError, match="class dodo came"):
+        model.partial_fit(X[:1], ["dodo"])
+    with pytest.raises(ValueError, match="those of the first call were"):
+        model.partial_fit(X[:1], y[:1], classes=["a", "b"])
+
+
+def test_log_links_predict_means() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((4000, 2))
+    mean = np.exp(X @ [0.5, -0.3] + 1.0)
+    for loss, y in (("poisson", rng.poisson(mean)), ("gamma", mean * rng.gamma(5.0, 0.2, 4000))):
+        model = mflow.ImplicitSGDRegressor(loss, lr=0.1, random_state=0).fit(X, y)
+        np.testing.assert_allclose([*model.coef_, model.intercept_[0]], [0.5, -0.3, 1.0], atol=0.06)
+        np.testing.assert_allclose(model.predict(X), np.exp(X @ model.coef_ + model.intercept_), rtol=1e-12)
+
+
+def test_quantiles_cover_their_share() -> None:
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((4000, 2))
+    y = X @ [1.0, 2.0] + rng.standard_normal(4000)
+    model = mflow.ImplicitSGDRegressor("quantile", tau=0.9, lr=0.1, random_state=0).fit(X, y)
+    assert np.mean(y <= model.predict(X)) == pytest.approx(0.9, abs=0.02)
+
+
+def test_what_does_not_fit_is_named() -> None:
+    X, y = np.random.default_rng(0).standard_normal((20, 2)), np.arange(20) % 2
+    with pytest.raises(ValueError, match="one of squared, huber"):
+        mflow.ImplicitSGDRegressor("hinge").fit(X, y)
+    with pytest.raises(ValueError, match="one of logistic, hinge"):
+        mflow.ImplicitSGDClassifier("poisson").fit(X, y)
+    with pytest.raises(ValueError, match="numbers from 0 on"):
+        mflow.ImplicitSGDRegressor("poisson").fit(X, -y)
+    with pytest.raises(ValueError, match=r"lr = -1\.0 is outside"):
+        mflow.ImplicitSGDRegressor(lr=-1).fit(X, y)
+    with pytest.raises(ValueError, match="only one class came"):
+        mflow.ImplicitSGDClassifier().fit(X, np.zeros(20))
+    with pytest.raises(AttributeError, match="predict_proba"):
+        _ = mflow.ImplicitSGDClassifier("hinge").predict_proba
