@@ -30,6 +30,11 @@ class Boom(Exception):
 # ---- shapes and spans ------------------------------------------------------------------------------------------------
 
 
+def calls_are_known(method: Any) -> bool:
+    """Newton's iterations and estimates of the spectral radius depend on the problem."""
+    return not {"implicit", "needs_rho"} & set(method.flags)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
 def test_state_of_any_shape(step_method: Any, shape: tuple[int, ...]) -> None:
     y0 = start_of(math.prod(shape)).reshape(shape)
@@ -46,8 +51,13 @@ def test_state_of_any_shape(step_method: Any, shape: tuple[int, ...]) -> None:
     assert np.array_equal(r.y[..., 0], y0)
     flat = mflow.solve_ivp(decay, (0, 1), y0.ravel(), method=step_method.name, dt=0.25)
     assert np.array_equal(flat.y, r.y.reshape(-1, 5))
-    assert (r.status, r.success, r.reason, r.nsteps, r.nfev) == (0, True, "finished", 4, evaluations(step_method, 4))
-    assert (r.nrejected, r.njev, r.nlu, r.sol, r.t_events, r.y_events) == (0, 0, 0, None, None, None)
+    assert (r.status, r.success, r.reason, r.nsteps) == (0, True, "finished", 4)
+    assert (r.nrejected, r.sol, r.t_events, r.y_events) == (0, None, None, None)
+    if calls_are_known(step_method):
+        assert (r.nfev, r.njev, r.nlu) == (evaluations(step_method, 4), 0, 0)
+    else:
+        assert r.nfev >= evaluations(step_method, 4)
+        assert (r.njev > 0) == (r.nlu > 0) == ("implicit" in step_method.flags)
 
 
 def test_empty_state(step_method: Any) -> None:
@@ -214,7 +224,8 @@ def test_states_that_the_user_keeps_do_not_change(step_method: Any, keep: Callab
         return waves(t, y)
 
     mflow.solve_ivp(fun, (0, 1), start_of(3), step_method.name, dt=0.1)
-    assert len({c.tobytes() for c in copies}) == len(copies)
+    if calls_are_known(step_method):
+        assert len({c.tobytes() for c in copies}) == len(copies)
     for mine, copy in zip(kept, copies, strict=True):
         assert np.array_equal(np.asarray(mine), copy)
 
@@ -356,11 +367,11 @@ def test_a_right_hand_side_that_integrates_by_itself() -> None:
         ({"y0": [1j]}, TypeError, "y0: dtype complex128 came"),
         ({"y0": "abc"}, TypeError, "y0: dtype"),
         ({"y0": [None]}, TypeError, "y0: dtype object"),
-        ({"dt": None}, ValueError, "dt is missing"),
+        ({"dt": None, "method": "rk4"}, ValueError, "dt is missing"),
         ({"dt": 0.0}, ValueError, r"dt = 0\.0: a step above 0"),
         ({"dt": -0.1}, ValueError, "takes the sign of t_end"),
         ({"dt": math.nan}, ValueError, "dt = nan"),
-        ({"dt": "x"}, TypeError, "dt = 'x'"),
+        ({"dt": "x"}, ValueError, "dt = 'x': a step above 0, or \"auto\""),
         ({"dt": 1e-20, "t_span": (1, 2)}, ValueError, "lost in rounding"),
         ({"t_span": (0, math.inf)}, ValueError, r"t_span\[1\]"),
         ({"t_span": 1.0}, ValueError, "two numbers"),
@@ -490,8 +501,10 @@ def test_stepper_is_solve_ivp_step_by_step(step_method: Any) -> None:
     st = mflow.Stepper(step_method.name, waves, y0, t0=0.5)
     for k in range(1, 9):
         st.step(0.125)
-        assert (st.k, st.t, st.nfev) == (k, r.t[k], evaluations(step_method, k))
+        assert (st.k, st.t) == (k, r.t[k])
         assert np.array_equal(st.y, r.y[..., k])
+        assert st.nfev == evaluations(step_method, k) or not calls_are_known(step_method)
+    assert st.nfev == r.nfev
     st.y[:] = 0.0  # a copy
     assert np.array_equal(st.y, r.y[..., -1])
 
@@ -569,7 +582,7 @@ def test_stepper_errors_keep_the_last_good_state() -> None:
         mflow.Stepper("rk4", fun, [1.0]).step(0.1)
     assert info.value is error
     failing = mflow.Stepper("euler", RHS_C(lambda t, y, out, n, ctx: -5), [1.0])
-    with pytest.raises(RuntimeError, match="fun returned -5"):
+    with pytest.raises(RuntimeError, match="the right-hand side gave up in the step from t = 0 .* with code -5; the state stays at t = 0"):
         failing.step(0.1)
     for wrong, kind in ((math.nan, ValueError), ("x", TypeError), (math.inf, ValueError)):
         with pytest.raises(kind, match="dt = "):

@@ -117,7 +117,10 @@ def test_integrators_step_along_gradient_flow(step_method: Any) -> None:
     r = mflow.minimize(bowl, np.zeros(3), jac=True, method=step_method.name, dt=0.125, maxiter=12, gtol=0.0)
     assert r.x.tobytes() == flow.y[:, 12].tobytes()
     known = 1 if "fsal" in step_method.flags else 12  # the gradient of the test is the first slope, where the step asks for one
-    assert r.njev == 13 + evaluations(step_method, 12) - known
+    if {"implicit", "needs_rho"} & set(step_method.flags):  # Newton's iterations, or estimates of the spectral radius, are among them
+        assert r.njev >= 13 + evaluations(step_method, 12) - known
+    else:
+        assert r.njev == 13 + evaluations(step_method, 12) - known
 
 
 def test_updates_are_the_optimizer_class(update_method: Any) -> None:
@@ -444,7 +447,10 @@ def test_lr_may_be_a_function_of_the_iteration(any_method: Any) -> None:
     else:
         for k in range(12):
             x = mflow.gradient_flow(gradient, x, 0.25 / (1 + k), any_method.name, dt=0.25 / (1 + k)).y[:, -1]
-    assert r.x.tobytes() == x.tobytes()
+    if "implicit" in any_method.flags:  # a run keeps its Jacobian from step to step: the same to the solver's tolerance
+        np.testing.assert_allclose(r.x, x, rtol=0, atol=1e-14)
+    else:
+        assert r.x.tobytes() == x.tobytes()
 
 
 def test_friction_is_one_where_nothing_is_said() -> None:

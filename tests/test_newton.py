@@ -291,8 +291,10 @@ def test_factors_follow_the_step_and_the_jacobian_stays():
         assert status == 0
         assert np.abs(z - np.linalg.solve(np.eye(2) - gh * a, [1.0, 1.0])).max() < 3e-8
     assert (solver.njev, solver.nlu) == (1, 1)
-    solver.solve(0.0, 0.5, [1.0, 1.0], [1.0, 1.0], rtol=1e-6, atol=1e-6)
+    solver.solve(0.0, 0.3, [1.0, 1.0], [1.0, 1.0], rtol=1e-6, atol=1e-6)
     assert (solver.njev, solver.nlu) == (1, 2)
+    solver.solve(0.0, 0.5, [1.0, 1.0], [1.0, 1.0], rtol=1e-6, atol=1e-6)  # more than four times what J was made for
+    assert (solver.njev, solver.nlu) == (2, 3)
 
 
 def test_full_newton_takes_a_jacobian_an_iteration():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mflow
-from reference import butcher, defaults
+from reference import butcher, defaults, stability_function
 
 MU = (0.0, 0.3, 0.5, 0.9, 0.99)
 
@@ -53,7 +53,23 @@ def product(J: Any, y: Any) -> Any:
 # ---- integrators --------------------------------------------------------------------------------------------------------
 
 
+def explicit(row: Any) -> bool:
+    """Rows whose stability function is a polynomial that their tableau gives."""
+    return "implicit" not in row.flags and row.tableau is not None
+
+
+def test_amplification_is_the_rational_function_of_the_tableau(step_method: Any) -> None:
+    """On the real axis, in exact fractions."""
+    if step_method.tableau is None:
+        pytest.skip("no tableau: its stages are chosen at run time; tests/test_rows.py has its stability polynomial")
+    z = np.random.default_rng(5).uniform(-4, 0, 20)
+    want = [stability_function(step_method, value) for value in z]
+    np.testing.assert_allclose(mflow.amplification(step_method.name, z), want, rtol=0, atol=8 * 2.0**-52 * 3.0**step_method.order)
+
+
 def test_amplification_is_the_polynomial_of_the_tableau(step_method: Any) -> None:
+    if not explicit(step_method):
+        pytest.skip("no polynomial: see the test above")
     rng = np.random.default_rng(4)
     z = rng.uniform(-4, 2, 60) + 1j * rng.uniform(-4, 4, 60)
     coefficients = polynomial(step_method)
@@ -108,15 +124,23 @@ def growth_is_told() -> Any:
 def test_limit_against_what_happens(step_method: Any, factor: float) -> None:
     """On a linear system a run within 1 % of max_stable_dt dies away below it and grows above it."""
     J = np.array([[-30.0, 4.0], [4.0, -10.0]])
-    dt = factor * mflow.max_stable_dt(step_method.name, jac=J)
+    fixed = {"stages": 5} if "staged" in step_method.flags else {}  # left to itself such a row takes as many as it needs
+    dt = factor * mflow.max_stable_dt(step_method.name, jac=J, **fixed)
+    if dt == math.inf:
+        r = mflow.solve_ivp(lambda t, y: product(J, y), (0, 1000), [1.0, 1.0], step_method.name, dt=1.0)
+        assert r.success
+        assert np.max(np.abs(r.y[:, -1])) < 0.1  # trapezoidal: slowly, and changing its sign
+        return
     with contextlib.nullcontext() if factor < 1 else growth_is_told():
-        r = mflow.solve_ivp(lambda t, y: product(J, y), (0, 4000 * dt), [1.0, 1.0], step_method.name, dt=dt, save="last")
+        r = mflow.solve_ivp(lambda t, y: product(J, y), (0, 4000 * dt), [1.0, 1.0], step_method.name, dt=dt, save="last", **fixed)
     size = float(np.max(np.abs(r.y[:, -1]))) if r.success else math.inf
     assert size < 1e-6 if factor < 1 else size > 1e6
 
 
 @pytest.mark.parametrize("factor", [0.99, 1.01])
 def test_limit_of_an_oscillation_against_what_happens(step_method: Any, factor: float) -> None:
+    if not explicit(step_method):
+        pytest.skip("no polynomial to compare with: implicit rows have no limit, staged ones none to speak of")
     J = np.array([[0.0, 5.0], [-5.0, 0.0]])
     limit = mflow.max_stable_dt(step_method.name, jac=J)
     assert limit == pytest.approx(mflow.stability_limit(step_method.name, axis="imaginary") / 5.0, rel=1e-9, abs=0)

@@ -11,16 +11,17 @@ from typing import Any
 import numpy as np
 from mflow_core import problem, stepper
 
-from mflow import stability
-from mflow.arrays import check_number, check_start
+from mflow import nonlinear, spectrum, stability
+from mflow.arrays import Array, check_number, check_start
 from mflow.methods import Method, as_method
-from mflow.pace import pieces
+from mflow.pace import Pace
 from mflow.result import OptimizeResult, attach
 
 __all__ = ["minimize"]
 
 STOPPED = stepper.CONVERGED - 1
 FRICTION = 1.0  # where the method has it and nothing is said: without friction nothing is minimised
+LOOK_EVERY = 25  # iterations between looks at the curvature, where dt="auto"
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
 
 
@@ -31,6 +32,7 @@ def minimize(
     method: str | Method = "adam",
     jac: Callable[..., Any] | bool | str | None = None,
     *,
+    hess: Any = None,
     tol: float | None = None,
     maxiter: int = 10_000,
     gtol: float | None = None,
@@ -47,10 +49,15 @@ def minimize(
         ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL.
     x0 : array_like of real numbers, any shape
     method : name or instance
-        An optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt. lr and dt are
-        one thing, either name will do. lr may be a function of the iteration number.
+        An optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
+        makes proximal-point steps. lr and dt are one thing, either name will do. lr may be a function of the iteration number, or
+        "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, and optimizers that
+        have such a limit). dt = inf with "backward_euler" looks for the point where the gradient is 0 in one step.
     jac : callable, True, None, "2-point" or "3-point"
         The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones.
+    hess : callable, array_like (n, n) or sparse matrix
+        For implicit methods: the Hessian ``hess(x, *args)``; where it is missing, differences of gradients. ``solver``,
+        ``jac_sparsity``, ``lband`` and ``uband`` as in `mflow.solve_ivp`.
     gtol, tol : float
         Converged where the largest entry of the cost's gradient (without weight decay) is at most gtol (1e-5); tol is another name
         for it.
@@ -89,7 +96,7 @@ def minimize(
     """
     settings = {"maxiter": maxiter, "gtol": gtol, **parameters, **(options or {})}
     maxiter, gtol = settings.pop("maxiter"), settings.pop("gtol")
-    descent = _Descent(fun, x0, args, method, jac, settings)
+    descent = _Descent(fun, x0, args, method, jac, hess, settings)
     limit = _iterations(maxiter)
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     try:
@@ -122,13 +129,17 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
     if {**chosen.given, **settings}.get("friction") == 0.0:
         warnings.warn(f"{chosen.name} with friction = 0 keeps its energy and minimises nothing; friction=1 is a good start", stacklevel=4)
     if chosen.kind == "update":
-        if step is not None:
+        if step is not None and step != "auto":
             settings["lr"] = step(0) if schedule else step
         return as_method(chosen, settings), math.nan, schedule
     if chosen.kind != "step" or "second_order" in chosen.flags:
         raise ValueError(f"method: {chosen.name} does not minimise by itself")
     if step is None:
         raise ValueError(f"dt is missing: {chosen.name} takes fixed steps along gradient flow; see mflow.max_stable_dt for how large")
+    if step == "auto":
+        return as_method(chosen, settings), math.nan, None
+    if step == math.inf and {"implicit", "stiffly_accurate"} <= set(chosen.flags):
+        return as_method(chosen, settings), math.inf, None
     first = check_number(step(0) if schedule else step, "dt", "a step above 0")
     if first <= 0:
         raise ValueError(f"dt = {first!r}: a step above 0 is wanted")
@@ -138,11 +149,20 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
 class _Descent:
     """One minimisation: its run, and how it came to its end."""
 
-    def __init__(self, fun: Any, x0: Any, args: tuple[Any, ...], method: str | Method, jac: Any, settings: dict[str, Any]) -> None:
+    def __init__(
+        self, fun: Any, x0: Any, args: tuple[Any, ...], method: str | Method, jac: Any, hess: Any, settings: dict[str, Any]
+    ) -> None:
         self.start = check_start(x0, "x0")
+        linear = {name: settings.pop(name, None) for name in ("solver", "jac_sparsity", "lband", "uband")}
         self.method, self.dt, self.schedule = resolve(method, settings)
-        self.what = problem.objective_problem(fun, jac, self.start.shape, args)
-        self.run = stepper.Run(self.method.row, self.what, self.start, 0.0, self.dt, self.method._values, descend=True)
+        self.auto = "auto" in (settings.get("dt"), settings.get("lr"))
+        self.what = problem.objective_problem(fun, jac, self.start.shape, args, hess if self.method.is_implicit else None)
+        extra = args if isinstance(args, tuple) else (args,)
+        solver = nonlinear.solver_for(self.method, self.what, 0.0, self.start, jac=hess, hess=True, args=extra, **linear)
+        self.run = stepper.Run(self.method.row, self.what, self.start, 0.0, self.dt, self.method._values, descend=True, solver=solver)
+        self.looked = -LOOK_EVERY
+        if self.auto and ("linear" not in self.method.flags or self.method.is_implicit):
+            raise ValueError(f'lr = "auto" follows a stability limit, and {self.method.name} has none: give lr')
         self.differences = jac is None or jac is False or isinstance(jac, str)
         self.evaluated = False
         self.nit = 0
@@ -156,10 +176,15 @@ class _Descent:
         for k in range(limit + 1):
             if self.schedule is not None and 0 < k < limit:
                 self._set_step(self.schedule(k))
-            status: int = self.run.descend(1 if k < limit else 0, gtol, want_value)
+            if self.auto and k < limit:
+                self._choose_step()
+            try:
+                status: int = self._descend(1 if k < limit else 0, gtol, want_value)
+            finally:  # the gradient may be there even where the step failed
+                self.evaluated = not math.isnan(self.run.largest_slope[1])
             if status not in (0, stepper.CONVERGED):
                 return status
-            self.evaluated, self.nit = True, k
+            self.nit = k
             if k > 0 and tell is not None and tell(self):
                 return STOPPED
             if status == stepper.CONVERGED:
@@ -167,17 +192,54 @@ class _Descent:
         return 0
 
     def _go_fast(self, limit: int, gtol: float) -> int:
-        want_value = self.what.value_is_free
-        for count, _ in pieces(limit):
+        want_value, pace = self.what.value_is_free, Pace()
+        while self.run.k < limit:
+            if self.auto:
+                self._choose_step()
+            left = limit - self.run.k
+            count = pace.take(min(left, LOOK_EVERY) if self.auto else left)
             try:
-                status: int = self.run.descend(count, gtol, want_value)
+                status = self._descend(count, gtol, want_value)
             finally:  # an exception leaves the last good point behind, too
                 self._look()
+            pace.done()
             if status != 0:
                 return status
         last: int = self.run.descend(0, gtol, want_value)
         self._look()
         return last
+
+    def _descend(self, count: int, gtol: float, want_value: bool) -> int:
+        """Up to `count` iterations; the spectral radius is measured for a row that wants it."""
+        goal = self.run.k + count
+        while True:
+            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value)
+            if status != stepper.RHO_DUE:
+                return status
+            radius = spectrum.upper_radius(self._slope, 0.0, self.run.y, symmetric=True)
+            if math.isnan(radius):
+                return int(stepper.NON_FINITE)
+            self.run.rho = radius
+
+    def _slope(self, t: float, y: Array) -> Array:
+        slope: Array = self.run.slope(t, y) if self.method.kind == "step" else -self.run.evaluate(y)[1]
+        return slope
+
+    def _choose_step(self) -> None:
+        """lr="auto": nine tenths of the limit for the curvature where the run stands."""
+        if self.run.k - self.looked < LOOK_EVERY:
+            return
+        self.looked = self.run.k
+        if self.method.kind == "step":
+            found = spectrum.safe_step(self._slope, 0.0, self.run.y, self.method, symmetric=True).dt
+        else:
+            radius = spectrum.upper_radius(self._slope, 0.0, self.run.vector(0), symmetric=True)
+            found = 0.9 * stability.max_stable_dt(self.method, curvature=radius) if math.isfinite(radius) else math.nan
+        if found > 0.0:  # where nothing was found, the last step goes on: the descent itself will say what is wrong
+            self.dt = found if math.isfinite(found) else 1.0
+        elif math.isnan(self.dt):
+            self.dt = 1e-3
+        self._set_step(self.dt)
 
     def _look(self) -> None:
         """Where the run stands: has it seen a good point, and after how many iterations."""
@@ -203,7 +265,10 @@ class _Descent:
             return self.result(2, "callback", f"the callback stopped it after {self.nit} iterations")
         if status == 0:
             return self.result(1, "max_iter", self._limit_message(first, last, gtol))
-        if status == stepper.NON_FINITE:
+        if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
+            text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}: lower dt, give hess=, or another solver="
+            return self.result(-1, "solve_failed", text)
+        if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with code {status}")
@@ -216,7 +281,7 @@ class _Descent:
 
     def _divergence(self, grown: bool) -> tuple[str, str]:
         """(reason, message) where a number is not finite: was it the step, or the cost function?"""
-        step = self.dt if self.method.kind == "step" else float(self.method.parameters.get("lr", math.nan))
+        step = self.dt if self.method.kind == "step" or self.auto else float(self.method.parameters.get("lr", math.nan))
         limit = radius = math.inf
         if "linear" in self.method.flags and self.schedule is None:
             size = 1e-4 if self.differences else 1.5e-8  # differences of differences need room

@@ -53,7 +53,9 @@ class IVPResult(Result):
 
     t : float64 array (n_points,). y : float64 array (n, n_points), or (*shape, n_points).
     success, status : whether the end was reached; 0 finished, 1 stopped by the caller, -1 it could not go on.
-    reason : "finished", "non_finite", "rhs_failed", "interrupted". message : what happened, in words.
+    sol : `mflow.dense.DenseOutput`, or None. t_events, y_events : lists of arrays, one for each event, or None.
+    reason : "finished", "event", "callback", "max_steps", "non_finite", "diverged", "step_too_small", "solve_failed",
+    "event_failed", "rhs_failed", "interrupted". message : what happened, in words.
     nfev, njev, nlu : evaluations of the right-hand side and of its Jacobian, factorisations.
     nsteps, nrejected : steps taken and thrown away.
     """
@@ -76,7 +78,7 @@ class OptimizeResult(Result):
 
     x, jac : float64 arrays of x0's shape: the last good point and its gradient. fun : its value.
     success, status : 0 converged, 1 iteration limit, 2 stopped by the callback, -1 the rest.
-    reason : "converged", "max_iter", "callback", "non_finite", "diverged", "rhs_failed",
+    reason : "converged", "max_iter", "callback", "non_finite", "diverged", "solve_failed", "rhs_failed",
     "interrupted". message : what happened, in words.
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient.
     """

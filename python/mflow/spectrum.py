@@ -30,6 +30,7 @@ SIZES = (1.5e-8, 1e-4)  # difference lengths against max(1, |y|): the second whe
 AGREE = 0.1  # two lengths must tell the same story to this
 NOISE = 1e-6  # what a difference cannot tell: directions this close to an axis are on it, values this small against the largest are 0
 PER_OCTAVE = 32  # rays of a method's boundary for each halving of the angle to the imaginary axis
+STAGES = 10  # of a row whose stages are chosen at run time, where dt is too
 MARGIN = 1.05  # of the spectral radius
 
 Slope = Callable[[float, Array], Any]
@@ -108,6 +109,8 @@ def safe_step(
     chosen = as_method(method, {})
     if chosen.kind != "step" or "linear" not in chosen.flags:
         raise ValueError(f'method: dt="auto" needs an integrator with the flag "linear": {chosen.name} is none')
+    if "staged" in chosen.flags and not chosen.parameters["stages"]:
+        chosen = as_method(chosen, {"stages": STAGES})  # its region grows with their number: one that is worth its slopes
     found = spectrum(slope, t, y, symmetric=symmetric, iterations=iterations)
     if found.reason:
         return SafeStep(math.nan, math.nan, found.evaluations, found.reason)

@@ -216,8 +216,8 @@ class Stepper:
         if status == core.RHO_DUE:
             self._run.rho = spectrum.upper_radius(self._run.slope, self.t, self.y)
         elif status != 0:
-            where = f"in the step from t = {self.t:g} (step {self.k})"
             mode = "adaptive" if self._controlled else "fixed"
+            where = f"in the step from t = {self.t:g}" + ("" if self._controlled else f" with dt = {h:g}") + f" (step {self.k})"
             reason, message = Ending(self._run, self.method, mode, h, self._start, self._t0, where).explain(status)
             kind = FloatingPointError if reason == "non_finite" else RuntimeError
             raise kind(f"{message}; the state stays at t = {self.t:g}")

@@ -5,7 +5,7 @@
 
 Methods come from the library's rows: a new one with an error estimate takes part by itself. Every run takes rtol = atol = tol as asked,
 the same right-hand side and, where the method wants one, the same Jacobian, both in Python; the error is that at the end,
-max |y - y_end|/(1 + |y_end|). Stiff problems are for implicit methods alone.
+max |y - y_end|/(1 + |y_end|). Stiff problems are for methods that are made for them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import math
+import textwrap
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -41,7 +43,7 @@ LEVELS = (1e-4, 1e-6, 1e-8)  # errors at which the table compares
 SCIPY = {"RK23": False, "RK45": False, "DOP853": False, "LSODA": None, "Radau": True, "BDF": True}  # implicit? None: it changes
 SAME = {"RK23": "bs32", "RK45": "dopri5", "DOP853": "dop853"}  # the same pair of formulas
 PATIENCE = 4.0  # seconds; a method whose run takes longer is not asked for more digits
-SHORT = 0.05  # seconds; a shorter run is repeated, and the fastest counts
+SHORT = 0.3  # seconds; shorter runs are repeated until they have lasted so long or been three, and the fastest counts
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def contenders(stiff: bool, chosen: Sequence[str] | None = None) -> list[str]:
     Parameters
     ----------
     stiff : bool
-        Implicit methods alone (LSODA always takes part), or explicit ones alone.
+        Implicit methods and those that stretch their stages over the spectral radius, or the other explicit ones; LSODA is both.
     chosen : sequence of str, optional
         Only these.
 
@@ -88,7 +90,7 @@ def contenders(stiff: bool, chosen: Sequence[str] | None = None) -> list[str]:
     >>> contenders(stiff=True, chosen=["RK45", "Radau"])
     ['Radau']
     """
-    kinds: dict[str, bool | None] = {m.name: "implicit" in m.flags for m in methods() if "embedded" in m.flags}
+    kinds: dict[str, bool | None] = {m.name: bool({"implicit", "needs_rho"} & m.flags) for m in methods() if "embedded" in m.flags}
     kinds |= SCIPY
     return [name for name, implicit in kinds.items() if implicit in (None, stiff) and (chosen is None or name in chosen)]
 
@@ -128,10 +130,10 @@ def measure(
     for name in chosen or ():
         if name not in known:
             raise ValueError(f"there is no adaptive method {name!r}; there are {', '.join(known)}")
-    whats = [get_problem(name) for name in problems]
-    if any(name in SCIPY for what in whats for name in contenders(what.stiff, chosen)):
+    chosen_problems = [get_problem(name) for name in problems]
+    if any(name in SCIPY for what in chosen_problems for name in contenders(what.stiff, chosen)):
         import_module("scipy.integrate")  # not part of anybody's time
-    for what in whats:
+    for what in chosen_problems:
         for method in contenders(what.stiff, chosen):
             for tol in sorted(tolerances, reverse=True):
                 point = _run(what, method, tol)
@@ -143,8 +145,9 @@ def measure(
 def _run(what: InitialValueProblem, method: str, tol: float) -> Point:
     library = "SciPy" if method in SCIPY else "mflow"
     spent, best = 0.0, math.inf
-    while True:
-        with np.errstate(all="ignore"):  # a run that leaves the finite numbers says so itself
+    for _ in range(3):
+        with np.errstate(all="ignore"), warnings.catch_warnings():  # a run that goes wrong says so itself
+            warnings.simplefilter("ignore")
             began = time.perf_counter()
             y, nfev, message = (_by_scipy if library == "SciPy" else _by_mflow)(what, method, tol)
             took = time.perf_counter() - began
@@ -242,7 +245,9 @@ def table(points: Sequence[Point]) -> str:
             lines.append("  ".join(cells).rstrip())
         lines.insert(len(lines) - len(rows) + 1, "-" * (sum(widths) + 2 * len(widths) - 2))
     lines += ["", "Time and evaluations (nfev) for that error at the end, between two runs of the ladder of tolerances; - : outside it."]
-    lines += [f"! {p.method} on {p.problem}, tolerance {p.tol:.0e}: {p.message}" for p in points if p.message]
+    for p in points:
+        if p.message:
+            lines += textwrap.wrap(f"! {p.method} on {p.problem}, tolerance {p.tol:.0e}: {p.message}", 110, subsequent_indent="  ")
     return "\n".join(lines[1:])
 
 
@@ -290,6 +295,8 @@ def picture(points: Sequence[Point]) -> Figure:
 
 def _curve(axis: Axes, runs: Sequence[Point], quantity: str, index: int) -> None:
     good = [p for p in runs if p.error > 0 and math.isfinite(p.error)]
+    if not good:
+        return
     own = runs[0].library == "mflow"
     colour = COLOURS[index % len(COLOURS)]
     style: dict[str, Any] = {"linestyle": "-", "linewidth": 1.8} if own else {"linestyle": (0, (4, 1.8)), "linewidth": 1.2}

@@ -51,6 +51,14 @@ ctypedef struct reductions_t:            # what reductions.pyx makes of the sums
     double (*error_sum)(const control_t *c, const double *e, const double *y0, const double *y1, ptrdiff_t n) noexcept nogil
 
 
+cdef inline void control_begin(control_t *c, int order, int order_hat, int n_err) noexcept nogil:
+    """The state before the first step. Two error estimates combine to the order of the method (dop853)."""
+    c.q = <double> order if n_err == 2 else (order_hat if order_hat < order else order) + 1.0
+    c.h = c.h_pressed = 0.0
+    c.log_before = -13.287712379549449   # log2 1e-4
+    c.n_bad = c.rejected = c.failed = c.after_reject = c.pressed = c.steady = 0
+
+
 cdef inline double log2_of(double x) noexcept nogil:
     """log2 of a positive normal number, to 1e-8: twice the series of the inverse hyperbolic tangent."""
     cdef uint64_t u = mf_bits(x), fraction = 0x000FFFFFFFFFFFFF, one = 0x3FF0000000000000

@@ -6,7 +6,7 @@ from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy
 
 from mflow_core.registry cimport REDUCE
-from mflow_core.run cimport accept, try_step
+from mflow_core.run cimport RHO_DUE, accept, rho_is_due, try_step
 from mflow_core.types cimport MF_E_NON_FINITE
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
 
@@ -58,6 +58,8 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move) noexcep
         r.s_now, r.s_next = r.s_next, r.s_now
         r.k += 1
         return 0
+    if rho_is_due(r):
+        return RHO_DUE
     r.flow.at, r.flow.known = r.now[0], r.grad
     status = try_step(r, r.dt)
     r.flow.known = NULL

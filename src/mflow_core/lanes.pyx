@@ -5,6 +5,7 @@ from libc.stdlib cimport free
 
 cimport numpy as cnp
 
+from mflow_core.control cimport control_begin
 from mflow_core.lane_block cimport LANE_WAITING, block_free, block_make, block_t, job_t, mf_next, mf_read
 from mflow_core.lane_loops cimport WIDTH
 from mflow_core.lane_steps cimport run_common, run_own
@@ -40,7 +41,6 @@ cdef class Lanes:
                   t_eval=None, double dt=NAN, steps=None, bint own=False, rtol=None, atol=None, double first_step=0.0,
                   double max_step=INFINITY, double min_step=0.0, int64_t max_steps=0x7FFFFFFFFFFFFFFF):
         cdef job_t *j = &self.j
-        cdef int lower = row.m.order_hat if row.m.order_hat < row.m.order else row.m.order
         self.row = row
         j.m, j.rhs, j.ctx = row.m, <mf_rhs_lanes_fn> <size_t> function[0], <void *> <size_t> function[1]
         j.par = row.parameters(parameters or {})
@@ -63,8 +63,8 @@ cdef class Lanes:
         if j.ld % 512 == 0:
             j.ld += 8
         j.first_step, j.max_steps = first_step, max_steps
-        j.control.max_step, j.control.min_step, j.control.q = max_step, min_step, lower + 1.0
-        j.control.log_before = -13.287712379549449     # log2 1e-4, as a run has it
+        control_begin(&j.control, row.m.order, row.m.order_hat, j.sizes.n_err)
+        j.control.max_step, j.control.min_step = max_step, min_step
         j.group = WIDTH * min(8, max(1, j.lanes // (32 * WIDTH))) if j.own else WIDTH
         self.y_last, self.t_last, self.y = np.array(y0), np.array(t0), np.full((lanes, n, m), np.nan)
         self.code = np.full(lanes, WAITING, dtype=np.int32)

@@ -36,11 +36,13 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
 
 cdef double EPS = 2.220446049250313e-16
+cdef double TINY = 1e-290                # no weight overflows, however far a solution has died away
 
 cdef enum:
     MAX_NON_FINITE = 16                  # slopes that are not finite, before a solve gives up
     HALVINGS = 12
-    STATE = 16                           # doubles of state that do not scale with n
+    STATE = 17                           # doubles of state that do not scale with n
+    GROWN = 4                            # J is taken afresh where gh has grown by this since (see prepare)
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -85,7 +87,7 @@ cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const
     s.m.unit = 1e-3
     for i in range(s.n):
         j = i if n_tol > 1 else 0
-        size = max(atol[j] + rtol[j] * fabs(y[i]), least * fabs(y[i]))
+        size = max(max(atol[j] + rtol[j] * fabs(y[i]), least * fabs(y[i])), TINY)
         s.m.size[i], s.m.weight[i] = size, 1.0 / size
 
 
@@ -96,7 +98,7 @@ cdef void own_weights(newton_t *s, const double *a, const double *b) noexcept no
     if not 0.0 < top < INFINITY:
         top = 1.0
     for i in range(s.n):
-        size = max(max(fabs(a[i]), fabs(b[i])), 1e-3 * top)
+        size = max(max(max(fabs(a[i]), fabs(b[i])), 1e-3 * top), TINY)
         s.m.size[i], s.m.weight[i] = size, 1.0 / size
 
 
@@ -213,14 +215,18 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
 
 
 cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh) noexcept nogil:
-    """A matrix for this gh; fresh: J was taken just now, at z, and M factored with this very gh."""
+    """A matrix for this gh; fresh: J was taken just now, at z, and M factored with this very gh.
+
+    A J from a fast transition is not kept for the long steps after it: its large entries can hold the updates so small that they pass
+    for converged (Van der Pol's y1 does not move at all).
+    """
     cdef int status
     cdef double ratio
     fresh[0] = False
     if s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV:
         fresh[0] = True
         return 0
-    if not s.m.has_jacobian or s.want_jacobian:
+    if not s.m.has_jacobian or s.want_jacobian or (s.controlled and fabs(gh) > GROWN * s.gh_jac):
         fresh[0] = True
         if not s.controlled:
             own_weights(s, z, z)
@@ -228,6 +234,7 @@ cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh)
         if status != 0:
             return status
         s.want_jacobian = False
+        s.gh_jac = fabs(gh)
     ratio = gh / s.m.gh if s.m.has_factors else INFINITY
     if not fabs(ratio - 1.0) <= (0.2 if s.controlled else 0.0):      # a fixed step changes once, if ever
         s.eta = 1.0
@@ -408,7 +415,7 @@ cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
     head[6], head[7] = s.want_jacobian, <double> s.m.njev
     head[8], head[9], head[10] = <double> s.m.nlu, <double> s.m.n_rhs, <double> s.m.n_rhs_jac
     head[11], head[12], head[13], head[14] = <double> s.m.n_krylov, <double> s.niter, <double> s.nsolve, <double> s.nfail
-    head[15] = <double> s.c.matrix.kind
+    head[15], head[16] = <double> s.c.matrix.kind, s.gh_jac
     memcpy(state, head, sizeof(head))
     memcpy(state + STATE, s.m.y, s.n * sizeof(double))
     memcpy(state + STATE + s.n, s.m.least, s.n * sizeof(double))
@@ -423,12 +430,12 @@ cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
     for j in range(7, 15):
         if not 0.0 <= state[j] < 9007199254740992.0:
             return MF_E_DAMAGED
-    if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0:
+    if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0:
         return MF_E_DAMAGED
     s.m.has_point, s.m.t, s.m.gh, s.eta = state[0] != 0.0, state[1], state[2], state[3]
     s.m.has_jacobian = s.m.has_factors = False
     s.m.stale = 0 if state[4] == 0.0 else 2 if state[5] != 0.0 else 1
-    s.want_jacobian = state[6] != 0.0
+    s.want_jacobian, s.gh_jac = state[6] != 0.0, state[16]
     s.m.njev, s.m.nlu, s.m.n_rhs, s.m.n_rhs_jac = <int64_t> state[7], <int64_t> state[8], <int64_t> state[9], <int64_t> state[10]
     s.m.n_krylov, s.niter, s.nsolve, s.nfail = <int64_t> state[11], <int64_t> state[12], <int64_t> state[13], <int64_t> state[14]
     memcpy(s.m.y, state + STATE, s.n * sizeof(double))

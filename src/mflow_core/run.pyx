@@ -9,6 +9,7 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from mflow_core.control cimport control_begin
 from mflow_core.newton cimport newton_lsolve, newton_rhs, newton_solve
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
@@ -169,10 +170,6 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     r.dt, r.k, r.k_base = dt, 0, 0
     r.slope_k = r.dense_k = r.rho_k = -1
     r.t_before = NAN
-    r.c.h = 0.0
-    r.c.h_pressed = 0.0
-    r.c.log_before = -13.287712379549449     # log2 1e-4
-    r.c.n_bad = r.c.rejected = r.c.failed = r.c.after_reject = r.c.pressed = r.c.steady = 0
     r.f.flags = MF_FRESH
     r.value = r.gmax = r.good_value = r.good_gmax = r.first_gmax = NAN
 
@@ -193,9 +190,8 @@ cdef void run_leave(run_t *r) noexcept nogil:
 
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:
     """Error control: one rtol and atol for all components (count 1), or n of each (a run made with RUN_CONTROL)."""
-    cdef int lower = r.m.order_hat if r.m.order_hat < r.m.order else r.m.order
+    control_begin(&r.c, r.m.order, r.m.order_hat, r.sizes.n_err)
     r.c.rtol, r.c.atol = rtol[0], atol[0]
-    r.c.q = lower + 1.0 if r.sizes.n_err < 2 else <double> r.m.order       # two estimates combine to the order of the method (dop853)
     r.c.rtol_of = r.c.atol_of = NULL
     r.c.max_step, r.c.min_step = INFINITY, 0.0
     if count > 1:

@@ -197,7 +197,7 @@ cdef class Run:
                                          out if want_grad else NULL, self.r.n, self.r.inner.ctx))
         return value, grad
 
-    def slope(self, double t, cnp.ndarray y):
+    def slope(self, double t, y):
         """The right-hand side at a float64 array of the state's size; for a cost, of its gradient flow."""
         out = np.full(self.shape, np.nan)
         at = np.ascontiguousarray(y, dtype=np.float64)
