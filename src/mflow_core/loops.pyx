@@ -16,11 +16,13 @@ from libc.string cimport memset
 
 from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.control cimport error_sum as short_error_sum
+from mflow_core.ledger cimport ledger_step
+from mflow_core.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE
 from mflow_core.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL)
+from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 
 
@@ -34,7 +36,9 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
     cdef int status = 0
     cdef bint lands = t_last == t_last
     r.f.err = NULL
-    for i in range(count):
+    if r.m.flags & MF_SECOND_ORDER and count > 0:
+        status = motion_start(r)
+    for i in range(count if status == 0 else 0):
         if record != NULL and is_full(record):
             status = RECORD_FULL
             break
@@ -48,6 +52,8 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
                 h = t_last - r.t             # else the grid ends there, and only rounding has moved it: the step is a whole one
             t_next = t_last
         status = try_step(r, h)
+        if status == 0 and r.ledger != NULL:
+            status = book(r, t_next, h)
         if status == 0 and record != NULL:
             record.end = lands and i == count - 1
             status = write_step(r, &t_next, record)
@@ -59,6 +65,11 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
             break
     mf_fp_leave(mode)
     return status
+
+
+cdef int book(run_t *r, double t_next, double h) noexcept nogil:
+    """The energies of a good step, before it is accepted."""
+    return ledger_step(r.ledger, r.t, <const double *const *> r.now, t_next, <const double *const *> r.next, h)
 
 
 cdef void leave_grid(run_t *r) noexcept nogil:
@@ -78,9 +89,12 @@ cdef double size_of(run_t *r, const double *e, const double *y0, const double *y
 
 cdef double error_of(run_t *r) noexcept nogil:
     """Square of the step's error in units of the tolerance."""
-    cdef double n = <double> r.n, first = size_of(r, r.err, r.now[0], r.next[0])
+    cdef double n = <double> r.n, first
     if r.n == 0:
         return 0.0
+    if r.m.flags & MF_SECOND_ORDER:
+        return motion_error(r)
+    first = size_of(r, r.err, r.now[0], r.next[0])
     if r.sizes.n_err == 2:
         return two_errors(first, size_of(r, r.err + r.ld, r.now[0], r.next[0]), n)
     return first / n
@@ -137,6 +151,8 @@ cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
     cdef double *slope
     cdef bint carries = r.m.flags & MF_FSAL != 0 and r.sizes.n_vec > 1
     cdef int status = 0
+    if r.m.flags & MF_SECOND_ORDER:
+        return motion_begin(r, t_end, first_step)
     if r.err == NULL:
         return MF_E_ARGUMENT
     mode = mf_fp_enter()
@@ -186,7 +202,9 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         if status != 0:
             return status
     after_good(&r.c, err, h, planned, t_next, evaluations(r, False), before)
-    if record != NULL:
+    if r.ledger != NULL:
+        status = book(r, t_next, h)
+    if status == 0 and record != NULL:
         record.end = t_next == t_end
         status = write_step(r, &t_next, record)
     if status == 0 or status == RECORD_EVENT:
@@ -202,7 +220,9 @@ cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) n
     cdef int64_t _i
     cdef int status = 0
     r.f.err = r.err
-    for _i in range(count):
+    if r.m.flags & MF_SECOND_ORDER and count > 0:
+        status = motion_start(r)
+    for _i in range(count if status == 0 else 0):
         if r.t == t_end:
             break
         if record != NULL and is_full(record):

@@ -3,6 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.control cimport control_t
+from mflow_core.ledger cimport ledger_t
 from mflow_core.newton cimport newton_t
 from mflow_core.types cimport mf_frame, mf_method, mf_problem, mf_sizes
 
@@ -27,6 +28,7 @@ ctypedef struct run_t:
     const mf_method *m
     mf_problem p, ode, inner             # p is what the kernel sees; ode without the solver; inner the user's, where ode is its flow
     newton_t *newton                     # solves implicit steps; NULL: the problem does it itself
+    ledger_t *ledger                     # energies of second-order runs; NULL: not kept
     flow_t flow
     mf_sizes sizes
     mf_frame f
@@ -39,7 +41,7 @@ ctypedef struct run_t:
     double *s_now
     double *s_next
     double *err
-    double *tolerances                   # rtol and atol of each component, ld apart
+    double *tolerances                   # rtol and atol of each component, ld apart; in second order those of v follow
     double *slope0
     double *slope1
     double *grad
@@ -52,6 +54,7 @@ ctypedef struct run_t:
     unsigned int flags_before            # the frame's, during it
     int64_t k, k_base
     control_t c
+    control_t of_v                       # tolerances of a velocity, in second order; the rest of it is not used
     int n_D                              # vectors of the continuous extension: its degree
     int64_t dense_k                      # D belongs to the step that begins at k
     int64_t rho_k                        # the step at which f.rho was estimated; -1: never
@@ -68,6 +71,7 @@ cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
+cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
 cdef bint rho_is_due(const run_t *r) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
 cdef void accept(run_t *r, double t) noexcept nogil

@@ -48,8 +48,8 @@ typedef int (*mf_solve_accel_fn)(double t, double w, const double *xp, const dou
                                  double *a, ptrdiff_t n, void *ctx);   /* a = w M^-1 F(t, xp + bx a, vp + bv a) + q; q may be NULL; a: guess in */
 /* lanes: component i of lane l is y[i*lanes + l]; lanes is a multiple of 8, the tail filled with copies of a live lane; t[l] own time */
 typedef int (*mf_rhs_lanes_fn)(const double *t, const double *y, double *dydt, ptrdiff_t n, ptrdiff_t lanes, void *ctx);
-/* y0/y1 are the row's visible vectors (x, v, a) at both ends of accepted steps. e[0] kinetic, e[1] potential: set (asked only where energies
-   are saved). e[2] work of the load, e[3] physical damping: add this step's (asked each step, where they exist). */
+/* y0/y1 are the row's visible vectors (x, v, a) at both ends of accepted steps. y0 NULL: set e[0] kinetic and e[1] potential energy at y1 (asked
+   only where energies are saved, and of differences of states). Else add this step's work of the load to e[2], what damping took to e[3]. */
 typedef int (*mf_energy_fn)(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx);
 /* J[i*n + j] = d f_i / d y_j */
 typedef int (*mf_jac_fn)(double t, const double *y, double *jac, ptrdiff_t n, void *ctx);
