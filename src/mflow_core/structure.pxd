@@ -49,6 +49,11 @@ ctypedef struct structure_t:
     void *owner                          # the Structure: for sparse factors
 
 
+cdef int body_solve(structure_t *s, double *b) noexcept nogil
+cdef void body_product(structure_t *s, const double *x, double *out) noexcept nogil
+cdef double body_work(structure_t *s, const double *x, const double *f) noexcept nogil
+
+
 cdef class Structure(Problem):
     cdef structure_t s
     cdef table_t table

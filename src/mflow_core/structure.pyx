@@ -296,6 +296,24 @@ cdef int structure_accel(double t, const double *x, const double *v, double *a, 
     return structure_solve(t, 1.0, x, v, 0.0, 0.0, NULL, a, n, ctx)
 
 
+cdef int body_solve(structure_t *s, double *b) noexcept nogil:
+    """b becomes M^-1 b."""
+    cdef int status = 0
+    if not s.factors[0].ready:
+        status = factor(s, 0, 0.0, 0.0)
+    return apply(s, 0, b) if status == 0 else status
+
+
+cdef void body_product(structure_t *s, const double *x, double *out) noexcept nogil:
+    """out = M x."""
+    memset(out, 0, s.n * sizeof(double))
+    OPERATORS.add_product(&s.M, 1.0, x, out)
+
+
+cdef double body_work(structure_t *s, const double *x, const double *f) noexcept nogil:
+    return OPERATORS.dot(x, f, s.n)
+
+
 cdef double quadratic(structure_t *s, const operator_t *A, const double *x) noexcept nogil:
     """x'Ax/2."""
     if A.kind == OP_NONE:
