@@ -9,8 +9,8 @@ and what follows it are not filled: the kernel makes them. Most rows are cases o
 
 and `begin` writes beta, gamma, am and af for given parameters (n_coef = 4; 0 where there are none), for kernels and ledger alike.
 
-x1[0] and x1[1] hold the predictors while the acceleration is solved for; x1[2] holds a, as a guess. x1 may be x0: every pass reads an entry
-before it writes it, and what is wanted once more is kept in `work` first. Where a problem's MF_VELOCITY_FREE says that F does not depend
+x1[0] and x1[1] hold the predictors while the acceleration is solved for, x1[2] a guess of it; x1 may be x0, and then these are in `work`,
+or no vector is read again once it is written. Where a problem's MF_VELOCITY_FREE says that F does not depend
 on v, equations that are implicit in v alone are explicit, and `accel` serves.
 """
 from cpython.pycapsule cimport PyCapsule_New
@@ -101,6 +101,34 @@ cdef inline void taylor(ptrdiff_t n, const double *x, const double *v, const dou
             v1[i] = vi + cv * ai
 
 
+cdef inline void advance(ptrdiff_t n, const double *x, const double *v, const double *a, mf_cvec a1, double *x1, double *v1, double h, double cx,
+                         double cv, double bx, double bv) noexcept nogil:
+    """x1 = x + (h v + cx a + bx a1), v1 = v + (cv a + bv a1): one rounding of the size of x and v each, by which energies drift less."""
+    cdef double vi, ai
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            vi, ai = v[i], a[i]
+            x1[i] = mf_scalar(x[i] + ((h * vi + cx * ai) + bx * a1[i]))
+            v1[i] = mf_scalar(vi + (cv * ai + bv * a1[i]))
+    else:
+        for i in range(n):
+            vi, ai = v[i], a[i]
+            x1[i] = x[i] + ((h * vi + cx * ai) + bx * a1[i])
+            v1[i] = vi + (cv * ai + bv * a1[i])
+
+
+cdef inline void advance_v(ptrdiff_t n, const double *v, const double *a, mf_cvec a1, double *v1, double cv, double bv) noexcept nogil:
+    """v1 = v + (cv a + bv a1)."""
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            v1[i] = mf_scalar(v[i] + (cv * a[i] + bv * a1[i]))
+    else:
+        for i in range(n):
+            v1[i] = v[i] + (cv * a[i] + bv * a1[i])
+
+
 cdef inline void kick_drift(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h, double kick,
                             bint keep_v) noexcept nogil:
     """v(1/2) = v + kick a, x1 = x + h v(1/2); v1 = v(1/2), or v itself."""
@@ -150,8 +178,16 @@ cdef inline void correct(ptrdiff_t n, mf_vec x, mf_vec v, mf_cvec a, double bx, 
 
 
 cdef inline void guess(ptrdiff_t n, const double *a, double *a1) noexcept nogil:
-    if a1 != a:
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            a1[i] = mf_scalar(a[i])
+    elif a1 != a:
         memcpy(a1, a, n * sizeof(double))
+
+
+cdef inline bint in_place(const mf_frame *f) noexcept nogil:
+    return f.x1[0] == f.x0[0] or f.x1[1] == f.x0[1] or f.x1[2] == f.x0[2]
 
 
 # ---- Euler's family ------------------------------------------------------------------------------------------------------------------
@@ -193,57 +229,60 @@ cdef int newmark_step(const mf_method *m, mf_frame *f) noexcept nogil:
     """Also central differences and constant acceleration: beta and gamma come from the row's `begin`."""
     cdef double[4] c
     cdef const double *a
-    cdef double h = f.h, bx, bv, h_before = 0.0
-    cdef bint wanted = f.err != NULL and m.sizes.n_err > 0
+    cdef bint place = in_place(f), wanted = f.err != NULL and m.sizes.n_err > 0
+    cdef double *xp = f.work + f.ld if place else f.x1[0]
+    cdef double *vp = f.work + 2 * f.ld if place else f.x1[1]
+    cdef double *a1 = f.work + 3 * f.ld if place else f.x1[2]
+    cdef double h = f.h, cx, cv, bx, bv, h_before = 0.0
     cdef int status = start(f, f.work, &a)
     if status != 0:
         return status
     m.begin(m, f.par, 0, NULL, c)
+    cx, cv = (0.5 - c[BETA]) * (h * h), (1.0 - c[GAMMA]) * h
     bx, bv = c[BETA] * (h * h), c[GAMMA] * h
     if m.sizes.n_scal:
         if not f.flags & MF_FRESH and f.s0[0] * h > 0.0:
             h_before = f.s0[0]
         f.s1[0] = 0.0
-        if wanted and a == f.x1[2]:
-            memcpy(f.work, a, f.n * sizeof(double))
-            a = f.work
-        if wanted and h_before == 0.0:
-            half_way(f.n, f.work + f.ld, f.work + 2 * f.ld, f.x0[0], f.x0[1], a, h)
-    taylor(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], h, (0.5 - c[BETA]) * (h * h), (1.0 - c[GAMMA]) * h)
-    guess(f.n, a, f.x1[2])
-    status = solve(f, f.t + h, 1.0, f.x1[0], f.x1[1], bx, bv, NULL, f.x1[2])
+    taylor(f.n, f.x0[0], f.x0[1], a, xp, vp, h, cx, cv)
+    guess(f.n, a, a1)
+    status = solve(f, f.t + h, 1.0, xp, vp, bx, bv, NULL, a1)
+    if status == 0 and wanted:
+        status = estimate(f, c, a, a1, h_before)
     if status != 0:
         return status
-    correct(f.n, f.x1[0], f.x1[1], f.x1[2], bx, bv)
-    return estimate(f, c, a, h_before) if wanted else 0
+    if bx == 0.0:
+        if place:
+            memcpy(f.x1[0], xp, f.n * sizeof(double))
+        advance_v(f.n, f.x0[1], a, a1, f.x1[1], cv, bv)
+    else:
+        advance(f.n, f.x0[0], f.x0[1], a, a1, f.x1[0], f.x1[1], h, cx, cv, bx, bv)
+    if place:
+        memcpy(f.x1[2], a1, f.n * sizeof(double))
+    return 0
 
 
-cdef void half_way(ptrdiff_t n, double *xm, double *vm, const double *x, const double *v, const double *a, double h) noexcept nogil:
-    """One end's share of the cubic Hermite interpolants of x and v in the middle of a step; the other end has h < 0."""
-    cdef double c = 0.125 * h
-    cdef ptrdiff_t i
-    for i in range(n):
-        xm[i] = 0.5 * x[i] + c * v[i]
-        vm[i] = 0.5 * v[i] + c * a[i]
-
-
-cdef int second_difference(mf_frame *f, const double *a, double *s) noexcept nogil:
-    """s = dt^2 a'', where no step before tells it: from one more acceleration, in the middle of this one."""
-    cdef double *xm = f.work + f.ld
-    cdef double *vm = f.work + 2 * f.ld
-    cdef double c = 0.125 * f.h
+cdef int second_difference(mf_frame *f, const double *c, const double *a, const double *a1, double *s) noexcept nogil:
+    """s = dt^2 a'', where no step before tells it: from one more acceleration, in the middle of this one, at the cubic Hermite
+    interpolants of x and v."""
+    cdef double *xm = f.work + 5 * f.ld
+    cdef double *vm = f.work + 6 * f.ld
+    cdef double h = f.h, cx = (0.5 - c[BETA]) * (h * h), cv = (1.0 - c[GAMMA]) * h, bx = c[BETA] * (h * h), bv = c[GAMMA] * h
+    cdef double dx, dv
     cdef ptrdiff_t i
     cdef int status
     for i in range(f.n):
-        xm[i] = xm[i] + (0.5 * f.x1[0][i] - c * f.x1[1][i])
-        vm[i] = vm[i] + (0.5 * f.x1[1][i] - c * f.x1[2][i])
-    status = acceleration(f, f.t + 0.5 * f.h, xm, vm, s)
+        dx = (h * f.x0[1][i] + cx * a[i]) + bx * a1[i]
+        dv = cv * a[i] + bv * a1[i]
+        xm[i] = f.x0[0][i] + (0.5 * dx - 0.125 * h * dv)
+        vm[i] = f.x0[1][i] + (0.5 * dv - 0.125 * h * (a1[i] - a[i]))
+    status = acceleration(f, f.t + 0.5 * h, xm, vm, s)
     for i in range(f.n):
-        s[i] = 4.0 * ((a[i] - s[i]) + (f.x1[2][i] - s[i]))
+        s[i] = 4.0 * ((a[i] - s[i]) + (a1[i] - s[i]))
     return status
 
 
-cdef int estimate(mf_frame *f, const double *c, const double *a, double h_before) noexcept nogil:
+cdef int estimate(mf_frame *f, const double *c, const double *a, const double *a1, double h_before) noexcept nogil:
     """Local errors of x and v, to their leading order for every beta and gamma: with d = a+ - a and s = dt^2 a'',
 
         e_x = dt^2 ((1/6 - beta) d - s/24),    e_v = dt ((1/2 - gamma) d - s/12)
@@ -252,16 +291,15 @@ cdef int estimate(mf_frame *f, const double *c, const double *a, double h_before
     """
     cdef double h = f.h, of_x = (1./6 - c[BETA]) * (h * h), of_v = (0.5 - c[GAMMA]) * h
     cdef double s_x = (h * h) * (1./24), s_v = h * (1./12), ratio, slope = 1.0 / h, d
-    cdef double *s = f.work + 3 * f.ld
+    cdef double *s = f.work + 4 * f.ld
     cdef const double *j = f.x0[3]
     cdef double *j1 = f.x1[3]
-    cdef const double *a1 = f.x1[2]
     cdef double *e_x = f.err
     cdef double *e_v = f.err + f.ld
     cdef ptrdiff_t i
     cdef int status
     if h_before == 0.0:
-        status = second_difference(f, a, s)
+        status = second_difference(f, c, a, a1, s)
         if status != 0:
             return status
     else:
@@ -304,18 +342,25 @@ cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
 
 cdef int staggered_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const double *a
-    cdef double bv = f.h if f.par[0] == STAGGERED_BACKWARD else 0.5 * f.h
+    cdef bint place = in_place(f), backward = f.par[0] == STAGGERED_BACKWARD
+    cdef double *vp = f.work + f.ld if place else f.x1[1]
+    cdef double *a1 = f.work + 2 * f.ld if place else f.x1[2]
+    cdef double half = 0.5 * f.h, bv = f.h if backward else half
     cdef int status = start(f, f.work, &a)
     if status != 0:
         return status
-    kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, 0.5 * f.h, f.par[0] == STAGGERED_BACKWARD)
     if f.par[0] == STAGGERED_EXPLICIT:
+        kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, half, False)
         return end_explicitly(f)
-    guess(f.n, a, f.x1[2])
-    status = solve(f, f.t + f.h, 1.0, f.x1[0], f.x1[1], 0.0, bv, NULL, f.x1[2])
-    if status == 0:
-        add(f.n, f.x1[1], f.x1[2], bv)
-    return status
+    kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], vp, f.h, half, backward)
+    guess(f.n, a, a1)
+    status = solve(f, f.t + f.h, 1.0, f.x1[0], vp, 0.0, bv, NULL, a1)
+    if status != 0:
+        return status
+    advance_v(f.n, f.x0[1], a, a1, f.x1[1], 0.0 if backward else half, bv)
+    if place:
+        memcpy(f.x1[2], a1, f.n * sizeof(double))
+    return 0
 
 
 # ---- generalised alpha ---------------------------------------------------------------------------------------------------------------
@@ -493,7 +538,7 @@ row(b"symplectic_euler", b"SymplecticEuler", b"semi_implicit_euler", 1,
     b"R. de Vogelaere, Notre Dame report 4 (1956); E. Hairer, C. Lubich and G. Wanner, Geometric Numerical Integration (2006), I.1",
     MF_SYMPLECTIC)
 
-row(b"constant_acceleration", b"ConstantAcceleration", b"", 1, [], b"x|v|a", 1, newmark_step,
+row(b"constant_acceleration", b"ConstantAcceleration", b"", 1, [], b"x|v|a", 4, newmark_step,
     b"x+ = x + dt v + dt^2/2 a, v+ = v + dt a",
     b"The kinematic formulas of elementary physics, Newmark's at beta = gamma = 0: first order, and no stable step without damping.",
     b"N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94", 0, constant_begin)
@@ -501,7 +546,7 @@ row(b"constant_acceleration", b"ConstantAcceleration", b"", 1, [], b"x|v|a", 1, 
 made = row(b"newmark", b"Newmark", b"average_acceleration", 2,
     [_real(b"beta", 0.25, 0, 1, b"share of the new acceleration in x: 1/4 average, 1/6 linear acceleration, 1/12 Fox-Goodwin, 0 explicit"),
      _real(b"gamma", 0.5, 0, 1, b"share of the new acceleration in v: 1/2 for second order; above it high frequencies are damped")],
-    b"x|v|a|j", 4, newmark_step,
+    b"x|v|a|j", 7, newmark_step,
     b"x+ = x + dt v + dt^2/2 ((1 - 2 beta) a + 2 beta a+), v+ = v + dt ((1 - gamma) a + gamma a+), a+ = M^-1 F(t+, x+, v+)",
     b"Newmark's family. Stable for every step where 2 beta >= gamma >= 1/2. Its estimates of the errors of x and v hold for every "
     b"beta and gamma.",
@@ -510,7 +555,7 @@ made = row(b"newmark", b"Newmark", b"average_acceleration", 2,
     MF_IMPLICIT | MF_EMBEDDED, newmark_begin, newmark_sizes)
 made.order_hat, made.sizes.n_err, made.sizes.n_scal = 2, 2, 1
 
-row(b"central_difference", b"CentralDifference", b"", 2, [], b"x|v|a", 1, newmark_step,
+row(b"central_difference", b"CentralDifference", b"", 2, [], b"x|v|a", 4, newmark_step,
     b"x+ = x + dt v + dt^2/2 a, v+ = v + dt (a + a+)/2, a+ = M^-1 F(t+, x+, v+)",
     b"Newmark's method at beta = 0, gamma = 1/2: v = (x+ - x-)/(2 dt) and a = (x+ - 2 x + x-)/dt^2. Explicit in x; implicit in v only "
     b"where F depends on v. Stable for omega dt < 2, whatever the damping.",
@@ -529,7 +574,7 @@ row(b"velocity_verlet", b"VelocityVerlet", b"leapfrog|verlet|stoermer_verlet", 2
 row(b"staggered", b"Staggered", b"", 2,
     [_choice(b"damping", b"trapezoidal|backward_euler|explicit", b"how the end of the step takes v: trapezoidal is second order; "
              b"backward_euler is first order, even undamped, and stable there for omega dt < sqrt(2)")],
-    b"x|v|a", 1, staggered_step,
+    b"x|v|a", 3, staggered_step,
     b"v(1/2) = v + dt/2 a(t, x, v), x+ = x + dt v(1/2); trapezoidal: v+ = v(1/2) + dt/2 a(t+, x+, v+), backward_euler: "
     b"v+ = v + dt a(t+, x+, v+), explicit: v+ = v(1/2) + dt/2 a(t+, x+, v(1/2))",
     b"Central differences with a staggered velocity: explicit in x and implicit in v, so that damping does not limit the step.",
