@@ -14,8 +14,8 @@ import pytest
 from mflow_core import problem, registry, stepper, updater
 
 import mflow
-from mflow.nonlinear import make_solver
 from conftest import LEVELS
+from mflow.nonlinear import make_solver
 from problems import PROBLEMS, SIZES, Array, Walk, decay_cfunc, flush_to_zero, gradients, start_of, step_by_c, waves
 from reference import (
     LIMIT_FLOWS,

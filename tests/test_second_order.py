@@ -11,7 +11,7 @@ import pytest
 from mflow_core import registry
 
 from conftest import LEVELS
-from motion import ORACLES, Array, MotionKernel, Oscillators, chain, newmark, settings
+from motion import ORACLES, Array, MotionKernel, Oscillators, chain, settings
 
 EPS = 2.0**-52
 E_CALLBACK = -1002
@@ -70,7 +70,11 @@ def test_steps_follow_the_formula(row: Any, par: dict[str, float], n: int) -> No
 @pytest.mark.parametrize("n", SIZES)
 def test_same_bits_on_every_level_and_in_place(row: Any, par: dict[str, float], n: int) -> None:
     what, start = chain(n), start_of(n)
-    ends = [bits(walk(MotionKernel(same_at(row, level), what, par), start, 0.2, 3, in_place=place)[:3]) for level in LEVELS for place in (False, True)]
+    ends = [
+        bits(walk(MotionKernel(same_at(row, level), what, par), start, 0.2, 3, in_place=place)[:3])
+        for level in LEVELS
+        for place in (False, True)
+    ]
     assert len(set(ends)) == 1
 
 

@@ -20,7 +20,7 @@ from mflow_core.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
 from mflow_core.newton cimport newton_solve
 from mflow_core.problem cimport failed
 from mflow_core.structure cimport body_product, body_solve, body_work
-from mflow_core.types cimport (MF_E_CALLBACK, MF_RETRY_NON_FINITE, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
+from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
                                mf_problem, mf_rhs_fn, mf_solve_accel_fn)
 
 import numpy as np

@@ -29,7 +29,7 @@ ctypedef struct ledger_t:
 
 
 cdef ledger_t *ledger_make(mf_energy_fn energy, void *ctx, ptrdiff_t n, int formula, double beta, double gamma, bint each_step) noexcept nogil
-cdef void ledger_release(ledger_t *l) noexcept nogil
-cdef int ledger_start(ledger_t *l, double t, const double *const *y) noexcept nogil
-cdef int ledger_step(ledger_t *l, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil
-cdef int ledger_row(ledger_t *l, double t, const double *const *y, double *row) noexcept nogil
+cdef void ledger_release(ledger_t *book) noexcept nogil
+cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil
+cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil
+cdef int ledger_row(ledger_t *book, double t, const double *const *y, double *row) noexcept nogil

@@ -21,25 +21,25 @@ from libc.stdlib cimport calloc, free
 cdef ledger_t *ledger_make(mf_energy_fn energy, void *ctx, ptrdiff_t n, int formula, double beta, double gamma,
                            bint each_step) noexcept nogil:
     """NULL where there is no memory."""
-    cdef ledger_t *l = <ledger_t *> calloc(1, sizeof(ledger_t))
+    cdef ledger_t *book = <ledger_t *> calloc(1, sizeof(ledger_t))
     cdef ptrdiff_t padded = (n + 7) // 8 * 8
-    if l == NULL:
+    if book == NULL:
         return NULL
-    l.block = calloc(3 * padded * sizeof(double) + 64, 1)
-    if l.block == NULL:
-        free(l)
+    book.block = calloc(3 * padded * sizeof(double) + 64, 1)
+    if book.block == NULL:
+        free(book)
         return NULL
-    l.dx = <double *> ((<uintptr_t> l.block + 63) // 64 * 64)
-    l.da, l.zero = l.dx + padded, l.dx + 2 * padded
-    l.energy, l.ctx, l.n, l.formula, l.each_step = energy, ctx, n, formula, each_step
-    l.beta, l.gamma = beta, gamma
-    return l
+    book.dx = <double *> ((<uintptr_t> book.block + 63) // 64 * 64)
+    book.da, book.zero = book.dx + padded, book.dx + 2 * padded
+    book.energy, book.ctx, book.n, book.formula, book.each_step = energy, ctx, n, formula, each_step
+    book.beta, book.gamma = beta, gamma
+    return book
 
 
-cdef void ledger_release(ledger_t *l) noexcept nogil:
-    if l != NULL:
-        free(l.block)
-        free(l)
+cdef void ledger_release(ledger_t *book) noexcept nogil:
+    if book != NULL:
+        free(book.block)
+        free(book)
 
 
 cdef inline void put(double *sum, double term) noexcept nogil:
@@ -49,79 +49,79 @@ cdef inline void put(double *sum, double term) noexcept nogil:
     sum[0] = total
 
 
-cdef int state_energies(ledger_t *l, double t, const double *x, const double *v, double *e) noexcept nogil:
+cdef int state_energies(ledger_t *book, double t, const double *x, const double *v, double *e) noexcept nogil:
     """e[0] = v'Mv/2, e[1] = potential at x."""
     cdef const double *y[3]
-    y[0], y[1], y[2] = x, v, l.zero
+    y[0], y[1], y[2] = x, v, book.zero
     e[0] = e[1] = e[2] = e[3] = 0.0
-    return l.energy(t, NULL, t, y, e, l.n, l.ctx)
+    return book.energy(t, NULL, t, y, e, book.n, book.ctx)
 
 
-cdef inline double factor(const ledger_t *l) noexcept nogil:
+cdef inline double factor(const ledger_t *book) noexcept nogil:
     """s = (beta - gamma/2) dt^2."""
-    return (l.beta - 0.5 * l.gamma) * (l.h * l.h)
+    return (book.beta - 0.5 * book.gamma) * (book.h * book.h)
 
 
-cdef int ledger_start(ledger_t *l, double t, const double *const *y) noexcept nogil:
+cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil:
     """The accounts are empty, and the energy is that of this state."""
     cdef double[4] e
-    cdef int status = state_energies(l, t, y[0], y[1], e)
-    l.start = e[0] + e[1]
-    l.load[0] = l.load[1] = l.damping[0] = l.damping[1] = l.numerical[0] = l.numerical[1] = l.h = l.inertia = 0.0
+    cdef int status = state_energies(book, t, y[0], y[1], e)
+    book.start = e[0] + e[1]
+    book.load[0] = book.load[1] = book.damping[0] = book.damping[1] = book.numerical[0] = book.numerical[1] = book.h = book.inertia = 0.0
     return status
 
 
-cdef int change_step(ledger_t *l, double t, const double *a, double h) noexcept nogil:
+cdef int change_step(ledger_t *book, double t, const double *a, double h) noexcept nogil:
     """From here on the steps are of h: what s a'Ma/2 has changed by so far is booked."""
     cdef double[4] e
-    cdef int status = state_energies(l, t, l.zero, a, e)
-    put(l.numerical, -factor(l) * (e[0] - l.inertia))
-    l.h, l.inertia = h, e[0]
+    cdef int status = state_energies(book, t, book.zero, a, e)
+    put(book.numerical, -factor(book) * (e[0] - book.inertia))
+    book.h, book.inertia = h, e[0]
     return status
 
 
-cdef int ledger_step(ledger_t *l, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil:
+cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil:
     """Books a step that was accepted."""
     cdef double[4] e
-    cdef double lean = l.gamma - 0.5
+    cdef double lean = book.gamma - 0.5
     cdef ptrdiff_t i
     cdef int status
-    if l.each_step:
+    if book.each_step:
         e[0] = e[1] = e[2] = e[3] = 0.0
-        status = l.energy(t0, y0, t1, y1, e, l.n, l.ctx)
+        status = book.energy(t0, y0, t1, y1, e, book.n, book.ctx)
         if status != 0:
             return status
-        put(l.load, e[2])
-        put(l.damping, e[3])
-    if l.formula == NUMERICAL_NONE:
+        put(book.load, e[2])
+        put(book.damping, e[3])
+    if book.formula == NUMERICAL_NONE:
         return 0
-    if h != l.h:
-        status = change_step(l, t0, y0[2], h)
+    if h != book.h:
+        status = change_step(book, t0, y0[2], h)
         if status != 0:
             return status
     if lean == 0.0:
         return 0
-    for i in range(l.n):
-        l.dx[i] = y1[0][i] - y0[0][i]
-        l.da[i] = y1[2][i] - y0[2][i]
-    status = state_energies(l, t1, l.dx if l.formula == NUMERICAL_LINEAR else l.zero, l.da, e)
-    put(l.numerical, -2.0 * lean * (e[1] + factor(l) * e[0]))
+    for i in range(book.n):
+        book.dx[i] = y1[0][i] - y0[0][i]
+        book.da[i] = y1[2][i] - y0[2][i]
+    status = state_energies(book, t1, book.dx if book.formula == NUMERICAL_LINEAR else book.zero, book.da, e)
+    put(book.numerical, -2.0 * lean * (e[1] + factor(book) * e[0]))
     return status
 
 
-cdef int ledger_row(ledger_t *l, double t, const double *const *y, double *row) noexcept nogil:
+cdef int ledger_row(ledger_t *book, double t, const double *const *y, double *row) noexcept nogil:
     """The six columns at a state that the last booked step has led to."""
     cdef double[4] e, of_a
-    cdef double numerical = l.numerical[0] + l.numerical[1], change
-    cdef int status = state_energies(l, t, y[0], y[1], e)
-    if status == 0 and l.formula != NUMERICAL_NONE:
-        status = state_energies(l, t, l.zero, y[2], of_a)
-        numerical += -factor(l) * (of_a[0] - l.inertia)
-    change = (e[0] + e[1]) - l.start
+    cdef double numerical = book.numerical[0] + book.numerical[1], change
+    cdef int status = state_energies(book, t, y[0], y[1], e)
+    if status == 0 and book.formula != NUMERICAL_NONE:
+        status = state_energies(book, t, book.zero, y[2], of_a)
+        numerical += -factor(book) * (of_a[0] - book.inertia)
+    change = (e[0] + e[1]) - book.start
     row[0], row[1] = e[0], e[1]
-    row[2], row[3] = l.load[0] + l.load[1], l.damping[0] + l.damping[1]
+    row[2], row[3] = book.load[0] + book.load[1], book.damping[0] + book.damping[1]
     row[4] = numerical
     row[5] = ((change - row[2]) + row[3]) - numerical
-    if l.formula == NUMERICAL_NONE:
+    if book.formula == NUMERICAL_NONE:
         row[4] = NAN
     return status

@@ -11,7 +11,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL, operator_t, operators_t
+from mflow_core.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_NONE, OP_TRIDIAGONAL, operator_t, operators_t
 from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_cvec, mf_scalar, mf_vec
 
 

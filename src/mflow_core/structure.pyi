@@ -1,0 +1,13 @@
+from collections.abc import Callable
+from typing import Any
+
+from mflow_core.problem import Problem
+
+class Structure(Problem):
+    symmetric: bool
+    def __init__(self, n: int, mass: Any = ..., damping: Any = ..., stiffness: Any = ..., load: Callable[[float], Any] | Any = ...) -> None: ...
+    def set_table(self, times: Any, values: Any, pattern: Any = ...) -> None: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def counters(self) -> dict[str, Any]: ...
