@@ -5,9 +5,11 @@ An argument called `step_row` (y' = f), `second_row` (x'' = F), `update_row`, `f
 rows of the active level, which are all that the public classes see.
 """
 
+import contextlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 from mflow_core import registry
 
@@ -37,8 +39,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture
-def no_more_memory() -> Iterator[Callable[[], None]]:
-    """A function that forbids this process to map more than a few MB from then on; undone at the end."""
+def no_more_memory() -> Iterator[Callable[..., None]]:
+    """A function that leaves this process no block of `numbers` doubles, by two things, both undone at the end.
+
+    It forbids to map more than a few MB from then on, and it takes what was mapped before and is free: tests that came earlier leave
+    some in the allocator, enough for a block that would not have to be mapped.
+    """
     resource = pytest.importorskip("resource")
     try:
         with open("/proc/self/statm") as file:
@@ -46,14 +52,19 @@ def no_more_memory() -> Iterator[Callable[[], None]]:
     except OSError:
         pytest.skip("needs /proc")
     before = resource.getrlimit(resource.RLIMIT_AS)
+    taken: list[Any] = []
 
-    def forbid() -> None:
+    def forbid(numbers: int = 1_000_000) -> None:
         with open("/proc/self/statm") as file:
             mapped = int(file.read().split()[0]) * resource.getpagesize()
         resource.setrlimit(resource.RLIMIT_AS, (mapped + (4 << 20), before[1]))
+        with contextlib.suppress(MemoryError):
+            while True:
+                taken.append(np.empty(numbers))
 
     yield forbid
     resource.setrlimit(resource.RLIMIT_AS, before)
+    taken.clear()
 
 
 @pytest.fixture

@@ -137,3 +137,12 @@ class Kernel:
         assert np.all(np.isnan(self.D[-1]))
         D, y0 = self.D[:-1, : self.n].copy(), self.x0[0, : self.n].copy()
         return lambda theta: y0 + sum(theta ** (k + 1) * d for k, d in enumerate(D))
+
+
+def go(kernel: Kernel, t: float, y: Array, h: float, steps: int) -> Array:
+    """Carried vectors after some steps."""
+    x = y[None]
+    for k in range(steps):
+        assert kernel.step(t + k * h, x, h, fresh=k == 0) == 0
+        x = kernel.carried
+    return x

@@ -403,10 +403,10 @@ def chebyshev(s: int) -> tuple[list[list[Fraction]], list[Fraction], list[Fracti
     return exact[:s], exact[s], [sum(line, Fraction(0)) for line in exact[:s]]
 
 
-def butcher(row: Any) -> tuple[list[list[Fraction]], list[Fraction], list[Fraction]]:
+def butcher(row: Any, stages: int | None = None) -> tuple[list[list[Fraction]], list[Fraction], list[Fraction]]:
     """The tableau as exact fractions of the stored doubles; Shu-Osher rows expanded here, not by the library; RKC with its least s."""
     if "staged" in row.flags:
-        return chebyshev(row.stages)
+        return chebyshev(stages or row.stages)
     tableau = row.tableau
     c = [Fraction(v) for v in tableau["c"]]
     s = len(c)
@@ -435,20 +435,40 @@ def last_is_first(row: Any) -> bool:
     return c[-1] == 1 and A[-1] == b
 
 
-def evaluations(row: Any, steps: int) -> int:
-    """Calls of an explicit row's right-hand side in its first steps; a carried slope is made once and then comes with each step."""
+def stages_at(row: Any, h: float, rho: float) -> int:
+    """Stages of a step: the row's own, or the fewest whose stability reaches |h| rho, from 0.65 (s^2 - 1) >= |h| rho (Sommeijer)."""
+    return max(int(row.stages), 1 + math.isqrt(int(1.54 * abs(h) * rho + 1))) if "needs_rho" in row.flags else int(row.stages)
+
+
+def begins_explicitly(row: Any) -> bool:
+    return butcher(row)[0][0][0] == 0
+
+
+def evaluations(row: Any, steps: int, stages: int | None = None) -> int:
+    """Calls of the right-hand side that a row makes itself in its first steps; a carried slope is made once and then comes with each
+    step. The other stages of an implicit row are `solves`."""
+    s = stages or int(row.stages)
+    if "implicit" in row.flags:
+        return int(begins_explicitly(row))
     if "fsal" not in row.flags:
-        return steps * int(row.stages)
-    return 1 + steps * (int(row.stages) - last_is_first(row))
+        return steps * s
+    return 1 + steps * (s - last_is_first(row))
 
 
-def times_of(row: Any, t0: float, h: float, steps: int) -> list[float]:
-    """Where those calls are."""
-    c = [float(v) for v in butcher(row)[2]]
+def solves(row: Any, steps: int) -> int:
+    """Equations that an implicit row hands to the problem."""
+    A = butcher(row)[0]
+    return steps * sum(A[i][i] != 0 for i in range(len(A)))
+
+
+def times_of(row: Any, t0: float, h: float, steps: int, stages: int | None = None) -> list[float]:
+    """Where those evaluations and solves are."""
+    c = [float(v) for v in butcher(row, stages)[2]]
     if "fsal" not in row.flags:
         return [t0 + (k + v) * h for k in range(steps) for v in c]
-    later = c[1:] if last_is_first(row) else [*c[1:], 1.0]
-    return [t0, *(t0 + (k + v) * h for k in range(steps) for v in later)]
+    first = [t0] if begins_explicitly(row) else []
+    later = c[len(first) :] if last_is_first(row) else [*c[1:], 1.0]
+    return [*first, *(t0 + (k + v) * h for k in range(steps) for v in later)]
 
 
 def combined(y: Array, h: float, terms: list[tuple[float, Array]]) -> Array:
@@ -467,17 +487,20 @@ def combined(y: Array, h: float, terms: list[tuple[float, Array]]) -> Array:
     return y + parts[0] if parts else y.copy()
 
 
-def documented_step(row: Any, f: Any, t: float, y: Array, h: float) -> Array:
-    """One step in plain NumPy, in the written order of association."""
+def documented_step(row: Any, what: Any, t: float, x: Array, h: float, stages: int) -> Array:
+    """One step of carried vectors in plain NumPy, in the written order of association. what: rhs and, for implicit rows, solve."""
+    if "implicit" in row.flags:
+        return documented_implicit(row, what, t, x, h)
+    f, y = what.rhs, x[0]
     if "staged" in row.flags:
-        return documented_chebyshev(row.stages, f, t, y, h)
+        return documented_chebyshev(stages, f, t, y, h)[None]
     tableau = row.tableau
     c, s = tableau["c"], row.stages
     if "A" in tableau:
         K: list[Array] = []
         for i in range(s):
             K.append(f(t + c[i] * h, combined(y, h, [(a, k) for a, k in zip(tableau["A"][i], K, strict=False) if a != 0])))
-        return combined(y, h, [(w, k) for w, k in zip(tableau["b"], K, strict=True) if w != 0])
+        return combined(y, h, [(w, k) for w, k in zip(tableau["b"], K, strict=True) if w != 0])[None]
     u, slopes = [y], []
     for i in range(1, s + 1):
         slopes.append(f(t + c[i - 1] * h, u[-1]))
@@ -487,7 +510,21 @@ def documented_step(row: Any, f: Any, t: float, y: Array, h: float) -> Array:
         for term in terms[1:]:
             total = total + term
         u.append(total)
-    return u[-1]
+    return u[-1][None]
+
+
+def documented_implicit(row: Any, what: Any, t: float, x: Array, h: float) -> Array:
+    """The formulas at the head of implicit.pyx; (y, slope) carried, or y alone at the start."""
+    A, c = row.tableau["A"], row.tableau["c"]
+    K: list[Array] = []
+    for i, line in enumerate(A):
+        if line[i] == 0.0:
+            K.append(x[1] if len(x) > 1 else what.rhs(t, x[0]))
+            continue
+        r, gh = combined(x[0], h, [(a, k) for a, k in zip(line, K, strict=False) if a != 0]), line[i] * h
+        z = what.solve(t + c[i] * h, gh, r, r)
+        K.append((z - r) * (1.0 / gh))
+    return np.stack([z, K[-1]])
 
 
 def documented_chebyshev(s: int, f: Any, t: float, y: Array, h: float) -> Array:

@@ -97,6 +97,20 @@ def test_update_is_what_optim_does(host, table):
     assert c.tobytes() == mine.tobytes()
 
 
+@pytest.mark.parametrize("with_jac", [0, 1])
+@pytest.mark.parametrize("name", [row.name for row in registry.rows() if row.kind == "step" and row.sizes()["n_vis"] == 1])
+def test_run_of_any_row(host, table, name, with_jac):
+    """Under error control, and in fixed steps: what a host needs besides a right-hand side, the library makes."""
+    call = host.host_run_row
+    call.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_double, ctypes.c_int, DOUBLES]
+    row = registry.find(name)
+    for rtol in (0.0, 1e-8) if "embedded" in row.flags else (0.0,):
+        y = np.array([1.0, -2.0])
+        assert call(table, name.encode(), rtol, with_jac, pointer_to(y)) == 0
+        error = 1e3 * rtol if rtol else 8 * 0.02**row.order
+        np.testing.assert_allclose(y, np.array([1.0, -2.0]) * np.exp(-1.25), rtol=error)
+
+
 def test_run(host, table):
     y, t = np.array([1.0, -2.0]), ctypes.c_double()
     host.host_run.argtypes = [ctypes.c_void_p, DOUBLES, ctypes.c_void_p]

@@ -43,7 +43,7 @@ LAYERS = (
     {"stability", "optim", "nonlinear", "records"},
     {"spectrum", "endings"},
     {"drive"},
-    {"ivp", "flow", "minimize", "stepper"},
+    {"ivp", "flow", "minimize", "scipy", "stepper"},
     {"ensemble"},
     {"batch"},
     {"compare"},

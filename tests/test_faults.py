@@ -265,3 +265,62 @@ def test_growth_past_the_limit_is_told() -> None:
 def test_equal_methods_have_equal_hashes() -> None:
     assert mflow.get_method("adam") == mflow.get_method("adam", lr=1e-3)
     assert len({mflow.get_method("adam"), mflow.get_method("adam", lr=1e-3)}) == 1
+
+
+# ---- steps under error control --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["dopri5", "esdirk43"])
+@pytest.mark.parametrize("end", [9.0, 1.0])
+def test_a_max_step_that_cannot_move_t_ends_the_run(method: str, end: float) -> None:
+    """It was accepted again and again, without an end, and y moved while t stood still."""
+    r = mflow.solve_ivp(lambda t, y: -y, (5.0, end), [1.0], method, rtol=1e-6, max_step=1e-20, max_steps=1000)
+    assert (r.reason, r.nsteps, r.y.tolist()) == ("step_too_small", 0, [[1.0]])
+    assert "max_step = 1e-20 is lost in rounding" in r.message
+
+
+def test_lanes_whose_max_step_cannot_move_t_end() -> None:
+    LANES_C = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.POINTER(ctypes.c_double)] * 3, *[ctypes.c_ssize_t] * 2, ctypes.c_void_p)
+
+    @LANES_C
+    def decay(t: Any, y: Any, f: Any, n: int, lanes: int, ctx: Any) -> int:
+        for i in range(n * lanes):
+            f[i] = -y[i]
+        return 0
+
+    span = [(5.0, 9.0), (0.0, 1e-19)]
+    r = mflow.solve_ivp_batch(decay, span, [[1.0], [1.0]], "dopri5", rtol=1e-6, max_step=1e-20, max_steps=1000, lanes=True)
+    assert r.reason == ["step_too_small", "finished"]
+    assert r.nsteps[0] == 0
+    assert r.nsteps[1] in (10, 11)  # a remainder of rounding is a step of its own
+
+
+def test_a_first_step_too_short_for_t_is_lengthened() -> None:
+    """A start far out in time, where the step that slopes and tolerances suggest is below t's last place."""
+    r = mflow.solve_ivp(lambda t, y: -1e-9 * y, (1e12, 2e12), [1.0], "dopri5", rtol=1e-8, atol=1e-10, first_step=1e-7)
+    assert r.reason == "finished"
+    assert np.all(np.diff(r.t) > 0)
+    assert r.nsteps < 3000
+
+
+def test_every_call_of_step_takes_one_where_a_spectral_radius_is_due() -> None:
+    """Each 25th call estimated the radius, and took no step."""
+    st = mflow.Stepper("rkc2", lambda t, y: -50.0 * y, [1.0], rtol=1e-6)
+    for k in range(60):
+        st.step()
+        assert st.k == k + 1
+    broken = mflow.Stepper("rkc2", lambda t, y: y * math.nan, [1.0], rtol=1e-6, first_step=0.1)
+    with pytest.raises(FloatingPointError, match="finite"):
+        broken.step()
+
+
+def test_estimates_of_implicit_steps_show_errors_in_stiff_transitions() -> None:
+    """Through (I - h J)^-1 they did not, and Van der Pol's error was 10 tolerances, more where tolerances were smaller."""
+
+    def vdp(t: float, y: Any) -> list[float]:
+        return [y[1], ((1 - y[0] ** 2) * y[1] - y[0]) / 1e-6]
+
+    end = np.array([1.706167732170469, -0.8928097010248125])  # E. Hairer and G. Wanner's test set, t = 2
+    for tol in (1e-4, 1e-6, 1e-7):
+        r = mflow.solve_ivp(vdp, (0, 2), [2.0, 0.0], "esdirk43", rtol=tol, atol=tol, save="last")
+        assert np.max(np.abs(r.y[:, -1] - end) / (tol + tol * np.abs(end))) < 2.5, tol

@@ -582,7 +582,7 @@ def test_stepper_errors_keep_the_last_good_state() -> None:
         mflow.Stepper("rk4", fun, [1.0]).step(0.1)
     assert info.value is error
     failing = mflow.Stepper("euler", RHS_C(lambda t, y, out, n, ctx: -5), [1.0])
-    with pytest.raises(RuntimeError, match="the right-hand side gave up in the step from t = 0 .* with code -5; the state stays at t = 0"):
+    with pytest.raises(RuntimeError, match=r"the right-hand side gave up in the step from t = 0 .* with code -5; the state stays at t = 0"):
         failing.step(0.1)
     for wrong, kind in ((math.nan, ValueError), ("x", TypeError), (math.inf, ValueError)):
         with pytest.raises(kind, match="dt = "):

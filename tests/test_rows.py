@@ -16,7 +16,7 @@ import scipy.optimize
 from mflow_core import registry
 
 from conftest import LEVELS
-from kernels import Kernel, dense_of
+from kernels import Kernel, dense_of, go
 from problems import PROBLEMS, Array, start_of, waves
 from reference import butcher, chebyshev, density, last_is_first, len_of, magnitude, residual, stability_function, trees_of, weights
 
@@ -81,15 +81,6 @@ def kernel_of(row: Any, n: int, what: Any = None, **more: Any) -> Kernel:
     if what is None:
         return Kernel(row, waves, n, **more)
     return Kernel(row, what, n, by_root(what), **more)
-
-
-def go(kernel: Kernel, t: float, y: Array, h: float, steps: int) -> Array:
-    """Carried vectors after some steps."""
-    x = y[None]
-    for k in range(steps):
-        assert kernel.step(t + k * h, x, h, fresh=k == 0) == 0
-        x = kernel.carried
-    return x
 
 
 # ---- tableaus: facts and flags -----------------------------------------------------------------------------------------
@@ -282,21 +273,31 @@ def test_observed_order_of_the_extension(row: Any) -> None:
 
 
 def test_extension_of_esdirk43_meets_the_conditions_for_all_theta() -> None:
-    """b(theta) gives order 3 for every theta: sum_i b_i(theta) weight_i = theta^k/density."""
+    """b(theta) gives order 4 for every theta, sum_i b_i(theta) weight_i = theta^k/density, and stays bounded as h J grows."""
     kernel = kernel_of(registry.find("esdirk43"), 6)
-    A, _, _ = butcher(kernel.row)
-    # Unit slopes: the kernel's own sums show its weights.
+    A, b, _ = butcher(kernel.row)
+    # Unit slopes, and the step that they make from 0: the kernel's own sums show its weights.
     kernel.step(0.0, np.zeros((1, 6)), 1.0)
     units = np.eye(6)
     kernel.work[2:7, :6], kernel.x1[1, :6] = units[:5], units[5]
+    kernel.x1[0, :6] = [float(v) for v in b]
     kernel.dense()
     weights_of_powers = [[Fraction(v) for v in line] for line in kernel.D[:-1, :6]]
-    for order in (1, 2, 3):
+    assert len(weights_of_powers) == 4
+    for order in (1, 2, 3, 4):
         for tree in trees_of(order):
             w = weights(tree, A)
             for k, line in enumerate(weights_of_powers, 1):
                 want = Fraction(1, density(tree)) if k == len_of(tree) else 0
-                assert abs(float(sum(b * v for b, v in zip(line, w, strict=True)) - want)) < 64 * EPS
+                largest = max(1.0, *(abs(float(v)) for v in line))
+                assert abs(float(sum(v * u for v, u in zip(line, w, strict=True)) - want)) < 64 * EPS * largest
+    # y(theta)/y0 for z = h lambda is 1 + z b(theta) (I - z A)^-1 (1, ..., 1): the explicit first stage must not let it grow with z.
+    square = np.array([[float(v) for v in [*line, *[0] * (6 - len(line))]] for line in A])
+    lines = np.array([[float(v) for v in line] for line in weights_of_powers])
+    for z in (-1e1, -1e3, -1e5, -1e7, 1e5j):
+        slopes = z * np.linalg.solve(np.eye(6) - z * square, np.ones(6))
+        worst = max(abs(1.0 + (theta ** np.arange(1, 5)) @ lines @ slopes) for theta in np.linspace(0.0, 1.0, 101))
+        assert worst < 3.3
 
 
 # ---- against SciPy -----------------------------------------------------------------------------------------------------

@@ -20,11 +20,14 @@ from mflow_core.problem import Recoverable
 
 from mflow import optim
 from mflow.batch import IVPBatchResult, solve_ivp_batch
+from mflow.control import Event
 from mflow.data import minibatches
+from mflow.dense import DenseOutput
 from mflow.flow import gradient_flow
 from mflow.ivp import solve_ivp
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
+from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.result import IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
@@ -38,9 +41,14 @@ _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind 
 globals().update(_INTEGRATORS)
 
 __all__ = [  # noqa: PLE0604
+    "DenseOutput",
+    "Event",
+    "FixedPoint",
     "IVPBatchResult",
     "IVPResult",
     "Method",
+    "Newton",
+    "NewtonKrylov",
     "OptimizeResult",
     "Recoverable",
     "Stepper",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,6 @@ ROUNDING = 1e-12  # a remainder this small against the whole span is no step of 
 GROWTH = 1e6  # a state that ends this much larger than it began is looked at again
 RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 MANY = 2**62
-LOOK_EVERY = 25  # steps between looks at the curvature, where dt="auto"
 LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
 MAX_STEPS, CALLBACK = 0x7FFFFF01, 0x7FFFFF02  # endings that are decided here
 
@@ -90,9 +89,7 @@ def integrate(what: problem.Problem, t_span: Sequence[float], start: Array, meth
 class _Drive:
     """One integration: its run, what it writes down, and the loop over its pieces."""
 
-    def __init__(
-        self, what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str
-    ) -> None:
+    def __init__(self, what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> None:
         self.what, self.start, self.method, self.settings, self.name = what, start, method, settings, name
         self.t0, self.t1 = check_span(t_span, settings.dt)
         self.mode = _mode(method, settings)
@@ -101,10 +98,11 @@ class _Drive:
         self.max_steps = _whole(settings.max_steps, "max_steps", 1, MANY)
         self.watch = Watcher(settings.callback) if settings.callback is not None else None
         self.pace = Pace()
+        self.why = ""
         self.steps = _count(self.t0, self.t1, self.step) if self.mode == "fixed" else 0
         self._prepare()
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
-        self.saved_k, self.chosen_k = 0, -1
+        self.saved_k, self.looks = 0, spectrum.Looks()
         self.save_k = _whole(settings.checkpoint_every, "checkpoint_every", 1, 1000)
         if settings.checkpoint_every is not None and settings.checkpoint is None:
             raise ValueError("checkpoint_every is given without checkpoint=, the file to write")
@@ -114,6 +112,8 @@ class _Drive:
     def _prepare(self) -> None:
         """The run, its events and its record."""
         s, start = self.settings, self.start
+        if math.isinf(self.t1) and (s.t_eval is not None or s.events is not None or s.dense_output):
+            raise ValueError("t_eval, events, dense_output: dt = inf goes to t = inf in one step, with nothing between: leave them away")
         times = None if s.t_eval is None else check_times(s.t_eval, self.t0, self.t1)
         every = _every(s.save, s.save_every, times is not None)
         specs = check_events(s.events)
@@ -132,9 +132,7 @@ class _Drive:
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step belong to error control, and dt gives fixed steps: leave them away, or dt")
         known = 1 + -(-self.steps // every) + 1 if self.mode == "fixed" and every and not s.dense_output else None
-        self.record = Record(
-            self.run, start, self.t0, every=every, times=times, dense=s.dense_output, rows=known, events=self.events
-        )
+        self.record = Record(self.run, start, self.t0, every=every, times=times, dense=s.dense_output, rows=known, events=self.events)
 
     def _tolerances(self) -> tuple[Array, Array] | None:
         s = self.settings
@@ -173,6 +171,8 @@ class _Drive:
                 status = self._radius()
             if status != 0:
                 return int(status)
+        if self.events is not None and self.events.finish_at(run.t, run.y) != 0:
+            return int(stepper.EVENT)
         return 0
 
     def _piece(self) -> int:
@@ -192,25 +192,26 @@ class _Drive:
             return status
         if self.progress is not None:
             self.progress.update(run.t)
-        if self.settings.checkpoint is not None and (run.k - self.saved_k >= self.save_k or run.t == self.t1):
-            self._save()
+        if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
+            return status
         if self.watch is not None and self.watch(run.t, run.y) and status == 0:
             return CALLBACK
+        if self.settings.checkpoint is not None and (run.k - self.saved_k >= self.save_k or run.t == self.t1):
+            self._save()
         return status
 
     def _steps(self, count: int) -> int:
         """Up to `count` steps; the status."""
-        run, rows = self.run, self.record.rows
+        run, rows = self.run, self.record.rows if self.record.writes else None
         if self.mode == "adaptive":
             return int(run.adaptive(count, self.t1, rows))
-        if self.mode == "auto" and (run.k - self.chosen_k >= LOOK_EVERY or self.chosen_k < 0):
-            self.chosen_k = run.k
+        if self.mode == "auto" and self.looks.due(run.k):
             status = self._choose_dt()
             if status != 0:
                 return status
         left = self.steps - run.k if self.mode == "fixed" else _count(run.t, self.t1, self.step)
         if self.mode == "auto":
-            count = min(count, LOOK_EVERY - (run.k - self.chosen_k))
+            count = min(count, self.looks.next - run.k)
         count = min(count, left)
         dt = math.nan if self.mode == "fixed" else self.step
         return int(run.fixed(count, self.t1 if count == left else math.nan, rows, dt))
@@ -220,25 +221,34 @@ class _Drive:
         run = self.run
         found = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.settings.symmetric)
         if math.isnan(found.dt):
-            self.why = found.reason
-            return int(stepper.NON_FINITE)
+            return self._unmeasured(found.reason)
         if not found.dt > 0.0:
             raise ValueError(
                 f'dt = "auto": {self.method.name} has no stable step for this problem at t = {run.t:g} ({found.reason}): '
                 "give dt=..., or take a method whose region holds its eigenvalues (rk4 for oscillations, esdirk43 for stiff problems)"
             )
         span = self.t1 - self.t0
-        self.step = math.copysign(min(found.dt, abs(span) / LEAST_STEPS), span)
+        length = min(found.dt, abs(span) / LEAST_STEPS)
+        self.looks.found(run.k, length)
+        self.step = math.copysign(length, span)
         return 0
 
     def _radius(self) -> int:
         """The spectral radius that the row works with."""
         run = self.run
-        radius = spectrum.upper_radius(run.slope, run.t, run.y, symmetric=self.settings.symmetric)
-        if math.isnan(radius):
-            return int(stepper.NON_FINITE)
+        radius, why = spectrum.upper_radius(run.slope, run.t, run.y, symmetric=self.settings.symmetric)
+        if why:
+            return self._unmeasured(why)
         run.rho = radius
         return 0
+
+    def _unmeasured(self, why: str) -> int:
+        """The status where the curvature could not be had: what is not finite ends the run, what is too rough is the caller's to mend."""
+        if why == spectrum.ROUGH:
+            where = f"{self.method.name} measures the Jacobian along the way, and at t = {self.run.t:g}"
+            raise ValueError(f"{where} {why}: take a method without")
+        self.why = why
+        return int(stepper.NON_FINITE)
 
     # ---- saving and resuming ----------------------------------------------------------------------------------------------------------
 
@@ -257,7 +267,7 @@ class _Drive:
 
     def _save(self) -> None:
         self.saved_k = self.run.k
-        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "chosen": self.chosen_k}
+        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "looks": asdict(self.looks)}
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.record.pack().items()}}
         if self.events is not None:
             which, t, y = self.events.found
@@ -285,7 +295,7 @@ class _Drive:
                 )
         except KeyError as error:
             raise ValueError(f"resume: {path} is damaged: {error} is missing") from error
-        self.step, self.saved_k, self.chosen_k = facts["dt"], self.run.k, facts["chosen"]
+        self.step, self.saved_k, self.looks = facts["dt"], self.run.k, spectrum.Looks(**facts["looks"])
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 
@@ -307,6 +317,8 @@ class _Drive:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
         if self.events is not None and status in (core_events.NOT_FINITE, core_events.REFUSED):
             return self.result(-1, "event_failed", self.events.failure)
+        if self.why:
+            return self.result(-1, "non_finite", f"{self.why}, and {method.name} measures the Jacobian there ({where})")
         ending = endings.Ending(run, method, self.mode, self.step, self.start, self.t0, where)
         return self.result(-1, *ending.explain(status))
 
@@ -380,8 +392,8 @@ def _step(method: Method, dt: Any, t0: float, t1: float) -> float:
     if dt == "auto":
         return math.nan
     if isinstance(dt, float) and dt == math.inf and t1 == math.inf:
-        if not {"implicit", "stiffly_accurate"} <= set(method.flags):
-            raise ValueError(f"dt = inf: only a stiffly accurate implicit method goes to the steady state in one step, not {method.name}")
+        if not method.is_implicit or method.stages != 1:
+            raise ValueError(f"dt = inf: only backward_euler goes to the steady state in one step, not {method.name}")
         return dt
     step = check_number(dt, "dt", "a step above 0")
     if step <= 0:
@@ -417,5 +429,3 @@ def _whole(value: Any, name: str, least: int, default: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer) or int(value) != value or value < least:
         raise ValueError(f"{name} = {value!r}: a whole number from {least} on is wanted")
     return min(int(value), MANY)
-
-

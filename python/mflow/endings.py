@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 from mflow_core import stepper
@@ -30,37 +29,47 @@ class Ending:
             if fixed:
                 hint = explain_step(self.run, self.method, abs(self.step), self.start, self.t0)
                 return "non_finite", f"non-finite state {self.where}: {hint}"
-            return self._blow_up() or self._non_finite()
+            return self._blow_up(10.0) or self._non_finite()
         if status == stepper.STEP_TOO_SMALL:
-            return self._blow_up() or self._too_small()
+            return self._blow_up(1.0) or self._too_small()
         if status in (stepper.SOLVE_FAILED, stepper.RETRY_SOLVE):
-            return "solve_failed", self._unsolved(fixed)
+            return (None if fixed else self._blow_up(4.0)) or ("solve_failed", self._unsolved(fixed))
         if status > 0:
             how = f"{self.method.name} takes fixed ones: lower dt" if fixed else f"it still did at {abs(self.run.h):.3g}"
             return "rhs_failed", f"the right-hand side asked for a smaller step {self.where} (code {status}), and {how}"
         return "rhs_failed", f"the right-hand side gave up {self.where} with code {status}"
 
-    def _sizes(self, t: float, y: Array) -> float:
-        """The largest number in a state and its slope; a slope that cannot be had counts as infinite."""
+    def _slope(self, t: float, y: Array) -> Array:
+        """The slope, NaNs where it cannot be had."""
         try:
             with np.errstate(all="ignore"):
-                slope = self.run.slope(t, y)
+                slope: Array = self.run.slope(t, y)
         except Exception:
-            return math.inf  # the run has ended already: this is for its message alone
-        return float(max(np.max(np.abs(y), initial=0.0), np.max(np.abs(slope), initial=0.0)))
+            return np.full(y.shape, math.nan)  # the run has ended already: this is for its message alone
+        return slope
 
-    def _blow_up(self) -> tuple[str, str] | None:
+    def _blow_up(self, shrunk: float) -> tuple[str, str] | None:
+        """Whether the solution runs off; ``shrunk``: by what the last try was longer than the step that would come next."""
         run, y = self.run, self.run.y
         if run.k == 0:
             return None
-        first, last = self._sizes(self.t0, self.start), self._sizes(run.t, y)
-        if not (last > BLOW_UP * max(1.0, first) and math.isfinite(last)):
+        slope = self._slope(run.t, y)
+        size, steepness = _size(y), _size(slope)
+        first = max(_size(self.start), _size(self._slope(self.t0, self.start)))
+        grown = max(size, steepness) > BLOW_UP * max(1.0, first)
+        if not math.isfinite(steepness) or not (grown or self._runs_away(slope, shrunk * run.h)):
             return None
-        largest = float(np.max(np.abs(y), initial=0.0))
         return "diverged", (
-            f"the solution runs off in finite time {self.where}: the largest component is {largest:.3g}, "
-            f"the largest slope about {last:.3g}, and the step that the tolerances allow has shrunk to {abs(run.h):.3g}"
+            f"the solution runs off in finite time {self.where}: the largest component is {size:.3g}, "
+            f"the largest slope {steepness:.3g}, and steps have shrunk to {abs(run.h):.3g}"
         )
+
+    def _runs_away(self, slope: Array, h: float) -> bool:
+        """Whether the slope grows faster than any linear one along itself, within the last try: its overflow was no end of a domain."""
+        run = self.run
+        with np.errstate(all="ignore"):
+            rise, more = (_size(self._slope(run.t, run.y + s * h * slope) - slope) for s in (1.0, 2.0))
+        return more > 3.0 * _size(slope) and (more > 4.0 * rise or rise == math.inf)
 
     def _non_finite(self) -> tuple[str, str]:
         run = self.run
@@ -79,6 +88,8 @@ class Ending:
 
     def _too_small(self) -> tuple[str, str]:
         run = self.run
+        if run.t + math.copysign(run.max_step, run.h) == run.t:
+            return "step_too_small", f"max_step = {run.max_step:.3g} is lost in rounding {self.where}: t + max_step == t; raise it"
         text = f"the tolerances want a step of {abs(run.h):.3g} {self.where}"
         hint = "look for a jump or a singularity there, or loosen rtol and atol"
         if not self.method.is_implicit:
@@ -90,3 +101,7 @@ class Ending:
         if fixed:
             return f"{text} with dt = {abs(self.step):g}: lower dt, give jac=, or another solver="
         return f"{text}, down to steps of {abs(self.run.h):.3g}: is the Jacobian right, or singular? Give jac=, or another solver="
+
+
+def _size(v: Array) -> float:
+    return float(np.max(np.abs(v), initial=0.0))

@@ -21,7 +21,8 @@ __all__ = ["minimize"]
 
 STOPPED = stepper.CONVERGED - 1
 FRICTION = 1.0  # where the method has it and nothing is said: without friction nothing is minimised
-LOOK_EVERY = 25  # iterations between looks at the curvature, where dt="auto"
+ALARM = 2.0  # where lr="auto": a gradient that has grown by this since the last look is looked at again
+LEAST_CAUTION = 1e-3  # the least share of that step
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
 
 
@@ -138,7 +139,7 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
         raise ValueError(f"dt is missing: {chosen.name} takes fixed steps along gradient flow; see mflow.max_stable_dt for how large")
     if step == "auto":
         return as_method(chosen, settings), math.nan, None
-    if step == math.inf and {"implicit", "stiffly_accurate"} <= set(chosen.flags):
+    if step == math.inf and chosen.is_implicit and chosen.stages == 1:
         return as_method(chosen, settings), math.inf, None
     first = check_number(step(0) if schedule else step, "dt", "a step above 0")
     if first <= 0:
@@ -160,7 +161,7 @@ class _Descent:
         extra = args if isinstance(args, tuple) else (args,)
         solver = nonlinear.solver_for(self.method, self.what, 0.0, self.start, jac=hess, hess=True, args=extra, **linear)
         self.run = stepper.Run(self.method.row, self.what, self.start, 0.0, self.dt, self.method._values, descend=True, solver=solver)
-        self.looked = -LOOK_EVERY
+        self.looks, self.alarm, self.caution = spectrum.Looks(), math.inf, 1.0
         if self.auto and ("linear" not in self.method.flags or self.method.is_implicit):
             raise ValueError(f'lr = "auto" follows a stability limit, and {self.method.name} has none: give lr')
         self.differences = jac is None or jac is False or isinstance(jac, str)
@@ -197,7 +198,7 @@ class _Descent:
             if self.auto:
                 self._choose_step()
             left = limit - self.run.k
-            count = pace.take(min(left, LOOK_EVERY) if self.auto else left)
+            count = pace.take(min(left, self.looks.next - self.run.k) if self.auto else left)
             try:
                 status = self._descend(count, gtol, want_value)
             finally:  # an exception leaves the last good point behind, too
@@ -213,11 +214,17 @@ class _Descent:
         """Up to `count` iterations; the spectral radius is measured for a row that wants it."""
         goal = self.run.k + count
         while True:
-            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value)
+            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value, self.alarm)
+            if status == stepper.ALARM:  # the limit is for small motions: where they are not, shorter steps for a while
+                self.looks.next, self.caution = self.run.k, max(0.5 * self.caution, LEAST_CAUTION)
+                self._choose_step()
+                continue
             if status != stepper.RHO_DUE:
                 return status
-            radius = spectrum.upper_radius(self._slope, 0.0, self.run.y, symmetric=True)
-            if math.isnan(radius):
+            radius, why = spectrum.upper_radius(self._slope, 0.0, self.run.y, symmetric=True)
+            if why == spectrum.ROUGH:
+                raise ValueError(f"{self.method.name} measures the curvature along the way, and {why}: take a method without")
+            if why:
                 return int(stepper.NON_FINITE)
             self.run.rho = radius
 
@@ -227,19 +234,26 @@ class _Descent:
 
     def _choose_step(self) -> None:
         """lr="auto": nine tenths of the limit for the curvature where the run stands."""
-        if self.run.k - self.looked < LOOK_EVERY:
+        if not self.looks.due(self.run.k):
             return
-        self.looked = self.run.k
+        here = self.run.y
         if self.method.kind == "step":
-            found = spectrum.safe_step(self._slope, 0.0, self.run.y, self.method, symmetric=True).dt
+            safe = spectrum.safe_step(self._slope, 0.0, here, self.method, symmetric=True)
+            found = safe.dt
+            if "needs_rho" in self.method.flags and math.isfinite(safe.rho):
+                self.run.rho = safe.rho
         else:
-            radius = spectrum.upper_radius(self._slope, 0.0, self.run.vector(0), symmetric=True)
+            radius, _ = spectrum.upper_radius(self._slope, 0.0, here, symmetric=True)
             found = 0.9 * stability.max_stable_dt(self.method, curvature=radius) if math.isfinite(radius) else math.nan
+        found *= self.caution
+        self.caution = min(1.0, 1.25 * self.caution)
         if found > 0.0:  # where nothing was found, the last step goes on: the descent itself will say what is wrong
             self.dt = found if math.isfinite(found) else 1.0
         elif math.isnan(self.dt):
             self.dt = 1e-3
+        self.looks.found(self.run.k, self.dt)
         self._set_step(self.dt)
+        self.alarm = ALARM * float(np.max(np.abs(self._slope(0.0, here)), initial=0.0))
 
     def _look(self) -> None:
         """Where the run stands: has it seen a good point, and after how many iterations."""
@@ -266,8 +280,8 @@ class _Descent:
         if status == 0:
             return self.result(1, "max_iter", self._limit_message(first, last, gtol))
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
-            text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}: lower dt, give hess=, or another solver="
-            return self.result(-1, "solve_failed", text)
+            text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
+            return self.result(-1, "solve_failed", f"{text}: lower dt, give hess=, or another solver=")
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         text = "asked for a smaller step" if status > 0 else "gave up"

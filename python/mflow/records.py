@@ -86,6 +86,11 @@ class Record:
             self._put(self.run.t, self.run.y)
 
     @property
+    def writes(self) -> bool:
+        """Whether the core has anything to write down."""
+        return bool(self.every) or self.times is not None or self.events is not None
+
+    @property
     def count(self) -> int:
         """Rows so far."""
         return int(self.rows.count) + sum(len(t) for t, _, _ in self.chunks)

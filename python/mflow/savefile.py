@@ -1,6 +1,6 @@
 """Files that hold a state: written at once or not at all, with a checksum, without pickle.
 
-    a line that says what it is, CRC-32 of the rest (4 bytes, little-endian), a line of JSON, then blocks of bytes whose lengths it names
+a line that says what it is, CRC-32 of the rest (4 bytes, little-endian), a line of JSON, then blocks of bytes whose lengths it names
 """
 
 from __future__ import annotations

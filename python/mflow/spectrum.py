@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +27,10 @@ from mflow.methods import Method, as_method
 __all__ = ["SafeStep", "Spectrum", "safe_step", "spectrum", "upper_radius"]
 
 ITERATIONS = 16
-SIZES = (1.5e-8, 1e-4)  # difference lengths against max(1, |y|): the second where rounding spoils the first (single precision)
+EVERY = 25  # steps between measurements, at most
+# Difference lengths against max(1, |y|): the second where rounding spoils the first (single precision), the third where J changes along
+# them (Robertson at its start).
+SIZES = (1.5e-8, 1e-4, 1.5e-11)
 AGREE = 0.1  # two lengths must tell the same story to this
 NOISE = 1e-6  # what a difference cannot tell: directions this close to an axis are on it, values this small against the largest are 0
 PER_OCTAVE = 32  # rays of a method's boundary for each halving of the angle to the imaginary axis
@@ -47,6 +51,24 @@ class Spectrum(NamedTuple):
     residuals: Array
     evaluations: int
     reason: str
+
+
+@dataclass
+class Looks:
+    """When to measure again, in steps: after twice as many as the last time, up to `EVERY`; after one where the step had to shrink."""
+
+    next: int = 0
+    gap: int = 1
+    dt: float = math.inf
+
+    def due(self, k: int) -> bool:
+        """Whether it is time before step k."""
+        return k >= self.next
+
+    def found(self, k: int, dt: float) -> None:
+        """A step was chosen before step k."""
+        self.gap = 1 if dt < 0.67 * self.dt else min(2 * self.gap, EVERY)
+        self.next, self.dt = k + self.gap, dt
 
 
 class SafeStep(NamedTuple):
@@ -78,7 +100,7 @@ def safe_step(
     safety : float
         Share of the limit that is used.
     iterations : int
-        At most ``iterations`` + 3 evaluations of the slope (twice as many where rounding spoils the first difference).
+        At most ``iterations`` + 7 evaluations of the slope.
 
     Returns
     -------
@@ -130,10 +152,12 @@ def safe_step(
     return SafeStep(safety * dt, rho, found.evaluations, "")
 
 
-def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -> float:
-    """The spectral radius of the slope's Jacobian at (t, y), from above; nan where it cannot be measured."""
+def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -> tuple[float, str]:
+    """(the spectral radius of the slope's Jacobian at (t, y), from above, ""), or (nan, why it cannot be measured)."""
     found = spectrum(slope, t, y, symmetric=symmetric)
-    return math.nan if found.reason else MARGIN * float(np.max(np.abs(found.values) + found.residuals, initial=0.0))
+    if found.reason:
+        return math.nan, found.reason
+    return MARGIN * float(np.max(np.abs(found.values) + found.residuals, initial=0.0)), ""
 
 
 # ---- limits along rays --------------------------------------------------------------------------------------------------------------

@@ -120,8 +120,8 @@ class Stepper:
         shape = np.broadcast_shapes(relative.shape, absolute.shape)
         largest = check_max_step(max_step)
         least = check_min_step(min_step, largest)
-        bounds = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))
-        self._run.control(*bounds, math.inf if callable(largest) else largest, least)
+        r, a = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))
+        self._run.control(r, a, math.inf if callable(largest) else largest, least)
         self._first = check_first_step(first_step, -math.inf, math.inf) or 0.0
 
     @property
@@ -209,12 +209,17 @@ class Stepper:
         if self.k == 0 and self._run.h == 0.0:
             sign = math.copysign(1.0, self._call["direction"])
             self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * self._first)), 0.0)
-        self._settle(int(self._run.adaptive(count, end)), self._run.h)
+        before = self.k
+        while self.k == before:  # measuring the Jacobian is no step
+            self._settle(int(self._run.adaptive(count, end)), self._run.h)
 
     def _settle(self, status: int, h: float) -> None:
         """Raises what a status means, or does what it asks for."""
         if status == core.RHO_DUE:
-            self._run.rho = spectrum.upper_radius(self._run.slope, self.t, self.y)
+            radius, why = spectrum.upper_radius(self._run.slope, self.t, self.y)
+            if why:
+                raise FloatingPointError(f"{why}: {self.method.name} cannot measure the Jacobian; the state stays at t = {self.t:g}")
+            self._run.rho = radius
         elif status != 0:
             mode = "adaptive" if self._controlled else "fixed"
             where = f"in the step from t = {self.t:g}" + ("" if self._controlled else f" with dt = {h:g}") + f" (step {self.k})"

@@ -10,8 +10,10 @@ from libc.stdlib cimport free, malloc
 from mflow_core cimport registry
 from mflow_core.checkpoint cimport run_pack, run_unpack
 from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
+from mflow_core.newton cimport newton_config_t, newton_defaults, newton_make, newton_t
 from mflow_core.output cimport hermite, polynomial
-from mflow_core.run cimport run_enter, run_leave, run_make, run_release, run_t, run_tolerances
+from mflow_core.radius cimport estimate_rho
+from mflow_core.run cimport RHO_DUE, RUN_SOLVE, run_enter, run_leave, run_make, run_release, run_solve_with, run_t, run_tolerances
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_IMPLICIT, MF_SECOND_ORDER, mf_new_api)
 
@@ -128,6 +130,29 @@ cdef int options_fit(const mf_method *m, const mf_run_options *o) noexcept nogil
     return 0 if o.first_step - o.first_step == 0.0 else MF_E_ARGUMENT
 
 
+cdef bint solved_here(const mf_method *m, const mf_problem *p) noexcept nogil:
+    """An implicit row on a problem that does not solve its equations itself."""
+    return m.flags & MF_IMPLICIT != 0 and m.flags & MF_SECOND_ORDER == 0 and p.solve == NULL
+
+
+cdef bint give_solver(run_t *run) noexcept nogil:
+    """Newton's iteration with a dense Jacobian, the host's or one of differences."""
+    cdef newton_config_t config
+    cdef newton_t *newton
+    newton_defaults(&config, run.ode.jac != NULL)
+    newton = newton_make(&config, &run.ode, run.n, NULL, NULL)
+    if newton == NULL:
+        return False
+    run_solve_with(run, newton)
+    run.owns_newton = True
+    return True
+
+
+cdef int go_on(run_t *r, int status) noexcept nogil:
+    """0 where the loop only wanted the spectral radius, which it has now."""
+    return estimate_rho(r) if status == RHO_DUE else status
+
+
 cdef mf_run *mf_run_new(const mf_method *m, const mf_problem *p, const mf_run_options *options, const double *const *y0,
                         int *err) noexcept nogil:
     cdef int status = MF_E_ARGUMENT
@@ -142,8 +167,11 @@ cdef mf_run *mf_run_new(const mf_method *m, const mf_problem *p, const mf_run_op
             par = defaults
             status = MF_E_MEMORY if defaults == NULL else registry.mf_defaults(m, defaults)
         if status == 0:
-            run = run_make(m, p, par, options.t0, options.dt, y0, 0, &status)
+            run = run_make(m, p, par, options.t0, options.dt, y0, RUN_SOLVE if solved_here(m, p) else 0, &status)
         free(defaults)
+    if run != NULL and solved_here(m, p) and not give_solver(run):
+        run_release(run)
+        run, status = NULL, MF_E_MEMORY
     if run != NULL and options.size >= sizeof(mf_run_options) and (options.rtol > 0.0 or options.atol > 0.0):
         run_tolerances(run, &options.rtol, &options.atol, 1)
         run.c.max_step = options.max_step if options.max_step > 0.0 else INFINITY
@@ -172,25 +200,30 @@ cdef int mf_run_advance(mf_run *run, double t_end, int64_t max_steps) noexcept n
 
 
 cdef int advance_controlled(run_t *r, double t_end, int64_t max_steps) noexcept nogil:
+    cdef int64_t last = r.k + max_steps
     cdef int status = 0
     if r.k == 0 or (t_end - r.t) * r.c.h < 0.0:
         if (t_end - r.t) * r.c.h < 0.0:
             r.c.h = 0.0                      # the other way now: choose anew
         status = run_begin(r, t_end, r.c.h)
-    if status == 0:
-        status = run_adaptive(r, max_steps, t_end, NULL)
+    while status == 0 and r.t != t_end and r.k < last:
+        status = go_on(r, run_adaptive(r, last - r.k, t_end, NULL))
     return 1 if status == 0 and r.t != t_end else status
 
 
 cdef int advance_fixed(run_t *r, double t_end, int64_t max_steps) noexcept nogil:
     # Counted on the grid that began at t_base, so that a span cut into pieces takes the same steps.
     cdef double steps = ceil(fabs((t_end - r.t_base) / r.dt) * (1.0 - 1e-12)) - <double> (r.k - r.k_base)
-    cdef int status
+    cdef bint enough
+    cdef int64_t last
+    cdef int status = 0
     steps = max(steps, 1.0)
-    if not steps <= <double> max_steps:
-        status = run_fixed(r, max_steps, NAN, NULL)
+    enough = steps <= <double> max_steps
+    last = r.k + (<int64_t> steps if enough else max_steps)
+    while status == 0 and r.k < last:
+        status = go_on(r, run_fixed(r, last - r.k, t_end if enough else NAN, NULL))
+    if not enough:
         return 1 if status == 0 else status
-    status = run_fixed(r, <int64_t> steps, t_end, NULL)
     if status == 0 and r.f.h != r.dt:
         r.t_base, r.k_base = r.t, r.k            # the last step was shorter: a new grid begins here
     return status

@@ -1,7 +1,7 @@
 """A run's state as bytes: what it needs to go on with the same bits, and no more.
 
     "MFLOWRUN", u32 format, u32 flags, i64 n, u32 n_vec, u32 n_scal, u32 n_par, u32 length of the name, name, t, t_base, dt, rho, i64 k,
-    i64 k_base, i64 rho_k, i64 evaluations, the controller's state, par, scal, vectors, the slope at the start of the next step where it is
+    i64 k_base, i64 rho_k, i64 rho_next, i64 evaluations, the controller's state, par, scal, vectors, the slope at the start of the next step where it is
     known already (flag), the solver's state, CRC-32 of all before
 
 Little-endian on every machine, no padding, NaNs in one form. Reading checks everything before it changes anything.
@@ -62,7 +62,7 @@ cdef enum:
 cdef int64_t packed_size(const run_t *r, bint slope) noexcept nogil:
     cdef int64_t vectors = r.sizes.n_vec + (1 if slope else 0)
     cdef int64_t solver = newton_state_size(r.newton) if r.newton != NULL else 0
-    return 40 + <int64_t> strlen(r.m.name) + 8 * (19 + r.m.n_par + r.sizes.n_scal + vectors * r.n + solver) + 4
+    return 40 + <int64_t> strlen(r.m.name) + 8 * (20 + r.m.n_par + r.sizes.n_scal + vectors * r.n + solver) + 4
 
 
 cdef bint slope_is_known(const run_t *r) noexcept nogil:
@@ -98,6 +98,7 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     put(&at, r.k, 8)
     put(&at, r.k_base, 8)
     put(&at, r.rho_k, 8)
+    put(&at, r.rho_next, 8)
     put(&at, r.f.n_rhs, 8)
     put_doubles(&at, &r.c.h, 1)
     put_doubles(&at, &r.c.log_before, 1)
@@ -176,6 +177,7 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
     r.k = <int64_t> get(&at, 8)
     r.k_base = <int64_t> get(&at, 8)
     r.rho_k = <int64_t> get(&at, 8)
+    r.rho_next = <int64_t> get(&at, 8)
     r.f.n_rhs = <int64_t> get(&at, 8)
     get_doubles(&at, &r.c.h, 1)
     get_doubles(&at, &r.c.log_before, 1)

@@ -21,7 +21,7 @@ from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_bits, mf_from_bits
 
 
 cdef enum:
-    MF_BUDGET = 64                       # evaluations after the first non-finite slope, with all tries counted
+    MF_BUDGET = 60                       # evaluations after the first non-finite slope, with all tries counted; four go to the message
     MF_PRESS = 8
     MF_PRESS_ON = 48
     MF_PRESS_MOST = 96
@@ -32,7 +32,8 @@ ctypedef struct control_t:
     const double *rtol_of                # n numbers each, or both NULL: rtol and atol count for all
     const double *atol_of
     double max_step, min_step            # lengths; INFINITY and 0: none
-    double q                             # order of the error estimate, one more than that of the lower formula
+    double q, per_q                      # order of the error estimate, one more than that of the lower formula; 1/q
+    double per_n                         # 1/n
     # what follows is state, and is saved
     double h                             # the next step to try, with its sign
     double log_before                    # log2 of the last accepted error
@@ -51,36 +52,38 @@ ctypedef struct reductions_t:            # what reductions.pyx makes of the sums
     double (*error_sum)(const control_t *c, const double *e, const double *y0, const double *y1, ptrdiff_t n) noexcept nogil
 
 
-cdef inline void control_begin(control_t *c, int order, int order_hat, int n_err) noexcept nogil:
+cdef inline void control_begin(control_t *c, ptrdiff_t n, int order, int order_hat, int n_err) noexcept nogil:
     """The state before the first step. Two error estimates combine to the order of the method (dop853)."""
     c.q = <double> order if n_err == 2 else (order_hat if order_hat < order else order) + 1.0
+    c.per_q = 1.0 / c.q
+    c.per_n = 1.0 / <double> max(n, <ptrdiff_t> 1)
     c.h = c.h_pressed = 0.0
     c.log_before = -13.287712379549449   # log2 1e-4
     c.n_bad = c.rejected = c.failed = c.after_reject = c.pressed = c.steady = 0
 
 
 cdef inline double log2_of(double x) noexcept nogil:
-    """log2 of a positive normal number, to 1e-8: twice the series of the inverse hyperbolic tangent."""
-    cdef uint64_t u = mf_bits(x), fraction = 0x000FFFFFFFFFFFFF, one = 0x3FF0000000000000
-    cdef int64_t e = <int64_t> (u >> 52) - 1023
-    cdef double m = mf_from_bits((u & fraction) | one), s, w, v
-    if m > 1.4142135623730951:
-        m = 0.5 * m
-        e += 1
-    s = (m - 1.0) / (m + 1.0)
-    w = s * s
-    v = w * w
-    return <double> e + s * ((2.8853900817779268 + w * 0.9617966939259756)
-                             + v * ((0.5770780163555854 + w * 0.4121985831111324) + v * 0.3205988979753252))
+    """log2 of a positive normal number, to 1e-8: twice the series of the inverse hyperbolic tangent.
+
+    x = 2^e m with m from sqrt(1/2) to sqrt(2), split without a branch: the step waits for this, and the branch would go either way.
+    """
+    cdef uint64_t one = 0x3FF0000000000000, root = 0x3FE6A09E667F3BCD, fraction = 0x000FFFFFFFFFFFFF
+    cdef uint64_t u = mf_bits(x) + (one - root)
+    cdef double e = <double> (<int64_t> (u >> 52) - 1023)
+    cdef double m = mf_from_bits((u & fraction) + root)
+    cdef double s = (m - 1.0) / (m + 1.0), w = s * s, v = w * w
+    return e + s * ((2.8853900817779268 + w * 0.9617966939259756)
+                    + v * ((0.5770780163555854 + w * 0.4121985831111324) + v * 0.3205988979753252))
 
 
 cdef inline double exp2_of(double x) noexcept nogil:
-    """2^x for |x| < 1000, to 1e-7: the series of exp. Its terms are summed in pairs, for a step waits for this."""
-    cdef int64_t whole = <int64_t> (x + (0.5 if x >= 0.0 else -0.5))
-    cdef double f = (x - <double> whole) * 0.6931471805599453, g = f * f
+    """2^x for |x| < 1000, to 1e-7: the series of exp, its terms summed in pairs. Adding 1.5 2^52 leaves the nearest whole number in the
+    low bits; shifted up they are the exponent."""
+    cdef double shift = 6755399441055744.0, moved = x + shift
+    cdef double f = (x - (moved - shift)) * 0.6931471805599453, g = f * f
     cdef double s = (1.0 + f) + g * ((0.5 + f * 0.16666666666666666)
                                      + g * ((0.041666666666666664 + f * 0.008333333333333333) + g * 0.001388888888888889))
-    return s * mf_from_bits(<uint64_t> (1023 + whole) << 52)
+    return s * mf_from_bits((mf_bits(moved) + 1023) << 52)
 
 
 cdef inline double clip(double x, double lower, double upper) noexcept nogil:
@@ -103,7 +106,7 @@ cdef inline double factor_accepted(control_t *c, double square, double h) noexce
         c.steady = c.steady and c.pressed > 0
     if square > 1e-60:
         now = 0.5 * log2_of(square)
-        factor = clip(0.9 * exp2_of((0.4 * c.log_before - 0.7 * now if c.steady else -now) / c.q), 0.2, 10.0)
+        factor = clip(0.9 * exp2_of((0.4 * c.log_before - 0.7 * now if c.steady else -now) * c.per_q), 0.2, 10.0)
         c.log_before = now if now > -13.287712379549449 else -13.287712379549449     # log2 1e-4
     else:
         c.log_before = -13.287712379549449
@@ -125,7 +128,7 @@ cdef inline double factor_rejected(control_t *c, double square, double h) noexce
     c.rejected += 1
     c.pressed = c.pressed + MF_PRESS if c.pressed < MF_PRESS_MOST else MF_PRESS_MOST
     c.steady = c.steady or c.pressed >= MF_PRESS_ON
-    return clip(0.9 * exp2_of(-0.5 * log2_of(square) / c.q), 0.2, 1.0) if square < 1e300 else 0.2
+    return clip(0.9 * exp2_of(-0.5 * log2_of(square) * c.per_q), 0.2, 1.0) if square < 1e300 else 0.2
 
 
 cdef inline double shortest(double t, double min_step) noexcept nogil:
@@ -135,9 +138,11 @@ cdef inline double shortest(double t, double min_step) noexcept nogil:
     return least if least > min_step else min_step
 
 
-cdef inline double planned_step(const control_t *c) noexcept nogil:
-    """The next step between its bounds."""
-    cdef double size = clip(fabs(c.h), c.min_step, c.max_step)
+cdef inline double planned_step(const control_t *c, double t) noexcept nogil:
+    """The next step between its bounds, and long enough to move t unless max_step forbids it."""
+    cdef double size = fabs(c.h), least = shortest(t, c.min_step)
+    size = size if size > least else least
+    size = size if size < c.max_step else c.max_step
     return size if c.h > 0.0 else -size
 
 
@@ -148,6 +153,8 @@ cdef inline int after_bad(control_t *c, int status, double square, double t, dou
     before the try.
     """
     cdef double at = t + h
+    # What the next way to a non-finite slope will cost: the try alone, or after good steps two such before it.
+    cdef int64_t ahead = now - before if c.after_reject else 3 * (now - before)
     if status < 0 and status != MF_E_NON_FINITE:
         return status
     if status == 0:
@@ -164,7 +171,7 @@ cdef inline int after_bad(control_t *c, int status, double square, double t, dou
         if (at - c.t_bad) * h < 0.0:
             c.t_bad = at
         c.h = h * (0.1 if status == MF_E_NON_FINITE else 0.25)
-        if status == MF_E_NON_FINITE and now - c.bad_from + (now - before) > MF_BUDGET:
+        if status == MF_E_NON_FINITE and now - c.bad_from + ahead > MF_BUDGET:
             return status
     if fabs(c.h) >= shortest(t, c.min_step):
         return 0
@@ -207,9 +214,9 @@ cdef inline double scaled(double e, double y0, double y1, double rtol, double at
     return 0.0 if e == 0.0 else e / (atol + rtol * (b if b > a else a))
 
 
-cdef inline double two_errors(double sum5, double sum3, double n) noexcept nogil:
+cdef inline double two_errors(double sum5, double sum3, double per_n) noexcept nogil:
     """Square of dop853's combination of its two estimates (Hairer, Norsett and Wanner I, II.10), from the sums of their squares."""
-    return sum5 * (sum5 / ((sum5 + 0.01 * sum3) * n)) if sum5 > 0.0 else (sum5 if sum5 != sum5 else 0.0)
+    return sum5 * (sum5 / (sum5 + 0.01 * sum3)) * per_n if sum5 > 0.0 else (sum5 if sum5 != sum5 else 0.0)
 
 
 cdef inline double error_sum(const control_t *c, const double *e, const double *y0, const double *y1, ptrdiff_t n) noexcept nogil:

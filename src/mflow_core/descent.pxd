@@ -6,5 +6,6 @@ from mflow_core.run cimport run_t
 
 cdef enum:
     CONVERGED = 0x7FFFFFFF               # no code that a callback would return
+    ALARM = 0x7FFFFFFB                   # nor this: the gradient has grown beyond what the driver allows; no step was taken
 
-cdef int run_descend(run_t *r, int64_t count, double gtol, bint want_value) noexcept nogil
+cdef int run_descend(run_t *r, int64_t count, double gtol, bint want_value, double alarm) noexcept nogil

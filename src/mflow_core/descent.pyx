@@ -30,7 +30,7 @@ cdef int gradient_here(run_t *r, const double *at, bint want_value) noexcept nog
     return 0
 
 
-cdef int descend_once(run_t *r, double gtol, bint want_value, bint move) noexcept nogil:
+cdef int descend_once(run_t *r, double gtol, bint want_value, bint move, double alarm) noexcept nogil:
     """The gradient at x_k, the test, and (move) the step to x_(k+1). CONVERGED, or why not. r.good: the last good point."""
     cdef const double *at = r.now[0]
     cdef int status
@@ -49,6 +49,8 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move) noexcep
         return CONVERGED
     if not move:
         return 0
+    if r.gmax > alarm:
+        return ALARM
     if r.m.update != NULL:
         status = r.m.update(r.m, r.coef, 1.0, 0, r.n, r.now, r.grad)
         if status == 0 and not REDUCE.all_finite(r.now[0], r.n):
@@ -68,15 +70,15 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move) noexcep
     return status
 
 
-cdef int run_descend(run_t *r, int64_t count, double gtol, bint want_value) noexcept nogil:
+cdef int run_descend(run_t *r, int64_t count, double gtol, bint want_value, double alarm) noexcept nogil:
     """Up to `count` iterations, each with its gradient test first; count 0 evaluates and tests where the run stands."""
     cdef unsigned int mode = mf_fp_enter()
     cdef int64_t _i
     cdef int status = 0
     if count == 0:
-        status = descend_once(r, gtol, want_value, False)
+        status = descend_once(r, gtol, want_value, False, alarm)
     for _i in range(count):
-        status = descend_once(r, gtol, want_value, True)
+        status = descend_once(r, gtol, want_value, True, alarm)
         if status != 0:
             break
     mf_fp_leave(mode)

@@ -20,7 +20,7 @@ from mflow_core.control cimport after_bad, after_good, first_step_of, planned_st
 from mflow_core.lane_block cimport LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_read, retire, retire_all, slot_t, write_times
 from mflow_core.lane_loops cimport WIDTH
 from mflow_core.registry cimport REDUCE
-from mflow_core.types cimport MF_E_NON_FINITE, MF_E_STEPS, MF_FRESH
+from mflow_core.types cimport MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_FRESH
 
 
 # ---- one time for all ---------------------------------------------------------------------------------------------------------------------
@@ -131,7 +131,7 @@ cdef void plan(block_t *b, int col) noexcept nogil:
                 h = slot.t_end - t
             t_next = slot.t_end
     else:
-        slot.planned = h = planned_step(&slot.c)
+        slot.planned = h = planned_step(&slot.c, t)
         t_next = t + h
         slot.ends = (t_next - slot.t_end) * h >= 0.0
         if slot.ends:
@@ -258,7 +258,7 @@ cdef int settle(block_t *b) noexcept nogil:
 cdef int judge(block_t *b) noexcept nogil:
     """take[l] of every column after a step: 1 it is good, 0 it is tried again. Lanes that cannot go on end. How many are good."""
     cdef const job_t *job = b.job
-    cdef double n = <double> job.n, square
+    cdef double per_n = job.control.per_n, square
     cdef slot_t *slot
     cdef bint controlled = job.dt != job.dt
     cdef int col, good = 0, ending
@@ -273,9 +273,12 @@ cdef int judge(block_t *b) noexcept nogil:
         slot = &b.slot[col]
         if slot.lane < 0:
             continue
+        if controlled and job.n and b.t_next[col] == b.t[col] and not slot.ends:
+            retire(b, col, MF_E_STEP)        # max_step is lost in rounding
+            continue
         square = 0.0
         if controlled and job.n:
-            square = two_errors(b.work1[col], b.work2[col], n) if job.sizes.n_err == 2 else b.work1[col] / n
+            square = two_errors(b.work1[col], b.work2[col], per_n) if job.sizes.n_err == 2 else b.work1[col] * per_n
         if b.factor[col] != 0.0:
             square = NAN
         if square <= 1.0:

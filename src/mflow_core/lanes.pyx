@@ -63,7 +63,7 @@ cdef class Lanes:
         if j.ld % 512 == 0:
             j.ld += 8
         j.first_step, j.max_steps = first_step, max_steps
-        control_begin(&j.control, row.m.order, row.m.order_hat, j.sizes.n_err)
+        control_begin(&j.control, j.n, row.m.order, row.m.order_hat, j.sizes.n_err)
         j.control.max_step, j.control.min_step = max_step, min_step
         j.group = WIDTH * min(8, max(1, j.lanes // (32 * WIDTH))) if j.own else WIDTH
         self.y_last, self.t_last, self.y = np.array(y0), np.array(t0), np.full((lanes, n, m), np.nan)

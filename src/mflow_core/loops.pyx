@@ -4,7 +4,7 @@ Fixed steps take their times from the step index, t = t_base + (k - k_base) dt, 
 carried; the controller is in control.pxd. A step that was not good is tried again from the same state:
 
     error above 1                            h shrinks as the controller says
-    not finite (a state, a slope, the error) h/10; it is over MF_BUDGET evaluations after the first such slope. They count while the step
+    not finite (a state, a slope, the error) h/10; it is over before the evaluations after the first such slope are more than MF_BUDGET. They count while the step
                                              that the error would allow reaches the place again, and anew once the run has passed it
     not solved, or asked for by a callback   h/4
     h too short to move t                    it is over, for the reason of the last try
@@ -12,7 +12,6 @@ carried; the controller is in control.pxd. A step that was not good is tried aga
 Every ending leaves the run at its last good state.
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
-from libc.string cimport memset
 
 from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.control cimport error_sum as short_error_sum
@@ -22,7 +21,7 @@ from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE
 from mflow_core.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
-from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
+from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 
 
@@ -87,17 +86,17 @@ cdef double size_of(run_t *r, const double *e, const double *y0, const double *y
     return short_error_sum(&r.c, e, y0, y1, r.n) if r.n <= MF_SHORT else REDUCE.error_sum(&r.c, e, y0, y1, r.n)
 
 
-cdef double error_of(run_t *r) noexcept nogil:
+cdef inline double error_of(run_t *r) noexcept nogil:
     """Square of the step's error in units of the tolerance."""
-    cdef double n = <double> r.n, first
-    if r.n == 0:
-        return 0.0
+    cdef double first
     if r.m.flags & MF_SECOND_ORDER:
         return motion_error(r)
+    if r.n <= MF_SHORT and r.sizes.n_err == 1:
+        return short_error_sum(&r.c, r.err, r.now[0], r.next[0], r.n) * r.c.per_n
     first = size_of(r, r.err, r.now[0], r.next[0])
     if r.sizes.n_err == 2:
-        return two_errors(first, size_of(r, r.err + r.ld, r.now[0], r.next[0]), n)
-    return first / n
+        return two_errors(first, size_of(r, r.err + r.ld, r.now[0], r.next[0]), r.c.per_n)
+    return first * r.c.per_n
 
 
 cdef int slope_at_start(run_t *r, double *slope) noexcept nogil:
@@ -182,8 +181,11 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     cdef int64_t before
     cdef int status
     while True:
-        planned = h = planned_step(&r.c)
+        planned = h = planned_step(&r.c, r.t)
         t_next = r.t + h
+        if t_next == r.t and r.n > 0:
+            r.c.h = h                        # max_step is lost in rounding
+            return MF_E_STEP
         if (t_next - t_end) * h >= 0.0:
             h = t_end - r.t
             t_next = t_end

@@ -34,6 +34,7 @@ ctypedef struct newton_t:
     int64_t niter, nsolve, nfail
 
 
+cdef void newton_defaults(newton_config_t *c, bint has_jacobian) noexcept nogil
 cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, ptrdiff_t n, mf_jac_fn jac, void *jac_ctx) noexcept nogil
 cdef void newton_release(newton_t *s) noexcept nogil
 cdef int newton_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil

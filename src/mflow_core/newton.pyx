@@ -17,7 +17,7 @@ r and z may not overlap. The state that decides later bits is what newton_pack w
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memmove
+from libc.string cimport memcpy, memmove, memset
 
 cimport numpy as cnp
 
@@ -36,6 +36,7 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
 
 cdef double EPS = 2.220446049250313e-16
+cdef double LEAST_SIZE = 1e-150          # without tolerances: squares of slopes in units of it stay finite
 cdef double TINY = 1e-290                # no weight overflows, however far a solution has died away
 
 cdef enum:
@@ -46,6 +47,14 @@ cdef enum:
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
+
+cdef void newton_defaults(newton_config_t *c, bint has_jacobian) noexcept nogil:
+    """What mflow.nonlinear.Newton() is: dense, with the Jacobian of the problem or one of differences."""
+    memset(c, 0, sizeof(newton_config_t))
+    c.matrix.kind = DENSE
+    c.matrix.source = BY_CALLBACK if has_jacobian else BY_DIFFERENCES
+    c.max_iter, c.fraction, c.tol = 10, 0.01, 1e-14
+
 
 cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, ptrdiff_t n, mf_jac_fn jac, void *jac_ctx) noexcept nogil:
     """NULL where there is no memory. jac NULL: inner's own."""
@@ -92,13 +101,14 @@ cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const
 
 
 cdef void own_weights(newton_t *s, const double *a, const double *b) noexcept nogil:
-    """Without tolerances: each entry's own size, no less than a thousandth of the largest, at either of two points."""
+    """Without tolerances: each entry's own size, no less than a thousandth of the largest, at either of two points. A state that has
+    decayed to almost nothing is measured by LEAST_SIZE: weights of its own size would overflow, and the steps would end there."""
     cdef double top = max(REDUCE.max_abs(a, s.n), REDUCE.max_abs(b, s.n)), size
     cdef ptrdiff_t i
     if not 0.0 < top < INFINITY:
         top = 1.0
     for i in range(s.n):
-        size = max(max(max(fabs(a[i]), fabs(b[i])), 1e-3 * top), TINY)
+        size = max(max(fabs(a[i]), fabs(b[i])), max(1e-3 * top, LEAST_SIZE))
         s.m.size[i], s.m.weight[i] = size, 1.0 / size
 
 

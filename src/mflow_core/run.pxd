@@ -13,7 +13,7 @@ cdef enum:
     RUN_DESCEND = 2                      # room for a gradient, the point it is wanted at, and the last good pair
     RUN_CONTROL = 4                      # room for tolerances of each component
     RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
-    RHO_EVERY = 25                       # steps between estimates of the spectral radius, where the row needs it
+    RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the row needs it
     RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on
 
 
@@ -29,6 +29,7 @@ ctypedef struct run_t:
     mf_problem p, ode, inner             # p is what the kernel sees; ode without the solver; inner the user's, where ode is its flow
     newton_t *newton                     # solves implicit steps; NULL: the problem does it itself
     ledger_t *ledger                     # energies of second-order runs; NULL: not kept
+    bint owns_newton                     # it goes with the run
     flow_t flow
     mf_sizes sizes
     mf_frame f
@@ -57,7 +58,7 @@ ctypedef struct run_t:
     control_t of_v                       # tolerances of a velocity, in second order; the rest of it is not used
     int n_D                              # vectors of the continuous extension: its degree
     int64_t dense_k                      # D belongs to the step that begins at k
-    int64_t rho_k                        # the step at which f.rho was estimated; -1: never
+    int64_t rho_k, rho_next              # the steps at which f.rho was estimated (below 0: never), and will be again
     int64_t n_value_grad                 # calls of value_grad
     double value, gmax                   # of the last evaluation, whatever it was
     double good_value, good_gmax, first_gmax
@@ -72,6 +73,7 @@ cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
 cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
+cdef void note_rho(run_t *r, double value) noexcept nogil
 cdef bint rho_is_due(const run_t *r) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
 cdef void accept(run_t *r, double t) noexcept nogil

@@ -11,12 +11,19 @@ from libc.string cimport memcpy, memset
 
 from mflow_core.control cimport control_begin
 from mflow_core.ledger cimport ledger_release
-from mflow_core.newton cimport newton_lsolve, newton_rhs, newton_solve
+from mflow_core.newton cimport newton_release, newton_rhs, newton_solve
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
                                MF_IMPLICIT, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_new_frame, mf_new_problem)
-from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave, mf_scalar
+from mflow_core.vec cimport MF_SHORT, mf_scalar
+
+
+cdef extern from *:
+    """
+    #define mf_problem_of_version_1() offsetof(mf_problem, jac)     /* an older host's problem ends here */
+    """
+    size_t problem_of_version_1 "mf_problem_of_version_1"() noexcept nogil
 
 
 # ---- gradient flow --------------------------------------------------------------------------------------------------------------------
@@ -113,11 +120,10 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
     cdef mf_sizes sizes
     cdef ptrdiff_t n = p.n, ld
     cdef int64_t total
-    cdef int j
     status[0] = mf_sizes_of(m, par, &sizes)
     if status[0] == 0:
         status[0] = check_callbacks(m, p, flags)
-    if status[0] == 0 and (n < 0 or p.size < sizeof(mf_problem)):
+    if status[0] == 0 and (n < 0 or p.size < problem_of_version_1()):
         status[0] = MF_E_ARGUMENT
     if status[0] != 0:
         return NULL
@@ -156,10 +162,10 @@ cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
 
 
 cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
-    """Implicit steps are solved by this, made for r.ode: one context serves the kernel's calls of rhs, solve and lsolve."""
+    """Implicit steps are solved by this, made for r.ode: one context serves the kernel's calls of rhs and solve."""
     r.newton = newton
     r.p.ctx = newton
-    r.p.rhs, r.p.solve, r.p.lsolve = newton_rhs, newton_solve, newton_lsolve
+    r.p.rhs, r.p.solve = newton_rhs, newton_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
 
 
 cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil:
@@ -176,6 +182,7 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     r.t = r.t_base = t0
     r.dt, r.k, r.k_base = dt, 0, 0
     r.slope_k = r.dense_k = r.rho_k = -1
+    r.rho_next = 0
     r.t_before = NAN
     r.f.flags = MF_FRESH
     r.value = r.gmax = r.good_value = r.good_gmax = r.first_gmax = NAN
@@ -184,6 +191,8 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
 cdef void run_release(run_t *r) noexcept nogil:
     if r != NULL:
         ledger_release(r.ledger)
+        if r.owns_newton:
+            newton_release(r.newton)
         free(r.block)
         free(r)
 
@@ -200,7 +209,7 @@ cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdi
     """Error control: one rtol and atol for all components (count 1), or n of each (a run made with RUN_CONTROL)."""
     cdef int order = r.sizes.order if r.sizes.order else r.m.order
     # Two estimates of one vector combine (dop853); those of x and v are one each.
-    control_begin(&r.c, order, r.m.order_hat if r.m.order_hat < order else order, r.sizes.n_err if r.sizes.n_vis == 1 else 1)
+    control_begin(&r.c, r.n, order, r.m.order_hat if r.m.order_hat < order else order, r.sizes.n_err if r.sizes.n_vis == 1 else 1)
     r.c.max_step, r.c.min_step = INFINITY, 0.0
     set_tolerances(r, &r.c, r.tolerances, rtol, atol, count)
     run_tolerances_of_v(r, rtol, atol, count)
@@ -229,12 +238,22 @@ cdef int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil:
     return count
 
 
+cdef void note_rho(run_t *r, double value) noexcept nogil:
+    """The spectral radius was estimated. It is wanted again after twice as many steps as the last time, RHO_EVERY at most; after one
+    where it has grown by half."""
+    cdef int64_t gap = 2 * (r.k - r.rho_k)
+    gap = gap if gap < RHO_EVERY else RHO_EVERY
+    if gap < 1 or r.rho_k < 0 or value > 1.5 * r.f.rho:
+        gap = 1
+    r.f.rho, r.rho_k, r.rho_next = value, r.k, r.k + gap
+
+
 cdef bint rho_is_due(const run_t *r) noexcept nogil:
     """Whether the row wants its spectral radius estimated before the next step. The first parameter of a row whose stages are chosen at
     run time is their number, 0 where they follow from the radius."""
     if not r.m.flags & MF_NEEDS_RHO or (r.m.flags & MF_STAGED and r.m.n_par > 0 and r.par[0] > 0.0):
         return False
-    return r.rho_k < 0 or r.rho_k + RHO_EVERY <= r.k
+    return r.rho_next <= r.k
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------------------------------

@@ -11,14 +11,14 @@ cimport numpy as cnp
 from mflow_core.checkpoint cimport run_pack, run_unpack
 from mflow_core.problem cimport Problem
 from mflow_core.registry cimport Row, mf_sizes_of
-from mflow_core.descent cimport CONVERGED as _CONVERGED, run_descend
+from mflow_core.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, run_descend
 from mflow_core.events cimport Events
 from mflow_core.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_release, ledger_row, ledger_start
 from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.motion cimport motion_start
 from mflow_core.newton cimport Solver
 from mflow_core.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, look_back, record_t
-from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, run_enter, run_leave, run_make,
+from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_enter, run_leave, run_make,
                              run_release, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_IMPLICIT,
                                MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_VELOCITY_FREE, mf_sizes)
@@ -32,7 +32,7 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
 
 
-NON_FINITE, CONVERGED, FULL, EVENT, RHO_DUE = MF_E_NON_FINITE, _CONVERGED, _FULL, _EVENT, _RHO_DUE
+NON_FINITE, CONVERGED, ALARM, FULL, EVENT, RHO_DUE = MF_E_NON_FINITE, _CONVERGED, _ALARM, _FULL, _EVENT, _RHO_DUE
 STEP_TOO_SMALL, SOLVE_FAILED, RETRY_SOLVE, RETRY_NON_FINITE = MF_E_STEP, MF_E_SOLVE, MF_RETRY_SOLVE, MF_RETRY_NON_FINITE
 
 
@@ -364,11 +364,11 @@ cdef class Run:
 
     @rho.setter
     def rho(self, double value):
-        self.r.f.rho, self.r.rho_k = value, self.r.k
+        note_rho(self.r, value)
 
     def hold_rho(self, double value):
         """The spectral radius is known, and stays: it is never due again."""
-        self.r.f.rho, self.r.rho_k = value, <int64_t> 1 << 62
+        self.r.f.rho, self.r.rho_k, self.r.rho_next = value, self.r.k, <int64_t> 1 << 62
 
     def fixed(self, int64_t count, double t_last=NAN, Rows rows=None, double dt=NAN):
         """The status of `count` fixed steps, written into `rows`. dt: the step from here on; NaN: as before."""
@@ -385,17 +385,17 @@ cdef class Run:
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive) except? -1:
         cdef int status
         cdef record_t *record = NULL
-        cdef bint free = self.compiled
+        cdef bint alone = self.compiled      # no Python inside
         if rows is not None:
             record = &rows.c
             if (rows.needs_dense or rows.events is not None) and self.r.y_between == NULL:
                 raise TypeError(f"{self.row.name}: this run was not made for output between its steps (dense=True)")
-            free = free and (rows.events is None or rows.events.compiled)
+            alone = alone and (rows.events is None or rows.events.compiled)
         raise_or(run_enter(self.r))
         try:
             if dt == dt:
                 self.change_dt(dt)
-            if free:
+            if alone:
                 with nogil:
                     status = run_adaptive(self.r, count, t_last, record) if adaptive else run_fixed(self.r, count, t_last, record)
             else:
@@ -407,12 +407,16 @@ cdef class Run:
     def between(self, double t):
         """The state at a time inside the step just taken (dense=True), by the continuous extension; in second order x, v and a."""
         cdef int status
+        cdef unsigned int mode
         out = np.empty(self.shape if self.r.sizes.n_vis == 1 else (self.r.sizes.n_vis, *self.shape))
         if self.r.y_between == NULL:
             raise TypeError(f"{self.row.name}: this run was not made for output between its steps (dense=True)")
         raise_or(run_enter(self.r))
         try:
-            status = raise_or(look_back(self.r, t, <double *> cnp.PyArray_DATA(<cnp.ndarray> out)))
+            mode = mf_fp_enter()
+            status = look_back(self.r, t, <double *> cnp.PyArray_DATA(<cnp.ndarray> out))
+            mf_fp_leave(mode)
+            raise_or(status)
         finally:
             run_leave(self.r)
         if status == MF_E_ARGUMENT:
@@ -420,6 +424,16 @@ cdef class Run:
         if status != 0:
             raise RuntimeError(f"fun returned {status} at an end of the last step")
         return out
+
+    def extension(self):
+        """(t, y, D) of the step just taken (dense=True): its start, the state there, and the continuous extension's vectors."""
+        cdef Py_ssize_t n_D = self.r.n_D
+        cdef int k
+        self.between(self.r.t)               # makes D, if it is not there yet
+        D = np.empty((n_D, *self.shape))
+        for k in range(n_D):
+            memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> D) + k * self.r.n, self.r.f.D + k * self.r.ld, self.r.n * sizeof(double))
+        return self.r.t_before, copy_of(self.r.next[0], self.r.n, self.shape), D
 
     @property
     def degree(self):
@@ -430,7 +444,7 @@ cdef class Run:
         """One step of dt; the status."""
         return self.fixed(1, dt=dt)
 
-    def descend(self, int64_t count, double gtol, bint want_value):
+    def descend(self, int64_t count, double gtol, bint want_value, double alarm=INFINITY):
         """The status of up to `count` iterations: CONVERGED, 0 not yet, or why it could not go on."""
         cdef int status
         if self.r.good == NULL or self.r.inner.value_grad == NULL:
@@ -439,9 +453,9 @@ cdef class Run:
         try:
             if self.compiled:
                 with nogil:
-                    status = run_descend(self.r, count, gtol, want_value)
+                    status = run_descend(self.r, count, gtol, want_value, alarm)
             else:
-                status = run_descend(self.r, count, gtol, want_value)
+                status = run_descend(self.r, count, gtol, want_value, alarm)
             return raise_or(status)
         finally:
             run_leave(self.r)

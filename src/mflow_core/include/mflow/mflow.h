@@ -46,7 +46,8 @@ typedef int (*mf_value_grad_fn)(const double *c, double *value, double *grad, pt
 typedef int (*mf_accel_fn)(double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx);
 typedef int (*mf_solve_accel_fn)(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q,
                                  double *a, ptrdiff_t n, void *ctx);   /* a = w M^-1 F(t, xp + bx a, vp + bv a) + q; q may be NULL; a: guess in */
-/* lanes: component i of lane l is y[i*lanes + l]; lanes is a multiple of 8, the tail filled with copies of a live lane; t[l] own time */
+/* lanes: component i of lane l is y[i*lanes + l]; lanes is a multiple of 8, the tail filled with copies of a live lane; t[l] own time;
+   parameter j of lane l, where the host gave any, is y[(n + j)*lanes + l] */
 typedef int (*mf_rhs_lanes_fn)(const double *t, const double *y, double *dydt, ptrdiff_t n, ptrdiff_t lanes, void *ctx);
 /* y0/y1 are the row's visible vectors (x, v, a) at both ends of accepted steps. y0 NULL: set e[0] kinetic and e[1] potential energy at y1 (asked
    only where energies are saved, and of differences of states). Else add this step's work of the load to e[2], what damping took to e[3]. */
