@@ -28,8 +28,8 @@ ctypedef struct run_t:
     const mf_method *m
     mf_problem p, ode, inner             # p is what the kernel sees; ode without the solver; inner the user's, where ode is its flow
     newton_t *newton                     # solves implicit steps; NULL: the problem does it itself
-    ledger_t *ledger                     # energies of second-order runs; NULL: not kept
     bint owns_newton                     # it goes with the run
+    ledger_t *ledger                     # energies of second-order runs; NULL: not kept
     flow_t flow
     mf_sizes sizes
     mf_frame f
