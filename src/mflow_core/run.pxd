@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 from mflow_core.control cimport control_t
 from mflow_core.ledger cimport ledger_t
 from mflow_core.newton cimport newton_t
-from mflow_core.types cimport mf_frame, mf_method, mf_problem, mf_sizes
+from mflow_core.types cimport MF_FRESH, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_frame, mf_method, mf_problem, mf_sizes
 
 
 cdef enum:
@@ -74,8 +74,32 @@ cdef void run_leave(run_t *r) noexcept nogil
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
 cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
 cdef void note_rho(run_t *r, double value) noexcept nogil
-cdef bint rho_is_due(const run_t *r) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
-cdef void accept(run_t *r, double t) noexcept nogil
 cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil
-cdef int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil
+
+
+# Inline: a loop asks these at every step.
+
+cdef inline int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil:
+    """Calls of the right-hand side so far; those for differences of Jacobians are counted apart."""
+    cdef int64_t count = r.f.n_rhs + (r.f.n_solve if r.m.flags & MF_SECOND_ORDER else 0)
+    if r.newton != NULL:
+        count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
+    return count
+
+
+cdef inline bint rho_is_due(const run_t *r) noexcept nogil:
+    """Whether the row wants its spectral radius estimated before the next step. The first parameter of a row whose stages are chosen at
+    run time is their number, 0 where they follow from the radius."""
+    if not r.m.flags & MF_NEEDS_RHO or (r.m.flags & MF_STAGED and r.m.n_par > 0 and r.par[0] > 0.0):
+        return False
+    return r.rho_next <= r.k
+
+
+cdef inline void accept(run_t *r, double t) noexcept nogil:
+    r.now, r.next = r.next, r.now
+    r.s_now, r.s_next = r.s_next, r.s_now
+    r.t_before, r.flags_before = r.t, r.f.flags
+    r.t = t
+    r.k += 1
+    r.f.flags = r.f.flags & ~MF_FRESH

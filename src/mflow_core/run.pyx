@@ -15,7 +15,7 @@ from mflow_core.newton cimport newton_release, newton_rhs, newton_solve
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_IMPLICIT, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_new_frame, mf_new_problem)
+                               MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem)
 from mflow_core.vec cimport MF_SHORT, mf_scalar
 
 
@@ -230,14 +230,6 @@ cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, 
         set_tolerances(r, &r.of_v, r.tolerances + 2 * r.ld if r.tolerances != NULL else NULL, rtol, atol, count)
 
 
-cdef int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil:
-    """Calls of the right-hand side so far; those for differences of Jacobians are counted apart."""
-    cdef int64_t count = r.f.n_rhs + (r.f.n_solve if r.m.flags & MF_SECOND_ORDER else 0)
-    if r.newton != NULL:
-        count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
-    return count
-
-
 cdef void note_rho(run_t *r, double value) noexcept nogil:
     """The spectral radius was estimated. It is wanted again after twice as many steps as the last time, RHO_EVERY at most; after one
     where it has grown by half."""
@@ -246,14 +238,6 @@ cdef void note_rho(run_t *r, double value) noexcept nogil:
     if gap < 1 or r.rho_k < 0 or value > 1.5 * r.f.rho:
         gap = 1
     r.f.rho, r.rho_k, r.rho_next = value, r.k, r.k + gap
-
-
-cdef bint rho_is_due(const run_t *r) noexcept nogil:
-    """Whether the row wants its spectral radius estimated before the next step. The first parameter of a row whose stages are chosen at
-    run time is their number, 0 where they follow from the radius."""
-    if not r.m.flags & MF_NEEDS_RHO or (r.m.flags & MF_STAGED and r.m.n_par > 0 and r.par[0] > 0.0):
-        return False
-    return r.rho_next <= r.k
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------------------------------
@@ -281,12 +265,3 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
             if not (short_finite(r.next[j], r.n) if r.n <= MF_SHORT else REDUCE.all_finite(r.next[j], r.n)):
                 return MF_E_NON_FINITE
     return status
-
-
-cdef void accept(run_t *r, double t) noexcept nogil:
-    r.now, r.next = r.next, r.now
-    r.s_now, r.s_next = r.s_next, r.s_now
-    r.t_before, r.flags_before = r.t, r.f.flags
-    r.t = t
-    r.k += 1
-    r.f.flags = r.f.flags & ~MF_FRESH
