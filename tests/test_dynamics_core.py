@@ -127,9 +127,20 @@ def plain(a: Any, n: int) -> Array:
 
 
 @pytest.mark.parametrize(("row", "par"), CASES)
-@pytest.mark.parametrize(("kind", "stored", "n"), [("diagonal", "diagonal", 1), ("diagonal", "diagonal", 20), ("tridiagonal", "tridiagonal", 17),
-                                                  ("mixed", "tridiagonal", 5), ("mass", "tridiagonal", 30), ("banded", "banded", 24),
-                                                  ("dense", "dense", 2), ("dense", "dense", 19), ("sparse", "sparse", 210)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("kind", "stored", "n"),
+    [
+        ("diagonal", "diagonal", 1),
+        ("diagonal", "diagonal", 20),
+        ("tridiagonal", "tridiagonal", 17),
+        ("mixed", "tridiagonal", 5),
+        ("mass", "tridiagonal", 30),
+        ("banded", "banded", 24),
+        ("dense", "dense", 2),
+        ("dense", "dense", 19),
+        ("sparse", "sparse", 210),
+    ],
+)
 def test_structures_follow_the_formula(row: Any, par: dict[str, float], kind: str, stored: str, n: int) -> None:
     M, C, K = matrices(kind, n)
     phase = np.linspace(0, 3, n)

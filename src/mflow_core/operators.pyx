@@ -12,7 +12,7 @@ from libc.math cimport INFINITY
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_NONE, OP_TRIDIAGONAL, operator_t, operators_t
-from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_cvec, mf_scalar, mf_vec
+from mflow_core.vec cimport fold_lanes, mf_cvec, mf_vec
 
 
 # ---- sums -----------------------------------------------------------------------------------------------------------------------------
@@ -125,7 +125,7 @@ cdef void diagonal_solve(ptrdiff_t n, double w, const double *f, const double *k
         s = w * s
         if q != NULL:
             s = s + m[i] * q[i]
-        out[i] = mf_scalar(s * r[i]) if n <= MF_SHORT else s * r[i]
+        out[i] = s * r[i]
 
 
 cdef inline void springs(ptrdiff_t n, double w, const double *f, mf_cvec below, mf_cvec diagonal, mf_cvec above, mf_cvec x, const double *r,

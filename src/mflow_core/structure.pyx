@@ -19,6 +19,7 @@ from mflow_core.matrix cimport LINALG
 from mflow_core.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL, operators_t
 from mflow_core.problem cimport failed
 from mflow_core.types cimport MF_E_SOLVE, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
+from mflow_core.vec cimport MF_SHORT, mf_scalar
 
 import importlib
 
@@ -258,6 +259,23 @@ cdef int python_load(double t, double *f, ptrdiff_t n, void *ctx) noexcept with 
 
 # ---- the problem's callbacks ------------------------------------------------------------------------------------------------------------
 
+cdef inline void solve_short(structure_t *s, double w, const double *f, const double *x, const double *v, const double *q, const double *r,
+                             double *a) noexcept nogil:
+    """diagonal_solve for a few degrees of freedom, where the call alone would cost more; the same order of association."""
+    cdef double sum
+    cdef ptrdiff_t i
+    for i in range(s.n):
+        sum = f[i] if f != NULL else 0.0
+        if s.K.values != NULL:
+            sum = sum - s.K.values[i] * x[i]
+        if s.C.values != NULL:
+            sum = sum - s.C.values[i] * v[i]
+        sum = w * sum
+        if q != NULL:
+            sum = sum + s.M.values[i] * q[i]
+        a[i] = mf_scalar(sum * r[i])
+
+
 cdef int structure_solve(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
                          void *ctx) noexcept nogil:
     cdef structure_t *s = <structure_t *> ctx
@@ -267,11 +285,16 @@ cdef int structure_solve(double t, double w, const double *xp, const double *vp,
     cdef factor_t *sum = &s.factors[slot]
     cdef bint scaled = False
     cdef ptrdiff_t i
-    status = load_at(s, t, &f)
+    f, status = NULL, 0
+    if s.load.fun != NULL or s.load.constant:
+        status = load_at(s, t, &f)
     if status == 0 and not (sum.ready and sum.c == c and sum.k == k):
         status = factor(s, slot, c, k)
     if status != 0 or n == 0:
         return status
+    if s.kind == OP_DIAGONAL and n <= MF_SHORT:
+        solve_short(s, w, f, xp, vp, q, sum.lu, a)
+        return 0
     if s.kind == OP_DIAGONAL:
         OPERATORS.diagonal_solve(n, w, f, s.K.values, xp, s.C.values, vp, s.M.values, q, sum.lu, a)
         return 0
