@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
+import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -103,6 +104,7 @@ class _Drive:
         self._prepare()
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
         self.saved_k, self.looks = 0, spectrum.Looks()
+        self.uncounted = 0  # evaluations before a resume that the run does not know of: a cost's are counted by its function
         self.save_k = _whole(settings.checkpoint_every, "checkpoint_every", 1, 1000)
         if settings.checkpoint_every is not None and settings.checkpoint is None:
             raise ValueError("checkpoint_every is given without checkpoint=, the file to write")
@@ -220,6 +222,9 @@ class _Drive:
         """dt="auto": the largest step inside the method's stability region, for the slope's Jacobian where the run stands."""
         run = self.run
         found = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.settings.symmetric)
+        if found.reason == spectrum.ROUGH and math.isfinite(self.step):  # the last step goes on: the run itself will say what is wrong
+            self.looks.found(run.k, abs(self.step))
+            return 0
         if math.isnan(found.dt):
             return self._unmeasured(found.reason)
         if not found.dt > 0.0:
@@ -237,13 +242,16 @@ class _Drive:
         """The spectral radius that the row works with."""
         run = self.run
         radius, why = spectrum.upper_radius(run.slope, run.t, run.y, symmetric=self.settings.symmetric)
+        last, k = run.rho
+        if k >= 0 and why == spectrum.ROUGH:  # the last radius goes on: the run itself will say what is wrong
+            radius, why = last, ""
         if why:
             return self._unmeasured(why)
         run.rho = radius
         return 0
 
     def _unmeasured(self, why: str) -> int:
-        """The status where the curvature could not be had: what is not finite ends the run, what is too rough is the caller's to mend."""
+        """The status where the curvature cannot be had at all."""
         if why == spectrum.ROUGH:
             where = f"{self.method.name} measures the Jacobian along the way, and at t = {self.run.t:g}"
             raise ValueError(f"{where} {why}: take a method without")
@@ -259,7 +267,8 @@ class _Drive:
         if tolerances is not None:
             rtol, atol = (t.tolist() for t in tolerances)
         return {
-            "method": repr(self.method), "shape": list(self.start.shape), "t0": self.t0, "mode": self.mode, "rtol": rtol, "atol": atol,
+            "method": repr(self.method), "shape": list(self.start.shape), "t_span": [self.t0, self.t1], "mode": self.mode,
+            "y0 (its checksum)": zlib.crc32(self.start.tobytes()), "rtol": rtol, "atol": atol,
             "dt": self.step if self.mode == "fixed" else None, "events": self.events.count if self.events is not None else 0,
             "every": self.record.every, "dense": self.record.dense,
             "times": None if self.record.times is None else self.record.times.tolist(),
@@ -267,7 +276,7 @@ class _Drive:
 
     def _save(self) -> None:
         self.saved_k = self.run.k
-        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "looks": asdict(self.looks)}
+        facts = {"call": self._facts(), "done": self.record.rows.done, "dt": self.step, "looks": asdict(self.looks), "nfev": self._nfev()}
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.record.pack().items()}}
         if self.events is not None:
             which, t, y = self.events.found
@@ -277,12 +286,12 @@ class _Drive:
     def _resume(self, path: Any) -> None:
         """Goes back to where a checkpoint was written: the same bits from there on, and all that was recorded before."""
         facts, blocks = read_state(path, "checkpoint")
-        mine = self._facts()
-        wrong = [name for name, value in mine.items() if facts["call"].get(name) != value]
+        mine, call = self._facts(), facts.get("call", {})
+        wrong = [name for name, value in mine.items() if call.get(name) != value]
         if wrong:
             raise ValueError(
                 f"resume: {path} was written by a call with other values of {', '.join(wrong)}: "
-                f"{wrong[0]} was {facts['call'].get(wrong[0])!r}, and is {mine[wrong[0]]!r} here"
+                f"{wrong[0]} was {call.get(wrong[0])!r}, and is {mine[wrong[0]]!r} here"
             )
         try:
             self.run.unpack(blocks["run"])
@@ -293,9 +302,13 @@ class _Drive:
                 self.events.restore_rows(
                     np.frombuffer(blocks["found"], dtype=np.int64), np.frombuffer(blocks["found t"]), np.frombuffer(blocks["found y"])
                 )
-        except KeyError as error:
-            raise ValueError(f"resume: {path} is damaged: {error} is missing") from error
-        self.step, self.saved_k, self.looks = facts["dt"], self.run.k, spectrum.Looks(**facts["looks"])
+            self.uncounted = facts["nfev"] - self.run.nfev
+            self.step, self.saved_k, self.looks = facts["dt"], self.run.k, spectrum.Looks(**facts["looks"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"resume: {path} does not fit this call, or is damaged ({error})") from error
+
+    def _nfev(self) -> int:
+        return int(self.run.nfev) + self.uncounted
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 
@@ -342,7 +355,7 @@ class _Drive:
         t, y, sol = self.record.arrays()
         return IVPResult(
             t=t, y=y, sol=sol, t_events=found.t_events if found else None, y_events=found.y_events if found else None,
-            nfev=run.nfev, njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
+            nfev=self._nfev(), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
 

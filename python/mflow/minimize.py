@@ -222,9 +222,12 @@ class _Descent:
             if status != stepper.RHO_DUE:
                 return status
             radius, why = spectrum.upper_radius(self._slope, 0.0, self.run.y, symmetric=True)
-            if why == spectrum.ROUGH:
-                raise ValueError(f"{self.method.name} measures the curvature along the way, and {why}: take a method without")
-            if why:
+            last, k = self.run.rho
+            if why == spectrum.ROUGH and k >= 0:  # the last radius goes on: the descent itself will say what is wrong
+                radius = last
+            elif why == spectrum.ROUGH:
+                raise ValueError(f"{self.method.name} measures the curvature along the way, and {why}: take another method")
+            elif why:
                 return int(stepper.NON_FINITE)
             self.run.rho = radius
 

@@ -382,6 +382,10 @@ def make_solver(
                 f"lband, uband: jac_sparsity has entries {below} below and {above} above the diagonal, more than {lower} and {upper}"
             )
     ask = _asker(jac, what, shape, args, name, n)
+    if ask is not None and not callable(jac):
+        constant = ask(start[0], np.asarray(start[1], dtype=np.float64))
+        if not np.all(np.isfinite(constant.data if hasattr(constant, "tocsc") else constant)):
+            raise ValueError(f"{name}: an entry is not finite")
     kind, lower, upper = _kind(chosen.linear_solver, n, jac, pattern, lower, upper, ask, start, name)
     if kind == "krylov":
         return newton.Solver("krylov", **{key: value for key, value in common.items() if key != "full"})

@@ -116,7 +116,7 @@ class Record:
         """t (m,), y (*shape, m), and the continuous solution where it was kept."""
         t, y, D = self._joined()
         shape, sol = self.start.shape, None
-        if D is not None and len(t) > 1:
+        if D is not None:
             sol = DenseOutput(t, y[:-1], D[1:], y[-1], shape=shape)
         if self.dense:
             t, y = self._select(t, y, sol)
@@ -129,6 +129,8 @@ class Record:
             times = self.wanted[(self.wanted - t[-1]) * sign <= 0]
             if sol is None or not len(times):
                 return times[:0], y[:0]
+            if len(t) == 1:
+                times = times[times == t[0]]
             return times, np.moveaxis(sol(times), -1, 0).reshape(len(times), -1)
         if self.kept_every == 0:
             return t[-1:], y[-1:]

@@ -54,6 +54,8 @@ def read_state(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any],
         for name, length in lengths:
             blocks[name] = rest[at : at + length]
             at += length
+        if at != len(rest):
+            raise ValueError(f"{len(rest)} bytes follow, not {at}")
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{os.fspath(path)}: a damaged or foreign {kind} ({error!r})") from error
     return facts, blocks

@@ -209,18 +209,24 @@ class Stepper:
         if self.k == 0 and self._run.h == 0.0:
             sign = math.copysign(1.0, self._call["direction"])
             self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * self._first)), 0.0)
-        before = self.k
-        while self.k == before:  # measuring the Jacobian is no step
-            self._settle(int(self._run.adaptive(count, end)), self._run.h)
+        status = int(self._run.adaptive(count, end))
+        while status == core.RHO_DUE:
+            self._settle(status, self._run.h)
+            status = int(self._run.adaptive(count, end))
+        self._settle(status, self._run.h)
 
     def _settle(self, status: int, h: float) -> None:
         """Raises what a status means, or does what it asks for."""
         if status == core.RHO_DUE:
             radius, why = spectrum.upper_radius(self._run.slope, self.t, self.y)
+            last, k = self._run.rho
+            if why == spectrum.ROUGH and k >= 0:  # the last radius goes on
+                radius, why = last, ""
             if why:
                 raise FloatingPointError(f"{why}: {self.method.name} cannot measure the Jacobian; the state stays at t = {self.t:g}")
             self._run.rho = radius
-        elif status != 0:
+            return
+        if status != 0:
             mode = "adaptive" if self._controlled else "fixed"
             where = f"in the step from t = {self.t:g}" + ("" if self._controlled else f" with dt = {h:g}") + f" (step {self.k})"
             reason, message = Ending(self._run, self.method, mode, h, self._start, self._t0, where).explain(status)

@@ -15,7 +15,8 @@ from mflow_core.output cimport hermite, polynomial
 from mflow_core.radius cimport estimate_rho
 from mflow_core.run cimport RHO_DUE, RUN_SOLVE, run_enter, run_leave, run_make, run_release, run_solve_with, run_t, run_tolerances
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_IMPLICIT, MF_SECOND_ORDER, mf_new_api)
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_IMPLICIT,
+                               MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, mf_new_api)
 
 
 cdef extern from *:
@@ -194,9 +195,20 @@ cdef int mf_run_advance(mf_run *run, double t_end, int64_t max_steps) noexcept n
     if status != 0:
         return status
     if t_end != r.t:
-        status = advance_controlled(r, t_end, max_steps) if r.c.q > 0.0 else advance_fixed(r, t_end, max_steps)
+        status = ending(advance_controlled(r, t_end, max_steps) if r.c.q > 0.0 else advance_fixed(r, t_end, max_steps))
+        if status == 0 and r.t != t_end:
+            status = 1
     run_leave(r)
     return status
+
+
+cdef int ending(int status) noexcept nogil:
+    """What a host is told. Where no smaller step is left, a code that asks for one is an error; 1 means max_steps and nothing else."""
+    if status == MF_RETRY_SOLVE:
+        return MF_E_SOLVE
+    if status == MF_RETRY_NON_FINITE:
+        return MF_E_NON_FINITE
+    return MF_E_STEP if status > 0 else status
 
 
 cdef int advance_controlled(run_t *r, double t_end, int64_t max_steps) noexcept nogil:
@@ -208,7 +220,7 @@ cdef int advance_controlled(run_t *r, double t_end, int64_t max_steps) noexcept 
         status = run_begin(r, t_end, r.c.h)
     while status == 0 and r.t != t_end and r.k < last:
         status = go_on(r, run_adaptive(r, last - r.k, t_end, NULL))
-    return 1 if status == 0 and r.t != t_end else status
+    return status
 
 
 cdef int advance_fixed(run_t *r, double t_end, int64_t max_steps) noexcept nogil:
@@ -222,9 +234,7 @@ cdef int advance_fixed(run_t *r, double t_end, int64_t max_steps) noexcept nogil
     last = r.k + (<int64_t> steps if enough else max_steps)
     while status == 0 and r.k < last:
         status = go_on(r, run_fixed(r, last - r.k, t_end if enough else NAN, NULL))
-    if not enough:
-        return 1 if status == 0 else status
-    if status == 0 and r.f.h != r.dt:
+    if enough and status == 0 and r.f.h != r.dt:
         r.t_base, r.k_base = r.t, r.k            # the last step was shorter: a new grid begins here
     return status
 

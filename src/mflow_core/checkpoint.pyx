@@ -56,13 +56,13 @@ cdef void get_doubles(const uint8_t **at, double *x, ptrdiff_t n) noexcept nogil
 
 
 cdef enum:
-    FORMAT = 2
+    FORMAT = 3
     SLOPE_FOLLOWS = 0x10000              # in flags, beside the frame's own
 
 cdef int64_t packed_size(const run_t *r, bint slope) noexcept nogil:
     cdef int64_t vectors = r.sizes.n_vec + (1 if slope else 0)
     cdef int64_t solver = newton_state_size(r.newton) if r.newton != NULL else 0
-    return 40 + <int64_t> strlen(r.m.name) + 8 * (20 + r.m.n_par + r.sizes.n_scal + vectors * r.n + solver) + 4
+    return 40 + <int64_t> strlen(r.m.name) + 8 * (23 + r.m.n_par + r.sizes.n_scal + vectors * r.n + solver) + 4
 
 
 cdef bint slope_is_known(const run_t *r) noexcept nogil:
@@ -103,6 +103,7 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     put_doubles(&at, &r.c.h, 1)
     put_doubles(&at, &r.c.log_before, 1)
     put_doubles(&at, &r.c.t_bad, 1)
+    put_doubles(&at, &r.c.cap, 1)
     put(&at, r.c.n_bad, 8)
     put(&at, r.c.bad_from, 8)
     put(&at, r.c.rejected, 8)
@@ -110,6 +111,8 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     put(&at, r.c.after_reject, 8)
     put(&at, r.c.pressed, 8)
     put(&at, r.c.steady, 8)
+    put(&at, r.c.spent, 8)
+    put(&at, r.c.most, 8)
     put_doubles(&at, &r.c.h_pressed, 1)
     put_doubles(&at, r.par, r.m.n_par)
     put_doubles(&at, r.s_now, r.sizes.n_scal)
@@ -182,6 +185,7 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
     get_doubles(&at, &r.c.h, 1)
     get_doubles(&at, &r.c.log_before, 1)
     get_doubles(&at, &r.c.t_bad, 1)
+    get_doubles(&at, &r.c.cap, 1)
     r.c.n_bad = <int64_t> get(&at, 8)
     r.c.bad_from = <int64_t> get(&at, 8)
     r.c.rejected = <int64_t> get(&at, 8)
@@ -189,6 +193,8 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
     r.c.after_reject = <int64_t> get(&at, 8)
     r.c.pressed = <int64_t> get(&at, 8)
     r.c.steady = <int64_t> get(&at, 8)
+    r.c.spent = <int64_t> get(&at, 8)
+    r.c.most = <int64_t> get(&at, 8)
     get_doubles(&at, &r.c.h_pressed, 1)
     r.slope_k = r.dense_k = -1
     r.t_before = NAN

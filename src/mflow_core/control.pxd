@@ -21,7 +21,8 @@ from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_bits, mf_from_bits
 
 
 cdef enum:
-    MF_BUDGET = 60                       # evaluations after the first non-finite slope, with all tries counted; four go to the message
+    MF_BUDGET = 60                       # evaluations after the first non-finite slope, all tries counted. 64 are promised, and four go to
+                                         # the message
     MF_PRESS = 8
     MF_PRESS_ON = 48
     MF_PRESS_MOST = 96
@@ -37,11 +38,15 @@ ctypedef struct control_t:
     # what follows is state, and is saved
     double h                             # the next step to try, with its sign
     double log_before                    # log2 of the last accepted error
-    double t_bad                         # the nearest time at which a slope was not finite or a callback wanted a smaller step
+    double t_bad                         # the nearest time at which a slope was not finite
+    double cap                           # until the run has passed it, no step is longer: it would only meet the place again
     int64_t n_bad, bad_from              # tries there since the last step beyond it; where the count of their evaluations begins
     int64_t rejected                     # tries thrown away
     int64_t failed                       # of them, without an error estimate: not finite, not solved, or asked for by a callback
     int64_t after_reject, pressed, steady    # steady: the PI controller is in charge
+    int64_t allowed                      # evaluations on top of MF_BUDGET: those of one Jacobian; the caller's, not saved
+    int64_t most                         # evaluations that a try has taken, near the place
+    int64_t spent                        # the evaluations after a non-finite slope: the next step would be one too many
     double h_pressed                     # about the size of the steps that are rejected again and again
 
 
@@ -57,9 +62,9 @@ cdef inline void control_begin(control_t *c, ptrdiff_t n, int order, int order_h
     c.q = <double> order if n_err == 2 else (order_hat if order_hat < order else order) + 1.0
     c.per_q = 1.0 / c.q
     c.per_n = 1.0 / <double> max(n, <ptrdiff_t> 1)
-    c.h = c.h_pressed = 0.0
+    c.h = c.h_pressed = c.cap = 0.0
     c.log_before = -13.287712379549449   # log2 1e-4
-    c.n_bad = c.rejected = c.failed = c.after_reject = c.pressed = c.steady = 0
+    c.n_bad = c.rejected = c.failed = c.after_reject = c.pressed = c.steady = c.spent = c.allowed = c.most = 0
 
 
 cdef inline double log2_of(double x) noexcept nogil:
@@ -141,6 +146,8 @@ cdef inline double shortest(double t, double min_step) noexcept nogil:
 cdef inline double planned_step(const control_t *c, double t) noexcept nogil:
     """The next step between its bounds, and long enough to move t unless max_step forbids it."""
     cdef double size = fabs(c.h), least = shortest(t, c.min_step)
+    if c.n_bad > 0 and size > c.cap:
+        size = c.cap
     size = size if size > least else least
     size = size if size < c.max_step else c.max_step
     return size if c.h > 0.0 else -size
@@ -153,26 +160,26 @@ cdef inline int after_bad(control_t *c, int status, double square, double t, dou
     before the try.
     """
     cdef double at = t + h
-    # What the next way to a non-finite slope will cost: the try alone, or after good steps two such before it.
-    cdef int64_t ahead = now - before if c.after_reject else 3 * (now - before)
+    c.most = max(c.most, now - before)
     if status < 0 and status != MF_E_NON_FINITE:
         return status
     if status == 0:
         c.h = h * factor_rejected(c, square, h)
     else:
-        if c.n_bad == 0:
-            c.bad_from, c.t_bad = before, at
-        c.n_bad += 1
         c.rejected += 1
         c.failed += 1
         c.after_reject = 1
-        if status == MF_RETRY_NON_FINITE:
+        c.h = h * 0.25
+        if status == MF_E_NON_FINITE or status == MF_RETRY_NON_FINITE:
             status = MF_E_NON_FINITE
-        if (at - c.t_bad) * h < 0.0:
-            c.t_bad = at
-        c.h = h * (0.1 if status == MF_E_NON_FINITE else 0.25)
-        if status == MF_E_NON_FINITE and now - c.bad_from + ahead > MF_BUDGET:
-            return status
+            if c.n_bad == 0:
+                c.bad_from, c.t_bad = before, at
+            c.n_bad += 1
+            if (at - c.t_bad) * h < 0.0:
+                c.t_bad = at
+            c.cap = 0.5 * fabs(h)
+            if now - c.bad_from + c.most > MF_BUDGET + c.allowed:
+                return status
     if fabs(c.h) >= shortest(t, c.min_step):
         return 0
     if status == MF_RETRY_SOLVE:
@@ -184,10 +191,14 @@ cdef inline void after_good(control_t *c, double square, double h, double planne
     """After a good try of h: the next step in c.h. planned: what h was before it was cut to land on the end."""
     cdef double factor = factor_accepted(c, square, h)
     if c.n_bad > 0:
+        c.most = max(c.most, now - before)
+        c.cap = 2.0 * c.cap
         if (t_next - c.t_bad) * h > 0.0:
             c.n_bad = 0                              # the run has passed the place
         elif fabs(h * factor) < 0.5 * fabs(c.t_bad - t_next):
             c.bad_from += now - before               # on its own way there, not held up by it
+        else:
+            c.spent = now - c.bad_from + c.most > MF_BUDGET + c.allowed
     c.h = h * held_back(c, factor)
     if fabs(h) < fabs(planned) and fabs(c.h) < fabs(planned):
         c.h = planned                                # it was short for landing, not for its error

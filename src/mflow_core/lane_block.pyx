@@ -12,7 +12,7 @@ from libc.string cimport memset
 
 from mflow_core.lane_loops cimport lane_loops_t
 from mflow_core.output cimport hermite
-from mflow_core.types cimport MF_E_MEMORY, MF_FRESH, MF_FSAL, mf_new_frame, mf_new_problem
+from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, mf_new_frame, mf_new_problem
 
 import importlib
 
@@ -193,6 +193,18 @@ cdef int extend(block_t *b) noexcept nogil:
     return status
 
 
+cdef void drop_unextended(block_t *b) noexcept nogil:
+    """Lanes that want an extension which is not finite end where their step began."""
+    cdef int col, k
+    memset(b.work2, 0, WIDTH * sizeof(double))
+    for k in range(b.job.n_D):
+        LOOPS.finite(b.job.n, b.f.D + k * b.job.ld, b.work2)
+    for col in range(WIDTH):
+        if b.work1[col] >= 0.0 and b.work2[col] != 0.0:
+            b.work1[col] = -1.0
+            retire(b, col, MF_E_NON_FINITE)
+
+
 cdef int write_times(block_t *b, bint common) noexcept nogil:
     """The wanted times in (t, t_next] of every column whose step is taken. With a common time, slope1 becomes the next slope0."""
     cdef const job_t *job = b.job
@@ -222,6 +234,7 @@ cdef int write_times(block_t *b, bint common) noexcept nogil:
             if status != 0:
                 return status
             made = True
+            drop_unextended(b)
             for col in range(WIDTH):       # what the extension costs is paid by those who want it: all, with a common time
                 b.slot[col].nfev += b.f.n_rhs - before if b.work1[col] >= 0.0 else 0
         LOOPS.polynomial(job.n, job.ld, job.n_D, b.work1, b.now[0], b.f.D, b.between)

@@ -67,8 +67,9 @@ cdef int common_step(block_t *b, int64_t k, double t, double h, double t_next) n
         if status == 0:
             drop_non_finite(b)
     if status == 0 and b.live and wanted(b, t_next):
+        count_steps(b, k, b.f.n_rhs, t)
         for col in range(WIDTH):
-            b.t[col], b.t_next[col], b.take[col] = t, t_next, 1.0
+            b.t_next[col], b.take[col] = t_next, 1.0
         status = write_times(b, True)
         if status != 0:
             count_steps(b, k, b.f.n_rhs, t)
@@ -95,6 +96,10 @@ cdef void run_common(block_t *b, int64_t first, int64_t last) noexcept nogil:
     for k in range(job.steps[0]):
         if mf_read(&job.stop):
             status = LANE_WAITING
+            count_steps(b, k, b.f.n_rhs, t)
+            break
+        if k == job.max_steps:
+            status = MF_E_STEPS
             count_steps(b, k, b.f.n_rhs, t)
             break
         h = job.dt
@@ -322,6 +327,8 @@ cdef void advance(block_t *b) noexcept nogil:
                 retire(b, col, 0)
             elif b.slot[col].k >= job.max_steps:
                 retire(b, col, MF_E_STEPS)
+            elif b.slot[col].c.spent:
+                retire(b, col, MF_E_NON_FINITE)
 
 
 cdef int own_step(block_t *b) noexcept nogil:

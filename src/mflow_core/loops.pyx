@@ -4,8 +4,9 @@ Fixed steps take their times from the step index, t = t_base + (k - k_base) dt, 
 carried; the controller is in control.pxd. A step that was not good is tried again from the same state:
 
     error above 1                            h shrinks as the controller says
-    not finite (a state, a slope, the error) h/10; it is over before the evaluations after the first such slope are more than MF_BUDGET. They count while the step
-                                             that the error would allow reaches the place again, and anew once the run has passed it
+    not finite (a state, a slope, the error, h/4, and no longer than half of what failed until the run has passed the place. It is over
+    or the extension, where it is wanted)    before the evaluations after the first such slope are more than MF_BUDGET; they count
+                                             while the step that the error would allow reaches the place again
     not solved, or asked for by a callback   h/4
     h too short to move t                    it is over, for the reason of the last try
 
@@ -15,13 +16,15 @@ from libc.math cimport INFINITY, NAN, fabs, sqrt
 
 from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.control cimport error_sum as short_error_sum
-from mflow_core.ledger cimport ledger_step
+from mflow_core.ledger cimport ledger_step, ledger_t
+from mflow_core.matrix cimport KRYLOV
 from mflow_core.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE
 from mflow_core.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
-from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE, MF_SECOND_ORDER,
+                               mf_problem)
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 
 
@@ -134,8 +137,8 @@ cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept no
             d2 = sqrt(size_of(r, f1, r.now[0], r.now[0])) / root / h0
             h = first_step_of(d0, d1, d2, h0, r.c.q)
             break
-        if r.c.n_bad == 0:
-            r.c.n_bad, r.c.bad_from, r.c.t_bad = 1, evaluations(r, False) - 1, r.t + sign * h0
+        if status == 0 and r.c.n_bad == 0:
+            r.c.n_bad, r.c.bad_from, r.c.t_bad = 1, tries_cost(r) - 1, r.t + sign * h0
         h0 = 1e-2 * h0                       # the trial left the domain: nearer
         h = h0
     h = h if h < span else span
@@ -175,11 +178,56 @@ cdef void weigh(run_t *r) noexcept nogil:
     newton_weights(r.newton, r.now[0], r.c.rtol_of if vectors else &r.c.rtol, r.c.atol_of if vectors else &r.c.atol, r.n if vectors else 1)
 
 
+cdef int64_t tries_cost(run_t *r) noexcept nogil:
+    """Evaluations so far, as MF_BUDGET counts them: with those for Jacobians, of which one is allowed on top; without a Krylov method's,
+    which belong to its arithmetic."""
+    if r.newton == NULL or r.newton.c.matrix.kind == KRYLOV:
+        return evaluations(r, False)
+    r.c.allowed = r.newton.m.n_rhs_jac / max(r.newton.m.njev, <int64_t> 1)
+    return evaluations(r, True)
+
+
+cdef int checked_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
+    """The right-hand side, which ends the try at the first slope that is not finite."""
+    cdef run_t *r = <run_t *> ctx
+    cdef int status = r.ode.rhs(t, y, dydt, n, r.ode.ctx)
+    return MF_RETRY_NON_FINITE if status == 0 and not REDUCE.all_finite(dydt, n) else status
+
+
+cdef int careful_step(run_t *r, double h) noexcept nogil:
+    """A try near a place where slopes were not finite: evaluations are few there. (Newton's iteration looks at every slope anyway.)"""
+    cdef mf_problem plain = r.p
+    cdef int status
+    if r.newton != NULL or r.m.flags & MF_SECOND_ORDER or r.ode.rhs == NULL:
+        return try_step(r, h)
+    r.p.rhs, r.p.ctx = checked_rhs, r
+    status = try_step(r, h)
+    r.p = plain
+    return status
+
+
+cdef int leave_step(run_t *r, double *t_next, double h, double t_end, record_t *record) noexcept nogil:
+    """Books and writes down a good step; where that fails the books are as before, for the next try."""
+    cdef ledger_t books
+    cdef int status = 0
+    if r.ledger != NULL:
+        books = r.ledger[0]
+        status = book(r, t_next[0], h)
+    if status == 0 and record != NULL:
+        record.end = t_next[0] == t_end
+        status = write_step(r, t_next, record)
+    if r.ledger != NULL and status != 0 and status != RECORD_EVENT:
+        r.ledger[0] = books
+    return status
+
+
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     """One accepted step towards t_end, after as many tries as it takes."""
-    cdef double h, planned, t_next, err
+    cdef double h, planned, t_next, t_whole, err
     cdef int64_t before
     cdef int status
+    if r.c.spent:
+        return MF_E_NON_FINITE
     while True:
         planned = h = planned_step(&r.c, r.t)
         t_next = r.t + h
@@ -189,30 +237,27 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         if (t_next - t_end) * h >= 0.0:
             h = t_end - r.t
             t_next = t_end
-        before = evaluations(r, False)
+        before = tries_cost(r)
         err = INFINITY
         if r.newton != NULL:
             weigh(r)
-        status = try_step(r, h)
+        status = try_step(r, h) if r.c.n_bad == 0 else careful_step(r, h)
         if status == 0:
             err = error_of(r)
-            if err <= 1.0:
-                break
+            t_whole = t_next                 # an event may end the step sooner
             if err != err:
                 status = MF_E_NON_FINITE
-        status = after_bad(&r.c, status, err, r.t, h, evaluations(r, False), before)
+            elif err <= 1.0:
+                status = leave_step(r, &t_next, h, t_end, record)
+                if status == 0 or status == RECORD_EVENT:
+                    break
+        status = after_bad(&r.c, status, err, r.t, h, tries_cost(r), before)
         if status != 0:
             return status
-    after_good(&r.c, err, h, planned, t_next, evaluations(r, False), before)
-    if r.ledger != NULL:
-        status = book(r, t_next, h)
-    if status == 0 and record != NULL:
-        record.end = t_next == t_end
-        status = write_step(r, &t_next, record)
-    if status == 0 or status == RECORD_EVENT:
-        accept(r, t_next)
-        if status == RECORD_EVENT:
-            leave_grid(r)
+    after_good(&r.c, err, h, planned, t_whole, tries_cost(r), before)
+    accept(r, t_next)
+    if status == RECORD_EVENT:
+        leave_grid(r)
     return status
 
 

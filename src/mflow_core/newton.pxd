@@ -52,5 +52,6 @@ cdef class Solver:
     cdef newton_t *c
     cdef object group, indptr, indices, sparse
     cdef Problem problem                 # of `bind`
+    cdef bint held                       # by a run, for good: nobody else may attach it, or solve with it
     cdef readonly bint python            # factors or asks for J in Python
     cdef newton_t *attach(self, const mf_problem *inner, mf_jac_fn jac, void *jac_ctx) except NULL

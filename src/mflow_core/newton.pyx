@@ -494,9 +494,11 @@ cdef class Solver:
         newton_release(self.c)
 
     cdef newton_t *attach(self, const mf_problem *inner, mf_jac_fn jac, void *jac_ctx) except NULL:
-        """The newton_t of a run of this problem; the one before is gone. jac NULL: inner's own."""
+        """The newton_t of a run of this problem; the one before is gone, unless a run holds it. jac NULL: inner's own."""
         cdef ptrdiff_t n = inner.n
         cdef newton_config_t config = self.config
+        if self.held:
+            raise ValueError("solver: a run has this one already: make another")
         if config.matrix.source in (BY_CALLBACK, BY_BAND_CALLBACK) and jac == NULL and inner.jac == NULL:
             raise ValueError("solver: it wants a Jacobian, and the problem has none: give jac=...")
         if self.group is not None and (self.group.size != n or self.indptr.size != n + 1):
@@ -577,6 +579,8 @@ cdef class Solver:
     def check(self, z, str argument):
         if self.c == NULL:
             raise ValueError("solver: it is not attached to a problem yet")
+        if z is not None and self.problem is None:
+            raise ValueError("solver: it belongs to a run, which solves with it; bind another to a problem")
         if z is not None and z.size != self.c.n:
             raise ValueError(f"{argument}: {z.size} numbers came, {self.c.n} are wanted")
 

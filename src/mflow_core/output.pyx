@@ -14,7 +14,8 @@ from libc.string cimport memcpy
 
 from mflow_core.events cimport EVENT_STOP, events_room, events_scan
 from mflow_core.ledger cimport LEDGER_COLUMNS, ledger_row
-from mflow_core.types cimport MF_E_ARGUMENT, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
+from mflow_core.registry cimport REDUCE
+from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
 
 
 cdef void hermite(const mf_frame *f, const double *slope0, const double *slope1, double *D) noexcept nogil:
@@ -51,8 +52,11 @@ cdef int end_slopes(run_t *r, double t_next) noexcept nogil:
 
 
 cdef int extend(run_t *r, double t_next) noexcept nogil:
-    """D of the step from r.t to t_next, if it is not there yet. MF_E_ARGUMENT in a run that was not made with RUN_DENSE."""
-    cdef int status
+    """D of the step from r.t to t_next, if it is not there yet. MF_E_ARGUMENT in a run that was not made with RUN_DENSE.
+
+    MF_E_NON_FINITE where it is not finite: both ends may be, and a slope that belongs to it alone may not.
+    """
+    cdef int k, status
     if r.dense_k == r.k:
         return 0
     if r.y_between == NULL:
@@ -72,9 +76,13 @@ cdef int extend(run_t *r, double t_next) noexcept nogil:
             hermite(&r.f, r.slope0, r.slope1, r.f.D)
             r.slope0, r.slope1 = r.slope1, r.slope0
             r.slope_k = r.k + 1
-    if status == 0:
-        r.dense_k = r.k
-    return status
+    if status != 0:
+        return status
+    for k in range(r.n_D):
+        if not REDUCE.all_finite(r.f.D + k * r.ld, r.n):
+            return MF_E_NON_FINITE
+    r.dense_k = r.k
+    return 0
 
 
 cdef int look_back(run_t *r, double t, double *y) noexcept nogil:
@@ -191,7 +199,7 @@ cdef int write_row(run_t *r, double t_next, double part, record_t *record) noexc
     cdef double scale = 1.0
     cdef ptrdiff_t i
     cdef int k
-    cdef int status = write_energy(r, t_next, True, record)
+    cdef int status = write_energy(r, t_next, part == 1.0, record)     # no step ended where an event has moved it
     if status != 0:
         return status
     copy_visible(r, r.next, record.y + record.rows * r.n * r.sizes.n_vis)

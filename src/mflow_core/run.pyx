@@ -27,6 +27,7 @@ cdef extern from *:
 
 
 # ---- gradient flow --------------------------------------------------------------------------------------------------------------------
+# One ctx serves the kernel's calls of rhs and solve: it is the flow's, and what else the problem brings is called with its own.
 
 cdef int flow_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef flow_t *flow = <flow_t *> ctx
@@ -42,6 +43,21 @@ cdef int flow_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ct
     for i in range(n):
         dydt[i] = -dydt[i]
     return 0
+
+
+cdef int flow_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef flow_t *flow = <flow_t *> ctx
+    return flow.inner.solve(t, gh, r, z, n, flow.inner.ctx)
+
+
+cdef int flow_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef flow_t *flow = <flow_t *> ctx
+    return flow.inner.lsolve(t, gh, r, z, n, flow.inner.ctx)
+
+
+cdef int flow_jac(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef flow_t *flow = <flow_t *> ctx
+    return flow.inner.jac(t, y, jac, n, flow.inner.ctx)
 
 
 # ---- making a run -----------------------------------------------------------------------------------------------------------------------
@@ -156,6 +172,12 @@ cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
     if r.m.step != NULL and r.inner.value_grad != NULL and r.inner.rhs == NULL:
         r.flow.inner = &r.inner
         r.p.rhs, r.p.ctx = flow_rhs, &r.flow
+        if r.inner.solve != NULL:
+            r.p.solve = flow_solve
+        if r.inner.lsolve != NULL:
+            r.p.lsolve = flow_lsolve
+        if r.inner.jac != NULL:
+            r.p.jac = flow_jac
     r.ode = r.p
     r.f.p = &r.p
     r.f.n, r.f.ld, r.f.par = r.n, r.ld, r.par
@@ -252,9 +274,13 @@ cdef inline bint short_finite(const double *x, ptrdiff_t n) noexcept nogil:
 
 
 cdef int try_step(run_t *r, double h) noexcept nogil:
-    """now -> next, over h, not accepted. MF_E_NON_FINITE where `next` is not finite."""
+    """now -> next, over h, not accepted. MF_E_NON_FINITE where `next` is not finite. What was known of the step before, and of another
+    try of this one, is overwritten."""
     cdef int j, status
     cdef int64_t hits = r.flow.hits
+    r.t_before, r.dense_k = NAN, -1
+    if r.slope_k > r.k:
+        r.slope_k = -1
     r.f.t, r.f.h, r.f.k = r.t, h, r.k
     r.f.x0, r.f.x1 = <const double *const *> r.now, <double *const *> r.next
     r.f.s0, r.f.s1 = r.s_now, r.s_next

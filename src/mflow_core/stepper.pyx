@@ -131,6 +131,7 @@ cdef class Run:
         self.solver, self.compiled = solver, problem.compiled
         if solver is not None:
             run_solve_with(self.r, solver.attach(&self.r.ode, problem.jac, problem.jac_ctx))
+            solver.held = True
             self.compiled = problem.compiled and problem.jac_callback is None and not solver.python
 
     def __dealloc__(self):
@@ -153,7 +154,7 @@ cdef class Run:
     @property
     def nfev(self):
         """Evaluations of the right-hand side; for a cost, of the cost, or of its gradient where that is all there is."""
-        if self.problem.callback is None or self.problem.c.value_grad == NULL:
+        if self.problem.callback is None or self.problem.c.value_grad == NULL or self.r.good == NULL:
             return evaluations(self.r, True) + self.r.n_value_grad
         return self.problem.callback.nfev if self.problem.has_value else self.problem.callback.njev
 
@@ -420,6 +421,8 @@ cdef class Run:
         finally:
             run_leave(self.r)
         if status == MF_E_ARGUMENT:
+            if self.r.t_before != self.r.t_before:
+                raise ValueError(f"t = {t!r}: there is no last step to look into: none was taken, an event ended it, or a later try failed")
             raise ValueError(f"t = {t!r}: the last step, the only one that can be looked into, went from {self.r.t_before:g} to {self.r.t:g}")
         if status != 0:
             raise RuntimeError(f"fun returned {status} at an end of the last step")
@@ -467,7 +470,8 @@ cdef class Run:
         try:
             run_pack(self.r, NULL, 0, &bytes)
             out = PyBytes_FromStringAndSize(NULL, bytes)
-            run_pack(self.r, PyBytes_AS_STRING(out), bytes, &bytes)
+            if run_pack(self.r, PyBytes_AS_STRING(out), bytes, &bytes) != 0:
+                raise MemoryError(f"no memory to save a run of {self.r.n} components")
         finally:
             run_leave(self.r)
         return out

@@ -173,7 +173,8 @@ typedef struct mf_api {
   int (*update)(const mf_method *, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x, const double *g);
   int (*interpolate)(const mf_method *, mf_frame *, double theta, double *y);   /* the step just taken, theta in [0, 1]; may call rhs */
   mf_run *(*run_new)(const mf_method *, const mf_problem *, const mf_run_options *, const double *const *y0, int *err);
-  int (*run_advance)(mf_run *, double t_end, int64_t max_steps);           /* nogil; rejects a second thread and re-entry; 1: max_steps taken */
+  int (*run_advance)(mf_run *, double t_end, int64_t max_steps);           /* nogil; rejects a second thread and re-entry; 1: max_steps taken.
+                            A callback's positive code, where no smaller step is left to try, comes out as MF_E_STEP */
   const double *const *(*run_y)(const mf_run *, double *t, int64_t *k);
   int64_t (*run_save)(const mf_run *, void *buf, int64_t room);            /* NULL buf: bytes needed. Little-endian, no padding, CRC */
   int (*run_restore)(mf_run *, const void *buf, int64_t bytes);
