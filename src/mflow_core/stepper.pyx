@@ -253,6 +253,17 @@ cdef class Run:
         finally:
             run_leave(self.r)
 
+    def acceleration(self, double t, cnp.ndarray x, cnp.ndarray v):
+        """M^-1 F(t, x, v) of a second-order run; x and v are float64 arrays of the state's size."""
+        cdef cnp.ndarray at = np.ascontiguousarray(x, dtype=np.float64), moving = np.ascontiguousarray(v, dtype=np.float64)
+        cdef cnp.ndarray out = np.full(self.shape, np.nan)
+        if self.r.p.accel == NULL or cnp.PyArray_SIZE(at) != self.r.n or cnp.PyArray_SIZE(moving) != self.r.n:
+            raise TypeError(f"acceleration: a second-order run is wanted, and {self.r.n} numbers for x and v each")
+        self.r.f.n_rhs += 1
+        raise_or(self.r.p.accel(t, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(moving), <double *> cnp.PyArray_DATA(out),
+                                self.r.n, self.r.p.ctx))
+        return out
+
     def keep_energy(self):
         """From here on a ledger is kept; the status. The problem must tell energies. Empties the accounts of a ledger that is kept already."""
         cdef mf_sizes sizes
