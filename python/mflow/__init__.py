@@ -4,6 +4,7 @@ Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
     solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
+    solve_dynamics                         M x'' = F(t, x, v)
     optim, Stepper, minibatches            parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
     methods, get_method                    what there is
@@ -23,12 +24,14 @@ from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.control import Event
 from mflow.data import minibatches
 from mflow.dense import DenseOutput
+from mflow.dynamics import solve_dynamics
 from mflow.flow import gradient_flow
 from mflow.ivp import solve_ivp
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
-from mflow.result import IVPResult, OptimizeResult
+from mflow.order import first_order_system
+from mflow.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
 
@@ -42,6 +45,7 @@ globals().update(_INTEGRATORS)
 
 __all__ = [  # noqa: PLE0604
     "DenseOutput",
+    "DynamicsResult",
     "Event",
     "FixedPoint",
     "IVPBatchResult",
@@ -53,6 +57,7 @@ __all__ = [  # noqa: PLE0604
     "Recoverable",
     "Stepper",
     "amplification",
+    "first_order_system",
     "get_method",
     "gradient_flow",
     "max_stable_dt",
@@ -60,6 +65,7 @@ __all__ = [  # noqa: PLE0604
     "minibatches",
     "minimize",
     "optim",
+    "solve_dynamics",
     "solve_ivp",
     "solve_ivp_batch",
     "stability_limit",

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mflow.methods import Method
 
-__all__ = ["FixedPoint", "Newton", "NewtonKrylov", "color_columns", "make_solver", "solver_for"]
+__all__ = ["FixedPoint", "Newton", "NewtonKrylov", "as_solver", "color_columns", "make_solver", "solver_for"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int32]
@@ -360,7 +360,7 @@ def make_solver(
     """
     n = math.prod(shape)
     name = "hess" if hess else "jac"
-    chosen = _as_solver(solver)
+    chosen = as_solver(solver)
     lower, upper = _bands(lband, uband, n)
     given = {name: jac is not None, "jac_sparsity": jac_sparsity is not None, "lband, uband": lower is not None}
     if isinstance(chosen, (NewtonKrylov, FixedPoint)):
@@ -404,7 +404,8 @@ def make_solver(
     return newton.Solver(kind, jac=jac is not None, pattern=groups, **common)
 
 
-def _as_solver(solver: Any) -> Newton | NewtonKrylov | FixedPoint:
+def as_solver(solver: Any) -> Newton | NewtonKrylov | FixedPoint:
+    """An instance, of whatever ``solver=`` may be. Raises TypeError or ValueError."""
     if solver is None:
         return Newton()
     if isinstance(solver, (Newton, NewtonKrylov, FixedPoint)):
