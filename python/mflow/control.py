@@ -217,7 +217,7 @@ def _whole(value: Any, name: str, least: int, what: str) -> int:
 
 
 class Watcher:
-    """The user's ``callback(t, y)`` after each accepted step, ``callback(t, x, v)`` in second order; ``watcher(t, y)`` says whether to stop.
+    """The user's ``callback(t, y)`` after each accepted step; ``watcher(t, y)`` says whether to stop. In second order: (t, x, v).
 
     y reaches the user as a read-only view of the array that comes in, which must be his to keep: a copy of the state. He returns True
     to stop, None or False to go on; raising StopIteration stops as well. Anything else is a TypeError, so that a state returned by

@@ -70,9 +70,10 @@ class Settings:
     symmetric: bool = False  # the Jacobian is: gradient flow
 
 
-def integrate(what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> Any:
+def integrate(what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> IVPResult:
     """The driver behind `mflow.solve_ivp` and `mflow.gradient_flow`; ``name`` is what its user called."""
-    return follow(Drive(what, t_span, start, method, settings, name))
+    result: IVPResult = follow(Drive(what, t_span, start, method, settings, name))
+    return result
 
 
 def follow(drive: Drive) -> Any:
@@ -343,10 +344,12 @@ class Drive:
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
+        """The progress bar's last word."""
         if self.progress is not None:
             self.progress.close(self.run.t)
 
     def finish(self, status: int) -> Any:
+        """The result of a run that ended with this status."""
         run, method = self.run, self.method
         if status == 0:
             message = f"reached t = {self.t1:g} in {run.k} steps of {method.name}"
@@ -382,6 +385,7 @@ class Drive:
         return f"; but the state grew from {first:.3g} to {last:.3g}: {why}"
 
     def result(self, status: int, reason: str, message: str) -> Any:
+        """What there is so far."""
         run, found = self.run, self.events
         self.record.close()
         t, y, sol = self.record.arrays()

@@ -143,9 +143,7 @@ def solve_dynamics(
         for name, value in acting.items():
             if value is not None:
                 raise ValueError(f"{name}: with force= given it holds all forces: add {name} there")
-        what = _force(
-            chosen, supports, mass, force, _tuple(args), inplace, dfdx, dfdv, potential, velocity_free, solver
-        )
+        what = _force(chosen, supports, mass, force, _tuple(args), inplace, dfdx, dfdv, potential, velocity_free, solver)
         modes_of = None
     else:
         given = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver, "args": args or None}
@@ -177,7 +175,7 @@ def _tuple(args: Any) -> tuple[Any, ...]:
 def _start(x0: Any, v0: Any, given: tuple[Any, ...], load: Any) -> tuple[Array, Array]:
     """x0 and v0, where one or both are not given: zeros, as many as the matrices have rows."""
     if x0 is None and v0 is None:
-        sizes = [np.shape(a)[0] for a in given if a is not None and np.ndim(a) > 0 or hasattr(a, "tocsr")]
+        sizes = [np.shape(a)[0] for a in given if (a is not None and np.ndim(a) > 0) or hasattr(a, "tocsr")]
         if not sizes and isinstance(load, list | np.ndarray):
             sizes = [np.size(load)]
         x0 = np.zeros(max(sizes, default=1))

@@ -181,11 +181,11 @@ def _eigenvalues(M: Any, A: Any, n: int) -> Array:
         L = np.linalg.cholesky(dense[0])
     except np.linalg.LinAlgError:
         raise ValueError("mass: it is not positive definite") from None
-    reduced = np.linalg.solve(L, np.linalg.solve(L, dense[1]).T).T
+    reduced: Array = np.asarray(np.linalg.solve(L, np.linalg.solve(L, dense[1]).T).T, dtype=np.float64)
     if matrices.is_symmetric(dense[1]):
-        values: Array = np.linalg.eigvalsh(0.5 * (reduced + reduced.T))
+        values = np.asarray(np.linalg.eigvalsh(0.5 * (reduced + reduced.T)), dtype=np.float64)
     else:
-        values = np.linalg.eigvals(reduced).real
+        values = np.asarray(np.linalg.eigvals(reduced).real, dtype=np.float64)
     values[np.abs(values) <= 1e-13 * np.abs(values).max(initial=0.0)] = 0.0
     return values
 

@@ -70,7 +70,8 @@ class MotionRecord(Record):
     """Rows of x, v and a, and the energies that belong to them."""
 
     def __init__(self, run: stepper.Run, start: Array, t0: float, *, energy: bool, **more: Any) -> None:
-        self.keeps_energy, self.energies, self.between = energy, [], False
+        self.keeps_energy, self.between = energy, False
+        self.energies: list[Array] = []
         super().__init__(run, start, t0, **more)
 
     @property
@@ -221,10 +222,10 @@ class Motion(Drive):
         self.record.begin()
         return super()._at_start()
 
-    # ---- stability ------------------------------------------------------------------------------------------------------------------------
+    # ---- stability -----------------------------------------------------------------------------------------------------------------------
 
     @functools.cached_property
-    def modes(self) -> modes.Modes | None:
+    def known_modes(self) -> modes.Modes | None:
         """Of the structure; of a force, from differences at the start. None: not known."""
         if self.modes_of is not None:
             return self.modes_of()
@@ -251,7 +252,7 @@ class Motion(Drive):
         """A step past the limit of a structure is taken, after a warning."""
         if self.modes_of is None or _always_stable(self.method):
             return
-        found = self.modes
+        found = self.known_modes
         if found is None or found.stable(self.method, abs(self.step)):
             return
         limit = found.limit(self.method)
@@ -267,7 +268,7 @@ class Motion(Drive):
 
     def explain(self) -> str:
         """Why fixed steps may have left the finite numbers."""
-        found = self.modes
+        found = self.known_modes
         if found is None:
             return "lower the step, or look for the cause in the force"
         limit = found.limit(self.method)
@@ -290,7 +291,7 @@ class Motion(Drive):
         self.looks.next = MANY
         return 0
 
-    # ---- endings --------------------------------------------------------------------------------------------------------------------------
+    # ---- endings -------------------------------------------------------------------------------------------------------------------------
 
     def _ending(self, where: str) -> endings.Ending:
         return MotionEnding(self, where)
@@ -309,10 +310,12 @@ class Motion(Drive):
         return f"; but {text}"
 
     def finish(self, status: int) -> Any:
+        """As `Drive.finish`."""
         self.record.between = status == stepper.EVENT
         return super().finish(status)
 
     def result(self, status: int, reason: str, message: str) -> DynamicsResult:
+        """What there is so far, of all degrees of freedom."""
         run, found, counts = self.run, self.events, self.what.counters
         self.record.close()
         t, rows, e, sol, sol_v = self.record.motion(self.supports)
