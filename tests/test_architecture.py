@@ -41,7 +41,7 @@ LAYERS = (
     {"arrays", "pace", "result", "savefile", "nist", "testvalues"},
     {"methods", "data", "control", "dense", "order", "testproblems"},
     {"modes", "optim", "nonlinear", "records"},
-    {"stability"},
+    {"momentum", "stability"},
     {"spectrum", "endings"},
     {"drive"},
     {"motion"},

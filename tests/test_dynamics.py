@@ -453,3 +453,36 @@ def test_first_order_system_refuses() -> None:
         mflow.first_order_system(lambda t, x, v: x, 2)(0.0, np.zeros(3))
     with pytest.raises(ValueError, match=r"fun returned shape \(3,\)"):
         mflow.first_order_system(lambda t, x, v: np.zeros(3), 2)(0.0, np.zeros(4))
+
+
+# ---- optimization as dynamics --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["newmark", "leapfrog", "staggered", "symplectic_euler", "central_difference"])
+def test_minimize_by_motion(name: str) -> None:
+    H, b = np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([1.0, -1.0])
+    res = mflow.minimize(
+        lambda x: (0.5 * x @ H @ x - b @ x, H @ x - b), np.zeros(2), jac=True, method=name, dt=0.1, friction=2.0, gtol=1e-9
+    )
+    assert res.reason == "converged"
+    np.testing.assert_allclose(res.x, np.linalg.solve(H, b), atol=1e-8)
+    s = mflow.solve_dynamics(stiffness=H, damping=2.0, load=b, t_span=(0, 0.1 * res.nit), x0=np.zeros(2), method=name, dt=0.1)
+    np.testing.assert_allclose(res.x, s.x[:, -1], atol=1e-12)
+
+
+def test_minimize_past_the_limit_says_so() -> None:
+    def cost(x: Array) -> Any:
+        with np.errstate(over="ignore"):
+            return 50 * x @ x, 100 * x
+
+    res = mflow.minimize(cost, np.ones(2), jac=True, method="leapfrog", dt=0.5, friction=0.1, maxiter=100_000)
+    assert res.reason == "diverged"
+    assert "exceeds the stability limit" in res.message
+
+
+def test_minimize_without_friction_warns() -> None:
+    with pytest.warns(UserWarning, match="friction = 0 keeps its energy"):
+        res = mflow.minimize(lambda x: (x @ x, 2 * x), np.ones(2), jac=True, method="leapfrog", dt=0.1, friction=0.0, maxiter=50)
+    assert res.reason == "max_iter"
+    with pytest.raises(ValueError, match="friction = -1"):
+        mflow.minimize(lambda x: (x @ x, 2 * x), np.ones(2), jac=True, method="leapfrog", dt=0.1, friction=-1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import force as core_force
-from mflow_core import matrices, newton, structure
+from mflow_core import matrices, structure
 from mflow_core.signatures import FORCE_SIGNATURE, LOAD_SIGNATURE, compiled_address
 
 from mflow import modes, nonlinear
@@ -339,7 +339,7 @@ def _force(
         shape, inplace = (supports.free.size,), False
     tangents = dfdx is not None or dfdv is not None
     solves = method.is_implicit or method.parameters.get("damping") == "implicit"
-    inner = _solver(solver, math.prod(shape), tangents) if solves else None
+    inner = nonlinear.force_solver(solver, math.prod(shape), tangents) if solves else None
     return core_force.Force(
         force, shape, mass=M, args=args, inplace=inplace, dfdx=dfdx if solves else None, dfdv=dfdv if solves else None,
         potential=potential, velocity_free=velocity_free, solver=inner,
@@ -372,18 +372,3 @@ def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any
 
     whole_potential = None if potential is None else lambda x, *args: potential(supports.state(x, at_place=True), *args)
     return on_free, tangent(dfdx), tangent(dfdv), whole_potential
-
-
-def _solver(solver: Any, n: int, tangents: bool) -> newton.Solver:
-    """How implicit accelerations are solved for: dense where that is affordable."""
-    chosen = nonlinear.as_solver(solver)
-    common: dict[str, Any] = {"max_iter": chosen.max_iter, "fraction": chosen.fraction, "tol": chosen.tol}
-    if isinstance(chosen, nonlinear.FixedPoint):
-        return newton.Solver("fixed_point", **common)
-    if isinstance(chosen, nonlinear.NewtonKrylov):
-        return newton.Solver("krylov", krylov_dim=chosen.dim, krylov_cycles=chosen.cycles, **common)
-    if chosen.linear_solver in ("banded", "sparse"):
-        raise ValueError(f"solver: linear_solver = {chosen.linear_solver!r} is not for forces: take 'auto', 'dense' or 'krylov'")
-    if chosen.linear_solver == "krylov" or (chosen.linear_solver == "auto" and n > nonlinear.LARGE and not tangents):
-        return newton.Solver("krylov", **common)
-    return newton.Solver("dense", jac=tangents, full=chosen.full, **common)
