@@ -15,7 +15,7 @@ from mflow_core import force as core_force
 from mflow_core import matrices, structure
 from mflow_core.signatures import FORCE_SIGNATURE, LOAD_SIGNATURE, compiled_address
 
-from mflow import modes, nonlinear
+from mflow import nonlinear
 from mflow.arrays import Array, check_number, check_start
 from mflow.control import Event, check_events
 from mflow.drive import Settings, follow
@@ -144,7 +144,7 @@ def solve_dynamics(
             if value is not None:
                 raise ValueError(f"{name}: with force= given it holds all forces: add {name} there")
         what = _force(chosen, supports, mass, force, _tuple(args), inplace, dfdx, dfdv, potential, velocity_free, solver)
-        modes_of = None
+        moving = None
     else:
         given = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver, "args": args or None}
         for name, value in given.items():
@@ -152,7 +152,7 @@ def solve_dynamics(
                 raise ValueError(f"{name} belongs to a nonlinear force=, which is not given")
         if inplace or velocity_free:
             raise ValueError("inplace, velocity_free belong to a nonlinear force=, which is not given")
-        what, modes_of = _structure(supports, mass, damping, stiffness, load, rayleigh)
+        what, moving = _structure(supports, mass, damping, stiffness, load, rayleigh)
     if energy and isinstance(what, structure.Structure) and not what.symmetric:
         raise ValueError("energy: the stiffness is not symmetric, so it has no potential and no ledger can be kept: leave energy away")
     keeps = what.symmetric if energy is None and isinstance(what, structure.Structure) else energy is None or bool(energy)
@@ -162,7 +162,7 @@ def solve_dynamics(
         callback=callback, progress=progress,
     )  # fmt: skip
     drive = Motion(
-        what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, modes_of=modes_of
+        what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, matrices=moving
     )
     result: DynamicsResult = follow(drive)
     return result
@@ -206,8 +206,8 @@ def _events(events: Any, supports: Supports) -> Any:
 
 def _structure(
     supports: Supports, mass: Any, damping: Any, stiffness: Any, load: Any, rayleigh: Any
-) -> tuple[structure.Structure, Callable[[], modes.Modes]]:
-    """The problem, and how to ask for its modes."""
+) -> tuple[structure.Structure, tuple[Any, ...]]:
+    """The problem, and (n, M, C, K) of what moves."""
     n = supports.n
     if stiffness is None and load is None and damping is None and rayleigh is None:
         raise ValueError("stiffness, load, force: nothing acts on the masses: give one of them (stiffness=0 for free flight)")
@@ -236,7 +236,7 @@ def _structure(
     what = structure.Structure(size, M, C, K, load)
     if table is not None:
         what.set_table(*_table(table, supports, pull))
-    return what, lambda: modes.structure_modes(size, M, C, K)
+    return what, (size, M, C, K)
 
 
 def _part(A: Any, supports: Supports) -> Any:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mflow.arrays import Array
 from mflow.methods import Method
 
-__all__ = ["Modes", "limit_of_frequency", "oscillator_matrix", "structure_modes"]
+__all__ = ["Modes", "limit_of_frequency", "oscillator_matrix", "outer_bound", "structure_modes"]
 
 TOLERANCE = 1e-12  # the spectral radius may exceed 1 by this: rounding
 BOUNDARY = 3e-7  # and by this where eigenvalues meet on the unit circle, as they do at a limit: they are good to the root of rounding
@@ -142,6 +142,18 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
         return _sampled(k, np.maximum(a + b * k, 0.0))
     k_max, c_max = float(k.max(initial=0.0)), float(_eigenvalues(M, C, n).max(initial=0.0))
     return Modes(np.array([k_max, k_max, 0.0]), np.array([c_max, 0.0, c_max]), exact=False)
+
+
+def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None:
+    """Modes outside all others, from row sums of checked matrices; None where the mass is no diagonal."""
+    if mass is not None and mass.ndim != 1:
+        return None
+    M = np.ones(n) if mass is None else mass
+    k, c = (
+        0.0 if A is None else float(np.max((np.abs(A) if A.ndim == 1 else np.asarray(abs(A).sum(axis=1)).ravel()) / M, initial=0.0))
+        for A in (stiffness, damping)
+    )
+    return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
 
 
 def _sampled(k: Array, c: Array) -> Modes:

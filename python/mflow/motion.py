@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ from mflow.result import DynamicsResult, Result
 __all__ = ["Motion", "Supports"]
 
 COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")
+MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
 DIFFERENCE = 1e-7  # of the tangents at the start, for a message
 
 
@@ -191,9 +192,9 @@ class Motion(Drive):
         *,
         supports: Supports,
         energy: bool,
-        modes_of: Callable[[], modes.Modes] | None,
+        matrices: tuple[Any, ...] | None,
     ) -> None:
-        self.v0, self.supports, self.keeps_energy, self.modes_of, self.warned = v0, supports, energy, modes_of, ""
+        self.v0, self.supports, self.keeps_energy, self.matrices, self.warned = v0, supports, energy, matrices, ""
         super().__init__(what, t_span, start, method, settings, "solve_dynamics")
 
     def _fits(self) -> None:
@@ -227,8 +228,8 @@ class Motion(Drive):
     @functools.cached_property
     def known_modes(self) -> modes.Modes | None:
         """Of the structure; of a force, from differences at the start. None: not known."""
-        if self.modes_of is not None:
-            return self.modes_of()
+        if self.matrices is not None:
+            return modes.structure_modes(*self.matrices)
         n = self.start.size
         if n > modes.WHOLE:
             return None
@@ -250,7 +251,10 @@ class Motion(Drive):
 
     def warn_of_step(self) -> None:
         """A step past the limit of a structure is taken, after a warning."""
-        if self.modes_of is None or _always_stable(self.method):
+        if self.matrices is None or _always_stable(self.method):
+            return
+        bound = modes.outer_bound(*self.matrices) if self.start.size > MANY_MASSES else None
+        if bound is not None and bound.stable(self.method, abs(self.step)):
             return
         found = self.known_modes
         if found is None or found.stable(self.method, abs(self.step)):
@@ -261,7 +265,7 @@ class Motion(Drive):
             warnings.warn(f"{self.name}: {self.warned}", RuntimeWarning, stacklevel=6)
 
     def _limit_text(self, limit: float, found: modes.Modes) -> str:
-        whose = f"for the largest frequency {found.omega:.4g}" + ("" if self.modes_of else " at the start")
+        whose = f"for the largest frequency {found.omega:.4g}" + ("" if self.matrices else " at the start")
         if limit == 0.0:
             return f"dt = {abs(self.step):g} exceeds the stability limit of {self.method.name}, which has no stable step {whose}"
         return f"dt = {abs(self.step):g} exceeds the stability limit {limit:.4g} of {self.method.name} {whose}"
@@ -281,9 +285,9 @@ class Motion(Drive):
 
     def _choose_dt(self) -> int:
         """dt="auto": nine tenths of the structure's limit."""
-        if self.modes_of is None:
+        if self.matrices is None:
             raise ValueError('dt = "auto": the limit of a structure is known, that of a force is not: give dt')
-        limit = self.modes_of().limit(self.method)
+        limit = modes.structure_modes(*self.matrices).limit(self.method)
         if not limit > 0.0:
             raise ValueError(f'dt = "auto": {self.method.name} has no stable step for this structure: give dt, or another method')
         span = self.t1 - self.t0
