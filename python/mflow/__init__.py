@@ -74,7 +74,11 @@ __all__ = [  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:
-    """Classes of rows are found above; this names what is near to a name that is not there."""
+    """Classes of rows are found above; `mflow.scipy` is imported by who asks for it; else this names what is near."""
+    if name == "scipy":
+        from importlib import import_module
+
+        return import_module("mflow.scipy")
     from mflow_core.registry import unknown
 
     raise AttributeError(unknown("mflow has no", name, __all__))

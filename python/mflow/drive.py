@@ -11,6 +11,7 @@ import warnings
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,7 @@ ROUNDING = 1e-12  # a remainder this small against the whole span is no step of 
 GROWTH = 1e6  # a state that ends this much larger than it began is looked at again
 RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 MANY = 2**62
+MOST_RETURNS = 60  # to one mark; each halves the step
 LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
 MAX_STEPS, CALLBACK = 0x7FFFFF01, 0x7FFFFF02  # endings that are decided here
 
@@ -83,7 +85,7 @@ def follow(drive: Drive) -> Any:
         status = drive.go()
     except BaseException as error:
         run = drive.run
-        message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps: {error}"
+        message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         note = f"in mflow.{name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
         attach(error, drive.result(-1, reason, message), note)
@@ -108,15 +110,20 @@ class Drive:
         self.max_steps = _whole(settings.max_steps, "max_steps", 1, MANY)
         self.watch = Watcher(settings.callback) if settings.callback is not None else None
         self.pace = Pace()
+        self.bounded_k = -1
         self.why = ""
         self.steps = _count(self.t0, self.t1, self.step) if self.mode == "fixed" else 0
         self._prepare()
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
         self.saved_k, self.looks = 0, spectrum.Looks()
+        self.back: Any = None  # where a run with dt="auto" may have to go back to
+        self.went_back = 0
         self.uncounted = 0  # evaluations before a resume that the run does not know of: a cost's are counted by its function
         self.save_k = _whole(settings.checkpoint_every, "checkpoint_every", 1, 1000)
         if settings.checkpoint_every is not None and settings.checkpoint is None:
             raise ValueError("checkpoint_every is given without checkpoint=, the file to write")
+        if settings.checkpoint is not None and not Path(settings.checkpoint).parent.is_dir():
+            raise FileNotFoundError(f"checkpoint: there is no folder {Path(settings.checkpoint).parent} to save it in")
         if settings.resume is not None:
             self._resume(settings.resume)
 
@@ -211,11 +218,13 @@ class Drive:
     def _piece(self) -> int:
         """Some steps, and what has its turn after them."""
         run = self.run
-        limit = min(self.max_steps - run.k, self.save_k - (run.k - self.saved_k) if self.settings.checkpoint is not None else MANY)
+        limit = min(self.max_steps - run.k, max(1, self.save_k - (run.k - self.saved_k)) if self.settings.checkpoint is not None else MANY)
         if self.max_steps <= run.k:
             return MAX_STEPS
         if callable(self.max_step):
-            run.max_step, limit = self.max_step(run.t, self._seen()[0]), 1
+            limit = 1
+            if self.bounded_k != run.k:  # once a step, whatever had its turn between
+                self.bounded_k, run.max_step = run.k, self.max_step(run.t, self._seen()[0])
         if self.watch is not None:
             limit = 1
         k, count = run.k, self.pace.take(limit)
@@ -229,7 +238,8 @@ class Drive:
             return status
         if self.watch is not None and self.watch(run.t, *self._seen()) and status == 0:
             return CALLBACK
-        if self.settings.checkpoint is not None and (run.k - self.saved_k >= self.save_k or run.t == self.t1):
+        sure = self.mode != "auto" or run.t == self.t1 or self.looks.next == run.k + self.looks.gap  # no step may be taken again
+        if self.settings.checkpoint is not None and sure and (run.k - self.saved_k >= self.save_k or run.t == self.t1):
             self._save()
         return status
 
@@ -238,36 +248,74 @@ class Drive:
         run, rows = self.run, self.record.rows if self.record.writes else None
         if self.mode == "adaptive":
             return int(run.adaptive(count, self.t1, rows))
-        if self.mode == "auto" and self.looks.due(run.k):
-            status = self._choose_dt()
+        if self.mode == "auto":
+            return self._auto_steps(count, rows)
+        left = self.steps - run.k
+        count = min(count, left)
+        return int(run.fixed(count, self.t1 if count == left else math.nan, rows))
+
+    # ---- dt = "auto" --------------------------------------------------------------------------------------------------------------------
+
+    def _auto_steps(self, count: int, rows: stepper.Rows | None) -> int:
+        """Fixed steps until the next look at the curvature; the status."""
+        run = self.run
+        if self.back is None:  # the start, or a run that was resumed
+            status = self._look() if self.looks.due(run.k) else self._set_mark()
             if status != 0:
                 return status
-        left = self.steps - run.k if self.mode == "fixed" else _count(run.t, self.t1, self.step)
-        if self.mode == "auto":
-            count = min(count, self.looks.next - run.k)
-        count = min(count, left)
-        dt = math.nan if self.mode == "fixed" else self.step
-        return int(run.fixed(count, self.t1 if count == left else math.nan, rows, dt))
+        left = _count(run.t, self.t1, self.step)
+        count = min(count, self.looks.next - run.k, left)
+        status = int(run.fixed(count, self.t1 if count == left else math.nan, rows, self.step))
+        if status == stepper.NON_FINITE and self._go_back():
+            return 0
+        if status != 0 or not (self.looks.due(run.k) or run.t == self.t1):
+            return status
+        return self._look()
 
-    def _choose_dt(self) -> int:
-        """dt="auto": the largest step inside the method's stability region, for the slope's Jacobian where the run stands."""
-        run = self.run
+    def _look(self) -> int:
+        """The largest step inside the method's stability region, for the slope's Jacobian where the run stands. Steps that were longer
+        than it are taken again, half as long."""
+        run, used = self.run, abs(self.step)
         found = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.settings.symmetric)
-        if found.reason == spectrum.ROUGH and math.isfinite(self.step):  # the last step goes on: the run itself will say what is wrong
-            self.looks.found(run.k, abs(self.step))
+        if found.reason == spectrum.ROUGH and math.isfinite(used):  # the last step goes on: the run itself will say what is wrong
+            self.looks.found(run.k, used)
+            return self._set_mark()
+        if (math.isnan(found.dt) or used > found.dt / spectrum.SAFETY) and self._go_back():
             return 0
         if math.isnan(found.dt):
             return self._unmeasured(found.reason)
         if not found.dt > 0.0:
             raise ValueError(
                 f'dt = "auto": {self.method.name} has no stable step for this problem at t = {run.t:g} ({found.reason}): '
-                "give dt=..., or take a method whose region holds its eigenvalues (rk4 for oscillations, esdirk43 for stiff problems)"
+                "give dt=..., or rtol and a method with error control; a stable step is not yet an accurate one"
             )
-        span = self.t1 - self.t0
-        length = min(found.dt, abs(span) / LEAST_STEPS)
+        length = min(found.dt, abs(self.t1 - self.t0) / LEAST_STEPS, 2.0 * used if self.went_back else math.inf)
         self.looks.found(run.k, length)
-        self.step = math.copysign(length, span)
+        if self.watch is not None:  # the user sees no step that is taken again
+            self.looks.next = run.k + 1
+        self.step = math.copysign(length, self.t1 - self.t0)
+        return self._set_mark()
+
+    def _set_mark(self) -> int:
+        """Here the run may have to go back to."""
+        found = None if self.events is None else (self.events.pack(), *self.events.found)
+        self.back, self.went_back = (self.run.pack(), self.record.mark(), found), 0
         return 0
+
+    def _go_back(self) -> bool:
+        """Back to the mark, for steps half as long; False where that has been done too often."""
+        if self.back is None or self.went_back >= MOST_RETURNS:
+            return False
+        state, record, found = self.back
+        self.run.unpack(state)
+        self.record.rewind(record)
+        if self.events is not None:
+            self.events.unpack(found[0])
+            self.events.restore_rows(*found[1:])
+        self.step *= 0.5
+        self.looks.gap, self.looks.next, self.looks.dt = 1, self.run.k + 1, abs(self.step)
+        self.went_back += 1
+        return True
 
     def _radius(self) -> int:
         """The spectral radius that the row works with."""
@@ -387,10 +435,11 @@ class Drive:
     def result(self, status: int, reason: str, message: str) -> Any:
         """What there is so far."""
         run, found = self.run, self.events
+        none: list[Array] | None = None if self.settings.events is None else []
         self.record.close()
         t, y, sol = self.record.arrays()
         return IVPResult(
-            t=t, y=y, sol=sol, t_events=found.t_events if found else None, y_events=found.y_events if found else None,
+            t=t, y=y, sol=sol, t_events=found.t_events if found else none, y_events=found.y_events if found else none,
             nfev=self._nfev(), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
@@ -408,7 +457,8 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
     t0 = check_number(first, "t_span[0]")
     if isinstance(dt, float) and dt == math.inf and last == math.inf:
         return t0, math.inf
-    return t0, check_number(last, "t_span[1]")
+    what = "a finite number (inf goes with dt = inf and an implicit method: one step to the steady state)"
+    return t0, check_number(last, "t_span[1]", what)
 
 
 def _mode(method: Method, settings: Settings, estimated: str) -> str:

@@ -84,6 +84,9 @@ class Ending:
 
     def _non_finite(self) -> tuple[str, str]:
         run = self.run
+        text = self._jacobian_at_fault()
+        if text:
+            return "non_finite", text
         if run.k == 0:
             try:
                 with np.errstate(all="ignore"):
@@ -93,9 +96,24 @@ class Ending:
             if bad.size:
                 return "non_finite", f"the {self.callee} is not finite at the start, t = {run.t:g}: see its component {bad[0]}"
         return "non_finite", (
-            f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): even steps of {abs(run.h):.3g} meet it; "
-            f"has the solution left the domain of the {self.callee}?"
+            f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): the last step tried, {abs(run.tried):.3g}, "
+            "met one, "
+            f"and the evaluations that a run spends near such a place are used up; has the solution left the domain of the {self.callee}? "
+            "(mflow.Recoverable raised there, or max_step=, has it look closer)"
         )
+
+    def _jacobian_at_fault(self) -> str:
+        """Words, where it is the user's Jacobian that is not finite."""
+        run = self.run
+        if not run.problem.has_jac:
+            return ""
+        try:
+            with np.errstate(all="ignore"):
+                matrix = run.problem.jacobian(run.t, run.y)
+        except Exception:
+            return ""  # the run has ended already: this is for its message alone
+        entries = matrix.data if hasattr(matrix, "tocsc") else matrix
+        return "" if np.all(np.isfinite(entries)) else f"jac is not finite at t = {run.t:g} (after {run.k} steps), the state is"
 
     def _too_small(self) -> tuple[str, str]:
         run = self.run
@@ -110,7 +128,7 @@ class Ending:
     def _unsolved(self, fixed: bool) -> str:
         text = f"the equation of {self.method.name}'s implicit step was not solved {self.where}"
         if fixed:
-            return f"{text} with dt = {abs(self.step):g}: lower dt, give jac=, or another solver="
+            return f"{text} with dt = {abs(self.step):g}: lower dt, give jac= (or check it), or another solver="
         return f"{text}, down to steps of {abs(self.run.h):.3g}: is the Jacobian right, or singular? Give jac=, or another solver="
 
 

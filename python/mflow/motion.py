@@ -18,7 +18,7 @@ from mflow_core import problem, stepper, structure
 from mflow import endings, modes
 from mflow.arrays import Array
 from mflow.dense import DenseOutput
-from mflow.drive import GROWTH, LEAST_STEPS, MANY, Drive, Settings
+from mflow.drive import GROWTH, LEAST_STEPS, Drive, Settings, check_span
 from mflow.methods import Method
 from mflow.records import Record
 from mflow.result import DynamicsResult, Result
@@ -195,6 +195,9 @@ class Motion(Drive):
         matrices: tuple[Any, ...] | None,
     ) -> None:
         self.v0, self.supports, self.keeps_energy, self.matrices, self.warned = v0, supports, energy, matrices, ""
+        self.method = method
+        if isinstance(settings.dt, str) and settings.dt == "auto":
+            settings.dt = self._auto_dt(t_span)
         super().__init__(what, t_span, start, method, settings, "solve_dynamics")
 
     def _fits(self) -> None:
@@ -283,17 +286,16 @@ class Motion(Drive):
             "or the motion grows by itself"
         )
 
-    def _choose_dt(self) -> int:
-        """dt="auto": nine tenths of the structure's limit."""
+    def _auto_dt(self, t_span: Sequence[float]) -> float:
+        """dt="auto": nine tenths of the structure's limit, and ten steps at least."""
+        self._fits()
         if self.matrices is None:
             raise ValueError('dt = "auto": the limit of a structure is known, that of a force is not: give dt')
         limit = modes.structure_modes(*self.matrices).limit(self.method)
         if not limit > 0.0:
             raise ValueError(f'dt = "auto": {self.method.name} has no stable step for this structure: give dt, or another method')
-        span = self.t1 - self.t0
-        self.step = math.copysign(min(0.9 * limit, abs(span) / LEAST_STEPS), span)
-        self.looks.next = MANY
-        return 0
+        first, last = check_span(t_span)
+        return min(0.9 * limit, abs(last - first) / LEAST_STEPS) or 1.0
 
     # ---- endings -------------------------------------------------------------------------------------------------------------------------
 

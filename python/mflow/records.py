@@ -86,6 +86,15 @@ class Record:
         per_row = 8 * self.start.size * (1 + (self.run.degree if self.dense else 0)) + 8
         self._open(max(64, min(2 * len(self.t), CHUNK_BYTES // per_row)))
 
+    def mark(self) -> Any:
+        """Where the record stands, for `rewind`."""
+        return list(self.chunks), self.t, self.y, self.D, self.rows, self.rows.count, self.rows.done
+
+    def rewind(self, mark: Any) -> None:
+        """Back to a mark: what was written since is dropped."""
+        self.chunks, self.t, self.y, self.D, self.rows, count, done = mark
+        self.rows.count, self.rows.done = count, done
+
     def close(self) -> None:
         """The last good state is always there, where states are kept by steps."""
         if self.times is None and (not self.count or self.last_t != self.run.t):

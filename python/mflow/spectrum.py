@@ -27,7 +27,8 @@ from mflow.methods import Method, as_method
 __all__ = ["SafeStep", "Spectrum", "safe_step", "spectrum", "upper_radius"]
 
 ITERATIONS = 16
-EVERY = 25  # steps between measurements, at most
+EVERY, SELDOM = 25, 200  # steps between measurements, at most
+SAFETY = 0.9  # share of the limit that is used
 # Difference lengths against max(1, |y|): the second where rounding spoils the first (single precision), the third where J changes along
 # them (Robertson at its start).
 SIZES = (1.5e-8, 1e-4, 1.5e-11)
@@ -55,7 +56,8 @@ class Spectrum(NamedTuple):
 
 @dataclass
 class Looks:
-    """When to measure again, in steps: after twice as many as the last time, up to `EVERY`; after one where the step had to shrink."""
+    """When to measure again, in steps: after twice as many as the last time, up to `EVERY`, or `SELDOM` where little changes; after one
+    where the step had to shrink."""
 
     next: int = 0
     gap: int = 1
@@ -67,7 +69,8 @@ class Looks:
 
     def found(self, k: int, dt: float) -> None:
         """A step was chosen before step k."""
-        self.gap = 1 if dt < 0.67 * self.dt else min(2 * self.gap, EVERY)
+        steady = abs(dt - self.dt) <= 0.1 * dt
+        self.gap = 1 if dt < 0.67 * self.dt else min(2 * self.gap, SELDOM if steady else EVERY)
         self.next, self.dt = k + self.gap, dt
 
 
@@ -85,7 +88,7 @@ class SafeStep(NamedTuple):
 
 
 def safe_step(
-    slope: Slope, t: float, y: Array, method: str | Method, symmetric: bool = False, *, safety: float = 0.9, iterations: int = ITERATIONS
+    slope: Slope, t: float, y: Array, method: str | Method, symmetric: bool = False, *, safety: float = SAFETY, iterations: int = ITERATIONS
 ) -> SafeStep:
     """The largest step that keeps a method stable around (t, y), times ``safety``, with the spectral radius.
 

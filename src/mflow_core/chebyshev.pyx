@@ -29,6 +29,7 @@ from mflow_core.vec cimport mf_cvec, mf_vec
 
 cdef enum:
     MOST_STAGES = 10000
+    LEAST_STAGES = 3                     # one stage is Euler's step; two are Heun's, whose error in a time-dependent term the estimate misses
     TOO_MANY_STAGES = 1                  # > 0: a smaller step is asked for
 
 
@@ -67,7 +68,7 @@ cdef inline int stages_of(const mf_frame *f) noexcept nogil:
         return MF_E_ARGUMENT
     if not x < <double> (MOST_STAGES - 1) * <double> (MOST_STAGES - 1):
         return 0
-    return max(2, 1 + <int> sqrt(x))
+    return max(LEAST_STAGES, 1 + <int> sqrt(x))
 
 
 cdef void stage(ptrdiff_t n, mf_vec z, mf_cvec a, mf_cvec F, mf_cvec F0, const double *y, double *out, double mu, double nu,
@@ -141,7 +142,7 @@ cdef void error_of(ptrdiff_t n, mf_vec err, mf_cvec z, mf_cvec F0, mf_cvec F1, d
 
 cdef int rkc2_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
     sizes[0] = m.sizes
-    return MF_E_PARAMETER if par[0] == 1.0 else 0    # one stage is Euler's step, which has no second order
+    return MF_E_PARAMETER if 0.0 < par[0] < LEAST_STAGES else 0
 
 
 # ---- rows ----------------------------------------------------------------------------------------------------------------------------
@@ -152,7 +153,7 @@ cdef rows_t ROWS
 cdef int rkc2() except -1:
     cdef mf_param *p = <mf_param *> calloc(1, sizeof(mf_param))
     cdef mf_method *m = new_row(
-        &ROWS, b"chebyshev", b"rkc2", b"RKC2", b"rkc", 2, 2,
+        &ROWS, b"chebyshev", b"rkc2", b"RKC2", b"rkc", 2, LEAST_STAGES,
         b"Z_1 = dt b_1 w1 f(t, y), Z_j = mu_j Z_(j-1) + nu_j Z_(j-2) + dt m_j f(t + c_j dt, y + Z_(j-1)) + dt g_j f(t, y), y+ = y + Z_s",
         b"Runge-Kutta-Chebyshev of second order, damped: explicit, stable for decay up to |lambda| dt = 0.65 s^2 with s stages. "
         b"Made for diffusion and gradient flow, whose eigenvalues are real.",
@@ -160,7 +161,7 @@ cdef int rkc2() except -1:
     if p == NULL:
         raise MemoryError("no memory for the parameters")
     p.name, p.value, p.lower, p.upper, p.kind, p.choices = b"stages", 0.0, 0.0, MOST_STAGES, MF_INT, b""
-    p.doc = b"the number of stages s, from 2 on; 0: the least that is stable for the step and the spectral radius of the problem"
+    p.doc = b"the number of stages s, from 3 on; 0: the least that is stable for the step and the spectral radius of the problem"
     free(<void *> m.tab)
     m.tab = NULL                                     # the tableau depends on s
     m.par, m.n_par, m.sizes_fn, m.step = p, 1, rkc2_sizes, rkc2_step

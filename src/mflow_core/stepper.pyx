@@ -357,6 +357,11 @@ cdef class Run:
         return self.r.c.h
 
     @property
+    def tried(self):
+        """The step that was tried last."""
+        return self.r.f.h
+
+    @property
     def rejected(self):
         """(tries thrown away, those among them that had no error estimate)."""
         return self.r.c.rejected, self.r.c.failed
