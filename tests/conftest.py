@@ -1,8 +1,8 @@
 """Parametrisation over rows x instruction sets, read from the registry: no test names a method to be run by the battery.
 
-An argument called `step_row`, `update_row`, `flow_row` (updates that follow a linear flow) or `any_row` takes every such row of every
-level that this processor runs; `step_method`, `update_method` and `any_method` take the rows of the active level, which are all that
-the public classes see.
+An argument called `step_row` (y' = f), `second_row` (x'' = F), `update_row`, `flow_row` (updates that follow a linear flow), `any_row`
+(all but `second_row`) or `each_row` takes every such row of every level that this processor runs; `step_method` and so on take the
+rows of the active level, which are all that the public classes see.
 """
 
 import contextlib
@@ -16,10 +16,12 @@ from mflow_core import registry
 LEVELS = registry.available_levels()
 
 KINDS: dict[str, Callable[[Any], bool]] = {
-    "step": lambda row: row.kind == "step",
+    "step": lambda row: row.kind == "step" and "second_order" not in row.flags,
+    "second": lambda row: "second_order" in row.flags,
     "update": lambda row: row.kind == "update",
     "flow": lambda row: row.kind == "update" and "linear" in row.flags,
-    "any": lambda row: row.kind != "sweep",  # a sweep walks samples: it has no state that a run or an update could step
+    "any": lambda row: row.kind != "sweep" and "second_order" not in row.flags,  # a sweep walks samples: it has no state to step
+    "each": lambda row: row.kind != "sweep",
 }
 
 

@@ -39,11 +39,13 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "pace", "result", "savefile", "nist", "testvalues"},
-    {"methods", "data", "control", "dense", "testproblems"},
-    {"stability", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
+    {"methods", "data", "control", "dense", "order", "testproblems"},
+    {"modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
+    {"momentum", "stability"},
     {"spectrum", "endings"},
     {"drive"},
-    {"ivp", "flow", "minimize", "scipy", "stepper", "estimators"},
+    {"motion"},
+    {"dynamics", "ivp", "flow", "minimize", "scipy", "stepper", "estimators"},
     {"ensemble"},
     {"batch"},
     {"compare"},

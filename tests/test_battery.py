@@ -66,14 +66,14 @@ def test_names_and_aliases_are_found_and_unique() -> None:
         assert {registry.find(name).address for name in (row.name, *row.aliases)} == {row.address}
 
 
-def test_row_facts_are_filled_in(any_row: Any) -> None:
-    for text in (any_row.name, any_row.class_name, any_row.family, any_row.formula, any_row.doc, any_row.reference):
+def test_row_facts_are_filled_in(each_row: Any) -> None:
+    for text in (each_row.name, each_row.class_name, each_row.family, each_row.formula, each_row.doc, each_row.reference):
         assert text.strip()
-    for name, value, lower, upper, kind, _, choices, words in any_row.parameters_:
+    for name, value, lower, upper, kind, _, choices, words in each_row.parameters_:
         assert lower <= value <= upper, name
         assert words, name
         assert (kind == "choice") == bool(choices), name
-    assert any_row.sizes()["n_vec"] <= len(any_row.vectors)
+    assert each_row.sizes()["n_vec"] <= len(each_row.vectors)
 
 
 # ---- tableaus --------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
     solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
+    solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
     optim, Stepper, minibatches            parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
@@ -24,6 +25,7 @@ from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.control import Event
 from mflow.data import minibatches
 from mflow.dense import DenseOutput
+from mflow.dynamics import solve_dynamics
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
@@ -31,7 +33,8 @@ from mflow.linesearch import LineSearchResult, line_search
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
-from mflow.result import IVPResult, OptimizeResult
+from mflow.order import first_order_system
+from mflow.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
 
@@ -49,6 +52,7 @@ _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
 
 __all__ = [  # noqa: PLE0604
     "DenseOutput",
+    "DynamicsResult",
     "Event",
     "FixedPoint",
     "IVPBatchResult",
@@ -62,6 +66,7 @@ __all__ = [  # noqa: PLE0604
     "Recoverable",
     "Stepper",
     "amplification",
+    "first_order_system",
     "get_method",
     "gradient_flow",
     "line_search",
@@ -70,6 +75,7 @@ __all__ = [  # noqa: PLE0604
     "minibatches",
     "minimize",
     "optim",
+    "solve_dynamics",
     "solve_ivp",
     "solve_ivp_batch",
     "stability_limit",

@@ -1,5 +1,7 @@
 """Written by tools/make_stubs.py from the rows: do not edit."""
 
+from typing import Literal
+
 from mflow.methods import Method
 
 class Euler(Method):
@@ -52,3 +54,30 @@ class ESDIRK43(Method):
 
 class RKC2(Method):
     def __init__(self, stages: int = ...) -> None: ...
+
+class ForwardEulerSystem(Method):
+    def __init__(self) -> None: ...
+
+class SymplecticEuler(Method):
+    def __init__(self, damping: Literal["explicit", "implicit"] = ...) -> None: ...
+
+class ConstantAcceleration(Method):
+    def __init__(self) -> None: ...
+
+class Newmark(Method):
+    def __init__(self, beta: float = ..., gamma: float = ...) -> None: ...
+
+class CentralDifference(Method):
+    def __init__(self) -> None: ...
+
+class VelocityVerlet(Method):
+    def __init__(self, damping: Literal["none", "explicit"] = ...) -> None: ...
+
+class Staggered(Method):
+    def __init__(self, damping: Literal["trapezoidal", "backward_euler", "explicit"] = ...) -> None: ...
+
+class HHT(Method):
+    def __init__(self, alpha: float = ..., load: Literal["interpolated", "shifted"] = ...) -> None: ...
+
+class GeneralizedAlpha(Method):
+    def __init__(self, rho_inf: float = ..., load: Literal["interpolated", "shifted"] = ...) -> None: ...

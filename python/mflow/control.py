@@ -217,24 +217,25 @@ def _whole(value: Any, name: str, least: int, what: str) -> int:
 
 
 class Watcher:
-    """The user's ``callback(t, y)`` after each accepted step; ``watcher(t, y)`` says whether to stop.
+    """The user's ``callback(t, y)`` after each accepted step; ``watcher(t, y)`` says whether to stop. In second order: (t, x, v).
 
     y reaches the user as a read-only view of the array that comes in, which must be his to keep: a copy of the state. He returns True
     to stop, None or False to go on; raising StopIteration stops as well. Anything else is a TypeError, so that a state returned by
     mistake does not end a run.
     """
 
-    def __init__(self, callback: Callable[[float, Array], Any]) -> None:
+    def __init__(self, callback: Callable[..., Any]) -> None:
         if not callable(callback):
             raise TypeError(f"callback: a callable callback(t, y) is wanted, not {type(callback).__name__}")
         self.callback = callback
 
-    def __call__(self, t: float, y: Array) -> bool:
+    def __call__(self, t: float, *states: Array) -> bool:
         """Whether the user wants to stop at (t, y)."""
-        view = y.view()
-        view.flags.writeable = False
+        views = [y.view() for y in states]
+        for view in views:
+            view.flags.writeable = False
         try:
-            answer = self.callback(t, view)
+            answer = self.callback(t, *views)
         except StopIteration:
             return True
         if answer is None or isinstance(answer, bool | np.bool_):

@@ -35,7 +35,7 @@ from mflow.records import Record
 from mflow.result import IVPResult, attach
 from mflow.savefile import read_state, write_state
 
-__all__ = ["Settings", "integrate"]
+__all__ = ["Drive", "Settings", "follow", "integrate"]
 
 ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
 GROWTH = 1e6  # a state that ends this much larger than it began is looked at again
@@ -74,7 +74,13 @@ class Settings:
 
 def integrate(what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> IVPResult:
     """The driver behind `mflow.solve_ivp` and `mflow.gradient_flow`; ``name`` is what its user called."""
-    drive = _Drive(what, t_span, start, method, settings, name)
+    result: IVPResult = follow(Drive(what, t_span, start, method, settings, name))
+    return result
+
+
+def follow(drive: Drive) -> Any:
+    """An integration from its start to its result; an exception on the way takes what was computed along."""
+    name = drive.name
     try:
         status = drive.go()
     except BaseException as error:
@@ -89,13 +95,16 @@ def integrate(what: problem.Problem, t_span: Sequence[float], start: Array, meth
     return drive.finish(status)
 
 
-class _Drive:
+class Drive:
     """One integration: its run, what it writes down, and the loop over its pieces."""
+
+    estimated = "dopri5 or esdirk43"  # methods with an error estimate, for messages
 
     def __init__(self, what: problem.Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> None:
         self.what, self.start, self.method, self.settings, self.name = what, start, method, settings, name
         self.t0, self.t1 = check_span(t_span, settings.dt)
-        self.mode = _mode(method, settings)
+        self._fits()
+        self.mode = _mode(method, settings, self.estimated)
         self.step = self.t1 - self.t0 if self.mode == "adaptive" else _step(method, settings.dt, self.t0, self.t1)
         self.max_step = check_max_step(settings.max_step)
         self.max_steps = _whole(settings.max_steps, "max_steps", 1, MANY)
@@ -132,9 +141,7 @@ class _Drive:
         tolerances = self._tolerances()
         vector = tolerances is not None and tolerances[0].size > 1
         step = math.nan if self.mode == "adaptive" else self.step
-        self.run = stepper.Run(
-            self.method.row, self.what, start, self.t0, step, self.method._values, dense=dense, control=vector, solver=s.solver
-        )
+        self.run = self._make_run(step, dense, vector)
         if tolerances is not None:
             least = check_min_step(s.min_step, self.max_step)
             self.run.control(*tolerances, math.inf if callable(self.max_step) else self.max_step, least)
@@ -142,7 +149,31 @@ class _Drive:
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step belong to error control, and dt gives fixed steps: leave them away, or dt")
         known = 1 + -(-self.steps // every) + 1 if self.mode == "fixed" and every and not s.dense_output else None
-        self.record = Record(self.run, start, self.t0, every=every, times=times, dense=s.dense_output, rows=known, events=self.events)
+        self.record = self._make_record(every, times, known)
+
+    def _fits(self) -> None:
+        """ValueError where the method is of another kind."""
+        if self.method.kind != "step" or "second_order" in self.method.flags:
+            raise ValueError(
+                f"method: {self.method.name} is no integrator of y' = f(t, y): see mflow.methods(family='runge_kutta')"
+                + ("; mflow.solve_dynamics takes it" if "second_order" in self.method.flags else "")
+            )
+
+    def _make_run(self, step: float, dense: bool, vector: bool) -> stepper.Run:
+        solver, values = self.settings.solver, self.method._values
+        return stepper.Run(self.method.row, self.what, self.start, self.t0, step, values, dense=dense, control=vector, solver=solver)
+
+    def _make_record(self, every: int, times: Array | None, rows: int | None) -> Any:
+        dense = self.settings.dense_output
+        return Record(self.run, self.start, self.t0, every=every, times=times, dense=dense, rows=rows, events=self.events)
+
+    def _seen(self) -> tuple[Array, ...]:
+        """The state as callbacks get it."""
+        return (self.run.y,)
+
+    def _at_start(self) -> int:
+        """What comes before the first step; 0, or why it cannot be taken."""
+        return int(self.events.start_at(self.t0, self.start)) if self.events is not None else 0
 
     def _tolerances(self) -> tuple[Array, Array] | None:
         s = self.settings
@@ -159,10 +190,10 @@ class _Drive:
     def go(self) -> int:
         """0: t_end is reached; anything else: why not."""
         run = self.run
-        if self.events is not None and run.k == 0:
-            status = self.events.start_at(self.t0, self.start)
+        if run.k == 0:
+            status = self._at_start()
             if status != 0:
-                return int(status)
+                return status
         if self.t0 == self.t1:
             return 0
         if self.mode == "adaptive" and run.k == 0:
@@ -194,7 +225,7 @@ class _Drive:
         if callable(self.max_step):
             limit = 1
             if self.bounded_k != run.k:  # once a step, whatever had its turn between
-                self.bounded_k, run.max_step = run.k, self.max_step(run.t, run.y)
+                self.bounded_k, run.max_step = run.k, self.max_step(run.t, self._seen()[0])
         if self.watch is not None:
             limit = 1
         k, count = run.k, self.pace.take(limit)
@@ -206,7 +237,7 @@ class _Drive:
             self.progress.update(run.t)
         if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
             return status
-        if self.watch is not None and self.mode != "auto" and self.watch(run.t, run.y) and status == 0:
+        if self.watch is not None and self.mode != "auto" and self.watch(run.t, *self._seen()) and status == 0:
             return CALLBACK
         sure = self.mode != "auto" or run.t == self.t1 or self.looks.next == run.k + self.looks.gap  # no step may be taken again
         if self.settings.checkpoint is not None and sure and (run.k - self.saved_k >= self.save_k or run.t == self.t1):
@@ -391,10 +422,12 @@ class _Drive:
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
+        """The progress bar's last word."""
         if self.progress is not None:
             self.progress.close(self.run.t)
 
-    def finish(self, status: int) -> IVPResult:
+    def finish(self, status: int) -> Any:
+        """The result of a run that ended with this status."""
         run, method = self.run, self.method
         if status == 0:
             message = f"reached t = {self.t1:g} in {run.k} steps of {method.name}"
@@ -410,8 +443,10 @@ class _Drive:
             return self.result(-1, "event_failed", self.events.failure)
         if self.why:
             return self.result(-1, "non_finite", f"{self.why}, and {method.name} measures the Jacobian there ({where})")
-        ending = endings.Ending(run, method, self.mode, self.step, self.start, self.t0, where)
-        return self.result(-1, *ending.explain(status))
+        return self.result(-1, *self._ending(where).explain(status))
+
+    def _ending(self, where: str) -> endings.Ending:
+        return endings.Ending(self.run, self.method, self.mode, self.step, self.start, self.t0, where)
 
     def _growth(self) -> str:
         """A word of warning where the state has grown by orders of magnitude past a stability limit, yet stayed finite."""
@@ -427,7 +462,8 @@ class _Drive:
         warnings.warn(f"{self.name}: the state grew from {first:.3g} to {last:.3g}: {why}", RuntimeWarning, stacklevel=5)
         return f"; but the state grew from {first:.3g} to {last:.3g}: {why}"
 
-    def result(self, status: int, reason: str, message: str) -> IVPResult:
+    def result(self, status: int, reason: str, message: str) -> Any:
+        """What there is so far."""
         run, found = self.run, self.events
         none: list[Array] | None = None if self.settings.events is None else []
         self.record.close()
@@ -455,10 +491,8 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
     return t0, check_number(last, "t_span[1]", what)
 
 
-def _mode(method: Method, settings: Settings) -> str:
+def _mode(method: Method, settings: Settings, estimated: str) -> str:
     """ "fixed", "auto" (fixed, of a step chosen from the stability limit) or "adaptive"."""
-    if method.kind != "step" or "second_order" in method.flags:
-        raise ValueError(f"method: {method.name} is no integrator of y' = f(t, y): see mflow.methods(family='runge_kutta')")
     controlled = settings.rtol is not None or settings.atol is not None
     if settings.dt is not None and controlled:
         raise ValueError("dt gives fixed steps, and rtol, atol error control: give one of them")
@@ -470,7 +504,7 @@ def _mode(method: Method, settings: Settings) -> str:
         if controlled:
             raise ValueError(
                 f"rtol, atol: {method.name} has no error estimate and takes fixed steps: give dt in their place, or a method with an "
-                "estimate, such as dopri5 or esdirk43"
+                f"estimate, such as {estimated}"
             )
         raise ValueError(f"dt is missing: {method.name} takes fixed steps; give dt=... (mflow.max_stable_dt says how large it may be)")
     if not isinstance(settings.dt, str):

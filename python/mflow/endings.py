@@ -19,6 +19,8 @@ BLOW_UP = 1e6  # a state or slope that has grown by this when the step vanishes:
 class Ending:
     """The ending of a run that could not go on. where: "at t = ... after ... steps"; mode: "fixed", "auto" or "adaptive"."""
 
+    callee = "right-hand side"
+
     def __init__(self, run: stepper.Run, method: Method, mode: str, step: float, start: Array, t0: float, where: str) -> None:
         self.run, self.method, self.mode, self.step, self.start, self.t0, self.where = run, method, mode, step, start, t0, where
 
@@ -27,8 +29,7 @@ class Ending:
         fixed = self.mode != "adaptive"
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             if fixed:
-                hint = explain_step(self.run, self.method, abs(self.step), self.start, self.t0)
-                return "non_finite", f"non-finite state {self.where}: {hint}"
+                return "non_finite", f"non-finite state {self.where}: {self._hint()}"
             return self._blow_up(10.0) or self._non_finite()
         if status == stepper.STEP_TOO_SMALL:
             return self._blow_up(1.0) or self._too_small()
@@ -36,21 +37,31 @@ class Ending:
             return (None if fixed else self._blow_up(4.0)) or ("solve_failed", self._unsolved(fixed))
         if status > 0:
             how = f"{self.method.name} takes fixed ones: lower dt" if fixed else f"it still did at {abs(self.run.h):.3g}"
-            return "rhs_failed", f"the right-hand side asked for a smaller step {self.where} (code {status}), and {how}"
-        return "rhs_failed", f"the right-hand side gave up {self.where} with code {status}"
+            return "rhs_failed", f"the {self.callee} asked for a smaller step {self.where} (code {status}), and {how}"
+        return "rhs_failed", f"the {self.callee} gave up {self.where} with code {status}"
+
+    def _hint(self) -> str:
+        """Why fixed steps may have led there."""
+        return explain_step(self.run, self.method, abs(self.step), self.start, self.t0)
+
+    def _state(self) -> Array:
+        return self.run.y
+
+    def _ask(self, t: float, y: Array) -> Array:
+        return self.run.slope(t, y)
 
     def _slope(self, t: float, y: Array) -> Array:
         """The slope, NaNs where it cannot be had."""
         try:
             with np.errstate(all="ignore"):
-                slope: Array = self.run.slope(t, y)
+                slope: Array = self._ask(t, y)
         except Exception:
             return np.full(y.shape, math.nan)  # the run has ended already: this is for its message alone
         return slope
 
     def _blow_up(self, shrunk: float) -> tuple[str, str] | None:
         """Whether the solution runs off; ``shrunk``: by what the last try was longer than the step that would come next."""
-        run, y = self.run, self.run.y
+        run, y = self.run, self._state()
         if run.k == 0:
             return None
         slope = self._slope(run.t, y)
@@ -66,9 +77,9 @@ class Ending:
 
     def _runs_away(self, slope: Array, h: float) -> bool:
         """Whether the slope grows faster than any linear one along itself, within the last try: its overflow was no end of a domain."""
-        run = self.run
+        run, y = self.run, self._state()
         with np.errstate(all="ignore"):
-            rise, more = (_size(self._slope(run.t, run.y + s * h * slope) - slope) for s in (1.0, 2.0))
+            rise, more = (_size(self._slope(run.t, y + s * h * slope) - slope) for s in (1.0, 2.0))
         return more > 3.0 * _size(slope) and (more > 4.0 * rise or rise == math.inf)
 
     def _non_finite(self) -> tuple[str, str]:
@@ -79,15 +90,15 @@ class Ending:
         if run.k == 0:
             try:
                 with np.errstate(all="ignore"):
-                    bad = np.flatnonzero(~np.isfinite(run.slope(run.t, run.y)))
+                    bad = np.flatnonzero(~np.isfinite(self._ask(run.t, self._state())))
             except Exception:
                 bad = np.empty(0, dtype=np.intp)  # the run has ended already: this is for its message alone
             if bad.size:
-                return "non_finite", f"the right-hand side is not finite at the start, t = {run.t:g}: see its component {bad[0]}"
+                return "non_finite", f"the {self.callee} is not finite at the start, t = {run.t:g}: see its component {bad[0]}"
         return "non_finite", (
             f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): the last step tried, {abs(run.tried):.3g}, "
             "met one, and the evaluations that a run spends near such a place are used up; has the solution left the domain of the "
-            "right-hand side? "
+            f"{self.callee}? "
             "(mflow.Recoverable raised there, or max_step=, has it look closer)"
         )
 

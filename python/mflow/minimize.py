@@ -14,6 +14,7 @@ from mflow_core import problem, stepper
 from mflow import nonlinear, spectrum, stability
 from mflow.arrays import Array, check_number, check_start
 from mflow.methods import Method, as_method
+from mflow.momentum import MomentumRun
 from mflow.pace import Pace
 from mflow.result import OptimizeResult, attach
 
@@ -51,7 +52,8 @@ def minimize(
     x0 : array_like of real numbers, any shape
     method : name or instance
         An optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
-        makes proximal-point steps. lr and dt are one thing, either name will do. lr may be a function of the iteration number, or
+        makes proximal-point steps; or a second-order method ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x'
+        from rest with dt. lr and dt are one thing, either name will do. lr may be a function of the iteration number, or
         "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, and optimizers that
         have such a limit). dt = inf with "backward_euler" looks for the point where the gradient is 0 in one step.
     jac : callable, True, None, "2-point" or "3-point"
@@ -127,16 +129,19 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
     schedule = step if callable(step) else None
     if "friction" in known and "friction" not in {**chosen.given, **settings}:
         settings["friction"] = FRICTION
-    if {**chosen.given, **settings}.get("friction") == 0.0:
+    second = "second_order" in chosen.flags
+    friction = settings.pop("friction", FRICTION) if second else {**chosen.given, **settings}.get("friction")
+    if friction == 0.0:
         warnings.warn(f"{chosen.name} with friction = 0 keeps its energy and minimises nothing; friction=1 is a good start", stacklevel=4)
     if chosen.kind == "update":
         if step is not None and step != "auto":
             settings["lr"] = step(0) if schedule else step
         return as_method(chosen, settings), math.nan, schedule
-    if chosen.kind != "step" or "second_order" in chosen.flags:
+    if chosen.kind != "step":
         raise ValueError(f"method: {chosen.name} does not minimise by itself")
     if step is None:
-        raise ValueError(f"dt is missing: {chosen.name} takes fixed steps along gradient flow; see mflow.max_stable_dt for how large")
+        along = "" if second else " along gradient flow"
+        raise ValueError(f"dt is missing: {chosen.name} takes fixed steps{along}; see mflow.max_stable_dt for how large")
     if step == "auto":
         return as_method(chosen, settings), math.nan, None
     if step == math.inf and chosen.is_implicit and chosen.stages == 1:
@@ -145,6 +150,13 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
     if first <= 0:
         raise ValueError(f"dt = {first!r}: a step above 0 is wanted")
     return as_method(chosen, settings), first, schedule
+
+
+def _friction(settings: dict[str, Any]) -> float:
+    friction = check_number(settings.get("friction", FRICTION), "friction", "a number from 0 on")
+    if friction < 0.0:
+        raise ValueError(f"friction = {friction!r}: a number from 0 on is wanted")
+    return friction
 
 
 class _Descent:
@@ -159,11 +171,24 @@ class _Descent:
         self.auto = "auto" in (settings.get("dt"), settings.get("lr"))
         self.what = problem.objective_problem(fun, jac, self.start.shape, args, hess if self.method.is_implicit else None)
         extra = args if isinstance(args, tuple) else (args,)
+        self.run: Any
+        if "second_order" in self.method.flags:
+            self.friction = _friction(settings)
+            solving = linear.pop("solver")
+            for name, value in {**linear, 'lr = "auto"': self.auto or None}.items():
+                if value is not None:
+                    raise ValueError(f"{name} is not for second-order methods such as {self.method.name}: leave it away")
+            self.run = MomentumRun(self.method, self.what, self.start, self.dt, self.friction, hess, extra, solving)
+            self._prepare(jac)
+            return
         solver = nonlinear.solver_for(self.method, self.what, 0.0, self.start, jac=hess, hess=True, args=extra, **linear)
         self.run = stepper.Run(self.method.row, self.what, self.start, 0.0, self.dt, self.method._values, descend=True, solver=solver)
-        self.looks, self.alarm, self.caution = spectrum.Looks(), math.inf, 1.0
+        self._prepare(jac)
         if self.auto and ("linear" not in self.method.flags or self.method.is_implicit):
             raise ValueError(f'lr = "auto" follows a stability limit, and {self.method.name} has none: give lr')
+
+    def _prepare(self, jac: Any) -> None:
+        self.looks, self.alarm, self.caution = spectrum.Looks(), math.inf, 1.0
         self.differences = jac is None or jac is False or isinstance(jac, str)
         self.evaluated = False
         self.nit = 0
@@ -303,7 +328,7 @@ class _Descent:
         if "linear" in self.method.flags and self.schedule is None:
             size = 1e-4 if self.differences else 1.5e-8  # differences of differences need room
             radius = stability.measured_radius(lambda x: self.run.evaluate(x)[1], self.start, size)
-            limit = stability.max_stable_dt(self.method, curvature=radius) if 0 < radius < math.inf else math.inf
+            limit = self._limit(radius) if 0 < radius < math.inf else math.inf
         where = f"in iteration {self.run.k}"
         if step > limit:
             text = f"the iterates left the finite numbers {where}: lr = {step:g} exceeds the stability limit {limit:.4g}"
@@ -311,6 +336,11 @@ class _Descent:
         if grown:
             return "diverged", f"the iterates grew beyond the finite numbers {where}: lower lr"
         return "non_finite", f"the cost or its gradient is not finite {where}: x is the last point where it was"
+
+    def _limit(self, curvature: float) -> float:
+        if "second_order" not in self.method.flags:
+            return stability.max_stable_dt(self.method, curvature=curvature)
+        return stability.max_stable_dt(self.method, stiffness=curvature, damping=self.friction)
 
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:
         """ask: the cost may be called once more for its value."""

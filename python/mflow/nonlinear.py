@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from mflow.methods import Method
 
-__all__ = ["FixedPoint", "Newton", "NewtonKrylov", "color_columns", "make_solver", "solver_for"]
+__all__ = ["FixedPoint", "Newton", "NewtonKrylov", "as_solver", "color_columns", "force_solver", "make_solver", "solver_for"]
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int32]
@@ -360,7 +360,7 @@ def make_solver(
     """
     n = math.prod(shape)
     name = "hess" if hess else "jac"
-    chosen = _as_solver(solver)
+    chosen = as_solver(solver)
     lower, upper = _bands(lband, uband, n)
     given = {name: jac is not None, "jac_sparsity": jac_sparsity is not None, "lband, uband": lower is not None}
     if isinstance(chosen, (NewtonKrylov, FixedPoint)):
@@ -404,7 +404,8 @@ def make_solver(
     return newton.Solver(kind, jac=jac is not None, pattern=groups, **common)
 
 
-def _as_solver(solver: Any) -> Newton | NewtonKrylov | FixedPoint:
+def as_solver(solver: Any) -> Newton | NewtonKrylov | FixedPoint:
+    """An instance, of whatever ``solver=`` may be. Raises TypeError or ValueError."""
     if solver is None:
         return Newton()
     if isinstance(solver, (Newton, NewtonKrylov, FixedPoint)):
@@ -493,3 +494,18 @@ def _kind(
     if linear_solver == "sparse" and ask is None and pattern is None:
         raise ValueError(f"linear_solver='sparse': give jac_sparsity, or a {name} in Python that returns a sparse matrix")
     return linear_solver, lower, upper
+
+
+def force_solver(solver: Any, n: int, tangents: bool) -> newton.Solver:
+    """How implicit accelerations are solved for: dense where that is affordable."""
+    chosen = as_solver(solver)
+    common: dict[str, Any] = {"max_iter": chosen.max_iter, "fraction": chosen.fraction, "tol": chosen.tol}
+    if isinstance(chosen, FixedPoint):
+        return newton.Solver("fixed_point", **common)
+    if isinstance(chosen, NewtonKrylov):
+        return newton.Solver("krylov", krylov_dim=chosen.dim, krylov_cycles=chosen.cycles, **common)
+    if chosen.linear_solver in ("banded", "sparse"):
+        raise ValueError(f"solver: linear_solver = {chosen.linear_solver!r} is not for forces: take 'auto', 'dense' or 'krylov'")
+    if chosen.linear_solver == "krylov" or (chosen.linear_solver == "auto" and n > LARGE and not tangents):
+        return newton.Solver("krylov", **common)
+    return newton.Solver("dense", jac=tangents, full=chosen.full, **common)

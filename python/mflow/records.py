@@ -54,13 +54,21 @@ class Record:
         keeps = self.every > 0 or self.times is not None
         rows = max(rows, 2) if keeps else 2
         try:
-            self.y, self.t = np.empty((rows, self.start.size)), np.empty(rows)
+            self.y, self.t = np.empty((rows, self.width)), np.empty(rows)
             self.D = np.empty((rows, self.run.degree, self.start.size)) if self.dense else None
         except (MemoryError, ValueError):
             fewer = "keep fewer, with save_every=, t_eval= or save='last'"
             raise MemoryError(f"no memory for {rows} states of {self.start.size} numbers: {fewer}") from None
-        every = min(self.every, 2**62)
-        self.rows = stepper.Rows(self.y, self.t, self.D, every, self.times, self.events)
+        self.rows = self._rows(min(self.every, 2**62))
+
+    @property
+    def width(self) -> int:
+        """Numbers in a saved state."""
+        return self.start.size
+
+    def _rows(self, every: int) -> stepper.Rows:
+        """What the core writes into."""
+        return stepper.Rows(self.y, self.t, self.D, every, self.times, self.events)
 
     def _put(self, t: float, y: Array) -> None:
         k = self.rows.count

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["IVPResult", "OptimizeResult", "Result", "attach"]
+__all__ = ["DynamicsResult", "IVPResult", "OptimizeResult", "Result", "attach"]
 
 Array = NDArray[np.float64]
 
@@ -67,6 +67,35 @@ class IVPResult(Result):
     reason: str
     message: str
     nfev: int
+    njev: int
+    nlu: int
+    nsteps: int
+    nrejected: int
+
+
+class DynamicsResult(Result):
+    """Result of `mflow.solve_dynamics`.
+
+    t : float64 array (n_points,). x, v, a : float64 arrays (n, n_points), or (*shape, n_points): position, velocity, acceleration.
+    energy : a Result with the arrays kinetic, potential, load, damping, numerical, residual, (n_points,) each; or None. The works are
+    those since the start. Between steps (t_eval, events) all are NaN; numerical is NaN for a method without a formula for it.
+    sol, sol_v : `mflow.dense.DenseOutput` of x and of v, or None. t_events : list of arrays, x_events likewise, or None.
+    success, status, reason, message : as in `IVPResult`.
+    nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
+    nsteps, nrejected : steps taken and thrown away.
+    """
+
+    t: Array
+    x: Array
+    v: Array
+    a: Array
+    energy: Result | None
+    success: bool
+    status: int
+    reason: str
+    message: str
+    nfev: int
+    nsolve: int
     njev: int
     nlu: int
     nsteps: int

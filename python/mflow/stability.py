@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.arrays import Array
 from mflow.methods import Method, as_method
+from mflow.modes import limit_of_frequency, oscillator_matrix, structure_modes
 
 __all__ = ["amplification", "explain_step", "max_stable_dt", "measured_radius", "spectral_radius", "stability_limit"]
 
@@ -25,7 +26,15 @@ STEP_TOLERANCE = 1e-13  # |R| may exceed 1 by this: rounding on the boundary
 UPDATE_TOLERANCE = 1e-13
 
 
-def amplification(method: str | Method, z: ArrayLike | None = None, *, curvature: ArrayLike | None = None, **parameters: Any) -> Any:
+def amplification(
+    method: str | Method,
+    z: ArrayLike | None = None,
+    *,
+    curvature: ArrayLike | None = None,
+    omega_dt: ArrayLike | None = None,
+    zeta: ArrayLike = 0.0,
+    **parameters: Any,
+) -> Any:
     """By what a step multiplies the solution of a linear problem.
 
     Parameters
@@ -36,11 +45,14 @@ def amplification(method: str | Method, z: ArrayLike | None = None, *, curvature
         Integrators: lambda dt on y' = lambda y.
     curvature : array_like of float
         Optimizers: L on f = L c^2/2; lr and the other parameters by name.
+    omega_dt, zeta : array_like of float
+        Second-order methods: omega dt and the damping ratio of x'' = -omega^2 x - 2 zeta omega x'.
 
     Returns
     -------
     complex128 array of z's shape, the stability function R(z); or float64 array (*curvature.shape, n_vec, n_vec), the matrix that
-    takes (c, v) to its next value. Its spectral radius decides.
+    takes (c, v) to its next value; of second-order methods likewise, for x, dt v, dt^2 a and what else is carried. Its spectral radius
+    decides.
 
     Raises
     ------
@@ -63,6 +75,14 @@ def amplification(method: str | Method, z: ArrayLike | None = None, *, curvature
             f"{chosen.name} has no linear amplification: its step depends on the size of the gradient, not on the curvature alone; "
             "try learning rates with mflow compare"
         )
+    if "second_order" in chosen.flags:
+        if omega_dt is None or z is not None or curvature is not None:
+            raise ValueError(f"{chosen.name} is of second order: give omega_dt= (and zeta=)")
+        w, ratio = np.broadcast_arrays(np.asarray(omega_dt, dtype=np.float64), np.asarray(zeta, dtype=np.float64))
+        matrix = oscillator_matrix(chosen, (w * w).ravel(), (2.0 * ratio * w).ravel())
+        return matrix.reshape(*w.shape, *matrix.shape[1:])
+    if omega_dt is not None:
+        raise ValueError(f"omega_dt is for second-order methods, and {chosen.name} is none")
     if chosen.kind == "step":
         if z is None or curvature is not None:
             raise ValueError(f"{chosen.name} is an integrator: give z = lambda dt")
@@ -97,16 +117,18 @@ def _update_matrix(method: Method, curvature: Array) -> Array:
     return out.reshape(*curvature.shape, n_vec, n_vec)
 
 
-def stability_limit(method: str | Method, axis: str | None = None, **parameters: Any) -> float:
+def stability_limit(method: str | Method, axis: str | None = None, *, zeta: float = 0.0, **parameters: Any) -> float:
     """How far out the method stays stable: the largest x with |R| <= 1 on all of (0, x].
 
     Parameters
     ----------
     method : name or instance of a row with the flag "linear"
-    axis : "real", "imaginary" or "curvature"
+    axis : "real", "imaginary", "curvature" or "frequency"
         Integrators: the negative real axis (the default; gradient flow) or the imaginary one (oscillations), x = |lambda| dt.
         Optimizers: "curvature", x = lr L at L = 1. Where lr and L do not come as their product alone (`consistent_momentum`), ask
-        `max_stable_dt` for the L at hand.
+        `max_stable_dt` for the L at hand. Second-order methods: "frequency", x = omega dt of an oscillator.
+    zeta : float
+        The oscillator's damping ratio.
 
     Returns
     -------
@@ -129,6 +151,14 @@ def stability_limit(method: str | Method, axis: str | None = None, **parameters:
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
     chosen = as_method(method, parameters)
+    if "second_order" in chosen.flags:
+        if axis not in (None, "frequency"):
+            raise ValueError(f'axis = {axis!r}: "frequency" is wanted for the second-order method {chosen.name}')
+        if not 0.0 <= float(zeta) < math.inf:
+            raise ValueError(f"zeta = {zeta!r}: a damping ratio from 0 on is wanted")
+        return limit_of_frequency(chosen, float(zeta))
+    if zeta != 0.0:
+        raise ValueError(f"zeta is for second-order methods, and {chosen.name} is none")
     if chosen.kind == "step":
         if axis not in (None, "real", "imaginary"):
             raise ValueError(f'axis = {axis!r}: "real" or "imaginary" is wanted for the integrator {chosen.name}')
@@ -222,7 +252,16 @@ def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]]) -> float:
     return _bisect(lambda x: bool(unstable(np.array([x]))[0]), lower, upper)
 
 
-def max_stable_dt(method: str | Method, *, jac: ArrayLike | None = None, curvature: float | None = None, **parameters: Any) -> float:
+def max_stable_dt(
+    method: str | Method,
+    *,
+    jac: ArrayLike | None = None,
+    curvature: float | None = None,
+    mass: Any = None,
+    stiffness: Any = None,
+    damping: Any = None,
+    **parameters: Any,
+) -> float:
     """The largest stable step (learning rate) for a linear problem.
 
     Parameters
@@ -233,6 +272,8 @@ def max_stable_dt(method: str | Method, *, jac: ArrayLike | None = None, curvatu
         set no limit.
     curvature : float
         In place of jac: the largest curvature L of the cost whose flow is followed (its Hessian's largest eigenvalue).
+    mass, stiffness, damping : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
+        M x'' + C v + K x = 0, for second-order methods.
 
     Returns
     -------
@@ -256,6 +297,14 @@ def max_stable_dt(method: str | Method, *, jac: ArrayLike | None = None, curvatu
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
     chosen = as_method(method, parameters)
+    given = [a for a in (mass, stiffness, damping) if a is not None]
+    if "second_order" in chosen.flags:
+        if not given or jac is not None or curvature is not None:
+            raise ValueError(f"{chosen.name} is of second order: give stiffness=, and mass= and damping= where they are there")
+        n = max(np.shape(a)[0] if np.ndim(a) or hasattr(a, "tocsr") else 1 for a in given)
+        return structure_modes(n, mass, damping, stiffness).limit(chosen)
+    if given:
+        raise ValueError(f"mass, stiffness, damping are for second-order methods, and {chosen.name} is none")
     if (jac is None) == (curvature is None):
         raise ValueError("jac, curvature: give one of them")
     if curvature is not None:

@@ -51,9 +51,10 @@ cdef int mf_step(const mf_method *m, mf_frame *f) noexcept nogil:
         return MF_E_ARGUMENT
     if m.step == NULL:
         return MF_E_KIND
-    if m.flags & MF_SECOND_ORDER == 0 and f.p.rhs == NULL:
-        return MF_E_CALLBACK
-    if m.flags & MF_IMPLICIT and f.p.solve == NULL and f.p.solve_accel == NULL:
+    if m.flags & MF_SECOND_ORDER:
+        if f.p.accel == NULL and f.p.solve_accel == NULL:
+            return MF_E_CALLBACK             # which of the two it needs depends on parameters: the kernel says
+    elif f.p.rhs == NULL or (m.flags & MF_IMPLICIT and f.p.solve == NULL):
         return MF_E_CALLBACK
     if f.n < 0 or f.ld < f.n or f.x0 == NULL or f.x1 == NULL or (f.work == NULL and m.sizes.n_work > 0):
         return MF_E_ARGUMENT

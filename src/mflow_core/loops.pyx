@@ -16,7 +16,9 @@ from libc.math cimport INFINITY, NAN, fabs, sqrt
 
 from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.control cimport error_sum as short_error_sum
+from mflow_core.ledger cimport ledger_step, ledger_t
 from mflow_core.matrix cimport KRYLOV
+from mflow_core.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE
@@ -36,7 +38,9 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
     cdef int status = 0
     cdef bint lands = t_last == t_last
     r.f.err = NULL
-    for i in range(count):
+    if r.m.flags & MF_SECOND_ORDER and count > 0:
+        status = motion_start(r)
+    for i in range(count if status == 0 else 0):
         if record != NULL and is_full(record):
             status = RECORD_FULL
             break
@@ -50,6 +54,8 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
                 h = t_last - r.t             # else the grid ends there, and only rounding has moved it: the step is a whole one
             t_next = t_last
         status = try_step(r, h)
+        if status == 0 and r.ledger != NULL:
+            status = book(r, t_next, h)
         if status == 0 and record != NULL:
             record.end = lands and i == count - 1
             status = write_step(r, &t_next, record)
@@ -61,6 +67,11 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
             break
     mf_fp_leave(mode)
     return status
+
+
+cdef int book(run_t *r, double t_next, double h) noexcept nogil:
+    """The energies of a good step, before it is accepted."""
+    return ledger_step(r.ledger, r.t, <const double *const *> r.now, t_next, <const double *const *> r.next, h)
 
 
 cdef void leave_grid(run_t *r) noexcept nogil:
@@ -81,6 +92,8 @@ cdef double size_of(run_t *r, const double *e, const double *y0, const double *y
 cdef inline double error_of(run_t *r) noexcept nogil:
     """Square of the step's error in units of the tolerance."""
     cdef double first
+    if r.m.flags & MF_SECOND_ORDER:
+        return motion_error(r)
     if r.n <= MF_SHORT and r.sizes.n_err == 1:
         return short_error_sum(&r.c, r.err, r.now[0], r.next[0], r.n) * r.c.per_n
     first = size_of(r, r.err, r.now[0], r.next[0])
@@ -140,6 +153,8 @@ cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
     cdef double *slope
     cdef bint carries = r.m.flags & MF_FSAL != 0 and r.sizes.n_vec > 1
     cdef int status = 0
+    if r.m.flags & MF_SECOND_ORDER:
+        return motion_begin(r, t_end, first_step)
     if r.err == NULL:
         return MF_E_ARGUMENT
     mode = mf_fp_enter()
@@ -191,6 +206,21 @@ cdef int careful_step(run_t *r, double h) noexcept nogil:
     return status
 
 
+cdef int leave_step(run_t *r, double *t_next, double h, double t_end, record_t *record) noexcept nogil:
+    """Books and writes down a good step; where that fails the books are as before, for the next try."""
+    cdef ledger_t books
+    cdef int status = 0
+    if r.ledger != NULL:
+        books = r.ledger[0]
+        status = book(r, t_next[0], h)
+    if status == 0 and record != NULL:
+        record.end = t_next[0] == t_end
+        status = write_step(r, t_next, record)
+    if r.ledger != NULL and status != 0 and status != RECORD_EVENT:
+        r.ledger[0] = books
+    return status
+
+
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     """One accepted step towards t_end, after as many tries as it takes."""
     cdef double h, planned, t_next, t_whole, err
@@ -218,9 +248,7 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
             if err != err:
                 status = MF_E_NON_FINITE
             elif err <= 1.0:
-                if record != NULL:
-                    record.end = t_next == t_end
-                    status = write_step(r, &t_next, record)
+                status = leave_step(r, &t_next, h, t_end, record)
                 if status == 0 or status == RECORD_EVENT:
                     break
         status = after_bad(&r.c, status, err, r.t, h, tries_cost(r), before)
@@ -239,7 +267,9 @@ cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) n
     cdef int64_t _i
     cdef int status = 0
     r.f.err = r.err
-    for _i in range(count):
+    if r.m.flags & MF_SECOND_ORDER and count > 0:
+        status = motion_start(r)
+    for _i in range(count if status == 0 else 0):
         if r.t == t_end:
             break
         if record != NULL and is_full(record):

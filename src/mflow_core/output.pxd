@@ -13,9 +13,10 @@ cdef enum:
 
 ctypedef struct record_t:
     int64_t every, rows, room            # every k-th step; 0: none. Rows written so far, and how many there is room for
-    double *y                            # a row a saved state
+    double *y                            # a row a saved state: its visible vectors, one after the other
     double *t
     double *D                            # or NULL: the continuous extension of the step that ends at the row, n_D vectors of n numbers
+    double *energy                       # or NULL: LEDGER_COLUMNS numbers a row; NaN at times between steps
     const double *at                     # or: these times, in order
     int64_t n_at, i_at
     events_t *events                     # or NULL
@@ -25,6 +26,7 @@ ctypedef struct record_t:
 cdef int extend(run_t *r, double t_next) noexcept nogil
 cdef int look_back(run_t *r, double t, double *y) noexcept nogil
 cdef void polynomial(const mf_frame *f, int degree, double theta, double *y) noexcept nogil
+cdef void visible_at(run_t *r, double theta, double *y) noexcept nogil
 cdef void hermite(const mf_frame *f, const double *slope0, const double *slope1, double *D) noexcept nogil
 cdef bint is_full(const record_t *record) noexcept nogil
 cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil

@@ -6,19 +6,24 @@ step the state is a polynomial in theta = (t - t0)/h,
     y(t0 + theta h) = y0 + sum_k theta^(k+1) D_k,
 
 the row's own (`dense`), or the cubic that has both ends' states and slopes (error h^4). It is made when first wanted, once a step.
+In second order x and v have a cubic each, D of x first, and a is linear: slopes are there without a call.
 """
 from libc.stdint cimport int64_t
+from libc.math cimport NAN
 from libc.string cimport memcpy
 
 from mflow_core.events cimport EVENT_STOP, events_room, events_scan
+from mflow_core.ledger cimport LEDGER_COLUMNS, ledger_row
 from mflow_core.registry cimport REDUCE
-from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL
+from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
 
 
 cdef void hermite(const mf_frame *f, const double *slope0, const double *slope1, double *D) noexcept nogil:
     """D of the cubic through both ends with their slopes."""
-    cdef const double *a = f.x0[0]
-    cdef const double *b = f.x1[0]
+    hermite_of(f, f.x0[0], f.x1[0], slope0, slope1, D)
+
+
+cdef void hermite_of(const mf_frame *f, const double *a, const double *b, const double *slope0, const double *slope1, double *D) noexcept nogil:
     cdef double *D1 = D
     cdef double *D2 = D + f.ld
     cdef double *D3 = D + 2 * f.ld
@@ -56,7 +61,11 @@ cdef int extend(run_t *r, double t_next) noexcept nogil:
         return 0
     if r.y_between == NULL:
         return MF_E_ARGUMENT
-    if r.m.dense != NULL:
+    if r.m.flags & MF_SECOND_ORDER:
+        hermite_of(&r.f, r.now[0], r.next[0], r.now[1], r.next[1], r.f.D)
+        hermite_of(&r.f, r.now[1], r.next[1], r.now[2], r.next[2], r.f.D + 3 * r.ld)
+        status = 0
+    elif r.m.dense != NULL:
         status = r.m.dense(r.m, &r.f)
     elif r.m.flags & MF_FSAL and r.sizes.n_vec > 1 and not r.f.flags & MF_FRESH:
         hermite(&r.f, r.now[1], r.next[1], r.f.D)
@@ -90,9 +99,11 @@ cdef int look_back(run_t *r, double t, double *y) noexcept nogil:
         if status != 0:
             return status
     if t == t_end:
-        memcpy(y, r.now[0], r.n * sizeof(double))
+        copy_visible(r, r.now, y)
     else:
-        polynomial(&r.f, r.n_D, (t - start) / (t_end - start), y)
+        swap_back(r, start, r.k - 1, r.flags_before)
+        visible_at(r, (t - start) / (t_end - start), y)
+        swap_back(r, t_end, r.k + 1, flags)
     return 0
 
 
@@ -103,8 +114,10 @@ cdef void swap_back(run_t *r, double t, int64_t k, unsigned int flags) noexcept 
 
 cdef void polynomial(const mf_frame *f, int degree, double theta, double *y) noexcept nogil:
     """The state at theta by Horner's rule."""
-    cdef const double *a = f.x0[0]
-    cdef const double *D = f.D
+    horner(f, f.x0[0], f.D, degree, theta, y)
+
+
+cdef void horner(const mf_frame *f, const double *a, const double *D, int degree, double theta, double *y) noexcept nogil:
     cdef double s
     cdef ptrdiff_t i
     cdef int k
@@ -115,12 +128,33 @@ cdef void polynomial(const mf_frame *f, int degree, double theta, double *y) noe
         y[i] = a[i] + theta * s
 
 
+cdef void copy_visible(const run_t *r, double **vectors, double *y) noexcept nogil:
+    cdef int j
+    for j in range(r.sizes.n_vis):
+        memcpy(y + j * r.n, vectors[j], r.n * sizeof(double))
+
+
+cdef void visible_at(run_t *r, double theta, double *y) noexcept nogil:
+    """The visible vectors inside the step from `now` to `next`, whose D has been made."""
+    cdef ptrdiff_t i
+    if theta == 0.0 or theta == 1.0:
+        copy_visible(r, r.now if theta == 0.0 else r.next, y)
+    elif r.sizes.n_vis == 1:
+        polynomial(&r.f, r.n_D, theta, y)
+    else:
+        horner(&r.f, r.now[0], r.f.D, 3, theta, y)
+        horner(&r.f, r.now[1], r.f.D + 3 * r.ld, 3, theta, y + r.n)
+        for i in range(r.n):
+            y[2 * r.n + i] = r.now[2][i] + theta * (r.next[2][i] - r.now[2][i])
+
+
 cdef int state_at(double theta, double *y, void *ctx) noexcept nogil:
+    """What events see: y, or x."""
     cdef run_t *r = <run_t *> ctx
     if theta == 0.0 or theta == 1.0:
         memcpy(y, r.now[0] if theta == 0.0 else r.next[0], r.n * sizeof(double))
     else:
-        polynomial(&r.f, r.n_D, theta, y)
+        polynomial(&r.f, 3 if r.m.flags & MF_SECOND_ORDER else r.n_D, theta, y)
     return 0
 
 
@@ -131,35 +165,53 @@ cdef int write_times(run_t *r, double t_next, double length, record_t *record) n
     cdef int status
     while record.i_at < record.n_at and (t_next - record.at[record.i_at]) * sign >= 0:
         t = record.at[record.i_at]
-        y = record.y + record.rows * r.n
-        if t == t_next:
-            memcpy(y, r.next[0], r.n * sizeof(double))
-        else:
+        y = record.y + record.rows * r.n * r.sizes.n_vis
+        if t != t_next:
             status = extend(r, t_next)
             if status != 0:
                 return status
-            state_at((t - r.t) / length, y, r)
+        visible_at(r, 1.0 if t == t_next else (t - r.t) / length, y)
+        status = write_energy(r, t, t == t_next, record)
+        if status != 0:
+            return status
         record.t[record.rows] = t
         record.rows += 1
         record.i_at += 1
     return 0
 
 
-cdef void write_row(run_t *r, double t_next, double part, record_t *record) noexcept nogil:
+cdef int write_energy(run_t *r, double t, bint at_end, record_t *record) noexcept nogil:
+    """The row's energies, which are those of steps alone."""
+    cdef double *e = record.energy + record.rows * LEDGER_COLUMNS
+    cdef int j
+    if record.energy == NULL:
+        return 0
+    if r.ledger != NULL and at_end:
+        return ledger_row(r.ledger, t, <const double *const *> r.next, e)
+    for j in range(LEDGER_COLUMNS):
+        e[j] = NAN
+    return 0
+
+
+cdef int write_row(run_t *r, double t_next, double part, record_t *record) noexcept nogil:
     """The end of the step, and its polynomial over the part of it that was kept."""
     cdef double *out
     cdef double scale = 1.0
     cdef ptrdiff_t i
     cdef int k
-    memcpy(record.y + record.rows * r.n, r.next[0], r.n * sizeof(double))
+    cdef int status = write_energy(r, t_next, part == 1.0, record)     # no step ended where an event has moved it
+    if status != 0:
+        return status
+    copy_visible(r, r.next, record.y + record.rows * r.n * r.sizes.n_vis)
     record.t[record.rows] = t_next
     if record.D != NULL:
         for k in range(r.n_D):
             out = record.D + (record.rows * r.n_D + k) * r.n
-            scale *= part
+            scale = scale * part if r.sizes.n_vis == 1 or k % 3 else part
             for i in range(r.n):
                 out[i] = scale * r.f.D[k * r.ld + i]
     record.rows += 1
+    return 0
 
 
 cdef bint is_full(const record_t *record) noexcept nogil:
@@ -167,6 +219,17 @@ cdef bint is_full(const record_t *record) noexcept nogil:
     if record.every > 0 and record.rows == record.room:
         return True
     return record.events != NULL and not events_room(record.events)
+
+
+cdef void move_end(run_t *r, const record_t *record) noexcept nogil:
+    """The end of the step becomes the place of a terminal event."""
+    cdef double theta = record.events.stop_theta
+    cdef ptrdiff_t i
+    if r.sizes.n_vis == 3 and theta != 1.0:      # the velocity and a linear part of a, before x at the end is gone
+        for i in range(r.n):
+            r.next[2][i] = r.now[2][i] + theta * (r.next[2][i] - r.now[2][i])
+        horner(&r.f, r.now[1], r.f.D + 3 * r.ld, 3, theta, r.next[1])
+    memcpy(r.next[0], record.events.found_y + record.events.stop_row * r.n, r.n * sizeof(double))
 
 
 cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil:
@@ -183,7 +246,7 @@ cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil:
             ending = RECORD_EVENT
             part = record.events.stop_theta
             t_next[0] = record.events.stop_t
-            memcpy(r.next[0], record.events.found_y + record.events.stop_row * r.n, r.n * sizeof(double))
+            move_end(r, record)
         elif status != 0:
             return status
     if record.n_at > 0:
@@ -191,5 +254,7 @@ cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil:
         if status != 0:
             return status
     if record.every > 0 and (ending or record.end or (r.k + 1) % record.every == 0):
-        write_row(r, t_next[0], part, record)
+        status = write_row(r, t_next[0], part, record)
+        if status != 0:
+            return status
     return ending

@@ -3,6 +3,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from mflow_core.problem import Problem
 from mflow_core.registry import Row
 
 def stability_values(row: Row, parameters: Mapping[str, float], z: NDArray[np.complex128], rho: float = ...) -> NDArray[np.complex128]: ...
+def oscillator_matrices(row: Row, parameters: Mapping[str, float], k: NDArray[np.float64], c: NDArray[np.float64]) -> NDArray[np.float64]: ...
+def system_matrix(row: Row, parameters: Mapping[str, float], problem: Problem, h: float) -> NDArray[np.float64]: ...

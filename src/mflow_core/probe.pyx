@@ -1,4 +1,5 @@
-"""Linear stability, probed from the kernels: one step of a first-order row on y' = lambda y, for many values of z = lambda h at once.
+"""Linear stability, probed from the kernels: one step of a first-order row on y' = lambda y, for many values of z = lambda h at once;
+of a second-order row on x'' = -k x - c v, for many pairs (k, c) at once, or on a whole structure.
 
 A block of WIDTH values is one state of 2 WIDTH numbers, real parts and then imaginary ones, started at 1; the right-hand side and the
 equation of an implicit stage are closed forms, componentwise, so no Newton stands between a row and its stability function:
@@ -6,6 +7,11 @@ equation of an implicit stage are closed forms, componentwise, so no Newton stan
     f = z y,        w - gh z w = r   =>   w = r / (1 - gh z)            (h = 1)
 
 Carried vectors beyond the state are not filled (MF_FRESH): what they hold follows from the state.
+
+In second order all carried vectors start from the unit vectors in turn, with h = 1 for oscillators: their images are the columns of the
+matrix that a step multiplies with. On an oscillator the equation of an implicit acceleration is a closed form as well,
+
+    a = w (-k (xp + bx a) - c (vp + bv a)) + q   =>   a = (q - w (k xp + c vp)) / (1 + w (k bx + c bv))
 """
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
@@ -13,6 +19,7 @@ from libc.stdlib cimport calloc, free
 
 cimport numpy as cnp
 
+from mflow_core.problem cimport Problem
 from mflow_core.registry cimport Row, mf_sizes_of
 from mflow_core.types cimport MF_FRESH, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
@@ -109,3 +116,88 @@ cdef int probe(const mf_method *m, const double *par, const mf_sizes *sizes, dou
         done += WIDTH
     mf_fp_leave(mode)
     return status
+
+
+# ---- second order ---------------------------------------------------------------------------------------------------------------------
+
+ctypedef struct springs_t:
+    const double *k
+    const double *c
+
+
+cdef int spring_accel(double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx) noexcept nogil:
+    return spring_solve(t, 1.0, x, v, 0.0, 0.0, NULL, a, n, ctx)
+
+
+cdef int spring_solve(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
+                      void *ctx) noexcept nogil:
+    cdef const springs_t *s = <const springs_t *> ctx
+    cdef double known
+    cdef ptrdiff_t i
+    for i in range(n):
+        known = 0.0 if q == NULL else q[i]
+        a[i] = (known - w * (s.k[i] * xp[i] + s.c[i] * vp[i])) / (1.0 + w * (s.k[i] * bx + s.c[i] * bv))
+    return 0
+
+
+def oscillator_matrices(Row row, dict parameters, cnp.ndarray k, cnp.ndarray c):
+    """What a step of h = 1 multiplies the carried vectors of x'' = -k x - c v with: (count, n_vec, n_vec) for `count` float64 pairs."""
+    cdef springs_t springs
+    cdef mf_problem p = mf_new_problem()
+    springs.k, springs.c = <const double *> cnp.PyArray_DATA(k), <const double *> cnp.PyArray_DATA(c)
+    p.n, p.ctx, p.accel, p.solve_accel = cnp.PyArray_SIZE(k), &springs, spring_accel, spring_solve
+    images = np.stack([step_of_units(row, parameters, &p, 1.0, j, -1) for j in range(row.sizes(parameters)["n_vec"])], axis=-1)
+    return np.ascontiguousarray(np.moveaxis(images, 0, 1))
+
+
+def system_matrix(Row row, dict parameters, Problem problem, double h):
+    """The same for a whole structure without a load: n_vec n rows and columns."""
+    cdef ptrdiff_t n = problem.c.n
+    columns = []
+    for j in range(row.sizes(parameters)["n_vec"]):
+        for i in range(n):
+            columns.append(step_of_units(row, parameters, &problem.c, h, j, i).ravel())
+    return np.stack(columns, axis=1)
+
+
+cdef step_of_units(Row row, dict parameters, const mf_problem *p, double h, int j, ptrdiff_t only):
+    """(n_vec, n): where one step takes the carried vector j of ones, or of a single one at component `only`, and zeros else."""
+    cdef mf_sizes sizes
+    cdef mf_frame f = mf_new_frame()
+    cdef double *par = row.parameters(parameters)
+    cdef double *block
+    cdef const double *x0[8]
+    cdef double *x1[8]
+    cdef ptrdiff_t n = p.n, i
+    cdef unsigned int mode
+    cdef int k, status = mf_sizes_of(row.m, par, &sizes)
+    cdef cnp.ndarray out
+    if status != 0 or not row.m.flags & MF_SECOND_ORDER:
+        free(par)
+        raise ValueError(f"{row.name}: no amplification in second order can be probed")
+    block = <double *> calloc((2 * sizes.n_vec + sizes.n_work) * n + 2 * sizes.n_scal + sizes.work_extra + 1, sizeof(double))
+    if block == NULL:
+        free(par)
+        raise MemoryError()
+    out = np.zeros((sizes.n_vec, n))
+    for k in range(sizes.n_vec):
+        x0[k], x1[k] = block + 2 * k * n, block + (2 * k + 1) * n
+    for i in range(n):
+        (<double *> x0[j])[i] = 1.0 if only < 0 or i == only else 0.0
+    f.n = f.ld = n
+    f.h, f.par, f.p = h, par, <mf_problem *> p
+    f.x0, f.x1 = x0, x1
+    f.work = block + 2 * sizes.n_vec * n
+    f.s1 = f.work + sizes.n_work * n + sizes.work_extra
+    f.s0 = f.s1 + sizes.n_scal
+    mode = mf_fp_enter()
+    status = row.m.step(row.m, &f)
+    mf_fp_leave(mode)
+    for k in range(sizes.n_vec):
+        for i in range(n):
+            (<double *> cnp.PyArray_DATA(out))[k * n + i] = x1[k][i]
+    free(block)
+    free(par)
+    if status != 0:
+        raise ValueError(f"{row.name}: the step failed with code {status} on a linear problem")
+    return out

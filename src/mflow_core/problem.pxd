@@ -45,6 +45,9 @@ cdef class Problem:
     cdef void *jac_ctx
     cdef hessian_t hessian
     cdef object owner
+    cdef int energy_formula              # which numerical term of ledger.pxd suits c.energy
+    cdef bint energy_each_step           # c.energy adds work of a load or damping
+    cdef int set_lean(self, double lean) except -1
 
 
 cdef int failed() noexcept

@@ -20,7 +20,7 @@ import os
 
 from mflow_core import _levels, cpu
 
-FAMILIES = ("runge_kutta", "embedded", "implicit", "chebyshev", "optimizers", "implicit_sgd")   # a new family is named here and in meson.build
+FAMILIES = ("runge_kutta", "embedded", "implicit", "chebyshev", "second_order", "optimizers", "implicit_sgd")  # a new family: here and in meson.build
 
 
 # ---- the level, and the rows --------------------------------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ cdef class Row:
         if status < 0:
             raise ValueError(f"{self.name}: these parameters clash: {given}")
         return {"n_vis": sizes.n_vis, "n_vec": sizes.n_vec, "n_scal": sizes.n_scal, "n_coef": sizes.n_coef, "n_work": sizes.n_work,
-                "n_err": sizes.n_err, "n_dense": sizes.n_dense, "work_extra": sizes.work_extra}
+                "n_err": sizes.n_err, "n_dense": sizes.n_dense, "work_extra": sizes.work_extra, "order": sizes.order or self.m.order}
 
     cdef double *parameters(self, dict given) except NULL:
         """A malloc'ed array of n_par checked values; `given` maps the row's own names to numbers. The caller frees it."""

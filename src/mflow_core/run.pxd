@@ -3,8 +3,9 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.control cimport control_t
+from mflow_core.ledger cimport ledger_t
 from mflow_core.newton cimport newton_t
-from mflow_core.types cimport MF_FRESH, MF_NEEDS_RHO, MF_STAGED, mf_frame, mf_method, mf_problem, mf_sizes
+from mflow_core.types cimport MF_FRESH, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_frame, mf_method, mf_problem, mf_sizes
 
 
 cdef enum:
@@ -28,6 +29,7 @@ ctypedef struct run_t:
     mf_problem p, ode, inner             # p is what the kernel sees; ode without the solver; inner the user's, where ode is its flow
     newton_t *newton                     # solves implicit steps; NULL: the problem does it itself
     bint owns_newton                     # it goes with the run
+    ledger_t *ledger                     # energies of second-order runs; NULL: not kept
     flow_t flow
     mf_sizes sizes
     mf_frame f
@@ -40,7 +42,7 @@ ctypedef struct run_t:
     double *s_now
     double *s_next
     double *err
-    double *tolerances                   # rtol and atol of each component, ld apart
+    double *tolerances                   # rtol and atol of each component, ld apart; in second order those of v follow
     double *slope0
     double *slope1
     double *grad
@@ -53,6 +55,7 @@ ctypedef struct run_t:
     unsigned int flags_before            # the frame's, during it
     int64_t k, k_base
     control_t c
+    control_t of_v                       # tolerances of a velocity, in second order; the rest of it is not used
     int n_D                              # vectors of the continuous extension: its degree
     int64_t dense_k                      # D belongs to the step that begins at k
     int64_t rho_k, rho_next              # the steps at which f.rho was estimated (below 0: never), and will be again
@@ -69,6 +72,7 @@ cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
+cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
 cdef void note_rho(run_t *r, double value) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
 cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil
@@ -78,7 +82,7 @@ cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil
 
 cdef inline int64_t evaluations(const run_t *r, bint with_jacobians) noexcept nogil:
     """Calls of the right-hand side so far; those for differences of Jacobians are counted apart."""
-    cdef int64_t count = r.f.n_rhs
+    cdef int64_t count = r.f.n_rhs + (r.f.n_solve if r.m.flags & MF_SECOND_ORDER else 0)
     if r.newton != NULL:
         count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
     return count

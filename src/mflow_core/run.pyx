@@ -10,6 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from mflow_core.control cimport control_begin
+from mflow_core.ledger cimport ledger_release
 from mflow_core.newton cimport newton_release, newton_rhs, newton_solve
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
@@ -78,14 +79,20 @@ cdef inline int64_t whole_lines(int64_t numbers) noexcept nogil:
 
 
 cdef int dense_vectors(const mf_sizes *sizes, int flags) noexcept nogil:
-    """A row without a continuous extension of its own gets the cubic Hermite one: three vectors."""
-    return sizes.n_dense if sizes.n_dense or not flags & RUN_DENSE else 3
+    """A row without a continuous extension of its own gets the cubic Hermite one: three vectors, in second order for x and v each."""
+    if sizes.n_dense or not flags & RUN_DENSE:
+        return sizes.n_dense
+    return 3 if sizes.n_vis == 1 else 6
+
+
+cdef int control_vectors(const mf_method *m) noexcept nogil:
+    return 2 if m.flags & MF_SECOND_ORDER else 1
 
 
 cdef int64_t room_of(const mf_method *m, const mf_sizes *sizes, int flags, ptrdiff_t ld) noexcept nogil:
     """Numbers that a run of this row needs."""
     cdef int64_t vectors = 2 * sizes.n_vec + sizes.n_work + sizes.n_err + dense_vectors(sizes, flags)
-    vectors += (3 if flags & RUN_DENSE else 0) + (4 if flags & RUN_DESCEND else 0) + (2 if flags & RUN_CONTROL else 0)
+    vectors += (3 if flags & RUN_DENSE else 0) + (4 if flags & RUN_DESCEND else 0) + (2 * control_vectors(m) if flags & RUN_CONTROL else 0)
     return vectors * ld + whole_lines(sizes.work_extra) + 2 * whole_lines(sizes.n_scal) + whole_lines(sizes.n_coef) + whole_lines(m.n_par)
 
 
@@ -116,7 +123,7 @@ cdef void run_lay_out(run_t *r, int64_t total) noexcept nogil:
         at += 4 * ld
     if r.flags & RUN_CONTROL:
         r.tolerances = at
-        at += 2 * ld
+        at += 2 * control_vectors(r.m) * ld
     r.s_now = at
     r.s_next = at + whole_lines(r.sizes.n_scal)
     r.coef = r.s_next + whole_lines(r.sizes.n_scal)
@@ -184,10 +191,10 @@ cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
 
 
 cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil:
-    """Puts the state at a start: visible vectors given, the others at their first values."""
+    """Puts the state at a start: visible vectors given (in second order a may be NULL, it is made), the others at their first values."""
     cdef int j
     for j in range(r.sizes.n_vec):
-        if j < r.sizes.n_vis:
+        if j < r.sizes.n_vis and y0[j] != NULL:
             memcpy(r.now[j], y0[j], r.n * sizeof(double))
         else:
             memset(r.now[j], 0, r.n * sizeof(double))
@@ -205,6 +212,7 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
 
 cdef void run_release(run_t *r) noexcept nogil:
     if r != NULL:
+        ledger_release(r.ledger)
         if r.owns_newton:
             newton_release(r.newton)
         free(r.block)
@@ -221,14 +229,27 @@ cdef void run_leave(run_t *r) noexcept nogil:
 
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:
     """Error control: one rtol and atol for all components (count 1), or n of each (a run made with RUN_CONTROL)."""
-    control_begin(&r.c, r.n, r.m.order, r.m.order_hat, r.sizes.n_err)
-    r.c.rtol, r.c.atol = rtol[0], atol[0]
-    r.c.rtol_of = r.c.atol_of = NULL
+    cdef int order = r.sizes.order if r.sizes.order else r.m.order
+    # Two estimates of one vector combine (dop853); those of x and v are one each.
+    control_begin(&r.c, r.n, order, r.m.order_hat if r.m.order_hat < order else order, r.sizes.n_err if r.sizes.n_vis == 1 else 1)
     r.c.max_step, r.c.min_step = INFINITY, 0.0
+    set_tolerances(r, &r.c, r.tolerances, rtol, atol, count)
+    run_tolerances_of_v(r, rtol, atol, count)
+
+
+cdef void set_tolerances(run_t *r, control_t *c, double *room, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:
+    c.rtol, c.atol = rtol[0], atol[0]
+    c.rtol_of = c.atol_of = NULL
     if count > 1:
-        r.c.rtol_of, r.c.atol_of = r.tolerances, r.tolerances + r.ld
-        memcpy(r.tolerances, rtol, r.n * sizeof(double))
-        memcpy(r.tolerances + r.ld, atol, r.n * sizeof(double))
+        c.rtol_of, c.atol_of = room, room + r.ld
+        memcpy(room, rtol, r.n * sizeof(double))
+        memcpy(room + r.ld, atol, r.n * sizeof(double))
+
+
+cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:
+    """Tolerances of the velocity, where they are not those of the position."""
+    if r.m.flags & MF_SECOND_ORDER:
+        set_tolerances(r, &r.of_v, r.tolerances + 2 * r.ld if r.tolerances != NULL else NULL, rtol, atol, count)
 
 
 cdef void note_rho(run_t *r, double value) noexcept nogil:

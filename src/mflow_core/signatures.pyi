@@ -4,5 +4,8 @@ RHS_SIGNATURE: str
 JACOBIAN_SIGNATURE: str
 OBJECTIVE_SIGNATURE: str
 HESSIAN_SIGNATURE: str
+LOAD_SIGNATURE: str
+FORCE_SIGNATURE: str
+POTENTIAL_SIGNATURE: str
 
 def compiled_address(fun: Any, argument: str, wanted: str) -> tuple[int, int] | None: ...

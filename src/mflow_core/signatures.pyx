@@ -7,6 +7,9 @@ import sys
 RHS_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
 JACOBIAN_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
 OBJECTIVE_SIGNATURE = "int (double const *, double *, double *, ptrdiff_t, void *)"
+LOAD_SIGNATURE = "int (double, double *, ptrdiff_t, void *)"
+FORCE_SIGNATURE = "int (double, double const *, double const *, double *, ptrdiff_t, void *)"
+POTENTIAL_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
 HESSIAN_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
 
 _TYPES = {"float64": "double", "int32": "int", "int32_t": "int", "ptrdiff_t": "size", "Py_ssize_t": "size", "ssize_t": "size",

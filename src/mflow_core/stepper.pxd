@@ -13,7 +13,7 @@ from mflow_core.run cimport run_t
 
 cdef class Rows:
     cdef record_t c
-    cdef cnp.ndarray y, t, D, at
+    cdef cnp.ndarray y, t, D, at, energy
     cdef readonly Events events
     cdef bint needs_dense
 

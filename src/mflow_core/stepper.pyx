@@ -10,16 +10,18 @@ cimport numpy as cnp
 
 from mflow_core.checkpoint cimport run_pack, run_unpack
 from mflow_core.problem cimport Problem
-from mflow_core.registry cimport Row
+from mflow_core.registry cimport Row, mf_sizes_of
 from mflow_core.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, run_descend
 from mflow_core.events cimport Events
+from mflow_core.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_release, ledger_row, ledger_start
 from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
+from mflow_core.motion cimport motion_start
 from mflow_core.newton cimport Solver
 from mflow_core.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, look_back, record_t
 from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_enter, run_leave, run_make,
-                             run_release, run_solve_with, run_tolerances, try_step)
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE,
-                               MF_RETRY_SOLVE)
+                             run_release, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_IMPLICIT,
+                               MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_VELOCITY_FREE, mf_sizes)
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
@@ -49,12 +51,14 @@ cdef class Rows:
     """Where a run writes its states: arrays of the caller's, filled from row 0 on.
 
     t and y (a row a state, n numbers each) take every k-th step, or the states at the times `at`; D (n_D vectors of n numbers a row,
-    where every step is kept) its continuous extension. events: `Events`, or None.
+    where every step is kept) its continuous extension. events: `Events`, or None. In second order a row of y holds x, v and a, 3 n
+    numbers; energy takes the six columns of ledger.pyx.
     """
 
-    def __cinit__(self, cnp.ndarray y=None, cnp.ndarray t=None, cnp.ndarray D=None, int64_t every=0, cnp.ndarray at=None, Events events=None):
+    def __cinit__(self, cnp.ndarray y=None, cnp.ndarray t=None, cnp.ndarray D=None, int64_t every=0, cnp.ndarray at=None, Events events=None,
+                  cnp.ndarray energy=None):
         memset(&self.c, 0, sizeof(record_t))
-        self.y, self.t, self.D, self.at, self.events = y, t, D, at, events
+        self.y, self.t, self.D, self.at, self.events, self.energy = y, t, D, at, events, energy
         self.needs_dense = D is not None or at is not None
         if events is not None:
             self.c.events = &events.c
@@ -66,6 +70,8 @@ cdef class Rows:
             self.c.y, self.c.t, self.c.room = <double *> cnp.PyArray_DATA(y), <double *> cnp.PyArray_DATA(t), cnp.PyArray_SIZE(t)
         if D is not None:
             self.c.D = <double *> cnp.PyArray_DATA(D)
+        if energy is not None:
+            self.c.energy = <double *> cnp.PyArray_DATA(energy)
 
     @property
     def count(self):
@@ -89,11 +95,12 @@ cdef class Rows:
 cdef class Run:
     """A row on a problem from a start, stepped in place. The drivers and `mflow.Stepper` are made of it.
 
-    y0 is a float64 C-contiguous array (its shape is the state's), `parameters` the row's own by name.
+    y0 is a float64 C-contiguous array (its shape is the state's), `parameters` the row's own by name. In second order y0 is x, and v0
+    its velocity; the accelerations are made at the first step, or by `prepare`.
     """
 
     def __cinit__(self, Row row, Problem problem, cnp.ndarray y0, double t0=0.0, double dt=NAN, dict parameters=None,
-                  bint dense=False, bint descend=False, bint control=False, Solver solver=None):
+                  bint dense=False, bint descend=False, bint control=False, Solver solver=None, cnp.ndarray v0=None):
         cdef double *par
         cdef int status = 0
         cdef const double *start[8]
@@ -105,7 +112,12 @@ cdef class Run:
         self.row, self.problem, self.shape = row, problem, (<object> y0).shape
         par = row.parameters(parameters or {})
         for j in range(8):
-            start[j] = <double *> cnp.PyArray_DATA(y0)
+            start[j] = NULL
+        start[0] = <double *> cnp.PyArray_DATA(y0)
+        if row.m.flags & MF_SECOND_ORDER:
+            if v0 is None or cnp.PyArray_TYPE(v0) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(v0) or cnp.PyArray_SIZE(v0) != problem.c.n:
+                raise TypeError(f"v0: a C-contiguous float64 array of {problem.c.n} numbers is wanted for {row.name}")
+            start[1] = <double *> cnp.PyArray_DATA(v0)
         self.r = run_make(row.m, &problem.c, par, t0, dt, start, (RUN_DENSE if dense else 0)
                           | (RUN_DESCEND if descend else 0) | (RUN_CONTROL if control else 0) | (RUN_SOLVE if solver is not None else 0),
                           &status)
@@ -226,6 +238,72 @@ cdef class Run:
             run_leave(self.r)
         return copy_of(self.r.next[0], self.r.n, self.shape)
 
+    def prepare(self):
+        """The acceleration at the start of a second-order run, before its first step; the status."""
+        cdef unsigned int mode
+        cdef int status
+        if not self.r.m.flags & MF_SECOND_ORDER:
+            raise TypeError(f"{self.row.name} is not of second order")
+        raise_or(run_enter(self.r))
+        try:
+            mode = mf_fp_enter()
+            status = motion_start(self.r)
+            mf_fp_leave(mode)
+            return raise_or(status)
+        finally:
+            run_leave(self.r)
+
+    def acceleration(self, double t, cnp.ndarray x, cnp.ndarray v):
+        """M^-1 F(t, x, v) of a second-order run; x and v are float64 arrays of the state's size."""
+        cdef cnp.ndarray at = np.ascontiguousarray(x, dtype=np.float64), moving = np.ascontiguousarray(v, dtype=np.float64)
+        cdef cnp.ndarray out = np.full(self.shape, np.nan)
+        if self.r.p.accel == NULL or cnp.PyArray_SIZE(at) != self.r.n or cnp.PyArray_SIZE(moving) != self.r.n:
+            raise TypeError(f"acceleration: a second-order run is wanted, and {self.r.n} numbers for x and v each")
+        self.r.f.n_rhs += 1
+        raise_or(self.r.p.accel(t, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(moving), <double *> cnp.PyArray_DATA(out),
+                                self.r.n, self.r.p.ctx))
+        return out
+
+    def keep_energy(self):
+        """From here on a ledger is kept; the status. The problem must tell energies. Empties the accounts of a ledger that is kept already."""
+        cdef mf_sizes sizes
+        cdef double[4] c
+        cdef int formula = NUMERICAL_NONE, status
+        if self.r.inner.energy == NULL:
+            raise TypeError("energy: this problem does not tell its energies")
+        status = self.prepare()
+        if status != 0:
+            return status
+        mf_sizes_of(self.r.m, self.r.par, &sizes)
+        c[0] = c[1] = 0.0
+        if sizes.n_coef == 4:
+            self.r.m.begin(self.r.m, self.r.par, 0, NULL, c)
+            # A row that never solves for a keeps M a = F at the end of its steps only where F does not depend on v, or gamma is 0.
+            if c[2] == 0.0 and c[3] == 0.0 and (self.r.m.flags & MF_IMPLICIT or c[1] == 0.0 or self.r.inner.flags & MF_VELOCITY_FREE):
+                formula = self.problem.energy_formula
+        if formula == NUMERICAL_NONE:
+            c[0], c[1] = 0.0, 0.5
+        self.problem.set_lean(c[1] - 0.5)
+        ledger_release(self.r.ledger)
+        self.r.ledger = ledger_make(self.r.inner.energy, self.r.inner.ctx, self.r.n, formula, c[0], c[1], self.problem.energy_each_step)
+        if self.r.ledger == NULL:
+            raise MemoryError(f"no memory for a ledger of {self.r.n} components")
+        return raise_or(ledger_start(self.r.ledger, self.r.t, <const double *const *> self.r.now))
+
+    def energy(self):
+        """Kinetic, potential, work of the load, damping, numerical dissipation (NaN: no formula) and residual, since `keep_energy`."""
+        cdef cnp.ndarray row = np.empty(LEDGER_COLUMNS)
+        if self.r.ledger == NULL:
+            raise TypeError("energy: no ledger is kept (keep_energy)")
+        if raise_or(ledger_row(self.r.ledger, self.r.t, <const double *const *> self.r.now, <double *> cnp.PyArray_DATA(row))) != 0:
+            raise RuntimeError("energy: a callback failed")
+        return row
+
+    @property
+    def nsolve(self):
+        """Calls of solve_accel in second order, of solve else."""
+        return self.r.f.n_solve
+
     def set_dt(self, double dt):
         """The step of the fixed loops from here on: t counts anew from where the run stands."""
         raise_or(run_enter(self.r))
@@ -249,14 +327,20 @@ cdef class Run:
         run_leave(self.r)
         free(par)
 
-    def control(self, cnp.ndarray rtol, cnp.ndarray atol, double max_step=INFINITY, double min_step=0.0):
-        """Error control from here on: rtol and atol hold one number each, or one a component (then the run has control=True)."""
+    def control(self, cnp.ndarray rtol, cnp.ndarray atol, double max_step=INFINITY, double min_step=0.0, cnp.ndarray rtol_v=None,
+                cnp.ndarray atol_v=None):
+        """Error control from here on: rtol and atol hold one number each, or one a component (then the run has control=True).
+        rtol_v, atol_v: those of v in second order, of the same sizes; None: as of x."""
         cdef ptrdiff_t count = cnp.PyArray_SIZE(rtol)
         if self.r.err == NULL:
             raise TypeError(f"{self.row.name} has no error estimate")
         if count != cnp.PyArray_SIZE(atol) or (count != 1 and (count != self.r.n or self.r.tolerances == NULL)):
             raise ValueError(f"rtol, atol: 1 or {self.r.n} numbers each are wanted")
         run_tolerances(self.r, <double *> cnp.PyArray_DATA(rtol), <double *> cnp.PyArray_DATA(atol), count)
+        if rtol_v is not None:
+            if cnp.PyArray_SIZE(rtol_v) != count or cnp.PyArray_SIZE(atol_v) != count:
+                raise ValueError(f"rtol_v, atol_v: {count} numbers each are wanted, as of rtol and atol")
+            run_tolerances_of_v(self.r, <double *> cnp.PyArray_DATA(rtol_v), <double *> cnp.PyArray_DATA(atol_v), count)
         self.r.c.max_step, self.r.c.min_step = max_step, min_step
 
     def begin(self, double t_end, double first_step=0.0):
@@ -338,10 +422,10 @@ cdef class Run:
             run_leave(self.r)
 
     def between(self, double t):
-        """The state at a time inside the step just taken (dense=True), by the continuous extension."""
+        """The state at a time inside the step just taken (dense=True), by the continuous extension; in second order x, v and a."""
         cdef int status
         cdef unsigned int mode
-        out = np.empty(self.shape)
+        out = np.empty(self.shape if self.r.sizes.n_vis == 1 else (self.r.sizes.n_vis, *self.shape))
         if self.r.y_between == NULL:
             raise TypeError(f"{self.row.name}: this run was not made for output between its steps (dense=True)")
         raise_or(run_enter(self.r))

@@ -33,6 +33,7 @@ cdef extern from "mflow/mflow.h" nogil:
         MF_LOWER_OPEN
         MF_UPPER_OPEN
         MF_FRESH
+        MF_VELOCITY_FREE
         MF_IMPLICIT
         MF_LINEAR
         MF_SSP
@@ -81,7 +82,7 @@ cdef extern from "mflow/mflow.h" nogil:
         const char *doc
 
     ctypedef struct mf_sizes:
-        int32_t n_vis, n_vec, n_scal, n_coef, n_work, n_err, n_dense, reserved
+        int32_t n_vis, n_vec, n_scal, n_coef, n_work, n_err, n_dense, order
         int64_t work_extra
 
     ctypedef struct mf_tableau:

@@ -45,16 +45,17 @@ typedef int (*mf_lsolve_fn)(double t, double gh, const double *r, double *z, ptr
 typedef int (*mf_value_grad_fn)(const double *c, double *value, double *grad, ptrdiff_t n, void *ctx); /* either output may be NULL */
 typedef int (*mf_accel_fn)(double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx);
 typedef int (*mf_solve_accel_fn)(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q,
-                                 double *a, ptrdiff_t n, void *ctx);   /* a = w M^-1 F(t, xp + bx a, vp + bv a) + q; q may be NULL */
+                                 double *a, ptrdiff_t n, void *ctx);   /* a = w M^-1 F(t, xp + bx a, vp + bv a) + q; q may be NULL; a: guess in */
 /* lanes: component i of lane l is y[i*lanes + l]; lanes is a multiple of 8, the tail filled with copies of a live lane; t[l] own time;
    parameter j of lane l, where the host gave any, is y[(n + j)*lanes + l] */
 typedef int (*mf_rhs_lanes_fn)(const double *t, const double *y, double *dydt, ptrdiff_t n, ptrdiff_t lanes, void *ctx);
-/* y0/y1 are the row's visible vectors (x, v, a) at both ends of accepted steps. e[0] kinetic, e[1] potential: set (asked only where energies
-   are saved). e[2] work of the load, e[3] physical damping: add this step's (asked each step, where they exist). */
+/* y0/y1 are the row's visible vectors (x, v, a) at both ends of accepted steps. y0 NULL: set e[0] kinetic and e[1] potential energy at y1 (asked
+   only where energies are saved, and of differences of states). Else add this step's work of the load to e[2], what damping took to e[3]. */
 typedef int (*mf_energy_fn)(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx);
 /* J[i*n + j] = d f_i / d y_j */
 typedef int (*mf_jac_fn)(double t, const double *y, double *jac, ptrdiff_t n, void *ctx);
 
+enum { MF_VELOCITY_FREE = 1 };         /* mf_problem.flags: accel does not depend on v */
 typedef struct mf_problem {            /* made by the host; one per run, because ctx holds that run's views */
   uint32_t size, flags;
   ptrdiff_t n;
@@ -82,9 +83,10 @@ typedef struct mf_sizes {              /* vectors of n doubles, unless said; all
   int32_t n_vis;                       /* visible vectors: 1 (y or c), 3 in second order (x, v, a) */
   int32_t n_vec;                       /* carried vectors, the visible ones first (FSAL slope, m, v, ...) */
   int32_t n_scal;                      /* carried scalars (running products, step counts) */
-  int32_t n_coef;                      /* update rows: numbers that `begin` hands to `update` */
+  int32_t n_coef;                      /* numbers that `begin` writes. Update rows: for `update`. Second-order rows: 4, beta, gamma, alpha_m, alpha_f
+                                          of the generalised alpha method that the row is; 0: it is none */
   int32_t n_work, n_err, n_dense;      /* scratch, error estimates, interpolant vectors */
-  int32_t reserved;
+  int32_t order;                       /* for these parameters; 0: the row's own */
   int64_t work_extra;                  /* doubles of scratch that do not scale with n */
 } mf_sizes;
 

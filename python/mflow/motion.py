@@ -1,0 +1,350 @@
+"""Second-order runs from their first step to their ending: what `mflow.drive` does for y' = f, for M x'' = F(t, x, v).
+
+A saved row holds x, v and a, and beside it the six columns of the energy ledger. Degrees of freedom that are fixed are no part of the
+run: `Supports` takes them out before it and puts them back after.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mflow_core import problem, stepper, structure
+
+from mflow import endings, modes
+from mflow.arrays import Array
+from mflow.dense import DenseOutput
+from mflow.drive import GROWTH, LEAST_STEPS, Drive, Settings, check_span
+from mflow.methods import Method
+from mflow.records import Record
+from mflow.result import DynamicsResult, Result
+
+__all__ = ["Motion", "Supports"]
+
+COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")
+MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
+DIFFERENCE = 1e-7  # of the tangents at the start, for a message
+
+
+class Supports:
+    """Which of n degrees of freedom move; the others keep the places that x0 gives them."""
+
+    def __init__(self, x0: Array, fixed: Any) -> None:
+        self.shape, self.n = x0.shape, x0.size
+        self.place = x0.ravel().copy()
+        held = np.zeros(self.n, dtype=bool)
+        if fixed is not None:
+            index = np.asarray(fixed)
+            if index.dtype == bool and index.shape == (self.n,):
+                index = np.flatnonzero(index)
+            index = np.atleast_1d(index)
+            if index.size and (index.dtype.kind not in "iu" or index.ndim != 1 or index.min() < -self.n or index.max() >= self.n):
+                raise ValueError(f"fixed = {fixed!r}: indices of degrees of freedom from 0 to {self.n - 1} are wanted")
+            held[index.astype(np.intp)] = True
+        self.free, self.held = np.flatnonzero(~held), np.flatnonzero(held)
+        self.any = bool(self.held.size)
+
+    def reduced(self, vector: Array) -> Array:
+        """The free part of n numbers, in the state's shape where all are free."""
+        return np.ascontiguousarray(vector.ravel()[self.free]) if self.any else vector
+
+    def whole(self, rows: Array, at_place: bool = False) -> Array:
+        """(..., free) as (..., n): places or zeros where it is fixed."""
+        if not self.any:
+            return rows
+        out = np.zeros((*rows.shape[:-1], self.n))
+        if at_place:
+            out[...] = self.place
+        out[..., self.free] = rows
+        return out
+
+    def state(self, vector: Array, at_place: bool = False) -> Array:
+        """A state of the run as its user knows it."""
+        return self.whole(vector.reshape(-1), at_place).reshape(self.shape) if self.any else vector
+
+
+class MotionRecord(Record):
+    """Rows of x, v and a, and the energies that belong to them."""
+
+    def __init__(self, run: stepper.Run, start: Array, t0: float, *, energy: bool, **more: Any) -> None:
+        self.keeps_energy, self.between = energy, False
+        self.energies: list[Array] = []
+        super().__init__(run, start, t0, **more)
+
+    @property
+    def width(self) -> int:
+        return 3 * self.start.size
+
+    def _rows(self, every: int) -> stepper.Rows:
+        self.e = np.full((len(self.t), 6), math.nan)
+        return stepper.Rows(self.y, self.t, self.D, every, self.times, self.events, self.e if self.keeps_energy else None)
+
+    def _state(self) -> Array:
+        return np.concatenate([self.run.vector(j).ravel() for j in range(3)])
+
+    def _energy(self) -> Array | float:
+        if not self.keeps_energy or self.between:
+            return math.nan
+        try:
+            return self.run.energy()
+        except Exception:  # the potential has failed already, or there is no first acceleration: what is known is kept
+            return math.nan
+
+    def _put(self, t: float, y: Array) -> None:
+        self.e[self.rows.count] = self._energy()
+        super()._put(t, self._state())
+
+    def begin(self) -> None:
+        """The first row, now that the acceleration is there."""
+        if self.rows.count and self.t[0] == self.t0:
+            self.y[0], self.e[0] = self._state(), self._energy()
+
+    def flush(self) -> None:
+        k, e = self.rows.count, self.e
+        count = len(self.chunks)
+        super().flush()
+        if len(self.chunks) > count:
+            self.energies.append(e[:k])
+
+    def motion(self, supports: Supports) -> tuple[Array, Array, Array, DenseOutput | None, DenseOutput | None]:
+        """t (m,), x, v, a (m, 3, n), energies (m, 6), and the continuous x and v where they were kept."""
+        t, y, D = self._joined()
+        e = np.concatenate([*self.energies, self.e[: self.rows.count]])
+        rows = y.reshape(len(t), 3, self.start.size)
+        sols: list[DenseOutput | None] = [None, None]
+        if D is not None:
+            for j in range(2):
+                state = supports.whole(rows[:, j], at_place=j == 0)
+                sols[j] = DenseOutput(t, state[:-1], supports.whole(D[1:, 3 * j : 3 * j + 3]), state[-1], shape=supports.shape)
+            t, rows, e = self._chosen(t, rows, D, e)
+        full = np.stack([supports.whole(rows[:, j], at_place=j == 0) for j in range(3)], axis=1)
+        return t, full, e, sols[0], sols[1]
+
+    def _chosen(self, t: Array, rows: Array, D: Array, e: Array) -> tuple[Array, Array, Array]:
+        """Of all steps, what was asked to be kept."""
+        if self.wanted is None:
+            keep = np.arange(len(t)) % self.kept_every == 0 if self.kept_every else np.zeros(len(t), dtype=bool)
+            keep[-1] = True
+            return t[keep], rows[keep], e[keep]
+        sign = 1.0 if t[-1] >= t[0] else -1.0
+        times = self.wanted[(self.wanted - t[-1]) * sign <= 0]
+        step = np.clip(np.searchsorted(sign * t, sign * times, side="left"), 0, len(t) - 1)
+        out, energies = rows[step].copy(), e[step].copy()
+        for i in np.flatnonzero(t[step] != times):
+            k = step[i]
+            theta = (times[i] - t[k - 1]) / (t[k] - t[k - 1])
+            for j in range(2):
+                out[i, j] = rows[k - 1, j] + theta * (D[k, 3 * j] + theta * (D[k, 3 * j + 1] + theta * D[k, 3 * j + 2]))
+            out[i, 2] = rows[k - 1, 2] + theta * (rows[k, 2] - rows[k - 1, 2])
+            energies[i] = math.nan
+        return times, out, energies
+
+
+class MotionEnding(endings.Ending):
+    """Endings, with the state (x, v) and its slope (v, a)."""
+
+    callee = "force"
+
+    def __init__(self, drive: Motion, where: str) -> None:
+        start = np.concatenate([drive.start.ravel(), drive.v0.ravel()])
+        super().__init__(drive.run, drive.method, drive.mode, drive.step, start, drive.t0, where)
+        self.drive = drive
+
+    def _hint(self) -> str:
+        return self.drive.explain()
+
+    def _state(self) -> Array:
+        return np.concatenate([self.run.y.ravel(), self.run.vector(1).ravel()])
+
+    def _ask(self, t: float, y: Array) -> Array:
+        x, v = np.split(y, 2)
+        return np.concatenate([v, self.run.acceleration(t, x, v).ravel()])
+
+    def _unsolved(self, fixed: bool) -> str:
+        row = self.drive.what.counters.get("singular")
+        if row is None:
+            return super()._unsolved(fixed)
+        held = int(self.drive.supports.free[row])
+        return (
+            f"the matrix M + gamma dt C + beta dt^2 K of {self.method.name}'s step is singular {self.where} (see row {held}): "
+            "another dt, or is a stiffness negative?"
+        )
+
+
+class Motion(Drive):
+    """One integration of M x'' = F(t, x, v)."""
+
+    estimated = "newmark"
+    what: Any
+
+    def __init__(
+        self,
+        what: problem.Problem,
+        t_span: Sequence[float],
+        start: Array,
+        v0: Array,
+        method: Method,
+        settings: Settings,
+        *,
+        supports: Supports,
+        energy: bool,
+        matrices: tuple[Any, ...] | None,
+    ) -> None:
+        self.v0, self.supports, self.keeps_energy, self.matrices, self.warned = v0, supports, energy, matrices, ""
+        self.method = method
+        if isinstance(settings.dt, str) and settings.dt == "auto":
+            settings.dt = self._auto_dt(t_span)
+        super().__init__(what, t_span, start, method, settings, "solve_dynamics")
+
+    def _fits(self) -> None:
+        if "second_order" not in self.method.flags:
+            raise ValueError(f"method: {self.method.name} is no method for M x'' = F: see mflow.methods(family='second_order')")
+
+    def _make_run(self, step: float, dense: bool, vector: bool) -> stepper.Run:
+        values = self.method._values
+        return stepper.Run(self.method.row, self.what, self.start, self.t0, step, values, dense=dense, control=vector, v0=self.v0)
+
+    def _make_record(self, every: int, times: Array | None, rows: int | None) -> Any:
+        dense = self.settings.dense_output
+        return MotionRecord(
+            self.run, self.start, self.t0, energy=self.keeps_energy, every=every, times=times, dense=dense, rows=rows, events=self.events
+        )
+
+    def _seen(self) -> tuple[Array, ...]:
+        return self.supports.state(self.run.y, at_place=True), self.supports.state(self.run.vector(1))
+
+    def _at_start(self) -> int:
+        if self.mode == "fixed" and self.t0 != self.t1:
+            self.warn_of_step()
+        status = int(self.run.keep_energy() if self.keeps_energy else self.run.prepare())
+        if status != 0:
+            return status
+        self.record.begin()
+        return super()._at_start()
+
+    # ---- stability -----------------------------------------------------------------------------------------------------------------------
+
+    @functools.cached_property
+    def known_modes(self) -> modes.Modes | None:
+        """Of the structure; of a force, from differences at the start. None: not known."""
+        if self.matrices is not None:
+            return modes.structure_modes(*self.matrices)
+        n = self.start.size
+        if n > modes.WHOLE:
+            return None
+        x, v = self.start.ravel(), self.v0.ravel()
+        length = DIFFERENCE * max(1.0, float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(v), initial=0.0)))
+        try:
+            with np.errstate(all="ignore"):
+                base = self.run.acceleration(self.t0, x, v).ravel()
+                columns = [
+                    [base - self.run.acceleration(self.t0, x + on_x * unit, v + on_v * unit).ravel() for unit in length * np.eye(n)]
+                    for on_x, on_v in ((1.0, 0.0), (0.0, 1.0))
+                ]
+                K, C = (np.stack(column, axis=1) / length for column in columns)
+                sizes = [float(np.max(np.abs(np.linalg.eigvals(A)), initial=0.0)) for A in (K, C)]
+                whole = structure.Structure(n, None, C, K)
+        except Exception:
+            return None  # the force has failed there, or is not finite: this is for a message alone
+        return modes.Modes(np.full(1, sizes[0]), np.full(1, sizes[1]), whole)
+
+    def warn_of_step(self) -> None:
+        """A step past the limit of a structure is taken, after a warning."""
+        if self.matrices is None or _always_stable(self.method):
+            return
+        bound = modes.outer_bound(*self.matrices) if self.start.size > MANY_MASSES else None
+        if bound is not None and bound.stable(self.method, abs(self.step)):
+            return
+        found = self.known_modes
+        if found is None or found.stable(self.method, abs(self.step)):
+            return
+        limit = found.limit(self.method)
+        if found.exact or abs(self.step) > limit:
+            self.warned = self._limit_text(limit, found)
+            warnings.warn(f"{self.name}: {self.warned}", RuntimeWarning, stacklevel=6)
+
+    def _limit_text(self, limit: float, found: modes.Modes) -> str:
+        whose = f"for the largest frequency {found.omega:.4g}" + ("" if self.matrices else " at the start")
+        if limit == 0.0:
+            return f"dt = {abs(self.step):g} exceeds the stability limit of {self.method.name}, which has no stable step {whose}"
+        return f"dt = {abs(self.step):g} exceeds the stability limit {limit:.4g} of {self.method.name} {whose}"
+
+    def explain(self) -> str:
+        """Why fixed steps may have left the finite numbers."""
+        found = self.known_modes
+        if found is None:
+            return "lower the step, or look for the cause in the force"
+        limit = found.limit(self.method)
+        if abs(self.step) > limit:
+            return self._limit_text(limit, found)
+        return (
+            f"dt = {abs(self.step):g} is inside the stability limit of {self.method.name}: the force may have left its domain, "
+            "or the motion grows by itself"
+        )
+
+    def _auto_dt(self, t_span: Sequence[float]) -> float:
+        """dt="auto": nine tenths of the structure's limit, and ten steps at least."""
+        self._fits()
+        if self.matrices is None:
+            raise ValueError('dt = "auto": the limit of a structure is known, that of a force is not: give dt')
+        limit = modes.structure_modes(*self.matrices).limit(self.method)
+        if not limit > 0.0:
+            raise ValueError(f'dt = "auto": {self.method.name} has no stable step for this structure: give dt, or another method')
+        first, last = check_span(t_span)
+        return min(0.9 * limit, abs(last - first) / LEAST_STEPS) or 1.0
+
+    # ---- endings -------------------------------------------------------------------------------------------------------------------------
+
+    def _ending(self, where: str) -> endings.Ending:
+        return MotionEnding(self, where)
+
+    def _growth(self) -> str:
+        run = self.run
+        first, last = (float(np.max(np.abs(y), initial=0.0)) for y in (self.start, run.y))
+        if self.mode != "fixed" or run.k < 2 or not last > GROWTH * max(1.0, first):
+            return ""
+        why = self.warned or self.explain()
+        if "exceeds" not in why:
+            return ""
+        text = f"the state grew from {first:.3g} to {last:.3g}: {why}"
+        if not self.warned:
+            warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=6)
+        return f"; but {text}"
+
+    def finish(self, status: int) -> Any:
+        """As `Drive.finish`."""
+        self.record.between = status == stepper.EVENT
+        return super().finish(status)
+
+    def result(self, status: int, reason: str, message: str) -> DynamicsResult:
+        """What there is so far, of all degrees of freedom."""
+        run, found, counts = self.run, self.events, self.what.counters
+        self.record.close()
+        t, rows, e, sol, sol_v = self.record.motion(self.supports)
+        x, v, a = (np.ascontiguousarray(rows[:, j]).reshape(len(t), *self.supports.shape) for j in range(3))
+        energy = Result(zip(COLUMNS, e.T, strict=True)) if self.keeps_energy else None
+        return DynamicsResult(
+            t=t, x=np.moveaxis(x, 0, -1), v=np.moveaxis(v, 0, -1), a=np.moveaxis(a, 0, -1), energy=energy, sol=sol, sol_v=sol_v,
+            t_events=found.t_events if found else None,
+            x_events=[self._events_whole(y) for y in found.y_events] if found else None,
+            nfev=counts.get("nfev", counts.get("nload", 0)), nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
+            nsteps=run.k, nrejected=run.rejected[0],
+            status=status, reason=reason, message=message, success=status >= 0,
+        )  # fmt: skip
+
+    def _events_whole(self, y: Array) -> Array:
+        if not self.supports.any:
+            return y
+        return self.supports.whole(y, at_place=True).reshape(len(y), *self.supports.shape)
+
+
+@functools.lru_cache(maxsize=256)
+def _always_stable(method: Method) -> bool:
+    """Whether no step is unstable for any mode."""
+    k = np.concatenate([np.geomspace(1e-4, 1e12, 33)] * 3)
+    c = np.repeat([0.0, 0.1, 10.0], 33) * np.sqrt(k)
+    return modes.Modes(k, c).stable(method, 1.0)

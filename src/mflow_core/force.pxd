@@ -1,0 +1,44 @@
+"""Nonlinear dynamics, M x'' = F(t, x, v), as a problem for second-order rows."""
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
+
+from mflow_core.newton cimport Solver, newton_t
+from mflow_core.problem cimport Problem
+from mflow_core.structure cimport Structure, structure_t
+from mflow_core.types cimport mf_accel_fn
+
+ctypedef int (*potential_fn)(double t, const double *x, double *value, ptrdiff_t n, void *ctx) noexcept nogil
+
+
+ctypedef struct force_t:
+    ptrdiff_t n
+    mf_accel_fn force                    # F itself, not divided by the mass
+    void *ctx
+    structure_t *body                    # the mass
+    newton_t *newton
+    potential_fn potential
+    void *potential_ctx
+    double w, bx, bv                     # of the equation at hand: a = w M^-1 F(t, xp + bx a, vp + bv a) + q
+    const double *xp
+    const double *vp
+    double *x                            # the point where F is wanted
+    double *v
+    double *r
+    double lean
+    int64_t n_force
+
+
+cdef class Force(Problem):
+    cdef force_t f
+    cdef void *block
+    cdef Structure body
+    cdef readonly Solver solver
+    cdef object fun, dfdx, dfdv, potential, x_view, v_view, out
+    cdef tuple args, shape
+    cdef double *x_data
+    cdef double *v_data
+    cdef double *out_data
+    cdef bint inplace
+    cdef int renew(self) except -1
+    cdef int point(self, const double *x, const double *v) except -1
+    cdef int leave(self) except -1

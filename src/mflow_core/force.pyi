@@ -1,0 +1,22 @@
+from typing import Any
+
+from mflow_core.newton import Solver
+from mflow_core.problem import Problem
+
+class Force(Problem):
+    solver: Solver | None
+    def __init__(
+        self,
+        force: Any,
+        shape: tuple[int, ...],
+        mass: Any = ...,
+        args: tuple[Any, ...] = ...,
+        inplace: bool = ...,
+        dfdx: Any = ...,
+        dfdv: Any = ...,
+        potential: Any = ...,
+        velocity_free: bool = ...,
+        solver: Solver | None = ...,
+    ) -> None: ...
+    @property
+    def counters(self) -> dict[str, int]: ...

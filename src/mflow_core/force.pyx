@@ -1,0 +1,327 @@
+"""Nonlinear dynamics, M x'' = F(t, x, v): accelerations for second-order rows, by Newton's iteration where they are implicit.
+
+    a - w M^-1 F(t, xp + bx a, vp + bv a) - q = 0
+
+has the form z - gh f(t, z) = r of newton.pyx, with gh = 1 and f of the unknown a; its Jacobian, w M^-1 (bx dF/dx + bv dF/dv), comes
+from the user's tangents or from differences, and is kept over steps as long as w, bx and bv are what they were. The mass is a
+`Structure` without springs.
+
+A Python force gets private read-only copies of x and v; if it keeps one it has it for itself, and the next call gets another.
+"""
+from cpython.object cimport PyObject
+from libc.math cimport NAN
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+cimport numpy as cnp
+
+from mflow_core.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
+from mflow_core.newton cimport newton_solve
+from mflow_core.problem cimport failed
+from mflow_core.structure cimport body_product, body_solve, body_work
+from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
+                               mf_problem, mf_rhs_fn, mf_solve_accel_fn)
+
+import numpy as np
+
+from mflow_core.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, compiled_address
+
+cnp.import_array()
+
+cdef extern from *:
+    """
+    #ifdef Py_GIL_DISABLED
+    #define MF_KEPT(a) 1                 /* another thread may hold it unseen: always take a new array */
+    #else
+    #define MF_KEPT(a) (Py_REFCNT(a) > 1)
+    #endif
+    """
+    bint MF_KEPT(PyObject *)
+
+
+# ---- accelerations --------------------------------------------------------------------------------------------------------------------
+
+cdef int force_accel(double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx) noexcept nogil:
+    """a = M^-1 F(t, x, v)."""
+    cdef force_t *p = <force_t *> ctx
+    cdef int status
+    p.n_force += 1
+    status = p.force(t, x, v, a, n, p.ctx)
+    return body_solve(p.body, a) if status == 0 else status
+
+
+cdef int force_rhs(double t, const double *a, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
+    """w M^-1 F at the state that belongs to a."""
+    cdef force_t *p = <force_t *> ctx
+    cdef ptrdiff_t i
+    cdef int status
+    for i in range(n):
+        p.x[i] = p.xp[i] + p.bx * a[i]
+        p.v[i] = p.vp[i] + p.bv * a[i]
+    status = force_accel(t, p.x, p.v, out, n, ctx)
+    if status == 0 and p.w != 1.0:
+        for i in range(n):
+            out[i] = p.w * out[i]
+    return status
+
+
+cdef int force_solve(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
+                     void *ctx) noexcept nogil:
+    cdef force_t *p = <force_t *> ctx
+    cdef ptrdiff_t i
+    cdef int status
+    if p.newton != NULL and (p.w != w or p.bx != bx or p.bv != bv):
+        p.newton.want_jacobian = True        # the one at hand is of another equation
+    p.w, p.bx, p.bv, p.xp, p.vp = w, bx, bv, xp, vp
+    if bx == 0.0 and bv == 0.0:
+        status = force_rhs(t, xp, a, n, ctx)     # whatever a is: it does not count
+        if status == 0 and q != NULL:
+            for i in range(n):
+                a[i] = a[i] + q[i]
+        return status
+    if p.newton == NULL:
+        return MF_E_CALLBACK
+    if q == NULL:
+        memset(p.r, 0, n * sizeof(double))
+    else:
+        memcpy(p.r, q, n * sizeof(double))
+    return newton_solve(t, 1.0, p.r, a, n, p.newton)
+
+
+cdef int force_energy(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx) noexcept nogil:
+    """Kinetic and potential energy; or the work of the whole force, M a, over a step."""
+    cdef force_t *p = <force_t *> ctx
+    cdef double a = 0.5 - p.lean, b = 0.5 + p.lean
+    cdef ptrdiff_t i
+    if y0 == NULL:
+        body_product(p.body, y1[1], p.v)
+        e[0] = 0.5 * body_work(p.body, y1[1], p.v)
+        return p.potential(t1, y1[0], e + 1, n, p.potential_ctx) if p.potential != NULL else 0
+    if p.potential == NULL:
+        for i in range(n):
+            p.x[i] = a * y0[2][i] + b * y1[2][i]
+        body_product(p.body, p.x, p.v)
+        for i in range(n):
+            p.x[i] = y1[0][i] - y0[0][i]
+        e[2] += body_work(p.body, p.x, p.v)
+    return 0
+
+
+# ---- Python functions -----------------------------------------------------------------------------------------------------------------
+
+ctypedef int (*quiet_force)(Force, double, const double *, const double *, double *) noexcept
+ctypedef int (*quiet_potential)(Force, double, const double *, double *) noexcept
+
+
+cdef int ask_force(Force p, double t, const double *x, const double *v, double *out) except -1:
+    cdef cnp.ndarray array
+    cdef ptrdiff_t i
+    p.point(x, v)
+    try:
+        if p.inplace:
+            for i in range(p.f.n):           # an entry that the function forgets is NaN, never the force of another state
+                p.out_data[i] = NAN
+            result = p.fun(t, p.x_view, p.v_view, p.out, *p.args)
+            if result is not None and result is not p.out:
+                raise TypeError(f"force returned {type(result).__name__}, but inplace=True says that it fills its `out`: return nothing, or leave "
+                                "inplace=True away")
+            memcpy(out, p.out_data, p.f.n * sizeof(double))
+            return 0
+        result = p.fun(t, p.x_view, p.v_view, *p.args)
+    finally:
+        p.leave()
+    if result is None:
+        raise TypeError("force returned None: return it, or pass inplace=True if the function fills its `out`")
+    array = np.asarray(result)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"force returned dtype {array.dtype}: real numbers are wanted (float64)")
+    if (<object> array).shape != p.shape and not (cnp.PyArray_SIZE(array) == 1 and p.f.n == 1):
+        raise ValueError(f"force returned shape {(<object> array).shape}, but the state has shape {p.shape}: return one number for each component")
+    array = np.ascontiguousarray(array, dtype=np.float64)
+    memcpy(out, cnp.PyArray_DATA(array), p.f.n * sizeof(double))
+    return 0
+
+
+cdef int python_force(double t, const double *x, const double *v, double *out, ptrdiff_t n, void *ctx) noexcept with gil:
+    cdef int status = (<quiet_force> ask_force)(<Force> ctx, t, x, v, out)
+    return failed() if status == -1 else status
+
+
+cdef int ask_potential(Force p, double t, const double *x, double *value) except -1:
+    p.point(x, x)
+    try:
+        result = np.asarray(p.potential(p.x_view, *p.args))
+    finally:
+        p.leave()
+    if result.size != 1 or result.dtype.kind not in "biuf":
+        raise TypeError(f"potential returned shape {result.shape} and dtype {result.dtype}: a single real number is wanted")
+    value[0] = result.item()
+    return 0
+
+
+cdef int python_potential(double t, const double *x, double *value, ptrdiff_t n, void *ctx) noexcept with gil:
+    cdef int status = (<quiet_potential> ask_potential)(<Force> ctx, t, x, value)
+    return failed() if status == -1 else status
+
+
+cdef object tangent_at(Force p, double t, fun, str argument):
+    """One of dF/dx and dF/dv, n x n."""
+    if fun is None:
+        return 0.0
+    result = fun(t, p.x_view, p.v_view, *p.args) if callable(fun) else fun
+    array = np.asarray(result.toarray() if hasattr(result, "tocsr") else result, dtype=np.float64)
+    if array.shape != (p.f.n, p.f.n):
+        raise ValueError(f"{argument} has shape {array.shape}, but the state has {p.f.n} components: shape ({p.f.n}, {p.f.n}) is wanted, row i the "
+                         "derivatives of component i of the force")
+    return array
+
+
+cdef int ask_tangent(Force p, double t, const double *a, double *jac) except -1:
+    """w M^-1 (bx dF/dx + bv dF/dv) at the state that belongs to a."""
+    cdef cnp.ndarray column
+    cdef ptrdiff_t i, j, n = p.f.n
+    for i in range(n):
+        p.f.x[i] = p.f.xp[i] + p.f.bx * a[i]
+        p.f.v[i] = p.f.vp[i] + p.f.bv * a[i]
+    p.point(p.f.x, p.f.v)
+    try:
+        total = p.f.bx * tangent_at(p, t, p.dfdx, "dfdx") + p.f.bv * tangent_at(p, t, p.dfdv, "dfdv")
+    finally:
+        p.leave()
+    total = p.f.w * (total + np.zeros((n, n)))
+    for j in range(n):
+        column = np.ascontiguousarray(total[:, j])
+        body_solve(p.f.body, <double *> cnp.PyArray_DATA(column))
+        for i in range(n):
+            jac[i * n + j] = (<double *> cnp.PyArray_DATA(column))[i]
+    return 0
+
+
+ctypedef int (*quiet_tangent)(Force, double, const double *, double *) noexcept
+
+
+cdef int python_tangent(double t, const double *a, double *jac, ptrdiff_t n, void *ctx) noexcept with gil:
+    cdef int status = (<quiet_tangent> ask_tangent)(<Force> ctx, t, a, jac)
+    return failed() if status == -1 else status
+
+
+# ---- the problem ----------------------------------------------------------------------------------------------------------------------
+
+cdef class Force(Problem):
+    """M x'' = force(t, x, v, *args), or force(t, x, v, out, *args) with inplace=True; x and v have the given shape.
+
+    dfdx, dfdv: constant matrices or functions of (t, x, v). potential(x): for the ledger. velocity_free: the force does not use v.
+    solver: how implicit accelerations are solved for; None: they cannot be.
+    """
+
+    def __init__(self, force, tuple shape, mass=None, tuple args=(), bint inplace=False, dfdx=None, dfdv=None, potential=None,
+                 bint velocity_free=False, Solver solver=None):
+        cdef ptrdiff_t n = 1, padded
+        cdef double *at
+        for length in shape:
+            n *= length
+        padded = (n + 7) // 8 * 8
+        self.shape, self.args, self.inplace, self.fun, self.dfdx, self.dfdv = shape, args, inplace, force, dfdx, dfdv
+        self.body = Structure(n, mass)
+        self.block = calloc(3 * padded * sizeof(double) + 64, 1)
+        if self.block == NULL:
+            raise MemoryError(f"force: no memory for {n} components")
+        at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)
+        self.f.n, self.f.body, self.f.x, self.f.v, self.f.r = n, &self.body.s, at, at + padded, at + 2 * padded
+        self.f.w = self.f.bx = self.f.bv = NAN
+        self.c.n = n
+        self.c.flags = MF_VELOCITY_FREE if velocity_free else 0
+        self.c.accel, self.c.ctx = <mf_accel_fn> force_accel, &self.f
+        self.c.solve_accel = <mf_solve_accel_fn> force_solve
+        self.c.energy = <mf_energy_fn> force_energy
+        self.take_force(force)
+        self.take_potential(potential)
+        if solver is not None:
+            self.take_solver(solver)
+
+    def take_force(self, force):
+        found = compiled_address(force, "force", FORCE_SIGNATURE)
+        if found is not None:
+            if self.args or self.inplace:
+                raise TypeError("force is compiled: args and inplace are for Python functions; put what it needs into its user data")
+            self.owner = force
+            self.f.force, self.f.ctx = <mf_accel_fn> <size_t> found[0], <void *> <size_t> found[1]
+        elif callable(force):
+            self.renew()
+            self.f.force, self.f.ctx = <mf_accel_fn> python_force, <void *> self
+        else:
+            raise TypeError(f"force: a function of (t, x, v) is wanted (or a compiled one), not {type(force).__name__}")
+        self.compiled = found is not None and self.body.compiled
+
+    def take_potential(self, potential):
+        self.energy_formula, self.energy_each_step = NUMERICAL_WORK, True
+        if potential is None:
+            return
+        self.energy_formula, self.energy_each_step = NUMERICAL_NONE, False
+        found = compiled_address(potential, "potential", POTENTIAL_SIGNATURE)
+        self.potential = potential
+        if found is not None:
+            self.f.potential, self.f.potential_ctx = <potential_fn> <size_t> found[0], <void *> <size_t> found[1]
+        elif callable(potential):
+            if self.x_view is None:
+                self.renew()
+            self.f.potential, self.f.potential_ctx = <potential_fn> python_potential, <void *> self
+            self.compiled = False
+        else:
+            raise TypeError(f"potential: a function of x is wanted, not {type(potential).__name__}")
+
+    def take_solver(self, Solver solver):
+        cdef mf_problem inner = mf_new_problem()
+        cdef mf_jac_fn jac = NULL
+        inner.n, inner.rhs, inner.ctx = self.f.n, <mf_rhs_fn> force_rhs, &self.f
+        if self.dfdx is not None or self.dfdv is not None:
+            jac = <mf_jac_fn> python_tangent
+            if self.x_view is None:
+                self.renew()
+            self.compiled = False
+        self.f.newton = solver.attach(&inner, jac, <void *> self)
+        self.solver = solver
+        self.compiled = self.compiled and not solver.python
+
+    cdef int renew(self) except -1:
+        """Arrays of the user's own from here on."""
+        for _ in range(2):
+            array = np.empty(self.shape)
+            if _ == 0:
+                self.x_data = <double *> cnp.PyArray_DATA(<cnp.ndarray> array)
+            else:
+                self.v_data = <double *> cnp.PyArray_DATA(<cnp.ndarray> array)
+            array.flags.writeable = False
+            if _ == 0:
+                self.x_view = array
+            else:
+                self.v_view = array
+        self.out = np.zeros(self.shape)
+        self.out_data = <double *> cnp.PyArray_DATA(<cnp.ndarray> self.out)
+        return 0
+
+    cdef int point(self, const double *x, const double *v) except -1:
+        """Copies for the user to look at."""
+        memcpy(self.x_data, x, self.f.n * sizeof(double))
+        memcpy(self.v_data, v, self.f.n * sizeof(double))
+        return 0
+
+    cdef int leave(self) except -1:
+        """After a call: arrays that the user has kept are his."""
+        if MF_KEPT(<PyObject *> self.x_view) or MF_KEPT(<PyObject *> self.v_view) or MF_KEPT(<PyObject *> self.out):
+            self.renew()
+        return 0
+
+    def __dealloc__(self):
+        free(self.block)
+
+    cdef int set_lean(self, double lean) except -1:
+        self.f.lean = lean
+        return 0
+
+    @property
+    def counters(self):
+        """nfev: calls of the force; njev, nlu, niter: of Newton's iteration."""
+        solved = self.solver.counters if self.solver is not None else {}
+        return {"nfev": self.f.n_force, "njev": solved.get("njev", 0), "nlu": solved.get("nlu", 0), "niter": solved.get("niter", 0)}

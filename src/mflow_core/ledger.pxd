@@ -1,0 +1,35 @@
+"""The energy ledger of a second-order run: what the loops call, and where it is kept."""
+from libc.stddef cimport ptrdiff_t
+
+from mflow_core.types cimport mf_energy_fn
+
+
+cdef enum:
+    LEDGER_COLUMNS = 6                   # kinetic, potential, load, damping, numerical, residual
+
+    NUMERICAL_NONE = 0                   # the row has no formula: the residual shows what it did
+    NUMERICAL_LINEAR = 1                 # Newmark's, where the potential is a quadratic form
+    NUMERICAL_WORK = 2                   # Newmark's, where the load column holds the work of every force
+
+
+ctypedef struct ledger_t:
+    mf_energy_fn energy
+    void *ctx
+    ptrdiff_t n
+    void *block
+    double *dx                           # differences over a step; zero stands for vectors that are not asked for
+    double *da
+    double *zero
+    int formula
+    bint each_step                       # there is a load or damping: their work is asked for at every step
+    double beta, gamma
+    double[2] load, damping, numerical   # compensated sums since the start
+    double start                         # kinetic + potential there
+    double h, inertia                    # the step in use; a'Ma/2 where its use began
+
+
+cdef ledger_t *ledger_make(mf_energy_fn energy, void *ctx, ptrdiff_t n, int formula, double beta, double gamma, bint each_step) noexcept nogil
+cdef void ledger_release(ledger_t *book) noexcept nogil
+cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil
+cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil
+cdef int ledger_row(ledger_t *book, double t, const double *const *y, double *row) noexcept nogil

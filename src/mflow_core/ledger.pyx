@@ -1,0 +1,127 @@
+"""Where the energy of a second-order run went: kinetic, potential, work of the load, damping, numerical, and what does not add up.
+
+For Newmark's family the change of energy over a step is, bars for the mean of both ends, D for the difference,
+
+    D[v'Mv/2 + x'Kx/2] = Dx'(fbar + (gamma - 1/2) Df) - Dx'C(vbar + (gamma - 1/2) Dv)
+                         - (gamma - 1/2) [Dx'K Dx + s Da'M Da] - D[s a'Ma/2],       s = (beta - gamma/2) dt^2
+
+(T. Belytschko and D. Schoeberle, J. Appl. Mech. 42 (1975) 865-869; S. Krenk, Comput. Methods Appl. Mech. Eng. 195 (2006) 6110-6124). The first
+two terms are the load's work and the damping's, the rest is numerical: it is computed from this formula, never as a remainder, and
+the residual shows that all of it adds up to the energy at hand. Kinetic energy and potential are asked for at saved steps only; load and
+damping at each step, where they exist; the numerical term needs products at each step only where gamma is not 1/2. Its quadratic forms
+are energies as well: Da'M Da/2 is the kinetic energy of a motion with v = Da.
+
+A row without such a formula has NaN in the numerical column, and what it gains or loses stands in the residual.
+"""
+from libc.math cimport NAN
+from libc.stdint cimport uintptr_t
+from libc.stdlib cimport calloc, free
+
+
+cdef ledger_t *ledger_make(mf_energy_fn energy, void *ctx, ptrdiff_t n, int formula, double beta, double gamma,
+                           bint each_step) noexcept nogil:
+    """NULL where there is no memory."""
+    cdef ledger_t *book = <ledger_t *> calloc(1, sizeof(ledger_t))
+    cdef ptrdiff_t padded = (n + 7) // 8 * 8
+    if book == NULL:
+        return NULL
+    book.block = calloc(3 * padded * sizeof(double) + 64, 1)
+    if book.block == NULL:
+        free(book)
+        return NULL
+    book.dx = <double *> ((<uintptr_t> book.block + 63) // 64 * 64)
+    book.da, book.zero = book.dx + padded, book.dx + 2 * padded
+    book.energy, book.ctx, book.n, book.formula, book.each_step = energy, ctx, n, formula, each_step
+    book.beta, book.gamma = beta, gamma
+    return book
+
+
+cdef void ledger_release(ledger_t *book) noexcept nogil:
+    if book != NULL:
+        free(book.block)
+        free(book)
+
+
+cdef inline void put(double *sum, double term) noexcept nogil:
+    """sum (hi + lo) += term, with the rounding error kept (Knuth's two-sum)."""
+    cdef double total = sum[0] + term, part = total - sum[0]
+    sum[1] += (sum[0] - (total - part)) + (term - part)
+    sum[0] = total
+
+
+cdef int state_energies(ledger_t *book, double t, const double *x, const double *v, double *e) noexcept nogil:
+    """e[0] = v'Mv/2, e[1] = potential at x."""
+    cdef const double *y[3]
+    y[0], y[1], y[2] = x, v, book.zero
+    e[0] = e[1] = e[2] = e[3] = 0.0
+    return book.energy(t, NULL, t, y, e, book.n, book.ctx)
+
+
+cdef inline double factor(const ledger_t *book) noexcept nogil:
+    """s = (beta - gamma/2) dt^2."""
+    return (book.beta - 0.5 * book.gamma) * (book.h * book.h)
+
+
+cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil:
+    """The accounts are empty, and the energy is that of this state."""
+    cdef double[4] e
+    cdef int status = state_energies(book, t, y[0], y[1], e)
+    book.start = e[0] + e[1]
+    book.load[0] = book.load[1] = book.damping[0] = book.damping[1] = book.numerical[0] = book.numerical[1] = book.h = book.inertia = 0.0
+    return status
+
+
+cdef int change_step(ledger_t *book, double t, const double *a, double h) noexcept nogil:
+    """From here on the steps are of h: what s a'Ma/2 has changed by so far is booked."""
+    cdef double[4] e
+    cdef int status = state_energies(book, t, book.zero, a, e)
+    put(book.numerical, -factor(book) * (e[0] - book.inertia))
+    book.h, book.inertia = h, e[0]
+    return status
+
+
+cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil:
+    """Books a step that was accepted."""
+    cdef double[4] e
+    cdef double lean = book.gamma - 0.5
+    cdef ptrdiff_t i
+    cdef int status
+    if book.each_step:
+        e[0] = e[1] = e[2] = e[3] = 0.0
+        status = book.energy(t0, y0, t1, y1, e, book.n, book.ctx)
+        if status != 0:
+            return status
+        put(book.load, e[2])
+        put(book.damping, e[3])
+    if book.formula == NUMERICAL_NONE:
+        return 0
+    if h != book.h:
+        status = change_step(book, t0, y0[2], h)
+        if status != 0:
+            return status
+    if lean == 0.0:
+        return 0
+    for i in range(book.n):
+        book.dx[i] = y1[0][i] - y0[0][i]
+        book.da[i] = y1[2][i] - y0[2][i]
+    status = state_energies(book, t1, book.dx if book.formula == NUMERICAL_LINEAR else book.zero, book.da, e)
+    put(book.numerical, -2.0 * lean * (e[1] + factor(book) * e[0]))
+    return status
+
+
+cdef int ledger_row(ledger_t *book, double t, const double *const *y, double *row) noexcept nogil:
+    """The six columns at a state that the last booked step has led to."""
+    cdef double[4] e, of_a
+    cdef double numerical = book.numerical[0] + book.numerical[1], change
+    cdef int status = state_energies(book, t, y[0], y[1], e)
+    if status == 0 and book.formula != NUMERICAL_NONE:
+        status = state_energies(book, t, book.zero, y[2], of_a)
+        numerical += -factor(book) * (of_a[0] - book.inertia)
+    change = (e[0] + e[1]) - book.start
+    row[0], row[1] = e[0], e[1]
+    row[2], row[3] = book.load[0] + book.load[1], book.damping[0] + book.damping[1]
+    row[4] = numerical
+    row[5] = ((change - row[2]) + row[3]) - numerical
+    if book.formula == NUMERICAL_NONE:
+        row[4] = NAN
+    return status

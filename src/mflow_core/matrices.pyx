@@ -1,0 +1,76 @@
+"""Matrices of dynamics as users give them: checked, and put into the narrowest form that fits (operators.pxd)."""
+from mflow_core.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_SPARSE, OP_TRIDIAGONAL
+
+import numpy as np
+
+
+def checked_matrix(value, str argument, Py_ssize_t n):
+    """A number, n numbers, n x n or a SciPy sparse matrix: float64, finite; vectors stand for diagonals."""
+    if hasattr(value, "tocsr"):
+        array = value.tocsr().astype(np.float64)
+        array.sum_duplicates()
+        entries = array.data
+    else:
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"{argument}: real numbers are wanted (float64), not dtype {array.dtype}")
+        array = entries = np.array(array, dtype=np.float64, order="C")
+    if array.shape not in ((), (1,), (n,), (n, n)):
+        raise ValueError(f"{argument}: shape {array.shape} came, but there are {n} degrees of freedom: a number, {n} numbers (a diagonal) or "
+                         f"a matrix of shape ({n}, {n}) is wanted")
+    if not np.all(np.isfinite(entries)):
+        raise ValueError(f"{argument}: it holds an entry that is not finite")
+    return np.full(n, array.item()) if array.size == 1 and array.ndim < 2 and not hasattr(array, "tocsr") else array
+
+
+def shape_of(array, Py_ssize_t n):
+    """(kind, lower, upper) of the narrowest form that a checked matrix fits well."""
+    if array.ndim == 1:
+        return OP_DIAGONAL, 0, 0
+    sparse = hasattr(array, "tocsr")
+    rows, columns = array.nonzero()
+    lower = int(max((rows - columns).max(initial=0), 0))
+    upper = int(max((columns - rows).max(initial=0), 0))
+    width = lower + upper + 1
+    if width == 1:
+        return OP_DIAGONAL, 0, 0
+    if lower <= 1 and upper <= 1 and n > 2:
+        return OP_TRIDIAGONAL, 1, 1
+    if (n > 8 and 2 * width <= n) and (not sparse or width * n <= 6 * rows.size + 64 * n):
+        return OP_BANDED, lower, upper
+    if sparse and n > 200:
+        return OP_SPARSE, n - 1, n - 1
+    return OP_DENSE, n - 1, n - 1
+
+
+def values_of(array, int kind, Py_ssize_t lower, Py_ssize_t upper, Py_ssize_t n):
+    """The numbers of a checked matrix in this form."""
+    if array.ndim == 1:
+        diagonal = array
+        if kind == OP_DIAGONAL:
+            return np.ascontiguousarray(diagonal)
+        array = np.diag(diagonal) if kind == OP_DENSE else None
+    sparse = array is not None and hasattr(array, "tocsr")
+    if kind == OP_DENSE:
+        return np.ascontiguousarray(array.toarray() if sparse else array)
+    bands = {}
+    for k in range(-lower, upper + 1):
+        band = np.zeros(n)
+        entries = (diagonal if k == 0 else np.zeros(0)) if array is None else np.asarray(array.diagonal(k))
+        band[max(-k, 0):max(-k, 0) + entries.size] = entries
+        bands[k] = band
+    if kind == OP_DIAGONAL:
+        return bands[0]
+    return np.concatenate([bands[k] for k in (-1, 0, 1)]) if kind == OP_TRIDIAGONAL else np.stack([bands[k] for k in bands], axis=1).copy()
+
+
+def is_zero(array):
+    return array is None or not np.any(array.data if hasattr(array, "tocsr") else array)
+
+
+def is_symmetric(array):
+    """To rounding."""
+    if array is None or array.ndim == 1 or not array.size:
+        return True
+    difference = abs(array - array.T)
+    return not difference.max() > 8 * 2.0**-52 * abs(array).max()

@@ -1,0 +1,608 @@
+"""Second-order dynamics: M x'' = F(t, x, v), through the problem's accel (a = M^-1 F) and solve_accel (implicit in a).
+
+Every row carries x, v and a, all visible. a belongs to the end of the step, where it is M^-1 F(t, x, v) unless the row says
+otherwise, and the next step begins with it: explicit rows call `accel` once a step, implicit ones `solve_accel` once. Where MF_FRESH, a
+and what follows it are not filled: the kernel makes them. Most rows are cases of
+
+    x+ = x + dt v + dt^2 ((1/2 - beta) a + beta a+),    v+ = v + dt ((1 - gamma) a + gamma a+)
+    (1 - am) a+ + am a = (1 - af) phi+ + af phi,         phi = M^-1 F
+
+and `begin` writes beta, gamma, am and af for given parameters (n_coef = 4; 0 where there are none), for kernels and ledger alike.
+
+x1[0] and x1[1] hold the predictors while the acceleration is solved for, x1[2] a guess of it; x1 may be x0, and then these are in `work`,
+or no vector is read again once it is written. Where a problem's MF_VELOCITY_FREE says that F does not depend
+on v, equations that are implicit in v alone are explicit, and `accel` serves.
+"""
+from cpython.pycapsule cimport PyCapsule_New
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc
+from libc.string cimport memcpy, memset
+
+from mflow_core.tableau cimport MAX_FAMILY, rows_t
+from mflow_core.types cimport (MF_CHOICE, MF_EMBEDDED, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_LINEAR, MF_REAL, MF_SECOND_ORDER, MF_SYMPLECTIC,
+                               MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method, mf_new_method, mf_param, mf_sizes, mf_sizes_fn,
+                               mf_step_fn)
+from mflow_core.vec cimport MF_SHORT, mf_cvec, mf_scalar, mf_vec
+
+cdef enum:                               # choices of `damping`: symplectic_euler, velocity_verlet, staggered
+    SYMPLECTIC_IMPLICIT = 1
+    VERLET_EXPLICIT = 1
+    STAGGERED_TRAPEZOIDAL = 0
+    STAGGERED_BACKWARD = 1
+    STAGGERED_EXPLICIT = 2
+
+    BETA = 0                             # what `begin` writes
+    GAMMA = 1
+    AM = 2
+    AF = 3
+
+
+# ---- accelerations -------------------------------------------------------------------------------------------------------------------
+
+cdef int acceleration(mf_frame *f, double t, const double *x, const double *v, double *a) noexcept nogil:
+    """a = M^-1 F(t, x, v)."""
+    if f.p.accel != NULL:
+        f.n_rhs += 1
+        return f.p.accel(t, x, v, a, f.n, f.p.ctx)
+    if f.p.solve_accel == NULL:
+        return MF_E_CALLBACK
+    f.n_solve += 1
+    memset(a, 0, f.n * sizeof(double))
+    return f.p.solve_accel(t, 1.0, x, v, 0.0, 0.0, NULL, a, f.n, f.p.ctx)
+
+
+cdef int solve(mf_frame *f, double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q,
+               double *a) noexcept nogil:
+    """a = w M^-1 F(t, xp + bx a, vp + bv a) + q; a holds a guess. By `accel` where that is no equation."""
+    cdef ptrdiff_t i
+    cdef int status
+    if bx == 0.0 and (bv == 0.0 or f.p.flags & MF_VELOCITY_FREE) and f.p.accel != NULL:
+        f.n_rhs += 1
+        status = f.p.accel(t, xp, vp, a, f.n, f.p.ctx)
+        if status == 0 and w != 1.0:
+            for i in range(f.n):
+                a[i] = w * a[i]
+        if status == 0 and q != NULL:
+            for i in range(f.n):
+                a[i] = a[i] + q[i]
+        return status
+    if f.p.solve_accel == NULL:
+        return MF_E_CALLBACK
+    f.n_solve += 1
+    return f.p.solve_accel(t, w, xp, vp, bx, bv, q, a, f.n, f.p.ctx)
+
+
+cdef int start(mf_frame *f, double *own, const double **a) noexcept nogil:
+    """a at the start of the step: carried, or made in `own`."""
+    a[0] = f.x0[2]
+    if not f.flags & MF_FRESH:
+        return 0
+    a[0] = own
+    return acceleration(f, f.t, f.x0[0], f.x0[1], own)
+
+
+# ---- passes --------------------------------------------------------------------------------------------------------------------------
+
+cdef inline void taylor(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h, double cx,
+                        double cv) noexcept nogil:
+    """x1 = x + (h v + cx a), v1 = v + cv a."""
+    cdef double vi, ai
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            vi, ai = v[i], a[i]
+            x1[i] = mf_scalar(x[i] + (h * vi + cx * ai))
+            v1[i] = mf_scalar(vi + cv * ai)
+    else:
+        for i in range(n):
+            vi, ai = v[i], a[i]
+            x1[i] = x[i] + (h * vi + cx * ai)
+            v1[i] = vi + cv * ai
+
+
+cdef inline void advance(ptrdiff_t n, const double *x, const double *v, const double *a, mf_cvec a1, double *x1, double *v1, double h, double cx,
+                         double cv, double bx, double bv) noexcept nogil:
+    """x1 = x + (h v + cx a + bx a1), v1 = v + (cv a + bv a1): one rounding of the size of x and v each, by which energies drift less."""
+    cdef double vi, ai
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            vi, ai = v[i], a[i]
+            x1[i] = mf_scalar(x[i] + ((h * vi + cx * ai) + bx * a1[i]))
+            v1[i] = mf_scalar(vi + (cv * ai + bv * a1[i]))
+    else:
+        for i in range(n):
+            vi, ai = v[i], a[i]
+            x1[i] = x[i] + ((h * vi + cx * ai) + bx * a1[i])
+            v1[i] = vi + (cv * ai + bv * a1[i])
+
+
+cdef inline void advance_v(ptrdiff_t n, const double *v, const double *a, mf_cvec a1, double *v1, double cv, double bv) noexcept nogil:
+    """v1 = v + (cv a + bv a1)."""
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            v1[i] = mf_scalar(v[i] + (cv * a[i] + bv * a1[i]))
+    else:
+        for i in range(n):
+            v1[i] = v[i] + (cv * a[i] + bv * a1[i])
+
+
+cdef inline void kick_drift(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h, double kick,
+                            bint keep_v) noexcept nogil:
+    """v(1/2) = v + kick a, x1 = x + h v(1/2); v1 = v(1/2), or v itself."""
+    cdef double half
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            half = v[i] + kick * a[i]
+            x1[i] = mf_scalar(x[i] + h * half)
+            v1[i] = mf_scalar(v[i] if keep_v else half)
+    elif keep_v:
+        for i in range(n):
+            half = v[i] + kick * a[i]
+            x1[i] = x[i] + h * half
+            v1[i] = v[i]
+    else:
+        for i in range(n):
+            half = v[i] + kick * a[i]
+            x1[i] = x[i] + h * half
+            v1[i] = half
+
+
+cdef inline void add(ptrdiff_t n, mf_vec y, mf_cvec a, double c) noexcept nogil:
+    """y += c a."""
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            y[i] = mf_scalar(y[i] + c * a[i])
+    else:
+        for i in range(n):
+            y[i] = y[i] + c * a[i]
+
+
+cdef inline void correct(ptrdiff_t n, mf_vec x, mf_vec v, mf_cvec a, double bx, double bv) noexcept nogil:
+    """x += bx a, v += bv a."""
+    cdef ptrdiff_t i
+    if bx == 0.0:
+        add(n, v, a, bv)
+    elif n <= MF_SHORT:
+        for i in range(n):
+            x[i] = mf_scalar(x[i] + bx * a[i])
+            v[i] = mf_scalar(v[i] + bv * a[i])
+    else:
+        for i in range(n):
+            x[i] = x[i] + bx * a[i]
+            v[i] = v[i] + bv * a[i]
+
+
+cdef inline void guess(ptrdiff_t n, const double *a, double *a1) noexcept nogil:
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            a1[i] = mf_scalar(a[i])
+    elif a1 != a:
+        memcpy(a1, a, n * sizeof(double))
+
+
+cdef inline bint in_place(const mf_frame *f) noexcept nogil:
+    return f.x1[0] == f.x0[0] or f.x1[1] == f.x0[1] or f.x1[2] == f.x0[2]
+
+
+# ---- Euler's family ------------------------------------------------------------------------------------------------------------------
+
+cdef int forward_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    """x + dt v, v + dt a, all from the start of the step."""
+    cdef const double *a
+    cdef int status = start(f, f.work, &a)
+    if status != 0:
+        return status
+    taylor(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, 0.0, f.h)
+    return acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
+
+
+cdef int symplectic_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    """v first, then x with the new v. Implicit: v+ = v + dt a(t, x, v+), whose a is the one that is carried."""
+    cdef const double *a
+    cdef ptrdiff_t n = f.n
+    cdef int status
+    if f.par[0] == SYMPLECTIC_IMPLICIT:
+        if f.flags & MF_FRESH:
+            memset(f.x1[2], 0, n * sizeof(double))
+        else:
+            guess(n, f.x0[2], f.x1[2])
+        status = solve(f, f.t, 1.0, f.x0[0], f.x0[1], 0.0, f.h, NULL, f.x1[2])
+        if status == 0:
+            kick_drift(n, f.x0[0], f.x0[1], f.x1[2], f.x1[0], f.x1[1], f.h, f.h, False)
+        return status
+    status = start(f, f.work, &a)
+    if status != 0:
+        return status
+    kick_drift(n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, f.h, False)
+    return acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
+
+
+# ---- Newmark -------------------------------------------------------------------------------------------------------------------------
+
+cdef int newmark_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    """Also central differences and constant acceleration: beta and gamma come from the row's `begin`."""
+    cdef double[4] c
+    cdef const double *a
+    cdef bint place = in_place(f), wanted = f.err != NULL and m.sizes.n_err > 0
+    cdef double *xp = f.work + f.ld if place else f.x1[0]
+    cdef double *vp = f.work + 2 * f.ld if place else f.x1[1]
+    cdef double *a1 = f.work + 3 * f.ld if place else f.x1[2]
+    cdef double h = f.h, cx, cv, bx, bv, h_before = 0.0
+    cdef int status = start(f, f.work, &a)
+    if status != 0:
+        return status
+    m.begin(m, f.par, 0, NULL, c)
+    cx, cv = (0.5 - c[BETA]) * (h * h), (1.0 - c[GAMMA]) * h
+    bx, bv = c[BETA] * (h * h), c[GAMMA] * h
+    if m.sizes.n_scal:
+        if not f.flags & MF_FRESH and f.s0[0] * h > 0.0:
+            h_before = f.s0[0]
+        f.s1[0] = 0.0
+    taylor(f.n, f.x0[0], f.x0[1], a, xp, vp, h, cx, cv)
+    guess(f.n, a, a1)
+    status = solve(f, f.t + h, 1.0, xp, vp, bx, bv, NULL, a1)
+    if status == 0 and wanted:
+        status = estimate(f, c, a, a1, h_before)
+    if status != 0:
+        return status
+    if bx == 0.0:
+        if place:
+            memcpy(f.x1[0], xp, f.n * sizeof(double))
+        advance_v(f.n, f.x0[1], a, a1, f.x1[1], cv, bv)
+    else:
+        advance(f.n, f.x0[0], f.x0[1], a, a1, f.x1[0], f.x1[1], h, cx, cv, bx, bv)
+    if place:
+        memcpy(f.x1[2], a1, f.n * sizeof(double))
+    return 0
+
+
+cdef int second_difference(mf_frame *f, const double *c, const double *a, const double *a1, double *s) noexcept nogil:
+    """s = dt^2 a'', where no step before tells it: from one more acceleration, in the middle of this one, at the cubic Hermite
+    interpolants of x and v."""
+    cdef double *xm = f.work + 5 * f.ld
+    cdef double *vm = f.work + 6 * f.ld
+    cdef double h = f.h, cx = (0.5 - c[BETA]) * (h * h), cv = (1.0 - c[GAMMA]) * h, bx = c[BETA] * (h * h), bv = c[GAMMA] * h
+    cdef double dx, dv
+    cdef ptrdiff_t i
+    cdef int status
+    for i in range(f.n):
+        dx = (h * f.x0[1][i] + cx * a[i]) + bx * a1[i]
+        dv = cv * a[i] + bv * a1[i]
+        xm[i] = f.x0[0][i] + (0.5 * dx - 0.125 * h * dv)
+        vm[i] = f.x0[1][i] + (0.5 * dv - 0.125 * h * (a1[i] - a[i]))
+    status = acceleration(f, f.t + 0.5 * h, xm, vm, s)
+    for i in range(f.n):
+        s[i] = 4.0 * ((a[i] - s[i]) + (a1[i] - s[i]))
+    return status
+
+
+cdef int estimate(mf_frame *f, const double *c, const double *a, const double *a1, double h_before) noexcept nogil:
+    """Local errors of x and v, to their leading order for every beta and gamma: with d = a+ - a and s = dt^2 a'',
+
+        e_x = dt^2 ((1/6 - beta) d - s/24),    e_v = dt ((1/2 - gamma) d - s/12)
+
+    s comes from the slope of a over the step before, j, which is carried.
+    """
+    cdef double h = f.h, of_x = (1./6 - c[BETA]) * (h * h), of_v = (0.5 - c[GAMMA]) * h
+    cdef double s_x = (h * h) * (1./24), s_v = h * (1./12), ratio, slope = 1.0 / h, d
+    cdef double *s = f.work + 4 * f.ld
+    cdef const double *j = f.x0[3]
+    cdef double *j1 = f.x1[3]
+    cdef double *e_x = f.err
+    cdef double *e_v = f.err + f.ld
+    cdef ptrdiff_t i
+    cdef int status
+    if h_before == 0.0:
+        status = second_difference(f, c, a, a1, s)
+        if status != 0:
+            return status
+    else:
+        ratio = 2.0 * h / (h + h_before)
+        for i in range(f.n):
+            s[i] = ratio * ((a1[i] - a[i]) - h * j[i])
+    for i in range(f.n):
+        d = a1[i] - a[i]
+        e_x[i] = of_x * d - s_x * s[i]
+        e_v[i] = of_v * d - s_v * s[i]
+        j1[i] = slope * d
+    f.s1[0] = h
+    return 0
+
+
+# ---- half steps ----------------------------------------------------------------------------------------------------------------------
+
+cdef int end_explicitly(mf_frame *f) noexcept nogil:
+    """From v(1/2) in x1[1]: v+ = v(1/2) + dt/2 a(x+, v(1/2)), and a at the end."""
+    cdef int status = acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
+    if status != 0:
+        return status
+    add(f.n, f.x1[1], f.x1[2], 0.5 * f.h)
+    return 0 if f.p.flags & MF_VELOCITY_FREE else acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
+
+
+cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    cdef const double *a
+    cdef int status = start(f, f.work, &a)
+    if status != 0:
+        return status
+    kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, 0.5 * f.h, False)
+    if f.par[0] == VERLET_EXPLICIT:
+        return end_explicitly(f)
+    status = acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
+    if status == 0:
+        add(f.n, f.x1[1], f.x1[2], 0.5 * f.h)
+    return status
+
+
+cdef int staggered_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    cdef const double *a
+    cdef bint place = in_place(f), backward = f.par[0] == STAGGERED_BACKWARD
+    cdef double *vp = f.work + f.ld if place else f.x1[1]
+    cdef double *a1 = f.work + 2 * f.ld if place else f.x1[2]
+    cdef double half = 0.5 * f.h, bv = f.h if backward else half
+    cdef int status = start(f, f.work, &a)
+    if status != 0:
+        return status
+    if f.par[0] == STAGGERED_EXPLICIT:
+        kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, half, False)
+        return end_explicitly(f)
+    kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], vp, f.h, half, backward)
+    guess(f.n, a, a1)
+    status = solve(f, f.t + f.h, 1.0, f.x1[0], vp, 0.0, bv, NULL, a1)
+    if status != 0:
+        return status
+    advance_v(f.n, f.x0[1], a, a1, f.x1[1], 0.0 if backward else half, bv)
+    if place:
+        memcpy(f.x1[2], a1, f.n * sizeof(double))
+    return 0
+
+
+# ---- generalised alpha ---------------------------------------------------------------------------------------------------------------
+
+cdef int alpha_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    """The last parameter is the load's convention. a is the recurrence's own, which is M^-1 F at its point and not at the end."""
+    cdef double[4] c
+    cdef const double *a
+    cdef int status = start(f, f.work, &a)
+    if status != 0:
+        return status
+    m.begin(m, f.par, 0, NULL, c)
+    return shifted_step(f, c, a) if f.par[m.n_par - 1] == 1 else interpolated_step(f, c, a)
+
+
+cdef int interpolated_step(mf_frame *f, const double *c, const double *a) noexcept nogil:
+    """a+ = (1 - af)/(1 - am) phi+ + q, where q = (af phi - am a)/(1 - am) is known and phi+ is M^-1 F at the end of the step."""
+    cdef double h = f.h, bx = c[BETA] * (h * h), bv = c[GAMMA] * h
+    cdef double share = 1.0 / (1.0 - c[AM]), w = (1.0 - c[AF]) * share, of_phi = c[AF] * share, of_a = -c[AM] * share, back = 1.0 / w
+    cdef const double *phi = a if f.flags & MF_FRESH else f.x0[3]
+    cdef double *q = f.work + f.ld
+    cdef double *a1 = f.x1[2]
+    cdef double *phi1 = f.x1[3]
+    cdef ptrdiff_t i
+    cdef int status
+    for i in range(f.n):
+        q[i] = of_phi * phi[i] + of_a * a[i]
+    taylor(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], h, (0.5 - c[BETA]) * (h * h), (1.0 - c[GAMMA]) * h)
+    guess(f.n, a, a1)
+    status = solve(f, f.t + h, w, f.x1[0], f.x1[1], bx, bv, q, a1)
+    if status != 0:
+        return status
+    correct(f.n, f.x1[0], f.x1[1], a1, bx, bv)
+    for i in range(f.n):
+        phi1[i] = back * (a1[i] - q[i])
+    return 0
+
+
+cdef int shifted_step(mf_frame *f, const double *c, const double *a) noexcept nogil:
+    """(1 - am) a+ + am a = M^-1 F at t+ - af dt and the state between that belongs to it."""
+    cdef double h = f.h, share = 1.0 / (1.0 - c[AM]), of_a = -c[AM] * share, part = 1.0 - c[AF]
+    cdef double cx = (0.5 - c[BETA]) * (h * h), cv = (1.0 - c[GAMMA]) * h, bx = c[BETA] * (h * h), bv = c[GAMMA] * h
+    cdef double *q = f.work + f.ld
+    cdef double *xp = f.work + 2 * f.ld
+    cdef double *vp = f.work + 3 * f.ld
+    cdef ptrdiff_t i
+    cdef int status
+    for i in range(f.n):
+        q[i] = of_a * a[i]
+    taylor(f.n, f.x0[0], f.x0[1], a, xp, vp, part * h, part * cx, part * cv)
+    taylor(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], h, cx, cv)
+    guess(f.n, a, f.x1[2])
+    status = solve(f, f.t + part * h, share, xp, vp, part * bx, part * bv, NULL if c[AM] == 0.0 else q, f.x1[2])
+    if status == 0:
+        correct(f.n, f.x1[0], f.x1[1], f.x1[2], bx, bv)
+    return status
+
+
+# ---- coefficients and sizes ------------------------------------------------------------------------------------------------------------
+
+cdef int set_coef(double *coef, double beta, double gamma, double am, double af) noexcept nogil:
+    coef[BETA], coef[GAMMA], coef[AM], coef[AF] = beta, gamma, am, af
+    return 0
+
+
+cdef int newmark_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
+    return set_coef(coef, par[0], par[1], 0.0, 0.0)
+
+
+cdef int central_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
+    return set_coef(coef, 0.0, 0.5, 0.0, 0.0)
+
+
+cdef int constant_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
+    return set_coef(coef, 0.0, 0.0, 0.0, 0.0)
+
+
+cdef int hht_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
+    cdef double alpha = par[0]
+    return set_coef(coef, 0.25 * ((1.0 - alpha) * (1.0 - alpha)), 0.5 - alpha, 0.0, -alpha)
+
+
+cdef int alpha_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
+    cdef double rho = par[0], af = rho / (rho + 1.0), am = (2.0 * rho - 1.0) / (rho + 1.0), spread = (1.0 - am) + af
+    return set_coef(coef, 0.25 * (spread * spread), (0.5 - am) + af, am, af)
+
+
+cdef int newmark_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
+    sizes[0] = m.sizes
+    sizes.order = 2 if par[1] == 0.5 else 1
+    return 0
+
+
+cdef int verlet_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
+    sizes[0] = m.sizes
+    if par[0] == VERLET_EXPLICIT:
+        sizes.order, sizes.n_coef = 1, 0
+    return 0
+
+
+cdef int staggered_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
+    sizes[0] = m.sizes
+    if par[0] != STAGGERED_TRAPEZOIDAL:
+        sizes.order, sizes.n_coef = 1, 0
+    return 0
+
+
+cdef int alpha_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
+    sizes[0] = m.sizes
+    if par[m.n_par - 1] == 1:                # shifted: phi is not carried, and two more vectors are wanted
+        sizes.n_vec, sizes.n_work = 3, 4
+    return 0
+
+
+cdef int alpha_start(const mf_method *m, const double *par, ptrdiff_t lo, ptrdiff_t hi, double *const *x) noexcept nogil:
+    """phi = a, where a is M^-1 F."""
+    if par[m.n_par - 1] != 1:
+        memcpy(x[3] + lo, x[2] + lo, (hi - lo) * sizeof(double))
+    return 0
+
+
+# ---- rows ----------------------------------------------------------------------------------------------------------------------------
+
+cdef rows_t ROWS
+_texts = []                              # keeps the strings of the parameters alive as long as the process
+
+
+def _real(name, value, lower, upper, doc, open=0):
+    return (name, value, lower, upper, MF_REAL, open, b"", doc)
+
+
+def _choice(name, choices, doc):
+    return (name, 0, 0, choices.count(b"|"), MF_CHOICE, 0, choices, doc)
+
+
+cdef mf_method *row(const char *name, const char *class_name, const char *aliases, int order, list par, const char *vectors, int n_work,
+                    mf_step_fn step, const char *formula, const char *doc, const char *reference, int flags=0,
+                    mf_begin_fn begin=NULL, mf_sizes_fn sizes=NULL) except NULL:
+    cdef mf_method *m = <mf_method *> calloc(1, sizeof(mf_method))
+    cdef mf_param *p = <mf_param *> calloc(max(len(par), 1), sizeof(mf_param))
+    cdef int j
+    if m == NULL or p == NULL or ROWS.count == MAX_FAMILY:
+        raise MemoryError("second_order: no room for another row")
+    _texts.append(par)
+    for j, (label, value, lower, upper, kind, open, choices, words) in enumerate(par):
+        p[j].name, p[j].value, p[j].lower, p[j].upper = label, value, lower, upper
+        p[j].kind, p[j].open, p[j].choices, p[j].doc = kind, open, choices, words
+    m[0] = mf_new_method()
+    m.name, m.class_name, m.aliases, m.family, m.vectors = name, class_name, aliases, b"second_order", vectors
+    m.formula, m.doc, m.reference = formula, doc, reference
+    m.order, m.stages, m.n_par, m.par = order, 1, len(par), p
+    m.flags = MF_SECOND_ORDER | MF_LINEAR | flags
+    m.sizes.n_vis, m.sizes.n_vec, m.sizes.n_work = 3, len(vectors.split(b"|")), n_work
+    m.sizes.order = order
+    m.sizes.n_coef = 4 if begin != NULL else 0
+    m.step, m.begin, m.sizes_fn = step, begin, sizes
+    ROWS.row[ROWS.count] = m
+    ROWS.count += 1
+    return m
+
+
+cdef mf_method *made
+
+row(b"forward_euler_system", b"ForwardEulerSystem", b"", 1, [], b"x|v|a", 1, forward_step,
+    b"x+ = x + dt v, v+ = v + dt a(t, x, v)",
+    b"Forward Euler on x' = v, v' = a: gains energy at every step, and has no stable step without damping.",
+    b"L. Euler, Institutiones calculi integralis (1768); E. Hairer, C. Lubich and G. Wanner, Geometric Numerical Integration (2006), I.1")
+
+row(b"symplectic_euler", b"SymplecticEuler", b"semi_implicit_euler", 1,
+    [_choice(b"damping", b"explicit|implicit", b"the velocity in a: at the start of the step, or the new one (the carried a is then "
+             b"a(t, x, v+))")],
+    b"x|v|a", 1, symplectic_step,
+    b"v+ = v + dt a(t, x, v), x+ = x + dt v+; implicit: v+ = v + dt a(t, x, v+)",
+    b"Velocity first, then position with the new velocity. Without damping it is symplectic and stable for omega dt < 2.",
+    b"R. de Vogelaere, Notre Dame report 4 (1956); E. Hairer, C. Lubich and G. Wanner, Geometric Numerical Integration (2006), I.1",
+    MF_SYMPLECTIC)
+
+row(b"constant_acceleration", b"ConstantAcceleration", b"", 1, [], b"x|v|a", 4, newmark_step,
+    b"x+ = x + dt v + dt^2/2 a, v+ = v + dt a",
+    b"The kinematic formulas of elementary physics, Newmark's at beta = gamma = 0: first order, and no stable step without damping.",
+    b"N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94", 0, constant_begin)
+
+made = row(b"newmark", b"Newmark", b"average_acceleration", 2,
+    [_real(b"beta", 0.25, 0, 1, b"share of the new acceleration in x: 1/4 average, 1/6 linear acceleration, 1/12 Fox-Goodwin, 0 explicit"),
+     _real(b"gamma", 0.5, 0, 1, b"share of the new acceleration in v: 1/2 for second order; above it high frequencies are damped")],
+    b"x|v|a|j", 7, newmark_step,
+    b"x+ = x + dt v + dt^2/2 ((1 - 2 beta) a + 2 beta a+), v+ = v + dt ((1 - gamma) a + gamma a+), a+ = M^-1 F(t+, x+, v+)",
+    b"Newmark's family. Stable for every step where 2 beta >= gamma >= 1/2. Its estimates of the errors of x and v hold for every "
+    b"beta and gamma.",
+    b"N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94; error estimate: O. Zienkiewicz and Y. Xie, Earthq. Eng. Struct. Dyn. 20 (1991) "
+    b"871-887",
+    MF_IMPLICIT | MF_EMBEDDED, newmark_begin, newmark_sizes)
+made.order_hat, made.sizes.n_err, made.sizes.n_scal = 2, 2, 1
+
+row(b"central_difference", b"CentralDifference", b"", 2, [], b"x|v|a", 4, newmark_step,
+    b"x+ = x + dt v + dt^2/2 a, v+ = v + dt (a + a+)/2, a+ = M^-1 F(t+, x+, v+)",
+    b"Newmark's method at beta = 0, gamma = 1/2: v = (x+ - x-)/(2 dt) and a = (x+ - 2 x + x-)/dt^2. Explicit in x; implicit in v only "
+    b"where F depends on v. Stable for omega dt < 2, whatever the damping.",
+    b"N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94; K.-J. Bathe, Finite Element Procedures (1996), 9.2",
+    MF_IMPLICIT | MF_SYMPLECTIC, central_begin)
+
+row(b"velocity_verlet", b"VelocityVerlet", b"leapfrog|verlet|stoermer_verlet", 2,
+    [_choice(b"damping", b"none|explicit", b"none: F does not depend on v (if it does: first order, a at the half step). explicit: "
+             b"v(1/2) stands in for v+, and a is taken anew at the end")],
+    b"x|v|a", 1, verlet_step,
+    b"v(1/2) = v + dt/2 a, x+ = x + dt v(1/2), v+ = v(1/2) + dt/2 a(t+, x+, v(1/2))",
+    b"Kick, drift, kick: symplectic, one force a step. The same path as central differences where F does not depend on v.",
+    b"L. Verlet, Phys. Rev. 159 (1967) 98-103; W. Swope et al., J. Chem. Phys. 76 (1982) 637-649",
+    MF_SYMPLECTIC, central_begin, verlet_sizes)
+
+row(b"staggered", b"Staggered", b"", 2,
+    [_choice(b"damping", b"trapezoidal|backward_euler|explicit", b"how the end of the step takes v: trapezoidal is second order; "
+             b"backward_euler is first order, even undamped, and stable there for omega dt < sqrt(2)")],
+    b"x|v|a", 3, staggered_step,
+    b"v(1/2) = v + dt/2 a(t, x, v), x+ = x + dt v(1/2); trapezoidal: v+ = v(1/2) + dt/2 a(t+, x+, v+), backward_euler: "
+    b"v+ = v + dt a(t+, x+, v+), explicit: v+ = v(1/2) + dt/2 a(t+, x+, v(1/2))",
+    b"Central differences with a staggered velocity: explicit in x and implicit in v, so that damping does not limit the step.",
+    b"A. Selle, M. Lentine and R. Fedkiw, ACM Trans. Graph. 27(3) (2008) 64; R. Bridson, S. Marino and R. Fedkiw, Proc. Symp. Computer "
+    b"Animation (2003) 28-36",
+    MF_IMPLICIT | MF_SYMPLECTIC, central_begin, staggered_sizes)
+
+_LOAD = _choice(b"load", b"interpolated|shifted", b"interpolated: (1 - af) F(t+, x+, v+) + af F(t, x, v). shifted: F once, at t+ - af dt and the "
+                b"state between")
+
+made = row(b"hht", b"HHT", b"hilber_hughes_taylor|hht_alpha", 2,
+    [_real(b"alpha", -0.1, -1./3, 0, b"numerical damping of high frequencies: 0 none (average acceleration), -1/3 most"), _LOAD],
+    b"x|v|a|f", 2, alpha_step,
+    b"M a+ = (1 + alpha) F+ - alpha F, x+ and v+ as Newmark's with beta = (1 - alpha)^2/4, gamma = 1/2 - alpha",
+    b"Hilber, Hughes and Taylor's alpha method: second order, stable for every step, damps what the step does not resolve.",
+    b"H. Hilber, T. Hughes and R. Taylor, Earthq. Eng. Struct. Dyn. 5 (1977) 283-292",
+    MF_IMPLICIT, hht_begin, alpha_sizes)
+made.start = alpha_start
+
+made = row(b"generalized_alpha", b"GeneralizedAlpha", b"chung_hulbert", 2,
+    [_real(b"rho_inf", 0.8, 0, 1, b"spectral radius at infinite frequency: 1 keeps everything, 0 kills it in a step"), _LOAD],
+    b"x|v|a|f", 2, alpha_step,
+    b"M ((1 - am) a+ + am a) = (1 - af) F+ + af F, am = (2 rho - 1)/(rho + 1), af = rho/(rho + 1), x+ and v+ as Newmark's with "
+    b"beta = (1 - am + af)^2/4, gamma = 1/2 - am + af",
+    b"The generalised alpha method: of all its kind it damps low frequencies least for a given damping of the high ones.",
+    b"J. Chung and G. Hulbert, J. Appl. Mech. 60 (1993) 371-375",
+    MF_IMPLICIT, alpha_begin, alpha_sizes)
+made.start = alpha_start
+
+
+_rows = PyCapsule_New(<void *> ROWS.row, b"mflow_core._rows", NULL)
