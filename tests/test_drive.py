@@ -15,8 +15,10 @@ from mflow.testproblems import get_problem
 from problems import PROBLEMS, RHS_C, SHAPES, Array, start_of, waves
 from reference import evaluations, ulps
 
-EMBEDDED = [row.name for row in registry.rows() if "embedded" in row.flags]
-EXPLICIT = [row.name for row in registry.rows() if row.kind == "step" and "linear" in row.flags and "implicit" not in row.flags]
+EMBEDDED = [row.name for row in registry.rows() if "embedded" in row.flags and "second_order" not in row.flags]
+EXPLICIT = [
+    row.name for row in registry.rows() if row.kind == "step" and "linear" in row.flags and not {"implicit", "second_order"} & row.flags
+]
 REAL_ONLY = [name for name in EXPLICIT if mflow.stability_limit(name, axis="imaginary") == 0.0]
 
 

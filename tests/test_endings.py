@@ -54,7 +54,7 @@ def modes(row: Any) -> list[dict[str, Any]]:
 
 
 EMBEDDED = [row.name for row in registry.rows() if "embedded" in row.flags and "second_order" not in row.flags]
-IMPLICIT = [row.name for row in registry.rows() if "implicit" in row.flags and "second_order" not in row.flags]
+IMPLICIT = [row.name for row in registry.rows() if row.kind == "step" and "implicit" in row.flags and "second_order" not in row.flags]
 
 
 # ---- numbers that are not finite -----------------------------------------------------------------------------------------------------
