@@ -162,10 +162,10 @@ def _known(method: Any, parameters: dict[str, Any]) -> None:
         raise TypeError("vectorized: leave it away; differences for a Jacobian call fun for one column, or colour, at a time")
     if isinstance(method, type) or not isinstance(method, str | Method | None):
         return  # as_method has words for these
-    own = as_method(method, {}).parameters if method is not None else {}
-    arguments = [name for name in inspect.signature(solve_ivp).parameters if name != "parameters"]
+    own = as_method(method, {}).parameters if parameters and method is not None else {}
     for name in parameters:
         if name not in own:
+            arguments = [known for known in inspect.signature(solve_ivp).parameters if known != "parameters"]
             raise TypeError(unknown("solve_ivp has no argument", name, [*arguments, *own]))
 
 
