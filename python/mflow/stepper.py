@@ -14,6 +14,7 @@ from mflow_core import stepper as core
 from mflow import nonlinear, spectrum
 from mflow.arrays import Array, check_number, check_start
 from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.drive import ATOL, RTOL
 from mflow.endings import Ending
 from mflow.methods import Method, as_method, get_method, public_values
 from mflow.pace import Pace
@@ -118,7 +119,7 @@ class Stepper:
             raise ValueError(f"stages: the error estimate of {self.method.name} needs 3 or more of them, or 0")
         if callable(max_step):
             raise TypeError("max_step: a number is wanted here; your loop can set it, or use mflow.solve_ivp")
-        relative, absolute = check_tolerances(1e-3 if rtol is None else rtol, 1e-6 if atol is None else atol, self._start.shape)
+        relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, self._start.shape)
         shape = np.broadcast_shapes(relative.shape, absolute.shape)
         largest = check_max_step(max_step)
         least = check_min_step(min_step, largest)
