@@ -38,7 +38,7 @@ def python_imports():
 
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
-    {"arrays", "pace", "result", "savefile", "nist", "testvalues"},
+    {"arrays", "pace", "palette", "result", "savefile", "nist", "testvalues"},
     {"methods", "data", "control", "dense", "order", "testproblems"},
     {"modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
     {"momentum", "stability"},
@@ -49,8 +49,8 @@ LAYERS = (
     {"ensemble"},
     {"batch"},
     {"compare"},
+    {"plot_losses", "workprecision"},
     {"plot"},
-    {"workprecision"},
     {"cli"},
     {"__init__", "__main__"},
 )

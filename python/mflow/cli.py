@@ -1,9 +1,10 @@
-"""The `mflow` command: `mflow compare`, `mflow methods` and, from a module of its own, `mflow workprecision`."""
+"""The `mflow` command: `mflow compare`, `mflow methods` and, from modules of their own, the commands of _MODULES."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import importlib.util
 import json
 import math
@@ -127,10 +128,15 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("methods", help="list the methods, or describe one", description="List the methods, or describe one.")
     listing.add_argument("name", nargs="?", metavar="NAME", help="name or alias of a method")
     listing.set_defaults(run=_methods)
-    digits = commands.add_parser("workprecision", help="error against work, beside SciPy's solvers", description=workprecision.DESCRIPTION)
-    workprecision.add_arguments(digits)
-    digits.set_defaults(run=_workprecision)
+    for module, text in _MODULES:
+        command = commands.add_parser(module.__name__.rpartition(".")[2], help=text, description=module.DESCRIPTION)
+        module.add_arguments(command)
+        command.set_defaults(run=functools.partial(_of_module, module))
     return parser
+
+
+# Commands with a module of their own, which has DESCRIPTION, add_arguments, check_arguments (ValueError: a mistake in them), command.
+_MODULES = ((workprecision, "error against work, beside SciPy's solvers"),)
 
 
 _COMPARE = "Minimise one cost by every method that can, full batch and minibatch, and show how each did: a table and a picture."
@@ -157,12 +163,13 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_compare)
 
 
-def _workprecision(arguments: argparse.Namespace) -> int:
+def _of_module(module: Any, arguments: argparse.Namespace) -> int:
     try:
-        workprecision.check_arguments(arguments)
+        module.check_arguments(arguments)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return workprecision.command(arguments)
+    code: int = module.command(arguments)
+    return code
 
 
 # ---- compare ------------------------------------------------------------------------------------------------------------------------

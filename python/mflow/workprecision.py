@@ -27,7 +27,7 @@ import numpy as np
 
 from mflow.ivp import solve_ivp
 from mflow.methods import methods
-from mflow.plot import COLOURS, MARKERS
+from mflow.palette import COLOURS, MARKERS
 from mflow.testproblems import InitialValueProblem, get_problem, problem_names
 
 if TYPE_CHECKING:

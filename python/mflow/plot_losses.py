@@ -1,0 +1,165 @@
+"""Loss against evaluations and time, as `mflow compare` draws it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mflow.arrays import Array
+from mflow.palette import dress, label_steps, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from mflow.compare import Run
+
+__all__ = ["comparison", "loss_curves"]
+
+ABOVE = 30.0  # a diverging curve is drawn until its loss is this many times the largest loss at the start
+
+
+def _shown(run: Run, ceiling: float, logarithmic: bool) -> tuple[Array, Array, Array]:
+    """(evaluations, seconds, loss) of what can be drawn: up to where a diverging run leaves, at the ceiling."""
+    history = run.history
+    loss = np.array(history.loss, dtype=np.float64)
+    if run.bad:
+        outside = np.flatnonzero(~(loss <= ceiling))
+        loss[outside[:1]] = ceiling
+        end = int(outside[0]) + 1 if outside.size else loss.size
+    else:
+        outside = np.flatnonzero(~np.isfinite(loss))
+        end = int(outside[0]) if outside.size else loss.size
+    passes, seconds = np.array(history.passes, dtype=np.float64)[:end], np.array(history.seconds, dtype=np.float64)[:end]
+    loss = loss[:end]
+    keep = passes > 0  # minibatches start at 0 evaluations: no place for that on a logarithmic axis
+    if logarithmic:
+        keep &= loss > 0
+    return passes[keep], seconds[keep], loss[keep]
+
+
+def _draw(axis: Axes, x: Array, loss: Array, run: Run, look: dict[str, Any], index: int) -> None:
+    label = f"{run.method} ({run.reason.replace('_', ' ')})" if run.bad else run.method
+    stagger = 1.0 - 0.06 * (index % 9)  # markers of curves that lie on each other do not
+    marked = np.unique((np.geomspace(1.0, max(x.size, 1), 8) * stagger).astype(np.intp).clip(0, max(x.size - 1, 0)))
+    axis.plot(x, loss, label=label, linewidth=1.4, markersize=4.5, markevery=marked.tolist(), alpha=0.9, **look)
+    if run.bad and x.size:
+        cross: dict[str, Any] = {"marker": "x", "markersize": 9, "markeredgewidth": 2.2, "linestyle": "none"}
+        axis.plot(x[-1:], loss[-1:], color=look["color"], clip_on=False, zorder=5, **cross)
+
+
+def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, order: Sequence[str] | None = None) -> Figure:
+    """Draw loss against evaluations and against time.
+
+    Parameters
+    ----------
+    runs : sequence of Run, at least one
+        From `mflow.compare.compare`.
+    axes : two matplotlib Axes, optional
+        Where to draw; a new figure if not given. The legend goes outside, to the right of the second.
+    order : sequence of str, optional
+        Names of methods in the order that gives each its colour and dashes; for several pictures that should agree.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Of the axes. Runs that diverged end in a cross where they leave.
+
+    Raises
+    ------
+    ValueError
+        No runs, or not two axes.
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from mflow.compare import compare, problem
+    >>> from mflow.plot import loss_curves
+    >>> figure = loss_curves(list(compare(problem("quadratic"), ["sgd", "rk4"], max_iter=50)))
+    >>> [axis.get_xlabel() for axis in figure.axes]
+    ['evaluations of cost and gradient', 'time (s)']
+    """
+    if not runs:
+        raise ValueError("runs: at least one is wanted")
+    if axes is None:
+        from matplotlib.figure import Figure
+
+        figure = Figure(figsize=(12, 4.8), layout="constrained")
+        left, right = figure.subplots(1, 2, sharey=True)
+    else:
+        if len(axes) != 2:
+            raise ValueError(f"axes: two are wanted, for evaluations and for time; {len(axes)} came")
+        left, right = axes
+    names = list(order) if order is not None else list(dict.fromkeys(run.method for run in runs))
+    finite = [loss for run in runs for loss in run.history.loss if math.isfinite(loss)]
+    logarithmic = min(finite, default=1.0) >= 0.0
+    starts = [abs(run.history.loss[0]) for run in runs if run.history.loss and math.isfinite(run.history.loss[0])]
+    ceiling = ABOVE * max(starts, default=1.0)
+    for run in runs:
+        if not run.history.loss:
+            continue
+        index = names.index(run.method)
+        passes, seconds, loss = _shown(run, ceiling, logarithmic)
+        for axis, x in ((left, passes), (right, seconds)):
+            _draw(axis, x, loss, run, style(index), index)
+    _dress(left, right, logarithmic, ceiling / ABOVE, batches=any(run.batch == "minibatch" for run in runs))
+    owner: Figure = left.figure
+    return owner
+
+
+def _dress(left: Axes, right: Axes, logarithmic: bool, scale: float, batches: bool) -> None:
+    for axis in (left, right):
+        axis.set_xscale("log")
+        label_steps(axis.xaxis)
+        if logarithmic:
+            axis.set_yscale("log")
+            label_steps(axis.yaxis)
+        else:  # costs below 0: logarithmic on both sides of a small linear part
+            axis.set_yscale("symlog", linthresh=max(1e-3 * scale, 1e-12))
+        dress(axis)
+    left.set_ylabel("loss")
+    left.set_xlabel("evaluations (passes over the data)" if batches else "evaluations of cost and gradient")
+    right.set_xlabel("time (s)")
+    right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.6)
+
+
+def comparison(runs: Sequence[Run], title: str = "") -> Figure:
+    """The picture of `mflow compare`: full batch above, minibatches below, a method in the same style in both.
+
+    Parameters
+    ----------
+    runs : sequence of Run, at least one
+    title : str
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        Raises ValueError without runs, ImportError without matplotlib.
+
+    Examples
+    --------
+    >>> from mflow.compare import compare, problem
+    >>> from mflow.plot import comparison
+    >>> len(comparison(list(compare(problem("penguins"), ["sgd", "adam"], max_iter=5))).axes)
+    4
+    """
+    from matplotlib.figure import Figure
+
+    groups = [(kind, [run for run in runs if run.batch == kind]) for kind in ("full", "minibatch")]
+    groups = [(kind, members) for kind, members in groups if members]
+    if not groups:
+        raise ValueError("runs: at least one is wanted")
+    order = list(dict.fromkeys(run.method for run in runs))
+    heights = [max(3.6, 0.22 * len(members) + 0.6) for _, members in groups]
+    figure = Figure(figsize=(13, sum(heights) + 0.6), layout="constrained")
+    grid = figure.subplots(len(groups), 2, sharey="row", squeeze=False, height_ratios=heights)
+    for (kind, members), axes in zip(groups, grid, strict=True):
+        loss_curves(members, list(axes), order=order)
+        axes[0].set_title("full batch" if kind == "full" else "minibatches", loc="left")
+    if title:
+        figure.suptitle(title)
+    return figure
