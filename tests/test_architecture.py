@@ -39,13 +39,13 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "pace", "palette", "result", "savefile", "nist", "testvalues"},
-    {"methods", "data", "control", "dense", "order", "testproblems"},
-    {"modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
+    {"methods", "data", "control", "dense", "order", "testproblems", "schedules", "effective"},
+    {"feeds", "modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
     {"momentum", "stability"},
     {"spectrum", "endings"},
     {"drive"},
     {"motion"},
-    {"dynamics", "ivp", "flow", "minimize", "scipy", "stepper", "estimators"},
+    {"dynamics", "ivp", "flow", "minimize", "scipy", "stepper", "estimators", "train"},
     {"ensemble"},
     {"batch"},
     {"compare"},

@@ -6,7 +6,8 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
     solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
-    optim, Stepper, minibatches            parts for a loop of your own
+    train                                  epochs, batches, validation, checkpoints
+    optim, schedules, Stepper, minibatches parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
     methods, get_method                    what there is
 
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
-from mflow import optim
+from mflow import optim, schedules
 from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.control import Event
 from mflow.data import minibatches
@@ -37,6 +38,7 @@ from mflow.order import first_order_system
 from mflow.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
+from mflow.train import TrainResult, train
 
 if TYPE_CHECKING:
     from mflow._integrators import *  # noqa: F403
@@ -65,6 +67,7 @@ __all__ = [  # noqa: PLE0604
     "OptimizeResult",
     "Recoverable",
     "Stepper",
+    "TrainResult",
     "amplification",
     "first_order_system",
     "get_method",
@@ -75,10 +78,12 @@ __all__ = [  # noqa: PLE0604
     "minibatches",
     "minimize",
     "optim",
+    "schedules",
     "solve_dynamics",
     "solve_ivp",
     "solve_ivp_batch",
     "stability_limit",
+    "train",
     *sorted(_INTEGRATORS),
 ]
 
