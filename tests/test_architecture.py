@@ -49,8 +49,9 @@ LAYERS = (
     {"ensemble"},
     {"batch"},
     {"compare"},
-    {"plot_losses", "workprecision"},
-    {"plot"},
+    {"sweep"},
+    {"plot_losses", "workprecision", "plot_training"},
+    {"plot", "adam"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -7,6 +7,7 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
     train                                  epochs, batches, validation, checkpoints
+    lr_find, sweep                         which learning rate, and where each method diverges
     optim, schedules, Stepper, minibatches parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
     methods, get_method                    what there is
@@ -38,6 +39,7 @@ from mflow.order import first_order_system
 from mflow.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
+from mflow.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
 from mflow.train import TrainResult, train
 
 if TYPE_CHECKING:
@@ -54,6 +56,7 @@ _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
 
 __all__ = [  # noqa: PLE0604
     "DenseOutput",
+    "Descent",
     "DynamicsResult",
     "Event",
     "FixedPoint",
@@ -61,18 +64,22 @@ __all__ = [  # noqa: PLE0604
     "IVPResult",
     "ImplicitSGD",
     "LineSearchResult",
+    "LRFindResult",
     "Method",
     "Newton",
     "NewtonKrylov",
     "OptimizeResult",
     "Recoverable",
     "Stepper",
+    "SweepResult",
     "TrainResult",
+    "Training",
     "amplification",
     "first_order_system",
     "get_method",
     "gradient_flow",
     "line_search",
+    "lr_find",
     "max_stable_dt",
     "methods",
     "minibatches",
@@ -83,6 +90,7 @@ __all__ = [  # noqa: PLE0604
     "solve_ivp",
     "solve_ivp_batch",
     "stability_limit",
+    "sweep",
     "train",
     *sorted(_INTEGRATORS),
 ]
@@ -90,10 +98,10 @@ __all__ = [  # noqa: PLE0604
 
 def __getattr__(name: str) -> Any:
     """What needs more than NumPy is imported by who asks for it; and this names what is near to a name that is not there."""
-    if name == "scipy" or name in _ESTIMATORS:
+    if name in ("plot", "scipy") or name in _ESTIMATORS:
         from importlib import import_module
 
-        return import_module("mflow.scipy") if name == "scipy" else getattr(import_module("mflow.estimators"), name)
+        return import_module(f"mflow.{name}") if name in ("plot", "scipy") else getattr(import_module("mflow.estimators"), name)
     from mflow_core.registry import unknown
 
     raise AttributeError(unknown("mflow has no", name, __all__))

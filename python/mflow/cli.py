@@ -21,8 +21,8 @@ import mflow_core
 import numpy as np
 from mflow_core import registry
 
+from mflow import adam, workprecision
 from mflow import compare as job
-from mflow import workprecision
 from mflow.compare import Problem, Run
 from mflow.methods import Method, describe, get_method, methods
 from mflow.stability import stability_limit
@@ -136,7 +136,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 # Commands with a module of their own, which has DESCRIPTION, add_arguments, check_arguments (ValueError: a mistake in them), command.
-_MODULES = ((workprecision, "error against work, beside SciPy's solvers"),)
+_MODULES = (
+    (workprecision, "error against work, beside SciPy's solvers"),
+    (adam, "the Adam paper's comparison of optimizers on logistic regression"),
+)
 
 
 _COMPARE = "Minimise one cost by every method that can, full batch and minibatch, and show how each did: a table and a picture."

@@ -4,5 +4,6 @@ The face of the modules `plot_*`, each of which draws one kind of thing in the s
 """
 
 from mflow.plot_losses import comparison, loss_curves
+from mflow.plot_training import curves, effective_lr, history, lr_find, sweep
 
-__all__ = ["comparison", "loss_curves"]
+__all__ = ["comparison", "curves", "effective_lr", "history", "loss_curves", "lr_find", "sweep"]
