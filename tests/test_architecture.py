@@ -38,10 +38,10 @@ def python_imports():
 
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
-    {"arrays", "pace", "palette", "result", "savefile", "nist", "testvalues"},
-    {"methods", "data", "control", "dense", "order", "testproblems"},
+    {"arrays", "compiled", "pace", "palette", "result", "savefile", "nist", "testvalues"},
+    {"methods", "symbolic", "data", "control", "dense", "order", "testproblems"},
     {"modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
-    {"momentum", "stability"},
+    {"momentum", "stability", "torch"},
     {"spectrum", "endings"},
     {"drive"},
     {"motion"},

@@ -22,6 +22,7 @@ from mflow_core.problem import Recoverable
 
 from mflow import optim
 from mflow.batch import IVPBatchResult, solve_ivp_batch
+from mflow.compiled import Compiled, compile
 from mflow.control import Event
 from mflow.data import minibatches
 from mflow.dense import DenseOutput
@@ -37,6 +38,7 @@ from mflow.order import first_order_system
 from mflow.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
+from mflow.symbolic import compiled_from_sympy
 
 if TYPE_CHECKING:
     from mflow._integrators import *  # noqa: F403
@@ -48,9 +50,11 @@ __version__ = VERSION
 _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind == "step"}
 globals().update(_INTEGRATORS)
 
+_ADAPTERS = ("scipy", "torch")  # modules named after the library that they are for
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
 
 __all__ = [  # noqa: PLE0604
+    "Compiled",
     "DenseOutput",
     "DynamicsResult",
     "Event",
@@ -66,6 +70,8 @@ __all__ = [  # noqa: PLE0604
     "Recoverable",
     "Stepper",
     "amplification",
+    "compile",
+    "compiled_from_sympy",
     "first_order_system",
     "get_method",
     "gradient_flow",
@@ -85,10 +91,10 @@ __all__ = [  # noqa: PLE0604
 
 def __getattr__(name: str) -> Any:
     """What needs more than NumPy is imported by who asks for it; and this names what is near to a name that is not there."""
-    if name == "scipy" or name in _ESTIMATORS:
+    if name in _ADAPTERS or name in _ESTIMATORS:
         from importlib import import_module
 
-        return import_module("mflow.scipy") if name == "scipy" else getattr(import_module("mflow.estimators"), name)
+        return import_module(f"mflow.{name}") if name in _ADAPTERS else getattr(import_module("mflow.estimators"), name)
     from mflow_core.registry import unknown
 
     raise AttributeError(unknown("mflow has no", name, __all__))

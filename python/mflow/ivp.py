@@ -8,6 +8,7 @@ from typing import Any
 
 from mflow_core import problem
 from mflow_core.registry import unknown
+from mflow_core.signatures import companion
 
 from mflow import nonlinear
 from mflow.arrays import check_start
@@ -138,6 +139,7 @@ def solve_ivp(
     (1996), IV.8.
     """
     start = check_start(y0, "y0")
+    jac = companion(fun, "jac", jac)
     _known(method, parameters)
     chosen = as_method(method if method is not None else "dopri5" if dt is None else "rk4", parameters)
     what = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen.is_implicit else None)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import problem, stepper
+from mflow_core.signatures import code_text, companion
 
 from mflow import nonlinear, spectrum, stability
 from mflow.arrays import Array, check_number, check_start
@@ -166,6 +167,7 @@ class _Descent:
         self, fun: Any, x0: Any, args: tuple[Any, ...], method: str | Method, jac: Any, hess: Any, settings: dict[str, Any]
     ) -> None:
         self.start = check_start(x0, "x0")
+        hess = companion(fun, "hess", hess)
         linear = {name: settings.pop(name, None) for name in ("solver", "jac_sparsity", "lband", "uband")}
         self.method, self.dt, self.schedule = resolve(method, settings)
         self.auto = "auto" in (settings.get("dt"), settings.get("lr"))
@@ -313,7 +315,7 @@ class _Descent:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         text = "asked for a smaller step" if status > 0 else "gave up"
-        return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with code {status}")
+        return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
 
     def _limit_message(self, first: float, last: float, gtol: float) -> str:
         text = f"{self.nit} iterations: the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}"

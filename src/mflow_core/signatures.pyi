@@ -8,4 +8,10 @@ LOAD_SIGNATURE: str
 FORCE_SIGNATURE: str
 POTENTIAL_SIGNATURE: str
 
+RAISED: int
+WRONG_LENGTH: int
+CODES: dict[int, str]
+
+def code_text(status: int) -> str: ...
+def companion(fun: Any, name: str, given: Any) -> Any: ...
 def compiled_address(fun: Any, argument: str, wanted: str) -> tuple[int, int] | None: ...

@@ -12,9 +12,24 @@ FORCE_SIGNATURE = "int (double, double const *, double const *, double *, ptrdif
 POTENTIAL_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
 HESSIAN_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
 
+# Codes of functions that `mflow.compile` makes, and what they mean.
+RAISED, WRONG_LENGTH = -101, -102
+CODES = {RAISED: "an exception was raised inside the compiled function; call it with the same arguments to see it",
+         WRONG_LENGTH: "the compiled function returned another number of values than the state has"}
+
 _TYPES = {"float64": "double", "int32": "int", "int32_t": "int", "ptrdiff_t": "size", "Py_ssize_t": "size", "ssize_t": "size",
           "intptr_t": "size", "npy_intp": "size", "int64_t": "size", "int64": "size", "long": "size", "long long": "size",
           "c_double": "double", "c_int": "int", "c_long": "size", "c_longlong": "size", "c_ssize_t": "size"}
+
+
+def code_text(status):
+    """A callback's code, with what it means where `mflow.compile` made the callback."""
+    return f"code {status}: {CODES[status]}" if status in CODES else f"code {status}"
+
+
+def companion(fun, name, given):
+    """What was given, or the derivative that a compiled function brings with it: its `jac` or `hess`."""
+    return given if given is not None or not hasattr(fun, "__mflow_compiled__") else getattr(fun, name, None)
 
 
 def _plain(text):
@@ -64,6 +79,10 @@ cdef tuple from_capsule(object capsule, str argument, str wanted):
 def compiled_address(fun, argument, wanted):
     """(address, user data) of a compiled function, checked against the wanted C signature; None for a Python function."""
     kind = type(fun)
+    made = getattr(fun, "__mflow_compiled__", None)
+    if made is not None:
+        _check_signature(argument, made[2], wanted)
+        return made[0], made[1]
     if PyCapsule_CheckExact(fun):
         return from_capsule(fun, argument, wanted)
     if kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy"):
