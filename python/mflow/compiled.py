@@ -74,10 +74,12 @@ class Compiled:
         return self.address, 0, self.signature
 
     def __call__(self, *args: Any) -> Any:
+        """What the Python function says."""
         if not self._inplace or len(args) != KINDS[self.kind][0]:
             return self._function(*args)
         n = np.size(args[-1])
-        out = np.empty({"jac": (n, n), "hess": (n, n), "event": 1, "potential": 1}.get(self.kind, n))
+        square = self.kind in ("jac", "hess")
+        out = np.empty((n, n) if square else 1 if self.kind in ("event", "potential") else n)
         value = self._function(*args, out)
         return (value, out) if self.kind == "objective" else out
 
@@ -231,7 +233,7 @@ def _pieces(numba: Any) -> tuple[Any, Any]:
 
     types = numba.types
 
-    @intrinsic  # type: ignore[untyped-decorator]
+    @intrinsic
     def is_null(context: Any, pointer: Any) -> Any:
         def make(_context: Any, builder: Any, _signature: Any, values: Any) -> Any:
             return builder.icmp_unsigned("==", values[0], values[0].type(None))
@@ -241,7 +243,7 @@ def _pieces(numba: Any) -> tuple[Any, Any]:
     def store(out: Any, result: Any) -> bool:
         raise NotImplementedError("it exists compiled alone")
 
-    @overload(store)  # type: ignore[untyped-decorator]
+    @overload(store)
     def _store(out: Any, result: Any) -> Any:
         if isinstance(result, types.Array):
 
@@ -271,7 +273,7 @@ def _pieces(numba: Any) -> tuple[Any, Any]:
                 i = 0
                 for value in literal_unroll(result):
                     out[i] = value
-                    i += 1
+                    i += 1  # noqa: SIM113 (numba unrolls no enumerate)
                 return True
 
             return mixed
@@ -337,7 +339,7 @@ def _wrapped(numba: Any, kind: str, fun: Callable[..., Any], args: tuple[Any, ..
 
     if kind == "load":
 
-        def load(t: float, out: Any, n: int, context: Any) -> int:
+        def load(t: float, out: Any, n: int, context: Any) -> Any:
             try:
                 status = fill((t,), out, n)
             except Exception:
@@ -347,7 +349,7 @@ def _wrapped(numba: Any, kind: str, fun: Callable[..., Any], args: tuple[Any, ..
         return _made(numba, _name(fun), int32(number, pointer, *last), load)
     if kind == "hess":
 
-        def hessian(x: Any, out: Any, n: int, context: Any) -> int:
+        def hessian(x: Any, out: Any, n: int, context: Any) -> Any:
             try:
                 status = fill((carray(x, (n,)),), out, n)
             except Exception:
@@ -357,7 +359,7 @@ def _wrapped(numba: Any, kind: str, fun: Callable[..., Any], args: tuple[Any, ..
         return _made(numba, _name(fun), int32(pointer, pointer, *last), hessian)
     if kind == "force":
 
-        def force(t: float, x: Any, v: Any, out: Any, n: int, context: Any) -> int:
+        def force(t: float, x: Any, v: Any, out: Any, n: int, context: Any) -> Any:
             try:
                 status = fill((t, carray(x, (n,)), carray(v, (n,))), out, n)
             except Exception:
@@ -366,7 +368,7 @@ def _wrapped(numba: Any, kind: str, fun: Callable[..., Any], args: tuple[Any, ..
 
         return _made(numba, _name(fun), int32(number, pointer, pointer, pointer, *last), force)
 
-    def slope(t: float, y: Any, out: Any, n: int, context: Any) -> int:
+    def slope(t: float, y: Any, out: Any, n: int, context: Any) -> Any:
         try:
             status = fill((t, carray(y, (n,))), out, n)
         except Exception:
@@ -401,7 +403,7 @@ def _objective(numba: Any, fun: Callable[..., Any], jac: Any, hess: Any, args: t
     is_null = _pieces(numba)[0]
     carray = numba.carray
 
-    def objective(x: Any, value: Any, grad: Any, n: int, context: Any) -> int:
+    def objective(x: Any, value: Any, grad: Any, n: int, context: Any) -> Any:
         try:
             status = pair(carray(x, (n,)), value, is_null(value), grad, is_null(grad), n)
         except Exception:

@@ -279,8 +279,8 @@ _FIRST = (inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD),)
 
 _COMMON = """\
 params : float64 array, list, tuple or dict of them, or list of groups {"params": ..., "lr": ...}
-    C-contiguous, NumPy's or any that shares its memory (DLPack, buffer protocol); changed in place by `step`, which takes the gradients in the same arrangement. A group's entries come before the
-    arguments.
+    C-contiguous, NumPy's or any that shares its memory (DLPack, buffer protocol); changed in place by `step`, which takes the
+    gradients in the same arrangement. A group's entries come before the arguments.
 maximize : bool, default False
     climb; per group
 clip_norm : (0, inf), default None

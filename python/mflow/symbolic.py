@@ -144,7 +144,8 @@ def _written(sympy: Any, head: str, rows: list[Any], n: int, *, square: bool = F
 def _stepped(sympy: Any, row: Any) -> Any:
     """Derivatives of kinks as code can have them: steps by cases, and nothing for the impulse at the jump itself."""
 
-    def step(at: Any, middle: Any = sympy.Rational(1, 2)) -> Any:
+    def step(at: Any, *middle: Any) -> Any:
+        (middle,) = middle or (sympy.Rational(1, 2),)
         return sympy.Piecewise((0, at < 0), (middle, sympy.Eq(at, 0)), (1, True))
 
     return row.replace(sympy.Heaviside, step).replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))

@@ -101,7 +101,7 @@ class Optimizer(torch.optim.Optimizer):
                 )
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step of every parameter that has a gradient. closure: reevaluates the model and returns the loss, which is returned."""
         loss = None
         if closure is not None:
