@@ -176,7 +176,7 @@ class Optimizer(torch.optim.Optimizer):
     def state_dict(self) -> dict[str, Any]:
         """As torch has it: what every parameter carries by its number, and the groups. Copies."""
         self._store()
-        out = super().state_dict()
+        out: dict[str, Any] = super().state_dict()
         self.state.clear()
         return out
 
