@@ -449,6 +449,17 @@ cdef class Problem:
         """A ledger of a row of Newmark's family wants the works at the mean of both ends plus `lean` = gamma - 1/2 of their difference."""
         return 0
 
+    cdef ptrdiff_t state_size(self):
+        """How many numbers of a problem's own decide later bits: what it has cached, factored, counted."""
+        return 0
+
+    cdef int state_pack(self, double *state) except -1:
+        return 0
+
+    cdef int state_unpack(self, const double *state) except -1:
+        """What `state_pack` wrote. ValueError, with nothing changed, where it cannot have been."""
+        return 0
+
     @property
     def has_rhs(self):
         return self.c.rhs != NULL

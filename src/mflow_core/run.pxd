@@ -30,6 +30,7 @@ ctypedef struct run_t:
     newton_t *newton                     # solves implicit steps; NULL: the problem does it itself
     bint owns_newton                     # it goes with the run
     ledger_t *ledger                     # energies of second-order runs; NULL: not kept
+    ledger_t books                       # the ledger before the step at hand, where its end may move or states inside it are wanted
     flow_t flow
     mf_sizes sizes
     mf_frame f

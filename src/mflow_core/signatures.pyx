@@ -9,6 +9,8 @@ JACOBIAN_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
 OBJECTIVE_SIGNATURE = "int (double const *, double *, double *, ptrdiff_t, void *)"
 LOAD_SIGNATURE = "int (double, double *, ptrdiff_t, void *)"
 FORCE_SIGNATURE = "int (double, double const *, double const *, double *, ptrdiff_t, void *)"
+SOLVE_ACCEL_SIGNATURE = ("int (double, double, double const *, double const *, double, double, double const *, double *, ptrdiff_t, "
+                         "void *)")
 POTENTIAL_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
 HESSIAN_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
 
