@@ -72,11 +72,11 @@ def bands(n: int, below: float, diagonal: float) -> tuple[Array, Any]:
     return rows, sparse.diags_array([rows[0, 1:], rows[1], rows[2, :-1]], offsets=[-1, 0, 1])
 
 
-@pytest.mark.parametrize(("beta", "gamma"), [(0.25, 0.5), (1 / 6, 0.5), (0.3025, 0.6)])
+@pytest.mark.parametrize(("beta", "gamma"), [(0.25, 0.5), (1 / 6, 0.5)])
 def test_newmark_of_one_degree(bench: Bench, library: ctypes.CDLL, beta: float, gamma: float) -> None:
-    """k = 10, T = 1, five per cent of critical damping: Chopra's oscillator, free."""
+    """k = 10, T = 1; so little damping that hundreds of millions of steps do not lead to numbers of reduced precision, which take longer."""
     twin, m, k, dt = function(library, "twin_newmark", "nddddddp"), 10 / (4 * np.pi**2), 10.0, 0.01
-    c = 0.1 * np.sqrt(k * m)
+    c = 1e-9
     state, x0 = np.array([1.0, 0.0, -k / m]), np.ones(1)
     run = run_of("newmark", structure.Structure(1, m, c, k), x0, dt, {"beta": beta, "gamma": gamma})
     run.fixed(CHECKED_STEPS)
