@@ -65,10 +65,12 @@ ctypedef struct run_t:
     double good_value, good_gmax, first_gmax
     int64_t slope_k                      # slope0 belongs to the start of step slope_k
     int flags, owner
+    int n_tested                         # visible vectors whose new numbers a step looks at
 
 
 cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par, double t0, double dt, const double *const *y0,
                      int flags, int *status) noexcept nogil
+cdef void run_choose_tests(run_t *r) noexcept nogil
 cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil

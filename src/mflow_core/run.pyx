@@ -158,9 +158,21 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
     run_lay_out(r, total)
     if m.n_par:
         memcpy(r.par, par, m.n_par * sizeof(double))
+    run_choose_tests(r)
     run_attach(r, p)
     run_set(r, t0, dt, y0)
     return r
+
+
+cdef void run_choose_tests(run_t *r) noexcept nogil:
+    """Which vectors tell that a step is finite. A second-order row whose gamma is above 0 makes v+ = ... + gamma dt a+: where a+ is not
+    finite v+ is not, and one pass over memory is saved."""
+    cdef double[4] c
+    r.n_tested = r.sizes.n_vis
+    if r.m.flags & MF_SECOND_ORDER and r.sizes.n_coef == 4:
+        r.m.begin(r.m, r.par, 0, NULL, c)
+        if c[1] > 0.0:
+            r.n_tested = 2
 
 
 cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
@@ -287,7 +299,7 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     status = r.m.step(r.m, &r.f)
     r.f.n_rhs -= r.flow.hits - hits
     if status == 0:
-        for j in range(r.sizes.n_vis):
+        for j in range(r.n_tested):
             if not (short_finite(r.next[j], r.n) if r.n <= MF_SHORT else REDUCE.all_finite(r.next[j], r.n)):
                 return MF_E_NON_FINITE
     return status

@@ -68,7 +68,9 @@ cdef int factor_diagonal(structure_t *s, factor_t *f) noexcept nogil:
     spread(&s.M, 1.0, 1, 0, f.lu)
     spread(&s.C, f.c, 1, 0, f.lu)
     spread(&s.K, f.k, 1, 0, f.lu)
+    f.unit = True
     for i in range(s.n):
+        f.unit = f.unit and f.lu[i] == 1.0
         f.lu[i] = 1.0 / f.lu[i]
         if not fabs(f.lu[i]) < INFINITY:
             return <int> i + 1
@@ -108,7 +110,7 @@ cdef int factor(structure_t *s, int slot, double c, double k) noexcept nogil:
     """M + c C + k K; MF_E_SOLVE where it is singular, and s.singular says at which row."""
     cdef factor_t *f = &s.factors[slot]
     cdef int status
-    f.c, f.k, f.ready = c, k, False
+    f.c, f.k, f.ready, f.unit = c, k, False, False
     f.kind = max(s.M.kind, max(s.C.kind if c != 0.0 else <int> OP_NONE, s.K.kind if k != 0.0 else <int> OP_NONE))
     s.n_factor += 1
     if f.kind == OP_DIAGONAL:
@@ -138,10 +140,9 @@ cdef int factor(structure_t *s, int slot, double c, double k) noexcept nogil:
 
 cdef int apply(structure_t *s, int slot, double *b) noexcept nogil:
     cdef factor_t *f = &s.factors[slot]
-    cdef ptrdiff_t i
     if f.kind == OP_DIAGONAL:
-        for i in range(s.n):
-            b[i] = b[i] * f.lu[i]
+        if not f.unit:
+            OPERATORS.scale(s.n, f.lu, b)
     elif f.kind == OP_TRIDIAGONAL:
         OPERATORS.tridiagonal_solve(s.n, f.lu, b)
     elif f.kind == OP_BANDED:
@@ -287,6 +288,16 @@ cdef inline void solve_short(structure_t *s, double w, const double *f, const do
         a[i] = mf_scalar(sum * r[i])
 
 
+cdef inline double one_acceleration(const structure_t *s, double x, double v, double r) noexcept nogil:
+    """`solve_short` of one degree of freedom without a load."""
+    cdef double sum = 0.0
+    if s.K.values != NULL:
+        sum = sum - s.K.values[0] * x
+    if s.C.values != NULL:
+        sum = sum - s.C.values[0] * v
+    return sum * r
+
+
 cdef int structure_solve(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
                          void *ctx) noexcept nogil:
     cdef structure_t *s = <structure_t *> ctx
@@ -297,6 +308,10 @@ cdef int structure_solve(double t, double w, const double *xp, const double *vp,
     cdef bint scaled = False
     cdef ptrdiff_t i
     f, status = NULL, 0
+    if (n == 1 and s.kind == OP_DIAGONAL and w == 1.0 and q == NULL and s.load.fun == NULL and not s.load.constant and sum.ready
+            and sum.c == c and sum.k == k):
+        a[0] = one_acceleration(s, xp[0], vp[0], sum.lu[0])
+        return 0
     if s.load.fun != NULL or s.load.constant:
         status = load_at(s, t, &f)
     if status == 0 and not (sum.ready and sum.c == c and sum.k == k):
@@ -376,7 +391,9 @@ cdef int structure_energy(double t0, const double *const *y0, double t1, const d
         status = load_at(s, t1, &f1)
     if status == 0 and f1 != NULL:
         e[2] += OPERATORS.work(n, y0[0], y1[0], a, f0, b, f1)
-    if status == 0 and s.C.kind != OP_NONE:
+    if status == 0 and s.C.kind == OP_TRIDIAGONAL and n > 1:
+        e[3] += OPERATORS.damping_work(&s.C, y0[0], y1[0], a, y0[1], b, y1[1])
+    elif status == 0 and s.C.kind != OP_NONE:
         memset(force, 0, n * sizeof(double))
         for i in range(n):
             mean[i] = a * y0[1][i] + b * y1[1][i]
