@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import problem, stepper
+from mflow_core.objective import Objective
 
 from mflow import nonlinear, spectrum, stability
 from mflow.arrays import Array, check_number, check_start
@@ -48,7 +49,8 @@ def minimize(
     ----------
     fun : callable
         ``fun(x, *args)`` returns the cost, with ``jac=True`` the pair (cost, gradient). Or compiled, with the signature
-        ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL.
+        ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL; the costs of
+        `mflow.objectives` are.
     x0 : array_like of real numbers, any shape
     method : name or instance
         An optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
@@ -169,6 +171,8 @@ class _Descent:
         linear = {name: settings.pop(name, None) for name in ("solver", "jac_sparsity", "lband", "uband")}
         self.method, self.dt, self.schedule = resolve(method, settings)
         self.auto = "auto" in (settings.get("dt"), settings.get("lr"))
+        if hess is None and isinstance(fun, Objective) and self.method.is_implicit and "second_order" not in self.method.flags:
+            hess = fun
         self.what = problem.objective_problem(fun, jac, self.start.shape, args, hess if self.method.is_implicit else None)
         extra = args if isinstance(args, tuple) else (args,)
         self.run: Any

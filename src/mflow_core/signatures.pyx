@@ -64,6 +64,8 @@ cdef tuple from_capsule(object capsule, str argument, str wanted):
 def compiled_address(fun, argument, wanted):
     """(address, user data) of a compiled function, checked against the wanted C signature; None for a Python function."""
     kind = type(fun)
+    if hasattr(kind, "_compiled_address"):           # mflow_core.objective.Objective
+        return fun._compiled_address(argument, wanted)
     if PyCapsule_CheckExact(fun):
         return from_capsule(fun, argument, wanted)
     if kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy"):
