@@ -39,7 +39,7 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "compiled", "pace", "palette", "result", "savefile", "nist", "testvalues"},
-    {"methods", "symbolic", "data", "control", "dense", "order", "testproblems"},
+    {"methods", "symbolic", "data", "control", "dense", "objectives", "order", "testproblems"},
     {"modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
     {"momentum", "stability", "torch"},
     {"spectrum", "endings"},

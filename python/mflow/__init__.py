@@ -6,6 +6,7 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
     solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
+    objectives                             compiled costs: regressions, test problems
     optim, Stepper, minibatches            parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
     methods, get_method                    what there is
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
-from mflow import optim
+from mflow import objectives, optim
 from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.compiled import Compiled, compile
 from mflow.control import Event
@@ -80,6 +81,7 @@ __all__ = [  # noqa: PLE0604
     "methods",
     "minibatches",
     "minimize",
+    "objectives",
     "optim",
     "solve_dynamics",
     "solve_ivp",

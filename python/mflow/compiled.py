@@ -68,10 +68,10 @@ class Compiled:
         self.__name__ = getattr(function, "__name__", kind)
         self.__doc__ = function.__doc__ or type(self).__doc__
 
-    @property
-    def __mflow_compiled__(self) -> tuple[int, int, str]:
-        """(address, user data, signature): how the core knows a compiled function."""
-        return self.address, 0, self.signature
+    def _compiled_address(self, argument: str, wanted: str) -> tuple[int, int]:
+        """(address, user data): how the core knows a compiled function."""
+        signatures.check_signature(argument, self.signature, wanted)
+        return self.address, 0
 
     def __call__(self, *args: Any) -> Any:
         """What the Python function says."""

@@ -49,7 +49,8 @@ def minimize(
     ----------
     fun : callable
         ``fun(x, *args)`` returns the cost, with ``jac=True`` the pair (cost, gradient). Or compiled, with the signature
-        ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL.
+        ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL; the costs of
+        `mflow.objectives` are.
     x0 : array_like of real numbers, any shape
     method : name or instance
         An optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
@@ -167,10 +168,11 @@ class _Descent:
         self, fun: Any, x0: Any, args: tuple[Any, ...], method: str | Method, jac: Any, hess: Any, settings: dict[str, Any]
     ) -> None:
         self.start = check_start(x0, "x0")
-        hess = companion(fun, "hess", hess)
         linear = {name: settings.pop(name, None) for name in ("solver", "jac_sparsity", "lband", "uband")}
         self.method, self.dt, self.schedule = resolve(method, settings)
         self.auto = "auto" in (settings.get("dt"), settings.get("lr"))
+        if self.method.is_implicit and "second_order" not in self.method.flags:
+            hess = companion(fun, "hess", hess)
         self.what = problem.objective_problem(fun, jac, self.start.shape, args, hess if self.method.is_implicit else None)
         extra = args if isinstance(args, tuple) else (args,)
         self.run: Any

@@ -30,8 +30,11 @@ def code_text(status):
 
 
 def companion(fun, name, given):
-    """What was given, or the derivative that a compiled function brings with it: its `jac` or `hess`."""
-    return given if given is not None or not hasattr(fun, "__mflow_compiled__") else getattr(fun, name, None)
+    """What was given, or the derivative that a compiled function brings with it: its `jac` or `hess`, or, an objective, itself."""
+    if given is not None or not hasattr(type(fun), "_compiled_address"):
+        return given
+    own = getattr(fun, name, None)
+    return own if own is None or hasattr(type(own), "_compiled_address") else fun
 
 
 def _plain(text):
@@ -65,7 +68,7 @@ def _fits(found, wanted):
     return data.endswith("*") and all(c == a or (c == "void *" and a.endswith("*")) for c, a in zip(came, asked))
 
 
-def _check_signature(argument, found, wanted):
+def check_signature(argument, found, wanted):
     if not _fits(_shape_of(found), _shape_of(wanted)):
         raise TypeError(f"{argument}: a compiled function with the signature {found!r} came; {wanted!r} is wanted")
 
@@ -74,23 +77,21 @@ cdef tuple from_capsule(object capsule, str argument, str wanted):
     cdef const char *name = PyCapsule_GetName(capsule)
     if name == NULL:
         raise TypeError(f"{argument}: a PyCapsule without a name came; its name must be the C signature {wanted!r}")
-    _check_signature(argument, name.decode(), wanted)
+    check_signature(argument, name.decode(), wanted)
     return <size_t> PyCapsule_GetPointer(capsule, name), <size_t> PyCapsule_GetContext(capsule)
 
 
 def compiled_address(fun, argument, wanted):
     """(address, user data) of a compiled function, checked against the wanted C signature; None for a Python function."""
     kind = type(fun)
-    made = getattr(fun, "__mflow_compiled__", None)
-    if made is not None:
-        _check_signature(argument, made[2], wanted)
-        return made[0], made[1]
+    if hasattr(kind, "_compiled_address"):           # an Objective, or what `mflow.compile` made
+        return fun._compiled_address(argument, wanted)
     if PyCapsule_CheckExact(fun):
         return from_capsule(fun, argument, wanted)
     if kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy"):
         return from_capsule(tuple.__getitem__(fun, 0), argument, wanted)
     if hasattr(fun, "native_name") and hasattr(fun, "address") and hasattr(fun, "_sig"):      # numba.cfunc
-        _check_signature(argument, str(fun._sig), wanted)
+        check_signature(argument, str(fun._sig), wanted)
         return fun.address, 0
     ctypes = sys.modules.get("ctypes")
     if ctypes is not None and isinstance(fun, ctypes._CFuncPtr):
@@ -100,6 +101,6 @@ def compiled_address(fun, argument, wanted):
             raise TypeError(f"{argument}: a ctypes function that needs the GIL (PYFUNCTYPE) came; CFUNCTYPE is wanted, or the Python "
                             "function itself")
         names = ", ".join(getattr(a, "__name__", str(a)) for a in fun.argtypes)
-        _check_signature(argument, f"{getattr(fun.restype, '__name__', fun.restype)} ({names})", wanted)
+        check_signature(argument, f"{getattr(fun.restype, '__name__', fun.restype)} ({names})", wanted)
         return ctypes.cast(fun, ctypes.c_void_p).value, 0
     return None
