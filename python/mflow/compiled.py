@@ -53,6 +53,8 @@ class Compiled:
         Of the machine code, in this process.
     jac, hess : Compiled or None
         The Jacobian of a right-hand side, the Hessian of a cost, where they were made with it; drivers take them by themselves.
+    n : int or None
+        The size of its state, where it is known (functions from symbols).
     source : str
         The code that was compiled.
     """
@@ -63,6 +65,7 @@ class Compiled:
     ) -> None:  # fmt: skip
         self.kind, self.source, self.jac, self.hess = kind, source, jac, hess
         self.signature: str = KINDS[kind][1]
+        self.n: int | None = None
         self._function, self._made, self._inplace = function, made, inplace  # `made` owns the machine code
         self.address: int = made.address
         self.__name__ = getattr(function, "__name__", kind)

@@ -74,9 +74,10 @@ def gradient_flow(
     A. Cauchy, C. R. Acad. Sci. 25 (1847) 536-538.
     """
     start = check_start(c0, "c0")
-    hess = companion(grad, "hess", hess)
     names = {field.name for field in fields(Settings)} - {"dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args"}
     chosen = as_method(method, {k: v for k, v in options.items() if k not in names | SOLVING})
+    if chosen.is_implicit:
+        hess = companion(grad, "hess", hess)
     what = problem.objective_problem(None, grad, start.shape, args, hess if chosen.is_implicit else None)
     extra = args if isinstance(args, tuple) else (args,)
     linear = {name: options.get(name) for name in SOLVING}

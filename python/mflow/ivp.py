@@ -139,9 +139,10 @@ def solve_ivp(
     (1996), IV.8.
     """
     start = check_start(y0, "y0")
-    jac = companion(fun, "jac", jac)
     _known(method, parameters)
     chosen = as_method(method if method is not None else "dopri5" if dt is None else "rk4", parameters)
+    if chosen.is_implicit:
+        jac = companion(fun, "jac", jac)
     what = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen.is_implicit else None)
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
     settings = Settings(

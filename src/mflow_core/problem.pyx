@@ -524,8 +524,8 @@ def _size(shape):
 
 
 cdef ptrdiff_t same_size(fun, ptrdiff_t n) except -1:
-    """n, which must be that of an `Objective`: it knows how many unknowns it has."""
-    if hasattr(type(fun), "_compiled_address") and fun.n != n:
+    """n, which must be that of an `Objective`, or of a function from symbols: they know how many unknowns they have."""
+    if hasattr(type(fun), "_compiled_address") and fun.n is not None and fun.n != n:
         raise ValueError(f"the start has {n} numbers, and {fun!r} wants {fun.n}")
     return n
 
