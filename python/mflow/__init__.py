@@ -29,7 +29,7 @@ from mflow.dynamics import solve_dynamics
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
-from mflow.linesearch import LineSearchResult, line_search
+from mflow.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
@@ -58,6 +58,7 @@ __all__ = [  # noqa: PLE0604
     "IVPBatchResult",
     "IVPResult",
     "ImplicitSGD",
+    "LineSearch",
     "LineSearchResult",
     "Method",
     "Newton",
