@@ -45,7 +45,7 @@ LAYERS = (
     {"spectrum", "endings"},
     {"drive"},
     {"motion"},
-    {"dynamics", "ivp", "flow", "minimize", "stepper", "estimators"},
+    {"dynamics", "ivp", "flow", "minimize", "stepper", "estimators", "least_squares"},
     {"ensemble", "scipy_minimizers"},
     {"batch", "scipy"},
     {"compare"},

@@ -63,7 +63,7 @@ def test_arguments_are_honoured() -> None:
     loose = scipy.optimize.minimize(cost, [0.0, 1.0], tol=1e-2, **how)
     assert loose.nit < r.nit
     points: list[Array] = []
-    scipy.optimize.minimize(cost, [0.0, 1.0], callback=lambda xk: points.append(xk), **how)
+    scipy.optimize.minimize(cost, [0.0, 1.0], callback=points.append, **how)
     assert points[0].shape == (2,)
 
     def stop(xk: Array) -> None:

@@ -6,6 +6,7 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
     solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
+    least_squares, line_search             nonlinear fits; steps along a direction
     optim, Stepper, minibatches            parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
     methods, get_method                    what there is
@@ -29,6 +30,7 @@ from mflow.dynamics import solve_dynamics
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
+from mflow.least_squares import LeastSquaresResult, least_squares
 from mflow.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
@@ -58,6 +60,7 @@ __all__ = [  # noqa: PLE0604
     "IVPBatchResult",
     "IVPResult",
     "ImplicitSGD",
+    "LeastSquaresResult",
     "LineSearch",
     "LineSearchResult",
     "Method",
@@ -70,6 +73,7 @@ __all__ = [  # noqa: PLE0604
     "first_order_system",
     "get_method",
     "gradient_flow",
+    "least_squares",
     "line_search",
     "max_stable_dt",
     "methods",
