@@ -38,15 +38,15 @@ def python_imports():
 
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
-    {"arrays", "compiled", "pace", "palette", "result", "savefile", "nist", "testvalues"},
-    {"methods", "symbolic", "data", "control", "dense", "objectives", "order", "testproblems"},
-    {"modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
-    {"momentum", "stability", "torch"},
-    {"spectrum", "endings"},
+    {"arrays", "compiled", "nist", "pace", "palette", "result", "savefile", "testvalues"},
+    {"control", "data", "dense", "methods", "objectives", "order", "symbolic", "testproblems"},
+    {"implicit_sgd", "linesearch", "modes", "nonlinear", "optim", "records"},
+    {"line_descent", "momentum", "stability", "torch"},
+    {"endings", "spectrum"},
     {"drive"},
     {"motion"},
-    {"dynamics", "ivp", "flow", "minimize", "scipy", "stepper", "estimators"},
-    {"ensemble"},
+    {"dynamics", "estimators", "flow", "ivp", "least_squares", "minimize", "scipy", "stepper"},
+    {"ensemble", "scipy_minimizers"},
     {"batch"},
     {"compare"},
     {"plot_losses", "workprecision"},

@@ -6,6 +6,7 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
     solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
+    least_squares, line_search             nonlinear fits; steps along a direction
     objectives                             compiled costs: regressions, test problems
     optim, Stepper, minibatches            parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
@@ -31,7 +32,8 @@ from mflow.dynamics import solve_dynamics
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
-from mflow.linesearch import LineSearchResult, line_search
+from mflow.least_squares import LeastSquaresResult, least_squares
+from mflow.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
@@ -63,6 +65,8 @@ __all__ = [  # noqa: PLE0604
     "IVPBatchResult",
     "IVPResult",
     "ImplicitSGD",
+    "LeastSquaresResult",
+    "LineSearch",
     "LineSearchResult",
     "Method",
     "Newton",
@@ -76,6 +80,7 @@ __all__ = [  # noqa: PLE0604
     "first_order_system",
     "get_method",
     "gradient_flow",
+    "least_squares",
     "line_search",
     "max_stable_dt",
     "methods",

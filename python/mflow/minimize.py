@@ -14,6 +14,8 @@ from mflow_core.signatures import code_text, companion
 
 from mflow import nonlinear, spectrum, stability
 from mflow.arrays import Array, check_number, check_start
+from mflow.line_descent import LineDescent
+from mflow.linesearch import LineSearch
 from mflow.methods import Method, as_method
 from mflow.momentum import MomentumRun
 from mflow.pace import Pace
@@ -41,6 +43,8 @@ def minimize(
     gtol: float | None = None,
     callback: Callable[..., Any] | None = None,
     options: dict[str, Any] | None = None,
+    line_search: str | LineSearch | dict[str, Any] | None = None,
+    path: bool = False,
     **parameters: Any,
 ) -> OptimizeResult:
     """Minimise a cost by following its gradient.
@@ -72,13 +76,20 @@ def minimize(
         StopIteration raised, stops.
     options : dict
         maxiter, gtol and parameters, as SciPy takes them.
+    line_search : name, `mflow.LineSearch` or dict of its arguments
+        The method (an optimizer: "steepest_descent", "momentum", "adam" ...) gives the direction, a search along it the step: "exact",
+        "backtracking", "armijo", "strong_wolfe", or "barzilai_borwein" for steepest descent. lr is then the first step tried.
+    path : bool
+        With a line search: keep the way through parameter space as ``res.path``: ``x`` (nit + 1, *shape), ``directions`` (nit, *shape),
+        ``steps`` (nit,) and the values ``fun`` (nit + 1,).
     **parameters
         The method's own. ``friction`` is 1 where the method has it and nothing is said: without friction nothing is minimised.
 
     Returns
     -------
     OptimizeResult
-        ``x`` is the last point whose gradient was evaluated and finite, ``fun`` and ``jac`` belong to it.
+        ``x`` is the last point whose gradient was evaluated and finite, ``fun`` and ``jac`` belong to it. With a line search that did
+        not converge it is the lowest point seen, trials among them.
 
     Raises
     ------
@@ -94,16 +105,26 @@ def minimize(
     >>> res = mflow.minimize(cost, np.zeros(2), jac=True, method="momentum", lr=0.05, gtol=1e-8)
     >>> res.reason, bool(np.allclose(res.x, 3))
     ('converged', True)
+    >>> mflow.minimize(cost, np.zeros(2), jac=True, method="steepest_descent", line_search="exact").nit
+    1
 
     References
     ----------
-    The formula and source of each method: ``help(mflow.get_method(name))``.
+    Line searches: see `mflow.line_search`. The formula and source of each method: ``help(mflow.get_method(name))``.
     """
-    settings = {"maxiter": maxiter, "gtol": gtol, **parameters, **(options or {})}
-    maxiter, gtol = settings.pop("maxiter"), settings.pop("gtol")
-    descent = _Descent(fun, x0, args, method, jac, hess, settings)
+    settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters, **(options or {})}
+    maxiter, gtol, line_search, path = (settings.pop(name) for name in ("maxiter", "gtol", "line_search", "path"))
     limit = _iterations(maxiter)
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
+    descent: Any
+    if line_search is None and path:
+        raise ValueError("path: it is kept with line_search=...; without one a callback sees every iterate")
+    if line_search is None:
+        descent = _Descent(fun, x0, args, method, jac, hess, settings)
+    elif hess is not None:
+        raise ValueError("hess is for implicit methods: with line_search leave it away")
+    else:
+        descent = LineDescent(fun, check_start(x0, "x0"), args, method, jac, line_search, settings, bool(path), _teller(callback))
     try:
         status = descent.go(limit, threshold, callback)
     except BaseException as error:
@@ -111,7 +132,8 @@ def minimize(
         note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds what came before"
         attach(error, descent.result(-1, "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed", text, ask=False), note)
         raise
-    return descent.finish(status, threshold)
+    result: OptimizeResult = descent.finish(status, threshold)
+    return result
 
 
 def _iterations(maxiter: Any) -> int:
@@ -362,7 +384,7 @@ class _Descent:
         )  # fmt: skip
 
 
-def _teller(callback: Callable[..., Any] | None) -> Callable[[_Descent], bool] | None:
+def _teller(callback: Callable[..., Any] | None) -> Callable[[Any], bool] | None:
     """Calls the user's callback in the form it has; whether to stop."""
     if callback is None:
         return None
@@ -371,7 +393,7 @@ def _teller(callback: Callable[..., Any] | None) -> Callable[[_Descent], bool] |
     except (TypeError, ValueError):  # a callable without a signature takes the point
         whole = False
 
-    def tell(descent: _Descent) -> bool:
+    def tell(descent: Any) -> bool:
         run = descent.run
         x, grad = run.here()
         try:

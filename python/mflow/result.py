@@ -114,8 +114,10 @@ class OptimizeResult(Result):
     x, jac : float64 arrays of x0's shape: the last good point and its gradient. fun : its value.
     success, status : 0 converged, 1 iteration limit, 2 stopped by the callback, -1 the rest.
     reason : "converged", "max_iter", "callback", "non_finite", "diverged", "solve_failed", "rhs_failed",
-    "interrupted". message : what happened, in words.
+    "line_search_failed", "interrupted". message : what happened, in words.
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient.
+    nrestarts : with a line search: how often the method's memory was thrown away because its direction led nowhere.
+    path : with a line search and ``path=True``: a Result with x, directions, steps and fun.
     """
 
     x: Array
