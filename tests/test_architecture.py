@@ -49,7 +49,7 @@ LAYERS = (
     {"ensemble"},
     {"batch"},
     {"compare"},
-    {"plot_losses", "workprecision"},
+    {"plot_dynamics", "plot_fields", "plot_losses", "plot_orders", "plot_paths", "plot_regions", "workprecision"},
     {"plot"},
     {"cli"},
     {"__init__", "__main__"},

@@ -18,6 +18,7 @@ __all__ = ["COLOURS", "DASHES", "HATCHES", "MARKERS", "SHADE", "dress", "label_s
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "<", "*", ">", "h", "p")
+STROKES: tuple[Any, ...] = (*DASHES, (0, (9, 2)), (0, (3, 1.2, 1, 1.2, 1, 1.2)))  # for curves without markers
 HATCHES = ("", "////", "....", "\\\\\\\\", "xxx", "---", "ooo")
 SHADE = "#9a9a9a"  # what lies behind: fields, contours, guides
 
@@ -33,7 +34,7 @@ def style(index: int) -> dict[str, Any]:
 
 def stroke(index: int) -> dict[str, Any]:
     """The look of a curve without markers: here neighbours differ in their dashes too."""
-    return {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)]}
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": STROKES[index % len(STROKES)]}
 
 
 def shade(index: int) -> tuple[float, float, float]:
