@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.arrays import Array
-from mflow.palette import COLOURS, MARKERS, SHADE, dress, place
+from mflow.palette import COLOURS, MARKERS, SHADE, STROKES, dress, place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -285,7 +285,7 @@ def iterates(
         outside = np.flatnonzero(~(np.abs(y) <= (FAR * scale or np.inf)))
         end = int(outside[0]) if outside.size else y.size
         look: dict[str, Any] = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
-        ax.plot(t[:end], y[:end], label=name, linestyle=(0, (1.2, 2.0)), linewidth=1.0, markersize=5.0, zorder=3, **look)
+        ax.plot(t[:end], y[:end], label=name, linestyle=STROKES[(k + 2) % len(STROKES)], linewidth=1.1, markersize=5.0, zorder=3, **look)
     ax.set_xlabel(ax.get_xlabel() or "t")
     ax.set_ylabel(ax.get_ylabel() or "y")
     if named or exact is not None:

@@ -103,6 +103,8 @@ def _guides(ax: Axes, observed: Sequence[tuple[float, Array, Array]], orders: Se
     """A thin line of each whole order through the largest step of the first method that has it, a little above."""
     wanted = list(orders) if orders is not None else sorted({round(p) for p, _, _ in observed if np.isfinite(p) and round(p) > 0})
     low, high = ax.get_ylim()
+    left, right = ax.get_xlim()
+    ax.set_xlim(left, right * (right / left) ** 0.08)  # room for their names
     for p in wanted:
         near = [(abs(q - p), k) for k, (q, dt, _) in enumerate(observed) if np.isfinite(q) and dt.size]
         if not near:
@@ -114,9 +116,6 @@ def _guides(ax: Axes, observed: Sequence[tuple[float, Array, Array]], orders: Se
         if np.count_nonzero(shown) < 2:
             continue
         ax.plot(dt[shown], line[shown], color=SHADE, linewidth=0.9, linestyle=(0, (4, 2)), zorder=2)
-        last = int(np.flatnonzero(shown)[np.argmin(dt[shown])])
-        ax.annotate(
-            f"{p}", (dt[last], line[last]), xytext=(-4, 3), textcoords="offset points", ha="right", va="center", fontsize="small",
-            color="#606060",
-        )  # fmt: skip
+        look: dict[str, Any] = {"textcoords": "offset points", "ha": "left", "va": "center", "fontsize": "small", "color": "#606060"}
+        ax.annotate(f"$dt^{p}$", (dt[first], line[first]), xytext=(4, 0), **look)
     ax.set_ylim(low, high)

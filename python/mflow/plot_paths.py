@@ -16,14 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.arrays import Array
 from mflow.minimize import minimize
-from mflow.palette import HATCHES, SHADE, dress, place, shade, style
+from mflow.palette import COLOURS, HATCHES, MARKERS, SHADE, dress, faint_hatches, place, shade, stroke
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["animate", "basins", "contours", "paths", "trace"]
 
-MARKS = 40  # a path with more points shows a marker at every so many-th
+MARKS = 25  # a path with more points shows a marker at every so many-th
 MEET = 1e-3  # of the picture's size: nearer points are drawn as one
 
 
@@ -84,26 +84,30 @@ def _all_paths(paths: Any) -> dict[str, Array]:
     return out
 
 
-def _limits(paths: Mapping[str, Array], limits: Any) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Around every finite point; what runs away further than three times the middle of all is left outside."""
+def _limits(paths: Mapping[str, Array], limits: Any, minimum: Any = None) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Around the starts, the minima and the paths; what runs away, four times further than the middles of most, is left outside."""
     if limits is not None:
         (a, b), (c, d) = limits
         if not (a < b and c < d):
             raise ValueError(f"limits = {limits!r}: ((x low, x high), (y low, y high)) is wanted")
         return (float(a), float(b)), (float(c), float(d))
-    points = np.concatenate([p[:, np.all(np.isfinite(p), axis=0)] for p in paths.values()], axis=1)
-    starts = np.stack([p[:, 0] for p in paths.values()], axis=1)
-    if not points.size:
+    whole = [p[:, np.all(np.isfinite(p), axis=0)] for p in paths.values()]
+    whole = [p for p in whole if p.size]
+    if not whole:
         raise ValueError("paths: no point is finite")
-    centre = np.median(points, axis=1, keepdims=True)
-    reach = max(
-        3.0 * float(np.median(np.linalg.norm(points - centre, axis=0))), float(np.linalg.norm(starts - centre, axis=0).max()), 1e-12
-    )
-    near = points[:, np.linalg.norm(points - centre, axis=0) <= 1.5 * reach]
+    fixed = [p[:, :1] for p in whole]
+    if minimum is not None:
+        fixed.append(np.asarray(minimum, dtype=np.float64).reshape(-1, 2).T)
+    core = np.concatenate(fixed, axis=1)
+    centre = core.mean(axis=1, keepdims=True)
+    middles = [float(np.median(np.linalg.norm(p - p[:, :1], axis=0))) for p in whole]
+    reach = 4.0 * max(float(np.linalg.norm(core - centre, axis=0).max()), float(np.median(middles)))
+    points = np.concatenate([core, *whole], axis=1)
+    near = points[:, np.linalg.norm(points - centre, axis=0) <= reach] if reach > 0.0 else points
     low, high = near.min(axis=1), near.max(axis=1)
-    size = np.maximum(high - low, 0.25 * float(np.max(high - low)) or 1.0)
-    middle = 0.5 * (low + high)
-    low, high = middle - 0.62 * size, middle + 0.62 * size
+    longest = float(np.max(high - low)) or 1.0
+    size, middle = np.maximum(high - low, 0.25 * longest), 0.5 * (low + high)
+    low, high = middle - 0.58 * size, middle + 0.58 * size
     return (float(low[0]), float(high[0])), (float(low[1]), float(high[1]))
 
 
@@ -197,11 +201,11 @@ def paths(
     ['sgd', 'momentum']
     """
     members = _all_paths(paths)
-    frame = _limits(members, limits)
+    frame = _limits(members, limits, minimum)
     ax = _stage(frame, cost, ax, minimum)
     for k, (name, path) in enumerate(members.items()):
         every = max(1, -(-path.shape[1] // MARKS))
-        ax.plot(*path, label=name, linewidth=1.4, markersize=4.2, markevery=every, zorder=3, alpha=0.95, **style(k))
+        ax.plot(*path, label=name, linewidth=1.4, markersize=4.2, markevery=every, zorder=3, marker=MARKERS[k % len(MARKERS)], **stroke(k))
     for start in {tuple(np.round(p[:, 0] / _size(frame) / MEET).astype(int)): p[:, 0] for p in members.values()}.values():
         ax.plot(*start, marker="o", markersize=9, markerfacecolor="white", markeredgecolor="black", markeredgewidth=1.6, zorder=5)
     if list(members) != [""]:
@@ -295,7 +299,7 @@ def basins(
             ax.set_facecolor(tint)
             continue
         filled = ax.contourf(x, y, inside, levels=[0.5, 1.5], colors=[tint], hatches=[hatch], zorder=1)
-        filled.set(edgecolor="#00000040", linewidth=0.0)
+        faint_hatches(filled)
         ax.contour(x, y, inside, levels=[0.5], colors="black", linewidths=1.1, zorder=2)
     if cost is not None:
         contours(cost, ((x[0], x[-1]), (y[0], y[-1])), ax=ax)
@@ -360,25 +364,24 @@ def animate(
         raise ValueError(f"filename = {str(target)!r}: a name ending in .gif is wanted")
     if frames < 2:
         raise ValueError(f"frames = {frames}: at least two are wanted")
-    ax = _stage(_limits(members, limits), cost, place(None, (float(size[0]), float(size[1]))), minimum)
+    ax = _stage(_limits(members, limits, minimum), cost, place(None, (float(size[0]), float(size[1]))), minimum)
     clocks = _clocks(paths, members)
     lines, heads = [], []
     for k, name in enumerate(members):
-        look = style(k)
-        lines += ax.plot([], [], linewidth=1.6, label=name, color=look["color"], linestyle=look["linestyle"], animated=True)
-        heads += ax.plot([], [], linestyle="none", marker=look["marker"], markersize=7, color=look["color"], animated=True)
-    over: list[Any] = [*lines, *heads]
+        lines += ax.plot([], [], linewidth=1.6, label=name, animated=True, **stroke(k))
+        head = {"marker": MARKERS[k % len(MARKERS)], "color": COLOURS[k % len(COLOURS)]}
+        heads += ax.plot([], [], linestyle="none", markersize=7, animated=True, **head)
     if list(members) != [""]:
         handles = list(zip(lines, heads, strict=True))
-        over.append(ax.legend(handles, list(members), loc="upper right", fontsize="small", framealpha=0.9))
+        ax.legend(handles, list(members), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize="small", frameon=False)
     pictures = []
-    canvas = _still(ax, dpi, over)
+    draw = _still(ax, dpi, [*lines, *heads])
     for now in np.linspace(0.0, max(float(clock[-1]) for clock in clocks), frames):
         for path, clock, line, head in zip(members.values(), clocks, lines, heads, strict=True):
             count = int(np.searchsorted(clock, now * (1 + 1e-12), side="right"))
             line.set_data(path[0, :count], path[1, :count])
             head.set_data(path[0, count - 1 : count], path[1, count - 1 : count])
-        pictures.append(canvas())
+        pictures.append(draw())
     _write_gif(pictures, target, fps)
     return target
 
@@ -387,8 +390,6 @@ def _still(ax: Axes, dpi: int, over: Sequence[Any]) -> Callable[[], NDArray[np.u
     """What stands still is drawn once; each call draws what moves over it."""
     figure: Any = ax.figure
     figure.set_dpi(dpi)
-    for artist in over:
-        artist.set_animated(True)
     canvas = figure.canvas
     canvas.draw()
     behind = canvas.copy_from_bbox(figure.bbox)
@@ -403,12 +404,17 @@ def _still(ax: Axes, dpi: int, over: Sequence[Any]) -> Callable[[], NDArray[np.u
 
 
 def _write_gif(pictures: Sequence[NDArray[np.uint8]], target: Path, fps: int) -> None:
-    """All frames share the colours of the last, which has everything in it: small files without flicker."""
+    """One palette for all frames: greys, and each colour of ours in steps to white, as smooth edges have it. Small, without flicker."""
     from PIL import Image
 
-    last = Image.fromarray(pictures[-1]).quantize(64, dither=Image.Dither.NONE)
-    shared = [Image.fromarray(picture).quantize(palette=last, dither=Image.Dither.NONE) for picture in pictures]
-    shared[0].save(target, save_all=True, append_images=shared[1:], duration=round(1000 / fps), loop=0, optimize=False)
+    solid = np.array([[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in COLOURS], dtype=np.float64)
+    white = np.linspace(0.0, 1.0, 12, endpoint=False)[:, None, None]
+    pale = (solid + (255.0 - solid) * white).reshape(-1, 3)
+    greys = np.repeat(np.linspace(0.0, 255.0, 32)[:, None], 3, axis=1)
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(np.concatenate([greys, pale]).round().astype(np.uint8).tobytes())
+    shared = [Image.fromarray(picture).quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
+    shared[0].save(target, save_all=True, append_images=shared[1:], duration=round(1000 / fps), loop=0)
 
 
 def _clocks(paths: Any, members: Mapping[str, Array]) -> list[Array]:

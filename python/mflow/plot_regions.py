@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.arrays import Array
 from mflow.methods import Method, as_method
-from mflow.palette import COLOURS, HATCHES, dress, place, stroke
+from mflow.palette import COLOURS, HATCHES, dress, faint_hatches, place, stroke
 from mflow.stability import amplification
 
 if TYPE_CHECKING:
@@ -294,7 +294,7 @@ def parameter_region(region: Any, *, ax: Axes | None = None) -> Axes:
     levels = [0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0]
     greys = [str(round(v, 3)) for v in np.linspace(0.62, 0.96, len(levels) - 1)]
     ax.contourf(scaled, momentum, shown, levels=levels, colors=greys, zorder=1)
-    ax.contourf(scaled, momentum, shown, levels=[1.0 + 1e-9, math.inf], colors="none", hatches=[HATCHES[1]], zorder=1)
+    faint_hatches(ax.contourf(scaled, momentum, shown, levels=[1.0 + 1e-9, math.inf], colors="none", hatches=[HATCHES[1]], zorder=1))
     lines = ax.contour(scaled, momentum, shown, levels=levels[1:-1], colors="black", linewidths=0.6, zorder=2)
     ax.clabel(lines, fmt="%g", fontsize="x-small")
     ax.contour(scaled, momentum, shown, levels=[1.0 + 1e-9], colors=[COLOURS[1]], linewidths=2.2, zorder=3)
