@@ -369,8 +369,8 @@ def animate(
     lines, heads = [], []
     for k, name in enumerate(members):
         lines += ax.plot([], [], linewidth=1.6, label=name, animated=True, **stroke(k))
-        head = {"marker": MARKERS[k % len(MARKERS)], "color": COLOURS[k % len(COLOURS)]}
-        heads += ax.plot([], [], linestyle="none", markersize=7, animated=True, **head)
+        dot: dict[str, Any] = {"marker": MARKERS[k % len(MARKERS)], "color": COLOURS[k % len(COLOURS)]}
+        heads += ax.plot([], [], linestyle="none", markersize=7, animated=True, **dot)
     if list(members) != [""]:
         handles = list(zip(lines, heads, strict=True))
         ax.legend(handles, list(members), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize="small", frameon=False)

@@ -293,15 +293,15 @@ def parameter_region(region: Any, *, ax: Axes | None = None) -> Axes:
     shown = np.where(np.isfinite(radius), radius, 10.0)
     levels = [0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0]
     greys = [str(round(v, 3)) for v in np.linspace(0.62, 0.96, len(levels) - 1)]
-    ax.contourf(scaled, momentum, shown, levels=levels, colors=greys, zorder=1)
+    bands = ax.contourf(scaled, momentum, shown, levels=levels, colors=greys, zorder=1)
     faint_hatches(ax.contourf(scaled, momentum, shown, levels=[1.0 + 1e-9, math.inf], colors="none", hatches=[HATCHES[1]], zorder=1))
-    lines = ax.contour(scaled, momentum, shown, levels=levels[1:-1], colors="black", linewidths=0.6, zorder=2)
-    ax.clabel(lines, fmt="%g", fontsize="x-small")
+    ax.contour(scaled, momentum, shown, levels=levels[1:-1], colors="black", linewidths=0.6, zorder=2)
     ax.contour(scaled, momentum, shown, levels=[1.0 + 1e-9], colors=[COLOURS[1]], linewidths=2.2, zorder=3)
     ax.set_xlabel("lr L (learning rate times curvature)")
     ax.set_ylabel("momentum")
     method = getattr(region, "method", None)
-    ax.set_title(f"{method.name}: error times this in a step" if method is not None else "error times this in a step", fontsize="medium")
+    bar = ax.figure.colorbar(bands, ax=ax, ticks=levels)
+    bar.set_label("a step multiplies the error by" + (f" ({method.name})" if method is not None else ""))
     dress(ax)
     ax.grid(False)
     return ax
