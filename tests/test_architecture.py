@@ -39,10 +39,10 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "pace", "palette", "result", "savefile", "nist", "testvalues"},
-    {"methods", "data", "control", "dense", "findings", "order", "testproblems"},
-    {"modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
+    {"methods", "data", "control", "dense", "findings", "krylov", "order", "testproblems"},
+    {"conditions", "limits", "modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
     {"momentum", "stability"},
-    {"spectrum", "endings"},
+    {"endings", "facts", "oscillation", "quadratic", "region", "spectrum"},
     {"drive"},
     {"motion"},
     {"dynamics", "ivp", "flow", "minimize", "scipy", "stepper", "estimators"},
