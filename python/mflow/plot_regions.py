@@ -10,8 +10,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.arrays import Array
+from mflow.findings import StabilityRegion
 from mflow.methods import Method, as_method
 from mflow.palette import COLOURS, HATCHES, dress, faint_hatches, place, stroke
+from mflow.quadratic import parameter_region as region_of
+from mflow.region import stability_region
 from mflow.stability import amplification
 
 if TYPE_CHECKING:
@@ -25,12 +28,12 @@ EDGE = 1e-9  # eigenvalues whose |R| is above 1 by less count as on the boundary
 
 def _chosen(methods: Any) -> dict[str, Method]:
     """Names and methods, integrators alone."""
-    if isinstance(methods, (str, Method)):
+    if isinstance(methods, (str, Method, StabilityRegion)):
         methods = [methods]
     pairs = methods.items() if isinstance(methods, Mapping) else [(None, m) for m in methods]
     out: dict[str, Method] = {}
     for name, given in pairs:
-        method = as_method(given, {})
+        method = as_method(getattr(given, "method", given), {})
         if method.kind != "step" or "second_order" in method.flags or "linear" not in method.flags:
             better = "plot.spectral_radius" if "second_order" in method.flags else "mflow.max_stable_dt or plot.parameter_region"
             raise ValueError(f"{method.name} has no stability region in the plane of lambda dt; {better} suits it")
@@ -72,7 +75,7 @@ def _frame(methods: Sequence[Method]) -> tuple[tuple[float, float], tuple[float,
 
 
 def stability_regions(
-    methods: str | Method | Sequence[str | Method] | Mapping[str, Any],
+    methods: str | Method | StabilityRegion | Sequence[str | Method | StabilityRegion] | Mapping[str, Any],
     *,
     ax: Axes | None = None,
     re: Sequence[float] | None = None,
@@ -84,6 +87,7 @@ def stability_regions(
     Parameters
     ----------
     methods : name or instance of an integrator, a sequence of such, or a dict of label -> such
+        A StabilityRegion, from `mflow.stability_region`, stands for its method and its part of the plane.
     ax : matplotlib Axes, optional
         Where to draw; a new figure if not given.
     re, im : (float, float), optional
@@ -115,20 +119,20 @@ def stability_regions(
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
     chosen = _chosen(methods)
+    if isinstance(methods, StabilityRegion):
+        re, im = methods.re if re is None else re, methods.im if im is None else im
     if re is None or im is None:
         wide, tall = _frame(list(chosen.values()))
         re, im = wide if re is None else re, tall if im is None else im
-    for name, (low, high) in (("re", re), ("im", im)):
-        if not low < high:
-            raise ValueError(f"{name} = ({low:g}, {high:g}): the first is to be below the second")
+    found = {name: stability_region(method, re, im, (points, points)) for name, method in chosen.items()}
     ax = place(ax, (6.4, 4.8))
     from matplotlib.lines import Line2D
 
-    x, y, z = _grid(re, im, points)
     handles = []
-    for k, (name, method) in enumerate(chosen.items()):
+    for k, (name, region) in enumerate(found.items()):
+        x, y = region.z.real[0], region.z.imag[:, 0]
         with np.errstate(all="ignore"):
-            size = np.log(np.abs(amplification(method, z)))
+            size = np.log(region.abs_R)
         size = np.clip(np.nan_to_num(size, nan=9.0), -9.0, 9.0)
         look = stroke(k)
         alone = len(chosen) == 1
@@ -254,13 +258,15 @@ def _dots(ax: Axes, z: NDArray[np.complex128], method: Method, t: Array | None) 
         bar.ax.tick_params(labelsize="small")
 
 
-def parameter_region(region: Any, *, ax: Axes | None = None) -> Axes:
+def parameter_region(region: Any, *, curvature: float = 1.0, ax: Axes | None = None) -> Axes:
     """Draw where an optimizer is stable on a quadratic, and how fast, over lr and momentum.
 
     Parameters
     ----------
-    region : ParameterRegion
-        From `mflow.parameter_region`: lr (columns,), momentum (rows,), radius (rows, columns), curvature, method.
+    region : name or instance of an optimizer with momentum, or ParameterRegion
+        The second from `mflow.parameter_region`: lr (columns,), momentum (rows,), radius (rows, columns), curvature, method.
+    curvature : float
+        Of the quadratic, where a method came.
     ax : matplotlib Axes, optional
 
     Returns
@@ -271,25 +277,29 @@ def parameter_region(region: Any, *, ax: Axes | None = None) -> Axes:
     Raises
     ------
     ValueError
-        The shapes do not fit.
+        The method has no momentum or no linear amplification, or the shapes do not fit.
     ImportError
         matplotlib is not installed.
 
     Examples
     --------
-    >>> import numpy as np
-    >>> from types import SimpleNamespace
     >>> from mflow import plot
-    >>> lr, momentum = np.linspace(0.1, 4, 9), np.linspace(0, 1, 5)
-    >>> region = SimpleNamespace(lr=lr, momentum=momentum, radius=lr / (2 + 2 * momentum[:, None]), curvature=1.0)
-    >>> plot.parameter_region(region).get_ylabel()
+    >>> plot.parameter_region("nesterov").get_ylabel()
     'momentum'
+
+    References
+    ----------
+    N. Qian, Neural Networks 12 (1999) 145-151.
     """
+    if isinstance(region, (str, Method)):
+        region = region_of(region, curvature)
     lr, momentum, radius = (np.asarray(v, dtype=np.float64) for v in (region.lr, region.momentum, region.radius))
     if radius.shape != (momentum.size, lr.size):
         raise ValueError(f"region: radius of shape {radius.shape} does not fit {momentum.size} momenta and {lr.size} learning rates")
     ax = place(ax)
-    scaled = lr * float(region.curvature)
+    method = getattr(region, "method", None)
+    physical = method is not None and "friction" in method.parameters
+    scaled = lr * (math.sqrt(region.curvature) if physical else float(region.curvature))
     shown = np.where(np.isfinite(radius), radius, 10.0)
     levels = [0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 1.0]
     greys = [str(round(v, 3)) for v in np.linspace(0.62, 0.96, len(levels) - 1)]
@@ -297,9 +307,8 @@ def parameter_region(region: Any, *, ax: Axes | None = None) -> Axes:
     faint_hatches(ax.contourf(scaled, momentum, shown, levels=[1.0 + 1e-9, math.inf], colors="none", hatches=[HATCHES[1]], zorder=1))
     ax.contour(scaled, momentum, shown, levels=levels[1:-1], colors="black", linewidths=0.6, zorder=2)
     ax.contour(scaled, momentum, shown, levels=[1.0 + 1e-9], colors=[COLOURS[1]], linewidths=2.2, zorder=3)
-    ax.set_xlabel("lr L (learning rate times curvature)")
-    ax.set_ylabel("momentum")
-    method = getattr(region, "method", None)
+    ax.set_xlabel("lr $\\sqrt{L}$ (step times frequency)" if physical else "lr L (learning rate times curvature)")
+    ax.set_ylabel("1 - friction lr" if physical else "momentum")
     bar = ax.figure.colorbar(bands, ax=ax, ticks=levels)
     bar.set_label("a step multiplies the error by" + (f" ({method.name})" if method is not None else ""))
     dress(ax)
