@@ -43,6 +43,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def gallery(session: nox.Session) -> None:
+    """Draw the pictures of docs/gallery again and write the page that shows them."""
+    session.install(".[plot]")
+    session.run("python", "tools/make_gallery.py", *session.posargs)
+
+
+@nox.session
 def stubs(session: nox.Session) -> None:
     """Write the type stubs of the classes that are made from rows."""
     session.install(".")

@@ -49,7 +49,7 @@ LAYERS = (
     {"ensemble", "scipy_minimizers"},
     {"batch", "convergence"},
     {"basins", "compare", "consistency", "explain", "families"},
-    {"plot_losses", "workprecision"},
+    {"plot_dynamics", "plot_fields", "plot_losses", "plot_orders", "plot_paths", "plot_regions", "workprecision"},
     {"plot"},
     {"cli"},
     {"__init__", "__main__"},
