@@ -68,6 +68,7 @@ ctypedef struct run_t:
 
 cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par, double t0, double dt, const double *const *y0,
                      int flags, int *status) noexcept nogil
+cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil
 cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
