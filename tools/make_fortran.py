@@ -122,7 +122,7 @@ def module(header: Path = HEADER) -> str:
         "  function mf_text(address) result(text)", "    type(c_ptr), intent(in) :: address", "    character(:), allocatable :: text",
         "    character(kind=c_char), pointer :: at(:)", "    integer :: i, n", '    text = ""', "    if (.not. c_associated(address)) return",
         "    call c_f_pointer(address, at, [huge(0)])", "    n = 0", "    do while (at(n + 1) /= c_null_char)", "      n = n + 1", "    end do",
-        "    allocate(character(n) :: text)", "    do i = 1, n", "      text(i:i) = at(i)", "    end do", "  end function", "",
+        "    text = repeat(' ', n)", "    do i = 1, n", "      text(i:i) = at(i)", "    end do", "  end function", "",
         "end module mflow",
     ]  # fmt: skip
     return "\n".join(lines) + "\n"

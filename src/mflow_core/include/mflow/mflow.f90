@@ -641,7 +641,7 @@ contains
     do while (at(n + 1) /= c_null_char)
       n = n + 1
     end do
-    allocate(character(n) :: text)
+    text = repeat(' ', n)
     do i = 1, n
       text(i:i) = at(i)
     end do

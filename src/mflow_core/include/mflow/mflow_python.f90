@@ -30,6 +30,10 @@ module mflow_python
       character(kind=c_char), intent(in) :: name(*)
       integer(c_int), value :: no_block
     end function
+    type(c_ptr) function PyImport_ImportModule(name) bind(C, name="PyImport_ImportModule")
+      import
+      character(kind=c_char), intent(in) :: name(*)
+    end function
     subroutine PyErr_Print() bind(C, name="PyErr_Print")
     end subroutine
   end interface
@@ -39,7 +43,8 @@ contains
   ! MF_OK; MF_E_ARGUMENT where mflow cannot be imported, MF_E_VERSION where it is older than this file.
   integer(c_int) function mflow_import() result(status)
     type(c_ptr) :: table
-    table = PyCapsule_Import("mflow_core.api._C_API" // c_null_char, 0_c_int)
+    table = PyImport_ImportModule("mflow_core.api" // c_null_char)
+    if (c_associated(table)) table = PyCapsule_Import("mflow_core.api._C_API" // c_null_char, 0_c_int)
     if (.not. c_associated(table)) call PyErr_Print()
     status = mf_use(table)
   end function
