@@ -17,11 +17,19 @@ import sysconfig
 import venv
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = ROOT / "examples"
+
+
+def skip(reason: str) -> Any:
+    """MFLOW_EXAMPLES=all: what is missing is a failure."""
+    if os.environ.get("MFLOW_EXAMPLES") == "all":
+        pytest.fail(reason)
+    return pytest.skip(reason)
 
 
 def need_program(*names: str) -> str:
@@ -30,12 +38,12 @@ def need_program(*names: str) -> str:
         found = shutil.which(name, path=tool_path())
         if found:
             return found
-    return pytest.skip(f"{' or '.join(names)} is not on this machine")
+    return str(skip(f"{' or '.join(names)} is not on this machine"))
 
 
 def need_package(name: str, module: str) -> None:
     if importlib.util.find_spec(module) is None:
-        pytest.skip(f"the package {name} is not installed: pip install '.[test]'")
+        skip(f"the package {name} is not installed: pip install '.[test]'")
 
 
 def tool_path() -> str:
@@ -84,7 +92,9 @@ class Environment:
         self.purelib = next((self.folder / "lib").glob("python*/site-packages"))
         seen = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
         (self.purelib / "tools.pth").write_text("\n".join(seen) + "\n")
-        self.variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_")) or name == "PYTHONMALLOC"}
+        self.variables = {
+            name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PIP_")) or name == "PYTHONMALLOC"
+        }
         self.variables |= {
             "PATH": os.pathsep.join([str(self.folder / "bin"), tool_path()]),
             "VIRTUAL_ENV": str(self.folder),

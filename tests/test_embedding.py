@@ -25,7 +25,9 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 
 def test_mflow_config(fresh):
-    out = fresh.run("mflow-config", "--version", "--cflags", "--libs", "--includedir", "--cmakedir", "--pkgconfigdir", "--pxddir", "--fortran")
+    out = fresh.run(
+        "mflow-config", "--version", "--cflags", "--libs", "--includedir", "--cmakedir", "--pkgconfigdir", "--pxddir", "--fortran"
+    )
     version, cflags, libs, include, cmake, pkgconfig, pxd, fortran = out.split("\n")[:8]
     assert version == fresh.run("python", "-c", "import mflow; print(mflow.__version__)").strip()
     assert cflags.strip("'\"") == f"-I{include}"
@@ -70,7 +72,9 @@ def test_cmake(fresh, tmp_path):
     assert "not finite" in fresh.run("python", folder / "run.py")
 
 
-@pytest.mark.parametrize(("example", "module", "package"), [("numba", "njit_loops", "numba"), ("cffi", "cffi_host", "cffi"), ("python", "bar", "numpy")])
+@pytest.mark.parametrize(
+    ("example", "module", "package"), [("numba", "njit_loops", "numba"), ("cffi", "cffi_host", "cffi"), ("python", "bar", "numpy")]
+)
 def test_python_projects(fresh, tmp_path, example, module, package):
     need_package(package, package)
     need_meson_python()
@@ -91,7 +95,9 @@ def test_cpp(fresh, tmp_path):
     need_program("cmake")
     need_program("c++", "g++", "clang++")
     folder = fresh.copy("cpp", tmp_path)
-    fresh.run("cmake", "-S", folder, "-B", tmp_path / "build", f"-DCMAKE_INSTALL_PREFIX={tmp_path}", "-DCMAKE_BUILD_TYPE=Release", build=True)
+    fresh.run(
+        "cmake", "-S", folder, "-B", tmp_path / "build", f"-DCMAKE_INSTALL_PREFIX={tmp_path}", "-DCMAKE_BUILD_TYPE=Release", build=True
+    )
     fresh.run("cmake", "--build", tmp_path / "build", "--target", "install", build=True)
     lines = fresh.run(tmp_path / "bin" / "cloth").splitlines()
     assert [line.rpartition("; ")[2] for line in lines] == ["balanced", "balanced", "blown up"]
@@ -109,7 +115,7 @@ def test_fortran(fresh, tmp_path):
     assert fresh.run(tmp_path / "bin" / "oscillator").count("no error") == 3
 
 
-# ---- docs/embedding.md --------------------------------------------------------------------------------------------------------------------
+# ---- docs/embedding.md ---------------------------------------------------------------------------------------------------------------
 
 
 def test_code_of_the_docs_is_that_of_the_examples():

@@ -34,6 +34,29 @@ HEAD = """\
 !   Pointers to carried vectors are arrays of c_ptr: [c_loc(y)].
 """
 
+TEXT = """
+  ! A text of the library, such as mf_error_text(code), as Fortran has it.
+  function mf_text(address) result(text)
+    type(c_ptr), intent(in) :: address
+    character(:), allocatable :: text
+    character(kind=c_char), pointer :: at(:)
+    integer :: i, n
+    text = ""
+    if (.not. c_associated(address)) return
+    call c_f_pointer(address, at, [huge(0)])
+    n = 0
+    do while (at(n + 1) /= c_null_char)
+      n = n + 1
+    end do
+    text = repeat(" ", n)
+    do i = 1, n
+      text(i:i) = at(i)
+    end do
+  end function
+
+end module mflow
+"""
+
 
 def component(owner: str, field: Field) -> str:
     """One field of a type, with what it is when nothing was said: zero."""
@@ -68,6 +91,7 @@ def argument(owner: str, field: Field) -> str:
 
 
 def wrapped(text: str, indent: str) -> list[str]:
+    """A statement on as many lines as it needs."""
     lines = textwrap.wrap(text, 110, break_long_words=False)
     return [indent + ("  " if k else "") + line + (" &" if k + 1 < len(lines) else "") for k, line in enumerate(lines)]
 
@@ -80,7 +104,7 @@ def interface(name: str, owner: str, function: Function) -> list[str]:
         kind, head = "subroutine", f"subroutine {name}({names}) bind(C)"
     else:
         kind, head = "function", f"function {name}({names}) bind(C) result(out)"
-    lines = wrapped(head, "    ") + ["      import"]
+    lines = [*wrapped(head, "    "), "      import"]
     lines += [f"      {argument(owner, field)}" for field in function.arguments]
     if kind == "function":
         lines.append(f"      {NUMBERS.get(function.returns, 'type(c_ptr)')} :: out")
@@ -89,6 +113,7 @@ def interface(name: str, owner: str, function: Function) -> list[str]:
 
 
 def public(name: str) -> str:
+    """What Fortran calls a function of the table."""
     return TAKEN.get(name, f"mf_{name}")
 
 
@@ -97,7 +122,12 @@ def module(header: Path = HEADER) -> str:
     lines = [HEAD + "module mflow", "  use, intrinsic :: iso_c_binding", "  implicit none", "  public", ""]
     lines += [f"  integer(c_int), parameter :: {name} = {value}" for name, value in abi.enums(header).items()]
     for name in TYPES:
-        lines += ["", f"  type, bind(C) :: {name}", *(f"    {component(name, field)}" for field in abi.structs(header)[name]), f"  end type {name}"]
+        lines += [
+            "",
+            f"  type, bind(C) :: {name}",
+            *(f"    {component(name, field)}" for field in abi.structs(header)[name]),
+            f"  end type {name}",
+        ]
     lines += ["", "  abstract interface", ""]
     for name, function in abi.callbacks(header).items():
         lines += interface(name, name, function)
@@ -117,15 +147,7 @@ def module(header: Path = HEADER) -> str:
     for name in ("mf_problem", "mf_frame", "mf_run_options", "mf_sweep"):
         new = name.replace("mf_", "mf_new_")
         lines += [f"  type({name}) function {new}() result(made)", "    made%size = int(c_sizeof(made), c_int32_t)", "  end function", ""]
-    lines += [
-        "  ! A text of the library, such as mf_error_text(code), as Fortran has it.",
-        "  function mf_text(address) result(text)", "    type(c_ptr), intent(in) :: address", "    character(:), allocatable :: text",
-        "    character(kind=c_char), pointer :: at(:)", "    integer :: i, n", '    text = ""', "    if (.not. c_associated(address)) return",
-        "    call c_f_pointer(address, at, [huge(0)])", "    n = 0", "    do while (at(n + 1) /= c_null_char)", "      n = n + 1", "    end do",
-        "    text = repeat(' ', n)", "    do i = 1, n", "      text(i:i) = at(i)", "    end do", "  end function", "",
-        "end module mflow",
-    ]  # fmt: skip
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + TEXT
 
 
 def main() -> int:

@@ -628,6 +628,7 @@ contains
     made%size = int(c_sizeof(made), c_int32_t)
   end function
 
+
   ! A text of the library, such as mf_error_text(code), as Fortran has it.
   function mf_text(address) result(text)
     type(c_ptr), intent(in) :: address
@@ -641,7 +642,7 @@ contains
     do while (at(n + 1) /= c_null_char)
       n = n + 1
     end do
-    text = repeat(' ', n)
+    text = repeat(" ", n)
     do i = 1, n
       text(i:i) = at(i)
     end do
