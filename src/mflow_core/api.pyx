@@ -75,7 +75,7 @@ cdef int mf_step(const mf_method *m, mf_frame *f) noexcept nogil:
         return MF_E_CALLBACK
     if f.n < 0 or f.ld < f.n or f.x0 == NULL or f.x1 == NULL or (f.work == NULL and m.sizes.n_work > 0):
         return MF_E_ARGUMENT
-    if f.par == NULL and m.n_par > 0:
+    if (f.par == NULL and m.n_par > 0) or (m.sizes.n_scal > 0 and (f.s0 == NULL or f.s1 == NULL)):
         return MF_E_ARGUMENT
     return m.step(m, f)
 

@@ -35,6 +35,7 @@ ctypedef struct run_t:
     mf_frame f
     ptrdiff_t n, ld
     void *block                          # one allocation holds every array below
+    size_t block_bytes
     double *par
     double *coef
     double **now                         # n_vec pointers each; an accepted step swaps the two
