@@ -25,7 +25,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("cython-lint", "src/mflow_core")
-    session.run("codespell", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "src", "python", "tests", "bench", "tools", "docs")
+    session.run("codespell", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "src", "python", "tests", "bench", "tools", "docs", "examples")
 
 
 @nox.session
