@@ -211,11 +211,12 @@ def test_options_belong_to_named_problems():
 
 def test_the_picture_of_a_sweep_shows_where_each_method_diverges():
     found = mflow.sweep(mflow.Descent(bowl, np.ones(2), maxiter=20), ["sgd", "rk4"], [0.1, 1.2, 50.0])
-    (axis,) = mflow.plot.sweep(found).axes
+    axis = mflow.plot.sweep(found)
     crosses = [line.get_xdata().tolist() for line in axis.lines if line.get_marker() == "x"]
     assert crosses == [[1.2, 50.0], [50.0]]
+    assert mflow.plot.sweep(found, ax=axis) is axis
     with pytest.raises(ValueError, match="axes"):
-        mflow.plot.sweep(found, [axis, axis])
+        mflow.plot.history(mflow.train(cost, np.zeros(3), (X, Y), epochs=1, jac=True), [axis, axis])
 
 
 def test_the_picture_of_effective_rates_needs_them():

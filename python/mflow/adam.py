@@ -170,9 +170,9 @@ def picture(result: SweepResult, title: str = "") -> Figure:
 
     figure = Figure(figsize=(12.5, 4.8), layout="constrained")
     left, right = figure.subplots(1, 2)
-    draw_sweep(result, left)
+    draw_sweep(result, ax=left)
     left.get_legend().remove()
-    curves(result, right)
+    curves(result, ax=right)
     if title:
         figure.suptitle(title, fontsize="medium")
     return figure

@@ -1,9 +1,37 @@
-"""Pictures, with matplotlib (`pip install 'mflow[plot]'`), on figures of their own or on yours.
+"""Pictures, with matplotlib (`pip install 'mflow[plot]'`), on figures of their own or on yours (``ax=``).
 
-The face of the modules `plot_*`, each of which draws one kind of thing in the style of `palette`.
+The face of the modules `plot_*`, each of which draws one kind of thing in the style of `palette`. Functions that draw on one pair of axes
+return it; ``plot.stability_regions("rk4").figure.savefig("rk4.png")`` is a whole script.
 """
 
+from mflow.plot_dynamics import period_error, spectral_radius
+from mflow.plot_fields import direction_field, family, iterates
 from mflow.plot_losses import comparison, loss_curves
+from mflow.plot_orders import convergence
+from mflow.plot_paths import animate, basins, contours, paths, trace
+from mflow.plot_regions import eigenvalues, parameter_region, stability_regions
 from mflow.plot_training import curves, effective_lr, history, lr_find, sweep
 
-__all__ = ["comparison", "curves", "effective_lr", "history", "loss_curves", "lr_find", "sweep"]
+__all__ = [
+    "animate",
+    "basins",
+    "comparison",
+    "contours",
+    "convergence",
+    "curves",
+    "direction_field",
+    "effective_lr",
+    "eigenvalues",
+    "family",
+    "history",
+    "iterates",
+    "loss_curves",
+    "lr_find",
+    "parameter_region",
+    "paths",
+    "period_error",
+    "spectral_radius",
+    "stability_regions",
+    "sweep",
+    "trace",
+]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.arrays import Array
-from mflow.palette import COLOURS, dress, label_steps, style
+from mflow.palette import COLOURS, dress, label_steps, place, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -119,18 +119,18 @@ def _by_label(result: Any) -> bool:
     return isinstance(result, Mapping) and "history" not in result and "lr" not in result
 
 
-def effective_lr(results: Mapping[str, TrainResult], axes: Any = None) -> Figure:
+def effective_lr(results: Mapping[str, TrainResult], *, ax: Axes | None = None) -> Axes:
     """The step per unit of gradient against the number of steps: Adagrad's goes to zero, those with a moving average do not.
 
     Parameters
     ----------
     results : dict of TrainResult by label
         From `mflow.train(..., track_lr=True)`. The line is the median over parameters, the band from the smallest to the largest.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
 
     Returns
     -------
-    matplotlib.figure.Figure
+    matplotlib.axes.Axes
 
     Raises
     ------
@@ -144,12 +144,12 @@ def effective_lr(results: Mapping[str, TrainResult], axes: Any = None) -> Figure
     ...     name: mflow.train(lambda w, s: s * np.ones(2), np.zeros(2), [1.0, -1.0], name, 50, track_lr=True)
     ...     for name in ("adagrad", "rmsprop", "adadelta")
     ... }
-    >>> len(mflow.plot.effective_lr(runs).axes[0].lines)
+    >>> len(mflow.plot.effective_lr(runs).lines)
     3
     """
     if not results:
         raise ValueError("results: at least one is wanted")
-    (axis,) = _axes(axes, 1, (7, 4.4))
+    axis = place(ax, (7, 4.4))
     for k, (label, run) in enumerate(results.items()):
         if "effective_lr" not in run.history:
             raise ValueError(f"results[{label!r}] has no effective learning rates: mflow.train(..., track_lr=True) keeps them")
@@ -164,21 +164,21 @@ def effective_lr(results: Mapping[str, TrainResult], axes: Any = None) -> Figure
     axis.set_ylabel("effective learning rate")
     axis.legend(frameon=False)
     dress(axis)
-    return _figure(axis)
+    return axis
 
 
-def lr_find(result: LRFindResult, axes: Any = None) -> Figure:
+def lr_find(result: LRFindResult, *, ax: Axes | None = None) -> Axes:
     """Loss against learning rate, with the rate at which it fell fastest.
 
     Parameters
     ----------
     result : LRFindResult
         From `mflow.lr_find`.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
 
     Returns
     -------
-    matplotlib.figure.Figure
+    matplotlib.axes.Axes
 
     Raises
     ------
@@ -189,12 +189,12 @@ def lr_find(result: LRFindResult, axes: Any = None) -> Figure:
     --------
     >>> import numpy as np, mflow
     >>> found = mflow.lr_find(lambda w: (float(w @ w), 2 * w), np.ones(2))
-    >>> mflow.plot.lr_find(found).axes[0].get_xscale()
+    >>> mflow.plot.lr_find(found).get_xscale()
     'log'
     """
     if not len(result.lr):
         raise ValueError(f"result: no rate was tried ({result.message})")
-    (axis,) = _axes(axes, 1, (7, 4.0))
+    axis = place(ax, (7, 4.0))
     axis.plot(result.lr, result.loss, color="#999999", linewidth=0.9, label="loss of a batch")
     axis.plot(result.lr, result.smooth, color=COLOURS[0], linewidth=1.8, label="moving average")
     if math.isfinite(result.suggestion):
@@ -207,30 +207,30 @@ def lr_find(result: LRFindResult, axes: Any = None) -> Figure:
     axis.set_ylabel("loss")
     axis.legend(frameon=False)
     dress(axis)
-    return _figure(axis)
+    return axis
 
 
-def sweep(result: SweepResult, axes: Any = None) -> Figure:
+def sweep(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     """Final loss against learning rate for each method: median over seeds, band from least to largest; crosses where runs ended badly.
 
     Parameters
     ----------
     result : SweepResult
         From `mflow.sweep`. The rows of crosses above the curves say where each method diverges: large if for all seeds, small if for some.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
 
     Returns
     -------
-    matplotlib.figure.Figure
+    matplotlib.axes.Axes
 
     Examples
     --------
     >>> import mflow
     >>> found = mflow.sweep("penguins", ["sgd", "adam"], [1e-2, 1e3], epochs=2)
-    >>> mflow.plot.sweep(found).axes[0].get_ylabel()
+    >>> mflow.plot.sweep(found).get_ylabel()
     'loss at the end'
     """
-    (axis,) = _axes(axes, 1, (7.5, 5.0))
+    axis = place(ax, (7.5, 5.0))
     bad = result.bad()
     order = np.argsort(result.lrs)
     lrs = result.lrs[order]
@@ -263,32 +263,32 @@ def sweep(result: SweepResult, axes: Any = None) -> Figure:
     axis.set_ylabel("loss at the end")
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
     dress(axis)
-    return _figure(axis)
+    return axis
 
 
-def curves(result: SweepResult, axes: Any = None) -> Figure:
+def curves(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     """Training loss against epochs at each method's best rate: median over seeds, band from least to largest.
 
     Parameters
     ----------
     result : SweepResult
         From `mflow.sweep` of a `Training`. A method without a rate that went well is left out.
-    axes : matplotlib Axes, optional
+    ax : matplotlib Axes, optional
 
     Returns
     -------
-    matplotlib.figure.Figure
+    matplotlib.axes.Axes
 
     Examples
     --------
     >>> import mflow
     >>> found = mflow.sweep("penguins", ["sgd", "adam"], [1e-2, 1e3], epochs=2)
-    >>> mflow.plot.curves(found).axes[0].get_ylabel()
+    >>> mflow.plot.curves(found).get_ylabel()
     'mean training loss of the epoch'
     """
     from matplotlib.ticker import MaxNLocator
 
-    (axis,) = _axes(axes, 1, (7.5, 5.0))
+    axis = place(ax, (7.5, 5.0))
     for i, name in enumerate(result.methods):
         chosen = [c.curve for c in result.cells if c.method == name and c.lr == result.best_lr[i] and c.curve.size]
         if not chosen:
@@ -307,4 +307,4 @@ def curves(result: SweepResult, axes: Any = None) -> Figure:
     axis.set_ylabel("mean training loss of the epoch")
     axis.legend(frameon=False, fontsize="small", handlelength=3.2)
     dress(axis)
-    return _figure(axis)
+    return axis
