@@ -130,7 +130,7 @@ class Drive:
 
     def _prepare(self) -> None:
         """The run, its events and its record."""
-        s, start = self.settings, self.start
+        s = self.settings
         if math.isinf(self.t1) and (s.t_eval is not None or s.events is not None or s.dense_output):
             raise ValueError("t_eval, events, dense_output: dt = inf goes to t = inf in one step, with nothing between: leave them away")
         times = None if s.t_eval is None else check_times(s.t_eval, self.t0, self.t1)

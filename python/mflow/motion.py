@@ -50,6 +50,10 @@ class Supports:
         self.free, self.held = np.flatnonzero(~held), np.flatnonzero(held)
         self.any = bool(self.held.size)
 
+    def reorder(self, order: Any) -> None:
+        """The run takes what moves in this order: matrices are narrower in it."""
+        self.free, self.any = self.free[order], True
+
     def reduced(self, vector: Array) -> Array:
         """The free part of n numbers, in the state's shape where all are free."""
         return np.ascontiguousarray(vector.ravel()[self.free]) if self.any else vector
@@ -194,7 +198,15 @@ class MotionEnding(endings.Ending):
         return np.concatenate([v, self.run.acceleration(t, x, v).ravel()])
 
     def _unsolved(self, fixed: bool) -> str:
-        row = self.drive.what.counters.get("singular")
+        counts = self.drive.what.counters
+        row, failed = counts.get("singular"), counts.get("cg_failed")
+        if failed is not None:
+            why = {
+                "indefinite": "is not positive definite: conjugate gradients cannot solve with it; is a stiffness or a damping negative?",
+                "slow": f"was not solved with in {counts['ncg']} iterations of conjugate gradients: another dt, or leave linear_solver away",
+                "residual": "leaves a residual above 1e-12 after conjugate gradients: is the damping symmetric? Leave linear_solver away",
+            }[failed]
+            return f"the matrix M + gamma dt C + beta dt^2 K of {self.method.name}'s step {why} ({self.where})"
         if row is None:
             return super()._unsolved(fixed)
         held = int(self.drive.supports.free[row])

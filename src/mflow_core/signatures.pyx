@@ -12,6 +12,7 @@ FORCE_SIGNATURE = "int (double, double const *, double const *, double *, ptrdif
 SOLVE_ACCEL_SIGNATURE = ("int (double, double, double const *, double const *, double, double, double const *, double *, ptrdiff_t, "
                          "void *)")
 POTENTIAL_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
+PRODUCT_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
 HESSIAN_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
 
 _TYPES = {"float64": "double", "int32": "int", "int32_t": "int", "ptrdiff_t": "size", "Py_ssize_t": "size", "ssize_t": "size",
