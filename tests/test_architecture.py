@@ -40,7 +40,7 @@ def python_imports():
 LAYERS = (
     {"arrays", "pace", "palette", "result", "savefile", "nist", "testvalues"},
     {"methods", "data", "control", "dense", "order", "testproblems"},
-    {"modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
+    {"modes", "optim", "nonlinear", "tangents", "records", "implicit_sgd", "linesearch"},
     {"momentum", "stability"},
     {"spectrum", "endings"},
     {"drive"},

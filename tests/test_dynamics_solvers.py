@@ -14,6 +14,7 @@ import scipy.sparse.linalg
 from mflow_core import structure
 
 import mflow
+from mflow.tangents import TangentFactors
 from motion import ACCEL, Array
 
 _P, _D = ctypes.c_void_p, ctypes.POINTER(ctypes.c_double)
@@ -199,3 +200,71 @@ def test_compiled_functions_with_fixed() -> None:
     b = mflow.solve_dynamics(**{**call, **more}, load=lambda t: math.cos(t) * np.arange(n))
     assert a.x.tobytes() == b.x.tobytes()
     assert a.energy.load.tobytes() == b.energy.load.tobytes()
+
+
+@pytest.mark.parametrize("wide", [False, True])
+@pytest.mark.parametrize("mass", ["unit", "diagonal", "sparse"])
+@pytest.mark.parametrize("given", ["functions", "constant"])
+def test_sparse_tangents(wide: bool, mass: str, given: str) -> None:
+    """Stiff cubic springs numbered at random; wide: springs between all, where no order helps. As with dense tangents."""
+    n = 40
+    K = 50.0 * shuffled(n, 3) + (scipy.sparse.csr_array(np.full((n, n), 0.1)) if wide else 0.0 * scipy.sparse.eye_array(n).tocsr())
+    C = 0.5 * shuffled(n, 3)
+    M: Any = {"unit": None, "diagonal": np.linspace(1, 2, n), "sparse": scipy.sparse.eye_array(n).tocsr() + 0.1 * shuffled(n, 3)}[mass]
+
+    def force(t: float, x: Array, v: Array) -> Array:
+        return -K @ x - C @ v - 2.0 * x**3 + math.cos(t)
+
+    asked: list[float] = []
+
+    def dfdx(t: float, x: Array, v: Array) -> Any:
+        asked.append(t)
+        return -K - scipy.sparse.diags_array(6.0 * x**2)
+
+    call: dict[str, Any] = {"mass": M, "force": force, "t_span": (0, 2), "x0": np.sin(np.arange(n)), "dt": 0.1}
+    tangents: dict[str, Any] = {"dfdx": dfdx if given == "functions" else -K, "dfdv": -C}
+    sparse = mflow.solve_dynamics(**call, **tangents)
+    dense = mflow.solve_dynamics(**call, dfdx=lambda t, x, v: -K.toarray() - np.diag(6.0 * x**2), dfdv=-C.toarray())
+    assert sparse.reason == dense.reason == "finished"
+    np.testing.assert_allclose(sparse.x, dense.x, rtol=0, atol=1e-11)
+    mass_of = np.eye(n) if M is None else np.diag(M) if np.ndim(M) == 1 and not hasattr(M, "tocsr") else M.toarray()
+    for k in range(1, 21):
+        left = mass_of @ sparse.a[:, k] - force(sparse.t[k], sparse.x[:, k], sparse.v[:, k])
+        assert np.abs(left).max() < 1e-12 * 50 * 4
+    assert given == "constant" or sparse.njev + 1 == len(asked)
+    assert sparse.nlu <= 6
+
+
+def test_factors_of_tangents_are_bands_where_that_helps() -> None:
+    n = 50
+    for matrix, banded in ((shuffled(n), True), (scipy.sparse.csr_array(np.ones((n, n))), False)):
+        factors = TangentFactors(n, np.linspace(1, 2, n))
+        factors.ask = lambda t, a, matrix=matrix: -matrix
+        assert factors.jacobian(0.0, np.zeros(n))
+        assert factors.factor(1.0)
+        assert factors.banded == banded
+        b = np.cos(np.arange(n))
+        M = np.diag(np.linspace(1, 2, n))
+        np.testing.assert_allclose(factors.solve(b), np.linalg.solve(M + matrix.toarray(), M @ b), rtol=1e-12)
+    factors = TangentFactors(n, None)
+    factors.ask = lambda t, a: scipy.sparse.eye_array(n)
+    assert factors.jacobian(0.0, np.zeros(n))
+    assert not factors.factor(1.0)  # singular
+    factors.ask = lambda t, a: scipy.sparse.eye_array(n) * np.nan
+    assert not factors.jacobian(0.0, np.zeros(n))
+
+
+def test_sparse_tangents_with_fixed_and_resumed(tmp_path: Any) -> None:
+    n, K = 40, 30.0 * shuffled(40)
+    call: dict[str, Any] = {
+        "force": lambda t, x, v: -K @ x - x**3, "dfdx": lambda t, x, v: -K - scipy.sparse.diags_array(3.0 * x**2), "t_span": (0, 1),
+        "x0": np.where(np.arange(n) < 2, 0.0, np.sin(np.arange(n))), "dt": 0.05, "fixed": [0, 1],
+    }  # fmt: skip
+    whole = mflow.solve_dynamics(**call, checkpoint=tmp_path / "a", checkpoint_every=7)
+    part = mflow.solve_dynamics(**call, checkpoint=tmp_path / "b", checkpoint_every=7, callback=lambda t, x, v: t > 0.74)
+    assert part.reason == "callback"
+    again = mflow.solve_dynamics(**call, resume=tmp_path / "b")
+    assert again.x.tobytes() == whole.x.tobytes()
+    assert (again.nfev, again.njev, again.nlu) == (whole.nfev, whole.njev, whole.nlu)
+    dense = mflow.solve_dynamics(**{**call, "dfdx": None})
+    np.testing.assert_allclose(whole.x, dense.x, rtol=0, atol=1e-11)

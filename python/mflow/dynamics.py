@@ -23,6 +23,7 @@ from mflow.drive import Settings, follow
 from mflow.methods import Method, as_method
 from mflow.motion import Motion, Supports
 from mflow.result import DynamicsResult
+from mflow.tangents import TangentFactors
 
 __all__ = ["solve_dynamics"]
 
@@ -99,7 +100,8 @@ def solve_dynamics(
         ``force(t, x, v, out, *args)`` fills out. Or compiled:
         ``int (double t, const double *x, const double *v, double *f, ptrdiff_t n, void *ctx)``.
     dfdx, dfdv : array_like (n, n) or callable, optional
-        Tangents of the force, constant or ``dfdx(t, x, v, *args)``, for implicit methods; differences where none is given.
+        Tangents of the force, constant or ``dfdx(t, x, v, *args)``, for implicit methods; differences where none is given. SciPy sparse
+        ones are factored sparsely: in reverse Cuthill-McKee order as a band where that is narrow, else by SciPy.
     potential : callable, optional
         ``potential(x, *args)`` of the force, for the ledger. Without it the ledger's load holds the work of the whole force.
     velocity_free : bool
@@ -158,7 +160,8 @@ def solve_dynamics(
         for name, value in acting.items():
             if value is not None:
                 raise ValueError(f"{name}: with force= given it holds all forces: add {name} there")
-        what = _force(chosen, supports, mass, force, _tuple(args), inplace, dfdx, dfdv, potential, velocity_free, solver)
+        at = float(t_span[0]), start, speed
+        what = _force(chosen, supports, mass, force, _tuple(args), inplace, dfdx, dfdv, potential, velocity_free, solver, at)
         moving = None
     else:
         given = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver, "args": args or None}
@@ -386,7 +389,7 @@ def _table(table: tuple[Any, ...], supports: Supports, pull: Array) -> tuple[Any
 
 def _force(
     method: Method, supports: Supports, mass: Any, force: Any, args: tuple[Any, ...], inplace: bool, dfdx: Any, dfdv: Any, potential: Any,
-    velocity_free: bool, solver: Any,
+    velocity_free: bool, solver: Any, at: tuple[float, Array, Array],
 ) -> core_force.Force:  # fmt: skip
     """The problem of a nonlinear force."""
     shape = supports.shape
@@ -396,11 +399,21 @@ def _force(
         shape, inplace = (supports.free.size,), False
     tangents = dfdx is not None or dfdv is not None
     solves = method.is_implicit or method.parameters.get("damping") == "implicit"
-    inner = nonlinear.force_solver(solver, math.prod(shape), tangents) if solves else None
+    inner = None
+    if solves:
+        t0, *start = at[0], *(supports.reduced(a) for a in at[1:])
+        sparse = any(_is_sparse(of, t0, *start, args) for of in (dfdx, dfdv))
+        factors = TangentFactors(math.prod(shape), M) if sparse else None
+        inner = nonlinear.force_solver(solver, math.prod(shape), tangents, factors)
     return core_force.Force(
         force, shape, mass=M, args=args, inplace=inplace, dfdx=dfdx if solves else None, dfdv=dfdv if solves else None,
         potential=potential, velocity_free=velocity_free, solver=inner,
     )  # fmt: skip
+
+
+def _is_sparse(tangent: Any, t0: float, x0: Array, v0: Array, args: tuple[Any, ...]) -> bool:
+    """Whether a tangent, or what a function returns at the start, is a SciPy sparse matrix."""
+    return hasattr(tangent(t0, x0.copy(), v0.copy(), *args) if callable(tangent) else tangent, "tocsr")
 
 
 def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any, potential: Any) -> tuple[Any, ...]:
