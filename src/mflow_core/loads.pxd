@@ -5,13 +5,17 @@ from libc.stdint cimport int64_t
 ctypedef int (*load_fn)(double t, double *f, ptrdiff_t n, void *ctx) noexcept nogil
 
 
+cdef enum:
+    LOADS = 4                            # that are kept
+
+
 ctypedef struct load_t:
     load_fn fun                          # NULL: no load, or a constant one
     void *ctx
     bint constant
-    double *f[3]                         # the loads at the ends of a step, and at the last time asked for between them
-    double t[3]
-    int last
+    double *f[LOADS]
+    double t[LOADS]
+    int last, inside                     # the place that was asked for last; that of 2 and 3
     ptrdiff_t n
     int64_t count                        # times asked for
 

@@ -1,7 +1,7 @@
 """The load f(t) of linear dynamics: asked for once a time, and tables of it.
 
-Those at both ends of a step are kept, since the works of the ledger use them, and the last one between: a time inside the step does not
-drive its ends away.
+Those at both ends of a step are kept in places 0 and 1, since the works of the ledger use them, and the last two between in places 2 and 3:
+a time inside the step does not drive its ends away.
 """
 from libc.math cimport NAN, fabs
 
@@ -11,29 +11,39 @@ cdef inline bint same_time(double a, double b) noexcept nogil:
     return a == b or fabs(a - b) <= 8.9e-16 * fabs(a)
 
 
+cdef inline int place_for(const load_t *load, double t) noexcept nogil:
+    """Where a load that is not at hand goes: never where the last one that was asked for is."""
+    cdef int far
+    if (t - load.t[0]) * (t - load.t[1]) < 0.0:
+        return 5 - load.inside if load.last == load.inside else load.inside
+    far = 0 if load.t[0] != load.t[0] or fabs(t - load.t[0]) > fabs(t - load.t[1]) else 1
+    return 1 - far if far == load.last else far
+
+
 cdef int load_at(load_t *load, double t, const double **f) noexcept nogil:
     """f(t), asked for where it is not at hand; NULL: there is none."""
-    cdef int status, other = 1 - load.last
+    cdef int status, j = load.last
     f[0] = NULL
     if load.fun == NULL:
         if load.constant:
             f[0] = load.f[0]
         return 0
-    if same_time(t, load.t[load.last]):
-        f[0] = load.f[load.last]
-        return 0
-    if (t - load.t[0]) * (t - load.t[1]) < 0.0 and not same_time(t, load.t[other]):
-        other = 2                            # inside the step: both its ends stay
-    if not same_time(t, load.t[other]):
-        load.t[other] = NAN
-        load.count += 1
-        status = load.fun(t, load.f[other], load.n, load.ctx)
-        if status != 0:
-            return status
-        load.t[other] = t
-    if other != 2:
-        load.last = other                    # the next one to be asked for takes the place of the one before
-    f[0] = load.f[other]
+    if not same_time(t, load.t[j]):
+        for j in range(LOADS):
+            if same_time(t, load.t[j]):
+                break
+        else:
+            j = place_for(load, t)
+            load.t[j] = NAN
+            load.count += 1
+            status = load.fun(t, load.f[j], load.n, load.ctx)
+            if status != 0:
+                return status
+            load.t[j] = t
+        load.last = j
+        if j >= 2:
+            load.inside = j
+    f[0] = load.f[j]
     return 0
 
 

@@ -15,7 +15,7 @@ cimport numpy as cnp
 
 from mflow_core.factors cimport BY_CG, FACTORS, OPERATORS, apply, factor, factor_t, product, product_fn, structure_t
 from mflow_core.ledger cimport NUMERICAL_LINEAR
-from mflow_core.loads cimport load_at, load_fn, table_load
+from mflow_core.loads cimport LOADS, load_at, load_fn, table_load
 from mflow_core.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
 from mflow_core.problem cimport failed
 from mflow_core.types cimport MF_E_SOLVE, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
@@ -32,7 +32,7 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
 
 cdef enum:
-    STATE = 7 + 3 * FACTORS              # numbers of state that do not scale with n
+    STATE = 4 + LOADS + 3 * FACTORS      # numbers of state that do not scale with n
 
 
 # ---- sparse factors, SciPy's --------------------------------------------------------------------------------------------------------------
@@ -407,16 +407,17 @@ cdef class Structure(Problem):
         cdef ptrdiff_t n = self.s.n, padded = (n + 7) // 8 * 8
         cdef ptrdiff_t[2] room
         cdef double *at
-        cdef int slot
+        cdef int slot, j
         for slot in range(FACTORS):
             room[slot] = self.room_of(self.s.M.kind if slot == 0 else self.s.kind)
-        self.block = calloc((11 * padded + room[0] + room[1] + 2 * (padded // 2 + 8)) * sizeof(double) + 64, 1)
+        self.block = calloc((12 * padded + room[0] + room[1] + 2 * (padded // 2 + 8)) * sizeof(double) + 64, 1)
         if self.block == NULL:
             raise MemoryError(f"no memory for the factors of {n} x {n} matrices; SciPy sparse matrices may need less")
         at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)
-        self.s.load.f[0], self.s.load.f[1], self.s.load.f[2], self.s.room = at, at + padded, at + 2 * padded, at + 3 * padded
-        self.s.cg_room, self.s.damped = at + 6 * padded, at + 10 * padded
-        at += 11 * padded
+        for j in range(LOADS):
+            self.s.load.f[j] = at + j * padded
+        self.s.room, self.s.cg_room, self.s.damped = at + LOADS * padded, at + 7 * padded, at + 11 * padded
+        at += 12 * padded
         for slot in range(FACTORS):
             self.s.factors[slot].lu = at
             at += room[slot]
@@ -438,7 +439,10 @@ cdef class Structure(Problem):
         return (count + 7) // 8 * 8
 
     def take_load(self, load):
-        self.s.load.t[0] = self.s.load.t[1] = self.s.load.t[2] = NAN
+        cdef int j
+        for j in range(LOADS):
+            self.s.load.t[j] = NAN
+        self.s.load.inside = 2
         if load is None:
             return
         found = compiled_address(load, "load", LOAD_SIGNATURE)
@@ -484,37 +488,38 @@ cdef class Structure(Problem):
         return 0
 
     cdef ptrdiff_t state_size(self):
-        return STATE + (3 * self.s.n if self.s.load.fun != NULL else 0)
+        return STATE + (LOADS * self.s.n if self.s.load.fun != NULL else 0)
 
     cdef int state_pack(self, double *state) except -1:
         """Counters; of which sums the factors are; the loads at hand, since one asked for again at a time that differs by rounding may differ."""
         cdef double[STATE] head
         cdef int j
-        head[0], head[1], head[2], head[3] = <double> self.s.n_factor, <double> self.s.load.count, <double> self.s.load.last, <double> self.s.singular
+        head[0], head[1], head[2] = <double> self.s.n_factor, <double> self.s.load.count, <double> (4 * self.s.load.inside + self.s.load.last)
+        head[3] = <double> self.s.singular
         for j in range(FACTORS):
             head[4 + 3 * j], head[5 + 3 * j], head[6 + 3 * j] = self.s.factors[j].c, self.s.factors[j].k, self.s.factors[j].ready
-        for j in range(3):
+        for j in range(LOADS):
             head[4 + 3 * FACTORS + j] = self.s.load.t[j]
         memcpy(state, head, sizeof(head))
-        for j in range(3 if self.s.load.fun != NULL else 0):
+        for j in range(LOADS if self.s.load.fun != NULL else 0):
             memcpy(state + STATE + j * self.s.n, self.s.load.f[j], self.s.n * sizeof(double))
         return 0
 
     cdef int state_unpack(self, const double *state) except -1:
         cdef int j
         for j in range(4):
-            if not (0.0 <= state[j] < 9007199254740992.0 and (j != 2 or state[j] < 2.0)):
+            if not (0.0 <= state[j] < 9007199254740992.0 and (j != 2 or 8.0 <= state[j] < 16.0)):
                 raise ValueError("the saved state of the structure is damaged")
         for j in range(FACTORS):
             self.s.factors[j].ready = False
             if state[6 + 3 * j] == 1.0:      # the same bits from the same sum
                 raise_or(factor(&self.s, j, state[4 + 3 * j], state[5 + 3 * j]))
-        for j in range(3):
+        for j in range(LOADS):
             self.s.load.t[j] = state[4 + 3 * FACTORS + j]
-        for j in range(3 if self.s.load.fun != NULL else 0):
+        for j in range(LOADS if self.s.load.fun != NULL else 0):
             memcpy(self.s.load.f[j], state + STATE + j * self.s.n, self.s.n * sizeof(double))
         self.s.n_factor, self.s.load.count = <int64_t> state[0], <int64_t> state[1]
-        self.s.load.last, self.s.singular = <int> state[2], <int> state[3]
+        self.s.load.last, self.s.load.inside, self.s.singular = <int> state[2] % 4, <int> state[2] // 4, <int> state[3]
         return 0
 
     @property
