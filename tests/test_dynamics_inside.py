@@ -28,7 +28,7 @@ def structure_call(method: Any) -> dict[str, Any]:
     n = 5
     return {
         "mass": np.linspace(1, 2, n), "damping": 0.1 * springs(n), "stiffness": springs(n), "load": lambda t: np.cos(2 * t + np.arange(n)),
-        "t_span": (0, 6), "x0": np.arange(n) - 2.0, "v0": np.ones(n), "method": method, "dt": 0.05 if type(method).__name__ != "Constant" else 0.01,
+        "t_span": (0, 6), "x0": np.arange(n) - 2.0, "v0": np.ones(n), "method": method, "dt": 0.05,
     }  # fmt: skip
 
 

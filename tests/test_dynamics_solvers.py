@@ -155,7 +155,7 @@ def test_sparse_structures_are_reordered_into_bands(fixed: Any) -> None:
     assert _narrower([M, scipy.sparse.csr_array(springs(n))]) is None  # a band already
 
 
-# ---- compiled functions where some of it is fixed -----------------------------------------------------------------------------------------
+# ---- compiled functions where some of it is fixed ----------------------------------------------------------------------------------------
 
 
 def test_compiled_functions_with_fixed() -> None:

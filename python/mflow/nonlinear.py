@@ -497,7 +497,7 @@ def _kind(
 
 
 def force_solver(solver: Any, n: int, tangents: bool, sparse: Any = None) -> newton.Solver:
-    """How implicit accelerations are solved for: dense where that is affordable; by `sparse`, an object that factors, where there is one."""
+    """How implicit accelerations are solved for: dense where that is affordable; by `sparse`, which factors, where it is given."""
     chosen = as_solver(solver)
     common: dict[str, Any] = {"max_iter": chosen.max_iter, "fraction": chosen.fraction, "tol": chosen.tol}
     if isinstance(chosen, FixedPoint):

@@ -5,7 +5,7 @@ definite is solved without exchanges (operators.pyx), others with partial pivoti
 """
 from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport INFINITY, fabs
-from libc.string cimport memcpy, memset
+from libc.string cimport memset
 
 from mflow_core.conjugate cimport CG_INDEFINITE, conjugate_gradients
 from mflow_core.matrix cimport LINALG

@@ -2,11 +2,10 @@
 
     solve_accel: (M + w bv C + w bx K) a = w (f(t) - C vp - K xp) + M q
 
-Two sums of matrices stay factored, M alone and the last M + c C + k K, so that fixed steps factor once. Matrices are stored as narrow as
-they are; a tridiagonal sum that is positive definite is solved without exchanges (operators.pyx), others with partial pivoting, sparse
-ones by a Python object. The load is asked for once a time: those at both ends of a step are kept, and the works of the ledger use them.
+Sums of matrices stay factored while they are the same (factors.pyx), so that fixed steps factor once; the load is asked for once a time
+(loads.pyx). Damping may be a function, where conjugate gradients solve.
 """
-from libc.math cimport INFINITY, NAN, fabs, sqrt
+from libc.math cimport NAN, fabs, sqrt
 from libc.stdint cimport int32_t, int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -18,7 +17,7 @@ from mflow_core.ledger cimport NUMERICAL_LINEAR
 from mflow_core.loads cimport LOADS, load_at, load_fn, table_load
 from mflow_core.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
 from mflow_core.problem cimport failed
-from mflow_core.types cimport MF_E_SOLVE, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
+from mflow_core.types cimport MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
 from mflow_core.vec cimport MF_SHORT, mf_scalar
 
 import numpy as np
@@ -235,7 +234,6 @@ cdef int raise_or(int status) except? -1:
     return status
 
 
-
 cdef int first_bad_pivot(const operator_t *A) except -1:
     """0, or the row (from 1) at which Cholesky's factorisation finds that a symmetric matrix is not positive definite."""
     cdef ptrdiff_t n = A.n, b = A.lower, width = b + 1, i, j, k
@@ -267,6 +265,26 @@ cdef int first_bad_pivot(const operator_t *A) except -1:
                 break
     free(L)
     return bad
+
+
+def first_bad_sparse(mass):
+    """As `first_bad_pivot`, of a SciPy sparse matrix: a diagonal that outweighs its rows is enough, else the signs of the pivots count,
+    taken symmetrically; a row that is named is then one of those where it shows."""
+    import scipy.sparse.linalg
+
+    diagonal = mass.diagonal()
+    if not np.all(diagonal > 0):
+        return int(np.argmin(diagonal)) + 1
+    if np.all(2.0 * diagonal > np.asarray(abs(mass).sum(axis=1)).ravel()):
+        return 0
+    try:
+        factors = scipy.sparse.linalg.splu(mass.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    except RuntimeError:                     # exactly singular
+        return int(np.argmin(diagonal)) + 1
+    pivots = factors.U.diagonal()
+    if np.array_equal(factors.perm_r, factors.perm_c) and np.all(pivots > 4.0 * 2.0**-52 * np.max(diagonal)):
+        return 0
+    return int(np.flatnonzero(factors.perm_c == int(np.argmin(pivots)))[0]) + 1
 
 
 cdef class Structure(Problem):
@@ -395,8 +413,7 @@ cdef class Structure(Problem):
         """ValueError where the mass is not positive definite: a body without mass has no acceleration of its own."""
         cdef int bad
         if self.s.M.kind == OP_SPARSE:
-            diagonal = mass.diagonal() if mass.ndim == 2 else mass
-            bad = 0 if np.all(diagonal > 0) else int(np.argmin(diagonal)) + 1
+            bad = first_bad_sparse(mass)
         else:
             bad = first_bad_pivot(&self.s.M)
         if bad:
@@ -529,7 +546,7 @@ cdef class Structure(Problem):
 
     @property
     def counters(self):
-        """nlu: factorisations; nload: times at which the load was asked for; singular: the row (from 0) where a matrix was singular, or None; ncg: iterations
-        of conjugate gradients; cg_failed: None, "indefinite", "slow" or "residual"."""
+        """nlu: factorisations; nload: times at which the load was asked for; singular: the row (from 0) where a matrix was singular, or None;
+        ncg: iterations of conjugate gradients; cg_failed: None, "indefinite", "slow" or "residual"."""
         return {"nlu": self.s.n_factor, "nload": self.s.load.count, "singular": self.s.singular - 1 if self.s.singular else None,
                 "ncg": self.s.n_cg, "cg_failed": (None, "indefinite", "slow", "residual")[self.s.cg_failed]}
