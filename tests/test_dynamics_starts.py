@@ -112,7 +112,7 @@ def test_an_indefinite_sparse_mass_is_found() -> None:
 
 @pytest.mark.parametrize("kind", ["structure", "force"])
 def test_rows_that_are_one_path(kind: str) -> None:
-    """Newmark(0, 1/2), central differences, leapfrog and staggered agree to rounding without damping; with it, all that are implicit in v."""
+    """Newmark(0, 1/2), central differences, leapfrog and staggered agree to rounding undamped; damped, all that are implicit in v."""
     n, h, steps = 8, 0.2, 300
     rng = np.random.default_rng(2)
     x0, v0 = rng.standard_normal((2, n))
@@ -139,7 +139,7 @@ def test_alpha_methods_without_damping_are_average_acceleration(name: str, gamma
     np.testing.assert_allclose(a.x, b.x, rtol=0, atol=1e-11)
 
 
-# ---- orders and periods over the plane -----------------------------------------------------------------------------------------------------
+# ---- orders and periods over the plane ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("gamma", [0.4, 0.5, 0.6, 1.0])

@@ -118,7 +118,8 @@ def solve_dynamics(
         factors; C and K must be symmetric then, and the sum positive definite, else the run ends with "solve_failed".
     energy : bool, optional
         Whether to keep the ledger; default: where energies exist (stiffness symmetric).
-    save, save_every, dense_output, events, callback, progress, checkpoint, checkpoint_every, resume, first_step, max_step, min_step, max_steps
+    save, save_every, dense_output, events, callback, progress, checkpoint, checkpoint_every, resume
+    first_step, max_step, min_step, max_steps
         As in `mflow.solve_ivp`: ``event(t, x, v, *args)``, or compiled with a force's signature, its value in ``f[0]``;
         ``callback(t, x, v)``; ``max_step(t, x)``. A run that is resumed has the same bits, its ledger too.
     **parameters
@@ -128,7 +129,8 @@ def solve_dynamics(
     -------
     DynamicsResult
         ``t``, ``x``, ``v``, ``a`` of shape (n, n_points) or (*shape, n_points), ``energy``, ``v_half`` and ``t_half`` (staggered forms),
-        ``sol``, ``sol_v``, ``t_events``, ``x_events``, ``v_events``, ``success``, ``status``, ``reason``, ``message``, ``nfev``, ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``.
+        ``sol``, ``sol_v``, ``t_events``, ``x_events``, ``v_events``, ``success``, ``status``, ``reason``, ``message``, ``nfev``,
+        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``.
 
     Raises
     ------
@@ -240,8 +242,9 @@ def _structure(
             raise ValueError("rayleigh: damping is a function: add a M + b K there")
     if stiffness is None and load is None and damping is None and rayleigh is None:
         raise ValueError("stiffness, load, force: nothing acts on the masses: give one of them (stiffness=0 for free flight)")
-    given = {"mass": np.ones(n) if mass is None else mass, "damping": None if function else damping, "stiffness": stiffness}
-    M, C, K = (None if a is None else matrices.checked_matrix(a, name, n) for name, a in given.items())
+    M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
+    C: Any = None if damping is None or function else matrices.checked_matrix(damping, "damping", n)
+    K: Any = None if stiffness is None else matrices.checked_matrix(stiffness, "stiffness", n)
     if rayleigh is not None:
         C = _sum(C, _rayleigh(rayleigh, M, K))
     pull = np.zeros(n)
@@ -401,8 +404,8 @@ def _force(
     solves = method.is_implicit or method.parameters.get("damping") == "implicit"
     inner = None
     if solves:
-        t0, *start = at[0], *(supports.reduced(a) for a in at[1:])
-        sparse = any(_is_sparse(of, t0, *start, args) for of in (dfdx, dfdv))
+        t0, x0, v0 = at[0], supports.reduced(at[1]), supports.reduced(at[2])
+        sparse = any(_is_sparse(of, t0, x0, v0, args) for of in (dfdx, dfdv))
         factors = TangentFactors(math.prod(shape), M) if sparse else None
         inner = nonlinear.force_solver(solver, math.prod(shape), tangents, factors)
     return core_force.Force(

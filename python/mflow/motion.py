@@ -158,8 +158,8 @@ class MotionRecord(Record):
                 out[i, j] = rows[k - 1, j] + theta * (D[k, 3 * j] + theta * (D[k, 3 * j + 1] + theta * D[k, 3 * j + 2]))
             out[i, 2] = rows[k - 1, 2] + theta * (rows[k, 2] - rows[k - 1, 2])
             if self.keeps_energy:
-                state = [a.reshape(self.start.shape) for a in (*rows[k - 1], *out[i, :2])]
-                energies[i] = self.run.energy_inside(t[k - 1], *state[:3], times[i], *state[3:], e[k - 1])
+                x0, v0, a0, x, v = (a.reshape(self.start.shape) for a in (*rows[k - 1], *out[i, :2]))
+                energies[i] = self.run.energy_inside(t[k - 1], x0, v0, a0, times[i], x, v, e[k - 1])
         return times, out, energies
 
     def half_steps(self, t1: float, step: float, steps: int, supports: Supports) -> tuple[Array | None, Array | None]:
@@ -203,7 +203,7 @@ class MotionEnding(endings.Ending):
         if failed is not None:
             why = {
                 "indefinite": "is not positive definite: conjugate gradients cannot solve with it; is a stiffness or a damping negative?",
-                "slow": f"was not solved with in {counts['ncg']} iterations of conjugate gradients: another dt, or leave linear_solver away",
+                "slow": f"was not solved with in {counts['ncg']} conjugate gradient iterations: another dt, or leave linear_solver away",
                 "residual": "leaves a residual above 1e-12 after conjugate gradients: is the damping symmetric? Leave linear_solver away",
             }[failed]
             return f"the matrix M + gamma dt C + beta dt^2 K of {self.method.name}'s step {why} ({self.where})"
