@@ -203,8 +203,8 @@ class MotionEnding(endings.Ending):
         if failed is not None:
             why = {
                 "indefinite": "is not positive definite: conjugate gradients cannot solve with it; is a stiffness or a damping negative?",
-                "slow": f"was not solved with in {counts['ncg']} conjugate gradient iterations: another dt, or leave linear_solver away",
-                "residual": "leaves a residual above 1e-12 after conjugate gradients: is the damping symmetric? Leave linear_solver away",
+                "slow": f"was not solved with in {counts['ncg']} conjugate gradient iterations: lower dt, or give matrices and no 'cg'",
+                "residual": "leaves a residual above 1e-12 after conjugate gradients: is the damping symmetric?",
             }[failed]
             return f"the matrix M + gamma dt C + beta dt^2 K of {self.method.name}'s step {why} ({self.where})"
         if row is None:
@@ -345,7 +345,7 @@ class Motion(Drive):
         """dt="auto": nine tenths of the structure's limit, and ten steps at least."""
         self._fits()
         if self.matrices is None:
-            raise ValueError('dt = "auto": the limit of a structure is known, that of a force is not: give dt')
+            raise ValueError('dt = "auto": the limit of matrices is known, that of a force or of a damping function is not: give dt')
         limit = modes.structure_modes(*self.matrices).limit(self.method)
         if not limit > 0.0:
             raise ValueError(f'dt = "auto": {self.method.name} has no stable step for this structure: give dt, or another method')

@@ -9,7 +9,7 @@ ctypedef double (*dot_fn)(const double *a, const double *b, ptrdiff_t n) noexcep
 cdef enum:                               # how they may fail
     CG_INDEFINITE = 1                    # x'Ax <= 0 was met
     CG_SLOW = 2                          # not there after 10 n + 100 iterations
-    CG_RESIDUAL = 3                      # the residual of the solution is larger than that of the recurrence says
+    CG_RESIDUAL = 3                      # there by the recurrence, but the residual says no
 
 
 cdef int conjugate_gradients(apply_fn A, void *ctx, dot_fn dot, ptrdiff_t n, const double *scale, double *b, double *room, int64_t *count,
