@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,32 @@ class IVPResult(Result):
     nsteps: int
     nrejected: int
 
+    def posedness(self, **options: Any) -> Any:
+        """Whether the problem is well-posed along this path, where that changes, and how much small errors grow on the way.
+
+        Parameters
+        ----------
+        **options
+            ``jac``, ``points``, ``symmetric``, ``near``, and ``fun`` for a result that does not know its equation (a copy, or one of a
+            batch): see `mflow.posedness_along`.
+
+        Returns
+        -------
+        mflow.findings.PosednessPath
+
+        Examples
+        --------
+        >>> import mflow
+        >>> r = mflow.solve_ivp(lambda t, y: y, (0, 1), [1.0], rtol=1e-6)
+        >>> path = r.posedness()
+        >>> path.verdict, round(float(path.growth[-1]), 4)
+        ('ill-posed', 2.7183)
+        """
+        return import_module("mflow.posedness").of_result(self, **options)  # analysis stands above what it analyses
+
+    def __getstate__(self) -> None:
+        """The equation, which `posedness` asks, stays behind when a result is pickled."""
+
 
 class DynamicsResult(Result):
     """Result of `mflow.solve_dynamics`.
@@ -114,8 +141,10 @@ class OptimizeResult(Result):
     x, jac : float64 arrays of x0's shape: the last good point and its gradient. fun : its value.
     success, status : 0 converged, 1 iteration limit, 2 stopped by the callback, -1 the rest.
     reason : "converged", "max_iter", "callback", "non_finite", "diverged", "solve_failed", "rhs_failed",
-    "interrupted". message : what happened, in words.
+    "line_search_failed", "interrupted". message : what happened, in words.
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient.
+    nrestarts : with a line search: how often the method's memory was thrown away because its direction led nowhere.
+    path : with a line search and ``path=True``: a Result with x, directions, steps and fun.
     """
 
     x: Array

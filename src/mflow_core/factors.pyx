@@ -45,7 +45,9 @@ cdef int factor_diagonal(structure_t *s, factor_t *f) noexcept nogil:
     spread(&s.M, 1.0, 1, 0, f.lu)
     spread(&s.C, f.c, 1, 0, f.lu)
     spread(&s.K, f.k, 1, 0, f.lu)
+    f.unit = True
     for i in range(s.n):
+        f.unit = f.unit and f.lu[i] == 1.0
         f.lu[i] = 1.0 / f.lu[i]
         if not fabs(f.lu[i]) < INFINITY:
             return <int> i + 1
@@ -85,7 +87,7 @@ cdef int factor(structure_t *s, int slot, double c, double k) noexcept nogil:
     """M + c C + k K; MF_E_SOLVE where it is singular, and s.singular says at which row."""
     cdef factor_t *f = &s.factors[slot]
     cdef int status
-    f.c, f.k, f.ready = c, k, False
+    f.c, f.k, f.ready, f.unit = c, k, False, False
     f.kind = max(s.M.kind, max(s.C.kind if c != 0.0 else <int> OP_NONE, s.K.kind if k != 0.0 else <int> OP_NONE))
     s.n_factor += 1
     if s.cg and f.kind > OP_DIAGONAL:
@@ -190,14 +192,13 @@ cdef int apply_cg(structure_t *s, factor_t *f, double *b) noexcept nogil:
 
 cdef int apply(structure_t *s, int slot, double *b) noexcept nogil:
     cdef factor_t *f = &s.factors[slot]
-    cdef ptrdiff_t i
     if f.kind == BY_CG:
         if slot == 0:
             memset(s.cg_room, 0, s.n * sizeof(double))
         return apply_cg(s, f, b)
     if f.kind == OP_DIAGONAL:
-        for i in range(s.n):
-            b[i] = b[i] * f.lu[i]
+        if not f.unit:
+            OPERATORS.scale(s.n, f.lu, b)
     elif f.kind == OP_TRIDIAGONAL:
         OPERATORS.tridiagonal_solve(s.n, f.lu, b)
     elif f.kind == OP_BANDED:

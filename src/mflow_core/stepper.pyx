@@ -18,8 +18,8 @@ from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.motion cimport motion_start
 from mflow_core.newton cimport Solver
 from mflow_core.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, look_back, record_t
-from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_enter, run_leave, run_make,
-                             run_release, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
+from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_choose_tests, run_enter,
+                             run_leave, run_make, run_release, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_IMPLICIT,
                                MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_VELOCITY_FREE, mf_sizes)
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
@@ -359,6 +359,7 @@ cdef class Run:
         for j in range(self.row.m.n_par):
             if self.row.m.par[j].name.decode() == name:
                 self.r.par[j] = par[j]
+        run_choose_tests(self.r)
         run_leave(self.r)
         free(par)
 

@@ -121,6 +121,16 @@ cdef inline void solve_short(structure_t *s, double w, const double *f, const do
         a[i] = mf_scalar(sum * r[i])
 
 
+cdef inline double one_acceleration(const structure_t *s, double x, double v, double r) noexcept nogil:
+    """`solve_short` of one degree of freedom without a load."""
+    cdef double sum = 0.0
+    if s.K.values != NULL:
+        sum = sum - s.K.values[0] * x
+    if s.C.values != NULL:
+        sum = sum - s.C.values[0] * v
+    return sum * r
+
+
 cdef int structure_solve(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
                          void *ctx) noexcept nogil:
     cdef structure_t *s = <structure_t *> ctx
@@ -131,6 +141,10 @@ cdef int structure_solve(double t, double w, const double *xp, const double *vp,
     cdef bint scaled = False
     cdef ptrdiff_t i
     f, status = NULL, 0
+    if (n == 1 and s.kind == OP_DIAGONAL and w == 1.0 and q == NULL and s.load.fun == NULL and not s.load.constant and sum.ready
+            and sum.c == c and sum.k == k):
+        a[0] = one_acceleration(s, xp[0], vp[0], sum.lu[0])
+        return 0
     if s.load.fun != NULL or s.load.constant:
         status = load_at(&s.load, t, &f)
     if status == 0 and not (sum.ready and sum.c == c and sum.k == k):
@@ -214,7 +228,9 @@ cdef int structure_energy(double t0, const double *const *y0, double t1, const d
         status = load_at(&s.load, t1, &f1)
     if status == 0 and f1 != NULL:
         e[2] += OPERATORS.work(n, y0[0], y1[0], a, f0, b, f1)
-    if status == 0 and s.C.kind != OP_NONE:
+    if status == 0 and s.C.kind == OP_TRIDIAGONAL and n > 1:
+        e[3] += OPERATORS.damping_work(&s.C, y0[0], y1[0], a, y0[1], b, y1[1])
+    elif status == 0 and s.C.kind != OP_NONE:
         memset(force, 0, n * sizeof(double))
         for i in range(n):
             mean[i] = a * y0[1][i] + b * y1[1][i]
