@@ -17,8 +17,9 @@ from mflow_core import problem, stepper, structure
 
 from mflow import endings, modes
 from mflow.arrays import Array
+from mflow.control import check_min_step, check_tolerances
 from mflow.dense import DenseOutput
-from mflow.drive import GROWTH, LEAST_STEPS, Drive, Settings, check_span
+from mflow.drive import ATOL, GROWTH, LEAST_STEPS, RTOL, Drive, Settings, check_span
 from mflow.methods import Method
 from mflow.records import Record
 from mflow.result import DynamicsResult, Result
@@ -203,6 +204,25 @@ class Motion(Drive):
     def _fits(self) -> None:
         if "second_order" not in self.method.flags:
             raise ValueError(f"method: {self.method.name} is no method for M x'' = F: see mflow.methods(family='second_order')")
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        if self.mode == "adaptive":
+            least = check_min_step(self.settings.min_step, self.max_step)
+            self.run.control(*self.tolerances[:2], math.inf if callable(self.max_step) else self.max_step, least, *self.tolerances[2:])
+
+    def _tolerances(self) -> tuple[Array, Array] | None:
+        """Of x; those of v are kept for `_prepare`. Each is one number for all degrees of freedom, or one for each."""
+        s, shape = self.settings, self.supports.shape
+        if self.mode != "adaptive":
+            return None
+        of_x = (RTOL if s.rtol is None else s.rtol, ATOL if s.atol is None else s.atol)
+        of_v = tuple(x if v is None else v for x, v in zip(of_x, (s.rtol_v, s.atol_v), strict=True))
+        four = (*check_tolerances(*of_x, shape), *check_tolerances(*of_v, shape, of="_v"))
+        if any(array.size > 1 for array in four):
+            four = tuple(np.ascontiguousarray(np.broadcast_to(array, (self.supports.n,))[self.supports.free]) for array in four)
+        self.tolerances = four
+        return four[0], four[1]
 
     def _make_run(self, step: float, dense: bool, vector: bool) -> stepper.Run:
         values = self.method._values
