@@ -39,7 +39,7 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "pace", "palette", "result", "savefile", "nist", "testvalues"},
-    {"methods", "data", "control", "dense", "order", "testproblems"},
+    {"methods", "data", "ground_motion", "control", "dense", "order", "testproblems"},
     {"modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
     {"momentum", "stability"},
     {"spectrum", "endings"},
@@ -49,8 +49,8 @@ LAYERS = (
     {"ensemble"},
     {"batch"},
     {"compare"},
-    {"plot_losses", "workprecision"},
-    {"plot"},
+    {"plot_losses", "plot_motion", "workprecision"},
+    {"plot", "simulate"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -4,5 +4,6 @@ The face of the modules `plot_*`, each of which draws one kind of thing in the s
 """
 
 from mflow.plot_losses import comparison, loss_curves
+from mflow.plot_motion import displacements, energy
 
-__all__ = ["comparison", "loss_curves"]
+__all__ = ["comparison", "displacements", "energy", "loss_curves"]
