@@ -161,9 +161,9 @@ def solve_dynamics(
         raise ValueError("energy: the stiffness is not symmetric, so it has no potential and no ledger can be kept: leave energy away")
     keeps = what.symmetric if energy is None and isinstance(what, structure.Structure) else energy is None or bool(energy)
     settings = Settings(
-        dt=dt, rtol=rtol, atol=atol, rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step,
-        min_step=min_step, max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=_events(events, supports), event_args=_tuple(args),
-        callback=callback, progress=progress,
+        dt=dt, rtol=rtol, atol=atol, rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step,
+        max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
+        events=_events(events, supports), event_args=_tuple(args), callback=callback, progress=progress,
     )  # fmt: skip
     drive = Motion(
         what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, matrices=moving

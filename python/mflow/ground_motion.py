@@ -144,7 +144,7 @@ def _at2(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array]:
     values = [_number(file, k, word) for k, line in enumerate(lines[head + 1 :], head + 2) for word in line.split()]
     if len(values) != count:
         raise ValueError(f"{file}: it says NPTS = {count} and holds {len(values)} accelerations: is it whole?")
-    return dt * np.arange(count), UNITS[own] * np.array(values)
+    return dt * np.arange(count, dtype=np.float64), UNITS[own] * np.array(values)
 
 
 def _table(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array]:

@@ -216,11 +216,11 @@ class Motion(Drive):
         s, shape = self.settings, self.supports.shape
         if self.mode != "adaptive":
             return None
-        of_x = (RTOL if s.rtol is None else s.rtol, ATOL if s.atol is None else s.atol)
-        of_v = tuple(x if v is None else v for x, v in zip(of_x, (s.rtol_v, s.atol_v), strict=True))
-        four = (*check_tolerances(*of_x, shape), *check_tolerances(*of_v, shape, of="_v"))
+        rtol, atol = (RTOL if s.rtol is None else s.rtol), (ATOL if s.atol is None else s.atol)
+        rtol_v, atol_v = (rtol if s.rtol_v is None else s.rtol_v), (atol if s.atol_v is None else s.atol_v)
+        four = [*check_tolerances(rtol, atol, shape), *check_tolerances(rtol_v, atol_v, shape, of="_v")]
         if any(array.size > 1 for array in four):
-            four = tuple(np.ascontiguousarray(np.broadcast_to(array, (self.supports.n,))[self.supports.free]) for array in four)
+            four = [np.ascontiguousarray(np.broadcast_to(array, (self.supports.n,))[self.supports.free]) for array in four]
         self.tolerances = four
         return four[0], four[1]
 

@@ -29,7 +29,7 @@ from mflow.dynamics import solve_dynamics
 from mflow.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
 from mflow.methods import Method, as_method, methods
 from mflow.plot_motion import displacements, energy
-from mflow.result import DynamicsResult
+from mflow.result import DynamicsResult, Result
 
 __all__ = ["Building", "Response", "half_sine", "load_building", "picture", "read_building", "respond", "table"]
 
@@ -224,6 +224,12 @@ class Response:
         return out
 
     @property
+    def ledger(self) -> Result:
+        """The energies of the result: a building's stiffness is symmetric, so they exist."""
+        assert self.result.energy is not None
+        return self.result.energy
+
+    @property
     def base_shear(self) -> float:
         """The largest force in the lowest storey's columns, N."""
         return float(self.building.stiffness[0] * np.max(np.abs(self.drift[0])))
@@ -333,7 +339,7 @@ def table(found: Response) -> str:
         lengths = f"{1e3 * row['displacement']:17.2f}  {1e3 * row['drift']:10.2f}"
         lines.append(f"{row['storey']:>6}  {lengths}  {ratio:>12}  {row['acceleration'] / GRAVITY:17.4f}")
     lines += [f"base shear: {found.base_shear / 1e3:.4g} kN", ""]
-    ledger = result.energy
+    ledger = found.ledger
     lines.append("energy (kJ), against the ground:  " + "  ".join(f"{name:>10}" for name in COLUMNS))
     for label, k in (("at its peak", int(np.argmax(ledger.kinetic + ledger.potential))), ("at the end", -1)):
         numbers = [f"{ledger[name][k] / 1e3:10.3g}" if math.isfinite(ledger[name][k]) else f"{'-':>10}" for name in COLUMNS]
@@ -356,7 +362,7 @@ def record_of(found: Response) -> dict[str, Any]:
         "periods": (2.0 * math.pi / b.modes()[0]).tolist(), "peaks": _peaks(found), "base_shear": found.base_shear,
         "success": bool(result.success), "reason": result.reason, "message": result.message, "warnings": found.warnings,
         "t": result.t.tolist(), "x": result.x.tolist(), "acceleration": found.total_acceleration.tolist(),
-        "energy": {name: result.energy[name].tolist() for name in COLUMNS},
+        "energy": {name: found.ledger[name].tolist() for name in COLUMNS},
     }  # fmt: skip
 
 
