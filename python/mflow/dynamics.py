@@ -166,8 +166,9 @@ def solve_dynamics(
         events=_events(events, supports), event_args=_tuple(args), callback=callback, progress=progress,
     )  # fmt: skip
     drive = Motion(
-        what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, matrices=moving
-    )
+        what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, matrices=moving,
+        velocity_free=velocity_free,
+    )  # fmt: skip
     result: DynamicsResult = follow(drive)
     return result
 
