@@ -39,7 +39,7 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "compiled", "nist", "pace", "palette", "result", "savefile", "testvalues"},
-    {"control", "data", "dense", "findings", "krylov", "methods", "objectives", "order", "symbolic", "testproblems"},
+    {"control", "data", "dense", "findings", "ground_motion", "krylov", "methods", "objectives", "order", "symbolic", "testproblems"},
     {"conditions", "implicit_sgd", "limits", "linesearch", "modes", "nonlinear", "optim", "records", "tangents"},
     {"line_descent", "momentum", "stability", "torch"},
     {"endings", "facts", "oscillation", "quadratic", "region", "spectrum"},
@@ -49,8 +49,8 @@ LAYERS = (
     {"ensemble", "scipy_minimizers"},
     {"batch", "convergence"},
     {"basins", "compare", "consistency", "explain", "families"},
-    {"plot_dynamics", "plot_fields", "plot_losses", "plot_orders", "plot_paths", "plot_regions", "workprecision"},
-    {"plot"},
+    {"plot_dynamics", "plot_fields", "plot_losses", "plot_motion", "plot_orders", "plot_paths", "plot_regions", "workprecision"},
+    {"plot", "simulate"},
     {"cli"},
     {"__init__", "__main__"},
 )

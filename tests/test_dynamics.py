@@ -330,7 +330,7 @@ def test_a_step_past_the_limit_is_warned_of_and_explained() -> None:
 
 
 def test_a_force_past_the_limit_is_explained() -> None:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"), pytest.warns(RuntimeWarning, match="exceeds the stability limit 0.6667"):
         s = mflow.solve_dynamics(force=lambda t, x, v: -9.0 * x, t_span=(0, 1000), x0=[1.0], method="leapfrog", dt=1.0)
     assert s.reason == "non_finite"
     assert "exceeds the stability limit 0.6667 of velocity_verlet" in s.message

@@ -22,7 +22,7 @@ import numpy as np
 from mflow_core import registry
 
 from mflow import compare as job
-from mflow import workprecision
+from mflow import simulate, workprecision
 from mflow.compare import Problem, Run
 from mflow.methods import Method, describe, get_method, methods
 from mflow.stability import stability_limit
@@ -136,7 +136,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 # Commands with a module of their own, which has DESCRIPTION, add_arguments, check_arguments (ValueError: a mistake in them), command.
-_MODULES = ((workprecision, "error against work, beside SciPy's solvers"),)
+_MODULES = (
+    (workprecision, "error against work, beside SciPy's solvers"),
+    (simulate, "a shear building on shaking ground: table, energy ledger, picture"),
+)
 
 
 _COMPARE = "Minimise one cost by every method that can, full batch and minibatch, and show how each did: a table and a picture."

@@ -44,6 +44,8 @@ def solve_dynamics(
     dt: float | str | None = None,
     rtol: Any = None,
     atol: Any = None,
+    rtol_v: Any = None,
+    atol_v: Any = None,
     force: Any = None,
     args: tuple[Any, ...] = (),
     inplace: bool = False,
@@ -94,7 +96,9 @@ def solve_dynamics(
         Fixed steps, the last one shortened; "auto": nine tenths of the structure's stability limit. A step past that limit is taken,
         after a RuntimeWarning. Without dt: error control of x and v, where the method has an estimate (newmark).
     rtol, atol : float or array_like
-        Tolerances of x and of v alike; 1e-3 and 1e-6.
+        Tolerances of x, one number or one for each degree of freedom; 1e-3 and 1e-6.
+    rtol_v, atol_v : float or array_like
+        Those of v; as of x where not given. ``atol_v=inf`` leaves v out: the error of x alone decides.
     force : callable, optional
         ``force(t, x, v, *args)`` returns all forces, in place of damping, stiffness and load; with ``inplace=True``,
         ``force(t, x, v, out, *args)`` fills out. Or compiled:
@@ -178,13 +182,14 @@ def solve_dynamics(
         raise ValueError("energy: the stiffness is not symmetric, so it has no potential and no ledger can be kept: leave energy away")
     keeps = what.symmetric if energy is None and isinstance(what, structure.Structure) else energy is None or bool(energy)
     settings = Settings(
-        dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps, t_eval=t_eval,
-        save=save, save_every=save_every, dense_output=dense_output, events=_events(events, supports), event_args=_tuple(args),
+        dt=dt, rtol=rtol, atol=atol, rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step,
+        max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=_events(events, supports), event_args=_tuple(args),
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
     drive = Motion(
-        what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, matrices=moving
-    )
+        what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, matrices=moving,
+        velocity_free=velocity_free,
+    )  # fmt: skip
     result: DynamicsResult = follow(drive)
     return result
 
