@@ -47,7 +47,7 @@ LAYERS = (
     {"motion"},
     {"dynamics", "ivp", "flow", "minimize", "scipy", "stepper", "estimators"},
     {"ensemble"},
-    {"batch"},
+    {"batch", "minimize_batch"},
     {"compare"},
     {"plot_losses", "workprecision"},
     {"plot"},

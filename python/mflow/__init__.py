@@ -3,7 +3,7 @@
 Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it, and a learning rate is a time step. So one library
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
-    solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
+    solve_ivp, gradient_flow, minimize     drivers; solve_ivp_batch, minimize_batch: many at once
     solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
     objectives                             compiled costs: regressions, test problems
@@ -33,6 +33,7 @@ from mflow.ivp import solve_ivp
 from mflow.linesearch import LineSearchResult, line_search
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
+from mflow.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.order import first_order_system
 from mflow.result import DynamicsResult, IVPResult, OptimizeResult
@@ -61,6 +62,7 @@ __all__ = [  # noqa: PLE0604
     "ImplicitSGD",
     "LineSearchResult",
     "Method",
+    "MinimizeBatchResult",
     "Newton",
     "NewtonKrylov",
     "OptimizeResult",
@@ -75,6 +77,7 @@ __all__ = [  # noqa: PLE0604
     "methods",
     "minibatches",
     "minimize",
+    "minimize_batch",
     "objectives",
     "optim",
     "solve_dynamics",

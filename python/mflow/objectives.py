@@ -47,6 +47,8 @@ class Quadratic(Objective):
     (0.0, [1.0, 0.0])
     """
 
+    _own_names = ("A", "b")
+
     def __init__(self, A: Any, b: Any = None, *, x0: Any = None) -> None:
         matrix = check_start(A, "A")
         if matrix.ndim not in (1, 2) or matrix.shape != (len(matrix),) * matrix.ndim or not matrix.size:
@@ -163,10 +165,10 @@ class Logistic(_Regression):
     def __init__(
         self, X: Any, y: Any, l2: float = 0.0, *, weights: Any = None, intercept: bool = False, x0: Any = None
     ) -> None:  # fmt: skip
-        labels = _labels(y)
-        if np.all((labels == 0.0) | (labels == 1.0)):
-            labels = 2.0 * labels - 1.0
-        self._regress("logistic", X, labels, l2, weights, intercept, x0)
+        self._regress("logistic", X, _signs(_labels(y)), l2, weights, intercept, x0)
+
+    def _lane_data(self, given: dict[str, Any], lanes: int) -> tuple[Array | None, Array | None]:
+        return super()._lane_data({**given, "y": _signs(np.asarray(given["y"], dtype=np.float64))} if "y" in given else given, lanes)
 
 
 class Poisson(_Regression):
@@ -310,6 +312,11 @@ def _labels(y: Any) -> Array:
     if labels.ndim != 1:
         raise ValueError(f"y: shape {labels.shape} came; one dimension is wanted, a label a row")
     return np.array(labels, dtype=np.float64)
+
+
+def _signs(labels: Array) -> Array:
+    """-1 and +1 in the place of 0 and 1; other numbers as they are."""
+    return 2.0 * labels - 1.0 if np.all((labels == 0.0) | (labels == 1.0)) else labels
 
 
 def _match(X: Array, y: Array) -> None:

@@ -239,6 +239,26 @@ cdef class Objective:
         out.c.order, out.c.count = <int64_t *> cnp.PyArray_DATA(out.order_), out.order_.size
         return out
 
+    _own_names = ("X", "y")              # what the arrays X_ and y_ are called by whoever made it
+
+    def _lane_data(self, dict given, Py_ssize_t lanes):
+        """Arrays (lanes, *shape) that stand for X and y, a set a lane, each None where it is not given. `given` goes by own names."""
+        out = [None, None]
+        for name, value in given.items():
+            if name not in self._own_names:
+                raise TypeError(unknown("lane_data: no data", name, list(self._own_names)))
+            place = self._own_names.index(name)
+            own = (self.X_, self.y_)[place]
+            if own is None:
+                raise ValueError(f"lane_data: this objective was made without {name}: give it one, of the shape of a lane's own")
+            array = <object> numbers(value, name)
+            if array.shape != (lanes, *own.shape):
+                raise ValueError(f"lane_data: {name} has shape {array.shape}; {(lanes, *own.shape)} is wanted, a set for each of {lanes} lanes")
+            out[place] = array
+        if out[1] is not None:
+            check_labels(self.c.row, out[1])
+        return tuple(out)
+
     # ---- evaluation ----
 
     cdef double *point(self, value, str argument, list keep) except NULL:
