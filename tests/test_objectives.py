@@ -11,6 +11,7 @@ import pytest
 import scipy.optimize
 
 import mflow
+import mflow.data
 from mflow import objectives
 
 RNG = np.random.default_rng(7)
@@ -261,3 +262,26 @@ def test_data_are_not_copied():
     f = objectives.LeastSquares(table, np.ones(10))
     table[:] = 2.0
     assert f([0.5, 0.0, 0.0]) == 0.0
+
+
+def change_of_gradient(f, x, p, h):
+    """H p by central differences with Richardson's correction: an error of h^4."""
+    one, two = ((f.grad(x + s * p) - f.grad(x - s * p)) / (2 * s) for s in (h, 2 * h))
+    return (4 * one - two) / 3
+
+
+@pytest.mark.parametrize("name", mflow.data.nist_names())
+def test_nist(name):
+    """Certified sums of squares; the Hessian by dual numbers against differences of gradients; rows alone (models: test_data.py)."""
+    study = mflow.data.load_nist(name)
+    f = objectives.nist(name)
+    np.testing.assert_array_equal(f.x0, study.starts[1])
+    assert 2 * f(study.certified_parameters) == pytest.approx(study.certified_residual_sum_of_squares, rel=2e-10, abs=1e-18)
+    b = 0.5 * (f.x0 + study.certified_parameters)
+    p = b * np.random.default_rng(4).uniform(-1, 1, f.n)
+    change = change_of_gradient(f, b, p, 1e-5)
+    scale = np.linalg.norm(f.jac(b), axis=0) * (np.linalg.norm(f.jac(b) @ p) + np.linalg.norm(f.residuals(b)))
+    assert (np.abs(f.hessp(b, p) - change) <= 1e-7 * scale + 1e-7 * np.abs(change)).all()
+    rows = np.array([1, 0, 1])
+    np.testing.assert_array_equal(f.batch(rows).residuals(b), f.residuals(b)[rows])
+    np.testing.assert_allclose(f.batch(rows).grad(b), f.jac(b)[rows].T @ f.residuals(b)[rows], rtol=1e-10, atol=1e-13 * scale.max())

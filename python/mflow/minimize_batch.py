@@ -5,6 +5,7 @@ All of it runs in the core (`mflow_core.lane_descent`), without Python and witho
 
 from __future__ import annotations
 
+import math
 import os
 import threading
 from concurrent import futures
@@ -115,7 +116,7 @@ def minimize_batch(
     --------
     >>> import mflow, numpy as np
     >>> f = mflow.objectives.Rosenbrock(2)
-    >>> r = mflow.minimize_batch(f, np.random.default_rng(0).uniform(-2, 2, (100, 2)), "adam", lr=0.02, maxiter=10_000)
+    >>> r = mflow.minimize_batch(f, np.random.default_rng(0).uniform(-2, 2, (100, 2)), "adam", lr=0.05, gtol=1e-4)
     >>> r.success, bool(np.max(np.abs(r.x - 1)) < 1e-3)
     (True, True)
     """
@@ -172,7 +173,7 @@ class _Work:
         method, fun, points, maxiter, gtol, (table, labels), rates = what
         self.method, self.shape = method, points.shape
         costs = list(fun) if isinstance(fun, (list, tuple)) else fun
-        flat = points.reshape(len(points), -1)
+        flat = points.reshape(len(points), math.prod(points.shape[1:]))
         self.core = lane_descent.Descents(method.row, costs, flat, maxiter, gtol, method._values, table, labels, rates)
         self.lock, self.next, self.done = threading.Lock(), 0, 0
 

@@ -18,8 +18,9 @@ from mflow_core.objective import MOST_CLASSES as MAX_CLASSES
 from mflow_core.objective import Objective
 
 from mflow.arrays import Array, check_number, check_start
+from mflow.data import load_nist
 
-__all__ = ["Huber", "LeastSquares", "Logistic", "Objective", "Poisson", "Quadratic", "Rosenbrock", "Softmax"]
+__all__ = ["Huber", "LeastSquares", "Logistic", "Objective", "Poisson", "Quadratic", "Rosenbrock", "Softmax", "nist"]
 
 
 class Quadratic(Objective):
@@ -281,6 +282,35 @@ class Softmax(Objective):
             "softmax", shape, _start(x0, shape, 0.0), table, labels, weights, _not_negative(l2, "l2"), n_classes=int(count),
             intercept=bool(intercept),
         )  # fmt: skip
+
+
+def nist(name: str) -> Objective:
+    """One of the 27 NIST nonlinear regressions: half the sum of squared residuals, from the nearer of its two starts.
+
+    `mflow.data.load_nist` gives it with its other start and the certified answer, as ``load_nist(name).objective``.
+
+    Parameters
+    ----------
+    name : str
+        One of `mflow.data.nist_names`.
+
+    Raises
+    ------
+    ValueError
+        There is none of this name; the text offers the nearest.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.nist("Misra1a")
+    >>> f.x0.tolist(), f.jac(f.x0).shape, round(2 * f([238.94212918, 0.00055015643181]), 11)
+    ([250.0, 0.0005], (14, 2), 0.12455138894)
+
+    References
+    ----------
+    NIST/ITL Statistical Reference Datasets, nonlinear regression.
+    """
+    return load_nist(name).objective
 
 
 # ---- arguments ------------------------------------------------------------------------------------------------------------------------

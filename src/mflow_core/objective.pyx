@@ -26,7 +26,7 @@ from mflow_core.signatures import HESSIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SI
 
 cnp.import_array()
 
-MODULES = ("objectives_plain", "objectives_linear")      # a new one: here and in meson.build
+MODULES = ("objectives_plain", "objectives_linear", "objectives_nist")      # a new one: here and in meson.build
 MOST_CLASSES = MAX_CLASSES
 
 cdef enum:
@@ -69,13 +69,13 @@ FLAGS = {"libm": OBJECTIVE_LIBM, "labelled": OBJECTIVE_LABELLED, "squares": OBJE
 
 
 def rows():
-    """(name, formula, labels, reference, flags) of every objective."""
+    """(name, family, formula, labels, reference, flags) of every objective."""
     cdef int i = 0
     out = []
     while ROWS[i] != NULL:
         flags = [name for name, bit in FLAGS.items() if ROWS[i].flags & bit]
-        out.append((ROWS[i].name.decode(), ROWS[i].formula.decode(), ROWS[i].labels.decode(), ROWS[i].reference.decode(),
-                    frozenset(flags)))
+        out.append((ROWS[i].name.decode(), ROWS[i].family.decode(), ROWS[i].formula.decode(), ROWS[i].labels.decode(),
+                    ROWS[i].reference.decode(), frozenset(flags)))
         i += 1
     return out
 
@@ -395,6 +395,11 @@ cdef class Objective:
     def x0(self):
         """Where to start: a new array of the unknowns' shape."""
         return np.array(self.x0_, dtype=np.float64)
+
+    @property
+    def family(self):
+        """"plain", "regression", "nist" or "mgh"."""
+        return self.c.row.family.decode()
 
     @property
     def formula(self):

@@ -351,6 +351,7 @@ cdef void row(int i, const char *name, const char *formula, const char *labels, 
     KINDS[i].losses, KINDS[i].bends = losses, bends
     r.name, r.formula, r.labels, r.reference, r.flags, r.allows = name, formula, labels, b"", OBJECTIVE_LABELLED | OBJECTIVE_SETS, allows
     r.value_grad, r.hessp, r.residual, r.dual, r.extra = linear_value_grad, linear_hessp, NULL, <dual_fn> NULL, &KINDS[i]
+    r.family = b"regression"
     ROWS[i] = r
 
 

@@ -125,6 +125,7 @@ cdef void row(int i, const char *name, const char *formula, mf_value_grad_fn val
     cdef objective_row_t *r = &TABLE[i]
     r.name, r.formula, r.labels, r.reference = name, formula, b"finite numbers", b""
     r.flags, r.allows, r.value_grad, r.hessp, r.residual, r.dual, r.extra = 0, finite, value_grad, hessp, NULL, NULL, NULL
+    r.family = b"plain"
     ROWS[i] = r
 
 
