@@ -39,7 +39,7 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "pace", "palette", "result", "savefile", "nist", "testvalues"},
-    {"methods", "data", "control", "dense", "order", "testproblems"},
+    {"methods", "data", "control", "dense", "mgh", "order", "testproblems"},
     {"modes", "objectives", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
     {"momentum", "stability"},
     {"spectrum", "endings"},

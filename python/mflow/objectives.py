@@ -19,8 +19,9 @@ from mflow_core.objective import Objective
 
 from mflow.arrays import Array, check_number, check_start
 from mflow.data import load_nist
+from mflow.mgh import mgh
 
-__all__ = ["Huber", "LeastSquares", "Logistic", "Objective", "Poisson", "Quadratic", "Rosenbrock", "Softmax", "nist"]
+__all__ = ["Huber", "LeastSquares", "Logistic", "Objective", "Poisson", "Quadratic", "Rosenbrock", "Softmax", "mgh", "nist"]
 
 
 class Quadratic(Objective):

@@ -26,7 +26,7 @@ from mflow_core.signatures import HESSIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SI
 
 cnp.import_array()
 
-MODULES = ("objectives_plain", "objectives_linear", "objectives_nist")      # a new one: here and in meson.build
+MODULES = ("objectives_plain", "objectives_linear", "objectives_nist", "objectives_mgh")      # a new one: here and in meson.build
 MOST_CLASSES = MAX_CLASSES
 
 cdef enum:
