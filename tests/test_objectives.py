@@ -15,7 +15,7 @@ import mflow.data
 from mflow import objectives
 
 RNG = np.random.default_rng(7)
-ROWS, COLUMNS, CLASSES = 131, 5, 4  # two blocks of 64 rows and some
+ROWS, COLUMNS, CLASSES = 131, 5, 4  # blocks of rows, and some
 X = RNG.standard_normal((ROWS, COLUMNS))
 WEIGHTS = RNG.integers(0, 4, ROWS).astype(float)
 LABELS = {
