@@ -9,10 +9,12 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.optimize
+from mflow_core import objective, registry
 
 import mflow
 import mflow.data
 from mflow import objectives
+from mflow.mgh import mgh_names
 
 RNG = np.random.default_rng(7)
 ROWS, COLUMNS, CLASSES = 131, 5, 4  # blocks of rows, and some
@@ -238,6 +240,28 @@ def test_drivers_take_objectives():
     assert found.reason == "converged"
     newmark = mflow.minimize(objectives.Quadratic([1.0, 2.0]), np.ones(2), method="newmark", dt=0.1)
     assert newmark.reason == "converged"
+
+
+def every_objective():
+    """One of each row but those that use the C library's sin, cos and atan."""
+    yield from (regression(name, l2=0.1, weights=WEIGHTS, intercept=True) for name in LABELS)
+    yield from (objectives.Rosenbrock(37), objectives.Quadratic(np.eye(37) + 1.0, np.ones(37)), objectives.Quadratic(np.arange(37.0)))
+    for f in (*map(objectives.nist, mflow.data.nist_names()), *map(objectives.mgh, mgh_names())):
+        if "libm" not in f.flags:
+            yield f
+
+
+@pytest.mark.parametrize("level", registry.available_levels())
+def test_bits_do_not_depend_on_the_instruction_set(level):
+    seen = 0
+    for f in every_objective():
+        x = f.x0.ravel() * 1.01 + 1e-3 * np.arange(f.n)
+        other = f._at_level(level)
+        assert other(x) == f(x) or np.isnan(f(x)), f
+        np.testing.assert_array_equal(other.grad(x), f.grad(x), err_msg=f.name)
+        np.testing.assert_array_equal(other.hessp(x, x[::-1]), f.hessp(x, x[::-1]), err_msg=f.name)
+        seen += 1
+    assert seen == len(objective.rows()) - sum("libm" in row[-1] for row in objective.rows())
 
 
 def test_threads_share_an_objective():

@@ -370,6 +370,17 @@ cdef class Objective:
         self.squares(at, NULL, <double *> cnp.PyArray_DATA(out))
         return out
 
+    def _at_level(self, str level):
+        """The same objective with the functions of another instruction set of this build, for tests."""
+        cdef const objective_row_t *other[MAX_ROWS + 1]
+        cdef Objective out = Objective()
+        cdef int i
+        out.same_data(self)
+        for i in range(join(other, level)):
+            if strcmp(other[i].name, self.c.row.name) == 0:
+                out.c.row = other[i]
+        return out
+
     # ---- what it is ----
 
     @property
