@@ -39,7 +39,7 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "compiled", "nist", "pace", "palette", "result", "savefile", "testvalues"},
-    {"control", "data", "dense", "findings", "ground_motion", "krylov", "methods", "objectives", "order", "symbolic", "testproblems"},
+    {"control", "data", "dense", "findings", "ground_motion", "krylov", "methods", "mgh", "objectives", "order", "symbolic", "testproblems"},
     {"conditions", "implicit_sgd", "limits", "linesearch", "modes", "nonlinear", "optim", "records", "tangents"},
     {"line_descent", "momentum", "stability", "torch"},
     {"endings", "facts", "oscillation", "quadratic", "region", "spectrum"},
@@ -47,7 +47,7 @@ LAYERS = (
     {"motion"},
     {"dynamics", "estimators", "flow", "ivp", "least_squares", "minimize", "posedness", "scipy", "stepper"},
     {"ensemble", "scipy_minimizers"},
-    {"batch", "convergence"},
+    {"batch", "convergence", "minimize_batch"},
     {"basins", "compare", "consistency", "explain", "families"},
     {"plot_dynamics", "plot_fields", "plot_losses", "plot_motion", "plot_orders", "plot_paths", "plot_regions", "workprecision"},
     {"plot", "simulate"},

@@ -262,7 +262,8 @@ def test_nist_model_jacobian_and_gradient_against_printed_formula(name: str, sta
     found = selected.gradient(b)
     size = scale * np.linalg.norm(expected_residual)
     assert (np.abs(found - expected_gradient) <= 1e-12 * size).all()
-    np.testing.assert_allclose(found, selected.jacobian(b).T @ selected.residual(b), rtol=1e-14)
+    # The sums run in different orders: entries that nearly cancel differ by what was lost in their terms.
+    assert (np.abs(found - selected.jacobian(b).T @ selected.residual(b)) <= 1e-14 * size).all()
     assert selected.cost(b) == pytest.approx(half_squares, rel=1e-11)
 
 

@@ -3,7 +3,7 @@
 Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it, and a learning rate is a time step. So one library
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
-    solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
+    solve_ivp, gradient_flow, minimize     drivers; solve_ivp_batch, minimize_batch: many at once
     solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
     least_squares, line_search             nonlinear fits; steps along a direction
@@ -38,6 +38,7 @@ from mflow.least_squares import LeastSquaresResult, least_squares
 from mflow.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
+from mflow.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.order import first_order_system
 from mflow.oscillation import dispersion, dissipation, oscillation
@@ -75,6 +76,7 @@ __all__ = [  # noqa: PLE0604
     "LineSearch",
     "LineSearchResult",
     "Method",
+    "MinimizeBatchResult",
     "Newton",
     "NewtonKrylov",
     "OptimizeResult",
@@ -99,6 +101,7 @@ __all__ = [  # noqa: PLE0604
     "methods",
     "minibatches",
     "minimize",
+    "minimize_batch",
     "objectives",
     "optim",
     "order_from_conditions",
