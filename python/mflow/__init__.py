@@ -6,9 +6,11 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     solve_ivp, gradient_flow, minimize     drivers; solve_ivp_batch, minimize_batch: many at once
     solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
+    train                                  epochs, batches, validation, checkpoints
+    lr_find, sweep                         which learning rate, and where each method diverges
+    optim, schedules, Stepper, minibatches parts for a loop of your own
     least_squares, line_search             nonlinear fits; steps along a direction
     objectives                             compiled costs: regressions, test problems
-    optim, Stepper, minibatches            parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
     methods, get_method                    what there is
 
@@ -22,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
+from mflow import optim, schedules
 from mflow import objectives, optim
 from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.compiled import Compiled, compile
@@ -48,6 +51,8 @@ from mflow.region import stability_region
 from mflow.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
+from mflow.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
+from mflow.train import TrainResult, train
 from mflow.symbolic import compiled_from_sympy
 
 if TYPE_CHECKING:
@@ -66,6 +71,7 @@ _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
 __all__ = [  # noqa: PLE0604
     "Compiled",
     "DenseOutput",
+    "Descent",
     "DynamicsResult",
     "Event",
     "FixedPoint",
@@ -75,6 +81,7 @@ __all__ = [  # noqa: PLE0604
     "LeastSquaresResult",
     "LineSearch",
     "LineSearchResult",
+    "LRFindResult",
     "Method",
     "MinimizeBatchResult",
     "Newton",
@@ -82,6 +89,9 @@ __all__ = [  # noqa: PLE0604
     "OptimizeResult",
     "Recoverable",
     "Stepper",
+    "SweepResult",
+    "TrainResult",
+    "Training",
     "amplification",
     "best_parameters",
     "convergence_rate",
@@ -97,6 +107,7 @@ __all__ = [  # noqa: PLE0604
     "limit_at_infinity",
     "least_squares",
     "line_search",
+    "lr_find",
     "max_stable_dt",
     "methods",
     "minibatches",
@@ -104,6 +115,7 @@ __all__ = [  # noqa: PLE0604
     "minimize_batch",
     "objectives",
     "optim",
+    "schedules",
     "order_from_conditions",
     "oscillation",
     "parameter_region",
@@ -116,6 +128,8 @@ __all__ = [  # noqa: PLE0604
     "ssp_coefficient",
     "stability_function",
     "stability_limit",
+    "sweep",
+    "train",
     "stability_region",
     *sorted(_INTEGRATORS),
 ]
@@ -123,9 +137,11 @@ __all__ = [  # noqa: PLE0604
 
 def __getattr__(name: str) -> Any:
     """What needs more than NumPy is imported by who asks for it; and this names what is near to a name that is not there."""
+    if name in ("plot", "scipy") or name in _ESTIMATORS:
     if name in _ADAPTERS or name in _ESTIMATORS:
         from importlib import import_module
 
+        return import_module(f"mflow.{name}") if name in ("plot", "scipy") else getattr(import_module("mflow.estimators"), name)
         return import_module(f"mflow.{name}") if name in _ADAPTERS else getattr(import_module("mflow.estimators"), name)
     from mflow_core.registry import unknown
 

@@ -21,6 +21,7 @@ import mflow_core
 import numpy as np
 from mflow_core import registry
 
+from mflow import adam, workprecision
 from mflow import compare as job
 from mflow import simulate, workprecision
 from mflow.compare import Problem, Run
@@ -138,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
 # Commands with a module of their own, which has DESCRIPTION, add_arguments, check_arguments (ValueError: a mistake in them), command.
 _MODULES = (
     (workprecision, "error against work, beside SciPy's solvers"),
+    (adam, "the Adam paper's comparison of optimizers on logistic regression"),
     (simulate, "a shear building on shaking ground: table, energy ledger, picture"),
 )
 

@@ -279,7 +279,7 @@ class Progress:
         if self._bar is not None:
             now = time.monotonic()
             if now - self._last >= REFRESH or share >= 1.0:
-                self._bar.set_postfix_str(f"t = {t:.6g}", refresh=False)
+                self._bar.set_postfix_str(self.note(t), refresh=False)
                 self._last = now
             self._bar.update(gain)
             return
@@ -288,8 +288,12 @@ class Progress:
             self._last = now
             self._write(t)
 
+    def note(self, t: float) -> str:
+        """What is said beside the bar."""
+        return f"t = {t:.6g}"
+
     def _write(self, t: float) -> None:
-        line = f"{self.label}: {100 * self._share:3.0f}%, t = {t:.6g}"
+        line = f"{self.label}: {100 * self._share:3.0f}%, {self.note(t)}"
         sys.stderr.write("\r" + line.ljust(self._width))
         sys.stderr.flush()
         self._width = len(line)

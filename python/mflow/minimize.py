@@ -224,7 +224,8 @@ class _Descent:
         if callback is None and self.schedule is None:
             return self._go_fast(limit, gtol)
         tell = _teller(callback)
-        want_value = self.what.value_is_free or tell is not None
+        observe = getattr(self.schedule, "observe", None)  # a schedule that follows the cost
+        want_value = self.what.value_is_free or tell is not None or observe is not None
         for k in range(limit + 1):
             if self.schedule is not None and 0 < k < limit:
                 self._set_step(self.schedule(k))
@@ -237,6 +238,8 @@ class _Descent:
             if status not in (0, stepper.CONVERGED):
                 return status
             self.nit = k
+            if k > 0 and observe is not None:
+                observe(self.run.value)
             if k > 0 and tell is not None and tell(self):
                 return STOPPED
             if status == stepper.CONVERGED:

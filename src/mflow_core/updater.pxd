@@ -40,6 +40,7 @@ cdef class Updater:
     cdef ptrdiff_t total
     cdef void *block
     cdef int64_t k
+    cdef int64_t known                   # the step count that the groups' coefficients belong to; -1: none
     cdef list arrays, bound, schedules
     cdef bint scheduled
     cdef int busy

@@ -9,7 +9,7 @@ from cpython.list cimport PyList_GET_ITEM
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
@@ -158,6 +158,7 @@ cdef class Updater:
         if status == 0:
             memcpy(self.groups[g].par, par, self.m.n_par * sizeof(double))
             self.groups[g].sizes = sizes
+            self.known = -1
             self.groups[g].sign = -1.0 if maximize else 1.0
         free(par)
         if status != 0:
@@ -367,6 +368,7 @@ cdef class Updater:
             group = &self.groups[g]
             if self.m.begin(self.m, group.par, self.k, group.scal, group.coef) != 0:
                 raise ValueError(f"{self.row.name}: these parameters clash")
+        self.known = self.k + 1
         if self.total > RELEASE:
             with nogil:
                 bad = pass_over(self.m, self.tensors, self.n_tensors, self.groups, scale, scan, &at)
@@ -439,6 +441,11 @@ cdef class Updater:
         self.group_index(g)
         return {self.m.par[j].name.decode(): self.groups[g].par[j] for j in range(self.m.n_par)}
 
+    def _lr(self, Py_ssize_t g):
+        """The learning rate of a group as it stands."""
+        self.group_index(g)
+        return self.groups[g].par[self.lr_index]
+
     def _set(self, Py_ssize_t g, str name, double value):
         everything = self._get(g)
         everything[name] = value
@@ -492,7 +499,45 @@ cdef class Updater:
                 if name in by_name and j > 0:
                     memcpy(self.tensors[i].x[j], <double *> cnp.PyArray_DATA(<cnp.ndarray> by_name[name]),
                            self.tensors[i].n * sizeof(double))
-        self.k = k
+        self.k, self.known = k, -1
+
+    def _coefficients(self, Py_ssize_t g):
+        """What `begin` made of a group's parameters for the last step taken (before the first: for that one), a float64 array.
+
+        Where that is not at hand (a state was loaded, a parameter was set), all `begin` so far are done again with the present values.
+        """
+        cdef int64_t k, last = max(self.k, 1)
+        cdef double[MAX_SCALARS] scal
+        cdef double[MAX_COEFFICIENTS] coef
+        self.idle()
+        self.group_index(g)
+        if self.known == self.k and self.k > 0:
+            memcpy(coef, self.groups[g].coef, sizeof(coef))
+        else:
+            memset(scal, 0, sizeof(scal))
+            memset(coef, 0, sizeof(coef))
+            for k in range(last):
+                if self.m.begin(self.m, self.groups[g].par, k, scal, coef) != 0:
+                    raise ValueError(f"{self.row.name}: these parameters clash")
+        return np.array([coef[j] for j in range(self.groups[g].sizes.n_coef)])
+
+    def gradient_norm(self, g):
+        """Euclidean norm of all gradients together, in one fixed order of summation; nan or inf where one of them is not finite.
+
+        g : as in `step`. Raises TypeError or ValueError where an array does not fit.
+        """
+        cdef list held = list(self.flatten(g))
+        cdef double found
+        self.idle()
+        if len(held) != self.n_tensors:
+            raise ValueError(f"g: {len(held)} gradients came for {self.n_tensors} parameter arrays")
+        try:
+            self.take_list(held)
+            found = self.norm()
+        finally:
+            if self.n_tensors:
+                self.tensors[0].g = NULL         # the caller's arrays may go away
+        return found
 
     def _n_vectors(self, Py_ssize_t i):
         return self.groups[self.tensors[i].group].sizes.n_vec
