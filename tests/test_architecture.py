@@ -39,7 +39,7 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "compiled", "nist", "pace", "palette", "result", "savefile", "testvalues"},
-    {"control", "data", "dense", "effective", "findings", "ground_motion", "krylov", "methods", "mgh", "objectives", "order", "schedules", "symbolic", "testproblems"},
+    {"control", "data", "dense", "effective", "findings", "ground_motion", "krylov", "methods", "mgh", "objectives", "order", "schedules", "symbolic", "testproblems", "userfile"},
     {"conditions", "feeds", "implicit_sgd", "limits", "linesearch", "modes", "nonlinear", "optim", "records", "tangents"},
     {"line_descent", "momentum", "stability", "torch"},
     {"endings", "facts", "oscillation", "quadratic", "region", "spectrum"},
@@ -52,6 +52,8 @@ LAYERS = (
     {"sweep"},
     {"plot_dynamics", "plot_fields", "plot_losses", "plot_motion", "plot_orders", "plot_paths", "plot_regions", "plot_training", "workprecision"},
     {"adam", "plot", "simulate"},
+    {"stability_command"},
+    {"explain_command"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -12,6 +12,7 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     least_squares, line_search             nonlinear fits; steps along a direction
     objectives                             compiled costs: regressions, test problems
     stability_limit, max_stable_dt, ...    which step is safe
+    posedness, basins, explain, ...        what a problem does with small errors, and which method and step to take
     methods, get_method                    what there is
 
 Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim`.
@@ -24,16 +25,21 @@ from typing import TYPE_CHECKING, Any
 from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
+from mflow.basins import basins
 from mflow import optim, schedules
 from mflow import objectives, optim
 from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.compiled import Compiled, compile
 from mflow.conditions import order_from_conditions, principal_error_norm
+from mflow.consistency import consistency
 from mflow.control import Event
+from mflow.convergence import convergence, explicit_vs_implicit
 from mflow.data import minibatches
 from mflow.dense import DenseOutput
 from mflow.dynamics import solve_dynamics
+from mflow.explain import explain
 from mflow.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient, stability_function
+from mflow.families import family
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
@@ -93,10 +99,16 @@ __all__ = [  # noqa: PLE0604
     "TrainResult",
     "Training",
     "amplification",
+    "basins",
     "best_parameters",
+    "consistency",
+    "convergence",
     "convergence_rate",
     "dispersion",
     "dissipation",
+    "explain",
+    "explicit_vs_implicit",
+    "family",
     "compile",
     "compiled_from_sympy",
     "first_order_system",
