@@ -22,10 +22,12 @@ from mflow_core.problem import Recoverable
 
 from mflow import optim
 from mflow.batch import IVPBatchResult, solve_ivp_batch
+from mflow.conditions import order_from_conditions, principal_error_norm
 from mflow.control import Event
 from mflow.data import minibatches
 from mflow.dense import DenseOutput
 from mflow.dynamics import solve_dynamics
+from mflow.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient, stability_function
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
@@ -34,6 +36,10 @@ from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.order import first_order_system
+from mflow.oscillation import dispersion, dissipation, oscillation
+from mflow.posedness import posedness, posedness_along
+from mflow.quadratic import best_parameters, convergence_rate, parameter_region
+from mflow.region import stability_region
 from mflow.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
@@ -66,19 +72,35 @@ __all__ = [  # noqa: PLE0604
     "Recoverable",
     "Stepper",
     "amplification",
+    "best_parameters",
+    "convergence_rate",
+    "dispersion",
+    "dissipation",
     "first_order_system",
     "get_method",
     "gradient_flow",
+    "is_a_stable",
+    "is_l_stable",
+    "limit_at_infinity",
     "line_search",
     "max_stable_dt",
     "methods",
     "minibatches",
     "minimize",
     "optim",
+    "order_from_conditions",
+    "oscillation",
+    "parameter_region",
+    "posedness",
+    "posedness_along",
+    "principal_error_norm",
     "solve_dynamics",
     "solve_ivp",
     "solve_ivp_batch",
+    "ssp_coefficient",
+    "stability_function",
     "stability_limit",
+    "stability_region",
     *sorted(_INTEGRATORS),
 ]
 

@@ -468,11 +468,13 @@ class Drive:
         none: list[Array] | None = None if self.settings.events is None else []
         self.record.close()
         t, y, sol = self.record.arrays()
-        return IVPResult(
+        out = IVPResult(
             t=t, y=y, sol=sol, t_events=found.t_events if found else none, y_events=found.y_events if found else none,
             nfev=self._nfev(), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
+        vars(out)["_origin"] = self.what, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric
+        return out
 
 
 # ---- what a call says -------------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,7 @@ class StabilityFunction:
         self.method, self.numerator, self.denominator = method, numerator, denominator
 
     def __call__(self, z: ArrayLike) -> NDArray[np.complex128]:
+        """R(z), from the kernel."""
         values: NDArray[np.complex128] = amplification(self.method, z)
         return values
 
@@ -307,7 +308,7 @@ def ssp_coefficient(method: str | Method, **parameters: Any) -> float:
     K[:s, :s], K[s, :s] = A, b
     tiny = 1e-14 * float(np.max(np.abs(K)))
     K[np.abs(K) <= tiny] = 0.0
-    if np.any(K < 0.0) or np.any((K @ K > tiny) & (K == 0.0)):
+    if np.any(K < 0.0) or np.any((tiny < K @ K) & (K == 0.0)):
         return 0.0
 
     def monotone(r: float) -> bool:

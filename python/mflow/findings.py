@@ -196,8 +196,8 @@ class BasinsResult:
     taken. flow_labels : int array (*grid): where the exact flow leads. changed : bool array (*grid): the path left the basin it started
     in. boundary : bool array (*grid), a neighbour reaches another minimum (grids alone, else all False).
     room : float64 array (*grid), how far the start is from the nearest start that the exact flow leads elsewhere.
-    drift : float64 array (*grid), the largest distance of the numerical path from the exact flow's path on its way, at equal times where
-    the flow is resolved. allowed_drift : float64 array (*grid), the least distance along the exact path to where the flow leads elsewhere:
+    drift : float64 array (*grid), the largest distance of the numerical path from the exact flow's path, as curves; inf where it left
+    the finite numbers. allowed_drift : float64 array (*grid), the least distance of the exact path from a start that leads elsewhere:
     a numerical path that drifts less stays in its basin. nan where only one basin is known.
     reasons : list of str: "converged", "max_iter", "diverged", "non_finite", one a start in C order.
     """

@@ -53,7 +53,7 @@ def lanczos(product: Product, n: int, iterations: int, enough: Callable[[Ritz], 
         beta = float(np.linalg.norm(w))
         if not math.isfinite(beta):
             raise FloatingPointError("a product of the Jacobian with a vector is not finite")
-        size = max(max(map(abs, alphas)), max(betas, default=0.0))
+        size = max(map(abs, [*alphas, *betas]))
         done = beta <= NOTHING * size or k == min(iterations, n) - 1
         if done or (k + 1) % LOOK == 0:
             T = np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1)

@@ -118,7 +118,7 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
     if hasattr(jac, "tocsr"):
         return _of_sparse(jac.tocsr(), symmetric, limiting)
     if hasattr(jac, "matvec") or callable(jac):
-        size = getattr(jac, "shape", (n, n))
+        size: Any = getattr(jac, "shape", (n, n))
         if n is None and not hasattr(jac, "shape"):
             raise TypeError("n: it is missing; jac is a function v -> J v, and n says how long v is")
         if size[0] != size[1] or isinstance(size[0], bool) or int(size[0]) != size[0] or size[0] < 0:

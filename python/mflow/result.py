@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -71,6 +72,32 @@ class IVPResult(Result):
     nlu: int
     nsteps: int
     nrejected: int
+
+    def posedness(self, **options: Any) -> Any:
+        """Whether the problem is well-posed along this path, where that changes, and how much small errors grow on the way.
+
+        Parameters
+        ----------
+        **options
+            ``jac``, ``points``, ``symmetric``, ``near``, and ``fun`` for a result that does not know its equation (a copy, or one of a
+            batch): see `mflow.posedness_along`.
+
+        Returns
+        -------
+        mflow.findings.PosednessPath
+
+        Examples
+        --------
+        >>> import mflow
+        >>> r = mflow.solve_ivp(lambda t, y: y, (0, 1), [1.0], rtol=1e-6)
+        >>> path = r.posedness()
+        >>> path.verdict, round(float(path.growth[-1]), 4)
+        ('ill-posed', 2.7183)
+        """
+        return import_module("mflow.posedness").of_result(self, **options)  # analysis stands above what it analyses
+
+    def __getstate__(self) -> None:
+        """The equation, which `posedness` asks, stays behind when a result is pickled."""
 
 
 class DynamicsResult(Result):
