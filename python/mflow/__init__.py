@@ -25,9 +25,8 @@ from typing import TYPE_CHECKING, Any
 from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
+from mflow import objectives, optim, schedules
 from mflow.basins import basins
-from mflow import optim, schedules
-from mflow import objectives, optim
 from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.compiled import Compiled, compile
 from mflow.conditions import order_from_conditions, principal_error_norm
@@ -58,8 +57,8 @@ from mflow.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
 from mflow.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
-from mflow.train import TrainResult, train
 from mflow.symbolic import compiled_from_sympy
+from mflow.train import TrainResult, train
 
 if TYPE_CHECKING:
     from mflow._integrators import *  # noqa: F403
@@ -71,7 +70,7 @@ __version__ = VERSION
 _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind == "step"}
 globals().update(_INTEGRATORS)
 
-_ADAPTERS = ("scipy", "torch")  # modules named after the library that they are for
+_ADAPTERS = ("plot", "scipy", "torch")  # modules named after what they need
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
 
 __all__ = [  # noqa: PLE0604
@@ -149,11 +148,9 @@ __all__ = [  # noqa: PLE0604
 
 def __getattr__(name: str) -> Any:
     """What needs more than NumPy is imported by who asks for it; and this names what is near to a name that is not there."""
-    if name in ("plot", "scipy") or name in _ESTIMATORS:
     if name in _ADAPTERS or name in _ESTIMATORS:
         from importlib import import_module
 
-        return import_module(f"mflow.{name}") if name in ("plot", "scipy") else getattr(import_module("mflow.estimators"), name)
         return import_module(f"mflow.{name}") if name in _ADAPTERS else getattr(import_module("mflow.estimators"), name)
     from mflow_core.registry import unknown
 

@@ -19,10 +19,8 @@ from typing import Any, TextIO
 import mflow_core
 import numpy as np
 
-from mflow import adam, workprecision
+from mflow import adam, explain_command, simulate, stability_command, workprecision
 from mflow import compare as job
-from mflow import explain_command, stability_command, workprecision
-from mflow import simulate, workprecision
 from mflow.compare import Problem, Run
 from mflow.methods import Method, describe, get_method, methods
 from mflow.stability import stability_limit

@@ -183,7 +183,8 @@ def solve_dynamics(
     keeps = what.symmetric if energy is None and isinstance(what, structure.Structure) else energy is None or bool(energy)
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step,
-        max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=_events(events, supports), event_args=_tuple(args),
+        max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
+        events=_events(events, supports), event_args=_tuple(args),
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
     drive = Motion(

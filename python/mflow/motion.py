@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import events as core_events
-from mflow_core import problem, stepper, structure
+from mflow_core import problem, stepper
 
 from mflow import endings, modes
 from mflow.arrays import Array
