@@ -83,6 +83,8 @@ def test_own_data():
 def test_a_list_of_costs_and_shapes():
     costs = [objectives.Softmax(RNG.standard_normal((30, 2)), RNG.integers(0, 3, 30), n_classes=3, l2=0.1) for _ in range(5)]
     starts = RNG.standard_normal((5, 2, 3))
+    with pytest.raises(ValueError, match="class 3 came; there are 3"):
+        mflow.minimize_batch(costs[0], starts, lane_data={"y": np.full((5, 30), 3)})
     r = mflow.minimize_batch(costs, starts, "adam", lr=0.1, maxiter=60)
     assert r.x.shape == starts.shape
     assert_lanes_are_minimize(r, lambda lane: costs[lane], starts, "adam", lr=0.1, maxiter=60)

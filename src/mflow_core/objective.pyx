@@ -226,7 +226,7 @@ cdef class Objective:
     def batch(self, idx):
         """The same cost over the rows `idx` alone (repeats count as often as they come): a minibatch that shares the data.
 
-        idx: whole numbers, or a mask of truth values, one a row. Raises TypeError or ValueError where it is empty or out of range.
+        idx: whole numbers as rows are counted in the whole data, or a mask of truth values, one a row. Raises TypeError or ValueError where it is empty or out of range.
         """
         cdef Objective out
         if not self.c.row.flags & OBJECTIVE_SETS:
@@ -257,6 +257,8 @@ cdef class Objective:
             out[place] = array
         if out[1] is not None:
             check_labels(self.c.row, out[1])
+            if self.c.classes and out[1].size and out[1].max() >= self.c.classes:
+                raise ValueError(f"lane_data: class {out[1].max():g} came; there are {self.c.classes}, numbered from 0")
         return tuple(out)
 
     # ---- evaluation ----
