@@ -102,6 +102,26 @@ def test_the_worst_of_many_single_masses() -> None:
     assert found == pytest.approx(limits.min(), rel=1e-2)
 
 
+@pytest.mark.parametrize(
+    ("mass", "words"),
+    [
+        ([1.0, 0.0], "mass: 0 at degree of freedom 1"),
+        ([1.0, -2.0], "mass: -2 at degree of freedom 1"),
+        ([[1.0, 0.5], [0.0, 1.0]], "mass: a symmetric matrix is wanted"),
+        (scipy.sparse.csr_array([[1.0, 0.5], [0.0, 1.0]]), "mass: a symmetric matrix is wanted"),
+        ([[1.0, 2.0], [2.0, 1.0]], "mass: it is not positive definite"),
+    ],
+)
+def test_masses_that_are_none(mass: Any, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        mflow.max_stable_dt("leapfrog", mass=mass, stiffness=np.eye(2))
+
+
+def test_the_damping_of_a_method_is_no_matrix() -> None:
+    with pytest.raises(TypeError, match="the method's own damping goes into an instance"):
+        mflow.max_stable_dt("staggered", stiffness=1.0, damping="backward_euler")
+
+
 # ---- warnings ------------------------------------------------------------------------------------------------------------------------
 
 

@@ -165,7 +165,12 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     ValueError
         A matrix does not fit, or the mass is not positive definite; the text names it.
     """
+    if isinstance(damping, str):
+        raise TypeError(
+            f"damping = {damping!r}: a matrix is wanted; the method's own damping goes into an instance, as in mflow.Staggered(...)"
+        )
     M = np.ones(n) if mass is None else matrices.checked_matrix(mass, "mass", n)
+    _check_mass(M)
     C, K = (None if a is None else matrices.checked_matrix(a, name, n) for a, name in ((damping, "damping"), (stiffness, "stiffness")))
     C, K = (None if matrices.is_zero(a) else a for a in (C, K))
     if K is None and C is None:
@@ -186,6 +191,16 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     k_max, c_max = float(k.max(initial=0.0)), float(_eigenvalues(M, C, n).max(initial=0.0))
     whole = structure.Structure(n, mass, damping, stiffness) if n <= RUN else None
     return Modes(np.array([k_max, k_max, 0.0]), np.array([c_max, 0.0, c_max]), whole, exact=whole is not None)
+
+
+def _check_mass(M: Any) -> None:
+    """ValueError where a checked mass cannot be one; whether a matrix is positive definite shows later."""
+    diagonal = np.asarray(M if M.ndim == 1 else M.diagonal())
+    bad = np.flatnonzero(~(diagonal > 0.0))
+    if bad.size:
+        raise ValueError(f"mass: {diagonal[bad[0]]:g} at degree of freedom {bad[0]}: every one needs a mass above 0")
+    if M.ndim == 2 and not matrices.is_symmetric(M):
+        raise ValueError("mass: a symmetric matrix is wanted; M and its transpose differ")
 
 
 def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None:
