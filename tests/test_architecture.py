@@ -39,7 +39,7 @@ def python_imports():
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
     {"arrays", "pace", "palette", "result", "savefile", "nist", "testvalues"},
-    {"methods", "data", "control", "dense", "findings", "krylov", "order", "testproblems"},
+    {"methods", "data", "control", "dense", "findings", "krylov", "order", "testproblems", "userfile"},
     {"conditions", "limits", "modes", "optim", "nonlinear", "records", "implicit_sgd", "linesearch"},
     {"momentum", "stability"},
     {"endings", "facts", "oscillation", "quadratic", "region", "spectrum"},
@@ -51,6 +51,8 @@ LAYERS = (
     {"basins", "compare", "consistency", "families"},
     {"plot_dynamics", "plot_fields", "plot_losses", "plot_orders", "plot_paths", "plot_regions", "workprecision"},
     {"plot"},
+    {"stability_command"},
+    {"explain_command"},
     {"cli"},
     {"__init__", "__main__"},
 )

@@ -8,6 +8,7 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     ImplicitSGD                            linear models, one sample at a time
     optim, Stepper, minibatches            parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
+    posedness, basins, explain, ...        what a problem does with small errors, and which method and step to take
     methods, get_method                    what there is
 
 Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim`.
@@ -21,13 +22,18 @@ from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
 from mflow import optim
+from mflow.basins import basins
 from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.conditions import order_from_conditions, principal_error_norm
+from mflow.consistency import consistency
 from mflow.control import Event
+from mflow.convergence import convergence, explicit_vs_implicit
 from mflow.data import minibatches
 from mflow.dense import DenseOutput
 from mflow.dynamics import solve_dynamics
+from mflow.explain import explain
 from mflow.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient, stability_function
+from mflow.families import family
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
@@ -72,10 +78,16 @@ __all__ = [  # noqa: PLE0604
     "Recoverable",
     "Stepper",
     "amplification",
+    "basins",
     "best_parameters",
+    "consistency",
+    "convergence",
     "convergence_rate",
     "dispersion",
     "dissipation",
+    "explain",
+    "explicit_vs_implicit",
+    "family",
     "first_order_system",
     "get_method",
     "gradient_flow",
