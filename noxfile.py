@@ -59,7 +59,7 @@ def stubs(session: nox.Session) -> None:
 @nox.session
 def asan(session: nox.Session) -> None:
     """The test suite under the address and undefined-behaviour sanitizers (gcc)."""
-    session.install(*BUILD, "pytest", "pytest-benchmark", "mpmath", "scipy", "matplotlib", "tqdm")
+    session.install(*BUILD, "pytest", "pytest-benchmark", "mpmath", "scipy", "matplotlib", "tqdm", "cffi", "scikit-build-core", "cmake")
     session.install(
         "--no-build-isolation", ".", "-Cbuild-dir=build/asan", "-Csetup-args=-Dbuildtype=debugoptimized",
         "-Csetup-args=-Db_sanitize=address,undefined", "-Csetup-args=-Db_lundef=false",

@@ -1,4 +1,4 @@
-"""Second-order runs against hand-written C: Newmark on an oscillator, leapfrog on chains, staggered steps with implicit damping, the ledger.
+"""Second-order runs against hand-written C: Newmark on an oscillator, leapfrog on chains, staggered damping; what the ledger costs.
 
 Both sides do the same arithmetic on the same problem; the twins work in place and test nothing, mflow's loop keeps the last good state
 and tests every new one for finite numbers. Chains call one accel pointer.
@@ -74,7 +74,7 @@ def bands(n: int, below: float, diagonal: float) -> tuple[Array, Any]:
 
 @pytest.mark.parametrize(("beta", "gamma"), [(0.25, 0.5), (1 / 6, 0.5)])
 def test_newmark_of_one_degree(bench: Bench, library: ctypes.CDLL, beta: float, gamma: float) -> None:
-    """k = 10, T = 1; so little damping that hundreds of millions of steps do not lead to numbers of reduced precision, which take longer."""
+    """k = 10, T = 1; hardly damped, so that millions of steps do not lead to subnormal numbers, which take longer."""
     twin, m, k, dt = function(library, "twin_newmark", "nddddddp"), 10 / (4 * np.pi**2), 10.0, 0.01
     c = 1e-9
     state, x0 = np.array([1.0, 0.0, -k / m]), np.ones(1)
@@ -98,7 +98,9 @@ def test_leapfrog_of_a_chain(bench: Bench, library: ctypes.CDLL, room: Callable[
     twin(address, n, CHECKED_STEPS, dt, *at(x, v, a))
     np.testing.assert_allclose(run.y, x, rtol=0, atol=1e-12)
     functions = {"mflow": fixed(run), "C twin": lambda count: twin(address, n, count, dt, *at(x, v, a))}
-    bench.compare(f"leapfrog, chain of {n:,}, one accel pointer, a step", functions, {"C twin": SAME_POINTER}, rounds=15 if n > 50_000 else 31)
+    bench.compare(
+        f"leapfrog, chain of {n:,}, one accel pointer, a step", functions, {"C twin": SAME_POINTER}, rounds=15 if n > 50_000 else 31
+    )
 
 
 @pytest.mark.parametrize("n", [1_000, 10_000, 100_000])
@@ -115,7 +117,9 @@ def test_staggered_with_implicit_damping(bench: Bench, library: ctypes.CDLL, roo
     twin(n, CHECKED_STEPS, dt, *where)
     np.testing.assert_allclose(run.y, x, rtol=0, atol=1e-12)
     functions = {"mflow": fixed(run), "C twin": lambda count: twin(n, count, dt, *where)}
-    bench.compare(f"staggered, tridiagonal damping, {n:,} masses, a step", functions, {"C twin": TRIDIAGONAL}, rounds=15 if n > 50_000 else 31)
+    bench.compare(
+        f"staggered, tridiagonal damping, {n:,} masses, a step", functions, {"C twin": TRIDIAGONAL}, rounds=15 if n > 50_000 else 31
+    )
 
 
 @pytest.mark.parametrize("n", [1_000, 100_000])

@@ -46,6 +46,16 @@ def need_package(name: str, module: str) -> None:
         skip(f"the package {name} is not installed: pip install '.[test]'")
 
 
+def need_python_to_build(embed: bool = False) -> None:
+    """Python's own headers, and its library for a program that embeds it."""
+    if not Path(sysconfig.get_path("include"), "Python.h").is_file():
+        skip("Python.h is not on this machine: install Python's development files")
+    folders = [sysconfig.get_config_var(name) for name in ("LIBDIR", "LIBPL")]
+    names = [sysconfig.get_config_var(name) for name in ("LDLIBRARY", "LIBRARY")]
+    if embed and not any(Path(folder, name).is_file() for folder in folders for name in names if folder and name):
+        skip("libpython is not on this machine: install Python's development files")
+
+
 def tool_path() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), sysconfig.get_path("scripts"), os.environ["PATH"]])
 
@@ -115,10 +125,10 @@ class Environment:
         assert done.returncode == 0, f"{command}: exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def pip_install(self, what: Path) -> None:
+    def pip_install(self, *what: Path) -> None:
         self.run(
             sys.executable, "-m", "pip", "--python", self.python, "install", "--quiet", "--no-deps", "--no-build-isolation",
-            "--no-warn-script-location", "--ignore-installed", what, build=True,
+            "--no-warn-script-location", "--ignore-installed", *what, build=True,
         )  # fmt: skip
 
     def copy(self, example: str, folder: Path) -> Path:

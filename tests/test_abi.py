@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import doctest
 import importlib.util
 import re
 import shutil
@@ -142,6 +143,12 @@ def test_table_through_integers():
         abi.function("stpe")
     with pytest.raises(ValueError, match="no struct"):
         abi.dtype("mf_frames")
+
+
+def test_docstrings_of_abi_run():
+    result = doctest.testmod(abi)
+    assert result.attempted > 5
+    assert result.failed == 0
 
 
 # ---- mflow_import ---------------------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hosts import EXAMPLES, ROOT, Environment, need_package, need_program
+from hosts import EXAMPLES, ROOT, Environment, need_package, need_program, need_python_to_build
 
 DOCS = (ROOT / "docs" / "embedding.md").read_text(encoding="utf-8")
 
@@ -54,6 +54,7 @@ def need_meson_python() -> None:
 
 
 def test_cython(fresh, tmp_path):
+    need_python_to_build()
     need_meson_python()
     need_program("cython")
     need_program("cc", "gcc", "clang")
@@ -63,6 +64,7 @@ def test_cython(fresh, tmp_path):
 
 
 def test_cmake(fresh, tmp_path):
+    need_python_to_build()
     need_package("scikit-build-core", "scikit_build_core")
     need_program("cmake")
     need_program("ninja")
@@ -72,18 +74,26 @@ def test_cmake(fresh, tmp_path):
     assert "not finite" in fresh.run("python", folder / "run.py")
 
 
-@pytest.mark.parametrize(
-    ("example", "module", "package"), [("numba", "njit_loops", "numba"), ("cffi", "cffi_host", "cffi"), ("python", "bar", "numpy")]
-)
-def test_python_projects(fresh, tmp_path, example, module, package):
-    need_package(package, package)
+PYTHON_PROJECTS = {"numba": "njit_loops", "cffi": "cffi_host", "python": "bar"}  # example: its module
+
+
+@pytest.fixture(scope="module")
+def python_projects(fresh, tmp_path_factory):
+    """All of them installed, at once: most of the time of an install is pip's own."""
     need_meson_python()
-    folder = fresh.copy(example, tmp_path)
-    fresh.pip_install(folder)
-    assert fresh.run("python", "-m", module)
+    fresh.pip_install(*(fresh.copy(example, tmp_path_factory.mktemp(example)) for example in PYTHON_PROJECTS))
+    return PYTHON_PROJECTS
+
+
+@pytest.mark.parametrize("example", PYTHON_PROJECTS)
+def test_python_projects(fresh, python_projects, example):
+    if example != "python":
+        need_package(example, example)
+    assert fresh.run("python", "-m", python_projects[example])
 
 
 def test_c(fresh, tmp_path):
+    need_python_to_build(embed=True)
     need_program("make")
     need_program("cc", "gcc", "clang")
     folder = fresh.copy("c", tmp_path)
@@ -92,6 +102,7 @@ def test_c(fresh, tmp_path):
 
 
 def test_cpp(fresh, tmp_path):
+    need_python_to_build(embed=True)
     need_program("cmake")
     need_program("c++", "g++", "clang++")
     folder = fresh.copy("cpp", tmp_path)
@@ -104,6 +115,7 @@ def test_cpp(fresh, tmp_path):
 
 
 def test_fortran(fresh, tmp_path):
+    need_python_to_build(embed=True)
     need_meson_python()
     need_program("gfortran")
     need_program("pkg-config")

@@ -9,12 +9,15 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.optimize
+from mflow_core import objective, registry
 
 import mflow
+import mflow.data
 from mflow import objectives
+from mflow.mgh import mgh_names
 
 RNG = np.random.default_rng(7)
-ROWS, COLUMNS, CLASSES = 131, 5, 4  # two blocks of 64 rows and some
+ROWS, COLUMNS, CLASSES = 131, 5, 4  # blocks of rows, and some
 X = RNG.standard_normal((ROWS, COLUMNS))
 WEIGHTS = RNG.integers(0, 4, ROWS).astype(float)
 LABELS = {
@@ -239,6 +242,28 @@ def test_drivers_take_objectives():
     assert newmark.reason == "converged"
 
 
+def every_objective():
+    """One of each row but those that use the C library's sin, cos and atan."""
+    yield from (regression(name, l2=0.1, weights=WEIGHTS, intercept=True) for name in LABELS)
+    yield from (objectives.Rosenbrock(37), objectives.Quadratic(np.eye(37) + 1.0, np.ones(37)), objectives.Quadratic(np.arange(37.0)))
+    for f in (*map(objectives.nist, mflow.data.nist_names()), *map(objectives.mgh, mgh_names())):
+        if "libm" not in f.flags:
+            yield f
+
+
+@pytest.mark.parametrize("level", registry.available_levels())
+def test_bits_do_not_depend_on_the_instruction_set(level):
+    seen = 0
+    for f in every_objective():
+        x = f.x0.ravel() * 1.01 + 1e-3 * np.arange(f.n)
+        other = f._at_level(level)
+        assert other(x) == f(x) or np.isnan(f(x)), f
+        np.testing.assert_array_equal(other.grad(x), f.grad(x), err_msg=f.name)
+        np.testing.assert_array_equal(other.hessp(x, x[::-1]), f.hessp(x, x[::-1]), err_msg=f.name)
+        seen += 1
+    assert seen == len(objective.rows()) - sum("libm" in row[-1] for row in objective.rows())
+
+
 def test_threads_share_an_objective():
     rng = np.random.default_rng(2)
     f = objectives.Softmax(rng.standard_normal((4000, 20)), rng.integers(0, 3, 4000))
@@ -261,3 +286,26 @@ def test_data_are_not_copied():
     f = objectives.LeastSquares(table, np.ones(10))
     table[:] = 2.0
     assert f([0.5, 0.0, 0.0]) == 0.0
+
+
+def change_of_gradient(f, x, p, h):
+    """H p by central differences with Richardson's correction: an error of h^4."""
+    one, two = ((f.grad(x + s * p) - f.grad(x - s * p)) / (2 * s) for s in (h, 2 * h))
+    return (4 * one - two) / 3
+
+
+@pytest.mark.parametrize("name", mflow.data.nist_names())
+def test_nist(name):
+    """Certified sums of squares; the Hessian by dual numbers against differences of gradients; rows alone (models: test_data.py)."""
+    study = mflow.data.load_nist(name)
+    f = objectives.nist(name)
+    np.testing.assert_array_equal(f.x0, study.starts[1])
+    assert 2 * f(study.certified_parameters) == pytest.approx(study.certified_residual_sum_of_squares, rel=2e-10, abs=1e-18)
+    b = 0.5 * (f.x0 + study.certified_parameters)
+    p = b * np.random.default_rng(4).uniform(-1, 1, f.n)
+    change = change_of_gradient(f, b, p, 1e-5)
+    scale = np.linalg.norm(f.jac(b), axis=0) * (np.linalg.norm(f.jac(b) @ p) + np.linalg.norm(f.residuals(b)))
+    assert (np.abs(f.hessp(b, p) - change) <= 1e-7 * scale + 1e-7 * np.abs(change)).all()
+    rows = np.array([1, 0, 1])
+    np.testing.assert_array_equal(f.batch(rows).residuals(b), f.residuals(b)[rows])
+    np.testing.assert_allclose(f.batch(rows).grad(b), f.jac(b)[rows].T @ f.residuals(b)[rows], rtol=1e-10, atol=1e-13 * scale.max())

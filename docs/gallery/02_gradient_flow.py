@@ -10,7 +10,6 @@ import numpy as np
 
 import mflow
 from mflow import plot
-from mflow.linesearch import line_search
 
 H = np.array([[1.0, 0.0], [0.0, 6.0]])
 start = np.array([-4.0, 1.0])
@@ -23,7 +22,7 @@ def cost(c):
 points = [start]
 for _ in range(12):
     c, (_, g) = points[-1], cost(points[-1])
-    points.append(c - line_search(cost, c, -g, "exact", jac=True).alpha * g)
+    points.append(c - mflow.line_search(cost, c, -g, "exact", jac=True).alpha * g)
 paths = {
     "gradient flow": mflow.gradient_flow(lambda c: H @ c, start, 8.0, "dopri5", rtol=1e-8, atol=1e-10),
     "exact line search": np.array(points).T,

@@ -20,7 +20,7 @@ def hessian(c):
     return np.array([[1200 * c[0] ** 2 - 400 * c[1] + 2, -400 * c[0]], [-400 * c[0], 200.0]])
 
 
-path = mflow.gradient_flow(grad, [-1.2, 1.0], 2.5, "rk4", dt=1e-3, t_eval=np.geomspace(1e-3, 2.5, 16))
-values = np.array([np.linalg.eigvalsh(-hessian(c)) for c in path.y.T])
-ax = plot.eigenvalues(values, "rk4", dt=2.6e-3)
+run = mflow.gradient_flow(grad, [-1.2, 1.0], 2.5, "rk4", dt=2e-3)
+path = run.posedness(jac=lambda t, c: -hessian(c), points=30)
+ax = plot.eigenvalues(path, dt=2.6e-3)
 ax.figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)

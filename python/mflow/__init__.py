@@ -3,15 +3,16 @@
 Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it, and a learning rate is a time step. So one library
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
-    solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
+    solve_ivp, gradient_flow, minimize     drivers; solve_ivp_batch, minimize_batch: many at once
     solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
-    least_squares, line_search             nonlinear fits; steps along a direction
-    objectives                             compiled costs: regressions, test problems
     train                                  epochs, batches, validation, checkpoints
     lr_find, sweep                         which learning rate, and where each method diverges
     optim, schedules, Stepper, minibatches parts for a loop of your own
+    least_squares, line_search             nonlinear fits; steps along a direction
+    objectives                             compiled costs: regressions, test problems
     stability_limit, max_stable_dt, ...    which step is safe
+    posedness, basins, explain, ...        what a problem does with small errors, and which method and step to take
     methods, get_method                    what there is
 
 Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim`.
@@ -25,14 +26,19 @@ from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
 from mflow import objectives, optim, schedules
+from mflow.basins import basins
 from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.compiled import Compiled, compile
 from mflow.conditions import order_from_conditions, principal_error_norm
+from mflow.consistency import consistency
 from mflow.control import Event
+from mflow.convergence import convergence, explicit_vs_implicit
 from mflow.data import minibatches
 from mflow.dense import DenseOutput
 from mflow.dynamics import solve_dynamics
+from mflow.explain import explain
 from mflow.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient, stability_function
+from mflow.families import family
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
@@ -40,6 +46,7 @@ from mflow.least_squares import LeastSquaresResult, least_squares
 from mflow.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
+from mflow.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.order import first_order_system
 from mflow.oscillation import dispersion, dissipation, oscillation
@@ -63,7 +70,7 @@ __version__ = VERSION
 _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind == "step"}
 globals().update(_INTEGRATORS)
 
-_ADAPTERS = ("plot", "scipy", "torch")  # modules named after the library that they are for
+_ADAPTERS = ("plot", "scipy", "torch")  # modules named after what they need
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
 
 __all__ = [  # noqa: PLE0604
@@ -81,6 +88,7 @@ __all__ = [  # noqa: PLE0604
     "LineSearchResult",
     "LRFindResult",
     "Method",
+    "MinimizeBatchResult",
     "Newton",
     "NewtonKrylov",
     "OptimizeResult",
@@ -90,10 +98,16 @@ __all__ = [  # noqa: PLE0604
     "TrainResult",
     "Training",
     "amplification",
+    "basins",
     "best_parameters",
+    "consistency",
+    "convergence",
     "convergence_rate",
     "dispersion",
     "dissipation",
+    "explain",
+    "explicit_vs_implicit",
+    "family",
     "compile",
     "compiled_from_sympy",
     "first_order_system",
@@ -109,24 +123,25 @@ __all__ = [  # noqa: PLE0604
     "methods",
     "minibatches",
     "minimize",
+    "minimize_batch",
     "objectives",
     "optim",
+    "schedules",
     "order_from_conditions",
     "oscillation",
     "parameter_region",
     "posedness",
     "posedness_along",
     "principal_error_norm",
-    "schedules",
     "solve_dynamics",
     "solve_ivp",
     "solve_ivp_batch",
     "ssp_coefficient",
     "stability_function",
     "stability_limit",
-    "stability_region",
     "sweep",
     "train",
+    "stability_region",
     *sorted(_INTEGRATORS),
 ]
 

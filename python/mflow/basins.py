@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -123,13 +124,23 @@ def basins(
             drift[k] = _off(walk[0], flow)
         elif paths:
             drift[k] = math.inf
-    ends = np.array([w[1] for w in walks]).reshape(*shape, -1)
-    counts = np.array([w[3] for w in walks], dtype=np.int64)
     return BasinsResult(
-        as_method(chosen, parameters), float(dt), axes, points.reshape(*shape, -1), labels.reshape(shape), minima, ends, counts.reshape(shape),
-        flow_labels.reshape(shape), (labels != flow_labels).reshape(shape), _boundary(labels.reshape(shape), axes is not None),
-        room.reshape(shape), drift.reshape(shape), allowed.reshape(shape), [w[2] for w in walks],
-    )  # fmt: skip
+        method=as_method(chosen, {k: v for k, v in parameters.items() if k in {p.name for p in chosen.parameters_}}),
+        dt=float(dt),
+        axes=axes,
+        starts=points.reshape(*shape, -1),
+        labels=labels.reshape(shape),
+        minima=minima,
+        ends=np.array([w[1] for w in walks]).reshape(*shape, -1),
+        steps=np.array([w[3] for w in walks], dtype=np.int64).reshape(shape),
+        flow_labels=flow_labels.reshape(shape),
+        changed=(labels != flow_labels).reshape(shape),
+        boundary=_boundary(labels.reshape(shape), axes is not None),
+        room=room.reshape(shape),
+        drift=drift.reshape(shape),
+        allowed_drift=allowed.reshape(shape),
+        reasons=[w[2] for w in walks],
+    )
 
 
 def _starts(grid: Any, starts: Any) -> tuple[Array, tuple[Array, Array] | None, tuple[int, ...]]:
@@ -160,10 +171,8 @@ def _walk(grad: Any, start: Array, method: Method, settings: dict[str, Any], kee
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
-        r = minimize(None, start, method=method, jac=grad, callback=note if keep else None, **settings)
-    if r.reason == "converged" or keep:
-        points.append(r.x)
-    return np.array(points), r.x, r.reason, r.nit
+        r = minimize(lambda c: (0.0, grad(c)), start, method=method, jac=True, callback=note if keep else None, **settings)
+    return np.array([*points, r.x]), r.x, r.reason, r.nit
 
 
 def _flow(grad: Any, start: Array, gtol: float, extent: float) -> Array:
@@ -177,7 +186,8 @@ def _flow(grad: Any, start: Array, gtol: float, extent: float) -> Array:
         atol = 1e-7 * min(extent, 1.0)
         r = gradient_flow(grad, start, LONG, "dopri5", rtol=1e-6, atol=atol, callback=arrived, max_steps=FLOW_STEPS, max_step=LONG / 100)
     path: Array = np.ascontiguousarray(r.y.T)
-    return path[np.linspace(0, len(path) - 1, min(len(path), KEPT)).round().astype(int)]
+    pick = np.linspace(0, len(path) - 1, min(len(path), KEPT)).round().astype(int)
+    return np.asarray(path[pick])
 
 
 def _minima(ends: list[Array], near: float, grad: Any) -> Array:
@@ -214,7 +224,7 @@ def _to_chain(points: Array, chain: Array) -> Array:
     if len(chain) == 1:
         return np.asarray(np.linalg.norm(points - chain[0], axis=1))
     out = np.full(len(points), math.inf)
-    for a, b in zip(chain, chain[1:], strict=False):
+    for a, b in pairwise(chain):
         along = b - a
         length = float(along @ along)
         share = np.clip((points - a) @ along / length, 0.0, 1.0) if length > 0.0 else np.zeros(len(points))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
-import importlib.util
 import json
 import math
 import os
@@ -19,13 +18,13 @@ from typing import Any, TextIO
 
 import mflow_core
 import numpy as np
-from mflow_core import registry
 
-from mflow import adam, workprecision
+from mflow import adam, explain_command, simulate, stability_command, workprecision
 from mflow import compare as job
 from mflow.compare import Problem, Run
 from mflow.methods import Method, describe, get_method, methods
 from mflow.stability import stability_limit
+from mflow.userfile import load_function, parse_numbers
 
 __all__ = ["main"]
 
@@ -129,7 +128,9 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("name", nargs="?", metavar="NAME", help="name or alias of a method")
     listing.set_defaults(run=_methods)
     for module, text in _MODULES:
-        command = commands.add_parser(module.__name__.rpartition(".")[2], help=text, description=module.DESCRIPTION)
+        command = commands.add_parser(
+            module.__name__.rpartition(".")[2].removesuffix("_command"), help=text, description=module.DESCRIPTION
+        )
         module.add_arguments(command)
         command.set_defaults(run=functools.partial(_of_module, module))
     return parser
@@ -138,7 +139,10 @@ def _parser() -> argparse.ArgumentParser:
 # Commands with a module of their own, which has DESCRIPTION, add_arguments, check_arguments (ValueError: a mistake in them), command.
 _MODULES = (
     (workprecision, "error against work, beside SciPy's solvers"),
+    (stability_command, "limits, order and stability of methods, with their regions"),
+    (explain_command, "look at your own problem: safe steps, posedness, what to take"),
     (adam, "the Adam paper's comparison of optimizers on logistic regression"),
+    (simulate, "a shear building on shaking ground: table, energy ledger, picture"),
 )
 
 
@@ -230,39 +234,17 @@ def _problem(arguments: argparse.Namespace) -> Problem:
 
 def _numbers(text: str) -> list[float]:
     try:
-        values = [float(part) for part in text.strip().strip("[]()").split(",")]
-    except ValueError:
-        values = [math.nan]
-    if not all(map(math.isfinite, values)):
-        raise UsageError(f'--x0 {text!r}: finite numbers separated by commas are wanted, as in --x0 "1,2,3"')
-    return values
+        return [float(number) for number in parse_numbers(text, "--x0")]
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _load(target: str) -> tuple[str, Callable[[Any], Any]]:
     """(name, function) of FILE.py:FUNCTION."""
-    file, _, name = target.rpartition(":")
-    if not file or not name.isidentifier():
-        raise UsageError(f"--objective {target}: FILE.py:FUNCTION is wanted, as in --objective costs.py:bowl")
-    path = Path(file)
-    if not path.is_file():
-        raise UsageError(f"--objective {target}: there is no file {file}")
-    spec = importlib.util.spec_from_file_location("mflow_objective", path)
-    if spec is None or spec.loader is None:
-        raise UsageError(f"--objective {target}: {file} is no Python file: its name must end in .py")
-    module = importlib.util.module_from_spec(spec)
-    folder = str(path.absolute().parent)
-    sys.path.insert(0, folder)  # as if the file had been started: it may import its neighbours
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise UsageError(f"--objective {target}: {file} raised {type(error).__name__}: {error}") from error
-    finally:
-        sys.path.remove(folder)
-    function = getattr(module, name, None)
-    if not callable(function):
-        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
-        raise UsageError("--objective: " + registry.unknown(f"{file} has no function", name, known or ["none"]))
-    return name, function
+        return load_function(target, "--objective")
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _collect(what: Problem, tasks: list[tuple[Method, str]], arguments: argparse.Namespace) -> tuple[list[Run], bool]:

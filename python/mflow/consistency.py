@@ -112,9 +112,8 @@ def consistency(
         raise TypeError("problem: (grad, c0) is wanted") from None
     slow = 1.0 - float(chosen.parameters.get("momentum") or 0.0) if "sign flow" not in _equations(chosen) else 0.25
     start, end = check_start(c0, "c0"), check_number(max(slow, 0.01) if t_end is None else t_end, "t_end", "a number above 0")
-    steps = np.array(
-        end * max(slow, 0.01) / (4.0 if chosen.kind == "step" else 16.0) / 2.0 ** np.arange(6) if dt is None else dt, dtype=np.float64
-    )
+    first = end * max(slow, 0.01) / (4.0 if chosen.kind == "step" else 16.0)
+    steps = np.array(first / 2.0 ** np.arange(6) if dt is None else dt, dtype=np.float64)
     if end <= 0.0 or steps.ndim != 1 or steps.size < 2 or not np.all((steps > 0.0) & (steps <= end)):
         raise ValueError("t_end, dt: t_end above 0, and at least two steps above 0 and up to t_end, are wanted")
     counts = np.unique(np.maximum(1, np.round(end / steps)).astype(int))
@@ -167,7 +166,7 @@ def _candidates(method: Method, grad: Gradient, start: Array, friction: float) -
 
 def _solution(slope: Any, start: Array, end: float, second: bool) -> Array | None:
     """The exact state at the end, by dop853 at its tightest; None where it takes too many steps (signs that jump)."""
-    tight = {"rtol": 1e-13, "atol": 1e-15, "save": "last", "max_steps": MOST_STEPS}
+    tight: dict[str, Any] = {"rtol": 1e-13, "atol": 1e-15, "save": "last", "max_steps": MOST_STEPS}
     if not second:
         r = solve_ivp(slope, (0.0, end), start, "dop853", **tight)
         return r.y[..., -1] if r.success else None

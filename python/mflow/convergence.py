@@ -264,7 +264,7 @@ def explicit_vs_implicit(
     values = np.array(np.geomspace(1.0, 1e4, 9) if stiffness is None else stiffness, dtype=np.float64)
     if values.ndim != 1 or values.size < 2 or np.any(np.diff(values) <= 0.0):
         raise ValueError("stiffness: at least two rising numbers are wanted")
-    found = np.array([[_cheapest(m, *(problem or _relaxation)(float(s)), error=error) for m in methods] for s in values])
+    found = np.array([[_cheapest(m, error, (problem or _relaxation)(float(s))) for m in methods] for s in values])
     dts, work = found[..., 0], found[..., 1]
     crossover = _crossing(values, work[:, 0], work[:, 1])
     a, b = methods[0].name, methods[1].name
@@ -277,8 +277,9 @@ def explicit_vs_implicit(
     )
 
 
-def _cheapest(method: Method, fun: Any, jac: Any, span: tuple[float, float], y0: Any, y_end: Any, error: float) -> tuple[float, float]:
+def _cheapest(method: Method, error: float, problem: Any) -> tuple[float, float]:
     """(the largest step that meets the error, its work): halvings of the span, then between the last two."""
+    fun, jac, span, y0, y_end = problem
     start = check_start(y0, "y0")
     if y_end is None:
         y_end = _reference(fun, span[0], start, False)(span[1])

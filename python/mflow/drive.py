@@ -53,6 +53,8 @@ class Settings:
     dt: Any = None
     rtol: Any = None
     atol: Any = None
+    rtol_v: Any = None  # of the velocity, in second order
+    atol_v: Any = None
     first_step: Any = None
     max_step: Any = None
     min_step: Any = None
@@ -130,7 +132,7 @@ class Drive:
 
     def _prepare(self) -> None:
         """The run, its events and its record."""
-        s, start = self.settings, self.start
+        s = self.settings
         if math.isinf(self.t1) and (s.t_eval is not None or s.events is not None or s.dense_output):
             raise ValueError("t_eval, events, dense_output: dt = inf goes to t = inf in one step, with nothing between: leave them away")
         times = None if s.t_eval is None else check_times(s.t_eval, self.t0, self.t1)
@@ -503,7 +505,7 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
 
 def _mode(method: Method, settings: Settings, estimated: str) -> str:
     """ "fixed", "auto" (fixed, of a step chosen from the stability limit) or "adaptive"."""
-    controlled = settings.rtol is not None or settings.atol is not None
+    controlled = any(value is not None for value in (settings.rtol, settings.atol, settings.rtol_v, settings.atol_v))
     if settings.dt is not None and controlled:
         raise ValueError("dt gives fixed steps, and rtol, atol error control: give one of them")
     if settings.dt is None:

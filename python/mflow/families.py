@@ -77,7 +77,7 @@ def family(
     if t_eval is None:
         if isinstance(points, bool) or int(points) != points or points < 2:
             raise ValueError(f"points = {points!r}: a whole number from 2 on is wanted")
-        t_eval = np.linspace(*(check_number(t, "t_span") for t in t_span), int(points))
+        t_eval = np.linspace(check_number(t_span[0], "t_span[0]"), check_number(t_span[1], "t_span[1]"), int(points))
     if options.get("dt") is None:
         options = {"rtol": 1e-6, "atol": 1e-9, **options}
     batch = solve_ivp_batch(fun, t_span, begin, method, t_eval, args=args, **options)

@@ -17,7 +17,7 @@ from mflow.arrays import Array, check_number, check_start
 from mflow.line_descent import LineDescent
 from mflow.linesearch import LineSearch
 from mflow.methods import Method, as_method
-from mflow.momentum import MomentumRun
+from mflow.momentum import momentum_run
 from mflow.pace import Pace
 from mflow.result import OptimizeResult, attach
 
@@ -204,7 +204,7 @@ class _Descent:
             for name, value in {**linear, 'lr = "auto"': self.auto or None}.items():
                 if value is not None:
                     raise ValueError(f"{name} is not for second-order methods such as {self.method.name}: leave it away")
-            self.run = MomentumRun(self.method, self.what, self.start, self.dt, self.friction, hess, extra, solving)
+            self.run = momentum_run(self.method, self.what, self.start, self.dt, self.friction, hess, extra, solving)
             self._prepare(jac)
             return
         solver = nonlinear.solver_for(self.method, self.what, 0.0, self.start, jac=hess, hess=True, args=extra, **linear)

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 from mflow_core import events as core_events
-from mflow_core import problem, stepper, structure
+from mflow_core import problem, stepper
 
 from mflow import endings, modes
 from mflow.arrays import Array
+from mflow.control import check_min_step, check_tolerances
 from mflow.dense import DenseOutput
-from mflow.drive import GROWTH, LEAST_STEPS, Drive, Settings, check_span
+from mflow.drive import ATOL, GROWTH, LEAST_STEPS, RTOL, Drive, Settings, check_span
 from mflow.methods import Method
 from mflow.records import Record
 from mflow.result import DynamicsResult, Result
@@ -29,7 +30,6 @@ __all__ = ["Motion", "Supports"]
 
 COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")
 MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
-DIFFERENCE = 1e-7  # of the tangents at the start, for a message
 
 
 class Supports:
@@ -49,6 +49,10 @@ class Supports:
             held[index.astype(np.intp)] = True
         self.free, self.held = np.flatnonzero(~held), np.flatnonzero(held)
         self.any = bool(self.held.size)
+
+    def reorder(self, order: Any) -> None:
+        """The run takes what moves in this order: matrices are narrower in it."""
+        self.free, self.any = self.free[order], True
 
     def reduced(self, vector: Array) -> Array:
         """The free part of n numbers, in the state's shape where all are free."""
@@ -154,8 +158,8 @@ class MotionRecord(Record):
                 out[i, j] = rows[k - 1, j] + theta * (D[k, 3 * j] + theta * (D[k, 3 * j + 1] + theta * D[k, 3 * j + 2]))
             out[i, 2] = rows[k - 1, 2] + theta * (rows[k, 2] - rows[k - 1, 2])
             if self.keeps_energy:
-                state = [a.reshape(self.start.shape) for a in (*rows[k - 1], *out[i, :2])]
-                energies[i] = self.run.energy_inside(t[k - 1], *state[:3], times[i], *state[3:], e[k - 1])
+                x0, v0, a0, x, v = (a.reshape(self.start.shape) for a in (*rows[k - 1], *out[i, :2]))
+                energies[i] = self.run.energy_inside(t[k - 1], x0, v0, a0, times[i], x, v, e[k - 1])
         return times, out, energies
 
     def half_steps(self, t1: float, step: float, steps: int, supports: Supports) -> tuple[Array | None, Array | None]:
@@ -194,7 +198,15 @@ class MotionEnding(endings.Ending):
         return np.concatenate([v, self.run.acceleration(t, x, v).ravel()])
 
     def _unsolved(self, fixed: bool) -> str:
-        row = self.drive.what.counters.get("singular")
+        counts = self.drive.what.counters
+        row, failed = counts.get("singular"), counts.get("cg_failed")
+        if failed is not None:
+            why = {
+                "indefinite": "is not positive definite: conjugate gradients cannot solve with it; is a stiffness or a damping negative?",
+                "slow": f"was not solved with in {counts['ncg']} conjugate gradient iterations: lower dt, or give matrices and no 'cg'",
+                "residual": "leaves a residual above 1e-12 after conjugate gradients: is the damping symmetric?",
+            }[failed]
+            return f"the matrix M + gamma dt C + beta dt^2 K of {self.method.name}'s step {why} ({self.where})"
         if row is None:
             return super()._unsolved(fixed)
         held = int(self.drive.supports.free[row])
@@ -222,7 +234,9 @@ class Motion(Drive):
         supports: Supports,
         energy: bool,
         matrices: tuple[Any, ...] | None,
+        velocity_free: bool = False,
     ) -> None:
+        self.velocity_free = velocity_free
         self.v0, self.supports, self.keeps_energy, self.matrices, self.warned = v0, supports, energy, matrices, ""
         self.method = method
         if isinstance(settings.dt, str) and settings.dt == "auto":
@@ -232,6 +246,26 @@ class Motion(Drive):
     def _fits(self) -> None:
         if "second_order" not in self.method.flags:
             raise ValueError(f"method: {self.method.name} is no method for M x'' = F: see mflow.methods(family='second_order')")
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        if self.mode == "adaptive":
+            least = check_min_step(self.settings.min_step, self.max_step)
+            rtol, atol, rtol_v, atol_v = self.tolerances
+            self.run.control(rtol, atol, math.inf if callable(self.max_step) else self.max_step, least, rtol_v, atol_v)
+
+    def _tolerances(self) -> tuple[Array, Array] | None:
+        """Of x; those of v are kept for `_prepare`. Each is one number for all degrees of freedom, or one for each."""
+        s, shape = self.settings, self.supports.shape
+        if self.mode != "adaptive":
+            return None
+        rtol, atol = (RTOL if s.rtol is None else s.rtol), (ATOL if s.atol is None else s.atol)
+        rtol_v, atol_v = (rtol if s.rtol_v is None else s.rtol_v), (atol if s.atol_v is None else s.atol_v)
+        four = [*check_tolerances(rtol, atol, shape), *check_tolerances(rtol_v, atol_v, shape, of="_v")]
+        if any(array.size > 1 for array in four):
+            four = [np.ascontiguousarray(np.broadcast_to(array, (self.supports.n,))[self.supports.free]) for array in four]
+        self.tolerances = four
+        return four[0], four[1]
 
     def _make_run(self, step: float, dense: bool, vector: bool) -> stepper.Run:
         values = self.method._values
@@ -276,30 +310,18 @@ class Motion(Drive):
         """Of the structure; of a force, from differences at the start. None: not known."""
         if self.matrices is not None:
             return modes.structure_modes(*self.matrices)
-        n = self.start.size
-        if n > modes.WHOLE:
-            return None
         x, v = self.start.ravel(), self.v0.ravel()
-        length = DIFFERENCE * max(1.0, float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(v), initial=0.0)))
         try:
             with np.errstate(all="ignore"):
-                base = self.run.acceleration(self.t0, x, v).ravel()
-                columns = [
-                    [base - self.run.acceleration(self.t0, x + on_x * unit, v + on_v * unit).ravel() for unit in length * np.eye(n)]
-                    for on_x, on_v in ((1.0, 0.0), (0.0, 1.0))
-                ]
-                K, C = (np.stack(column, axis=1) / length for column in columns)
-                sizes = [float(np.max(np.abs(np.linalg.eigvals(A)), initial=0.0)) for A in (K, C)]
-                whole = structure.Structure(n, None, C, K)
+                return modes.force_modes(lambda x, v: self.run.acceleration(self.t0, x, v).ravel(), x, v, self.velocity_free)
         except Exception:
             return None  # the force has failed there, or is not finite: this is for a message alone
-        return modes.Modes(np.full(1, sizes[0]), np.full(1, sizes[1]), whole)
 
     def warn_of_step(self) -> None:
-        """A step past the limit of a structure is taken, after a warning."""
-        if self.matrices is None or _always_stable(self.method):
+        """A step past the limit is taken, after a warning. For a force, the limit at the start, from about `modes.CALLS` calls."""
+        if _always_stable(self.method):
             return
-        bound = modes.outer_bound(*self.matrices) if self.start.size > MANY_MASSES else None
+        bound = modes.outer_bound(*self.matrices) if self.matrices is not None and self.start.size > MANY_MASSES else None
         if bound is not None and bound.stable(self.method, abs(self.step)):
             return
         found = self.known_modes
@@ -333,7 +355,7 @@ class Motion(Drive):
         """dt="auto": nine tenths of the structure's limit, and ten steps at least."""
         self._fits()
         if self.matrices is None:
-            raise ValueError('dt = "auto": the limit of a structure is known, that of a force is not: give dt')
+            raise ValueError('dt = "auto": the limit of matrices is known, that of a force or of a damping function is not: give dt')
         limit = modes.structure_modes(*self.matrices).limit(self.method)
         if not limit > 0.0:
             raise ValueError(f'dt = "auto": {self.method.name} has no stable step for this structure: give dt, or another method')

@@ -18,8 +18,10 @@ from mflow_core.objective import MOST_CLASSES as MAX_CLASSES
 from mflow_core.objective import Objective
 
 from mflow.arrays import Array, check_number, check_start
+from mflow.data import load_nist
+from mflow.mgh import mgh
 
-__all__ = ["Huber", "LeastSquares", "Logistic", "Objective", "Poisson", "Quadratic", "Rosenbrock", "Softmax"]
+__all__ = ["Huber", "LeastSquares", "Logistic", "Objective", "Poisson", "Quadratic", "Rosenbrock", "Softmax", "mgh", "nist"]
 
 
 class Quadratic(Objective):
@@ -46,6 +48,8 @@ class Quadratic(Objective):
     >>> f([1.0, 0.0]), f.grad([1.0, 0.0]).tolist()
     (0.0, [1.0, 0.0])
     """
+
+    _own_names = ("A", "b")
 
     def __init__(self, A: Any, b: Any = None, *, x0: Any = None) -> None:
         matrix = check_start(A, "A")
@@ -163,10 +167,10 @@ class Logistic(_Regression):
     def __init__(
         self, X: Any, y: Any, l2: float = 0.0, *, weights: Any = None, intercept: bool = False, x0: Any = None
     ) -> None:  # fmt: skip
-        labels = _labels(y)
-        if np.all((labels == 0.0) | (labels == 1.0)):
-            labels = 2.0 * labels - 1.0
-        self._regress("logistic", X, labels, l2, weights, intercept, x0)
+        self._regress("logistic", X, _signs(_labels(y)), l2, weights, intercept, x0)
+
+    def _lane_data(self, given: dict[str, Any], lanes: int) -> tuple[Array | None, Array | None]:
+        return super()._lane_data({**given, "y": _signs(np.asarray(given["y"], dtype=np.float64))} if "y" in given else given, lanes)
 
 
 class Poisson(_Regression):
@@ -281,6 +285,35 @@ class Softmax(Objective):
         )  # fmt: skip
 
 
+def nist(name: str) -> Objective:
+    """One of the 27 NIST nonlinear regressions: half the sum of squared residuals, from the nearer of its two starts.
+
+    `mflow.data.load_nist` gives it with its other start and the certified answer, as ``load_nist(name).objective``.
+
+    Parameters
+    ----------
+    name : str
+        One of `mflow.data.nist_names`.
+
+    Raises
+    ------
+    ValueError
+        There is none of this name; the text offers the nearest.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.nist("Misra1a")
+    >>> f.x0.tolist(), f.jac(f.x0).shape, round(2 * f([238.94212918, 0.00055015643181]), 11)
+    ([250.0, 0.0005], (14, 2), 0.12455138894)
+
+    References
+    ----------
+    NIST/ITL Statistical Reference Datasets, nonlinear regression.
+    """
+    return load_nist(name).objective
+
+
 # ---- arguments ------------------------------------------------------------------------------------------------------------------------
 
 
@@ -310,6 +343,11 @@ def _labels(y: Any) -> Array:
     if labels.ndim != 1:
         raise ValueError(f"y: shape {labels.shape} came; one dimension is wanted, a label a row")
     return np.array(labels, dtype=np.float64)
+
+
+def _signs(labels: Array) -> Array:
+    """-1 and +1 in the place of 0 and 1; other numbers as they are."""
+    return 2.0 * labels - 1.0 if np.all((labels == 0.0) | (labels == 1.0)) else labels
 
 
 def _match(X: Array, y: Array) -> None:

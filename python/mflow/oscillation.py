@@ -56,7 +56,7 @@ def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
     >>> import mflow
     >>> o = mflow.oscillation("newmark", [0.1, 1.0])
     >>> o.period_error.round(6).tolist(), o.algorithmic_damping.round(12).tolist()
-    ([0.000832, 0.078411], [0.0, 0.0])
+    ([0.000833, 0.078405], [0.0, 0.0])
 
     References
     ----------
@@ -115,7 +115,7 @@ def dissipation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
     --------
     >>> import mflow
     >>> mflow.dissipation("generalized_alpha", [0.5, 2.0], rho_inf=0.5).round(4).tolist()
-    [0.0023, 0.0514]
+    [0.002, 0.044]
 
     References
     ----------
@@ -145,7 +145,7 @@ def dispersion(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **p
     --------
     >>> import mflow
     >>> mflow.dispersion("central_difference", [0.5]).round(6).tolist()
-    [-0.010576]
+    [-0.010607]
 
     References
     ----------

@@ -75,7 +75,7 @@ def place(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("pictures need matplotlib, which is not installed: pip install 'mflow[plot]'") from error
-    figure = Figure(figsize=size, layout="constrained")
+    figure = Figure(figsize=size, layout="compressed")  # constrained, and it knows of axes of equal scales
     FigureCanvasAgg(figure)
     axes: Axes = figure.add_subplot()
     return axes

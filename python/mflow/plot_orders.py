@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mflow.arrays import Array
 from mflow.palette import SHADE, dress, label_steps, place, style
@@ -47,36 +48,37 @@ def _slope(dt: Array, error: Array) -> float:
 def convergence(table: Any, *, ax: Axes | None = None, local: bool = False, orders: Sequence[int] | None = None) -> Axes:
     """Draw error against step, with lines of whole orders behind.
 
-    Parameters
-    ----------
-    table : ConvergenceResult, sequence of such, or dict
-        From `mflow.convergence`; or name -> result or pair (dt, error) of arrays.
-    ax : matplotlib Axes, optional
-    local : bool
-        The error of one step in place of that at the end; results alone.
-    orders : sequence of int, optional
-        Which lines are drawn; the observed orders, rounded, if not given.
+        Parameters
+        ----------
+        table : ConvergenceResult, sequence of such, or dict
+            From `mflow.convergence`; or name -> result or pair (dt, error) of arrays.
+        ax : matplotlib Axes, optional
+        local : bool
+            The error of one step in place of that at the end; results alone.
+        orders : sequence of int, optional
+            Which lines are drawn; the observed orders, rounded, if not given.
 
-    Returns
-    -------
-    matplotlib.axes.Axes
-        The legend has the observed order of each.
+        Returns
+        -------
+        matplotlib.axes.Axes
+            The legend has the observed order of each.
 
-    Raises
-    ------
-    ValueError
-        Steps and errors do not fit, or there is no method.
-    ImportError
-        matplotlib is not installed.
+        Raises
+        ------
+        ValueError
+            Steps and errors do not fit, or there is no method.
+        ImportError
+            matplotlib is not installed.
 
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from mflow import plot
-    >>> dt = 0.5 ** np.arange(1.0, 6.0)
-    >>> ax = plot.convergence({"euler": (dt, 0.2 * dt), "rk2": (dt, 0.1 * dt**2)})
-    >>> [text.get_text() for text in ax.get_legend().get_texts()]
-    ['euler: order 1.00', 'rk2: order 2.00']
+        Examples
+        --------
+        >>> import numpy as np
+    from numpy.typing import NDArray
+        >>> from mflow import plot
+        >>> dt = 0.5 ** np.arange(1.0, 6.0)
+        >>> ax = plot.convergence({"euler": (dt, 0.2 * dt), "rk2": (dt, 0.1 * dt**2)})
+        >>> [text.get_text() for text in ax.get_legend().get_texts()]
+        ['euler: order 1.00', 'rk2: order 2.00']
     """
     members = _members(table, local)
     ax = place(ax)
@@ -86,9 +88,13 @@ def convergence(table: Any, *, ax: Axes | None = None, local: bool = False, orde
         p = order if np.isfinite(order) or np.count_nonzero(good) < 2 else _slope(dt[good], error[good])
         label = f"{name}: order {p:.2f}" if np.isfinite(p) else name
         ax.plot(dt[good], error[good], label=label, linewidth=1.4, markersize=5.0, zorder=3, **style(k))
-        observed.append((p, dt[good], error[good]))
+        keep = _steady(dt[good], error[good], p)
+        observed.append((p, dt[good][keep], error[good][keep]))
     ax.set_xscale("log")
     ax.set_yscale("log")
+    steady = np.concatenate([error for _, _, error in observed])
+    if steady.size and ax.get_ylim()[1] > 100.0 * steady.max():  # steps that are unstable leave the picture
+        ax.set_ylim(top=10.0 * steady.max())
     _guides(ax, observed, orders)
     ax.set_xlabel("dt")
     ax.set_ylabel("error of one step" if local else "error at the end")
@@ -97,6 +103,16 @@ def convergence(table: Any, *, ax: Axes | None = None, local: bool = False, orde
     dress(ax)
     ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.2)
     return ax
+
+
+def _steady(dt: Array, error: Array, p: float) -> NDArray[np.bool_]:
+    """All steps below the first at which the error jumps, by far more than its order allows: from there on the step is unstable."""
+    keep = np.ones(dt.size, dtype=bool)
+    order = np.argsort(dt)
+    jumps = np.diff(np.log(error[order])) > ((p if np.isfinite(p) else 0.0) + 6.0) * np.diff(np.log(dt[order]))
+    if np.any(jumps):
+        keep[order[int(np.argmax(jumps)) + 1 :]] = False
+    return keep
 
 
 def _guides(ax: Axes, observed: Sequence[tuple[float, Array, Array]], orders: Sequence[int] | None) -> None:

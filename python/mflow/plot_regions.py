@@ -253,7 +253,7 @@ def _dots(ax: Axes, z: NDArray[np.complex128], method: Method, t: Array | None) 
             handles.append(ax.scatter(dots.real, dots.imag, facecolors="white", edgecolors=COLOURS[1], label=label, zorder=4, **look))
     ax.legend(handles=[*handles, *region], loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False)
     if len(z) > 1:
-        bar = ax.figure.colorbar(ScalarMappable(norm, darken), ax=ax, location="top", shrink=0.5, aspect=30, pad=0.02)
+        bar = ax.figure.colorbar(ScalarMappable(norm, darken), ax=ax, location="top", shrink=0.9, aspect=40, pad=0.02)
         bar.set_label("t along the path" if t is not None else "point of the path", fontsize="small")
         bar.ax.tick_params(labelsize="small")
 

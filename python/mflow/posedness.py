@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -181,9 +182,18 @@ def _at(field: _Field, t: float, y: Array, symmetric: bool | None, near: float) 
     if geometry:
         text += f"; as a gradient flow: {geometry}"
     return Posedness(
-        verdict, t, y.reshape(field.shape).copy(), values, len(values) == field.n, float(np.max(errors, initial=0.0)), rate, doubling, index,
-        geometry, text,
-    )  # fmt: skip
+        verdict=verdict,
+        t=t,
+        y=y.reshape(field.shape).copy(),
+        eigenvalues=values,
+        complete=len(values) == field.n,
+        error=float(np.max(errors, initial=0.0)),
+        growth_rate=rate,
+        doubling_time=doubling,
+        index=index,
+        geometry=geometry,
+        text=text,
+    )
 
 
 def _kinds(real: Array, rounding: Array, errors: Array, near: float) -> list[str]:
@@ -358,7 +368,7 @@ def posedness_along(
     found = [_at(field, float(times[i]), flat[i], symmetric, near) for i in pick]
     verdicts = [p.verdict for p in found]
     changes = []
-    for a, b in zip(found, found[1:], strict=False):
+    for a, b in pairwise(found):
         if a.verdict != b.verdict:
             changes.append((_change(field, path, a, b.t, symmetric, near), a.verdict, b.verdict))
     growth, exponents, exact = _growth(field, path, times[pick])
@@ -367,21 +377,20 @@ def posedness_along(
     for row, p in zip(values, found, strict=True):
         row[: len(p.eigenvalues)] = p.eigenvalues
     worst = max(verdicts, key=ORDER.index)
-    text = _words(found, verdicts, changes, growth, worst)
     return PosednessPath(
-        times[pick],
-        states[..., pick].reshape(-1, len(pick)),
-        found,
-        verdicts,
-        values,
-        changes,
-        growth,
-        exponents,
-        exact,
-        worst,
-        method,
-        dt,
-        text,
+        t=times[pick],
+        y=states[..., pick].reshape(-1, len(pick)),
+        points=found,
+        verdicts=verdicts,
+        eigenvalues=values,
+        changes=changes,
+        growth=growth,
+        lyapunov=exponents,
+        exact_growth=exact,
+        verdict=worst,
+        method=method,
+        dt=dt,
+        text=_words(found, verdicts, changes, growth, worst),
     )
 
 
@@ -411,13 +420,13 @@ def _change(field: _Field, path: _Path, before: Posedness, after: float, symmetr
 
 
 def _growth(field: _Field, path: _Path, marks: Array) -> tuple[Array, Array, bool]:
-    """(growth of the most dangerous perturbation up to each mark, finite-time Lyapunov exponents, whether all perturbations were followed)."""
+    """(growth of the most dangerous perturbation up to each mark, Lyapunov exponents, whether all perturbations were followed)."""
     everything = field.n <= PROPAGATED
     share = SUBSTEPS if field.n <= 10 else max(SUBSTEPS * 10 // field.n, 40)
     per_mark = max(1, share // max(1, len(marks) - 1))
     state = np.eye(field.n) if everything else krylov.start_vector(field.n)
     logs, growth, factors = 0.0, [0.0], []
-    for a, b in zip(marks, marks[1:], strict=False):
+    for a, b in pairwise(marks):
         piece = np.eye(field.n)
         h = float(b - a) / per_mark
         for k in range(per_mark):

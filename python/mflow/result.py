@@ -108,7 +108,7 @@ class DynamicsResult(Result):
     those since the start. Inside a step (t_eval, events) they are those of the step up to there: kinetic and potential of the interpolated
     state, the works by the formula that whole steps have, and under numerical also what the interpolant adds, by a formula of its own, so
     that the residual stays at rounding. numerical is NaN for a method without a formula for it.
-    v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for the staggered
+    v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for staggered
     forms (velocity_verlet, staggered) where every step is kept; else None. A step that an event has cut short counts up to there.
     sol, sol_v : `mflow.dense.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
     success, status, reason, message : as in `IVPResult`.

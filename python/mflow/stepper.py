@@ -322,7 +322,8 @@ class Stepper:
 
 
 def _remake(cls: type[Stepper], method: Method, start: Array, t0: float, call: dict[str, Any], state: bytes) -> Any:
-    made = cls(method, **{cls._start_name: start}, t0=t0, **call)
+    given: dict[str, Any] = {cls._start_name: start, "t0": t0, **call}
+    made = cls(method, **given)
     made._run.unpack(state)
     return made
 

@@ -6,7 +6,7 @@ import argparse
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mflow_core import get_include
 from mflow_core._levels import VERSION
@@ -18,7 +18,7 @@ def folder(name: str) -> str:
 
 
 # option: (what it prints, what it is)
-ANSWERS = {
+ANSWERS: dict[str, tuple[Callable[[], str], str]] = {
     "--version": (lambda: VERSION, "version of mflow"),
     "--cflags": (lambda: shlex.quote(f"-I{get_include()}"), "flags for a C compiler"),
     "--libs": (lambda: "", "nothing: a host links against no library of mflow's, it is handed a table of functions"),

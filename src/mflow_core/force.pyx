@@ -251,6 +251,18 @@ cdef int ask_tangent(Force p, double t, const double *a, double *jac) except -1:
     return 0
 
 
+cdef object sparse_part(Force p, double t, fun, str argument, double scale):
+    """scale times one of dF/dx and dF/dv, as SciPy has it; None where it does not count."""
+    import scipy.sparse
+
+    if fun is None or scale == 0.0:
+        return None
+    value = scipy.sparse.csr_array(fun(t, p.x_view, p.v_view, *p.args) if callable(fun) else fun)
+    if value.shape != (p.f.n, p.f.n):
+        raise ValueError(f"{argument} has shape {value.shape}, but the state has {p.f.n} components: shape ({p.f.n}, {p.f.n}) is wanted")
+    return scale * value
+
+
 ctypedef int (*quiet_tangent)(Force, double, const double *, double *) noexcept
 
 
@@ -349,9 +361,32 @@ cdef class Force(Problem):
             if self.x_view is None:
                 self.renew()
             self.compiled = False
+        if solver.sparse is not None:
+            solver.sparse.ask = self.sparse_tangent
+            if self.x_view is None:
+                self.renew()
         self.f.newton = solver.attach(&inner, jac, <void *> self)
         self.solver = solver
         self.compiled = self.compiled and not solver.python
+
+    def sparse_tangent(self, double t, cnp.ndarray a):
+        """w (bx dF/dx + bv dF/dv) at the state that belongs to a, as a SciPy sparse matrix."""
+        cdef const double *at = <const double *> cnp.PyArray_DATA(a)
+        cdef ptrdiff_t i
+        for i in range(self.f.n):
+            self.f.x[i] = self.f.xp[i] + self.f.bx * at[i]
+            self.f.v[i] = self.f.vp[i] + self.f.bv * at[i]
+        self.point(self.f.x, self.f.v)
+        try:
+            parts = [sparse_part(self, t, self.dfdx, "dfdx", self.f.w * self.f.bx), sparse_part(self, t, self.dfdv, "dfdv", self.f.w * self.f.bv)]
+        finally:
+            self.leave()
+        given = [part for part in parts if part is not None]
+        if not given:
+            import scipy.sparse
+
+            return scipy.sparse.csr_array((self.f.n, self.f.n))
+        return given[0] if len(given) == 1 else given[0] + given[1]
 
     cdef int renew(self) except -1:
         """Arrays of the user's own from here on."""

@@ -26,7 +26,7 @@ from mflow_core.signatures import HESSIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SI
 
 cnp.import_array()
 
-MODULES = ("objectives_plain", "objectives_linear")      # a new one: here and in meson.build
+MODULES = ("objectives_plain", "objectives_linear", "objectives_nist", "objectives_mgh")      # a new one: here and in meson.build
 MOST_CLASSES = MAX_CLASSES
 
 cdef enum:
@@ -69,13 +69,13 @@ FLAGS = {"libm": OBJECTIVE_LIBM, "labelled": OBJECTIVE_LABELLED, "squares": OBJE
 
 
 def rows():
-    """(name, formula, labels, reference, flags) of every objective."""
+    """(name, family, formula, labels, reference, flags) of every objective."""
     cdef int i = 0
     out = []
     while ROWS[i] != NULL:
         flags = [name for name, bit in FLAGS.items() if ROWS[i].flags & bit]
-        out.append((ROWS[i].name.decode(), ROWS[i].formula.decode(), ROWS[i].labels.decode(), ROWS[i].reference.decode(),
-                    frozenset(flags)))
+        out.append((ROWS[i].name.decode(), ROWS[i].family.decode(), ROWS[i].formula.decode(), ROWS[i].labels.decode(),
+                    ROWS[i].reference.decode(), frozenset(flags)))
         i += 1
     return out
 
@@ -226,7 +226,7 @@ cdef class Objective:
     def batch(self, idx):
         """The same cost over the rows `idx` alone (repeats count as often as they come): a minibatch that shares the data.
 
-        idx: whole numbers, or a mask of truth values, one a row. Raises TypeError or ValueError where it is empty or out of range.
+        idx: whole numbers as rows are counted in the whole data, or a mask of truth values, one a row. Raises TypeError or ValueError where it is empty or out of range.
         """
         cdef Objective out
         if not self.c.row.flags & OBJECTIVE_SETS:
@@ -238,6 +238,28 @@ cdef class Objective:
         out.order_ = indices(idx, self.c.rows)
         out.c.order, out.c.count = <int64_t *> cnp.PyArray_DATA(out.order_), out.order_.size
         return out
+
+    _own_names = ("X", "y")              # what the arrays X_ and y_ are called by whoever made it
+
+    def _lane_data(self, dict given, Py_ssize_t lanes):
+        """Arrays (lanes, *shape) that stand for X and y, a set a lane, each None where it is not given. `given` goes by own names."""
+        out = [None, None]
+        for name, value in given.items():
+            if name not in self._own_names:
+                raise TypeError(unknown("lane_data: no data", name, list(self._own_names)))
+            place = self._own_names.index(name)
+            own = (self.X_, self.y_)[place]
+            if own is None:
+                raise ValueError(f"lane_data: this objective was made without {name}: give it one, of the shape of a lane's own")
+            array = <object> numbers(value, name)
+            if array.shape != (lanes, *own.shape):
+                raise ValueError(f"lane_data: {name} has shape {array.shape}; {(lanes, *own.shape)} is wanted, a set for each of {lanes} lanes")
+            out[place] = array
+        if out[1] is not None:
+            check_labels(self.c.row, out[1])
+            if self.c.classes and out[1].size and out[1].max() >= self.c.classes:
+                raise ValueError(f"lane_data: class {out[1].max():g} came; there are {self.c.classes}, numbered from 0")
+        return tuple(out)
 
     # ---- evaluation ----
 
@@ -350,6 +372,17 @@ cdef class Objective:
         self.squares(at, NULL, <double *> cnp.PyArray_DATA(out))
         return out
 
+    def _at_level(self, str level):
+        """The same objective with the functions of another instruction set of this build, for tests."""
+        cdef const objective_row_t *other[MAX_ROWS + 1]
+        cdef Objective out = Objective()
+        cdef int i
+        out.same_data(self)
+        for i in range(join(other, level)):
+            if strcmp(other[i].name, self.c.row.name) == 0:
+                out.c.row = other[i]
+        return out
+
     # ---- what it is ----
 
     @property
@@ -375,6 +408,11 @@ cdef class Objective:
     def x0(self):
         """Where to start: a new array of the unknowns' shape."""
         return np.array(self.x0_, dtype=np.float64)
+
+    @property
+    def family(self):
+        """"plain", "regression", "nist" or "mgh"."""
+        return self.c.row.family.decode()
 
     @property
     def formula(self):

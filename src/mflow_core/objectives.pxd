@@ -42,6 +42,7 @@ ctypedef double complex (*dual_fn)(const objective_t *o, const double complex *x
 
 ctypedef struct objective_row_t:
     const char *name
+    const char *family                   # "plain", "regression", "nist" or "mgh"
     const char *formula
     const char *labels                   # what y may hold, in words
     const char *reference

@@ -2,7 +2,7 @@
 
     f = (1/m) sum_i w_i l(t_i; y_i) + l2 |c|^2/2            the bias, the last unknown where there is one, is free of l2
 
-Rows go in blocks of 64: predictors first, then the loss of the block, then the gradient, four rows at a time so that it is loaded and
+Rows go in blocks of at most 16: predictors first, then the loss of the block, then the gradient, four rows at a time so that it is loaded and
 stored a quarter as often. The order of every sum is fixed by that, whatever the level. Losses come from losses.pxd; softmax has the
 whole vector of logits instead, unknowns (columns, classes). No libm: the same bits everywhere. Exponentials are taken of what is at most 0
 (logistic, softmax), so that nothing overflows which is not infinite itself.
@@ -11,7 +11,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.dot cimport dot_and_square
+from mflow_core.dot cimport dot
 from mflow_core.losses cimport above_tangent, exponential_slope, where_negative
 from mflow_core.objectives cimport (MAX_CLASSES, OBJECTIVE_LABELLED, OBJECTIVE_SETS, OBJECTIVE_SQUARES, dual_fn, objective_row_t, objective_t)
 from mflow_core.scalars cimport mf_exp, mf_log, mf_log1p
@@ -19,7 +19,7 @@ from mflow_core.types cimport mf_value_grad_fn
 from mflow_core.vec cimport mf_cvec, mf_vec
 
 cdef enum:
-    BLOCK = 64
+    BLOCK = 16
 
 # Value (NULL: not wanted) and slope of each of m samples; or its second derivative.
 ctypedef void (*losses_fn)(const double *t, const double *y, double shape, ptrdiff_t m, double *value, double *slope) noexcept nogil
@@ -104,6 +104,11 @@ cdef void poisson_bends(const double *t, const double *y, double shape, ptrdiff_
 
 # ---- blocks of rows -----------------------------------------------------------------------------------------------------------------
 
+cdef inline ptrdiff_t rows_a_block(const objective_t *o) noexcept nogil:
+    """16, fewer of long rows, whole fours: few enough that reading them from memory and computing overlap."""
+    return max(<ptrdiff_t> 4, min(<ptrdiff_t> BLOCK, 4096 // o.columns)) // 4 * 4
+
+
 cdef inline void find_rows(const objective_t *o, ptrdiff_t lo, ptrdiff_t m, const double **x, double *y, double *w) noexcept nogil:
     """Where the rows lo ... lo + m of the index set lie; their labels and weights."""
     cdef ptrdiff_t i, at
@@ -115,10 +120,10 @@ cdef inline void find_rows(const objective_t *o, ptrdiff_t lo, ptrdiff_t m, cons
 
 
 cdef inline void predict(const objective_t *o, const double *c, const double *const *x, ptrdiff_t m, double *t) noexcept nogil:
-    cdef double bias = c[o.columns] if o.intercept else 0.0, unused
+    cdef double bias = c[o.columns] if o.intercept else 0.0
     cdef ptrdiff_t i
     for i in range(m):
-        t[i] = dot_and_square(x[i], c, o.columns, &unused) + bias
+        t[i] = dot(x[i], c, o.columns) + bias
 
 
 cdef inline void add_four(ptrdiff_t n, mf_vec out, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d, double u, double v, double w,
@@ -158,11 +163,7 @@ cdef inline void shrink(const objective_t *o, ptrdiff_t free, const double *c, d
 
 
 cdef inline double penalty(const objective_t *o, ptrdiff_t free, const double *c) noexcept nogil:
-    cdef double square
-    if o.l2 == 0.0:
-        return 0.0
-    dot_and_square(c, c, free, &square)
-    return 0.5 * (o.l2 * square)
+    return 0.5 * (o.l2 * dot(c, c, free)) if o.l2 != 0.0 else 0.0
 
 
 cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
@@ -171,12 +172,12 @@ cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff
     cdef const double *x[BLOCK]
     cdef double[BLOCK] y, w, t, s, l
     cdef double total = 0.0, part, share = 1.0 / <double> o.count
-    cdef ptrdiff_t lo, i, m
+    cdef ptrdiff_t lo = 0, i, m, most = rows_a_block(o)
     if grad != NULL:
         for i in range(n):
             grad[i] = 0.0
-    for lo in range(0, o.count, 64):
-        m = min(o.count - lo, <ptrdiff_t> BLOCK)
+    while lo < o.count:
+        m = min(o.count - lo, most)
         find_rows(o, lo, m, x, y, w)
         predict(o, c, x, m, t)
         kind.losses(t, y, o.shape, m, l if value != NULL else NULL, s)
@@ -190,6 +191,7 @@ cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff
                 for i in range(m):
                     s[i] = w[i] * s[i]
             gather(o, x, s, m, grad)
+        lo += m
     if value != NULL:
         value[0] = share * total + penalty(o, o.columns, c)
     if grad != NULL:
@@ -203,11 +205,11 @@ cdef int linear_hessp(const double *c, const double *p, double *out, ptrdiff_t n
     cdef const linear_t *kind = <const linear_t *> o.row.extra
     cdef const double *x[BLOCK]
     cdef double[BLOCK] y, w, t, s, along
-    cdef ptrdiff_t lo, i, m
+    cdef ptrdiff_t lo = 0, i, m, most = rows_a_block(o)
     for i in range(n):
         out[i] = 0.0
-    for lo in range(0, o.count, 64):
-        m = min(o.count - lo, <ptrdiff_t> BLOCK)
+    while lo < o.count:
+        m = min(o.count - lo, most)
         find_rows(o, lo, m, x, y, w)
         predict(o, c, x, m, t)
         predict(o, p, x, m, along)
@@ -215,6 +217,7 @@ cdef int linear_hessp(const double *c, const double *p, double *out, ptrdiff_t n
         for i in range(m):
             s[i] = (w[i] * s[i]) * along[i]
         gather(o, x, s, m, out)
+        lo += m
     shrink(o, o.columns, p, 1.0 / <double> o.count, out)
     return 0
 
@@ -222,14 +225,14 @@ cdef int linear_hessp(const double *c, const double *p, double *out, ptrdiff_t n
 cdef double linear_residual(const objective_t *o, const double *c, ptrdiff_t i, double *d) noexcept nogil:
     """sqrt(w_i) (t_i - y_i): f = sum r_i^2/(2 m), without l2."""
     cdef const double *x = o.X + i * o.ldx
-    cdef double root = 1.0 if o.weight == NULL else sqrt(o.weight[i]), unused
+    cdef double root = 1.0 if o.weight == NULL else sqrt(o.weight[i])
     cdef ptrdiff_t j
     if d != NULL:
         for j in range(o.columns):
             d[j] = root * x[j]
         if o.intercept:
             d[o.columns] = root
-    return root * ((dot_and_square(x, c, o.columns, &unused) + (c[o.columns] if o.intercept else 0.0)) - o.y[i])
+    return root * ((dot(x, c, o.columns) + (c[o.columns] if o.intercept else 0.0)) - o.y[i])
 
 
 # ---- softmax ------------------------------------------------------------------------------------------------------------------------
@@ -351,6 +354,7 @@ cdef void row(int i, const char *name, const char *formula, const char *labels, 
     KINDS[i].losses, KINDS[i].bends = losses, bends
     r.name, r.formula, r.labels, r.reference, r.flags, r.allows = name, formula, labels, b"", OBJECTIVE_LABELLED | OBJECTIVE_SETS, allows
     r.value_grad, r.hessp, r.residual, r.dual, r.extra = linear_value_grad, linear_hessp, NULL, <dual_fn> NULL, &KINDS[i]
+    r.family = b"regression"
     ROWS[i] = r
 
 

@@ -9,7 +9,7 @@ No libm: the same bits everywhere. Sums run in the fixed lanes of dot.pxd, or in
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.dot cimport dot_and_square
+from mflow_core.dot cimport dot
 from mflow_core.objectives cimport (OBJECTIVE_SQUARES, hessp_fn, number, objective_row_t, objective_t)
 from mflow_core.types cimport mf_value_grad_fn
 
@@ -23,10 +23,10 @@ cdef int finite(double y) noexcept nogil:
 cdef int quadratic(const double *x, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
     """f = sum x_i ((A x)_i/2 - b_i)."""
     cdef const objective_t *o = <const objective_t *> ctx
-    cdef double unused, slope, b = 0.0, total = 0.0
+    cdef double slope, b = 0.0, total = 0.0
     cdef ptrdiff_t i
     for i in range(n):
-        slope = dot_and_square(o.X + i * o.ldx, x, n, &unused)
+        slope = dot(o.X + i * o.ldx, x, n)
         if o.y != NULL:
             b = o.y[i]
         total += x[i] * (0.5 * slope - b)
@@ -39,10 +39,9 @@ cdef int quadratic(const double *x, double *value, double *grad, ptrdiff_t n, vo
 
 cdef int quadratic_hessp(const double *x, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef const objective_t *o = <const objective_t *> ctx
-    cdef double unused
     cdef ptrdiff_t i
     for i in range(n):
-        out[i] = dot_and_square(o.X + i * o.ldx, p, n, &unused)
+        out[i] = dot(o.X + i * o.ldx, p, n)
     return 0
 
 
@@ -125,6 +124,7 @@ cdef void row(int i, const char *name, const char *formula, mf_value_grad_fn val
     cdef objective_row_t *r = &TABLE[i]
     r.name, r.formula, r.labels, r.reference = name, formula, b"finite numbers", b""
     r.flags, r.allows, r.value_grad, r.hessp, r.residual, r.dual, r.extra = 0, finite, value_grad, hessp, NULL, NULL, NULL
+    r.family = b"plain"
     ROWS[i] = r
 
 

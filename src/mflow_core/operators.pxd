@@ -10,6 +10,7 @@ cdef enum:                               # kinds, the narrow ones first: a sum o
     OP_BANDED = 3                        # values: n rows of lower + upper + 1, entry (i, j) at place j - i + lower
     OP_DENSE = 4                         # values: n x n
     OP_SPARSE = 5                        # CSR
+    OP_FUNCTION = 6                      # none: products come from a callback
 
 
 ctypedef struct operator_t:

@@ -201,7 +201,7 @@ cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
     memcpy(&r.inner, p, min(<size_t> p.size, sizeof(mf_problem)))
     r.inner.size = sizeof(mf_problem)
     r.p = r.inner
-    if r.m.step != NULL and r.inner.value_grad != NULL and r.inner.rhs == NULL:
+    if r.m.step != NULL and r.inner.value_grad != NULL and r.inner.rhs == NULL and not r.m.flags & MF_SECOND_ORDER:
         r.flow.inner = &r.inner
         r.p.rhs, r.p.ctx = flow_rhs, &r.flow
         if r.inner.solve != NULL:

@@ -12,6 +12,7 @@ FORCE_SIGNATURE = "int (double, double const *, double const *, double *, ptrdif
 SOLVE_ACCEL_SIGNATURE = ("int (double, double, double const *, double const *, double, double, double const *, double *, ptrdiff_t, "
                          "void *)")
 POTENTIAL_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
+PRODUCT_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
 HESSIAN_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
 
 # Codes of functions that `mflow.compile` makes, and what they mean.

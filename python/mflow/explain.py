@@ -1,0 +1,386 @@
+"""`explain`: of *this* problem, which steps are safe, is it well-posed, and which method to take with which step.
+
+A cost is looked at through products of its Hessian with vectors, one gradient each: Lanczos' three terms at the start, a short descent
+along gradient flow, and Lanczos again where it ends. That is at most 60 gradients and a few vectors, whatever the number of parameters.
+Where there are few of them the whole Hessian is differenced instead. A right-hand side is integrated, and its Jacobian looked at along
+the path.
+
+The largest curvature is an interval [a, b]: a is a Ritz value, which no eigenvalue of the Hessian can all lie below; b adds the residual,
+within which an eigenvalue lies for sure.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mflow import krylov
+from mflow.arrays import Array, check_number, check_start
+from mflow.findings import PosednessPath, columns
+from mflow.ivp import solve_ivp
+from mflow.methods import Method, as_method, methods
+from mflow.posedness import posedness_along
+from mflow.quadratic import best_parameters
+from mflow.stability import max_stable_dt
+
+__all__ = ["Report", "explain"]
+
+FEW = 20  # parameters up to which the whole Hessian is differenced
+AT_START, AT_END, STEPS = 22, 14, 12  # products, products, gradients of the descent: 55 in all, with four more to find out what fun is
+MOST = 1000  # parameters up to which gradients may be made by differences of the cost
+LENGTH = 1e-5  # of a difference of gradients, against max(1, |x|)
+FLAT = 1e-6  # curvatures below this share of the largest are none
+STIFF = 1000.0
+SAFETY = 0.9
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What `explain` found; ``str()`` of it is the text.
+
+    kind : "cost" or "right-hand side". n : int. nfev : int, gradients, or slopes. curvature : (lower, upper), of a cost the interval of
+    the largest curvature at the start; of a right-hand side that of the spectral radius on the path. least_curvature : float, the
+    smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, at least so ill-conditioned; inf where it
+    is not convex. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
+    verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
+    steps : dict of method's name -> its largest stable step, safe for the upper end of the interval.
+    method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known.
+    """
+
+    kind: str
+    n: int
+    nfev: int
+    curvature: tuple[float, float]
+    least_curvature: float
+    condition: float
+    eigenvalues: Any
+    verdicts: list[tuple[str, str]]
+    path: PosednessPath | None
+    steps: dict[str, float]
+    method: str
+    dt: float
+    parameters: dict[str, float]
+    reason: str
+    complete: bool
+
+    def __str__(self) -> str:
+        low, high = self.curvature
+        what = "largest curvature at the start" if self.kind == "cost" else "spectral radius on the path"
+        lines = [f"{self.kind} of {self.n} variable{'s' if self.n != 1 else ''}, {self.nfev} evaluations", ""]
+        lines.append(f"{what}: {low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}"))
+        if self.kind == "cost":
+            lines.append(f"least curvature seen: {self.least_curvature:.4g}")
+            known = "" if self.complete else "at least "
+            lines.append(
+                "condition number: " + (f"{known}{self.condition:.4g}" if self.condition < math.inf else "none, it is not convex here")
+            )
+        lines += [f"posedness, {where}: {verdict}" for where, verdict in self.verdicts]
+        rows = [[name, _number(dt)] for name, dt in self.steps.items()]
+        lines += ["", columns(["method", "largest stable step"], rows), "", f"Recommended: {self._call()}", self.reason]
+        return "\n".join(lines)
+
+    def _call(self) -> str:
+        extra = "".join(f", {name} = {value:.4g}" for name, value in self.parameters.items())
+        return f"{self.method}, {'lr' if self.kind == 'cost' else 'dt'} = {self.dt:.4g}{extra}"
+
+
+def _number(dt: float) -> str:
+    return "no limit" if dt == math.inf else "none" if dt == 0.0 else f"{dt:.5g}"
+
+
+def explain(
+    fun: Callable[..., Any],
+    x0: Any,
+    *,
+    jac: Callable[..., Any] | bool | None = None,
+    kind: str | None = None,
+    t_span: Sequence[float] | None = None,
+    args: tuple[Any, ...] = (),
+    names: Sequence[str] | None = None,
+) -> Report:
+    """Look at a problem and say which steps are safe, whether it is well-posed, and what to take.
+
+    Parameters
+    ----------
+    fun : callable
+        A cost ``fun(x)``, with ``jac=True`` the pair (cost, gradient); or a right-hand side ``fun(t, y)``.
+    x0 : array_like of real numbers, any shape
+    jac : callable, True or None
+        The gradient ``jac(x)`` of a cost; where it is missing, central differences (up to 1000 variables). Of a right-hand side the
+        Jacobian ``jac(t, y)``.
+    kind : "cost" or "rhs", optional
+        By default a function of two arguments (t, y) is a right-hand side.
+    t_span : (t0, t_end), optional
+        Of a right-hand side; (0, 1) by default.
+    args : tuple
+        Further arguments of fun and jac.
+    names : sequence of str, optional
+        Methods whose steps are listed; by default all that have a limit of this kind.
+
+    Returns
+    -------
+    Report
+        ``str(report)`` is the text; ``curvature`` (an interval), ``steps``, ``verdicts``, ``method``, ``dt``, ``parameters``, ``reason``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        fun does not return a number (or slopes of y's shape), a gradient is not finite, or has another shape than x0.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> report = mflow.explain(lambda c: (c @ [0.5 * c[0], 50 * c[1]], [1.0, 100.0] * c), [1.0, 1.0], jac=True)
+    >>> report.method, round(report.curvature[1], 3), round(report.steps["sgd"], 4)
+    ('momentum', 100.0, 0.02)
+
+    References
+    ----------
+    C. Lanczos, J. Res. Nat. Bur. Stand. 45 (1950) 255-282; B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
+    """
+    start = check_start(x0, "x0")
+    if not start.size:
+        raise ValueError("x0: it has no entries")
+    if kind is None:
+        kind = "rhs" if _arguments(fun) - len(args) == 2 else "cost"
+    if kind not in ("cost", "rhs"):
+        raise ValueError(f'kind = {kind!r}: "cost" or "rhs" is wanted')
+    if kind == "rhs":
+        return _explain_rhs(fun, start, jac, t_span or (0.0, 1.0), args, names)
+    return _explain_cost(_Cost(fun, jac, args, start), start, names)
+
+
+def _arguments(fun: Any) -> int:
+    """How many arguments a function wants; 1 where it does not say."""
+    try:
+        parameters = inspect.signature(fun).parameters.values()
+    except (TypeError, ValueError):
+        return 1
+    places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return sum(p.kind in places and p.default is inspect.Parameter.empty for p in parameters)
+
+
+# ---- costs ------------------------------------------------------------------------------------------------------------------------------
+
+
+class _Cost:
+    """The gradient of a cost, counted."""
+
+    def __init__(self, fun: Any, jac: Any, args: tuple[Any, ...], start: Array) -> None:
+        self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0
+        if jac is None and start.size > MOST:
+            raise ValueError(f"jac: give the gradient; {start.size} variables are too many for differences of the cost")
+
+    def value(self, x: Array) -> float:
+        out = np.asarray(self.fun(x.reshape(self.shape), *self.args), dtype=np.float64)
+        if out.size != 1:
+            raise ValueError(f"fun returned shape {out.shape}; a cost is one number (a right-hand side takes (t, y): kind='rhs')")
+        return float(out.reshape(()))
+
+    def gradient(self, x: Array) -> Array:
+        """Flat, at a flat x."""
+        self.count += 1
+        if self.jac is None:
+            h = 6e-6 * np.maximum(1.0, np.abs(x))
+            out = np.empty(x.size)
+            for j in range(x.size):
+                up, down = x.copy(), x.copy()
+                up[j] += h[j]
+                down[j] -= h[j]
+                out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
+        else:
+            at = x.reshape(self.shape)
+            got = self.fun(at, *self.args)[1] if self.jac is True else self.jac(at, *self.args)
+            out = np.asarray(got, dtype=np.float64)
+            if out.shape != self.shape:
+                raise ValueError(f"the gradient has shape {out.shape}, x0 has shape {self.shape}: they must be equal")
+            out = out.reshape(-1)
+        if not np.all(np.isfinite(out)):
+            raise ValueError("the gradient is not finite at x0 or near it")
+        return out
+
+    def curvatures(self, x: Array, base: Array, products: int) -> krylov.Ritz:
+        """Ritz values of the Hessian at x."""
+        length = (100.0 if self.jac is None else 1.0) * LENGTH * max(1.0, float(np.linalg.norm(x)))
+
+        def times(v: Array) -> Array:
+            return (self.gradient(x + length * v) - base) / length
+
+        if x.size <= FEW:
+            H = np.stack([times(unit) for unit in np.eye(x.size)], axis=1)
+            values = np.linalg.eigvalsh(0.5 * (H + H.T))
+            return krylov.Ritz(values.astype(np.complex128), np.zeros(x.size), x.size, True)
+        return krylov.lanczos(times, x.size, products)
+
+
+def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Report:
+    x = start.reshape(-1).copy()
+    g = cost.gradient(x)
+    found = cost.curvatures(x, g, AT_START)
+    real = found.values.real
+    top = int(np.argmax(real))
+    low, high = max(float(real[top]), 0.0), max(float(real[top] + found.residuals[top]), 0.0)
+    size = max(high, float(np.max(np.abs(real))))
+    least = float(np.min(real))
+    verdicts = [("start", _verdict_of_cost(real, size, found.complete))]
+    lr = 1.0 / size if size > 0.0 else 1.0
+    for _ in range(STEPS):
+        x = x - lr * g
+        g = cost.gradient(x)
+    later = cost.curvatures(x, g, AT_END)
+    at_end = float(np.max(np.abs(later.values.real)))
+    verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later.values.real, at_end, later.complete)))
+    worst = max(high, float(np.max(later.values.real + later.residuals)))  # the step has to be safe on the way, too
+    condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
+    steps = {m.name: _limit_for_cost(m, worst) for m in _listed(names, cost=True)}
+    method, dt, parameters, reason = _advice_for_cost(worst, condition, least < -FLAT * size)
+    return Report(
+        kind="cost",
+        n=start.size,
+        nfev=cost.count,
+        curvature=(low, high),
+        least_curvature=least,
+        condition=condition,
+        eigenvalues=-found.values,
+        verdicts=verdicts,
+        path=None,
+        steps=steps,
+        method=method,
+        dt=dt,
+        parameters=parameters,
+        reason=reason,
+        complete=found.complete,
+    )
+
+
+def _verdict_of_cost(curvatures: Array, size: float, complete: bool) -> str:
+    """In the words of `posedness`, for c' = -grad f: eigenvalues are minus the curvatures."""
+    falling = int(np.sum(curvatures < -FLAT * size))
+    if falling:
+        return f"ill-posed, the cost curves down in {falling}{'' if complete else ' or more'} of its directions: paths part here"
+    if np.any(np.abs(curvatures) <= FLAT * size):
+        return "suspect or linearly stable, there are directions without curvature: errors add up along them"
+    text = "well-posed, the cost curves up" + (" everywhere" if complete else " in all directions seen")
+    return text + f", curvatures {float(np.min(curvatures)):.3g} to {float(np.max(curvatures)):.3g}"
+
+
+def _listed(names: Sequence[str] | None, cost: bool) -> list[Method]:
+    """The methods whose steps are listed."""
+    if names is not None:
+        return [as_method(name, {}) for name in names]
+    kinds = ("step", "update") if cost else ("step",)
+    out = [m for m in methods() if m.kind in kinds and {"linear"} <= m.flags and not {"second_order", "needs_rho"} & m.flags]
+    return [m if "friction" not in m.parameters else as_method(m, {"friction": 1.0}) for m in out]
+
+
+def _limit_for_cost(method: Method, curvature: float) -> float:
+    return max_stable_dt(method, curvature=max(curvature, 0.0))
+
+
+def _advice_for_cost(L: float, condition: float, not_convex: bool) -> tuple[str, float, dict[str, float], str]:
+    """(method, lr, its other parameters, why)."""
+    if L <= 0.0:
+        text = "no curvature was seen that limits a step, so any step is stable and a line search should choose it"
+        return "sgd", 1.0, {}, f"Because {text}."
+    if not_convex:
+        lr = SAFETY / L
+        text = (
+            f"the cost is not convex at the start, where momentum carries past saddles, and lr = {lr:.3g} is inside its limit {3.8 / L:.3g}"
+        )
+        return "momentum", lr, {"momentum": 0.9}, f"Because {text}."
+    if condition < 4.0:
+        lr = 2.0 / (L + L / condition)
+        rate = (condition - 1.0) / (condition + 1.0)
+        return (
+            "sgd",
+            SAFETY * lr,
+            {},
+            f"Because curvatures differ by {condition:.3g} only, plain descent already shrinks errors by {rate:.2g} a step.",
+        )
+    best = best_parameters("momentum", min(condition, 1e8), L)
+    root = math.sqrt(condition)
+    gain = f"the condition number is about {condition:.3g}, for which momentum needs about {root:.3g} steps a digit and sgd {condition:.3g}"
+    mu = min(best.momentum, 0.99)
+    lr = min(best.lr, SAFETY * 2.0 * (1.0 + mu) / L)
+    return "momentum", lr, {"momentum": mu}, f"Because {gain}."
+
+
+# ---- right-hand sides -------------------------------------------------------------------------------------------------------------------
+
+
+def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args: tuple[Any, ...], names: Sequence[str] | None) -> Report:
+    t0, t1 = (check_number(t, f"t_span[{k}]") for k, t in enumerate(t_span))
+    count = [0]
+
+    def counted(t: float, y: Array, *more: Any) -> Any:
+        count[0] += 1
+        return fun(t, y, *more)
+
+    run = solve_ivp(counted, (t0, t1), start, "dopri5", args=args, rtol=1e-6, atol=1e-9, max_steps=20_000)
+    if run.t.size < 2:
+        raise ValueError(f"fun: no step from x0 could be taken: {run.message}")
+    path = posedness_along(counted, run.t, run.y, jac=jac if callable(jac) else None, args=args, points=20)
+    values = path.eigenvalues[np.isfinite(path.eigenvalues)]
+    radii = np.array([float(np.max(np.abs(p.eigenvalues), initial=0.0)) for p in path.points])
+    margins = np.array([0.0 if p.complete else p.error for p in path.points])
+    interval = float(np.max(radii)), float(np.max(radii + margins))
+    steps = {m.name: max_stable_dt(m, eigenvalues=values) for m in _listed(names, cost=False)}
+    verdicts = [(f"t = {path.t[0]:.4g}", path.verdicts[0])] + [(f"from t = {t:.4g}", after) for t, _, after in path.changes[:8]]
+    method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run)
+    least = float(np.min(-values.real)) if values.size else 0.0
+    return Report(
+        kind="right-hand side",
+        n=start.size,
+        nfev=count[0],
+        curvature=interval,
+        least_curvature=least,
+        condition=math.nan,
+        eigenvalues=path.points[0].eigenvalues,
+        verdicts=verdicts,
+        path=path,
+        steps=steps,
+        method=method,
+        dt=dt,
+        parameters={},
+        reason=reason,
+        complete=all(p.complete for p in path.points),
+    )
+
+
+def _advice_for_rhs(values: Any, radius: float, span: float, run: Any) -> tuple[str, float, str]:
+    """(method, dt, why)."""
+    mean = span / max(1, run.nsteps)
+    limit = max_stable_dt("dopri5", eigenvalues=values)
+    decays = values[values.real < 0.0]
+    slowest = float(np.min(-decays.real, initial=math.inf)) if decays.size else math.inf
+    stiff = radius * span > STIFF and mean > 0.5 * limit and not _oscillates(values)
+    if run.reason == "max_steps":
+        text = f"{run.nsteps} explicit steps did not reach the end: stability holds them at about {limit:.3g}, an implicit method pays"
+        return "esdirk43", 10.0 * limit, f"Because {text}; rtol and atol choose the steps, dt = is where to begin."
+    if not run.success:
+        text = f"an explicit run broke off ({run.reason}), which an implicit method with error control may survive"
+        return "esdirk43", mean, f"Because {text}."
+    if stiff:
+        text = f"stability, not accuracy, dictates explicit steps (eigenvalues from {slowest:.3g} to {radius:.3g}), an implicit method pays"
+        return "esdirk43", 10.0 * mean, f"Because {text}; rtol and atol choose the steps, dt = is where to begin."
+    if limit < math.inf and mean > SAFETY * limit:
+        return (
+            "rk4",
+            SAFETY * max_stable_dt("rk4", eigenvalues=values),
+            "Because stability limits the steps, and rk4's limit is wide for its cost.",
+        )
+    text = f"accuracy asks for shorter steps than stability does ({mean:.3g} at rtol = 1e-6 against {limit:.3g})"
+    return "dopri5", mean, f"Because {text}, error control chooses them best; dt = is their mean."
+
+
+def _oscillates(values: Any) -> bool:
+    """Whether the fastest eigenvalue belongs to an oscillation, which implicit methods damp or smear rather than speed up."""
+    if not values.size:
+        return False
+    fastest = values[int(np.argmax(np.abs(values)))]
+    return bool(abs(fastest.imag) > 5.0 * abs(fastest.real))

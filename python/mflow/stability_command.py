@@ -1,0 +1,119 @@
+"""`mflow stability NAME...`: the facts of methods as a table, and a picture of their stability regions."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mflow_core import registry
+
+from mflow.conditions import order_from_conditions, principal_error_norm
+from mflow.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient
+from mflow.findings import columns
+from mflow.methods import Method, get_method
+from mflow.oscillation import oscillation
+from mflow.stability import stability_limit
+
+__all__ = ["facts"]
+
+DESCRIPTION = "Stability of methods: limits, order, A- and L-stability, SSP coefficient, computed from their coefficients and kernels."
+PICTURES = (".png", ".svg", ".pdf")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `mflow stability`."""
+    parser.add_argument("names", nargs="+", metavar="NAME", help="names or aliases of methods")
+    parser.add_argument("--out", default="stability.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
+    parser.add_argument("--no-plot", action="store_true", help="the table alone")
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Raise ValueError, with a text for the user, for what can be seen to be wrong before any work is done."""
+    for name in arguments.names:
+        method = get_method(name)
+        if "linear" not in method.flags:
+            stability_limit(method)  # says what to use instead
+    check_picture(arguments.out, arguments.no_plot)
+
+
+def check_picture(out: str, no_plot: bool) -> None:
+    """Raise ValueError where no picture could be written."""
+    if no_plot:
+        return
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError("matplotlib is not installed: pip install 'mflow[plot]', or give --no-plot")
+    if Path(out).suffix.lower() not in PICTURES:
+        raise ValueError(f"--out {out}: the name must end in {', '.join(PICTURES)}")
+    if not Path(out).absolute().parent.is_dir():
+        raise ValueError(f"--out {out}: there is no folder {Path(out).parent}")
+
+
+def facts(method: Method) -> list[tuple[str, str]]:
+    """What can be computed of a method: (what, value as text).
+
+    Examples
+    --------
+    >>> from mflow import get_method
+    >>> from mflow.stability_command import facts
+    >>> facts(get_method("sgd"))
+    [('order', '1'), ('limit on lr L', '2')]
+    """
+    out = [("order", str(method.sizes["order"]))]
+    if method.kind == "update":
+        return [*out, ("limit on lr L" if "friction" not in method.parameters else "limit on lr, at L = 1", _text(stability_limit(method)))]
+    if "second_order" in method.flags:
+        out += [("limit on omega dt", _text(stability_limit(method))), ("with damping 0.1", _text(stability_limit(method, zeta=0.1)))]
+        out.append(("spectral radius at infinity", _text(limit_at_infinity(method))))
+        small = oscillation(method, [0.1])
+        out.append(("period error at omega dt = 0.1", f"{small.period_error[0]:.3e}"))
+        return [*out, ("damping ratio added there", _text(float(small.algorithmic_damping[0])))]
+    out += [("real limit", _text(stability_limit(method))), ("imaginary limit", _text(stability_limit(method, axis="imaginary")))]
+    if method.tableau is None:
+        return out
+    out.insert(1, ("order by its conditions", str(order_from_conditions(method))))
+    out.insert(2, ("principal error norm", f"{principal_error_norm(method):.4e}"))
+    return [
+        *out,
+        ("SSP coefficient", _text(ssp_coefficient(method))),
+        ("A-stable", "yes" if is_a_stable(method) else "no"),
+        ("L-stable", "yes" if is_l_stable(method) else "no"),
+        ("R at infinity", _text(limit_at_infinity(method)).replace("no limit", "inf")),
+    ]
+
+
+def _text(value: float) -> str:
+    return "no limit" if value == math.inf else "-inf" if value == -math.inf else f"{value:.10g}" if abs(value) > 1e-12 else "0"
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run `mflow stability`; the exit code."""
+    chosen = [get_method(name) for name in dict.fromkeys(arguments.names)]
+    print(report(chosen))
+    planar = [m for m in chosen if m.kind == "step" and "second_order" not in m.flags]
+    waves = [m for m in chosen if "second_order" in m.flags]
+    if arguments.no_plot or not (planar or waves):
+        return 0
+    plot: Any = import_module("mflow.plot")
+    axis = plot.stability_regions(planar) if planar else plot.spectral_radius(waves)
+    axis.figure.savefig(arguments.out, dpi=120)
+    what = "stability regions" if planar else "spectral radii"
+    print(f"\nPicture of the {what}: {arguments.out}")
+    return 0
+
+
+def report(chosen: list[Method]) -> str:
+    """The facts of some methods, those of one kind side by side."""
+    kinds: dict[tuple[str, ...], list[tuple[str, dict[str, str]]]] = {}
+    for method in chosen:
+        own = dict(facts(method))
+        kinds.setdefault((method.kind, str("second_order" in method.flags)), []).append((method.name, own))
+    parts = []
+    for group in kinds.values():
+        heads = list(dict.fromkeys(head for _, own in group for head in own))
+        parts.append(columns(["", *(name for name, _ in group)], [[head, *(own.get(head, "-") for _, own in group)] for head in heads]))
+    parts.append("Computed from the coefficients, or probed from the kernels (" + registry.LEVEL + "); z = lambda dt.")
+    return "\n\n".join(parts)

@@ -1,0 +1,54 @@
+"""A function and a start out of what a shell command is told: FILE.py:FUNCTION, "1,2,3"."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mflow_core import registry
+
+from mflow.arrays import Array
+
+__all__ = ["load_function", "parse_numbers"]
+
+
+def load_function(target: str, option: str) -> tuple[str, Callable[..., Any]]:
+    """(name, function) of FILE.py:FUNCTION. Raises ValueError, with the option's name and the fix, where there is none."""
+    file, _, name = target.rpartition(":")
+    if not file or not name.isidentifier():
+        raise ValueError(f"{option} {target}: FILE.py:FUNCTION is wanted, as in {option} costs.py:bowl")
+    path = Path(file)
+    if not path.is_file():
+        raise ValueError(f"{option} {target}: there is no file {file}")
+    spec = importlib.util.spec_from_file_location("mflow_objective", path)
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{option} {target}: {file} is no Python file: its name must end in .py")
+    module = importlib.util.module_from_spec(spec)
+    folder = str(path.absolute().parent)
+    sys.path.insert(0, folder)  # as if the file had been started: it may import its neighbours
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise ValueError(f"{option} {target}: {file} raised {type(error).__name__}: {error}") from error
+    finally:
+        sys.path.remove(folder)
+    function = getattr(module, name, None)
+    if not callable(function):
+        known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
+        raise ValueError(f"{option}: " + registry.unknown(f"{file} has no function", name, known or ["none"]))
+    return name, function
+
+
+def parse_numbers(text: str, option: str) -> Array:
+    """The numbers of "1,2,3". Raises ValueError where they are none."""
+    try:
+        out = np.array([float(part) for part in text.strip().strip("[]()").split(",")])
+    except ValueError:
+        out = np.array([np.nan])
+    if not np.all(np.isfinite(out)):
+        raise ValueError(f'{option} {text!r}: finite numbers separated by commas are wanted, as in {option} "1,2,3"')
+    return out
