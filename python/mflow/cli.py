@@ -232,7 +232,7 @@ def _problem(arguments: argparse.Namespace) -> Problem:
 
 def _numbers(text: str) -> list[float]:
     try:
-        return parse_numbers(text, "--x0").tolist()
+        return [float(value) for value in parse_numbers(text, "--x0")]
     except ValueError as error:
         raise UsageError(str(error)) from error
 
