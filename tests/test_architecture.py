@@ -48,7 +48,7 @@ LAYERS = (
     {"dynamics", "ivp", "flow", "minimize", "posedness", "scipy", "stepper", "estimators"},
     {"ensemble"},
     {"batch", "convergence"},
-    {"basins", "compare", "consistency", "families"},
+    {"basins", "compare", "consistency", "explain", "families"},
     {"plot_dynamics", "plot_fields", "plot_losses", "plot_orders", "plot_paths", "plot_regions", "workprecision"},
     {"plot"},
     {"stability_command"},
