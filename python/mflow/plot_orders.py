@@ -51,24 +51,24 @@ def convergence(table: Any, *, ax: Axes | None = None, local: bool = False, orde
     Parameters
     ----------
     table : ConvergenceResult, sequence of such, or dict
-    From `mflow.convergence`; or name -> result or pair (dt, error) of arrays.
+        From `mflow.convergence`; or name -> result or pair (dt, error) of arrays.
     ax : matplotlib Axes, optional
     local : bool
-    The error of one step in place of that at the end; results alone.
+        The error of one step in place of that at the end; results alone.
     orders : sequence of int, optional
-    Which lines are drawn; the observed orders, rounded, if not given.
+        Which lines are drawn; the observed orders, rounded, if not given.
 
     Returns
     -------
     matplotlib.axes.Axes
-    The legend has the observed order of each.
+        The legend has the observed order of each.
 
     Raises
     ------
     ValueError
-    Steps and errors do not fit, or there is no method.
+        Steps and errors do not fit, or there is no method.
     ImportError
-    matplotlib is not installed.
+        matplotlib is not installed.
 
     Examples
     --------
