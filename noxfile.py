@@ -25,7 +25,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("cython-lint", "src/mflow_core")
-    session.run("codespell", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "src", "python", "tests", "bench", "tools", "docs")
+    session.run("codespell", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "src", "python", "tests", "bench", "tools", "docs", "examples")
 
 
 @nox.session
@@ -59,7 +59,7 @@ def stubs(session: nox.Session) -> None:
 @nox.session
 def asan(session: nox.Session) -> None:
     """The test suite under the address and undefined-behaviour sanitizers (gcc)."""
-    session.install(*BUILD, "pytest", "pytest-benchmark", "mpmath", "scipy", "matplotlib", "tqdm")
+    session.install(*BUILD, "pytest", "pytest-benchmark", "mpmath", "scipy", "matplotlib", "tqdm", "cffi", "scikit-build-core", "cmake")
     session.install(
         "--no-build-isolation", ".", "-Cbuild-dir=build/asan", "-Csetup-args=-Dbuildtype=debugoptimized",
         "-Csetup-args=-Db_sanitize=address,undefined", "-Csetup-args=-Db_lundef=false",
@@ -73,7 +73,7 @@ def asan(session: nox.Session) -> None:
         env={
             "LD_PRELOAD": ":".join(libraries),
             "PYTHONMALLOC": "malloc",
-            "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1",
+            "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1:allocator_may_return_null=1",
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
             "HOME": os.environ.get("HOME", str(Path.cwd())),
         },

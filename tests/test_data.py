@@ -262,7 +262,8 @@ def test_nist_model_jacobian_and_gradient_against_printed_formula(name: str, sta
     found = selected.gradient(b)
     size = scale * np.linalg.norm(expected_residual)
     assert (np.abs(found - expected_gradient) <= 1e-12 * size).all()
-    np.testing.assert_allclose(found, selected.jacobian(b).T @ selected.residual(b), rtol=1e-14)
+    # The sums run in different orders: entries that nearly cancel differ by what was lost in their terms.
+    assert (np.abs(found - selected.jacobian(b).T @ selected.residual(b)) <= 1e-14 * size).all()
     assert selected.cost(b) == pytest.approx(half_squares, rel=1e-11)
 
 
@@ -373,7 +374,7 @@ def test_every_shipped_file_has_its_source_stated() -> None:
     folder = files("mflow") / "datasets"
     sources = (folder / "SOURCES.md").read_text(encoding="utf-8")
     tables = [entry.name for entry in folder.iterdir() if entry.name.endswith(".csv")]
-    assert sorted(tables) == ["engel.csv", "longley.csv", "penguins.csv"]
+    assert sorted(tables) == ["engel.csv", "longley.csv", "penguins.csv", "shear_building.csv"]
     assert all(f"`{name}`" in sources for name in [*tables, "nist/"])
 
 

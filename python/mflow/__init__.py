@@ -3,10 +3,14 @@
 Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it, and a learning rate is a time step. So one library
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
-    solve_ivp, solve_ivp_batch, gradient_flow, minimize     drivers
+    solve_ivp, gradient_flow, minimize     drivers; solve_ivp_batch, minimize_batch: many at once
     solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
-    optim, Stepper, minibatches            parts for a loop of your own
+    train                                  epochs, batches, validation, checkpoints
+    lr_find, sweep                         which learning rate, and where each method diverges
+    optim, schedules, Stepper, minibatches parts for a loop of your own
+    least_squares, line_search             nonlinear fits; steps along a direction
+    objectives                             compiled costs: regressions, test problems
     stability_limit, max_stable_dt, ...    which step is safe
     posedness, basins, explain, ...        what a problem does with small errors, and which method and step to take
     methods, get_method                    what there is
@@ -21,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
-from mflow import optim
+from mflow import objectives, optim, schedules
 from mflow.basins import basins
 from mflow.batch import IVPBatchResult, solve_ivp_batch
+from mflow.compiled import Compiled, compile
 from mflow.conditions import order_from_conditions, principal_error_norm
 from mflow.consistency import consistency
 from mflow.control import Event
@@ -37,9 +42,11 @@ from mflow.families import family
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
-from mflow.linesearch import LineSearchResult, line_search
+from mflow.least_squares import LeastSquaresResult, least_squares
+from mflow.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
+from mflow.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.order import first_order_system
 from mflow.oscillation import dispersion, dissipation, oscillation
@@ -49,6 +56,9 @@ from mflow.region import stability_region
 from mflow.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
+from mflow.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
+from mflow.symbolic import compiled_from_sympy
+from mflow.train import TrainResult, train
 
 if TYPE_CHECKING:
     from mflow._integrators import *  # noqa: F403
@@ -60,23 +70,33 @@ __version__ = VERSION
 _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind == "step"}
 globals().update(_INTEGRATORS)
 
+_ADAPTERS = ("plot", "scipy", "torch")  # modules named after what they need
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
 
 __all__ = [  # noqa: PLE0604
+    "Compiled",
     "DenseOutput",
+    "Descent",
     "DynamicsResult",
     "Event",
     "FixedPoint",
     "IVPBatchResult",
     "IVPResult",
     "ImplicitSGD",
+    "LeastSquaresResult",
+    "LineSearch",
     "LineSearchResult",
+    "LRFindResult",
     "Method",
+    "MinimizeBatchResult",
     "Newton",
     "NewtonKrylov",
     "OptimizeResult",
     "Recoverable",
     "Stepper",
+    "SweepResult",
+    "TrainResult",
+    "Training",
     "amplification",
     "basins",
     "best_parameters",
@@ -88,18 +108,25 @@ __all__ = [  # noqa: PLE0604
     "explain",
     "explicit_vs_implicit",
     "family",
+    "compile",
+    "compiled_from_sympy",
     "first_order_system",
     "get_method",
     "gradient_flow",
     "is_a_stable",
     "is_l_stable",
     "limit_at_infinity",
+    "least_squares",
     "line_search",
+    "lr_find",
     "max_stable_dt",
     "methods",
     "minibatches",
     "minimize",
+    "minimize_batch",
+    "objectives",
     "optim",
+    "schedules",
     "order_from_conditions",
     "oscillation",
     "parameter_region",
@@ -112,6 +139,8 @@ __all__ = [  # noqa: PLE0604
     "ssp_coefficient",
     "stability_function",
     "stability_limit",
+    "sweep",
+    "train",
     "stability_region",
     *sorted(_INTEGRATORS),
 ]
@@ -119,10 +148,10 @@ __all__ = [  # noqa: PLE0604
 
 def __getattr__(name: str) -> Any:
     """What needs more than NumPy is imported by who asks for it; and this names what is near to a name that is not there."""
-    if name == "scipy" or name in _ESTIMATORS:
+    if name in _ADAPTERS or name in _ESTIMATORS:
         from importlib import import_module
 
-        return import_module("mflow.scipy") if name == "scipy" else getattr(import_module("mflow.estimators"), name)
+        return import_module(f"mflow.{name}") if name in _ADAPTERS else getattr(import_module("mflow.estimators"), name)
     from mflow_core.registry import unknown
 
     raise AttributeError(unknown("mflow has no", name, __all__))

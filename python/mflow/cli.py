@@ -19,8 +19,8 @@ from typing import Any, TextIO
 import mflow_core
 import numpy as np
 
+from mflow import adam, explain_command, simulate, stability_command, workprecision
 from mflow import compare as job
-from mflow import explain_command, stability_command, workprecision
 from mflow.compare import Problem, Run
 from mflow.methods import Method, describe, get_method, methods
 from mflow.stability import stability_limit
@@ -141,6 +141,8 @@ _MODULES = (
     (workprecision, "error against work, beside SciPy's solvers"),
     (stability_command, "limits, order and stability of methods, with their regions"),
     (explain_command, "look at your own problem: safe steps, posedness, what to take"),
+    (adam, "the Adam paper's comparison of optimizers on logistic regression"),
+    (simulate, "a shear building on shaking ground: table, energy ledger, picture"),
 )
 
 
@@ -232,7 +234,7 @@ def _problem(arguments: argparse.Namespace) -> Problem:
 
 def _numbers(text: str) -> list[float]:
     try:
-        return parse_numbers(text, "--x0").tolist()
+        return [float(number) for number in parse_numbers(text, "--x0")]
     except ValueError as error:
         raise UsageError(str(error)) from error
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow import optim
+from mflow import objectives, optim
 from mflow.arrays import Array, check_number, check_start
 from mflow.data import load_engel, load_longley, load_nist, load_penguins, minibatches, nist_names, standardize, train_test_split
 from mflow.methods import Method, get_method, methods
@@ -54,7 +54,7 @@ class Problem:
     score : callable or None
         ``score(x)``, called ``score_name`` in tables.
     rows : tuple of arrays (n_rows, ...)
-        What minibatches are drawn from; empty where the cost is no mean over rows.
+        What minibatches are drawn from (of the library's own problems: numbers of rows); empty where the cost is no mean over rows.
     batch_cost : callable or None
         ``batch_cost(x, *batch)`` returns (value, gradient) for some of the rows.
     """
@@ -144,24 +144,13 @@ def _with_bias(X: Array) -> Array:
     return np.hstack([X, np.ones((len(X), 1))])
 
 
-def _softmax_cost(c: Array, X: Array, onehot: Array) -> tuple[float, Array]:
-    """Mean cross-entropy of softmax(X c) plus L2 on all of c but its last row, the bias."""
-    z = X @ c
-    z -= z.max(axis=1, keepdims=True)
-    share = np.exp(z)
-    total = share.sum(axis=1, keepdims=True)
-    value = float(np.mean(np.log(total[:, 0]) - np.einsum("ij,ij->i", z, onehot)))
-    share /= total
-    share -= onehot
-    gradient = X.T @ share / len(X)
-    gradient[:-1] += DECAY * c[:-1]
-    return value + 0.5 * DECAY * float(np.vdot(c[:-1], c[:-1])), gradient
-
-
-def _least_squares_cost(c: Array, X: Array, y: Array) -> tuple[float, Array]:
-    """Half the mean squared residual of X c."""
-    residual = X @ c - y
-    return 0.5 * float(residual @ residual) / len(y), X.T @ residual / len(y)
+def _of_rows(f: objectives.Objective) -> dict[str, Any]:
+    """What a problem takes from a compiled mean over rows: minibatches are drawn from the rows' numbers."""
+    start = f.x0
+    return {
+        "start": start, "cost": f.value_and_grad, "has_gradient": True, "start_loss": f(start), "rows": (np.arange(f.m),),
+        "batch_cost": lambda c, rows: f.batch(rows).value_and_grad(c),
+    }  # fmt: skip
 
 
 def _measured(gradient: Callable[[Array], Array], start: Array) -> float:
@@ -173,23 +162,17 @@ def _penguins(seed: int) -> Problem:
     birds = load_penguins()
     X, X_test, y, y_test = train_test_split(birds.X, birds.y, seed=seed, stratify=True)
     scaled, scaled_test = standardize(X, X_test)
-    train, test = _with_bias(scaled), _with_bias(scaled_test)
-    onehot: Array = np.eye(len(birds.target_names))[y]
-    start = np.zeros((train.shape[1], onehot.shape[1]))
+    test = _with_bias(scaled_test)
+    f = objectives.Softmax(scaled, y, len(birds.target_names), DECAY, intercept=True)
     return Problem(
         name="penguins",
-        description=f"logistic regression of {onehot.shape[1]} species on {scaled.shape[1]} body measurements, "
+        description=f"logistic regression of {len(birds.target_names)} species on {scaled.shape[1]} body measurements, "
         f"{len(y)} birds to train on, {len(y_test)} held out",
-        start=start,
-        cost=lambda c: _softmax_cost(c, train, onehot),
-        has_gradient=True,
-        curvature=_measured(lambda c: _softmax_cost(c, train, onehot)[1], start),
+        curvature=_measured(f.grad, f.x0),
         curvature_source="measured at the start",
-        start_loss=_softmax_cost(start, train, onehot)[0],
         score=lambda c: float(np.mean(np.argmax(test @ c, axis=1) == y_test)),
         score_name="accuracy",
-        rows=(train, onehot),
-        batch_cost=_softmax_cost,
+        **_of_rows(f),
     )
 
 
@@ -198,47 +181,36 @@ def _regression(name: str, seed: int) -> Problem:
     table = load_longley() if name == "longley" else load_engel()
     X, X_test, y, y_test = train_test_split(table.X, table.y, seed=seed)
     scaled, scaled_test = standardize(X, X_test)
-    train, test = _with_bias(scaled), _with_bias(scaled_test)
+    test = _with_bias(scaled_test)
     target, target_test = ((part - y.mean()) / y.std() for part in (y, y_test))
-    start = np.zeros(train.shape[1])
+    f = objectives.LeastSquares(scaled, target, intercept=True)
     spread = float(np.sum((target_test - target_test.mean()) ** 2))
     return Problem(
         name=name,
         description=f"linear least squares of {table.target_names[0]} on {len(table.feature_names)} "
         f"column{'s' if len(table.feature_names) > 1 else ''}, {len(y)} rows to train on, {len(y_test)} held out",
-        start=start,
-        cost=lambda c: _least_squares_cost(c, train, target),
-        has_gradient=True,
-        curvature=float(np.linalg.eigvalsh(train.T @ train / len(y))[-1]),
+        curvature=float(np.linalg.eigvalsh(f.hess(f.x0))[-1]),
         curvature_source="exact",
-        start_loss=_least_squares_cost(start, train, target)[0],
         score=lambda c: 1.0 - float(np.sum((test @ c - target_test) ** 2)) / spread,
         score_name="R2",
-        rows=(train, target),
-        batch_cost=_least_squares_cost,
+        **_of_rows(f),
     )
 
 
-def _rosenbrock_cost(x: Array) -> tuple[float, Array]:
-    bend = x[1] - x[0] ** 2
-    return float(100.0 * bend**2 + (1.0 - x[0]) ** 2), np.array([-400.0 * x[0] * bend - 2.0 * (1.0 - x[0]), 200.0 * bend])
-
-
-def _plain(name: str, description: str, cost: Callable[[Array], tuple[float, Array]], start: Array, answer: Array, exact: float) -> Problem:
+def _plain(name: str, description: str, f: objectives.Objective, answer: Array, exact: float) -> Problem:
     """A problem without rows whose answer is known; ``exact`` is its curvature, nan where it is to be measured."""
-    with np.errstate(all="ignore"):
-        first = float(cost(start)[0])
+    start = f.x0
     scale = np.where(answer == 0.0, 1.0, np.abs(answer))
     measure = math.isnan(exact)
     return Problem(
         name=name,
         description=description,
         start=start,
-        cost=cost,
+        cost=f.value_and_grad,
         has_gradient=True,
-        curvature=_measured(lambda x: cost(x)[1], start) if measure else exact,
+        curvature=_measured(f.grad, start) if measure else exact,
         curvature_source="measured at the start" if measure else "exact",
-        start_loss=first,
+        start_loss=f(start),
         score=lambda x: float(np.max(np.abs(x - answer) / scale)),
         score_name="error",
     )
@@ -246,27 +218,18 @@ def _plain(name: str, description: str, cost: Callable[[Array], tuple[float, Arr
 
 def _rosenbrock(seed: int) -> Problem:
     text = "Rosenbrock's valley from (-1.2, 1); the answer is (1, 1)"
-    return _plain("rosenbrock", text, _rosenbrock_cost, np.array([-1.2, 1.0]), np.ones(2), math.nan)
+    return _plain("rosenbrock", text, objectives.Rosenbrock(2), np.ones(2), math.nan)
 
 
 def _quadratic(seed: int) -> Problem:
-    curvatures: Array = np.geomspace(1e-2, 10.0, 20).astype(np.float64)
-
-    def cost(x: Array) -> tuple[float, Array]:
-        slope = curvatures * x
-        return 0.5 * float(slope @ x), slope
-
-    return _plain("quadratic", "sum of L_i x_i^2/2 in 20 directions, L_i from 0.01 to 10", cost, np.ones(20), np.zeros(20), 10.0)
+    text = "sum of L_i x_i^2/2 in 20 directions, L_i from 0.01 to 10"
+    return _plain("quadratic", text, objectives.Quadratic(np.geomspace(1e-2, 10.0, 20)), np.zeros(20), 10.0)
 
 
 def _nist(name: str) -> Problem:
     study = load_nist(name)
-
-    def cost(b: Array) -> tuple[float, Array]:
-        return float(study.cost(b)), np.asarray(study.gradient(b), dtype=np.float64)
-
     text = f"NIST nonlinear regression, {study.level} difficulty, {len(study.y)} observations, from the nearer start"
-    return _plain(study.name, text, cost, study.starts[1].copy(), study.certified_parameters, math.nan)
+    return _plain(study.name, text, study.objective, study.certified_parameters, math.nan)
 
 
 _PROBLEMS: dict[str, Callable[[int], Problem]] = {
@@ -482,8 +445,9 @@ def _minibatch(what: Problem, method: Method, run: Run, max_iter: int, batch_siz
     clock.record(lambda: what.start_loss)
     reason, message, steps = "max_iter", f"{max_iter} passes over the data in batches of {batch_size} rows", 0
     for batch in batches:
-        gradient = what.batch_cost(c, *batch)[1]
-        clock.count(len(batch[0]))
+        arrays = batch if len(what.rows) > 1 else (batch,)
+        gradient = what.batch_cost(c, *arrays)[1]
+        clock.count(len(arrays[0]))
         if not np.all(np.isfinite(gradient)):
             reason, message = "non_finite", f"the gradient is not finite in step {steps}"
             break

@@ -27,7 +27,7 @@ REFRESH = 0.1  # seconds between two lines of the plain progress printer
 # ---- tolerances -----------------------------------------------------------------------------------------------------------------
 
 
-def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> tuple[Array, Array]:
+def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "") -> tuple[Array, Array]:
     """(rtol, atol), each a float64 array of one number for all components, or of one for each.
 
     Parameters
@@ -36,6 +36,7 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> tuple[Arra
         A number, or one for each component: of the state's shape, or flat. The local error of component i is held to
         atol_i + rtol_i |y_i|. An infinite atol_i leaves its component out.
     shape : the state's.
+    of : "_v" for those of a velocity, which may be left out as a whole; the names in messages end so.
 
     Raises
     ------
@@ -45,19 +46,19 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...]) -> tuple[Arra
         rtol below 100 eps = 2.22e-14 (SciPy would raise it with a warning), atol below 0, NaN, a shape that does not fit, or nothing
         left that is controlled.
     """
-    relative, absolute = _tolerance(rtol, "rtol", shape), _tolerance(atol, "atol", shape)
+    relative, absolute = _tolerance(rtol, "rtol" + of, shape), _tolerance(atol, "atol" + of, shape)
     bad = np.flatnonzero(~(relative >= LEAST_RTOL) | ~np.isfinite(relative))
     if bad.size:
         raise ValueError(
-            f"{_entry('rtol', relative, bad[0])}: a finite number from 100 eps = {LEAST_RTOL:.3g} on is wanted, below which rounding "
+            f"{_entry('rtol' + of, relative, bad[0])}: a finite number from 100 eps = {LEAST_RTOL:.3g} on is wanted, below which rounding "
             "decides the measured error; ask for more digits in atol, or take rtol=1e-13"
         )
     bad = np.flatnonzero(~(absolute >= 0.0))
     if bad.size:
         raise ValueError(
-            f"{_entry('atol', absolute, bad[0])}: a number from 0 on is wanted; with 0 the error is measured against |y| alone"
+            f"{_entry('atol' + of, absolute, bad[0])}: a number from 0 on is wanted; with 0 the error is measured against |y| alone"
         )
-    if absolute.size and np.all(np.isinf(absolute)):
+    if not of and absolute.size and np.all(np.isinf(absolute)):
         raise ValueError("atol is infinite for every component: no error would be controlled; give dt=... for fixed steps")
     return relative, absolute
 
@@ -278,7 +279,7 @@ class Progress:
         if self._bar is not None:
             now = time.monotonic()
             if now - self._last >= REFRESH or share >= 1.0:
-                self._bar.set_postfix_str(f"t = {t:.6g}", refresh=False)
+                self._bar.set_postfix_str(self.note(t), refresh=False)
                 self._last = now
             self._bar.update(gain)
             return
@@ -287,8 +288,12 @@ class Progress:
             self._last = now
             self._write(t)
 
+    def note(self, t: float) -> str:
+        """What is said beside the bar."""
+        return f"t = {t:.6g}"
+
     def _write(self, t: float) -> None:
-        line = f"{self.label}: {100 * self._share:3.0f}%, t = {t:.6g}"
+        line = f"{self.label}: {100 * self._share:3.0f}%, {self.note(t)}"
         sys.stderr.write("\r" + line.ljust(self._width))
         sys.stderr.flush()
         self._width = len(line)

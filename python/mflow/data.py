@@ -329,16 +329,27 @@ class Minibatches(Generic[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         generator = np.random.default_rng(self.seed)
         for _ in range(self.epochs):
-            order = generator.permutation(self.n_rows) if self._shuffle else None
-            for position in range(self.batches_per_epoch):
-                rows = slice(position * self.batch_size, (position + 1) * self.batch_size)
-                yield self._batch(rows if order is None else order[rows])
+            yield from self.epoch(generator)
+
+    def epoch(self, generator: np.random.Generator, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of one epoch, from batch ``first`` on; the generator draws their order and goes on."""
+        order = generator.permutation(self.n_rows) if self._shuffle else None
+        for position in range(first, self.batches_per_epoch):
+            rows = slice(position * self.batch_size, (position + 1) * self.batch_size)
+            yield self._batch(rows if order is None else order[rows])
 
     def _batch(self, rows: slice | npt.NDArray[np.intp]) -> Batch:
         # Copies in both cases: a slice would be a view, and a caller who scales
         # a batch in place would change the data only when not shuffling.
-        batch = tuple(np.array(array[rows], order="C") for array in self._arrays)
+        batch = tuple(_gather(array, rows) for array in self._arrays)
         return cast(Batch, batch[0] if len(batch) == 1 else batch)
+
+
+def _gather(array: npt.NDArray[Any], rows: slice | npt.NDArray[np.intp]) -> npt.NDArray[Any]:
+    """Copy some rows into a C-contiguous array, and touch no other: `take` would first copy the whole of one laid out otherwise."""
+    if not isinstance(rows, slice) and array.flags.c_contiguous and array.flags.aligned and array.dtype.isnative:
+        return array.take(rows, axis=0)
+    return np.array(array[rows], order="C")
 
 
 @overload

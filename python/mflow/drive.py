@@ -53,6 +53,8 @@ class Settings:
     dt: Any = None
     rtol: Any = None
     atol: Any = None
+    rtol_v: Any = None  # of the velocity, in second order
+    atol_v: Any = None
     first_step: Any = None
     max_step: Any = None
     min_step: Any = None
@@ -130,13 +132,13 @@ class Drive:
 
     def _prepare(self) -> None:
         """The run, its events and its record."""
-        s, start = self.settings, self.start
+        s = self.settings
         if math.isinf(self.t1) and (s.t_eval is not None or s.events is not None or s.dense_output):
             raise ValueError("t_eval, events, dense_output: dt = inf goes to t = inf in one step, with nothing between: leave them away")
         times = None if s.t_eval is None else check_times(s.t_eval, self.t0, self.t1)
         every = _every(s.save, s.save_every, times is not None)
         specs = check_events(s.events)
-        self.events = core_events.Events(specs, start.shape, s.event_args) if specs else None
+        self.events = self._make_events(specs) if specs else None
         dense = times is not None or self.events is not None or s.dense_output
         tolerances = self._tolerances()
         vector = tolerances is not None and tolerances[0].size > 1
@@ -163,6 +165,9 @@ class Drive:
         solver, values = self.settings.solver, self.method._values
         return stepper.Run(self.method.row, self.what, self.start, self.t0, step, values, dense=dense, control=vector, solver=solver)
 
+    def _make_events(self, specs: list[Any]) -> core_events.Events:
+        return core_events.Events(specs, self.start.shape, self.settings.event_args)
+
     def _make_record(self, every: int, times: Array | None, rows: int | None) -> Any:
         dense = self.settings.dense_output
         return Record(self.run, self.start, self.t0, every=every, times=times, dense=dense, rows=rows, events=self.events)
@@ -171,9 +176,14 @@ class Drive:
         """The state as callbacks get it."""
         return (self.run.y,)
 
+    def _watched(self) -> Array:
+        """The state as events see it."""
+        y: Array = self.run.y
+        return y
+
     def _at_start(self) -> int:
         """What comes before the first step; 0, or why it cannot be taken."""
-        return int(self.events.start_at(self.t0, self.start)) if self.events is not None else 0
+        return int(self.events.start_at(self.t0, self._watched())) if self.events is not None else 0
 
     def _tolerances(self) -> tuple[Array, Array] | None:
         s = self.settings
@@ -212,7 +222,7 @@ class Drive:
                 status = self._radius()
             if status != 0:
                 return int(status)
-        if self.events is not None and self.events.finish_at(run.t, run.y) != 0:
+        if self.events is not None and self.events.finish_at(run.t, self._watched()) != 0:
             return int(stepper.EVENT)
         return 0
 
@@ -495,7 +505,7 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
 
 def _mode(method: Method, settings: Settings, estimated: str) -> str:
     """ "fixed", "auto" (fixed, of a step chosen from the stability limit) or "adaptive"."""
-    controlled = settings.rtol is not None or settings.atol is not None
+    controlled = any(value is not None for value in (settings.rtol, settings.atol, settings.rtol_v, settings.atol_v))
     if settings.dt is not None and controlled:
         raise ValueError("dt gives fixed steps, and rtol, atol error control: give one of them")
     if settings.dt is None:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from mflow_core import force as core_force
 from mflow_core import matrices, structure
-from mflow_core.signatures import FORCE_SIGNATURE, LOAD_SIGNATURE, compiled_address
+from mflow_core import supports as core_supports
+from mflow_core.signatures import FORCE_SIGNATURE, LOAD_SIGNATURE, POTENTIAL_SIGNATURE, PRODUCT_SIGNATURE, compiled_address
 
 from mflow import nonlinear
 from mflow.arrays import Array, check_number, check_start
@@ -22,8 +23,11 @@ from mflow.drive import Settings, follow
 from mflow.methods import Method, as_method
 from mflow.motion import Motion, Supports
 from mflow.result import DynamicsResult
+from mflow.tangents import TangentFactors
 
 __all__ = ["solve_dynamics"]
+
+SPARSE = 5  # what `matrices.shape_of` calls a matrix that is no band
 
 
 def solve_dynamics(
@@ -40,6 +44,8 @@ def solve_dynamics(
     dt: float | str | None = None,
     rtol: Any = None,
     atol: Any = None,
+    rtol_v: Any = None,
+    atol_v: Any = None,
     force: Any = None,
     args: tuple[Any, ...] = (),
     inplace: bool = False,
@@ -50,6 +56,7 @@ def solve_dynamics(
     rayleigh: tuple[float, float] | None = None,
     fixed: Any = None,
     solver: Any = None,
+    linear_solver: str | None = None,
     energy: bool | None = None,
     save: str = "all",
     save_every: int | None = None,
@@ -57,6 +64,9 @@ def solve_dynamics(
     events: Any = None,
     callback: Callable[..., Any] | None = None,
     progress: bool = False,
+    checkpoint: Any = None,
+    checkpoint_every: int | None = None,
+    resume: Any = None,
     first_step: float | None = None,
     max_step: float | Callable[..., float] | None = None,
     min_step: float | None = None,
@@ -69,6 +79,8 @@ def solve_dynamics(
     ----------
     mass, damping, stiffness : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
         No mass: 1 for each degree of freedom. The mass must be symmetric and positive definite.
+        Damping may be a function too, ``damping(v)`` returning C v for a symmetric C (a SciPy LinearOperator, or compiled:
+        ``int (const double *v, double *out, ptrdiff_t n, void *ctx)``); its equations are solved by conjugate gradients.
     load : None, n numbers, a function, or a table
         ``load(t)`` returns n numbers; or compiled: ``int (double t, double *f, ptrdiff_t n, void *ctx)``. A table is a tuple
         ``(times, values)`` with values of shape (n, len(times)), or ``(times, values, pattern)`` with one value a time that n numbers
@@ -84,13 +96,16 @@ def solve_dynamics(
         Fixed steps, the last one shortened; "auto": nine tenths of the structure's stability limit. A step past that limit is taken,
         after a RuntimeWarning. Without dt: error control of x and v, where the method has an estimate (newmark).
     rtol, atol : float or array_like
-        Tolerances of x and of v alike; 1e-3 and 1e-6.
+        Tolerances of x, one number or one for each degree of freedom; 1e-3 and 1e-6.
+    rtol_v, atol_v : float or array_like
+        Those of v; as of x where not given. ``atol_v=inf`` leaves v out: the error of x alone decides.
     force : callable, optional
         ``force(t, x, v, *args)`` returns all forces, in place of damping, stiffness and load; with ``inplace=True``,
         ``force(t, x, v, out, *args)`` fills out. Or compiled:
         ``int (double t, const double *x, const double *v, double *f, ptrdiff_t n, void *ctx)``.
     dfdx, dfdv : array_like (n, n) or callable, optional
-        Tangents of the force, constant or ``dfdx(t, x, v, *args)``, for implicit methods; differences where none is given.
+        Tangents of the force, constant or ``dfdx(t, x, v, *args)``, for implicit methods; differences where none is given. SciPy sparse
+        ones are factored sparsely: in reverse Cuthill-McKee order as a band where that is narrow, else by SciPy.
     potential : callable, optional
         ``potential(x, *args)`` of the force, for the ledger. Without it the ledger's load holds the work of the whole force.
     velocity_free : bool
@@ -101,18 +116,25 @@ def solve_dynamics(
         In the ledger, the forces by which springs to displaced supports pull count as load.
     solver : "newton", "newton_krylov", "fixed_point" or an instance
         For a force and an implicit method.
+    linear_solver : "direct" or "cg", optional
+        How sums of the matrices that are not diagonal are solved with. "direct" (default): factored once, sparse ones after a reverse
+        Cuthill-McKee reordering where that makes a narrow band of them. "cg": by conjugate gradients, to a residual of 1e-12, without
+        factors; C and K must be symmetric then, and the sum positive definite, else the run ends with "solve_failed".
     energy : bool, optional
         Whether to keep the ledger; default: where energies exist (stiffness symmetric).
-    save, save_every, dense_output, events, callback, progress, first_step, max_step, min_step, max_steps
-        As in `mflow.solve_ivp`: ``event(t, x, *args)``, ``callback(t, x, v)``, ``max_step(t, x)``.
+    save, save_every, dense_output, events, callback, progress, checkpoint, checkpoint_every, resume
+    first_step, max_step, min_step, max_steps
+        As in `mflow.solve_ivp`: ``event(t, x, v, *args)``, or compiled with a force's signature, its value in ``f[0]``;
+        ``callback(t, x, v)``; ``max_step(t, x)``. A run that is resumed has the same bits, its ledger too.
     **parameters
         The method's own.
 
     Returns
     -------
     DynamicsResult
-        ``t``, ``x``, ``v``, ``a`` of shape (n, n_points) or (*shape, n_points), ``energy``, ``sol``, ``t_events``, ``x_events``,
-        ``success``, ``status``, ``reason``, ``message``, ``nfev``, ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``.
+        ``t``, ``x``, ``v``, ``a`` of shape (n, n_points) or (*shape, n_points), ``energy``, ``v_half`` and ``t_half`` (staggered forms),
+        ``sol``, ``sol_v``, ``t_events``, ``x_events``, ``v_events``, ``success``, ``status``, ``reason``, ``message``, ``nfev``,
+        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``.
 
     Raises
     ------
@@ -140,10 +162,12 @@ def solve_dynamics(
     what: Any
     if force is not None:
         acting = {"damping": damping, "stiffness": stiffness, "load": load, "rayleigh": rayleigh}
+        acting["linear_solver"] = linear_solver
         for name, value in acting.items():
             if value is not None:
                 raise ValueError(f"{name}: with force= given it holds all forces: add {name} there")
-        what = _force(chosen, supports, mass, force, _tuple(args), inplace, dfdx, dfdv, potential, velocity_free, solver)
+        at = float(t_span[0]), start, speed
+        what = _force(chosen, supports, mass, force, _tuple(args), inplace, dfdx, dfdv, potential, velocity_free, solver, at)
         moving = None
     else:
         given = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver, "args": args or None}
@@ -152,18 +176,21 @@ def solve_dynamics(
                 raise ValueError(f"{name} belongs to a nonlinear force=, which is not given")
         if inplace or velocity_free:
             raise ValueError("inplace, velocity_free belong to a nonlinear force=, which is not given")
-        what, moving = _structure(supports, mass, damping, stiffness, load, rayleigh)
+        narrow = all(value is None or np.ndim(value) == 0 for value in (rtol, atol))  # arrays of tolerances have the user's order
+        what, moving = _structure(supports, mass, damping, stiffness, load, rayleigh, linear_solver, narrow)
     if energy and isinstance(what, structure.Structure) and not what.symmetric:
         raise ValueError("energy: the stiffness is not symmetric, so it has no potential and no ledger can be kept: leave energy away")
     keeps = what.symmetric if energy is None and isinstance(what, structure.Structure) else energy is None or bool(energy)
     settings = Settings(
-        dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps, t_eval=t_eval,
-        save=save, save_every=save_every, dense_output=dense_output, events=_events(events, supports), event_args=_tuple(args),
-        callback=callback, progress=progress,
+        dt=dt, rtol=rtol, atol=atol, rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step,
+        max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
+        events=_events(events, supports), event_args=_tuple(args),
+        callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
     drive = Motion(
-        what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, matrices=moving
-    )
+        what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, matrices=moving,
+        velocity_free=velocity_free,
+    )  # fmt: skip
     result: DynamicsResult = follow(drive)
     return result
 
@@ -194,9 +221,10 @@ def _events(events: Any, supports: Supports) -> Any:
         return events
     out = []
     for fun, terminal, direction, samples in check_events(events):
-        if not callable(fun) or type(fun).__name__ in ("LowLevelCallable", "CFunc"):
-            raise ValueError("events: a compiled event sees the free degrees of freedom alone: give a Python function with fixed=")
-        seen = lambda t, x, *more, fun=fun: fun(t, supports.state(x, at_place=True), *more)  # noqa: E731
+        if compiled_address(fun, "events", FORCE_SIGNATURE) is not None:
+            out.append(Event(core_supports.of_all("events", fun, supports.free, supports.place), terminal, direction, samples))
+            continue
+        seen = lambda t, x, v, *more, fun=fun: fun(t, supports.state(x, at_place=True), supports.state(v), *more)  # noqa: E731
         out.append(Event(seen, terminal, direction, samples))
     return out
 
@@ -205,14 +233,24 @@ def _events(events: Any, supports: Supports) -> Any:
 
 
 def _structure(
-    supports: Supports, mass: Any, damping: Any, stiffness: Any, load: Any, rayleigh: Any
-) -> tuple[structure.Structure, tuple[Any, ...]]:
-    """The problem, and (n, M, C, K) of what moves."""
+    supports: Supports, mass: Any, damping: Any, stiffness: Any, load: Any, rayleigh: Any, linear_solver: str | None, narrow: bool
+) -> tuple[structure.Structure, tuple[Any, ...] | None]:
+    """The problem, and (n, M, C, K) of what moves; None where C is a function. narrow: it may be reordered."""
     n = supports.n
+    if linear_solver not in (None, "direct", "cg"):
+        raise ValueError(f'linear_solver = {linear_solver!r}: "direct" or "cg" is wanted')
+    function = matrices.is_function(damping)
+    cg = linear_solver == "cg" or function
+    if function:
+        if linear_solver == "direct":
+            raise ValueError('linear_solver = "direct": damping is a function, whose equations conjugate gradients alone can solve: "cg"')
+        if rayleigh is not None:
+            raise ValueError("rayleigh: damping is a function: add a M + b K there")
     if stiffness is None and load is None and damping is None and rayleigh is None:
         raise ValueError("stiffness, load, force: nothing acts on the masses: give one of them (stiffness=0 for free flight)")
-    given = {"mass": np.ones(n) if mass is None else mass, "damping": damping, "stiffness": stiffness}
-    M, C, K = (None if a is None else matrices.checked_matrix(a, name, n) for name, a in given.items())
+    M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
+    C: Any = None if damping is None or function else matrices.checked_matrix(damping, "damping", n)
+    K: Any = None if stiffness is None else matrices.checked_matrix(stiffness, "stiffness", n)
     if rayleigh is not None:
         C = _sum(C, _rayleigh(rayleigh, M, K))
     pull = np.zeros(n)
@@ -220,6 +258,10 @@ def _structure(
         resting = np.where(np.isin(np.arange(n), supports.held), supports.place, 0.0)
         pull = -(K * resting if K.ndim == 1 else np.asarray(K @ resting))
     M, C, K = (_part(a, supports) for a in (M, C, K))
+    order = _narrower([a for a in (M, C, K) if a is not None]) if narrow and not cg else None
+    if order is not None:
+        supports.reorder(order)
+        M, C, K = (a if a is None else a[order] if a.ndim == 1 else a[order][:, order] for a in (M, C, K))
     diagonal = M if M.ndim == 1 else M.diagonal()
     bad = np.flatnonzero(~(diagonal > 0))
     if bad.size:
@@ -233,10 +275,39 @@ def _structure(
         table, load = load, None
     elif load is not None or np.any(pull):
         load = _load(load, supports, pull)
-    what = structure.Structure(size, M, C, K, load)
+    what = structure.Structure(size, M, _damping(damping, supports) if function else C, K, load, cg=cg)
     if table is not None:
         what.set_table(*_table(table, supports, pull))
-    return what, (size, M, C, K)
+    return what, None if function else (size, M, C, K)
+
+
+def _narrower(given: list[Any]) -> Any:
+    """An order in which the sum of sparse matrices is a narrow band (E. Cuthill and J. McKee, Proc. 24th Nat. Conf. ACM (1969) 157-172,
+    reversed); None where it is one already, or will not be."""
+    n = given[0].shape[0]
+    sparse = [a for a in given if hasattr(a, "tocsr")]
+    if (
+        not sparse
+        or all(matrices.shape_of(a, n)[0] != SPARSE for a in sparse)
+        or any(a.ndim == 2 and not hasattr(a, "tocsr") for a in given)
+    ):
+        return None
+    import scipy.sparse
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+    pattern = sum((abs(a) for a in sparse[1:]), abs(sparse[0]))
+    order = reverse_cuthill_mckee(scipy.sparse.csr_matrix(pattern + pattern.T), symmetric_mode=True)
+    return order if matrices.shape_of(pattern.tocsr()[order][:, order], n)[0] != SPARSE else None
+
+
+def _damping(damping: Any, supports: Supports) -> Any:
+    """C v of what moves, by a function of all."""
+    if not supports.any:
+        return damping
+    product = getattr(damping, "matvec", damping)
+    if compiled_address(product, "damping", PRODUCT_SIGNATURE) is not None:
+        raise ValueError("damping: a compiled one is for the degrees of freedom that move alone: give a Python function with fixed=")
+    return lambda v: np.asarray(product(supports.state(v).ravel())).reshape(-1)[supports.free]
 
 
 def _part(A: Any, supports: Supports) -> Any:
@@ -289,7 +360,7 @@ def _load(load: Any, supports: Supports, pull: Array) -> Any:
     if not supports.any:
         return load
     if compiled:
-        raise ValueError("load: a compiled one is for the free degrees of freedom alone: give a Python function with fixed=")
+        return core_supports.of_all("load", load, free, supports.place, pull)
 
     def on_free(t: float) -> Array:
         value = np.asarray(load(t))
@@ -327,23 +398,31 @@ def _table(table: tuple[Any, ...], supports: Supports, pull: Array) -> tuple[Any
 
 def _force(
     method: Method, supports: Supports, mass: Any, force: Any, args: tuple[Any, ...], inplace: bool, dfdx: Any, dfdv: Any, potential: Any,
-    velocity_free: bool, solver: Any,
+    velocity_free: bool, solver: Any, at: tuple[float, Array, Array],
 ) -> core_force.Force:  # fmt: skip
     """The problem of a nonlinear force."""
     shape = supports.shape
     M = mass if mass is None else _part(matrices.checked_matrix(mass, "mass", supports.n), supports)
     if supports.any:
-        if compiled_address(force, "force", FORCE_SIGNATURE) is not None:
-            raise ValueError("force: a compiled one is for the free degrees of freedom alone: give a Python function with fixed=")
         force, dfdx, dfdv, potential = _on_free(supports, force, inplace, dfdx, dfdv, potential)
         shape, inplace = (supports.free.size,), False
     tangents = dfdx is not None or dfdv is not None
     solves = method.is_implicit or method.parameters.get("damping") == "implicit"
-    inner = nonlinear.force_solver(solver, math.prod(shape), tangents) if solves else None
+    inner = None
+    if solves:
+        t0, x0, v0 = at[0], supports.reduced(at[1]), supports.reduced(at[2])
+        sparse = any(_is_sparse(of, t0, x0, v0, args) for of in (dfdx, dfdv))
+        factors = TangentFactors(math.prod(shape), M) if sparse else None
+        inner = nonlinear.force_solver(solver, math.prod(shape), tangents, factors)
     return core_force.Force(
         force, shape, mass=M, args=args, inplace=inplace, dfdx=dfdx if solves else None, dfdv=dfdv if solves else None,
         potential=potential, velocity_free=velocity_free, solver=inner,
     )  # fmt: skip
+
+
+def _is_sparse(tangent: Any, t0: float, x0: Array, v0: Array, args: tuple[Any, ...]) -> bool:
+    """Whether a tangent, or what a function returns at the start, is a SciPy sparse matrix."""
+    return hasattr(tangent(t0, x0.copy(), v0.copy(), *args) if callable(tangent) else tangent, "tocsr")
 
 
 def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any, potential: Any) -> tuple[Any, ...]:
@@ -367,8 +446,21 @@ def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any
         if of is None:
             return None
         if not callable(of):
-            return _part(np.asarray(of.toarray() if hasattr(of, "tocsr") else of, dtype=np.float64), supports)
-        return lambda t, x, v, *args: np.asarray(of(t, *state(x, v), *args))[np.ix_(supports.free, supports.free)]
+            return _part(of.tocsr() if hasattr(of, "tocsr") else np.asarray(of, dtype=np.float64), supports)
+
+        def part(t: float, x: Array, v: Array, *args: Any) -> Any:
+            value = of(t, *state(x, v), *args)
+            return _part(value.tocsr() if hasattr(value, "tocsr") else np.asarray(value), supports)
+
+        return part
+
+    def on_supports(role: str, fun: Any, signature: str, otherwise: Any) -> Any:
+        if fun is None or compiled_address(fun, role, signature) is None:
+            return otherwise
+        return core_supports.of_all(role, fun, supports.free, supports.place)
 
     whole_potential = None if potential is None else lambda x, *args: potential(supports.state(x, at_place=True), *args)
-    return on_free, tangent(dfdx), tangent(dfdv), whole_potential
+    return (
+        on_supports("force", force, FORCE_SIGNATURE, on_free), tangent(dfdx), tangent(dfdv),
+        on_supports("potential", potential, POTENTIAL_SIGNATURE, whole_potential),
+    )  # fmt: skip

@@ -8,18 +8,92 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from mflow_core import linesearch, problem, registry
+from mflow_core.signatures import code_text
 
 from mflow.arrays import Array, check_number, check_start
 from mflow.result import Result
 
-__all__ = ["LineSearchResult", "armijo", "backtracking", "barzilai_borwein", "exact", "line_search", "strong_wolfe"]
+__all__ = ["LineSearch", "LineSearchResult", "armijo", "backtracking", "barzilai_borwein", "exact", "line_search", "strong_wolfe"]
 
 KINDS = (*linesearch.KINDS, "barzilai_borwein")
 REASONS = {0: "converged", 1: "no_descent", 2: "step_too_small", 3: "max_evaluations", 4: "unbounded", -1005: "non_finite"}
+
+
+@dataclass(frozen=True)
+class LineSearch:
+    """How `mflow.minimize` searches along a direction: ``line_search=mflow.LineSearch("armijo", c1=0.1)``.
+
+    Parameters
+    ----------
+    kind : {"strong_wolfe", "armijo", "backtracking", "exact", "barzilai_borwein"}
+    initial : float, default None
+        The first step that every search tries; None: the length of the step before is the guide.
+    c1, c2, shrink, tol, max_step, max_evaluations, form
+        As in `line_search`.
+    memory : int from 1 to 64, default 10
+        Values that barzilai_borwein looks back on: a step may end as high as the largest of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit; the text names it.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> mflow.LineSearch("armijo", c1=0.1).c1
+    0.1
+
+    References
+    ----------
+    Those of `line_search`.
+    """
+
+    kind: str = "strong_wolfe"
+    initial: float | None = None
+    c1: float = 1e-4
+    c2: float = 0.9
+    shrink: float = 0.5
+    tol: float = 1e-10
+    max_step: float = math.inf
+    max_evaluations: int = 60
+    memory: int = 10
+    form: int = 1
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(registry.unknown("line_search: no line search", self.kind, list(KINDS)))
+        first = 1.0 if self.initial is None else self.initial
+        _checked(first, self.c1, self.c2, self.shrink, self.tol, self.max_step, self.max_evaluations)
+        if self.form not in (1, 2):
+            raise ValueError(f"form = {self.form!r}: 1 (s's/s'y) or 2 (s'y/y'y) is wanted")
+        if isinstance(self.memory, bool) or int(self.memory) != self.memory or not 1 <= self.memory <= 64:
+            raise ValueError(f"memory = {self.memory!r}: a whole number from 1 to 64 is wanted")
+
+    @classmethod
+    def of(cls, given: Any) -> LineSearch:
+        """From what ``line_search=`` may be: a name, an instance, or a dict of its arguments."""
+        if isinstance(given, cls):
+            return given
+        if isinstance(given, str):
+            return cls(given)
+        if isinstance(given, dict):
+            unknown = set(given) - set(cls.__dataclass_fields__)
+            if unknown:
+                raise TypeError(registry.unknown("line_search: no option", min(unknown), list(cls.__dataclass_fields__)))
+            return cls(**given)
+        raise TypeError(f"line_search: a name, an mflow.LineSearch or a dict of its arguments is wanted, not {type(given).__name__}")
+
+    def rule(self) -> dict[str, Any]:
+        """The numbers as the core takes them: 0 stands for a first step that is chosen."""
+        numbers = asdict(self)
+        del numbers["kind"]
+        return {**numbers, "initial": self.initial or 0.0, "limit": int(numbers.pop("max_evaluations")), "memory": int(self.memory)}
 
 
 class LineSearchResult(Result):
@@ -176,7 +250,7 @@ def _result(found: dict[str, Any], start: Array, way: Array) -> LineSearchResult
         "max_evaluations": f"no step met the rule in {found['nfev']} evaluations; the lowest value seen is at {a:.6g}",
         "unbounded": f"the cost still falls at the largest step, {a:.6g}",
         "non_finite": "the cost or its gradient is not finite at x",
-        "rhs_failed": f"the cost function gave up with code {status}",
+        "rhs_failed": f"the cost function gave up with {code_text(status)}",
     }[reason]
     return LineSearchResult(
         alpha=a, x=start + a * way, fun=found["f"], jac=grad, best_alpha=found["best_a"], best_fun=found["best_f"],

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 from mflow_core import problem, stepper
+from mflow_core.signatures import code_text, companion
 
 from mflow import nonlinear, spectrum, stability
 from mflow.arrays import Array, check_number, check_start
+from mflow.line_descent import LineDescent
+from mflow.linesearch import LineSearch
 from mflow.methods import Method, as_method
-from mflow.momentum import MomentumRun
+from mflow.momentum import momentum_run
 from mflow.pace import Pace
 from mflow.result import OptimizeResult, attach
 
@@ -40,6 +43,8 @@ def minimize(
     gtol: float | None = None,
     callback: Callable[..., Any] | None = None,
     options: dict[str, Any] | None = None,
+    line_search: str | LineSearch | dict[str, Any] | None = None,
+    path: bool = False,
     **parameters: Any,
 ) -> OptimizeResult:
     """Minimise a cost by following its gradient.
@@ -48,7 +53,8 @@ def minimize(
     ----------
     fun : callable
         ``fun(x, *args)`` returns the cost, with ``jac=True`` the pair (cost, gradient). Or compiled, with the signature
-        ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL.
+        ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL; the costs of
+        `mflow.objectives` are.
     x0 : array_like of real numbers, any shape
     method : name or instance
         An optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
@@ -70,13 +76,20 @@ def minimize(
         StopIteration raised, stops.
     options : dict
         maxiter, gtol and parameters, as SciPy takes them.
+    line_search : name, `mflow.LineSearch` or dict of its arguments
+        The method (an optimizer: "steepest_descent", "momentum", "adam" ...) gives the direction, a search along it the step: "exact",
+        "backtracking", "armijo", "strong_wolfe", or "barzilai_borwein" for steepest descent. lr is then the first step tried.
+    path : bool
+        With a line search: keep the way through parameter space as ``res.path``: ``x`` (nit + 1, *shape), ``directions`` (nit, *shape),
+        ``steps`` (nit,) and the values ``fun`` (nit + 1,).
     **parameters
         The method's own. ``friction`` is 1 where the method has it and nothing is said: without friction nothing is minimised.
 
     Returns
     -------
     OptimizeResult
-        ``x`` is the last point whose gradient was evaluated and finite, ``fun`` and ``jac`` belong to it.
+        ``x`` is the last point whose gradient was evaluated and finite, ``fun`` and ``jac`` belong to it. With a line search that did
+        not converge it is the lowest point seen, trials among them.
 
     Raises
     ------
@@ -92,16 +105,26 @@ def minimize(
     >>> res = mflow.minimize(cost, np.zeros(2), jac=True, method="momentum", lr=0.05, gtol=1e-8)
     >>> res.reason, bool(np.allclose(res.x, 3))
     ('converged', True)
+    >>> mflow.minimize(cost, np.zeros(2), jac=True, method="steepest_descent", line_search="exact").nit
+    1
 
     References
     ----------
-    The formula and source of each method: ``help(mflow.get_method(name))``.
+    Line searches: see `mflow.line_search`. The formula and source of each method: ``help(mflow.get_method(name))``.
     """
-    settings = {"maxiter": maxiter, "gtol": gtol, **parameters, **(options or {})}
-    maxiter, gtol = settings.pop("maxiter"), settings.pop("gtol")
-    descent = _Descent(fun, x0, args, method, jac, hess, settings)
+    settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters, **(options or {})}
+    maxiter, gtol, line_search, path = (settings.pop(name) for name in ("maxiter", "gtol", "line_search", "path"))
     limit = _iterations(maxiter)
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
+    descent: Any
+    if line_search is None and path:
+        raise ValueError("path: it is kept with line_search=...; without one a callback sees every iterate")
+    if line_search is None:
+        descent = _Descent(fun, x0, args, method, jac, hess, settings)
+    elif hess is not None:
+        raise ValueError("hess is for implicit methods: with line_search leave it away")
+    else:
+        descent = LineDescent(fun, check_start(x0, "x0"), args, method, jac, line_search, settings, bool(path), _teller(callback))
     try:
         status = descent.go(limit, threshold, callback)
     except BaseException as error:
@@ -109,7 +132,8 @@ def minimize(
         note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds what came before"
         attach(error, descent.result(-1, "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed", text, ask=False), note)
         raise
-    return descent.finish(status, threshold)
+    result: OptimizeResult = descent.finish(status, threshold)
+    return result
 
 
 def _iterations(maxiter: Any) -> int:
@@ -169,6 +193,8 @@ class _Descent:
         linear = {name: settings.pop(name, None) for name in ("solver", "jac_sparsity", "lband", "uband")}
         self.method, self.dt, self.schedule = resolve(method, settings)
         self.auto = "auto" in (settings.get("dt"), settings.get("lr"))
+        if self.method.is_implicit and "second_order" not in self.method.flags:
+            hess = companion(fun, "hess", hess)
         self.what = problem.objective_problem(fun, jac, self.start.shape, args, hess if self.method.is_implicit else None)
         extra = args if isinstance(args, tuple) else (args,)
         self.run: Any
@@ -178,7 +204,7 @@ class _Descent:
             for name, value in {**linear, 'lr = "auto"': self.auto or None}.items():
                 if value is not None:
                     raise ValueError(f"{name} is not for second-order methods such as {self.method.name}: leave it away")
-            self.run = MomentumRun(self.method, self.what, self.start, self.dt, self.friction, hess, extra, solving)
+            self.run = momentum_run(self.method, self.what, self.start, self.dt, self.friction, hess, extra, solving)
             self._prepare(jac)
             return
         solver = nonlinear.solver_for(self.method, self.what, 0.0, self.start, jac=hess, hess=True, args=extra, **linear)
@@ -198,7 +224,8 @@ class _Descent:
         if callback is None and self.schedule is None:
             return self._go_fast(limit, gtol)
         tell = _teller(callback)
-        want_value = self.what.value_is_free or tell is not None
+        observe = getattr(self.schedule, "observe", None)  # a schedule that follows the cost
+        want_value = self.what.value_is_free or tell is not None or observe is not None
         for k in range(limit + 1):
             if self.schedule is not None and 0 < k < limit:
                 self._set_step(self.schedule(k))
@@ -211,6 +238,8 @@ class _Descent:
             if status not in (0, stepper.CONVERGED):
                 return status
             self.nit = k
+            if k > 0 and observe is not None:
+                observe(self.run.value)
             if k > 0 and tell is not None and tell(self):
                 return STOPPED
             if status == stepper.CONVERGED:
@@ -313,7 +342,7 @@ class _Descent:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         text = "asked for a smaller step" if status > 0 else "gave up"
-        return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with code {status}")
+        return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
 
     def _limit_message(self, first: float, last: float, gtol: float) -> str:
         text = f"{self.nit} iterations: the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}"
@@ -358,7 +387,7 @@ class _Descent:
         )  # fmt: skip
 
 
-def _teller(callback: Callable[..., Any] | None) -> Callable[[_Descent], bool] | None:
+def _teller(callback: Callable[..., Any] | None) -> Callable[[Any], bool] | None:
     """Calls the user's callback in the form it has; whether to stop."""
     if callback is None:
         return None
@@ -367,7 +396,7 @@ def _teller(callback: Callable[..., Any] | None) -> Callable[[_Descent], bool] |
     except (TypeError, ValueError):  # a callable without a signature takes the point
         whole = False
 
-    def tell(descent: _Descent) -> bool:
+    def tell(descent: Any) -> bool:
         run = descent.run
         x, grad = run.here()
         try:

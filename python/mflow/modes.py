@@ -4,8 +4,9 @@ A mode is a pair (k, c) of x'' = -k x - c v: k = omega^2, c = 2 zeta omega. What
 
     diagonal matrices            each degree of freedom by itself
     no damping, or a M + b K     eigenvalues of M^-1 K (all of them up to `SMALL`, the largest by Lanczos' method beyond)
-    any other damping            up to `WHOLE`: the step's matrix of the whole structure; beyond: the largest k and the largest c
-                                 together and each alone, which errs on the safe side
+    any other damping            up to `WHOLE`: the step's matrix of the whole structure; up to `RUN`: what `STEPS` steps do to a vector
+                                 without special direction; beyond: the largest k and the largest c together and each alone, which
+                                 errs on the safe side
 
 Growth that a structure has by itself, negative stiffness, sets no limit.
 """
@@ -17,20 +18,26 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import matrices, probe, structure
+from mflow_core import matrices, probe, stepper, structure
 from numpy.typing import NDArray
 
 from mflow.arrays import Array
 from mflow.methods import Method
 
-__all__ = ["Modes", "limit_of_frequency", "oscillator_matrix", "outer_bound", "structure_modes"]
+__all__ = ["Modes", "force_modes", "limit_of_frequency", "oscillator_matrix", "outer_bound", "structure_modes"]
 
 TOLERANCE = 1e-12  # the spectral radius may exceed 1 by this: rounding
 BOUNDARY = 3e-7  # and by this where eigenvalues meet on the unit circle, as they do at a limit: they are good to the root of rounding
 SMALL = 400
 WHOLE = 60
-SAMPLES = 64
+RUN = 5000
+STEPS = 400  # twice, the second time for the growth: GROWTH there is a spectral radius of 1.006
+GROWTH = 10.0
+FINE = 2e-3  # to which such a limit is looked for
+RATIOS = 1000  # damping ratios that are told apart where there are many modes
 LANCZOS = 300
+CALLS = 25  # of a force, for its largest frequency
+DIFFERENCE = 1e-7  # of its arguments
 RATIO = 1.02  # of the steps that a search tries
 
 
@@ -52,7 +59,8 @@ def _radius(matrix: Array) -> NDArray[np.float64]:
 
 
 class Modes:
-    """Modes (k, c), and whether a step of dt is stable for all of them. whole: the structure itself, where modes do not tell."""
+    """Modes (k, c), and whether a step of dt is stable for all of them. whole: the structure itself, where modes do not tell; then they
+    are outside of all that it has."""
 
     def __init__(self, k: Array, c: Array, whole: structure.Structure | None = None, exact: bool = True) -> None:
         order = np.argsort(k, kind="stable")
@@ -67,6 +75,8 @@ class Modes:
 
     def stable(self, method: Method, dt: float) -> bool:
         """Whether nothing grows that does not grow by itself."""
+        if self.whole is not None and self.whole.n > WHOLE:
+            return self._stays(method, dt)
         if self.whole is not None:
             matrix = probe.system_matrix(method.row, method._values, self.whole, dt)
             return bool(_radius(matrix[None])[0] <= 1.0 + BOUNDARY)
@@ -79,13 +89,46 @@ class Modes:
         fastest = max(self.omega, float(np.max(self.c, initial=0.0)))
         if fastest == 0.0:
             return math.inf
+        if self.whole is not None and self.whole.n > WHOLE:
+            return self._limit_of_runs(method)
         ratio = RATIO if self.whole is None else 1.2
         return first_failure(lambda dt: not self.stable(method, dt), 0.02 / fastest, 1e4 / fastest, ratio)
+
+    def _stays(self, method: Method, dt: float) -> bool:
+        """Whether steps of dt keep a vector without special direction within bounds."""
+        what = self.whole
+        assert what is not None
+        x = np.cos(1.0 + np.arange(what.n, dtype=np.float64))
+        run = stepper.Run(method.row, what, x, 0.0, dt, method._values, v0=np.cos(2.5 * np.arange(what.n)) / dt)
+        with np.errstate(all="ignore"):
+            sizes = []
+            for _ in range(2):
+                if run.fixed(STEPS) != 0:
+                    return False
+                sizes.append(float(np.linalg.norm(run.y)) + dt * float(np.linalg.norm(run.vector(1))))
+        return sizes[1] <= GROWTH * sizes[0]
+
+    def _limit_of_runs(self, method: Method) -> float:
+        """From the limit of the outside modes upward, and downward if that is past it already."""
+        lower = Modes(self.k, self.c).limit(method)
+        if not 0.0 < lower < math.inf:
+            return lower
+        while not self._stays(method, lower):
+            lower *= 0.8
+        upper = 1.1 * lower
+        while self._stays(method, upper):
+            lower, upper = upper, 1.1 * upper
+            if upper > 1e4 / max(self.omega, float(np.max(self.c))):
+                return math.inf
+        while upper - lower > FINE * upper:
+            middle = 0.5 * (lower + upper)
+            lower, upper = (middle, upper) if self._stays(method, middle) else (lower, middle)
+        return lower
 
 
 def first_failure(unstable: Callable[[float], bool], lower: float, far: float, ratio: float) -> float:
     """The last stable number before the first unstable one, searched upward from `lower`."""
-    least = 1e-4 * lower
+    least = 1e-3 * lower  # below it growth is lost in rounding: gamma below 1/2 and no damping
     while unstable(lower):
         lower *= 0.5
         if lower < least:
@@ -122,14 +165,19 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     ValueError
         A matrix does not fit, or the mass is not positive definite; the text names it.
     """
+    if isinstance(damping, str):
+        raise TypeError(
+            f"damping = {damping!r}: a matrix is wanted; the method's own damping goes into an instance, as in mflow.Staggered(...)"
+        )
     M = np.ones(n) if mass is None else matrices.checked_matrix(mass, "mass", n)
+    _check_mass(M)
     C, K = (None if a is None else matrices.checked_matrix(a, name, n) for a, name in ((damping, "damping"), (stiffness, "stiffness")))
     C, K = (None if matrices.is_zero(a) else a for a in (C, K))
     if K is None and C is None:
         return Modes(np.zeros(0), np.zeros(0))
     if all(a is None or a.ndim == 1 for a in (M, C, K)):
         k, c = (np.zeros(n) if a is None else a / M for a in (K, C))
-        return _sampled(k, c)
+        return _outermost(k, c)
     share = None if C is None else _rayleigh(n, M, C, K)
     if C is not None and share is None and n <= WHOLE:
         k, c = _eigenvalues(M, K, n), _eigenvalues(M, C, n)
@@ -138,10 +186,21 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     if share is not None or C is None:
         a, b = share or (0.0, 0.0)
         if n > SMALL:
-            k = np.concatenate([k * s for s in (1.0, 0.5, 0.1, 0.01, 1e-4, 0.0)])
-        return _sampled(k, np.maximum(a + b * k, 0.0))
+            k = k[-1] * np.append(np.geomspace(1e-8, 1.0, 65), 0.0)
+        return _outermost(k, np.maximum(a + b * k, 0.0))
     k_max, c_max = float(k.max(initial=0.0)), float(_eigenvalues(M, C, n).max(initial=0.0))
-    return Modes(np.array([k_max, k_max, 0.0]), np.array([c_max, 0.0, c_max]), exact=False)
+    whole = structure.Structure(n, mass, damping, stiffness) if n <= RUN else None
+    return Modes(np.array([k_max, k_max, 0.0]), np.array([c_max, 0.0, c_max]), whole, exact=whole is not None)
+
+
+def _check_mass(M: Any) -> None:
+    """ValueError where a checked mass cannot be one; whether a matrix is positive definite shows later."""
+    diagonal = np.asarray(M if M.ndim == 1 else M.diagonal())
+    bad = np.flatnonzero(~(diagonal > 0.0))
+    if bad.size:
+        raise ValueError(f"mass: {diagonal[bad[0]]:g} at degree of freedom {bad[0]}: every one needs a mass above 0")
+    if M.ndim == 2 and not matrices.is_symmetric(M):
+        raise ValueError("mass: a symmetric matrix is wanted; M and its transpose differ")
 
 
 def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None:
@@ -156,12 +215,80 @@ def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None
     return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
 
 
-def _sampled(k: Array, c: Array) -> Modes:
-    """The outermost modes and some between."""
-    if k.size <= 2 * SAMPLES:
+def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velocity_free: bool) -> Modes:
+    """The outermost modes of a force at one state: of minus its tangents, from differences.
+
+    accel takes x and v, each (n,), and is called `CALLS` times at most: directions are all unit vectors, or those of Arnoldi's method,
+    whose largest value comes from below. Each of the two modes has the k and c that belong to one direction. Raises what accel raises;
+    ValueError where it is not finite.
+    """
+    base = accel(x, v)
+    length = DIFFERENCE * max(1.0, float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(v), initial=0.0)))
+
+    def tangent(on_x: float, on_v: float) -> Callable[[Array], Array]:
+        def times(unit: Array) -> Array:
+            step = length / max(float(np.max(np.abs(unit))), 1e-300) * unit
+            out = (base - accel(x + on_x * step, v + on_v * step)) * (float(np.max(np.abs(unit))) / length)
+            if not np.all(np.isfinite(out)):
+                raise ValueError("the force is not finite near the start")
+            return out
+
+        return times
+
+    springs, dashpots = tangent(1.0, 0.0), tangent(0.0, 1.0)
+    pairs = []
+    k, direction = _top(springs, x.size, CALLS - 11)
+    pairs.append((k, 0.0 if velocity_free else float(direction @ dashpots(direction))))
+    if not velocity_free:
+        c, direction = _top(dashpots, x.size, 7)
+        pairs.append((float(direction @ springs(direction)), c))
+    return Modes(np.array([max(k, 0.0) for k, _ in pairs]), np.array([max(c, 0.0) for _, c in pairs]))
+
+
+def _top(times: Callable[[Array], Array], n: int, count: int) -> tuple[float, Array]:
+    """The largest real eigenvalue of a matrix that is given by its products, at most `count` of them, and its vector of length 1."""
+    count = min(count, n)
+    basis, H = np.zeros((count, n)), np.zeros((count + 1, count))
+    u = np.eye(n)[0] if n <= count else np.cos(1.0 + np.arange(n, dtype=np.float64))
+    used = 0
+    for j in range(count):
+        basis[j] = u / np.linalg.norm(u)
+        u = times(basis[j])
+        scale = float(np.linalg.norm(u))
+        for _ in range(2):
+            part = basis[: j + 1] @ u
+            H[: j + 1, j] += part
+            u = u - part @ basis[: j + 1]
+        H[j + 1, j] = np.linalg.norm(u)
+        used = j + 1
+        if H[j + 1, j] <= 1e-6 * scale:
+            if n > count or used == n:
+                break
+            H[j + 1, j] = 0.0  # the rest of a small space: any direction that is left
+            rest = np.eye(n) - basis[:used].T @ basis[:used]
+            u = rest[:, int(np.argmax(np.abs(rest).max(axis=0)))]
+    values, vectors = np.linalg.eig(H[:used, :used])
+    best = int(np.argmax(values.real))
+    direction = vectors[:, best].real @ basis[:used]
+    size = float(np.linalg.norm(direction))
+    return float(values[best].real), direction / size if size > 0.0 else basis[0]
+
+
+def _outermost(k: Array, c: Array) -> Modes:
+    """Those modes that can set the limit: at one damping ratio limits are inversely proportional to the frequency, so the fastest of each
+    is enough."""
+    if k.size <= 2 * RATIOS:
         return Modes(k, c)
-    pick = np.unique(np.linspace(0, k.size - 1, SAMPLES).astype(np.intp))
-    chosen = np.unique(np.concatenate([np.argsort(k)[pick], np.argsort(c)[pick]]))
+    swings, slides = np.flatnonzero(k > 0.0), np.flatnonzero((k <= 0.0) & (c > 0.0))
+    chosen = [slides[np.argmax(c[slides])]] if slides.size else []
+    if swings.size:
+        zeta = np.maximum(0.5 * np.abs(c[swings]) / np.sqrt(k[swings]), 1e-4)  # smaller ones change a limit by less than that
+        place = np.log(zeta)
+        bins = ((RATIOS - 1) * (place - place.min()) / max(float(np.ptp(place)), 1e-300)).astype(np.intp)
+        bins = 2 * bins + (c[swings] < 0.0)
+        order = np.lexsort((k[swings], bins))
+        last = np.append(np.diff(bins[order]) > 0, True)
+        chosen += swings[order[last]].tolist()
     return Modes(k[chosen], c[chosen])
 
 

@@ -9,16 +9,19 @@ from __future__ import annotations
 import functools
 import math
 import warnings
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mflow_core import problem, stepper, structure
+from mflow_core import events as core_events
+from mflow_core import problem, stepper
 
 from mflow import endings, modes
 from mflow.arrays import Array
+from mflow.control import check_min_step, check_tolerances
 from mflow.dense import DenseOutput
-from mflow.drive import GROWTH, LEAST_STEPS, Drive, Settings, check_span
+from mflow.drive import ATOL, GROWTH, LEAST_STEPS, RTOL, Drive, Settings, check_span
 from mflow.methods import Method
 from mflow.records import Record
 from mflow.result import DynamicsResult, Result
@@ -27,7 +30,6 @@ __all__ = ["Motion", "Supports"]
 
 COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")
 MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
-DIFFERENCE = 1e-7  # of the tangents at the start, for a message
 
 
 class Supports:
@@ -47,6 +49,10 @@ class Supports:
             held[index.astype(np.intp)] = True
         self.free, self.held = np.flatnonzero(~held), np.flatnonzero(held)
         self.any = bool(self.held.size)
+
+    def reorder(self, order: Any) -> None:
+        """The run takes what moves in this order: matrices are narrower in it."""
+        self.free, self.any = self.free[order], True
 
     def reduced(self, vector: Array) -> Array:
         """The free part of n numbers, in the state's shape where all are free."""
@@ -71,7 +77,7 @@ class MotionRecord(Record):
     """Rows of x, v and a, and the energies that belong to them."""
 
     def __init__(self, run: stepper.Run, start: Array, t0: float, *, energy: bool, **more: Any) -> None:
-        self.keeps_energy, self.between = energy, False
+        self.keeps_energy = energy
         self.energies: list[Array] = []
         super().__init__(run, start, t0, **more)
 
@@ -87,7 +93,7 @@ class MotionRecord(Record):
         return np.concatenate([self.run.vector(j).ravel() for j in range(3)])
 
     def _energy(self) -> Array | float:
-        if not self.keeps_energy or self.between:
+        if not self.keeps_energy:
             return math.nan
         try:
             return self.run.energy()
@@ -109,6 +115,17 @@ class MotionRecord(Record):
         super().flush()
         if len(self.chunks) > count:
             self.energies.append(e[:k])
+
+    def pack(self) -> dict[str, bytes]:
+        return {**super().pack(), "e": np.concatenate([*self.energies, self.e[: self.rows.count]]).tobytes()}
+
+    def unpack(self, blocks: dict[str, bytes], done: int) -> None:
+        super().unpack(blocks, done)
+        e = np.frombuffer(blocks["e"]).reshape(-1, 6)
+        if self.times is None:
+            self.energies = [e] if self.chunks else []
+        else:
+            self.e[: len(e)] = e
 
     def motion(self, supports: Supports) -> tuple[Array, Array, Array, DenseOutput | None, DenseOutput | None]:
         """t (m,), x, v, a (m, 3, n), energies (m, 6), and the continuous x and v where they were kept."""
@@ -140,8 +157,24 @@ class MotionRecord(Record):
             for j in range(2):
                 out[i, j] = rows[k - 1, j] + theta * (D[k, 3 * j] + theta * (D[k, 3 * j + 1] + theta * D[k, 3 * j + 2]))
             out[i, 2] = rows[k - 1, 2] + theta * (rows[k, 2] - rows[k - 1, 2])
-            energies[i] = math.nan
+            if self.keeps_energy:
+                x0, v0, a0, x, v = (a.reshape(self.start.shape) for a in (*rows[k - 1], *out[i, :2]))
+                energies[i] = self.run.energy_inside(t[k - 1], x0, v0, a0, times[i], x, v, e[k - 1])
         return times, out, energies
+
+    def half_steps(self, t1: float, step: float, steps: int, supports: Supports) -> tuple[Array | None, Array | None]:
+        """t (m,) and v (m, n) in the middle of the steps, by the formula and with the bits of the staggered rows; None where not every
+        step is kept."""
+        if self.kept_every != 1 or self.wanted is not None or self.run.k == 0:
+            return None, None
+        t, y, _ = self._joined()
+        _, v, a = y.reshape(len(t), 3, self.start.size)[: self.run.k].transpose(1, 0, 2)
+        h = np.full(len(v), step)
+        if len(v) == steps and abs(self.t0 + steps * step - t1) > 4.5e-16 * (abs(t1) + abs(self.t0)):
+            h[-1] = t1 - t[len(v) - 1]
+        half = t[: len(v)] + 0.5 * h
+        whole = (t[-1] - half) * step >= 0
+        return half[whole], supports.whole(v + (0.5 * h)[:, None] * a)[whole]
 
 
 class MotionEnding(endings.Ending):
@@ -165,7 +198,15 @@ class MotionEnding(endings.Ending):
         return np.concatenate([v, self.run.acceleration(t, x, v).ravel()])
 
     def _unsolved(self, fixed: bool) -> str:
-        row = self.drive.what.counters.get("singular")
+        counts = self.drive.what.counters
+        row, failed = counts.get("singular"), counts.get("cg_failed")
+        if failed is not None:
+            why = {
+                "indefinite": "is not positive definite: conjugate gradients cannot solve with it; is a stiffness or a damping negative?",
+                "slow": f"was not solved with in {counts['ncg']} conjugate gradient iterations: lower dt, or give matrices and no 'cg'",
+                "residual": "leaves a residual above 1e-12 after conjugate gradients: is the damping symmetric?",
+            }[failed]
+            return f"the matrix M + gamma dt C + beta dt^2 K of {self.method.name}'s step {why} ({self.where})"
         if row is None:
             return super()._unsolved(fixed)
         held = int(self.drive.supports.free[row])
@@ -193,7 +234,9 @@ class Motion(Drive):
         supports: Supports,
         energy: bool,
         matrices: tuple[Any, ...] | None,
+        velocity_free: bool = False,
     ) -> None:
+        self.velocity_free = velocity_free
         self.v0, self.supports, self.keeps_energy, self.matrices, self.warned = v0, supports, energy, matrices, ""
         self.method = method
         if isinstance(settings.dt, str) and settings.dt == "auto":
@@ -203,6 +246,26 @@ class Motion(Drive):
     def _fits(self) -> None:
         if "second_order" not in self.method.flags:
             raise ValueError(f"method: {self.method.name} is no method for M x'' = F: see mflow.methods(family='second_order')")
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        if self.mode == "adaptive":
+            least = check_min_step(self.settings.min_step, self.max_step)
+            rtol, atol, rtol_v, atol_v = self.tolerances
+            self.run.control(rtol, atol, math.inf if callable(self.max_step) else self.max_step, least, rtol_v, atol_v)
+
+    def _tolerances(self) -> tuple[Array, Array] | None:
+        """Of x; those of v are kept for `_prepare`. Each is one number for all degrees of freedom, or one for each."""
+        s, shape = self.settings, self.supports.shape
+        if self.mode != "adaptive":
+            return None
+        rtol, atol = (RTOL if s.rtol is None else s.rtol), (ATOL if s.atol is None else s.atol)
+        rtol_v, atol_v = (rtol if s.rtol_v is None else s.rtol_v), (atol if s.atol_v is None else s.atol_v)
+        four = [*check_tolerances(rtol, atol, shape), *check_tolerances(rtol_v, atol_v, shape, of="_v")]
+        if any(array.size > 1 for array in four):
+            four = [np.ascontiguousarray(np.broadcast_to(array, (self.supports.n,))[self.supports.free]) for array in four]
+        self.tolerances = four
+        return four[0], four[1]
 
     def _make_run(self, step: float, dense: bool, vector: bool) -> stepper.Run:
         values = self.method._values
@@ -216,6 +279,20 @@ class Motion(Drive):
 
     def _seen(self) -> tuple[Array, ...]:
         return self.supports.state(self.run.y, at_place=True), self.supports.state(self.run.vector(1))
+
+    def _make_events(self, specs: list[Any]) -> core_events.Events:
+        return core_events.Events(specs, self.start.shape, self.settings.event_args, motion=True)
+
+    def _watched(self) -> Array:
+        return np.stack([self.run.y, self.run.vector(1)])
+
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "v0 (its checksum)": zlib.crc32(self.v0.tobytes()), "energy": self.keeps_energy}
+
+    def _resume(self, path: Any) -> None:
+        if self.keeps_energy:
+            self.run.open_ledger()
+        super()._resume(path)
 
     def _at_start(self) -> int:
         if self.mode == "fixed" and self.t0 != self.t1:
@@ -233,30 +310,18 @@ class Motion(Drive):
         """Of the structure; of a force, from differences at the start. None: not known."""
         if self.matrices is not None:
             return modes.structure_modes(*self.matrices)
-        n = self.start.size
-        if n > modes.WHOLE:
-            return None
         x, v = self.start.ravel(), self.v0.ravel()
-        length = DIFFERENCE * max(1.0, float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(v), initial=0.0)))
         try:
             with np.errstate(all="ignore"):
-                base = self.run.acceleration(self.t0, x, v).ravel()
-                columns = [
-                    [base - self.run.acceleration(self.t0, x + on_x * unit, v + on_v * unit).ravel() for unit in length * np.eye(n)]
-                    for on_x, on_v in ((1.0, 0.0), (0.0, 1.0))
-                ]
-                K, C = (np.stack(column, axis=1) / length for column in columns)
-                sizes = [float(np.max(np.abs(np.linalg.eigvals(A)), initial=0.0)) for A in (K, C)]
-                whole = structure.Structure(n, None, C, K)
+                return modes.force_modes(lambda x, v: self.run.acceleration(self.t0, x, v).ravel(), x, v, self.velocity_free)
         except Exception:
             return None  # the force has failed there, or is not finite: this is for a message alone
-        return modes.Modes(np.full(1, sizes[0]), np.full(1, sizes[1]), whole)
 
     def warn_of_step(self) -> None:
-        """A step past the limit of a structure is taken, after a warning."""
-        if self.matrices is None or _always_stable(self.method):
+        """A step past the limit is taken, after a warning. For a force, the limit at the start, from about `modes.CALLS` calls."""
+        if _always_stable(self.method):
             return
-        bound = modes.outer_bound(*self.matrices) if self.start.size > MANY_MASSES else None
+        bound = modes.outer_bound(*self.matrices) if self.matrices is not None and self.start.size > MANY_MASSES else None
         if bound is not None and bound.stable(self.method, abs(self.step)):
             return
         found = self.known_modes
@@ -290,7 +355,7 @@ class Motion(Drive):
         """dt="auto": nine tenths of the structure's limit, and ten steps at least."""
         self._fits()
         if self.matrices is None:
-            raise ValueError('dt = "auto": the limit of a structure is known, that of a force is not: give dt')
+            raise ValueError('dt = "auto": the limit of matrices is known, that of a force or of a damping function is not: give dt')
         limit = modes.structure_modes(*self.matrices).limit(self.method)
         if not limit > 0.0:
             raise ValueError(f'dt = "auto": {self.method.name} has no stable step for this structure: give dt, or another method')
@@ -315,11 +380,6 @@ class Motion(Drive):
             warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=6)
         return f"; but {text}"
 
-    def finish(self, status: int) -> Any:
-        """As `Drive.finish`."""
-        self.record.between = status == stepper.EVENT
-        return super().finish(status)
-
     def result(self, status: int, reason: str, message: str) -> DynamicsResult:
         """What there is so far, of all degrees of freedom."""
         run, found, counts = self.run, self.events, self.what.counters
@@ -327,19 +387,28 @@ class Motion(Drive):
         t, rows, e, sol, sol_v = self.record.motion(self.supports)
         x, v, a = (np.ascontiguousarray(rows[:, j]).reshape(len(t), *self.supports.shape) for j in range(3))
         energy = Result(zip(COLUMNS, e.T, strict=True)) if self.keeps_energy else None
+        t_half = v_half = None
+        if "v(1/2)" in self.method.row.formula and self.mode == "fixed":  # the row's own formula has half steps
+            t_half, v_half = self.record.half_steps(self.t1, self.step, self.steps, self.supports)
+            if v_half is not None:
+                v_half = np.moveaxis(v_half.reshape(-1, *self.supports.shape), 0, -1)
         return DynamicsResult(
             t=t, x=np.moveaxis(x, 0, -1), v=np.moveaxis(v, 0, -1), a=np.moveaxis(a, 0, -1), energy=energy, sol=sol, sol_v=sol_v,
             t_events=found.t_events if found else None,
-            x_events=[self._events_whole(y) for y in found.y_events] if found else None,
+            x_events=[self._events_whole(y, 0) for y in found.y_events] if found else None,
+            v_events=[self._events_whole(y, 1) for y in found.y_events] if found else None,
+            v_half=v_half, t_half=t_half,
             nfev=counts.get("nfev", counts.get("nload", 0)), nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
             nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
 
-    def _events_whole(self, y: Array) -> Array:
-        if not self.supports.any:
+    def _events_whole(self, y: Array, which: int) -> Array:
+        """x (0) or v (1) of the states where one event was met."""
+        if y.ndim == 1:
             return y
-        return self.supports.whole(y, at_place=True).reshape(len(y), *self.supports.shape)
+        part = np.ascontiguousarray(y[:, which]).reshape(len(y), -1)
+        return self.supports.whole(part, at_place=which == 0).reshape(len(y), *self.supports.shape)
 
 
 @functools.lru_cache(maxsize=256)

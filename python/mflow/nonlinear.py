@@ -496,16 +496,18 @@ def _kind(
     return linear_solver, lower, upper
 
 
-def force_solver(solver: Any, n: int, tangents: bool) -> newton.Solver:
-    """How implicit accelerations are solved for: dense where that is affordable."""
+def force_solver(solver: Any, n: int, tangents: bool, sparse: Any = None) -> newton.Solver:
+    """How implicit accelerations are solved for: dense where that is affordable; by `sparse`, which factors, where it is given."""
     chosen = as_solver(solver)
     common: dict[str, Any] = {"max_iter": chosen.max_iter, "fraction": chosen.fraction, "tol": chosen.tol}
     if isinstance(chosen, FixedPoint):
         return newton.Solver("fixed_point", **common)
     if isinstance(chosen, NewtonKrylov):
         return newton.Solver("krylov", krylov_dim=chosen.dim, krylov_cycles=chosen.cycles, **common)
+    if sparse is not None and chosen.linear_solver in ("auto", "banded", "sparse"):
+        return newton.Solver("sparse", sparse=sparse, full=chosen.full, **common)
     if chosen.linear_solver in ("banded", "sparse"):
-        raise ValueError(f"solver: linear_solver = {chosen.linear_solver!r} is not for forces: take 'auto', 'dense' or 'krylov'")
+        raise ValueError(f"solver: linear_solver = {chosen.linear_solver!r} wants dfdx= or dfdv= as SciPy sparse matrices")
     if chosen.linear_solver == "krylov" or (chosen.linear_solver == "auto" and n > LARGE and not tangents):
         return newton.Solver("krylov", **common)
     return newton.Solver("dense", jac=tangents, full=chosen.full, **common)

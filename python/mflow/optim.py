@@ -11,7 +11,9 @@ Every class takes, beyond the row's own parameters,
     check_finite refuse gradients that are not finite (the default); False saves the test
     lr           a number, or a function of the step number
 
-and parameters as one array, a list, tuple or dict of arrays, or a list of groups ``{"params": ..., "lr": ...}``.
+and parameters as one array, a list, tuple or dict of arrays, or a list of groups ``{"params": ..., "lr": ...}``. Arrays of other libraries
+that share their memory, by DLPack (torch tensors on the CPU) or the buffer protocol (array.array), are taken as they are, as parameters
+and as gradients: nothing is copied.
 """
 
 from __future__ import annotations
@@ -22,8 +24,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from mflow_core import registry
-from mflow_core.updater import Updater, checked
+from mflow_core.updater import Updater, checked, shared_array
 
+from mflow.effective import effective_lr
 from mflow.methods import describe, positional, public_values, row_values, signature_of
 
 SHARED = ("maximize",)  # options of a group beside the row's parameters
@@ -80,6 +83,7 @@ def _spread(params: Any, argument: str) -> tuple[list[Any], Any]:
 
 
 def _parameter(array: Any, argument: str) -> Any:
+    array = shared_array(array, argument)
     checked(array, argument)
     if not np.all(np.isfinite(array)):
         raise ValueError(f"{argument}: entry {int(np.flatnonzero(~np.isfinite(array))[0])} is not finite: every parameter must be")
@@ -237,6 +241,39 @@ class Optimizer(Updater):
 
         return [one(arranged) for arranged in (self._arranged if self._arranged is not None else [self._single])]
 
+    def effective_lr(self) -> Any:
+        """The step per unit of gradient, for each parameter: new arrays, arranged as the parameters are.
+
+        As the state stands, for a small gradient that was the same in all steps so far: lr/(sqrt(s) + eps) for `Adagrad`,
+        lr/(sqrt(v/bc2) + eps) for `Adam`, lr (1 - mu^k)/(1 - mu) after k steps for `Momentum`, lr for `SGD`. It is measured by running
+        the row's kernel on copies (see `mflow.effective`); weight decay, clipping and maximize are left out. With a schedule, lr is that
+        of the last step taken.
+
+        Examples
+        --------
+        >>> import numpy as np, mflow
+        >>> c = np.zeros(2)
+        >>> opt = mflow.optim.Adagrad(c, lr=0.1, eps=0.0)
+        >>> for _ in range(4):
+        ...     opt.step(np.array([1.0, 2.0]))
+        >>> opt.effective_lr()
+        array([0.05 , 0.025])
+        """
+        out, place = [], 0
+        for g, size in enumerate(self._group_sizes()):
+            coef = self._coefficients(g)
+            for i in range(place, place + size):
+                found = effective_lr(self.row, coef, list(self._vectors(i).values()), self.steps)
+                out.append(np.broadcast_to(found.reshape(-1), (self._arrays[i].size,)).reshape(self._arrays[i].shape).copy())
+            place += size
+        parts = self._arrange(out)
+        return parts if self._arranged is not None else parts[0]
+
+    def _group_sizes(self) -> list[int]:
+        """How many arrays each group has."""
+        arranged = self._arranged if self._arranged is not None else [self._single]
+        return [1 if a is None else a if isinstance(a, int) else len(a) for a in arranged]
+
     def _recipe(self) -> dict[str, Any]:
         """All that makes this optimizer again, its arrays included."""
         groups = [{**group, "params": part} for group, part in zip(self.param_groups, self._arrange(self._arrays), strict=True)]
@@ -276,8 +313,8 @@ _FIRST = (inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD),)
 
 _COMMON = """\
 params : float64 array, list, tuple or dict of them, or list of groups {"params": ..., "lr": ...}
-    C-contiguous; changed in place by `step`, which takes the gradients in the same arrangement. A group's entries come before the
-    arguments.
+    C-contiguous, NumPy's or any that shares its memory (DLPack, buffer protocol); changed in place by `step`, which takes the
+    gradients in the same arrangement. A group's entries come before the arguments.
 maximize : bool, default False
     climb; per group
 clip_norm : (0, inf), default None

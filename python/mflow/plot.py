@@ -7,10 +7,13 @@ return it; ``plot.stability_regions("rk4").figure.savefig("rk4.png")`` is a whol
 from mflow.plot_dynamics import period_error, spectral_radius
 from mflow.plot_fields import direction_field, family, iterates
 from mflow.plot_losses import comparison, loss_curves
+from mflow.plot_motion import displacements, energy
 from mflow.plot_orders import convergence
 from mflow.plot_paths import animate, basins, contours, paths, trace
 from mflow.plot_regions import eigenvalues, parameter_region, stability_regions
+from mflow.plot_training import curves, effective_lr, history, lr_find, sweep
 
+__all__ = ["comparison", "curves", "effective_lr", "history", "loss_curves", "lr_find", "sweep"]
 __all__ = [
     "animate",
     "basins",
@@ -18,7 +21,9 @@ __all__ = [
     "contours",
     "convergence",
     "direction_field",
+    "displacements",
     "eigenvalues",
+    "energy",
     "family",
     "iterates",
     "loss_curves",

@@ -105,8 +105,12 @@ class DynamicsResult(Result):
 
     t : float64 array (n_points,). x, v, a : float64 arrays (n, n_points), or (*shape, n_points): position, velocity, acceleration.
     energy : a Result with the arrays kinetic, potential, load, damping, numerical, residual, (n_points,) each; or None. The works are
-    those since the start. Between steps (t_eval, events) all are NaN; numerical is NaN for a method without a formula for it.
-    sol, sol_v : `mflow.dense.DenseOutput` of x and of v, or None. t_events : list of arrays, x_events likewise, or None.
+    those since the start. Inside a step (t_eval, events) they are those of the step up to there: kinetic and potential of the interpolated
+    state, the works by the formula that whole steps have, and under numerical also what the interpolant adds, by a formula of its own, so
+    that the residual stays at rounding. numerical is NaN for a method without a formula for it.
+    v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for staggered
+    forms (velocity_verlet, staggered) where every step is kept; else None. A step that an event has cut short counts up to there.
+    sol, sol_v : `mflow.dense.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
     success, status, reason, message : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
     nsteps, nrejected : steps taken and thrown away.
@@ -117,6 +121,8 @@ class DynamicsResult(Result):
     v: Array
     a: Array
     energy: Result | None
+    v_half: Array | None
+    t_half: Array | None
     success: bool
     status: int
     reason: str
@@ -135,8 +141,10 @@ class OptimizeResult(Result):
     x, jac : float64 arrays of x0's shape: the last good point and its gradient. fun : its value.
     success, status : 0 converged, 1 iteration limit, 2 stopped by the callback, -1 the rest.
     reason : "converged", "max_iter", "callback", "non_finite", "diverged", "solve_failed", "rhs_failed",
-    "interrupted". message : what happened, in words.
+    "line_search_failed", "interrupted". message : what happened, in words.
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient.
+    nrestarts : with a line search: how often the method's memory was thrown away because its direction led nowhere.
+    path : with a line search and ``path=True``: a Result with x, directions, steps and fun.
     """
 
     x: Array

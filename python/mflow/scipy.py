@@ -6,6 +6,8 @@ t_bound; the steps are those of `mflow.solve_ivp`, bit for bit. Where SciPy has 
 rtol below 100 eps is raised and arguments without effect are named, both with a warning; nfev leaves out the differences behind a
 Jacobian; a constant Jacobian counts as none; fun gets an array of its own each time.
 
+Rows as custom methods of `scipy.optimize.minimize`, ``mflow.scipy.minimize_adam`` and so on, are made in `mflow.scipy_minimizers`.
+
 This module needs SciPy, and `import mflow` does not import it. Inside it `scipy` means SciPy: imports are absolute.
 """
 
@@ -344,5 +346,17 @@ __all__ += sorted(_CLASSES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
-    """Classes of rows are found above; this names what is near to a name that is not there."""
+    """Classes of rows are found above, `minimize_` and a row's name here; else this names what is near to a name that is not there."""
+    if name.startswith("minimize_"):
+        from mflow.scipy_minimizers import MINIMIZERS
+
+        if name in MINIMIZERS:
+            return MINIMIZERS[name]
+        raise AttributeError(registry.unknown("mflow.scipy has no", name, list(MINIMIZERS)))
     raise AttributeError(registry.unknown("mflow.scipy has no", name, __all__))
+
+
+def __dir__() -> list[str]:
+    from mflow.scipy_minimizers import MINIMIZERS
+
+    return sorted({*globals(), *MINIMIZERS})

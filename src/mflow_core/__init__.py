@@ -3,7 +3,8 @@
     get_include()   folder of mflow/mflow.h, for C compilers
     isa()           the instruction-set level whose kernels are in use
 
-`from mflow_core.api cimport ...` gives Cython the frozen C API; `mflow_python.h` gives it to C.
+`from mflow_core.api cimport ...` gives Cython the frozen C API, `mflow_python.h` gives it to C, `mflow_core.abi` to numba, ctypes and
+cffi; `mflow-config` says where the header and the CMake and pkg-config files lie.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
-"""Descent: an optimizer row, or an integrator row along gradient flow, until the gradient is small.
+"""Descent: an optimizer row, an integrator row along gradient flow, or a second-order row with friction, until the gradient is small.
 
 The gradient at x_k is evaluated once: it is tested, kept with its point as the last good pair, and handed to the step as its first slope.
 """
 from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy
 
+from mflow_core.motion cimport motion_start
 from mflow_core.registry cimport REDUCE
 from mflow_core.run cimport RHO_DUE, accept, rho_is_due, try_step
-from mflow_core.types cimport MF_E_NON_FINITE
+from mflow_core.types cimport MF_E_NON_FINITE, MF_SECOND_ORDER
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
 
 
@@ -62,6 +63,10 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move, double 
         return 0
     if rho_is_due(r):
         return RHO_DUE
+    if r.m.flags & MF_SECOND_ORDER:
+        status = motion_start(r)
+        if status != 0:
+            return status
     r.flow.at, r.flow.known = r.now[0], r.grad
     status = try_step(r, r.dt)
     r.flow.known = NULL

@@ -67,7 +67,33 @@ cdef extern from *:
       *square = r;
       return p;
     }
+    /* The same product alone. */
+    static inline double mf_dot_alone(const double *x, const double *w, ptrdiff_t n) {
+      mf_four a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0};
+      double p, q;
+      ptrdiff_t i = 0;
+      for (; i + 16 <= n; i += 16) {
+        a0 = MF_PLUS_PRODUCT(a0, MF_AT(x + i), MF_AT(w + i));
+        a1 = MF_PLUS_PRODUCT(a1, MF_AT(x + i + 4), MF_AT(w + i + 4));
+        a2 = MF_PLUS_PRODUCT(a2, MF_AT(x + i + 8), MF_AT(w + i + 8));
+        a3 = MF_PLUS_PRODUCT(a3, MF_AT(x + i + 12), MF_AT(w + i + 12));
+      }
+      a0 = MF_SUM(a0, a2); a1 = MF_SUM(a1, a3);
+      if (i + 8 <= n) {
+        a0 = MF_PLUS_PRODUCT(a0, MF_AT(x + i), MF_AT(w + i));
+        a1 = MF_PLUS_PRODUCT(a1, MF_AT(x + i + 4), MF_AT(w + i + 4));
+        i += 8;
+      }
+      a0 = MF_SUM(a0, a1);
+      if (i + 4 <= n) { a0 = MF_PLUS_PRODUCT(a0, MF_AT(x + i), MF_AT(w + i)); i += 4; }
+      p = MF_OF(a0, 0) + MF_OF(a0, 2); q = MF_OF(a0, 1) + MF_OF(a0, 3);
+      if (i + 2 <= n) { p = p + x[i] * w[i]; q = q + x[i + 1] * w[i + 1]; i += 2; }
+      p = p + q;
+      if (i < n) p = p + x[i] * w[i];
+      return p;
+    }
     """
+    double mf_dot_alone(const double *x, const double *w, ptrdiff_t n) noexcept nogil
     double mf_dot_chunk(const double *x, const double *w, ptrdiff_t n, double *square) noexcept nogil
 
 
@@ -82,3 +108,14 @@ cdef inline double dot_and_square(const double *x, const double *w, ptrdiff_t n,
         dot += mf_dot_chunk(x + lo, w + lo, min(n - lo, <ptrdiff_t> 1024), &part)
         square[0] += part
     return dot
+
+
+cdef inline double dot(const double *x, const double *w, ptrdiff_t n) noexcept nogil:
+    """x.w, with the bits of `dot_and_square`."""
+    cdef double total = 0.0
+    cdef ptrdiff_t lo
+    if n <= 1024:
+        return mf_dot_alone(x, w, n)
+    for lo in range(0, n, 1024):
+        total += mf_dot_alone(x + lo, w + lo, min(n - lo, <ptrdiff_t> 1024))
+    return total

@@ -17,6 +17,7 @@ class Force(Problem):
         potential: Any = ...,
         velocity_free: bool = ...,
         solver: Solver | None = ...,
+        solve_accel: Any = ...,
     ) -> None: ...
     @property
     def counters(self) -> dict[str, int]: ...

@@ -3,7 +3,7 @@
     backtracking   phi(a) <= f_ref + c1 a phi'(0), a shrunk by a factor until it holds
     armijo         the same, a from the parabola or the cubic through what is known, kept between a/10 and a/2
     strong_wolfe   that, and |phi'(a)| <= c2 |phi'(0)|: a bracket, then zoom by cubics with safeguards
-    exact          phi'(a) = 0 to tol |phi'(0)|: a bracketed root; on a quadratic its first secant is the answer
+    exact          phi'(a) = 0 to tol |phi'(0)|, or a to tol a: a bracketed root; on a quadratic its first secant is the answer
 
 Where values have no digits left, |phi(a) - phi(0)| <= 10 eps |phi(0)|, strong_wolfe takes a point by its slope:
 phi'(a) <= (2 c1 - 1) phi'(0) stands for Armijo's rule there. A trial whose value or slope is no number counts as too far, and so does
@@ -227,8 +227,8 @@ cdef int exact(line_t *l, double a) noexcept nogil:
         else:
             slope_low = 0.5 * slope_low if side > 0 else slope_low
             high, slope_high, side = a, l.slope, 1
-        if high - low <= 2.0 * EPS * high or not moves(l, high):
-            # The slope changes sign between neighbours (or right at 0): no point is nearer to its root.
+        if high - low <= (l.tol if l.tol > 2.0 * EPS else 2.0 * EPS) * high or not moves(l, high):
+            # The slope changes sign in here (or right at 0), by its rounding perhaps: no point is known to be nearer to its root.
             return FOUND if low > 0.0 else TOO_SMALL
         guess = low - slope_low * ((high - low) / (slope_high - slope_low))
         if not (guess > low and guess < high) or high - low > 0.9 * width:

@@ -23,6 +23,14 @@ def checked_matrix(value, str argument, Py_ssize_t n):
     return np.full(n, array.item()) if array.size == 1 and array.ndim < 2 and not hasattr(array, "tocsr") else array
 
 
+def is_function(value):
+    """Whether products come from a function or a LinearOperator, not from a matrix."""
+    if value is None or hasattr(value, "tocsr") or isinstance(value, (int, float, list, tuple, np.ndarray, np.generic)) and \
+            type(value).__name__ != "LowLevelCallable":
+        return False
+    return callable(value) or hasattr(value, "matvec") or type(value).__name__ in ("PyCapsule", "LowLevelCallable")
+
+
 def shape_of(array, Py_ssize_t n):
     """(kind, lower, upper) of the narrowest form that a checked matrix fits well."""
     if array.ndim == 1:

@@ -40,6 +40,7 @@ cdef class Updater:
     cdef ptrdiff_t total
     cdef void *block
     cdef int64_t k
+    cdef int64_t known                   # the step count that the groups' coefficients belong to; -1: none
     cdef list arrays, bound, schedules
     cdef bint scheduled
     cdef int busy
@@ -48,6 +49,7 @@ cdef class Updater:
     cdef int take(self, Py_ssize_t i, object g) except -1
     cdef int idle(self) except -1
     cdef int group_index(self, Py_ssize_t g) except -1
+    cdef list views(self, grads)
     cdef int take_list(self, list flat) except -1
     cdef int test(self) except -1
     cdef int refuse(self, Py_ssize_t i, ptrdiff_t at, int64_t step, str state) except -1

@@ -9,7 +9,7 @@ from cpython.list cimport PyList_GET_ITEM
 from libc.math cimport INFINITY, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
@@ -29,6 +29,33 @@ cdef enum:
 
 cdef ptrdiff_t padded(ptrdiff_t n) noexcept:
     return (n + 7) // 8 * 8
+
+
+cdef object np_ndarray = np.ndarray
+
+
+def shared_array(value, str argument):
+    """NumPy's view of the memory of any array: NumPy's own, DLPack's (torch tensors on the CPU) or the buffer protocol's. No copy.
+
+    What has none of these comes back as it is, for `checked` to refuse.
+    """
+    if type(value) is np_ndarray:
+        return value
+    if isinstance(value, np.ndarray):
+        return value.view(np.ndarray)
+    if hasattr(value, "__dlpack__"):
+        try:
+            if getattr(value, "requires_grad", False):
+                value = value.detach()       # torch lends no memory that it watches; the parameters change outside its graph
+            array = np.from_dlpack(value)
+            return array if array.flags.writeable or not hasattr(value, "numpy") else value.numpy()      # NumPy before 2.1
+        except (BufferError, RuntimeError, TypeError, ValueError) as error:
+            raise TypeError(f"{argument}: the memory of this {type(value).__name__} cannot be shared ({error}): a dense float64 array on "
+                            "the CPU is wanted") from None
+    try:
+        return np.asarray(memoryview(value))
+    except TypeError:
+        return value
 
 
 def checked(array, str argument, bint writeable=True):
@@ -131,6 +158,7 @@ cdef class Updater:
         if status == 0:
             memcpy(self.groups[g].par, par, self.m.n_par * sizeof(double))
             self.groups[g].sizes = sizes
+            self.known = -1
             self.groups[g].sign = -1.0 if maximize else 1.0
         free(par)
         if status != 0:
@@ -222,6 +250,15 @@ cdef class Updater:
             raise
         return 0
 
+    cdef list views(self, grads):
+        """The gradients as a list of NumPy arrays over the same memory."""
+        cdef Py_ssize_t i
+        out = list(grads)
+        for i in range(len(out)):
+            if type(out[i]) is not np_ndarray:
+                out[i] = shared_array(out[i], self._label(i))
+        return out
+
     def flatten(self, grads):
         """A list of gradients in the order of the parameters."""
         return grads if isinstance(grads, list) else list(grads) if isinstance(grads, tuple) else [grads]
@@ -232,7 +269,7 @@ cdef class Updater:
         Fill these very arrays before each step; they are kept alive. Errors as in `step`.
         """
         self.idle()
-        flat = list(self.flatten(grads))
+        flat = self.views(self.flatten(grads))
         if self.n_tensors:
             self.tensors[0].g = NULL         # whatever happens next, no old pointer is read again
         if len(flat) != self.n_tensors:
@@ -301,7 +338,7 @@ cdef class Updater:
             elif self.n_tensors == 1 and type(g) is np_ndarray:
                 self.take(0, g)
             else:
-                held = list(self.flatten(g))     # a list of our own keeps the arrays alive, whatever happens to the user's
+                held = self.views(self.flatten(g))       # a list of our own keeps the arrays alive, whatever happens to the user's
                 if len(held) != self.n_tensors:
                     raise ValueError(f"g: {len(held)} gradients came for {self.n_tensors} parameter arrays")
                 self.take_list(held)
@@ -331,6 +368,7 @@ cdef class Updater:
             group = &self.groups[g]
             if self.m.begin(self.m, group.par, self.k, group.scal, group.coef) != 0:
                 raise ValueError(f"{self.row.name}: these parameters clash")
+        self.known = self.k + 1
         if self.total > RELEASE:
             with nogil:
                 bad = pass_over(self.m, self.tensors, self.n_tensors, self.groups, scale, scan, &at)
@@ -403,6 +441,11 @@ cdef class Updater:
         self.group_index(g)
         return {self.m.par[j].name.decode(): self.groups[g].par[j] for j in range(self.m.n_par)}
 
+    def _lr(self, Py_ssize_t g):
+        """The learning rate of a group as it stands."""
+        self.group_index(g)
+        return self.groups[g].par[self.lr_index]
+
     def _set(self, Py_ssize_t g, str name, double value):
         everything = self._get(g)
         everything[name] = value
@@ -456,7 +499,45 @@ cdef class Updater:
                 if name in by_name and j > 0:
                     memcpy(self.tensors[i].x[j], <double *> cnp.PyArray_DATA(<cnp.ndarray> by_name[name]),
                            self.tensors[i].n * sizeof(double))
-        self.k = k
+        self.k, self.known = k, -1
+
+    def _coefficients(self, Py_ssize_t g):
+        """What `begin` made of a group's parameters for the last step taken (before the first: for that one), a float64 array.
+
+        Where that is not at hand (a state was loaded, a parameter was set), all `begin` so far are done again with the present values.
+        """
+        cdef int64_t k, last = max(self.k, 1)
+        cdef double[MAX_SCALARS] scal
+        cdef double[MAX_COEFFICIENTS] coef
+        self.idle()
+        self.group_index(g)
+        if self.known == self.k and self.k > 0:
+            memcpy(coef, self.groups[g].coef, sizeof(coef))
+        else:
+            memset(scal, 0, sizeof(scal))
+            memset(coef, 0, sizeof(coef))
+            for k in range(last):
+                if self.m.begin(self.m, self.groups[g].par, k, scal, coef) != 0:
+                    raise ValueError(f"{self.row.name}: these parameters clash")
+        return np.array([coef[j] for j in range(self.groups[g].sizes.n_coef)])
+
+    def gradient_norm(self, g):
+        """Euclidean norm of all gradients together, in one fixed order of summation; nan or inf where one of them is not finite.
+
+        g : as in `step`. Raises TypeError or ValueError where an array does not fit.
+        """
+        cdef list held = list(self.flatten(g))
+        cdef double found
+        self.idle()
+        if len(held) != self.n_tensors:
+            raise ValueError(f"g: {len(held)} gradients came for {self.n_tensors} parameter arrays")
+        try:
+            self.take_list(held)
+            found = self.norm()
+        finally:
+            if self.n_tensors:
+                self.tensors[0].g = NULL         # the caller's arrays may go away
+        return found
 
     def _n_vectors(self, Py_ssize_t i):
         return self.groups[self.tensors[i].group].sizes.n_vec
@@ -464,9 +545,6 @@ cdef class Updater:
     @property
     def _arrays(self):
         return list(self.arrays)
-
-
-cdef object np_ndarray = np.ndarray
 
 
 cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_tensors, group_t *groups, double scale, bint scan,

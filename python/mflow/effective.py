@@ -1,0 +1,118 @@
+"""The step that an optimizer takes per unit of gradient, for each parameter: found by running its kernel, not by a second table.
+
+    effective lr = lim (c - c+)/g  for a small gradient that was the same in all steps so far,
+
+with what the row knows about the size of gradients (Adagrad's sum of squares, Adam's second moment) frozen as it is. That gives the
+formulas that one expects: lr/(sqrt(s) + eps) for Adagrad, lr/(sqrt(v/bc2) + eps) for Adam, sqrt(u + eps)/sqrt(v + eps) lr for Adadelta,
+lr (1 - mu^k)/(1 - mu) after k steps for momentum, lr for steepest descent.
+
+How: the kernel runs on copies, at c = 0 with a gradient of 1e-100, whose square is lost beside whatever it is added to. Which vector is
+what is seen from two runs that start at zero, with gradients 1 and -1:
+
+    even in g        a mean square. The first one is set so that it stands after the step where it stands now (v/b2 before, v after);
+                     later ones, which enter before they are updated, stay as they are.
+    odd in g         if it moves c by itself, a velocity m+ = a m + b g: set to what k - 1 steps of the same gradient would have made it.
+                     If not (the mean of centred RMSprop), it shapes the size of the step: treated as the first kind.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mflow_core import updater
+
+from mflow.arrays import Array
+
+__all__ = ["effective_lr"]
+
+SMALL = 1e-100
+OPEN = (0.0, 1.0, np.inf)  # the first three coefficients of every row: no weight decay, c kept as it is, no clipping
+
+
+def effective_lr(row: Any, coef: Array, vectors: list[Array], steps: int) -> Array:
+    """The step per unit of gradient for one array.
+
+    Parameters
+    ----------
+    row : registry row of kind "update"
+    coef : float64 array
+        The row's coefficients for the step in question.
+    vectors : list of float64 arrays of one size
+        The row's own vectors, c not among them.
+    steps : int
+        Steps taken so far.
+
+    Returns
+    -------
+    float64 array of the vectors' size (of size 1 where there are none: the same for all)
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> c = np.zeros(2)
+    >>> opt = mflow.optim.Adagrad(c, lr=0.5, eps=0.0)
+    >>> opt.step(np.array([1.0, 4.0]))
+    >>> opt.effective_lr()
+    array([0.5  , 0.125])
+    """
+    coef = np.array(coef)
+    coef[:3] = OPEN
+    size = vectors[0].size if vectors else 1
+    now = [np.array(v, dtype=np.float64).ravel() for v in vectors]
+    sort = _kinds(row, coef, len(now))
+    first_even = sort.index("even") if "even" in sort else -1
+
+    def run(state: list[Array], g: float) -> tuple[Array, list[Array]]:
+        """(the step downhill, the vectors after it)."""
+        moved = [np.zeros(size), *(v.copy() for v in state)]
+        updater.update(row, coef, 1.0, moved, np.full(size, g))
+        return -moved[0], moved[1:]
+
+    with np.errstate(all="ignore"):
+        start = [np.zeros(size) if kind == "velocity" else v for v, kind in zip(now, sort, strict=True)]
+        for j, kind in enumerate(sort):
+            if kind == "shape" or j == first_even:
+                start[j] = _held(run, start, j)
+        _, first = run(start, SMALL)
+        for j, kind in enumerate(sort):
+            if kind == "velocity":
+                start[j] = _settled(run, start, first, j, steps)
+        step, _ = run(start, SMALL)
+    return np.asarray(step / SMALL)
+
+
+def _kinds(row: Any, coef: Array, count: int) -> list[str]:
+    """ "even", "velocity", "shape" or "other" for each vector, from what the kernel does to it."""
+
+    def run(state: list[float], g: float) -> list[float]:
+        moved = [np.zeros(1), *(np.full(1, v) for v in state)]
+        updater.update(row, coef, 1.0, moved, np.full(1, g))
+        return [float(v[0]) for v in moved]
+
+    up, down = run([0.0] * count, 1.0), run([0.0] * count, -1.0)
+    out = []
+    for j in range(count):
+        a, b = up[j + 1], down[j + 1]
+        if a == b:
+            out.append("even" if a != 0.0 else "other")
+            continue
+        alone = [1.0 if i == j else 0.0 for i in range(count)]
+        out.append("velocity" if run(alone, 0.0)[0] != 0.0 else "shape")
+    return out
+
+
+def _held(run: Any, state: list[Array], j: int) -> Array:
+    """The value of vector j before a step that leaves it where it stands now; it shrinks by a factor that one run shows."""
+    after = run(state, SMALL)[1][j]
+    shrunk = after / state[j]
+    return np.where((state[j] != 0.0) & np.isfinite(shrunk) & (shrunk != 0.0), state[j] / shrunk, state[j])
+
+
+def _settled(run: Any, state: list[Array], first: list[Array], j: int, steps: int) -> Array:
+    """Vector j before the last of `steps` equal gradients: m+ = a m + b from m = 0, whose first value is in `first`."""
+    b = first[j]
+    again = [b if i == j else v for i, v in enumerate(state)]
+    a = np.where(b != 0.0, run(again, SMALL)[1][j] / np.where(b != 0.0, b, 1.0) - 1.0, 0.0)
+    k = max(steps - 1, 0)
+    return np.asarray(np.where(a == 1.0, k * b, b * (1.0 - a**k) / np.where(a == 1.0, 1.0, 1.0 - a)))

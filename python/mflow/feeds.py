@@ -1,0 +1,173 @@
+"""What `mflow.train` reads: rows of arrays in batches, anything that can be iterated over, or nothing; and the user's cost on a batch.
+
+A feed gives the batches of one epoch, from any of them on, each as (arguments for the cost, weight). The weight is the number of rows,
+so that means over batches of unequal length are means over rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from mflow.data import Minibatches, minibatches
+
+__all__ = ["Cost", "Feed", "feed_of"]
+
+ROWS = 32  # in a batch where nothing is said, and so many are there
+AT_ONCE = 8192  # rows of a validation set that are looked at together
+
+Args = tuple[Any, ...]
+
+
+class Feed:
+    """No data at all: the cost is the whole truth, and an epoch is one step."""
+
+    seed: int | None = None
+    batches: int | None = 1  # in an epoch, where that is known
+    rows: int | None = None
+    batch_size: int | None = None
+
+    def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
+        """The batches of one epoch from number ``first`` on."""
+        if first == 0:
+            yield (), 1.0
+
+    def refuse_epochs(self, epochs: int) -> None:
+        """Raises ValueError where so many epochs cannot be had."""
+
+
+class Rows(Feed):
+    """Rows of arrays, gathered batch by batch; of a memory-mapped file no others are read."""
+
+    def __init__(self, arrays: Args, batch_size: int, seed: int | None, shuffle: bool, drop_last: bool) -> None:
+        self.source: Minibatches[Any] = minibatches(*arrays, batch_size=batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last)
+        self.single = len(arrays) == 1
+        self.seed, self.batches, self.rows, self.batch_size = (
+            self.source.seed, self.source.batches_per_epoch, self.source.n_rows, self.source.batch_size,
+        )  # fmt: skip
+
+    def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
+        for batch in self.source.epoch(generator, first):
+            args = (batch,) if self.single else batch
+            yield args, float(len(args[0]))
+
+
+class Stream(Feed):
+    """Batches that somebody else makes: an iterable, an iterator, or a function of the epoch that returns one."""
+
+    def __init__(self, data: Iterable[Any] | Callable[[int], Iterable[Any]]) -> None:
+        self.data = data
+        self.once = not callable(data) and iter(data) is data
+        try:
+            self.batches = len(data)  # type: ignore[arg-type]
+        except TypeError:
+            self.batches = None
+
+    def refuse_epochs(self, epochs: int) -> None:
+        if self.once and epochs > 1:
+            raise ValueError(
+                f"data: an iterator can be gone through once, and epochs = {epochs}: give epochs=1, or what can be iterated over again "
+                "(a list of batches, or a function of the epoch that returns an iterator)"
+            )
+
+    def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
+        found = self.data(epoch) if callable(self.data) else self.data
+        for number, batch in enumerate(found):
+            if number >= first:
+                args = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+                yield args, _weight(args)
+
+
+def _weight(args: Args) -> float:
+    try:
+        return float(max(len(args[0]), 1))
+    except (TypeError, IndexError):
+        return 1.0
+
+
+def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:
+    """The feed for what came as ``data``. Raises TypeError or ValueError, naming the argument."""
+    if isinstance(data, np.ndarray):
+        data = (data,)
+    if isinstance(data, tuple):
+        if not data:
+            raise ValueError("data: an empty tuple came; a tuple of arrays of equal length is wanted, as in (X, y)")
+        for position, array in enumerate(data):
+            if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+                came = f"data[{position}] is a {type(array).__name__}"
+                raise TypeError(f"{came}: a tuple holds whole arrays, as in (X, y); a sequence of batches is a list")
+        try:
+            size = min(ROWS, max(len(data[0]), 1)) if batch_size is None else batch_size
+            return Rows(data, size, seed, shuffle, drop_last)
+        except ValueError as error:
+            raise ValueError(f"data: {error}") from None
+    if batch_size is not None:
+        raise ValueError("batch_size is for arrays (a tuple of them): what is iterated over makes its own batches")
+    if data is None:
+        return Feed()
+    if not callable(data) and not isinstance(data, Iterable):
+        raise TypeError(f"data is a {type(data).__name__}: a tuple of arrays, an iterable of batches or None is wanted")
+    return Stream(data)
+
+
+def in_parts(data: Any) -> Iterator[tuple[Args, float]]:
+    """A validation set in batches: arrays in order, or what an iterable gives."""
+    if isinstance(data, np.ndarray) or (isinstance(data, tuple) and data and all(isinstance(a, np.ndarray) for a in data)):
+        arrays = data if isinstance(data, tuple) else (data,)
+        for at in range(0, len(arrays[0]), AT_ONCE):
+            yield tuple(np.asarray(a[at : at + AT_ONCE]) for a in arrays), float(len(arrays[0][at : at + AT_ONCE]))
+        return
+    yield from Stream(data).epoch(np.random.default_rng(0), 0, 0)
+
+
+class Cost:
+    """The user's cost and gradient in the form that ``jac`` says. ``has_loss``: whether there is a value at all."""
+
+    def __init__(self, fun: Any, jac: Any) -> None:
+        if jac is not None and jac is not True and not callable(jac):
+            raise TypeError(
+                f"jac = {jac!r}: True (fun returns the loss and the gradient), a function (the gradient; fun is the loss) or None (fun is "
+                "the gradient) is wanted"
+            )
+        if not callable(fun):
+            raise TypeError(f"fun is a {type(fun).__name__}: a function fun(params, *batch) is wanted")
+        self.fun, self.jac = fun, jac
+        self.has_loss = jac is not None
+
+    def both(self, params: Any, args: Args) -> tuple[float, Any]:
+        """(loss, gradient); the loss is nan where there is none."""
+        if self.jac is True:
+            out = self.fun(params, *args)
+            if not isinstance(out, tuple) or len(out) != 2:
+                raise TypeError(f"fun returned {_what(out)}: with jac=True the pair (loss, gradient) is wanted")
+            return _real(out[0]), out[1]
+        if self.jac is not None:
+            return _real(self.fun(params, *args)), self.jac(params, *args)
+        out = self.fun(params, *args)
+        if not isinstance(out, (np.ndarray, list, tuple, dict)) or (isinstance(out, tuple) and np.ndim(out[0]) == 0 and len(out) == 2):
+            raise TypeError(
+                f"fun returned {_what(out)}: without jac= it is the gradient; for a loss give jac=gradient, for the pair (loss, gradient) "
+                "jac=True"
+            )
+        return float("nan"), out
+
+    def loss(self, params: Any, args: Args) -> float:
+        """The loss alone."""
+        if self.jac is True:
+            return self.both(params, args)[0]
+        return _real(self.fun(params, *args))
+
+
+def _real(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"fun returned {_what(value)} as loss: a number is wanted") from None
+
+
+def _what(value: Any) -> str:
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape}"
+    return f"a tuple of {len(value)}" if isinstance(value, tuple) else f"a {type(value).__name__}"

@@ -1,0 +1,455 @@
+"""Nonlinear least squares: Levenberg and Marquardt's method as backward Euler on the gradient flow of f(x) = |r(x)|^2/2.
+
+With time measured in units of D, D_j = |column j of J|, the flow is D^2 x' = -J'r. One implicit step of dt, its equation linearised, is
+
+    (J'J + D^2/dt) p = -J'r          Levenberg-Marquardt with lambda = 1/dt; dt to infinity is Gauss-Newton
+
+dt grows where the step lowered f as foreseen and shrinks where it did not, or where the path bends too much to be followed: p is corrected
+by half of its acceleration a, (J'J + D^2/dt) a = -J' r_vv, and steps with 2 |a| > 0.75 |p| are too long. All steps at one point come
+from one factorisation, J/D = QR, R = U S V', so that the condition of J is never squared and a rank-deficient J is no special case.
+
+The end is the gradient's: its cosine with every column of J is at most gtol. Where f has no digits left to compare, a step is judged by the
+gradient as well. A start by single residuals, w -= gamma r_i J_i/(1 + gamma |J_i|^2), is backward Euler on one residual after the other.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from mflow.arrays import Array, check_number, check_start
+from mflow.result import Result, attach
+
+__all__ = ["LeastSquaresResult", "least_squares"]
+
+EPS = 2.0**-52
+FORGET = 0.8  # D follows columns that shrink, by no more than this an iteration
+BEND = 0.75  # the largest 2 |a|/|p|
+PROBE = 0.1  # the part of p over which the second derivative along it is taken
+FLAT = 1e-12  # changes of f below this share of it tell nothing
+PATIENCE = 6  # steps in a row that change nothing
+STATUS = {"gtol": 1, "ftol": 2, "xtol": 3, "rounding": 1, "max_nfev": 0, "callback": -2}
+
+
+class LeastSquaresResult(Result):
+    """Result of `mflow.least_squares`: SciPy's fields, and why it ended.
+
+    x, cost, fun, jac, grad : the best point seen, half the sum of squares, residuals, Jacobian (m, n) and J'r there, of weighted residuals.
+    optimality : the largest entry of grad. cosine : the largest cosine of the residuals with a column of J.
+    active_mask : zeros, there are no bounds. dt : the last step size of the flow.
+    nfev, njev, nit : evaluations of fun (those for differences aside) and of the Jacobian, accepted steps.
+    status : 1 the gradient is small enough, 2 ftol, 3 xtol, 0 max_nfev, -2 stopped by the callback, -1 it could not go on.
+    success : status > 0. reason : "converged", "max_nfev", "callback", "step_too_small", "non_finite", "rhs_failed", "interrupted".
+    message : what happened, in words.
+    """
+
+    x: Array
+    cost: float
+    fun: Array
+    jac: Array
+    grad: Array
+    optimality: float
+    cosine: float
+    nfev: int
+    njev: int
+    nit: int
+    status: int
+    success: bool
+    reason: str
+    message: str
+
+
+def least_squares(
+    fun: Callable[..., Any], x0: Any, jac: Callable[..., Any] | str = "2-point", bounds: Any = (-math.inf, math.inf), method: str = "lm",
+    ftol: float | None = None, xtol: float | None = None, gtol: float | None = 1e-11, x_scale: Any = "jac", loss: str = "linear",
+    max_nfev: int | None = None, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *, sigma: Any = None,
+    callback: Callable[..., Any] | None = None, dt: float = 100.0, acceleration: bool = True, passes: int = 0, lr: float = 1.0,
+    residual_at: Callable[..., Any] | None = None, seed: int = 0,
+) -> LeastSquaresResult:  # fmt: skip
+    """Minimise half the sum of squared residuals by implicit steps along its gradient flow.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args, **kwargs)`` returns the m residuals, m >= n.
+    x0 : array_like (n,)
+    jac : callable, "2-point" or "3-point"
+        ``jac(x, *args, **kwargs)``, (m, n): row i the derivatives of residual i; or finite differences.
+    bounds, method, loss
+        As in SciPy, whose defaults are all that there is here: no bounds, "lm", "linear".
+    gtol : float or None
+        Converged where the cosine of the angle between the residuals and every column of the Jacobian is at most this; also where
+        rounding lets the gradient sink no further.
+    ftol, xtol : float or None
+        SciPy's tests of the cost's and of the point's change; None, the default: the gradient alone decides.
+    x_scale : "jac" or array_like
+        Units of the parameters; "jac": from the columns of the Jacobian.
+    max_nfev : int
+        500 (n + 1) by default; calls for finite differences are not counted.
+    sigma : array_like (m,)
+        Standard deviations: residuals are divided by them.
+    callback : callable
+        ``callback(intermediate_result)`` (x, cost, fun, nit, nfev) or ``callback(xk)`` after each accepted step; True, or StopIteration
+        raised, stops.
+    dt : float
+        The first step of the flow; small values stay near its path.
+    acceleration : bool
+        Correct steps by the curvature of the path, at one more evaluation each.
+    passes, lr, residual_at, seed
+        A start by single residuals: so many passes over the data in an order from ``seed``, with steps of ``lr`` in units of ``x_scale``.
+        ``residual_at(x, i, *args, **kwargs)`` returns residual i and its gradient (n,); where it is missing, fun and jac are called for
+        each.
+
+    Returns
+    -------
+    LeastSquaresResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit, m < n among them; the text names it. What the functions raise comes through, with the result so far as
+        its ``partial_result``.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> t = np.linspace(0, 1, 11)
+    >>> y = 2.0 * np.exp(-1.5 * t)
+    >>> r = mflow.least_squares(lambda b: b[0] * np.exp(-b[1] * t) - y, [1.0, 0.0])
+    >>> r.success, bool(np.allclose(r.x, [2.0, 1.5]))
+    (True, True)
+
+    References
+    ----------
+    K. Levenberg, Quart. Appl. Math. 2 (1944) 164-168; D. Marquardt, SIAM J. 11 (1963) 431-441; J. More, Lecture Notes in Math. 630 (1978)
+    105-116; H. Nielsen, Damping parameter in Marquardt's method (1999); M. Transtrum and J. Sethna, arXiv:1201.5885 (2012).
+    """
+    _only("method", method, "lm", "Levenberg-Marquardt")
+    _only("loss", loss, "linear", "plain squares; weigh residuals with sigma")
+    if np.any(np.isfinite(np.asarray(bounds if not hasattr(bounds, "lb") else [bounds.lb, bounds.ub], dtype=float))):
+        raise ValueError("bounds: there are none here; change variables, or take SciPy's method='trf'")
+    start = check_start(x0, "x0")
+    if start.ndim > 1:
+        raise ValueError(f"x0: shape {start.shape} came, an array of one dimension is wanted")
+    what = _Residuals(fun, jac, start.ravel(), args, dict(kwargs or {}), sigma)
+    limit = 500 * (start.size + 1) if max_nfev is None else _count(max_nfev, "max_nfev", 1)
+    tolerances = {name: _tolerance(value, name) for name, value in (("ftol", ftol), ("xtol", xtol), ("gtol", gtol))}
+    flow = _Flow(what, start.ravel(), tolerances, limit, x_scale, dt, acceleration, callback)
+    try:
+        if _count(passes, "passes", 0):
+            flow.one_by_one(passes, check_number(lr, "lr", "a step above 0"), residual_at, seed)
+        ending = flow.go()
+    except BaseException as error:
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+        where = f"after {flow.nit} steps"
+        partial = flow.result(-1, reason, f"{type(error).__name__} {where}: {error}")
+        attach(error, partial, f"in mflow.least_squares, {where}; .partial_result holds the best point")
+        raise
+    return flow.finish(ending)
+
+
+# ---- arguments --------------------------------------------------------------------------------------------------------------------------
+
+
+def _only(argument: str, value: Any, wanted: str, why: str) -> None:
+    if value != wanted:
+        raise ValueError(f"{argument} = {value!r}: {wanted!r} is what there is ({why}); scipy.optimize.least_squares has others")
+
+
+def _count(value: Any, name: str, least: int) -> int:
+    if isinstance(value, bool) or int(value) != value or value < least:
+        raise ValueError(f"{name} = {value!r}: a whole number from {least} on is wanted")
+    return int(value)
+
+
+def _tolerance(value: Any, name: str) -> float:
+    """0 where the test is left out."""
+    number = 0.0 if value is None else check_number(value, name)
+    if number < 0.0:
+        raise ValueError(f"{name} = {value!r}: a number from 0 on, or None, is wanted")
+    return number
+
+
+class _Residuals:
+    """Residuals and their Jacobian, checked, weighted and counted."""
+
+    def __init__(self, fun: Any, jac: Any, x0: Array, args: Any, kwargs: dict[str, Any], sigma: Any) -> None:
+        if not callable(fun):
+            raise TypeError(f"fun: a function of x that returns residuals is wanted, not {type(fun).__name__}")
+        if not callable(jac) and jac not in ("2-point", "3-point"):
+            raise ValueError(f'jac = {jac!r}: a function, "2-point" or "3-point" is wanted')
+        self.fun, self.jac, self.kwargs = fun, jac, kwargs
+        self.args = args if isinstance(args, tuple) else (args,)
+        self.n, self.m, self.nfev, self.njev = x0.size, -1, 0, 0
+        self.differences, self.size = not callable(jac), np.zeros(self.n)
+        self.sigma = None if sigma is None else np.asarray(sigma, dtype=np.float64).ravel()
+        if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
+            raise ValueError("sigma: standard deviations above 0 are wanted")
+
+    def _call(self, x: Array) -> Array:
+        r = np.asarray(self.fun(x.copy(), *self.args, **self.kwargs))
+        if r.dtype.kind not in "biuf" or r.ndim > 1:
+            raise TypeError(f"fun returned shape {r.shape} and dtype {r.dtype}: a vector of real residuals is wanted")
+        r = np.array(r, dtype=np.float64).ravel()
+        if self.m < 0:
+            self.m = r.size
+            if self.m < self.n:
+                raise ValueError(f"fun returned {self.m} residuals for {self.n} parameters: at least as many are wanted")
+            if self.sigma is not None and self.sigma.size not in (1, self.m):
+                raise ValueError(f"sigma: {self.sigma.size} numbers came, {self.m} are wanted, one for each residual")
+        if r.size != self.m:
+            raise ValueError(f"fun returned {r.size} residuals, and {self.m} the first time")
+        return r if self.sigma is None else r / self.sigma
+
+    def residuals(self, x: Array) -> Array:
+        self.nfev += 1
+        return self._call(x)
+
+    def jacobian(self, x: Array, r: Array) -> Array:
+        self.njev += 1
+        if self.differences:
+            return self._differences(x, r)
+        J = self.jac(x.copy(), *self.args, **self.kwargs)
+        J = np.array(J.toarray() if hasattr(J, "toarray") else J, dtype=np.float64)
+        if J.shape != (self.m, self.n) and not (J.size == self.m * self.n and 1 in (self.m, self.n)):
+            raise ValueError(f"jac returned shape {J.shape}, ({self.m}, {self.n}) is wanted: row i the derivatives of residual i")
+        J = J.reshape(self.m, self.n)
+        return J if self.sigma is None else J / self.sigma.reshape(-1, 1)
+
+    def _differences(self, x: Array, r: Array) -> Array:
+        """Steps of eps^(1/2) or eps^(1/3) times |x_j|, away from 0; a number that has been large is not measured in tiny steps."""
+        self.size = np.maximum(self.size, np.abs(x))
+        central = self.jac == "3-point"
+        J = np.empty((self.m, self.n))
+        for j in range(self.n):
+            h = (EPS ** (1 / 3) if central else EPS**0.5) * (max(abs(x[j]), 1e-3 * self.size[j]) or 1.0) * (-1.0 if x[j] < 0 else 1.0)
+            up, down = x.copy(), x.copy()
+            up[j] += h
+            if central:
+                down[j] -= h
+            J[:, j] = (self._call(up) - (self._call(down) if central else r)) / (up[j] - down[j])
+        return J
+
+
+# ---- the flow ---------------------------------------------------------------------------------------------------------------------------
+
+
+class _Flow:
+    """Where the run stands, its factorisation, and the step."""
+
+    def __init__(
+        self, what: _Residuals, x: Array, tolerances: dict[str, float], limit: int, x_scale: Any, dt: Any, acceleration: bool, callback: Any
+    ) -> None:  # fmt: skip
+        self.what, self.x, self.limit, self.acceleration = what, x.copy(), limit, acceleration
+        self.ftol, self.xtol, self.gtol = tolerances["ftol"], tolerances["xtol"], tolerances["gtol"]
+        self.fixed = None if isinstance(x_scale, str) and x_scale == "jac" else _scale(x_scale, x.size)
+        self.dt = check_number(dt, "dt", "a step above 0")
+        if self.dt <= 0.0:
+            raise ValueError(f"dt = {dt!r}: a step above 0 is wanted")
+        self.tell = _teller(callback)
+        self.D = np.zeros(x.size)
+        self.r, self.J, self.g = np.full(0, math.nan), np.full((0, x.size), math.nan), np.full(x.size, math.nan)
+        self.cost = self.steepest = self.cosine = self.noise = math.nan
+        self.nit = 0
+
+    def begin(self) -> bool:
+        """The first evaluation; whether it was finite."""
+        self.r = self.what.residuals(self.x)
+        cost = _half_square(self.r)
+        if not math.isfinite(cost):
+            return False
+        J = self.what.jacobian(self.x, self.r)
+        if not np.all(np.isfinite(J)):
+            return False
+        self.cost = cost
+        self.J = J
+        self.look()
+        return True
+
+    def look(self) -> None:
+        """Scale and gradient of a new point, and the factors of its Jacobian."""
+        norms = np.linalg.norm(self.J, axis=0)
+        self.D = np.maximum(FORGET * self.D, norms) if self.fixed is None else self.fixed
+        self.D = np.where(self.D > 0.0, self.D, 1.0)
+        self.g = self.J.T @ self.r
+        self.steepest = _steepest(self.J, self.r)
+        size = float(np.linalg.norm(self.r))
+        self.cosine = self.steepest / size if size > 0.0 else 0.0
+        spread = float(np.sum(norms * np.abs(self.x)))
+        self.noise = 400.0 * EPS * spread + (100.0 * EPS**0.5 * (size + spread) if self.what.differences else 0.0)
+        Q, R = np.linalg.qr(self.J / self.D)
+        U, self.s, self.Vt = np.linalg.svd(R)
+        self.QU = Q @ U
+        self.b = self.QU.T @ self.r
+
+    def solve(self, b: Array) -> Array:
+        """-(J'J + D^2/dt)^-1 J' w in units of D, where b = (QU)' w."""
+        z: Array = -(self.Vt.T @ (self.s * b / (self.s * self.s + 1.0 / self.dt)))
+        return z
+
+    def step(self) -> tuple[Array, float, bool]:
+        """(x + p, by how much the linear model lowers the cost, whether the path is straight enough for it)."""
+        p = self.solve(self.b)
+        foreseen = 0.5 * float(np.sum((self.s * (self.Vt @ p)) ** 2)) + float(p @ p) / self.dt
+        move = p / self.D
+        if self.acceleration and foreseen > 1e-10 * self.cost:
+            ahead = self.what.residuals(self.x + PROBE * move)
+            r_vv = (2.0 / PROBE) * ((ahead - self.r) / PROBE - self.J @ move)
+            if not np.all(np.isfinite(r_vv)):
+                return self.x + move, foreseen, False
+            a = self.solve(self.QU.T @ r_vv)
+            if not 2.0 * np.linalg.norm(a) <= BEND * np.linalg.norm(p):
+                return self.x + move, foreseen, False
+            move = move + 0.5 * a / self.D
+        return self.x + move, foreseen, True
+
+    def go(self) -> str:
+        """The name of the test that ended it."""
+        with np.errstate(all="ignore"):
+            if math.isnan(self.cost) and not self.begin():
+                return "non_finite"
+            shrink, idle = 2.0, 0
+            while True:
+                if self.cosine <= self.gtol:
+                    return "gtol"
+                if self.what.nfev >= self.limit:
+                    return "max_nfev"
+                x, foreseen, straight = self.step()
+                if np.array_equal(x, self.x) or idle >= PATIENCE:
+                    return "rounding" if self.steepest <= self.noise else "step_too_small"
+                before, ended = self.cost, ""
+                gain = self.try_point(x, foreseen) if straight else math.nan
+                idle = idle + 1 if foreseen <= EPS * before and not gain > 0.0 else 0
+                if not gain > 0.0:
+                    self.dt, shrink = self.dt / shrink, 2.0 * shrink
+                    if not self.dt > 1e-300:
+                        return "rounding" if self.steepest <= self.noise else "step_too_small"
+                    continue
+                self.dt = min(self.dt / max(1.0 / 3.0, 1.0 - (2.0 * min(gain, 1.0) - 1.0) ** 3), 1e30)
+                shrink = 2.0
+                if self.ftol > 0.0 and before - self.cost < self.ftol * before and gain > 0.25:
+                    ended = "ftol"
+                elif self.xtol > 0.0 and np.linalg.norm(self.moved) < self.xtol * (self.xtol + np.linalg.norm(self.x)):
+                    ended = "xtol"
+                if self.tell is not None and self.tell(self):
+                    return "callback"
+                if ended:
+                    return ended
+
+    def try_point(self, x: Array, foreseen: float) -> float:
+        """The share of the foreseen gain that came true, and x is where the run stands; 0 or NaN: x is no better."""
+        r = self.what.residuals(x)
+        cost = _half_square(r)
+        if not math.isfinite(cost):
+            return math.nan
+        gain = (self.cost - cost) / foreseen if foreseen > 0.0 else 0.0
+        flat = foreseen <= FLAT * self.cost and cost <= self.cost * (1.0 + FLAT)
+        if not gain > 1e-4 and not flat:
+            return 0.0
+        J = self.what.jacobian(x, r)
+        if not np.all(np.isfinite(J)):
+            return math.nan
+        if not gain > 1e-4:  # values have no digits left: the gradient decides
+            if not _steepest(J, r) < 0.9 * self.steepest:
+                return 0.0
+            gain = 1.0
+        self.moved = x - self.x
+        self.x, self.r, self.J, self.cost = x, r, J, cost
+        self.nit += 1
+        self.look()
+        return gain
+
+    def one_by_one(self, passes: int, lr: float, residual_at: Any, seed: int) -> None:
+        """Backward Euler on single residuals; the best end of a pass, x0 among them, is where the run stands."""
+        if lr <= 0.0:
+            raise ValueError(f"lr = {lr!r}: a step above 0 is wanted")
+        if not self.begin():
+            self.cost = math.nan
+            return
+        rng, what, x, weight = np.random.default_rng(seed), self.what, self.x.copy(), self.D**-2.0
+        for _ in range(passes):
+            for i in rng.permutation(what.m):
+                if residual_at is not None:
+                    r, J = residual_at(x.copy(), int(i), *what.args, **what.kwargs)
+                    sigma = 1.0 if what.sigma is None else what.sigma[i % what.sigma.size]
+                    r, J = float(r) / sigma, np.asarray(J, dtype=np.float64).ravel() / sigma
+                else:
+                    whole = what.residuals(x)
+                    r, J = float(whole[i]), what.jacobian(x, whole)[i]
+                new = x - lr * r / (1.0 + lr * float(J @ (weight * J))) * (weight * J)
+                x = new if np.all(np.isfinite(new)) else x
+            r_all = what.residuals(x)
+            if _half_square(r_all) < self.cost:
+                J_all = what.jacobian(x, r_all)
+                if np.all(np.isfinite(J_all)):
+                    self.x, self.r, self.J, self.cost = x.copy(), r_all, J_all, _half_square(r_all)
+                    self.look()
+
+    # ---- the end --------------------------------------------------------------------------------------------------------------------
+
+    def finish(self, ending: str) -> LeastSquaresResult:
+        """The result, with the ending in words."""
+        angle = f"the cosine of the residuals with the columns of the Jacobian is {self.cosine:.3g}"
+        text = {
+            "gtol": f"{angle}, at most gtol = {self.gtol:g}, after {self.nit} steps",
+            "rounding": f"{angle}, and rounding lets it sink no further, after {self.nit} steps",
+            "ftol": f"the last step lowered the cost by less than ftol = {self.ftol:g} of it; {angle}",
+            "xtol": f"the last step was shorter than xtol = {self.xtol:g} of x; {angle}",
+            "max_nfev": f"{self.what.nfev} evaluations, the limit; {angle}, above gtol = {self.gtol:g}",
+            "callback": f"the callback stopped it after {self.nit} steps",
+            "step_too_small": f"no step that still moves x lowers the cost after {self.nit} steps, and {angle}: is jac right?",
+            "non_finite": "the residuals at x0, their squares or their Jacobian are not finite: start elsewhere",
+        }[ending]
+        reason = "converged" if STATUS.get(ending, 0) > 0 else ending
+        return self.result(STATUS.get(ending, -1), reason, text)
+
+    def result(self, status: int, reason: str, message: str) -> LeastSquaresResult:
+        """The best point, which is where the run stands."""
+        return LeastSquaresResult(
+            x=self.x, cost=self.cost, fun=self.r, jac=self.J, grad=self.g, optimality=float(np.max(np.abs(self.g), initial=0.0)),
+            cosine=self.cosine, active_mask=np.zeros(self.x.size, int), nfev=self.what.nfev, njev=self.what.njev, nit=self.nit, dt=self.dt,
+            status=status, success=status > 0, reason=reason, message=message,
+        )  # fmt: skip
+
+
+def _half_square(r: Array) -> float:
+    return 0.5 * float(r @ r)
+
+
+def _steepest(J: Array, r: Array) -> float:
+    """The largest |J_j . r|/|J_j|: the length of r along a column."""
+    norms = np.linalg.norm(J, axis=0)
+    return float(np.max(np.abs(J.T @ r) / np.where(norms > 0.0, norms, 1.0), initial=0.0))
+
+
+def _scale(x_scale: Any, n: int) -> Array:
+    """D from units of the parameters."""
+    units = np.asarray(x_scale, dtype=np.float64) if not isinstance(x_scale, str) else np.zeros(0)
+    if units.size not in (1, n) or not np.all((units > 0) & np.isfinite(units)):
+        raise ValueError(f'x_scale = {x_scale!r}: "jac", or {n} numbers above 0 are wanted')
+    return np.broadcast_to(1.0 / units.ravel(), (n,)).copy()
+
+
+def _teller(callback: Any) -> Callable[[_Flow], bool] | None:
+    """Calls the user's callback in the form it has; whether to stop."""
+    if callback is None:
+        return None
+    try:
+        whole = list(inspect.signature(callback).parameters) == ["intermediate_result"]
+    except (TypeError, ValueError):  # a callable without a signature takes the point
+        whole = False
+
+    def tell(flow: _Flow) -> bool:
+        try:
+            if not whole:
+                return callback(flow.x.copy()) is True
+            now = LeastSquaresResult(x=flow.x.copy(), cost=flow.cost, fun=flow.r.copy(), nit=flow.nit, nfev=flow.what.nfev)
+            return callback(intermediate_result=now) is True
+        except StopIteration:
+            return True
+
+    return tell

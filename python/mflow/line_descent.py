@@ -1,0 +1,157 @@
+"""`minimize` with a line search: an optimizer's row says where to go, a search along it how far.
+
+The loop is `mflow_core.line_descent`; here are its arguments, its ending in words, and the path that it took.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core import line_descent, problem
+
+from mflow.arrays import Array, check_number
+from mflow.linesearch import LineSearch
+from mflow.methods import Method, as_method
+from mflow.pace import Pace
+from mflow.result import OptimizeResult, Result
+
+__all__ = ["LineDescent"]
+
+CONVERGED = 0x7FFFFFFF  # of mflow_core.descent
+STOPPED = CONVERGED - 1
+FRICTION = 0.1  # at dt = 1 a row with friction forgets as much in an iteration as momentum does with mu = 0.9
+WHY = {
+    1: "its direction does not lead down",
+    2: "no step that still moves x lowers the cost as the rule wants",
+    3: "the rule was not met within max_evaluations = {limit} of one search",
+    4: "the cost still falls at max_step = {most:g}",
+}
+
+
+class LineDescent:
+    """One minimisation: its run, the path, and how it came to its end. `mflow.minimize` drives it."""
+
+    def __init__(
+        self, fun: Any, start: Array, args: Any, method: str | Method, jac: Any, search: Any, settings: dict[str, Any], keep_path: bool,
+        tell: Callable[[LineDescent], bool] | None,
+    ) -> None:  # fmt: skip
+        self.search, self.keep_path, self.start, self.tell = LineSearch.of(search), keep_path, start, tell
+        self.method, first = _direction(method, settings, self.search.kind)
+        self.what = problem.objective_problem(fun, jac, start.shape, args)
+        if not self.what.has_value:
+            raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
+        rule = {**self.search.rule(), "first_try": first}
+        kind = line_descent.KINDS[self.search.kind]
+        self.run = line_descent.LineDescent(self.method.row, self.what, start, kind, rule, self.method._values)
+        self._pieces: list[tuple[Array, Array, Array, Array]] = []
+        self._first: tuple[Array, float] | None = None
+
+    @property
+    def nit(self) -> int:
+        """Iterations so far."""
+        return self.run.k
+
+    def go(self, limit: int, gtol: float, callback: Any) -> int:
+        """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
+        status, pace = self._advance(0, gtol), Pace()
+        while status == 0 and self.run.k < limit:
+            before = self.run.k
+            count = pace.take(limit - before) if self.tell is None else 1
+            status = self._advance(count, gtol)
+            pace.done()
+            if self.tell is not None and self.run.k > before and self.tell(self):
+                return status if status == CONVERGED else STOPPED
+        return status
+
+    def _advance(self, count: int, gtol: float) -> int:
+        if not self.keep_path:
+            return self.run.advance(count, gtol)
+        piece = min(count, max(1, 1_000_000 // max(1, self.start.size)))
+        n, before = self.start.size, self.run.k
+        room = (np.empty((piece, n)), np.empty((piece, n)), np.empty(piece), np.empty(piece))
+        try:
+            return self.run.advance(piece, gtol, *room)
+        finally:
+            if self._first is None:
+                self._first = (self.start.copy(), self.run.value if self.run.k == 0 else math.nan)
+            made = self.run.k - before
+            if made:
+                self._pieces.append(tuple(a[:made] for a in room))  # type: ignore[arg-type]
+
+    def finish(self, status: int, gtol: float) -> OptimizeResult:
+        """The result, with the ending in words."""
+        nit = self.run.k
+        _, last = self.run.largest_slope
+        if status == CONVERGED:
+            text = f"the largest entry of the gradient is {last:.3g}, at most gtol = {gtol:g}, after {nit} iterations"
+            return self.result(0, "converged", text)
+        if status == STOPPED:
+            return self.result(2, "callback", f"the callback stopped it after {nit} iterations")
+        if status == 0:
+            return self.result(1, "max_iter", f"{nit} iterations: the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}")
+        if status == line_descent.FAILED:
+            return self.result(-1, "line_search_failed", self._failure(last, gtol))
+        if status == -1005:
+            return self.result(-1, "non_finite", f"the cost or its gradient is not finite in iteration {nit}: x is the lowest point seen")
+        text = "asked for a smaller step" if status > 0 else "gave up"
+        return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {nit} with code {status}", ask=False)
+
+    def _failure(self, last: float, gtol: float) -> str:
+        status, _, slope0, _, trials = self.run.last_search
+        why = WHY.get(status, "").format(limit=self.search.max_evaluations, most=self.search.max_step)
+        text = f"{self.search.kind} failed in iteration {self.run.k}: {why} (slope {slope0:.3g} along it, {trials} trials)"
+        hint = ": the last digits of the cost are spent, raise gtol" if status == 2 else ""
+        return f"{text}; the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+
+    def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:
+        """x is the point that met gtol, else the lowest point seen. ask: its gradient may be evaluated where it is missing."""
+        run = self.run
+        (x, grad), value = run.here(), run.value
+        if reason != "converged":
+            x, value, low_grad = run.lowest()
+            grad = run.gradient(x) if low_grad is None and ask else np.full(x.shape, math.nan) if low_grad is None else low_grad
+        out = OptimizeResult(
+            x=x, fun=value, jac=grad, nit=run.k, nfev=run.nfev, njev=run.njev, success=status == 0, status=status, reason=reason,
+            message=message, method=self.method, line_search=self.search, nrestarts=run.restarts,
+        )  # fmt: skip
+        if self.keep_path:
+            out.path = self._path()
+        return out
+
+    def _path(self) -> Result:
+        first, value = self._first if self._first is not None else (self.start.copy(), math.nan)
+        shape, n = self.start.shape, self.start.size
+        empty = (np.empty((0, n)), np.empty((0, n)), np.empty(0), np.empty(0))
+        x, d, a, f = (np.concatenate(parts) for parts in zip(empty, *self._pieces, strict=True))
+        return Result(
+            x=np.concatenate([first.reshape(1, n), x]).reshape(-1, *shape),
+            directions=d.reshape(-1, *shape),
+            steps=a,
+            fun=np.concatenate([[value], f]),
+        )
+
+
+def _direction(method: str | Method, settings: dict[str, Any], kind: str) -> tuple[Method, float]:
+    """(the row with lr = 1, the first step that the first search tries or 0)."""
+    given = dict(settings)
+    chosen = as_method(method, {})
+    if chosen.kind != "update":
+        hint = "method='steepest_descent' searches along -grad" if chosen.name == "euler" else "take an optimizer, such as steepest_descent"
+        raise ValueError(f"line_search: {chosen.name} gives no direction to search along: {hint}")
+    if "dt" in given and "lr" in given:
+        raise TypeError("lr and dt are one thing: give one of them")
+    first = given.pop("dt", given.pop("lr", None))
+    if first is not None and (callable(first) or isinstance(first, str) or not check_number(first, "lr") > 0.0):
+        raise ValueError(f"lr = {first!r}: with a line search it is the first step tried, a number above 0")
+    if any(p.name == "friction" for p in chosen.parameters_):
+        given = {"friction": FRICTION, **chosen.given, **given}
+    made = as_method(chosen, {**given, "lr": 1.0})
+    if kind == "barzilai_borwein" and made.name != "sgd":
+        raise ValueError(f"line_search: Barzilai and Borwein's steps belong to method='steepest_descent', not to {made.name}")
+    if made.parameters.get("weight_decay"):
+        text = f"weight_decay = {made.parameters['weight_decay']:g} of {made.name}: a search follows the cost alone"
+        raise ValueError(f"{text}; put the penalty into fun, and give weight_decay=0")
+    return made, 0.0 if first is None else float(first)

@@ -1,0 +1,144 @@
+"""What moved, and where its energy went: results of `mflow.solve_dynamics`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mflow.arrays import Array
+from mflow.palette import COLOURS, SHADE, dress, place, stroke
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["displacements", "energy"]
+
+MOST = 8  # curves; of more degrees of freedom so many are drawn, evenly chosen
+ACCOUNTS = ("kinetic", "potential", "damping", "numerical", "load")
+
+
+def _rows(result: Any, of: str) -> tuple[Array, Array]:
+    """(t, rows (n, m)) of a result's x, v or a."""
+    if not hasattr(result, "t") or not hasattr(result, of):
+        raise TypeError(f"result: one of mflow.solve_dynamics is wanted, with t and {of}, not {type(result).__name__}")
+    values = np.asarray(getattr(result, of), dtype=np.float64)
+    return np.asarray(result.t, dtype=np.float64), values.reshape(-1, values.shape[-1])
+
+
+def displacements(
+    result: Any, *, ax: Axes | None = None, of: str = "x", index: Sequence[int] | None = None, labels: Sequence[str] | None = None,
+    unit: str = "",
+) -> Axes:  # fmt: skip
+    """Draw x, v or a against time.
+
+    Parameters
+    ----------
+    result : DynamicsResult
+    ax : matplotlib Axes, optional
+    of : "x", "v" or "a"
+    index : sequence of int, optional
+        Which degrees of freedom; all up to eight, else eight of them, if not given.
+    labels : sequence of str, optional
+        Names of all degrees of freedom.
+    unit : str
+        For the label of the axis.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        No such result, or an argument does not fit it.
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> from mflow import plot
+    >>> s = mflow.solve_dynamics(stiffness=1.0, t_span=(0, 10), x0=[1.0], dt=0.1)
+    >>> len(plot.displacements(s).lines)
+    1
+    """
+    if of not in ("x", "v", "a"):
+        raise ValueError(f'of = {of!r}: "x", "v" or "a" is wanted')
+    t, rows = _rows(result, of)
+    n = len(rows)
+    if labels is not None and len(labels) != n:
+        raise ValueError(f"labels: {len(labels)} came for {n} degrees of freedom")
+    chosen = list(index) if index is not None else sorted({round(k) for k in np.linspace(0, n - 1, min(n, MOST))})
+    if not chosen or not all(-n <= k < n for k in chosen):
+        raise ValueError(f"index = {index!r}: numbers from 0 to {n - 1} are wanted")
+    ax = place(ax)
+    for place_, k in enumerate(chosen):
+        ax.plot(t, rows[k], label=labels[k] if labels is not None else f"{of}[{k % n}]", linewidth=1.3, **stroke(place_))
+    name = {"x": "displacement", "v": "velocity", "a": "acceleration"}[of]
+    ax.set_xlabel("t")
+    ax.set_ylabel(f"{name} ({unit})" if unit else name)
+    dress(ax)
+    if len(chosen) > 1 or labels is not None:
+        ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.2)
+    return ax
+
+
+def energy(result: Any, *, ax: Axes | None = None, unit: str = "") -> Axes:
+    """Draw the energy ledger: what came in by the load, and where it is.
+
+    Kinetic and potential energy, damping and numerical dissipation stand on each other; together they are the work of the load and the
+    energy at the start, drawn as a line. What lies between the line and the areas is the residual.
+
+    Parameters
+    ----------
+    result : DynamicsResult
+        With an energy ledger.
+    ax : matplotlib Axes, optional
+    unit : str
+        For the label of the axis.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        The result has no ledger.
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> from mflow import plot
+    >>> s = mflow.solve_dynamics(stiffness=1.0, damping=0.1, t_span=(0, 10), x0=[1.0], dt=0.1)
+    >>> [text.get_text() for text in plot.energy(s).get_legend().get_texts()]
+    ['kinetic', 'potential', 'damping', 'energy at the start + load']
+    """
+    ledger = getattr(result, "energy", None)
+    if ledger is None:
+        raise ValueError("result: it has no energy ledger (energy=True; the stiffness must be symmetric)")
+    t = np.asarray(result.t, dtype=np.float64)
+    known = {name: np.asarray(ledger[name], dtype=np.float64) for name in ACCOUNTS}
+    parts = {"kinetic": known["kinetic"], "potential": known["potential"], "damping": known["damping"]}
+    if np.all(np.isfinite(known["numerical"])) and np.any(known["numerical"] != 0.0):
+        parts["numerical"] = -known["numerical"]  # the ledger has what was gained
+    shown = {name: values for name, values in parts.items() if name in ("kinetic", "potential") or np.any(values != 0.0)}
+    ax = place(ax)
+    base = np.zeros_like(t)
+    for k, (name, values) in enumerate(shown.items()):
+        top = base + values
+        ax.fill_between(t, base, top, color=COLOURS[k], alpha=0.45, linewidth=0, label=name)
+        ax.plot(t, top, linewidth=0.7, **{**stroke(k), "linestyle": "-"})
+        base = top
+    total = known["kinetic"][0] + known["potential"][0] + known["load"]
+    ax.plot(t, total, color="#000000", linewidth=1.1, linestyle=(0, (5, 1.5)), label="energy at the start + load")
+    ax.axhline(0.0, color=SHADE, linewidth=0.7, zorder=0)
+    ax.set_xlabel("t")
+    ax.set_ylabel(f"energy ({unit})" if unit else "energy")
+    dress(ax)
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False)
+    return ax

@@ -1,0 +1,310 @@
+"""Pictures of training: histories, effective learning rates, the search for a rate, and sweeps over rates and methods."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mflow.arrays import Array
+from mflow.palette import COLOURS, dress, label_steps, place, style
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from mflow.sweep import LRFindResult, SweepResult
+    from mflow.train import TrainResult
+
+__all__ = ["curves", "effective_lr", "history", "lr_find", "sweep"]
+
+
+ABOVE = 1e6  # a curve is drawn until it is this many times its first value
+
+
+def _axes(axes: Any, count: int, size: tuple[float, float]) -> list[Axes]:
+    """The axes that came, or those of a new figure."""
+    if axes is None:
+        from matplotlib.figure import Figure
+
+        return list(np.atleast_1d(Figure(figsize=size, layout="constrained").subplots(1, count)))
+    found = list(np.atleast_1d(axes))
+    if len(found) != count:
+        raise ValueError(f"axes: {count} wanted, {len(found)} came")
+    return found
+
+
+def _figure(axis: Any) -> Figure:
+    owner: Figure = axis.figure
+    return owner
+
+
+def _shown(values: Array) -> Array:
+    """Values up to where a diverging run leaves: nan from there on."""
+    first = next((abs(float(v)) for v in values if math.isfinite(v) and v != 0.0), 1.0)
+    with np.errstate(invalid="ignore"):
+        out = np.flatnonzero(np.abs(values) > ABOVE * first)
+    return np.where(np.arange(len(values)) < (out[0] if out.size else len(values)), values, math.nan)
+
+
+def _logarithmic(values: Array) -> bool:
+    """Whether a logarithmic axis shows all there is, and needs to."""
+    finite = values[np.isfinite(values)]
+    return bool(finite.size and finite.min() > 0.0 and finite.max() > 3.0 * finite.min())
+
+
+def history(result: TrainResult | Mapping[str, TrainResult], axes: Any = None) -> Figure:
+    """Loss against epochs, and learning rate and gradient norm against steps.
+
+    Parameters
+    ----------
+    result : TrainResult, or a dict of them by label
+        From `mflow.train`. Training loss in full lines, validation loss dashed; a ring at the best parameters, a cross where a run broke.
+    axes : three matplotlib Axes, optional
+        A new figure if not given.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    ValueError
+        No result, or not three axes.
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> run = mflow.train(lambda w: (float(w @ w), 2 * w), np.ones(2), epochs=30, jac=True, lr=0.1)
+    >>> [axis.get_ylabel() for axis in mflow.plot.history(run).axes]
+    ['loss', 'learning rate', 'norm of the gradient']
+    """
+    runs = dict(result) if _by_label(result) else {"": result}
+    if not runs:
+        raise ValueError("result: at least one is wanted")
+    left, middle, right = _axes(axes, 3, (12, 3.6))
+    for k, (label, run) in enumerate(runs.items()):
+        kept, colour = run.history, COLOURS[k % len(COLOURS)]
+        epochs = np.arange(1, len(kept.loss) + 1)
+        loss = _shown(kept.loss)
+        left.plot(epochs, loss, color=colour, label=f"{label} training".strip())
+        if np.any(np.isfinite(kept.val_loss)):
+            left.plot(epochs, _shown(kept.val_loss), color=colour, linestyle=(0, (5, 1.5)), label=f"{label} validation".strip())
+        if run.best_epoch >= 0 and math.isfinite(run.fun):
+            left.plot([run.best_epoch + 1], [run.fun], marker="o", markersize=8, markerfacecolor="none", color=colour, linestyle="none")
+        last = np.flatnonzero(np.isfinite(loss))[-1:]
+        if run.status == -1 and last.size:
+            left.plot(epochs[last], loss[last], marker="x", markersize=9, markeredgewidth=2.2, color=colour, linestyle="none")
+        steps = np.arange(1, len(kept.step_lr) + 1)
+        middle.plot(steps, kept.step_lr, color=colour)
+        right.plot(steps, _shown(kept.step_grad_norm), color=colour, linewidth=0.8)
+    for axis, name, y in ((left, "epoch", "loss"), (middle, "step", "learning rate"), (right, "step", "norm of the gradient")):
+        drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axis.lines])
+        if _logarithmic(drawn):
+            axis.set_yscale("log")
+            label_steps(axis.yaxis)
+        axis.set_xlabel(name)
+        axis.set_ylabel(y)
+        dress(axis)
+    left.legend(frameon=False, fontsize="small")
+    return _figure(left)
+
+
+def _by_label(result: Any) -> bool:
+    """Whether results came by label: a result is a dict itself."""
+    return isinstance(result, Mapping) and "history" not in result and "lr" not in result
+
+
+def effective_lr(results: Mapping[str, TrainResult], *, ax: Axes | None = None) -> Axes:
+    """The step per unit of gradient against the number of steps: Adagrad's goes to zero, those with a moving average do not.
+
+    Parameters
+    ----------
+    results : dict of TrainResult by label
+        From `mflow.train(..., track_lr=True)`. The line is the median over parameters, the band from the smallest to the largest.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        No results, or one without effective rates.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> runs = {
+    ...     name: mflow.train(lambda w, s: s * np.ones(2), np.zeros(2), [1.0, -1.0], name, 50, track_lr=True)
+    ...     for name in ("adagrad", "rmsprop", "adadelta")
+    ... }
+    >>> len(mflow.plot.effective_lr(runs).lines)
+    3
+    """
+    if not results:
+        raise ValueError("results: at least one is wanted")
+    axis = place(ax, (7, 4.4))
+    for k, (label, run) in enumerate(results.items()):
+        if "effective_lr" not in run.history:
+            raise ValueError(f"results[{label!r}] has no effective learning rates: mflow.train(..., track_lr=True) keeps them")
+        low, median, high = run.history.effective_lr.T
+        look = style(k)
+        axis.plot(run.history.step, median, label=label, markersize=4.5, markevery=0.12, **look)
+        axis.fill_between(run.history.step, low, high, color=look["color"], alpha=0.15, linewidth=0)
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    label_steps(axis.yaxis)
+    axis.set_xlabel("steps")
+    axis.set_ylabel("effective learning rate")
+    axis.legend(frameon=False)
+    dress(axis)
+    return axis
+
+
+def lr_find(result: LRFindResult, *, ax: Axes | None = None) -> Axes:
+    """Loss against learning rate, with the rate at which it fell fastest.
+
+    Parameters
+    ----------
+    result : LRFindResult
+        From `mflow.lr_find`.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        No rate was tried.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> found = mflow.lr_find(lambda w: (float(w @ w), 2 * w), np.ones(2))
+    >>> mflow.plot.lr_find(found).get_xscale()
+    'log'
+    """
+    if not len(result.lr):
+        raise ValueError(f"result: no rate was tried ({result.message})")
+    axis = place(ax, (7, 4.0))
+    axis.plot(result.lr, result.loss, color="#999999", linewidth=0.9, label="loss of a batch")
+    axis.plot(result.lr, result.smooth, color=COLOURS[0], linewidth=1.8, label="moving average")
+    if math.isfinite(result.suggestion):
+        axis.axvline(result.suggestion, color=COLOURS[1], linestyle=(0, (5, 1.5)), label=f"falls fastest: {result.suggestion:.3g}")
+    axis.set_xscale("log")
+    low, high = float(result.smooth.min()), float(max(result.smooth[0], result.smooth.min()))
+    room = max(high - low, 1e-3 * abs(high), 1e-300)
+    axis.set_ylim(low - 0.15 * room, high + 1.0 * room)  # what blew up leaves at the top
+    axis.set_xlabel("learning rate")
+    axis.set_ylabel("loss")
+    axis.legend(frameon=False)
+    dress(axis)
+    return axis
+
+
+def sweep(result: SweepResult, *, ax: Axes | None = None) -> Axes:
+    """Final loss against learning rate for each method: median over seeds, band from least to largest; crosses where runs ended badly.
+
+    Parameters
+    ----------
+    result : SweepResult
+        From `mflow.sweep`. The rows of crosses above the curves say where each method diverges: large if for all seeds, small if for some.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import mflow
+    >>> found = mflow.sweep("penguins", ["sgd", "adam"], [1e-2, 1e3], epochs=2)
+    >>> mflow.plot.sweep(found).get_ylabel()
+    'loss at the end'
+    """
+    axis = place(ax, (7.5, 5.0))
+    bad = result.bad()
+    order = np.argsort(result.lrs)
+    lrs = result.lrs[order]
+    good = result.loss[~bad & np.isfinite(result.loss)]
+    starts = [c.start_loss for c in result.cells if math.isfinite(c.start_loss)]
+    logarithmic = _logarithmic(np.concatenate([good, starts])) if good.size else False
+    for i, name in enumerate(result.methods):
+        loss = np.where(bad[i], math.nan, result.loss[i])[order]
+        some = np.isfinite(loss).any(axis=-1)
+        look = style(i)
+        median, low, high = (np.array([f(row[np.isfinite(row)]) for row in loss[some]]) for f in (np.median, np.min, np.max))
+        axis.plot(lrs[some], median, label=name, markersize=5, **look)
+        axis.fill_between(lrs[some], low, high, color=look["color"], alpha=0.18, linewidth=0)
+        share = bad[i][order].mean(axis=-1)
+        height = 1.03 + 0.035 * (len(result.methods) - 1 - i)
+        for size, where in ((8.0, share == 1.0), (4.5, (share > 0.0) & (share < 1.0))):
+            if not where.any():
+                continue
+            axis.plot(
+                lrs[where], np.full(int(where.sum()), height), marker="x", markersize=size, markeredgewidth=1.8, linestyle="none",
+                color=look["color"], clip_on=False, transform=axis.get_xaxis_transform(),
+            )  # fmt: skip
+    if starts:
+        axis.axhline(float(np.median(starts)), color="#666666", linewidth=0.8, linestyle=(0, (1.2, 1.2)), label="at the start")
+    axis.set_xscale("log")
+    if logarithmic:
+        axis.set_yscale("log")
+        label_steps(axis.yaxis)
+    axis.set_xlabel("learning rate (x above: ended badly)")
+    axis.set_ylabel("loss at the end")
+    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
+    dress(axis)
+    return axis
+
+
+def curves(result: SweepResult, *, ax: Axes | None = None) -> Axes:
+    """Training loss against epochs at each method's best rate: median over seeds, band from least to largest.
+
+    Parameters
+    ----------
+    result : SweepResult
+        From `mflow.sweep` of a `Training`. A method without a rate that went well is left out.
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Examples
+    --------
+    >>> import mflow
+    >>> found = mflow.sweep("penguins", ["sgd", "adam"], [1e-2, 1e3], epochs=2)
+    >>> mflow.plot.curves(found).get_ylabel()
+    'mean training loss of the epoch'
+    """
+    from matplotlib.ticker import MaxNLocator
+
+    axis = place(ax, (7.5, 5.0))
+    for i, name in enumerate(result.methods):
+        chosen = [c.curve for c in result.cells if c.method == name and c.lr == result.best_lr[i] and c.curve.size]
+        if not chosen:
+            continue
+        every, look = np.array(chosen), style(i)
+        epochs = np.arange(1, every.shape[1] + 1)
+        label = f"{name}, lr = {result.best_lr[i]:.3g}"
+        axis.plot(epochs, np.median(every, axis=0), label=label, markersize=5, markevery=0.12, **look)
+        axis.fill_between(epochs, every.min(axis=0), every.max(axis=0), color=look["color"], alpha=0.18, linewidth=0)
+    drawn = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axis.lines]
+    if drawn and _logarithmic(np.concatenate(drawn)):
+        axis.set_yscale("log")
+        label_steps(axis.yaxis)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("mean training loss of the epoch")
+    axis.legend(frameon=False, fontsize="small", handlelength=3.2)
+    dress(axis)
+    return axis

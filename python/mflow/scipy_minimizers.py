@@ -1,0 +1,116 @@
+"""Rows as SciPy's minimizers: `scipy.optimize.minimize(fun, x0, jac=grad, method=mflow.scipy.minimize_adam, options={"lr": 0.1})`.
+
+One function a row that `mflow.minimize` takes, made here at import: `minimize_` and the row's name or alias. Each has the form of SciPy's
+custom methods, hands its arguments to `mflow.minimize`, and returns SciPy's `OptimizeResult`. What a row cannot honour (bounds,
+constraints, Hessian-vector products) is refused, never ignored.
+
+`mflow.scipy` shows these functions as its own; this module needs SciPy, and is imported from there alone.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core import registry
+from scipy.optimize import OptimizeResult
+
+from mflow.methods import get_method
+from mflow.minimize import minimize
+
+__all__: list[str] = []
+
+USAGE = """{doc}
+
+    {formula}
+
+A custom method of `scipy.optimize.minimize`: there it is ``method=mflow.scipy.{function}``, and what is not among SciPy's arguments goes
+into ``options``. It may be called as it is, too.
+
+Parameters
+----------
+fun, x0, args, jac, hess, callback, tol
+    As in `scipy.optimize.minimize`. fun may be compiled, as in `mflow.minimize`.
+maxiter, gtol, disp
+    Limit on iterations (10 000), the largest entry of the gradient at the end (tol, else 1e-5), whether the ending is printed.
+{own}**options
+    Whatever else `mflow.minimize` takes, such as ``line_search="strong_wolfe"`` for optimizers.
+
+Returns
+-------
+scipy.optimize.OptimizeResult
+    With mflow's ``reason`` beside SciPy's fields.
+
+Raises
+------
+TypeError, ValueError
+    An argument does not fit; bounds, constraints or hessp were given, which this method cannot honour.
+
+Examples
+--------
+>>> import mflow.scipy, scipy.optimize
+>>> def cost(x):
+...     return ((x - 3) ** 2).sum(), 2 * (x - 3)
+>>> res = scipy.optimize.minimize(cost, [0.0, 0.0], jac=True, method=mflow.scipy.{function}, options={options})
+>>> type(res).__name__, bool(abs(res.x - 3).max() < 0.2)
+('OptimizeResult', True)
+
+References
+----------
+{reference}
+"""
+
+
+def _bounded(bounds: Any) -> bool:
+    """Whether any of the bounds, in either of SciPy's forms, is finite."""
+    if bounds is None:
+        return False
+    if hasattr(bounds, "lb"):
+        return bool(np.any(np.isfinite(bounds.lb)) or np.any(np.isfinite(bounds.ub)))
+    return any(b is not None and np.isfinite(b) for pair in bounds for b in pair)
+
+
+def _refuse(row: Any, bounds: Any, constraints: Any, hess: Any, hessp: Any) -> None:
+    if _bounded(bounds):
+        raise ValueError(f"bounds: {row.name} minimises without any; change variables, or take SciPy's L-BFGS-B")
+    if constraints is not None and np.size(constraints) > 0:
+        raise ValueError(f"constraints: {row.name} minimises without any; add a penalty to fun, or take SciPy's SLSQP")
+    if hessp is not None:
+        raise ValueError(f"hessp: {row.name} takes no Hessian-vector products; leave it away")
+    if hess is not None and "implicit" not in row.flags:
+        warnings.warn(f"Method {row.name} does not use Hessian information (hess).", RuntimeWarning, stacklevel=4)
+
+
+def _minimizer(row: Any) -> Callable[..., OptimizeResult]:
+    name = row.name
+    implicit = "implicit" in row.flags
+
+    def minimizer(
+        fun: Any, x0: Any, args: tuple[Any, ...] = (), jac: Any = None, hess: Any = None, hessp: Any = None, bounds: Any = None,
+        constraints: Any = (), callback: Any = None, *, tol: float | None = None, disp: bool = False, **options: Any,
+    ) -> OptimizeResult:  # fmt: skip
+        _refuse(row, bounds, constraints, hess, hessp)
+        found = minimize(fun, x0, args, name, jac, hess=hess if implicit else None, tol=tol, callback=callback, **options)
+        if disp:
+            print(f"{name}: {found.message}")
+        return OptimizeResult(found)
+
+    own = "".join(f"{p.name} : {p.bounds}, default {p.default!r}\n    {p.doc}\n" for p in get_method(name).parameters_)
+    options = '{"dt": 0.2}' if row.kind == "step" else '{"lr": 1.0}' if name == "adadelta" else '{"lr": 0.1}'
+    if name in ("adadelta", "adagrad"):
+        options = options[:-1] + ', "line_search": "armijo"}'
+    minimizer.__name__ = minimizer.__qualname__ = f"minimize_{name}"
+    minimizer.__module__ = "mflow.scipy"
+    minimizer.__doc__ = USAGE.format(
+        doc=row.doc, formula=row.formula, function=f"minimize_{name}", own=own, options=options, reference=row.reference
+    )
+    return minimizer
+
+
+MINIMIZERS: dict[str, Callable[..., OptimizeResult]] = {}
+for _row in registry.rows():
+    if _row.kind in ("update", "step"):
+        _function = _minimizer(_row)
+        MINIMIZERS.update(dict.fromkeys((f"minimize_{name}" for name in (_row.name, *_row.aliases)), _function))

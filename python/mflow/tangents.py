@@ -1,0 +1,89 @@
+"""Sparse tangents of a nonlinear force: the matrix of an implicit acceleration, factored by the core as a band, or by SciPy.
+
+Newton's equation for a = w M^-1 F(t, xp + bx a, vp + bv a) + q has the matrix I - M^-1 T, T = w (bx dF/dx + bv dF/dv). M^-1 would fill
+it, so M - T is factored, and right-hand sides are multiplied with M. Its rows are put into reverse Cuthill-McKee order; where that makes a
+narrow band of it, the core's own banded LU takes it, else SciPy's splu.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core import bands
+
+from mflow.arrays import Array
+
+__all__ = ["TangentFactors"]
+
+NARROW = 4  # a band is worth it where it takes up less than one part in so many of the matrix
+
+
+class TangentFactors:
+    """T as a SciPy sparse matrix, and the factors of M - T: what `mflow_core.matrix` asks a sparse solver for.
+
+    mass : None, n numbers, or a dense or sparse matrix, checked.
+    """
+
+    def __init__(self, n: int, mass: Any) -> None:
+        import scipy.sparse
+        import scipy.sparse.csgraph
+        import scipy.sparse.linalg
+
+        self._scipy, self.n = scipy.sparse, n
+        diagonal = np.ones(n) if mass is None else mass if np.ndim(mass) == 1 and not hasattr(mass, "tocsr") else None
+        self._mass: Any = scipy.sparse.csr_array(mass) if diagonal is None else scipy.sparse.diags_array(diagonal).tocsr()
+        self.ask: Callable[[float, Array], Any] | None = None  # T at a time and an acceleration; `mflow_core.force` puts it here
+        self._tangent: Any = None
+        self._pattern: tuple[bytes, bytes] | None = None
+        self._band: bands.BandLU | None = None
+        self._factors: Any = None
+
+    @property
+    def banded(self) -> bool:
+        """Whether the last factors are a band's."""
+        return self._band is not None and self._factors is self._band
+
+    def jacobian(self, t: float, a: Array) -> bool:
+        """Asks for T; False where an entry is not finite."""
+        assert self.ask is not None
+        self._tangent = self._scipy.csr_array(self.ask(t, a))
+        return bool(np.all(np.isfinite(self._tangent.data)))
+
+    def factor(self, gh: float) -> bool:
+        """Factors M - gh T, or -T where gh is infinite; False where it is singular."""
+        matrix = -self._tangent if math.isinf(gh) else (self._mass - gh * self._tangent).tocsr()
+        matrix.sum_duplicates()
+        self._look_at(matrix)
+        if self._band is not None:
+            self._factors = self._band
+            return self._band.factor(matrix.indptr, matrix.indices, matrix.data)
+        try:
+            self._factors = self._scipy.linalg.splu(matrix.tocsc())
+        except RuntimeError as error:
+            if "singular" in str(error):
+                return False
+            raise
+        return True
+
+    def _look_at(self, matrix: Any) -> None:
+        """A band for this pattern, if it is another than the last."""
+        pattern = matrix.indptr.tobytes(), matrix.indices.tobytes()
+        if pattern == self._pattern:
+            return
+        self._pattern, self._band = pattern, None
+        order = self._scipy.csgraph.reverse_cuthill_mckee(self._scipy.csr_matrix(abs(matrix) + abs(matrix.T)), symmetric_mode=True)
+        place = np.empty(self.n, dtype=np.int64)
+        place[order] = np.arange(self.n)
+        entries = matrix.tocoo()
+        ahead = place[entries.col] - place[entries.row]
+        lower, upper = int(max(-ahead.min(initial=0), 0)), int(max(ahead.max(initial=0), 0))
+        if NARROW * (2 * lower + upper + 1) <= max(self.n, 16):
+            self._band = bands.BandLU(order, lower, upper)
+
+    def solve(self, b: Array) -> Array:
+        """(I - M^-1 T)^-1 b."""
+        x: Array = self._factors.solve(np.asarray(self._mass @ b))
+        return x

@@ -1,0 +1,9 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+class BandLU:
+    def __init__(self, order: Any, lower: int, upper: int) -> None: ...
+    def factor(self, indptr: Any, indices: Any, values: Any) -> bool: ...
+    def solve(self, b: Any) -> NDArray[np.float64]: ...

@@ -1,0 +1,59 @@
+"""A banded LU of the core's for Python: where a sparse matrix has been put into a narrow order."""
+from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
+
+cimport numpy as cnp
+
+from mflow_core.matrix cimport LINALG
+
+import numpy as np
+
+cnp.import_array()
+
+
+cdef class BandLU:
+    """LU with partial pivoting of an n x n matrix of so many subdiagonals and superdiagonals, whose rows and columns are taken in an order.
+
+    order: n numbers, the row of the matrix that comes k-th.
+    """
+    cdef ptrdiff_t n, lower, upper
+    cdef cnp.ndarray order, place, lu, pivots
+
+    def __init__(self, order, Py_ssize_t lower, Py_ssize_t upper):
+        self.order = np.ascontiguousarray(order, dtype=np.int64)
+        self.n, self.lower, self.upper = self.order.size, lower, upper
+        self.place = np.empty(self.n, dtype=np.int64)
+        self.place[self.order] = np.arange(self.n)
+        self.lu = np.zeros(self.n * (2 * lower + upper + 1))
+        self.pivots = np.zeros(self.n, dtype=np.int32)
+
+    def factor(self, indptr, indices, values):
+        """Of the matrix by rows (CSR); False where it is singular. An entry outside the band is a ValueError."""
+        cdef cnp.ndarray start = np.ascontiguousarray(indptr, dtype=np.int64), column = np.ascontiguousarray(indices, dtype=np.int64)
+        cdef cnp.ndarray value = np.ascontiguousarray(values, dtype=np.float64)
+        cdef const int64_t *s = <const int64_t *> cnp.PyArray_DATA(start)
+        cdef const int64_t *c = <const int64_t *> cnp.PyArray_DATA(column)
+        cdef const double *a = <const double *> cnp.PyArray_DATA(value)
+        cdef const int64_t *place = <const int64_t *> cnp.PyArray_DATA(self.place)
+        cdef double *lu = <double *> cnp.PyArray_DATA(self.lu)
+        cdef ptrdiff_t width = 2 * self.lower + self.upper + 1, i, k, p, q
+        if start.size != self.n + 1 or column.size != value.size or start[self.n] != value.size:
+            raise ValueError(f"indptr, indices, values: a matrix of {self.n} rows by rows is wanted")
+        memset(lu, 0, self.n * width * sizeof(double))
+        for i in range(self.n):
+            p = place[i]
+            for k in range(s[i], s[i + 1]):
+                q = place[c[k]]
+                if not -self.lower <= q - p <= self.upper:
+                    raise ValueError(f"entry ({i}, {c[k]}) lies outside the band")
+                lu[p * width + q - p + self.lower] += a[k]
+        return LINALG.band_factor(self.n, self.lower, self.upper, lu, <int32_t *> cnp.PyArray_DATA(self.pivots)) == 0
+
+    def solve(self, b):
+        """The solution for one right-hand side, in the matrix's own order."""
+        cdef cnp.ndarray x = np.asarray(b, dtype=np.float64)[self.order]
+        LINALG.band_solve(self.n, self.lower, self.upper, <const double *> cnp.PyArray_DATA(self.lu),
+                          <const int32_t *> cnp.PyArray_DATA(self.pivots), <double *> cnp.PyArray_DATA(x))
+        out = np.empty(self.n)
+        out[self.order] = x
+        return out

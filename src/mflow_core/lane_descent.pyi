@@ -1,0 +1,23 @@
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mflow_core.registry import Row
+
+ENDINGS: dict[str, int]
+GROWTH: float
+
+class Descents:
+    x: NDArray[np.float64]
+    fun: NDArray[np.float64]
+    gmax: NDArray[np.float64]
+    nit: NDArray[np.int64]
+    code: NDArray[np.int32]
+    def __init__(
+        self, row: Row, fun: Any, starts: NDArray[np.float64], limit: int, gtol: float, parameters: Mapping[str, float] | None = ...,
+        X: NDArray[np.float64] | None = ..., y: NDArray[np.float64] | None = ..., lr: NDArray[np.float64] | None = ...,
+    ) -> None: ...
+    def stop(self) -> None: ...
+    def work(self, lo: int, hi: int) -> None: ...

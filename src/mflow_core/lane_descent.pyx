@@ -1,0 +1,292 @@
+"""Many descents at once: one optimizer row, one cost or a cost a lane, and a lane's own start, data and ending.
+
+Lanes go in blocks whose vectors lie one behind the other, so that `begin` and the elementwise `update` run once a step for the whole
+block. A lane that has ended hands in its result, and the last one that is still moving takes its place. Each lane has the bits and the
+ending that `run_descend` would give it alone: the same kernels see the same numbers in the same order.
+"""
+from libc.math cimport INFINITY, NAN
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t, int64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+cimport numpy as cnp
+
+from mflow_core.lane_block cimport mf_read
+from mflow_core.objective cimport Objective
+from mflow_core.objectives cimport objective_t
+from mflow_core.registry cimport REDUCE, Row, mf_sizes_of
+from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, mf_method, mf_sizes, mf_value_grad_fn
+from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
+
+import numpy as np
+
+from mflow_core.signatures import OBJECTIVE_SIGNATURE, compiled_address
+
+cnp.import_array()
+
+cdef enum:
+    LIMIT = 0                            # how a lane ended; below 0: the code of its cost
+    CONVERGED = 1
+    NON_FINITE = 2
+    DIVERGED = 3
+    WAITING = 4                          # not begun, or stopped on the way
+    NUMBERS = 512                        # of a block's vectors: they stay in the first cache
+    MOST_LANES = 64
+    MAX_VECTORS = 8
+
+ENDINGS = {"max_iter": LIMIT, "converged": CONVERGED, "non_finite": NON_FINITE, "diverged": DIVERGED, "interrupted": WAITING}
+GROWTH = 1e6                             # a gradient that has grown by this before the numbers ended: the iteration diverged
+
+cdef double _growth = GROWTH
+
+
+ctypedef struct slot_t:                  # one lane of a block
+    int64_t lane
+    mf_value_grad_fn fun
+    void *ctx                            # &own, or the common function's
+    objective_t own
+    double value, gmax, first
+
+
+ctypedef struct block_t:
+    const mf_method *m
+    ptrdiff_t n, active
+    int n_vec, n_scal
+    double *x[MAX_VECTORS]
+    double *g
+    double *at
+    double *good
+    double *scal
+    double *scal_next
+    double *coef
+    double *par
+    slot_t slots[MOST_LANES]
+
+
+cdef double *arrays_of(block_t *b, const mf_sizes *sizes, ptrdiff_t lanes) noexcept nogil:
+    """One allocation for the vectors and scalars of a block; NULL where there is no memory."""
+    cdef ptrdiff_t one = (lanes * b.n + 7) // 8 * 8 + 8, small = (sizes.n_scal + 7) // 8 * 8, coefs = (sizes.n_coef + 7) // 8 * 8
+    cdef double *block = <double *> calloc((sizes.n_vec + 3) * one + 2 * small + coefs + b.m.n_par, sizeof(double))
+    cdef double *next = block
+    cdef int j
+    if block == NULL:
+        return NULL
+    for j in range(sizes.n_vec):
+        b.x[j] = next
+        next += one
+    b.g, b.at, b.good = next, next + one, next + 2 * one
+    next += 3 * one
+    b.scal, b.scal_next, b.coef = next, next + small, next + 2 * small
+    b.par = next + 2 * small + coefs
+    b.n_vec, b.n_scal = sizes.n_vec, sizes.n_scal
+    return block
+
+
+cdef class Descents:
+    """The lanes: starts (lanes, n) in, last good points out; `work` does some of them and may run in several threads at once.
+
+    fun: an `Objective`, another compiled cost, or a list of them, one a lane. X, y: data of a lane of its own each, (lanes, ...), in the
+    place of the objective's. lr: the learning rate of each iteration, where it changes.
+    """
+    cdef readonly cnp.ndarray x, fun, gmax, nit, code
+    cdef const mf_method *m
+    cdef mf_sizes sizes
+    cdef double *par
+    cdef Row row
+    cdef list costs                      # what keeps the functions alive
+    cdef cnp.ndarray X, y, lr, functions, contexts
+    cdef ptrdiff_t n, lanes, per_block
+    cdef int64_t limit
+    cdef int lr_place
+    cdef double gtol
+    cdef int stopped
+
+    def __cinit__(self, Row row, fun, cnp.ndarray starts not None, int64_t limit, double gtol, dict parameters=None, X=None, y=None, lr=None):
+        cdef ptrdiff_t k
+        if row.m.update == NULL:
+            raise ValueError(f"method: {row.name} is no optimizer: batches take those of mflow.optim")
+        self.row, self.m, self.limit, self.gtol = row, row.m, limit, gtol
+        self.par = row.parameters(parameters or {})
+        mf_sizes_of(self.m, self.par, &self.sizes)
+        if self.sizes.n_vec > MAX_VECTORS:
+            raise ValueError(f"method: {row.name} carries {self.sizes.n_vec} vectors; batches take {MAX_VECTORS}")
+        self.x = np.array(starts, dtype=np.float64, order="C")
+        self.lanes, self.n = cnp.PyArray_DIM(self.x, 0), cnp.PyArray_DIM(self.x, 1)
+        self.fun, self.gmax = np.full(self.lanes, np.nan), np.full(self.lanes, np.nan)
+        self.nit, self.code = np.zeros(self.lanes, dtype=np.int64), np.full(self.lanes, WAITING, dtype=np.int32)
+        self.X, self.y, self.lr, self.lr_place = X, y, lr, -1
+        for k in range(self.m.n_par):
+            if self.m.par[k].name == b"lr":
+                self.lr_place = <int> k
+        self.costs = list(fun) if isinstance(fun, list) else [fun]
+        self.functions, self.contexts = np.zeros(len(self.costs), dtype=np.uint64), np.zeros(len(self.costs), dtype=np.uint64)
+        for k in range(len(self.costs)):
+            self.take(k)
+        self.per_block = min(<ptrdiff_t> MOST_LANES, max(<ptrdiff_t> 1, NUMBERS // max(self.n, <ptrdiff_t> 1)))
+
+    cdef int take(self, ptrdiff_t k) except -1:
+        cost = self.costs[k]
+        if isinstance(cost, Objective) and cost.n != self.n:
+            raise ValueError(f"starts have {self.n} numbers a lane, and {cost!r} wants {cost.n}")
+        found = compiled_address(cost, "fun", OBJECTIVE_SIGNATURE)
+        if found is None:
+            raise TypeError(f"fun: a compiled cost is wanted (mflow.objectives, numba cfunc, LowLevelCallable), not {type(cost).__name__}; "
+                            "minimise a Python function lane by lane with mflow.minimize")
+        self.functions[k], self.contexts[k] = found[0], found[1] or 0
+        if (self.X is not None or self.y is not None) and not isinstance(cost, Objective):
+            raise TypeError("lane_data is for objectives of mflow.objectives: put what differs into the user data of a list of functions")
+        return 0
+
+    def __dealloc__(self):
+        free(self.par)
+
+    def stop(self):
+        """Ends `work` wherever it is, at the next iteration; lanes that are not through stay where they began."""
+        self.stopped = 1
+
+    def work(self, int64_t lo, int64_t hi):
+        """The lanes lo ... hi, without the GIL."""
+        cdef int status = 0
+        cdef unsigned int mode
+        with nogil:
+            mode = mf_fp_enter()
+            status = self.run(lo, hi)
+            mf_fp_leave(mode)
+        if status == MF_E_MEMORY:
+            raise MemoryError(f"no memory for {self.row.name} on blocks of {self.n} components")
+        if status != 0:
+            raise RuntimeError(f"{self.row.name}: code {status}")
+
+    cdef int run(self, int64_t lo, int64_t hi) noexcept nogil:
+        cdef block_t *b = <block_t *> calloc(1, sizeof(block_t))
+        cdef double *block = NULL
+        cdef int64_t first
+        cdef int status = MF_E_MEMORY
+        if b != NULL:
+            b.m, b.n = self.m, self.n
+            block = arrays_of(b, &self.sizes, self.per_block)
+        if block != NULL:
+            status = 0
+            first = lo
+            while first < hi and status == 0 and not mf_read(&self.stopped):
+                self.fill(b, first, min(hi - first, <int64_t> self.per_block))
+                status = self.descend(b)
+                first += self.per_block
+        free(block)
+        free(b)
+        return status
+
+    cdef void fill(self, block_t *b, int64_t first, ptrdiff_t count) noexcept nogil:
+        cdef double *starts = <double *> cnp.PyArray_DATA(self.x)
+        cdef ptrdiff_t k, j, whole = count * b.n
+        b.active = count
+        memcpy(b.x[0], starts + first * b.n, whole * sizeof(double))
+        for j in range(1, b.n_vec):
+            for k in range(whole):
+                b.x[j][k] = 0.0
+        memcpy(b.par, self.par, b.m.n_par * sizeof(double))
+        if b.m.start != NULL:
+            b.m.start(b.m, b.par, 0, whole, b.x)
+        for k in range(b.n_scal):
+            b.scal[k] = 0.0
+        for k in range(count):
+            self.place(&b.slots[k], first + k)
+
+    cdef void place(self, slot_t *s, int64_t lane) noexcept nogil:
+        """Whose cost a lane follows, and over which data."""
+        cdef ptrdiff_t of = lane if cnp.PyArray_DIM(self.functions, 0) > 1 else 0
+        s.lane, s.value, s.gmax, s.first = lane, NAN, NAN, NAN
+        s.fun = <mf_value_grad_fn> <size_t> (<cnp.uint64_t *> cnp.PyArray_DATA(self.functions))[of]
+        s.ctx = <void *> <size_t> (<cnp.uint64_t *> cnp.PyArray_DATA(self.contexts))[of]
+        if self.X is None and self.y is None:
+            return
+        s.own = (<objective_t *> s.ctx)[0]
+        s.ctx = NULL                     # &s.own, wherever the slot lies
+        if self.X is not None:
+            s.own.X = <double *> cnp.PyArray_DATA(self.X) + lane * (cnp.PyArray_SIZE(self.X) // self.lanes)
+        if self.y is not None:
+            s.own.y = <double *> cnp.PyArray_DATA(self.y) + lane * (cnp.PyArray_SIZE(self.y) // self.lanes)
+
+    cdef void hand_in(self, block_t *b, ptrdiff_t k, int64_t nit, int code) noexcept nogil:
+        """Lane k of the block has ended: its result goes out, and the last one takes its place."""
+        cdef slot_t *s = &b.slots[k]
+        cdef ptrdiff_t n = b.n, last = b.active - 1
+        cdef int j
+        if s.gmax == s.gmax:
+            memcpy(<double *> cnp.PyArray_DATA(self.x) + s.lane * n, b.good + k * n, n * sizeof(double))
+        (<double *> cnp.PyArray_DATA(self.fun))[s.lane] = s.value
+        (<double *> cnp.PyArray_DATA(self.gmax))[s.lane] = s.gmax
+        (<int64_t *> cnp.PyArray_DATA(self.nit))[s.lane] = nit
+        (<int32_t *> cnp.PyArray_DATA(self.code))[s.lane] = code
+        if k < last:
+            s[0] = b.slots[last]
+            for j in range(b.n_vec):
+                memcpy(b.x[j] + k * n, b.x[j] + last * n, n * sizeof(double))
+            memcpy(b.g + k * n, b.g + last * n, n * sizeof(double))
+            memcpy(b.at + k * n, b.at + last * n, n * sizeof(double))
+            memcpy(b.good + k * n, b.good + last * n, n * sizeof(double))
+        b.active = last
+
+    cdef int evaluate(self, block_t *b, ptrdiff_t k, const double *at, int64_t it) noexcept nogil:
+        """The gradient of lane k at `at`; how the lane ends there, or WAITING where it goes on."""
+        cdef slot_t *s = &b.slots[k]
+        cdef double value = NAN, gmax
+        cdef int status = s.fun(at, &value, b.g + k * b.n, b.n, s.ctx if s.ctx != NULL or self.X is None and self.y is None else &s.own)
+        if status != 0:
+            return status if status < 0 else -status
+        gmax = REDUCE.max_abs(b.g + k * b.n, b.n)
+        if not gmax < INFINITY or value - value != 0.0:
+            return self.no_number(s)
+        s.value, s.gmax = value, gmax
+        if s.first != s.first:
+            s.first = gmax
+        memcpy(b.good + k * b.n, at, b.n * sizeof(double))
+        if gmax <= self.gtol:
+            return CONVERGED
+        return LIMIT if it == self.limit else WAITING
+
+    cdef int no_number(self, const slot_t *s) noexcept nogil:
+        return DIVERGED if s.gmax > _growth * (s.first if s.first > 1e-300 else 1e-300) else NON_FINITE
+
+    cdef int descend(self, block_t *b) noexcept nogil:
+        """A block to the end of all its lanes."""
+        cdef const double *rates = <double *> cnp.PyArray_DATA(self.lr) if self.lr is not None else NULL
+        cdef const double *at
+        cdef int64_t it
+        cdef ptrdiff_t k
+        cdef int status, ending
+        for it in range(self.limit + 1):
+            if mf_read(&self.stopped):
+                return 0
+            if rates != NULL and it < self.limit:
+                b.par[self.lr_place] = rates[it]
+            memcpy(b.scal_next, b.scal, b.n_scal * sizeof(double))
+            status = b.m.begin(b.m, b.par, it, b.scal_next, b.coef)
+            at = b.x[0]
+            if status == 0 and b.m.ask != NULL:
+                status = b.m.ask(b.m, b.coef, 0, b.active * b.n, <const double *const *> b.x, b.at)
+                at = b.at
+            if status != 0:
+                return status
+            k = 0
+            while k < b.active:
+                ending = self.evaluate(b, k, at + k * b.n, it)
+                if ending == WAITING:
+                    k += 1
+                else:
+                    self.hand_in(b, k, it, ending)
+            if b.active == 0:
+                return 0
+            status = b.m.update(b.m, b.coef, 1.0, 0, b.active * b.n, b.x, b.g)
+            if status != 0 and status != MF_E_NON_FINITE:
+                return status
+            if not REDUCE.all_finite(b.x[0], b.active * b.n):
+                k = 0
+                while k < b.active:
+                    if REDUCE.all_finite(b.x[0] + k * b.n, b.n):
+                        k += 1
+                    else:
+                        self.hand_in(b, k, it, self.no_number(&b.slots[k]))
+            b.scal, b.scal_next = b.scal_next, b.scal
+        return 0

@@ -1,0 +1,12 @@
+from typing import Any
+
+from mflow_core.force import Force
+from mflow_core.newton import Solver
+from mflow_core.problem import Problem
+
+class SlopeForce(Force):
+    def __init__(
+        self, cost: Problem, shape: tuple[int, ...], friction: float, dfdx: Any = ..., dfdv: Any = ..., solver: Solver | None = ...
+    ) -> None: ...
+    @property
+    def calls(self) -> int: ...

@@ -1,0 +1,3 @@
+from typing import Any
+
+def of_all(role: str, fun: Any, moving: Any, place: Any, pull: Any = ...) -> Any: ...

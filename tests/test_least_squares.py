@@ -1,0 +1,333 @@
+"""Nonlinear least squares: NIST's certified digits, SciPy and closed forms as oracles, and every way to end."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.sparse
+
+import mflow
+from mflow.data import load_nist, nist_names
+from mflow.least_squares import least_squares
+
+Array = np.ndarray
+
+
+# ---- NIST ---------------------------------------------------------------------------------------------------------------
+
+
+def test_every_nist_set_from_both_starts_under_one_setting() -> None:
+    """27 sets, two starts each, no option set: at least 7 digits of every parameter, and the end is the gradient's."""
+    missed = []
+    for name in nist_names():
+        problem = load_nist(name)
+        for k, start in enumerate(problem.starts, 1):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", RuntimeWarning)  # of the models, where a trial overflows
+                r = least_squares(problem.residual, start, problem.jacobian)
+            error = np.abs(r.x - problem.certified_parameters) / np.abs(problem.certified_parameters)
+            digits = -math.log10(max(float(np.max(error)), 1e-11))
+            J, residual = problem.jacobian(r.x), problem.residual(r.x)
+            along = np.max(np.abs(J.T @ residual) / np.linalg.norm(J, axis=0))  # of the residuals, along a column
+            on_gradient = along <= 1e-11 * np.linalg.norm(residual) or along <= 1e-13 * np.linalg.norm(problem.y)  # or its rounding
+            if not (digits >= 7.0 and r.status == 1 and on_gradient):
+                missed.append(f"{name} from start {k}: {digits:.1f} digits, {r.reason}: {r.message}")
+            np.testing.assert_array_equal(r.grad, J.T @ residual)
+    assert not missed, "\n".join(missed)
+
+
+@pytest.mark.parametrize("name", ["Misra1a", "Chwirut2", "Gauss1", "DanWood", "Rat43", "BoxBOD"])
+def test_differences_reach_nearly_as_far(name: str) -> None:
+    problem = load_nist(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        r = least_squares(problem.residual, problem.starts[0], "3-point")
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x, problem.certified_parameters, rtol=1e-7)
+    assert r.cost == pytest.approx(problem.certified_residual_sum_of_squares / 2, rel=1e-9)
+
+
+# ---- problems of More, Garbow and Hillstrom (ACM TOMS 7 (1981) 17-41) ---------------------------------------------------
+
+
+def bard(x: Array) -> Array:
+    y = np.array([14, 18, 22, 25, 29, 32, 35, 39, 37, 58, 73, 96, 134, 210, 439]) / 100
+    u = np.arange(1.0, 16)
+    v = 16 - u
+    return y - (x[0] + u / (v * x[1] + np.minimum(u, v) * x[2]))
+
+
+def kowalik_osborne(x: Array) -> Array:
+    y = np.array([0.1957, 0.1947, 0.1735, 0.1600, 0.0844, 0.0627, 0.0456, 0.0342, 0.0323, 0.0235, 0.0246])
+    u = np.array([4, 2, 1, 0.5, 0.25, 0.167, 0.125, 0.1, 0.0833, 0.0714, 0.0625])
+    return y - x[0] * (u * u + u * x[1]) / (u * u + u * x[2] + x[3])
+
+
+def powell_singular(x: Array) -> Array:
+    return np.array([x[0] + 10 * x[1], 5**0.5 * (x[2] - x[3]), (x[1] - 2 * x[2]) ** 2, 10**0.5 * (x[0] - x[3]) ** 2])
+
+
+def jennrich_sampson(x: Array) -> Array:
+    i = np.arange(1.0, 11)
+    return 2 + 2 * i - (np.exp(i * x[0]) + np.exp(i * x[1]))
+
+
+def helical(x: Array) -> Array:
+    theta = math.atan2(x[1], x[0]) / (2 * math.pi)
+    return np.array([10 * (x[2] - 10 * (theta if theta > -0.25 else theta + 1)), 10 * (math.hypot(x[0], x[1]) - 1), x[2]])
+
+
+def brown_badly_scaled(x: Array) -> Array:
+    return np.array([x[0] - 1e6, x[1] - 2e-6, x[0] * x[1] - 2])
+
+
+MGH: dict[str, tuple[Callable[[Array], Array], list[float], float, float]] = {
+    # residuals, start, the least sum of squares as published, the relative error allowed
+    "rosenbrock": (lambda x: np.array([10 * (x[1] - x[0] ** 2), 1 - x[0]]), [-1.2, 1], 0.0, 0),
+    "freudenstein_roth": (
+        lambda x: np.array([-13 + x[0] + ((5 - x[1]) * x[1] - 2) * x[1], -29 + x[0] + ((x[1] + 1) * x[1] - 14) * x[1]]),
+        [0.5, -2], 48.9842, 1e-5,
+    ),
+    "bard": (bard, [1, 1, 1], 8.21487e-3, 1e-5),
+    "kowalik_osborne": (kowalik_osborne, [0.25, 0.39, 0.415, 0.39], 3.07505e-4, 1e-5),
+    "powell_singular": (powell_singular, [3, -1, 0, 1], 0.0, 0),
+    "jennrich_sampson": (jennrich_sampson, [0.3, 0.4], 124.362, 1e-5),
+    "helical": (helical, [-1, 0, 0], 0.0, 0),
+    "beale": (lambda x: np.array([1.5, 2.25, 2.625]) - x[0] * (1 - x[1] ** np.arange(1, 4)), [1, 1], 0.0, 0),
+    "brown_badly_scaled": (brown_badly_scaled, [1, 1], 0.0, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("jac", ["2-point", "3-point"])
+@pytest.mark.parametrize("name", MGH)
+def test_more_garbow_hillstrom(name: str, jac: str) -> None:
+    fun, start, least, rtol = MGH[name]
+    r = least_squares(fun, start, jac)
+    if least:
+        assert r.success, r.message
+        assert 2 * r.cost == pytest.approx(least, rel=rtol)
+        peer = scipy.optimize.least_squares(fun, r.x * (1 + 1e-3), jac, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15)
+        np.testing.assert_allclose(r.x, peer.x, rtol=2e-6)
+        assert r.cost <= peer.cost * (1 + 1e-12)
+    else:
+        assert 2 * r.cost < (1e-18 if name == "brown_badly_scaled" else 1e-20), r.message  # eight ulps of 1e6, where x[0] is
+    assert r.cost == 0.5 * float(fun(r.x) @ fun(r.x))
+
+
+def test_a_linear_problem_is_lstsq() -> None:
+    rng = np.random.default_rng(0)
+    A, b = rng.standard_normal((30, 5)) * [1, 10, 1e3, 1e-3, 1], rng.standard_normal(30)
+    r = least_squares(lambda x: A @ x - b, np.zeros(5), lambda x: A)
+    np.testing.assert_allclose(r.x, np.linalg.lstsq(A, b)[0], rtol=1e-9)
+    assert r.cosine <= 1e-11
+    assert "at most gtol" in r.message
+    sparse = least_squares(lambda x: A @ x - b, np.zeros(5), lambda x: scipy.sparse.csr_array(A))
+    assert sparse.x.tobytes() == r.x.tobytes()
+
+
+def test_the_first_step_is_backward_euler() -> None:
+    """x - x0 = -dt D^-2 J'(r + J (x - x0)) on a linear problem: the gradient of the flow where the step ends."""
+    rng = np.random.default_rng(1)
+    A, b = rng.standard_normal((8, 3)), rng.standard_normal(8)
+    seen: list[Array] = []
+    least_squares(lambda x: A @ x - b, np.ones(3), lambda x: A, dt=0.3, callback=lambda x: seen.append(x) or True)
+    D = np.linalg.norm(A, axis=0)
+    np.testing.assert_allclose(seen[0] - 1.0, -0.3 * (A.T @ (A @ seen[0] - b)) / D**2, rtol=1e-10)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_units_do_not_matter(scale: float) -> None:
+    t = np.linspace(0, 2, 21)
+    y = 3 * np.exp(-0.7 * t) + 0.01 * np.cos(9 * t)
+
+    def fun(b: Array) -> Array:
+        return b[0] / scale * np.exp(-b[1] * scale * t) - y
+
+    def jac(b: Array) -> Array:
+        e = np.exp(-b[1] * scale * t)
+        return np.stack([e / scale, -b[0] / scale * t * scale * e], axis=1)
+
+    r = least_squares(fun, [1.0 * scale, 0.0], jac)
+    peer = scipy.optimize.curve_fit(lambda t, a, k: a * np.exp(-k * t), t, y, [1.0, 0.1], ftol=1e-15, xtol=1e-15)[0]
+    np.testing.assert_allclose([r.x[0] / scale, r.x[1] * scale], peer, rtol=1e-7)
+
+
+def test_sigma_weighs() -> None:
+    rng = np.random.default_rng(2)
+    t, sigma = np.linspace(0, 1, 15), rng.uniform(0.1, 2, 15)
+    y = 1 + 2 * t + sigma * rng.standard_normal(15)
+    r = least_squares(lambda b: b[0] + b[1] * t - y, [0.0, 0.0], sigma=sigma)
+    want = scipy.optimize.curve_fit(lambda t, a, b: a + b * t, t, y, [0.0, 0.0], sigma=sigma)[0]
+    np.testing.assert_allclose(r.x, want, rtol=1e-7)
+    assert r.fun.tolist() == ((r.x[0] + r.x[1] * t - y) / sigma).tolist()
+
+
+# ---- hard cases ---------------------------------------------------------------------------------------------------------
+
+
+def test_rank_deficient_jacobians() -> None:
+    """Only a b counts: a line of minima, and a Jacobian of rank 1 all along; and a parameter that does nothing."""
+    t = np.linspace(1, 2, 9)
+    r = least_squares(lambda x: x[0] * x[1] * t - 6 * t, [1.0, 1.0, 5.0], lambda x: np.stack([x[1] * t, x[0] * t, 0 * t], axis=1))
+    assert r.success, r.message
+    assert r.x[0] * r.x[1] == pytest.approx(6, rel=1e-9)
+    assert r.x[2] == 5.0
+    A = np.ones((6, 4))
+    r = least_squares(lambda x: A @ x - np.arange(6.0), np.zeros(4), lambda x: A)
+    assert r.success
+    np.testing.assert_allclose(r.x, np.linalg.lstsq(A, np.arange(6.0))[0], rtol=1e-9)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_residuals_without_numbers_are_too_far(bad: float) -> None:
+    def fun(x: Array) -> Array:
+        return np.array([np.sqrt(x[0]) - 0.1, 0.1 * x[0]]) if x[0] >= 0 else np.array([bad, bad])
+
+    def jac(x: Array) -> Array:
+        return np.array([[0.5 / np.sqrt(x[0])], [0.1]])
+
+    r = least_squares(fun, [4.0], jac)
+    peer = scipy.optimize.minimize_scalar(lambda x: fun(np.array([x])) @ fun(np.array([x])), bounds=(0, 1), options={"xatol": 1e-12})
+    assert r.success, r.message
+    assert r.x[0] == pytest.approx(peer.x, rel=1e-6)
+    r = least_squares(lambda x: np.full(3, bad), [4.0], lambda x: np.ones((3, 1)))
+    assert (r.reason, r.status, r.success, r.x.tolist()) == ("non_finite", -1, False, [4.0])
+    r = least_squares(lambda x: np.ones(3), [4.0], lambda x: np.full((3, 1), bad))
+    assert (r.reason, r.x.tolist()) == ("non_finite", [4.0])
+
+
+def test_a_jacobian_that_lies() -> None:
+    r = least_squares(lambda x: x - np.array([1.0, 2.0]), [5.0, 5.0], lambda x: -np.eye(2))
+    assert (r.reason, r.success) == ("step_too_small", False)
+    assert "is jac right" in r.message
+    assert r.x.tolist() == [5.0, 5.0]
+
+
+def test_it_never_gets_worse() -> None:
+    """Every accepted step is lower, but for the last digits."""
+    problem, costs = load_nist("Thurber"), []
+    least_squares(problem.residual, problem.starts[0], problem.jacobian, callback=lambda x: costs.append(problem.cost(x)))
+    assert len(costs) > 10
+    assert np.all(np.diff(costs) <= 1e-12 * np.array(costs[:-1]))
+    with np.errstate(all="ignore"):
+        plain = least_squares(problem.residual, problem.starts[0], problem.jacobian, acceleration=False)
+    np.testing.assert_allclose(plain.x, problem.certified_parameters, rtol=1e-7)
+
+
+def test_endings_and_callbacks() -> None:
+    problem = load_nist("Misra1a")
+    how: dict[str, Any] = {"jac": problem.jacobian, "x0": problem.starts[0]}
+    r = least_squares(problem.residual, max_nfev=5, **how)
+    assert (r.status, r.reason, r.success) == (0, "max_nfev", False)
+    assert r.nfev <= 6
+    assert r.cost <= problem.cost(problem.starts[0])
+    r = least_squares(problem.residual, ftol=1e-3, gtol=None, **how)
+    assert (r.status, r.success) == (2, True)
+    r = least_squares(problem.residual, xtol=1e-2, gtol=None, **how)
+    assert (r.status, r.success) == (3, True)
+    seen: list[Any] = []
+
+    def watch(intermediate_result: Any) -> bool:
+        seen.append(intermediate_result)
+        return len(seen) == 3
+
+    r = least_squares(problem.residual, callback=watch, **how)
+    assert (r.status, r.reason, r.nit) == (-2, "callback", 3)
+    assert seen[-1].x.tobytes() == r.x.tobytes()
+    lowest, calls = [math.inf], []
+
+    def breaks(x: Array) -> Array:
+        calls.append(x)
+        if len(calls) == 12:
+            raise ZeroDivisionError("mine")
+        lowest.append(min(lowest[-1], problem.cost(x)))
+        return problem.residual(x)
+
+    with pytest.raises(ZeroDivisionError, match="mine") as caught:
+        least_squares(breaks, acceleration=False, **how)
+    assert caught.value.partial_result.cost == lowest[-1]
+    assert caught.value.partial_result.reason == "rhs_failed"
+
+
+# ---- single residuals ---------------------------------------------------------------------------------------------------
+
+
+def test_single_residual_steps_are_the_formula() -> None:
+    """One pass over a linear problem in the seed's order, in units of D; then it is not polished (max_nfev)."""
+    rng = np.random.default_rng(4)
+    A, b = rng.standard_normal((12, 3)), rng.standard_normal(12)
+    D2 = np.sum(A * A, axis=0)
+    x = np.full(3, 3.0)
+    for i in np.random.default_rng(7).permutation(12):
+        J, r = A[i], A[i] @ x - b[i]
+        x = x - 0.5 * r * (J / D2) / (1 + 0.5 * J @ (J / D2))
+
+    def one(x: Array, i: int) -> tuple[float, Array]:
+        return float(A[i] @ x - b[i]), A[i]
+
+    for residual_at in (one, None):
+        seen: list[Array] = []
+        r = least_squares(
+            lambda x: A @ x - b, np.full(3, 3.0), lambda x: A, passes=1, lr=0.5, seed=7, residual_at=residual_at, max_nfev=1,
+            callback=seen.append,
+        )  # fmt: skip
+        assert not seen
+        np.testing.assert_allclose(r.x, x, rtol=1e-12)
+
+
+@pytest.mark.parametrize("lr", [1e-3, 1.0, 1e6])
+def test_single_residual_steps_keep_the_best(lr: float) -> None:
+    problem = load_nist("Chwirut2")
+    start = problem.starts[0]
+
+    def one(b: Array, i: int) -> tuple[float, Array]:
+        return float(problem.residual(b)[i]), problem.jacobian(b)[i]
+
+    with np.errstate(all="ignore"):
+        begun = least_squares(problem.residual, start, problem.jacobian, passes=3, lr=lr, residual_at=one, max_nfev=1)
+        assert begun.cost <= problem.cost(start)
+        r = least_squares(problem.residual, start, problem.jacobian, passes=1, lr=lr, residual_at=one)
+    np.testing.assert_allclose(r.x, problem.certified_parameters, rtol=1e-7)
+
+
+# ---- bad input ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_does_not_fit_is_named() -> None:
+    def fun(x: Array) -> Array:
+        return np.concatenate([x, x])
+
+    for error, words, how in (
+        (ValueError, "bounds: there are none", {"bounds": (0, 1)}),
+        (ValueError, "bounds: there are none", {"bounds": scipy.optimize.Bounds([0, 0], [1, 1])}),
+        (ValueError, "method = 'trf'", {"method": "trf"}),
+        (ValueError, "loss = 'huber'", {"loss": "huber"}),
+        (ValueError, "jac = '4-point'", {"jac": "4-point"}),
+        (ValueError, "gtol = -1", {"gtol": -1.0}),
+        (ValueError, "x_scale = ", {"x_scale": [1.0, -1.0]}),
+        (ValueError, "sigma: standard deviations above 0", {"sigma": [0.0, 1, 1, 1]}),
+        (ValueError, "sigma: 3 numbers came, 4", {"sigma": [1.0, 1, 1]}),
+        (ValueError, r"jac returned shape \(2, 2\), \(4, 2\)", {"jac": lambda x: np.eye(2)}),
+        (ValueError, "dt = 0", {"dt": 0.0}),
+        (ValueError, "max_nfev = 0", {"max_nfev": 0}),
+        (ValueError, "passes = -1", {"passes": -1}),
+    ):
+        with pytest.raises(error, match=words):
+            least_squares(fun, [1.0, 2.0], **how)
+    with pytest.raises(ValueError, match="1 residuals for 2 parameters"):
+        least_squares(lambda x: x[:1], [1.0, 2.0])
+    with pytest.raises(ValueError, match=r"x0: shape \(1, 2\)"):
+        least_squares(fun, [[1.0, 2.0]])
+    with pytest.raises(TypeError, match="dtype complex128"):
+        least_squares(lambda x: x + 1j, [1.0, 2.0])
+    with pytest.raises(TypeError, match="fun: a function"):
+        least_squares(3, [1.0])  # type: ignore[arg-type]
+    r = mflow.least_squares(lambda x, a, b=0.0: x - a - b, [0.0, 0.0], args=(1.0,), kwargs={"b": 2.0}, x_scale=[1.0, 10.0])
+    np.testing.assert_allclose(r.x, 3.0, rtol=1e-10)
+    assert set(scipy.optimize.least_squares(lambda x: x, [1.0])) <= set(r) | {"reason"}

@@ -1,0 +1,165 @@
+"""Batches of minimisations: each lane has the bits and the ending that `minimize` gives it alone."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from concurrent import futures
+
+import numpy as np
+import pytest
+
+import mflow
+from mflow import objectives
+
+RNG = np.random.default_rng(11)
+UPDATES = [m.name for m in mflow.methods() if m.kind == "update"]
+STARTS = (
+    1.0 + RNG.uniform(-1.5, 1.5, (70, 3)) * np.geomspace(1e-3, 1.0, 70)[:, None]
+)  # more than a block of lanes; some start near the answer
+
+
+def assert_lanes_are_minimize(batch, costs, starts, method, **how):
+    for lane in range(len(starts)):
+        one = mflow.minimize(costs(lane), starts[lane], method=method, **how)
+        same = batch[lane]
+        assert (same.reason, same.nit, same.status) == (one.reason, one.nit, one.status), lane
+        np.testing.assert_array_equal(same.x, one.x)
+        np.testing.assert_array_equal(same.fun, one.fun)
+
+
+@pytest.mark.parametrize("method", UPDATES)
+def test_every_optimizer(method):
+    f = objectives.Rosenbrock(3)
+    how = {"maxiter": 40, "gtol": 5.0}
+    if any(p.name == "lr" for p in mflow.get_method(method).parameters_):
+        how["lr"] = 3e-3
+    batch = mflow.minimize_batch(f, STARTS, method, threads=1, **how)
+    assert len(set(batch.nit.tolist())) > 1, "lanes end at different times"
+    assert_lanes_are_minimize(batch, lambda lane: f, STARTS, method, **how)
+
+
+def test_endings():
+    """Lanes that converge, run out of iterations, diverge, start where the cost is infinite, or from NaN, side by side."""
+    f = objectives.Poisson([[1.0]], [1.0])
+    starts = np.array([[0.0], [1.0], [800.0], [np.nan], [300.0], [-2.0]])
+    r = mflow.minimize_batch(f, starts, "sgd", lr=0.1, maxiter=30, gtol=1e-6)
+    assert r.reason == ["converged", "max_iter", "non_finite", "non_finite", "max_iter", "max_iter"]
+    assert r.status.tolist() == [0, 1, -1, -1, 1, 1]
+    assert not r.success
+    np.testing.assert_array_equal(r.x[2:4], starts[2:4])
+    assert np.isnan(r.fun[2:4]).all()
+    assert r.nit[0] == 0
+    wild = mflow.minimize_batch(objectives.Rosenbrock(2), np.full((3, 2), 2.0), "sgd", lr=1.0)
+    assert wild.reason == ["diverged"] * 3
+    assert np.all(np.isfinite(wild.x))
+    assert "3 diverged" in wild.message
+    assert r[-1].reason == "max_iter"
+    with pytest.raises(IndexError):
+        r[6]
+
+
+def test_own_data():
+    X = RNG.standard_normal((20, 3))
+    Y = RNG.standard_normal((9, 20))
+    f = objectives.LeastSquares(X, Y[0])
+    how = {"lr": 0.05, "maxiter": 3000, "gtol": 1e-10}
+    r = mflow.minimize_batch(f, np.zeros((9, 3)), "momentum", lane_data={"y": Y}, **how)
+    assert r.success
+    np.testing.assert_allclose(r.x, np.linalg.lstsq(X, Y.T, rcond=None)[0].T, rtol=1e-8)
+    assert_lanes_are_minimize(r, lambda lane: objectives.LeastSquares(X, Y[lane]), np.zeros((9, 3)), "momentum", **how)
+    tables = RNG.standard_normal((9, 20, 3))
+    signs = RNG.integers(0, 2, (9, 20))
+    g = objectives.Logistic(tables[0], signs[0], l2=0.1)
+    both = mflow.minimize_batch(g, np.zeros((9, 3)), "adam", lane_data={"X": tables, "y": signs}, maxiter=50)
+    assert_lanes_are_minimize(
+        both, lambda lane: objectives.Logistic(tables[lane], signs[lane], l2=0.1), np.zeros((9, 3)), "adam", maxiter=50
+    )
+    A, b = RNG.uniform(1, 2, (9, 3)), RNG.standard_normal((9, 3))
+    q = mflow.minimize_batch(objectives.Quadratic(A[0], b[0]), np.zeros((9, 3)), "sgd", lr=0.5, lane_data={"A": A, "b": b}, gtol=1e-13)
+    np.testing.assert_allclose(q.x, b / A, rtol=0, atol=1.1e-13)  # gtol over the least curvature, 1
+
+
+def test_a_list_of_costs_and_shapes():
+    costs = [objectives.Softmax(RNG.standard_normal((30, 2)), RNG.integers(0, 3, 30), n_classes=3, l2=0.1) for _ in range(5)]
+    starts = RNG.standard_normal((5, 2, 3))
+    with pytest.raises(ValueError, match="class 3 came; there are 3"):
+        mflow.minimize_batch(costs[0], starts, lane_data={"y": np.full((5, 30), 3)})
+    r = mflow.minimize_batch(costs, starts, "adam", lr=0.1, maxiter=60)
+    assert r.x.shape == starts.shape
+    assert_lanes_are_minimize(r, lambda lane: costs[lane], starts, "adam", lr=0.1, maxiter=60)
+
+
+def test_threads_order_and_schedule_leave_the_bits():
+    f = objectives.Rosenbrock(3)
+    starts = RNG.uniform(-1, 1, (600, 3))
+    how = {"lr": lambda k: 0.01 / (1 + 0.1 * k), "maxiter": 50}
+    one = mflow.minimize_batch(f, starts, "adam", threads=1, **how)
+    for other in (
+        mflow.minimize_batch(f, starts, "adam", threads=4, **how),
+        mflow.minimize_batch(f, np.ascontiguousarray(starts[::-1]), "adam", **how),
+    ):
+        turn = -1 if other.x[0, 0] != one.x[0, 0] else 1
+        np.testing.assert_array_equal(other.x[::turn], one.x)
+    with futures.ProcessPoolExecutor(1) as pool:
+        far = mflow.minimize_batch(f, starts, "adam", executor=pool, **how)
+    np.testing.assert_array_equal(far.x, one.x)
+    assert far.reason == one.reason
+    assert_lanes_are_minimize(one, lambda lane: f, starts[:5], "adam", **how)
+
+
+def test_a_compiled_function_that_gives_up():
+    kind = ctypes.CFUNCTYPE(
+        ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double), ctypes.c_ssize_t,
+        ctypes.c_void_p,
+    )  # fmt: skip
+
+    @kind
+    def cost(x, value, grad, n, ctx):
+        if x[0] < 0.5:
+            return -7
+        value[0], grad[0] = 0.5 * x[0] ** 2, x[0]
+        return 0
+
+    r = mflow.minimize_batch(cost, [[1.0], [0.0]], "sgd", lr=0.1, threads=1)
+    assert r.reason == ["rhs_failed", "rhs_failed"]
+    assert 0.5 <= r.x[0, 0] < 0.56
+    assert r.nit.tolist() == [7, 0]
+
+
+def test_interruption_keeps_what_is_done(monkeypatch):
+    module = importlib.import_module("mflow.minimize_batch")
+    work = module._Work.work
+
+    def stops(self):
+        self.core.work(0, 10)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module._Work, "work", stops)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mflow.minimize_batch(objectives.Rosenbrock(2), np.zeros((20, 2)), maxiter=3)
+    part = caught.value.partial_result
+    assert part.reason == ["max_iter"] * 10 + ["interrupted"] * 10
+    monkeypatch.setattr(module._Work, "work", work)
+    assert len(mflow.minimize_batch(objectives.Rosenbrock(2), np.zeros((0, 2))).reason) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda f: mflow.minimize_batch(f, np.zeros(2)), ValueError, r"\(lanes, n\) is wanted"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 5))), ValueError, "5 numbers a lane"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), "rk4", dt=0.1), ValueError, "no optimizer"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), lane_data={"z": 1}), TypeError, "no data 'z'"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), lane_data={"y": np.zeros((2, 1))}), ValueError, r"\(3, 1\) is wanted"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((1, 2)), lane_data={"y": [[-1.0]]}), ValueError, "numbers from 0 on"),
+        (lambda f: mflow.minimize_batch(lambda x: 0.0, np.zeros((3, 2))), TypeError, "compiled cost is wanted"),
+        (lambda f: mflow.minimize_batch([f], np.zeros((3, 2))), ValueError, "1 costs came for 3"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), maxiter=-1), ValueError, "maxiter = -1"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), threads=0), ValueError, "threads = 0"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), beta=1.0), TypeError, "beta"),
+    ],
+)
+def test_bad_input(call, error, words):
+    with pytest.raises(error, match=words):
+        call(objectives.Poisson([[1.0, 2.0]], [1.0]))

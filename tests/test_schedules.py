@@ -1,0 +1,195 @@
+"""Schedules against closed forms in mpmath, against torch where it is installed, and as lr= of what takes one."""
+
+from __future__ import annotations
+
+import math
+import pickle
+
+import mpmath
+import numpy as np
+import pytest
+
+import mflow
+from mflow import schedules as s
+
+ALL = (
+    s.Constant(0.3),
+    s.StepLR(0.3, 7, 0.7),
+    s.MultiStepLR(0.3, [3, 3, 20], 0.2),
+    s.ExponentialLR(0.3, 0.97),
+    s.LinearLR(0.3, 0.2, 0.9, 13),
+    s.InverseTimeLR(0.3, 0.7, 3),
+    s.InverseTimeLR(0.3, 0.7, 3, staircase=True),
+    s.InverseSqrtLR(0.3),
+    s.CosineAnnealingLR(0.3, 17, 0.01, warmup=5),
+    s.CosineAnnealingWarmRestarts(0.3, 5, 2, 0.01),
+    s.OneCycleLR(0.3, 50),
+    s.OneCycleLR(0.3, 50, 0.2, "linear", three_phase=True),
+    s.SequentialLR([s.LinearLR(0.3, 0.1, total_iters=4), s.ExponentialLR(0.3, 0.9)], [4]),
+    s.ReduceLROnPlateau(0.3),
+)
+
+
+def test_cosine_is_right_to_an_ulp():
+    for x in np.concatenate([np.linspace(-3, 3, 601), np.random.default_rng(0).uniform(0, 1, 500), [0.25, 0.5, 0.75, 1e-300]]):
+        assert abs(s.cos_pi(float(x)) - float(mpmath.cospi(mpmath.mpf(float(x))))) <= 2.3e-16
+
+
+@pytest.mark.parametrize("k", [1, 2, 57, 1000, 300_000])
+def test_powers_are_rounded_once(k):
+    for base in (0.5, 0.97, 0.9999, 1.0001):
+        with mpmath.workdps(60):
+            exact = mpmath.mpf(base) ** k
+        if 1e-300 < exact < 1e300:
+            assert s.ExponentialLR(1.0, base)(k) == float(exact)
+
+
+def cosine(high, low, share):
+    return low + (high - low) * (1 + math.cos(math.pi * share)) / 2
+
+
+@pytest.mark.parametrize(
+    ("schedule", "formula"),
+    [
+        (s.StepLR(0.3, 7, 0.7), lambda k: 0.3 * 0.7 ** (k // 7)),
+        (s.MultiStepLR(0.3, [3, 3, 20], 0.2), lambda k: 0.3 * 0.2 ** ((2 if k >= 3 else 0) + (k >= 20))),
+        (s.ExponentialLR(0.3, 0.97), lambda k: 0.3 * 0.97**k),
+        (s.InverseTimeLR(0.3, 0.7, 3), lambda k: 0.3 / (1 + 0.7 * k / 3)),
+        (s.InverseTimeLR(0.3, 0.7, 3, True), lambda k: 0.3 / (1 + 0.7 * (k // 3))),
+        (s.InverseSqrtLR(0.3), lambda k: 0.3 / math.sqrt(k + 1)),
+        (s.CosineAnnealingLR(0.3, 17, 0.01), lambda k: cosine(0.3, 0.01, k / 17)),
+        (s.CosineAnnealingLR(0.3, 17, warmup=5, start_factor=0), lambda k: 0.3 * k / 5 if k < 5 else cosine(0.3, 0, (k - 5) / 17)),
+        (s.OneCycleLR(0.3, 51, 1.0, "linear"), lambda k: 0.012 + (0.3 - 0.012) * k / 50),
+    ],
+)
+def test_closed_forms(schedule, formula):
+    for k in range(50):
+        assert schedule(k) == pytest.approx(formula(k), rel=2e-15, abs=1e-16)
+
+
+def torch_curve(make, steps=50, metrics=None):
+    torch = pytest.importorskip("torch")
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.3)
+    scheduler = make(torch.optim.lr_scheduler, optimizer)
+    out = []
+    for k in range(steps):
+        out.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        if k + 1 < steps:
+            scheduler.step(*([] if metrics is None else [metrics[k]]))
+    return out
+
+
+@pytest.mark.filterwarnings("ignore")  # torch's own
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        (s.StepLR(0.3, 7, 0.7), lambda t, o: t.StepLR(o, 7, 0.7)),
+        (s.MultiStepLR(0.3, [3, 3, 20], 0.2), lambda t, o: t.MultiStepLR(o, [3, 3, 20], 0.2)),
+        (s.ExponentialLR(0.3, 0.97), lambda t, o: t.ExponentialLR(o, 0.97)),
+        (s.LinearLR(0.3, 0.2, 0.9, 13), lambda t, o: t.LinearLR(o, 0.2, 0.9, 13)),
+        (s.CosineAnnealingLR(0.3, 17, 0.01), lambda t, o: t.CosineAnnealingLR(o, 17, 0.01)),
+        (s.CosineAnnealingWarmRestarts(0.3, 5, 2, 0.01), lambda t, o: t.CosineAnnealingWarmRestarts(o, 5, 2, 0.01)),
+        (s.OneCycleLR(0.3, 50), lambda t, o: t.OneCycleLR(o, 0.3, 50)),
+        (
+            s.OneCycleLR(0.3, 50, 0.2, "linear", 10.0, 100.0, True),
+            lambda t, o: t.OneCycleLR(o, 0.3, 50, None, None, 0.2, "linear", div_factor=10.0, final_div_factor=100.0, three_phase=True),
+        ),
+    ],
+    ids=lambda v: type(v).__name__ if isinstance(v, s.Schedule) else "",
+)  # fmt: skip
+def test_torch_has_the_same_curve(ours, theirs):
+    np.testing.assert_allclose([ours(k) for k in range(50)], torch_curve(theirs), rtol=1e-12, atol=1e-16)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("threshold_mode", ["rel", "abs"])
+def test_plateaus_as_torch_finds_them(mode, threshold_mode):
+    metrics = np.random.default_rng(1).normal(5.0, 1.0, 60) - 0.02 * np.arange(60)
+    options = {"mode": mode, "threshold_mode": threshold_mode, "patience": 2, "cooldown": 1, "factor": 0.5, "min_lr": 0.01}
+    ours, seen = s.ReduceLROnPlateau(0.3, **options), []
+    for metric in metrics:
+        seen.append(ours(0))
+        ours.observe(metric)
+    assert len(set(seen)) > 3
+    assert seen == torch_curve(lambda t, o: t.ReduceLROnPlateau(o, **options), 60, metrics)
+
+
+def test_plateau_is_seen_by_hand():
+    schedule = s.ReduceLROnPlateau(1.0, factor=0.5, patience=1)
+    rates = []
+    for loss in (5.0, 4.0, 4.0, 4.0, math.nan, math.nan, 1.0):
+        schedule.observe(loss)
+        rates.append(schedule(0))
+    assert rates == [1.0, 1.0, 1.0, 0.5, 0.5, 0.25, 0.25]
+    assert schedule.best == 1.0
+
+
+@pytest.mark.parametrize("schedule", ALL, ids=lambda v: type(v).__name__)
+def test_pickles_states_and_optimizers(schedule):
+    again = pickle.loads(pickle.dumps(schedule))
+    assert [again(k) for k in range(50)] == [schedule(k) for k in range(50)]
+    again.load_state_dict(schedule.state_dict())
+    with pytest.raises(ValueError, match="state"):
+        again.load_state_dict({"nonsense": 1})
+    c = np.ones(1)
+    optimizer = mflow.optim.SGD(c, lr=schedule)
+    for _ in range(5):
+        optimizer.step(np.ones(1))
+    expected = 1.0
+    for k in range(5):
+        expected -= schedule(k)
+    assert c[0] == pytest.approx(expected, abs=1e-15)
+
+
+def test_state_of_a_plateau_travels():
+    first, second = (s.ReduceLROnPlateau(1.0, patience=0) for _ in range(2))
+    for loss in (1.0, 2.0, 3.0):
+        first.observe(loss)
+    second.load_state_dict(first.state_dict())
+    assert second(0) == first(0) < 1.0
+    assert second == first
+
+
+@pytest.mark.parametrize("method", ["sgd", "adam", "rk4"])
+def test_minimize_takes_schedules(method):
+    def cost(x):
+        return float(x @ x), 2 * x
+
+    result = mflow.minimize(cost, np.ones(3), jac=True, method=method, lr=s.CosineAnnealingLR(0.1, 500, 1e-3), maxiter=500, gtol=1e-6)
+    assert result.reason == "converged"
+
+
+def test_minimize_shows_the_cost_to_a_plateau():
+    schedule = s.ReduceLROnPlateau(1.0, factor=0.5, patience=3)
+    result = mflow.minimize(lambda x: (float(x @ x), 2 * x), np.ones(2), jac=True, method="sgd", lr=schedule, maxiter=100)
+    assert result.reason == "converged"  # with lr = 1 it swings between x and -x for ever
+    assert schedule(0) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: s.Constant(math.nan), "lr"),
+        (lambda: s.Constant(-1.0), "lr"),
+        (lambda: s.StepLR(0.1, 0), "step_size"),
+        (lambda: s.ExponentialLR(0.1, 0.0), "gamma"),
+        (lambda: s.MultiStepLR(0.1, [5, 3]), "milestones"),
+        (lambda: s.CosineAnnealingLR(0.1, 0), "T_max"),
+        (lambda: s.OneCycleLR(0.1, 10, pct_start=1.5), "pct_start"),
+        (lambda: s.OneCycleLR(0.1, 10, anneal_strategy="sine"), "anneal_strategy"),
+        (lambda: s.ReduceLROnPlateau(0.1, mode="least"), "mode"),
+        (lambda: s.ReduceLROnPlateau(0.1, factor=1.0), "factor"),
+        (lambda: s.SequentialLR([s.Constant(1)], [3]), "milestones"),
+        (lambda: s.OneCycleLR(0.1, 10)(10), "total_steps"),
+    ],
+)
+def test_mistakes_are_named(make, word):
+    with pytest.raises(ValueError, match=word):
+        make()
+
+
+def test_a_plateau_is_not_one_of_a_sequence():
+    with pytest.raises(TypeError, match="ReduceLROnPlateau"):
+        s.SequentialLR([s.Constant(1.0), s.ReduceLROnPlateau(1.0)], [3])
