@@ -308,6 +308,8 @@ cdef class Force(Problem):
             self.take_solve_accel(solve_accel)
         elif solver is not None:
             self.take_solver(solver)
+        elif self.compiled:
+            self.calls = &self.f.n_force
 
     def take_force(self, force):
         found = compiled_address(force, "force", FORCE_SIGNATURE)

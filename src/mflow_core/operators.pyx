@@ -128,10 +128,10 @@ cdef void diagonal_solve(ptrdiff_t n, double w, const double *f, const double *k
     cdef ptrdiff_t i
     for i in range(n):
         s = f[i] if f != NULL else 0.0
-        if k != NULL:
-            s = s - k[i] * x[i]
         if c != NULL:
             s = s - c[i] * v[i]
+        if k != NULL:
+            s = s - k[i] * x[i]
         s = w * s
         if q != NULL:
             s = s + m[i] * q[i]

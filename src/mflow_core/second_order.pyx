@@ -232,12 +232,12 @@ cdef int newmark_one(mf_frame *f) noexcept nogil:
     """One degree of freedom, implicit in x, carried a, no error: the arithmetic of `newmark_many`, from registers."""
     cdef double x = f.x0[0][0], v = f.x0[1][0], a = f.x0[2][0], h = f.h, beta = f.par[BETA], gamma = f.par[GAMMA]
     cdef double dx = h * v + ((0.5 - beta) * (h * h)) * a, dv = ((1.0 - gamma) * h) * a, bx = beta * (h * h), bv = gamma * h
+    cdef double xp = x + dx, vp = v + dv
     cdef int status
-    f.x1[0][0], f.x1[1][0], f.x1[2][0] = x + dx, v + dv, a
     f.s1[0] = 0.0
     f.n_solve += 1
-    status = f.p.solve_accel(f.t + h, 1.0, f.x1[0], f.x1[1], bx, bv, NULL, f.x1[2], 1, f.p.ctx)
-    a = f.x1[2][0]
+    status = f.p.solve_accel(f.t + h, 1.0, &xp, &vp, bx, bv, NULL, &a, 1, f.p.ctx)
+    f.x1[2][0] = a
     f.x1[0][0] = x + (dx + bx * a)
     f.x1[1][0] = v + (dv + bv * a)
     return status
@@ -245,7 +245,7 @@ cdef int newmark_one(mf_frame *f) noexcept nogil:
 
 cdef int newmark_step(const mf_method *m, mf_frame *f) noexcept nogil:
     """`newmark` itself; beta and gamma are its parameters."""
-    if f.n == 1 and f.err == NULL and not f.flags & MF_FRESH and f.par[BETA] > 0.0 and f.p.solve_accel != NULL and not in_place(f):
+    if f.n == 1 and f.err == NULL and not f.flags & MF_FRESH and f.par[BETA] > 0.0 and f.p.solve_accel != NULL:
         return newmark_one(f)
     return MANY(m, f)
 
