@@ -26,8 +26,9 @@ from mflow_core.matrix cimport KRYLOV
 from mflow_core.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
-from mflow_core.registry cimport REDUCE
+from mflow_core.registry cimport REDUCE, STEPS
 from mflow_core.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
+from mflow_core.tableau cimport NO_STEPS
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE, MF_SECOND_ORDER,
                                mf_problem, mf_step_fn)
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
@@ -100,22 +101,35 @@ cdef int64_t quiet_steps(const run_t *r, const record_t *record, int64_t most) n
     return count
 
 
+cdef int steps_in_place(run_t *r, int64_t count) noexcept nogil:
+    cdef mf_step_fn step = r.m.step
+    cdef int64_t i
+    cdef int status
+    for i in range(count):
+        r.f.k = r.k + i
+        status = step(r.m, &r.f)
+        if status != 0:
+            return status
+        r.f.t = r.t_base + <double> (r.k + i + 1 - r.k_base) * r.dt
+    return 0
+
+
 cdef bint block_in_place(run_t *r, int64_t count) noexcept nogil:
     """`count` whole steps in place. False: one of them was not good, and the run stands where it did."""
-    cdef int64_t n_rhs = r.f.n_rhs, n_solve = r.f.n_solve, calls = r.calls[0], i
-    cdef mf_step_fn step = r.m.step
-    cdef int j, status = 0
+    cdef int64_t n_rhs = r.f.n_rhs, n_solve = r.f.n_solve, calls = r.calls[0]
+    cdef int j, status = NO_STEPS
     for j in range(r.sizes.n_vec):
         memcpy(r.next[j], r.now[j], r.n * sizeof(double))
     memcpy(r.s_next, r.s_now, r.sizes.n_scal * sizeof(double))
     r.f.x0, r.f.x1, r.f.s0, r.f.s1 = <const double *const *> r.now, <double *const *> r.now, r.s_now, r.s_now
     r.f.t, r.f.h = r.t, r.dt
-    for i in range(count):
-        r.f.k = r.k + i
-        status = step(r.m, &r.f)
-        if status != 0:
-            break
-        r.f.t = r.t_base + <double> (r.k + i + 1 - r.k_base) * r.dt
+    if r.n == 1 and r.m.step == STEPS.step:
+        r.f.k = r.k
+        status = STEPS.many(r.m, &r.f, count, r.t_base, r.k - r.k_base)
+    if status == 0:
+        r.f.t = r.t_base + <double> (r.k + count - r.k_base) * r.dt
+    elif status == NO_STEPS:
+        status = steps_in_place(r, count)
     for j in range(r.n_tested if status == 0 else 0):
         if not REDUCE.all_finite(r.now[j], r.n):
             status = MF_E_NON_FINITE
