@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from mflow_core.objective import Objective
 
 from mflow.data import Minibatches, minibatches
 
-__all__ = ["Cost", "Feed", "feed_of"]
+__all__ = ["Cost", "Feed", "IndexSets", "feed_of", "index_sets"]
 
 ROWS = 32  # in a batch where nothing is said, and so many are there
 AT_ONCE = 8192  # rows of a validation set that are looked at together
@@ -52,6 +53,19 @@ class Rows(Feed):
         for batch in self.source.epoch(generator, first):
             args = (batch,) if self.single else batch
             yield args, float(len(args[0]))
+
+
+class IndexSets(Rows):
+    """Rows of a compiled objective by their numbers: the objective gathers nothing."""
+
+    def __init__(self, rows: int, batch_size: int, seed: int | None, shuffle: bool, drop_last: bool) -> None:
+        super().__init__((np.arange(rows),), batch_size, seed, shuffle, drop_last)
+        self.shuffle = shuffle
+
+    def order(self, generator: np.random.Generator) -> Any:
+        """The rows of one epoch in the order in which its batches come; the generator draws it and goes on."""
+        rows = self.source.n_rows
+        return generator.permutation(rows) if self.shuffle else np.arange(rows)
 
 
 class Stream(Feed):
@@ -110,6 +124,22 @@ def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, 
     if not callable(data) and not isinstance(data, Iterable):
         raise TypeError(f"data is a {type(data).__name__}: a tuple of arrays, an iterable of batches or None is wanted")
     return Stream(data)
+
+
+def index_sets(fun: Objective, data: Any, jac: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:
+    """The feed of a compiled objective: index sets of a mean over rows, else the whole. Raises TypeError or ValueError."""
+    if data is not None:
+        raise TypeError(f"data: {fun!r} holds its own: leave data away, or make the objective of these")
+    if jac is not None and jac is not True:
+        raise TypeError(f"jac = {jac!r}: {fun!r} has its own gradient: leave jac away")
+    if "labelled" in fun.flags:
+        try:
+            return IndexSets(fun.m, min(ROWS, fun.m) if batch_size is None else batch_size, seed, shuffle, drop_last)
+        except ValueError as error:
+            raise ValueError(f"data: {error}") from None
+    if batch_size is not None:
+        raise ValueError(f"batch_size: {fun!r} is no mean over rows: leave batch_size away, an epoch is a step on the whole")
+    return Feed()
 
 
 def in_parts(data: Any) -> Iterator[tuple[Args, float]]:
