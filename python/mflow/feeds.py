@@ -6,6 +6,7 @@ so that means over batches of unequal length are means over rows.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -88,10 +89,9 @@ class Stream(Feed):
 
     def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
         found = self.data(epoch) if callable(self.data) else self.data
-        for number, batch in enumerate(found):
-            if number >= first:
-                args = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
-                yield args, _weight(args)
+        for batch in itertools.islice(found, first, None):
+            args = batch if type(batch) is tuple else tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+            yield args, _weight(args)
 
 
 def _weight(args: Args) -> float:
@@ -172,7 +172,8 @@ class Cost:
             out = self.fun(params, *args)
             if not isinstance(out, tuple) or len(out) != 2:
                 raise TypeError(f"fun returned {_what(out)}: with jac=True the pair (loss, gradient) is wanted")
-            return _real(out[0]), out[1]
+            loss, grads = out
+            return loss if type(loss) is float else _real(loss), grads
         if self.jac is not None:
             return _real(self.fun(params, *args)), self.jac(params, *args)
         out = self.fun(params, *args)

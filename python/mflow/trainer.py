@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core.objective import Objective
+from mflow_core.training import measured_step
 from mflow_core.updater import Updater
 
 from mflow import optim
@@ -143,7 +144,6 @@ class Trainer:
             for g, schedule in enumerate(by_group):
                 if schedule is not None:
                     self.opt._set_schedule(g, PerEpoch(schedule, self))
-        self.whole = self.opt._single is None and self.opt._arranged is None
         self._begin()
 
     def _begin(self) -> None:
@@ -197,6 +197,7 @@ class Trainer:
             raise ValueError("checkpoint_every is given without checkpoint=, the file to write")
         if checkpoint is not None and not Path(checkpoint).parent.is_dir():
             raise FileNotFoundError(f"checkpoint: there is no folder {Path(checkpoint).parent} to save it in")
+        self.quiet = step_callback is None and every is None and not progress
         self.bar = _Bar(0.0, float(max(self.epochs, 1)), "train") if progress else None
 
     # ---- arrangements -------------------------------------------------------------------------------------------------------------------
@@ -206,19 +207,6 @@ class Trainer:
         if self.arranged is None:
             return flat[0]
         return dict(zip(self.arranged, flat, strict=True)) if isinstance(self.arranged, list) else list(flat)
-
-    def _step(self, flat: list[Any]) -> None:
-        if self.whole:
-            self.opt.step(flat[0])
-            return
-        parts = self.opt._arrange(flat)
-        self.opt.step(parts if self.opt._arranged is not None else parts[0])
-
-    def _norm_of(self, flat: list[Any]) -> float:
-        if self.whole:
-            return float(self.opt.gradient_norm(flat[0]))
-        parts = self.opt._arrange(flat)
-        return float(self.opt.gradient_norm(parts if self.opt._arranged is not None else parts[0]))
 
     # ---- the loop -----------------------------------------------------------------------------------------------------------------------
 
@@ -243,15 +231,15 @@ class Trainer:
             self.began_with = self.generator.bit_generator.state
         total: list[Array] = []
         weight = loss_sum = 0.0
-        count, seen = 0, False
+        count, seen, asks, model, arranged = 0, False, self.opt.row.asks, self.model, self.arranged
         for args, of_batch in self.feed.epoch(self.generator, self.epoch, self.batch):
             seen = True
-            at = self._like(Updater.ask(self.opt)) if self.opt.row.asks else self.params
-            self.loss, grads = self.model.both(at, args)
+            at = self._like(Updater.ask(self.opt)) if asks else self.params
+            self.loss, grads = model.both(at, args)
             self.nfev += 1
-            if self.model.has_loss and not math.isfinite(self.loss):
+            if model.has_loss and not math.isfinite(self.loss):
                 return self._not_finite(f"the loss is {self.loss}", count + 1)
-            flat = optim._gather(grads, self.arranged, "the gradient")
+            flat = [grads] if arranged is None else optim._gather(grads, arranged, "the gradient")
             count, rows = count + 1, of_batch
             if self.accumulate > 1:
                 total = [rows * g for g in flat] if count == 1 else [t + rows * g for t, g in zip(total, flat, strict=True)]
@@ -273,19 +261,22 @@ class Trainer:
 
     def _update(self, flat: list[Any], rows: float, count: int) -> tuple[str, str] | None:
         """One step, and what comes after it."""
-        self.norm = self._norm_of(flat)
-        if not math.isfinite(self.norm):
+        self.norm = norm = measured_step(self.opt, flat)
+        if not math.isfinite(norm):
             return self._not_finite("the gradient is not finite", count)
-        self._step(flat)
         self.nit += 1
         self.batch += count
         self.sum_loss += rows * self.loss
         self.sum_weight += rows
-        self.sum_norm += self.norm
+        self.sum_norm += norm
         self.sum_steps += 1
         lr = self.opt._lr(0)
-        for append, value in zip(self.appends, (self.loss, lr, self.norm), strict=True):
-            append(value)
+        keep_loss, keep_lr, keep_norm = self.appends
+        keep_loss(self.loss)
+        keep_lr(lr)
+        keep_norm(norm)
+        if self.quiet and self.nit < self.max_steps:
+            return None
         return self._after(lr)
 
     def _after(self, lr: float) -> tuple[str, str] | None:

@@ -9,6 +9,8 @@ from mflow_core.updater import Updater
 LOSS: int
 GRADIENT: int
 
+def measured_step(optimizer: Updater, flat: list[Any]) -> float: ...
+
 class Course:
     loss: float
     norm: float

@@ -164,6 +164,40 @@ cdef int steps_of(course_t *c, ptrdiff_t steps, const double *rates, double *los
     return status
 
 
+def measured_step(Updater optimizer not None, list flat not None):
+    """`optimizer.step` for drivers that keep the norm of the gradient: returns it, and takes no step where it is not finite.
+
+    flat: one gradient an array, in their order. Errors as in `Updater.step`.
+    """
+    cdef double found, scale = 1.0
+    cdef unsigned int mode
+    cdef list held = optimizer.views(flat)
+    if not mf_take(&optimizer.busy):
+        raise RuntimeError("this optimizer is already stepping in another thread, or in its own schedule: give each its own")
+    try:
+        if len(held) != optimizer.n_tensors:
+            raise ValueError(f"g: {len(held)} gradients came for {optimizer.n_tensors} parameter arrays")
+        optimizer.take_list(held)
+        found = optimizer.norm()
+        if found < INFINITY:
+            if optimizer.scheduled:
+                optimizer._apply_schedules()
+                optimizer.take_list(held)
+            if optimizer.max_norm < INFINITY:
+                scale = optimizer.max_norm / (found + 1e-6)
+                scale = 1.0 if scale > 1.0 else scale
+            mode = mf_fp_enter()
+            try:
+                optimizer.advance(scale)
+            finally:
+                mf_fp_leave(mode)
+    finally:
+        if optimizer.n_tensors:
+            optimizer.tensors[0].g = NULL        # the caller's arrays may go away
+        mf_give(&optimizer.busy)
+    return found
+
+
 cdef class Course:
     """Steps of `optimizer` on minibatches of `objective`. batch_size 0: the objective as it is, one batch an epoch.
 
