@@ -97,7 +97,7 @@ def test_compiled_residuals(name):
     peer = scipy.optimize.least_squares(
         f.residuals, r.x * (1 + 1e-6), f.jac, loss="soft_l1", f_scale=10.0, x_scale="jac", xtol=1e-15, ftol=1e-15, gtol=1e-15
     )
-    assert r.cost <= loss_of("soft_l1", 10.0).cost(f.residuals(peer.x)) * (1 + 1e-14)  # SciPy's own sum loses digits of small z
+    assert r.cost <= loss_of("soft_l1", 10.0).cost(f.residuals(peer.x)) * (1 + 1e-12)  # rounding of residuals; SciPy's own sum loses more
 
 
 @pytest.mark.parametrize(

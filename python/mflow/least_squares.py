@@ -6,7 +6,7 @@ With time measured in units of D, D_j = |column j of J|, the flow is D^2 x' = -J
 
 dt grows where the step lowered f as foreseen and shrinks where it did not, or where the path bends too much to be followed: p is corrected
 by half of its acceleration a, (J'J + D^2/dt) a = -J' r_vv, and steps with 2 |a| > 0.75 |p| are too long. All steps at one point come
-from one factorisation, J/D = QR, R = U S V', so that the condition of J is never squared and a rank-deficient J is no special case.
+from one factorisation, J/D = U S V', so that the condition of J is never squared and a rank-deficient J is no special case.
 
 The end is the gradient's: its cosine with every column of J is at most gtol. Where f has no digits left to compare, a step is judged by the
 gradient as well. A start by single residuals, w -= gamma r_i J_i/(1 + gamma |J_i|^2), is backward Euler on one residual after the other.
@@ -272,7 +272,7 @@ class _Flow:
         if not math.isfinite(cost):
             return False
         J = self.what.jacobian(self.x, self.f)
-        if not np.all(np.isfinite(J)):
+        if not np.isfinite(J).all():
             return False
         self.cost = cost
         self.r, self.J = self.weighed(self.f, J)
@@ -292,38 +292,37 @@ class _Flow:
 
     def look(self) -> None:
         """Scale and gradient of a new point, and the factors of its Jacobian."""
-        norms = np.linalg.norm(self.J, axis=0)
+        norms = np.sqrt((self.J * self.J).sum(axis=0))
         self.D = np.maximum(FORGET * self.D, norms) if self.fixed is None else self.fixed
         self.D = np.where(self.D > 0.0, self.D, 1.0)
         self.g = self.J.T @ self.r
-        self.steepest = _steepest(self.J, self.r)
-        size = float(np.linalg.norm(self.r))
+        self.steepest = float(np.max(np.abs(self.g) / np.where(norms > 0.0, norms, 1.0), initial=0.0))
+        size = math.sqrt(float(self.r @ self.r))
         self.cosine = self.steepest / size if size > 0.0 else 0.0
         spread = float(np.sum(norms * np.abs(self.x)))
         self.noise = 400.0 * EPS * spread + (100.0 * EPS**0.5 * (size + spread) if self.what.differences else 0.0)
-        Q, R = np.linalg.qr(self.J / self.D)
-        U, self.s, self.Vt = np.linalg.svd(R)
-        self.QU = Q @ U
-        self.b = self.QU.T @ self.r
+        self.U, self.s, self.Vt = np.linalg.svd(self.J / self.D, full_matrices=False)
+        self.b = self.r @ self.U
 
     def solve(self, b: Array) -> Array:
-        """-(J'J + D^2/dt)^-1 J' w in units of D, where b = (QU)' w."""
-        z: Array = -(self.Vt.T @ (self.s * b / (self.s * self.s + 1.0 / self.dt)))
+        """-(J'J + D^2/dt)^-1 J' w in units of D, where b = U'w."""
+        z: Array = -((self.s * b / (self.s * self.s + 1.0 / self.dt)) @ self.Vt)
         return z
 
     def step(self) -> tuple[Array, float, bool]:
         """(x + p, by how much the linear model lowers the cost, whether the path is straight enough for it)."""
         p = self.solve(self.b)
-        foreseen = 0.5 * float(np.sum((self.s * (self.Vt @ p)) ** 2)) + float(p @ p) / self.dt
+        along, square = self.s * (self.Vt @ p), float(p @ p)
+        foreseen = 0.5 * float(along @ along) + square / self.dt
         move = p / self.D
         if self.acceleration and foreseen > 1e-10 * self.cost:
             ahead = self.what.residuals(self.x + PROBE * move)
             change = ahead - self.f if self.loss is None else np.sqrt(self.loss.weights(self.f)) * (ahead - self.f)
             r_vv = (2.0 / PROBE) * (change / PROBE - self.J @ move)
-            if not np.all(np.isfinite(r_vv)):
+            if not np.isfinite(r_vv).all():
                 return self.x + move, foreseen, False
-            a = self.solve(self.QU.T @ r_vv)
-            if not 2.0 * np.linalg.norm(a) <= BEND * np.linalg.norm(p):
+            a = self.solve(r_vv @ self.U)
+            if not 2.0 * math.sqrt(a @ a) <= BEND * math.sqrt(square):
                 return self.x + move, foreseen, False
             move = move + 0.5 * a / self.D
         return self.x + move, foreseen, True
@@ -340,7 +339,7 @@ class _Flow:
                 if self.what.nfev >= self.limit:
                     return "max_nfev"
                 x, foreseen, straight = self.step()
-                if np.array_equal(x, self.x) or idle >= PATIENCE:
+                if (x == self.x).all() or idle >= PATIENCE:
                     return "rounding" if self.steepest <= self.noise else "step_too_small"
                 before, ended = self.cost, ""
                 gain = self.try_point(x, foreseen) if straight else math.nan
@@ -372,7 +371,7 @@ class _Flow:
         if not gain > 1e-4 and not flat:
             return 0.0
         J = self.what.jacobian(x, f)
-        if not np.all(np.isfinite(J)):
+        if not np.isfinite(J).all():
             return math.nan
         r, J = self.weighed(f, J)
         if not gain > 1e-4:  # values have no digits left: the gradient decides
