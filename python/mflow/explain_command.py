@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -46,7 +47,7 @@ def command(arguments: argparse.Namespace) -> int:
     try:
         report = explain(fun, start, jac=_brings_gradient(fun, start), t_span=(0.0, arguments.t_end))
     except ValueError as error:  # of the user's function: in one line, without a traceback
-        print(f"mflow: error: {error}")
+        print(f"mflow: error: {error}", file=sys.stderr)
         return 2
     print(report)
     if not arguments.no_plot:
