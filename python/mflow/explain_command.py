@@ -52,7 +52,7 @@ def command(arguments: argparse.Namespace) -> int:
     print(report)
     if not arguments.no_plot:
         picture(report).figure.savefig(arguments.out, dpi=120)
-        print(f"\nPicture of the eigenvalues, times dt, in the stability region: {arguments.out}")
+        print(f"\nPicture of the eigenvalues, times a stable step, in a stability region: {arguments.out}")
     return 0
 
 
@@ -65,7 +65,7 @@ def _brings_gradient(fun: Any, start: Any) -> bool | None:
 
 
 def picture(report: Report) -> Any:
-    """The eigenvalues times the recommended step, over the stability region of a method.
+    """The eigenvalues times the recommended step, or nine tenths of the limit where that is less, over a stability region.
 
     Parameters
     ----------
