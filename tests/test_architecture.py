@@ -38,7 +38,7 @@ def python_imports():
 
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
-    {"arrays", "compiled", "mgh", "nist", "pace", "palette", "result", "savefile", "testvalues"},
+    {"arrays", "compiled", "nist", "pace", "palette", "result", "savefile", "testvalues"},
     {
         "control",
         "data",
@@ -48,14 +48,27 @@ LAYERS = (
         "ground_motion",
         "krylov",
         "methods",
-        "objectives",
+        "mgh",
         "order",
         "schedules",
         "symbolic",
         "testproblems",
         "userfile",
     },
-    {"conditions", "feeds", "implicit_sgd", "robust", "limits", "linesearch", "modes", "nonlinear", "optim", "records", "tangents"},
+    {
+        "conditions",
+        "feeds",
+        "objectives",
+        "implicit_sgd",
+        "robust",
+        "limits",
+        "linesearch",
+        "modes",
+        "nonlinear",
+        "optim",
+        "records",
+        "tangents",
+    },
     {"line_descent", "momentum", "stability", "torch", "trainer"},
     {"endings", "facts", "oscillation", "quadratic", "region", "spectrum", "train_compiled"},
     {"drive"},
