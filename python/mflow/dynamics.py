@@ -104,7 +104,8 @@ def solve_dynamics(
     force : callable, optional
         ``force(t, x, v, *args)`` returns all forces, in place of damping, stiffness and load; with ``inplace=True``,
         ``force(t, x, v, out, *args)`` fills out. Or compiled:
-        ``int (double t, const double *x, const double *v, double *f, ptrdiff_t n, void *ctx)``.
+        ``int (double t, const double *x, const double *v, double *f, ptrdiff_t n, void *ctx)``; it must follow from its arguments
+        alone, for explicit methods may repeat a few steps with it.
     dfdx, dfdv : array_like (n, n) or callable, optional
         Tangents of the force, constant or ``dfdx(t, x, v, *args)``, for implicit methods; differences where none is given. SciPy sparse
         ones are factored sparsely: in reverse Cuthill-McKee order as a band where that is narrow, else by SciPy.
