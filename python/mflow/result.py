@@ -147,7 +147,7 @@ class OptimizeResult(Result):
     "line_search_failed", "interrupted". message : what happened, in words.
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient.
     nrestarts : with a line search: how often the method's memory was thrown away because its direction led nowhere.
-    path : with a line search and ``path=True``: a Result with x, directions, steps and fun.
+    path : with ``path=True``: a Result with x and fun; with a line search directions and steps, too, else k.
     """
 
     x: Array

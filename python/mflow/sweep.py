@@ -307,6 +307,10 @@ class _Named:
 
 def _of_problem(what: Problem, options: dict[str, Any]) -> Training | Descent:
     """Minibatches where the problem has rows, else the whole cost."""
+    if what.objective is not None and what.rows:
+        return Training(what.objective, what.start, **{"batch_size": what.batch_size, **options})
+    if what.objective is not None:
+        return Descent(what.objective, what.start, None, **options)
     if what.rows:
         return Training(what.batch_cost, what.start, what.rows, **{"batch_size": what.batch_size, **options})  # type: ignore[arg-type]
     return Descent(what.cost, what.start, what.has_gradient or None, **options)

@@ -15,30 +15,11 @@ from mflow_core.objective import Objective
 from mflow_core.training import GRADIENT, LOSS, Course
 
 from mflow.arrays import Array
-from mflow.feeds import Args, Cost, Feed, IndexSets
+from mflow.feeds import Cost, Feed, IndexSets
 from mflow.pace import Pace
 from mflow.trainer import PER_STEP, PerEpoch, Trainer
 
 __all__ = ["CompiledTrainer"]
-
-
-class _Compiled(Cost):
-    """A compiled objective as a cost over index sets; its batches are taken in the core."""
-
-    def __init__(self, fun: Objective) -> None:
-        super().__init__(fun, True)
-
-    def both(self, params: Any, args: Args) -> tuple[float, Any]:
-        """(loss, gradient) over the rows of one index set, or over all."""
-        return self._over(args).value_and_grad(params)
-
-    def loss(self, params: Any, args: Args) -> float:
-        """The loss alone."""
-        return self._over(args)(params)
-
-    def _over(self, args: Args) -> Objective:
-        whole: Objective = self.fun
-        return whole.batch(*args) if args else whole
 
 
 class CompiledTrainer(Trainer):
@@ -46,7 +27,7 @@ class CompiledTrainer(Trainer):
 
     def __init__(self, fun: Objective, feed: Feed, params: Any, optimizer: Any, parameters: dict[str, Any], schedule_per: str) -> None:
         self.fun = fun
-        super().__init__(_Compiled(fun), feed, params, optimizer, parameters, schedule_per)
+        super().__init__(Cost(fun, True), feed, params, optimizer, parameters, schedule_per)
         self.facts["fun"] = [fun.name, list(fun.shape)]
 
     def configure(
