@@ -20,7 +20,7 @@ BLOW_UP = 1e6  # a state or slope that has grown by this when the step vanishes:
 class Ending:
     """The ending of a run that could not go on. where: "at t = ... after ... steps"; mode: "fixed", "auto" or "adaptive"."""
 
-    callee = "right-hand side"
+    callee, jacobian = "right-hand side", "jac="
 
     def __init__(self, run: stepper.Run, method: Method, mode: str, step: float, start: Array, t0: float, where: str) -> None:
         self.run, self.method, self.mode, self.step, self.start, self.t0, self.where = run, method, mode, step, start, t0, where
@@ -129,8 +129,10 @@ class Ending:
     def _unsolved(self, fixed: bool) -> str:
         text = f"the equation of {self.method.name}'s implicit step was not solved {self.where}"
         if fixed:
-            return f"{text} with dt = {abs(self.step):g}: lower dt, give jac= (or check it), or another solver="
-        return f"{text}, down to steps of {abs(self.run.h):.3g}: is the Jacobian right, or singular? Give jac=, or another solver="
+            return f"{text} with dt = {abs(self.step):g}: lower dt, give {self.jacobian} (or check it), or another solver="
+        return (
+            f"{text}, down to steps of {abs(self.run.h):.3g}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
+        )
 
 
 def _size(v: Array) -> float:
