@@ -42,14 +42,14 @@ def test_steps_under_error_control_see_every_pulse_of_a_table(span: tuple[float,
     state, top = reference(*span)
     assert s.reason == "finished"
     assert np.max(np.min(np.abs(TIMES[:, None] - s.t), axis=1)) < 1e-13
-    assert np.max(np.abs(s.x[:, -1] - state[:2])) < 1e-4 * np.max(np.abs(state[:2]))
+    assert np.max(np.abs(s.x[:, -1] - state[:2])) < 3e-5 * top
     if span[1] > span[0]:
         assert abs(np.max(np.abs(s.x)) / top - 1) < 1e-3
     assert s.nsteps < 5000
 
 
 def test_a_table_keeps_the_users_bounds_and_resumes(tmp_path: Any) -> None:
-    more = {"load": (TIMES, VALUES, [0.0, 1.0]), "dt": None, "rtol": 1e-5, "atol": 1e-8, "t_span": (0, 20)}
+    more: dict[str, Any] = {"load": (TIMES, VALUES, [0.0, 1.0]), "dt": None, "rtol": 1e-5, "atol": 1e-8, "t_span": (0, 20)}
     s = call(**more, max_step=0.05)
     assert np.max(np.diff(s.t)) < 0.05 * (1 + 1e-12)
     assert np.max(np.diff(call(**more, max_step=lambda t, x: 0.04).t)) < 0.04 * (1 + 1e-12)
@@ -155,7 +155,7 @@ def test_a_mask_and_a_load_may_have_the_shape_of_x0() -> None:
     x0 = np.arange(6.0).reshape(3, 2)
     held, weight = np.zeros((3, 2), dtype=bool), np.arange(6.0).reshape(3, 2)
     held[1] = True
-    more = {"mass": 1.0, "stiffness": 4.0, "x0": x0, "t_span": (0, 1), "dt": 0.1}
+    more: dict[str, Any] = {"mass": 1.0, "stiffness": 4.0, "x0": x0, "t_span": (0, 1), "dt": 0.1}
     s = mflow.solve_dynamics(**more, load=weight, fixed=held)
     flat = mflow.solve_dynamics(**more, load=weight.ravel(), fixed=[2, 3])
     assert np.array_equal(s.x, flat.x)
