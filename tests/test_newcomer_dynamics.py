@@ -1,11 +1,13 @@
 """What a newcomer to `solve_dynamics` met: pulses that steps pass over, shapes and names in messages, masks, steps without a limit."""
 
+import ctypes
 import itertools
 import warnings
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy
 from scipy.integrate import solve_ivp
 
 import mflow
@@ -98,11 +100,30 @@ def test_simulate_says_that_dt_misses_the_ground() -> None:
 # ---- messages ---------------------------------------------------------------------------------------------------------------------------
 
 
+def test_compiled_damping_needs_no_start() -> None:
+    """Its size comes from the matrices; NumPy cannot tell the shape of a ctypes function, and SciPy's LowLevelCallable is a tuple."""
+    doubles = ctypes.POINTER(ctypes.c_double)
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, doubles, doubles, ctypes.c_ssize_t, ctypes.c_void_p)
+
+    def fill(v: Any, out: Any, n: int, context: Any) -> int:
+        for i in range(n):
+            out[i] = 0.3 * v[i]
+        return 0
+
+    damp = kind(fill)
+    wanted = call(load=[0.0, 1.0], damping=0.3)
+    for damping in (damp, scipy.LowLevelCallable(damp, signature="int (double *, double *, long, void *)")):
+        assert np.max(np.abs(call(load=[0.0, 1.0], damping=damping).x - wanted.x)) < 1e-12
+
+
 @pytest.mark.parametrize(
     ("wrong", "text"),
     [
         ({"load": [1.0, 2.0, 3.0]}, r"load: shape \(3,\) came, but there are 2 degrees of freedom: 2 numbers, a function of t, or a table"),
         ({"load": np.ones((2, 11))}, r"load: shape \(2, 11\) came"),
+        ({"x0": [1.0, 2.0, 3.0]}, r"x0: shape \(3,\) came, but the matrices are of 2 degrees of freedom"),
+        ({"x0": []}, r"x0: shape \(0,\) came, but the matrices are of 2 degrees of freedom"),
+        ({"v0": 1.0}, r"v0: shape \(1,\) came, but the matrices are of 2 degrees of freedom"),
         ({"load": [np.nan, 0.0]}, "load: entry 0 is nan"),
         ({"load": [[0.0, 0.5, 1.0], np.ones((2, 3))]}, r"load: its parts have shapes \(3,\), \(2, 3\): a table is a tuple"),
         ({"load": ([0.0, 0.5, 1.0], [0.0, 1.0, 2.0])}, "one value a time goes with a pattern of 2 numbers"),
@@ -134,6 +155,15 @@ def test_an_unsolved_step_asks_for_the_tangents_by_their_names() -> None:
     )
     assert s.reason == "solve_failed"
     assert "give dfdx= and dfdv= (or check" in s.message
+
+
+def test_a_force_that_is_not_finite_from_the_start_is_named() -> None:
+    s = call(load=lambda t: [0.0, np.nan])
+    assert (s.reason, s.message) == ("non_finite", "the force is not finite at the start, t = 0: see its component 1")
+    s = mflow.solve_dynamics(force=lambda t, x, v: np.array([0.0, 0.0, np.nan]), t_span=(0, 1), x0=np.ones(3), fixed=[0], dt=0.1)
+    assert (s.reason, s.message) == ("non_finite", "the force is not finite at the start, t = 0: see its component 2")
+    r = mflow.solve_ivp(lambda t, y: [0.0, np.nan], (0, 1), [1.0, 1.0], method="euler", dt=0.1)
+    assert (r.reason, r.message) == ("non_finite", "the right-hand side is not finite at the start, t = 0: see its component 1")
 
 
 def test_minimize_has_no_automatic_step_of_second_order() -> None:

@@ -203,14 +203,24 @@ def _tuple(args: Any) -> tuple[Any, ...]:
     return tuple(args) if isinstance(args, tuple | list) else (args,)
 
 
+def _rows(given: tuple[Any, ...]) -> list[int]:
+    """Of the matrices and diagonals among them; functions have none."""
+    arrays = (a for a in given if a is not None and not matrices.is_function(a))
+    return [np.shape(a)[0] for a in arrays if hasattr(a, "tocsr") or np.ndim(a) > 0]
+
+
 def _start(x0: Any, v0: Any, given: tuple[Any, ...], load: Any) -> tuple[Array, Array]:
     """x0 and v0, where one or both are not given: zeros, as many as the matrices have rows."""
     if x0 is None and v0 is None:
-        sizes = [np.shape(a)[0] for a in given if (a is not None and np.ndim(a) > 0) or hasattr(a, "tocsr")]
+        sizes = _rows(given)
         if not sizes and isinstance(load, list | np.ndarray):
             sizes = [np.size(load)]
         x0 = np.zeros(max(sizes, default=1))
     start = np.atleast_1d(check_start(v0 if x0 is None else x0, "v0" if x0 is None else "x0"))
+    rows = _rows(given)
+    if len(rows) > 1 and len(set(rows)) == 1 and rows[0] not in (1, start.size) and start.ndim == 1:
+        name = "v0" if x0 is None else "x0"
+        raise ValueError(f"{name}: shape {start.shape} came, but the matrices are of {rows[0]} degrees of freedom: one number for each")
     if x0 is None:
         return np.zeros_like(start), start
     speed = np.zeros_like(start) if v0 is None else np.atleast_1d(check_start(v0, "v0"))

@@ -30,7 +30,7 @@ class Ending:
         fixed = self.mode != "adaptive"
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             if fixed:
-                return "non_finite", f"non-finite state {self.where}: {self._hint()}"
+                return "non_finite", self._first_slope() or f"non-finite state {self.where}: {self._hint()}"
             return self._blow_up(10.0) or self._non_finite()
         if status == stepper.STEP_TOO_SMALL:
             return self._blow_up(1.0) or self._too_small()
@@ -88,20 +88,28 @@ class Ending:
         text = self._jacobian_at_fault()
         if text:
             return "non_finite", text
-        if run.k == 0:
-            try:
-                with np.errstate(all="ignore"):
-                    bad = np.flatnonzero(~np.isfinite(self._ask(run.t, self._state())))
-            except Exception:
-                bad = np.empty(0, dtype=np.intp)  # the run has ended already: this is for its message alone
-            if bad.size:
-                return "non_finite", f"the {self.callee} is not finite at the start, t = {run.t:g}: see its component {bad[0]}"
-        return "non_finite", (
+        return "non_finite", self._first_slope() or (
             f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): the last step tried, {abs(run.tried):.3g}, "
             "met one, and the evaluations that a run spends near such a place are used up; has the solution left the domain of the "
             f"{self.callee}? "
             "(mflow.Recoverable raised there, or max_step=, has it look closer)"
         )
+
+    def _first_slope(self) -> str:
+        """Words, where nothing is finite from the start on."""
+        run = self.run
+        if run.k != 0:
+            return ""
+        try:
+            with np.errstate(all="ignore"):
+                bad = np.flatnonzero(~np.isfinite(self._ask(run.t, self._state())))
+        except Exception:
+            return ""  # the run has ended already: this is for its message alone
+        return f"the {self.callee} is not finite at the start, t = {run.t:g}: see its component {self._number(bad[0])}" if bad.size else ""
+
+    def _number(self, j: int) -> int:
+        """Of a component, as the user counts."""
+        return j
 
     def _jacobian_at_fault(self) -> str:
         """Words, where it is the user's Jacobian that is not finite."""

@@ -202,6 +202,10 @@ class MotionEnding(endings.Ending):
         x, v = np.split(y, 2)
         return np.concatenate([v, self.run.acceleration(t, x, v).ravel()])
 
+    def _number(self, j: int) -> int:
+        """Of the slope (v, a), the second half."""
+        return int(self.drive.supports.free[j - self.drive.start.size])
+
     def _unsolved(self, fixed: bool) -> str:
         counts = self.drive.what.counters
         row, failed = counts.get("singular"), counts.get("cg_failed")
