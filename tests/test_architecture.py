@@ -40,7 +40,7 @@ def python_imports():
 LAYERS = (
     {"arrays", "compiled", "nist", "pace", "palette", "result", "savefile", "testvalues"},
     {"control", "data", "dense", "effective", "findings", "ground_motion", "krylov", "methods", "mgh", "order", "schedules", "symbolic", "testproblems", "userfile"},
-    {"conditions", "feeds", "implicit_sgd", "limits", "linesearch", "modes", "nonlinear", "objectives", "optim", "records", "robust", "tangents"},
+    {"conditions", "feeds", "implicit_sgd", "limits", "linesearch", "load_tables", "modes", "nonlinear", "objectives", "optim", "records", "robust", "tangents"},
     {"line_descent", "momentum", "stability", "torch", "trainer"},
     {"endings", "facts", "oscillation", "quadratic", "region", "spectrum", "train_compiled"},
     {"drive"},

@@ -188,7 +188,8 @@ def _is_low_level(value: Any) -> bool:
 def _event(event: Any, name: str) -> tuple[Any, int, int, int]:
     fun = event.fun if isinstance(event, Event) else event
     if not callable(fun) and not _is_low_level(fun) and type(fun).__name__ != "PyCapsule":
-        raise TypeError(f"{name}: a callable event(t, y) is wanted (or a compiled function, or an Event), not {type(fun).__name__}")
+        wanted = "a callable event(t, y), of second order event(t, x, v), is wanted (or a compiled function, or an Event)"
+        raise TypeError(f"{name}: {wanted}, not {type(fun).__name__}")
     terminal = _whole(getattr(event, "terminal", False), f"{name}.terminal", 0, "True, False, or the number of times from 0 on")
     samples = _whole(getattr(event, "samples", SAMPLES), f"{name}.samples", 1, "a whole number from 1 on")
     direction = getattr(event, "direction", 0.0)

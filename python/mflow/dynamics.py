@@ -86,7 +86,9 @@ def solve_dynamics(
     load : None, n numbers, a function, or a table
         ``load(t)`` returns n numbers; or compiled: ``int (double t, double *f, ptrdiff_t n, void *ctx)``. A table is a tuple
         ``(times, values)`` with values of shape (n, len(times)), or ``(times, values, pattern)`` with one value a time that n numbers
-        go with; it is linear between its times and held beyond them.
+        go with; it is linear between its times and held beyond them. Steps under error control do not pass a point where it bends, and
+        a fixed dt that leaves out a tenth of its impulse is warned of. What a function does between the ends of a step is not seen: give
+        max_step where it has short pulses.
     t_span : (t0, t_end)
     x0, v0 : array_like of any shape, optional
         Start; zeros where not given.
@@ -95,8 +97,8 @@ def solve_dynamics(
     t_eval : array_like, optional
         Times to save at; x and v between steps by cubics, a by straight lines.
     dt : float or "auto", optional
-        Fixed steps, the last one shortened; "auto": nine tenths of the structure's stability limit. A step past that limit is taken,
-        after a RuntimeWarning. Without dt: error control of x and v, where the method has an estimate (newmark).
+        Fixed steps, the last one shortened; "auto": nine tenths of the structure's stability limit, where there is one. A step past that
+        limit is taken, after a RuntimeWarning. Without dt: error control of x and v, where the method has an estimate (newmark).
     rtol, atol : float or array_like
         Tolerances of x, one number or one for each degree of freedom; 1e-3 and 1e-6.
     rtol_v, atol_v : float or array_like
@@ -115,7 +117,7 @@ def solve_dynamics(
         The force does not use v: methods that are implicit in v alone are explicit then.
     rayleigh : (a, b), optional
         Damping a M + b K, added to ``damping``.
-    fixed : indices or a mask of degrees of freedom that stay at x0, optional
+    fixed : indices (of the flat x0) or a mask of x0's shape: degrees of freedom that stay at x0, optional
         In the ledger, the forces by which springs to displaced supports pull count as load.
     solver : "newton", "newton_krylov", "fixed_point" or an instance
         For a force and an implicit method.
@@ -198,6 +200,8 @@ def solve_dynamics(
         what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, matrices=moving,
         velocity_free=velocity_free, facts=_checksums(given, force is not None, velocity_free, potential is not None, linear_solver),
     )  # fmt: skip
+    if _is_table(load):
+        drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64))
     result: DynamicsResult = follow(drive)
     return result
 
@@ -237,14 +241,24 @@ def _tuple(args: Any) -> tuple[Any, ...]:
     return tuple(args) if isinstance(args, tuple | list) else (args,)
 
 
+def _rows(given: tuple[Any, ...]) -> list[int]:
+    """Of the matrices and diagonals among them; functions have none."""
+    arrays = (a for a in given if a is not None and not matrices.is_function(a))
+    return [np.shape(a)[0] for a in arrays if hasattr(a, "tocsr") or np.ndim(a) > 0]
+
+
 def _start(x0: Any, v0: Any, given: tuple[Any, ...], load: Any) -> tuple[Array, Array]:
     """x0 and v0, where one or both are not given: zeros, as many as the matrices have rows."""
     if x0 is None and v0 is None:
-        sizes = [np.shape(a)[0] for a in given if (a is not None and np.ndim(a) > 0) or hasattr(a, "tocsr")]
+        sizes = _rows(given)
         if not sizes and isinstance(load, list | np.ndarray):
             sizes = [np.size(load)]
         x0 = np.zeros(max(sizes, default=1))
     start = np.atleast_1d(check_start(v0 if x0 is None else x0, "v0" if x0 is None else "x0"))
+    rows = _rows(given)
+    if len(rows) > 1 and len(set(rows)) == 1 and rows[0] not in (1, start.size) and start.ndim == 1:
+        name = "v0" if x0 is None else "x0"
+        raise ValueError(f"{name}: shape {start.shape} came, but the matrices are of {rows[0]} degrees of freedom: one number for each")
     if x0 is None:
         return np.zeros_like(start), start
     speed = np.zeros_like(start) if v0 is None else np.atleast_1d(check_start(v0, "v0"))
@@ -309,7 +323,7 @@ def _structure(
         )
     size = supports.free.size
     table = None
-    if isinstance(load, tuple) and len(load) in (2, 3) and np.ndim(load[0]) == 1:
+    if _is_table(load):
         table, load = load, None
     elif load is not None or np.any(pull):
         load = _load(load, supports, pull)
@@ -384,6 +398,33 @@ def _sum(A: Any, B: Any) -> Any:
     return total if hasattr(total, "tocsr") or total.ndim == 1 else np.asarray(total)
 
 
+def _is_table(load: Any) -> bool:
+    """(times, values) or (times, values, pattern). Two or three numbers in a tuple are n numbers as in a list."""
+    return isinstance(load, tuple) and len(load) in (2, 3) and np.ndim(load[0]) == 1
+
+
+def _numbers(load: Any, supports: Supports, of: str) -> Array:
+    """n numbers, in x0's shape if the user likes, or one number for all."""
+    if isinstance(load, list | tuple) and len({np.shape(part) for part in load}) > 1:
+        raise ValueError(
+            f"{of}: its parts have shapes {', '.join(str(np.shape(part)) for part in load[:3])}: a table is a tuple (times, values)"
+        )
+    given = np.asarray(load)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"{of}: real numbers are wanted (float64), not {given.dtype}")
+    if given.size not in (1, supports.n) or (given.ndim > 1 and given.shape != supports.shape):
+        raise ValueError(
+            f"{of}: shape {given.shape} came, but there are {supports.n} degrees of freedom: {supports.n} numbers, a function of t, or a "
+            "table (times, values) or (times, values, pattern) are wanted"
+        )
+    out: Array = np.array(np.broadcast_to(given.ravel(), (supports.n,)), dtype=np.float64)
+    if not np.all(np.isfinite(out)):
+        raise ValueError(
+            f"{of}: entry {int(np.argmin(np.isfinite(out)))} is {out[np.argmin(np.isfinite(out))]}: every entry must be finite"
+        )
+    return out
+
+
 def _load(load: Any, supports: Supports, pull: Array) -> Any:
     """The load on the free degrees of freedom, and what springs to displaced supports pull with."""
     n, free = supports.n, supports.free
@@ -391,10 +432,7 @@ def _load(load: Any, supports: Supports, pull: Array) -> Any:
         return pull[free]
     compiled = compiled_address(load, "load", LOAD_SIGNATURE) is not None
     if not compiled and not callable(load):
-        constant = matrices.checked_matrix(load, "load", n)
-        if constant.ndim != 1:
-            raise ValueError(f"load: shape {constant.shape} came; {n} numbers, a function of t, or a table (times, values) are wanted")
-        return (constant + pull)[free]
+        return (_numbers(load, supports, "load") + pull)[free]
     if not supports.any:
         return load
     if compiled:
@@ -413,20 +451,24 @@ def _table(table: tuple[Any, ...], supports: Supports, pull: Array) -> tuple[Any
     """(times, values, pattern) as the core takes them."""
     times, values = np.asarray(table[0], dtype=np.float64), np.asarray(table[1], dtype=np.float64)
     n, free = supports.n, supports.free
+    for name, array in (("times", times), ("values", values)):
+        if not np.all(np.isfinite(array)):
+            where = np.argwhere(~np.isfinite(array))[0]
+            raise ValueError(f"load: {name}{where.tolist()} of the table is {array[tuple(where)]}: every entry must be finite")
     if len(table) == 3:
-        pattern = matrices.checked_matrix(table[2], "load", n)
-        if pattern.ndim != 1 or values.shape != times.shape:
-            raise ValueError(
-                f"load: a table with a pattern wants values of shape {times.shape} and {n} numbers, not {values.shape} and {pattern.shape}"
-            )
+        pattern = _numbers(table[2], supports, "load, its pattern")
+        if values.shape != times.shape:
+            raise ValueError(f"load: a table with a pattern wants one value a time, of shape {times.shape}, not {values.shape}")
         if not np.any(pull):
             return times, values, pattern[free]
         values = np.outer(pattern, values)
     if values.ndim == 1 and n == 1:
         values = values[None]
     if values.shape != (n, times.size):
+        also = f"; one value a time goes with a pattern of {n} numbers: (times, values, pattern)" if values.shape == times.shape else ""
         raise ValueError(
-            f"load: a table of {times.size} times and {n} degrees of freedom wants values of shape ({n}, {times.size}), not {values.shape}"
+            f"load: a table of {times.size} times and {n} degrees of freedom wants values of shape ({n}, {times.size}), not "
+            f"{values.shape}{also}"
         )
     return times, np.ascontiguousarray((values + pull[:, None])[free].T), None
 

@@ -20,7 +20,7 @@ BLOW_UP = 1e6  # a state or slope that has grown by this when the step vanishes:
 class Ending:
     """The ending of a run that could not go on. where: "at t = ... after ... steps"; mode: "fixed", "auto" or "adaptive"."""
 
-    callee = "right-hand side"
+    callee, jacobian = "right-hand side", "jac="
 
     def __init__(self, run: stepper.Run, method: Method, mode: str, step: float, start: Array, t0: float, where: str) -> None:
         self.run, self.method, self.mode, self.step, self.start, self.t0, self.where = run, method, mode, step, start, t0, where
@@ -30,7 +30,7 @@ class Ending:
         fixed = self.mode != "adaptive"
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             if fixed:
-                return "non_finite", f"non-finite state {self.where}: {self._hint()}"
+                return "non_finite", self._first_slope() or f"non-finite state {self.where}: {self._hint()}"
             return self._blow_up(10.0) or self._non_finite()
         if status == stepper.STEP_TOO_SMALL:
             return self._blow_up(1.0) or self._too_small()
@@ -88,20 +88,28 @@ class Ending:
         text = self._jacobian_at_fault()
         if text:
             return "non_finite", text
-        if run.k == 0:
-            try:
-                with np.errstate(all="ignore"):
-                    bad = np.flatnonzero(~np.isfinite(self._ask(run.t, self._state())))
-            except Exception:
-                bad = np.empty(0, dtype=np.intp)  # the run has ended already: this is for its message alone
-            if bad.size:
-                return "non_finite", f"the {self.callee} is not finite at the start, t = {run.t:g}: see its component {bad[0]}"
-        return "non_finite", (
+        return "non_finite", self._first_slope() or (
             f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): the last step tried, {abs(run.tried):.3g}, "
             "met one, and the evaluations that a run spends near such a place are used up; has the solution left the domain of the "
             f"{self.callee}? "
             "(mflow.Recoverable raised there, or max_step=, has it look closer)"
         )
+
+    def _first_slope(self) -> str:
+        """Words, where nothing is finite from the start on."""
+        run = self.run
+        if run.k != 0:
+            return ""
+        try:
+            with np.errstate(all="ignore"):
+                bad = np.flatnonzero(~np.isfinite(self._ask(run.t, self._state())))
+        except Exception:
+            return ""  # the run has ended already: this is for its message alone
+        return f"the {self.callee} is not finite at the start, t = {run.t:g}: see its component {self._number(bad[0])}" if bad.size else ""
+
+    def _number(self, j: int) -> int:
+        """Of a component, as the user counts."""
+        return j
 
     def _jacobian_at_fault(self) -> str:
         """Words, where it is the user's Jacobian that is not finite."""
@@ -129,8 +137,10 @@ class Ending:
     def _unsolved(self, fixed: bool) -> str:
         text = f"the equation of {self.method.name}'s implicit step was not solved {self.where}"
         if fixed:
-            return f"{text} with dt = {abs(self.step):g}: lower dt, give jac= (or check it), or another solver="
-        return f"{text}, down to steps of {abs(self.run.h):.3g}: is the Jacobian right, or singular? Give jac=, or another solver="
+            return f"{text} with dt = {abs(self.step):g}: lower dt, give {self.jacobian} (or check it), or another solver="
+        return (
+            f"{text}, down to steps of {abs(self.run.h):.3g}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
+        )
 
 
 def _size(v: Array) -> float:

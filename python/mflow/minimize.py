@@ -237,7 +237,12 @@ class _Descent:
         if "second_order" in self.method.flags:
             self.friction = _friction(settings)
             solving = linear.pop("solver")
-            for name, value in {**linear, 'lr = "auto"': self.auto or None}.items():
+            if self.auto:
+                raise ValueError(
+                    f'dt = "auto" is not for second-order methods such as {self.method.name}: give a number '
+                    "(mflow.max_stable_dt with stiffness= and damping= says how large it may be)"
+                )
+            for name, value in linear.items():
                 if value is not None:
                     raise ValueError(f"{name} is not for second-order methods such as {self.method.name}: leave it away")
             self.run = momentum_run(self.method, self.what, self.start, self.dt, self.friction, hess, extra, solving)

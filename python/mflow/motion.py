@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core import events as core_events
 from mflow_core import problem, stepper, structure
 
-from mflow import endings, modes
+from mflow import endings, load_tables, modes
 from mflow.arrays import Array
 from mflow.control import check_min_step, check_tolerances
 from mflow.dense import DenseOutput
@@ -28,6 +28,7 @@ from mflow.result import COLUMNS, DynamicsResult, Result
 
 __all__ = ["Motion", "Supports"]
 
+LEFT_OUT = 0.1  # of a table's impulse: beyond, fixed steps are too long for it
 MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
 
 
@@ -40,11 +41,15 @@ class Supports:
         held = np.zeros(self.n, dtype=bool)
         if fixed is not None:
             index = np.asarray(fixed)
-            if index.dtype == bool and index.shape == (self.n,):
+            if index.dtype == bool and index.shape in (self.shape, (self.n,)):
                 index = np.flatnonzero(index)
             index = np.atleast_1d(index)
             if index.size and (index.dtype.kind not in "iu" or index.ndim != 1 or index.min() < -self.n or index.max() >= self.n):
-                raise ValueError(f"fixed = {fixed!r}: indices of degrees of freedom from 0 to {self.n - 1} are wanted")
+                came = repr(fixed) if index.size <= 10 and index.ndim < 2 else f"an array of {index.dtype} of shape {index.shape}"
+                raise ValueError(
+                    f"fixed = {came}: indices of degrees of freedom from 0 to {self.n - 1} are wanted, or a mask of True and False of "
+                    f"shape {self.shape}"
+                )
             held[index.astype(np.intp)] = True
         self.free, self.held = np.flatnonzero(~held), np.flatnonzero(held)
         self.any = bool(self.held.size)
@@ -182,7 +187,7 @@ class MotionRecord(Record):
 class MotionEnding(endings.Ending):
     """Endings, with the state (x, v) and its slope (v, a)."""
 
-    callee = "force"
+    callee, jacobian = "force", "dfdx= and dfdv="
 
     def __init__(self, drive: Motion, where: str) -> None:
         start = np.concatenate([drive.start.ravel(), drive.v0.ravel()])
@@ -198,6 +203,10 @@ class MotionEnding(endings.Ending):
     def _ask(self, t: float, y: Array) -> Array:
         x, v = np.split(y, 2)
         return np.concatenate([v, self.run.acceleration(t, x, v).ravel()])
+
+    def _number(self, j: int) -> int:
+        """Of the slope (v, a), the second half."""
+        return int(self.drive.supports.free[j - self.drive.start.size])
 
     def _unsolved(self, fixed: bool) -> str:
         counts = self.drive.what.counters
@@ -310,6 +319,26 @@ class Motion(Drive):
         self.record.begin()
         return super()._at_start()
 
+    def heed_table(self, times: Array, values: Array) -> None:
+        """Of loads: steps under error control pass none of its bends; fixed ones that leave out much of it are taken after a warning."""
+        if self.mode == "adaptive":
+            bend, user, sign = load_tables.bends(times, values), self.max_step, math.copysign(1.0, self.t1 - self.t0)
+            least = check_min_step(self.settings.min_step)
+
+            def bound(t: float, x: Array) -> float:
+                own = user(t, x) if callable(user) else user
+                return min(own, max(load_tables.up_to(bend, t, self.run.h, sign), least))
+
+            self.max_step = bound
+        elif self.mode == "fixed" and self.t0 != self.t1:
+            share = load_tables.left_out(times, values, self.t0, self.t1, abs(self.step))
+            if share > LEFT_OUT:
+                text = (
+                    f"load: {100 * share:.3g} % of the table's impulse falls between steps of dt = {abs(self.step):g}, which do not see "
+                    f"it; its times are about {np.median(np.diff(times)):.3g} apart: lower dt"
+                )
+                warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=3)
+
     # ---- stability -----------------------------------------------------------------------------------------------------------------------
 
     @functools.cached_property
@@ -364,6 +393,12 @@ class Motion(Drive):
         limit = self._first_modes(check_span(t_span)[0]).limit(self.method)
         if not limit > 0.0:
             raise ValueError(f'dt = "auto": {self.method.name} has no stable step for this structure: give dt, or another method')
+        if limit == math.inf and _always_stable(self.method):
+            other = " or rtol" if "embedded" in self.method.flags else ""
+            raise ValueError(
+                f'dt = "auto" follows the stability limit, and {self.method.name} has none: give dt, a twentieth of the shortest period '
+                f"that matters, say{other}"
+            )
         first, last = check_span(t_span)
         return min(0.9 * limit, abs(last - first) / LEAST_STEPS) or 1.0
 

@@ -140,7 +140,10 @@ def read_building(path: str | Path) -> Building:
     rows = csv.reader(line for line in file.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#"))
     names = [name.strip().lower() for name in next(rows, [])]
     if not {"mass", "stiffness"} <= set(names) <= {"mass", "stiffness", "height"}:
-        raise ValueError(f"{file}: its first line must name the columns mass (kg), stiffness (N/m) and, if wanted, height (m)")
+        raise ValueError(
+            f"{file}: its first line must name the columns mass (kg), stiffness (N/m) and, if wanted, height (m), and no others; it holds "
+            f"{', '.join(map(repr, names)) or 'nothing'}"
+        )
     columns: dict[str, list[float]] = {name: [] for name in names}
     for number, row in enumerate(rows, 2):
         if len(row) != len(names):

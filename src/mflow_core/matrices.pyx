@@ -12,6 +12,8 @@ def checked_matrix(value, str argument, Py_ssize_t n):
         entries = array.data
     else:
         array = np.asarray(value)
+        if callable(value):
+            raise TypeError(f"{argument}: numbers or a matrix are wanted, not a function: what is not linear goes into force=(t, x, v)")
         if array.dtype.kind not in "biuf":
             raise TypeError(f"{argument}: real numbers are wanted (float64), not dtype {array.dtype}")
         array = entries = np.array(array, dtype=np.float64, order="C")

@@ -576,7 +576,8 @@ row(b"symplectic_euler", b"SymplecticEuler", b"semi_implicit_euler", 1,
 
 row(b"constant_acceleration", b"ConstantAcceleration", b"", 1, [], b"x|v|a", 4, newmark_many,
     b"x+ = x + dt v + dt^2/2 a, v+ = v + dt a",
-    b"The kinematic formulas of elementary physics, Newmark's at beta = gamma = 0: first order, and no stable step without damping.",
+    b"The kinematic formulas of elementary physics, Newmark's at beta = gamma = 0: first order, and no stable step without damping. "
+    b"Average and linear acceleration, the methods of structural dynamics, are newmark's with beta = 1/4 and 1/6.",
     b"N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94", 0, constant_begin)
 
 made = row(b"newmark", b"Newmark", b"average_acceleration", 2,

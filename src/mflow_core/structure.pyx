@@ -70,10 +70,8 @@ cdef int ask_load(Structure structure, double t, double *f) except -1:
     if result is None:
         raise TypeError("load returned None: return the force at time t")
     array = np.ascontiguousarray(result, dtype=np.float64)
-    if cnp.PyArray_SIZE(array) != structure.s.n and not cnp.PyArray_SIZE(array) == 1:
+    if cnp.PyArray_SIZE(array) != structure.s.n:
         raise ValueError(f"load returned shape {np.shape(result)}, but there are {structure.s.n} degrees of freedom: return one force for each")
-    if cnp.PyArray_SIZE(array) == 1 and structure.s.n != 1:
-        array = np.full(structure.s.n, array.item())
     memcpy(f, cnp.PyArray_DATA(array), structure.s.n * sizeof(double))
     return 0
 
