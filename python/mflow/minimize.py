@@ -20,6 +20,7 @@ from mflow.methods import Method, as_method
 from mflow.momentum import momentum_run
 from mflow.pace import Pace
 from mflow.result import OptimizeResult, attach
+from mflow.schedules import for_a_run
 
 __all__ = ["minimize"]
 
@@ -149,7 +150,7 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
     known = [p.name for p in chosen.parameters_]
     if "dt" in settings and "lr" in settings:
         raise TypeError("lr and dt are one thing: give one of them")
-    step = settings.pop("dt", settings.pop("lr", None))
+    step = for_a_run(settings.pop("dt", settings.pop("lr", None)))
     schedule = step if callable(step) else None
     if "friction" in known and "friction" not in {**chosen.given, **settings}:
         settings["friction"] = FRICTION
