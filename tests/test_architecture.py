@@ -56,7 +56,7 @@ LAYERS = (
         "testproblems",
         "userfile",
     },
-    {"conditions", "feeds", "implicit_sgd", "limits", "linesearch", "modes", "nonlinear", "optim", "records", "tangents"},
+    {"conditions", "feeds", "implicit_sgd", "robust", "limits", "linesearch", "modes", "nonlinear", "optim", "records", "tangents"},
     {"line_descent", "momentum", "stability", "torch", "trainer"},
     {"endings", "facts", "oscillation", "quadratic", "region", "spectrum", "train_compiled"},
     {"drive"},

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DynamicsResult", "IVPResult", "OptimizeResult", "Result", "attach"]
+__all__ = ["COLUMNS", "DynamicsResult", "IVPResult", "OptimizeResult", "Result", "attach"]
 
 Array = NDArray[np.float64]
+
+
+COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")  # of an energy ledger
 
 
 class Result(dict[str, Any]):
