@@ -101,7 +101,10 @@ def test_leapfrog_of_a_chain(bench: Bench, library: ctypes.CDLL, room: Callable[
     many = fixed(run)
     functions = {"mflow": lambda count: many(unit * count), "C twin": lambda count: twin(address, n, unit * count, dt, *at(x, v, a))}
     bench.compare(
-        f"leapfrog, chain of {n:,}, one accel pointer, {'a step' if unit == 1 else f'{unit} steps'}", functions, {"C twin": SAME_POINTER}, rounds=15 if n > 50_000 else 31
+        f"leapfrog, chain of {n:,}, one accel pointer, {'a step' if unit == 1 else f'{unit} steps'}",
+        functions,
+        {"C twin": SAME_POINTER},
+        rounds=15 if n > 50_000 else 31,
     )
 
 

@@ -104,3 +104,124 @@ def test_sparse_rows_are_refused_by_name():
     sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(TypeError, match=r"data\[0\] is a csr_array.*toarray"):
         fit(data=(sparse.csr_array(X), Y))
+
+
+# ---- sweeps, and searches for a rate ----------------------------------------------------------------------------------------------------
+
+
+def test_one_rate_is_a_sweep_too():
+    found = mflow.sweep(mflow.Training(cost, np.zeros(3), (X, Y), epochs=2), "sgd", 0.1)
+    assert found.lrs.tolist() == [0.1]
+    assert found.message == "1 run"
+
+
+@pytest.mark.parametrize("name", ["lr", "seed", "epochs", "batch_size"])
+def test_options_of_a_sweep_do_not_repeat_its_own(name):
+    with pytest.raises(TypeError, match=f"options: {name} does not belong there: give "):
+        mflow.Training(cost, np.zeros(3), (X, Y), options={name: 1})
+
+
+def test_lr_find_takes_a_step_a_rate():
+    with pytest.raises(TypeError, match="epochs: a rate is one step here; steps="):
+        mflow.lr_find(cost, np.zeros(3), (X, Y), epochs=3)
+
+
+# ---- minimising -------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["bounds", "constraints", "hessp", "disp"])
+def test_what_scipy_has_and_no_method_here(name):
+    with pytest.raises(TypeError, match=f"^{name}: "):
+        mflow.minimize(lambda x: x @ x, np.ones(2), **{name: 1})
+    with pytest.raises(TypeError, match=f"^{name}: "):
+        mflow.minimize(lambda x: x @ x, np.ones(2), options={name: 1})
+
+
+def test_a_search_that_fails_far_from_the_minimum_doubts_the_gradient():
+    wrong = mflow.minimize(lambda x: (np.sum((x - 1) ** 2), -2 * (x - 1)), np.zeros(3), jac=True, method="sgd", line_search="armijo")
+    assert wrong.reason == "line_search_failed"
+    assert "is it the gradient of this cost" in wrong.message
+    rough = mflow.minimize(  # a cost with noise of 1e-9
+        lambda x: (float(np.sum((x - 1) ** 2) + 1e-9 * np.sin(1e13 * np.sum(x))), 2 * (x - 1)),
+        np.zeros(3), jac=True, method="sgd", lr=0.1, line_search="backtracking", gtol=1e-12,
+    )  # fmt: skip
+    assert rough.reason == "line_search_failed"
+    assert "the last digits of the cost are spent" in rough.message
+
+
+def test_differences_end_where_they_can_tell_no_more():
+    t = np.linspace(0, 4, 60)
+    y = 2.5 * np.exp(-1.3 * t) + 0.5 + 0.05 * RNG.normal(size=60)
+
+    def residuals(b):
+        return b[0] * np.exp(-b[1] * t) + b[2] - y
+
+    def slopes(b):
+        return np.c_[np.exp(-b[1] * t), -b[0] * t * np.exp(-b[1] * t), np.ones(60)]
+
+    exact = mflow.least_squares(residuals, [1.0, 1.0, 0.0], jac=slopes)
+    for jac, close in (("2-point", 1e-8), ("3-point", 1e-11)):
+        found = mflow.least_squares(residuals, [1.0, 1.0, 0.0], jac=jac)
+        assert found.reason == "converged"
+        np.testing.assert_allclose(found.x, exact.x, rtol=close)
+        assert found.nfev <= exact.nfev + 5
+
+
+def test_the_covariance_of_a_fit_is_curve_fits():
+    optimize = pytest.importorskip("scipy.optimize")
+    t = np.linspace(0, 4, 60)
+    y = 2.5 * np.exp(-1.3 * t) + 0.05 * RNG.normal(size=60)
+    _, theirs = optimize.curve_fit(lambda t, a, b: a * np.exp(-b * t), t, y, [1.0, 1.0])
+    r = mflow.least_squares(lambda b: b[0] * np.exp(-b[1] * t) - y, [1.0, 1.0])
+    ours = np.linalg.inv(r.jac.T @ r.jac) * 2 * r.cost / (60 - 2)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-4)
+
+
+# ---- names, texts and pictures ----------------------------------------------------------------------------------------------------------
+
+
+def test_optimizers_are_looked_for_at_the_top():
+    with pytest.raises(AttributeError, match=r"the class is mflow\.optim\.ConsistentMomentum; drivers take the name 'consistent_momentum'"):
+        mflow.ConsistentMomentum
+
+
+def test_a_long_list_is_shown_by_its_ends():
+    found = mflow.minimize_batch(mflow.objectives.Rosenbrock(2), RNG.uniform(-2, 2, (500, 2)), maxiter=1)
+    assert len(repr(found)) < 2000
+    assert "['max_iter', 'max_iter', 'max_iter', ..., 'max_iter'" in repr(found)
+
+
+def test_columns_that_do_not_fit_are_named():
+    model = mflow.ImplicitSGD().fit(X, Y, epochs=1)
+    with pytest.raises(ValueError, match="X has 2 columns, 3 have been learned"):
+        model.predict_linear(X[:, :2])
+
+
+def test_an_objective_of_sparse_rows_says_how_to_make_dense_ones():
+    sparse = pytest.importorskip("scipy.sparse")
+    with pytest.raises(TypeError, match="toarray"):
+        mflow.objectives.LeastSquares(sparse.csr_array(X), Y)
+
+
+def test_pictures_of_one_result():
+    pytest.importorskip("matplotlib")
+    run = fit(track_lr=True)
+    assert [line.get_label() for line in mflow.plot.effective_lr(run).lines] == ["adam"]
+    with pytest.raises(TypeError, match=r"mflow\.plot\.history"):
+        mflow.plot.loss_curves({"adam": run})
+
+
+def test_a_path_kept_by_minimize_can_be_drawn():
+    pytest.importorskip("matplotlib")
+    kept = mflow.minimize(mflow.objectives.Rosenbrock(2), [-1.2, 1.0], method="momentum", line_search="strong_wolfe", path=True)
+    axis = mflow.plot.paths({"momentum": kept})
+    assert np.array_equal(np.asarray(axis.lines[0].get_xdata()), kept.path.x[:, 0])
+    mflow.plot.paths(kept)
+    with pytest.raises(ValueError, match="path=True"):
+        mflow.plot.paths({"sgd": mflow.minimize(mflow.objectives.Rosenbrock(2), [-1.2, 1.0], maxiter=3)})
+
+
+def test_a_pair_compiled_without_jac_is_told_of():
+    pytest.importorskip("numba")
+    with pytest.raises(TypeError, match="say jac=True"):
+        mflow.compile(lambda x: (x[0] ** 2, np.array([2 * x[0]])))

@@ -31,6 +31,14 @@ LEAST_CAUTION = 1e-3  # the least share of that step
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
 
 
+ELSEWHERE = {  # of SciPy's arguments, those that no method here can honour
+    "bounds": "no method here has any; change variables, or take SciPy's L-BFGS-B",
+    "constraints": "no method here has any; add a penalty to fun, or take SciPy's SLSQP",
+    "hessp": "no method here takes Hessian-vector products; leave it away",
+    "disp": "print the result, or its message",
+}
+
+
 def minimize(
     fun: Callable[..., Any] | Any,
     x0: Any,
@@ -114,6 +122,9 @@ def minimize(
     Line searches: see `mflow.line_search`. The formula and source of each method: ``help(mflow.get_method(name))``.
     """
     settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters, **(options or {})}
+    for name, instead in ELSEWHERE.items():
+        if name in settings:
+            raise TypeError(f"{name}: {instead}")
     maxiter, gtol, line_search, path = (settings.pop(name) for name in ("maxiter", "gtol", "line_search", "path"))
     limit = _iterations(maxiter)
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
