@@ -279,7 +279,7 @@ def test_dt_auto_with_a_damping_function() -> None:
         a = mflow.solve_dynamics(**call, damping=C, method=method)
         b = mflow.solve_dynamics(**call, damping=lambda v: C @ v, load=lambda t: np.full(n, 3.0), method=method)
         assert b.t[1] == pytest.approx(a.t[1], rel=0.02)
-    with pytest.raises(ValueError, match='dt = "auto": .* of a force changes'):
+    with pytest.raises(ValueError, match=r'dt = "auto": .* of a force changes'):
         mflow.solve_dynamics(force=lambda t, x, v: -x, t_span=(0, 1), x0=[1.0], dt="auto")
 
 

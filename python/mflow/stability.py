@@ -5,6 +5,7 @@ Nothing here is stored or typed in by hand: a Runge-Kutta row is run on y' = z y
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -408,14 +409,15 @@ def max_stable_dt(
         if not np.all(np.isfinite(values)):
             raise ValueError("eigenvalues: every one must be finite")
     else:
-        values = limits.eigenvalues_of(jac, n, symmetric, lambda found: _first_to_fail(chosen, found))
+        values = limits.eigenvalues_of(jac, n, symmetric, lambda found: _first_to_fail(chosen, found, 3))
     return _first_to_fail(chosen, values)[0]
 
 
-def _first_to_fail(method: Method, values: NDArray[np.complex128]) -> tuple[float, complex]:
+def _first_to_fail(method: Method, values: NDArray[np.complex128], candidates: int = limits.CANDIDATES) -> tuple[float, complex]:
     """(the largest step for these eigenvalues, the one that limits it)."""
     if method.kind == "step":
-        return limits.first_to_fail(values, lambda z: _outside(method, z), lambda direction: limit_on_ray(method, direction))
+        rays = functools.partial(limit_on_ray, method)
+        return limits.first_to_fail(values, lambda z: _outside(method, z), rays, candidates=candidates)
     size = float(np.max(np.abs(values), initial=0.0))
     if np.any(np.abs(values.imag) > 1e-9 * size):
         raise ValueError(f"jac: its eigenvalues are complex, and {method.name} is an optimizer: a gradient flow's Jacobian is symmetric")
