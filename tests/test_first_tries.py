@@ -126,6 +126,12 @@ def test_lr_find_takes_a_step_a_rate():
         mflow.lr_find(cost, np.zeros(3), (X, Y), epochs=3)
 
 
+def test_lr_find_says_that_the_data_ended():
+    found = mflow.lr_find(cost, np.zeros(3), iter([(X, Y)] * 5))
+    assert found.reason == "data_ended"
+    assert "after 5 of 100 rates" in found.message
+
+
 # ---- minimising -------------------------------------------------------------------------------------------------------------------------
 
 
