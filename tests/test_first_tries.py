@@ -132,6 +132,19 @@ def test_lr_find_says_that_the_data_ended():
     assert "after 5 of 100 rates" in found.message
 
 
+def test_the_table_of_an_interrupted_sweep_blames_no_rate_that_was_not_run():
+    def task(method, lr, seed):
+        if method.name == "adam" or lr > 0.1:
+            raise KeyboardInterrupt
+        return {"loss": lr}
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mflow.sweep(task, ["sgd", "adam"], [0.1, 1.0], workers=1)
+    text = str(caught.value.partial_result)
+    assert "sgd: best lr = 0.1, loss 0.1; no bad ending above it" in text
+    assert "adam: no rate was run with every seed" in text
+
+
 # ---- minimising -------------------------------------------------------------------------------------------------------------------------
 
 

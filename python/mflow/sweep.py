@@ -440,10 +440,11 @@ class SweepResult(Result):
     def _summary(self, i: int, name: str) -> str:
         j = np.flatnonzero(self.lrs == self.best_lr[i])
         if not j.size:
-            return f"{name}: no rate without a bad ending"
+            missing = bool(np.any(self.reason[i] == ""))
+            return f"{name}: {'no rate was run with every seed' if missing else 'no rate without a bad ending'}"
         found = self.loss[i, j[0]]
         spread = f", from {found.min():.4g} to {found.max():.4g} over seeds" if len(self.seeds) > 1 else ""
-        first = np.flatnonzero(self.bad()[i].any(axis=-1) & (self.lrs > self.best_lr[i]))
+        first = np.flatnonzero(np.isin(self.reason[i], list(BAD)).any(axis=-1) & (self.lrs > self.best_lr[i]))
         end = f"; first bad ending above it at lr = {self.lrs[first[0]]:.3g}" if first.size else "; no bad ending above it"
         return f"{name}: best lr = {self.best_lr[i]:.3g}, loss {np.median(found):.4g}{spread}{end}"
 
