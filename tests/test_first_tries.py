@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -228,6 +230,13 @@ def test_pictures_of_one_result():
     assert [line.get_label() for line in mflow.plot.effective_lr(run).lines] == ["adam"]
     with pytest.raises(TypeError, match=r"mflow\.plot\.history"):
         mflow.plot.loss_curves({"adam": run})
+
+
+def test_pictures_without_matplotlib_say_what_to_install(monkeypatch):
+    run = fit()
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"mflow\[plot\]"):
+        mflow.plot.history(run)
 
 
 def test_a_path_kept_by_minimize_can_be_drawn():
