@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -126,6 +128,25 @@ def test_lr_find_takes_a_step_a_rate():
         mflow.lr_find(cost, np.zeros(3), (X, Y), epochs=3)
 
 
+def test_lr_find_says_that_the_data_ended():
+    found = mflow.lr_find(cost, np.zeros(3), iter([(X, Y)] * 5))
+    assert found.reason == "data_ended"
+    assert "after 5 of 100 rates" in found.message
+
+
+def test_the_table_of_an_interrupted_sweep_blames_no_rate_that_was_not_run():
+    def task(method, lr, seed):
+        if method.name == "adam" or lr > 0.1:
+            raise KeyboardInterrupt
+        return {"loss": lr}
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mflow.sweep(task, ["sgd", "adam"], [0.1, 1.0], workers=1)
+    text = str(caught.value.partial_result)
+    assert "sgd: best lr = 0.1, loss 0.1; no bad ending above it" in text
+    assert "adam: no rate was run with every seed" in text
+
+
 # ---- minimising -------------------------------------------------------------------------------------------------------------------------
 
 
@@ -209,6 +230,13 @@ def test_pictures_of_one_result():
     assert [line.get_label() for line in mflow.plot.effective_lr(run).lines] == ["adam"]
     with pytest.raises(TypeError, match=r"mflow\.plot\.history"):
         mflow.plot.loss_curves({"adam": run})
+
+
+def test_pictures_without_matplotlib_say_what_to_install(monkeypatch):
+    run = fit()
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"mflow\[plot\]"):
+        mflow.plot.history(run)
 
 
 def test_a_path_kept_by_minimize_can_be_drawn():

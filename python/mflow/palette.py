@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
 
 __all__ = [
     "COLOURS",
@@ -22,6 +23,7 @@ __all__ = [
     "dress",
     "faint_hatches",
     "label_steps",
+    "new_figure",
     "place",
     "shade",
     "stroke",
@@ -70,15 +72,20 @@ def place(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
     """Where to draw: on the axes that came, or on those of a new figure, which no window and no global state know of."""
     if ax is not None:
         return ax
+    axes: Axes = new_figure(size, "compressed").add_subplot()  # constrained, and it knows of axes of equal scales
+    return axes
+
+
+def new_figure(size: tuple[float, float], layout: str = "constrained") -> Figure:
+    """A figure which no window and no global state know of. Raises ImportError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("pictures need matplotlib, which is not installed: pip install 'mflow[plot]'") from error
-    figure = Figure(figsize=size, layout="compressed")  # constrained, and it knows of axes of equal scales
+    figure = Figure(figsize=size, layout=layout)  # type: ignore[arg-type]
     FigureCanvasAgg(figure)
-    axes: Axes = figure.add_subplot()
-    return axes
+    return figure
 
 
 def dress(axis: Axes) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.arrays import Array
-from mflow.palette import dress, label_steps, style
+from mflow.palette import dress, label_steps, new_figure, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,9 +88,7 @@ def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, orde
     if not runs:
         raise ValueError("runs: at least one is wanted")
     if axes is None:
-        from matplotlib.figure import Figure
-
-        figure = Figure(figsize=(12, 4.8), layout="constrained")
+        figure = new_figure((12, 4.8))
         left, right = figure.subplots(1, 2, sharey=True)
     else:
         if len(axes) != 2:
@@ -149,15 +147,13 @@ def comparison(runs: Sequence[Run], title: str = "") -> Figure:
     >>> len(comparison(list(compare(problem("penguins"), ["sgd", "adam"], max_iter=5))).axes)
     4
     """
-    from matplotlib.figure import Figure
-
     groups = [(kind, [run for run in runs if run.batch == kind]) for kind in ("full", "minibatch")]
     groups = [(kind, members) for kind, members in groups if members]
     if not groups:
         raise ValueError("runs: at least one is wanted")
     order = list(dict.fromkeys(run.method for run in runs))
     heights = [max(3.6, 0.22 * len(members) + 0.6) for _, members in groups]
-    figure = Figure(figsize=(13, sum(heights) + 0.6), layout="constrained")
+    figure = new_figure((13, sum(heights) + 0.6))
     grid = figure.subplots(len(groups), 2, sharey="row", squeeze=False, height_ratios=heights)
     for (kind, members), axes in zip(groups, grid, strict=True):
         loss_curves(members, list(axes), order=order)

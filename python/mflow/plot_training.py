@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.arrays import Array
-from mflow.palette import COLOURS, dress, label_steps, place, style
+from mflow.palette import COLOURS, dress, label_steps, new_figure, place, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,9 +27,7 @@ ABOVE = 1e6  # a curve is drawn until it is this many times its first value
 def _axes(axes: Any, count: int, size: tuple[float, float]) -> list[Axes]:
     """The axes that came, or those of a new figure."""
     if axes is None:
-        from matplotlib.figure import Figure
-
-        return list(np.atleast_1d(Figure(figsize=size, layout="constrained").subplots(1, count)))
+        return list(np.atleast_1d(new_figure(size).subplots(1, count)))
     found = list(np.atleast_1d(axes))
     if len(found) != count:
         raise ValueError(f"axes: {count} wanted, {len(found)} came")

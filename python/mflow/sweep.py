@@ -46,7 +46,7 @@ class LRFindResult(Result):
         fifth of the rates, so that the noise of single batches does not decide; nan where it never fell.
     minimum : the rate with the least average.
     success, status : whether there is a suggestion; 0, or -1.
-    reason : "finished" (all rates tried), "diverged" (the loss left its range), "non_finite". message : in words.
+    reason : "finished" (all rates tried), "diverged" (the loss left its range), "data_ended", "non_finite". message : in words.
     """
 
     lr: Array
@@ -196,9 +196,12 @@ def _found(rates: Array, watch: _Watch, run: TrainResult) -> LRFindResult:
         if slopes.size and slopes.min() < 0.0:
             suggestion = float(tried[int(np.argmin(slopes))])
     reason = {"callback": "diverged", "max_steps": "finished"}.get(run.reason, run.reason)
+    ended = run.reason == "finished" and len(tried) < len(rates)
+    reason = "data_ended" if ended else reason
     text = {
         "finished": f"all of {len(tried)} rates were tried, and the loss stayed in its range: raise lr_max to see where it diverges",
         "diverged": f"the loss left its range at lr = {tried[-1]:.3g}" if len(tried) else run.message,
+        "data_ended": f"the data ended after {len(tried)} of {len(rates)} rates: give what can be iterated over again",
     }.get(reason, run.message)
     good = not math.isnan(suggestion)
     text += f"; it fell fastest at {suggestion:.3g}" if good else "; it never fell: lower lr_min, or look at the gradient"
@@ -441,10 +444,11 @@ class SweepResult(Result):
     def _summary(self, i: int, name: str) -> str:
         j = np.flatnonzero(self.lrs == self.best_lr[i])
         if not j.size:
-            return f"{name}: no rate without a bad ending"
+            missing = bool(np.any(self.reason[i] == ""))
+            return f"{name}: {'no rate was run with every seed' if missing else 'no rate without a bad ending'}"
         found = self.loss[i, j[0]]
         spread = f", from {found.min():.4g} to {found.max():.4g} over seeds" if len(self.seeds) > 1 else ""
-        first = np.flatnonzero(self.bad()[i].any(axis=-1) & (self.lrs > self.best_lr[i]))
+        first = np.flatnonzero(np.isin(self.reason[i], list(BAD)).any(axis=-1) & (self.lrs > self.best_lr[i]))
         end = f"; first bad ending above it at lr = {self.lrs[first[0]]:.3g}" if first.size else "; no bad ending above it"
         return f"{name}: best lr = {self.best_lr[i]:.3g}, loss {np.median(found):.4g}{spread}{end}"
 
