@@ -110,6 +110,10 @@ class Environment:
             "VIRTUAL_ENV": str(self.folder),
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_NO_INDEX": "1",
+            # what is tested is that a host builds, not how fast it is: half of the time was the compilers' optimization
+            "CFLAGS": "-O0",
+            "CXXFLAGS": "-O1",  # its simulations run for a while
+            "SKBUILD_CMAKE_BUILD_TYPE": "Debug",
             # a host program's interpreter; where it lies is the host's affair
             "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [sysconfig.get_config_var("LIBDIR"), os.environ.get("LD_LIBRARY_PATH")])),
         }

@@ -223,3 +223,38 @@ def test_symbols_that_do_not_fit():
     ):
         with pytest.raises(ValueError, match=words):
             call()
+
+
+def test_functions_from_symbols_know_their_size():
+    """Of another size they would read and write past the end, in every driver and as every argument."""
+    sympy = pytest.importorskip("sympy")
+    y, v = sympy.symbols("y v")
+    slope, cost = mflow.compiled_from_sympy([v, -y], [y, v]), mflow.compiled_from_sympy(y**2 + 3 * v**2, [y, v])
+    pull = mflow.compiled_from_sympy([-y - v, -v], [y, v], velocities=sympy.symbols("a b"))
+    for n in (1, 3):
+        start = np.ones(n)
+        for call in (
+            lambda start: mflow.solve_ivp(slope, (0, 1), start),
+            lambda start: mflow.solve_ivp(lambda t, y: -y, (0, 1), start, method="esdirk43", jac=slope.jac),
+            lambda start: mflow.minimize(cost, start),
+            lambda start: mflow.minimize_batch(cost, np.tile(start, (2, 1))),
+            lambda start: mflow.solve_dynamics(mass=1.0, force=pull, t_span=(0, 1), x0=start, dt=0.1),
+            lambda start: mflow.explain(cost, start),
+        ):
+            with pytest.raises(ValueError, match=rf"has {n} numbers, and <mflow Compiled .* wants 2"):
+                call(start)
+
+
+def test_explain_takes_compiled_costs():
+    """Their gradient comes with the value, in one call."""
+    sympy = pytest.importorskip("sympy")
+    y, v = sympy.symbols("y v")
+    for cost in (mflow.compiled_from_sympy(y**2 + 3 * v**2, [y, v]), mflow.compile(lambda x: x[0] ** 2 + 3 * x[1] ** 2)):
+        np.testing.assert_allclose(mflow.explain(cost, [1.0, 1.0]).curvature, 6.0, rtol=1e-3)
+
+
+def test_checked_indices_stay_checked():
+    beyond = mflow.compile(numba.njit(boundscheck=True)(lambda t, y: (y[5], y[0])))
+    r = mflow.solve_ivp(beyond, (0, 1), [1.0, 2.0])
+    assert r.reason == "rhs_failed"
+    assert "exception was raised inside" in r.message

@@ -162,6 +162,24 @@ def test_torch_autograd_is_told(torch):
             loss.backward()
 
 
+def test_torch_step_is_whole_or_none(torch):
+    """A gradient that is not finite, or of no use, in the last group: the first has not moved either."""
+    import mflow.torch as ours
+
+    a, b = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+    opt = ours.Adam([{"params": [a]}, {"params": [b], "lr": 0.5}], lr=0.1)
+    a.grad = torch.ones(2)
+    for bad, error in ((torch.tensor([1.0, np.nan]), FloatingPointError), (torch.ones(2).to_sparse(), TypeError)):
+        b.grad = bad
+        with pytest.raises(error):
+            opt.step()
+        assert a.tolist() == b.tolist() == [1.0, 1.0]
+    b.grad = torch.ones(2)
+    opt.step()
+    np.testing.assert_allclose([a.tolist(), b.tolist()], [[0.9, 0.9], [0.5, 0.5]], rtol=1e-6)
+    assert {entry["step"] for entry in opt.state_dict()["state"].values()} == {1}
+
+
 def test_torch_bad_input(torch):
     import mflow.torch as ours
 

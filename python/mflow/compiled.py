@@ -139,7 +139,8 @@ def compile(
     fun : callable
         ``fun(t, y)`` for a right-hand side, ``fun(x)`` for a cost, ``fun(t, x, v)`` for a force; returns an array, list, tuple or
         number. It may use what numba can compile: numbers, NumPy arrays, `math`, functions that are compiled themselves. An
-        `@njit` function is taken as well.
+        `@njit` function is taken as well. Indices past the end are not seen, as ever in numba, but in an ``@njit(boundscheck=True)``
+        function (or with NUMBA_BOUNDSCHECK=1 in the environment), where they end the run.
     kind : str, optional
         "rhs", "jac", "event", "objective", "hess", "force", "load" or "potential", where the number of arguments does not say it.
     jac : callable, True, "2-point" or "3-point"

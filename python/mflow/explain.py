@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mflow_core.signatures import check_size
 
 from mflow import krylov
 from mflow.arrays import Array, check_number, check_start
@@ -172,6 +173,9 @@ class _Cost:
     """The gradient of a cost, counted."""
 
     def __init__(self, fun: Any, jac: Any, args: tuple[Any, ...], start: Array) -> None:
+        if hasattr(type(fun), "_compiled_address"):
+            check_size(fun, start.size, "x0 has")
+            jac = True if jac is None and isinstance(fun(start), tuple) else jac  # a compiled cost brings its gradient
         self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0
         if jac is None and start.size > MOST:
             raise ValueError(f"jac: give the gradient; {start.size} variables are too many for differences of the cost")

@@ -82,11 +82,13 @@ def compiled_from_sympy(
     if not several:
         return _symbolic_cost(sympy, rows[0], state)
     if moving:
-        return compile(_written(sympy, "force(t_, x, v, out)", rows, n), kind="force", inplace=True)
+        pull = compile(_written(sympy, "force(t_, x, v, out)", rows, n), kind="force", inplace=True)
+        pull.n = n
+        return pull
     derivatives = [sympy.diff(row, symbol) for row in rows for symbol in state]
     slope = compile(_written(sympy, "jac(t_, y, out)", derivatives, n, square=True), kind="jac", inplace=True)
     made = compile(_written(sympy, "rhs(t_, y, out)", rows, n), kind="rhs", inplace=True)
-    made.jac, made.n = slope, n
+    made.jac, made.n, slope.n = slope, n, n
     return made
 
 
@@ -107,7 +109,7 @@ def _symbolic_cost(sympy: Any, cost: Any, state: list[Any]) -> Compiled:
     second = [sympy.diff(entry, symbol) for entry in slope for symbol in state]
     made = compile(_written(sympy, "cost(x, out)", [*slope, cost], len(state), returns=True), kind="objective", inplace=True)
     made.hess = compile(_written(sympy, "hess(x, out)", second, len(state), square=True), kind="hess", inplace=True)
-    made.n = len(state)
+    made.n = made.hess.n = len(state)
     return made
 
 

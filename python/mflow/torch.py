@@ -111,15 +111,28 @@ class Optimizer(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         self._arrange()
-        for g, cohort in self._cohorts:
-            if cohort.tensors[0].grad is None:
-                continue
+        moving = [(g, cohort) for g, cohort in self._cohorts if cohort.tensors[0].grad is not None]
+        gradients = [[self._gradient(t, i) for i, t in enumerate(cohort.tensors)] for _, cohort in moving]
+        if self._check_finite and len(moving) > 1:
+            self._all_finite(gradients)
+        for (g, cohort), given in zip(moving, gradients, strict=True):
             cohort.follow(self.param_groups[g])
             cohort.stay()
-            cohort.made.step([self._gradient(t, i) for i, t in enumerate(cohort.tensors)])
+            cohort.made.step(given)
             for tensor in cohort.tensors:
                 increment_version(tensor)
         return loss
+
+    @staticmethod
+    def _all_finite(gradients: list[list[Any]]) -> None:
+        """A cohort looks at its own gradients before it changes anything; where there are several, the first must not go alone."""
+        for part in gradients:
+            for grad in part:
+                if not torch.isfinite(grad).all():
+                    raise FloatingPointError(
+                        f"the gradient of a parameter of shape {tuple(grad.shape)} is not finite: nothing was changed. Look for the cause "
+                        "in the cost function or lower lr; check_finite=False turns this test off"
+                    )
 
     @staticmethod
     def _gradient(tensor: torch.Tensor, i: int) -> Any:

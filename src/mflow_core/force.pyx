@@ -27,7 +27,7 @@ from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_
 
 import numpy as np
 
-from mflow_core.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, SOLVE_ACCEL_SIGNATURE, compiled_address
+from mflow_core.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, SOLVE_ACCEL_SIGNATURE, check_size, compiled_address
 
 cnp.import_array()
 
@@ -328,6 +328,7 @@ cdef class Force(Problem):
         if found is not None:
             if self.args or self.inplace:
                 raise TypeError("force is compiled: args and inplace are for Python functions; put what it needs into its user data")
+            check_size(force, self.c.n, "the state has")
             self.owner = force
             self.f.force, self.f.ctx = <mf_accel_fn> <size_t> found[0], <void *> <size_t> found[1]
         elif callable(force):

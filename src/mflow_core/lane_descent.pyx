@@ -21,7 +21,7 @@ from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 
-from mflow_core.signatures import OBJECTIVE_SIGNATURE, compiled_address
+from mflow_core.signatures import OBJECTIVE_SIGNATURE, check_size, compiled_address
 
 cnp.import_array()
 
@@ -127,8 +127,7 @@ cdef class Descents:
 
     cdef int take(self, ptrdiff_t k) except -1:
         cost = self.costs[k]
-        if isinstance(cost, Objective) and cost.n != self.n:
-            raise ValueError(f"starts have {self.n} numbers a lane, and {cost!r} wants {cost.n}")
+        check_size(cost, self.n, "a lane of starts has")
         found = compiled_address(cost, "fun", OBJECTIVE_SIGNATURE)
         if found is None:
             raise TypeError(f"fun: a compiled cost is wanted (mflow.objectives, numba cfunc, LowLevelCallable), not {type(cost).__name__}; "

@@ -18,7 +18,7 @@ from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_gra
 
 import numpy as np
 
-from mflow_core.signatures import HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, compiled_address
+from mflow_core.signatures import HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size, compiled_address
 
 cnp.import_array()
 
@@ -409,6 +409,7 @@ cdef int add_jacobian(Problem problem, jac, str argument, str signature, tuple s
     if found is not None:
         if args and problem.compiled is False:
             raise TypeError(f"{argument} is compiled, and args are for Python functions: put what it needs into its user data")
+        check_size(jac, _size(shape), "the start has")
         problem.owner = (problem.owner, jac)
         if mode == HESSIAN:
             problem.hessian.fun, problem.hessian.ctx = <hessian_fn> <size_t> found[0], <void *> <size_t> found[1]
@@ -524,9 +525,7 @@ def _size(shape):
 
 
 cdef ptrdiff_t same_size(fun, ptrdiff_t n) except -1:
-    """n, which must be that of an `Objective`, or of a function from symbols: they know how many unknowns they have."""
-    if hasattr(type(fun), "_compiled_address") and fun.n is not None and fun.n != n:
-        raise ValueError(f"the start has {n} numbers, and {fun!r} wants {fun.n}")
+    check_size(fun, n, "the start has")
     return n
 
 

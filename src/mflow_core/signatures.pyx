@@ -82,6 +82,13 @@ cdef tuple from_capsule(object capsule, str argument, str wanted):
     return <size_t> PyCapsule_GetPointer(capsule, name), <size_t> PyCapsule_GetContext(capsule)
 
 
+def check_size(fun, n, where):
+    """An `Objective`, and a function from symbols, know their n: with less they would touch what is not theirs."""
+    own = fun.n if hasattr(type(fun), "_compiled_address") else None
+    if own is not None and own != n:
+        raise ValueError(f"{where} {n} numbers, and {fun!r} wants {own}")
+
+
 def compiled_address(fun, argument, wanted):
     """(address, user data) of a compiled function, checked against the wanted C signature; None for a Python function."""
     kind = type(fun)
