@@ -73,7 +73,7 @@ def asan(session: nox.Session) -> None:
         env={
             "LD_PRELOAD": ":".join(libraries),
             "PYTHONMALLOC": "malloc",
-            "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1",
+            "ASAN_OPTIONS": "detect_leaks=0:halt_on_error=1:allocator_may_return_null=1",
             "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
             "HOME": os.environ.get("HOME", str(Path.cwd())),
         },

@@ -172,7 +172,12 @@ def test_velocities_at_half_steps(method: Any) -> None:
     last = 1.03 - short.t[-2]
     assert (short.x[:, -2] + last * short.v_half[:, -1]).tobytes() == short.x[:, -1].tobytes()
     assert short.t_half[-1] == pytest.approx(1.015)
-    for more in ({"save": "last"}, {"save_every": 2}, {"t_eval": [0.5]}):
+    for more in ({}, {"dense_output": True}):  # of the steps that begin at saved states
+        some = mflow.solve_dynamics(**call, t_span=(0, 1.03), save_every=3, **more)
+        assert some.t_half.tobytes() == short.t_half[::3].tobytes()
+        assert some.v_half.tobytes() == np.ascontiguousarray(short.v_half[:, ::3]).tobytes()
+    assert mflow.solve_dynamics(**call, t_span=(0, 1.03), save_every=5).t_half[-1] == short.t_half[-1]  # the shortened step
+    for more in ({"save": "last"}, {"t_eval": [0.5]}):
         assert mflow.solve_dynamics(**call, t_span=(0, 1), **more).v_half is None
     assert mflow.solve_dynamics(**{**call, "method": "newmark"}, t_span=(0, 1)).v_half is None
 

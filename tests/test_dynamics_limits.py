@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import pickle
 import warnings
 from typing import Any
 
@@ -236,3 +237,24 @@ def test_tolerances_with_supports() -> None:
 def test_tolerances_that_do_not_fit(more: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         mflow.solve_dynamics(stiffness=1.0, t_span=(0, 1), x0=[1.0, 2.0], **more)
+
+
+def test_an_amplification_knows_its_spectral_radius() -> None:
+    """Central differences: 1 below omega dt = 2, and above it the larger root of r^2 - (2 - w^2) r + 1 = 0; hht against its eigenvalues;
+    integrators: |R(z)|."""
+    w = np.array([[0.5, 1.9], [2.1, 3.0]])
+    A = mflow.amplification("central_difference", omega_dt=w)
+    half = 0.5 * w[1] ** 2 - 1.0
+    np.testing.assert_allclose(A.spectral_radius, [[1.0, 1.0], half + np.sqrt(half**2 - 1.0)], rtol=1e-7)
+    assert A[1].spectral_radius.tobytes() == A.spectral_radius[1].tobytes()
+    again = pickle.loads(pickle.dumps(A))
+    assert again.spectral_radius.tobytes() == A.spectral_radius.tobytes()
+    assert type(A + 1.0) is np.ndarray
+    assert isinstance(A.sum(), float)
+    one = mflow.amplification("hht", omega_dt=7.0, zeta=0.1)
+    assert one.spectral_radius == pytest.approx(np.max(np.abs(np.linalg.eigvals(np.array(one)))), rel=1e-14)
+    z = mflow.amplification("euler", [-0.5, 1j, -3.0])
+    np.testing.assert_allclose(z.spectral_radius, [0.5, math.sqrt(2.0), 2.0], rtol=1e-15)
+    assert complex(mflow.amplification("euler", -0.5)) == 0.5
+    with pytest.raises(ValueError, match="spectral_radius: whole matrices"):
+        _ = A[..., 0].spectral_radius

@@ -268,3 +268,28 @@ def test_sparse_tangents_with_fixed_and_resumed(tmp_path: Any) -> None:
     assert (again.nfev, again.njev, again.nlu) == (whole.nfev, whole.njev, whole.nlu)
     dense = mflow.solve_dynamics(**{**call, "dfdx": None})
     np.testing.assert_allclose(whole.x, dense.x, rtol=0, atol=1e-11)
+
+
+def test_dt_auto_with_a_damping_function() -> None:
+    """Nine tenths of the limit that the matrix gives, to what the largest frequency is known by."""
+    n = 200
+    C, K = 0.3 * springs(n), springs(n)
+    call: dict[str, Any] = {"stiffness": K, "t_span": (0, 40), "x0": np.sin(np.arange(n)), "dt": "auto"}
+    for method in ("symplectic_euler", "staggered"):
+        a = mflow.solve_dynamics(**call, damping=C, method=method)
+        b = mflow.solve_dynamics(**call, damping=lambda v: C @ v, load=lambda t: np.full(n, 3.0), method=method)
+        assert b.t[1] == pytest.approx(a.t[1], rel=0.02)
+    with pytest.raises(ValueError, match=r'dt = "auto": .* of a force changes'):
+        mflow.solve_dynamics(force=lambda t, x, v: -x, t_span=(0, 1), x0=[1.0], dt="auto")
+
+
+def test_damping_may_be_a_choice_of_the_method() -> None:
+    call: dict[str, Any] = {"stiffness": 2.0, "t_span": (0, 1), "x0": [1.0], "dt": 0.1}
+    a = mflow.solve_dynamics(**call, method="staggered", damping="backward_euler")
+    b = mflow.solve_dynamics(**call, method=mflow.Staggered(damping="backward_euler"))
+    assert a.x.tobytes() == b.x.tobytes()
+    assert a.x.tobytes() != mflow.solve_dynamics(**call, method="staggered").x.tobytes()
+    with pytest.raises(ValueError, match="damping cannot be 'backwards'; did you mean 'backward_euler'"):
+        mflow.solve_dynamics(**call, method="staggered", damping="backwards")
+    with pytest.raises(ValueError, match="damping = 'explicit': newmark has no such choice"):
+        mflow.solve_dynamics(**call, method="newmark", damping="explicit")

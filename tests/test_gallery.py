@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import mflow.plot
+
 pytest.importorskip("matplotlib")
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,3 +61,12 @@ def test_links_lead_somewhere(name):
     assert links
     for link in (a or b for a, b in links):
         assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+def test_first_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), re.S)
+    exec(compile(block, "docs/index.md", "exec"), {"__name__": "index"})
+    assert {path.name for path in tmp_path.iterdir()} == {"regions.png", "iterates.png"}
+    rows = re.findall(r"plot\.(\w+)", (ROOT / "docs" / "index.md").read_text())
+    assert set(mflow.plot.__all__) <= set(rows)

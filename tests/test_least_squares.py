@@ -307,7 +307,7 @@ def test_what_does_not_fit_is_named() -> None:
         (ValueError, "bounds: there are none", {"bounds": (0, 1)}),
         (ValueError, "bounds: there are none", {"bounds": scipy.optimize.Bounds([0, 0], [1, 1])}),
         (ValueError, "method = 'trf'", {"method": "trf"}),
-        (ValueError, "loss = 'huber'", {"loss": "huber"}),
+        (ValueError, "loss = 'l1'", {"loss": "l1"}),
         (ValueError, "jac = '4-point'", {"jac": "4-point"}),
         (ValueError, "gtol = -1", {"gtol": -1.0}),
         (ValueError, "x_scale = ", {"x_scale": [1.0, -1.0]}),

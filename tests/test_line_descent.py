@@ -330,7 +330,7 @@ def test_what_does_not_fit_is_named() -> None:
         (ValueError, "first step tried", {"line_search": "exact", "lr": lambda k: 0.1}),
         (ValueError, "first step tried", {"line_search": "exact", "lr": -1.0}),
         (ValueError, "hess is for implicit", {"line_search": "exact", "hess": np.eye(2)}),
-        (ValueError, "kept with line_search", {"path": True, "lr": 0.1}),
+        (ValueError, "every iterate is kept", {"path": 2, "line_search": "exact"}),
     ):
         with pytest.raises(error, match=words):
             minimize(rosenbrock, [-1.2, 1.0], jac=True, **{"method": "sgd", **how})

@@ -465,3 +465,41 @@ def test_friction_is_one_where_nothing_is_said() -> None:
     assert caught[0].filename == __file__
     with pytest.warns(UserWarning, match="friction = 0"):
         mflow.minimize(bowl, np.zeros(3), **{**options, "method": mflow.get_method("consistent_momentum", friction=0.0)})
+
+
+@pytest.mark.parametrize("method", [{"method": "adam", "lr": 0.1}, {"method": "rk4", "dt": 0.1}, {"method": "leapfrog", "dt": 0.1}])
+@pytest.mark.parametrize("maxiter", [0, 7, 10_000])
+def test_the_path_of_every_method(method, maxiter):
+    def cost(x):
+        return float(x @ x), 2.0 * x
+
+    x0, seen = np.array([1.0, -2.0]), []
+    plain = mflow.minimize(cost, x0, jac=True, maxiter=maxiter, **method)
+    whole = mflow.minimize(cost, x0, jac=True, maxiter=maxiter, path=True, callback=lambda x: seen.append(x.copy()), **method)
+    assert whole.x.tobytes() == plain.x.tobytes()
+    assert whole.nit == plain.nit
+    assert whole.path.k.tolist() == list(range(whole.nit + 1))
+    assert np.array_equal(whole.path.x, [x0, *seen])
+    assert np.array_equal(whole.path.fun, [cost(x)[0] for x in whole.path.x])
+    assert np.array_equal(whole.path.x[-1], whole.x)
+    some = mflow.minimize(cost, x0, jac=True, maxiter=maxiter, path=4, **method)
+    kept = sorted({*range(0, whole.nit + 1, 4), whole.nit})
+    assert some.path.k.tolist() == kept
+    assert np.array_equal(some.path.x, whole.path.x[kept])
+
+
+def test_the_path_survives_an_exception_and_mistakes_are_named():
+    def cost(x):
+        if x[0] < 0.5:
+            raise OSError("the disk")
+        return float(x @ x), 2.0 * x
+
+    with pytest.raises(OSError, match="the disk") as caught:
+        mflow.minimize(cost, np.ones(2), jac=True, method="sgd", lr=0.1, path=True)
+    assert np.array_equal(caught.value.partial_result.path.x[0], np.ones(2))
+    assert len(caught.value.partial_result.path.x) == 4
+    for path in (-1, 1.5, "all"):
+        with pytest.raises(ValueError, match="path = "):
+            mflow.minimize(cost, np.ones(2), jac=True, path=path)
+    with pytest.raises(ValueError, match="path = 3: with line_search"):
+        mflow.minimize(cost, np.ones(2), jac=True, method="steepest_descent", line_search="exact", path=3)

@@ -183,3 +183,13 @@ def test_exceptions_come_through_with_the_point_before() -> None:
     with pytest.raises(KeyError, match="no more") as caught:
         mflow.minimize(fails, START, jac=True, method="leapfrog", dt=0.1)
     assert caught.value.partial_result.x[0] >= 0.8  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_newmark_comes_to_rest(compiled: bool) -> None:
+    """Near the minimum the acceleration is a difference of large numbers: its rounding does not pass for an equation without solution."""
+    cost = mflow.objectives.Rosenbrock(4)
+    what: dict[str, Any] = {"fun": cost} if compiled else {"fun": cost.__call__, "jac": cost.grad}
+    r = mflow.minimize(**what, x0=[-1.2, 1.0, -1.2, 1.0], method="newmark", dt=0.01, friction=1.0, maxiter=5000)
+    assert (r.reason, r.success) == ("converged", True)
+    np.testing.assert_allclose(r.x, 1.0, atol=1e-5)

@@ -73,6 +73,7 @@ OUTPUTS: list[dict[str, Any]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:solve_dynamics. dt = 0.037 exceeds:RuntimeWarning")  # two rows have no stable step for the force
 @pytest.mark.parametrize("row", ROWS, ids=lambda m: m.name)
 @pytest.mark.parametrize("output", OUTPUTS, ids=["all", "last", "dense", "times", "everything"])
 @pytest.mark.parametrize("kind", ["structure", "force"])
@@ -106,12 +107,29 @@ def test_what_resumes_must_be_the_same_call(tmp_path: Path) -> None:
         ({"v0": [0.0, 2.0]}, "v0"),
         ({"energy": False}, "energy"),
         ({"dt": 0.2}, "dt"),
+        ({"stiffness": K + 1e-9}, "stiffness"),
+        ({"mass": 2.0}, "mass"),
+        ({"damping": 0.1}, "damping"),
+        ({"load": [0.0, 1.0]}, "load"),
+        ({"load": ([0.0, 1.0], np.ones((2, 2)))}, "load"),
+        ({"load": load}, "load"),
+        ({"rayleigh": (0.0, 0.1)}, "rayleigh"),
+        ({"linear_solver": "cg"}, "linear_solver"),
         ({"method": "leapfrog"}, "method"),
     ):
         with pytest.raises(ValueError, match=f"resume: .* other values of .*{words}"):
             mflow.solve_dynamics(**{**call, **change}, resume=tmp_path / "a")
     with pytest.raises(ValueError, match=r"resume: .* (damaged|other values)"):  # a force keeps other things than matrices do
         mflow.solve_dynamics(**{**call, "stiffness": None, "force": pendulum}, resume=tmp_path / "a")
+
+
+def test_what_resumes_must_have_the_same_tolerances(tmp_path: Path) -> None:
+    call: dict[str, Any] = {"force": pendulum, "t_span": (0, 1), "x0": [1.0, 0.0], "rtol": 1e-4, "rtol_v": 1e-3, "atol_v": 1e-5}
+    whole = mflow.solve_dynamics(**call, checkpoint=tmp_path / "a", checkpoint_every=3)
+    same(mflow.solve_dynamics(**call, resume=tmp_path / "a"), whole)
+    for change in ({"rtol_v": 1e-2}, {"atol_v": math.inf}, {"dfdx": -K}, {"velocity_free": True}, {"mass": [1.0, 2.0]}):
+        with pytest.raises(ValueError, match=f"resume: .* other values of .*{next(iter(change))}"):
+            mflow.solve_dynamics(**{**call, **change}, resume=tmp_path / "a")
 
 
 # ---- steppers --------------------------------------------------------------------------------------------------------------------------
@@ -203,6 +221,43 @@ def test_stepper_refuses() -> None:
     with pytest.raises(ValueError, match=r"returned shape \(3,\)"):
         st.step(0.1)
     st = mflow.Stepper("leapfrog", lambda t, x, v: x * np.inf, [1.0])
-    with pytest.raises(FloatingPointError, match=r"non-finite .* the state stays at t = 0"), np.errstate(all="ignore"):
+    words = "the accel is not finite at the start, t = 0: see its component 0; the state stays at t = 0"
+    with pytest.raises(FloatingPointError, match=words), np.errstate(all="ignore"):
         st.step(0.1)
     assert (st.t, st.k) == (0.0, 0)
+
+
+def test_steppers_keep_the_ledger(tmp_path: Path) -> None:
+    """Against `solve_dynamics`, to the bit; without asking for it there is none; saved, loaded and copied it goes on."""
+    for method in ("newmark", mflow.Newmark(0.3025, 0.6), "staggered", mflow.HHT()):
+        s = mflow.solve_dynamics(force=pendulum, t_span=(0, 2), x0=[1.0, -0.5], dt=0.05, method=method)
+        st: Any = mflow.Stepper(method, pendulum, [1.0, -0.5], energy=True)
+        st.advance(15, dt=0.05)
+        st.save(tmp_path / "state")
+        others = [mflow.Stepper.load(tmp_path / "state", pendulum), copy.copy(st), pickle.loads(pickle.dumps(st))]
+        for one in (st, *others):
+            one.advance(25, dt=0.05)
+            assert [one.energy[name] for name in s.energy if name != "numerical"] == [
+                s.energy[name][-1] for name in s.energy if name != "numerical"
+            ]
+            np.testing.assert_array_equal(one.energy.numerical, s.energy.numerical[-1])
+    assert mflow.Stepper("newmark", pendulum, [1.0, -0.5]).energy is None
+    st = mflow.Stepper("leapfrog", lambda t, x, v: -x, [1.0], energy=True, potential=lambda x: 0.5 * float(x @ x))
+    assert (st.energy.potential, st.energy.kinetic, st.nfev) == (0.5, 0.0, 1)
+    st.advance(100, dt=0.1)
+    assert abs(st.energy.kinetic + st.energy.potential - 0.5) < 0.1**2 / 4
+    with pytest.raises(ValueError, match="potential belongs to the energy ledger"):
+        mflow.Stepper("leapfrog", pendulum, [1.0, -0.5], potential=lambda x: 0.0)
+
+
+def test_a_steppers_sparse_tangent_stays_sparse() -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    n = 300
+    T = sparse.diags_array([np.ones(n - 1), np.full(n, -2.0), np.ones(n - 1)], offsets=[-1, 0, 1]).tocsr()
+    start = np.sin(np.arange(n))
+    st: Any = mflow.Stepper("newmark", lambda t, x, v: T @ x - x**3, start, dadx=lambda t, x, v: T - sparse.diags_array(3 * x**2))
+    same: Any = mflow.Stepper("newmark", lambda t, x, v: T @ x - x**3, start, dadx=lambda t, x, v: T.toarray() - np.diag(3 * x**2))
+    st.advance(20, dt=0.1)
+    same.advance(20, dt=0.1)
+    np.testing.assert_allclose(st.x, same.x, rtol=0, atol=1e-12)
+    assert (st._what.solver.kind, same._what.solver.kind) == ("sparse", "dense")

@@ -260,6 +260,15 @@ def test_convergence_reads_the_order():
     assert label == "x: order 3.00" or abs(float(label.split()[-1]) - 3) < 0.1
 
 
+def test_unstable_steps_leave_the_picture():
+    dt = 0.5 ** np.arange(8.0)
+    ax = plot.convergence({"x": (dt, np.where(dt > 0.3, 1e40, 0.1 * dt))})
+    assert ax.get_ylim()[1] < 10.0
+    assert ax.get_lines()[0].get_ydata().max() == 1e40  # drawn, and outside
+    ax = plot.convergence({"x": (dt, 0.1 * dt**4)})
+    assert ax.get_ylim()[1] > 0.1
+
+
 def test_trace_is_the_iteration():
     path = plot.trace(bowl, [3.0, 1.0], "sgd", jac=True, lr=0.1, maxiter=5)
     assert np.allclose(path, [3 * 0.9 ** np.arange(6), 0.1 ** np.arange(6)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow import adam
+from mflow import adam, compare
 from mflow.cli import main
 from mflow.compare import problem
 
@@ -278,3 +279,27 @@ def test_digits_are_read_from_scikit_learn():
 def test_mistakes_on_the_command_line(arguments, capsys):
     assert main(["adam", *arguments]) == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+# ---- compiled costs --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["rosenbrock", "penguins", "Misra1a"])
+def test_compare_takes_compiled_costs_as_they_are(name):
+    """The same bits and the same calls as when Python counts them."""
+    compiled = problem(name)
+    counted = dataclasses.replace(compiled, objective=None)
+    methods = ["sgd", "adam", "rk4", "rkc2", "backward_euler"]
+    for one, two in zip(*(compare.compare(p, methods, max_iter=20, lr=1e-3) for p in (compiled, counted)), strict=True):
+        assert one.x.tobytes() == two.x.tobytes()
+        assert one.history.loss == two.history.loss
+        assert one.history.calls == two.history.calls
+        assert (one.calls, one.passes, one.steps, one.reason) == (two.calls, two.passes, two.steps, two.reason)
+
+
+def test_descents_of_sweeps_take_compiled_costs():
+    f = mflow.objectives.Quadratic([1.0, 10.0])
+    found = mflow.sweep(mflow.Descent(f, f.x0, maxiter=500), ["sgd", "rk4"], [0.05, 0.25], workers=2)
+    assert found.reason[:, :, 0].tolist() == [["converged", "diverged"], ["converged", "converged"]]
+    by_name = mflow.sweep("quadratic", ["sgd"], [0.1, 0.21], maxiter=50)
+    assert by_name.reason[0, :, 0].tolist() == ["max_iter", "diverged"]

@@ -148,6 +148,8 @@ st = mflow.Stepper("rk4", lorenz, [1.0, 1.0, 20.0])
 st.step(0.01)
 threads = [threading.Thread(target=integrate, args=("rk4", lorenz.address, [1.0, 1.0, 20.0], 0.0, 1e-5)) for _ in range(3)]
 for thread in threads: thread.start()                  # they step while the process forks
+if "asan" in os.environ.get("LD_PRELOAD", ""):         # whose allocator does not survive a fork that a thread is inside of
+    for thread in threads: thread.join()
 read, write = os.pipe()
 child = os.fork()
 if child == 0:

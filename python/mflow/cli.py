@@ -234,6 +234,7 @@ def _problem(arguments: argparse.Namespace) -> Problem:
 
 def _numbers(text: str) -> list[float]:
     try:
+        return [float(value) for value in parse_numbers(text, "--x0")]
         return [float(number) for number in parse_numbers(text, "--x0")]
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -57,6 +57,8 @@ class Problem:
         What minibatches are drawn from (of the library's own problems: numbers of rows); empty where the cost is no mean over rows.
     batch_cost : callable or None
         ``batch_cost(x, *batch)`` returns (value, gradient) for some of the rows.
+    objective : `mflow.objectives.Objective` or None
+        The same cost compiled, where it is: drivers take it as it is.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Problem:
     score_name: str = "score"
     rows: tuple[Array, ...] = ()
     batch_cost: Callable[..., tuple[float, Array]] | None = None
+    objective: objectives.Objective | None = None
 
     @property
     def batch_size(self) -> int:
@@ -149,7 +152,7 @@ def _of_rows(f: objectives.Objective) -> dict[str, Any]:
     start = f.x0
     return {
         "start": start, "cost": f.value_and_grad, "has_gradient": True, "start_loss": f(start), "rows": (np.arange(f.m),),
-        "batch_cost": lambda c, rows: f.batch(rows).value_and_grad(c),
+        "batch_cost": lambda c, rows: f.batch(rows).value_and_grad(c), "objective": f,
     }  # fmt: skip
 
 
@@ -213,6 +216,7 @@ def _plain(name: str, description: str, f: objectives.Objective, answer: Array, 
         start_loss=f(start),
         score=lambda x: float(np.max(np.abs(x - answer) / scale)),
         score_name="error",
+        objective=f,
     )
 
 
@@ -412,7 +416,7 @@ class _Clock:
 
 
 def _full_batch(what: Problem, method: Method, run: Run, max_iter: int) -> Run:
-    """By `minimize`."""
+    """By `minimize`, on the compiled cost where there is one: its calls are those of the result."""
     clock = _Clock(1)
 
     def cost(x: Array) -> Any:
@@ -423,15 +427,24 @@ def _full_batch(what: Problem, method: Method, run: Run, max_iter: int) -> Run:
         return out
 
     def watch(intermediate_result: OptimizeResult) -> None:
+        if compiled is not None:
+            clock.calls = clock.rows_seen = intermediate_result.njev
         clock.record(lambda: intermediate_result.fun)
 
     step: dict[str, Any] = {"dt": run.lr} if method.kind == "step" else {}
+    compiled = None if method.is_implicit else what.objective  # the calls of a solver are counted here alone
+    fun, jac = (cost, what.has_gradient or None) if compiled is None else (compiled, None)
+    if compiled is not None:
+        clock.count(1)
+        clock.record(lambda: what.start_loss)
     try:
-        result = minimize(cost, what.start, method=method, jac=what.has_gradient or None, maxiter=max_iter, callback=watch, **step)
+        result = minimize(fun, what.start, method=method, jac=jac, maxiter=max_iter, callback=watch, **step)
     except Exception as error:  # a cost may raise where a diverging run takes it; the other methods go on
         partial = getattr(error, "partial_result", None)
         x, nit = (what.start, 0) if partial is None else (partial.x, partial.nit)
         return _closed(what, run, clock, x, nit, "raised", f"{type(error).__name__}: {error}")
+    if compiled is not None:
+        clock.calls = clock.rows_seen = result.njev
     return _closed(what, run, clock, result.x, result.nit, result.reason, result.message)
 
 

@@ -7,6 +7,7 @@ where a method is implicit. The integration itself is in motion.py.
 from __future__ import annotations
 
 import math
+import zlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from mflow.drive import Settings, follow
 from mflow.methods import Method, as_method
 from mflow.motion import Motion, Supports
 from mflow.result import DynamicsResult
-from mflow.tangents import TangentFactors
+from mflow.tangents import TangentFactors, is_sparse
 
 __all__ = ["solve_dynamics"]
 
@@ -81,6 +82,7 @@ def solve_dynamics(
         No mass: 1 for each degree of freedom. The mass must be symmetric and positive definite.
         Damping may be a function too, ``damping(v)`` returning C v for a symmetric C (a SciPy LinearOperator, or compiled:
         ``int (const double *v, double *out, ptrdiff_t n, void *ctx)``); its equations are solved by conjugate gradients.
+        A word is the method's own choice: ``method="staggered", damping="explicit"``.
     load : None, n numbers, a function, or a table
         ``load(t)`` returns n numbers; or compiled: ``int (double t, double *f, ptrdiff_t n, void *ctx)``. A table is a tuple
         ``(times, values)`` with values of shape (n, len(times)), or ``(times, values, pattern)`` with one value a time that n numbers
@@ -104,7 +106,8 @@ def solve_dynamics(
     force : callable, optional
         ``force(t, x, v, *args)`` returns all forces, in place of damping, stiffness and load; with ``inplace=True``,
         ``force(t, x, v, out, *args)`` fills out. Or compiled:
-        ``int (double t, const double *x, const double *v, double *f, ptrdiff_t n, void *ctx)``.
+        ``int (double t, const double *x, const double *v, double *f, ptrdiff_t n, void *ctx)``; it must follow from its arguments
+        alone, for explicit methods may repeat a few steps with it.
     dfdx, dfdv : array_like (n, n) or callable, optional
         Tangents of the force, constant or ``dfdx(t, x, v, *args)``, for implicit methods; differences where none is given. SciPy sparse
         ones are factored sparsely: in reverse Cuthill-McKee order as a band where that is narrow, else by SciPy.
@@ -127,7 +130,8 @@ def solve_dynamics(
     save, save_every, dense_output, events, callback, progress, checkpoint, checkpoint_every, resume
     first_step, max_step, min_step, max_steps
         As in `mflow.solve_ivp`: ``event(t, x, v, *args)``, or compiled with a force's signature, its value in ``f[0]``;
-        ``callback(t, x, v)``; ``max_step(t, x)``. A run that is resumed has the same bits, its ledger too.
+        ``callback(t, x, v)``; ``max_step(t, x)``. A run that is resumed has the same bits, its ledger too; other matrices, tables,
+        tolerances or starts are refused, while functions cannot be compared and must be the same.
     **parameters
         The method's own.
 
@@ -156,7 +160,10 @@ def solve_dynamics(
     """
     if t_span is None:
         raise TypeError("t_span is missing: (t0, t_end) is wanted")
+    if isinstance(damping, str):
+        damping, parameters = None, {**parameters, "damping": _choice(method, damping)}
     chosen = as_method(method, parameters)
+    given = (mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args)
     start, speed = _start(x0, v0, (mass, damping, stiffness), load)
     supports = Supports(start, fixed)
     if supports.any and np.any(speed.ravel()[supports.held]):
@@ -172,8 +179,8 @@ def solve_dynamics(
         what = _force(chosen, supports, mass, force, _tuple(args), inplace, dfdx, dfdv, potential, velocity_free, solver, at)
         moving = None
     else:
-        given = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver, "args": args or None}
-        for name, value in given.items():
+        apart = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver, "args": args or None}
+        for name, value in apart.items():
             if value is not None and (name != "args" or events is None):
                 raise ValueError(f"{name} belongs to a nonlinear force=, which is not given")
         if inplace or velocity_free:
@@ -191,12 +198,45 @@ def solve_dynamics(
     )  # fmt: skip
     drive = Motion(
         what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, matrices=moving,
-        velocity_free=velocity_free,
+        velocity_free=velocity_free, facts=_checksums(given, force is not None, velocity_free, potential is not None, linear_solver),
     )  # fmt: skip
     if _is_table(load):
         drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64))
     result: DynamicsResult = follow(drive)
     return result
+
+
+def _choice(method: Any, word: str) -> str:
+    """What damping="..." means: a choice of the method's own, as `mflow.Staggered(damping="explicit")` has it."""
+    chosen = as_method(method, {})
+    if "damping" not in chosen.parameters:
+        raise ValueError(f"damping = {word!r}: {chosen.name} has no such choice; a matrix, numbers or a function of v are wanted")
+    return word
+
+
+def _checksums(given: Sequence[Any], *more: Any) -> dict[str, Any]:
+    """What a run that is resumed must have in common with the one before: numbers by their checksum. Functions cannot be compared."""
+    names = ("mass", "damping", "stiffness", "load", "rayleigh", "fixed", "dfdx", "dfdv", "args")
+    out = {f"{name} (its checksum)": _checksum(value) for name, value in zip(names, given, strict=True)}
+    return out | dict(zip(("force", "velocity_free", "potential", "linear_solver"), more, strict=True))
+
+
+def _checksum(value: Any) -> Any:
+    if value is None or isinstance(value, str):
+        return value
+    if matrices.is_function(value):  # before it is taken for a tuple, which SciPy's LowLevelCallable is
+        return "function"
+    if isinstance(value, tuple | list) and any(callable(part) or part is None or np.ndim(part) for part in value):
+        return [_checksum(part) for part in value]
+    if hasattr(value, "tocsr"):
+        rows = value.tocsr(copy=True)
+        rows.sum_duplicates()
+        return [_checksum(part) for part in (np.array(rows.shape), rows.indptr, rows.indices, rows.data)]
+    try:
+        numbers = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError):
+        return "function" if callable(value) else type(value).__name__
+    return zlib.crc32(repr(numbers.shape).encode() + numbers.tobytes())
 
 
 def _tuple(args: Any) -> tuple[Any, ...]:
@@ -453,18 +493,13 @@ def _force(
     inner = None
     if solves:
         t0, x0, v0 = at[0], supports.reduced(at[1]), supports.reduced(at[2])
-        sparse = any(_is_sparse(of, t0, x0, v0, args) for of in (dfdx, dfdv))
+        sparse = any(is_sparse(of, t0, x0, v0, args) for of in (dfdx, dfdv))
         factors = TangentFactors(math.prod(shape), M) if sparse else None
         inner = nonlinear.force_solver(solver, math.prod(shape), tangents, factors)
     return core_force.Force(
         force, shape, mass=M, args=args, inplace=inplace, dfdx=dfdx if solves else None, dfdv=dfdv if solves else None,
         potential=potential, velocity_free=velocity_free, solver=inner,
     )  # fmt: skip
-
-
-def _is_sparse(tangent: Any, t0: float, x0: Array, v0: Array, args: tuple[Any, ...]) -> bool:
-    """Whether a tangent, or what a function returns at the start, is a SciPy sparse matrix."""
-    return hasattr(tangent(t0, x0.copy(), v0.copy(), *args) if callable(tangent) else tangent, "tocsr")
 
 
 def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any, potential: Any) -> tuple[Any, ...]:

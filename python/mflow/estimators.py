@@ -75,6 +75,30 @@ class _Base(BaseEstimator):  # type: ignore[misc]
     """What both estimators share: parameters, the checks of what comes in, models in the core."""
 
     _models: list[ImplicitSGD]
+    _losses: tuple[str, ...]  # that it takes
+
+    def __init__(
+        self, loss: str, *, lr: float, lr_decay: float, lr_power: float, flow: str, l2: float, fit_intercept: bool, average: bool | int,
+        truncated: bool, max_iter: int, tol: float, shuffle: bool, random_state: Any, warm_start: bool,
+    ) -> None:  # fmt: skip
+        self.loss = loss
+        self.lr = lr
+        self.lr_decay = lr_decay
+        self.lr_power = lr_power
+        self.flow = flow
+        self.l2 = l2
+        self.fit_intercept = fit_intercept
+        self.average = average
+        self.truncated = truncated
+        self.max_iter = max_iter
+        self.tol = tol
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.warm_start = warm_start
+
+    def _check_loss(self) -> None:
+        if self.loss not in self._losses:
+            raise ValueError(f"loss = {self.loss!r}: one of {', '.join(self._losses)} is wanted")
 
     def _make(self) -> ImplicitSGD:
         """A model with the parameters as they are now; wrong ones raise here, when `fit` is called, as the conventions have it."""
@@ -111,6 +135,15 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         for model, y in zip(self._models, labels, strict=True):
             model.fit(X, y, sample_weight, epochs=self.max_iter, shuffle=self.shuffle, seed=seed, tol=self.tol, warm_start=self.warm_start)
         self.n_iter_ = max(model.n_epochs for model in self._models)
+        self._publish()
+
+    def _learn_once(self, X: Any, labels: list[Array], sample_weight: Any, first: bool) -> None:
+        """One pass of each model over its labels, in sequence."""
+        if first:
+            self._models = [self._make() for _ in labels]
+        weights = self._weights(sample_weight, X)
+        for model, y in zip(self._models, labels, strict=True):
+            model.partial_fit(X, y, weights)
         self._publish()
 
     def _publish(self) -> None:
@@ -151,27 +184,19 @@ class ImplicitSGDRegressor(RegressorMixin, _Base):  # type: ignore[misc]
     SOURCE
     """
 
+    _losses = _REGRESSION
+
     def __init__(
         self, loss: str = "squared", *, lr: float = 1.0, lr_decay: float = 0.0, lr_power: float = 1.0, flow: str = "backward",
         l2: float = 0.0, fit_intercept: bool = True, average: bool | int = True, truncated: bool = False, delta: float = 1.0,
         tau: float = 0.5, max_iter: int = 20, tol: float = 0.0, shuffle: bool = True, random_state: Any = None, warm_start: bool = False,
     ) -> None:  # fmt: skip
-        self.loss = loss
-        self.lr = lr
-        self.lr_decay = lr_decay
-        self.lr_power = lr_power
-        self.flow = flow
-        self.l2 = l2
-        self.fit_intercept = fit_intercept
-        self.average = average
-        self.truncated = truncated
+        super().__init__(
+            loss, lr=lr, lr_decay=lr_decay, lr_power=lr_power, flow=flow, l2=l2, fit_intercept=fit_intercept, average=average,
+            truncated=truncated, max_iter=max_iter, tol=tol, shuffle=shuffle, random_state=random_state, warm_start=warm_start,
+        )  # fmt: skip
         self.delta = delta
         self.tau = tau
-        self.max_iter = max_iter
-        self.tol = tol
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.warm_start = warm_start
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGDRegressor:
         """Learn from X (rows, columns), dense or sparse, and y (rows,)."""
@@ -185,15 +210,8 @@ class ImplicitSGDRegressor(RegressorMixin, _Base):  # type: ignore[misc]
         self._check_loss()
         first = not hasattr(self, "coef_")
         X, y = self._rows(X, y, reset=first)
-        if first:
-            self._models = [self._make()]
-        self._models[0].partial_fit(X, np.asarray(y, dtype=np.float64), self._weights(sample_weight, X))
-        self._publish()
+        self._learn_once(X, [np.asarray(y, dtype=np.float64)], sample_weight, first)
         return self
-
-    def _check_loss(self) -> None:
-        if self.loss not in _REGRESSION:
-            raise ValueError(f"loss = {self.loss!r}: one of {', '.join(_REGRESSION)} is wanted")
 
     def _publish(self) -> None:
         super()._publish()
@@ -237,25 +255,17 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
     SOURCE
     """
 
+    _losses = _CLASSIFICATION
+
     def __init__(
         self, loss: str = "logistic", *, lr: float = 1.0, lr_decay: float = 0.0, lr_power: float = 1.0, flow: str = "backward",
         l2: float = 0.0, fit_intercept: bool = True, average: bool | int = True, truncated: bool = False, max_iter: int = 20,
         tol: float = 0.0, shuffle: bool = True, random_state: Any = None, warm_start: bool = False,
     ) -> None:  # fmt: skip
-        self.loss = loss
-        self.lr = lr
-        self.lr_decay = lr_decay
-        self.lr_power = lr_power
-        self.flow = flow
-        self.l2 = l2
-        self.fit_intercept = fit_intercept
-        self.average = average
-        self.truncated = truncated
-        self.max_iter = max_iter
-        self.tol = tol
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.warm_start = warm_start
+        super().__init__(
+            loss, lr=lr, lr_decay=lr_decay, lr_power=lr_power, flow=flow, l2=l2, fit_intercept=fit_intercept, average=average,
+            truncated=truncated, max_iter=max_iter, tol=tol, shuffle=shuffle, random_state=random_state, warm_start=warm_start,
+        )  # fmt: skip
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGDClassifier:
         """Learn from X (rows, columns), dense or sparse, and y (rows,), labels of any kind."""
@@ -280,19 +290,11 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
         X, y = self._rows(X, y, reset=first)
         if first:
             self._set_classes(unique_labels(classes))
-            self._models = [self._make() for _ in self._signs(y)]
         strange = np.setdiff1d(y, self.classes_)
         if strange.size:
             raise ValueError(f"y: class {strange[0]} came, it is not one of {self.classes_}")
-        weights = self._weights(sample_weight, X)
-        for model, signs in zip(self._models, self._signs(y), strict=True):
-            model.partial_fit(X, signs, weights)
-        self._publish()
+        self._learn_once(X, self._signs(y), sample_weight, first)
         return self
-
-    def _check_loss(self) -> None:
-        if self.loss not in _CLASSIFICATION:
-            raise ValueError(f"loss = {self.loss!r}: one of {', '.join(_CLASSIFICATION)} is wanted")
 
     def _set_classes(self, classes: Any) -> None:
         if len(classes) < 2:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib import import_module
 from typing import Any
 
@@ -46,12 +47,12 @@ def command(arguments: argparse.Namespace) -> int:
     try:
         report = explain(fun, start, jac=_brings_gradient(fun, start), t_span=(0.0, arguments.t_end))
     except ValueError as error:  # of the user's function: in one line, without a traceback
-        print(f"mflow: error: {error}")
+        print(f"mflow: error: {error}", file=sys.stderr)
         return 2
     print(report)
     if not arguments.no_plot:
         picture(report).figure.savefig(arguments.out, dpi=120)
-        print(f"\nPicture of the eigenvalues, times dt, in the stability region: {arguments.out}")
+        print(f"\nPicture of the eigenvalues, times a stable step, in a stability region: {arguments.out}")
     return 0
 
 
@@ -64,7 +65,7 @@ def _brings_gradient(fun: Any, start: Any) -> bool | None:
 
 
 def picture(report: Report) -> Any:
-    """The eigenvalues times the recommended step, over the stability region of a method.
+    """The eigenvalues times the recommended step, or nine tenths of the limit where that is less, over a stability region.
 
     Parameters
     ----------

@@ -6,14 +6,16 @@ so that means over batches of unequal length are means over rows.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+from mflow_core.objective import Objective
 
 from mflow.data import Minibatches, minibatches
 
-__all__ = ["Cost", "Feed", "feed_of"]
+__all__ = ["Cost", "Feed", "IndexSets", "feed_of", "index_sets"]
 
 ROWS = 32  # in a batch where nothing is said, and so many are there
 AT_ONCE = 8192  # rows of a validation set that are looked at together
@@ -54,6 +56,19 @@ class Rows(Feed):
             yield args, float(len(args[0]))
 
 
+class IndexSets(Rows):
+    """Rows of a compiled objective by their numbers: the objective gathers nothing."""
+
+    def __init__(self, rows: int, batch_size: int, seed: int | None, shuffle: bool, drop_last: bool) -> None:
+        super().__init__((np.arange(rows),), batch_size, seed, shuffle, drop_last)
+        self.shuffle = shuffle
+
+    def order(self, generator: np.random.Generator) -> Any:
+        """The rows of one epoch in the order in which its batches come; the generator draws it and goes on."""
+        rows = self.source.n_rows
+        return generator.permutation(rows) if self.shuffle else np.arange(rows)
+
+
 class Stream(Feed):
     """Batches that somebody else makes: an iterable, an iterator, or a function of the epoch that returns one."""
 
@@ -74,10 +89,9 @@ class Stream(Feed):
 
     def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
         found = self.data(epoch) if callable(self.data) else self.data
-        for number, batch in enumerate(found):
-            if number >= first:
-                args = tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
-                yield args, _weight(args)
+        for batch in itertools.islice(found, first, None):
+            args = batch if type(batch) is tuple else tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+            yield args, _weight(args)
 
 
 def _weight(args: Args) -> float:
@@ -112,6 +126,22 @@ def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, 
     return Stream(data)
 
 
+def index_sets(fun: Objective, data: Any, jac: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:
+    """The feed of a compiled objective: index sets of a mean over rows, else the whole. Raises TypeError or ValueError."""
+    if data is not None:
+        raise TypeError(f"data: {fun!r} holds its own: leave data away, or make the objective of these")
+    if jac is not None and jac is not True:
+        raise TypeError(f"jac = {jac!r}: {fun!r} has its own gradient: leave jac away")
+    if "labelled" in fun.flags:
+        try:
+            return IndexSets(fun.m, min(ROWS, fun.m) if batch_size is None else batch_size, seed, shuffle, drop_last)
+        except ValueError as error:
+            raise ValueError(f"data: {error}") from None
+    if batch_size is not None:
+        raise ValueError(f"batch_size: {fun!r} is no mean over rows: leave batch_size away, an epoch is a step on the whole")
+    return Feed()
+
+
 def in_parts(data: Any) -> Iterator[tuple[Args, float]]:
     """A validation set in batches: arrays in order, or what an iterable gives."""
     if isinstance(data, np.ndarray) or (isinstance(data, tuple) and data and all(isinstance(a, np.ndarray) for a in data)):
@@ -142,7 +172,8 @@ class Cost:
             out = self.fun(params, *args)
             if not isinstance(out, tuple) or len(out) != 2:
                 raise TypeError(f"fun returned {_what(out)}: with jac=True the pair (loss, gradient) is wanted")
-            return _real(out[0]), out[1]
+            loss, grads = out
+            return loss if type(loss) is float else _real(loss), grads
         if self.jac is not None:
             return _real(self.fun(params, *args)), self.jac(params, *args)
         out = self.fun(params, *args)

@@ -143,8 +143,8 @@ class PosednessPath:
     changes : list of (t, before, after): where the verdict changes, t to the precision asked.
     growth : float64 array (m,), by how much the most dangerous small perturbation of the start has grown (largest singular value of the
     propagator; of one perturbation where n is large: see exact_growth). lyapunov : float64 array (p,), finite-time exponents
-    log(singular value)/(t_end - t0), falling. verdict : str, the worst on the path. method : Method or None, dt : float or None, of the
-    run.
+    log(singular value)/(t_end - t0), falling; -inf where a perturbation fades below the least number within a step.
+    verdict : str, the worst on the path. method : Method or None, dt : float or None, of the run.
     """
 
     t: Array

@@ -20,7 +20,7 @@ __all__ = ["Ritz", "arnoldi", "exponential", "exponential_times", "lanczos", "st
 
 Product = Callable[[Array], Array]
 NOTHING = 1e-13  # what is left of a vector, against it, where the space is exhausted
-LOOK = 10  # iterations between two looks at the Ritz values
+LOOKS = frozenset(int(10 * 1.3**k) for k in range(40))  # iterations after which the Ritz values are looked at
 
 
 class Ritz(NamedTuple):
@@ -40,7 +40,7 @@ def start_vector(n: int) -> Array:
 
 
 def lanczos(product: Product, n: int, iterations: int, enough: Callable[[Ritz], bool] | None = None) -> Ritz:
-    """Ritz values of a symmetric J; keeps three vectors. `enough`, asked every `LOOK` iterations, ends it early."""
+    """Ritz values of a symmetric J; keeps three vectors. `enough`, asked now and then, ends it early."""
     v, before = start_vector(n), np.zeros(n)
     alphas: list[float] = []
     betas: list[float] = []
@@ -55,7 +55,7 @@ def lanczos(product: Product, n: int, iterations: int, enough: Callable[[Ritz], 
             raise FloatingPointError("a product of the Jacobian with a vector is not finite")
         size = max(map(abs, [*alphas, *betas]))
         done = beta <= NOTHING * size or k == min(iterations, n) - 1
-        if done or (k + 1) % LOOK == 0:
+        if done or k + 1 in LOOKS:
             T = np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1)
             values, vectors = np.linalg.eigh(T)
             left = 0.0 if beta <= NOTHING * size else beta
@@ -99,7 +99,7 @@ def _basis(product: Product, v: Array, count: int, enough: Callable[[Ritz], bool
         if left <= NOTHING * before or k + 1 == v.size:
             return Q[: k + 1], H
         H[k + 1, k] = left
-        if k + 1 == count or (enough is not None and (k + 1) % LOOK == 0 and enough(_ritz(H, k + 1, v.size))):
+        if k + 1 == count or (enough is not None and k + 1 in LOOKS and enough(_ritz(H, k + 1, v.size))):
             return Q[: k + 1], H
         Q[k + 1] = w / left
     return Q, H

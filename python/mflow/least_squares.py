@@ -6,7 +6,7 @@ With time measured in units of D, D_j = |column j of J|, the flow is D^2 x' = -J
 
 dt grows where the step lowered f as foreseen and shrinks where it did not, or where the path bends too much to be followed: p is corrected
 by half of its acceleration a, (J'J + D^2/dt) a = -J' r_vv, and steps with 2 |a| > 0.75 |p| are too long. All steps at one point come
-from one factorisation, J/D = QR, R = U S V', so that the condition of J is never squared and a rank-deficient J is no special case.
+from one factorisation, J/D = U S V', so that the condition of J is never squared and a rank-deficient J is no special case.
 
 The end is the gradient's: its cosine with every column of J is at most gtol. Where f has no digits left to compare, a step is judged by the
 gradient as well. A start by single residuals, w -= gamma r_i J_i/(1 + gamma |J_i|^2), is backward Euler on one residual after the other.
@@ -23,6 +23,7 @@ import numpy as np
 
 from mflow.arrays import Array, check_number, check_start
 from mflow.result import Result, attach
+from mflow.robust import Robust, loss_of
 
 __all__ = ["LeastSquaresResult", "least_squares"]
 
@@ -38,7 +39,8 @@ STATUS = {"gtol": 1, "ftol": 2, "xtol": 3, "rounding": 1, "max_nfev": 0, "callba
 class LeastSquaresResult(Result):
     """Result of `mflow.least_squares`: SciPy's fields, and why it ended.
 
-    x, cost, fun, jac, grad : the best point seen, half the sum of squares, residuals, Jacobian (m, n) and J'r there, of weighted residuals.
+    x, cost, fun, jac, grad : the best point seen, half the sum of squares (or of the loss), residuals over sigma, Jacobian (m, n) and the
+        cost's gradient there; jac is weighed by sqrt(rho') where there is a loss, so that jac'jac stands for the Hessian.
     optimality : the largest entry of grad. cosine : the largest cosine of the residuals with a column of J.
     active_mask : zeros, there are no bounds. dt : the last step size of the flow.
     nfev, njev, nit : evaluations of fun (those for differences aside) and of the Jacobian, accepted steps.
@@ -65,10 +67,10 @@ class LeastSquaresResult(Result):
 
 def least_squares(
     fun: Callable[..., Any], x0: Any, jac: Callable[..., Any] | str = "2-point", bounds: Any = (-math.inf, math.inf), method: str = "lm",
-    ftol: float | None = None, xtol: float | None = None, gtol: float | None = 1e-11, x_scale: Any = "jac", loss: str = "linear",
-    max_nfev: int | None = None, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *, sigma: Any = None,
-    callback: Callable[..., Any] | None = None, dt: float = 100.0, acceleration: bool = True, passes: int = 0, lr: float = 1.0,
-    residual_at: Callable[..., Any] | None = None, seed: int = 0,
+    ftol: float | None = None, xtol: float | None = None, gtol: float | None = 1e-11, x_scale: Any = "jac", loss: Any = "linear",
+    f_scale: float = 1.0, max_nfev: int | None = None, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *,
+    sigma: Any = None, callback: Callable[..., Any] | None = None, dt: float = 100.0, acceleration: bool = True, passes: int = 0,
+    lr: float = 1.0, residual_at: Callable[..., Any] | None = None, seed: int = 0,
 ) -> LeastSquaresResult:  # fmt: skip
     """Minimise half the sum of squared residuals by implicit steps along its gradient flow.
 
@@ -79,8 +81,13 @@ def least_squares(
     x0 : array_like (n,)
     jac : callable, "2-point" or "3-point"
         ``jac(x, *args, **kwargs)``, (m, n): row i the derivatives of residual i; or finite differences.
-    bounds, method, loss
-        As in SciPy, whose defaults are all that there is here: no bounds, "lm", "linear".
+    bounds, method
+        As in SciPy, whose defaults are all that there is here: no bounds, "lm".
+    loss : "linear", "soft_l1", "huber", "cauchy", "arctan" or callable
+        SciPy's: the cost is the sum of f_scale^2 rho(z)/2, z = (residual/f_scale)^2, so that outliers count less; a function of z returns
+        rho and rho' as its first two rows, rho concave. Each step is that of residuals weighed by sqrt(rho').
+    f_scale : float
+        The size of a residual from which on it counts as an outlier.
     gtol : float or None
         Converged where the cosine of the angle between the residuals and every column of the Jacobian is at most this; also where
         rounding lets the gradient sink no further.
@@ -129,7 +136,6 @@ def least_squares(
     105-116; H. Nielsen, Damping parameter in Marquardt's method (1999); M. Transtrum and J. Sethna, arXiv:1201.5885 (2012).
     """
     _only("method", method, "lm", "Levenberg-Marquardt")
-    _only("loss", loss, "linear", "plain squares; weigh residuals with sigma")
     if np.any(np.isfinite(np.asarray(bounds if not hasattr(bounds, "lb") else [bounds.lb, bounds.ub], dtype=float))):
         raise ValueError("bounds: there are none here; change variables, or take SciPy's method='trf'")
     start = check_start(x0, "x0")
@@ -138,7 +144,7 @@ def least_squares(
     what = _Residuals(fun, jac, start.ravel(), args, dict(kwargs or {}), sigma)
     limit = 500 * (start.size + 1) if max_nfev is None else _count(max_nfev, "max_nfev", 1)
     tolerances = {name: _tolerance(value, name) for name, value in (("ftol", ftol), ("xtol", xtol), ("gtol", gtol))}
-    flow = _Flow(what, start.ravel(), tolerances, limit, x_scale, dt, acceleration, callback)
+    flow = _Flow(what, start.ravel(), tolerances, limit, x_scale, dt, acceleration, callback, loss_of(loss, f_scale))
     try:
         if _count(passes, "passes", 0):
             flow.one_by_one(passes, check_number(lr, "lr", "a step above 0"), residual_at, seed)
@@ -242,8 +248,10 @@ class _Flow:
     """Where the run stands, its factorisation, and the step."""
 
     def __init__(
-        self, what: _Residuals, x: Array, tolerances: dict[str, float], limit: int, x_scale: Any, dt: Any, acceleration: bool, callback: Any
+        self, what: _Residuals, x: Array, tolerances: dict[str, float], limit: int, x_scale: Any, dt: Any, acceleration: bool,
+        callback: Any, loss: Robust | None,
     ) -> None:  # fmt: skip
+        self.loss = loss
         self.what, self.x, self.limit, self.acceleration = what, x.copy(), limit, acceleration
         self.ftol, self.xtol, self.gtol = tolerances["ftol"], tolerances["xtol"], tolerances["gtol"]
         self.fixed = None if isinstance(x_scale, str) and x_scale == "jac" else _scale(x_scale, x.size)
@@ -252,57 +260,69 @@ class _Flow:
             raise ValueError(f"dt = {dt!r}: a step above 0 is wanted")
         self.tell = _teller(callback)
         self.D = np.zeros(x.size)
-        self.r, self.J, self.g = np.full(0, math.nan), np.full((0, x.size), math.nan), np.full(x.size, math.nan)
+        self.f = self.r = np.full(0, math.nan)  # residuals, and as they are weighed; J likewise
+        self.J, self.g = np.full((0, x.size), math.nan), np.full(x.size, math.nan)
         self.cost = self.steepest = self.cosine = self.noise = math.nan
         self.nit = 0
 
     def begin(self) -> bool:
         """The first evaluation; whether it was finite."""
-        self.r = self.what.residuals(self.x)
-        cost = _half_square(self.r)
+        self.f = self.r = self.what.residuals(self.x)
+        cost = self.cost_of(self.f)
         if not math.isfinite(cost):
             return False
-        J = self.what.jacobian(self.x, self.r)
-        if not np.all(np.isfinite(J)):
+        J = self.what.jacobian(self.x, self.f)
+        if not np.isfinite(J).all():
             return False
         self.cost = cost
-        self.J = J
+        self.r, self.J = self.weighed(self.f, J)
         self.look()
         return True
 
+    def cost_of(self, f: Array) -> float:
+        """Half the sum of squares, or of the loss."""
+        return 0.5 * float(f @ f) if self.loss is None else self.loss.cost(f)
+
+    def weighed(self, f: Array, J: Array) -> tuple[Array, Array]:
+        """Residuals and Jacobian whose squares lie above the loss and touch it here."""
+        if self.loss is None:
+            return f, J
+        root = np.sqrt(self.loss.weights(f))
+        return root * f, root[:, None] * J
+
     def look(self) -> None:
         """Scale and gradient of a new point, and the factors of its Jacobian."""
-        norms = np.linalg.norm(self.J, axis=0)
+        norms = np.sqrt((self.J * self.J).sum(axis=0))
         self.D = np.maximum(FORGET * self.D, norms) if self.fixed is None else self.fixed
         self.D = np.where(self.D > 0.0, self.D, 1.0)
         self.g = self.J.T @ self.r
-        self.steepest = _steepest(self.J, self.r)
-        size = float(np.linalg.norm(self.r))
+        self.steepest = float(np.max(np.abs(self.g) / np.where(norms > 0.0, norms, 1.0), initial=0.0))
+        size = math.sqrt(float(self.r @ self.r))
         self.cosine = self.steepest / size if size > 0.0 else 0.0
         spread = float(np.sum(norms * np.abs(self.x)))
         self.noise = 400.0 * EPS * spread + (100.0 * EPS**0.5 * (size + spread) if self.what.differences else 0.0)
-        Q, R = np.linalg.qr(self.J / self.D)
-        U, self.s, self.Vt = np.linalg.svd(R)
-        self.QU = Q @ U
-        self.b = self.QU.T @ self.r
+        self.U, self.s, self.Vt = np.linalg.svd(self.J / self.D, full_matrices=False)
+        self.b = self.r @ self.U
 
     def solve(self, b: Array) -> Array:
-        """-(J'J + D^2/dt)^-1 J' w in units of D, where b = (QU)' w."""
-        z: Array = -(self.Vt.T @ (self.s * b / (self.s * self.s + 1.0 / self.dt)))
+        """-(J'J + D^2/dt)^-1 J' w in units of D, where b = U'w."""
+        z: Array = -((self.s * b / (self.s * self.s + 1.0 / self.dt)) @ self.Vt)
         return z
 
     def step(self) -> tuple[Array, float, bool]:
         """(x + p, by how much the linear model lowers the cost, whether the path is straight enough for it)."""
         p = self.solve(self.b)
-        foreseen = 0.5 * float(np.sum((self.s * (self.Vt @ p)) ** 2)) + float(p @ p) / self.dt
+        along, square = self.s * (self.Vt @ p), float(p @ p)
+        foreseen = 0.5 * float(along @ along) + square / self.dt
         move = p / self.D
         if self.acceleration and foreseen > 1e-10 * self.cost:
             ahead = self.what.residuals(self.x + PROBE * move)
-            r_vv = (2.0 / PROBE) * ((ahead - self.r) / PROBE - self.J @ move)
-            if not np.all(np.isfinite(r_vv)):
+            change = ahead - self.f if self.loss is None else np.sqrt(self.loss.weights(self.f)) * (ahead - self.f)
+            r_vv = (2.0 / PROBE) * (change / PROBE - self.J @ move)
+            if not np.isfinite(r_vv).all():
                 return self.x + move, foreseen, False
-            a = self.solve(self.QU.T @ r_vv)
-            if not 2.0 * np.linalg.norm(a) <= BEND * np.linalg.norm(p):
+            a = self.solve(r_vv @ self.U)
+            if not 2.0 * math.sqrt(a @ a) <= BEND * math.sqrt(square):
                 return self.x + move, foreseen, False
             move = move + 0.5 * a / self.D
         return self.x + move, foreseen, True
@@ -319,7 +339,7 @@ class _Flow:
                 if self.what.nfev >= self.limit:
                     return "max_nfev"
                 x, foreseen, straight = self.step()
-                if np.array_equal(x, self.x) or idle >= PATIENCE:
+                if (x == self.x).all() or idle >= PATIENCE:
                     return "rounding" if self.steepest <= self.noise else "step_too_small"
                 before, ended = self.cost, ""
                 gain = self.try_point(x, foreseen) if straight else math.nan
@@ -342,23 +362,24 @@ class _Flow:
 
     def try_point(self, x: Array, foreseen: float) -> float:
         """The share of the foreseen gain that came true, and x is where the run stands; 0 or NaN: x is no better."""
-        r = self.what.residuals(x)
-        cost = _half_square(r)
+        f = self.what.residuals(x)
+        cost = self.cost_of(f)
         if not math.isfinite(cost):
             return math.nan
         gain = (self.cost - cost) / foreseen if foreseen > 0.0 else 0.0
         flat = foreseen <= FLAT * self.cost and cost <= self.cost * (1.0 + FLAT)
         if not gain > 1e-4 and not flat:
             return 0.0
-        J = self.what.jacobian(x, r)
-        if not np.all(np.isfinite(J)):
+        J = self.what.jacobian(x, f)
+        if not np.isfinite(J).all():
             return math.nan
+        r, J = self.weighed(f, J)
         if not gain > 1e-4:  # values have no digits left: the gradient decides
             if not _steepest(J, r) < 0.9 * self.steepest:
                 return 0.0
             gain = 1.0
         self.moved = x - self.x
-        self.x, self.r, self.J, self.cost = x, r, J, cost
+        self.x, self.f, self.r, self.J, self.cost = x, f, r, J, cost
         self.nit += 1
         self.look()
         return gain
@@ -380,13 +401,17 @@ class _Flow:
                 else:
                     whole = what.residuals(x)
                     r, J = float(whole[i]), what.jacobian(x, whole)[i]
+                if self.loss is not None:
+                    root = float(self.loss.weights(np.array([r]))[0]) ** 0.5
+                    r, J = root * r, root * J
                 new = x - lr * r / (1.0 + lr * float(J @ (weight * J))) * (weight * J)
                 x = new if np.all(np.isfinite(new)) else x
             r_all = what.residuals(x)
-            if _half_square(r_all) < self.cost:
+            if self.cost_of(r_all) < self.cost:
                 J_all = what.jacobian(x, r_all)
                 if np.all(np.isfinite(J_all)):
-                    self.x, self.r, self.J, self.cost = x.copy(), r_all, J_all, _half_square(r_all)
+                    self.x, self.f, self.cost = x.copy(), r_all, self.cost_of(r_all)
+                    self.r, self.J = self.weighed(r_all, J_all)
                     self.look()
 
     # ---- the end --------------------------------------------------------------------------------------------------------------------
@@ -410,14 +435,10 @@ class _Flow:
     def result(self, status: int, reason: str, message: str) -> LeastSquaresResult:
         """The best point, which is where the run stands."""
         return LeastSquaresResult(
-            x=self.x, cost=self.cost, fun=self.r, jac=self.J, grad=self.g, optimality=float(np.max(np.abs(self.g), initial=0.0)),
+            x=self.x, cost=self.cost, fun=self.f, jac=self.J, grad=self.g, optimality=float(np.max(np.abs(self.g), initial=0.0)),
             cosine=self.cosine, active_mask=np.zeros(self.x.size, int), nfev=self.what.nfev, njev=self.what.njev, nit=self.nit, dt=self.dt,
             status=status, success=status > 0, reason=reason, message=message,
         )  # fmt: skip
-
-
-def _half_square(r: Array) -> float:
-    return 0.5 * float(r @ r)
 
 
 def _steepest(J: Array, r: Array) -> float:
@@ -447,7 +468,7 @@ def _teller(callback: Any) -> Callable[[_Flow], bool] | None:
         try:
             if not whole:
                 return callback(flow.x.copy()) is True
-            now = LeastSquaresResult(x=flow.x.copy(), cost=flow.cost, fun=flow.r.copy(), nit=flow.nit, nfev=flow.what.nfev)
+            now = LeastSquaresResult(x=flow.x.copy(), cost=flow.cost, fun=flow.f.copy(), nit=flow.nit, nfev=flow.what.nfev)
             return callback(intermediate_result=now) is True
         except StopIteration:
             return True

@@ -50,17 +50,19 @@ def step_of_eigenvalues(values: Values, unstable: Unstable, ray: Callable[[compl
     return first_to_fail(values, unstable, ray, noise)[0]
 
 
-def first_to_fail(values: Values, unstable: Unstable, ray: Callable[[complex], float], noise: float = NOISE) -> tuple[float, complex]:
-    """(the largest step, the eigenvalue that limits it)."""
+def first_to_fail(
+    values: Values, unstable: Unstable, ray: Callable[[complex], float], noise: float = NOISE, candidates: int = CANDIDATES
+) -> tuple[float, complex]:
+    """(the largest step, the eigenvalue that limits it); of many values so many `candidates` are done to the last digit."""
     tiny = noise * float(np.max(np.abs(values), initial=0.0))
     chosen = values[(np.abs(values) > tiny) & (values.real <= tiny)]
     chosen = np.unique(np.where(chosen.imag < 0.0, chosen.conj(), chosen))  # a limit is the same for a conjugate
     if not chosen.size:
         return math.inf, 0j
     directions = np.array([_direction(complex(v), tiny) for v in chosen])
-    if chosen.size > CANDIDATES:
+    if chosen.size > candidates:
         rough = _coarse(directions, np.abs(chosen), unstable)
-        pick = np.argsort(rough, kind="stable")[:CANDIDATES]
+        pick = np.argsort(rough, kind="stable")[:candidates]
         chosen, directions = chosen[pick], directions[pick]
     limits = [ray(complex(d)) / float(abs(v)) for d, v in zip(directions, chosen, strict=True)]
     k = int(np.argmin(limits))

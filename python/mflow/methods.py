@@ -39,8 +39,17 @@ def _bounds(lower: float, upper: float, open_: tuple[bool, bool]) -> str:
     return f"{left}{lower:g}, {upper:g}{right}"
 
 
+_JOINED: dict[str, tuple[Parameter, ...]] = {}  # by the name of the row
+
+
 def _parameters(row: Any) -> tuple[Parameter, ...]:
     """The row's parameters with ``name[0]``, ``name[1]`` joined."""
+    if row.name not in _JOINED:
+        _JOINED[row.name] = _joined(row)
+    return _JOINED[row.name]
+
+
+def _joined(row: Any) -> tuple[Parameter, ...]:
     joined: dict[str, list[Any]] = {}
     for entry in row.parameters_:
         joined.setdefault(entry[0].partition("[")[0], []).append(entry)

@@ -19,7 +19,7 @@ from mflow.linesearch import LineSearch
 from mflow.methods import Method, as_method
 from mflow.momentum import momentum_run
 from mflow.pace import Pace
-from mflow.result import OptimizeResult, attach
+from mflow.result import OptimizeResult, Result, attach
 
 __all__ = ["minimize"]
 
@@ -44,7 +44,7 @@ def minimize(
     callback: Callable[..., Any] | None = None,
     options: dict[str, Any] | None = None,
     line_search: str | LineSearch | dict[str, Any] | None = None,
-    path: bool = False,
+    path: bool | int = False,
     **parameters: Any,
 ) -> OptimizeResult:
     """Minimise a cost by following its gradient.
@@ -79,9 +79,10 @@ def minimize(
     line_search : name, `mflow.LineSearch` or dict of its arguments
         The method (an optimizer: "steepest_descent", "momentum", "adam" ...) gives the direction, a search along it the step: "exact",
         "backtracking", "armijo", "strong_wolfe", or "barzilai_borwein" for steepest descent. lr is then the first step tried.
-    path : bool
-        With a line search: keep the way through parameter space as ``res.path``: ``x`` (nit + 1, *shape), ``directions`` (nit, *shape),
-        ``steps`` (nit,) and the values ``fun`` (nit + 1,).
+    path : bool or int
+        Keep the way through parameter space as ``res.path``: the iterates ``x`` (nit + 1, *shape), their values ``fun`` and numbers ``k``;
+        with a line search also ``directions`` (nit, *shape) and ``steps`` (nit,). That is 8 bytes a number and iterate: a whole number
+        k keeps every k-th and the last, where there is no line search. Python then looks at each iteration, as for a callback.
     **parameters
         The method's own. ``friction`` is 1 where the method has it and nothing is said: without friction nothing is minimised.
 
@@ -117,10 +118,12 @@ def minimize(
     limit = _iterations(maxiter)
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     descent: Any
-    if line_search is None and path:
-        raise ValueError("path: it is kept with line_search=...; without one a callback sees every iterate")
+    every = _every(path)
     if line_search is None:
         descent = _Descent(fun, x0, args, method, jac, hess, settings)
+        descent.kept = _Kept(every) if every else None
+    elif every > 1:
+        raise ValueError(f"path = {path!r}: with line_search every iterate is kept: path=True")
     elif hess is not None:
         raise ValueError("hess is for implicit methods: with line_search leave it away")
     else:
@@ -134,6 +137,37 @@ def minimize(
         raise
     result: OptimizeResult = descent.finish(status, threshold)
     return result
+
+
+def _every(path: Any) -> int:
+    """Which iterates are kept: 0 none, 1 all, k every k-th."""
+    if isinstance(path, (bool, np.bool_)):
+        return int(path)
+    if not isinstance(path, (int, np.integer)) or path < 0:
+        raise ValueError(f"path = {path!r}: True, False or a whole number, k for every k-th iterate, is wanted")
+    return int(path)
+
+
+class _Kept:
+    """Iterates of a descent: every k-th, and the last one looked at."""
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.k: list[int] = []
+        self.fun: list[float] = []
+        self.x: list[Array] = []
+
+    def look(self, descent: _Descent) -> None:
+        if self.k and self.k[-1] % self.every:  # it was the last one, and is no more
+            for values in (self.k, self.fun, self.x):
+                values.pop()
+        self.k.append(descent.nit)
+        self.fun.append(descent.run.value)
+        self.x.append(descent.run.here()[0])
+
+    def path(self, shape: tuple[int, ...]) -> Result:
+        x = np.array(self.x, dtype=np.float64).reshape(-1, *shape)
+        return Result(x=x, fun=np.array(self.fun, dtype=np.float64), k=np.array(self.k, dtype=np.int64))
 
 
 def _iterations(maxiter: Any) -> int:
@@ -186,6 +220,8 @@ def _friction(settings: dict[str, Any]) -> float:
 class _Descent:
     """One minimisation: its run, and how it came to its end."""
 
+    kept: _Kept | None = None  # the path, where one is kept
+
     def __init__(
         self, fun: Any, x0: Any, args: tuple[Any, ...], method: str | Method, jac: Any, hess: Any, settings: dict[str, Any]
     ) -> None:
@@ -226,11 +262,11 @@ class _Descent:
 
     def go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
-        if callback is None and self.schedule is None:
+        if callback is None and self.schedule is None and self.kept is None:
             return self._go_fast(limit, gtol)
         tell = _teller(callback)
         observe = getattr(self.schedule, "observe", None)  # a schedule that follows the cost
-        want_value = self.what.value_is_free or tell is not None or observe is not None
+        want_value = self.what.value_is_free or tell is not None or observe is not None or self.kept is not None
         for k in range(limit + 1):
             if self.schedule is not None and 0 < k < limit:
                 self._set_step(self.schedule(k))
@@ -243,6 +279,8 @@ class _Descent:
             if status not in (0, stepper.CONVERGED):
                 return status
             self.nit = k
+            if self.kept is not None:
+                self.kept.look(self)
             if k > 0 and observe is not None:
                 observe(self.run.value)
             if k > 0 and tell is not None and tell(self):
@@ -386,10 +424,13 @@ class _Descent:
             if not math.isfinite(value):
                 status, reason = -1, "non_finite"
                 message = f"the cost is {value} at the point where its gradient led ({message})"
-        return OptimizeResult(
+        out = OptimizeResult(
             x=x, fun=value, jac=grad, nit=self.nit, nfev=run.nfev, njev=run.njev,
             success=status == 0, status=status, reason=reason, message=message, method=self.method,
         )  # fmt: skip
+        if self.kept is not None:
+            out.path = self.kept.path(self.start.shape)
+        return out
 
 
 def _teller(callback: Callable[..., Any] | None) -> Callable[[Any], bool] | None:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mflow.arrays import Array
 from mflow.methods import Method
 
-__all__ = ["Modes", "force_modes", "limit_of_frequency", "oscillator_matrix", "outer_bound", "structure_modes"]
+__all__ = ["Modes", "force_modes", "limit_of_frequency", "oscillator_matrix", "outer_bound", "radii", "structure_modes"]
 
 TOLERANCE = 1e-12  # the spectral radius may exceed 1 by this: rounding
 BOUNDARY = 3e-7  # and by this where eigenvalues meet on the unit circle, as they do at a limit: they are good to the root of rounding
@@ -37,6 +37,7 @@ FINE = 2e-3  # to which such a limit is looked for
 RATIOS = 1000  # damping ratios that are told apart where there are many modes
 LANCZOS = 300
 CALLS = 25  # of a force, for its largest frequency
+MANY_CALLS = 90  # where a step is to be chosen by it
 DIFFERENCE = 1e-7  # of its arguments
 RATIO = 1.02  # of the steps that a search tries
 
@@ -49,8 +50,8 @@ def oscillator_matrix(method: Method, k: Array, c: Array) -> Array:
     return out
 
 
-def _radius(matrix: Array) -> NDArray[np.float64]:
-    """Spectral radii; inf where an entry is not finite."""
+def radii(matrix: Array) -> NDArray[np.float64]:
+    """Spectral radii of matrices (..., n, n); inf where an entry is not finite."""
     good = np.all(np.isfinite(matrix), axis=(-2, -1))
     out = np.full(good.shape, math.inf)
     if np.any(good):
@@ -79,10 +80,10 @@ class Modes:
             return self._stays(method, dt)
         if self.whole is not None:
             matrix = probe.system_matrix(method.row, method._values, self.whole, dt)
-            return bool(_radius(matrix[None])[0] <= 1.0 + BOUNDARY)
+            return bool(radii(matrix[None])[0] <= 1.0 + BOUNDARY)
         if not self.k.size:
             return True
-        return bool(np.all(_radius(oscillator_matrix(method, self.k * dt * dt, self.c * dt)) <= 1.0 + TOLERANCE))
+        return bool(np.all(radii(oscillator_matrix(method, self.k * dt * dt, self.c * dt)) <= 1.0 + TOLERANCE))
 
     def limit(self, method: Method) -> float:
         """The largest dt up to which every step is stable: 0 where none is, inf where none was found to be unstable."""
@@ -215,10 +216,10 @@ def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None
     return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
 
 
-def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velocity_free: bool) -> Modes:
+def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velocity_free: bool, calls: int = CALLS) -> Modes:
     """The outermost modes of a force at one state: of minus its tangents, from differences.
 
-    accel takes x and v, each (n,), and is called `CALLS` times at most: directions are all unit vectors, or those of Arnoldi's method,
+    accel takes x and v, each (n,), and is called ``calls`` times at most: directions are all unit vectors, or those of Arnoldi's method,
     whose largest value comes from below. Each of the two modes has the k and c that belong to one direction. Raises what accel raises;
     ValueError where it is not finite.
     """
@@ -237,10 +238,11 @@ def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velo
 
     springs, dashpots = tangent(1.0, 0.0), tangent(0.0, 1.0)
     pairs = []
-    k, direction = _top(springs, x.size, CALLS - 11)
+    slow = calls // 3
+    k, direction = _top(springs, x.size, calls - slow - 3)
     pairs.append((k, 0.0 if velocity_free else float(direction @ dashpots(direction))))
     if not velocity_free:
-        c, direction = _top(dashpots, x.size, 7)
+        c, direction = _top(dashpots, x.size, slow - 1)
         pairs.append((float(direction @ springs(direction)), c))
     return Modes(np.array([max(k, 0.0) for k, _ in pairs]), np.array([max(c, 0.0) for _, c in pairs]))
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import events as core_events
-from mflow_core import problem, stepper
+from mflow_core import problem, stepper, structure
 
 from mflow import endings, load_tables, modes
 from mflow.arrays import Array
@@ -24,11 +24,10 @@ from mflow.dense import DenseOutput
 from mflow.drive import ATOL, GROWTH, LEAST_STEPS, RTOL, Drive, Settings, check_span
 from mflow.methods import Method
 from mflow.records import Record
-from mflow.result import DynamicsResult, Result
+from mflow.result import COLUMNS, DynamicsResult, Result
 
 __all__ = ["Motion", "Supports"]
 
-COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")
 LEFT_OUT = 0.1  # of a table's impulse: beyond, fixed steps are too long for it
 MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
 
@@ -168,16 +167,19 @@ class MotionRecord(Record):
         return times, out, energies
 
     def half_steps(self, t1: float, step: float, steps: int, supports: Supports) -> tuple[Array | None, Array | None]:
-        """t (m,) and v (m, n) in the middle of the steps, by the formula and with the bits of the staggered rows; None where not every
-        step is kept."""
-        if self.kept_every != 1 or self.wanted is not None or self.run.k == 0:
+        """t (m,) and v (m, n) in the middle of the steps that begin at kept states, by the formula and with the bits of the staggered rows;
+        None where states are kept by times, or the last alone."""
+        every = 1 if self.dense else self.every
+        if every == 0 or self.kept_every == 0 or self.wanted is not None or self.run.k == 0:
             return None, None
         t, y, _ = self._joined()
-        _, v, a = y.reshape(len(t), 3, self.start.size)[: self.run.k].transpose(1, 0, 2)
-        h = np.full(len(v), step)
-        if len(v) == steps and abs(self.t0 + steps * step - t1) > 4.5e-16 * (abs(t1) + abs(self.t0)):
-            h[-1] = t1 - t[len(v) - 1]
-        half = t[: len(v)] + 0.5 * h
+        begun = (self.run.k - 1) // every + 1  # rows at which a step began
+        keep = np.arange(0, begun, self.kept_every // every)
+        _, v, a = y.reshape(len(t), 3, self.start.size)[keep].transpose(1, 0, 2)
+        h, last = np.full(len(v), step), int(keep[-1]) * every == steps - 1
+        if last and abs(self.t0 + steps * step - t1) > 4.5e-16 * (abs(t1) + abs(self.t0)):
+            h[-1] = t1 - t[keep[-1]]
+        half = t[keep] + 0.5 * h
         whole = (t[-1] - half) * step >= 0
         return half[whole], supports.whole(v + (0.5 * h)[:, None] * a)[whole]
 
@@ -244,10 +246,11 @@ class Motion(Drive):
         energy: bool,
         matrices: tuple[Any, ...] | None,
         velocity_free: bool = False,
+        facts: dict[str, Any] | None = None,
     ) -> None:
-        self.velocity_free = velocity_free
+        self.velocity_free, self.problem_facts = velocity_free, facts or {}
         self.v0, self.supports, self.keeps_energy, self.matrices, self.warned = v0, supports, energy, matrices, ""
-        self.method = method
+        self.what, self.start, self.method = what, start, method
         if isinstance(settings.dt, str) and settings.dt == "auto":
             settings.dt = self._auto_dt(t_span)
         super().__init__(what, t_span, start, method, settings, "solve_dynamics")
@@ -296,7 +299,11 @@ class Motion(Drive):
         return np.stack([self.run.y, self.run.vector(1)])
 
     def _facts(self) -> dict[str, Any]:
-        return {**super()._facts(), "v0 (its checksum)": zlib.crc32(self.v0.tobytes()), "energy": self.keeps_energy}
+        start = {"v0 (its checksum)": zlib.crc32(self.v0.tobytes()), "supports (their checksum)": zlib.crc32(self.supports.place.tobytes())}
+        own = super()._facts()
+        if self.mode == "adaptive":
+            own |= {"rtol_v": self.tolerances[2].tolist(), "atol_v": self.tolerances[3].tolist()}
+        return {**own, **start, "energy": self.keeps_energy, **self.problem_facts}
 
     def _resume(self, path: Any) -> None:
         if self.keeps_energy:
@@ -383,9 +390,7 @@ class Motion(Drive):
     def _auto_dt(self, t_span: Sequence[float]) -> float:
         """dt="auto": nine tenths of the structure's limit, and ten steps at least."""
         self._fits()
-        if self.matrices is None:
-            raise ValueError('dt = "auto": the limit of matrices is known, that of a force or of a damping function is not: give dt')
-        limit = modes.structure_modes(*self.matrices).limit(self.method)
+        limit = self._first_modes(check_span(t_span)[0]).limit(self.method)
         if not limit > 0.0:
             raise ValueError(f'dt = "auto": {self.method.name} has no stable step for this structure: give dt, or another method')
         if limit == math.inf and _always_stable(self.method):
@@ -396,6 +401,16 @@ class Motion(Drive):
             )
         first, last = check_span(t_span)
         return min(0.9 * limit, abs(last - first) / LEAST_STEPS) or 1.0
+
+    def _first_modes(self, t0: float) -> modes.Modes:
+        """Before there is a run: of the matrices, or with a damping function from accelerations, which are linear in x and v."""
+        if self.matrices is not None:
+            return modes.structure_modes(*self.matrices)
+        if not isinstance(self.what, structure.Structure):
+            raise ValueError('dt = "auto": the limit of a structure is known, that of a force changes with its state: give dt')
+        zero = np.zeros(self.start.size)
+        run = stepper.Run(self.method.row, self.what, self.start, t0, 1.0, self.method._values, v0=self.v0)
+        return modes.force_modes(lambda x, v: run.acceleration(t0, x, v).ravel(), zero, zero, False, modes.MANY_CALLS)
 
     # ---- endings -------------------------------------------------------------------------------------------------------------------------
 

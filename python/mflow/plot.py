@@ -13,24 +13,28 @@ from mflow.plot_paths import animate, basins, contours, paths, trace
 from mflow.plot_regions import eigenvalues, parameter_region, stability_regions
 from mflow.plot_training import curves, effective_lr, history, lr_find, sweep
 
-__all__ = ["comparison", "curves", "effective_lr", "history", "loss_curves", "lr_find", "sweep"]
 __all__ = [
     "animate",
     "basins",
     "comparison",
     "contours",
     "convergence",
+    "curves",
     "direction_field",
     "displacements",
+    "effective_lr",
     "eigenvalues",
     "energy",
     "family",
+    "history",
     "iterates",
     "loss_curves",
+    "lr_find",
     "parameter_region",
     "paths",
     "period_error",
     "spectral_radius",
     "stability_regions",
+    "sweep",
     "trace",
 ]

@@ -48,37 +48,36 @@ def _slope(dt: Array, error: Array) -> float:
 def convergence(table: Any, *, ax: Axes | None = None, local: bool = False, orders: Sequence[int] | None = None) -> Axes:
     """Draw error against step, with lines of whole orders behind.
 
-        Parameters
-        ----------
-        table : ConvergenceResult, sequence of such, or dict
-            From `mflow.convergence`; or name -> result or pair (dt, error) of arrays.
-        ax : matplotlib Axes, optional
-        local : bool
-            The error of one step in place of that at the end; results alone.
-        orders : sequence of int, optional
-            Which lines are drawn; the observed orders, rounded, if not given.
+    Parameters
+    ----------
+    table : ConvergenceResult, sequence of such, or dict
+        From `mflow.convergence`; or name -> result or pair (dt, error) of arrays.
+    ax : matplotlib Axes, optional
+    local : bool
+        The error of one step in place of that at the end; results alone.
+    orders : sequence of int, optional
+        Which lines are drawn; the observed orders, rounded, if not given.
 
-        Returns
-        -------
-        matplotlib.axes.Axes
-            The legend has the observed order of each.
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The legend has the observed order of each.
 
-        Raises
-        ------
-        ValueError
-            Steps and errors do not fit, or there is no method.
-        ImportError
-            matplotlib is not installed.
+    Raises
+    ------
+    ValueError
+        Steps and errors do not fit, or there is no method.
+    ImportError
+        matplotlib is not installed.
 
-        Examples
-        --------
-        >>> import numpy as np
-    from numpy.typing import NDArray
-        >>> from mflow import plot
-        >>> dt = 0.5 ** np.arange(1.0, 6.0)
-        >>> ax = plot.convergence({"euler": (dt, 0.2 * dt), "rk2": (dt, 0.1 * dt**2)})
-        >>> [text.get_text() for text in ax.get_legend().get_texts()]
-        ['euler: order 1.00', 'rk2: order 2.00']
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow import plot
+    >>> dt = 0.5 ** np.arange(1.0, 6.0)
+    >>> ax = plot.convergence({"euler": (dt, 0.2 * dt), "rk2": (dt, 0.1 * dt**2)})
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['euler: order 1.00', 'rk2: order 2.00']
     """
     members = _members(table, local)
     ax = place(ax)

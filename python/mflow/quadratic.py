@@ -78,7 +78,7 @@ def convergence_rate(method: str | Method, curvatures: ArrayLike, lr: float | No
     >>> round(mflow.convergence_rate("sgd", [1.0, 10.0], lr=0.1), 6)
     0.9
     >>> round(mflow.convergence_rate("momentum", [1.0, 10.0], lr=0.1, momentum=0.25), 6)
-    0.85
+    0.858945
 
     References
     ----------

@@ -9,9 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["DynamicsResult", "IVPResult", "OptimizeResult", "Result", "attach"]
+__all__ = ["COLUMNS", "DynamicsResult", "IVPResult", "OptimizeResult", "Result", "attach"]
 
 Array = NDArray[np.float64]
+
+
+COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")  # of an energy ledger
 
 
 class Result(dict[str, Any]):
@@ -144,7 +147,7 @@ class OptimizeResult(Result):
     "line_search_failed", "interrupted". message : what happened, in words.
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient.
     nrestarts : with a line search: how often the method's memory was thrown away because its direction led nowhere.
-    path : with a line search and ``path=True``: a Result with x, directions, steps and fun.
+    path : with ``path=True``: a Result with x and fun; with a line search directions and steps, too, else k.
     """
 
     x: Array

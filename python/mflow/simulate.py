@@ -29,7 +29,7 @@ from mflow.dynamics import solve_dynamics
 from mflow.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
 from mflow.methods import Method, as_method, methods
 from mflow.plot_motion import displacements, energy
-from mflow.result import DynamicsResult, Result
+from mflow.result import COLUMNS, DynamicsResult, Result
 
 __all__ = ["Building", "Response", "half_sine", "load_building", "picture", "read_building", "respond", "table"]
 
@@ -38,7 +38,6 @@ INCH, FOOT = 0.0254, 0.3048  # m
 PULSE = (0.3, 0.5)  # g, s
 AFTER = 6.0  # periods that are followed after the ground has come to rest
 PER_PERIOD = 100  # steps of the longest period, where nothing is said
-COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ Nothing here is stored or typed in by hand: a Runge-Kutta row is run on y' = z y
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from mflow import limits
 from mflow.arrays import Array
 from mflow.methods import Method, as_method
-from mflow.modes import limit_of_frequency, oscillator_matrix, structure_modes
+from mflow.modes import limit_of_frequency, oscillator_matrix, radii, structure_modes
 
 __all__ = ["amplification", "explain_step", "max_stable_dt", "measured_radius", "spectral_radius", "stability_limit"]
 
@@ -25,6 +26,45 @@ SPACING = 0.01
 LR_RATIO = 1.02
 STEP_TOLERANCE = 1e-13  # |R| may exceed 1 by this: rounding on the boundary
 UPDATE_TOLERANCE = 1e-13
+
+
+class Amplification(np.ndarray[Any, np.dtype[Any]]):
+    """What a step multiplies with: an array of numbers or of square matrices, (..., n, n), that knows its ``spectral_radius``.
+
+    Results of arithmetic and functions are plain arrays.
+
+    >>> import mflow
+    >>> float(mflow.amplification("momentum", curvature=4.0, lr=1.0, momentum=0.9).spectral_radius) > 1.0
+    True
+    """
+
+    of_matrices: bool
+
+    def __new__(cls, values: Any, of_matrices: bool) -> Amplification:
+        made = np.asarray(values).view(cls)
+        made.of_matrices = of_matrices
+        return made
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.of_matrices = getattr(source, "of_matrices", False)
+
+    def __reduce__(self) -> Any:
+        return Amplification, (np.array(self), self.of_matrices)
+
+    def __array_wrap__(self, array: Any, context: Any = None, return_scalar: bool = False) -> Any:
+        plain = np.asarray(array)
+        return plain[()] if return_scalar or plain.ndim == 0 else plain
+
+    @property
+    def spectral_radius(self) -> Any:
+        """Largest modulus of the eigenvalues of each matrix, or of each number; inf where an entry is not finite. Above 1 errors grow."""
+        plain = np.asarray(self)
+        if not self.of_matrices:
+            return np.abs(plain)
+        if plain.ndim < 2 or plain.shape[-1] != plain.shape[-2]:
+            raise ValueError(f"spectral_radius: whole matrices are wanted, and shape {plain.shape} is a part of some")
+        radius = radii(plain)
+        return radius[()] if radius.ndim == 0 else radius
 
 
 def amplification(
@@ -52,8 +92,8 @@ def amplification(
     Returns
     -------
     complex128 array of z's shape, the stability function R(z); or float64 array (*curvature.shape, n_vec, n_vec), the matrix that
-    takes (c, v) to its next value; of second-order methods likewise, for x, dt v, dt^2 a and what else is carried. Its spectral radius
-    decides.
+    takes (c, v) to its next value; of second-order methods likewise, for x, dt v, dt^2 a and what else is carried. Its
+    ``spectral_radius``, float64 without the last two axes (for R(z), its modulus), decides: above 1 errors grow.
 
     Raises
     ------
@@ -65,6 +105,8 @@ def amplification(
     >>> import mflow
     >>> complex(mflow.amplification("euler", -0.5))
     (0.5+0j)
+    >>> mflow.amplification("central_difference", omega_dt=[1.9, 2.1]).spectral_radius.round(3)
+    array([1.   , 1.877])
 
     References
     ----------
@@ -81,16 +123,16 @@ def amplification(
             raise ValueError(f"{chosen.name} is of second order: give omega_dt= (and zeta=)")
         w, ratio = np.broadcast_arrays(np.asarray(omega_dt, dtype=np.float64), np.asarray(zeta, dtype=np.float64))
         matrix = oscillator_matrix(chosen, (w * w).ravel(), (2.0 * ratio * w).ravel())
-        return matrix.reshape(*w.shape, *matrix.shape[1:])
+        return Amplification(matrix.reshape(*w.shape, *matrix.shape[1:]), True)
     if omega_dt is not None:
         raise ValueError(f"omega_dt is for second-order methods, and {chosen.name} is none")
     if chosen.kind == "step":
         if z is None or curvature is not None:
             raise ValueError(f"{chosen.name} is an integrator: give z = lambda dt")
-        return _stability_function(chosen, np.asarray(z, dtype=np.complex128))
+        return Amplification(_stability_function(chosen, np.asarray(z, dtype=np.complex128)), False)
     if curvature is None or z is not None:
         raise ValueError(f"{chosen.name} is an optimizer: give curvature= (and lr=)")
-    return _update_matrix(chosen, np.asarray(curvature, dtype=np.float64))
+    return Amplification(_update_matrix(chosen, np.asarray(curvature, dtype=np.float64)), True)
 
 
 def _stability_function(method: Method, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
@@ -367,14 +409,15 @@ def max_stable_dt(
         if not np.all(np.isfinite(values)):
             raise ValueError("eigenvalues: every one must be finite")
     else:
-        values = limits.eigenvalues_of(jac, n, symmetric, lambda found: _first_to_fail(chosen, found))
+        values = limits.eigenvalues_of(jac, n, symmetric, lambda found: _first_to_fail(chosen, found, 3))
     return _first_to_fail(chosen, values)[0]
 
 
-def _first_to_fail(method: Method, values: NDArray[np.complex128]) -> tuple[float, complex]:
+def _first_to_fail(method: Method, values: NDArray[np.complex128], candidates: int = limits.CANDIDATES) -> tuple[float, complex]:
     """(the largest step for these eigenvalues, the one that limits it)."""
     if method.kind == "step":
-        return limits.first_to_fail(values, lambda z: _outside(method, z), lambda direction: limit_on_ray(method, direction))
+        rays = functools.partial(limit_on_ray, method)
+        return limits.first_to_fail(values, lambda z: _outside(method, z), rays, candidates=candidates)
     size = float(np.max(np.abs(values), initial=0.0))
     if np.any(np.abs(values.imag) > 1e-9 * size):
         raise ValueError(f"jac: its eigenvalues are complex, and {method.name} is an optimizer: a gradient flow's Jacobian is symmetric")

@@ -19,7 +19,9 @@ from mflow.drive import ATOL, RTOL
 from mflow.endings import Ending
 from mflow.methods import Method, as_method, get_method, public_values
 from mflow.pace import Pace
+from mflow.result import COLUMNS, Result
 from mflow.savefile import read_state, write_state
+from mflow.tangents import TangentFactors, is_sparse
 
 __all__ = ["Stepper"]
 
@@ -46,6 +48,10 @@ class Stepper:
     solve_accel : callable
         Second order: your own solver, in place of Newton's iteration: ``solve_accel(t, w, xp, vp, bx, bv, q, guess)`` returns the a of
         a = w accel(t, xp + bx a, vp + bv a) + q, where q may be None. Or compiled, mflow.h's mf_solve_accel_fn.
+    energy : bool
+        Second order: keep the ledger of `mflow.solve_dynamics`, mass 1: ``st.energy``. accel is asked for the first acceleration at once.
+    potential : callable
+        Second order, with energy: ``potential(x, *args)`` of accel, or compiled; without it the ledger's load is the work of all of accel.
     t0 : float
     rtol, atol : float or array_like
         Error control, for methods with an estimate: `step` then chooses its own steps, and `advance_to` goes to a time.
@@ -78,6 +84,10 @@ class Stepper:
     >>> st = mflow.Stepper("leapfrog", lambda t, x, v: -x, [1.0], [0.0])
     >>> st.advance(100, dt=0.01)
     >>> bool(abs(st.x[0] - 0.5403023) < 1e-4), bool(abs(st.v[0] + 0.8414710) < 1e-4)
+    (True, True)
+    >>> st = mflow.Stepper("newmark", lambda t, x, v: -x, [1.0], energy=True)
+    >>> st.advance(100, dt=0.1)
+    >>> bool(abs(st.energy.kinetic - st.energy.load) < 1e-14), bool(abs(st.energy.residual) < 1e-14)
     (True, True)
 
     References
@@ -357,6 +367,8 @@ class MotionStepper(Stepper):
         velocity_free: bool = False,
         solver: Any = None,
         solve_accel: Any = None,
+        energy: bool = False,
+        potential: Any = None,
         **parameters: Any,
     ) -> None:
         self.method = as_method(method, parameters)
@@ -368,18 +380,23 @@ class MotionStepper(Stepper):
             raise ValueError(f"v0: shape {speed.shape} came, but x0 has shape {start.shape}: one velocity for each position is wanted")
         if solve_accel is not None and (solver is not None or dadx is not None or dadv is not None):
             raise ValueError("solve_accel solves for a by itself: leave solver, dadx and dadv away")
+        if potential is not None and not energy:
+            raise ValueError("potential belongs to the energy ledger: give energy=True as well")
         self._t0, self._start, self._speed = check_number(t0, "t0"), start, speed
         self._call = {
             "accel": accel, "v0": speed, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction,
             "first_step": first_step, "max_step": max_step, "min_step": min_step, "dadx": dadx, "dadv": dadv,
-            "velocity_free": velocity_free, "solver": solver, "solve_accel": solve_accel,
+            "velocity_free": velocity_free, "solver": solver, "solve_accel": solve_accel, "energy": bool(energy), "potential": potential,
         }  # fmt: skip
         solves = self.method.is_implicit or self.method.parameters.get("damping") == "implicit"
-        inner = nonlinear.force_solver(solver, start.size, dadx is not None or dadv is not None) if solves and solve_accel is None else None
+        extra, inner = tuple(args) if isinstance(args, tuple | list) else (args,), None
+        if solves and solve_accel is None:
+            sparse = any(is_sparse(of, self._t0, start, speed, extra) for of in (dadx, dadv))
+            factors = TangentFactors(start.size, None) if sparse else None
+            inner = nonlinear.force_solver(solver, start.size, dadx is not None or dadv is not None, factors)
         self._what = core_force.Force(
-            accel, start.shape, args=tuple(args) if isinstance(args, tuple | list) else (args,), inplace=inplace,
-            dfdx=dadx if solves else None, dfdv=dadv if solves else None, velocity_free=velocity_free, solver=inner,
-            solve_accel=solve_accel if solves else None,
+            accel, start.shape, args=extra, inplace=inplace, dfdx=dadx if solves else None, dfdv=dadv if solves else None,
+            potential=potential, velocity_free=velocity_free, solver=inner, solve_accel=solve_accel if solves else None,
         )  # fmt: skip
         self._controlled = rtol is not None or atol is not None
         self._run = core.Run(
@@ -389,6 +406,19 @@ class MotionStepper(Stepper):
             self._control(rtol, atol, max_step, min_step, first_step)
         elif first_step is not None or max_step is not None or min_step is not None:
             raise ValueError("first_step, max_step, min_step belong to error control: give rtol or atol as well")
+        if energy:
+            self._settle(int(self._run.keep_energy()), 0.0)
+
+    @property
+    def energy(self) -> Result | None:
+        """Where the energy went since the start: kinetic, potential, load, damping, numerical, residual; None without ``energy=True``.
+
+        Numerical is NaN where the method has no formula, and with a potential; what it does is in the residual then.
+        """
+        return Result(zip(COLUMNS, self._run.energy().tolist(), strict=True)) if self._call["energy"] else None
+
+    def _settings(self) -> dict[str, Any]:
+        return {**super()._settings(), "energy": self._call["energy"]}
 
     @property
     def x(self) -> Array:
@@ -446,7 +476,10 @@ class MotionStepper(Stepper):
 class _MotionEnding(Ending):
     """Endings, with the state (x, v) and its slope (v, a)."""
 
-    callee = "accel"
+    callee, jacobian = "accel", "dadx= and dadv="
+
+    def _number(self, j: int) -> int:
+        return j - self.run.y.size  # the second half: of a
 
     def _hint(self) -> str:
         return "lower the step, or look for the cause in accel"

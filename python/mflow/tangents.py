@@ -16,9 +16,14 @@ from mflow_core import bands
 
 from mflow.arrays import Array
 
-__all__ = ["TangentFactors"]
+__all__ = ["TangentFactors", "is_sparse"]
 
 NARROW = 4  # a band is worth it where it takes up less than one part in so many of the matrix
+
+
+def is_sparse(tangent: Any, t0: float, x0: Array, v0: Array, args: tuple[Any, ...]) -> bool:
+    """Whether a tangent, or what a function returns at the start, is a SciPy sparse matrix."""
+    return hasattr(tangent(t0, x0.copy(), v0.copy(), *args) if callable(tangent) else tangent, "tocsr")
 
 
 class TangentFactors:

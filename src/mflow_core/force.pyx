@@ -9,7 +9,7 @@ from the user's tangents or from differences, and is kept over steps as long as 
 A Python force gets private read-only copies of x and v; if it keeps one it has it for itself, and the next call gets another.
 """
 from cpython.object cimport PyObject
-from libc.math cimport NAN
+from libc.math cimport NAN, fabs
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -20,6 +20,7 @@ from mflow_core.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
 from mflow_core.matrix cimport matrix_refresh
 from mflow_core.newton cimport newton_pack, newton_solve, newton_state_size, newton_unpack
 from mflow_core.problem cimport failed
+from mflow_core.registry cimport REDUCE
 from mflow_core.structure cimport body_product, body_solve, body_work
 from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
                                mf_problem, mf_rhs_fn, mf_solve_accel_fn)
@@ -29,6 +30,8 @@ import numpy as np
 from mflow_core.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, SOLVE_ACCEL_SIGNATURE, compiled_address
 
 cnp.import_array()
+
+cdef double EPS = 2.220446049250313e-16
 
 cdef extern from *:
     """
@@ -95,11 +98,20 @@ cdef int force_solve(double t, double w, const double *xp, const double *vp, dou
     else:
         memcpy(p.r, q, n * sizeof(double))
     taken = p.newton.m.njev
+    p.newton.noise = rounding(p)
     status = newton_solve(t, 1.0, p.r, a, n, p.newton)
     if p.newton.m.njev != taken:
         memcpy(p.jx, xp, n * sizeof(double))
         memcpy(p.jv, vp, n * sizeof(double))
     return status
+
+
+cdef double rounding(const force_t *p) noexcept nogil:
+    """By how much an acceleration may be off because x and v are rounded: near rest it is small, and the force a difference of large
+    numbers. Stiffness and damping that outweigh the mass give the most, EPS x / bx and EPS v / bv."""
+    cdef double of_x = REDUCE.max_abs(p.xp, p.n) / p.bx if p.bx != 0.0 else 0.0
+    cdef double of_v = REDUCE.max_abs(p.vp, p.n) / p.bv if p.bv != 0.0 else 0.0
+    return 4.0 * EPS * (fabs(of_x) + fabs(of_v))
 
 
 cdef int rebuild(force_t *p) noexcept nogil:
@@ -308,6 +320,8 @@ cdef class Force(Problem):
             self.take_solve_accel(solve_accel)
         elif solver is not None:
             self.take_solver(solver)
+        elif self.compiled:
+            self.calls = &self.f.n_force
 
     def take_force(self, force):
         found = compiled_address(force, "force", FORCE_SIGNATURE)

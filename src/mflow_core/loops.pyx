@@ -11,8 +11,13 @@ carried; the controller is in control.pxd. A step that was not good is tried aga
     h too short to move t                    it is over, for the reason of the last try
 
 Every ending leaves the run at its last good state.
+
+Where accelerations follow from their arguments alone (r.calls), fixed steps that leave nothing behind work in place, on half the memory: a
+copy of the state is kept every `BLOCK` steps, and only there are numbers looked at. No second-order row makes a number finite again, for
+x+ = x + ... and v+ = v + ...; so where one is not finite, or a step has failed, the block is taken again from the copy, a step at a time.
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
+from libc.string cimport memcpy
 
 from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.control cimport error_sum as short_error_sum
@@ -21,11 +26,17 @@ from mflow_core.matrix cimport KRYLOV
 from mflow_core.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
-from mflow_core.registry cimport REDUCE
+from mflow_core.registry cimport REDUCE, STEPS
 from mflow_core.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
+from mflow_core.tableau cimport NO_STEPS
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE, MF_SECOND_ORDER,
-                               mf_problem)
+                               mf_problem, mf_step_fn)
 from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
+
+
+cdef enum:
+    BLOCK = 32                           # steps in place between two copies of the state
+    LEAST = 4                            # fewer are not worth one
 
 
 # ---- fixed steps ------------------------------------------------------------------------------------------------------------------------
@@ -33,17 +44,25 @@ from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noexcept nogil:
     """`count` steps of r.dt; where t_last is a number the last of them lands on it. 0, or why it stopped at the last good step."""
     cdef unsigned int mode = mf_fp_enter()
-    cdef int64_t i
+    cdef int64_t i = -1, quiet, singly = 0
     cdef double t_next, h
     cdef int status = 0
     cdef bint lands = t_last == t_last
     r.f.err = NULL
     if r.m.flags & MF_SECOND_ORDER and count > 0:
         status = motion_start(r)
-    for i in range(count if status == 0 else 0):
+    while status == 0 and i + 1 < count:
+        i += 1
         if record != NULL and is_full(record):
             status = RECORD_FULL
             break
+        if r.calls != NULL and i >= singly:
+            quiet = quiet_steps(r, record, count - 1 - i)
+            if quiet >= LEAST:
+                if block_in_place(r, quiet):
+                    i += quiet - 1
+                    continue
+                singly = i + quiet
         if rho_is_due(r):
             status = RHO_DUE
             break
@@ -69,6 +88,60 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
             break
     mf_fp_leave(mode)
     return status
+
+
+cdef int64_t quiet_steps(const run_t *r, const record_t *record, int64_t most) noexcept nogil:
+    """How many of the next steps, `BLOCK` at most, leave nothing behind but the state."""
+    cdef int64_t count = most if most < BLOCK else BLOCK, before
+    if r.ledger != NULL or (record != NULL and (record.events != NULL or record.n_at > 0)):
+        return 0
+    if record != NULL and record.every > 0:
+        before = record.every - 1 - r.k % record.every
+        count = before if before < count else count
+    return count
+
+
+cdef int steps_in_place(run_t *r, int64_t count) noexcept nogil:
+    cdef mf_step_fn step = r.m.step
+    cdef int64_t i
+    cdef int status
+    for i in range(count):
+        r.f.k = r.k + i
+        status = step(r.m, &r.f)
+        if status != 0:
+            return status
+        r.f.t = r.t_base + <double> (r.k + i + 1 - r.k_base) * r.dt
+    return 0
+
+
+cdef bint block_in_place(run_t *r, int64_t count) noexcept nogil:
+    """`count` whole steps in place. False: one of them was not good, and the run stands where it did."""
+    cdef int64_t n_rhs = r.f.n_rhs, n_solve = r.f.n_solve, calls = r.calls[0]
+    cdef int j, status = NO_STEPS
+    for j in range(r.sizes.n_vec):
+        memcpy(r.next[j], r.now[j], r.n * sizeof(double))
+    memcpy(r.s_next, r.s_now, r.sizes.n_scal * sizeof(double))
+    r.f.x0, r.f.x1, r.f.s0, r.f.s1 = <const double *const *> r.now, <double *const *> r.now, r.s_now, r.s_now
+    r.f.t, r.f.h = r.t, r.dt
+    if r.n == 1 and r.m.step == STEPS.step:
+        r.f.k = r.k
+        status = STEPS.many(r.m, &r.f, count, r.t_base, r.k - r.k_base)
+    if status == 0:
+        r.f.t = r.t_base + <double> (r.k + count - r.k_base) * r.dt
+    elif status == NO_STEPS:
+        status = steps_in_place(r, count)
+    for j in range(r.n_tested if status == 0 else 0):
+        if not REDUCE.all_finite(r.now[j], r.n):
+            status = MF_E_NON_FINITE
+            break
+    if status == 0:
+        r.t = r.f.t
+        r.k += count
+        return True
+    r.now, r.next = r.next, r.now
+    r.s_now, r.s_next = r.s_next, r.s_now
+    r.f.n_rhs, r.f.n_solve, r.calls[0] = n_rhs, n_solve, calls
+    return False
 
 
 cdef int book(run_t *r, double t_next, double h) noexcept nogil:

@@ -28,6 +28,7 @@ ctypedef struct newton_t:
     double *bar
     double eta                           # rate / (1 - rate) of the last solve with these factors; 1 where it is not known
     double gh_jac                        # |gh| when J was taken
+    double noise                         # an update below it may be rounding of what f is made of, however small z is itself
     bint controlled                      # weights come from the run's tolerances; else each solve makes its own
     bint want_jacobian                   # convergence was slow: J is taken afresh at the next solve
     int non_finite                       # slopes that were not finite, in this solve

@@ -119,7 +119,7 @@ cdef double goal(const newton_t *s) noexcept nogil:
 cdef bint at_rounding(newton_t *s, const double *z, double norm, bint fresh) noexcept nogil:
     """An update that no longer shrinks counts as converged where it is rounding alone; with a fresh J also well below what is asked."""
     cdef double scale = max(REDUCE.max_abs(z, s.n), REDUCE.max_abs(s.guess, s.n))
-    if REDUCE.max_abs(s.d, s.n) <= 64.0 * EPS * scale:
+    if REDUCE.max_abs(s.d, s.n) <= max(64.0 * EPS * scale, s.noise):
         return True
     return fresh and s.c.matrix.kind != IDENTITY and norm <= (0.05 if s.controlled else 1e-10)
 

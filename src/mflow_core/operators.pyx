@@ -128,10 +128,10 @@ cdef void diagonal_solve(ptrdiff_t n, double w, const double *f, const double *k
     cdef ptrdiff_t i
     for i in range(n):
         s = f[i] if f != NULL else 0.0
-        if k != NULL:
-            s = s - k[i] * x[i]
         if c != NULL:
             s = s - c[i] * v[i]
+        if k != NULL:
+            s = s - k[i] * x[i]
         s = w * s
         if q != NULL:
             s = s + m[i] * q[i]
@@ -196,7 +196,6 @@ cdef double damping_work(const operator_t *C, const double *x0, const double *x1
                          const double *v1) noexcept nogil:
     """C tridiagonal, at least two rows. A block of the mean velocity, with a neighbour on each side, stays in the first cache."""
     cdef double[514] mean
-    cdef double[512] power
     cdef ptrdiff_t n = C.n, lo, m
     cdef double total = 0.0
     for lo in range(0, n, 512):
@@ -204,8 +203,7 @@ cdef double damping_work(const operator_t *C, const double *x0, const double *x1
         mean[0] = a * v0[lo - 1] + b * v1[lo - 1] if lo > 0 else 0.0
         weighted_mean(m, a, v0 + lo, b, v1 + lo, mean + 1)
         mean[m + 1] = a * v0[lo + m] + b * v1[lo + m] if lo + m < n else 0.0
-        powers(m, C.values + lo, C.values + n + lo, C.values + 2 * n + lo, x0 + lo, x1 + lo, mean, power)
-        total += short_sum(m, power)
+        total += powers(m, C.values + lo, C.values + n + lo, C.values + 2 * n + lo, x0 + lo, x1 + lo, mean)
     return total
 
 
@@ -215,15 +213,14 @@ cdef inline void weighted_mean(ptrdiff_t m, double a, mf_cvec v0, double b, mf_c
         mean[i] = a * v0[i] + b * v1[i]
 
 
-cdef inline void powers(ptrdiff_t m, mf_cvec below, mf_cvec diagonal, mf_cvec above, mf_cvec x0, mf_cvec x1, mf_cvec mean,
-                        mf_vec out) noexcept nogil:
-    """mean begins with the neighbour before the block."""
-    cdef ptrdiff_t i
-    for i in range(m):
-        out[i] = (x1[i] - x0[i]) * ((below[i] * mean[i] + diagonal[i] * mean[i + 1]) + above[i] * mean[i + 2])
+cdef inline double power(ptrdiff_t i, const double *below, const double *diagonal, const double *above, const double *x0, const double *x1,
+                         const double *mean) noexcept nogil:
+    return (x1[i] - x0[i]) * ((below[i] * mean[i] + diagonal[i] * mean[i + 1]) + above[i] * mean[i + 2])
 
 
-cdef inline double short_sum(ptrdiff_t m, const double *p) noexcept nogil:
+cdef inline double powers(ptrdiff_t m, const double *below, const double *diagonal, const double *above, const double *x0, const double *x1,
+                          const double *mean) noexcept nogil:
+    """Their sum in 16 lanes. mean begins with the neighbour before the block."""
     cdef double[16] lane
     cdef ptrdiff_t i, whole = m - m % 16
     cdef int j
@@ -231,9 +228,9 @@ cdef inline double short_sum(ptrdiff_t m, const double *p) noexcept nogil:
         lane[j] = 0.0
     for i in range(0, whole, 16):
         for j in range(16):
-            lane[j] += p[i + j]
+            lane[j] += power(i + j, below, diagonal, above, x0, x1, mean)
     for j in range(<int> (m - whole)):
-        lane[j] += p[whole + j]
+        lane[j] += power(whole + j, below, diagonal, above, x0, x1, mean)
     return fold_lanes(lane)
 
 

@@ -47,6 +47,7 @@ cdef class Problem:
     cdef object owner
     cdef int energy_formula              # which numerical term of ledger.pxd suits c.energy
     cdef bint energy_each_step           # c.energy adds work of a load or damping
+    cdef int64_t *calls                  # not NULL: accelerations follow from their arguments alone (a run may repeat steps); their count
     cdef int set_lean(self, double lean) except -1
     cdef ptrdiff_t state_size(self)
     cdef int state_pack(self, double *state) except -1

@@ -67,6 +67,7 @@ ctypedef struct run_t:
     int64_t slope_k                      # slope0 belongs to the start of step slope_k
     int flags, owner
     int n_tested                         # visible vectors whose new numbers a step looks at
+    int64_t *calls                       # not NULL: fixed steps may be taken in place and repeated; a counter of the problem's (problem.pxd)
 
 
 cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par, double t0, double dt, const double *const *y0,

@@ -19,7 +19,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
-from mflow_core.tableau cimport MAX_FAMILY, rows_t
+from mflow_core.tableau cimport MAX_FAMILY, NO_STEPS, rows_t, steps_t
 from mflow_core.types cimport (MF_CHOICE, MF_EMBEDDED, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_LINEAR, MF_REAL, MF_SECOND_ORDER, MF_SYMPLECTIC,
                                MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method, mf_new_method, mf_param, mf_sizes, mf_sizes_fn,
                                mf_step_fn)
@@ -228,26 +228,37 @@ cdef mf_step_fn MANY = newmark_many      # by pointer: inlined, its vectors woul
 
 # ---- Newmark -------------------------------------------------------------------------------------------------------------------------
 
-cdef int newmark_one(mf_frame *f) noexcept nogil:
-    """One degree of freedom, implicit in x, carried a, no error: the arithmetic of `newmark_many`, from registers."""
-    cdef double x = f.x0[0][0], v = f.x0[1][0], a = f.x0[2][0], h = f.h, beta = f.par[BETA], gamma = f.par[GAMMA]
-    cdef double dx = h * v + ((0.5 - beta) * (h * h)) * a, dv = ((1.0 - gamma) * h) * a, bx = beta * (h * h), bv = gamma * h
+cdef int newmark_one(mf_frame *f, int64_t count, double t_base, int64_t done) noexcept nogil:
+    """`count` steps of one degree of freedom, implicit in x, carried a, no error: the arithmetic of `newmark_many`, from registers. The
+    first begins at f.t, the others on the grid t_base + k h, where k is `done` for the first."""
+    cdef double x = f.x0[0][0], v = f.x0[1][0], a = f.x0[2][0], t = f.t, h = f.h, beta = f.par[BETA], gamma = f.par[GAMMA]
+    cdef double cx = (0.5 - beta) * (h * h), cv = (1.0 - gamma) * h, bx = beta * (h * h), bv = gamma * h, dx, dv, xp, vp
+    cdef int64_t i
     cdef int status
-    f.x1[0][0], f.x1[1][0], f.x1[2][0] = x + dx, v + dv, a
+    for i in range(count):
+        dx, dv = h * v + cx * a, cv * a
+        xp, vp = x + dx, v + dv
+        f.n_solve += 1
+        status = f.p.solve_accel(t + h, 1.0, &xp, &vp, bx, bv, NULL, &a, 1, f.p.ctx)
+        if status != 0:
+            return status
+        x, v = x + (dx + bx * a), v + (dv + bv * a)
+        t = t_base + <double> (done + i + 1) * h
+    f.x1[0][0], f.x1[1][0], f.x1[2][0] = x, v, a
     f.s1[0] = 0.0
-    f.n_solve += 1
-    status = f.p.solve_accel(f.t + h, 1.0, f.x1[0], f.x1[1], bx, bv, NULL, f.x1[2], 1, f.p.ctx)
-    a = f.x1[2][0]
-    f.x1[0][0] = x + (dx + bx * a)
-    f.x1[1][0] = v + (dv + bv * a)
-    return status
+    return 0
 
 
 cdef int newmark_step(const mf_method *m, mf_frame *f) noexcept nogil:
     """`newmark` itself; beta and gamma are its parameters."""
-    if f.n == 1 and f.err == NULL and not f.flags & MF_FRESH and f.par[BETA] > 0.0 and f.p.solve_accel != NULL and not in_place(f):
-        return newmark_one(f)
+    if f.n == 1 and f.err == NULL and not f.flags & MF_FRESH and f.par[BETA] > 0.0 and f.p.solve_accel != NULL:
+        return newmark_one(f, 1, f.t, f.k)
     return MANY(m, f)
+
+
+cdef int newmark_steps(const mf_method *m, mf_frame *f, int64_t count, double t_base, int64_t done) noexcept nogil:
+    """`count` steps of `newmark_step` at once, in place."""
+    return newmark_one(f, count, t_base, done) if f.par[BETA] > 0.0 and f.p.solve_accel != NULL else NO_STEPS
 
 
 cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -631,4 +642,8 @@ made = row(b"generalized_alpha", b"GeneralizedAlpha", b"chung_hulbert", 2,
 made.start = alpha_start
 
 
+cdef steps_t STEPS
+STEPS.step, STEPS.many = newmark_step, newmark_steps
+
 _rows = PyCapsule_New(<void *> ROWS.row, b"mflow_core._rows", NULL)
+_steps = PyCapsule_New(&STEPS, b"mflow_core._steps", NULL)

@@ -131,6 +131,8 @@ cdef class Run:
                 raise TypeError(f"{row.name} needs another callback than this problem gives")
             raise ValueError(f"{row.name} cannot be run on this problem (code {status})")
         self.solver, self.compiled = solver, problem.compiled
+        if row.m.flags & MF_SECOND_ORDER and (self.r.sizes.n_work <= 1 or self.r.n == 1):
+            self.r.calls = problem.calls     # other kernels copy vectors when they work in place
         self.watched = 2 * self.r.n if row.m.flags & MF_SECOND_ORDER else self.r.n
         if solver is not None:
             run_solve_with(self.r, solver.attach(&self.r.ode, problem.jac, problem.jac_ctx))

@@ -109,10 +109,10 @@ cdef inline void solve_short(structure_t *s, double w, const double *f, const do
     cdef ptrdiff_t i
     for i in range(s.n):
         sum = f[i] if f != NULL else 0.0
-        if s.K.values != NULL:
-            sum = sum - s.K.values[i] * x[i]
         if s.C.values != NULL:
             sum = sum - s.C.values[i] * v[i]
+        if s.K.values != NULL:
+            sum = sum - s.K.values[i] * x[i]
         sum = w * sum
         if q != NULL:
             sum = sum + s.M.values[i] * q[i]
@@ -120,12 +120,12 @@ cdef inline void solve_short(structure_t *s, double w, const double *f, const do
 
 
 cdef inline double one_acceleration(const structure_t *s, double x, double v, double r) noexcept nogil:
-    """`solve_short` of one degree of freedom without a load."""
+    """`solve_short` of one degree of freedom without a load. x comes last: it is the last to be known."""
     cdef double sum = 0.0
-    if s.K.values != NULL:
-        sum = sum - s.K.values[0] * x
     if s.C.values != NULL:
         sum = sum - s.C.values[0] * v
+    if s.K.values != NULL:
+        sum = sum - s.K.values[0] * x
     return sum * r
 
 
@@ -345,6 +345,8 @@ cdef class Structure(Problem):
             self.c.energy = <mf_energy_fn> structure_energy
             self.energy_formula = NUMERICAL_LINEAR
             self.energy_each_step = self.s.load.fun != NULL or self.s.load.constant or self.s.C.kind != OP_NONE
+        if self.compiled and not cg and self.s.load.fun == NULL:
+            self.calls = &self.s.n_factor
 
     def take_damping(self, damping):
         """C v by a function."""
@@ -509,6 +511,7 @@ cdef class Structure(Problem):
         self.table.times, self.table.values = <const double *> cnp.PyArray_DATA(<cnp.ndarray> times), <const double *> cnp.PyArray_DATA(<cnp.ndarray> values)
         self.table.count, self.table.at = times.size, 0
         self.s.load.fun, self.s.load.ctx, self.s.load.constant = table_load, &self.table, False
+        self.calls = NULL
         self.energy_each_step = self.symmetric
 
     def __dealloc__(self):

@@ -11,7 +11,7 @@ and `out` may be `y`, while a slope may be neither. `weigh` is the same sum with
 """
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 
@@ -34,6 +34,15 @@ ctypedef struct plan_row:                # the terms of one combination
 ctypedef struct rows_t:                  # one family's rows; NULL ends them
     mf_method *row[MAX_FAMILY + 1]
     int count
+
+
+cdef enum:
+    NO_STEPS = 0x7FFFFFFB                # no code that a callback would return: these parameters or this problem take one step at a time
+
+
+ctypedef struct steps_t:                 # a row's loop over steps of one degree of freedom, in place: it keeps the state in registers
+    int (*step)(const mf_method *m, mf_frame *f) noexcept nogil          # of which row it is
+    int (*many)(const mf_method *m, mf_frame *f, int64_t count, double t_base, int64_t done) noexcept nogil
 
 
 # ---- combinations ------------------------------------------------------------------------------------------------------------------

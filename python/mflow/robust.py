@@ -1,0 +1,94 @@
+"""Losses of residuals that let outliers count less: SciPy's names and formulas for `mflow.least_squares`.
+
+    cost = sum f_scale^2 rho(z)/2,  z = (f/f_scale)^2          gradient J' (rho'(z) f)
+
+Every rho here is concave, so that f |-> f^2 rho'(z0)/2 and a constant lies above the loss and touches it at f0: a Gauss-Newton step with
+the residuals and their derivatives weighed by sqrt(rho'(z0)) descends wherever the residuals are linear. It is iteratively reweighted
+least squares, and leaves rho'' out, whose terms would make the matrix singular where Huber's loss is straight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mflow.arrays import Array, check_number
+
+__all__ = ["LOSSES", "Robust", "loss_of"]
+
+Pair = tuple[Array, Array]  # rho and its slope
+
+
+def soft_l1(z: Array) -> Pair:
+    """2 (sqrt(1 + z) - 1): a smooth absolute value."""
+    root = np.sqrt(1.0 + z)
+    return 2.0 * z / (root + 1.0), 1.0 / root
+
+
+def huber(z: Array) -> Pair:
+    """z up to 1, then 2 sqrt(z) - 1."""
+    root = np.sqrt(np.maximum(z, 1.0))
+    return np.where(z <= 1.0, z, 2.0 * root - 1.0), 1.0 / root
+
+
+def cauchy(z: Array) -> Pair:
+    """log(1 + z)."""
+    return np.log1p(z), 1.0 / (1.0 + z)
+
+
+def arctan(z: Array) -> Pair:
+    """arctan(z): a residual costs no more than so much."""
+    return np.arctan(z), 1.0 / (1.0 + z * z)
+
+
+LOSSES: dict[str, Callable[[Array], Pair]] = {"soft_l1": soft_l1, "huber": huber, "cauchy": cauchy, "arctan": arctan}
+
+
+class Robust:
+    """One loss with its scale.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.robust import loss_of
+    >>> loss = loss_of("huber", 2.0)
+    >>> loss.cost(np.array([1.0, 10.0])), loss.weights(np.array([1.0, 10.0])).tolist()
+    (18.5, [1.0, 0.2])
+    """
+
+    def __init__(self, rho: Callable[[Array], Any], f_scale: float) -> None:
+        self.rho, self.f_scale = rho, f_scale
+
+    def both(self, f: Array) -> Pair:
+        """rho and rho' at each residual. Raises ValueError where a loss of the user's returns something else."""
+        found = self.rho((f / self.f_scale) ** 2)
+        value, slope = np.asarray(found[0], dtype=np.float64), np.asarray(found[1], dtype=np.float64)
+        if value.shape != f.shape or slope.shape != f.shape:
+            raise ValueError(
+                f"loss returned shapes {value.shape} and {slope.shape}: rho(z) and rho'(z), each of shape {f.shape}, are wanted"
+            )
+        return value, slope
+
+    def cost(self, f: Array) -> float:
+        """Half the sum of f_scale^2 rho."""
+        return 0.5 * self.f_scale**2 * float(np.sum(self.both(f)[0]))
+
+    def weights(self, f: Array) -> Array:
+        """rho' at each residual, from 0 on."""
+        return np.maximum(self.both(f)[1], 0.0)
+
+
+def loss_of(loss: Any, f_scale: Any) -> Robust | None:
+    """The loss of this name, or of the user's function z |-> (rho, rho', ...); None for plain squares. Raises ValueError."""
+    scale = check_number(f_scale, "f_scale", "a number above 0")
+    if not scale > 0.0:
+        raise ValueError(f"f_scale = {f_scale!r}: a number above 0 is wanted")
+    if callable(loss):
+        return Robust(loss, scale)
+    if loss == "linear":
+        return None
+    if loss not in LOSSES:
+        raise ValueError(f'loss = {loss!r}: "linear", {", ".join(map(repr, LOSSES))} or a function of z is wanted')
+    return Robust(LOSSES[loss], scale)

@@ -1,0 +1,106 @@
+"""Training on a compiled objective: the steps of `mflow.trainer` taken in pieces in the core, without Python in between.
+
+A piece ends where Python has a word to say: at the end of an epoch, before a step callback, at a checkpoint or max_steps, and every few
+hundredths of a second for Ctrl-C and the progress bar. What is computed does not depend on the cut. A schedule is a function of the step
+number, and is asked for the rates of a whole piece beforehand.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from mflow_core.objective import Objective
+from mflow_core.training import GRADIENT, LOSS, Course
+
+from mflow.arrays import Array
+from mflow.feeds import Cost, Feed, IndexSets
+from mflow.pace import Pace
+from mflow.trainer import PER_STEP, PerEpoch, Trainer
+
+__all__ = ["CompiledTrainer"]
+
+
+class CompiledTrainer(Trainer):
+    """A `Trainer` whose steps are taken by `mflow_core.training.Course`."""
+
+    def __init__(self, fun: Objective, feed: Feed, params: Any, optimizer: Any, parameters: dict[str, Any], schedule_per: str) -> None:
+        self.fun = fun
+        super().__init__(Cost(fun, True), feed, params, optimizer, parameters, schedule_per)
+        self.facts["fun"] = [fun.name, list(fun.shape)]
+
+    def configure(
+        self, epochs: Any, accumulate: Any, max_steps: Any, validation: Any, metric: Any, patience: Any, min_delta: Any, track_lr: bool
+    ) -> None:
+        """As a `Trainer`, and the course that the core runs."""
+        super().configure(epochs, accumulate, max_steps, validation, metric, patience, min_delta, track_lr)
+        if validation is not None and metric is None and not isinstance(validation, Objective):
+            raise TypeError(
+                f"validation is a {type(validation).__name__}: another objective is wanted, as fun is one (of its class, with the data to "
+                "validate on), or metric="
+            )
+        feed = self.feed
+        drop_last = isinstance(feed, IndexSets) and feed.source.batches_per_epoch * feed.source.batch_size <= feed.source.n_rows
+        self.course = Course(self.opt, self.fun, feed.batch_size or 0, drop_last, self.accumulate)
+        self.pace = Pace()
+
+    def _one_epoch(self) -> tuple[str, str] | None:
+        """The batches of one epoch, from where it stands."""
+        if self.batch == 0:
+            self.began_with = self.generator.bit_generator.state
+        if isinstance(self.feed, IndexSets):
+            self.course.set_order(self.feed.order(self.generator))
+        while self.batch < self.course.batches:
+            ending = self._piece(self.pace.take(self._room()))
+            self.pace.done()
+            if ending is not None:
+                return ending
+        return None
+
+    def _room(self) -> int:
+        """Steps until Python has a word to say."""
+        if self.step_callback is not None:
+            return 1
+        room = -(-(self.course.batches - self.batch) // self.accumulate)
+        if self.every is not None:
+            room = min(room, self.every - self.nit % self.every)
+        return int(min(room, self.max_steps - self.nit))
+
+    def _rates(self, count: int) -> Array | None:
+        """The lr of the next steps: so many, fewer before one that the schedule fails at, whose error then is that step's own."""
+        schedule = self.opt._schedule(0)
+        if schedule is None:
+            return None
+        if isinstance(schedule, PerEpoch):
+            self.opt._apply_schedules()
+            return np.full(count, self.opt._lr(0))
+        rates = np.empty(count)
+        for j in range(count):
+            try:
+                rates[j] = schedule(self.opt.steps + j)
+            except Exception:
+                rates[j] = math.nan
+            if not 0.0 <= rates[j] < math.inf:
+                if j:
+                    return rates[:j].copy()
+                self.opt._apply_schedules()  # raises what it is
+                return np.array([self.opt._lr(0)])
+        return rates
+
+    def _piece(self, count: int) -> tuple[str, str] | None:
+        """At most so many steps in the core, and what comes after them."""
+        rates = self._rates(count)
+        out = np.empty((3, count if rates is None else len(rates)))
+        sums = np.array([self.sum_loss, self.sum_weight, self.sum_norm])
+        done, self.batch, nfev, into, bad = self.course.run(self.batch, out, sums, rates)
+        for name, values in zip(PER_STEP, out, strict=True):
+            self.step_rows[name].frombytes(values[:done].tobytes())
+        self.nit, self.nfev, self.sum_steps = self.nit + done, self.nfev + nfev, self.sum_steps + done
+        self.sum_loss, self.sum_weight, self.sum_norm = sums.tolist()
+        self.loss, self.norm = self.course.loss, self.course.norm
+        if bad == LOSS:
+            return self._not_finite(f"the loss is {self.loss}", into)
+        if bad == GRADIENT:
+            return self._not_finite("the gradient is not finite", into)
+        return self._after(self.opt._lr(0))

@@ -1,0 +1,23 @@
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mflow_core.objective import Objective
+from mflow_core.updater import Updater
+
+LOSS: int
+GRADIENT: int
+
+def measured_step(optimizer: Updater, flat: list[Any]) -> float: ...
+
+class Course:
+    loss: float
+    norm: float
+    @property
+    def batches(self) -> int: ...
+    def __init__(self, optimizer: Updater, objective: Objective, batch_size: int, drop_last: bool, accumulate: int) -> None: ...
+    def set_order(self, order: Any) -> None: ...
+    def run(
+        self, batch: int, out: NDArray[np.float64], sums: NDArray[np.float64], rates: NDArray[np.float64] | None = ...
+    ) -> tuple[int, int, int, int, int]: ...

@@ -1,0 +1,296 @@
+"""Training without Python: minibatches of a compiled objective, step after step, by an optimizer that is bound to one array.
+
+    batch b of the epoch: rows order[b B : (b + 1) B] of the data        loss, g = objective over that index set
+    once in `accumulate` batches                                         c <- c + step(g)
+
+`Course` owns a copy of the objective's struct, whose index set it moves along the order, and scratch vectors of n numbers: nothing is
+gathered or allocated in a step. Gradient, norm, clipping and update are the functions that `Updater.step` and `Objective` call, in the
+same order, so a course has the bits of the same loop in Python. It runs without the GIL, and stops before the step whose loss or
+gradient is not finite.
+"""
+from libc.math cimport INFINITY, NAN, sqrt
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy
+
+cimport numpy as cnp
+
+from mflow_core.objective cimport Objective
+from mflow_core.objectives cimport OBJECTIVE_LABELLED, objective_t
+from mflow_core.owner cimport mf_give, mf_take
+from mflow_core.registry cimport REDUCE
+from mflow_core.types cimport mf_method
+from mflow_core.updater cimport MAX_COEFFICIENTS, MAX_SCALARS, Updater, group_t, tensor_t
+from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
+
+import numpy as np
+
+cnp.import_array()
+
+LOSS, GRADIENT = 1, 2                    # what was not finite
+
+cdef enum:
+    BAD_LOSS = 1
+    BAD_GRADIENT = 2
+    BAD_PARAMETERS = 3
+
+
+ctypedef struct course_t:
+    objective_t o                        # its index set is that of the batch at hand
+    const mf_method *m
+    tensor_t *tensor
+    group_t *group
+    int lr_index
+    double max_norm
+    const int64_t *order                 # NULL: the objective as it is, one batch an epoch
+    ptrdiff_t rows, batch_size, batches, accumulate
+    double *g
+    double *total
+    double *ahead
+    double *part
+    int64_t k                            # steps taken
+    ptrdiff_t batch, evaluations         # of this epoch; of this run
+    double loss, norm, weight            # of the last step
+    ptrdiff_t into                       # batches that went into the step at hand
+
+
+cdef double norm_of(course_t *c) noexcept nogil:
+    """Euclidean norm of the gradient: `Updater.norm` for one array."""
+    cdef double total = REDUCE.sum_of_squares(c.g, c.o.n), largest
+    cdef ptrdiff_t j
+    if total < INFINITY or total != total:
+        return sqrt(total)
+    largest = REDUCE.max_abs(c.g, c.o.n)     # squares overflow, or an entry is infinite
+    if not largest < INFINITY:
+        return largest
+    for j in range(c.o.n):
+        c.part[j] = c.g[j] / largest
+    return largest * sqrt(REDUCE.sum_of_squares(c.part, c.o.n))
+
+
+cdef const double *point_of(course_t *c) noexcept nogil:
+    """Where the gradient of the next step is wanted: `Updater.ask`."""
+    cdef double[MAX_SCALARS] scal
+    cdef double[MAX_COEFFICIENTS] coef
+    if c.m.ask == NULL:
+        return c.tensor.x[0]
+    memcpy(scal, c.group.scal, sizeof(scal))
+    c.m.begin(c.m, c.group.par, c.k, scal, coef)
+    c.m.ask(c.m, coef, 0, c.o.n, <const double *const *> c.tensor.x, c.ahead)
+    return c.ahead
+
+
+cdef int look(course_t *c, const double *x) noexcept nogil:
+    """Loss and gradient of the next batch: 0, BAD_LOSS, or the objective's own code below 0."""
+    cdef ptrdiff_t at = (c.batch + c.into) * c.batch_size
+    cdef int status
+    if c.order != NULL:
+        c.o.order, c.o.count = c.order + at, min(c.batch_size, c.rows - at)
+    c.loss = NAN
+    status = c.o.row.value_grad(x, &c.loss, c.g, c.o.n, &c.o)
+    c.evaluations += 1
+    c.into += 1
+    if status != 0:
+        return -1 if status > 0 else status
+    return 0 if c.loss - c.loss == 0.0 else BAD_LOSS
+
+
+cdef int gather(course_t *c) noexcept nogil:
+    """Loss and gradient of one step: the mean over rows of `accumulate` batches, fewer at the end of the epoch."""
+    cdef const double *x = point_of(c)
+    cdef double rows, weight = 0.0, loss = 0.0
+    cdef ptrdiff_t j
+    cdef int status
+    c.into = 0
+    if c.accumulate == 1:
+        status = look(c, x)
+        c.weight = <double> c.o.count if c.order != NULL else 1.0
+        return status
+    while c.into < c.accumulate and c.batch + c.into < c.batches:
+        status = look(c, x)
+        if status != 0:
+            return status
+        rows = <double> c.o.count if c.order != NULL else 1.0
+        if c.into == 1:
+            for j in range(c.o.n):
+                c.total[j] = rows * c.g[j]
+        else:
+            for j in range(c.o.n):
+                c.total[j] = c.total[j] + rows * c.g[j]
+        weight += rows
+        loss += rows * c.loss
+    for j in range(c.o.n):
+        c.g[j] = c.total[j] / weight
+    c.weight, c.loss = weight, loss / weight
+    return 0
+
+
+cdef int one_step(course_t *c) noexcept nogil:
+    """0, or why it was not taken: nothing has changed then."""
+    cdef double scale = 1.0
+    cdef int status = gather(c)
+    if status != 0:
+        return status
+    c.norm = norm_of(c)
+    if not c.norm < INFINITY:
+        return BAD_GRADIENT
+    if c.max_norm < INFINITY:
+        scale = c.max_norm / (c.norm + 1e-6)
+        scale = 1.0 if scale > 1.0 else scale
+    if c.m.begin(c.m, c.group.par, c.k, c.group.scal, c.group.coef) != 0:
+        return BAD_PARAMETERS
+    c.m.update(c.m, c.group.coef, scale * c.group.sign, 0, c.o.n, c.tensor.x, c.g)
+    c.k += 1
+    c.batch += c.into
+    return 0
+
+
+cdef int steps_of(course_t *c, ptrdiff_t steps, const double *rates, double *losses, double *lrs, double *norms, double *sums,
+                  ptrdiff_t *done) noexcept nogil:
+    """So many steps, fewer where the epoch ends. sums: of rows times losses, of rows, of norms."""
+    cdef int status = 0
+    while done[0] < steps and c.batch < c.batches:
+        if rates != NULL:
+            c.group.par[c.lr_index] = rates[done[0]]
+        status = one_step(c)
+        if status != 0:
+            break
+        losses[done[0]], lrs[done[0]], norms[done[0]] = c.loss, c.group.par[c.lr_index], c.norm
+        sums[0] += c.weight * c.loss
+        sums[1] += c.weight
+        sums[2] += c.norm
+        done[0] += 1
+    return status
+
+
+def measured_step(Updater optimizer not None, list flat not None):
+    """`optimizer.step` for drivers that keep the norm of the gradient: returns it, and takes no step where it is not finite.
+
+    flat: one gradient an array, in their order. Errors as in `Updater.step`.
+    """
+    cdef double found, scale = 1.0
+    cdef unsigned int mode
+    cdef list held = optimizer.views(flat)
+    if not mf_take(&optimizer.busy):
+        raise RuntimeError("this optimizer is already stepping in another thread, or in its own schedule: give each its own")
+    try:
+        if len(held) != optimizer.n_tensors:
+            raise ValueError(f"g: {len(held)} gradients came for {optimizer.n_tensors} parameter arrays")
+        optimizer.take_list(held)
+        found = optimizer.norm()
+        if found < INFINITY:
+            if optimizer.scheduled:
+                optimizer._apply_schedules()
+                optimizer.take_list(held)
+            if optimizer.max_norm < INFINITY:
+                scale = optimizer.max_norm / (found + 1e-6)
+                scale = 1.0 if scale > 1.0 else scale
+            mode = mf_fp_enter()
+            try:
+                optimizer.advance(scale)
+            finally:
+                mf_fp_leave(mode)
+    finally:
+        if optimizer.n_tensors:
+            optimizer.tensors[0].g = NULL        # the caller's arrays may go away
+        mf_give(&optimizer.busy)
+    return found
+
+
+cdef class Course:
+    """Steps of `optimizer` on minibatches of `objective`. batch_size 0: the objective as it is, one batch an epoch.
+
+    Raises ValueError where the optimizer is bound to more than one array, or to one of another length.
+    """
+    cdef course_t c
+    cdef Updater optimizer
+    cdef Objective objective
+    cdef object order
+    cdef double *block
+    cdef readonly double loss, norm      # of the last step, or of the one that was not taken
+
+    def __init__(self, Updater optimizer not None, Objective objective not None, ptrdiff_t batch_size, bint drop_last, ptrdiff_t accumulate):
+        cdef ptrdiff_t n = objective.c.n
+        if self.block != NULL:
+            raise TypeError("a course is made once: make a new one")
+        if objective.c.row == NULL or optimizer.block == NULL:
+            raise TypeError("the objective or the optimizer was not made to the end: its __init__ raised")
+        if optimizer.n_tensors != 1 or optimizer.n_groups != 1:
+            raise ValueError(f"params: {optimizer.n_tensors} arrays came; a compiled objective wants one, of shape {objective.shape}")
+        if optimizer.tensors[0].n != n:
+            raise ValueError(f"params: {optimizer.tensors[0].n} numbers came; {n} of shape {objective.shape} are wanted")
+        self.optimizer, self.objective = optimizer, objective
+        self.block = <double *> calloc(4 * n, sizeof(double))
+        if self.block == NULL:
+            raise MemoryError()
+        self.c.o, self.c.m, self.c.tensor, self.c.group = objective.c, optimizer.m, optimizer.tensors, optimizer.groups
+        self.c.lr_index = optimizer.lr_index
+        self.c.g, self.c.total, self.c.ahead, self.c.part = self.block, self.block + n, self.block + 2 * n, self.block + 3 * n
+        self.c.rows, self.c.batch_size, self.c.accumulate, self.c.batches = objective.c.count, batch_size, accumulate, 1
+        self.loss = self.norm = NAN
+        if batch_size:
+            if not objective.c.row.flags & OBJECTIVE_LABELLED:
+                raise TypeError(f"batch_size: {objective.name} is no mean over rows that could be drawn")
+            if not 1 <= batch_size <= self.c.rows or accumulate < 1:
+                raise ValueError(f"batch_size = {batch_size}, accumulate = {accumulate}: from 1 on, and at most {self.c.rows} rows a batch")
+            self.c.batches = self.c.rows // batch_size
+            if not drop_last and self.c.rows % batch_size:
+                self.c.batches += 1
+
+    def __dealloc__(self):
+        free(self.block)
+
+    def set_order(self, order):
+        """The order of the rows in the epoch to come: all of 0 ... rows - 1, int64. Rows of an index set are counted within it."""
+        cdef ptrdiff_t rows = self.c.rows
+        drawn = np.ascontiguousarray(order, dtype=np.int64)
+        if drawn.shape != (rows,) or drawn.min() < 0 or drawn.max() >= rows:
+            raise ValueError(f"order: {rows} numbers of rows, 0 to {rows - 1}, are wanted")
+        if self.objective.order_ is not None:
+            drawn = self.objective.order_[drawn]
+        self.order = drawn
+        self.c.order = <const int64_t *> cnp.PyArray_DATA(<cnp.ndarray> drawn)
+
+    def run(self, ptrdiff_t batch, cnp.ndarray out not None, cnp.ndarray sums not None, rates=None):
+        """Steps from `batch` of the epoch on, at most as many as `out` (3, steps) has room for: rows loss, lr and norm.
+
+        sums (3,): grows by rows times loss, rows, and norms. rates (steps,): the lr of each step; None: as the optimizer has it.
+        Returns (steps, next batch, evaluations, batches in the step that failed, what it was: 0, LOSS or GRADIENT).
+        """
+        cdef ptrdiff_t steps = cnp.PyArray_DIM(out, 1), done = 0
+        cdef double *at = <double *> cnp.PyArray_DATA(out)
+        cdef double *added = <double *> cnp.PyArray_DATA(sums)
+        cdef const double *lrs = NULL
+        cdef unsigned int mode
+        cdef int status
+        cdef Updater optimizer = self.optimizer
+        if rates is not None:
+            if rates.shape != (steps,) or rates.dtype != np.float64 or not rates.flags.c_contiguous:
+                raise ValueError(f"rates: shape ({steps},) is wanted")
+            lrs = <const double *> cnp.PyArray_DATA(<cnp.ndarray> rates)
+        if self.c.batch_size and self.c.order == NULL:
+            raise RuntimeError("set_order comes before run")
+        if not mf_take(&optimizer.busy):
+            raise RuntimeError("this optimizer is already stepping in another thread: give each its own")
+        try:
+            self.c.batch, self.c.k, self.c.evaluations, self.c.max_norm = batch, optimizer.k, 0, optimizer.max_norm
+            with nogil:
+                mode = mf_fp_enter()
+                status = steps_of(&self.c, steps, lrs, at, at + steps, at + 2 * steps, added, &done)
+                mf_fp_leave(mode)
+            if done:
+                optimizer.k = optimizer.known = self.c.k
+        finally:
+            mf_give(&optimizer.busy)
+        self.loss, self.norm = self.c.loss, self.c.norm
+        if status == BAD_PARAMETERS:
+            raise ValueError(f"{optimizer.row.name}: these parameters clash")
+        if status < 0:
+            raise RuntimeError(f"{self.objective.name}: code {status}")
+        return done, self.c.batch, self.c.evaluations, self.c.into, status
+
+    @property
+    def batches(self):
+        """In an epoch."""
+        return self.c.batches

@@ -1,0 +1,79 @@
+"""`mflow stability` and `mflow explain`: text on stdout, mistakes as one line and exit code 2."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mflow.cli import main
+
+COSTS = """
+import numpy as np
+
+def bowl(c):
+    return 0.5 * c[0] ** 2 + 50 * c[1] ** 2, np.array([c[0], 100 * c[1]])
+
+def plain(c):
+    return bowl(c)[0]
+
+def swing(t, y):
+    return [y[1], -y[0]]
+
+def broken(c):
+    return float("nan")
+"""
+
+
+@pytest.fixture
+def costs(tmp_path: Path) -> str:
+    (tmp_path / "costs.py").write_text(COSTS)
+    return str(tmp_path / "costs.py")
+
+
+def test_facts_side_by_side(capsys: Any) -> None:
+    assert main(["stability", "rk4", "trapezoidal", "newmark", "momentum", "--no-plot"]) == 0
+    out = capsys.readouterr().out
+    lines = {line.split("  ")[0].strip(): line.split()[-2:] for line in out.splitlines() if line}
+    assert lines["real limit"] == ["no", "limit"]
+    assert "2.785293563" in out
+    assert "2.828427125" in out
+    assert lines["R at infinity"] == ["inf", "-1"]
+    assert lines["A-stable"] == ["no", "yes"]
+    assert "limit on lr L" in out
+    assert "3.8" in out
+
+
+@pytest.mark.parametrize("function", ["bowl", "plain"])
+def test_explain_a_cost(costs: str, function: str, capsys: Any) -> None:
+    assert main(["explain", f"{costs}:{function}", "--x0", "-1,2", "--no-plot"]) == 0
+    out = capsys.readouterr().out
+    assert "largest curvature at the start: 100" in out
+    assert "Recommended: momentum" in out
+    assert sum(line.startswith("Because") and line.endswith(".") for line in out.splitlines()) == 1
+
+
+def test_explain_a_right_hand_side(costs: str, capsys: Any) -> None:
+    assert main(["explain", f"{costs}:swing", "--x0", "1,0", "--t-end", "3", "--no-plot"]) == 0
+    out = capsys.readouterr().out
+    assert "right-hand side of 2 variables" in out
+    assert "linearly stable" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["stability", "adam", "--no-plot"], "no linear amplification"),
+        (["stability", "rk5", "--no-plot"], "did you mean"),
+        (["stability", "rk4", "--out", "x.gif"], "must end in"),
+        (["explain", "nowhere.py:f", "--x0", "1", "--no-plot"], "there is no file"),
+        (["explain", "{costs}:bowls", "--x0", "1", "--no-plot"], "did you mean 'bowl'"),
+        (["explain", "{costs}:bowl", "--x0", "one", "--no-plot"], "finite numbers"),
+        (["explain", "{costs}:swing", "--x0", "1,0", "--t-end", "0", "--no-plot"], "--t-end"),
+        (["explain", "{costs}:broken", "--x0", "1", "--no-plot"], "not finite"),
+    ],
+)
+def test_mistakes(words: list[str], said: str, costs: str, capsys: Any) -> None:
+    assert main([word.replace("{costs}", costs) for word in words]) == 2
+    both = capsys.readouterr()
+    assert said in both.out + both.err
+    assert "Traceback" not in both.err

@@ -1,0 +1,223 @@
+"""Posedness at a point and along a path, against closed forms, and `explain`, which reads it to the user."""
+
+import copy
+import math
+import pickle
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+
+
+def lorenz(t: float, y: Any) -> Any:
+    return np.array([10.0 * (y[1] - y[0]), y[0] * (28.0 - y[2]) - y[1], y[0] * y[1] - 8.0 / 3.0 * y[2]])
+
+
+@pytest.mark.parametrize(
+    ("J", "verdict"),
+    [
+        ([[1.0]], "ill-posed"),
+        ([[-1.0]], "well-posed"),
+        ([[0.0]], "linearly stable"),
+        ([[-1.0, 0.0], [0.0, -1e-11]], "suspect"),
+        ([[-1.0, 0.0], [0.0, 1e-11]], "suspect"),
+        ([[-1.0, 0.0], [0.0, -1e-4]], "well-posed"),
+        ([[0.0, 1.0], [-1.0, 0.0]], "linearly stable"),
+        ([[0.0, 1.0], [0.0, 0.0]], "linearly stable"),
+        ([[-1.0, 1e6], [0.0, -2.0]], "well-posed"),
+        ([[-3.0, 0.0], [0.0, 1e-3]], "ill-posed"),
+    ],
+)
+def test_the_notes_cases(J: Any, verdict: str) -> None:
+    """The verdict from a constant Jacobian, from a function that returns it, and (all but the hair's breadth) from differences."""
+    J = np.array(J)
+    y = np.ones(len(J))
+    assert mflow.posedness(J, 0.0, y).verdict == verdict
+    assert mflow.posedness(lambda t, y: J, 0.0, y).verdict == verdict
+    assert mflow.posedness(lambda t, y: J @ y, 0.0, y, jac=J).verdict == verdict
+    if "suspect" not in verdict and np.abs(J).max() < 1e3:
+        assert mflow.posedness(lambda t, y: J @ y, 0.0, y).verdict == verdict
+
+
+def test_doubling_time() -> None:
+    found = mflow.posedness(lambda t, y: 2.0 * y, 0.0, [1.0])
+    assert found.growth_rate == pytest.approx(2.0, rel=1e-9)
+    assert found.doubling_time == pytest.approx(math.log(2) / 2, rel=1e-9)
+    assert "doubles" in str(found)
+
+
+@pytest.mark.parametrize(
+    ("hessian", "words", "index"),
+    [([2.0, 3.0], "a minimum", 0), ([2.0, -3.0], "a saddle", 1), ([-2.0, -3.0], "a maximum", 2), ([1.0, 0.0], "flat", 0),
+     ([1.0, 1e4], "narrow valley", 0)],
+)  # fmt: skip
+def test_geometry_of_a_gradient_flow(hessian: Any, words: str, index: int) -> None:
+    found = mflow.posedness(lambda t, c: -np.array(hessian) * c, 0.0, [0.0, 0.0])
+    assert words in found.geometry
+    assert found.index == index
+
+
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize(("shift", "verdict"), [(-1.0, "well-posed"), (1.0, "ill-posed")])
+def test_many_components(symmetric: bool, shift: float, verdict: str) -> None:
+    """The outer eigenvalues, from products with differences of the slope."""
+    n = 500
+    rng = np.random.default_rng(2)
+    A = rng.normal(size=(n, n)) / math.sqrt(n)
+    A = A + A.T if symmetric else A
+    J = A - (np.linalg.eigvals(A).real.max() - shift) * np.eye(n)
+    calls = [0]
+
+    def slope(t: float, y: Any) -> Any:
+        calls[0] += 1
+        return J @ y
+
+    found = mflow.posedness(slope, 0.0, np.ones(n))
+    assert found.verdict == verdict
+    assert not found.complete
+    assert found.growth_rate == pytest.approx(shift, abs=0.15)
+    assert calls[0] < n
+    assert (found.index is not None) == symmetric
+
+
+def test_where_a_path_changes() -> None:
+    """y' = (t - 1) y: well-posed up to t = 1, ill-posed from there, and errors are at the end what they were at the start."""
+    r = mflow.solve_ivp(lambda t, y: (t - 1) * y, (0, 2), [1.0], rtol=1e-8, atol=1e-10)
+    path = r.posedness()
+    assert (path.verdicts[0], path.verdicts[-1], path.verdict) == ("well-posed", "ill-posed", "ill-posed")
+    assert path.changes[0][0] == pytest.approx(1.0, abs=1e-5)
+    assert path.growth[-1] == pytest.approx(1.0, rel=1e-8)
+    np.testing.assert_allclose(path.growth, np.exp(0.5 * path.t**2 - path.t), rtol=1e-7)
+    assert path.lyapunov[0] == pytest.approx(0.0, abs=1e-8)
+
+
+def test_lyapunov_exponents_of_lorenz() -> None:
+    """Against the variational equation, integrated beside the path by another method; their sum is the trace, -41/3."""
+    r = mflow.solve_ivp(lorenz, (0, 2), [1.0, 1.0, 1.0], rtol=1e-10, atol=1e-10)
+    path = r.posedness()
+
+    def both(t: float, z: Any) -> Any:
+        x, y, w = z[:3]
+        J = np.array([[-10.0, 10.0, 0.0], [28.0 - w, -1.0, -x], [y, x, -8.0 / 3.0]])
+        return np.concatenate([lorenz(t, z[:3]), (J @ z[3:].reshape(3, 3)).ravel()])
+
+    end = mflow.solve_ivp(both, (0, 2), np.concatenate([np.ones(3), np.eye(3).ravel()]), "dop853", rtol=1e-11, atol=1e-12).y[3:, -1]
+    values = np.linalg.svd(end.reshape(3, 3), compute_uv=False)
+    np.testing.assert_allclose(path.lyapunov[:2], np.log(values[:2]) / 2, atol=1e-5)
+    assert path.lyapunov.sum() == pytest.approx(-41 / 3, rel=1e-6)
+    assert path.growth[-1] == pytest.approx(values[0], rel=1e-5)
+    assert len(path.points) == len(path.verdicts) == len(path.eigenvalues) == len(path.t)
+
+
+def test_a_stiff_path_does_not_blow_up() -> None:
+    A = np.diag([-5e3, -1.0])
+    r = mflow.solve_ivp(lambda t, y: A @ y, (0, 2), [1.0, 1.0], "backward_euler", dt=0.1)
+    path = r.posedness(jac=A)
+    assert path.verdict == "well-posed"
+    np.testing.assert_allclose(path.lyapunov, [-1.0, -5e3], rtol=1e-6)
+
+
+def test_paths_of_large_problems_follow_one_perturbation() -> None:
+    d = -np.linspace(0.5, 2.0, 100)
+    path = mflow.posedness_along(lambda t, y: d * y, np.linspace(0, 1, 11), np.exp(np.outer(d, np.linspace(0, 1, 11))))
+    v = np.cos(1.0 + np.arange(100.0))
+    assert not path.exact_growth
+    assert path.growth[-1] == pytest.approx(np.linalg.norm(np.exp(d) * v) / np.linalg.norm(v), rel=1e-6)
+
+
+def test_a_result_knows_its_equation_until_it_is_pickled() -> None:
+    r = mflow.gradient_flow(lambda c: np.array([4 * c[0] * (c[0] ** 2 - 1), 2 * c[1]]), [0.01, 0.5], 4.0, dt=0.01)
+    path = r.posedness()
+    assert (path.verdicts[0], path.verdicts[-1]) == ("ill-posed", "well-posed")
+    assert "a minimum" in str(path) or "a bowl" in str(path)
+    assert path.method.name == "euler"
+    assert path.dt == pytest.approx(0.01)
+    for other in (pickle.loads(pickle.dumps(r)), copy.copy(r)):
+        with pytest.raises(ValueError, match="give fun="):
+            other.posedness()
+        assert other.posedness(fun=lambda t, y: -y).verdict == "well-posed"
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: mflow.posedness(lambda t, y: y[:1], 0.0, [1.0, 2.0]), ValueError, "they must be equal"),
+        (lambda: mflow.posedness(lambda t, y: y * math.nan, 0.0, [1.0]), ValueError, "not finite"),
+        (lambda: mflow.posedness(np.ones((2, 3)), 0.0, [1.0, 2.0]), ValueError, r"\(2, 2\) is wanted"),
+        (lambda: mflow.posedness(lambda t, y: y, 0.0, []), ValueError, "no components"),
+        (lambda: mflow.posedness_along(lambda t, y: y, [0, 1], [[1.0]]), ValueError, r"\(m,\) and"),
+        (lambda: mflow.posedness_along(lambda t, y: y, [0, 0], [[1.0, 1.0]]), ValueError, "without repeats"),
+    ],
+)
+def test_bad_input(call: Any, error: type, words: str) -> None:
+    with pytest.raises(error, match=words):
+        call()
+
+
+# ---- explain ----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_explain_with_many_parameters() -> None:
+    """At most 60 gradients, a few vectors of memory, and an interval that holds the largest curvature."""
+    n = 100_000
+    d = np.geomspace(1e-3, 50.0, n)
+    calls = [0]
+
+    def cost(c: Any) -> Any:
+        calls[0] += 1
+        return 0.5 * float(c @ (d * c)), d * c
+
+    start = np.ones(n)
+    tracemalloc.start()
+    report = mflow.explain(cost, start, jac=True)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert calls[0] == report.nfev <= 60
+    assert peak < 14 * 8 * n
+    low, high = report.curvature
+    assert low <= 50.0 * (1 + 1e-6)
+    assert high >= 49.9
+    assert high < 1.1 * low
+    assert report.steps["sgd"] == pytest.approx(2 / 50, rel=0.05)
+    assert not report.complete
+    assert "condition number: at least" in str(report)
+
+
+def test_explain_is_right_about_small_costs() -> None:
+    report = mflow.explain(lambda c: 0.5 * c[0] ** 2 + 50 * c[1] ** 2, [1.0, 1.0])
+    assert report.condition == pytest.approx(100.0, rel=1e-3)
+    assert report.method == "momentum"
+    res = mflow.minimize(lambda c: (0.0, np.array([1.0, 100.0]) * c), [1.0, 1.0], jac=True, method=report.method, lr=report.dt,
+                         **report.parameters, maxiter=200)  # fmt: skip
+    assert res.reason == "converged"
+    assert mflow.explain(lambda c: c @ c, [1.0, 2.0]).method == "sgd"
+    saddle = mflow.explain(lambda c: (c[0] ** 2 - 1) ** 2 + c[1] ** 2, [0.1, 0.5])
+    assert saddle.verdicts[0][1].startswith("ill-posed")
+    assert saddle.condition == math.inf
+
+
+def test_explain_of_right_hand_sides() -> None:
+    swing = mflow.explain(lambda t, y: [y[1], -25 * y[0]], [1.0, 0.0], t_span=(0, 2))
+    assert swing.kind == "right-hand side"
+    assert swing.curvature[1] == pytest.approx(5.0, rel=1e-6)
+    assert swing.steps["euler"] == 0.0
+    assert swing.steps["rk4"] == pytest.approx(2 * math.sqrt(2) / 5, rel=1e-5)
+    assert swing.verdicts[0][1] == "linearly stable"
+    stiff = mflow.explain(lambda t, y: np.array([-1e4 * (y[0] - np.cos(t)), -y[1]]), [1.0, 1.0], t_span=(0, 5))
+    assert stiff.method == "esdirk43"
+    for word in ("largest stable step", "Recommended: esdirk43", "Because"):
+        assert word in str(stiff)
+
+
+def test_explain_bad_input() -> None:
+    with pytest.raises(ValueError, match="too many for differences"):
+        mflow.explain(lambda c: c @ c, np.ones(2000))
+    with pytest.raises(ValueError, match="not finite"):
+        mflow.explain(lambda c: math.nan, [1.0])
+    with pytest.raises(ValueError, match="they must be equal"):
+        mflow.explain(lambda c: (0.0, np.ones(3)), [1.0, 2.0], jac=True)
+    with pytest.raises(ValueError, match="kind = 'ode'"):
+        mflow.explain(lambda c: 0.0, [1.0], kind="ode")

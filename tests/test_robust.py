@@ -1,0 +1,109 @@
+"""Losses that let outliers count less: SciPy's values, gradients by differences, and fits that outliers do not spoil."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+import mflow
+from mflow.robust import LOSSES, loss_of
+
+RNG = np.random.default_rng(0)
+T = np.linspace(0, 3, 60)
+TRUE = np.array([3.0, 1.2, 0.5])
+Y = TRUE[0] * np.exp(-TRUE[1] * T) + TRUE[2] + 0.05 * RNG.normal(size=60)
+Y[::7] += RNG.choice([-1, 1], 9) * 3
+
+
+def fun(b):
+    return b[0] * np.exp(-b[1] * T) + b[2] - Y
+
+
+def jac(b):
+    return np.stack([np.exp(-b[1] * T), -b[0] * T * np.exp(-b[1] * T), np.ones(60)], axis=1)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("f_scale", [0.05, 1.0, 30.0])
+def test_costs_and_gradients_are_scipys(name, f_scale):
+    f = np.concatenate([np.linspace(-80, 80, 161), [1e-9, 1e6]])
+    peer = scipy.optimize.least_squares(
+        lambda x: f + 0 * x[0], [0.0], lambda x: np.ones((f.size, 1)), loss=name, f_scale=f_scale, max_nfev=1
+    )
+    loss = loss_of(name, f_scale)
+    assert loss.cost(f) == pytest.approx(peer.cost, rel=1e-13)
+    assert float(loss.weights(f) @ f) == pytest.approx(peer.grad[0], rel=1e-13)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("f_scale", [0.05, 0.3])
+def test_optima_are_scipys(name, f_scale):
+    r = mflow.least_squares(fun, [1.0, 1.0, 0.0], jac, loss=name, f_scale=f_scale)
+    peer = scipy.optimize.least_squares(fun, [1.0, 1.0, 0.0], jac, loss=name, f_scale=f_scale, xtol=1e-15, ftol=1e-15, gtol=1e-15)
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x, peer.x, atol=1e-7)
+    assert r.cost <= peer.cost * (1 + 1e-13)
+    assert r.cost == loss_of(name, f_scale).cost(fun(r.x))
+    np.testing.assert_array_equal(r.fun, fun(r.x))
+    assert r.optimality <= 1e-9
+    w = loss_of(name, f_scale).weights(r.fun)
+    np.testing.assert_allclose(r.jac.T @ r.jac, jac(r.x).T @ (w[:, None] * jac(r.x)), rtol=1e-12)
+
+
+def test_outliers_do_not_spoil_the_fit():
+    plain = mflow.least_squares(fun, [1.0, 1.0, 0.0], jac)
+    robust = mflow.least_squares(fun, [1.0, 1.0, 0.0], loss="cauchy", f_scale=0.1)
+    assert np.max(np.abs(robust.x - TRUE)) < 0.1 < np.max(np.abs(plain.x - TRUE))
+
+
+def test_the_mean_turns_into_the_median():
+    """Huber's loss with a small scale is the absolute value: the fit of a constant is the median."""
+    y = np.array([1.0, 2.0, 3.0, 4.0, 1000.0])
+    r = mflow.least_squares(lambda x: x[0] - y, [10.0], lambda x: np.ones((5, 1)), loss="huber", f_scale=1e-3)
+    assert r.success, r.message
+    assert r.x[0] == pytest.approx(3.0, abs=1e-3)
+
+
+def test_a_function_in_the_place_of_a_name():
+    def cauchy(z):
+        return np.array([np.log1p(z), 1 / (1 + z), -1 / (1 + z) ** 2])  # as SciPy has them
+
+    how = {"x0": [1.0, 1.0, 0.0], "jac": jac, "f_scale": 0.3}
+    named, made = (mflow.least_squares(fun, loss=loss, **how) for loss in ("cauchy", cauchy))
+    np.testing.assert_allclose(made.x, named.x, rtol=1e-12)
+    with pytest.raises(ValueError, match="loss returned shapes"):
+        mflow.least_squares(fun, loss=lambda z: (1.0, 1.0), **how)
+
+
+def test_plain_squares_have_the_same_bits():
+    one, two = mflow.least_squares(fun, [1.0, 1.0, 0.0], jac), mflow.least_squares(fun, [1.0, 1.0, 0.0], jac, loss="linear", f_scale=7.0)
+    assert one.x.tobytes() == two.x.tobytes()
+
+
+def test_a_start_by_single_residuals_and_sigma():
+    sigma = np.full(60, 0.05)
+    r = mflow.least_squares(fun, [1.0, 1.0, 0.0], jac, loss="soft_l1", f_scale=2.0, sigma=sigma, passes=2, lr=0.1)
+    same = mflow.least_squares(lambda b: fun(b) / 0.05, [1.0, 1.0, 0.0], lambda b: jac(b) / 0.05, loss="soft_l1", f_scale=2.0)
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x, same.x, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", ["Misra1a", "DanWood", "Chwirut2"])
+def test_compiled_residuals(name):
+    f = mflow.objectives.nist(name)
+    r = mflow.least_squares(f.residuals, f.x0, f.jac, loss="soft_l1", f_scale=10.0)
+    assert r.success, r.message
+    peer = scipy.optimize.least_squares(
+        f.residuals, r.x * (1 + 1e-6), f.jac, loss="soft_l1", f_scale=10.0, x_scale="jac", xtol=1e-15, ftol=1e-15, gtol=1e-15
+    )
+    assert r.cost <= loss_of("soft_l1", 10.0).cost(f.residuals(peer.x)) * (1 + 1e-12)  # rounding of residuals; SciPy's own sum loses more
+
+
+@pytest.mark.parametrize(
+    ("words", "more"),
+    [("loss = 'l1'", {"loss": "l1"}), ("f_scale = 0", {"f_scale": 0}), ("f_scale = -1", {"loss": "huber", "f_scale": -1.0})],
+)
+def test_mistakes_are_named(words, more):
+    with pytest.raises(ValueError, match=words):
+        mflow.least_squares(fun, [1.0, 1.0, 0.0], jac, **more)
