@@ -77,9 +77,32 @@ def test_a_change_of_the_header_is_seen(tmp_path, change):
 def test_what_is_appended_breaks_nothing(tmp_path):
     include = Path(shutil.copytree(INCLUDE, tmp_path / "include"))
     header = include / "mflow" / "mflow.h"
-    header.write_text(header.read_text().replace("} mf_api;", "  int (*later)(double);\n} mf_api;"))
+    text = header.read_text().replace("} mf_api;", "  int (*later)(double);\n} mf_api;")
+    version = abi.enums()["MF_API_VERSION"]
+    header.write_text(re.sub(r"(#define MF_API_VERSION) \d+", rf"\1 {version + 1}", text))
     assert tool("abi").broken(include, COMPILER) == []
-    assert any("mf_api.later" in line for line in tool("abi").face(include, COMPILER))
+    face = tool("abi").face(include, COMPILER)
+    assert any("mf_api.later" in line for line in face)
+    assert [line.split(":")[0] for line in face[-2:]] == [f"version {version}", f"version {version + 1}"]
+
+
+APPENDED = {
+    "a function": ("} mf_api;", "  int (*later)(double);\n} mf_api;"),
+    "a code": ("MF_E_STEPS = -1012", "MF_E_STEPS = -1012, MF_E_NEW = -1013"),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("what", APPENDED)
+@pytest.mark.parametrize("version", [0, -1])
+def test_what_is_appended_needs_a_new_version(tmp_path, what, version):
+    """Otherwise a host of the new header is let in by a library that lacks what it calls. Nor does a version go back."""
+    include = Path(shutil.copytree(INCLUDE, tmp_path / "include"))
+    header = include / "mflow" / "mflow.h"
+    now = abi.enums()["MF_API_VERSION"]
+    header.write_text(re.sub(r"(#define MF_API_VERSION) \d+", rf"\1 {now + version}", header.read_text()).replace(*APPENDED[what]))
+    broken = tool("abi").broken(include, COMPILER)
+    assert [line.split(":")[0] for line in broken] == [f"version {now}"]
 
 
 # ---- the same structs elsewhere -------------------------------------------------------------------------------------------------------

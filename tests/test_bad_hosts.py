@@ -170,10 +170,88 @@ def test_nulls_and_sizes():
         assert call(name, *([0] * wanted)) == ARGUMENT, name
     assert call("run_y", 0, 0, 0) == 0
     call("run_free", 0)
+    host = Host(registry.find("dopri5"))
+    host.options["rtol"], host.options["min_step"], host.options["max_step"] = 1e-3, 0.1, 0.01
+    assert host.refused() == ARGUMENT
     for name in ("start", "sweep", "ask", "integrate", "defaults", "sizes"):
         wanted = len(abi.functions()[name].arguments)
         assert call(name, *([0] * wanted)) == ARGUMENT, name
     assert call("loss", 0) == call("find", 0) == 0
+
+
+@pytest.mark.parametrize(("row", "places"), [("rk4", [0]), ("esdirk43", [0]), ("leapfrog", [0, 1])])
+def test_vectors_that_are_missing(row, places):
+    """A state of NULL is no state of zeros, and a result has nowhere to go."""
+    for j in places:
+        host = Host(registry.find(row))
+        host.problem["accel"] = host.problem["rhs"]  # never called
+        run, _ = host.run()
+        host.x0[j] = 0
+        assert host.refused() == ARGUMENT
+        assert call("run_set", run, 0.0, host.x0.ctypes.data) == ARGUMENT
+        call("run_free", run)
+        given = (host.row.address, host.problem.ctypes.data, host.options.ctypes.data)
+        assert call("integrate", *given, 1.0, 100, host.x0.ctypes.data) == ARGUMENT
+    for pointers in ("x0", "x1"):
+        host = Host(registry.find("rk4"))
+        getattr(host, pointers)[0] = 0
+        assert host.step() == ARGUMENT
+
+
+@pytest.mark.parametrize("n", [2**41, 2**60, 2**61, 2**62, 2**63 - 1])
+def test_more_numbers_than_any_memory(n):
+    for row in ("rk4", "esdirk43"):
+        host = Host(registry.find(row))
+        host.problem["n"] = n
+        assert host.refused() == CODES["MF_E_MEMORY"]
+
+
+def test_ranges_of_an_update():
+    adam = registry.find("adam")
+    room = np.zeros((4, 16))
+    pointers = np.array([line.ctypes.data for line in room[:3]], np.uintp)
+    par = np.array([p[1] for p in adam.parameters_])
+    coef, scal = np.zeros(16), np.zeros(16)
+    assert call("begin", adam.address, par.ctypes.data, 0, scal.ctypes.data, coef.ctypes.data) == 0
+    for lo, hi, status in ((0, 16, 0), (5, 5, 0), (-1, 4, ARGUMENT), (4, 3, ARGUMENT)):
+        assert call("update", adam.address, coef.ctypes.data, 1.0, lo, hi, pointers.ctypes.data, room[3].ctypes.data) == status
+    pointers[0] = 0
+    assert call("update", adam.address, coef.ctypes.data, 1.0, 0, 4, pointers.ctypes.data, room[3].ctypes.data) == ARGUMENT
+
+
+@pytest.mark.parametrize("rtol", [0.0, 1e-6])
+def test_no_limit_of_steps(rtol):
+    """INT64_MAX is a natural way to say it, for the second span as for the first."""
+    host = Host(registry.find("dopri5"))
+    host.options["rtol"] = rtol
+    run, _ = host.run()
+    for t_end in (0.5, 1.0, 1.5):
+        assert call("run_advance", run, t_end, 2**63 - 1) == 0
+    found = ctypes.cast(ctypes.c_size_t.from_address(call("run_y", run, 0, 0)).value, DOUBLES)
+    np.testing.assert_allclose(found[:3], np.exp(-1.5), rtol=1e-5)
+    call("run_free", run)
+
+
+def test_words_where_a_code_has_several_causes():
+    """Tolerances for a row without an error estimate, a name that is not there, steps that were not enough: the text names each."""
+    host = Host(registry.find("rk4"))
+    host.options["rtol"] = 1e-6
+    assert host.refused() == KIND
+    assert "estimates no error" in text(KIND)
+    assert "find gives" in text(ARGUMENT)
+    run, _ = Host(registry.find("rk4")).run()
+    status = call("run_advance", run, 1.0, 3)
+    assert status == 1
+    assert "max_steps" in text(status)
+    call("run_free", run)
+
+
+def test_interpolate_is_for_first_order():
+    """A second-order row steps x and v through accel: what rhs says is no slope of theirs."""
+    host = Host(registry.find("leapfrog"))
+    host.problem["accel"] = host.problem["rhs"]  # never called
+    y = np.zeros(8)
+    assert call("interpolate", host.row.address, host.frame.ctypes.data, 0.5, y.ctypes.data) == KIND
 
 
 @pytest.mark.parametrize("which", ["frame", "problem", "options"])
@@ -263,6 +341,25 @@ def test_sweep_by_a_host():
     assert w.tobytes() == model.coef.tobytes()
     sweep["count"] = 51
     assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT
+    sweep["count"] = 50
+    weight, order, signs = np.ones(50), np.arange(50), np.where(y > 0, 1.0, -1.0)
+    spoilt = {"weight": (weight, -1.0), "order": (order, 50), "label": (y.copy(), np.nan)}
+    for field, (array, bad) in spoilt.items():
+        before, array[7] = sweep[field][0], bad
+        sweep[field] = array.ctypes.data
+        assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT, field
+        sweep[field] = before
+    sweep["loss"] = call("loss", np.frombuffer(b"logistic\0", np.uint8).ctypes.data)
+    assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT  # its labels are -1 and 1
+    sweep["label"] = signs.ctypes.data
+    assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == 0
+    indptr, indices, values = np.arange(51), np.full(50, 2, np.int32), np.ones(50)
+    sweep["X"], sweep["indptr"], sweep["indices"], sweep["values"] = 0, *(a.ctypes.data for a in (indptr, indices, values))
+    assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == 0
+    for array, bad in ((indices, 3), (indices, -1), (indptr, 60)):
+        before, array[20] = array[20], bad
+        assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT
+        array[20] = before
     sweep["loss"] = call("loss", np.frombuffer(b"squire\0", np.uint8).ctypes.data)
     assert sweep["loss"][0] == 0
     assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT

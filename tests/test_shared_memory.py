@@ -147,6 +147,21 @@ def test_torch_protocol(torch):
     assert not torch.equal(w.detach(), before)
 
 
+def test_torch_autograd_is_told(torch):
+    """A graph of before the step holds values that are gone: backward through it raises, as with torch's own optimizers."""
+    import mflow.torch as ours
+
+    for make in (ours.SGD, torch.optim.SGD):
+        w, idle = torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True)
+        opt = make([w, idle], lr=0.1)
+        loss = (w * w).sum()
+        w.grad = torch.ones(2)
+        opt.step()
+        assert idle._version == 0
+        with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+            loss.backward()
+
+
 def test_torch_bad_input(torch):
     import mflow.torch as ours
 

@@ -2,8 +2,8 @@
 
 Sizes and offsets come from a C compiler that reads mflow.h, types from the header's text, signatures of the functions for cimport from
 the compiled module. A line of abi.txt never changes and never goes: hosts have it compiled in. New lines are appended fields and
-functions, and need a greater MF_API_VERSION. Sizes of structs may grow, so they are not in it, but for two that hosts hold by value or
-as arrays: mf_sizes and mf_param.
+functions, and need a greater MF_API_VERSION: the number of lines that each version has is frozen too. Sizes of structs may grow, so
+they are not in it, but for two that hosts hold by value or as arrays: mf_sizes and mf_param.
 """
 
 from __future__ import annotations
@@ -54,24 +54,35 @@ def face(include: Path, compiler: str = "cc") -> list[str]:
     for name, fields in abi.structs(header).items():
         lines += [f"field {at[f'{name}.{field.name}']:4d} {name}.{field.name}: {field.type}" for field in fields]
     lines += [f"size {at[name]} {name}" for name in BY_VALUE]
-    return lines + sorted(f"cimport {name}: {text}" for name, text in signatures().items())
+    lines += sorted(f"cimport {name}: {text}" for name, text in signatures().items())
+    version = abi.enums(header)["MF_API_VERSION"]
+    return [*lines, *earlier_versions(version), f"version {version}: {len(lines)} lines, mf_api of {at['mf_api']} bytes"]
+
+
+def frozen() -> list[str]:
+    """The lines of abi.txt."""
+    return FROZEN.read_text(encoding="utf-8").splitlines() if FROZEN.exists() else []
+
+
+def earlier_versions(version: int) -> list[str]:
+    """What abi.txt says of versions before this one."""
+    return [line for line in frozen() if line.startswith("version ") and int(line.split()[1].rstrip(":")) < version]
 
 
 def broken(include: Path, compiler: str = "cc") -> list[str]:
-    """Frozen lines that no longer hold."""
+    """Frozen lines that no longer hold. The line of a version among them: something was appended, and MF_API_VERSION was not raised."""
     now = set(face(include, compiler))
-    return [line for line in FROZEN.read_text(encoding="utf-8").splitlines() if line not in now]
+    return [line for line in frozen() if line not in now]
 
 
 def main() -> int:
     """Writes, or checks."""
     include = Path(mflow_core.get_include())
     lines = face(include)
-    if FROZEN.exists():
-        lost = broken(include)
-        if lost:
-            print("hosts have this compiled in, and it has changed:", *lost, sep="\n  ")
-            return 1
+    lost = broken(include)
+    if lost:
+        print("hosts have this compiled in, and it has changed (a version's line: raise MF_API_VERSION):", *lost, sep="\n  ")
+        return 1
     text = "\n".join(lines) + "\n"
     if "--check" in sys.argv[1:]:
         if FROZEN.read_text(encoding="utf-8") != text:

@@ -154,4 +154,9 @@ def __getattr__(name: str) -> Any:
         return import_module(f"mflow.{name}") if name in _ADAPTERS else getattr(import_module("mflow.estimators"), name)
     from mflow_core.registry import unknown
 
+    row = getattr(getattr(optim, name, None), "_row", None)
+    if row is not None:
+        raise AttributeError(
+            f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {row.name!r}, or get_method of it"
+        )
     raise AttributeError(unknown("mflow has no", name, __all__))

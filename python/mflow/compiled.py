@@ -310,7 +310,9 @@ def _made(numba: Any, name: str, signature: Any, wrapper: Callable[..., Any]) ->
     try:
         return numba.cfunc(signature)(wrapper)
     except numba.core.errors.NumbaError as error:
-        raise TypeError(f"{name}: what it returns is no array, list, tuple or number that numba can store: {str(error).strip()}") from error
+        text = str(error).strip()
+        hint = " (if it is the pair of cost and gradient, say jac=True)" if "sub(Tuple(float64, array(" in text else ""
+        raise TypeError(f"{name}: what it returns is no array, list, tuple or number that numba can store{hint}: {text}") from error
 
 
 def _wrapped(numba: Any, kind: str, fun: Callable[..., Any], args: tuple[Any, ...], inplace: bool) -> Any:

@@ -15,7 +15,7 @@ from mflow_core.objective import Objective
 
 from mflow.data import Minibatches, minibatches
 
-__all__ = ["Cost", "Feed", "IndexSets", "feed_of", "index_sets"]
+__all__ = ["Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
 
 ROWS = 32  # in a batch where nothing is said, and so many are there
 AT_ONCE = 8192  # rows of a validation set that are looked at together
@@ -103,15 +103,8 @@ def _weight(args: Args) -> float:
 
 def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:
     """The feed for what came as ``data``. Raises TypeError or ValueError, naming the argument."""
-    if isinstance(data, np.ndarray):
-        data = (data,)
-    if isinstance(data, tuple):
-        if not data:
-            raise ValueError("data: an empty tuple came; a tuple of arrays of equal length is wanted, as in (X, y)")
-        for position, array in enumerate(data):
-            if not hasattr(array, "shape") or not hasattr(array, "dtype"):
-                came = f"data[{position}] is a {type(array).__name__}"
-                raise TypeError(f"{came}: a tuple holds whole arrays, as in (X, y); a sequence of batches is a list")
+    if _is_whole(data):
+        data = _whole_arrays(data, "data")
         try:
             size = min(ROWS, max(len(data[0]), 1)) if batch_size is None else batch_size
             return Rows(data, size, seed, shuffle, drop_last)
@@ -121,9 +114,51 @@ def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, 
         raise ValueError("batch_size is for arrays (a tuple of them): what is iterated over makes its own batches")
     if data is None:
         return Feed()
-    if not callable(data) and not isinstance(data, Iterable):
-        raise TypeError(f"data is a {type(data).__name__}: a tuple of arrays, an iterable of batches or None is wanted")
+    _check_stream(data, "data", " or None")
     return Stream(data)
+
+
+def _is_whole(data: Any) -> bool:
+    """Whether it is rows that are all there, and not batches that come one by one: a tuple, an array, a data frame, a matrix."""
+    return isinstance(data, (tuple, np.ndarray)) or hasattr(data, "toarray") or (hasattr(data, "iloc") and hasattr(data, "__array__"))
+
+
+def _whole_arrays(data: Any, argument: str) -> Args:
+    """NumPy arrays of one array, or of a tuple of them, data frames and tensors included. Raises TypeError or ValueError."""
+    arrays = []
+    for position, array in enumerate(data if isinstance(data, tuple) else (data,)):
+        came = f"{argument}[{position}] is a {type(array).__name__}"
+        if hasattr(array, "toarray"):
+            raise TypeError(f"{came}, and rows are drawn from dense arrays: .toarray() makes one; or give batches of it")
+        if not hasattr(array, "shape") or not hasattr(array, "__array__"):
+            raise TypeError(f"{came}: a tuple holds whole arrays, as in (X, y); a sequence of batches is a list")
+        arrays.append(array if isinstance(array, np.ndarray) else np.asarray(array))
+        if arrays[-1].dtype == object and not isinstance(array, np.ndarray):
+            raise TypeError(f"{came} of mixed columns: make numbers of them all first")
+    if not arrays:
+        raise ValueError(f"{argument}: an empty tuple came; a tuple of arrays of equal length is wanted, as in (X, y)")
+    return tuple(arrays)
+
+
+def _check_stream(data: Any, argument: str, more: str) -> None:
+    if isinstance(data, (str, bytes, dict)) or (not callable(data) and not isinstance(data, Iterable)):
+        raise TypeError(f"{argument} is a {type(data).__name__}: a tuple of arrays, an iterable of batches{more} is wanted")
+
+
+def checked_parts(data: Any) -> Any:
+    """A validation set as `in_parts` takes it. Raises TypeError or ValueError where it is none."""
+    if data is None or isinstance(data, Objective):
+        return data
+    if not _is_whole(data):
+        _check_stream(data, "validation", " like data")
+        return data
+    arrays = _whole_arrays(data, "validation")
+    rows = [len(a) if a.ndim else 0 for a in arrays]
+    if min(rows) != max(rows):
+        raise ValueError(f"validation: arrays of {', '.join(map(str, rows))} rows came: pass arrays of one length")
+    if rows[0] == 0:
+        raise ValueError("validation: it has 0 rows; give at least one, or leave it away")
+    return arrays
 
 
 def index_sets(fun: Objective, data: Any, jac: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:
@@ -144,8 +179,11 @@ def index_sets(fun: Objective, data: Any, jac: Any, batch_size: int | None, seed
 
 def in_parts(data: Any) -> Iterator[tuple[Args, float]]:
     """A validation set in batches: arrays in order, or what an iterable gives."""
-    if isinstance(data, np.ndarray) or (isinstance(data, tuple) and data and all(isinstance(a, np.ndarray) for a in data)):
-        arrays = data if isinstance(data, tuple) else (data,)
+    if data is None:
+        yield (), 1.0
+        return
+    if _is_whole(data):
+        arrays = _whole_arrays(data, "data")
         for at in range(0, len(arrays[0]), AT_ONCE):
             yield tuple(np.asarray(a[at : at + AT_ONCE]) for a in arrays), float(len(arrays[0][at : at + AT_ONCE]))
         return

@@ -322,7 +322,10 @@ class ImplicitSGD:
 
     def predict_linear(self, X: Any) -> Array:
         """t = X w + b, (rows,)."""
-        out: Array = np.asarray(check_rows(X) @ self.coef + self.intercept)
+        rows = check_rows(X)
+        if rows.shape[1] != self.coef.size:
+            raise ValueError(f"X has {rows.shape[1]} columns, {self.coef.size} have been learned")
+        out: Array = np.asarray(rows @ self.coef + self.intercept)
         return out
 
     def objective(self, X: Any, y: Any, sample_weight: Any = None) -> float:

@@ -33,7 +33,7 @@ BEND = 0.75  # the largest 2 |a|/|p|
 PROBE = 0.1  # the part of p over which the second derivative along it is taken
 FLAT = 1e-12  # changes of f below this share of it tell nothing
 PATIENCE = 6  # steps in a row that change nothing
-STATUS = {"gtol": 1, "ftol": 2, "xtol": 3, "rounding": 1, "max_nfev": 0, "callback": -2}
+STATUS = {"gtol": 1, "ftol": 2, "xtol": 3, "rounding": 1, "differences": 1, "max_nfev": 0, "callback": -2}
 
 
 class LeastSquaresResult(Result):
@@ -41,6 +41,7 @@ class LeastSquaresResult(Result):
 
     x, cost, fun, jac, grad : the best point seen, half the sum of squares (or of the loss), residuals over sigma, Jacobian (m, n) and the
         cost's gradient there; jac is weighed by sqrt(rho') where there is a loss, so that jac'jac stands for the Hessian.
+    The covariance of x is inv(jac'jac), times 2 cost/(m - n) where no sigma was known: `scipy.optimize.curve_fit`'s.
     optimality : the largest entry of grad. cosine : the largest cosine of the residuals with a column of J.
     active_mask : zeros, there are no bounds. dt : the last step size of the flow.
     nfev, njev, nit : evaluations of fun (those for differences aside) and of the Jacobian, accepted steps.
@@ -90,7 +91,8 @@ def least_squares(
         The size of a residual from which on it counts as an outlier.
     gtol : float or None
         Converged where the cosine of the angle between the residuals and every column of the Jacobian is at most this; also where
-        rounding lets the gradient sink no further.
+        rounding lets the gradient sink no further, or where that of the residuals with the plane of all columns is so small that finite
+        differences cannot tell it from 0.
     ftol, xtol : float or None
         SciPy's tests of the cost's and of the point's change; None, the default: the gradient alone decides.
     x_scale : "jac" or array_like
@@ -192,6 +194,7 @@ class _Residuals:
         self.args = args if isinstance(args, tuple) else (args,)
         self.n, self.m, self.nfev, self.njev = x0.size, -1, 0, 0
         self.differences, self.size = not callable(jac), np.zeros(self.n)
+        self.blur = EPS ** (2 / 3) if jac == "3-point" else EPS**0.5  # share of r in the columns' plane that differences cannot tell from 0
         self.sigma = None if sigma is None else np.asarray(sigma, dtype=np.float64).ravel()
         if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
             raise ValueError("sigma: standard deviations above 0 are wanted")
@@ -336,6 +339,8 @@ class _Flow:
             while True:
                 if self.cosine <= self.gtol:
                     return "gtol"
+                if self.what.differences and float(self.b @ self.b) <= self.what.blur**2 * float(self.r @ self.r):
+                    return "differences"
                 if self.what.nfev >= self.limit:
                     return "max_nfev"
                 x, foreseen, straight = self.step()
@@ -422,6 +427,7 @@ class _Flow:
         text = {
             "gtol": f"{angle}, at most gtol = {self.gtol:g}, after {self.nit} steps",
             "rounding": f"{angle}, and rounding lets it sink no further, after {self.nit} steps",
+            "differences": f"{angle}, and finite differences tell no smaller one from 0, after {self.nit} steps",
             "ftol": f"the last step lowered the cost by less than ftol = {self.ftol:g} of it; {angle}",
             "xtol": f"the last step was shorter than xtol = {self.xtol:g} of x; {angle}",
             "max_nfev": f"{self.what.nfev} evaluations, the limit; {angle}, above gtol = {self.gtol:g}",

@@ -23,6 +23,7 @@ __all__ = ["LineDescent"]
 CONVERGED = 0x7FFFFFFF  # of mflow_core.descent
 STOPPED = CONVERGED - 1
 FRICTION = 0.1  # at dt = 1 a row with friction forgets as much in an iteration as momentum does with mu = 0.9
+JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
 WHY = {
     1: "its direction does not lead down",
     2: "no step that still moves x lowers the cost as the rule wants",
@@ -103,7 +104,14 @@ class LineDescent:
         status, _, slope0, _, trials = self.run.last_search
         why = WHY.get(status, "").format(limit=self.search.max_evaluations, most=self.search.max_step)
         text = f"{self.search.kind} failed in iteration {self.run.k}: {why} (slope {slope0:.3g} along it, {trials} trials)"
-        hint = ": the last digits of the cost are spent, raise gtol" if status == 2 else ""
+        hint = ""
+        if status == 2:
+            spent = last <= JUMP * self.run.largest_slope[0]
+            hint = (
+                ": the last digits of the cost are spent, raise gtol"
+                if spent
+                else "; is it the gradient of this cost, without a jump here?"
+            )
         return f"{text}; the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
 
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:

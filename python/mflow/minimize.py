@@ -20,6 +20,7 @@ from mflow.methods import Method, as_method
 from mflow.momentum import momentum_run
 from mflow.pace import Pace
 from mflow.result import OptimizeResult, Result, attach
+from mflow.schedules import for_a_run
 
 __all__ = ["minimize"]
 
@@ -28,6 +29,14 @@ FRICTION = 1.0  # where the method has it and nothing is said: without friction 
 ALARM = 2.0  # where lr="auto": a gradient that has grown by this since the last look is looked at again
 LEAST_CAUTION = 1e-3  # the least share of that step
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
+
+
+ELSEWHERE = {  # of SciPy's arguments, those that no method here can honour
+    "bounds": "no method here has any; change variables, or take SciPy's L-BFGS-B",
+    "constraints": "no method here has any; add a penalty to fun, or take SciPy's SLSQP",
+    "hessp": "no method here takes Hessian-vector products; leave it away",
+    "disp": "print the result, or its message",
+}
 
 
 def minimize(
@@ -114,6 +123,9 @@ def minimize(
     Line searches: see `mflow.line_search`. The formula and source of each method: ``help(mflow.get_method(name))``.
     """
     settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters, **(options or {})}
+    for name, instead in ELSEWHERE.items():
+        if name in settings:
+            raise TypeError(f"{name}: {instead}")
     maxiter, gtol, line_search, path = (settings.pop(name) for name in ("maxiter", "gtol", "line_search", "path"))
     limit = _iterations(maxiter)
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
@@ -183,7 +195,7 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
     known = [p.name for p in chosen.parameters_]
     if "dt" in settings and "lr" in settings:
         raise TypeError("lr and dt are one thing: give one of them")
-    step = settings.pop("dt", settings.pop("lr", None))
+    step = for_a_run(settings.pop("dt", settings.pop("lr", None)))
     schedule = step if callable(step) else None
     if "friction" in known and "friction" not in {**chosen.given, **settings}:
         settings["friction"] = FRICTION

@@ -330,7 +330,8 @@ def _table(X: Any) -> Array:
     """(m, p) numbers where they lie, if they are C-contiguous float64 already; the core looks whether all are finite."""
     table = np.asarray(X)
     if table.dtype.kind not in "biuf":
-        raise TypeError(f"X: dtype {table.dtype} came; real numbers are wanted")
+        hint = ": .toarray() makes them of a sparse matrix" if hasattr(X, "toarray") else ""
+        raise TypeError(f"X: dtype {table.dtype} came; real numbers are wanted{hint}")
     if table.ndim != 2 or not table.size:
         raise ValueError(f"X: shape {table.shape} came; (m, p) is wanted, at least one row and one column")
     return np.ascontiguousarray(table, dtype=np.float64)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,6 +83,8 @@ def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, orde
     >>> [axis.get_xlabel() for axis in figure.axes]
     ['evaluations of cost and gradient', 'time (s)']
     """
+    if isinstance(runs, Mapping):
+        raise TypeError("runs: a list of runs of mflow.compare.compare is wanted; mflow.plot.history draws what mflow.train returns")
     if not runs:
         raise ValueError("runs: at least one is wanted")
     if axes is None:

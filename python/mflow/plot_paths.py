@@ -1,7 +1,7 @@
 """Paths through the plane of two parameters, over the contours of the cost: still, moving, and sorted by where they end.
 
-A path is an array (2, n_points), or anything with such a `y` (`mflow.gradient_flow`) or `x` (`mflow.solve_dynamics`); `trace` records the
-points of a minimisation.
+A path is an array (2, n_points), or anything with such a `y` (`mflow.gradient_flow`) or `x` (`mflow.solve_dynamics`), or the path that
+`mflow.minimize` kept; `trace` records the points of any minimisation.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from mflow.arrays import Array
 from mflow.minimize import minimize
 from mflow.palette import COLOURS, HATCHES, MARKERS, SHADE, dress, faint_hatches, place, shade, stroke
+from mflow.result import OptimizeResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,6 +63,10 @@ def trace(fun: Any, x0: ArrayLike, method: Any = "adam", jac: Any = None, *, max
 
 
 def _path(source: Any, name: str) -> Array:
+    if isinstance(source, OptimizeResult):
+        if "path" not in source:
+            raise ValueError(f"{name}: this result kept no path: minimize(..., line_search=..., path=True) does; trace() records any")
+        source = source.path.x.reshape(len(source.path.x), -1).T
     for field in ("y", "x"):
         if hasattr(source, field) and np.ndim(getattr(source, field)) == 2:
             source = getattr(source, field)
@@ -169,7 +174,8 @@ def paths(
     Parameters
     ----------
     paths : dict of name -> path, or one path
-        Arrays (2, n_points), for instance from `trace`, or results of `mflow.gradient_flow` and `mflow.solve_dynamics`.
+        Arrays (2, n_points), for instance from `trace`, or results of `mflow.gradient_flow`, `mflow.solve_dynamics` and, with
+        ``path=True``, `mflow.minimize`.
     cost : callable, optional
         ``cost(x)``; a pair (cost, gradient) is understood.
     ax : matplotlib Axes, optional

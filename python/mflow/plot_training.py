@@ -119,12 +119,12 @@ def _by_label(result: Any) -> bool:
     return isinstance(result, Mapping) and "history" not in result and "lr" not in result
 
 
-def effective_lr(results: Mapping[str, TrainResult], *, ax: Axes | None = None) -> Axes:
+def effective_lr(results: TrainResult | Mapping[str, TrainResult], *, ax: Axes | None = None) -> Axes:
     """The step per unit of gradient against the number of steps: Adagrad's goes to zero, those with a moving average do not.
 
     Parameters
     ----------
-    results : dict of TrainResult by label
+    results : TrainResult, or a dict of them by label
         From `mflow.train(..., track_lr=True)`. The line is the median over parameters, the band from the smallest to the largest.
     ax : matplotlib Axes, optional
 
@@ -150,7 +150,8 @@ def effective_lr(results: Mapping[str, TrainResult], *, ax: Axes | None = None) 
     if not results:
         raise ValueError("results: at least one is wanted")
     axis = place(ax, (7, 4.4))
-    for k, (label, run) in enumerate(results.items()):
+    runs = results if _by_label(results) else {results.optimizer.row.name: results}  # type: ignore[union-attr]
+    for k, (label, run) in enumerate(runs.items()):
         if "effective_lr" not in run.history:
             raise ValueError(f"results[{label!r}] has no effective learning rates: mflow.train(..., track_lr=True) keeps them")
         low, median, high = run.history.effective_lr.T

@@ -39,9 +39,16 @@ class Result(dict[str, Any]):
         width = max(map(len, self), default=0)
         rows = []
         for name, value in self.items():
-            text = np.array2string(value, threshold=20, edgeitems=3) if isinstance(value, np.ndarray) else str(value)
+            text = np.array2string(value, threshold=20, edgeitems=3) if isinstance(value, np.ndarray) else _short(value)
             rows.append(f"{name:>{width}}: " + text.replace("\n", "\n" + " " * (width + 2)))
         return "\n".join(rows)
+
+
+def _short(value: Any) -> str:
+    """Text of an entry; a long list, such as the reasons of a batch, shows its ends, as an array does."""
+    if type(value) is list and len(value) > 20:
+        return f"[{', '.join(map(repr, value[:3]))}, ..., {', '.join(map(repr, value[-3:]))}]"
+    return str(value)
 
 
 def attach(error: BaseException, partial: Result, note: str) -> None:

@@ -12,6 +12,7 @@ by IEEE 754; libm is not asked.
 
 from __future__ import annotations
 
+import copy
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -110,6 +111,11 @@ class Schedule:
             raise ValueError(f"state: {type(self).__name__} needs {list(self._state)}, not {sorted(state)}")
         for name, value in state.items():
             setattr(self, name, value)
+
+
+def for_a_run(lr: Any) -> Any:
+    """What a run follows: a copy where a schedule has a state, so that one that is handed to two runs begins afresh in each."""
+    return copy.deepcopy(lr) if isinstance(lr, Schedule) and lr._state else lr
 
 
 @dataclass
@@ -534,8 +540,8 @@ class SequentialLR(Schedule):
 class ReduceLROnPlateau(Schedule):
     """lr times factor whenever a metric has not improved for more than ``patience`` looks.
 
-    `mflow.train` shows it the monitored loss after each epoch, `mflow.minimize` the cost after each iteration; in a loop of your own
-    call ``observe(metric)`` (torch's name, ``step``, will do).
+    `mflow.train` shows it the monitored loss after each epoch, `mflow.minimize` the cost after each iteration, and both work on a copy,
+    so that it can be handed to another run; in a loop of your own call ``observe(metric)`` (torch's name, ``step``, will do).
 
     Parameters
     ----------

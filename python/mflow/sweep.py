@@ -139,6 +139,9 @@ def lr_find(
         raise ValueError(f"stop_at = {stop_at!r}: a number above 1 is wanted")
     if "lr" in parameters:
         raise TypeError("lr: it is what is looked for; say where, with lr_min and lr_max")
+    for taken in ("epochs", "max_steps", "step_callback"):
+        if taken in parameters:
+            raise TypeError(f"{taken}: a rate is one step here; steps= says how many there are")
     if jac is None:
         raise ValueError(
             "jac: there must be a loss to look at: True, where fun returns (loss, gradient), or the gradient, where fun is the loss"
@@ -208,6 +211,9 @@ def _found(rates: Array, watch: _Watch, run: TrainResult) -> LRFindResult:
 # ---- what a cell runs -------------------------------------------------------------------------------------------------------------------
 
 
+_OWN = ("fun", "params", "data", "jac", "epochs", "batch_size")  # of `mflow.train`'s arguments, those that `Training` has itself
+
+
 @dataclass
 class Training:
     """A problem for `sweep`: minibatches by `mflow.train`.
@@ -237,6 +243,11 @@ class Training:
     batch_size: int | None = None
     options: dict[str, Any] = field(default_factory=dict)
     schedule: Callable[[float], Any] | None = None
+
+    def __post_init__(self) -> None:
+        for name, instead in (("lr", "lrs= of sweep, or schedule="), ("seed", "seeds= of sweep"), *((n, f"{n}=") for n in _OWN)):
+            if name in self.options:
+                raise TypeError(f"options: {name} does not belong there: give {instead}")
 
     def __call__(self, method: Method, lr: float, seed: int) -> Result:
         """One run; ``loss`` and ``start_loss`` are over all the data."""
@@ -470,7 +481,7 @@ class _Bar(Progress):
 def sweep(
     problem: Any,
     methods: Any,
-    lrs: Iterable[float],
+    lrs: float | Iterable[float],
     seeds: Iterable[int] = (0,),
     *,
     workers: int | None = None,
@@ -487,7 +498,7 @@ def sweep(
         "start_loss", "reason", "message", "nit", "curve".
     methods : names or instances, or a dict from labels to them
         ("nesterov", {"momentum": 0.95}) stands for an instance. lr is the sweep's.
-    lrs : floats above 0
+    lrs : floats above 0, or one
     seeds : ints, default (0,)
         Draw the batches.
     workers : int, optional
@@ -516,7 +527,7 @@ def sweep(
     ['finished', 'finished', 'diverged']
     """
     named = _labelled(methods)
-    rates = [check_number(lr, "lrs", "a number above 0") for lr in lrs]
+    rates = [check_number(lr, "lrs", "a number above 0") for lr in (lrs if isinstance(lrs, Iterable) else [lrs])]
     draws = [int(s) for s in seeds]
     if not rates or min(rates) <= 0.0:
         raise ValueError(f"lrs = {rates}: numbers above 0 are wanted, at least one")
@@ -593,5 +604,7 @@ def _collected(names: list[str], rates: list[float], draws: list[int], cells: Se
     without = [name for name, lr in zip(names, result.best_lr, strict=True) if math.isnan(lr)]
     result.success, result.status = not without and not why, 0 if not without and not why else -1
     if not why:
-        result.message = f"{len(cells)} runs" + (f"; no rate without a bad ending for {', '.join(without)}" if without else "")
+        result.message = f"{len(cells)} run{'s' if len(cells) != 1 else ''}" + (
+            f"; no rate without a bad ending for {', '.join(without)}" if without else ""
+        )
     return result

@@ -5,6 +5,8 @@
 One class a row, as in `mflow.optim`, with torch's protocol: `step(closure)`, `zero_grad`, `param_groups` (learning-rate schedulers set
 `group["lr"]`), `add_param_group`, `state_dict` and `load_state_dict`. The tensors' memory is updated in place, nothing is copied.
 
+Autograd is told of the change, so that `backward` through a graph of before the step raises, as with torch's own.
+
 Torch leaves out parameters without a gradient, each of which counts its own steps; here parameters that have had the same history
 are one *cohort*, a `mflow.optim` optimizer. A cohort of which only some have a gradient is divided, the state with it.
 """
@@ -23,6 +25,7 @@ from mflow import optim
 
 try:
     import torch
+    from torch.autograd.graph import increment_version
 except ImportError:
     raise ImportError("mflow.torch needs torch, which is not installed: pip install torch") from None
 
@@ -114,6 +117,8 @@ class Optimizer(torch.optim.Optimizer):
             cohort.follow(self.param_groups[g])
             cohort.stay()
             cohort.made.step([self._gradient(t, i) for i, t in enumerate(cohort.tensors)])
+            for tensor in cohort.tensors:
+                increment_version(tensor)
         return loss
 
     @staticmethod

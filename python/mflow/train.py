@@ -58,8 +58,8 @@ def train(
         objective holds its data (``data`` and ``jac`` stay away) and runs without Python from one callback to the next, in threads side
         by side: regressions draw index sets of their rows, all others are one batch. Its bits are those of
         ``lambda c, rows: fun.batch(rows).value_and_grad(c)`` over ``np.arange(fun.m)``.
-    params : float64 array, or list, tuple or dict of them
-        Where to start. They are copied, unless an optimizer bound to them comes along, which changes them in place.
+    params : array, or list, tuple or dict of them
+        Where to start. They are copied as float64, unless an optimizer bound to them comes along, which changes them in place.
     data : tuple of arrays, array, iterable, function of the epoch, or None
         Arrays of equal length, whose rows are drawn (a `numpy.memmap` is read batch by batch, never as a whole); or batches that are made
         elsewhere (a list, a loader, an iterator: once; ``data(epoch)``), a tuple or list being spread over the arguments of ``fun``; or

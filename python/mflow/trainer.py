@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mflow_core import registry
 from mflow_core.objective import Objective
 from mflow_core.training import measured_step
 from mflow_core.updater import Updater
@@ -26,10 +27,11 @@ from mflow_core.updater import Updater
 from mflow import optim
 from mflow.arrays import Array, check_number
 from mflow.control import Progress
-from mflow.feeds import Cost, Feed, in_parts
-from mflow.methods import as_method
+from mflow.feeds import Cost, Feed, checked_parts, in_parts
+from mflow.methods import Method, as_method
 from mflow.result import Result
 from mflow.savefile import read_state, write_state
+from mflow.schedules import for_a_run
 
 __all__ = ["TrainResult", "Trainer"]
 
@@ -95,19 +97,48 @@ def _whole(value: Any, name: str, least: int) -> int:
     return int(value)
 
 
+ELSEWHERE = {  # what torch, Keras and scikit-learn call it: what it is called here
+    "learning_rate": "lr", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "max_iter": "epochs",
+    "random_state": "seed", "rng": "seed", "verbose": "progress", "callbacks": "callback", "early_stopping": "patience",
+    "val_data": "validation", "validation_data": "validation", "validation_split": "validation", "max_norm": "clip_norm",
+    "max_grad_norm": "clip_norm", "clipnorm": "clip_norm", "clipvalue": "clip_value", "grad": "jac",
+}  # fmt: skip
+
+
 def make_optimizer(optimizer: Any, params: Any, parameters: dict[str, Any]) -> optim.Optimizer:
     """An optimizer bound to ``params``, from a name, a class or an instance of `mflow.Method`; one that is made already goes through."""
     if isinstance(optimizer, optim.Optimizer):
         if parameters:
             raise TypeError(f"{', '.join(parameters)}: the optimizer is made already; give it this when you make it")
         return optimizer
+    for name in parameters:
+        if name in ELSEWHERE:
+            raise TypeError(f"{name}: here it is {ELSEWHERE[name]}=; see help(mflow.train)")
     if isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer):
         return optimizer(params, **parameters)
-    chosen = as_method(optimizer, {})
+    if not isinstance(optimizer, (str, Method)):
+        came = f"{optimizer.__module__}.{optimizer.__qualname__}" if isinstance(optimizer, type) else type(optimizer).__name__
+        raise TypeError(f"optimizer: a name such as 'adam', or a class of mflow.optim or an instance of one, is wanted, not {came}")
+    names = [row.name for row in registry.rows() if row.kind == "update"]
+    try:
+        chosen = as_method(optimizer, {})
+    except ValueError:
+        raise ValueError(registry.unknown("optimizer: there is no", optimizer, names)) from None
     if chosen.kind != "update":
-        raise ValueError(f"optimizer: {chosen.name} is no optimizer: mflow.optim has {', '.join(n for n in optim.__all__ if n != 'Group')}")
+        raise ValueError(f"optimizer: {chosen.name} is no optimizer; there are: {', '.join(names)}")
     made: optim.Optimizer = getattr(optim, chosen.row.class_name)(params, **{**chosen.given, **parameters})
     return made
+
+
+def _copies(params: Any) -> Any:
+    """The parameters with float64 copies of NumPy arrays of real numbers, however they lie; what is none is left for others to judge."""
+    if isinstance(params, dict):
+        return {key: _copies(a) if not isinstance(a, (dict, list, tuple)) else a for key, a in params.items()}
+    if isinstance(params, (list, tuple)):
+        return [_copies(a) if not isinstance(a, (dict, list, tuple)) else a for a in params]
+    if isinstance(params, np.ndarray) and params.dtype.kind in "fiub":
+        return np.array(params, dtype=np.float64, order="C", subok=False)
+    return params
 
 
 class Trainer:
@@ -115,10 +146,11 @@ class Trainer:
 
     def __init__(self, model: Cost, feed: Feed, params: Any, optimizer: Any, parameters: dict[str, Any], schedule_per: str) -> None:
         self.model, self.feed = model, feed
-        flat, self.arranged = optim._spread(params, "params")
+        own = isinstance(optimizer, optim.Optimizer)
+        flat, self.arranged = optim._spread(params if own else _copies(params), "params")
         if not flat:
             raise ValueError("params: there are none; an array, or a list or dict of them, is wanted")
-        if isinstance(optimizer, optim.Optimizer):
+        if own:
             held = optimizer._arrays
             if len(held) != len(flat) or any(a is not b for a, b in zip(held, flat, strict=True)):
                 raise ValueError("params: the optimizer is bound to other arrays; give the ones that it was made with, in their order")
@@ -126,6 +158,7 @@ class Trainer:
         else:
             flat = [a.copy() for a in flat]
             self.params = self._like(flat)
+            parameters = {name: for_a_run(value) for name, value in parameters.items()}
         self.flat = flat
         self.opt = make_optimizer(optimizer, self.params, parameters)
         by_group = [self.opt._schedule(g) for g in range(len(self.opt.param_groups))]
@@ -179,7 +212,9 @@ class Trainer:
             raise ValueError("validation: fun is a gradient alone: give metric=, or jac= to say what the loss is")
         if isinstance(validation, Objective) and (len(self.flat) != 1 or self.flat[0].size != validation.n):
             raise ValueError(f"validation: {validation!r} wants one array of {validation.n} parameters")
-        if isinstance(validation, tuple) and validation and hasattr(validation[0], "shape") and len(validation[0]) == 0:
+        if metric is None:
+            self.validation = checked_parts(validation)
+        elif isinstance(validation, tuple) and validation and hasattr(validation[0], "shape") and len(validation[0]) == 0:
             raise ValueError("validation: it has 0 rows; give at least one, or leave it away")
         if validation is not None and not callable(validation) and hasattr(validation, "__next__"):
             raise ValueError("validation: an iterator can be gone through once: give a list of batches, or arrays")
@@ -261,7 +296,12 @@ class Trainer:
 
     def _update(self, flat: list[Any], rows: float, count: int) -> tuple[str, str] | None:
         """One step, and what comes after it."""
-        self.norm = norm = measured_step(self.opt, flat)
+        try:
+            self.norm = norm = measured_step(self.opt, flat)
+        except (TypeError, ValueError) as error:
+            if str(error).startswith("g"):
+                error.add_note("g is the gradient, as " + ("jac" if callable(self.model.jac) else "fun") + " returned it")
+            raise
         if not math.isfinite(norm):
             return self._not_finite("the gradient is not finite", count)
         self.nit += 1
@@ -321,7 +361,7 @@ class Trainer:
         loss = self.sum_loss / self.sum_weight if self.sum_weight else math.nan
         self.val_loss = self._validate() if self.validation is not None else math.nan
         if self.validation is not None and not math.isfinite(self.val_loss):
-            return self._not_finite(f"the validation loss is {self.val_loss}", 0)
+            return self._not_finite(f"the validation loss is {self.val_loss}", None)
         self._write_down(loss)
         monitored = self.val_loss if self.validation is not None else loss
         if math.isnan(monitored) or monitored < self.best:
@@ -378,8 +418,10 @@ class Trainer:
     def _words(self) -> str:
         return "" if not math.isfinite(self.best) else f"; the least loss, {self.best:.6g}, was in epoch {self.best_epoch}"
 
-    def _not_finite(self, what: str, into: int) -> tuple[str, str]:
-        where = f"in epoch {self.epoch}, batch {self.batch + max(into - 1, 0)}, after {self.nit} steps"
+    def _not_finite(self, what: str, into: int | None) -> tuple[str, str]:
+        """The ending where ``what`` is, ``into`` batches after the last step; None: at the end of the epoch, with the validation data."""
+        batch, at = ("", "the validation data") if into is None else (f", batch {self.batch + max(into - 1, 0)}", "that batch")
+        where = f"in epoch {self.epoch}{batch}, after {self.nit} steps"
         kept = f"params are those of epoch {self.best_epoch}, the best"
         if self.best_epoch < 0:
             kept = "no epoch was completed: params are those of the start"
@@ -387,7 +429,7 @@ class Trainer:
         wild = not all(np.all(np.isfinite(a)) for a in self.flat) or (len(norms) and norms[-1] > GROWTH * max(norms[0], 1e-300))
         if wild:
             return "diverged", f"{what} {where}, and the gradients have grown beyond bounds: lower lr, or give clip_norm=; {kept}"
-        return "non_finite", f"{what} {where}: look at that batch for what the loss cannot take; {kept}"
+        return "non_finite", f"{what} {where}: look at {at} for what the loss cannot take; {kept}"
 
     def _clock(self) -> float:
         return self.elapsed + time.perf_counter() - self.since
@@ -453,7 +495,7 @@ class Trainer:
             was, here = facts.get("call", {}).get(wrong[0]), mine[wrong[0]]
             text = f"{wrong[0]} was {was!r}, and is {here!r} here"
             raise ValueError(f"resume: {path} was written by a call with other {', '.join(wrong)}: {text}")
-        if seed is not None and seed != facts["seed"]:
+        if seed is not None and facts["seed"] is not None and seed != facts["seed"]:  # batches made elsewhere have none
             raise ValueError(f"resume: {path} was written with seed = {facts['seed']}, not {seed}: leave it away, or give the same")
         try:
             state = facts["optimizer"]

@@ -10,6 +10,7 @@ the bits of the promise there keeps its threads in the default mode (it has not 
 """
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.math cimport INFINITY, NAN, ceil, fabs
+from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strcmp
 
@@ -75,6 +76,8 @@ cdef int mf_step(const mf_method *m, mf_frame *f) noexcept nogil:
         return MF_E_CALLBACK
     if f.n < 0 or f.ld < f.n or f.x0 == NULL or f.x1 == NULL or (f.work == NULL and m.sizes.n_work > 0):
         return MF_E_ARGUMENT
+    if f.n > 0 and (f.x0[0] == NULL or f.x1[0] == NULL):
+        return MF_E_ARGUMENT
     if (f.par == NULL and m.n_par > 0) or (m.sizes.n_scal > 0 and (f.s0 == NULL or f.s1 == NULL)):
         return MF_E_ARGUMENT
     return m.step(m, f)
@@ -95,9 +98,11 @@ cdef int mf_begin(const mf_method *m, const double *par, int64_t k, double *scal
 
 cdef int mf_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                    const double *g) noexcept nogil:
-    if m == NULL or coef == NULL or x == NULL or g == NULL:
+    if m == NULL or coef == NULL or x == NULL or g == NULL or lo < 0 or hi < lo:
         return MF_E_ARGUMENT
-    return m.update(m, coef, gscale, lo, hi, x, g) if m.update != NULL else MF_E_KIND
+    if m.update == NULL:
+        return MF_E_KIND
+    return m.update(m, coef, gscale, lo, hi, x, g) if x[0] != NULL or hi == lo else MF_E_ARGUMENT
 
 
 cdef int mf_ask(const mf_method *m, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x, double *at) noexcept nogil:
@@ -139,8 +144,37 @@ cdef const mf_loss *mf_find_loss(const char *name) noexcept nogil:
     return NULL
 
 
+cdef bint sweep_fits(const mf_sweep *s, const mf_sizes *sizes) noexcept nogil:
+    """Whether rows and columns lie inside their arrays, and labels and weights inside their domains: one pass, over no row's numbers."""
+    cdef const loss_t *loss = <const loss_t *> s.loss
+    cdef ptrdiff_t k, i
+    cdef int64_t entry
+    cdef int j
+    if s.loss == NULL or s.x == NULL or s.label == NULL:
+        return False
+    for j in range(sizes.n_vec):
+        if s.x[j] == NULL and s.n > 0:
+            return False
+    if s.X == NULL and (s.indptr == NULL or s.indices == NULL or s.values == NULL):
+        return False
+    for k in range(s.count):
+        i = s.order[k] if s.order != NULL else k
+        if i < 0 or i >= s.rows or not loss.allows(s.label[i]):
+            return False
+        if s.weight != NULL and not 0.0 <= s.weight[i] < INFINITY:
+            return False
+        if s.X == NULL:
+            if s.indptr[i] < 0 or s.indptr[i + 1] < s.indptr[i]:
+                return False
+            for entry in range(s.indptr[i], s.indptr[i + 1]):
+                if s.indices[entry] < 0 or s.indices[entry] >= s.n:
+                    return False
+    return True
+
+
 cdef int mf_do_sweep(const mf_method *m, const double *par, mf_sweep *s) noexcept nogil:
     cdef unsigned int mode
+    cdef mf_sizes sizes
     cdef int status
     if m == NULL or par == NULL or s == NULL or s.size < sizeof(mf_sweep) or s.n < 0 or s.count < 0:
         return MF_E_ARGUMENT
@@ -148,7 +182,10 @@ cdef int mf_do_sweep(const mf_method *m, const double *par, mf_sweep *s) noexcep
         return MF_E_VERSION
     if m.sweep == NULL:
         return MF_E_KIND
-    if (s.X != NULL and s.ldx < s.n) or (s.order == NULL and s.count > s.rows):
+    status = registry.mf_sizes_of(m, par, &sizes)
+    if status != 0:
+        return status
+    if (s.X != NULL and s.ldx < s.n) or not sweep_fits(s, &sizes):
         return MF_E_ARGUMENT
     mode = mf_fp_enter()
     status = m.sweep(m, par, s)
@@ -168,8 +205,8 @@ cdef int mf_interpolate(const mf_method *m, mf_frame *f, double theta, double *y
         return MF_E_ARGUMENT
     if f.x0 == NULL or f.x1 == NULL or f.x0[0] == f.x1[0]:
         return MF_E_ARGUMENT                 # a step in place has overwritten its start
-    if m.step == NULL or f.p.rhs == NULL:
-        return MF_E_KIND
+    if m.step == NULL or f.p.rhs == NULL or m.flags & MF_SECOND_ORDER:
+        return MF_E_KIND                     # x and v of second-order rows: no extension of theirs goes through rhs
     if m.dense != NULL and f.D != NULL:
         status = m.dense(m, f)
         if status == 0:
@@ -203,7 +240,14 @@ cdef int options_fit(const mf_method *m, const mf_run_options *o) noexcept nogil
         return MF_E_KIND
     if not (0.0 <= o.rtol < 1.0 and 0.0 <= o.atol < INFINITY and o.max_step >= 0.0 and 0.0 <= o.min_step < INFINITY):
         return MF_E_ARGUMENT
+    if 0.0 < o.max_step < o.min_step:
+        return MF_E_ARGUMENT
     return 0 if o.first_step - o.first_step == 0.0 else MF_E_ARGUMENT
+
+
+cdef bint state_given(const mf_method *m, ptrdiff_t n, const double *const *y) noexcept nogil:
+    """Whether the vectors that make a state are there: y, or x and v. An acceleration may be NULL, it is made."""
+    return n <= 0 or (y[0] != NULL and (not m.flags & MF_SECOND_ORDER or y[1] != NULL))
 
 
 cdef bint solved_here(const mf_method *m, const mf_problem *p) noexcept nogil:
@@ -237,6 +281,8 @@ cdef mf_run *mf_run_new(const mf_method *m, const mf_problem *p, const mf_run_op
     cdef run_t *run = NULL
     if m != NULL and p != NULL and options != NULL and y0 != NULL and options.size >= offset_of_rtol():
         status = MF_E_VERSION if options.size > sizeof(mf_run_options) or p.size > sizeof(mf_problem) else options_fit(m, options)
+        if status == 0 and not state_given(m, p.n, y0):
+            status = MF_E_ARGUMENT
         par = options.par
         if status == 0 and par == NULL and m.n_par > 0:
             defaults = <double *> malloc(m.n_par * sizeof(double))
@@ -264,12 +310,12 @@ cdef int mf_run_advance(mf_run *run, double t_end, int64_t max_steps) noexcept n
     cdef int status
     if r == NULL or max_steps < 0 or not (t_end - t_end == 0.0):
         return MF_E_ARGUMENT
-    if r.c.q == 0.0 and (r.dt == 0.0 or (t_end - r.t) * r.dt < 0):
-        return MF_E_ARGUMENT
-    status = run_enter(r)
+    status = run_enter(r)                    # before the first look at it
     if status != 0:
         return status
-    if t_end != r.t:
+    if r.c.q == 0.0 and (r.dt == 0.0 or (t_end - r.t) * r.dt < 0):
+        status = MF_E_ARGUMENT
+    elif t_end != r.t:
         status = ending(advance_controlled(r, t_end, max_steps) if r.c.q > 0.0 else advance_fixed(r, t_end, max_steps))
         if status == 0 and r.t != t_end:
             status = 1
@@ -287,7 +333,7 @@ cdef int ending(int status) noexcept nogil:
 
 
 cdef int advance_controlled(run_t *r, double t_end, int64_t max_steps) noexcept nogil:
-    cdef int64_t last = r.k + max_steps
+    cdef int64_t last = r.k + min(max_steps, INT64_MAX - r.k)       # INT64_MAX: no limit
     cdef int status = 0
     if r.k == 0 or (t_end - r.t) * r.c.h < 0.0:
         if (t_end - r.t) * r.c.h < 0.0:
@@ -375,7 +421,7 @@ cdef int mf_run_set(mf_run *run, double t, const double *const *y) noexcept nogi
     the solver looks at it anew."""
     cdef run_t *r = <run_t *> run
     cdef int status
-    if r == NULL or y == NULL or not (t - t == 0.0):
+    if r == NULL or y == NULL or not (t - t == 0.0) or not state_given(r.m, r.n, y):
         return MF_E_ARGUMENT
     status = run_enter(r)
     if status == 0:

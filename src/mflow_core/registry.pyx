@@ -145,7 +145,7 @@ cdef const char *mf_error_text(int code) noexcept nogil:
     if code == 0:
         return b"no error"
     if code == MF_E_ARGUMENT:
-        return b"an argument is NULL, out of range or of the wrong size"
+        return b"an argument is NULL (as find gives it for a name that it does not know), out of range or of the wrong size"
     if code == MF_E_CALLBACK:
         return b"the method needs a callback that the problem does not give"
     if code == MF_E_MEMORY:
@@ -159,7 +159,8 @@ cdef const char *mf_error_text(int code) noexcept nogil:
     if code == MF_E_VERSION:
         return b"the host was built against a newer mflow.h than this library"
     if code == MF_E_KIND:
-        return b"this method cannot be used in this way: a step where an update is wanted, or the reverse"
+        return (b"this method cannot be used in this way: tolerances where it estimates no error, a step where an update is wanted, or "
+                b"the reverse")
     if code == MF_E_DAMAGED:
         return b"the saved state is damaged, or belongs to another method or size"
     if code == MF_E_SOLVE:
@@ -172,6 +173,8 @@ cdef const char *mf_error_text(int code) noexcept nogil:
         return b"a solver of the library did not converge: a smaller step may help"
     if code == MF_RETRY_NON_FINITE:
         return b"a solver of the library met a slope that is not finite: a smaller step may help"
+    if code == 1:
+        return b"max_steps were taken before t_end; or a callback asked for a smaller step"
     if code > 0:
         return b"a callback asked for a smaller step (recoverable)"
     if code < -1000:

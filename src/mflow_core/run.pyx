@@ -36,6 +36,7 @@ cdef extern from *:
     """
     enum:
         MF_GUARD
+        MOST "((ptrdiff_t)1 << 40)"      # of n: nobody has more memory, and sizes in bytes stay far from overflow
     size_t problem_of_version_1 "mf_problem_of_version_1"() noexcept nogil
     void mf_forbid(void *at, size_t bytes) noexcept nogil
     void mf_allow(void *at, size_t bytes) noexcept nogil
@@ -160,6 +161,8 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
         status[0] = check_callbacks(m, p, flags)
     if status[0] == 0 and (n < 0 or p.size < problem_of_version_1()):
         status[0] = MF_E_ARGUMENT
+    if status[0] == 0 and n > MOST:
+        status[0] = MF_E_MEMORY
     if status[0] != 0:
         return NULL
     ld = (max(n + MF_GUARD, <ptrdiff_t> 1) + 7) // 8 * 8

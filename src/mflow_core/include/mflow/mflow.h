@@ -8,13 +8,16 @@
 #define MFLOW_H
 #include <stddef.h>
 #include <stdint.h>
+/* mf_problem p = MF_INIT(mf_problem): size is filled in, the rest is zero. Every struct that a host makes begins with size and flags. */
 #ifdef __cplusplus
+extern "C++" { template <class T> inline T mf_made() { T made{}; made.size = (uint32_t)sizeof(T); return made; } }
+#define MF_INIT(T) mf_made<T>()
 extern "C" {
+#else
+#define MF_INIT(T) { .size = (uint32_t)sizeof(T) }
 #endif
 #define MF_ABI 1           /* host and library must be equal: changes only if something published changes meaning */
 #define MF_API_VERSION 3   /* library must be >= host: +1 for every append */
-/* mf_problem p = MF_INIT(mf_problem): the rest is zero. Every struct that a host makes begins with size and flags. */
-#define MF_INIT(T) { (uint32_t)sizeof(T), 0 }
 #define MF_HAS(s, T, field) ((s)->size >= offsetof(T, field) + sizeof((s)->field))   /* before reading a field appended later */
 
 /* ---- status codes of the library; a callback's own negative codes should lie in -999..-1 ---- */
@@ -27,7 +30,7 @@ enum {
   MF_E_NON_FINITE = -1005,     /* a state, slope or gradient is NaN or infinite: the last good step is kept */
   MF_E_PARAMETER = -1006,      /* a parameter lies outside its bounds, or two of them clash */
   MF_E_VERSION = -1007,        /* the host was built against a newer header */
-  MF_E_KIND = -1008,           /* the row cannot do this: an update where a step is wanted, or the reverse */
+  MF_E_KIND = -1008,           /* the row cannot do this: tolerances where it has no error estimate, an update where a step is wanted, ... */
   MF_E_DAMAGED = -1009,        /* a saved state is damaged, or belongs to another method or size */
   MF_E_SOLVE = -1010,          /* an implicit step's equation was not solved, at no step that was tried */
   MF_E_STEP = -1011,           /* the step that the tolerances need is too small to move t */
@@ -168,12 +171,13 @@ typedef struct mf_api {
   const char *(*error_text)(int code);
   int (*defaults)(const mf_method *, double *par);
   int (*sizes)(const mf_method *, const double *par, mf_sizes *);          /* checks the bounds of par */
-  int (*step)(const mf_method *, mf_frame *);                              /* checks size and callbacks; then the row's step */
+  int (*step)(const mf_method *, mf_frame *);                              /* checks size and callbacks; then the row's step. Neither step nor
+                            update looks whether numbers are finite: a run does */
   int (*begin)(const mf_method *, const double *par, int64_t k, double *scal, double *coef);
   int (*update)(const mf_method *, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x, const double *g);
   int (*interpolate)(const mf_method *, mf_frame *, double theta, double *y);   /* the step just taken, theta in [0, 1]; may call rhs */
-  mf_run *(*run_new)(const mf_method *, const mf_problem *, const mf_run_options *, const double *const *y0, int *err);
-  int (*run_advance)(mf_run *, double t_end, int64_t max_steps);           /* nogil; rejects a second thread and re-entry; 1: max_steps taken.
+  mf_run *(*run_new)(const mf_method *, const mf_problem *, const mf_run_options *, const double *const *y0, int *err);   /* y0: the visible vectors; a may be NULL */
+  int (*run_advance)(mf_run *, double t_end, int64_t max_steps);           /* nogil; rejects a second thread and re-entry; 1: max_steps taken (INT64_MAX: no limit).
                             A callback's positive code, where no smaller step is left to try, comes out as MF_E_STEP */
   const double *const *(*run_y)(const mf_run *, double *t, int64_t *k);    /* visible vectors, good until the run goes on; NULL while it is in use */
   int64_t (*run_save)(const mf_run *, void *buf, int64_t room);            /* NULL buf: bytes needed. Little-endian, no padding, CRC */
