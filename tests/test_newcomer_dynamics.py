@@ -166,6 +166,19 @@ def test_a_force_that_is_not_finite_from_the_start_is_named() -> None:
     assert (r.reason, r.message) == ("non_finite", "the right-hand side is not finite at the start, t = 0: see its component 1")
 
 
+@pytest.mark.parametrize("step", [{"method": "hht", "dt": 0.1}, {"method": "generalized_alpha", "dt": 0.01}, {"rtol": 1e-6, "atol": 1e-9}])
+def test_motion_that_comes_to_rest_is_followed_by_differences(step: dict[str, Any]) -> None:
+    """Accelerations fade while positions do not: differences in a must still move x by more than its rounding."""
+    rest = np.arange(1.0, 4.0)
+    calls: dict[str, Any] = {"t_span": (0, 50), "x0": [0.5, 1.0, 2.0], **step}
+    pull = lambda t, x, v: -100 * (x**3 - rest**3) - 2 * v  # noqa: E731
+    s = mflow.solve_dynamics(force=pull, **calls)
+    exact = mflow.solve_dynamics(force=pull, dfdx=lambda t, x, v: np.diag(-300 * x**2), dfdv=-2 * np.eye(3), **calls)
+    assert s.reason == exact.reason == "finished"
+    assert np.max(np.abs(s.x[:, -1] - rest)) < 1e-6
+    assert s.nfev < 1.6 * exact.nfev + 4 * s.njev
+
+
 def test_minimize_has_no_automatic_step_of_second_order() -> None:
     with pytest.raises(ValueError, match='dt = "auto" is not for second-order methods such as velocity_verlet: give a number'):
         mflow.minimize(lambda x: (x @ x, 2 * x), np.ones(2), jac=True, method="leapfrog", dt="auto")

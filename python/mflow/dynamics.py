@@ -224,7 +224,9 @@ def _checksums(given: Sequence[Any], *more: Any) -> dict[str, Any]:
 def _checksum(value: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
-    if isinstance(value, tuple | list) and any(np.ndim(part) or part is None or callable(part) for part in value):
+    if matrices.is_function(value):  # before it is taken for a tuple, which SciPy's LowLevelCallable is
+        return "function"
+    if isinstance(value, tuple | list) and any(callable(part) or part is None or np.ndim(part) for part in value):
         return [_checksum(part) for part in value]
     if hasattr(value, "tocsr"):
         rows = value.tocsr(copy=True)

@@ -476,7 +476,10 @@ class MotionStepper(Stepper):
 class _MotionEnding(Ending):
     """Endings, with the state (x, v) and its slope (v, a)."""
 
-    callee = "accel"
+    callee, jacobian = "accel", "dadx= and dadv="
+
+    def _number(self, j: int) -> int:
+        return j - self.run.y.size  # the second half: of a
 
     def _hint(self) -> str:
         return "lower the step, or look for the cause in accel"

@@ -32,6 +32,7 @@ from mflow_core.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, SOLVE_AC
 cnp.import_array()
 
 cdef double EPS = 2.220446049250313e-16
+cdef double FOUR_ROOT_EPS = 4.0 * 1.4901161193847656e-08     # differences in a move x (or v) by sqrt(eps) of its own size at least
 
 cdef extern from *:
     """
@@ -99,6 +100,7 @@ cdef int force_solve(double t, double w, const double *xp, const double *vp, dou
         memcpy(p.r, q, n * sizeof(double))
     taken = p.newton.m.njev
     p.newton.noise = rounding(p)
+    p.newton.m.least_move = p.newton.noise / FOUR_ROOT_EPS
     status = newton_solve(t, 1.0, p.r, a, n, p.newton)
     if p.newton.m.njev != taken:
         memcpy(p.jx, xp, n * sizeof(double))

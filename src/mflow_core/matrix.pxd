@@ -53,6 +53,7 @@ ctypedef struct matrix_t:
     const double *f_at
     double t, gh                         # of J; of the factors
     double unit                          # a change of this weighted norm is too small to matter
+    double least_move                    # no increment is below it; 0: none is known
     double krylov_tol                    # of the next solve, weighted norm of the residual
     double t_at, gh_at                   # KRYLOV: the operator in use
     double krylov_move                   # how far the differences along a vector go, weighted norm

@@ -3,7 +3,7 @@
 J is taken at one point (t, y) and kept there. Differences of f are a pure function of what matrix_t keeps of that point (t, y, the
 least increments), so that a restored run rebuilds the same bits. Column j moves by
 
-    h_j = sign(y_j) max(sqrt(eps) |y_j|, least_j),    least_j = max(1000 |gh| eps n |f|, unit) / w_j
+    h_j = sign(y_j) max(sqrt(eps) |y_j|, least_j),    least_j = max(max(1000 |gh| eps n |f|, unit) / w_j, least_move)
 
 in the weighted norm of the step's tolerances: rounding in f then costs a thousandth of M (as in CVODE, Hindmarsh and others, ACM TOMS
 31 (2005) 363), and a column whose y_j is 0 moves by far less than an error that is allowed. Columns that share no row move
@@ -68,7 +68,7 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
     m.f0, m.f1 = take(&at, n), take(&at, n)
     m.jacobian, m.lu, m.work = take(&at, jacobian), take(&at, lu), take(&at, work)
     m.pivots = <int32_t *> at
-    m.unit = ROOT_EPS
+    m.unit, m.least_move = ROOT_EPS, 0.0
     return 0
 
 
@@ -217,7 +217,7 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
         if noise > floor:
             floor = noise
         for i in range(m.n):
-            m.least[i] = floor * m.size[i]
+            m.least[i] = max(floor * m.size[i], m.least_move)
     status = evaluate(m)
     if status == 0:
         m.njev += 1
