@@ -83,6 +83,21 @@ def test_many_components(symmetric: bool, shift: float, verdict: str) -> None:
     assert (found.index is not None) == symmetric
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_falling_directions_are_not_counted_twice(count: int) -> None:
+    """Lanczos' method finds an eigenvalue far outside again and again; "k or more" directions must be there. n is beyond the dense size."""
+    n = 500
+    for d in (np.full(n, -1.0), -np.linspace(1.0, 2.0, n)):
+        d[200 : 200 + count] = np.arange(1.0, count + 1)
+        found = mflow.posedness(lambda t, y, d=d: d * y, 0.0, np.ones(n))
+        assert (found.verdict, found.index) == ("ill-posed", count)
+        assert found.growth_rate == pytest.approx(count, rel=1e-4)
+        report = mflow.explain(lambda c, d=d: (-0.5 * float(c @ (d * c)), -d * c), np.ones(n), jac=True)
+        said = report.verdicts[0][1].split(" curves down in ")[1].split()[0]
+        assert 1 <= int(said) <= count
+        assert report.curvature[1] == pytest.approx(-d.min(), rel=1e-2)
+
+
 def test_where_a_path_changes() -> None:
     """y' = (t - 1) y: well-posed up to t = 1, ill-posed from there, and errors are at the end what they were at the start."""
     r = mflow.solve_ivp(lambda t, y: (t - 1) * y, (0, 2), [1.0], rtol=1e-8, atol=1e-10)

@@ -215,7 +215,7 @@ class _Cost:
             H = np.stack([times(unit) for unit in np.eye(x.size)], axis=1)
             values = np.linalg.eigvalsh(0.5 * (H + H.T))
             return krylov.Ritz(values.astype(np.complex128), np.zeros(x.size), x.size, True)
-        return krylov.lanczos(times, x.size, products)
+        return krylov.lanczos(times, x.size, products, nothing=1e-8)
 
 
 def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Report:
@@ -227,14 +227,14 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
     low, high = max(float(real[top]), 0.0), max(float(real[top] + found.residuals[top]), 0.0)
     size = max(high, float(np.max(np.abs(real))))
     least = float(np.min(real))
-    verdicts = [("start", _verdict_of_cost(real, size, found.complete))]
+    verdicts = [("start", _verdict_of_cost(found, size))]
     lr = 1.0 / size if size > 0.0 else 1.0
     for _ in range(STEPS):
         x = x - lr * g
         g = cost.gradient(x)
     later = cost.curvatures(x, g, AT_END)
     at_end = float(np.max(np.abs(later.values.real)))
-    verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later.values.real, at_end, later.complete)))
+    verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later, at_end)))
     worst = max(high, float(np.max(later.values.real + later.residuals)))  # the step has to be safe on the way, too
     condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
     steps = {m.name: _limit_for_cost(m, worst) for m in _listed(names, cost=True)}
@@ -258,10 +258,11 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
     )
 
 
-def _verdict_of_cost(curvatures: Array, size: float, complete: bool) -> str:
+def _verdict_of_cost(found: krylov.Ritz, size: float) -> str:
     """In the words of `posedness`, for c' = -grad f: eigenvalues are minus the curvatures."""
-    falling = int(np.sum(curvatures < -FLAT * size))
-    if falling:
+    curvatures, complete = found.values.real, found.complete
+    if np.any(curvatures < -FLAT * size):  # one such value is enough to know of one direction; more of them may be echoes
+        falling = max(1, int(np.sum((curvatures < -FLAT * size) & krylov.sure(found))))
         return f"ill-posed, the cost curves down in {falling}{'' if complete else ' or more'} of its directions: paths part here"
     if np.any(np.abs(curvatures) <= FLAT * size):
         return "suspect or linearly stable, there are directions without curvature: errors add up along them"
