@@ -164,6 +164,8 @@ def test_a_result_knows_its_equation_until_it_is_pickled() -> None:
         (lambda: mflow.posedness(np.ones((2, 3)), 0.0, [1.0, 2.0]), ValueError, r"\(2, 2\) is wanted"),
         (lambda: mflow.posedness(lambda t, y: y, 0.0, []), ValueError, "no components"),
         (lambda: mflow.posedness_along(lambda t, y: y, [0, 1], [[1.0]]), ValueError, r"\(m,\) and"),
+        (lambda: mflow.posedness(lambda t, y: y, 0.0, [1.0], near=math.nan), ValueError, "near = nan"),
+        (lambda: mflow.posedness_along(lambda t, y: y, [0, 1], [[1.0, 1.0]], points=2.5), ValueError, "points = 2.5"),
         (lambda: mflow.posedness_along(lambda t, y: y, [0, 0], [[1.0, 1.0]]), ValueError, "without repeats"),
     ],
 )
@@ -227,6 +229,13 @@ def test_explain_of_right_hand_sides() -> None:
         assert word in str(stiff)
 
 
+def test_a_plane_is_not_called_concave() -> None:
+    report = mflow.explain(lambda c: (float(c.sum()), np.ones(2)), [1.0, 2.0], jac=True)
+    assert report.condition == math.inf
+    assert "no curvature was seen" in str(report)
+    assert "not convex" not in str(report)
+
+
 def test_explain_bad_input() -> None:
     with pytest.raises(ValueError, match="too many for differences"):
         mflow.explain(lambda c: c @ c, np.ones(2000))
@@ -234,5 +243,7 @@ def test_explain_bad_input() -> None:
         mflow.explain(lambda c: math.nan, [1.0])
     with pytest.raises(ValueError, match="they must be equal"):
         mflow.explain(lambda c: (0.0, np.ones(3)), [1.0, 2.0], jac=True)
+    with pytest.raises(ValueError, match="has no length"):
+        mflow.explain(lambda t, y: -y, [1.0], t_span=(1.0, 1.0))
     with pytest.raises(ValueError, match="kind = 'ode'"):
         mflow.explain(lambda c: 0.0, [1.0], kind="ode")

@@ -46,7 +46,7 @@ class Report:
     kind : "cost" or "right-hand side". n : int. nfev : int, gradients, or slopes. curvature : (lower, upper), of a cost the interval of
     the largest curvature at the start; of a right-hand side that of the spectral radius on the path. least_curvature : float, the
     smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, at least so ill-conditioned; inf where it
-    is not convex. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
+    is not convex, or has no curvature. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
     verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
     steps : dict of method's name -> its largest stable step, safe for the upper end of the interval.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known.
@@ -76,9 +76,8 @@ class Report:
         if self.kind == "cost":
             lines.append(f"least curvature seen: {self.least_curvature:.4g}")
             known = "" if self.complete else "at least "
-            lines.append(
-                "condition number: " + (f"{known}{self.condition:.4g}" if self.condition < math.inf else "none, it is not convex here")
-            )
+            none = "none, it is not convex here" if self.least_curvature < 0.0 else "none, no curvature was seen"
+            lines.append("condition number: " + (f"{known}{self.condition:.4g}" if self.condition < math.inf else none))
         lines += [f"posedness, {where}: {verdict}" for where, verdict in self.verdicts]
         rows = [[name, _number(dt)] for name, dt in self.steps.items()]
         lines += ["", columns(["method", "largest stable step"], rows), "", f"Recommended: {self._call()}", self.reason]
@@ -316,6 +315,8 @@ def _advice_for_cost(L: float, condition: float, not_convex: bool) -> tuple[str,
 
 def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args: tuple[Any, ...], names: Sequence[str] | None) -> Report:
     t0, t1 = (check_number(t, f"t_span[{k}]") for k, t in enumerate(t_span))
+    if t0 == t1:
+        raise ValueError(f"t_span = ({t0:g}, {t1:g}) has no length")
     count = [0]
 
     def counted(t: float, y: Array, *more: Any) -> Any:

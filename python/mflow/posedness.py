@@ -156,7 +156,7 @@ def posedness(
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), I.14; G. Golub and C. Van Loan, Matrix
     Computations (2013), 7.2.2.
     """
-    start = check_start(y, "y")
+    start, near = check_start(y, "y"), check_number(near, "near", "a number from 0 on")
     field = _Field(fun, check_number(t, "t"), start, jac, args)
     return _at(field, float(t), start.ravel(), symmetric, near)
 
@@ -362,12 +362,13 @@ def posedness_along(
         raise ValueError(f"t, y: shapes {times.shape} and {states.shape} came; (m,) and (*shape, m), m from 2 on, are wanted")
     if not (np.all(np.diff(times) > 0.0) or np.all(np.diff(times) < 0.0)):
         raise ValueError("t: the times of a path must rise, or fall, without repeats")
-    if points < 2:
+    near = check_number(near, "near", "a number from 0 on")
+    if isinstance(points, bool) or int(points) != points or points < 2:
         raise ValueError(f"points = {points!r}: a whole number from 2 on is wanted")
     flat = np.ascontiguousarray(np.moveaxis(states, -1, 0).reshape(times.size, -1))
     field = _Field(fun, float(times[0]), np.ascontiguousarray(states[..., 0]), jac, args)
     path = _Path(field, times, flat)
-    pick = np.unique(np.linspace(0, times.size - 1, min(points, times.size)).round().astype(int))
+    pick = np.unique(np.linspace(0, times.size - 1, min(int(points), times.size)).round().astype(int))
     if symmetric is None:
         symmetric = _at(field, float(times[0]), flat[0], None, near).index is not None or None
         if symmetric and _at(field, float(times[-1]), flat[-1], None, near).index is None:

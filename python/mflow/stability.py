@@ -415,7 +415,7 @@ def max_stable_dt(
             raise ValueError("eigenvalues: every one must be finite")
     else:
         values = limits.eigenvalues_of(jac, n, symmetric, lambda found: _first_to_fail(chosen, found, 3))
-    return _first_to_fail(chosen, values)[0]
+    return float(_first_to_fail(chosen, values)[0])
 
 
 def _first_to_fail(method: Method, values: NDArray[np.complex128], candidates: int = limits.CANDIDATES) -> tuple[float, complex]:
