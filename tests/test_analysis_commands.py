@@ -8,7 +8,18 @@ import pytest
 from mflow.cli import main
 
 COSTS = """
+from __future__ import annotations
+
+from dataclasses import dataclass
+
 import numpy as np
+
+@dataclass
+class Weights:  # a data class looks its module up
+    w: float
+
+def record(c):
+    return Weights(2.0).w * float(c @ c)
 
 def bowl(c):
     return 0.5 * c[0] ** 2 + 50 * c[1] ** 2, np.array([c[0], 100 * c[1]])
@@ -41,6 +52,34 @@ def test_facts_side_by_side(capsys: Any) -> None:
     assert lines["A-stable"] == ["no", "yes"]
     assert "limit on lr L" in out
     assert "3.8" in out
+
+
+def test_an_alias_is_no_second_column(capsys: Any) -> None:
+    assert main(["stability", "euler", "rk1", "euler", "--no-plot"]) == 0
+    assert capsys.readouterr().out.splitlines()[0].split() == ["euler"]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [(["rk4", "rkc2", "euler"], "stability regions"), (["newmark", "hht"], "spectral radii"), (["sgd"], "")]
+)
+def test_picture_of_stability(names: list[str], said: str, tmp_path: Path, capsys: Any) -> None:
+    """Regions of integrators, spectral radii of second-order rows; of optimizers alone there is none."""
+    image = pytest.importorskip("PIL.Image")
+    out = tmp_path / "s.png"
+    assert main(["stability", *names, "--out", str(out)]) == 0
+    assert out.exists() == bool(said)
+    if said:
+        assert f"Picture of the {said}: {out}" in capsys.readouterr().out
+        assert len(image.open(out).convert("RGB").getcolors(1 << 20)) > 20  # not an empty page
+
+
+@pytest.mark.parametrize(("target", "start"), [("bowl", "-1,2"), ("swing", "1,0"), ("record", "1,1")])
+def test_picture_of_explain(costs: str, target: str, start: str, tmp_path: Path, capsys: Any) -> None:
+    image = pytest.importorskip("PIL.Image")
+    out = tmp_path / "e.png"
+    assert main(["explain", f"{costs}:{target}", "--x0", start, "--out", str(out)]) == 0
+    assert f"in a stability region: {out}" in capsys.readouterr().out
+    assert len(image.open(out).convert("RGB").getcolors(1 << 20)) > 20
 
 
 @pytest.mark.parametrize("function", ["bowl", "plain"])

@@ -202,3 +202,29 @@ def test_what_is_not_known_well_is_said(monkeypatch: Any) -> None:
 def test_bad_input(call: Any, error: type, words: str) -> None:
     with pytest.raises(error, match=words):
         call()
+
+
+@pytest.mark.parametrize("stages", [20, 150, 200])
+def test_many_stages_have_a_limit_too(stages: int) -> None:
+    """About 0.653 s^2 (Sommeijer, Shampine and Verwer 1997); of many eigenvalues the largest decides."""
+    limit = mflow.stability_limit("rkc2", stages=stages)
+    assert limit == pytest.approx(0.653 * stages**2, rel=0.01)
+    assert mflow.max_stable_dt("rkc2", eigenvalues=-np.linspace(1.0, 50.0, 60), stages=stages) == pytest.approx(limit / 50.0, rel=1e-9)
+
+
+@pytest.mark.parametrize("n", [3, 1200])
+def test_a_matrix_that_is_called_symmetric_is_looked_at(n: int) -> None:
+    A = (sparse.eye(n) * -1.0 + sparse.eye(n, k=-1) * 5.0).tocsr()
+    for J in (A, A.toarray()) if n < 10 else (A,):
+        with pytest.raises(ValueError, match="is not symmetric"):
+            mflow.max_stable_dt("rk4", jac=J, symmetric=True)
+
+
+def test_no_imaginary_part_is_dropped() -> None:
+    J = (sparse.eye(1200) * (-1.0 + 2.0j)).tocsr()
+    with pytest.raises(ValueError, match="complex matrix of 1200 rows"):
+        mflow.max_stable_dt("rk4", jac=J)
+    with pytest.raises(ValueError, match="J v is complex"):
+        mflow.max_stable_dt("rk4", jac=lambda v: J @ v, n=1200)
+    want = mflow.stability_limit("rk4", direction=-1 + 2j) / abs(-1 + 2j)
+    assert mflow.max_stable_dt("rk4", jac=J[:4, :4]) == pytest.approx(want, rel=1e-12)

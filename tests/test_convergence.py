@@ -133,6 +133,37 @@ def test_large_steps_leave_their_basin() -> None:
     assert r.reasons[3] in ("diverged", "non_finite")
 
 
+def test_narrow_valleys_are_followed_to_their_end() -> None:
+    """Rosenbrock's: stiffness 2500; the ends of flows that are not there yet are no minima. The walks are cut off on the way."""
+
+    def rosenbrock(c: Any) -> Any:
+        return np.array([-400 * c[0] * (c[1] - c[0] ** 2) - 2 * (1 - c[0]), 200 * (c[1] - c[0] ** 2)])
+
+    r = mflow.basins(rosenbrock, starts=[[0.0, 0.0], [-1.0, 1.0]], lr=1e-3, merge=1e-3)
+    np.testing.assert_allclose(r.minima, [[1.0, 1.0]], atol=1e-4)
+    assert r.flow_labels.tolist() == [0, 0]
+    assert set(r.reasons) == {"max_iter"}
+    assert not r.changed.any()
+
+
+def test_a_flow_without_an_end_is_said() -> None:
+    with pytest.warns(RuntimeWarning, match="no end from 2 of 2"):
+        r = mflow.basins(lambda c: np.array([1.0, c[1]]), starts=[[1.0, 1.0], [-1.0, 1.0]], lr=0.1, maxiter=50)
+    assert r.minima.shape == (0, 2)
+    assert (r.labels == -1).all()
+    assert (r.flow_labels == -1).all()
+
+
+def test_drift_is_measured_along_all_of_a_long_path() -> None:
+    """A heavy ball with little friction passes (1, 0) after 1571 steps and climbs to nearly (1, -3), where the flow never is."""
+
+    def grad(c: Any) -> Any:
+        return np.array([4.0 * (c[0] - 1.0), 1e-2 * c[1]])
+
+    r = mflow.basins(grad, starts=[[1.0, 3.0]], method="consistent_momentum", friction=1e-3, lr=0.01, maxiter=6000, gtol=1e-9)
+    assert r.drift[0] > 2.0
+
+
 def test_saddles_are_no_minima() -> None:
     r = mflow.basins(wells, starts=[[0.0, 0.4], [0.5, 0.1]], method="rk4", dt=0.02)
     np.testing.assert_allclose(r.minima, [[1, 0]], atol=1e-4)
@@ -149,6 +180,9 @@ def test_saddles_are_no_minima() -> None:
         (lambda: mflow.consistency("sgd", dt=[2.0, 1.0]), ValueError, "t_end, dt"),
         (lambda: mflow.explicit_vs_implicit("sdirk2", "rk4"), ValueError, "explicit = 'sdirk2'"),
         (lambda: mflow.explicit_vs_implicit(stiffness=[2.0, 1.0]), ValueError, "rising"),
+        (lambda: mflow.explicit_vs_implicit(error=math.nan), ValueError, "error = nan"),
+        (lambda: mflow.explicit_vs_implicit(error=-1.0), ValueError, "error = -1.0"),
+        (lambda: mflow.basins(wells, ([0.0], [0.0]), dt=0.1, merge=math.nan), ValueError, "merge = nan"),
         (lambda: mflow.family(lambda t, y: y, 1.0, (0, 1)), ValueError, "starts:"),
         (lambda: mflow.basins(wells, ([0.0], [0.0]), method="sgd"), ValueError, "dt is missing"),
         (lambda: mflow.basins(wells, dt=0.1), ValueError, "give one of them"),

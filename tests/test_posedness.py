@@ -83,6 +83,21 @@ def test_many_components(symmetric: bool, shift: float, verdict: str) -> None:
     assert (found.index is not None) == symmetric
 
 
+@pytest.mark.parametrize("count", [1, 3])
+def test_falling_directions_are_not_counted_twice(count: int) -> None:
+    """Lanczos' method finds an eigenvalue far outside again and again; "k or more" directions must be there. n is beyond the dense size."""
+    n = 500
+    for d in (np.full(n, -1.0), -np.linspace(1.0, 2.0, n)):
+        d[200 : 200 + count] = np.arange(1.0, count + 1)
+        found = mflow.posedness(lambda t, y, d=d: d * y, 0.0, np.ones(n))
+        assert (found.verdict, found.index) == ("ill-posed", count)
+        assert found.growth_rate == pytest.approx(count, rel=1e-4)
+        report = mflow.explain(lambda c, d=d: (-0.5 * float(c @ (d * c)), -d * c), np.ones(n), jac=True)
+        said = report.verdicts[0][1].split(" curves down in ")[1].split()[0]
+        assert 1 <= int(said) <= count
+        assert report.curvature[1] == pytest.approx(-d.min(), rel=1e-2)
+
+
 def test_where_a_path_changes() -> None:
     """y' = (t - 1) y: well-posed up to t = 1, ill-posed from there, and errors are at the end what they were at the start."""
     r = mflow.solve_ivp(lambda t, y: (t - 1) * y, (0, 2), [1.0], rtol=1e-8, atol=1e-10)
@@ -149,6 +164,8 @@ def test_a_result_knows_its_equation_until_it_is_pickled() -> None:
         (lambda: mflow.posedness(np.ones((2, 3)), 0.0, [1.0, 2.0]), ValueError, r"\(2, 2\) is wanted"),
         (lambda: mflow.posedness(lambda t, y: y, 0.0, []), ValueError, "no components"),
         (lambda: mflow.posedness_along(lambda t, y: y, [0, 1], [[1.0]]), ValueError, r"\(m,\) and"),
+        (lambda: mflow.posedness(lambda t, y: y, 0.0, [1.0], near=math.nan), ValueError, "near = nan"),
+        (lambda: mflow.posedness_along(lambda t, y: y, [0, 1], [[1.0, 1.0]], points=2.5), ValueError, "points = 2.5"),
         (lambda: mflow.posedness_along(lambda t, y: y, [0, 0], [[1.0, 1.0]]), ValueError, "without repeats"),
     ],
 )
@@ -212,6 +229,13 @@ def test_explain_of_right_hand_sides() -> None:
         assert word in str(stiff)
 
 
+def test_a_plane_is_not_called_concave() -> None:
+    report = mflow.explain(lambda c: (float(c.sum()), np.ones(2)), [1.0, 2.0], jac=True)
+    assert report.condition == math.inf
+    assert "no curvature was seen" in str(report)
+    assert "not convex" not in str(report)
+
+
 def test_explain_bad_input() -> None:
     with pytest.raises(ValueError, match="too many for differences"):
         mflow.explain(lambda c: c @ c, np.ones(2000))
@@ -219,5 +243,7 @@ def test_explain_bad_input() -> None:
         mflow.explain(lambda c: math.nan, [1.0])
     with pytest.raises(ValueError, match="they must be equal"):
         mflow.explain(lambda c: (0.0, np.ones(3)), [1.0, 2.0], jac=True)
+    with pytest.raises(ValueError, match="has no length"):
+        mflow.explain(lambda t, y: -y, [1.0], t_span=(1.0, 1.0))
     with pytest.raises(ValueError, match="kind = 'ode'"):
         mflow.explain(lambda c: 0.0, [1.0], kind="ode")

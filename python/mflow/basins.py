@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.arrays import Array, check_start
+from mflow.arrays import Array, check_number, check_start
 from mflow.findings import BasinsResult
 from mflow.flow import gradient_flow
 from mflow.methods import Method, as_method
@@ -79,6 +79,11 @@ def basins(
     TypeError, ValueError
         The starts are missing, given twice, or not finite; the step is missing; ``grad`` returns another shape.
 
+    Warns
+    -----
+    RuntimeWarning
+        The exact flow came to no minimum from some starts (there is none, or it is too far): their ``flow_labels`` are -1.
+
     Examples
     --------
     >>> import mflow, numpy as np
@@ -101,7 +106,7 @@ def basins(
     points, axes, shape = _starts(grid, starts)
     chosen = as_method(method, {})
     extent = float(np.max(np.ptp(points, axis=0), initial=0.0)) or 1.0
-    near = 0.01 * extent if merge is None else float(merge)
+    near = 0.01 * extent if merge is None else check_number(merge, "merge", "a distance from 0 on")
 
     def checked(c: Array) -> Array:
         out = np.asarray(grad(c), dtype=np.float64)
@@ -111,10 +116,14 @@ def basins(
 
     settings = {"lr": float(dt), "maxiter": maxiter, "gtol": gtol, **parameters}
     walks = [_walk(checked, c, chosen, settings, paths) for c in points]
-    flows = [_flow(checked, c, gtol, extent) for c in points]
-    minima = _minima([w[1] for w in walks if w[2] == "converged"] + [f[-1] for f in flows], near, checked)
+    flows, arrived = zip(*(_flow(checked, c, gtol, extent) for c in points), strict=True)
+    reached = [f[-1] for f, there in zip(flows, arrived, strict=True) if there]
+    minima = _minima([w[1] for w in walks if w[2] == "converged"] + reached, near, checked, points.shape[1])
+    if not all(arrived):
+        text = f"basins: the exact flow came to no end from {arrived.count(False)} of {len(points)} starts; their flow_labels are -1"
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
     labels = np.array([_label(w[1], minima, near) if w[2] == "converged" else -1 for w in walks], dtype=np.int64)
-    flow_labels = np.array([_label(f[-1], minima, near) for f in flows], dtype=np.int64)
+    flow_labels = np.array([_label(f[-1], minima, near) if ok else -1 for f, ok in zip(flows, arrived, strict=True)], dtype=np.int64)
     drift, allowed, room = (np.full(len(points), math.nan) for _ in range(3))
     for k, (walk, flow) in enumerate(zip(walks, flows, strict=True)):
         others = points[flow_labels != flow_labels[k]]
@@ -134,7 +143,7 @@ def basins(
         ends=np.array([w[1] for w in walks]).reshape(*shape, -1),
         steps=np.array([w[3] for w in walks], dtype=np.int64).reshape(shape),
         flow_labels=flow_labels.reshape(shape),
-        changed=(labels != flow_labels).reshape(shape),
+        changed=((labels != flow_labels) & np.array([w[2] != "max_iter" for w in walks])).reshape(shape),
         boundary=_boundary(labels.reshape(shape), axes is not None),
         room=room.reshape(shape),
         drift=drift.reshape(shape),
@@ -163,11 +172,15 @@ def _starts(grid: Any, starts: Any) -> tuple[Array, tuple[Array, Array] | None, 
 
 def _walk(grad: Any, start: Array, method: Method, settings: dict[str, Any], keep: bool) -> tuple[Array, Array, str, int]:
     """(path, last good point, reason, steps) of the method."""
-    points = [start.copy()]
+    points, every = [start.copy()], [1, 0]  # one of so many steps is kept; steps so far
 
     def note(xk: Array) -> None:
-        if len(points) < KEPT:
+        every[1] += 1
+        if every[1] % every[0] == 0:
             points.append(xk)
+        if len(points) > 2 * KEPT:  # a long path is thinned out as a whole, not cut off
+            del points[1::2]
+            every[0] *= 2
 
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -175,22 +188,29 @@ def _walk(grad: Any, start: Array, method: Method, settings: dict[str, Any], kee
     return np.array([*points, r.x]), r.x, r.reason, r.nit
 
 
-def _flow(grad: Any, start: Array, gtol: float, extent: float) -> Array:
-    """The exact flow's path, (points, n), to where the gradient is small."""
+def _flow(grad: Any, start: Array, gtol: float, extent: float) -> tuple[Array, bool]:
+    """The exact flow's path, (points, n), to where the gradient is small, and whether it came there. Narrow valleys are stiff: what
+    dopri5 does not finish is left to esdirk43."""
 
     def arrived(t: float, c: Array) -> bool:
         return bool(np.max(np.abs(grad(c))) <= gtol)
 
+    settings: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-7 * min(extent, 1.0), "callback": arrived, "max_step": LONG / 100}
+    parts, c = [], start
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
-        atol = 1e-7 * min(extent, 1.0)
-        r = gradient_flow(grad, start, LONG, "dopri5", rtol=1e-6, atol=atol, callback=arrived, max_steps=FLOW_STEPS, max_step=LONG / 100)
-    path: Array = np.ascontiguousarray(r.y.T)
+        for method in ("dopri5", "esdirk43"):
+            r = gradient_flow(grad, c, LONG, method, max_steps=FLOW_STEPS, **settings)
+            parts.append(r.y.T)
+            c = np.ascontiguousarray(r.y[:, -1])
+            if r.reason != "max_steps" or arrived(0.0, c):
+                break
+    path: Array = np.concatenate(parts)
     pick = np.linspace(0, len(path) - 1, min(len(path), KEPT)).round().astype(int)
-    return np.asarray(path[pick])
+    return np.asarray(path[pick]), arrived(0.0, c)
 
 
-def _minima(ends: list[Array], near: float, grad: Any) -> Array:
+def _minima(ends: list[Array], near: float, grad: Any, n: int) -> Array:
     """Ends joined where they are near each other, without saddles, in lexical order: (k, n)."""
     found: list[Array] = []
     for end in ends:
@@ -198,7 +218,7 @@ def _minima(ends: list[Array], near: float, grad: Any) -> Array:
             found.append(end)
     kept = [c for c in found if posedness(lambda t, y: -grad(y), 0.0, c, symmetric=True).verdict != "ill-posed"]
     kept.sort(key=lambda c: tuple(np.round(c / max(near, 1e-300)).tolist()))
-    return np.array(kept).reshape(len(kept), -1) if kept else np.empty((0, len(ends[0])))
+    return np.array(kept).reshape(len(kept), -1) if kept else np.empty((0, n))
 
 
 def _label(end: Array, minima: Array, near: float) -> int:

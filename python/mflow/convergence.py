@@ -261,8 +261,11 @@ def explicit_vs_implicit(
     for chosen, wanted, name in ((methods[0], False, "explicit"), (methods[1], True, "implicit")):
         if chosen.kind != "step" or "second_order" in chosen.flags or chosen.is_implicit != wanted:
             raise ValueError(f"{name} = {chosen.name!r}: an {name} integrator of y' = f(t, y) is wanted")
+    error = check_number(error, "error", "a number above 0")
+    if error <= 0.0:
+        raise ValueError(f"error = {error!r}: a number above 0 is wanted")
     values = np.array(np.geomspace(1.0, 1e4, 9) if stiffness is None else stiffness, dtype=np.float64)
-    if values.ndim != 1 or values.size < 2 or np.any(np.diff(values) <= 0.0):
+    if values.ndim != 1 or values.size < 2 or not np.all(np.isfinite(values)) or np.any(np.diff(values) <= 0.0):
         raise ValueError("stiffness: at least two rising numbers are wanted")
     found = np.array([[_cheapest(m, error, (problem or _relaxation)(float(s))) for m in methods] for s in values])
     dts, work = found[..., 0], found[..., 1]

@@ -47,7 +47,7 @@ class Report:
     kind : "cost" or "right-hand side". n : int. nfev : int, gradients, or slopes. curvature : (lower, upper), of a cost the interval of
     the largest curvature at the start; of a right-hand side that of the spectral radius on the path. least_curvature : float, the
     smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, at least so ill-conditioned; inf where it
-    is not convex. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
+    is not convex, or has no curvature. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
     verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
     steps : dict of method's name -> its largest stable step, safe for the upper end of the interval.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known.
@@ -77,9 +77,8 @@ class Report:
         if self.kind == "cost":
             lines.append(f"least curvature seen: {self.least_curvature:.4g}")
             known = "" if self.complete else "at least "
-            lines.append(
-                "condition number: " + (f"{known}{self.condition:.4g}" if self.condition < math.inf else "none, it is not convex here")
-            )
+            none = "none, it is not convex here" if self.least_curvature < 0.0 else "none, no curvature was seen"
+            lines.append("condition number: " + (f"{known}{self.condition:.4g}" if self.condition < math.inf else none))
         lines += [f"posedness, {where}: {verdict}" for where, verdict in self.verdicts]
         rows = [[name, _number(dt)] for name, dt in self.steps.items()]
         lines += ["", columns(["method", "largest stable step"], rows), "", f"Recommended: {self._call()}", self.reason]
@@ -219,7 +218,7 @@ class _Cost:
             H = np.stack([times(unit) for unit in np.eye(x.size)], axis=1)
             values = np.linalg.eigvalsh(0.5 * (H + H.T))
             return krylov.Ritz(values.astype(np.complex128), np.zeros(x.size), x.size, True)
-        return krylov.lanczos(times, x.size, products)
+        return krylov.lanczos(times, x.size, products, nothing=1e-8)
 
 
 def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Report:
@@ -231,14 +230,14 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
     low, high = max(float(real[top]), 0.0), max(float(real[top] + found.residuals[top]), 0.0)
     size = max(high, float(np.max(np.abs(real))))
     least = float(np.min(real))
-    verdicts = [("start", _verdict_of_cost(real, size, found.complete))]
+    verdicts = [("start", _verdict_of_cost(found, size))]
     lr = 1.0 / size if size > 0.0 else 1.0
     for _ in range(STEPS):
         x = x - lr * g
         g = cost.gradient(x)
     later = cost.curvatures(x, g, AT_END)
     at_end = float(np.max(np.abs(later.values.real)))
-    verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later.values.real, at_end, later.complete)))
+    verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later, at_end)))
     worst = max(high, float(np.max(later.values.real + later.residuals)))  # the step has to be safe on the way, too
     condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
     steps = {m.name: _limit_for_cost(m, worst) for m in _listed(names, cost=True)}
@@ -262,10 +261,11 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
     )
 
 
-def _verdict_of_cost(curvatures: Array, size: float, complete: bool) -> str:
+def _verdict_of_cost(found: krylov.Ritz, size: float) -> str:
     """In the words of `posedness`, for c' = -grad f: eigenvalues are minus the curvatures."""
-    falling = int(np.sum(curvatures < -FLAT * size))
-    if falling:
+    curvatures, complete = found.values.real, found.complete
+    if np.any(curvatures < -FLAT * size):  # one such value is enough to know of one direction; more of them may be echoes
+        falling = max(1, int(np.sum((curvatures < -FLAT * size) & krylov.sure(found))))
         return f"ill-posed, the cost curves down in {falling}{'' if complete else ' or more'} of its directions: paths part here"
     if np.any(np.abs(curvatures) <= FLAT * size):
         return "suspect or linearly stable, there are directions without curvature: errors add up along them"
@@ -319,6 +319,8 @@ def _advice_for_cost(L: float, condition: float, not_convex: bool) -> tuple[str,
 
 def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args: tuple[Any, ...], names: Sequence[str] | None) -> Report:
     t0, t1 = (check_number(t, f"t_span[{k}]") for k, t in enumerate(t_span))
+    if t0 == t1:
+        raise ValueError(f"t_span = ({t0:g}, {t1:g}) has no length")
     count = [0]
 
     def counted(t: float, y: Array, *more: Any) -> Any:

@@ -2,7 +2,8 @@
 
 Arnoldi's method: an orthonormal basis Q of the space that J spans from one start vector, H = Q^T J Q small; eigenvalues of H (Ritz
 values) approach the outermost ones of J first, each with the residual h_next |last entry of its vector|. Where J is symmetric, Lanczos'
-three terms need no basis: three vectors of memory, whatever the number of iterations.
+three terms need no basis: three vectors of memory, whatever the number of iterations. The price are echoes: as rounding takes the basis'
+orthogonality, values that have been found come again. Eigenvalues of a tridiagonal matrix are distinct, so what coincides is an echo.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from mflow.arrays import Array
 
-__all__ = ["Ritz", "arnoldi", "exponential", "exponential_times", "lanczos", "start_vector"]
+__all__ = ["Ritz", "arnoldi", "exponential", "exponential_times", "lanczos", "start_vector", "sure"]
 
 Product = Callable[[Array], Array]
+ECHO = 1e-6  # Ritz values as near as this, against the largest, are one that Lanczos' method found twice
 NOTHING = 1e-13  # what is left of a vector, against it, where the space is exhausted
 LOOKS = frozenset(int(10 * 1.3**k) for k in range(40))  # iterations after which the Ritz values are looked at
 
@@ -39,8 +41,11 @@ def start_vector(n: int) -> Array:
     return v / float(np.linalg.norm(v))
 
 
-def lanczos(product: Product, n: int, iterations: int, enough: Callable[[Ritz], bool] | None = None) -> Ritz:
-    """Ritz values of a symmetric J; keeps three vectors. `enough`, asked now and then, ends it early."""
+def lanczos(
+    product: Product, n: int, iterations: int, enough: Callable[[Ritz], bool] | None = None, nothing: float = NOTHING
+) -> Ritz:
+    """Ritz values of a symmetric J; keeps three vectors. `enough`, asked now and then, ends it early; so does a rest below `nothing`,
+    against J: where products are differences, a rest of their size is a vector of noise."""
     v, before = start_vector(n), np.zeros(n)
     alphas: list[float] = []
     betas: list[float] = []
@@ -54,17 +59,36 @@ def lanczos(product: Product, n: int, iterations: int, enough: Callable[[Ritz], 
         if not math.isfinite(beta):
             raise FloatingPointError("a product of the Jacobian with a vector is not finite")
         size = max(map(abs, [*alphas, *betas]))
-        done = beta <= NOTHING * size or k == min(iterations, n) - 1
+        done = beta <= nothing * size or k == min(iterations, n) - 1
         if done or k + 1 in LOOKS:
             T = np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1)
             values, vectors = np.linalg.eigh(T)
             left = 0.0 if beta <= NOTHING * size else beta
-            found = Ritz(values.astype(np.complex128), left * np.abs(vectors[-1]), k + 1, k + 1 == n)
+            values, residuals = _without_echoes(values, left * np.abs(vectors[-1]))
+            found = Ritz(values.astype(np.complex128), residuals, k + 1, len(values) == n)
             if done or (enough is not None and enough(found)):
                 break
         betas.append(beta)
         before, v = v, w / beta
     return found
+
+
+def _without_echoes(values: Array, residuals: Array) -> tuple[Array, Array]:
+    """Rising values, one of each group that coincides: the one that is known best."""
+    groups = np.cumsum(np.diff(values, prepend=values[0]) > ECHO * float(np.max(np.abs(values))))
+    order = np.lexsort((residuals, groups))
+    best = order[np.unique(groups[order], return_index=True)[1]]
+    return values[best], residuals[best]
+
+
+def sure(found: Ritz) -> NDArray[np.bool_]:
+    """Real Ritz values that stand for an eigenvalue each, of their sign: an echo that has not settled lies within its residual of one."""
+    out = np.zeros(len(found.values), dtype=bool)
+    values = found.values.real
+    for k in np.argsort(found.residuals, kind="stable"):
+        apart = np.abs(values[out] - values[k]) > found.residuals[out] + found.residuals[k]
+        out[k] = bool(np.all(apart)) and found.residuals[k] <= 0.5 * abs(values[k])
+    return out
 
 
 def arnoldi(product: Product, n: int, iterations: int, enough: Callable[[Ritz], bool] | None = None) -> Ritz:

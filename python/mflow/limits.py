@@ -27,6 +27,7 @@ DENSE = 1000  # rows up to which all eigenvalues of a matrix are computed
 ITERATIONS = 400
 NUMBERS = 10**8  # that a Krylov basis may take
 CLOSE = 2e-3  # residual of the eigenvalue that limits the step, against it
+ASYMMETRY = 1e-8  # of a matrix that is called symmetric, against it: what differences and rounding leave
 NOISE = 1e-14  # of an eigenvalue against the largest
 COARSE = 0.1
 BEYOND = 1.5  # of the first step that fails: what a coarse scan may miss
@@ -51,9 +52,15 @@ def step_of_eigenvalues(values: Values, unstable: Unstable, ray: Callable[[compl
 
 
 def first_to_fail(
-    values: Values, unstable: Unstable, ray: Callable[[complex], float], noise: float = NOISE, candidates: int = CANDIDATES
+    values: Values,
+    unstable: Unstable,
+    ray: Callable[[complex], float],
+    noise: float = NOISE,
+    candidates: int = CANDIDATES,
+    most: float = 1e4,
 ) -> tuple[float, complex]:
-    """(the largest step, the eigenvalue that limits it); of many values so many `candidates` are done to the last digit."""
+    """(the largest step, the eigenvalue that limits it); of many values so many `candidates` are done to the last digit. `most`: up to
+    which |z| limits are looked for."""
     tiny = noise * float(np.max(np.abs(values), initial=0.0))
     chosen = values[(np.abs(values) > tiny) & (values.real <= tiny)]
     chosen = np.unique(np.where(chosen.imag < 0.0, chosen.conj(), chosen))  # a limit is the same for a conjugate
@@ -61,7 +68,7 @@ def first_to_fail(
         return math.inf, 0j
     directions = np.array([_direction(complex(v), tiny) for v in chosen])
     if chosen.size > candidates:
-        rough = _coarse(directions, np.abs(chosen), unstable)
+        rough = _coarse(directions, np.abs(chosen), unstable, most)
         pick = np.argsort(rough, kind="stable")[:candidates]
         chosen, directions = chosen[pick], directions[pick]
     limits = [ray(complex(d)) / float(abs(v)) for d, v in zip(directions, chosen, strict=True)]
@@ -76,8 +83,8 @@ def _direction(value: complex, tiny: float) -> complex:
     return -1.0 if abs(value.imag) <= tiny else value / abs(value)
 
 
-def _coarse(directions: Values, sizes: Array, unstable: Unstable) -> Array:
-    """About the step at which each eigenvalue fails; inf where that is far beyond the first of them, or nowhere up to |z| = 1e4."""
+def _coarse(directions: Values, sizes: Array, unstable: Unstable, most: float) -> Array:
+    """About the step at which each eigenvalue fails; inf where that is far beyond the first of them, or nowhere up to |z| = most."""
     out = np.full(directions.size, math.inf)
     low = FIRST * np.ones(directions.size)
     failing = unstable(FIRST * directions)
@@ -88,7 +95,7 @@ def _coarse(directions: Values, sizes: Array, unstable: Unstable) -> Array:
             break
     below = low < FIRST
     out[below] = np.where(failing[below], 0.0, low[below] / sizes[below])
-    x = np.concatenate([np.arange(FIRST, 16.0, COARSE), np.geomspace(16.0, 1e4, 200)])
+    x = np.concatenate([np.arange(FIRST, 16.0, COARSE), np.geomspace(16.0, most, 200)])
     left = np.flatnonzero(~below)
     for part in np.array_split(x, len(x) // 12):
         left = left[part[0] / sizes[left] <= BEYOND * np.min(out)]
@@ -131,6 +138,8 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
         raise ValueError(f"jac: a square matrix of finite numbers is wanted, shape {matrix.shape} came")
     if symmetric is None:
         symmetric = bool(np.array_equal(matrix, matrix.conj().T))
+    elif symmetric and float(np.linalg.norm(matrix - matrix.conj().T)) > ASYMMETRY * float(np.linalg.norm(matrix)):
+        raise ValueError("symmetric = True, but jac is not symmetric: leave symmetric away")
     if matrix.shape[0] <= DENSE or matrix.dtype.kind == "c":
         values: Values = (np.linalg.eigvalsh(matrix) if symmetric else np.linalg.eigvals(matrix)).astype(np.complex128)
         return values
@@ -140,8 +149,12 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
 def _of_sparse(matrix: Any, symmetric: bool | None, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
     if matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix.data)):
         raise ValueError(f"jac: a square matrix of finite numbers is wanted, shape {matrix.shape} came")
+    if matrix.dtype.kind == "c" and matrix.shape[0] > DENSE:
+        raise ValueError(f"jac: a complex matrix of {matrix.shape[0]} rows, {DENSE} at most; give eigenvalues=, or real and imaginary parts")
     if symmetric is None:
-        symmetric = not np.any((matrix != matrix.T).data)
+        symmetric = not np.any((matrix != matrix.conj().T).data)
+    elif symmetric and np.max(np.abs((matrix - matrix.conj().T).data), initial=0.0) > ASYMMETRY * np.max(np.abs(matrix.data), initial=0.0):
+        raise ValueError("symmetric = True, but jac is not symmetric: leave symmetric away")
     if matrix.shape[0] <= DENSE:
         return eigenvalues_of(matrix.toarray(), None, symmetric, limiting)
     return _of_products(lambda v: matrix @ v, matrix.shape[0], symmetric, limiting)
@@ -149,7 +162,10 @@ def _of_sparse(matrix: Any, symmetric: bool | None, limiting: Callable[[Values],
 
 def _of_products(product: Any, n: int, symmetric: bool, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
     def checked(v: Array) -> Array:
-        out = np.asarray(product(v), dtype=np.float64)
+        out = np.asarray(product(v))
+        if out.dtype.kind == "c":
+            raise ValueError("jac: a product J v is complex: give eigenvalues=, or stack real and imaginary parts")
+        out = np.asarray(out, dtype=np.float64)
         if out.shape != v.shape:
             raise ValueError(f"jac: J v has shape {out.shape}, v has shape {v.shape}: they must be equal")
         return out

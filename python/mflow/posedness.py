@@ -31,6 +31,7 @@ DENSE = 400  # components up to which all eigenvalues are computed
 PROPAGATED = 60  # components up to which all perturbations are followed
 ITERATIONS = 200
 DIFFERENCE = 6e-6  # root of rounding for central differences
+NOISE = 1e-8  # of products that are differences, against the Jacobian
 NEAR = 1e-8  # suspect: real parts below this share of the largest eigenvalue
 MARGIN = 100.0  # or below so many errors of the eigenvalue
 SUBSTEPS = 400
@@ -155,7 +156,7 @@ def posedness(
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), I.14; G. Golub and C. Van Loan, Matrix
     Computations (2013), 7.2.2.
     """
-    start = check_start(y, "y")
+    start, near = check_start(y, "y"), check_number(near, "near", "a number from 0 on")
     field = _Field(fun, check_number(t, "t"), start, jac, args)
     return _at(field, float(t), start.ravel(), symmetric, near)
 
@@ -173,7 +174,7 @@ def _at(field: _Field, t: float, y: Array, symmetric: bool | None, near: float) 
     scale = float(np.max(np.abs(values), initial=0.0))
     kinds = _kinds(values.real, rounding, errors, near * scale)
     verdict = next((v for v in reversed(ORDER) if v in kinds), "well-posed")
-    rate = float(values[0].real)
+    rate = float(values[0].real) + 0.0  # never -0
     doubling = math.log(2.0) / rate if verdict == "ill-posed" else math.inf
     index, geometry = (None, "") if not symmetric else _geometry(field, t, y, values, kinds)
     text = f"{verdict} at t = {t:g}: {MEANING[verdict]}; the largest real part of an eigenvalue is {rate:.4g}"
@@ -236,10 +237,16 @@ def _outer_values(field: _Field, t: float, y: Array, symmetric: bool | None) -> 
         size = float(np.linalg.norm(Ju)) * float(np.linalg.norm(v)) + float(np.linalg.norm(Jv))
         symmetric = abs(float(u @ Jv - v @ Ju)) <= 1e-6 * size
     try:
-        found = (krylov.lanczos if symmetric else krylov.arnoldi)(times, field.n, ITERATIONS, _sign_is_known)
+        if symmetric:
+            found = krylov.lanczos(times, field.n, ITERATIONS, _sign_is_known, krylov.NOTHING if field.jac is not None else NOISE)
+        else:
+            found = krylov.arnoldi(times, field.n, ITERATIONS, _sign_is_known)
     except FloatingPointError:
         raise ValueError(f"the Jacobian at t = {t:g} is not finite: y may lie outside the domain of fun") from None
-    values = found.values.real.astype(np.complex128) if symmetric else found.values
+    if symmetric:  # the rightmost value is a slope of the flow along some vector; others with its sign count only where they are sure
+        keep = (found.values.real <= 0.0) | krylov.sure(found) | (found.values.real == np.max(found.values.real))
+        found = found._replace(values=found.values[keep].real.astype(np.complex128), residuals=found.residuals[keep])
+    values = found.values
     error = (1e-13 if field.jac is not None else 1e-7) * float(np.max(np.abs(values), initial=0.0))
     # Residuals of Ritz values inside the spectrum are large and say nothing of its edge: the rightmost one's counts for the verdict.
     rounding = np.full(len(values), error)
@@ -355,12 +362,13 @@ def posedness_along(
         raise ValueError(f"t, y: shapes {times.shape} and {states.shape} came; (m,) and (*shape, m), m from 2 on, are wanted")
     if not (np.all(np.diff(times) > 0.0) or np.all(np.diff(times) < 0.0)):
         raise ValueError("t: the times of a path must rise, or fall, without repeats")
-    if points < 2:
+    near = check_number(near, "near", "a number from 0 on")
+    if isinstance(points, bool) or int(points) != points or points < 2:
         raise ValueError(f"points = {points!r}: a whole number from 2 on is wanted")
     flat = np.ascontiguousarray(np.moveaxis(states, -1, 0).reshape(times.size, -1))
     field = _Field(fun, float(times[0]), np.ascontiguousarray(states[..., 0]), jac, args)
     path = _Path(field, times, flat)
-    pick = np.unique(np.linspace(0, times.size - 1, min(points, times.size)).round().astype(int))
+    pick = np.unique(np.linspace(0, times.size - 1, min(int(points), times.size)).round().astype(int))
     if symmetric is None:
         symmetric = _at(field, float(times[0]), flat[0], None, near).index is not None or None
         if symmetric and _at(field, float(times[-1]), flat[-1], None, near).index is None:

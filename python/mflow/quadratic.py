@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mflow.arrays import Array
+from mflow.arrays import Array, check_number
 from mflow.findings import ParameterRegion
 from mflow.methods import Method, as_method
 from mflow.stability import UPDATE_TOLERANCE, amplification, stability_limit
@@ -101,7 +101,7 @@ def convergence_rate(method: str | Method, curvatures: ArrayLike, lr: float | No
         return float(np.max(_radius(amplification(chosen, curvature=L))))
     if lr is None:
         raise ValueError(f"lr is missing: {chosen.name} takes fixed steps along gradient flow")
-    return float(np.max(np.abs(amplification(chosen, -float(lr) * L))))
+    return float(np.max(np.abs(amplification(chosen, -check_number(lr, "lr") * L))))
 
 
 def _with(method: Method, lr: float, m: float) -> Method:
@@ -237,7 +237,12 @@ def parameter_region(
     L = float(curvature)
     if not 0.0 < L < math.inf:
         raise ValueError(f"curvature = {curvature!r}: a finite number above 0 is wanted")
+    if len(shape) != 2 or any(isinstance(k, bool) or int(k) != k or k < 1 for k in shape):
+        raise ValueError(f"shape = {shape!r}: (rows, columns), whole numbers from 1 on, are wanted")
     rows, columns = (int(k) for k in shape)
+    for name, pair in (("lr", lr), ("momentum", momentum)):
+        if pair is not None and not (len(pair) == 2 and np.all(np.isfinite(pair)) and 0.0 <= pair[0] < pair[1]):
+            raise ValueError(f"{name} = {pair!r}: two finite numbers from 0 on, the lower one first, are wanted")
     power = 2.0 if "friction" in names else 1.0
     widest = 4.4 if lr is not None else 1.1 * _widest(chosen, momentum, power)
     low, high = (0.0, (widest / L) ** (1.0 / power)) if lr is None else (float(v) for v in lr)

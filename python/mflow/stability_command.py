@@ -91,7 +91,7 @@ def _text(value: float) -> str:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow stability`; the exit code."""
-    chosen = [get_method(name) for name in dict.fromkeys(arguments.names)]
+    chosen = list({method.name: method for method in map(get_method, arguments.names)}.values())  # an alias is no second method
     print(report(chosen))
     planar = [m for m in chosen if m.kind == "step" and "second_order" not in m.flags]
     waves = [m for m in chosen if "second_order" in m.flags]

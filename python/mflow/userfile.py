@@ -30,6 +30,7 @@ def load_function(target: str, option: str) -> tuple[str, Callable[..., Any]]:
     module = importlib.util.module_from_spec(spec)
     folder = str(path.absolute().parent)
     sys.path.insert(0, folder)  # as if the file had been started: it may import its neighbours
+    sys.modules[spec.name] = module  # data classes and pickle look themselves up there
     try:
         spec.loader.exec_module(module)
     except Exception as error:
