@@ -192,3 +192,21 @@ def test_half_steps_of_other_shapes_with_fixed_and_events() -> None:
     assert np.all(s.v_half[0, 0] == 0.0)
     np.testing.assert_allclose(s.t_half, [0.05, 0.15, 0.25, 0.35, 0.45])
     np.testing.assert_allclose(s.x[..., 1:5], s.x[..., :4] + 0.1 * s.v_half[..., :4], atol=2 * EPS)
+
+
+@pytest.mark.parametrize("more", [{"save": "last"}, {"save_every": 7}])
+def test_the_ledger_of_a_run_that_an_event_has_ended_by_an_error(more: dict[str, Any]) -> None:
+    """The step that was not taken is not booked."""
+
+    def event(t: float, x: Array, v: Array) -> float:
+        if t > 0.5:
+            raise RuntimeError("no event here")
+        return float(x[0]) - 5.0
+
+    with pytest.raises(RuntimeError, match="no event here") as caught:
+        mflow.solve_dynamics(
+            [2.0, 1.0], 0.3, [[6.0, -2.0], [-2.0, 4.0]], lambda t: np.array([0.0, 10.0]), (0, 1), [1.0, 0.0], dt=0.01,
+            method=mflow.Newmark(0.36, 0.7), events=event, **more,
+        )  # fmt: skip
+    ledger = caught.value.partial_result.energy
+    assert np.max(np.abs(ledger.residual)) < 1e-13 * np.max(np.abs(ledger.load))

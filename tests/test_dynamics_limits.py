@@ -166,6 +166,19 @@ def test_what_grows_by_itself_is_no_warning() -> None:
         mflow.solve_dynamics(stiffness=-9.0, x0=[1e-3], t_span=(0, 1), method="leapfrog", dt=0.5)
 
 
+def test_a_structure_that_grows_by_itself_has_the_limit_of_what_swings() -> None:
+    """A buckled spring, and damping that is no a M + b K, so that the structure is looked at as a whole."""
+    K, C = np.diag([-0.01, 4.0, 1.0]), np.array([[0.1, 0.02, 0.0], [0.02, 0.0, 0.0], [0.0, 0.0, 0.3]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        s = mflow.solve_dynamics(damping=C, stiffness=K, x0=[1e-3, 1.0, 1.0], t_span=(0, 9), method="central_difference", dt=0.9)
+    assert s.success
+    limit = mflow.max_stable_dt("central_difference", damping=C, stiffness=K)
+    assert limit == pytest.approx(2.0 / 2.0, rel=0.02)
+    with pytest.warns(RuntimeWarning, match="exceeds the stability limit"):
+        mflow.solve_dynamics(damping=C, stiffness=K, x0=[1e-3, 1.0, 1.0], t_span=(0, 5), method="central_difference", dt=1.1)
+
+
 def test_a_force_that_fails_near_the_start_is_run_all_the_same() -> None:
     def narrow(t: float, x: Array, v: Array) -> Array:
         if t == 0.0 and x[0] != 1.0:

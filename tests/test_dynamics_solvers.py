@@ -293,3 +293,55 @@ def test_damping_may_be_a_choice_of_the_method() -> None:
         mflow.solve_dynamics(**call, method="staggered", damping="backwards")
     with pytest.raises(ValueError, match="damping = 'explicit': newmark has no such choice"):
         mflow.solve_dynamics(**call, method="newmark", damping="explicit")
+
+
+# ---- sums narrower than the widest matrix ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["central_difference", "staggered"])
+@pytest.mark.parametrize(("n", "reach"), [(3, 1), (4, 1), (5, 1), (40, 2), (60, 5)])
+def test_banded_damping_beside_a_dense_stiffness(name: str, n: int, reach: int) -> None:
+    """M + c C is a band, whose sides are not those of the dense K. Oracle: the step with NumPy."""
+    rng = np.random.default_rng(n)
+    B = rng.standard_normal((n, n)) / n
+    K = B @ B.T + np.eye(n)
+    C = sum((0.2 / (1 + abs(k)) * np.eye(n, k=k) for k in range(-reach, reach + 1)), np.zeros((n, n)))
+    x, v, dt = rng.standard_normal(n), rng.standard_normal(n), 0.05
+    s = mflow.solve_dynamics(None, C, K, t_span=(0, 20 * dt), x0=x, v0=v, method=name, dt=dt)
+    a = -C @ v - K @ x
+    for _ in range(20):
+        half = v + 0.5 * dt * a
+        x = x + dt * half
+        a = np.linalg.solve(np.eye(n) + 0.5 * dt * C, -K @ x - C @ half)
+        v = half + 0.5 * dt * a
+    assert s.success
+    np.testing.assert_allclose(s.x[:, -1], x, rtol=0, atol=1e-13)
+    np.testing.assert_allclose(s.v[:, -1], v, rtol=0, atol=1e-13)
+
+
+@pytest.mark.filterwarnings("ignore:.*stability limit:RuntimeWarning")
+def test_an_indefinite_tridiagonal_sum_beside_a_wider_stiffness() -> None:
+    """M + c C is tridiagonal and not positive definite: solved with exchanges, by a band of its own sides."""
+    n, dt = 30, 0.1
+    K = 2.0 * np.eye(n) - 0.5 * np.eye(n, k=2) - 0.5 * np.eye(n, k=-2)
+    C = -30.0 * np.eye(n) + np.eye(n, k=1) + np.eye(n, k=-1)
+    x = np.cos(np.arange(n))
+    s = mflow.solve_dynamics(None, C, K, t_span=(0, dt), x0=x, method="central_difference", dt=dt)
+    half = 0.5 * dt * (-K @ x)
+    x = x + dt * half
+    a = np.linalg.solve(np.eye(n) + 0.5 * dt * C, -K @ x - C @ half)
+    np.testing.assert_allclose(s.x[:, -1], x, rtol=1e-13)
+    np.testing.assert_allclose(s.a[:, -1], a, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("load", {"stiffness": 4.0, "load": lambda t: np.array([1 + 2j])}),
+        ("damping", {"stiffness": 4.0, "damping": lambda v: v * 1j}),
+        ("dfdx", {"force": lambda t, x, v: -x, "dfdx": lambda t, x, v: np.array([[1j]])}),
+    ],
+)
+def test_complex_numbers_are_refused(name: str, more: dict[str, Any]) -> None:
+    with pytest.raises(TypeError, match=f"{name}.* complex numbers"):
+        mflow.solve_dynamics(1.0, t_span=(0, 1), x0=[1.0], dt=0.1, **more)

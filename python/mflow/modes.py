@@ -8,7 +8,8 @@ A mode is a pair (k, c) of x'' = -k x - c v: k = omega^2, c = 2 zeta omega. What
                                  without special direction; beyond: the largest k and the largest c together and each alone, which
                                  errs on the safe side
 
-Growth that a structure has by itself, negative stiffness, sets no limit.
+Growth that a structure has by itself, by negative stiffness or damping, sets no limit (beyond `WHOLE`, and with damping that is no a M + b K,
+the runs do not tell it apart).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from mflow.methods import Method
 __all__ = ["Modes", "force_modes", "limit_of_frequency", "oscillator_matrix", "outer_bound", "radii", "structure_modes"]
 
 TOLERANCE = 1e-12  # the spectral radius may exceed 1 by this: rounding
+OWN = 1.25  # a step may multiply a structure that grows by itself as this many of its length would
 BOUNDARY = 3e-7  # and by this where eigenvalues meet on the unit circle, as they do at a limit: they are good to the root of rounding
 SMALL = 400
 WHOLE = 60
@@ -66,6 +68,7 @@ class Modes:
     def __init__(self, k: Array, c: Array, whole: structure.Structure | None = None, exact: bool = True) -> None:
         order = np.argsort(k, kind="stable")
         self.k, self.c, self.whole, self.exact = k[order], c[order], whole, exact
+        self.growth = 0.0  # of the structure by itself, the largest real part of its eigenvalues, where it is looked at as a whole
         moves = (self.k > 0.0) | ((self.k == 0.0) & (self.c > 0.0))
         self.k, self.c = self.k[moves], self.c[moves]
 
@@ -80,7 +83,7 @@ class Modes:
             return self._stays(method, dt)
         if self.whole is not None:
             matrix = probe.system_matrix(method.row, method._values, self.whole, dt)
-            return bool(radii(matrix[None])[0] <= 1.0 + BOUNDARY)
+            return math.log(max(float(radii(matrix[None])[0]), 1.0)) <= OWN * self.growth * dt + BOUNDARY
         if not self.k.size:
             return True
         return bool(np.all(radii(oscillator_matrix(method, self.k * dt * dt, self.c * dt)) <= 1.0 + TOLERANCE))
@@ -182,7 +185,9 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     share = None if C is None else _rayleigh(n, M, C, K)
     if C is not None and share is None and n <= WHOLE:
         k, c = _eigenvalues(M, K, n), _eigenvalues(M, C, n)
-        return Modes(np.full(1, k.max(initial=0.0)), np.full(1, c.max(initial=0.0)), structure.Structure(n, mass, damping, stiffness))
+        found = Modes(np.full(1, k.max(initial=0.0)), np.full(1, c.max(initial=0.0)), structure.Structure(n, mass, damping, stiffness))
+        found.growth = _growth(M, C, K, n)
+        return found
     k = _eigenvalues(M, K, n)
     if share is not None or C is None:
         a, b = share or (0.0, 0.0)
@@ -329,6 +334,17 @@ def _eigenvalues(M: Any, A: Any, n: int) -> Array:
         values = np.asarray(np.linalg.eigvals(reduced).real, dtype=np.float64)
     values[np.abs(values) <= 1e-13 * np.abs(values).max(initial=0.0)] = 0.0
     return values
+
+
+def _growth(M: Any, C: Any, K: Any, n: int) -> float:
+    """The largest real part of s with s^2 M + s C + K singular; 0 where that is rounding alone."""
+    mass, damping, stiffness = (
+        np.zeros((n, n)) if A is None else np.diag(A) if A.ndim == 1 else A.toarray() if hasattr(A, "toarray") else A for A in (M, C, K)
+    )
+    lower = -np.linalg.solve(mass, np.hstack([stiffness, damping]))
+    values = np.linalg.eigvals(np.vstack([np.eye(n, 2 * n, n), lower]))
+    growth = float(values.real.max())
+    return growth if growth > 1e-7 * float(np.abs(values).max()) else 0.0
 
 
 def _largest(M: Any, A: Any, n: int) -> float:

@@ -18,6 +18,7 @@ cdef enum:
 ctypedef struct factor_t:
     double c, k                          # of M + c C + k K
     int kind                             # of operators.pxd; what it is factored as
+    ptrdiff_t lower, upper               # of a band
     bint ready, unit                     # unit: a diagonal of ones
     double *lu
     int32_t *pivots

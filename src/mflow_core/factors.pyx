@@ -76,6 +76,7 @@ cdef int factor_tridiagonal(structure_t *s, factor_t *f) noexcept nogil:
 
 cdef int factor_band(structure_t *s, factor_t *f, ptrdiff_t lower, ptrdiff_t upper) noexcept nogil:
     cdef ptrdiff_t width = 2 * lower + upper + 1
+    f.lower, f.upper = lower, upper
     memset(f.lu, 0, s.n * width * sizeof(double))
     spread(&s.M, 1.0, width, lower, f.lu)
     spread(&s.C, f.c, width, lower, f.lu)
@@ -89,6 +90,8 @@ cdef int factor(structure_t *s, int slot, double c, double k) noexcept nogil:
     cdef int status
     f.c, f.k, f.ready, f.unit = c, k, False, False
     f.kind = max(s.M.kind, max(s.C.kind if c != 0.0 else <int> OP_NONE, s.K.kind if k != 0.0 else <int> OP_NONE))
+    if f.kind == OP_BANDED and s.kind == OP_DENSE:
+        f.kind = OP_DENSE                    # s.lower and s.upper are those of the dense matrix that is no part of this sum
     s.n_factor += 1
     if s.cg and f.kind > OP_DIAGONAL:
         status = scale_diagonal(s, f)
@@ -202,10 +205,7 @@ cdef int apply(structure_t *s, int slot, double *b) noexcept nogil:
     elif f.kind == OP_TRIDIAGONAL:
         OPERATORS.tridiagonal_solve(s.n, f.lu, b)
     elif f.kind == OP_BANDED:
-        if s.kind == OP_TRIDIAGONAL:
-            LINALG.band_solve(s.n, 1, 1, f.lu, f.pivots, b)
-        else:
-            LINALG.band_solve(s.n, s.lower, s.upper, f.lu, f.pivots, b)
+        LINALG.band_solve(s.n, f.lower, f.upper, f.lu, f.pivots, b)
     elif f.kind == OP_DENSE:
         LINALG.lu_solve(s.n, f.lu, f.pivots, b)
     else:

@@ -219,6 +219,8 @@ cdef int ask_solve(Force p, double t, double w, const double *xp, const double *
     result = p.user(t, w, array_of(p, xp), array_of(p, vp), bx, bv, array_of(p, q), array_of(p, a))
     if result is None:
         raise TypeError("solve_accel returned None: return the accelerations")
+    if np.iscomplexobj(result):
+        raise TypeError("solve_accel returned complex numbers: real ones are wanted (float64)")
     array = np.ascontiguousarray(result, dtype=np.float64)
     if (<object> array).shape != p.shape:
         raise ValueError(f"solve_accel returned shape {(<object> array).shape}, but the state has shape {p.shape}")
@@ -237,6 +239,8 @@ cdef object tangent_at(Force p, double t, fun, str argument):
     if fun is None:
         return 0.0
     result = fun(t, p.x_view, p.v_view, *p.args) if callable(fun) else fun
+    if np.iscomplexobj(result):
+        raise TypeError(f"{argument}: complex numbers came; real ones are wanted (float64)")
     array = np.asarray(result.toarray() if hasattr(result, "tocsr") else result, dtype=np.float64)
     if array.shape != (p.f.n, p.f.n):
         raise ValueError(f"{argument} has shape {array.shape}, but the state has {p.f.n} components: shape ({p.f.n}, {p.f.n}) is wanted, row i the "

@@ -47,7 +47,7 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
     cdef int64_t i = -1, quiet, singly = 0
     cdef double t_next, h
     cdef int status = 0
-    cdef bint lands = t_last == t_last
+    cdef bint lands = t_last == t_last, keeps_books = r.ledger != NULL and record != NULL and (record.n_at > 0 or record.events != NULL)
     r.f.err = NULL
     if r.m.flags & MF_SECOND_ORDER and count > 0:
         status = motion_start(r)
@@ -74,12 +74,14 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
             t_next = t_last
         status = try_step(r, h)
         if status == 0 and r.ledger != NULL:
-            if record != NULL and (record.n_at > 0 or record.events != NULL):
+            if keeps_books:
                 r.books = r.ledger[0]
             status = book(r, t_next, h)
         if status == 0 and record != NULL:
             record.end = lands and i == count - 1
             status = write_step(r, &t_next, record)
+            if keeps_books and status != 0 and status != RECORD_EVENT:
+                r.ledger[0] = r.books        # the step is not taken
         if status != 0 and status != RECORD_EVENT:
             break
         accept(r, t_next)

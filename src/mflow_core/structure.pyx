@@ -69,6 +69,8 @@ cdef int ask_load(Structure structure, double t, double *f) except -1:
     result = structure.load_callback(t)
     if result is None:
         raise TypeError("load returned None: return the force at time t")
+    if np.iscomplexobj(result):
+        raise TypeError("load returned complex numbers: real ones are wanted (float64)")
     array = np.ascontiguousarray(result, dtype=np.float64)
     if cnp.PyArray_SIZE(array) != structure.s.n:
         raise ValueError(f"load returned shape {np.shape(result)}, but there are {structure.s.n} degrees of freedom: return one force for each")
@@ -83,6 +85,8 @@ cdef int ask_damping(Structure structure, const double *v, double *out) except -
     result = structure.damp_callback(speed)
     if result is None:
         raise TypeError("damping returned None: return C v")
+    if np.iscomplexobj(result):
+        raise TypeError("damping returned complex numbers: real ones are wanted (float64)")
     array = np.ascontiguousarray(result, dtype=np.float64)
     if cnp.PyArray_SIZE(array) != structure.s.n:
         raise ValueError(f"damping returned shape {np.shape(result)}, but there are {structure.s.n} degrees of freedom: return C v")
@@ -468,7 +472,7 @@ cdef class Structure(Problem):
         elif kind == OP_BANDED:
             count = n * max(2 * self.s.lower + self.s.upper + 1, <ptrdiff_t> 6)
         elif kind == OP_DENSE:
-            count = n * n
+            count = n * max(n, <ptrdiff_t> 6)    # a sum without the dense part may be tridiagonal
         return (count + 7) // 8 * 8
 
     def take_load(self, load):
