@@ -289,6 +289,21 @@ def test_diabetes_explicit_steps_diverge(diabetes: tuple[Array, Array, float], l
     assert np.all(np.isfinite(model.last[0]))
 
 
+@pytest.mark.parametrize(("loss", "y"), [("logistic", [1.0, -1.0]), ("poisson", [1.0, 2.0]), ("gamma", [1.0, 2.0])])
+def test_rows_whose_squares_overflow_end_with_a_word(loss: str, y: list[float]) -> None:
+    model = ImplicitSGD(loss).fit(np.eye(2), y, epochs=1, shuffle=False)
+    coef = model.coef
+    with pytest.warns(RuntimeWarning, match="Scale X"):
+        model.fit([[1e200, 1.0], [1.0, 2.0]], y, epochs=3, shuffle=False, warm_start=True)
+    assert model.reason == "non_finite"
+    assert np.array_equal(model.coef, coef)
+
+
+def test_weights_to_start_from_are_finite() -> None:
+    with pytest.raises(ValueError, match="coef: entry 1"):
+        ImplicitSGD("squared").set_weights([0.0, math.nan])
+
+
 def test_tol_ends_when_nothing_moves() -> None:
     X, _ = data_of("squared")
     model = ImplicitSGD("squared", lr=5.0).fit(X, X @ np.arange(5.0), epochs=5000, tol=1e-9, seed=0)

@@ -279,6 +279,22 @@ def test_walls_without_numbers_are_too_far(kind: str, wall: float) -> None:
         assert r.alpha == pytest.approx(0.5, abs=1e-9 if kind == "exact" else 0.05)
 
 
+@pytest.mark.parametrize("beyond", [math.nan, math.inf, 6.0])
+@pytest.mark.parametrize("initial", [1.0, 30.0, 1000.0])
+def test_an_edge_is_no_root_of_the_slope(beyond: float, initial: float) -> None:
+    """-x up to 1, where numbers end or the value jumps up: the exact search keeps a point of this side, and claims no root at a wall."""
+
+    def cost(x: Array) -> tuple[float, Array]:
+        v = float(x[0])
+        return (-v, np.array([-1.0])) if v < 1.0 else (beyond, np.array([1.0 if math.isfinite(beyond) else math.nan]))
+
+    r = line_search(cost, [0.0], [1.0], "exact", jac=True, initial=initial)
+    assert r.fun == -r.alpha
+    assert 1.0 - 1e-9 < r.alpha < 1.0
+    if not math.isfinite(beyond):
+        assert (r.success, r.reason) == (False, "step_too_small")
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_start_without_a_number(kind: str) -> None:
     r = line_search(lambda x: (math.nan, 2 * x), [1.0], [-1.0], kind, jac=True)

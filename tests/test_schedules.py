@@ -102,6 +102,15 @@ def test_torch_has_the_same_curve(ours, theirs):
     np.testing.assert_allclose([ours(k) for k in range(50)], torch_curve(theirs), rtol=1e-12, atol=1e-16)
 
 
+@pytest.mark.parametrize("three_phase", [False, True])
+def test_one_cycle_that_begins_at_its_top(three_phase):
+    """A tenth of ten steps is one: the way up has no length, and step 0 is the top."""
+    curve = [s.OneCycleLR(0.5, 10, 0.1, "linear", three_phase=three_phase)(k) for k in range(10)]
+    assert curve[0] == 0.5
+    first = 0.02 if three_phase else 0.5
+    np.testing.assert_allclose(curve[1:], first + (0.5 / 25 / 1e4 - first) * np.arange(1, 10) / 9, rtol=1e-13)
+
+
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("mode", ["min", "max"])
 @pytest.mark.parametrize("threshold_mode", ["rel", "abs"])

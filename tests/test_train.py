@@ -338,6 +338,30 @@ def test_what_does_not_fit_a_checkpoint(tmp_path):
 # ---- what goes wrong -------------------------------------------------------------------------------------------------------------------
 
 
+def test_a_checkpoint_knows_its_data_and_what_it_judged_by(tmp_path):
+    path = tmp_path / "checkpoint"
+    call = {"optimizer": "sgd", "epochs": 2, "batch_size": 16, "seed": 3, "lr": 0.05}
+    mflow.train(cost, np.zeros(3), (X, Y), jac=True, checkpoint=path, **call)
+    for data, more, word in (((X, 2.0 * Y), {}, "data"), ((X, Y), {"validation": (X, Y)}, "judged by")):
+        with pytest.raises(ValueError, match=word):
+            mflow.train(cost, np.zeros(3), data, jac=True, resume=path, **call, **more)
+    objective = mflow.objectives.LeastSquares(X, Y)
+    mflow.train(objective, np.zeros(3), checkpoint=path, **call)
+    assert mflow.train(objective, np.zeros(3), resume=path, **{**call, "epochs": 3}).reason == "finished"
+    for other in (mflow.objectives.LeastSquares(X, 2.0 * Y), mflow.objectives.LeastSquares(X, Y, l2=0.1)):
+        with pytest.raises(ValueError, match="data"):
+            mflow.train(other, np.zeros(3), resume=path, **call)
+
+
+def test_a_call_that_is_refused_leaves_the_optimizers_schedule_alone():
+    w = np.zeros(3)
+    opt = mflow.optim.SGD(w, lr=mflow.schedules.ExponentialLR(0.1, 0.5))
+    with pytest.raises(ValueError, match="epochs"):
+        mflow.train(cost, w, (X, Y), opt, -1, jac=True, schedule_per="epoch")
+    result = mflow.train(cost, w, (X, Y), opt, 3, jac=True, schedule_per="epoch", seed=0)
+    assert result.history.lr.tolist() == [0.1, 0.05, 0.025]
+
+
 def test_a_loss_that_is_nan_in_mid_epoch():
     calls = []
 

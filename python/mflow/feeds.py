@@ -7,6 +7,7 @@ so that means over batches of unequal length are means over rows.
 from __future__ import annotations
 
 import itertools
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ __all__ = ["Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"
 
 ROWS = 32  # in a batch where nothing is said, and so many are there
 AT_ONCE = 8192  # rows of a validation set that are looked at together
+SAMPLE = 64  # rows, spread over all, by which a checkpoint knows its data
 
 Args = tuple[Any, ...]
 
@@ -30,6 +32,7 @@ class Feed:
     batches: int | None = 1  # in an epoch, where that is known
     rows: int | None = None
     batch_size: int | None = None
+    objective: Objective | None = None
 
     def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
         """The batches of one epoch from number ``first`` on."""
@@ -39,13 +42,19 @@ class Feed:
     def refuse_epochs(self, epochs: int) -> None:
         """Raises ValueError where so many epochs cannot be had."""
 
+    def sample(self) -> list[Any] | None:
+        """What tells these data from others of the same size, as JSON can hold it; None where nothing does."""
+        if self.objective is None:
+            return None
+        return [f"{self.objective(1.0 / np.arange(2.0, self.objective.n + 2.0)):.8e}"]  # libm may give other last digits elsewhere
+
 
 class Rows(Feed):
     """Rows of arrays, gathered batch by batch; of a memory-mapped file no others are read."""
 
     def __init__(self, arrays: Args, batch_size: int, seed: int | None, shuffle: bool, drop_last: bool) -> None:
         self.source: Minibatches[Any] = minibatches(*arrays, batch_size=batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last)
-        self.single = len(arrays) == 1
+        self.single, self.arrays = len(arrays) == 1, arrays
         self.seed, self.batches, self.rows, self.batch_size = (
             self.source.seed, self.source.batches_per_epoch, self.source.n_rows, self.source.batch_size,
         )  # fmt: skip
@@ -55,6 +64,11 @@ class Rows(Feed):
             args = (batch,) if self.single else batch
             yield args, float(len(args[0]))
 
+    def sample(self) -> list[Any] | None:
+        rows = self.source.n_rows
+        some = np.unique(np.linspace(0, rows - 1, min(rows, SAMPLE)).astype(np.int64))
+        return [[str(a.dtype), None if a.dtype.hasobject else zlib.crc32(np.ascontiguousarray(a[some]).tobytes())] for a in self.arrays]
+
 
 class IndexSets(Rows):
     """Rows of a compiled objective by their numbers: the objective gathers nothing."""
@@ -62,6 +76,10 @@ class IndexSets(Rows):
     def __init__(self, rows: int, batch_size: int, seed: int | None, shuffle: bool, drop_last: bool) -> None:
         super().__init__((np.arange(rows),), batch_size, seed, shuffle, drop_last)
         self.shuffle = shuffle
+
+    def sample(self) -> list[Any] | None:
+        """Of the objective: the numbers of its rows tell nothing."""
+        return Feed.sample(self)
 
     def order(self, generator: np.random.Generator) -> Any:
         """The rows of one epoch in the order in which its batches come; the generator draws it and goes on."""
@@ -169,12 +187,16 @@ def index_sets(fun: Objective, data: Any, jac: Any, batch_size: int | None, seed
         raise TypeError(f"jac = {jac!r}: {fun!r} has its own gradient: leave jac away")
     if "labelled" in fun.flags:
         try:
-            return IndexSets(fun.m, min(ROWS, fun.m) if batch_size is None else batch_size, seed, shuffle, drop_last)
+            sets = IndexSets(fun.m, min(ROWS, fun.m) if batch_size is None else batch_size, seed, shuffle, drop_last)
         except ValueError as error:
             raise ValueError(f"data: {error}") from None
+        sets.objective = fun
+        return sets
     if batch_size is not None:
         raise ValueError(f"batch_size: {fun!r} is no mean over rows: leave batch_size away, an epoch is a step on the whole")
-    return Feed()
+    feed = Feed()
+    feed.objective = fun
+    return feed
 
 
 def in_parts(data: Any) -> Iterator[tuple[Args, float]]:

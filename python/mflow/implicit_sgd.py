@@ -148,7 +148,8 @@ class ImplicitSGD:
         The certificate: the largest |phi(t)| of all backward steps, phi(t) = t - s + gamma q l'(t). phi' >= 1, so no step's t is
         further than that from the exact root. NaN where the flow is not "backward".
     reason : str
-        Why `fit` ended: "converged", "max_iter", "diverged" (only "forward" can).
+        Why `fit` ended: "converged", "max_iter", "diverged" (only "forward" can), "non_finite" (numbers in X whose squares overflow; the
+        weights are those from before that epoch).
 
     Examples
     --------
@@ -218,10 +219,15 @@ class ImplicitSGD:
         watch = _Watch(self, rows, labels, weights) if self._values.get("flow") == FORWARD else None
         self.reason = "max_iter"
         for self.n_epochs in range(1, int(epochs) + 1):
-            before = self._joined()
+            before, state = self._joined(), learner.state()
             status = learner.sweep(samples, rng.permutation(chosen) if chosen is not None else None)
             now = self._joined()
-            if watch is not None and watch.diverged(status != 0 or not np.all(np.isfinite(now))):
+            lost = status != 0 or not np.all(np.isfinite(now))
+            if watch is not None and watch.diverged(lost):
+                break
+            if watch is None and lost:
+                learner.set_state(state)
+                self._overflowed()
                 break
             if np.max(np.abs(now - before), initial=0.0) <= tol * np.max(np.abs(now), initial=0.0):
                 self.reason = "converged"
@@ -275,6 +281,12 @@ class ImplicitSGD:
             learner.set_state(state)
             raise FloatingPointError("ImplicitSGD: the weights left the finite numbers: lower lr, or take flow='backward'")
 
+    def _overflowed(self) -> None:
+        """No implicit step diverges: what is not finite came of rows whose squares are not."""
+        self.reason = "non_finite"
+        text = f"weights left the finite numbers in epoch {self.n_epochs}, and those from before it are kept"
+        warnings.warn(f"ImplicitSGD: {text}. Scale X: squares of its rows overflow, or nearly", RuntimeWarning, stacklevel=3)
+
     def _joined(self) -> Array:
         w, b = self.learner.mean
         out: Array = np.append(w, b)
@@ -318,6 +330,8 @@ class ImplicitSGD:
     def set_weights(self, coef: Any, intercept: float = 0.0) -> None:
         """Start from these weights; nothing is averaged or counted yet."""
         w = np.ascontiguousarray(coef, dtype=np.float64)
+        if not np.all(np.isfinite(w)):
+            raise ValueError(f"coef: entry {int(np.flatnonzero(~np.isfinite(w))[0])} is not finite: finite weights are wanted")
         self._start(w.size, anew=True).set_weights(w, check_number(intercept, "intercept"))
 
     def predict_linear(self, X: Any) -> Array:

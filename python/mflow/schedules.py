@@ -491,7 +491,7 @@ class OneCycleLR(Schedule):
         began = 0.0
         for end, start, stop in self._phases[:-1]:
             if step <= end:
-                return self._between(start, stop, (step - began) / (end - began))
+                return self._between(start, stop, (step - began) / (end - began) if end > began else 1.0)
             began = end
         end, start, stop = self._phases[-1]
         return self._between(start, stop, (step - began) / (end - began))

@@ -128,13 +128,18 @@ def train(
     else:
         model, feed = Cost(fun, jac), feed_of(data, batch_size, seed, shuffle, drop_last)
         trainer = Trainer(model, feed, params, optimizer, parameters, schedule_per)
-    trainer.configure(epochs, accumulate, max_steps, validation, metric, patience, min_delta, track_lr)
-    trainer.listen(callback, step_callback, progress, checkpoint, checkpoint_every)
-    trainer.facts["data"] = {
-        "rows": feed.rows, "batch_size": feed.batch_size, "shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate,
-    }  # fmt: skip
-    if resume is not None:
-        trainer.resume(resume, seed)
+    try:
+        trainer.configure(epochs, accumulate, max_steps, validation, metric, patience, min_delta, track_lr)
+        trainer.listen(callback, step_callback, progress, checkpoint, checkpoint_every)
+        trainer.facts["data"] = {
+            "rows": feed.rows, "batch_size": feed.batch_size, "shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate,
+            "sample": feed.sample() if checkpoint is not None or resume is not None else None,
+        }  # fmt: skip
+        if resume is not None:
+            trainer.resume(resume, seed)
+    except BaseException:
+        trainer.close()  # a schedule by epochs belongs to the optimizer again
+        raise
     try:
         reason, message = trainer.go()
     except BaseException as error:

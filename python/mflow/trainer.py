@@ -180,6 +180,7 @@ class Trainer:
         self._begin()
 
     def _begin(self) -> None:
+        self.bar: _Bar | None = None
         self.epoch = self.batch = self.nit = self.nfev = self.waited = 0
         self.generator = np.random.default_rng(self.feed.seed if self.feed.seed is not None else 0)
         self.began_with = self.generator.bit_generator.state
@@ -220,6 +221,7 @@ class Trainer:
             raise ValueError("validation: an iterator can be gone through once: give a list of batches, or arrays")
         if self.patience is not None and validation is None and not self.model.has_loss:
             raise ValueError("patience: there is no loss to watch: give jac=, or validation= and metric=")
+        self.facts["judged by"] = "metric" if metric is not None else "training loss" if validation is None else "validation loss"
 
     def listen(self, callback: Any, step_callback: Any, progress: bool, checkpoint: Any, every: Any) -> None:
         """Whoever is told on the way."""

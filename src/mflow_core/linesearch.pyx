@@ -228,8 +228,9 @@ cdef int exact(line_t *l, double a) noexcept nogil:
             slope_low = 0.5 * slope_low if side > 0 else slope_low
             high, slope_high, side = a, l.slope, 1
         if high - low <= (l.tol if l.tol > 2.0 * EPS else 2.0 * EPS) * high or not moves(l, high):
-            # The slope changes sign in here (or right at 0), by its rounding perhaps: no point is known to be nearer to its root.
-            return FOUND if low > 0.0 else TOO_SMALL
+            # The slope changes sign in here (or right at 0), by its rounding perhaps: no point is known to be nearer to its root. Where
+            # there are no numbers on the far side, or the value jumps up within, this is an edge and no root: the best point is kept.
+            return FOUND if low > 0.0 and slope_high == slope_high and l.f <= l.f0 else TOO_SMALL
         guess = low - slope_low * ((high - low) / (slope_high - slope_low))
         if not (guess > low and guess < high) or high - low > 0.9 * width:
             guess = low + 0.5 * (high - low)
