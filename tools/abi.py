@@ -2,13 +2,8 @@
 
 Sizes and offsets come from a C compiler that reads mflow.h, types from the header's text, signatures of the functions for cimport from
 the compiled module. A line of abi.txt never changes and never goes: hosts have it compiled in. New lines are appended fields and
-<<<<<<< HEAD
-functions, and need a greater MF_API_VERSION: the number of lines that each version has is frozen too. Sizes of structs may grow, so
-they are not in it, but for two that hosts hold by value or as arrays: mf_sizes and mf_param.
-=======
 functions, and need a greater MF_API_VERSION: the number of lines that each version has is frozen too. Sizes of structs may grow, so they
 are not in it, but for two that hosts hold by value or as arrays: mf_sizes and mf_param.
->>>>>>> newcomer7
 """
 
 from __future__ import annotations
