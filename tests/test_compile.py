@@ -153,6 +153,12 @@ def test_the_state_is_read_only_inside():
         mflow.compile(writes)
 
 
+def test_an_index_past_the_end_ends_the_run():
+    r = mflow.solve_ivp(mflow.compile(lambda t, y: -y[0] * y[5 + int(t)]), (0, 1), [1.0])
+    assert r.reason == "rhs_failed"
+    assert "exception was raised inside" in r.message
+
+
 def test_the_wrong_kind_is_refused_by_the_driver():
     with pytest.raises(TypeError, match="signature"):
         mflow.solve_ivp(mflow.compile(cost, jac=grad), (0, 1), [1.0, 1.0])

@@ -130,7 +130,7 @@ def _kind(fun: Callable[..., Any], kind: str | None, args: tuple[Any, ...], inpl
 
 def compile(
     fun: Callable[..., Any], *, kind: str | None = None, jac: Any = None, hess: Any = None, args: tuple[Any, ...] = (),
-    inplace: bool = False,
+    inplace: bool = False, boundscheck: bool = True,
 ) -> Compiled:  # fmt: skip
     """Compile a Python function for the drivers, with numba.
 
@@ -139,8 +139,7 @@ def compile(
     fun : callable
         ``fun(t, y)`` for a right-hand side, ``fun(x)`` for a cost, ``fun(t, x, v)`` for a force; returns an array, list, tuple or
         number. It may use what numba can compile: numbers, NumPy arrays, `math`, functions that are compiled themselves. An
-        `@njit` function is taken as well. Indices past the end are not seen, as ever in numba, but in an ``@njit(boundscheck=True)``
-        function (or with NUMBA_BOUNDSCHECK=1 in the environment), where they end the run.
+        `@njit` function is taken as well.
     kind : str, optional
         "rhs", "jac", "event", "objective", "hess", "force", "load" or "potential", where the number of arguments does not say it.
     jac : callable, True, "2-point" or "3-point"
@@ -153,6 +152,9 @@ def compile(
     inplace : bool, default False
         ``fun(t, y, out)`` fills out (of jac and hess: out of shape (n, n)): the fastest form, as it allocates nothing. A cost
         ``fun(x, grad)`` fills grad and returns the value.
+    boundscheck : bool, default True
+        An index past the end ends the run. False is a little faster and unsafe, as numba is by itself; what an `@njit` function says
+        of its own stays.
 
     Returns
     -------
@@ -180,13 +182,14 @@ def compile(
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
     kind = _kind(fun, kind, args, inplace)
     if kind == "objective":
-        return _objective(numba, fun, jac, hess, args, inplace)
+        return _objective(numba, fun, jac, hess, args, inplace, boundscheck)
     if hess is not None:
         raise ValueError(f"hess: it belongs to a cost, and fun is a {kind}")
     if jac is not None and kind != "rhs":
         raise ValueError(f"jac: it belongs to a right-hand side or a cost, and fun is a {kind}")
-    slope = None if jac is None else compile(jac, kind="jac", args=args, inplace=inplace)
-    return Compiled(kind, _bound(fun, args), _wrapped(numba, kind, fun, args, inplace), _source(fun), inplace=inplace, jac=slope)
+    slope = None if jac is None else compile(jac, kind="jac", args=args, inplace=inplace, boundscheck=boundscheck)
+    made = _wrapped(numba, kind, fun, args, inplace, boundscheck)
+    return Compiled(kind, _bound(fun, args), made, _source(fun), inplace=inplace, jac=slope)
 
 
 def _bound(fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:
@@ -210,13 +213,16 @@ def _source(fun: Callable[..., Any]) -> str:
         return ""
 
 
-def _jitted(numba: Any, fun: Callable[..., Any], leading: tuple[Any, ...], args: tuple[Any, ...], out: Any = None) -> Any:
+def _jitted(
+    numba: Any, fun: Callable[..., Any], leading: tuple[Any, ...], args: tuple[Any, ...], out: Any = None, boundscheck: bool = True
+) -> Any:
     """fun compiled for (leading, [out], args); numba's complaints become a TypeError that names fun."""
     fixed = tuple(numba.typeof(value) for value in args)
     fixed = tuple(kind.copy(readonly=True) if isinstance(kind, numba.types.Array) else kind for kind in fixed)  # they are constants
     signature = (*leading, *(() if out is None else (out,)), *fixed)
-    options = {"error_model": "numpy", **getattr(fun, "targetoptions", {})}
-    options = {name: value for name, value in options.items() if name in ("error_model", "fastmath", "boundscheck")}
+    own = {name: value for name, value in getattr(fun, "targetoptions", {}).items() if value is not None}
+    options = {"error_model": "numpy", "boundscheck": boundscheck}
+    options |= {name: value for name, value in own.items() if name in ("error_model", "fastmath", "boundscheck")}
     code = getattr(fun, "py_func", fun)
     name = getattr(code, "__name__", "fun")
     try:
@@ -316,14 +322,14 @@ def _made(numba: Any, name: str, signature: Any, wrapper: Callable[..., Any]) ->
         raise TypeError(f"{name}: what it returns is no array, list, tuple or number that numba can store{hint}: {text}") from error
 
 
-def _wrapped(numba: Any, kind: str, fun: Callable[..., Any], args: tuple[Any, ...], inplace: bool) -> Any:
+def _wrapped(numba: Any, kind: str, fun: Callable[..., Any], args: tuple[Any, ...], inplace: bool, boundscheck: bool) -> Any:
     """A C function of KINDS[kind]'s signature around fun."""
     number, vector, pointer, last = _types(numba)
     carray, int32 = numba.carray, numba.types.int32
     square = kind in ("jac", "hess")
     leading = {"force": (number, vector, vector), "load": (number,), "hess": (vector,)}.get(kind, (number, vector))
     into = numba.types.Array(number, 2 if square else 1, "C") if inplace else None
-    jitted = _jitted(numba, fun, leading, args, into)
+    jitted = _jitted(numba, fun, leading, args, into, boundscheck)
     store = _pieces(numba)[1]
     single = kind in ("event", "potential")
 
@@ -391,9 +397,11 @@ def _name(fun: Callable[..., Any]) -> str:
 # ---- costs --------------------------------------------------------------------------------------------------------------------------
 
 
-def _objective(numba: Any, fun: Callable[..., Any], jac: Any, hess: Any, args: tuple[Any, ...], inplace: bool) -> Compiled:
+def _objective(
+    numba: Any, fun: Callable[..., Any], jac: Any, hess: Any, args: tuple[Any, ...], inplace: bool, boundscheck: bool
+) -> Compiled:
     number, vector, pointer, last = _types(numba)
-    jitted = _jitted(numba, fun, (vector,), args, numba.types.Array(number, 1, "C") if inplace else None)
+    jitted = _jitted(numba, fun, (vector,), args, numba.types.Array(number, 1, "C") if inplace else None, boundscheck)
     if inplace:
         if jac not in (None, True):
             raise ValueError("jac: with inplace=True the cost fills its gradient itself: leave jac away")
@@ -401,7 +409,7 @@ def _objective(numba: Any, fun: Callable[..., Any], jac: Any, hess: Any, args: t
     elif jac is True:
         pair = _pair(numba, jitted, args)
     elif callable(jac):
-        pair = _separate(numba, jitted, _jitted(numba, jac, (vector,), args), args)
+        pair = _separate(numba, jitted, _jitted(numba, jac, (vector,), args, None, boundscheck), args)
     elif jac is None or jac in ("2-point", "3-point"):
         pair = _differences(numba, jitted, jac == "3-point", args)
     else:
@@ -417,7 +425,7 @@ def _objective(numba: Any, fun: Callable[..., Any], jac: Any, hess: Any, args: t
         return status
 
     made = _made(numba, _name(fun), numba.types.int32(pointer, pointer, pointer, *last), objective)
-    curvature = None if hess is None else compile(hess, kind="hess", args=args, inplace=inplace)
+    curvature = None if hess is None else compile(hess, kind="hess", args=args, inplace=inplace, boundscheck=boundscheck)
     return Compiled("objective", _bound(fun, args), made, _source(fun), inplace=inplace, hess=curvature)
 
 

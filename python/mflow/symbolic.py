@@ -82,12 +82,12 @@ def compiled_from_sympy(
     if not several:
         return _symbolic_cost(sympy, rows[0], state)
     if moving:
-        pull = compile(_written(sympy, "force(t_, x, v, out)", rows, n), kind="force", inplace=True)
+        pull = compile(_written(sympy, "force(t_, x, v, out)", rows, n), kind="force", inplace=True, boundscheck=False)
         pull.n = n
         return pull
     derivatives = [sympy.diff(row, symbol) for row in rows for symbol in state]
-    slope = compile(_written(sympy, "jac(t_, y, out)", derivatives, n, square=True), kind="jac", inplace=True)
-    made = compile(_written(sympy, "rhs(t_, y, out)", rows, n), kind="rhs", inplace=True)
+    slope = compile(_written(sympy, "jac(t_, y, out)", derivatives, n, square=True), kind="jac", inplace=True, boundscheck=False)
+    made = compile(_written(sympy, "rhs(t_, y, out)", rows, n), kind="rhs", inplace=True, boundscheck=False)
     made.jac, made.n, slope.n = slope, n, n
     return made
 
@@ -107,8 +107,10 @@ def _check_symbols(sympy: Any, rows: list[Any], state: list[Any], moving: list[A
 def _symbolic_cost(sympy: Any, cost: Any, state: list[Any]) -> Compiled:
     slope = [sympy.diff(cost, symbol) for symbol in state]
     second = [sympy.diff(entry, symbol) for entry in slope for symbol in state]
-    made = compile(_written(sympy, "cost(x, out)", [*slope, cost], len(state), returns=True), kind="objective", inplace=True)
-    made.hess = compile(_written(sympy, "hess(x, out)", second, len(state), square=True), kind="hess", inplace=True)
+    made = compile(
+        _written(sympy, "cost(x, out)", [*slope, cost], len(state), returns=True), kind="objective", inplace=True, boundscheck=False
+    )
+    made.hess = compile(_written(sympy, "hess(x, out)", second, len(state), square=True), kind="hess", inplace=True, boundscheck=False)
     made.n = made.hess.n = len(state)
     return made
 
