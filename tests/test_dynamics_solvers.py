@@ -334,6 +334,16 @@ def test_an_indefinite_tridiagonal_sum_beside_a_wider_stiffness() -> None:
     np.testing.assert_allclose(s.a[:, -1], a, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("stiffness", [-400.0, [1.0, -400.0, 1.0]])
+def test_a_diagonal_sum_that_is_zero_but_for_rounding(stiffness: Any) -> None:
+    """1 - 400 (0.1^2) / 4 is -2e-16 in float64, not 0."""
+    n = np.size(stiffness)
+    s = mflow.solve_dynamics(1.0, None, stiffness, t_span=(0, 1), x0=np.ones(n), dt=0.1)
+    assert not s.success
+    assert s.reason == "solve_failed"
+    assert f"is singular at t = 0 after 0 steps (see row {n // 2})" in s.message
+
+
 @pytest.mark.parametrize(
     ("name", "more"),
     [
