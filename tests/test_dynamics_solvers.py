@@ -295,6 +295,17 @@ def test_damping_may_be_a_choice_of_the_method() -> None:
         mflow.solve_dynamics(**call, method="newmark", damping="explicit")
 
 
+@pytest.mark.parametrize("name", ["newmark", "staggered"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -1e200])
+def test_conjugate_gradients_do_not_pass_over_a_load_that_is_not_finite(name: str, bad: float) -> None:
+    K = springs(3)
+    load = lambda t: np.array([0.0, bad if t > 0.25 else 1.0, 0.0])  # noqa: E731
+    s = mflow.solve_dynamics(1.0, 0.1 * K, K, load, (0, 1), [1.0, 0.0, 0.0], dt=0.1, linear_solver="cg", method=name)
+    assert (s.success, s.reason) == (False, "non_finite")
+    assert s.t[-1] == pytest.approx(0.2)
+    assert np.all(np.isfinite(s.x))
+
+
 # ---- sums narrower than the widest matrix ------------------------------------------------------------------------------------------------
 
 
