@@ -166,6 +166,14 @@ def test_what_grows_by_itself_is_no_warning() -> None:
         mflow.solve_dynamics(stiffness=-9.0, x0=[1e-3], t_span=(0, 1), method="leapfrog", dt=0.5)
 
 
+def test_many_masses_with_a_stiffness_that_is_not_symmetric() -> None:
+    """Toeplitz, tridiagonal: its eigenvalues are 4 + 2 sqrt(b c) cos(k pi / (n + 1))."""
+    n, below, above = 450, -1.2, -0.8
+    K = scipy.sparse.diags_array([np.full(n - 1, below), np.full(n, 4.0), np.full(n - 1, above)], offsets=[-1, 0, 1]).tocsr()
+    top = 4.0 + 2.0 * math.sqrt(below * above) * math.cos(math.pi / (n + 1))
+    assert mflow.max_stable_dt("central_difference", stiffness=K) == pytest.approx(2.0 / math.sqrt(top), rel=0.01)
+
+
 def test_a_structure_that_grows_by_itself_has_the_limit_of_what_swings() -> None:
     """A buckled spring, and damping that is no a M + b K, so that the structure is looked at as a whole."""
     K, C = np.diag([-0.01, 4.0, 1.0]), np.array([[0.1, 0.02, 0.0], [0.02, 0.0, 0.0], [0.0, 0.0, 0.3]])
@@ -177,6 +185,16 @@ def test_a_structure_that_grows_by_itself_has_the_limit_of_what_swings() -> None
     assert limit == pytest.approx(2.0 / 2.0, rel=0.02)
     with pytest.warns(RuntimeWarning, match="exceeds the stability limit"):
         mflow.solve_dynamics(damping=C, stiffness=K, x0=[1e-3, 1.0, 1.0], t_span=(0, 5), method="central_difference", dt=1.1)
+
+
+def test_many_masses_that_grow_by_themselves() -> None:
+    """The limit is on the safe side of the undamped one, and not that of the growth."""
+    n = 120
+    K = 2.0 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)
+    K[0, 0] = -3.0
+    C = np.diag(np.linspace(0.1, 0.5, n) ** 2)
+    undamped = 2.0 / math.sqrt(np.linalg.eigvalsh(K)[-1])
+    assert 0.8 * undamped < mflow.max_stable_dt("central_difference", damping=C, stiffness=K) <= 1.001 * undamped
 
 
 def test_a_force_that_fails_near_the_start_is_run_all_the_same() -> None:

@@ -295,6 +295,17 @@ def test_damping_may_be_a_choice_of_the_method() -> None:
         mflow.solve_dynamics(**call, method="newmark", damping="explicit")
 
 
+@pytest.mark.parametrize("name", ["newmark", "staggered"])
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -1e200])
+def test_conjugate_gradients_do_not_pass_over_a_load_that_is_not_finite(name: str, bad: float) -> None:
+    K = springs(3)
+    load = lambda t: np.array([0.0, bad if t > 0.25 else 1.0, 0.0])  # noqa: E731
+    s = mflow.solve_dynamics(1.0, 0.1 * K, K, load, (0, 1), [1.0, 0.0, 0.0], dt=0.1, linear_solver="cg", method=name)
+    assert (s.success, s.reason) == (False, "non_finite")
+    assert s.t[-1] == pytest.approx(0.2)
+    assert np.all(np.isfinite(s.x))
+
+
 # ---- sums narrower than the widest matrix ------------------------------------------------------------------------------------------------
 
 
@@ -332,6 +343,16 @@ def test_an_indefinite_tridiagonal_sum_beside_a_wider_stiffness() -> None:
     a = np.linalg.solve(np.eye(n) + 0.5 * dt * C, -K @ x - C @ half)
     np.testing.assert_allclose(s.x[:, -1], x, rtol=1e-13)
     np.testing.assert_allclose(s.a[:, -1], a, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("stiffness", [-400.0, [1.0, -400.0, 1.0]])
+def test_a_diagonal_sum_that_is_zero_but_for_rounding(stiffness: Any) -> None:
+    """1 - 400 (0.1^2) / 4 is -2e-16 in float64, not 0."""
+    n = np.size(stiffness)
+    s = mflow.solve_dynamics(1.0, None, stiffness, t_span=(0, 1), x0=np.ones(n), dt=0.1)
+    assert not s.success
+    assert s.reason == "solve_failed"
+    assert f"is singular at t = 0 after 0 steps (see row {n // 2})" in s.message
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ A mode is a pair (k, c) of x'' = -k x - c v: k = omega^2, c = 2 zeta omega. What
                                  without special direction; beyond: the largest k and the largest c together and each alone, which
                                  errs on the safe side
 
-Growth that a structure has by itself, by negative stiffness or damping, sets no limit (beyond `WHOLE`, and with damping that is no a M + b K,
-the runs do not tell it apart).
+Growth that a structure has by itself, by negative stiffness or damping, sets no limit; where runs would have to tell it apart, the outer
+modes are taken.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from mflow_core import matrices, probe, stepper, structure
 from numpy.typing import NDArray
 
 from mflow.arrays import Array
-from mflow.methods import Method
+from mflow.methods import Method, as_method
 
 __all__ = ["Modes", "force_modes", "limit_of_frequency", "oscillator_matrix", "outer_bound", "radii", "structure_modes"]
 
@@ -195,8 +195,14 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
             k = k[-1] * np.append(np.geomspace(1e-8, 1.0, 65), 0.0)
         return _outermost(k, np.maximum(a + b * k, 0.0))
     k_max, c_max = float(k.max(initial=0.0)), float(_eigenvalues(M, C, n).max(initial=0.0))
-    whole = structure.Structure(n, mass, damping, stiffness) if n <= RUN else None
-    return Modes(np.array([k_max, k_max, 0.0]), np.array([c_max, 0.0, c_max]), whole, exact=whole is not None)
+    outside = np.array([k_max, k_max, 0.0]), np.array([c_max, 0.0, c_max])
+    if n > RUN:
+        return Modes(*outside, exact=False)
+    found = Modes(*outside, structure.Structure(n, mass, damping, stiffness))
+    fastest = max(found.omega, c_max)
+    if fastest > 0.0 and not found._stays(as_method("newmark", {}), 2.0 / fastest):  # average acceleration grows with the structure alone
+        return Modes(*outside, exact=False)
+    return found
 
 
 def _check_mass(M: Any) -> None:
@@ -317,11 +323,14 @@ def _rayleigh(n: int, M: Any, C: Any, K: Any) -> tuple[float, float] | None:
 
 
 def _eigenvalues(M: Any, A: Any, n: int) -> Array:
-    """Of M^-1 A: all, or the largest one; real parts where A is not symmetric."""
+    """Of M^-1 A: all, or the largest one; real parts where A is not symmetric, and then the largest one by Arnoldi's method, from below."""
     if A is None:
         return np.zeros(1)
-    if n > SMALL:
+    if n > SMALL and matrices.is_symmetric(A):
         return np.array([_largest(M, A, n)])
+    if n > SMALL:
+        solve = _mass_solver(M)
+        return np.array([_top(lambda x: solve(_times(A, x)), n, LANCZOS)[0]])
     dense = [np.diag(B) if B.ndim == 1 else B.toarray() if hasattr(B, "toarray") else B for B in (M, A)]
     try:
         L = np.linalg.cholesky(dense[0])

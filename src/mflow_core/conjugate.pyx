@@ -3,10 +3,11 @@
     p = z + (z'r / z'r before) p,    x += a p,    r -= a A p,    a = z'r / p'Ap,    z = r / diagonal
 
 (M. Hestenes and E. Stiefel, J. Res. Nat. Bur. Standards 49 (1952) 409-436, scaled by the diagonal). The iteration ends where |r| of the
-recurrence is below CLOSE |b|, or after 10 n + 100 steps. Then the residual is computed anew and must be below TESTED (|b| + |A| |x|), where |A| is the largest
-p'Ap / p'p that was met. All sums run in fixed lanes, so the bits depend on nothing but the numbers. Nothing is allocated.
+recurrence is below CLOSE |b|, or after 10 n + 100 steps. Then the residual is computed anew and must be below TESTED (|b| + |A| |x|), where
+|A| is the largest p'Ap / p'p that was met. Where b is not finite, or |b| overflows, the solution is NaN, for the run to find. All sums run
+in fixed lanes, so the bits depend on nothing but the numbers. Nothing is allocated.
 """
-from libc.math cimport sqrt
+from libc.math cimport INFINITY, NAN, sqrt
 from libc.string cimport memcpy, memset
 
 
@@ -50,6 +51,9 @@ cdef int conjugate_gradients(apply_fn A, void *ctx, dot_fn dot, ptrdiff_t n, con
     failed[0] = 0
     if size == 0.0:
         memset(b, 0, n * sizeof(double))
+        return 0
+    if not size < INFINITY:
+        b[0] = NAN
         return 0
     status = residual_of(A, ctx, n, b, x, r)
     memset(p, 0, n * sizeof(double))

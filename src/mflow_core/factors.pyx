@@ -20,6 +20,9 @@ OPERATORS = (<operators_t *> PyCapsule_GetPointer(importlib.import_module(f"mflo
                                                   b"mflow_core._operators"))[0]
 
 
+cdef double ROUNDING = 4.0 * 2.220446049250313e-16
+
+
 cdef void spread(const operator_t *A, double scale, ptrdiff_t width, ptrdiff_t lower, double *out) noexcept nogil:
     """out += scale A, where out holds rows of `width` with entry (i, j) at place j - i + lower; width 0: n x n."""
     cdef ptrdiff_t n = A.n, i, j, first, last, own = A.lower + A.upper + 1
@@ -40,7 +43,12 @@ cdef void spread(const operator_t *A, double scale, ptrdiff_t width, ptrdiff_t l
             out[i * n + j if width == 0 else i * width + j - i + lower] += scale * value
 
 
+cdef inline double size_at(const operator_t *A, double scale, ptrdiff_t i) noexcept nogil:
+    return fabs(scale * A.values[i]) if A.kind == OP_DIAGONAL and scale != 0.0 else 0.0
+
+
 cdef int factor_diagonal(structure_t *s, factor_t *f) noexcept nogil:
+    """A sum whose parts cancel to rounding is singular."""
     cdef ptrdiff_t i
     spread(&s.M, 1.0, 1, 0, f.lu)
     spread(&s.C, f.c, 1, 0, f.lu)
@@ -48,6 +56,8 @@ cdef int factor_diagonal(structure_t *s, factor_t *f) noexcept nogil:
     f.unit = True
     for i in range(s.n):
         f.unit = f.unit and f.lu[i] == 1.0
+        if fabs(f.lu[i]) <= ROUNDING * (size_at(&s.C, f.c, i) + size_at(&s.K, f.k, i)):
+            return <int> i + 1
         f.lu[i] = 1.0 / f.lu[i]
         if not fabs(f.lu[i]) < INFINITY:
             return <int> i + 1
