@@ -159,3 +159,18 @@ def test_what_does_not_fit_is_named() -> None:
         mflow.ImplicitSGDClassifier().fit(X, np.zeros(20))
     with pytest.raises(AttributeError, match="predict_proba"):
         _ = mflow.ImplicitSGDClassifier("hinge").predict_proba
+
+
+@pytest.mark.parametrize("average", [True, False])
+@pytest.mark.parametrize("again", ["fit", "partial_fit"])
+def test_going_on_takes_parameters_that_were_set_in_between(again: str, average: bool) -> None:
+    rng = np.random.default_rng(2)
+    X = rng.normal(size=(60, 3))
+    y = X @ [1.0, -2.0, 0.5]
+    model = mflow.ImplicitSGDRegressor(lr=1.0, average=False, warm_start=True, random_state=0).fit(X, y)
+    before = model.coef_.copy()
+    getattr(model.set_params(lr=1e-9, average=average), again)(X, -y)
+    assert 0.0 < np.abs(model.coef_ - before).max() < 1e-4
+    model.set_params(l2=-1.0)
+    with pytest.raises(ValueError, match="l2"):
+        getattr(model, again)(X, y)

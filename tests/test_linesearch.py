@@ -295,6 +295,23 @@ def test_an_edge_is_no_root_of_the_slope(beyond: float, initial: float) -> None:
         assert (r.success, r.reason) == (False, "step_too_small")
 
 
+def test_exact_ends_where_no_point_lies_between() -> None:
+    """Near a minimum at 1 steps tell more apart than points do: the bracket closes when its ends are neighbours, long before 60 trials."""
+    f = mflow.objectives.Rosenbrock(2)
+    r = mflow.minimize(f, f.x0, method="sgd", line_search="exact", maxiter=50_000, gtol=1e-6)
+    assert r.reason == "converged"
+    seen: list[float] = []
+
+    def cost(x: Array) -> tuple[float, Array]:
+        seen.append(float(x[0]))
+        return float((x[0] - 1.0 - EPS / 3) ** 2), 2.0 * (x - 1.0) - 2.0 * EPS / 3  # no float is at its root
+
+    found = line_search(cost, [1.0 - 2.0**-40], [2.0**-40], "exact", jac=True, initial=1.5)
+    assert found.success
+    assert abs(found.x[0] - 1.0) <= EPS
+    assert len(seen) < 45
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_start_without_a_number(kind: str) -> None:
     r = line_search(lambda x: (math.nan, 2 * x), [1.0], [-1.0], kind, jac=True)

@@ -503,3 +503,11 @@ def test_the_path_survives_an_exception_and_mistakes_are_named():
             mflow.minimize(cost, np.ones(2), jac=True, path=path)
     with pytest.raises(ValueError, match="path = 3: with line_search"):
         mflow.minimize(cost, np.ones(2), jac=True, method="steepest_descent", line_search="exact", path=3)
+
+
+@pytest.mark.parametrize("more", [{}, {"line_search": "armijo"}])
+def test_a_comparison_of_numpy_stops_as_true_does(more):
+    result = mflow.minimize(lambda x: (x @ x, 2 * x), [1.0, 1.0], method="sgd", jac=True, callback=lambda x: x[0] < 2.0, lr=0.01, **more)
+    assert (result.reason, result.nit) == ("callback", 1)
+    found = mflow.least_squares(lambda x: np.exp(x) - 2.0, [0.0, 3.0], callback=lambda x: np.linalg.norm(x) < 100.0)
+    assert (found.reason, found.nit) == ("callback", 1)

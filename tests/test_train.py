@@ -345,6 +345,8 @@ def test_a_checkpoint_knows_its_data_and_what_it_judged_by(tmp_path):
     for data, more, word in (((X, 2.0 * Y), {}, "data"), ((X, Y), {"validation": (X, Y)}, "judged by")):
         with pytest.raises(ValueError, match=word):
             mflow.train(cost, np.zeros(3), data, jac=True, resume=path, **call, **more)
+    with pytest.raises(ValueError, match="judged by"):
+        mflow.train(grad, np.zeros(3), (X, Y), resume=path, **call)
     objective = mflow.objectives.LeastSquares(X, Y)
     mflow.train(objective, np.zeros(3), checkpoint=path, **call)
     assert mflow.train(objective, np.zeros(3), resume=path, **{**call, "epochs": 3}).reason == "finished"

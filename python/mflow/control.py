@@ -27,6 +27,19 @@ REFRESH = 0.1  # seconds between two lines of the plain progress printer
 # ---- tolerances -----------------------------------------------------------------------------------------------------------------
 
 
+def says_stop(answer: Any) -> bool:
+    """Whether a minimiser's callback wants to stop: True does, NumPy's (of a comparison) as well as Python's; other objects go on.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.control import says_stop
+    >>> says_stop(np.float64(1.0) > 0.5), says_stop(None), says_stop(1.0)
+    (True, False, False)
+    """
+    return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+
 def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "") -> tuple[Array, Array]:
     """(rtol, atol), each a float64 array of one number for all components, or of one for each.
 

@@ -131,6 +131,7 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         """One model for each list of labels; each shuffles alike."""
         if not (self.warm_start and hasattr(self, "_models")):
             self._models = [self._make() for _ in labels]
+        self._models = [self._up_to_date(model) for model in self._models]
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
         for model, y in zip(self._models, labels, strict=True):
             model.fit(X, y, sample_weight, epochs=self.max_iter, shuffle=self.shuffle, seed=seed, tol=self.tol, warm_start=self.warm_start)
@@ -141,10 +142,18 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         """One pass of each model over its labels, in sequence."""
         if first:
             self._models = [self._make() for _ in labels]
+        self._models = [self._up_to_date(model) for model in self._models]
         weights = self._weights(sample_weight, X)
         for model, y in zip(self._models, labels, strict=True):
             model.partial_fit(X, y, weights)
         self._publish()
+
+    def _up_to_date(self, model: ImplicitSGD) -> ImplicitSGD:
+        """The model, or one that goes on from it under the parameters of now, where `set_params` has changed them in between."""
+        made = self._make()
+        if (made.loss, made.parameters) == (model.loss, model.parameters):
+            return model
+        return made.go_on_from(model)
 
     def _publish(self) -> None:
         self.coef_ = np.array([model.coef for model in self._models])

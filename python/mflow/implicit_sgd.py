@@ -334,6 +334,29 @@ class ImplicitSGD:
             raise ValueError(f"coef: entry {int(np.flatnonzero(~np.isfinite(w))[0])} is not finite: finite weights are wanted")
         self._start(w.size, anew=True).set_weights(w, check_number(intercept, "intercept"))
 
+    def go_on_from(self, other: ImplicitSGD) -> ImplicitSGD:
+        """Take over what `other` has learned, under the parameters of this one.
+
+        Count and means come along, unless the loss is another or only one of both averages: then the weights alone.
+
+        Examples
+        --------
+        >>> import mflow
+        >>> model = mflow.ImplicitSGD("squared").fit([[1.0], [2.0]], [1.0, 2.0], seed=0)
+        >>> slower = mflow.ImplicitSGD("squared", lr=0.1).go_on_from(model)
+        >>> slower.count == model.count, slower.last == model.last
+        (True, True)
+        """
+        if other._learner is None:
+            return self
+        learner = self._start(other.learner.n, anew=True)
+        state = other.learner.state()
+        if self.loss == other.loss and state.shape == learner.state().shape:
+            learner.set_state(state)
+        else:
+            learner.set_weights(*other.learner.last)
+        return self
+
     def predict_linear(self, X: Any) -> Array:
         """t = X w + b, (rows,)."""
         rows = check_rows(X)

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from mflow.arrays import Array, check_number, check_start
+from mflow.control import says_stop
 from mflow.result import Result, attach
 from mflow.robust import Robust, loss_of
 
@@ -473,9 +474,9 @@ def _teller(callback: Any) -> Callable[[_Flow], bool] | None:
     def tell(flow: _Flow) -> bool:
         try:
             if not whole:
-                return callback(flow.x.copy()) is True
+                return says_stop(callback(flow.x.copy()))
             now = LeastSquaresResult(x=flow.x.copy(), cost=flow.cost, fun=flow.f.copy(), nit=flow.nit, nfev=flow.what.nfev)
-            return callback(intermediate_result=now) is True
+            return says_stop(callback(intermediate_result=now))
         except StopIteration:
             return True
 

@@ -14,6 +14,7 @@ from mflow_core.signatures import code_text, companion
 
 from mflow import nonlinear, spectrum, stability
 from mflow.arrays import Array, check_number, check_start
+from mflow.control import says_stop
 from mflow.line_descent import LineDescent
 from mflow.linesearch import LineSearch
 from mflow.methods import Method, as_method
@@ -460,8 +461,8 @@ def _teller(callback: Callable[..., Any] | None) -> Callable[[Any], bool] | None
         try:
             if whole:
                 now = OptimizeResult(x=x, fun=run.value, jac=grad, nit=descent.nit, nfev=run.nfev, njev=run.njev)
-                return callback(intermediate_result=now) is True
-            return callback(x) is True
+                return says_stop(callback(intermediate_result=now))
+            return says_stop(callback(x))
         except StopIteration:
             return True
 

@@ -221,7 +221,8 @@ class Trainer:
             raise ValueError("validation: an iterator can be gone through once: give a list of batches, or arrays")
         if self.patience is not None and validation is None and not self.model.has_loss:
             raise ValueError("patience: there is no loss to watch: give jac=, or validation= and metric=")
-        self.facts["judged by"] = "metric" if metric is not None else "training loss" if validation is None else "validation loss"
+        loss = "training loss" if self.model.has_loss else "nothing"
+        self.facts["judged by"] = "metric" if metric is not None else loss if validation is None else "validation loss"
 
     def listen(self, callback: Any, step_callback: Any, progress: bool, checkpoint: Any, every: Any) -> None:
         """Whoever is told on the way."""
@@ -492,9 +493,10 @@ class Trainer:
         """Go back to where a checkpoint was written. Raises ValueError where it belongs to another call."""
         facts, blocks = read_state(path, "training")
         mine = json.loads(json.dumps(self.facts))
-        wrong = [name for name, value in mine.items() if facts.get("call", {}).get(name) != value]
+        theirs = facts.get("call", {})
+        wrong = [name for name in {**mine, **theirs} if theirs.get(name) != mine.get(name)]
         if wrong:
-            was, here = facts.get("call", {}).get(wrong[0]), mine[wrong[0]]
+            was, here = theirs.get(wrong[0]), mine.get(wrong[0])
             text = f"{wrong[0]} was {was!r}, and is {here!r} here"
             raise ValueError(f"resume: {path} was written by a call with other {', '.join(wrong)}: {text}")
         if seed is not None and facts["seed"] is not None and seed != facts["seed"]:  # batches made elsewhere have none

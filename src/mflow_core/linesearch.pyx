@@ -202,6 +202,23 @@ cdef int wolfe(line_t *l, double a) noexcept nogil:
 
 # ---- exact --------------------------------------------------------------------------------------------------------------------------
 
+cdef inline bint is_end(const line_t *l, double a, double low, double high) noexcept nogil:
+    """Whether x + a d is the very point of low or of high: steps tell more apart than points do."""
+    cdef bint first = True, last = True
+    cdef ptrdiff_t i = 0
+    while i < l.n and (first or last):
+        first = first and l.x[i] + a * l.d[i] == l.x[i] + low * l.d[i]
+        last = last and l.x[i] + a * l.d[i] == l.x[i] + high * l.d[i]
+        i += 1
+    return first or last
+
+
+cdef inline int closed(const line_t *l, double low, double slope_high) noexcept nogil:
+    """The slope changes sign in the bracket (or right at 0), by its rounding perhaps: no point is known to be nearer to its root.
+    Where there are no numbers on the far side, or the value jumps up within, this is an edge and no root: the best point is kept."""
+    return FOUND if low > 0.0 and slope_high == slope_high and l.f <= l.f0 else TOO_SMALL
+
+
 cdef int exact(line_t *l, double a) noexcept nogil:
     """A root of phi': outwards until the slope is not negative, then Illinois' secants, with bisection where they are slow."""
     cdef double low = 0.0, slope_low = l.slope0, high = INFINITY, slope_high = NAN, guess, width = INFINITY
@@ -228,12 +245,12 @@ cdef int exact(line_t *l, double a) noexcept nogil:
             slope_low = 0.5 * slope_low if side > 0 else slope_low
             high, slope_high, side = a, l.slope, 1
         if high - low <= (l.tol if l.tol > 2.0 * EPS else 2.0 * EPS) * high or not moves(l, high):
-            # The slope changes sign in here (or right at 0), by its rounding perhaps: no point is known to be nearer to its root. Where
-            # there are no numbers on the far side, or the value jumps up within, this is an edge and no root: the best point is kept.
-            return FOUND if low > 0.0 and slope_high == slope_high and l.f <= l.f0 else TOO_SMALL
+            return closed(l, low, slope_high)
         guess = low - slope_low * ((high - low) / (slope_high - slope_low))
-        if not (guess > low and guess < high) or high - low > 0.9 * width:
+        if not (guess > low and guess < high) or high - low > 0.9 * width or is_end(l, guess, low, high):
             guess = low + 0.5 * (high - low)
+            if is_end(l, guess, low, high):
+                return closed(l, low, slope_high)
         width = high - low
         a = guess
 
