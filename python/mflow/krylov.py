@@ -41,9 +41,7 @@ def start_vector(n: int) -> Array:
     return v / float(np.linalg.norm(v))
 
 
-def lanczos(
-    product: Product, n: int, iterations: int, enough: Callable[[Ritz], bool] | None = None, nothing: float = NOTHING
-) -> Ritz:
+def lanczos(product: Product, n: int, iterations: int, enough: Callable[[Ritz], bool] | None = None, nothing: float = NOTHING) -> Ritz:
     """Ritz values of a symmetric J; keeps three vectors. `enough`, asked now and then, ends it early; so does a rest below `nothing`,
     against J: where products are differences, a rest of their size is a vector of noise."""
     v, before = start_vector(n), np.zeros(n)

@@ -150,7 +150,9 @@ def _of_sparse(matrix: Any, symmetric: bool | None, limiting: Callable[[Values],
     if matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix.data)):
         raise ValueError(f"jac: a square matrix of finite numbers is wanted, shape {matrix.shape} came")
     if matrix.dtype.kind == "c" and matrix.shape[0] > DENSE:
-        raise ValueError(f"jac: a complex matrix of {matrix.shape[0]} rows, {DENSE} at most; give eigenvalues=, or real and imaginary parts")
+        raise ValueError(
+            f"jac: a complex matrix of {matrix.shape[0]} rows, {DENSE} at most; give eigenvalues=, or real and imaginary parts"
+        )
     if symmetric is None:
         symmetric = not np.any((matrix != matrix.conj().T).data)
     elif symmetric and np.max(np.abs((matrix - matrix.conj().T).data), initial=0.0) > ASYMMETRY * np.max(np.abs(matrix.data), initial=0.0):
