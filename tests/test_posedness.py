@@ -111,6 +111,22 @@ def test_where_a_path_changes() -> None:
     assert path.lyapunov[0] == pytest.approx(0.0, abs=1e-8)
 
 
+def test_the_way_back() -> None:
+    """What fades forward grows backward: verdicts, growth and explicit steps are those of the way that was taken."""
+    t = np.linspace(1.0, 0.0, 21)
+    path = mflow.posedness_along(lambda t, y: -2.0 * y, t, [np.exp(-2.0 * t)])
+    assert path.verdict == "ill-posed"
+    assert path.growth[-1] == pytest.approx(math.exp(2.0), rel=1e-8)
+    assert path.lyapunov[0] == pytest.approx(2.0, rel=1e-8)
+    assert path.points[0].growth_rate == pytest.approx(2.0, rel=1e-8)
+    back = mflow.posedness_along(lambda t, y: 2.0 * y, t, [np.exp(2.0 * t)])
+    assert back.verdict == "well-posed"
+    assert mflow.explain(lambda t, y: -y, [1.0], t_span=(1, 0)).steps["euler"] == math.inf
+    assert mflow.explain(lambda t, y: y, [1.0], t_span=(1, 0)).steps["euler"] == pytest.approx(2.0, rel=1e-6)
+    wide = mflow.posedness_along(lambda t, y: -2.0 * y, t[::10], np.exp(-2.0 * t[::10]) * np.ones((450, 1)))
+    assert wide.verdict == "ill-posed"
+
+
 def test_lyapunov_exponents_of_lorenz() -> None:
     """Against the variational equation, integrated beside the path by another method; their sum is the trace, -41/3."""
     r = mflow.solve_ivp(lorenz, (0, 2), [1.0, 1.0, 1.0], rtol=1e-10, atol=1e-10)
