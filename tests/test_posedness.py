@@ -1,6 +1,7 @@
 """Posedness at a point and along a path, against closed forms, and `explain`, which reads it to the user."""
 
 import copy
+import importlib
 import math
 import pickle
 import tracemalloc
@@ -62,9 +63,10 @@ def test_geometry_of_a_gradient_flow(hessian: Any, words: str, index: int) -> No
 
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize(("shift", "verdict"), [(-1.0, "well-posed"), (1.0, "ill-posed")])
-def test_many_components(symmetric: bool, shift: float, verdict: str) -> None:
+def test_many_components(symmetric: bool, shift: float, verdict: str, monkeypatch: Any) -> None:
     """The outer eigenvalues, from products with differences of the slope."""
-    n = 500
+    monkeypatch.setattr(importlib.import_module("mflow.posedness"), "DENSE", 100)
+    n = 200
     rng = np.random.default_rng(2)
     A = rng.normal(size=(n, n)) / math.sqrt(n)
     A = A + A.T if symmetric else A
@@ -107,6 +109,22 @@ def test_where_a_path_changes() -> None:
     assert path.growth[-1] == pytest.approx(1.0, rel=1e-8)
     np.testing.assert_allclose(path.growth, np.exp(0.5 * path.t**2 - path.t), rtol=1e-7)
     assert path.lyapunov[0] == pytest.approx(0.0, abs=1e-8)
+
+
+def test_the_way_back() -> None:
+    """What fades forward grows backward: verdicts, growth and explicit steps are those of the way that was taken."""
+    t = np.linspace(1.0, 0.0, 21)
+    path = mflow.posedness_along(lambda t, y: -2.0 * y, t, [np.exp(-2.0 * t)])
+    assert path.verdict == "ill-posed"
+    assert path.growth[-1] == pytest.approx(math.exp(2.0), rel=1e-8)
+    assert path.lyapunov[0] == pytest.approx(2.0, rel=1e-8)
+    assert path.points[0].growth_rate == pytest.approx(2.0, rel=1e-8)
+    back = mflow.posedness_along(lambda t, y: 2.0 * y, t, [np.exp(2.0 * t)])
+    assert back.verdict == "well-posed"
+    assert mflow.explain(lambda t, y: -y, [1.0], t_span=(1, 0)).steps["euler"] == math.inf
+    assert mflow.explain(lambda t, y: y, [1.0], t_span=(1, 0)).steps["euler"] == pytest.approx(2.0, rel=1e-6)
+    wide = mflow.posedness_along(lambda t, y: -2.0 * y, t[::10], np.exp(-2.0 * t[::10]) * np.ones((450, 1)))
+    assert wide.verdict == "ill-posed"
 
 
 def test_lyapunov_exponents_of_lorenz() -> None:
@@ -179,7 +197,7 @@ def test_bad_input(call: Any, error: type, words: str) -> None:
 
 def test_explain_with_many_parameters() -> None:
     """At most 60 gradients, a few vectors of memory, and an interval that holds the largest curvature."""
-    n = 100_000
+    n = 20_000
     d = np.geomspace(1e-3, 50.0, n)
     calls = [0]
 

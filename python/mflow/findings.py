@@ -194,7 +194,8 @@ class BasinsResult:
     starts : float64 array (*grid, n), with grid = (len(y), len(x)) or (lanes,). labels : int array (*grid): row of `minima`, or -1.
     minima : float64 array (k, n). ends : float64 array (*grid, n), the last good points. steps : int array (*grid), steps that were
     taken. flow_labels : int array (*grid): where the exact flow leads. changed : bool array (*grid): the path left the basin it started
-    in; False where it took all its steps and is not known to have. boundary : bool array (*grid), a neighbour reaches another minimum (grids alone, else all False).
+    in; False where it took all its steps and is not known to have. boundary : bool array (*grid), a neighbour reaches
+    another minimum (grids alone, else all False).
     room : float64 array (*grid), how far the start is from the nearest start that the exact flow leads elsewhere.
     drift : float64 array (*grid), the largest distance of the numerical path from the exact flow's path, as curves; inf where it left
     the finite numbers. allowed_drift : float64 array (*grid), the least distance of the exact path from a start that leads elsewhere:

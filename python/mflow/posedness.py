@@ -49,6 +49,7 @@ class _Field:
 
     def __init__(self, fun: Any, t: float, y: Array, jac: Any, args: tuple[Any, ...]) -> None:
         self.fun, self.jac, self.args, self.n = fun, jac, args, y.size
+        self.sign = 1.0  # -1 where time runs backward: what fades forward grows
         if jac is None and not callable(fun):
             self.fun, self.jac = None, fun
         elif jac is None:
@@ -166,7 +167,7 @@ def _at(field: _Field, t: float, y: Array, symmetric: bool | None, near: float) 
         raise ValueError("y: it has no components")
     if field.n <= DENSE:
         values, rounding, symmetric = _all_values(*field.matrix(t, y), symmetric)
-        errors = rounding
+        values, errors = field.sign * values, rounding
     else:
         values, rounding, errors, symmetric = _outer_values(field, t, y, symmetric)
     order = np.argsort(-values.real, kind="stable")
@@ -176,7 +177,7 @@ def _at(field: _Field, t: float, y: Array, symmetric: bool | None, near: float) 
     verdict = next((v for v in reversed(ORDER) if v in kinds), "well-posed")
     rate = float(values[0].real) + 0.0  # never -0
     doubling = math.log(2.0) / rate if verdict == "ill-posed" else math.inf
-    index, geometry = (None, "") if not symmetric else _geometry(field, t, y, values, kinds)
+    index, geometry = (None, "") if not symmetric or field.sign < 0.0 else _geometry(field, t, y, values, kinds)
     text = f"{verdict} at t = {t:g}: {MEANING[verdict]}; the largest real part of an eigenvalue is {rate:.4g}"
     if verdict == "ill-posed":
         text += f", an error doubles in {doubling:.3g}"
@@ -230,7 +231,8 @@ def _all_values(J: Array, error: float, symmetric: bool | None) -> tuple[NDArray
 
 def _outer_values(field: _Field, t: float, y: Array, symmetric: bool | None) -> tuple[NDArray[np.complex128], Array, Array, bool]:
     """(Ritz values, rounding of each, how far from each an eigenvalue may lie, whether J is symmetric)."""
-    times = field.product(t, y)
+    forward = field.product(t, y)
+    times: Callable[[Array], Array] = forward if field.sign > 0.0 else lambda v: -forward(v)
     if symmetric is None:
         u, v = krylov.start_vector(field.n), np.sin(1.0 + 2.3 * np.arange(field.n))
         Ju, Jv = times(u), times(v)
@@ -328,7 +330,7 @@ def posedness_along(
     fun, jac, symmetric, args, near
         As in `posedness`.
     t : array_like (m,), y : array_like (*shape, m)
-        The path, as `mflow.solve_ivp` returns it.
+        The path, as `mflow.solve_ivp` returns it. Where t falls, eigenvalues and verdicts are those of the way back, of -F.
     points : int
         Verdicts at so many points of it, at most.
     method, dt
@@ -367,6 +369,7 @@ def posedness_along(
         raise ValueError(f"points = {points!r}: a whole number from 2 on is wanted")
     flat = np.ascontiguousarray(np.moveaxis(states, -1, 0).reshape(times.size, -1))
     field = _Field(fun, float(times[0]), np.ascontiguousarray(states[..., 0]), jac, args)
+    field.sign = math.copysign(1.0, times[-1] - times[0])
     path = _Path(field, times, flat)
     pick = np.unique(np.linspace(0, times.size - 1, min(int(points), times.size)).round().astype(int))
     if symmetric is None:
