@@ -299,6 +299,16 @@ def test_rows_whose_squares_overflow_end_with_a_word(loss: str, y: list[float]) 
     assert np.array_equal(model.coef, coef)
 
 
+def test_a_damaged_state_is_refused() -> None:
+    model = ImplicitSGD("squared").fit(np.eye(2), [1.0, 2.0], seed=0)
+    state = model.state_dict()
+    values = state["state"].copy()
+    values[0] = math.nan
+    for damaged, word in (({**state, "state": values}, "finite"), ({k: v for k, v in state.items() if k != "n"}, "n is missing")):
+        with pytest.raises(ValueError, match=word):
+            ImplicitSGD("squared").load_state_dict(damaged)
+
+
 def test_weights_to_start_from_are_finite() -> None:
     with pytest.raises(ValueError, match="coef: entry 1"):
         ImplicitSGD("squared").set_weights([0.0, math.nan])

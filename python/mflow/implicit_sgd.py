@@ -379,9 +379,15 @@ class ImplicitSGD:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave. Raises ValueError where it belongs to another loss or other parameters."""
+        missing = [name for name in ("loss", "parameters", "n", "state") if name not in state]
+        if missing:
+            raise ValueError(f"state: {missing[0]} is missing: what state_dict gave is wanted")
         if (state["loss"], state["parameters"]) != (self.loss, self.parameters):
             raise ValueError(f"state: it belongs to ImplicitSGD({state['loss']!r}, **{state['parameters']}), not to this one")
-        self._start(int(state["n"]), anew=True).set_state(np.ascontiguousarray(state["state"], dtype=np.float64))
+        values = np.ascontiguousarray(state["state"], dtype=np.float64)
+        if not np.all(np.isfinite(values[:-1])):  # the last one is the certificate, NaN where it could not be had
+            raise ValueError("state: its weights are not all finite: it is damaged")
+        self._start(int(state["n"]), anew=True).set_state(values)
 
     def __repr__(self) -> str:
         return f"ImplicitSGD({', '.join([repr(self.loss), *(f'{k}={v!r}' for k, v in self.parameters.items())])})"
