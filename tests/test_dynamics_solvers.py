@@ -361,6 +361,7 @@ def test_a_diagonal_sum_that_is_zero_but_for_rounding(stiffness: Any) -> None:
         ("load", {"stiffness": 4.0, "load": lambda t: np.array([1 + 2j])}),
         ("damping", {"stiffness": 4.0, "damping": lambda v: v * 1j}),
         ("dfdx", {"force": lambda t, x, v: -x, "dfdx": lambda t, x, v: np.array([[1j]])}),
+        ("dfdx", {"force": lambda t, x, v: -x, "dfdx": lambda t, x, v: scipy.sparse.csr_array([[1j]])}),
     ],
 )
 def test_complex_numbers_are_refused(name: str, more: dict[str, Any]) -> None:

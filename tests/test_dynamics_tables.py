@@ -120,3 +120,18 @@ def test_bathe(name: str, exact: Any, kind: str) -> None:
     assert np.abs(s.x - closed).max() < 0.4
     fine = mflow.solve_dynamics([2.0, 1.0], None, K, load, (0, 3.36), method=name, dt=0.0028)
     assert np.abs(fine.x[:, ::100] - closed).max() < 1e-4
+
+
+@pytest.mark.parametrize("with_pattern", [False, True])
+def test_a_table_that_changes_while_the_run_goes_on_is_kept_as_it_was(with_pattern: bool) -> None:
+    def run(spoil: bool) -> Any:
+        times, values, pattern = np.linspace(0.0, 1.0, 5), np.arange(5.0), np.array([1.0, 2.0])
+        table = (times, values, pattern) if with_pattern else (times, np.outer(pattern, values))
+
+        def callback(t: float, x: Any, v: Any) -> None:
+            for part in table if spoil else ():
+                part[...] = 0.0
+
+        return mflow.solve_dynamics(1.0, None, [4.0, 9.0], table, (0, 1), [1.0, 0.0], dt=0.1, callback=callback).x
+
+    np.testing.assert_array_equal(run(True), run(False))

@@ -276,6 +276,8 @@ cdef object sparse_part(Force p, double t, fun, str argument, double scale):
     if fun is None or scale == 0.0:
         return None
     value = scipy.sparse.csr_array(fun(t, p.x_view, p.v_view, *p.args) if callable(fun) else fun)
+    if value.dtype.kind == "c":
+        raise TypeError(f"{argument}: complex numbers came; real ones are wanted (float64)")
     if value.shape != (p.f.n, p.f.n):
         raise ValueError(f"{argument} has shape {value.shape}, but the state has {p.f.n} components: shape ({p.f.n}, {p.f.n}) is wanted")
     return scale * value

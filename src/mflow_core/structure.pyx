@@ -500,7 +500,7 @@ cdef class Structure(Problem):
     def set_table(self, times, values, pattern=None):
         """The load is linear between these times, and constant beyond them. values: a row of n a time, or one number a time that goes
         with `pattern`, n numbers."""
-        times, values = np.ascontiguousarray(times, dtype=np.float64), np.ascontiguousarray(values, dtype=np.float64)
+        times, values = (np.array(part, dtype=np.float64, order="C") for part in (times, values))    # copies: the user may go on with his
         if times.ndim != 1 or times.size < 2 or not np.all(np.diff(times) > 0) or not np.all(np.isfinite(times)):
             raise ValueError("load: the times of a table must be two or more finite numbers that increase")
         wanted = (times.size,) if pattern is not None else (times.size, self.s.n)
@@ -509,7 +509,7 @@ cdef class Structure(Problem):
                              f"{values.shape}")
         self.arrays.extend([times, values])
         if pattern is not None:
-            pattern = checked_matrix(pattern, "load", self.s.n)
+            pattern = np.array(checked_matrix(pattern, "load", self.s.n), order="C")
             self.arrays.append(pattern)
             self.table.pattern = <const double *> cnp.PyArray_DATA(<cnp.ndarray> pattern)
         self.table.times, self.table.values = <const double *> cnp.PyArray_DATA(<cnp.ndarray> times), <const double *> cnp.PyArray_DATA(<cnp.ndarray> values)
