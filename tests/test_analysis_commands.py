@@ -30,6 +30,9 @@ def plain(c):
 def swing(t, y):
     return [y[1], -y[0]]
 
+def turning(c):
+    return 1j * (c @ c)
+
 def broken(c):
     return float("nan")
 """
@@ -109,6 +112,7 @@ def test_explain_a_right_hand_side(costs: str, capsys: Any) -> None:
         (["explain", "{costs}:bowl", "--x0", "one", "--no-plot"], "finite numbers"),
         (["explain", "{costs}:swing", "--x0", "1,0", "--t-end", "0", "--no-plot"], "--t-end"),
         (["explain", "{costs}:broken", "--x0", "1", "--no-plot"], "not finite"),
+        (["explain", "{costs}:turning", "--x0", "1", "--no-plot"], "fun returned is complex"),
     ],
 )
 def test_mistakes(words: list[str], said: str, costs: str, capsys: Any) -> None:

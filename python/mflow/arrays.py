@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_number", "check_start", "check_times"]
+__all__ = ["check_number", "check_start", "check_times", "real_array"]
 
 Array = NDArray[np.float64]
 
@@ -26,6 +26,14 @@ def check_start(value: Any, argument: str) -> Array:
     if bad.size:
         raise ValueError(f"{argument}: entry {bad[0]} is {out.flat[bad[0]]}: every entry must be finite")
     return out
+
+
+def real_array(value: Any, what: str) -> Array:
+    """What a user's function returned, as float64. Raises TypeError for complex numbers, whose imaginary parts NumPy would drop."""
+    array = np.asarray(value)
+    if array.dtype.kind == "c":
+        raise TypeError(f"{what} is complex; real numbers are wanted: stack real and imaginary parts")
+    return np.asarray(array, dtype=np.float64)
 
 
 def check_number(value: Any, argument: str, what: str = "a finite number") -> float:

@@ -21,7 +21,7 @@ import numpy as np
 from mflow_core.signatures import check_size
 
 from mflow import krylov
-from mflow.arrays import Array, check_number, check_start
+from mflow.arrays import Array, check_number, check_start, real_array
 from mflow.findings import PosednessPath, columns
 from mflow.ivp import solve_ivp
 from mflow.methods import Method, as_method, methods
@@ -180,7 +180,7 @@ class _Cost:
             raise ValueError(f"jac: give the gradient; {start.size} variables are too many for differences of the cost")
 
     def value(self, x: Array) -> float:
-        out = np.asarray(self.fun(x.reshape(self.shape), *self.args), dtype=np.float64)
+        out = real_array(self.fun(x.reshape(self.shape), *self.args), "what fun returned")
         if out.size != 1:
             raise ValueError(f"fun returned shape {out.shape}; a cost is one number (a right-hand side takes (t, y): kind='rhs')")
         return float(out.reshape(()))
@@ -199,7 +199,7 @@ class _Cost:
         else:
             at = x.reshape(self.shape)
             got = self.fun(at, *self.args)[1] if self.jac is True else self.jac(at, *self.args)
-            out = np.asarray(got, dtype=np.float64)
+            out = real_array(got, "the gradient")
             if out.shape != self.shape:
                 raise ValueError(f"the gradient has shape {out.shape}, x0 has shape {self.shape}: they must be equal")
             out = out.reshape(-1)

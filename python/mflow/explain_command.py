@@ -46,7 +46,7 @@ def command(arguments: argparse.Namespace) -> int:
     fun, start = arguments.function, arguments.start
     try:
         report = explain(fun, start, jac=_brings_gradient(fun, start), t_span=(0.0, arguments.t_end))
-    except ValueError as error:  # of the user's function: in one line, without a traceback
+    except (TypeError, ValueError) as error:  # of the user's function: in one line, without a traceback
         print(f"mflow: error: {error}", file=sys.stderr)
         return 2
     print(report)

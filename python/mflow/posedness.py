@@ -21,7 +21,7 @@ from mflow_core import registry, stepper
 from numpy.typing import ArrayLike, NDArray
 
 from mflow import krylov
-from mflow.arrays import Array, check_number, check_start
+from mflow.arrays import Array, check_number, check_start, real_array
 from mflow.findings import Posedness, PosednessPath
 from mflow.result import IVPResult
 
@@ -64,7 +64,7 @@ class _Field:
         """F, flat, from a flat y."""
         if self.fun is None:
             return np.zeros(self.n)
-        out = np.asarray(self.fun(t, y.reshape(self.shape).copy(), *self.args), dtype=np.float64)
+        out = real_array(self.fun(t, y.reshape(self.shape).copy(), *self.args), "what fun returned")
         if out.size != self.n:
             raise ValueError(f"fun returned shape {out.shape}, y has shape {self.shape}: they must be equal")
         return out.ravel()
@@ -76,7 +76,7 @@ class _Field:
         """(J, its error in norm)."""
         if self.jac is not None:
             J = self._given(t, y)
-            J = np.array(J.toarray() if hasattr(J, "toarray") else J, dtype=np.float64)
+            J = real_array(J.toarray() if hasattr(J, "toarray") else J, "jac")
             if J.shape != (self.n, self.n):
                 raise ValueError(f"jac: shape {J.shape} came, y has {self.n} components: ({self.n}, {self.n}) is wanted")
             error = 4.0 * self.n * 2.0**-52 * float(np.linalg.norm(J))
