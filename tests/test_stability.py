@@ -248,6 +248,8 @@ def test_matrices_over_curvatures_keep_their_shape() -> None:
         (lambda: mflow.max_stable_dt("rk4"), "give one of them"),
         (lambda: mflow.max_stable_dt("rk4", jac=[[-1.0]], curvature=1.0), "give one of them"),
         (lambda: mflow.max_stable_dt("rk4", jac=[1.0, 2.0]), "a square matrix"),
+        (lambda: mflow.max_stable_dt("rk4", jac=[[np.nan, 0.0], [0.0, -1.0]]), "1 entries are not finite, the first is nan"),
+        (lambda: mflow.stability_limit("euler", direction=135), r"an angle in radians; from degrees, math.radians\(135\)"),
         (lambda: mflow.max_stable_dt("rk4", jac=[[math.nan]]), "finite numbers"),
         (lambda: mflow.max_stable_dt("rk4", curvature=-1.0), "curvature = -1.0"),
         (lambda: mflow.max_stable_dt("sgd", jac=[[0.0, 1.0], [-1.0, 0.0]]), "eigenvalues are complex"),

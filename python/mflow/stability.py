@@ -179,7 +179,8 @@ def stability_limit(
         `max_stable_dt` for the L at hand. Second-order methods: "frequency", x = omega dt of an oscillator.
     direction : complex, or an angle in radians
         Integrators: along any other ray, in place of axis: towards this complex number, or, where it is real, at this angle to the
-        positive real axis (2.356 is halfway between both axes). 0 on rays where the solution itself grows.
+        positive real axis (2.356 is halfway between both axes; -1 is an angle too, the point is -1 + 0j). 0 on rays where the solution
+        itself grows.
     zeta : float
         The oscillator's damping ratio.
 
@@ -233,6 +234,8 @@ def _unit(method: Method, axis: str | None, direction: complex) -> complex:
         raise ValueError(f"direction is for integrators of y' = f(t, y), and {method.name} is none: leave it away")
     number = complex(direction)
     if isinstance(direction, (int, float, np.integer, np.floating)):
+        if abs(direction) > 2 * math.pi:
+            raise ValueError(f"direction = {direction!r}: a real number is an angle in radians; from degrees, math.radians({direction!r})")
         number = complex(math.cos(direction), math.sin(direction))
     if not (math.isfinite(number.real) and math.isfinite(number.imag)) or number == 0:
         raise ValueError(f"direction = {direction!r}: a complex number other than 0, or an angle, is wanted")
