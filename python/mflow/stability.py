@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -373,7 +374,8 @@ def max_stable_dt(
     Warns
     -----
     RuntimeWarning
-        The eigenvalue that limits the step was not found to 1 %.
+        The eigenvalue that limits the step was not found to 1 %; or jac came for an optimizer and only grows, as a Hessian without its
+        minus does.
 
     Examples
     --------
@@ -413,6 +415,9 @@ def max_stable_dt(
             raise ValueError("eigenvalues: every one must be finite")
     else:
         values = limits.eigenvalues_of(jac, n, symmetric, lambda found: _first_to_fail(chosen, found, 3))
+    if jac is not None and chosen.kind != "step" and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
+        text = f"max_stable_dt: for {chosen.name} jac is minus the Hessian, and this one has no eigenvalue below 0, so nothing limits lr"
+        warnings.warn(f"{text}; if the Hessian itself came, give jac=-H or curvature=", RuntimeWarning, stacklevel=2)
     return _first_to_fail(chosen, values)[0]
 
 
