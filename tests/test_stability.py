@@ -248,6 +248,8 @@ def test_matrices_over_curvatures_keep_their_shape() -> None:
         (lambda: mflow.max_stable_dt("rk4"), "give one of them"),
         (lambda: mflow.max_stable_dt("rk4", jac=[[-1.0]], curvature=1.0), "give one of them"),
         (lambda: mflow.max_stable_dt("rk4", jac=[1.0, 2.0]), "a square matrix"),
+        (lambda: mflow.max_stable_dt("rk4", jac=[[np.nan, 0.0], [0.0, -1.0]]), "1 entries are not finite, the first is nan"),
+        (lambda: mflow.stability_limit("euler", direction=135), r"an angle in radians; from degrees, math.radians\(135\)"),
         (lambda: mflow.max_stable_dt("rk4", jac=[[math.nan]]), "finite numbers"),
         (lambda: mflow.max_stable_dt("rk4", curvature=-1.0), "curvature = -1.0"),
         (lambda: mflow.max_stable_dt("sgd", jac=[[0.0, 1.0], [-1.0, 0.0]]), "eigenvalues are complex"),
@@ -256,3 +258,11 @@ def test_matrices_over_curvatures_keep_their_shape() -> None:
 def test_arguments_that_do_not_fit(call: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         call()
+
+
+def test_a_hessian_without_its_minus_is_warned_of() -> None:
+    hessian = np.diag([4.0, 1.0])
+    with pytest.warns(RuntimeWarning, match="sgd jac is minus the Hessian.*give jac=-H"):
+        assert mflow.max_stable_dt("sgd", jac=hessian) == math.inf
+    assert mflow.max_stable_dt("sgd", jac=-hessian) == pytest.approx(0.5)  # warnings are errors here
+    assert mflow.max_stable_dt("euler", jac=hessian) == math.inf  # a right-hand side may grow

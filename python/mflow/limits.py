@@ -134,8 +134,9 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
             raise ValueError(f"jac: a square operator is wanted, shape {size} came")
         return _of_products(jac.matvec if hasattr(jac, "matvec") else jac, int(size[0]), bool(symmetric), limiting)
     matrix = np.asarray(jac)
-    if matrix.dtype.kind not in "biufc" or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix)):
+    if matrix.dtype.kind not in "biufc" or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"jac: a square matrix of finite numbers is wanted, shape {matrix.shape} came")
+    _check_finite(matrix)
     if symmetric is None:
         symmetric = bool(np.array_equal(matrix, matrix.conj().T))
     elif symmetric and float(np.linalg.norm(matrix - matrix.conj().T)) > ASYMMETRY * float(np.linalg.norm(matrix)):
@@ -146,13 +147,20 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
     return _of_products(lambda v: matrix @ v, len(matrix), symmetric, limiting)
 
 
+def _check_finite(entries: Values | Array) -> None:
+    bad = entries[~np.isfinite(entries)]
+    if bad.size:
+        raise ValueError(f"jac: a square matrix of finite numbers is wanted, {bad.size} entries are not finite, the first is {bad[0]}")
+
+
 def _of_sparse(matrix: Any, symmetric: bool | None, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
-    if matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix.data)):
+    if matrix.shape[0] != matrix.shape[1]:
         raise ValueError(f"jac: a square matrix of finite numbers is wanted, shape {matrix.shape} came")
     if matrix.dtype.kind == "c" and matrix.shape[0] > DENSE:
         raise ValueError(
             f"jac: a complex matrix of {matrix.shape[0]} rows, {DENSE} at most; give eigenvalues=, or real and imaginary parts"
         )
+    _check_finite(matrix.data)
     if symmetric is None:
         symmetric = not np.any((matrix != matrix.conj().T).data)
     elif symmetric and np.max(np.abs((matrix - matrix.conj().T).data), initial=0.0) > ASYMMETRY * np.max(np.abs(matrix.data), initial=0.0):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -179,7 +180,8 @@ def stability_limit(
         `max_stable_dt` for the L at hand. Second-order methods: "frequency", x = omega dt of an oscillator.
     direction : complex, or an angle in radians
         Integrators: along any other ray, in place of axis: towards this complex number, or, where it is real, at this angle to the
-        positive real axis (2.356 is halfway between both axes). 0 on rays where the solution itself grows.
+        positive real axis (2.356 is halfway between both axes; -1 is an angle too, the point is -1 + 0j). 0 on rays where the solution
+        itself grows.
     zeta : float
         The oscillator's damping ratio.
 
@@ -233,6 +235,8 @@ def _unit(method: Method, axis: str | None, direction: complex) -> complex:
         raise ValueError(f"direction is for integrators of y' = f(t, y), and {method.name} is none: leave it away")
     number = complex(direction)
     if isinstance(direction, (int, float, np.integer, np.floating)):
+        if abs(direction) > 2 * math.pi:
+            raise ValueError(f"direction = {direction!r}: a real number is an angle in radians; from degrees, math.radians({direction!r})")
         number = complex(math.cos(direction), math.sin(direction))
     if not (math.isfinite(number.real) and math.isfinite(number.imag)) or number == 0:
         raise ValueError(f"direction = {direction!r}: a complex number other than 0, or an angle, is wanted")
@@ -375,7 +379,8 @@ def max_stable_dt(
     Warns
     -----
     RuntimeWarning
-        The eigenvalue that limits the step was not found to 1 %.
+        The eigenvalue that limits the step was not found to 1 %; or jac came for an optimizer and only grows, as a Hessian without its
+        minus does.
 
     Examples
     --------
@@ -415,6 +420,9 @@ def max_stable_dt(
             raise ValueError("eigenvalues: every one must be finite")
     else:
         values = limits.eigenvalues_of(jac, n, symmetric, lambda found: _first_to_fail(chosen, found, 3))
+    if jac is not None and chosen.kind != "step" and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
+        text = f"max_stable_dt: for {chosen.name} jac is minus the Hessian, and this one has no eigenvalue below 0, so nothing limits lr"
+        warnings.warn(f"{text}; if the Hessian itself came, give jac=-H or curvature=", RuntimeWarning, stacklevel=2)
     return float(_first_to_fail(chosen, values)[0])
 
 
