@@ -180,7 +180,14 @@ class _Cost:
             raise ValueError(f"jac: give the gradient; {start.size} variables are too many for differences of the cost")
 
     def value(self, x: Array) -> float:
+<<<<<<< HEAD
         out = real_array(self.fun(x.reshape(self.shape), *self.args), "what fun returned")
+=======
+        got = self.fun(x.reshape(self.shape), *self.args)
+        if isinstance(got, tuple) and self.jac is None:
+            raise TypeError("fun returned a tuple; where it returns the pair (cost, gradient), give jac=True")
+        out = np.asarray(got, dtype=np.float64)
+>>>>>>> newcomer6
         if out.size != 1:
             raise ValueError(f"fun returned shape {out.shape}; a cost is one number (a right-hand side takes (t, y): kind='rhs')")
         return float(out.reshape(()))
@@ -198,14 +205,28 @@ class _Cost:
                 out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
         else:
             at = x.reshape(self.shape)
+<<<<<<< HEAD
             got = self.fun(at, *self.args)[1] if self.jac is True else self.jac(at, *self.args)
             out = real_array(got, "the gradient")
+=======
+            got = self.pair(at)[1] if self.jac is True else self.jac(at, *self.args)
+            out = np.asarray(got, dtype=np.float64)
+>>>>>>> newcomer6
             if out.shape != self.shape:
                 raise ValueError(f"the gradient has shape {out.shape}, x0 has shape {self.shape}: they must be equal")
             out = out.reshape(-1)
         if not np.all(np.isfinite(out)):
             raise ValueError("the gradient is not finite at x0 or near it")
         return out
+
+    def pair(self, at: Array) -> Any:
+        """What fun returns with jac=True: (cost, gradient)."""
+        got = self.fun(at, *self.args)
+        if not isinstance(got, (tuple, list)) or len(got) != 2:
+            raise TypeError(
+                f"jac = True: fun has to return the pair (cost, gradient), it returned {type(got).__name__}; leave jac away without one"
+            )
+        return got
 
     def curvatures(self, x: Array, base: Array, products: int) -> krylov.Ritz:
         """Ritz values of the Hessian at x."""
@@ -380,6 +401,9 @@ def _advice_for_rhs(values: Any, radius: float, span: float, run: Any) -> tuple[
             SAFETY * max_stable_dt("rk4", eigenvalues=values),
             "Because stability limits the steps, and rk4's limit is wide for its cost.",
         )
+    if mean > 0.5 * limit:
+        text = f"its steps, {mean:.3g} at rtol = 1e-6, are close to the stability limit {limit:.3g}, yet {run.nsteps} of them reach the end"
+        return "dopri5", mean, f"Because {text}; over a longer span an implicit method, esdirk43, pays. dt = is their mean."
     text = f"accuracy asks for shorter steps than stability does ({mean:.3g} at rtol = 1e-6 against {limit:.3g})"
     return "dopri5", mean, f"Because {text}, error control chooses them best; dt = is their mean."
 

@@ -219,6 +219,15 @@ class BasinsResult:
     allowed_drift: Array
     reasons: list[str]
 
+    def __str__(self) -> str:
+        lines = [f"{self.method.name}, dt = {self.dt:g}: {self.labels.size} starts"]
+        for k, minimum in enumerate(self.minima):
+            place = ", ".join(f"{v:.6g}" for v in minimum)
+            lines.append(f"{int(np.sum(self.labels == k)):6d} reach ({place}), the exact flow {int(np.sum(self.flow_labels == k))}")
+        lines.append(f"{int(np.sum(self.labels < 0)):6d} reach none, the exact flow {int(np.sum(self.flow_labels < 0))}")
+        lines.append(f"{int(np.sum(self.changed)):6d} left the basin they started in")
+        return "\n".join(lines)
+
 
 @dataclass(frozen=True, eq=False)
 class ConvergenceResult:
