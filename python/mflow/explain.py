@@ -180,14 +180,10 @@ class _Cost:
             raise ValueError(f"jac: give the gradient; {start.size} variables are too many for differences of the cost")
 
     def value(self, x: Array) -> float:
-<<<<<<< HEAD
-        out = real_array(self.fun(x.reshape(self.shape), *self.args), "what fun returned")
-=======
         got = self.fun(x.reshape(self.shape), *self.args)
         if isinstance(got, tuple) and self.jac is None:
             raise TypeError("fun returned a tuple; where it returns the pair (cost, gradient), give jac=True")
-        out = np.asarray(got, dtype=np.float64)
->>>>>>> newcomer6
+        out = real_array(got, "what fun returned")
         if out.size != 1:
             raise ValueError(f"fun returned shape {out.shape}; a cost is one number (a right-hand side takes (t, y): kind='rhs')")
         return float(out.reshape(()))
@@ -205,13 +201,8 @@ class _Cost:
                 out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
         else:
             at = x.reshape(self.shape)
-<<<<<<< HEAD
-            got = self.fun(at, *self.args)[1] if self.jac is True else self.jac(at, *self.args)
-            out = real_array(got, "the gradient")
-=======
             got = self.pair(at)[1] if self.jac is True else self.jac(at, *self.args)
-            out = np.asarray(got, dtype=np.float64)
->>>>>>> newcomer6
+            out = real_array(got, "the gradient")
             if out.shape != self.shape:
                 raise ValueError(f"the gradient has shape {out.shape}, x0 has shape {self.shape}: they must be equal")
             out = out.reshape(-1)
