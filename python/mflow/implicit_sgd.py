@@ -205,6 +205,8 @@ class ImplicitSGD:
         ------
         TypeError, ValueError
             An argument does not fit; the text names it.
+        FloatingPointError
+            The numbers are too large for a step: x.w, or gamma |x|^2, of some sample. The weights are those before it.
         """
         rows, labels, weights = self._checked(X, y, sample_weight)
         if isinstance(epochs, bool) or int(epochs) != epochs or epochs < 1:
@@ -220,6 +222,9 @@ class ImplicitSGD:
         for self.n_epochs in range(1, int(epochs) + 1):
             before = self._joined()
             status = learner.sweep(samples, rng.permutation(chosen) if chosen is not None else None)
+            if status != 0 and watch is None:
+                self.reason = "non_finite"
+                raise FloatingPointError(_why(status))
             now = self._joined()
             if watch is not None and watch.diverged(status != 0 or not np.all(np.isfinite(now))):
                 break
@@ -233,7 +238,7 @@ class ImplicitSGD:
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGD:
         """Learn from these rows once, in sequence, and go on from where it stood.
 
-        Raises FloatingPointError where "forward" diverges; the weights are then as before the call.
+        Raises FloatingPointError where "forward" diverges, or numbers are too large for a step; the weights are then as before the call.
         """
         rows, labels, weights = self._checked(X, y, sample_weight)
         learner = self._start(rows.shape[1])
@@ -271,9 +276,10 @@ class ImplicitSGD:
 
     def _once(self, learner: sweep.Learner, samples: sweep.Samples) -> None:
         state = learner.state()
-        if learner.sweep(samples) != 0 or not np.all(np.isfinite(self._joined())):
+        status = learner.sweep(samples)
+        if status != 0 or not np.all(np.isfinite(self._joined())):
             learner.set_state(state)
-            raise FloatingPointError("ImplicitSGD: the weights left the finite numbers: lower lr, or take flow='backward'")
+            raise FloatingPointError(_why(status))
 
     def _joined(self) -> Array:
         w, b = self.learner.mean
@@ -345,6 +351,14 @@ class ImplicitSGD:
 
     def __repr__(self) -> str:
         return f"ImplicitSGD({', '.join([repr(self.loss), *(f'{k}={v!r}' for k, v in self.parameters.items())])})"
+
+
+def _why(status: int) -> str:
+    """Why a sweep ended before its last sample."""
+    if status == sweep.NOT_SOLVED:
+        text = "ImplicitSGD: x.w or lr |x|^2 of a sample is so large that its step has no certified root"
+        return f"{text}: scale the columns of X, or lower lr"
+    return "ImplicitSGD: the weights left the finite numbers: lower lr, or take flow='backward'"
 
 
 class _Watch:
