@@ -39,8 +39,17 @@ def _bounds(lower: float, upper: float, open_: tuple[bool, bool]) -> str:
     return f"{left}{lower:g}, {upper:g}{right}"
 
 
+_KNOWN: dict[int, tuple[Parameter, ...]] = {}  # by the row's address, which is its own for life
+
+
 def _parameters(row: Any) -> tuple[Parameter, ...]:
     """The row's parameters with ``name[0]``, ``name[1]`` joined."""
+    if row.address not in _KNOWN:
+        _KNOWN[row.address] = _joined(row)
+    return _KNOWN[row.address]
+
+
+def _joined(row: Any) -> tuple[Parameter, ...]:
     joined: dict[str, list[Any]] = {}
     for entry in row.parameters_:
         joined.setdefault(entry[0].partition("[")[0], []).append(entry)
