@@ -25,7 +25,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("cython-lint", "src/mflow_core")
-    session.run("codespell", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "src", "python", "tests", "bench", "tools", "docs")
+    session.run("codespell", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "src", "python", "tests", "bench", "tools", "docs", "examples")
 
 
 @nox.session
@@ -40,6 +40,13 @@ def bench(session: nox.Session) -> None:
     """Ratios against C twins, NumPy, numba, torch and SciPy in one run. Quiet machine, please."""
     session.install(".[bench]")
     session.run("python", "-m", "pytest", "bench", *session.posargs)
+
+
+@nox.session
+def gallery(session: nox.Session) -> None:
+    """Draw the pictures of docs/gallery again and write the page that shows them."""
+    session.install(".[plot]")
+    session.run("python", "tools/make_gallery.py", *session.posargs)
 
 
 @nox.session

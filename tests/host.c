@@ -195,23 +195,3 @@ int host_interpolate(const mf_api *api, double theta, double *y) {
   CHECK(api->interpolate(api->find("rk4"), &f, 1.5, y) == MF_E_ARGUMENT);
   return api->interpolate(api->find("rk4"), &f, theta, y);
 }
-
-/* Offsets and sizes that hosts have compiled in: they may grow at the end, never move. */
-#define O(T, field) offsetof(T, field)
-int host_layout(long long *out) {
-  const size_t all[] = {
-    sizeof(mf_problem), O(mf_problem, n), O(mf_problem, ctx), O(mf_problem, rhs), O(mf_problem, solve), O(mf_problem, lsolve),
-    O(mf_problem, value_grad), O(mf_problem, accel), O(mf_problem, solve_accel), O(mf_problem, rhs_lanes), O(mf_problem, energy),
-    sizeof(mf_frame), O(mf_frame, flags), O(mf_frame, n), O(mf_frame, ld), O(mf_frame, k), O(mf_frame, t), O(mf_frame, h), O(mf_frame, rho),
-    O(mf_frame, par), O(mf_frame, x0), O(mf_frame, x1), O(mf_frame, s0), O(mf_frame, s1), O(mf_frame, work), O(mf_frame, err),
-    O(mf_frame, D), O(mf_frame, p), O(mf_frame, n_rhs), O(mf_frame, n_solve),
-    sizeof(mf_sizes), sizeof(mf_param), sizeof(mf_run_options), O(mf_run_options, t0), O(mf_run_options, dt), O(mf_run_options, par),
-    O(mf_method, name), O(mf_method, par), O(mf_method, tab), O(mf_method, sizes), O(mf_method, sizes_fn), O(mf_method, step),
-    O(mf_method, begin), O(mf_method, update), O(mf_method, ask), O(mf_method, start),
-    O(mf_api, find), O(mf_api, step), O(mf_api, run_new), O(mf_api, run_free),
-    O(mf_problem, jac), O(mf_run_options, rtol), O(mf_run_options, atol), O(mf_run_options, first_step), O(mf_run_options, max_step),
-    O(mf_run_options, min_step)};
-  int n = (int)(sizeof all / sizeof *all);
-  for (int i = 0; i < n; i++) out[i] = (long long)all[i];
-  return n;
-}

@@ -31,8 +31,9 @@ def test_readme_block_runs(number, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", MODULES)
 def test_docstrings_run(name):
-    if name == "estimators":
-        pytest.importorskip("sklearn")
+    for module, needed in (("estimators", "sklearn"), ("torch", "torch"), ("compiled", "numba"), ("symbolic", "sympy")):
+        if name == module:
+            pytest.importorskip(needed)
     module = importlib.import_module(f"mflow.{name}")
     assert doctest.testmod(module).failed == 0
 

@@ -250,7 +250,7 @@ def test_matrices_over_curvatures_keep_their_shape() -> None:
         (lambda: mflow.max_stable_dt("rk4", jac=[1.0, 2.0]), "a square matrix"),
         (lambda: mflow.max_stable_dt("rk4", jac=[[math.nan]]), "finite numbers"),
         (lambda: mflow.max_stable_dt("rk4", curvature=-1.0), "curvature = -1.0"),
-        (lambda: mflow.max_stable_dt("sgd", jac=[[-1.0]]), "give curvature="),
+        (lambda: mflow.max_stable_dt("sgd", jac=[[0.0, 1.0], [-1.0, 0.0]]), "eigenvalues are complex"),
     ],
 )
 def test_arguments_that_do_not_fit(call: Any, words: str) -> None:

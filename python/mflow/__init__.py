@@ -7,6 +7,7 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     solve_dynamics                         M x'' = F(t, x, v)
     ImplicitSGD                            linear models, one sample at a time
     least_squares, line_search             nonlinear fits; steps along a direction
+    objectives                             compiled costs: regressions, test problems
     optim, Stepper, minibatches            parts for a loop of your own
     stability_limit, max_stable_dt, ...    which step is safe
     methods, get_method                    what there is
@@ -21,12 +22,15 @@ from typing import TYPE_CHECKING, Any
 from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
-from mflow import optim
+from mflow import objectives, optim
 from mflow.batch import IVPBatchResult, solve_ivp_batch
+from mflow.conditions import order_from_conditions, principal_error_norm
+from mflow.compiled import Compiled, compile
 from mflow.control import Event
 from mflow.data import minibatches
 from mflow.dense import DenseOutput
 from mflow.dynamics import solve_dynamics
+from mflow.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient, stability_function
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
@@ -36,9 +40,14 @@ from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.order import first_order_system
+from mflow.oscillation import dispersion, dissipation, oscillation
+from mflow.posedness import posedness, posedness_along
+from mflow.quadratic import best_parameters, convergence_rate, parameter_region
+from mflow.region import stability_region
 from mflow.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
+from mflow.symbolic import compiled_from_sympy
 
 if TYPE_CHECKING:
     from mflow._integrators import *  # noqa: F403
@@ -50,9 +59,11 @@ __version__ = VERSION
 _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.row.kind == "step"}
 globals().update(_INTEGRATORS)
 
+_ADAPTERS = ("scipy", "torch")  # modules named after the library that they are for
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
 
 __all__ = [  # noqa: PLE0604
+    "Compiled",
     "DenseOutput",
     "DynamicsResult",
     "Event",
@@ -70,30 +81,49 @@ __all__ = [  # noqa: PLE0604
     "Recoverable",
     "Stepper",
     "amplification",
+    "best_parameters",
+    "convergence_rate",
+    "dispersion",
+    "dissipation",
+    "compile",
+    "compiled_from_sympy",
     "first_order_system",
     "get_method",
     "gradient_flow",
+    "is_a_stable",
+    "is_l_stable",
+    "limit_at_infinity",
     "least_squares",
     "line_search",
     "max_stable_dt",
     "methods",
     "minibatches",
     "minimize",
+    "objectives",
     "optim",
+    "order_from_conditions",
+    "oscillation",
+    "parameter_region",
+    "posedness",
+    "posedness_along",
+    "principal_error_norm",
     "solve_dynamics",
     "solve_ivp",
     "solve_ivp_batch",
+    "ssp_coefficient",
+    "stability_function",
     "stability_limit",
+    "stability_region",
     *sorted(_INTEGRATORS),
 ]
 
 
 def __getattr__(name: str) -> Any:
     """What needs more than NumPy is imported by who asks for it; and this names what is near to a name that is not there."""
-    if name == "scipy" or name in _ESTIMATORS:
+    if name in _ADAPTERS or name in _ESTIMATORS:
         from importlib import import_module
 
-        return import_module("mflow.scipy") if name == "scipy" else getattr(import_module("mflow.estimators"), name)
+        return import_module(f"mflow.{name}") if name in _ADAPTERS else getattr(import_module("mflow.estimators"), name)
     from mflow_core.registry import unknown
 
     raise AttributeError(unknown("mflow has no", name, __all__))

@@ -136,7 +136,7 @@ class Drive:
         times = None if s.t_eval is None else check_times(s.t_eval, self.t0, self.t1)
         every = _every(s.save, s.save_every, times is not None)
         specs = check_events(s.events)
-        self.events = core_events.Events(specs, start.shape, s.event_args) if specs else None
+        self.events = self._make_events(specs) if specs else None
         dense = times is not None or self.events is not None or s.dense_output
         tolerances = self._tolerances()
         vector = tolerances is not None and tolerances[0].size > 1
@@ -163,6 +163,9 @@ class Drive:
         solver, values = self.settings.solver, self.method._values
         return stepper.Run(self.method.row, self.what, self.start, self.t0, step, values, dense=dense, control=vector, solver=solver)
 
+    def _make_events(self, specs: list[Any]) -> core_events.Events:
+        return core_events.Events(specs, self.start.shape, self.settings.event_args)
+
     def _make_record(self, every: int, times: Array | None, rows: int | None) -> Any:
         dense = self.settings.dense_output
         return Record(self.run, self.start, self.t0, every=every, times=times, dense=dense, rows=rows, events=self.events)
@@ -171,9 +174,14 @@ class Drive:
         """The state as callbacks get it."""
         return (self.run.y,)
 
+    def _watched(self) -> Array:
+        """The state as events see it."""
+        y: Array = self.run.y
+        return y
+
     def _at_start(self) -> int:
         """What comes before the first step; 0, or why it cannot be taken."""
-        return int(self.events.start_at(self.t0, self.start)) if self.events is not None else 0
+        return int(self.events.start_at(self.t0, self._watched())) if self.events is not None else 0
 
     def _tolerances(self) -> tuple[Array, Array] | None:
         s = self.settings
@@ -212,7 +220,7 @@ class Drive:
                 status = self._radius()
             if status != 0:
                 return int(status)
-        if self.events is not None and self.events.finish_at(run.t, run.y) != 0:
+        if self.events is not None and self.events.finish_at(run.t, self._watched()) != 0:
             return int(stepper.EVENT)
         return 0
 
@@ -468,11 +476,13 @@ class Drive:
         none: list[Array] | None = None if self.settings.events is None else []
         self.record.close()
         t, y, sol = self.record.arrays()
-        return IVPResult(
+        out = IVPResult(
             t=t, y=y, sol=sol, t_events=found.t_events if found else none, y_events=found.y_events if found else none,
             nfev=self._nfev(), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
+        vars(out)["_origin"] = self.what, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric
+        return out
 
 
 # ---- what a call says -------------------------------------------------------------------------------------------------------------------

@@ -57,6 +57,9 @@ def solve_dynamics(
     events: Any = None,
     callback: Callable[..., Any] | None = None,
     progress: bool = False,
+    checkpoint: Any = None,
+    checkpoint_every: int | None = None,
+    resume: Any = None,
     first_step: float | None = None,
     max_step: float | Callable[..., float] | None = None,
     min_step: float | None = None,
@@ -103,16 +106,17 @@ def solve_dynamics(
         For a force and an implicit method.
     energy : bool, optional
         Whether to keep the ledger; default: where energies exist (stiffness symmetric).
-    save, save_every, dense_output, events, callback, progress, first_step, max_step, min_step, max_steps
-        As in `mflow.solve_ivp`: ``event(t, x, *args)``, ``callback(t, x, v)``, ``max_step(t, x)``.
+    save, save_every, dense_output, events, callback, progress, checkpoint, checkpoint_every, resume, first_step, max_step, min_step, max_steps
+        As in `mflow.solve_ivp`: ``event(t, x, v, *args)``, or compiled with a force's signature, its value in ``f[0]``;
+        ``callback(t, x, v)``; ``max_step(t, x)``. A run that is resumed has the same bits, its ledger too.
     **parameters
         The method's own.
 
     Returns
     -------
     DynamicsResult
-        ``t``, ``x``, ``v``, ``a`` of shape (n, n_points) or (*shape, n_points), ``energy``, ``sol``, ``t_events``, ``x_events``,
-        ``success``, ``status``, ``reason``, ``message``, ``nfev``, ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``.
+        ``t``, ``x``, ``v``, ``a`` of shape (n, n_points) or (*shape, n_points), ``energy``, ``v_half`` and ``t_half`` (staggered forms),
+        ``sol``, ``sol_v``, ``t_events``, ``x_events``, ``v_events``, ``success``, ``status``, ``reason``, ``message``, ``nfev``, ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``.
 
     Raises
     ------
@@ -159,7 +163,7 @@ def solve_dynamics(
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps, t_eval=t_eval,
         save=save, save_every=save_every, dense_output=dense_output, events=_events(events, supports), event_args=_tuple(args),
-        callback=callback, progress=progress,
+        callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
     drive = Motion(
         what, t_span, supports.reduced(start), supports.reduced(speed), chosen, settings, supports=supports, energy=keeps, matrices=moving
@@ -196,7 +200,7 @@ def _events(events: Any, supports: Supports) -> Any:
     for fun, terminal, direction, samples in check_events(events):
         if not callable(fun) or type(fun).__name__ in ("LowLevelCallable", "CFunc"):
             raise ValueError("events: a compiled event sees the free degrees of freedom alone: give a Python function with fixed=")
-        seen = lambda t, x, *more, fun=fun: fun(t, supports.state(x, at_place=True), *more)  # noqa: E731
+        seen = lambda t, x, v, *more, fun=fun: fun(t, supports.state(x, at_place=True), supports.state(v), *more)  # noqa: E731
         out.append(Event(seen, terminal, direction, samples))
     return out
 

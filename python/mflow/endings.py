@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 from mflow_core import stepper
+from mflow_core.signatures import code_text
 
 from mflow.arrays import Array
 from mflow.methods import Method
@@ -38,7 +39,7 @@ class Ending:
         if status > 0:
             how = f"{self.method.name} takes fixed ones: lower dt" if fixed else f"it still did at {abs(self.run.h):.3g}"
             return "rhs_failed", f"the {self.callee} asked for a smaller step {self.where} (code {status}), and {how}"
-        return "rhs_failed", f"the {self.callee} gave up {self.where} with code {status}"
+        return "rhs_failed", f"the {self.callee} gave up {self.where} with {code_text(status)}"
 
     def _hint(self) -> str:
         """Why fixed steps may have led there."""

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from mflow_core import problem
+from mflow_core.signatures import companion
 
 from mflow import nonlinear
 from mflow.arrays import check_start
@@ -75,6 +76,8 @@ def gradient_flow(
     start = check_start(c0, "c0")
     names = {field.name for field in fields(Settings)} - {"dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args"}
     chosen = as_method(method, {k: v for k, v in options.items() if k not in names | SOLVING})
+    if chosen.is_implicit:
+        hess = companion(grad, "hess", hess)
     what = problem.objective_problem(None, grad, start.shape, args, hess if chosen.is_implicit else None)
     extra = args if isinstance(args, tuple) else (args,)
     linear = {name: options.get(name) for name in SOLVING}

@@ -8,6 +8,7 @@ from typing import Any
 
 from mflow_core import problem
 from mflow_core.registry import unknown
+from mflow_core.signatures import companion
 
 from mflow import nonlinear
 from mflow.arrays import check_start
@@ -140,6 +141,8 @@ def solve_ivp(
     start = check_start(y0, "y0")
     _known(method, parameters)
     chosen = as_method(method if method is not None else "dopri5" if dt is None else "rk4", parameters)
+    if chosen.is_implicit:
+        jac = companion(fun, "jac", jac)
     what = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen.is_implicit else None)
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
     settings = Settings(

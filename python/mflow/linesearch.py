@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import linesearch, problem, registry
+from mflow_core.signatures import code_text
 
 from mflow.arrays import Array, check_number, check_start
 from mflow.result import Result
@@ -249,7 +250,7 @@ def _result(found: dict[str, Any], start: Array, way: Array) -> LineSearchResult
         "max_evaluations": f"no step met the rule in {found['nfev']} evaluations; the lowest value seen is at {a:.6g}",
         "unbounded": f"the cost still falls at the largest step, {a:.6g}",
         "non_finite": "the cost or its gradient is not finite at x",
-        "rhs_failed": f"the cost function gave up with code {status}",
+        "rhs_failed": f"the cost function gave up with {code_text(status)}",
     }[reason]
     return LineSearchResult(
         alpha=a, x=start + a * way, fun=found["f"], jac=grad, best_alpha=found["best_a"], best_fun=found["best_f"],

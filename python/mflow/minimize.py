@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import problem, stepper
+from mflow_core.signatures import code_text, companion
 
 from mflow import nonlinear, spectrum, stability
 from mflow.arrays import Array, check_number, check_start
@@ -52,7 +53,8 @@ def minimize(
     ----------
     fun : callable
         ``fun(x, *args)`` returns the cost, with ``jac=True`` the pair (cost, gradient). Or compiled, with the signature
-        ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL.
+        ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL; the costs of
+        `mflow.objectives` are.
     x0 : array_like of real numbers, any shape
     method : name or instance
         An optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
@@ -191,6 +193,8 @@ class _Descent:
         linear = {name: settings.pop(name, None) for name in ("solver", "jac_sparsity", "lband", "uband")}
         self.method, self.dt, self.schedule = resolve(method, settings)
         self.auto = "auto" in (settings.get("dt"), settings.get("lr"))
+        if self.method.is_implicit and "second_order" not in self.method.flags:
+            hess = companion(fun, "hess", hess)
         self.what = problem.objective_problem(fun, jac, self.start.shape, args, hess if self.method.is_implicit else None)
         extra = args if isinstance(args, tuple) else (args,)
         self.run: Any
@@ -335,7 +339,7 @@ class _Descent:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         text = "asked for a smaller step" if status > 0 else "gave up"
-        return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with code {status}")
+        return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
 
     def _limit_message(self, first: float, last: float, gtol: float) -> str:
         text = f"{self.nit} iterations: the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}"

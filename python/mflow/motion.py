@@ -9,10 +9,12 @@ from __future__ import annotations
 import functools
 import math
 import warnings
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from mflow_core import events as core_events
 from mflow_core import problem, stepper, structure
 
 from mflow import endings, modes
@@ -71,7 +73,7 @@ class MotionRecord(Record):
     """Rows of x, v and a, and the energies that belong to them."""
 
     def __init__(self, run: stepper.Run, start: Array, t0: float, *, energy: bool, **more: Any) -> None:
-        self.keeps_energy, self.between = energy, False
+        self.keeps_energy = energy
         self.energies: list[Array] = []
         super().__init__(run, start, t0, **more)
 
@@ -87,7 +89,7 @@ class MotionRecord(Record):
         return np.concatenate([self.run.vector(j).ravel() for j in range(3)])
 
     def _energy(self) -> Array | float:
-        if not self.keeps_energy or self.between:
+        if not self.keeps_energy:
             return math.nan
         try:
             return self.run.energy()
@@ -109,6 +111,17 @@ class MotionRecord(Record):
         super().flush()
         if len(self.chunks) > count:
             self.energies.append(e[:k])
+
+    def pack(self) -> dict[str, bytes]:
+        return {**super().pack(), "e": np.concatenate([*self.energies, self.e[: self.rows.count]]).tobytes()}
+
+    def unpack(self, blocks: dict[str, bytes], done: int) -> None:
+        super().unpack(blocks, done)
+        e = np.frombuffer(blocks["e"]).reshape(-1, 6)
+        if self.times is None:
+            self.energies = [e] if self.chunks else []
+        else:
+            self.e[: len(e)] = e
 
     def motion(self, supports: Supports) -> tuple[Array, Array, Array, DenseOutput | None, DenseOutput | None]:
         """t (m,), x, v, a (m, 3, n), energies (m, 6), and the continuous x and v where they were kept."""
@@ -140,8 +153,24 @@ class MotionRecord(Record):
             for j in range(2):
                 out[i, j] = rows[k - 1, j] + theta * (D[k, 3 * j] + theta * (D[k, 3 * j + 1] + theta * D[k, 3 * j + 2]))
             out[i, 2] = rows[k - 1, 2] + theta * (rows[k, 2] - rows[k - 1, 2])
-            energies[i] = math.nan
+            if self.keeps_energy:
+                state = [a.reshape(self.start.shape) for a in (*rows[k - 1], *out[i, :2])]
+                energies[i] = self.run.energy_inside(t[k - 1], *state[:3], times[i], *state[3:], e[k - 1])
         return times, out, energies
+
+    def half_steps(self, t1: float, step: float, steps: int, supports: Supports) -> tuple[Array | None, Array | None]:
+        """t (m,) and v (m, n) in the middle of the steps, by the formula and with the bits of the staggered rows; None where not every
+        step is kept."""
+        if self.kept_every != 1 or self.wanted is not None or self.run.k == 0:
+            return None, None
+        t, y, _ = self._joined()
+        _, v, a = y.reshape(len(t), 3, self.start.size)[: self.run.k].transpose(1, 0, 2)
+        h = np.full(len(v), step)
+        if len(v) == steps and abs(self.t0 + steps * step - t1) > 4.5e-16 * (abs(t1) + abs(self.t0)):
+            h[-1] = t1 - t[len(v) - 1]
+        half = t[: len(v)] + 0.5 * h
+        whole = (t[-1] - half) * step >= 0
+        return half[whole], supports.whole(v + (0.5 * h)[:, None] * a)[whole]
 
 
 class MotionEnding(endings.Ending):
@@ -216,6 +245,20 @@ class Motion(Drive):
 
     def _seen(self) -> tuple[Array, ...]:
         return self.supports.state(self.run.y, at_place=True), self.supports.state(self.run.vector(1))
+
+    def _make_events(self, specs: list[Any]) -> core_events.Events:
+        return core_events.Events(specs, self.start.shape, self.settings.event_args, motion=True)
+
+    def _watched(self) -> Array:
+        return np.stack([self.run.y, self.run.vector(1)])
+
+    def _facts(self) -> dict[str, Any]:
+        return {**super()._facts(), "v0 (its checksum)": zlib.crc32(self.v0.tobytes()), "energy": self.keeps_energy}
+
+    def _resume(self, path: Any) -> None:
+        if self.keeps_energy:
+            self.run.open_ledger()
+        super()._resume(path)
 
     def _at_start(self) -> int:
         if self.mode == "fixed" and self.t0 != self.t1:
@@ -315,11 +358,6 @@ class Motion(Drive):
             warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=6)
         return f"; but {text}"
 
-    def finish(self, status: int) -> Any:
-        """As `Drive.finish`."""
-        self.record.between = status == stepper.EVENT
-        return super().finish(status)
-
     def result(self, status: int, reason: str, message: str) -> DynamicsResult:
         """What there is so far, of all degrees of freedom."""
         run, found, counts = self.run, self.events, self.what.counters
@@ -327,19 +365,28 @@ class Motion(Drive):
         t, rows, e, sol, sol_v = self.record.motion(self.supports)
         x, v, a = (np.ascontiguousarray(rows[:, j]).reshape(len(t), *self.supports.shape) for j in range(3))
         energy = Result(zip(COLUMNS, e.T, strict=True)) if self.keeps_energy else None
+        t_half = v_half = None
+        if "v(1/2)" in self.method.row.formula and self.mode == "fixed":  # the row's own formula has half steps
+            t_half, v_half = self.record.half_steps(self.t1, self.step, self.steps, self.supports)
+            if v_half is not None:
+                v_half = np.moveaxis(v_half.reshape(-1, *self.supports.shape), 0, -1)
         return DynamicsResult(
             t=t, x=np.moveaxis(x, 0, -1), v=np.moveaxis(v, 0, -1), a=np.moveaxis(a, 0, -1), energy=energy, sol=sol, sol_v=sol_v,
             t_events=found.t_events if found else None,
-            x_events=[self._events_whole(y) for y in found.y_events] if found else None,
+            x_events=[self._events_whole(y, 0) for y in found.y_events] if found else None,
+            v_events=[self._events_whole(y, 1) for y in found.y_events] if found else None,
+            v_half=v_half, t_half=t_half,
             nfev=counts.get("nfev", counts.get("nload", 0)), nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
             nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
 
-    def _events_whole(self, y: Array) -> Array:
-        if not self.supports.any:
+    def _events_whole(self, y: Array, which: int) -> Array:
+        """x (0) or v (1) of the states where one event was met."""
+        if y.ndim == 1:
             return y
-        return self.supports.whole(y, at_place=True).reshape(len(y), *self.supports.shape)
+        part = np.ascontiguousarray(y[:, which]).reshape(len(y), -1)
+        return self.supports.whole(part, at_place=which == 0).reshape(len(y), *self.supports.shape)
 
 
 @functools.lru_cache(maxsize=256)

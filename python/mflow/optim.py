@@ -11,7 +11,9 @@ Every class takes, beyond the row's own parameters,
     check_finite refuse gradients that are not finite (the default); False saves the test
     lr           a number, or a function of the step number
 
-and parameters as one array, a list, tuple or dict of arrays, or a list of groups ``{"params": ..., "lr": ...}``.
+and parameters as one array, a list, tuple or dict of arrays, or a list of groups ``{"params": ..., "lr": ...}``. Arrays of other libraries
+that share their memory, by DLPack (torch tensors on the CPU) or the buffer protocol (array.array), are taken as they are, as parameters
+and as gradients: nothing is copied.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from mflow_core import registry
-from mflow_core.updater import Updater, checked
+from mflow_core.updater import Updater, checked, shared_array
 
 from mflow.methods import describe, positional, public_values, row_values, signature_of
 
@@ -80,6 +82,7 @@ def _spread(params: Any, argument: str) -> tuple[list[Any], Any]:
 
 
 def _parameter(array: Any, argument: str) -> Any:
+    array = shared_array(array, argument)
     checked(array, argument)
     if not np.all(np.isfinite(array)):
         raise ValueError(f"{argument}: entry {int(np.flatnonzero(~np.isfinite(array))[0])} is not finite: every parameter must be")
@@ -276,8 +279,8 @@ _FIRST = (inspect.Parameter("params", inspect.Parameter.POSITIONAL_OR_KEYWORD),)
 
 _COMMON = """\
 params : float64 array, list, tuple or dict of them, or list of groups {"params": ..., "lr": ...}
-    C-contiguous; changed in place by `step`, which takes the gradients in the same arrangement. A group's entries come before the
-    arguments.
+    C-contiguous, NumPy's or any that shares its memory (DLPack, buffer protocol); changed in place by `step`, which takes the
+    gradients in the same arrangement. A group's entries come before the arguments.
 maximize : bool, default False
     climb; per group
 clip_norm : (0, inf), default None

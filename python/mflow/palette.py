@@ -12,12 +12,29 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
 
-__all__ = ["COLOURS", "DASHES", "MARKERS", "dress", "label_steps", "style"]
+__all__ = [
+    "COLOURS",
+    "DASHES",
+    "HATCHES",
+    "MARKERS",
+    "SHADE",
+    "STROKES",
+    "dress",
+    "faint_hatches",
+    "label_steps",
+    "place",
+    "shade",
+    "stroke",
+    "style",
+]
 
 # M. Okabe and K. Ito, Color Universal Design (2008), without yellow, which is too pale for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9")
 DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.2, 1.2)), (0, (6, 1.5, 1.2, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v", "P", "<", "*", ">", "h", "p")
+STROKES: tuple[Any, ...] = (*DASHES, (0, (9, 2)), (0, (3, 1.2, 1, 1.2, 1, 1.2)))  # for curves without markers
+HATCHES = ("", "//", "..", "\\\\", "xx", "--", "oo")
+SHADE = "#a8a8a8"  # what lies behind: fields, contours, guides
 
 
 def style(index: int) -> dict[str, Any]:
@@ -27,6 +44,41 @@ def style(index: int) -> dict[str, Any]:
         "linestyle": DASHES[index // len(COLOURS) % len(DASHES)],
         "marker": MARKERS[index % len(MARKERS)],
     }
+
+
+def stroke(index: int) -> dict[str, Any]:
+    """The look of a curve without markers: here neighbours differ in their dashes too."""
+    return {"color": COLOURS[index % len(COLOURS)], "linestyle": STROKES[index % len(STROKES)]}
+
+
+def shade(index: int) -> tuple[float, float, float]:
+    """The pale colour of an area: neighbours differ in lightness too."""
+    colour = COLOURS[index % len(COLOURS)]
+    white = (0.84, 0.56, 0.70)[index % 3]
+    red, green, blue = (white + (1.0 - white) * int(colour[i : i + 2], 16) / 255.0 for i in (1, 3, 5))
+    return red, green, blue
+
+
+def faint_hatches(filled: Any) -> None:
+    """Hatches of a `contourf` in a pale tone, so that what is drawn over them can be read."""
+    areas = [filled] if hasattr(filled, "set_edgecolor") else filled.collections  # matplotlib before 3.8 has one for each level
+    for area in areas:
+        area.set(edgecolor="#00000040", linewidth=0.0)
+
+
+def place(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
+    """Where to draw: on the axes that came, or on those of a new figure, which no window and no global state know of."""
+    if ax is not None:
+        return ax
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise ImportError("pictures need matplotlib, which is not installed: pip install 'mflow[plot]'") from error
+    figure = Figure(figsize=size, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes: Axes = figure.add_subplot()
+    return axes
 
 
 def dress(axis: Axes) -> None:

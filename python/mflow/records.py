@@ -83,7 +83,7 @@ class Record:
         if self.times is not None or k == 0:
             return
         self.chunks.append((self.t[:k], self.y[:k], None if self.D is None else self.D[:k]))
-        per_row = 8 * self.start.size * (1 + (self.run.degree if self.dense else 0)) + 8
+        per_row = 8 * (self.width + self.start.size * (self.run.degree if self.dense else 0)) + 8
         self._open(max(64, min(2 * len(self.t), CHUNK_BYTES // per_row)))
 
     def mark(self) -> Any:
@@ -164,7 +164,7 @@ class Record:
     def unpack(self, blocks: dict[str, bytes], done: int) -> None:
         """The rows that `pack` wrote, and how many of the wanted times are behind. Raises ValueError where they do not fit."""
         t = np.frombuffer(blocks["t"])
-        y = np.frombuffer(blocks["y"]).reshape(len(t), self.start.size)
+        y = np.frombuffer(blocks["y"]).reshape(len(t), self.width)
         D: Any = None
         if self.dense:
             D = np.frombuffer(blocks["D"]).reshape(len(t), self.run.degree, self.start.size)

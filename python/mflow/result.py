@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -72,14 +73,44 @@ class IVPResult(Result):
     nsteps: int
     nrejected: int
 
+    def posedness(self, **options: Any) -> Any:
+        """Whether the problem is well-posed along this path, where that changes, and how much small errors grow on the way.
+
+        Parameters
+        ----------
+        **options
+            ``jac``, ``points``, ``symmetric``, ``near``, and ``fun`` for a result that does not know its equation (a copy, or one of a
+            batch): see `mflow.posedness_along`.
+
+        Returns
+        -------
+        mflow.findings.PosednessPath
+
+        Examples
+        --------
+        >>> import mflow
+        >>> r = mflow.solve_ivp(lambda t, y: y, (0, 1), [1.0], rtol=1e-6)
+        >>> path = r.posedness()
+        >>> path.verdict, round(float(path.growth[-1]), 4)
+        ('ill-posed', 2.7183)
+        """
+        return import_module("mflow.posedness").of_result(self, **options)  # analysis stands above what it analyses
+
+    def __getstate__(self) -> None:
+        """The equation, which `posedness` asks, stays behind when a result is pickled."""
+
 
 class DynamicsResult(Result):
     """Result of `mflow.solve_dynamics`.
 
     t : float64 array (n_points,). x, v, a : float64 arrays (n, n_points), or (*shape, n_points): position, velocity, acceleration.
     energy : a Result with the arrays kinetic, potential, load, damping, numerical, residual, (n_points,) each; or None. The works are
-    those since the start. Between steps (t_eval, events) all are NaN; numerical is NaN for a method without a formula for it.
-    sol, sol_v : `mflow.dense.DenseOutput` of x and of v, or None. t_events : list of arrays, x_events likewise, or None.
+    those since the start. Inside a step (t_eval, events) they are those of the step up to there: kinetic and potential of the interpolated
+    state, the works by the formula that whole steps have, and under numerical also what the interpolant adds, by a formula of its own, so
+    that the residual stays at rounding. numerical is NaN for a method without a formula for it.
+    v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for the staggered
+    forms (velocity_verlet, staggered) where every step is kept; else None. A step that an event has cut short counts up to there.
+    sol, sol_v : `mflow.dense.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
     success, status, reason, message : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
     nsteps, nrejected : steps taken and thrown away.
@@ -90,6 +121,8 @@ class DynamicsResult(Result):
     v: Array
     a: Array
     energy: Result | None
+    v_half: Array | None
+    t_half: Array | None
     success: bool
     status: int
     reason: str

@@ -13,6 +13,7 @@ import numpy as np
 from mflow_core import probe, updater
 from numpy.typing import ArrayLike, NDArray
 
+from mflow import limits
 from mflow.arrays import Array
 from mflow.methods import Method, as_method
 from mflow.modes import limit_of_frequency, oscillator_matrix, structure_modes
@@ -117,7 +118,14 @@ def _update_matrix(method: Method, curvature: Array) -> Array:
     return out.reshape(*curvature.shape, n_vec, n_vec)
 
 
-def stability_limit(method: str | Method, axis: str | None = None, *, zeta: float = 0.0, **parameters: Any) -> float:
+def stability_limit(
+    method: str | Method,
+    axis: str | None = None,
+    *,
+    direction: complex | None = None,
+    zeta: float = 0.0,
+    **parameters: Any,
+) -> float:
     """How far out the method stays stable: the largest x with |R| <= 1 on all of (0, x].
 
     Parameters
@@ -127,6 +135,9 @@ def stability_limit(method: str | Method, axis: str | None = None, *, zeta: floa
         Integrators: the negative real axis (the default; gradient flow) or the imaginary one (oscillations), x = |lambda| dt.
         Optimizers: "curvature", x = lr L at L = 1. Where lr and L do not come as their product alone (`consistent_momentum`), ask
         `max_stable_dt` for the L at hand. Second-order methods: "frequency", x = omega dt of an oscillator.
+    direction : complex, or an angle in radians
+        Integrators: along any other ray, in place of axis: towards this complex number, or, where it is real, at this angle to the
+        positive real axis (2.356 is halfway between both axes). 0 on rays where the solution itself grows.
     zeta : float
         The oscillator's damping ratio.
 
@@ -145,12 +156,16 @@ def stability_limit(method: str | Method, axis: str | None = None, *, zeta: floa
     >>> import mflow
     >>> round(mflow.stability_limit("rk4"), 6), round(mflow.stability_limit("momentum", momentum=0.9), 6)
     (2.785294, 3.8)
+    >>> round(mflow.stability_limit("euler", direction=-1 + 1j), 6)
+    1.414214
 
     References
     ----------
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
     chosen = as_method(method, parameters)
+    if direction is not None:
+        return limit_on_ray(chosen, _unit(chosen, axis, direction))
     if "second_order" in chosen.flags:
         if axis not in (None, "frequency"):
             raise ValueError(f'axis = {axis!r}: "frequency" is wanted for the second-order method {chosen.name}')
@@ -166,6 +181,23 @@ def stability_limit(method: str | Method, axis: str | None = None, *, zeta: floa
     if axis not in (None, "curvature"):
         raise ValueError(f'axis = {axis!r}: "curvature" is wanted for the optimizer {chosen.name}')
     return _limit_of_lr(chosen, 1.0)
+
+
+def _unit(method: Method, axis: str | None, direction: complex) -> complex:
+    """A direction in the form that `limit_on_ray` takes: a unit vector, exactly on an axis where only rounding has moved it."""
+    if axis is not None:
+        raise ValueError(f"axis = {axis!r} and direction = {direction!r}: give one of them")
+    if method.kind != "step" or "second_order" in method.flags:
+        raise ValueError(f"direction is for integrators of y' = f(t, y), and {method.name} is none: leave it away")
+    number = complex(direction)
+    if isinstance(direction, (int, float, np.integer, np.floating)):
+        number = complex(math.cos(direction), math.sin(direction))
+    if not (math.isfinite(number.real) and math.isfinite(number.imag)) or number == 0:
+        raise ValueError(f"direction = {direction!r}: a complex number other than 0, or an angle, is wanted")
+    number /= abs(number)
+    if abs(number.imag) < 1e-15:
+        return complex(math.copysign(1.0, number.real))
+    return complex(0.0, math.copysign(1.0, number.imag)) if abs(number.real) < 1e-15 else number
 
 
 def limit_on_ray(method: Method, direction: complex) -> float:
@@ -255,8 +287,11 @@ def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]]) -> float:
 def max_stable_dt(
     method: str | Method,
     *,
-    jac: ArrayLike | None = None,
+    jac: Any = None,
     curvature: float | None = None,
+    eigenvalues: ArrayLike | None = None,
+    n: int | None = None,
+    symmetric: bool | None = None,
     mass: Any = None,
     stiffness: Any = None,
     damping: Any = None,
@@ -267,9 +302,14 @@ def max_stable_dt(
     Parameters
     ----------
     method : name or instance of a row with the flag "linear"
-    jac : array_like (n, n)
-        Jacobian of y' = F(y), for integrators. Eigenvalues with a positive real part belong to solutions that grow by themselves and
-        set no limit.
+    jac : array_like (n, n), SciPy sparse matrix or LinearOperator, or callable
+        Jacobian of y' = F(y), for integrators; or of a gradient flow, minus the Hessian, for optimizers. Or a function ``jac(v)`` that
+        returns J v, with n, the length of v. Eigenvalues with a positive real part belong to solutions that grow by themselves and set
+        no limit. Up to 1000 rows all eigenvalues are computed, beyond that the outer ones, by Lanczos' or Arnoldi's method.
+    eigenvalues : array_like of complex
+        In place of jac, where they are known.
+    symmetric : bool
+        Whether jac is symmetric, where products alone are known; it saves memory.
     curvature : float
         In place of jac: the largest curvature L of the cost whose flow is followed (its Hessian's largest eigenvalue).
     mass, stiffness, damping : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
@@ -282,7 +322,13 @@ def max_stable_dt(
     Raises
     ------
     ValueError
-        Neither or both of jac and curvature came, or they do not fit.
+        None or several of jac, curvature and eigenvalues came, or they do not fit: a matrix that is not square or not finite, a method
+        without linear amplification.
+
+    Warns
+    -----
+    RuntimeWarning
+        The eigenvalue that limits the step was not found to 1 %.
 
     Examples
     --------
@@ -299,14 +345,14 @@ def max_stable_dt(
     chosen = as_method(method, parameters)
     given = [a for a in (mass, stiffness, damping) if a is not None]
     if "second_order" in chosen.flags:
-        if not given or jac is not None or curvature is not None:
+        if not given or jac is not None or curvature is not None or eigenvalues is not None:
             raise ValueError(f"{chosen.name} is of second order: give stiffness=, and mass= and damping= where they are there")
         n = max(np.shape(a)[0] if np.ndim(a) or hasattr(a, "tocsr") else 1 for a in given)
         return structure_modes(n, mass, damping, stiffness).limit(chosen)
     if given:
         raise ValueError(f"mass, stiffness, damping are for second-order methods, and {chosen.name} is none")
-    if (jac is None) == (curvature is None):
-        raise ValueError("jac, curvature: give one of them")
+    if sum(a is not None for a in (jac, curvature, eigenvalues)) != 1:
+        raise ValueError("jac, curvature, eigenvalues: give one of them")
     if curvature is not None:
         L = float(curvature)
         if not 0.0 <= L < math.inf:
@@ -314,23 +360,34 @@ def max_stable_dt(
         if L == 0.0:
             return math.inf
         return stability_limit(chosen) / L if chosen.kind == "step" else _limit_of_lr(chosen, L)
-    if chosen.kind != "step":
-        raise ValueError(f"jac: {chosen.name} is an optimizer: give curvature=, the largest eigenvalue of the Hessian")
-    matrix = np.asarray(jac, dtype=np.float64)
-    if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or not np.all(np.isfinite(matrix)):
-        raise ValueError(f"jac: a square matrix of finite numbers is wanted, shape {matrix.shape} came")
-    values = np.linalg.eigvals(matrix)
-    scale = float(np.max(np.abs(values), initial=0.0))
-    tiny = 1e-14 * scale
-    limits = [limit_on_ray(chosen, _direction(v, tiny)) / float(abs(v)) for v in values if abs(v) > tiny and v.real <= tiny]
-    return min(limits, default=math.inf)
+    if "linear" not in chosen.flags:
+        amplification(chosen)  # says what to use instead
+    if eigenvalues is not None:
+        values = np.asarray(eigenvalues, dtype=np.complex128).ravel()
+        if not np.all(np.isfinite(values)):
+            raise ValueError("eigenvalues: every one must be finite")
+    else:
+        values = limits.eigenvalues_of(jac, n, symmetric, lambda found: _first_to_fail(chosen, found))
+    return _first_to_fail(chosen, values)[0]
 
 
-def _direction(value: complex, tiny: float) -> complex:
-    """The unit vector towards an eigenvalue, exactly on an axis where only rounding has moved it."""
-    if abs(value.real) <= tiny:
-        return 1j
-    return -1.0 if abs(value.imag) <= tiny else complex(value / abs(value))
+def _first_to_fail(method: Method, values: NDArray[np.complex128]) -> tuple[float, complex]:
+    """(the largest step for these eigenvalues, the one that limits it)."""
+    if method.kind == "step":
+        return limits.first_to_fail(values, lambda z: _outside(method, z), lambda direction: limit_on_ray(method, direction))
+    size = float(np.max(np.abs(values), initial=0.0))
+    if np.any(np.abs(values.imag) > 1e-9 * size):
+        raise ValueError(f"jac: its eigenvalues are complex, and {method.name} is an optimizer: a gradient flow's Jacobian is symmetric")
+    k = int(np.argmin(values.real)) if values.size else 0
+    if not values.size or values[k].real >= 0.0:
+        return math.inf, 0j
+    return _limit_of_lr(method, -float(values[k].real)), complex(values[k])
+
+
+def _outside(method: Method, z: NDArray[np.complex128]) -> NDArray[np.bool_]:
+    with np.errstate(all="ignore"):
+        bad: NDArray[np.bool_] = ~(np.abs(amplification(method, z)) <= 1.0 + STEP_TOLERANCE)
+    return bad
 
 
 def spectral_radius(slope: Callable[[Array], Array], y: Array, iterations: int = 20, size: float = 1.5e-8) -> float:

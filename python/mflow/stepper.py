@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
+from mflow_core import force as core_force
 from mflow_core import problem
 from mflow_core import stepper as core
 
@@ -24,7 +25,9 @@ __all__ = ["Stepper"]
 
 
 class Stepper:
-    """A method on y' = fun(t, y), stepped by its owner.
+    """A method on y' = fun(t, y), or of second order on x'' = accel(t, x, v), stepped by its owner.
+
+    ``Stepper(method, fun, y0, t0=0.0, ...)``, or with a second-order method ``Stepper(method, accel, x0, v0, t0=0.0, ...)``.
 
     Parameters
     ----------
@@ -32,13 +35,24 @@ class Stepper:
     fun : callable
         As in `mflow.solve_ivp`, compiled ones included.
     y0 : array_like of real numbers, any shape
+    accel : callable
+        ``accel(t, x, v, *args)`` returns accelerations, or with ``inplace=True`` fills out in ``accel(t, x, v, out, *args)``. Or compiled:
+        ``int (double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx)``.
+    x0, v0 : array_like of one shape; v0 zeros where it is not given
+    dadx, dadv : array_like (n, n) or callable, optional
+        Second order, implicit rows: derivatives of accel, constant or ``dadx(t, x, v, *args)``; differences where none is given.
+    velocity_free : bool
+        Second order: accel does not use v; rows that are implicit in v alone are explicit then.
+    solve_accel : callable
+        Second order: your own solver, in place of Newton's iteration: ``solve_accel(t, w, xp, vp, bx, bv, q, guess)`` returns the a of
+        a = w accel(t, xp + bx a, vp + bv a) + q, where q may be None. Or compiled, mflow.h's mf_solve_accel_fn.
     t0 : float
     rtol, atol : float or array_like
         Error control, for methods with an estimate: `step` then chooses its own steps, and `advance_to` goes to a time.
     direction : float
         Its sign is the direction of steps under error control.
     first_step, max_step, min_step, jac, jac_sparsity, lband, uband, solver, args, inplace
-        As in `mflow.solve_ivp`; max_step is a number.
+        As in `mflow.solve_ivp`; max_step is a number. Of second order: solver as in `mflow.solve_dynamics`, no jac.
     **parameters
         The method's own.
 
@@ -61,11 +75,22 @@ class Stepper:
     >>> st.advance_to(1.0)
     >>> bool(abs(st.y[0] - 0.36787944117) < 1e-8)
     True
+    >>> st = mflow.Stepper("leapfrog", lambda t, x, v: -x, [1.0], [0.0])
+    >>> st.advance(100, dt=0.01)
+    >>> bool(abs(st.x[0] - 0.5403023) < 1e-4), bool(abs(st.v[0] + 0.8414710) < 1e-4)
+    (True, True)
 
     References
     ----------
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.4.
     """
+
+    _start_name = "y0"
+
+    def __new__(cls, method: str | Method, *_: Any, **__: Any) -> Any:
+        """A second-order method has a stepper of its own kind."""
+        second = isinstance(method, str | Method) and "second_order" in as_method(method, {}).flags
+        return object.__new__(MotionStepper if second and cls is Stepper else cls)
 
     def __init__(
         self,
@@ -232,9 +257,12 @@ class Stepper:
         if status != 0:
             mode = "adaptive" if self._controlled else "fixed"
             where = f"in the step from t = {self.t:g}" + ("" if self._controlled else f" with dt = {h:g}") + f" (step {self.k})"
-            reason, message = Ending(self._run, self.method, mode, h, self._start, self._t0, where).explain(status)
+            reason, message = self._ending(mode, h, where).explain(status)
             kind = FloatingPointError if reason == "non_finite" else RuntimeError
             raise kind(f"{message}; the state stays at t = {self.t:g}")
+
+    def _ending(self, mode: str, h: float, where: str) -> Ending:
+        return Ending(self._run, self.method, mode, h, self._start, self._t0, where)
 
     def interpolate(self, t: float) -> Array:
         """The state at a time inside the last step, by the method's continuous extension (which may call fun).
@@ -252,7 +280,10 @@ class Stepper:
             "method": self.method.name, "parameters": public_values(self.method.row, self.method._all), "shape": list(self._run.shape),
             "t0": self._t0, "control": self._settings(),
         }  # fmt: skip
-        write_state(path, "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes()})
+        write_state(path, "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes(), **self._more_blocks()})
+
+    def _more_blocks(self) -> dict[str, bytes]:
+        return {}
 
     def _settings(self) -> dict[str, Any]:
         """What error control was asked for, as JSON has it."""
@@ -271,7 +302,9 @@ class Stepper:
             given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
             method = get_method(facts["method"], **given)
             start = np.frombuffer(blocks["start"]).reshape(facts["shape"])
-            made = cls(method, fun, start, facts["t0"], **facts["control"], **call)
+            if "v0" in blocks:
+                call["v0"] = np.frombuffer(blocks["v0"]).reshape(facts["shape"])
+            made = cls(method, fun, start, t0=facts["t0"], **facts["control"], **call)
             made._run.unpack(blocks["run"])
         except (KeyError, AttributeError, ValueError) as error:
             raise ValueError(f"{os.fspath(path)}: a damaged or foreign state ({error})") from error
@@ -289,6 +322,137 @@ class Stepper:
 
 
 def _remake(cls: type[Stepper], method: Method, start: Array, t0: float, call: dict[str, Any], state: bytes) -> Any:
-    made = cls(method, y0=start, t0=t0, **call)
+    made = cls(method, **{cls._start_name: start}, t0=t0, **call)
     made._run.unpack(state)
     return made
+
+
+# ---- second order -----------------------------------------------------------------------------------------------------------------------
+
+
+class MotionStepper(Stepper):
+    """What `Stepper` makes of a second-order method: x'' = accel(t, x, v), with `x`, `v` and `a`."""
+
+    _start_name = "x0"
+
+    def __init__(
+        self,
+        method: str | Method,
+        accel: Callable[..., Any] | Any,
+        x0: Any,
+        v0: Any = None,
+        t0: float = 0.0,
+        *,
+        args: tuple[Any, ...] = (),
+        inplace: bool = False,
+        rtol: Any = None,
+        atol: Any = None,
+        direction: float = 1.0,
+        first_step: float | None = None,
+        max_step: float | None = None,
+        min_step: float | None = None,
+        dadx: Any = None,
+        dadv: Any = None,
+        velocity_free: bool = False,
+        solver: Any = None,
+        solve_accel: Any = None,
+        **parameters: Any,
+    ) -> None:
+        self.method = as_method(method, parameters)
+        if "second_order" not in self.method.flags:
+            raise ValueError(f"method: {self.method.name} is no method for x'' = accel(t, x, v): see mflow.methods(family='second_order')")
+        start = check_start(x0, "x0")
+        speed = np.zeros_like(start) if v0 is None else check_start(v0, "v0")
+        if speed.shape != start.shape:
+            raise ValueError(f"v0: shape {speed.shape} came, but x0 has shape {start.shape}: one velocity for each position is wanted")
+        if solve_accel is not None and (solver is not None or dadx is not None or dadv is not None):
+            raise ValueError("solve_accel solves for a by itself: leave solver, dadx and dadv away")
+        self._t0, self._start, self._speed = check_number(t0, "t0"), start, speed
+        self._call = {
+            "accel": accel, "v0": speed, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction,
+            "first_step": first_step, "max_step": max_step, "min_step": min_step, "dadx": dadx, "dadv": dadv,
+            "velocity_free": velocity_free, "solver": solver, "solve_accel": solve_accel,
+        }  # fmt: skip
+        solves = self.method.is_implicit or self.method.parameters.get("damping") == "implicit"
+        inner = nonlinear.force_solver(solver, start.size, dadx is not None or dadv is not None) if solves and solve_accel is None else None
+        self._what = core_force.Force(
+            accel, start.shape, args=tuple(args) if isinstance(args, tuple | list) else (args,), inplace=inplace,
+            dfdx=dadx if solves else None, dfdv=dadv if solves else None, velocity_free=velocity_free, solver=inner,
+            solve_accel=solve_accel if solves else None,
+        )  # fmt: skip
+        self._controlled = rtol is not None or atol is not None
+        self._run = core.Run(
+            self.method.row, self._what, start, self._t0, math.nan, self.method._values, dense=True, control=self._controlled, v0=speed
+        )
+        if self._controlled:
+            self._control(rtol, atol, max_step, min_step, first_step)
+        elif first_step is not None or max_step is not None or min_step is not None:
+            raise ValueError("first_step, max_step, min_step belong to error control: give rtol or atol as well")
+
+    @property
+    def x(self) -> Array:
+        """A copy of the position, float64 of x0's shape; so is `y`."""
+        return self.y
+
+    @property
+    def v(self) -> Array:
+        """A copy of the velocity."""
+        v: Array = self._run.vector(1)
+        return v
+
+    @property
+    def a(self) -> Array:
+        """A copy of the acceleration that belongs to the state; before the first step accel is asked for it."""
+        self._settle(int(self._run.prepare()), 0.0)
+        a: Array = self._run.vector(2)
+        return a
+
+    @property
+    def nfev(self) -> int:
+        """Evaluations of accel."""
+        return int(self._what.counters["nfev"])
+
+    @property
+    def nsolve(self) -> int:
+        """Implicit accelerations that were solved for."""
+        return int(self._run.nsolve)
+
+    @property
+    def njev(self) -> int:
+        """Jacobians of implicit steps."""
+        return int(self._what.counters["njev"])
+
+    @property
+    def nlu(self) -> int:
+        """Factorisations."""
+        return int(self._what.counters["nlu"])
+
+    def _ending(self, mode: str, h: float, where: str) -> Ending:
+        start = np.concatenate([self._start.ravel(), self._speed.ravel()])
+        return _MotionEnding(self._run, self.method, mode, h, start, self._t0, where)
+
+    def _more_blocks(self) -> dict[str, bytes]:
+        return {"v0": self._speed.tobytes()}
+
+    def interpolate(self, t: float) -> Array:
+        """x, v and a, (3, *shape), at a time inside the last step: cubics for x and v, a straight line for a.
+
+        Raises ValueError where t is outside it.
+        """
+        return super().interpolate(t)
+
+
+class _MotionEnding(Ending):
+    """Endings, with the state (x, v) and its slope (v, a)."""
+
+    callee = "accel"
+
+    def _hint(self) -> str:
+        return "lower the step, or look for the cause in accel"
+
+    def _state(self) -> Array:
+        return np.concatenate([self.run.y.ravel(), self.run.vector(1).ravel()])
+
+    def _ask(self, t: float, y: Array) -> Array:
+        x, v = np.split(y, 2)
+        return np.concatenate([v, self.run.acceleration(t, x, v).ravel()])

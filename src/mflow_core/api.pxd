@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.types cimport (mf_api, mf_frame, mf_method, mf_problem, mf_run, mf_run_options, mf_sizes)
+from mflow_core.types cimport (mf_api, mf_frame, mf_loss, mf_method, mf_problem, mf_run, mf_run_options, mf_sizes, mf_sweep)
 
 cdef const mf_method *mf_find(const char *name) noexcept nogil
 cdef const mf_method *mf_row(int i) noexcept nogil
@@ -21,3 +21,14 @@ cdef const double *const *mf_run_y(const mf_run *run, double *t, int64_t *k) noe
 cdef int64_t mf_run_save(const mf_run *run, void *buf, int64_t room) noexcept nogil
 cdef int mf_run_restore(mf_run *run, const void *buf, int64_t bytes) noexcept nogil
 cdef void mf_run_free(mf_run *run) noexcept nogil
+
+# version 3
+cdef int mf_ask(const mf_method *m, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x, double *at) noexcept nogil
+cdef int mf_start(const mf_method *m, const double *par, ptrdiff_t lo, ptrdiff_t hi, double *const *x) noexcept nogil
+cdef int mf_do_sweep(const mf_method *m, const double *par, mf_sweep *s) noexcept nogil
+cdef const mf_loss *mf_find_loss(const char *name) noexcept nogil
+cdef int mf_integrate(const mf_method *m, const mf_problem *p, const mf_run_options *options, double t_end, int64_t max_steps,
+                      double *const *y) noexcept nogil
+cdef int mf_run_set(mf_run *run, double t, const double *const *y) noexcept nogil
+cdef const char *mf_version_text() noexcept nogil
+cdef const char *mf_isa() noexcept nogil

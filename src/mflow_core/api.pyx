@@ -1,29 +1,44 @@
 """The C API of mflow.h: one table in the capsule `mflow_core.api._C_API`, and the same functions for cimport.
 
 Append-only. Functions check what costs nothing to check (NULL, sizes, kinds) and then call the row; none needs the GIL, save where
-the host's own callback takes it.
+the host's own callback takes it. A run has an owner: a second thread, or its own callback, gets MF_E_BUSY. What a host steps itself
+(step, update, sweep) lives in the host's memory, a frame a thread.
+
+Flush-to-zero, set by a stranger's library in this thread, changes bits of numbers near 1e-308. Runs, `begin` and `sweep` put the default
+back for their time; `step`, `update` and `ask` do not, for reading the control register would cost 5 of their 20 ns: a host that wants
+the bits of the promise there keeps its threads in the default mode (it has not compiled with -ffast-math, and neither have its libraries).
 """
-from cpython.pycapsule cimport PyCapsule_New
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
 from libc.math cimport INFINITY, NAN, ceil, fabs
 from libc.stdlib cimport free, malloc
+from libc.string cimport memcpy, strcmp
 
 from mflow_core cimport registry
 from mflow_core.checkpoint cimport run_pack, run_unpack
+from mflow_core.losses cimport loss_t
 from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.newton cimport newton_config_t, newton_defaults, newton_make, newton_t
 from mflow_core.output cimport hermite, polynomial
+from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.radius cimport estimate_rho
-from mflow_core.run cimport RHO_DUE, RUN_SOLVE, run_enter, run_leave, run_make, run_release, run_solve_with, run_t, run_tolerances
+from mflow_core.run cimport RHO_DUE, RUN_SOLVE, run_enter, run_leave, run_make, run_release, run_set, run_solve_with, run_t, run_tolerances
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_IMPLICIT,
-                               MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, mf_new_api)
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
+                               MF_E_VERSION, MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, mf_new_api)
+
+import importlib
+
+from mflow_core import _levels
+from mflow_core.registry import LEVEL
 
 
 cdef extern from *:
     """
     #define mf_offset_of_rtol() offsetof(mf_run_options, rtol)
+    #define mf_offset_of_jac() offsetof(mf_problem, jac)
     """
-    size_t offset_of_rtol "mf_offset_of_rtol"() noexcept nogil
+    size_t offset_of_rtol "mf_offset_of_rtol"() noexcept nogil      # hosts of version 1 end here
+    size_t offset_of_jac "mf_offset_of_jac"() noexcept nogil
 
 
 cdef const mf_method *mf_find(const char *name) noexcept nogil:
@@ -47,8 +62,10 @@ cdef int mf_get_sizes(const mf_method *m, const double *par, mf_sizes *sizes) no
 
 
 cdef int mf_step(const mf_method *m, mf_frame *f) noexcept nogil:
-    if m == NULL or f == NULL or f.size < sizeof(mf_frame) or f.p == NULL:
+    if m == NULL or f == NULL or f.size < sizeof(mf_frame) or f.p == NULL or f.p.size < offset_of_jac():
         return MF_E_ARGUMENT
+    if f.size > sizeof(mf_frame) or f.p.size > sizeof(mf_problem):
+        return MF_E_VERSION
     if m.step == NULL:
         return MF_E_KIND
     if m.flags & MF_SECOND_ORDER:
@@ -57,6 +74,8 @@ cdef int mf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     elif f.p.rhs == NULL or (m.flags & MF_IMPLICIT and f.p.solve == NULL):
         return MF_E_CALLBACK
     if f.n < 0 or f.ld < f.n or f.x0 == NULL or f.x1 == NULL or (f.work == NULL and m.sizes.n_work > 0):
+        return MF_E_ARGUMENT
+    if (f.par == NULL and m.n_par > 0) or (m.sizes.n_scal > 0 and (f.s0 == NULL or f.s1 == NULL)):
         return MF_E_ARGUMENT
     return m.step(m, f)
 
@@ -79,6 +98,62 @@ cdef int mf_update(const mf_method *m, const double *coef, double gscale, ptrdif
     if m == NULL or coef == NULL or x == NULL or g == NULL:
         return MF_E_ARGUMENT
     return m.update(m, coef, gscale, lo, hi, x, g) if m.update != NULL else MF_E_KIND
+
+
+cdef int mf_ask(const mf_method *m, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x, double *at) noexcept nogil:
+    if m == NULL or x == NULL or at == NULL or lo < 0 or hi < lo:
+        return MF_E_ARGUMENT
+    if m.update == NULL:
+        return MF_E_KIND
+    if m.ask == NULL:
+        memcpy(at + lo, x[0] + lo, (hi - lo) * sizeof(double))
+        return 0
+    return m.ask(m, coef, lo, hi, x, at) if coef != NULL else MF_E_ARGUMENT
+
+
+cdef int mf_start(const mf_method *m, const double *par, ptrdiff_t lo, ptrdiff_t hi, double *const *x) noexcept nogil:
+    cdef mf_sizes sizes
+    cdef ptrdiff_t i
+    cdef int j, status
+    if m == NULL or x == NULL or lo < 0 or hi < lo:
+        return MF_E_ARGUMENT
+    status = registry.mf_sizes_of(m, par, &sizes)
+    if status != 0:
+        return status
+    for j in range(sizes.n_vis, sizes.n_vec):
+        for i in range(lo, hi):
+            x[j][i] = 0.0
+    return m.start(m, par, lo, hi, x) if m.start != NULL else 0
+
+
+cdef const loss_t **LOSSES = <const loss_t **> PyCapsule_GetPointer(
+    importlib.import_module(f"mflow_core._implicit_sgd_{LEVEL}")._losses, b"mflow_core._losses")
+
+
+cdef const mf_loss *mf_find_loss(const char *name) noexcept nogil:
+    cdef int i = 0
+    while name != NULL and LOSSES[i] != NULL:
+        if strcmp(LOSSES[i].name, name) == 0:
+            return <const mf_loss *> LOSSES[i]
+        i += 1
+    return NULL
+
+
+cdef int mf_do_sweep(const mf_method *m, const double *par, mf_sweep *s) noexcept nogil:
+    cdef unsigned int mode
+    cdef int status
+    if m == NULL or par == NULL or s == NULL or s.size < sizeof(mf_sweep) or s.n < 0 or s.count < 0:
+        return MF_E_ARGUMENT
+    if s.size > sizeof(mf_sweep):
+        return MF_E_VERSION
+    if m.sweep == NULL:
+        return MF_E_KIND
+    if (s.X != NULL and s.ldx < s.n) or (s.order == NULL and s.count > s.rows):
+        return MF_E_ARGUMENT
+    mode = mf_fp_enter()
+    status = m.sweep(m, par, s)
+    mf_fp_leave(mode)
+    return status
 
 
 cdef int mf_interpolate(const mf_method *m, mf_frame *f, double theta, double *y) noexcept nogil:
@@ -161,7 +236,7 @@ cdef mf_run *mf_run_new(const mf_method *m, const mf_problem *p, const mf_run_op
     cdef const double *par
     cdef run_t *run = NULL
     if m != NULL and p != NULL and options != NULL and y0 != NULL and options.size >= offset_of_rtol():
-        status = options_fit(m, options)
+        status = MF_E_VERSION if options.size > sizeof(mf_run_options) or p.size > sizeof(mf_problem) else options_fit(m, options)
         par = options.par
         if status == 0 and par == NULL and m.n_par > 0:
             defaults = <double *> malloc(m.n_par * sizeof(double))
@@ -240,14 +315,17 @@ cdef int advance_fixed(run_t *r, double t_end, int64_t max_steps) noexcept nogil
 
 
 cdef const double *const *mf_run_y(const mf_run *run, double *t, int64_t *k) noexcept nogil:
-    cdef const run_t *r = <const run_t *> run
-    if r == NULL:
+    cdef run_t *r = <run_t *> run
+    cdef const double *const *y
+    if r == NULL or not mf_take(&r.owner):
         return NULL
     if t != NULL:
         t[0] = r.t
     if k != NULL:
         k[0] = r.k
-    return <const double *const *> r.now
+    y = <const double *const *> r.now
+    mf_give(&r.owner)
+    return y
 
 
 cdef int64_t mf_run_save(const mf_run *run, void *buf, int64_t room) noexcept nogil:
@@ -273,8 +351,52 @@ cdef int mf_run_restore(mf_run *run, const void *buf, int64_t bytes) noexcept no
 
 
 cdef void mf_run_free(mf_run *run) noexcept nogil:
-    run_release(<run_t *> run)
+    if run != NULL and mf_take(&(<run_t *> run).owner):      # in use: freeing it would pull the ground from under the other thread
+        run_release(<run_t *> run)
 
+
+cdef int mf_integrate(const mf_method *m, const mf_problem *p, const mf_run_options *options, double t_end, int64_t max_steps,
+                      double *const *y) noexcept nogil:
+    cdef int status = 0, j
+    cdef mf_run *run = mf_run_new(m, p, options, <const double *const *> y, &status)
+    cdef run_t *r = <run_t *> run
+    if run == NULL:
+        return status
+    status = mf_run_advance(run, t_end, max_steps) if t_end != r.t else 0
+    for j in range(r.sizes.n_vis):
+        if y[j] != NULL:
+            memcpy(y[j], r.now[j], r.n * sizeof(double))
+    mf_run_free(run)
+    return MF_E_STEPS if status == 1 else status
+
+
+cdef int mf_run_set(mf_run *run, double t, const double *const *y) noexcept nogil:
+    """Another state at another time; steps go on with their size, and are counted from 0. A Jacobian that is held belongs to the old state:
+    the solver looks at it anew."""
+    cdef run_t *r = <run_t *> run
+    cdef int status
+    if r == NULL or y == NULL or not (t - t == 0.0):
+        return MF_E_ARGUMENT
+    status = run_enter(r)
+    if status == 0:
+        run_set(r, t, r.dt, y)
+        if r.newton != NULL:
+            r.newton.want_jacobian = True
+        run_leave(r)
+    return status
+
+
+cdef const char *mf_version_text() noexcept nogil:
+    return VERSION
+
+
+cdef const char *mf_isa() noexcept nogil:
+    return ISA
+
+
+cdef bytes _version = _levels.VERSION.encode(), _level = LEVEL.encode()     # kept: the table hands out their addresses
+cdef const char *VERSION = _version
+cdef const char *ISA = _level
 
 cdef mf_api TABLE = mf_new_api()
 TABLE.find, TABLE.row, TABLE.error_text = mf_find, mf_row, mf_error_text
@@ -282,5 +404,7 @@ TABLE.defaults, TABLE.sizes = mf_defaults, mf_get_sizes
 TABLE.step, TABLE.begin, TABLE.update, TABLE.interpolate = mf_step, mf_begin, mf_update, mf_interpolate
 TABLE.run_new, TABLE.run_advance, TABLE.run_y = mf_run_new, mf_run_advance, mf_run_y
 TABLE.run_save, TABLE.run_restore, TABLE.run_free = mf_run_save, mf_run_restore, mf_run_free
+TABLE.ask, TABLE.start, TABLE.sweep, TABLE.loss = mf_ask, mf_start, mf_do_sweep, mf_find_loss
+TABLE.integrate, TABLE.run_set, TABLE.version_text, TABLE.isa = mf_integrate, mf_run_set, mf_version_text, mf_isa
 
 _C_API = PyCapsule_New(&TABLE, b"mflow_core.api._C_API", NULL)

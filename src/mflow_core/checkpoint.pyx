@@ -1,8 +1,8 @@
 """A run's state as bytes: what it needs to go on with the same bits, and no more.
 
     "MFLOWRUN", u32 format, u32 flags, i64 n, u32 n_vec, u32 n_scal, u32 n_par, u32 length of the name, name, t, t_base, dt, rho, i64 k,
-    i64 k_base, i64 rho_k, i64 rho_next, i64 evaluations, the controller's state, par, scal, vectors, the slope at the start of the next step where it is
-    known already (flag), the solver's state, CRC-32 of all before
+    i64 k_base, i64 rho_k, i64 rho_next, i64 evaluations, i64 solves, the controller's state, par, scal, vectors, the slope at the start of the next
+    step where it is known already (flag), the energy ledger's accounts where one is kept (flag), the solver's state, CRC-32 of all before
 
 Little-endian on every machine, no padding, NaNs in one form. Reading checks everything before it changes anything.
 """
@@ -11,6 +11,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
+from mflow_core.ledger cimport LEDGER_STATE, ledger_pack, ledger_unpack
 from mflow_core.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY
 from mflow_core.vec cimport mf_bits, mf_from_bits
@@ -56,13 +57,15 @@ cdef void get_doubles(const uint8_t **at, double *x, ptrdiff_t n) noexcept nogil
 
 
 cdef enum:
-    FORMAT = 3
+    FORMAT = 4
     SLOPE_FOLLOWS = 0x10000              # in flags, beside the frame's own
+    LEDGER_FOLLOWS = 0x20000
 
 cdef int64_t packed_size(const run_t *r, bint slope) noexcept nogil:
     cdef int64_t vectors = r.sizes.n_vec + (1 if slope else 0)
     cdef int64_t solver = newton_state_size(r.newton) if r.newton != NULL else 0
-    return 40 + <int64_t> strlen(r.m.name) + 8 * (23 + r.m.n_par + r.sizes.n_scal + vectors * r.n + solver) + 4
+    cdef int64_t ledger = LEDGER_STATE if r.ledger != NULL else 0
+    return 40 + <int64_t> strlen(r.m.name) + 8 * (24 + r.m.n_par + r.sizes.n_scal + vectors * r.n + ledger + solver) + 4
 
 
 cdef bint slope_is_known(const run_t *r) noexcept nogil:
@@ -74,6 +77,7 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     cdef size_t length = strlen(r.m.name)
     cdef int j
     cdef bint slope = slope_is_known(r)
+    cdef double[LEDGER_STATE] ledger
     cdef double *solver
     bytes[0] = packed_size(r, slope)
     if buffer == NULL:
@@ -83,7 +87,7 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     memcpy(at, b"MFLOWRUN", 8)
     at += 8
     put(&at, FORMAT, 4)
-    put(&at, r.f.flags | (SLOPE_FOLLOWS if slope else 0), 4)
+    put(&at, r.f.flags | (SLOPE_FOLLOWS if slope else 0) | (LEDGER_FOLLOWS if r.ledger != NULL else 0), 4)
     put(&at, r.n, 8)
     put(&at, r.sizes.n_vec, 4)
     put(&at, r.sizes.n_scal, 4)
@@ -100,6 +104,7 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     put(&at, r.rho_k, 8)
     put(&at, r.rho_next, 8)
     put(&at, r.f.n_rhs, 8)
+    put(&at, r.f.n_solve, 8)
     put_doubles(&at, &r.c.h, 1)
     put_doubles(&at, &r.c.log_before, 1)
     put_doubles(&at, &r.c.t_bad, 1)
@@ -120,6 +125,9 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
         put_doubles(&at, r.now[j], r.n)
     if slope:
         put_doubles(&at, r.slope0, r.n)
+    if r.ledger != NULL:
+        ledger_pack(r.ledger, ledger)
+        put_doubles(&at, ledger, LEDGER_STATE)
     if r.newton != NULL:
         solver = <double *> malloc(newton_state_size(r.newton) * sizeof(double))
         if solver == NULL:
@@ -151,6 +159,7 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
     cdef const uint8_t *end
     cdef size_t length = strlen(r.m.name)
     cdef uint32_t flags
+    cdef double[LEDGER_STATE] ledger
     cdef bint slope
     cdef int j
     if buffer == NULL or bytes < packed_size(r, False) or memcmp(at, b"MFLOWRUN", 8) != 0:
@@ -163,7 +172,7 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
         return MF_E_DAMAGED
     flags = <uint32_t> get(&at, 4)
     slope = flags & SLOPE_FOLLOWS != 0
-    if bytes != packed_size(r, slope):
+    if bytes != packed_size(r, slope) or (flags & LEDGER_FOLLOWS != 0) != (r.ledger != NULL):
         return MF_E_DAMAGED
     if <int64_t> get(&at, 8) != r.n or get(&at, 4) != <uint64_t> r.sizes.n_vec or get(&at, 4) != <uint64_t> r.sizes.n_scal:
         return MF_E_DAMAGED
@@ -172,7 +181,7 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
     at += length
     if r.newton != NULL and unpack_solver(r.newton, (<const uint8_t *> buffer) + bytes - 4) != 0:
         return MF_E_DAMAGED
-    r.f.flags = flags & ~<uint32_t> SLOPE_FOLLOWS
+    r.f.flags = flags & ~<uint32_t> (SLOPE_FOLLOWS | LEDGER_FOLLOWS)
     get_doubles(&at, &r.t, 1)
     get_doubles(&at, &r.t_base, 1)
     get_doubles(&at, &r.dt, 1)
@@ -182,6 +191,7 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
     r.rho_k = <int64_t> get(&at, 8)
     r.rho_next = <int64_t> get(&at, 8)
     r.f.n_rhs = <int64_t> get(&at, 8)
+    r.f.n_solve = <int64_t> get(&at, 8)
     get_doubles(&at, &r.c.h, 1)
     get_doubles(&at, &r.c.log_before, 1)
     get_doubles(&at, &r.c.t_bad, 1)
@@ -205,4 +215,9 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
     if slope and r.slope0 != NULL:
         get_doubles(&at, r.slope0, r.n)
         r.slope_k = r.k
+    elif slope:
+        at += 8 * r.n
+    if r.ledger != NULL:
+        get_doubles(&at, ledger, LEDGER_STATE)
+        ledger_unpack(r.ledger, ledger)
     return 0

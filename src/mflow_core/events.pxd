@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.types cimport mf_rhs_fn
+from mflow_core.types cimport mf_accel_fn, mf_rhs_fn
 
 ctypedef int (*dense_at_fn)(double theta, double *y, void *ctx) noexcept nogil
 # The step just taken at theta in [0, 1]: exactly its start at 0 and its end at 1. 0, or < 0 to give up.
@@ -49,6 +49,11 @@ ctypedef struct events_t:
     double bad_t, bad_value
 
 
+ctypedef struct pair_t:
+    mf_accel_fn fun
+    void *ctx
+
+
 cdef inline bint events_room(const events_t *e) noexcept nogil:
     """Whether one more step can be scanned before the rows are collected."""
     return e.room - e.n_found >= e.per_step
@@ -66,6 +71,8 @@ cdef class Events:
     cdef events_t c
     cdef readonly bint compiled          # no Python inside: may scan without the GIL
     cdef readonly tuple shape
+    cdef pair_t *pairs                   # compiled events of (t, x, v)
+    cdef bint motion
     cdef list callbacks, chunks
     cdef object owner
     cdef int attach(self, int j, fun, tuple args) except -1

@@ -27,12 +27,12 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from mflow_core.problem cimport Callback
-from mflow_core.types cimport mf_rhs_fn
+from mflow_core.types cimport mf_accel_fn, mf_rhs_fn
 from mflow_core.vec cimport mf_bits, mf_fp_enter, mf_fp_leave, mf_from_bits
 
 import numpy as np
 
-from mflow_core.problem import RHS_SIGNATURE, compiled_address
+from mflow_core.signatures import FORCE_SIGNATURE, RHS_SIGNATURE, compiled_address
 
 cnp.import_array()
 
@@ -388,6 +388,17 @@ cdef int call_dense(double theta, double *y, void *ctx) noexcept with gil:
     return (<quiet_dense> dense_python)(<tuple> ctx, theta, y)
 
 
+cdef int call_pair(double t, const double *y, double *g, ptrdiff_t n, void *ctx) noexcept nogil:
+    """A compiled event of (t, x, v), of x and v one after the other."""
+    cdef pair_t *pair = <pair_t *> ctx
+    return pair.fun(t, y, y + n // 2, g, n // 2, pair.ctx)
+
+
+def of_motion(fun):
+    """event(t, x, v, *args) as a function of (t, y), y of x and v one after the other."""
+    return lambda t, y, *args: fun(t, y[0], y[1], *args)
+
+
 # ---- the events as Python sees them -----------------------------------------------------------------------------------------------------
 
 STOP, FULL, NOT_FINITE, REFUSED = EVENT_STOP, EVENT_FULL, EVENT_NAN, EVENT_REFUSED
@@ -406,18 +417,23 @@ cdef class Events:
         A function is ``event(t, y, *args)`` -> float, or a compiled one with the signature of a right-hand side that puts its value
         into the first number of its output.
     shape : the state's.
+    motion : they watch x and v, ``event(t, x, v, *args)``, or compiled with the signature of a force; states found are (2, *shape).
     """
 
-    def __cinit__(self, list specs, tuple shape, tuple args=()):
+    def __cinit__(self, list specs, tuple shape, tuple args=(), bint motion=False):
         cdef ptrdiff_t n = 1
         cdef int64_t room
+        self.motion = motion
+        if motion:
+            shape = (2, *shape)
         for length in shape:
             n *= length
         self.shape, self.callbacks, self.chunks, self.owner, self.compiled = shape, [], [], [], True
         memset(&self.c, 0, sizeof(events_t))
         self.c.count, self.c.n = len(specs), n
         self.c.one = <event_t *> PyMem_Calloc(max(len(specs), 1), sizeof(event_t))
-        if self.c.one == NULL:
+        self.pairs = <pair_t *> PyMem_Calloc(max(len(specs), 1), sizeof(pair_t))
+        if self.c.one == NULL or self.pairs == NULL:
             raise MemoryError()
         for j, (fun, stop_after, direction, samples) in enumerate(specs):
             self.attach(j, fun, args)
@@ -428,17 +444,21 @@ cdef class Events:
 
     cdef int attach(self, int j, fun, tuple args) except -1:
         cdef Callback callback
-        found = compiled_address(fun, f"events[{j}]", RHS_SIGNATURE)
+        found = compiled_address(fun, f"events[{j}]", FORCE_SIGNATURE if self.motion else RHS_SIGNATURE)
         self.owner.append(fun)
         if found is not None:
             if args:
                 raise TypeError(f"events[{j}] is compiled: args are for Python functions; put what it needs into its user data")
+            if self.motion:
+                self.pairs[j].fun, self.pairs[j].ctx = <mf_accel_fn> <size_t> found[0], <void *> <size_t> found[1]
+                self.c.one[j].value, self.c.one[j].ctx = <mf_rhs_fn> call_pair, &self.pairs[j]
+                return 0
             self.c.one[j].value = <mf_rhs_fn> <size_t> found[0]
             self.c.one[j].ctx = <void *> <size_t> found[1]
             return 0
         if not callable(fun):
             raise TypeError(f"events[{j}]: a callable is wanted, not {type(fun).__name__}")
-        callback = Callback(fun, None, self.shape, args, 0, False)       # mode 0: called with t and y
+        callback = Callback(of_motion(fun) if self.motion else fun, None, self.shape, args, 0, False)       # mode 0: called with t and y
         self.callbacks.append(callback)
         self.c.one[j].value, self.c.one[j].ctx = <mf_rhs_fn> call_event, <void *> callback
         self.compiled = False
@@ -469,6 +489,7 @@ cdef class Events:
 
     def __dealloc__(self):
         PyMem_Free(self.c.one)
+        PyMem_Free(self.pairs)
 
     @property
     def count(self):

@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 from mflow_core.newton cimport Solver, newton_t
 from mflow_core.problem cimport Problem
 from mflow_core.structure cimport Structure, structure_t
-from mflow_core.types cimport mf_accel_fn
+from mflow_core.types cimport mf_accel_fn, mf_solve_accel_fn
 
 ctypedef int (*potential_fn)(double t, const double *x, double *value, ptrdiff_t n, void *ctx) noexcept nogil
 
@@ -24,7 +24,11 @@ ctypedef struct force_t:
     double *x                            # the point where F is wanted
     double *v
     double *r
+    double *jx                           # xp and vp where the Jacobian at hand was taken
+    double *jv
     double lean
+    mf_solve_accel_fn user_solve         # the user's own, in place of Newton's iteration; NULL: none
+    void *user_ctx
     int64_t n_force
 
 
@@ -33,7 +37,7 @@ cdef class Force(Problem):
     cdef void *block
     cdef Structure body
     cdef readonly Solver solver
-    cdef object fun, dfdx, dfdv, potential, x_view, v_view, out
+    cdef object fun, dfdx, dfdv, potential, user, x_view, v_view, out
     cdef tuple args, shape
     cdef double *x_data
     cdef double *v_data

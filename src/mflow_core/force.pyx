@@ -10,14 +10,15 @@ A Python force gets private read-only copies of x and v; if it keeps one it has 
 """
 from cpython.object cimport PyObject
 from libc.math cimport NAN
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from mflow_core.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
-from mflow_core.newton cimport newton_solve
+from mflow_core.matrix cimport matrix_refresh
+from mflow_core.newton cimport newton_pack, newton_solve, newton_state_size, newton_unpack
 from mflow_core.problem cimport failed
 from mflow_core.structure cimport body_product, body_solve, body_work
 from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
@@ -25,7 +26,7 @@ from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_
 
 import numpy as np
 
-from mflow_core.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, compiled_address
+from mflow_core.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, SOLVE_ACCEL_SIGNATURE, compiled_address
 
 cnp.import_array()
 
@@ -69,10 +70,17 @@ cdef int force_rhs(double t, const double *a, double *out, ptrdiff_t n, void *ct
 cdef int force_solve(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
                      void *ctx) noexcept nogil:
     cdef force_t *p = <force_t *> ctx
+    cdef int64_t taken
     cdef ptrdiff_t i
     cdef int status
+    if p.user_solve != NULL:
+        return p.user_solve(t, w, xp, vp, bx, bv, q, a, n, p.user_ctx)
     if p.newton != NULL and (p.w != w or p.bx != bx or p.bv != bv):
         p.newton.want_jacobian = True        # the one at hand is of another equation
+    if p.newton != NULL and p.newton.m.stale and not p.newton.want_jacobian and not p.newton.c.full:
+        status = rebuild(p)
+        if status < 0:
+            return status
     p.w, p.bx, p.bv, p.xp, p.vp = w, bx, bv, xp, vp
     if bx == 0.0 and bv == 0.0:
         status = force_rhs(t, xp, a, n, ctx)     # whatever a is: it does not count
@@ -86,7 +94,22 @@ cdef int force_solve(double t, double w, const double *xp, const double *vp, dou
         memset(p.r, 0, n * sizeof(double))
     else:
         memcpy(p.r, q, n * sizeof(double))
-    return newton_solve(t, 1.0, p.r, a, n, p.newton)
+    taken = p.newton.m.njev
+    status = newton_solve(t, 1.0, p.r, a, n, p.newton)
+    if p.newton.m.njev != taken:
+        memcpy(p.jx, xp, n * sizeof(double))
+        memcpy(p.jv, vp, n * sizeof(double))
+    return status
+
+
+cdef int rebuild(force_t *p) noexcept nogil:
+    """After a restore: the Jacobian and its factors as they were, which belong to an earlier equation; uncounted."""
+    cdef int64_t before = p.n_force
+    cdef int status
+    p.xp, p.vp = p.jx, p.jv
+    status = matrix_refresh(&p.newton.m)
+    p.n_force = before
+    return status
 
 
 cdef int force_energy(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx) noexcept nogil:
@@ -165,6 +188,36 @@ cdef int python_potential(double t, const double *x, double *value, ptrdiff_t n,
     return failed() if status == -1 else status
 
 
+ctypedef int (*quiet_solve)(Force, double, double, const double *, const double *, double, double, const double *, double *) noexcept
+
+
+cdef object array_of(Force p, const double *x):
+    """A copy, the user's to keep; None for NULL."""
+    if x == NULL:
+        return None
+    array = np.empty(p.shape)
+    memcpy(cnp.PyArray_DATA(<cnp.ndarray> array), x, p.f.n * sizeof(double))
+    return array
+
+
+cdef int ask_solve(Force p, double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a) except -1:
+    cdef cnp.ndarray array
+    result = p.user(t, w, array_of(p, xp), array_of(p, vp), bx, bv, array_of(p, q), array_of(p, a))
+    if result is None:
+        raise TypeError("solve_accel returned None: return the accelerations")
+    array = np.ascontiguousarray(result, dtype=np.float64)
+    if (<object> array).shape != p.shape:
+        raise ValueError(f"solve_accel returned shape {(<object> array).shape}, but the state has shape {p.shape}")
+    memcpy(a, cnp.PyArray_DATA(array), p.f.n * sizeof(double))
+    return 0
+
+
+cdef int python_solve(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
+                      void *ctx) noexcept with gil:
+    cdef int status = (<quiet_solve> ask_solve)(<Force> ctx, t, w, xp, vp, bx, bv, q, a)
+    return failed() if status == -1 else status
+
+
 cdef object tangent_at(Force p, double t, fun, str argument):
     """One of dF/dx and dF/dv, n x n."""
     if fun is None:
@@ -212,11 +265,12 @@ cdef class Force(Problem):
     """M x'' = force(t, x, v, *args), or force(t, x, v, out, *args) with inplace=True; x and v have the given shape.
 
     dfdx, dfdv: constant matrices or functions of (t, x, v). potential(x): for the ledger. velocity_free: the force does not use v.
-    solver: how implicit accelerations are solved for; None: they cannot be.
+    solver: how implicit accelerations are solved for; None: they cannot be. solve_accel(t, w, xp, vp, bx, bv, q, guess): in its place, a of
+    a = w M^-1 F(t, xp + bx a, vp + bv a) + q (q may be None).
     """
 
     def __init__(self, force, tuple shape, mass=None, tuple args=(), bint inplace=False, dfdx=None, dfdv=None, potential=None,
-                 bint velocity_free=False, Solver solver=None):
+                 bint velocity_free=False, Solver solver=None, solve_accel=None):
         cdef ptrdiff_t n = 1, padded
         cdef double *at
         for length in shape:
@@ -224,11 +278,12 @@ cdef class Force(Problem):
         padded = (n + 7) // 8 * 8
         self.shape, self.args, self.inplace, self.fun, self.dfdx, self.dfdv = shape, args, inplace, force, dfdx, dfdv
         self.body = Structure(n, mass)
-        self.block = calloc(3 * padded * sizeof(double) + 64, 1)
+        self.block = calloc(5 * padded * sizeof(double) + 64, 1)
         if self.block == NULL:
             raise MemoryError(f"force: no memory for {n} components")
         at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)
         self.f.n, self.f.body, self.f.x, self.f.v, self.f.r = n, &self.body.s, at, at + padded, at + 2 * padded
+        self.f.jx, self.f.jv = at + 3 * padded, at + 4 * padded
         self.f.w = self.f.bx = self.f.bv = NAN
         self.c.n = n
         self.c.flags = MF_VELOCITY_FREE if velocity_free else 0
@@ -237,7 +292,9 @@ cdef class Force(Problem):
         self.c.energy = <mf_energy_fn> force_energy
         self.take_force(force)
         self.take_potential(potential)
-        if solver is not None:
+        if solve_accel is not None:
+            self.take_solve_accel(solve_accel)
+        elif solver is not None:
             self.take_solver(solver)
 
     def take_force(self, force):
@@ -270,6 +327,18 @@ cdef class Force(Problem):
             self.compiled = False
         else:
             raise TypeError(f"potential: a function of x is wanted, not {type(potential).__name__}")
+
+    def take_solve_accel(self, solve_accel):
+        found = compiled_address(solve_accel, "solve_accel", SOLVE_ACCEL_SIGNATURE)
+        self.user = solve_accel
+        if found is not None:
+            self.f.user_solve, self.f.user_ctx = <mf_solve_accel_fn> <size_t> found[0], <void *> <size_t> found[1]
+        elif callable(solve_accel):
+            self.f.user_solve, self.f.user_ctx = <mf_solve_accel_fn> python_solve, <void *> self
+            self.compiled = False
+        else:
+            raise TypeError(f"solve_accel: a function of (t, w, xp, vp, bx, bv, q, guess) is wanted (or a compiled one), not "
+                            f"{type(solve_accel).__name__}")
 
     def take_solver(self, Solver solver):
         cdef mf_problem inner = mf_new_problem()
@@ -318,6 +387,28 @@ cdef class Force(Problem):
 
     cdef int set_lean(self, double lean) except -1:
         self.f.lean = lean
+        return 0
+
+    cdef ptrdiff_t state_size(self):
+        return 4 + 2 * self.f.n + (newton_state_size(self.f.newton) if self.f.newton != NULL else 0)
+
+    cdef int state_pack(self, double *state) except -1:
+        """The equation whose Jacobian is at hand, where that was taken, and the solver's state."""
+        cdef ptrdiff_t n = self.f.n
+        state[0], state[1], state[2], state[3] = <double> self.f.n_force, self.f.w, self.f.bx, self.f.bv
+        memcpy(state + 4, self.f.jx, n * sizeof(double))
+        memcpy(state + 4 + n, self.f.jv, n * sizeof(double))
+        if self.f.newton != NULL:
+            newton_pack(self.f.newton, state + 4 + 2 * n)
+        return 0
+
+    cdef int state_unpack(self, const double *state) except -1:
+        cdef ptrdiff_t n = self.f.n
+        if not 0.0 <= state[0] < 9007199254740992.0 or (self.f.newton != NULL and newton_unpack(self.f.newton, state + 4 + 2 * n) != 0):
+            raise ValueError("the saved state of the force is damaged")
+        self.f.n_force, self.f.w, self.f.bx, self.f.bv = <int64_t> state[0], state[1], state[2], state[3]
+        memcpy(self.f.jx, state + 4, n * sizeof(double))
+        memcpy(self.f.jv, state + 4 + n, n * sizeof(double))
         return 0
 
     @property

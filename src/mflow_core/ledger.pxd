@@ -6,6 +6,7 @@ from mflow_core.types cimport mf_energy_fn
 
 cdef enum:
     LEDGER_COLUMNS = 6                   # kinetic, potential, load, damping, numerical, residual
+    LEDGER_STATE = 9                     # numbers that decide later rows
 
     NUMERICAL_NONE = 0                   # the row has no formula: the residual shows what it did
     NUMERICAL_LINEAR = 1                 # Newmark's, where the potential is a quadratic form
@@ -20,6 +21,7 @@ ctypedef struct ledger_t:
     double *dx                           # differences over a step; zero stands for vectors that are not asked for
     double *da
     double *zero
+    double *sum
     int formula
     bint each_step                       # there is a load or damping: their work is asked for at every step
     double beta, gamma
@@ -32,4 +34,7 @@ cdef ledger_t *ledger_make(mf_energy_fn energy, void *ctx, ptrdiff_t n, int form
 cdef void ledger_release(ledger_t *book) noexcept nogil
 cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil
 cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil
+cdef int ledger_part(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil
+cdef void ledger_pack(const ledger_t *book, double *state) noexcept nogil
+cdef void ledger_unpack(ledger_t *book, const double *state) noexcept nogil
 cdef int ledger_row(ledger_t *book, double t, const double *const *y, double *row) noexcept nogil

@@ -12,6 +12,12 @@ damping at each step, where they exist; the numerical term needs products at eac
 are energies as well: Da'M Da/2 is the kinetic energy of a motion with v = Da.
 
 A row without such a formula has NaN in the numerical column, and what it gains or loses stands in the residual.
+
+Inside a step the state is an interpolant, which obeys M a = F (a is asked for there) but not Newmark's relations. With its defects
+
+    e_x = Dx - (dt vbar + s Da),    e_v = Dv - dt (abar + (gamma - 1/2) Da)
+
+the same derivation gives one more numerical term, e_v'M vbar - (abar + (gamma - 1/2) Da)'M e_x: with it the books close at any time.
 """
 from libc.math cimport NAN
 from libc.stdint cimport uintptr_t
@@ -25,12 +31,12 @@ cdef ledger_t *ledger_make(mf_energy_fn energy, void *ctx, ptrdiff_t n, int form
     cdef ptrdiff_t padded = (n + 7) // 8 * 8
     if book == NULL:
         return NULL
-    book.block = calloc(3 * padded * sizeof(double) + 64, 1)
+    book.block = calloc(4 * padded * sizeof(double) + 64, 1)
     if book.block == NULL:
         free(book)
         return NULL
     book.dx = <double *> ((<uintptr_t> book.block + 63) // 64 * 64)
-    book.da, book.zero = book.dx + padded, book.dx + 2 * padded
+    book.da, book.zero, book.sum = book.dx + padded, book.dx + 2 * padded, book.dx + 3 * padded
     book.energy, book.ctx, book.n, book.formula, book.each_step = energy, ctx, n, formula, each_step
     book.beta, book.gamma = beta, gamma
     return book
@@ -107,6 +113,55 @@ cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double 
     status = state_energies(book, t1, book.dx if book.formula == NUMERICAL_LINEAR else book.zero, book.da, e)
     put(book.numerical, -2.0 * lean * (e[1] + factor(book) * e[0]))
     return status
+
+
+cdef double product(ledger_t *book, double t, const double *u, const double *w, int *status) noexcept nogil:
+    """u'Mw, by the kinetic energies of w + u and w - u."""
+    cdef double[4] plus, minus
+    cdef double *sum = book.sum
+    cdef ptrdiff_t i
+    for i in range(book.n):
+        sum[i] = w[i] + u[i]
+    status[0] = state_energies(book, t, book.zero, sum, plus)
+    if status[0] != 0:
+        return NAN
+    for i in range(book.n):
+        sum[i] = w[i] - u[i]
+    status[0] = state_energies(book, t, book.zero, sum, minus)
+    return 0.5 * (plus[0] - minus[0])
+
+
+cdef int ledger_part(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil:
+    """Books the part of a step that leads to a state inside it: x and v of an interpolant, a = M^-1 F there."""
+    cdef double lean = book.gamma - 0.5, s, term
+    cdef ptrdiff_t i
+    cdef int status = ledger_step(book, t0, y0, t1, y1, h)
+    if status != 0 or book.formula == NUMERICAL_NONE:
+        return status
+    for i in range(book.n):
+        book.dx[i] = (y1[1][i] - y0[1][i]) - h * ((0.5 - lean) * y0[2][i] + (0.5 + lean) * y1[2][i])
+        book.da[i] = 0.5 * (y0[1][i] + y1[1][i])
+    term = product(book, t1, book.dx, book.da, &status)
+    if status != 0:
+        return status
+    put(book.numerical, term)
+    s = factor(book)
+    for i in range(book.n):
+        book.dx[i] = (y1[0][i] - y0[0][i]) - (0.5 * h * (y0[1][i] + y1[1][i]) + s * (y1[2][i] - y0[2][i]))
+        book.da[i] = (0.5 - lean) * y0[2][i] + (0.5 + lean) * y1[2][i]
+    term = product(book, t1, book.dx, book.da, &status)
+    put(book.numerical, -term)
+    return status
+
+
+cdef void ledger_pack(const ledger_t *book, double *state) noexcept nogil:
+    state[0], state[1], state[2], state[3] = book.load[0], book.load[1], book.damping[0], book.damping[1]
+    state[4], state[5], state[6], state[7], state[8] = book.numerical[0], book.numerical[1], book.start, book.h, book.inertia
+
+
+cdef void ledger_unpack(ledger_t *book, const double *state) noexcept nogil:
+    book.load[0], book.load[1], book.damping[0], book.damping[1] = state[0], state[1], state[2], state[3]
+    book.numerical[0], book.numerical[1], book.start, book.h, book.inertia = state[4], state[5], state[6], state[7], state[8]
 
 
 cdef int ledger_row(ledger_t *book, double t, const double *const *y, double *row) noexcept nogil:

@@ -16,7 +16,7 @@ from libc.math cimport INFINITY, NAN, fabs, sqrt
 
 from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.control cimport error_sum as short_error_sum
-from mflow_core.ledger cimport ledger_step, ledger_t
+from mflow_core.ledger cimport ledger_step
 from mflow_core.matrix cimport KRYLOV
 from mflow_core.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.newton cimport newton_weights
@@ -55,6 +55,8 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
             t_next = t_last
         status = try_step(r, h)
         if status == 0 and r.ledger != NULL:
+            if record != NULL and (record.n_at > 0 or record.events != NULL):
+                r.books = r.ledger[0]
             status = book(r, t_next, h)
         if status == 0 and record != NULL:
             record.end = lands and i == count - 1
@@ -208,16 +210,15 @@ cdef int careful_step(run_t *r, double h) noexcept nogil:
 
 cdef int leave_step(run_t *r, double *t_next, double h, double t_end, record_t *record) noexcept nogil:
     """Books and writes down a good step; where that fails the books are as before, for the next try."""
-    cdef ledger_t books
     cdef int status = 0
     if r.ledger != NULL:
-        books = r.ledger[0]
+        r.books = r.ledger[0]
         status = book(r, t_next[0], h)
     if status == 0 and record != NULL:
         record.end = t_next[0] == t_end
         status = write_step(r, t_next, record)
     if r.ledger != NULL and status != 0 and status != RECORD_EVENT:
-        r.ledger[0] = books
+        r.ledger[0] = r.books
     return status
 
 

@@ -32,6 +32,11 @@ ctypedef struct operators_t:
     # lu: 3 n. 0, or the number (from 1) of the row whose pivot is not positive
     int (*tridiagonal_factor)(ptrdiff_t n, const double *values, double *lu) noexcept nogil
     void (*tridiagonal_solve)(ptrdiff_t n, const double *lu, double *b) noexcept nogil
+    # b = d b elementwise
+    void (*scale)(ptrdiff_t n, const double *d, double *b) noexcept nogil
     double (*dot)(const double *a, const double *b, ptrdiff_t n) noexcept nogil
     # sum of (x1 - x0) (a f0 + b f1)
     double (*work)(ptrdiff_t n, const double *x0, const double *x1, double a, const double *f0, double b, const double *f1) noexcept nogil
+    # (x1 - x0)' C (a v0 + b v1)
+    double (*damping_work)(const operator_t *C, const double *x0, const double *x1, double a, const double *v0, double b,
+                           const double *v1) noexcept nogil

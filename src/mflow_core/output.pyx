@@ -13,7 +13,8 @@ from libc.math cimport NAN
 from libc.string cimport memcpy
 
 from mflow_core.events cimport EVENT_STOP, events_room, events_scan
-from mflow_core.ledger cimport LEDGER_COLUMNS, ledger_row
+from mflow_core.ledger cimport LEDGER_COLUMNS, ledger_part, ledger_row, ledger_t
+from mflow_core.motion cimport acceleration
 from mflow_core.registry cimport REDUCE
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, MF_SECOND_ORDER
 
@@ -149,29 +150,38 @@ cdef void visible_at(run_t *r, double theta, double *y) noexcept nogil:
 
 
 cdef int state_at(double theta, double *y, void *ctx) noexcept nogil:
-    """What events see: y, or x."""
+    """What events see: y, or x and v."""
     cdef run_t *r = <run_t *> ctx
+    cdef double **end = r.now if theta == 0.0 else r.next
+    cdef bint motion = r.m.flags & MF_SECOND_ORDER != 0
     if theta == 0.0 or theta == 1.0:
-        memcpy(y, r.now[0] if theta == 0.0 else r.next[0], r.n * sizeof(double))
+        memcpy(y, end[0], r.n * sizeof(double))
+        if motion:
+            memcpy(y + r.n, end[1], r.n * sizeof(double))
+    elif motion:
+        horner(&r.f, r.now[0], r.f.D, 3, theta, y)
+        horner(&r.f, r.now[1], r.f.D + 3 * r.ld, 3, theta, y + r.n)
     else:
-        polynomial(&r.f, 3 if r.m.flags & MF_SECOND_ORDER else r.n_D, theta, y)
+        polynomial(&r.f, r.n_D, theta, y)
     return 0
 
 
-cdef int write_times(run_t *r, double t_next, double length, record_t *record) noexcept nogil:
-    """The wanted times in (r.t, t_next]; theta = (t - r.t)/length."""
+cdef int write_times(run_t *r, double t_next, double length, bint with_end, record_t *record) noexcept nogil:
+    """The wanted times in (r.t, t_next), and t_next too if with_end; theta = (t - r.t)/length."""
     cdef double t, sign = 1.0 if t_next >= r.t else -1.0
     cdef double *y
     cdef int status
     while record.i_at < record.n_at and (t_next - record.at[record.i_at]) * sign >= 0:
         t = record.at[record.i_at]
+        if t == t_next and not with_end:
+            return 0
         y = record.y + record.rows * r.n * r.sizes.n_vis
         if t != t_next:
             status = extend(r, t_next)
             if status != 0:
                 return status
         visible_at(r, 1.0 if t == t_next else (t - r.t) / length, y)
-        status = write_energy(r, t, t == t_next, record)
+        status = write_energy(r, t, t == t_next, y, record)
         if status != 0:
             return status
         record.t[record.rows] = t
@@ -180,17 +190,27 @@ cdef int write_times(run_t *r, double t_next, double length, record_t *record) n
     return 0
 
 
-cdef int write_energy(run_t *r, double t, bint at_end, record_t *record) noexcept nogil:
-    """The row's energies, which are those of steps alone."""
+cdef int write_energy(run_t *r, double t, bint at_end, double *y, record_t *record) noexcept nogil:
+    """The row's energies; at a state inside the step (x and v from y on) those of a ledger that books the step up to there."""
     cdef double *e = record.energy + record.rows * LEDGER_COLUMNS
-    cdef int j
+    cdef ledger_t part
+    cdef double *inside[3]
+    cdef int j, status = MF_E_NON_FINITE
     if record.energy == NULL:
         return 0
     if r.ledger != NULL and at_end:
         return ledger_row(r.ledger, t, <const double *const *> r.next, e)
+    if r.ledger != NULL:
+        part = r.books
+        inside[0], inside[1], inside[2] = y, y + r.n, r.slope0
+        status = acceleration(r, t, inside[0], inside[1], inside[2])
+        if status == 0:
+            status = ledger_part(&part, r.t, <const double *const *> r.now, t, <const double *const *> inside, t - r.t)
+        if status == 0:
+            return ledger_row(&part, t, <const double *const *> inside, e)
     for j in range(LEDGER_COLUMNS):
         e[j] = NAN
-    return 0
+    return status if status < 0 and status != MF_E_NON_FINITE else 0
 
 
 cdef int write_row(run_t *r, double t_next, double part, record_t *record) noexcept nogil:
@@ -199,7 +219,7 @@ cdef int write_row(run_t *r, double t_next, double part, record_t *record) noexc
     cdef double scale = 1.0
     cdef ptrdiff_t i
     cdef int k
-    cdef int status = write_energy(r, t_next, part == 1.0, record)     # no step ended where an event has moved it
+    cdef int status = write_energy(r, t_next, True, NULL, record)
     if status != 0:
         return status
     copy_visible(r, r.next, record.y + record.rows * r.n * r.sizes.n_vis)
@@ -221,15 +241,25 @@ cdef bint is_full(const record_t *record) noexcept nogil:
     return record.events != NULL and not events_room(record.events)
 
 
-cdef void move_end(run_t *r, const record_t *record) noexcept nogil:
-    """The end of the step becomes the place of a terminal event."""
-    cdef double theta = record.events.stop_theta
+cdef int move_end(run_t *r, const record_t *record) noexcept nogil:
+    """The end of the step becomes the place of a terminal event: a is M^-1 F there, and the ledger books the step up to it."""
+    cdef const double *found = record.events.found_y + record.events.stop_row * record.events.n
+    cdef double t = record.events.stop_t, theta = record.events.stop_theta
     cdef ptrdiff_t i
-    if r.sizes.n_vis == 3 and theta != 1.0:      # the velocity and a linear part of a, before x at the end is gone
-        for i in range(r.n):
-            r.next[2][i] = r.now[2][i] + theta * (r.next[2][i] - r.now[2][i])
-        horner(&r.f, r.now[1], r.f.D + 3 * r.ld, 3, theta, r.next[1])
-    memcpy(r.next[0], record.events.found_y + record.events.stop_row * r.n, r.n * sizeof(double))
+    cdef int status
+    memcpy(r.next[0], found, r.n * sizeof(double))
+    if not r.m.flags & MF_SECOND_ORDER or theta == 1.0:
+        return 0
+    memcpy(r.next[1], found + r.n, r.n * sizeof(double))
+    status = acceleration(r, t, r.next[0], r.next[1], r.slope0)
+    if status < 0 and status != MF_E_NON_FINITE:
+        return status
+    for i in range(r.n):                     # where it cannot be had, a is on the straight line between both ends
+        r.next[2][i] = r.slope0[i] if status == 0 else r.now[2][i] + theta * (r.next[2][i] - r.now[2][i])
+    if r.ledger == NULL:
+        return 0
+    r.ledger[0] = r.books
+    return ledger_part(r.ledger, r.t, <const double *const *> r.now, t, <const double *const *> r.next, t - r.t)
 
 
 cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil:
@@ -246,11 +276,17 @@ cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil:
             ending = RECORD_EVENT
             part = record.events.stop_theta
             t_next[0] = record.events.stop_t
-            move_end(r, record)
+            if record.n_at > 0:              # before the end moves
+                status = write_times(r, t_next[0], length, False, record)
+                if status != 0:
+                    return status
+            status = move_end(r, record)
+            if status != 0:
+                return status
         elif status != 0:
             return status
     if record.n_at > 0:
-        status = write_times(r, t_next[0], length, record)
+        status = write_times(r, t_next[0], length, True, record)
         if status != 0:
             return status
     if record.every > 0 and (ending or record.end or (r.k + 1) % record.every == 0):

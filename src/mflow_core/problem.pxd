@@ -48,6 +48,9 @@ cdef class Problem:
     cdef int energy_formula              # which numerical term of ledger.pxd suits c.energy
     cdef bint energy_each_step           # c.energy adds work of a load or damping
     cdef int set_lean(self, double lean) except -1
+    cdef ptrdiff_t state_size(self)
+    cdef int state_pack(self, double *state) except -1
+    cdef int state_unpack(self, const double *state) except -1
 
 
 cdef int failed() noexcept

@@ -449,6 +449,17 @@ cdef class Problem:
         """A ledger of a row of Newmark's family wants the works at the mean of both ends plus `lean` = gamma - 1/2 of their difference."""
         return 0
 
+    cdef ptrdiff_t state_size(self):
+        """How many numbers of a problem's own decide later bits: what it has cached, factored, counted."""
+        return 0
+
+    cdef int state_pack(self, double *state) except -1:
+        return 0
+
+    cdef int state_unpack(self, const double *state) except -1:
+        """What `state_pack` wrote. ValueError, with nothing changed, where it cannot have been."""
+        return 0
+
     @property
     def has_rhs(self):
         return self.c.rhs != NULL
@@ -512,6 +523,13 @@ def _size(shape):
     return n
 
 
+cdef ptrdiff_t same_size(fun, ptrdiff_t n) except -1:
+    """n, which must be that of an `Objective`, or of a function from symbols: they know how many unknowns they have."""
+    if hasattr(type(fun), "_compiled_address") and fun.n is not None and fun.n != n:
+        raise ValueError(f"the start has {n} numbers, and {fun!r} wants {fun.n}")
+    return n
+
+
 def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None):
     """y' = fun(t, y, *args), or fun(t, y, out, *args) with inplace=True; y has the given shape, jac(t, y, *args) n x n."""
     cdef Problem problem
@@ -527,7 +545,7 @@ def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None):
         refuse(fun, "fun")
         problem = python_problem(fun, None, shape, args, RHS, inplace)
         problem.c.rhs = <mf_rhs_fn> call_rhs
-    problem.c.n = _size(shape)
+    problem.c.n = same_size(fun, _size(shape))
     if jac is not None:
         add_jacobian(problem, jac, "jac", JACOBIAN_SIGNATURE, shape, args, JACOBIAN)
     return problem
@@ -563,11 +581,13 @@ def objective_problem(fun, jac, tuple shape, args=(), hess=None):
             raise ValueError(f'jac: {jac!r} is not known; give a function, True, "2-point" or "3-point"')
         else:
             refuse(jac, "jac")
+            if hasattr(type(jac), "_compiled_address"):
+                raise TypeError(f"jac: {jac!r} is a cost with its gradient: give it as fun, and leave jac away")
             mode = SEPARATE
         problem = python_problem(fun, jac, shape, args, mode, False)
         problem.value_is_free, problem.has_value = mode == PAIR or mode == FORWARD, mode != GRADIENT
         problem.c.value_grad = <mf_value_grad_fn> call_objective
-    problem.c.n = _size(shape)
+    problem.c.n = same_size(fun if fun is not None else jac, _size(shape))
     if hess is not None:
         add_jacobian(problem, hess, "hess", HESSIAN_SIGNATURE, shape, args, HESSIAN)
     return problem

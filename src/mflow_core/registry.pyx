@@ -9,8 +9,9 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport strchr, strcmp, strlen, strncmp
 
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_DAMAGED,
-                               MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_VERSION, MF_FSAL, MF_IMPLICIT, MF_INT,
-                               MF_LINEAR, MF_LOWER_OPEN, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_SSP, MF_STAGED, MF_STIFFLY_ACCURATE,
+                               MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
+                               MF_E_VERSION, MF_FSAL, MF_IMPLICIT, MF_INT, MF_LINEAR, MF_LOWER_OPEN, MF_NEEDS_RHO,
+                               MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_SSP, MF_STAGED, MF_STIFFLY_ACCURATE,
                                MF_SYMPLECTIC, MF_UPPER_OPEN)
 
 import difflib
@@ -160,8 +161,20 @@ cdef const char *mf_error_text(int code) noexcept nogil:
         return b"this method cannot be used in this way: a step where an update is wanted, or the reverse"
     if code == MF_E_DAMAGED:
         return b"the saved state is damaged, or belongs to another method or size"
+    if code == MF_E_SOLVE:
+        return b"the equation of an implicit step was not solved, at no step that was tried"
+    if code == MF_E_STEP:
+        return b"the step that is needed is too small to move t"
+    if code == MF_E_STEPS:
+        return b"the limit on the number of steps was reached"
+    if code == MF_RETRY_SOLVE:
+        return b"a solver of the library did not converge: a smaller step may help"
+    if code == MF_RETRY_NON_FINITE:
+        return b"a solver of the library met a slope that is not finite: a smaller step may help"
     if code > 0:
         return b"a callback asked for a smaller step (recoverable)"
+    if code < -1000:
+        return b"no code of this library"
     return b"a callback failed"
 
 

@@ -30,11 +30,13 @@ ctypedef struct run_t:
     newton_t *newton                     # solves implicit steps; NULL: the problem does it itself
     bint owns_newton                     # it goes with the run
     ledger_t *ledger                     # energies of second-order runs; NULL: not kept
+    ledger_t books                       # the ledger before the step at hand, where its end may move or states inside it are wanted
     flow_t flow
     mf_sizes sizes
     mf_frame f
     ptrdiff_t n, ld
     void *block                          # one allocation holds every array below
+    size_t block_bytes
     double *par
     double *coef
     double **now                         # n_vec pointers each; an accepted step swaps the two
@@ -64,10 +66,13 @@ ctypedef struct run_t:
     double good_value, good_gmax, first_gmax
     int64_t slope_k                      # slope0 belongs to the start of step slope_k
     int flags, owner
+    int n_tested                         # visible vectors whose new numbers a step looks at
 
 
 cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par, double t0, double dt, const double *const *y0,
                      int flags, int *status) noexcept nogil
+cdef void run_choose_tests(run_t *r) noexcept nogil
+cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil
 cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil

@@ -223,9 +223,34 @@ cdef int symplectic_step(const mf_method *m, mf_frame *f) noexcept nogil:
     return acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
 
 
+cdef mf_step_fn MANY = newmark_many      # by pointer: inlined, its vectors would cost every step of a single degree of freedom
+
+
 # ---- Newmark -------------------------------------------------------------------------------------------------------------------------
 
+cdef int newmark_one(mf_frame *f) noexcept nogil:
+    """One degree of freedom, implicit in x, carried a, no error: the arithmetic of `newmark_many`, from registers."""
+    cdef double x = f.x0[0][0], v = f.x0[1][0], a = f.x0[2][0], h = f.h, beta = f.par[BETA], gamma = f.par[GAMMA]
+    cdef double dx = h * v + ((0.5 - beta) * (h * h)) * a, dv = ((1.0 - gamma) * h) * a, bx = beta * (h * h), bv = gamma * h
+    cdef int status
+    f.x1[0][0], f.x1[1][0], f.x1[2][0] = x + dx, v + dv, a
+    f.s1[0] = 0.0
+    f.n_solve += 1
+    status = f.p.solve_accel(f.t + h, 1.0, f.x1[0], f.x1[1], bx, bv, NULL, f.x1[2], 1, f.p.ctx)
+    a = f.x1[2][0]
+    f.x1[0][0] = x + (dx + bx * a)
+    f.x1[1][0] = v + (dv + bv * a)
+    return status
+
+
 cdef int newmark_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    """`newmark` itself; beta and gamma are its parameters."""
+    if f.n == 1 and f.err == NULL and not f.flags & MF_FRESH and f.par[BETA] > 0.0 and f.p.solve_accel != NULL and not in_place(f):
+        return newmark_one(f)
+    return MANY(m, f)
+
+
+cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
     """Also central differences and constant acceleration: beta and gamma come from the row's `begin`."""
     cdef double[4] c
     cdef const double *a
@@ -538,7 +563,7 @@ row(b"symplectic_euler", b"SymplecticEuler", b"semi_implicit_euler", 1,
     b"R. de Vogelaere, Notre Dame report 4 (1956); E. Hairer, C. Lubich and G. Wanner, Geometric Numerical Integration (2006), I.1",
     MF_SYMPLECTIC)
 
-row(b"constant_acceleration", b"ConstantAcceleration", b"", 1, [], b"x|v|a", 4, newmark_step,
+row(b"constant_acceleration", b"ConstantAcceleration", b"", 1, [], b"x|v|a", 4, newmark_many,
     b"x+ = x + dt v + dt^2/2 a, v+ = v + dt a",
     b"The kinematic formulas of elementary physics, Newmark's at beta = gamma = 0: first order, and no stable step without damping.",
     b"N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94", 0, constant_begin)
@@ -555,7 +580,7 @@ made = row(b"newmark", b"Newmark", b"average_acceleration", 2,
     MF_IMPLICIT | MF_EMBEDDED, newmark_begin, newmark_sizes)
 made.order_hat, made.sizes.n_err, made.sizes.n_scal = 2, 2, 1
 
-row(b"central_difference", b"CentralDifference", b"", 2, [], b"x|v|a", 4, newmark_step,
+row(b"central_difference", b"CentralDifference", b"", 2, [], b"x|v|a", 4, newmark_many,
     b"x+ = x + dt v + dt^2/2 a, v+ = v + dt (a + a+)/2, a+ = M^-1 F(t+, x+, v+)",
     b"Newmark's method at beta = 0, gamma = 1/2: v = (x+ - x-)/(2 dt) and a = (x+ - 2 x + x-)/dt^2. Explicit in x; implicit in v only "
     b"where F depends on v. Stable for omega dt < 2, whatever the damping.",

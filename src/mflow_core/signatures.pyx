@@ -9,12 +9,32 @@ JACOBIAN_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
 OBJECTIVE_SIGNATURE = "int (double const *, double *, double *, ptrdiff_t, void *)"
 LOAD_SIGNATURE = "int (double, double *, ptrdiff_t, void *)"
 FORCE_SIGNATURE = "int (double, double const *, double const *, double *, ptrdiff_t, void *)"
+SOLVE_ACCEL_SIGNATURE = ("int (double, double, double const *, double const *, double, double, double const *, double *, ptrdiff_t, "
+                         "void *)")
 POTENTIAL_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
 HESSIAN_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
+
+# Codes of functions that `mflow.compile` makes, and what they mean.
+RAISED, WRONG_LENGTH = -101, -102
+CODES = {RAISED: "an exception was raised inside the compiled function; call it with the same arguments to see it",
+         WRONG_LENGTH: "the compiled function returned another number of values than the state has"}
 
 _TYPES = {"float64": "double", "int32": "int", "int32_t": "int", "ptrdiff_t": "size", "Py_ssize_t": "size", "ssize_t": "size",
           "intptr_t": "size", "npy_intp": "size", "int64_t": "size", "int64": "size", "long": "size", "long long": "size",
           "c_double": "double", "c_int": "int", "c_long": "size", "c_longlong": "size", "c_ssize_t": "size"}
+
+
+def code_text(status):
+    """A callback's code, with what it means where `mflow.compile` made the callback."""
+    return f"code {status}: {CODES[status]}" if status in CODES else f"code {status}"
+
+
+def companion(fun, name, given):
+    """What was given, or the derivative that a compiled function brings with it: its `jac` or `hess`, or, an objective, itself."""
+    if given is not None or not hasattr(type(fun), "_compiled_address"):
+        return given
+    own = getattr(fun, name, None)
+    return own if own is None or hasattr(type(own), "_compiled_address") else fun
 
 
 def _plain(text):
@@ -48,7 +68,7 @@ def _fits(found, wanted):
     return data.endswith("*") and all(c == a or (c == "void *" and a.endswith("*")) for c, a in zip(came, asked))
 
 
-def _check_signature(argument, found, wanted):
+def check_signature(argument, found, wanted):
     if not _fits(_shape_of(found), _shape_of(wanted)):
         raise TypeError(f"{argument}: a compiled function with the signature {found!r} came; {wanted!r} is wanted")
 
@@ -57,19 +77,21 @@ cdef tuple from_capsule(object capsule, str argument, str wanted):
     cdef const char *name = PyCapsule_GetName(capsule)
     if name == NULL:
         raise TypeError(f"{argument}: a PyCapsule without a name came; its name must be the C signature {wanted!r}")
-    _check_signature(argument, name.decode(), wanted)
+    check_signature(argument, name.decode(), wanted)
     return <size_t> PyCapsule_GetPointer(capsule, name), <size_t> PyCapsule_GetContext(capsule)
 
 
 def compiled_address(fun, argument, wanted):
     """(address, user data) of a compiled function, checked against the wanted C signature; None for a Python function."""
     kind = type(fun)
+    if hasattr(kind, "_compiled_address"):           # an Objective, or what `mflow.compile` made
+        return fun._compiled_address(argument, wanted)
     if PyCapsule_CheckExact(fun):
         return from_capsule(fun, argument, wanted)
     if kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy"):
         return from_capsule(tuple.__getitem__(fun, 0), argument, wanted)
     if hasattr(fun, "native_name") and hasattr(fun, "address") and hasattr(fun, "_sig"):      # numba.cfunc
-        _check_signature(argument, str(fun._sig), wanted)
+        check_signature(argument, str(fun._sig), wanted)
         return fun.address, 0
     ctypes = sys.modules.get("ctypes")
     if ctypes is not None and isinstance(fun, ctypes._CFuncPtr):
@@ -79,6 +101,6 @@ def compiled_address(fun, argument, wanted):
             raise TypeError(f"{argument}: a ctypes function that needs the GIL (PYFUNCTYPE) came; CFUNCTYPE is wanted, or the Python "
                             "function itself")
         names = ", ".join(getattr(a, "__name__", str(a)) for a in fun.argtypes)
-        _check_signature(argument, f"{getattr(fun.restype, '__name__', fun.restype)} ({names})", wanted)
+        check_signature(argument, f"{getattr(fun.restype, '__name__', fun.restype)} ({names})", wanted)
         return ctypes.cast(fun, ctypes.c_void_p).value, 0
     return None

@@ -1,4 +1,5 @@
 """The run as Python sees it."""
+from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 cimport numpy as cnp
@@ -25,5 +26,7 @@ cdef class Run:
     cdef readonly Solver solver
     cdef bint compiled                   # no Python anywhere: loops release the GIL
     cdef readonly tuple shape
+    cdef ptrdiff_t watched               # numbers that events see: y, or x and v
+    cdef bytes problem_state(self)
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive) except? -1
     cdef void change_dt(self, double dt) noexcept

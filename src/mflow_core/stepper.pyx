@@ -13,16 +13,18 @@ from mflow_core.problem cimport Problem
 from mflow_core.registry cimport Row, mf_sizes_of
 from mflow_core.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, run_descend
 from mflow_core.events cimport Events
-from mflow_core.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_release, ledger_row, ledger_start
+from mflow_core.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_part, ledger_release, ledger_row, ledger_start, ledger_t
 from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.motion cimport motion_start
 from mflow_core.newton cimport Solver
 from mflow_core.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, look_back, record_t
-from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_enter, run_leave, run_make,
-                             run_release, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
+from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_choose_tests, run_enter,
+                             run_leave, run_make, run_release, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_IMPLICIT,
                                MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_VELOCITY_FREE, mf_sizes)
 from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
+
+import zlib
 
 import numpy as np
 
@@ -129,6 +131,7 @@ cdef class Run:
                 raise TypeError(f"{row.name} needs another callback than this problem gives")
             raise ValueError(f"{row.name} cannot be run on this problem (code {status})")
         self.solver, self.compiled = solver, problem.compiled
+        self.watched = 2 * self.r.n if row.m.flags & MF_SECOND_ORDER else self.r.n
         if solver is not None:
             run_solve_with(self.r, solver.attach(&self.r.ode, problem.jac, problem.jac_ctx))
             solver.held = True
@@ -266,14 +269,22 @@ cdef class Run:
 
     def keep_energy(self):
         """From here on a ledger is kept; the status. The problem must tell energies. Empties the accounts of a ledger that is kept already."""
-        cdef mf_sizes sizes
-        cdef double[4] c
-        cdef int formula = NUMERICAL_NONE, status
+        cdef int status
         if self.r.inner.energy == NULL:
             raise TypeError("energy: this problem does not tell its energies")
         status = self.prepare()
         if status != 0:
             return status
+        self.open_ledger()
+        return raise_or(ledger_start(self.r.ledger, self.r.t, <const double *const *> self.r.now))
+
+    def open_ledger(self):
+        """A ledger without accounts: `keep_energy` or `unpack` fills them."""
+        cdef mf_sizes sizes
+        cdef double[4] c
+        cdef int formula = NUMERICAL_NONE
+        if self.r.inner.energy == NULL:
+            raise TypeError("energy: this problem does not tell its energies")
         mf_sizes_of(self.r.m, self.r.par, &sizes)
         c[0] = c[1] = 0.0
         if sizes.n_coef == 4:
@@ -288,7 +299,6 @@ cdef class Run:
         self.r.ledger = ledger_make(self.r.inner.energy, self.r.inner.ctx, self.r.n, formula, c[0], c[1], self.problem.energy_each_step)
         if self.r.ledger == NULL:
             raise MemoryError(f"no memory for a ledger of {self.r.n} components")
-        return raise_or(ledger_start(self.r.ledger, self.r.t, <const double *const *> self.r.now))
 
     def energy(self):
         """Kinetic, potential, work of the load, damping, numerical dissipation (NaN: no formula) and residual, since `keep_energy`."""
@@ -297,6 +307,31 @@ cdef class Run:
             raise TypeError("energy: no ledger is kept (keep_energy)")
         if raise_or(ledger_row(self.r.ledger, self.r.t, <const double *const *> self.r.now, <double *> cnp.PyArray_DATA(row))) != 0:
             raise RuntimeError("energy: a callback failed")
+        return row
+
+    def energy_inside(self, double t0, cnp.ndarray x0, cnp.ndarray v0, cnp.ndarray a0, double t, cnp.ndarray x, cnp.ndarray v, before):
+        """The ledger's row at a state inside a step that began at t0 with the row `before`; the run itself does not matter."""
+        cdef ledger_t part
+        cdef const double *start[3]
+        cdef const double *inside[3]
+        cdef cnp.ndarray a, row = np.empty(LEDGER_COLUMNS), states
+        cdef int status
+        if self.r.ledger == NULL:
+            raise TypeError("energy_inside: no ledger is kept (keep_energy)")
+        a = self.acceleration(t, x, v)
+        states = np.stack([np.asarray(one, dtype=np.float64).reshape(-1) for one in (x0, v0, a0, x, v)])
+        start[0] = <const double *> cnp.PyArray_DATA(states)
+        start[1], start[2] = start[0] + self.r.n, start[0] + 2 * self.r.n
+        inside[0], inside[1], inside[2] = start[0] + 3 * self.r.n, start[0] + 4 * self.r.n, <const double *> cnp.PyArray_DATA(a)
+        part = self.r.ledger[0]
+        status = ledger_start(&part, t0, start)
+        if status == 0:
+            status = ledger_part(&part, t0, start, t, inside, t - t0)
+        if status == 0:
+            status = ledger_row(&part, t, inside, <double *> cnp.PyArray_DATA(row))
+        if raise_or(status) != 0:
+            raise RuntimeError("energy_inside: a callback failed")
+        row[2:] += before[2:]                # what was booked before this step
         return row
 
     @property
@@ -324,6 +359,7 @@ cdef class Run:
         for j in range(self.row.m.n_par):
             if self.row.m.par[j].name.decode() == name:
                 self.r.par[j] = par[j]
+        run_choose_tests(self.r)
         run_leave(self.r)
         free(par)
 
@@ -405,6 +441,8 @@ cdef class Run:
         cdef bint alone = self.compiled      # no Python inside
         if rows is not None:
             record = &rows.c
+            if rows.events is not None and rows.events.c.n != self.watched:
+                raise TypeError(f"events: they watch {rows.events.c.n} numbers, and this run shows them {self.watched}")
             if (rows.needs_dense or rows.events is not None) and self.r.y_between == NULL:
                 raise TypeError(f"{self.row.name}: this run was not made for output between its steps (dense=True)")
             alone = alone and (rows.events is None or rows.events.compiled)
@@ -488,16 +526,34 @@ cdef class Run:
             out = PyBytes_FromStringAndSize(NULL, bytes)
             if run_pack(self.r, PyBytes_AS_STRING(out), bytes, &bytes) != 0:
                 raise MemoryError(f"no memory to save a run of {self.r.n} components")
+            return out + self.problem_state()
         finally:
             run_leave(self.r)
-        return out
+
+    cdef bytes problem_state(self):
+        """What the problem keeps that decides later bits, with a checksum; nothing where there is none."""
+        cdef cnp.ndarray state = np.empty(self.problem.state_size())
+        if state.size == 0:
+            return b""
+        self.problem.state_pack(<double *> cnp.PyArray_DATA(state))
+        data = state.astype("<f8").tobytes()
+        return data + zlib.crc32(data).to_bytes(4, "little")
 
     def unpack(self, bytes data):
         """Puts the run where `pack` was called. Raises ValueError, and changes nothing, if the bytes are damaged or foreign."""
-        cdef int status
+        cdef Py_ssize_t own = 8 * self.problem.state_size(), core
+        cdef cnp.ndarray state
+        cdef int status = MF_E_ARGUMENT
         raise_or(run_enter(self.r))
-        status = run_unpack(self.r, PyBytes_AS_STRING(data), len(data))
-        run_leave(self.r)
+        try:
+            core = len(data) - (own + 4 if own else 0)
+            if own == 0 or zlib.crc32(data[core:core + own]) == int.from_bytes(data[core + own:], "little"):
+                status = run_unpack(self.r, PyBytes_AS_STRING(data), core)
+            if status >= 0 and own:
+                state = np.frombuffer(data[core:core + own], dtype="<f8").astype(np.float64)
+                self.problem.state_unpack(<double *> cnp.PyArray_DATA(state))
+        finally:
+            run_leave(self.r)
         if status < 0:
             raise ValueError(f"saved state: damaged, or not of {self.row.name} with {self.r.n} components")
 

@@ -15,7 +15,7 @@ cdef enum:
 ctypedef struct factor_t:
     double c, k                          # of M + c C + k K
     int kind                             # of operators.pxd; what it is factored as
-    bint ready
+    bint ready, unit                     # unit: a diagonal of ones
     double *lu
     int32_t *pivots
 
@@ -24,8 +24,8 @@ ctypedef struct load_t:
     load_fn fun                          # NULL: no load, or a constant one
     void *ctx
     bint constant
-    double *f[2]                         # the loads at two times: those of the ends of a step
-    double t[2]
+    double *f[3]                         # the loads at the ends of a step, and at the last time asked for between them
+    double t[3]
     int last
 
 

@@ -31,6 +31,12 @@ from mflow_core.signatures import LOAD_SIGNATURE, compiled_address
 
 cnp.import_array()
 
+cdef extern from "Python.h":
+    void *PyErr_Occurred()
+
+cdef enum:
+    STATE = 7 + 3 * FACTORS              # numbers of state that do not scale with n
+
 cdef operators_t OPERATORS = (<operators_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core._operators_{registry.LEVEL}")._table,
                                                                    b"mflow_core._operators"))[0]
 
@@ -62,7 +68,9 @@ cdef int factor_diagonal(structure_t *s, factor_t *f) noexcept nogil:
     spread(&s.M, 1.0, 1, 0, f.lu)
     spread(&s.C, f.c, 1, 0, f.lu)
     spread(&s.K, f.k, 1, 0, f.lu)
+    f.unit = True
     for i in range(s.n):
+        f.unit = f.unit and f.lu[i] == 1.0
         f.lu[i] = 1.0 / f.lu[i]
         if not fabs(f.lu[i]) < INFINITY:
             return <int> i + 1
@@ -102,7 +110,7 @@ cdef int factor(structure_t *s, int slot, double c, double k) noexcept nogil:
     """M + c C + k K; MF_E_SOLVE where it is singular, and s.singular says at which row."""
     cdef factor_t *f = &s.factors[slot]
     cdef int status
-    f.c, f.k, f.ready = c, k, False
+    f.c, f.k, f.ready, f.unit = c, k, False, False
     f.kind = max(s.M.kind, max(s.C.kind if c != 0.0 else <int> OP_NONE, s.K.kind if k != 0.0 else <int> OP_NONE))
     s.n_factor += 1
     if f.kind == OP_DIAGONAL:
@@ -132,10 +140,9 @@ cdef int factor(structure_t *s, int slot, double c, double k) noexcept nogil:
 
 cdef int apply(structure_t *s, int slot, double *b) noexcept nogil:
     cdef factor_t *f = &s.factors[slot]
-    cdef ptrdiff_t i
     if f.kind == OP_DIAGONAL:
-        for i in range(s.n):
-            b[i] = b[i] * f.lu[i]
+        if not f.unit:
+            OPERATORS.scale(s.n, f.lu, b)
     elif f.kind == OP_TRIDIAGONAL:
         OPERATORS.tridiagonal_solve(s.n, f.lu, b)
     elif f.kind == OP_BANDED:
@@ -188,16 +195,21 @@ cdef int load_at(structure_t *s, double t, const double **f) noexcept nogil:
         if load.constant:
             f[0] = load.f[0]
         return 0
-    if not same_time(t, load.t[load.last]):
-        if not same_time(t, load.t[other]):
-            load.t[other] = NAN
-            s.n_load += 1
-            status = load.fun(t, load.f[other], s.n, load.ctx)
-            if status != 0:
-                return status
-            load.t[other] = t
+    if same_time(t, load.t[load.last]):
+        f[0] = load.f[load.last]
+        return 0
+    if (t - load.t[0]) * (t - load.t[1]) < 0.0 and not same_time(t, load.t[other]):
+        other = 2                            # inside the step: both its ends stay
+    if not same_time(t, load.t[other]):
+        load.t[other] = NAN
+        s.n_load += 1
+        status = load.fun(t, load.f[other], s.n, load.ctx)
+        if status != 0:
+            return status
+        load.t[other] = t
+    if other != 2:
         load.last = other                    # the next one to be asked for takes the place of the one before
-    f[0] = load.f[load.last]
+    f[0] = load.f[other]
     return 0
 
 
@@ -276,6 +288,16 @@ cdef inline void solve_short(structure_t *s, double w, const double *f, const do
         a[i] = mf_scalar(sum * r[i])
 
 
+cdef inline double one_acceleration(const structure_t *s, double x, double v, double r) noexcept nogil:
+    """`solve_short` of one degree of freedom without a load."""
+    cdef double sum = 0.0
+    if s.K.values != NULL:
+        sum = sum - s.K.values[0] * x
+    if s.C.values != NULL:
+        sum = sum - s.C.values[0] * v
+    return sum * r
+
+
 cdef int structure_solve(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
                          void *ctx) noexcept nogil:
     cdef structure_t *s = <structure_t *> ctx
@@ -286,6 +308,10 @@ cdef int structure_solve(double t, double w, const double *xp, const double *vp,
     cdef bint scaled = False
     cdef ptrdiff_t i
     f, status = NULL, 0
+    if (n == 1 and s.kind == OP_DIAGONAL and w == 1.0 and q == NULL and s.load.fun == NULL and not s.load.constant and sum.ready
+            and sum.c == c and sum.k == k):
+        a[0] = one_acceleration(s, xp[0], vp[0], sum.lu[0])
+        return 0
     if s.load.fun != NULL or s.load.constant:
         status = load_at(s, t, &f)
     if status == 0 and not (sum.ready and sum.c == c and sum.k == k):
@@ -365,7 +391,9 @@ cdef int structure_energy(double t0, const double *const *y0, double t1, const d
         status = load_at(s, t1, &f1)
     if status == 0 and f1 != NULL:
         e[2] += OPERATORS.work(n, y0[0], y1[0], a, f0, b, f1)
-    if status == 0 and s.C.kind != OP_NONE:
+    if status == 0 and s.C.kind == OP_TRIDIAGONAL and n > 1:
+        e[3] += OPERATORS.damping_work(&s.C, y0[0], y1[0], a, y0[1], b, y1[1])
+    elif status == 0 and s.C.kind != OP_NONE:
         memset(force, 0, n * sizeof(double))
         for i in range(n):
             mean[i] = a * y0[1][i] + b * y1[1][i]
@@ -375,6 +403,14 @@ cdef int structure_energy(double t0, const double *const *y0, double t1, const d
 
 
 # ---- the problem -----------------------------------------------------------------------------------------------------------------------
+
+cdef int raise_or(int status) except? -1:
+    """The status, unless a callback's exception is waiting."""
+    if status < 0 and PyErr_Occurred() != NULL:
+        return -1
+    return status
+
+
 
 cdef int first_bad_pivot(const operator_t *A) except -1:
     """0, or the row (from 1) at which Cholesky's factorisation finds that a symmetric matrix is not positive definite."""
@@ -526,12 +562,12 @@ cdef class Structure(Problem):
         cdef int slot
         for slot in range(FACTORS):
             room[slot] = self.room_of(self.s.M.kind if slot == 0 else self.s.kind)
-        self.block = calloc((5 * padded + room[0] + room[1] + 2 * (padded // 2 + 8)) * sizeof(double) + 64, 1)
+        self.block = calloc((6 * padded + room[0] + room[1] + 2 * (padded // 2 + 8)) * sizeof(double) + 64, 1)
         if self.block == NULL:
             raise MemoryError(f"no memory for the factors of {n} x {n} matrices; SciPy sparse matrices may need less")
         at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)
-        self.s.load.f[0], self.s.load.f[1], self.s.room = at, at + padded, at + 2 * padded
-        at += 5 * padded
+        self.s.load.f[0], self.s.load.f[1], self.s.load.f[2], self.s.room = at, at + padded, at + 2 * padded, at + 3 * padded
+        at += 6 * padded
         for slot in range(FACTORS):
             self.s.factors[slot].lu = at
             at += room[slot]
@@ -551,7 +587,7 @@ cdef class Structure(Problem):
         return (count + 7) // 8 * 8
 
     def take_load(self, load):
-        self.s.load.t[0] = self.s.load.t[1] = NAN
+        self.s.load.t[0] = self.s.load.t[1] = self.s.load.t[2] = NAN
         if load is None:
             return
         found = compiled_address(load, "load", LOAD_SIGNATURE)
@@ -594,6 +630,40 @@ cdef class Structure(Problem):
 
     cdef int set_lean(self, double lean) except -1:
         self.s.lean = lean
+        return 0
+
+    cdef ptrdiff_t state_size(self):
+        return STATE + (3 * self.s.n if self.s.load.fun != NULL else 0)
+
+    cdef int state_pack(self, double *state) except -1:
+        """Counters; of which sums the factors are; the loads at hand, since one asked for again at a time that differs by rounding may differ."""
+        cdef double[STATE] head
+        cdef int j
+        head[0], head[1], head[2], head[3] = <double> self.s.n_factor, <double> self.s.n_load, <double> self.s.load.last, <double> self.s.singular
+        for j in range(FACTORS):
+            head[4 + 3 * j], head[5 + 3 * j], head[6 + 3 * j] = self.s.factors[j].c, self.s.factors[j].k, self.s.factors[j].ready
+        for j in range(3):
+            head[4 + 3 * FACTORS + j] = self.s.load.t[j]
+        memcpy(state, head, sizeof(head))
+        for j in range(3 if self.s.load.fun != NULL else 0):
+            memcpy(state + STATE + j * self.s.n, self.s.load.f[j], self.s.n * sizeof(double))
+        return 0
+
+    cdef int state_unpack(self, const double *state) except -1:
+        cdef int j
+        for j in range(4):
+            if not (0.0 <= state[j] < 9007199254740992.0 and (j != 2 or state[j] < 2.0)):
+                raise ValueError("the saved state of the structure is damaged")
+        for j in range(FACTORS):
+            self.s.factors[j].ready = False
+            if state[6 + 3 * j] == 1.0:      # the same bits from the same sum
+                raise_or(factor(&self.s, j, state[4 + 3 * j], state[5 + 3 * j]))
+        for j in range(3):
+            self.s.load.t[j] = state[4 + 3 * FACTORS + j]
+        for j in range(3 if self.s.load.fun != NULL else 0):
+            memcpy(self.s.load.f[j], state + STATE + j * self.s.n, self.s.n * sizeof(double))
+        self.s.n_factor, self.s.n_load = <int64_t> state[0], <int64_t> state[1]
+        self.s.load.last, self.s.singular = <int> state[2], <int> state[3]
         return 0
 
     @property

@@ -194,6 +194,15 @@ cdef extern from "mflow/mflow.h" nogil:
         int64_t (*run_save)(const mf_run *, void *buf, int64_t room) noexcept nogil
         int (*run_restore)(mf_run *, const void *buf, int64_t bytes) noexcept nogil
         void (*run_free)(mf_run *) noexcept nogil
+        int (*ask)(const mf_method *, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x, double *at) noexcept nogil
+        int (*start)(const mf_method *, const double *par, ptrdiff_t lo, ptrdiff_t hi, double *const *x) noexcept nogil
+        int (*sweep)(const mf_method *, const double *par, mf_sweep *) noexcept nogil
+        const mf_loss *(*loss)(const char *name) noexcept nogil
+        int (*integrate)(const mf_method *, const mf_problem *, const mf_run_options *, double t_end, int64_t max_steps,
+                         double *const *y) noexcept nogil
+        int (*run_set)(mf_run *, double t, const double *const *y) noexcept nogil
+        const char *(*version_text)() noexcept nogil
+        const char *(*isa)() noexcept nogil
 
 
 cdef extern from *:

@@ -48,6 +48,7 @@ cdef class Updater:
     cdef int take(self, Py_ssize_t i, object g) except -1
     cdef int idle(self) except -1
     cdef int group_index(self, Py_ssize_t g) except -1
+    cdef list views(self, grads)
     cdef int take_list(self, list flat) except -1
     cdef int test(self) except -1
     cdef int refuse(self, Py_ssize_t i, ptrdiff_t at, int64_t step, str state) except -1

@@ -31,6 +31,33 @@ cdef ptrdiff_t padded(ptrdiff_t n) noexcept:
     return (n + 7) // 8 * 8
 
 
+cdef object np_ndarray = np.ndarray
+
+
+def shared_array(value, str argument):
+    """NumPy's view of the memory of any array: NumPy's own, DLPack's (torch tensors on the CPU) or the buffer protocol's. No copy.
+
+    What has none of these comes back as it is, for `checked` to refuse.
+    """
+    if type(value) is np_ndarray:
+        return value
+    if isinstance(value, np.ndarray):
+        return value.view(np.ndarray)
+    if hasattr(value, "__dlpack__"):
+        try:
+            if getattr(value, "requires_grad", False):
+                value = value.detach()       # torch lends no memory that it watches; the parameters change outside its graph
+            array = np.from_dlpack(value)
+            return array if array.flags.writeable or not hasattr(value, "numpy") else value.numpy()      # NumPy before 2.1
+        except (BufferError, RuntimeError, TypeError, ValueError) as error:
+            raise TypeError(f"{argument}: the memory of this {type(value).__name__} cannot be shared ({error}): a dense float64 array on "
+                            "the CPU is wanted") from None
+    try:
+        return np.asarray(memoryview(value))
+    except TypeError:
+        return value
+
+
 def checked(array, str argument, bint writeable=True):
     """The array, if it can be used as it is; else an error that names the argument, what came and the fix."""
     if not isinstance(array, np.ndarray):
@@ -222,6 +249,15 @@ cdef class Updater:
             raise
         return 0
 
+    cdef list views(self, grads):
+        """The gradients as a list of NumPy arrays over the same memory."""
+        cdef Py_ssize_t i
+        out = list(grads)
+        for i in range(len(out)):
+            if type(out[i]) is not np_ndarray:
+                out[i] = shared_array(out[i], self._label(i))
+        return out
+
     def flatten(self, grads):
         """A list of gradients in the order of the parameters."""
         return grads if isinstance(grads, list) else list(grads) if isinstance(grads, tuple) else [grads]
@@ -232,7 +268,7 @@ cdef class Updater:
         Fill these very arrays before each step; they are kept alive. Errors as in `step`.
         """
         self.idle()
-        flat = list(self.flatten(grads))
+        flat = self.views(self.flatten(grads))
         if self.n_tensors:
             self.tensors[0].g = NULL         # whatever happens next, no old pointer is read again
         if len(flat) != self.n_tensors:
@@ -301,7 +337,7 @@ cdef class Updater:
             elif self.n_tensors == 1 and type(g) is np_ndarray:
                 self.take(0, g)
             else:
-                held = list(self.flatten(g))     # a list of our own keeps the arrays alive, whatever happens to the user's
+                held = self.views(self.flatten(g))       # a list of our own keeps the arrays alive, whatever happens to the user's
                 if len(held) != self.n_tensors:
                     raise ValueError(f"g: {len(held)} gradients came for {self.n_tensors} parameter arrays")
                 self.take_list(held)
@@ -464,9 +500,6 @@ cdef class Updater:
     @property
     def _arrays(self):
         return list(self.arrays)
-
-
-cdef object np_ndarray = np.ndarray
 
 
 cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_tensors, group_t *groups, double scale, bint scan,

@@ -172,10 +172,19 @@ cdef inline void average_3(ptrdiff_t n, double *out, const double *const *u, con
 
 cdef inline bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:
     """True where no x[i] is NaN or infinite: x - x is +0 for every other number, all bits zero, and bits reduce in any order."""
+    cdef uint64_t[16] lane
     cdef uint64_t bad = 0
-    cdef ptrdiff_t i
-    for i in range(n):
+    cdef ptrdiff_t i, whole = n - n % 16
+    cdef int j
+    for j in range(16):
+        lane[j] = 0
+    for i in range(0, whole, 16):
+        for j in range(16):
+            lane[j] |= mf_bits(x[i + j] - x[i + j])
+    for i in range(whole, n):
         bad |= mf_bits(x[i] - x[i])
+    for j in range(16):
+        bad |= lane[j]
     return bad == 0
 
 

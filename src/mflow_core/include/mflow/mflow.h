@@ -12,7 +12,7 @@
 extern "C" {
 #endif
 #define MF_ABI 1           /* host and library must be equal: changes only if something published changes meaning */
-#define MF_API_VERSION 2   /* library must be >= host: +1 for every append */
+#define MF_API_VERSION 3   /* library must be >= host: +1 for every append */
 /* mf_problem p = MF_INIT(mf_problem): the rest is zero. Every struct that a host makes begins with size and flags. */
 #define MF_INIT(T) { (uint32_t)sizeof(T), 0 }
 #define MF_HAS(s, T, field) ((s)->size >= offsetof(T, field) + sizeof((s)->field))   /* before reading a field appended later */
@@ -23,7 +23,7 @@ enum {
   MF_E_ARGUMENT = -1001,       /* an argument is NULL, out of range or of the wrong size */
   MF_E_CALLBACK = -1002,       /* the row needs a callback that the problem leaves NULL */
   MF_E_MEMORY = -1003,
-  MF_E_BUSY = -1004,           /* the run is in use by another thread, or was entered twice */
+  MF_E_BUSY = -1004,           /* the run is in use by another thread, or was entered again from its own callback */
   MF_E_NON_FINITE = -1005,     /* a state, slope or gradient is NaN or infinite: the last good step is kept */
   MF_E_PARAMETER = -1006,      /* a parameter lies outside its bounds, or two of them clash */
   MF_E_VERSION = -1007,        /* the host was built against a newer header */
@@ -117,7 +117,7 @@ typedef struct mf_sweep {              /* implicit SGD: data in, weights in plac
   ptrdiff_t n, rows;  const double *X;  ptrdiff_t ldx;             /* dense, or NULL and CSR: */
   const int64_t *indptr;  const int32_t *indices;  const double *values;
   const double *label, *weight;  const int64_t *order;  ptrdiff_t count;   /* order NULL: 0..count-1; count = 1: a stream */
-  const mf_loss *loss;  double *const *x;  double *scal;  double worst_phi;
+  const mf_loss *loss;  double *const *x;  double *scal;  double worst_phi;   /* after CSR rows the weights are scal[4] x[0] */
 } mf_sweep;
 
 enum { MF_IMPLICIT = 1, MF_LINEAR = 2, MF_SSP = 4, MF_SYMPLECTIC = 8, MF_FSAL = 16, MF_STIFFLY_ACCURATE = 32, MF_EMBEDDED = 64,
@@ -175,10 +175,20 @@ typedef struct mf_api {
   mf_run *(*run_new)(const mf_method *, const mf_problem *, const mf_run_options *, const double *const *y0, int *err);
   int (*run_advance)(mf_run *, double t_end, int64_t max_steps);           /* nogil; rejects a second thread and re-entry; 1: max_steps taken.
                             A callback's positive code, where no smaller step is left to try, comes out as MF_E_STEP */
-  const double *const *(*run_y)(const mf_run *, double *t, int64_t *k);
+  const double *const *(*run_y)(const mf_run *, double *t, int64_t *k);    /* visible vectors, good until the run goes on; NULL while it is in use */
   int64_t (*run_save)(const mf_run *, void *buf, int64_t room);            /* NULL buf: bytes needed. Little-endian, no padding, CRC */
   int (*run_restore)(mf_run *, const void *buf, int64_t bytes);
-  void (*run_free)(mf_run *);
+  void (*run_free)(mf_run *);                                              /* of a run in use: nothing is done, and nothing freed */
+  /* version 3 */
+  int (*ask)(const mf_method *, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x, double *at);  /* where the gradient is wanted */
+  int (*start)(const mf_method *, const double *par, ptrdiff_t lo, ptrdiff_t hi, double *const *x);   /* fills the vectors beyond the visible ones */
+  int (*sweep)(const mf_method *, const double *par, mf_sweep *);
+  const mf_loss *(*loss)(const char *name);                                /* for sweep: "squared", "logistic", ...; NULL: there is none */
+  int (*integrate)(const mf_method *, const mf_problem *, const mf_run_options *, double t_end, int64_t max_steps, double *const *y);
+                           /* a run from t0 to t_end in one call. y: visible vectors, changed in place to the last good step whatever is returned */
+  int (*run_set)(mf_run *, double t, const double *const *y);              /* goes on from another state: after an impact, a splitting step */
+  const char *(*version_text)(void);                                       /* "0.1.0" */
+  const char *(*isa)(void);                                                /* instruction-set level of the kernels: "v3" */
 } mf_api;
 #ifdef __cplusplus
 }

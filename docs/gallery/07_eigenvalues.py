@@ -1,0 +1,26 @@
+"""Eigenvalues along a path
+
+Gradient flow down Rosenbrock's valley: minus the Hessian's eigenvalues, times dt, from light to dark. The step is unstable at the start,
+where the cost bends most, and stable further down: one fixed dt has to serve the whole path.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+import mflow
+from mflow import plot
+
+
+def grad(c):
+    return np.array([-400 * c[0] * (c[1] - c[0] ** 2) - 2 * (1 - c[0]), 200 * (c[1] - c[0] ** 2)])
+
+
+def hessian(c):
+    return np.array([[1200 * c[0] ** 2 - 400 * c[1] + 2, -400 * c[0]], [-400 * c[0], 200.0]])
+
+
+path = mflow.gradient_flow(grad, [-1.2, 1.0], 2.5, "rk4", dt=1e-3, t_eval=np.geomspace(1e-3, 2.5, 16))
+values = np.array([np.linalg.eigvalsh(-hessian(c)) for c in path.y.T])
+ax = plot.eigenvalues(values, "rk4", dt=2.6e-3)
+ax.figure.savefig(Path(__file__).with_suffix(".png"), dpi=90)

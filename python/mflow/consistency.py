@@ -1,0 +1,200 @@
+"""To which ODE does a method converge as its step goes to 0?
+
+An integrator converges to the equation that it was given. What an optimizer does is less plain: after t/lr steps from c0
+
+    sgd                               c' = -g
+    momentum, Nesterov, fixed mu      c' = -g/(1 - mu): the velocity forgets within a few steps, and no time of its own is left
+    consistent_momentum               c'' = -friction c' - beta_hat g, Newton's law, from rest
+    RMSprop, Adam, ..., fixed betas   c_i' = -g_i/(|g_i| + eps): the averages follow the gradient, only its sign is left, once steps are
+                                      so small that their memory (1000 steps where a beta is 0.999) is short beside the motion
+
+All that apply are compared with the method at falling steps, and the one with the least error whose error falls is the answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mflow import optim
+from mflow.arrays import Array, check_number, check_start
+from mflow.convergence import slope_of
+from mflow.dynamics import solve_dynamics
+from mflow.findings import ConsistencyResult
+from mflow.flow import gradient_flow
+from mflow.ivp import solve_ivp
+from mflow.methods import Method, as_method
+
+__all__ = ["consistency"]
+
+Gradient = Callable[[Array], Array]
+EQUATIONS = {
+    "flow": "c' = -g",
+    "scaled flow": "c' = -g/(1 - momentum)",
+    "newton": "c'' = -friction c' - beta_hat g",
+    "sign flow": "c' = -g/(|g| + eps)",
+}
+MOST_STEPS = 5000
+LEAST = 0.5  # an order below this is none
+
+
+def _quartic(c: Array) -> Array:
+    """Gradient of c1^2/2 + 2 c2^2 + |c|^4/4."""
+    return np.asarray(np.array([1.0, 4.0]) * c + float(c @ c) * c)
+
+
+def consistency(
+    method: str | Method,
+    problem: Any = None,
+    *,
+    t_end: float | None = None,
+    dt: ArrayLike | None = None,
+    friction: float = 1.0,
+    **parameters: Any,
+) -> ConsistencyResult:
+    """The ODE that a method converges to as dt -> 0, with the observed order.
+
+    Parameters
+    ----------
+    method : name or instance
+        An optimizer (lr is dt), an integrator on gradient flow, or a second-order method on x'' = -g - friction x'.
+    problem : (grad, c0), optional
+        ``grad(c)`` returns the gradient. By default that of c1^2/2 + 2 c2^2 + |c|^4/4 from (1, -0.5).
+    t_end : float, optional
+        The time at which solutions are compared; by default 1, with fixed momentum 1 - momentum, as that flow is so much faster, and 1/4
+        where the gradient's sign alone may be left.
+    dt : array_like (k,), optional
+        Steps; by default t_end/16 (integrators t_end/4), with momentum (1 - momentum) times that, and 5 halvings of it.
+    friction : float
+        Of second-order methods; `consistent_momentum` has a parameter of this name of its own, 1 if nothing is said.
+    **parameters
+        The method's own, as ``momentum=0.9``.
+
+    Returns
+    -------
+    ConsistencyResult
+        ``name`` ("flow", "scaled flow", "newton", "sign flow", or "" where it converges to none of them), ``equation``, ``order``, and
+        the errors against each of them; ``table()``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The method neither integrates nor follows a gradient, or the problem does not fit.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> c = mflow.consistency("momentum", momentum=0.5)
+    >>> c.equation, round(c.order)
+    ("c' = -g/(1 - momentum)", 1)
+    >>> mflow.consistency("consistent_momentum").equation
+    "c'' = -friction c' - beta_hat g"
+
+    References
+    ----------
+    W. Su, S. Boyd and E. Candes, J. Mach. Learn. Res. 17 (2016) 1-43; N. Kovachki and A. Stuart, J. Mach. Learn. Res. 22 (2021) 1-40.
+    """
+    chosen = as_method(method, {})
+    names = [p.name for p in chosen.parameters_]
+    friction = check_number(friction, "friction", "a number from 0 on")
+    if "friction" in names and "friction" not in chosen.given:
+        parameters = {"friction": friction, **parameters}
+    chosen = as_method(chosen, parameters)
+    if chosen.kind not in ("step", "update"):
+        raise ValueError(f"{chosen.name} walks samples one by one: it follows no single gradient")
+    try:
+        grad, c0 = (_quartic, np.array([1.0, -0.5])) if problem is None else problem
+    except (TypeError, ValueError):
+        raise TypeError("problem: (grad, c0) is wanted") from None
+    slow = 1.0 - float(chosen.parameters.get("momentum") or 0.0) if "sign flow" not in _equations(chosen) else 0.25
+    start, end = check_start(c0, "c0"), check_number(max(slow, 0.01) if t_end is None else t_end, "t_end", "a number above 0")
+    steps = np.array(
+        end * max(slow, 0.01) / (4.0 if chosen.kind == "step" else 16.0) / 2.0 ** np.arange(6) if dt is None else dt, dtype=np.float64
+    )
+    if end <= 0.0 or steps.ndim != 1 or steps.size < 2 or not np.all((steps > 0.0) & (steps <= end)):
+        raise ValueError("t_end, dt: t_end above 0, and at least two steps above 0 and up to t_end, are wanted")
+    counts = np.unique(np.maximum(1, np.round(end / steps)).astype(int))
+    steps = end / counts
+    ends = [_walk(chosen, grad, start, float(h), int(k), friction) for h, k in zip(steps, counts, strict=True)]
+    errors, orders = {}, {}
+    for name, slope in _candidates(chosen, grad, start, friction).items():
+        truth = _solution(slope, start, end, name == "newton")
+        if truth is None:
+            continue
+        errors[name] = np.array([float(np.max(np.abs(c - truth))) for c in ends])
+        orders[name] = slope_of(steps, errors[name], float(np.max(np.abs(truth))))
+    falling = [name for name, order in orders.items() if order >= LEAST or errors[name][-1] < 1e-12]
+    best = min(falling, key=lambda name: float(errors[name][-1]), default="")
+    equation = EQUATIONS[best] if best else "none of these, at the steps tried"
+    return ConsistencyResult(
+        chosen, best, equation, orders[best] if best else math.nan, steps, errors, orders, {name: EQUATIONS[name] for name in errors}
+    )
+
+
+def _equations(method: Method) -> list[str]:
+    """Names of the equations that could be meant."""
+    out, values = ["flow"], method.parameters
+    if method.kind == "update" and 0.0 < float(values.get("momentum") or 0.0) < 1.0:
+        out.append("scaled flow")
+    if method.kind == "update" or "second_order" in method.flags:
+        out.append("newton")
+    return [*out, "sign flow"] if "eps" in values else out
+
+
+def _candidates(method: Method, grad: Gradient, start: Array, friction: float) -> dict[str, Any]:
+    """Right-hand sides of the equations that could be meant, by name; Newton's takes (t, x, v)."""
+    values = method.parameters
+    beta, rub, eps = (float(values.get(name, other)) for name, other in (("beta_hat", 1.0), ("friction", friction), ("eps", 0.0)))
+    mu = float(values.get("momentum") or 0.0)
+    share = (1.0 - float(values.get("dampening") or 0.0)) / (1.0 - mu) if mu < 1.0 else math.nan
+
+    def signs(t: float, c: Array) -> Array:
+        g = np.asarray(grad(c), dtype=np.float64)
+        return np.asarray(-g / (np.abs(g) + eps))
+
+    all_of_them: dict[str, Any] = {
+        "flow": lambda t, c: -np.asarray(grad(c), dtype=np.float64),
+        "scaled flow": lambda t, c: -share * np.asarray(grad(c), dtype=np.float64),
+        "newton": lambda t, x, v: -rub * v - beta * np.asarray(grad(x), dtype=np.float64),
+        "sign flow": signs,
+    }
+    return {name: all_of_them[name] for name in _equations(method)}
+
+
+def _solution(slope: Any, start: Array, end: float, second: bool) -> Array | None:
+    """The exact state at the end, by dop853 at its tightest; None where it takes too many steps (signs that jump)."""
+    tight = {"rtol": 1e-13, "atol": 1e-15, "save": "last", "max_steps": MOST_STEPS}
+    if not second:
+        r = solve_ivp(slope, (0.0, end), start, "dop853", **tight)
+        return r.y[..., -1] if r.success else None
+    n = start.size
+
+    def system(t: float, y: Array) -> Array:
+        x, v = y[:n].reshape(start.shape), y[n:].reshape(start.shape)
+        return np.concatenate([y[n:], slope(t, x, v).ravel()])
+
+    begin = np.concatenate([start.ravel(), np.zeros(n)])
+    r = solve_ivp(system, (0.0, end), begin, "dop853", **tight)
+    return r.y[:n, -1].reshape(start.shape) if r.success else None
+
+
+def _walk(method: Method, grad: Gradient, start: Array, h: float, count: int, friction: float) -> Array:
+    """Where so many steps lead."""
+    if method.kind == "update":
+        c = start.copy()
+        stepper = getattr(optim, method.row.class_name)(c, **{**method.given, "lr": h})
+        for _ in range(count):
+            at = stepper.ask() if method.row.asks and hasattr(stepper, "ask") else c
+            stepper.step(np.asarray(grad(at), dtype=np.float64))
+        return c
+    if "second_order" in method.flags:
+        r = solve_dynamics(
+            force=lambda t, x, v: -np.asarray(grad(x), dtype=np.float64) - friction * v,
+            t_span=(0.0, h * count), x0=start, v0=np.zeros_like(start), method=method, dt=h, save="last",
+        )  # fmt: skip
+        return r.x[..., -1]
+    return gradient_flow(grad, start, h * count, method, dt=h, save="last").y[..., -1]

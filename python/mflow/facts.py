@@ -1,0 +1,330 @@
+"""Facts of a method that its coefficients or its kernel give: stability function, A- and L-stability, SSP coefficient.
+
+A Runge-Kutta method multiplies the solution of y' = lambda y by R(z) = P(z)/Q(z), z = lambda dt, in a step:
+
+    Q(z) = det(I - z A) = product (1 - z a_ii),   P = Q R to the degree of the stages,   R(z) = 1 + z b.1 + z^2 b.A 1 + ...
+
+A method whose stages are chosen at run time has its polynomial read off its kernel, on a circle (Fourier coefficients).
+Of second-order methods the step's matrix on an oscillator, probed from the kernel, stands for R.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mflow.arrays import Array
+from mflow.conditions import coefficients
+from mflow.methods import Method, as_method
+from mflow.stability import amplification, stability_limit
+
+__all__ = ["StabilityFunction", "is_a_stable", "is_l_stable", "limit_at_infinity", "ssp_coefficient", "stability_function"]
+
+ZERO = 1e-13  # coefficients of P, Q this small against their terms are rounding
+FAR = 1e6  # omega dt that stands for infinity
+
+
+class StabilityFunction:
+    """R(z) of an integrator, as a function and as the quotient of two polynomials.
+
+    method : Method. numerator, denominator : float64 arrays, coefficients of 1, z, z^2, ...; the denominator of an explicit method is
+    [1.]. Called with z (array_like of complex) it runs the kernel and returns a complex128 array of z's shape.
+    """
+
+    def __init__(self, method: Method, numerator: Array, denominator: Array) -> None:
+        self.method, self.numerator, self.denominator = method, numerator, denominator
+
+    def __call__(self, z: ArrayLike) -> NDArray[np.complex128]:
+        """R(z), from the kernel."""
+        values: NDArray[np.complex128] = amplification(self.method, z)
+        return values
+
+    def __repr__(self) -> str:
+        text = f"R(z) of {self.method.name} = {_polynomial(self.numerator)}"
+        return text if len(self.denominator) == 1 else text.replace("= ", "= (", 1) + f")/({_polynomial(self.denominator)})"
+
+
+def _polynomial(values: Array) -> str:
+    parts = []
+    for k, a in enumerate(values):
+        if a != 0.0 or len(values) == 1:
+            power = "" if k == 0 else "z" if k == 1 else f"z^{k}"
+            size = f"{abs(a):.6g}" if k == 0 or abs(a) != 1.0 else ""
+            parts.append((" - " if a < 0 else " + ") + (f"{size} {power}" if size and power else size or power))
+    text = "".join(parts)
+    return text[3:] if text.startswith(" + ") else "-" + text[3:]
+
+
+def _integrator(method: str | Method, parameters: dict[str, Any], what: str) -> Method:
+    chosen = as_method(method, parameters)
+    if chosen.kind != "step" or "second_order" in chosen.flags:
+        use = "omega_dt=" if "second_order" in chosen.flags else "curvature="
+        raise ValueError(f"{chosen.name} has no {what}, which is for integrators of y' = f(t, y): use mflow.amplification with {use}")
+    return chosen
+
+
+def stability_function(method: str | Method, **parameters: Any) -> StabilityFunction:
+    """R(z), by which a step multiplies the solution of y' = lambda y, z = lambda dt.
+
+    Parameters
+    ----------
+    method : name or instance of an integrator of y' = f(t, y)
+    **parameters
+        The method's own.
+
+    Returns
+    -------
+    StabilityFunction
+        A function of z, with the coefficients ``numerator`` and ``denominator``.
+
+    Raises
+    ------
+    ValueError
+        Another kind of method, or one that chooses its stages at run time (give ``stages=``).
+
+    Examples
+    --------
+    >>> import mflow
+    >>> R = mflow.stability_function("trapezoidal")
+    >>> R, complex(R(-2.0))
+    (R(z) of trapezoidal = (1 + 0.5 z)/(1 - 0.5 z), 0j)
+
+    References
+    ----------
+    E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2-IV.3.
+    """
+    chosen = _integrator(method, parameters, "stability function R(z)")
+    if chosen.tableau is None:
+        return StabilityFunction(chosen, _read_off(chosen), np.ones(1))
+    A, b, _ = coefficients(chosen)
+    if np.any(np.triu(A, 1)):
+        raise ValueError(f"{chosen.name}: A is not lower triangular; the quotient of polynomials is known for those alone")
+    denominator, sizes = np.ones(1), np.ones(1)
+    for a in np.diag(A):
+        if a != 0.0:
+            denominator, sizes = np.convolve(denominator, [1.0, -a]), np.convolve(sizes, [1.0, abs(a)])
+    series, terms = [1.0], [1.0]
+    u, w = np.ones(b.size), np.ones(b.size)
+    for _ in range(b.size):
+        series.append(math.fsum(b * u))
+        terms.append(float(np.abs(b) @ w))
+        u, w = A @ u, np.abs(A) @ w
+    count = b.size + 1
+    numerator = np.convolve(denominator, series)[:count]
+    bound = np.convolve(sizes, terms)[:count]
+    numerator[np.abs(numerator) <= ZERO * bound] = 0.0
+    return StabilityFunction(chosen, np.trim_zeros(numerator, "b"), denominator)
+
+
+def _read_off(method: Method) -> Array:
+    """Coefficients of the polynomial of a method with as many stages as it was given: Fourier coefficients of R on the unit circle."""
+    stages = int(method.parameters.get("stages") or 0)
+    if not stages:
+        raise ValueError(f"{method.name} chooses its stages when it runs: give stages=, as in {type(method).__name__}(stages=10)")
+    count = 2 * stages + 2
+    circle = np.exp(2j * math.pi * np.arange(count) / count)
+    values = np.fft.fft(amplification(method, circle)).real / count
+    out: Array = np.where(np.abs(values) <= 1e-15 * np.max(np.abs(values)), 0.0, values)[: stages + 1]
+    return out
+
+
+def limit_at_infinity(method: str | Method, **parameters: Any) -> float:
+    """What is left after one step that is far too long: R(z) for z to minus infinity.
+
+    Parameters
+    ----------
+    method : name or instance
+        An integrator, or a second-order method.
+    **parameters
+        The method's own.
+
+    Returns
+    -------
+    float
+        0: the step goes to the steady state (backward Euler). -1: it oscillates about it (trapezoidal rule). inf or -inf: explicit. For a
+        second-order method the spectral radius for omega dt to infinity, to 1e-7.
+
+    Raises
+    ------
+    ValueError
+        Another kind of method, or one that chooses its stages at run time.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> mflow.limit_at_infinity("backward_euler"), mflow.limit_at_infinity("trapezoidal")
+    (0.0, -1.0)
+
+    References
+    ----------
+    E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.3; J. Chung and G. Hulbert, J. Appl. Mech. 60 (1993)
+    371-375.
+    """
+    chosen = as_method(method, parameters)
+    if "second_order" in chosen.flags:
+        values = np.linalg.eigvals(amplification(chosen, omega_dt=FAR))
+        outer = values[int(np.argmax(np.abs(values)))]
+        if abs(outer) > 0.1 * FAR:
+            return math.inf
+        return float(abs(np.mean(values[np.abs(values - outer) <= 0.05])))  # eigenvalues that meet spread about their mean
+    R = stability_function(chosen)
+    above, below = len(R.numerator), len(R.denominator)
+    ratio = float(R.numerator[-1] / R.denominator[-1])
+    if above < below:
+        return 0.0
+    return ratio if above == below else math.copysign(math.inf, ratio * (-1.0) ** (above - below))
+
+
+def is_a_stable(method: str | Method, **parameters: Any) -> bool:
+    """Whether no step is too long: |R(z)| <= 1 for all z with a real part of at most 0.
+
+    Parameters
+    ----------
+    method : name or instance
+        An integrator; or a second-order method, which is asked whether every omega dt is stable, undamped.
+    **parameters
+        The method's own.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        Another kind of method.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> mflow.is_a_stable("trapezoidal"), mflow.is_a_stable("rk4"), mflow.is_a_stable("newmark")
+    (True, False, True)
+
+    References
+    ----------
+    G. Dahlquist, BIT 3 (1963) 27-43; E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.3.
+    """
+    chosen = as_method(method, parameters)
+    if "second_order" in chosen.flags:
+        return stability_limit(chosen) == math.inf
+    chosen = _integrator(chosen, {}, "A-stability")
+    if not chosen.is_implicit:
+        return False  # a polynomial leaves the unit disc
+    R = stability_function(chosen)
+    if np.any(np.roots(R.denominator[::-1]).real <= 0.0):  # a pole where solutions decay
+        return False
+    size = max(len(R.numerator), len(R.denominator))
+    modulus = []  # |P(iy)|^2 and |Q(iy)|^2 as polynomials in x = y^2, with the sizes of their terms
+    for part in (R.numerator, R.denominator):
+        padded = np.zeros(size)
+        padded[: len(part)] = part
+        full = np.convolve(padded, padded * (-1.0) ** np.arange(size))[::2]  # P(z) P(-z) at z = iy
+        modulus.append((full * (-1.0) ** np.arange(size), np.convolve(np.abs(padded), np.abs(padded))[::2]))
+    (p, p_size), (q, q_size) = modulus
+    E = np.where(np.abs(q - p) <= 10.0 * ZERO * (p_size + q_size), 0.0, q - p)
+    E = np.trim_zeros(E, "b")
+    if not E.size:
+        return True
+    where = np.roots(np.polynomial.polynomial.polyder(E)[::-1]) if E.size > 1 else np.empty(0)
+    x = np.maximum(where.real, 0.0)
+    lowest = np.polynomial.polynomial.polyval(x, E) / np.polynomial.polynomial.polyval(x, p_size + q_size)
+    return bool(E[-1] > 0.0 and np.all(lowest >= -10.0 * ZERO))
+
+
+def is_l_stable(method: str | Method, **parameters: Any) -> bool:
+    """Whether a method is A-stable and damps what is infinitely stiff in one step: R(infinity) = 0.
+
+    Parameters
+    ----------
+    method : name or instance
+        An integrator, or a second-order method.
+    **parameters
+        The method's own.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        Another kind of method.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> mflow.is_l_stable("backward_euler"), mflow.is_l_stable("trapezoidal"), mflow.is_l_stable("sdirk2")
+    (True, False, True)
+
+    References
+    ----------
+    B. Ehle, SIAM J. Math. Anal. 4 (1973) 671-680.
+    """
+    chosen = as_method(method, parameters)
+    small = 1e-3 if "second_order" in chosen.flags else 1e-12
+    return is_a_stable(chosen) and abs(limit_at_infinity(chosen)) <= small
+
+
+def ssp_coefficient(method: str | Method, **parameters: Any) -> float:
+    """The SSP (TVD) coefficient: what is monotone under Euler steps of dt stays so under steps of this many dt.
+
+    Parameters
+    ----------
+    method : name or instance of a row with coefficients
+    **parameters
+        The method's own.
+
+    Returns
+    -------
+    float
+        The radius of absolute monotonicity, to 1e-10 or better; 0 where the method is not SSP, inf for backward Euler.
+
+    Raises
+    ------
+    ValueError
+        The method stores no coefficients.
+
+    Notes
+    -----
+    The largest r for which, with K = [[A, 0], [b, 0]], the matrix I + r K is regular and r K (I + r K)^-1 and (I + r K)^-1 1 have no
+    negative entry. It is positive only where A and b have no negative entry and K^2 is zero where K is; then it is found by bisection.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> [round(mflow.ssp_coefficient(name), 9) for name in ("tvd_rk3", "ssprk104", "rk4", "backward_euler")]
+    [1.0, 6.0, 0.0, inf]
+
+    References
+    ----------
+    J. F. B. M. Kraaijevanger, BIT 31 (1991) 482-528; S. Gottlieb, C.-W. Shu and E. Tadmor, SIAM Rev. 43 (2001) 89-112.
+    """
+    A, b, _ = coefficients(as_method(method, parameters))
+    s = b.size
+    K = np.zeros((s + 1, s + 1))
+    K[:s, :s], K[s, :s] = A, b
+    tiny = 1e-14 * float(np.max(np.abs(K)))
+    K[np.abs(K) <= tiny] = 0.0
+    if np.any(K < 0.0) or np.any((tiny < K @ K) & (K == 0.0)):
+        return 0.0
+
+    def monotone(r: float) -> bool:
+        matrix = np.eye(s + 1) + r * K
+        try:
+            both = np.linalg.solve(matrix, np.concatenate([r * K, np.ones((s + 1, 1))], axis=1))
+        except np.linalg.LinAlgError:
+            return False
+        return bool(np.all(both >= -4e-15 * max(1.0, r)))
+
+    lower, upper = 0.0, 1.0
+    while monotone(upper):
+        lower, upper = upper, 2.0 * upper
+        if upper > 1e6:
+            return math.inf
+    while upper - lower > 1e-14 * upper:
+        middle = 0.5 * (lower + upper)
+        lower, upper = (middle, upper) if monotone(middle) else (lower, middle)
+    return lower

@@ -1,0 +1,109 @@
+"""Families of solutions: one equation from many starts, which spread (ill-posed) or close (well-posed)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mflow.arrays import Array, check_number, check_start
+from mflow.batch import solve_ivp_batch
+from mflow.findings import FamilyResult
+from mflow.methods import Method
+
+__all__ = ["family"]
+
+PAIRS = 200  # solutions up to which all pairs are compared; beyond, each with its neighbour in the list
+
+
+def family(
+    fun: Any,
+    starts: ArrayLike,
+    t_span: Sequence[float],
+    method: str | Method | None = None,
+    t_eval: ArrayLike | None = None,
+    *,
+    args: tuple[Any, ...] = (),
+    points: int = 200,
+    **options: Any,
+) -> FamilyResult:
+    """Solutions of y' = fun(t, y) from many starts.
+
+    Parameters
+    ----------
+    fun : callable
+        As in `mflow.solve_ivp_batch`.
+    starts : array_like (lanes,) or (lanes, n)
+        One dimension: starts of a scalar equation.
+    t_span : (t0, t_end)
+    method : name or instance
+        "dopri5" under error control, or with ``dt=`` "rk4", if left away.
+    t_eval : array_like (m,)
+        Times to save at; by default ``points`` of equal spacing.
+    args, **options
+        As in `mflow.solve_ivp_batch` (``dt``, ``rtol``, ``atol``, ``jac``, ``threads``, the method's parameters, ...). Without dt and
+        rtol: rtol = 1e-6, atol = 1e-9.
+
+    Returns
+    -------
+    FamilyResult
+        ``t`` (m,), ``y`` (lanes, n, m), NaN from where a solution ended early; ``spread`` (m,): how far solutions have moved apart.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `mflow.solve_ivp_batch`.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> r = mflow.family(lambda t, c: c, [-1.0, 0.5, 1.0], (0, 1))
+    >>> r.y.shape, round(float(r.spread[-1]), 4)
+    ((3, 1, 200), 2.7183)
+
+    References
+    ----------
+    E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), I.2.
+    """
+    begin = check_start(starts, "starts")
+    if begin.ndim == 0 or not begin.size:
+        raise ValueError(f"starts: shape {begin.shape} came; (lanes, n), or (lanes,) for a scalar equation, is wanted")
+    if begin.ndim == 1:
+        begin = begin[:, None]
+    if len(t_span) != 2:
+        raise ValueError(f"t_span = {t_span!r}: two numbers (t0, t_end) are wanted")
+    if t_eval is None:
+        if isinstance(points, bool) or int(points) != points or points < 2:
+            raise ValueError(f"points = {points!r}: a whole number from 2 on is wanted")
+        t_eval = np.linspace(*(check_number(t, "t_span") for t in t_span), int(points))
+    if options.get("dt") is None:
+        options = {"rtol": 1e-6, "atol": 1e-9, **options}
+    batch = solve_ivp_batch(fun, t_span, begin, method, t_eval, args=args, **options)
+    lanes = len(begin)
+    y = batch.y.reshape(lanes, -1, batch.t.size)
+    ends = np.stack([y[k, :, max(int(batch.reached[k]) - 1, 0)] for k in range(lanes)])
+    return FamilyResult(
+        t=batch.t, y=y, starts=begin.reshape(lanes, -1), ends=ends, fun=fun, success=batch.success, reason=list(batch.reason),
+        spread=_spread(begin.reshape(lanes, -1), y), nfev=int(np.sum(batch.nfev)), message=batch.message,
+    )  # fmt: skip
+
+
+def _spread(starts: Array, y: Array) -> Array:
+    """The largest of (distance of two solutions)/(their distance at the start), for each time."""
+    lanes, _, m = y.shape
+    if lanes <= PAIRS:
+        first, second = np.triu_indices(lanes, 1)
+    else:
+        first = np.arange(lanes - 1)
+        second = first + 1
+    apart = np.linalg.norm(starts[first] - starts[second], axis=1)
+    first, second, apart = first[apart > 0.0], second[apart > 0.0], apart[apart > 0.0]
+    out = np.full(m, np.nan)
+    for k in range(m):
+        ratios = np.linalg.norm(y[first, :, k] - y[second, :, k], axis=1) / apart
+        good = ratios[np.isfinite(ratios)]
+        if good.size:
+            out[k] = good.max()
+    return out

@@ -1,0 +1,322 @@
+"""What the analyses return, as `result` holds what the drivers return: arrays to draw and to count with, and a text for the eye.
+
+Eigenvalues, amplification factors and orders are plain NumPy arrays; a first axis over points, methods or starts is always named.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mflow.result import Result
+
+__all__ = [
+    "BasinsResult",
+    "ConsistencyResult",
+    "ConvergenceResult",
+    "FamilyResult",
+    "Oscillation",
+    "ParameterRegion",
+    "Posedness",
+    "PosednessPath",
+    "StabilityRegion",
+    "StiffnessResult",
+    "columns",
+]
+
+Array = NDArray[np.float64]
+
+
+def columns(heads: list[str], rows: list[list[str]]) -> str:
+    """A table in plain text: the first column to the left, the others to the right.
+
+    Examples
+    --------
+    >>> from mflow.findings import columns
+    >>> print(columns(["dt", "order"], [["0.1", "2.00"]]))
+    dt   order
+    0.1   2.00
+    """
+    lines = [heads, *rows]
+    widths = [max(len(line[k]) for line in lines) for k in range(len(heads))]
+    return "\n".join(
+        "  ".join(text.ljust(w) if k == 0 else text.rjust(w) for k, (text, w) in enumerate(zip(line, widths, strict=True))).rstrip()
+        for line in lines
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class StabilityRegion:
+    """|R(z)| of an integrator on a grid of the complex plane: `mflow.stability_region`.
+
+    method : Method. z : complex128 array (rows, columns), real parts along columns, imaginary parts along rows, z = lambda dt.
+    abs_R : float64 array (rows, columns). stable : bool array, abs_R <= 1. re, im : the ranges.
+    """
+
+    method: Any
+    z: NDArray[np.complex128]
+    abs_R: Array
+    stable: NDArray[np.bool_]
+    re: tuple[float, float]
+    im: tuple[float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class ParameterRegion:
+    """Where an optimizer is stable on a quadratic: `mflow.parameter_region`.
+
+    method : Method. curvature : float. lr : float64 array (columns,). momentum : float64 array (rows,).
+    radius : float64 array (rows, columns), the spectral radius of a step, the factor by which errors shrink. stable : bool array,
+    radius <= 1.
+    """
+
+    method: Any
+    curvature: float
+    lr: Array
+    momentum: Array
+    radius: Array
+    stable: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class Oscillation:
+    """What a method makes of x'' = -omega^2 x - 2 zeta omega x': `mflow.oscillation`.
+
+    method : Method. zeta : float, the oscillator's own damping ratio. omega_dt : float64 array (m,).
+    spectral_radius : float64 array (m,), of the step's matrix; above 1 it grows.
+    amplitude : float64 array (m,), the modulus of the pair of eigenvalues that follows the oscillation.
+    period_error : float64 array (m,), T'/T - 1 with T the exact (damped) period; nan where the pair is real, no oscillation is left.
+    damping_ratio : float64 array (m,), of the numerical solution: zeta and what the method adds to it.
+    algorithmic_damping : float64 array (m,), damping_ratio - zeta.
+    """
+
+    method: Any
+    zeta: float
+    omega_dt: Array
+    spectral_radius: Array
+    amplitude: Array
+    period_error: Array
+    damping_ratio: Array
+    algorithmic_damping: Array
+
+
+@dataclass(frozen=True, eq=False)
+class Posedness:
+    """The notes' verdict on y' = F(t, y) at a point: `mflow.posedness`.
+
+    verdict : "ill-posed" (an eigenvalue with a positive real part), "well-posed" (all real parts negative), "linearly stable" (an
+    eigenvalue that is 0 for all that the numbers can tell: mildly ill-posed, errors neither grow nor fade but add up), "suspect" (one so
+    near 0 that the error of the eigenvalues themselves decides).
+    t : float. y : float64 array. eigenvalues : complex128 array (k,), by falling real part: all, or the outer ones found without a
+    matrix (complete says which). error : float, how far off an eigenvalue may be. growth_rate : float, the largest real part.
+    doubling_time : float, after which the fastest growing error has doubled; inf where none grows.
+    index : int or None, of a gradient flow (symmetric Jacobian): in how many directions the cost falls away. geometry : in words.
+    text : a sentence for the reader.
+    """
+
+    verdict: str
+    t: float
+    y: Array
+    eigenvalues: NDArray[np.complex128]
+    complete: bool
+    error: float
+    growth_rate: float
+    doubling_time: float
+    index: int | None
+    geometry: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, eq=False)
+class PosednessPath:
+    """The verdict along a computed path: `IVPResult.posedness` or `mflow.posedness_along`.
+
+    t : float64 array (m,). y : float64 array (n, m). points : list of m `Posedness`. verdicts : list of m str.
+    eigenvalues : complex128 array (m, k), by falling real part, NaN where a point has fewer.
+    changes : list of (t, before, after): where the verdict changes, t to the precision asked.
+    growth : float64 array (m,), by how much the most dangerous small perturbation of the start has grown (largest singular value of the
+    propagator; of one perturbation where n is large: see exact_growth). lyapunov : float64 array (p,), finite-time exponents
+    log(singular value)/(t_end - t0), falling. verdict : str, the worst on the path. method : Method or None, dt : float or None, of the
+    run.
+    """
+
+    t: Array
+    y: Array
+    points: list[Posedness]
+    verdicts: list[str]
+    eigenvalues: NDArray[np.complex128]
+    changes: list[tuple[float, str, str]]
+    growth: Array
+    lyapunov: Array
+    exact_growth: bool
+    verdict: str
+    method: Any
+    dt: float | None
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class FamilyResult(Result):
+    """Solutions of one equation from many starts: `mflow.family`.
+
+    t : float64 array (m,). y : float64 array (lanes, n, m), NaN from where a solution ended early. starts : float64 array (lanes, n).
+    ends : float64 array (lanes, n), the last good states. fun : the right-hand side ``fun(t, y)``, for a direction field.
+    success : bool. reason : list of str, one a start. spread : float64 array (m,), the largest distance between two solutions over that
+    at the start, for each time; above 1 the family spreads (ill-posed), below 1 it closes (well-posed); NaN with a single start.
+    nfev : int.
+    """
+
+    t: Array
+    y: Array
+    starts: Array
+    ends: Array
+    fun: Any
+    success: bool
+    reason: list[str]
+    spread: Array
+    nfev: int
+
+
+@dataclass(frozen=True, eq=False)
+class BasinsResult:
+    """Which minimum each start reaches: `mflow.basins`.
+
+    method : Method. dt : float. axes : (x, y) float64 arrays where the starts are a grid of the plane, else None.
+    starts : float64 array (*grid, n), with grid = (len(y), len(x)) or (lanes,). labels : int array (*grid): row of `minima`, or -1.
+    minima : float64 array (k, n). ends : float64 array (*grid, n), the last good points. steps : int array (*grid), steps that were
+    taken. flow_labels : int array (*grid): where the exact flow leads. changed : bool array (*grid): the path left the basin it started
+    in. boundary : bool array (*grid), a neighbour reaches another minimum (grids alone, else all False).
+    room : float64 array (*grid), how far the start is from the nearest start that the exact flow leads elsewhere.
+    drift : float64 array (*grid), the largest distance of the numerical path from the exact flow's path, as curves; inf where it left
+    the finite numbers. allowed_drift : float64 array (*grid), the least distance of the exact path from a start that leads elsewhere:
+    a numerical path that drifts less stays in its basin. nan where only one basin is known.
+    reasons : list of str: "converged", "max_iter", "diverged", "non_finite", one a start in C order.
+    """
+
+    method: Any
+    dt: float
+    axes: tuple[Array, Array] | None
+    starts: Array
+    labels: NDArray[np.int64]
+    minima: Array
+    ends: Array
+    steps: NDArray[np.int64]
+    flow_labels: NDArray[np.int64]
+    changed: NDArray[np.bool_]
+    boundary: NDArray[np.bool_]
+    room: Array
+    drift: Array
+    allowed_drift: Array
+    reasons: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class ConvergenceResult:
+    """Errors of a method as its step shrinks: `mflow.convergence`.
+
+    method : Method. dt : float64 array (k,), falling. local_error, global_error : float64 arrays (k,), of one step from the exact state,
+    and at the end. local_order, global_order : floats, slopes of the part of the lines where neither rounding nor large steps rule;
+    nan where no such part is left. Theory wants order + 1 and order. expected : int, the row's order.
+    """
+
+    method: Any
+    dt: Array
+    local_error: Array
+    global_error: Array
+    local_order: float
+    global_order: float
+    expected: int
+
+    def table(self) -> str:
+        """Step, errors, and the order between neighbours, as text."""
+        rows = []
+        for k, dt in enumerate(self.dt):
+            row = [f"{dt:.4g}"]
+            for errors in (self.local_error, self.global_error):
+                row += [f"{errors[k]:.3e}", _order_between(self.dt, errors, k)]
+            rows.append(row)
+        foot = f"{self.method.name}: global order {self.global_order:.3f}, local order {self.local_order:.3f} (row: {self.expected})"
+        return columns(["dt", "local error", "order", "global error", "order"], rows) + "\n" + foot
+
+    def __str__(self) -> str:
+        return self.table()
+
+
+def _order_between(dt: Array, errors: Array, k: int) -> str:
+    if k == 0 or not (errors[k - 1] > 0.0 and errors[k] > 0.0):
+        return ""
+    return f"{math.log(errors[k - 1] / errors[k]) / math.log(dt[k - 1] / dt[k]):.2f}"
+
+
+@dataclass(frozen=True, eq=False)
+class ConsistencyResult:
+    """To which ODE a method converges as dt -> 0: `mflow.consistency`.
+
+    method : Method. equation : str, the ODE of the smallest error, or "none" where no error falls. name : its short name, "flow",
+    "scaled flow" or "newton" (or "" for none). order : float, observed. dt : float64 array (k,), falling.
+    errors : dict of name -> float64 array (k,), against each ODE's exact solution. orders : dict of name -> float.
+    equations : dict of name -> str.
+    """
+
+    method: Any
+    name: str
+    equation: str
+    order: float
+    dt: Array
+    errors: dict[str, Array]
+    orders: dict[str, float]
+    equations: dict[str, str]
+
+    def table(self) -> str:
+        """Errors against each ODE, step by step, as text."""
+        rows = [[f"{dt:.4g}", *(f"{e[k]:.3e}" for e in self.errors.values())] for k, dt in enumerate(self.dt)]
+        rows.append(["order", *(f"{p:.2f}" for p in self.orders.values())])
+        return columns(["dt", *self.errors], rows) + f"\n{self.method.name} converges to {self.equation}"
+
+    def __str__(self) -> str:
+        return self.table()
+
+
+@dataclass(frozen=True, eq=False)
+class StiffnessResult:
+    """Work at equal error as stiffness grows: `mflow.explicit_vs_implicit`.
+
+    explicit, implicit : Method. error : float, the error that both had to meet. stiffness : float64 array (k,).
+    explicit_dt, implicit_dt : float64 arrays (k,), the largest steps that met it; nan where none did.
+    explicit_work, implicit_work : float64 arrays (k,), evaluations of the right-hand side, those for Jacobians and solves included.
+    crossover : float, the stiffness from where on the implicit method is cheaper: nan where the lines do not cross.
+    """
+
+    explicit: Any
+    implicit: Any
+    error: float
+    stiffness: Array
+    explicit_dt: Array
+    implicit_dt: Array
+    explicit_work: Array
+    implicit_work: Array
+    crossover: float
+    text: str
+
+    def table(self) -> str:
+        """Stiffness, steps and work of both, as text."""
+        rows = [
+            [f"{s:.4g}", f"{a:.3g}", f"{w:.0f}", f"{b:.3g}", f"{v:.0f}"]
+            for s, a, w, b, v in zip(
+                self.stiffness, self.explicit_dt, self.explicit_work, self.implicit_dt, self.implicit_work, strict=True
+            )
+        ]
+        heads = ["stiffness", f"dt {self.explicit.name}", "work", f"dt {self.implicit.name}", "work"]
+        return columns(heads, rows) + "\n" + self.text
+
+    def __str__(self) -> str:
+        return self.table()

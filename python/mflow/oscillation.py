@@ -1,0 +1,154 @@
+"""What a method makes of an oscillation: how fast it fades (dissipation) and how long its period gets (dispersion).
+
+x'' = -omega^2 x - 2 zeta omega x' has the eigenvalues omega (-zeta +- i sqrt(1 - zeta^2)); over a step its solution is multiplied by
+exp(W (-zeta +- i sqrt(1 - zeta^2))), W = omega dt. The step's matrix has a pair of eigenvalues r exp(+- i p) in their place, so
+
+    period error   T'/T - 1 = W sqrt(1 - zeta^2)/p - 1
+    damping ratio  -log r/sqrt(p^2 + log^2 r)
+
+Integrators of y' = f(t, y) are asked for R(z) at the first of those eigenvalues.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from mflow.arrays import Array
+from mflow.findings import Oscillation
+from mflow.methods import Method, as_method
+from mflow.stability import amplification
+
+__all__ = ["dispersion", "dissipation", "oscillation"]
+
+REAL = 1e-9  # a phase below this is none: the pair has met on the real axis
+
+
+def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **parameters: Any) -> Oscillation:
+    """Dissipation and dispersion of a method, at steps of omega dt.
+
+    Parameters
+    ----------
+    method : name or instance
+        A second-order method, or an integrator of y' = f(t, y).
+    omega_dt : array_like of float (m,)
+        Steps, above 0.
+    zeta : float
+        The oscillator's own damping ratio, from 0 to below 1.
+    **parameters
+        The method's own.
+
+    Returns
+    -------
+    Oscillation
+        Arrays ``spectral_radius``, ``amplitude``, ``period_error``, ``damping_ratio`` and ``algorithmic_damping``, (m,) each.
+
+    Raises
+    ------
+    ValueError
+        An optimizer, or a step or zeta outside its bounds.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> o = mflow.oscillation("newmark", [0.1, 1.0])
+    >>> o.period_error.round(6).tolist(), o.algorithmic_damping.round(12).tolist()
+    ([0.000832, 0.078411], [0.0, 0.0])
+
+    References
+    ----------
+    H. Hilber, T. Hughes and R. Taylor, Earthquake Eng. Struct. Dyn. 5 (1977) 283-292; T. Hughes, The Finite Element Method (1987), 9.1.
+    """
+    chosen = as_method(method, parameters)
+    if chosen.kind != "step":
+        raise ValueError(f"{chosen.name} is no method for oscillations: use mflow.convergence_rate or mflow.parameter_region")
+    W = np.array(omega_dt, dtype=np.float64, ndmin=1)
+    if W.ndim != 1 or not np.all((W > 0.0) & np.isfinite(W)):
+        raise ValueError(f"omega_dt: an array (m,) of finite numbers above 0 is wanted, shape {W.shape} came")
+    if not 0.0 <= zeta < 1.0:
+        raise ValueError(f"zeta = {zeta!r}: a damping ratio from 0 to below 1 is wanted; beyond that nothing oscillates")
+    own = math.sqrt(1.0 - zeta * zeta)
+    if "second_order" in chosen.flags:
+        values = np.linalg.eigvals(amplification(chosen, omega_dt=W, zeta=zeta))
+        radius, pair = np.max(np.abs(values), axis=1), _pair(values, np.exp(W * complex(-zeta, own)))
+    else:
+        pair = amplification(chosen, W * complex(-zeta, own))
+        radius = np.abs(pair)
+    amplitude, phase = np.abs(pair), np.abs(np.angle(pair))
+    with np.errstate(all="ignore"):
+        turns = (phase > REAL) & (phase < math.pi - REAL)
+        period = np.where(turns, W * own / phase - 1.0, math.nan)
+        fade = -np.log(amplitude)
+        damping = np.where(amplitude > 0.0, fade / np.sqrt(phase * phase + fade * fade), 1.0)
+    return Oscillation(chosen, float(zeta), W, radius, amplitude, period, damping, damping - zeta)
+
+
+def _pair(values: NDArray[np.complex128], exact: NDArray[np.complex128]) -> NDArray[np.complex128]:
+    """Of each row the eigenvalue that follows the oscillation: among complex ones, if there are any, the nearest to the exact one."""
+    distance = np.abs(values - exact[:, None])
+    oscillates = values.imag > REAL * np.abs(values)
+    distance = np.where(oscillates | ~np.any(oscillates, axis=1)[:, None], distance, math.inf)
+    return np.take_along_axis(values.astype(np.complex128), np.argmin(distance, axis=1)[:, None], axis=1)[:, 0]
+
+
+def dissipation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **parameters: Any) -> Array:
+    """Damping ratio that a method adds to an oscillation (algorithmic damping); below 0 the oscillation grows.
+
+    Parameters
+    ----------
+    method, omega_dt, zeta, **parameters
+        As in `oscillation`.
+
+    Returns
+    -------
+    float64 array (m,)
+
+    Raises
+    ------
+    ValueError
+        As `oscillation`.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> mflow.dissipation("generalized_alpha", [0.5, 2.0], rho_inf=0.5).round(4).tolist()
+    [0.0023, 0.0514]
+
+    References
+    ----------
+    H. Hilber, T. Hughes and R. Taylor, Earthquake Eng. Struct. Dyn. 5 (1977) 283-292.
+    """
+    return oscillation(method, omega_dt, zeta, **parameters).algorithmic_damping
+
+
+def dispersion(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **parameters: Any) -> Array:
+    """Relative error of the period, T'/T - 1; nan where the solution does not oscillate any more.
+
+    Parameters
+    ----------
+    method, omega_dt, zeta, **parameters
+        As in `oscillation`.
+
+    Returns
+    -------
+    float64 array (m,)
+
+    Raises
+    ------
+    ValueError
+        As `oscillation`.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> mflow.dispersion("central_difference", [0.5]).round(6).tolist()
+    [-0.010576]
+
+    References
+    ----------
+    T. Hughes, The Finite Element Method (1987), 9.1.
+    """
+    return oscillation(method, omega_dt, zeta, **parameters).period_error

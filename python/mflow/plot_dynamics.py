@@ -1,0 +1,150 @@
+"""What methods make of an oscillation: spectral radius and period error against the step.
+
+Methods are asked by `mflow.oscillation`; its results are drawn as they are. The step is counted in periods of the undamped oscillator,
+dt/T = omega dt/(2 pi), as the structural literature does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from mflow.arrays import Array
+from mflow.findings import Oscillation
+from mflow.methods import Method
+from mflow.oscillation import oscillation
+from mflow.palette import SHADE, dress, place, stroke
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["period_error", "spectral_radius"]
+
+
+def _members(methods: Any, omega_dt: Array, zeta: float) -> dict[str, Oscillation]:
+    if isinstance(methods, (str, Method)) or hasattr(methods, "period_error"):
+        methods = [methods]
+    pairs = methods.items() if isinstance(methods, Mapping) else [(None, m) for m in methods]
+    out: dict[str, Oscillation] = {}
+    for name, given in pairs:
+        found = given if hasattr(given, "period_error") else oscillation(given, omega_dt, zeta)
+        label = str(name) if name is not None else found.method.name
+        out[label if label not in out else repr(found.method)] = found
+    if not out:
+        raise ValueError("methods: at least one is wanted")
+    return out
+
+
+def _steps(omega_dt: ArrayLike | None, in_periods: Array) -> Array:
+    return np.asarray(2.0 * math.pi * in_periods if omega_dt is None else omega_dt, dtype=np.float64)
+
+
+def spectral_radius(
+    methods: str | Method | Sequence[Any] | Mapping[str, Any],
+    *,
+    ax: Axes | None = None,
+    zeta: float = 0.0,
+    omega_dt: ArrayLike | None = None,
+) -> Axes:
+    """Draw by what a step multiplies an oscillation, against the step: above 1 it grows, below 1 it is damped.
+
+    Parameters
+    ----------
+    methods : name or instance, a sequence of such or of results of `mflow.oscillation`, or a dict of label -> such
+        Second-order methods, and integrators of y' = f(t, y).
+    ax : matplotlib Axes, optional
+    zeta : float
+        The oscillator's own damping ratio.
+    omega_dt : array_like (m,), optional
+        Steps times frequency; from a hundredth of a period to a hundred periods if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        An optimizer, steps that are no row of numbers above 0, or zeta not in [0, 1).
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> from mflow import plot
+    >>> ax = plot.spectral_radius({"average": mflow.Newmark(0.25, 0.5), "central": "central_difference"})
+    >>> ax.get_xlabel()
+    'dt / T'
+
+    References
+    ----------
+    T. Hughes, The Finite Element Method (1987), 9.1.
+    """
+    members = _members(methods, _steps(omega_dt, np.geomspace(1e-2, 1e2, 400)), zeta)
+    ax = place(ax)
+    for k, (name, one) in enumerate(members.items()):
+        ax.plot(one.omega_dt / (2.0 * math.pi), np.minimum(one.spectral_radius, 10.0), label=name, linewidth=1.7, zorder=3, **stroke(k))
+    ax.axhline(1.0, color=SHADE, linewidth=0.9, zorder=1)
+    ax.set_xscale("log")
+    ax.set_ylim(0.0, 1.3)
+    ax.set_xlabel("dt / T")
+    ax.set_ylabel("spectral radius")
+    dress(ax)
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.2)
+    return ax
+
+
+def period_error(
+    methods: str | Method | Sequence[Any] | Mapping[str, Any],
+    *,
+    ax: Axes | None = None,
+    zeta: float = 0.0,
+    omega_dt: ArrayLike | None = None,
+) -> Axes:
+    """Draw by how much a method lengthens the period of an oscillation, against the step.
+
+    Parameters
+    ----------
+    methods, ax, zeta
+        As `spectral_radius`.
+    omega_dt : array_like (m,), optional
+        Steps times frequency; up to 0.4 periods if not given.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A curve ends where no oscillation is left.
+
+    Raises
+    ------
+    ValueError
+        As `spectral_radius`.
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> from mflow import plot
+    >>> plot.period_error([mflow.Newmark(0.25, 0.5)]).get_ylabel()
+    "T'/T - 1 (%)"
+
+    References
+    ----------
+    T. Hughes, The Finite Element Method (1987), 9.1; K.-J. Bathe, Finite Element Procedures (1996), 9.4.
+    """
+    members = _members(methods, _steps(omega_dt, np.linspace(1e-3, 0.4, 400)), zeta)
+    ax = place(ax)
+    for k, (name, one) in enumerate(members.items()):
+        ax.plot(one.omega_dt / (2.0 * math.pi), 100.0 * one.period_error, label=name, linewidth=1.7, zorder=3, **stroke(k))
+    ax.axhline(0.0, color=SHADE, linewidth=0.9, zorder=1)
+    ax.set_xlabel("dt / T")
+    ax.set_ylabel("T'/T - 1 (%)")
+    dress(ax)
+    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.2)
+    return ax

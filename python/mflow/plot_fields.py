@@ -1,0 +1,301 @@
+"""Solutions against time: families over their direction field, and what a method computes beside the true curve.
+
+Everything takes plain arrays, (t, y) with y of shape (n_points,) or (n, n_points), as well as the results of the drivers and of
+`mflow.family`. What comes back is the axes drawn on; `.figure` is theirs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mflow.arrays import Array
+from mflow.palette import COLOURS, MARKERS, SHADE, STROKES, dress, place
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["curves_of", "direction_field", "family", "iterates"]
+
+FAR = 1e3  # a run is drawn until it is this many times as far out as the true curve
+
+
+def _curve(source: Any, component: int, name: str) -> tuple[Array, Array]:
+    """(t, y) of one solution: a result, or a pair of arrays."""
+    try:
+        t, y = (source.t, source.y) if hasattr(source, "t") and hasattr(source, "y") else source
+        t, y = np.asarray(t, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: a result with t and y, or a pair (t, y), is wanted, not {type(source).__name__}") from None
+    if t.ndim != 1 or y.shape[-1:] != t.shape:
+        raise ValueError(f"{name}: y of shape {y.shape} does not fit t of shape {t.shape}; the last axis of y belongs to t")
+    rows = y.reshape(-1, t.size)
+    if not 0 <= component < len(rows):
+        raise ValueError(f"component = {component}: the solution has {len(rows)}, counted from 0")
+    return t, rows[component]
+
+
+def curves_of(solutions: Any, component: int = 0) -> list[tuple[Array, Array]]:
+    """The pairs (t, y) of a family.
+
+    Parameters
+    ----------
+    solutions : a result of `mflow.family` or `mflow.solve_ivp_batch`, or a sequence of results of `mflow.solve_ivp` or of pairs (t, y)
+    component : int
+
+    Returns
+    -------
+    list of (float64 array (n_points,), float64 array (n_points,))
+
+    Raises
+    ------
+    TypeError, ValueError
+        A member is no solution, or there is none.
+
+    Examples
+    --------
+    >>> from mflow.plot_fields import curves_of
+    >>> len(curves_of([([0.0, 1.0], [1.0, 2.0]), ([0.0, 1.0], [2.0, 4.0])]))
+    2
+    """
+    if hasattr(solutions, "t") and hasattr(solutions, "y"):
+        t, y = np.asarray(solutions.t, dtype=np.float64), np.asarray(solutions.y, dtype=np.float64)
+        if y.ndim < 3 or y.shape[-1:] != t.shape:
+            raise ValueError(f"solutions: y of shape (starts, n, times) is wanted, {y.shape} came; a batch needs t_eval")
+        solutions = [(t, lane) for lane in y]
+    out = [_curve(one, component, f"solutions[{k}]") for k, one in enumerate(solutions)]
+    if not out:
+        raise ValueError("solutions: at least one is wanted")
+    return out
+
+
+def direction_field(
+    fun: Callable[[float, Array], Any],
+    x_range: Sequence[float],
+    y_range: Sequence[float],
+    *,
+    ax: Axes | None = None,
+    plane: bool = False,
+    count: tuple[int, int] = (24, 16),
+) -> Axes:
+    """Draw where solutions of y' = fun(t, y) are heading.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(t, y)``; y holds one number, or two with ``plane``.
+    x_range, y_range : (float, float)
+        Of t and of y; with ``plane`` of the two components of y, at t = 0.
+    ax : matplotlib Axes, optional
+        Where to draw; a new figure if not given.
+    plane : bool
+        The phase plane of two components in place of one component against time.
+    count : (int, int)
+        Strokes along x and along y, all of one length on the axes.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    ValueError
+        fun does not return one number (two with ``plane``), or a range is empty.
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> from mflow import plot
+    >>> plot.direction_field(lambda t, y: y, (0, 2), (-3, 3)).get_xlabel()
+    't'
+    """
+    ranges = [(float(r[0]), float(r[1])) for r in (x_range, y_range)]
+    for name, (low, high) in zip(("x_range", "y_range"), ranges, strict=True):
+        if not low < high:
+            raise ValueError(f"{name} = ({low:g}, {high:g}): the first is to be below the second")
+    ax = place(ax)
+    (x, dx), (y, dy) = (_centres(*r, n) for r, n in zip(ranges, count, strict=True))
+    at = [(a, b) for b in y for a in x]
+    slopes = np.empty((len(at), 2))
+    for k, (a, b) in enumerate(at):
+        value = np.ravel(np.asarray(fun(0.0, np.array([a, b])) if plane else fun(a, np.array([b])), dtype=np.float64))
+        if value.size != 1 + plane:
+            raise ValueError(f"fun returned {value.size} numbers; {1 + plane} are wanted" + ("" if plane else " (plane=True takes two)"))
+        slopes[k] = value if plane else (1.0, value[0])
+    strokes = slopes / (dx, dy)  # in units of cells, which look alike everywhere
+    length = np.linalg.norm(strokes, axis=1, keepdims=True)
+    strokes = 0.62 * strokes * (dx, dy) / np.where(length > 0, length, np.inf)
+    good = np.all(np.isfinite(strokes), axis=1)
+    points, strokes = np.array(at)[good], strokes[good]
+    ax.quiver(
+        points[:, 0], points[:, 1], strokes[:, 0], strokes[:, 1],
+        angles="xy", scale_units="xy", scale=1.0, pivot="mid", color=SHADE, alpha=0.75, width=0.0022, zorder=1,
+        headwidth=3.6 if plane else 0, headlength=4.0 if plane else 0, headaxislength=3.6 if plane else 0,
+    )  # fmt: skip
+    ax.set_xlim(*ranges[0])
+    ax.set_ylim(*ranges[1])
+    if not ax.get_xlabel():
+        ax.set_xlabel("$y_1$" if plane else "t")
+    if not ax.get_ylabel():
+        ax.set_ylabel("$y_2$" if plane else "y")
+    dress(ax)
+    ax.grid(False)
+    return ax
+
+
+def _centres(low: float, high: float, n: int) -> tuple[Array, float]:
+    width = (high - low) / n
+    return np.asarray(low + width * (np.arange(n) + 0.5), dtype=np.float64), width
+
+
+def family(
+    solutions: Any,
+    fun: Callable[[float, Array], Any] | None = None,
+    *,
+    ax: Axes | None = None,
+    component: int = 0,
+    highlight: int | None = None,
+    y_range: Sequence[float] | None = None,
+) -> Axes:
+    """Draw solutions of one equation from many starts, over the direction field.
+
+    Parameters
+    ----------
+    solutions : FamilyResult or sequence
+        From `mflow.family`, from `mflow.solve_ivp_batch` with ``t_eval``, or a sequence of results or pairs (t, y).
+    fun : callable, optional
+        ``fun(t, y)`` of one component: its direction field is drawn below. A FamilyResult of one component brings its own.
+    ax : matplotlib Axes, optional
+    component : int
+        Which component is drawn where the solutions have several.
+    highlight : int, optional
+        The number of a solution that is drawn heavier.
+    y_range : (float, float), optional
+        What the picture shows; a family that grows leaves it otherwise to its largest member.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `mflow.plot_fields.curves_of`.
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow import plot
+    >>> t = np.linspace(0, 2, 50)
+    >>> ax = plot.family([(t, c0 * np.exp(t)) for c0 in (-1.0, 0.5, 1.0)], lambda t, y: y)
+    >>> len(ax.get_lines())
+    3
+    """
+    curves = curves_of(solutions, component)
+    ax = place(ax)
+    whole = hasattr(solutions, "y") and np.ndim(solutions.y) == 3 and np.shape(solutions.y)[1] == 1
+    if fun is None and whole:
+        fun = getattr(solutions, "fun", None)
+    finite = np.concatenate([y[np.isfinite(y)] for _, y in curves])
+    low, high = (float(np.min(finite, initial=0.0)), float(np.max(finite, initial=0.0))) if y_range is None else y_range
+    margin = 0.04 * (high - low) if y_range is None else 0.0
+    times = np.concatenate([t for t, _ in curves])
+    if fun is not None and high > low and np.ptp(times) > 0:
+        direction_field(fun, (times.min(), times.max()), (low - margin, high + margin), ax=ax)
+    for k, (t, y) in enumerate(curves):
+        chosen = k == highlight
+        colour = COLOURS[1] if chosen else COLOURS[0]
+        mark: dict[str, Any] = {"marker": "o", "markevery": [0], "markersize": 5.0 if chosen else 3.5, "clip_on": True}
+        ax.plot(t, y, color=colour, linewidth=2.6 if chosen else 1.3, zorder=4 if chosen else 3, **mark)
+    if y_range is not None:
+        ax.set_ylim(low, high)
+    if fun is not None and np.ptp(times) > 0:
+        ax.set_xlim(times.min() - 0.02 * np.ptp(times), times.max())  # room for the dots at the starts
+    if not ax.get_xlabel():
+        ax.set_xlabel("t")
+    if not ax.get_ylabel():
+        ax.set_ylabel("y" if len(_components(solutions)) == 1 else f"$y_{{{component + 1}}}$")
+    dress(ax)
+    ax.grid(False)
+    return ax
+
+
+def _components(solutions: Any) -> range:
+    y = solutions.y[0] if hasattr(solutions, "y") else solutions[0].y if hasattr(solutions[0], "y") else solutions[0][1]
+    return range(1 if np.ndim(y) == 1 else len(y))
+
+
+def iterates(
+    runs: Any,
+    exact: Callable[[Array], Any] | tuple[Any, Any] | None = None,
+    *,
+    ax: Axes | None = None,
+    component: int = 0,
+) -> Axes:
+    """Draw what a method computes, step by step as dots, against the true curve.
+
+    Parameters
+    ----------
+    runs : a result or pair (t, y), or a dict of name -> such
+        From `mflow.solve_ivp` and its like; with names there is a legend.
+    exact : callable or pair (t, y), optional
+        ``exact(t)`` for an array of times returns the true solution, (n_points,) or (n, n_points).
+    ax : matplotlib Axes, optional
+    component : int
+        Which component is drawn where the solutions have several.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        A run that has left the true curve by a factor of a thousand is drawn that far.
+
+    Raises
+    ------
+    TypeError, ValueError
+        There is no run, or one is no solution.
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> from mflow import plot
+    >>> runs = {f"dt = {dt}": mflow.solve_ivp(lambda t, y: -y, (0, 12), [1.0], "euler", dt=dt) for dt in (0.5, 3.0)}
+    >>> ax = plot.iterates(runs, lambda t: np.exp(-t))
+    >>> [text.get_text() for text in ax.get_legend().get_texts()]
+    ['solution', 'dt = 0.5', 'dt = 3.0']
+    """
+    named = isinstance(runs, Mapping) and not hasattr(runs, "t")
+    members = {str(name): _curve(run, component, str(name)) for name, run in (runs if named else {"iterates": runs}).items()}
+    if not members:
+        raise ValueError("runs: at least one is wanted")
+    ax = place(ax)
+    scale = 0.0
+    if exact is not None:
+        ends = [t[[0, -1]] for t, _ in members.values()]
+        t, y = _exact_curve(exact, float(np.min(ends)), float(np.max(ends)), component)
+        scale = float(np.nanmax(np.abs(y), initial=0.0))
+        ax.plot(t, y, color="black", linewidth=1.6, label="solution", zorder=2)
+    for k, (name, (t, y)) in enumerate(members.items()):
+        outside = np.flatnonzero(~(np.abs(y) <= (FAR * scale or np.inf)))
+        end = int(outside[0]) if outside.size else y.size
+        look: dict[str, Any] = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
+        ax.plot(t[:end], y[:end], label=name, linestyle=STROKES[(k + 2) % len(STROKES)], linewidth=1.1, markersize=5.0, zorder=3, **look)
+    ax.set_xlabel(ax.get_xlabel() or "t")
+    ax.set_ylabel(ax.get_ylabel() or "y")
+    if named or exact is not None:
+        ax.legend(fontsize="small", frameon=False)
+    dress(ax)
+    return ax
+
+
+def _exact_curve(exact: Any, start: float, end: float, component: int) -> tuple[Array, Array]:
+    if not callable(exact):
+        return _curve(exact, component, "exact")
+    t = np.linspace(start, end, 400)
+    return _curve((t, np.broadcast_to(np.asarray(exact(t), dtype=np.float64), np.shape(exact(t)))), component, "exact")

@@ -1,0 +1,369 @@
+"""Regressions: the mean over rows of a loss of the linear predictor t_i = x_i.c + bias.
+
+    f = (1/m) sum_i w_i l(t_i; y_i) + l2 |c|^2/2            the bias, the last unknown where there is one, is free of l2
+
+Rows go in blocks of 64: predictors first, then the loss of the block, then the gradient, four rows at a time so that it is loaded and
+stored a quarter as often. The order of every sum is fixed by that, whatever the level. Losses come from losses.pxd; softmax has the
+whole vector of logits instead, unknowns (columns, classes). No libm: the same bits everywhere. Exponentials are taken of what is at most 0
+(logistic, softmax), so that nothing overflows which is not infinite itself.
+"""
+from cpython.pycapsule cimport PyCapsule_New
+from libc.math cimport fabs, sqrt
+from libc.stddef cimport ptrdiff_t
+
+from mflow_core.dot cimport dot_and_square
+from mflow_core.losses cimport above_tangent, exponential_slope, where_negative
+from mflow_core.objectives cimport (MAX_CLASSES, OBJECTIVE_LABELLED, OBJECTIVE_SETS, OBJECTIVE_SQUARES, dual_fn, objective_row_t, objective_t)
+from mflow_core.scalars cimport mf_exp, mf_log, mf_log1p
+from mflow_core.types cimport mf_value_grad_fn
+from mflow_core.vec cimport mf_cvec, mf_vec
+
+cdef enum:
+    BLOCK = 64
+
+# Value (NULL: not wanted) and slope of each of m samples; or its second derivative.
+ctypedef void (*losses_fn)(const double *t, const double *y, double shape, ptrdiff_t m, double *value, double *slope) noexcept nogil
+ctypedef void (*bends_fn)(const double *t, const double *y, double shape, ptrdiff_t m, double *bend) noexcept nogil
+
+ctypedef struct linear_t:
+    losses_fn losses
+    bends_fn bends
+
+
+# ---- losses of a block --------------------------------------------------------------------------------------------------------------
+
+cdef void squared(const double *t, const double *y, double shape, ptrdiff_t m, double *value, double *slope) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(m):
+        slope[i] = t[i] - y[i]
+    if value != NULL:
+        for i in range(m):
+            value[i] = 0.5 * (slope[i] * slope[i])
+
+
+cdef void squared_bends(const double *t, const double *y, double shape, ptrdiff_t m, double *bend) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(m):
+        bend[i] = 1.0
+
+
+cdef void huber(const double *t, const double *y, double shape, ptrdiff_t m, double *value, double *slope) noexcept nogil:
+    cdef double e, s
+    cdef ptrdiff_t i
+    for i in range(m):
+        e = t[i] - y[i]
+        s = shape if e > shape else e
+        s = -shape if s < -shape else s                  # both comparisons let NaN through
+        slope[i] = s
+        if value != NULL:
+            value[i] = s * (e - 0.5 * s)
+
+
+cdef void huber_bends(const double *t, const double *y, double shape, ptrdiff_t m, double *bend) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(m):
+        bend[i] = 1.0 if fabs(t[i] - y[i]) <= shape else 0.0
+
+
+cdef void logistic(const double *t, const double *y, double shape, ptrdiff_t m, double *value, double *slope) noexcept nogil:
+    """log(1 + e^-v) and -y/(1 + e^v) with v = y t, from E = e^-|v|."""
+    cdef double v, E
+    cdef ptrdiff_t i
+    for i in range(m):
+        v = y[i] * t[i]
+        E = mf_exp(-fabs(v))
+        slope[i] = -y[i] * where_negative(v, 1.0, E) / (1.0 + E)
+        if value != NULL:
+            value[i] = mf_log1p(E) - (v if v < 0.0 else 0.0)
+
+
+cdef void logistic_bends(const double *t, const double *y, double shape, ptrdiff_t m, double *bend) noexcept nogil:
+    cdef double E, share
+    cdef ptrdiff_t i
+    for i in range(m):
+        E = mf_exp(-fabs(t[i]))
+        share = 1.0 / (1.0 + E)
+        bend[i] = E * (share * share)
+
+
+cdef void poisson(const double *t, const double *y, double shape, ptrdiff_t m, double *value, double *slope) noexcept nogil:
+    """e^t - y t, above its least value: half the deviance."""
+    cdef double E
+    cdef ptrdiff_t i
+    for i in range(m):
+        slope[i] = exponential_slope(t[i], 1.0, y[i], &E)
+        if value != NULL:
+            value[i] = y[i] * above_tangent(t[i] - mf_log(y[i])) if y[i] > 0.0 else E
+
+
+cdef void poisson_bends(const double *t, const double *y, double shape, ptrdiff_t m, double *bend) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(m):
+        bend[i] = mf_exp(t[i])
+
+
+# ---- blocks of rows -----------------------------------------------------------------------------------------------------------------
+
+cdef inline void find_rows(const objective_t *o, ptrdiff_t lo, ptrdiff_t m, const double **x, double *y, double *w) noexcept nogil:
+    """Where the rows lo ... lo + m of the index set lie; their labels and weights."""
+    cdef ptrdiff_t i, at
+    for i in range(m):
+        at = lo + i if o.order == NULL else o.order[lo + i]
+        x[i] = o.X + at * o.ldx
+        y[i] = o.y[at]
+        w[i] = 1.0 if o.weight == NULL else o.weight[at]
+
+
+cdef inline void predict(const objective_t *o, const double *c, const double *const *x, ptrdiff_t m, double *t) noexcept nogil:
+    cdef double bias = c[o.columns] if o.intercept else 0.0, unused
+    cdef ptrdiff_t i
+    for i in range(m):
+        t[i] = dot_and_square(x[i], c, o.columns, &unused) + bias
+
+
+cdef inline void add_four(ptrdiff_t n, mf_vec out, mf_cvec a, mf_cvec b, mf_cvec c, mf_cvec d, double u, double v, double w,
+                          double z) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        out[j] = out[j] + ((u * a[j] + v * b[j]) + (w * c[j] + z * d[j]))
+
+
+cdef inline void add_one(ptrdiff_t n, mf_vec out, mf_cvec a, double u) noexcept nogil:
+    cdef ptrdiff_t j
+    for j in range(n):
+        out[j] = out[j] + u * a[j]
+
+
+cdef inline void gather(const objective_t *o, const double *const *x, const double *s, ptrdiff_t m, double *out) noexcept nogil:
+    """out += sum s_i x_i, and the bias's share."""
+    cdef ptrdiff_t i, whole = m - m % 4
+    cdef double total = 0.0
+    for i in range(0, whole, 4):
+        add_four(o.columns, out, x[i], x[i + 1], x[i + 2], x[i + 3], s[i], s[i + 1], s[i + 2], s[i + 3])
+    for i in range(whole, m):
+        add_one(o.columns, out, x[i], s[i])
+    if o.intercept:
+        for i in range(m):
+            total += s[i]
+        out[o.columns] += total
+
+
+cdef inline void shrink(const objective_t *o, ptrdiff_t free, const double *c, double share, double *out) noexcept nogil:
+    """out = share out + l2 c; what lies from `free` on has no l2."""
+    cdef ptrdiff_t j
+    for j in range(free):
+        out[j] = share * out[j] + o.l2 * c[j]
+    for j in range(free, o.n):
+        out[j] = share * out[j]
+
+
+cdef inline double penalty(const objective_t *o, ptrdiff_t free, const double *c) noexcept nogil:
+    cdef double square
+    if o.l2 == 0.0:
+        return 0.0
+    dot_and_square(c, c, free, &square)
+    return 0.5 * (o.l2 * square)
+
+
+cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef const objective_t *o = <const objective_t *> ctx
+    cdef const linear_t *kind = <const linear_t *> o.row.extra
+    cdef const double *x[BLOCK]
+    cdef double[BLOCK] y, w, t, s, l
+    cdef double total = 0.0, part, share = 1.0 / <double> o.count
+    cdef ptrdiff_t lo, i, m
+    if grad != NULL:
+        for i in range(n):
+            grad[i] = 0.0
+    for lo in range(0, o.count, 64):
+        m = min(o.count - lo, <ptrdiff_t> BLOCK)
+        find_rows(o, lo, m, x, y, w)
+        predict(o, c, x, m, t)
+        kind.losses(t, y, o.shape, m, l if value != NULL else NULL, s)
+        if value != NULL:
+            part = 0.0
+            for i in range(m):
+                part += w[i] * l[i]
+            total += part
+        if grad != NULL:
+            if o.weight != NULL:
+                for i in range(m):
+                    s[i] = w[i] * s[i]
+            gather(o, x, s, m, grad)
+    if value != NULL:
+        value[0] = share * total + penalty(o, o.columns, c)
+    if grad != NULL:
+        shrink(o, o.columns, c, share, grad)
+    return 0
+
+
+cdef int linear_hessp(const double *c, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
+    """H p = (1/m) sum w_i l''(t_i) (x_i.p) x_i + l2 p."""
+    cdef const objective_t *o = <const objective_t *> ctx
+    cdef const linear_t *kind = <const linear_t *> o.row.extra
+    cdef const double *x[BLOCK]
+    cdef double[BLOCK] y, w, t, s, along
+    cdef ptrdiff_t lo, i, m
+    for i in range(n):
+        out[i] = 0.0
+    for lo in range(0, o.count, 64):
+        m = min(o.count - lo, <ptrdiff_t> BLOCK)
+        find_rows(o, lo, m, x, y, w)
+        predict(o, c, x, m, t)
+        predict(o, p, x, m, along)
+        kind.bends(t, y, o.shape, m, s)
+        for i in range(m):
+            s[i] = (w[i] * s[i]) * along[i]
+        gather(o, x, s, m, out)
+    shrink(o, o.columns, p, 1.0 / <double> o.count, out)
+    return 0
+
+
+cdef double linear_residual(const objective_t *o, const double *c, ptrdiff_t i, double *d) noexcept nogil:
+    """sqrt(w_i) (t_i - y_i): f = sum r_i^2/(2 m), without l2."""
+    cdef const double *x = o.X + i * o.ldx
+    cdef double root = 1.0 if o.weight == NULL else sqrt(o.weight[i]), unused
+    cdef ptrdiff_t j
+    if d != NULL:
+        for j in range(o.columns):
+            d[j] = root * x[j]
+        if o.intercept:
+            d[o.columns] = root
+    return root * ((dot_and_square(x, c, o.columns, &unused) + (c[o.columns] if o.intercept else 0.0)) - o.y[i])
+
+
+# ---- softmax ------------------------------------------------------------------------------------------------------------------------
+
+cdef inline void logits(const objective_t *o, const double *c, const double *x, double *z) noexcept nogil:
+    cdef ptrdiff_t K = o.classes, j, k
+    for k in range(K):
+        z[k] = c[o.columns * K + k] if o.intercept else 0.0
+    for j in range(o.columns):
+        add_one(K, z, c + j * K, x[j])
+
+
+cdef inline double shares_of(double *z, ptrdiff_t K, double *most) noexcept nogil:
+    """z becomes e^z/sum e^z; the logarithm of that sum, less the largest z, which goes to `most`."""
+    cdef double top = z[0], total = 0.0
+    cdef ptrdiff_t k
+    for k in range(1, K):
+        top = z[k] if z[k] > top or z[k] != z[k] else top
+    for k in range(K):
+        z[k] = mf_exp(z[k] - top)
+        total += z[k]
+    for k in range(K):
+        z[k] = z[k] / total
+    most[0] = top
+    return mf_log(total)
+
+
+cdef inline void spread(const objective_t *o, const double *x, const double *z, double *out) noexcept nogil:
+    """out += x z', and the biases' share."""
+    cdef ptrdiff_t K = o.classes, j
+    for j in range(o.columns):
+        add_one(K, out + j * K, z, x[j])
+    if o.intercept:
+        add_one(K, out + o.columns * K, z, 1.0)
+
+
+cdef int softmax_value_grad(const double *c, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
+    """l = log sum e^z - z_y: y is the number of a class."""
+    cdef const objective_t *o = <const objective_t *> ctx
+    cdef double[MAX_CLASSES] z
+    cdef const double *x
+    cdef double total = 0.0, own, most, lost, weight, share = 1.0 / <double> o.count
+    cdef ptrdiff_t K = o.classes, i, k, at, label
+    if grad != NULL:
+        for k in range(n):
+            grad[k] = 0.0
+    for i in range(o.count):
+        at = i if o.order == NULL else o.order[i]
+        x, label = o.X + at * o.ldx, <ptrdiff_t> o.y[at]
+        weight = 1.0 if o.weight == NULL else o.weight[at]
+        logits(o, c, x, z)
+        own = z[label]
+        lost = shares_of(z, K, &most)
+        total += weight * ((most - own) + lost)
+        if grad != NULL:
+            z[label] = z[label] - 1.0
+            for k in range(K):
+                z[k] = weight * z[k]
+            spread(o, x, z, grad)
+    if value != NULL:
+        value[0] = share * total + penalty(o, o.columns * K, c)
+    if grad != NULL:
+        shrink(o, o.columns * K, c, share, grad)
+    return 0
+
+
+cdef int softmax_hessp(const double *c, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
+    """H p = (1/m) sum w_i x_i (q - s (s.u))', q_k = s_k u_k, u the logits of p and s the shares of c; + l2 p."""
+    cdef const objective_t *o = <const objective_t *> ctx
+    cdef double[MAX_CLASSES] z, u
+    cdef const double *x
+    cdef double mean, most, weight
+    cdef ptrdiff_t K = o.classes, i, k, at
+    for k in range(n):
+        out[k] = 0.0
+    for i in range(o.count):
+        at = i if o.order == NULL else o.order[i]
+        x = o.X + at * o.ldx
+        weight = 1.0 if o.weight == NULL else o.weight[at]
+        logits(o, c, x, z)
+        logits(o, p, x, u)
+        shares_of(z, K, &most)
+        mean = 0.0
+        for k in range(K):
+            mean += z[k] * u[k]
+        for k in range(K):
+            u[k] = weight * (z[k] * (u[k] - mean))
+        spread(o, x, u, out)
+    shrink(o, o.columns * K, p, 1.0 / <double> o.count, out)
+    return 0
+
+
+# ---- the rows -----------------------------------------------------------------------------------------------------------------------
+
+cdef int any_number(double y) noexcept nogil:
+    return y - y == 0.0
+
+
+cdef int a_sign(double y) noexcept nogil:
+    return y == 1.0 or y == -1.0
+
+
+cdef int not_negative(double y) noexcept nogil:
+    return y - y == 0.0 and y >= 0.0
+
+
+cdef int whole_number(double y) noexcept nogil:
+    return 0.0 <= y < MAX_CLASSES and y == <double> <ptrdiff_t> y
+
+
+cdef objective_row_t[5] TABLE
+cdef linear_t[5] KINDS
+cdef const objective_row_t *ROWS[6]
+
+
+cdef void row(int i, const char *name, const char *formula, const char *labels, int (*allows)(double) noexcept nogil, losses_fn losses,
+              bends_fn bends) noexcept:
+    cdef objective_row_t *r = &TABLE[i]
+    KINDS[i].losses, KINDS[i].bends = losses, bends
+    r.name, r.formula, r.labels, r.reference, r.flags, r.allows = name, formula, labels, b"", OBJECTIVE_LABELLED | OBJECTIVE_SETS, allows
+    r.value_grad, r.hessp, r.residual, r.dual, r.extra = linear_value_grad, linear_hessp, NULL, <dual_fn> NULL, &KINDS[i]
+    ROWS[i] = r
+
+
+row(0, b"least_squares", b"mean of (t - y)^2/2", b"finite numbers", any_number, squared, squared_bends)
+TABLE[0].residual = linear_residual
+TABLE[0].flags |= OBJECTIVE_SQUARES
+row(1, b"logistic", b"mean of log(1 + e^(-y t))", b"0 and 1, or -1 and +1", a_sign, logistic, logistic_bends)
+row(2, b"poisson", b"mean of e^t - y t above its least value", b"counts: numbers from 0 on", not_negative, poisson, poisson_bends)
+row(3, b"huber", b"mean of (t - y)^2/2 up to |t - y| = delta, delta (|t - y| - delta/2) beyond", b"finite numbers", any_number, huber,
+    huber_bends)
+TABLE[3].reference = b"P. Huber, Ann. Math. Stat. 35 (1964) 73-101"
+row(4, b"softmax", b"mean of log sum_k e^(z_k) - z_y", b"numbers of classes, 0 to n_classes - 1", whole_number, NULL, NULL)
+TABLE[4].value_grad, TABLE[4].hessp = <mf_value_grad_fn> softmax_value_grad, softmax_hessp
+ROWS[5] = NULL
+
+_rows = PyCapsule_New(<void *> ROWS, b"mflow_core._objectives", NULL)

@@ -1,0 +1,225 @@
+"""`mflow.compile` and `compiled_from_sympy`: against the Python functions, closed forms, and finite differences."""
+
+from __future__ import annotations
+
+import math
+import sys
+
+import numpy as np
+import pytest
+
+import mflow
+
+numba = pytest.importorskip("numba")
+
+
+def oscillator(t, y):
+    return y[1], -y[0]
+
+
+def test_a_right_hand_side_gives_what_python_gives():
+    compiled = mflow.compile(oscillator)
+    assert compiled.kind == "rhs"
+    settings = {"rtol": 1e-9, "atol": 1e-9, "dense_output": True}
+    a, b = (mflow.solve_ivp(f, (0, 10), [1.0, 0.0], **settings) for f in (compiled, oscillator))
+    assert np.array_equal(a.t, b.t)
+    assert np.array_equal(a.y, b.y)
+    assert a.y[0, -1] == pytest.approx(math.cos(10), abs=1e-7)
+    assert compiled(0.0, np.array([2.0, 3.0])) == (3.0, -2.0)
+
+
+@pytest.mark.parametrize(
+    "fun",
+    [lambda t, y: [y[1], -y[0]], lambda t, y: np.array([y[1], -y[0]]), lambda t, y: (y[1] + 0 * t, -1 * y[0])],
+    ids=["list", "array", "tuple"],
+)
+def test_what_a_function_may_return(fun):
+    r = mflow.solve_ivp(mflow.compile(fun), (0, 1), [1.0, 0.0], method="rk4", dt=0.1)
+    assert np.array_equal(r.y, mflow.solve_ivp(oscillator, (0, 1), [1.0, 0.0], method="rk4", dt=0.1).y)
+
+
+def test_whole_numbers_in_a_tuple():
+    r = mflow.solve_ivp(mflow.compile(lambda t, y: (y[1], 0)), (0, 3), [1.0, 2.0], method="rk4", dt=0.5)
+    assert r.y[:, -1].tolist() == [7.0, 2.0]
+
+
+def test_inplace_args_jacobian_and_event():
+    def decay(t, y, out, k):
+        out[0] = -k[0] * y[0]
+
+    def slope(t, y, out, k):
+        out[0, 0] = -k[0]
+
+    f = mflow.compile(decay, inplace=True, args=(np.array([3.0]),), jac=slope)
+    half = mflow.compile(lambda t, y: y[0] - 0.5, kind="event")
+    half.terminal = True
+    r = mflow.solve_ivp(f, (0, 9), [1.0], method="esdirk43", rtol=1e-9, atol=1e-9, events=half)
+    assert r.reason == "event"
+    assert r.t[-1] == pytest.approx(math.log(2) / 3, abs=1e-8)
+    assert r.njev > 0
+    assert f(0.0, np.ones(1)).tolist() == [-3.0]
+    assert f.jac(0.0, np.ones(1)).tolist() == [[-3.0]]
+
+
+def test_endings_name_what_happened_inside():
+    def fails(t, y):
+        if t > 1:
+            raise ValueError("no further")
+        return -y
+
+    r = mflow.solve_ivp(mflow.compile(fails), (0, 9), [1.0, 1.0], method="rk4", dt=0.25)
+    assert (r.reason, r.t[-1]) == ("rhs_failed", 1.0)
+    assert "exception was raised inside" in r.message
+    r = mflow.solve_ivp(mflow.compile(lambda t, y: (y[0], y[1], 1.0)), (0, 9), [1.0, 1.0])
+    assert r.reason == "rhs_failed"
+    assert "another number of values" in r.message
+    r = mflow.solve_ivp(mflow.compile(lambda t, y: 1.0 / (y - 1.0)), (0, 1), [1.0], method="euler", dt=0.1)
+    assert r.reason == "non_finite"
+
+
+def cost(x):
+    return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+
+
+def grad(x):
+    return np.array([-400 * x[0] * (x[1] - x[0] ** 2) - 2 * (1 - x[0]), 200 * (x[1] - x[0] ** 2)])
+
+
+@pytest.mark.parametrize("jac", ["pair", "separate", None, "3-point", "inplace"])
+def test_costs_give_what_python_gives(jac):
+    start, settings = [-1.2, 1.0], {"method": "adam", "lr": 0.02, "maxiter": 50, "gtol": 0.0}
+
+    def pair(x):
+        return cost_(x), grad_(x)
+
+    def fills(x, out):
+        out[:] = grad_(x)
+        return cost_(x)
+
+    cost_, grad_ = numba.njit(cost), numba.njit(grad)
+    if jac == "pair":
+        compiled, plain = mflow.compile(pair, jac=True), {"fun": lambda x: (cost(x), grad(x)), "jac": True}
+    elif jac == "separate":
+        compiled, plain = mflow.compile(cost, jac=grad), {"fun": cost, "jac": grad}
+    elif jac == "inplace":
+        compiled, plain = mflow.compile(fills, inplace=True), {"fun": cost, "jac": grad}
+    else:
+        compiled, plain = mflow.compile(cost, jac=jac), {"fun": cost, "jac": jac}
+    a = mflow.minimize(compiled, start, **settings)
+    b = mflow.minimize(plain["fun"], start, jac=plain["jac"], **settings)
+    assert a.fun == pytest.approx(b.fun, rel=1e-9)
+    assert np.allclose(a.x, b.x, rtol=1e-7, atol=0)  # x**2 is a product here and a power there
+
+
+def test_force_load_and_hessian():
+    s = mflow.solve_dynamics(
+        mass=1.0, force=mflow.compile(lambda t, x, v: -x), t_span=(0, 1), x0=[1.0], v0=[0.0], method="leapfrog", dt=0.001
+    )
+    assert s.x[0, -1] == pytest.approx(math.cos(1), abs=1e-6)
+    load = mflow.compile(lambda t: 2.0 * t, kind="load")
+    s = mflow.solve_dynamics(mass=1.0, stiffness=0.0, load=load, t_span=(0, 1), x0=[0.0], v0=[0.0], method="newmark", dt=0.01)
+    assert s.x[0, -1] == pytest.approx(1 / 3, abs=1e-3)
+    bowl = mflow.compile(lambda x: x @ x / 2, jac=lambda x: x, hess=lambda x: np.eye(x.size))
+    res = mflow.minimize(bowl, [3.0, 4.0], method="backward_euler", dt=1e6, gtol=1e-9)
+    assert res.success
+    assert np.allclose(res.x, 0, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda: mflow.compile(3), TypeError, "a function is wanted"),
+        (lambda: mflow.compile(lambda: 1.0), ValueError, "it takes 0 arguments"),
+        (lambda: mflow.compile(lambda *y: 1.0), TypeError, r"\*args"),
+        (lambda: mflow.compile(oscillator, kind="slope"), ValueError, "one of rhs"),
+        (lambda: mflow.compile(oscillator, kind="force"), ValueError, "it takes 2 arguments"),
+        (lambda: mflow.compile(oscillator, hess=grad), ValueError, "hess: it belongs to a cost"),
+        (lambda: mflow.compile(cost, jac="backwards"), ValueError, "2-point"),
+        (lambda: mflow.compile(lambda t, y: sys.exit(y)), TypeError, "numba cannot compile it"),
+        (lambda: mflow.compile(lambda t, y: "text"), TypeError, "what it returns"),
+    ],
+)
+def test_bad_input(call, error, words):
+    with pytest.raises(error, match=words):
+        call()
+
+
+def test_the_state_is_read_only_inside():
+    def writes(t, y):
+        y[0] = 3.0
+        return -y
+
+    with pytest.raises(TypeError, match="writes: it writes into its state"):
+        mflow.compile(writes)
+
+
+def test_the_wrong_kind_is_refused_by_the_driver():
+    with pytest.raises(TypeError, match="signature"):
+        mflow.solve_ivp(mflow.compile(cost, jac=grad), (0, 1), [1.0, 1.0])
+
+
+def test_without_numba(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    with pytest.raises(ImportError, match=r"mflow\[compile\]"):
+        mflow.compile(oscillator)
+
+
+# ---- symbols ------------------------------------------------------------------------------------------------------------------------
+
+
+def differences(f, y, size=1e-6):
+    columns = [(np.asarray(f(y + size * e)) - np.asarray(f(y - size * e))) / (2 * size) for e in np.eye(y.size)]
+    return np.stack(columns, axis=-1)
+
+
+def test_van_der_pol_from_symbols():
+    sympy = pytest.importorskip("sympy")
+    y, v, mu = sympy.symbols("y v mu")
+    f = mflow.compiled_from_sympy([v, mu * (1 - y**2) * v - y], [y, v], parameters={mu: 100.0})
+    at = np.array([0.7, -1.3])
+    assert f(0.0, at).tolist() == [at[1], 100.0 * (1 - at[0] ** 2) * at[1] - at[0]]
+    assert np.allclose(f.jac(0.0, at), differences(lambda z: f(0.0, z), at), rtol=1e-7, atol=1e-7)
+    r = mflow.solve_ivp(f, (0, 200), [2.0, 0.0], method="esdirk43", rtol=1e-6, atol=1e-8)
+
+    def plain(t, z):
+        return np.array([z[1], 100.0 * (1 - z[0] ** 2) * z[1] - z[0]])
+
+    want = mflow.solve_ivp(plain, (0, 200), [2.0, 0.0], method="esdirk43", rtol=1e-9, atol=1e-11)
+    assert r.success
+    assert r.njev > 0
+    assert np.allclose(r.y[0, -1], want.y[0, -1], rtol=1e-4)
+
+
+def test_a_cost_from_symbols_brings_its_derivatives():
+    sympy = pytest.importorskip("sympy")
+    x, y = sympy.symbols("x y")
+    f = mflow.compiled_from_sympy(sympy.exp(x) * sympy.sin(y) + x**2 * y**4 + sympy.Abs(y - 1), [x, y])
+    at = np.array([0.3, 0.4])
+    assert f(at)[0] == pytest.approx(math.exp(0.3) * math.sin(0.4) + 0.09 * 0.4**4 + 0.6, rel=1e-15)
+    assert np.allclose(f(at)[1], differences(lambda z: f(z)[0], at), rtol=1e-8)
+    assert np.allclose(f.hess(at), differences(lambda z: f(z)[1], at), rtol=1e-7, atol=1e-8)
+
+
+def test_forces_time_and_kinks_from_symbols():
+    sympy = pytest.importorskip("sympy")
+    x, v, t = sympy.symbols("x v t")
+    f = mflow.compiled_from_sympy([-x - sympy.sign(v) * sympy.Rational(1, 10) + sympy.Max(t - 1, 0)], [x], velocities=[v], t=t)
+    assert f.kind == "force"
+    assert f(3.0, np.array([0.5]), np.array([-2.0])).tolist() == pytest.approx([-0.5 + 0.1 + 2.0])
+    g = mflow.compiled_from_sympy([sympy.Max(x, t)], [x], t=t)
+    assert [g.jac(1.0, np.array([z]))[0, 0] for z in (0.0, 1.0, 2.0)] == [0.0, 0.5, 1.0]
+
+
+def test_symbols_that_do_not_fit():
+    sympy = pytest.importorskip("sympy")
+    x, y, q = sympy.symbols("x y q")
+    for call, words in (
+        (lambda: mflow.compiled_from_sympy([x + q], [x]), "q is neither state nor time"),
+        (lambda: mflow.compiled_from_sympy([x, y], [x, y, q]), "2 came for 3 symbols"),
+        (lambda: mflow.compiled_from_sympy(x, [x], velocities=[y]), "they belong to a force"),
+        (lambda: mflow.compiled_from_sympy([sympy.Function("f")(x)], [x]), "no code"),
+        (lambda: mflow.compiled_from_sympy([x, x], [x, x]), "came twice"),
+        (lambda: mflow.compiled_from_sympy([x], [x + 1]), "is no symbol"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()
