@@ -24,8 +24,8 @@ from mflow_core.problem import Recoverable
 
 from mflow import objectives, optim
 from mflow.batch import IVPBatchResult, solve_ivp_batch
-from mflow.conditions import order_from_conditions, principal_error_norm
 from mflow.compiled import Compiled, compile
+from mflow.conditions import order_from_conditions, principal_error_norm
 from mflow.control import Event
 from mflow.data import minibatches
 from mflow.dense import DenseOutput
