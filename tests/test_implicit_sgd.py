@@ -6,6 +6,7 @@ import math
 import pickle
 from typing import Any
 
+import mpmath
 import numpy as np
 import pytest
 import scipy.integrate
@@ -15,7 +16,7 @@ from mflow_core import registry, sweep
 
 import mflow
 from conftest import LEVELS
-from losses import KINKED, SMOOTH, slope, value
+from losses import KINKED, SMOOTH, curvature, slope, value
 from mflow.implicit_sgd import ImplicitSGD
 
 Array = np.ndarray
@@ -339,6 +340,56 @@ def test_objective_counts_weights_and_penalty() -> None:
     t = X @ model.coef + model.intercept
     want = np.average([value("quantile", a, b, 0.3) for a, b in zip(t, y, strict=True)], weights=weight) + 0.1 * model.coef @ model.coef
     assert model.objective(X, y, weight) == pytest.approx(want, rel=1e-13)
+
+
+# ---- far outside the range of the losses --------------------------------------------------------------------------------
+
+
+def failure(model: ImplicitSGD, y: float) -> FloatingPointError | None:
+    """What one sample x = 1 raises."""
+    try:
+        model.partial_fit([[1.0]], [y])
+    except FloatingPointError as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize("loss", [*SMOOTH, *KINKED])
+def test_no_step_is_wrong_silently(loss: str) -> None:
+    """One sample x = 1 with w = s and lr = g up to the ends of the doubles: the root, to 8 digits, or an error that says what to do."""
+    labels = {"logistic": [1.0, -1.0], "hinge": [1.0, -1.0], "poisson": [0.0, 1.0, 1e150, 1e300], "gamma": [1.0, 1e150, 1e-300, 1e300]}
+    right = wrong = 0
+    for y in labels.get(loss, [0.0, 1.0, 1e150, -1e300]):
+        for s in (0.0, 1.0, 1e4, -1e4, 1e15, -1e15, 1e100, -1e100, 1e154, -1e154, 1e300, -1e300, -1.7e308):
+            for g in (1e-300, 1e-100, 1e-12, 1.0, 1e12, 1e100, 1e160, 1e300):
+                model = ImplicitSGD(loss, lr=g, intercept=False)
+                model.set_weights([s])
+                if failure(model, y) is not None:
+                    assert "scale the columns of X, or lower lr" in str(failure(model, y))
+                    assert model.coef[0] == s
+                    wrong += 1
+                    continue
+                right += 1
+                with mpmath.workdps(700):
+                    t, a, b = mpmath.mpf(model.coef[0]), mpmath.mpf(s), mpmath.mpf(y)
+                    shape = {"huber": 1.0, "quantile": 0.5}.get(loss, 0.0)
+                    near = 1e-8 * max(abs(t), abs(a) / (1 + g * curvature(loss, t, b, shape)), mpmath.mpf("1e-290"))
+                    near = max(near, 2.0**-50 * abs(a))  # w moves by a difference: its own last digits are all it can lose
+                    phi = [c - a + mpmath.mpf(g) * slope(loss, c, b, shape) for c in (t - near, t + near)]
+                    assert phi[0] <= 0 <= phi[1], (s, y, g, model.coef[0])
+    assert right > 2 * wrong
+
+
+def test_rows_beyond_the_doubles_end_with_a_word() -> None:
+    X = np.array([[1.0, 2.0], [1e200, 1e200]])
+    for loss in ("squared", "logistic", "poisson"):
+        model = ImplicitSGD(loss, lr=1.0)
+        with pytest.warns(RuntimeWarning, match="Scale X"):
+            model.fit(X, [1.0, 1.0], epochs=3, shuffle=False)
+        with pytest.raises(FloatingPointError, match=r"scale the columns of X|left the finite numbers"):
+            ImplicitSGD(loss, lr=1.0).partial_fit(X, [1.0, 1.0])
+        assert np.all(np.isfinite(model.coef))
+        assert model.reason == "non_finite"
 
 
 # ---- bad input ----------------------------------------------------------------------------------------------------------

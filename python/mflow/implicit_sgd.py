@@ -239,7 +239,7 @@ class ImplicitSGD:
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGD:
         """Learn from these rows once, in sequence, and go on from where it stood.
 
-        Raises FloatingPointError where "forward" diverges; the weights are then as before the call.
+        Raises FloatingPointError where "forward" diverges, or numbers are too large for a step; the weights are then as before the call.
         """
         rows, labels, weights = self._checked(X, y, sample_weight)
         learner = self._start(rows.shape[1])
@@ -277,15 +277,16 @@ class ImplicitSGD:
 
     def _once(self, learner: sweep.Learner, samples: sweep.Samples) -> None:
         state = learner.state()
-        if learner.sweep(samples) != 0 or not np.all(np.isfinite(self._joined())):
+        status = learner.sweep(samples)
+        if status != 0 or not np.all(np.isfinite(self._joined())):
             learner.set_state(state)
-            raise FloatingPointError("ImplicitSGD: the weights left the finite numbers: lower lr, or take flow='backward'")
+            raise FloatingPointError(_why(status))
 
     def _overflowed(self) -> None:
         """No implicit step diverges: what is not finite came of rows whose squares are not."""
         self.reason = "non_finite"
         text = f"weights left the finite numbers in epoch {self.n_epochs}, and those from before it are kept"
-        warnings.warn(f"ImplicitSGD: {text}. Scale X: squares of its rows overflow, or nearly", RuntimeWarning, stacklevel=3)
+        warnings.warn(f"ImplicitSGD: {text}. Scale X, or lower lr: squares of its rows overflow, or nearly", RuntimeWarning, stacklevel=3)
 
     def _joined(self) -> Array:
         w, b = self.learner.mean
@@ -391,6 +392,14 @@ class ImplicitSGD:
 
     def __repr__(self) -> str:
         return f"ImplicitSGD({', '.join([repr(self.loss), *(f'{k}={v!r}' for k, v in self.parameters.items())])})"
+
+
+def _why(status: int) -> str:
+    """Why a sweep ended before its last sample."""
+    if status == sweep.NOT_SOLVED:
+        text = "ImplicitSGD: x.w or lr |x|^2 of a sample is so large that its step has no certified root"
+        return f"{text}: scale the columns of X, or lower lr"
+    return "ImplicitSGD: the weights left the finite numbers: lower lr, or take flow='backward'"
 
 
 class _Watch:

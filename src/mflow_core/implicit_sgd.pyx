@@ -26,8 +26,8 @@ from mflow_core.dot cimport dot_and_square
 from mflow_core.losses cimport (above_tangent, exponential_root, exponential_slope, gamma_flow, hinge_root, huber_flow, huber_root,
                                 logistic_flow, logistic_root, logistic_slope, loss_t, poisson_flow, squared_flow, squared_root, tilted_root)
 from mflow_core.scalars cimport mf_exp, mf_log, mf_log1p, mf_power
-from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_PARAMETER, MF_IMPLICIT, MF_INT, MF_LOWER_OPEN,
-                               MF_REAL, MF_UPPER_OPEN, mf_method, mf_new_method, mf_param, mf_sizes, mf_sweep)
+from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_SOLVE, MF_IMPLICIT, MF_INT,
+                               MF_LOWER_OPEN, MF_REAL, MF_UPPER_OPEN, mf_method, mf_new_method, mf_param, mf_sizes, mf_sweep)
 from mflow_core.vec cimport mf_cvec, mf_vec
 
 cdef enum:                               # parameters of the row
@@ -110,6 +110,13 @@ cdef inline double missed(const loss_t *loss, double s, double y, double g, doub
     return from_low if from_low > 0.0 else (-from_high if from_high < 0.0 else 0.0)
 
 
+cdef inline bint is_root(double phi, double s, double t, double moved, double bend) noexcept nogil:
+    """Whether |phi(t)| is rounding, and `moved` the way from s to t. Far outside the range that losses.pxd promises (|s| or g near 1e100)
+    a root may be none, or NaN."""
+    cdef double size = fabs(s) + fabs(t) + 1e-300
+    return phi - phi == 0.0 and phi <= 1e-9 * (size + bend * fabs(t)) and fabs((t - s) + moved) <= 1e-9 * size
+
+
 cdef inline int plan_move(const plan_t *p, double dot, double square, double b, double y, double weight, double count, move_t *move,
                           double *worst) noexcept nogil:
     cdef double gamma = step_size(p, count), h = gamma * weight, s, g, t, slope, other, phi, limit
@@ -135,10 +142,12 @@ cdef inline int plan_move(const plan_t *p, double dot, double square, double b, 
             else:
                 t = p.loss.root(s, y, g, p.shape, &slope)
                 phi = missed(p.loss, s, y, g, t, p.shape)
-                worst[0] = phi if phi > worst[0] or phi != phi else worst[0]
+                if not is_root(phi, s, t, g * slope, 0.0) and not is_root(phi, s, t, g * slope, g * p.loss.curvature(t, y, p.shape)):
+                    return MF_E_SOLVE
+                worst[0] = phi if phi > worst[0] else worst[0]
     move.step = h * slope
     move.along = -move.step * (move.keep if p.flow == BACKWARD else 1.0)
-    return 0
+    return 0 if move.step - move.step == 0.0 else MF_E_SOLVE
 
 
 cdef inline void plan_sweep(const double *par, const mf_sweep *s, plan_t *p) noexcept nogil:
@@ -198,7 +207,9 @@ cdef inline int direct_move(const plan_t *p, int kind, double dot, double square
     else:
         t = logistic_root(s, y, g, &slope)
         phi = fabs((t - s) + g * logistic_slope(t, y))
-    worst[0] = phi if phi > worst[0] or phi != phi else worst[0]
+    if not is_root(phi, s, t, g * slope, g):             # no curvature is above 1
+        return MF_E_SOLVE
+    worst[0] = phi if phi > worst[0] else worst[0]
     move.step = h * slope
     move.along = -move.step * move.keep
     return 0

@@ -3,6 +3,7 @@ from typing import Any, final
 from mflow_core.registry import Row
 
 NON_FINITE: int
+NOT_SOLVED: int
 
 def losses() -> dict[str, tuple[str, str, int]]: ...
 def bad_label(name: str, y: Any) -> int: ...

@@ -30,6 +30,7 @@ from mflow_core.updater import checked
 cnp.import_array()
 
 NON_FINITE = -1005                       # MF_E_NON_FINITE
+NOT_SOLVED = -1010                       # MF_E_SOLVE: no certified root, for x.w or gamma |x|^2 is beyond the range of the losses
 
 cdef enum:
     PORTION = 4_000_000                  # numbers of X between looks at signals
@@ -244,7 +245,7 @@ cdef class Learner:
         free(self.par)
 
     def sweep(self, Samples samples not None, order=None, ptrdiff_t first=0, ptrdiff_t count=-1):
-        """Learns samples order[first : first + count], order None: in sequence. Returns 0, or NON_FINITE where x.w left the numbers."""
+        """Learns samples order[first : first + count], order None: in sequence. Returns 0, NON_FINITE where x.w left the numbers, or NOT_SOLVED."""
         cdef ptrdiff_t last = len(samples) if order is None else len(order), portion, here
         cdef const int64_t *at = NULL
         cdef mf_sweep s = mf_new_sweep()
