@@ -164,7 +164,7 @@ cdef bint sweep_fits(const mf_sweep *s, const mf_sizes *sizes) noexcept nogil:
         if s.weight != NULL and not 0.0 <= s.weight[i] < INFINITY:
             return False
         if s.X == NULL:
-            if s.indptr[i] < 0 or s.indptr[i + 1] < s.indptr[i]:
+            if s.indptr[i] < 0 or s.indptr[i + 1] < s.indptr[i] or s.indptr[i + 1] > s.indptr[s.rows]:   # the last: their number
                 return False
             for entry in range(s.indptr[i], s.indptr[i + 1]):
                 if s.indices[entry] < 0 or s.indices[entry] >= s.n:
