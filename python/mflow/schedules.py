@@ -99,7 +99,7 @@ class Schedule:
 
     def __call__(self, step: int) -> float:
         """The lr of the step that follows after ``step`` ones."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__}: a schedule says its lr in __call__(self, step): write it")
 
     def state_dict(self) -> dict[str, Any]:
         """What changes along the way: nothing, for a pure function of the step."""
