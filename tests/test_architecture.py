@@ -38,13 +38,15 @@ def python_imports():
 
 # From the ground up; a module may import from the layers below its own alone.
 LAYERS = (
-    {"arrays", "compiled", "nist", "pace", "palette", "result", "savefile", "testvalues"},
+    {"arrays", "compiled", "nist", "pace", "palette", "result", "savefile", "tables", "testvalues"},
     {
         "control",
         "data",
         "dense",
         "effective",
         "findings",
+        "progress",
+        "stability_results",
         "ground_motion",
         "krylov",
         "methods",

@@ -11,7 +11,7 @@ import pytest
 
 import mflow
 from mflow.conditions import density, rooted_trees, symmetry
-from mflow.findings import ParameterRegion
+from mflow.stability_results import ParameterRegion
 from reference import butcher, defaults, stability_function
 
 METHODS_SSP = {"euler": 1.0, "rk2": 1.0, "tvd_rk2": 1.0, "tvd_rk3": 1.0, "ssprk104": 6.0, "trapezoidal": 2.0, "sdirk2": 1 + math.sqrt(2)}

@@ -1,4 +1,4 @@
-"""What steers a run from outside the core: tolerances, bounds on the step, events, the callback after each step, the progress bar.
+"""What steers a run from outside the core: tolerances, bounds on the step, events.
 
 Everything a user hands over is checked here before the first step, with an error that names the argument, what came and the fix.
 """
@@ -6,8 +6,6 @@ Everything a user hands over is checked here before the first step, with an erro
 from __future__ import annotations
 
 import math
-import sys
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -16,28 +14,14 @@ import numpy as np
 from mflow.arrays import Array, check_number
 
 __all__ = [
-    "Event", "Progress", "Watcher", "check_events", "check_first_step", "check_max_step", "check_min_step", "check_tolerances",
+    "Event", "check_events", "check_first_step", "check_max_step", "check_min_step", "check_tolerances",
 ]  # fmt: skip
 
 LEAST_RTOL = 100 * float(np.finfo(np.float64).eps)  # below it rounding, not the method, decides the measured error
 SAMPLES = 16
-REFRESH = 0.1  # seconds between two lines of the plain progress printer
 
 
 # ---- tolerances -----------------------------------------------------------------------------------------------------------------
-
-
-def says_stop(answer: Any) -> bool:
-    """Whether a minimiser's callback wants to stop: True does, NumPy's (of a comparison) as well as Python's; other objects go on.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from mflow.control import says_stop
-    >>> says_stop(np.float64(1.0) > 0.5), says_stop(None), says_stop(1.0)
-    (True, False, False)
-    """
-    return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
 def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "") -> tuple[Array, Array]:
@@ -226,105 +210,3 @@ def _whole(value: Any, name: str, least: int, what: str) -> int:
     if not whole or number < least or number >= 2**31:
         raise ValueError(f"{name} = {value!r}: {what} is wanted")
     return number
-
-
-# ---- after each step ------------------------------------------------------------------------------------------------------------------
-
-
-class Watcher:
-    """The user's ``callback(t, y)`` after each accepted step; ``watcher(t, y)`` says whether to stop. In second order: (t, x, v).
-
-    y reaches the user as a read-only view of the array that comes in, which must be his to keep: a copy of the state. He returns True
-    to stop, None or False to go on; raising StopIteration stops as well. Anything else is a TypeError, so that a state returned by
-    mistake does not end a run.
-    """
-
-    def __init__(self, callback: Callable[..., Any]) -> None:
-        if not callable(callback):
-            raise TypeError(f"callback: a callable callback(t, y) is wanted, not {type(callback).__name__}")
-        self.callback = callback
-
-    def __call__(self, t: float, *states: Array) -> bool:
-        """Whether the user wants to stop at (t, y)."""
-        views = [y.view() for y in states]
-        for view in views:
-            view.flags.writeable = False
-        try:
-            answer = self.callback(t, *views)
-        except StopIteration:
-            return True
-        if answer is None or isinstance(answer, bool | np.bool_):
-            return bool(answer)
-        raise TypeError(f"callback returned {type(answer).__name__}: True to stop, or nothing to go on, is wanted")
-
-
-class Progress:
-    """How far a run has come from t0 to t1, on stderr: by tqdm where that is installed, else in one line of its own.
-
-    It may be told as often as one likes; the line is written again at most ten times a second. Use it as a context manager, or
-    `close` it.
-    """
-
-    def __init__(self, t0: float, t1: float, label: str = "solve_ivp", *, plain: bool = False) -> None:
-        self.t0, self.t1, self.label = t0, t1, label
-        self._length = abs(t1 - t0)
-        self._share = 0.0
-        self._bar: Any = None
-        self._last = -math.inf
-        self._width = 0
-        if not plain:
-            try:
-                from tqdm import tqdm
-            except ImportError:
-                pass  # the plain line does as well
-            else:
-                form = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
-                self._bar = tqdm(total=1.0, desc=label, file=sys.stderr, bar_format=form)
-
-    @property
-    def share(self) -> float:
-        """The part of the span that is done, from 0 to 1; it never goes back."""
-        return self._share
-
-    def update(self, t: float) -> None:
-        """The run has come to t."""
-        share = min(1.0, abs(t - self.t0) / self._length) if self._length > 0 else 1.0
-        gain, self._share = max(0.0, share - self._share), max(share, self._share)
-        if self._bar is not None:
-            now = time.monotonic()
-            if now - self._last >= REFRESH or share >= 1.0:
-                self._bar.set_postfix_str(self.note(t), refresh=False)
-                self._last = now
-            self._bar.update(gain)
-            return
-        now = time.monotonic()
-        if now - self._last >= REFRESH:
-            self._last = now
-            self._write(t)
-
-    def note(self, t: float) -> str:
-        """What is said beside the bar."""
-        return f"t = {t:.6g}"
-
-    def _write(self, t: float) -> None:
-        line = f"{self.label}: {100 * self._share:3.0f}%, {self.note(t)}"
-        sys.stderr.write("\r" + line.ljust(self._width))
-        sys.stderr.flush()
-        self._width = len(line)
-
-    def close(self, t: float | None = None) -> None:
-        """The last word; t: where the run ended. A second call does nothing."""
-        if t is not None and self._last != math.inf:
-            self._last = -math.inf
-            self.update(t)
-        if self._bar is not None:
-            self._bar.close()
-        elif self._last != math.inf and self._width:
-            sys.stderr.write("\n")
-        self._last = math.inf
-
-    def __enter__(self) -> Progress:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()

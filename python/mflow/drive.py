@@ -21,8 +21,6 @@ from mflow_core import problem, stepper
 from mflow import endings, spectrum
 from mflow.arrays import Array, check_number, check_times
 from mflow.control import (
-    Progress,
-    Watcher,
     check_events,
     check_first_step,
     check_max_step,
@@ -31,6 +29,7 @@ from mflow.control import (
 )
 from mflow.methods import Method
 from mflow.pace import Pace
+from mflow.progress import Progress, Watcher
 from mflow.records import Record
 from mflow.result import IVPResult, attach
 from mflow.savefile import read_state, write_state

@@ -1,6 +1,6 @@
-"""What the analyses return, as `result` holds what the drivers return: arrays to draw and to count with, and a text for the eye.
+"""What the analyses of problems return: arrays to draw and to count with, and a text for the eye.
 
-Eigenvalues, amplification factors and orders are plain NumPy arrays; a first axis over points, methods or starts is always named.
+Eigenvalues and orders are plain NumPy arrays; a first axis over points, methods or starts is always named.
 """
 
 from __future__ import annotations
@@ -12,96 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mflow.arrays import Array
 from mflow.result import Result
+from mflow.tables import columns
 
 __all__ = [
     "BasinsResult",
     "ConsistencyResult",
     "ConvergenceResult",
     "FamilyResult",
-    "Oscillation",
-    "ParameterRegion",
     "Posedness",
     "PosednessPath",
-    "StabilityRegion",
     "StiffnessResult",
-    "columns",
 ]
-
-Array = NDArray[np.float64]
-
-
-def columns(heads: list[str], rows: list[list[str]]) -> str:
-    """A table in plain text: the first column to the left, the others to the right.
-
-    Examples
-    --------
-    >>> from mflow.findings import columns
-    >>> print(columns(["dt", "order"], [["0.1", "2.00"]]))
-    dt   order
-    0.1   2.00
-    """
-    lines = [heads, *rows]
-    widths = [max(len(line[k]) for line in lines) for k in range(len(heads))]
-    return "\n".join(
-        "  ".join(text.ljust(w) if k == 0 else text.rjust(w) for k, (text, w) in enumerate(zip(line, widths, strict=True))).rstrip()
-        for line in lines
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class StabilityRegion:
-    """|R(z)| of an integrator on a grid of the complex plane: `mflow.stability_region`.
-
-    method : Method. z : complex128 array (rows, columns), real parts along columns, imaginary parts along rows, z = lambda dt.
-    abs_R : float64 array (rows, columns). stable : bool array, abs_R <= 1. re, im : the ranges.
-    """
-
-    method: Any
-    z: NDArray[np.complex128]
-    abs_R: Array
-    stable: NDArray[np.bool_]
-    re: tuple[float, float]
-    im: tuple[float, float]
-
-
-@dataclass(frozen=True, eq=False)
-class ParameterRegion:
-    """Where an optimizer is stable on a quadratic: `mflow.parameter_region`.
-
-    method : Method. curvature : float. lr : float64 array (columns,). momentum : float64 array (rows,).
-    radius : float64 array (rows, columns), the spectral radius of a step, the factor by which errors shrink. stable : bool array,
-    radius <= 1.
-    """
-
-    method: Any
-    curvature: float
-    lr: Array
-    momentum: Array
-    radius: Array
-    stable: NDArray[np.bool_]
-
-
-@dataclass(frozen=True, eq=False)
-class Oscillation:
-    """What a method makes of x'' = -omega^2 x - 2 zeta omega x': `mflow.oscillation`.
-
-    method : Method. zeta : float, the oscillator's own damping ratio. omega_dt : float64 array (m,).
-    spectral_radius : float64 array (m,), of the step's matrix; above 1 it grows.
-    amplitude : float64 array (m,), the modulus of the pair of eigenvalues that follows the oscillation.
-    period_error : float64 array (m,), T'/T - 1 with T the exact (damped) period; nan where the pair is real, no oscillation is left.
-    damping_ratio : float64 array (m,), of the numerical solution: zeta and what the method adds to it.
-    algorithmic_damping : float64 array (m,), damping_ratio - zeta.
-    """
-
-    method: Any
-    zeta: float
-    omega_dt: Array
-    spectral_radius: Array
-    amplitude: Array
-    period_error: Array
-    damping_ratio: Array
-    algorithmic_damping: Array
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from mflow.arrays import Array, check_number, check_start
-from mflow.control import says_stop
+from mflow.progress import says_stop
 from mflow.result import Result, attach
 from mflow.robust import Robust, loss_of
 

@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.arrays import Array
-from mflow.findings import Oscillation
 from mflow.methods import Method, as_method
 from mflow.stability import amplification
+from mflow.stability_results import Oscillation
 
 __all__ = ["dispersion", "dissipation", "oscillation"]
 

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow.arrays import Array
-from mflow.findings import Oscillation
 from mflow.methods import Method
 from mflow.oscillation import oscillation
 from mflow.palette import SHADE, dress, place, stroke
+from mflow.stability_results import Oscillation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.arrays import Array
-from mflow.findings import StabilityRegion
 from mflow.methods import Method, as_method
 from mflow.palette import COLOURS, HATCHES, dress, faint_hatches, place, stroke
 from mflow.quadratic import parameter_region as region_of
 from mflow.region import stability_region
 from mflow.stability import amplification
+from mflow.stability_results import StabilityRegion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

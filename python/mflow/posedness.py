@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from mflow import krylov
 from mflow.arrays import Array, check_number, check_start, real_array
 from mflow.findings import Posedness, PosednessPath
-from mflow.result import IVPResult
+from mflow.result import ANALYSES, IVPResult
 
 __all__ = ["of_result", "posedness", "posedness_along"]
 
@@ -497,3 +497,6 @@ def of_result(
         run = stepper.Run(registry.find("euler"), what, np.ascontiguousarray(result.y[..., 0]), float(result.t[0]), 1.0)
         fun = lambda t, y: run.slope(t, y.reshape(shape))  # noqa: E731
     return posedness_along(fun, result.t, result.y, jac=jac, symmetric=flow or symmetric, points=points, near=near, method=method, dt=dt)
+
+
+ANALYSES["posedness"] = of_result

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow.arrays import Array, check_number
-from mflow.findings import ParameterRegion
 from mflow.methods import Method, as_method
 from mflow.stability import UPDATE_TOLERANCE, amplification, stability_limit
+from mflow.stability_results import ParameterRegion
 
 __all__ = ["BestParameters", "best_parameters", "convergence_rate", "parameter_region"]
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from mflow.findings import StabilityRegion
 from mflow.methods import Method, as_method
 from mflow.stability import STEP_TOLERANCE, amplification
+from mflow.stability_results import StabilityRegion
 
 __all__ = ["stability_region"]
 

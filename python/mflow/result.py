@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from importlib import import_module
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "DynamicsResult", "IVPResult", "OptimizeResult", "Result", "attach"]
+__all__ = ["ANALYSES", "COLUMNS", "DynamicsResult", "IVPResult", "OptimizeResult", "Result", "attach"]
 
 Array = NDArray[np.float64]
 
+
+# Analyses of results, by the name of the method that asks for them. They stand above what they analyse, so each registers itself here
+# when it is imported, and `import mflow` imports them all.
+ANALYSES: dict[str, Callable[..., Any]] = {}
 
 COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")  # of an energy ledger
 
@@ -104,7 +108,7 @@ class IVPResult(Result):
         >>> path.verdict, round(float(path.growth[-1]), 4)
         ('ill-posed', 2.7183)
         """
-        return import_module("mflow.posedness").of_result(self, **options)  # analysis stands above what it analyses
+        return ANALYSES["posedness"](self, **options)
 
     def __getstate__(self) -> None:
         """The equation, which `posedness` asks, stays behind when a result is pickled."""

@@ -23,10 +23,10 @@ from mflow_core.objective import Objective
 from mflow.arrays import Array, check_number
 from mflow.compare import MARGIN, Problem
 from mflow.compare import problem as named_problem
-from mflow.control import Progress
 from mflow.feeds import Cost, in_parts
 from mflow.methods import Method, as_method
 from mflow.minimize import minimize
+from mflow.progress import Progress
 from mflow.result import Result, attach
 from mflow.train import TrainResult, train
 

@@ -26,9 +26,9 @@ from mflow_core.updater import Updater
 
 from mflow import optim
 from mflow.arrays import Array, check_number
-from mflow.control import Progress
 from mflow.feeds import Cost, Feed, checked_parts, in_parts
 from mflow.methods import Method, as_method
+from mflow.progress import Progress
 from mflow.result import Result
 from mflow.savefile import read_state, write_state
 from mflow.schedules import for_a_run
