@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mflow.base.progress import Progress, Watcher
 from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
-from mflow.progress import Progress, Watcher
 
 EPS = float(np.finfo(float).eps)
 

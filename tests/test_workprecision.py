@@ -8,8 +8,8 @@ import math
 import pytest
 
 from mflow import workprecision
+from mflow.base.methods import methods
 from mflow.cli import main
-from mflow.methods import methods
 from mflow.testproblems import get_problem
 from mflow.workprecision import Point, at_error, contenders, measure, picture, table
 

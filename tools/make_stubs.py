@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mflow_core import registry
 
-from mflow.methods import Parameter, _parameters, positional
+from mflow.base.methods import Parameter, _parameters, positional
 
 FOLDER = Path(__file__).resolve().parents[1] / "python" / "mflow"
 HEAD = '"""Written by tools/make_stubs.py from the rows: do not edit."""\n\n'
@@ -45,7 +45,7 @@ def stubs() -> dict[str, str]:
     rows = registry.rows()
     steps = [row for row in rows if row.kind == "step"]
     updates = [row for row in rows if row.kind == "update" and row.class_name != "SGD"]
-    integrators = HEAD + "from typing import Literal\n\nfrom mflow.methods import Method\n"
+    integrators = HEAD + "from typing import Literal\n\nfrom mflow.base.methods import Method\n"
     for row in steps:
         integrators += f"\nclass {row.class_name}(Method):\n" + init(row, "", "")
     extra = ", maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..."

@@ -26,6 +26,8 @@ from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
 from mflow import objectives, optim, schedules
+from mflow.base.methods import Method, classes, get_method, methods
+from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.basins import basins
 from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.compiled import Compiled, compile
@@ -44,7 +46,6 @@ from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
 from mflow.least_squares import LeastSquaresResult, least_squares
 from mflow.linesearch import LineSearch, LineSearchResult, line_search
-from mflow.methods import Method, classes, get_method, methods
 from mflow.minimize import minimize
 from mflow.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
@@ -53,7 +54,6 @@ from mflow.oscillation import dispersion, dissipation, oscillation
 from mflow.posedness import posedness, posedness_along
 from mflow.quadratic import best_parameters, convergence_rate, parameter_region
 from mflow.region import stability_region
-from mflow.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
 from mflow.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep

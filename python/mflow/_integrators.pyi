@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from mflow.methods import Method
+from mflow.base.methods import Method
 
 class Euler(Method):
     def __init__(self) -> None: ...

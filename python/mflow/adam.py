@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 from mflow.data import load_penguins, standardize
 from mflow.plot_training import curves
 from mflow.plot_training import sweep as draw_sweep

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.arrays import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start
+from mflow.base.methods import Method, as_method
 from mflow.findings import BasinsResult
 from mflow.flow import gradient_flow
-from mflow.methods import Method, as_method
 from mflow.minimize import minimize
 from mflow.posedness import posedness
 

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow.arrays import Array, check_number, check_start, check_times
+from mflow.base.checks import Array, check_number, check_start, check_times
+from mflow.base.methods import Method
+from mflow.base.result import IVPResult, Result, attach
 from mflow.ensemble import COUNTS, Bar, Columns, LaneFunction, Task, run_here, run_on
-from mflow.methods import Method
-from mflow.result import IVPResult, Result, attach
 
 __all__ = ["IVPBatchResult", "solve_ivp_batch"]
 

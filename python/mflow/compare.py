@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 
 from mflow import objectives, optim
-from mflow.arrays import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start
+from mflow.base.methods import Method, get_method, methods
+from mflow.base.result import OptimizeResult
 from mflow.data import load_engel, load_longley, load_nist, load_penguins, minibatches, nist_names, standardize, train_test_split
-from mflow.methods import Method, get_method, methods
 from mflow.minimize import FRICTION, minimize
-from mflow.result import OptimizeResult
 from mflow.stability import max_stable_dt, spectral_radius
 
 __all__ = [

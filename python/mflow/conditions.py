@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
-from mflow.arrays import Array
-from mflow.methods import Method, as_method
+from mflow.base.checks import Array
+from mflow.base.methods import Method, as_method
 
 __all__ = ["coefficients", "order_from_conditions", "principal_error_norm", "rooted_trees"]
 

@@ -21,13 +21,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow import optim
-from mflow.arrays import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start
+from mflow.base.methods import Method, as_method
 from mflow.convergence import slope_of
 from mflow.dynamics import solve_dynamics
 from mflow.findings import ConsistencyResult
 from mflow.flow import gradient_flow
 from mflow.ivp import solve_ivp
-from mflow.methods import Method, as_method
 
 __all__ = ["consistency"]
 

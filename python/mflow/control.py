@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mflow.arrays import Array, check_number
+from mflow.base.checks import Array, check_number
 
 __all__ = [
     "Event", "check_events", "check_first_step", "check_max_step", "check_min_step", "check_tolerances",

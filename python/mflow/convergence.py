@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mflow.arrays import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start
+from mflow.base.methods import Method, as_method
 from mflow.dynamics import solve_dynamics
 from mflow.findings import ConvergenceResult, StiffnessResult
 from mflow.ivp import solve_ivp
-from mflow.methods import Method, as_method
 from mflow.testproblems import InitialValueProblem, get_problem
 
 __all__ = ["convergence", "explicit_vs_implicit", "slope_of"]

@@ -14,7 +14,7 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["DenseOutput"]
 

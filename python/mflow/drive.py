@@ -19,7 +19,12 @@ from mflow_core import events as core_events
 from mflow_core import problem, stepper
 
 from mflow import endings, spectrum
-from mflow.arrays import Array, check_number, check_times
+from mflow.base.checks import Array, check_number, check_times
+from mflow.base.methods import Method
+from mflow.base.pace import Pace
+from mflow.base.progress import Progress, Watcher
+from mflow.base.result import IVPResult, attach
+from mflow.base.savefile import read_state, write_state
 from mflow.control import (
     check_events,
     check_first_step,
@@ -27,12 +32,7 @@ from mflow.control import (
     check_min_step,
     check_tolerances,
 )
-from mflow.methods import Method
-from mflow.pace import Pace
-from mflow.progress import Progress, Watcher
 from mflow.records import Record
-from mflow.result import IVPResult, attach
-from mflow.savefile import read_state, write_state
 
 __all__ = ["Drive", "Settings", "follow", "integrate"]
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from mflow_core import updater
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["effective_lr"]
 

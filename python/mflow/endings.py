@@ -8,8 +8,8 @@ import numpy as np
 from mflow_core import stepper
 from mflow_core.signatures import code_text
 
-from mflow.arrays import Array
-from mflow.methods import Method
+from mflow.base.checks import Array
+from mflow.base.methods import Method
 from mflow.stability import explain_step
 
 __all__ = ["Ending", "explain_step"]

@@ -21,14 +21,14 @@ import numpy as np
 from mflow_core.signatures import check_size
 
 from mflow import krylov
-from mflow.arrays import Array, check_number, check_start, real_array
+from mflow.base.checks import Array, check_number, check_start, real_array
+from mflow.base.methods import Method, as_method, methods
+from mflow.base.tables import columns
 from mflow.findings import PosednessPath
 from mflow.ivp import solve_ivp
-from mflow.methods import Method, as_method, methods
 from mflow.posedness import posedness_along
 from mflow.quadratic import best_parameters
 from mflow.stability import max_stable_dt
-from mflow.tables import columns
 
 __all__ = ["Report", "explain"]
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
+from mflow.base.methods import Method, as_method
 from mflow.conditions import coefficients
-from mflow.methods import Method, as_method
 from mflow.stability import amplification, stability_limit
 
 __all__ = ["StabilityFunction", "is_a_stable", "is_l_stable", "limit_at_infinity", "ssp_coefficient", "stability_function"]

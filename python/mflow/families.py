@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mflow.arrays import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start
+from mflow.base.methods import Method
 from mflow.batch import solve_ivp_batch
 from mflow.findings import FamilyResult
-from mflow.methods import Method
 
 __all__ = ["family"]
 

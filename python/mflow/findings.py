@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow.arrays import Array
-from mflow.result import Result
-from mflow.tables import columns
+from mflow.base.checks import Array
+from mflow.base.result import Result
+from mflow.base.tables import columns
 
 __all__ = [
     "BasinsResult",

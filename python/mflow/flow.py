@@ -10,10 +10,10 @@ from mflow_core import problem
 from mflow_core.signatures import companion
 
 from mflow import nonlinear
-from mflow.arrays import check_start
+from mflow.base.checks import check_start
+from mflow.base.methods import Method, as_method
+from mflow.base.result import IVPResult
 from mflow.drive import Settings, integrate
-from mflow.methods import Method, as_method
-from mflow.result import IVPResult
 
 __all__ = ["gradient_flow"]
 

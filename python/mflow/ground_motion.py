@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from mflow_core import registry, sweep
 
-from mflow.arrays import Array, check_number
-from mflow.methods import describe, row_values
+from mflow.base.checks import Array, check_number
+from mflow.base.methods import describe, row_values
 
 __all__ = ["ImplicitSGD", "check_labels", "check_rows", "check_weights", "losses"]
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["Ritz", "arnoldi", "exponential", "exponential_times", "lanczos", "start_vector", "sure"]
 

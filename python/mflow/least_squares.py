@@ -21,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from mflow.arrays import Array, check_number, check_start
-from mflow.progress import says_stop
-from mflow.result import Result, attach
+from mflow.base.checks import Array, check_number, check_start
+from mflow.base.progress import says_stop
+from mflow.base.result import Result, attach
 from mflow.robust import Robust, loss_of
 
 __all__ = ["LeastSquaresResult", "least_squares"]

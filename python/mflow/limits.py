@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow import krylov
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["NOISE", "eigenvalues_of", "first_to_fail", "step_of_eigenvalues"]
 

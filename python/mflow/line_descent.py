@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from mflow_core import line_descent, problem
 
-from mflow.arrays import Array, check_number
+from mflow.base.checks import Array, check_number
+from mflow.base.methods import Method, as_method
+from mflow.base.pace import Pace
+from mflow.base.result import OptimizeResult, Result
 from mflow.linesearch import LineSearch
-from mflow.methods import Method, as_method
-from mflow.pace import Pace
-from mflow.result import OptimizeResult, Result
 
 __all__ = ["LineDescent"]
 

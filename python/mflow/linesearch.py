@@ -15,8 +15,8 @@ import numpy as np
 from mflow_core import linesearch, problem, registry
 from mflow_core.signatures import code_text
 
-from mflow.arrays import Array, check_number, check_start
-from mflow.result import Result
+from mflow.base.checks import Array, check_number, check_start
+from mflow.base.result import Result
 
 __all__ = ["LineSearch", "LineSearchResult", "armijo", "backtracking", "barzilai_borwein", "exact", "line_search", "strong_wolfe"]
 

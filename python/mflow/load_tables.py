@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["bends", "left_out", "up_to"]
 

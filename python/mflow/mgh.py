@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core.objective import Objective
 from mflow_core.registry import unknown
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["MGHProblem", "mgh", "mgh_names", "mgh_problem"]
 

@@ -13,14 +13,14 @@ from mflow_core import problem, stepper
 from mflow_core.signatures import code_text, companion
 
 from mflow import nonlinear, spectrum, stability
-from mflow.arrays import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start
+from mflow.base.methods import Method, as_method
+from mflow.base.pace import Pace
+from mflow.base.progress import says_stop
+from mflow.base.result import OptimizeResult, Result, attach
 from mflow.line_descent import LineDescent
 from mflow.linesearch import LineSearch
-from mflow.methods import Method, as_method
 from mflow.momentum import momentum_run
-from mflow.pace import Pace
-from mflow.progress import says_stop
-from mflow.result import OptimizeResult, Result, attach
 from mflow.schedules import for_a_run
 
 __all__ = ["minimize"]

@@ -16,11 +16,11 @@ from mflow_core import lane_descent
 from mflow_core.objective import Objective
 from numpy.typing import NDArray
 
-from mflow.arrays import Array, check_number
+from mflow.base.checks import Array, check_number
+from mflow.base.methods import Method
+from mflow.base.result import OptimizeResult, Result, attach
 from mflow.ensemble import Bar, on_threads
-from mflow.methods import Method
 from mflow.minimize import resolve
-from mflow.result import OptimizeResult, Result, attach
 
 __all__ = ["MinimizeBatchResult", "minimize_batch"]
 

@@ -22,8 +22,8 @@ import numpy as np
 from mflow_core import matrices, probe, stepper, structure
 from numpy.typing import NDArray
 
-from mflow.arrays import Array
-from mflow.methods import Method, as_method
+from mflow.base.checks import Array
+from mflow.base.methods import Method, as_method
 
 __all__ = ["Modes", "force_modes", "limit_of_frequency", "oscillator_matrix", "outer_bound", "radii", "structure_modes"]
 

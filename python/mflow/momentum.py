@@ -12,8 +12,8 @@ import numpy as np
 from mflow_core import problem, slope_force, stepper
 
 from mflow import nonlinear
-from mflow.arrays import Array
-from mflow.methods import Method
+from mflow.base.checks import Array
+from mflow.base.methods import Method
 
 __all__ = ["MomentumRun", "momentum_run"]
 

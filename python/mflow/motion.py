@@ -18,13 +18,13 @@ from mflow_core import events as core_events
 from mflow_core import problem, stepper, structure
 
 from mflow import endings, load_tables, modes
-from mflow.arrays import Array
+from mflow.base.checks import Array
+from mflow.base.methods import Method
+from mflow.base.result import COLUMNS, DynamicsResult, Result
 from mflow.control import check_min_step, check_tolerances
 from mflow.dense import DenseOutput
 from mflow.drive import ATOL, GROWTH, LEAST_STEPS, RTOL, Drive, Settings, check_span
-from mflow.methods import Method
 from mflow.records import Record
-from mflow.result import COLUMNS, DynamicsResult, Result
 
 __all__ = ["Motion", "Supports"]
 

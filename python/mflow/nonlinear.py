@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core import newton, problem
 from numpy.typing import NDArray
 
-from mflow.methods import Method
+from mflow.base.methods import Method
 
 __all__ = ["FixedPoint", "Newton", "NewtonKrylov", "as_solver", "color_columns", "force_solver", "make_solver", "solver_for"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core.objective import MOST_CLASSES as MAX_CLASSES
 from mflow_core.objective import Objective
 
-from mflow.arrays import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start
 from mflow.data import load_nist
 from mflow.mgh import mgh
 

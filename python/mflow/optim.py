@@ -26,8 +26,8 @@ import numpy as np
 from mflow_core import registry
 from mflow_core.updater import Updater, checked, shared_array
 
+from mflow.base.methods import describe, positional, public_values, row_values, signature_of
 from mflow.effective import effective_lr
-from mflow.methods import describe, positional, public_values, row_values, signature_of
 
 SHARED = ("maximize",)  # options of a group beside the row's parameters
 

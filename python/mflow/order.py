@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["first_order_system"]
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.arrays import Array
-from mflow.methods import Method, as_method
+from mflow.base.checks import Array
+from mflow.base.methods import Method, as_method
 from mflow.stability import amplification
 from mflow.stability_results import Oscillation
 

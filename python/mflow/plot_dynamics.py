@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mflow.arrays import Array
-from mflow.methods import Method
+from mflow.base.checks import Array
+from mflow.base.methods import Method
 from mflow.oscillation import oscillation
 from mflow.palette import SHADE, dress, place, stroke
 from mflow.stability_results import Oscillation

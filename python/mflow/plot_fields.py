@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 from mflow.palette import COLOURS, MARKERS, SHADE, STROKES, dress, place
 
 if TYPE_CHECKING:

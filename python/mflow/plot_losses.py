@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 from mflow.palette import dress, label_steps, new_figure, style
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 from mflow.palette import COLOURS, SHADE, dress, place, stroke
 
 if TYPE_CHECKING:

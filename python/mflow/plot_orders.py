@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 from mflow.palette import SHADE, dress, label_steps, place, style
 
 if TYPE_CHECKING:

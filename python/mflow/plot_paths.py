@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
+from mflow.base.result import OptimizeResult
 from mflow.minimize import minimize
 from mflow.palette import COLOURS, HATCHES, MARKERS, SHADE, dress, faint_hatches, place, shade, stroke
-from mflow.result import OptimizeResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.arrays import Array
-from mflow.methods import Method, as_method
+from mflow.base.checks import Array
+from mflow.base.methods import Method, as_method
 from mflow.palette import COLOURS, HATCHES, dress, faint_hatches, place, stroke
 from mflow.quadratic import parameter_region as region_of
 from mflow.region import stability_region

@@ -21,9 +21,9 @@ from mflow_core import registry, stepper
 from numpy.typing import ArrayLike, NDArray
 
 from mflow import krylov
-from mflow.arrays import Array, check_number, check_start, real_array
+from mflow.base.checks import Array, check_number, check_start, real_array
+from mflow.base.result import ANALYSES, IVPResult
 from mflow.findings import Posedness, PosednessPath
-from mflow.result import ANALYSES, IVPResult
 
 __all__ = ["of_result", "posedness", "posedness_along"]
 

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mflow.arrays import Array, check_number
-from mflow.methods import Method, as_method
+from mflow.base.checks import Array, check_number
+from mflow.base.methods import Method, as_method
 from mflow.stability import UPDATE_TOLERANCE, amplification, stability_limit
 from mflow.stability_results import ParameterRegion
 

@@ -8,7 +8,7 @@ import numpy as np
 from mflow_core import events as core_events
 from mflow_core import stepper
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 from mflow.dense import DenseOutput
 
 __all__ = ["Record"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.methods import Method, as_method
+from mflow.base.methods import Method, as_method
 from mflow.stability import STEP_TOLERANCE, amplification
 from mflow.stability_results import StabilityRegion
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.arrays import Array, check_number
+from mflow.base.checks import Array, check_number
 
 __all__ = ["LOSSES", "Robust", "loss_of"]
 

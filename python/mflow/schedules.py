@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from decimal import Context, Decimal
 from typing import Any, ClassVar
 
-from mflow.arrays import check_number
+from mflow.base.checks import check_number
 
 __all__ = [
     "Constant",

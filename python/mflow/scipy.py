@@ -25,12 +25,12 @@ from scipy.integrate import DenseOutput, OdeSolver
 from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # OdeSolver's own text sends its heirs there
 
 from mflow import nonlinear, spectrum
-from mflow.arrays import Array, check_number
+from mflow.base.checks import Array, check_number
+from mflow.base.methods import Method, get_method
 from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.dense import DenseOutput as Extension
 from mflow.drive import ATOL, ROUNDING, RTOL
 from mflow.endings import Ending
-from mflow.methods import Method, get_method
 
 __all__ = ["RowDenseOutput", "RowSolver"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core import registry
 from scipy.optimize import OptimizeResult
 
-from mflow.methods import get_method
+from mflow.base.methods import get_method
 from mflow.minimize import minimize
 
 __all__: list[str] = []

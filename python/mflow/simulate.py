@@ -24,12 +24,12 @@ from typing import Any
 
 import numpy as np
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
+from mflow.base.methods import Method, as_method, methods
+from mflow.base.result import COLUMNS, DynamicsResult, Result
 from mflow.dynamics import solve_dynamics
 from mflow.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
-from mflow.methods import Method, as_method, methods
 from mflow.plot_motion import displacements, energy
-from mflow.result import COLUMNS, DynamicsResult, Result
 
 __all__ = ["Building", "Response", "half_sine", "load_building", "picture", "read_building", "respond", "table"]
 

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow import stability
-from mflow.arrays import Array
-from mflow.methods import Method, as_method
+from mflow.base.checks import Array
+from mflow.base.methods import Method, as_method
 
 __all__ = ["SafeStep", "Spectrum", "safe_step", "spectrum", "upper_radius"]
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["Oscillation", "ParameterRegion", "StabilityRegion"]
 

@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 from mflow_core.objective import Objective
 
-from mflow.arrays import Array, check_number
+from mflow.base.checks import Array, check_number
+from mflow.base.methods import Method, as_method
+from mflow.base.progress import Progress
+from mflow.base.result import Result, attach
 from mflow.compare import MARGIN, Problem
 from mflow.compare import problem as named_problem
 from mflow.feeds import Cost, in_parts
-from mflow.methods import Method, as_method
 from mflow.minimize import minimize
-from mflow.progress import Progress
-from mflow.result import Result, attach
 from mflow.train import TrainResult, train
 
 __all__ = ["Cell", "Descent", "LRFindResult", "SweepResult", "Training", "lr_find", "sweep"]

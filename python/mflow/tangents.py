@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from mflow_core import bands
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["TangentFactors", "is_sparse"]
 

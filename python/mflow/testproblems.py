@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 from mflow.testvalues import END_VALUES
 
 __all__ = ["InitialValueProblem", "get_problem", "problem_names"]

@@ -12,9 +12,9 @@ from typing import Any
 from mflow_core.objective import Objective
 
 from mflow import optim
+from mflow.base.methods import Method
+from mflow.base.result import attach
 from mflow.feeds import Cost, feed_of, index_sets
-from mflow.methods import Method
-from mflow.result import attach
 from mflow.train_compiled import CompiledTrainer
 from mflow.trainer import Trainer, TrainResult
 

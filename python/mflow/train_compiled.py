@@ -14,9 +14,9 @@ import numpy as np
 from mflow_core.objective import Objective
 from mflow_core.training import GRADIENT, LOSS, Course
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
+from mflow.base.pace import Pace
 from mflow.feeds import Cost, Feed, IndexSets
-from mflow.pace import Pace
 from mflow.trainer import PER_STEP, PerEpoch, Trainer
 
 __all__ = ["CompiledTrainer"]

@@ -25,12 +25,12 @@ from mflow_core.training import measured_step
 from mflow_core.updater import Updater
 
 from mflow import optim
-from mflow.arrays import Array, check_number
+from mflow.base.checks import Array, check_number
+from mflow.base.methods import Method, as_method
+from mflow.base.progress import Progress
+from mflow.base.result import Result
+from mflow.base.savefile import read_state, write_state
 from mflow.feeds import Cost, Feed, checked_parts, in_parts
-from mflow.methods import Method, as_method
-from mflow.progress import Progress
-from mflow.result import Result
-from mflow.savefile import read_state, write_state
 from mflow.schedules import for_a_run
 
 __all__ = ["TrainResult", "Trainer"]

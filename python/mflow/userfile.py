@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from mflow_core import registry
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["load_function", "parse_numbers"]
 

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mflow.base.methods import methods
 from mflow.ivp import solve_ivp
-from mflow.methods import methods
 from mflow.palette import COLOURS, MARKERS
 from mflow.testproblems import InitialValueProblem, get_problem, problem_names
 

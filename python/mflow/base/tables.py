@@ -10,7 +10,7 @@ def columns(heads: list[str], rows: list[list[str]]) -> str:
 
     Examples
     --------
-    >>> from mflow.tables import columns
+    >>> from mflow.base.tables import columns
     >>> print(columns(["dt", "order"], [["0.1", "2.00"]]))
     dt   order
     0.1   2.00

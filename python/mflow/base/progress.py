@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.arrays import Array
+from mflow.base.checks import Array
 
 __all__ = ["REFRESH", "Progress", "Watcher", "says_stop"]
 
@@ -23,7 +23,7 @@ def says_stop(answer: Any) -> bool:
     Examples
     --------
     >>> import numpy as np
-    >>> from mflow.progress import says_stop
+    >>> from mflow.base.progress import says_stop
     >>> says_stop(np.float64(1.0) > 0.5), says_stop(None), says_stop(1.0)
     (True, False, False)
     """
