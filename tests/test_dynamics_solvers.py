@@ -14,7 +14,7 @@ import scipy.sparse.linalg
 from mflow_core import structure
 
 import mflow
-from mflow.tangents import TangentFactors
+from mflow.solvers.tangents import TangentFactors
 from motion import ACCEL, Array
 
 _P, _D = ctypes.c_void_p, ctypes.POINTER(ctypes.c_double)

@@ -48,12 +48,12 @@ from mflow.least_squares import LeastSquaresResult, least_squares
 from mflow.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.minimize import minimize
 from mflow.minimize_batch import MinimizeBatchResult, minimize_batch
-from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.order import first_order_system
 from mflow.oscillation import dispersion, dissipation, oscillation
 from mflow.posedness import posedness, posedness_along
 from mflow.quadratic import best_parameters, convergence_rate, parameter_region
 from mflow.region import stability_region
+from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.stability import amplification, max_stable_dt, stability_limit
 from mflow.stepper import Stepper
 from mflow.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep

@@ -17,14 +17,14 @@ from mflow_core import matrices, structure
 from mflow_core import supports as core_supports
 from mflow_core.signatures import FORCE_SIGNATURE, LOAD_SIGNATURE, POTENTIAL_SIGNATURE, PRODUCT_SIGNATURE, compiled_address
 
-from mflow import nonlinear
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.result import DynamicsResult
 from mflow.control import Event, check_events
 from mflow.drive import Settings, follow
 from mflow.motion import Motion, Supports
-from mflow.tangents import TangentFactors, is_sparse
+from mflow.solvers import nonlinear
+from mflow.solvers.tangents import TangentFactors, is_sparse
 
 __all__ = ["solve_dynamics"]
 

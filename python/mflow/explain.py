@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from mflow_core.signatures import check_size
 
-from mflow import krylov
 from mflow.base.checks import Array, check_number, check_start, real_array
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.tables import columns
@@ -28,6 +27,7 @@ from mflow.findings import PosednessPath
 from mflow.ivp import solve_ivp
 from mflow.posedness import posedness_along
 from mflow.quadratic import best_parameters
+from mflow.solvers import krylov
 from mflow.stability import max_stable_dt
 
 __all__ = ["Report", "explain"]

@@ -10,11 +10,11 @@ from mflow_core import problem
 from mflow_core.registry import unknown
 from mflow_core.signatures import companion
 
-from mflow import nonlinear
 from mflow.base.checks import check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.result import IVPResult
 from mflow.drive import Settings, check_span, integrate
+from mflow.solvers import nonlinear
 
 __all__ = ["solve_ivp"]
 

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow import krylov
 from mflow.base.checks import Array
+from mflow.solvers import krylov
 
 __all__ = ["NOISE", "eigenvalues_of", "first_to_fail", "step_of_eigenvalues"]
 

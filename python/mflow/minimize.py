@@ -12,7 +12,7 @@ import numpy as np
 from mflow_core import problem, stepper
 from mflow_core.signatures import code_text, companion
 
-from mflow import nonlinear, spectrum, stability
+from mflow import spectrum, stability
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import Pace
@@ -22,6 +22,7 @@ from mflow.line_descent import LineDescent
 from mflow.linesearch import LineSearch
 from mflow.momentum import momentum_run
 from mflow.schedules import for_a_run
+from mflow.solvers import nonlinear
 
 __all__ = ["minimize"]
 

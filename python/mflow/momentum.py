@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from mflow_core import problem, slope_force, stepper
 
-from mflow import nonlinear
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.solvers import nonlinear
 
 __all__ = ["MomentumRun", "momentum_run"]
 

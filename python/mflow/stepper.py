@@ -12,7 +12,7 @@ from mflow_core import force as core_force
 from mflow_core import problem
 from mflow_core import stepper as core
 
-from mflow import nonlinear, spectrum
+from mflow import spectrum
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
@@ -21,7 +21,8 @@ from mflow.base.savefile import read_state, write_state
 from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.drive import ATOL, RTOL
 from mflow.endings import Ending
-from mflow.tangents import TangentFactors, is_sparse
+from mflow.solvers import nonlinear
+from mflow.solvers.tangents import TangentFactors, is_sparse
 
 __all__ = ["Stepper"]
 
