@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow import schedules as s
+from mflow.optim import schedules as s
 
 ALL = (
     s.Constant(0.3),

@@ -49,10 +49,12 @@ def stubs() -> dict[str, str]:
     for row in steps:
         integrators += f"\nclass {row.class_name}(Method):\n" + init(row, "", "")
     extra = ", maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..."
-    optimizers = HEAD + "from collections.abc import Callable\nfrom typing import Any, Literal\n\nfrom mflow.optim import Optimizer\n"
+    optimizers = (
+        HEAD + "from collections.abc import Callable\nfrom typing import Any, Literal\n\nfrom mflow.optim.classes import Optimizer\n"
+    )
     for row in updates:
         optimizers += f"\nclass {row.class_name}(Optimizer):\n" + init(row, ", params: Any", extra)
-    return {"_integrators.pyi": integrators, "_optimizers.pyi": optimizers}
+    return {"base/_integrators.pyi": integrators, "optim/_optimizers.pyi": optimizers}
 
 
 def main() -> int:

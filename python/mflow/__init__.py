@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
-from mflow import objectives, optim, schedules
+from mflow import objectives, optim
 from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.basins import basins
@@ -48,6 +48,7 @@ from mflow.least_squares import LeastSquaresResult, least_squares
 from mflow.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.minimize import minimize
 from mflow.minimize_batch import MinimizeBatchResult, minimize_batch
+from mflow.optim import schedules
 from mflow.order import first_order_system
 from mflow.oscillation import dispersion, dissipation, oscillation
 from mflow.posedness import posedness, posedness_along
@@ -61,7 +62,7 @@ from mflow.symbolic import compiled_from_sympy
 from mflow.train import TrainResult, train
 
 if TYPE_CHECKING:
-    from mflow._integrators import *  # noqa: F403
+    from mflow.base._integrators import *  # noqa: F403
     from mflow.estimators import ImplicitSGDClassifier as ImplicitSGDClassifier
     from mflow.estimators import ImplicitSGDRegressor as ImplicitSGDRegressor
 

@@ -20,9 +20,9 @@ import numpy as np
 
 from mflow.base.checks import Array
 from mflow.data import load_penguins, standardize
+from mflow.optim.schedules import InverseSqrtLR
 from mflow.plot_training import curves
 from mflow.plot_training import sweep as draw_sweep
-from mflow.schedules import InverseSqrtLR
 from mflow.sweep import SweepResult, Training, sweep
 
 if TYPE_CHECKING:

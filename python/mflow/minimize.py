@@ -21,7 +21,7 @@ from mflow.base.result import OptimizeResult, Result, attach
 from mflow.line_descent import LineDescent
 from mflow.linesearch import LineSearch
 from mflow.momentum import momentum_run
-from mflow.schedules import for_a_run
+from mflow.optim.schedules import for_a_run
 from mflow.solvers import nonlinear
 
 __all__ = ["minimize"]

@@ -31,7 +31,7 @@ from mflow.base.progress import Progress
 from mflow.base.result import Result
 from mflow.base.savefile import read_state, write_state
 from mflow.feeds import Cost, Feed, checked_parts, in_parts
-from mflow.schedules import for_a_run
+from mflow.optim.schedules import for_a_run
 
 __all__ = ["TrainResult", "Trainer"]
 

@@ -273,7 +273,7 @@ def describe(row: Any) -> str:
 
 
 def _class_of(row: Any) -> type[Method]:
-    cls = type(row.class_name, (Method,), {"row": row, "__doc__": describe(row), "__module__": __name__})
+    cls = type(row.class_name, (Method,), {"row": row, "__doc__": describe(row), "__module__": "mflow"})
     cls.__signature__ = signature_of(row)  # type: ignore[attr-defined]
     return cls
 

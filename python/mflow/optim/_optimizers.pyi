@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any, Literal
 
-from mflow.optim import Optimizer
+from mflow.optim.classes import Optimizer
 
 class Momentum(Optimizer):
     def __init__(self, params: Any, lr: float | Callable[[int], float] = ..., *, momentum: float = ..., dampening: float = ..., weight_decay: float = ..., decoupled_weight_decay: bool = ..., clip_value: float | None = ..., maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ...) -> None: ...

@@ -27,7 +27,7 @@ from mflow_core import registry
 from mflow_core.updater import Updater, checked, shared_array
 
 from mflow.base.methods import describe, positional, public_values, row_values, signature_of
-from mflow.effective import effective_lr
+from mflow.optim.effective import effective_lr
 
 SHARED = ("maximize",)  # options of a group beside the row's parameters
 
@@ -246,7 +246,7 @@ class Optimizer(Updater):
 
         As the state stands, for a small gradient that was the same in all steps so far: lr/(sqrt(s) + eps) for `Adagrad`,
         lr/(sqrt(v/bc2) + eps) for `Adam`, lr (1 - mu^k)/(1 - mu) after k steps for `Momentum`, lr for `SGD`. It is measured by running
-        the row's kernel on copies (see `mflow.effective`); weight decay, clipping and maximize are left out. With a schedule, lr is that
+        the row's kernel on copies (see `mflow.optim.effective`); weight decay, clipping and maximize are left out. With a schedule, lr is that
         of the last step taken.
 
         Examples
@@ -330,7 +330,7 @@ def _class_of(row: Any) -> type[Optimizer]:
          f">>> opt = mflow.optim.{row.class_name}(c, lr=0.1)", ">>> opt.step(2 * c)", ">>> bool(np.all(c < 1))", "True"]
     )  # fmt: skip
     text = describe(row).replace("Parameters\n----------\n", "Parameters\n----------\n" + _COMMON, 1) + "\n" + example
-    cls = type(row.class_name, (Optimizer,), {"_row": row, "__doc__": text, "__module__": __name__})
+    cls = type(row.class_name, (Optimizer,), {"_row": row, "__doc__": text, "__module__": "mflow.optim"})
     cls.__signature__ = signature_of(row, _FIRST, _LAST)  # type: ignore[attr-defined]
     return cls
 
@@ -378,14 +378,10 @@ class SGD(Optimizer):
 
 
 if TYPE_CHECKING:
-    from mflow._optimizers import *  # noqa: F403
+    from mflow.optim._optimizers import *  # noqa: F403
 
 _CLASSES = {row.class_name: _class_of(row) for row in registry.rows() if row.kind == "update" and row.class_name != "SGD"}
 globals().update(_CLASSES)
 Nadam = _CLASSES["NAdam"]
 
 __all__ = sorted(["Group", "Nadam", "Optimizer", "SGD", *_CLASSES])  # noqa: PLE0605
-
-
-def __getattr__(name: str) -> Any:
-    raise AttributeError(registry.unknown("mflow.optim has no", name, __all__))

@@ -1,0 +1,16 @@
+"""Optimizers for a training loop of your own: see `mflow.optim.classes`; learning rates that change: `mflow.schedules`."""
+
+from typing import Any
+
+from mflow_core.registry import unknown
+
+from mflow.optim.classes import *  # noqa: F403
+from mflow.optim.classes import __all__ as __all__
+
+
+def __getattr__(name: str) -> Any:
+    raise AttributeError(unknown("mflow.optim has no", name, __all__))
+
+
+def __dir__() -> list[str]:
+    return list(__all__)
