@@ -31,7 +31,7 @@ from mflow.data import (
     standardize,
     train_test_split,
 )
-from mflow.nist import NistProblem, nist_problem_from_text
+from mflow.data.nist import NistProblem, nist_problem_from_text
 
 Array = npt.NDArray[np.float64]
 
@@ -75,7 +75,7 @@ def problem(name: str) -> NistProblem:
 
 
 def nist_text(name: str) -> str:
-    return (files("mflow") / "datasets" / "nist" / f"{name}.dat").read_text(encoding="utf-8")
+    return (files("mflow.data") / "datasets" / "nist" / f"{name}.dat").read_text(encoding="utf-8")
 
 
 def half_last_digit(values: Array) -> Array:
@@ -142,7 +142,7 @@ def as_floats(values: Any) -> Array:
 
 def test_nist_names_are_the_documented_27() -> None:
     assert nist_names() == tuple(NIST_TABLE)
-    shipped = {Path(entry.name).stem for entry in (files("mflow") / "datasets" / "nist").iterdir()}
+    shipped = {Path(entry.name).stem for entry in (files("mflow.data") / "datasets" / "nist").iterdir()}
     assert shipped == set(NIST_TABLE)
 
 
@@ -371,7 +371,7 @@ def test_engel_gives_the_published_line() -> None:
 
 
 def test_every_shipped_file_has_its_source_stated() -> None:
-    folder = files("mflow") / "datasets"
+    folder = files("mflow.data") / "datasets"
     sources = (folder / "SOURCES.md").read_text(encoding="utf-8")
     tables = [entry.name for entry in folder.iterdir() if entry.name.endswith(".csv")]
     assert sorted(tables) == ["engel.csv", "longley.csv", "penguins.csv", "shear_building.csv"]

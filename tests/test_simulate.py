@@ -11,7 +11,7 @@ import pytest
 import mflow
 from mflow import plot
 from mflow.cli import main
-from mflow.ground_motion import GRAVITY, GroundMotion, read_record
+from mflow.data.ground_motion import GRAVITY, GroundMotion, read_record
 from mflow.simulate import half_sine, load_building, read_building, respond, table
 
 AT2 = """PEER NGA STRONG MOTION DATABASE RECORD

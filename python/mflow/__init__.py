@@ -35,7 +35,7 @@ from mflow.conditions import order_from_conditions, principal_error_norm
 from mflow.consistency import consistency
 from mflow.control import Event
 from mflow.convergence import convergence, explicit_vs_implicit
-from mflow.data import minibatches
+from mflow.data.tables import minibatches
 from mflow.dense import DenseOutput
 from mflow.dynamics import solve_dynamics
 from mflow.explain import explain

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.data import load_penguins, standardize
+from mflow.data.tables import load_penguins, standardize
 from mflow.optim.schedules import InverseSqrtLR
 from mflow.plot_training import curves
 from mflow.plot_training import sweep as draw_sweep

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from mflow_core.objective import Objective
 
-from mflow.data import Minibatches, minibatches
+from mflow.data.tables import Minibatches, minibatches
 
 __all__ = ["Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
 

@@ -18,7 +18,7 @@ from mflow_core.objective import MOST_CLASSES as MAX_CLASSES
 from mflow_core.objective import Objective
 
 from mflow.base.checks import Array, check_number, check_start
-from mflow.data import load_nist
+from mflow.data.tables import load_nist
 from mflow.mgh import mgh
 
 __all__ = ["Huber", "LeastSquares", "Logistic", "Objective", "Poisson", "Quadratic", "Rosenbrock", "Softmax", "mgh", "nist"]

@@ -27,8 +27,8 @@ import numpy as np
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.result import COLUMNS, DynamicsResult, Result
+from mflow.data.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
 from mflow.dynamics import solve_dynamics
-from mflow.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
 from mflow.plot_motion import displacements, energy
 
 __all__ = ["Building", "Response", "half_sine", "load_building", "picture", "read_building", "respond", "table"]
@@ -101,7 +101,7 @@ def load_building() -> Building:
     ----------
     A. Chopra, Dynamics of Structures, Prentice Hall, sections 12.8 and 13.2.6. The file `datasets/SOURCES.md` says more.
     """
-    text = (files("mflow") / "datasets" / "shear_building.csv").read_text(encoding="utf-8")
+    text = (files("mflow.data") / "datasets" / "shear_building.csv").read_text(encoding="utf-8")
     rows = list(csv.DictReader(text.splitlines()))
     weight, stiffness, height = (
         np.array([float(row[name]) for row in rows]) for name in ("weight_kip", "stiffness_kip_per_in", "height_ft")

@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, TypeVar, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from mflow.nist import NistProblem, nist_problem_from_text, problem_names
+from mflow.data.nist import NistProblem, nist_problem_from_text, problem_names
 
 __all__ = [
     "Dataset",
@@ -66,7 +66,7 @@ class Dataset(Generic[Target]):
 
 
 def _read_text(*path: str) -> str:
-    resource = files("mflow") / "datasets"
+    resource = files("mflow.data") / "datasets"
     for part in path:
         resource = resource / part
     return resource.read_text(encoding="utf-8")

@@ -86,7 +86,7 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from mflow.ground_motion import read_record
+    >>> from mflow.data.ground_motion import read_record
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "record.csv")
     ...     _ = path.write_text("time (s), acceleration (g)\\n0, 0\\n0.01, 0.1\\n0.02, 0\\n")
