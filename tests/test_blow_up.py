@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow import limits
+from mflow.stability import limits
 from reference import defaults
 
 sparse = pytest.importorskip("scipy.sparse")

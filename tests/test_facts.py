@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.conditions import density, rooted_trees, symmetry
-from mflow.stability_results import ParameterRegion
+from mflow.stability.conditions import density, rooted_trees, symmetry
+from mflow.stability.results import ParameterRegion
 from reference import butcher, defaults, stability_function
 
 METHODS_SSP = {"euler": 1.0, "rk2": 1.0, "tvd_rk2": 1.0, "tvd_rk3": 1.0, "ssprk104": 6.0, "trapezoidal": 2.0, "sdirk2": 1 + math.sqrt(2)}
@@ -41,7 +41,7 @@ def test_order_from_conditions_is_the_rows(step_method: Any) -> None:
 
 def test_order_of_other_coefficients_is_told_apart() -> None:
     """A tableau that is wrong in one entry is not of its row's order."""
-    from mflow.conditions import TOLERANCE, _Weights
+    from mflow.stability.conditions import TOLERANCE, _Weights
 
     A, b, _ = (np.array(part) for part in mflow.RK4().butcher)
     b = b + np.array([1e-8, 0.0, -1e-8, 0.0])

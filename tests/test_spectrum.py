@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.spectrum import ITERATIONS, safe_step, spectrum
+from mflow.stability.spectrum import ITERATIONS, safe_step, spectrum
 
 SIZES = (1, 3, ITERATIONS, ITERATIONS + 1, 60, 150)
 

@@ -31,7 +31,6 @@ from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.basins import basins
 from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.compiled import Compiled, compile
-from mflow.conditions import order_from_conditions, principal_error_norm
 from mflow.consistency import consistency
 from mflow.control import Event
 from mflow.convergence import convergence, explicit_vs_implicit
@@ -39,7 +38,6 @@ from mflow.data.tables import minibatches
 from mflow.dense import DenseOutput
 from mflow.dynamics import solve_dynamics
 from mflow.explain import explain
-from mflow.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient, stability_function
 from mflow.families import family
 from mflow.flow import gradient_flow
 from mflow.implicit_sgd import ImplicitSGD
@@ -50,12 +48,14 @@ from mflow.minimize import minimize
 from mflow.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.optim import schedules
 from mflow.order import first_order_system
-from mflow.oscillation import dispersion, dissipation, oscillation
 from mflow.posedness import posedness, posedness_along
-from mflow.quadratic import best_parameters, convergence_rate, parameter_region
-from mflow.region import stability_region
 from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov
-from mflow.stability import amplification, max_stable_dt, stability_limit
+from mflow.stability.amplification import amplification, max_stable_dt, stability_limit
+from mflow.stability.conditions import order_from_conditions, principal_error_norm
+from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient, stability_function
+from mflow.stability.oscillation import dispersion, dissipation, oscillation
+from mflow.stability.quadratic import best_parameters, convergence_rate, parameter_region
+from mflow.stability.region import stability_region
 from mflow.stepper import Stepper
 from mflow.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
 from mflow.symbolic import compiled_from_sympy

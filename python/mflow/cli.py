@@ -23,7 +23,7 @@ from mflow import adam, explain_command, simulate, stability_command, workprecis
 from mflow import compare as job
 from mflow.base.methods import Method, describe, get_method, methods
 from mflow.compare import Problem, Run
-from mflow.stability import stability_limit
+from mflow.stability.amplification import stability_limit
 from mflow.userfile import load_function, parse_numbers
 
 __all__ = ["main"]
@@ -464,7 +464,7 @@ def _limit(method: Method, axis: str | None = None) -> float | None:
 
 def _scales(method: Method, limit: float) -> bool:
     """Whether an optimizer's limit is one of lr L alone: not so where a friction has a time of its own."""
-    from mflow.stability import max_stable_dt
+    from mflow.stability.amplification import max_stable_dt
 
     return math.isclose(100.0 * max_stable_dt(method, curvature=100.0), limit, rel_tol=1e-6)
 

@@ -24,7 +24,7 @@ from mflow.base.methods import Method, get_method, methods
 from mflow.base.result import OptimizeResult
 from mflow.data.tables import load_engel, load_longley, load_nist, load_penguins, minibatches, nist_names, standardize, train_test_split
 from mflow.minimize import FRICTION, minimize
-from mflow.stability import max_stable_dt, spectral_radius
+from mflow.stability.amplification import max_stable_dt, spectral_radius
 
 __all__ = [
     "History", "Problem", "Run", "applicable", "compare", "custom_problem", "largest_stable_step", "problem", "problem_names", "task_list",

@@ -18,7 +18,7 @@ import numpy as np
 from mflow_core import events as core_events
 from mflow_core import problem, stepper
 
-from mflow import endings, spectrum
+from mflow import endings
 from mflow.base.checks import Array, check_number, check_times
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
@@ -33,6 +33,7 @@ from mflow.control import (
     check_tolerances,
 )
 from mflow.records import Record
+from mflow.stability import spectrum
 
 __all__ = ["Drive", "Settings", "follow", "integrate"]
 

@@ -10,7 +10,7 @@ from mflow_core.signatures import code_text
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
-from mflow.stability import explain_step
+from mflow.stability.amplification import explain_step
 
 __all__ = ["Ending", "explain_step"]
 

@@ -26,9 +26,9 @@ from mflow.base.tables import columns
 from mflow.findings import PosednessPath
 from mflow.ivp import solve_ivp
 from mflow.posedness import posedness_along
-from mflow.quadratic import best_parameters
 from mflow.solvers import krylov
-from mflow.stability import max_stable_dt
+from mflow.stability.amplification import max_stable_dt
+from mflow.stability.quadratic import best_parameters
 
 __all__ = ["Report", "explain"]
 

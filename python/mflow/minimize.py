@@ -12,7 +12,6 @@ import numpy as np
 from mflow_core import problem, stepper
 from mflow_core.signatures import code_text, companion
 
-from mflow import spectrum, stability
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import Pace
@@ -23,6 +22,8 @@ from mflow.linesearch import LineSearch
 from mflow.momentum import momentum_run
 from mflow.optim.schedules import for_a_run
 from mflow.solvers import nonlinear
+from mflow.stability import amplification as stability
+from mflow.stability import spectrum
 
 __all__ = ["minimize"]
 

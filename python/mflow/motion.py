@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core import events as core_events
 from mflow_core import problem, stepper, structure
 
-from mflow import endings, load_tables, modes
+from mflow import endings, load_tables
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.result import COLUMNS, DynamicsResult, Result
@@ -25,6 +25,7 @@ from mflow.control import check_min_step, check_tolerances
 from mflow.dense import DenseOutput
 from mflow.drive import ATOL, GROWTH, LEAST_STEPS, RTOL, Drive, Settings, check_span
 from mflow.records import Record
+from mflow.stability import modes
 
 __all__ = ["Motion", "Supports"]
 

@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
-from mflow.oscillation import oscillation
 from mflow.palette import SHADE, dress, place, stroke
-from mflow.stability_results import Oscillation
+from mflow.stability.oscillation import oscillation
+from mflow.stability.results import Oscillation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

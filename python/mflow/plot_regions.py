@@ -12,10 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.palette import COLOURS, HATCHES, dress, faint_hatches, place, stroke
-from mflow.quadratic import parameter_region as region_of
-from mflow.region import stability_region
-from mflow.stability import amplification
-from mflow.stability_results import StabilityRegion
+from mflow.stability.amplification import amplification
+from mflow.stability.quadratic import parameter_region as region_of
+from mflow.stability.region import stability_region
+from mflow.stability.results import StabilityRegion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -24,7 +24,6 @@ from mflow_core.signatures import JACOBIAN_SIGNATURE, RHS_SIGNATURE, compiled_ad
 from scipy.integrate import DenseOutput, OdeSolver
 from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # OdeSolver's own text sends its heirs there
 
-from mflow import spectrum
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, get_method
 from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
@@ -32,6 +31,7 @@ from mflow.dense import DenseOutput as Extension
 from mflow.drive import ATOL, ROUNDING, RTOL
 from mflow.endings import Ending
 from mflow.solvers import nonlinear
+from mflow.stability import spectrum
 
 __all__ = ["RowDenseOutput", "RowSolver"]
 

@@ -13,10 +13,10 @@ from mflow_core import registry
 
 from mflow.base.methods import Method, get_method
 from mflow.base.tables import columns
-from mflow.conditions import order_from_conditions, principal_error_norm
-from mflow.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient
-from mflow.oscillation import oscillation
-from mflow.stability import stability_limit
+from mflow.stability.amplification import stability_limit
+from mflow.stability.conditions import order_from_conditions, principal_error_norm
+from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient
+from mflow.stability.oscillation import oscillation
 
 __all__ = ["facts"]
 

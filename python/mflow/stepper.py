@@ -12,7 +12,6 @@ from mflow_core import force as core_force
 from mflow_core import problem
 from mflow_core import stepper as core
 
-from mflow import spectrum
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
@@ -23,6 +22,7 @@ from mflow.drive import ATOL, RTOL
 from mflow.endings import Ending
 from mflow.solvers import nonlinear
 from mflow.solvers.tangents import TangentFactors, is_sparse
+from mflow.stability import spectrum
 
 __all__ = ["Stepper"]
 

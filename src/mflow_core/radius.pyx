@@ -2,7 +2,7 @@
 
 Nonlinear power iteration (Sommeijer, Shampine and Verwer, J. Comput. Appl. Math. 88 (1998) 315-326): v <- (f(y + v) - f(y)) scaled back
 to the length of a difference, until the growth changes by less than a hundredth. What is found comes from below, so a fifth is added.
-The drivers in Python measure more (`mflow.spectrum`).
+The drivers in Python measure more (`mflow.stability.spectrum`).
 """
 from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t

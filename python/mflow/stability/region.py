@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mflow.base.methods import Method, as_method
-from mflow.stability import STEP_TOLERANCE, amplification
-from mflow.stability_results import StabilityRegion
+from mflow.stability.amplification import STEP_TOLERANCE, amplification
+from mflow.stability.results import StabilityRegion
 
 __all__ = ["stability_region"]
 

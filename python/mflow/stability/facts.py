@@ -18,8 +18,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
-from mflow.conditions import coefficients
-from mflow.stability import amplification, stability_limit
+from mflow.stability.amplification import amplification, stability_limit
+from mflow.stability.conditions import coefficients
 
 __all__ = ["StabilityFunction", "is_a_stable", "is_l_stable", "limit_at_infinity", "ssp_coefficient", "stability_function"]
 

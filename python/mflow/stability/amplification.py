@@ -15,10 +15,10 @@ import numpy as np
 from mflow_core import probe, updater
 from numpy.typing import ArrayLike, NDArray
 
-from mflow import limits
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
-from mflow.modes import limit_of_frequency, oscillator_matrix, radii, structure_modes
+from mflow.stability import limits
+from mflow.stability.modes import limit_of_frequency, oscillator_matrix, radii, structure_modes
 
 __all__ = ["amplification", "explain_step", "max_stable_dt", "measured_radius", "spectral_radius", "stability_limit"]
 

@@ -19,8 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
-from mflow.stability import amplification
-from mflow.stability_results import Oscillation
+from mflow.stability.amplification import amplification
+from mflow.stability.results import Oscillation
 
 __all__ = ["dispersion", "dissipation", "oscillation"]
 

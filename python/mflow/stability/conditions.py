@@ -43,7 +43,7 @@ def rooted_trees(vertices: int) -> tuple[Tree, ...]:
 
     Examples
     --------
-    >>> from mflow.conditions import rooted_trees
+    >>> from mflow.stability.conditions import rooted_trees
     >>> [len(rooted_trees(n)) for n in range(1, 9)]
     [1, 1, 2, 4, 9, 20, 48, 115]
 

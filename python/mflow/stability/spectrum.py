@@ -6,7 +6,7 @@ outermost eigenvalues of J first; where J is symmetric (gradient flow) H is made
 orthogonal. Each Ritz value is taken further out by its residual, so that what has not converged yet errs on the safe side. A small
 problem (n <= ITERATIONS) has all columns of its Jacobian differenced instead, and its eigenvalues are exact but for the difference.
 
-The stability limit along the ray of each value is probed from the method's own kernel (`mflow.stability`) and remembered.
+The stability limit along the ray of each value is probed from the method's own kernel (`mflow.stability.amplification`) and remembered.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow import stability
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
+from mflow.stability import amplification as stability
 
 __all__ = ["SafeStep", "Spectrum", "safe_step", "spectrum", "upper_radius"]
 
@@ -121,8 +121,8 @@ def safe_step(
 
     Examples
     --------
-    >>> import numpy as np, mflow.spectrum
-    >>> found = mflow.spectrum.safe_step(lambda t, y: -4.0 * y, 0.0, np.ones(2), "euler", safety=1.0)
+    >>> import numpy as np, mflow.stability.spectrum
+    >>> found = mflow.stability.spectrum.safe_step(lambda t, y: -4.0 * y, 0.0, np.ones(2), "euler", safety=1.0)
     >>> round(found.dt, 6), round(found.rho, 6)
     (0.5, 4.2)
 

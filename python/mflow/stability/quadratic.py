@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
-from mflow.stability import UPDATE_TOLERANCE, amplification, stability_limit
-from mflow.stability_results import ParameterRegion
+from mflow.stability.amplification import UPDATE_TOLERANCE, amplification, stability_limit
+from mflow.stability.results import ParameterRegion
 
 __all__ = ["BestParameters", "best_parameters", "convergence_rate", "parameter_region"]
 

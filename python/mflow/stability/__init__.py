@@ -1,0 +1,1 @@
+"""What a method allows: amplification, limits of the step, modes, facts, regions, oscillation."""
