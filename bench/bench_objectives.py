@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow import objectives
+from mflow.problems import objectives
 
 if TYPE_CHECKING:
     from conftest import Bench, Runner

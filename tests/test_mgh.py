@@ -10,8 +10,8 @@ import pytest
 import scipy.optimize
 from mflow_core import objective
 
-from mflow import objectives
-from mflow.mgh import mgh_names, mgh_problem
+from mflow.problems import objectives
+from mflow.problems.mgh import mgh_names, mgh_problem
 
 # Sizes beside the usual ones for which the paper prints a minimum.
 SIZES = [(name, None, None) for name in mgh_names()] + [

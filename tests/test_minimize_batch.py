@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow import objectives
+from mflow.problems import objectives
 
 RNG = np.random.default_rng(11)
 UPDATES = [m.name for m in mflow.methods() if m.kind == "update"]

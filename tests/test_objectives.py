@@ -13,8 +13,8 @@ from mflow_core import objective, registry
 
 import mflow
 import mflow.data
-from mflow import objectives
-from mflow.mgh import mgh_names
+from mflow.problems import objectives
+from mflow.problems.mgh import mgh_names
 
 RNG = np.random.default_rng(7)
 ROWS, COLUMNS, CLASSES = 131, 5, 4  # blocks of rows, and some

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow import objectives
+from mflow.problems import objectives
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(103, 4))

@@ -25,12 +25,11 @@ from typing import TYPE_CHECKING, Any
 from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
-from mflow import objectives, optim
+from mflow import optim
 from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.basins import basins
 from mflow.batch import IVPBatchResult, solve_ivp_batch
-from mflow.compiled import Compiled, compile
 from mflow.consistency import consistency
 from mflow.control import Event
 from mflow.convergence import convergence, explicit_vs_implicit
@@ -47,8 +46,11 @@ from mflow.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.minimize import minimize
 from mflow.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.optim import schedules
-from mflow.order import first_order_system
 from mflow.posedness import posedness, posedness_along
+from mflow.problems import objectives
+from mflow.problems.compiled import Compiled, compile
+from mflow.problems.first_order import first_order_system
+from mflow.problems.symbolic import compiled_from_sympy
 from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.stability.amplification import amplification, max_stable_dt, stability_limit
 from mflow.stability.conditions import order_from_conditions, principal_error_norm
@@ -58,7 +60,6 @@ from mflow.stability.quadratic import best_parameters, convergence_rate, paramet
 from mflow.stability.region import stability_region
 from mflow.stepper import Stepper
 from mflow.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
-from mflow.symbolic import compiled_from_sympy
 from mflow.train import TrainResult, train
 
 if TYPE_CHECKING:

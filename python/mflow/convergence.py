@@ -20,7 +20,7 @@ from mflow.base.methods import Method, as_method
 from mflow.dynamics import solve_dynamics
 from mflow.findings import ConvergenceResult, StiffnessResult
 from mflow.ivp import solve_ivp
-from mflow.testproblems import InitialValueProblem, get_problem
+from mflow.problems.testproblems import InitialValueProblem, get_problem
 
 __all__ = ["convergence", "explicit_vs_implicit", "slope_of"]
 

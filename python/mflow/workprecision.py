@@ -28,7 +28,7 @@ import numpy as np
 from mflow.base.methods import methods
 from mflow.ivp import solve_ivp
 from mflow.palette import COLOURS, MARKERS
-from mflow.testproblems import InitialValueProblem, get_problem, problem_names
+from mflow.problems.testproblems import InitialValueProblem, get_problem, problem_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,7 +2,7 @@
 
 One function a problem: residual i (from 0; the paper counts from 1) and, unless d is NULL, its derivatives. Each is written for doubles and
 for dual numbers (objectives.pxd). What was measured lies in y, and in X what it was measured at; starts, sizes and minima in
-`mflow.mgh`. Rows say so where sin, cos or atan come from the C library.
+`mflow.problems.mgh`. Rows say so where sin, cos or atan come from the C library.
 
 Source: J. More, B. Garbow and K. Hillstrom, ACM Trans. Math. Softw. 7 (1981) 17-41. Problem 11 is as its authors' program has it
 (Algorithm 566), for the paper has a misprint.

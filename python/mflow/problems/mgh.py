@@ -176,7 +176,7 @@ def mgh_names() -> tuple[str, ...]:
 
     Examples
     --------
-    >>> from mflow.mgh import mgh_names
+    >>> from mflow.problems.mgh import mgh_names
     >>> len(mgh_names()), mgh_names()[6]
     (35, 'helical_valley')
     """
@@ -188,7 +188,7 @@ def mgh_problem(name: str) -> MGHProblem:
 
     Examples
     --------
-    >>> from mflow.mgh import mgh_problem
+    >>> from mflow.problems.mgh import mgh_problem
     >>> mgh_problem("bard").minimum(3, 15)
     0.00821487
     """
@@ -203,7 +203,7 @@ def mgh(name: str, n: int | None = None, m: int | None = None) -> Objective:
     Parameters
     ----------
     name : str
-        One of `mflow.mgh.mgh_names`.
+        One of `mflow.problems.mgh.mgh_names`.
     n, m : int, optional
         Unknowns and residuals, where the problem leaves them open; the paper's usual ones if not given.
 

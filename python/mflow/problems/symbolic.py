@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from mflow.compiled import Compiled, compile, need_numba
+from mflow.problems.compiled import Compiled, compile, need_numba
 
 __all__ = ["compiled_from_sympy"]
 

@@ -1,0 +1,363 @@
+"""Compiled objectives: costs that run without Python, whoever drives them.
+
+    f = mflow.objectives.Logistic(X, y, l2=1e-3)
+    f(c), f.grad(c), f.value_and_grad(c), f.hessp(c, p), f.batch(rows)
+    mflow.minimize(f, f.x0, method="adam")
+
+Each is an `Objective`: a struct of the core behind the name of a function. `minimize`, `gradient_flow`, `line_search`, `compare` and
+`Stepper` (as c' = -grad f(c)) find its compiled functions and run without the GIL. Regressions are means over rows and have minibatches
+(`batch`); sums of squares have `residuals` and `jac`. Where no `"libm"` is among its flags, its bits are the same on every machine.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mflow_core.objective import MOST_CLASSES as MAX_CLASSES
+from mflow_core.objective import Objective
+
+from mflow.base.checks import Array, check_number, check_start
+from mflow.data.tables import load_nist
+from mflow.problems.mgh import mgh
+
+__all__ = ["Huber", "LeastSquares", "Logistic", "Objective", "Poisson", "Quadratic", "Rosenbrock", "Softmax", "mgh", "nist"]
+
+
+class Quadratic(Objective):
+    """x'A x/2 - b'x, with the gradient A x - b.
+
+    Parameters
+    ----------
+    A : array_like (n, n), symmetric, or (n,)
+        One dimension: the diagonal, all else 0.
+    b : array_like (n,), optional
+        0 if not given.
+    x0 : array_like (n,), optional
+        Where to start; ones if not given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Wrong shapes, entries that are not finite, a matrix that is not symmetric.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.Quadratic([[2.0, 1.0], [1.0, 3.0]], [1.0, 1.0])
+    >>> f([1.0, 0.0]), f.grad([1.0, 0.0]).tolist()
+    (0.0, [1.0, 0.0])
+    """
+
+    _own_names = ("A", "b")
+
+    def __init__(self, A: Any, b: Any = None, *, x0: Any = None) -> None:
+        matrix = check_start(A, "A")
+        if matrix.ndim not in (1, 2) or matrix.shape != (len(matrix),) * matrix.ndim or not matrix.size:
+            raise ValueError(f"A: shape {matrix.shape} came; (n, n), or (n,) for a diagonal, is wanted")
+        if matrix.ndim == 2 and not np.array_equal(matrix, matrix.T):
+            raise ValueError("A is not symmetric: give (A + A.T)/2, whose quadratic is the same")
+        n = len(matrix)
+        target = None if b is None else check_start(b, "b")
+        if target is not None and target.shape != (n,):
+            raise ValueError(f"b: shape {target.shape} came; ({n},) is wanted, as A has {n} rows")
+        self._set("quadratic" if matrix.ndim == 2 else "diagonal_quadratic", (n,), _start(x0, (n,), 1.0), matrix, target)
+
+
+class Rosenbrock(Objective):
+    """Rosenbrock's valley, sum 100 (x_(i+1) - x_i^2)^2 + (1 - x_i)^2; the least value, 0, is at ones.
+
+    Parameters
+    ----------
+    n : int
+        Unknowns, from 2 on.
+    x0 : array_like (n,), optional
+        Where to start; -1.2, 1, -1.2, ... if not given.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.Rosenbrock(2)
+    >>> round(f(f.x0), 12), f.grad([1.0, 1.0]).tolist()
+    (24.2, [0.0, 0.0])
+
+    References
+    ----------
+    H. Rosenbrock, Comput. J. 3 (1960) 175-184.
+    """
+
+    def __init__(self, n: int = 2, *, x0: Any = None) -> None:
+        if isinstance(n, bool) or int(n) != n or n < 2:
+            raise ValueError(f"n = {n!r}: a whole number from 2 on is wanted")
+        usual = np.where(np.arange(int(n)) % 2 == 0, -1.2, 1.0)
+        self._set("rosenbrock", (int(n),), usual if x0 is None else _start(x0, (int(n),), 0.0), rows=2 * (int(n) - 1))
+
+
+class _Regression(Objective):
+    """What the regressions of one predictor share."""
+
+    def _regress(self, name: str, X: Any, y: Any, l2: float, weights: Any, intercept: bool, x0: Any, delta: float = 0.0) -> None:
+        table, labels = _table(X), _labels(y)
+        _match(table, labels)
+        shape = (table.shape[1] + bool(intercept),)
+        self._set(name, shape, _start(x0, shape, 0.0), table, labels, weights, _not_negative(l2, "l2"), delta, intercept=bool(intercept))
+
+
+class LeastSquares(_Regression):
+    """Linear least squares: the mean of w (x.c - y)^2/2, and l2 |c|^2/2.
+
+    Parameters
+    ----------
+    X : array_like (m, p)
+        A C-contiguous float64 array (a memory map, too) is used where it lies, not copied.
+    y : array_like (m,)
+    l2 : float
+        The bias is free of it.
+    weights : array_like (m,), optional
+        From 0 on. They are divided by their mean: a weight of 2 is a row that is there twice.
+    intercept : bool
+        Whether a bias, the last unknown, is added to every predictor.
+    x0 : array_like (n,), optional
+        Where to start; zeros if not given.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Shapes that do not fit, empty data, entries that are not finite, labels that the loss does not know.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.LeastSquares([[1.0, 0.0], [0.0, 2.0]], [1.0, 2.0])
+    >>> f([0.0, 0.0]), f.grad([0.0, 0.0]).tolist(), f.residuals([1.0, 0.0]).tolist()
+    (1.25, [-0.5, -2.0], [0.0, -2.0])
+    >>> f.batch([1]).grad([0.0, 0.0]).tolist()
+    [0.0, -4.0]
+    """
+
+    def __init__(
+        self, X: Any, y: Any, l2: float = 0.0, *, weights: Any = None, intercept: bool = False, x0: Any = None
+    ) -> None:  # fmt: skip
+        self._regress("least_squares", X, y, l2, weights, intercept, x0)
+
+
+class Logistic(_Regression):
+    """Logistic regression: the mean of w log(1 + e^(-y x.c)), and l2 |c|^2/2.
+
+    Parameters
+    ----------
+    X, l2, weights, intercept, x0
+        As in `LeastSquares`.
+    y : array_like (m,)
+        0 and 1, or -1 and +1; truth values, too.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `LeastSquares`.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.Logistic([[1.0], [-1.0]], [1, 0])
+    >>> round(f([0.0]), 6), f.grad([0.0]).tolist()
+    (0.693147, [-0.5])
+    """
+
+    def __init__(
+        self, X: Any, y: Any, l2: float = 0.0, *, weights: Any = None, intercept: bool = False, x0: Any = None
+    ) -> None:  # fmt: skip
+        self._regress("logistic", X, _signs(_labels(y)), l2, weights, intercept, x0)
+
+    def _lane_data(self, given: dict[str, Any], lanes: int) -> tuple[Array | None, Array | None]:
+        return super()._lane_data({**given, "y": _signs(np.asarray(given["y"], dtype=np.float64))} if "y" in given else given, lanes)
+
+
+class Poisson(_Regression):
+    """Poisson regression with the logarithm as its link: the mean of w (e^t - y t), t = x.c, above its least value, and l2 |c|^2/2.
+
+    Parameters
+    ----------
+    X, l2, weights, intercept, x0
+        As in `LeastSquares`.
+    y : array_like (m,)
+        Counts: numbers from 0 on.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `LeastSquares`.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.Poisson([[1.0], [1.0]], [1, 3])
+    >>> f.grad([0.0]).tolist()
+    [-1.0]
+    """
+
+    def __init__(
+        self, X: Any, y: Any, l2: float = 0.0, *, weights: Any = None, intercept: bool = False, x0: Any = None
+    ) -> None:  # fmt: skip
+        self._regress("poisson", X, y, l2, weights, intercept, x0)
+
+
+class Huber(_Regression):
+    """Regression with Huber's loss: e^2/2 up to |e| = delta, delta (|e| - delta/2) beyond, e = x.c - y; its mean, and l2 |c|^2/2.
+
+    Parameters
+    ----------
+    X, y, l2, weights, intercept, x0
+        As in `LeastSquares`.
+    delta : float
+        Above 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `LeastSquares`.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.Huber([[1.0], [1.0]], [0.5, 100.0])
+    >>> f.grad([0.0]).tolist()
+    [-0.75]
+
+    References
+    ----------
+    P. Huber, Ann. Math. Stat. 35 (1964) 73-101.
+    """
+
+    def __init__(
+        self, X: Any, y: Any, delta: float = 1.0, l2: float = 0.0, *, weights: Any = None, intercept: bool = False, x0: Any = None
+    ) -> None:  # fmt: skip
+        if not check_number(delta, "delta", "a number above 0") > 0.0:
+            raise ValueError(f"delta = {delta!r}: a number above 0 is wanted")
+        self._regress("huber", X, y, l2, weights, intercept, x0, float(delta))
+
+
+class Softmax(Objective):
+    """Multinomial logistic regression: the mean of w (log sum_k e^(z_k) - z_y), z = C'x, and l2 |C|^2/2.
+
+    Parameters
+    ----------
+    X, l2, weights
+        As in `LeastSquares`.
+    y : array_like (m,)
+        The number of each row's class, from 0 on.
+    n_classes : int, optional
+        The largest of y and one more, if not given.
+    intercept : bool
+        Whether each class has a bias: the last row of C.
+    x0 : array_like (p, n_classes), optional
+        Where to start; zeros if not given. Points have this shape, or its numbers in a row.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `LeastSquares`.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.Softmax([[1.0], [-1.0]], [0, 2])
+    >>> f.shape, round(f(f.x0), 6)
+    ((1, 3), 1.098612)
+    """
+
+    def __init__(
+        self, X: Any, y: Any, n_classes: int | None = None, l2: float = 0.0, *, weights: Any = None, intercept: bool = False,
+        x0: Any = None,
+    ) -> None:  # fmt: skip
+        table, labels = _table(X), _labels(y)
+        _match(table, labels)
+        top = float(labels.max())
+        count = int(top) + 1 if n_classes is None else n_classes
+        if isinstance(count, bool) or int(count) != count or not 1 <= count <= MAX_CLASSES:
+            raise ValueError(f"n_classes = {count!r}: a whole number from 1 to {MAX_CLASSES} is wanted")
+        if top >= count:
+            raise ValueError(f"y: class {top:g} came; with n_classes = {count} they are numbered 0 to {count - 1}")
+        shape = (table.shape[1] + bool(intercept), int(count))
+        self._set(
+            "softmax", shape, _start(x0, shape, 0.0), table, labels, weights, _not_negative(l2, "l2"), n_classes=int(count),
+            intercept=bool(intercept),
+        )  # fmt: skip
+
+
+def nist(name: str) -> Objective:
+    """One of the 27 NIST nonlinear regressions: half the sum of squared residuals, from the nearer of its two starts.
+
+    `mflow.data.load_nist` gives it with its other start and the certified answer, as ``load_nist(name).objective``.
+
+    Parameters
+    ----------
+    name : str
+        One of `mflow.data.nist_names`.
+
+    Raises
+    ------
+    ValueError
+        There is none of this name; the text offers the nearest.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.nist("Misra1a")
+    >>> f.x0.tolist(), f.jac(f.x0).shape, round(2 * f([238.94212918, 0.00055015643181]), 11)
+    ([250.0, 0.0005], (14, 2), 0.12455138894)
+
+    References
+    ----------
+    NIST/ITL Statistical Reference Datasets, nonlinear regression.
+    """
+    return load_nist(name).objective
+
+
+# ---- arguments ------------------------------------------------------------------------------------------------------------------------
+
+
+def _start(x0: Any, shape: tuple[int, ...], fill: float) -> Array:
+    if x0 is None:
+        return np.full(shape, fill)
+    start = check_start(x0, "x0")
+    if start.shape != shape:
+        raise ValueError(f"x0: shape {start.shape} came; {shape} is wanted")
+    return start
+
+
+def _table(X: Any) -> Array:
+    """(m, p) numbers where they lie, if they are C-contiguous float64 already; the core looks whether all are finite."""
+    table = np.asarray(X)
+    if table.dtype.kind not in "biuf":
+        hint = ": .toarray() makes them of a sparse matrix" if hasattr(X, "toarray") else ""
+        raise TypeError(f"X: dtype {table.dtype} came; real numbers are wanted{hint}")
+    if table.ndim != 2 or not table.size:
+        raise ValueError(f"X: shape {table.shape} came; (m, p) is wanted, at least one row and one column")
+    return np.ascontiguousarray(table, dtype=np.float64)
+
+
+def _labels(y: Any) -> Array:
+    labels = np.asarray(y)
+    if labels.dtype.kind not in "biuf":
+        raise TypeError(f"y: dtype {labels.dtype} came; numbers are wanted (for classes, their numbers)")
+    if labels.ndim != 1:
+        raise ValueError(f"y: shape {labels.shape} came; one dimension is wanted, a label a row")
+    return np.array(labels, dtype=np.float64)
+
+
+def _signs(labels: Array) -> Array:
+    """-1 and +1 in the place of 0 and 1; other numbers as they are."""
+    return 2.0 * labels - 1.0 if np.all((labels == 0.0) | (labels == 1.0)) else labels
+
+
+def _match(X: Array, y: Array) -> None:
+    if len(X) != len(y):
+        raise ValueError(f"X has {len(X)} rows and y {len(y)} labels: one label a row is wanted")
+
+
+def _not_negative(value: Any, argument: str) -> float:
+    number = check_number(value, argument, "a number from 0 on")
+    if number < 0.0:
+        raise ValueError(f"{argument} = {value!r}: a number from 0 on is wanted")
+    return number
