@@ -17,7 +17,7 @@ from mflow_core import registry, sweep
 import mflow
 from conftest import LEVELS
 from losses import KINKED, SMOOTH, curvature, slope, value
-from mflow.implicit_sgd import ImplicitSGD
+from mflow.training.implicit_sgd import ImplicitSGD
 
 Array = np.ndarray
 ROW = registry.find("implicit_sgd")

@@ -12,7 +12,7 @@ from mflow_core import scalars, sweep
 
 from conftest import LEVELS
 from losses import KINKED, SMOOTH, curvature, slope, value
-from mflow.implicit_sgd import losses
+from mflow.training.implicit_sgd import losses
 
 Array = np.ndarray
 EPS = 2.0**-52

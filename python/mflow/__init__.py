@@ -39,7 +39,6 @@ from mflow.dynamics import solve_dynamics
 from mflow.explain import explain
 from mflow.families import family
 from mflow.flow import gradient_flow
-from mflow.implicit_sgd import ImplicitSGD
 from mflow.ivp import solve_ivp
 from mflow.least_squares import LeastSquaresResult, least_squares
 from mflow.linesearch import LineSearch, LineSearchResult, line_search
@@ -60,7 +59,8 @@ from mflow.stability.quadratic import best_parameters, convergence_rate, paramet
 from mflow.stability.region import stability_region
 from mflow.stepper import Stepper
 from mflow.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
-from mflow.train import TrainResult, train
+from mflow.training.implicit_sgd import ImplicitSGD
+from mflow.training.train import TrainResult, train
 
 if TYPE_CHECKING:
     from mflow.base._integrators import *  # noqa: F403

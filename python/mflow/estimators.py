@@ -19,7 +19,7 @@ except ImportError as error:
     raise ImportError("mflow's estimators need scikit-learn 1.6 or newer: pip install 'mflow[learn]'") from error
 
 from mflow.base.checks import Array
-from mflow.implicit_sgd import KINKS, ImplicitSGD
+from mflow.training.implicit_sgd import KINKS, ImplicitSGD
 
 __all__ = ["ImplicitSGDClassifier", "ImplicitSGDRegressor"]
 

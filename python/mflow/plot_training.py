@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from mflow.sweep import LRFindResult, SweepResult
-    from mflow.train import TrainResult
+    from mflow.training.train import TrainResult
 
 __all__ = ["curves", "effective_lr", "history", "lr_find", "sweep"]
 

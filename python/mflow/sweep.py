@@ -26,9 +26,9 @@ from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
 from mflow.compare import MARGIN, Problem
 from mflow.compare import problem as named_problem
-from mflow.feeds import Cost, in_parts
 from mflow.minimize import minimize
-from mflow.train import TrainResult, train
+from mflow.training.feeds import Cost, in_parts
+from mflow.training.train import TrainResult, train
 
 __all__ = ["Cell", "Descent", "LRFindResult", "SweepResult", "Training", "lr_find", "sweep"]
 

@@ -1,4 +1,4 @@
-"""Training on a compiled objective: the steps of `mflow.trainer` taken in pieces in the core, without Python in between.
+"""Training on a compiled objective: the steps of `mflow.training.trainer` taken in pieces in the core, without Python in between.
 
 A piece ends where Python has a word to say: at the end of an epoch, before a step callback, at a checkpoint or max_steps, and every few
 hundredths of a second for Ctrl-C and the progress bar. What is computed does not depend on the cut. A schedule is a function of the step
@@ -16,8 +16,8 @@ from mflow_core.training import GRADIENT, LOSS, Course
 
 from mflow.base.checks import Array
 from mflow.base.pace import Pace
-from mflow.feeds import Cost, Feed, IndexSets
-from mflow.trainer import PER_STEP, PerEpoch, Trainer
+from mflow.training.feeds import Cost, Feed, IndexSets
+from mflow.training.trainer import PER_STEP, PerEpoch, Trainer
 
 __all__ = ["CompiledTrainer"]
 

@@ -1,7 +1,7 @@
 """`train`: epochs over data in batches, by any optimizer, until they are done, it gets no better, or something goes wrong.
 
 A cost in Python is called batch by batch; a compiled objective runs from one callback to the next without Python. What a run is made of,
-and its checkpoints, are in `mflow.trainer`. Nothing is random but the batches: `mflow.minibatches` with the same seed gives the same ones.
+and its checkpoints, are in `mflow.training.trainer`. Nothing is random but the batches: `mflow.minibatches` with the same seed gives the same ones.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from mflow_core.objective import Objective
 from mflow import optim
 from mflow.base.methods import Method
 from mflow.base.result import attach
-from mflow.feeds import Cost, feed_of, index_sets
-from mflow.train_compiled import CompiledTrainer
-from mflow.trainer import Trainer, TrainResult
+from mflow.training.feeds import Cost, feed_of, index_sets
+from mflow.training.train_compiled import CompiledTrainer
+from mflow.training.trainer import Trainer, TrainResult
 
 __all__ = ["TrainResult", "train"]
 

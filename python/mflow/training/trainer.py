@@ -5,7 +5,7 @@
 
 All that the rest of a run depends on is (parameters, optimizer state, epoch, batch, generator as it was when the epoch began, schedules,
 best so far, counters): that is what a checkpoint holds, so a run that resumes, in mid-epoch too, has the bits of one that never stopped.
-`mflow.train` is the face; `mflow.train_compiled` has the steps of compiled objectives.
+`mflow.train` is the face; `mflow.training.train_compiled` has the steps of compiled objectives.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import Result
 from mflow.base.savefile import read_state, write_state
-from mflow.feeds import Cost, Feed, checked_parts, in_parts
 from mflow.optim.schedules import for_a_run
+from mflow.training.feeds import Cost, Feed, checked_parts, in_parts
 
 __all__ = ["TrainResult", "Trainer"]
 

@@ -27,7 +27,7 @@ KINKS = {"delta": "huber", "tau": "quantile"}
 def losses() -> dict[str, str]:
     """The formula of each loss l(t; y), t = x.w + b, by name.
 
-    >>> from mflow.implicit_sgd import losses
+    >>> from mflow.training.implicit_sgd import losses
     >>> losses()["hinge"]
     'max(0, 1 - y t)'
     """

@@ -1,0 +1,1 @@
+"""Epochs, batches, validation, checkpoints; implicit SGD."""
