@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mflow.base.progress import Progress, Watcher
-from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.integrate.control import check_first_step, check_max_step, check_min_step, check_tolerances
 
 EPS = float(np.finfo(float).eps)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mflow.dense import DenseOutput
+from mflow.integrate.dense import DenseOutput
 
 
 def pieces(ts: Any, n: int = 3, degree: int = 4, seed: int = 0) -> tuple[DenseOutput, Any]:
@@ -60,7 +60,7 @@ def test_chunks_do_not_change_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     sol, _ = pieces(np.linspace(0, 5, 12), n=7)
     t = np.random.default_rng(2).uniform(-1, 6, 500)
     whole, slopes = sol(t), sol.derivative(t)
-    monkeypatch.setattr("mflow.dense.CHUNK", 20)
+    monkeypatch.setattr("mflow.integrate.dense.CHUNK", 20)
     np.testing.assert_array_equal(sol(t), whole)
     np.testing.assert_array_equal(sol.derivative(t), slopes)
 

@@ -321,10 +321,10 @@ def test_three_roots_of_a_cubic_in_one_step(mode: dict[str, Any]) -> None:
     np.testing.assert_allclose(r.t_events[0], roots, rtol=1e-14)
     np.testing.assert_allclose(r.y_events[0][:, 0], roots, rtol=1e-14)
     for direction, want in ((1, [roots[0], roots[2]]), (-1, [roots[1]])):
-        event = mflow.control.Event(cubic, direction=direction)
+        event = mflow.Event(cubic, direction=direction)
         np.testing.assert_allclose(mflow.solve_ivp(rising, (0, 3), [0.0], events=event, **mode).t_events[0], want, rtol=1e-14)
     for count in (1, 2, 3):
-        event = mflow.control.Event(cubic, terminal=count)
+        event = mflow.Event(cubic, terminal=count)
         stop = mflow.solve_ivp(rising, (0, 3), [0.0], events=[event, lambda t, y: y[0] - 0.2], dense_output=True, **mode)
         assert (stop.reason, stop.status, stop.success) == ("event", 1, True)
         assert stop.t[-1] == stop.t_events[0][-1] == pytest.approx(roots[count - 1], rel=1e-14)
@@ -345,7 +345,7 @@ def test_located_to_4_ulp_against_mpmath() -> None:
 
 def test_events_in_every_row(step_method: Any) -> None:
     """cos t through 0: every row that is accurate finds the crossings where they are, counts and directions included."""
-    events = [mflow.control.Event(lambda t, y: y[0], direction=d) for d in (0.0, 1.0, -1.0)]
+    events = [mflow.Event(lambda t, y: y[0], direction=d) for d in (0.0, 1.0, -1.0)]
     ways: list[dict[str, Any]] = [{"dt": 0.01}] + ([{"rtol": 1e-8, "atol": 1e-8}] if "embedded" in step_method.flags else [])
     for mode in ways:
         for sign in (1, -1):
@@ -364,7 +364,7 @@ def test_events_in_every_row(step_method: Any) -> None:
 
 
 def test_a_terminal_event_cuts_the_output(step_method: Any) -> None:
-    event = mflow.control.Event(lambda t, y: y[0] - 0.5, terminal=True)
+    event = mflow.Event(lambda t, y: y[0] - 0.5, terminal=True)
     ways: list[dict[str, Any]] = [{"dt": 0.3}] + ([{"rtol": 1e-7}] if "embedded" in step_method.flags else [])
     for mode in ways:
         r = mflow.solve_ivp(decay, (0, 5), [1.0], step_method.name, events=event, dense_output=True, **mode)
@@ -382,7 +382,7 @@ def test_a_terminal_event_cuts_the_output(step_method: Any) -> None:
 
 
 def test_a_restart_from_the_event_does_not_fire_again(step_method: Any) -> None:
-    event = mflow.control.Event(lambda t, y: math.cos(t) * y[0] - 0.3, terminal=True)
+    event = mflow.Event(lambda t, y: math.cos(t) * y[0] - 0.3, terminal=True)
     ways: list[dict[str, Any]] = [{"dt": 0.07}] + ([{"rtol": 1e-6}] if "embedded" in step_method.flags else [])
     for mode in ways:
         whole = mflow.solve_ivp(lambda t, y: 0.0 * y, (0, 20), [1.0], step_method.name, events=event.fun, **mode)
@@ -407,9 +407,9 @@ def test_an_event_at_exactly_the_end(step_method: Any) -> None:
         r = mflow.solve_ivp(decay, (0, 1), [1.0], step_method.name, events=end, **mode)
         assert (r.reason, r.t_events[0].tolist(), r.y_events[0].tolist()) == ("finished", [1.0], [[r.y[0, -1]]])
         for terminal, reason in ((1, "event"), (2, "finished")):
-            r = mflow.solve_ivp(decay, (0, 1), [1.0], step_method.name, events=mflow.control.Event(end, terminal=terminal), **mode)
+            r = mflow.solve_ivp(decay, (0, 1), [1.0], step_method.name, events=mflow.Event(end, terminal=terminal), **mode)
             assert (r.reason, r.t[-1], len(r.t_events[0])) == (reason, 1.0, 1)
-        r = mflow.solve_ivp(decay, (0, 1), [1.0], step_method.name, events=mflow.control.Event(end, direction=-1), **mode)
+        r = mflow.solve_ivp(decay, (0, 1), [1.0], step_method.name, events=mflow.Event(end, direction=-1), **mode)
         assert len(r.t_events[0]) == 0
         start = mflow.solve_ivp(decay, (1, 2), [1.0], step_method.name, events=end, **mode)
         assert len(start.t_events[0]) == 0  # a zero at the start is none
@@ -454,11 +454,11 @@ def test_compiled_events_are_python_events() -> None:
     pointers = RHS_C(lambda t, y, g, n, ctx: (g.__setitem__(0, y[0]), 0)[1])
     for mode in ({"method": "tsit5", "rtol": 1e-7}, {"method": "rk4", "dt": 0.1}):
         want = mflow.solve_ivp(circle, (0, 20), [1.0, 0.0], events=lambda t, y: y[0], **mode)
-        for one in (event, pointers, mflow.control.Event(event)):
+        for one in (event, pointers, mflow.Event(event)):
             r = mflow.solve_ivp(fun, (0, 20), [1.0, 0.0], events=one, **mode)
             assert r.t_events[0].tobytes() == want.t_events[0].tobytes()
             assert r.y_events[0].tobytes() == want.y_events[0].tobytes()
-        stop = mflow.solve_ivp(fun, (0, 20), [1.0, 0.0], events=mflow.control.Event(event, terminal=3), **mode)
+        stop = mflow.solve_ivp(fun, (0, 20), [1.0, 0.0], events=mflow.Event(event, terminal=3), **mode)
         assert stop.t[-1] == want.t_events[0][2]
 
 
@@ -515,9 +515,9 @@ def test_compiled_runs_with_events_let_other_threads_go() -> None:
         ({"t_eval": [0.5], "save_every": 2}, ValueError, "give one of them"),
         ({"events": 3}, TypeError, "events: a callable"),
         ({"events": [decay, "x"]}, TypeError, r"events\[1\]: a callable"),
-        ({"events": mflow.control.Event(decay, terminal=-1)}, ValueError, "events.terminal = -1"),
-        ({"events": mflow.control.Event(decay, samples=0)}, ValueError, "events.samples = 0"),
-        ({"events": mflow.control.Event(decay, direction=math.nan)}, ValueError, "events.direction = nan"),
+        ({"events": mflow.Event(decay, terminal=-1)}, ValueError, "events.terminal = -1"),
+        ({"events": mflow.Event(decay, samples=0)}, ValueError, "events.samples = 0"),
+        ({"events": mflow.Event(decay, direction=math.nan)}, ValueError, "events.direction = nan"),
         ({"events": lambda t, y: y}, TypeError, "an event returned ndarray of shape"),
         ({"events": lambda t, y: True}, TypeError, "returned a bool"),
         ({"method": "adam"}, ValueError, "adam is no integrator"),

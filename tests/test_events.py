@@ -16,7 +16,7 @@ import pytest
 from mflow_core import events as core
 from mflow_core.scalars import _power
 
-from mflow.control import Event, check_events
+from mflow.integrate.control import Event, check_events
 
 
 def make(*events: Any, shape: tuple[int, ...] = (1,), args: tuple[Any, ...] = ()) -> core.Events:

@@ -29,17 +29,18 @@ from mflow import optim
 from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.basins import basins
-from mflow.batch import IVPBatchResult, solve_ivp_batch
 from mflow.consistency import consistency
-from mflow.control import Event
 from mflow.convergence import convergence, explicit_vs_implicit
 from mflow.data.tables import minibatches
-from mflow.dense import DenseOutput
 from mflow.dynamics import solve_dynamics
 from mflow.explain import explain
 from mflow.families import family
-from mflow.flow import gradient_flow
-from mflow.ivp import solve_ivp
+from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
+from mflow.integrate.control import Event
+from mflow.integrate.dense import DenseOutput
+from mflow.integrate.flow import gradient_flow
+from mflow.integrate.ivp import solve_ivp
+from mflow.integrate.stepper import Stepper
 from mflow.least_squares import LeastSquaresResult, least_squares
 from mflow.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.minimize import minimize
@@ -57,7 +58,6 @@ from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, s
 from mflow.stability.oscillation import dispersion, dissipation, oscillation
 from mflow.stability.quadratic import best_parameters, convergence_rate, parameter_region
 from mflow.stability.region import stability_region
-from mflow.stepper import Stepper
 from mflow.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
 from mflow.training.implicit_sgd import ImplicitSGD
 from mflow.training.train import TrainResult, train

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method
 from mflow.findings import BasinsResult
-from mflow.flow import gradient_flow
+from mflow.integrate.flow import gradient_flow
 from mflow.minimize import minimize
 from mflow.posedness import posedness
 

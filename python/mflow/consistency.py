@@ -26,8 +26,8 @@ from mflow.base.methods import Method, as_method
 from mflow.convergence import slope_of
 from mflow.dynamics import solve_dynamics
 from mflow.findings import ConsistencyResult
-from mflow.flow import gradient_flow
-from mflow.ivp import solve_ivp
+from mflow.integrate.flow import gradient_flow
+from mflow.integrate.ivp import solve_ivp
 
 __all__ = ["consistency"]
 

@@ -19,7 +19,7 @@ from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method
 from mflow.dynamics import solve_dynamics
 from mflow.findings import ConvergenceResult, StiffnessResult
-from mflow.ivp import solve_ivp
+from mflow.integrate.ivp import solve_ivp
 from mflow.problems.testproblems import InitialValueProblem, get_problem
 
 __all__ = ["convergence", "explicit_vs_implicit", "slope_of"]

@@ -24,7 +24,7 @@ from mflow.base.checks import Array, check_number, check_start, real_array
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.tables import columns
 from mflow.findings import PosednessPath
-from mflow.ivp import solve_ivp
+from mflow.integrate.ivp import solve_ivp
 from mflow.posedness import posedness_along
 from mflow.solvers import krylov
 from mflow.stability.amplification import max_stable_dt

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike
 
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method
-from mflow.batch import solve_ivp_batch
 from mflow.findings import FamilyResult
+from mflow.integrate.batch import solve_ivp_batch
 
 __all__ = ["family"]
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method
 from mflow.base.result import OptimizeResult, Result, attach
-from mflow.ensemble import Bar, on_threads
+from mflow.integrate.ensemble import Bar, on_threads
 from mflow.minimize import resolve
 
 __all__ = ["MinimizeBatchResult", "minimize_batch"]

@@ -1,4 +1,4 @@
-"""Second-order runs from their first step to their ending: what `mflow.drive` does for y' = f, for M x'' = F(t, x, v).
+"""Second-order runs from their first step to their ending: what `mflow.integrate.drive` does for y' = f, for M x'' = F(t, x, v).
 
 A saved row holds x, v and a, and beside it the six columns of the energy ledger. Degrees of freedom that are fixed are no part of the
 run: `Supports` takes them out before it and puts them back after.
@@ -17,14 +17,15 @@ import numpy as np
 from mflow_core import events as core_events
 from mflow_core import problem, stepper, structure
 
-from mflow import endings, load_tables
+from mflow import load_tables
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.result import COLUMNS, DynamicsResult, Result
-from mflow.control import check_min_step, check_tolerances
-from mflow.dense import DenseOutput
-from mflow.drive import ATOL, GROWTH, LEAST_STEPS, RTOL, Drive, Settings, check_span
-from mflow.records import Record
+from mflow.integrate import endings
+from mflow.integrate.control import check_min_step, check_tolerances
+from mflow.integrate.dense import DenseOutput
+from mflow.integrate.drive import ATOL, GROWTH, LEAST_STEPS, RTOL, Drive, Settings, check_span
+from mflow.integrate.records import Record
 from mflow.stability import modes
 
 __all__ = ["Motion", "Supports"]

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.methods import methods
-from mflow.ivp import solve_ivp
+from mflow.integrate.ivp import solve_ivp
 from mflow.palette import COLOURS, MARKERS
 from mflow.problems.testproblems import InitialValueProblem, get_problem, problem_names
 

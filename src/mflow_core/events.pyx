@@ -413,7 +413,7 @@ cdef int raise_or(int status) except? -1:
 cdef class Events:
     """Events of one run.
 
-    specs : list of (function, stop_after, direction, samples), checked (`mflow.control.check_events` makes them).
+    specs : list of (function, stop_after, direction, samples), checked (`mflow.integrate.control.check_events` makes them).
         A function is ``event(t, y, *args)`` -> float, or a compiled one with the signature of a right-hand side that puts its value
         into the first number of its output.
     shape : the state's.

@@ -68,7 +68,7 @@ class IVPResult(Result):
 
     t : float64 array (n_points,). y : float64 array (n, n_points), or (*shape, n_points).
     success, status : whether the end was reached; 0 finished, 1 stopped by the caller, -1 it could not go on.
-    sol : `mflow.dense.DenseOutput`, or None. t_events, y_events : lists of arrays, one for each event, or None.
+    sol : `mflow.DenseOutput`, or None. t_events, y_events : lists of arrays, one for each event, or None.
     reason : "finished", "event", "callback", "max_steps", "non_finite", "diverged", "step_too_small", "solve_failed",
     "event_failed", "rhs_failed", "interrupted". message : what happened, in words.
     nfev, njev, nlu : evaluations of the right-hand side and of its Jacobian, factorisations.
@@ -124,7 +124,7 @@ class DynamicsResult(Result):
     that the residual stays at rounding. numerical is NaN for a method without a formula for it.
     v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for staggered
     forms (velocity_verlet, staggered) where every step is kept; else None. A step that an event has cut short counts up to there.
-    sol, sol_v : `mflow.dense.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
+    sol, sol_v : `mflow.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
     success, status, reason, message : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
     nsteps, nrejected : steps taken and thrown away.

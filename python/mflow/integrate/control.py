@@ -142,8 +142,8 @@ class Event(NamedTuple):
 
     Examples
     --------
-    >>> import mflow.control
-    >>> mflow.control.Event(lambda t, y: y[0] - 1.0, terminal=True).direction
+    >>> import mflow.integrate.control
+    >>> mflow.Event(lambda t, y: y[0] - 1.0, terminal=True).direction
     0.0
 
     References

@@ -26,10 +26,10 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
-from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
-from mflow.drive import ATOL, ROUNDING, RTOL
-from mflow.endings import BLOW_UP
-from mflow.ivp import solve_ivp
+from mflow.integrate.control import check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.integrate.drive import ATOL, ROUNDING, RTOL
+from mflow.integrate.endings import BLOW_UP
+from mflow.integrate.ivp import solve_ivp
 
 __all__ = ["Bar", "Columns", "LaneFunction", "Task", "run_here", "run_on"]
 

@@ -17,9 +17,9 @@ from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
 from mflow.base.result import COLUMNS, Result
 from mflow.base.savefile import read_state, write_state
-from mflow.control import check_first_step, check_max_step, check_min_step, check_tolerances
-from mflow.drive import ATOL, RTOL
-from mflow.endings import Ending
+from mflow.integrate.control import check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.integrate.drive import ATOL, RTOL
+from mflow.integrate.endings import Ending
 from mflow.solvers import nonlinear
 from mflow.solvers.tangents import TangentFactors, is_sparse
 from mflow.stability import spectrum

@@ -18,21 +18,21 @@ import numpy as np
 from mflow_core import events as core_events
 from mflow_core import problem, stepper
 
-from mflow import endings
 from mflow.base.checks import Array, check_number, check_times
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, attach
 from mflow.base.savefile import read_state, write_state
-from mflow.control import (
+from mflow.integrate import endings
+from mflow.integrate.control import (
     check_events,
     check_first_step,
     check_max_step,
     check_min_step,
     check_tolerances,
 )
-from mflow.records import Record
+from mflow.integrate.records import Record
 from mflow.stability import spectrum
 
 __all__ = ["Drive", "Settings", "follow", "integrate"]

@@ -9,7 +9,7 @@ from mflow_core import events as core_events
 from mflow_core import stepper
 
 from mflow.base.checks import Array
-from mflow.dense import DenseOutput
+from mflow.integrate.dense import DenseOutput
 
 __all__ = ["Record"]
 

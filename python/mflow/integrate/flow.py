@@ -12,7 +12,7 @@ from mflow_core.signatures import companion
 from mflow.base.checks import check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.result import IVPResult
-from mflow.drive import Settings, integrate
+from mflow.integrate.drive import Settings, integrate
 from mflow.solvers import nonlinear
 
 __all__ = ["gradient_flow"]

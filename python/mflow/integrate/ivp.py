@@ -13,7 +13,7 @@ from mflow_core.signatures import companion
 from mflow.base.checks import check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.result import IVPResult
-from mflow.drive import Settings, check_span, integrate
+from mflow.integrate.drive import Settings, check_span, integrate
 from mflow.solvers import nonlinear
 
 __all__ = ["solve_ivp"]
@@ -74,7 +74,7 @@ def solve_ivp(
         ``event(t, y, *args)`` -> float; its changes of sign are found, all that ``event.samples`` (16) equal pieces of a step can tell
         apart, and located to 4 units in the last place of t. Its attributes are SciPy's: ``terminal`` (True, or stop at the k-th),
         ``direction``. A touch without a change of sign is no event, nor is a zero at the start. Compiled ones have fun's signature and
-        put their value into ``dydt[0]``; `mflow.control.Event` gives them their settings.
+        put their value into ``dydt[0]``; `mflow.Event` gives them their settings.
     dt : float or "auto"
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature

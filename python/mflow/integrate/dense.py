@@ -56,8 +56,8 @@ class DenseOutput:
 
     Examples
     --------
-    >>> import mflow.dense
-    >>> line = mflow.dense.DenseOutput([0.0, 2.0], [[1.0]], [[[4.0]]], [5.0])
+    >>> import mflow.integrate.dense
+    >>> line = mflow.DenseOutput([0.0, 2.0], [[1.0]], [[[4.0]]], [5.0])
     >>> line(0.5), line([0.0, 1.0, 2.0]), line.derivative(1.0)
     (array([2.]), array([[1., 3., 5.]]), array([2.]))
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, check_number, check_start, check_times
 from mflow.base.methods import Method
 from mflow.base.result import IVPResult, Result, attach
-from mflow.ensemble import COUNTS, Bar, Columns, LaneFunction, Task, run_here, run_on
+from mflow.integrate.ensemble import COUNTS, Bar, Columns, LaneFunction, Task, run_here, run_on
 
 __all__ = ["IVPBatchResult", "solve_ivp_batch"]
 

@@ -1,0 +1,1 @@
+"""y' = F(t, y): drivers, step control, events, endings, dense output, steppers, batches."""
