@@ -146,7 +146,7 @@ def test_sparse_structures_are_reordered_into_bands(fixed: Any) -> None:
     np.testing.assert_allclose(s.x_events[0], d.x_events[0], rtol=0, atol=1e-10)
     assert seen[0].tolist() == x0.tolist()
     assert np.abs(s.energy.residual).max() < 1e-12
-    from mflow.dynamics import _narrower
+    from mflow.dynamics.solve import _narrower
 
     order = _narrower([M, K])
     assert sorted(order.tolist()) == list(range(n))

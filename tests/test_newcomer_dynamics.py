@@ -11,7 +11,8 @@ import scipy
 from scipy.integrate import solve_ivp
 
 import mflow
-from mflow import load_tables, simulate
+from mflow import simulate
+from mflow.dynamics import load_tables
 
 K = np.array([[2.0, -1.0], [-1.0, 1.0]])
 TIMES, VALUES = np.array([0.0, 5.0, 5.02, 5.05, 5.07, 20.0]), np.array([0.0, 0.0, 1.0, 1.0, 0.0, 0.0])

@@ -32,7 +32,7 @@ from mflow.basins import basins
 from mflow.consistency import consistency
 from mflow.convergence import convergence, explicit_vs_implicit
 from mflow.data.tables import minibatches
-from mflow.dynamics import solve_dynamics
+from mflow.dynamics.solve import solve_dynamics
 from mflow.explain import explain
 from mflow.families import family
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch

@@ -24,7 +24,7 @@ from mflow import optim
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method
 from mflow.convergence import slope_of
-from mflow.dynamics import solve_dynamics
+from mflow.dynamics.solve import solve_dynamics
 from mflow.findings import ConsistencyResult
 from mflow.integrate.flow import gradient_flow
 from mflow.integrate.ivp import solve_ivp

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method
-from mflow.dynamics import solve_dynamics
+from mflow.dynamics.solve import solve_dynamics
 from mflow.findings import ConvergenceResult, StiffnessResult
 from mflow.integrate.ivp import solve_ivp
 from mflow.problems.testproblems import InitialValueProblem, get_problem

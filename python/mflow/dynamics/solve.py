@@ -20,9 +20,9 @@ from mflow_core.signatures import FORCE_SIGNATURE, LOAD_SIGNATURE, POTENTIAL_SIG
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.result import DynamicsResult
+from mflow.dynamics.motion import Motion, Supports
 from mflow.integrate.control import Event, check_events
 from mflow.integrate.drive import Settings, follow
-from mflow.motion import Motion, Supports
 from mflow.solvers import nonlinear
 from mflow.solvers.tangents import TangentFactors, is_sparse
 

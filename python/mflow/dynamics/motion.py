@@ -17,10 +17,10 @@ import numpy as np
 from mflow_core import events as core_events
 from mflow_core import problem, stepper, structure
 
-from mflow import load_tables
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.result import COLUMNS, DynamicsResult, Result
+from mflow.dynamics import load_tables
 from mflow.integrate import endings
 from mflow.integrate.control import check_min_step, check_tolerances
 from mflow.integrate.dense import DenseOutput
