@@ -17,8 +17,8 @@ import pytest
 import scipy.optimize
 
 import mflow
-from mflow import linesearch
-from mflow.linesearch import line_search
+from mflow.optimize import linesearch
+from mflow.optimize.linesearch import line_search
 
 Array = np.ndarray
 KINDS = ("exact", "backtracking", "armijo", "strong_wolfe")

@@ -128,7 +128,7 @@ def test_a_compiled_function_that_gives_up():
 
 
 def test_interruption_keeps_what_is_done(monkeypatch):
-    module = importlib.import_module("mflow.minimize_batch")
+    module = importlib.import_module("mflow.optimize.minimize_batch")
     work = module._Work.work
 
     def stops(self):

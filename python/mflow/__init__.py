@@ -41,11 +41,11 @@ from mflow.integrate.dense import DenseOutput
 from mflow.integrate.flow import gradient_flow
 from mflow.integrate.ivp import solve_ivp
 from mflow.integrate.stepper import Stepper
-from mflow.least_squares import LeastSquaresResult, least_squares
-from mflow.linesearch import LineSearch, LineSearchResult, line_search
-from mflow.minimize import minimize
-from mflow.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.optim import schedules
+from mflow.optimize.least_squares import LeastSquaresResult, least_squares
+from mflow.optimize.linesearch import LineSearch, LineSearchResult, line_search
+from mflow.optimize.minimize import minimize
+from mflow.optimize.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.posedness import posedness, posedness_along
 from mflow.problems import objectives
 from mflow.problems.compiled import Compiled, compile

@@ -21,7 +21,7 @@ from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method
 from mflow.findings import BasinsResult
 from mflow.integrate.flow import gradient_flow
-from mflow.minimize import minimize
+from mflow.optimize.minimize import minimize
 from mflow.posedness import posedness
 
 __all__ = ["basins"]

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array
 from mflow.base.result import OptimizeResult
-from mflow.minimize import minimize
+from mflow.optimize.minimize import minimize
 from mflow.palette import COLOURS, HATCHES, MARKERS, SHADE, dress, faint_hatches, place, shade, stroke
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from mflow_core import registry
 from scipy.optimize import OptimizeResult
 
 from mflow.base.methods import get_method
-from mflow.minimize import minimize
+from mflow.optimize.minimize import minimize
 
 __all__: list[str] = []
 

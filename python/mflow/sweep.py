@@ -26,7 +26,7 @@ from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
 from mflow.compare import MARGIN, Problem
 from mflow.compare import problem as named_problem
-from mflow.minimize import minimize
+from mflow.optimize.minimize import minimize
 from mflow.training.feeds import Cost, in_parts
 from mflow.training.train import TrainResult, train
 

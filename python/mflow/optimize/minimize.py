@@ -17,10 +17,10 @@ from mflow.base.methods import Method, as_method
 from mflow.base.pace import Pace
 from mflow.base.progress import says_stop
 from mflow.base.result import OptimizeResult, Result, attach
-from mflow.line_descent import LineDescent
-from mflow.linesearch import LineSearch
-from mflow.momentum import momentum_run
 from mflow.optim.schedules import for_a_run
+from mflow.optimize.line_descent import LineDescent
+from mflow.optimize.linesearch import LineSearch
+from mflow.optimize.momentum import momentum_run
 from mflow.solvers import nonlinear
 from mflow.stability import amplification as stability
 from mflow.stability import spectrum

@@ -20,7 +20,7 @@ from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.integrate.ensemble import Bar, on_threads
-from mflow.minimize import resolve
+from mflow.optimize.minimize import resolve
 
 __all__ = ["MinimizeBatchResult", "minimize_batch"]
 

@@ -16,7 +16,7 @@ from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result
-from mflow.linesearch import LineSearch
+from mflow.optimize.linesearch import LineSearch
 
 __all__ = ["LineDescent"]
 

@@ -24,7 +24,7 @@ import numpy as np
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.progress import says_stop
 from mflow.base.result import Result, attach
-from mflow.robust import Robust, loss_of
+from mflow.optimize.robust import Robust, loss_of
 
 __all__ = ["LeastSquaresResult", "least_squares"]
 

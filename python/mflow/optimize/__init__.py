@@ -1,0 +1,1 @@
+"""Minima: descent, line searches, least squares, batches."""
