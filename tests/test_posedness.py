@@ -65,7 +65,7 @@ def test_geometry_of_a_gradient_flow(hessian: Any, words: str, index: int) -> No
 @pytest.mark.parametrize(("shift", "verdict"), [(-1.0, "well-posed"), (1.0, "ill-posed")])
 def test_many_components(symmetric: bool, shift: float, verdict: str, monkeypatch: Any) -> None:
     """The outer eigenvalues, from products with differences of the slope."""
-    monkeypatch.setattr(importlib.import_module("mflow.posedness"), "DENSE", 100)
+    monkeypatch.setattr(importlib.import_module("mflow.analysis.posedness"), "DENSE", 100)
     n = 200
     rng = np.random.default_rng(2)
     A = rng.normal(size=(n, n)) / math.sqrt(n)

@@ -26,15 +26,16 @@ from mflow_core._levels import VERSION
 from mflow_core.problem import Recoverable
 
 from mflow import optim
+from mflow.analysis.basins import basins
+from mflow.analysis.consistency import consistency
+from mflow.analysis.convergence import convergence, explicit_vs_implicit
+from mflow.analysis.explain import explain
+from mflow.analysis.families import family
+from mflow.analysis.posedness import posedness, posedness_along
 from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
-from mflow.basins import basins
-from mflow.consistency import consistency
-from mflow.convergence import convergence, explicit_vs_implicit
 from mflow.data.tables import minibatches
 from mflow.dynamics.solve import solve_dynamics
-from mflow.explain import explain
-from mflow.families import family
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
 from mflow.integrate.dense import DenseOutput
@@ -46,7 +47,6 @@ from mflow.optimize.least_squares import LeastSquaresResult, least_squares
 from mflow.optimize.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.optimize.minimize import minimize
 from mflow.optimize.minimize_batch import MinimizeBatchResult, minimize_batch
-from mflow.posedness import posedness, posedness_along
 from mflow.problems import objectives
 from mflow.problems.compiled import Compiled, compile
 from mflow.problems.first_order import first_order_system

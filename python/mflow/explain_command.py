@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.explain import Report, explain
+from mflow.analysis.explain import Report, explain
 from mflow.stability_command import check_picture
 from mflow.userfile import load_function, parse_numbers
 

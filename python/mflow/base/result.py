@@ -98,7 +98,7 @@ class IVPResult(Result):
 
         Returns
         -------
-        mflow.findings.PosednessPath
+        mflow.analysis.results.PosednessPath
 
         Examples
         --------

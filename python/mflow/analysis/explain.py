@@ -20,12 +20,12 @@ from typing import Any
 import numpy as np
 from mflow_core.signatures import check_size
 
+from mflow.analysis.posedness import posedness_along
+from mflow.analysis.results import PosednessPath
 from mflow.base.checks import Array, check_number, check_start, real_array
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.tables import columns
-from mflow.findings import PosednessPath
 from mflow.integrate.ivp import solve_ivp
-from mflow.posedness import posedness_along
 from mflow.solvers import krylov
 from mflow.stability.amplification import max_stable_dt
 from mflow.stability.quadratic import best_parameters

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mflow.analysis.posedness import posedness
+from mflow.analysis.results import BasinsResult
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method
-from mflow.findings import BasinsResult
 from mflow.integrate.flow import gradient_flow
 from mflow.optimize.minimize import minimize
-from mflow.posedness import posedness
 
 __all__ = ["basins"]
 

@@ -20,9 +20,9 @@ import numpy as np
 from mflow_core import registry, stepper
 from numpy.typing import ArrayLike, NDArray
 
+from mflow.analysis.results import Posedness, PosednessPath
 from mflow.base.checks import Array, check_number, check_start, real_array
 from mflow.base.result import ANALYSES, IVPResult
-from mflow.findings import Posedness, PosednessPath
 from mflow.solvers import krylov
 
 __all__ = ["of_result", "posedness", "posedness_along"]

@@ -21,11 +21,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow import optim
+from mflow.analysis.convergence import slope_of
+from mflow.analysis.results import ConsistencyResult
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method
-from mflow.convergence import slope_of
 from mflow.dynamics.solve import solve_dynamics
-from mflow.findings import ConsistencyResult
 from mflow.integrate.flow import gradient_flow
 from mflow.integrate.ivp import solve_ivp
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from mflow.analysis.results import FamilyResult
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method
-from mflow.findings import FamilyResult
 from mflow.integrate.batch import solve_ivp_batch
 
 __all__ = ["family"]

@@ -1,0 +1,1 @@
+"""What a problem does: posedness, basins, explanations, convergence, consistency, families."""
