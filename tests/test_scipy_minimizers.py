@@ -11,7 +11,7 @@ import scipy.optimize
 
 import mflow
 import mflow.scipy
-from mflow.scipy_minimizers import MINIMIZERS
+from mflow.adapters.scipy_minimizers import MINIMIZERS
 
 Array = np.ndarray
 UPDATES = [m for m in mflow.methods() if m.kind == "update"]

@@ -63,9 +63,9 @@ from mflow.training.implicit_sgd import ImplicitSGD
 from mflow.training.train import TrainResult, train
 
 if TYPE_CHECKING:
+    from mflow.adapters.sklearn_estimators import ImplicitSGDClassifier as ImplicitSGDClassifier
+    from mflow.adapters.sklearn_estimators import ImplicitSGDRegressor as ImplicitSGDRegressor
     from mflow.base._integrators import *  # noqa: F403
-    from mflow.estimators import ImplicitSGDClassifier as ImplicitSGDClassifier
-    from mflow.estimators import ImplicitSGDRegressor as ImplicitSGDRegressor
 
 __version__ = VERSION
 
@@ -153,7 +153,7 @@ def __getattr__(name: str) -> Any:
     if name in _ADAPTERS or name in _ESTIMATORS:
         from importlib import import_module
 
-        return import_module(f"mflow.{name}") if name in _ADAPTERS else getattr(import_module("mflow.estimators"), name)
+        return import_module(f"mflow.{name}") if name in _ADAPTERS else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
     from mflow_core.registry import unknown
 
     row = getattr(getattr(optim, name, None), "_row", None)

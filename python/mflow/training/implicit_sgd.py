@@ -1,6 +1,6 @@
 """`ImplicitSGD`: linear models taught one sample at a time by implicit steps, from arrays, sparse rows, memory-mapped files or streams.
 
-This is the driver; steps, losses and the weights themselves live in `mflow_core.sweep`. `mflow.estimators` makes scikit-learn's
+This is the driver; steps, losses and the weights themselves live in `mflow_core.sweep`. `mflow.adapters.sklearn_estimators` makes scikit-learn's
 conventions of it.
 """
 

@@ -1,0 +1,363 @@
+"""Step rows as SciPy's solvers: `scipy.integrate.solve_ivp(fun, t_span, y0, method=mflow.scipy.DOPRI5)`.
+
+One class a row, made here at import and named as in `mflow` itself; each is a `scipy.integrate.OdeSolver`, so that whatever drives
+those, `solve_ivp` first of all, drives a row as well. The solver owns a run of the core and takes one step of it at a time towards
+t_bound; the steps are those of `mflow.solve_ivp`, bit for bit. Where SciPy has a way of its own, a user of its solvers finds it here:
+rtol below 100 eps is raised and arguments without effect are named, both with a warning; nfev leaves out the differences behind a
+Jacobian; a constant Jacobian counts as none; fun gets an array of its own each time.
+
+Rows as custom methods of `scipy.optimize.minimize`, ``mflow.scipy.minimize_adam`` and so on, are made in `mflow.adapters.scipy_minimizers`.
+
+This module needs SciPy, and `import mflow` does not import it. Inside it `scipy` means SciPy: imports are absolute.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import numpy as np
+from mflow_core import problem, registry
+from mflow_core import stepper as core
+from mflow_core.signatures import JACOBIAN_SIGNATURE, RHS_SIGNATURE, compiled_address
+from scipy.integrate import DenseOutput, OdeSolver
+from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # OdeSolver's own text sends its heirs there
+
+from mflow.base.checks import Array, check_number
+from mflow.base.methods import Method, get_method
+from mflow.integrate.control import check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.integrate.dense import DenseOutput as Extension
+from mflow.integrate.drive import ATOL, ROUNDING, RTOL
+from mflow.integrate.endings import Ending
+from mflow.solvers import nonlinear
+from mflow.stability import spectrum
+
+__all__ = ["RowDenseOutput", "RowSolver"]
+
+USAGE = """{doc}
+
+    {formula}
+
+Order {order}.
+
+Parameters
+----------
+fun, t0, y0, t_bound, vectorized
+    As in every `scipy.integrate.OdeSolver`; `solve_ivp` hands them over. fun may be compiled, as in `mflow.solve_ivp`. A vectorized
+    one is called with one column.
+dt : float
+    {dt}
+{control}{implicit}{own}
+Raises
+------
+TypeError, ValueError
+    An argument does not fit, or y0 is complex; the text names it.
+
+Examples
+--------
+>>> import mflow.scipy
+>>> from scipy.integrate import solve_ivp
+>>> r = solve_ivp(lambda t, y: -y, (0, 1), [1.0], method=mflow.scipy.{name}, {call})
+>>> r.success, bool(abs(r.y[0, -1] - 0.36787944117) < {error})
+(True, True)
+
+References
+----------
+{reference}
+"""
+
+CONTROL = """rtol, atol : float or array_like (n,)
+    Error control (default 1e-3, 1e-6).
+first_step, max_step, min_step : float
+    Bounds of the step; by default there are none, and the first step is chosen.
+"""
+
+IMPLICIT = """jac : callable, array_like (n, n) or sparse matrix
+    ``jac(t, y)`` or a constant; where it is missing, finite differences.
+jac_sparsity : array_like or sparse matrix (n, n); lband, uband : int
+    Where the Jacobian may be other than 0. With a band, jac may return SciPy's packed form.
+solver : name or instance
+    How implicit steps are solved: see `mflow.nonlinear`.
+"""
+
+
+class RowDenseOutput(DenseOutput):  # type: ignore[misc]
+    """The solution inside one step: the row's continuous extension, or the cubic Hermite one. It owns all it needs.
+
+    Parameters
+    ----------
+    t_old, t : float
+        Both ends of the step.
+    y_old, y : array_like (n,)
+        The states there, which come back bit for bit.
+    D : array_like (degree, n)
+        The extension in powers of theta = (t - t_old)/step, without the constant.
+
+    Examples
+    --------
+    >>> import mflow.scipy
+    >>> line = mflow.scipy.RowDenseOutput(0.0, 2.0, [1.0], [5.0], [[4.0]])
+    >>> line(0.5), line([0.0, 1.0, 2.0])
+    (array([2.]), array([[1., 3., 5.]]))
+
+    References
+    ----------
+    E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.6.
+    """
+
+    def __init__(self, t_old: float, t: float, y_old: Any, y: Any, D: Any) -> None:
+        super().__init__(t_old, t)
+        self._extension = Extension([t_old, t], [y_old], [D], y)
+
+    def _call_impl(self, t: Any) -> Array:
+        return self._extension(t)
+
+
+class RowSolver(OdeSolver):  # type: ignore[misc]
+    """What the classes of this module share: see `mflow.scipy.DOPRI5` for their arguments.
+
+    Attributes
+    ----------
+    row : the row of the class. order, n_stages, error_estimator_order : its facts, the last where it has an estimate.
+    method : the row with the values of its parameters.
+    n, status, t_bound, direction, t, y, t_old, step_size, nfev, njev, nlu : as in `scipy.integrate.OdeSolver`.
+    """
+
+    row: ClassVar[Any] = None
+    order: ClassVar[int]
+    n_stages: ClassVar[int]
+    error_estimator_order: ClassVar[int]
+    t: float
+    y: Array
+
+    def __init__(
+        self,
+        fun: Callable[..., Any] | Any,
+        t0: float,
+        y0: Any,
+        t_bound: float,
+        max_step: float = math.inf,
+        rtol: Any = None,
+        atol: Any = None,
+        vectorized: bool = False,
+        first_step: float | None = None,
+        *,
+        min_step: float = 0.0,
+        dt: float | None = None,
+        jac: Any = None,
+        jac_sparsity: Any = None,
+        lband: int | None = None,
+        uband: int | None = None,
+        solver: Any = None,
+        **options: Any,
+    ) -> None:
+        if self.row is None:
+            raise TypeError("RowSolver: take one of the classes of the rows, such as mflow.scipy.DOPRI5")
+        known = {p[0].partition("[")[0] for p in self.row.parameters_}
+        self.method: Method = get_method(self.row.name, **{k: v for k, v in options.items() if k in known})
+        linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
+        bounds = {"max_step": max_step, "min_step": min_step, "first_step": first_step}
+        idle = [name for name in options if name not in known]
+        if not self.method.is_implicit:
+            idle += [name for name, value in {**linear, "solver": solver}.items() if value is not None]
+        if dt is not None or "embedded" not in self.row.flags:
+            free = {"max_step": math.inf, "min_step": 0.0}
+            given = {**bounds, "rtol": rtol, "atol": atol}
+            idle += [name for name, value in given.items() if value is not None and not (name in free and value == free[name])]
+        warn_extraneous(idle)
+        super().__init__(fun, check_number(t0, "t0"), y0, _bound(t_bound), vectorized)
+        self.dt = _check_dt(self.method, dt, self.t, self.t_bound)
+        self._start, self._t0, self._status, self._unmeasured = self.y.copy(), self.t, 0, ""
+        if self.dt is None:
+            tolerances = self._tolerances(rtol, atol)
+            self._bounds(**bounds)
+        if self.n == 0 or self.t == self.t_bound:
+            return  # the base class steps over these, and there is nothing to run
+        self._constant = jac is not None and not callable(jac) and compiled_address(jac, "jac", JACOBIAN_SIGNATURE) is None
+        compiled = compiled_address(fun, "fun", RHS_SIGNATURE) is not None
+        linear["jac"] = self._jacobian(jac)
+        what = problem.rhs_problem(fun if compiled else self._own_copy, (self.n,), jac=linear["jac"])
+        start = (self.t, self._start)
+        self._solver = nonlinear.make_solver(solver, what, (self.n,), start, **linear) if self.method.is_implicit else None
+        control = self.dt is None and tolerances[0].size > 1
+        step = math.nan if self.dt is None else self.direction * self.dt
+        self._run = core.Run(
+            self.row, what, self._start, self.t, step, self.method._values, dense=True, control=control, solver=self._solver
+        )
+        if self.dt is None:
+            self._begin(*tolerances)
+
+    # ---- arguments -------------------------------------------------------------------------------------------------------------------
+
+    def _own_copy(self, t: float, y: Array) -> Any:
+        """fun, with an array that it may keep and change."""
+        return self.fun_single(t, y.copy())
+
+    def _jacobian(self, jac: Any) -> Any:
+        """jac as the core takes it: SciPy's may return a number where there is one component."""
+        if jac is None or not self.method.is_implicit:
+            return None
+        if compiled_address(jac, "jac", JACOBIAN_SIGNATURE) is not None:
+            return jac
+        if callable(jac) and not hasattr(jac, "tocsc"):
+            return lambda t, y: _matrix(jac(t, y.copy()))
+        return _matrix(jac)
+
+    def _tolerances(self, rtol: Any, atol: Any) -> tuple[Array, Array]:
+        """SciPy's way with small ones (a warning), then one number each, or n."""
+        rtol = np.asarray(RTOL if rtol is None else rtol)
+        if rtol.dtype.kind in "iuf":
+            rtol, _ = validate_tol(rtol, 0.0, self.n)
+        relative, absolute = check_tolerances(rtol.item() if rtol.ndim == 0 else rtol, ATOL if atol is None else atol, (self.n,))
+        count = (max(relative.size, absolute.size),)
+        return np.ascontiguousarray(np.broadcast_to(relative, count)), np.ascontiguousarray(np.broadcast_to(absolute, count))
+
+    def _bounds(self, max_step: Any, min_step: Any, first_step: Any) -> None:
+        largest = check_max_step(max_step)
+        if callable(largest):
+            raise TypeError("max_step: a number is wanted here; mflow.solve_ivp takes a function of (t, y)")
+        self.max_step, self.min_step = largest, check_min_step(min_step, largest)
+        self.first_step = check_first_step(first_step, self.t, self.t_bound)
+
+    def _begin(self, rtol: Array, atol: Array) -> None:
+        """The first slope and the first step's length, as SciPy's solvers have them from their start."""
+        self._run.control(rtol, atol, self.max_step, self.min_step)
+        far = self.direction * min(abs(self.t_bound), 1e300) if math.isinf(self.t_bound) else self.t_bound
+        self._status = int(self._run.begin(far, self.direction * (self.first_step or 0.0)))
+        self._count()
+
+    # ---- what OdeSolver asks for -----------------------------------------------------------------------------------------------------
+
+    def _step_impl(self) -> tuple[bool, str | None]:
+        run, status = self._run, self._status
+        k = run.k
+        while status == 0 and run.k == k:
+            status = self._advance()
+            if status == core.RHO_DUE:
+                status = self._radius()
+        self._count()
+        if status != 0:
+            return False, self._why(status)
+        self.t, self.y = run.t, run.y
+        return True, None
+
+    def _advance(self) -> int:
+        """One step of the run; the status."""
+        run = self._run
+        if self.dt is not None:
+            span = abs(self.t_bound - self._t0)
+            last = math.isfinite(span) and run.k + 1 >= math.ceil(span / self.dt * (1.0 - ROUNDING))
+            return int(run.fixed(1, self.t_bound if last else math.nan))
+        # as SciPy's, the first step moves t even where max_step is lost in rounding; the second then fails
+        run.max_step = max(self.max_step, 10 * float(np.spacing(abs(self.t)))) if run.k == 0 else self.max_step
+        return int(run.adaptive(1, self.t_bound))
+
+    def _radius(self) -> int:
+        """The spectral radius that the row works with; a code where it cannot be had, for the reason in `_unmeasured`."""
+        radius, self._unmeasured = spectrum.upper_radius(self._run.slope, self._run.t, self._run.y)
+        if self._unmeasured:
+            return int(core.NON_FINITE)
+        self._run.rho = radius
+        return 0
+
+    def _why(self, status: int) -> str:
+        run = self._run
+        where = f"at t = {run.t:g} after {run.k} steps"
+        if self._unmeasured:
+            return f"{self.method.name} measures the Jacobian along the way, and {where} {self._unmeasured}"
+        mode, step = ("adaptive", run.h) if self.dt is None else ("fixed", self.dt)
+        reason, message = Ending(run, self.method, mode, step, self._start, self._t0, where).explain(status)
+        return f"{self.TOO_SMALL_STEP.rstrip('.')}: {message}" if reason == "step_too_small" else message
+
+    def _dense_output_impl(self) -> RowDenseOutput:
+        t_old, y_old, D = self._run.extension()
+        self._count()
+        return RowDenseOutput(t_old, self.t, y_old, self.y, D)
+
+    def _count(self) -> None:
+        self.nfev = int(self._run.nfev)
+        if self._solver is not None:
+            counters = self._solver.counters
+            self.nfev -= int(counters["n_rhs_jac"])
+            self.njev = 0 if self._constant else int(counters["njev"])
+            self.nlu = int(counters["nlu"])
+
+
+def _bound(t_bound: Any) -> float:
+    """t_bound may be infinite."""
+    number = float(t_bound)
+    if math.isnan(number):
+        raise ValueError(f"t_bound = {t_bound!r}: a number is wanted; it may be infinite")
+    return number
+
+
+def _check_dt(method: Method, dt: Any, t0: float, t_bound: float) -> float | None:
+    """A step above 0; None: error control."""
+    if dt is None:
+        if "embedded" not in method.flags:
+            raise ValueError(f"dt is missing: {method.name} takes fixed steps; give dt=... (mflow.max_stable_dt says how large it may be)")
+        return None
+    step = check_number(dt, "dt", "a step above 0")
+    if step <= 0:
+        raise ValueError(f"dt = {dt!r}: a step above 0 is wanted; it takes the sign of t_bound - t0 by itself")
+    if t_bound != t0 and t0 + math.copysign(step, t_bound - t0) == t0:
+        raise ValueError(f"dt = {dt!r} is lost in rounding at t = {t0:g}: t + dt == t")
+    return step
+
+
+def _matrix(value: Any) -> Any:
+    return value if hasattr(value, "tocsc") else np.atleast_2d(value)
+
+
+# ---- the classes ------------------------------------------------------------------------------------------------------------------------
+
+
+def _document(row: Any) -> str:
+    """The row's docstring, with what a solver takes and an example."""
+    embedded, implicit = "embedded" in row.flags, "implicit" in row.flags
+    own = "".join(f"{p.name} : {p.bounds}, default {p.default!r}\n    {p.doc}\n" for p in get_method(row.name).parameters_)
+    return USAGE.format(
+        name=row.class_name,
+        doc=row.doc,
+        formula=row.formula,
+        order=row.order,
+        reference=row.reference,
+        dt="Fixed steps of this size, the last of which lands on t_bound, in place of error control."
+        if embedded
+        else "The size of the steps, the last of which lands on t_bound. It must be given: there is no error estimate.",
+        control=CONTROL if embedded else "",
+        implicit=IMPLICIT if implicit else "",
+        own=own,
+        call="rtol=1e-6, atol=1e-9" if embedded else "dt=0.01",
+        error="1e-2" if row.order == 1 else "1e-4" if row.order == 2 else "1e-5",
+    )
+
+
+def _class_of(row: Any) -> type[RowSolver]:
+    facts = {"row": row, "order": row.order, "n_stages": row.stages, "__doc__": _document(row), "__module__": "mflow.scipy"}
+    if "embedded" in row.flags:  # two estimates combine to one of the order before the method's (dop853)
+        facts["error_estimator_order"] = min(row.order, row.order_hat) if row.sizes({})["n_err"] == 1 else row.order - 1
+    return type(row.class_name, (RowSolver,), facts)
+
+
+_CLASSES = {row.class_name: _class_of(row) for row in registry.rows() if row.kind == "step" and "second_order" not in row.flags}
+globals().update(_CLASSES)
+__all__ += sorted(_CLASSES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    """Classes of rows are found above, `minimize_` and a row's name here; else this names what is near to a name that is not there."""
+    if name.startswith("minimize_"):
+        from mflow.adapters.scipy_minimizers import MINIMIZERS
+
+        if name in MINIMIZERS:
+            return MINIMIZERS[name]
+        raise AttributeError(registry.unknown("mflow.scipy has no", name, list(MINIMIZERS)))
+    raise AttributeError(registry.unknown("mflow.scipy has no", name, __all__))
+
+
+def __dir__() -> list[str]:
+    from mflow.adapters.scipy_minimizers import MINIMIZERS
+
+    return sorted({*globals(), *MINIMIZERS})

@@ -1,0 +1,230 @@
+"""mflow's optimizers as torch's: drop-in classes for float64 tensors on the CPU. Imported by who asks for it; needs torch.
+
+    opt = mflow.torch.Adam(model.double().parameters(), lr=1e-3)
+
+One class a row, as in `mflow.optim`, with torch's protocol: `step(closure)`, `zero_grad`, `param_groups` (learning-rate schedulers set
+`group["lr"]`), `add_param_group`, `state_dict` and `load_state_dict`. The tensors' memory is updated in place, nothing is copied.
+
+Autograd is told of the change, so that `backward` through a graph of before the step raises, as with torch's own.
+
+Torch leaves out parameters without a gradient, each of which counts its own steps; here parameters that have had the same history
+are one *cohort*, a `mflow.optim` optimizer. A cohort of which only some have a gradient is divided, the state with it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core import registry
+
+from mflow import optim
+
+try:
+    import torch
+    from torch.autograd.graph import increment_version
+except ImportError:
+    raise ImportError("mflow.torch needs torch, which is not installed: pip install torch") from None
+
+
+def _checked(tensor: torch.Tensor, what: str) -> torch.Tensor:
+    if tensor.dtype != torch.float64:
+        raise TypeError(f"{what}: dtype {tensor.dtype} came, mflow computes in float64 alone: model.double() makes it so")
+    if tensor.device.type != "cpu":
+        raise TypeError(f"{what}: a tensor on {tensor.device} came, mflow computes on the CPU alone: model.cpu() brings it there")
+    if tensor.layout != torch.strided:
+        raise TypeError(f"{what}: a sparse tensor came ({tensor.layout}), a dense one is wanted: .to_dense()")
+    return tensor
+
+
+class _Cohort:
+    """Parameters of one group that have taken the same steps."""
+
+    def __init__(self, cls: type[optim.Optimizer], tensors: list[torch.Tensor], options: dict[str, Any]) -> None:
+        self.cls, self.tensors = cls, tensors
+        self.addresses = [t.data_ptr() for t in tensors]
+        self.options = {name: value for name, value in options.items() if name != "params"}
+        self.made = cls([t.detach() for t in tensors], **self.options)
+
+    def follow(self, options: dict[str, Any]) -> None:
+        """Takes over what a scheduler, or the user, has changed in the group."""
+        for name, value in self.options.items():
+            if options.get(name, value) != value:
+                self.made.param_groups[0][name] = options[name]
+                self.options[name] = options[name]
+
+    def stay(self) -> None:
+        """An assignment to `tensor.data` gives a parameter other memory: then it is bound anew, with the state it had."""
+        addresses = [t.data_ptr() for t in self.tensors]
+        if addresses != self.addresses:
+            state = self.made.state_dict()
+            self.made, self.addresses = self.cls([t.detach() for t in self.tensors], **self.options), addresses
+            self.made.load_state_dict(state)
+
+    def part(self, places: list[int]) -> _Cohort:
+        """Some of the parameters, with their state."""
+        state = self.made.state_dict()
+        out = _Cohort(self.cls, [self.tensors[i] for i in places], self.options)
+        out.made.load_state_dict({**state, "vectors": [state["vectors"][i] for i in places]})
+        return out
+
+
+class Optimizer(torch.optim.Optimizer):
+    """What all of them share. Take one of the classes of `mflow.torch`, such as `mflow.torch.Adam`."""
+
+    _class: type[optim.Optimizer]
+
+    def __init__(self, params: Any, *args: Any, check_finite: bool = True, **parameters: Any) -> None:
+        if callable(parameters.get("lr", args[0] if args else None)):
+            raise TypeError("lr: a number is wanted; for a schedule take one of torch.optim.lr_scheduler")
+        if "clip_norm" in parameters:
+            raise TypeError("clip_norm: with torch, torch.nn.utils.clip_grad_norm_ does this before the step")
+        probe = self._class([np.zeros(1)], *args, **parameters)  # finds mistakes, and which row the options choose
+        self._made_by: type[optim.Optimizer] = getattr(optim, probe.row.class_name)
+        self._names, self._check_finite = tuple(probe.param_groups[0]), check_finite
+        self._cohorts: list[tuple[int, _Cohort]] = []
+        self._seen: set[int] = set()
+        super().__init__(params, dict(probe.param_groups[0]))
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """A group more, as torch has it."""
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        unknown = sorted(set(group) - {*self._names, *self.defaults} - {"params", "param_names"})
+        if unknown:
+            raise TypeError(f"params: a group has {', '.join(unknown)}, which {type(self).__name__} does not know")
+        for i, tensor in enumerate(group["params"]):
+            _checked(tensor, f"params[{i}]")
+            if not tensor.is_contiguous():
+                raise ValueError(
+                    f"params[{i}]: its memory is not contiguous (strides {tensor.stride()}): .contiguous() makes a copy that is"
+                )
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One step of every parameter that has a gradient. closure: reevaluates the model and returns the loss, which is returned."""
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        self._arrange()
+        moving = [(g, cohort) for g, cohort in self._cohorts if cohort.tensors[0].grad is not None]
+        gradients = [[self._gradient(t, i) for i, t in enumerate(cohort.tensors)] for _, cohort in moving]
+        if self._check_finite and len(moving) > 1:
+            self._all_finite(gradients)
+        for (g, cohort), given in zip(moving, gradients, strict=True):
+            cohort.follow(self.param_groups[g])
+            cohort.stay()
+            cohort.made.step(given)
+            for tensor in cohort.tensors:
+                increment_version(tensor)
+        return loss
+
+    @staticmethod
+    def _all_finite(gradients: list[list[Any]]) -> None:
+        """A cohort looks at its own gradients before it changes anything; where there are several, the first must not go alone."""
+        for part in gradients:
+            for grad in part:
+                if not torch.isfinite(grad).all():
+                    raise FloatingPointError(
+                        f"the gradient of a parameter of shape {tuple(grad.shape)} is not finite: nothing was changed. Look for the cause "
+                        "in the cost function or lower lr; check_finite=False turns this test off"
+                    )
+
+    @staticmethod
+    def _gradient(tensor: torch.Tensor, i: int) -> Any:
+        grad = tensor.grad
+        assert grad is not None
+        return _checked(grad, f"params[{i}].grad").detach().contiguous()
+
+    def _arrange(self) -> None:
+        """Cohorts of which all or none have a gradient, and new ones for parameters that have one for the first time."""
+        arranged: list[tuple[int, _Cohort]] = []
+        for g, cohort in self._cohorts:
+            having = [i for i, t in enumerate(cohort.tensors) if t.grad is not None]
+            if len(having) in (0, len(cohort.tensors)):
+                arranged.append((g, cohort))
+            else:
+                lacking = [i for i, t in enumerate(cohort.tensors) if t.grad is None]
+                arranged += [(g, cohort.part(having)), (g, cohort.part(lacking))]
+        for g, group in enumerate(self.param_groups):
+            fresh = [t for t in group["params"] if t.grad is not None and id(t) not in self._seen]
+            if fresh:
+                self._seen |= {id(t) for t in fresh}
+                arranged.append((g, _Cohort(self._made_by, fresh, self._options(group))))
+        self._cohorts = arranged
+
+    def _options(self, group: dict[str, Any]) -> dict[str, Any]:
+        return {**{name: group[name] for name in self._names}, "check_finite": self._check_finite}
+
+    # ---- state: torch's form, a dict a parameter -----------------------------------------------------------------------------------
+
+    def _store(self) -> None:
+        """self.state from the cohorts."""
+        for _, cohort in self._cohorts:
+            state = cohort.made.state_dict()
+            for tensor, vectors in zip(cohort.tensors, state["vectors"], strict=True):
+                own = {name: torch.from_numpy(v) for name, v in vectors.items()}
+                self.state[tensor] = {"step": state["steps"], "scalars": list(state["groups"][0]["scalars"]), **own}
+
+    def _rebuild(self) -> None:
+        """Cohorts from self.state."""
+        self._cohorts, self._seen = [], set()
+        for g, group in enumerate(self.param_groups):
+            alike: dict[tuple[Any, ...], list[torch.Tensor]] = {}
+            for tensor in group["params"]:
+                if self.state.get(tensor):
+                    own = self.state[tensor]
+                    alike.setdefault((int(own["step"]), *map(float, own["scalars"])), []).append(tensor)
+                    self._seen.add(id(tensor))
+            for (steps, *scalars), tensors in alike.items():
+                cohort = _Cohort(self._made_by, tensors, self._options(group))
+                fresh = cohort.made.state_dict()
+                fresh["steps"], fresh["groups"][0]["scalars"] = steps, scalars
+                fresh["vectors"] = [
+                    {name: v.numpy() for name, v in self.state[t].items() if name not in ("step", "scalars")} for t in tensors
+                ]  # fmt: skip
+                cohort.made.load_state_dict(fresh)
+                self._cohorts.append((g, cohort))
+        self.state.clear()
+
+    def state_dict(self) -> dict[str, Any]:
+        """As torch has it: what every parameter carries by its number, and the groups. Copies."""
+        self._store()
+        out: dict[str, Any] = super().state_dict()
+        self.state.clear()
+        return out
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over what `state_dict` gave, for the same arrangement of parameters."""
+        super().load_state_dict(state_dict)  # which calls __setstate__
+
+    def __getstate__(self) -> dict[str, Any]:
+        self._store()
+        own = {name: self.__dict__[name] for name in ("_made_by", "_names", "_check_finite")}
+        out = {**super().__getstate__(), **own, "state": dict(self.state)}
+        self.state.clear()
+        return out
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({**state, "state": defaultdict(dict, state["state"])})
+        self._rebuild()
+
+
+def _class_of(cls: type[optim.Optimizer]) -> type[Optimizer]:
+    text = (
+        f"`mflow.optim.{cls.__name__}` as a torch optimizer, for float64 tensors on the CPU.\n\n"
+        f"    {registry.find(cls._row.name).formula}\n\n"
+        f"Parameters are those of `mflow.optim.{cls.__name__}{inspect.signature(cls)}`, without clip_norm; params as torch takes them.\n\n"
+        "Examples\n--------\n>>> import torch, mflow.torch\n>>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)\n"
+        f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n>>> (w @ w).backward()\n>>> opt.step()\n>>> bool((w < 1).all())\nTrue\n"
+    )
+    return type(cls.__name__, (Optimizer,), {"_class": cls, "__doc__": text, "__module__": "mflow.torch"})
+
+
+_CLASSES = {name: _class_of(getattr(optim, name)) for name in optim.__all__ if name not in ("Group", "Optimizer")}
+globals().update(_CLASSES)
+__all__ = sorted(["Optimizer", *_CLASSES])  # noqa: PLE0605
