@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow import compare as job
 from mflow.__main__ import main as entry_point
 from mflow.cli import main
+from mflow.experiments import compare as job
 
 ROWS = [m for m in mflow.methods() if job.applicable(m)]
 UPDATES = [m.name for m in ROWS if m.kind == "update"]

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow import adam, compare
+from mflow import adam
 from mflow.cli import main
-from mflow.compare import problem
+from mflow.experiments import compare
+from mflow.experiments.compare import problem
 
 X = np.random.default_rng(5).normal(size=(200, 3))
 Y = X @ [1.0, -2.0, 0.5]

@@ -36,6 +36,7 @@ from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.data.tables import minibatches
 from mflow.dynamics.solve import solve_dynamics
+from mflow.experiments.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
 from mflow.integrate.dense import DenseOutput
@@ -58,7 +59,6 @@ from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, s
 from mflow.stability.oscillation import dispersion, dissipation, oscillation
 from mflow.stability.quadratic import best_parameters, convergence_rate, parameter_region
 from mflow.stability.region import stability_region
-from mflow.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
 from mflow.training.implicit_sgd import ImplicitSGD
 from mflow.training.train import TrainResult, train
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from mflow.base.checks import Array
 from mflow.data.tables import load_penguins, standardize
+from mflow.experiments.sweep import SweepResult, Training, sweep
 from mflow.optim.schedules import InverseSqrtLR
 from mflow.plot_training import curves
 from mflow.plot_training import sweep as draw_sweep
-from mflow.sweep import SweepResult, Training, sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -20,9 +20,9 @@ import mflow_core
 import numpy as np
 
 from mflow import adam, explain_command, simulate, stability_command, workprecision
-from mflow import compare as job
 from mflow.base.methods import Method, describe, get_method, methods
-from mflow.compare import Problem, Run
+from mflow.experiments import compare as job
+from mflow.experiments.compare import Problem, Run
 from mflow.stability.amplification import stability_limit
 from mflow.userfile import load_function, parse_numbers
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mflow.compare import Run
+    from mflow.experiments.compare import Run
 
 __all__ = ["comparison", "loss_curves"]
 
@@ -57,7 +57,7 @@ def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, orde
     Parameters
     ----------
     runs : sequence of Run, at least one
-        From `mflow.compare.compare`.
+        From `mflow.experiments.compare.compare`.
     axes : two matplotlib Axes, optional
         Where to draw; a new figure if not given. The legend goes outside, to the right of the second.
     order : sequence of str, optional
@@ -77,14 +77,16 @@ def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, orde
 
     Examples
     --------
-    >>> from mflow.compare import compare, problem
+    >>> from mflow.experiments.compare import compare, problem
     >>> from mflow.plot import loss_curves
     >>> figure = loss_curves(list(compare(problem("quadratic"), ["sgd", "rk4"], max_iter=50)))
     >>> [axis.get_xlabel() for axis in figure.axes]
     ['evaluations of cost and gradient', 'time (s)']
     """
     if isinstance(runs, Mapping):
-        raise TypeError("runs: a list of runs of mflow.compare.compare is wanted; mflow.plot.history draws what mflow.train returns")
+        raise TypeError(
+            "runs: a list of runs of mflow.experiments.compare.compare is wanted; mflow.plot.history draws what mflow.train returns"
+        )
     if not runs:
         raise ValueError("runs: at least one is wanted")
     if axes is None:
@@ -142,7 +144,7 @@ def comparison(runs: Sequence[Run], title: str = "") -> Figure:
 
     Examples
     --------
-    >>> from mflow.compare import compare, problem
+    >>> from mflow.experiments.compare import compare, problem
     >>> from mflow.plot import comparison
     >>> len(comparison(list(compare(problem("penguins"), ["sgd", "adam"], max_iter=5))).axes)
     4

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mflow.sweep import LRFindResult, SweepResult
+    from mflow.experiments.sweep import LRFindResult, SweepResult
     from mflow.training.train import TrainResult
 
 __all__ = ["curves", "effective_lr", "history", "lr_find", "sweep"]

@@ -259,7 +259,7 @@ def problem(name: str, seed: int = 0) -> Problem:
 
     Examples
     --------
-    >>> from mflow.compare import problem
+    >>> from mflow.experiments.compare import problem
     >>> problem("rosenbrock").start
     array([-1.2,  1. ])
     """
@@ -294,7 +294,7 @@ def custom_problem(name: str, function: Callable[[Array], Any], x0: Any) -> Prob
 
     Examples
     --------
-    >>> from mflow.compare import custom_problem
+    >>> from mflow.experiments.compare import custom_problem
     >>> round(custom_problem("bowl", lambda x: (x @ x, 2 * x), [1.0, 2.0]).curvature, 6)
     2.0
     """
@@ -351,7 +351,7 @@ def largest_stable_step(method: Method, curvature: float) -> float | None:
     Examples
     --------
     >>> import mflow
-    >>> from mflow.compare import largest_stable_step
+    >>> from mflow.experiments.compare import largest_stable_step
     >>> round(largest_stable_step(mflow.get_method("euler"), 4.0), 6), largest_stable_step(mflow.get_method("adam"), 4.0)
     (0.5, None)
     """
@@ -549,7 +549,7 @@ def compare(
 
     Examples
     --------
-    >>> from mflow.compare import compare, problem
+    >>> from mflow.experiments.compare import compare, problem
     >>> [(run.method, run.rule, run.reason) for run in compare(problem("quadratic"), ["rk4", "adam"], max_iter=5)]
     [('rk4', 'half', 'max_iter'), ('adam', 'own', 'max_iter')]
 

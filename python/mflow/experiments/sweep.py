@@ -24,8 +24,8 @@ from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
-from mflow.compare import MARGIN, Problem
-from mflow.compare import problem as named_problem
+from mflow.experiments.compare import MARGIN, Problem
+from mflow.experiments.compare import problem as named_problem
 from mflow.optimize.minimize import minimize
 from mflow.training.feeds import Cost, in_parts
 from mflow.training.train import TrainResult, train
@@ -309,7 +309,7 @@ class Descent:
 
 @dataclass
 class _Named:
-    """A problem of `mflow.compare` by name: one of its own for each seed in its data, made where it is run."""
+    """A problem of `mflow.experiments.compare` by name: one of its own for each seed in its data, made where it is run."""
 
     name: str
     options: dict[str, Any]
@@ -497,7 +497,7 @@ def sweep(
 
     Parameters
     ----------
-    problem : `mflow.Training`, `mflow.Descent`, name of a problem of `mflow compare`, `mflow.compare.Problem`, or callable
+    problem : `mflow.Training`, `mflow.Descent`, name of a problem of `mflow compare`, `mflow.experiments.compare.Problem`, or callable
         A callable ``problem(method, lr, seed)`` gets a `mflow.Method` and returns a mapping with "loss" (or "fun"), and if it has them
         "start_loss", "reason", "message", "nit", "curve".
     methods : names or instances, or a dict from labels to them
