@@ -26,7 +26,8 @@ from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.image import imread  # noqa: E402
 from matplotlib.text import Text  # noqa: E402
 
-from mflow import palette, plot  # noqa: E402
+from mflow import plot  # noqa: E402
+from mflow.plot import palette  # noqa: E402
 
 BASELINE = Path(__file__).parent / "baseline"
 CLOSE = 3.0  # root mean square difference of 8-bit colours; another marker or width of one curve makes more

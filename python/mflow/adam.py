@@ -22,8 +22,8 @@ from mflow.base.checks import Array
 from mflow.data.tables import load_penguins, standardize
 from mflow.experiments.sweep import SweepResult, Training, sweep
 from mflow.optim.schedules import InverseSqrtLR
-from mflow.plot_training import curves
-from mflow.plot_training import sweep as draw_sweep
+from mflow.plot.training import curves
+from mflow.plot.training import sweep as draw_sweep
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

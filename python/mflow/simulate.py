@@ -29,7 +29,7 @@ from mflow.base.methods import Method, as_method, methods
 from mflow.base.result import COLUMNS, DynamicsResult, Result
 from mflow.data.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
 from mflow.dynamics.solve import solve_dynamics
-from mflow.plot_motion import displacements, energy
+from mflow.plot.motion import displacements, energy
 
 __all__ = ["Building", "Response", "half_sine", "load_building", "picture", "read_building", "respond", "table"]
 

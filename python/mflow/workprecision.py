@@ -27,7 +27,7 @@ import numpy as np
 
 from mflow.base.methods import methods
 from mflow.integrate.ivp import solve_ivp
-from mflow.palette import COLOURS, MARKERS
+from mflow.plot.palette import COLOURS, MARKERS
 from mflow.problems.testproblems import InitialValueProblem, get_problem, problem_names
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.palette import COLOURS, SHADE, dress, place, stroke
+from mflow.plot.palette import COLOURS, SHADE, dress, place, stroke
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.palette import COLOURS, MARKERS, SHADE, STROKES, dress, place
+from mflow.plot.palette import COLOURS, MARKERS, SHADE, STROKES, dress, place
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def curves_of(solutions: Any, component: int = 0) -> list[tuple[Array, Array]]:
 
     Examples
     --------
-    >>> from mflow.plot_fields import curves_of
+    >>> from mflow.plot.fields import curves_of
     >>> len(curves_of([([0.0, 1.0], [1.0, 2.0]), ([0.0, 1.0], [2.0, 4.0])]))
     2
     """
@@ -183,7 +183,7 @@ def family(
     Raises
     ------
     TypeError, ValueError
-        As `mflow.plot_fields.curves_of`.
+        As `mflow.plot.fields.curves_of`.
     ImportError
         matplotlib is not installed.
 

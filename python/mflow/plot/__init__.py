@@ -5,14 +5,14 @@ return it; ``plot.stability_regions("rk4").figure.savefig("rk4.png")`` is a whol
 ``plt.show()`` does not know of them: in a notebook let a cell end with ``.figure``, for a window pass ``ax=plt.gca()``.
 """
 
-from mflow.plot_dynamics import period_error, spectral_radius
-from mflow.plot_fields import direction_field, family, iterates
-from mflow.plot_losses import comparison, loss_curves
-from mflow.plot_motion import displacements, energy
-from mflow.plot_orders import convergence
-from mflow.plot_paths import animate, basins, contours, paths, trace
-from mflow.plot_regions import eigenvalues, parameter_region, stability_regions
-from mflow.plot_training import curves, effective_lr, history, lr_find, sweep
+from mflow.plot.fields import direction_field, family, iterates
+from mflow.plot.losses import comparison, loss_curves
+from mflow.plot.motion import displacements, energy
+from mflow.plot.orders import convergence
+from mflow.plot.oscillators import period_error, spectral_radius
+from mflow.plot.paths import animate, basins, contours, paths, trace
+from mflow.plot.regions import eigenvalues, parameter_region, stability_regions
+from mflow.plot.training import curves, effective_lr, history, lr_find, sweep
 
 __all__ = [
     "animate",

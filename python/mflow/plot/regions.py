@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
-from mflow.palette import COLOURS, HATCHES, dress, faint_hatches, place, stroke
+from mflow.plot.palette import COLOURS, HATCHES, dress, faint_hatches, place, stroke
 from mflow.stability.amplification import amplification
 from mflow.stability.quadratic import parameter_region as region_of
 from mflow.stability.region import stability_region

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array
-from mflow.palette import SHADE, dress, label_steps, place, style
+from mflow.plot.palette import SHADE, dress, label_steps, place, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

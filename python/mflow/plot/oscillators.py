@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
-from mflow.palette import SHADE, dress, place, stroke
+from mflow.plot.palette import SHADE, dress, place, stroke
 from mflow.stability.oscillation import oscillation
 from mflow.stability.results import Oscillation
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.palette import COLOURS, dress, label_steps, new_figure, place, style
+from mflow.plot.palette import COLOURS, dress, label_steps, new_figure, place, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

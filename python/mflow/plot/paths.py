@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from mflow.base.checks import Array
 from mflow.base.result import OptimizeResult
 from mflow.optimize.minimize import minimize
-from mflow.palette import COLOURS, HATCHES, MARKERS, SHADE, dress, faint_hatches, place, shade, stroke
+from mflow.plot.palette import COLOURS, HATCHES, MARKERS, SHADE, dress, faint_hatches, place, shade, stroke
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
