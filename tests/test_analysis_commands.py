@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mflow.cli import main
+from mflow.cli.commands import main
 
 COSTS = """
 from __future__ import annotations

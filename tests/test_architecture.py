@@ -134,7 +134,7 @@ def test_cython_imports_point_downward():
 def test_the_checks_of_imports_see_what_they_should():
     """What each kind of import looks like to them: a check that sees nothing finds nothing."""
     tree = ast.parse(
-        "from mflow import plot\nimport mflow.base.pace\ndef f():\n    from mflow.cli import commands\n    import_module('mflow.analysis.basins')\n"
+        "from mflow import plot\nimport mflow.base.pace\ndef f():\n    from mflow.cli.commands import commands\n    import_module('mflow.analysis.basins')\n"
         "    importlib.import_module(f'mflow.{name}')\n"
     )
     assert [place(*found) for found in imported_names(tree, "mflow")] == ["plot", "base", "cli", "analysis", "__init__"]

@@ -14,7 +14,7 @@ import pytest
 
 import mflow
 from mflow.__main__ import main as entry_point
-from mflow.cli import main
+from mflow.cli.commands import main
 from mflow.experiments import compare as job
 
 ROWS = [m for m in mflow.methods() if job.applicable(m)]

@@ -11,7 +11,7 @@ import scipy
 from scipy.integrate import solve_ivp
 
 import mflow
-from mflow import simulate
+from mflow.cli import simulate
 from mflow.dynamics import load_tables
 
 K = np.array([[2.0, -1.0], [-1.0, 1.0]])

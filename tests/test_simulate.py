@@ -10,9 +10,9 @@ import pytest
 
 import mflow
 from mflow import plot
-from mflow.cli import main
+from mflow.cli.commands import main
+from mflow.cli.simulate import half_sine, load_building, read_building, respond, table
 from mflow.data.ground_motion import GRAVITY, GroundMotion, read_record
-from mflow.simulate import half_sine, load_building, read_building, respond, table
 
 AT2 = """PEER NGA STRONG MOTION DATABASE RECORD
 Nowhere, 1/1/2000, Station, 180

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow import adam
-from mflow.cli import main
+from mflow.cli import adam
+from mflow.cli.commands import main
 from mflow.experiments import compare
 from mflow.experiments.compare import problem
 

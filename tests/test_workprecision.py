@@ -7,11 +7,11 @@ import math
 
 import pytest
 
-from mflow import workprecision
 from mflow.base.methods import methods
-from mflow.cli import main
+from mflow.cli import workprecision
+from mflow.cli.commands import main
+from mflow.cli.workprecision import Point, at_error, contenders, measure, picture, table
 from mflow.testproblems import get_problem
-from mflow.workprecision import Point, at_error, contenders, measure, picture, table
 
 pytest.importorskip("matplotlib")
 

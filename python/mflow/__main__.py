@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from mflow.cli import main
+from mflow.cli.commands import main
 
 __all__ = ["main"]
 

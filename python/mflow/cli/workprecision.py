@@ -86,7 +86,7 @@ def contenders(stiff: bool, chosen: Sequence[str] | None = None) -> list[str]:
 
     Examples
     --------
-    >>> from mflow.workprecision import contenders
+    >>> from mflow.cli.workprecision import contenders
     >>> contenders(stiff=True, chosen=["RK45", "Radau"])
     ['Radau']
     """
@@ -122,7 +122,7 @@ def measure(
 
     Examples
     --------
-    >>> from mflow.workprecision import measure
+    >>> from mflow.cli.workprecision import measure
     >>> [point.method for point in measure(["A1"], ["RK45"], [1e-4])]
     ['RK45']
     """
@@ -193,7 +193,7 @@ def at_error(points: Sequence[Point], error: float, quantity: str = "seconds") -
 
     Examples
     --------
-    >>> from mflow.workprecision import Point, at_error
+    >>> from mflow.cli.workprecision import Point, at_error
     >>> runs = [Point("A1", "x", "mflow", 1e-2, 1e-2, 1.0, 10), Point("A1", "x", "mflow", 1e-4, 1e-4, 1.0, 1000)]
     >>> round(at_error(runs, 1e-3, "nfev"))
     100
@@ -225,7 +225,7 @@ def table(points: Sequence[Point]) -> str:
 
     Examples
     --------
-    >>> from mflow.workprecision import measure, table
+    >>> from mflow.cli.workprecision import measure, table
     >>> print(table(list(measure(["A1"], ["RK45"], [1e-4, 1e-8]))).splitlines()[0])
     A1: exponential decay
     """
@@ -266,7 +266,7 @@ def picture(points: Sequence[Point]) -> Figure:
 
     Examples
     --------
-    >>> from mflow.workprecision import measure, picture
+    >>> from mflow.cli.workprecision import measure, picture
     >>> len(picture(list(measure(["A1"], ["RK45"], [1e-4, 1e-6]))).axes)
     2
     """

@@ -58,7 +58,7 @@ def facts(method: Method) -> list[tuple[str, str]]:
     Examples
     --------
     >>> from mflow import get_method
-    >>> from mflow.stability_command import facts
+    >>> from mflow.cli.stability import facts
     >>> facts(get_method("sgd"))
     [('order', '1'), ('limit on lr L', '2')]
     """

@@ -76,7 +76,7 @@ def load(name: str = "auto") -> Table:
 
     Examples
     --------
-    >>> from mflow.adam import load
+    >>> from mflow.cli.adam import load
     >>> load("penguins").X.shape
     (342, 5)
     """
@@ -104,7 +104,7 @@ def cost(c: Array, X: Array, onehot: Array) -> tuple[float, Array]:
     Examples
     --------
     >>> import numpy as np
-    >>> from mflow.adam import cost
+    >>> from mflow.cli.adam import cost
     >>> value, gradient = cost(np.zeros((2, 2)), np.ones((3, 2)), np.eye(2)[[0, 1, 1]])
     >>> bool(np.isclose(value, np.log(2.0))), gradient.shape
     (True, (2, 2))
@@ -146,7 +146,7 @@ def run(
 
     Examples
     --------
-    >>> from mflow.adam import load, run
+    >>> from mflow.cli.adam import load, run
     >>> run(load("penguins"), lrs=(0.01, 0.1), seeds=2, epochs=2, batch_size=32).loss.shape
     (4, 2, 2)
     """
@@ -161,7 +161,7 @@ def picture(result: SweepResult, title: str = "") -> Figure:
 
     Examples
     --------
-    >>> from mflow.adam import load, picture, run
+    >>> from mflow.cli.adam import load, picture, run
     >>> found = run(load("penguins"), lrs=(0.01, 0.1), seeds=1, epochs=2, batch_size=32)
     >>> [axis.get_xlabel() for axis in picture(found).axes]
     ['learning rate (x above: ended badly)', 'epoch']

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from mflow.analysis.explain import Report, explain
-from mflow.stability_command import check_picture
-from mflow.userfile import load_function, parse_numbers
+from mflow.cli.stability import check_picture
+from mflow.cli.userfile import load_function, parse_numbers
 
 __all__ = ["picture"]
 

@@ -92,7 +92,7 @@ def load_building() -> Building:
     Examples
     --------
     >>> import numpy as np
-    >>> from mflow.simulate import load_building
+    >>> from mflow.cli.simulate import load_building
     >>> omega, _ = load_building().modes()
     >>> np.round(2 * np.pi / omega, 2).tolist()
     [2.0, 0.69, 0.43, 0.34, 0.3]
@@ -128,7 +128,7 @@ def read_building(path: str | Path) -> Building:
     Examples
     --------
     >>> import pathlib, tempfile
-    >>> from mflow.simulate import read_building
+    >>> from mflow.cli.simulate import read_building
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     path = pathlib.Path(folder, "tower.csv")
     ...     _ = path.write_text("mass,stiffness\\n2e4,3e7\\n1e4,2e7\\n")
@@ -180,7 +180,7 @@ def half_sine(peak: float, duration: float) -> GroundMotion:
 
     Examples
     --------
-    >>> from mflow.simulate import half_sine
+    >>> from mflow.cli.simulate import half_sine
     >>> round(half_sine(0.5, 1.0).peak, 3)
     4.903
     """
@@ -270,7 +270,7 @@ def respond(
 
     Examples
     --------
-    >>> from mflow.simulate import half_sine, load_building, respond
+    >>> from mflow.cli.simulate import half_sine, load_building, respond
     >>> found = respond(load_building(), half_sine(0.3, 0.5), dt=0.01)
     >>> bool(abs(found.result.energy.residual[-1]) < 1e-9 * found.result.energy.load[-1])
     True
@@ -321,7 +321,7 @@ def table(found: Response) -> str:
 
     Examples
     --------
-    >>> from mflow.simulate import half_sine, load_building, respond, table
+    >>> from mflow.cli.simulate import half_sine, load_building, respond, table
     >>> print(table(respond(load_building(), half_sine(0.3, 0.5))).splitlines()[0])
     uniform five-storey shear frame (A. Chopra, Dynamics of Structures, sections 12.8 and 13.2.6)
     """
@@ -382,7 +382,7 @@ def picture(found: Response) -> Any:
 
     Examples
     --------
-    >>> from mflow.simulate import half_sine, load_building, picture, respond
+    >>> from mflow.cli.simulate import half_sine, load_building, picture, respond
     >>> len(picture(respond(load_building(), half_sine(0.3, 0.5))).axes)
     2
     """

@@ -19,12 +19,14 @@ from typing import Any, TextIO
 import mflow_core
 import numpy as np
 
-from mflow import adam, explain_command, simulate, stability_command, workprecision
 from mflow.base.methods import Method, describe, get_method, methods
+from mflow.cli import adam, simulate, workprecision
+from mflow.cli import explain as explain_command
+from mflow.cli import stability as stability_command
+from mflow.cli.userfile import load_function, parse_numbers
 from mflow.experiments import compare as job
 from mflow.experiments.compare import Problem, Run
 from mflow.stability.amplification import stability_limit
-from mflow.userfile import load_function, parse_numbers
 
 __all__ = ["main"]
 
@@ -59,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Examples
     --------
-    >>> from mflow.cli import main
+    >>> from mflow.cli.commands import main
     >>> main(["methods", "no_such_method"])
     2
     """

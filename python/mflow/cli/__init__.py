@@ -1,0 +1,1 @@
+"""The `mflow` command, one file a subcommand."""
