@@ -73,7 +73,7 @@ class Group(MutableMapping[str, Any]):
         return repr(self._values())
 
 
-def _spread(params: Any, argument: str) -> tuple[list[Any], Any]:
+def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
     """(arrays, how they were arranged) of one array, or a list, tuple or dict of them."""
     if isinstance(params, dict):
         return [_parameter(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)
@@ -90,7 +90,7 @@ def _parameter(array: Any, argument: str) -> Any:
     return array
 
 
-def _gather(grads: Any, arranged: Any, argument: str) -> list[Any]:
+def gather(grads: Any, arranged: Any, argument: str) -> list[Any]:
     """Gradients in the order of the parameters, from the same arrangement."""
     if arranged is None:
         return [grads]
@@ -129,7 +129,7 @@ class Optimizer(Updater):
         groups = []
         for i, entry in enumerate(entries):
             own = {k: v for k, v in entry.items() if k != "params"}
-            arrays, arranged = _spread(entry["params"], f"params[{i}]" if grouped else "params")
+            arrays, arranged = spread(entry["params"], f"params[{i}]" if grouped else "params")
             if self._arranged is not None:
                 self._arranged.append(arranged)
             else:
@@ -155,10 +155,10 @@ class Optimizer(Updater):
     def flatten(self, grads: Any) -> list[Any]:
         """Gradients in the order of the parameter arrays, from the arrangement that the parameters came in."""
         if self._arranged is None:
-            return grads if isinstance(self._single, int) and type(grads) is list else _gather(grads, self._single, "g")
+            return grads if isinstance(self._single, int) and type(grads) is list else gather(grads, self._single, "g")
         if not isinstance(grads, (list, tuple)) or len(grads) != len(self._arranged):
             raise TypeError(f"g: a list with the gradients of each of the {len(self._arranged)} groups is wanted")
-        return [g for i, (part, arranged) in enumerate(zip(grads, self._arranged, strict=True)) for g in _gather(part, arranged, f"g[{i}]")]
+        return [g for i, (part, arranged) in enumerate(zip(grads, self._arranged, strict=True)) for g in gather(part, arranged, f"g[{i}]")]
 
     @property
     def param_groups(self) -> list[Group]:

@@ -30,6 +30,7 @@ from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import Result
 from mflow.base.savefile import read_state, write_state
+from mflow.optim.classes import gather, spread
 from mflow.optim.schedules import for_a_run
 from mflow.training.feeds import Cost, Feed, checked_parts, in_parts
 
@@ -147,7 +148,7 @@ class Trainer:
     def __init__(self, model: Cost, feed: Feed, params: Any, optimizer: Any, parameters: dict[str, Any], schedule_per: str) -> None:
         self.model, self.feed = model, feed
         own = isinstance(optimizer, optim.Optimizer)
-        flat, self.arranged = optim._spread(params if own else _copies(params), "params")
+        flat, self.arranged = spread(params if own else _copies(params), "params")
         if not flat:
             raise ValueError("params: there are none; an array, or a list or dict of them, is wanted")
         if own:
@@ -277,7 +278,7 @@ class Trainer:
             self.nfev += 1
             if model.has_loss and not math.isfinite(self.loss):
                 return self._not_finite(f"the loss is {self.loss}", count + 1)
-            flat = [grads] if arranged is None else optim._gather(grads, arranged, "the gradient")
+            flat = [grads] if arranged is None else gather(grads, arranged, "the gradient")
             count, rows = count + 1, of_batch
             if self.accumulate > 1:
                 total = [rows * g for g in flat] if count == 1 else [t + rows * g for t, g in zip(total, flat, strict=True)]
