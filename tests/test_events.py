@@ -14,7 +14,7 @@ import mpmath
 import numpy as np
 import pytest
 from mflow_core import events as core
-from mflow_core.scalars import _power
+from mflow_core.arithmetic.scalars import _power
 
 from mflow.integrate.control import Event, check_events
 

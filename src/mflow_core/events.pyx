@@ -28,7 +28,7 @@ cimport numpy as cnp
 
 from mflow_core.problem cimport Callback
 from mflow_core.types cimport mf_accel_fn, mf_rhs_fn
-from mflow_core.vec cimport mf_bits, mf_fp_enter, mf_fp_leave, mf_from_bits
+from mflow_core.arithmetic.vec cimport mf_bits, mf_fp_enter, mf_fp_leave, mf_from_bits
 
 import numpy as np
 

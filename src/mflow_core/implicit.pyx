@@ -25,7 +25,7 @@ from mflow_core.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, n
                                  slope_at_start, square, weigh)
 from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_STIFFLY_ACCURATE,
                                mf_frame, mf_method, mf_tableau)
-from mflow_core.vec cimport all_finite, mf_cvec
+from mflow_core.arithmetic.vec cimport all_finite, mf_cvec
 
 from fractions import Fraction
 from math import fsum

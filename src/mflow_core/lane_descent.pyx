@@ -17,7 +17,7 @@ from mflow_core.objective cimport Objective
 from mflow_core.objectives cimport objective_t
 from mflow_core.registry cimport REDUCE, Row, mf_sizes_of
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, mf_method, mf_sizes, mf_value_grad_fn
-from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 

@@ -16,7 +16,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
+from mflow_core.arithmetic.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
 from mflow_core.lane_block cimport LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_read, retire, retire_all, slot_t, write_times
 from mflow_core.lane_loops cimport WIDTH
 from mflow_core.registry cimport REDUCE

@@ -14,7 +14,7 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
 from mflow_core.linalg cimport apply_fn, linalg_t
-from mflow_core.vec cimport MF_SHORT, fold_lanes, mf_cvec, mf_scalar, mf_vec
+from mflow_core.arithmetic.vec cimport MF_SHORT, fold_lanes, mf_cvec, mf_scalar, mf_vec
 
 cdef enum:
     PANEL = 4

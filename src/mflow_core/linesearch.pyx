@@ -17,9 +17,9 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.dot cimport dot_and_square
+from mflow_core.arithmetic.dot cimport dot_and_square
 from mflow_core.problem cimport Problem
-from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 

@@ -19,8 +19,8 @@ x+ = x + ... and v+ = v + ...; so where one is not finite, or a step has failed,
 from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.string cimport memcpy
 
-from mflow_core.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
-from mflow_core.control cimport error_sum as short_error_sum
+from mflow_core.arithmetic.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
+from mflow_core.arithmetic.control cimport error_sum as short_error_sum
 from mflow_core.ledger cimport ledger_step
 from mflow_core.matrix cimport KRYLOV
 from mflow_core.motion cimport motion_begin, motion_error, motion_start
@@ -31,7 +31,7 @@ from mflow_core.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
 from mflow_core.tableau cimport NO_STEPS
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE, MF_SECOND_ORDER,
                                mf_problem, mf_step_fn)
-from mflow_core.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 
 
 cdef enum:

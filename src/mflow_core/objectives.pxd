@@ -16,7 +16,7 @@ from libc.math cimport atan, cos, fabs, sin, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.scalars cimport mf_exp, mf_log
+from mflow_core.arithmetic.scalars cimport mf_exp, mf_log
 from mflow_core.types cimport mf_value_grad_fn
 
 

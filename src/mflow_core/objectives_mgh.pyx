@@ -13,7 +13,7 @@ from libc.stddef cimport ptrdiff_t
 from mflow_core.objectives cimport (OBJECTIVE_LIBM, OBJECTIVE_SETS, OBJECTIVE_SMALL, OBJECTIVE_SQUARES, atan_of, cos_of, dual_fn, exp_of,
                                     log_of, number, objective_row_t, objective_t, real_of, residual_fn, sin_of, sqrt_of, squares_hessp,
                                     squares_value_grad)
-from mflow_core.scalars cimport mf_exp, mf_log
+from mflow_core.arithmetic.scalars cimport mf_exp, mf_log
 
 cdef extern from "math.h" nogil:
     double sin(double)

@@ -9,7 +9,7 @@ No libm: the same bits everywhere. Sums run in the fixed lanes of dot.pxd, or in
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.dot cimport dot
+from mflow_core.arithmetic.dot cimport dot
 from mflow_core.objectives cimport (OBJECTIVE_SQUARES, hessp_fn, number, objective_row_t, objective_t)
 from mflow_core.types cimport mf_value_grad_fn
 

@@ -1,6 +1,6 @@
 """The table of rows. One address for life: filled once at import, never written again."""
 from mflow_core.types cimport mf_method, mf_param, mf_sizes
-from mflow_core.control cimport reductions_t
+from mflow_core.arithmetic.control cimport reductions_t
 from mflow_core.tableau cimport steps_t
 
 cdef reductions_t REDUCE                 # reductions of the active level

@@ -22,7 +22,7 @@ from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DE
                              run_leave, run_make, run_release, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_IMPLICIT,
                                MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_VELOCITY_FREE, mf_sizes)
-from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import zlib
 

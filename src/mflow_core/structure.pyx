@@ -18,7 +18,7 @@ from mflow_core.loads cimport LOADS, load_at, load_fn, table_load
 from mflow_core.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
 from mflow_core.problem cimport failed
 from mflow_core.types cimport MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
-from mflow_core.vec cimport MF_SHORT, mf_scalar
+from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 
 import numpy as np
 

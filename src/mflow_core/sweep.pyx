@@ -17,7 +17,7 @@ from mflow_core.losses cimport loss_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport Row, mf_sizes_of
 from mflow_core.types cimport mf_loss, mf_new_sweep, mf_sizes, mf_sweep
-from mflow_core.vec cimport mf_bits, mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.vec cimport mf_bits, mf_fp_enter, mf_fp_leave
 
 import importlib
 

@@ -22,7 +22,7 @@ from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE
 from mflow_core.types cimport mf_method
 from mflow_core.updater cimport MAX_COEFFICIENTS, MAX_SCALARS, Updater, group_t, tensor_t
-from mflow_core.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 

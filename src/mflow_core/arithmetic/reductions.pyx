@@ -5,8 +5,9 @@ Their order is fixed (two levels, 16 lanes; whole numbers in any order), so ever
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core cimport control, vec
-from mflow_core.control cimport control_t, reductions_t
+from mflow_core.arithmetic cimport control
+from mflow_core.arithmetic cimport vec
+from mflow_core.arithmetic.control cimport control_t, reductions_t
 
 
 cdef bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:

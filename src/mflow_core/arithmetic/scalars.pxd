@@ -3,7 +3,7 @@
 from libc.math cimport fabs
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
-from mflow_core.vec cimport mf_bits, mf_from_bits
+from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
 
 
 cdef inline double product_error(double a, double b, double p) noexcept nogil:
