@@ -3,7 +3,8 @@
 from typing import Any
 
 import numpy as np
-from mflow_core import problem, registry, stepper
+from mflow_core import registry, stepper
+from mflow_core.problems import problem
 
 from kernels import go
 from mflow.nonlinear import make_solver

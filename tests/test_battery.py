@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import problem, registry, stepper
+from mflow_core import registry, stepper
+from mflow_core.problems import problem
 
 import mflow
 from battery import EPS, bits, descent_of, end_of, run_of, same_at

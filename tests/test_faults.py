@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import problem, registry, stepper
+from mflow_core import registry, stepper
+from mflow_core.problems import problem
 
 import mflow
 

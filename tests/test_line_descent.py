@@ -223,7 +223,7 @@ def test_a_compiled_cost_that_gives_up(calls: int, compiled: Any) -> None:
 
 
 def mflow_capsule(function: Any, context: int) -> Any:
-    from mflow_core.signatures import OBJECTIVE_SIGNATURE
+    from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE
 
     make, attach = ctypes.pythonapi.PyCapsule_New, ctypes.pythonapi.PyCapsule_SetContext
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 import scipy.sparse
-from mflow_core.problem import rhs_problem
+from mflow_core.problems.problem import rhs_problem
 
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov, color_columns, make_solver
 

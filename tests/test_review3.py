@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import api, newton, problem, registry, stepper
+from mflow_core import api, newton, registry, stepper
+from mflow_core.problems import problem
 
 import mflow
 from kernels import CProblem

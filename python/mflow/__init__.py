@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mflow_core._levels import VERSION
-from mflow_core.problem import Recoverable
+from mflow_core.problems.problem import Recoverable
 
 from mflow import optim
 from mflow.analysis.basins import basins

@@ -1,7 +1,7 @@
 from typing import Any
 
 from mflow_core.newton import Solver
-from mflow_core.problem import Problem
+from mflow_core.problems.problem import Problem
 
 class Force(Problem):
     solver: Solver | None

@@ -19,7 +19,7 @@ cimport numpy as cnp
 from mflow_core.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
 from mflow_core.matrix cimport matrix_refresh
 from mflow_core.newton cimport newton_pack, newton_solve, newton_state_size, newton_unpack
-from mflow_core.problem cimport failed
+from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE
 from mflow_core.structure cimport body_product, body_solve, body_work
 from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
@@ -27,7 +27,7 @@ from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_
 
 import numpy as np
 
-from mflow_core.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, SOLVE_ACCEL_SIGNATURE, check_size, compiled_address
+from mflow_core.problems.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, SOLVE_ACCEL_SIGNATURE, check_size, compiled_address
 
 cnp.import_array()
 

@@ -21,7 +21,7 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 
-from mflow_core.signatures import OBJECTIVE_SIGNATURE, check_size, compiled_address
+from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE, check_size, compiled_address
 
 cnp.import_array()
 

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow_core.problem import Problem
+from mflow_core.problems.problem import Problem
 from mflow_core.registry import Row
 
 KINDS: dict[str, int]

@@ -1,6 +1,6 @@
 from typing import Any
 
-from mflow_core.problem import Problem
+from mflow_core.problems.problem import Problem
 
 KINDS: dict[str, int]
 

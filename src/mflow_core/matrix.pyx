@@ -19,7 +19,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from mflow_core.linalg cimport gmres_room
-from mflow_core.problem cimport failed
+from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 from mflow_core.arithmetic.vec cimport MF_SHORT

@@ -22,7 +22,7 @@ import importlib
 import numpy as np
 
 from mflow_core.registry import LEVEL, unknown
-from mflow_core.signatures import HESSIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE
+from mflow_core.problems.signatures import HESSIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE
 
 cnp.import_array()
 
@@ -428,7 +428,7 @@ cdef class Objective:
         return frozenset(name for name, bit in FLAGS.items() if self.c.row.flags & bit)
 
     def _compiled_address(self, str argument, str signature):
-        """(address, user data) of the function that stands for it as this argument, as mflow_core.signatures asks for it."""
+        """(address, user data) of the function that stands for it as this argument, as mflow_core.problems.signatures asks for it."""
         if self.c.row == NULL:
             raise TypeError(f"{type(self).__name__}: its __init__ did not run")
         if signature == OBJECTIVE_SIGNATURE:

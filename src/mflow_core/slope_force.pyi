@@ -2,7 +2,7 @@ from typing import Any
 
 from mflow_core.force import Force
 from mflow_core.newton import Solver
-from mflow_core.problem import Problem
+from mflow_core.problems.problem import Problem
 
 class SlopeForce(Force):
     def __init__(

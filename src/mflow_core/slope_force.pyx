@@ -12,10 +12,10 @@ from libc.string cimport memcmp, memcpy
 
 from mflow_core.force cimport Force, force_t
 from mflow_core.newton cimport Solver
-from mflow_core.problem cimport Problem
+from mflow_core.problems.problem cimport Problem
 from mflow_core.types cimport mf_value_grad_fn
 
-from mflow_core.signatures import FORCE_SIGNATURE
+from mflow_core.problems.signatures import FORCE_SIGNATURE
 
 ctypedef struct slope_t:
     mf_value_grad_fn fun

@@ -7,7 +7,7 @@ cimport numpy as cnp
 from mflow_core.events cimport Events
 from mflow_core.newton cimport Solver
 from mflow_core.output cimport record_t
-from mflow_core.problem cimport Problem
+from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport Row
 from mflow_core.run cimport run_t
 

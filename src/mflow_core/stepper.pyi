@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from mflow_core.events import Events
 from mflow_core.newton import Solver
-from mflow_core.problem import Problem
+from mflow_core.problems.problem import Problem
 from mflow_core.registry import Row
 
 NON_FINITE: int

@@ -9,7 +9,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from mflow_core.checkpoint cimport run_pack, run_unpack
-from mflow_core.problem cimport Problem
+from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport Row, mf_sizes_of
 from mflow_core.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, run_descend
 from mflow_core.events cimport Events

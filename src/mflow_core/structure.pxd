@@ -4,7 +4,7 @@ from libc.stddef cimport ptrdiff_t
 from mflow_core.factors cimport structure_t
 from mflow_core.loads cimport table_t
 from mflow_core.operators cimport operator_t
-from mflow_core.problem cimport Problem
+from mflow_core.problems.problem cimport Problem
 
 cdef int body_solve(structure_t *s, double *b) noexcept nogil
 cdef void body_product(structure_t *s, const double *x, double *out) noexcept nogil

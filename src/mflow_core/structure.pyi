@@ -1,7 +1,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from mflow_core.problem import Problem
+from mflow_core.problems.problem import Problem
 
 class Structure(Problem):
     symmetric: bool

@@ -16,14 +16,14 @@ from mflow_core.factors cimport BY_CG, FACTORS, OPERATORS, apply, factor, factor
 from mflow_core.ledger cimport NUMERICAL_LINEAR
 from mflow_core.loads cimport LOADS, load_at, load_fn, table_load
 from mflow_core.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
-from mflow_core.problem cimport failed
+from mflow_core.problems.problem cimport failed
 from mflow_core.types cimport MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 
 import numpy as np
 
 from mflow_core.matrices import checked_matrix, is_function, is_symmetric, is_zero, shape_of, values_of
-from mflow_core.signatures import LOAD_SIGNATURE, PRODUCT_SIGNATURE, compiled_address
+from mflow_core.problems.signatures import LOAD_SIGNATURE, PRODUCT_SIGNATURE, compiled_address
 
 cnp.import_array()
 

@@ -17,7 +17,7 @@ from mflow_core.types cimport mf_accel_fn
 
 import numpy as np
 
-from mflow_core.signatures import FORCE_SIGNATURE, LOAD_SIGNATURE, POTENTIAL_SIGNATURE, compiled_address
+from mflow_core.problems.signatures import FORCE_SIGNATURE, LOAD_SIGNATURE, POTENTIAL_SIGNATURE, compiled_address
 
 cnp.import_array()
 

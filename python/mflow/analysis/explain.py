@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mflow_core.signatures import check_size
+from mflow_core.problems.signatures import check_size
 
 from mflow.analysis.posedness import posedness_along
 from mflow.analysis.results import PosednessPath

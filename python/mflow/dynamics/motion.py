@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 from mflow_core import events as core_events
-from mflow_core import problem, stepper, structure
+from mflow_core import stepper, structure
+from mflow_core.problems import problem
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method

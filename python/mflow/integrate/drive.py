@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 from mflow_core import events as core_events
-from mflow_core import problem, stepper
+from mflow_core import stepper
+from mflow_core.problems import problem
 
 from mflow.base.checks import Array, check_number, check_times
 from mflow.base.methods import Method

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 from mflow_core import stepper
-from mflow_core.signatures import code_text
+from mflow_core.problems.signatures import code_text
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method

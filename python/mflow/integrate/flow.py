@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
-from mflow_core import problem
-from mflow_core.signatures import companion
+from mflow_core.problems import problem
+from mflow_core.problems.signatures import companion
 
 from mflow.base.checks import check_start
 from mflow.base.methods import Method, as_method

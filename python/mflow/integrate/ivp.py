@@ -6,9 +6,9 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from mflow_core import problem
+from mflow_core.problems import problem
+from mflow_core.problems.signatures import companion
 from mflow_core.registry import unknown
-from mflow_core.signatures import companion
 
 from mflow.base.checks import check_start
 from mflow.base.methods import Method, as_method

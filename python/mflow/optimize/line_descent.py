@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import line_descent, problem
+from mflow_core import line_descent
+from mflow_core.problems import problem
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method

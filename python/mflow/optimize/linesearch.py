@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from mflow_core import linesearch, problem, registry
-from mflow_core.signatures import code_text
+from mflow_core import linesearch, registry
+from mflow_core.problems import problem
+from mflow_core.problems.signatures import code_text
 
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.result import Result

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mflow_core import problem, slope_force, stepper
+from mflow_core import slope_force, stepper
+from mflow_core.problems import problem
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import signatures
+from mflow_core.problems import signatures
 
 __all__ = ["Compiled", "compile", "need_numba"]
 

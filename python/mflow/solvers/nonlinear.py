@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mflow_core import newton, problem
+from mflow_core import newton
+from mflow_core.problems import problem
 from numpy.typing import NDArray
 
 from mflow.base.methods import Method
@@ -349,7 +350,7 @@ def make_solver(
     Examples
     --------
     >>> import numpy as np
-    >>> from mflow_core.problem import rhs_problem
+    >>> from mflow_core.problems.problem import rhs_problem
     >>> from mflow.nonlinear import make_solver
     >>> p = rhs_problem(lambda t, y: -(y**3), (1,))
     >>> s = make_solver("newton", p, (1,), (0.0, np.ones(1)))

@@ -18,7 +18,7 @@ from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_gra
 
 import numpy as np
 
-from mflow_core.signatures import HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size, compiled_address
+from mflow_core.problems.signatures import HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size, compiled_address
 
 cnp.import_array()
 
