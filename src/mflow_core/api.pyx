@@ -16,7 +16,7 @@ from libc.string cimport memcpy, strcmp
 
 from mflow_core cimport registry
 from mflow_core.checkpoint cimport run_pack, run_unpack
-from mflow_core.losses cimport loss_t
+from mflow_core.methods.losses cimport loss_t
 from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.newton cimport newton_config_t, newton_defaults, newton_make, newton_t
 from mflow_core.output cimport hermite, polynomial
@@ -132,7 +132,7 @@ cdef int mf_start(const mf_method *m, const double *par, ptrdiff_t lo, ptrdiff_t
 
 
 cdef const loss_t **LOSSES = <const loss_t **> PyCapsule_GetPointer(
-    importlib.import_module(f"mflow_core._implicit_sgd_{LEVEL}")._losses, b"mflow_core._losses")
+    importlib.import_module(f"mflow_core.methods._implicit_sgd_{LEVEL}")._losses, b"mflow_core._losses")
 
 
 cdef const mf_loss *mf_find_loss(const char *name) noexcept nogil:

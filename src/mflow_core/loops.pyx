@@ -28,7 +28,7 @@ from mflow_core.newton cimport newton_weights
 from mflow_core.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.registry cimport REDUCE, STEPS
 from mflow_core.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
-from mflow_core.tableau cimport NO_STEPS
+from mflow_core.methods.tableau cimport NO_STEPS
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE, MF_SECOND_ORDER,
                                mf_problem, mf_step_fn)
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave

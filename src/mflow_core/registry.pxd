@@ -1,7 +1,7 @@
 """The table of rows. One address for life: filled once at import, never written again."""
 from mflow_core.types cimport mf_method, mf_param, mf_sizes
 from mflow_core.arithmetic.control cimport reductions_t
-from mflow_core.tableau cimport steps_t
+from mflow_core.methods.tableau cimport steps_t
 
 cdef reductions_t REDUCE                 # reductions of the active level
 cdef steps_t STEPS                       # the row of the active level that has a loop over steps of its own

@@ -72,7 +72,7 @@ cdef int join(const mf_method **rows, str level) except -1:
 join(ROWS, LEVEL)
 REDUCE = (<reductions_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core.arithmetic._reductions_{LEVEL}")._table,
                                                 b"mflow_core._reductions"))[0]
-STEPS = (<steps_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core._second_order_{LEVEL}")._steps, b"mflow_core._steps"))[0]
+STEPS = (<steps_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core.methods._second_order_{LEVEL}")._steps, b"mflow_core._steps"))[0]
 
 
 cdef bint named(const mf_method *m, const char *name) noexcept nogil:

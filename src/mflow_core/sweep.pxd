@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
-from mflow_core.losses cimport loss_t
+from mflow_core.methods.losses cimport loss_t
 from mflow_core.registry cimport Row
 
 

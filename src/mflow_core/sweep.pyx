@@ -13,7 +13,7 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.losses cimport loss_t
+from mflow_core.methods.losses cimport loss_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport Row, mf_sizes_of
 from mflow_core.types cimport mf_loss, mf_new_sweep, mf_sizes, mf_sweep
@@ -40,7 +40,7 @@ cdef enum:
 # ---- losses -------------------------------------------------------------------------------------------------------------------------
 
 cdef const loss_t **table_of(str level) except NULL:
-    module = importlib.import_module(f"mflow_core._implicit_sgd_{level or registry.LEVEL}")
+    module = importlib.import_module(f"mflow_core.methods._implicit_sgd_{level or registry.LEVEL}")
     return <const loss_t **> PyCapsule_GetPointer(module._losses, b"mflow_core._losses")
 
 
