@@ -8,7 +8,7 @@ import warnings
 import numpy as np
 import pytest
 import scipy.optimize
-from mflow_core import objective
+from mflow_core.objectives import objective
 
 from mflow.problems import objectives
 from mflow.problems.mgh import mgh_names, mgh_problem

@@ -9,7 +9,8 @@ import mpmath
 import numpy as np
 import pytest
 import scipy.optimize
-from mflow_core import objective, registry
+from mflow_core import registry
+from mflow_core.objectives import objective
 
 import mflow
 import mflow.data

@@ -3,7 +3,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow_core.objective import Objective
+from mflow_core.objectives.objective import Objective
 from mflow_core.updater import Updater
 
 LOSS: int

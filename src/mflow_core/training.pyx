@@ -16,8 +16,8 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.objective cimport Objective
-from mflow_core.objectives cimport OBJECTIVE_LABELLED, objective_t
+from mflow_core.objectives.objective cimport Objective
+from mflow_core.objectives.objectives cimport OBJECTIVE_LABELLED, objective_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE
 from mflow_core.types cimport mf_method

@@ -1,6 +1,6 @@
 """The 27 NIST StRD nonlinear-regression problems: file reader, and problems with their models.
 
-The models are compiled, one row each (`mflow_core.objectives_nist`): that list is the list of problems.
+The models are compiled, one row each (`mflow_core.objectives.objectives_nist`): that list is the list of problems.
 
 Source: NIST Statistical Reference Datasets, nonlinear regression.
 """
@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from mflow_core.objective import Objective, rows
+from mflow_core.objectives.objective import Objective, rows
 
 __all__ = ["NistProblem", "nist_problem_from_text", "problem_names"]
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from mflow_core.objective import Objective
+from mflow_core.objectives.objective import Objective
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method

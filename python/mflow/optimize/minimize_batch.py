@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import lane_descent
-from mflow_core.objective import Objective
+from mflow_core.objectives.objective import Objective
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number

@@ -1,6 +1,6 @@
 """The 35 test problems of More, Garbow and Hillstrom: sizes, standard starts, what was measured, and known minima.
 
-The residuals are compiled, one row each (`mflow_core.objectives_mgh`). A minimum is given as the paper prints it, to six digits, or as the
+The residuals are compiled, one row each (`mflow_core.objectives.objectives_mgh`). A minimum is given as the paper prints it, to six digits, or as the
 exact 0; others that hold for one size alone stand under that size.
 
 Source: J. More, B. Garbow and K. Hillstrom, ACM Trans. Math. Softw. 7 (1981) 17-41.
@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from mflow_core.objective import Objective
+from mflow_core.objectives.objective import Objective
 from mflow_core.registry import unknown
 
 from mflow.base.checks import Array

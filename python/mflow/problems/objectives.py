@@ -14,8 +14,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mflow_core.objective import MOST_CLASSES as MAX_CLASSES
-from mflow_core.objective import Objective
+from mflow_core.objectives.objective import MOST_CLASSES as MAX_CLASSES
+from mflow_core.objectives.objective import Objective
 
 from mflow.base.checks import Array, check_number, check_start
 from mflow.data.tables import load_nist

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
-from mflow_core.objective import Objective
+from mflow_core.objectives.objective import Objective
 
 from mflow.data.tables import Minibatches, minibatches
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mflow_core.objective import Objective
+from mflow_core.objectives.objective import Objective
 
 from mflow import optim
 from mflow.base.methods import Method

@@ -11,7 +11,7 @@ import math
 from typing import Any
 
 import numpy as np
-from mflow_core.objective import Objective
+from mflow_core.objectives.objective import Objective
 from mflow_core.training import GRADIENT, LOSS, Course
 
 from mflow.base.checks import Array

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import registry
-from mflow_core.objective import Objective
+from mflow_core.objectives.objective import Objective
 from mflow_core.training import measured_step
 from mflow_core.updater import Updater
 

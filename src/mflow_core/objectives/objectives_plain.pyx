@@ -10,7 +10,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.dot cimport dot
-from mflow_core.objectives cimport (OBJECTIVE_SQUARES, hessp_fn, number, objective_row_t, objective_t)
+from mflow_core.objectives.objectives cimport (OBJECTIVE_SQUARES, hessp_fn, number, objective_row_t, objective_t)
 from mflow_core.types cimport mf_value_grad_fn
 
 

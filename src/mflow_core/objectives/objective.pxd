@@ -1,5 +1,5 @@
 """A compiled objective as Python sees it: its struct, and what keeps the arrays alive."""
-from mflow_core.objectives cimport objective_row_t, objective_t
+from mflow_core.objectives.objectives cimport objective_row_t, objective_t
 
 cdef const objective_row_t *find_objective(const char *name) noexcept nogil
 

@@ -12,7 +12,7 @@ from libc.string cimport memset, strcmp
 
 cimport numpy as cnp
 
-from mflow_core.objectives cimport (MAX_CLASSES, MAX_UNKNOWNS, OBJECTIVE_LABELLED, OBJECTIVE_LIBM, OBJECTIVE_SETS, OBJECTIVE_SMALL, OBJECTIVE_SQUARES,
+from mflow_core.objectives.objectives cimport (MAX_CLASSES, MAX_UNKNOWNS, OBJECTIVE_LABELLED, OBJECTIVE_LIBM, OBJECTIVE_SETS, OBJECTIVE_SMALL, OBJECTIVE_SQUARES,
                                     objective_row_t, objective_t)
 from mflow_core.types cimport MF_E_MEMORY
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave

@@ -1,0 +1,1 @@
+"""Compiled costs: values, gradients, products with the Hessian."""
