@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.integrate
-from mflow_core import force, newton, stepper, structure
+from mflow_core import force, stepper, structure
+from mflow_core.solvers import newton
 
 import mflow
 from motion import Array

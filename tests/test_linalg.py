@@ -30,7 +30,7 @@ class Table(ctypes.Structure):
 
 
 def table(level):
-    capsule = importlib.import_module(f"mflow_core._linalg_{level}")._table
+    capsule = importlib.import_module(f"mflow_core.solvers._linalg_{level}")._table
     get = ctypes.pythonapi.PyCapsule_GetPointer
     get.restype, get.argtypes = POINTER, [ctypes.py_object, ctypes.c_char_p]
     return Table.from_address(get(capsule, b"mflow_core._linalg"))

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import scipy.optimize
 import scipy.sparse
-from mflow_core.newton import Solver
 from mflow_core.problems.problem import Recoverable, objective_problem, rhs_problem
+from mflow_core.solvers.newton import Solver
 
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov, color_columns, make_solver
 

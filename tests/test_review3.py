@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import api, newton, registry, stepper
+from mflow_core import api, registry, stepper
 from mflow_core.problems import problem
+from mflow_core.solvers import newton
 
 import mflow
 from kernels import CProblem

@@ -18,7 +18,7 @@ from mflow_core cimport registry
 from mflow_core.checkpoint cimport run_pack, run_unpack
 from mflow_core.methods.losses cimport loss_t
 from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
-from mflow_core.newton cimport newton_config_t, newton_defaults, newton_make, newton_t
+from mflow_core.solvers.newton cimport newton_config_t, newton_defaults, newton_make, newton_t
 from mflow_core.output cimport hermite, polynomial
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.radius cimport estimate_rho

@@ -3,7 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.loads cimport load_t
-from mflow_core.operators cimport operator_t, operators_t
+from mflow_core.solvers.operators cimport operator_t, operators_t
 
 cdef operators_t OPERATORS               # products and narrow solves of the active level
 

@@ -7,16 +7,16 @@ from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport INFINITY, fabs
 from libc.string cimport memset
 
-from mflow_core.conjugate cimport CG_INDEFINITE, conjugate_gradients
-from mflow_core.matrix cimport LINALG
-from mflow_core.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
+from mflow_core.solvers.conjugate cimport CG_INDEFINITE, conjugate_gradients
+from mflow_core.solvers.matrix cimport LINALG
+from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
 from mflow_core.types cimport MF_E_SOLVE
 
 import importlib
 
 from mflow_core import registry
 
-OPERATORS = (<operators_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core._operators_{registry.LEVEL}")._table,
+OPERATORS = (<operators_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core.solvers._operators_{registry.LEVEL}")._table,
                                                   b"mflow_core._operators"))[0]
 
 

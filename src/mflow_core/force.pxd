@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.newton cimport Solver, newton_t
+from mflow_core.solvers.newton cimport Solver, newton_t
 from mflow_core.problems.problem cimport Problem
 from mflow_core.factors cimport structure_t
 from mflow_core.structure cimport Structure

@@ -17,8 +17,8 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from mflow_core.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
-from mflow_core.matrix cimport matrix_refresh
-from mflow_core.newton cimport newton_pack, newton_solve, newton_state_size, newton_unpack
+from mflow_core.solvers.matrix cimport matrix_refresh
+from mflow_core.solvers.newton cimport newton_pack, newton_solve, newton_state_size, newton_unpack
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE
 from mflow_core.structure cimport body_product, body_solve, body_work

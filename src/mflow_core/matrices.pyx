@@ -1,5 +1,5 @@
 """Matrices of dynamics as users give them: checked, and put into the narrowest form that fits (operators.pxd)."""
-from mflow_core.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_SPARSE, OP_TRIDIAGONAL
+from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_SPARSE, OP_TRIDIAGONAL
 
 import numpy as np
 

@@ -1,8 +1,8 @@
 from typing import Any
 
 from mflow_core.force import Force
-from mflow_core.newton import Solver
 from mflow_core.problems.problem import Problem
+from mflow_core.solvers.newton import Solver
 
 class SlopeForce(Force):
     def __init__(

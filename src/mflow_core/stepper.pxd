@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 cimport numpy as cnp
 
 from mflow_core.events cimport Events
-from mflow_core.newton cimport Solver
+from mflow_core.solvers.newton cimport Solver
 from mflow_core.output cimport record_t
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport Row

@@ -16,7 +16,7 @@ from mflow_core.events cimport Events
 from mflow_core.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_part, ledger_release, ledger_row, ledger_start, ledger_t
 from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.motion cimport motion_start
-from mflow_core.newton cimport Solver
+from mflow_core.solvers.newton cimport Solver
 from mflow_core.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, look_back, record_t
 from mflow_core.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_choose_tests, run_enter,
                              run_leave, run_make, run_release, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)

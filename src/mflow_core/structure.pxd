@@ -3,7 +3,7 @@ from libc.stddef cimport ptrdiff_t
 
 from mflow_core.factors cimport structure_t
 from mflow_core.loads cimport table_t
-from mflow_core.operators cimport operator_t
+from mflow_core.solvers.operators cimport operator_t
 from mflow_core.problems.problem cimport Problem
 
 cdef int body_solve(structure_t *s, double *b) noexcept nogil

@@ -1,4 +1,4 @@
-"""How the equations of implicit steps are solved: the configuration of the one Newton loop that lives in `mflow_core.newton`.
+"""How the equations of implicit steps are solved: the configuration of the one Newton loop that lives in `mflow_core.solvers.newton`.
 
 Every stage of an implicit step asks for z with ``z - gh f(t, z) = r``. What varies is the linear algebra behind the iteration, and
 where the Jacobian comes from: a function, differences of ``f`` (a column each, a band, or a sparsity pattern whose columns are
@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mflow_core import newton
 from mflow_core.problems import problem
+from mflow_core.solvers import newton
 from numpy.typing import NDArray
 
 from mflow.base.methods import Method
@@ -242,7 +242,7 @@ def _band_of(indptr: Index, indices: Index) -> tuple[int, int]:
 
 
 class SparseFactors:
-    """J as a SciPy sparse matrix and the LU factors of I - gh J: what `mflow_core.matrix` asks a sparse solver for."""
+    """J as a SciPy sparse matrix and the LU factors of I - gh J: what `mflow_core.solvers.matrix` asks a sparse solver for."""
 
     def __init__(
         self, n: int, jac: Callable[[float, Array], Any] | None, indptr: Index | None = None, indices: Index | None = None
@@ -338,7 +338,7 @@ def make_solver(
 
     Returns
     -------
-    mflow_core.newton.Solver
+    mflow_core.solvers.newton.Solver
 
     Raises
     ------

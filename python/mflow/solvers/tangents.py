@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import bands
+from mflow_core.solvers import bands
 
 from mflow.base.checks import Array
 
@@ -27,7 +27,7 @@ def is_sparse(tangent: Any, t0: float, x0: Array, v0: Array, args: tuple[Any, ..
 
 
 class TangentFactors:
-    """T as a SciPy sparse matrix, and the factors of M - T: what `mflow_core.matrix` asks a sparse solver for.
+    """T as a SciPy sparse matrix, and the factors of M - T: what `mflow_core.solvers.matrix` asks a sparse solver for.
 
     mass : None, n numbers, or a dense or sparse matrix, checked.
     """

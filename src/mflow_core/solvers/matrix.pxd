@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
-from mflow_core.linalg cimport linalg_t
+from mflow_core.solvers.linalg cimport linalg_t
 from mflow_core.types cimport mf_jac_fn, mf_rhs_fn
 
 cdef linalg_t LINALG                     # linear algebra of the active level

@@ -18,7 +18,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from mflow_core.linalg cimport gmres_room
+from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
@@ -33,7 +33,7 @@ cnp.import_array()
 cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double EPS = 2.220446049250313e-16
 
-LINALG = (<linalg_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core._linalg_{registry.LEVEL}")._table,
+LINALG = (<linalg_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core.solvers._linalg_{registry.LEVEL}")._table,
                                             b"mflow_core._linalg"))[0]
 
 

@@ -4,7 +4,7 @@ from libc.string cimport memset
 
 cimport numpy as cnp
 
-from mflow_core.matrix cimport LINALG
+from mflow_core.solvers.matrix cimport LINALG
 
 import numpy as np
 

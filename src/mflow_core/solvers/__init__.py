@@ -1,0 +1,1 @@
+"""Linear algebra and Newton's iteration of implicit steps."""
