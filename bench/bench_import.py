@@ -23,7 +23,7 @@ def import_ns(module: str, before: str) -> float:
 
 
 def test_import(bench: Bench) -> None:
-    modules = {"mflow": ("mflow", ", numpy"), "mflow_core": ("mflow_core.stepper", ", numpy"), "numpy itself": ("numpy", "")}
+    modules = {"mflow": ("mflow", ", numpy"), "mflow_core": ("mflow_core.stepping.stepper", ", numpy"), "numpy itself": ("numpy", "")}
     samples: dict[str, list[float]] = {name: [] for name in modules}
     for module, before in modules.values():  # the first time reads from disk and writes .pyc files
         import_ns(module, before)
@@ -33,4 +33,4 @@ def test_import(bench: Bench) -> None:
     found = {name: bench.Quartiles.of(values) for name, values in samples.items()}
     bench.benchmark.pedantic(import_ns, args=modules["mflow"], rounds=1)
     bench.line(bench.Line("import mflow, beyond numpy", found["mflow"], "numpy itself", found["numpy itself"], None, LIMIT_NS))
-    bench.line(bench.Line("import mflow_core.stepper, beyond numpy", found["mflow_core"], "numpy itself", found["numpy itself"]))
+    bench.line(bench.Line("import mflow_core.stepping.stepper, beyond numpy", found["mflow_core"], "numpy itself", found["numpy itself"]))

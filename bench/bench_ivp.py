@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from mflow_core import stepper
 from mflow_core.problems import problem
+from mflow_core.stepping import stepper
 
 import mflow
 

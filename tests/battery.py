@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
-from mflow_core import registry, stepper
+from mflow_core import registry
 from mflow_core.problems import problem
+from mflow_core.stepping import stepper
 
 from kernels import go
 from mflow.nonlinear import make_solver

@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import registry, stepper
+from mflow_core import registry
 from mflow_core.problems import problem
+from mflow_core.stepping import stepper
 
 import mflow
 from battery import EPS, bits, descent_of, end_of, run_of, same_at

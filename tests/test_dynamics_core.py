@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.sparse
-from mflow_core import events, registry, stepper, structure
+from mflow_core import registry, structure
+from mflow_core.stepping import events, stepper
 
 from conftest import LEVELS
 from motion import ORACLES, Array, Oscillators, chain, settings

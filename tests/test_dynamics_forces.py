@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.integrate
-from mflow_core import force, stepper, structure
+from mflow_core import force, structure
 from mflow_core.solvers import newton
+from mflow_core.stepping import stepper
 
 import mflow
 from motion import Array

@@ -78,7 +78,8 @@ def test_limits_of_sparse_matrices_are_those_of_dense_ones(name: str) -> None:
 )
 def test_many_masses_with_uneven_damping(name: str, par: dict[str, Any]) -> None:
     """Against the spectral radius of the whole step, which is too large to be taken apart by the library itself."""
-    from mflow_core import probe, structure
+    from mflow_core import structure
+    from mflow_core.stepping import probe
 
     n, rng = 64, np.random.default_rng(5)
     M, C, K = rng.uniform(1, 2, n), np.diag(rng.uniform(0.0, 2.0, n)), 2.0 * np.eye(n) - np.eye(n, k=1) - np.eye(n, k=-1)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import registry, stepper
+from mflow_core import registry
 from mflow_core.problems import problem
+from mflow_core.stepping import stepper
 
 import mflow
 

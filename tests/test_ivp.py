@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import stepper as core
+from mflow_core.stepping import stepper as core
 
 import mflow
 from problems import NAMES, PROBLEMS, RHS_C, SHAPES, WRONG_NAMES, Array, bowl_c, capsule, decay_cfunc, lorenz, start_of, waves

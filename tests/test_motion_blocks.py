@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import force, stepper, structure
+from mflow_core import force, structure
+from mflow_core.stepping import stepper
 
 import mflow
 from motion import ACCEL

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import api, registry, stepper
+from mflow_core import api, registry
 from mflow_core.problems import problem
 from mflow_core.solvers import newton
+from mflow_core.stepping import stepper
 
 import mflow
 from kernels import CProblem

@@ -15,14 +15,14 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strcmp
 
 from mflow_core cimport registry
-from mflow_core.checkpoint cimport run_pack, run_unpack
+from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.methods.losses cimport loss_t
-from mflow_core.loops cimport run_adaptive, run_begin, run_fixed
+from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.solvers.newton cimport newton_config_t, newton_defaults, newton_make, newton_t
-from mflow_core.output cimport hermite, polynomial
+from mflow_core.stepping.output cimport hermite, polynomial
 from mflow_core.owner cimport mf_give, mf_take
-from mflow_core.radius cimport estimate_rho
-from mflow_core.run cimport RHO_DUE, RUN_SOLVE, run_enter, run_leave, run_make, run_release, run_set, run_solve_with, run_t, run_tolerances
+from mflow_core.stepping.radius cimport estimate_rho
+from mflow_core.stepping.run cimport RHO_DUE, RUN_SOLVE, run_enter, run_leave, run_make, run_release, run_set, run_solve_with, run_t, run_tolerances
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
                                MF_E_VERSION, MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, mf_new_api)

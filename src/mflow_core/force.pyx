@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from mflow_core.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
+from mflow_core.stepping.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
 from mflow_core.solvers.matrix cimport matrix_refresh
 from mflow_core.solvers.newton cimport newton_pack, newton_solve, newton_state_size, newton_unpack
 from mflow_core.problems.problem cimport failed

@@ -11,7 +11,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from mflow_core.lane_loops cimport lane_loops_t
-from mflow_core.output cimport hermite
+from mflow_core.stepping.output cimport hermite
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, mf_new_frame, mf_new_problem
 
 import importlib

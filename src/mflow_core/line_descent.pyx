@@ -17,7 +17,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from mflow_core.descent cimport CONVERGED as _CONVERGED
+from mflow_core.stepping.descent cimport CONVERGED as _CONVERGED
 from mflow_core.arithmetic.dot cimport dot_and_square
 from mflow_core.linesearch cimport ARMIJO, BACKTRACKING, EXACT, bb_length, line_begin, line_search
 from mflow_core.owner cimport mf_give, mf_take

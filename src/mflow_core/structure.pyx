@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from mflow_core.factors cimport BY_CG, FACTORS, OPERATORS, apply, factor, factor_t, product, product_fn, structure_t
-from mflow_core.ledger cimport NUMERICAL_LINEAR
+from mflow_core.stepping.ledger cimport NUMERICAL_LINEAR
 from mflow_core.loads cimport LOADS, load_at, load_fn, table_load
 from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
 from mflow_core.problems.problem cimport failed

@@ -19,9 +19,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 from mflow_core import registry
-from mflow_core import stepper as core
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import JACOBIAN_SIGNATURE, RHS_SIGNATURE, compiled_address
+from mflow_core.stepping import stepper as core
 from scipy.integrate import DenseOutput, OdeSolver
 from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # OdeSolver's own text sends its heirs there
 

@@ -17,7 +17,8 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from mflow_core import registry, stepper
+from mflow_core import registry
+from mflow_core.stepping import stepper
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.analysis.results import Posedness, PosednessPath

@@ -14,9 +14,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mflow_core import events as core_events
-from mflow_core import stepper, structure
+from mflow_core import structure
 from mflow_core.problems import problem
+from mflow_core.stepping import events as core_events
+from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mflow_core import events as core_events
-from mflow_core import stepper
 from mflow_core.problems import problem
+from mflow_core.stepping import events as core_events
+from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_number, check_times
 from mflow.base.methods import Method

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from mflow_core import stepper
 from mflow_core.problems.signatures import code_text
+from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method

@@ -21,8 +21,8 @@ from typing import Any, Self
 
 import numpy as np
 from mflow_core import lanes as core
-from mflow_core import stepper
 from mflow_core.problems import problem
+from mflow_core.stepping import stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mflow_core import events as core_events
-from mflow_core import stepper
+from mflow_core.stepping import events as core_events
+from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.integrate.dense import DenseOutput

@@ -9,8 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 from mflow_core import force as core_force
-from mflow_core import stepper as core
 from mflow_core.problems import problem
+from mflow_core.stepping import stepper as core
 
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method, get_method, public_values

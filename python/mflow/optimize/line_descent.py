@@ -21,7 +21,7 @@ from mflow.optimize.linesearch import LineSearch
 
 __all__ = ["LineDescent"]
 
-CONVERGED = 0x7FFFFFFF  # of mflow_core.descent
+CONVERGED = 0x7FFFFFFF  # of mflow_core.stepping.descent
 STOPPED = CONVERGED - 1
 FRICTION = 0.1  # at dt = 1 a row with friction forgets as much in an iteration as momentum does with mu = 0.9
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import stepper
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import code_text, companion
+from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method

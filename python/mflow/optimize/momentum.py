@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mflow_core import slope_force, stepper
+from mflow_core import slope_force
 from mflow_core.problems import problem
+from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method

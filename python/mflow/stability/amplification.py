@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import probe, updater
+from mflow_core import updater
+from mflow_core.stepping import probe
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array

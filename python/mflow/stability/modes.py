@@ -19,7 +19,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import matrices, probe, stepper, structure
+from mflow_core import matrices, structure
+from mflow_core.stepping import probe, stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array

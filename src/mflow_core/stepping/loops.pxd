@@ -1,8 +1,8 @@
 """The loops over steps: fixed ones, and ones under error control."""
 from libc.stdint cimport int64_t
 
-from mflow_core.output cimport record_t
-from mflow_core.run cimport run_t
+from mflow_core.stepping.output cimport record_t
+from mflow_core.stepping.run cimport run_t
 
 
 cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noexcept nogil

@@ -10,7 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.control cimport control_begin
-from mflow_core.ledger cimport ledger_release
+from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.solvers.newton cimport newton_release, newton_rhs, newton_solve
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of

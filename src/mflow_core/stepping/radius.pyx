@@ -8,7 +8,7 @@ from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.registry cimport REDUCE
-from mflow_core.run cimport note_rho
+from mflow_core.stepping.run cimport note_rho
 from mflow_core.types cimport MF_E_NON_FINITE
 
 

@@ -1,5 +1,5 @@
 """What runs of second-order rows need beside those of first-order ones: a first acceleration, errors of x and v, a first step."""
-from mflow_core.run cimport run_t
+from mflow_core.stepping.run cimport run_t
 
 
 cdef int acceleration(run_t *r, double t, const double *x, const double *v, double *a) noexcept nogil

@@ -1,4 +1,4 @@
 """The spectral radius of a right-hand side, without Python."""
-from mflow_core.run cimport run_t
+from mflow_core.stepping.run cimport run_t
 
 cdef int estimate_rho(run_t *r) noexcept nogil

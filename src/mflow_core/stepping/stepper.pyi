@@ -4,10 +4,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow_core.events import Events
 from mflow_core.problems.problem import Problem
 from mflow_core.registry import Row
 from mflow_core.solvers.newton import Solver
+from mflow_core.stepping.events import Events
 
 NON_FINITE: int
 CONVERGED: int

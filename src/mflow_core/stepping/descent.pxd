@@ -1,7 +1,7 @@
 """Descent along a cost's gradient."""
 from libc.stdint cimport int64_t
 
-from mflow_core.run cimport run_t
+from mflow_core.stepping.run cimport run_t
 
 
 cdef enum:
