@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from mflow_core import force, registry, structure
+from mflow_core import registry
+from mflow_core.dynamics import force, structure
 from mflow_core.stepping import stepper
 
 if TYPE_CHECKING:

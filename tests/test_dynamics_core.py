@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import scipy.integrate
 import scipy.sparse
-from mflow_core import registry, structure
+from mflow_core import registry
+from mflow_core.dynamics import structure
 from mflow_core.stepping import events, stepper
 
 from conftest import LEVELS

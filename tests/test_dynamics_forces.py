@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.integrate
-from mflow_core import force, structure
+from mflow_core.dynamics import force, structure
 from mflow_core.solvers import newton
 from mflow_core.stepping import stepper
 

@@ -78,7 +78,7 @@ def test_limits_of_sparse_matrices_are_those_of_dense_ones(name: str) -> None:
 )
 def test_many_masses_with_uneven_damping(name: str, par: dict[str, Any]) -> None:
     """Against the spectral radius of the whole step, which is too large to be taken apart by the library itself."""
-    from mflow_core import structure
+    from mflow_core.dynamics import structure
     from mflow_core.stepping import probe
 
     n, rng = 64, np.random.default_rng(5)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 import scipy.sparse.linalg
-from mflow_core import structure
+from mflow_core.dynamics import structure
 
 import mflow
 from mflow.solvers.tangents import TangentFactors

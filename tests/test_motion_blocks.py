@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import force, structure
+from mflow_core.dynamics import force, structure
 from mflow_core.stepping import stepper
 
 import mflow

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from mflow_core import structure
+from mflow_core.dynamics import structure
 from mflow_core.problems import problem
 from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper

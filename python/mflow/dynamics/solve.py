@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from mflow_core import force as core_force
-from mflow_core import matrices, structure
-from mflow_core import supports as core_supports
+from mflow_core.dynamics import force as core_force
+from mflow_core.dynamics import matrices, structure
+from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import FORCE_SIGNATURE, LOAD_SIGNATURE, POTENTIAL_SIGNATURE, PRODUCT_SIGNATURE, compiled_address
 
 from mflow.base.checks import Array, check_number, check_start

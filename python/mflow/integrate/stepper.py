@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Self
 
 import numpy as np
-from mflow_core import force as core_force
+from mflow_core.dynamics import force as core_force
 from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
 

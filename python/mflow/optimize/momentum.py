@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mflow_core import slope_force
+from mflow_core.dynamics import slope_force
 from mflow_core.problems import problem
 from mflow_core.stepping import stepper
 

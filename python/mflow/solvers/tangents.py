@@ -40,7 +40,7 @@ class TangentFactors:
         self._scipy, self.n = scipy.sparse, n
         diagonal = np.ones(n) if mass is None else mass if np.ndim(mass) == 1 and not hasattr(mass, "tocsr") else None
         self._mass: Any = scipy.sparse.csr_array(mass) if diagonal is None else scipy.sparse.diags_array(diagonal).tocsr()
-        self.ask: Callable[[float, Array], Any] | None = None  # T at a time and an acceleration; `mflow_core.force` puts it here
+        self.ask: Callable[[float, Array], Any] | None = None  # T at a time and an acceleration; `mflow_core.dynamics.force` puts it here
         self._tangent: Any = None
         self._pattern: tuple[bytes, bytes] | None = None
         self._band: bands.BandLU | None = None

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import matrices, structure
+from mflow_core.dynamics import matrices, structure
 from mflow_core.stepping import probe, stepper
 from numpy.typing import NDArray
 

@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
-from mflow_core.loads cimport load_t
+from mflow_core.dynamics.loads cimport load_t
 from mflow_core.solvers.operators cimport operator_t, operators_t
 
 cdef operators_t OPERATORS               # products and narrow solves of the active level

@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
-from mflow_core.force cimport Force, force_t
+from mflow_core.dynamics.force cimport Force, force_t
 from mflow_core.solvers.newton cimport Solver
 from mflow_core.problems.problem cimport Problem
 from mflow_core.types cimport mf_value_grad_fn

@@ -12,9 +12,9 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from mflow_core.factors cimport BY_CG, FACTORS, OPERATORS, apply, factor, factor_t, product, product_fn, structure_t
+from mflow_core.dynamics.factors cimport BY_CG, FACTORS, OPERATORS, apply, factor, factor_t, product, product_fn, structure_t
 from mflow_core.stepping.ledger cimport NUMERICAL_LINEAR
-from mflow_core.loads cimport LOADS, load_at, load_fn, table_load
+from mflow_core.dynamics.loads cimport LOADS, load_at, load_fn, table_load
 from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
 from mflow_core.problems.problem cimport failed
 from mflow_core.types cimport MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_solve_accel_fn
@@ -22,7 +22,7 @@ from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 
 import numpy as np
 
-from mflow_core.matrices import checked_matrix, is_function, is_symmetric, is_zero, shape_of, values_of
+from mflow_core.dynamics.matrices import checked_matrix, is_function, is_symmetric, is_zero, shape_of, values_of
 from mflow_core.problems.signatures import LOAD_SIGNATURE, PRODUCT_SIGNATURE, compiled_address
 
 cnp.import_array()

@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.loads cimport load_fn
+from mflow_core.dynamics.loads cimport load_fn
 from mflow_core.types cimport mf_accel_fn
 
 import numpy as np

@@ -1,6 +1,6 @@
 from typing import Any
 
-from mflow_core.force import Force
+from mflow_core.dynamics.force import Force
 from mflow_core.problems.problem import Problem
 from mflow_core.solvers.newton import Solver
 

@@ -1,8 +1,8 @@
 """Linear dynamics, M x'' + C v + K x = f(t), as a problem for second-order rows."""
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.factors cimport structure_t
-from mflow_core.loads cimport table_t
+from mflow_core.dynamics.factors cimport structure_t
+from mflow_core.dynamics.loads cimport table_t
 from mflow_core.solvers.operators cimport operator_t
 from mflow_core.problems.problem cimport Problem
 

@@ -1,0 +1,1 @@
+"""M x'' = F: structures, forces, factorisations, loads, supports."""
