@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from mflow_core import registry, sweep
+from mflow_core import registry
+from mflow_core.optimize import sweep
 
 import mflow
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from mflow_core import updater
+from mflow_core.optimize import updater
 
 import mflow
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import updater
+from mflow_core.optimize import updater
 from scipy.linalg import expm
 
 from kernels import Kernel

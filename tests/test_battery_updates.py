@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import updater
+from mflow_core.optimize import updater
 
 from battery import EPS, bits, descent_of, same_at
 from conftest import LEVELS

@@ -12,7 +12,8 @@ import pytest
 import scipy.integrate
 import scipy.optimize
 import scipy.sparse
-from mflow_core import registry, sweep
+from mflow_core import registry
+from mflow_core.optimize import sweep
 
 import mflow
 from conftest import LEVELS

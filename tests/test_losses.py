@@ -8,8 +8,8 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from mflow_core import sweep
 from mflow_core.arithmetic import scalars
+from mflow_core.optimize import sweep
 
 from conftest import LEVELS
 from losses import KINKED, SMOOTH, curvature, slope, value

@@ -9,7 +9,8 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from mflow_core import registry, updater
+from mflow_core import registry
+from mflow_core.optimize import updater
 
 from conftest import LEVELS
 from problems import Array

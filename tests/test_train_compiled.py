@@ -224,7 +224,7 @@ def test_mistakes_are_named(error, words, more):
 
 
 def test_orders_of_the_core_are_checked():
-    from mflow_core.training import Course
+    from mflow_core.optimize.training import Course
 
     fun, w = objectives.LeastSquares(X, Y), np.zeros(4)
     course = Course(mflow.optim.SGD(w), fun, 10, False, 1)

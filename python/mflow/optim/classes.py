@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from mflow_core import registry
-from mflow_core.updater import Updater, checked, shared_array
+from mflow_core.optimize.updater import Updater, checked, shared_array
 
 from mflow.base.methods import describe, positional, public_values, row_values, signature_of
 from mflow.optim.effective import effective_lr

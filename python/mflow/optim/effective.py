@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from mflow_core import updater
+from mflow_core.optimize import updater
 
 from mflow.base.checks import Array
 

@@ -1,6 +1,6 @@
 """`minimize` with a line search: an optimizer's row says where to go, a search along it how far.
 
-The loop is `mflow_core.line_descent`; here are its arguments, its ending in words, and the path that it took.
+The loop is `mflow_core.optimize.line_descent`; here are its arguments, its ending in words, and the path that it took.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import line_descent
+from mflow_core.optimize import line_descent
 from mflow_core.problems import problem
 
 from mflow.base.checks import Array, check_number

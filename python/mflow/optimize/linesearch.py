@@ -1,7 +1,7 @@
 """Line searches: how far to go along a direction. Each keeps the best point seen, counts its evaluations and says why it ended.
 
 `line_search` is all of them by name; `exact`, `backtracking`, `armijo`, `strong_wolfe` and `barzilai_borwein` are one each. The searches
-run in `mflow_core.linesearch`, without Python where the cost is compiled.
+run in `mflow_core.optimize.linesearch`, without Python where the cost is compiled.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from mflow_core import linesearch, registry
+from mflow_core import registry
+from mflow_core.optimize import linesearch
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import code_text
 

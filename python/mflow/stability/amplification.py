@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core import updater
+from mflow_core.optimize import updater
 from mflow_core.stepping import probe
 from numpy.typing import ArrayLike, NDArray
 

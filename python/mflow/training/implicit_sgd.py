@@ -1,6 +1,6 @@
 """`ImplicitSGD`: linear models taught one sample at a time by implicit steps, from arrays, sparse rows, memory-mapped files or streams.
 
-This is the driver; steps, losses and the weights themselves live in `mflow_core.sweep`. `mflow.adapters.sklearn_estimators` makes scikit-learn's
+This is the driver; steps, losses and the weights themselves live in `mflow_core.optimize.sweep`. `mflow.adapters.sklearn_estimators` makes scikit-learn's
 conventions of it.
 """
 
@@ -12,7 +12,8 @@ import warnings
 from typing import Any
 
 import numpy as np
-from mflow_core import registry, sweep
+from mflow_core import registry
+from mflow_core.optimize import sweep
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import describe, row_values

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core.objectives.objective import Objective
-from mflow_core.training import GRADIENT, LOSS, Course
+from mflow_core.optimize.training import GRADIENT, LOSS, Course
 
 from mflow.base.checks import Array
 from mflow.base.pace import Pace
@@ -23,7 +23,7 @@ __all__ = ["CompiledTrainer"]
 
 
 class CompiledTrainer(Trainer):
-    """A `Trainer` whose steps are taken by `mflow_core.training.Course`."""
+    """A `Trainer` whose steps are taken by `mflow_core.optimize.training.Course`."""
 
     def __init__(self, fun: Objective, feed: Feed, params: Any, optimizer: Any, parameters: dict[str, Any], schedule_per: str) -> None:
         self.fun = fun

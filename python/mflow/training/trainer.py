@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 from mflow_core import registry
 from mflow_core.objectives.objective import Objective
-from mflow_core.training import measured_step
-from mflow_core.updater import Updater
+from mflow_core.optimize.training import measured_step
+from mflow_core.optimize.updater import Updater
 
 from mflow import optim
 from mflow.base.checks import Array, check_number

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow_core.objectives.objective import Objective
-from mflow_core.updater import Updater
+from mflow_core.optimize.updater import Updater
 
 LOSS: int
 GRADIENT: int

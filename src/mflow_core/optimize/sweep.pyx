@@ -25,7 +25,7 @@ import numpy as np
 
 from mflow_core import registry
 from mflow_core.registry import unknown
-from mflow_core.updater import checked
+from mflow_core.optimize.updater import checked
 
 cnp.import_array()
 

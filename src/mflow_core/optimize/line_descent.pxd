@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.linesearch cimport line_t
+from mflow_core.optimize.linesearch cimport line_t
 from mflow_core.types cimport mf_method, mf_problem, mf_sizes
 
 

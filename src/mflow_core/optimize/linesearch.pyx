@@ -23,7 +23,7 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 
-from mflow_core.updater import checked
+from mflow_core.optimize.updater import checked
 
 cnp.import_array()
 

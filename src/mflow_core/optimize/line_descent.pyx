@@ -19,7 +19,7 @@ cimport numpy as cnp
 
 from mflow_core.stepping.descent cimport CONVERGED as _CONVERGED
 from mflow_core.arithmetic.dot cimport dot_and_square
-from mflow_core.linesearch cimport ARMIJO, BACKTRACKING, EXACT, bb_length, line_begin, line_search
+from mflow_core.optimize.linesearch cimport ARMIJO, BACKTRACKING, EXACT, bb_length, line_begin, line_search
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport REDUCE, Row, mf_sizes_of
@@ -28,7 +28,7 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 
-from mflow_core.linesearch import KINDS as SEARCHES
+from mflow_core.optimize.linesearch import KINDS as SEARCHES
 
 cnp.import_array()
 

@@ -1,0 +1,1 @@
+"""Runs of optimizers: updates, training, sweeps over samples, line searches."""
