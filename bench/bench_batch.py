@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from mflow_core import lanes as core
+from mflow_core.lanes import lanes as core
 
 import mflow
 

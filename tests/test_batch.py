@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core import lanes as core
 from mflow_core import registry
+from mflow_core.lanes import lanes as core
 
 import mflow
 from problems import Array, capsule, decay_cfunc, lorenz

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
-from mflow_core import lanes as core
+from mflow_core.lanes import lanes as core
 from mflow_core.problems import problem
 from mflow_core.stepping import stepper
 from numpy.typing import NDArray

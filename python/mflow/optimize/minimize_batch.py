@@ -1,6 +1,6 @@
 """`minimize_batch`: many minimisations by one optimizer, each from its own start, over its own data if wanted, with its own ending.
 
-All of it runs in the core (`mflow_core.lane_descent`), without Python and without the GIL. Here are the arguments and the result.
+All of it runs in the core (`mflow_core.lanes.lane_descent`), without Python and without the GIL. Here are the arguments and the result.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from concurrent import futures
 from typing import Any
 
 import numpy as np
-from mflow_core import lane_descent
+from mflow_core.lanes import lane_descent
 from mflow_core.objectives.objective import Objective
 from numpy.typing import NDArray
 

@@ -17,8 +17,8 @@ from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from mflow_core.arithmetic.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
-from mflow_core.lane_block cimport LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_read, retire, retire_all, slot_t, write_times
-from mflow_core.lane_loops cimport WIDTH
+from mflow_core.lanes.lane_block cimport LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_read, retire, retire_all, slot_t, write_times
+from mflow_core.lanes.lane_loops cimport WIDTH
 from mflow_core.registry cimport REDUCE
 from mflow_core.types cimport MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_FRESH
 

@@ -9,7 +9,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.control cimport scaled
-from mflow_core.lane_loops cimport WIDTH, lane_loops_t
+from mflow_core.lanes.lane_loops cimport WIDTH, lane_loops_t
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 
 

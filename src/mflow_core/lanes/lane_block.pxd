@@ -3,7 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.arithmetic.control cimport control_t
-from mflow_core.lane_loops cimport WIDTH, lane_loops_t
+from mflow_core.lanes.lane_loops cimport WIDTH, lane_loops_t
 from mflow_core.types cimport mf_frame, mf_method, mf_problem, mf_rhs_lanes_fn, mf_sizes
 
 

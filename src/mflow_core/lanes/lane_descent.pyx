@@ -12,7 +12,7 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.lane_block cimport mf_read
+from mflow_core.lanes.lane_block cimport mf_read
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport objective_t
 from mflow_core.registry cimport REDUCE, Row, mf_sizes_of

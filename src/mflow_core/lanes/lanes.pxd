@@ -1,5 +1,5 @@
 """A batch of trajectories on one compiled right-hand side for lanes."""
-from mflow_core.lane_block cimport job_t
+from mflow_core.lanes.lane_block cimport job_t
 from mflow_core.registry cimport Row
 
 

@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from mflow_core.lane_loops cimport lane_loops_t
+from mflow_core.lanes.lane_loops cimport lane_loops_t
 from mflow_core.stepping.output cimport hermite
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, mf_new_frame, mf_new_problem
 
@@ -18,7 +18,7 @@ import importlib
 
 from mflow_core.registry import LEVEL
 
-LOOPS = (<lane_loops_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core._lane_loops_{LEVEL}")._table,
+LOOPS = (<lane_loops_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core.lanes._lane_loops_{LEVEL}")._table,
                                                b"mflow_core._lane_loops"))[0]
 
 
