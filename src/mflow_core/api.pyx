@@ -8,26 +8,24 @@ Flush-to-zero, set by a stranger's library in this thread, changes bits of numbe
 back for their time; `step`, `update` and `ask` do not, for reading the control register would cost 5 of their 20 ns: a host that wants
 the bits of the promise there keeps its threads in the default mode (it has not compiled with -ffast-math, and neither have its libraries).
 """
-from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_New
+from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY, NAN, ceil, fabs
 from libc.stdint cimport INT64_MAX
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, strcmp
 
 from mflow_core cimport registry
-from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.methods.losses cimport loss_t
-from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
-from mflow_core.solvers.newton cimport newton_config_t, newton_defaults, newton_make, newton_t
-from mflow_core.stepping.output cimport hermite, polynomial
 from mflow_core.owner cimport mf_give, mf_take
+from mflow_core.solvers.newton cimport newton_config_t, newton_defaults, newton_make, newton_t
+from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
+from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
+from mflow_core.stepping.output cimport hermite, polynomial
 from mflow_core.stepping.radius cimport estimate_rho
 from mflow_core.stepping.run cimport RHO_DUE, RUN_SOLVE, run_enter, run_leave, run_make, run_release, run_set, run_solve_with, run_t, run_tolerances
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
                                MF_E_VERSION, MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, mf_new_api)
-
-import importlib
 
 from mflow_core import _levels
 from mflow_core.registry import LEVEL
@@ -131,8 +129,7 @@ cdef int mf_start(const mf_method *m, const double *par, ptrdiff_t lo, ptrdiff_t
     return m.start(m, par, lo, hi, x) if m.start != NULL else 0
 
 
-cdef const loss_t **LOSSES = <const loss_t **> PyCapsule_GetPointer(
-    importlib.import_module(f"mflow_core.methods._implicit_sgd_{LEVEL}")._losses, b"mflow_core._losses")
+cdef const loss_t **LOSSES = <const loss_t **> registry.kernels("methods.implicit_sgd", "_losses", b"mflow_core._losses")
 
 
 cdef const mf_loss *mf_find_loss(const char *name) noexcept nogil:

@@ -46,6 +46,13 @@ def _choose():
 
 LEVEL = _choose()
 
+
+cdef void *kernels(str module, str attribute, const char *capsule, str level=LEVEL) except NULL:
+    """What a module that is compiled once per level hands out, by "folder.module": the one place that knows what these are called."""
+    folder, _, name = module.rpartition(".")
+    return PyCapsule_GetPointer(getattr(importlib.import_module(f"mflow_core.{folder}._{name}_{level}"), attribute), capsule)
+
+
 cdef enum:
     MAX_ROWS = 256
 
@@ -57,8 +64,7 @@ cdef int join(const mf_method **rows, str level) except -1:
     cdef const mf_method **family
     cdef int count = 0
     for name in FAMILIES:
-        module = importlib.import_module(f"mflow_core._{name}_{level}")
-        family = <const mf_method **> PyCapsule_GetPointer(module._rows, b"mflow_core._rows")
+        family = <const mf_method **> kernels(f"methods.{name}", "_rows", b"mflow_core._rows", level)
         while family[0] != NULL:
             if count == MAX_ROWS:
                 raise ImportError(f"mflow_core: more than {MAX_ROWS} methods")
@@ -70,9 +76,8 @@ cdef int join(const mf_method **rows, str level) except -1:
 
 
 join(ROWS, LEVEL)
-REDUCE = (<reductions_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core.arithmetic._reductions_{LEVEL}")._table,
-                                                b"mflow_core._reductions"))[0]
-STEPS = (<steps_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core.methods._second_order_{LEVEL}")._steps, b"mflow_core._steps"))[0]
+REDUCE = (<reductions_t *> kernels("arithmetic.reductions", "_table", b"mflow_core._reductions"))[0]
+STEPS = (<steps_t *> kernels("methods.second_order", "_steps", b"mflow_core._steps"))[0]
 
 
 cdef bint named(const mf_method *m, const char *name) noexcept nogil:

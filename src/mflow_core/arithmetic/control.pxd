@@ -16,8 +16,8 @@ from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 
-from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 from mflow_core.arithmetic.vec cimport MF_SHORT, fold_lanes, mf_bits, mf_from_bits
+from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 
 cdef enum:

@@ -5,8 +5,7 @@ Their order is fixed (two levels, 16 lanes; whole numbers in any order), so ever
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.arithmetic cimport control
-from mflow_core.arithmetic cimport vec
+from mflow_core.arithmetic cimport control, vec
 from mflow_core.arithmetic.control cimport control_t, reductions_t
 
 

@@ -3,21 +3,16 @@
 Two sums are kept, M alone and the last one else. Each is stored as narrow as the widest of its parts; a tridiagonal one that is positive
 definite is solved without exchanges (operators.pyx), others with partial pivoting, sparse ones outside, by a Python object.
 """
-from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport INFINITY, fabs
 from libc.string cimport memset
 
+from mflow_core.registry cimport kernels
 from mflow_core.solvers.conjugate cimport CG_INDEFINITE, conjugate_gradients
 from mflow_core.solvers.matrix cimport LINALG
 from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_FUNCTION, OP_NONE, OP_SPARSE, OP_TRIDIAGONAL
 from mflow_core.types cimport MF_E_SOLVE
 
-import importlib
-
-from mflow_core import registry
-
-OPERATORS = (<operators_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core.solvers._operators_{registry.LEVEL}")._table,
-                                                  b"mflow_core._operators"))[0]
+OPERATORS = (<operators_t *> kernels("solvers.operators", "_table", b"mflow_core._operators"))[0]
 
 
 cdef double ROUNDING = 4.0 * 2.220446049250313e-16

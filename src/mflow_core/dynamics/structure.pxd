@@ -3,8 +3,8 @@ from libc.stddef cimport ptrdiff_t
 
 from mflow_core.dynamics.factors cimport structure_t
 from mflow_core.dynamics.loads cimport table_t
-from mflow_core.solvers.operators cimport operator_t
 from mflow_core.problems.problem cimport Problem
+from mflow_core.solvers.operators cimport operator_t
 
 cdef int body_solve(structure_t *s, double *b) noexcept nogil
 cdef void body_product(structure_t *s, const double *x, double *out) noexcept nogil

@@ -5,21 +5,16 @@
 The parameters stand behind the state in every vector of the block, where kernels, which know of n WIDTH components, never write. Idle
 columns are copies of a live one. `now` and `next` are exchanged or merged by the loops in lane_steps.pyx; lanes end where `now` is.
 """
-from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
 from mflow_core.lanes.lane_loops cimport lane_loops_t
+from mflow_core.registry cimport kernels
 from mflow_core.stepping.output cimport hermite
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH, MF_FSAL, mf_new_frame, mf_new_problem
 
-import importlib
-
-from mflow_core.registry import LEVEL
-
-LOOPS = (<lane_loops_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core.lanes._lane_loops_{LEVEL}")._table,
-                                               b"mflow_core._lane_loops"))[0]
+LOOPS = (<lane_loops_t *> kernels("lanes.lane_loops", "_table", b"mflow_core._lane_loops"))[0]
 
 
 # ---- adapters: the callback for lanes as a right-hand side ------------------------------------------------------------------------------

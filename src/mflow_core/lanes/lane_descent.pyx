@@ -12,12 +12,12 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.lanes.lane_block cimport mf_read
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport objective_t
 from mflow_core.registry cimport REDUCE, Row, mf_sizes_of
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, mf_method, mf_sizes, mf_value_grad_fn
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 

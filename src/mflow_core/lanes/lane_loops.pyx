@@ -9,8 +9,8 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.control cimport scaled
-from mflow_core.lanes.lane_loops cimport WIDTH, lane_loops_t
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
+from mflow_core.lanes.lane_loops cimport WIDTH, lane_loops_t
 
 
 cdef void scale(ptrdiff_t n, const double *factor, double *x) noexcept nogil:

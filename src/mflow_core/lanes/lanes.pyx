@@ -6,13 +6,13 @@ from libc.stdlib cimport free
 cimport numpy as cnp
 
 from mflow_core.arithmetic.control cimport control_begin
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.lanes.lane_block cimport LANE_WAITING, block_free, block_make, block_t, job_t, mf_next, mf_read
 from mflow_core.lanes.lane_loops cimport WIDTH
 from mflow_core.lanes.lane_steps cimport run_common, run_own
 from mflow_core.registry cimport Row, mf_sizes_of
 from mflow_core.types cimport (MF_EMBEDDED, MF_E_STEP, MF_E_STEPS, MF_FSAL, MF_IMPLICIT, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED,
                                mf_method, mf_rhs_lanes_fn)
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 

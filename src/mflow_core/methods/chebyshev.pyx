@@ -22,10 +22,10 @@ from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc, free
 
+from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.methods.tableau cimport first_slope, new_row, rows_t
 from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_PARAMETER, MF_FSAL, MF_INT, MF_NEEDS_RHO, MF_STAGED,
                                mf_frame, mf_method, mf_param, mf_sizes)
-from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 
 
 cdef enum:

@@ -21,10 +21,10 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc
 
+from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_row, pack, plan_row, plans, rows_t,
                                  slope_at_start, square, weigh)
 from mflow_core.types cimport MF_DERIVED, MF_EMBEDDED, MF_FSAL, mf_frame, mf_method, mf_rhs_fn, mf_tableau
-from mflow_core.arithmetic.vec cimport MF_SHORT
 
 
 ctypedef struct pair_t:                  # the nonzeros of a pair

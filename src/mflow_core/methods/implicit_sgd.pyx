@@ -23,12 +23,12 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 
 from mflow_core.arithmetic.dot cimport dot_and_square
+from mflow_core.arithmetic.scalars cimport mf_exp, mf_log, mf_log1p, mf_power
+from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.methods.losses cimport (above_tangent, exponential_root, exponential_slope, gamma_flow, hinge_root, huber_flow, huber_root,
                                 logistic_flow, logistic_root, logistic_slope, loss_t, poisson_flow, squared_flow, squared_root, tilted_root)
-from mflow_core.arithmetic.scalars cimport mf_exp, mf_log, mf_log1p, mf_power
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_SOLVE, MF_IMPLICIT, MF_INT,
                                MF_LOWER_OPEN, MF_REAL, MF_UPPER_OPEN, mf_method, mf_new_method, mf_param, mf_sizes, mf_sweep)
-from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 
 cdef enum:                               # parameters of the row
     P_LR = 0

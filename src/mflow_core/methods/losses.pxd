@@ -17,8 +17,8 @@ from libc.math cimport copysign, fabs
 from libc.stdint cimport uint64_t
 
 from mflow_core.arithmetic.scalars cimport mf_exp, mf_expm1, mf_log, mf_log1p
-from mflow_core.types cimport mf_loss
 from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
+from mflow_core.types cimport mf_loss
 
 
 cdef extern from *:

@@ -23,9 +23,9 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
 
 from mflow_core.arithmetic.scalars cimport multiply, one_minus, power_of_096
+from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_LINEAR, MF_LOWER_OPEN, MF_REAL, MF_UPPER_OPEN, mf_begin_fn, mf_method,
                                mf_new_method, mf_param, mf_sizes, mf_update_fn)
-from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 
 cdef extern from "math.h" nogil:
     const double INFINITY

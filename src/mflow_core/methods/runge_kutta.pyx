@@ -16,9 +16,9 @@ To add a method: write its coefficients and its facts in the table at the end. N
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
+from mflow_core.arithmetic.vec cimport average_1, average_2, average_3, MF_SHORT
 from mflow_core.methods.tableau cimport MAX_STAGES, combine, doubles, new_row, pack, plan_row, plans, rows_t, square
 from mflow_core.types cimport MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
-from mflow_core.arithmetic.vec cimport average_1, average_2, average_3, MF_SHORT
 
 from math import fsum
 

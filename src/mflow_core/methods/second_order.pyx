@@ -19,11 +19,11 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
+from mflow_core.arithmetic.vec cimport MF_SHORT, mf_cvec, mf_scalar, mf_vec
 from mflow_core.methods.tableau cimport MAX_FAMILY, NO_STEPS, rows_t, steps_t
 from mflow_core.types cimport (MF_CHOICE, MF_EMBEDDED, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_LINEAR, MF_REAL, MF_SECOND_ORDER, MF_SYMPLECTIC,
                                MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method, mf_new_method, mf_param, mf_sizes, mf_sizes_fn,
                                mf_step_fn)
-from mflow_core.arithmetic.vec cimport MF_SHORT, mf_cvec, mf_scalar, mf_vec
 
 cdef enum:                               # choices of `damping`: symplectic_euler, velocity_verlet, staggered
     SYMPLECTIC_IMPLICIT = 1

@@ -15,8 +15,8 @@ from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy
 
-from mflow_core.types cimport MF_FRESH, MF_LINEAR, mf_frame, mf_method, mf_new_method, mf_tableau
 from mflow_core.arithmetic.vec cimport combine_1, combine_2, combine_3, combine_4, combine_many, MF_SHORT, mf_cvec, mf_scalar
+from mflow_core.types cimport MF_FRESH, MF_LINEAR, mf_frame, mf_method, mf_new_method, mf_tableau
 
 
 cdef enum:

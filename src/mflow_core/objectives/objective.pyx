@@ -3,7 +3,6 @@
 An `Objective` is called like a function, and handed to drivers as `fun`: they find its compiled functions through `_compiled_address`
 and run without the GIL. It keeps its arrays alive and writes nothing when it is evaluated, so threads may share one.
 """
-from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
@@ -12,17 +11,16 @@ from libc.string cimport memset, strcmp
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.objectives.objectives cimport (MAX_CLASSES, MAX_UNKNOWNS, OBJECTIVE_LABELLED, OBJECTIVE_LIBM, OBJECTIVE_SETS, OBJECTIVE_SMALL, OBJECTIVE_SQUARES,
                                     objective_row_t, objective_t)
+from mflow_core.registry cimport kernels
 from mflow_core.types cimport MF_E_MEMORY
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
-
-import importlib
 
 import numpy as np
 
-from mflow_core.registry import LEVEL, unknown
 from mflow_core.problems.signatures import HESSIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE
+from mflow_core.registry import LEVEL, unknown
 
 cnp.import_array()
 
@@ -40,8 +38,7 @@ cdef int join(const objective_row_t **rows, str level) except -1:
     cdef const objective_row_t **own
     cdef int count = 0
     for name in MODULES:
-        own = <const objective_row_t **> PyCapsule_GetPointer(importlib.import_module(f"mflow_core._{name}_{level}")._rows,
-                                                              b"mflow_core._objectives")
+        own = <const objective_row_t **> kernels(f"objectives.{name}", "_rows", b"mflow_core._objectives", level)
         while own[0] != NULL:
             if count == MAX_ROWS:
                 raise ImportError(f"mflow_core: more than {MAX_ROWS} objectives")

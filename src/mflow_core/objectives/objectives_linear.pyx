@@ -12,11 +12,11 @@ from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.dot cimport dot
+from mflow_core.arithmetic.scalars cimport mf_exp, mf_log, mf_log1p
+from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.methods.losses cimport above_tangent, exponential_slope, where_negative
 from mflow_core.objectives.objectives cimport (MAX_CLASSES, OBJECTIVE_LABELLED, OBJECTIVE_SETS, OBJECTIVE_SQUARES, dual_fn, objective_row_t, objective_t)
-from mflow_core.arithmetic.scalars cimport mf_exp, mf_log, mf_log1p
 from mflow_core.types cimport mf_value_grad_fn
-from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 
 cdef enum:
     BLOCK = 16

@@ -9,10 +9,10 @@ Source: NIST/ITL Statistical Reference Datasets, nonlinear regression.
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
+from mflow_core.arithmetic.scalars cimport mf_exp, mf_expm1, mf_log1p
 from mflow_core.objectives.objectives cimport (OBJECTIVE_LIBM, OBJECTIVE_SETS, OBJECTIVE_SMALL, OBJECTIVE_SQUARES, along, atan_of, cos_of, dual_fn,
                                     exp_of, log_of, number, objective_row_t, objective_t, real_of, residual_fn, sin_of, sqrt_of,
                                     squares_hessp, squares_value_grad)
-from mflow_core.arithmetic.scalars cimport mf_exp, mf_expm1, mf_log1p
 
 
 cdef inline double y_of(const objective_t *o, ptrdiff_t i) noexcept nogil:

@@ -17,14 +17,14 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from mflow_core.stepping.descent cimport CONVERGED as _CONVERGED
 from mflow_core.arithmetic.dot cimport dot_and_square
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.linesearch cimport ARMIJO, BACKTRACKING, EXACT, bb_length, line_begin, line_search
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport REDUCE, Row, mf_sizes_of
+from mflow_core.stepping.descent cimport CONVERGED as _CONVERGED
 from mflow_core.types cimport MF_E_NON_FINITE
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 

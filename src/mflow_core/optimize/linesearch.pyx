@@ -18,8 +18,8 @@ from libc.string cimport memcpy
 cimport numpy as cnp
 
 from mflow_core.arithmetic.dot cimport dot_and_square
-from mflow_core.problems.problem cimport Problem
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.problems.problem cimport Problem
 
 import numpy as np
 

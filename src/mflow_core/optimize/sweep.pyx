@@ -5,7 +5,6 @@ row and loss, and sweeps samples in any order, without the GIL, in portions betw
 does not depend on the portions. `loss_map` and `losses` open the tables of losses to the driver and, level by level, to tests.
 """
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 from libc.stdlib cimport calloc, free
@@ -13,19 +12,17 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.vec cimport mf_bits, mf_fp_enter, mf_fp_leave
 from mflow_core.methods.losses cimport loss_t
 from mflow_core.owner cimport mf_give, mf_take
-from mflow_core.registry cimport Row, mf_sizes_of
+from mflow_core.registry cimport Row, kernels, mf_sizes_of
 from mflow_core.types cimport mf_loss, mf_new_sweep, mf_sizes, mf_sweep
-from mflow_core.arithmetic.vec cimport mf_bits, mf_fp_enter, mf_fp_leave
-
-import importlib
 
 import numpy as np
 
 from mflow_core import registry
-from mflow_core.registry import unknown
 from mflow_core.optimize.updater import checked
+from mflow_core.registry import unknown
 
 cnp.import_array()
 
@@ -40,8 +37,7 @@ cdef enum:
 # ---- losses -------------------------------------------------------------------------------------------------------------------------
 
 cdef const loss_t **table_of(str level) except NULL:
-    module = importlib.import_module(f"mflow_core.methods._implicit_sgd_{level or registry.LEVEL}")
-    return <const loss_t **> PyCapsule_GetPointer(module._losses, b"mflow_core._losses")
+    return <const loss_t **> kernels("methods.implicit_sgd", "_losses", b"mflow_core._losses", level or registry.LEVEL)
 
 
 cdef const loss_t *loss_of(str name, str level) except NULL:

@@ -16,13 +16,13 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport OBJECTIVE_LABELLED, objective_t
+from mflow_core.optimize.updater cimport MAX_COEFFICIENTS, MAX_SCALARS, Updater, group_t, tensor_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE
 from mflow_core.types cimport mf_method
-from mflow_core.optimize.updater cimport MAX_COEFFICIENTS, MAX_SCALARS, Updater, group_t, tensor_t
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 

@@ -13,9 +13,9 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.vec cimport first_non_finite, mf_fp_enter, mf_fp_leave
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, Row, mf_sizes_of
-from mflow_core.arithmetic.vec cimport first_non_finite, mf_fp_enter, mf_fp_leave
 
 import numpy as np
 

@@ -13,8 +13,8 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
-from mflow_core.solvers.linalg cimport apply_fn, linalg_t
 from mflow_core.arithmetic.vec cimport MF_SHORT, fold_lanes, mf_cvec, mf_scalar, mf_vec
+from mflow_core.solvers.linalg cimport apply_fn, linalg_t
 
 cdef enum:
     PANEL = 4

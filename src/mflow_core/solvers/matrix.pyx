@@ -10,7 +10,6 @@ in the weighted norm of the step's tolerances: rounding in f then costs a thousa
 together: the band's every (lower + upper + 1)-th, or a colouring of the pattern (Curtis, Powell and Reid, J. Inst. Math. Appl. 13
 (1974) 117). Where gh is infinite, M = -J. Nothing here allocates once it is made, except the Python object behind SPARSE.
 """
-from cpython.pycapsule cimport PyCapsule_GetPointer
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
@@ -18,23 +17,18 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from mflow_core.solvers.linalg cimport gmres_room
-from mflow_core.problems.problem cimport failed
-from mflow_core.registry cimport REDUCE
-from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 from mflow_core.arithmetic.vec cimport MF_SHORT
-
-import importlib
-
-from mflow_core import registry
+from mflow_core.problems.problem cimport failed
+from mflow_core.registry cimport REDUCE, kernels
+from mflow_core.solvers.linalg cimport gmres_room
+from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cnp.import_array()
 
 cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double EPS = 2.220446049250313e-16
 
-LINALG = (<linalg_t *> PyCapsule_GetPointer(importlib.import_module(f"mflow_core.solvers._linalg_{registry.LEVEL}")._table,
-                                            b"mflow_core._linalg"))[0]
+LINALG = (<linalg_t *> kernels("solvers.linalg", "_table", b"mflow_core._linalg"))[0]
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------

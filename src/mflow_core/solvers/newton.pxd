@@ -2,8 +2,8 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.solvers.matrix cimport matrix_config_t, matrix_t
 from mflow_core.problems.problem cimport Problem
+from mflow_core.solvers.matrix cimport matrix_config_t, matrix_t
 from mflow_core.types cimport mf_jac_fn, mf_problem
 
 

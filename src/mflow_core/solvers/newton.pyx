@@ -21,11 +21,11 @@ from libc.string cimport memcpy, memmove, memset
 
 cimport numpy as cnp
 
+from mflow_core.problems.problem cimport Problem
+from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE, finite,
                                 matrix_factor, matrix_jacobian, matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve,
                                 weighted_norm)
-from mflow_core.problems.problem cimport Problem
-from mflow_core.registry cimport REDUCE
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 import numpy as np

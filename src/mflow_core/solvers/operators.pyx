@@ -15,8 +15,8 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_NONE, OP_TRIDIAGONAL, operator_t, operators_t
 from mflow_core.arithmetic.vec cimport fold_lanes, mf_cvec, mf_vec
+from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_NONE, OP_TRIDIAGONAL, operator_t, operators_t
 
 
 # ---- sums -----------------------------------------------------------------------------------------------------------------------------

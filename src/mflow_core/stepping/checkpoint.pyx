@@ -11,10 +11,10 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
-from mflow_core.stepping.ledger cimport LEDGER_STATE, ledger_pack, ledger_unpack
-from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
-from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY
 from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
+from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
+from mflow_core.stepping.ledger cimport LEDGER_STATE, ledger_pack, ledger_unpack
+from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY
 
 
 cdef uint32_t crc32(const uint8_t *data, int64_t bytes) noexcept nogil:

@@ -5,11 +5,11 @@ The gradient at x_k is evaluated once: it is tested, kept with its point as the 
 from libc.math cimport INFINITY, NAN
 from libc.string cimport memcpy
 
-from mflow_core.stepping.motion cimport motion_start
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.registry cimport REDUCE
+from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, try_step
 from mflow_core.types cimport MF_E_NON_FINITE, MF_SECOND_ORDER
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 
 cdef int gradient_here(run_t *r, const double *at, bint want_value) noexcept nogil:

@@ -9,12 +9,11 @@ alike, each in units of its own tolerance:
 from libc.math cimport fabs, sqrt
 from libc.string cimport memset
 
-from mflow_core.arithmetic.control cimport control_t, first_step_of, trial_step_of
-from mflow_core.arithmetic.control cimport error_sum as short_error_sum
+from mflow_core.arithmetic.control cimport control_t, error_sum as short_error_sum, first_step_of, trial_step_of
+from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.run cimport evaluations
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_NON_FINITE, MF_FRESH
-from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 
 
 cdef int acceleration(run_t *r, double t, const double *x, const double *v, double *a) noexcept nogil:

@@ -19,10 +19,10 @@ from libc.stdlib cimport calloc, free
 
 cimport numpy as cnp
 
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport Row, mf_sizes_of
 from mflow_core.types cimport MF_FRESH, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import numpy as np
 

@@ -10,13 +10,13 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.control cimport control_begin
-from mflow_core.stepping.ledger cimport ledger_release
-from mflow_core.solvers.newton cimport newton_release, newton_rhs, newton_solve
+from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
+from mflow_core.solvers.newton cimport newton_release, newton_rhs, newton_solve
+from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
                                MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem)
-from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 
 
 cdef extern from *:

@@ -8,21 +8,21 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport Row, mf_sizes_of
+from mflow_core.solvers.newton cimport Solver
+from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, run_descend
 from mflow_core.stepping.events cimport Events
 from mflow_core.stepping.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_part, ledger_release, ledger_row, ledger_start, ledger_t
 from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.stepping.motion cimport motion_start
-from mflow_core.solvers.newton cimport Solver
 from mflow_core.stepping.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, look_back, record_t
 from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_choose_tests, run_enter,
                              run_leave, run_make, run_release, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_IMPLICIT,
                                MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_VELOCITY_FREE, mf_sizes)
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 
 import zlib
 
