@@ -5,10 +5,12 @@
     python tools/bits.py --level v2      one of them
     python tools/bits.py --machine       also what passes through libm, BLAS or LAPACK, to a relative 1e-12
     python tools/bits.py --only minimize the cases whose key begins so
+    python tools/bits.py --elsewhere     as on an old processor: other kernels of BLAS, NumPy and libm, the lowest level of ours
     python tools/bits.py --record        write the record anew
 
 The cases are in `tests/support/bitcases`, the record is `tests/support/bits.json`: for each case the SHA-256 of all numbers of its
-result, some of them in hexadecimal, and its counters. A case without a record is new, and no failure; a record without a case is one.
+result, two of them in hexadecimal, its counters, and two digits of the hash of each array. A case without a record is new, and no
+failure; a record without a case is one.
 """
 
 from __future__ import annotations
@@ -50,7 +52,7 @@ def write(record: dict[str, dict[str, Any]]) -> None:
 
 def difference(recorded: list[Any], now: Any) -> str:
     """Where a result first differs from the record, in words; empty where it does not."""
-    sha, numbers, facts = recorded
+    sha, numbers, facts, marks = recorded
     if sha == now.sha:
         return ""
     if facts != [value for _, value in now.facts]:
@@ -61,12 +63,16 @@ def difference(recorded: list[Any], now: Any) -> str:
     for (name, value), before in zip(now.entries, numbers, strict=False):
         if value.hex() != before:
             return f"{name}: recorded {before} ({float.fromhex(before):.17g}), now {value.hex()} ({value:.17g})"
-    return "the entries and counters of record agree, another entry or the shape does not"
+    size = len(now.marks[0][1]) if now.marks else 1
+    for k, (name, mark) in enumerate(now.marks):
+        if mark != marks[k * size : (k + 1) * size]:
+            return f"{name}: an entry that is not recorded, or its shape"
+    return "the entries and counters of record agree, something else does not"
 
 
 def near(recorded: list[Any], now: Any) -> bool:
     """Whether all entries of record are as they were but for rounding."""
-    _, numbers, facts = recorded
+    _, numbers, facts, _ = recorded
     if len(numbers) != len(now.entries) or facts != [value for _, value in now.facts]:
         return False
     for (_, value), text in zip(now.entries, numbers, strict=True):
@@ -131,11 +137,22 @@ def record_anew(say: Say = print) -> None:
     say("A new record is right only just before a change that means to change results: git diff shows which.")
 
 
-def at_level(level: str, arguments: list[str]) -> int:
+def at_level(level: str, arguments: list[str], **environment: str) -> int:
     """The comparison in a process of its own at one instruction-set level."""
     print(f"level {level}:", flush=True)
     command = [sys.executable, str(Path(__file__).resolve()), "--here", *arguments]
-    return subprocess.run(command, check=False, env={**os.environ, "MFLOW_ISA": level}).returncode
+    return subprocess.run(command, check=False, env={**os.environ, "MFLOW_ISA": level, **environment}).returncode
+
+
+def old_processor() -> dict[str, str]:
+    """An environment in which OpenBLAS, NumPy and glibc take the kernels of a processor without AVX: what depends on them shows."""
+    import numpy as np
+
+    return {
+        "OPENBLAS_CORETYPE": "Nehalem",
+        "NPY_DISABLE_CPU_FEATURES": ",".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", [])),
+        "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX2,-FMA,-FMA4,-AVX512F",
+    }
 
 
 def main() -> int:
@@ -145,6 +162,7 @@ def main() -> int:
     parser.add_argument("--machine", action="store_true", help="compare also what libm, BLAS and LAPACK had a hand in")
     parser.add_argument("--level", help="one instruction-set level: v2, v3, v4 or base")
     parser.add_argument("--only", default="", metavar="PREFIX", help="cases whose key begins so")
+    parser.add_argument("--elsewhere", action="store_true", help="with other kernels of BLAS, NumPy and libm")
     parser.add_argument("--here", action="store_true", help="in this process, at the level that MFLOW_ISA names or the best one")
     given = parser.parse_args()
     if given.record:
@@ -155,6 +173,8 @@ def main() -> int:
     from mflow_core import registry
 
     passed = [*(["--machine"] if given.machine else []), *(["--only", given.only] if given.only else [])]
+    if given.elsewhere:
+        return at_level(given.level or registry.available_levels()[-1], passed, **old_processor())
     levels = [given.level] if given.level else registry.available_levels()
     return max(at_level(level, passed) for level in levels)
 

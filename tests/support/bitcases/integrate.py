@@ -44,6 +44,20 @@ def with_jac(method: Any, how: str, **options: Any) -> Any:
     return mflow.solve_ivp(field, (0.0, 1.25), field.y0, method=method.name, jac=jac, **options)
 
 
+def patterned(method: Any, wide: bool, **options: Any) -> Any:
+    """A sparse Jacobian by differences, a colour at a time: of a chain, or of one whose far ends pull each other, too."""
+    import scipy.sparse
+
+    field = Field(60)
+    pattern = np.abs(field.jac(0.0, field.y0)) > 0.0
+    if wide:
+        other = (7 * np.arange(60) + 3) % 60
+        pattern[np.arange(60), other] = True
+        fun = lambda t, y: field(t, y) + 0.0625 * y[other]  # noqa: E731
+    jac_sparsity = scipy.sparse.csc_array(pattern)
+    return mflow.solve_ivp(fun if wide else field, (0.0, 0.5), field.y0, method=method.name, jac_sparsity=jac_sparsity, **options)
+
+
 def shaped(method: Any) -> Any:
     start = numbers((3, 4), 9)
     return mflow.solve_ivp(lambda t, y: 0.5 * t - y / (1.0 + y * y), (0.0, 1.0), start, method=method.name, dt=0.125)
@@ -102,7 +116,7 @@ def quadratic(n: int) -> Any:
 def batch(method: Any, lanes: int, compiled: bool, **options: Any) -> Any:
     starts = numbers((lanes, 3), 12)
     if compiled:
-        return mflow.solve_ivp_batch(LANES, (0.0, 1.25), starts, method.name, lanes=True, threads=1, **options)
+        return mflow.solve_ivp_batch(LANES, (0.0, 1.25), starts, method.name, lanes=True, threads=2, **options)
     fun = lambda t, y, k: t / (1.0 + t * t) - k * y / (1.0 + y * y)  # noqa: E731
     return mflow.solve_ivp_batch(fun, (0.0, 1.25), starts, method.name, lane_args=numbers(lanes, 13, 0.5, 2.0).tolist(), **options)
 
@@ -162,6 +176,8 @@ def implicit_cases(m: Any) -> Iterator[Case]:
     name = f"solve_ivp {m.name}"
     for how in ("function", "constant", "sparse"):
         yield Case(f"{name} jac {how}", partial(with_jac, m, how, dt=0.09), IVP, needs="scipy" if how == "sparse" else "")
+    yield Case(f"{name} jac_sparsity", partial(patterned, m, False, dt=0.09), IVP, needs="scipy")
+    yield Case(f"{name} jac_sparsity wide", partial(patterned, m, True, dt=0.09), IVP, machine=True, needs="scipy")
     for solver in ("newton", "newton_krylov", "fixed_point"):
         yield Case(f"{name} solver {solver}", partial(ivp, m, 13, dt=0.09, solver=solver), IVP)
     yield Case(f"{name} solver full", partial(ivp, m, 13, dt=0.09, solver=mflow.Newton(full=True)), IVP)
@@ -190,6 +206,8 @@ def cases() -> Iterator[Case]:
         for lanes in (1, 11) if runs_in_lanes(m) else ():
             yield Case(f"solve_ivp_batch {m.name} fixed lanes={lanes}", partial(batch, m, lanes, True, dt=0.07), BATCH)
     start = numbers((4, 3), 14)
-    yield Case("family", lambda: mflow.family(Field(3), start, (0.0, 1.0), points=9), ("y", "t", "spread"))
+    family = partial(mflow.family, Field(3), start, (0.0, 1.0), points=9)
+    yield Case("family", family, ("y", "t", "ends", "reason", "nfev"))
+    yield Case("family spread", family, ("spread",), machine=True)
     second = mflow.first_order_system(lambda t, x, v: 0.25 * t - x / (1.0 + v * v), 2)
     yield Case("first_order_system", lambda: mflow.solve_ivp(second, (0.0, 1.0), [1.0, 0.5], method="rk4", dt=0.07), IVP)

@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 
-MOST_ENTRIES = 3
+MARK = 2  # hexadecimal digits
 
 
 @dataclass(frozen=True)
 class Case:
     """One computation.
 
-    key : what is run, as driver, method and how. run : does it. take : the attributes of the result that count; all of a dict where
-    there are none, and one with a question mark where there is one. machine : whether libm, BLAS or LAPACK had a hand in it. needs : a package that may be missing.
+    key : what is run, as driver, method and how. run : does it. take : the attributes of the result that count, all of a dict where
+    there are none; one with a question mark counts where it is there. machine : whether libm, BLAS or LAPACK had a hand in it.
+    needs : a package that may be missing.
     """
 
     key: str
@@ -36,15 +37,18 @@ class Case:
 
 @dataclass(frozen=True)
 class Outcome:
-    """sha : of all bytes. entries : (where, number) of a few. facts : (name, integer or word)."""
+    """sha : of all bytes. entries : (where, number), the middle and the end of the first array. facts : (name, integer or word).
+    marks : (name, the first digits of its own hash) of each array, which tell where a difference lies."""
 
     sha: str
     entries: list[tuple[str, float]]
     facts: list[tuple[str, Any]]
+    marks: list[tuple[str, str]]
 
     def line(self) -> list[Any]:
         """What stands in the record."""
-        return [self.sha, [value.hex() for _, value in self.entries], [value for _, value in self.facts]]
+        entries, facts = ([value for _, value in pairs] for pairs in (self.entries, self.facts))
+        return [self.sha, [value.hex() for value in entries], facts, "".join(mark for _, mark in self.marks)]
 
 
 def _pieces(name: str, value: Any) -> Iterator[tuple[str, Any]]:
@@ -82,26 +86,26 @@ def outcome(case: Case) -> Outcome:
 
 
 def _packed(pieces: list[tuple[str, Any]]) -> Outcome:
-    digest, entries, facts, arrays = hashlib.sha256(), [], [], []
+    digest = hashlib.sha256()
+    entries: list[tuple[str, float]] = []
+    facts: list[tuple[str, Any]] = []
+    marks: list[tuple[str, str]] = []
     for name, value in pieces:
         if not isinstance(value, np.ndarray):
             if value is not None:  # what is not there counts, but takes no room in the record
                 facts.append((name, value))
             digest.update(repr(value).encode() + b";")
-            continue
-        if value.dtype.kind in "biuOU":
+        elif value.dtype.kind in "biuOU":
             listed = [v if isinstance(v, str) else int(v) for v in value.ravel().tolist()]
             digest.update(repr((value.shape, listed)).encode())
-            facts += [(f"{name}[{i}]", v) for i, v in list(enumerate(listed))[:4]]
-            continue
-        flat = np.ascontiguousarray(value, np.complex128 if value.dtype.kind == "c" else np.float64).ravel().view(np.float64)
-        flat = np.where(np.isnan(flat), np.nan, flat)  # a NaN's sign and payload are no result
-        digest.update(repr(value.shape).encode() + flat.tobytes())
-        if flat.size:
-            arrays.append((name, flat))
-    if arrays:
-        name, flat = arrays[0]
-        at = flat.size // 2
-        entries.append((f"{name}.flat[{at}]", float(flat[at])))
-        entries += [(f"{name}.flat[{flat.size - 1}]", float(flat[-1])) for name, flat in arrays]
-    return Outcome(digest.hexdigest(), entries[:MOST_ENTRIES], facts)
+            facts += [(f"{name}.flat[{i}]", v) for i, v in enumerate(listed[:4])]
+        else:
+            flat = np.ascontiguousarray(value, np.complex128 if value.dtype.kind == "c" else np.float64).ravel().view(np.float64)
+            flat = np.where(np.isnan(flat), np.nan, flat)  # a NaN's sign and payload are no result
+            raw = repr(value.shape).encode() + flat.tobytes()
+            digest.update(raw)
+            marks.append((name, hashlib.sha256(raw).hexdigest()[:MARK]))
+            if flat.size and not entries:
+                places = sorted({flat.size // 2, flat.size - 1})
+                entries += [(f"{name}{f'.flat[{i}]' if value.ndim else ''}", float(flat[i])) for i in places]
+    return Outcome(digest.hexdigest(), entries, facts, marks)
