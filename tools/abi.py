@@ -1,4 +1,4 @@
-"""The frozen face of the C API: `python tools/abi.py` rewrites tests/abi.txt, `--check` says what it would change.
+"""The frozen face of the C API: `python tools/abi.py` rewrites tests/support/abi.txt, `--check` says what it would change.
 
 Sizes and offsets come from a C compiler that reads mflow.h, types from the header's text, signatures of the functions for cimport from
 the compiled module. A line of abi.txt never changes and never goes: hosts have it compiled in. New lines are appended fields and
@@ -18,7 +18,7 @@ import mflow_core
 from mflow_core import abi, api
 
 BY_VALUE = ("mf_sizes", "mf_param")
-FROZEN = Path(__file__).resolve().parents[1] / "tests" / "abi.txt"
+FROZEN = Path(__file__).resolve().parents[1] / "tests" / "support" / "abi.txt"
 
 
 def offsets(include: Path, compiler: str = "cc") -> dict[str, int]:
@@ -86,7 +86,7 @@ def main() -> int:
     text = "\n".join(lines) + "\n"
     if "--check" in sys.argv[1:]:
         if FROZEN.read_text(encoding="utf-8") != text:
-            print("tests/abi.txt lacks what was appended: run python tools/abi.py")
+            print("tests/support/abi.txt lacks what was appended: run python tools/abi.py")
             return 1
     else:
         FROZEN.write_text(text, encoding="utf-8")

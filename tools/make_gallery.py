@@ -18,7 +18,7 @@ PAGE = DOCS / "gallery.md"
 HEAD = """# Gallery
 
 Each picture is written by the short script under it, which runs from the shell (`pip install 'mflow[plot]'`) and puts it beside itself.
-`nox -s gallery` draws them all again. [`mflow.plot`](../python/mflow/plot.py) lists what can be drawn; every function takes `ax=`.
+`nox -s gallery` draws them all again. [`mflow.plot`](../python/mflow/plot/__init__.py) lists what can be drawn; every function takes `ax=`.
 
 <!-- Written by tools/make_gallery.py from the scripts: do not edit. -->
 """

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Computes the end values of mflow.testproblems and writes python/mflow/testvalues.py.
+"""Computes the end values of mflow.testproblems and writes python/mflow/problems/testvalues.py.
 
     python tools/reference_values.py [--check] [NAME ...]        (needs gmpy2, mpmath and SciPy; a few minutes)
 
@@ -25,7 +25,7 @@ from scipy.integrate import solve_ivp
 
 from mflow.testproblems import InitialValueProblem, get_problem, problem_names
 
-TARGET = Path(__file__).resolve().parents[1] / "python" / "mflow" / "testvalues.py"
+TARGET = Path(__file__).resolve().parents[1] / "python" / "mflow" / "problems" / "testvalues.py"
 BITS = 140
 ORDER = 40
 STAGES = 11

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Measures SciPy's RK23, RK45 and DOP853 on DETEST and writes tests/scipy_errors.json, which tests/test_accuracy.py compares with.
+"""Measures SciPy's RK23, RK45 and DOP853 on DETEST and writes tests/support/scipy_errors.json.
+
+tests/integrate/test_accuracy.py compares with these.
 
     python tools/scipy_errors.py         (a few minutes: SciPy's steps are Python)
 
@@ -18,7 +20,7 @@ from scipy.integrate import solve_ivp
 
 from mflow.testproblems import get_problem, problem_names
 
-TARGET = Path(__file__).resolve().parents[1] / "tests" / "scipy_errors.json"
+TARGET = Path(__file__).resolve().parents[1] / "tests" / "support" / "scipy_errors.json"
 PAIRS = ("RK23", "RK45", "DOP853")
 EXPONENTS = (4, 5, 6, 7, 8, 9)
 

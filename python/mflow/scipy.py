@@ -4,7 +4,7 @@ from typing import Any
 
 from mflow.adapters import scipy_solvers
 from mflow.adapters.scipy_solvers import *  # noqa: F403
-from mflow.adapters.scipy_solvers import __all__ as __all__
+from mflow.adapters.scipy_solvers import __all__ as __all__  # noqa: PLC0414
 
 
 def __getattr__(name: str) -> Any:

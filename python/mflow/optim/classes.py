@@ -246,8 +246,8 @@ class Optimizer(Updater):
 
         As the state stands, for a small gradient that was the same in all steps so far: lr/(sqrt(s) + eps) for `Adagrad`,
         lr/(sqrt(v/bc2) + eps) for `Adam`, lr (1 - mu^k)/(1 - mu) after k steps for `Momentum`, lr for `SGD`. It is measured by running
-        the row's kernel on copies (see `mflow.optim.effective`); weight decay, clipping and maximize are left out. With a schedule, lr is that
-        of the last step taken.
+        the row's kernel on copies (see `mflow.optim.effective`); weight decay, clipping and maximize are left out. With a schedule,
+        lr is that of the last step taken.
 
         Examples
         --------

@@ -60,7 +60,7 @@ def cos_pi(x: float) -> float:
 
     Examples
     --------
-    >>> from mflow.schedules import cos_pi
+    >>> from mflow.optim.schedules import cos_pi
     >>> cos_pi(0.5), cos_pi(1.0), cos_pi(7.0)
     (0.0, -1.0, -1.0)
     """

@@ -1,7 +1,7 @@
 """The 35 test problems of More, Garbow and Hillstrom: sizes, standard starts, what was measured, and known minima.
 
-The residuals are compiled, one row each (`mflow_core.objectives.objectives_mgh`). A minimum is given as the paper prints it, to six digits, or as the
-exact 0; others that hold for one size alone stand under that size.
+The residuals are compiled, one row each (`mflow_core.objectives.objectives_mgh`). A minimum is given as the paper prints it, to six
+digits, or as the exact 0; others that hold for one size alone stand under that size.
 
 Source: J. More, B. Garbow and K. Hillstrom, ACM Trans. Math. Softw. 7 (1981) 17-41.
 """

@@ -53,10 +53,10 @@ def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
 
     Examples
     --------
-    >>> import mflow
+    >>> import mflow, numpy as np
     >>> o = mflow.oscillation("newmark", [0.1, 1.0])
-    >>> o.period_error.round(6).tolist(), o.algorithmic_damping.round(12).tolist()
-    ([0.000833, 0.078405], [0.0, 0.0])
+    >>> o.period_error.round(6).tolist(), bool(np.abs(o.algorithmic_damping).max() < 1e-12)
+    ([0.000833, 0.078405], True)
 
     References
     ----------

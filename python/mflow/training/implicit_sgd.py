@@ -1,7 +1,7 @@
 """`ImplicitSGD`: linear models taught one sample at a time by implicit steps, from arrays, sparse rows, memory-mapped files or streams.
 
-This is the driver; steps, losses and the weights themselves live in `mflow_core.optimize.sweep`. `mflow.adapters.sklearn_estimators` makes scikit-learn's
-conventions of it.
+This is the driver; steps, losses and the weights themselves live in `mflow_core.optimize.sweep`.
+`mflow.adapters.sklearn_estimators` makes scikit-learn's conventions of it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """`train`: epochs over data in batches, by any optimizer, until they are done, it gets no better, or something goes wrong.
 
 A cost in Python is called batch by batch; a compiled objective runs from one callback to the next without Python. What a run is made of,
-and its checkpoints, are in `mflow.training.trainer`. Nothing is random but the batches: `mflow.minibatches` with the same seed gives the same ones.
+and its checkpoints, are in `mflow.training.trainer`. Nothing is random but the batches: `mflow.minibatches` with the same seed gives the
+same ones.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ accumulation (1/m) and clipping by the global norm.
 x[0] is c, x[1] ... the row's vectors; none may overlap, nor g. Powers beta^t are running products in double-double arithmetic
 (Dekker), exact to the last bit over 1e6 steps, and 0 below 2^-60; no libm but sqrt, no fma: the same bits on every machine.
 
-To add an optimizer: a `begin`, an `update` and a row in the table at the end, and its few lines of NumPy in tests/reference.py.
+To add an optimizer: a `begin`, an `update` and a row in the table at the end, and its few lines of NumPy in tests/support/reference.py.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport fabs, sqrt

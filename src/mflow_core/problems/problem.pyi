@@ -1,7 +1,9 @@
 from typing import Any
 
-from mflow_core.problems.signatures import HESSIAN_SIGNATURE as HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE as JACOBIAN_SIGNATURE
-from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE as OBJECTIVE_SIGNATURE, RHS_SIGNATURE as RHS_SIGNATURE
+from mflow_core.problems.signatures import HESSIAN_SIGNATURE as HESSIAN_SIGNATURE
+from mflow_core.problems.signatures import JACOBIAN_SIGNATURE as JACOBIAN_SIGNATURE
+from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE as OBJECTIVE_SIGNATURE
+from mflow_core.problems.signatures import RHS_SIGNATURE as RHS_SIGNATURE
 from mflow_core.problems.signatures import compiled_address as compiled_address
 
 class Recoverable(Exception): ...

@@ -1,0 +1,586 @@
+"""Shipped data, NIST problems, minibatches, splitting and scaling.
+
+The oracle for the NIST models is the formula printed in each NIST file,
+evaluated and differentiated in 50-digit arithmetic; it shares no code with
+the models under test.
+"""
+
+import doctest
+import functools
+import math
+import re
+import tracemalloc
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import mpmath  # type: ignore[import-untyped]
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from mflow.data import tables as data
+from mflow.data.nist import NistProblem, nist_problem_from_text
+from mflow.data.tables import (
+    load_engel,
+    load_longley,
+    load_nist,
+    load_penguins,
+    minibatches,
+    nist_names,
+    standardize,
+    train_test_split,
+)
+
+Array = npt.NDArray[np.float64]
+
+# Observations, parameters and level, from NIST's summary table of the problems.
+NIST_TABLE = {
+    "Misra1a": (14, 2, "lower"),
+    "Chwirut2": (54, 3, "lower"),
+    "Chwirut1": (214, 3, "lower"),
+    "Lanczos3": (24, 6, "lower"),
+    "Gauss1": (250, 8, "lower"),
+    "Gauss2": (250, 8, "lower"),
+    "DanWood": (6, 2, "lower"),
+    "Misra1b": (14, 2, "lower"),
+    "Kirby2": (151, 5, "average"),
+    "Hahn1": (236, 7, "average"),
+    "Nelson": (128, 3, "average"),
+    "MGH17": (33, 5, "average"),
+    "Lanczos1": (24, 6, "average"),
+    "Lanczos2": (24, 6, "average"),
+    "Gauss3": (250, 8, "average"),
+    "Misra1c": (14, 2, "average"),
+    "Misra1d": (14, 2, "average"),
+    "Roszman1": (25, 4, "average"),
+    "ENSO": (168, 9, "average"),
+    "MGH09": (11, 4, "higher"),
+    "Thurber": (37, 7, "higher"),
+    "BoxBOD": (6, 2, "higher"),
+    "Rat42": (9, 3, "higher"),
+    "MGH10": (16, 3, "higher"),
+    "Eckerle4": (35, 3, "higher"),
+    "Rat43": (15, 4, "higher"),
+    "Bennett5": (154, 3, "higher"),
+}
+
+every_problem = pytest.mark.parametrize("name", NIST_TABLE)
+
+
+@functools.cache
+def problem(name: str) -> NistProblem:
+    return load_nist(name)
+
+
+def nist_text(name: str) -> str:
+    return (files("mflow.data") / "datasets" / "nist" / f"{name}.dat").read_text(encoding="utf-8")
+
+
+def half_last_digit(values: Array) -> Array:
+    """Half a unit in the eleventh significant digit, the last one NIST prints."""
+    return np.asarray(0.5 * 10.0 ** (np.floor(np.log10(np.abs(values))) - 10.0))
+
+
+def printed_formula(name: str) -> Callable[[Any, Any], Any]:
+    """NIST's printed formula as a function of one observation's x and of b."""
+    pattern = r"^Model:.*?(?:y|log\[y\])\s+=(.*?)\+\s*e\b"
+    match = re.search(pattern, nist_text(name), re.DOTALL | re.MULTILINE)
+    assert match is not None
+    expression = " ".join(match.group(1).split()).replace("[", "(").replace("]", ")")
+    code = compile(expression, name, "eval")
+    functions = {
+        "exp": mpmath.exp,
+        "cos": mpmath.cos,
+        "sin": mpmath.sin,
+        "arctan": mpmath.atan,
+        "pi": mpmath.pi,
+    }
+
+    def evaluate(x: Any, b: Any) -> Any:
+        predictors = {"x": x[0], **{f"x{i}": value for i, value in enumerate(x, 1)}}
+        parameters = {f"b{i}": value for i, value in enumerate(b, 1)}
+        return eval(code, functions | predictors | parameters)
+
+    return evaluate
+
+
+def exact_rows(selected: NistProblem) -> list[list[Any]]:
+    table = selected.x.reshape(selected.n_observations, -1)
+    return [[mpmath.mpf(float(entry)) for entry in row] for row in table]
+
+
+def oracle_values(name: str, rows: list[list[Any]], b: list[Any]) -> list[Any]:
+    formula = printed_formula(name)
+    return [formula(x, b) for x in rows]
+
+
+def oracle_jacobian(name: str, rows: list[list[Any]], b: list[Any]) -> list[list[Any]]:
+    """Central differences; at 50 digits and a step of 1e-15 the error is near 1e-30."""
+    columns = []
+    for position in range(len(b)):
+        step = (abs(b[position]) or 1) * mpmath.mpf("1e-15")
+        up, down = list(b), list(b)
+        up[position] += step
+        down[position] -= step
+        pairs = zip(oracle_values(name, rows, up), oracle_values(name, rows, down), strict=True)
+        columns.append([(high - low) / (2 * step) for high, low in pairs])
+    return [list(row) for row in zip(*columns, strict=True)]
+
+
+def as_exact(values: Array) -> list[Any]:
+    return [mpmath.mpf(float(value)) for value in values]
+
+
+def as_floats(values: Any) -> Array:
+    return np.array(values, dtype=np.float64)
+
+
+# --- NIST problems ----------------------------------------------------------
+
+
+def test_nist_names_are_the_documented_27() -> None:
+    assert nist_names() == tuple(NIST_TABLE)
+    shipped = {Path(entry.name).stem for entry in (files("mflow.data") / "datasets" / "nist").iterdir()}
+    assert shipped == set(NIST_TABLE)
+
+
+@every_problem
+def test_nist_shapes_types_and_counts(name: str) -> None:
+    selected = problem(name)
+    n_observations, n_parameters, level = NIST_TABLE[name]
+    b = selected.starts[1]
+    shapes = {
+        "x": (selected.x, (n_observations, 2) if name == "Nelson" else (n_observations,)),
+        "y": (selected.y, (n_observations,)),
+        "starts": (selected.starts, (2, n_parameters)),
+        "certified": (selected.certified_parameters, (n_parameters,)),
+        "deviations": (selected.certified_standard_deviations, (n_parameters,)),
+        "model": (selected.model(b), (n_observations,)),
+        "residual": (selected.residual(b), (n_observations,)),
+        "jacobian": (selected.jacobian(b), (n_observations, n_parameters)),
+        "gradient": (selected.gradient(b), (n_parameters,)),
+    }
+    for what, (array, shape) in shapes.items():
+        assert (array.shape, array.dtype.name) == (shape, "float64"), what
+        assert array.flags.c_contiguous, what
+        assert np.isfinite(array).all(), what
+    assert selected.level == level
+    assert selected.degrees_of_freedom == n_observations - n_parameters
+    assert selected.description
+    assert selected.reference
+
+
+@every_problem
+def test_nist_residual_standard_deviation_confirms_degrees_of_freedom(name: str) -> None:
+    # Rat43's file prints 9 degrees of freedom; only 11 gives its printed deviation.
+    match = re.search(r"Residual Standard Deviation:\s*(\S+)", nist_text(name))
+    assert match is not None
+    selected = problem(name)
+    expected = math.sqrt(selected.certified_residual_sum_of_squares / selected.degrees_of_freedom)
+    assert float(match.group(1)) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", [name for name in NIST_TABLE if name != "Lanczos1"])
+def test_nist_certified_sum_of_squares(name: str) -> None:
+    selected = problem(name)
+    found = 2.0 * selected.cost(selected.certified_parameters)
+    assert found == pytest.approx(selected.certified_residual_sum_of_squares, rel=1e-9)
+
+
+def test_lanczos1_sum_of_squares_within_the_printed_digits() -> None:
+    # At the minimum the gradient vanishes, so rounding the parameters by delta
+    # adds |J delta|^2 to the sum of squares. The residuals are near 1e-13 and
+    # the printed digits of b allow |J delta| of several 1e-11: the sum cannot
+    # come out at 1.4e-25, only below this bound (doubled for second order).
+    selected = problem("Lanczos1")
+    b = selected.certified_parameters
+    lengths = np.linalg.norm(selected.jacobian(b), axis=0)
+    bound = float(half_last_digit(b) @ lengths) ** 2
+    assert bound < 1e-19
+    excess = 2.0 * selected.cost(b) - selected.certified_residual_sum_of_squares
+    assert 0.0 < excess <= 2.0 * bound
+
+
+@pytest.mark.parametrize("name", ["Lanczos1", "Lanczos2", "Lanczos3"])
+def test_lanczos_refined_in_high_precision(name: str) -> None:
+    # Gauss-Newton on the printed decimals themselves, not on their doubles.
+    selected = problem(name)
+    with mpmath.workdps(50):
+        lines = [line.split() for line in nist_text(name).splitlines()[60:84]]
+        y = mpmath.matrix([mpmath.mpf(line[0]) for line in lines])
+        rows = [[mpmath.mpf(line[1])] for line in lines]
+        b = as_exact(selected.certified_parameters)
+        for _ in range(4):
+            slopes = mpmath.matrix(oracle_jacobian(name, rows, b))
+            residual = mpmath.matrix(oracle_values(name, rows, b)) - y
+            step = mpmath.lu_solve(slopes.T * slopes, -(slopes.T * residual))
+            b = [value + change for value, change in zip(b, step, strict=True)]
+        residual = mpmath.matrix(oracle_values(name, rows, b)) - y
+        sum_of_squares = float(mpmath.fsum(r**2 for r in residual))
+        refined, exact_residual = as_floats(b), as_floats(list(residual))
+    certified = selected.certified_residual_sum_of_squares
+    assert sum_of_squares == pytest.approx(certified, rel=1e-10)
+    shift = np.abs(refined - selected.certified_parameters)
+    assert (shift <= 1.001 * half_last_digit(selected.certified_parameters)).all()
+    # In double precision a residual keeps the rounding of values up to 2.5.
+    assert np.abs(selected.residual(refined) - exact_residual).max() < 4e-15
+
+
+@every_problem
+def test_nist_certified_standard_deviations(name: str) -> None:
+    selected = problem(name)
+    jacobian = selected.jacobian(selected.certified_parameters)
+    lengths = np.linalg.norm(jacobian, axis=0)
+    inverse = np.linalg.pinv(jacobian / lengths, rcond=1e-14)
+    variance = selected.certified_residual_sum_of_squares / selected.degrees_of_freedom
+    found = np.sqrt(variance) * np.linalg.norm(inverse, axis=1) / lengths
+    np.testing.assert_allclose(found, selected.certified_standard_deviations, rtol=2e-6)
+
+
+@every_problem
+@pytest.mark.parametrize("start", [0, 1])
+def test_nist_model_jacobian_and_gradient_against_printed_formula(name: str, start: int) -> None:
+    selected = problem(name)
+    b = selected.starts[start]
+    with mpmath.workdps(50):
+        exact_b = as_exact(b)
+        values = oracle_values(name, exact_rows(selected), exact_b)
+        slopes = oracle_jacobian(name, exact_rows(selected), exact_b)
+        residuals = [value - y for value, y in zip(values, as_exact(selected.y), strict=True)]
+        gradient = [mpmath.fsum(r * slope for r, slope in zip(residuals, column, strict=True)) for column in zip(*slopes, strict=True)]
+        half_squares = float(mpmath.fsum(r**2 for r in residuals) / 2)
+        model, jacobian = as_floats(values), as_floats(slopes)
+        expected_gradient, expected_residual = as_floats(gradient), as_floats(residuals)
+
+    np.testing.assert_allclose(selected.model(b), model, rtol=1e-12, atol=1e-13 * abs(model).max())
+    scale = np.linalg.norm(jacobian, axis=0)
+    assert (scale > 0.0).all()
+    difference = np.abs(selected.jacobian(b) - jacobian)
+    assert (difference <= 1e-12 * np.abs(jacobian) + 1e-13 * scale).all()
+    found = selected.gradient(b)
+    size = scale * np.linalg.norm(expected_residual)
+    assert (np.abs(found - expected_gradient) <= 1e-12 * size).all()
+    # The sums run in different orders: entries that nearly cancel differ by what was lost in their terms.
+    assert (np.abs(found - selected.jacobian(b).T @ selected.residual(b)) <= 1e-14 * size).all()
+    assert selected.cost(b) == pytest.approx(half_squares, rel=1e-11)
+
+
+@pytest.mark.parametrize("name", ["Rat42", "Rat43"])
+def test_sigmoid_stays_finite_where_the_exponential_overflows(name: str) -> None:
+    selected = problem(name)
+    b = selected.starts[1].copy()
+    b[1] = 5000.0
+    with np.errstate(all="raise", under="ignore"):
+        assert np.abs(selected.model(b)).max() == 0.0
+        assert np.isfinite(selected.jacobian(b)).all()
+
+
+def test_nelson_response_is_the_logarithm() -> None:
+    selected = problem("Nelson")
+    assert selected.y[0] == math.log(15.0)
+    assert selected.x[0].tolist() == [1.0, 180.0]
+
+
+def test_load_nist_gives_fresh_arrays() -> None:
+    load_nist("BoxBOD").y[:] = 0.0
+    assert load_nist("BoxBOD").y[0] == 109.0
+
+
+@pytest.mark.parametrize(("wrong", "near"), [("BOXBOD", "BoxBOD"), ("Lanczos", "Lanczos1")])
+def test_unknown_nist_name_lists_near_names(wrong: str, near: str) -> None:
+    with pytest.raises(ValueError, match=f"{wrong}.*{near}") as caught:
+        load_nist(wrong)
+    assert "Bennett5" not in str(caught.value)
+
+
+def test_unknown_nist_name_near_to_none_lists_all() -> None:
+    with pytest.raises(ValueError, match="zzzz") as caught:
+        load_nist("zzzz")
+    assert all(name in str(caught.value) for name in NIST_TABLE)
+
+
+def test_wrong_number_of_parameters_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"b has shape \(3,\).*Misra1a takes 2"):
+        problem("Misra1a").cost([1.0, 2.0, 3.0])
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda text: text.rstrip().rsplit("\n", 1)[0], "states 14 observations"),
+        (lambda text: text.replace("  b2 =  ", "  b3 =  "), "not numbered"),
+        (lambda text: re.sub(r"(?m)^  b2 = .*$", "", text), "2 parameters but holds 14 and 1"),
+        (lambda text: text.replace("Residual Sum", "Sum"), "no residual sum of squares"),
+        (lambda text: text.replace("Data:   y", "Table: y"), "no 'Data: y x' heading"),
+    ],
+)
+def test_damaged_nist_file_is_refused(damage: Callable[[str], str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        nist_problem_from_text("Misra1a", damage(nist_text("Misra1a")))
+
+
+# --- tables -----------------------------------------------------------------
+
+
+def test_penguins() -> None:
+    penguins = load_penguins()
+    assert (penguins.X.shape, penguins.X.dtype.name) == ((342, 4), "float64")
+    assert (penguins.y.shape, penguins.y.dtype.name) == ((342,), "int64")
+    assert penguins.X.flags.c_contiguous
+    assert penguins.X[0].tolist() == [39.1, 18.7, 181.0, 3750.0]
+    assert penguins.target_names == ("Adelie", "Chinstrap", "Gentoo")
+    assert np.bincount(penguins.y).tolist() == [151, 68, 123]
+    # Mean body mass by species, as published with the data (grams).
+    masses = [round(float(penguins.X[penguins.y == code, 3].mean())) for code in range(3)]
+    assert masses == [3701, 3733, 5076]
+    assert penguins.licence == "CC0"
+
+
+def test_longley_gives_the_certified_regression() -> None:
+    longley = load_longley()
+    assert (longley.X.shape, longley.y.dtype.name) == ((16, 6), "float64")
+    assert longley.X.flags.c_contiguous
+    centred = longley.X - longley.X.mean(axis=0)
+    scale = np.linalg.norm(centred, axis=0)
+    response = longley.y - longley.y.mean()
+    scaled, squares, _, _ = np.linalg.lstsq(centred / scale, response, rcond=None)
+    slopes = scaled / scale
+    intercept = longley.y.mean() - longley.X.mean(axis=0) @ slopes
+    # NIST StRD linear regression, Longley: certified values.
+    certified = [
+        -3482258.63459582,
+        15.0618722713733,
+        -0.0358191792925910,
+        -2.02022980381683,
+        -1.03322686717359,
+        -0.0511041056535807,
+        1829.15146461355,
+    ]
+    np.testing.assert_allclose([intercept, *slopes], certified, rtol=1e-9)
+    assert squares[0] == pytest.approx(836424.055505915, rel=1e-10)
+
+
+def test_engel_gives_the_published_line() -> None:
+    engel = load_engel()
+    assert (engel.X.shape, engel.X.dtype.name, engel.y.shape) == ((235, 1), "float64", (235,))
+    slope, intercept = np.polyfit(engel.X[:, 0], engel.y, 1)
+    # Least-squares line of food expenditure on income, as the literature gives it.
+    assert (round(float(intercept), 4), round(float(slope), 4)) == (147.4754, 0.4852)
+
+
+def test_every_shipped_file_has_its_source_stated() -> None:
+    folder = files("mflow.data") / "datasets"
+    sources = (folder / "SOURCES.md").read_text(encoding="utf-8")
+    tables = [entry.name for entry in folder.iterdir() if entry.name.endswith(".csv")]
+    assert sorted(tables) == ["engel.csv", "longley.csv", "penguins.csv", "shear_building.csv"]
+    assert all(f"`{name}`" in sources for name in [*tables, "nist/"])
+
+
+def test_documented_examples() -> None:
+    outcome = doctest.testmod(data)
+    assert outcome.attempted >= 20
+    assert outcome.failed == 0
+
+
+# --- minibatches ------------------------------------------------------------
+
+
+def epochs_of(batches: Any, per_epoch: int) -> list[list[int]]:
+    parts = [batch.tolist() for batch in batches]
+    groups = [parts[start : start + per_epoch] for start in range(0, len(parts), per_epoch)]
+    return [[row for part in group for row in part] for group in groups]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("batch_size", [1, 7, 50, 100])
+def test_every_row_once_an_epoch(batch_size: int, shuffle: bool) -> None:
+    batches = minibatches(np.arange(100), batch_size=batch_size, epochs=3, seed=4, shuffle=shuffle)
+    assert len(list(batches)) == len(batches) == 3 * math.ceil(100 / batch_size)
+    orders = epochs_of(batches, batches.batches_per_epoch)
+    assert len(orders) == 3
+    assert all(sorted(order) == list(range(100)) for order in orders)
+    assert (orders[0] != orders[1] != orders[2] != orders[0]) is shuffle
+    assert (orders[0] == list(range(100))) is not shuffle
+
+
+def test_rows_of_several_arrays_stay_together() -> None:
+    X = np.arange(60.0).reshape(20, 3)
+    y = np.arange(20, dtype=np.int8)
+    labels = np.array([f"row {row}" for row in range(20)])
+    for xb, yb, names in minibatches(X, y, labels, batch_size=6, seed=1):
+        assert np.array_equal(xb, X[yb])
+        assert names.tolist() == [f"row {row}" for row in yb]
+        assert (xb.dtype.name, yb.dtype.name) == ("float64", "int8")
+
+
+def test_seed_decides_the_order() -> None:
+    def order(seed: int) -> list[int]:
+        return [int(b[0]) for b in minibatches(np.arange(50), batch_size=1, epochs=2, seed=seed)]
+
+    assert order(3) == order(3)
+    assert order(3) != order(4)
+
+
+def test_iterating_again_gives_the_same_batches_even_without_a_seed() -> None:
+    batches = minibatches(np.arange(50), batch_size=8, epochs=2)
+    first = epochs_of(batches, 7)
+    assert epochs_of(batches, 7) == first
+    repeated = minibatches(np.arange(50), batch_size=8, epochs=2, seed=batches.seed)
+    assert epochs_of(repeated, 7) == first
+    assert minibatches(np.arange(50), batch_size=8).seed != batches.seed
+
+
+@pytest.mark.parametrize(("drop_last", "sizes"), [(False, [4, 4, 2]), (True, [4, 4])])
+def test_last_batch(drop_last: bool, sizes: list[int]) -> None:
+    batches = minibatches(np.arange(10), batch_size=4, epochs=2, seed=0, drop_last=drop_last)
+    assert [len(batch) for batch in batches] == 2 * sizes
+    assert len(batches) == 2 * len(sizes)
+
+
+def test_even_division_has_no_short_batch_to_drop() -> None:
+    assert len(minibatches(np.arange(12), batch_size=4, drop_last=True)) == 3
+
+
+def test_no_epochs_give_no_batches() -> None:
+    batches = minibatches(np.arange(3), batch_size=2, epochs=0)
+    assert (len(batches), list(batches)) == (0, [])
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_batches_are_contiguous_copies(shuffle: bool) -> None:
+    X = np.asfortranarray(np.arange(24.0).reshape(8, 3))
+    kept = X.copy()
+    for batch in minibatches(X, batch_size=5, seed=0, shuffle=shuffle):
+        assert batch.flags.c_contiguous
+        batch[:] = -1.0
+    assert np.array_equal(X, kept)
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_memmap_is_read_batch_by_batch(tmp_path: Path, shuffle: bool) -> None:
+    written = np.memmap(tmp_path / "rows.bin", dtype=np.float64, mode="w+", shape=(64, 1 << 16))
+    written[:] = np.arange(64.0)[:, None]
+    written.flush()
+    X = np.memmap(tmp_path / "rows.bin", dtype=np.float64, mode="r", shape=(64, 1 << 16))
+    batches = minibatches(X, np.arange(64), batch_size=2, seed=0, shuffle=shuffle)
+    tracemalloc.start()
+    try:
+        correct = [bool((xb[:, -1] == yb).all()) for xb, yb in batches]
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert correct == [True] * 32
+    # A batch is 1 MiB of the 32 MiB file; a few may be alive at once.
+    assert peak < 6 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("arrays", "options", "error", "message"),
+    [
+        ((np.zeros(5),), {"batch_size": 0}, ValueError, "batch_size is 0; .*at least 1"),
+        ((np.zeros(5),), {"batch_size": 6}, ValueError, "batch_size is 6 .*5 rows; .*5 or less"),
+        ((np.zeros(5),), {"batch_size": 2.0}, TypeError, "batch_size is 2.0 of type float"),
+        ((np.zeros(5),), {"batch_size": True}, TypeError, "batch_size is True of type bool"),
+        ((np.zeros(5),), {"batch_size": 2, "epochs": -1}, ValueError, "epochs is -1"),
+        ((np.zeros(5),), {"batch_size": 2, "epochs": 1.5}, TypeError, "epochs is 1.5"),
+        ((np.zeros(5),), {"batch_size": 2, "seed": -3}, ValueError, "seed is -3"),
+        ((np.zeros(5),), {"batch_size": 2, "seed": "a"}, TypeError, "seed is 'a' of type str"),
+        ((np.zeros((0, 3)),), {"batch_size": 1}, ValueError, "array 0 has 0 rows"),
+        ((np.float64(1.0),), {"batch_size": 1}, ValueError, "array 0 is a scalar"),
+        (
+            (np.zeros(5), np.zeros(4)),
+            {"batch_size": 1},
+            ValueError,
+            "array 0 has 5, array 1 has 4 rows",
+        ),
+        ((), {"batch_size": 1}, TypeError, "no array was given"),
+    ],
+)
+def test_minibatch_errors(arrays: tuple[Any, ...], options: dict[str, Any], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        minibatches(*arrays, **options)
+
+
+# --- splitting and scaling --------------------------------------------------
+
+
+@pytest.mark.parametrize("stratify", [True, False])
+def test_split_parts_the_rows(stratify: bool) -> None:
+    rows = np.arange(100)
+    y = np.repeat([0, 1, 2], [60, 30, 10])
+    train, test, y_train, y_test = train_test_split(rows, y, test_fraction=0.2, seed=5, stratify=stratify)
+    assert sorted([*train, *test]) == list(range(100))
+    assert np.array_equal(y[train], y_train)
+    assert np.array_equal(y[test], y_test)
+    assert len(test) == 20
+    assert (np.diff(train) > 0).all()
+    assert (np.diff(test) > 0).all()
+    assert (np.bincount(y_test).tolist() == [12, 6, 2]) is stratify
+
+
+def test_split_is_decided_by_its_seed() -> None:
+    rows = np.arange(100)
+
+    def chosen(seed: int) -> list[int]:
+        return [int(row) for row in train_test_split(rows, rows, seed=seed)[1]]
+
+    assert chosen(0) == chosen(0)
+    assert chosen(0) != chosen(1)
+
+
+def test_split_leaves_no_part_empty() -> None:
+    parts = train_test_split(np.arange(3), np.arange(3), test_fraction=0.01)
+    assert [len(part) for part in parts] == [2, 1, 2, 1]
+    parts = train_test_split(np.arange(3), np.arange(3), test_fraction=0.99)
+    assert [len(part) for part in parts] == [1, 2, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("y", "options", "message"),
+    [
+        (np.arange(4), {}, "X has 5, y has 4 rows"),
+        (np.arange(5), {"test_fraction": 0.0}, "test_fraction is 0.0"),
+        (np.arange(5), {"test_fraction": 1.0}, "test_fraction is 1.0"),
+        (np.arange(5), {"test_fraction": float("nan")}, "test_fraction is nan"),
+        (np.array([0, 0, 0, 0, 7]), {"stratify": True}, "class .*7.* of y has 1 row"),
+        (np.zeros((5, 2)), {"stratify": True}, r"y has shape \(5, 2\)"),
+        (np.arange(5), {"seed": -1}, "seed is -1"),
+    ],
+)
+def test_split_errors(y: npt.NDArray[Any], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        train_test_split(np.arange(5), y, **options)
+
+
+def test_split_of_one_row_is_refused() -> None:
+    with pytest.raises(ValueError, match="X and y have 1 row"):
+        train_test_split(np.arange(1), np.arange(1))
+
+
+def test_standardize_uses_the_training_rows_only() -> None:
+    generator = np.random.default_rng(0)
+    X_train = generator.normal(5.0, [1.0, 100.0, 1e-3], size=(50, 3))
+    X_test = generator.normal(0.0, 1.0, size=(7, 3)).astype(np.float32)
+    train, test = standardize(X_train, X_test)
+    np.testing.assert_allclose(train.mean(axis=0), 0.0, atol=1e-10)
+    np.testing.assert_allclose(train.std(axis=0), 1.0, rtol=1e-12)
+    np.testing.assert_allclose(test * X_train.std(axis=0) + X_train.mean(axis=0), X_test, rtol=1e-9)
+    assert (test.dtype.name, test.flags.c_contiguous) == ("float64", True)
+    assert np.array_equal(standardize(X_train), train)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ((np.array([[1.0, 0.1], [2.0, 0.1], [3.0, 0.1]]),), "constant in column 1"),
+        ((np.array([[1.0], [np.nan]]),), "nan or an infinity"),
+        ((np.zeros((0, 2)),), "X_train has 0 rows"),
+        ((np.array([[1.0], [2.0]]), np.ones((2, 2))), r"array 1 has shape \(2, 2\)"),
+        ((np.array([[1.0], [2.0]]), np.float64(1.0)), r"array 1 has shape \(\)"),
+    ],
+)
+def test_standardize_errors(arrays: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        standardize(*arrays)

@@ -1,0 +1,129 @@
+"""The C API as a host sees it: the header compiles alone, the table works without Python. Its layout is frozen: test_abi.py."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+
+import mflow_core
+import numpy as np
+import pytest
+from mflow_core import api, registry
+
+import mflow
+from support.places import SUPPORT
+from support.reference import stability_function
+
+COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+HOST = str(SUPPORT / "host.c")
+DOUBLES = ctypes.POINTER(ctypes.c_double)
+
+
+def build(tmp_path, source, *flags, compiler=COMPILER, out="host.so"):
+    target = tmp_path / out
+    command = [compiler, *flags, f"-I{mflow_core.get_include()}", str(source), "-o", str(target), "-lm"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory):
+    if COMPILER is None:
+        pytest.skip("no C compiler on this machine")
+    path = build(
+        tmp_path_factory.mktemp("host"),
+        HOST,
+        "-shared",
+        "-fPIC",
+        "-std=c99",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-pedantic",
+    )
+    return ctypes.CDLL(str(path))
+
+
+@pytest.fixture(scope="module")
+def table():
+    pointer = ctypes.pythonapi.PyCapsule_GetPointer
+    pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
+    return ctypes.c_void_p(pointer(api._C_API, b"mflow_core.api._C_API"))
+
+
+def pointer_to(array):
+    return array.ctypes.data_as(DOUBLES)
+
+
+def test_table(host, table):
+    assert host.host_table(table) == 0
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 13, 100, 1001])
+@pytest.mark.parametrize("name", [row.name for row in registry.rows() if row.kind == "step" and "second_order" not in row.flags])
+def test_in_place_has_the_same_bits(host, table, name, n):
+    y0 = np.random.default_rng(n).standard_normal(n)
+    out = np.empty(n)
+    call = host.host_in_place
+    call.argtypes = [ctypes.c_void_p, ctypes.c_char_p, DOUBLES, ctypes.c_ssize_t, ctypes.c_double, DOUBLES]
+    assert call(table, name.encode(), pointer_to(y0), n, 0.3, pointer_to(out)) == 0
+    factor = stability_function(registry.find(name), -1.25 * 0.3)
+    np.testing.assert_allclose(out, factor * y0, rtol=1e-14)
+
+
+def test_update_is_what_optim_does(host, table):
+    n = 37
+    rng = np.random.default_rng(0)
+    c, g = rng.standard_normal(n), rng.standard_normal(n)
+    mine, m, v = c.copy(), np.zeros(n), np.zeros(n)
+    call = host.host_update
+    call.argtypes = [ctypes.c_void_p, DOUBLES, DOUBLES, DOUBLES, DOUBLES, ctypes.c_ssize_t, ctypes.c_int]
+    assert call(table, pointer_to(mine), pointer_to(m), pointer_to(v), pointer_to(g), n, 25) == 0
+    opt = mflow.optim.Adam(c)
+    for _ in range(25):
+        opt.step(g)
+    assert c.tobytes() == mine.tobytes()
+
+
+@pytest.mark.parametrize("with_jac", [0, 1])
+@pytest.mark.parametrize("name", [row.name for row in registry.rows() if row.kind == "step" and row.sizes()["n_vis"] == 1])
+def test_run_of_any_row(host, table, name, with_jac):
+    """Under error control, and in fixed steps: what a host needs besides a right-hand side, the library makes."""
+    call = host.host_run_row
+    call.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_double, ctypes.c_int, DOUBLES]
+    row = registry.find(name)
+    for rtol in (0.0, 1e-8) if "embedded" in row.flags else (0.0,):
+        y = np.array([1.0, -2.0])
+        assert call(table, name.encode(), rtol, with_jac, pointer_to(y)) == 0
+        error = 1e3 * rtol if rtol else 8 * 0.02**row.order
+        np.testing.assert_allclose(y, np.array([1.0, -2.0]) * np.exp(-1.25), rtol=error)
+
+
+def test_run(host, table):
+    y, t = np.array([1.0, -2.0]), ctypes.c_double()
+    host.host_run.argtypes = [ctypes.c_void_p, DOUBLES, ctypes.c_void_p]
+    assert host.host_run(table, pointer_to(y), ctypes.byref(t)) == 0
+    assert t.value == 0.65
+    np.testing.assert_allclose(y, np.array([1.0, -2.0]) * np.exp(-0.65), rtol=1e-6)
+
+
+def test_interpolate(host, table):
+    y = np.empty(1)
+    host.host_interpolate.argtypes = [ctypes.c_void_p, ctypes.c_double, DOUBLES]
+    for theta in (0.0, 0.25, 0.5, 1.0):
+        assert host.host_interpolate(table, theta, pointer_to(y)) == 0
+        np.testing.assert_allclose(y[0], np.exp(-0.1 * theta), atol=3e-7)
+
+
+@pytest.mark.parametrize(("suffix", "flags"), [("c", ["-std=c99"]), ("c", ["-std=c11"]), ("cpp", ["-std=c++17"])])
+def test_header_compiles_alone(tmp_path, suffix, flags):
+    compiler = COMPILER if suffix == "c" else shutil.which("c++") or shutil.which("g++")
+    if compiler is None:
+        pytest.skip(f"no compiler for {suffix} on this machine")
+    source = tmp_path / f"alone.{suffix}"
+    source.write_text('#include "mflow/mflow.h"\nint main(void) { mf_problem p = MF_INIT(mf_problem); return p.size == 0; }\n')
+    program = build(tmp_path, source, *flags, "-Wall", "-Wextra", "-Werror", "-pedantic",
+                    compiler=compiler, out="alone")  # fmt: skip
+    assert subprocess.run([program], check=False).returncode == 0

@@ -1,0 +1,591 @@
+"""Batches: a lane is what a run alone would be, whoever its neighbours are, on whatever threads, processes or machines."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import math
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent import futures
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+import numpy as np
+import pytest
+from mflow_core import registry
+from mflow_core.lanes import lanes as core
+
+import mflow
+from support.places import environment_for
+from support.problems import Array, capsule, cfunc, decay_cfunc, lorenz
+
+LANES_C = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double),
+    ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_void_p,
+)  # fmt: skip
+
+NAMES = [row.name for row in registry.rows() if row.kind == "step" and not {"implicit", "staged", "needs_rho", "second_order"} & row.flags]
+PAIRS = [name for name in NAMES if "embedded" in registry.find(name).flags]
+
+
+# ---- compiled functions: of a lane, and of a block --------------------------------------------------------------------------------------
+
+
+@functools.cache
+def waves(kind: str) -> Any:
+    """y_i' = y_j + t/8 - y_i/(1 + y_i^2), j the component after i: no function of the C library, so that all compilers give its bits."""
+    if kind == "lane":
+
+        def fun(t, y, f, n, ctx):
+            for i in range(n):
+                f[i] = y[(i + 1) % n] + 0.125 * t - y[i] / (1.0 + y[i] * y[i])
+            return 0
+
+    else:
+
+        def fun(t, y, f, n, lanes, ctx):
+            for i in range(n):
+                for l in range(lanes):
+                    a = y[i * lanes + l]
+                    f[i * lanes + l] = y[((i + 1) % n) * lanes + l] + 0.125 * t[l] - a / (1.0 + a * a)
+            return 0
+
+    return cfunc(kind)(fun)
+
+
+def py_waves(t: float, y: Array) -> Array:
+    return np.roll(y, -1) + 0.125 * t - y / (1.0 + y * y)
+
+
+@functools.cache
+def rates() -> Any:
+    """y_i' = -(p_0 + i p_1) y_i for a block, p a lane's two parameters."""
+
+    def fun(t, y, f, n, lanes, ctx):
+        for i in range(n):
+            for l in range(lanes):
+                f[i * lanes + l] = -(y[n * lanes + l] + i * y[(n + 1) * lanes + l]) * y[i * lanes + l]
+        return 0
+
+    return cfunc("block")(fun)
+
+
+@functools.cache
+def squares() -> Any:
+    """y' = y^2: 1/(1/y0 - t)."""
+
+    def fun(t, y, f, n, lanes, ctx):
+        for k in range(n * lanes):
+            f[k] = y[k] * y[k]
+        return 0
+
+    return cfunc("block")(fun)
+
+
+@functools.cache
+def roots() -> Any:
+    """y' = -sqrt(y), NaN below 0, for a block."""
+
+    def fun(t, y, f, n, lanes, ctx):
+        for k in range(n * lanes):
+            f[k] = -math.sqrt(y[k]) if y[k] >= 0 else math.nan
+        return 0
+
+    return cfunc("block")(fun)
+
+
+def starts(lanes: int, n: int = 3) -> Array:
+    return np.random.default_rng(5).standard_normal((1000, n))[:lanes].copy()
+
+
+def fields(r: Any) -> list[Any]:
+    """Everything that a lane has, to be compared bit by bit."""
+    return [r.y.tobytes(), r.status.tolist(), r.reason, *(r[k].tolist() for k in ("nfev", "nsteps", "nrejected", "reached"))]
+
+
+# ---- bits -------------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("span", [(0.0, 1.0), (1.0, 0.25)])
+def test_a_lane_has_the_bits_of_a_run(name: str, span: tuple[float, float]) -> None:
+    y0, times = starts(7), np.linspace(*span, 12)[1:-1]
+    for how in ({}, {"t_eval": times}):
+        r = mflow.solve_ivp_batch(waves("block"), span, y0, name, dt=0.03, lanes=True, **how)
+        assert r.success
+        for lane in range(len(y0)):
+            alone = mflow.solve_ivp(waves("lane"), span, y0[lane], name, dt=0.03, **how)
+            assert np.array_equal(r.y[lane] if how else r.y[lane][:, None], alone.y if how else alone.y[:, -1:]), (lane, how)
+            assert r.nsteps[lane] == alone.nsteps
+
+
+HOW = [{"dt": 0.01}, {"dt": 0.01, "own": True}, *({"method": name, "rtol": 1e-6, "atol": 1e-8} for name in PAIRS)]
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
+@pytest.mark.parametrize("at", [None, np.linspace(0.0, 1.0, 5)])
+def test_bits_do_not_depend_on_company(how: dict[str, Any], at: Any) -> None:
+    how = {"method": "rk4", "t_eval": at, "lanes": True} | how
+    span = np.tile((0.0, 1.0), (1000, 1)) if how.pop("own", False) else None
+    y0 = starts(1000)
+
+    def solve(which: Any, **more: Any) -> Any:
+        which = np.asarray(which)
+        return mflow.solve_ivp_batch(waves("block"), (0.0, 1.0) if span is None else span[which], y0[which], **how, **more)
+
+    whole = solve(np.arange(1000), threads=1)
+    assert whole.success
+    for threads in (2, 3):
+        assert fields(solve(np.arange(1000), threads=threads)) == fields(whole)
+    back = solve(np.arange(1000)[::-1])
+    assert back.y[::-1].tobytes() == whole.y.tobytes()
+    assert back.nfev[::-1].tolist() == whole.nfev.tolist()
+    for count in (1, 7, 64, 65):
+        few = solve(np.arange(count))
+        assert few.y.tobytes() == whole.y[:count].tobytes()
+        assert few.nfev.tolist() == whole.nfev[:count].tolist()
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
+def test_a_lane_that_fails_leaves_the_others(how: dict[str, Any]) -> None:
+    how = {"method": "rk4"} | how
+    own = how.pop("own", False)
+    y0 = np.random.default_rng(1).uniform(0.1, 0.4, (100, 1))
+    span = np.tile((0.0, 2.0), (100, 1)) if own else (0.0, 2.0)
+    well = mflow.solve_ivp_batch(squares(), span, y0, lanes=True, **how)
+    assert well.success
+    bad = y0.copy()
+    bad[[3, 40, 99]] = 5.0  # runs off at t = 0.2
+    r = mflow.solve_ivp_batch(squares(), span, bad, lanes=True, **how)
+    fallen = np.flatnonzero(r.status < 0).tolist()
+    assert fallen == [3, 40, 99]
+    assert {r.reason[lane] for lane in fallen} == {"non_finite" if "dt" in how else "diverged"}
+    assert set(r.messages) == set(fallen)
+    assert not r.success
+    assert "97 of 100 lanes finished" in r.message
+    keep = np.setdiff1d(np.arange(100), fallen)
+    assert r.y[keep].tobytes() == well.y[keep].tobytes()
+    assert np.all(np.isfinite(r.y))  # of the fallen, the last good state
+    assert np.all(r.t[fallen] < 2.0)
+    if "dt" not in how:
+        assert np.all(np.abs(r.t[fallen] - 0.2) < 1e-3)
+        with np.errstate(over="ignore"):
+            alone = mflow.solve_ivp(lambda t, y: y * y, span, bad[3], **how)
+        assert alone.reason == "diverged"
+        assert np.all(np.abs(r.nfev[fallen] - alone.nfev) <= 0.01 * alone.nfev)
+
+
+BITS = """
+import hashlib, sys, mflow_core
+import test_batch as t
+r = t.mflow.solve_ivp_batch(t.waves("block"), (0, 1), t.starts(70), sys.argv[1], [0.3, 1.0], rtol=1e-7, atol=1e-9, lanes=True)
+print(mflow_core.isa(), hashlib.sha256(repr(t.fields(r)).encode()).hexdigest())
+"""
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_bits_do_not_depend_on_the_instruction_set(name: str) -> None:
+    found = {}
+    for level in registry.available_levels():
+        command = [sys.executable, "-c", BITS, name]
+        out = subprocess.run(command, capture_output=True, text=True, check=True, env=environment_for(__file__, MFLOW_ISA=level))
+        used, bits = out.stdout.split()
+        assert used == level
+        found[level] = bits
+    assert len(set(found.values())) == 1, found
+
+
+# ---- accuracy ---------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("back", [False, True])
+def test_error_control_agrees_with_runs(name: str, back: bool) -> None:
+    span, y0 = ((1.0, -1.0) if back else (-1.0, 1.0)), starts(9)
+    at = np.linspace(*span, 9)
+    r = mflow.solve_ivp_batch(waves("block"), span, y0, name, at, rtol=1e-9, atol=1e-10, lanes=True)
+    for lane in range(9):
+        alone = mflow.solve_ivp(waves("lane"), span, y0[lane], name, at, rtol=1e-9, atol=1e-10)
+        np.testing.assert_allclose(r.y[lane], alone.y, rtol=1e-7, atol=1e-8)
+        assert abs(int(r.nsteps[lane]) - alone.nsteps) <= 1  # the same controller, other roundings
+        assert abs(int(r.nrejected[lane]) - alone.nrejected) <= 1
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_lanes_with_parameters_of_their_own(name: str) -> None:
+    p = np.random.default_rng(2).uniform(0.1, 2.0, (150, 2))
+    r = mflow.solve_ivp_batch(rates(), (0, 1), [1.0, 2.0, -1.0], name, rtol=1e-8, atol=1e-10, lanes=True, lane_args=p)
+    rate = p[:, :1] + p[:, 1:] * np.arange(3)
+    np.testing.assert_allclose(r.y, np.array([1.0, 2.0, -1.0]) * np.exp(-rate), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_stand_behind_every_stage(name: str) -> None:
+    p, at = np.random.default_rng(3).uniform(0.1, 2.0, (70, 2)), [0.1, 0.25, 0.7]
+    r = mflow.solve_ivp_batch(rates(), (0, 1), np.ones((70, 2)), name, at, dt=0.125, lanes=True, lane_args=p)
+    for lane in (0, 69):
+        alone = mflow.solve_ivp(lambda t, y, a, b: -(a + b * np.arange(2)) * y, (0, 1), [1.0, 1.0], name, at, dt=0.125, args=tuple(p[lane]))
+        np.testing.assert_allclose(r.y[lane], alone.y, rtol=1e-12)
+
+
+@pytest.mark.parametrize("how", [{"dt": 0.01}, *({"method": name, "rtol": 1e-8, "atol": 1e-9} for name in PAIRS)], ids=str)
+def test_spans_of_their_own(how: dict[str, Any]) -> None:
+    how = {"method": "rk4"} | how
+    y0 = starts(130)
+    span = np.stack([np.linspace(-0.5, 0.1, 130), np.linspace(0.9, 0.3, 130)], axis=1)
+    span[17] = 0.25
+    r = mflow.solve_ivp_batch(waves("block"), span, y0, lanes=True, **how)
+    assert r.t.tolist() == span[:, 1].tolist()
+    assert np.array_equal(r.y[17], y0[17])
+    for lane in (0, 64, 129):
+        alone = mflow.solve_ivp(waves("lane"), span[lane], y0[lane], **how)
+        np.testing.assert_allclose(r.y[lane], alone.y[:, -1], rtol=1e-6, atol=1e-8)
+        assert abs(int(r.nsteps[lane]) - alone.nsteps) <= 1
+    at = [0.15, 0.25]
+    r = mflow.solve_ivp_batch(waves("block"), span[:17], y0[:17], t_eval=at, lanes=True, **how)
+    assert r.reached.tolist() == [2] * 17
+
+
+def test_lanes_stop_for_reasons_of_their_own() -> None:
+    if not PAIRS:
+        pytest.skip("no row has an error estimate")
+    pair = {"method": PAIRS[-1], "lanes": True}
+    r = mflow.solve_ivp_batch(roots(), (0, 3.0), [[1.0], [100.0]], **pair)  # the first leaves the domain at t = 2
+    assert r.reason == ["non_finite", "finished"]
+    assert 1.95 < r.t[0] <= 2.0
+    assert r.nfev[0] < 200
+    np.testing.assert_allclose(r.y[1], (10.0 - 1.5) ** 2, rtol=1e-3)
+    r = mflow.solve_ivp_batch(squares(), (0, 1.0), [[0.1], [0.99]], rtol=1e-8, max_steps=6, **pair)
+    assert r.reason[1] == "max_steps"
+    assert r.nsteps[1] == 6
+    r = mflow.solve_ivp_batch(squares(), (0, 2.0), [[0.01], [1.0]], rtol=1e-6, min_step=1e-3, **pair)
+    assert r.reason == ["finished", "step_too_small"]
+    r = mflow.solve_ivp_batch(squares(), (0, 1.0), [[0.1], [0.5]], max_step=0.01, first_step=0.005, **pair)
+    assert r.success
+    assert np.all(r.nsteps >= 100)
+
+
+# ---- functions of one lane --------------------------------------------------------------------------------------------------------------
+
+
+def fails_at(t: float, y: Array, bad: float = 0.5) -> Array:
+    if t > bad:
+        raise ArithmeticError(f"no slope at {t}")
+    return -y
+
+
+def test_python_lanes() -> None:
+    y0 = starts(5)
+    r = mflow.solve_ivp_batch(lorenz, (0, 0.5), y0, "rk4", dt=0.01)
+    at = np.linspace(0, 0.5, 4)
+    some = mflow.solve_ivp_batch(lorenz, (0, 0.5), y0, "rk4", at, dt=0.01)
+    assert some.t.tolist() == at.tolist()
+    for lane in range(5):
+        alone = mflow.solve_ivp(lorenz, (0, 0.5), y0[lane], "rk4", dt=0.01)
+        assert np.array_equal(r.y[lane], alone.y[:, -1])
+        assert (r[lane].nfev, r[lane].reason, r[lane].t.tolist()) == (alone.nfev, "finished", [0.5])
+        assert np.array_equal(some[lane].y, mflow.solve_ivp(lorenz, (0, 0.5), y0[lane], "rk4", at, dt=0.01).y)
+    assert r[-1].y.tobytes() == r[4].y.tobytes()
+    with pytest.raises(IndexError, match="lane 5 of a batch of 5"):
+        r[5]
+
+
+def test_states_of_any_shape() -> None:
+    y0 = np.arange(24.0).reshape(2, 3, 4) / 10
+    r = mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), y0, "rk4", [0.5, 1.0], dt=0.01)
+    assert r.y.shape == (2, 3, 4, 2)
+    np.testing.assert_allclose(r.y[..., 1], y0 * math.exp(-1), rtol=1e-8)
+    assert r[1].y.shape == (3, 4, 2)
+
+
+def test_one_function_for_all_lanes_in_a_plain_run() -> None:
+    """A state (lanes, n) with one right-hand side needs no batch: one step for all."""
+    y0 = starts(6)
+    r = mflow.solve_ivp(lambda t, y: np.roll(y, -1, axis=1) + 0.125 * t - y / (1.0 + y * y), (0, 1), y0, "rk4", dt=0.05)
+    assert r.y.shape == (6, 3, 21)
+    batch = mflow.solve_ivp_batch(py_waves, (0, 1), y0, "rk4", dt=0.05)
+    assert np.array_equal(r.y[..., -1], batch.y)
+
+
+def test_an_exception_ends_its_lane_alone() -> None:
+    r = mflow.solve_ivp_batch(fails_at, (0, 1), [[1.0], [2.0], [3.0]], "rk4", [0.1, 0.3, 0.9], dt=0.1, lane_args=[2.0, 0.5, 3.0])
+    assert r.reason == ["finished", "rhs_failed", "finished"]
+    assert r.status.tolist() == [0, -1, 0]
+    assert list(r.errors) == [1]
+    assert isinstance(r.errors[1], ArithmeticError)
+    assert r.reached.tolist() == [3, 2, 3]
+    assert np.isnan(r.y[1, :, 2]).all()
+    assert np.isfinite(r.y[[0, 2]]).all()
+    assert r[1].t.tolist() == [0.1, 0.3]
+    assert "2 of 3 lanes finished; 1 rhs_failed (lane 1: ArithmeticError at t =" in r.message
+    copy = pickle.loads(pickle.dumps(r))
+    assert fields(copy) == fields(r)
+    assert copy[1].message == r[1].message
+
+
+def test_wrong_arguments_are_nobody_s_lane() -> None:
+    with pytest.raises(ValueError, match="dt = -1"):
+        mflow.solve_ivp_batch(lorenz, (0, 1), starts(2), "rk4", dt=-1)
+    with pytest.raises(TypeError, match="colour"):
+        mflow.solve_ivp_batch(lorenz, (0, 1), starts(2), "rk4", dt=0.1, colour="red")
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_compiled_lanes_on_threads(threads: int) -> None:
+    y0 = starts(20)
+    r = mflow.solve_ivp_batch(waves("lane"), (0, 1), y0, "rk4", dt=0.01, threads=threads)
+    assert r.success
+    for lane in range(20):
+        assert np.array_equal(r.y[lane], mflow.solve_ivp(waves("lane"), (0, 1), y0[lane], "rk4", dt=0.01).y[:, -1])
+
+
+@pytest.mark.skipif(not PAIRS, reason="no row has an error estimate")
+def test_every_lane_has_its_events() -> None:
+    def down(t: float, y: Array, rate: float) -> float:
+        return float(y[0] - 0.5)
+
+    down.terminal = True  # type: ignore[attr-defined]
+    rate = np.array([0.5, 1.0, 2.0])
+    how: dict[str, Any] = {"lane_args": rate, "events": down, "rtol": 1e-8, "atol": 1e-10}
+    r = mflow.solve_ivp_batch(lambda t, y, rate: -rate * y, (0, 1), np.ones((3, 1)), **how)
+    assert r.reason == ["finished", "event", "event"]
+    assert r.success
+    assert [len(lane[0]) for lane in r.t_events] == [0, 1, 1]
+    np.testing.assert_allclose(r.t[1:], math.log(2) / rate[1:], rtol=1e-6)
+    np.testing.assert_allclose([lane[0][0][0] for lane in r.y_events[1:]], 0.5, rtol=1e-6)
+    assert r[2].t_events[0].tolist() == r.t_events[2][0].tolist()
+
+
+# ---- what comes in ----------------------------------------------------------------------------------------------------------------------
+
+
+def block_decay() -> Any:
+    return rates()
+
+
+BAD = [
+    ({"y0": [1.0, 2.0]}, ValueError, r"y0: shape \(2,\) came; \(lanes, n\) is wanted: for one number a lane give y0\[:, None\]"),
+    ({"y0": 1.0}, ValueError, r"y0: shape \(\) came"),
+    ({"y0": [[1.0, math.nan]]}, ValueError, "y0: entry 1 is nan"),
+    ({"y0": np.ones((2, 2, 2)), "lanes": True}, ValueError, r"with lanes=True \(lanes, n\) is wanted"),
+    ({"t_span": (0, 1, 2)}, ValueError, r"t_span: shape \(3,\) came"),
+    ({"t_span": [(0, 1)] * 4}, ValueError, r"t_span: shape \(4, 2\) came; .*\(3, 2\), is wanted"),
+    ({"t_span": "ab"}, TypeError, "t_span = 'ab'"),
+    ({"t_span": (0, math.inf)}, ValueError, r"t_span\[1\]"),
+    ({"lane_args": [1.0]}, ValueError, "lane_args has 1 entries, y0 3 lanes"),
+    ({"lane_args": 1.0}, TypeError, "lane_args: a sequence"),
+    ({"t_eval": [2.0]}, ValueError, r"t_eval\[0\] = 2.0 is outside"),
+    ({"t_eval": [0.5], "t_span": [(0, 1), (1, 0), (0, 1)]}, ValueError, "one direction"),
+    ({"t_eval": [0.5], "t_span": [(0, 1), (2, 3), (0, 1)]}, ValueError, "no time in common"),
+    ({"threads": 0}, ValueError, "threads = 0"),
+    ({"executor": 4}, TypeError, "executor: a concurrent.futures.Executor is wanted .*, not int"),
+    ({"save": "all"}, TypeError, "save: a batch does not take it; t_eval says what to keep"),
+    ({"lanes": True}, TypeError, "lanes=True wants a compiled function"),
+    ({"fun": block_decay, "lanes": True, "events": py_waves}, TypeError, "events: a function for lanes takes none"),
+    ({"fun": block_decay, "lanes": True, "args": (1.0,)}, TypeError, "args: a function for lanes"),
+    ({"fun": block_decay, "lanes": True, "inplace": True}, TypeError, "inplace: a function for lanes"),
+    ({"fun": block_decay, "lanes": True, "dt": -1.0}, ValueError, "dt = -1.0"),
+    ({"fun": block_decay, "lanes": True, "dt": 1e-30, "t_span": (1, 2)}, ValueError, "lost in rounding"),
+    ({"fun": block_decay, "lanes": True, "rtol": 1e-3}, ValueError, "dt, rtol, atol"),
+    ({"fun": block_decay, "lanes": True, "dt": None}, ValueError, "rk4 has no error estimate"),
+    ({"fun": block_decay, "lanes": True, "colour": 1}, TypeError, "colour"),
+    ({"fun": block_decay, "lanes": True, "t_span": [(0, 1), (1, 0), (0, 1)]}, ValueError, "one way"),
+    ({"fun": decay_cfunc, "lanes": True}, TypeError, "fun: a compiled function with the signature"),
+]
+
+
+@pytest.mark.parametrize(("change", "error", "text"), BAD, ids=lambda v: str(v)[:40])
+def test_bad_input(change: dict[str, Any], error: type[Exception], text: str) -> None:
+    how: dict[str, Any] = {"fun": py_waves, "t_span": (0, 1), "y0": np.ones((3, 2)), "method": "rk4", "dt": 0.1} | change
+    if how["fun"] is not py_waves:
+        how["fun"] = how["fun"]()
+    with pytest.raises(error, match=text):
+        mflow.solve_ivp_batch(**how)
+
+
+@pytest.mark.parametrize("lanes", [False, True])
+def test_no_lanes(lanes: bool) -> None:
+    fun = waves("block") if lanes else py_waves
+    for at in (None, [0.5]):
+        r = mflow.solve_ivp_batch(fun, (0, 1), np.empty((0, 3)), "rk4", at, dt=0.1, lanes=lanes)
+        assert (r.success, r.reason, r.message) == (True, [], "0 of 0 lanes finished")
+        assert r.y.shape == (0, 3) + (() if at is None else (1,))
+
+
+@pytest.mark.parametrize("how", HOW, ids=str)
+def test_lanes_without_components(how: dict[str, Any]) -> None:
+    how = {"method": "rk4"} | how
+    span = np.tile((0.0, 1.0), (5, 1)) if how.pop("own", False) else (0.0, 1.0)
+    r = mflow.solve_ivp_batch(waves("block"), span, np.empty((5, 0)), lanes=True, **how)
+    assert (r.success, r.y.shape, r.t.tolist()) == (True, (5, 0), [1.0] * 5)
+
+
+def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tqdm")
+    for lanes in (False, True):
+        fun = waves("block") if lanes else py_waves
+        mflow.solve_ivp_batch(fun, (0, 1), starts(30), "rk4", dt=0.1, lanes=lanes, progress=True)
+        assert "30/30" in capsys.readouterr().err
+
+
+def test_functions_for_lanes_of_every_kind() -> None:
+    """ctypes functions, capsules and LowLevelCallables, with user data."""
+    scipy = pytest.importorskip("scipy")
+    rate = ctypes.c_double(0.25)
+    seen: set[Any] = set()
+
+    @LANES_C
+    def fun(t: Any, y: Any, f: Any, n: int, lanes: int, ctx: int | None) -> int:
+        k = ctypes.c_double.from_address(ctx).value if ctx else 1.0
+        seen.add((n, lanes, len({t[lane] for lane in range(lanes)})))
+        for i in range(n * lanes):
+            f[i] = -k * y[i]
+        return 0
+
+    address = ctypes.cast(fun, ctypes.c_void_p).value
+    assert address
+    signature = core.RHS_LANES_SIGNATURE.encode()
+    y0 = [[1.0, 2.0]]
+    r = mflow.solve_ivp_batch(fun, (0, 1), y0, "rk4", dt=0.1, lanes=True)
+    np.testing.assert_allclose(r.y[0], np.array(y0[0]) * math.exp(-1), rtol=1e-5)
+    assert seen == {(2, core.BLOCK, 1)}
+    for made in (
+        capsule(address, signature, ctypes.addressof(rate)),
+        scipy.LowLevelCallable(capsule(address, signature, ctypes.addressof(rate))),
+    ):
+        r = mflow.solve_ivp_batch(made, (0, 1), y0, "rk4", dt=0.1, lanes=True)
+        np.testing.assert_allclose(r.y[0], np.array(y0[0]) * math.exp(-0.25), rtol=1e-5)
+
+
+@pytest.mark.parametrize("code", [-7, 3])
+def test_a_code_ends_the_whole_block(code: int) -> None:
+    calls = []
+
+    @LANES_C
+    def fun(t: Any, y: Any, f: Any, n: int, lanes: int, ctx: int | None) -> int:
+        calls.append(t[0])
+        for i in range(n * lanes):
+            f[i] = -y[i]
+        return code if t[0] > 0.5 and calls[-1] < 100 else 0
+
+    y0 = starts(3)
+    r = mflow.solve_ivp_batch(fun, (0, 1), y0, "rk4", dt=0.125, lanes=True, threads=1)
+    assert r.reason == ["rhs_failed"] * 3
+    assert r.t.tolist() == [0.5] * 3
+    assert f"returned {code}" in r.messages[0]
+    np.testing.assert_allclose(r.y, y0 * math.exp(-0.5), rtol=1e-4)
+    assert sum(t > 0.5 for t in calls) == 1  # after a code it is not called again
+
+
+# ---- executors --------------------------------------------------------------------------------------------------------------------------
+
+
+class Odd(Exception):
+    """Does not come out of a pickle."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first + second)
+
+
+def odd_or_killed(t: float, y: Array, what: float) -> Array:
+    if what == 1 and t > 0.5:
+        raise Odd("no ", "slope")
+    if what == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return -y
+
+
+def by_dask(test: Any) -> Any:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster, \
+            distributed.Client(cluster) as client:  # fmt: skip
+        return test(client.get_executor())
+
+
+def by_processes(test: Any) -> Any:
+    with futures.ProcessPoolExecutor(2) as pool:
+        return test(pool)
+
+
+def by_threads(test: Any) -> Any:
+    with futures.ThreadPoolExecutor(2) as pool:
+        return test(pool)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+@pytest.mark.parametrize("by", [by_processes, by_threads, by_dask])
+def test_executors(by: Any) -> None:
+    y0 = starts(21)
+    here = mflow.solve_ivp_batch(py_waves, (0, 1), y0, "rk4", [0.5, 1.0], dt=0.05)
+
+    def test(executor: Any) -> None:
+        there = mflow.solve_ivp_batch(py_waves, (0, 1), y0, "rk4", [0.5, 1.0], dt=0.05, executor=executor)
+        assert fields(there) == fields(here)
+        what = np.zeros(21)
+        what[4] = 1
+        r = mflow.solve_ivp_batch(odd_or_killed, (0, 1), y0, "rk4", dt=0.05, lane_args=what, executor=executor)
+        assert [lane for lane, reason in enumerate(r.reason) if reason != "finished"] == [4]
+        assert "no slope" in str(r.errors[4])
+        with pytest.raises(ValueError, match="dt = -1"):
+            mflow.solve_ivp_batch(py_waves, (0, 1), y0, "rk4", dt=-1, executor=executor)
+
+    by(test)
+
+
+def test_executor_with_a_function_for_lanes() -> None:
+    y0 = starts(300)
+    with futures.ThreadPoolExecutor(2) as pool:
+        r = mflow.solve_ivp_batch(waves("block"), (0, 1), y0, "rk4", dt=0.05, lanes=True, executor=pool)
+    assert fields(r) == fields(mflow.solve_ivp_batch(waves("block"), (0, 1), y0, "rk4", dt=0.05, lanes=True))
+
+
+def test_what_does_not_pickle_is_named() -> None:
+    with futures.ProcessPoolExecutor(1) as pool, pytest.raises(TypeError, match=r"executor: fun, events, jac, .*top level of a module"):
+        mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), starts(3), "rk4", dt=0.1, executor=pool)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_a_lost_worker_costs_its_lanes_alone() -> None:
+    what = np.zeros(16)
+    what[15] = 2
+    with futures.ProcessPoolExecutor(1) as pool:
+        r = mflow.solve_ivp_batch(odd_or_killed, (0, 1), starts(16), "rk4", dt=0.1, lane_args=what, executor=pool)
+        assert r.reason[15] == "executor_failed"
+        assert set(r.reason) == {"finished", "executor_failed"}
+        assert isinstance(r.errors[15], BrokenProcessPool)
+        assert np.array_equal(r.y[15], starts(16)[15])
+        done = [lane for lane, reason in enumerate(r.reason) if reason == "finished"]
+        assert done
+        np.testing.assert_allclose(r.y[done], starts(16)[done] * math.exp(-1), rtol=1e-5)
+        again = mflow.solve_ivp_batch(odd_or_killed, (0, 1), starts(2), "rk4", dt=0.1, lane_args=[0, 0], executor=pool)
+        assert again.reason == ["executor_failed"] * 2  # the pool stays broken
+
+
+# ---- Ctrl-C -----------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals")
+@pytest.mark.parametrize("kind", ["block", "lane", "python"])
+def test_ctrl_c_gives_what_is_done(kind: str) -> None:
+    fun = {"block": roots, "lane": decay_cfunc, "python": lambda: py_waves}[kind]()
+    y0, count = np.zeros((200, 3)), 20 if kind == "python" else 100
+    span = np.tile((0.0, 0.2), (200, 1))
+    span[count:, 1] = 1e9
+    how: dict[str, Any] = {"dt": 0.1, "lanes": kind == "block", "threads": 2}
+    mflow.solve_ivp_batch(fun, span[:2], y0[:2], "rk4", **how)
+    timer = threading.Timer(0.3, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    began = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mflow.solve_ivp_batch(fun, span, y0, "rk4", **how)
+    assert time.perf_counter() - began < 30.0
+    partial = caught.value.partial_result  # type: ignore[attr-defined]
+    assert partial.reason[:count] == ["finished"] * count
+    assert partial.reason[-1] == "interrupted"
+    assert np.all(np.isfinite(partial.y))

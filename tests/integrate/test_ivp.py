@@ -1,0 +1,605 @@
+"""solve_ivp, gradient_flow and Stepper: what goes in, what comes out, how runs end, and how they go on."""
+
+import ctypes
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mflow_core.stepping import stepper as core
+
+import mflow
+from support.problems import NAMES, PROBLEMS, RHS_C, SHAPES, WRONG_NAMES, Array, bowl_c, capsule, decay_cfunc, lorenz, start_of, waves
+from support.reference import evaluations
+
+EPS = 2.0**-52
+
+
+def decay(t: float, y: Array) -> Array:
+    return -y
+
+
+class Boom(Exception):
+    pass
+
+
+# ---- shapes and spans ------------------------------------------------------------------------------------------------
+
+
+def calls_are_known(method: Any) -> bool:
+    """Newton's iterations and estimates of the spectral radius depend on the problem."""
+    return not {"implicit", "needs_rho"} & set(method.flags)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_state_of_any_shape(step_method: Any, shape: tuple[int, ...]) -> None:
+    y0 = start_of(math.prod(shape)).reshape(shape)
+    seen = set()
+
+    def fun(t: float, y: Array) -> Array:
+        seen.add((type(y), y.shape, y.dtype, y.flags.writeable, y.flags.c_contiguous))
+        return -y
+
+    r = mflow.solve_ivp(fun, (0, 1), y0, method=step_method.name, dt=0.25)
+    assert seen == {(np.ndarray, shape, np.dtype(np.float64), False, True)}
+    assert r.t.tolist() == [0.0, 0.25, 0.5, 0.75, 1.0]
+    assert r.y.shape == (*shape, 5)
+    assert np.array_equal(r.y[..., 0], y0)
+    flat = mflow.solve_ivp(decay, (0, 1), y0.ravel(), method=step_method.name, dt=0.25)
+    assert np.array_equal(flat.y, r.y.reshape(-1, 5))
+    assert (r.status, r.success, r.reason, r.nsteps) == (0, True, "finished", 4)
+    assert (r.nrejected, r.sol, r.t_events, r.y_events) == (0, None, None, None)
+    if calls_are_known(step_method):
+        assert (r.nfev, r.njev, r.nlu) == (evaluations(step_method, 4), 0, 0)
+    else:
+        assert r.nfev >= evaluations(step_method, 4)
+        assert (r.njev > 0) == (r.nlu > 0) == ("implicit" in step_method.flags)
+
+
+def test_empty_state(step_method: Any) -> None:
+    r = mflow.solve_ivp(decay, (0, 1), [], method=step_method.name, dt=0.5)
+    assert (r.y.shape, r.reason) == ((0, 3), "finished")
+
+
+@pytest.mark.parametrize("y0", [1.0, 2, True, [1, 2], (1.0, 2.0), np.ones(2, np.float32), np.ones((2, 2), order="F"), np.ones(4)[::2]])
+def test_start_may_be_any_array_of_real_numbers(y0: Any) -> None:
+    r = mflow.solve_ivp(decay, (0, 1), y0, method="rk4", dt=0.1)
+    np.testing.assert_allclose(r.y[..., -1], np.asarray(y0) * math.exp(-1), rtol=1e-6)
+
+
+def test_start_is_copied() -> None:
+    y0 = np.ones(2)
+    r = mflow.solve_ivp(decay, (0, 1), y0, dt=0.5)
+    y0[:] = 7.0
+    assert r.y[:, 0].tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("what", PROBLEMS, ids=lambda p: p.name)
+def test_backwards_comes_home(step_method: Any, what: Any) -> None:
+    r = mflow.solve_ivp(what.fun, (what.t_end, 0), what.exact(what.t_end), method=step_method.name, dt=1e-3)
+    assert np.all(np.diff(r.t) < 0)
+    assert (r.t[0], r.t[-1]) == (what.t_end, 0.0)
+    np.testing.assert_allclose(r.y[:, -1], what.y0, rtol=0, atol=10 * 1e-3**step_method.order + 1e-12)
+
+
+def test_zero_span_returns_the_start() -> None:
+    r = mflow.solve_ivp(decay, (2, 2), [1.0, 3.0], dt=0.1)
+    assert (r.t.tolist(), r.y.tolist(), r.nfev, r.nsteps, r.reason) == ([2.0], [[1.0], [3.0]], 0, 0, "finished")
+
+
+@pytest.mark.parametrize(
+    ("span", "dt", "steps"),
+    [
+        ((0, 1), 0.1, 10),
+        ((0, 0.3), 0.1, 3),  # 0.3/0.1 rounds to 2.9999999999999996
+        ((0, 1), 0.3, 4),
+        ((0, 1 + 1e-13), 0.1, 10),  # 1e-12 of a step and less is not taken
+        ((0, 1 + 1e-11), 0.1, 11),
+        ((0, 1), 5.0, 1),
+        ((5, 4), 0.1, 10),
+        ((1e6, 1e6 + 1), 0.1, 10),
+    ],
+)
+def test_number_of_steps_and_where_they_land(span: tuple[float, float], dt: float, steps: int) -> None:
+    times: list[float] = []
+    r = mflow.solve_ivp(lambda t, y: times.append(t) or [1.0], span, [0.0], method="euler", dt=dt)
+    assert (r.nsteps, len(r.t), r.nfev) == (steps, steps + 1, steps)
+    sign = math.copysign(1.0, span[1] - span[0])
+    assert r.t[-1] == span[1]
+    assert r.t[:-1].tolist() == [span[0] + k * sign * dt for k in range(steps)]  # from the step's number: no error piles up
+    assert times == r.t[:-1].tolist()
+    np.testing.assert_allclose(r.y[0], r.t - span[0], rtol=0, atol=1e-9 if span[0] > 1e5 else 1e-14)  # the last step is shorter, too
+
+
+def test_a_million_steps_keep_their_time() -> None:
+    r = mflow.solve_ivp(decay_cfunc(), (0, 1e5), [1.0], method="euler", dt=0.1, save="last")
+    assert (r.nsteps, r.t.tolist()) == (1_000_000, [1e5])
+
+
+def test_lorenz_stays_on_its_attractor(step_method: Any) -> None:
+    r = mflow.solve_ivp(lorenz, (0, 5), [1.0, 1.0, 1.0], method=step_method.name, dt=1e-3)
+    assert r.success
+    assert np.all(np.abs(r.y) < 60)
+    assert np.max(r.y[2]) > 30
+
+
+# ---- what is saved ---------------------------------------------------------------------------------------------------
+
+
+def test_t_eval_is_within_h4_and_counts_its_slopes() -> None:
+    what = PROBLEMS[0]
+    errors = []
+    for dt in (0.1, 0.05):
+        times = np.array([0.0, 0.033, 0.07, 0.1, 0.155, 0.9, 1.0, 1.99, 2.0])
+        calls = []
+        r = mflow.solve_ivp(lambda t, y, c=calls: c.append(t) or what.fun(t, y), (0, 2), what.y0, "rk4", times, dt=dt)
+        exact = np.array([what.exact(t) for t in times]).T
+        assert r.t.tolist() == times.tolist()
+        assert r.nfev == len(calls) > 4 * r.nsteps
+        errors.append(np.max(np.abs(r.y - exact)))
+    assert errors[0] < 0.1**4 / 10
+    assert errors[0] / errors[1] > 10
+
+
+def test_t_eval_at_the_steps_costs_nothing_and_is_exact(step_method: Any) -> None:
+    dense = mflow.solve_ivp(waves, (0, 1), start_of(3), method=step_method.name, dt=0.125)
+    r = mflow.solve_ivp(waves, (0, 1), start_of(3), method=step_method.name, dt=0.125, t_eval=dense.t[[0, 2, 5, 8]])
+    assert np.array_equal(r.y, dense.y[:, [0, 2, 5, 8]])
+    assert r.nfev == dense.nfev
+
+
+def test_t_eval_does_not_change_the_steps(step_method: Any) -> None:
+    plain = mflow.solve_ivp(waves, (1, 0), start_of(3), method=step_method.name, dt=0.07)
+    r = mflow.solve_ivp(waves, (1, 0), start_of(3), method=step_method.name, dt=0.07, t_eval=[1.0, 0.97, 0.9601, 0.3, 0.0])
+    assert np.array_equal(r.y[:, -1], plain.y[:, -1])
+    assert r.t.tolist() == [1.0, 0.97, 0.9601, 0.3, 0.0]
+
+
+def test_t_eval_slopes_are_shared_by_neighbours() -> None:
+    """Two slopes for a step that holds a time, the second of them reused by the step after."""
+    r = mflow.solve_ivp(decay, (0, 1), [1.0], "rk4", np.arange(0.05, 1.0, 0.1), dt=0.1)
+    assert r.nfev == 10 * 4 + 11
+
+
+def test_t_eval_across_many_steps() -> None:
+    """Times in runs long enough to be driven in several pieces."""
+    times = np.linspace(0.0, 40.0, 3001)
+    r = mflow.solve_ivp(decay, (0, 40), [1.0], "rk4", times, dt=0.01)
+    assert r.t.tolist() == times.tolist()
+    np.testing.assert_allclose(r.y[0], np.exp(-times), rtol=1e-8, atol=1e-12)
+    assert mflow.solve_ivp(decay, (0, 1), [1.0], "rk4", [], dt=0.1).y.shape == (1, 0)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 7, 10, 11, 1000])
+def test_save_every_keeps_both_ends(every: int) -> None:
+    full = mflow.solve_ivp(waves, (0, 1), start_of(2), dt=0.1)
+    r = mflow.solve_ivp(waves, (0, 1), start_of(2), dt=0.1, save_every=every)
+    kept = sorted({*range(0, 11, every), 10})
+    assert r.t.tolist() == full.t[kept].tolist()
+    assert np.array_equal(r.y, full.y[:, kept])
+
+
+def test_save_every_over_several_pieces() -> None:
+    r = mflow.solve_ivp(decay_cfunc(), (0, 1000), [1.0], "euler", dt=0.01, save_every=33_333)
+    np.testing.assert_allclose(r.t, [0.0, 333.33, 666.66, 999.99, 1000.0], rtol=1e-15)
+
+
+def test_save_last() -> None:
+    full = mflow.solve_ivp(waves, (0, 1), start_of(2), dt=0.1)
+    r = mflow.solve_ivp(waves, (0, 1), start_of(2), dt=0.1, save="last")
+    assert (r.t.tolist(), r.y.shape) == ([1.0], (2, 1))
+    assert np.array_equal(r.y[:, 0], full.y[:, -1])
+
+
+# ---- callbacks -------------------------------------------------------------------------------------------------------
+
+
+def test_args_and_inplace_have_the_same_bits(step_method: Any) -> None:
+    def plain(t: float, y: Array, a: float, b: float) -> Array:
+        return a * y + b
+
+    def filling(t: float, y: Array, out: Array, a: float, b: float) -> None:
+        out[...] = a * y + b
+
+    runs = [
+        mflow.solve_ivp(fun, (0, 1), np.ones((2, 3)), step_method.name, dt=0.1, args=(-0.5, 2.0), inplace=inplace)
+        for fun, inplace in ((plain, False), (filling, True))
+    ]
+    assert np.array_equal(runs[0].y, runs[1].y)
+    one = mflow.solve_ivp(lambda t, y, a: a * y, (0, 1), [1.0], step_method.name, dt=0.1, args=-1.0)
+    assert np.array_equal(one.y, mflow.solve_ivp(decay, (0, 1), [1.0], step_method.name, dt=0.1).y)
+
+
+@pytest.mark.parametrize("keep", [lambda y: y, lambda y: y[1:], lambda y: y.reshape(3, 1), memoryview])
+def test_states_that_the_user_keeps_do_not_change(step_method: Any, keep: Callable[[Array], Any]) -> None:
+    kept, copies = [], []
+
+    def fun(t: float, y: Array) -> Array:
+        kept.append(keep(y))
+        copies.append(np.array(keep(y)))
+        return waves(t, y)
+
+    mflow.solve_ivp(fun, (0, 1), start_of(3), step_method.name, dt=0.1)
+    if calls_are_known(step_method):
+        assert len({c.tobytes() for c in copies}) == len(copies)
+    for mine, copy in zip(kept, copies, strict=True):
+        assert np.array_equal(np.asarray(mine), copy)
+
+
+def test_outputs_that_the_user_keeps_do_not_change() -> None:
+    kept, copies = [], []
+
+    def fun(t: float, y: Array, out: Array) -> None:
+        out[:] = waves(t, y)
+        kept.append(out)
+        copies.append(out.copy())
+
+    mflow.solve_ivp(fun, (0, 1), start_of(3), "rk4", dt=0.1, inplace=True)
+    assert all(np.array_equal(a, b) for a, b in zip(kept, copies, strict=True))
+
+
+def test_state_cannot_be_written() -> None:
+    def fun(t: float, y: Array) -> Array:
+        y[0] = 1.0
+        return y
+
+    with pytest.raises(ValueError, match="read-only"):
+        mflow.solve_ivp(fun, (0, 1), [1.0], dt=0.1)
+
+
+@pytest.mark.parametrize(
+    "form",
+    [lambda d: d.tolist(), tuple, lambda d: d.astype(np.float32), lambda d: np.repeat(d, 2)[::2], lambda d: np.array([d, d]).T[:, 0]],
+)
+def test_slopes_may_come_in_any_real_form(form: Callable[[Array], Any]) -> None:
+    exact = mflow.solve_ivp(lambda t, y: np.round(-4 * y), (0, 1), [1.0, 2.0], "rk4", dt=0.25)
+    r = mflow.solve_ivp(lambda t, y: form(np.round(-4 * y)), (0, 1), [1.0, 2.0], "rk4", dt=0.25)
+    assert np.array_equal(r.y, exact.y)
+    whole = mflow.solve_ivp(lambda t, y: np.array([1, -2]), (0, 1), [1.0, 2.0], "rk4", dt=0.25)
+    assert whole.y[:, -1].tolist() == [2.0, 0.0]
+    assert mflow.solve_ivp(lambda t, y: 2, (0, 1), [1.0], "rk4", dt=0.25).y[0, -1] == 3.0
+
+
+@pytest.mark.parametrize(
+    ("result", "kind", "words"),
+    [
+        (None, TypeError, "fun returned None: return it, or pass inplace=True"),
+        ([1.0, 2.0, 3.0], ValueError, r"fun returned shape \(3,\), but the state has shape \(2,\)"),
+        (np.ones(2, complex), TypeError, "complex128: real numbers"),
+        ("no", TypeError, "real numbers"),
+        (np.array([None, None]), TypeError, "object: real numbers"),
+    ],
+)
+def test_slopes_that_do_not_fit(result: Any, kind: type[Exception], words: str) -> None:
+    with pytest.raises(kind, match=words) as info:
+        mflow.solve_ivp(lambda t, y: result, (0, 1), [1.0, 1.0], dt=0.1)
+    assert info.value.partial_result.t.tolist() == [0.0]  # type: ignore[attr-defined]
+
+
+def test_inplace_that_returns_something() -> None:
+    with pytest.raises(TypeError, match="inplace=True says that it fills its `out`"):
+        mflow.solve_ivp(lambda t, y, out: -y, (0, 1), [1.0], dt=0.1, inplace=True)
+
+
+@pytest.mark.parametrize("kind", [Boom, KeyboardInterrupt, SystemExit, ZeroDivisionError])
+@pytest.mark.parametrize("save", [{}, {"save": "last"}, {"save_every": 2}])
+def test_exceptions_pass_with_what_was_done(kind: type[BaseException], save: dict[str, Any]) -> None:
+    error = kind("why")
+
+    def fun(t: float, y: Array) -> Array:
+        if t > 0.55:
+            raise error
+        return -y
+
+    with pytest.raises(kind) as info:
+        mflow.solve_ivp(fun, (0, 1), [1.0], "euler", dt=0.1, **save)
+    assert info.value is error
+    assert any("solve_ivp" in note and "t = 0.6" in note for note in error.__notes__)
+    partial = error.partial_result  # type: ignore[attr-defined]
+    full = mflow.solve_ivp(decay, (0, 1), [1.0], "euler", dt=0.1)
+    assert (partial.t[-1], partial.y[0, -1]) == (full.t[6], full.y[0, 6])
+    reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+    assert (partial.nsteps, partial.success, partial.status, partial.reason) == (6, False, -1, reason)
+    assert partial.t.tolist() == {"save_every": full.t[[0, 2, 4, 6]], "save": full.t[[6]]}.get(next(iter(save), ""), full.t[:7]).tolist()
+
+
+def test_an_exception_without_room_for_attributes_still_passes() -> None:
+    @dataclass(frozen=True)
+    class Frozen(Exception):
+        code: int
+
+    error = Frozen(3)
+
+    def fun(t: float, y: Array) -> Array:
+        raise error
+
+    with pytest.raises(Frozen) as info:
+        mflow.solve_ivp(fun, (0, 1), [1.0], dt=0.1)
+    assert info.value is error
+
+
+def test_recoverable_ends_a_run_of_fixed_steps() -> None:
+    def fun(t: float, y: Array) -> Array:
+        if t > 0.25:
+            raise mflow.Recoverable("too far")
+        return -y
+
+    r = mflow.solve_ivp(fun, (0, 1), [1.0], "euler", dt=0.1)
+    assert (r.reason, r.success, r.t[-1]) == ("rhs_failed", False, pytest.approx(0.3))
+    assert "lower dt" in r.message
+
+
+def test_non_finite_state_names_the_stability_limit() -> None:
+    r = mflow.solve_ivp(lambda t, y: [-100.0 * float(v) for v in y], (0, 100), [1.0, 2.0], "euler", dt=0.5)
+    assert (r.reason, r.status, r.success) == ("non_finite", -1, False)
+    assert np.all(np.isfinite(r.y))
+    assert len(r.t) == r.nsteps + 1 == r.y.shape[1]
+    assert "dt = 0.5 exceeds the stability limit 0.02 of euler for the measured curvature 100" in r.message
+    assert f"t = {r.t[-1]:g} after {r.nsteps} steps" in r.message
+    with np.errstate(over="ignore", invalid="ignore"):
+        assert not np.all(np.isfinite(r.y[:, -1] + 0.5 * (-100.0 * r.y[:, -1])))
+
+
+def test_non_finite_solution_inside_the_limit() -> None:
+    r = mflow.solve_ivp(lambda t, y: [float(y[0]) * float(y[0])], (0, 50), [1.0], "rk4", dt=0.01)  # y = 1/(1 - t)
+    assert r.reason == "non_finite"
+    assert 0.9 < r.t[-1] < 1.2
+    assert "inside the stability limit" in r.message
+
+
+def test_a_right_hand_side_that_integrates_by_itself() -> None:
+    def inner(t: float, y: Array) -> Array:
+        r = mflow.solve_ivp(decay, (0, 1), [1.0], "rk4", dt=0.01)
+        return -y * (r.y[0, -1] * math.e)
+
+    r = mflow.solve_ivp(inner, (0, 1), [1.0], "rk4", dt=0.1)
+    assert r.y[0, -1] == pytest.approx(math.exp(-1), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "words"),
+    [
+        ({"y0": [1.0, math.nan]}, ValueError, "y0: entry 1 is nan"),
+        ({"y0": [1j]}, TypeError, "y0: dtype complex128 came"),
+        ({"y0": "abc"}, TypeError, "y0: dtype"),
+        ({"y0": [None]}, TypeError, "y0: dtype object"),
+        ({"dt": None, "method": "rk4"}, ValueError, "dt is missing"),
+        ({"dt": 0.0}, ValueError, r"dt = 0\.0: a step above 0"),
+        ({"dt": -0.1}, ValueError, "takes the sign of t_end"),
+        ({"dt": math.nan}, ValueError, "dt = nan"),
+        ({"dt": "x"}, ValueError, "dt = 'x': a step above 0, or \"auto\""),
+        ({"dt": 1e-20, "t_span": (1, 2)}, ValueError, "lost in rounding"),
+        ({"t_span": (0, math.inf)}, ValueError, r"t_span\[1\]"),
+        ({"t_span": 1.0}, ValueError, "two numbers"),
+        ({"t_span": (0, 1, 2)}, ValueError, "two numbers"),
+        ({"t_eval": [0.5, 1.5]}, ValueError, r"t_eval\[1\] = 1\.5 is outside"),
+        ({"t_eval": [0.5, 0.2]}, ValueError, "entries 0 and 1"),
+        ({"t_eval": [0.5, 0.5]}, ValueError, "without repeats"),
+        ({"t_eval": [[0.5]]}, ValueError, "one dimension"),
+        ({"t_eval": [math.nan]}, ValueError, "t_eval: every time must be finite"),
+        ({"save": "some"}, ValueError, "save = 'some'"),
+        ({"save_every": 0}, ValueError, "save_every = 0"),
+        ({"save_every": 1.5}, ValueError, "save_every = 1.5"),
+        ({"save_every": 2, "save": "last"}, ValueError, "give one of them"),
+        ({"method": "rk5"}, ValueError, "did you mean"),
+        ({"method": mflow.RK4}, TypeError, r"write RK4\(\)"),
+        ({"method": 4}, TypeError, "a name or an instance"),
+        ({"method": "adam"}, ValueError, "adam is no integrator"),
+        ({"lr": 0.1}, TypeError, "solve_ivp has no argument 'lr'"),
+        ({"fun": 3}, TypeError, "fun: a callable is wanted"),
+    ],
+)
+def test_arguments_that_do_not_fit(change: dict[str, Any], kind: type[Exception], words: str) -> None:
+    good = {"fun": decay, "t_span": (0, 1), "y0": [1.0], "dt": 0.1}
+    with pytest.raises(kind, match=words):
+        mflow.solve_ivp(**{**good, **change})
+
+
+# ---- compiled right-hand sides ---------------------------------------------------------------------------------------
+
+
+def test_compiled_functions_of_every_kind_have_the_same_bits(step_method: Any) -> None:
+    scipy = pytest.importorskip("scipy")
+    fun = decay_cfunc()
+    forms = [fun, fun.ctypes, ctypes.cast(fun.ctypes, RHS_C), scipy.LowLevelCallable(fun.ctypes)]
+    forms += [capsule(fun.address, name) for name in NAMES]
+    want = mflow.solve_ivp(decay, (0, 1), start_of(20), step_method.name, dt=0.1, t_eval=[0.0, 0.33, 1.0])
+    for form in forms:
+        r = mflow.solve_ivp(form, (0, 1), start_of(20), step_method.name, dt=0.1, t_eval=[0.0, 0.33, 1.0])
+        assert np.array_equal(r.y, want.y)
+        assert r.nfev == want.nfev
+
+
+def test_user_data_reaches_the_function() -> None:
+    scipy = pytest.importorskip("scipy")
+    rate = ctypes.c_double(-3.0)
+
+    @RHS_C
+    def fun(t: float, y: Any, out: Any, n: int, ctx: int) -> int:
+        for i in range(n):
+            out[i] = ctypes.c_double.from_address(ctx).value * y[i]
+        return 0
+
+    address = ctypes.cast(fun, ctypes.c_void_p).value
+    want = mflow.solve_ivp(lambda t, y: -3.0 * y, (0, 1), [1.0, 2.0], "rk4", dt=0.1)
+    for form in (
+        capsule(address, NAMES[0], ctypes.addressof(rate)),
+        scipy.LowLevelCallable(fun, ctypes.cast(ctypes.byref(rate), ctypes.c_void_p)),
+    ):
+        assert np.array_equal(mflow.solve_ivp(form, (0, 1), [1.0, 2.0], "rk4", dt=0.1).y, want.y)
+
+
+@pytest.mark.parametrize("name", WRONG_NAMES)
+def test_capsules_of_another_signature(name: bytes) -> None:
+    with pytest.raises(TypeError, match=r"^fun: a compiled function with the signature .* is wanted"):
+        mflow.solve_ivp(capsule(decay_cfunc().address, name), (0, 1), [1.0], dt=0.1)
+
+
+def test_compiled_functions_that_do_not_fit() -> None:
+    numba = pytest.importorskip("numba")
+    fun = decay_cfunc()
+    with pytest.raises(TypeError, match="PyCapsule without a name"):
+        mflow.solve_ivp(capsule(fun.address, None), (0, 1), [1.0], dt=0.1)
+    untyped = ctypes.pythonapi.PyCapsule_Import
+    untyped.argtypes = None
+    with pytest.raises(TypeError, match="without argtypes came"):
+        mflow.solve_ivp(untyped, (0, 1), [1.0], dt=0.1)
+    with pytest.raises(TypeError, match="is wanted"):
+        mflow.solve_ivp(bowl_c, (0, 1), [1.0], dt=0.1)
+    scalar = numba.cfunc("float64(float64)")(lambda x: x)
+    with pytest.raises(TypeError, match="is wanted"):
+        mflow.solve_ivp(scalar, (0, 1), [1.0], dt=0.1)
+    for extra in ({"args": (1.0,)}, {"inplace": True}):
+        with pytest.raises(TypeError, match="fun is compiled: args and inplace are for Python functions"):
+            mflow.solve_ivp(fun, (0, 1), [1.0], dt=0.1, **extra)
+
+
+@pytest.mark.parametrize("code", [-7, 3])
+def test_compiled_function_that_gives_up(code: int) -> None:
+    @RHS_C
+    def fun(t: float, y: Any, out: Any, n: int, ctx: int) -> int:
+        out[0] = -y[0]
+        return code if t > 0.35 else 0
+
+    r = mflow.solve_ivp(fun, (0, 1), [1.0], "euler", dt=0.1)
+    assert (r.reason, r.status, r.nsteps) == ("rhs_failed", -1, 4)
+    assert f"code {code}" in r.message
+
+
+# ---- gradient flow ---------------------------------------------------------------------------------------------------
+
+
+def test_gradient_flow_is_solve_ivp_of_minus_the_gradient(step_method: Any) -> None:
+    for c0 in (start_of(5), start_of(6).reshape(2, 3)):
+        flow = mflow.gradient_flow(lambda c, a: a * c**3, c0, 1.0, step_method.name, dt=0.1, args=(2.0,))
+        want = mflow.solve_ivp(lambda t, c: -(2.0 * c**3), (0, 1), c0, step_method.name, dt=0.1)
+        assert np.array_equal(flow.y, want.y)
+        assert (flow.nfev, flow.t.tolist()) == (want.nfev, want.t.tolist())
+
+
+def test_gradient_flow_of_a_compiled_cost_and_uphill() -> None:
+    r = mflow.gradient_flow(bowl_c, np.zeros(2), 2.0, "rk4", dt=0.01)
+    np.testing.assert_allclose(r.y[:, -1], 3 - 3 * math.exp(-2), rtol=1e-9)
+    up = mflow.gradient_flow(lambda c: c, [1.0], -1.0, "rk4", dt=0.01)
+    assert up.y[0, -1] == pytest.approx(math.e, rel=1e-9)
+    with pytest.raises(TypeError, match="grad: a callable is wanted"):
+        mflow.gradient_flow(None, [1.0], 1.0, dt=0.1)
+    with pytest.raises(TypeError, match=r"^grad: a compiled function"):
+        mflow.gradient_flow(decay_cfunc(), [1.0], 1.0, dt=0.1)
+
+
+# ---- Stepper ---------------------------------------------------------------------------------------------------------
+
+
+def test_stepper_is_solve_ivp_step_by_step(step_method: Any) -> None:
+    y0 = start_of(6).reshape(2, 3)
+    r = mflow.solve_ivp(waves, (0.5, 1.5), y0, step_method.name, dt=0.125)
+    st = mflow.Stepper(step_method.name, waves, y0, t0=0.5)
+    for k in range(1, 9):
+        st.step(0.125)
+        assert (st.k, st.t) == (k, r.t[k])
+        assert np.array_equal(st.y, r.y[..., k])
+        assert st.nfev == evaluations(step_method, k) or not calls_are_known(step_method)
+    assert st.nfev == r.nfev
+    st.y[:] = 0.0  # a copy
+    assert np.array_equal(st.y, r.y[..., -1])
+
+
+def test_stepper_counts_its_time() -> None:
+    st = mflow.Stepper("euler", decay_cfunc(), [1.0])
+    st.advance(1000, 0.1)
+    assert (st.t, st.k) == (1000 * 0.1, 1000)
+    st.advance(10, -0.1)
+    assert st.t == 100.0 + 10 * -0.1
+    st.advance(0, 0.1)
+    assert st.k == 1010
+
+
+@pytest.mark.parametrize("dt", [0.1, -0.1])
+def test_stepper_saves_and_loads(step_method: Any, tmp_path: Path, dt: float) -> None:
+    def make() -> mflow.Stepper:
+        return mflow.Stepper(step_method.name, waves, start_of(6).reshape(2, 3), t0=0.3)
+
+    straight, first = make(), make()
+    for st in (straight, first):
+        st.advance(3, dt / 3)
+    straight.advance(11, dt)
+    first.advance(4, dt)
+    first.save(tmp_path / "state")
+    first.advance(7, dt)
+    loaded = mflow.Stepper.load(tmp_path / "state", waves)
+    loaded.advance(7, dt)
+    for st in (first, loaded):
+        assert (st.t, st.k, st.y.tobytes(), st.y.shape) == (straight.t, straight.k, straight.y.tobytes(), (2, 3))
+    assert loaded.method == straight.method
+    assert [p.name for p in tmp_path.iterdir()] == ["state"]  # nothing else is left behind
+
+
+def test_damaged_files_never_load(tmp_path: Path) -> None:
+    st = mflow.Stepper("rk4", decay, [1.0, 2.0])
+    st.advance(3, 0.1)
+    st.save(tmp_path / "good")
+    good, bad = (tmp_path / "good").read_bytes(), tmp_path / "bad"
+    for i in range(len(good)):
+        for flip in (0x01, 0x80, 0xFF):
+            bad.write_bytes(good[:i] + bytes([good[i] ^ flip]) + good[i + 1 :])
+            with pytest.raises(ValueError, match="bad: damaged, or not a stepper"):
+                mflow.Stepper.load(bad, decay)
+    for cut in range(len(good)):
+        bad.write_bytes(good[:cut])
+        with pytest.raises(ValueError, match="bad: damaged"):
+            mflow.Stepper.load(bad, decay)
+    with pytest.raises(FileNotFoundError):
+        mflow.Stepper.load(tmp_path / "none", decay)
+
+
+def test_a_file_with_a_right_checksum_and_wrong_contents(tmp_path: Path) -> None:
+    st = mflow.Stepper("rk4", decay, [1.0, 2.0])
+    st.save(tmp_path / "good")
+    good = (tmp_path / "good").read_bytes()
+    magic, body = good[: good.index(b"{") - 4], good[good.index(b"{") :]
+    for wrong in (body.replace(b"[2]", b"[3]"), body.replace(b"rk4", b"rk3", 1), body[:-1], b"{}\n", b"[]\n", b"", b"\xff\n"):
+        (tmp_path / "bad").write_bytes(magic + zlib.crc32(wrong).to_bytes(4, "little") + wrong)
+        with pytest.raises(ValueError, match=r"damaged|no method|saved state"):
+            mflow.Stepper.load(tmp_path / "bad", decay)
+
+
+def test_stepper_errors_keep_the_last_good_state() -> None:
+    st = mflow.Stepper("euler", lambda t, y: np.full(1, np.inf) if t > 0.15 else -y, [1.0])
+    with pytest.raises(FloatingPointError, match=r"non-finite state in the step from t = 0\.2 with dt = 0\.1 \(step 2\)"):
+        st.advance(9, 0.1)
+    assert (st.k, st.t, st.y.tolist()) == (2, 0.2, [0.81])
+    error = Boom()
+
+    def fun(t: float, y: Array) -> Array:
+        raise error
+
+    with pytest.raises(Boom) as info:
+        mflow.Stepper("rk4", fun, [1.0]).step(0.1)
+    assert info.value is error
+    failing = mflow.Stepper("euler", RHS_C(lambda t, y, out, n, ctx: -5), [1.0])
+    with pytest.raises(RuntimeError, match=r"the right-hand side gave up in the step from t = 0 .* with code -5; the state stays at t = 0"):
+        failing.step(0.1)
+    for wrong, kind in ((math.nan, ValueError), ("x", TypeError), (math.inf, ValueError)):
+        with pytest.raises(kind, match="dt = "):
+            st.step(wrong)
+    with pytest.raises(ValueError, match="steps = -1"):
+        st.advance(-1, 0.1)
+    with pytest.raises(ValueError, match=r"use mflow\.optim\.Adam"):
+        mflow.Stepper("adam", decay, [1.0])
+
+
+def test_stepper_entered_from_its_own_callback() -> None:
+    def fun(t: float, y: Array) -> Array:
+        st.step(0.1)
+        return -y
+
+    st = mflow.Stepper("rk4", fun, [1.0])
+    with pytest.raises(RuntimeError, match="already stepping, in another thread or from its own callback"):
+        st.step(0.1)
+    assert (st.k, st.y.tolist()) == (0, [1.0])
+    assert core.NON_FINITE < -1000

@@ -1,0 +1,429 @@
+"""Going on: from a checkpoint, a saved, pickled or copied stepper, with the bits of a run that was never interrupted."""
+
+import copy
+import math
+import pickle
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mflow_core import registry
+
+import mflow
+from support.problems import Array, decay_cfunc, start_of, waves
+
+EMBEDDED = [row.name for row in registry.rows() if "embedded" in row.flags and "second_order" not in row.flags]
+
+
+class Boom(Exception):
+    pass
+
+
+class Fuse:
+    """A right-hand side that goes off at its n-th call."""
+
+    def __init__(self, fun: Any, at: float = math.inf) -> None:
+        self.fun, self.at, self.calls = fun, at, 0
+
+    def __call__(self, t: float, y: Array) -> Array:
+        self.calls += 1
+        if self.calls == self.at:
+            raise Boom
+        out: Array = self.fun(t, y)
+        return out
+
+
+def modes(row: Any) -> list[dict[str, Any]]:
+    ways: list[dict[str, Any]] = [{"dt": 0.07}]
+    if "embedded" in row.flags:
+        ways += [{"rtol": 1e-5, "atol": 1e-7, "max_step": 0.3}, {"rtol": [1e-4, 1e-5, 1e-6], "atol": 1e-8}]
+    if "linear" in row.flags and "implicit" not in row.flags:
+        ways.append({"dt": "auto"})
+    return ways
+
+
+def same(a: Any, b: Any, counts: bool = True) -> None:
+    """Two results, bit for bit."""
+    assert (a.reason, a.nsteps, a.nrejected, a.message) == (b.reason, b.nsteps, b.nrejected, b.message)
+    assert a.t.tobytes() == b.t.tobytes()
+    assert a.y.tobytes() == b.y.tobytes()
+    assert (a.sol is None) == (b.sol is None)
+    if a.sol is not None:
+        at = np.linspace(a.t[0], a.t[-1], 57)
+        assert a.sol.ts.tobytes() == b.sol.ts.tobytes()
+        assert a.sol(at).tobytes() == b.sol(at).tobytes()
+    assert (a.t_events is None) == (b.t_events is None)
+    if a.t_events is not None:
+        for u, v in zip((*a.t_events, *a.y_events), (*b.t_events, *b.y_events), strict=True):
+            assert u.tobytes() == v.tobytes()
+    if counts:
+        assert (a.nfev, a.njev, a.nlu) == (b.nfev, b.njev, b.nlu)
+
+
+def stiff(t: float, y: Array) -> Array:
+    """Oscillates, and has a fast component: everything that a controller and Newton's iteration remember is in use."""
+    return np.array([y[1], (1.0 - y[0] * y[0]) * y[1] - y[0], -15.0 * (y[2] - np.cos(3.0 * t))])
+
+
+def crossing(t: float, y: Array) -> float:
+    return float(y[0] - 0.3)
+
+
+def late(t: float, y: Array) -> float:
+    return float(y[2] - 0.1 * np.sin(9 * t))
+
+
+OUTPUTS: list[dict[str, Any]] = [
+    {},
+    {"dense_output": True, "save_every": 3},
+    {"t_eval": np.linspace(0, 3, 41)},
+    {"events": [crossing, late], "save": "last"},
+    {"events": crossing, "dense_output": True, "t_eval": [0.1, 0.2, 2.9]},
+]
+
+
+@pytest.mark.parametrize("output", OUTPUTS, ids=["all", "dense", "times", "events", "everything"])
+def test_a_resumed_run_has_the_same_bits(step_method: Any, output: dict[str, Any], tmp_path: Path) -> None:
+    """Interrupted by an exception out of the right-hand side, at several places, with checkpoints of several distances."""
+    y0 = np.array([1.5, 0.0, 0.2])
+    for mode in modes(step_method):
+        call: dict[str, Any] = {"method": step_method.name, **mode, **output}
+        straight = mflow.solve_ivp(stiff, (0, 3), y0, **call)
+        for share, every in ((0.3, 1), (0.6, 2), (0.9, 4)):
+            path = tmp_path / "state"
+            path.unlink(missing_ok=True)
+            with pytest.raises(Boom):
+                mflow.solve_ivp(Fuse(stiff, int(share * straight.nfev)), (0, 3), y0, checkpoint=path, checkpoint_every=every, **call)
+            resumed = mflow.solve_ivp(stiff, (0, 3), y0, resume=path, **call)
+            same(resumed, straight)
+
+
+def test_resumed_twice_and_while_writing(tmp_path: Path) -> None:
+    y0 = [1.5, 0.0, 0.2]
+    call: dict[str, Any] = {"method": "esdirk43", "rtol": 1e-6, "dense_output": True, "events": [crossing]}
+    straight = mflow.solve_ivp(stiff, (0, 3), y0, **call)
+    path = tmp_path / "state"
+    with pytest.raises(Boom):
+        mflow.solve_ivp(Fuse(stiff, 100), (0, 3), y0, checkpoint=path, checkpoint_every=2, **call)
+    with pytest.raises(Boom):
+        mflow.solve_ivp(Fuse(stiff, 150), (0, 3), y0, resume=path, checkpoint=path, checkpoint_every=3, **call)
+    same(mflow.solve_ivp(stiff, (0, 3), y0, resume=path, checkpoint=path, **call), straight)
+    same(mflow.solve_ivp(stiff, (0, 3), y0, resume=path, **call), straight)  # the file of a finished run
+    assert [p.name for p in tmp_path.iterdir()] == ["state"]
+
+
+def test_a_step_bound_that_is_a_function_and_a_callback(tmp_path: Path) -> None:
+    call: dict[str, Any] = {"rtol": 1e-4, "max_step": lambda t, y: 0.05 + 0.02 * math.sin(t), "callback": lambda t, y: None}
+    straight = mflow.solve_ivp(waves, (0, 2), start_of(4), **call)
+    with pytest.raises(Boom):
+        mflow.solve_ivp(Fuse(waves, 120), (0, 2), start_of(4), checkpoint=tmp_path / "a", checkpoint_every=5, **call)
+    same(mflow.solve_ivp(waves, (0, 2), start_of(4), resume=tmp_path / "a", **call), straight)
+
+
+def test_a_run_that_stopped_stops_again(tmp_path: Path) -> None:
+    """The file never holds a state behind a terminal event or a callback's stop."""
+
+    def hit(t: float, y: Array) -> float:
+        return float(y[0] - 0.5)
+
+    hit.terminal = True  # type: ignore[attr-defined]
+    for call in ({"events": hit}, {"callback": lambda t, y: y[0] < 0.5}):
+        path = tmp_path / "state"
+        first = mflow.solve_ivp(lambda t, y: -y, (0, 5), [1.0], "rk4", dt=0.1, checkpoint=path, checkpoint_every=1, **call)
+        again = mflow.solve_ivp(lambda t, y: -y, (0, 5), [1.0], "rk4", dt=0.1, resume=path, **call)
+        assert first.reason in ("event", "callback")
+        same(again, first)
+
+
+def test_an_ending_is_the_same_after_a_resume(tmp_path: Path) -> None:
+    for method in EMBEDDED:
+        fun = lambda t, y: y * y  # noqa: E731
+        straight = mflow.solve_ivp(fun, (0, 2), [1.0], method)
+        path = tmp_path / method
+        with pytest.raises(Boom):
+            mflow.solve_ivp(Fuse(fun, straight.nfev - 20), (0, 2), [1.0], method, checkpoint=path, checkpoint_every=1)
+        same(mflow.solve_ivp(fun, (0, 2), [1.0], method, resume=path), straight)
+        wall = lambda t, y: np.full(1, math.nan) if t > 1.0 else -y  # noqa: E731
+        straight = mflow.solve_ivp(wall, (0, 2), [1.0], method, rtol=1e-6)
+        for left in (12, 25, 40):
+            with pytest.raises(Boom):
+                mflow.solve_ivp(Fuse(wall, straight.nfev - left), (0, 2), [1.0], method, rtol=1e-6, checkpoint=path, checkpoint_every=1)
+            same(mflow.solve_ivp(wall, (0, 2), [1.0], method, rtol=1e-6, resume=path), straight)
+
+
+def test_compiled_runs_and_files_of_python_ones_are_the_same(tmp_path: Path) -> None:
+    fun = decay_cfunc()
+    call: dict[str, Any] = {"method": "tsit5", "rtol": 1e-7, "t_eval": np.linspace(0, 2, 9)}
+    straight = mflow.solve_ivp(fun, (0, 2), start_of(5), **call)
+    with pytest.raises(Boom):
+        mflow.solve_ivp(
+            Fuse(lambda t, y: -y, straight.nfev // 2), (0, 2), start_of(5), checkpoint=tmp_path / "a", checkpoint_every=2, **call
+        )
+    same(mflow.solve_ivp(fun, (0, 2), start_of(5), resume=tmp_path / "a", **call), straight)
+
+
+def test_gradient_flow_resumes(tmp_path: Path) -> None:
+    def grad(c: Array) -> Array:
+        return np.sinh(c) - 0.2 * np.roll(c, 1)
+
+    c0 = start_of(6).reshape(2, 3)
+    for call in ({"method": "rkc2", "dt": 0.05}, {"method": "backward_euler", "dt": 0.1}, {"method": "bs32", "rtol": 1e-5}, {"dt": "auto"}):
+        straight = mflow.gradient_flow(grad, c0, 1.0, **call)
+        calls = 0
+
+        def failing(c: Array, straight: Any = straight) -> Array:
+            nonlocal calls
+            calls += 1
+            if calls == straight.nfev * 2 // 3:
+                raise Boom
+            return grad(c)
+
+        with pytest.raises(Boom):
+            mflow.gradient_flow(failing, c0, 1.0, checkpoint=tmp_path / "a", checkpoint_every=1, **call)
+        same(mflow.gradient_flow(grad, c0, 1.0, resume=tmp_path / "a", **call), straight)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"jac": lambda t, y: np.array([[0, 1, 0], [-2 * y[0] * y[1] - 1, 1 - y[0] ** 2, 0], [0, 0, -15.0]])},
+        {"lband": 1, "uband": 1},
+        {"jac_sparsity": np.array([[0, 1, 0], [1, 1, 0], [0, 0, 1]])},
+        {"solver": "newton_krylov"},
+        {"solver": mflow.nonlinear.Newton(full=True)},
+    ],
+    ids=["analytic", "banded", "pattern", "krylov", "full"],
+)
+def test_every_solver_resumes(arguments: dict[str, Any], tmp_path: Path) -> None:
+    y0 = [1.5, 0.0, 0.2]
+    for mode in ({"method": "esdirk43", "rtol": 1e-5}, {"method": "sdirk2", "dt": 0.05}):
+        straight = mflow.solve_ivp(stiff, (0, 2), y0, **mode, **arguments)
+        for share in (0.4, 0.8):
+            fuse = Fuse(stiff, int(share * straight.nfev))
+            with pytest.raises(Boom):
+                mflow.solve_ivp(fuse, (0, 2), y0, checkpoint=tmp_path / "a", checkpoint_every=1, **mode, **arguments)
+            same(mflow.solve_ivp(stiff, (0, 2), y0, resume=tmp_path / "a", **mode, **arguments), straight)
+
+
+# ---- files that do not fit -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    path = tmp_path / "state"
+    mflow.solve_ivp(waves, (0, 1), [1.0, 2.0], "rk4", dt=0.1, events=crossing, checkpoint=path, checkpoint_every=4)
+    return path
+
+
+def test_damaged_checkpoints_are_refused(checkpoint: Path) -> None:
+    good, bad = checkpoint.read_bytes(), checkpoint.with_name("bad")
+    call: dict[str, Any] = {"method": "rk4", "dt": 0.1, "events": crossing}
+    for i in range(0, len(good), 3):
+        bad.write_bytes(good[:i] + bytes([good[i] ^ 0x40]) + good[i + 1 :])
+        with pytest.raises(ValueError, match="bad: damaged"):
+            mflow.solve_ivp(waves, (0, 1), [1.0, 2.0], resume=bad, **call)
+    for cut in range(0, len(good), 7):
+        bad.write_bytes(good[:cut])
+        with pytest.raises(ValueError, match="bad: damaged"):
+            mflow.solve_ivp(waves, (0, 1), [1.0, 2.0], resume=bad, **call)
+    with pytest.raises(FileNotFoundError):
+        mflow.solve_ivp(waves, (0, 1), [1.0, 2.0], resume=checkpoint.with_name("none"), **call)
+    st = mflow.Stepper("rk4", waves, [1.0, 2.0])
+    st.save(bad)
+    with pytest.raises(ValueError, match="not a checkpoint"):
+        mflow.solve_ivp(waves, (0, 1), [1.0, 2.0], resume=bad, **call)
+    with pytest.raises(ValueError, match="not a stepper"):
+        mflow.Stepper.load(checkpoint, waves)
+
+
+def test_a_right_checksum_over_wrong_contents(checkpoint: Path) -> None:
+    good, bad = checkpoint.read_bytes(), checkpoint.with_name("bad")
+    magic, body = good[: good.index(b"{") - 4], good[good.index(b"{") :]
+    wrong = [b"{}\n", b"[]\n", b"", b'{"facts": {}, "blocks": []}\n', body[:-1], body[:-9], body.replace(b'"run"', b'"rum"'), body + b"x"]
+    wrong += [body.replace(b'"done"', b'"dome"'), body.replace(b'"looks"', b'"looky"'), body.replace(b'["events", 24]', b'["events", 16]')]
+    for contents in wrong:
+        bad.write_bytes(magic + zlib.crc32(contents).to_bytes(4, "little") + contents)
+        with pytest.raises(ValueError, match=r"bad|saved state"):
+            mflow.solve_ivp(waves, (0, 1), [1.0, 2.0], "rk4", dt=0.1, events=crossing, resume=bad)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"method": "rk3"}, "method"),
+        ({"dt": 0.2}, "dt"),
+        ({"y0": [1.0, 2.5]}, "y0"),
+        ({"y0": [[1.0, 2.0]]}, "shape"),
+        ({"t_span": (0, 2)}, "t_span"),
+        ({"t_span": (-1, 1)}, "t_span"),
+        ({"events": None}, "events"),
+        ({"save_every": 2}, "every"),
+        ({"dense_output": True}, "dense"),
+        ({"t_eval": [0.5]}, "times"),
+        ({"method": "dopri5", "dt": None, "rtol": 1e-3}, "method"),
+    ],
+)
+def test_other_arguments_are_named(checkpoint: Path, change: dict[str, Any], words: str) -> None:
+    call: dict[str, Any] = {"fun": waves, "t_span": (0, 1), "y0": [1.0, 2.0], "method": "rk4", "dt": 0.1, "events": crossing}
+    with pytest.raises(ValueError, match=f"resume: .* other values of .*{words}"):
+        mflow.solve_ivp(**{**call, **change}, resume=checkpoint)
+
+
+def test_checkpoint_arguments(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="checkpoint_every is given without checkpoint="):
+        mflow.solve_ivp(waves, (0, 1), [1.0], dt=0.1, checkpoint_every=3)
+    for wrong in (0, -1, 1.5, True):
+        with pytest.raises(ValueError, match="checkpoint_every = "):
+            mflow.solve_ivp(waves, (0, 1), [1.0], dt=0.1, checkpoint=tmp_path / "a", checkpoint_every=wrong)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        mflow.solve_ivp(waves, (0, 1), [1.0], dt=0.1, checkpoint=tmp_path / "none" / "a")
+    with pytest.raises(OSError, match=r".+"):
+        mflow.solve_ivp(waves, (0, 1), [1.0], dt=0.1, checkpoint=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_writing_leaves_the_old_file_where_it_fails(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = checkpoint.read_bytes()
+
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        mflow.solve_ivp(waves, (0, 1), [1.0, 3.0], "rk4", dt=0.1, checkpoint=checkpoint, checkpoint_every=1)
+    assert checkpoint.read_bytes() == before
+    assert [p.name for p in checkpoint.parent.iterdir()] == ["state"]
+
+
+# ---- steppers --------------------------------------------------------------------------------------------------------------------------
+
+
+def steppers(row: Any) -> list[tuple[Any, Any]]:
+    """(makes one, steps it) for fixed steps and error control."""
+
+    def fixed() -> mflow.Stepper:
+        return mflow.Stepper(row.name, stiff, [1.5, 0.0, 0.2], t0=0.1)
+
+    def controlled() -> mflow.Stepper:
+        return mflow.Stepper(row.name, stiff, [1.5, 0.0, 0.2], rtol=[1e-4, 1e-5, 1e-6], atol=1e-7, max_step=0.2)
+
+    ways: list[tuple[Any, Any]] = [(fixed, lambda st: st.step(0.03))]
+    if "embedded" in row.flags:
+        ways.append((controlled, lambda st: st.step()))
+    return ways
+
+
+def facts(st: mflow.Stepper) -> tuple[Any, ...]:
+    return st.t, st.k, st.y.tobytes(), st.nfev, st.njev, st.nlu, st.nrejected, st.h
+
+
+def test_steppers_go_on_with_the_same_bits(step_method: Any, tmp_path: Path) -> None:
+    for make, step in steppers(step_method):
+        straight = make()
+        for k in range(30):
+            step(straight)
+            if k in (0, 1, 6, 24, 25):
+                straight.save(tmp_path / "state")
+                others = [
+                    mflow.Stepper.load(tmp_path / "state", stiff),
+                    pickle.loads(pickle.dumps(straight)),
+                    copy.copy(straight),
+                    copy.deepcopy(straight),
+                ]
+                there = copy.copy(straight)
+                for _ in range(5):
+                    step(there)
+                after = facts(there)
+                inside = there.t - 0.3 * (there.t - earliest(there, straight.t))
+                middle = there.interpolate(inside)
+                for other in others:
+                    assert facts(other) == facts(straight)
+                    for _ in range(5):
+                        step(other)
+                    assert facts(other) == after
+                    assert other.interpolate(inside).tobytes() == middle.tobytes()
+        assert straight.k == 30
+
+
+def earliest(st: mflow.Stepper, low: float) -> float:
+    """The first time that a stepper can look at: where its last step began."""
+    high = st.t
+    for _ in range(60):
+        middle = 0.5 * (low + high)
+        try:
+            st.interpolate(middle)
+        except ValueError:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def test_copies_do_not_disturb_each_other(step_method: Any) -> None:
+    for make, step in steppers(step_method):
+        a = make()
+        for _ in range(3):
+            step(a)
+        b = copy.copy(a)
+        before = facts(a)
+        for _ in range(4):
+            step(b)
+        assert facts(a) == before
+        for _ in range(4):
+            step(a)
+        assert facts(a) == facts(b)
+
+
+def test_a_stepper_with_its_own_solver_and_jacobian(tmp_path: Path) -> None:
+    more: dict[str, Any] = {"solver": mflow.nonlinear.Newton(full=True), "jac_sparsity": np.array([[0, 1, 0], [1, 1, 0], [0, 0, 1]])}
+    st = mflow.Stepper("esdirk43", stiff, [1.5, 0.0, 0.2], rtol=1e-5, atol=1e-8, **more)
+    st.advance_to(0.7)
+    st.save(tmp_path / "a")
+    other = mflow.Stepper.load(tmp_path / "a", stiff, **more)
+    for one in (st, other):
+        one.advance_to(1.5)
+    assert facts(st) == facts(other)
+    assert pickle.loads(pickle.dumps(st)).y.tobytes() == st.y.tobytes()
+
+
+def test_a_stepper_before_its_first_step(step_method: Any, tmp_path: Path) -> None:
+    for make, step in steppers(step_method):
+        straight = make()
+        straight.save(tmp_path / "a")
+        other, third = mflow.Stepper.load(tmp_path / "a", stiff), pickle.loads(pickle.dumps(straight))
+        for st in (straight, other, third):
+            for _ in range(3):
+                step(st)
+        assert facts(straight) == facts(other) == facts(third)
+
+
+# ---- results ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_results_pickle_and_copy() -> None:
+    r = mflow.solve_ivp(waves, (0, 2), start_of(6).reshape(2, 3), dense_output=True, events=lambda t, y: y[0, 0] - 0.2)
+    for other in (pickle.loads(pickle.dumps(r)), copy.copy(r), copy.deepcopy(r)):
+        assert type(other) is type(r)
+        same(other, r)
+        assert other.sol(0.7).tobytes() == r.sol(0.7).tobytes()
+        assert list(other) == list(r)
+    best = mflow.minimize(lambda x: (float(x @ x), 2 * x), [1.0, 2.0], jac=True, method="momentum", lr=0.1)
+    for found in (pickle.loads(pickle.dumps(best)), copy.deepcopy(best)):
+        assert found.x.tobytes() == best.x.tobytes()
+        assert found.method == best.method
+
+
+def test_steppers_without_dt_need_error_control() -> None:
+    st = mflow.Stepper("dopri5", waves, [1.0])
+    with pytest.raises(TypeError, match="give rtol= and atol="):
+        st.step()
+    with pytest.raises(TypeError, match="under error control"):
+        mflow.Stepper("dopri5", waves, [1.0], rtol=1e-3).step(0.1)
+    with pytest.raises(ValueError, match="no error estimate"):
+        mflow.Stepper("rk4", waves, [1.0], rtol=1e-3)
+    with pytest.raises(ValueError, match="give rtol or atol"):
+        mflow.Stepper("dopri5", waves, [1.0], max_step=0.1)
+    with pytest.raises(ValueError, match="goes one way"):
+        mflow.Stepper("dopri5", waves, [1.0], rtol=1e-3).advance_to(-1.0)

@@ -1,0 +1,21 @@
+"""The methods and instruction-set levels that tests go through, read from the registry."""
+
+from collections.abc import Callable
+from typing import Any
+
+from mflow_core import registry
+
+LEVELS = registry.available_levels()
+
+KINDS: dict[str, Callable[[Any], bool]] = {
+    "step": lambda row: row.kind == "step" and "second_order" not in row.flags,
+    "second": lambda row: "second_order" in row.flags,
+    "update": lambda row: row.kind == "update",
+    "flow": lambda row: row.kind == "update" and "linear" in row.flags,
+    "any": lambda row: row.kind != "sweep" and "second_order" not in row.flags,  # a sweep walks samples: it has no state to step
+    "each": lambda row: row.kind != "sweep",
+}
+
+
+def rows_at(kind: str, level: str) -> list[Any]:
+    return [row for row in registry._rows_of(level) if KINDS[kind](row)]
