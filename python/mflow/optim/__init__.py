@@ -5,7 +5,7 @@ from typing import Any
 from mflow_core.registry import unknown
 
 from mflow.optim.classes import *  # noqa: F403
-from mflow.optim.classes import __all__ as __all__  # noqa: PLC0414
+from mflow.optim.classes import __all__ as __all__
 
 
 def __getattr__(name: str) -> Any:
