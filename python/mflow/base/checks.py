@@ -1,4 +1,7 @@
-"""Checks of what a user hands over, with errors that name the argument, what came and the fix."""
+"""Checks of what a user hands over: one for each kind of argument. Every error names the argument, what was expected, what was given.
+
+Messages read ``argument: expected a number above 0, got -1.0``. Something of the wrong kind is a TypeError, a wrong value a ValueError.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,109 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["check_number", "check_start", "check_times", "real_array"]
+__all__ = [
+    "as_tuple",
+    "check_matrix",
+    "check_number",
+    "check_start",
+    "check_times",
+    "check_vector",
+    "check_whole",
+    "in_range",
+    "real_array",
+]
 
 Array = NDArray[np.float64]
+
+
+def check_number(
+    value: Any,
+    argument: str,
+    expected: str = "",
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    open_low: bool = False,
+    open_high: bool = False,
+) -> float:
+    """A finite float between `low` and `high`; `open_low`, `open_high`: which of them it may not be.
+
+    `expected` replaces the words for what is expected. Raises TypeError where value is no number, ValueError where it is not finite or
+    out of range.
+
+    Examples
+    --------
+    >>> from mflow.base.checks import check_number
+    >>> check_number(2, "dt", low=0.0, open_low=True)
+    2.0
+    """
+    expected = expected or in_range("a finite number", low, high, open_low, open_high)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{argument}: expected {expected}, got {value!r}") from None
+    above = number > low if open_low else number >= low
+    below = number < high if open_high else number <= high
+    if not (math.isfinite(number) and above and below):
+        raise ValueError(f"{argument}: expected {expected}, got {value!r}")
+    return number
+
+
+def in_range(kind: str, low: float, high: float = math.inf, open_low: bool = False, open_high: bool = False) -> str:
+    """What is expected, in words: "a finite number above 0", "a whole number from 1 to 64", "a finite number of at least 0"."""
+    if math.isinf(low) and math.isinf(high):
+        return kind
+    if math.isinf(high):
+        return f"{kind} above {low:g}" if open_low else f"{kind} of at least {low:g}"
+    if math.isinf(low):
+        return f"{kind} below {high:g}" if open_high else f"{kind} of at most {high:g}"
+    if not (open_low or open_high):
+        return f"{kind} from {low:g} to {high:g}"
+    return f"{kind} {'above' if open_low else 'from'} {low:g} and {'below' if open_high else 'up to'} {high:g}"
+
+
+def check_whole(value: Any, argument: str, low: int = 0, high: int | None = None, expected: str = "") -> int:
+    """A whole number from `low` to `high` as an int. 3, 3.0 and NumPy's integers are; True is not.
+
+    `expected` replaces the words for what is expected. Raises TypeError where value is no number, ValueError otherwise.
+
+    Examples
+    --------
+    >>> from mflow.base.checks import check_whole
+    >>> check_whole(3.0, "steps", 1)
+    3
+    """
+    expected = expected or in_range("a whole number", low, math.inf if high is None else high)
+    try:
+        number = int(value)
+        whole = number == value and not isinstance(value, (bool, np.bool_, str, bytes))
+    except (TypeError, ValueError):
+        raise TypeError(f"{argument}: expected {expected}, got {value!r}") from None
+    except OverflowError:  # int(inf)
+        whole, number = False, 0
+    if not whole or number < low or (high is not None and number > high):
+        raise ValueError(f"{argument}: expected {expected}, got {value!r}")
+    return number
+
+
+def as_tuple(args: Any) -> tuple[Any, ...]:
+    """Extra arguments of a user's function: ``args=(a, b)``, ``args=[a, b]``, or one that is no tuple, ``args=a``."""
+    return tuple(args) if isinstance(args, (tuple, list)) else (args,)
+
+
+def real_array(value: Any, argument: str) -> Array:
+    """Numbers as float64. Raises TypeError for complex numbers, whose imaginary parts NumPy would drop."""
+    array = np.asarray(value)
+    if array.dtype.kind == "c":
+        raise TypeError(f"{argument}: expected real numbers, got {array.dtype}; stack real and imaginary parts")
+    return np.asarray(array, dtype=np.float64)
+
+
+def _finite(array: Array, argument: str) -> Array:
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise ValueError(f"{argument}: expected finite numbers, got {array.flat[bad[0]]} in entry {bad[0]}")
+    return array
 
 
 def check_start(value: Any, argument: str) -> Array:
@@ -20,47 +123,43 @@ def check_start(value: Any, argument: str) -> Array:
     """
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{argument}: dtype {array.dtype} came; real numbers are wanted (a complex state: stack real and imaginary parts)")
-    out = np.array(array, dtype=np.float64, order="C")
-    bad = np.flatnonzero(~np.isfinite(out))
-    if bad.size:
-        raise ValueError(f"{argument}: entry {bad[0]} is {out.flat[bad[0]]}: every entry must be finite")
-    return out
+        fix = "; stack real and imaginary parts" if array.dtype.kind == "c" else ""
+        raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}{fix}")
+    return _finite(np.array(array, dtype=np.float64, order="C"), argument)
 
 
-def real_array(value: Any, what: str) -> Array:
-    """What a user's function returned, as float64. Raises TypeError for complex numbers, whose imaginary parts NumPy would drop."""
-    array = np.asarray(value)
-    if array.dtype.kind == "c":
-        raise TypeError(f"{what} is complex; real numbers are wanted: stack real and imaginary parts")
-    return np.asarray(array, dtype=np.float64)
+def check_vector(value: Any, argument: str, n: int | None = None) -> Array:
+    """Finite numbers of shape (n,), n any number where it is None, as a C-contiguous float64 array. Raises TypeError or ValueError."""
+    array = check_start(value, argument)
+    if array.ndim != 1 or (n is not None and array.size != n):
+        raise ValueError(f"{argument}: expected an array of shape ({'n' if n is None else n},), got shape {array.shape}")
+    return array
 
 
-def check_number(value: Any, argument: str, what: str = "a finite number") -> float:
-    """A finite float. Raises TypeError or ValueError."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{argument} = {value!r}: {what} is wanted") from None
-    if not math.isfinite(number):
-        raise ValueError(f"{argument} = {value!r}: {what} is wanted")
-    return number
+def check_matrix(value: Any, argument: str, shape: tuple[int, int] | None = None) -> Array:
+    """Finite numbers of a shape (rows, columns), any where it is None, as a C-contiguous float64 array. Raises TypeError or ValueError."""
+    array = check_start(value, argument)
+    if array.ndim != 2 or (shape is not None and array.shape != shape):
+        raise ValueError(f"{argument}: expected an array of shape {shape or '(m, n)'}, got shape {array.shape}")
+    return array
 
 
 def check_times(value: Any, t0: float, t1: float) -> Array:
     """``t_eval``: sorted in the direction of integration and inside the span."""
     times = np.array(value, dtype=np.float64, order="C")
     if times.ndim != 1:
-        raise ValueError(f"t_eval: shape {times.shape} came, one dimension is wanted")
+        raise ValueError(f"t_eval: expected an array of shape (m,), got shape {times.shape}")
     if not np.all(np.isfinite(times)):
-        raise ValueError("t_eval: every time must be finite")
+        raise ValueError("t_eval: expected finite times, got NaN or an infinity")
     times[np.abs(times - t1) <= 4.5e-16 * abs(t1)] = t1  # 0.1 + 0.2 against a span that ends at 0.3
     lower, upper = min(t0, t1), max(t0, t1)
     outside = np.flatnonzero((times < lower) | (times > upper))
     if outside.size:
-        raise ValueError(f"t_eval[{outside[0]}] = {float(times[outside[0]])!r} is outside t_span = ({t0!r}, {t1!r})")
+        raise ValueError(f"t_eval: expected times inside t_span = ({t0!r}, {t1!r}), got {float(times[outside[0]])!r} in entry {outside[0]}")
     steps = np.diff(times) if t1 >= t0 else -np.diff(times)
     wrong = np.flatnonzero(steps <= 0)
     if wrong.size:
-        raise ValueError(f"t_eval is not sorted from t0 to t_end without repeats: see entries {wrong[0]} and {wrong[0] + 1}")
+        raise ValueError(
+            f"t_eval: expected times sorted from t0 to t_end without repeats, got entries {wrong[0]} and {wrong[0] + 1} out of order"
+        )
     return times
