@@ -72,7 +72,7 @@ def test_rk4(bench: Bench, library: ctypes.CDLL) -> None:
         return y
 
     def batch(threads: int = 1) -> Any:
-        return mflow.solve_ivp_batch(fun, (0.0, STEPS * DT), y0, "rk4", dt=DT, lanes=True, threads=threads)
+        return mflow.solve_ivp_batch(fun, (0.0, STEPS * DT), y0, "rk4", dt=DT, batch=True, threads=threads)
 
     found = batch()
     assert found.success
@@ -91,7 +91,7 @@ def test_error_control(method: str, bench: Bench, library: ctypes.CDLL) -> None:
     how: dict[str, Any] = {"rtol": TOL, "atol": TOL, "threads": 1}
 
     def of_blocks() -> Any:
-        return mflow.solve_ivp_batch(block, (0.0, T_END), y0, method, lanes=True, **how)
+        return mflow.solve_ivp_batch(block, (0.0, T_END), y0, method, batch=True, **how)
 
     def one_by_one() -> Any:
         return mflow.solve_ivp_batch(lane, (0.0, T_END), y0, method, **how)

@@ -60,21 +60,21 @@ class Kernel:
     """mflow's kernel alone, in place in a C loop of the host's."""
 
     def __init__(self, library: ctypes.CDLL, name: str, rhs: Any, room: Callable[..., Array], start: Array) -> None:
-        row, n = mflow.get_method(name).row, start.size
+        row, n = mflow.get_method(name).record, start.size
         self.function = library.kernel_steps
         self.function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_double,
                                   ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t]  # fmt: skip
         self.function.restype = None
         self.ld = (n + 7) // 8 * 8 + 8
         self.y, self.work = room(n, start), room(row.sizes()["n_work"] * self.ld)
-        self.row, self.n, self.rhs = row.address, n, ctypes.cast(rhs, ctypes.c_void_p).value
+        self.record, self.n, self.rhs = row.address, n, ctypes.cast(rhs, ctypes.c_void_p).value
 
     def __call__(self, count: int) -> None:
-        self.function(self.row, self.rhs, self.n, count, 0.0, DT, self.y.ctypes.data, self.work.ctypes.data, self.ld)
+        self.function(self.record, self.rhs, self.n, count, 0.0, DT, self.y.ctypes.data, self.work.ctypes.data, self.ld)
 
 
 def run_of(name: str, rhs: Any, start: Array) -> stepper.Run:
-    return stepper.Run(mflow.get_method(name).row, problem.rhs_problem(rhs, start.shape), start, 0.0, DT)
+    return stepper.Run(mflow.get_method(name).record, problem.rhs_problem(rhs, start.shape), start, 0.0, DT)
 
 
 # ---- rows against their twins ----------------------------------------------------------------------------------------------------------

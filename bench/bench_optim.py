@@ -75,7 +75,7 @@ def gradient(room: Callable[..., Array], n: int) -> Array:
 
 
 def mflow_step(name: str, c: Array, g: Array, loop: Callable[..., Runner], **options: Any) -> Runner:
-    opt = getattr(mflow.optim, mflow.get_method(name).row.class_name)(c, **options)
+    opt = getattr(mflow.optim, mflow.get_method(name).record.class_name)(c, **options)
     return loop("step(g)", step=opt.step, g=g)
 
 
@@ -111,18 +111,18 @@ class Kernel:
     """mflow's kernel alone, in a C loop of the host's; the coefficients of the first step."""
 
     def __init__(self, library: ctypes.CDLL, name: str, room: Callable[..., Array], g: Array) -> None:
-        row = mflow.get_method(name).row
+        row = mflow.get_method(name).record
         self.coefficients = updater.begin(row, {}, 0)
         self.vectors = [room(g.size, 1.0), room(g.size), room(g.size)]
         self.c, self.g = self.vectors[0], g
         updater.start(row, {}, self.vectors)
-        self.function, self.row = library.kernel_update, row.address
+        self.function, self.record = library.kernel_update, row.address
         self.function.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t, *[ctypes.c_void_p] * 5]
         self.function.restype = None
 
     def __call__(self, count: int) -> None:
         addresses = (a.ctypes.data for a in (self.coefficients, *self.vectors, self.g))
-        self.function(self.row, self.g.size, count, *addresses)
+        self.function(self.record, self.g.size, count, *addresses)
 
 
 def twin_of(library: ctypes.CDLL, name: str, room: Callable[..., Array], g: Array) -> Twin:

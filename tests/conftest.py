@@ -1,7 +1,7 @@
 """Parametrisation over rows x instruction sets, read from the registry: no test names a method to be run by the battery.
 
-An argument called `step_row` (y' = f), `second_row` (x'' = F), `update_row`, `flow_row` (updates that follow a linear flow), `any_row`
-(all but `second_row`) or `each_row` takes every such row of every level that this processor runs; `step_method` and so on take the
+An argument called `step_record` (y' = f), `second_record` (x'' = F), `update_record`, `flow_record` (updates that follow a linear flow), `any_record`
+(all but `second_record`) or `each_record` takes every such row of every level that this processor runs; `step_method` and so on take the
 rows of the active level, which are all that the public classes see.
 """
 
@@ -19,11 +19,11 @@ from support.levels import KINDS, LEVELS, rows_at
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     for kind, belongs in KINDS.items():
-        if f"{kind}_row" in metafunc.fixturenames:
+        if f"{kind}_record" in metafunc.fixturenames:
             cases = [pytest.param(row, id=f"{row.name}-{level}") for level in LEVELS for row in rows_at(kind, level)]
-            metafunc.parametrize(f"{kind}_row", cases)
+            metafunc.parametrize(f"{kind}_record", cases)
         if f"{kind}_method" in metafunc.fixturenames:
-            metafunc.parametrize(f"{kind}_method", [pytest.param(row, id=row.name) for row in registry.rows() if belongs(row)])
+            metafunc.parametrize(f"{kind}_method", [pytest.param(row, id=row.name) for row in registry.records() if belongs(row)])
 
 
 @pytest.fixture

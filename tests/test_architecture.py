@@ -185,7 +185,7 @@ def test_stubs_are_up_to_date():
 
 
 def test_every_row_says_what_it_is():
-    for row in registry.rows():
+    for row in registry.records():
         assert row.formula, row.name
         assert row.doc.endswith("."), row.name
         assert re.search(r"\b(1[6-9]|20)\d\d\b", row.reference), f"{row.name}: the reference has no year"
@@ -194,14 +194,14 @@ def test_every_row_says_what_it_is():
 
 
 def test_names_are_unique():
-    names = [name for row in registry.rows() for name in (row.name, *row.aliases)]
+    names = [name for row in registry.records() for name in (row.name, *row.aliases)]
     assert len(names) == len(set(names))
-    classes = [row.class_name for row in registry.rows()]
+    classes = [row.class_name for row in registry.records()]
     assert len(classes) == len(set(classes))
 
 
 def test_every_row_has_its_class():
-    for row in registry.rows():
+    for row in registry.records():
         owner = mflow.optim if row.kind == "update" else mflow
         assert row.formula in getattr(owner, row.class_name).__doc__ or row.class_name == "SGD"
 

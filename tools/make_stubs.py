@@ -21,8 +21,8 @@ HEAD = '"""Written by tools/make_stubs.py from the rows: do not edit."""\n\n'
 
 def annotation(p: Parameter) -> str:
     """Type of one parameter."""
-    if len(p.row_names) > 1:
-        return f"tuple[{', '.join(['float'] * len(p.row_names))}]"
+    if len(p.record_names) > 1:
+        return f"tuple[{', '.join(['float'] * len(p.record_names))}]"
     if p.choices:
         return f"Literal[{', '.join(map(repr, p.choices))}]".replace("'", '"')
     plain = {"bool": "bool", "int": "int"}.get(p.kinds[0], "float")
@@ -31,7 +31,7 @@ def annotation(p: Parameter) -> str:
     return plain + (" | None" if p.may_be_infinite else "")
 
 
-def init(row: registry.Row, first: str, last: str) -> str:
+def init(row: registry.MethodRecord, first: str, last: str) -> str:
     """The line of __init__; with `last`, an optimizer's, where most go by name."""
     by_place = positional(row) if last else [p.name for p in _parameters(row)]
     own = ""
@@ -42,7 +42,7 @@ def init(row: registry.Row, first: str, last: str) -> str:
 
 def stubs() -> dict[str, str]:
     """Text of each stub file, by its name."""
-    rows = registry.rows()
+    rows = registry.records()
     steps = [row for row in rows if row.kind == "step"]
     updates = [row for row in rows if row.kind == "update" and row.class_name != "SGD"]
     integrators = HEAD + "from typing import Literal\n\nfrom mflow.base.methods import Method\n"

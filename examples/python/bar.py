@@ -42,8 +42,8 @@ class InPlace:
     """A second-order row on arrays that someone else owns."""
 
     def __init__(self, method: str, accelerate, x, v, a) -> None:
-        self.row, n = registry.find(method), x.size
-        sizes = self.row.sizes()
+        self.record, n = registry.find(method), x.size
+        sizes = self.record.sizes()
         assert sizes["n_vec"] == 3
         for array in (x, v, a):
             assert array.dtype == np.float64
@@ -53,8 +53,8 @@ class InPlace:
             accelerate(np.ctypeslib.as_array(x_, (n_,)), np.ctypeslib.as_array(a_, (n_,)))
             return 0
 
-        self.par = np.zeros(len(self.row.parameters_) + 1)
-        assert abi.function("defaults")(self.row.address, self.par.ctypes.data) == 0
+        self.par = np.zeros(len(self.record.parameters_) + 1)
+        assert abi.function("defaults")(self.record.address, self.par.ctypes.data) == 0
         self.ld = (n + 7) // 8 * 8
         self.work = np.zeros((sizes["n_work"] + 1) * self.ld)
         self.vectors = np.array([array.ctypes.data for array in (x, v, a)], dtype=np.uintp)
@@ -70,7 +70,7 @@ class InPlace:
     def step(self, dt: float) -> None:
         """One step; RuntimeError where it fails."""
         self.frame["h"] = dt
-        status = abi.function("step")(self.row.address, self.frame.ctypes.data)
+        status = abi.function("step")(self.record.address, self.frame.ctypes.data)
         if status != 0:
             raise RuntimeError(ctypes.string_at(abi.function("error_text")(status)).decode())
         self.frame["t"] += dt

@@ -14,7 +14,7 @@ cdef int mf_sizes_of(const mf_method *m, const double *par, mf_sizes *sizes) noe
 cdef const char *mf_error_text(int code) noexcept nogil
 
 
-cdef class Row:
+cdef class MethodRecord:
     cdef const mf_method *m
     cdef readonly str level
     cdef double *parameters(self, dict given) except NULL

@@ -1,7 +1,7 @@
-"""Picks the instruction set, joins the families' rows, finds one by name; and `Row`, what Python sees of a row.
+"""Picks the instruction set, joins the families' rows, finds one by name; and `MethodRecord`, what Python sees of a row.
 
 The level is the best that both this build and this processor have, or the one named by the environment variable MFLOW_ISA, which
-is never replaced by another. `mf_find` and everything above it see the rows of that one level; `_rows_of` reaches the others, for
+is never replaced by another. `mf_find` and everything above it see the rows of that one level; `records_of` reaches the others, for
 tests of equal bits.
 """
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -198,12 +198,12 @@ cdef list matrix(const double *values, int rows, int columns):
     return [[values[i * columns + j] for j in range(columns)] for i in range(rows)] if values != NULL else None
 
 
-cdef class Row:
+cdef class MethodRecord:
     """Read-only view of one row (`mf_method` in mflow.h). Made by `rows()` and `find()`; the library's memory, valid for ever."""
 
     def __cinit__(self):
         if making == NULL:
-            raise TypeError("a Row is not made: get one from mflow.get_method(name)")
+            raise TypeError("a MethodRecord is not made: get one from mflow.get_method(name)")
         self.m = making
 
     @property
@@ -334,7 +334,7 @@ cdef class Row:
         return find, (self.name,)
 
     def __repr__(self):
-        return f"<mflow_core.Row {self.name}>"
+        return f"<mflow_core.MethodRecord {self.name}>"
 
 
 cdef str bounds(const mf_param *p):
@@ -351,19 +351,19 @@ def unknown(what, name, known):
     return f"{what} {name!r}; {offer}"
 
 
-cdef const mf_method *making = NULL       # what `view` is making a Row of
+cdef const mf_method *making = NULL       # what `view` is making a MethodRecord of
 
 
-cdef Row view(const mf_method *m, str level):
+cdef MethodRecord view(const mf_method *m, str level):
     global making
     making = m
-    row = <Row> Row.__new__(Row)
+    row = <MethodRecord> MethodRecord.__new__(MethodRecord)
     making = NULL
     row.level = level
     return row
 
 
-def rows():
+def records():
     """Every row of the active level, in the families' order."""
     cdef int i = 0
     out = []
@@ -384,11 +384,11 @@ def find(name):
         encoded = name.lower().encode()
         m = mf_find(encoded)
     if m == NULL:
-        raise ValueError(unknown("method: no method", name, [n for row in rows() for n in (row.name, *row.aliases)]))
+        raise ValueError(unknown("method: no method", name, [n for record in records() for n in (record.name, *record.aliases)]))
     return view(m, LEVEL)
 
 
-def _rows_of(level):
+def records_of(level):
     """Rows of another level of this build, for tests. Nothing else may see them."""
     cdef const mf_method *other[MAX_ROWS + 1]
     if level not in available_levels():

@@ -25,10 +25,10 @@ import mflow
 import mflow.scipy
 from support.problems import Array, decay_cfunc, waves
 
-CLASSES = [getattr(mflow.scipy, name) for name in mflow.scipy.__all__ if name not in ("RowSolver", "RowDenseOutput")]
-FIXED = [cls for cls in CLASSES if "embedded" not in cls.row.flags]
-CONTROLLED = [cls for cls in CLASSES if "embedded" in cls.row.flags]
-IMPLICIT = [cls for cls in CLASSES if "implicit" in cls.row.flags]
+CLASSES = [getattr(mflow.scipy, name) for name in mflow.scipy.__all__ if name not in ("MethodSolver", "MethodDenseOutput")]
+FIXED = [cls for cls in CLASSES if "embedded" not in cls.record.flags]
+CONTROLLED = [cls for cls in CLASSES if "embedded" in cls.record.flags]
+IMPLICIT = [cls for cls in CLASSES if "implicit" in cls.record.flags]
 
 # ---- SciPy's own tests ---------------------------------------------------------------------------------------------------------------
 
@@ -123,8 +123,8 @@ def cases() -> list[Any]:
     out = []
     names = [name for name in vars(module) if name.startswith("test_")]
     for cls in CONTROLLED:
-        implicit = "implicit" in cls.row.flags
-        places = PLACES.get(cls.row.name, ["Radau", "BDF"] if implicit else ["RK45"])
+        implicit = "implicit" in cls.record.flags
+        places = PLACES.get(cls.record.name, ["Radau", "BDF"] if implicit else ["RK45"])
         for name in names:
             if name in HELPERS or (name in OF_IMPLICIT and not implicit):
                 continue
@@ -135,9 +135,9 @@ def cases() -> list[Any]:
                 marks = []
                 if name == "test_integration_complex":
                     marks = [pytest.mark.xfail(reason=NO_COMPLEX, raises=ValueError)]
-                elif (cls.row.name, name) in DOES_NOT_APPLY:
-                    marks = [pytest.mark.xfail(reason=DOES_NOT_APPLY[cls.row.name, name], raises=AssertionError)]
-                label = "-".join([cls.row.name, name, *(str(v) for k, v in case.items() if k != "num_parallel_threads")])
+                elif (cls.record.name, name) in DOES_NOT_APPLY:
+                    marks = [pytest.mark.xfail(reason=DOES_NOT_APPLY[cls.record.name, name], raises=AssertionError)]
+                label = "-".join([cls.record.name, name, *(str(v) for k, v in case.items() if k != "num_parallel_threads")])
                 out.append(pytest.param(cls, there, name, case, id=label, marks=marks))
     return out
 
@@ -162,7 +162,7 @@ ACCURACY = ["test_events", "test_t_eval", "test_t_eval_dense_output", "test_t_ev
 
 @pytest.mark.skipif(scipys_tests() is None, reason="this SciPy ships without scipy/integrate/_ivp/tests")
 @pytest.mark.parametrize("name", [*STRUCTURE, *ACCURACY])
-@pytest.mark.parametrize("cls", FIXED, ids=lambda cls: cls.row.name)
+@pytest.mark.parametrize("cls", FIXED, ids=lambda cls: cls.record.name)
 def test_scipys_own_with_fixed_steps(cls: type[Any], name: str) -> None:
     if name in ACCURACY and cls.order < 3:
         pytest.skip("SciPy's bounds are in tolerances, and a fixed step of this order would have to be tiny")
@@ -197,11 +197,11 @@ START = [1.0, 0.5, -0.25]
 
 
 @pytest.mark.parametrize("span", [(0.5, 3.0), (3.0, 0.5)])
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.row.name)
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.record.name)
 def test_same_bits_as_mflow(cls: type[Any], span: tuple[float, float]) -> None:
     how = options_of(cls)
     r = scipy.integrate.solve_ivp(fun, span, START, method=cls, dense_output=True, **how)
-    own = mflow.solve_ivp(fun, span, START, cls.row.name, dense_output=True, **how)
+    own = mflow.solve_ivp(fun, span, START, cls.record.name, dense_output=True, **how)
     assert (r.status, own.reason) == (0, "finished")
     assert np.array_equal(r.t, own.t)
     assert np.array_equal(r.y, own.y)
@@ -214,16 +214,16 @@ def test_same_bits_as_mflow(cls: type[Any], span: tuple[float, float]) -> None:
     assert np.array_equal(t_eval.y, own.sol(between))
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.row.name)
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.record.name)
 def test_dt_is_taken_by_every_row(cls: type[Any]) -> None:
     r = scipy.integrate.solve_ivp(fun, (0.0, 1.0), START, method=cls, dt=0.03)
-    own = mflow.solve_ivp(fun, (0.0, 1.0), START, cls.row.name, dt=0.03)
+    own = mflow.solve_ivp(fun, (0.0, 1.0), START, cls.record.name, dt=0.03)
     assert len(r.t) == 35
     assert np.array_equal(r.t, own.t)
     assert np.array_equal(r.y, own.y)
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.row.name)
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.record.name)
 def test_evaluations_are_counted(cls: type[Any]) -> None:
     """All calls of fun, but those for differences, which SciPy leaves out."""
     calls = []
@@ -245,10 +245,10 @@ def test_evaluations_are_counted(cls: type[Any]) -> None:
 def test_facts_of_the_classes() -> None:
     for cls in CLASSES:
         assert issubclass(cls, scipy.integrate.OdeSolver)
-        assert cls.__name__ == cls.row.class_name
-        assert getattr(mflow, cls.__name__).row.name == cls.row.name
-        assert cls.row.formula in cls.__doc__
-    orders = {cls.row.name: cls.error_estimator_order for cls in CONTROLLED}
+        assert cls.__name__ == cls.record.class_name
+        assert getattr(mflow, cls.__name__).record.name == cls.record.name
+        assert cls.record.formula in cls.__doc__
+    orders = {cls.record.name: cls.error_estimator_order for cls in CONTROLLED}
     for row, solver in {"bs32": "RK23", "dopri5": "RK45", "dop853": "DOP853"}.items():
         assert orders[row] == getattr(scipy.integrate, solver).error_estimator_order
     assert mflow.scipy.RKC2(fun, 0, START, 1, stages=7).method.parameters == {"stages": 7}
@@ -257,7 +257,7 @@ def test_facts_of_the_classes() -> None:
 # ---- dense output --------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.row.name)
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.record.name)
 def test_dense_output_outlives_the_next_steps(cls: type[Any]) -> None:
     solver = cls(fun, 0.0, START, 2.0, **options_of(cls))
     kept = []
@@ -282,7 +282,7 @@ def test_dense_output_outlives_the_next_steps(cls: type[Any]) -> None:
 # ---- arguments -----------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.row.name)
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.record.name)
 def test_complex_states_are_refused(cls: type[Any]) -> None:
     with pytest.raises(ValueError, match="complex"):
         scipy.integrate.solve_ivp(fun, (0, 1), [1j, 0, 0], method=cls, **({} if cls in CONTROLLED else {"dt": 0.1}))
@@ -308,7 +308,7 @@ def test_complex_states_are_refused(cls: type[Any]) -> None:
         (mflow.scipy.RKC2, {"stages": 1.5}, ValueError, "stages"),
         (mflow.scipy.ESDIRK43, {"jac": np.eye(2)}, ValueError, "jac"),
         (mflow.scipy.ESDIRK43, {"solver": "newtn"}, ValueError, "solver"),
-        (mflow.scipy.RowSolver, {}, TypeError, "one of the classes"),
+        (mflow.scipy.MethodSolver, {}, TypeError, "one of the classes"),
     ],
 )
 def test_arguments_that_do_not_fit(cls: type[Any], options: dict[str, Any], kind: Any, text: str) -> None:
@@ -403,7 +403,7 @@ J = np.array([[0.0, 1.0, 0.0], [-1.0, -0.1, 0.0], [0.0, 0.0, -1.0]])
 PACKED = np.array([[0.0, 1.0, 0.0], [0.0, -0.1, -1.0], [-1.0, 0.0, 0.0]])  # SciPy's: entry (i, j) in row i - j + uband
 
 
-@pytest.mark.parametrize("cls", IMPLICIT, ids=lambda cls: cls.row.name)
+@pytest.mark.parametrize("cls", IMPLICIT, ids=lambda cls: cls.record.name)
 @pytest.mark.parametrize(
     "jac",
     [
@@ -416,7 +416,7 @@ PACKED = np.array([[0.0, 1.0, 0.0], [0.0, -0.1, -1.0], [-1.0, 0.0, 0.0]])  # Sci
 def test_jacobians_of_every_kind(cls: type[Any], jac: dict[str, Any]) -> None:
     how = {"rtol": 1e-8, "atol": 1e-10} if cls in CONTROLLED else {"dt": 0.01}
     r = scipy.integrate.solve_ivp(fun, (0, 1), START, method=cls, **how, **jac)
-    plain = mflow.solve_ivp(fun, (0, 1), START, cls.row.name, **how)
+    plain = mflow.solve_ivp(fun, (0, 1), START, cls.record.name, **how)
     assert r.success
     np.testing.assert_allclose(r.y[:, -1], plain.y[:, -1], rtol=1e-7 if cls in CONTROLLED else 1e-12)
     evaluated = callable(jac.get("jac")) or (jac.get("jac") is None and "solver" not in jac)
@@ -436,7 +436,7 @@ def test_a_jacobian_of_one_component_may_be_a_number() -> None:
 # ---- endings -------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.row.name)
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.record.name)
 def test_nan_ends_as_a_failure(cls: type[Any]) -> None:
     def leaves(t: float, y: Array) -> Array:
         return fun(t, y) if t < 0.5 else y * math.nan
@@ -453,7 +453,7 @@ def test_nan_ends_as_a_failure(cls: type[Any]) -> None:
         solver.step()
 
 
-@pytest.mark.parametrize("cls", CONTROLLED, ids=lambda cls: cls.row.name)
+@pytest.mark.parametrize("cls", CONTROLLED, ids=lambda cls: cls.record.name)
 def test_a_singularity_ends_as_a_failure(cls: type[Any]) -> None:
     r = scipy.integrate.solve_ivp(lambda t, y: y * y, (0, 2), [1.0], method=cls, rtol=1e-6)
     assert r.status == -1

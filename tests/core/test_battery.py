@@ -51,31 +51,31 @@ def test_levels_hold_the_same_rows(level: str) -> None:
     def facts(row: Any) -> tuple[Any, ...]:
         return row.name, row.kind, row.order, row.stages, row.flags, row.parameters_, row.tableau, row.sizes(), row.vectors, row.formula
 
-    assert [facts(row) for row in registry._rows_of(level)] == [facts(row) for row in registry.rows()]
+    assert [facts(row) for row in registry.records_of(level)] == [facts(row) for row in registry.records()]
 
 
 def test_every_update_row_has_an_oracle() -> None:
-    rows = [row for row in registry.rows() if row.kind == "update"]
+    rows = [row for row in registry.records() if row.kind == "update"]
     assert rows
     assert {row.name for row in rows} == set(ORACLES)
     assert {row.name for row in rows if "linear" in row.flags} == set(LIMIT_FLOWS)
 
 
 def test_names_and_aliases_are_found_and_unique() -> None:
-    names = [name for row in registry.rows() for name in (row.name, *row.aliases)]
+    names = [name for row in registry.records() for name in (row.name, *row.aliases)]
     assert len(set(names)) == len(names)
-    for row in registry.rows():
+    for row in registry.records():
         assert {registry.find(name).address for name in (row.name, *row.aliases)} == {row.address}
 
 
-def test_row_facts_are_filled_in(each_row: Any) -> None:
-    for text in (each_row.name, each_row.class_name, each_row.family, each_row.formula, each_row.doc, each_row.reference):
+def test_row_facts_are_filled_in(each_record: Any) -> None:
+    for text in (each_record.name, each_record.class_name, each_record.family, each_record.formula, each_record.doc, each_record.reference):
         assert text.strip()
-    for name, value, lower, upper, kind, _, choices, words in each_row.parameters_:
+    for name, value, lower, upper, kind, _, choices, words in each_record.parameters_:
         assert lower <= value <= upper, name
         assert words, name
         assert (kind == "choice") == bool(choices), name
-    assert each_row.sizes()["n_vec"] <= len(each_row.vectors)
+    assert each_record.sizes()["n_vec"] <= len(each_record.vectors)
 
 
 # ---- tableaus --------------------------------------------------------------------------------------------------------
@@ -85,29 +85,29 @@ def test_rooted_trees_are_counted_right() -> None:
     assert [len(trees_of(k)) for k in range(1, 7)] == [1, 1, 2, 4, 9, 20]  # OEIS A000081
 
 
-def test_order_conditions(step_row: Any) -> None:
+def test_order_conditions(step_record: Any) -> None:
     """sum_i b_i weight_i = 1/density for every tree up to the declared order, and not for all of the next."""
-    A, b, _ = butcher(step_row)
-    for order in range(1, step_row.order + 1):
+    A, b, _ = butcher(step_record)
+    for order in range(1, step_record.order + 1):
         for tree in trees_of(order):
             assert residual(tree, A, b) <= 4 * EPS * max(1.0, magnitude(tree, A, b)), (order, tree)
-    assert max(residual(tree, A, b) for tree in trees_of(step_row.order + 1)) > 1e-6
+    assert max(residual(tree, A, b) for tree in trees_of(step_record.order + 1)) > 1e-6
 
 
-def test_tableau_is_triangular_and_consistent(step_row: Any) -> None:
-    A, b, c = butcher(step_row)
-    assert len(A) == len(b) == len(c) == step_row.stages
+def test_tableau_is_triangular_and_consistent(step_record: Any) -> None:
+    A, b, c = butcher(step_record)
+    assert len(A) == len(b) == len(c) == step_record.stages
     for i, line in enumerate(A):
-        assert all(entry == 0 for entry in line[i + ("implicit" in step_row.flags) :])
+        assert all(entry == 0 for entry in line[i + ("implicit" in step_record.flags) :])
         assert abs(float(sum(line) - c[i])) <= 2 * EPS * max(1.0, float(sum(map(abs, line))))
     assert abs(float(sum(b) - 1)) <= 2 * EPS
 
 
-def test_ssp_rows_are_convex_combinations(step_row: Any) -> None:
-    if "ssp" not in step_row.flags:
-        assert "alpha" not in (step_row.tableau or {})
+def test_ssp_rows_are_convex_combinations(step_record: Any) -> None:
+    if "ssp" not in step_record.flags:
+        assert "alpha" not in (step_record.tableau or {})
         return
-    alpha, beta = np.array(step_row.tableau["alpha"]), np.array(step_row.tableau["beta"])
+    alpha, beta = np.array(step_record.tableau["alpha"]), np.array(step_record.tableau["beta"])
     assert np.all(alpha >= 0)
     assert np.all(beta >= 0)
     assert np.all(alpha[beta > 0] > 0)
@@ -135,31 +135,31 @@ def error_after(row: Any, what: Any, steps: int) -> float:
 
 
 @pytest.mark.parametrize("what", PROBLEMS, ids=lambda p: p.name)
-def test_observed_order(step_row: Any, what: Any) -> None:
-    goal = 1e-8 if step_row.order < 5 else 1e-9  # well above what rounding, and Newton's iteration, leaves in each step
-    steps = min(2000, math.ceil(goal ** (-1.0 / step_row.order)) // 2)
-    observed = math.log2(error_after(step_row, what, steps) / error_after(step_row, what, 2 * steps))
-    if step_row.order < 5:
-        assert observed == pytest.approx(step_row.order, abs=0.05)
+def test_observed_order(step_record: Any, what: Any) -> None:
+    goal = 1e-8 if step_record.order < 5 else 1e-9  # well above what rounding, and Newton's iteration, leaves in each step
+    steps = min(2000, math.ceil(goal ** (-1.0 / step_record.order)) // 2)
+    observed = math.log2(error_after(step_record, what, steps) / error_after(step_record, what, 2 * steps))
+    if step_record.order < 5:
+        assert observed == pytest.approx(step_record.order, abs=0.05)
     else:  # doubles end before the next power of h has died away
-        assert step_row.order - 0.2 <= observed <= step_row.order + 0.7
+        assert step_record.order - 0.2 <= observed <= step_record.order + 0.7
 
 
 @pytest.mark.parametrize("n", [n for n in SIZES if n])
-def test_step_agrees_with_its_tableau(step_row: Any, n: int) -> None:
+def test_step_agrees_with_its_tableau(step_record: Any, n: int) -> None:
     """One step in long double from the Butcher form, the diagonal of A solved for. The slope is linear, so that it rounds little."""
     y0, t0, h = start_of(n), 0.25, 0.125
-    stages = stages_at(step_row, h, RHO)
-    A, b, c = (np.array(part, dtype=np.longdouble) for part in butcher(step_row, stages))
+    stages = stages_at(step_record, h, RHO)
+    A, b, c = (np.array(part, dtype=np.longdouble) for part in butcher(step_record, stages))
     y, K = y0.astype(np.longdouble), []
     for i in range(len(b)):
         rate = 2 - (t0 + c[i] * h)
         K.append(rate * (y + h * sum((A[i, j] * K[j] for j in range(i)), start=np.zeros_like(y))) / (1 - h * A[i, i] * rate))
     want = y + h * sum(w * k for w, k in zip(b, K, strict=True))
-    got = end_of(step_row, GROWTH, y0, t0, h, 1)
+    got = end_of(step_record, GROWTH, y0, t0, h, 1)
     assert np.all(np.abs(got - want) <= 2 * stages * EPS * np.abs(want))
     if n < 100:  # Newton's iteration is told that fixed steps are to be solved to rounding
-        by_newton = run_of(step_row, GROWTH.rhs, y0, h, t0).trial(h)
+        by_newton = run_of(step_record, GROWTH.rhs, y0, h, t0).trial(h)
         assert np.all(np.abs(by_newton - want) <= 64 * EPS * np.max(np.abs(want)))
 
 
@@ -171,18 +171,18 @@ def test_step_agrees_with_the_textbook(name: str, level: str) -> None:
 
 
 @pytest.mark.parametrize("n", SIZES)
-def test_step_has_the_documented_bits(step_row: Any, n: int) -> None:
-    y0, h, what = start_of(n), 0.1, componentwise(step_row)
+def test_step_has_the_documented_bits(step_record: Any, n: int) -> None:
+    y0, h, what = start_of(n), 0.1, componentwise(step_record)
     x = y0[None]
     for k in range(3):
-        x = documented_step(step_row, what, 0.3 + k * h, x, h, stages_at(step_row, h, RHO))
-    assert bits(end_of(step_row, what, y0, 0.3, h, 3)) == bits(x[0])
+        x = documented_step(step_record, what, 0.3 + k * h, x, h, stages_at(step_record, h, RHO))
+    assert bits(end_of(step_record, what, y0, 0.3, h, 3)) == bits(x[0])
 
 
 @pytest.mark.parametrize("n", SIZES)
-def test_step_has_the_same_bits_on_every_level(step_row: Any, n: int) -> None:
-    runs = [run_of(same_at(step_row, level), waves, start_of(n)) for level in LEVELS]
-    mine = run_of(step_row, waves, start_of(n))
+def test_step_has_the_same_bits_on_every_level(step_record: Any, n: int) -> None:
+    runs = [run_of(same_at(step_record, level), waves, start_of(n)) for level in LEVELS]
+    mine = run_of(step_record, waves, start_of(n))
     for run in (*runs, mine):
         run.fixed(5)
     assert {run.pack() for run in runs} == {mine.pack()}
@@ -196,7 +196,7 @@ def test_processes_of_all_levels_make_the_same_bits() -> None:
         out = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "MFLOW_ISA": level})
         assert out.stdout.startswith(f"{level}\n")
         results.append(out.stdout.removeprefix(level).splitlines())
-    assert len(results[0]) > 4 * len([row for row in registry.rows() if row.kind == "step" and "second_order" not in row.flags])
+    assert len(results[0]) > 4 * len([row for row in registry.records() if row.kind == "step" and "second_order" not in row.flags])
     assert all(result == results[0] for result in results)
 
 
@@ -210,7 +210,7 @@ def fun(t, y):  # a chain that stiffens with its length
     return 5.0 * (np.roll(y, 1) - 2.0 * y + np.roll(y, -1)) * np.linspace(1.0, y.size, y.size) + np.sin(y) + t
 
 print(mflow_core.isa())
-for row in registry.rows():
+for row in registry.records():
     if row.kind != "step" or "second_order" in row.flags:
         continue
     ways = [{"dt": 1e-4}, {"rtol": 1e-5}] if "embedded" in row.flags else [{"dt": 1e-4}]
@@ -224,17 +224,17 @@ for row in registry.rows():
 """
 
 
-def test_evaluations_are_counted(step_row: Any) -> None:
+def test_evaluations_are_counted(step_record: Any) -> None:
     """Each call is counted and stands where the tableau says; Newton's iteration makes as many as it needs, all at the stage's own time."""
     calls: list[float] = []
-    run = run_of(step_row, lambda t, y: calls.append(t) or -y, start_of(3), 0.5)
+    run = run_of(step_record, lambda t, y: calls.append(t) or -y, start_of(3), 0.5)
     run.fixed(4)
-    stages = stages_at(step_row, 0.5, RHO)
-    made, times = evaluations(step_row, 4, stages), times_of(step_row, 0.0, 0.5, 4, stages)
+    stages = stages_at(step_record, 0.5, RHO)
+    made, times = evaluations(step_record, 4, stages), times_of(step_record, 0.0, 0.5, 4, stages)
     assert len(calls) == run.nfev
-    if "implicit" in step_row.flags:
+    if "implicit" in step_record.flags:
         counters = run.solver.counters
-        assert (counters["nsolve"], counters["nfail"]) == (solves(step_row, 4), 0)
+        assert (counters["nsolve"], counters["nfail"]) == (solves(step_record, 4), 0)
         assert len(calls) - counters["n_rhs"] == made
         calls, times = ([t for t, _ in itertools.groupby(seen)] for seen in (calls, times))
     else:
@@ -242,24 +242,24 @@ def test_evaluations_are_counted(step_row: Any) -> None:
     np.testing.assert_allclose(calls, times, rtol=0, atol=4 * EPS)
 
 
-def test_large_state_matches_small_ones(step_row: Any) -> None:
+def test_large_state_matches_small_ones(step_record: Any) -> None:
     """Components do not meet: any piece of a large state, alone, has the same bits."""
-    y0, what = start_of(5003), componentwise(step_row)
-    whole = end_of(step_row, what, y0, 0.0, 0.05, 3)
+    y0, what = start_of(5003), componentwise(step_record)
+    whole = end_of(step_record, what, y0, 0.0, 0.05, 3)
     for part in (slice(0, 1), slice(0, 13), slice(511, 514), slice(4990, 5003)):
-        assert bits(end_of(step_row, what, y0[part], 0.0, 0.05, 3)) == bits(whole[part])
+        assert bits(end_of(step_record, what, y0[part], 0.0, 0.05, 3)) == bits(whole[part])
 
 
 @pytest.mark.parametrize("dt", [0.05, -0.05])
-def test_save_and_resume_same_bits(step_row: Any, dt: float) -> None:
-    straight, first = (run_of(step_row, waves, start_of(11), dt) for _ in range(2))
+def test_save_and_resume_same_bits(step_record: Any, dt: float) -> None:
+    straight, first = (run_of(step_record, waves, start_of(11), dt) for _ in range(2))
     for run in (straight, first):
         run.fixed(2)
         run.step(0.375 * dt)
         run.step(dt)
     straight.fixed(9)
     first.fixed(3)
-    resumed = run_of(step_row, waves, np.zeros(11), 9.0)
+    resumed = run_of(step_record, waves, np.zeros(11), 9.0)
     resumed.unpack(first.pack())
     for run in (first, resumed):
         run.fixed(6)
@@ -267,11 +267,11 @@ def test_save_and_resume_same_bits(step_row: Any, dt: float) -> None:
         assert run.t == straight.t == 2.375 * dt + 10 * dt  # each size of step is counted from where it began
 
 
-def test_damaged_state_changes_nothing(step_row: Any) -> None:
-    run = run_of(step_row, waves, start_of(2))
+def test_damaged_state_changes_nothing(step_record: Any) -> None:
+    run = run_of(step_record, waves, start_of(2))
     run.fixed(2)
     good = run.pack()
-    other = run_of(step_row, waves, np.zeros(2))
+    other = run_of(step_record, waves, np.zeros(2))
     before = other.pack()
     for i in range(len(good)):
         with pytest.raises(ValueError, match="damaged"):
@@ -286,22 +286,22 @@ def test_damaged_state_changes_nothing(step_row: Any) -> None:
 
 
 @pytest.mark.parametrize("n", [n for n in SIZES if 0 < n < 2000])
-def test_step_in_place_has_the_same_bits(step_row: Any, n: int) -> None:
+def test_step_in_place_has_the_same_bits(step_record: Any, n: int) -> None:
     """With a carried slope, too; and all these are the bits of a run."""
-    y0, h, what = start_of(n), 0.1, componentwise(step_row)
-    kernel = what.kernel(step_row, n)
+    y0, h, what = start_of(n), 0.1, componentwise(step_record)
+    kernel = what.kernel(step_record, n)
     x = y0[None]
     for k in range(2):
         ends = []
         for in_place in (False, True):
             assert kernel.step(0.3 + k * h, x, h, fresh=k == 0, in_place=in_place) == 0
             ends.append(kernel.carried)
-            made = evaluations(step_row, k + 1, stages_at(step_row, h, RHO)) - (k and evaluations(step_row, k, stages_at(step_row, h, RHO)))
+            made = evaluations(step_record, k + 1, stages_at(step_record, h, RHO)) - (k and evaluations(step_record, k, stages_at(step_record, h, RHO)))
             assert kernel.frame.n_rhs == made
-            assert kernel.frame.n_solve == ("implicit" in step_row.flags) * solves(step_row, 1)
+            assert kernel.frame.n_solve == ("implicit" in step_record.flags) * solves(step_record, 1)
         assert bits(ends[0]) == bits(ends[1])
         x = ends[0]
-    assert bits(x[0]) == bits(end_of(step_row, what, y0, 0.3, h, 2))
+    assert bits(x[0]) == bits(end_of(step_record, what, y0, 0.3, h, 2))
 
 
 # ---- callbacks -------------------------------------------------------------------------------------------------------
@@ -318,19 +318,19 @@ def test_step_in_place_has_the_same_bits(step_row: Any, n: int) -> None:
         (["a", "b", "c"], TypeError, "real numbers are wanted"),
     ],
 )
-def test_wrong_callback_output(step_row: Any, result: Any, kind: type[Exception], words: str) -> None:
+def test_wrong_callback_output(step_record: Any, result: Any, kind: type[Exception], words: str) -> None:
     with pytest.raises(kind, match="fun returned .*" + words):
-        run_of(step_row, lambda t, y: result, np.zeros(3)).fixed(2)
+        run_of(step_record, lambda t, y: result, np.zeros(3)).fixed(2)
 
 
-def test_wrong_gradient_output(update_row: Any) -> None:
+def test_wrong_gradient_output(update_record: Any) -> None:
     with pytest.raises(ValueError, match=r"grad returned shape \(2,\), but the state has shape \(3,\)"):
-        descent_of(update_row, lambda c: np.zeros(2), np.zeros(3)).descend(1, 0.0, False)
+        descent_of(update_record, lambda c: np.zeros(2), np.zeros(3)).descend(1, 0.0, False)
     with pytest.raises(TypeError, match="grad returned None: return it"):
-        descent_of(update_row, lambda c: None, np.zeros(3)).descend(1, 0.0, False)
+        descent_of(update_record, lambda c: None, np.zeros(3)).descend(1, 0.0, False)
 
 
-def test_exception_arrives_unchanged_from_every_call(step_row: Any) -> None:
+def test_exception_arrives_unchanged_from_every_call(step_record: Any) -> None:
     """From every stage, and from every call of Newton's iteration and for its Jacobian."""
     calls, fatal, error = 0, -1, Boom("as it is")
 
@@ -341,14 +341,14 @@ def test_exception_arrives_unchanged_from_every_call(step_row: Any) -> None:
             raise error
         return -y
 
-    run_of(step_row, fun, start_of(3)).fixed(1)
+    run_of(step_record, fun, start_of(3)).fixed(1)
     first, calls = calls, 0
-    run_of(step_row, fun, start_of(3)).fixed(2)
+    run_of(step_record, fun, start_of(3)).fixed(2)
     both = calls
     assert first < both
     for fatal in range(1, both + 1):  # `fun` sees it
         error, calls = Boom("as it is"), 0
-        run = run_of(step_row, fun, start_of(3))
+        run = run_of(step_record, fun, start_of(3))
         with pytest.raises(Boom) as info:
             run.fixed(5)
         assert info.value is error
@@ -357,7 +357,7 @@ def test_exception_arrives_unchanged_from_every_call(step_row: Any) -> None:
         assert np.all(np.isfinite(run.y))
 
 
-def test_exception_from_a_gradient_arrives_unchanged(update_row: Any) -> None:
+def test_exception_from_a_gradient_arrives_unchanged(update_record: Any) -> None:
     error, calls = Boom("as it is"), 0
 
     def grad(c: Array) -> Array:
@@ -367,17 +367,17 @@ def test_exception_from_a_gradient_arrives_unchanged(update_row: Any) -> None:
             raise error
         return c
 
-    run = descent_of(update_row, grad, start_of(3))
+    run = descent_of(update_record, grad, start_of(3))
     with pytest.raises(Boom) as info:
         run.descend(10, 0.0, False)
     assert info.value is error
     assert (calls, run.k) == (4, 3)
 
 
-def test_non_finite_state_keeps_the_last_good_step(step_row: Any) -> None:
+def test_non_finite_state_keeps_the_last_good_step(step_record: Any) -> None:
     """The same reason, whether a state shows it or a slope inside the iteration of an implicit step."""
-    implicit = "implicit" in step_row.flags
-    run = run_of(step_row, lambda t, y: np.full(3, np.inf if t >= 0.2 else 1.0), np.zeros(3), 0.125)
+    implicit = "implicit" in step_record.flags
+    run = run_of(step_record, lambda t, y: np.full(3, np.inf if t >= 0.2 else 1.0), np.zeros(3), 0.125)
     assert run.fixed(10) == (stepper.RETRY_NON_FINITE if implicit else stepper.NON_FINITE)
     assert 0 < run.k < 3
     np.testing.assert_allclose(run.y, run.t, rtol=0, atol=4 * EPS)
@@ -391,25 +391,25 @@ def test_non_finite_state_is_told_by_its_reason(step_method: Any) -> None:
     np.testing.assert_allclose(r.y[:, -1], r.t[-1], rtol=0, atol=4 * EPS)
 
 
-def test_a_state_that_decays_to_nothing_goes_on(step_row: Any) -> None:
+def test_a_state_that_decays_to_nothing_goes_on(step_record: Any) -> None:
     """Through numbers without a full mantissa, down to 0, and from there up again."""
-    run = run_of(step_row, lambda t, y: -y if t < 900.0 else 1.0 - y, np.array([1.0, 2.0, -3.0]), 0.5)
+    run = run_of(step_record, lambda t, y: -y if t < 900.0 else 1.0 - y, np.array([1.0, 2.0, -3.0]), 0.5)
     smallest = 1.0
     for _ in range(180):
         assert run.fixed(10) == 0
         smallest = min(smallest, float(np.min(np.abs(run.y))))
     assert smallest < 1e-308
     starts = [np.full(3, size) for size in (1e-200, 1e-309, 0.0)]
-    for up in (run, *(run_of(step_row, lambda t, y: 1.0 - y, y0, 0.5) for y0 in starts)):
+    for up in (run, *(run_of(step_record, lambda t, y: 1.0 - y, y0, 0.5) for y0 in starts)):
         assert up.fixed(80) == 0
         np.testing.assert_allclose(up.y, 1.0, rtol=0, atol=1e-12)
 
 
-def test_recoverable_stops_a_fixed_step(step_row: Any) -> None:
+def test_recoverable_stops_a_fixed_step(step_record: Any) -> None:
     def fun(t: float, y: Array) -> Array:
         raise mflow.Recoverable("no")
 
-    run = run_of(step_row, fun, np.ones(2))
+    run = run_of(step_record, fun, np.ones(2))
     assert run.fixed(3) == 1
     assert run.k == 0
 
@@ -423,37 +423,37 @@ def test_recoverable_stops_a_fixed_step(step_row: Any) -> None:
         (np.zeros(4), ValueError, "y0 has 4 components, the problem 3"),
     ],
 )
-def test_run_refuses_what_it_cannot_use(any_row: Any, y0: Array, kind: type[Exception], words: str) -> None:
-    step = any_row.kind == "step"
+def test_run_refuses_what_it_cannot_use(any_record: Any, y0: Array, kind: type[Exception], words: str) -> None:
+    step = any_record.kind == "step"
     what = problem.rhs_problem(waves, (3,)) if step else problem.objective_problem(None, waves, (3,))
     with pytest.raises(kind, match=words):
-        stepper.Run(any_row, what, y0, descend=not step)
+        stepper.Run(any_record, what, y0, descend=not step)
 
 
-def test_update_needs_a_gradient(update_row: Any) -> None:
-    with pytest.raises(TypeError, match=f"{update_row.name} needs another callback"):
-        stepper.Run(update_row, problem.rhs_problem(waves, (3,)), np.zeros(3))
+def test_update_needs_a_gradient(update_record: Any) -> None:
+    with pytest.raises(TypeError, match=f"{update_record.name} needs another callback"):
+        stepper.Run(update_record, problem.rhs_problem(waves, (3,)), np.zeros(3))
 
 
-def test_parameters_outside_their_bounds(update_row: Any) -> None:
-    for name, _, lower, upper, _, open_, _, _ in update_row.parameters_:
+def test_parameters_outside_their_bounds(update_record: Any) -> None:
+    for name, _, lower, upper, _, open_, _, _ in update_record.parameters_:
         wrong = [math.nan, np.nextafter(lower, -math.inf)] + ([upper] if open_[1] else [])
         for value in wrong:
             with pytest.raises(ValueError, match="outside"):
-                update_row.sizes({name: value})
+                update_record.sizes({name: value})
     with pytest.raises(TypeError, match="did you mean 'lr'"):
-        update_row.sizes({"lrr": 1.0})
+        update_record.sizes({"lrr": 1.0})
 
 
 # ---- memory, modes of the processor, long products -------------------------------------------------------------------
 
 
-def test_no_allocation_per_step(step_row: Any) -> None:
+def test_no_allocation_per_step(step_record: Any) -> None:
     """Python's allocators: a thousand steps of a compiled problem take no more than one does."""
     what = decay_cfunc()
     peaks = []
     for steps in (1, 1, 1000):
-        run = run_of(step_row, what, np.ones(64), 1e-3)
+        run = run_of(step_record, what, np.ones(64), 1e-3)
         tracemalloc.start()
         run.fixed(steps)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -483,13 +483,13 @@ def test_no_allocation_inside_an_update(update_method: Any, no_more_memory: Any)
     assert opt.steps == 2
 
 
-def test_flush_to_zero_of_the_host_does_not_reach_the_bits(any_row: Any) -> None:
+def test_flush_to_zero_of_the_host_does_not_reach_the_bits(any_record: Any) -> None:
     tiny, between = np.linspace(1.0, 2.0, 40) * 1e-309, []
-    if any_row.kind == "step":
-        runs = [run_of(any_row, lambda t, y: -0.7 * y, tiny, dense=True) for _ in range(2)]
+    if any_record.kind == "step":
+        runs = [run_of(any_record, lambda t, y: -0.7 * y, tiny, dense=True) for _ in range(2)]
         goes = [lambda run=run: (run.fixed(3), between.append(run.between(0.12))) for run in runs]
     else:
-        runs = [descent_of(any_row, lambda c: 0.7 * c, tiny, defaults(any_row, lr=0.25)) for _ in range(2)]
+        runs = [descent_of(any_record, lambda c: 0.7 * c, tiny, defaults(any_record, lr=0.25)) for _ in range(2)]
         goes = [lambda run=run: run.descend(3, -1.0, False) for run in runs]
     goes[0]()
     with flush_to_zero():

@@ -20,11 +20,11 @@ from support.reference import (
 # ---- updates ---------------------------------------------------------------------------------------------------------
 
 
-def test_update_agrees_with_its_oracle(update_row: Any) -> None:
+def test_update_agrees_with_its_oracle(update_record: Any) -> None:
     c0, grads = start_of(61), gradients(61, 25)
-    for parameters in variants(update_row):
+    for parameters in variants(update_record):
         for scale in (1.0, -0.5):
-            walk, oracle = Walk(update_row, parameters, c0), Follow(update_row.name, parameters, c0)
+            walk, oracle = Walk(update_record, parameters, c0), Follow(update_record.name, parameters, c0)
             moved = np.zeros(c0.shape, np.longdouble)
             for k, g in enumerate(grads):
                 before = walk.vectors[0].copy()
@@ -34,24 +34,24 @@ def test_update_agrees_with_its_oracle(update_row: Any) -> None:
                 assert np.all(np.abs(walk.vectors[0] - want) <= 8 * EPS * (np.abs(before) + moved)), (parameters, scale, k)
 
 
-def test_update_order_in_lr(flow_row: Any) -> None:
+def test_update_order_in_lr(flow_record: Any) -> None:
     """For lr -> 0 the linear rows follow their flow, to the declared order."""
     L, T, errors = 0.5, 1.0, []
     for steps in (2000, 4000):
-        parameters = defaults(flow_row, lr=T / steps)
+        parameters = defaults(flow_record, lr=T / steps)
         parameters.update({"friction": 0.5} if "friction" in parameters else {"momentum": 0.5} if "momentum" in parameters else {})
-        walk = Walk(flow_row, parameters, np.ones(1))
+        walk = Walk(flow_record, parameters, np.ones(1))
         for _ in range(steps):
             walk.step(L * walk.vectors[0])
-        errors.append(abs(walk.vectors[0][0] - LIMIT_FLOWS[flow_row.name](parameters, L, T)))
-    assert math.log2(errors[0] / errors[1]) == pytest.approx(flow_row.order, abs=0.05)
+        errors.append(abs(walk.vectors[0][0] - LIMIT_FLOWS[flow_record.name](parameters, L, T)))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(flow_record.order, abs=0.05)
 
 
 @pytest.mark.parametrize("n", SIZES)
-def test_update_has_the_same_bits_on_every_level(update_row: Any, n: int) -> None:
+def test_update_has_the_same_bits_on_every_level(update_record: Any, n: int) -> None:
     c0, grads = start_of(n), gradients(n, 4)
-    for parameters in (variants(update_row)[0], variants(update_row)[-1]):
-        walks = [Walk(row, parameters, c0) for row in (update_row, *(same_at(update_row, level) for level in LEVELS))]
+    for parameters in (variants(update_record)[0], variants(update_record)[-1]):
+        walks = [Walk(row, parameters, c0) for row in (update_record, *(same_at(update_record, level) for level in LEVELS))]
         for walk in walks:
             for g in grads:
                 walk.step(g)
@@ -59,11 +59,11 @@ def test_update_has_the_same_bits_on_every_level(update_row: Any, n: int) -> Non
         assert n == 0 or bits(walks[0].vectors[0]) != bits(c0)
 
 
-def test_ask_has_the_same_bits_on_every_level(update_row: Any) -> None:
+def test_ask_has_the_same_bits_on_every_level(update_record: Any) -> None:
     """Where the gradient is wanted: at c, or ahead of it by a multiple of v, for every form of the row."""
-    for parameters in variants(update_row):
+    for parameters in variants(update_record):
         points = []
-        for row in (update_row, *(same_at(update_row, level) for level in LEVELS)):
+        for row in (update_record, *(same_at(update_record, level) for level in LEVELS)):
             walk = Walk(row, parameters, start_of(77))
             walk.step(gradients(77, 1)[0])
             points.append(updater.ask(row, updater.begin(row, parameters, 1, walk.scalars), walk.vectors))
@@ -74,32 +74,32 @@ def test_ask_has_the_same_bits_on_every_level(update_row: Any) -> None:
 
 
 @pytest.mark.parametrize("cuts", [(1,), (0, 5, 5), (13, 64, 65, 200), tuple(range(1, 257)), (256,)])
-def test_update_chunks_have_the_same_bits(update_row: Any, cuts: tuple[int, ...]) -> None:
+def test_update_chunks_have_the_same_bits(update_record: Any, cuts: tuple[int, ...]) -> None:
     c0, grads = start_of(257), gradients(257, 4)
-    for parameters in variants(update_row):
-        whole, parts = Walk(update_row, parameters, c0), Walk(update_row, parameters, c0, cuts)
+    for parameters in variants(update_record):
+        whole, parts = Walk(update_record, parameters, c0), Walk(update_record, parameters, c0, cuts)
         for g in grads:
             whole.step(g)
             parts.step(g)
         assert whole.bits == parts.bits
 
 
-def test_update_stays_inside_its_range(update_row: Any) -> None:
-    walk = Walk(update_row, defaults(update_row, lr=0.5), start_of(40))
+def test_update_stays_inside_its_range(update_record: Any) -> None:
+    walk = Walk(update_record, defaults(update_record, lr=0.5), start_of(40))
     before = [vector.copy() for vector in walk.vectors]
     g = gradients(40, 1)[0]
-    coef = updater.begin(update_row, walk.parameters, 0, walk.scalars)
-    updater.update(update_row, coef, 1.0, walk.vectors, g, 11, 29)
+    coef = updater.begin(update_record, walk.parameters, 0, walk.scalars)
+    updater.update(update_record, coef, 1.0, walk.vectors, g, 11, 29)
     for vector, old in zip(walk.vectors, before, strict=True):
         assert bits(vector[:11]) == bits(old[:11])
         assert bits(vector[29:]) == bits(old[29:])
     assert np.all(walk.vectors[0][11:29] != before[0][11:29])
 
 
-def test_nan_stays_where_it_is_and_is_not_lost(update_row: Any) -> None:
-    for parameters in variants(update_row):
+def test_nan_stays_where_it_is_and_is_not_lost(update_record: Any) -> None:
+    for parameters in variants(update_record):
         g = gradients(33, 1)[0]
-        dirty, clean = Walk(update_row, parameters, start_of(33)), Walk(update_row, parameters, start_of(33))
+        dirty, clean = Walk(update_record, parameters, start_of(33)), Walk(update_record, parameters, start_of(33))
         clean.step(g)
         g[7] = np.nan
         dirty.step(g)
@@ -107,11 +107,11 @@ def test_nan_stays_where_it_is_and_is_not_lost(update_row: Any) -> None:
         others = np.arange(33) != 7
         assert bits(dirty.vectors[0][others]) == bits(clean.vectors[0][others])
         dirty.step(gradients(33, 1)[0])
-        for name, vector in zip(update_row.vectors, dirty.vectors, strict=False):
+        for name, vector in zip(update_record.vectors, dirty.vectors, strict=False):
             assert np.isnan(vector[7]), (name, parameters)  # no maximum has swallowed it
 
 
-def test_descent_counts_and_resumes(update_row: Any) -> None:
+def test_descent_counts_and_resumes(update_record: Any) -> None:
     """Run.descend: one gradient an iteration; a saved run goes on with the same bits, and with those of the row's own functions."""
     c0, calls = start_of(9), []
 
@@ -119,16 +119,16 @@ def test_descent_counts_and_resumes(update_row: Any) -> None:
         calls.append(c)
         return 1.5 * c - 0.25
 
-    straight = descent_of(update_row, grad, c0)
+    straight = descent_of(update_record, grad, c0)
     assert straight.descend(20, -1.0, False) == 0
     assert len(calls) == straight.njev == straight.nfev == 20
-    first = descent_of(update_row, grad, c0)
+    first = descent_of(update_record, grad, c0)
     first.descend(7, -1.0, False)
-    resumed = descent_of(update_row, grad, np.ones(9))
+    resumed = descent_of(update_record, grad, np.ones(9))
     resumed.unpack(first.pack())
     resumed.descend(13, -1.0, False)
     assert resumed.pack() == straight.pack()
-    walk = Walk(update_row, defaults(update_row), c0)
+    walk = Walk(update_record, defaults(update_record), c0)
     for _ in range(20):
         walk.step(grad(walk.vectors[0]))
     assert bits(walk.vectors[0]) == bits(straight.vector(0))

@@ -162,7 +162,7 @@ def test_a_step_from_its_own_callback_changes_nothing() -> None:
 
 def test_core_objects_cannot_be_misused_into_a_crash() -> None:
     with pytest.raises(TypeError):
-        registry.Row.__new__(registry.Row)
+        registry.MethodRecord.__new__(registry.MethodRecord)
     run = stepper.Run(registry.find("rk4"), problem.rhs_problem(lambda t, y: -y, (2,)), np.ones(2), 0.0, 0.1)
     for call in (run.here, lambda: run.evaluate(np.ones(2)), lambda: run.slope(0.0, np.ones(3)), lambda: run.descend(1, 0.0, True)):
         with pytest.raises(TypeError):
@@ -291,7 +291,7 @@ def test_lanes_whose_max_step_cannot_move_t_end() -> None:
         return 0
 
     span = [(5.0, 9.0), (0.0, 1e-19)]
-    r = mflow.solve_ivp_batch(decay, span, [[1.0], [1.0]], "dopri5", rtol=1e-6, max_step=1e-20, max_steps=1000, lanes=True)
+    r = mflow.solve_ivp_batch(decay, span, [[1.0], [1.0]], "dopri5", rtol=1e-6, max_step=1e-20, max_steps=1000, batch=True)
     assert r.reason == ["step_too_small", "finished"]
     assert r.nsteps[0] == 0
     assert r.nsteps[1] in (10, 11)  # a remainder of rounding is a step of its own

@@ -20,7 +20,7 @@ EPS = 2.0**-52
 
 
 def row_at(name: str, level: str) -> Any:
-    return next(row for row in registry._rows_of(level) if row.name == name)
+    return next(row for row in registry.records_of(level) if row.name == name)
 
 
 def first_update(row: Any, parameters: dict[str, float], coef: Array) -> float:

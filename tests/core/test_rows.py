@@ -22,7 +22,7 @@ from support.reference import butcher, chebyshev, density, last_is_first, len_of
 
 EPS = 2.0**-52
 SIZES = (1, 2, 3, 7, 13, 600, 1001)
-STEPS = [(row, level) for level in LEVELS for row in registry._rows_of(level) if row.kind == "step" and "second_order" not in row.flags]
+STEPS = [(row, level) for level in LEVELS for row in registry.records_of(level) if row.kind == "step" and "second_order" not in row.flags]
 
 
 def those(*wanted: str, without: str = "") -> Any:
@@ -309,7 +309,7 @@ PEERS = {"bs32": scipy.integrate.RK23, "dopri5": scipy.integrate.RK45, "dop853":
 @pytest.mark.parametrize("level", LEVELS)
 def test_one_step_is_that_of_scipy(name: str, level: str) -> None:
     n, t, h = 5, 0.3, 0.2
-    kernel = kernel_of(next(row for row in registry._rows_of(level) if row.name == name), n)
+    kernel = kernel_of(next(row for row in registry.records_of(level) if row.name == name), n)
     kernel.step(t, start_of(n)[None], h)
     peer = PEERS[name](waves, t, start_of(n), 10.0, first_step=h, rtol=0.1, atol=10.0)
     peer.step()

@@ -16,7 +16,7 @@ from support.motion import ORACLES, Array, MotionKernel, Oscillators, chain, set
 EPS = 2.0**-52
 E_CALLBACK = -1002
 SIZES = (1, 2, 3, 12, 13, 40)
-ROWS = [row for row in registry.rows() if "second_order" in row.flags]
+ROWS = [row for row in registry.records() if "second_order" in row.flags]
 CASES = [pytest.param(row, par, id=f"{row.name}-{'-'.join(f'{v:.3g}' for v in par.values())}") for row in ROWS for par in settings(row)]
 
 
@@ -38,7 +38,7 @@ def walk(kernel: MotionKernel, start: Array, h: float, steps: int, **more: Any) 
 
 
 def same_at(row: Any, level: str) -> Any:
-    return next(other for other in registry._rows_of(level) if other.name == row.name)
+    return next(other for other in registry.records_of(level) if other.name == row.name)
 
 
 # ---- the rows ----------------------------------------------------------------------------------------------------------
@@ -78,12 +78,12 @@ def test_same_bits_on_every_level_and_in_place(row: Any, par: dict[str, float], 
     assert len(set(ends)) == 1
 
 
-def test_same_bits_in_place_with_errors(second_row: Any) -> None:
-    if not second_row.sizes()["n_err"]:
+def test_same_bits_in_place_with_errors(second_record: Any) -> None:
+    if not second_record.sizes()["n_err"]:
         pytest.skip("no error estimate")
     found = set()
     for place in (False, True):
-        kernel = MotionKernel(second_row, chain(13))
+        kernel = MotionKernel(second_record, chain(13))
         end = walk(kernel, start_of(13), 0.2, 4, want_err=True, in_place=place)
         found.add(bits(end) + bits(kernel.errors) + bits(kernel.s1))
     assert len(found) == 1

@@ -191,9 +191,9 @@ def test_modules_are_marked_for_free_threading():
 
 
 def test_addresses_are_for_life():
-    before = [row.address for row in registry.rows()]
+    before = [row.address for row in registry.records()]
     name = ctypes.create_string_buffer(b"rk4")
     with ThreadPoolExecutor(4) as pool:
         found = set(pool.map(lambda _: abi.function("find")(ctypes.addressof(name)), range(100)))
     assert found == {registry.find("rk4").address}
-    assert [row.address for row in registry.rows()] == before
+    assert [row.address for row in registry.records()] == before

@@ -39,7 +39,7 @@ def test_docstrings_run(name):
     assert doctest.testmod(module).failed == 0
 
 
-@pytest.mark.parametrize("row", [r for r in registry.rows() if r.kind == "update"], ids=lambda r: r.name)
+@pytest.mark.parametrize("row", [r for r in registry.records() if r.kind == "update"], ids=lambda r: r.name)
 def test_class_docstrings_run(row):
     cls = getattr(mflow.optim, row.class_name)
     tests = doctest.DocTestFinder().find(cls, row.class_name, globs={})

@@ -22,7 +22,7 @@ from support.motion import ORACLES, Array, Oscillators, chain, settings
 from support.places import environment_for
 
 EPS = 2.0**-52
-ROWS = [row for row in registry.rows() if "second_order" in row.flags]
+ROWS = [row for row in registry.records() if "second_order" in row.flags]
 CASES = [pytest.param(row, par, id=f"{row.name}-{'-'.join(f'{v:.3g}' for v in par.values())}") for row in ROWS for par in settings(row)]
 KINETIC, POTENTIAL, LOAD, DAMPING, NUMERICAL, RESIDUAL = range(6)
 

@@ -17,7 +17,7 @@ from support.motion import settings
 
 Array = np.ndarray
 
-ROWS = [(row.name, par) for row in mflow.methods(family="second_order") for par in settings(row.row)]
+ROWS = [(row.name, par) for row in mflow.methods(family="second_order") for par in settings(row.record)]
 DAMPINGS = ["none", "rayleigh", "diagonal", "uneven"]
 
 
@@ -86,7 +86,7 @@ def test_many_masses_with_uneven_damping(name: str, par: dict[str, Any]) -> None
     method = type(mflow.get_method(name))(**par)
     limit = mflow.max_stable_dt(method, mass=M, damping=C, stiffness=K)
     radii = [
-        np.abs(np.linalg.eigvals(probe.system_matrix(method.row, method._values, structure.Structure(n, M, C, K), factor * limit))).max()
+        np.abs(np.linalg.eigvals(probe.system_matrix(method.record, method.numbers, structure.Structure(n, M, C, K), factor * limit))).max()
         for factor in (0.99, 1.01)
     ]
     assert radii[0] <= 1.0 + 1e-6

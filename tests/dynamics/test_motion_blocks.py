@@ -45,7 +45,7 @@ def problem_of(kind: str) -> Any:
 
 def run_of(row: Any, what: Any, n: int, dt: float, t0: float = 0.3) -> Any:
     start = np.cos(np.arange(float(n)))
-    return stepper.Run(row.row, what, start, t0, dt, row._values, v0=np.sin(start), dense=True)
+    return stepper.Run(row.record, what, start, t0, dt, row.numbers, v0=np.sin(start), dense=True)
 
 
 def told(run: Any, what: Any) -> tuple[Any, ...]:

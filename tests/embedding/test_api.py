@@ -62,7 +62,7 @@ def test_table(host, table):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 13, 100, 1001])
-@pytest.mark.parametrize("name", [row.name for row in registry.rows() if row.kind == "step" and "second_order" not in row.flags])
+@pytest.mark.parametrize("name", [row.name for row in registry.records() if row.kind == "step" and "second_order" not in row.flags])
 def test_in_place_has_the_same_bits(host, table, name, n):
     y0 = np.random.default_rng(n).standard_normal(n)
     out = np.empty(n)
@@ -88,7 +88,7 @@ def test_update_is_what_optim_does(host, table):
 
 
 @pytest.mark.parametrize("with_jac", [0, 1])
-@pytest.mark.parametrize("name", [row.name for row in registry.rows() if row.kind == "step" and row.sizes()["n_vis"] == 1])
+@pytest.mark.parametrize("name", [row.name for row in registry.records() if row.kind == "step" and row.sizes()["n_vis"] == 1])
 def test_run_of_any_row(host, table, name, with_jac):
     """Under error control, and in fixed steps: what a host needs besides a right-hand side, the library makes."""
     call = host.host_run_row

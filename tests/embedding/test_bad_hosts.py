@@ -18,7 +18,7 @@ CODES = {name: value for name, value in abi.enums().items() if name.startswith((
 ARGUMENT, CALLBACK, KIND, VERSION, BUSY = (CODES[f"MF_E_{name}"] for name in ("ARGUMENT", "CALLBACK", "KIND", "VERSION", "BUSY"))
 DOUBLES = ctypes.POINTER(ctypes.c_double)
 RHS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, DOUBLES, DOUBLES, ctypes.c_ssize_t, ctypes.c_void_p)
-STEPS = [row for row in registry.rows() if row.kind == "step"]
+STEPS = [row for row in registry.records() if row.kind == "step"]
 
 
 def call(name, *arguments):
@@ -377,7 +377,7 @@ def test_ask_and_start():
     assert m.tolist() == [1, 0, 0, 0, 1]
     assert call("ask", adam.address, 0, 1, 4, pointers.ctypes.data, at.ctypes.data) == 0
     assert at.tolist() == [3, 0, 0, 0, 3]
-    for row in (row for row in registry.rows() if row.asks):
+    for row in (row for row in registry.records() if row.asks):
         assert call("ask", row.address, 0, 0, 5, pointers.ctypes.data, at.ctypes.data) == ARGUMENT
 
 

@@ -30,7 +30,7 @@ LANES_C = ctypes.CFUNCTYPE(
     ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_void_p,
 )  # fmt: skip
 
-NAMES = [row.name for row in registry.rows() if row.kind == "step" and not {"implicit", "staged", "needs_rho", "second_order"} & row.flags]
+NAMES = [row.name for row in registry.records() if row.kind == "step" and not {"implicit", "staged", "needs_rho", "second_order"} & row.flags]
 PAIRS = [name for name in NAMES if "embedded" in registry.find(name).flags]
 
 
@@ -117,7 +117,7 @@ def fields(r: Any) -> list[Any]:
 def test_a_lane_has_the_bits_of_a_run(name: str, span: tuple[float, float]) -> None:
     y0, times = starts(7), np.linspace(*span, 12)[1:-1]
     for how in ({}, {"t_eval": times}):
-        r = mflow.solve_ivp_batch(waves("block"), span, y0, name, dt=0.03, lanes=True, **how)
+        r = mflow.solve_ivp_batch(waves("block"), span, y0, name, dt=0.03, batch=True, **how)
         assert r.success
         for lane in range(len(y0)):
             alone = mflow.solve_ivp(waves("lane"), span, y0[lane], name, dt=0.03, **how)
@@ -131,7 +131,7 @@ HOW = [{"dt": 0.01}, {"dt": 0.01, "own": True}, *({"method": name, "rtol": 1e-6,
 @pytest.mark.parametrize("how", HOW, ids=str)
 @pytest.mark.parametrize("at", [None, np.linspace(0.0, 1.0, 5)])
 def test_bits_do_not_depend_on_company(how: dict[str, Any], at: Any) -> None:
-    how = {"method": "rk4", "t_eval": at, "lanes": True} | how
+    how = {"method": "rk4", "t_eval": at, "batch": True} | how
     span = np.tile((0.0, 1.0), (1000, 1)) if how.pop("own", False) else None
     y0 = starts(1000)
 
@@ -158,11 +158,11 @@ def test_a_lane_that_fails_leaves_the_others(how: dict[str, Any]) -> None:
     own = how.pop("own", False)
     y0 = np.random.default_rng(1).uniform(0.1, 0.4, (100, 1))
     span = np.tile((0.0, 2.0), (100, 1)) if own else (0.0, 2.0)
-    well = mflow.solve_ivp_batch(squares(), span, y0, lanes=True, **how)
+    well = mflow.solve_ivp_batch(squares(), span, y0, batch=True, **how)
     assert well.success
     bad = y0.copy()
     bad[[3, 40, 99]] = 5.0  # runs off at t = 0.2
-    r = mflow.solve_ivp_batch(squares(), span, bad, lanes=True, **how)
+    r = mflow.solve_ivp_batch(squares(), span, bad, batch=True, **how)
     fallen = np.flatnonzero(r.status < 0).tolist()
     assert fallen == [3, 40, 99]
     assert {r.reason[lane] for lane in fallen} == {"non_finite" if "dt" in how else "diverged"}
@@ -184,7 +184,7 @@ def test_a_lane_that_fails_leaves_the_others(how: dict[str, Any]) -> None:
 BITS = """
 import hashlib, sys, mflow_core
 import test_batch as t
-r = t.mflow.solve_ivp_batch(t.waves("block"), (0, 1), t.starts(70), sys.argv[1], [0.3, 1.0], rtol=1e-7, atol=1e-9, lanes=True)
+r = t.mflow.solve_ivp_batch(t.waves("block"), (0, 1), t.starts(70), sys.argv[1], [0.3, 1.0], rtol=1e-7, atol=1e-9, batch=True)
 print(mflow_core.isa(), hashlib.sha256(repr(t.fields(r)).encode()).hexdigest())
 """
 
@@ -209,7 +209,7 @@ def test_bits_do_not_depend_on_the_instruction_set(name: str) -> None:
 def test_error_control_agrees_with_runs(name: str, back: bool) -> None:
     span, y0 = ((1.0, -1.0) if back else (-1.0, 1.0)), starts(9)
     at = np.linspace(*span, 9)
-    r = mflow.solve_ivp_batch(waves("block"), span, y0, name, at, rtol=1e-9, atol=1e-10, lanes=True)
+    r = mflow.solve_ivp_batch(waves("block"), span, y0, name, at, rtol=1e-9, atol=1e-10, batch=True)
     for lane in range(9):
         alone = mflow.solve_ivp(waves("lane"), span, y0[lane], name, at, rtol=1e-9, atol=1e-10)
         np.testing.assert_allclose(r.y[lane], alone.y, rtol=1e-7, atol=1e-8)
@@ -220,7 +220,7 @@ def test_error_control_agrees_with_runs(name: str, back: bool) -> None:
 @pytest.mark.parametrize("name", PAIRS)
 def test_lanes_with_parameters_of_their_own(name: str) -> None:
     p = np.random.default_rng(2).uniform(0.1, 2.0, (150, 2))
-    r = mflow.solve_ivp_batch(rates(), (0, 1), [1.0, 2.0, -1.0], name, rtol=1e-8, atol=1e-10, lanes=True, lane_args=p)
+    r = mflow.solve_ivp_batch(rates(), (0, 1), [1.0, 2.0, -1.0], name, rtol=1e-8, atol=1e-10, batch=True, batch_args=p)
     rate = p[:, :1] + p[:, 1:] * np.arange(3)
     np.testing.assert_allclose(r.y, np.array([1.0, 2.0, -1.0]) * np.exp(-rate), rtol=1e-6)
 
@@ -228,7 +228,7 @@ def test_lanes_with_parameters_of_their_own(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_parameters_stand_behind_every_stage(name: str) -> None:
     p, at = np.random.default_rng(3).uniform(0.1, 2.0, (70, 2)), [0.1, 0.25, 0.7]
-    r = mflow.solve_ivp_batch(rates(), (0, 1), np.ones((70, 2)), name, at, dt=0.125, lanes=True, lane_args=p)
+    r = mflow.solve_ivp_batch(rates(), (0, 1), np.ones((70, 2)), name, at, dt=0.125, batch=True, batch_args=p)
     for lane in (0, 69):
         alone = mflow.solve_ivp(lambda t, y, a, b: -(a + b * np.arange(2)) * y, (0, 1), [1.0, 1.0], name, at, dt=0.125, args=tuple(p[lane]))
         np.testing.assert_allclose(r.y[lane], alone.y, rtol=1e-12)
@@ -240,7 +240,7 @@ def test_spans_of_their_own(how: dict[str, Any]) -> None:
     y0 = starts(130)
     span = np.stack([np.linspace(-0.5, 0.1, 130), np.linspace(0.9, 0.3, 130)], axis=1)
     span[17] = 0.25
-    r = mflow.solve_ivp_batch(waves("block"), span, y0, lanes=True, **how)
+    r = mflow.solve_ivp_batch(waves("block"), span, y0, batch=True, **how)
     assert r.t.tolist() == span[:, 1].tolist()
     assert np.array_equal(r.y[17], y0[17])
     for lane in (0, 64, 129):
@@ -248,14 +248,14 @@ def test_spans_of_their_own(how: dict[str, Any]) -> None:
         np.testing.assert_allclose(r.y[lane], alone.y[:, -1], rtol=1e-6, atol=1e-8)
         assert abs(int(r.nsteps[lane]) - alone.nsteps) <= 1
     at = [0.15, 0.25]
-    r = mflow.solve_ivp_batch(waves("block"), span[:17], y0[:17], t_eval=at, lanes=True, **how)
+    r = mflow.solve_ivp_batch(waves("block"), span[:17], y0[:17], t_eval=at, batch=True, **how)
     assert r.reached.tolist() == [2] * 17
 
 
 def test_lanes_stop_for_reasons_of_their_own() -> None:
     if not PAIRS:
         pytest.skip("no row has an error estimate")
-    pair = {"method": PAIRS[-1], "lanes": True}
+    pair = {"method": PAIRS[-1], "batch": True}
     r = mflow.solve_ivp_batch(roots(), (0, 3.0), [[1.0], [100.0]], **pair)  # the first leaves the domain at t = 2
     assert r.reason == ["non_finite", "finished"]
     assert 1.95 < r.t[0] <= 2.0
@@ -314,7 +314,7 @@ def test_one_function_for_all_lanes_in_a_plain_run() -> None:
 
 
 def test_an_exception_ends_its_lane_alone() -> None:
-    r = mflow.solve_ivp_batch(fails_at, (0, 1), [[1.0], [2.0], [3.0]], "rk4", [0.1, 0.3, 0.9], dt=0.1, lane_args=[2.0, 0.5, 3.0])
+    r = mflow.solve_ivp_batch(fails_at, (0, 1), [[1.0], [2.0], [3.0]], "rk4", [0.1, 0.3, 0.9], dt=0.1, batch_args=[2.0, 0.5, 3.0])
     assert r.reason == ["finished", "rhs_failed", "finished"]
     assert r.status.tolist() == [0, -1, 0]
     assert list(r.errors) == [1]
@@ -352,7 +352,7 @@ def test_every_lane_has_its_events() -> None:
 
     down.terminal = True  # type: ignore[attr-defined]
     rate = np.array([0.5, 1.0, 2.0])
-    how: dict[str, Any] = {"lane_args": rate, "events": down, "rtol": 1e-8, "atol": 1e-10}
+    how: dict[str, Any] = {"batch_args": rate, "events": down, "rtol": 1e-8, "atol": 1e-10}
     r = mflow.solve_ivp_batch(lambda t, y, rate: -rate * y, (0, 1), np.ones((3, 1)), **how)
     assert r.reason == ["finished", "event", "event"]
     assert r.success
@@ -373,30 +373,30 @@ BAD = [
     ({"y0": [1.0, 2.0]}, ValueError, r"y0: shape \(2,\) came; \(lanes, n\) is wanted: for one number a lane give y0\[:, None\]"),
     ({"y0": 1.0}, ValueError, r"y0: shape \(\) came"),
     ({"y0": [[1.0, math.nan]]}, ValueError, "y0: entry 1 is nan"),
-    ({"y0": np.ones((2, 2, 2)), "lanes": True}, ValueError, r"with lanes=True \(lanes, n\) is wanted"),
+    ({"y0": np.ones((2, 2, 2)), "batch": True}, ValueError, r"with batch=True \(lanes, n\) is wanted"),
     ({"t_span": (0, 1, 2)}, ValueError, r"t_span: shape \(3,\) came"),
     ({"t_span": [(0, 1)] * 4}, ValueError, r"t_span: shape \(4, 2\) came; .*\(3, 2\), is wanted"),
     ({"t_span": "ab"}, TypeError, "t_span = 'ab'"),
     ({"t_span": (0, math.inf)}, ValueError, r"t_span\[1\]"),
-    ({"lane_args": [1.0]}, ValueError, "lane_args has 1 entries, y0 3 lanes"),
-    ({"lane_args": 1.0}, TypeError, "lane_args: a sequence"),
+    ({"batch_args": [1.0]}, ValueError, "batch_args has 1 entries, y0 3 lanes"),
+    ({"batch_args": 1.0}, TypeError, "batch_args: a sequence"),
     ({"t_eval": [2.0]}, ValueError, r"t_eval\[0\] = 2.0 is outside"),
     ({"t_eval": [0.5], "t_span": [(0, 1), (1, 0), (0, 1)]}, ValueError, "one direction"),
     ({"t_eval": [0.5], "t_span": [(0, 1), (2, 3), (0, 1)]}, ValueError, "no time in common"),
     ({"threads": 0}, ValueError, "threads = 0"),
     ({"executor": 4}, TypeError, "executor: a concurrent.futures.Executor is wanted .*, not int"),
     ({"save": "all"}, TypeError, "save: a batch does not take it; t_eval says what to keep"),
-    ({"lanes": True}, TypeError, "lanes=True wants a compiled function"),
-    ({"fun": block_decay, "lanes": True, "events": py_waves}, TypeError, "events: a function for lanes takes none"),
-    ({"fun": block_decay, "lanes": True, "args": (1.0,)}, TypeError, "args: a function for lanes"),
-    ({"fun": block_decay, "lanes": True, "inplace": True}, TypeError, "inplace: a function for lanes"),
-    ({"fun": block_decay, "lanes": True, "dt": -1.0}, ValueError, "dt = -1.0"),
-    ({"fun": block_decay, "lanes": True, "dt": 1e-30, "t_span": (1, 2)}, ValueError, "lost in rounding"),
-    ({"fun": block_decay, "lanes": True, "rtol": 1e-3}, ValueError, "dt, rtol, atol"),
-    ({"fun": block_decay, "lanes": True, "dt": None}, ValueError, "rk4 has no error estimate"),
-    ({"fun": block_decay, "lanes": True, "colour": 1}, TypeError, "colour"),
-    ({"fun": block_decay, "lanes": True, "t_span": [(0, 1), (1, 0), (0, 1)]}, ValueError, "one way"),
-    ({"fun": decay_cfunc, "lanes": True}, TypeError, "fun: a compiled function with the signature"),
+    ({"batch": True}, TypeError, "batch=True wants a compiled function"),
+    ({"fun": block_decay, "batch": True, "events": py_waves}, TypeError, "events: a function for lanes takes none"),
+    ({"fun": block_decay, "batch": True, "args": (1.0,)}, TypeError, "args: a function for lanes"),
+    ({"fun": block_decay, "batch": True, "inplace": True}, TypeError, "inplace: a function for lanes"),
+    ({"fun": block_decay, "batch": True, "dt": -1.0}, ValueError, "dt = -1.0"),
+    ({"fun": block_decay, "batch": True, "dt": 1e-30, "t_span": (1, 2)}, ValueError, "lost in rounding"),
+    ({"fun": block_decay, "batch": True, "rtol": 1e-3}, ValueError, "dt, rtol, atol"),
+    ({"fun": block_decay, "batch": True, "dt": None}, ValueError, "rk4 has no error estimate"),
+    ({"fun": block_decay, "batch": True, "colour": 1}, TypeError, "colour"),
+    ({"fun": block_decay, "batch": True, "t_span": [(0, 1), (1, 0), (0, 1)]}, ValueError, "one way"),
+    ({"fun": decay_cfunc, "batch": True}, TypeError, "fun: a compiled function with the signature"),
 ]
 
 
@@ -422,7 +422,7 @@ def test_no_lanes(lanes: bool) -> None:
 def test_lanes_without_components(how: dict[str, Any]) -> None:
     how = {"method": "rk4"} | how
     span = np.tile((0.0, 1.0), (5, 1)) if how.pop("own", False) else (0.0, 1.0)
-    r = mflow.solve_ivp_batch(waves("block"), span, np.empty((5, 0)), lanes=True, **how)
+    r = mflow.solve_ivp_batch(waves("block"), span, np.empty((5, 0)), batch=True, **how)
     assert (r.success, r.y.shape, r.t.tolist()) == (True, (5, 0), [1.0] * 5)
 
 
@@ -452,14 +452,14 @@ def test_functions_for_lanes_of_every_kind() -> None:
     assert address
     signature = core.RHS_LANES_SIGNATURE.encode()
     y0 = [[1.0, 2.0]]
-    r = mflow.solve_ivp_batch(fun, (0, 1), y0, "rk4", dt=0.1, lanes=True)
+    r = mflow.solve_ivp_batch(fun, (0, 1), y0, "rk4", dt=0.1, batch=True)
     np.testing.assert_allclose(r.y[0], np.array(y0[0]) * math.exp(-1), rtol=1e-5)
     assert seen == {(2, core.BLOCK, 1)}
     for made in (
         capsule(address, signature, ctypes.addressof(rate)),
         scipy.LowLevelCallable(capsule(address, signature, ctypes.addressof(rate))),
     ):
-        r = mflow.solve_ivp_batch(made, (0, 1), y0, "rk4", dt=0.1, lanes=True)
+        r = mflow.solve_ivp_batch(made, (0, 1), y0, "rk4", dt=0.1, batch=True)
         np.testing.assert_allclose(r.y[0], np.array(y0[0]) * math.exp(-0.25), rtol=1e-5)
 
 
@@ -475,7 +475,7 @@ def test_a_code_ends_the_whole_block(code: int) -> None:
         return code if t[0] > 0.5 and calls[-1] < 100 else 0
 
     y0 = starts(3)
-    r = mflow.solve_ivp_batch(fun, (0, 1), y0, "rk4", dt=0.125, lanes=True, threads=1)
+    r = mflow.solve_ivp_batch(fun, (0, 1), y0, "rk4", dt=0.125, batch=True, threads=1)
     assert r.reason == ["rhs_failed"] * 3
     assert r.t.tolist() == [0.5] * 3
     assert f"returned {code}" in r.messages[0]
@@ -529,7 +529,7 @@ def test_executors(by: Any) -> None:
         assert fields(there) == fields(here)
         what = np.zeros(21)
         what[4] = 1
-        r = mflow.solve_ivp_batch(odd_or_killed, (0, 1), y0, "rk4", dt=0.05, lane_args=what, executor=executor)
+        r = mflow.solve_ivp_batch(odd_or_killed, (0, 1), y0, "rk4", dt=0.05, batch_args=what, executor=executor)
         assert [lane for lane, reason in enumerate(r.reason) if reason != "finished"] == [4]
         assert "no slope" in str(r.errors[4])
         with pytest.raises(ValueError, match="dt = -1"):
@@ -541,8 +541,8 @@ def test_executors(by: Any) -> None:
 def test_executor_with_a_function_for_lanes() -> None:
     y0 = starts(300)
     with futures.ThreadPoolExecutor(2) as pool:
-        r = mflow.solve_ivp_batch(waves("block"), (0, 1), y0, "rk4", dt=0.05, lanes=True, executor=pool)
-    assert fields(r) == fields(mflow.solve_ivp_batch(waves("block"), (0, 1), y0, "rk4", dt=0.05, lanes=True))
+        r = mflow.solve_ivp_batch(waves("block"), (0, 1), y0, "rk4", dt=0.05, batch=True, executor=pool)
+    assert fields(r) == fields(mflow.solve_ivp_batch(waves("block"), (0, 1), y0, "rk4", dt=0.05, batch=True))
 
 
 def test_what_does_not_pickle_is_named() -> None:
@@ -555,7 +555,7 @@ def test_a_lost_worker_costs_its_lanes_alone() -> None:
     what = np.zeros(16)
     what[15] = 2
     with futures.ProcessPoolExecutor(1) as pool:
-        r = mflow.solve_ivp_batch(odd_or_killed, (0, 1), starts(16), "rk4", dt=0.1, lane_args=what, executor=pool)
+        r = mflow.solve_ivp_batch(odd_or_killed, (0, 1), starts(16), "rk4", dt=0.1, batch_args=what, executor=pool)
         assert r.reason[15] == "executor_failed"
         assert set(r.reason) == {"finished", "executor_failed"}
         assert isinstance(r.errors[15], BrokenProcessPool)
@@ -563,7 +563,7 @@ def test_a_lost_worker_costs_its_lanes_alone() -> None:
         done = [lane for lane, reason in enumerate(r.reason) if reason == "finished"]
         assert done
         np.testing.assert_allclose(r.y[done], starts(16)[done] * math.exp(-1), rtol=1e-5)
-        again = mflow.solve_ivp_batch(odd_or_killed, (0, 1), starts(2), "rk4", dt=0.1, lane_args=[0, 0], executor=pool)
+        again = mflow.solve_ivp_batch(odd_or_killed, (0, 1), starts(2), "rk4", dt=0.1, batch_args=[0, 0], executor=pool)
         assert again.reason == ["executor_failed"] * 2  # the pool stays broken
 
 

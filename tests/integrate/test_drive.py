@@ -15,9 +15,9 @@ from mflow.testproblems import get_problem
 from support.problems import PROBLEMS, RHS_C, SHAPES, Array, start_of, waves
 from support.reference import evaluations, ulps
 
-EMBEDDED = [row.name for row in registry.rows() if "embedded" in row.flags and "second_order" not in row.flags]
+EMBEDDED = [row.name for row in registry.records() if "embedded" in row.flags and "second_order" not in row.flags]
 EXPLICIT = [
-    row.name for row in registry.rows() if row.kind == "step" and "linear" in row.flags and not {"implicit", "second_order"} & row.flags
+    row.name for row in registry.records() if row.kind == "step" and "linear" in row.flags and not {"implicit", "second_order"} & row.flags
 ]
 REAL_ONLY = [name for name in EXPLICIT if mflow.stability_limit(name, axis="imaginary") == 0.0]
 
@@ -101,7 +101,7 @@ def test_backwards_is_forwards_of_the_mirrored_problem() -> None:
 @pytest.mark.parametrize("method", EMBEDDED)
 def test_evaluations_are_those_of_the_tableau(method: str) -> None:
     """Two for the first step, then stages: one fewer where the last slope is the next step's first."""
-    row = next(row for row in registry.rows() if row.name == method)
+    row = next(row for row in registry.records() if row.name == method)
     calls = 0
 
     def fun(t: float, y: Array) -> Array:

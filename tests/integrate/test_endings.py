@@ -53,8 +53,8 @@ def modes(row: Any) -> list[dict[str, Any]]:
     return ways
 
 
-EMBEDDED = [row.name for row in registry.rows() if "embedded" in row.flags and "second_order" not in row.flags]
-IMPLICIT = [row.name for row in registry.rows() if row.kind == "step" and "implicit" in row.flags and "second_order" not in row.flags]
+EMBEDDED = [row.name for row in registry.records() if "embedded" in row.flags and "second_order" not in row.flags]
+IMPLICIT = [row.name for row in registry.records() if row.kind == "step" and "implicit" in row.flags and "second_order" not in row.flags]
 
 
 # ---- numbers that are not finite -----------------------------------------------------------------------------------------------------

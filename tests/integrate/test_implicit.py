@@ -15,7 +15,7 @@ from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov
 from mflow.testproblems import get_problem
 from support.problems import RHS_C, Array
 
-IMPLICIT = [row.name for row in registry.rows() if row.kind == "step" and "implicit" in row.flags and "second_order" not in row.flags]
+IMPLICIT = [row.name for row in registry.records() if row.kind == "step" and "implicit" in row.flags and "second_order" not in row.flags]
 
 # ---- a chain of springs whose Jacobian is a band: y_i' = y_(i-1) - 2 y_i + y_(i+1) - y_i^3 ------------------------------------------
 

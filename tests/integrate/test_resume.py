@@ -14,7 +14,7 @@ from mflow_core import registry
 import mflow
 from support.problems import Array, decay_cfunc, start_of, waves
 
-EMBEDDED = [row.name for row in registry.rows() if "embedded" in row.flags and "second_order" not in row.flags]
+EMBEDDED = [row.name for row in registry.records() if "embedded" in row.flags and "second_order" not in row.flags]
 
 
 class Boom(Exception):

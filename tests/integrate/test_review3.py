@@ -73,7 +73,7 @@ def test_no_nan_between_steps_of_lanes(spans: Any) -> None:
         return 0
 
     starts = [[0.0, 2.0], [0.0, 1.0], [0.0, 3.0]]  # the second component: where slopes end
-    r = mflow.solve_ivp_batch(ones, spans, starts, "euler", dt=0.1, t_eval=[0.5, 0.95, 1.0], lanes=True)
+    r = mflow.solve_ivp_batch(ones, spans, starts, "euler", dt=0.1, t_eval=[0.5, 0.95, 1.0], batch=True)
     assert r.reason == ["finished", "non_finite", "finished"]
     assert r.reached.tolist() == [3, 1, 3]
     assert r.nsteps.tolist() == [10, 9, 10]
@@ -88,11 +88,11 @@ def test_max_steps_of_lanes(spans: Any) -> None:
             f[i] = 1.0
         return 0
 
-    r = mflow.solve_ivp_batch(ones, spans, np.zeros((2, 1)), "rk4", dt=0.125, max_steps=3, lanes=True)
+    r = mflow.solve_ivp_batch(ones, spans, np.zeros((2, 1)), "rk4", dt=0.125, max_steps=3, batch=True)
     assert r.reason == ["max_steps"] * 2
     assert r.nsteps.tolist() == [3, 3]
     assert r.t.tolist() == [0.375, 0.375]
-    assert mflow.solve_ivp_batch(ones, spans, np.zeros((2, 1)), "rk4", dt=0.125, max_steps=8, lanes=True).success
+    assert mflow.solve_ivp_batch(ones, spans, np.zeros((2, 1)), "rk4", dt=0.125, max_steps=8, batch=True).success
 
 
 # ---- looks into the last step -----------------------------------------------------------------------------------------------------------

@@ -64,19 +64,19 @@ def test_own_data():
     Y = RNG.standard_normal((9, 20))
     f = objectives.LeastSquares(X, Y[0])
     how = {"lr": 0.05, "maxiter": 3000, "gtol": 1e-10}
-    r = mflow.minimize_batch(f, np.zeros((9, 3)), "momentum", lane_data={"y": Y}, **how)
+    r = mflow.minimize_batch(f, np.zeros((9, 3)), "momentum", batch_data={"y": Y}, **how)
     assert r.success
     np.testing.assert_allclose(r.x, np.linalg.lstsq(X, Y.T, rcond=None)[0].T, rtol=1e-8)
     assert_lanes_are_minimize(r, lambda lane: objectives.LeastSquares(X, Y[lane]), np.zeros((9, 3)), "momentum", **how)
     tables = RNG.standard_normal((9, 20, 3))
     signs = RNG.integers(0, 2, (9, 20))
     g = objectives.Logistic(tables[0], signs[0], l2=0.1)
-    both = mflow.minimize_batch(g, np.zeros((9, 3)), "adam", lane_data={"X": tables, "y": signs}, maxiter=50)
+    both = mflow.minimize_batch(g, np.zeros((9, 3)), "adam", batch_data={"X": tables, "y": signs}, maxiter=50)
     assert_lanes_are_minimize(
         both, lambda lane: objectives.Logistic(tables[lane], signs[lane], l2=0.1), np.zeros((9, 3)), "adam", maxiter=50
     )
     A, b = RNG.uniform(1, 2, (9, 3)), RNG.standard_normal((9, 3))
-    q = mflow.minimize_batch(objectives.Quadratic(A[0], b[0]), np.zeros((9, 3)), "sgd", lr=0.5, lane_data={"A": A, "b": b}, gtol=1e-13)
+    q = mflow.minimize_batch(objectives.Quadratic(A[0], b[0]), np.zeros((9, 3)), "sgd", lr=0.5, batch_data={"A": A, "b": b}, gtol=1e-13)
     np.testing.assert_allclose(q.x, b / A, rtol=0, atol=1.1e-13)  # gtol over the least curvature, 1
 
 
@@ -84,7 +84,7 @@ def test_a_list_of_costs_and_shapes():
     costs = [objectives.Softmax(RNG.standard_normal((30, 2)), RNG.integers(0, 3, 30), n_classes=3, l2=0.1) for _ in range(5)]
     starts = RNG.standard_normal((5, 2, 3))
     with pytest.raises(ValueError, match="class 3 came; there are 3"):
-        mflow.minimize_batch(costs[0], starts, lane_data={"y": np.full((5, 30), 3)})
+        mflow.minimize_batch(costs[0], starts, batch_data={"y": np.full((5, 30), 3)})
     r = mflow.minimize_batch(costs, starts, "adam", lr=0.1, maxiter=60)
     assert r.x.shape == starts.shape
     assert_lanes_are_minimize(r, lambda lane: costs[lane], starts, "adam", lr=0.1, maxiter=60)
@@ -150,9 +150,9 @@ def test_interruption_keeps_what_is_done(monkeypatch):
         (lambda f: mflow.minimize_batch(f, np.zeros(2)), ValueError, r"\(lanes, n\) is wanted"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 5))), ValueError, "a lane of starts has 5 numbers"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), "rk4", dt=0.1), ValueError, "no optimizer"),
-        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), lane_data={"z": 1}), TypeError, "no data 'z'"),
-        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), lane_data={"y": np.zeros((2, 1))}), ValueError, r"\(3, 1\) is wanted"),
-        (lambda f: mflow.minimize_batch(f, np.zeros((1, 2)), lane_data={"y": [[-1.0]]}), ValueError, "numbers from 0 on"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), batch_data={"z": 1}), TypeError, "no data 'z'"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), batch_data={"y": np.zeros((2, 1))}), ValueError, r"\(3, 1\) is wanted"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((1, 2)), batch_data={"y": [[-1.0]]}), ValueError, "numbers from 0 on"),
         (lambda f: mflow.minimize_batch(lambda x: 0.0, np.zeros((3, 2))), TypeError, "compiled cost is wanted"),
         (lambda f: mflow.minimize_batch([f], np.zeros((3, 2))), ValueError, "1 costs came for 3"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), maxiter=-1), ValueError, "maxiter = -1"),

@@ -19,7 +19,7 @@ def bits(a: Any) -> bytes:
 
 
 def same_at(row: Any, level: str) -> Any:
-    return next(other for other in registry._rows_of(level) if other.name == row.name)
+    return next(other for other in registry.records_of(level) if other.name == row.name)
 
 
 def run_of(row: Any, fun: Any, y0: Array, dt: float = 0.05, t0: float = 0.0, dense: bool = False) -> Any:

@@ -18,4 +18,4 @@ KINDS: dict[str, Callable[[Any], bool]] = {
 
 
 def rows_at(kind: str, level: str) -> list[Any]:
-    return [row for row in registry._rows_of(level) if KINDS[kind](row)]
+    return [row for row in registry.records_of(level) if KINDS[kind](row)]

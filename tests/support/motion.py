@@ -68,7 +68,7 @@ class MotionKernel:
 
     def __init__(self, row: Any, what: Any, parameters: dict[str, float] | None = None, velocity_free: bool = False,
                  without: tuple[str, ...] = ()) -> None:  # fmt: skip
-        self.row, self.what, self.n = row, what, what.n
+        self.record, self.what, self.n = row, what, what.n
         self.sizes = row.sizes(parameters)
         self.ld = (self.n + 7) // 8 * 8 or 8
         self.work = np.full((self.sizes["n_work"] + 1, self.ld), np.nan)
@@ -127,7 +127,7 @@ class MotionKernel:
         f.t, f.h, f.flags, f.n_rhs, f.n_solve = t, h, FRESH if fresh else 0, 0, 0
         f.err = self.err.ctypes.data if want_err and self.sizes["n_err"] else None
         self.calls.clear()
-        self.status = int(api_step()(self.row.address, ctypes.byref(f)))
+        self.status = int(api_step()(self.record.address, ctypes.byref(f)))
         self.s1 = self.scal[0 if in_place else 1, :-1].copy()
         assert np.all(np.isnan(self.work[-1]))  # nothing beyond what `sizes` asks for was written
         assert np.all(np.isnan(self.err[-1]))

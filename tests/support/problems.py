@@ -185,7 +185,7 @@ class Walk:
     """A row's update taken step by step on its own arrays, over chunks of [0, n)."""
 
     def __init__(self, row: Any, parameters: dict[str, float], c0: Array, cuts: tuple[int, ...] = ()) -> None:
-        self.row, self.parameters, self.sizes = row, parameters, row.sizes(parameters)
+        self.record, self.parameters, self.sizes = row, parameters, row.sizes(parameters)
         self.vectors = [c0.copy() if j == 0 else np.full(c0.shape, np.nan) for j in range(self.sizes["n_vec"])]
         updater.start(row, parameters, self.vectors)
         self.scalars = np.zeros(max(1, self.sizes["n_scal"]))
@@ -193,9 +193,9 @@ class Walk:
         self.ends = [0, *cuts, c0.size]
 
     def step(self, g: Array, scale: float = 1.0) -> None:
-        coef = updater.begin(self.row, self.parameters, self.k, self.scalars)
+        coef = updater.begin(self.record, self.parameters, self.k, self.scalars)
         for lo, hi in zip(self.ends, self.ends[1:], strict=False):
-            updater.update(self.row, coef, scale, self.vectors, g, lo, hi)
+            updater.update(self.record, coef, scale, self.vectors, g, lo, hi)
         self.k += 1
 
     @property

@@ -171,7 +171,7 @@ def test_dense_after_sparse_goes_on() -> None:
 
 
 def learned(loss: str, level: str = registry.LEVEL, pieces: tuple[int, ...] = (60,), sparse: bool = False, **values: float) -> bytes:
-    row = next(row for row in registry._rows_of(level) if row.name == "implicit_sgd")
+    row = next(row for row in registry.records_of(level) if row.name == "implicit_sgd")
     X, y = data_of(loss)
     A = scipy.sparse.csr_array(X)
     rows = (A.indptr.astype(np.int64), A.indices.astype(np.int32), A.data) if sparse else X

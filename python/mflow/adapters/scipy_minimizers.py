@@ -108,7 +108,7 @@ def _minimizer(row: Any) -> Callable[..., OptimizeResult]:
 
 
 MINIMIZERS: dict[str, Callable[..., OptimizeResult]] = {}
-for _row in registry.rows():
-    if _row.kind in ("update", "step"):
-        _function = _minimizer(_row)
-        MINIMIZERS.update(dict.fromkeys((f"minimize_{name}" for name in (_row.name, *_row.aliases)), _function))
+for _record in registry.records():
+    if _record.kind in ("update", "step"):
+        _function = _minimizer(_record)
+        MINIMIZERS.update(dict.fromkeys((f"minimize_{name}" for name in (_record.name, *_record.aliases)), _function))

@@ -34,7 +34,7 @@ from mflow.integrate.endings import Ending
 from mflow.solvers import nonlinear
 from mflow.stability import spectrum
 
-__all__ = ["RowDenseOutput", "RowSolver"]
+__all__ = ["MethodDenseOutput", "MethodSolver"]
 
 USAGE = """{doc}
 
@@ -83,7 +83,7 @@ solver : name or instance
 """
 
 
-class RowDenseOutput(DenseOutput):  # type: ignore[misc]
+class MethodDenseOutput(DenseOutput):  # type: ignore[misc]
     """The solution inside one step: the row's continuous extension, or the cubic Hermite one. It owns all it needs.
 
     Parameters
@@ -98,7 +98,7 @@ class RowDenseOutput(DenseOutput):  # type: ignore[misc]
     Examples
     --------
     >>> import mflow.scipy
-    >>> line = mflow.scipy.RowDenseOutput(0.0, 2.0, [1.0], [5.0], [[4.0]])
+    >>> line = mflow.scipy.MethodDenseOutput(0.0, 2.0, [1.0], [5.0], [[4.0]])
     >>> line(0.5), line([0.0, 1.0, 2.0])
     (array([2.]), array([[1., 3., 5.]]))
 
@@ -115,7 +115,7 @@ class RowDenseOutput(DenseOutput):  # type: ignore[misc]
         return self._extension(t)
 
 
-class RowSolver(OdeSolver):  # type: ignore[misc]
+class MethodSolver(OdeSolver):  # type: ignore[misc]
     """What the classes of this module share: see `mflow.scipy.DOPRI5` for their arguments.
 
     Attributes
@@ -125,7 +125,7 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
     n, status, t_bound, direction, t, y, t_old, step_size, nfev, njev, nlu : as in `scipy.integrate.OdeSolver`.
     """
 
-    row: ClassVar[Any] = None
+    record: ClassVar[Any] = None
     order: ClassVar[int]
     n_stages: ClassVar[int]
     error_estimator_order: ClassVar[int]
@@ -153,16 +153,16 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
         solver: Any = None,
         **options: Any,
     ) -> None:
-        if self.row is None:
-            raise TypeError("RowSolver: take one of the classes of the rows, such as mflow.scipy.DOPRI5")
-        known = {p[0].partition("[")[0] for p in self.row.parameters_}
-        self.method: Method = get_method(self.row.name, **{k: v for k, v in options.items() if k in known})
+        if self.record is None:
+            raise TypeError("MethodSolver: take one of the classes of the rows, such as mflow.scipy.DOPRI5")
+        known = {p[0].partition("[")[0] for p in self.record.parameters_}
+        self.method: Method = get_method(self.record.name, **{k: v for k, v in options.items() if k in known})
         linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
         bounds = {"max_step": max_step, "min_step": min_step, "first_step": first_step}
         idle = [name for name in options if name not in known]
         if not self.method.is_implicit:
             idle += [name for name, value in {**linear, "solver": solver}.items() if value is not None]
-        if dt is not None or "embedded" not in self.row.flags:
+        if dt is not None or "embedded" not in self.record.flags:
             free = {"max_step": math.inf, "min_step": 0.0}
             given = {**bounds, "rtol": rtol, "atol": atol}
             idle += [name for name, value in given.items() if value is not None and not (name in free and value == free[name])]
@@ -184,7 +184,7 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
         control = self.dt is None and tolerances[0].size > 1
         step = math.nan if self.dt is None else self.direction * self.dt
         self._run = core.Run(
-            self.row, what, self._start, self.t, step, self.method._values, dense=True, control=control, solver=self._solver
+            self.record, what, self._start, self.t, step, self.method.numbers, dense=True, control=control, solver=self._solver
         )
         if self.dt is None:
             self._begin(*tolerances)
@@ -271,10 +271,10 @@ class RowSolver(OdeSolver):  # type: ignore[misc]
         reason, message = Ending(run, self.method, mode, step, self._start, self._t0, where).explain(status)
         return f"{self.TOO_SMALL_STEP.rstrip('.')}: {message}" if reason == "step_too_small" else message
 
-    def _dense_output_impl(self) -> RowDenseOutput:
+    def _dense_output_impl(self) -> MethodDenseOutput:
         t_old, y_old, D = self._run.extension()
         self._count()
-        return RowDenseOutput(t_old, self.t, y_old, self.y, D)
+        return MethodDenseOutput(t_old, self.t, y_old, self.y, D)
 
     def _count(self) -> None:
         self.nfev = int(self._run.nfev)
@@ -335,14 +335,14 @@ def _document(row: Any) -> str:
     )
 
 
-def _class_of(row: Any) -> type[RowSolver]:
-    facts = {"row": row, "order": row.order, "n_stages": row.stages, "__doc__": _document(row), "__module__": "mflow.scipy"}
+def _class_of(row: Any) -> type[MethodSolver]:
+    facts = {"record": row, "order": row.order, "n_stages": row.stages, "__doc__": _document(row), "__module__": "mflow.scipy"}
     if "embedded" in row.flags:  # two estimates combine to one of the order before the method's (dop853)
         facts["error_estimator_order"] = min(row.order, row.order_hat) if row.sizes({})["n_err"] == 1 else row.order - 1
-    return type(row.class_name, (RowSolver,), facts)
+    return type(row.class_name, (MethodSolver,), facts)
 
 
-_CLASSES = {row.class_name: _class_of(row) for row in registry.rows() if row.kind == "step" and "second_order" not in row.flags}
+_CLASSES = {row.class_name: _class_of(row) for row in registry.records() if row.kind == "step" and "second_order" not in row.flags}
 globals().update(_CLASSES)
 __all__ += sorted(_CLASSES)  # noqa: PLE0605
 

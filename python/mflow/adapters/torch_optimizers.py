@@ -83,7 +83,7 @@ class Optimizer(torch.optim.Optimizer):
         if "clip_norm" in parameters:
             raise TypeError("clip_norm: with torch, torch.nn.utils.clip_grad_norm_ does this before the step")
         probe = self._class([np.zeros(1)], *args, **parameters)  # finds mistakes, and which row the options choose
-        self._made_by: type[optim.Optimizer] = getattr(optim, probe.row.class_name)
+        self._made_by: type[optim.Optimizer] = getattr(optim, probe.record.class_name)
         self._names, self._check_finite = tuple(probe.param_groups[0]), check_finite
         self._cohorts: list[tuple[int, _Cohort]] = []
         self._seen: set[int] = set()
@@ -217,7 +217,7 @@ class Optimizer(torch.optim.Optimizer):
 def _class_of(cls: type[optim.Optimizer]) -> type[Optimizer]:
     text = (
         f"`mflow.optim.{cls.__name__}` as a torch optimizer, for float64 tensors on the CPU.\n\n"
-        f"    {registry.find(cls._row.name).formula}\n\n"
+        f"    {registry.find(cls._record.name).formula}\n\n"
         f"Parameters are those of `mflow.optim.{cls.__name__}{inspect.signature(cls)}`, without clip_norm; params as torch takes them.\n\n"
         "Examples\n--------\n>>> import torch, mflow.torch\n>>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)\n"
         f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n>>> (w @ w).backward()\n>>> opt.step()\n>>> bool((w < 1).all())\nTrue\n"

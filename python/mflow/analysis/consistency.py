@@ -185,9 +185,9 @@ def _walk(method: Method, grad: Gradient, start: Array, h: float, count: int, fr
     """Where so many steps lead."""
     if method.kind == "update":
         c = start.copy()
-        stepper = getattr(optim, method.row.class_name)(c, **{**method.given, "lr": h})
+        stepper = getattr(optim, method.record.class_name)(c, **{**method.given, "lr": h})
         for _ in range(count):
-            at = stepper.ask() if method.row.asks and hasattr(stepper, "ask") else c
+            at = stepper.ask() if method.record.asks and hasattr(stepper, "ask") else c
             stepper.step(np.asarray(grad(at), dtype=np.float64))
         return c
     if "second_order" in method.flags:

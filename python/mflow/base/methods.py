@@ -27,7 +27,7 @@ class Parameter:
     default: Any
     bounds: str
     doc: str
-    row_names: tuple[str, ...]
+    record_names: tuple[str, ...]
     kinds: tuple[str, ...]
     choices: tuple[str, ...]
     may_be_infinite: bool
@@ -63,7 +63,7 @@ def _joined(row: Any) -> tuple[Parameter, ...]:
                 default=values if len(values) > 1 else values[0],
                 bounds=", ".join(map(repr, choices)) if choices else "bool" if kind == "bool" else _bounds(lower, upper, open_),
                 doc="; ".join(e[7] for e in entries),
-                row_names=tuple(e[0] for e in entries),
+                record_names=tuple(e[0] for e in entries),
                 kinds=tuple(e[4] for e in entries),
                 choices=choices,
                 may_be_infinite=math.isinf(upper) and not open_[1],
@@ -103,7 +103,7 @@ def _number(owner: str, p: Parameter, value: Any, kind: str) -> float:
     return number
 
 
-def row_values(row: Any, given: Mapping[str, Any]) -> dict[str, float]:
+def record_values(row: Any, given: Mapping[str, Any]) -> dict[str, float]:
     """Public parameters in the row's own names and numbers, checked.
 
     Raises TypeError for an unknown name or a value that is no number, ValueError for one outside its bounds.
@@ -117,21 +117,21 @@ def row_values(row: Any, given: Mapping[str, Any]) -> dict[str, float]:
             raise TypeError(registry.unknown(f"{row.name}: no parameter", name, list(known)))
         p = known[name]
         values = (value,)
-        if len(p.row_names) > 1:
-            if not isinstance(value, (tuple, list)) or len(value) != len(p.row_names):
-                raise TypeError(f"{row.name}: {name} = {value!r}: {len(p.row_names)} numbers are wanted, as in {p.default}")
+        if len(p.record_names) > 1:
+            if not isinstance(value, (tuple, list)) or len(value) != len(p.record_names):
+                raise TypeError(f"{row.name}: {name} = {value!r}: {len(p.record_names)} numbers are wanted, as in {p.default}")
             values = tuple(value)
-        for row_name, one, kind in zip(p.row_names, values, p.kinds, strict=True):
+        for row_name, one, kind in zip(p.record_names, values, p.kinds, strict=True):
             out[row_name] = _number(row.name, p, one, kind)
     row.sizes(out)  # checks bounds, and parameters against each other
     return out
 
 
 def public_values(row: Any, values: Mapping[str, float]) -> dict[str, Any]:
-    """The inverse of `row_values`."""
+    """The inverse of `record_values`."""
     out = {}
     for p in _parameters(row):
-        got = tuple(_public(values[n], k, p.choices) for n, k in zip(p.row_names, p.kinds, strict=True))
+        got = tuple(_public(values[n], k, p.choices) for n, k in zip(p.record_names, p.kinds, strict=True))
         out[p.name] = got if len(got) > 1 else got[0]
     return out
 
@@ -143,10 +143,10 @@ class Method:
     row and parameters are equal, and pickle.
     """
 
-    row: ClassVar[Any] = None
+    record: ClassVar[Any] = None
 
     def __init__(self, *args: Any, **parameters: Any) -> None:
-        if self.row is None:
+        if self.record is None:
             raise TypeError('Method: take one of its classes, such as mflow.RK4(), or mflow.get_method("rk4")')
         names = [p.name for p in self.parameters_]
         if len(args) > len(names):
@@ -155,14 +155,14 @@ class Method:
             if name in parameters:
                 raise TypeError(f"{type(self).__name__}: {name} came twice")
             parameters[name] = value
-        self._values = row_values(self.row, parameters)
-        self._all = {entry[0]: entry[1] for entry in self.row.parameters_} | self._values
+        self.numbers = record_values(self.record, parameters)
+        self.all_numbers = {entry[0]: entry[1] for entry in self.record.parameters_} | self.numbers
         self._given = parameters
 
     @property
     def parameters_(self) -> tuple[Parameter, ...]:
         """What can be set: a `Parameter` each."""
-        return _parameters(self.row)
+        return _parameters(self.record)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -175,22 +175,22 @@ class Method:
         return dict(self._given)
 
     def __getattr__(self, name: str) -> Any:
-        if name in _ROW_FACTS:
-            return getattr(type(self).row, name)
+        if name in _RECORD_FACTS:
+            return getattr(type(self).record, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def __dir__(self) -> list[str]:
-        return [*super().__dir__(), *_ROW_FACTS]
+        return [*super().__dir__(), *_RECORD_FACTS]
 
     @property
     def is_implicit(self) -> bool:
         """Whether each step solves an equation."""
-        return "implicit" in self.row.flags
+        return "implicit" in self.record.flags
 
     @property
     def butcher(self) -> tuple[list[list[float]], list[float], list[float]] | None:
         """(A, b, c) of a Runge-Kutta method, derived where it is stored in Shu-Osher form; None for others."""
-        tableau = self.row.tableau
+        tableau = self.record.tableau
         if tableau is None:
             return None
         if "A" in tableau:
@@ -205,27 +205,27 @@ class Method:
     @property
     def sizes(self) -> dict[str, int]:
         """How many vectors the method carries and works with, for these parameters."""
-        sizes: dict[str, int] = self.row.sizes(self._values)
+        sizes: dict[str, int] = self.record.sizes(self.numbers)
         return sizes
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and isinstance(other, Method) and self._all == other._all
+        return type(self) is type(other) and isinstance(other, Method) and self.all_numbers == other.all_numbers
 
     def __hash__(self) -> int:
-        return hash((self.row.name, tuple(sorted(self._all.items()))))
+        return hash((self.record.name, tuple(sorted(self.all_numbers.items()))))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self._given.items())})"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _remake, (self.row.name, self._given)
+        return _remake, (self.record.name, self._given)
 
 
 def _remake(name: str, given: dict[str, Any]) -> Method:
     return get_method(name, **given)
 
 
-_ROW_FACTS = (
+_RECORD_FACTS = (
     "name",
     "aliases",
     "family",
@@ -273,12 +273,12 @@ def describe(row: Any) -> str:
 
 
 def _class_of(row: Any) -> type[Method]:
-    cls = type(row.class_name, (Method,), {"row": row, "__doc__": describe(row), "__module__": "mflow"})
+    cls = type(row.class_name, (Method,), {"record": row, "__doc__": describe(row), "__module__": "mflow"})
     cls.__signature__ = signature_of(row)  # type: ignore[attr-defined]
     return cls
 
 
-_CLASSES: dict[str, type[Method]] = {row.name: _class_of(row) for row in registry.rows()}
+_CLASSES: dict[str, type[Method]] = {row.name: _class_of(row) for row in registry.records()}
 
 
 def classes() -> dict[str, type[Method]]:
@@ -295,10 +295,10 @@ def methods(family: str | None = None) -> list[Method]:
     >>> [m.name for m in mflow.methods(family="runge_kutta")][:3]
     ['euler', 'rk2', 'midpoint']
     """
-    families = list(dict.fromkeys(row.family for row in registry.rows()))
+    families = list(dict.fromkeys(row.family for row in registry.records()))
     if family is not None and family not in families:
         raise ValueError(registry.unknown("family: no family", family, families))
-    return [cls() for cls in _CLASSES.values() if family is None or cls.row.family == family]
+    return [cls() for cls in _CLASSES.values() if family is None or cls.record.family == family]
 
 
 def get_method(name: str, **parameters: Any) -> Method:
@@ -323,7 +323,7 @@ def as_method(method: Any, parameters: Mapping[str, Any]) -> Method:
         return type(method)(**{**method.given, **parameters}) if parameters else method
     if isinstance(method, str):
         return get_method(method, **parameters)
-    row = getattr(method, "_row", None)
-    if isinstance(row, registry.Row):
+    row = getattr(method, "_record", None)
+    if isinstance(row, registry.MethodRecord):
         raise TypeError(f"method: mflow.optim.{row.class_name} is for a loop of your own; here give its name, {row.name!r}")
     raise TypeError(f"method: a name or an instance such as mflow.RK4() is wanted, not {type(method).__name__}")

@@ -118,7 +118,7 @@ class NistProblem:
 
 def _compiled(name: str, x: Array, y: Array | None, start: Array) -> Objective:
     objective = Objective()
-    objective._set(name, start.shape, start, x, y, factor=0.5)
+    objective.fill(name, start.shape, start, x, y, factor=0.5)
     return objective
 
 

@@ -284,8 +284,8 @@ class Motion(Drive):
         return four[0], four[1]
 
     def _make_run(self, step: float, dense: bool, vector: bool) -> stepper.Run:
-        values = self.method._values
-        return stepper.Run(self.method.row, self.what, self.start, self.t0, step, values, dense=dense, control=vector, v0=self.v0)
+        values = self.method.numbers
+        return stepper.Run(self.method.record, self.what, self.start, self.t0, step, values, dense=dense, control=vector, v0=self.v0)
 
     def _make_record(self, every: int, times: Array | None, rows: int | None) -> Any:
         dense = self.settings.dense_output
@@ -413,7 +413,7 @@ class Motion(Drive):
         if not isinstance(self.what, structure.Structure):
             raise ValueError('dt = "auto": the limit of a structure is known, that of a force changes with its state: give dt')
         zero = np.zeros(self.start.size)
-        run = stepper.Run(self.method.row, self.what, self.start, t0, 1.0, self.method._values, v0=self.v0)
+        run = stepper.Run(self.method.record, self.what, self.start, t0, 1.0, self.method.numbers, v0=self.v0)
         return modes.force_modes(lambda x, v: run.acceleration(t0, x, v).ravel(), zero, zero, False, modes.MANY_CALLS)
 
     # ---- endings -------------------------------------------------------------------------------------------------------------------------
@@ -442,7 +442,7 @@ class Motion(Drive):
         x, v, a = (np.ascontiguousarray(rows[:, j]).reshape(len(t), *self.supports.shape) for j in range(3))
         energy = Result(zip(COLUMNS, e.T, strict=True)) if self.keeps_energy else None
         t_half = v_half = None
-        if "v(1/2)" in self.method.row.formula and self.mode == "fixed":  # the row's own formula has half steps
+        if "v(1/2)" in self.method.record.formula and self.mode == "fixed":  # the row's own formula has half steps
             t_half, v_half = self.record.half_steps(self.t1, self.step, self.steps, self.supports)
             if v_half is not None:
                 v_half = np.moveaxis(v_half.reshape(-1, *self.supports.shape), 0, -1)

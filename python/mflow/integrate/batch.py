@@ -83,12 +83,12 @@ def solve_ivp_batch(
     t_eval: Any = None,
     *,
     args: tuple[Any, ...] = (),
-    lane_args: Any = None,
+    batch_args: Any = None,
     dt: float | str | None = None,
     rtol: Any = None,
     atol: Any = None,
     events: Any = None,
-    lanes: bool = False,
+    batch: bool = False,
     threads: int | None = None,
     executor: futures.Executor | None = None,
     progress: bool = False,
@@ -100,7 +100,7 @@ def solve_ivp_batch(
     ----------
     fun : callable
         As in `mflow.solve_ivp`, for the state of one lane: a Python function (lanes run one after the other), or a compiled one (lanes
-        run on threads). With ``lanes=True``, a compiled function for a whole block of lanes, called without the GIL:
+        run on threads). With ``batch=True``, a compiled function for a whole block of lanes, called without the GIL:
         ``int (const double *t, const double *y, double *dydt, ptrdiff_t n, ptrdiff_t lanes, void *ctx)``, where component i of lane l
         is ``y[i*lanes + l]`` and its time ``t[l]``; `lanes` is a multiple of 8, and some columns may be copies of others. It is the
         fast way: the inner loop over l vectorises. It must be safe to call from several threads. A lane in a place where there is
@@ -108,20 +108,20 @@ def solve_ivp_batch(
     t_span : (t0, t_end), or array_like (lanes, 2)
         One span for all, or one for each.
     y0 : array_like of real numbers (lanes, *shape)
-        (lanes, n) where ``lanes=True``. One start (n,) serves all lanes where ``lane_args`` says how many there are.
+        (lanes, n) where ``batch=True``. One start (n,) serves all lanes where ``batch_args`` says how many there are.
     method : name or instance
         As in `mflow.solve_ivp`: "dopri5" under error control and "rk4" where dt is given, if left away.
     t_eval : array_like (m,), optional
         Times to save at, common to all lanes. Without it the last state of each lane is kept.
     args : tuple
         Further arguments, the same for every lane.
-    lane_args : sequence with an entry a lane, optional
-        Its own further arguments, after ``args``: ``fun(t, y, *args, *lane_args[l])``; an entry that is no sequence counts as one
-        argument. With ``lanes=True`` numbers, an array (lanes, p): parameter j of lane l stands behind the state, at
+    batch_args : sequence with an entry a lane, optional
+        Its own further arguments, after ``args``: ``fun(t, y, *args, *batch_args[l])``; an entry that is no sequence counts as one
+        argument. With ``batch=True`` numbers, an array (lanes, p): parameter j of lane l stands behind the state, at
         ``y[(n + j)*lanes + l]``.
     dt, rtol, atol, events
         As in `mflow.solve_ivp`. Functions for lanes take no events.
-    lanes : bool
+    batch : bool
         Whether fun is a compiled function for lanes; never guessed.
     threads : int, optional
         Threads for compiled functions; the processor's number of cores if not given. Results do not depend on it.
@@ -151,17 +151,17 @@ def solve_ivp_batch(
     Examples
     --------
     >>> import mflow, numpy as np
-    >>> r = mflow.solve_ivp_batch(lambda t, y, k: -k * y, (0, 1), [[1.0], [1.0]], "rk4", dt=0.01, lane_args=[1.0, 2.0])
+    >>> r = mflow.solve_ivp_batch(lambda t, y, k: -k * y, (0, 1), [[1.0], [1.0]], "rk4", dt=0.01, batch_args=[1.0, 2.0])
     >>> r.success, np.round(r.y[:, 0], 6).tolist()
     (True, [0.367879, 0.135335])
     """
-    starts, extra = _starts(y0, lane_args, lanes)
+    starts, extra = _starts(y0, batch_args, batch)
     t0, t1, own = _spans(t_span, len(starts))
     times = None if t_eval is None else _times(t_eval, t0, t1)
-    if lanes and (starts.ndim != 2 or args):
+    if batch and (starts.ndim != 2 or args):
         if args:
-            raise TypeError("args: a function for lanes is compiled; put what is common into its user data, what differs into lane_args")
-        raise ValueError(f"y0: shape {starts.shape} came; with lanes=True (lanes, n) is wanted")
+            raise TypeError("args: a function for lanes is compiled; put what is common into its user data, what differs into batch_args")
+        raise ValueError(f"y0: shape {starts.shape} came; with batch=True (lanes, n) is wanted")
     if threads is not None and (isinstance(threads, bool) or int(threads) != threads or threads < 1):
         raise ValueError(f"threads = {threads!r}: a whole number from 1 on is wanted")
     if executor is not None and not callable(getattr(executor, "submit", None)):
@@ -171,7 +171,7 @@ def solve_ivp_batch(
         raise TypeError(f"{min(taken)}: a batch does not take it; t_eval says what to keep")
     options |= {name: value for name, value in (("rtol", rtol), ("atol", atol), ("events", events)) if value is not None}
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
-    task = Task(LaneFunction(fun) if lanes else fun, starts, t0, t1, own, extra, method, times, dt, args, options)
+    task = Task(LaneFunction(fun) if batch else fun, starts, t0, t1, own, extra, method, times, dt, args, options)
     columns = Columns.of(task)
     try:
         with Bar(len(starts), progress) as bar:
@@ -188,28 +188,28 @@ def solve_ivp_batch(
 # ---- arguments --------------------------------------------------------------------------------------------------------------------------
 
 
-def _starts(y0: Any, lane_args: Any, lanes: bool) -> tuple[Array, Any]:
+def _starts(y0: Any, batch_args: Any, batch: bool) -> tuple[Array, Any]:
     """Starts (lanes, *shape), and each lane's own arguments: an (lanes, p) array for a function for lanes, else tuples."""
     starts = check_start(y0, "y0")
     extra: Any = None
-    if lane_args is not None:
+    if batch_args is not None:
         try:
-            count = len(lane_args)
+            count = len(batch_args)
         except TypeError:
-            raise TypeError(f"lane_args: a sequence with an entry a lane is wanted, not {type(lane_args).__name__}") from None
+            raise TypeError(f"batch_args: a sequence with an entry a lane is wanted, not {type(batch_args).__name__}") from None
         if starts.ndim == 1:
             starts = np.repeat(starts[None], count, axis=0)
         if starts.ndim and count != len(starts):
-            raise ValueError(f"lane_args has {count} entries, y0 {len(starts)} lanes: one entry a lane is wanted")
-        if lanes:
-            extra = check_start(lane_args, "lane_args")
+            raise ValueError(f"batch_args has {count} entries, y0 {len(starts)} lanes: one entry a lane is wanted")
+        if batch:
+            extra = check_start(batch_args, "batch_args")
             if extra.ndim not in (1, 2):
-                raise ValueError(f"lane_args: shape {extra.shape} came; with lanes=True (lanes, p) is wanted")
+                raise ValueError(f"batch_args: shape {extra.shape} came; with batch=True (lanes, p) is wanted")
             extra = extra.reshape(count, -1) if count else np.empty((0, 0))
         else:
-            extra = [tuple(one) if isinstance(one, (tuple, list, np.ndarray)) and np.ndim(one) else (one,) for one in lane_args]
+            extra = [tuple(one) if isinstance(one, (tuple, list, np.ndarray)) and np.ndim(one) else (one,) for one in batch_args]
     if starts.ndim < 2:
-        fix = "for one number a lane give y0[:, None]" if starts.ndim else "one start for all lanes needs lane_args"
+        fix = "for one number a lane give y0[:, None]" if starts.ndim else "one start for all lanes needs batch_args"
         raise ValueError(f"y0: shape {starts.shape} came; (lanes, n) is wanted: {fix}")
     return starts, extra
 

@@ -163,8 +163,8 @@ class Drive:
             )
 
     def _make_run(self, step: float, dense: bool, vector: bool) -> stepper.Run:
-        solver, values = self.settings.solver, self.method._values
-        return stepper.Run(self.method.row, self.what, self.start, self.t0, step, values, dense=dense, control=vector, solver=solver)
+        solver, values = self.settings.solver, self.method.numbers
+        return stepper.Run(self.method.record, self.what, self.start, self.t0, step, values, dense=dense, control=vector, solver=solver)
 
     def _make_events(self, specs: list[Any]) -> core_events.Events:
         return core_events.Events(specs, self.start.shape, self.settings.event_args)

@@ -50,7 +50,7 @@ class LaneFunction:
         found = problem.compiled_address(fun, "fun", core.RHS_LANES_SIGNATURE)
         if found is None:
             raise TypeError(
-                "fun: lanes=True wants a compiled function (LowLevelCallable, numba cfunc, ctypes function or PyCapsule) with the "
+                "fun: batch=True wants a compiled function (LowLevelCallable, numba cfunc, ctypes function or PyCapsule) with the "
                 f"signature {core.RHS_LANES_SIGNATURE!r}, not {type(fun).__name__}"
             )
         self.fun, self.address = fun, found
@@ -310,7 +310,7 @@ def block_run(task: Task) -> core.Lanes:
         if isinstance(limit, bool) or int(limit) != limit or limit < 1:
             raise ValueError(f"max_steps = {limit!r}: a whole number from 1 on is wanted")
         how["max_steps"] = min(int(limit), 2**62)
-    return core.Lanes(method.row, task.fun.address, task.starts, task.t0, task.t1, parameters=method._values, args=task.extra,
+    return core.Lanes(method.record, task.fun.address, task.starts, task.t0, task.t1, parameters=method.numbers, args=task.extra,
                       t_eval=task.times, own=task.own, **how)  # fmt: skip
 
 

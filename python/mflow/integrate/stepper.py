@@ -127,7 +127,7 @@ class Stepper:
     ) -> None:
         self.method = as_method(method, parameters)
         if self.method.kind != "step":
-            raise ValueError(f"method: {self.method.name} is an optimizer: use mflow.optim.{self.method.row.class_name}")
+            raise ValueError(f"method: {self.method.name} is an optimizer: use mflow.optim.{self.method.record.class_name}")
         start = check_start(y0, "y0")
         self._t0, self._start = check_number(t0, "t0"), start
         self._call = {
@@ -141,7 +141,7 @@ class Stepper:
         solving = nonlinear.solver_for(self.method, what, self._t0, start, solver=solver, args=extra, **linear)
         self._controlled = rtol is not None or atol is not None
         self._run = core.Run(
-            self.method.row, what, start, self._t0, math.nan, self.method._values, dense=True, control=self._controlled, solver=solving
+            self.method.record, what, start, self._t0, math.nan, self.method.numbers, dense=True, control=self._controlled, solver=solving
         )
         if self._controlled:
             self._control(rtol, atol, max_step, min_step, first_step)
@@ -288,7 +288,7 @@ class Stepper:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file: at once or not at all, with a checksum, without pickle. `load` goes on with the same bits."""
         facts = {
-            "method": self.method.name, "parameters": public_values(self.method.row, self.method._all), "shape": list(self._run.shape),
+            "method": self.method.name, "parameters": public_values(self.method.record, self.method.all_numbers), "shape": list(self._run.shape),
             "t0": self._t0, "control": self._settings(),
         }  # fmt: skip
         write_state(path, "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes(), **self._more_blocks()})
@@ -401,7 +401,7 @@ class MotionStepper(Stepper):
         )  # fmt: skip
         self._controlled = rtol is not None or atol is not None
         self._run = core.Run(
-            self.method.row, self._what, start, self._t0, math.nan, self.method._values, dense=True, control=self._controlled, v0=speed
+            self.method.record, self._what, start, self._t0, math.nan, self.method.numbers, dense=True, control=self._controlled, v0=speed
         )
         if self._controlled:
             self._control(rtol, atol, max_step, min_step, first_step)

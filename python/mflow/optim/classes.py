@@ -26,7 +26,7 @@ import numpy as np
 from mflow_core import registry
 from mflow_core.optimize.updater import Updater, checked, shared_array
 
-from mflow.base.methods import describe, positional, public_values, row_values, signature_of
+from mflow.base.methods import describe, positional, public_values, record_values, signature_of
 from mflow.optim.effective import effective_lr
 
 SHARED = ("maximize",)  # options of a group beside the row's parameters
@@ -40,11 +40,11 @@ class Group(MutableMapping[str, Any]):
 
     def _values(self) -> dict[str, Any]:
         owner = self._owner
-        values = public_values(owner.row, owner._get(self._index))
-        schedule = owner._schedule(self._index)
+        values = public_values(owner.record, owner.parameters_of(self._index))
+        schedule = owner.schedule_of(self._index)
         if schedule is not None:
             values["lr"] = schedule
-        return {**values, "maximize": owner._maximize(self._index)}
+        return {**values, "maximize": owner.maximizes(self._index)}
 
     def __getitem__(self, name: str) -> Any:
         return self._values()[name]
@@ -52,13 +52,13 @@ class Group(MutableMapping[str, Any]):
     def __setitem__(self, name: str, value: Any) -> None:
         owner = self._owner
         if name == "maximize":
-            owner._set_group(self._index, owner._get(self._index), bool(value))
+            owner.set_group(self._index, owner.parameters_of(self._index), bool(value))
             return
         number = value(owner.steps) if callable(value) and name == "lr" else value
-        changed = {**owner._get(self._index), **row_values(owner.row, {name: number})}
-        owner._set_group(self._index, changed, owner._maximize(self._index))
+        changed = {**owner.parameters_of(self._index), **record_values(owner.record, {name: number})}
+        owner.set_group(self._index, changed, owner.maximizes(self._index))
         if name == "lr":
-            owner._set_schedule(self._index, value if callable(value) else None)
+            owner.set_schedule(self._index, value if callable(value) else None)
 
     def __delitem__(self, name: str) -> None:
         raise TypeError(f"{name}: a group's parameters can be set, not removed")
@@ -107,7 +107,7 @@ def gather(grads: Any, arranged: Any, argument: str) -> list[Any]:
 class Optimizer(Updater):
     """What all optimizers share. Take one of the classes of `mflow.optim`."""
 
-    _row: ClassVar[Any] = None
+    _record: ClassVar[Any] = None
 
     def __init__(self, params: Any, *args: Any, clip_norm: float | None = None, check_finite: bool = True, **parameters: Any) -> None:
         row = self._choose(parameters)
@@ -139,9 +139,9 @@ class Optimizer(Updater):
 
     @classmethod
     def _choose(cls, parameters: dict[str, Any]) -> Any:
-        if cls._row is None:
+        if cls._record is None:
             raise TypeError("Optimizer: take one of its classes, such as mflow.optim.Adam")
-        return cls._row
+        return cls._record
 
     @staticmethod
     def _group(row: Any, arrays: list[Any], own: dict[str, Any]) -> tuple[Any, ...]:
@@ -150,7 +150,7 @@ class Optimizer(Updater):
         schedule: Callable[[int], float] | None = lr if callable(lr) else None
         if schedule is not None:
             own["lr"] = schedule(0)
-        return arrays, row_values(row, own), maximize, schedule
+        return arrays, record_values(row, own), maximize, schedule
 
     def flatten(self, grads: Any) -> list[Any]:
         """Gradients in the order of the parameter arrays, from the arrangement that the parameters came in."""
@@ -168,7 +168,7 @@ class Optimizer(Updater):
     @property
     def lr(self) -> float:
         """Learning rate of the first group; setting it sets all groups'. A function of the step number makes a schedule."""
-        return float(self._get(0)["lr"])
+        return float(self.parameters_of(0)["lr"])
 
     @lr.setter
     def lr(self, value: float | Callable[[int], float]) -> None:
@@ -178,13 +178,13 @@ class Optimizer(Updater):
     def state_dict(self) -> dict[str, Any]:
         """All that is needed to go on with the same bits: plain numbers and copies of arrays. Schedules are code, and stay behind."""
         return {
-            "method": self.row.name,
+            "method": self.record.name,
             "steps": self.steps,
             "groups": [
-                {"parameters": dict(self._get(g)), "maximize": self._maximize(g), "scalars": self._scalars(g)}
+                {"parameters": dict(self.parameters_of(g)), "maximize": self.maximizes(g), "scalars": self._scalars(g)}
                 for g in range(len(self.param_groups))
             ],
-            "vectors": [self._vectors(i) for i in range(len(self._arrays))],
+            "vectors": [self._vectors(i) for i in range(len(self.arrays))],
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -196,14 +196,14 @@ class Optimizer(Updater):
         if missing:
             raise ValueError(f"state: no {', '.join(sorted(missing))} in it: it is not what state_dict gave")
         groups, vectors = state["groups"], state["vectors"]
-        if state["method"] != self.row.name:
-            raise ValueError(f"state: it is of {state['method']}, this is {self.row.name}")
-        if len(groups) != len(self.param_groups) or len(vectors) != len(self._arrays):
-            here = f"here are {len(self.param_groups)} and {len(self._arrays)}"
+        if state["method"] != self.record.name:
+            raise ValueError(f"state: it is of {state['method']}, this is {self.record.name}")
+        if len(groups) != len(self.param_groups) or len(vectors) != len(self.arrays):
+            here = f"here are {len(self.param_groups)} and {len(self.arrays)}"
             raise ValueError(f"state: {len(groups)} groups and {len(vectors)} arrays, {here}")
         fresh = []
-        for i, (array, by_name) in enumerate(zip(self._arrays, vectors, strict=True)):
-            wanted = list(self.row.vectors[1 : self._n_vectors(i)])
+        for i, (array, by_name) in enumerate(zip(self.arrays, vectors, strict=True)):
+            wanted = list(self.record.vectors[1 : self._n_vectors(i)])
             if sorted(by_name) != sorted(wanted) or any(np.shape(v) != array.shape for v in by_name.values()):
                 came = {k: np.shape(v) for k, v in by_name.items()}
                 raise ValueError(f"state: array {i} needs {wanted} of shape {array.shape}, it has {came}")
@@ -215,11 +215,11 @@ class Optimizer(Updater):
             raise ValueError(f"state: steps = {state['steps']!r}: a whole number from 0 on is wanted")
         scalars = [list(map(float, entry["scalars"])) for entry in groups]
         for g, entry in enumerate(groups):
-            carried = self.row.sizes(entry["parameters"])["n_scal"]
+            carried = self.record.sizes(entry["parameters"])["n_scal"]
             if len(scalars[g]) != carried:
-                raise ValueError(f"state: group {g} has {len(scalars[g])} scalars, {self.row.name} carries {carried}")
+                raise ValueError(f"state: group {g} has {len(scalars[g])} scalars, {self.record.name} carries {carried}")
         for g, entry in enumerate(groups):
-            self._set_group(g, dict(entry["parameters"]), entry["maximize"])
+            self.set_group(g, dict(entry["parameters"]), entry["maximize"])
         self._restore(state["steps"], scalars, fresh)
 
     def ask(self) -> Any:
@@ -263,8 +263,8 @@ class Optimizer(Updater):
         for g, size in enumerate(self._group_sizes()):
             coef = self._coefficients(g)
             for i in range(place, place + size):
-                found = effective_lr(self.row, coef, list(self._vectors(i).values()), self.steps)
-                out.append(np.broadcast_to(found.reshape(-1), (self._arrays[i].size,)).reshape(self._arrays[i].shape).copy())
+                found = effective_lr(self.record, coef, list(self._vectors(i).values()), self.steps)
+                out.append(np.broadcast_to(found.reshape(-1), (self.arrays[i].size,)).reshape(self.arrays[i].shape).copy())
             place += size
         parts = self._arrange(out)
         return parts if self._arranged is not None else parts[0]
@@ -276,9 +276,9 @@ class Optimizer(Updater):
 
     def _recipe(self) -> dict[str, Any]:
         """All that makes this optimizer again, its arrays included."""
-        groups = [{**group, "params": part} for group, part in zip(self.param_groups, self._arrange(self._arrays), strict=True)]
+        groups = [{**group, "params": part} for group, part in zip(self.param_groups, self._arrange(self.arrays), strict=True)]
         return {
-            "row": self.row.name,
+            "row": self.record.name,
             "groups": groups,
             "grouped": self._arranged is not None,
             "clip_norm": self.clip_norm,
@@ -330,7 +330,7 @@ def _class_of(row: Any) -> type[Optimizer]:
          f">>> opt = mflow.optim.{row.class_name}(c, lr=0.1)", ">>> opt.step(2 * c)", ">>> bool(np.all(c < 1))", "True"]
     )  # fmt: skip
     text = describe(row).replace("Parameters\n----------\n", "Parameters\n----------\n" + _COMMON, 1) + "\n" + example
-    cls = type(row.class_name, (Optimizer,), {"_row": row, "__doc__": text, "__module__": "mflow.optim"})
+    cls = type(row.class_name, (Optimizer,), {"_record": row, "__doc__": text, "__module__": "mflow.optim"})
     cls.__signature__ = signature_of(row, _FIRST, _LAST)  # type: ignore[attr-defined]
     return cls
 
@@ -352,7 +352,7 @@ class SGD(Optimizer):
     array([0.5, 0.5, 0.5])
     """
 
-    _row = registry.find("sgd")
+    _record = registry.find("sgd")
 
     def __init__(
         self, params: Any, lr: float | Callable[[int], float] = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
@@ -373,14 +373,14 @@ class SGD(Optimizer):
     @classmethod
     def _choose(cls, parameters: dict[str, Any]) -> Any:
         if "momentum" not in parameters:
-            return cls._row
+            return cls._record
         return registry.find("momentum" if "dampening" in parameters else "nesterov")
 
 
 if TYPE_CHECKING:
     from mflow.optim._optimizers import *  # noqa: F403
 
-_CLASSES = {row.class_name: _class_of(row) for row in registry.rows() if row.kind == "update" and row.class_name != "SGD"}
+_CLASSES = {row.class_name: _class_of(row) for row in registry.records() if row.kind == "update" and row.class_name != "SGD"}
 globals().update(_CLASSES)
 Nadam = _CLASSES["NAdam"]
 

@@ -47,7 +47,7 @@ class LineDescent:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
         rule = {**self.search.rule(), "first_try": first}
         kind = line_descent.KINDS[self.search.kind]
-        self.run = line_descent.LineDescent(self.method.row, self.what, start, kind, rule, self.method._values)
+        self.run = line_descent.LineDescent(self.method.record, self.what, start, kind, rule, self.method.numbers)
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
 

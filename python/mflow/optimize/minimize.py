@@ -265,7 +265,7 @@ class _Descent:
             self._prepare(jac)
             return
         solver = nonlinear.solver_for(self.method, self.what, 0.0, self.start, jac=hess, hess=True, args=extra, **linear)
-        self.run = stepper.Run(self.method.row, self.what, self.start, 0.0, self.dt, self.method._values, descend=True, solver=solver)
+        self.run = stepper.Run(self.method.record, self.what, self.start, 0.0, self.dt, self.method.numbers, descend=True, solver=solver)
         self._prepare(jac)
         if self.auto and ("linear" not in self.method.flags or self.method.is_implicit):
             raise ValueError(f'lr = "auto" follows a stability limit, and {self.method.name} has none: give lr')

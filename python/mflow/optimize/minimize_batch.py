@@ -72,7 +72,7 @@ def minimize_batch(
     starts: Any,
     method: str | Method = "adam",
     *,
-    lane_data: dict[str, Any] | None = None,
+    batch_data: dict[str, Any] | None = None,
     maxiter: int = 10_000,
     gtol: float = 1e-5,
     threads: int | None = None,
@@ -90,7 +90,7 @@ def minimize_batch(
         A start for each lane. ``np.broadcast_to(f.x0, (lanes, f.n))`` for one in common.
     method : name or instance
         An optimizer; its parameters by name. lr may be a function of the iteration number.
-    lane_data : dict of array_like (lanes, ...), optional
+    batch_data : dict of array_like (lanes, ...), optional
         Data of an objective, a set a lane, by the names of its own arguments: ``{"y": Y}`` fits one table X to many labels, Y (lanes, m);
         ``{"X": ..., "y": ...}``; for `Quadratic` ``{"A": ..., "b": ...}``.
     maxiter, gtol
@@ -131,7 +131,7 @@ def minimize_batch(
     if chosen.kind != "update":
         raise ValueError(f"method: {chosen.name} is no optimizer: batches take those of mflow.optim")
     rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(int(maxiter))])
-    data = _lane_data(fun, lane_data, len(points))
+    data = data_for_batch(fun, batch_data, len(points))
     what = (chosen, fun, points, int(maxiter), check_number(gtol, "gtol"), data, rates)
     if isinstance(fun, (list, tuple)) and len(fun) != len(points):
         raise ValueError(f"fun: {len(fun)} costs came for {len(points)} starts: one a lane is wanted")
@@ -154,13 +154,13 @@ def _starts(value: Any) -> Array:
     return np.ascontiguousarray(points, dtype=np.float64)
 
 
-def _lane_data(fun: Any, given: dict[str, Any] | None, lanes: int) -> tuple[Array | None, Array | None]:
+def data_for_batch(fun: Any, given: dict[str, Any] | None, lanes: int) -> tuple[Array | None, Array | None]:
     """The arrays that stand in the place of the objective's X and y, a set a lane."""
     if not given:
         return None, None
     if not isinstance(fun, Objective):
-        raise TypeError("lane_data is for one objective of mflow.objectives: give a list of costs instead")
-    return fun._lane_data(given, lanes)
+        raise TypeError("batch_data is for one objective of mflow.objectives: give a list of costs instead")
+    return fun.data_for_batch(given, lanes)
 
 
 # ---- the work ---------------------------------------------------------------------------------------------------------------------------
@@ -174,7 +174,7 @@ class _Work:
         self.method, self.shape = method, points.shape
         costs = list(fun) if isinstance(fun, (list, tuple)) else fun
         flat = points.reshape(len(points), math.prod(points.shape[1:]))
-        self.core = lane_descent.Descents(method.row, costs, flat, maxiter, gtol, method._values, table, labels, rates)
+        self.core = lane_descent.Descents(method.record, costs, flat, maxiter, gtol, method.numbers, table, labels, rates)
         self.lock, self.next, self.done = threading.Lock(), 0, 0
 
     def work(self) -> None:

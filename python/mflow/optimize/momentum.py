@@ -53,7 +53,7 @@ def momentum_run(
     inner = nonlinear.force_solver(solver, start.size, tangent is not None) if solves else None
     damping = None if tangent is None else -friction * np.eye(start.size)
     acting = slope_force.SlopeForce(what, start.shape, friction, dfdx=tangent, dfdv=damping, solver=inner)
-    return MomentumRun(method.row, acting, start, 0.0, dt, method._values, descend=True, v0=np.zeros_like(start))
+    return MomentumRun(method.record, acting, start, 0.0, dt, method.numbers, descend=True, v0=np.zeros_like(start))
 
 
 def _matrix(H: Any) -> Array:

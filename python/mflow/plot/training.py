@@ -148,7 +148,7 @@ def effective_lr(results: TrainResult | Mapping[str, TrainResult], *, ax: Axes |
     if not results:
         raise ValueError("results: at least one is wanted")
     axis = place(ax, (7, 4.4))
-    runs = results if _by_label(results) else {results.optimizer.row.name: results}  # type: ignore[union-attr]
+    runs = results if _by_label(results) else {results.optimizer.record.name: results}  # type: ignore[union-attr]
     for k, (label, run) in enumerate(runs.items()):
         if "effective_lr" not in run.history:
             raise ValueError(f"results[{label!r}] has no effective learning rates: mflow.train(..., track_lr=True) keeps them")

@@ -232,5 +232,5 @@ def mgh(name: str, n: int | None = None, m: int | None = None) -> Objective:
     what = mgh_problem(name)
     unknowns, count = what.sizes(name, n, m)
     f = Objective()
-    f._set(name, (unknowns,), what.start(unknowns), what.u or None, what.y or None, rows=count)
+    f.fill(name, (unknowns,), what.start(unknowns), what.u or None, what.y or None, rows=count)
     return f

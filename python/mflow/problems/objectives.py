@@ -61,7 +61,7 @@ class Quadratic(Objective):
         target = None if b is None else check_start(b, "b")
         if target is not None and target.shape != (n,):
             raise ValueError(f"b: shape {target.shape} came; ({n},) is wanted, as A has {n} rows")
-        self._set("quadratic" if matrix.ndim == 2 else "diagonal_quadratic", (n,), _start(x0, (n,), 1.0), matrix, target)
+        self.fill("quadratic" if matrix.ndim == 2 else "diagonal_quadratic", (n,), _start(x0, (n,), 1.0), matrix, target)
 
 
 class Rosenbrock(Objective):
@@ -90,7 +90,7 @@ class Rosenbrock(Objective):
         if isinstance(n, bool) or int(n) != n or n < 2:
             raise ValueError(f"n = {n!r}: a whole number from 2 on is wanted")
         usual = np.where(np.arange(int(n)) % 2 == 0, -1.2, 1.0)
-        self._set("rosenbrock", (int(n),), usual if x0 is None else _start(x0, (int(n),), 0.0), rows=2 * (int(n) - 1))
+        self.fill("rosenbrock", (int(n),), usual if x0 is None else _start(x0, (int(n),), 0.0), rows=2 * (int(n) - 1))
 
 
 class _Regression(Objective):
@@ -100,7 +100,7 @@ class _Regression(Objective):
         table, labels = _table(X), _labels(y)
         _match(table, labels)
         shape = (table.shape[1] + bool(intercept),)
-        self._set(name, shape, _start(x0, shape, 0.0), table, labels, weights, _not_negative(l2, "l2"), delta, intercept=bool(intercept))
+        self.fill(name, shape, _start(x0, shape, 0.0), table, labels, weights, _not_negative(l2, "l2"), delta, intercept=bool(intercept))
 
 
 class LeastSquares(_Regression):
@@ -169,8 +169,8 @@ class Logistic(_Regression):
     ) -> None:  # fmt: skip
         self._regress("logistic", X, _signs(_labels(y)), l2, weights, intercept, x0)
 
-    def _lane_data(self, given: dict[str, Any], lanes: int) -> tuple[Array | None, Array | None]:
-        return super()._lane_data({**given, "y": _signs(np.asarray(given["y"], dtype=np.float64))} if "y" in given else given, lanes)
+    def data_for_batch(self, given: dict[str, Any], lanes: int) -> tuple[Array | None, Array | None]:
+        return super().data_for_batch({**given, "y": _signs(np.asarray(given["y"], dtype=np.float64))} if "y" in given else given, lanes)
 
 
 class Poisson(_Regression):
@@ -279,7 +279,7 @@ class Softmax(Objective):
         if top >= count:
             raise ValueError(f"y: class {top:g} came; with n_classes = {count} they are numbered 0 to {count - 1}")
         shape = (table.shape[1] + bool(intercept), int(count))
-        self._set(
+        self.fill(
             "softmax", shape, _start(x0, shape, 0.0), table, labels, weights, _not_negative(l2, "l2"), n_classes=int(count),
             intercept=bool(intercept),
         )  # fmt: skip

@@ -143,7 +143,7 @@ def _stability_function(method: Method, z: NDArray[np.complex128]) -> NDArray[np
     if "needs_rho" in method.flags and not method.parameters.get("stages"):
         rho = float(np.max(np.abs(flat), initial=0.0))  # the row takes as many stages as the farthest of them needs
     with np.errstate(all="ignore"):
-        out: NDArray[np.complex128] = probe.stability_values(method.row, method._values, flat, rho).reshape(z.shape)
+        out: NDArray[np.complex128] = probe.stability_values(method.record, method.numbers, flat, rho).reshape(z.shape)
     return out
 
 
@@ -151,13 +151,13 @@ def _update_matrix(method: Method, curvature: Array) -> Array:
     """Columns: where the unit vectors of (c, v, ...) go in a step that is not the first."""
     L = np.ascontiguousarray(curvature).ravel()
     n_vec = method.sizes["n_vec"]
-    values = {**method._all, "clip_value": math.inf}  # clipping is not linear: the unit vectors of the probe must not meet it
-    coefficients = updater.begin(method.row, values, 1)
+    values = {**method.all_numbers, "clip_value": math.inf}  # clipping is not linear: the unit vectors of the probe must not meet it
+    coefficients = updater.begin(method.record, values, 1)
     out = np.empty((L.size, n_vec, n_vec))
     for j in range(n_vec):
         vectors = [np.full(L.size, float(i == j)) for i in range(n_vec)]
-        at = updater.ask(method.row, coefficients, vectors)
-        updater.update(method.row, coefficients, 1.0, vectors, L * at)
+        at = updater.ask(method.record, coefficients, vectors)
+        updater.update(method.record, coefficients, 1.0, vectors, L * at)
         out[:, :, j] = np.stack(vectors, axis=1)
     return out.reshape(*curvature.shape, n_vec, n_vec)
 

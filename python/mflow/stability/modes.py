@@ -49,7 +49,7 @@ def oscillator_matrix(method: Method, k: Array, c: Array) -> Array:
     """(count, n_vec, n_vec): what a step of 1 multiplies the vectors that the method carries with, on x'' = -k x - c v."""
     k, c = (np.ascontiguousarray(v, dtype=np.float64) for v in (k, c))
     with np.errstate(all="ignore"):
-        out: Array = probe.oscillator_matrices(method.row, method._values, k, c)
+        out: Array = probe.oscillator_matrices(method.record, method.numbers, k, c)
     return out
 
 
@@ -83,7 +83,7 @@ class Modes:
         if self.whole is not None and self.whole.n > WHOLE:
             return self._stays(method, dt)
         if self.whole is not None:
-            matrix = probe.system_matrix(method.row, method._values, self.whole, dt)
+            matrix = probe.system_matrix(method.record, method.numbers, self.whole, dt)
             return math.log(max(float(radii(matrix[None])[0]), 1.0)) <= OWN * self.growth * dt + BOUNDARY
         if not self.k.size:
             return True
@@ -104,7 +104,7 @@ class Modes:
         what = self.whole
         assert what is not None
         x = np.cos(1.0 + np.arange(what.n, dtype=np.float64))
-        run = stepper.Run(method.row, what, x, 0.0, dt, method._values, v0=np.cos(2.5 * np.arange(what.n)) / dt)
+        run = stepper.Run(method.record, what, x, 0.0, dt, method.numbers, v0=np.cos(2.5 * np.arange(what.n)) / dt)
         with np.errstate(all="ignore"):
             sizes = []
             for _ in range(2):

@@ -16,7 +16,7 @@ from mflow_core import registry
 from mflow_core.optimize import sweep
 
 from mflow.base.checks import Array, check_number
-from mflow.base.methods import describe, row_values
+from mflow.base.methods import describe, record_values
 
 __all__ = ["ImplicitSGD", "check_labels", "check_rows", "check_weights", "losses"]
 
@@ -173,7 +173,7 @@ class ImplicitSGD:
             raise ValueError(f"flow = 'exact' with l2 = {parameters['l2']!r}: the two flows have no closed form together; take 'backward'")
         self.loss = loss
         self.parameters = dict(parameters)
-        self._values = row_values(ROW, parameters)
+        self.numbers = record_values(ROW, parameters)
         self._learner: sweep.Learner | None = None
         self.reason = "not fitted"
         self.n_epochs = 0
@@ -217,7 +217,7 @@ class ImplicitSGD:
         if shuffle:
             chosen, summed = distinct(samples, weights)
             samples = samples_of(rows, labels, summed)
-        watch = _Watch(self, rows, labels, weights) if self._values.get("flow") == FORWARD else None
+        watch = _Watch(self, rows, labels, weights) if self.numbers.get("flow") == FORWARD else None
         self.reason = "max_iter"
         for self.n_epochs in range(1, int(epochs) + 1):
             before, state = self._joined(), learner.state()
@@ -271,7 +271,7 @@ class ImplicitSGD:
 
     def _start(self, n: int, anew: bool = False) -> sweep.Learner:
         if self._learner is None or anew:
-            self._learner = sweep.Learner(ROW, self._values, self.loss, n)
+            self._learner = sweep.Learner(ROW, self.numbers, self.loss, n)
         if self._learner.n != n:
             raise ValueError(f"X has {n} columns, {self._learner.n} have been learned")
         return self._learner
@@ -327,7 +327,7 @@ class ImplicitSGD:
     @property
     def worst_phi(self) -> float:
         """Largest |phi(t)| of the backward steps so far; NaN for another flow."""
-        return self.learner.worst_phi if self._values.get("flow", 0.0) == 0.0 else math.nan
+        return self.learner.worst_phi if self.numbers.get("flow", 0.0) == 0.0 else math.nan
 
     def set_weights(self, coef: Any, intercept: float = 0.0) -> None:
         """Start from these weights; nothing is averaged or counted yet."""
@@ -371,9 +371,9 @@ class ImplicitSGD:
         """Weighted mean of the losses, each above its own least value, plus l2 |w|^2/2."""
         rows, labels, weights = self._checked(X, y, sample_weight)
         which = sweep.losses()[self.loss][2]
-        shape = 0.0 if which < 0 else self._values.get(ROW.parameters_[which][0], ROW.parameters_[which][1])
+        shape = 0.0 if which < 0 else self.numbers.get(ROW.parameters_[which][0], ROW.parameters_[which][1])
         each = sweep.loss_map(self.loss, "value", self.predict_linear(rows), labels, shape=shape)
-        return float(np.average(each, weights=weights)) + 0.5 * self._values.get("l2", 0.0) * float(self.coef @ self.coef)
+        return float(np.average(each, weights=weights)) + 0.5 * self.numbers.get("l2", 0.0) * float(self.coef @ self.coef)
 
     def state_dict(self) -> dict[str, Any]:
         """What it takes to go on to the same bits; plain dict of texts, numbers and arrays."""

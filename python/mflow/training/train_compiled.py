@@ -69,12 +69,12 @@ class CompiledTrainer(Trainer):
 
     def _rates(self, count: int) -> Array | None:
         """The lr of the next steps: so many, fewer before one that the schedule fails at, whose error then is that step's own."""
-        schedule = self.opt._schedule(0)
+        schedule = self.opt.schedule_of(0)
         if schedule is None:
             return None
         if isinstance(schedule, PerEpoch):
-            self.opt._apply_schedules()
-            return np.full(count, self.opt._lr(0))
+            self.opt.apply_schedules()
+            return np.full(count, self.opt.lr_of(0))
         rates = np.empty(count)
         for j in range(count):
             try:
@@ -84,8 +84,8 @@ class CompiledTrainer(Trainer):
             if not 0.0 <= rates[j] < math.inf:
                 if j:
                     return rates[:j].copy()
-                self.opt._apply_schedules()  # raises what it is
-                return np.array([self.opt._lr(0)])
+                self.opt.apply_schedules()  # raises what it is
+                return np.array([self.opt.lr_of(0)])
         return rates
 
     def _piece(self, count: int) -> tuple[str, str] | None:
@@ -103,4 +103,4 @@ class CompiledTrainer(Trainer):
             return self._not_finite(f"the loss is {self.loss}", into)
         if bad == GRADIENT:
             return self._not_finite("the gradient is not finite", into)
-        return self._after(self.opt._lr(0))
+        return self._after(self.opt.lr_of(0))

@@ -120,14 +120,14 @@ def make_optimizer(optimizer: Any, params: Any, parameters: dict[str, Any]) -> o
     if not isinstance(optimizer, (str, Method)):
         came = f"{optimizer.__module__}.{optimizer.__qualname__}" if isinstance(optimizer, type) else type(optimizer).__name__
         raise TypeError(f"optimizer: a name such as 'adam', or a class of mflow.optim or an instance of one, is wanted, not {came}")
-    names = [row.name for row in registry.rows() if row.kind == "update"]
+    names = [row.name for row in registry.records() if row.kind == "update"]
     try:
         chosen = as_method(optimizer, {})
     except ValueError:
         raise ValueError(registry.unknown("optimizer: there is no", optimizer, names)) from None
     if chosen.kind != "update":
         raise ValueError(f"optimizer: {chosen.name} is no optimizer; there are: {', '.join(names)}")
-    made: optim.Optimizer = getattr(optim, chosen.row.class_name)(params, **{**chosen.given, **parameters})
+    made: optim.Optimizer = getattr(optim, chosen.record.class_name)(params, **{**chosen.given, **parameters})
     return made
 
 
@@ -152,7 +152,7 @@ class Trainer:
         if not flat:
             raise ValueError("params: there are none; an array, or a list or dict of them, is wanted")
         if own:
-            held = optimizer._arrays
+            held = optimizer.arrays
             if len(held) != len(flat) or any(a is not b for a, b in zip(held, flat, strict=True)):
                 raise ValueError("params: the optimizer is bound to other arrays; give the ones that it was made with, in their order")
             self.params = params
@@ -162,22 +162,22 @@ class Trainer:
             parameters = {name: for_a_run(value) for name, value in parameters.items()}
         self.flat = flat
         self.opt = make_optimizer(optimizer, self.params, parameters)
-        by_group = [self.opt._schedule(g) for g in range(len(self.opt.param_groups))]
+        by_group = [self.opt.schedule_of(g) for g in range(len(self.opt.param_groups))]
         self.schedules = [s for s in by_group if s is not None]
         if model.has_loss and any(group["maximize"] for group in self.opt.param_groups):
             raise ValueError("maximize: the parameters of the least loss are kept: hand over the loss and gradient with the other sign")
         if schedule_per not in ("step", "epoch"):
             raise ValueError(f'schedule_per = {schedule_per!r}: "step" or "epoch" is wanted')
         self.facts: dict[str, Any] = {
-            "optimizer": self.opt.row.name, "shapes": [list(a.shape) for a in flat], "schedule_per": schedule_per,
-            "parameters": [{k: v for k, v in self.opt._get(g).items() if k != "lr" or s is None} for g, s in enumerate(by_group)],
+            "optimizer": self.opt.record.name, "shapes": [list(a.shape) for a in flat], "schedule_per": schedule_per,
+            "parameters": [{k: v for k, v in self.opt.parameters_of(g).items() if k != "lr" or s is None} for g, s in enumerate(by_group)],
             "schedules": [repr(s) if "object at" not in repr(s) and "<" not in repr(s) else type(s).__name__ for s in self.schedules],
             "clip_norm": self.opt.clip_norm,
         }  # fmt: skip
         if schedule_per == "epoch":
             for g, schedule in enumerate(by_group):
                 if schedule is not None:
-                    self.opt._set_schedule(g, PerEpoch(schedule, self))
+                    self.opt.set_schedule(g, PerEpoch(schedule, self))
         self._begin()
 
     def _begin(self) -> None:
@@ -270,7 +270,7 @@ class Trainer:
             self.began_with = self.generator.bit_generator.state
         total: list[Array] = []
         weight = loss_sum = 0.0
-        count, seen, asks, model, arranged = 0, False, self.opt.row.asks, self.model, self.arranged
+        count, seen, asks, model, arranged = 0, False, self.opt.record.asks, self.model, self.arranged
         for args, of_batch in self.feed.epoch(self.generator, self.epoch, self.batch):
             seen = True
             at = self._like(Updater.ask(self.opt)) if asks else self.params
@@ -314,7 +314,7 @@ class Trainer:
         self.sum_weight += rows
         self.sum_norm += norm
         self.sum_steps += 1
-        lr = self.opt._lr(0)
+        lr = self.opt.lr_of(0)
         keep_loss, keep_lr, keep_norm = self.appends
         keep_loss(self.loss)
         keep_lr(lr)
@@ -381,7 +381,7 @@ class Trainer:
         return None
 
     def _write_down(self, loss: float) -> None:
-        values = (loss, self.val_loss, self.opt._lr(0), self.sum_norm / max(self.sum_steps, 1), self._clock(), float(self.nit))
+        values = (loss, self.val_loss, self.opt.lr_of(0), self.sum_norm / max(self.sum_steps, 1), self._clock(), float(self.nit))
         for name, value in zip(PER_EPOCH, values, strict=True):
             self.epoch_rows[name].append(value)
         if self.track_lr:
@@ -460,8 +460,8 @@ class Trainer:
     def close(self) -> None:
         """Leaves the optimizer as it came."""
         for g in range(len(self.opt.param_groups)):
-            if isinstance(schedule := self.opt._schedule(g), PerEpoch):
-                self.opt._set_schedule(g, schedule.schedule)
+            if isinstance(schedule := self.opt.schedule_of(g), PerEpoch):
+                self.opt.set_schedule(g, schedule.schedule)
         if self.bar is not None:
             self.bar.close()
 
@@ -504,7 +504,7 @@ class Trainer:
             raise ValueError(f"resume: {path} was written with seed = {facts['seed']}, not {seed}: leave it away, or give the same")
         try:
             state = facts["optimizer"]
-            names = self.opt.row.vectors
+            names = self.opt.record.vectors
             state["vectors"] = [
                 {n: np.frombuffer(blocks[f"vector {i} {n}"]).reshape(a.shape) for n in names if f"vector {i} {n}" in blocks}
                 for i, a in enumerate(self.flat)

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow_core.registry import Row
+from mflow_core.registry import MethodRecord
 
 ENDINGS: dict[str, int]
 GROWTH: float
@@ -16,7 +16,7 @@ class Descents:
     nit: NDArray[np.int64]
     code: NDArray[np.int32]
     def __init__(
-        self, row: Row, fun: Any, starts: NDArray[np.float64], limit: int, gtol: float, parameters: Mapping[str, float] | None = ...,
+        self, row: MethodRecord, fun: Any, starts: NDArray[np.float64], limit: int, gtol: float, parameters: Mapping[str, float] | None = ...,
         X: NDArray[np.float64] | None = ..., y: NDArray[np.float64] | None = ..., lr: NDArray[np.float64] | None = ...,
     ) -> None: ...
     def stop(self) -> None: ...

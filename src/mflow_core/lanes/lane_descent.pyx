@@ -16,7 +16,7 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.lanes.lane_block cimport mf_read
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport objective_t
-from mflow_core.registry cimport REDUCE, Row, mf_sizes_of
+from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, mf_method, mf_sizes, mf_value_grad_fn
 
 import numpy as np
@@ -93,7 +93,7 @@ cdef class Descents:
     cdef const mf_method *m
     cdef mf_sizes sizes
     cdef double *par
-    cdef Row row
+    cdef MethodRecord record
     cdef list costs                      # what keeps the functions alive
     cdef cnp.ndarray X, y, lr, functions, contexts
     cdef ptrdiff_t n, lanes, per_block
@@ -102,11 +102,11 @@ cdef class Descents:
     cdef double gtol
     cdef int stopped
 
-    def __cinit__(self, Row row, fun, cnp.ndarray starts not None, int64_t limit, double gtol, dict parameters=None, X=None, y=None, lr=None):
+    def __cinit__(self, MethodRecord row, fun, cnp.ndarray starts not None, int64_t limit, double gtol, dict parameters=None, X=None, y=None, lr=None):
         cdef ptrdiff_t k
         if row.m.update == NULL:
             raise ValueError(f"method: {row.name} is no optimizer: batches take those of mflow.optim")
-        self.row, self.m, self.limit, self.gtol = row, row.m, limit, gtol
+        self.record, self.m, self.limit, self.gtol = row, row.m, limit, gtol
         self.par = row.parameters(parameters or {})
         mf_sizes_of(self.m, self.par, &self.sizes)
         if self.sizes.n_vec > MAX_VECTORS:
@@ -153,9 +153,9 @@ cdef class Descents:
             status = self.run(lo, hi)
             mf_fp_leave(mode)
         if status == MF_E_MEMORY:
-            raise MemoryError(f"no memory for {self.row.name} on blocks of {self.n} components")
+            raise MemoryError(f"no memory for {self.record.name} on blocks of {self.n} components")
         if status != 0:
-            raise RuntimeError(f"{self.row.name}: code {status}")
+            raise RuntimeError(f"{self.record.name}: code {status}")
 
     cdef int run(self, int64_t lo, int64_t hi) noexcept nogil:
         cdef block_t *b = <block_t *> calloc(1, sizeof(block_t))

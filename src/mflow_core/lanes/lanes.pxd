@@ -1,11 +1,11 @@
 """A batch of trajectories on one compiled right-hand side for lanes."""
 from mflow_core.lanes.lane_block cimport job_t
-from mflow_core.registry cimport Row
+from mflow_core.registry cimport MethodRecord
 
 
 cdef class Lanes:
     cdef job_t j
-    cdef Row row
+    cdef MethodRecord record
     cdef object keep
     cdef readonly object y_last, t_last, y, code, nfev, nsteps, nrejected, saved
     cdef int check_row(self) except -1

@@ -3,7 +3,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow_core.registry import Row
+from mflow_core.registry import MethodRecord
 
 RHS_LANES_SIGNATURE: str
 BLOCK: int
@@ -22,7 +22,7 @@ class Lanes:
     saved: NDArray[np.int64]
     def __init__(
         self,
-        row: Row,
+        row: MethodRecord,
         function: tuple[int, int],
         y0: NDArray[np.float64],
         t0: NDArray[np.float64],

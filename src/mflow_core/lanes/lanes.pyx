@@ -10,7 +10,7 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.lanes.lane_block cimport LANE_WAITING, block_free, block_make, block_t, job_t, mf_next, mf_read
 from mflow_core.lanes.lane_loops cimport WIDTH
 from mflow_core.lanes.lane_steps cimport run_common, run_own
-from mflow_core.registry cimport Row, mf_sizes_of
+from mflow_core.registry cimport MethodRecord, mf_sizes_of
 from mflow_core.types cimport (MF_EMBEDDED, MF_E_STEP, MF_E_STEPS, MF_FSAL, MF_IMPLICIT, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED,
                                mf_method, mf_rhs_lanes_fn)
 
@@ -37,11 +37,11 @@ cdef class Lanes:
     of WAITING means that a lane was not brought to its end. Raises ValueError for a row that this cannot run.
     """
 
-    def __cinit__(self, Row row, tuple function, cnp.ndarray y0, cnp.ndarray t0, cnp.ndarray t_end, *, dict parameters=None, args=None,
+    def __cinit__(self, MethodRecord row, tuple function, cnp.ndarray y0, cnp.ndarray t0, cnp.ndarray t_end, *, dict parameters=None, args=None,
                   t_eval=None, double dt=NAN, steps=None, bint own=False, rtol=None, atol=None, double first_step=0.0,
                   double max_step=INFINITY, double min_step=0.0, int64_t max_steps=0x7FFFFFFFFFFFFFFF):
         cdef job_t *j = &self.j
-        self.row = row
+        self.record = row
         j.m, j.rhs, j.ctx = row.m, <mf_rhs_lanes_fn> <size_t> function[0], <void *> <size_t> function[1]
         j.par = row.parameters(parameters or {})
         mf_sizes_of(row.m, j.par, &j.sizes)
@@ -82,11 +82,11 @@ cdef class Lanes:
         cdef const job_t *j = &self.j
         cdef const mf_method *m = j.m
         if m.step == NULL or m.flags & (MF_IMPLICIT | MF_SECOND_ORDER | MF_NEEDS_RHO | MF_STAGED):
-            raise ValueError(f"method: {self.row.name} cannot run on lanes: an explicit Runge-Kutta method is wanted")
+            raise ValueError(f"method: {self.record.name} cannot run on lanes: an explicit Runge-Kutta method is wanted")
         if j.dt != j.dt and not (m.flags & MF_EMBEDDED and j.sizes.n_err):
-            raise ValueError(f"method: {self.row.name} has no error estimate: give dt")
+            raise ValueError(f"method: {self.record.name} has no error estimate: give dt")
         if j.own and (j.sizes.n_scal or j.sizes.n_vec > (2 if m.flags & MF_FSAL else 1)):
-            raise ValueError(f"method: {self.row.name} carries more than a slope from step to step: lanes cannot have times of their own")
+            raise ValueError(f"method: {self.record.name} carries more than a slope from step to step: lanes cannot have times of their own")
         return 0
 
     def work(self):

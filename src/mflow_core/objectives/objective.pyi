@@ -8,16 +8,16 @@ _Self = TypeVar("_Self", bound="Objective")
 MODULES: tuple[str, ...]
 MOST_CLASSES: int
 
-def rows() -> list[tuple[str, str, str, str, str, frozenset[str]]]: ...
+def records() -> list[tuple[str, str, str, str, str, frozenset[str]]]: ...
 
 class Objective:
     shape: tuple[int, ...]
-    def _set(
+    def fill(
         self, name: str, shape: tuple[int, ...], x0: Any, X: Any = ..., y: Any = ..., weights: Any = ..., l2: float = ...,
         delta: float = ..., factor: float = ..., n_classes: int = ..., intercept: bool = ..., rows: int = ...,
     ) -> None: ...
     _own_names: tuple[str, str]
-    def _lane_data(
+    def data_for_batch(
         self, given: dict[str, Any], lanes: int
     ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]: ...
     def batch(self: _Self, idx: ArrayLike) -> _Self: ...

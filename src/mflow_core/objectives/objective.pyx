@@ -65,7 +65,7 @@ FLAGS = {"libm": OBJECTIVE_LIBM, "labelled": OBJECTIVE_LABELLED, "squares": OBJE
          "small": OBJECTIVE_SMALL}
 
 
-def rows():
+def records():
     """(name, family, formula, labels, reference, flags) of every objective."""
     cdef int i = 0
     out = []
@@ -177,7 +177,7 @@ cdef class Objective:
     def __cinit__(self, *args, **kwargs):
         memset(&self.c, 0, sizeof(objective_t))
 
-    def _set(self, str name, shape, x0, X=None, y=None, weights=None, double l2=0.0, double delta=0.0, double factor=1.0,
+    def fill(self, str name, shape, x0, X=None, y=None, weights=None, double l2=0.0, double delta=0.0, double factor=1.0,
              Py_ssize_t n_classes=0, bint intercept=False, Py_ssize_t rows=0):
         """Makes it: all checks but those of shapes that only the caller knows. X (rows, columns), y one label a row."""
         cdef bytes encoded = name.encode()
@@ -238,7 +238,7 @@ cdef class Objective:
 
     _own_names = ("X", "y")              # what the arrays X_ and y_ are called by whoever made it
 
-    def _lane_data(self, dict given, Py_ssize_t lanes):
+    def data_for_batch(self, dict given, Py_ssize_t lanes):
         """Arrays (lanes, *shape) that stand for X and y, a set a lane, each None where it is not given. `given` goes by own names."""
         out = [None, None]
         for name, value in given.items():
@@ -450,7 +450,7 @@ def _rebuild(cls, name, shape, x0, X, y, weights, order, numbers_, own):
     """An objective from what `__reduce__` gave."""
     cdef Objective out = cls.__new__(cls)
     l2, delta, factor, n_classes, intercept, rows = numbers_
-    out._set(name, shape, x0, X, y, None, l2, delta, factor, n_classes, intercept, rows)
+    out.fill(name, shape, x0, X, y, None, l2, delta, factor, n_classes, intercept, rows)
     if weights is not None:
         out.weight_ = np.ascontiguousarray(weights)
         out.c.weight = <double *> cnp.PyArray_DATA(out.weight_)

@@ -4,16 +4,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow_core.problems.problem import Problem
-from mflow_core.registry import Row
+from mflow_core.registry import MethodRecord
 
 KINDS: dict[str, int]
 FAILED: int
 
 class LineDescent:
     problem: Problem
-    row: Row
+    record: MethodRecord
     def __init__(
-        self, row: Row, problem: Problem, x0: NDArray[np.float64], kind: int, rule: dict[str, Any], parameters: dict[str, float],
+        self, row: MethodRecord, problem: Problem, x0: NDArray[np.float64], kind: int, rule: dict[str, Any], parameters: dict[str, float],
     ) -> None: ...
     def advance(self, count: int, gtol: float, x: Any = ..., d: Any = ..., a: Any = ..., f: Any = ...) -> int: ...
     def here(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

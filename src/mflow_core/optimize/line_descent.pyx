@@ -22,7 +22,7 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.linesearch cimport ARMIJO, BACKTRACKING, EXACT, bb_length, line_begin, line_search
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.problems.problem cimport Problem
-from mflow_core.registry cimport REDUCE, Row, mf_sizes_of
+from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
 from mflow_core.stepping.descent cimport CONVERGED as _CONVERGED
 from mflow_core.types cimport MF_E_NON_FINITE
 
@@ -233,20 +233,20 @@ cdef class LineDescent:
     """
     cdef descent_t s
     cdef readonly Problem problem
-    cdef readonly Row row
+    cdef readonly MethodRecord record
     cdef object shape
     cdef double *par
     cdef void *block
     cdef int busy
 
-    def __cinit__(self, Row row, Problem problem, cnp.ndarray x0, int kind, dict rule, dict parameters):
+    def __cinit__(self, MethodRecord row, Problem problem, cnp.ndarray x0, int kind, dict rule, dict parameters):
         if cnp.PyArray_TYPE(x0) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(x0) or cnp.PyArray_SIZE(x0) != problem.c.n:
             raise TypeError(f"x0: a C-contiguous float64 array of {problem.c.n} numbers is wanted")
         if row.m.update == NULL or problem.c.value_grad == NULL or not problem.has_value:
             raise TypeError(f"{row.name}: an update row is wanted, and a cost with its value")
         if not 1 <= rule["memory"] <= MAX_HISTORY:
             raise ValueError(f"memory = {rule['memory']}: a whole number from 1 to {MAX_HISTORY} is wanted")
-        self.row, self.problem, self.shape = row, problem, (<object> x0).shape
+        self.record, self.problem, self.shape = row, problem, (<object> x0).shape
         self.par = row.parameters(parameters)
         self._allocate(kind, rule)
         memcpy(self.s.x, cnp.PyArray_DATA(x0), self.s.n * sizeof(double))
@@ -258,12 +258,12 @@ cdef class LineDescent:
         cdef double *room
         cdef ptrdiff_t ld, n = self.problem.c.n
         cdef int j, n_vec
-        s.p, s.m, s.par, s.n, s.kind = &self.problem.c, self.row.m, self.par, n, kind
+        s.p, s.m, s.par, s.n, s.kind = &self.problem.c, self.record.m, self.par, n, kind
         mf_sizes_of(s.m, s.par, &s.sizes)
         n_vec, ld = s.sizes.n_vec, (n + 7) // 8 * 8
         self.block = calloc((9 + n_vec) * ld + s.sizes.n_scal + s.sizes.n_coef + 1 + n_vec, sizeof(double))
         if self.block == NULL:
-            raise MemoryError(f"no memory for {self.row.name} with {n} components")
+            raise MemoryError(f"no memory for {self.record.name} with {n} components")
         room = <double *> self.block
         s.x, s.g, s.x_old, s.g_old, s.low, s.low_grad = room, room + ld, room + 2 * ld, room + 3 * ld, room + 4 * ld, room + 5 * ld
         s.line.at, s.line.grad, s.line.best_grad = room + 6 * ld, room + 7 * ld, room + 8 * ld

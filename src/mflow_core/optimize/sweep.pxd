@@ -3,7 +3,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.methods.losses cimport loss_t
-from mflow_core.registry cimport Row
+from mflow_core.registry cimport MethodRecord
 
 
 cdef class Samples:
@@ -19,7 +19,7 @@ cdef class Samples:
 
 
 cdef class Learner:
-    cdef readonly Row row
+    cdef readonly MethodRecord record
     cdef readonly dict parameters
     cdef readonly str loss
     cdef readonly ptrdiff_t n

@@ -1,6 +1,6 @@
 from typing import Any, final
 
-from mflow_core.registry import Row
+from mflow_core.registry import MethodRecord
 
 NON_FINITE: int
 NOT_SOLVED: int
@@ -17,12 +17,12 @@ class Samples:
 
 @final
 class Learner:
-    row: Row
+    record: MethodRecord
     parameters: dict[str, float]
     loss: str
     n: int
     worst_phi: float
-    def __init__(self, row: Row, parameters: dict[str, float], loss: str, n: int) -> None: ...
+    def __init__(self, row: MethodRecord, parameters: dict[str, float], loss: str, n: int) -> None: ...
     def sweep(self, samples: Samples, order: Any = ..., first: int = ..., count: int = ...) -> int: ...
     @property
     def last(self) -> tuple[Any, float]: ...

@@ -15,7 +15,7 @@ cimport numpy as cnp
 from mflow_core.arithmetic.vec cimport mf_bits, mf_fp_enter, mf_fp_leave
 from mflow_core.methods.losses cimport loss_t
 from mflow_core.owner cimport mf_give, mf_take
-from mflow_core.registry cimport Row, kernels, mf_sizes_of
+from mflow_core.registry cimport MethodRecord, kernels, mf_sizes_of
 from mflow_core.types cimport mf_loss, mf_new_sweep, mf_sizes, mf_sweep
 
 import numpy as np
@@ -217,12 +217,12 @@ cdef inline uint64_t mixed(double value, ptrdiff_t place) noexcept nogil:
 cdef class Learner:
     """Weights that a sweep row teaches one loss: `parameters` in the row's own names and numbers, n columns."""
 
-    def __cinit__(self, Row row not None, dict parameters not None, str loss not None, ptrdiff_t n):
+    def __cinit__(self, MethodRecord row not None, dict parameters not None, str loss not None, ptrdiff_t n):
         cdef mf_sizes sizes
         cdef int j
         if row.m.sweep == NULL:
             raise TypeError(f"{row.name} is no row for sweeps over samples")
-        self.row, self.parameters, self.loss, self.n = row, dict(parameters), loss, n
+        self.record, self.parameters, self.loss, self.n = row, dict(parameters), loss, n
         self.par = row.parameters(parameters)
         self.chosen = loss_of(loss, row.level)
         if mf_sizes_of(row.m, self.par, &sizes) != 0:
@@ -274,7 +274,7 @@ cdef class Learner:
                     else:
                         s.count = here
                         shift(&s, samples, first)
-                    status = self.row.m.sweep(self.row.m, self.par, &s)
+                    status = self.record.m.sweep(self.record.m, self.par, &s)
                     mf_fp_leave(mode)
                 self.worst_phi = s.worst_phi
                 first += here
@@ -344,7 +344,7 @@ cdef class Learner:
         self.worst_phi = come[size + self.n_scal]
 
     def __reduce__(self):
-        return remake, (self.row, self.parameters, self.loss, self.n, self.state())
+        return remake, (self.record, self.parameters, self.loss, self.n, self.state())
 
 
 def remake(row, parameters, loss, n, state):

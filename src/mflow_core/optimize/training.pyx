@@ -181,7 +181,7 @@ def measured_step(Updater optimizer not None, list flat not None):
         found = optimizer.norm()
         if found < INFINITY:
             if optimizer.scheduled:
-                optimizer._apply_schedules()
+                optimizer.apply_schedules()
                 optimizer.take_list(held)
             if optimizer.max_norm < INFINITY:
                 scale = optimizer.max_norm / (found + 1e-6)

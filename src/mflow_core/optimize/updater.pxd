@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.registry cimport Row
+from mflow_core.registry cimport MethodRecord
 from mflow_core.types cimport mf_method, mf_sizes
 
 
@@ -29,7 +29,7 @@ ctypedef struct group_t:
 
 
 cdef class Updater:
-    cdef readonly Row row
+    cdef readonly MethodRecord record
     cdef const mf_method *m
     cdef tensor_t *tensors
     cdef const double **starts           # of the parameter arrays, sorted, and their ends

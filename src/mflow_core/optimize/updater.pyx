@@ -15,7 +15,7 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport first_non_finite, mf_fp_enter, mf_fp_leave
 from mflow_core.owner cimport mf_give, mf_take
-from mflow_core.registry cimport REDUCE, Row, mf_sizes_of
+from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
 
 import numpy as np
 
@@ -92,12 +92,12 @@ cdef class Updater:
         free(self.starts)
         free(self.block)
 
-    def _bind(self, Row row, list groups, max_norm, bint check_finite):
+    def _bind(self, MethodRecord row, list groups, max_norm, bint check_finite):
         """Takes the arrays. Called once, by __init__ of the classes in mflow.optim."""
         cdef Py_ssize_t g, i = 0
         if self.block != NULL:
             raise RuntimeError("this optimizer is made already: make another one")
-        self.row, self.m = row, row.m
+        self.record, self.m = row, row.m
         self.check_finite = check_finite
         self.clip_norm = max_norm
         self.arrays = [array for members, _, _, _ in groups for array in members]
@@ -110,7 +110,7 @@ cdef class Updater:
         if self.tensors == NULL or self.groups == NULL:
             raise MemoryError()
         for g, (members, parameters, maximize, _) in enumerate(groups):
-            self._set_group(g, parameters, maximize)
+            self.set_group(g, parameters, maximize)
             for array in members:
                 self.tensors[i].n, self.tensors[i].group = array.size, g
                 self.tensors[i].x[0] = <double *> cnp.PyArray_DATA(array)
@@ -139,22 +139,22 @@ cdef class Updater:
             if self.m.par[j].name.decode() == "lr":
                 self.lr_index = j
 
-    def _set_group(self, Py_ssize_t g, dict parameters, bint maximize):
+    def set_group(self, Py_ssize_t g, dict parameters, bint maximize):
         cdef double *par
         cdef mf_sizes sizes
         cdef int status
         self.group_index(g)
         if self.block != NULL:
             self.idle()
-        par = self.row.parameters(parameters)
+        par = self.record.parameters(parameters)
         status = mf_sizes_of(self.m, par, &sizes)
         if status == 0 and (sizes.n_vec > MAX_VECTORS or sizes.n_scal > MAX_SCALARS or sizes.n_coef > MAX_COEFFICIENTS
                             or self.m.n_par > MAX_PARAMETERS):
             free(par)
-            raise RuntimeError(f"{self.row.name} carries more than an optimizer has room for: raise the MAX_ numbers in updater.pxd")
+            raise RuntimeError(f"{self.record.name} carries more than an optimizer has room for: raise the MAX_ numbers in updater.pxd")
         if status == 0 and self.block != NULL and sizes.n_vec != self.groups[g].sizes.n_vec:
             free(par)
-            raise ValueError(f"{self.row.name}: this would change how many vectors are carried: make a new optimizer")
+            raise ValueError(f"{self.record.name}: this would change how many vectors are carried: make a new optimizer")
         if status == 0:
             memcpy(self.groups[g].par, par, self.m.n_par * sizeof(double))
             self.groups[g].sizes = sizes
@@ -162,7 +162,7 @@ cdef class Updater:
             self.groups[g].sign = -1.0 if maximize else 1.0
         free(par)
         if status != 0:
-            raise ValueError(f"{self.row.name}: these parameters clash: {parameters}")
+            raise ValueError(f"{self.record.name}: these parameters clash: {parameters}")
 
     def _allocate(self):
         cdef Py_ssize_t i
@@ -175,7 +175,7 @@ cdef class Updater:
             room += (self.groups[tensor.group].sizes.n_vec - 1) * (padded(tensor.n) + (512 if tensor.n >= 512 else 0))
         self.block = calloc(room, sizeof(double))
         if self.block == NULL:
-            raise MemoryError(f"{self.row.name}: no memory for the vectors of {self.total} parameters")
+            raise MemoryError(f"{self.record.name}: no memory for the vectors of {self.total} parameters")
         at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)
         for i in range(self.n_tensors):
             tensor = &self.tensors[i]
@@ -328,7 +328,7 @@ cdef class Updater:
             if self.block == NULL:
                 raise RuntimeError("this optimizer was not made to the end: its __init__ raised")
             if self.scheduled:
-                self._apply_schedules()          # code of the user's: before any address is taken
+                self.apply_schedules()          # code of the user's: before any address is taken
             if g is None:
                 if self.n_tensors and self.bound[0] is None:
                     raise TypeError("g: no gradient came, and none is bound: opt.step(g), or opt.bind(g) once")
@@ -367,7 +367,7 @@ cdef class Updater:
         for g in range(self.n_groups):
             group = &self.groups[g]
             if self.m.begin(self.m, group.par, self.k, group.scal, group.coef) != 0:
-                raise ValueError(f"{self.row.name}: these parameters clash")
+                raise ValueError(f"{self.record.name}: these parameters clash")
         self.known = self.k + 1
         if self.total > RELEASE:
             with nogil:
@@ -380,7 +380,7 @@ cdef class Updater:
                         f"all before {self._label(bad)}.flat[{at}] took this step, the rest did not (load_state_dict goes back)")
         return 0
 
-    def _apply_schedules(self):
+    def apply_schedules(self):
         cdef double lr
         cdef Py_ssize_t g
         for g, schedule in enumerate(self.schedules):
@@ -404,7 +404,7 @@ cdef class Updater:
         cdef group_t *group
         self.idle()
         if self.scheduled:
-            self._apply_schedules()
+            self.apply_schedules()
         out = [np.array(array) for array in self.arrays]
         mode = mf_fp_enter()
         if self.m.ask != NULL:
@@ -435,33 +435,33 @@ cdef class Updater:
             raise ValueError(f"clip_norm = {value!r}: a number above 0 is wanted, or None")
         self.max_norm = number
 
-    def _get(self, Py_ssize_t g):
+    def parameters_of(self, Py_ssize_t g):
         """The row's parameters of a group, by name."""
         cdef int j
         self.group_index(g)
         return {self.m.par[j].name.decode(): self.groups[g].par[j] for j in range(self.m.n_par)}
 
-    def _lr(self, Py_ssize_t g):
+    def lr_of(self, Py_ssize_t g):
         """The learning rate of a group as it stands."""
         self.group_index(g)
         return self.groups[g].par[self.lr_index]
 
     def _set(self, Py_ssize_t g, str name, double value):
-        everything = self._get(g)
+        everything = self.parameters_of(g)
         everything[name] = value
-        self._set_group(g, everything, self.groups[g].sign < 0)
+        self.set_group(g, everything, self.groups[g].sign < 0)
 
-    def _maximize(self, Py_ssize_t g):
+    def maximizes(self, Py_ssize_t g):
         self.group_index(g)
         return self.groups[g].sign < 0
 
-    def _set_schedule(self, Py_ssize_t g, schedule):
+    def set_schedule(self, Py_ssize_t g, schedule):
         self.idle()
         self.group_index(g)
         self.schedules[g] = schedule
         self.scheduled = any(s is not None for s in self.schedules)
 
-    def _schedule(self, Py_ssize_t g):
+    def schedule_of(self, Py_ssize_t g):
         self.group_index(g)
         return self.schedules[g]
 
@@ -476,7 +476,7 @@ cdef class Updater:
         for j in range(1, self.groups[tensor.group].sizes.n_vec):
             copy = np.empty(self.arrays[i].shape)
             memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> copy), tensor.x[j], tensor.n * sizeof(double))
-            out[self.row.vectors[j]] = copy
+            out[self.record.vectors[j]] = copy
         return out
 
     def _scalars(self, Py_ssize_t g):
@@ -490,12 +490,12 @@ cdef class Updater:
         self.idle()
         for g in range(self.n_groups):
             if len(scalars[g]) != self.groups[g].sizes.n_scal:
-                raise ValueError(f"state: group {g} has {len(scalars[g])} scalars, {self.row.name} carries {self.groups[g].sizes.n_scal}")
+                raise ValueError(f"state: group {g} has {len(scalars[g])} scalars, {self.record.name} carries {self.groups[g].sizes.n_scal}")
         for g, values in enumerate(scalars):
             for j, value in enumerate(values):
                 self.groups[g].scal[j] = value
         for i, by_name in enumerate(vectors):
-            for j, name in enumerate(self.row.vectors):
+            for j, name in enumerate(self.record.vectors):
                 if name in by_name and j > 0:
                     memcpy(self.tensors[i].x[j], <double *> cnp.PyArray_DATA(<cnp.ndarray> by_name[name]),
                            self.tensors[i].n * sizeof(double))
@@ -518,7 +518,7 @@ cdef class Updater:
             memset(coef, 0, sizeof(coef))
             for k in range(last):
                 if self.m.begin(self.m, self.groups[g].par, k, scal, coef) != 0:
-                    raise ValueError(f"{self.row.name}: these parameters clash")
+                    raise ValueError(f"{self.record.name}: these parameters clash")
         return np.array([coef[j] for j in range(self.groups[g].sizes.n_coef)])
 
     def gradient_norm(self, g):
@@ -543,7 +543,7 @@ cdef class Updater:
         return self.groups[self.tensors[i].group].sizes.n_vec
 
     @property
-    def _arrays(self):
+    def arrays(self):
         return list(self.arrays)
 
 
@@ -571,7 +571,7 @@ cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_te
 
 # ---- a row's functions one by one, for analysis and tests --------------------------------------------------------------------------------
 
-def begin(Row row, dict parameters, int64_t k, scal=None):
+def begin(MethodRecord row, dict parameters, int64_t k, scal=None):
     """The coefficients of step k, a float64 array. scal: the row's carried scalars, float64, advanced in place; None: fresh ones."""
     cdef mf_sizes sizes
     cdef double *par = row.parameters(parameters)
@@ -589,7 +589,7 @@ def begin(Row row, dict parameters, int64_t k, scal=None):
     return coef
 
 
-cdef ptrdiff_t pointers(Row row, list vectors, double **x) except -1:
+cdef ptrdiff_t pointers(MethodRecord row, list vectors, double **x) except -1:
     """Addresses of the row's vectors; their common length."""
     cdef int j
     if not 0 < len(vectors) <= MAX_VECTORS:
@@ -602,7 +602,7 @@ cdef ptrdiff_t pointers(Row row, list vectors, double **x) except -1:
     return vectors[0].size
 
 
-def start(Row row, dict parameters, list vectors):
+def start(MethodRecord row, dict parameters, list vectors):
     """Gives the row's own vectors their first values."""
     cdef double *x[MAX_VECTORS]
     cdef ptrdiff_t n = pointers(row, vectors, x)
@@ -614,7 +614,7 @@ def start(Row row, dict parameters, list vectors):
     free(par)
 
 
-def ask(Row row, cnp.ndarray coef, list vectors):
+def ask(MethodRecord row, cnp.ndarray coef, list vectors):
     """Where the gradient is wanted: a new array."""
     cdef double *x[MAX_VECTORS]
     cdef ptrdiff_t n = pointers(row, vectors, x)
@@ -624,7 +624,7 @@ def ask(Row row, cnp.ndarray coef, list vectors):
     return out
 
 
-def update(Row row, cnp.ndarray coef, double gscale, list vectors, g, ptrdiff_t lo=0, hi=None):
+def update(MethodRecord row, cnp.ndarray coef, double gscale, list vectors, g, ptrdiff_t lo=0, hi=None):
     """One pass over [lo, hi) of the vectors, in place."""
     cdef double *x[MAX_VECTORS]
     cdef ptrdiff_t n = pointers(row, vectors, x), end = n if hi is None else hi

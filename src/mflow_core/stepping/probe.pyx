@@ -21,7 +21,7 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.problems.problem cimport Problem
-from mflow_core.registry cimport Row, mf_sizes_of
+from mflow_core.registry cimport MethodRecord, mf_sizes_of
 from mflow_core.types cimport MF_FRESH, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes
 
 import numpy as np
@@ -60,7 +60,7 @@ cdef int divided(double t, double gh, const double *r, double *w, ptrdiff_t n, v
     return 0
 
 
-def stability_values(Row row, dict parameters, cnp.ndarray z, double rho=0.0):
+def stability_values(MethodRecord row, dict parameters, cnp.ndarray z, double rho=0.0):
     """R(z) of a first-order row: complex128, one value for each of the complex128 z (one-dimensional, contiguous)."""
     cdef mf_sizes sizes
     cdef double *par = row.parameters(parameters)
@@ -140,7 +140,7 @@ cdef int spring_solve(double t, double w, const double *xp, const double *vp, do
     return 0
 
 
-def oscillator_matrices(Row row, dict parameters, cnp.ndarray k, cnp.ndarray c):
+def oscillator_matrices(MethodRecord row, dict parameters, cnp.ndarray k, cnp.ndarray c):
     """What a step of h = 1 multiplies the carried vectors of x'' = -k x - c v with: (count, n_vec, n_vec) for `count` float64 pairs."""
     cdef springs_t springs
     cdef mf_problem p = mf_new_problem()
@@ -150,7 +150,7 @@ def oscillator_matrices(Row row, dict parameters, cnp.ndarray k, cnp.ndarray c):
     return np.ascontiguousarray(np.moveaxis(images, 0, 1))
 
 
-def system_matrix(Row row, dict parameters, Problem problem, double h):
+def system_matrix(MethodRecord row, dict parameters, Problem problem, double h):
     """The same for a whole structure without a load: n_vec n rows and columns."""
     cdef ptrdiff_t n = problem.c.n
     columns = []
@@ -160,7 +160,7 @@ def system_matrix(Row row, dict parameters, Problem problem, double h):
     return np.stack(columns, axis=1)
 
 
-cdef step_of_units(Row row, dict parameters, const mf_problem *p, double h, int j, ptrdiff_t only):
+cdef step_of_units(MethodRecord row, dict parameters, const mf_problem *p, double h, int j, ptrdiff_t only):
     """(n_vec, n): where one step takes the carried vector j of ones, or of a single one at component `only`, and zeros else."""
     cdef mf_sizes sizes
     cdef mf_frame f = mf_new_frame()

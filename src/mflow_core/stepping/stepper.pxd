@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 cimport numpy as cnp
 
 from mflow_core.problems.problem cimport Problem
-from mflow_core.registry cimport Row
+from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.newton cimport Solver
 from mflow_core.stepping.events cimport Events
 from mflow_core.stepping.output cimport record_t
@@ -21,7 +21,7 @@ cdef class Rows:
 
 cdef class Run:
     cdef run_t *r
-    cdef readonly Row row
+    cdef readonly MethodRecord record
     cdef readonly Problem problem
     cdef readonly Solver solver
     cdef bint compiled                   # no Python anywhere: loops release the GIL

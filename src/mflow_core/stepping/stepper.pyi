@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow_core.problems.problem import Problem
-from mflow_core.registry import Row
+from mflow_core.registry import MethodRecord
 from mflow_core.solvers.newton import Solver
 from mflow_core.stepping.events import Events
 
@@ -36,14 +36,14 @@ class Rows:
     ) -> None: ...
 
 class Run:
-    row: Row
+    record: MethodRecord
     problem: Problem
     solver: Solver | None
     shape: tuple[int, ...]
     max_step: float
     def __init__(
         self,
-        row: Row,
+        row: MethodRecord,
         problem: Problem,
         y0: NDArray[np.float64],
         t0: float = ...,

@@ -10,7 +10,7 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.problems.problem cimport Problem
-from mflow_core.registry cimport Row, mf_sizes_of
+from mflow_core.registry cimport MethodRecord, mf_sizes_of
 from mflow_core.solvers.newton cimport Solver
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, run_descend
@@ -101,7 +101,7 @@ cdef class Run:
     its velocity; the accelerations are made at the first step, or by `prepare`.
     """
 
-    def __cinit__(self, Row row, Problem problem, cnp.ndarray y0, double t0=0.0, double dt=NAN, dict parameters=None,
+    def __cinit__(self, MethodRecord row, Problem problem, cnp.ndarray y0, double t0=0.0, double dt=NAN, dict parameters=None,
                   bint dense=False, bint descend=False, bint control=False, Solver solver=None, cnp.ndarray v0=None):
         cdef double *par
         cdef int status = 0
@@ -111,7 +111,7 @@ cdef class Run:
             raise TypeError("y0: a C-contiguous float64 array is wanted")
         if cnp.PyArray_SIZE(y0) != problem.c.n:
             raise ValueError(f"y0 has {cnp.PyArray_SIZE(y0)} components, the problem {problem.c.n}")
-        self.row, self.problem, self.shape = row, problem, (<object> y0).shape
+        self.record, self.problem, self.shape = row, problem, (<object> y0).shape
         par = row.parameters(parameters or {})
         for j in range(8):
             start[j] = NULL
@@ -199,7 +199,7 @@ cdef class Run:
     def here(self):
         """(point, gradient) of the last good evaluation of a descent."""
         if self.r.good == NULL:
-            raise TypeError(f"{self.row.name}: this run was not made for descent (descend=True)")
+            raise TypeError(f"{self.record.name}: this run was not made for descent (descend=True)")
         return copy_of(self.r.good, self.r.n, self.shape), copy_of(self.r.good_grad, self.r.n, self.shape)
 
     def evaluate(self, cnp.ndarray x, bint want_grad=True):
@@ -231,7 +231,7 @@ cdef class Run:
         cdef int status
         cdef unsigned int mode
         if self.r.m.step == NULL:
-            raise TypeError(f"{self.row.name} is an update, not a step")
+            raise TypeError(f"{self.record.name} is an update, not a step")
         raise_or(run_enter(self.r))
         try:
             mode = mf_fp_enter()
@@ -248,7 +248,7 @@ cdef class Run:
         cdef unsigned int mode
         cdef int status
         if not self.r.m.flags & MF_SECOND_ORDER:
-            raise TypeError(f"{self.row.name} is not of second order")
+            raise TypeError(f"{self.record.name} is not of second order")
         raise_or(run_enter(self.r))
         try:
             mode = mf_fp_enter()
@@ -353,13 +353,13 @@ cdef class Run:
 
     def set_parameter(self, str name, double value):
         """Changes one parameter of the row (a schedule's learning rate) from the next step on."""
-        cdef double *par = self.row.parameters({name: value})
+        cdef double *par = self.record.parameters({name: value})
         cdef int j
         if run_enter(self.r) != 0:
             free(par)
             raise_or(MF_E_BUSY)
-        for j in range(self.row.m.n_par):
-            if self.row.m.par[j].name.decode() == name:
+        for j in range(self.record.m.n_par):
+            if self.record.m.par[j].name.decode() == name:
                 self.r.par[j] = par[j]
         run_choose_tests(self.r)
         run_leave(self.r)
@@ -371,7 +371,7 @@ cdef class Run:
         rtol_v, atol_v: those of v in second order, of the same sizes; None: as of x."""
         cdef ptrdiff_t count = cnp.PyArray_SIZE(rtol)
         if self.r.err == NULL:
-            raise TypeError(f"{self.row.name} has no error estimate")
+            raise TypeError(f"{self.record.name} has no error estimate")
         if count != cnp.PyArray_SIZE(atol) or (count != 1 and (count != self.r.n or self.r.tolerances == NULL)):
             raise ValueError(f"rtol, atol: 1 or {self.r.n} numbers each are wanted")
         run_tolerances(self.r, <double *> cnp.PyArray_DATA(rtol), <double *> cnp.PyArray_DATA(atol), count)
@@ -428,13 +428,13 @@ cdef class Run:
     def fixed(self, int64_t count, double t_last=NAN, Rows rows=None, double dt=NAN):
         """The status of `count` fixed steps, written into `rows`. dt: the step from here on; NaN: as before."""
         if self.r.m.step == NULL:
-            raise TypeError(f"{self.row.name} is an update, not a step")
+            raise TypeError(f"{self.record.name} is an update, not a step")
         return self.go(count, t_last, rows, dt, False)
 
     def adaptive(self, int64_t count, double t_end, Rows rows=None):
         """The status of up to `count` accepted steps under error control, until t_end."""
         if self.r.err == NULL or self.r.c.q == 0.0:
-            raise TypeError(f"{self.row.name}: this run was not made for error control")
+            raise TypeError(f"{self.record.name}: this run was not made for error control")
         return self.go(count, t_end, rows, NAN, True)
 
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive) except? -1:
@@ -446,7 +446,7 @@ cdef class Run:
             if rows.events is not None and rows.events.c.n != self.watched:
                 raise TypeError(f"events: they watch {rows.events.c.n} numbers, and this run shows them {self.watched}")
             if (rows.needs_dense or rows.events is not None) and self.r.y_between == NULL:
-                raise TypeError(f"{self.row.name}: this run was not made for output between its steps (dense=True)")
+                raise TypeError(f"{self.record.name}: this run was not made for output between its steps (dense=True)")
             alone = alone and (rows.events is None or rows.events.compiled)
         raise_or(run_enter(self.r))
         try:
@@ -467,7 +467,7 @@ cdef class Run:
         cdef unsigned int mode
         out = np.empty(self.shape if self.r.sizes.n_vis == 1 else (self.r.sizes.n_vis, *self.shape))
         if self.r.y_between == NULL:
-            raise TypeError(f"{self.row.name}: this run was not made for output between its steps (dense=True)")
+            raise TypeError(f"{self.record.name}: this run was not made for output between its steps (dense=True)")
         raise_or(run_enter(self.r))
         try:
             mode = mf_fp_enter()
@@ -507,7 +507,7 @@ cdef class Run:
         """The status of up to `count` iterations: CONVERGED, 0 not yet, or why it could not go on."""
         cdef int status
         if self.r.good == NULL or self.r.inner.value_grad == NULL:
-            raise TypeError(f"{self.row.name}: this run was not made for descent (descend=True)")
+            raise TypeError(f"{self.record.name}: this run was not made for descent (descend=True)")
         raise_or(run_enter(self.r))
         try:
             if self.compiled:
@@ -557,7 +557,7 @@ cdef class Run:
         finally:
             run_leave(self.r)
         if status < 0:
-            raise ValueError(f"saved state: damaged, or not of {self.row.name} with {self.r.n} components")
+            raise ValueError(f"saved state: damaged, or not of {self.record.name} with {self.r.n} components")
 
 
 cdef copy_of(const double *x, ptrdiff_t n, tuple shape):

@@ -116,9 +116,9 @@ def quadratic(n: int) -> Any:
 def batch(method: Any, lanes: int, compiled: bool, **options: Any) -> Any:
     starts = numbers((lanes, 3), 12)
     if compiled:
-        return mflow.solve_ivp_batch(LANES, (0.0, 1.25), starts, method.name, lanes=True, threads=2, **options)
+        return mflow.solve_ivp_batch(LANES, (0.0, 1.25), starts, method.name, batch=True, threads=2, **options)
     fun = lambda t, y, k: t / (1.0 + t * t) - k * y / (1.0 + y * y)  # noqa: E731
-    return mflow.solve_ivp_batch(fun, (0.0, 1.25), starts, method.name, lane_args=numbers(lanes, 13, 0.5, 2.0).tolist(), **options)
+    return mflow.solve_ivp_batch(fun, (0.0, 1.25), starts, method.name, batch_args=numbers(lanes, 13, 0.5, 2.0).tolist(), **options)
 
 
 def watched(method: Any, **options: Any) -> Any:

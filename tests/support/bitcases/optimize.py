@@ -109,7 +109,7 @@ def labelled(lanes: int = 5) -> Any:
     rows = Rows(17, 4)
     f = mflow.objectives.LeastSquares(rows.X, rows.line, l2=0.125)
     labels = numbers((lanes, 17), 31)
-    return mflow.minimize_batch(f, np.zeros((lanes, 4)), "adam", lr=0.05, maxiter=40, lane_data={"y": labels})
+    return mflow.minimize_batch(f, np.zeros((lanes, 4)), "adam", lr=0.05, maxiter=40, batch_data={"y": labels})
 
 
 def trained(method: Any, compiled: bool, **options: Any) -> Any:
@@ -208,4 +208,4 @@ def cases() -> Iterator[Case]:
         if explicit or (m.kind == "update" and "linear" in m.flags):
             name = "lr" if m.kind == "update" else "dt"
             yield Case(f"minimize {m.name} auto", partial(found, m, "quadratic", **{name: "auto"}), FOUND)
-    yield Case("minimize_batch lane_data", labelled, MANY)
+    yield Case("minimize_batch batch_data", labelled, MANY)
