@@ -296,7 +296,8 @@ def test_step_in_place_has_the_same_bits(step_record: Any, n: int) -> None:
         for in_place in (False, True):
             assert kernel.step(0.3 + k * h, x, h, fresh=k == 0, in_place=in_place) == 0
             ends.append(kernel.carried)
-            made = evaluations(step_record, k + 1, stages_at(step_record, h, RHO)) - (k and evaluations(step_record, k, stages_at(step_record, h, RHO)))
+            stages = stages_at(step_record, h, RHO)
+            made = evaluations(step_record, k + 1, stages) - (k and evaluations(step_record, k, stages))
             assert kernel.frame.n_rhs == made
             assert kernel.frame.n_solve == ("implicit" in step_record.flags) * solves(step_record, 1)
         assert bits(ends[0]) == bits(ends[1])

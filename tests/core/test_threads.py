@@ -14,6 +14,7 @@ import pytest
 from mflow_core import abi, registry
 
 import mflow
+from support.places import environment_for
 
 
 def lorenz_address():
@@ -173,8 +174,8 @@ print("forked")
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
 def test_fork_after_threads():
     pytest.importorskip("numba")
-    code = FORK.format(folder=os.path.dirname(__file__))
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    environment = environment_for(__file__)
+    out = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, check=False, timeout=120, env=environment)
     assert out.stdout.strip() == "forked", out.stderr
 
 

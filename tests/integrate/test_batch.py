@@ -30,7 +30,8 @@ LANES_C = ctypes.CFUNCTYPE(
     ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_void_p,
 )  # fmt: skip
 
-NAMES = [row.name for row in registry.records() if row.kind == "step" and not {"implicit", "staged", "needs_rho", "second_order"} & row.flags]
+LANELESS = {"implicit", "staged", "needs_rho", "second_order"}
+NAMES = [row.name for row in registry.records() if row.kind == "step" and not LANELESS & row.flags]
 PAIRS = [name for name in NAMES if "embedded" in registry.find(name).flags]
 
 

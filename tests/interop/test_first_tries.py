@@ -88,7 +88,7 @@ def test_the_gradient_that_does_not_fit_is_named():
         (TypeError, "scheduler: here it is lr=", {"scheduler": 0.1}),
         (TypeError, "validation_split: here it is validation=", {"validation_split": 0.2}),
         (TypeError, "optimizer: a name such as 'adam'.*not NoneType", {"optimizer": None}),
-        (TypeError, "not mflow.base.methods.RK4", {"optimizer": mflow.RK4}),
+        (TypeError, "not mflow.RK4", {"optimizer": mflow.RK4}),
         (ValueError, "optimizer: there is no 'lbfgs'; there are: sgd, (?!.*rk4)", {"optimizer": "lbfgs"}),
         (TypeError, "data is a dict", {"data": {"X": X, "y": Y}}),
         (TypeError, "data is a str", {"data": "X.npy"}),

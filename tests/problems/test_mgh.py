@@ -24,7 +24,7 @@ LOCAL = {"freudenstein_roth": 48.9842, "trigonometric": 2.79506e-5}
 
 
 def test_every_row_has_its_entry():
-    assert [row[0] for row in objective.rows() if row[1] == "mgh"] == list(mgh_names())
+    assert [row[0] for row in objective.records() if row[1] == "mgh"] == list(mgh_names())
     assert len(mgh_names()) == 35
 
 

@@ -262,7 +262,7 @@ def test_bits_do_not_depend_on_the_instruction_set(level):
         np.testing.assert_array_equal(other.grad(x), f.grad(x), err_msg=f.name)
         np.testing.assert_array_equal(other.hessp(x, x[::-1]), f.hessp(x, x[::-1]), err_msg=f.name)
         seen += 1
-    assert seen == len(objective.rows()) - sum("libm" in row[-1] for row in objective.rows())
+    assert seen == len(objective.records()) - sum("libm" in row[-1] for row in objective.records())
 
 
 def test_threads_share_an_objective():

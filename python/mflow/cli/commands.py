@@ -350,7 +350,7 @@ def _width() -> int:
     return shutil.get_terminal_size((WIDTH, 24)).columns
 
 
-def _record(run: Run) -> dict[str, str]:
+def _cells(run: Run) -> dict[str, str]:
     ended = run.reason.replace("_", " ")
     return {
         "method": run.method, "loss": _number(run.loss), "score": _number(run.score), "evals": f"{run.passes:.0f}", "calls": str(run.calls),
@@ -361,7 +361,7 @@ def _record(run: Run) -> dict[str, str]:
 
 def _tables(what: Problem, runs: list[Run], batch_size: int) -> list[str]:
     """Full batch, then minibatches, in the same columns."""
-    cells = [_record(run) for run in runs]
+    cells = [_cells(run) for run in runs]
     names = [name for name in cells[0] if (name != "score" or what.score is not None) and (name != "calls" or what.rows)]
     header = [what.score_name if name == "score" else name for name in names]
     left = [names.index(name) for name in ("method", "rule", "ended")]
@@ -532,7 +532,7 @@ def _stability(method: Method) -> list[str]:
 
 def _description(method: Method) -> str:
     lines = [
-        f"{method.name}: a row of the family {method.family}", "", describe(method.record), "",
+        f"{method.name}: a method of the family {method.family}", "", describe(method.record), "",
         f"order {method.order}, stages {method.stages}, carried vectors {', '.join(method.vectors)}",
         f"flags {', '.join(sorted(method.flags)) or 'none'}",
     ]  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from mflow_core.objectives.objective import Objective, rows
+from mflow_core.objectives.objective import Objective, records
 
 __all__ = ["NistProblem", "nist_problem_from_text", "problem_names"]
 
@@ -135,7 +135,7 @@ _DATA_HEADING: Final = re.compile(r"^Data:[ \t]+y[ \t]+x.*$", re.MULTILINE)
 
 def problem_names() -> tuple[str, ...]:
     """Names of the 27 problems, from lower to higher difficulty."""
-    return tuple(name for name, family, *_ in rows() if family == "nist")
+    return tuple(name for name, family, *_ in records() if family == "nist")
 
 
 def _find(pattern: re.Pattern[str], text: str, what: str, name: str) -> re.Match[str]:

@@ -288,8 +288,8 @@ class Stepper:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the state to a file: at once or not at all, with a checksum, without pickle. `load` goes on with the same bits."""
         facts = {
-            "method": self.method.name, "parameters": public_values(self.method.record, self.method.all_numbers), "shape": list(self._run.shape),
-            "t0": self._t0, "control": self._settings(),
+            "method": self.method.name, "parameters": public_values(self.method.record, self.method.all_numbers),
+            "shape": list(self._run.shape), "t0": self._t0, "control": self._settings(),
         }  # fmt: skip
         write_state(path, "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes(), **self._more_blocks()})
 

@@ -170,6 +170,7 @@ class Logistic(_Regression):
         self._regress("logistic", X, _signs(_labels(y)), l2, weights, intercept, x0)
 
     def data_for_batch(self, given: dict[str, Any], lanes: int) -> tuple[Array | None, Array | None]:
+        """As in `Objective`, with labels 0 and 1, or True and False, as signs."""
         return super().data_for_batch({**given, "y": _signs(np.asarray(given["y"], dtype=np.float64))} if "y" in given else given, lanes)
 
 

@@ -16,8 +16,9 @@ class Descents:
     nit: NDArray[np.int64]
     code: NDArray[np.int32]
     def __init__(
-        self, row: MethodRecord, fun: Any, starts: NDArray[np.float64], limit: int, gtol: float, parameters: Mapping[str, float] | None = ...,
-        X: NDArray[np.float64] | None = ..., y: NDArray[np.float64] | None = ..., lr: NDArray[np.float64] | None = ...,
+        self, row: MethodRecord, fun: Any, starts: NDArray[np.float64], limit: int, gtol: float,
+        parameters: Mapping[str, float] | None = ..., X: NDArray[np.float64] | None = ..., y: NDArray[np.float64] | None = ...,
+        lr: NDArray[np.float64] | None = ...,
     ) -> None: ...
     def stop(self) -> None: ...
     def work(self, lo: int, hi: int) -> None: ...

@@ -77,7 +77,7 @@ def records():
     return out
 
 
-every_row = rows                         # where `rows` is the name of an argument
+every_record = records                         # where `rows` is the name of an argument
 
 
 # ---- what the drivers call besides the row's own functions --------------------------------------------------------------------------
@@ -184,7 +184,7 @@ cdef class Objective:
         cdef const objective_row_t *row = find_objective(encoded)
         cdef ptrdiff_t n = 1
         if row == NULL:
-            raise ValueError(unknown("objective: there is no", name, [one[0] for one in every_row()]))
+            raise ValueError(unknown("objective: there is no", name, [one[0] for one in every_record()]))
         if self.c.row != NULL:
             raise TypeError("an objective is made once: make a new one")
         for length in shape:

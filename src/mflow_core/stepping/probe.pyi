@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 from mflow_core.problems.problem import Problem
 from mflow_core.registry import MethodRecord
 
-def stability_values(row: MethodRecord, parameters: Mapping[str, float], z: NDArray[np.complex128], rho: float = ...) -> NDArray[np.complex128]: ...
+def stability_values(
+    row: MethodRecord, parameters: Mapping[str, float], z: NDArray[np.complex128], rho: float = ...,
+) -> NDArray[np.complex128]: ...
 def oscillator_matrices(
     row: MethodRecord, parameters: Mapping[str, float], k: NDArray[np.float64], c: NDArray[np.float64],
 ) -> NDArray[np.float64]: ...
