@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 from mflow_core.dynamics import force, structure
-from mflow_core.solvers import newton
+from mflow_core.solvers.solver import Solver
 from mflow_core.stepping import stepper
 from test_dynamics_core import CASES, POTENTIAL, RESIDUAL, ROWS, plain, run_of
 
@@ -69,7 +69,7 @@ def test_kepler_orbits_do_not_grow(compiled: Any) -> None:
 def test_work_of_a_force_without_a_potential(gamma: float) -> None:
     """The work of M a closes with the kinetic energy for any force."""
     what = force.Force(
-        lambda t, x, v: -np.sin(x) - 0.1 * v * np.abs(v) + math.cos(t), (2,), mass=[[2.0, 0.5], [0.5, 1.0]], solver=newton.Solver("dense")
+        lambda t, x, v: -np.sin(x) - 0.1 * v * np.abs(v) + math.cos(t), (2,), mass=[[2.0, 0.5], [0.5, 1.0]], solver=Solver("dense")
     )
     run = run_of("newmark", what, [2.0, 1.0], [0.0, 1.0], 0.05, {"beta": 0.3, "gamma": gamma})
     run.keep_energy()
@@ -99,7 +99,7 @@ def test_nonlinear_orders(row: Any, par: dict[str, float]) -> None:
     x0, v0 = np.array([1.0, -2.0]), np.array([0.5, 0.3])
     exact, errors = pendulum_exact(x0, v0, 2.0), []
     for steps in (200, 400):
-        run = run_of(row, force.Force(pendulum, (2,), solver=newton.Solver("dense")), x0, v0, 2.0 / steps, par)
+        run = run_of(row, force.Force(pendulum, (2,), solver=Solver("dense")), x0, v0, 2.0 / steps, par)
         assert run.fixed(steps) == 0
         errors.append(np.abs(np.concatenate([run.y, run.vector(1)]) - exact).max())
     order = 1 if row.name == "velocity_verlet" else row.sizes(par)["order"]
@@ -119,7 +119,7 @@ def test_implicit_accelerations_solve_their_equation(mass: Any, tangents: bool, 
     more: dict[str, Any] = {}
     if tangents:
         more = {"dfdx": lambda t, x, v: -K - np.diag(15.0 * x**2), "dfdv": -D}
-    what = force.Force(spring, (2,), mass, solver=newton.Solver("dense", jac=tangents), **more)
+    what = force.Force(spring, (2,), mass, solver=Solver("dense", jac=tangents), **more)
     run, M = run_of(name, what, [1.0, -0.5], [0.0, 2.0], 0.1), plain(1.0 if mass is None else mass, 2)
     for k in range(1, 30):
         assert run.fixed(1) == 0
@@ -134,7 +134,7 @@ def test_compiled_forces_have_the_bits_of_python_ones(compiled: Any) -> None:
     for row in ROWS:
         ends = []
         for function in (compiled.kepler, kepler_by_hand):
-            run = run_of(row, force.Force(function, (2,), solver=newton.Solver("dense")), [1.0, 0.0], [0.0, 1.1], 0.05)
+            run = run_of(row, force.Force(function, (2,), solver=Solver("dense")), [1.0, 0.0], [0.0, 1.1], 0.05)
             assert run.fixed(50) == 0
             ends.append(run.y.tobytes())
         assert len(set(ends)) == 1, row.name
@@ -187,7 +187,7 @@ def test_exceptions_arrive_unchanged(row: Any, par: dict[str, float]) -> None:
             raise Boom("seven")
         return -x
 
-    run = run_of(row, force.Force(fails, (2,), solver=newton.Solver("dense")), [1.0, 2.0], [0.0, 0.0], 0.1, par)
+    run = run_of(row, force.Force(fails, (2,), solver=Solver("dense")), [1.0, 2.0], [0.0, 0.0], 0.1, par)
     with pytest.raises(Boom, match="seven"):
         run.fixed(20)
     assert 0 <= run.k < 20
@@ -204,9 +204,7 @@ def test_adaptive_newmark_follows_the_tolerance(beta: float, gamma: float) -> No
     x0, v0 = np.array([1.0, -2.0]), np.array([0.5, 0.3])
     exact, errors, steps = pendulum_exact(x0, v0, 5.0), [], []
     for tol in (1e-3, 1e-4, 1e-5):
-        run = run_of(
-            "newmark", force.Force(pendulum, (2,), solver=newton.Solver("dense")), x0, v0, parameters={"beta": beta, "gamma": gamma}
-        )
+        run = run_of("newmark", force.Force(pendulum, (2,), solver=Solver("dense")), x0, v0, parameters={"beta": beta, "gamma": gamma})
         run.control(np.array([tol]), np.array([tol]))
         assert run.begin(5.0) == 0
         assert run.adaptive(10**6, 5.0) == 0
@@ -236,7 +234,7 @@ def test_adaptive_steps_follow_a_stiffening() -> None:
     """Steps shrink where the frequency grows, and grow again."""
     run = run_of(
         "newmark",
-        force.Force(lambda t, x, v: -(1 + 400 * math.exp(-((t - 5) ** 2))) * x, (1,), solver=newton.Solver("dense")),
+        force.Force(lambda t, x, v: -(1 + 400 * math.exp(-((t - 5) ** 2))) * x, (1,), solver=Solver("dense")),
         [1.0],
         [0.0],
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core.problems import problem
-from mflow_core.solvers import newton
+from mflow_core.solvers.solver import Solver
 from numpy.typing import NDArray
 
 from mflow.base.methods import Method
@@ -291,7 +291,7 @@ class SparseFactors:
 # ---- from arguments to a solver -----------------------------------------------------------------------------------------------------
 
 
-def solver_for(method: Method, what: problem.Problem, t0: Any, start: Array, *, solver: Any = None, **linear: Any) -> newton.Solver | None:
+def solver_for(method: Method, what: problem.Problem, t0: Any, start: Array, *, solver: Any = None, **linear: Any) -> Solver | None:
     """A driver's solver: None for an explicit method, which has nothing to solve; ``linear`` as in `make_solver`.
 
     Arguments that belong to implicit methods have no effect on an explicit one, and a warning says so, as SciPy's.
@@ -316,7 +316,7 @@ def make_solver(
     lband: int | None = None,
     uband: int | None = None,
     hess: bool = False,
-) -> newton.Solver:
+) -> Solver:
     """The core's solver for a problem, from `solve_ivp`'s arguments.
 
     Parameters
@@ -338,7 +338,7 @@ def make_solver(
 
     Returns
     -------
-    mflow_core.solvers.newton.Solver
+    mflow_core.solvers.solver.Solver
 
     Raises
     ------
@@ -370,8 +370,8 @@ def make_solver(
                 raise ValueError(f"{argument}: {type(chosen).__name__} uses no Jacobian; leave it away, or choose solver='newton'")
         common: dict[str, Any] = {"max_iter": chosen.max_iter, "fraction": chosen.fraction, "tol": chosen.tol}
         if isinstance(chosen, FixedPoint):
-            return newton.Solver("fixed_point", **common)
-        return newton.Solver("krylov", krylov_dim=chosen.dim, krylov_cycles=chosen.cycles, **common)
+            return Solver("fixed_point", **common)
+        return Solver("krylov", krylov_dim=chosen.dim, krylov_cycles=chosen.cycles, **common)
     if jac is not None and jac_sparsity is not None:
         raise ValueError(f"jac_sparsity is for differences: with {name} given, leave it away")
     common = {"max_iter": chosen.max_iter, "full": chosen.full, "fraction": chosen.fraction, "tol": chosen.tol}
@@ -389,20 +389,18 @@ def make_solver(
             raise ValueError(f"{name}: an entry is not finite")
     kind, lower, upper = _kind(chosen.linear_solver, n, jac, pattern, lower, upper, ask, start, name)
     if kind == "krylov":
-        return newton.Solver("krylov", **{key: value for key, value in common.items() if key != "full"})
+        return Solver("krylov", **{key: value for key, value in common.items() if key != "full"})
     groups = None if pattern is None else (color_columns(*pattern), *pattern)
     if kind == "banded":
         assert lower is not None
         assert upper is not None
         what.set_band(lower, upper)
         compiled = jac is not None and what.jac_is_compiled
-        return newton.Solver(
-            kind, lower=lower, upper=upper, jac=compiled, band_jac=jac is not None and not compiled, pattern=groups, **common
-        )
+        return Solver(kind, lower=lower, upper=upper, jac=compiled, band_jac=jac is not None and not compiled, pattern=groups, **common)
     if kind == "sparse":
         indptr, indices = pattern if pattern is not None else (None, None)
-        return newton.Solver(kind, sparse=SparseFactors(n, ask, indptr, indices), pattern=groups, **common)
-    return newton.Solver(kind, jac=jac is not None, pattern=groups, **common)
+        return Solver(kind, sparse=SparseFactors(n, ask, indptr, indices), pattern=groups, **common)
+    return Solver(kind, jac=jac is not None, pattern=groups, **common)
 
 
 def as_solver(solver: Any) -> Newton | NewtonKrylov | FixedPoint:
@@ -497,18 +495,18 @@ def _kind(
     return linear_solver, lower, upper
 
 
-def force_solver(solver: Any, n: int, tangents: bool, sparse: Any = None) -> newton.Solver:
+def force_solver(solver: Any, n: int, tangents: bool, sparse: Any = None) -> Solver:
     """How implicit accelerations are solved for: dense where that is affordable; by `sparse`, which factors, where it is given."""
     chosen = as_solver(solver)
     common: dict[str, Any] = {"max_iter": chosen.max_iter, "fraction": chosen.fraction, "tol": chosen.tol}
     if isinstance(chosen, FixedPoint):
-        return newton.Solver("fixed_point", **common)
+        return Solver("fixed_point", **common)
     if isinstance(chosen, NewtonKrylov):
-        return newton.Solver("krylov", krylov_dim=chosen.dim, krylov_cycles=chosen.cycles, **common)
+        return Solver("krylov", krylov_dim=chosen.dim, krylov_cycles=chosen.cycles, **common)
     if sparse is not None and chosen.linear_solver in ("auto", "banded", "sparse"):
-        return newton.Solver("sparse", sparse=sparse, full=chosen.full, **common)
+        return Solver("sparse", sparse=sparse, full=chosen.full, **common)
     if chosen.linear_solver in ("banded", "sparse"):
         raise ValueError(f"solver: linear_solver = {chosen.linear_solver!r} wants dfdx= or dfdv= as SciPy sparse matrices")
     if chosen.linear_solver == "krylov" or (chosen.linear_solver == "auto" and n > LARGE and not tangents):
-        return newton.Solver("krylov", **common)
-    return newton.Solver("dense", jac=tangents, full=chosen.full, **common)
+        return Solver("krylov", **common)
+    return Solver("dense", jac=tangents, full=chosen.full, **common)

@@ -5,7 +5,8 @@ from libc.stdint cimport int64_t
 from mflow_core.dynamics.factors cimport structure_t
 from mflow_core.dynamics.structure cimport Structure
 from mflow_core.problems.problem cimport Problem
-from mflow_core.solvers.newton cimport Solver, newton_t
+from mflow_core.solvers.newton cimport newton_t
+from mflow_core.solvers.solver cimport Solver
 from mflow_core.types cimport mf_accel_fn, mf_solve_accel_fn
 
 ctypedef int (*potential_fn)(double t, const double *x, double *value, ptrdiff_t n, void *ctx) noexcept nogil

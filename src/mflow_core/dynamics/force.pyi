@@ -1,7 +1,7 @@
 from typing import Any
 
 from mflow_core.problems.problem import Problem
-from mflow_core.solvers.newton import Solver
+from mflow_core.solvers.solver import Solver
 
 class Force(Problem):
     solver: Solver | None

@@ -2,7 +2,7 @@ from typing import Any
 
 from mflow_core.dynamics.force import Force
 from mflow_core.problems.problem import Problem
-from mflow_core.solvers.newton import Solver
+from mflow_core.solvers.solver import Solver
 
 class SlopeForce(Force):
     def __init__(

@@ -12,7 +12,7 @@ from libc.string cimport memcmp, memcpy
 
 from mflow_core.dynamics.force cimport Force, force_t
 from mflow_core.problems.problem cimport Problem
-from mflow_core.solvers.newton cimport Solver
+from mflow_core.solvers.solver cimport Solver
 from mflow_core.types cimport mf_value_grad_fn
 
 from mflow_core.problems.signatures import FORCE_SIGNATURE

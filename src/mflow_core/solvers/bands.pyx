@@ -1,4 +1,4 @@
-"""A banded LU of the core's for Python: where a sparse matrix has been put into a narrow order."""
+"""The banded LU of the core for Python: for a sparse matrix whose reordering has a narrow band."""
 from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
@@ -12,9 +12,9 @@ cnp.import_array()
 
 
 cdef class BandLU:
-    """LU with partial pivoting of an n x n matrix of so many subdiagonals and superdiagonals, whose rows and columns are taken in an order.
+    """LU with partial pivoting of an n x n matrix that has a band after its rows and columns are reordered.
 
-    order: n numbers, the row of the matrix that comes k-th.
+    order: n numbers; row order[k] of the matrix is row k of the band. lower, upper: subdiagonals and superdiagonals of the band.
     """
     cdef ptrdiff_t n, lower, upper
     cdef cnp.ndarray order, place, lu, pivots
@@ -28,7 +28,7 @@ cdef class BandLU:
         self.pivots = np.zeros(self.n, dtype=np.int32)
 
     def factor(self, indptr, indices, values):
-        """Of the matrix by rows (CSR); False where it is singular. An entry outside the band is a ValueError."""
+        """Factor a matrix in CSR form. Return False if it is singular. Raises ValueError for an entry outside the band."""
         cdef cnp.ndarray start = np.ascontiguousarray(indptr, dtype=np.int64), column = np.ascontiguousarray(indices, dtype=np.int64)
         cdef cnp.ndarray value = np.ascontiguousarray(values, dtype=np.float64)
         cdef const int64_t *s = <const int64_t *> cnp.PyArray_DATA(start)
@@ -38,19 +38,20 @@ cdef class BandLU:
         cdef double *lu = <double *> cnp.PyArray_DATA(self.lu)
         cdef ptrdiff_t width = 2 * self.lower + self.upper + 1, i, k, p, q
         if start.size != self.n + 1 or column.size != value.size or start[self.n] != value.size:
-            raise ValueError(f"indptr, indices, values: a matrix of {self.n} rows by rows is wanted")
+            raise ValueError(f"indptr, indices, values: expected a matrix of {self.n} rows in CSR form, got {start.size} row pointers, "
+                             f"{column.size} columns and {value.size} values")
         memset(lu, 0, self.n * width * sizeof(double))
         for i in range(self.n):
             p = place[i]
             for k in range(s[i], s[i + 1]):
                 q = place[c[k]]
                 if not -self.lower <= q - p <= self.upper:
-                    raise ValueError(f"entry ({i}, {c[k]}) lies outside the band")
+                    raise ValueError(f"indices: expected entries inside the band, got one at ({i}, {c[k]})")
                 lu[p * width + q - p + self.lower] += a[k]
         return LINALG.band_factor(self.n, self.lower, self.upper, lu, <int32_t *> cnp.PyArray_DATA(self.pivots)) == 0
 
     def solve(self, b):
-        """The solution for one right-hand side, in the matrix's own order."""
+        """The solution for one right-hand side, in the order of the matrix."""
         cdef cnp.ndarray x = np.asarray(b, dtype=np.float64)[self.order]
         LINALG.band_solve(self.n, self.lower, self.upper, <const double *> cnp.PyArray_DATA(self.lu),
                           <const int32_t *> cnp.PyArray_DATA(self.pivots), <double *> cnp.PyArray_DATA(x))

@@ -2,10 +2,10 @@
 
     p = z + (z'r / z'r before) p,    x += a p,    r -= a A p,    a = z'r / p'Ap,    z = r / diagonal
 
-(M. Hestenes and E. Stiefel, J. Res. Nat. Bur. Standards 49 (1952) 409-436, scaled by the diagonal). The iteration ends where |r| of the
-recurrence is below CLOSE |b|, or after 10 n + 100 steps. Then the residual is computed anew and must be below TESTED (|b| + |A| |x|), where
-|A| is the largest p'Ap / p'p that was met. Where b is not finite, or |b| overflows, the solution is NaN, for the run to find. All sums run
-in fixed lanes, so the bits depend on nothing but the numbers. Nothing is allocated.
+(M. Hestenes and E. Stiefel, J. Res. Nat. Bur. Standards 49 (1952) 409-436, scaled by the diagonal). The iteration ends when |r| of the
+recurrence is below CLOSE |b|, or after 10 n + 100 steps. Then the residual is computed again and must be below TESTED (|b| + |A| |x|), where
+|A| is the largest p'Ap / p'p of the iteration. If b is not finite, or |b| overflows, the solution is NaN, which the run reports. All sums
+run in fixed lanes (see linalg.pyx), so the bits depend on the numbers alone. Nothing is allocated.
 """
 from libc.math cimport INFINITY, NAN, sqrt
 from libc.string cimport memcpy, memset
@@ -24,7 +24,7 @@ cdef int residual_of(apply_fn A, void *ctx, ptrdiff_t n, const double *b, const 
 
 
 cdef double direction(ptrdiff_t n, const double *r, const double *scale, double *p, double back, double *z, dot_fn dot) noexcept nogil:
-    """p = z + (z'r back) p; z'r."""
+    """p = z + (z'r back) p; returns z'r."""
     cdef ptrdiff_t i
     cdef double zr, beta
     for i in range(n):
@@ -38,8 +38,10 @@ cdef double direction(ptrdiff_t n, const double *r, const double *scale, double 
 
 cdef int conjugate_gradients(apply_fn A, void *ctx, dot_fn dot, ptrdiff_t n, const double *scale, double *b, double *room, int64_t *count,
                              int *failed) noexcept nogil:
-    """b becomes the solution; room is four vectors, the first holds a guess; scale: reciprocals of the diagonal. What A says; *failed: 0,
-    or why there is no solution."""
+    """Solve A x = b; b becomes the solution. room: four vectors, of which the first holds a guess. scale: reciprocals of the diagonal.
+
+    Return the code of A. *failed: 0, or the reason why there is no solution.
+    """
     cdef double *x = room
     cdef double *r = room + n
     cdef double *p = room + 2 * n

@@ -25,5 +25,5 @@ ctypedef struct linalg_t:
 
 
 cdef inline ptrdiff_t gmres_room(ptrdiff_t n, int m) noexcept nogil:
-    """m + 1 basis vectors, the triangle that the rotations leave, rotations and right-hand side."""
+    """m + 1 basis vectors, the triangle after the rotations, the rotations and the right-hand side."""
     return (m + 1) * n + m * (m + 1) + 3 * (m + 1)

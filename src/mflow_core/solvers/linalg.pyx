@@ -1,11 +1,11 @@
 """Dense and banded LU with partial pivoting, a tridiagonal solve and GMRES, compiled once per instruction set. No allocation, no Python.
 
-    P A = L U: the row of the largest entry in column k comes up, every row below loses its multiple of row k.
+    P A = L U: the row of the largest entry in column k becomes row k, and its multiples are subtracted from every row below.
 
 Rows are contiguous, so elimination is `row_i -= l row_k`, elementwise: the compiler vectorises it and the bits are the same on every
-instruction set. Each entry loses its multiples one after the other in the order of k, whether they are taken one at a time (small n)
-or four in a pass (large n, to touch the trailing matrix a quarter as often): the bits do not depend on that either. Reciprocals of
-the pivots stand on the diagonal, so a solve divides by nothing. Sums run in fixed lanes.
+instruction set. Multiples are subtracted from an entry one after the other in the order of k, whether they are taken one at a time (small n)
+or four in a pass (large n, to touch the trailing matrix a quarter as often): the bits do not depend on that either. The diagonal
+holds the reciprocals of the pivots, so a solve does not divide. Sums run in fixed lanes (partial sums that SIMD registers hold).
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY, fabs, sqrt
@@ -23,7 +23,7 @@ cdef enum:
 # ---- sums and rows --------------------------------------------------------------------------------------------------------------------
 
 cdef double dot(const double *a, const double *b, ptrdiff_t n) noexcept nogil:
-    """Sum of a[i] b[i]: in order where it is short, else in 16 lanes."""
+    """Sum of a[i] b[i]: in order if it is short, else in 16 lanes."""
     cdef double[16] lane
     cdef double total = 0.0
     cdef ptrdiff_t i, whole = n - n % 16
@@ -77,7 +77,7 @@ cdef inline void add_multiple(ptrdiff_t n, mf_vec out, mf_cvec a, double u) noex
 # ---- dense ----------------------------------------------------------------------------------------------------------------------------
 
 cdef inline ptrdiff_t largest(const double *column, ptrdiff_t stride, ptrdiff_t first, ptrdiff_t last) noexcept nogil:
-    """The row in first..last-1 with the largest entry; the first of them where several are."""
+    """The row in first..last-1 with the largest entry; the first such row if there are several."""
     cdef ptrdiff_t i, best = first
     cdef double size, top = fabs(column[first * stride])
     for i in range(first + 1, last):
@@ -121,11 +121,11 @@ cdef int lu_factor(ptrdiff_t n, double *a, int32_t *pivots) noexcept nogil:
         status = lu_panel(n, first, end, a, pivots)
         if status != 0:
             return status
-        for k in range(first + 1, end):              # the panel's own rows, right of it
+        for k in range(first + 1, end):              # rows of the panel, to the right of it
             for i in range(first, k):
                 subtract_1(n - end, a + k * n + end, a + i * n + end, a[k * n + i])
         row = a + first * n + end
-        for i in range(end, n):                      # rows are left only below a whole panel
+        for i in range(end, n):                      # there are rows below only a whole panel
             subtract_4(n - end, a + i * n + end, row, row + n, row + 2 * n, row + 3 * n, a + i * n + first)
         first = end
     return 0
@@ -147,8 +147,8 @@ cdef void lu_solve(ptrdiff_t n, const double *lu, const int32_t *pivots, double 
 # ---- banded ---------------------------------------------------------------------------------------------------------------------------
 
 cdef int band_factor(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a, int32_t *pivots) noexcept nogil:
-    # One row down in the same column is width - 1 places on. Multipliers stay where they were made: rows are swapped from column k
-    # on, as LAPACK's gbtrf does.
+    # The entry below, in the same column, is width - 1 places further on. Multipliers stay in place: rows are swapped from column k
+    # on, as in LAPACK's gbtrf.
     cdef ptrdiff_t width = 2 * lower + upper + 1, k, i, p, right, rows
     cdef double *row
     cdef double *below
@@ -227,7 +227,7 @@ cdef int tridiagonal_solve(ptrdiff_t n, double *below, double *diagonal, double 
 # ---- GMRES ----------------------------------------------------------------------------------------------------------------------------
 
 cdef double rotate(int j, double *column, double *cosine, double *sine, double *g) noexcept nogil:
-    """Applies the rotations so far to column j of the Hessenberg matrix, makes the next, and returns the residual's norm."""
+    """Apply the rotations so far to column j of the Hessenberg matrix, make the next one, and return the norm of the residual."""
     cdef double kept, size
     cdef int i
     for i in range(j):
@@ -256,7 +256,7 @@ cdef void combine_basis(ptrdiff_t n, int used, int m, const double *basis, const
 
 cdef int gmres(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *x, int m, int cycles, double tol, double *work,
                double *residual) noexcept nogil:
-    """A x = b until |b - A x| <= tol or `cycles` times m products are made. Modified Gram-Schmidt, twice where half of a vector is lost."""
+    """Solve A x = b until |b - A x| <= tol or after `cycles` times m products. Modified Gram-Schmidt, twice if half of a vector cancels."""
     cdef double *basis = work
     cdef double *triangle = basis + (m + 1) * n
     cdef double *cosine = triangle + m * (m + 1)
@@ -308,7 +308,7 @@ cdef int gmres(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *
             residual[0] = rotate(j, column, cosine, sine, g)
             used = j + 1
             if not residual[0] > tol or not size > 1e-15 * before:
-                break                            # solved, or the basis spans all that A makes of b
+                break                            # solved, or the basis spans the whole Krylov space
             h = 1.0 / size
             for i in range(n):
                 v[i] = v[i] * h

@@ -1,4 +1,4 @@
-"""The matrix of an implicit step, M = I - gh J (or -J where gh is infinite): where J comes from, and how M is solved with."""
+"""The matrix of an implicit step, M = I - gh J (or -J if gh is infinite): the source of J, and the solves with M."""
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
@@ -15,16 +15,16 @@ cdef enum:
     KRYLOV = 3                           # no matrix: GMRES on differences of f
     IDENTITY = 4                         # M = I: fixed-point iteration
 
-    BY_DIFFERENCES = 0                   # J from a callback, or from differences of f:
+    BY_DIFFERENCES = 0                   # sources of J: differences of f, or a callback
     BY_CALLBACK = 1                      # jac(t, y) fills n x n
     BY_BAND_CALLBACK = 2                 # jac(t, y) fills the band
-    BY_OBJECT = 3                        # the sparse object asks a Python function
+    BY_OBJECT = 3                        # the sparse object calls a Python function
 
 
-ctypedef struct matrix_config_t:         # what it is to be; the pattern is borrowed and must outlive the matrix
+ctypedef struct matrix_config_t:         # kind and pattern; the pattern is borrowed and must outlive the matrix
     int kind, source, n_groups, krylov_dim, krylov_cycles
     ptrdiff_t lower, upper, entries
-    const int32_t *group                 # of each column: columns of one group share no row. NULL: every column for itself, or the band's
+    const int32_t *group                 # of each column: columns of one group share no row. NULL: one column a group, or the groups of the band
     const int32_t *indptr                # pattern by columns (CSC), with a group
     const int32_t *indices
     void *sparse                         # the object behind SPARSE
@@ -38,8 +38,8 @@ ctypedef struct matrix_t:
     void *rhs_ctx
     void *jac_ctx
     void *block                          # one allocation holds every array below
-    double *y                            # where J was taken, at time t
-    double *least                        # the least increments of the differences there
+    double *y                            # the point of J, at time t
+    double *least                        # the least increments of its differences
     double *weight                       # w_i of the norm sqrt(mean((w_i d_i)^2)), and 1 / w_i
     double *size
     double *kept                         # y while columns move
@@ -49,11 +49,11 @@ ctypedef struct matrix_t:
     double *lu
     double *work
     int32_t *pivots
-    const double *at                     # KRYLOV: the point of linearisation, and f there
+    const double *at                     # KRYLOV: the point of linearisation, and f at it
     const double *f_at
     double t, gh                         # of J; of the factors
     double unit                          # a change of this weighted norm is too small to matter
-    double least_move                    # no increment is below it; 0: none is known
+    double least_move                    # a lower bound of increments; 0: none is known
     double krylov_tol                    # of the next solve, weighted norm of the residual
     double t_at, gh_at                   # KRYLOV: the operator in use
     double krylov_move                   # how far the differences along a vector go, weighted norm

@@ -1,14 +1,14 @@
-"""The matrix of an implicit step, M = I - gh J: where J comes from, factors, and solves. Behind newton.pyx; no loop of its own.
+"""The matrix of an implicit step, M = I - gh J: the source of J, factors, and solves. newton.pyx iterates with it.
 
-J is taken at one point (t, y) and kept there. Differences of f are a pure function of what matrix_t keeps of that point (t, y, the
-least increments), so that a restored run rebuilds the same bits. Column j moves by
+J is evaluated at one point (t, y), which matrix_t keeps. Differences of f are a pure function of what it keeps (t, y, the least
+increments), so that a restored run rebuilds the same bits. Column j moves by
 
     h_j = sign(y_j) max(sqrt(eps) |y_j|, least_j),    least_j = max(max(1000 |gh| eps n |f|, unit) / w_j, least_move)
 
 in the weighted norm of the step's tolerances: rounding in f then costs a thousandth of M (as in CVODE, Hindmarsh and others, ACM TOMS
-31 (2005) 363), and a column whose y_j is 0 moves by far less than an error that is allowed. Columns that share no row move
-together: the band's every (lower + upper + 1)-th, or a colouring of the pattern (Curtis, Powell and Reid, J. Inst. Math. Appl. 13
-(1974) 117). Where gh is infinite, M = -J. Nothing here allocates once it is made, except the Python object behind SPARSE.
+31 (2005) 363), and a column whose y_j is 0 moves by far less than the tolerance. Columns that share no row move together: every
+(lower + upper + 1)-th column of a band, or a colouring of the pattern (Curtis, Powell and Reid, J. Inst. Math. Appl. 13 (1974) 117).
+If gh is infinite, M = -J. Nothing allocates after matrix_make, except the Python object behind SPARSE.
 """
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uintptr_t
@@ -40,7 +40,7 @@ cdef inline double *take(double **at, ptrdiff_t count) noexcept nogil:
 
 
 cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcept nogil:
-    """Room for one of the given kind; rhs, jac and their contexts are set by the caller. 0 or MF_E_MEMORY."""
+    """Allocate a matrix of the given kind; the caller sets rhs, jac and their contexts. Return 0 or MF_E_MEMORY."""
     cdef ptrdiff_t jacobian = 0, lu = 0, work = 0
     cdef double *at
     memset(m, 0, sizeof(matrix_t))
@@ -98,7 +98,7 @@ cdef bint finite(const double *x, ptrdiff_t n) noexcept nogil:
 
 
 cdef int matrix_rhs(matrix_t *m, double t, const double *y, double *dydt) noexcept nogil:
-    """f(t, y), counted; MF_RETRY_NON_FINITE where it is not finite."""
+    """Evaluate and count f(t, y); MF_RETRY_NON_FINITE if it is not finite."""
     cdef int status = m.rhs(t, y, dydt, m.n, m.rhs_ctx)
     m.n_rhs += 1
     if status == 0 and not finite(dydt, m.n):
@@ -133,7 +133,7 @@ cdef void take_column(matrix_t *m, ptrdiff_t j, double reciprocal) noexcept nogi
 
 
 cdef int differences(matrix_t *m) noexcept nogil:
-    """J from f0 = f(t, y) and one more call for each group of columns."""
+    """Compute J from f0 = f(t, y) and one more call for each group of columns."""
     cdef ptrdiff_t groups = m.n, stride = m.n, g, j
     cdef double *y = m.y
     cdef double h
@@ -143,7 +143,7 @@ cdef int differences(matrix_t *m) noexcept nogil:
     elif m.c.kind == BANDED:
         groups = stride = min(m.n, m.c.lower + m.c.upper + 1)
     for g in range(groups):
-        # y itself moves and comes back: the size of a move is then what arithmetic has made of it
+        # y itself moves and is restored: the size of a move is then the rounded one
         j = 0 if m.c.group != NULL else g
         while j < m.n:
             if m.c.group == NULL or m.c.group[j] == g:
@@ -167,7 +167,7 @@ cdef int differences(matrix_t *m) noexcept nogil:
 
 
 cdef int evaluate(matrix_t *m) noexcept nogil:
-    """J at the point that is kept; f0 is f there where differences are taken. MF_RETRY_NON_FINITE where an entry is not finite."""
+    """Evaluate J at the point (m.t, m.y); differences need f of it in f0. MF_RETRY_NON_FINITE if an entry is not finite."""
     cdef ptrdiff_t width = m.c.lower + m.c.upper + 1, i, j, n = m.n
     cdef int status = 0
     if m.c.source == BY_OBJECT:
@@ -190,7 +190,7 @@ cdef int evaluate(matrix_t *m) noexcept nogil:
 
 
 cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noexcept nogil:
-    """Takes J at (t, y), in use from the next factoring on. Weights must be set."""
+    """Evaluate J at (t, y), for use from the next factoring on. Weights must be set."""
     cdef ptrdiff_t i
     cdef double floor = m.unit, noise
     cdef int status
@@ -222,7 +222,7 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
 # ---- factors and solves ---------------------------------------------------------------------------------------------------------------
 
 cdef void build(matrix_t *m, double gh) noexcept nogil:
-    """M into lu."""
+    """Write M to lu."""
     cdef ptrdiff_t n = m.n, width = m.c.lower + m.c.upper + 1, room = width + m.c.lower, i, k
     cdef double scale = -1.0 if fabs(gh) == INFINITY else -gh, one = 0.0 if fabs(gh) == INFINITY else 1.0
     if m.c.kind == DENSE:
@@ -251,7 +251,7 @@ cdef int factor(matrix_t *m, double gh) noexcept nogil:
 
 
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
-    """Factors of M for this gh. MF_RETRY_SOLVE where M is singular."""
+    """Factor M for this gh. MF_RETRY_SOLVE if M is singular."""
     cdef int status = factor(m, gh)
     m.has_factors = status == 0
     m.gh = gh
@@ -261,18 +261,18 @@ cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
 
 
 cdef int matrix_refresh(matrix_t *m) noexcept nogil:
-    """After a restore: J and the factors once more, the same bits from the same point, uncounted."""
+    """After a restore, rebuild J and the factors: the same bits from the same point, not counted again."""
     cdef int64_t n_rhs = m.n_rhs, n_rhs_jac = m.n_rhs_jac
-    cdef int status = 0, wanted = m.stale
+    cdef int status = 0, stale = m.stale
     m.stale = 0
-    if wanted == 0 or m.c.kind == KRYLOV or m.c.kind == IDENTITY:
+    if stale == 0 or m.c.kind == KRYLOV or m.c.kind == IDENTITY:
         return 0
     if m.c.source == BY_DIFFERENCES:
         status = matrix_rhs(m, m.t, m.y, m.f0)
     if status == 0:
         status = evaluate(m)
     m.has_jacobian = status == 0
-    if status == 0 and wanted == 2:
+    if status == 0 and stale == 2:
         status = factor(m, m.gh)
         m.has_factors = status == 0
     m.n_rhs, m.n_rhs_jac = n_rhs, n_rhs_jac
@@ -321,7 +321,7 @@ cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noex
 
 
 cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
-    """M d = b at the point m.at, to m.krylov_tol. MF_RETRY_SOLVE where GMRES leaves more than that."""
+    """Solve M d = b at the point m.at, to m.krylov_tol. MF_RETRY_SOLVE if the residual of GMRES stays above that."""
     cdef ptrdiff_t n = m.n, padded = (m.n + 7) // 8 * 8, i
     cdef double *scaled = m.work + (gmres_room(n, m.c.krylov_dim) + 7) // 8 * 8
     cdef double *x = scaled + padded
@@ -345,8 +345,8 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
 
 # ---- sparse: a Python object holds J and its factors ------------------------------------------------------------------------------
 
-# What it must have: jacobian(t, y) asks the user's function, fill(values) takes the entries of the pattern; both return False where an
-# entry is not finite. factor(gh) returns False where M is singular. solve(b) returns M^-1 b. Errors stay set, as in problem.pyx.
+# The object has four methods. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern; both return
+# False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b. Errors stay set, as in problem.pyx.
 ctypedef int (*quiet_matrix)(matrix_t *) noexcept
 ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
 ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept

@@ -2,7 +2,6 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.problems.problem cimport Problem
 from mflow_core.solvers.matrix cimport matrix_config_t, matrix_t
 from mflow_core.types cimport mf_jac_fn, mf_problem
 
@@ -10,7 +9,7 @@ from mflow_core.types cimport mf_jac_fn, mf_problem
 ctypedef struct newton_config_t:
     matrix_config_t matrix
     int max_iter
-    bint full                            # J and factors afresh in every iteration
+    bint full                            # a new J and new factors in every iteration
     double fraction                      # error-controlled runs: of the tolerances
     double tol                           # fixed steps: relative
 
@@ -26,11 +25,11 @@ ctypedef struct newton_t:
     double *trial
     double *next_d
     double *bar
-    double eta                           # rate / (1 - rate) of the last solve with these factors; 1 where it is not known
-    double gh_jac                        # |gh| when J was taken
-    double noise                         # an update below it may be rounding of what f is made of, however small z is itself
-    bint controlled                      # weights come from the run's tolerances; else each solve makes its own
-    bint want_jacobian                   # convergence was slow: J is taken afresh at the next solve
+    double eta                           # rate / (1 - rate) of the last solve with these factors; 1 if it is not known
+    double gh_jac                        # |gh| when J was evaluated
+    double noise                         # an update below it may be rounding in the terms of f, however small z is
+    bint controlled                      # weights follow from the tolerances of the run; else each solve sets its own
+    bint want_jacobian                   # convergence was slow: the next solve evaluates J again
     int non_finite                       # slopes that were not finite, in this solve
     int64_t niter, nsolve, nfail
 
@@ -45,14 +44,3 @@ cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const
 cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil
 cdef void newton_pack(const newton_t *s, double *state) noexcept nogil
 cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil
-
-
-cdef class Solver:
-    """What is to be solved with, from mflow.nonlinear; held by one run, whose newton_t it owns."""
-    cdef newton_config_t config
-    cdef newton_t *c
-    cdef object group, indptr, indices, sparse
-    cdef Problem problem                 # of `bind`
-    cdef bint held                       # by a run, for good: nobody else may attach it, or solve with it
-    cdef readonly bint python            # factors or asks for J in Python
-    cdef newton_t *attach(self, const mf_problem *inner, mf_jac_fn jac, void *jac_ctx) except NULL

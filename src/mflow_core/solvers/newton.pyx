@@ -1,39 +1,28 @@
-"""Newton's iteration for implicit steps: z - gh f(t, z) = r, solved without Python; compiled and Python problems alike come here.
+"""Newton's iteration for implicit steps: z - gh f(t, z) = r, solved without Python, for compiled problems and for Python functions.
 
     d_k = M^-1 (r + gh f(t, z_k) - z_k),    z_(k+1) = z_k + d_k,    M = I - gh J
 
-Simplified Newton: J and the factors of M are kept over iterations, stages and steps while they converge. M is factored anew where gh
-has changed by more than a fifth (a smaller change scales d by 2 / (1 + gh / gh_factored), which is exact where stiffness is large and
-halves the error elsewhere), J is taken anew where an old one converges slowly or not at all. The iteration ends where
+Simplified Newton: J and the factors of M are kept over iterations, stages and steps while they converge. M is factored again when gh
+has changed by more than a fifth. A smaller change scales d by 2 / (1 + gh / gh_factored), which is exact for large stiffness and halves
+the error elsewhere. J is evaluated again when an old one converges slowly or not at all. The iteration ends when
 theta / (1 - theta) |d_k| <= tol, theta the observed rate (Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8).
 
-Two kinds of runs: error-controlled ones bring weights w_i = 1 / (atol + rtol |y_i|) and stop at a small fraction of that, and where
-nothing helps they shrink the step; fixed steps have no tolerances, so they converge to rounding, and where simplified Newton fails they
-go on with full Newton, damped by the natural test |M^-1 G(z + lambda d)| <= (1 - lambda/4) |d| (Deuflhard, Newton Methods for
-Nonlinear Problems (2004), 3.3). gh infinite is the steady state, f(t, z) = 0, with M = -J: always full Newton.
+There are two kinds of runs. Error-controlled runs set weights w_i = 1 / (atol + rtol |y_i|), stop at a small fraction of the tolerances,
+and shrink the step if nothing else helps. Fixed steps have no tolerances and converge to rounding. Where simplified Newton fails they
+continue with full Newton, damped by the natural test |M^-1 G(z + lambda d)| <= (1 - lambda/4) |d| (Deuflhard, Newton Methods for
+Nonlinear Problems (2004), 3.3). An infinite gh asks for the steady state, f(t, z) = 0, with M = -J: always full Newton.
 
-r and z may not overlap. The state that decides later bits is what newton_pack writes; factors are rebuilt from it.
+r and z may not overlap. newton_pack writes the state that decides later bits; factors are rebuilt from it.
 """
 from libc.math cimport INFINITY, fabs, sqrt
-from libc.stdint cimport int32_t, uintptr_t
+from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
 
-cimport numpy as cnp
-
-from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport REDUCE
-from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE, finite,
-                                matrix_factor, matrix_jacobian, matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve,
-                                weighted_norm)
+from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, finite, matrix_factor, matrix_jacobian,
+                                matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
-
-import numpy as np
-
-cnp.import_array()
-
-cdef extern from "Python.h":
-    void *PyErr_Occurred()
 
 cdef double EPS = 2.220446049250313e-16
 cdef double LEAST_SIZE = 1e-150          # without tolerances: squares of slopes in units of it stay finite
@@ -43,13 +32,13 @@ cdef enum:
     MAX_NON_FINITE = 16                  # slopes that are not finite, before a solve gives up
     HALVINGS = 12
     STATE = 17                           # doubles of state that do not scale with n
-    GROWN = 4                            # J is taken afresh where gh has grown by this since (see prepare)
+    GROWN = 4                            # J is evaluated again when gh has grown by this factor since (see prepare)
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
 
 cdef void newton_defaults(newton_config_t *c, bint has_jacobian) noexcept nogil:
-    """What mflow.nonlinear.Newton() is: dense, with the Jacobian of the problem or one of differences."""
+    """The configuration of mflow.nonlinear.Newton(): dense, with the Jacobian of the problem or one by differences."""
     memset(c, 0, sizeof(newton_config_t))
     c.matrix.kind = DENSE
     c.matrix.source = BY_CALLBACK if has_jacobian else BY_DIFFERENCES
@@ -57,7 +46,7 @@ cdef void newton_defaults(newton_config_t *c, bint has_jacobian) noexcept nogil:
 
 
 cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, ptrdiff_t n, mf_jac_fn jac, void *jac_ctx) noexcept nogil:
-    """NULL where there is no memory. jac NULL: inner's own."""
+    """A new solver, or NULL if there is no memory. jac NULL: that of inner."""
     cdef newton_t *s = <newton_t *> calloc(1, sizeof(newton_t))
     cdef ptrdiff_t padded = (n + 7) // 8 * 8
     cdef double *at
@@ -89,7 +78,7 @@ cdef void newton_release(newton_t *s) noexcept nogil:
 # ---- weights --------------------------------------------------------------------------------------------------------------------------
 
 cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const double *atol, ptrdiff_t n_tol) noexcept nogil:
-    """Weights from the tolerances of an error-controlled run (n_tol 1 or n), before each step. Below rounding nothing is asked."""
+    """Weights from the tolerances of an error-controlled run (n_tol 1 or n), before each step. Tolerances below rounding are raised."""
     cdef double least = 64.0 * EPS / s.c.fraction, size
     cdef ptrdiff_t i, j
     s.controlled = True
@@ -100,9 +89,11 @@ cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const
         s.m.size[i], s.m.weight[i] = size, 1.0 / size
 
 
-cdef void own_weights(newton_t *s, const double *a, const double *b) noexcept nogil:
-    """Without tolerances: each entry's own size, no less than a thousandth of the largest, at either of two points. A state that has
-    decayed to almost nothing is measured by LEAST_SIZE: weights of its own size would overflow, and the steps would end there."""
+cdef void weights_of_size(newton_t *s, const double *a, const double *b) noexcept nogil:
+    """Weights without tolerances: the size of each entry at the larger of two points, at least a thousandth of the largest entry.
+
+    A state that has decayed to almost nothing is measured by LEAST_SIZE: weights of its own size would overflow and end the steps.
+    """
     cdef double top = max(REDUCE.max_abs(a, s.n), REDUCE.max_abs(b, s.n)), size
     cdef ptrdiff_t i
     if not 0.0 < top < INFINITY:
@@ -117,7 +108,7 @@ cdef double goal(const newton_t *s) noexcept nogil:
 
 
 cdef bint at_rounding(newton_t *s, const double *z, double norm, bint fresh) noexcept nogil:
-    """An update that no longer shrinks counts as converged where it is rounding alone; with a fresh J also well below what is asked."""
+    """Whether an update that no longer shrinks counts as converged: it is rounding alone or, with a fresh J, well below the tolerance."""
     cdef double scale = max(REDUCE.max_abs(z, s.n), REDUCE.max_abs(s.guess, s.n))
     if REDUCE.max_abs(s.d, s.n) <= max(64.0 * EPS * scale, s.noise):
         return True
@@ -127,7 +118,7 @@ cdef bint at_rounding(newton_t *s, const double *z, double norm, bint fresh) noe
 # ---- one evaluation -------------------------------------------------------------------------------------------------------------------
 
 cdef int residual(newton_t *s, double t, double gh, const double *r, const double *z, double *out) noexcept nogil:
-    """out = r + gh f(t, z) - z, or f(t, z) where gh is infinite; f stays in s.f."""
+    """out = r + gh f(t, z) - z, or f(t, z) if gh is infinite; f stays in s.f."""
     cdef int status = matrix_rhs(&s.m, t, z, s.f)
     cdef ptrdiff_t i
     if status == MF_RETRY_NON_FINITE:
@@ -143,16 +134,15 @@ cdef int residual(newton_t *s, double t, double gh, const double *r, const doubl
 
 
 cdef int update(newton_t *s, double t, double gh, const double *z, double *d) noexcept nogil:
-    """d becomes M^-1 d, with factors of a gh close by; z and s.f are where a Krylov method differentiates."""
-    cdef double scale, wanted
+    """d becomes M^-1 d, with the factors of a nearby gh. A Krylov method differentiates at z, where f is s.f."""
+    cdef double scale
     cdef ptrdiff_t i
     cdef int status
     if s.c.matrix.kind == IDENTITY:
         return 0
     if s.c.matrix.kind == KRYLOV:
         s.m.at, s.m.f_at, s.m.t_at, s.m.gh_at = z, s.f, t, gh
-        wanted = 0.1 * goal(s)
-        s.m.krylov_tol = max(wanted, 1e-3 * weighted_norm(&s.m, d))
+        s.m.krylov_tol = max(0.1 * goal(s), 1e-3 * weighted_norm(&s.m, d))
         return matrix_solve(&s.m, d)
     status = matrix_solve(&s.m, d)
     if status == 0 and gh != s.m.gh:
@@ -171,8 +161,11 @@ cdef inline void move(newton_t *s, double *out, const double *z, const double *d
 # ---- simplified Newton ----------------------------------------------------------------------------------------------------------------
 
 cdef double first_eta(newton_t *s, double gh) noexcept nogil:
-    """theta / (1 - theta) before a rate is seen: that of the solve before to the power 3/4, no less than what another gh than the
-    factors' costs (theta = |q - 1| / (q + 1), q their ratio), and never so small that an update above the tolerances ends it."""
+    """theta / (1 - theta) before a rate is observed: that of the previous solve to the power 3/4.
+
+    It is at least what a gh other than that of the factors costs (theta = |q - 1| / (q + 1), q their ratio), and never so small that an
+    update above the tolerances ends the iteration.
+    """
     cdef double eta = max(sqrt(sqrt(s.eta)) * sqrt(s.eta), s.c.fraction), ratio, theta
     if gh != s.m.gh and s.m.has_factors:
         ratio = gh / s.m.gh
@@ -182,12 +175,12 @@ cdef double first_eta(newton_t *s, double gh) noexcept nogil:
 
 
 cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z, bint fresh) noexcept nogil:
-    """Iterates with the matrix as it is. 0, or MF_RETRY_SOLVE where it converges too slowly, or what a callback said."""
+    """Iterate with the matrix as it is. Return 0, MF_RETRY_SOLVE if convergence is too slow, or the code of a callback."""
     cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = first_eta(s, gh), power
     cdef int k, _j, status
     cdef bint slow
     if not s.controlled and s.c.matrix.kind == KRYLOV:
-        own_weights(s, z, z)
+        weights_of_size(s, z, z)
     for k in range(s.c.max_iter):
         status = residual(s, t, gh, r, z, s.d)
         if status == 0:
@@ -197,7 +190,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
         s.niter += 1
         if k == 0 and not s.controlled:
             move(s, s.trial, z, s.d, 1.0)
-            own_weights(s, z, s.trial)
+            weights_of_size(s, z, s.trial)
         norm = weighted_norm(&s.m, s.d)
         if not norm < INFINITY:
             return MF_RETRY_SOLVE
@@ -207,14 +200,14 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             power = 1.0
             for _j in range(s.c.max_iter - 1 - k):
                 power *= theta
-            slow = theta >= 1.0 or power * eta * norm > tol      # it will not get there in the iterations that are left
+            slow = theta >= 1.0 or power * eta * norm > tol      # the remaining iterations will not suffice
             if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh):
                 move(s, z, z, s.d, 1.0)
                 return 0
             if slow:
                 return MF_RETRY_SOLVE
         move(s, z, z, s.d, 1.0)
-        # The first update is judged by the rate of the solve before; a fixed step, whose weights it has just made, by its size alone.
+        # The first update is judged by the rate of the previous solve; in a fixed step, whose weights were just set, by its size alone.
         if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
             s.want_jacobian = theta > 0.3
             if k > 0:
@@ -225,10 +218,10 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
 
 
 cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh) noexcept nogil:
-    """A matrix for this gh; fresh: J was taken just now, at z, and M factored with this very gh.
+    """Make a matrix for this gh. fresh: J has just been evaluated at z, and M is factored for exactly this gh.
 
-    A J from a fast transition is not kept for the long steps after it: its large entries can hold the updates so small that they pass
-    for converged (Van der Pol's y1 does not move at all).
+    A J from a fast transition is not kept for the long steps after it. Its large entries can keep the updates so small that they look
+    converged (y1 of Van der Pol's equation does not move at all).
     """
     cdef int status
     cdef double ratio
@@ -239,21 +232,21 @@ cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh)
     if not s.m.has_jacobian or s.want_jacobian or (s.controlled and fabs(gh) > GROWN * s.gh_jac):
         fresh[0] = True
         if not s.controlled:
-            own_weights(s, z, z)
+            weights_of_size(s, z, z)
         status = matrix_jacobian(&s.m, t, z, gh)
         if status != 0:
             return status
         s.want_jacobian = False
         s.gh_jac = fabs(gh)
     ratio = gh / s.m.gh if s.m.has_factors else INFINITY
-    if not fabs(ratio - 1.0) <= (0.2 if s.controlled else 0.0):      # a fixed step changes once, if ever
+    if not fabs(ratio - 1.0) <= (0.2 if s.controlled else 0.0):      # a fixed step changes at most once
         s.eta = 1.0
         return matrix_factor(&s.m, gh)
     return 0
 
 
 cdef int solve_simplified(newton_t *s, double t, double gh, const double *r, double *z) noexcept nogil:
-    """The guess in z, up to three matrices: as it stands, factored for this gh, and with a new J."""
+    """Solve from the guess in z with up to three matrices: the current one, one factored for this gh, and one with a new J."""
     cdef bint fresh
     cdef int _attempt, status = MF_RETRY_SOLVE
     for _attempt in range(3):
@@ -281,9 +274,11 @@ cdef int matrix_at(newton_t *s, double t, double gh, const double *z) noexcept n
 
 
 cdef int shorten(newton_t *s, double t, double gh, const double *r, const double *z, double merit, double *length) noexcept nogil:
-    """Halves the step along s.d until the merit shrinks: |M^-1 G|, or |G| where M is no matrix. Leaves the new point in s.trial, its
-    residual in s.next_d, and f there in s.f."""
-    cdef double there
+    """Halve the step along s.d until the merit shrinks: |M^-1 G|, or |G| if M is no matrix.
+
+    On return s.trial holds the new point, s.next_d its residual and s.f its slope.
+    """
+    cdef double next_merit
     cdef int status = MF_RETRY_SOLVE, reason = MF_RETRY_SOLVE, _j
     length[0] = 1.0
     for _j in range(HALVINGS):
@@ -295,8 +290,8 @@ cdef int shorten(newton_t *s, double t, double gh, const double *r, const double
         if status < 0 or s.non_finite >= MAX_NON_FINITE:
             return status
         if status == 0:
-            there = weighted_norm(&s.m, s.next_d if s.c.matrix.kind == KRYLOV else s.bar)
-            if there <= (1.0 - 0.25 * length[0]) * merit:
+            next_merit = weighted_norm(&s.m, s.next_d if s.c.matrix.kind == KRYLOV else s.bar)
+            if next_merit <= (1.0 - 0.25 * length[0]) * merit:
                 return 0
             status = MF_RETRY_SOLVE
         reason = status
@@ -305,14 +300,14 @@ cdef int shorten(newton_t *s, double t, double gh, const double *r, const double
 
 
 cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z) noexcept nogil:
-    """A new matrix in every iteration. 0, MF_RETRY_SOLVE, or what a callback said."""
+    """Iterate with a new matrix each time. Return 0, MF_RETRY_SOLVE, or the code of a callback."""
     cdef double tol = goal(s), norm, merit, before = INFINITY, length = 1.0
     cdef int k, status
     s.want_jacobian = False
     s.m.stale = 0
     s.eta = 1.0
     if not s.controlled:
-        own_weights(s, z, z)
+        weights_of_size(s, z, z)
     status = residual(s, t, gh, r, z, s.d)
     for k in range(5 * s.c.max_iter):
         if status == 0:
@@ -326,11 +321,11 @@ cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z
         s.niter += 1
         if not s.controlled:
             move(s, s.trial, z, s.d, 1.0)
-            own_weights(s, z, s.trial if k == 0 else s.guess)
+            weights_of_size(s, z, s.trial if k == 0 else s.guess)
         norm = weighted_norm(&s.m, s.d)
         if not norm < INFINITY:
             return MF_RETRY_SOLVE
-        # with a new matrix each time the error after a whole step is about norm^2 / before
+        # With a new matrix each time, the error after a whole step is about norm^2 / before.
         if norm <= tol or (k > 0 and length == 1.0 and norm < 0.5 * before and norm * (norm / before) <= 0.5 * tol) or (
                 k > 0 and norm > 0.5 * before and at_rounding(s, z, norm, True)):
             move(s, z, z, s.d, 1.0)
@@ -350,13 +345,13 @@ cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z
 # ---- the callbacks of a kernel --------------------------------------------------------------------------------------------------------
 
 cdef int newton_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
-    """The problem's own f, for a kernel that knows one ctx only."""
+    """The f of the problem, for a kernel that knows only one ctx."""
     cdef newton_t *s = <newton_t *> ctx
     return s.m.rhs(t, y, dydt, n, s.m.rhs_ctx)
 
 
 cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
-    """z - gh f(t, z) = r; z holds the guess. After a positive code z holds no more than the guess."""
+    """Solve z - gh f(t, z) = r; z holds the guess, and holds it again after a positive code."""
     cdef newton_t *s = <newton_t *> ctx
     cdef bint steady = fabs(gh) == INFINITY
     cdef int status
@@ -377,7 +372,7 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
     if status == 0 and not finite(z, n):
         status = MF_RETRY_NON_FINITE
     if status == 0 and s.c.matrix.kind == KRYLOV:
-        matrix_jacobian(&s.m, t, z, gh)              # remembers the point for lsolve
+        matrix_jacobian(&s.m, t, z, gh)              # keeps the point for lsolve
     if status > 0:
         s.nfail += 1
         memcpy(z, s.guess, n * sizeof(double))
@@ -385,7 +380,10 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
 
 
 cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
-    """(I - gh J) z = r with the J of the last solve, its factors where gh is within a fifth of theirs. J = 0 in fixed-point iteration."""
+    """Solve (I - gh J) z = r with the J of the last solve, and its factors if gh is within a fifth of theirs.
+
+    J is 0 in fixed-point iteration.
+    """
     cdef newton_t *s = <newton_t *> ctx
     cdef int status = 0
     memmove(z, r, n * sizeof(double))
@@ -398,7 +396,7 @@ cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_
         if status != 0:
             return status
         if not s.controlled:
-            own_weights(s, s.m.y, s.m.y)
+            weights_of_size(s, s.m.y, s.m.y)
         s.m.at, s.m.f_at, s.m.t_at, s.m.gh_at = s.m.y, s.f, s.m.t, gh
         s.m.krylov_tol = 1e-3 * weighted_norm(&s.m, z)
         return matrix_solve(&s.m, z)
@@ -418,7 +416,7 @@ cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil:
 
 
 cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
-    """newton_state_size doubles: flags, counters, and the point where J was taken."""
+    """Write newton_state_size doubles: flags, counters, and the point where J was evaluated."""
     cdef double[STATE] head
     head[0], head[1], head[2], head[3] = s.m.has_point, s.m.t, s.m.gh, s.eta
     head[4], head[5] = s.m.has_jacobian or s.m.stale >= 1, s.m.has_factors or s.m.stale == 2
@@ -432,7 +430,7 @@ cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
 
 
 cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
-    """What newton_pack wrote; J and factors come back at the next solve. MF_E_DAMAGED where it cannot have been written."""
+    """Restore what newton_pack wrote; the next solve rebuilds J and its factors. MF_E_DAMAGED if newton_pack cannot have written it."""
     cdef int j
     for j in range(7):
         if (j == 0 or j > 3) and state[j] != 0.0 and state[j] != 1.0:
@@ -451,155 +449,3 @@ cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
     memcpy(s.m.y, state + STATE, s.n * sizeof(double))
     memcpy(s.m.least, state + STATE + s.n, s.n * sizeof(double))
     return 0
-
-
-# ---- the Python face ------------------------------------------------------------------------------------------------------------------
-
-KINDS = {"dense": DENSE, "banded": BANDED, "sparse": SPARSE, "krylov": KRYLOV, "fixed_point": IDENTITY}
-
-
-cdef int raise_or(int status) except? -1:
-    """The exception that a callback left set; else the code as it is."""
-    if status < 0 and PyErr_Occurred() != NULL:
-        return -1
-    return status
-
-
-cdef class Solver:
-
-    def __cinit__(self, str kind, *, bint jac=False, bint band_jac=False, Py_ssize_t lower=0, Py_ssize_t upper=0, object pattern=None,
-                  object sparse=None, int max_iter=10, bint full=False, double fraction=0.01, double tol=1e-14, int krylov_dim=30,
-                  int krylov_cycles=4):
-        """jac: the problem has one (band_jac: it fills the band). pattern: (groups, indptr, indices), int32 arrays, for differences.
-        sparse: the object that factors (matrix.pyx says what it must do)."""
-        cdef matrix_config_t *m = &self.config.matrix
-        m.kind = KINDS[kind]
-        m.source = BY_BAND_CALLBACK if band_jac else BY_CALLBACK if jac else BY_DIFFERENCES
-        m.lower, m.upper = lower, upper
-        if pattern is not None:
-            self.group, self.indptr, self.indices = (np.ascontiguousarray(a, dtype=np.int32) for a in pattern)
-            m.group = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> self.group)
-            m.indptr = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> self.indptr)
-            m.indices = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> self.indices)
-            m.n_groups = int(self.group.max()) + 1 if self.group.size else 0
-            m.entries = self.indices.size
-        if m.kind == SPARSE:
-            self.sparse, self.python = sparse, True
-            m.sparse = <void *> sparse
-            m.source = BY_OBJECT if pattern is None else BY_DIFFERENCES
-        m.krylov_dim, m.krylov_cycles = krylov_dim, krylov_cycles
-        self.config.max_iter, self.config.full, self.config.fraction, self.config.tol = max_iter, full, fraction, tol
-
-    def __dealloc__(self):
-        newton_release(self.c)
-
-    cdef newton_t *attach(self, const mf_problem *inner, mf_jac_fn jac, void *jac_ctx) except NULL:
-        """The newton_t of a run of this problem; the one before is gone, unless a run holds it. jac NULL: inner's own."""
-        cdef ptrdiff_t n = inner.n
-        cdef newton_config_t config = self.config
-        if self.held:
-            raise ValueError("solver: a run has this one already: make another")
-        if config.matrix.source in (BY_CALLBACK, BY_BAND_CALLBACK) and jac == NULL and inner.jac == NULL:
-            raise ValueError("solver: it wants a Jacobian, and the problem has none: give jac=...")
-        if self.group is not None and (self.group.size != n or self.indptr.size != n + 1):
-            raise ValueError(f"solver: its sparsity pattern has {self.group.size} columns, but the state has {n} components")
-        if config.matrix.kind == BANDED:
-            config.matrix.lower, config.matrix.upper = min(config.matrix.lower, max(n - 1, 0)), min(config.matrix.upper, max(n - 1, 0))
-        config.matrix.krylov_dim = <int> min(<ptrdiff_t> config.matrix.krylov_dim, max(n, 1))
-        newton_release(self.c)
-        self.c = newton_make(&config, inner, n, jac, jac_ctx)
-        if self.c == NULL:
-            raise MemoryError(f"solver: no memory for a {n} x {n} Jacobian and its factors; jac_sparsity, lband and uband or "
-                              "newton_krylov need less")
-        return self.c
-
-    def bind(self, Problem problem):
-        """Attaches to a problem with a right-hand side, for `solve` below."""
-        if problem.c.rhs == NULL:
-            raise ValueError("solver: the problem has no right-hand side")
-        self.attach(&problem.c, problem.jac, problem.jac_ctx)
-        self.problem = problem
-
-    def solve(self, double t, double gh, r, guess, rtol=None, atol=None):
-        """z of z - gh f(t, z) = r, from a guess: (z, status, iterations). Tolerances: as in an error-controlled step."""
-        cdef cnp.ndarray z = np.array(guess, dtype=np.float64, order="C")
-        cdef cnp.ndarray b = np.array(r, dtype=np.float64, order="C")
-        cdef cnp.ndarray rt, at
-        cdef int64_t before
-        cdef int status
-        cdef double *z_data = <double *> cnp.PyArray_DATA(z)
-        cdef double *b_data = <double *> cnp.PyArray_DATA(b)
-        self.check(z, "guess")
-        self.check(b, "r")
-        if rtol is not None:
-            rt, at = np.atleast_1d(np.array(rtol, dtype=np.float64)), np.atleast_1d(np.array(atol, dtype=np.float64))
-            newton_weights(self.c, z_data, <double *> cnp.PyArray_DATA(rt), <double *> cnp.PyArray_DATA(at), rt.size)
-        before = self.c.niter
-        if self.problem.compiled and not self.python:
-            with nogil:
-                status = newton_solve(t, gh, b_data, z_data, self.c.n, self.c)
-        else:
-            status = newton_solve(t, gh, b_data, z_data, self.c.n, self.c)
-        raise_or(status)
-        return z, status, self.c.niter - before
-
-    def lsolve(self, double t, double gh, r):
-        """z of (I - gh J) z = r with the last J: (z, status)."""
-        cdef cnp.ndarray z = np.array(r, dtype=np.float64, order="C")
-        cdef cnp.ndarray b = z.copy()
-        cdef int status
-        self.check(z, "r")
-        status = newton_lsolve(t, gh, <double *> cnp.PyArray_DATA(b), <double *> cnp.PyArray_DATA(z), self.c.n, self.c)
-        raise_or(status)
-        return z, status
-
-    def jacobian(self):
-        """A copy of the J in use: n x n, rows of the band, or the pattern's entries."""
-        cdef cnp.npy_intp[1] count
-        self.check(None, "")
-        count[0] = self.c.n * (self.c.n if self.c.c.matrix.kind == DENSE else self.c.c.matrix.lower + self.c.c.matrix.upper + 1)
-        if self.c.c.matrix.kind == SPARSE:
-            count[0] = self.c.c.matrix.entries
-        return cnp.PyArray_SimpleNewFromData(1, count, cnp.NPY_DOUBLE, self.c.m.jacobian).copy()
-
-    def pack(self):
-        """The state that decides later bits, as doubles."""
-        self.check(None, "")
-        cdef cnp.ndarray state = np.empty(newton_state_size(self.c))
-        newton_pack(self.c, <double *> cnp.PyArray_DATA(state))
-        return state
-
-    def unpack(self, state):
-        """Takes over what `pack` gave. ValueError where it does not belong here."""
-        self.check(None, "")
-        cdef cnp.ndarray array = np.ascontiguousarray(state, dtype=np.float64)
-        if array.size != newton_state_size(self.c) or newton_unpack(self.c, <double *> cnp.PyArray_DATA(array)) != 0:
-            raise ValueError("solver: this state is damaged, or belongs to another solver or size")
-
-    def check(self, z, str argument):
-        if self.c == NULL:
-            raise ValueError("solver: it is not attached to a problem yet")
-        if z is not None and self.problem is None:
-            raise ValueError("solver: it belongs to a run, which solves with it; bind another to a problem")
-        if z is not None and z.size != self.c.n:
-            raise ValueError(f"{argument}: {z.size} numbers came, {self.c.n} are wanted")
-
-    @property
-    def counters(self):
-        """njev, nlu, Newton iterations, solves, failed solves, right-hand sides (of these for J or J v), GMRES solves."""
-        if self.c == NULL:
-            return dict.fromkeys(("njev", "nlu", "niter", "nsolve", "nfail", "n_rhs", "n_rhs_jac", "n_krylov"), 0)
-        return {"njev": self.c.m.njev, "nlu": self.c.m.nlu, "niter": self.c.niter, "nsolve": self.c.nsolve, "nfail": self.c.nfail,
-                "n_rhs": self.c.m.n_rhs, "n_rhs_jac": self.c.m.n_rhs_jac, "n_krylov": self.c.m.n_krylov}
-
-    @property
-    def njev(self):
-        return self.c.m.njev if self.c != NULL else 0
-
-    @property
-    def nlu(self):
-        return self.c.m.nlu if self.c != NULL else 0
-
-    @property
-    def kind(self):
-        return next(name for name, kind in KINDS.items() if kind == self.config.matrix.kind)

@@ -1,16 +1,16 @@
-"""Mass, damping and stiffness matrices: how they are stored, and the table of what operators.pyx does with them at each instruction set."""
+"""Mass, damping and stiffness matrices: their storage, and the table of the functions of operators.pyx, one for each instruction set."""
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 
 
-cdef enum:                               # kinds, the narrow ones first: a sum of two is of the larger kind
+cdef enum:                               # kinds, from narrow to wide: a sum of two has the larger kind
     OP_NONE = 0
     OP_DIAGONAL = 1                      # values: n
     OP_TRIDIAGONAL = 2                   # values: below, diagonal and above, n each; below[0] = above[n - 1] = 0
     OP_BANDED = 3                        # values: n rows of lower + upper + 1, entry (i, j) at place j - i + lower
     OP_DENSE = 4                         # values: n x n
     OP_SPARSE = 5                        # CSR
-    OP_FUNCTION = 6                      # none: products come from a callback
+    OP_FUNCTION = 6                      # none: a callback computes the products
 
 
 ctypedef struct operator_t:

@@ -1,15 +1,15 @@
 """Products with the matrices of linear dynamics, and solves with narrow ones; compiled once per instruction set. No allocation, no Python.
 
-A tridiagonal matrix is factored without exchanges, which is stable where it is symmetric and positive definite: its pivots are positive
-then, and `tridiagonal_factor` says where one is not. Elimination runs from both ends and meets at the row in the middle, so that a solve
-has two chains of operations that do not wait for each other; reciprocals of pivots are stored, so it divides by nothing:
+A tridiagonal matrix is factored without exchanges, which is stable if it is symmetric and positive definite: all pivots are positive
+then, and `tridiagonal_factor` returns the row of one that is not. Elimination runs from both ends and meets at the middle row, so that a
+solve has two chains of operations that do not wait for each other. Reciprocals of the pivots are stored, so a solve does not divide:
 
-    b_i -= m_i b_(i-1) above the middle, b_i -= m_i b_(i+1) below it; the middle row takes from both sides (m and g) and is solved;
+    b_i -= m_i b_(i-1) above the middle, b_i -= m_i b_(i+1) below it; the middle row subtracts from both sides (m and g) and is solved;
     then outward        b_i = b_i r_i - g_i b_(i+1) above,        b_i = b_i r_i - g_i b_(i-1) below
 
 (a twisted factorisation: I. Babuska, SIAM J. Numer. Anal. 9 (1972) 53-77).
 
-Every sum has one written order; long sums run in fixed lanes.
+Every sum has one written order; long sums run in fixed lanes (partial sums that SIMD registers hold).
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY
@@ -22,7 +22,7 @@ from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_N
 # ---- sums -----------------------------------------------------------------------------------------------------------------------------
 
 cdef double dot(const double *a, const double *b, ptrdiff_t n) noexcept nogil:
-    """Sum of a[i] b[i]: in order where it is short, else in 16 lanes a chunk of 1024."""
+    """Sum of a[i] b[i]: in order if it is short, else in 16 lanes for each chunk of 1024."""
     cdef double[16] lane
     cdef double total = 0.0
     cdef ptrdiff_t lo, i, m, whole
@@ -78,7 +78,7 @@ cdef void add_diagonal(ptrdiff_t n, double scale, mf_cvec d, mf_cvec x, mf_vec o
 
 
 cdef inline double tridiagonal_row(ptrdiff_t n, mf_cvec below, mf_cvec diagonal, mf_cvec above, mf_cvec x, ptrdiff_t i) noexcept nogil:
-    """(T x)_i at an end, in the order of the others."""
+    """(T x)_i at an end, summed in the order of the other rows."""
     cdef double left = below[i] * x[i - 1] if i > 0 else 0.0, right = above[i] * x[i + 1] if i < n - 1 else 0.0
     return (left + diagonal[i] * x[i]) + right
 
@@ -140,7 +140,7 @@ cdef void diagonal_solve(ptrdiff_t n, double w, const double *f, const double *k
 
 cdef inline void springs(ptrdiff_t n, double w, const double *f, mf_cvec below, mf_cvec diagonal, mf_cvec above, mf_cvec x, const double *r,
                          mf_vec out) noexcept nogil:
-    """out = r w (f - T x); the two that may be NULL each have a loop of their own."""
+    """out = r w (f - T x); f and r may be NULL, and each case has a separate loop."""
     cdef ptrdiff_t i
     cdef double s
     cdef int end
@@ -194,7 +194,7 @@ cdef void tridiagonal_force(ptrdiff_t n, double w, const double *f, const operat
 
 cdef double damping_work(const operator_t *C, const double *x0, const double *x1, double a, const double *v0, double b,
                          const double *v1) noexcept nogil:
-    """C tridiagonal, at least two rows. A block of the mean velocity, with a neighbour on each side, stays in the first cache."""
+    """The work of C, tridiagonal, of at least two rows. A block of mean velocities with a neighbour on each side fits the first cache."""
     cdef double[514] mean
     cdef ptrdiff_t n = C.n, lo, m
     cdef double total = 0.0
@@ -220,7 +220,7 @@ cdef inline double power(ptrdiff_t i, const double *below, const double *diagona
 
 cdef inline double powers(ptrdiff_t m, const double *below, const double *diagonal, const double *above, const double *x0, const double *x1,
                           const double *mean) noexcept nogil:
-    """Their sum in 16 lanes. mean begins with the neighbour before the block."""
+    """The sum of `power` over a block, in 16 lanes. mean begins with the neighbour before the block."""
     cdef double[16] lane
     cdef ptrdiff_t i, whole = m - m % 16
     cdef int j

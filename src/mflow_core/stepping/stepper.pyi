@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from mflow_core.problems.problem import Problem
 from mflow_core.registry import MethodRecord
-from mflow_core.solvers.newton import Solver
+from mflow_core.solvers.solver import Solver
 from mflow_core.stepping.events import Events
 
 NON_FINITE: int

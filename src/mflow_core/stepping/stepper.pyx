@@ -11,7 +11,7 @@ cimport numpy as cnp
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord, mf_sizes_of
-from mflow_core.solvers.newton cimport Solver
+from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, run_descend
 from mflow_core.stepping.events cimport Events

@@ -1,0 +1,15 @@
+"""The solver of a run as Python sees it."""
+from mflow_core.problems.problem cimport Problem
+from mflow_core.solvers.newton cimport newton_config_t, newton_t
+from mflow_core.types cimport mf_jac_fn, mf_problem
+
+
+cdef class Solver:
+    """A configuration of mflow.nonlinear, and the newton_t of the run that holds it."""
+    cdef newton_config_t config
+    cdef newton_t *c
+    cdef object group, indptr, indices, sparse
+    cdef Problem problem                 # of `bind`
+    cdef bint held                       # by a run, for good: no other run may attach it or solve with it
+    cdef readonly bint python            # factors or evaluates J in Python
+    cdef newton_t *attach(self, const mf_problem *inner, mf_jac_fn jac, void *jac_ctx) except NULL

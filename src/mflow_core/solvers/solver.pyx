@@ -1,0 +1,171 @@
+"""The solver of a run as Python sees it: what mflow.nonlinear configures, and the newton_t of the one run that it belongs to.
+
+A Solver is made from its configuration alone. A run attaches it to its problem and holds it for good; `bind` attaches it to a problem
+without a run, for `solve` and `lsolve` from Python.
+"""
+from libc.stdint cimport int32_t, int64_t
+
+cimport numpy as cnp
+
+from mflow_core.problems.problem cimport Problem
+from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE,
+                                matrix_config_t)
+from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_pack, newton_release, newton_solve,
+                                newton_state_size, newton_t, newton_unpack, newton_weights)
+from mflow_core.types cimport mf_jac_fn, mf_problem
+
+import numpy as np
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    void *PyErr_Occurred()
+
+KINDS = {"dense": DENSE, "banded": BANDED, "sparse": SPARSE, "krylov": KRYLOV, "fixed_point": IDENTITY}
+
+
+cdef int raise_or(int status) except? -1:
+    """Raise the exception that a callback left set; else return the code."""
+    if status < 0 and PyErr_Occurred() != NULL:
+        return -1
+    return status
+
+
+cdef class Solver:
+
+    def __cinit__(self, str kind, *, bint jac=False, bint band_jac=False, Py_ssize_t lower=0, Py_ssize_t upper=0, object pattern=None,
+                  object sparse=None, int max_iter=10, bint full=False, double fraction=0.01, double tol=1e-14, int krylov_dim=30,
+                  int krylov_cycles=4):
+        """jac: the problem has a Jacobian (band_jac: one that fills the band). pattern: int32 arrays (groups, indptr, indices) for
+        differences. sparse: the object that factors (see the contract in matrix.pyx)."""
+        cdef matrix_config_t *m = &self.config.matrix
+        m.kind = KINDS[kind]
+        m.source = BY_BAND_CALLBACK if band_jac else BY_CALLBACK if jac else BY_DIFFERENCES
+        m.lower, m.upper = lower, upper
+        if pattern is not None:
+            self.group, self.indptr, self.indices = (np.ascontiguousarray(a, dtype=np.int32) for a in pattern)
+            m.group = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> self.group)
+            m.indptr = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> self.indptr)
+            m.indices = <const int32_t *> cnp.PyArray_DATA(<cnp.ndarray> self.indices)
+            m.n_groups = int(self.group.max()) + 1 if self.group.size else 0
+            m.entries = self.indices.size
+        if m.kind == SPARSE:
+            self.sparse, self.python = sparse, True
+            m.sparse = <void *> sparse
+            m.source = BY_OBJECT if pattern is None else BY_DIFFERENCES
+        m.krylov_dim, m.krylov_cycles = krylov_dim, krylov_cycles
+        self.config.max_iter, self.config.full, self.config.fraction, self.config.tol = max_iter, full, fraction, tol
+
+    def __dealloc__(self):
+        newton_release(self.c)
+
+    cdef newton_t *attach(self, const mf_problem *inner, mf_jac_fn jac, void *jac_ctx) except NULL:
+        """The newton_t of a run of this problem, in place of the one before. ValueError if a run holds that. jac NULL: that of inner."""
+        cdef ptrdiff_t n = inner.n
+        cdef newton_config_t config = self.config
+        if self.held:
+            raise ValueError("solver: expected one that no run holds, got the solver of another run; make a new one")
+        if config.matrix.source in (BY_CALLBACK, BY_BAND_CALLBACK) and jac == NULL and inner.jac == NULL:
+            raise ValueError("solver: expected a problem with a Jacobian, got one without; pass jac=...")
+        if self.group is not None and (self.group.size != n or self.indptr.size != n + 1):
+            raise ValueError(f"solver: expected a sparsity pattern of {n} columns, one for each component, got {self.group.size}")
+        if config.matrix.kind == BANDED:
+            config.matrix.lower, config.matrix.upper = min(config.matrix.lower, max(n - 1, 0)), min(config.matrix.upper, max(n - 1, 0))
+        config.matrix.krylov_dim = <int> min(<ptrdiff_t> config.matrix.krylov_dim, max(n, 1))
+        newton_release(self.c)
+        self.c = newton_make(&config, inner, n, jac, jac_ctx)
+        if self.c == NULL:
+            raise MemoryError(f"solver: no memory for a {n} x {n} Jacobian and its factors; use jac_sparsity, lband and uband, or "
+                              "newton_krylov, which need less")
+        return self.c
+
+    def bind(self, Problem problem):
+        """Attach to a problem with a right-hand side, for `solve` and `lsolve`."""
+        if problem.c.rhs == NULL:
+            raise ValueError("solver: expected a problem with a right-hand side, got one without")
+        self.attach(&problem.c, problem.jac, problem.jac_ctx)
+        self.problem = problem
+
+    def solve(self, double t, double gh, r, guess, rtol=None, atol=None):
+        """Solve z - gh f(t, z) = r from a guess: (z, status, iterations). With tolerances, as in an error-controlled step."""
+        cdef cnp.ndarray z = np.array(guess, dtype=np.float64, order="C")
+        cdef cnp.ndarray b = np.array(r, dtype=np.float64, order="C")
+        cdef cnp.ndarray rt, at
+        cdef int64_t before
+        cdef int status
+        cdef double *z_data = <double *> cnp.PyArray_DATA(z)
+        cdef double *b_data = <double *> cnp.PyArray_DATA(b)
+        self.check(z, "guess")
+        self.check(b, "r")
+        if rtol is not None:
+            rt, at = np.atleast_1d(np.array(rtol, dtype=np.float64)), np.atleast_1d(np.array(atol, dtype=np.float64))
+            newton_weights(self.c, z_data, <double *> cnp.PyArray_DATA(rt), <double *> cnp.PyArray_DATA(at), rt.size)
+        before = self.c.niter
+        if self.problem.compiled and not self.python:
+            with nogil:
+                status = newton_solve(t, gh, b_data, z_data, self.c.n, self.c)
+        else:
+            status = newton_solve(t, gh, b_data, z_data, self.c.n, self.c)
+        raise_or(status)
+        return z, status, self.c.niter - before
+
+    def lsolve(self, double t, double gh, r):
+        """Solve (I - gh J) z = r with the last J: (z, status)."""
+        cdef cnp.ndarray z = np.array(r, dtype=np.float64, order="C")
+        cdef cnp.ndarray b = z.copy()
+        cdef int status
+        self.check(z, "r")
+        status = newton_lsolve(t, gh, <double *> cnp.PyArray_DATA(b), <double *> cnp.PyArray_DATA(z), self.c.n, self.c)
+        raise_or(status)
+        return z, status
+
+    def jacobian(self):
+        """A copy of the J in use: n x n, rows of the band, or the pattern's entries."""
+        cdef cnp.npy_intp[1] count
+        self.check(None, "")
+        count[0] = self.c.n * (self.c.n if self.c.c.matrix.kind == DENSE else self.c.c.matrix.lower + self.c.c.matrix.upper + 1)
+        if self.c.c.matrix.kind == SPARSE:
+            count[0] = self.c.c.matrix.entries
+        return cnp.PyArray_SimpleNewFromData(1, count, cnp.NPY_DOUBLE, self.c.m.jacobian).copy()
+
+    def pack(self):
+        """The state that decides later bits, as doubles."""
+        self.check(None, "")
+        cdef cnp.ndarray state = np.empty(newton_state_size(self.c))
+        newton_pack(self.c, <double *> cnp.PyArray_DATA(state))
+        return state
+
+    def unpack(self, state):
+        """Restore what `pack` returned. ValueError if it does not belong to this solver."""
+        self.check(None, "")
+        cdef cnp.ndarray array = np.ascontiguousarray(state, dtype=np.float64)
+        if array.size != newton_state_size(self.c) or newton_unpack(self.c, <double *> cnp.PyArray_DATA(array)) != 0:
+            raise ValueError("state: expected what pack() of this solver returned, got numbers that are damaged or of another solver or size")
+
+    def check(self, z, str argument):
+        if self.c == NULL:
+            raise ValueError("solver: expected one that is attached to a problem, got one that is not attached yet; call bind(problem)")
+        if z is not None and self.problem is None:
+            raise ValueError("solver: expected one that is bound to a problem, got the solver of a run; bind another one")
+        if z is not None and z.size != self.c.n:
+            raise ValueError(f"{argument}: expected {self.c.n} numbers, got {z.size}")
+
+    @property
+    def counters(self):
+        """njev, nlu, Newton iterations, solves, failed solves, right-hand sides (of these for J or J v), GMRES solves."""
+        if self.c == NULL:
+            return dict.fromkeys(("njev", "nlu", "niter", "nsolve", "nfail", "n_rhs", "n_rhs_jac", "n_krylov"), 0)
+        return {"njev": self.c.m.njev, "nlu": self.c.m.nlu, "niter": self.c.niter, "nsolve": self.c.nsolve, "nfail": self.c.nfail,
+                "n_rhs": self.c.m.n_rhs, "n_rhs_jac": self.c.m.n_rhs_jac, "n_krylov": self.c.m.n_krylov}
+
+    @property
+    def njev(self):
+        return self.c.m.njev if self.c != NULL else 0
+
+    @property
+    def nlu(self):
+        return self.c.m.nlu if self.c != NULL else 0
+
+    @property
+    def kind(self):
+        return next(name for name, kind in KINDS.items() if kind == self.config.matrix.kind)
