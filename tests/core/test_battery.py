@@ -311,23 +311,23 @@ def test_step_in_place_has_the_same_bits(step_record: Any, n: int) -> None:
 @pytest.mark.parametrize(
     ("result", "kind", "words"),
     [
-        (None, TypeError, "None: return it, or pass inplace=True"),
-        (np.zeros(4), ValueError, r"shape \(4,\), but the state has shape \(3,\)"),
+        (None, TypeError, "None; return it, or pass inplace=True"),
+        (np.zeros(4), ValueError, r"as the state has, got shape \(4,\)"),
         (np.zeros((3, 1)), ValueError, r"shape \(3, 1\)"),
         (1.0, ValueError, r"shape \(\)"),
-        (np.zeros(3, complex), TypeError, "complex128: real numbers are wanted"),
-        (["a", "b", "c"], TypeError, "real numbers are wanted"),
+        (np.zeros(3, complex), TypeError, "real numbers .*complex128"),
+        (["a", "b", "c"], TypeError, "real numbers"),
     ],
 )
 def test_wrong_callback_output(step_record: Any, result: Any, kind: type[Exception], words: str) -> None:
-    with pytest.raises(kind, match="fun returned .*" + words):
+    with pytest.raises(kind, match="fun: expected a return value of .*" + words):
         run_of(step_record, lambda t, y: result, np.zeros(3)).fixed(2)
 
 
 def test_wrong_gradient_output(update_record: Any) -> None:
-    with pytest.raises(ValueError, match=r"grad returned shape \(2,\), but the state has shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"grad: expected a return value of shape \(3,\), as the state has, got shape \(2,\)"):
         descent_of(update_record, lambda c: np.zeros(2), np.zeros(3)).descend(1, 0.0, False)
-    with pytest.raises(TypeError, match="grad returned None: return it"):
+    with pytest.raises(TypeError, match=r"grad: expected a return value of .*, got None; return it"):
         descent_of(update_record, lambda c: None, np.zeros(3)).descend(1, 0.0, False)
 
 

@@ -22,7 +22,7 @@ mpf = mpmath.mpf
 
 
 def root(loss: str, s: float, y: float, g: float, shape: float, near: float) -> Any:
-    """The root to 30 digits and more: phi' >= 1, so |phi| at the end bounds its error, whatever way led there."""
+    """The root to 30 digits and more: phi' >= 1, so |phi| at the end bounds its error, whatever the path to it."""
     s, y, g, shape = (mpf(a) for a in (s, y, g, shape))
     kinks = {"absolute": y, "quantile": y, "hinge": y}  # labels of hinge are +-1
     if loss in kinks:
@@ -126,7 +126,7 @@ def test_roots_against_forty_digits(loss: str, level: str) -> None:
             allowed = EPS * scale_of(loss, mpf(s[i]), mpf(y[i]), mpf(g[i]), mpf(shape), T)
             assert abs(mpf(t[i]) - T) <= 4 * allowed, (s[i], y[i], g[i])
             exact = (mpf(s[i]) - T) / mpf(g[i])
-            # p carries the move of the weights: p g is as exact as t, and keeps its own digits where t - s would lose them.
+            # p carries the move of the weights: p g is as exact as t, and keeps digits that t - s would lose.
             lost = (
                 8 * EPS * max(abs(exact), (abs(mpf(s[i])) + abs(T)) / mpf(g[i]) if g[i] > 1 else abs(exact) + abs(mpf(s[i])) + abs(T) + 1)
             )
@@ -148,10 +148,8 @@ def test_roots_of_extremes_are_numbers(loss: str) -> None:
 def test_roots_have_the_same_bits_on_every_level() -> None:
     for loss in losses():
         s, y, g = cases(loss, 600)
-        found = {
-            np.stack(sweep.loss_map(loss, what, s, y, g, SHAPE.get(loss, 0.0), level)).tobytes() for level in LEVELS for what in ("root",)
-        }
-        assert len(found) == 1
+        results = {np.stack(sweep.loss_map(loss, "root", s, y, g, SHAPE.get(loss, 0.0), level)).tobytes() for level in LEVELS}
+        assert len(results) == 1
 
 
 @pytest.mark.parametrize("loss", [*SMOOTH, *KINKED])

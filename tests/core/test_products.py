@@ -1,6 +1,6 @@
 """Long products in the scalars of optimizers, by mpmath: bias corrections and schedules after many steps.
 
-A step is made in which nothing rounds but the scalar in question: c = 0, g = 1, vectors of zeros, eps = 0.
+The steps are such that only the scalar in question rounds: c = 0, g = 1, vectors of zeros, eps = 0.
 """
 
 import math

@@ -397,7 +397,7 @@ BAD = [
     ({"fun": block_decay, "batch": True, "dt": None}, ValueError, "rk4 has no error estimate"),
     ({"fun": block_decay, "batch": True, "colour": 1}, TypeError, "colour"),
     ({"fun": block_decay, "batch": True, "t_span": [(0, 1), (1, 0), (0, 1)]}, ValueError, "one way"),
-    ({"fun": decay_cfunc, "batch": True}, TypeError, "fun: a compiled function with the signature"),
+    ({"fun": decay_cfunc, "batch": True}, TypeError, "fun: expected a compiled function with the signature"),
 ]
 
 

@@ -524,7 +524,7 @@ def test_compiled_runs_with_events_let_other_threads_go() -> None:
         ({"y0": [1.0, math.inf]}, ValueError, "y0: entry 1 is inf"),
         ({"t_span": (0, math.nan)}, ValueError, r"t_span\[1\] = nan"),
         ({"rtl": 1e-3}, TypeError, "rtl"),
-        ({"fun": lambda t, y: y[:1]}, ValueError, r"fun returned shape \(1,\), but the state has shape \(2,\)"),
+        ({"fun": lambda t, y: y[:1]}, ValueError, r"fun: expected a return value of shape \(2,\), as the state has, got shape \(1,\)"),
     ],
 )
 def test_arguments_that_do_not_fit(change: dict[str, Any], kind: type[Exception], words: str) -> None:

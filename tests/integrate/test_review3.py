@@ -165,9 +165,9 @@ def test_a_solver_belongs_to_one_run() -> None:
     first = problem.rhs_problem(lambda t, y: -y, (3,))
     run = stepper.Run(row, first, np.ones(3), 0.0, 0.1, {}, solver=solver)
     other = problem.rhs_problem(lambda t, y: -y, (50,))
-    with pytest.raises(ValueError, match="make another"):
+    with pytest.raises(ValueError, match="make a new one"):
         stepper.Run(row, other, np.ones(50), 0.0, 0.1, {}, solver=solver)
-    with pytest.raises(ValueError, match="make another"):
+    with pytest.raises(ValueError, match="make a new one"):
         solver.bind(other)
     with pytest.raises(ValueError, match="got the solver of a run"):
         solver.solve(0.0, 0.1, np.ones(3), np.ones(3))

@@ -413,9 +413,9 @@ def test_exceptions_of_jacobians_come_through():
 @pytest.mark.parametrize(
     ("result", "error", "words"),
     [
-        (None, TypeError, "jac returned None"),
-        (np.ones((3, 2)), ValueError, r"shape \(3, 2\).*\(2, 2\) is wanted"),
-        (np.ones(4), ValueError, r"shape \(4,\).*\(2, 2\) is wanted"),
+        (None, TypeError, r"jac: expected an array of shape \(2, 2\), got None"),
+        (np.ones((3, 2)), ValueError, r"expected shape \(2, 2\).* got shape \(3, 2\)"),
+        (np.ones(4), ValueError, r"expected shape \(2, 2\).* got shape \(4,\)"),
         (np.ones((2, 2)) * 1j, TypeError, "complex128"),
         ([["a", "b"], ["c", "d"]], TypeError, "real numbers"),
     ],
@@ -426,9 +426,9 @@ def test_wrong_jacobians_are_named(result, error, words):
 
 
 def test_wrong_constant_jacobian_is_named_at_once():
-    with pytest.raises(ValueError, match=r"jac: shape \(3, 3\)"):
+    with pytest.raises(ValueError, match=r"jac: expected shape .*, got shape \(3, 3\)"):
         rhs_problem(lambda t, y: -y, (2,), jac=np.eye(3))
-    with pytest.raises(TypeError, match="jac: a function, a constant array"):
+    with pytest.raises(TypeError, match="jac: expected a function, a constant array"):
         rhs_problem(lambda t, y: -y, (2,), jac=object())
 
 
@@ -553,7 +553,7 @@ def test_compiled_banded(compiled):
 def test_wrong_signature_is_named(compiled):
     numba = pytest.importorskip("numba")
     bad = numba.cfunc(numba.float64(numba.float64))(lambda x: x)
-    with pytest.raises(TypeError, match="jac: a compiled function with the signature"):
+    with pytest.raises(TypeError, match="jac: expected a compiled function with the signature"):
         rhs_problem(compiled[0], (3,), jac=bad)
 
 
@@ -606,14 +606,14 @@ def test_hessian_is_the_flows_jacobian_negated():
     for given in (hess, python, np.array([[2.0, 0.5], [0.5, 12.0]])):
         problem = objective_problem(lambda c: 0.0, lambda c: c, (2,), hess=given)
         assert np.array_equal(problem.jacobian(0.0, [1.0, 4.0]), wanted)
-    with pytest.raises(ValueError, match=r"hess returned shape \(2,\)"):
+    with pytest.raises(ValueError, match=r"hess: expected shape \(2, 2\).*, got shape \(2,\)"):
         objective_problem(lambda c: 0.0, lambda c: c, (2,), hess=lambda c: c).jacobian(0.0, [1.0, 4.0])
 
 
 def test_solver_must_fit_the_problem():
     with pytest.raises(ValueError, match="pass jac"):
         Solver("dense", jac=True).bind(rhs_problem(lambda t, y: -y, (2,)))
-    with pytest.raises(ValueError, match="of 2 columns.* got 3"):
+    with pytest.raises(ValueError, match=r"of 2 columns.* got 3"):
         Solver("dense", pattern=([0, 0, 0], [0, 1, 2, 3], [0, 1, 2])).bind(rhs_problem(lambda t, y: -y, (2,)))
     with pytest.raises(ValueError, match="not attached"):
         Solver("dense").solve(0.0, 0.1, [1.0], [1.0])

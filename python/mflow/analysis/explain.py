@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from mflow_core.problems.signatures import check_size
+from mflow_core.problems.signatures import check_size, is_compiled
 
 from mflow.analysis.posedness import posedness_along
 from mflow.analysis.results import PosednessPath
@@ -173,8 +173,8 @@ class _Cost:
     """The gradient of a cost, counted."""
 
     def __init__(self, fun: Any, jac: Any, args: tuple[Any, ...], start: Array) -> None:
-        if hasattr(type(fun), "_compiled_address"):
-            check_size(fun, start.size, "x0 has")
+        if is_compiled(fun):
+            check_size(fun, "fun", start.size)
             jac = True if jac is None and isinstance(fun(start), tuple) else jac  # a compiled cost brings its gradient
         self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0
         if jac is None and start.size > MOST:

@@ -49,7 +49,7 @@ class Quadratic(Objective):
     (0.0, [1.0, 0.0])
     """
 
-    _own_names = ("A", "b")
+    data_names = ("A", "b")
 
     def __init__(self, A: Any, b: Any = None, *, x0: Any = None) -> None:
         matrix = check_start(A, "A")
@@ -169,9 +169,9 @@ class Logistic(_Regression):
     ) -> None:  # fmt: skip
         self._regress("logistic", X, _signs(_labels(y)), l2, weights, intercept, x0)
 
-    def data_for_batch(self, given: dict[str, Any], lanes: int) -> tuple[Array | None, Array | None]:
+    def data_for_batch(self, given: dict[str, Any], count: int) -> tuple[Array | None, Array | None]:
         """As in `Objective`, with labels 0 and 1, or True and False, as signs."""
-        return super().data_for_batch({**given, "y": _signs(np.asarray(given["y"], dtype=np.float64))} if "y" in given else given, lanes)
+        return super().data_for_batch({**given, "y": _signs(np.asarray(given["y"], dtype=np.float64))} if "y" in given else given, count)
 
 
 class Poisson(_Regression):

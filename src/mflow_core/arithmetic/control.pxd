@@ -1,16 +1,18 @@
 # cython: language_level=3
-"""Error control of one trajectory: from the size of an error estimate to the next step. Shared by runs and by lanes; inline, no state of its own.
+"""Error control of one trajectory: from the size of an error estimate to the next step.
 
-    err = ||e / (atol + rtol max(|y0|, |y1|))||, root mean square; a step is accepted where err <= 1
+Runs and the lanes of a batch (one trajectory each) share it. It is inline and keeps its state in control_t.
+
+    err = ||e / (atol + rtol max(|y0|, |y1|))||, root mean square; a step is accepted if err <= 1
     accepted   h+ = h clip(0.9 err^(-alpha) err_before^beta, 0.2, 10)
     rejected   h+ = h max(0.2, 0.9 err^(-1/q)),                 q the order of the error estimate
 
-Where steps go well this is the elementary controller, alpha = 1/q and beta = 0, and takes SciPy's steps. Where they are rejected again
-and again, as they are when stability limits them and not accuracy, it is a PI controller, alpha = 0.7/q and beta = 0.4/q, which holds
-the step steady below the limit (Gustafsson, ACM TOMS 17 (1991) 533-554; Hairer and Wanner II, IV.2). `pressed` tells the two apart:
-while the step stays about the same, a rejection adds MF_PRESS and an accepted step takes 1 away; PI begins at MF_PRESS_ON and ends at 0,
-or where the step has changed by half. After a rejection the step does not grow. Powers are made of log2 and exp2 below: polynomials and bit patterns, so that the steps are the same on every
-machine. They are good to 1e-7, which is more than a controller can use.
+While steps are accepted this is the elementary controller, alpha = 1/q and beta = 0, which takes SciPy's steps. If steps are rejected
+again and again, because stability and not accuracy limits them, it is a PI controller, alpha = 0.7/q and beta = 0.4/q, which keeps
+the step steady below the limit (Gustafsson, ACM TOMS 17 (1991) 533-554; Hairer and Wanner II, IV.2). `pressed` decides between the two:
+while the step stays about the same, a rejection adds MF_PRESS and an accepted step subtracts 1. PI begins at MF_PRESS_ON and ends at 0,
+or when the step has changed by half. After a rejection the step does not grow. Powers are computed by log2 and exp2 below, from
+polynomials and bit patterns, so that the steps are the same on every machine. They are accurate to 1e-7, more than a controller needs.
 """
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
@@ -21,7 +23,7 @@ from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_N
 
 
 cdef enum:
-    MF_BUDGET = 60                       # evaluations after the first non-finite slope: of the 64 promised four go to the message
+    MF_BUDGET = 60                       # evaluations after the first non-finite slope: of the 64 promised, the message takes four
     MF_PRESS = 8
     MF_PRESS_ON = 48
     MF_PRESS_MOST = 96
@@ -29,27 +31,27 @@ cdef enum:
 
 ctypedef struct control_t:
     double rtol, atol
-    const double *rtol_of                # n numbers each, or both NULL: rtol and atol count for all
+    const double *rtol_of                # n numbers each, or both NULL: rtol and atol hold for every component
     const double *atol_of
     double max_step, min_step            # lengths; INFINITY and 0: none
     double q, per_q                      # order of the error estimate, one more than that of the lower formula; 1/q
     double per_n                         # 1/n
-    # what follows is state, and is saved
+    # state, which is saved
     double h                             # the next step to try, with its sign
     double log_before                    # log2 of the last accepted error
     double t_bad                         # the nearest time at which a slope was not finite
-    double cap                           # until the run has passed it, no step is longer: it would only meet the place again
-    int64_t n_bad, bad_from              # tries there since the last step beyond it; where the count of their evaluations begins
+    double cap                           # no step is longer until the run has passed t_bad
+    int64_t n_bad, bad_from              # tries near t_bad since the last step beyond it; where the count of their evaluations begins
     int64_t rejected                     # tries thrown away
-    int64_t failed                       # of them, without an error estimate: not finite, not solved, or asked for by a callback
+    int64_t failed                       # of them without an error estimate: not finite, not solved, or rejected by a callback
     int64_t after_reject, pressed, steady    # steady: the PI controller is in charge
-    int64_t allowed                      # evaluations on top of MF_BUDGET: those of one Jacobian; the caller's, not saved
-    int64_t most                         # evaluations that a try has taken, near the place
-    int64_t spent                        # the evaluations after a non-finite slope: the next step would be one too many
-    double h_pressed                     # about the size of the steps that are rejected again and again
+    int64_t allowed                      # evaluations on top of MF_BUDGET: those of one Jacobian; set by the caller, not saved
+    int64_t most                         # the most evaluations of one try near t_bad
+    int64_t spent                        # the evaluations after a non-finite slope are used up: no further step
+    double h_pressed                     # the approximate size of the steps that are rejected again and again
 
 
-ctypedef struct reductions_t:            # what reductions.pyx makes of the sums below and in vec.pxd, one table a level
+ctypedef struct reductions_t:            # the sums below and in vec.pxd as compiled by reductions.pyx, one table for each level
     bint (*all_finite)(const double *x, ptrdiff_t n) noexcept nogil
     double (*max_abs)(const double *x, ptrdiff_t n) noexcept nogil
     double (*sum_of_squares)(const double *x, ptrdiff_t n) noexcept nogil
@@ -69,7 +71,7 @@ cdef inline void control_begin(control_t *c, ptrdiff_t n, int order, int order_h
 cdef inline double log2_of(double x) noexcept nogil:
     """log2 of a positive normal number, to 1e-8: twice the series of the inverse hyperbolic tangent.
 
-    x = 2^e m with m from sqrt(1/2) to sqrt(2), split without a branch: the step waits for this, and the branch would go either way.
+    x = 2^e m with m from sqrt(1/2) to sqrt(2), split without a branch: the step waits for it, and the branch could not be predicted.
     """
     cdef uint64_t one = 0x3FF0000000000000, root = 0x3FE6A09E667F3BCD, fraction = 0x000FFFFFFFFFFFFF
     cdef uint64_t u = mf_bits(x) + (one - root)
@@ -81,8 +83,10 @@ cdef inline double log2_of(double x) noexcept nogil:
 
 
 cdef inline double exp2_of(double x) noexcept nogil:
-    """2^x for |x| < 1000, to 1e-7: the series of exp, its terms summed in pairs. Adding 1.5 2^52 leaves the nearest whole number in the
-    low bits; shifted up they are the exponent."""
+    """2^x for |x| < 1000, to 1e-7: the series of exp, its terms summed in pairs.
+
+    Adding 1.5 2^52 puts the nearest whole number into the low bits. Shifted up, they are the exponent.
+    """
     cdef double shift = 6755399441055744.0, moved = x + shift
     cdef double f = (x - (moved - shift)) * 0.6931471805599453, g = f * f
     cdef double s = (1.0 + f) + g * ((0.5 + f * 0.16666666666666666)
@@ -95,14 +99,14 @@ cdef inline double clip(double x, double lower, double upper) noexcept nogil:
 
 
 cdef inline void let_go(control_t *c, double h) noexcept nogil:
-    """The step has changed: whatever limits it now is something else."""
+    """Forget the limit of the step once the step has changed: something else limits it now."""
     if fabs(h) < 0.67 * c.h_pressed or fabs(h) > 1.5 * c.h_pressed:
         c.pressed = c.steady = 0
         c.h_pressed = fabs(h)
 
 
 cdef inline double factor_accepted(control_t *c, double square, double h) noexcept nogil:
-    """By what the error, whose square comes, would let the step change after it was accepted; remembers it. See `held_back`."""
+    """The factor by which the step may change after it was accepted. square: of the error, which is stored. See `held_back`."""
     cdef double now, factor = 10.0
     let_go(c, h)
     if c.pressed > 0:
@@ -118,7 +122,7 @@ cdef inline double factor_accepted(control_t *c, double square, double h) noexce
 
 
 cdef inline double held_back(control_t *c, double factor) noexcept nogil:
-    """The factor that is taken: a step that comes after a rejection does not grow."""
+    """The factor in use: a step does not grow after a rejection."""
     if c.after_reject and factor > 1.0:
         factor = 1.0
     c.after_reject = 0
@@ -126,7 +130,7 @@ cdef inline double held_back(control_t *c, double factor) noexcept nogil:
 
 
 cdef inline double factor_rejected(control_t *c, double square, double h) noexcept nogil:
-    """By what the step shrinks after an error above 1, whose square comes (it may be infinite)."""
+    """The factor by which the step shrinks after an error above 1. square: of the error; it may be infinite."""
     let_go(c, h)
     c.after_reject = 1
     c.rejected += 1
@@ -136,7 +140,7 @@ cdef inline double factor_rejected(control_t *c, double square, double h) noexce
 
 
 cdef inline double shortest(double t, double min_step) noexcept nogil:
-    """Below this a step does not move t by a length worth the name: ten units in its last place."""
+    """The shortest step that moves t noticeably: ten units in its last place."""
     cdef double least = 2.220446049250313e-15 * fabs(t)
     least = least if least > 1e-300 else 1e-300
     return least if least > min_step else min_step
@@ -153,9 +157,9 @@ cdef inline double planned_step(const control_t *c, double t) noexcept nogil:
 
 
 cdef inline int after_bad(control_t *c, int status, double square, double t, double h, int64_t now, int64_t before) noexcept nogil:
-    """After a try of h that was not good: 0 and the next, shorter step in c.h; or what the run ends with.
+    """After a rejected try of h, put the next, shorter step into c.h and return 0; or return the code that ends the run.
 
-    status: 0 where the error, whose square comes, is above 1; MF_E_NON_FINITE; or a positive code. now, before: evaluations after and
+    status: 0 if the error, whose square is given, is above 1; MF_E_NON_FINITE; or a positive code. now, before: evaluations after and
     before the try.
     """
     cdef double at = t + h
@@ -186,21 +190,22 @@ cdef inline int after_bad(control_t *c, int status, double square, double t, dou
     return MF_E_STEP if status == 0 else status
 
 
-cdef inline void after_good(control_t *c, double square, double h, double planned, double t_next, int64_t now, int64_t before) noexcept nogil:
-    """After a good try of h: the next step in c.h. planned: what h was before it was cut to land on the end."""
+cdef inline void after_good(control_t *c, double square, double h, double planned, double t_next, int64_t now,
+                            int64_t before) noexcept nogil:
+    """After an accepted try of h, put the next step into c.h. planned: h before it was shortened to land on the end."""
     cdef double factor = factor_accepted(c, square, h)
     if c.n_bad > 0:
         c.most = max(c.most, now - before)
         c.cap = 2.0 * c.cap
         if (t_next - c.t_bad) * h > 0.0:
-            c.n_bad = 0                              # the run has passed the place
+            c.n_bad = 0                              # the run has passed t_bad
         elif fabs(h * factor) < 0.5 * fabs(c.t_bad - t_next):
-            c.bad_from += now - before               # on its own way there, not held up by it
+            c.bad_from += now - before               # still on the way to t_bad, not held up by it
         else:
             c.spent = now - c.bad_from + c.most > MF_BUDGET + c.allowed
     c.h = h * held_back(c, factor)
     if fabs(h) < fabs(planned) and fabs(c.h) < fabs(planned):
-        c.h = planned                                # it was short for landing, not for its error
+        c.h = planned                                # it was shortened to land, not because of its error
 
 
 cdef inline double first_step_of(double d0, double d1, double d2, double h0, double q) noexcept nogil:
@@ -214,12 +219,12 @@ cdef inline double first_step_of(double d0, double d1, double d2, double h0, dou
 
 
 cdef inline double trial_step_of(double d0, double d1) noexcept nogil:
-    """The step of the explicit Euler trial that d2 is measured by."""
+    """The step of the explicit Euler trial from which d2 is computed."""
     return 1e-6 if d0 < 1e-5 or d1 < 1e-5 else 0.01 * d0 / d1
 
 
 cdef inline double scaled(double e, double y0, double y1, double rtol, double atol) noexcept nogil:
-    """One component of the error in units of its tolerance; no error is 0 whatever the tolerance."""
+    """One component of the error in units of its tolerance; 0 for an error of 0, even if the tolerance is 0."""
     cdef double a = fabs(y0), b = fabs(y1)
     return 0.0 if e == 0.0 else e / (atol + rtol * (b if b > a else a))
 
@@ -230,7 +235,7 @@ cdef inline double two_errors(double sum5, double sum3, double per_n) noexcept n
 
 
 cdef inline double error_sum(const control_t *c, const double *e, const double *y0, const double *y1, ptrdiff_t n) noexcept nogil:
-    """Sum of the squares of all scaled errors: in order for a few numbers, else in 16 lanes a chunk of 1024, as every sum of mflow."""
+    """Sum of the squares of all scaled errors: in order for a few numbers, else in 16 lanes for each chunk of 1024."""
     cdef double[16] lane
     cdef double total = 0.0, s, rtol = c.rtol, atol = c.atol
     cdef const double *r = c.rtol_of

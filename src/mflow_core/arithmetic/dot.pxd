@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""x.w and |x|^2 of a row in one pass, in 16 fixed lanes.
+"""x.w and |x|^2 of a row of data in one pass, in 16 fixed lanes (partial sums that SIMD registers hold).
 
-A sample of 50 numbers is over in 20 ns, so the lanes have to stay in registers down to the last number: they are written as vectors of
-four, which every instruction set cuts to its own width without another order of association. 16 lanes fold to 8, 4, 2 and 1, and the
-rest of n joins where the lanes are as few as it fills. Longer rows go in chunks, whose sums are added in order.
+A sample of 50 numbers takes 20 ns, so the lanes must stay in registers up to the last number. They are written as vectors of four, which
+every instruction set splits to its width without another order of association. 16 lanes fold to 8, 4, 2 and 1; the remainder of n is
+added when as many lanes are left as it fills. Longer rows are split into chunks, whose sums are added in order.
 """
 from libc.stddef cimport ptrdiff_t
 
@@ -67,7 +67,7 @@ cdef extern from *:
       *square = r;
       return p;
     }
-    /* The same product alone. */
+    /* The product x.w alone, with the same bits. */
     static inline double mf_dot_alone(const double *x, const double *w, ptrdiff_t n) {
       mf_four a0 = {0}, a1 = {0}, a2 = {0}, a3 = {0};
       double p, q;

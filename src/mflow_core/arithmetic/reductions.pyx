@@ -1,4 +1,4 @@
-"""The reductions of vec.pxd, compiled once per instruction set for code that is not: drivers and optimizers test every state and gradient.
+"""The reductions of vec.pxd, compiled for each instruction set. Code that is compiled once uses them on every state and gradient.
 
 Their order is fixed (two levels, 16 lanes; whole numbers in any order), so every level gives the same bits.
 """

@@ -7,7 +7,7 @@ from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
 
 
 cdef inline double product_error(double a, double b, double p) noexcept nogil:
-    """a b - p, exactly, where p is the rounded product (Dekker 1971)."""
+    """a b - p, exactly, if p is the rounded product (Dekker 1971)."""
     cdef double c = 134217729.0 * a, a_hi, a_lo, b_hi, b_lo
     a_hi = c - (c - a)
     a_lo = a - a_hi
@@ -113,7 +113,7 @@ cdef inline double mf_power(double x, double p) noexcept nogil:
         whole -= 1
     for j in range(12, -1, -1):          # exp(f), |f| <= 0.36
         value = MF_EXP[j] + value * f
-    half = whole // 2                    # in two factors: the exponent of one alone may overflow where the power does not
+    half = whole // 2                    # in two factors: the exponent of one factor may overflow though the power does not
     return (value * mf_from_bits(<uint64_t> (1023 + half) << 52)) * mf_from_bits(<uint64_t> (1023 + (whole - half)) << 52)
 
 
@@ -121,7 +121,7 @@ cdef inline double mf_power(double x, double p) noexcept nogil:
 
 cdef extern from *:
     """
-    /* 2^(j/32), rounded, and what its rounding left, divided by it. */
+    /* 2^(j/32), rounded, and the relative rest of the rounding. */
     static const double MF_ROOT[32] = {
       1.0, 1.0218971486541166, 1.0442737824274138, 1.0671404006768237, 1.0905077326652577, 1.1143867425958924,
       1.1387886347566916, 1.1637248587775775, 1.189207115002721, 1.215247359980469, 1.241857812073484, 1.2690509571917332,
@@ -209,7 +209,7 @@ cdef inline double mf_log1p(double x) noexcept nogil:
         return mf_from_bits(0xFFF0000000000000) if x == -1.0 else (x if x > 0.0 else mf_from_bits(0x7FF8000000000000))
     if 0.7071067811865476 < u < 1.4142135623730951:
         return log_near_one(x)
-    rest = (1.0 - (u - x) if x > 1.0 else x - (u - 1.0)) / u             # what 1 + x has lost
+    rest = (1.0 - (u - x) if x > 1.0 else x - (u - 1.0)) / u             # the rounding of 1 + x
     bits = mf_bits(u)
     scale = <double> (<int64_t> (bits >> 52) - 1023)
     u = mf_from_bits((bits & <uint64_t> 0x000FFFFFFFFFFFFF) | <uint64_t> 0x3FF0000000000000)

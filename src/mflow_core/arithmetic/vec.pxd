@@ -1,15 +1,16 @@
 # cython: language_level=3
 """Vector kernels that every family inlines: linear combinations, fixed-lane reductions, finiteness.
 
-Baseline code reaches the reductions through `registry.REDUCE`, compiled for the level in use.
+A lane is one of the partial sums that a SIMD register holds side by side. Code that is compiled once for all levels calls the reductions
+through `registry.REDUCE`, compiled for the level in use.
 
 One written order of association, shared by the short and the long path, is what makes the bits equal on every instruction set:
 
     out = y + (((w0 k0 + w1 k1) + (w2 k2 + w3 k3)) + w4 k4) + ...
 
 `out` may be `y` (a step in place); a `k` may be neither. Elementwise loops are left to the compiler, which vectorises them; short
-loops (n <= MF_SHORT) go through `mf_scalar`, an empty barrier that keeps them scalar: a vector load of what a callback has just
-stored number by number stalls. Reductions run in two levels, a compile-time chunk and 16 lanes, so that their order never depends
+loops (n <= MF_SHORT) go through `mf_scalar`, an empty barrier that keeps them scalar: a vector load of numbers that a callback has just
+stored one by one stalls. Reductions run in two levels, a compile-time chunk and 16 lanes, so that their order never depends
 on the register width.
 """
 from libc.stdint cimport uint64_t
@@ -40,7 +41,7 @@ cdef extern from *:
     #endif
     static inline uint64_t mf_bits(double x) { uint64_t u; memcpy(&u, &x, 8); return u; }
     static inline double mf_from_bits(uint64_t u) { double x; memcpy(&x, &u, 8); return x; }
-    /* Flush-to-zero or another rounding mode, set by a stranger in this thread, changes bits: put the default back for a while. */
+    /* Other code in this thread may have set flush-to-zero or another rounding mode, which changes bits: use the default for a while. */
     #if defined(__x86_64__) && defined(__GNUC__)
     #include <xmmintrin.h>
     static inline unsigned mf_fp_enter(void) { unsigned s = _mm_getcsr(); if (s & 0xE040u) _mm_setcsr(s & ~0xE040u); return s; }
@@ -67,8 +68,7 @@ cdef extern from *:
 
 # ---- linear combinations ----------------------------------------------------------------------------------------------------------
 
-# Each length class has its own loop: constant lengths 2 and 3 unroll, so that a Lorenz step is as fast as written by hand; up to
-# MF_SHORT loops stay scalar; above, they vectorise.
+# Each number of terms and each class of lengths has a loop: up to MF_SHORT it stays scalar; above, the compiler vectorises it.
 
 cdef inline void combine_1(ptrdiff_t n, double *out, const double *y, mf_cvec a, double u) noexcept nogil:
     cdef ptrdiff_t i
@@ -114,7 +114,7 @@ cdef inline void combine_4(ptrdiff_t n, double *out, const double *y, mf_cvec a,
 
 cdef inline void combine_many(ptrdiff_t n, double *out, const double *y, int q, const double *const *k,
                               const double *w) noexcept nogil:
-    # More than four terms: the sum is built in a block that stays in the first cache, so out and y are touched once.
+    # More than four terms: the sum is built in a block that stays in the first cache, so out and y are read and written once.
     cdef double[512] s
     cdef ptrdiff_t lo, i, m
     cdef int j
@@ -171,7 +171,7 @@ cdef inline void average_3(ptrdiff_t n, double *out, const double *const *u, con
 # ---- reductions ---------------------------------------------------------------------------------------------------------------------
 
 cdef inline bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:
-    """True where no x[i] is NaN or infinite: x - x is +0 for every other number, all bits zero, and bits reduce in any order."""
+    """True if no x[i] is NaN or infinite: x - x is +0, all bits zero, for every other number, and bits reduce in any order."""
     cdef uint64_t[16] lane
     cdef uint64_t bad = 0
     cdef ptrdiff_t i, whole = n - n % 16
@@ -207,7 +207,7 @@ cdef inline double fold_lanes(double *lane) noexcept nogil:
 
 
 cdef inline double sum_of_squares(const double *x, ptrdiff_t n) noexcept nogil:
-    """Sum of x[i]^2 in 16 lanes a chunk of 1024, chunk sums added in order."""
+    """Sum of x[i]^2 in 16 lanes for each chunk of 1024; chunk sums are added in order."""
     cdef double[16] lane
     cdef double total = 0.0
     cdef ptrdiff_t lo, i, m, whole
@@ -227,7 +227,7 @@ cdef inline double sum_of_squares(const double *x, ptrdiff_t n) noexcept nogil:
 
 
 cdef inline double max_abs(const double *x, ptrdiff_t n) noexcept nogil:
-    """max |x[i]|, NaN where any x[i] is NaN. Magnitudes compare as integers: exact, any order, and NaN is the largest."""
+    """max |x[i]|, NaN if any x[i] is NaN. Magnitudes compare as integers: exact, in any order, and NaN is the largest."""
     cdef uint64_t magnitude = 0x7FFFFFFFFFFFFFFF
     cdef uint64_t[8] lane
     cdef uint64_t u, top = 0

@@ -336,7 +336,7 @@ cdef class Force(Problem):
         if found is not None:
             if self.args or self.inplace:
                 raise TypeError("force is compiled: args and inplace are for Python functions; put what it needs into its user data")
-            check_size(force, self.c.n, "the state has")
+            check_size(force, "force", self.c.n)
             self.owner = force
             self.f.force, self.f.ctx = <mf_accel_fn> <size_t> found[0], <void *> <size_t> found[1]
         elif callable(force):

@@ -127,7 +127,7 @@ cdef class Descents:
 
     cdef int take(self, ptrdiff_t k) except -1:
         cost = self.costs[k]
-        check_size(cost, self.n, "a lane of starts has")
+        check_size(cost, "fun", self.n)
         found = compiled_address(cost, "fun", OBJECTIVE_SIGNATURE)
         if found is None:
             raise TypeError(f"fun: a compiled cost is wanted (mflow.objectives, numba cfunc, LowLevelCallable), not {type(cost).__name__}; "

@@ -1,21 +1,21 @@
-"""Implicit SGD: one sample's gradient flow, w' = -l'(x.w; y) x, stepped by backward Euler (or forward, or exactly), sample by sample.
+"""Implicit SGD: for each sample a step of its gradient flow, w' = -l'(x.w; y) x, by backward Euler (or forward, or exactly).
 
-With s = x.w and q = |x|^2 (+1 with an intercept b) a step of size gamma moves w along x alone, so it is a step of the scalar s:
+With s = x.w and q = |x|^2 (+1 with an intercept b) a step of size gamma moves w along x only, so it is a step of the scalar s:
 
-    backward   t = s - gamma q l'(t),   w -= gamma l'(t) x        never diverges, whatever gamma is
+    backward   t = s - gamma q l'(t),   w -= gamma l'(t) x        never diverges, for any gamma
     forward    w -= gamma l'(s) x                                 plain SGD
     exact      s' = -q l'(s) for time gamma
 
-The pull of an L2 penalty is inside the implicit step, and b is not pulled:  k = 1/(1 + gamma l2),
-t = k x.w + b - gamma (k |x|^2 + 1) l'(t),   w = k (w - gamma l'(t) x). A weight of a sample multiplies gamma in front of l' alone.
+The implicit step includes the gradient of an L2 penalty, which does not act on b:  k = 1/(1 + gamma l2),
+t = k x.w + b - gamma (k |x|^2 + 1) l'(t),   w = k (w - gamma l'(t) x). The weight of a sample multiplies gamma in front of l' only.
 
-Vectors: w; the sum of the iterates (Polyak-Ruppert); what of the sum is accounted for (sparse rows). With sparse rows the weights are
-kept as w = scale v, and a coordinate's share of the sum is added when it is touched next:
+Vectors: w; the sum of the iterates (Polyak-Ruppert); for sparse data the part of the sum that is added already. For sparse data the
+weights are kept as w = scale v, and the share of a coordinate is added to the sum when the coordinate is used next:
 
     sum_i += v_i (total - seen_i),  total = the sum of all scales so far,
 
-so that a sample costs as much as it has entries. Scalars: S_... below. Nothing depends on how a sweep is cut into calls.
-`mf_loss` rows, each a table of functions from losses.pxd, are handed out by the capsule `_losses`.
+so that the cost of a sample is proportional to its entries. Scalars: S_... below. Nothing depends on how a sweep is split into calls.
+The capsule `_losses` holds the loss records (`mf_loss`), each a table of functions from losses.pxd.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport fabs, sqrt
@@ -23,14 +23,19 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 
 from mflow_core.arithmetic.dot cimport dot_and_square
-from mflow_core.arithmetic.scalars cimport mf_exp, mf_log, mf_log1p, mf_power
+from mflow_core.arithmetic.scalars cimport mf_power
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
-from mflow_core.methods.losses cimport (above_tangent, exponential_root, exponential_slope, gamma_flow, hinge_root, huber_flow, huber_root,
-                                logistic_flow, logistic_root, logistic_slope, loss_t, poisson_flow, squared_flow, squared_root, tilted_root)
+from mflow_core.methods.losses cimport (a_sign, absolute_root, absolute_slopes, absolute_value, any_number, gamma_backward, gamma_curvature,
+                                        gamma_exact, gamma_slopes, gamma_value, hinge_backward, hinge_slopes, hinge_value, huber_backward,
+                                        huber_curvature, huber_exact, huber_slopes, huber_value, logistic_backward, logistic_curvature,
+                                        logistic_exact, logistic_root, logistic_slope, logistic_slopes, logistic_value, loss_t,
+                                        no_curvature, not_negative, poisson_backward, poisson_curvature, poisson_exact, poisson_slopes,
+                                        poisson_value, positive, quantile_root, quantile_slopes, quantile_value, squared_backward,
+                                        squared_curvature, squared_exact, squared_root, squared_slopes, squared_value)
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_SOLVE, MF_IMPLICIT, MF_INT,
                                MF_LOWER_OPEN, MF_REAL, MF_UPPER_OPEN, mf_method, mf_new_method, mf_param, mf_sizes, mf_sweep)
 
-cdef enum:                               # parameters of the row
+cdef enum:                               # parameters of the method
     P_LR = 0
     P_DECAY = 1
     P_POWER = 2
@@ -53,14 +58,14 @@ cdef enum:                               # scalars
     S_INTERCEPT_SUM = 1
     S_COUNT = 2                          # samples so far
     S_AVERAGED = 3                       # iterates in the sums
-    S_SCALE = 4                          # w = scale v; 0 stands for 1, so that zeros are a start
+    S_SCALE = 4                          # w = scale v; 0 means 1, so that a run may start from zeros
     S_TOTAL = 5                          # sum of the scales
     N_SCAL = 6
 
 cdef enum:
-    AHEAD = 4                            # samples between asking for a row and meeting it
+    AHEAD = 4                            # samples between the prefetch of a row and its use
 
-cdef double SMALL_SCALE = 1.52587890625e-05          # 2^-16: below, v and w are made one again
+cdef double SMALL_SCALE = 1.52587890625e-05          # 2^-16: below it, v and w are merged
 
 
 cdef extern from *:
@@ -76,9 +81,9 @@ cdef extern from *:
 
 # ---- one sample: from (x.w, |x|^2) to the move of w ---------------------------------------------------------------------------------
 
-ctypedef struct plan_t:                  # a sweep's parameters, read once
+ctypedef struct plan_t:                  # the parameters of a sweep, read once
     const loss_t *loss
-    double lr, decay, power, l2, shape, extra            # extra: what the intercept adds to q
+    double lr, decay, power, l2, shape, extra            # extra: the share of the intercept in q
     double start                                         # iterates are averaged from this sample on
     int flow
     bint truncated, averaged
@@ -102,7 +107,7 @@ cdef inline double step_size(const plan_t *p, double count) noexcept nogil:
 
 
 cdef inline double missed(const loss_t *loss, double s, double y, double g, double t, double shape) noexcept nogil:
-    """|phi(t)|, phi(t) = t - s + g l'(t): the distance of 0 to the set of its values, where the loss has a kink."""
+    """|phi(t)|, phi(t) = t - s + g l'(t); at a kink of the loss, the distance of 0 to the set of its values."""
     cdef double low, high, from_low, from_high
     loss.slopes(t, y, shape, &low, &high)
     from_low = (t - s) + g * low
@@ -111,8 +116,10 @@ cdef inline double missed(const loss_t *loss, double s, double y, double g, doub
 
 
 cdef inline bint is_root(double phi, double s, double t, double moved, double bend) noexcept nogil:
-    """Whether |phi(t)| is rounding, and `moved` the way from s to t. Far outside the range that losses.pxd promises (|s| or g near 1e100)
-    a root may be none, or NaN."""
+    """Whether |phi(t)| is rounding, and `moved` is s - t.
+
+    Far outside the range that losses.pxd promises (|s| or g near 1e100) the result of a root function may be no root, or NaN.
+    """
     cdef double size = fabs(s) + fabs(t) + 1e-300
     return phi - phi == 0.0 and phi <= 1e-9 * (size + bend * fabs(t)) and fabs((t - s) + moved) <= 1e-9 * size
 
@@ -132,7 +139,7 @@ cdef inline int plan_move(const plan_t *p, double dot, double square, double b, 
         h = limit if limit < h else h
     if p.flow == FORWARD:
         p.loss.slopes(s, y, p.shape, &slope, &other)
-        slope = 0.0 if slope <= 0.0 <= other else slope                 # at a kink: the least subgradient
+        slope = 0.0 if slope <= 0.0 <= other else slope                 # at a kink: the smallest subgradient
     else:
         g = h * ((move.keep * square if p.flow == BACKWARD else square) + p.extra)
         slope = 0.0
@@ -160,7 +167,7 @@ cdef inline void plan_sweep(const double *par, const mf_sweep *s, plan_t *p) noe
     p.averaged, p.start = par[P_AVERAGE] > 0.0, par[P_AVERAGE] - 1.0
 
 
-# ---- dense rows ---------------------------------------------------------------------------------------------------------------------
+# ---- dense data ---------------------------------------------------------------------------------------------------------------------
 
 cdef inline void move_weights(mf_vec w, mf_cvec x, double keep, double along, ptrdiff_t n) noexcept nogil:
     cdef ptrdiff_t j
@@ -179,7 +186,7 @@ cdef inline void move_and_add(mf_vec w, mf_vec total, mf_cvec x, double keep, do
         total[j] = total[j] + w[j]
 
 
-cdef enum:                               # sweeps whose losses are in line: a call would cost a third of such a sample
+cdef enum:                               # sweeps with inlined losses: a call would take a third of the time of a sample
     GENERAL = 0
     SQUARED = 1
     SQUARED_FORWARD = 2
@@ -188,7 +195,7 @@ cdef enum:                               # sweeps whose losses are in line: a ca
 
 cdef inline int direct_move(const plan_t *p, int kind, double dot, double square, double b, double y, double weight, double count,
                             move_t *move, double *worst) noexcept nogil:
-    """plan_move for one kind, known when this is compiled; the same arithmetic."""
+    """plan_move for one kind, which is known at compile time; the same arithmetic."""
     cdef double gamma = step_size(p, count), h = gamma * weight, s, g, t, slope, phi
     move.keep = 1.0
     if p.l2 != 0.0:
@@ -207,7 +214,7 @@ cdef inline int direct_move(const plan_t *p, int kind, double dot, double square
     else:
         t = logistic_root(s, y, g, &slope)
         phi = fabs((t - s) + g * logistic_slope(t, y))
-    if not is_root(phi, s, t, g * slope, g):             # no curvature is above 1
+    if not is_root(phi, s, t, g * slope, g):             # the curvature is at most 1
         return MF_E_SOLVE
     worst[0] = phi if phi > worst[0] else worst[0]
     move.step = h * slope
@@ -226,7 +233,7 @@ cdef inline int walk_rows(const plan_t *p, mf_sweep *s, int kind) noexcept nogil
     cdef int status = 0
     for k in range(s.count):
         i = s.order[k] if s.order != NULL else k
-        if s.order != NULL and k + AHEAD < s.count:      # shuffled rows come from anywhere: ask for them in time
+        if s.order != NULL and k + AHEAD < s.count:      # shuffled rows are not prefetched by the hardware
             next_row = s.X + s.order[k + AHEAD] * s.ldx
             for j in range(0, n, 8):
                 MF_PREFETCH(next_row + j)
@@ -267,10 +274,10 @@ cdef int dense_sweep(const plan_t *p, mf_sweep *s) noexcept nogil:
     return walk_rows(p, s, GENERAL)
 
 
-# ---- sparse rows --------------------------------------------------------------------------------------------------------------------
+# ---- sparse data --------------------------------------------------------------------------------------------------------------------
 
 cdef void settle(mf_sweep *s, bint averaged) noexcept nogil:
-    """v and w are one again, and the sums hold every iterate so far."""
+    """Merge v and scale to w, and add all iterates so far to the sums."""
     cdef double scale = s.scal[S_SCALE] if s.scal[S_SCALE] != 0.0 else 1.0, total = s.scal[S_TOTAL]
     cdef double *v = s.x[0]
     cdef double *sums = s.x[1]
@@ -312,7 +319,7 @@ cdef int sparse_sweep(const plan_t *p, mf_sweep *s) noexcept nogil:
             break
         scal[S_INTERCEPT] -= p.extra * move.step
         scal[S_COUNT] += 1.0
-        if fabs(move.keep * scale) < SMALL_SCALE:        # forward steps may even turn the sign
+        if fabs(move.keep * scale) < SMALL_SCALE:        # forward steps may even change the sign
             settle(s, p.averaged)
             for j in range(s.n):
                 v[j] = move.keep * v[j]
@@ -350,187 +357,16 @@ cdef int sweep(const mf_method *m, const double *par, mf_sweep *s) noexcept nogi
 
 
 cdef int sizes_of(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
-    if par[P_FLOW] == EXACT and par[P_L2] > 0.0:         # two flows at once have no closed form
+    if par[P_FLOW] == EXACT and par[P_L2] > 0.0:         # both flows together have no closed form
         return MF_E_PARAMETER
     sizes[0] = m.sizes
     sizes.n_vec = 3 if par[P_AVERAGE] > 0.0 else 1
     return 0
 
 
-# ---- the losses as rows -------------------------------------------------------------------------------------------------------------
+# ---- the loss records ---------------------------------------------------------------------------------------------------------------
 
-cdef inline bint finite(double y) noexcept nogil:
-    return y - y == 0.0
-
-
-cdef int any_number(double y) noexcept nogil:
-    return finite(y)
-
-
-cdef int a_sign(double y) noexcept nogil:
-    return y == 1.0 or y == -1.0
-
-
-cdef int not_negative(double y) noexcept nogil:
-    return finite(y) and y >= 0.0
-
-
-cdef int positive(double y) noexcept nogil:
-    return finite(y) and y > 0.0
-
-
-cdef double no_curvature(double t, double y, double shape) noexcept nogil:
-    return 0.0
-
-
-cdef double squared_value(double t, double y, double shape) noexcept nogil:
-    return 0.5 * ((t - y) * (t - y))
-
-
-cdef double squared_curvature(double t, double y, double shape) noexcept nogil:
-    return 1.0
-
-
-cdef void squared_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
-    low[0] = high[0] = t - y
-
-
-cdef double squared_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return squared_root(s, y, g, p)
-
-
-cdef double squared_exact(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return squared_flow(s, y, g, p)
-
-
-cdef double huber_value(double t, double y, double shape) noexcept nogil:
-    cdef double e = fabs(t - y)
-    return 0.5 * (e * e) if e <= shape else shape * (e - 0.5 * shape)
-
-
-cdef double huber_curvature(double t, double y, double shape) noexcept nogil:
-    return 1.0 if fabs(t - y) <= shape else 0.0
-
-
-cdef void huber_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
-    cdef double e = t - y
-    low[0] = high[0] = shape if e > shape else (-shape if e < -shape else e)
-
-
-cdef double huber_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return huber_root(s, y, g, shape, p)
-
-
-cdef double huber_exact(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return huber_flow(s, y, g, shape, p)
-
-
-cdef double absolute_value(double t, double y, double shape) noexcept nogil:
-    return fabs(t - y)
-
-
-cdef void absolute_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
-    low[0], high[0] = 1.0 if t > y else -1.0, -1.0 if t < y else 1.0
-
-
-cdef double absolute_root(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return tilted_root(s, y, g, 1.0, 1.0, p)
-
-
-cdef double quantile_value(double t, double y, double shape) noexcept nogil:
-    return shape * (y - t) if t < y else (1.0 - shape) * (t - y)
-
-
-cdef void quantile_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
-    low[0], high[0] = 1.0 - shape if t > y else -shape, -shape if t < y else 1.0 - shape
-
-
-cdef double quantile_root(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return tilted_root(s, y, g, shape, 1.0 - shape, p)
-
-
-cdef double hinge_value(double t, double y, double shape) noexcept nogil:
-    cdef double gap = 1.0 - y * t
-    return gap if gap > 0.0 else 0.0
-
-
-cdef void hinge_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
-    cdef double margin = y * t, least = -1.0 if margin <= 1.0 else 0.0, most = -1.0 if margin < 1.0 else 0.0
-    low[0], high[0] = y * least if y > 0.0 else y * most, y * most if y > 0.0 else y * least
-
-
-cdef double hinge_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return hinge_root(s, y, g, p)
-
-
-cdef double logistic_value(double t, double y, double shape) noexcept nogil:
-    cdef double v = y * t
-    return mf_log1p(mf_exp(-v)) if v > 0.0 else mf_log1p(mf_exp(v)) - v
-
-
-cdef double logistic_curvature(double t, double y, double shape) noexcept nogil:
-    cdef double E = mf_exp(-fabs(t)), r = 1.0 / (1.0 + E)
-    return E * (r * r)
-
-
-cdef void logistic_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
-    low[0] = high[0] = logistic_slope(t, y)
-
-
-cdef double logistic_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return logistic_root(s, y, g, p)
-
-
-cdef double logistic_exact(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return logistic_flow(s, y, g, p)
-
-
-cdef double poisson_value(double t, double y, double shape) noexcept nogil:
-    return y * above_tangent(t - mf_log(y)) if y > 0.0 else mf_exp(t)
-
-
-cdef double poisson_curvature(double t, double y, double shape) noexcept nogil:
-    return mf_exp(t)
-
-
-cdef void poisson_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
-    cdef double E
-    low[0] = high[0] = exponential_slope(t, 1.0, y, &E)
-
-
-cdef double poisson_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return exponential_root(s, g, 1.0, y, p)
-
-
-cdef double poisson_exact(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return poisson_flow(s, y, g, p)
-
-
-cdef double gamma_value(double t, double y, double shape) noexcept nogil:
-    return above_tangent(mf_log(y) - t)
-
-
-cdef double gamma_curvature(double t, double y, double shape) noexcept nogil:
-    return y * mf_exp(-t)
-
-
-cdef void gamma_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
-    cdef double E
-    low[0] = high[0] = -exponential_slope(-t, y, 1.0, &E)
-
-
-cdef double gamma_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
-    """-t solves an equation of Poisson's kind: v = -s - g (y e^v - 1)."""
-    cdef double v = exponential_root(-s, g, y, 1.0, p)
-    p[0] = -p[0]
-    return -v
-
-
-cdef double gamma_exact(double s, double y, double g, double shape, double *p) noexcept nogil:
-    return gamma_flow(s, y, g, p)
-
-
-cdef loss_t LOSS_ROWS[8]
+cdef loss_t LOSS_TABLE[8]
 cdef const loss_t *LOSSES[9]
 
 
@@ -539,10 +375,10 @@ cdef void loss(int i, const char *name, const char *labels, const char *formula,
                void (*slopes)(double, double, double, double *, double *) noexcept nogil,
                double (*root)(double, double, double, double, double *) noexcept nogil,
                double (*flow)(double, double, double, double, double *) noexcept nogil) noexcept:
-    cdef loss_t *row = &LOSS_ROWS[i]
-    row.name, row.labels, row.formula, row.parameter = name, labels, formula, parameter
-    row.allows, row.value, row.curvature, row.slopes, row.root, row.flow = allows, value, curvature, slopes, root, flow
-    LOSSES[i] = row
+    cdef loss_t *record = &LOSS_TABLE[i]
+    record.name, record.labels, record.formula, record.parameter = name, labels, formula, parameter
+    record.allows, record.value, record.curvature, record.slopes, record.root, record.flow = allows, value, curvature, slopes, root, flow
+    LOSSES[i] = record
 
 
 cdef const char *number = b"finite numbers"
@@ -566,7 +402,7 @@ loss(7, b"gamma", b"numbers above 0", b"t + y e^-t, above its least value", -1, 
 _losses = PyCapsule_New(<void *> LOSSES, b"mflow_core._losses", NULL)
 
 
-# ---- the row ------------------------------------------------------------------------------------------------------------------------
+# ---- the method record --------------------------------------------------------------------------------------------------------------
 
 cdef double _inf = float("inf")
 cdef mf_method ROW = mf_new_method()

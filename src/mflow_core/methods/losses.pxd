@@ -1,17 +1,17 @@
 # cython: language_level=3
-"""Losses l(t; y) of a linear predictor t: value, slopes, curvature, and two maps of t that implicit SGD is made of.
+"""Losses l(t; y) of a linear predictor t: value, slopes, curvature, and the two maps of t that implicit SGD uses.
 
     root:  the t of  t = s - g l'(t)              backward Euler on one sample, g = gamma |x|^2
     flow:  t at time g of  t' = -l'(t), t(0) = s   the exact flow of one sample
 
-Both hand out p = (s - t)/g as well, without the cancellation of that difference: the weights move by -gamma p x. Values are measured
-from their infimum, so a loss is 0 where it cannot be lower. Kinked losses and the squared one have closed forms; logistic, Poisson
-and gamma take Halley's iteration between bounds, and end with Taylor's series of the equation where the last step d is so short that
-d^5 is nothing. The series starts from a residual that is exact to the last bits, so a root is as good as its conditioning allows:
+Both also return p = (s - t)/g, without the cancellation of that difference: the weights move by -gamma p x. Values are measured from
+their infimum, so the least value of a loss is 0. The squared loss and losses with kinks have closed forms. Logistic, Poisson and gamma
+use Halley's iteration between bounds and end with the Taylor series of the equation when the last step d is so short that d^5 is
+negligible. The series starts from a residual that is exact to the last bits, so a root is as accurate as its conditioning allows:
 
     |error| <= 4 2^-52 max(|t|, (|s| + g |l'(t)|)/(1 + g l''(t))).
 
-No libm: the same bits everywhere. `shape` is Huber's delta or the level tau of a quantile; other losses do not look at it.
+No libm: the same bits everywhere. `shape` is Huber's delta or the level tau of a quantile; other losses ignore it.
 """
 from libc.math cimport copysign, fabs
 from libc.stdint cimport uint64_t
@@ -25,11 +25,11 @@ cdef extern from *:
     """
     struct mf_loss {
       const char *name, *labels, *formula;
-      int parameter;                                   /* where `shape` lies among the row's parameters; -1: there is none */
-      int (*allows)(double y);                         /* whether y is in the loss's domain */
+      int parameter;                                   /* the index of `shape` among the method's parameters; -1: none */
+      int (*allows)(double y);                         /* whether y is in the domain of the loss */
       double (*value)(double t, double y, double shape);
       double (*curvature)(double t, double y, double shape);
-      void (*slopes)(double t, double y, double shape, double *low, double *high);       /* equal but at a kink */
+      void (*slopes)(double t, double y, double shape, double *low, double *high);       /* equal except at a kink */
       double (*root)(double s, double y, double g, double shape, double *p);
       double (*flow)(double s, double y, double g, double shape, double *p);
     };
@@ -48,10 +48,10 @@ cdef extern from *:
 
 
 cdef enum:
-    MAX_ITERATIONS = 200                 # a root takes 2 or 3; with bisection in between fewer than 100 from any start
+    MAX_ITERATIONS = 200                 # a root takes 2 or 3; with bisections fewer than 100 from any start
 
 
-# ---- squared, and what is made of pieces of it --------------------------------------------------------------------------------------
+# ---- squared, and losses of quadratic and linear pieces -----------------------------------------------------------------------------
 
 cdef inline double squared_root(double s, double y, double g, double *p) noexcept nogil:
     cdef double share = 1.0 / (1.0 + g)
@@ -123,7 +123,7 @@ cdef inline double where_negative(double v, double yes, double no) noexcept nogi
 
 
 cdef inline bint near_enough(double d, double size) noexcept nogil:
-    """|d|^5/120, what the series leaves out, is below a quarter of the last digit."""
+    """|d|^5/120, the remainder of the series, is below a quarter of the last digit."""
     return fabs(d) * (d * d) * (d * d) <= 5e-15 * size
 
 
@@ -230,7 +230,7 @@ cdef inline double exponential_root(double s, double g, double a, double b, doub
         high = s if s > 746.0 else 746.0
     else:
         low = (s if s < 0.0 else 0.0) - g * a
-        bend = (s if s < -746.0 else -746.0) - 1.0           # e^v is nothing there
+        bend = (s if s < -746.0 else -746.0) - 1.0           # e^v is negligible there
         low = bend if bend > low else low
         high = s
     if v > 1.5:                          # e^v is at most (s + g b)/(g a): Newton from 0 ends far above it
@@ -308,3 +308,176 @@ cdef inline double above_tangent(double u) noexcept nogil:
     if fabs(u) < 0.1:
         return u * u * (1./2 + u * (1./6 + u * (1./24 + u * (1./120 + u * (1./720 + u * (1./5040 + u * (1./40320 + u * (1./362880))))))))
     return mf_expm1(u) - u
+
+
+# ---- the functions of the loss records ----------------------------------------------------------------------------------------------
+
+cdef inline bint finite(double y) noexcept nogil:
+    return y - y == 0.0
+
+
+cdef inline int any_number(double y) noexcept nogil:
+    return finite(y)
+
+
+cdef inline int a_sign(double y) noexcept nogil:
+    return y == 1.0 or y == -1.0
+
+
+cdef inline int not_negative(double y) noexcept nogil:
+    return finite(y) and y >= 0.0
+
+
+cdef inline int positive(double y) noexcept nogil:
+    return finite(y) and y > 0.0
+
+
+cdef inline double no_curvature(double t, double y, double shape) noexcept nogil:
+    return 0.0
+
+
+cdef inline double squared_value(double t, double y, double shape) noexcept nogil:
+    return 0.5 * ((t - y) * (t - y))
+
+
+cdef inline double squared_curvature(double t, double y, double shape) noexcept nogil:
+    return 1.0
+
+
+cdef inline void squared_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
+    low[0] = high[0] = t - y
+
+
+cdef inline double squared_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return squared_root(s, y, g, p)
+
+
+cdef inline double squared_exact(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return squared_flow(s, y, g, p)
+
+
+cdef inline double huber_value(double t, double y, double shape) noexcept nogil:
+    cdef double e = fabs(t - y)
+    return 0.5 * (e * e) if e <= shape else shape * (e - 0.5 * shape)
+
+
+cdef inline double huber_curvature(double t, double y, double shape) noexcept nogil:
+    return 1.0 if fabs(t - y) <= shape else 0.0
+
+
+cdef inline void huber_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
+    cdef double e = t - y
+    low[0] = high[0] = shape if e > shape else (-shape if e < -shape else e)
+
+
+cdef inline double huber_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return huber_root(s, y, g, shape, p)
+
+
+cdef inline double huber_exact(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return huber_flow(s, y, g, shape, p)
+
+
+cdef inline double absolute_value(double t, double y, double shape) noexcept nogil:
+    return fabs(t - y)
+
+
+cdef inline void absolute_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
+    low[0], high[0] = 1.0 if t > y else -1.0, -1.0 if t < y else 1.0
+
+
+cdef inline double absolute_root(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return tilted_root(s, y, g, 1.0, 1.0, p)
+
+
+cdef inline double quantile_value(double t, double y, double shape) noexcept nogil:
+    return shape * (y - t) if t < y else (1.0 - shape) * (t - y)
+
+
+cdef inline void quantile_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
+    low[0], high[0] = 1.0 - shape if t > y else -shape, -shape if t < y else 1.0 - shape
+
+
+cdef inline double quantile_root(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return tilted_root(s, y, g, shape, 1.0 - shape, p)
+
+
+cdef inline double hinge_value(double t, double y, double shape) noexcept nogil:
+    cdef double gap = 1.0 - y * t
+    return gap if gap > 0.0 else 0.0
+
+
+cdef inline void hinge_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
+    cdef double margin = y * t, least = -1.0 if margin <= 1.0 else 0.0, most = -1.0 if margin < 1.0 else 0.0
+    low[0], high[0] = y * least if y > 0.0 else y * most, y * most if y > 0.0 else y * least
+
+
+cdef inline double hinge_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return hinge_root(s, y, g, p)
+
+
+cdef inline double logistic_value(double t, double y, double shape) noexcept nogil:
+    cdef double v = y * t
+    return mf_log1p(mf_exp(-v)) if v > 0.0 else mf_log1p(mf_exp(v)) - v
+
+
+cdef inline double logistic_curvature(double t, double y, double shape) noexcept nogil:
+    cdef double E = mf_exp(-fabs(t)), r = 1.0 / (1.0 + E)
+    return E * (r * r)
+
+
+cdef inline void logistic_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
+    low[0] = high[0] = logistic_slope(t, y)
+
+
+cdef inline double logistic_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return logistic_root(s, y, g, p)
+
+
+cdef inline double logistic_exact(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return logistic_flow(s, y, g, p)
+
+
+cdef inline double poisson_value(double t, double y, double shape) noexcept nogil:
+    return y * above_tangent(t - mf_log(y)) if y > 0.0 else mf_exp(t)
+
+
+cdef inline double poisson_curvature(double t, double y, double shape) noexcept nogil:
+    return mf_exp(t)
+
+
+cdef inline void poisson_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
+    cdef double E
+    low[0] = high[0] = exponential_slope(t, 1.0, y, &E)
+
+
+cdef inline double poisson_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return exponential_root(s, g, 1.0, y, p)
+
+
+cdef inline double poisson_exact(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return poisson_flow(s, y, g, p)
+
+
+cdef inline double gamma_value(double t, double y, double shape) noexcept nogil:
+    return above_tangent(mf_log(y) - t)
+
+
+cdef inline double gamma_curvature(double t, double y, double shape) noexcept nogil:
+    return y * mf_exp(-t)
+
+
+cdef inline void gamma_slopes(double t, double y, double shape, double *low, double *high) noexcept nogil:
+    cdef double E
+    low[0] = high[0] = -exponential_slope(-t, y, 1.0, &E)
+
+
+cdef inline double gamma_backward(double s, double y, double g, double shape, double *p) noexcept nogil:
+    """-t solves an equation like that of Poisson's loss: v = -s - g (y e^v - 1)."""
+    cdef double v = exponential_root(-s, g, y, 1.0, p)
+    p[0] = -p[0]
+    return -v
+
+
+cdef inline double gamma_exact(double s, double y, double g, double shape, double *p) noexcept nogil:
+    return gamma_flow(s, y, g, p)

@@ -1,17 +1,17 @@
-"""Second-order dynamics: M x'' = F(t, x, v), through the problem's accel (a = M^-1 F) and solve_accel (implicit in a).
+"""Second-order dynamics: M x'' = F(t, x, v), by the callbacks accel (a = M^-1 F) and solve_accel (implicit in a) of the problem.
 
-Every row carries x, v and a, all visible. a belongs to the end of the step, where it is M^-1 F(t, x, v) unless the row says
-otherwise, and the next step begins with it: explicit rows call `accel` once a step, implicit ones `solve_accel` once. Where MF_FRESH, a
-and what follows it are not filled: the kernel makes them. Most rows are cases of
+Every method carries x, v and a, all visible. a belongs to the end of the step, where it is M^-1 F(t, x, v) unless the doc of the method
+says otherwise, and the next step begins with it: explicit methods call `accel` once a step, implicit ones call `solve_accel` once. With
+MF_FRESH, a and the vectors after it are not filled, and the kernel computes them. Most methods are cases of
 
     x+ = x + dt v + dt^2 ((1/2 - beta) a + beta a+),    v+ = v + dt ((1 - gamma) a + gamma a+)
     (1 - am) a+ + am a = (1 - af) phi+ + af phi,         phi = M^-1 F
 
-and `begin` writes beta, gamma, am and af for given parameters (n_coef = 4; 0 where there are none), for kernels and ledger alike.
+and `begin` writes beta, gamma, am and af for given parameters (n_coef = 4; 0 if there are none), for kernels and for the ledger.
 
-x1[0] and x1[1] hold the predictors while the acceleration is solved for, x1[2] a guess of it; x1 may be x0, and then these are in `work`,
-or no vector is read again once it is written. Where a problem's MF_VELOCITY_FREE says that F does not depend
-on v, equations that are implicit in v alone are explicit, and `accel` serves.
+During the solve for the acceleration, x1[0] and x1[1] hold the predictors and x1[2] a guess. x1 may be x0: then these are in `work`, or
+no vector is read again after it is written. If the problem sets MF_VELOCITY_FREE, F does not depend on v: equations that are implicit
+only in v are explicit, and `accel` is enough.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
@@ -19,10 +19,10 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
-from mflow_core.arithmetic.vec cimport MF_SHORT, mf_cvec, mf_scalar, mf_vec
+from mflow_core.methods.passes cimport add, advance, advance_v, correct, guess, kick_drift, taylor
 from mflow_core.methods.tableau cimport MAX_FAMILY, NO_STEPS, rows_t, steps_t
-from mflow_core.types cimport (MF_CHOICE, MF_EMBEDDED, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_LINEAR, MF_REAL, MF_SECOND_ORDER, MF_SYMPLECTIC,
-                               MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method, mf_new_method, mf_param, mf_sizes, mf_sizes_fn,
+from mflow_core.types cimport (MF_CHOICE, MF_EMBEDDED, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_LINEAR, MF_REAL, MF_SECOND_ORDER,
+                               MF_SYMPLECTIC, MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method, mf_new_method, mf_param, mf_sizes, mf_sizes_fn,
                                mf_step_fn)
 
 cdef enum:                               # choices of `damping`: symplectic_euler, velocity_verlet, staggered
@@ -32,7 +32,7 @@ cdef enum:                               # choices of `damping`: symplectic_eule
     STAGGERED_BACKWARD = 1
     STAGGERED_EXPLICIT = 2
 
-    BETA = 0                             # what `begin` writes
+    BETA = 0                             # the coefficients that `begin` writes
     GAMMA = 1
     AM = 2
     AF = 3
@@ -54,7 +54,7 @@ cdef int acceleration(mf_frame *f, double t, const double *x, const double *v, d
 
 cdef int solve(mf_frame *f, double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q,
                double *a) noexcept nogil:
-    """a = w M^-1 F(t, xp + bx a, vp + bv a) + q; a holds a guess. By `accel` where that is no equation."""
+    """Solve a = w M^-1 F(t, xp + bx a, vp + bv a) + q; a holds a guess. If a is not on the right, `accel` is enough."""
     cdef ptrdiff_t i
     cdef int status
     if bx == 0.0 and (bv == 0.0 or f.p.flags & MF_VELOCITY_FREE) and f.p.accel != NULL:
@@ -73,117 +73,13 @@ cdef int solve(mf_frame *f, double t, double w, const double *xp, const double *
     return f.p.solve_accel(t, w, xp, vp, bx, bv, q, a, f.n, f.p.ctx)
 
 
-cdef int start(mf_frame *f, double *own, const double **a) noexcept nogil:
-    """a at the start of the step: carried, or made in `own`."""
+cdef int start(mf_frame *f, double *room, const double **a) noexcept nogil:
+    """a at the start of the step: the carried one, or a new one in `room`."""
     a[0] = f.x0[2]
     if not f.flags & MF_FRESH:
         return 0
-    a[0] = own
-    return acceleration(f, f.t, f.x0[0], f.x0[1], own)
-
-
-# ---- passes --------------------------------------------------------------------------------------------------------------------------
-
-cdef inline void taylor(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h, double cx,
-                        double cv) noexcept nogil:
-    """x1 = x + (h v + cx a), v1 = v + cv a."""
-    cdef double vi, ai
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            vi, ai = v[i], a[i]
-            x1[i] = mf_scalar(x[i] + (h * vi + cx * ai))
-            v1[i] = mf_scalar(vi + cv * ai)
-    else:
-        for i in range(n):
-            vi, ai = v[i], a[i]
-            x1[i] = x[i] + (h * vi + cx * ai)
-            v1[i] = vi + cv * ai
-
-
-cdef inline void advance(ptrdiff_t n, const double *x, const double *v, const double *a, mf_cvec a1, double *x1, double *v1, double h, double cx,
-                         double cv, double bx, double bv) noexcept nogil:
-    """x1 = x + (h v + cx a + bx a1), v1 = v + (cv a + bv a1): one rounding of the size of x and v each, by which energies drift less."""
-    cdef double vi, ai
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            vi, ai = v[i], a[i]
-            x1[i] = mf_scalar(x[i] + ((h * vi + cx * ai) + bx * a1[i]))
-            v1[i] = mf_scalar(vi + (cv * ai + bv * a1[i]))
-    else:
-        for i in range(n):
-            vi, ai = v[i], a[i]
-            x1[i] = x[i] + ((h * vi + cx * ai) + bx * a1[i])
-            v1[i] = vi + (cv * ai + bv * a1[i])
-
-
-cdef inline void advance_v(ptrdiff_t n, const double *v, const double *a, mf_cvec a1, double *v1, double cv, double bv) noexcept nogil:
-    """v1 = v + (cv a + bv a1)."""
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            v1[i] = mf_scalar(v[i] + (cv * a[i] + bv * a1[i]))
-    else:
-        for i in range(n):
-            v1[i] = v[i] + (cv * a[i] + bv * a1[i])
-
-
-cdef inline void kick_drift(ptrdiff_t n, const double *x, const double *v, const double *a, double *x1, double *v1, double h, double kick,
-                            bint keep_v) noexcept nogil:
-    """v(1/2) = v + kick a, x1 = x + h v(1/2); v1 = v(1/2), or v itself."""
-    cdef double half
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            half = v[i] + kick * a[i]
-            x1[i] = mf_scalar(x[i] + h * half)
-            v1[i] = mf_scalar(v[i] if keep_v else half)
-    elif keep_v:
-        for i in range(n):
-            half = v[i] + kick * a[i]
-            x1[i] = x[i] + h * half
-            v1[i] = v[i]
-    else:
-        for i in range(n):
-            half = v[i] + kick * a[i]
-            x1[i] = x[i] + h * half
-            v1[i] = half
-
-
-cdef inline void add(ptrdiff_t n, mf_vec y, mf_cvec a, double c) noexcept nogil:
-    """y += c a."""
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            y[i] = mf_scalar(y[i] + c * a[i])
-    else:
-        for i in range(n):
-            y[i] = y[i] + c * a[i]
-
-
-cdef inline void correct(ptrdiff_t n, mf_vec x, mf_vec v, mf_cvec a, double bx, double bv) noexcept nogil:
-    """x += bx a, v += bv a."""
-    cdef ptrdiff_t i
-    if bx == 0.0:
-        add(n, v, a, bv)
-    elif n <= MF_SHORT:
-        for i in range(n):
-            x[i] = mf_scalar(x[i] + bx * a[i])
-            v[i] = mf_scalar(v[i] + bv * a[i])
-    else:
-        for i in range(n):
-            x[i] = x[i] + bx * a[i]
-            v[i] = v[i] + bv * a[i]
-
-
-cdef inline void guess(ptrdiff_t n, const double *a, double *a1) noexcept nogil:
-    cdef ptrdiff_t i
-    if n <= MF_SHORT:
-        for i in range(n):
-            a1[i] = mf_scalar(a[i])
-    elif a1 != a:
-        memcpy(a1, a, n * sizeof(double))
+    a[0] = room
+    return acceleration(f, f.t, f.x0[0], f.x0[1], room)
 
 
 cdef inline bint in_place(const mf_frame *f) noexcept nogil:
@@ -193,7 +89,7 @@ cdef inline bint in_place(const mf_frame *f) noexcept nogil:
 # ---- Euler's family ------------------------------------------------------------------------------------------------------------------
 
 cdef int forward_step(const mf_method *m, mf_frame *f) noexcept nogil:
-    """x + dt v, v + dt a, all from the start of the step."""
+    """x + dt v, v + dt a, both from the start of the step."""
     cdef const double *a
     cdef int status = start(f, f.work, &a)
     if status != 0:
@@ -203,7 +99,7 @@ cdef int forward_step(const mf_method *m, mf_frame *f) noexcept nogil:
 
 
 cdef int symplectic_step(const mf_method *m, mf_frame *f) noexcept nogil:
-    """v first, then x with the new v. Implicit: v+ = v + dt a(t, x, v+), whose a is the one that is carried."""
+    """v first, then x with the new v. Implicit: v+ = v + dt a(t, x, v+), and this a is carried."""
     cdef const double *a
     cdef ptrdiff_t n = f.n
     cdef int status
@@ -223,14 +119,16 @@ cdef int symplectic_step(const mf_method *m, mf_frame *f) noexcept nogil:
     return acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
 
 
-cdef mf_step_fn MANY = newmark_many      # by pointer: inlined, its vectors would cost every step of a single degree of freedom
+cdef mf_step_fn MANY = newmark_many      # a pointer prevents inlining, which would slow down steps of a single degree of freedom
 
 
 # ---- Newmark -------------------------------------------------------------------------------------------------------------------------
 
 cdef int newmark_one(mf_frame *f, int64_t count, double t_base, int64_t done) noexcept nogil:
-    """`count` steps of one degree of freedom, implicit in x, carried a, no error: the arithmetic of `newmark_many`, from registers. The
-    first begins at f.t, the others on the grid t_base + k h, where k is `done` for the first."""
+    """`count` steps of one degree of freedom, implicit in x, with a carried a and no error: the arithmetic of `newmark_many`, in registers.
+
+    The first step begins at f.t, the others on the grid t_base + k h, where k is `done` for the first.
+    """
     cdef double x = f.x0[0][0], v = f.x0[1][0], a = f.x0[2][0], t = f.t, h = f.h, beta = f.par[BETA], gamma = f.par[GAMMA]
     cdef double cx = (0.5 - beta) * (h * h), cv = (1.0 - gamma) * h, bx = beta * (h * h), bv = gamma * h, dx, dv, xp, vp
     cdef int64_t i
@@ -250,7 +148,7 @@ cdef int newmark_one(mf_frame *f, int64_t count, double t_base, int64_t done) no
 
 
 cdef int newmark_step(const mf_method *m, mf_frame *f) noexcept nogil:
-    """`newmark` itself; beta and gamma are its parameters."""
+    """The method `newmark`; beta and gamma are its parameters."""
     if f.n == 1 and f.err == NULL and not f.flags & MF_FRESH and f.par[BETA] > 0.0 and f.p.solve_accel != NULL:
         return newmark_one(f, 1, f.t, f.k)
     return MANY(m, f)
@@ -262,10 +160,10 @@ cdef int newmark_steps(const mf_method *m, mf_frame *f, int64_t count, double t_
 
 
 cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
-    """Also central differences and constant acceleration: beta and gamma come from the row's `begin`."""
+    """Newmark, central differences and constant acceleration: `begin` of the method gives beta and gamma."""
     cdef double[4] c
     cdef const double *a
-    cdef bint place = in_place(f), wanted = f.err != NULL and m.sizes.n_err > 0
+    cdef bint place = in_place(f), with_error = f.err != NULL and m.sizes.n_err > 0
     cdef double *xp = f.work + f.ld if place else f.x1[0]
     cdef double *vp = f.work + 2 * f.ld if place else f.x1[1]
     cdef double *a1 = f.work + 3 * f.ld if place else f.x1[2]
@@ -283,7 +181,7 @@ cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
     taylor(f.n, f.x0[0], f.x0[1], a, xp, vp, h, cx, cv)
     guess(f.n, a, a1)
     status = solve(f, f.t + h, 1.0, xp, vp, bx, bv, NULL, a1)
-    if status == 0 and wanted:
+    if status == 0 and with_error:
         status = estimate(f, c, a, a1, h_before)
     if status != 0:
         return status
@@ -299,8 +197,8 @@ cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
 
 
 cdef int second_difference(mf_frame *f, const double *c, const double *a, const double *a1, double *s) noexcept nogil:
-    """s = dt^2 a'', where no step before tells it: from one more acceleration, in the middle of this one, at the cubic Hermite
-    interpolants of x and v."""
+    """s = dt^2 a'' without a previous step: from one more acceleration, in the middle of the step, at the cubic Hermite interpolants of x
+    and v."""
     cdef double *xm = f.work + 5 * f.ld
     cdef double *vm = f.work + 6 * f.ld
     cdef double h = f.h, cx = (0.5 - c[BETA]) * (h * h), cv = (1.0 - c[GAMMA]) * h, bx = c[BETA] * (h * h), bv = c[GAMMA] * h
@@ -323,7 +221,7 @@ cdef int estimate(mf_frame *f, const double *c, const double *a, const double *a
 
         e_x = dt^2 ((1/6 - beta) d - s/24),    e_v = dt ((1/2 - gamma) d - s/12)
 
-    s comes from the slope of a over the step before, j, which is carried.
+    s follows from the slope j of a over the previous step, which is carried.
     """
     cdef double h = f.h, of_x = (1./6 - c[BETA]) * (h * h), of_v = (0.5 - c[GAMMA]) * h
     cdef double s_x = (h * h) * (1./24), s_v = h * (1./12), ratio, slope = 1.0 / h, d
@@ -354,7 +252,7 @@ cdef int estimate(mf_frame *f, const double *c, const double *a, const double *a
 # ---- half steps ----------------------------------------------------------------------------------------------------------------------
 
 cdef int end_explicitly(mf_frame *f) noexcept nogil:
-    """From v(1/2) in x1[1]: v+ = v(1/2) + dt/2 a(x+, v(1/2)), and a at the end."""
+    """From v(1/2) in x1[1], v+ = v(1/2) + dt/2 a(x+, v(1/2)), and a at the end."""
     cdef int status = acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
     if status != 0:
         return status
@@ -402,7 +300,7 @@ cdef int staggered_step(const mf_method *m, mf_frame *f) noexcept nogil:
 # ---- generalised alpha ---------------------------------------------------------------------------------------------------------------
 
 cdef int alpha_step(const mf_method *m, mf_frame *f) noexcept nogil:
-    """The last parameter is the load's convention. a is the recurrence's own, which is M^-1 F at its point and not at the end."""
+    """The last parameter is the convention of the load. a is that of the recurrence: M^-1 F at its point, and not at the end."""
     cdef double[4] c
     cdef const double *a
     cdef int status = start(f, f.work, &a)
@@ -436,7 +334,7 @@ cdef int interpolated_step(mf_frame *f, const double *c, const double *a) noexce
 
 
 cdef int shifted_step(mf_frame *f, const double *c, const double *a) noexcept nogil:
-    """(1 - am) a+ + am a = M^-1 F at t+ - af dt and the state between that belongs to it."""
+    """(1 - am) a+ + am a = M^-1 F at t+ - af dt and the interpolated state at that time."""
     cdef double h = f.h, share = 1.0 / (1.0 - c[AM]), of_a = -c[AM] * share, part = 1.0 - c[AF]
     cdef double cx = (0.5 - c[BETA]) * (h * h), cv = (1.0 - c[GAMMA]) * h, bx = c[BETA] * (h * h), bv = c[GAMMA] * h
     cdef double *q = f.work + f.ld
@@ -506,22 +404,22 @@ cdef int staggered_sizes(const mf_method *m, const double *par, mf_sizes *sizes)
 
 cdef int alpha_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
     sizes[0] = m.sizes
-    if par[m.n_par - 1] == 1:                # shifted: phi is not carried, and two more vectors are wanted
+    if par[m.n_par - 1] == 1:                # shifted: phi is not carried, and two more work vectors are needed
         sizes.n_vec, sizes.n_work = 3, 4
     return 0
 
 
 cdef int alpha_start(const mf_method *m, const double *par, ptrdiff_t lo, ptrdiff_t hi, double *const *x) noexcept nogil:
-    """phi = a, where a is M^-1 F."""
+    """phi = a, for a is M^-1 F at the start."""
     if par[m.n_par - 1] != 1:
         memcpy(x[3] + lo, x[2] + lo, (hi - lo) * sizeof(double))
     return 0
 
 
-# ---- rows ----------------------------------------------------------------------------------------------------------------------------
+# ---- records -------------------------------------------------------------------------------------------------------------------------
 
 cdef rows_t ROWS
-_texts = []                              # keeps the strings of the parameters alive as long as the process
+_texts = []                              # keeps the strings of the parameters alive
 
 
 def _real(name, value, lower, upper, doc, open=0):
@@ -532,14 +430,14 @@ def _choice(name, choices, doc):
     return (name, 0, 0, choices.count(b"|"), MF_CHOICE, 0, choices, doc)
 
 
-cdef mf_method *row(const char *name, const char *class_name, const char *aliases, int order, list par, const char *vectors, int n_work,
-                    mf_step_fn step, const char *formula, const char *doc, const char *reference, int flags=0,
-                    mf_begin_fn begin=NULL, mf_sizes_fn sizes=NULL) except NULL:
+cdef mf_method *record(const char *name, const char *class_name, const char *aliases, int order, list par, const char *vectors,
+                       int n_work, mf_step_fn step, const char *formula, const char *doc, const char *reference, int flags=0,
+                       mf_begin_fn begin=NULL, mf_sizes_fn sizes=NULL) except NULL:
     cdef mf_method *m = <mf_method *> calloc(1, sizeof(mf_method))
     cdef mf_param *p = <mf_param *> calloc(max(len(par), 1), sizeof(mf_param))
     cdef int j
     if m == NULL or p == NULL or ROWS.count == MAX_FAMILY:
-        raise MemoryError("second_order: no room for another row")
+        raise MemoryError(f"second_order: expected at most {MAX_FAMILY} methods, or no memory")
     _texts.append(par)
     for j, (label, value, lower, upper, kind, open, choices, words) in enumerate(par):
         p[j].name, p[j].value, p[j].lower, p[j].upper = label, value, lower, upper
@@ -560,12 +458,12 @@ cdef mf_method *row(const char *name, const char *class_name, const char *aliase
 
 cdef mf_method *made
 
-row(b"forward_euler_system", b"ForwardEulerSystem", b"", 1, [], b"x|v|a", 1, forward_step,
+record(b"forward_euler_system", b"ForwardEulerSystem", b"", 1, [], b"x|v|a", 1, forward_step,
     b"x+ = x + dt v, v+ = v + dt a(t, x, v)",
     b"Forward Euler on x' = v, v' = a: gains energy at every step, and has no stable step without damping.",
     b"L. Euler, Institutiones calculi integralis (1768); E. Hairer, C. Lubich and G. Wanner, Geometric Numerical Integration (2006), I.1")
 
-row(b"symplectic_euler", b"SymplecticEuler", b"semi_implicit_euler", 1,
+record(b"symplectic_euler", b"SymplecticEuler", b"semi_implicit_euler", 1,
     [_choice(b"damping", b"explicit|implicit", b"the velocity in a: at the start of the step, or the new one (the carried a is then "
              b"a(t, x, v+))")],
     b"x|v|a", 1, symplectic_step,
@@ -574,13 +472,13 @@ row(b"symplectic_euler", b"SymplecticEuler", b"semi_implicit_euler", 1,
     b"R. de Vogelaere, Notre Dame report 4 (1956); E. Hairer, C. Lubich and G. Wanner, Geometric Numerical Integration (2006), I.1",
     MF_SYMPLECTIC)
 
-row(b"constant_acceleration", b"ConstantAcceleration", b"", 1, [], b"x|v|a", 4, newmark_many,
+record(b"constant_acceleration", b"ConstantAcceleration", b"", 1, [], b"x|v|a", 4, newmark_many,
     b"x+ = x + dt v + dt^2/2 a, v+ = v + dt a",
     b"The kinematic formulas of elementary physics, Newmark's at beta = gamma = 0: first order, and no stable step without damping. "
     b"Average and linear acceleration, the methods of structural dynamics, are newmark's with beta = 1/4 and 1/6.",
     b"N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94", 0, constant_begin)
 
-made = row(b"newmark", b"Newmark", b"average_acceleration", 2,
+made = record(b"newmark", b"Newmark", b"average_acceleration", 2,
     [_real(b"beta", 0.25, 0, 1, b"share of the new acceleration in x: 1/4 average, 1/6 linear acceleration, 1/12 Fox-Goodwin, 0 explicit"),
      _real(b"gamma", 0.5, 0, 1, b"share of the new acceleration in v: 1/2 for second order; above it high frequencies are damped")],
     b"x|v|a|j", 7, newmark_step,
@@ -592,14 +490,14 @@ made = row(b"newmark", b"Newmark", b"average_acceleration", 2,
     MF_IMPLICIT | MF_EMBEDDED, newmark_begin, newmark_sizes)
 made.order_hat, made.sizes.n_err, made.sizes.n_scal = 2, 2, 1
 
-row(b"central_difference", b"CentralDifference", b"", 2, [], b"x|v|a", 4, newmark_many,
+record(b"central_difference", b"CentralDifference", b"", 2, [], b"x|v|a", 4, newmark_many,
     b"x+ = x + dt v + dt^2/2 a, v+ = v + dt (a + a+)/2, a+ = M^-1 F(t+, x+, v+)",
     b"Newmark's method at beta = 0, gamma = 1/2: v = (x+ - x-)/(2 dt) and a = (x+ - 2 x + x-)/dt^2. Explicit in x; implicit in v only "
     b"where F depends on v. Stable for omega dt < 2, whatever the damping.",
     b"N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94; K.-J. Bathe, Finite Element Procedures (1996), 9.2",
     MF_IMPLICIT | MF_SYMPLECTIC, central_begin)
 
-row(b"velocity_verlet", b"VelocityVerlet", b"leapfrog|verlet|stoermer_verlet", 2,
+record(b"velocity_verlet", b"VelocityVerlet", b"leapfrog|verlet|stoermer_verlet", 2,
     [_choice(b"damping", b"none|explicit", b"none: F does not depend on v (if it does: first order, a at the half step). explicit: "
              b"v(1/2) stands in for v+, and a is taken anew at the end")],
     b"x|v|a", 1, verlet_step,
@@ -608,7 +506,7 @@ row(b"velocity_verlet", b"VelocityVerlet", b"leapfrog|verlet|stoermer_verlet", 2
     b"L. Verlet, Phys. Rev. 159 (1967) 98-103; W. Swope et al., J. Chem. Phys. 76 (1982) 637-649",
     MF_SYMPLECTIC, central_begin, verlet_sizes)
 
-row(b"staggered", b"Staggered", b"", 2,
+record(b"staggered", b"Staggered", b"", 2,
     [_choice(b"damping", b"trapezoidal|backward_euler|explicit", b"how the end of the step takes v: trapezoidal is second order; "
              b"backward_euler is first order, even undamped, and stable there for omega dt < sqrt(2)")],
     b"x|v|a", 3, staggered_step,
@@ -619,10 +517,10 @@ row(b"staggered", b"Staggered", b"", 2,
     b"Animation (2003) 28-36",
     MF_IMPLICIT | MF_SYMPLECTIC, central_begin, staggered_sizes)
 
-_LOAD = _choice(b"load", b"interpolated|shifted", b"interpolated: (1 - af) F(t+, x+, v+) + af F(t, x, v). shifted: F once, at t+ - af dt and the "
-                b"state between")
+_LOAD = _choice(b"load", b"interpolated|shifted", b"interpolated: (1 - af) F(t+, x+, v+) + af F(t, x, v). shifted: F once, at t+ - af dt and "
+                b"the state between")
 
-made = row(b"hht", b"HHT", b"hilber_hughes_taylor|hht_alpha", 2,
+made = record(b"hht", b"HHT", b"hilber_hughes_taylor|hht_alpha", 2,
     [_real(b"alpha", -0.1, -1./3, 0, b"numerical damping of high frequencies: 0 none (average acceleration), -1/3 most"), _LOAD],
     b"x|v|a|f", 2, alpha_step,
     b"M a+ = (1 + alpha) F+ - alpha F, x+ and v+ as Newmark's with beta = (1 - alpha)^2/4, gamma = 1/2 - alpha",
@@ -631,7 +529,7 @@ made = row(b"hht", b"HHT", b"hilber_hughes_taylor|hht_alpha", 2,
     MF_IMPLICIT, hht_begin, alpha_sizes)
 made.start = alpha_start
 
-made = row(b"generalized_alpha", b"GeneralizedAlpha", b"chung_hulbert", 2,
+made = record(b"generalized_alpha", b"GeneralizedAlpha", b"chung_hulbert", 2,
     [_real(b"rho_inf", 0.8, 0, 1, b"spectral radius at infinite frequency: 1 keeps everything, 0 kills it in a step"), _LOAD],
     b"x|v|a|f", 2, alpha_step,
     b"M ((1 - am) a+ + am a) = (1 - af) F+ + af F, am = (2 rho - 1)/(rho + 1), af = rho/(rho + 1), x+ and v+ as Newmark's with "

@@ -1,7 +1,7 @@
-"""A compiled objective as Python sees it: its struct, and what keeps the arrays alive."""
-from mflow_core.objectives.objectives cimport objective_row_t, objective_t
+"""A compiled objective as Python sees it: its struct, and the arrays that it keeps alive."""
+from mflow_core.objectives.objectives cimport objective_record_t, objective_t
 
-cdef const objective_row_t *find_objective(const char *name) noexcept nogil
+cdef const objective_record_t *find_objective(const char *name) noexcept nogil
 
 
 cdef class Objective:

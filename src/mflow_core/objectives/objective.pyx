@@ -1,7 +1,7 @@
-"""Compiled objectives for Python: the rows of every module of objectives, joined, and one class for all.
+"""Compiled objectives for Python: the records of all modules of objectives, and one class for all.
 
-An `Objective` is called like a function, and handed to drivers as `fun`: they find its compiled functions through `_compiled_address`
-and run without the GIL. It keeps its arrays alive and writes nothing when it is evaluated, so threads may share one.
+An `Objective` is called like a function, or passed to drivers as `fun`: they get its compiled functions by `_compiled_address` and run
+without the GIL. It keeps its arrays alive, and an evaluation writes nothing to it, so threads may share one.
 """
 from libc.math cimport NAN
 from libc.stddef cimport ptrdiff_t
@@ -12,8 +12,8 @@ from libc.string cimport memset, strcmp
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
-from mflow_core.objectives.objectives cimport (MAX_CLASSES, MAX_UNKNOWNS, OBJECTIVE_LABELLED, OBJECTIVE_LIBM, OBJECTIVE_SETS, OBJECTIVE_SMALL, OBJECTIVE_SQUARES,
-                                    objective_row_t, objective_t)
+from mflow_core.objectives.objectives cimport (MAX_CLASSES, MAX_UNKNOWNS, OBJECTIVE_LABELLED, OBJECTIVE_LIBM, OBJECTIVE_SETS,
+                                               OBJECTIVE_SMALL, OBJECTIVE_SQUARES, objective_record_t, objective_t)
 from mflow_core.registry cimport kernels
 from mflow_core.types cimport MF_E_MEMORY
 
@@ -28,35 +28,35 @@ MODULES = ("objectives_plain", "objectives_linear", "objectives_nist", "objectiv
 MOST_CLASSES = MAX_CLASSES
 
 cdef enum:
-    MAX_ROWS = 128
-    SMALL = 20000                        # numbers of data that are not worth letting go of the GIL
+    MAX_RECORDS = 128
+    SMALL = 20000                        # up to this many numbers of data the GIL is kept
 
-cdef const objective_row_t *ROWS[MAX_ROWS + 1]
+cdef const objective_record_t *RECORDS[MAX_RECORDS + 1]
 
 
-cdef int join(const objective_row_t **rows, str level) except -1:
-    cdef const objective_row_t **own
+cdef int join(const objective_record_t **joined, str level) except -1:
+    cdef const objective_record_t **part
     cdef int count = 0
     for name in MODULES:
-        own = <const objective_row_t **> kernels(f"objectives.{name}", "_rows", b"mflow_core._objectives", level)
-        while own[0] != NULL:
-            if count == MAX_ROWS:
-                raise ImportError(f"mflow_core: more than {MAX_ROWS} objectives")
-            rows[count] = own[0]
+        part = <const objective_record_t **> kernels(f"objectives.{name}", "_records", b"mflow_core._objectives", level)
+        while part[0] != NULL:
+            if count == MAX_RECORDS:
+                raise ImportError(f"mflow_core: expected at most {MAX_RECORDS} objectives, got more; raise MAX_RECORDS")
+            joined[count] = part[0]
             count += 1
-            own += 1
-    rows[count] = NULL
+            part += 1
+    joined[count] = NULL
     return count
 
 
-join(ROWS, LEVEL)
+join(RECORDS, LEVEL)
 
 
-cdef const objective_row_t *find_objective(const char *name) noexcept nogil:
+cdef const objective_record_t *find_objective(const char *name) noexcept nogil:
     cdef int i = 0
-    while ROWS[i] != NULL:
-        if strcmp(ROWS[i].name, name) == 0:
-            return ROWS[i]
+    while RECORDS[i] != NULL:
+        if strcmp(RECORDS[i].name, name) == 0:
+            return RECORDS[i]
         i += 1
     return NULL
 
@@ -69,22 +69,19 @@ def records():
     """(name, family, formula, labels, reference, flags) of every objective."""
     cdef int i = 0
     out = []
-    while ROWS[i] != NULL:
-        flags = [name for name, bit in FLAGS.items() if ROWS[i].flags & bit]
-        out.append((ROWS[i].name.decode(), ROWS[i].family.decode(), ROWS[i].formula.decode(), ROWS[i].labels.decode(),
-                    ROWS[i].reference.decode(), frozenset(flags)))
+    while RECORDS[i] != NULL:
+        flags = [name for name, bit in FLAGS.items() if RECORDS[i].flags & bit]
+        out.append((RECORDS[i].name.decode(), RECORDS[i].family.decode(), RECORDS[i].formula.decode(), RECORDS[i].labels.decode(),
+                    RECORDS[i].reference.decode(), frozenset(flags)))
         i += 1
     return out
 
 
-every_record = records                         # where `rows` is the name of an argument
-
-
-# ---- what the drivers call besides the row's own functions --------------------------------------------------------------------------
+# ---- functions that the drivers call besides those of the record --------------------------------------------------------------------
 
 cdef int descent_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     """The gradient flow y' = -grad f(y)."""
-    cdef int status = (<const objective_t *> ctx).row.value_grad(y, NULL, dydt, n, ctx)
+    cdef int status = (<const objective_t *> ctx).record.value_grad(y, NULL, dydt, n, ctx)
     cdef ptrdiff_t i
     for i in range(n):
         dydt[i] = -dydt[i]
@@ -92,7 +89,7 @@ cdef int descent_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void 
 
 
 cdef int hessian(const double *x, double *hess, ptrdiff_t n, void *ctx) noexcept nogil:
-    """n x n, column after column in the place of its row: symmetric but for rounding, and made so. It allocates, as solvers of it do."""
+    """H, n x n, from n products, and made exactly symmetric. It allocates, as the solvers that use it do."""
     cdef const objective_t *o = <const objective_t *> ctx
     cdef double *unit = <double *> calloc(n, sizeof(double))
     cdef ptrdiff_t i, j
@@ -101,7 +98,7 @@ cdef int hessian(const double *x, double *hess, ptrdiff_t n, void *ctx) noexcept
         return MF_E_MEMORY
     for i in range(n):
         unit[i] = 1.0
-        status = o.row.hessp(x, unit, hess + i * n, n, ctx)
+        status = o.record.hessp(x, unit, hess + i * n, n, ctx)
         unit[i] = 0.0
         if status != 0:
             break
@@ -123,55 +120,57 @@ cdef int flow_jacobian(double t, const double *y, double *jac, ptrdiff_t n, void
 # ---- the class ----------------------------------------------------------------------------------------------------------------------
 
 cdef cnp.ndarray numbers(value, str argument):
-    """A C-contiguous float64 array, the same one where it is such an array already; all finite."""
+    """A C-contiguous float64 array of finite numbers; `value` itself if it is one already."""
     array = np.asarray(value)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{argument}: dtype {array.dtype} came; real numbers are wanted")
+        raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}")
     array = np.ascontiguousarray(array, dtype=np.float64)
     if not np.isfinite(array).all():
         bad = tuple(int(k) for k in np.argwhere(~np.isfinite(array))[0])
-        raise ValueError(f"{argument}: entry {bad} is {array[bad]}: every entry must be finite")
+        raise ValueError(f"{argument}: expected finite numbers, got {array[bad]} at entry {bad}")
     return array
 
 
-cdef int check_labels(const objective_row_t *row, cnp.ndarray y) except -1:
+cdef int check_labels(const objective_record_t *record, cnp.ndarray y) except -1:
     cdef double *at = <double *> cnp.PyArray_DATA(y)
     cdef ptrdiff_t i
-    if row.allows != NULL:
+    if record.allows != NULL:
         for i in range(cnp.PyArray_SIZE(y)):
-            if not row.allows(at[i]):
-                raise ValueError(f"y: entry {i} is {at[i]:g}; {row.name.decode()} takes {row.labels.decode()}")
+            if not record.allows(at[i]):
+                raise ValueError(f"y: expected {record.labels.decode()} for {record.name.decode()}, got {at[i]:g} at entry {i}")
     return 0
 
 
 cdef cnp.ndarray mean_one(cnp.ndarray weights, ptrdiff_t rows):
-    """Weights from 0 on, one a row, divided by their mean: a weight of 2 is a row that is there twice, in minibatches as well."""
+    """Nonnegative weights, one for each row, divided by their mean: a weight of 2 counts a row twice, in minibatches as well."""
     if cnp.PyArray_NDIM(weights) != 1 or cnp.PyArray_SIZE(weights) != rows:
-        raise ValueError(f"weights: shape {(<object> weights).shape} came; ({rows},) is wanted")
-    if (<object> weights).min() < 0.0 or (<object> weights).max() == 0.0:
-        raise ValueError("weights: numbers from 0 on are wanted, not all 0")
+        raise ValueError(f"weights: expected shape ({rows},), got {(<object> weights).shape}")
+    least, most = (<object> weights).min(), (<object> weights).max()
+    if least < 0.0 or most == 0.0:
+        raise ValueError(f"weights: expected numbers from 0 on, not all 0, got {least:g} to {most:g}")
     return weights / (<object> weights).mean()
 
 
 cdef cnp.ndarray indices(idx, ptrdiff_t rows):
-    """An index set as C-contiguous int64: whole numbers from 0 to rows - 1, or a mask of `rows` truth values."""
+    """An index set as a C-contiguous int64 array. idx: whole numbers from 0 to rows - 1, or a mask of `rows` truth values."""
     array = np.asarray(idx)
     if array.dtype.kind == "b" and array.shape == (rows,):
         array = np.flatnonzero(array)
     if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise TypeError(f"idx: shape {array.shape} and dtype {array.dtype} came; whole numbers in one dimension are wanted (or {rows} truth values)")
+        raise TypeError(f"idx: expected whole numbers in one dimension, or {rows} truth values, got shape {array.shape} and dtype "
+                        f"{array.dtype}")
     if not array.size:
-        raise ValueError("idx is empty: at least one row is wanted")
+        raise ValueError("idx: expected at least one row, got none")
     if array.min() < 0 or array.max() >= rows:
-        raise ValueError(f"idx: {array.min() if array.min() < 0 else array.max()} came; rows are numbered 0 to {rows - 1}")
+        raise ValueError(f"idx: expected rows from 0 to {rows - 1}, got {array.min() if array.min() < 0 else array.max()}")
     return np.array(array, dtype=np.int64, order="C")
 
 
 cdef class Objective:
-    """A cost that is compiled: value, gradient and Hessian-vector product without Python.
+    """A compiled cost: value, gradient and Hessian-vector product without Python.
 
-    Hand it to `mflow.minimize`, `gradient_flow`, `line_search` or `Stepper` in the place of a function; they run it without the GIL.
-    Made by the classes and functions of `mflow.objectives`.
+    Pass it to `mflow.minimize`, `gradient_flow`, `line_search` or `Stepper` in place of a function; they run it without the GIL. The
+    classes and functions of `mflow.objectives` make it.
     """
 
     def __cinit__(self, *args, **kwargs):
@@ -179,20 +178,20 @@ cdef class Objective:
 
     def fill(self, str name, shape, x0, X=None, y=None, weights=None, double l2=0.0, double delta=0.0, double factor=1.0,
              Py_ssize_t n_classes=0, bint intercept=False, Py_ssize_t rows=0):
-        """Makes it: all checks but those of shapes that only the caller knows. X (rows, columns), y one label a row."""
+        """Set the data, after all checks but those of shapes that only the caller knows. X: (rows, columns); y: one label for each row."""
         cdef bytes encoded = name.encode()
-        cdef const objective_row_t *row = find_objective(encoded)
+        cdef const objective_record_t *record = find_objective(encoded)
         cdef ptrdiff_t n = 1
-        if row == NULL:
-            raise ValueError(unknown("objective: there is no", name, [one[0] for one in every_record()]))
-        if self.c.row != NULL:
-            raise TypeError("an objective is made once: make a new one")
+        if record == NULL:
+            raise ValueError(unknown("objective: expected a known name, got", name, [one[0] for one in records()]))
+        if self.c.record != NULL:
+            raise TypeError("objective: expected a new one, got one that has its data already; make a new one")
         for length in shape:
             n *= length
         if n < 1:
-            raise ValueError(f"{name}: {n} unknowns; at least one is wanted")
-        if row.flags & OBJECTIVE_SMALL and n > MAX_UNKNOWNS:
-            raise ValueError(f"{name}: {n} unknowns; at most {MAX_UNKNOWNS} are taken")
+            raise ValueError(f"{name}: expected at least one unknown, got {n}")
+        if record.flags & OBJECTIVE_SMALL and n > MAX_UNKNOWNS:
+            raise ValueError(f"{name}: expected at most {MAX_UNKNOWNS} unknowns, got {n}")
         self.shape, self.x0_ = tuple(shape), x0
         if X is not None:
             self.X_ = numbers(X, "X")
@@ -201,7 +200,7 @@ cdef class Objective:
             self.c.columns = self.c.ldx = self.X_.shape[1] if self.X_.ndim > 1 else 1
         if y is not None:
             self.y_ = numbers(y, "y")
-            check_labels(row, self.y_)
+            check_labels(record, self.y_)
             self.c.y = <double *> cnp.PyArray_DATA(self.y_)
         if weights is not None:
             self.weight_ = mean_one(numbers(weights, "weights"), self.c.rows)
@@ -209,25 +208,26 @@ cdef class Objective:
         self.c.rows = self.c.count = rows or self.c.rows
         self.c.n, self.c.l2, self.c.shape, self.c.factor = n, l2, delta, factor
         self.c.classes, self.c.intercept = n_classes, intercept
-        self.c.row = row
+        self.c.record = record
 
     cdef int same_data(self, Objective other) except -1:
-        """Takes the other's struct and shares its arrays."""
-        if other.c.row == NULL:
-            raise TypeError(f"{type(other).__name__}: its __init__ did not run")
+        """Copy the struct of the other and share its arrays."""
+        if other.c.record == NULL:
+            raise TypeError(f"{type(other).__name__}: expected an object with its data, got one whose __init__ did not run")
         self.c = other.c
         self.shape, self.x0_ = other.shape, other.x0_
         self.X_, self.y_, self.weight_, self.order_ = other.X_, other.y_, other.weight_, other.order_
         return 0
 
     def batch(self, idx):
-        """The same cost over the rows `idx` alone (repeats count as often as they come): a minibatch that shares the data.
+        """The same cost over the rows `idx` only: a minibatch that shares the data. Repeated rows count repeatedly.
 
-        idx: whole numbers as rows are counted in the whole data, or a mask of truth values, one a row. Raises TypeError or ValueError where it is empty or out of range.
+        idx: numbers of rows of the whole data, or a mask of truth values, one for each row. Raises TypeError or ValueError if it is empty
+        or out of range.
         """
         cdef Objective out
-        if not self.c.row.flags & OBJECTIVE_SETS:
-            raise TypeError(f"batch: {self.name} has no rows")
+        if not self.c.record.flags & OBJECTIVE_SETS:
+            raise TypeError(f"batch: expected an objective over rows of data, got {self.name}, which has none")
         out = type(self).__new__(type(self))
         out.same_data(self)
         if hasattr(self, "__dict__"):
@@ -236,40 +236,42 @@ cdef class Objective:
         out.c.order, out.c.count = <int64_t *> cnp.PyArray_DATA(out.order_), out.order_.size
         return out
 
-    _own_names = ("X", "y")              # what the arrays X_ and y_ are called by whoever made it
+    data_names = ("X", "y")              # names of the arrays X_ and y_ in the class that makes it
 
-    def data_for_batch(self, dict given, Py_ssize_t lanes):
-        """Arrays (lanes, *shape) that stand for X and y, a set a lane, each None where it is not given. `given` goes by own names."""
+    def data_for_batch(self, dict given, Py_ssize_t count):
+        """Arrays (count, *shape) in place of X and y, a set for each trajectory; None if not given. The keys of `given` are data_names."""
         out = [None, None]
         for name, value in given.items():
-            if name not in self._own_names:
-                raise TypeError(unknown("lane_data: no data", name, list(self._own_names)))
-            place = self._own_names.index(name)
-            own = (self.X_, self.y_)[place]
-            if own is None:
-                raise ValueError(f"lane_data: this objective was made without {name}: give it one, of the shape of a lane's own")
+            if name not in self.data_names:
+                raise TypeError(unknown("batch_data: expected the name of an array of data, got", name, list(self.data_names)))
+            place = self.data_names.index(name)
+            data = (self.X_, self.y_)[place]
+            if data is None:
+                raise ValueError(f"batch_data: expected an objective with {name}, got one without; make it with a {name} of the shape of "
+                                 "one trajectory's")
             array = <object> numbers(value, name)
-            if array.shape != (lanes, *own.shape):
-                raise ValueError(f"lane_data: {name} has shape {array.shape}; {(lanes, *own.shape)} is wanted, a set for each of {lanes} lanes")
+            if array.shape != (count, *data.shape):
+                raise ValueError(f"batch_data: expected {name} of shape {(count, *data.shape)}, a set for each of {count} trajectories, "
+                                 f"got shape {array.shape}")
             out[place] = array
         if out[1] is not None:
-            check_labels(self.c.row, out[1])
+            check_labels(self.c.record, out[1])
             if self.c.classes and out[1].size and out[1].max() >= self.c.classes:
-                raise ValueError(f"lane_data: class {out[1].max():g} came; there are {self.c.classes}, numbered from 0")
+                raise ValueError(f"batch_data: expected classes from 0 to {self.c.classes - 1}, got {out[1].max():g}")
         return tuple(out)
 
     # ---- evaluation ----
 
     cdef double *point(self, value, str argument, list keep) except NULL:
-        """A float64 array of n numbers, of any shape; `keep` holds it."""
+        """The address of n float64 numbers, of any shape; the array is appended to `keep`."""
         array = np.asarray(value)
-        if self.c.row == NULL:
-            raise TypeError(f"{type(self).__name__}: its __init__ did not run")
+        if self.c.record == NULL:
+            raise TypeError(f"{type(self).__name__}: expected an object with its data, got one whose __init__ did not run")
         if array.dtype.kind not in "biuf":
-            raise TypeError(f"{argument}: dtype {array.dtype} came; real numbers are wanted")
+            raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}")
         array = np.ascontiguousarray(array, dtype=np.float64)
         if array.size != self.c.n:
-            raise ValueError(f"{argument}: shape {array.shape} came; {self.c.n} numbers of shape {self.shape} are wanted")
+            raise ValueError(f"{argument}: expected {self.c.n} numbers of shape {self.shape}, got shape {array.shape}")
         keep.append(array)
         return <double *> cnp.PyArray_DATA(<cnp.ndarray> array)
 
@@ -279,14 +281,14 @@ cdef class Objective:
         if self.c.count * (self.c.columns + 1) > SMALL:
             with nogil:
                 mode = mf_fp_enter()
-                status = self.c.row.value_grad(x, value, grad, self.c.n, &self.c)
+                status = self.c.record.value_grad(x, value, grad, self.c.n, &self.c)
                 mf_fp_leave(mode)
         else:
             mode = mf_fp_enter()
-            status = self.c.row.value_grad(x, value, grad, self.c.n, &self.c)
+            status = self.c.record.value_grad(x, value, grad, self.c.n, &self.c)
             mf_fp_leave(mode)
         if status != 0:
-            raise RuntimeError(f"{self.name}: code {status}")
+            raise RuntimeError(f"{self.name}: the evaluation failed with code {status}")
         return 0
 
     def __call__(self, x):
@@ -320,10 +322,10 @@ cdef class Objective:
         cdef double *way = self.point(p, "p", keep)
         cdef cnp.ndarray out = np.empty(keep[1].shape)
         cdef unsigned int mode = mf_fp_enter()
-        cdef int status = self.c.row.hessp(at, way, <double *> cnp.PyArray_DATA(out), self.c.n, &self.c)
+        cdef int status = self.c.record.hessp(at, way, <double *> cnp.PyArray_DATA(out), self.c.n, &self.c)
         mf_fp_leave(mode)
         if status != 0:
-            raise RuntimeError(f"{self.name}: code {status}")
+            raise RuntimeError(f"{self.name}: the evaluation failed with code {status}")
         return out
 
     def hess(self, x):
@@ -340,21 +342,21 @@ cdef class Objective:
 
     cdef int squares(self, const double *x, double *r, double *J) except -1:
         cdef ptrdiff_t k, at
-        cdef double gone
+        cdef double residual
         cdef unsigned int mode
-        if self.c.row.residual == NULL:
-            raise TypeError(f"{self.name} is no sum of squares: it has no residuals")
+        if self.c.record.residual == NULL:
+            raise TypeError(f"residuals: expected a sum of squares, got {self.name}, which has no residuals")
         mode = mf_fp_enter()
         for k in range(self.c.count):
             at = k if self.c.order == NULL else self.c.order[k]
-            gone = self.c.row.residual(&self.c, x, at, NULL if J == NULL else J + k * self.c.n)
+            residual = self.c.record.residual(&self.c, x, at, NULL if J == NULL else J + k * self.c.n)
             if r != NULL:
-                r[k] = gone
+                r[k] = residual
         mf_fp_leave(mode)
         return 0
 
     def residuals(self, x):
-        """The residuals r (m,) at x: the cost is factor * sum r^2, l2 apart. Raises TypeError where it is no sum of squares."""
+        """The residuals r (m,) at x: the cost is factor * sum r^2, without l2. Raises TypeError if it is no sum of squares."""
         cdef list keep = []
         cdef double *at = self.point(x, "x", keep)
         cdef cnp.ndarray out = np.empty(self.c.count)
@@ -371,89 +373,89 @@ cdef class Objective:
 
     def _at_level(self, str level):
         """The same objective with the functions of another instruction set of this build, for tests."""
-        cdef const objective_row_t *other[MAX_ROWS + 1]
+        cdef const objective_record_t *other[MAX_RECORDS + 1]
         cdef Objective out = Objective()
         cdef int i
         out.same_data(self)
         for i in range(join(other, level)):
-            if strcmp(other[i].name, self.c.row.name) == 0:
-                out.c.row = other[i]
+            if strcmp(other[i].name, self.c.record.name) == 0:
+                out.c.record = other[i]
         return out
 
-    # ---- what it is ----
+    # ---- facts ----
 
     @property
     def name(self):
-        return self.c.row.name.decode() if self.c.row != NULL else "objective"
+        return self.c.record.name.decode() if self.c.record != NULL else "objective"
 
     @property
     def n(self):
-        """Unknowns."""
+        """The count of unknowns."""
         return self.c.n
 
     @property
     def m(self):
-        """Rows, or residuals: of the index set where there is one."""
+        """The count of rows, or residuals: those of the index set if there is one."""
         return self.c.count
 
     @property
     def factor(self):
-        """The cost is factor * sum of squared residuals, where it is a sum of squares."""
-        return 0.5 / self.c.count if self.c.row.flags & OBJECTIVE_LABELLED else self.c.factor
+        """For a sum of squares, the cost is factor * sum of squared residuals."""
+        return 0.5 / self.c.count if self.c.record.flags & OBJECTIVE_LABELLED else self.c.factor
 
     @property
     def x0(self):
-        """Where to start: a new array of the unknowns' shape."""
+        """The start: a new array of the shape of the unknowns."""
         return np.array(self.x0_, dtype=np.float64)
 
     @property
     def family(self):
         """"plain", "regression", "nist" or "mgh"."""
-        return self.c.row.family.decode()
+        return self.c.record.family.decode()
 
     @property
     def formula(self):
-        return self.c.row.formula.decode()
+        return self.c.record.formula.decode()
 
     @property
     def reference(self):
-        return self.c.row.reference.decode()
+        return self.c.record.reference.decode()
 
     @property
     def flags(self):
-        """"squares": a sum of squares. "sets": `batch` is there. "libm": other machines may give other last bits."""
-        return frozenset(name for name, bit in FLAGS.items() if self.c.row.flags & bit)
+        """"squares": a sum of squares. "sets": it has `batch`. "libm": other machines may give other last bits."""
+        return frozenset(name for name, bit in FLAGS.items() if self.c.record.flags & bit)
 
     def _compiled_address(self, str argument, str signature):
-        """(address, user data) of the function that stands for it as this argument, as mflow_core.problems.signatures asks for it."""
-        if self.c.row == NULL:
-            raise TypeError(f"{type(self).__name__}: its __init__ did not run")
+        """(address, user data) of its compiled function for this argument and signature; mflow_core.problems.signatures calls it."""
+        if self.c.record == NULL:
+            raise TypeError(f"{type(self).__name__}: expected an object with its data, got one whose __init__ did not run")
         if signature == OBJECTIVE_SIGNATURE:
-            return <size_t> self.c.row.value_grad, <size_t> &self.c
+            return <size_t> self.c.record.value_grad, <size_t> &self.c
         if signature == HESSIAN_SIGNATURE:
             return <size_t> hessian, <size_t> &self.c
         if signature == RHS_SIGNATURE:   # and of its Jacobian
             return <size_t> flow_jacobian if argument == "jac" else <size_t> descent_rhs, <size_t> &self.c
-        raise TypeError(f"{argument}: a function is wanted, and an objective came: {self!r}")
+        raise TypeError(f"{argument}: expected a function, got the objective {self!r}")
 
     def __reduce__(self):
-        own = self.__dict__ if hasattr(self, "__dict__") else {}
+        attributes = self.__dict__ if hasattr(self, "__dict__") else {}
         return _rebuild, (type(self), self.name, self.shape, self.x0_, self.X_, self.y_, self.weight_, self.order_,
-                          (self.c.l2, self.c.shape, self.c.factor, self.c.classes, self.c.intercept, self.c.rows), own)
+                          (self.c.l2, self.c.shape, self.c.factor, self.c.classes, self.c.intercept, self.c.rows), attributes)
 
     def __repr__(self):
-        rows = f", {self.c.count} rows" if self.c.row != NULL and self.c.row.flags & OBJECTIVE_SETS else ""
+        rows = f", {self.c.count} rows" if self.c.record != NULL and self.c.record.flags & OBJECTIVE_SETS else ""
         return f"<{type(self).__name__} {self.name}: {self.c.n} unknowns{rows}>"
 
 
-def _rebuild(cls, name, shape, x0, X, y, weights, order, numbers_, own):
-    """An objective from what `__reduce__` gave."""
+def _rebuild(cls, name, shape, x0, X, y, weights, order, numbers_, attributes):
+    """An objective from the result of `__reduce__`."""
     cdef Objective out = cls.__new__(cls)
     l2, delta, factor, n_classes, intercept, rows = numbers_
     out.fill(name, shape, x0, X, y, None, l2, delta, factor, n_classes, intercept, rows)
     if weights is not None:
         out.weight_ = np.ascontiguousarray(weights)
         out.c.weight = <double *> cnp.PyArray_DATA(out.weight_)
-    if own:
-        out.__dict__.update(own)
+    if attributes:
+        out.__dict__.update(attributes)
     return out if order is None else out.batch(order)

@@ -1,16 +1,17 @@
 # cython: language_level=3
-"""What a compiled objective is made of: one struct for every kind, described by a row of functions.
+"""The parts of a compiled objective: one struct for every kind of data, and the objective record, a table of functions.
 
     value_grad   f(x) and its gradient: an mf_value_grad_fn whose ctx is the objective_t; either output may be NULL
     hessp        H(x) p
-    residual     r_i(x) and, unless d is NULL, its gradient d; NULL for rows that are no sum of squares.  f = factor sum_i r_i^2
+    residual     r_i(x) and, unless d is NULL, its gradient d; NULL if it is no sum of squares.  f = factor sum_i r_i^2
     dual         the same in dual numbers (below), from which H(x) p follows
 
-An objective_t holds pointers into arrays that its owner keeps, and nothing that a call writes: threads may share one. `order` is an
-index set of `count` rows (NULL: the first `count`); a copy with another order is a minibatch, made without a word of Python.
+An objective_t holds pointers into arrays of its owner, and no call writes to it: threads may share one. `order` is an index set of
+`count` rows (NULL: the first `count`). A copy with another order is a minibatch, made without Python.
 
 Dual numbers are complex ones whose imaginary part is so small (2^-300) that its products vanish: the imaginary part of g(x + i h p) is
-h times the derivative of g along p, to the last digits. So each residual is written once, with its gradient, for both kinds of number.
+h times the derivative of g along p, to the last digits. Each residual is therefore written once, with its gradient, for both kinds of
+number.
 """
 from libc.math cimport atan, cos, fabs, sin, sqrt
 from libc.stddef cimport ptrdiff_t
@@ -20,14 +21,14 @@ from mflow_core.arithmetic.scalars cimport mf_exp, mf_log
 from mflow_core.types cimport mf_value_grad_fn
 
 
-cdef enum:                               # flags of a row
+cdef enum:                               # flags of a record
     OBJECTIVE_LIBM = 1                   # sin, cos or atan of the C library: other machines may give other last bits
     OBJECTIVE_LABELLED = 2               # a mean over rows of X with labels y: weights, l2, intercept
-    OBJECTIVE_SQUARES = 4                # a sum of squares: residual is there
-    OBJECTIVE_SETS = 8                   # goes over an index set
+    OBJECTIVE_SQUARES = 4                # a sum of squares: it has residuals
+    OBJECTIVE_SETS = 8                   # sums over an index set
     OBJECTIVE_SMALL = 16                 # at most MAX_UNKNOWNS unknowns
-    MAX_CLASSES = 1024                   # of softmax, whose logits lie on the stack
-    MAX_UNKNOWNS = 256                   # of a sum of squares, whose row of derivatives does
+    MAX_CLASSES = 1024                   # of softmax, whose logits are on the stack
+    MAX_UNKNOWNS = 256                   # of a sum of squares, whose derivatives are on the stack
 
 
 ctypedef fused number:
@@ -40,23 +41,23 @@ ctypedef double (*residual_fn)(const objective_t *o, const double *x, ptrdiff_t 
 ctypedef double complex (*dual_fn)(const objective_t *o, const double complex *x, ptrdiff_t i, double complex *d) noexcept nogil
 
 
-ctypedef struct objective_row_t:
+ctypedef struct objective_record_t:
     const char *name
     const char *family                   # "plain", "regression", "nist" or "mgh"
     const char *formula
-    const char *labels                   # what y may hold, in words
+    const char *labels                   # allowed entries of y, in words
     const char *reference
     int flags
-    int (*allows)(double y) noexcept nogil               # whether a label is in the domain; NULL: there are none
+    int (*allows)(double y) noexcept nogil               # whether a label is in the domain; NULL: there are no labels
     mf_value_grad_fn value_grad
     hessp_fn hessp
     residual_fn residual
     dual_fn dual
-    const void *extra                    # what its own module knows of it: a loss of losses of a predictor
+    const void *extra                    # private to the module of the record: the losses of a predictor
 
 
 ctypedef struct objective_t:
-    const objective_row_t *row
+    const objective_record_t *record
     ptrdiff_t n                          # unknowns
     ptrdiff_t rows, columns, ldx         # of the data; a sum of squares has `rows` residuals
     const double *X
@@ -119,7 +120,7 @@ cdef inline number atan_of(number z) noexcept nogil:
 # ---- sums of squares ----------------------------------------------------------------------------------------------------------------
 
 cdef inline int squares_value_grad(const double *x, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
-    """f = factor sum r_i^2 over the index set, grad = 2 factor sum r_i d_i: in the order of the set."""
+    """f = factor sum r_i^2 over the index set, grad = 2 factor sum r_i d_i, summed in the order of the set."""
     cdef const objective_t *o = <const objective_t *> ctx
     cdef double[MAX_UNKNOWNS] d
     cdef double r, total = 0.0, twice
@@ -128,7 +129,7 @@ cdef inline int squares_value_grad(const double *x, double *value, double *grad,
         for j in range(n):
             grad[j] = 0.0
     for k in range(o.count):
-        r = o.row.residual(o, x, k if o.order == NULL else o.order[k], d if grad != NULL else NULL)
+        r = o.record.residual(o, x, k if o.order == NULL else o.order[k], d if grad != NULL else NULL)
         total += r * r
         if grad != NULL:
             for j in range(n):
@@ -159,10 +160,16 @@ cdef inline int squares_hessp(const double *x, const double *p, double *out, ptr
     for j in range(n):
         z[j] = x[j] + 1j * (h * p[j])
     for k in range(o.count):
-        r = o.row.dual(o, z, k if o.order == NULL else o.order[k], d)
+        r = o.record.dual(o, z, k if o.order == NULL else o.order[k], d)
         for j in range(n):
             out[j] += r.real * d[j].imag + r.imag * d[j].real
     back = 2.0 * o.factor / h
     for j in range(n):
         out[j] = back * out[j]
     return 0
+
+
+cdef inline void set_squares(objective_record_t *r, residual_fn residual, dual_fn dual, int flags) noexcept:
+    """Fill the record of a sum of squares over a data set, all but its name, formula, family and reference."""
+    r.labels, r.flags, r.allows, r.extra = b"finite numbers", OBJECTIVE_SQUARES | OBJECTIVE_SETS | OBJECTIVE_SMALL | flags, NULL, NULL
+    r.value_grad, r.hessp, r.residual, r.dual = squares_value_grad, squares_hessp, residual, dual

@@ -2,10 +2,10 @@
 
     f = (1/m) sum_i w_i l(t_i; y_i) + l2 |c|^2/2            the bias, the last unknown where there is one, is free of l2
 
-Rows go in blocks of at most 16: predictors first, then the loss of the block, then the gradient, four rows at a time so that it is loaded and
-stored a quarter as often. The order of every sum is fixed by that, whatever the level. Losses come from losses.pxd; softmax has the
-whole vector of logits instead, unknowns (columns, classes). No libm: the same bits everywhere. Exponentials are taken of what is at most 0
-(logistic, softmax), so that nothing overflows which is not infinite itself.
+Rows of the data are processed in blocks of at most 16: predictors first, then the losses of the block, then the gradient, four rows at a
+time so that it is loaded and stored a quarter as often. This fixes the order of every sum at every level. The scalar functions are those
+of losses.pxd. Softmax uses the whole vector of logits, with unknowns (columns, classes). No libm: the same bits everywhere. Arguments of
+exponentials are at most 0 (logistic, softmax), so that a finite result does not overflow on the way.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport fabs, sqrt
@@ -14,14 +14,15 @@ from libc.stddef cimport ptrdiff_t
 from mflow_core.arithmetic.dot cimport dot
 from mflow_core.arithmetic.scalars cimport mf_exp, mf_log, mf_log1p
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
-from mflow_core.methods.losses cimport above_tangent, exponential_slope, where_negative
-from mflow_core.objectives.objectives cimport (MAX_CLASSES, OBJECTIVE_LABELLED, OBJECTIVE_SETS, OBJECTIVE_SQUARES, dual_fn, objective_row_t, objective_t)
+from mflow_core.methods.losses cimport a_sign, above_tangent, any_number, exponential_slope, not_negative, where_negative
+from mflow_core.objectives.objectives cimport (MAX_CLASSES, OBJECTIVE_LABELLED, OBJECTIVE_SETS, OBJECTIVE_SQUARES, dual_fn,
+                                               objective_record_t, objective_t)
 from mflow_core.types cimport mf_value_grad_fn
 
 cdef enum:
     BLOCK = 16
 
-# Value (NULL: not wanted) and slope of each of m samples; or its second derivative.
+# Value (NULL: omit it) and slope of each of m samples; or its second derivative.
 ctypedef void (*losses_fn)(const double *t, const double *y, double shape, ptrdiff_t m, double *value, double *slope) noexcept nogil
 ctypedef void (*bends_fn)(const double *t, const double *y, double shape, ptrdiff_t m, double *bend) noexcept nogil
 
@@ -105,12 +106,12 @@ cdef void poisson_bends(const double *t, const double *y, double shape, ptrdiff_
 # ---- blocks of rows -----------------------------------------------------------------------------------------------------------------
 
 cdef inline ptrdiff_t rows_a_block(const objective_t *o) noexcept nogil:
-    """16, fewer of long rows, whole fours: few enough that reading them from memory and computing overlap."""
+    """A multiple of four, 16 or fewer for long rows: few enough that reading from memory and computing overlap."""
     return max(<ptrdiff_t> 4, min(<ptrdiff_t> BLOCK, 4096 // o.columns)) // 4 * 4
 
 
 cdef inline void find_rows(const objective_t *o, ptrdiff_t lo, ptrdiff_t m, const double **x, double *y, double *w) noexcept nogil:
-    """Where the rows lo ... lo + m of the index set lie; their labels and weights."""
+    """Addresses, labels and weights of the rows lo ... lo + m of the index set."""
     cdef ptrdiff_t i, at
     for i in range(m):
         at = lo + i if o.order == NULL else o.order[lo + i]
@@ -140,7 +141,7 @@ cdef inline void add_one(ptrdiff_t n, mf_vec out, mf_cvec a, double u) noexcept 
 
 
 cdef inline void gather(const objective_t *o, const double *const *x, const double *s, ptrdiff_t m, double *out) noexcept nogil:
-    """out += sum s_i x_i, and the bias's share."""
+    """out += sum s_i x_i, and the share of the bias."""
     cdef ptrdiff_t i, whole = m - m % 4
     cdef double total = 0.0
     for i in range(0, whole, 4):
@@ -154,7 +155,7 @@ cdef inline void gather(const objective_t *o, const double *const *x, const doub
 
 
 cdef inline void shrink(const objective_t *o, ptrdiff_t free, const double *c, double share, double *out) noexcept nogil:
-    """out = share out + l2 c; what lies from `free` on has no l2."""
+    """out = share out + l2 c; entries from `free` on have no l2."""
     cdef ptrdiff_t j
     for j in range(free):
         out[j] = share * out[j] + o.l2 * c[j]
@@ -168,7 +169,7 @@ cdef inline double penalty(const objective_t *o, ptrdiff_t free, const double *c
 
 cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef const objective_t *o = <const objective_t *> ctx
-    cdef const linear_t *kind = <const linear_t *> o.row.extra
+    cdef const linear_t *kind = <const linear_t *> o.record.extra
     cdef const double *x[BLOCK]
     cdef double[BLOCK] y, w, t, s, l
     cdef double total = 0.0, part, share = 1.0 / <double> o.count
@@ -202,7 +203,7 @@ cdef int linear_value_grad(const double *c, double *value, double *grad, ptrdiff
 cdef int linear_hessp(const double *c, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil:
     """H p = (1/m) sum w_i l''(t_i) (x_i.p) x_i + l2 p."""
     cdef const objective_t *o = <const objective_t *> ctx
-    cdef const linear_t *kind = <const linear_t *> o.row.extra
+    cdef const linear_t *kind = <const linear_t *> o.record.extra
     cdef const double *x[BLOCK]
     cdef double[BLOCK] y, w, t, s, along
     cdef ptrdiff_t lo = 0, i, m, most = rows_a_block(o)
@@ -246,7 +247,7 @@ cdef inline void logits(const objective_t *o, const double *c, const double *x, 
 
 
 cdef inline double shares_of(double *z, ptrdiff_t K, double *most) noexcept nogil:
-    """z becomes e^z/sum e^z; the logarithm of that sum, less the largest z, which goes to `most`."""
+    """Replace z by e^z/sum e^z. Return the logarithm of that sum less the largest z, which is stored in `most`."""
     cdef double top = z[0], total = 0.0
     cdef ptrdiff_t k
     for k in range(1, K):
@@ -261,7 +262,7 @@ cdef inline double shares_of(double *z, ptrdiff_t K, double *most) noexcept nogi
 
 
 cdef inline void spread(const objective_t *o, const double *x, const double *z, double *out) noexcept nogil:
-    """out += x z', and the biases' share."""
+    """out += x z', and the share of the biases."""
     cdef ptrdiff_t K = o.classes, j
     for j in range(o.columns):
         add_one(K, out + j * K, z, x[j])
@@ -274,7 +275,7 @@ cdef int softmax_value_grad(const double *c, double *value, double *grad, ptrdif
     cdef const objective_t *o = <const objective_t *> ctx
     cdef double[MAX_CLASSES] z
     cdef const double *x
-    cdef double total = 0.0, own, most, lost, weight, share = 1.0 / <double> o.count
+    cdef double total = 0.0, logit, most, rest, weight, share = 1.0 / <double> o.count
     cdef ptrdiff_t K = o.classes, i, k, at, label
     if grad != NULL:
         for k in range(n):
@@ -284,9 +285,9 @@ cdef int softmax_value_grad(const double *c, double *value, double *grad, ptrdif
         x, label = o.X + at * o.ldx, <ptrdiff_t> o.y[at]
         weight = 1.0 if o.weight == NULL else o.weight[at]
         logits(o, c, x, z)
-        own = z[label]
-        lost = shares_of(z, K, &most)
-        total += weight * ((most - own) + lost)
+        logit = z[label]
+        rest = shares_of(z, K, &most)
+        total += weight * ((most - logit) + rest)
         if grad != NULL:
             z[label] = z[label] - 1.0
             for k in range(K):
@@ -325,49 +326,37 @@ cdef int softmax_hessp(const double *c, const double *p, double *out, ptrdiff_t 
     return 0
 
 
-# ---- the rows -----------------------------------------------------------------------------------------------------------------------
-
-cdef int any_number(double y) noexcept nogil:
-    return y - y == 0.0
-
-
-cdef int a_sign(double y) noexcept nogil:
-    return y == 1.0 or y == -1.0
-
-
-cdef int not_negative(double y) noexcept nogil:
-    return y - y == 0.0 and y >= 0.0
-
+# ---- the records --------------------------------------------------------------------------------------------------------------------
 
 cdef int whole_number(double y) noexcept nogil:
     return 0.0 <= y < MAX_CLASSES and y == <double> <ptrdiff_t> y
 
 
-cdef objective_row_t[5] TABLE
+cdef objective_record_t[5] TABLE
 cdef linear_t[5] KINDS
-cdef const objective_row_t *ROWS[6]
+cdef const objective_record_t *RECORDS[6]
 
 
-cdef void row(int i, const char *name, const char *formula, const char *labels, int (*allows)(double) noexcept nogil, losses_fn losses,
+cdef void record(int i, const char *name, const char *formula, const char *labels, int (*allows)(double) noexcept nogil, losses_fn losses,
               bends_fn bends) noexcept:
-    cdef objective_row_t *r = &TABLE[i]
+    cdef objective_record_t *r = &TABLE[i]
     KINDS[i].losses, KINDS[i].bends = losses, bends
     r.name, r.formula, r.labels, r.reference, r.flags, r.allows = name, formula, labels, b"", OBJECTIVE_LABELLED | OBJECTIVE_SETS, allows
     r.value_grad, r.hessp, r.residual, r.dual, r.extra = linear_value_grad, linear_hessp, NULL, <dual_fn> NULL, &KINDS[i]
     r.family = b"regression"
-    ROWS[i] = r
+    RECORDS[i] = r
 
 
-row(0, b"least_squares", b"mean of (t - y)^2/2", b"finite numbers", any_number, squared, squared_bends)
+record(0, b"least_squares", b"mean of (t - y)^2/2", b"finite numbers", any_number, squared, squared_bends)
 TABLE[0].residual = linear_residual
 TABLE[0].flags |= OBJECTIVE_SQUARES
-row(1, b"logistic", b"mean of log(1 + e^(-y t))", b"0 and 1, or -1 and +1", a_sign, logistic, logistic_bends)
-row(2, b"poisson", b"mean of e^t - y t above its least value", b"counts: numbers from 0 on", not_negative, poisson, poisson_bends)
-row(3, b"huber", b"mean of (t - y)^2/2 up to |t - y| = delta, delta (|t - y| - delta/2) beyond", b"finite numbers", any_number, huber,
+record(1, b"logistic", b"mean of log(1 + e^(-y t))", b"0 and 1, or -1 and +1", a_sign, logistic, logistic_bends)
+record(2, b"poisson", b"mean of e^t - y t above its least value", b"counts: numbers from 0 on", not_negative, poisson, poisson_bends)
+record(3, b"huber", b"mean of (t - y)^2/2 up to |t - y| = delta, delta (|t - y| - delta/2) beyond", b"finite numbers", any_number, huber,
     huber_bends)
 TABLE[3].reference = b"P. Huber, Ann. Math. Stat. 35 (1964) 73-101"
-row(4, b"softmax", b"mean of log sum_k e^(z_k) - z_y", b"numbers of classes, 0 to n_classes - 1", whole_number, NULL, NULL)
+record(4, b"softmax", b"mean of log sum_k e^(z_k) - z_y", b"numbers of classes, 0 to n_classes - 1", whole_number, NULL, NULL)
 TABLE[4].value_grad, TABLE[4].hessp = <mf_value_grad_fn> softmax_value_grad, softmax_hessp
-ROWS[5] = NULL
+RECORDS[5] = NULL
 
-_rows = PyCapsule_New(<void *> ROWS, b"mflow_core._objectives", NULL)
+_records = PyCapsule_New(<void *> RECORDS, b"mflow_core._objectives", NULL)

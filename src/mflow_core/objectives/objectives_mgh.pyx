@@ -1,19 +1,18 @@
 """The 35 test problems of More, Garbow and Hillstrom: f = sum f_i(x)^2.
 
-One function a problem: residual i (from 0; the paper counts from 1) and, unless d is NULL, its derivatives. Each is written for doubles and
-for dual numbers (objectives.pxd). What was measured lies in y, and in X what it was measured at; starts, sizes and minima in
-`mflow.problems.mgh`. Rows say so where sin, cos or atan come from the C library.
+Each problem has one function: residual i (from 0; the paper counts from 1) and, unless d is NULL, its derivatives. It is written for
+doubles and for dual numbers (objectives.pxd). y holds measurements and X the points at which they were taken. Starts, sizes and minima
+are in `mflow.problems.mgh`. The flag OBJECTIVE_LIBM marks records that use sin, cos or atan of the C library.
 
-Source: J. More, B. Garbow and K. Hillstrom, ACM Trans. Math. Softw. 7 (1981) 17-41. Problem 11 is as its authors' program has it
-(Algorithm 566), for the paper has a misprint.
+Source: J. More, B. Garbow and K. Hillstrom, ACM Trans. Math. Softw. 7 (1981) 17-41. Problem 11 follows the authors' program
+(Algorithm 566), because the paper has a misprint.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.scalars cimport mf_exp, mf_log
-from mflow_core.objectives.objectives cimport (OBJECTIVE_LIBM, OBJECTIVE_SETS, OBJECTIVE_SMALL, OBJECTIVE_SQUARES, atan_of, cos_of, dual_fn, exp_of,
-                                    log_of, number, objective_row_t, objective_t, real_of, residual_fn, sin_of, sqrt_of, squares_hessp,
-                                    squares_value_grad)
+from mflow_core.objectives.objectives cimport (OBJECTIVE_LIBM, atan_of, cos_of, dual_fn, exp_of, log_of, number, objective_record_t,
+                                               objective_t, real_of, residual_fn, set_squares, sin_of, sqrt_of)
 
 cdef extern from "math.h" nogil:
     double sin(double)
@@ -21,7 +20,7 @@ cdef extern from "math.h" nogil:
 
 
 cdef inline bint clear(const objective_t *o, number *d) noexcept nogil:
-    """Zeros to d; whether there is one."""
+    """Fill d with zeros. Return False if d is NULL."""
     cdef ptrdiff_t j
     if d == NULL:
         return False
@@ -34,12 +33,12 @@ cdef inline bint clear(const objective_t *o, number *d) noexcept nogil:
 
 cdef number extended_rosenbrock(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
     cdef ptrdiff_t k = i - i % 2
-    cdef bint wanted = clear(o, d)
+    cdef bint has_gradient = clear(o, d)
     if i % 2:
-        if wanted:
+        if has_gradient:
             d[k] = -1.0
         return 1.0 - x[k]
-    if wanted:
+    if has_gradient:
         d[k], d[k + 1] = -20.0 * x[k], 10.0
     return 10.0 * (x[k + 1] - x[k] * x[k])
 
@@ -67,12 +66,12 @@ cdef number powell_badly_scaled(const objective_t *o, const number *x, ptrdiff_t
 
 
 cdef number brown_badly_scaled(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
-    cdef bint wanted = clear(o, d)
+    cdef bint has_gradient = clear(o, d)
     if i == 2:
-        if wanted:
+        if has_gradient:
             d[0], d[1] = x[1], x[0]
         return x[0] * x[1] - 2.0
-    if wanted:
+    if has_gradient:
         d[i] = 1.0
     return x[0] - 1e6 if i == 0 else x[1] - 2e-6
 
@@ -99,17 +98,17 @@ cdef number helical_valley(const objective_t *o, const number *x, ptrdiff_t i, n
     """The angle, in turns, is -1/4 to 3/4; on the axis x1 = 0 it is the limit from the right."""
     cdef number square = x[0] * x[0] + x[1] * x[1], root, turn
     cdef double a = real_of(x[0]), b = real_of(x[1])
-    cdef bint wanted = clear(o, d)
+    cdef bint has_gradient = clear(o, d)
     if i == 2:
-        if wanted:
+        if has_gradient:
             d[2] = 1.0
         return x[2]
     if i == 1:
         root = sqrt_of(square)
-        if wanted:
+        if has_gradient:
             d[0], d[1] = 10.0 * x[0] / root, 10.0 * x[1] / root
         return 10.0 * (root - 1.0)
-    if wanted:
+    if has_gradient:
         d[0], d[1], d[2] = 100.0 * 0.15915494309189535 * x[1] / square, -100.0 * 0.15915494309189535 * x[0] / square, 10.0
     if a == 0.0:
         turn = (0.25 if b > 0.0 else -0.25) - atan_of(x[0] / x[1]) * 0.15915494309189535
@@ -163,22 +162,22 @@ cdef number box_three(const objective_t *o, const number *x, ptrdiff_t i, number
 cdef number extended_powell(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
     cdef ptrdiff_t k = i - i % 4
     cdef number part
-    cdef bint wanted = clear(o, d)
+    cdef bint has_gradient = clear(o, d)
     if i % 4 == 0:
-        if wanted:
+        if has_gradient:
             d[k], d[k + 1] = 1.0, 10.0
         return x[k] + 10.0 * x[k + 1]
     if i % 4 == 1:
-        if wanted:
+        if has_gradient:
             d[k + 2], d[k + 3] = 2.23606797749979, -2.23606797749979
         return 2.23606797749979 * (x[k + 2] - x[k + 3])
     if i % 4 == 2:
         part = x[k + 1] - 2.0 * x[k + 2]
-        if wanted:
+        if has_gradient:
             d[k + 1], d[k + 2] = 2.0 * part, -4.0 * part
         return part * part
     part = x[k] - x[k + 3]
-    if wanted:
+    if has_gradient:
         d[k], d[k + 3] = 6.324555320336759 * part, -6.324555320336759 * part
     return 3.1622776601683795 * (part * part)
 
@@ -186,20 +185,20 @@ cdef number extended_powell(const objective_t *o, const number *x, ptrdiff_t i, 
 cdef number wood(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
     cdef double scale = 10.0 if i == 0 else 9.486832980505138
     cdef ptrdiff_t k = i - i % 2
-    cdef bint wanted = clear(o, d)
+    cdef bint has_gradient = clear(o, d)
     if i == 0 or i == 2:
-        if wanted:
+        if has_gradient:
             d[k], d[k + 1] = -2.0 * scale * x[k], scale
         return scale * (x[k + 1] - x[k] * x[k])
     if i == 1 or i == 3:
-        if wanted:
+        if has_gradient:
             d[k] = -1.0
         return 1.0 - x[k]
     if i == 4:
-        if wanted:
+        if has_gradient:
             d[1] = d[3] = 3.1622776601683795
         return 3.1622776601683795 * (x[1] + x[3] - 2.0)
-    if wanted:
+    if has_gradient:
         d[1], d[3] = 0.31622776601683794, -0.31622776601683794
     return 0.31622776601683794 * (x[1] - x[3])
 
@@ -292,25 +291,25 @@ cdef number penalty_2(const objective_t *o, const number *x, ptrdiff_t i, number
     cdef double root = 0.0031622776601683794, y
     cdef number total = 0.0, E, F
     cdef ptrdiff_t j
-    cdef bint wanted = clear(o, d)
+    cdef bint has_gradient = clear(o, d)
     if i == 0:
-        if wanted:
+        if has_gradient:
             d[0] = 1.0
         return x[0] - 0.2
     if i < o.n:
         y = mf_exp(0.1 * <double> (i + 1)) + mf_exp(0.1 * <double> i)
         E, F = exp_of(0.1 * x[i]), exp_of(0.1 * x[i - 1])
-        if wanted:
+        if has_gradient:
             d[i], d[i - 1] = 0.1 * root * E, 0.1 * root * F
         return root * (E + F - y)
     if i < 2 * o.n - 1:
         E = exp_of(0.1 * x[i - o.n + 1])
-        if wanted:
+        if has_gradient:
             d[i - o.n + 1] = 0.1 * root * E
         return root * (E - mf_exp(-0.1))
     for j in range(o.n):
         total = total + <double> (o.n - j) * (x[j] * x[j])
-        if wanted:
+        if has_gradient:
             d[j] = 2.0 * <double> (o.n - j) * x[j]
     return total - 1.0
 
@@ -367,16 +366,16 @@ cdef number brown_almost_linear(const objective_t *o, const number *x, ptrdiff_t
 cdef number discrete_boundary(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
     cdef double h = 1.0 / <double> (o.n + 1), t = h * <double> (i + 1)
     cdef number bump = x[i] + (t + 1.0), value = 2.0 * x[i] + 0.5 * (h * h) * (bump * bump * bump)
-    cdef bint wanted = clear(o, d)
-    if wanted:
+    cdef bint has_gradient = clear(o, d)
+    if has_gradient:
         d[i] = 2.0 + 1.5 * (h * h) * (bump * bump)
     if i > 0:
         value = value - x[i - 1]
-        if wanted:
+        if has_gradient:
             d[i - 1] = -1.0
     if i < o.n - 1:
         value = value - x[i + 1]
-        if wanted:
+        if has_gradient:
             d[i + 1] = -1.0
     return value
 
@@ -399,16 +398,16 @@ cdef number discrete_integral(const objective_t *o, const number *x, ptrdiff_t i
 
 cdef number broyden_tridiagonal(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
     cdef number value = (3.0 - 2.0 * x[i]) * x[i] + 1.0
-    cdef bint wanted = clear(o, d)
-    if wanted:
+    cdef bint has_gradient = clear(o, d)
+    if has_gradient:
         d[i] = 3.0 - 4.0 * x[i]
     if i > 0:
         value = value - x[i - 1]
-        if wanted:
+        if has_gradient:
             d[i - 1] = -1.0
     if i < o.n - 1:
         value = value - 2.0 * x[i + 1]
-        if wanted:
+        if has_gradient:
             d[i + 1] = -2.0
     return value
 
@@ -416,13 +415,13 @@ cdef number broyden_tridiagonal(const objective_t *o, const number *x, ptrdiff_t
 cdef number broyden_banded(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
     cdef number value = x[i] * (2.0 + 5.0 * (x[i] * x[i])) + 1.0
     cdef ptrdiff_t j
-    cdef bint wanted = clear(o, d)
+    cdef bint has_gradient = clear(o, d)
     for j in range(max(<ptrdiff_t> 0, i - 5), min(o.n, i + 2)):
         if j != i:
             value = value - x[j] * (1.0 + x[j])
-            if wanted:
+            if has_gradient:
                 d[j] = -1.0 - 2.0 * x[j]
-    if wanted:
+    if has_gradient:
         d[i] = 2.0 + 15.0 * (x[i] * x[i])
     return value
 
@@ -455,10 +454,10 @@ cdef number linear_rank_1_zeros(const objective_t *o, const number *x, ptrdiff_t
     cdef double own = 0.0 if i == 0 or i == o.rows - 1 else <double> i
     cdef number total = 0.0
     cdef ptrdiff_t j
-    cdef bint wanted = clear(o, d)
+    cdef bint has_gradient = clear(o, d)
     for j in range(1, o.n - 1):
         total = total + <double> (j + 1) * x[j]
-        if wanted:
+        if has_gradient:
             d[j] = own * <double> (j + 1)
     return own * total - 1.0
 
@@ -479,60 +478,59 @@ cdef number chebyquad(const objective_t *o, const number *x, ptrdiff_t i, number
     return share * total - integral
 
 
-# ---- the rows, in the paper's order -------------------------------------------------------------------------------------------------
+# ---- the records, in the paper's order ----------------------------------------------------------------------------------------------
 
-cdef objective_row_t[35] TABLE
-cdef const objective_row_t *ROWS[36]
-cdef int rows = 0
+cdef objective_record_t[35] TABLE
+cdef const objective_record_t *RECORDS[36]
+cdef int count = 0
 
 
-cdef void row(const char *name, const char *formula, residual_fn residual, dual_fn dual, int flags=0) noexcept:
-    global rows
-    cdef objective_row_t *r = &TABLE[rows]
-    r.name, r.formula, r.labels, r.family = name, formula, b"finite numbers", b"mgh"
+cdef void record(const char *name, const char *formula, residual_fn residual, dual_fn dual, int flags=0) noexcept:
+    global count
+    cdef objective_record_t *r = &TABLE[count]
+    set_squares(r, residual, dual, flags)
+    r.name, r.formula, r.family = name, formula, b"mgh"
     r.reference = b"J. More, B. Garbow and K. Hillstrom, ACM Trans. Math. Softw. 7 (1981) 17-41"
-    r.flags = OBJECTIVE_SQUARES | OBJECTIVE_SETS | OBJECTIVE_SMALL | flags
-    r.allows, r.value_grad, r.hessp, r.residual, r.dual, r.extra = NULL, squares_value_grad, squares_hessp, residual, dual, NULL
-    ROWS[rows] = r
-    rows += 1
-    ROWS[rows] = NULL
+    RECORDS[count] = r
+    count += 1
+    RECORDS[count] = NULL
 
 
-row(b"rosenbrock_valley", b"10 (x2 - x1^2), 1 - x1", extended_rosenbrock, extended_rosenbrock)
-row(b"freudenstein_roth", b"-13 + x1 + ((5 - x2) x2 - 2) x2, -29 + x1 + ((x2 + 1) x2 - 14) x2", freudenstein_roth, freudenstein_roth)
-row(b"powell_badly_scaled", b"1e4 x1 x2 - 1, e^-x1 + e^-x2 - 1.0001", powell_badly_scaled, powell_badly_scaled)
-row(b"brown_badly_scaled", b"x1 - 1e6, x2 - 2e-6, x1 x2 - 2", brown_badly_scaled, brown_badly_scaled)
-row(b"beale", b"y_i - x1 (1 - x2^i)", beale, beale)
-row(b"jennrich_sampson", b"2 + 2 i - (e^(i x1) + e^(i x2))", jennrich_sampson, jennrich_sampson)
-row(b"helical_valley", b"10 (x3 - 10 angle(x1, x2)), 10 (sqrt(x1^2 + x2^2) - 1), x3", helical_valley, helical_valley, OBJECTIVE_LIBM)
-row(b"bard", b"y_i - (x1 + u_i/(v_i x2 + w_i x3))", bard, bard)
-row(b"gaussian", b"x1 e^(-x2 (t_i - x3)^2/2) - y_i", gaussian, gaussian)
-row(b"meyer", b"x1 e^(x2/(t_i + x3)) - y_i", meyer, meyer)
-row(b"gulf", b"e^(-|y_i - x2|^x3/x1) - t_i", gulf, gulf)
-row(b"box_three", b"e^(-t_i x1) - e^(-t_i x2) - x3 (e^-t_i - e^(-10 t_i))", box_three, box_three)
-row(b"powell_singular", b"x1 + 10 x2, sqrt(5) (x3 - x4), (x2 - 2 x3)^2, sqrt(10) (x1 - x4)^2", extended_powell, extended_powell)
-row(b"wood", b"10 (x2 - x1^2), 1 - x1, sqrt(90) (x4 - x3^2), 1 - x3, sqrt(10) (x2 + x4 - 2), (x2 - x4)/sqrt(10)", wood, wood)
-row(b"kowalik_osborne", b"y_i - x1 (u_i^2 + u_i x2)/(u_i^2 + u_i x3 + x4)", kowalik_osborne, kowalik_osborne)
-row(b"brown_dennis", b"(x1 + t_i x2 - e^t_i)^2 + (x3 + x4 sin t_i - cos t_i)^2", brown_dennis, brown_dennis, OBJECTIVE_LIBM)
-row(b"osborne_1", b"y_i - (x1 + x2 e^(-t_i x4) + x3 e^(-t_i x5))", osborne_1, osborne_1)
-row(b"biggs_exp6", b"x3 e^(-t_i x1) - x4 e^(-t_i x2) + x6 e^(-t_i x5) - y_i", biggs_exp6, biggs_exp6)
-row(b"osborne_2", b"y_i - (x1 e^(-t_i x5) + three bells)", osborne_2, osborne_2)
-row(b"watson", b"sum (j - 1) x_j t_i^(j - 2) - (sum x_j t_i^(j - 1))^2 - 1, x1, x2 - x1^2 - 1", watson, watson)
-row(b"extended_rosenbrock", b"10 (x_(2k) - x_(2k-1)^2), 1 - x_(2k-1)", extended_rosenbrock, extended_rosenbrock)
-row(b"extended_powell", b"powell_singular of each four unknowns", extended_powell, extended_powell)
-row(b"penalty_1", b"sqrt(1e-5) (x_i - 1), sum x_j^2 - 1/4", penalty_1, penalty_1)
-row(b"penalty_2", b"x1 - 0.2, sqrt(1e-5) (e^(x_i/10) + e^(x_(i-1)/10) - y_i), ..., sum (n - j + 1) x_j^2 - 1", penalty_2, penalty_2)
-row(b"variably_dimensioned", b"x_i - 1, sum j (x_j - 1), its square", variably_dimensioned, variably_dimensioned)
-row(b"trigonometric", b"n - sum cos x_j + i (1 - cos x_i) - sin x_i", trigonometric, trigonometric, OBJECTIVE_LIBM)
-row(b"brown_almost_linear", b"x_i + sum x_j - (n + 1), prod x_j - 1", brown_almost_linear, brown_almost_linear)
-row(b"discrete_boundary", b"2 x_i - x_(i-1) - x_(i+1) + h^2 (x_i + t_i + 1)^3/2", discrete_boundary, discrete_boundary)
-row(b"discrete_integral", b"x_i + h ((1 - t_i) sum_(j<=i) t_j c_j + t_i sum_(j>i) (1 - t_j) c_j)/2, c_j = (x_j + t_j + 1)^3",
+record(b"rosenbrock_valley", b"10 (x2 - x1^2), 1 - x1", extended_rosenbrock, extended_rosenbrock)
+record(b"freudenstein_roth", b"-13 + x1 + ((5 - x2) x2 - 2) x2, -29 + x1 + ((x2 + 1) x2 - 14) x2", freudenstein_roth, freudenstein_roth)
+record(b"powell_badly_scaled", b"1e4 x1 x2 - 1, e^-x1 + e^-x2 - 1.0001", powell_badly_scaled, powell_badly_scaled)
+record(b"brown_badly_scaled", b"x1 - 1e6, x2 - 2e-6, x1 x2 - 2", brown_badly_scaled, brown_badly_scaled)
+record(b"beale", b"y_i - x1 (1 - x2^i)", beale, beale)
+record(b"jennrich_sampson", b"2 + 2 i - (e^(i x1) + e^(i x2))", jennrich_sampson, jennrich_sampson)
+record(b"helical_valley", b"10 (x3 - 10 angle(x1, x2)), 10 (sqrt(x1^2 + x2^2) - 1), x3", helical_valley, helical_valley, OBJECTIVE_LIBM)
+record(b"bard", b"y_i - (x1 + u_i/(v_i x2 + w_i x3))", bard, bard)
+record(b"gaussian", b"x1 e^(-x2 (t_i - x3)^2/2) - y_i", gaussian, gaussian)
+record(b"meyer", b"x1 e^(x2/(t_i + x3)) - y_i", meyer, meyer)
+record(b"gulf", b"e^(-|y_i - x2|^x3/x1) - t_i", gulf, gulf)
+record(b"box_three", b"e^(-t_i x1) - e^(-t_i x2) - x3 (e^-t_i - e^(-10 t_i))", box_three, box_three)
+record(b"powell_singular", b"x1 + 10 x2, sqrt(5) (x3 - x4), (x2 - 2 x3)^2, sqrt(10) (x1 - x4)^2", extended_powell, extended_powell)
+record(b"wood", b"10 (x2 - x1^2), 1 - x1, sqrt(90) (x4 - x3^2), 1 - x3, sqrt(10) (x2 + x4 - 2), (x2 - x4)/sqrt(10)", wood, wood)
+record(b"kowalik_osborne", b"y_i - x1 (u_i^2 + u_i x2)/(u_i^2 + u_i x3 + x4)", kowalik_osborne, kowalik_osborne)
+record(b"brown_dennis", b"(x1 + t_i x2 - e^t_i)^2 + (x3 + x4 sin t_i - cos t_i)^2", brown_dennis, brown_dennis, OBJECTIVE_LIBM)
+record(b"osborne_1", b"y_i - (x1 + x2 e^(-t_i x4) + x3 e^(-t_i x5))", osborne_1, osborne_1)
+record(b"biggs_exp6", b"x3 e^(-t_i x1) - x4 e^(-t_i x2) + x6 e^(-t_i x5) - y_i", biggs_exp6, biggs_exp6)
+record(b"osborne_2", b"y_i - (x1 e^(-t_i x5) + three bells)", osborne_2, osborne_2)
+record(b"watson", b"sum (j - 1) x_j t_i^(j - 2) - (sum x_j t_i^(j - 1))^2 - 1, x1, x2 - x1^2 - 1", watson, watson)
+record(b"extended_rosenbrock", b"10 (x_(2k) - x_(2k-1)^2), 1 - x_(2k-1)", extended_rosenbrock, extended_rosenbrock)
+record(b"extended_powell", b"powell_singular of each four unknowns", extended_powell, extended_powell)
+record(b"penalty_1", b"sqrt(1e-5) (x_i - 1), sum x_j^2 - 1/4", penalty_1, penalty_1)
+record(b"penalty_2", b"x1 - 0.2, sqrt(1e-5) (e^(x_i/10) + e^(x_(i-1)/10) - y_i), ..., sum (n - j + 1) x_j^2 - 1", penalty_2, penalty_2)
+record(b"variably_dimensioned", b"x_i - 1, sum j (x_j - 1), its square", variably_dimensioned, variably_dimensioned)
+record(b"trigonometric", b"n - sum cos x_j + i (1 - cos x_i) - sin x_i", trigonometric, trigonometric, OBJECTIVE_LIBM)
+record(b"brown_almost_linear", b"x_i + sum x_j - (n + 1), prod x_j - 1", brown_almost_linear, brown_almost_linear)
+record(b"discrete_boundary", b"2 x_i - x_(i-1) - x_(i+1) + h^2 (x_i + t_i + 1)^3/2", discrete_boundary, discrete_boundary)
+record(b"discrete_integral", b"x_i + h ((1 - t_i) sum_(j<=i) t_j c_j + t_i sum_(j>i) (1 - t_j) c_j)/2, c_j = (x_j + t_j + 1)^3",
     discrete_integral, discrete_integral)
-row(b"broyden_tridiagonal", b"(3 - 2 x_i) x_i - x_(i-1) - 2 x_(i+1) + 1", broyden_tridiagonal, broyden_tridiagonal)
-row(b"broyden_banded", b"x_i (2 + 5 x_i^2) + 1 - sum of x_j (1 + x_j), j from i - 5 to i + 1 but i", broyden_banded, broyden_banded)
-row(b"linear_full_rank", b"x_i - (2/m) sum x_j - 1, x_i being 0 beyond n", linear_full_rank, linear_full_rank)
-row(b"linear_rank_1", b"i sum j x_j - 1", linear_rank_1, linear_rank_1)
-row(b"linear_rank_1_zeros", b"(i - 1) sum_(1<j<n) j x_j - 1, the first and the last -1", linear_rank_1_zeros, linear_rank_1_zeros)
-row(b"chebyquad", b"mean of T_i(2 x_j - 1) less its integral", chebyquad, chebyquad)
+record(b"broyden_tridiagonal", b"(3 - 2 x_i) x_i - x_(i-1) - 2 x_(i+1) + 1", broyden_tridiagonal, broyden_tridiagonal)
+record(b"broyden_banded", b"x_i (2 + 5 x_i^2) + 1 - sum of x_j (1 + x_j), j from i - 5 to i + 1 but i", broyden_banded, broyden_banded)
+record(b"linear_full_rank", b"x_i - (2/m) sum x_j - 1, x_i being 0 beyond n", linear_full_rank, linear_full_rank)
+record(b"linear_rank_1", b"i sum j x_j - 1", linear_rank_1, linear_rank_1)
+record(b"linear_rank_1_zeros", b"(i - 1) sum_(1<j<n) j x_j - 1, the first and the last -1", linear_rank_1_zeros, linear_rank_1_zeros)
+record(b"chebyquad", b"mean of T_i(2 x_j - 1) less its integral", chebyquad, chebyquad)
 
-_rows = PyCapsule_New(<void *> ROWS, b"mflow_core._objectives", NULL)
+_records = PyCapsule_New(<void *> RECORDS, b"mflow_core._objectives", NULL)

@@ -1,8 +1,8 @@
 """The 27 nonlinear regressions of NIST's Statistical Reference Datasets: f = sum (model(x_i; b) - y_i)^2/2.
 
-One function a formula: the residual of row i and, unless d is NULL, its derivatives. y NULL: the model alone. Sums of terms are built
-from functions that each take their own parameters. Each is written for doubles and for dual numbers (objectives.pxd). Exponentials and
-logarithms are our own; where sin, cos or atan come from the C library the row says so.
+Each formula has one function: the residual of row i of the data and, unless d is NULL, its derivatives. y NULL: the model alone. Sums
+of terms are built from functions of their parameters. Each is written for doubles and for dual numbers (objectives.pxd). Exponentials
+and logarithms are those of scalars.pxd; the flag OBJECTIVE_LIBM marks records that use sin, cos or atan of the C library.
 
 Source: NIST/ITL Statistical Reference Datasets, nonlinear regression.
 """
@@ -10,9 +10,8 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.scalars cimport mf_exp, mf_expm1, mf_log1p
-from mflow_core.objectives.objectives cimport (OBJECTIVE_LIBM, OBJECTIVE_SETS, OBJECTIVE_SMALL, OBJECTIVE_SQUARES, along, atan_of, cos_of, dual_fn,
-                                    exp_of, log_of, number, objective_row_t, objective_t, real_of, residual_fn, sin_of, sqrt_of,
-                                    squares_hessp, squares_value_grad)
+from mflow_core.objectives.objectives cimport (OBJECTIVE_LIBM, along, atan_of, cos_of, dual_fn, exp_of, log_of, number,
+                                               objective_record_t, objective_t, real_of, residual_fn, set_squares, sin_of, sqrt_of)
 
 
 cdef inline double y_of(const objective_t *o, ptrdiff_t i) noexcept nogil:
@@ -30,7 +29,7 @@ cdef inline number softplus_of(number z) noexcept nogil:
     return along(z, (x if x > 0.0 else 0.0) + mf_log1p(E), (1.0 if x > 0.0 else E) / (1.0 + E))
 
 
-# ---- terms that are added up in several models: value, and derivatives to d ---------------------------------------------------------
+# ---- terms of several models: value, and derivatives to d ---------------------------------------------------------------------------
 
 cdef inline number decay(double x, const number *b, number *d) noexcept nogil:
     """b1 e^(-b2 x)."""
@@ -236,23 +235,22 @@ cdef number bennett(const objective_t *o, const number *b, ptrdiff_t i, number *
     return b[0] * power - y_of(o, i)
 
 
-# ---- the rows, in NIST's order: lower, then average, then higher difficulty ---------------------------------------------------------
+# ---- the records, in NIST's order: lower, then average, then higher difficulty ------------------------------------------------------
 
-cdef objective_row_t[27] TABLE
-cdef const objective_row_t *ROWS[28]
-cdef int rows = 0
+cdef objective_record_t[27] TABLE
+cdef const objective_record_t *RECORDS[28]
+cdef int count = 0
 
 
-cdef void row(const char *name, const char *formula, residual_fn residual, dual_fn dual, int flags=0) noexcept:
-    global rows
-    cdef objective_row_t *r = &TABLE[rows]
-    r.name, r.formula, r.labels, r.family = name, formula, b"finite numbers", b"nist"
+cdef void record(const char *name, const char *formula, residual_fn residual, dual_fn dual, int flags=0) noexcept:
+    global count
+    cdef objective_record_t *r = &TABLE[count]
+    set_squares(r, residual, dual, flags)
+    r.name, r.formula, r.family = name, formula, b"nist"
     r.reference = b"NIST/ITL Statistical Reference Datasets (2003)"
-    r.flags = OBJECTIVE_SQUARES | OBJECTIVE_SETS | OBJECTIVE_SMALL | flags
-    r.allows, r.value_grad, r.hessp, r.residual, r.dual, r.extra = NULL, squares_value_grad, squares_hessp, residual, dual, NULL
-    ROWS[rows] = r
-    rows += 1
-    ROWS[rows] = NULL
+    RECORDS[count] = r
+    count += 1
+    RECORDS[count] = NULL
 
 
 cdef const char *saturation = b"b1 (1 - e^(-b2 x))"
@@ -260,32 +258,32 @@ cdef const char *decays = b"b1 e^(-b2 x) + b3 e^(-b4 x) + b5 e^(-b6 x)"
 cdef const char *peaks = b"b1 e^(-b2 x) + b3 e^(-((x - b4)/b5)^2) + b6 e^(-((x - b7)/b8)^2)"
 cdef const char *cubics = b"(b1 + b2 x + b3 x^2 + b4 x^3)/(1 + b5 x + b6 x^2 + b7 x^3)"
 
-row(b"Misra1a", saturation, misra_exponential, misra_exponential)
-row(b"Chwirut2", b"e^(-b1 x)/(b2 + b3 x)", chwirut, chwirut)
-row(b"Chwirut1", b"e^(-b1 x)/(b2 + b3 x)", chwirut, chwirut)
-row(b"Lanczos3", decays, three_decays, three_decays)
-row(b"Gauss1", peaks, decay_and_two_peaks, decay_and_two_peaks)
-row(b"Gauss2", peaks, decay_and_two_peaks, decay_and_two_peaks)
-row(b"DanWood", b"b1 x^b2", danwood, danwood)
-row(b"Misra1b", b"b1 (1 - (1 + b2 x/2)^-2)", misra_two, misra_two)
-row(b"Kirby2", b"(b1 + b2 x + b3 x^2)/(1 + b4 x + b5 x^2)", kirby, kirby)
-row(b"Hahn1", cubics, cubic_ratio, cubic_ratio)
-row(b"Nelson", b"b1 - b2 x1 e^(-b3 x2), of log y", nelson, nelson)
-row(b"MGH17", b"b1 + b2 e^(-b4 x) + b3 e^(-b5 x)", constant_and_two_decays, constant_and_two_decays)
-row(b"Lanczos1", decays, three_decays, three_decays)
-row(b"Lanczos2", decays, three_decays, three_decays)
-row(b"Gauss3", peaks, decay_and_two_peaks, decay_and_two_peaks)
-row(b"Misra1c", b"b1 (1 - (1 + 2 b2 x)^(-1/2))", misra_half, misra_half)
-row(b"Misra1d", b"b1 b2 x/(1 + b2 x)", misra_one, misra_one)
-row(b"Roszman1", b"b1 - b2 x - atan(b3/(x - b4))/pi", roszman, roszman, OBJECTIVE_LIBM)
-row(b"ENSO", b"b1 + b2 cos(2 pi x/12) + b3 sin(2 pi x/12) + two waves of periods b4 and b7", enso, enso, OBJECTIVE_LIBM)
-row(b"MGH09", b"b1 (x^2 + b2 x)/(x^2 + b3 x + b4)", mgh09, mgh09)
-row(b"Thurber", cubics, cubic_ratio, cubic_ratio)
-row(b"BoxBOD", saturation, misra_exponential, misra_exponential)
-row(b"Rat42", b"b1/(1 + e^(b2 - b3 x))", rat42, rat42)
-row(b"MGH10", b"b1 e^(b2/(x + b3))", mgh10, mgh10)
-row(b"Eckerle4", b"b1/b2 e^(-((x - b3)/b2)^2/2)", eckerle, eckerle)
-row(b"Rat43", b"b1/(1 + e^(b2 - b3 x))^(1/b4)", rat43, rat43)
-row(b"Bennett5", b"b1 (b2 + x)^(-1/b3)", bennett, bennett)
+record(b"Misra1a", saturation, misra_exponential, misra_exponential)
+record(b"Chwirut2", b"e^(-b1 x)/(b2 + b3 x)", chwirut, chwirut)
+record(b"Chwirut1", b"e^(-b1 x)/(b2 + b3 x)", chwirut, chwirut)
+record(b"Lanczos3", decays, three_decays, three_decays)
+record(b"Gauss1", peaks, decay_and_two_peaks, decay_and_two_peaks)
+record(b"Gauss2", peaks, decay_and_two_peaks, decay_and_two_peaks)
+record(b"DanWood", b"b1 x^b2", danwood, danwood)
+record(b"Misra1b", b"b1 (1 - (1 + b2 x/2)^-2)", misra_two, misra_two)
+record(b"Kirby2", b"(b1 + b2 x + b3 x^2)/(1 + b4 x + b5 x^2)", kirby, kirby)
+record(b"Hahn1", cubics, cubic_ratio, cubic_ratio)
+record(b"Nelson", b"b1 - b2 x1 e^(-b3 x2), of log y", nelson, nelson)
+record(b"MGH17", b"b1 + b2 e^(-b4 x) + b3 e^(-b5 x)", constant_and_two_decays, constant_and_two_decays)
+record(b"Lanczos1", decays, three_decays, three_decays)
+record(b"Lanczos2", decays, three_decays, three_decays)
+record(b"Gauss3", peaks, decay_and_two_peaks, decay_and_two_peaks)
+record(b"Misra1c", b"b1 (1 - (1 + 2 b2 x)^(-1/2))", misra_half, misra_half)
+record(b"Misra1d", b"b1 b2 x/(1 + b2 x)", misra_one, misra_one)
+record(b"Roszman1", b"b1 - b2 x - atan(b3/(x - b4))/pi", roszman, roszman, OBJECTIVE_LIBM)
+record(b"ENSO", b"b1 + b2 cos(2 pi x/12) + b3 sin(2 pi x/12) + two waves of periods b4 and b7", enso, enso, OBJECTIVE_LIBM)
+record(b"MGH09", b"b1 (x^2 + b2 x)/(x^2 + b3 x + b4)", mgh09, mgh09)
+record(b"Thurber", cubics, cubic_ratio, cubic_ratio)
+record(b"BoxBOD", saturation, misra_exponential, misra_exponential)
+record(b"Rat42", b"b1/(1 + e^(b2 - b3 x))", rat42, rat42)
+record(b"MGH10", b"b1 e^(b2/(x + b3))", mgh10, mgh10)
+record(b"Eckerle4", b"b1/b2 e^(-((x - b3)/b2)^2/2)", eckerle, eckerle)
+record(b"Rat43", b"b1/(1 + e^(b2 - b3 x))^(1/b4)", rat43, rat43)
+record(b"Bennett5", b"b1 (b2 + x)^(-1/b3)", bennett, bennett)
 
-_rows = PyCapsule_New(<void *> ROWS, b"mflow_core._objectives", NULL)
+_records = PyCapsule_New(<void *> RECORDS, b"mflow_core._objectives", NULL)

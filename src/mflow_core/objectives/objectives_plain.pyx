@@ -1,4 +1,4 @@
-"""Objectives without data rows: quadratics and Rosenbrock's valley.
+"""Objectives without rows of data: quadratics and Rosenbrock's valley.
 
     quadratic            x'A x/2 - b'x, A symmetric: X is A, y is b (NULL: 0)
     diagonal_quadratic   sum a_i x_i^2/2 - b'x: X is a
@@ -10,7 +10,7 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.arithmetic.dot cimport dot
-from mflow_core.objectives.objectives cimport (OBJECTIVE_SQUARES, hessp_fn, number, objective_row_t, objective_t)
+from mflow_core.objectives.objectives cimport (OBJECTIVE_SQUARES, hessp_fn, number, objective_record_t, objective_t)
 from mflow_core.types cimport mf_value_grad_fn
 
 
@@ -114,26 +114,26 @@ cdef number valley(const objective_t *o, const number *x, ptrdiff_t i, number *d
     return 10.0 * (x[k + 1] - x[k] * x[k])
 
 
-# ---- the rows -----------------------------------------------------------------------------------------------------------------------
+# ---- the records --------------------------------------------------------------------------------------------------------------------
 
-cdef objective_row_t[3] TABLE
-cdef const objective_row_t *ROWS[4]
+cdef objective_record_t[3] TABLE
+cdef const objective_record_t *RECORDS[4]
 
 
-cdef void row(int i, const char *name, const char *formula, mf_value_grad_fn value_grad, hessp_fn hessp) noexcept:
-    cdef objective_row_t *r = &TABLE[i]
+cdef void record(int i, const char *name, const char *formula, mf_value_grad_fn value_grad, hessp_fn hessp) noexcept:
+    cdef objective_record_t *r = &TABLE[i]
     r.name, r.formula, r.labels, r.reference = name, formula, b"finite numbers", b""
     r.flags, r.allows, r.value_grad, r.hessp, r.residual, r.dual, r.extra = 0, finite, value_grad, hessp, NULL, NULL, NULL
     r.family = b"plain"
-    ROWS[i] = r
+    RECORDS[i] = r
 
 
-row(0, b"quadratic", b"x'A x/2 - b'x", quadratic, quadratic_hessp)
-row(1, b"diagonal_quadratic", b"sum a_i x_i^2/2 - b'x", diagonal, diagonal_hessp)
-row(2, b"rosenbrock", b"sum 100 (x_(i+1) - x_i^2)^2 + (1 - x_i)^2", rosenbrock, rosenbrock_hessp)
+record(0, b"quadratic", b"x'A x/2 - b'x", quadratic, quadratic_hessp)
+record(1, b"diagonal_quadratic", b"sum a_i x_i^2/2 - b'x", diagonal, diagonal_hessp)
+record(2, b"rosenbrock", b"sum 100 (x_(i+1) - x_i^2)^2 + (1 - x_i)^2", rosenbrock, rosenbrock_hessp)
 TABLE[2].flags = OBJECTIVE_SQUARES
 TABLE[2].residual, TABLE[2].dual = valley, valley
 TABLE[2].reference = b"H. Rosenbrock, Comput. J. 3 (1960) 175-184"
-ROWS[3] = NULL
+RECORDS[3] = NULL
 
-_rows = PyCapsule_New(<void *> ROWS, b"mflow_core._objectives", NULL)
+_records = PyCapsule_New(<void *> RECORDS, b"mflow_core._objectives", NULL)

@@ -88,7 +88,7 @@ cdef int look(course_t *c, const double *x) noexcept nogil:
     if c.order != NULL:
         c.o.order, c.o.count = c.order + at, min(c.batch_size, c.rows - at)
     c.loss = NAN
-    status = c.o.row.value_grad(x, &c.loss, c.g, c.o.n, &c.o)
+    status = c.o.record.value_grad(x, &c.loss, c.g, c.o.n, &c.o)
     c.evaluations += 1
     c.into += 1
     if status != 0:
@@ -214,7 +214,7 @@ cdef class Course:
         cdef ptrdiff_t n = objective.c.n
         if self.block != NULL:
             raise TypeError("a course is made once: make a new one")
-        if objective.c.row == NULL or optimizer.block == NULL:
+        if objective.c.record == NULL or optimizer.block == NULL:
             raise TypeError("the objective or the optimizer was not made to the end: its __init__ raised")
         if optimizer.n_tensors != 1 or optimizer.n_groups != 1:
             raise ValueError(f"params: {optimizer.n_tensors} arrays came; a compiled objective wants one, of shape {objective.shape}")
@@ -230,7 +230,7 @@ cdef class Course:
         self.c.rows, self.c.batch_size, self.c.accumulate, self.c.batches = objective.c.count, batch_size, accumulate, 1
         self.loss = self.norm = NAN
         if batch_size:
-            if not objective.c.row.flags & OBJECTIVE_LABELLED:
+            if not objective.c.record.flags & OBJECTIVE_LABELLED:
                 raise TypeError(f"batch_size: {objective.name} is no mean over rows that could be drawn")
             if not 1 <= batch_size <= self.c.rows or accumulate < 1:
                 raise ValueError(f"batch_size = {batch_size}, accumulate = {accumulate}: from 1 on, and at most {self.c.rows} rows a batch")

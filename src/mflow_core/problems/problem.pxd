@@ -17,7 +17,7 @@ cdef class Callback:
     """One Python function with the private arrays that it is called with: the `ctx` of a run."""
     cdef object fun, jac, args, owner
     cdef tuple shape
-    cdef object view, out                # arrays handed to the user; view is read-only
+    cdef object view, out                # arrays that the user's function gets; view is read-only
     cdef double *buffer
     cdef double *out_buffer
     cdef PyObject **stack                # vectorcall arguments: a free slot, then t, y, out, args as the kind has them
@@ -34,14 +34,14 @@ cdef class Callback:
 
 
 cdef class Problem:
-    """An mf_problem and what keeps it alive. One per run."""
+    """An mf_problem and the objects that keep it alive. Each run has one."""
     cdef mf_problem c
     cdef readonly bint compiled          # no Python inside: may run without the GIL
-    cdef readonly bint value_is_free     # value and gradient come from one call
+    cdef readonly bint value_is_free     # one call gives value and gradient
     cdef readonly bint has_value
     cdef readonly Callback callback
-    cdef readonly Callback jac_callback  # a Python jac or hess; it has arrays of its own
-    cdef mf_jac_fn jac                   # the Jacobian of f, or of a cost's gradient flow, with a context of its own; NULL: none
+    cdef readonly Callback jac_callback  # a Python jac or hess, with arrays of its own
+    cdef mf_jac_fn jac                   # the Jacobian of f, or of the gradient flow of a cost, with its context; NULL: none
     cdef void *jac_ctx
     cdef hessian_t hessian
     cdef object owner

@@ -1,11 +1,11 @@
 """Any callable as an `mf_problem`: Python functions, and compiled ones that run without the GIL.
 
-A Python function never sees the run's own buffers. It gets a private read-only copy of y that the run owns; if its reference count
-is above one after the call, the user kept it: it is left to him and the next call gets a new one. Arrays that are returned are
-copied out. An exception stays set in its thread while the kernels return, and is raised as it is by whoever drives them.
+A Python function never sees the buffers of the run. It gets a private read-only copy of y that the run owns. If the reference count of
+the copy is above one after the call, the user has kept it: the user may have it, and the next call gets a new one. Returned arrays are
+copied. An exception stays set in its thread while the kernels return, and the driver raises it unchanged.
 
-Compiled functions come as SciPy LowLevelCallable, numba cfunc, ctypes function pointer or PyCapsule (name = C signature,
-context = user data). Their signature is checked; whether a Python function fills `out` is said by `inplace`, never guessed.
+A compiled function is a SciPy LowLevelCallable, a numba cfunc, a ctypes function pointer or a PyCapsule (name = C signature, context =
+user data). Its signature is checked. `inplace` says whether a Python function fills `out`; this is never guessed.
 """
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.object cimport PyObject
@@ -18,7 +18,8 @@ from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_gra
 
 import numpy as np
 
-from mflow_core.problems.signatures import HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size, compiled_address
+from mflow_core.problems.signatures import (HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size,
+                                            compiled_address, is_compiled)
 
 cnp.import_array()
 
@@ -47,14 +48,14 @@ cdef enum:
     GRADIENT = 1                         # jac(c): no value
     SEPARATE = 2                         # fun(c) and jac(c)
     PAIR = 3                             # fun(c) -> value, gradient
-    FORWARD = 4                          # fun(c) alone: forward differences
-    CENTRAL = 5                          # fun(c) alone: central differences
+    FORWARD = 4                          # fun(c) without a gradient: forward differences
+    CENTRAL = 5                          # fun(c) without a gradient: central differences
     JACOBIAN = 6                         # jac(t, y) -> n x n
     HESSIAN = 7                          # hess(c) -> n x n, whose negative is the Jacobian of the gradient flow
 
 
 class Recoverable(Exception):
-    """Raise it in a callback to say that this point cannot be evaluated but a smaller step may help."""
+    """Raise this in a callback if the point cannot be evaluated but a smaller step may help."""
 
 
 # ---- Python functions ---------------------------------------------------------------------------------------------------------------
@@ -100,7 +101,7 @@ cdef class Callback:
         return 0
 
     cdef PyObject *call(self, PyObject *fun, double t) except NULL:
-        """A new reference to what the function returns, called at self.buffer."""
+        """Call the function at self.buffer; return a new reference to its result."""
         cdef PyObject *result
         cdef PyObject *time = NULL
         if self.takes_t:
@@ -117,7 +118,7 @@ cdef class Callback:
         return result
 
     cdef int renew_after_error(self) except -1:
-        # The exception must stay set: it is parked while a new array is made.
+        # The exception must stay set, so it is put aside while a new array is made.
         cdef PyObject *error = PyErr_GetRaisedException()
         self.renew()
         PyErr_SetRaisedException(error)
@@ -141,8 +142,8 @@ cdef extern from *:
     void PyErr_SetRaisedException "mf_restore"(PyObject *)
 
 
-cdef int copy_out(Callback c, PyObject *result, double *out, str what) except -1:
-    """result, an array_like of the state's shape, into out."""
+cdef int copy_out(Callback c, PyObject *result, double *out, str function) except -1:
+    """Copy result, an array_like of the shape of the state, to out. function: the name for messages."""
     cdef cnp.ndarray a
     if cnp.PyArray_CheckExact(<object> result):
         a = <cnp.ndarray> result
@@ -150,34 +151,36 @@ cdef int copy_out(Callback c, PyObject *result, double *out, str what) except -1
                 and cnp.PyArray_DIM(a, 0) == c.n and cnp.PyArray_ISCARRAY_RO(a)):
             memcpy(out, cnp.PyArray_DATA(a), c.n * sizeof(double))
             return 0
-    copy_any(c, <object> result, <size_t> out, what)
+    copy_any(c, <object> result, <size_t> out, function)
     return 0
 
 
-def copy_any(Callback c, result, size_t out, str what):
+def copy_any(Callback c, result, size_t out, str function):
     if result is None:
         fix = "return it, or pass inplace=True if the function fills its `out`" if c.mode == RHS else "return it"
-        raise TypeError(f"{what} returned None: {fix}")
+        raise TypeError(f"{function}: expected a return value of shape {c.shape}, got None; {fix}")
     array = np.asarray(result)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{what} returned dtype {array.dtype}: real numbers are wanted (float64)")
+        raise TypeError(f"{function}: expected a return value of real numbers (float64), got dtype {array.dtype}")
     if array.shape != c.shape and not (array.size == 1 and c.n == 1):
-        raise ValueError(f"{what} returned shape {array.shape}, but the state has shape {c.shape}: return one number for each component")
+        raise ValueError(f"{function}: expected a return value of shape {c.shape}, as the state has, got shape {array.shape}; return one "
+                         "number for each component")
     array = np.ascontiguousarray(array, dtype=np.float64)
     memcpy(<double *> out, cnp.PyArray_DATA(array), c.n * sizeof(double))
 
 
-cdef double number(PyObject *result, str what) except? -1.0:
-    """A value returned by an objective."""
+cdef double number(PyObject *result, str function) except? -1.0:
+    """The value that an objective returned. function: the name for messages."""
     value = <object> result
     if isinstance(value, float):
         return value
     if isinstance(value, tuple):
-        raise TypeError(f"{what} returned a tuple of {len(value)}: a number is wanted; if it is (cost, gradient), pass jac=True")
+        raise TypeError(f"{function}: expected a real number as return value, got a tuple of {len(value)}; if it is (cost, gradient), "
+                        "pass jac=True")
     array = np.asarray(value)
     if array.size != 1 or array.dtype.kind not in "biuf":
-        raise TypeError(f"{what} returned {type(value).__name__} of shape {array.shape} and dtype {array.dtype}: "
-                        "a single real number is wanted")
+        raise TypeError(f"{function}: expected a single real number as return value, got {type(value).__name__} of shape "
+                        f"{array.shape} and dtype {array.dtype}")
     return array.item()
 
 
@@ -186,15 +189,15 @@ cdef int evaluate_rhs(Callback c, double t, const double *y, double *dydt) excep
     cdef ptrdiff_t i
     memcpy(c.buffer, y, c.n * sizeof(double))
     if c.inplace:
-        for i in range(c.n):                 # an entry that the function forgets is NaN, never the slope of another stage
+        for i in range(c.n):                 # an entry that the function does not fill is NaN, not the slope of another stage
             c.out_buffer[i] = NAN
     c.nfev += 1
     result = c.call(<PyObject *> c.fun, t)
     try:
         if c.inplace:
             if result != <PyObject *> None and result != <PyObject *> c.out:
-                raise TypeError(f"fun returned {type(<object> result).__name__}, but inplace=True says that it fills its `out`: "
-                                "return nothing, or leave inplace=True away")
+                raise TypeError(f"fun: expected no return value, for inplace=True says that it fills its `out`, got "
+                                f"{type(<object> result).__name__}; return nothing, or omit inplace=True")
             memcpy(dydt, c.out_buffer, c.n * sizeof(double))
             if MF_SHARED(<PyObject *> c.out) and Py_REFCNT(<PyObject *> c.out) > 1 + (result == <PyObject *> c.out):
                 c.renew_out()
@@ -236,7 +239,7 @@ cdef int pair_at(Callback c, const double *x, double *value, double *grad) excep
     result = c.call(<PyObject *> c.fun, 0.0)
     try:
         if not isinstance(<object> result, (tuple, list)) or len(<object> result) != 2:
-            raise TypeError(f"fun returned {type(<object> result).__name__}, but jac=True says that it returns (value, gradient)")
+            raise TypeError(f"fun: expected the pair (value, gradient), as jac=True says, got {type(<object> result).__name__}")
         first, second = <object> result
         f = number(<PyObject *> first, "fun")
         if value != NULL:
@@ -249,7 +252,7 @@ cdef int pair_at(Callback c, const double *x, double *value, double *grad) excep
 
 
 cdef int differences(Callback c, const double *x, double *value, double *grad) except -1:
-    """Forward or central differences with SciPy's steps: eps^(1/2) or eps^(1/3) times max(1, |x_i|)."""
+    """Forward or central differences with the steps of SciPy: eps^(1/2) or eps^(1/3) times max(1, |x_i|)."""
     cdef ptrdiff_t i
     cdef double f = NAN, h, up, down, x_up
     cdef double scale = 1.4901161193847656e-08 if c.mode == FORWARD else 6.055454452393343e-06
@@ -265,7 +268,7 @@ cdef int differences(Callback c, const double *x, double *value, double *grad) e
         h = scale * max(1.0, fabs(x[i]))
         h = -h if x[i] < 0 else h
         x_up = x[i] + h
-        memcpy(c.buffer, x, c.n * sizeof(double))    # afresh each time: the user may have kept the last array
+        memcpy(c.buffer, x, c.n * sizeof(double))    # copied each time: the user may have kept the last array
         c.buffer[i] = x_up
         up = value_at(c)
         if c.mode == FORWARD:
@@ -294,14 +297,14 @@ cdef int evaluate_objective(Callback c, const double *x, double *value, double *
     return 0
 
 
-# The error must stay set when these return, so they call through pointers that promise Cython nothing was raised.
+# The error must stay set when these return, so they call through pointers whose type tells Cython that nothing was raised.
 ctypedef int (*quiet_rhs)(Callback, double, const double *, double *) noexcept
 ctypedef int (*quiet_jacobian)(Callback, double, const double *, double *) noexcept
 ctypedef int (*quiet_objective)(Callback, const double *, double *, double *) noexcept
 
 
 cdef int failed() noexcept:
-    """-1 with the exception left set, or +1 where it was `Recoverable`."""
+    """Return -1 and leave the exception set, or clear it and return +1 if it is `Recoverable`."""
     cdef PyObject *error = PyErr_GetRaisedException()
     cdef bint recoverable = isinstance(<object> error, Recoverable)
     if recoverable:
@@ -312,7 +315,7 @@ cdef int failed() noexcept:
 
 
 cdef int raise_set_error() except -1:
-    """Hands on the exception that a callback left set."""
+    """Raise the exception that a callback left set."""
     return -1
 
 
@@ -331,7 +334,7 @@ cdef int call_objective(const double *x, double *value, double *grad, ptrdiff_t 
 # ---- Jacobians ------------------------------------------------------------------------------------------------------------------------
 
 cdef object matrix_at(Callback c, double t, const double *y):
-    """What the user's function returns at (t, y), or the constant that stands in its place."""
+    """The result of the user's function at (t, y), or the constant given in its place."""
     cdef PyObject *result
     c.njev += 1
     if not callable(c.fun):
@@ -345,7 +348,7 @@ cdef object matrix_at(Callback c, double t, const double *y):
 
 
 cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) except -1:
-    """n x n, or the band: rows of lower + upper + 1, entry (i, j) at place j - i + lower."""
+    """Write n x n entries, or the band: rows of lower + upper + 1, entry (i, j) at place j - i + lower."""
     cdef cnp.ndarray array = checked_matrix(c, matrix_at(c, t, y))
     cdef double *values = <double *> cnp.PyArray_DATA(array)
     cdef ptrdiff_t n = c.n, width = c.lower + c.upper + 1, i, j
@@ -366,7 +369,7 @@ cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) e
 
 
 def checked_matrix(Callback c, result):
-    """A C-contiguous float64 array of the shape that is wanted; the text names what came."""
+    """The result as a C-contiguous float64 array, after a check of its shape."""
     array = result if hasattr(result, "tocsc") else np.asarray(result)
     check_matrix_shape(c, result if result is None else array)
     return np.ascontiguousarray(array.toarray() if hasattr(array, "tocsc") else array, dtype=np.float64)
@@ -374,18 +377,17 @@ def checked_matrix(Callback c, result):
 
 def check_matrix_shape(Callback c, array):
     name = "hess" if c.mode == HESSIAN else "jac"
-    does = f"{name} returned" if callable(c.fun) else f"{name}:"
     if array is None:
-        raise TypeError(f"{does} None: an array of shape ({c.n}, {c.n}) is wanted")
+        raise TypeError(f"{name}: expected an array of shape ({c.n}, {c.n}), got None")
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{does} dtype {array.dtype}: real numbers are wanted (float64)")
+        raise TypeError(f"{name}: expected real numbers (float64), got dtype {array.dtype}")
     shapes = [(c.n, c.n)]
     if c.lower >= 0:
         shapes.append((c.lower + c.upper + 1, c.n))
     if array.shape not in shapes:
-        wanted = " or, packed, ".join(map(str, shapes))
-        raise ValueError(f"{does} shape {array.shape}, but the state has {c.n} components: shape {wanted} is wanted, "
-                         "row i the derivatives of component i")
+        expected = " or, packed, ".join(map(str, shapes))
+        raise ValueError(f"{name}: expected shape {expected} for a state of {c.n} components, got shape {array.shape}; row i holds the "
+                         "derivatives of component i")
 
 
 cdef int call_jacobian(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept with gil:
@@ -395,7 +397,7 @@ cdef int call_jacobian(double t, const double *y, double *jac, ptrdiff_t n, void
 
 
 cdef int negative_hessian(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept nogil:
-    """The Jacobian of a gradient flow from a compiled Hessian."""
+    """The Jacobian of a gradient flow, by a compiled Hessian."""
     cdef hessian_t *h = <hessian_t *> ctx
     cdef int status = h.fun(y, jac, n, h.ctx)
     cdef ptrdiff_t i
@@ -405,17 +407,17 @@ cdef int negative_hessian(double t, const double *y, double *jac, ptrdiff_t n, v
 
 
 cdef int add_jacobian(Problem problem, jac, str argument, str signature, tuple shape, tuple args, int mode) except -1:
-    found = compiled_address(jac, argument, signature)
-    if found is not None:
+    address = compiled_address(jac, argument, signature)
+    if address is not None:
         if args and problem.compiled is False:
-            raise TypeError(f"{argument} is compiled, and args are for Python functions: put what it needs into its user data")
-        check_size(jac, _size(shape), "the start has")
+            raise TypeError(f"{argument}: expected a Python function, for args are given, got a compiled one; put args into its user data")
+        check_size(jac, argument, size_of(shape))
         problem.owner = (problem.owner, jac)
         if mode == HESSIAN:
-            problem.hessian.fun, problem.hessian.ctx = <hessian_fn> <size_t> found[0], <void *> <size_t> found[1]
+            problem.hessian.fun, problem.hessian.ctx = <hessian_fn> <size_t> address[0], <void *> <size_t> address[1]
             problem.jac, problem.jac_ctx = negative_hessian, &problem.hessian
         else:
-            problem.jac, problem.jac_ctx = <mf_jac_fn> <size_t> found[0], <void *> <size_t> found[1]
+            problem.jac, problem.jac_ctx = <mf_jac_fn> <size_t> address[0], <void *> <size_t> address[1]
             if problem.compiled and problem.jac_ctx == problem.c.ctx:
                 problem.c.jac = problem.jac
         return 0
@@ -423,7 +425,7 @@ cdef int add_jacobian(Problem problem, jac, str argument, str signature, tuple s
         try:
             jac = np.asarray(jac, dtype=np.float64)
         except (TypeError, ValueError):
-            raise TypeError(f"{argument}: a function, a constant array, a sparse matrix or a compiled function is wanted, not "
+            raise TypeError(f"{argument}: expected a function, a constant array, a sparse matrix or a compiled function, got "
                             f"{type(jac).__name__}") from None
     problem.jac_callback = Callback(jac, None, shape, args, mode, False)
     problem.jac, problem.jac_ctx = <mf_jac_fn> call_jacobian, <void *> problem.jac_callback
@@ -447,18 +449,18 @@ cdef class Problem:
         self.c = mf_new_problem()
 
     cdef int set_lean(self, double lean) except -1:
-        """A ledger of a row of Newmark's family wants the works at the mean of both ends plus `lean` = gamma - 1/2 of their difference."""
+        """Weights of works in the ledger of Newmark's family: the mean of both ends plus `lean` = gamma - 1/2 of their difference."""
         return 0
 
     cdef ptrdiff_t state_size(self):
-        """How many numbers of a problem's own decide later bits: what it has cached, factored, counted."""
+        """The count of numbers in the problem that decide later bits: what it has cached, factored and counted."""
         return 0
 
     cdef int state_pack(self, double *state) except -1:
         return 0
 
     cdef int state_unpack(self, const double *state) except -1:
-        """What `state_pack` wrote. ValueError, with nothing changed, where it cannot have been."""
+        """Restore what `state_pack` wrote. ValueError, with nothing changed, if `state_pack` cannot have written it."""
         return 0
 
     @property
@@ -478,15 +480,15 @@ cdef class Problem:
         return self.jac != NULL and self.jac_callback is None
 
     def jacobian(self, double t, y):
-        """J at (t, y), n x n: of f, or of a cost's gradient flow. ValueError where the problem has none."""
+        """J at (t, y), n x n: of f, or of the gradient flow of a cost. ValueError if the problem has none."""
         cdef cnp.ndarray at = np.ascontiguousarray(y, dtype=np.float64).ravel()
         cdef cnp.ndarray out = np.empty((self.c.n, self.c.n))
         cdef ptrdiff_t lower = -1
         cdef int status
         if self.jac == NULL:
-            raise ValueError("jac: the problem has none")
+            raise ValueError("jac: expected a problem with a Jacobian, got one without; pass jac=...")
         if at.size != self.c.n:
-            raise ValueError(f"y: {at.size} numbers came, {self.c.n} are wanted")
+            raise ValueError(f"y: expected {self.c.n} numbers, got {at.size}")
         if self.jac_callback is not None:
             lower, self.jac_callback.lower = self.jac_callback.lower, -1
         status = self.jac(t, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(out), self.c.n, self.jac_ctx)
@@ -495,56 +497,53 @@ cdef class Problem:
         if status == -1 and PyErr_Occurred() != NULL:
             raise_set_error()
         if status != 0:
-            raise ValueError(f"jac returned the code {status}")
+            raise ValueError(f"jac: expected the code 0 of success, got {status}")
         return out
 
     def set_band(self, Py_ssize_t lower, Py_ssize_t upper):
-        """From now on a Python jac fills the band alone, and may return it packed."""
+        """From now on a Python jac fills only the band, and may return it packed."""
         if self.jac_callback is not None:
             self.jac_callback.lower, self.jac_callback.upper = lower, upper
 
 
 cdef int refuse(fun, str argument) except -1:
     if not callable(fun):
-        raise TypeError(f"{argument}: a callable is wanted (or a LowLevelCallable, numba cfunc, ctypes function or PyCapsule), "
-                        f"not {type(fun).__name__}")
+        raise TypeError(f"{argument}: expected a callable (or a LowLevelCallable, numba cfunc, ctypes function or PyCapsule), got "
+                        f"{type(fun).__name__}")
     return 0
 
 
 cdef int no_extras(str argument, tuple args, bint inplace) except -1:
     if args or inplace:
-        raise TypeError(f"{argument} is compiled: args and inplace are for Python functions; put what it needs into its user data")
+        raise TypeError(f"{argument}: expected a Python function, for args or inplace is given, got a compiled one; put args into its user "
+                        "data")
     return 0
 
 
-def _size(shape):
-    n = 1
+cdef ptrdiff_t size_of(tuple shape):
+    cdef ptrdiff_t n = 1
     for length in shape:
         n *= length
-    return n
-
-
-cdef ptrdiff_t same_size(fun, ptrdiff_t n) except -1:
-    check_size(fun, n, "the start has")
     return n
 
 
 def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None):
     """y' = fun(t, y, *args), or fun(t, y, out, *args) with inplace=True; y has the given shape, jac(t, y, *args) n x n."""
     cdef Problem problem
-    found = compiled_address(fun, "fun", RHS_SIGNATURE)
+    address = compiled_address(fun, "fun", RHS_SIGNATURE)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
-    if found is not None:
+    if address is not None:
         no_extras("fun", args, inplace)
         problem = Problem.__new__(Problem)
         problem.compiled, problem.owner = True, fun
-        problem.c.rhs = <mf_rhs_fn> <size_t> found[0]
-        problem.c.ctx = <void *> <size_t> found[1]
+        problem.c.rhs = <mf_rhs_fn> <size_t> address[0]
+        problem.c.ctx = <void *> <size_t> address[1]
     else:
         refuse(fun, "fun")
         problem = python_problem(fun, None, shape, args, RHS, inplace)
         problem.c.rhs = <mf_rhs_fn> call_rhs
-    problem.c.n = same_size(fun, _size(shape))
+    problem.c.n = size_of(shape)
+    check_size(fun, "fun", problem.c.n)
     if jac is not None:
         add_jacobian(problem, jac, "jac", JACOBIAN_SIGNATURE, shape, args, JACOBIAN)
     return problem
@@ -552,18 +551,21 @@ def rhs_problem(fun, tuple shape, args=(), bint inplace=False, jac=None):
 
 def objective_problem(fun, jac, tuple shape, args=(), hess=None):
     """A cost with its gradient. fun None: the gradient alone. jac: a function, True (fun returns both), None, "2-point" or "3-point".
-    hess(c, *args), n x n, is for implicit methods."""
+
+    hess(c, *args), n x n, is for implicit methods.
+    """
     cdef Problem problem
-    found = compiled_address(fun, "fun", OBJECTIVE_SIGNATURE) if fun is not None else compiled_address(jac, "grad", OBJECTIVE_SIGNATURE)
+    cost, argument = (fun, "fun") if fun is not None else (jac, "grad")
+    address = compiled_address(cost, argument, OBJECTIVE_SIGNATURE)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
-    if found is not None:
+    if address is not None:
         if fun is not None and jac is not None and jac is not True:
-            raise TypeError("jac: a compiled fun gives value and gradient in one call; leave jac away")
+            raise TypeError("jac: expected none, for a compiled fun returns value and gradient in one call; omit jac")
         no_extras("fun", args, False)
         problem = Problem.__new__(Problem)
         problem.compiled, problem.value_is_free, problem.has_value, problem.owner = True, True, True, (fun, jac)
-        problem.c.value_grad = <mf_value_grad_fn> <size_t> found[0]
-        problem.c.ctx = <void *> <size_t> found[1]
+        problem.c.value_grad = <mf_value_grad_fn> <size_t> address[0]
+        problem.c.ctx = <void *> <size_t> address[1]
     else:
         if fun is not None:
             refuse(fun, "fun")
@@ -577,16 +579,17 @@ def objective_problem(fun, jac, tuple shape, args=(), hess=None):
         elif jac == "3-point":
             mode = CENTRAL
         elif isinstance(jac, str):
-            raise ValueError(f'jac: {jac!r} is not known; give a function, True, "2-point" or "3-point"')
+            raise ValueError(f'jac: expected a function, True, "2-point" or "3-point", got {jac!r}')
         else:
             refuse(jac, "jac")
-            if hasattr(type(jac), "_compiled_address"):
-                raise TypeError(f"jac: {jac!r} is a cost with its gradient: give it as fun, and leave jac away")
+            if is_compiled(jac):
+                raise TypeError(f"jac: expected a gradient, got a cost with its gradient, {jac!r}; pass it as fun, and omit jac")
             mode = SEPARATE
         problem = python_problem(fun, jac, shape, args, mode, False)
         problem.value_is_free, problem.has_value = mode == PAIR or mode == FORWARD, mode != GRADIENT
         problem.c.value_grad = <mf_value_grad_fn> call_objective
-    problem.c.n = same_size(fun if fun is not None else jac, _size(shape))
+    problem.c.n = size_of(shape)
+    check_size(cost, argument, problem.c.n)
     if hess is not None:
         add_jacobian(problem, hess, "hess", HESSIAN_SIGNATURE, shape, args, HESSIAN)
     return problem

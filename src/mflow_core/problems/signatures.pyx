@@ -1,4 +1,4 @@
-"""Compiled functions, whichever way they come: their address and user data, after a check of the C signature."""
+"""Compiled functions of every kind: their address and user data, after a check of the C signature."""
 from cpython.pycapsule cimport PyCapsule_CheckExact, PyCapsule_GetContext, PyCapsule_GetName, PyCapsule_GetPointer
 
 import re
@@ -15,7 +15,7 @@ POTENTIAL_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)
 PRODUCT_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
 HESSIAN_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
 
-# Codes of functions that `mflow.compile` makes, and what they mean.
+# Codes of functions that `mflow.compile` makes, and their meaning.
 RAISED, WRONG_LENGTH = -101, -102
 CODES = {RAISED: "an exception was raised inside the compiled function; call it with the same arguments to see it",
          WRONG_LENGTH: "the compiled function returned another number of values than the state has"}
@@ -26,16 +26,16 @@ _TYPES = {"float64": "double", "int32": "int", "int32_t": "int", "ptrdiff_t": "s
 
 
 def code_text(status):
-    """A callback's code, with what it means where `mflow.compile` made the callback."""
+    """The code of a callback, with its meaning if `mflow.compile` made the callback."""
     return f"code {status}: {CODES[status]}" if status in CODES else f"code {status}"
 
 
 def companion(fun, name, given):
-    """What was given, or the derivative that a compiled function brings with it: its `jac` or `hess`, or, an objective, itself."""
-    if given is not None or not hasattr(type(fun), "_compiled_address"):
+    """`given`, or the derivative of this name that belongs to a compiled function: its `jac` or `hess`. An objective is its own."""
+    if given is not None or not is_compiled(fun):
         return given
-    own = getattr(fun, name, None)
-    return own if own is None or hasattr(type(own), "_compiled_address") else fun
+    derivative = getattr(fun, name, None)
+    return derivative if derivative is None or is_compiled(derivative) else fun
 
 
 def _plain(text):
@@ -60,55 +60,61 @@ def _shape_of(signature):
     return _plain(result), tuple(_plain(a) for a in arguments.split(","))
 
 
-def _fits(found, wanted):
-    """`void *` may stand for any pointer (ctypes says no more), and the last argument, the user's data, may be any pointer."""
-    if found is None or found[0] != wanted[0] or len(found[1]) != len(wanted[1]):
+def _fits(given, expected):
+    """Whether two shapes agree. `void *` stands for any pointer (ctypes knows no more); the last argument, user data, is any pointer."""
+    if given is None or given[0] != expected[0] or len(given[1]) != len(expected[1]):
         return False
-    *came, data = found[1]
-    *asked, _ = wanted[1]
-    return data.endswith("*") and all(c == a or (c == "void *" and a.endswith("*")) for c, a in zip(came, asked))
+    *arguments, data = given[1]
+    *parameters, _ = expected[1]
+    return data.endswith("*") and all(a == p or (a == "void *" and p.endswith("*")) for a, p in zip(arguments, parameters))
 
 
-def check_signature(argument, found, wanted):
-    if not _fits(_shape_of(found), _shape_of(wanted)):
-        raise TypeError(f"{argument}: a compiled function with the signature {found!r} came; {wanted!r} is wanted")
+def check_signature(argument, signature, expected):
+    if not _fits(_shape_of(signature), _shape_of(expected)):
+        raise TypeError(f"{argument}: expected a compiled function with the signature {expected!r}, got {signature!r}")
 
 
-cdef tuple from_capsule(object capsule, str argument, str wanted):
+cdef tuple from_capsule(object capsule, str argument, str expected):
     cdef const char *name = PyCapsule_GetName(capsule)
     if name == NULL:
-        raise TypeError(f"{argument}: a PyCapsule without a name came; its name must be the C signature {wanted!r}")
-    check_signature(argument, name.decode(), wanted)
+        raise TypeError(f"{argument}: expected a PyCapsule whose name is the C signature {expected!r}, got one without a name")
+    check_signature(argument, name.decode(), expected)
     return <size_t> PyCapsule_GetPointer(capsule, name), <size_t> PyCapsule_GetContext(capsule)
 
 
-def check_size(fun, n, where):
-    """An `Objective`, and a function from symbols, know their n: with less they would touch what is not theirs."""
-    own = fun.n if hasattr(type(fun), "_compiled_address") else None
-    if own is not None and own != n:
-        raise ValueError(f"{where} {n} numbers, and {fun!r} wants {own}")
+def is_compiled(fun):
+    """Whether it is an `Objective` or a function that `mflow.compile` made: both have the method `_compiled_address`."""
+    return hasattr(type(fun), "_compiled_address")
 
 
-def compiled_address(fun, argument, wanted):
-    """(address, user data) of a compiled function, checked against the wanted C signature; None for a Python function."""
+def check_size(fun, argument, n):
+    """ValueError if fun is for another number of unknowns than the n of the start: an `Objective`, or a function from symbols."""
+    expected = fun.n if is_compiled(fun) else None
+    if expected is not None and expected != n:
+        raise ValueError(f"{argument}: expected a function of {n} numbers, as the start has, got {fun!r}, which is of {expected}")
+
+
+def compiled_address(fun, argument, expected):
+    """(address, user data) of a compiled function, checked against the expected C signature; None for a Python function."""
     kind = type(fun)
-    if hasattr(kind, "_compiled_address"):           # an Objective, or what `mflow.compile` made
-        return fun._compiled_address(argument, wanted)
+    if is_compiled(fun):
+        return fun._compiled_address(argument, expected)
     if PyCapsule_CheckExact(fun):
-        return from_capsule(fun, argument, wanted)
+        return from_capsule(fun, argument, expected)
     if kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy"):
-        return from_capsule(tuple.__getitem__(fun, 0), argument, wanted)
+        return from_capsule(tuple.__getitem__(fun, 0), argument, expected)
     if hasattr(fun, "native_name") and hasattr(fun, "address") and hasattr(fun, "_sig"):      # numba.cfunc
-        check_signature(argument, str(fun._sig), wanted)
+        check_signature(argument, str(fun._sig), expected)
         return fun.address, 0
     ctypes = sys.modules.get("ctypes")
     if ctypes is not None and isinstance(fun, ctypes._CFuncPtr):
         if fun.argtypes is None:
-            raise TypeError(f"{argument}: a ctypes function without argtypes came; set argtypes and restype to match {wanted!r}")
+            raise TypeError(f"{argument}: expected a ctypes function with argtypes, got one without; set argtypes and restype to match "
+                            f"{expected!r}")
         if fun._flags_ & 4:                          # PYFUNCTYPE, PyDLL: it would use Python without holding the GIL
-            raise TypeError(f"{argument}: a ctypes function that needs the GIL (PYFUNCTYPE) came; CFUNCTYPE is wanted, or the Python "
-                            "function itself")
+            raise TypeError(f"{argument}: expected a ctypes function that does not need the GIL, got one that does (PYFUNCTYPE); use "
+                            "CFUNCTYPE, or pass the Python function")
         names = ", ".join(getattr(a, "__name__", str(a)) for a in fun.argtypes)
-        check_signature(argument, f"{getattr(fun.restype, '__name__', fun.restype)} ({names})", wanted)
+        check_signature(argument, f"{getattr(fun.restype, '__name__', fun.restype)} ({names})", expected)
         return ctypes.cast(fun, ctypes.c_void_p).value, 0
     return None
