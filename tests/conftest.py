@@ -14,6 +14,9 @@ import numpy as np
 import pytest
 from mflow_core import registry
 
+from support.case_names import addresses, case_name
+from support.workers import start_workers
+
 LEVELS = registry.available_levels()
 
 KINDS: dict[str, Callable[[Any], bool]] = {
@@ -37,6 +40,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(f"{kind}_row", cases)
         if f"{kind}_method" in metafunc.fixturenames:
             metafunc.parametrize(f"{kind}_method", [pytest.param(row, id=row.name) for row in registry.rows() if belongs(row)])
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads its options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    start_workers(config)
+
+
+def pytest_make_parametrize_id(val: Any) -> str | None:
+    return case_name(val)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if found := addresses(item.nodeid for item in items):
+        raise pytest.UsageError(f"names of tests hold addresses, which differ from process to process: give them ids=. {found[:3]}")
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""What tests share: oracles that share no code with the library, problems, hosts in C, baselines."""
