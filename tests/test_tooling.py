@@ -77,7 +77,8 @@ def test_long_names_are_cut() -> None:
 
 
 def test_addresses_are_found() -> None:
-    assert addresses([f"test_one[{Plain()!r}]", "test_two[Plain at 0]"]) == [f"test_one[{Plain()!r}]"]
+    name = f"test_one[{Plain()!r}]"
+    assert addresses([name, "test_two[Plain at 0]"]) == [name]
 
 
 # ---- workers ---------------------------------------------------------------------------------------------------------------------------
