@@ -487,7 +487,7 @@ cdef mf_method *optimizer(const char *name, const char *class_name, const char *
     if m == NULL or p == NULL or n_rows == 64:
         raise MemoryError("optimizers: no room for another method")
     if vectors.count(b"|") > 3:
-        raise ValueError(f"{name.decode()}: expected at most 3 own vectors, got {vectors.count(b'|')}; write `over_4` and its line in `over`")
+        raise ValueError(f"{name.decode()}: expected at most 3 own vectors, got {vectors.count(b'|')}: write `over_4`, and call it in `over`")
     _names.append(everything)
     for j, (label, value, lower, upper, kind, open, choices, words) in enumerate(everything):
         p[j].name, p[j].value, p[j].lower, p[j].upper = label, value, lower, upper
