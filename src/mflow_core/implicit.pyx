@@ -21,7 +21,7 @@ from libc.math cimport INFINITY, fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc
 
-from mflow_core.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_row, pack, plan_row, plans, rows_t,
+from mflow_core.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_row, node, pack, plan_row, plans, rows_t,
                                  slope_at_start, square, weigh)
 from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_STIFFLY_ACCURATE,
                                mf_frame, mf_method, mf_tableau)
@@ -166,7 +166,7 @@ cdef int dirk(const char *name, const char *class_name, const char *aliases, int
         raise MemoryError("no memory for the tableaus")
     d, dense = d or [], dense or []
     full = square(A, s)
-    c = [fsum(row) for row in A]
+    c = [node(fsum(row)) for row in A]
     tab.A = doubles([a for row in full for a in row])
     tab.b = doubles(full[s - 1])
     tab.c = doubles(c)

@@ -283,6 +283,11 @@ cdef inline int pack(plan_row *plan, list values) except -1:
     return 0
 
 
+cdef inline double node(double c):
+    """A sum of coefficients as a node: what rounding alone has taken beyond an end of the step is that end, outside which f may fail."""
+    return 1.0 if 1.0 < c < 1.0 + 1e-14 else 0.0 if -1e-14 < c < 0.0 else c
+
+
 cdef inline list square(list A, int s):
     """Rows filled up with zeros to s entries."""
     return [list(row) + [0.0] * (s - len(row)) for row in A]
