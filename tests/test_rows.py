@@ -15,10 +15,23 @@ import scipy.integrate
 import scipy.optimize
 from mflow_core import registry
 
+import mflow
 from conftest import LEVELS
 from kernels import Kernel, dense_of, go
 from problems import PROBLEMS, Array, start_of, waves
-from reference import butcher, chebyshev, density, last_is_first, len_of, magnitude, residual, stability_function, trees_of, weights
+from reference import (
+    butcher,
+    chebyshev,
+    density,
+    last_is_first,
+    len_of,
+    magnitude,
+    residual,
+    stability_function,
+    trees_of,
+    weight_of_slopes,
+    weights,
+)
 
 EPS = 2.0**-52
 SIZES = (1, 2, 3, 7, 13, 600, 1001)
@@ -108,7 +121,7 @@ def test_implicit_order_conditions(row: Any) -> None:
     for order in range(1, row.order + 1):
         for tree in trees_of(order):
             assert residual(tree, A, b) <= 4 * EPS * max(1.0, magnitude(tree, A, b)), (order, tree)
-    assert max(residual(tree, A, b) for tree in trees_of(row.order + 1)) > 1e-3
+    assert max(residual(tree, A, b) for tree in trees_of(row.order + 1)) > 1e-10
 
 
 @those("embedded", without="staged")
@@ -120,18 +133,18 @@ def test_embedded_order_conditions(row: Any) -> None:
         for order in range(1, order_hat + 1):
             for tree in trees_of(order):
                 assert residual(tree, A, b_hat) <= 8 * EPS * max(1.0, magnitude(tree, A, b_hat)), (order, tree)
-        assert max(residual(tree, A, b_hat) for tree in trees_of(order_hat + 1)) > 1e-6
+        assert max(residual(tree, A, b_hat) for tree in trees_of(order_hat + 1)) > 1e-10
 
 
 @those("implicit")
 def test_decay_at_infinity(row: Any) -> None:
-    """L-stable rows forget what decays fast; the trapezoidal rule only changes its sign."""
+    """What decays fast is forgotten but for what an explicit stage keeps: with a its column and A' the rest, the last of -A'^-1 a."""
+    A = np.array(butcher(row)[0], dtype=np.float64)
+    left = 0.0 if A[0, 0] else -np.linalg.solve(A[1:, 1:], A[1:, 0])[-1]
     R = [stability_function(row, -(10.0**k)) for k in (6, 9, 12)]
-    if row.name == "trapezoidal":
-        np.testing.assert_allclose(R, -1.0, rtol=1e-5)
-    else:
-        assert all(abs(r) < 10.0 / 10.0**k for r, k in zip(R, (6, 9, 12), strict=True))
-    assert max(abs(stability_function(row, -x)) for x in np.geomspace(1e-3, 1e6, 200)) <= 1.0
+    assert all(abs(r - left) < 1e3 / 10.0**k + 1e-13 for r, k in zip(R, (6, 9, 12), strict=True))
+    stable = max(abs(stability_function(row, -x)) for x in np.geomspace(1e-3, 1e6, 200)) <= 1.0
+    assert stable or not mflow.is_a_stable(row.name)
 
 
 # ---- steps -------------------------------------------------------------------------------------------------------------
@@ -259,7 +272,7 @@ def test_extension_meets_both_ends(row: Any, n: int, fresh: bool) -> None:
 
 @with_extension()
 def test_observed_order_of_the_extension(row: Any) -> None:
-    """In one step, the extension's error falls as h^(degree + 1) between the ends."""
+    """In one step, the extension's error falls as h^(degree + 1) between the ends, or as that of the step itself."""
     what = PROBLEMS[0]
     degree = row.sizes()["n_dense"]
     errors = []
@@ -269,7 +282,7 @@ def test_observed_order_of_the_extension(row: Any) -> None:
         y = kernel.dense()
         errors.append(max(abs(y(theta)[0] - what.exact(0.5 + theta * h)[0]) for theta in np.linspace(0.1, 0.9, 9)))
     assert errors[1] > 1e-14
-    assert math.log2(errors[0] / errors[1]) > degree + 0.6
+    assert math.log2(errors[0] / errors[1]) > min(degree, row.order) + 0.6
 
 
 def test_extension_of_esdirk43_meets_the_conditions_for_all_theta() -> None:
@@ -361,8 +374,9 @@ def test_step_is_that_of_the_tableau_in_40_digits(row: Any) -> None:
 
     kernel = Kernel(row, lambda t, y: t - y**2, 1, solve)
     assert kernel.step(t, np.array([[y0]]), h) == 0
-    assert abs(kernel.y[0] - float(want)) <= 16 * EPS
-    assert abs(kernel.carried[1, 0] - float(K[-1])) <= 64 * EPS
+    roundings = max(16.0, weight_of_slopes(row))
+    assert abs(kernel.y[0] - float(want)) <= roundings * EPS
+    assert abs(kernel.carried[1, 0] - float(K[-1])) <= 4 * roundings * EPS
 
 
 @those("implicit")
@@ -439,9 +453,10 @@ def test_estimate_is_filtered_where_the_problem_can(row: Any) -> None:
     assert filtered.calls[-1][:3] == ("lsolve", 0.3 + 0.1, gh)
     assert bits(filtered.calls[-1][3]) == bits(plain.errors[0])
     assert bits(filtered.errors[0]) == bits(what.lsolve(0.4, gh, plain.errors[0]))
-    assert np.max(np.abs(plain.y[1:] - math.cos(0.4))) < 1e-6  # it began at 1e-3
+    left = 1e-3 * abs(stability_function(row, -1e12))  # it began at 1e-3
+    assert np.max(np.abs(plain.y[1:] - math.cos(0.4))) < left + 1e-6
     assert np.max(np.abs(plain.errors)) > 1e-4
-    assert np.max(np.abs(filtered.errors)) < 1e-6
+    assert np.all(np.abs(filtered.errors[0, 1:]) < 1e-3 * np.abs(plain.errors[0, 1:]))
 
 
 # ---- RKC ---------------------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
     --------
     >>> import mflow
     >>> o = mflow.oscillation("newmark", [0.1, 1.0])
-    >>> o.period_error.round(6).tolist(), o.algorithmic_damping.round(12).tolist()
+    >>> o.period_error.round(6).tolist(), (o.algorithmic_damping.round(12) + 0.0).tolist()
     ([0.000833, 0.078405], [0.0, 0.0])
 
     References
