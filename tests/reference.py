@@ -486,7 +486,7 @@ def evaluations(row: Any, steps: int, stages: int | None = None) -> int:
     step. The other stages of an implicit row are `solves`."""
     s = stages or int(row.stages)
     if "implicit" in row.flags:
-        return int(begins_explicitly(row))
+        return int(begins_explicitly(row)) + steps * sum(line[i] == 0 for i, line in enumerate(butcher(row)[0]) if i)
     if "fsal" not in row.flags:
         return steps * s
     return 1 + steps * (s - last_is_first(row))
@@ -555,10 +555,14 @@ def documented_implicit(row: Any, what: Any, t: float, x: Array, h: float) -> Ar
     A, c = row.tableau["A"], row.tableau["c"]
     K: list[Array] = []
     for i, line in enumerate(A):
-        if line[i] == 0.0:
+        if line[i] == 0.0 and i == 0:
             K.append(x[1] if len(x) > 1 else what.rhs(t, x[0]))
             continue
-        r, gh = combined(x[0], h, [(a, k) for a, k in zip(line, K, strict=False) if a != 0]), line[i] * h
+        r, gh = combined(x[0], h, [(a, k) for a, k in zip(line[:i], K, strict=True) if a != 0]), line[i] * h
+        if gh == 0.0:
+            z = r
+            K.append(what.rhs(t + c[i] * h, z))
+            continue
         z = what.solve(t + c[i] * h, gh, r, r)
         K.append((z - r) * (1.0 / gh))
     return np.stack([z, K[-1]])

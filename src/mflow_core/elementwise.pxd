@@ -18,7 +18,7 @@ cdef enum:
     KEEP = 1
     CLIP = 2
     OWN = 3                              # its own coefficients begin here,
-    WIDTH = 8                            # and are at most so many
+    WIDTH = 16                           # and are at most so many
 
 # What one step adds to one parameter: from its gradient g and its entries s[0], s[1] ... of the optimizer's own vectors x[1], x[2] ...,
 # which it updates, and from the own coefficients w.
@@ -96,6 +96,18 @@ cdef inline void over_3(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale,
         c[i] = keep * c[i] + add
 
 
+cdef inline void over_4(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+                        const double *w, mf_cvec g, mf_vec c, mf_vec x1, mf_vec x2, mf_vec x3, mf_vec x4) noexcept nogil:
+    cdef double[4] s
+    cdef double add
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        s[0], s[1], s[2], s[3] = x1[i], x2[i], x3[i], x4[i]
+        add = each(gradient(g[i], c[i], gscale, clip, decay), s, w)
+        x1[i], x2[i], x3[i], x4[i] = s[0], s[1], s[2], s[3]
+        c[i] = keep * c[i] + add
+
+
 cdef inline void over(element each, int own, ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double clip, double keep,
                       double *const *x, const double *g, double ahead) noexcept nogil:
     cdef double[WIDTH] w
@@ -109,8 +121,10 @@ cdef inline void over(element each, int own, ptrdiff_t lo, ptrdiff_t hi, double 
         over_1(each, lo, hi, gscale, clip, decay, keep, w, g, ahead, x[0], x[1])
     elif own == 2:
         over_2(each, lo, hi, gscale, clip, decay, keep, w, g, x[0], x[1], x[2])
-    else:
+    elif own == 3:
         over_3(each, lo, hi, gscale, clip, decay, keep, w, g, x[0], x[1], x[2], x[3])
+    else:
+        over_4(each, lo, hi, gscale, clip, decay, keep, w, g, x[0], x[1], x[2], x[3], x[4])
 
 
 cdef inline int apply(element each, int own, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,

@@ -17,7 +17,7 @@ same bits on every machine.
 
 To add an optimizer, write four things here and its few lines of NumPy, from the paper, in tests/reference.py:
 
-    begin       once a step. `w = common(m, par, lr, coef)` writes the shared coefficients; then w[0], w[1] ... are your own, at most 8.
+    begin       once a step. `w = common(m, par, lr, coef)` writes the shared coefficients; then w[0], w[1] ... are your own, at most 16.
                 k counts the steps from 0; `scal` is remembered from step to step, and saved
     element     the mathematics: from g, the entries s[0], s[1] ... of your vectors, updated in place, and w, what is added to c
     update      one line: `apply(element, number of own vectors, ...)`
@@ -369,8 +369,8 @@ cdef mf_method *optimizer(const char *name, const char *class_name, const char *
     p = <mf_param *> calloc(len(everything), sizeof(mf_param))
     if m == NULL or p == NULL or n_rows == 64:
         raise MemoryError("optimizers: no room for another method")
-    if vectors.count(b"|") > 3:
-        raise ValueError(f"{name.decode()}: expected at most 3 own vectors, got {vectors.count(b'|')}: write `over_4` in elementwise.pxd")
+    if vectors.count(b"|") > 4:
+        raise ValueError(f"{name.decode()}: expected at most 4 own vectors, got {vectors.count(b'|')}")
     _names.append(everything)
     for j, (label, value, lower, upper, kind, open, choices, words) in enumerate(everything):
         p[j].name, p[j].value, p[j].lower, p[j].upper = label, value, lower, upper

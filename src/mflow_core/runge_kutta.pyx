@@ -18,7 +18,7 @@ from libc.stddef cimport ptrdiff_t
 
 from mflow_core.tableau cimport MAX_STAGES, combine, doubles, new_row, node, pack, plan_row, plans, rows_t, square
 from mflow_core.types cimport MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
-from mflow_core.vec cimport average_1, average_2, average_3, MF_SHORT
+from mflow_core.vec cimport average_1, average_2, average_3, average_many, MF_SHORT
 
 from math import fsum
 
@@ -91,8 +91,10 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
             average_1(n, out, u[0], g[0], row.w[0], r[0])
         elif row.q == 2:
             average_2(n, out, u[0], g[0], u[1], g[1], row.w[0], r[0], row.w[1], r[1])
-        else:
+        elif row.q == 3:
             average_3(n, out, u, g, row.w, r)
+        else:
+            average_many(n, out, row.q, u, g, row.w, r)
         at = out
     return 0
 
@@ -138,8 +140,6 @@ cdef int shu_osher(const char *name, const char *class_name, const char *aliases
     if any(b != 0 and full_alpha[i][j] == 0 for i, row in enumerate(full_beta) for j, b in enumerate(row)):
         raise ValueError(f"{name.decode()}: a beta stands where alpha is 0")
     terms = [[(j, a, full_beta[i][j] / a) for j, a in enumerate(row) if a != 0] for i, row in enumerate(full_alpha)]
-    if max(len(row) for row in terms) > 3:
-        raise ValueError(f"{name.decode()}: more than three terms in one convex combination")
     u_slot, f_slot, n_slots = share_slots(terms)
     for i, row in enumerate(terms):
         plan[i + 1].slope = f_slot[i]

@@ -20,7 +20,7 @@ from mflow_core.vec cimport combine_1, combine_2, combine_3, combine_4, combine_
 
 
 cdef enum:
-    MAX_STAGES = 16
+    MAX_STAGES = 32
     MAX_FAMILY = 64                      # rows in one family
 
 
