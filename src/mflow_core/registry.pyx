@@ -64,7 +64,7 @@ cdef int join(const mf_method **rows, str level) except -1:
     cdef const mf_method **family
     cdef int count = 0
     for name in FAMILIES:
-        family = <const mf_method **> kernels(f"methods.{name}", "_rows", b"mflow_core._rows", level)
+        family = <const mf_method **> kernels(f"methods.{name}", "_records", b"mflow_core._rows", level)
         while family[0] != NULL:
             if count == MAX_ROWS:
                 raise ImportError(f"mflow_core: more than {MAX_ROWS} methods")

@@ -1,4 +1,4 @@
-"""The battery: every row on every instruction set, from the registry.
+"""The battery: every method on every instruction set, from the registry.
 
 Oracles share no code with the kernels: exact solutions, order conditions in exact fractions, textbook formulas and NumPy forms in long
 double (reference.py), mpmath. Where bits are promised, they are compared as bits.
@@ -45,29 +45,40 @@ class Boom(Exception):
     pass
 
 
-# ---- the rows themselves ---------------------------------------------------------------------------------------------
+# ---- the method records ------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("level", LEVELS)
-def test_levels_hold_the_same_rows(level: str) -> None:
-    def facts(row: Any) -> tuple[Any, ...]:
-        return row.name, row.kind, row.order, row.stages, row.flags, row.parameters_, row.tableau, row.sizes(), row.vectors, row.formula
+def test_levels_hold_the_same_records(level: str) -> None:
+    def facts(record: Any) -> tuple[Any, ...]:
+        return (
+            record.name,
+            record.kind,
+            record.order,
+            record.stages,
+            record.flags,
+            record.parameters_,
+            record.tableau,
+            record.sizes(),
+            record.vectors,
+            record.formula,
+        )
 
-    assert [facts(row) for row in registry.records_of(level)] == [facts(row) for row in registry.records()]
+    assert [facts(record) for record in registry.records_of(level)] == [facts(record) for record in registry.records()]
 
 
 def test_every_update_record_has_an_oracle() -> None:
-    rows = [row for row in registry.records() if row.kind == "update"]
-    assert rows
-    assert {row.name for row in rows} == set(ORACLES)
-    assert {row.name for row in rows if "linear" in row.flags} == set(LIMIT_FLOWS)
+    records = [record for record in registry.records() if record.kind == "update"]
+    assert records
+    assert {record.name for record in records} == set(ORACLES)
+    assert {record.name for record in records if "linear" in record.flags} == set(LIMIT_FLOWS)
 
 
 def test_names_and_aliases_are_found_and_unique() -> None:
-    names = [name for row in registry.records() for name in (row.name, *row.aliases)]
+    names = [name for record in registry.records() for name in (record.name, *record.aliases)]
     assert len(set(names)) == len(names)
-    for row in registry.records():
-        assert {registry.find(name).address for name in (row.name, *row.aliases)} == {row.address}
+    for record in registry.records():
+        assert {registry.find(name).address for name in (record.name, *record.aliases)} == {record.address}
 
 
 def test_row_facts_are_filled_in(each_record: Any) -> None:
@@ -112,7 +123,7 @@ def test_tableau_is_triangular_and_consistent(step_record: Any) -> None:
     assert abs(float(sum(b) - 1)) <= 4 * EPS  # coefficients known to 15 digits alone
 
 
-def test_ssp_rows_are_convex_combinations(step_record: Any) -> None:
+def test_ssp_methods_are_convex_combinations(step_record: Any) -> None:
     if "ssp" not in step_record.flags:
         assert "alpha" not in (step_record.tableau or {})
         return
@@ -137,17 +148,17 @@ def test_method_butcher_is_the_tableau(step_method: Any) -> None:
 # ---- steps -----------------------------------------------------------------------------------------------------------
 
 
-def error_after(row: Any, what: Any, steps: int) -> float:
-    run = run_of(row, what.fun, what.y0, what.t_end / steps)
+def error_after(record: Any, equation: Any, steps: int) -> float:
+    run = run_of(record, equation.fun, equation.y0, equation.t_end / steps)
     assert run.fixed(steps) == 0
-    return float(np.max(np.abs(run.y - what.exact(what.t_end))))
+    return float(np.max(np.abs(run.y - equation.exact(equation.t_end))))
 
 
 def test_observed_order(step_record: Any) -> None:
     """Of the errors of all problems together: that of a single number may change its sign between two steps, and show any order."""
-    goal = 1e-8 if step_record.order < 5 else 1e-9  # well above what rounding, and Newton's iteration, leaves in each step
+    goal = 1e-8 if step_record.order < 5 else 1e-9  # well above the errors of rounding and Newton's iteration in each step
     steps = min(2000, math.ceil(goal ** (-1.0 / step_record.order)) // 2)
-    coarse, fine = (sum(error_after(step_record, what, n) for what in PROBLEMS) for n in (steps, 2 * steps))
+    coarse, fine = (sum(error_after(step_record, equation, n) for equation in PROBLEMS) for n in (steps, 2 * steps))
     observed = math.log2(coarse / fine)
     if step_record.order < 5:
         assert observed == pytest.approx(step_record.order, abs=0.05)
@@ -182,11 +193,11 @@ def test_step_agrees_with_the_textbook(name: str, level: str) -> None:
 
 @pytest.mark.parametrize("n", SIZES)
 def test_step_has_the_documented_bits(step_record: Any, n: int) -> None:
-    y0, h, what = start_of(n), 0.1, componentwise(step_record)
+    y0, h, equation = start_of(n), 0.1, componentwise(step_record)
     x = y0[None]
     for k in range(3):
-        x = documented_step(step_record, what, 0.3 + k * h, x, h, stages_at(step_record, h, RHO))
-    assert bits(end_of(step_record, what, y0, 0.3, h, 3)) == bits(x[0])
+        x = documented_step(step_record, equation, 0.3 + k * h, x, h, stages_at(step_record, h, RHO))
+    assert bits(end_of(step_record, equation, y0, 0.3, h, 3)) == bits(x[0])
 
 
 @pytest.mark.parametrize("n", SIZES)
@@ -206,7 +217,9 @@ def test_processes_of_all_levels_make_the_same_bits() -> None:
         out = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "MFLOW_ISA": level})
         assert out.stdout.startswith(f"{level}\n")
         results.append(out.stdout.removeprefix(level).splitlines())
-    assert len(results[0]) > 4 * len([row for row in registry.records() if row.kind == "step" and "second_order" not in row.flags])
+    assert len(results[0]) > 4 * len(
+        [record for record in registry.records() if record.kind == "step" and "second_order" not in record.flags]
+    )
     assert all(result == results[0] for result in results)
 
 
@@ -220,22 +233,22 @@ def fun(t, y):  # a chain that stiffens with its length
     return 5.0 * (np.roll(y, 1) - 2.0 * y + np.roll(y, -1)) * np.linspace(1.0, y.size, y.size) + np.sin(y) + t
 
 print(mflow_core.isa())
-for row in registry.records():
-    if row.kind != "step" or "second_order" in row.flags:
+for record in registry.records():
+    if record.kind != "step" or "second_order" in record.flags:
         continue
-    ways = [{"dt": 1e-4}, {"rtol": 1e-5}] if "embedded" in row.flags else [{"dt": 1e-4}]
-    solvers = ["newton", "newton_krylov", "fixed_point"] if "implicit" in row.flags else [None]
+    ways = [{"dt": 1e-4}, {"rtol": 1e-5}] if "embedded" in record.flags else [{"dt": 1e-4}]
+    solvers = ["newton", "newton_krylov", "fixed_point"] if "implicit" in record.flags else [None]
     for n in (3, 16, 201):
         for way in ways:
             for solver in solvers:
                 y0 = np.random.default_rng(n).standard_normal(n)
-                r = mflow.solve_ivp(fun, (0.0, 2e-3), y0, method=row.name, solver=solver, **way)
-                print(row.name, n, way, solver, r.reason, r.nfev, hashlib.sha256(r.y.tobytes()).hexdigest())
+                r = mflow.solve_ivp(fun, (0.0, 2e-3), y0, method=record.name, solver=solver, **way)
+                print(record.name, n, way, solver, r.reason, r.nfev, hashlib.sha256(r.y.tobytes()).hexdigest())
 """
 
 
 def test_evaluations_are_counted(step_record: Any) -> None:
-    """Each call is counted and stands where the tableau says; Newton's iteration makes as many as it needs, all at the stage's own time."""
+    """Each call is counted and stands where the tableau says; Newton's iteration makes as many as needed, all at the time of the stage."""
     calls: list[float] = []
     run = run_of(step_record, lambda t, y: calls.append(t) or -y, start_of(3), 0.5)
     run.fixed(4)
@@ -254,10 +267,10 @@ def test_evaluations_are_counted(step_record: Any) -> None:
 
 def test_large_state_matches_small_ones(step_record: Any) -> None:
     """Components do not meet: any piece of a large state, alone, has the same bits."""
-    y0, what = start_of(5003), componentwise(step_record)
-    whole = end_of(step_record, what, y0, 0.0, 0.05, 3)
+    y0, equation = start_of(5003), componentwise(step_record)
+    whole = end_of(step_record, equation, y0, 0.0, 0.05, 3)
     for part in (slice(0, 1), slice(0, 13), slice(511, 514), slice(4990, 5003)):
-        assert bits(end_of(step_record, what, y0[part], 0.0, 0.05, 3)) == bits(whole[part])
+        assert bits(end_of(step_record, equation, y0[part], 0.0, 0.05, 3)) == bits(whole[part])
 
 
 @pytest.mark.parametrize("dt", [0.05, -0.05])
@@ -298,8 +311,8 @@ def test_damaged_state_changes_nothing(step_record: Any) -> None:
 @pytest.mark.parametrize("n", [n for n in SIZES if 0 < n < 2000])
 def test_step_in_place_has_the_same_bits(step_record: Any, n: int) -> None:
     """With a carried slope, too; and all these are the bits of a run."""
-    y0, h, what = start_of(n), 0.1, componentwise(step_record)
-    kernel = what.kernel(step_record, n)
+    y0, h, equation = start_of(n), 0.1, componentwise(step_record)
+    kernel = equation.kernel(step_record, n)
     x = y0[None]
     for k in range(2):
         ends = []
@@ -312,7 +325,7 @@ def test_step_in_place_has_the_same_bits(step_record: Any, n: int) -> None:
             assert kernel.frame.n_solve == ("implicit" in step_record.flags) * solves(step_record, 1)
         assert bits(ends[0]) == bits(ends[1])
         x = ends[0]
-    assert bits(x[0]) == bits(end_of(step_record, what, y0, 0.3, h, 2))
+    assert bits(x[0]) == bits(end_of(step_record, equation, y0, 0.3, h, 2))
 
 
 # ---- callbacks -------------------------------------------------------------------------------------------------------
@@ -436,9 +449,9 @@ def test_recoverable_stops_a_fixed_step(step_record: Any) -> None:
 )
 def test_run_refuses_what_it_cannot_use(any_record: Any, y0: Array, kind: type[Exception], words: str) -> None:
     step = any_record.kind == "step"
-    what = problem.rhs_problem(waves, (3,)) if step else problem.objective_problem(None, waves, (3,))
+    equation = problem.rhs_problem(waves, (3,)) if step else problem.objective_problem(None, waves, (3,))
     with pytest.raises(kind, match=words):
-        stepper.Run(any_record, what, y0, descend=not step)
+        stepper.Run(any_record, equation, y0, descend=not step)
 
 
 def test_update_needs_a_gradient(update_record: Any) -> None:
@@ -461,10 +474,10 @@ def test_parameters_outside_their_bounds(update_record: Any) -> None:
 
 def test_no_allocation_per_step(step_record: Any) -> None:
     """Python's allocators: a thousand steps of a compiled problem take no more than one does."""
-    what = decay_cfunc()
+    compiled = decay_cfunc()
     peaks = []
     for steps in (1, 1, 1000):
-        run = run_of(step_record, what, np.ones(64), 1e-3)
+        run = run_of(step_record, compiled, np.ones(64), 1e-3)
         tracemalloc.start()
         run.fixed(steps)
         peaks.append(tracemalloc.get_traced_memory()[1])

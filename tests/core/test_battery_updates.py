@@ -1,4 +1,4 @@
-"""The battery's part on optimizers: every update row on every instruction set, from the registry."""
+"""The battery for optimizers: every update method on every instruction set, from the registry."""
 
 import math
 from typing import Any
@@ -40,7 +40,7 @@ def test_update_agrees_with_its_oracle(update_record: Any) -> None:
 
 
 def test_update_order_in_lr(flow_record: Any) -> None:
-    """For lr -> 0 the linear rows follow their flow, to the declared order."""
+    """For lr -> 0 the linear methods follow their flow, to the declared order."""
     L, T, errors = 0.5, 1.0, []
     for steps in (2000, 4000):
         parameters = defaults(flow_record, lr=T / steps)
@@ -56,7 +56,7 @@ def test_update_order_in_lr(flow_record: Any) -> None:
 def test_update_has_the_same_bits_on_every_level(update_record: Any, n: int) -> None:
     c0, grads, moved = start_of(n), gradients(n, 4), False
     for parameters in (variants(update_record)[0], variants(update_record)[-1]):
-        walks = [Walk(row, parameters, c0) for row in (update_record, *(same_at(update_record, level) for level in LEVELS))]
+        walks = [Walk(record, parameters, c0) for record in (update_record, *(same_at(update_record, level) for level in LEVELS))]
         before = walks[0].bits
         for g in grads:
             for walk in walks:
@@ -67,13 +67,13 @@ def test_update_has_the_same_bits_on_every_level(update_record: Any, n: int) -> 
 
 
 def test_ask_has_the_same_bits_on_every_level(update_record: Any) -> None:
-    """Where the gradient is wanted: at c, or ahead of it by a multiple of v, for every form of the row."""
+    """The point of the gradient: c, or ahead of it by a multiple of v, for every form of the method."""
     for parameters in variants(update_record):
         points = []
-        for row in (update_record, *(same_at(update_record, level) for level in LEVELS)):
-            walk = Walk(row, parameters, start_of(77))
+        for record in (update_record, *(same_at(update_record, level) for level in LEVELS)):
+            walk = Walk(record, parameters, start_of(77))
             walk.step(gradients(77, 1)[0])
-            points.append(updater.ask(row, updater.begin(row, parameters, 1, walk.scalars), walk.vectors))
+            points.append(updater.ask(record, updater.begin(record, parameters, 1, walk.scalars), walk.vectors))
             c = walk.vectors[0]
         assert len(set(map(bits, points))) == 1
         ahead = parameters.get("lookahead", 0.0) or parameters.get("form", 0.0)
@@ -125,7 +125,7 @@ def test_nan_stays_where_it_is_and_is_not_lost(update_record: Any) -> None:
 
 
 def test_descent_counts_and_resumes(update_record: Any) -> None:
-    """Run.descend: one gradient an iteration; a saved run goes on with the same bits, and with those of the row's own functions."""
+    """Run.descend: one gradient an iteration; a saved run goes on with the same bits, and with those of the functions of the record."""
     c0, calls = start_of(9), []
 
     def grad(c: Array) -> Array:

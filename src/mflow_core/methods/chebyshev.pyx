@@ -1,21 +1,20 @@
 """Runge-Kutta-Chebyshev: y' = f(t, y), mildly stiff, with eigenvalues near the negative real axis. Explicit.
 
-s stages make a stability polynomial that stays below 1 on about [-0.65 s^2, 0], so a step costs the square root of what Euler pays.
+s stages give a stability polynomial of at most 1 on about [-0.65 s^2, 0], so a long step costs the square root of Euler's evaluations.
 With T_j the Chebyshev polynomials at w0 = 1 + eps/s^2, eps = 2/13, their derivatives there, and w1 = T_s'/T_s'',
 
     b_j = T_j''/(T_j')^2,   b_0 = b_2,   b_1 = 1/w0,   a_j = 1 - b_j T_j,
     mu_j = 2 b_j w0/b_(j-1),   nu_j = -b_j/b_(j-2),   m_j = 2 b_j w1/b_(j-1),   g_j = -a_(j-1) m_j,
     Z_0 = 0,   Z_1 = h b_1 w1 F_0,   Z_j = mu_j Z_(j-1) + nu_j Z_(j-2) + h m_j F_(j-1) + h g_j F_0,   F_j = f(t + c_j h, y + Z_j),
 
-y+ = y + Z_s, and c_j follows from the same recurrence with 1 in place of F. The stages are kept as increments Z over y, so that rounding,
-which grows with s^2, grows from the size of the step and not of the state. T_j, T_j', T_j'' come from their differences in j, all
-of them sums of positive terms: no cancellation, no cosh.
+y+ = y + Z_s, and c_j follows from the same recurrence with 1 in place of F. The stages are stored as increments Z over y, so that rounding,
+which grows with s^2, is relative to the size of the step and not of the state. T_j, T_j', T_j'' are computed by their differences in j,
+which are sums of positive terms: no cancellation, no cosh.
 
-err = 0.8 (y - y+) + 0.4 h (f(t, y) + f(t + h, y+)). The last slope is carried, x1[1], and is the first of the next step. s comes from
-the spectral radius, `rho` of the frame, and step: the least s that is stable, from 3 on (for s = 2 and slopes that depend on t alone
-err is 0, whatever they are); more than 10 000 stages ask for a smaller step. The
-parameter `stages` fixes s instead. `work` holds five vectors whatever s is: F_0, F, two Z, and the argument of the next slope. x1 may
-be x0: y is read for the last time where y+ is written.
+err = 0.8 (y - y+) + 0.4 h (f(t, y) + f(t + h, y+)). The last slope is carried in x1[1] and is the first of the next step. The spectral
+radius, `rho` of the frame, and the step give s: the least s that is stable, from 3 on (for s = 2, err is 0 for all slopes that depend on t
+only). More than 10 000 stages ask for a smaller step. The parameter `stages` fixes s instead. `work` holds five vectors for any s: F_0, F,
+two Z, and the argument of the next slope. x1 may be x0: y is read for the last time where y+ is written.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport fabs, sqrt
@@ -23,18 +22,18 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc, free
 
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
-from mflow_core.methods.tableau cimport first_slope, new_row, rows_t
+from mflow_core.methods.tableau cimport first_slope, new_record, records_t
 from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_PARAMETER, MF_FSAL, MF_INT, MF_NEEDS_RHO, MF_STAGED,
                                mf_frame, mf_method, mf_param, mf_sizes)
 
 
 cdef enum:
     MOST_STAGES = 10000
-    LEAST_STAGES = 3                     # two are Heun's method, whose quadrature the error estimate takes for exact
-    TOO_MANY_STAGES = 1                  # > 0: a smaller step is asked for
+    LEAST_STAGES = 3                     # two are Heun's method, whose quadrature error the estimate does not see
+    TOO_MANY_STAGES = 1                  # > 0: asks for a smaller step
 
 
-ctypedef struct chebyshev_t:             # T_j, T_j', T_j'' at w0 = 1 + delta, and what they grew by from j - 1
+ctypedef struct chebyshev_t:             # T_j, T_j', T_j'' at w0 = 1 + delta, and their differences to j - 1
     double delta, T, d1, d2, by_T, by_d1, by_d2
 
 
@@ -60,7 +59,7 @@ cdef inline void advance(chebyshev_t *c) noexcept nogil:
 
 
 cdef inline int stages_of(const mf_frame *f) noexcept nogil:
-    """s, or 0 where it would be too large, or MF_E_ARGUMENT without a spectral radius."""
+    """s, or 0 if it would be too large, or MF_E_ARGUMENT without a spectral radius."""
     cdef int fixed = <int> f.par[0] if f.par != NULL else 0
     cdef double x = 1.54 * fabs(f.h) * f.rho + 1.0
     if fixed > 0:
@@ -74,7 +73,7 @@ cdef inline int stages_of(const mf_frame *f) noexcept nogil:
 
 cdef void stage(ptrdiff_t n, mf_vec z, mf_cvec a, mf_cvec F, mf_cvec F0, const double *y, double *out, double mu, double nu,
                 double u, double v) noexcept nogil:
-    """z = mu a + nu z + u F + v F0, and out = y + z, which may be y."""
+    """z = mu a + nu z + u F + v F0, and out = y + z; out may be y."""
     cdef ptrdiff_t i
     for i in range(n):
         z[i] = (mu * a[i] + nu * z[i]) + (u * F[i] + v * F0[i])
@@ -143,18 +142,18 @@ cdef void error_of(ptrdiff_t n, mf_vec err, mf_cvec z, mf_cvec F0, mf_cvec F1, d
 
 cdef int rkc2_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
     sizes[0] = m.sizes
-    return MF_E_PARAMETER if par[0] == 1.0 else 0    # one stage is Euler's step, which has no second order
+    return MF_E_PARAMETER if par[0] == 1.0 else 0    # one stage is Euler's step, of first order
 
 
-# ---- rows ----------------------------------------------------------------------------------------------------------------------------
+# ---- method records ------------------------------------------------------------------------------------------------------------------
 
-cdef rows_t ROWS
+cdef records_t RECORDS
 
 
 cdef int rkc2() except -1:
     cdef mf_param *p = <mf_param *> calloc(1, sizeof(mf_param))
-    cdef mf_method *m = new_row(
-        &ROWS, b"chebyshev", b"rkc2", b"RKC2", b"rkc", 2, LEAST_STAGES,
+    cdef mf_method *m = new_record(
+        &RECORDS, b"chebyshev", b"rkc2", b"RKC2", b"rkc", 2, LEAST_STAGES,
         b"Z_1 = dt b_1 w1 f(t, y), Z_j = mu_j Z_(j-1) + nu_j Z_(j-2) + dt m_j f(t + c_j dt, y + Z_(j-1)) + dt g_j f(t, y), y+ = y + Z_s",
         b"Runge-Kutta-Chebyshev of second order, damped: explicit, stable for decay up to |lambda| dt = 0.65 s^2 with s stages. "
         b"Made for diffusion and gradient flow, whose eigenvalues are real.",
@@ -174,4 +173,4 @@ cdef int rkc2() except -1:
 
 rkc2()
 
-_rows = PyCapsule_New(<void *> ROWS.row, b"mflow_core._rows", NULL)
+_records = PyCapsule_New(<void *> RECORDS.record, b"mflow_core._rows", NULL)

@@ -1,8 +1,8 @@
 # cython: language_level=3
-"""What the optimizers share: the gradient that they use, and one loop over the parameters for all of them.
+"""The common parts of the optimizers: the gradient that they use, and one loop over the parameters for all of them.
 
-An optimizer is an `element`, which says what one step adds to one parameter. `apply` runs it over a range, with decoupled decay and
-clipping where they are on.
+An optimizer is an `element`, a function that returns what one step adds to one parameter. `apply` runs it over a range, with decoupled
+decay and clipping if they are on.
 """
 from libc.stddef cimport ptrdiff_t
 
@@ -17,16 +17,16 @@ cdef enum:
     DECAY = 0                            # the first three coefficients of every optimizer, written by `common`
     KEEP = 1
     CLIP = 2
-    OWN = 3                              # its own coefficients begin here,
-    WIDTH = 16                           # and are at most so many
+    OWN = 3                              # the index of the first coefficient of the optimizer itself
+    WIDTH = 16                           # the number of those coefficients, at most
 
-# What one step adds to one parameter: from its gradient g and its entries s[0], s[1] ... of the optimizer's own vectors x[1], x[2] ...,
-# which it updates, and from the own coefficients w.
+# The addition to one parameter in one step, from its gradient g, its entries s[0], s[1] ... of the optimizer's vectors x[1], x[2] ...,
+# which the function updates, and the optimizer's coefficients w.
 ctypedef double (*element)(double g, double *s, const double *w) noexcept nogil
 
 
 cdef inline double *common(const mf_method *m, const double *par, double lr, double *coef) noexcept nogil:
-    """The shared coefficients, from the three parameters that end every list. Returns the place of the optimizer's own."""
+    """Write the shared coefficients, from the last three parameters. Return the address of the optimizer's coefficients."""
     cdef double weight_decay = par[m.n_par - 3]
     cdef bint decoupled = par[m.n_par - 2] != 0
     cdef int j
@@ -129,8 +129,10 @@ cdef inline void over(element each, int own, ptrdiff_t lo, ptrdiff_t hi, double 
 
 cdef inline int apply(element each, int own, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                       const double *g) noexcept nogil:
-    """c = keep c + each(g, s, w) for lo <= i < hi, with so many own vectors. Without decoupled decay and clipping, the constants 1 and
-    infinity in their place give the same bits, and less to do."""
+    """c = keep c + each(g, s, w) for lo <= i < hi. own: the count of the optimizer's vectors.
+
+    Without decoupled decay and clipping, the constants 1 and infinity in their place give the same bits with less work.
+    """
     if coef[KEEP] == 1.0 and coef[CLIP] == INFINITY:
         over(each, own, lo, hi, gscale, coef, INFINITY, 1.0, x, g, 0.0)
     else:
@@ -140,6 +142,6 @@ cdef inline int apply(element each, int own, const double *coef, double gscale, 
 
 cdef inline int apply_ahead(element each, int own, double ahead, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi,
                             double *const *x, const double *g) noexcept nogil:
-    """The same with a gradient that was taken at c + ahead x[1]: the decay's own is taken there, too."""
+    """The same with a gradient at c + ahead x[1]; that of the decay is taken there, too."""
     over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[KEEP], x, g, ahead)
     return 0

@@ -3,27 +3,27 @@
     K_1 = f(t, y),   K_j = f(t + c_j h, y + h sum_l A_jl K_l),   y+ = y + h sum_j b_j K_j,   K_s = f(t + h, y+)
     err = h sum_j d_j K_j,   d = b - bhat      (dop853 has two: of order 5, then of order 3)
 
-The last slope is the first of the next step (FSAL): it is carried, x1[1], and counts as a stage here. With MF_FRESH there is no such
-slope yet and K_1 is made. `work` holds the argument of the next slope, then K_1 ... K_(s-1), then what `dense` adds. x1 may be x0: y is
-read for the last time in the combination that writes y+, and K_1 is copied before the last slope takes its place.
+The last slope is the first of the next step (FSAL): it is carried in x1[1] and counts as a stage. With MF_FRESH there is no such slope
+yet, and K_1 is computed. `work` holds the argument of the next slope, then K_1 ... K_(s-1), then the slopes that `dense` adds. x1 may be
+x0: y is read for the last time in the combination that writes y+, and K_1 is copied before the last slope overwrites it.
 
-Between t and t + h, with d = y+ - y, a = h K_1, b = h K_s, every extension here is the cubic through both ends with their slopes and
-terms that vanish at both ends with their slopes,
+Between t and t + h, with d = y+ - y, a = h K_1, b = h K_s, every extension is the cubic through both ends with their slopes, plus terms
+that vanish at both ends together with their slopes,
 
     theta^2 (1-theta)^2 Q_1 + theta^3 (1-theta)^2 Q_2 + theta^3 (1-theta)^3 Q_3 + theta^4 (1-theta)^3 Q_4,   Q_i = h sum_j q_ij K_j:
 
-none of them for bs32, Q_1 for dopri5 and tsit5, all four for dop853, whose sums run over three more slopes. So y(t + h) is y+
-whatever the rounding, and one function makes the powers of theta for all.
+none of them for bs32, Q_1 for dopri5 and tsit5, all four for dop853, whose sums include three more slopes. So y(t + h) is y+ in spite
+of rounding, and one function gives the powers of theta for all.
 
-Fractions are written 1./3: the kernels are compiled with C's division, in which 1/3 is 0.
+Write fractions as 1./3: the kernels are compiled with C's division, in which 1/3 is 0.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc
 
 from mflow_core.arithmetic.vec cimport MF_SHORT
-from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_row, pack, plan_row, plans, rows_t,
-                                 slope_at_start, square, weigh)
+from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_record, pack, plan_row, plans, records_t,
+                                         slope_at_start, square, weigh)
 from mflow_core.types cimport MF_DERIVED, MF_EMBEDDED, MF_FSAL, mf_frame, mf_method, mf_rhs_fn, mf_tableau
 
 
@@ -39,7 +39,7 @@ ctypedef struct pair_t:                  # the nonzeros of a pair
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
 
 cdef inline double *slope_slot(const mf_frame *f, int s, int j) noexcept nogil:
-    """Where in `work` slope j lies: the last one, s - 1, lies in x1[1] and has no place."""
+    """The place of slope j in `work`; the last one, s - 1, is in x1[1] and has none."""
     return f.work + (j + 1 if j < s else j) * f.ld
 
 
@@ -86,7 +86,7 @@ cdef int pair_step(const mf_method *m, mf_frame *f) noexcept nogil:
 
 
 cdef int pair_dense(const mf_method *m, mf_frame *f) noexcept nogil:
-    """D: the powers of theta, from both ends, their slopes, and the Q that are written to D[3] ... first."""
+    """Write the powers of theta to D, from both ends, their slopes, and the Q, which D[3] ... hold first."""
     cdef const pair_t *packed = <const pair_t *> m.tab.packed
     cdef const double *K[MAX_STAGES]
     cdef double *out
@@ -112,7 +112,7 @@ cdef int pair_dense(const mf_method *m, mf_frame *f) noexcept nogil:
 
 
 cdef void cubic(const mf_frame *f, const double *first, const double *last, const double *q) noexcept nogil:
-    """theta, theta^2, theta^3 of the cubic through both ends and, where there is one, of theta^2 (1-theta)^2 Q_1."""
+    """theta, theta^2, theta^3 of the cubic through both ends and, if there is one, of theta^2 (1-theta)^2 Q_1."""
     cdef const double *y0 = f.x0[0]
     cdef const double *y1 = f.x1[0]
     cdef double *D0 = f.D
@@ -134,7 +134,7 @@ cdef void cubic(const mf_frame *f, const double *first, const double *last, cons
 
 
 cdef void seventh(const mf_frame *f) noexcept nogil:
-    """The powers of theta of all four Q, which lie in D[3] ... D[6]; `cubic` has seen the first."""
+    """The powers of theta of all four Q, which are in D[3] ... D[6]; `cubic` has added the first."""
     cdef double *D2 = f.D + 2 * f.ld
     cdef double *D3 = f.D + 3 * f.ld
     cdef double *D4 = f.D + 4 * f.ld
@@ -154,19 +154,19 @@ cdef void seventh(const mf_frame *f) noexcept nogil:
         D6[i] = -q4
 
 
-# ---- rows ----------------------------------------------------------------------------------------------------------------------------
+# ---- method records ------------------------------------------------------------------------------------------------------------------
 
-cdef rows_t ROWS
+cdef records_t RECORDS
 
 
 cdef int pair(const char *name, const char *class_name, const char *aliases, int order, int order_hat, list c, list A, list d,
               list q, const char *formula, const char *doc, const char *reference, list c_extra=None, list extra=None) except -1:
-    """A pair. A: row j has its first j entries, the last row is b. d: b - bhat, one row an estimate. q: rows of the extension."""
+    """Add a pair. A: row j has its first j entries, the last row is b. d: b - bhat, a row for each estimate. q: rows of the extension."""
     cdef int s = len(A), n_extra = len(extra) if extra else 0, j
-    cdef mf_method *m = new_row(&ROWS, b"embedded_runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
+    cdef mf_method *m = new_record(&RECORDS, b"embedded_runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
     cdef mf_tableau *tab = <mf_tableau *> m.tab
-    cdef pair_t *own = <pair_t *> calloc(1, sizeof(pair_t))
-    if own == NULL:
+    cdef pair_t *packed = <pair_t *> calloc(1, sizeof(pair_t))
+    if packed == NULL:
         raise MemoryError("no memory for the tableaus")
     if len(q) not in (0, 1, 4):
         raise ValueError(f"{name.decode()}: expected 0, 1 or 4 rows q of the continuous extension, got {len(q)}")
@@ -176,18 +176,18 @@ cdef int pair(const char *name, const char *class_name, const char *aliases, int
     tab.c = doubles(c)
     tab.d = doubles([a for row in square(d, s) for a in row])
     tab.n_hat, tab.degree = len(d), 3 + len(q)
-    own.stage, own.err, own.extra, own.q = plans(s), plans(len(d)), plans(n_extra), plans(len(q))
-    own.n_extra, own.n_q = n_extra, len(q)
+    packed.stage, packed.err, packed.extra, packed.q = plans(s), plans(len(d)), plans(n_extra), plans(len(q))
+    packed.n_extra, packed.n_q = n_extra, len(q)
     for j in range(s):
-        pack(own.stage + j, A[j])
+        pack(packed.stage + j, A[j])
     for j in range(len(d)):
-        pack(own.err + j, d[j])
+        pack(packed.err + j, d[j])
     for j in range(n_extra):
-        pack(own.extra + j, extra[j])
-        own.c_extra[j] = c_extra[j]
+        pack(packed.extra + j, extra[j])
+        packed.c_extra[j] = c_extra[j]
     for j in range(len(q)):
-        pack(own.q + j, q[j])
-    tab.packed = own
+        pack(packed.q + j, q[j])
+    tab.packed = packed
     m.vectors = b"y|f"
     m.flags = m.flags | MF_FSAL | MF_EMBEDDED | MF_DERIVED
     m.order_hat, m.step, m.dense = order_hat, pair_step, pair_dense
@@ -303,8 +303,8 @@ pair(b"dop853", b"DOP853", b"dormand_prince_853", 8, 5,
      formula=b"twelve slopes, then k13 = f(t + dt, y+): y+ = y + dt sum b_j k_j; errors of orders 5 and 3: dt sum d_j k_j "
              b"(coefficients: Hairer's tables)",
      doc=b"Dormand and Prince's method of order 8 with Hairer's estimates of orders 5 and 3: twelve slopes a step, for sharp tolerances. "
-         b"Continuous: degree 7, for three slopes more where it is wanted.",
+         b"Continuous: degree 7, with three more slopes if it is used.",
      reference=b"E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.5 and II.6")
 
 
-_rows = PyCapsule_New(<void *> ROWS.row, b"mflow_core._rows", NULL)
+_records = PyCapsule_New(<void *> RECORDS.record, b"mflow_core._rows", NULL)

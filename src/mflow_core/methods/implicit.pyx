@@ -2,20 +2,20 @@
 
     r_i = y + h sum_(l<i) A_il K_l,   z_i - h A_ii f(t + c_i h, z_i) = r_i,   K_i = (z_i - r_i)/(h A_ii),   y+ = z_s
 
-No Newton here: the equation of a stage goes to the problem's `solve`, with a guess in z; what it returns but 0 ends the step. The last
-stage is the result itself: methods are stiffly accurate, or end with an explicit stage, z = r and K = f(t + h, z). The slope of an implicit
-stage is what the equation says it is and never a new call of the right-hand side, which would multiply the error of the solve by the
-stiffness. The last slope is carried, x1[1]: it is the first stage of methods that begin with an explicit one (FSAL), and helps to guess
-in the others, which do not miss it when MF_FRESH.
+The kernels contain no Newton iteration. The callback `solve` of the problem gets the equation of a stage, with a guess in z; a code other
+than 0 ends the step. The last stage is the result: methods are stiffly accurate, or end with an explicit stage, z = r and K = f(t + h, z).
+The slope of an implicit stage follows from its equation and not from a new call of the right-hand side, which would multiply the error of
+the solve by the stiffness. The last slope is carried in x1[1]. It is the first stage of methods that begin with an explicit one (FSAL);
+the others use it in guesses only, and do without it when MF_FRESH.
 
-Guesses follow the polynomial through slopes that are known already, z = r + h A_ii K; where that leaves the finite numbers, z = r.
-h may be infinite in backward Euler: the equation is then f(t, z) = 0, t stays where it is, the guess is y and the slope 0.
+Guesses extrapolate the polynomial through known slopes, z = r + h A_ii K; if that is not finite, z = r. In backward Euler h may be
+infinite: then the equation is f(t, z) = 0, t stays the same, the guess is y and the slope is 0.
 
 `work` holds r, z and K_1 ... K_(s-1). x1 may be x0: y is read for the last time in the last r, and the carried slope in the last guess,
 or it is copied before.
 
-In the error estimate h sum_j d_j K_j components live on that decay fast and that y+ has forgotten; where the problem gives `lsolve`
-it is divided by I - h A_ss J, which forgets them too.
+The error estimate h sum_j d_j K_j contains fast components that have decayed in y+. If the problem has `lsolve`, the estimate is divided
+by I - h A_ss J, in which they decay too.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY, fabs
@@ -23,8 +23,8 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc
 
 from mflow_core.arithmetic.vec cimport all_finite, mf_cvec
-from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_row, node, pack, plan_row, plans, rows_t,
-                                 slope_at_start, square, weigh)
+from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_record, node, pack, plan_row, plans, records_t,
+                                         slope_at_start, square, weigh)
 from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_STIFFLY_ACCURATE,
                                mf_frame, mf_method, mf_tableau)
 
@@ -32,7 +32,7 @@ from fractions import Fraction
 from math import fsum
 
 
-ctypedef struct dirk_t:                  # the nonzeros of a row
+ctypedef struct dirk_t:                  # the nonzeros of a tableau
     plan_row *stage                      # s rows, left of the diagonal
     plan_row *guess                      # s rows over K_1 ... and, column s, the carried slope
     plan_row *fresh_guess                # the same without it
@@ -45,7 +45,7 @@ ctypedef struct dirk_t:                  # the nonzeros of a row
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
 
 cdef void slope_of(ptrdiff_t n, double *K, mf_cvec z, mf_cvec r, double gh) noexcept nogil:
-    """K = (z - r)/gh; 0 where gh is infinite."""
+    """K = (z - r)/gh; 0 if gh is infinite."""
     cdef double factor = 1.0 / gh
     cdef ptrdiff_t i
     for i in range(n):
@@ -104,7 +104,7 @@ cdef int dirk_step(const mf_method *m, mf_frame *f) noexcept nogil:
 
 
 cdef int estimate(const mf_method *m, mf_frame *f, const double *const *K) noexcept nogil:
-    """The error, through (I - gh J)^-1 where the problem has it. r is free by then."""
+    """The error estimate, times (I - gh J)^-1 if the problem has `lsolve`. r is not used any more."""
     cdef const dirk_t *packed = <const dirk_t *> m.tab.packed
     if f.p.lsolve == NULL:
         weigh(f.n, f.err, f.h, K, packed.err)
@@ -114,7 +114,7 @@ cdef int estimate(const mf_method *m, mf_frame *f, const double *const *K) noexc
 
 
 cdef int dirk_dense(const mf_method *m, mf_frame *f) noexcept nogil:
-    """The last vector is what is missing at the end of the step: the sum of large weights would miss it by their rounding."""
+    """The last vector is the difference to the end of the step: large weights in its place would miss the end by their rounding."""
     cdef const dirk_t *packed = <const dirk_t *> m.tab.packed
     cdef const double *K[MAX_STAGES]
     cdef double *last = f.D + (m.sizes.n_dense - 1) * f.ld
@@ -135,13 +135,13 @@ cdef int dirk_dense(const mf_method *m, mf_frame *f) noexcept nogil:
     return 0
 
 
-# ---- rows ----------------------------------------------------------------------------------------------------------------------------
+# ---- method records ------------------------------------------------------------------------------------------------------------------
 
-cdef rows_t ROWS
+cdef records_t RECORDS
 
 
 def through(nodes, at):
-    """Weights of the polynomial through values at the nodes, where it is wanted."""
+    """Weights of values at the nodes in their interpolating polynomial at a point."""
     weights = []
     for i, x in enumerate(nodes):
         w = Fraction(1)
@@ -165,14 +165,17 @@ cdef list guess_of(list c, list known, int stage, bint fresh):
 
 cdef int dirk(const char *name, const char *class_name, const char *aliases, int order, list A, list known, const char *formula,
               const char *doc, const char *reference, int order_hat=0, list d=None, list dense=None) except -1:
-    """A method. A: row j has its first j + 1 entries, the last one is b (with 0 on the diagonal where the last stage is none of the
-    implicit ones, as in the implicit midpoint rule, A=[[1./2], [1, 0]]). known: the slopes that each stage's guess goes through, s standing
-    for the carried one. d: b - bhat. dense: row k has the weights of theta^(k+1)."""
+    """Add a method.
+
+    A: row j has its first j + 1 entries, the last one is b (with 0 on the diagonal if the last stage is explicit, as in the implicit
+    midpoint rule, A=[[1./2], [1, 0]]). known: for each stage the slopes through which its guess goes; s is the carried one. d: b - bhat.
+    dense: row k has the weights of theta^(k+1).
+    """
     cdef int s = len(A), j
-    cdef mf_method *m = new_row(&ROWS, b"implicit_runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
+    cdef mf_method *m = new_record(&RECORDS, b"implicit_runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
     cdef mf_tableau *tab = <mf_tableau *> m.tab
-    cdef dirk_t *own = <dirk_t *> calloc(1, sizeof(dirk_t))
-    if own == NULL:
+    cdef dirk_t *packed = <dirk_t *> calloc(1, sizeof(dirk_t))
+    if packed == NULL:
         raise MemoryError("no memory for the tableaus")
     d, dense = d or [], dense or []
     full = square(A, s)
@@ -180,19 +183,19 @@ cdef int dirk(const char *name, const char *class_name, const char *aliases, int
     tab.A = doubles([a for row in full for a in row])
     tab.b = doubles(full[s - 1])
     tab.c = doubles(c)
-    own.stage, own.guess, own.fresh_guess = plans(s), plans(s), plans(s)
-    own.err, own.dense = plans(len(d)), plans(len(dense))
+    packed.stage, packed.guess, packed.fresh_guess = plans(s), plans(s), plans(s)
+    packed.err, packed.dense = plans(len(d)), plans(len(dense))
     for j in range(s):
-        own.gamma[j] = A[j][j]
-        own.filter = A[j][j] or own.filter
-        pack(own.stage + j, A[j][:j])
-        pack(own.guess + j, guess_of(c, known[j], j, False))
-        pack(own.fresh_guess + j, guess_of(c, known[j], j, True))
+        packed.gamma[j] = A[j][j]
+        packed.filter = A[j][j] or packed.filter
+        pack(packed.stage + j, A[j][:j])
+        pack(packed.guess + j, guess_of(c, known[j], j, False))
+        pack(packed.fresh_guess + j, guess_of(c, known[j], j, True))
     for j in range(len(d)):
-        pack(own.err + j, d[j])
+        pack(packed.err + j, d[j])
     for j in range(len(dense)):
-        pack(own.dense + j, dense[j])
-    tab.packed = own
+        pack(packed.dense + j, dense[j])
+    tab.packed = packed
     m.vectors = b"y|f"
     m.flags = m.flags | MF_IMPLICIT | MF_FSAL | MF_DERIVED | (MF_STIFFLY_ACCURATE if A[s - 1][s - 1] != 0 else 0)
     m.step = dirk_step
@@ -252,4 +255,4 @@ dirk(b"esdirk43", b"ESDIRK43", b"esdirk436l2sa", 4, order_hat=3,
      reference=b"C. Kennedy and M. Carpenter, Appl. Numer. Math. 44 (2003) 139-181")
 
 
-_rows = PyCapsule_New(<void *> ROWS.row, b"mflow_core._rows", NULL)
+_records = PyCapsule_New(<void *> RECORDS.record, b"mflow_core._rows", NULL)

@@ -405,8 +405,8 @@ _losses = PyCapsule_New(<void *> LOSSES, b"mflow_core._losses", NULL)
 # ---- the method record --------------------------------------------------------------------------------------------------------------
 
 cdef double _inf = float("inf")
-cdef mf_method ROW = mf_new_method()
-cdef mf_method *ROWS[2]
+cdef mf_method RECORD = mf_new_method()
+cdef mf_method *RECORDS[2]
 cdef mf_param PARAMETERS[N_PAR]
 
 
@@ -428,17 +428,17 @@ parameter(P_TRUNCATED, b"truncated", 0.0, 0.0, 1.0, MF_BOOL, 0, b"", b"gamma at 
 parameter(P_DELTA, b"delta", 1.0, 0.0, _inf, MF_REAL, MF_LOWER_OPEN | MF_UPPER_OPEN, b"", b"where Huber's loss turns straight")
 parameter(P_TAU, b"tau", 0.5, 0.0, 1.0, MF_REAL, MF_LOWER_OPEN | MF_UPPER_OPEN, b"", b"level of the quantile loss")
 
-ROW.name, ROW.class_name, ROW.aliases, ROW.family = b"implicit_sgd", b"ImplicitSGD", b"isgd", b"implicit_sgd"
-ROW.vectors = b"w|sum|seen"
-ROW.formula = b"t = s - gamma q l'(t) with s = x.w + b, q = |x|^2 + 1; w -= gamma l'(t) x, b -= gamma l'(t)"
-ROW.doc = (b"Backward Euler on the gradient flow of one sample after the other: the move is the gradient where the step ends, "
+RECORD.name, RECORD.class_name, RECORD.aliases, RECORD.family = b"implicit_sgd", b"ImplicitSGD", b"isgd", b"implicit_sgd"
+RECORD.vectors = b"w|sum|seen"
+RECORD.formula = b"t = s - gamma q l'(t) with s = x.w + b, q = |x|^2 + 1; w -= gamma l'(t) x, b -= gamma l'(t)"
+RECORD.doc = (b"Backward Euler on the gradient flow of one sample after the other: the move is the gradient where the step ends, "
            b"so no learning rate makes it diverge.")
-ROW.reference = (b"P. Toulis and E. Airoldi, Ann. Stat. 45 (2017) 1694-1727; B. Polyak and A. Juditsky, SIAM J. Control Optim. 30 (1992) "
-                 b"838-855; H. Asi and J. Duchi, SIAM J. Optim. 29 (2019) 2257-2290")
-ROW.flags = MF_IMPLICIT
-ROW.order, ROW.stages, ROW.n_par, ROW.par = 1, 1, N_PAR, PARAMETERS
-ROW.sizes.n_vis, ROW.sizes.n_vec, ROW.sizes.n_scal = 1, 1, N_SCAL
-ROW.sizes_fn, ROW.sweep = sizes_of, sweep
-ROWS[0], ROWS[1] = &ROW, NULL
+RECORD.reference = (b"P. Toulis and E. Airoldi, Ann. Stat. 45 (2017) 1694-1727; B. Polyak and A. Juditsky, SIAM J. Control Optim. 30 "
+                    b"(1992) 838-855; H. Asi and J. Duchi, SIAM J. Optim. 29 (2019) 2257-2290")
+RECORD.flags = MF_IMPLICIT
+RECORD.order, RECORD.stages, RECORD.n_par, RECORD.par = 1, 1, N_PAR, PARAMETERS
+RECORD.sizes.n_vis, RECORD.sizes.n_vec, RECORD.sizes.n_scal = 1, 1, N_SCAL
+RECORD.sizes_fn, RECORD.sweep = sizes_of, sweep
+RECORDS[0], RECORDS[1] = &RECORD, NULL
 
-_rows = PyCapsule_New(<void *> ROWS, b"mflow_core._rows", NULL)
+_records = PyCapsule_New(<void *> RECORDS, b"mflow_core._rows", NULL)

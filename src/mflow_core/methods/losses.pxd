@@ -117,7 +117,7 @@ cdef inline double refined(double d, double f, double a2, double a3, double a4) 
 
 
 cdef inline double where_negative(double v, double yes, double no) noexcept nogil:
-    """yes where v has a minus sign, else no; without a branch, for signs are as good as random."""
+    """yes if v has a minus sign, else no; without a branch, for signs are unpredictable."""
     cdef uint64_t mask = -(mf_bits(v) >> 63)
     return mf_from_bits((mf_bits(yes) & mask) | (mf_bits(no) & ~mask))
 

@@ -1,30 +1,30 @@
 """Optimizers: gradient flow c' = -grad f(c) by elementwise updates. lr is dt.
 
-`begin` turns the scalars of one step (schedules, bias corrections) into a few coefficients, `update` is one elementwise pass over c,
-the optimizer's own vectors and the gradient, `ask` (where an optimizer has one) writes the point at which the gradient is wanted. So
-chunks, threads and a thousand small tensors share one `begin`, and any split of the range gives the same bits.
+`begin` turns the scalars of one step (schedules, bias corrections) into a few coefficients. `update` is one elementwise pass over c, the
+optimizer's vectors and the gradient. `ask`, which some optimizers have, writes the point at which the gradient is needed. So chunks,
+threads and a thousand small tensors share one `begin`, and any split of the range gives the same bits.
 
 All end their parameter list with weight_decay, decoupled_weight_decay and clip_value, and form the gradient they use on the fly:
 
     g <- clip(gscale g, +-clip_value) + decay c,        c <- keep c + (the optimizer's step)
 
-with (decay, keep) = (weight_decay, 1), or (0, 1 - lr weight_decay) where the decay is decoupled. gscale carries `maximize` (-1),
+with (decay, keep) = (weight_decay, 1), or (0, 1 - lr weight_decay) if the decay is decoupled. gscale carries `maximize` (-1),
 accumulation (1/m) and clipping by the global norm.
 
-x[0] is c, x[1] ... the own vectors, 0 at the start unless `start` says otherwise; none may overlap, nor g. Powers beta^t are running
+x[0] is c, x[1] ... the optimizer's vectors, 0 at the start unless `start` fills them; none may overlap, nor g. Powers beta^t are running
 products in double-double arithmetic (Dekker), exact to the last bit over 1e6 steps, and 0 below 2^-60; no libm but sqrt, no fma: the
 same bits on every machine.
 
 To add an optimizer, write four things here and its few lines of NumPy, from the paper, in tests/support/reference.py:
 
-    begin       once a step. `w = common(m, par, lr, coef)` writes the shared coefficients; then w[0], w[1] ... are your own, at most 16.
-                k counts the steps from 0; `scal` is remembered from step to step, and saved
-    element     the mathematics: from g, the entries s[0], s[1] ... of your vectors, updated in place, and w, what is added to c
-    update      one line: `apply(element, number of own vectors, ...)`
+    begin       once a step. `w = common(m, par, lr, coef)` writes the shared coefficients; then w[0], w[1] ... are yours, at most 16.
+                k counts the steps from 0; `scal` is kept from step to step, and saved
+    element     the mathematics: from g, the entries s[0], s[1] ... of your vectors, updated in place, and w, the addition to c
+    update      one line: `apply(element, number of your vectors, ...)`
     record      `optimizer(...)`, in the table at the end
 
 The element is branch-free, so that the loop vectorises: conditions choose between two values. A NaN in g must reach c and every one of
-your vectors: of two comparisons with NaN both are false, so order them as in `larger`, and let NaN fall through.
+your vectors: comparisons with NaN are false, so order them as in `larger`, and let NaN be the last choice.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport fabs, sqrt
@@ -54,7 +54,7 @@ cdef int sgd_update(const mf_method *m, const double *coef, double gscale, ptrdi
     return apply(sgd, 0, coef, gscale, lo, hi, x, g)
 
 
-# One formula for the whole family:  v = w0 v - w1 g,  c = keep c + (w2 v + w3 g), with g wanted at c + w4 v
+# One formula for the whole family:  v = w0 v - w1 g,  c = keep c + (w2 v + w3 g), with g at c + w4 v
 
 cdef int momentum_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
     cdef double lr = par[0], mu = par[1], dampening = par[2]
@@ -197,7 +197,7 @@ cdef inline double rmsprop_centered(double g, double *s, const double *w) noexce
     s[0] = w[1] * s[0] + w[2] * (g * g)
     s[2] = w[1] * s[2] + w[2] * g
     spread = s[0] - s[2] * s[2]
-    spread = 0.0 if spread < 0.0 else spread              # rounding can take it below zero, where torch's form gives NaN
+    spread = 0.0 if spread < 0.0 else spread              # rounding may give less than zero, for which torch's form is NaN
     s[1] = w[4] * s[1] + g / (sqrt(spread) + w[3])
     return w[0] * s[1]
 
@@ -323,9 +323,9 @@ cdef int nadam_update(const mf_method *m, const double *coef, double gscale, ptr
 
 # ---- method records ------------------------------------------------------------------------------------------------------------------
 
-cdef mf_method *ROWS[64 + 1]                # NULL ends them
-cdef int n_rows = 0
-_names = []                              # keeps the strings of the parameters alive as long as the process
+cdef mf_method *RECORDS[64 + 1]                # NULL ends them
+cdef int n_records = 0
+_names = []                              # keeps the strings of the parameters alive
 
 _inf = float("inf")
 
@@ -361,14 +361,14 @@ cdef mf_method *optimizer(const char *name, const char *class_name, const char *
                           mf_begin_fn begin, mf_update_fn update, const char *formula, const char *doc,
                           const char *reference, bint decoupled=False, double weight_decay=0.0) except NULL:
     """A method record; `par` without the three shared parameters. Sizes count all of `vectors`, unless a sizes_fn says less."""
-    global n_rows
+    global n_records
     cdef mf_method *m = <mf_method *> calloc(1, sizeof(mf_method))
     cdef mf_param *p
     cdef int j
     everything = par + _shared(weight_decay, decoupled)
     p = <mf_param *> calloc(len(everything), sizeof(mf_param))
-    if m == NULL or p == NULL or n_rows == 64:
-        raise MemoryError("optimizers: no room for another method")
+    if m == NULL or p == NULL or n_records == 64:
+        raise MemoryError("optimizers: expected at most 64 methods, or no memory")
     if vectors.count(b"|") > 4:
         raise ValueError(f"{name.decode()}: expected at most 4 own vectors, got {vectors.count(b'|')}")
     _names.append(everything)
@@ -381,8 +381,8 @@ cdef mf_method *optimizer(const char *name, const char *class_name, const char *
     m.order, m.stages, m.n_par, m.par = 1, 1, len(everything), p
     m.sizes.n_vis, m.sizes.n_vec, m.sizes.n_scal, m.sizes.n_coef = 1, len(vectors.split(b"|")), n_scal, OWN + WIDTH
     m.begin, m.update = begin, update
-    ROWS[n_rows] = m
-    n_rows += 1
+    RECORDS[n_records] = m
+    n_records += 1
     return m
 
 
@@ -482,4 +482,4 @@ optimizer(b"nadam", b"NAdam", b"", [_lr(2e-3)] + _betas(0.9, 0.999) + [_eps(1e-8
     b"Adam with Nesterov's momentum.",
     b"T. Dozat, ICLR 2016 workshop, algorithm 8, in the form of torch.optim.NAdam")
 
-_rows = PyCapsule_New(<void *> ROWS, b"mflow_core._rows", NULL)
+_records = PyCapsule_New(<void *> RECORDS, b"mflow_core._rows", NULL)

@@ -3,22 +3,22 @@
     Butcher form     K_j = f(t + c_j h, y + h sum_l A_jl K_l),     y+ = y + h sum_j b_j K_j
     Shu-Osher form   u_0 = y,   u_i = sum_j alpha_ij (u_j + h (beta_ij / alpha_ij) f(u_j)),     y+ = u_s
 
-Butcher rows work out of `work`: the argument of the next slope first, then K_0 ... K_(s-1), each `ld` apart. Only the nonzeros of A
-and b are visited; they are packed once, when the module is imported. TVD (strong stability preserving) rows are stored as
-convex combinations of Euler steps and computed as such: the Butcher form of the same method loses the convex combination in
-rounding. Their vectors share few slots of `work`, given out by last use, so ssprk104 needs five for its ten stages.
+Methods in Butcher form use `work` for the argument of the next slope and then K_0 ... K_(s-1), each `ld` apart. Only the nonzeros of A
+and b are visited; they are packed once, when the module is imported. TVD (strong stability preserving) methods are stored as convex
+combinations of Euler steps and computed as such: rounding destroys the convex combination in the Butcher form of the same method. Their
+vectors share few slots of `work`, which are assigned by last use, so ssprk104 needs five for its ten stages.
 
 x1[0] may be x0[0]: a kernel reads x0 for the last time, element by element, in the combination that writes x1.
 
-To add a method: write its coefficients and its facts in the table at the end. Nothing else is edited anywhere. Fractions are written
-1./3: the kernels are compiled with C's division, in which 1/3 is 0.
+To add a method, write its coefficients and facts in the table at the end; no other file changes. Write fractions as 1./3: the kernels are
+compiled with C's division, in which 1/3 is 0.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.methods.tableau cimport MAX_STAGES, combine, doubles, new_row, node, pack, plan_row, plans, rows_t, square
-from mflow_core.types cimport MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
 from mflow_core.arithmetic.vec cimport average_1, average_2, average_3, average_many, MF_SHORT
+from mflow_core.methods.tableau cimport MAX_STAGES, combine, doubles, new_record, node, pack, plan_row, plans, records_t, square
+from mflow_core.types cimport MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
 
 from math import fsum
 
@@ -84,7 +84,7 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
             return status
         for e in range(row.q):
             u[e] = slot(f, row.col[e])
-            g[e] = slot(f, row.slope if row.f[e] == -2 else row.f[e])  # no slope: r is 0, and this row's own is at hand
+            g[e] = slot(f, row.slope if row.f[e] == -2 else row.f[e])  # no slope: r is 0, and any slope will do
             r[e] = h * row.r[e]
         out = f.x1[0] if i == s else f.work + row.out * f.ld
         if row.q == 1:
@@ -99,16 +99,16 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
     return 0
 
 
-# ---- rows ----------------------------------------------------------------------------------------------------------------------------
+# ---- method records ------------------------------------------------------------------------------------------------------------------
 
-cdef rows_t ROWS
+cdef records_t RECORDS
 
 
 cdef int butcher(const char *name, const char *class_name, const char *aliases, int order, list A, list b, const char *formula,
                  const char *doc, const char *reference) except -1:
-    """A row in Butcher form. A: row j has its first j entries; the nodes c are the row sums."""
+    """Add a method in Butcher form. A: row j has its first j entries; the nodes c are the row sums."""
     cdef int s = len(b), j
-    cdef mf_method *m = new_row(&ROWS, b"runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
+    cdef mf_method *m = new_record(&RECORDS, b"runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
     cdef mf_tableau *tab = <mf_tableau *> m.tab
     cdef plan_row *plan = plans(s + 1)
     full = square(A, s)
@@ -125,9 +125,9 @@ cdef int butcher(const char *name, const char *class_name, const char *aliases, 
 
 cdef int shu_osher(const char *name, const char *class_name, const char *aliases, int order, list alpha, list beta,
                    const char *formula, const char *doc, const char *reference) except -1:
-    """A row in Shu-Osher form. Row i of alpha and beta makes u_(i+1) from u_0 ... u_i; every beta stands on an alpha."""
+    """Add a method in Shu-Osher form. Row i of alpha and beta gives u_(i+1) from u_0 ... u_i; where beta is not 0, alpha is not 0."""
     cdef int s = len(alpha), i, e
-    cdef mf_method *m = new_row(&ROWS, b"runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
+    cdef mf_method *m = new_record(&RECORDS, b"runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
     cdef mf_tableau *tab = <mf_tableau *> m.tab
     cdef plan_row *plan = plans(s + 1)
     full_alpha, full_beta = [convex(row, name.decode()) for row in square(alpha, s)], square(beta, s)
@@ -138,7 +138,7 @@ cdef int shu_osher(const char *name, const char *class_name, const char *aliases
         nodes.append(node(fsum(full_alpha[i][j] * nodes[j] + full_beta[i][j] for j in range(i + 1))))
     tab.c = doubles(nodes)
     if any(b != 0 and full_alpha[i][j] == 0 for i, row in enumerate(full_beta) for j, b in enumerate(row)):
-        raise ValueError(f"{name.decode()}: a beta stands where alpha is 0")
+        raise ValueError(f"{name.decode()}: expected beta = 0 where alpha = 0, got another beta")
     terms = [[(j, a, full_beta[i][j] / a) for j, a in enumerate(row) if a != 0] for i, row in enumerate(full_alpha)]
     u_slot, f_slot, n_slots = share_slots(terms)
     for i, row in enumerate(terms):
@@ -158,10 +158,10 @@ cdef int shu_osher(const char *name, const char *class_name, const char *aliases
 
 
 def convex(list row, str name):
-    """Weights that add up to 1. Published digits may miss it by some roundings, by which each step would scale a constant solution."""
+    """Weights that add up to 1. Published digits may be off by some roundings, which would scale a constant solution in each step."""
     total = fsum(row)
     if abs(total - 1.0) > 1e-12:
-        raise ValueError(f"{name}: a row of alpha adds up to {total}, expected 1")
+        raise ValueError(f"{name}: expected rows of alpha that add up to 1, got {total}")
     if total != 1.0:
         last = max(j for j, a in enumerate(row) if a != 0)
         row[last] = 1.0 - sum(row[:last])
@@ -169,9 +169,9 @@ def convex(list row, str name):
 
 
 def share_slots(list terms):
-    """Slots of `work` for the vectors u_j and f(u_j), each free again after its last use; u_0 is y itself (-1).
+    """Slots of `work` for the vectors u_j and f(u_j), each free again after its last use; u_0 is y (-1).
 
-    A row of one term whose u is not wanted again writes onto it; all others write to a slot that nothing they read is in.
+    A row of one term overwrites its u if that is not used again; all others write to a slot that they do not read.
     """
     s = len(terms)
     last = {}
@@ -181,22 +181,22 @@ def share_slots(list terms):
             last["u", j] = i
             if ratio != 0:
                 last["f", j] = i
-    free, taken, where, n_slots = [], {}, {("u", 0): -1}, 0
+    free, taken, slot_of, n_slots = [], {}, {("u", 0): -1}, 0
     for i, row in enumerate(terms):
-        for what in (("f", i), ("u", i + 1)):
+        for vector in (("f", i), ("u", i + 1)):
             source = ("u", row[0][0])
-            if what == ("u", s):
-                where[what] = -1                            # the result goes to x1
-            elif what[0] == "u" and len(row) == 1 and source in taken and last[source] == i:
-                where[what] = taken[what] = taken.pop(source)
+            if vector == ("u", s):
+                slot_of[vector] = -1                            # the result goes to x1
+            elif vector[0] == "u" and len(row) == 1 and source in taken and last[source] == i:
+                slot_of[vector] = taken[vector] = taken.pop(source)
             else:
                 if not free:
                     free.append(n_slots)
                     n_slots += 1
-                where[what] = taken[what] = free.pop()
-        for what in [w for w in taken if last.get(w, s) <= i]:
-            free.append(taken.pop(what))
-    return [where["u", i] for i in range(s + 1)], [where["f", i] for i in range(s)], n_slots
+                slot_of[vector] = taken[vector] = free.pop()
+        for vector in [w for w in taken if last.get(w, s) <= i]:
+            free.append(taken.pop(vector))
+    return [slot_of["u", i] for i in range(s + 1)], [slot_of["f", i] for i in range(s)], n_slots
 
 
 butcher(b"euler", b"Euler", b"forward_euler|rk1|tvd_rk1", 1,
@@ -255,4 +255,4 @@ shu_osher(b"ssprk104", b"SSPRK104", b"", 4,
           reference=b"D. Ketcheson, SIAM J. Sci. Comput. 30 (2008) 2113-2136")
 
 
-_rows = PyCapsule_New(<void *> ROWS.row, b"mflow_core._rows", NULL)
+_records = PyCapsule_New(<void *> RECORDS.record, b"mflow_core._rows", NULL)

@@ -20,10 +20,10 @@ from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
 from mflow_core.methods.passes cimport add, advance, advance_v, correct, guess, kick_drift, taylor
-from mflow_core.methods.tableau cimport MAX_FAMILY, NO_STEPS, rows_t, steps_t
+from mflow_core.methods.tableau cimport MAX_FAMILY, NO_STEPS, records_t, steps_t
 from mflow_core.types cimport (MF_CHOICE, MF_EMBEDDED, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_LINEAR, MF_REAL, MF_SECOND_ORDER,
-                               MF_SYMPLECTIC, MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method, mf_new_method, mf_param, mf_sizes, mf_sizes_fn,
-                               mf_step_fn)
+                               MF_SYMPLECTIC, MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method, mf_new_method, mf_param, mf_sizes,
+                               mf_sizes_fn, mf_step_fn)
 
 cdef enum:                               # choices of `damping`: symplectic_euler, velocity_verlet, staggered
     SYMPLECTIC_IMPLICIT = 1
@@ -418,7 +418,7 @@ cdef int alpha_start(const mf_method *m, const double *par, ptrdiff_t lo, ptrdif
 
 # ---- records -------------------------------------------------------------------------------------------------------------------------
 
-cdef rows_t ROWS
+cdef records_t RECORDS
 _texts = []                              # keeps the strings of the parameters alive
 
 
@@ -436,7 +436,7 @@ cdef mf_method *record(const char *name, const char *class_name, const char *ali
     cdef mf_method *m = <mf_method *> calloc(1, sizeof(mf_method))
     cdef mf_param *p = <mf_param *> calloc(max(len(par), 1), sizeof(mf_param))
     cdef int j
-    if m == NULL or p == NULL or ROWS.count == MAX_FAMILY:
+    if m == NULL or p == NULL or RECORDS.count == MAX_FAMILY:
         raise MemoryError(f"second_order: expected at most {MAX_FAMILY} methods, or no memory")
     _texts.append(par)
     for j, (label, value, lower, upper, kind, open, choices, words) in enumerate(par):
@@ -451,8 +451,8 @@ cdef mf_method *record(const char *name, const char *class_name, const char *ali
     m.sizes.order = order
     m.sizes.n_coef = 4 if begin != NULL else 0
     m.step, m.begin, m.sizes_fn = step, begin, sizes
-    ROWS.row[ROWS.count] = m
-    ROWS.count += 1
+    RECORDS.record[RECORDS.count] = m
+    RECORDS.count += 1
     return m
 
 
@@ -517,8 +517,8 @@ record(b"staggered", b"Staggered", b"", 2,
     b"Animation (2003) 28-36",
     MF_IMPLICIT | MF_SYMPLECTIC, central_begin, staggered_sizes)
 
-_LOAD = _choice(b"load", b"interpolated|shifted", b"interpolated: (1 - af) F(t+, x+, v+) + af F(t, x, v). shifted: F once, at t+ - af dt and "
-                b"the state between")
+_LOAD = _choice(b"load", b"interpolated|shifted", b"interpolated: (1 - af) F(t+, x+, v+) + af F(t, x, v). shifted: F once, at t+ - af dt "
+                b"and the state between")
 
 made = record(b"hht", b"HHT", b"hilber_hughes_taylor|hht_alpha", 2,
     [_real(b"alpha", -0.1, -1./3, 0, b"numerical damping of high frequencies: 0 none (average acceleration), -1/3 most"), _LOAD],
@@ -543,5 +543,5 @@ made.start = alpha_start
 cdef steps_t STEPS
 STEPS.step, STEPS.many = newmark_step, newmark_steps
 
-_rows = PyCapsule_New(<void *> ROWS.row, b"mflow_core._rows", NULL)
+_records = PyCapsule_New(<void *> RECORDS.record, b"mflow_core._rows", NULL)
 _steps = PyCapsule_New(&STEPS, b"mflow_core._steps", NULL)

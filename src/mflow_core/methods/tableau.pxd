@@ -1,9 +1,9 @@
 # cython: language_level=3
-"""What the Runge-Kutta families share: a packed row of a tableau, the combinations that it stands for, and the making of rows.
+"""The common parts of the Runge-Kutta families: packed rows of tableaus, the combinations that they stand for, and new method records.
 
-Only the nonzeros of a tableau are visited; they are packed once, when a family is imported. Slopes are reached in one of two ways:
-`combine` takes them from one block, `ld` apart; `combine_at` from a table of pointers, for families whose first or last slope
-is a carried vector and lies elsewhere. Both add in the one written order of vec.pxd,
+Only the nonzeros of a tableau are visited; they are packed once, when a family is imported. There are two ways to pass slopes: `combine`
+takes them from one block, `ld` apart, and `combine_at` from a table of pointers, for families whose first or last slope is a carried
+vector. Both add in the one written order of vec.pxd,
 
     out = y + (((w0 k0 + w1 k1) + (w2 k2 + w3 k3)) + w4 k4) + ...,
 
@@ -21,27 +21,27 @@ from mflow_core.types cimport MF_FRESH, MF_LINEAR, mf_frame, mf_method, mf_new_m
 
 cdef enum:
     MAX_STAGES = 32
-    MAX_FAMILY = 64                      # rows in one family
+    MAX_FAMILY = 64                      # methods in one family
 
 
 ctypedef struct plan_row:                # the terms of one combination
-    int32_t q, slope                     # how many; Shu-Osher: slot where this stage's slope goes
+    int32_t q, slope                     # count; Shu-Osher: slot of the slope of this stage
     int32_t[MAX_STAGES] col, f           # Butcher: index of K. Shu-Osher: slots of u and of its slope (-1: y; f = -2: no slope)
     int32_t out, reserved                # Shu-Osher: slot of the result
     double[MAX_STAGES] w, r              # weights; Shu-Osher: alpha and beta/alpha
 
 
-ctypedef struct rows_t:                  # one family's rows; NULL ends them
-    mf_method *row[MAX_FAMILY + 1]
+ctypedef struct records_t:               # the method records of one family; NULL ends them
+    mf_method *record[MAX_FAMILY + 1]
     int count
 
 
 cdef enum:
-    NO_STEPS = 0x7FFFFFFB                # no code that a callback would return: these parameters or this problem take one step at a time
+    NO_STEPS = 0x7FFFFFFB                # not a code of callbacks: these parameters or this problem need one step at a time
 
 
-ctypedef struct steps_t:                 # a row's loop over steps of one degree of freedom, in place: it keeps the state in registers
-    int (*step)(const mf_method *m, mf_frame *f) noexcept nogil          # of which row it is
+ctypedef struct steps_t:                 # loop of a method over steps of one degree of freedom, in place: it keeps the state in registers
+    int (*step)(const mf_method *m, mf_frame *f) noexcept nogil          # the step function of that method
     int (*many)(const mf_method *m, mf_frame *f, int64_t count, double t_base, int64_t done) noexcept nogil
 
 
@@ -190,7 +190,7 @@ cdef inline void weigh_few(ptrdiff_t n, double *out, double h, const double *con
 
 
 cdef inline void weigh(ptrdiff_t n, double *out, double h, const double *const *K, const plan_row *row) noexcept nogil:
-    """out = h sum_e w_e K[col_e]: no y. Many terms go in blocks that stay in the first cache."""
+    """out = h sum_e w_e K[col_e], without y. Many terms are added in blocks that stay in the first cache."""
     cdef const int32_t *c = row.col
     cdef const double *w = row.w
     cdef const double *k[MAX_STAGES]
@@ -229,34 +229,35 @@ cdef inline void weigh(ptrdiff_t n, double *out, double h, const double *const *
 
 # ---- the carried slope -------------------------------------------------------------------------------------------------------------
 
-cdef inline int first_slope(mf_frame *f, double *own, const double **K) noexcept nogil:
-    """K_1 = f(t, y): made, where the step is FRESH, or read where it is carried, or copied where this step will overwrite it.
+cdef inline int first_slope(mf_frame *f, double *room, const double **K) noexcept nogil:
+    """K_1 = f(t, y): computed if the step is FRESH, else the carried slope, or a copy of it if this step will overwrite it.
 
-    `own` is its place in `work`. Where it is not used it begins with a NaN, by which `slope_at_start` knows: the flags of the frame
-    may be those of the next step when `dense` is called.
+    `room` is its place in `work`. If that is not used, it begins with a NaN, which `slope_at_start` tests: when `dense` is called, the
+    flags of the frame may already be those of the next step.
     """
     cdef int status = 0
-    K[0] = own
+    K[0] = room
     if f.flags & MF_FRESH:
-        status = f.p.rhs(f.t, f.x0[0], own, f.n, f.p.ctx)
+        status = f.p.rhs(f.t, f.x0[0], room, f.n, f.p.ctx)
         f.n_rhs += 1
     elif f.x1[1] == f.x0[1]:
-        memcpy(own, f.x0[1], f.n * sizeof(double))
+        memcpy(room, f.x0[1], f.n * sizeof(double))
     else:
         K[0] = f.x0[1]
         if f.n > 0:
-            own[0] = NAN
+            room[0] = NAN
     return status
 
 
-cdef inline const double *slope_at_start(const mf_frame *f, const double *own) noexcept nogil:
-    return f.x0[1] if f.n > 0 and own[0] != own[0] else own
+cdef inline const double *slope_at_start(const mf_frame *f, const double *room) noexcept nogil:
+    """The slope that `first_slope` found."""
+    return f.x0[1] if f.n > 0 and room[0] != room[0] else room
 
 
-# ---- making rows, at import --------------------------------------------------------------------------------------------------------
+# ---- new method records, at import -------------------------------------------------------------------------------------------------
 
 cdef inline double *doubles(list values) except NULL:
-    """Numbers that live as long as the process: rows are never freed."""
+    """Numbers that live as long as the process: method records are never freed."""
     cdef double *out = <double *> calloc(max(len(values), 1), sizeof(double))
     if out == NULL:
         raise MemoryError("no memory for the tableaus")
@@ -273,7 +274,7 @@ cdef inline plan_row *plans(int count) except NULL:
 
 
 cdef inline int pack(plan_row *plan, list values) except -1:
-    """The nonzeros of one row of coefficients."""
+    """Pack the nonzeros of one row of coefficients."""
     cdef int col
     for col, value in enumerate(values):
         if value != 0:
@@ -284,22 +285,22 @@ cdef inline int pack(plan_row *plan, list values) except -1:
 
 
 cdef inline double node(double c):
-    """A sum of coefficients as a node: what rounding alone has taken beyond an end of the step is that end, outside which f may fail."""
+    """A sum of coefficients as a node. If only rounding puts it beyond an end of the step, it is that end: outside, f may fail."""
     return 1.0 if 1.0 < c < 1.0 + 1e-14 else 0.0 if -1e-14 < c < 0.0 else c
 
 
 cdef inline list square(list A, int s):
-    """Rows filled up with zeros to s entries."""
+    """The rows of A, filled with zeros to s entries."""
     return [list(row) + [0.0] * (s - len(row)) for row in A]
 
 
-cdef inline mf_method *new_row(rows_t *rows, const char *family, const char *name, const char *class_name, const char *aliases,
-                               int order, int stages, const char *formula, const char *doc, const char *reference) except NULL:
-    """A row with what every one of them has. It carries y alone until its family says otherwise."""
+cdef inline mf_method *new_record(records_t *records, const char *family, const char *name, const char *class_name, const char *aliases,
+                                  int order, int stages, const char *formula, const char *doc, const char *reference) except NULL:
+    """A method record with the common fields. It carries only y unless its family changes that."""
     cdef mf_method *m = <mf_method *> calloc(1, sizeof(mf_method))
     cdef mf_tableau *tab = <mf_tableau *> calloc(1, sizeof(mf_tableau))
-    if m == NULL or tab == NULL or rows.count == MAX_FAMILY or stages > MAX_STAGES:
-        raise MemoryError(f"{family.decode()}: no room for another row")
+    if m == NULL or tab == NULL or records.count == MAX_FAMILY or stages > MAX_STAGES:
+        raise MemoryError(f"{family.decode()}: expected at most {MAX_FAMILY} methods of at most {MAX_STAGES} stages, or no memory")
     m[0] = mf_new_method()
     m.name, m.class_name, m.aliases, m.family = name, class_name, aliases, family
     m.formula, m.doc, m.reference, m.vectors = formula, doc, reference, b"y"
@@ -307,6 +308,6 @@ cdef inline mf_method *new_row(rows_t *rows, const char *family, const char *nam
     m.flags = MF_LINEAR
     m.sizes.n_vis = m.sizes.n_vec = 1
     tab.s = stages
-    rows.row[rows.count] = m
-    rows.count += 1
+    records.record[records.count] = m
+    records.count += 1
     return m

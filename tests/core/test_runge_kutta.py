@@ -1,7 +1,7 @@
-"""Pairs, implicit rows and RKC, step by step through the C API: what a run does not show.
+"""Runge-Kutta methods step by step through the C API: pairs, implicit methods and RKC, with what a run does not show.
 
 Facts are derived from the tableau and compared with the flags; error estimates, extensions, carried slopes and guesses are compared with
-NumPy, mpmath and SciPy. Every list of rows comes from the registry.
+NumPy, mpmath and SciPy. Every list of methods comes from the registry.
 """
 
 import math
@@ -35,14 +35,19 @@ from support.reference import (
 
 EPS = 2.0**-52
 SIZES = (1, 2, 3, 7, 13, 600, 1001)
-STEPS = [(row, level) for level in LEVELS for row in registry.records_of(level) if row.kind == "step" and "second_order" not in row.flags]
+STEPS = [
+    (record, level)
+    for level in LEVELS
+    for record in registry.records_of(level)
+    if record.kind == "step" and "second_order" not in record.flags
+]
 
 
-def those(*wanted: str, without: str = "") -> Any:
-    """Parametrises over the step rows that have these flags, on every level."""
-    rows = [(row, level) for row, level in STEPS if row.flags.issuperset(wanted) and without not in row.flags]
-    assert rows
-    return pytest.mark.parametrize("row", [pytest.param(row, id=f"{row.name}-{level}") for row, level in rows])
+def those(*flags: str, without: str = "") -> Any:
+    """Parametrises over the step methods that have these flags, on every level."""
+    records = [(record, level) for record, level in STEPS if record.flags.issuperset(flags) and without not in record.flags]
+    assert records
+    return pytest.mark.parametrize("record", [pytest.param(record, id=f"{record.name}-{level}") for record, level in records])
 
 
 def bits(a: Any) -> bytes:
@@ -78,57 +83,56 @@ def by_root(rhs: Any) -> Any:
     """A solver for small problems that are not linear, from SciPy."""
 
     def solve(t: float, gh: float, r: Array, guess: Array) -> Array:
-        found = scipy.optimize.root(lambda z: z - gh * rhs(t, z) - r, guess, tol=1e-15)
-        z = found.x
+        z = scipy.optimize.root(lambda z: z - gh * rhs(t, z) - r, guess, tol=1e-15).x
         assert np.max(np.abs(z - gh * rhs(t, z) - r)) < 1e-13
         return z
 
     return solve
 
 
-def kernel_of(row: Any, n: int, what: Any = None, **more: Any) -> Kernel:
-    """A kernel on `what`, or on a problem that suits the row: waves, or the linear one that can be solved."""
-    if what is None and "implicit" in row.flags:
-        what = Linear(n)
-        return Kernel(row, what.rhs, n, what.solve, **more)
-    if what is None:
-        return Kernel(row, waves, n, **more)
-    return Kernel(row, what, n, by_root(what), **more)
+def kernel_of(record: Any, n: int, problem: Any = None, **more: Any) -> Kernel:
+    """A kernel on `problem`, or on one that suits the method: waves, or the linear one that can be solved."""
+    if problem is None and "implicit" in record.flags:
+        problem = Linear(n)
+        return Kernel(record, problem.rhs, n, problem.solve, **more)
+    if problem is None:
+        return Kernel(record, waves, n, **more)
+    return Kernel(record, problem, n, by_root(problem), **more)
 
 
 # ---- tableaus: facts and flags -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("row", "level"), [pytest.param(row, level, id=f"{row.name}-{level}") for row, level in STEPS])
-def test_flags_follow_from_the_tableau(row: Any, level: str) -> None:
-    A = butcher(row)[0]
+@pytest.mark.parametrize(("record", "level"), [pytest.param(record, level, id=f"{record.name}-{level}") for record, level in STEPS])
+def test_flags_follow_from_the_tableau(record: Any, level: str) -> None:
+    A = butcher(record)[0]
     implicit = any(A[i][i] != 0 for i in range(len(A)))
-    assert ("implicit" in row.flags) == implicit
-    assert ("stiffly_accurate" in row.flags) == (implicit and last_is_first(row) and A[-1][-1] != 0)
-    if not implicit and "staged" not in row.flags:
-        assert ("fsal" in row.flags) == last_is_first(row)
-    carries = row.sizes()["n_vec"] > row.sizes()["n_vis"]
-    assert ("fsal" in row.flags) == ("derived" in row.flags) == carries
-    assert ("embedded" in row.flags) == (row.order_hat is not None) == (row.sizes()["n_err"] > 0)
-    assert ("d" in (row.tableau or {})) == (row.sizes()["n_err"] > 0 and "staged" not in row.flags)
-    assert (dense_of(row) is not None) == (row.sizes()["n_dense"] > 0)
-    assert row.sizes()["n_err"] == len((row.tableau or {}).get("d", [0] * row.sizes()["n_err"]))
+    assert ("implicit" in record.flags) == implicit
+    assert ("stiffly_accurate" in record.flags) == (implicit and last_is_first(record) and A[-1][-1] != 0)
+    if not implicit and "staged" not in record.flags:
+        assert ("fsal" in record.flags) == last_is_first(record)
+    carries = record.sizes()["n_vec"] > record.sizes()["n_vis"]
+    assert ("fsal" in record.flags) == ("derived" in record.flags) == carries
+    assert ("embedded" in record.flags) == (record.order_hat is not None) == (record.sizes()["n_err"] > 0)
+    assert ("d" in (record.tableau or {})) == (record.sizes()["n_err"] > 0 and "staged" not in record.flags)
+    assert (dense_of(record) is not None) == (record.sizes()["n_dense"] > 0)
+    assert record.sizes()["n_err"] == len((record.tableau or {}).get("d", [0] * record.sizes()["n_err"]))
 
 
 @those("implicit")
-def test_implicit_order_conditions(row: Any) -> None:
-    A, b, _ = butcher(row)
-    for order in range(1, row.order + 1):
+def test_implicit_order_conditions(record: Any) -> None:
+    A, b, _ = butcher(record)
+    for order in range(1, record.order + 1):
         for tree in trees_of(order):
             assert residual(tree, A, b) <= 4 * EPS * max(1.0, magnitude(tree, A, b)), (order, tree)
-    assert max(residual(tree, A, b) for tree in trees_of(row.order + 1)) > 1e-10
+    assert max(residual(tree, A, b) for tree in trees_of(record.order + 1)) > 1e-10
 
 
 @those("embedded", without="staged")
-def test_embedded_order_conditions(row: Any) -> None:
+def test_embedded_order_conditions(record: Any) -> None:
     """bhat = b - d meets the conditions up to order_hat and no further; a second estimate has order 3 (dop853)."""
-    A, b, _ = butcher(row)
-    for d, order_hat in zip(row.tableau["d"], (row.order_hat, 3), strict=False):
+    A, b, _ = butcher(record)
+    for d, order_hat in zip(record.tableau["d"], (record.order_hat, 3), strict=False):
         b_hat = [w - Fraction(v) for w, v in zip(b, d, strict=True)]
         for order in range(1, order_hat + 1):
             for tree in trees_of(order):
@@ -137,14 +141,14 @@ def test_embedded_order_conditions(row: Any) -> None:
 
 
 @those("implicit")
-def test_decay_at_infinity(row: Any) -> None:
-    """What decays fast is forgotten by a stiffly accurate row without an explicit stage; of others the limit of R is left."""
-    A = butcher(row)[0]
-    left = 0.0 if all(line[i] for i, line in enumerate(A)) else mflow.limit_at_infinity(row.name)
-    R = [stability_function(row, -(10.0**k)) for k in (6, 9, 12)]
+def test_decay_at_infinity(record: Any) -> None:
+    """What decays fast is forgotten by a stiffly accurate method without an explicit stage; of others the limit of R is left."""
+    A = butcher(record)[0]
+    left = 0.0 if all(line[i] for i, line in enumerate(A)) else mflow.limit_at_infinity(record.name)
+    R = [stability_function(record, -(10.0**k)) for k in (6, 9, 12)]
     assert all(abs(r - left) < 1e3 / 10.0**k + 1e-13 for r, k in zip(R, (6, 9, 12), strict=True))
-    stable = max(abs(stability_function(row, -x)) for x in np.geomspace(1e-3, 1e6, 200)) <= 1.0
-    assert stable or not mflow.is_a_stable(row.name)
+    stable = max(abs(stability_function(record, -x)) for x in np.geomspace(1e-3, 1e6, 200)) <= 1.0
+    assert stable or not mflow.is_a_stable(record.name)
 
 
 # ---- steps -------------------------------------------------------------------------------------------------------------
@@ -153,8 +157,8 @@ def test_decay_at_infinity(row: Any) -> None:
 @those("fsal")
 @pytest.mark.parametrize("n", SIZES)
 @pytest.mark.parametrize("fresh", [True, False])
-def test_in_place_has_the_same_bits(row: Any, n: int, fresh: bool) -> None:
-    kernel = kernel_of(row, n)
+def test_in_place_has_the_same_bits(record: Any, n: int, fresh: bool) -> None:
+    kernel = kernel_of(record, n)
     x = start_of(n)[None] if fresh else go(kernel, 0.1, start_of(n), 0.2, 1)
     results = []
     for in_place in (False, True):
@@ -167,7 +171,7 @@ def test_in_place_has_the_same_bits(row: Any, n: int, fresh: bool) -> None:
 
 @those("fsal")
 @pytest.mark.parametrize("n", [n for n in SIZES if n != 3])
-def test_same_bits_at_any_length(row: Any, n: int) -> None:
+def test_same_bits_at_any_length(record: Any, n: int) -> None:
     """Components of a diagonal problem do not meet: the loops for short and long vectors, and for n = 3, agree."""
 
     def rhs(t: float, y: Array) -> Array:
@@ -177,9 +181,9 @@ def test_same_bits_at_any_length(row: Any, n: int) -> None:
         return (r + gh * t) / (1.0 + 0.75 * gh)
 
     def results(y: Array) -> tuple[Array, Array, list[Array]]:
-        kernel = Kernel(row, rhs, y.size, solve if "implicit" in row.flags else None)
+        kernel = Kernel(record, rhs, y.size, solve if "implicit" in record.flags else None)
         x = go(kernel, 0.1, y, 0.2, 2)
-        D = [kernel.dense()(theta) for theta in (0.25, 0.5)] if dense_of(row) else []
+        D = [kernel.dense()(theta) for theta in (0.25, 0.5)] if dense_of(record) else []
         return x, kernel.errors, D
 
     y = np.resize(start_of(3), n + 3)
@@ -192,12 +196,12 @@ def test_same_bits_at_any_length(row: Any, n: int) -> None:
 
 
 @those("embedded", without="staged")
-def test_error_estimate_is_the_difference_of_both_results(row: Any) -> None:
+def test_error_estimate_is_the_difference_of_both_results(record: Any) -> None:
     n, t, h = 7, 0.3, 0.2
-    kernel = kernel_of(row, n)
+    kernel = kernel_of(record, n)
     x = go(kernel, t - h, start_of(n), h, 1)
     kernel.step(t, x, h, fresh=False)
-    A, b, c = (np.array(part, dtype=np.longdouble) for part in butcher(row))
+    A, b, c = (np.array(part, dtype=np.longdouble) for part in butcher(record))
     K: list[Array] = []
     for i in range(len(b)):
         r = x[0] + h * sum((A[i, j] * K[j] for j in range(i)), start=np.zeros(n, np.longdouble))
@@ -208,15 +212,15 @@ def test_error_estimate_is_the_difference_of_both_results(row: Any) -> None:
         else:
             K.append(kernel.rhs(time, r.astype(float)).astype(np.longdouble))
     np.testing.assert_allclose(kernel.carried[1], K[-1].astype(float), rtol=0, atol=1e-14)
-    for err, d in zip(kernel.errors, row.tableau["d"], strict=True):
+    for err, d in zip(kernel.errors, record.tableau["d"], strict=True):
         want = h * sum(np.longdouble(w) * k for w, k in zip(d, K, strict=True))
         np.testing.assert_allclose(err, want.astype(float), rtol=0, atol=4e-16 * sum(map(abs, d)) + 1e-16)
         assert np.max(np.abs(err)) > 1e-12
 
 
 @those("fsal", without="implicit")
-def test_carried_slope_is_that_of_the_result(row: Any) -> None:
-    kernel = kernel_of(row, 5)
+def test_carried_slope_is_that_of_the_result(record: Any) -> None:
+    kernel = kernel_of(record, 5)
     kernel.step(0.3, start_of(5)[None], 0.2)
     assert bits(kernel.carried[1]) == bits(waves(0.5, kernel.y))
     first = kernel.frame.n_rhs
@@ -230,17 +234,17 @@ def test_carried_slope_is_that_of_the_result(row: Any) -> None:
 
 def test_a_failed_call_ends_the_step() -> None:
     """Whatever the call, nothing is called after it, and its code comes back."""
-    for row, _ in STEPS:
-        whole = kernel_of(row, 3)
+    for record, _ in STEPS:
+        whole = kernel_of(record, 3)
         whole.step(0.3, start_of(3)[None], 0.2)
         total = len(whole.calls)
         for fatal in range(1, total + 1):
             for code in (-7, 3):
-                kernel = kernel_of(row, 3)
+                kernel = kernel_of(record, 3)
                 rhs, solve = kernel.rhs, kernel.solve
                 kernel.rhs = lambda t, y, k=kernel, f=rhs, at=fatal, c=code: c if len(k.calls) == at else f(t, y)
                 kernel.solve = lambda t, gh, r, z, k=kernel, f=solve, at=fatal, c=code: c if len(k.calls) == at else f(t, gh, r, z)
-                assert kernel.step(0.3, start_of(3)[None], 0.2) == code, (row.name, fatal)
+                assert kernel.step(0.3, start_of(3)[None], 0.2) == code, (record.name, fatal)
                 assert len(kernel.calls) == fatal
 
 
@@ -248,22 +252,22 @@ def test_a_failed_call_ends_the_step() -> None:
 
 
 def with_extension() -> Any:
-    rows = [(row, level) for row, level in STEPS if dense_of(row)]
-    return pytest.mark.parametrize("row", [pytest.param(row, id=f"{row.name}-{level}") for row, level in rows])
+    records = [(record, level) for record, level in STEPS if dense_of(record)]
+    return pytest.mark.parametrize("record", [pytest.param(record, id=f"{record.name}-{level}") for record, level in records])
 
 
 @with_extension()
 @pytest.mark.parametrize("n", [1, 3, 13, 600])
 @pytest.mark.parametrize("fresh", [True, False])
-def test_extension_meets_both_ends(row: Any, n: int, fresh: bool) -> None:
-    kernel = kernel_of(row, n)
+def test_extension_meets_both_ends(record: Any, n: int, fresh: bool) -> None:
+    kernel = kernel_of(record, n)
     x = start_of(n)[None] if fresh else go(kernel, 0.1, start_of(n), 0.2, 1)
     kernel.step(0.3, x, 0.2, fresh=fresh)
     x1 = kernel.carried
     y = kernel.dense()
     assert bits(y(0.0)) == bits(x[0])
     np.testing.assert_allclose(y(1.0), x1[0], rtol=0, atol=16 * EPS * np.max(np.abs(x1[0])))
-    if "implicit" not in row.flags:  # the explicit ones join smoothly
+    if "implicit" not in record.flags:  # the explicit ones join smoothly
         D = kernel.D[:-1, :n]
         np.testing.assert_allclose(D[0], 0.2 * waves(0.3, x[0]), rtol=0, atol=4 * EPS)
         slope = sum((k + 1) * d for k, d in enumerate(D))
@@ -271,24 +275,24 @@ def test_extension_meets_both_ends(row: Any, n: int, fresh: bool) -> None:
 
 
 @with_extension()
-def test_observed_order_of_the_extension(row: Any) -> None:
+def test_observed_order_of_the_extension(record: Any) -> None:
     """In one step, the extension's error falls as h^(degree + 1) between the ends, or as that of the step itself."""
-    what = PROBLEMS[0]
-    degree = row.sizes()["n_dense"]
+    problem = PROBLEMS[0]
+    degree = record.sizes()["n_dense"]
     errors = []
     for h in (0.3, 0.15) if degree > 4 else (0.125, 0.0625):
-        kernel = kernel_of(row, 1, what.fun)
-        kernel.step(0.5, what.exact(0.5)[None], h)
+        kernel = kernel_of(record, 1, problem.fun)
+        kernel.step(0.5, problem.exact(0.5)[None], h)
         y = kernel.dense()
-        errors.append(max(abs(y(theta)[0] - what.exact(0.5 + theta * h)[0]) for theta in np.linspace(0.1, 0.9, 9)))
+        errors.append(max(abs(y(theta)[0] - problem.exact(0.5 + theta * h)[0]) for theta in np.linspace(0.1, 0.9, 9)))
     assert errors[1] > 1e-14
-    assert math.log2(errors[0] / errors[1]) > min(degree, row.order) + 0.6
+    assert math.log2(errors[0] / errors[1]) > min(degree, record.order) + 0.6
 
 
 def test_extension_of_esdirk43_meets_the_conditions_for_all_theta() -> None:
     """b(theta) gives order 4 for every theta, sum_i b_i(theta) weight_i = theta^k/density, and stays bounded as h J grows."""
     kernel = kernel_of(registry.find("esdirk43"), 6)
-    A, b, _ = butcher(kernel.row)
+    A, b, _ = butcher(kernel.record)
     # Unit slopes, and the step that they make from 0: the kernel's own sums show its weights.
     kernel.step(0.0, np.zeros((1, 6)), 1.0)
     units = np.eye(6)
@@ -322,7 +326,7 @@ PEERS = {"bs32": scipy.integrate.RK23, "dopri5": scipy.integrate.RK45, "dop853":
 @pytest.mark.parametrize("level", LEVELS)
 def test_one_step_is_that_of_scipy(name: str, level: str) -> None:
     n, t, h = 5, 0.3, 0.2
-    kernel = kernel_of(next(row for row in registry.records_of(level) if row.name == name), n)
+    kernel = kernel_of(next(record for record in registry.records_of(level) if record.name == name), n)
     kernel.step(t, start_of(n)[None], h)
     peer = PEERS[name](waves, t, start_of(n), 10.0, first_step=h, rtol=0.1, atol=10.0)
     peer.step()
@@ -341,26 +345,26 @@ def test_names_that_scipy_uses(theirs: str, ours: str) -> None:
     assert registry.find(theirs).name == ours
 
 
-# ---- implicit rows -----------------------------------------------------------------------------------------------------
+# ---- implicit methods --------------------------------------------------------------------------------------------------
 
 
 @those("implicit")
-def test_observed_order_of_implicit_rows(row: Any) -> None:
+def test_observed_order_of_implicit_methods(record: Any) -> None:
     """Of the errors of all problems together, as in the battery."""
     errors = []
     for steps in (40, 80):
         errors.append(0.0)
-        for what in PROBLEMS:
-            kernel = kernel_of(row, what.y0.size, what.fun)
-            y = go(kernel, 0.0, what.y0, what.t_end / steps, steps)[0]
-            errors[-1] += float(np.max(np.abs(y - what.exact(what.t_end))))
-    assert math.log2(errors[0] / errors[1]) == pytest.approx(row.order, abs=0.1 if row.order < 5 else 0.5)
+        for problem in PROBLEMS:
+            kernel = kernel_of(record, problem.y0.size, problem.fun)
+            y = go(kernel, 0.0, problem.y0, problem.t_end / steps, steps)[0]
+            errors[-1] += float(np.max(np.abs(y - problem.exact(problem.t_end))))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(record.order, abs=0.1 if record.order < 5 else 0.5)
 
 
 @those("implicit")
-def test_step_is_that_of_the_tableau_in_40_digits(row: Any) -> None:
+def test_step_is_that_of_the_tableau_in_40_digits(record: Any) -> None:
     """y' = -y^2 + t from mpmath's own solution of each stage."""
-    A, b, c = butcher(row)
+    A, b, c = butcher(record)
     t, h, y0 = 0.25, 0.5, 0.75
     with mpmath.workdps(40):
         K: list[Any] = []
@@ -374,20 +378,20 @@ def test_step_is_that_of_the_tableau_in_40_digits(row: Any) -> None:
     def solve(t: float, gh: float, r: Array, guess: Array) -> Array:
         return (-1.0 + np.sqrt(1.0 + 4.0 * gh * (r + gh * t))) / (2.0 * gh)
 
-    kernel = Kernel(row, lambda t, y: t - y**2, 1, solve)
+    kernel = Kernel(record, lambda t, y: t - y**2, 1, solve)
     assert kernel.step(t, np.array([[y0]]), h) == 0
-    roundings = max(16.0, weight_of_slopes(row))
+    roundings = max(16.0, weight_of_slopes(record))
     assert abs(kernel.y[0] - float(want)) <= roundings * EPS
     assert abs(kernel.carried[1, 0] - float(K[-1])) <= 4 * roundings * EPS
 
 
 @those("implicit")
-def test_calls_of_implicit_rows(row: Any) -> None:
+def test_calls_of_implicit_methods(record: Any) -> None:
     """One solve for each implicit stage, and one right-hand side for each explicit one unless it is carried, at the time of the stage."""
-    A, _, c = butcher(row)
+    A, _, c = butcher(record)
     kinds = ["solve" if line[i] else "rhs" for i, line in enumerate(A)]
     stages = [(0.3 + float(c[i]) * 0.2, float(A[i][i]) * 0.2) for i in range(len(A)) if A[i][i] != 0]
-    kernel = kernel_of(row, 3)
+    kernel = kernel_of(record, 3)
     kernel.step(0.3, start_of(3)[None], 0.2)
     assert [call[0] for call in kernel.calls] == kinds
     assert (kernel.frame.n_rhs, kernel.frame.n_solve) == (kinds.count("rhs"), len(stages))
@@ -402,25 +406,25 @@ def test_calls_of_implicit_rows(row: Any) -> None:
 
 
 @those("implicit")
-def test_guesses_are_good(row: Any) -> None:
+def test_guesses_are_good(record: Any) -> None:
     """With a carried slope every guess is within O(h^2) of the stage; the first of a fresh step is y + h c f, or y."""
     worst = []
     for h in (0.02, 0.01):
-        what = Linear(4)
-        kernel = Kernel(row, what.rhs, 4, what.solve)
+        problem = Linear(4)
+        kernel = Kernel(record, problem.rhs, 4, problem.solve)
         x = go(kernel, -h, start_of(4), h, 1)
         kernel.step(0.0, x, h, fresh=False)
-        worst.append(max(np.max(np.abs(what.solve(*call[1:4], call[4]) - call[4])) for call in kernel.calls if call[0] == "solve"))
+        worst.append(max(np.max(np.abs(problem.solve(*call[1:4], call[4]) - call[4])) for call in kernel.calls if call[0] == "solve"))
     assert math.log2(worst[0] / worst[1]) > 1.8
     kernel.step(0.0, x[:1], h)
     solves = [call for call in kernel.calls if call[0] == "solve"]
-    want = x[0] + (0.0 if butcher(row)[0][0][0] else float(butcher(row)[2][1]) * h * what.rhs(0.0, x[0]))
+    want = x[0] + (0.0 if butcher(record)[0][0][0] else float(butcher(record)[2][1]) * h * problem.rhs(0.0, x[0]))
     np.testing.assert_allclose(solves[0][4], want, rtol=4 * EPS)
 
 
 @those("implicit")
-def test_a_guess_that_overflows_is_replaced(row: Any) -> None:
-    kernel = kernel_of(row, 3)
+def test_a_guess_that_overflows_is_replaced(record: Any) -> None:
+    kernel = kernel_of(record, 3)
     x = np.stack([start_of(3), np.full(3, 1e308)])
     kernel.step(0.3, x, 1e10, fresh=False)
     guesses = [call[4] for call in kernel.calls if call[0] == "solve" and np.all(np.isfinite(call[3]))]
@@ -430,36 +434,36 @@ def test_a_guess_that_overflows_is_replaced(row: Any) -> None:
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("in_place", [False, True])
 def test_backward_euler_reaches_the_steady_state_at_once(sign: float, in_place: bool) -> None:
-    what = Linear(3)
-    kernel = Kernel(registry.find("backward_euler"), what.rhs, 3, what.solve)
+    problem = Linear(3)
+    kernel = Kernel(registry.find("backward_euler"), problem.rhs, 3, problem.solve)
     x = go(kernel, 0.1, start_of(3), 0.2, 1)
     assert kernel.step(0.3, x, sign * math.inf, fresh=False, in_place=in_place) == 0
     assert kernel.calls[0][1:3] == (0.3, sign * math.inf)
     assert bits(kernel.calls[0][3]) == bits(kernel.calls[0][4]) == bits(x[0])  # r and the guess are y
-    np.testing.assert_allclose(what.rhs(0.3, kernel.y), 0.0, atol=1e-15)
+    np.testing.assert_allclose(problem.rhs(0.3, kernel.y), 0.0, atol=1e-15)
     assert np.all(kernel.carried[1] == 0.0)
 
 
 @those("implicit")
-def test_infinite_steps_are_for_one_stage(row: Any) -> None:
-    kernel = kernel_of(row, 3)
+def test_infinite_steps_are_for_one_stage(record: Any) -> None:
+    kernel = kernel_of(record, 3)
     status = kernel.step(0.3, start_of(3)[None], math.inf)
-    assert status == (0 if row.stages == 1 else -1001)
+    assert status == (0 if record.stages == 1 else -1001)
 
 
 @those("implicit", "embedded")
-def test_estimate_is_filtered_where_the_problem_can(row: Any) -> None:
+def test_estimate_is_filtered_where_the_problem_can(record: Any) -> None:
     """(I - gh J)^-1 times the plain estimate, in which components live on that y+ has forgotten."""
-    what = Linear(4, stiffness=1e6)
-    plain, filtered = (Kernel(row, what.rhs, 4, what.solve, lsolve) for lsolve in (None, what.lsolve))
-    gh = [float(line[i]) for i, line in enumerate(butcher(row)[0]) if line[i]][-1] * 0.1
+    problem = Linear(4, stiffness=1e6)
+    plain, filtered = (Kernel(record, problem.rhs, 4, problem.solve, lsolve) for lsolve in (None, problem.lsolve))
+    gh = [float(line[i]) for i, line in enumerate(butcher(record)[0]) if line[i]][-1] * 0.1
     for kernel in (plain, filtered):
         kernel.step(0.3, np.full((1, 4), math.cos(0.3) + 1e-3), 0.1)
     assert bits(plain.carried) == bits(filtered.carried)
     assert filtered.calls[-1][:3] == ("lsolve", 0.3 + 0.1, gh)
     assert bits(filtered.calls[-1][3]) == bits(plain.errors[0])
-    assert bits(filtered.errors[0]) == bits(what.lsolve(0.4, gh, plain.errors[0]))
-    left = 1e-3 * abs(stability_function(row, -1e12))  # it began at 1e-3
+    assert bits(filtered.errors[0]) == bits(problem.lsolve(0.4, gh, plain.errors[0]))
+    left = 1e-3 * abs(stability_function(record, -1e12))  # it began at 1e-3
     assert np.max(np.abs(plain.y[1:] - math.cos(0.4))) < left + 1e-6
     assert np.max(np.abs(plain.errors)) > 1e-4
     assert np.all(np.abs(filtered.errors[0, 1:]) < 1e-3 * np.abs(plain.errors[0, 1:]))
@@ -467,52 +471,52 @@ def test_estimate_is_filtered_where_the_problem_can(row: Any) -> None:
 
 # ---- RKC ---------------------------------------------------------------------------------------------------------------
 
-RKC = [pytest.param(row, id=f"{row.name}-{level}") for row, level in STEPS if "staged" in row.flags]
+RKC = [pytest.param(record, id=f"{record.name}-{level}") for record, level in STEPS if "staged" in record.flags]
 
 
-def amplification(row: Any, s: int, z: Array) -> tuple[Array, Array]:
+def amplification(record: Any, s: int, z: Array) -> tuple[Array, Array]:
     """R(z) with s stages, and its error estimate, from the kernel."""
-    kernel = Kernel(row, lambda t, y: z * y, z.size, parameters={"stages": s})
+    kernel = Kernel(record, lambda t, y: z * y, z.size, parameters={"stages": s})
     assert kernel.step(0.0, np.ones((1, z.size)), 1.0) == 0
     return kernel.y, kernel.errors[0]
 
 
-@pytest.mark.parametrize("row", RKC)
+@pytest.mark.parametrize("record", RKC)
 @pytest.mark.parametrize("s", [3, 5, 10, 50])
-def test_rkc_meets_the_conditions_of_second_order(row: Any, s: int) -> None:
+def test_rkc_meets_the_conditions_of_second_order(record: Any, s: int) -> None:
     A, b, c = chebyshev(s)
     for order in (1, 2):
         assert max(residual(tree, A, b) for tree in trees_of(order)) < 1e-30  # the oracle is right
     calls: list[float] = []
-    kernel = Kernel(row, lambda t, y: calls.append(t) or np.zeros(1), 1, parameters={"stages": s})
+    kernel = Kernel(record, lambda t, y: calls.append(t) or np.zeros(1), 1, parameters={"stages": s})
     kernel.step(0.25, np.ones((1, 1)), 0.5)
     np.testing.assert_allclose(calls, [0.25 + 0.5 * float(v) for v in (*c, 1)], rtol=0, atol=4 * s * EPS)
     # The kernel's weights b: right-hand sides that are zero but at one stage.
     for i in (0, 1, s // 2, s - 1):
         slopes = iter([float(k == i) for k in range(s + 1)])
-        kernel = Kernel(row, lambda t, y, slopes=slopes: np.full(1, next(slopes)), 1, parameters={"stages": s})
+        kernel = Kernel(record, lambda t, y, slopes=slopes: np.full(1, next(slopes)), 1, parameters={"stages": s})
         kernel.step(0.0, np.zeros((1, 1)), 1.0)
         assert kernel.y[0] == pytest.approx(float(b[i]), rel=0, abs=max(8, s * s) * EPS)  # rounding grows as s^2
 
 
-@pytest.mark.parametrize("row", RKC)
+@pytest.mark.parametrize("record", RKC)
 @pytest.mark.parametrize("s", [3, 7, 20, 100, 500])
-def test_rkc_is_stable_and_damped_on_its_interval(row: Any, s: int) -> None:
+def test_rkc_is_stable_and_damped_on_its_interval(record: Any, s: int) -> None:
     """|R| <= 1 on [-0.65 s^2, 0] (2/3 (s^2 - 1)(1 - 2/15 eps) to be exact), damped by eps/3 inside, and large beyond."""
     reach = 2.0 / 3.0 * (s * s - 1.0) * (1.0 - 2.0 / 15.0 * 2.0 / 13.0)
-    R, _ = amplification(row, s, -np.linspace(0.0, reach, 20 * s + 1))
+    R, _ = amplification(record, s, -np.linspace(0.0, reach, 20 * s + 1))
     assert np.max(np.abs(R)) <= 1.0
     if s > 3:
         assert np.max(np.abs(R[len(R) // 10 : -len(R) // 10])) < 1.0 - 0.9 * 2.0 / 39.0
-    assert abs(amplification(row, s, np.array([-1.1 * reach - 1.0]))[0][0]) > 1.0
+    assert abs(amplification(record, s, np.array([-1.1 * reach - 1.0]))[0][0]) > 1.0
 
 
-@pytest.mark.parametrize("row", RKC)
-def test_rkc_stability_function_in_closed_form(row: Any) -> None:
+@pytest.mark.parametrize("record", RKC)
+def test_rkc_stability_function_in_closed_form(record: Any) -> None:
     """R(z) = a_s + b_s T_s(w0 + w1 z), in mpmath."""
     for s in (3, 9, 64):
         z = -np.linspace(0.0, 0.65 * s * s, 57)
-        got, _ = amplification(row, s, z)
+        got, _ = amplification(record, s, z)
         with mpmath.workdps(40):
             w0 = 1 + mpmath.mpf(2) / 13 / s**2
             T, d1 = mpmath.chebyt(s, w0), s * mpmath.chebyu(s - 1, w0)
@@ -522,30 +526,30 @@ def test_rkc_stability_function_in_closed_form(row: Any) -> None:
         np.testing.assert_allclose(got, want, rtol=0, atol=s * s * EPS)
 
 
-@pytest.mark.parametrize("row", RKC)
+@pytest.mark.parametrize("record", RKC)
 @pytest.mark.parametrize("s", [5, 30])
-def test_rkc_error_estimate_and_order(row: Any, s: int) -> None:
-    what = PROBLEMS[1]
+def test_rkc_error_estimate_and_order(record: Any, s: int) -> None:
+    problem = PROBLEMS[1]
     errors = []
     for steps in (50, 100):
-        kernel = Kernel(row, what.fun, 3, parameters={"stages": s})
-        x, h = what.y0[None], what.t_end / steps
+        kernel = Kernel(record, problem.fun, 3, parameters={"stages": s})
+        x, h = problem.y0[None], problem.t_end / steps
         for k in range(steps):
             before = x
             assert kernel.step(k * h, x, h, fresh=k == 0) == 0
             x = kernel.carried
             assert kernel.frame.n_rhs == s + (k == 0)
-        first = what.fun((steps - 1) * h, before[0])
-        want = 0.8 * (before[0] - x[0]) + 0.4 * h * (first + what.fun(steps * h, x[0]))
+        first = problem.fun((steps - 1) * h, before[0])
+        want = 0.8 * (before[0] - x[0]) + 0.4 * h * (first + problem.fun(steps * h, x[0]))
         np.testing.assert_allclose(kernel.errors[0], want, rtol=0, atol=8 * EPS)
-        errors.append(np.max(np.abs(x[0] - what.exact(what.t_end))))
+        errors.append(np.max(np.abs(x[0] - problem.exact(problem.t_end))))
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2.0, abs=0.1)
 
 
-@pytest.mark.parametrize("row", RKC)
+@pytest.mark.parametrize("record", RKC)
 @pytest.mark.parametrize(("rho", "h"), [(0.0, 1.0), (1.0, 1e-9), (3.0, 0.5), (400.0, 0.1), (400.0, -0.1), (1e6, 0.01), (6e7, 1.0)])
-def test_rkc_takes_its_stages_from_the_spectral_radius(row: Any, rho: float, h: float) -> None:
-    kernel = Kernel(row, lambda t, y: -rho * y, 1, rho=rho)
+def test_rkc_takes_its_stages_from_the_spectral_radius(record: Any, rho: float, h: float) -> None:
+    kernel = Kernel(record, lambda t, y: -rho * y, 1, rho=rho)
     assert kernel.step(0.0, np.ones((1, 1)), h) == 0
     s = max(3, 1 + int(math.sqrt(1.54 * abs(h) * rho + 1.0)))
     assert kernel.frame.n_rhs == s + 1
@@ -553,24 +557,24 @@ def test_rkc_takes_its_stages_from_the_spectral_radius(row: Any, rho: float, h: 
     assert h < 0 or abs(kernel.y[0]) <= 1.0
 
 
-@pytest.mark.parametrize("row", RKC)
-def test_rkc_asks_for_a_smaller_step_or_a_radius(row: Any) -> None:
+@pytest.mark.parametrize("record", RKC)
+def test_rkc_asks_for_a_smaller_step_or_a_radius(record: Any) -> None:
     for rho, h, status in ((1e9, 1.0, 1), (math.inf, 1.0, 1), (math.nan, 1.0, -1001), (-1.0, 1.0, -1001), (1e9, -1.0, 1)):
-        kernel = Kernel(row, lambda t, y: -y, 1, rho=rho)
+        kernel = Kernel(record, lambda t, y: -y, 1, rho=rho)
         assert kernel.step(0.0, np.ones((1, 1)), h) == status
         assert kernel.calls == []
     with pytest.raises(ValueError, match="clash"):
-        row.sizes({"stages": 1.0})
+        record.sizes({"stages": 1.0})
     with pytest.raises(ValueError, match="outside"):
-        row.sizes({"stages": 10_001.0})
-    assert row.sizes({"stages": 10_000.0})["n_work"] == 5
+        record.sizes({"stages": 10_001.0})
+    assert record.sizes({"stages": 10_000.0})["n_work"] == 5
 
 
-@pytest.mark.parametrize("row", RKC)
-def test_rkc_rounds_little_with_many_stages(row: Any) -> None:
+@pytest.mark.parametrize("record", RKC)
+def test_rkc_rounds_little_with_many_stages(record: Any) -> None:
     """A state of size 1e8 that moves by 1: rounding grows with the move, not with s^2 times the state."""
     s = 1000
-    kernel = Kernel(row, lambda t, y: np.full(1, 1.0), 1, parameters={"stages": s})
+    kernel = Kernel(record, lambda t, y: np.full(1, 1.0), 1, parameters={"stages": s})
     kernel.step(0.0, np.full((1, 1), 1e8), 1.0)
     assert kernel.y[0] == 1e8 + 1.0
     assert abs(kernel.errors[0][0]) <= 1e-11
