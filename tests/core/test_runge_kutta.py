@@ -292,7 +292,7 @@ def test_observed_order_of_the_extension(record: Any) -> None:
 def test_extension_of_esdirk43_meets_the_conditions_for_all_theta() -> None:
     """b(theta) gives order 4 for every theta, sum_i b_i(theta) weight_i = theta^k/density, and stays bounded as h J grows."""
     kernel = kernel_of(registry.find("esdirk43"), 6)
-    A, b, _ = butcher(kernel.record)
+    A, b, _ = butcher(kernel.row)
     # Unit slopes, and the step that they make from 0: the kernel's own sums show its weights.
     kernel.step(0.0, np.zeros((1, 6)), 1.0)
     units = np.eye(6)

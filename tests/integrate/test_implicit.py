@@ -278,10 +278,10 @@ def test_explicit_rows_say_that_it_has_no_effect(more: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"jac": np.eye(3)}, ValueError, r"jac.*\(3, 3\).*2 components"),
-        ({"jac": lambda t, y: np.eye(3)}, ValueError, r"jac: expected shape .*, got shape \(3, 3\)"),
+        ({"jac": np.eye(3)}, ValueError, r"jac: expected shape .* 2 components, got shape \(3, 3\)"),
+        ({"jac": lambda t, y: np.eye(3)}, ValueError, r"jac returned shape \(3, 3\)"),
         ({"jac": lambda t, y: None}, TypeError, "jac returned"),
-        ({"jac": lambda t, y: np.eye(2) * 1j}, TypeError, "jac: expected real numbers .*got dtype complex128"),
+        ({"jac": lambda t, y: np.eye(2) * 1j}, TypeError, "jac returned dtype complex128"),
         ({"jac": "x"}, TypeError, "jac"),
         ({"jac": np.array([[math.nan, 0], [0, 1]])}, ValueError, "jac"),
         ({"jac_sparsity": np.eye(3)}, ValueError, r"jac_sparsity: shape \(3, 3\)"),

@@ -269,9 +269,9 @@ def test_slopes_may_come_in_any_real_form(form: Callable[[Array], Any]) -> None:
     [
         (None, TypeError, "fun: expected a return value of .*, got None; return it, or pass inplace=True"),
         ([1.0, 2.0, 3.0], ValueError, r"fun: expected a return value of shape \(2,\), as the state has, got shape \(3,\)"),
-        (np.ones(2, complex), TypeError, "complex128: real numbers"),
+        (np.ones(2, complex), TypeError, "real numbers .*complex128"),
         ("no", TypeError, "real numbers"),
-        (np.array([None, None]), TypeError, "object: real numbers"),
+        (np.array([None, None]), TypeError, "real numbers .*object"),
     ],
 )
 def test_slopes_that_do_not_fit(result: Any, kind: type[Exception], words: str) -> None:

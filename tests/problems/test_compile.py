@@ -247,7 +247,7 @@ def test_functions_from_symbols_know_their_size():
             lambda start: mflow.solve_dynamics(mass=1.0, force=pull, t_span=(0, 1), x0=start, dt=0.1),
             lambda start: mflow.explain(cost, start),
         ):
-            with pytest.raises(ValueError, match=rf"fun: expected a function of {n} numbers, .* got <mflow Compiled .*, which is of 2"):
+            with pytest.raises(ValueError, match=rf": expected a function of {n} numbers, .* got <mflow Compiled .*, which is of 2"):
                 call(start)
 
 

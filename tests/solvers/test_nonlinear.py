@@ -71,7 +71,7 @@ def test_which_linear_solver(n, arguments, kind):
         ({"solver": Newton("dense"), "lband": 1}, ValueError, "has no band"),
         ({"solver": Newton("sparse")}, ValueError, "give jac_sparsity"),
         ({"solver": Newton("krylov"), "jac": np.eye(2)}, ValueError, "leave jac away"),
-        ({"jac": lambda t, y: np.ones(2)}, ValueError, r"jac: expected shape .*, got shape \(2,\)"),
+        ({"jac": lambda t, y: np.ones(2)}, ValueError, r"jac returned shape \(2,\)"),
     ],
 )
 def test_arguments_that_do_not_fit_are_named(arguments, error, words):

@@ -330,15 +330,15 @@ cdef number variably_dimensioned(const objective_t *o, const number *x, ptrdiff_
 
 
 cdef number trigonometric(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
-    cdef number total = 0.0, own = cos_of(x[i]), s = sin_of(x[i])
+    cdef number total = 0.0, cosine = cos_of(x[i]), s = sin_of(x[i])
     cdef ptrdiff_t j
     for j in range(o.n):
         total = total + (1.0 - cos_of(x[j]))
         if d != NULL:
             d[j] = sin_of(x[j])
     if d != NULL:
-        d[i] = d[i] + <double> (i + 1) * s - own
-    return total + <double> (i + 1) * (1.0 - own) - s
+        d[i] = d[i] + <double> (i + 1) * s - cosine
+    return total + <double> (i + 1) * (1.0 - cosine) - s
 
 
 cdef number brown_almost_linear(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
@@ -428,38 +428,38 @@ cdef number broyden_banded(const objective_t *o, const number *x, ptrdiff_t i, n
 
 cdef number linear_full_rank(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
     cdef double share = 2.0 / <double> o.rows
-    cdef number total = 0.0, own = 0.0
+    cdef number total = 0.0, entry = 0.0
     cdef ptrdiff_t j
     for j in range(o.n):
         total = total + x[j]
         if d != NULL:
             d[j] = -share + (1.0 if j == i else 0.0)
     if i < o.n:
-        own = x[i]
-    return own - share * total - 1.0
+        entry = x[i]
+    return entry - share * total - 1.0
 
 
 cdef number linear_rank_1(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
-    cdef double own = <double> (i + 1)
+    cdef double factor = <double> (i + 1)
     cdef number total = 0.0
     cdef ptrdiff_t j
     for j in range(o.n):
         total = total + <double> (j + 1) * x[j]
         if d != NULL:
-            d[j] = own * <double> (j + 1)
-    return own * total - 1.0
+            d[j] = factor * <double> (j + 1)
+    return factor * total - 1.0
 
 
 cdef number linear_rank_1_zeros(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
-    cdef double own = 0.0 if i == 0 or i == o.rows - 1 else <double> i
+    cdef double factor = 0.0 if i == 0 or i == o.rows - 1 else <double> i
     cdef number total = 0.0
     cdef ptrdiff_t j
     cdef bint has_gradient = clear(o, d)
     for j in range(1, o.n - 1):
         total = total + <double> (j + 1) * x[j]
         if has_gradient:
-            d[j] = own * <double> (j + 1)
-    return own * total - 1.0
+            d[j] = factor * <double> (j + 1)
+    return factor * total - 1.0
 
 
 cdef number chebyquad(const objective_t *o, const number *x, ptrdiff_t i, number *d) noexcept nogil:
