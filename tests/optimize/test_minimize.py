@@ -333,12 +333,12 @@ def test_pairs_that_are_none(result: Any) -> None:
 @pytest.mark.parametrize(
     ("change", "kind", "words"),
     [
-        ({"fun": lambda x: (np.ones(2), x)}, TypeError, "fun returned ndarray of shape"),
+        ({"fun": lambda x: (np.ones(2), x)}, TypeError, "got ndarray of shape"),
         ({"fun": lambda x: (1j, x)}, TypeError, "fun: expected a single real number as return value"),
         ({"fun": lambda x: (1.0, np.ones(2))}, ValueError, r"fun's gradient: expected a return value of .*, got shape \(2,\)"),
-        ({"fun": 5}, TypeError, "fun: a callable"),
-        ({"jac": "4-point"}, ValueError, "'4-point' is not known"),
-        ({"jac": 5}, TypeError, "jac: a callable"),
+        ({"fun": 5}, TypeError, "fun: expected a callable"),
+        ({"jac": "4-point"}, ValueError, "got '4-point'"),
+        ({"jac": 5}, TypeError, "jac: expected a callable"),
         ({"x0": [math.nan]}, ValueError, "x0: entry 0 is nan"),
         ({"x0": ["a"]}, TypeError, "x0: dtype"),
         ({"maxiter": -1}, ValueError, "maxiter = -1"),
