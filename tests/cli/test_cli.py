@@ -335,8 +335,8 @@ def test_negative_cost_is_drawn() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["compare", "--method", "rk5"], ["rk5", "'rk4'"]),
-        (["methods", "rk5"], ["rk5", "'rk4'"]),
+        (["compare", "--method", "backward_eulr"], ["backward_eulr", "did you mean 'backward_euler'"]),
+        (["methods", "backward_eulr"], ["backward_eulr", "did you mean 'backward_euler'"]),
         (["compare", "--problem", "pinguins"], ["pinguins", "'penguins'"]),
         (["compare", "--problem", "Misra1"], ["'Misra1d'"]),
         (["compare", "--x0", "1"], ["--objective"]),

@@ -69,7 +69,7 @@ def test_first_step_and_bounds(method: str) -> None:
     for sign in (1, -1):
         r = mflow.solve_ivp(circle, (1, 1 + sign * 9), [1.0, 0.0], method, first_step=0.01)
         assert r.t[1] == 1 + sign * 0.01
-        r = mflow.solve_ivp(circle, (1, 1 + sign * 9), [1.0, 0.0], method, max_step=0.125)
+        r = mflow.solve_ivp(circle, (1, 1 + sign * 9), [1.0, 0.0], method, rtol=0.1, atol=0.1, max_step=0.125)
         assert np.max(np.abs(np.diff(r.t))) <= 0.125 * (1 + 1e-14)
         assert np.sum(np.abs(np.diff(r.t)) > 0.1249) > 10
         seen: list[tuple[float, float]] = []

@@ -160,11 +160,13 @@ def test_compiled_problems_give_the_bits_of_python_ones(method: str) -> None:
         a, c = np.array([-0.04, 1e4 * y[2], 1e4 * y[1]]), np.array([0.0, 6e7 * y[1], 0.0])
         return np.array([a, -a - c, c])
 
-    modes: list[dict[str, Any]] = [{"dt": 0.01}] + ([{"rtol": 1e-6, "atol": 1e-10}] if method == "esdirk43" else [])
-    for mode in modes:
+    modes: list[tuple[float, dict[str, Any]]] = [(0.05, {"dt": 1e-4}), (1.0, {"dt": 0.01})]
+    modes += [(1.0, {"rtol": 1e-6, "atol": 1e-10})] if "embedded" in registry.find(method).flags else []
+    for t_end, mode in modes:
         for one, other in (((fun, None), (slope, None)), ((fun, jac), (slope, matrix))):
-            a, b = (mflow.solve_ivp(f, (0, 1), [1.0, 0.0, 0.0], method, jac=J, **mode) for f, J in (one, other))
-            assert a.reason == b.reason == "finished"
+            a, b = (mflow.solve_ivp(f, (0, t_end), [1.0, 0.0, 0.0], method, jac=J, **mode) for f, J in (one, other))
+            assert a.reason == b.reason
+            assert a.reason == "finished" or mode == {"dt": 0.01}  # a large fixed step may be more than Newton's iteration can do
             assert (a.t.tobytes(), a.y.tobytes()) == (b.t.tobytes(), b.y.tobytes())
             assert (a.njev, a.nlu, a.nfev) == (b.njev, b.nlu, b.nfev)
 

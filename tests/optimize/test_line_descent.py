@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.optimize
+from reference import SETTINGS
 
 import mflow
 from mflow import LineSearch, minimize
@@ -141,7 +142,8 @@ def test_every_optimizer_finds_the_bottom(method: str, kind: str) -> None:
         with pytest.raises(ValueError, match="belong to method='steepest_descent'"):
             descend(rosenbrock, [-1.2, 1.0], kind, method)
         return
-    r = descend(rosenbrock, [-1.2, 1.0], kind, method, maxiter=30_000, gtol=2e-3)
+    own = {name: value for name, value in SETTINGS.get(method, {}).items() if name != "lr"}
+    r = descend(rosenbrock, [-1.2, 1.0], kind, method, maxiter=30_000, gtol=2e-3, **own)
     assert r.reason == "converged", r.message
     assert np.max(np.abs(rosenbrock(r.x)[1])) <= 2e-3
     np.testing.assert_allclose(r.x, scipy.optimize.minimize(rosenbrock, [-1.2, 1.0], jac=True, tol=1e-10).x, atol=1e-2)

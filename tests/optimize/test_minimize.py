@@ -9,7 +9,7 @@ import pytest
 
 import mflow
 from support.problems import OBJECTIVE_C, Array, bowl_c, decay_cfunc, start_of
-from support.reference import defaults, evaluations
+from support.reference import SETTINGS, defaults, evaluations
 
 HESSIAN = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 0.75]])
 LOWEST = np.array([1.0, -2.0, 0.5])
@@ -40,11 +40,8 @@ def rosenbrock(x: Array) -> tuple[float, Array]:
 def settings(row: Any) -> dict[str, Any]:
     """A step for each kind of row: one that tends to 0 where steps do not shrink with the gradient; no decay, which moves the minimum."""
     plain = {"weight_decay": 0.0} if row.kind == "update" else {}
-    if "linear" in row.flags:
-        return {"lr": 0.1, **plain}
-    if row.name == "adadelta":
-        return {"lr": 1.0, "eps": 1e-3, **plain}
-    return {"lr": lambda k: 0.3 * 0.999**k, **plain}
+    lr = 0.1 if "linear" in row.flags else lambda k: 0.3 * 0.999**k
+    return {"lr": lr, **plain} | SETTINGS.get(row.name, {})
 
 
 def logistic_data() -> tuple[Array, Array]:
@@ -127,11 +124,12 @@ def test_updates_are_the_optimizer_class(update_method: Any) -> None:
     extra = {"friction": 1.0} if "friction" in defaults(update_method) else {}
     c = np.zeros(3)
     opt = getattr(mflow.optim, update_method.class_name)(c, lr=0.125, **extra)
-    for _ in range(17):
-        opt.step(gradient(opt.ask()))
     r = mflow.minimize(bowl, np.zeros(3), jac=True, method=update_method.name, lr=0.125, maxiter=17, gtol=0.0)
+    for _ in range(r.nit):
+        opt.step(gradient(opt.ask()))
     assert r.x.tobytes() == c.tobytes()
-    assert (r.nit, r.njev) == (17, 18)
+    assert r.njev == r.nit + 1
+    assert r.nit == 17 or not np.any(gradient(r.x))  # steps of one length may end exactly at the minimum
 
 
 def test_state_of_any_shape(any_method: Any) -> None:

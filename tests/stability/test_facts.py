@@ -8,13 +8,16 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+from mflow.conditions import density, rooted_trees, symmetry
+from mflow.findings import ParameterRegion
 
 import mflow
-from mflow.stability.conditions import density, rooted_trees, symmetry
-from mflow.stability.results import ParameterRegion
-from support.reference import butcher, defaults, stability_function
+from support.reference import defaults, monotone, stability_function
 
-METHODS_SSP = {"euler": 1.0, "rk2": 1.0, "tvd_rk2": 1.0, "tvd_rk3": 1.0, "ssprk104": 6.0, "trapezoidal": 2.0, "sdirk2": 1 + math.sqrt(2)}
+KNOWN_SSP = {
+    "euler": 1.0, "rk2": 1.0, "tvd_rk2": 1.0, "tvd_rk3": 1.0, "ssprk104": 6.0, "trapezoidal": 2.0, "sdirk2": 1 + math.sqrt(2), "rk4": 0.0,
+    "backward_euler": math.inf,
+}  # fmt: skip
 
 
 def tabled(row: Any) -> None:
@@ -115,21 +118,22 @@ def test_what_large_steps_leave() -> None:
 
 
 def test_ssp_coefficients(step_method: Any) -> None:
+    """A step is made of Euler steps of dt/r by averages up to the coefficient and not beyond; what is stored as such averages bounds it."""
     tabled(step_method)
     found = mflow.ssp_coefficient(step_method.name)
     if "ssp" in step_method.flags:
-        assert found > 0.0
-    if step_method.name == "backward_euler":
-        assert found == math.inf
-    elif step_method.name in METHODS_SSP:
-        assert found == pytest.approx(METHODS_SSP[step_method.name], abs=1e-10)
-    else:
-        A, b, _ = butcher(step_method)
-        assert found == 0.0  # K^2 is not zero where K is, or an entry is negative: in exact fractions
-        K = [[*line, 0] for line in A] + [[*b, 0]]
-        n = len(K)
-        square = [[sum(K[i][k] * K[k][j] for k in range(n)) for j in range(n)] for i in range(n)]
-        assert any(K[i][j] < 0 or (square[i][j] and not K[i][j]) for i in range(n) for j in range(n))
+        alpha, beta = (np.array(step_method.tableau[key]) for key in ("alpha", "beta"))
+        assert found >= np.min(alpha[beta > 0] / beta[beta > 0]) * (1 - 1e-9)
+    if math.isinf(found):
+        assert monotone(step_method, 1e6)
+        return
+    assert found == 0.0 or monotone(step_method, found * (1 - 1e-9))
+    assert not monotone(step_method, found * (1 + 1e-3) or 1e-3)
+
+
+@pytest.mark.parametrize("name", KNOWN_SSP)
+def test_known_ssp_coefficients(name: str) -> None:
+    assert mflow.ssp_coefficient(name) == pytest.approx(KNOWN_SSP[name], abs=1e-10)
 
 
 # ---- nodepy -----------------------------------------------------------------------------------------------------------------------------

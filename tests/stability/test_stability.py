@@ -153,7 +153,7 @@ def test_limit_of_an_oscillation_against_what_happens(step_method: Any, factor: 
     assert limit == pytest.approx(mflow.stability_limit(step_method.name, axis="imaginary") / 5.0, rel=1e-9, abs=0)
     dt = factor * limit if limit else 0.1 * factor
     growth = abs(at(polynomial(step_method), 5j * dt))  # just beyond the limit some methods grow by 1e-8 a step
-    assert (growth > 1.0) == (factor > 1.0 or not limit)
+    assert (growth > 1.0 + 1e-13) == (factor > 1.0 or not limit)  # below, growth counts as rounding
     with contextlib.nullcontext() if factor < 1 else growth_is_told():
         r = mflow.solve_ivp(lambda t, y: product(J, y), (0, 4000 * dt), [1.0, 1.0], step_method.name, dt=dt, save="last")
     if r.success:  # J is normal: every step multiplies the length by |R|

@@ -502,7 +502,7 @@ def test_effective_lr_of_every_optimizer(update_method):
     opt, _ = run_for(getattr(mflow.optim, update_method.class_name), GRADIENTS)
     before = pickle.dumps(opt.state_dict())
     rates = opt.effective_lr()
-    assert np.all(rates > 0)
+    assert np.all(rates >= 0)
     assert np.all(np.isfinite(rates))
     assert pickle.dumps(opt.state_dict()) == before
     fresh = type(opt)(np.zeros(2))

@@ -220,7 +220,8 @@ def _class_of(cls: type[optim.Optimizer]) -> type[Optimizer]:
         f"    {registry.find(cls._record.name).formula}\n\n"
         f"Parameters are those of `mflow.optim.{cls.__name__}{inspect.signature(cls)}`, without clip_norm; params as torch takes them.\n\n"
         "Examples\n--------\n>>> import torch, mflow.torch\n>>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)\n"
-        f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n>>> (w @ w).backward()\n>>> opt.step()\n>>> bool((w < 1).all())\nTrue\n"
+        f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n>>> for _ in range(10):\n...     opt.zero_grad()\n"
+        "...     (w @ w).backward()\n...     loss = opt.step()\n>>> bool((w < 1).all())\nTrue\n"
     )
     return type(cls.__name__, (Optimizer,), {"_class": cls, "__doc__": text, "__module__": "mflow.torch"})
 

@@ -327,7 +327,8 @@ check_finite : bool, default True
 def _class_of(row: Any) -> type[Optimizer]:
     example = "\n".join(
         ["", "Examples", "--------", ">>> import numpy as np, mflow", ">>> c = np.ones(3)",
-         f">>> opt = mflow.optim.{row.class_name}(c, lr=0.1)", ">>> opt.step(2 * c)", ">>> bool(np.all(c < 1))", "True"]
+         f">>> opt = mflow.optim.{row.class_name}(c, lr=0.1)", ">>> for _ in range(10):", "...     opt.step(2 * c)",
+         ">>> bool(np.all(c < 1))", "True"]
     )  # fmt: skip
     text = describe(row).replace("Parameters\n----------\n", "Parameters\n----------\n" + _COMMON, 1) + "\n" + example
     cls = type(row.class_name, (Optimizer,), {"_record": row, "__doc__": text, "__module__": "mflow.optim"})
