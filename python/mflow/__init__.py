@@ -156,7 +156,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"mflow.{name}") if name in _ADAPTERS else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
     from mflow_core.registry import unknown
 
-    row = getattr(getattr(optim, name, None), "_record", None)
+    row = getattr(getattr(optim, name, None), "method_record", None)
     if row is not None:
         raise AttributeError(
             f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {row.name!r}, or get_method of it"
