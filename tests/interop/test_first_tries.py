@@ -251,5 +251,5 @@ def test_a_path_kept_by_minimize_can_be_drawn():
 
 def test_a_pair_compiled_without_jac_is_told_of():
     pytest.importorskip("numba")
-    with pytest.raises(TypeError, match="say jac=True"):
+    with pytest.raises(TypeError, match="pass jac=True"):
         mflow.compile(lambda x: (x[0] ** 2, np.array([2 * x[0]])))

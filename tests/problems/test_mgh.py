@@ -128,14 +128,14 @@ def test_the_helix_on_its_axis():
     ("how", "words"),
     [
         (("helical",), "did you mean 'helical_valley'"),
-        (("beale", 3), "beale has 2 unknowns"),
+        (("beale", 3), "n: expected 2, .* beale, got 3"),
         (("extended_powell", 6), "a multiple of 4"),
-        (("watson", 40), "2 to 31 unknowns"),
-        (("watson", 6, 30), "has 31 residuals"),
-        (("bard", None, 14), "has 15 residuals"),
-        (("chebyquad", 8, 7), "at least 8 residuals"),
-        (("gulf", None, 100), "at most 99"),
-        (("trigonometric", 2.5), "whole number"),
+        (("watson", 40), "n: expected a number from 2 to 31 for watson, got 40"),
+        (("watson", 6, 30), "m: expected 31, .*, got 30"),
+        (("bard", None, 14), "m: expected 15, .*, got 14"),
+        (("chebyquad", 8, 7), "m: expected at least 8 for chebyquad, got 7"),
+        (("gulf", None, 100), "at most 99 for gulf, got 100"),
+        (("trigonometric", 2.5), "n: expected a whole number .*, got 2.5"),
     ],
 )
 def test_bad_sizes(how, words):
