@@ -34,7 +34,7 @@ from mflow.analysis.families import family
 from mflow.analysis.posedness import posedness, posedness_along
 from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
-from mflow.data.tables import minibatches
+from mflow.data.rows import minibatches
 from mflow.dynamics.solve import solve_dynamics
 from mflow.experiments.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch

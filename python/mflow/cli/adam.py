@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.data.tables import load_penguins, standardize
+from mflow.data.rows import standardize
+from mflow.data.tables import load_penguins
 from mflow.experiments.sweep import SweepResult, Training, sweep
 from mflow.optim.schedules import InverseSqrtLR
 from mflow.plot.training import curves

@@ -136,7 +136,7 @@ def _written(sympy: Any, head: str, entries: list[Any], n: int, *, square: bool 
             target = "return" if returns and k == len(entries) - 1 else f"out[{place}] ="
             lines.append(f"    {target} {printer.doprint(entry)}")
     except NotImplementedError as error:
-        raise ValueError(f"expressions: expected functions that can be written as code, got another: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"expressions: expected functions that can be written as code, got: {str(error).splitlines()[0]}") from None
     text = "\n".join(lines)
     import math
 
