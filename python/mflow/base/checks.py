@@ -90,9 +90,9 @@ def check_whole(value: Any, argument: str, low: int = 0, high: int | None = None
     try:
         number = int(value)
         whole = number == value and not isinstance(value, (bool, np.bool_, str, bytes))
-    except (TypeError, ValueError):
-        raise TypeError(f"{argument}: expected {expected}, got {value!r}") from None
-    except OverflowError:  # int(inf)
+    except (TypeError, ValueError, OverflowError):
+        if not isinstance(value, (float, np.floating)):  # NaN and infinities are numbers
+            raise TypeError(f"{argument}: expected {expected}, got {value!r}") from None
         whole, number = False, 0
     if not whole or number < low or (high is not None and number > high):
         raise ValueError(f"{argument}: expected {expected}, got {value!r}")
