@@ -162,10 +162,10 @@ def test_nist_shapes_types_and_counts(name: str) -> None:
         "jacobian": (selected.jacobian(b), (n_observations, n_parameters)),
         "gradient": (selected.gradient(b), (n_parameters,)),
     }
-    for what, (array, shape) in shapes.items():
-        assert (array.shape, array.dtype.name) == (shape, "float64"), what
-        assert array.flags.c_contiguous, what
-        assert np.isfinite(array).all(), what
+    for label, (array, shape) in shapes.items():
+        assert (array.shape, array.dtype.name) == (shape, "float64"), label
+        assert array.flags.c_contiguous, label
+        assert np.isfinite(array).all(), label
     assert selected.level == level
     assert selected.degrees_of_freedom == n_observations - n_parameters
     assert selected.description
@@ -185,8 +185,8 @@ def test_nist_residual_standard_deviation_confirms_degrees_of_freedom(name: str)
 @pytest.mark.parametrize("name", [name for name in NIST_TABLE if name != "Lanczos1"])
 def test_nist_certified_sum_of_squares(name: str) -> None:
     selected = problem(name)
-    found = 2.0 * selected.cost(selected.certified_parameters)
-    assert found == pytest.approx(selected.certified_residual_sum_of_squares, rel=1e-9)
+    computed = 2.0 * selected.cost(selected.certified_parameters)
+    assert computed == pytest.approx(selected.certified_residual_sum_of_squares, rel=1e-9)
 
 
 def test_lanczos1_sum_of_squares_within_the_printed_digits() -> None:
@@ -235,8 +235,8 @@ def test_nist_certified_standard_deviations(name: str) -> None:
     lengths = np.linalg.norm(jacobian, axis=0)
     inverse = np.linalg.pinv(jacobian / lengths, rcond=1e-14)
     variance = selected.certified_residual_sum_of_squares / selected.degrees_of_freedom
-    found = np.sqrt(variance) * np.linalg.norm(inverse, axis=1) / lengths
-    np.testing.assert_allclose(found, selected.certified_standard_deviations, rtol=2e-6)
+    computed = np.sqrt(variance) * np.linalg.norm(inverse, axis=1) / lengths
+    np.testing.assert_allclose(computed, selected.certified_standard_deviations, rtol=2e-6)
 
 
 @every_problem
@@ -259,11 +259,11 @@ def test_nist_model_jacobian_and_gradient_against_printed_formula(name: str, sta
     assert (scale > 0.0).all()
     difference = np.abs(selected.jacobian(b) - jacobian)
     assert (difference <= 1e-12 * np.abs(jacobian) + 1e-13 * scale).all()
-    found = selected.gradient(b)
+    computed = selected.gradient(b)
     size = scale * np.linalg.norm(expected_residual)
-    assert (np.abs(found - expected_gradient) <= 1e-12 * size).all()
+    assert (np.abs(computed - expected_gradient) <= 1e-12 * size).all()
     # The sums run in different orders: entries that nearly cancel differ by what was lost in their terms.
-    assert (np.abs(found - selected.jacobian(b).T @ selected.residual(b)) <= 1e-14 * size).all()
+    assert (np.abs(computed - selected.jacobian(b).T @ selected.residual(b)) <= 1e-14 * size).all()
     assert selected.cost(b) == pytest.approx(half_squares, rel=1e-11)
 
 

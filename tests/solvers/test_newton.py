@@ -87,8 +87,8 @@ def test_robertson_stage_against_mpmath(h, options):
             a, b, c = mpmath.mpf(0.04) * w[0], 10000 * w[1] * w[2], 30000000 * w[1] * w[1]
             return [w[i] - h * s - mpmath.mpf(y[i]) for i, s in enumerate((-a + b, a - b - c, c))]
 
-        wanted = np.array([float(v) for v in mpmath.findroot(residual, z.tolist(), tol=1e-60, maxsteps=60)])
-    assert np.abs(z / wanted - 1.0).max() < 3e-11 if h > 1e3 else np.abs(z - wanted).max() < 1e-14
+        expected = np.array([float(v) for v in mpmath.findroot(residual, z.tolist(), tol=1e-60, maxsteps=60)])
+    assert np.abs(z / expected - 1.0).max() < 3e-11 if h > 1e3 else np.abs(z - expected).max() < 1e-14
 
 
 @pytest.mark.parametrize(
@@ -110,8 +110,8 @@ def test_every_solver_reaches_the_same_root(make):
     solver.bind(problem)
     z, status, _ = solver.solve(0.0, gh, y, y)
     assert status == 0
-    wanted = scipy.optimize.root(lambda w: w - gh * brusselator(0.0, w) - y, y, tol=1e-14).x
-    assert np.abs(z - wanted).max() < 1e-11
+    expected = scipy.optimize.root(lambda w: w - gh * brusselator(0.0, w) - y, y, tol=1e-14).x
+    assert np.abs(z - expected).max() < 1e-11
     assert np.abs(z - gh * brusselator(0.0, z) - y).max() < 1e-12
     w, status = solver.lsolve(0.0, gh, y)
     assert status == 0
@@ -350,9 +350,9 @@ def test_a_restored_solver_goes_on_with_the_same_bits(kind, tolerances):
     two = make()
     two.unpack(state)
     assert np.array_equal(two.pack(), state)
-    _, wanted = advance(one, y, 6, 14)
-    _, found = advance(two, y, 6, 14)
-    assert found == wanted
+    _, expected = advance(one, y, 6, 14)
+    _, resumed = advance(two, y, 6, 14)
+    assert resumed == expected
     assert two.counters == one.counters
     assert before != one.counters
 
@@ -398,7 +398,7 @@ def compiled():
 def test_compiled_problem_gives_the_bits_of_the_python_one(compiled):
     fun, jac = compiled
     y = np.array([0.8, 2e-5, 0.2 - 2e-5])
-    found = []
+    results = []
     for problem in (
         rhs_problem(fun, (3,), jac=jac),
         rhs_problem(fun, (3,), jac=robertson_jac),
@@ -409,8 +409,8 @@ def test_compiled_problem_gives_the_bits_of_the_python_one(compiled):
         solver.bind(problem)
         z, status, _ = solver.solve(1.0, 1.0, y, y)
         assert status == 0
-        found.append(z.tobytes())
-    assert len(set(found)) == 1
+        results.append(z.tobytes())
+    assert len(set(results)) == 1
 
 
 def test_compiled_banded(compiled):
@@ -467,7 +467,7 @@ def test_compiled_problem_runs_without_the_gil():
 def test_hessian_is_the_flows_jacobian_negated():
     numba = pytest.importorskip("numba")
     pointer = numba.types.CPointer(numba.float64)
-    wanted = np.array([[-2.0, -0.5], [-0.5, -12.0]])
+    expected = np.array([[-2.0, -0.5], [-0.5, -12.0]])
 
     @numba.cfunc(numba.int32(pointer, pointer, numba.intp, numba.types.voidptr))
     def hess(c, out, n, data):
@@ -479,6 +479,6 @@ def test_hessian_is_the_flows_jacobian_negated():
 
     for given in (hess, python, np.array([[2.0, 0.5], [0.5, 12.0]])):
         problem = objective_problem(lambda c: 0.0, lambda c: c, (2,), hess=given)
-        assert np.array_equal(problem.jacobian(0.0, [1.0, 4.0]), wanted)
+        assert np.array_equal(problem.jacobian(0.0, [1.0, 4.0]), expected)
     with pytest.raises(ValueError, match=r"hess returned shape \(2,\)"):
         objective_problem(lambda c: 0.0, lambda c: c, (2,), hess=lambda c: c).jacobian(0.0, [1.0, 4.0])

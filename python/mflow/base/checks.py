@@ -1,4 +1,4 @@
-"""Checks of what a user hands over: one for each kind of argument. Every error names the argument, what was expected, what was given.
+"""Checks of arguments, one for each kind. Every error names the argument, what was expected, what was given.
 
 Messages read ``argument: expected a number above 0, got -1.0``. Something of the wrong kind is a TypeError, a wrong value a ValueError.
 """

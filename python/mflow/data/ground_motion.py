@@ -147,22 +147,22 @@ def _at2(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array]:
 
 
 def _table(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array]:
-    rows: list[tuple[float, float]] = []
+    pairs: list[tuple[float, float]] = []
     heading = ""
     for number, line in enumerate(lines, 1):
         words = [word for word in re.split(r"[,;\s]+", line.strip()) if word]
         if not words or words[0].startswith("#"):
             continue
-        if not rows and not heading and not _is_number(words[0]):
+        if not pairs and not heading and not _is_number(words[0]):
             heading = line.strip()
             continue
         if len(words) != 2:
             raise ValueError(f"{file}, line {number}: expected two columns, time (s) and acceleration, got {len(words)}")
-        rows.append((_number(file, number, words[0]), _number(file, number, words[1])))
+        pairs.append((_number(file, number, words[0]), _number(file, number, words[1])))
     unit = unit or _unit_of(heading)
     if unit is None:
         raise ValueError(f"{file}: expected a heading with the unit of the accelerations, found none; give it by unit= or --unit")
-    table = np.array(rows, dtype=np.float64).reshape(-1, 2)
+    table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
     return np.ascontiguousarray(table[:, 0]), UNITS[unit] * table[:, 1]
 
 

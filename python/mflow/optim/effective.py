@@ -45,7 +45,7 @@ def effective_lr(record: Any, coef: Array, vectors: list[Array], steps: int) -> 
 
     Returns
     -------
-    float64 array of the vectors' size (of size 1 where there are none: the same for all)
+    float64 array of the vectors' size (of size 1 if there are none: the same for all)
 
     Examples
     --------
@@ -83,7 +83,7 @@ def effective_lr(record: Any, coef: Array, vectors: list[Array], steps: int) -> 
 
 
 def _kinds(record: Any, coef: Array, count: int) -> list[str]:
-    """ "even", "velocity", "shape" or "other" for each vector, from what the kernel does to it."""
+    """ "even", "velocity", "shape" or "other" for each vector, by its change in a step."""
 
     def run(state: list[float], g: float) -> list[float]:
         moved = [np.zeros(1), *(np.full(1, v) for v in state)]

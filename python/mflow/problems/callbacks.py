@@ -1,4 +1,4 @@
-"""C functions around Python functions, by numba: the callbacks of the core's drivers, and what each of them returns.
+"""C functions around Python functions, by numba: the callbacks that the core's drivers call.
 
 A callback fills an array and returns 0, RAISED where the Python function raised, or WRONG_LENGTH where its result does not fit.
 """
@@ -37,6 +37,32 @@ def _jitted(
         raise TypeError(f"{name}: numba cannot compile it: {text.strip()}") from error
 
 
+def _store_array(out: Any, result: Any) -> bool:
+    if result.size != out.size:
+        return False
+    for i, value in enumerate(result.flat):
+        out[i] = value
+    return True
+
+
+def _store_sequence(out: Any, result: Any) -> bool:
+    if len(result) != out.size:
+        return False
+    for i in range(len(result)):
+        out[i] = result[i]
+    return True
+
+
+def _store_number(out: Any, result: Any) -> bool:
+    if out.size != 1:
+        return False
+    out[0] = result
+    return True
+
+
+_PIECES: list[Any] = []
+
+
 def _pieces(numba: Any) -> tuple[Any, Any]:
     """(is_null, store): whether a pointer is NULL; store copies a result into an array and returns whether its length is right."""
     if _PIECES:
@@ -56,56 +82,27 @@ def _pieces(numba: Any) -> tuple[Any, Any]:
     def store(out: Any, result: Any) -> bool:
         raise NotImplementedError("store: expected a call from compiled code")
 
+    def store_mixed(out: Any, result: Any) -> bool:
+        if len(result) != out.size:
+            return False
+        i = 0
+        for value in literal_unroll(result):
+            out[i] = value
+            i += 1  # noqa: SIM113 (numba unrolls no enumerate)
+        return True
+
     @overload(store)
     def _store(out: Any, result: Any) -> Any:
         if isinstance(result, types.Array):
-
-            def array(out: Any, result: Any) -> bool:
-                if result.size != out.size:
-                    return False
-                for i, value in enumerate(result.flat):
-                    out[i] = value
-                return True
-
-            return array
+            return _store_array
         if isinstance(result, (types.List, types.ListType, types.UniTuple)):
-
-            def sequence(out: Any, result: Any) -> bool:
-                if len(result) != out.size:
-                    return False
-                for i in range(len(result)):
-                    out[i] = result[i]
-                return True
-
-            return sequence
+            return _store_sequence
         if isinstance(result, types.Tuple):
-
-            def mixed(out: Any, result: Any) -> bool:
-                if len(result) != out.size:
-                    return False
-                i = 0
-                for value in literal_unroll(result):
-                    out[i] = value
-                    i += 1  # noqa: SIM113 (numba unrolls no enumerate)
-                return True
-
-            return mixed
-        if isinstance(result, (types.Number, types.Boolean)):
-
-            def single(out: Any, result: Any) -> bool:
-                if out.size != 1:
-                    return False
-                out[0] = result
-                return True
-
-            return single
-        return None
+            return store_mixed
+        return _store_number if isinstance(result, (types.Number, types.Boolean)) else None
 
     _PIECES.extend((is_null, store))
     return is_null, store
-
-
-_PIECES: list[Any] = []
 
 
 def _types(numba: Any) -> tuple[Any, Any, Any, Any]:

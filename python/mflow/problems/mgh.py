@@ -1,4 +1,4 @@
-"""The 35 test problems of More, Garbow and Hillstrom: sizes, standard starts, what was measured, and known minima.
+"""The 35 test problems of More, Garbow and Hillstrom: sizes, standard starts, measured data, and known minima.
 
 The residuals are compiled (`mflow_core.objectives.objectives_mgh`, where each problem has a record). A minimum is given as the paper prints
 it, to six digits, or as the exact 0; minima that hold for one size only are given for that size.
@@ -35,15 +35,15 @@ class MGHProblem:
     start : callable
         ``start(n)`` returns the standard start, float64 (n,).
     residuals : callable or None
-        ``residuals(n)`` returns m where it follows from n; None where it is free, from n on, or fixed (``fixed_m``).
+        ``residuals(n)`` returns m if it follows from n; None if it is free, from n on, or fixed (``fixed_m``).
     fixed_n, fixed_m : bool
-        Whether there is no other size.
+        Whether this is the only size.
     multiple : int
         n is a multiple of it.
     minimum : callable
-        ``minimum(n, m)`` returns the least sum of squares that is known, nan where the paper gives none for this size.
+        ``minimum(n, m)`` returns the least known sum of squares, nan if the paper gives none for this size.
     y, u : tuple of float
-        What was measured, and at what (problem 15).
+        The measured data, and the points of measurement (problem 15).
     """
 
     n: int
