@@ -3,6 +3,9 @@
 A callback fills an array and returns 0, RAISED where the Python function raised, or WRONG_LENGTH where its result does not fit.
 """
 
+# mypy: disallow-untyped-decorators=False
+# Numba's decorators have types, but numba may be missing where mypy runs: the verdict is the same.
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -143,7 +146,7 @@ def _filler(numba: Any, kind: str, jitted: Any, args: tuple[Any, ...], inplace: 
     square, single = kind in ("jac", "hess"), kind in ("event", "potential")
     if inplace:
 
-        @numba.njit  # type: ignore[untyped-decorator]
+        @numba.njit
         def fill(values: Any, out: Any, n: int) -> int:
             if square:
                 jitted(*(values + (carray(out, (n, n)),) + args))  # noqa: RUF005
@@ -152,7 +155,7 @@ def _filler(numba: Any, kind: str, jitted: Any, args: tuple[Any, ...], inplace: 
             return 0
     else:
 
-        @numba.njit  # type: ignore[untyped-decorator]
+        @numba.njit
         def fill(values: Any, out: Any, n: int) -> int:
             size = n * n if square else 1 if single else n
             return 0 if store(carray(out, (size,)), jitted(*(values + args))) else WRONG_LENGTH
@@ -239,7 +242,7 @@ def c_cost(numba: Any, fun: Callable[..., Any], jac: Any, args: tuple[Any, ...],
 def _filling(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
     carray = numba.carray
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         out = np.empty(n) if no_grad else carray(grad, (n,))
         cost = jitted(*((x, out) + args))  # noqa: RUF005
@@ -253,7 +256,7 @@ def _filling(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
 def _pair(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
     store, carray = _pieces(numba)[1], numba.carray
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         cost, slope = jitted(x, *args)
         if not no_value:
@@ -268,7 +271,7 @@ def _pair(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
 def _separate(numba: Any, jitted: Any, slope: Any, args: tuple[Any, ...]) -> Any:
     store, carray = _pieces(numba)[1], numba.carray
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         if not no_value:
             value[0] = jitted(x, *args)
@@ -284,7 +287,7 @@ def _differences(numba: Any, jitted: Any, central: bool, args: tuple[Any, ...]) 
     scale = 6.055454452393343e-06 if central else 1.4901161193847656e-08
     carray = numba.carray
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         cost = jitted(x, *args)
         if not no_value:
