@@ -36,7 +36,7 @@ def _jitted(
     except numba.core.errors.NumbaError as error:
         text = str(error)
         if "Cannot modify readonly array" in text or "Cannot modify value of type" in text:
-            raise TypeError(f"{name}: expected a function that only reads its state, got one that writes into it; copy it") from error
+            raise TypeError(f"{name}: expected a function that only reads its state, got one that writes to it; work on a copy") from error
         raise TypeError(f"{name}: numba cannot compile it: {text.strip()}") from error
 
 
