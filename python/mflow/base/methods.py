@@ -247,7 +247,7 @@ _RECORD_FACTS = (
 
 
 def positional(record: Any) -> list[str]:
-    """Parameters that an optimizer takes by place: the leading ones whose place is torch's for every class; the rest go by name."""
+    """Parameters that an optimizer takes by position: the first ones, whose order is torch's in every class; the rest go by name."""
     names = [p.name for p in parameters_of(record)]
     return list(itertools.takewhile(lambda name: name in ("lr", "betas", "eps"), names))
 

@@ -18,7 +18,7 @@ REFRESH = 0.1  # seconds between two lines of the plain progress printer
 
 
 def says_stop(answer: Any) -> bool:
-    """Whether a minimiser's callback wants to stop: True does, NumPy's (of a comparison) as well as Python's; other objects go on.
+    """Whether the answer of a minimiser's callback means stop: True does, Python's or NumPy's; other objects go on.
 
     Examples
     --------
@@ -31,7 +31,7 @@ def says_stop(answer: Any) -> bool:
 
 
 class Watcher:
-    """The user's ``callback(t, y)`` after each accepted step; ``watcher(t, y)`` says whether to stop. In second order: (t, x, v).
+    """The user's ``callback(t, y)`` after each accepted step; ``watcher(t, y)`` returns whether to stop. In second order: (t, x, v).
 
     The user gets y as a read-only view of the array that is passed in. That must be a copy of the state, which the user may keep. The
     callback returns True to stop, None or False to go on; raising StopIteration stops as well. Anything else is a TypeError, so that a

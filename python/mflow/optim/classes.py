@@ -30,8 +30,6 @@ from mflow.base.checks import check_whole, finite_array
 from mflow.base.methods import describe, positional, public_values, record_values, signature_of
 from mflow.optim.effective import effective_lr
 
-SHARED = ("maximize",)  # options of a group beside the method's parameters
-
 
 class Group(MutableMapping[str, Any]):
     """Parameters of one group of arrays, as torch's ``param_groups`` has them: ``opt.param_groups[0]["lr"] = 1e-4``."""

@@ -103,7 +103,7 @@ def _kinds(record: Any, coef: Array, count: int) -> list[str]:
 
 
 def _held(run: Any, state: list[Array], j: int) -> Array:
-    """The value of vector j before a step that leaves it where it stands now; it shrinks by a factor that one run shows."""
+    """The value of vector j before a step that ends at its present value; it shrinks by a factor that one run shows."""
     after = run(state, SMALL)[1][j]
     shrunk = after / state[j]
     return np.where((state[j] != 0.0) & np.isfinite(shrunk) & (shrunk != 0.0), state[j] / shrunk, state[j])

@@ -102,7 +102,7 @@ def need_numba() -> Any:
 
 
 def _positional(fun: Callable[..., Any]) -> int:
-    """How many arguments fun takes by place, without those that have defaults."""
+    """How many positional arguments without defaults fun has."""
     try:
         parameters = inspect.signature(getattr(fun, "py_func", fun)).parameters.values()
     except (TypeError, ValueError):
@@ -138,7 +138,7 @@ def compile(
     fun : callable
         ``fun(t, y)`` for a right-hand side, ``fun(x)`` for a cost, ``fun(t, x, v)`` for a force; returns an array, list, tuple or
         number. It may use what numba can compile: numbers, NumPy arrays, `math`, functions that are compiled themselves. An
-        `@njit` function is taken as well.
+        `@njit` function is accepted as well.
     kind : str, optional
         "rhs", "jac", "event", "objective", "hess", "force", "load" or "potential", if the number of arguments does not determine it.
     jac : callable, True, "2-point" or "3-point"

@@ -364,21 +364,21 @@ def _asker(
     return ask
 
 
-def _linear_solver(wanted: str, known: _Jacobian, start: tuple[float, Array]) -> tuple[str, int | None, int | None]:
-    """The linear solver for ``linear_solver=wanted``, and the band if it is one; ValueError if it does not fit the Jacobian."""
-    if wanted == "auto":
+def _linear_solver(choice: str, known: _Jacobian, start: tuple[float, Array]) -> tuple[str, int | None, int | None]:
+    """The linear solver for ``linear_solver=choice``, and the band if it is one; ValueError if it does not fit the Jacobian."""
+    if choice == "auto":
         return _automatic(known, start)
-    if wanted == "banded" and known.lower is None:
+    if choice == "banded" and known.lower is None:
         if known.pattern is None:
             raise ValueError("linear_solver: 'banded' needs a band; give lband and uband, or jac_sparsity")
         return ("banded", *band_of(*known.pattern))
-    if wanted != "banded" and known.lower is not None:
-        raise ValueError(f"lband, uband: linear_solver={wanted!r} has no band; remove them, or choose 'banded' or 'auto'")
-    if wanted == "krylov" and (known.jac is not None or known.pattern is not None):
+    if choice != "banded" and known.lower is not None:
+        raise ValueError(f"lband, uband: linear_solver={choice!r} has no band; remove them, or choose 'banded' or 'auto'")
+    if choice == "krylov" and (known.jac is not None or known.pattern is not None):
         raise ValueError(f"linear_solver: 'krylov' uses no Jacobian; remove {known.name if known.jac is not None else 'jac_sparsity'}")
-    if wanted == "sparse" and known.ask is None and known.pattern is None:
+    if choice == "sparse" and known.ask is None and known.pattern is None:
         raise ValueError(f"linear_solver: 'sparse' needs a pattern; give jac_sparsity, or a {known.name} that returns a sparse matrix")
-    return wanted, known.lower, known.upper
+    return choice, known.lower, known.upper
 
 
 def _automatic(known: _Jacobian, start: tuple[float, Array]) -> tuple[str, int | None, int | None]:
