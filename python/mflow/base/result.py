@@ -7,12 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from mflow.base.checks import Array
 
 __all__ = ["ANALYSES", "COLUMNS", "DynamicsResult", "IVPResult", "OptimizeResult", "Result", "attach"]
-
-Array = NDArray[np.float64]
-
 
 # Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when it is
 # imported; `import mflow` imports them all.
