@@ -3,7 +3,7 @@
     python tools/make_stubs.py            write them
     python tools/make_stubs.py --check    exit with 1 where they are out of date
 
-They are derived from the records; nobody edits them.
+They are derived from the method records; nobody edits them.
 """
 
 from __future__ import annotations
