@@ -166,7 +166,7 @@ def test_the_wrong_kind_is_refused_by_the_driver():
 
 def test_without_numba(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.raises(ImportError, match=r"mflow\[compile\]"):
+    with pytest.raises(ImportError, match=r"momentum-flow\[compile\]"):
         mflow.compile(oscillator)
 
 
