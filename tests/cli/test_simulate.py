@@ -130,15 +130,19 @@ def test_at2(tmp_path: object, heading: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("NPTS=  7, DT", "points 7, DT", "no 'NPTS = "),
-        ("NPTS=  7", "NPTS=  8", "says NPTS = 8 and holds 7"),
-        ("NPTS=  7", "NPTS=  6", "says NPTS = 6 and holds 7"),
-        ("DT= .0100", "DT= 0.0", "line 4: DT = 0"),
-        ("-0.4E-2", "-0.4X-2", "line 5: '-0.4X-2' is no finite number"),
-        ("6.000E-03", "NaN", "line 6: 'NaN' is no finite number"),
-        ("ACCELERATION TIME SERIES IN UNITS OF G", "VELOCITY TIME SERIES IN UNITS OF CM/S", "holds a velocity"),
-        ("UNITS OF G", "UNITS OF FURLONG", "units of FURLONG"),
-        ("0.1000E-02", "0.1000E-02-.2000E-02", "is no finite number"),
+        ("NPTS=  7, DT", "points 7, DT", "expected 'NPTS = .*, found none"),
+        ("NPTS=  7", "NPTS=  8", "expected NPTS = 8 accelerations, got 7"),
+        ("NPTS=  7", "NPTS=  6", "expected NPTS = 6 accelerations, got 7"),
+        ("DT= .0100", "DT= 0.0", "line 4: expected DT above 0, got 0"),
+        ("-0.4E-2", "-0.4X-2", "line 5: expected a finite number, got '-0.4X-2'"),
+        ("6.000E-03", "NaN", "line 6: expected a finite number, got 'NaN'"),
+        (
+            "ACCELERATION TIME SERIES IN UNITS OF G",
+            "VELOCITY TIME SERIES IN UNITS OF CM/S",
+            "got a velocity",
+        ),
+        ("UNITS OF G", "UNITS OF FURLONG", "got units of FURLONG"),
+        ("0.1000E-02", "0.1000E-02-.2000E-02", "expected a finite number"),
     ],
 )
 def test_at2_that_is_none(tmp_path: object, old: str, new: str, words: str) -> None:
@@ -166,17 +170,17 @@ def test_tables(tmp_path: object, text: str, unit: str | None, first: float) -> 
 @pytest.mark.parametrize(
     ("text", "unit", "words"),
     [
-        ("0,0.5\n0.1,0\n", None, "in which unit"),
-        ("time,acc\n0,0.5\n0.1,0\n", None, "in which unit"),
-        ("0,0.5\n0.1,0\n", "ft", "unit = 'ft': one of g, m/s2, cm/s2"),
-        ("0,0.5\n", "g", "it holds 1 accelerations"),
-        ("", "g", "it holds 0 accelerations"),
-        ("0,0.5\n0.1,0,3\n", "g", "line 2: 3 columns"),
-        ("0,0.5\n0.1,\n", "g", "line 2: 1 columns"),
-        ("0,0.5\n0.1,x\n", "g", "line 2: 'x' is no finite number"),
-        ("0,0.5\n0.1,inf\n", "g", "line 2: 'inf' is no finite number"),
-        ("t,a\nmore,words\n0,0.5\n", "g", "line 2: 'more' is no finite number"),
-        ("0,0.5\n0.1,0\n0.1,1\n", "g", "its times do not increase: 0.1 s comes after 0.1 s"),
+        ("0,0.5\n0.1,0\n", None, "expected a heading with the unit"),
+        ("time,acc\n0,0.5\n0.1,0\n", None, "expected a heading with the unit"),
+        ("0,0.5\n0.1,0\n", "ft", "unit: expected one of 'g', 'm/s2', 'cm/s2', got 'ft'"),
+        ("0,0.5\n", "g", "expected two or more accelerations, got 1"),
+        ("", "g", "expected two or more accelerations, got 0"),
+        ("0,0.5\n0.1,0,3\n", "g", "line 2: expected two columns, .*, got 3"),
+        ("0,0.5\n0.1,\n", "g", "line 2: expected two columns, .*, got 1"),
+        ("0,0.5\n0.1,x\n", "g", "line 2: expected a finite number, got 'x'"),
+        ("0,0.5\n0.1,inf\n", "g", "line 2: expected a finite number, got 'inf'"),
+        ("t,a\nmore,words\n0,0.5\n", "g", "line 2: expected a finite number, got 'more'"),
+        ("0,0.5\n0.1,0\n0.1,1\n", "g", "expected increasing times, got 0.1 s after 0.1 s"),
     ],
 )
 def test_tables_that_are_none(tmp_path: object, text: str, unit: str | None, words: str) -> None:
@@ -237,7 +241,7 @@ def test_what_the_command_refuses(options: list[str], words: str, capsys: pytest
 def test_a_bad_record_is_a_message(tmp_path: object, capsys: pytest.CaptureFixture[str]) -> None:
     path = written(tmp_path, "r.at2", AT2.replace("NPTS=  7", "NPTS= 70"))
     assert main(["simulate", "--no-plot", "--record", str(path)]) == 2
-    assert "says NPTS = 70 and holds 7" in capsys.readouterr().err
+    assert "expected NPTS = 70 accelerations, got 7" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", [["--dt", "0"], ["--damping", "-1"], ["--set", "beta"], ["--time", "soon"]])

@@ -452,7 +452,7 @@ def test_parameters_that_do_not_fit_are_named() -> None:
         ImplicitSGD("squared", flow="exact", l2=0.1)
     with pytest.raises(ValueError, match=r"lr = -1\.0 is outside"):
         ImplicitSGD("squared", lr=-1.0)
-    with pytest.raises(ValueError, match="flow cannot be 'backwards'; did you mean"):
+    with pytest.raises(ValueError, match="flow: expected a choice of implicit_sgd, got 'backwards'; did you mean"):
         ImplicitSGD("squared", flow="backwards")
     with pytest.raises(TypeError, match="did you mean 'average'"):
         ImplicitSGD("squared", averag=1)

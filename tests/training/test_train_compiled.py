@@ -207,7 +207,7 @@ def test_huge_gradients_are_clipped_as_in_python():
     [
         (TypeError, "holds its own", {"data": (X, Y)}),
         (TypeError, "has its own gradient", {"jac": lambda c: c}),
-        (ValueError, "batch_size is 104", {"batch_size": 104}),
+        (ValueError, "batch_size: expected .*, got 104", {"batch_size": 104}),
         (ValueError, "5 .*are wanted|numbers came", {"params": np.zeros(3)}),
         (ValueError, "2 arrays came", {"params": [np.zeros(2), np.zeros(2)]}),
         (TypeError, "validation is a tuple", {"validation": (X, Y)}),

@@ -217,7 +217,7 @@ class Optimizer(torch.optim.Optimizer):
 def _class_of(cls: type[optim.Optimizer]) -> type[Optimizer]:
     text = (
         f"`mflow.optim.{cls.__name__}` as a torch optimizer, for float64 tensors on the CPU.\n\n"
-        f"    {registry.find(cls._record.name).formula}\n\n"
+        f"    {registry.find(cls.method_record.name).formula}\n\n"
         f"Parameters are those of `mflow.optim.{cls.__name__}{inspect.signature(cls)}`, without clip_norm; params as torch takes them.\n\n"
         "Examples\n--------\n>>> import torch, mflow.torch\n>>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)\n"
         f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n>>> for _ in range(10):\n...     opt.zero_grad()\n"

@@ -173,7 +173,7 @@ class _Cost:
     """The gradient of a cost, counted."""
 
     def __init__(self, fun: Any, jac: Any, args: tuple[Any, ...], start: Array) -> None:
-        if hasattr(type(fun), "_compiled_address"):
+        if hasattr(type(fun), "compiled_address"):
             check_size(fun, start.size, "x0 has")
             jac = True if jac is None and isinstance(fun(start), tuple) else jac  # a compiled cost brings its gradient
         self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0

@@ -22,7 +22,8 @@ from mflow import optim
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, get_method, methods
 from mflow.base.result import OptimizeResult
-from mflow.data.tables import load_engel, load_longley, load_nist, load_penguins, minibatches, nist_names, standardize, train_test_split
+from mflow.data.rows import minibatches, standardize, train_test_split
+from mflow.data.tables import load_engel, load_longley, load_nist, load_penguins, nist_names
 from mflow.optimize.minimize import FRICTION, minimize
 from mflow.problems import objectives
 from mflow.stability.amplification import max_stable_dt, spectral_radius

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from mflow_core.objectives.objective import Objective
 
-from mflow.data.tables import Minibatches, minibatches
+from mflow.data.rows import Minibatches, minibatches
 
 __all__ = ["Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
 
