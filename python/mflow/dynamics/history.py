@@ -84,11 +84,11 @@ class MotionHistory(History):
             for j in range(2):
                 state = supports.whole(rows[:, j], at_place=j == 0)
                 sols[j] = DenseOutput(t, state[:-1], supports.whole(D[1:, 3 * j : 3 * j + 3]), state[-1], shape=supports.shape)
-            t, rows, e = self._chosen(t, rows, D, e)
+            t, rows, e = self._select_states(t, rows, D, e)
         full = np.stack([supports.whole(rows[:, j], at_place=j == 0) for j in range(3)], axis=1)
         return t, full, e, sols[0], sols[1]
 
-    def _chosen(self, t: Array, rows: Array, D: Array, e: Array) -> tuple[Array, Array, Array]:
+    def _select_states(self, t: Array, rows: Array, D: Array, e: Array) -> tuple[Array, Array, Array]:
         """Of all steps, what was asked to be kept."""
         if self.asked_times is None:
             keep = np.arange(len(t)) % self.kept_every == 0 if self.kept_every else np.zeros(len(t), dtype=bool)

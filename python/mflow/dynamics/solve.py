@@ -161,7 +161,7 @@ def solve_dynamics(
         raise TypeError("t_span is missing: expected (t0, t_end)")
     if isinstance(damping, str):
         damping, parameters = None, {**parameters, "damping": _own_damping(method, damping)}
-    chosen_method, args_of = as_method(method, parameters), as_tuple(args)
+    chosen_method, extra = as_method(method, parameters), as_tuple(args)
     facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))
     facts |= {
         "force": force is not None,
@@ -176,11 +176,11 @@ def solve_dynamics(
         raise ValueError(f"v0: expected 0 at the fixed degrees of freedom {at.tolist()}, got {given.tolist()}")
     linear = {"damping": damping, "stiffness": stiffness, "load": load, "rayleigh": rayleigh, "linear_solver": linear_solver}
     problem: Any
-    matrices_of = None
+    moving = None
     if force is not None:
         _refuse(linear, "with force= given it holds all forces: add {name} there")
         begin = float(t_span[0]), start, speed
-        problem = force_problem(chosen_method, supports, mass, force, args_of, inplace, dfdx, dfdv, potential, velocity_free, solver, begin)
+        problem = force_problem(chosen_method, supports, mass, force, extra, inplace, dfdx, dfdv, potential, velocity_free, solver, begin)
     else:
         nonlinear = {
             "dfdx": dfdx,
@@ -192,16 +192,16 @@ def solve_dynamics(
         nonlinear |= {"inplace": inplace or None, "velocity_free": velocity_free or None}
         _refuse(nonlinear, "it belongs to a nonlinear force=, which is not given")
         narrow = all(value is None or np.ndim(value) == 0 for value in (rtol, atol))  # arrays of tolerances have the user's order
-        problem, matrices_of = structure_problem(supports, mass, narrow=narrow, **linear)
+        problem, moving = structure_problem(supports, mass, narrow=narrow, **linear)
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step,
         max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
-        events=_events(events, supports), event_args=args_of,
+        events=_events(events, supports), event_args=extra,
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
     drive = Motion(
         problem, t_span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,
-        energy=_keeps_energy(energy, problem), matrices=matrices_of, velocity_free=velocity_free, facts=facts,
+        energy=_keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free, facts=facts,
     )  # fmt: skip
     if is_table(load):
         drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64))

@@ -35,7 +35,7 @@ class Supports:
         self.any = bool(self.held.size)
 
     def reorder(self, order: Any) -> None:
-        """What moves stands in this order in the run: matrices are narrower in it."""
+        """The run takes the degrees of freedom that move in this order, in which matrices are narrower."""
         self.free, self.any = self.free[order], True
 
     def reduced(self, vector: Array) -> Array:

@@ -16,12 +16,12 @@ from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.history import History
 from mflow.stability import spectrum
 
-__all__ = ["Checkpoints", "Progressed"]
+__all__ = ["Checkpoints", "StepState"]
 
 EVERY = 1000  # steps between two checkpoints, where the user does not say
 
 
-class Progressed(NamedTuple):
+class StepState(NamedTuple):
     """What a run keeps beside its state: its step, its looks at the curvature, and the evaluations so far."""
 
     dt: float
@@ -60,10 +60,10 @@ class Checkpoints:
         """Whether to write one now; at_end: the run has reached its end."""
         return self.path is not None and (self.run.k - self.saved_k >= self.every or at_end)
 
-    def write(self, progressed: Progressed) -> None:
-        """The state of the run, its record and its events, at once or not at all."""
+    def write(self, state: StepState) -> None:
+        """The state of the run, its history and its events, at once or not at all."""
         self.saved_k = self.run.k
-        dt, looks, nfev = progressed
+        dt, looks, nfev = state
         facts = {"call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev}
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
@@ -71,7 +71,7 @@ class Checkpoints:
             blocks |= {"events": self.events.pack().tobytes(), "found": which.tobytes(), "found t": t.tobytes(), "found y": y.tobytes()}
         write_state(self.path, "checkpoint", facts, blocks)
 
-    def resume(self, path: Any) -> Progressed:
+    def resume(self, path: Any) -> StepState:
         """Goes back to where a checkpoint was written: the same bits from there on, and all that was recorded before."""
         facts, blocks = read_state(path, "checkpoint")
         call, saved = self.facts(), facts.get("call", {})
@@ -90,6 +90,6 @@ class Checkpoints:
                     np.frombuffer(blocks["found"], dtype=np.int64), np.frombuffer(blocks["found t"]), np.frombuffer(blocks["found y"])
                 )
             self.saved_k = self.run.k
-            return Progressed(facts["dt"], spectrum.Looks(**facts["looks"]), int(facts["nfev"]))
+            return StepState(facts["dt"], spectrum.Looks(**facts["looks"]), int(facts["nfev"]))
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({error})") from error

@@ -23,7 +23,7 @@ from mflow.base.pace import Pace
 from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, attach
 from mflow.integrate import control, endings
-from mflow.integrate.checkpoint import Checkpoints, Progressed
+from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
 from mflow.integrate.curvature import CALLBACK, AutoSteps, check_measurable, give_radius
 from mflow.integrate.history import History
@@ -78,7 +78,7 @@ class Drive:
             self._resume(settings.resume)
 
     def _prepare(self) -> None:
-        """The run, its events and its record."""
+        """The run, its events and its history."""
         s = self.settings
         if math.isinf(self.t1) and (s.t_eval is not None or s.events is not None or s.dense_output):
             raise ValueError("t_eval, events, dense_output: dt = inf goes to t = inf in one step, with nothing between: omit them")
@@ -200,7 +200,7 @@ class Drive:
         if self.watch is not None and self.mode != "auto" and self.watch(run.t, *self._seen()) and status == 0:
             return CALLBACK
         if (self.mode != "auto" or self.auto.sure) and self.checkpoints.due(run.t == self.t1):
-            self.checkpoints.write(Progressed(self.step, self.auto.looks, self._nfev()))
+            self.checkpoints.write(StepState(self.step, self.auto.looks, self._nfev()))
         return status
 
     def _steps(self, count: int) -> int:

@@ -102,7 +102,7 @@ class Ending:
             f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): the last step tried, {abs(run.tried):.3g}, "
             "met one, and the evaluations that a run spends near such a place are used up; has the solution left the domain of the "
             f"{self.callee}? "
-            "(mflow.Recoverable raised there, or max_step=, has it look closer)"
+            "(raise mflow.Recoverable there, or give max_step=, to look closer)"
         )
 
     def _first_slope(self) -> str:
