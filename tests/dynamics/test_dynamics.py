@@ -40,7 +40,7 @@ def test_the_example_of_the_docs() -> None:
 # ---- against closed forms ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", METHODS, ids=lambda m: m.name)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_an_undamped_chain(method: Any) -> None:
     """The first mode of a chain between walls, by every method, at the rate of its order."""
     n, w = 9, 2 * math.sin(math.pi / 20)

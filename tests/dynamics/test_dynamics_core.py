@@ -88,7 +88,7 @@ def plain(a: Any, n: int) -> Array:
     return a if a.ndim == 2 else np.diag(np.broadcast_to(a, n))
 
 
-@pytest.mark.parametrize(("row", "par"), CASES)
+@pytest.mark.parametrize(("record", "par"), CASES)
 @pytest.mark.parametrize(
     ("kind", "stored", "n"),
     [
@@ -248,7 +248,7 @@ def limit_of(record: Any, par: dict[str, float], z: float) -> float:
     return math.inf if name in ("hht", "generalized_alpha") else math.nan
 
 
-@pytest.mark.parametrize(("row", "par"), CASES)
+@pytest.mark.parametrize(("record", "par"), CASES)
 @pytest.mark.parametrize("z", [0.0, 0.1, 0.9])
 def test_stability_limit_against_what_happens(record: Any, par: dict[str, float], z: float) -> None:
     limit = limit_of(record, par, z)
@@ -333,7 +333,7 @@ def test_ledger_of_a_step_that_changes() -> None:
     assert abs(run.energy()[RESIDUAL]) < 1e-13
 
 
-@pytest.mark.parametrize(("row", "par"), CASES)
+@pytest.mark.parametrize(("record", "par"), CASES)
 def test_methods_without_a_formula_say_so(record: Any, par: dict[str, float]) -> None:
     problem = structure.Structure(1, 1.0, 0.1, 1.0)
     run = run_of(record, problem, 1.0, 0.0, 0.1, par)

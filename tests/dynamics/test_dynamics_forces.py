@@ -94,7 +94,7 @@ def pendulum_exact(x0: Array, v0: Array, t: float) -> Array:
     return solution.y[:, -1]
 
 
-@pytest.mark.parametrize(("row", "par"), CASES)
+@pytest.mark.parametrize(("record", "par"), CASES)
 def test_nonlinear_orders(record: Any, par: dict[str, float]) -> None:
     x0, v0 = np.array([1.0, -2.0]), np.array([0.5, 0.3])
     exact, errors = pendulum_exact(x0, v0, 2.0), []
@@ -178,7 +178,7 @@ class Boom(Exception):
     pass
 
 
-@pytest.mark.parametrize(("row", "par"), CASES)
+@pytest.mark.parametrize(("record", "par"), CASES)
 def test_exceptions_arrive_unchanged(record: Any, par: dict[str, float]) -> None:
     calls = itertools.count()
 

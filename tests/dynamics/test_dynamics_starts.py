@@ -27,7 +27,7 @@ def positive(n: int) -> Array:
 # ---- first accelerations ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", METHODS, ids=lambda m: m.name)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 @pytest.mark.parametrize("mass", ["none", "number", "diagonal", "dense", "sparse"])
 def test_first_acceleration(method: Any, mass: str) -> None:
     """M a0 = f(t0) - C v0 - K x0, with a full C, whatever the method; and of a force likewise."""
@@ -45,7 +45,7 @@ def test_first_acceleration(method: Any, mass: str) -> None:
         np.testing.assert_allclose(result.a[:, 0], want, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("row", METHODS, ids=lambda m: m.name)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_a_step_of_length_0(method: Any) -> None:
     """Leaves the state and the time as they are, and a as it belongs to them, to rounding where a is solved for."""
     st: Any = mflow.Stepper(method.name, lambda t, x, v: -np.sin(x) - 0.3 * v + t, [1.0, 2.0], [0.5, -1.0], t0=0.3)

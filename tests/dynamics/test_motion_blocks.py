@@ -52,7 +52,7 @@ def told(run: Any, problem: Any) -> tuple[Any, ...]:
     return (run.t, run.k, run.nsolve, problem.counters, *(run.vector(j).tobytes() for j in range(3)))
 
 
-@pytest.mark.parametrize("row", [*METHODS, mflow.SymplecticEuler(damping="implicit"), mflow.VelocityVerlet(damping="explicit"),
+@pytest.mark.parametrize("method", [*METHODS, mflow.SymplecticEuler(damping="implicit"), mflow.VelocityVerlet(damping="explicit"),
                                  mflow.Newmark(0.0, 0.5), mflow.Newmark(0.3, 0.6)], ids=repr)  # fmt: skip
 @pytest.mark.parametrize("kind", ["one", "matrices", "force"])
 def test_many_steps_have_the_bits_of_single_ones(method: Any, kind: str) -> None:

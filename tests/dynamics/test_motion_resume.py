@@ -74,7 +74,7 @@ OUTPUTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.filterwarnings("ignore:solve_dynamics. dt = 0.037 exceeds:RuntimeWarning")  # two methods have no stable step for the force
-@pytest.mark.parametrize("row", METHODS, ids=lambda m: m.name)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 @pytest.mark.parametrize("output", OUTPUTS, ids=["all", "last", "dense", "times", "everything"])
 @pytest.mark.parametrize("kind", ["structure", "force"])
 def test_a_resumed_run_has_the_same_bits(method: Any, output: dict[str, Any], kind: str, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def facts(st: Any) -> tuple[Any, ...]:
     return st.t, st.k, st.x.tobytes(), st.v.tobytes(), st.a.tobytes(), st.nfev, st.nsolve, st.njev, st.nlu, st.nrejected, st.h
 
 
-@pytest.mark.parametrize("row", METHODS, ids=lambda m: m.name)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_steppers_go_on_with_the_same_bits(method: Any, tmp_path: Path) -> None:
     ways: list[tuple[dict[str, Any], Any]] = [({}, lambda st: st.step(0.03))]
     if "embedded" in method.flags:
@@ -160,7 +160,7 @@ def test_steppers_go_on_with_the_same_bits(method: Any, tmp_path: Path) -> None:
                     assert facts(other) == facts(ahead)
 
 
-@pytest.mark.parametrize("row", METHODS, ids=lambda m: m.name)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 def test_stepper_and_driver_are_one_path(method: Any) -> None:
     s = mflow.solve_dynamics(force=pendulum, t_span=(0, 1), x0=[1.0, 0.5], v0=[0.0, -1.0], method=method.name, dt=0.05)
     st: Any = mflow.Stepper(method.name, pendulum, [1.0, 0.5], [0.0, -1.0])
