@@ -163,34 +163,20 @@ def solve_dynamics(
         damping, parameters = None, {**parameters, "damping": _own_damping(method, damping)}
     chosen_method, extra = as_method(method, parameters), as_tuple(args)
     facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))
-    facts |= {
-        "force": force is not None,
-        "velocity_free": velocity_free,
-        "potential": potential is not None,
-        "linear_solver": linear_solver,
-    }
+    facts |= {"force": force is not None, "velocity_free": velocity_free}
+    facts |= {"potential": potential is not None, "linear_solver": linear_solver}
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
     supports = Supports(start, fixed)
-    if supports.any and np.any(speed.ravel()[supports.held]):
-        at, given = supports.held[:5], speed.ravel()[supports.held[:5]]
-        raise ValueError(f"v0: expected 0 at the fixed degrees of freedom {at.tolist()}, got {given.tolist()}")
+    supports.check_rest(speed)
     linear = {"damping": damping, "stiffness": stiffness, "load": load, "rayleigh": rayleigh, "linear_solver": linear_solver}
+    nonlinear = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver}
+    nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
     problem: Any
-    moving = None
     if force is not None:
         _refuse(linear, "with force= given it holds all forces: add {name} there")
-        begin = float(t_span[0]), start, speed
-        problem = force_problem(chosen_method, supports, mass, force, extra, inplace, dfdx, dfdv, potential, velocity_free, solver, begin)
+        problem, moving = force_problem(chosen_method, supports, mass, force, at=(float(t_span[0]), start, speed), **nonlinear), None
     else:
-        nonlinear = {
-            "dfdx": dfdx,
-            "dfdv": dfdv,
-            "potential": potential,
-            "solver": solver,
-            "args": None if events is not None else args or None,
-        }
-        nonlinear |= {"inplace": inplace or None, "velocity_free": velocity_free or None}
-        _refuse(nonlinear, "it belongs to a nonlinear force=, which is not given")
+        _refuse(nonlinear | ({"args": None} if events is not None else {}), "it belongs to a nonlinear force=, which is not given")
         narrow = all(value is None or np.ndim(value) == 0 for value in (rtol, atol))  # arrays of tolerances have the user's order
         problem, moving = structure_problem(supports, mass, narrow=narrow, **linear)
     settings = Settings(
@@ -210,9 +196,9 @@ def solve_dynamics(
 
 
 def _refuse(arguments: dict[str, Any], why: str) -> None:
-    """ValueError where one of the arguments is given."""
+    """ValueError where one of the arguments is given, and is neither False nor ()."""
     for name, value in arguments.items():
-        if value is not None:
+        if value is not None and value is not False and not (isinstance(value, tuple) and not value):
             raise ValueError(f"{name}: {why.format(name=name)}")
 
 

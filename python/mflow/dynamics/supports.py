@@ -34,6 +34,13 @@ class Supports:
         self.free, self.held = np.flatnonzero(~held), np.flatnonzero(held)
         self.any = bool(self.held.size)
 
+    def check_rest(self, speed: Array) -> None:
+        """ValueError where a fixed degree of freedom has a velocity."""
+        moving = self.held[speed.ravel()[self.held] != 0]
+        if moving.size:
+            value, k = speed.ravel()[moving[0]], moving[0]
+            raise ValueError(f"v0: expected 0 at every fixed degree of freedom, got {value} at degree of freedom {k}")
+
     def reorder(self, order: Any) -> None:
         """The run takes the degrees of freedom that move in this order, in which matrices are narrower."""
         self.free, self.any = self.free[order], True
