@@ -281,10 +281,10 @@ def test_a_max_step_that_cannot_move_t_ends_the_run(method: str, end: float) -> 
     assert "max_step = 1e-20 is lost in rounding" in r.message
 
 
-def test_lanes_whose_max_step_cannot_move_t_end() -> None:
-    LANES_C = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.POINTER(ctypes.c_double)] * 3, *[ctypes.c_ssize_t] * 2, ctypes.c_void_p)
+def test_trajectories_whose_max_step_cannot_move_t_end() -> None:
+    BLOCK_C = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.POINTER(ctypes.c_double)] * 3, *[ctypes.c_ssize_t] * 2, ctypes.c_void_p)
 
-    @LANES_C
+    @BLOCK_C
     def decay(t: Any, y: Any, f: Any, n: int, lanes: int, ctx: Any) -> int:
         for i in range(n * lanes):
             f[i] = -y[i]

@@ -27,9 +27,8 @@ from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # OdeSolv
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, get_method
-from mflow.integrate.control import check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.integrate.dense import DenseOutput as Extension
-from mflow.integrate.drive import ATOL, ROUNDING, RTOL
 from mflow.integrate.endings import Ending
 from mflow.solvers import nonlinear
 from mflow.stability import spectrum
