@@ -20,7 +20,8 @@ import numpy as np
 
 from mflow.base.checks import Array
 from mflow.data.tables import load_penguins, standardize
-from mflow.experiments.sweep import SweepResult, Training, sweep
+from mflow.experiments.sweep import SweepResult, sweep
+from mflow.experiments.tasks import Training
 from mflow.optim.schedules import InverseSqrtLR
 from mflow.plot.training import curves
 from mflow.plot.training import sweep as draw_sweep
