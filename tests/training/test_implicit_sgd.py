@@ -399,7 +399,8 @@ def test_rows_beyond_the_doubles_end_with_a_word() -> None:
 @pytest.mark.parametrize(
     ("loss", "label", "words"),
     [
-        ("poisson", -1.0, "numbers from 0 on"), ("gamma", 0.0, "numbers above 0"), ("logistic", 0.0, "-1 and \\+1, got 0 in entry 1; 2 \\* y - 1"),
+        ("poisson", -1.0, "numbers from 0 on"), ("gamma", 0.0, "numbers above 0"),
+        ("logistic", 0.0, "-1 and \\+1, got 0 in entry 1; 2 \\* y - 1"),
         ("hinge", 2.0, "-1 and \\+1"), ("squared", math.nan, "finite numbers"), ("absolute", math.inf, "finite numbers"),
     ],
 )  # fmt: skip
@@ -412,7 +413,8 @@ def test_what_does_not_fit_is_named() -> None:
     X, y = np.ones((3, 2)), np.ones(3)
     model = ImplicitSGD("squared")
     for bad, words in (
-        (np.array([[1.0, math.nan]] * 3), r"X: expected finite numbers, got NaN or infinity \(row 0\)"), (np.zeros((0, 2)), "X: expected at least one row"),
+        (np.array([[1.0, math.nan]] * 3), r"X: expected finite numbers, got NaN or infinity \(row 0\)"),
+        (np.zeros((0, 2)), "X: expected at least one row"),
         (np.ones(3), r"X: expected an array of shape \(rows, columns\), got shape"),
         (scipy.sparse.csr_array(np.array([[math.inf, 0.0]] * 3)), "X: expected finite numbers"),
     ):  # fmt: skip
@@ -432,7 +434,7 @@ def test_what_does_not_fit_is_named() -> None:
         model.fit(X, np.array(["a", "b", "c"]))
     with pytest.raises(ValueError, match=r"y: .* got shape \(2,\)"):
         model.fit(X, y[:2])
-    with pytest.raises(ValueError, match="epochs: expected .* got 0"):
+    with pytest.raises(ValueError, match=r"epochs: expected .* got 0"):
         model.fit(X, y, epochs=0)
     with pytest.raises(ValueError, match="nothing has been learned"):
         _ = model.coef

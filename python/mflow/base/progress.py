@@ -41,7 +41,7 @@ def asks_to_stop(callback: Callable[..., Any], *arguments: Any) -> bool:
         return True
     if answer is None or isinstance(answer, bool | np.bool_):
         return bool(answer)
-    raise TypeError(f"callback returned {type(answer).__name__}: expected True to stop, or None to go on")
+    raise TypeError(f"callback: expected it to return True (stop) or None (go on), got {type(answer).__name__}")
 
 
 class Watcher:

@@ -24,7 +24,8 @@ from mflow.base.methods import Method, get_method, methods
 from mflow.base.result import OptimizeResult
 from mflow.data.tables import minibatches
 from mflow.experiments.problems import Problem, custom_problem, problem, problem_names
-from mflow.optimize.minimize import FRICTION, minimize
+from mflow.optimize.minimize import minimize
+from mflow.optimize.step_size import FRICTION
 from mflow.stability.amplification import max_stable_dt
 
 __all__ = [
