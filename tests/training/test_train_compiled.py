@@ -210,7 +210,7 @@ def test_huge_gradients_are_clipped_as_in_python():
         (ValueError, "batch_size is 104", {"batch_size": 104}),
         (ValueError, "5 .*are wanted|numbers came", {"params": np.zeros(3)}),
         (ValueError, "2 arrays came", {"params": [np.zeros(2), np.zeros(2)]}),
-        (TypeError, "validation: expected another objective .* got tuple", {"validation": (X, Y)}),
+        (TypeError, "validation: expected an objective .* got tuple", {"validation": (X, Y)}),
         (ValueError, "validation: .*takes one array of 3", {"validation": objectives.LeastSquares(X[:, :3], Y)}),
         (ValueError, "accumulate: .* got 0", {"accumulate": 0}),
         (ValueError, "maximize", {"maximize": True}),

@@ -351,7 +351,7 @@ class _Flow:
                     return ended
 
     def try_point(self, x: Array, foreseen: float) -> float:
-        """The share of the foreseen gain that came true, and x is where the run stands; 0 or NaN: x is no better."""
+        """Move to x if it is better. The gain as a share of the foreseen one; 0 or NaN: x is no better."""
         f = self.problem.residuals(x)
         cost = self.cost_of(f)
         if not math.isfinite(cost):

@@ -27,14 +27,14 @@ FRICTION = 0.1  # at dt = 1 a method with friction forgets as much in an iterati
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
 WHY = {
     1: "its direction does not lead down",
-    2: "no step that still moves x lowers the cost as the rule wants",
+    2: "no step that still moves x lowers the cost as the rule asks",
     3: "the rule was not met within max_evaluations = {limit} of one search",
     4: "the cost still falls at max_step = {most:g}",
 }
 
 
 class LineDescent:
-    """One minimisation: its run, the path, and how it came to its end. `mflow.minimize` drives it."""
+    """One minimisation: its run, the path, and its ending. `mflow.minimize` drives it."""
 
     def __init__(
         self, fun: Any, start: Array, args: Any, method: str | Method, jac: Any, search: Any, settings: dict[str, Any], keep_path: bool,

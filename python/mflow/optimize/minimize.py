@@ -134,7 +134,7 @@ def minimize(
         descent = _Descent(fun, x0, args, method, jac, hess, settings)
         descent.kept = _Kept(every) if every else None
     elif every > 1:
-        raise ValueError(f"path: with line_search every iterate is kept: expected True or False, got {path!r}")
+        raise ValueError(f"path: with line_search every iterate is kept, expected True or False, got {path!r}; give path=True")
     elif hess is not None:
         raise ValueError("hess: it is for implicit methods, got one with line_search; omit it")
     else:
@@ -182,7 +182,7 @@ class _Kept:
 
 
 class _Descent:
-    """One minimisation: its run, and how it came to its end."""
+    """One minimisation: its run, and its ending."""
 
     kept: _Kept | None = None  # the path, where one is kept
 
@@ -236,7 +236,7 @@ class _Descent:
                 self._choose_step(self.auto)
             try:
                 status: int = self._descend(1 if k < limit else 0, gtol, want_value)
-            finally:  # the gradient may be there even where the step failed
+            finally:  # the gradient may have been evaluated even where the step failed
                 self.evaluated = not math.isnan(self.run.largest_slope[1])
             if status not in (0, stepper.CONVERGED):
                 return status

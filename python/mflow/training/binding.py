@@ -15,7 +15,7 @@ from mflow.optim.schedules import for_a_run
 
 __all__ = ["Binding", "PerEpoch"]
 
-ELSEWHERE = {  # what torch, Keras and scikit-learn call it: what it is called here
+ELSEWHERE = {  # names of torch, Keras and scikit-learn: the names here
     "learning_rate": "lr", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "max_iter": "epochs",
     "random_state": "seed", "rng": "seed", "verbose": "progress", "callbacks": "callback", "early_stopping": "patience",
     "val_data": "validation", "validation_data": "validation", "validation_split": "validation", "max_norm": "clip_norm",

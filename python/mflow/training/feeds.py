@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from mflow_core.objectives.objective import Objective
 
+from mflow.base.checks import as_tuple
 from mflow.data.tables import Minibatches, minibatches
 
 __all__ = ["Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
@@ -108,7 +109,7 @@ class Stream(Feed):
     def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
         batches = self.data(epoch) if callable(self.data) else self.data
         for batch in itertools.islice(batches, first, None):
-            args = batch if type(batch) is tuple else tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+            args = as_tuple(batch)
             yield args, _weight(args)
 
 

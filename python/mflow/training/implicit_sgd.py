@@ -212,15 +212,15 @@ class ImplicitSGD:
         epochs = check_whole(epochs, "epochs", 1)
         tol = check_number(tol, "tol")
         learner = self._start(rows.shape[1], anew=not warm_start)
-        samples, chosen, rng = samples_of(rows, labels, weights), None, np.random.default_rng(seed)
+        samples, represent, rng = samples_of(rows, labels, weights), None, np.random.default_rng(seed)
         if shuffle:
-            chosen, summed = distinct(samples, weights)
+            represent, summed = distinct(samples, weights)
             samples = samples_of(rows, labels, summed)
         watch = _Watch(self, rows, labels, weights) if self.numbers.get("flow") == FORWARD else None
         self.reason = "max_iter"
         for self.n_epochs in range(1, epochs + 1):
             before, state = self._joined(), learner.state()
-            status = learner.sweep(samples, rng.permutation(chosen) if chosen is not None else None)
+            status = learner.sweep(samples, rng.permutation(represent) if represent is not None else None)
             now = self._joined()
             lost = status != 0 or not np.all(np.isfinite(now))
             if watch is not None and watch.diverged(lost):
@@ -293,7 +293,7 @@ class ImplicitSGD:
         out: Array = np.append(w, b)
         return out
 
-    # ---- what it has learned
+    # ---- the result of learning
 
     @property
     def learner(self) -> sweep.Learner:

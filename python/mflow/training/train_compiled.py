@@ -93,7 +93,7 @@ class CompiledTrainer(Trainer):
         return rates
 
     def _piece(self, count: int) -> Ending | None:
-        """At most `count` steps in the core, and what comes after them."""
+        """At most `count` steps in the core, and what follows them."""
         rates, history = self._rates(count), self.history
         out = np.empty((3, count if rates is None else len(rates)))
         sums = np.array([history.sum_loss, history.sum_weight, history.sum_norm])

@@ -41,7 +41,9 @@ class Trainer:
         self.binding = binding = Binding(params, optimizer, parameters)
         self.params, self.flat, self.opt = binding.params, binding.flat, binding.opt
         if model.has_loss and any(group["maximize"] for group in self.opt.param_groups):
-            raise ValueError("maximize: the parameters of the least loss are kept: hand over the loss and gradient with the other sign")
+            raise ValueError(
+                "maximize: the parameters of the least loss are kept, got maximize=True; give the loss and its gradient with the other sign"
+            )
         if schedule_per not in ("step", "epoch"):
             raise ValueError(f'schedule_per: expected "step" or "epoch", got {schedule_per!r}')
         self.facts = checkpoint.facts_of(binding, schedule_per)
@@ -57,7 +59,7 @@ class Trainer:
     def configure(
         self, epochs: Any, accumulate: Any, max_steps: Any, validation: Any, metric: Any, patience: Any, min_delta: Any, track_lr: bool
     ) -> None:
-        """How long it goes on, and what it is judged by."""
+        """How long the training goes on, and the loss that it is judged by."""
         self.epochs, self.accumulate = check_whole(epochs, "epochs"), check_whole(accumulate, "accumulate", 1)
         self.feed.refuse_epochs(self.epochs)
         self.max_steps = math.inf if max_steps is None else check_whole(max_steps, "max_steps", 1)
@@ -65,7 +67,7 @@ class Trainer:
         self.monitor.min_delta = check_number(min_delta, "min_delta", low=0.0)
         self.validation = validation_of(validation, metric, self.model, self.flat)
         if patience is not None and validation is None and not self.model.has_loss:
-            raise ValueError("patience: there is no loss to watch: give jac=, or validation= and metric=")
+            raise ValueError("patience: there is no loss to watch; give jac=, or validation= and metric=")
         self.history.track_lr = track_lr
         loss = "training loss" if self.model.has_loss else "nothing"
         self.facts["judged by"] = "metric" if metric is not None else loss if validation is None else "validation loss"
@@ -132,11 +134,13 @@ class Trainer:
             if ending is not None:
                 return ending
         if not seen and self.batch == 0:
-            raise ValueError(f"data: there was no batch in epoch {self.epoch}: is it empty, or an iterator that is used up?")
+            raise ValueError(
+                f"data: expected at least one batch, got no batch in epoch {self.epoch}; is it empty, or an iterator that is used up?"
+            )
         return None
 
     def _update(self, flat: list[Any], rows: float, count: int) -> Ending | None:
-        """One step, and what comes after it."""
+        """One step, and what follows it."""
         try:
             self.norm = norm = measured_step(self.opt, flat)
         except (TypeError, ValueError) as error:

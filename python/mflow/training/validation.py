@@ -45,7 +45,7 @@ def validation_of(data: Any, metric: Any, model: Cost, flat: Sequence[Any]) -> V
             raise ValueError("metric: it is computed of validation data, and there are none; give validation=")
         return None
     if metric is None and not model.has_loss and not isinstance(data, Objective):
-        raise ValueError("validation: fun is a gradient alone: give metric=, or jac= to say what the loss is")
+        raise ValueError("validation: fun is a gradient alone; give metric=, or the loss with jac=")
     if isinstance(data, Objective) and (len(flat) != 1 or flat[0].size != data.n):
         raise ValueError(f"validation: {data!r} takes one array of {data.n} parameters, got arrays of {[a.size for a in flat]}")
     if metric is None:
@@ -53,5 +53,5 @@ def validation_of(data: Any, metric: Any, model: Cost, flat: Sequence[Any]) -> V
     elif isinstance(data, tuple) and data and hasattr(data[0], "shape") and len(data[0]) == 0:
         raise ValueError("validation: expected at least one row, got 0 rows; omit it to train without")
     if not callable(data) and hasattr(data, "__next__"):
-        raise ValueError("validation: an iterator can be gone through once: give a list of batches, or arrays")
+        raise ValueError("validation: an iterator can be gone through only once; give a list of batches, or arrays")
     return Validation(data, metric, model)
