@@ -334,9 +334,9 @@ def test_what_a_callback_raises_comes_through() -> None:
         raise StopIteration
 
     assert mflow.solve_ivp(decay, (0, 1), [1.0], callback=stop).reason == "callback"
-    with pytest.raises(TypeError, match="callback returned"):
+    with pytest.raises(TypeError, match="callback: expected it to return"):
         mflow.solve_ivp(decay, (0, 1), [1.0], callback=lambda t, y: y)
-    with pytest.raises(TypeError, match="callback: a callable"):
+    with pytest.raises(TypeError, match="callback: expected a function"):
         mflow.solve_ivp(decay, (0, 1), [1.0], callback=3)
 
 

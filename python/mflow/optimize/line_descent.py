@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from mflow_core.optimize import line_descent
 from mflow_core.problems.problem import objective_problem
+from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
@@ -19,10 +20,15 @@ from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result
 from mflow.optimize.linesearch import LineSearch
 
-__all__ = ["LineDescent"]
+__all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending"]
 
-CONVERGED = 0x7FFFFFFF  # of mflow_core.stepping.descent
-STOPPED = CONVERGED - 1
+CONVERGED = stepper.CONVERGED
+STOPPED = CONVERGED - 1  # by the callback
+ENDINGS = {
+    CONVERGED: (0, "converged", "the largest entry of the gradient is {largest:.3g}, at most gtol = {gtol:g}, after {nit} iterations"),
+    STOPPED: (2, "callback", "the callback stopped it after {nit} iterations"),
+    0: (1, "max_iter", "{nit} iterations: the largest entry of the gradient is {largest:.3g}, above gtol = {gtol:g}"),
+}
 FRICTION = 0.1  # at dt = 1 a method with friction forgets as much in an iteration as momentum does with mu = 0.9
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
 WHY = {
@@ -31,6 +37,12 @@ WHY = {
     3: "the rule was not met within max_evaluations = {limit} of one search",
     4: "the cost still falls at max_step = {most:g}",
 }
+
+
+def ending(status: int, nit: int, largest: float, gtol: float) -> tuple[int, str, str]:
+    """(status, reason, message) of a result, for the endings that every descent has. largest: the largest entry of the gradient."""
+    code, reason, text = ENDINGS[status]
+    return code, reason, text.format(nit=nit, largest=largest, gtol=gtol)
 
 
 class LineDescent:
@@ -87,13 +99,8 @@ class LineDescent:
         """The result, with the ending in words."""
         nit = self.run.k
         _, last = self.run.largest_slope
-        if status == CONVERGED:
-            text = f"the largest entry of the gradient is {last:.3g}, at most gtol = {gtol:g}, after {nit} iterations"
-            return self.result(0, "converged", text)
-        if status == STOPPED:
-            return self.result(2, "callback", f"the callback stopped it after {nit} iterations")
-        if status == 0:
-            return self.result(1, "max_iter", f"{nit} iterations: the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}")
+        if status in ENDINGS:
+            return self.result(*ending(status, nit, last, gtol))
         if status == line_descent.FAILED:
             return self.result(-1, "line_search_failed", self._failure(last, gtol))
         if status == -1005:

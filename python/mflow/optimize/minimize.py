@@ -16,7 +16,7 @@ from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.optimize.callbacks import teller
-from mflow.optimize.line_descent import LineDescent
+from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, AutoStep, resolve
@@ -26,7 +26,6 @@ from mflow.stability import spectrum
 
 __all__ = ["minimize"]
 
-STOPPED = stepper.CONVERGED - 1
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
 
 
@@ -238,7 +237,7 @@ class _Descent:
                 status: int = self._descend(1 if k < limit else 0, gtol, want_value)
             finally:  # the gradient may have been evaluated even where the step failed
                 self.evaluated = not math.isnan(self.run.largest_slope[1])
-            if status not in (0, stepper.CONVERGED):
+            if status not in (0, CONVERGED):
                 return status
             self.nit = k
             if self.kept is not None:
@@ -247,7 +246,7 @@ class _Descent:
                 observe(self.run.value)
             if k > 0 and tell is not None and tell(self):
                 return STOPPED
-            if status == stepper.CONVERGED:
+            if status == CONVERGED:
                 return status
         return 0
 
@@ -317,13 +316,11 @@ class _Descent:
     def finish(self, status: int, gtol: float) -> OptimizeResult:
         run = self.run
         first, last = run.largest_slope
-        if status == stepper.CONVERGED:
-            text = f"the largest entry of the gradient is {last:.3g}, at most gtol = {gtol:g}, after {self.nit} iterations"
-            return self.result(0, "converged", text)
-        if status == STOPPED:
-            return self.result(2, "callback", f"the callback stopped it after {self.nit} iterations")
-        if status == 0:
-            return self.result(1, "max_iter", self._limit_message(first, last, gtol))
+        if status in ENDINGS:
+            code, reason, text = ending(status, self.nit, last, gtol)
+            if reason == "max_iter" and last > 10 * first:
+                text += f"; it was {first:.3g} at the start, so the step is probably too large: lower lr"
+            return self.result(code, reason, text)
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
             return self.result(-1, "solve_failed", f"{text}: lower dt, give hess=, or another solver=")
@@ -331,12 +328,6 @@ class _Descent:
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
-
-    def _limit_message(self, first: float, last: float, gtol: float) -> str:
-        text = f"{self.nit} iterations: the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}"
-        if last > 10 * first:
-            text += f"; it was {first:.3g} at the start, so the step is probably too large: lower lr"
-        return text
 
     def _divergence(self, grown: bool) -> tuple[str, str]:
         """(reason, message) where a number is not finite: was it the step, or the cost function?"""
