@@ -36,7 +36,9 @@ from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.data.rows import minibatches
 from mflow.dynamics.solve import solve_dynamics
-from mflow.experiments.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
+from mflow.experiments.lr_find import LRFindResult, lr_find
+from mflow.experiments.sweep import SweepResult, sweep
+from mflow.experiments.tasks import Descent, Training
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
 from mflow.integrate.dense import DenseOutput

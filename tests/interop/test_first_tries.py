@@ -48,7 +48,7 @@ def test_data_frames_and_tensors_are_rows():
     result = mflow.sweep(mflow.Training(cost, np.zeros(3), (pandas.DataFrame(X), Y), epochs=2), ["sgd"], [0.1])
     assert result.reason[0, 0, 0] == "finished"
     mixed = pandas.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]})
-    with pytest.raises(TypeError, match=r"data\[0\] is a DataFrame of mixed columns"):
+    with pytest.raises(TypeError, match=r"data\[0\]: expected columns of numbers, got DataFrame of mixed columns"):
         fit(data=(mixed, np.ones(2)))
 
 
@@ -87,14 +87,14 @@ def test_the_gradient_that_does_not_fit_is_named():
         (TypeError, "learning_rate: here it is lr=", {"learning_rate": 0.1}),
         (TypeError, "scheduler: here it is lr=", {"scheduler": 0.1}),
         (TypeError, "validation_split: here it is validation=", {"validation_split": 0.2}),
-        (TypeError, "optimizer: a name such as 'adam'.*not NoneType", {"optimizer": None}),
-        (TypeError, "not mflow.RK4", {"optimizer": mflow.RK4}),
+        (TypeError, "optimizer: expected a name such as 'adam'.*got NoneType", {"optimizer": None}),
+        (TypeError, "got mflow.RK4", {"optimizer": mflow.RK4}),
         (ValueError, "optimizer: there is no 'lbfgs'; there are: sgd, (?!.*rk4)", {"optimizer": "lbfgs"}),
-        (TypeError, "data is a dict", {"data": {"X": X, "y": Y}}),
-        (TypeError, "data is a str", {"data": "X.npy"}),
-        (TypeError, "validation is a float", {"validation": 0.2}),
-        (TypeError, r"validation\[0\] is a list", {"validation": (X.tolist(), Y.tolist())}),
-        (ValueError, "validation: arrays of 60, 59 rows", {"validation": (X, Y[1:])}),
+        (TypeError, "data: expected .* got dict", {"data": {"X": X, "y": Y}}),
+        (TypeError, "data: expected .* got str", {"data": "X.npy"}),
+        (TypeError, "validation: expected .* got float", {"validation": 0.2}),
+        (TypeError, r"validation\[0\]: expected an array.* got list", {"validation": (X.tolist(), Y.tolist())}),
+        (ValueError, "validation: expected arrays of one length, got 60, 59 rows", {"validation": (X, Y[1:])}),
     ],
 )
 def test_names_and_shapes_from_elsewhere(error, words, more):
@@ -104,7 +104,7 @@ def test_names_and_shapes_from_elsewhere(error, words, more):
 
 def test_sparse_rows_are_refused_by_name():
     sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(TypeError, match=r"data\[0\] is a csr_array.*toarray"):
+    with pytest.raises(TypeError, match=r"data\[0\]: expected a dense array, got csr_array.*toarray"):
         fit(data=(sparse.csr_array(X), Y))
 
 
@@ -119,12 +119,12 @@ def test_one_rate_is_a_sweep_too():
 
 @pytest.mark.parametrize("name", ["lr", "seed", "epochs", "batch_size"])
 def test_options_of_a_sweep_do_not_repeat_its_own(name):
-    with pytest.raises(TypeError, match=f"options: {name} does not belong there: give "):
+    with pytest.raises(TypeError, match=f"options: {name} is no option here; give "):
         mflow.Training(cost, np.zeros(3), (X, Y), options={name: 1})
 
 
 def test_lr_find_takes_a_step_a_rate():
-    with pytest.raises(TypeError, match="epochs: a rate is one step here; steps="):
+    with pytest.raises(TypeError, match="epochs: each rate takes one step here; give their number with steps="):
         mflow.lr_find(cost, np.zeros(3), (X, Y), epochs=3)
 
 
@@ -214,7 +214,7 @@ def test_a_long_list_is_shown_by_its_ends():
 
 def test_columns_that_do_not_fit_are_named():
     model = mflow.ImplicitSGD().fit(X, Y, epochs=1)
-    with pytest.raises(ValueError, match="X has 2 columns, 3 have been learned"):
+    with pytest.raises(ValueError, match="X: expected 3 columns, as have been learned, got 2"):
         model.predict_linear(X[:, :2])
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from mflow.base.checks import Array
 
-__all__ = ["REFRESH", "Progress", "Watcher", "says_stop"]
+__all__ = ["REFRESH", "Progress", "Watcher", "asks_to_stop", "says_stop"]
 
 REFRESH = 0.1  # seconds between two lines of the plain progress printer
 
@@ -28,6 +28,20 @@ def says_stop(answer: Any) -> bool:
     (True, False, False)
     """
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
+
+
+def asks_to_stop(callback: Callable[..., Any], *arguments: Any) -> bool:
+    """Call a driver's callback; whether it asks to stop: it returns True or raises StopIteration. None and False go on.
+
+    Raises TypeError where it returns anything else, so that a state returned by mistake does not end a run.
+    """
+    try:
+        answer = callback(*arguments)
+    except StopIteration:
+        return True
+    if answer is None or isinstance(answer, bool | np.bool_):
+        return bool(answer)
+    raise TypeError(f"callback: expected it to return True (stop) or None (go on), got {type(answer).__name__}")
 
 
 class Watcher:
@@ -48,23 +62,21 @@ class Watcher:
         views = [y.view() for y in states]
         for view in views:
             view.flags.writeable = False
-        try:
-            answer = self.callback(t, *views)
-        except StopIteration:
-            return True
-        if answer is None or isinstance(answer, bool | np.bool_):
-            return bool(answer)
-        raise TypeError(f"callback: expected it to return True (stop) or None (go on), got {type(answer).__name__}")
+        return asks_to_stop(self.callback, t, *views)
 
 
 class Progress:
     """How far a run has got from t0 to t1, on stderr: by tqdm where that is installed, else in a line of plain text.
 
-    `update` may be called at any rate; the line is written at most ten times a second. Use it as a context manager, or `close` it.
+    `update` may be called at any rate; the line is written at most ten times a second. ``note(t)`` is the text
+    beside the bar. Use it as a context manager, or `close` it.
     """
 
-    def __init__(self, t0: float, t1: float, label: str = "solve_ivp", *, plain: bool = False) -> None:
+    def __init__(
+        self, t0: float, t1: float, label: str = "solve_ivp", *, note: Callable[[float], str] | None = None, plain: bool = False
+    ) -> None:
         self.t0, self.t1, self.label = t0, t1, label
+        self.note = note or "t = {:.6g}".format
         self._length = abs(t1 - t0)
         self._share = 0.0
         self._bar: Any = None
@@ -99,10 +111,6 @@ class Progress:
         if now - self._last >= REFRESH:
             self._last = now
             self._write(t)
-
-    def note(self, t: float) -> str:
-        """The text beside the bar."""
-        return f"t = {t:.6g}"
 
     def _write(self, t: float) -> None:
         line = f"{self.label}: {100 * self._share:3.0f}%, {self.note(t)}"

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mflow.experiments.sweep import LRFindResult, SweepResult
+    from mflow.experiments.lr_find import LRFindResult
+    from mflow.experiments.sweep import SweepResult
     from mflow.training.train import TrainResult
 
 __all__ = ["curves", "effective_lr", "history", "lr_find", "sweep"]
