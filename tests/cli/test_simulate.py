@@ -67,9 +67,9 @@ def test_drift_and_total_acceleration() -> None:
     np.testing.assert_allclose(-b.mass @ found.total_acceleration, b.stiffness[0] * found.drift[0], rtol=1e-8, atol=1e-3)
 
 
-@pytest.mark.parametrize("row", mflow.methods(family="second_order"), ids=lambda m: m.name)
-def test_every_row(row: object) -> None:
-    found = respond(load_building(), half_sine(0.3, 0.5), row, dt=0.002, time=1.0)  # type: ignore[arg-type]
+@pytest.mark.parametrize("method", mflow.methods(family="second_order"), ids=lambda m: m.name)
+def test_every_method(method: object) -> None:
+    found = respond(load_building(), half_sine(0.3, 0.5), method, dt=0.002, time=1.0)  # type: ignore[arg-type]
     reference = respond(load_building(), half_sine(0.3, 0.5), dt=0.002, time=1.0)
     np.testing.assert_allclose(found.result.x[:, -1], reference.result.x[:, -1], rtol=0.05)
     assert found.warnings == []
@@ -95,10 +95,10 @@ def test_a_building_of_ones_own(tmp_path: object) -> None:
     [
         ("", "its first line must name"),
         ("mass,weight\n1,2\n", "its first line must name"),
-        ("mass,stiffness\n", "names no storeys"),
+        ("mass,stiffness\n", "expected a line for each storey"),
         ("mass,stiffness\n1\n", "row 2: 1 entries"),
-        ("mass,stiffness\n1,-2\n", "row 2: stiffness = '-2'"),
-        ("mass,stiffness\nx,2\n", "row 2: mass = 'x'"),
+        ("mass,stiffness\n1,-2\n", "row 2: stiffness: expected a finite number above 0, got '-2'"),
+        ("mass,stiffness\nx,2\n", "row 2: mass: expected a finite number above 0, got 'x'"),
     ],
 )
 def test_buildings_that_are_none(tmp_path: object, text: str, words: str) -> None:

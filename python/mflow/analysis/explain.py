@@ -184,7 +184,7 @@ class _Cost:
         got = self.fun(x.reshape(self.shape), *self.args)
         if isinstance(got, tuple) and self.jac is None:
             raise TypeError("fun returned a tuple; where it returns the pair (cost, gradient), give jac=True")
-        out = real_array(got, "what fun returned")
+        out = real_array(got, "fun")
         if out.size != 1:
             raise ValueError(f"fun returned shape {out.shape}; a cost is one number (a right-hand side takes (t, y): kind='rhs')")
         return float(out.reshape(()))

@@ -65,7 +65,7 @@ class _Field:
         """F, flat, from a flat y."""
         if self.fun is None:
             return np.zeros(self.n)
-        out = real_array(self.fun(t, y.reshape(self.shape).copy(), *self.args), "what fun returned")
+        out = real_array(self.fun(t, y.reshape(self.shape).copy(), *self.args), "fun")
         if out.size != self.n:
             raise ValueError(f"fun returned shape {out.shape}, y has shape {self.shape}: they must be equal")
         return out.ravel()

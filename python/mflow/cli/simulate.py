@@ -1,7 +1,7 @@
 """`mflow simulate`: a shear building on shaking ground, from the shell or from Python.
 
-    found = respond(load_building(), half_sine(0.3, 0.5), "newmark", dt=0.01)
-    print(table(found))
+    response = respond(load_building(), half_sine(0.3, 0.5), "newmark", dt=0.01)
+    print(table(response))
 
 One degree of freedom a storey, x its displacement against the ground: M x'' + C x' + K x = -M 1 a_ground(t). K has a spring between
 neighbouring floors; C gives every mode the same damping ratio. The energies are those of the motion against the ground.
@@ -11,12 +11,9 @@ from __future__ import annotations
 
 import argparse
 import csv
-import importlib.util
-import json
 import math
 import sys
 import warnings
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -24,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.result import COLUMNS, DynamicsResult, Result
+from mflow.cli.arguments import check_file, check_picture, finite, positive
+from mflow.cli.output import write_json
 from mflow.data.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
 from mflow.dynamics.solve import solve_dynamics
 from mflow.plot.motion import displacements, energy
@@ -111,7 +110,7 @@ def load_building() -> Building:
 
 
 def read_building(path: str | Path) -> Building:
-    """Read a building of your own: a CSV file with the columns mass (kg), stiffness (N/m) and, if wanted, height (m).
+    """Read a building of your own: a CSV file with the columns mass (kg), stiffness (N/m) and, optionally, height (m).
 
     Parameters
     ----------
@@ -123,7 +122,7 @@ def read_building(path: str | Path) -> Building:
     OSError
         The file cannot be read.
     ValueError
-        It is no such table; the text names the line.
+        The file is no such table; the text names the line.
 
     Examples
     --------
@@ -141,7 +140,7 @@ def read_building(path: str | Path) -> Building:
     names = [name.strip().lower() for name in next(rows, [])]
     if not {"mass", "stiffness"} <= set(names) <= {"mass", "stiffness", "height"}:
         raise ValueError(
-            f"{file}: its first line must name the columns mass (kg), stiffness (N/m) and, if wanted, height (m), and no others; it holds "
+            f"{file}: its first line must name the columns mass (kg), stiffness (N/m) and, optionally, height (m), and no others; got "
             f"{', '.join(map(repr, names)) or 'nothing'}"
         )
     columns: dict[str, list[float]] = {name: [] for name in names}
@@ -154,11 +153,11 @@ def read_building(path: str | Path) -> Building:
             except ValueError:
                 value = math.nan
             if not 0.0 < value < math.inf:
-                raise ValueError(f"{file}, row {number}: {name} = {text.strip()!r}; a finite number above 0 is wanted")
+                raise ValueError(f"{file}, row {number}: {name}: expected a finite number above 0, got {text.strip()!r}")
             columns[name].append(value)
     n = len(columns["mass"])
     if n == 0:
-        raise ValueError(f"{file}: it names no storeys")
+        raise ValueError(f"{file}: expected a line for each storey, got none")
     height = columns.get("height", [math.nan] * n)
     return Building(file.name, str(file), np.array(columns["mass"]), np.array(columns["stiffness"]), np.array(height))
 
@@ -195,13 +194,13 @@ class Response:
     Attributes
     ----------
     building, motion, method, dt, zeta
-        What was asked for.
+        The arguments of `respond`.
     result : DynamicsResult
         t, x, v, a against the ground, energy.
     ground : ndarray (m,)
         Its acceleration at the times of the result, m/s^2.
     warnings : list of str
-        What was said on the way: that dt exceeds a stability limit.
+        Warnings of the run, as that dt exceeds a stability limit.
     """
 
     building: Building
@@ -271,53 +270,52 @@ def respond(
     Examples
     --------
     >>> from mflow.cli.simulate import half_sine, load_building, respond
-    >>> found = respond(load_building(), half_sine(0.3, 0.5), dt=0.01)
-    >>> bool(abs(found.result.energy.residual[-1]) < 1e-9 * found.result.energy.load[-1])
+    >>> response = respond(load_building(), half_sine(0.3, 0.5), dt=0.01)
+    >>> bool(abs(response.result.energy.residual[-1]) < 1e-9 * response.result.energy.load[-1])
     True
 
     References
     ----------
     A. Chopra, Dynamics of Structures, chapter 13.
     """
-    if not 0.0 <= zeta < math.inf:
-        raise ValueError(f"zeta = {zeta!r}: a damping ratio from 0 on is wanted (0.05: five per cent)")
-    chosen = as_method(method, parameters)
+    zeta = check_number(zeta, "zeta", "a damping ratio of at least 0 (0.05: five per cent)", low=0.0)
+    method = as_method(method, parameters)
     period = 2.0 * math.pi / float(building.modes()[0][0])
     dt = min(motion.spacing, period / PER_PERIOD) if dt is None else dt
     time = float(motion.t[-1]) + AFTER * period if time is None else time
     at_rest = motion.t[-1] + min(1e-6, 1e-3 * motion.spacing)
     times, ground = np.append(motion.t, at_rest), np.append(motion.a, 0.0)
-    with warnings.catch_warnings(record=True) as said:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
         result = solve_dynamics(
             building.mass, building.damping(zeta), building.matrix(), load=(times, ground, -building.mass), t_span=(0.0, time),
-            method=chosen, dt=dt,
+            method=method, dt=dt,
         )  # fmt: skip
-    notes = [str(one.message).removeprefix("solve_dynamics: ") for one in said]
-    return Response(building, motion, chosen, dt, zeta, result, np.interp(result.t, times, ground), notes)
+    notes = [str(one.message).removeprefix("solve_dynamics: ") for one in caught]
+    return Response(building, motion, method, dt, zeta, result, np.interp(result.t, times, ground), notes)
 
 
-# ---- what it shows ---------------------------------------------------------------------------------------------------------------------
+# ---- text, JSON and picture --------------------------------------------------------------------------------------------------------------
 
 
-def _peaks(found: Response) -> list[dict[str, float]]:
+def _peaks(response: Response) -> list[dict[str, float]]:
     """A row a storey."""
-    x, drift, a = found.result.x, found.drift, found.total_acceleration
+    x, drift, a = response.result.x, response.drift, response.total_acceleration
     return [
         {
             "storey": i + 1, "displacement": float(np.max(np.abs(x[i]))), "drift": float(np.max(np.abs(drift[i]))),
-            "drift_ratio": float(np.max(np.abs(drift[i])) / found.building.height[i]), "acceleration": float(np.max(np.abs(a[i]))),
+            "drift_ratio": float(np.max(np.abs(drift[i])) / response.building.height[i]), "acceleration": float(np.max(np.abs(a[i]))),
         }
         for i in range(len(x))
     ]  # fmt: skip
 
 
-def table(found: Response) -> str:
+def table(response: Response) -> str:
     """Periods, peaks of each storey and the ledger, as text.
 
     Parameters
     ----------
-    found : Response
+    response : Response
 
     Examples
     --------
@@ -325,55 +323,56 @@ def table(found: Response) -> str:
     >>> print(table(respond(load_building(), half_sine(0.3, 0.5))).splitlines()[0])
     uniform five-storey shear frame (A. Chopra, Dynamics of Structures, sections 12.8 and 13.2.6)
     """
-    result, b = found.result, found.building
-    values = ", ".join(f"{name} = {value}" for name, value in found.method.parameters.items())
+    result, b = response.result, response.building
+    method, motion, frequencies = response.method, response.motion, b.modes()[0]
+    values = ", ".join(f"{name} = {value}" for name, value in method.parameters.items())
     lines = [
         f"{b.name} ({b.source})" if b.source != b.name else b.name,
-        f"ground: {found.motion.name}, peak {found.motion.peak / GRAVITY:.4g} g; {found.method.name}{f' ({values})' if values else ''}, "
-        f"dt = {found.dt:.4g} s, {result.nsteps} steps to {result.t[-1]:.4g} s; damping ratio {found.zeta:g}",
-        "periods (s): " + ", ".join(f"{2.0 * math.pi / w:.4f}" for w in b.modes()[0]),
+        f"ground: {motion.name}, peak {motion.peak / GRAVITY:.4g} g; {method.name}{f' ({values})' if values else ''}, "
+        f"dt = {response.dt:.4g} s, {result.nsteps} steps to {result.t[-1]:.4g} s; damping ratio {response.zeta:g}",
+        "periods (s): " + ", ".join(f"{2.0 * math.pi / w:.4f}" for w in frequencies),
         "",
         "storey  peak displacement  peak drift  drift/height  peak acceleration",
         "                       mm          mm             %                  g",
     ]
-    for row in reversed(_peaks(found)):
+    for row in reversed(_peaks(response)):
         ratio = f"{100 * row['drift_ratio']:.3f}" if math.isfinite(row["drift_ratio"]) else "-"
         lengths = f"{1e3 * row['displacement']:17.2f}  {1e3 * row['drift']:10.2f}"
         lines.append(f"{row['storey']:>6}  {lengths}  {ratio:>12}  {row['acceleration'] / GRAVITY:17.4f}")
-    lines += [f"base shear: {found.base_shear / 1e3:.4g} kN", ""]
-    ledger = found.ledger
+    lines += [f"base shear: {response.base_shear / 1e3:.4g} kN", ""]
+    ledger = response.ledger
     lines.append("energy (kJ), against the ground:  " + "  ".join(f"{name:>10}" for name in COLUMNS))
     for label, k in (("at its peak", int(np.argmax(ledger.kinetic + ledger.potential))), ("at the end", -1)):
         numbers = [f"{ledger[name][k] / 1e3:10.3g}" if math.isfinite(ledger[name][k]) else f"{'-':>10}" for name in COLUMNS]
         lines.append(f"{f'{label} (t = {result.t[k]:.4g} s)':<34}" + "  ".join(numbers))
     if not np.all(np.isfinite(ledger.numerical)):
-        lines.append(f"({found.method.name} has no formula for what it dissipates: that stands in the residual)")
-    lines += [f"! {note}" for note in found.warnings]
+        lines.append(f"({method.name} has no formula for the energy that it dissipates; that energy is part of the residual)")
+    lines += [f"! {note}" for note in response.warnings]
     if not result.success:
         lines.append(f"! {result.reason}: {result.message}")
     return "\n".join(lines)
 
 
-def record_of(found: Response) -> dict[str, Any]:
+def contents(response: Response) -> dict[str, Any]:
     """What `--json` writes: numbers in SI units."""
-    result, b = found.result, found.building
+    result, b = response.result, response.building
     return {
         "building": {"name": b.name, "source": b.source} | {part: getattr(b, part).tolist() for part in ("mass", "stiffness", "height")},
-        "ground": {"name": found.motion.name, "peak": found.motion.peak, "duration": float(found.motion.t[-1])},
-        "method": found.method.name, "parameters": dict(found.method.parameters), "dt": found.dt, "damping_ratio": found.zeta,
-        "periods": (2.0 * math.pi / b.modes()[0]).tolist(), "peaks": _peaks(found), "base_shear": found.base_shear,
-        "success": bool(result.success), "reason": result.reason, "message": result.message, "warnings": found.warnings,
-        "t": result.t.tolist(), "x": result.x.tolist(), "acceleration": found.total_acceleration.tolist(),
-        "energy": {name: found.ledger[name].tolist() for name in COLUMNS},
+        "ground": {"name": response.motion.name, "peak": response.motion.peak, "duration": float(response.motion.t[-1])},
+        "method": response.method.name, "parameters": dict(response.method.parameters), "dt": response.dt, "damping_ratio": response.zeta,
+        "periods": (2.0 * math.pi / b.modes()[0]).tolist(), "peaks": _peaks(response), "base_shear": response.base_shear,
+        "success": bool(result.success), "reason": result.reason, "message": result.message, "warnings": response.warnings,
+        "t": result.t.tolist(), "x": result.x.tolist(), "acceleration": response.total_acceleration.tolist(),
+        "energy": {name: response.ledger[name].tolist() for name in COLUMNS},
     }  # fmt: skip
 
 
-def picture(found: Response) -> Any:
+def picture(response: Response) -> Any:
     """Displacements above, energies below.
 
     Parameters
     ----------
-    found : Response
+    response : Response
 
     Returns
     -------
@@ -390,13 +389,13 @@ def picture(found: Response) -> Any:
 
     figure = Figure(figsize=(10, 7.6), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
-    names = [f"storey {i + 1}" for i in range(len(found.building.mass))]
-    displacements(found.result, ax=upper, labels=names, unit="m")
-    energy(found.result, ax=lower, unit="J")
+    names = [f"storey {i + 1}" for i in range(len(response.building.mass))]
+    displacements(response.result, ax=upper, labels=names, unit="m")
+    energy(response.result, ax=lower, unit="J")
     upper.set_xlabel("")
     lower.set_xlabel("t (s)")
     upper.set_title(
-        f"{found.building.name}: {found.motion.name}, {found.method.name}, dt = {found.dt:.4g} s", loc="left", fontsize="medium"
+        f"{response.building.name}: {response.motion.name}, {response.method.name}, dt = {response.dt:.4g} s", loc="left", fontsize="medium"
     )
     return figure
 
@@ -412,41 +411,26 @@ DESCRIPTION = (
 def _parameter(text: str) -> tuple[str, Any]:
     name, mark, value = text.partition("=")
     if not mark or not name.isidentifier():
-        raise argparse.ArgumentTypeError(f"NAME=VALUE is wanted, as in beta=0.25, not {text!r}")
+        raise argparse.ArgumentTypeError(f"expected NAME=VALUE, as in beta=0.25, got {text!r}")
     try:
         return name, float(value)
     except ValueError:
         return name, value
 
 
-def _number(least: float, above: bool) -> Callable[[str], float]:
-    def convert(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (least < value if above else least <= value) or not value < math.inf:
-            raise argparse.ArgumentTypeError(
-                f"a finite number {'above' if above else 'from'} {least:g}{'' if above else ' on'} is wanted, not {text!r}"
-            )
-        return value
-
-    return convert
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `mflow simulate`."""
-    add, positive = parser.add_argument, _number(0.0, True)
+    add = parser.add_argument
     add("--record", metavar="FILE", help="ground acceleration: PEER's AT2, or lines of time and acceleration")
     add("--unit", choices=list(UNITS), help="of a record that does not say")
-    add("--scale", type=_number(0.0, True), default=1.0, metavar="FACTOR", help="for the record's acceleration (default: %(default)s)")
+    add("--scale", type=positive, default=1.0, metavar="FACTOR", help="for the record's acceleration (default: %(default)s)")
     add("--pulse", nargs=2, type=positive, default=PULSE, metavar=("PEAK", "SECONDS"),
         help="without a record: peak in g, and how long half a wave lasts (default: 0.3 0.5)")  # fmt: skip
     add("--model", metavar="FILE", help="a building of your own: CSV with the columns mass (kg), stiffness (N/m) and height (m)")
     add("--method", default="newmark", metavar="NAME", help="any method of second order (default: %(default)s)")
     add("--set", action="append", default=[], type=_parameter, metavar="NAME=VALUE", help="a parameter of the method; may be repeated")
     add("--dt", type=positive, metavar="SECONDS", help="step (default: the record's, or a hundredth of the longest period)")
-    add("--damping", type=_number(0.0, False), default=0.05, metavar="RATIO", help="of every mode (default: %(default)s)")
+    add("--damping", type=finite(0.0), default=0.05, metavar="RATIO", help="of every mode (default: %(default)s)")
     add("--time", type=positive, metavar="SECONDS", help="how long (default: the record and six periods)")
     add("--out", default="simulate.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     add("--no-plot", action="store_true", help="draw no picture")
@@ -454,9 +438,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """Raise ValueError, with a text for the user, for what can be seen to be wrong before any work is done."""
-    if not arguments.no_plot and importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("matplotlib is not installed, and the picture needs it: pip install 'mflow[plot]', or --no-plot")
+    """Raise ValueError, with a text for the user, for a mistake in the arguments."""
     if arguments.unit is not None and arguments.record is None:
         raise ValueError("--unit belongs to --record FILE")
     known = [name for m in methods(family="second_order") for name in (m.name, *m.aliases)]
@@ -466,12 +448,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         as_method(arguments.method, dict(arguments.set))
     except (TypeError, ValueError) as error:
         raise ValueError(f"--set: {error}") from None
-    if not arguments.no_plot and Path(arguments.out).suffix.lower() not in (".png", ".svg", ".pdf"):
-        raise ValueError(f"--out {arguments.out}: the name must end in .png, .svg, .pdf")
-    targets: Mapping[str, str | None] = {"--out": None if arguments.no_plot else arguments.out, "--json": arguments.json}
-    for option, target in targets.items():
-        if target not in (None, "-") and not Path(str(target)).absolute().parent.is_dir():
-            raise ValueError(f"{option} {target}: there is no folder {Path(str(target)).parent}")
+    check_picture(arguments.out, arguments.no_plot)
+    check_file("--json", arguments.json)
     for option in ("record", "model"):
         path = getattr(arguments, option)
         if path is not None and not Path(path).is_file():
@@ -480,7 +458,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 
 
 def _inputs(arguments: argparse.Namespace) -> tuple[Building, GroundMotion]:
-    """ValueError where a file does not hold what it should."""
+    """Building and ground motion. Raises ValueError where a file does not hold what it should."""
     try:
         building = load_building() if arguments.model is None else read_building(arguments.model)
         if arguments.record is None:
@@ -494,24 +472,11 @@ def command(arguments: argparse.Namespace) -> int:
     """Run `mflow simulate`; the exit code."""
     building, motion = _inputs(arguments)
     method = as_method(arguments.method, dict(arguments.set))
-    found = respond(building, motion, method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)
-    print(table(found), file=sys.stderr if arguments.json == "-" else sys.stdout)
+    response = respond(building, motion, method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)
+    print(table(response), file=sys.stderr if arguments.json == "-" else sys.stdout)
     if arguments.json is not None:
-        text = json.dumps(_plain(record_of(found)), allow_nan=False)
-        if arguments.json == "-":
-            print(text)
-        else:
-            Path(arguments.json).write_text(text + "\n", encoding="utf-8")
+        write_json(contents(response), arguments.json)
     if not arguments.no_plot:
-        picture(found).savefig(arguments.out, dpi=110)
+        picture(response).savefig(arguments.out, dpi=110)
         print(f"Picture of displacement and energy: {arguments.out}", file=sys.stderr if arguments.json == "-" else sys.stdout)
-    return 0 if found.result.success else 1
-
-
-def _plain(value: Any) -> Any:
-    """Numbers that JSON has no word for become null."""
-    if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_plain(part) for part in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    return 0 if response.result.success else 1
