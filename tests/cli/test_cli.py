@@ -477,7 +477,7 @@ def test_pictures_on_axes_of_ones_own() -> None:
     axes = figure.subplots(1, 2)
     assert loss_curves(runs, axes) is figure
     assert [len(axis.lines) for axis in axes] == [3, 3]
-    with pytest.raises(ValueError, match="two are wanted"):
+    with pytest.raises(ValueError, match="expected 2 axes, got 1"):
         loss_curves(runs, axes[:1])
     with pytest.raises(ValueError, match="at least one"):
         loss_curves([])

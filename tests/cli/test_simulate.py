@@ -271,5 +271,5 @@ def test_energies_add_up_in_the_picture() -> None:
     top, total = ax.lines[3], ax.lines[4]  # kinetic, potential, damping and numerical lie on each other
     np.testing.assert_allclose(top.get_ydata(), total.get_ydata(), rtol=1e-12)
     s = mflow.solve_dynamics(stiffness=[[2.0, 0.5], [0.0, 1.0]], t_span=(0, 1), x0=[1, 1], dt=0.1)
-    with pytest.raises(ValueError, match="no energy ledger"):
+    with pytest.raises(ValueError, match="expected an energy ledger, got none"):
         plot.energy(s)

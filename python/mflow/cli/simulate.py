@@ -28,6 +28,7 @@ from mflow.cli.arguments import check_file, check_picture, finite, positive
 from mflow.cli.output import write_json
 from mflow.data.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
 from mflow.dynamics.solve import solve_dynamics
+from mflow.plot.axes import new_figure
 from mflow.plot.motion import displacements, energy
 
 __all__ = ["Building", "Response", "half_sine", "load_building", "picture", "read_building", "respond", "table"]
@@ -385,9 +386,7 @@ def picture(response: Response) -> Any:
     >>> len(picture(respond(load_building(), half_sine(0.3, 0.5))).axes)
     2
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 7.6), layout="constrained")
+    figure = new_figure((10, 7.6))
     upper, lower = figure.subplots(2, 1, sharex=True)
     names = [f"storey {i + 1}" for i in range(len(response.building.mass))]
     displacements(response.result, ax=upper, labels=names, unit="m")
