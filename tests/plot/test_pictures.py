@@ -336,7 +336,7 @@ def test_looks_differ_in_grey():
         (lambda: plot.basins(([0, 1], [0, 1, 2]), np.zeros((2, 3), dtype=int)), r"\(ny, nx\) = \(3, 2\)"),
         (lambda: plot.convergence({"a": (T, T[1:])}), "steps and errors of one length"),
         (lambda: plot.convergence({}), "at least one"),
-        (lambda: plot.spectral_radius("sgd"), "no method for oscillations"),
+        (lambda: plot.spectral_radius("sgd"), "expected an integrator, got the optimizer sgd"),
         (lambda: plot.parameter_region("sgd"), "no momentum"),
         (lambda: plot.period_error("newmark", omega_dt=[0.0, 1.0]), "omega_dt"),
         (lambda: plot.animate(np.ones((2, 3)), filename="a.mp4"), ".gif"),
