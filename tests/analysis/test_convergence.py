@@ -10,7 +10,7 @@ import mflow
 
 
 def test_order_of_every_integrator(step_method: Any) -> None:
-    """At least the row's order, at the end and, one more, after a step; dopri5 and its like are better on a circle."""
+    """At least the method's order, at the end and, one more, after a step; dopri5 and its like are better on a circle."""
     found = mflow.convergence(step_method.name)
     assert found.global_order > step_method.order - 0.2
     assert found.local_order > step_method.order + 0.6
@@ -76,7 +76,7 @@ def test_where_the_implicit_solve_pays() -> None:
     assert r.explicit_work[-1] / r.explicit_work[-2] == pytest.approx(10.0, rel=0.3)  # stability alone: steps grow with stiffness
     assert r.implicit_work[-1] < 2 * r.implicit_work[0]
     np.testing.assert_array_less(r.explicit_dt[2:] * r.stiffness[2:], mflow.stability_limit("rk4"))
-    assert "beyond it they pay" in r.table()
+    assert "above it they cost more" in r.table()
     slow = mflow.explicit_vs_implicit(stiffness=[1.0, 2.0])
     assert math.isnan(slow.crossover)
     assert "no crossing" in slow.text
@@ -147,7 +147,7 @@ def test_narrow_valleys_are_followed_to_their_end() -> None:
 
 
 def test_a_flow_without_an_end_is_said() -> None:
-    with pytest.warns(RuntimeWarning, match="no end from 2 of 2"):
+    with pytest.warns(RuntimeWarning, match="reached no minimum from 2 of 2"):
         r = mflow.basins(lambda c: np.array([1.0, c[1]]), starts=[[1.0, 1.0], [-1.0, 1.0]], lr=0.1, maxiter=50)
     assert r.minima.shape == (0, 2)
     assert (r.labels == -1).all()
@@ -173,21 +173,29 @@ def test_saddles_are_no_minima() -> None:
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: mflow.convergence("adam"), ValueError, "use mflow.consistency"),
+        (lambda: mflow.convergence("adam"), ValueError, "expected an integrator, got adam; mflow.consistency finds"),
         (lambda: mflow.convergence("rk4", 3), TypeError, "problem:"),
         (lambda: mflow.convergence("rk4", dt=[0.1]), ValueError, "at least two steps"),
-        (lambda: mflow.consistency("implicit_sgd"), ValueError, "follows no single gradient"),
-        (lambda: mflow.consistency("sgd", dt=[2.0, 1.0]), ValueError, "t_end, dt"),
-        (lambda: mflow.explicit_vs_implicit("sdirk2", "rk4"), ValueError, "explicit = 'sdirk2'"),
+        (lambda: mflow.consistency("implicit_sgd"), ValueError, "got implicit_sgd, which follows single samples"),
+        (lambda: mflow.consistency("sgd", dt=[2.0, 1.0]), ValueError, "dt: expected at least two steps .* up to t_end = 1"),
+        (lambda: mflow.explicit_vs_implicit("sdirk2", "rk4"), ValueError, "explicit: expected an explicit integrator .*, got sdirk2"),
         (lambda: mflow.explicit_vs_implicit(stiffness=[2.0, 1.0]), ValueError, "rising"),
-        (lambda: mflow.explicit_vs_implicit(error=math.nan), ValueError, "error = nan"),
-        (lambda: mflow.explicit_vs_implicit(error=-1.0), ValueError, "error = -1.0"),
-        (lambda: mflow.basins(wells, ([0.0], [0.0]), dt=0.1, merge=math.nan), ValueError, "merge = nan"),
+        (lambda: mflow.explicit_vs_implicit(error=math.nan), ValueError, "error: expected a finite number above 0, got nan"),
+        (lambda: mflow.explicit_vs_implicit(error=-1.0), ValueError, "error: expected a finite number above 0, got -1.0"),
+        (
+            lambda: mflow.basins(wells, ([0.0], [0.0]), dt=0.1, merge=math.nan),
+            ValueError,
+            "merge: .* of at least 0, got nan",
+        ),
         (lambda: mflow.family(lambda t, y: y, 1.0, (0, 1)), ValueError, "starts:"),
-        (lambda: mflow.basins(wells, ([0.0], [0.0]), method="sgd"), ValueError, "dt is missing"),
-        (lambda: mflow.basins(wells, dt=0.1), ValueError, "give one of them"),
-        (lambda: mflow.basins(lambda c: 1.0, ([0.0], [0.0]), dt=0.1), ValueError, "they must be equal"),
-        (lambda: mflow.basins(wells, ([0.0], [0.0]), dt=0.1, lr=0.1), TypeError, "one thing"),
+        (lambda: mflow.basins(wells, ([0.0], [0.0]), method="sgd"), ValueError, "dt: expected a step, got None"),
+        (lambda: mflow.basins(wells, dt=0.1), ValueError, "grid, starts: expected one of them, got none"),
+        (
+            lambda: mflow.basins(lambda c: 1.0, ([0.0], [0.0]), dt=0.1),
+            ValueError,
+            r"grad: .*shape \(2,\) returned, got shape \(\)",
+        ),
+        (lambda: mflow.basins(wells, ([0.0], [0.0]), dt=0.1, lr=0.1), TypeError, "lr, dt: expected one of them, got both"),
     ],
 )
 def test_bad_input(call: Any, error: type, words: str) -> None:
