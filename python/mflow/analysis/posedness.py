@@ -489,9 +489,7 @@ def of_result(
     """`posedness_along` for the path of a result: the method `IVPResult.posedness`."""
     problem, method, dt, flow = vars(result).get("_origin", (None, None, None, False))
     if fun is None and problem is None:
-        raise ValueError(
-            "fun: expected the equation, as this result (a copy, loaded, or of a batch) does not hold it, got None; give fun="
-        )
+        raise ValueError("fun: expected the equation, as this result (a copy, loaded, or of a batch) does not hold it, got None; give fun=")
     if result.t.size < 2:
         raise ValueError('t: expected a path of at least two points, got one; run with save="all" or t_eval=')
     if fun is None:

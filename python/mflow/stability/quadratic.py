@@ -95,9 +95,7 @@ def convergence_rate(method: str | Method, curvatures: ArrayLike, lr: float | No
         raise ValueError("curvatures: expected at least one number, got none")
     method = as_method(method, settings)
     if "second_order" in method.flags:
-        raise ValueError(
-            f"method: expected a first-order method, got {method.name}; use mflow.amplification with omega_dt= and zeta="
-        )
+        raise ValueError(f"method: expected a first-order method, got {method.name}; use mflow.amplification with omega_dt= and zeta=")
     if lr is not None and method.kind == "update":
         method = as_method(method, {"lr": lr})
     if method.kind != "step":
@@ -153,9 +151,7 @@ def best_parameters(method: str | Method, condition_number: float, curvature: fl
     kappa = check_number(condition_number, "condition_number", low=1.0)
     largest = check_number(curvature, "curvature", low=0.0, open_low=True)
     if method.kind != "update":
-        raise ValueError(
-            f"method: expected an optimizer, got {method.name}; use mflow.max_stable_dt and mflow.convergence_rate"
-        )
+        raise ValueError(f"method: expected an optimizer, got {method.name}; use mflow.max_stable_dt and mflow.convergence_rate")
     L = np.geomspace(largest / kappa, largest, BETWEEN) if kappa > 1.0 else np.array([largest])
     has_momentum = bool({"momentum", "friction"} & set(_names(method)))
     power = 0.5 if "friction" in _names(method) else 1.0  # a step scales with 1/L, or its root in second order
