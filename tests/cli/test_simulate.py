@@ -10,8 +10,9 @@ import pytest
 
 import mflow
 from mflow import plot
+from mflow.cli.building import half_sine, load_building, read_building, respond
 from mflow.cli.commands import main
-from mflow.cli.simulate import half_sine, load_building, read_building, respond, table
+from mflow.cli.simulate import table
 from mflow.data.ground_motion import GRAVITY, GroundMotion, read_record
 
 AT2 = """PEER NGA STRONG MOTION DATABASE RECORD

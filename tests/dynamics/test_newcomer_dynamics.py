@@ -11,7 +11,7 @@ import scipy
 from scipy.integrate import solve_ivp
 
 import mflow
-from mflow.cli import simulate
+from mflow.cli import building
 from mflow.dynamics import load_tables
 
 K = np.array([[2.0, -1.0], [-1.0, 1.0]])
@@ -93,9 +93,9 @@ def test_what_is_left_out_of_a_table() -> None:
 
 
 def test_simulate_says_that_dt_misses_the_ground() -> None:
-    found = simulate.respond(simulate.load_building(), simulate.half_sine(0.3, 0.5), "newmark", dt=1.0)
+    found = building.respond(building.load_building(), building.half_sine(0.3, 0.5), "newmark", dt=1.0)
     assert any("impulse falls between steps of dt = 1" in note for note in found.warnings)
-    assert not simulate.respond(simulate.load_building(), simulate.half_sine(0.3, 0.5), "newmark").warnings
+    assert not building.respond(building.load_building(), building.half_sine(0.3, 0.5), "newmark").warnings
 
 
 # ---- messages ---------------------------------------------------------------------------------------------------------------------------
@@ -188,8 +188,8 @@ def test_minimize_has_no_automatic_step_of_second_order() -> None:
 def test_a_table_of_storeys_says_which_columns_came(tmp_path: Any) -> None:
     file = tmp_path / "tower.csv"
     file.write_text("storey,mass,stiffness\n1,2e4,3e7\n")
-    with pytest.raises(ValueError, match="and no others; it holds 'storey', 'mass', 'stiffness'"):
-        simulate.read_building(file)
+    with pytest.raises(ValueError, match="and no others; got 'storey', 'mass', 'stiffness'"):
+        building.read_building(file)
 
 
 # ---- shapes -----------------------------------------------------------------------------------------------------------------------------
