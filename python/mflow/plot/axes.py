@@ -5,7 +5,7 @@ Nothing here touches pyplot or the backend in use.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -24,14 +24,14 @@ PLACES: dict[str, dict[str, Any]] = {
 }
 
 
-def new_figure(size: tuple[float, float], layout: str = "constrained") -> Figure:
+def new_figure(size: tuple[float, float], layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
     """A figure that no window and no global state know of. Raises ImportError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("pictures need matplotlib, which is not installed: pip install 'mflow[plot]'") from error
-    figure = Figure(figsize=size, layout=layout)  # type: ignore[arg-type]
+    figure = Figure(figsize=size, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 
