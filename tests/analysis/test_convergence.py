@@ -11,24 +11,24 @@ import mflow
 
 def test_order_of_every_integrator(step_method: Any) -> None:
     """At least the method's order, at the end and, one more, after a step; dopri5 and its like are better on a circle."""
-    found = mflow.convergence(step_method.name)
-    assert found.global_order > step_method.order - 0.2
-    assert found.local_order > step_method.order + 0.6
-    assert step_method.name in found.table()
-    assert found.expected == step_method.order
+    result = mflow.convergence(step_method.name)
+    assert result.global_order > step_method.order - 0.2
+    assert result.local_order > step_method.order + 0.6
+    assert step_method.name in result.table()
+    assert result.expected == step_method.order
 
 
 def test_order_of_every_second_order_row(second_method: Any) -> None:
-    found = mflow.convergence(second_method.name)
-    assert found.global_order == pytest.approx(second_method.order, abs=0.15)
+    result = mflow.convergence(second_method.name)
+    assert result.global_order == pytest.approx(second_method.order, abs=0.15)
 
 
 def test_convergence_on_a_problem_of_ones_own() -> None:
-    found = mflow.convergence("rk4", (lambda t, y: -y, (0.0, 1.0), [1.0]), exact=lambda t: np.array([math.exp(-t)]), dt=[0.1, 0.2, 0.05])
-    np.testing.assert_array_equal(found.dt, [0.2, 0.1, 0.05])
-    assert found.global_error[0] == pytest.approx(abs((1 - 0.2 + 0.02 - 0.2**3 / 6 + 0.2**4 / 24) ** 5 - math.exp(-1)), rel=1e-9)
+    result = mflow.convergence("rk4", (lambda t, y: -y, (0.0, 1.0), [1.0]), exact=lambda t: np.array([math.exp(-t)]), dt=[0.1, 0.2, 0.05])
+    np.testing.assert_array_equal(result.dt, [0.2, 0.1, 0.05])
+    assert result.global_error[0] == pytest.approx(abs((1 - 0.2 + 0.02 - 0.2**3 / 6 + 0.2**4 / 24) ** 5 - math.exp(-1)), rel=1e-9)
     same = mflow.convergence("rk4", (lambda t, y: -y, (0.0, 1.0), [1.0]), dt=[0.2, 0.1, 0.05])
-    np.testing.assert_allclose(same.global_error, found.global_error, rtol=1e-6)
+    np.testing.assert_allclose(same.global_error, result.global_error, rtol=1e-6)
     assert mflow.convergence("rk4", "A1", dt=[0.5, 0.25, 0.125]).global_order == pytest.approx(4.0, abs=0.3)
 
 
@@ -47,26 +47,26 @@ def test_convergence_on_a_problem_of_ones_own() -> None:
 )
 def test_the_ode_behind_an_optimizer(name: str, parameters: Any, equation: str) -> None:
     """The issue's words: Newton's law, and c' = -g/(1 - mu), each of first order."""
-    found = mflow.consistency(name, **parameters)
-    assert found.name == equation
-    assert found.order == pytest.approx(1.0, abs=0.1)
-    for other, order in found.orders.items():
+    result = mflow.consistency(name, **parameters)
+    assert result.name == equation
+    assert result.order == pytest.approx(1.0, abs=0.1)
+    for other, order in result.orders.items():
         assert other == equation or order < 0.5
-    assert found.equation in str(found)
+    assert result.equation in str(result)
 
 
 @pytest.mark.parametrize(("name", "order"), [("rk4", 4), ("trapezoidal", 2), ("newmark", 2), ("symplectic_euler", 1)])
 def test_the_ode_behind_an_integrator(name: str, order: int) -> None:
-    found = mflow.consistency(name)
-    assert found.name == ("newton" if "second_order" in mflow.get_method(name).flags else "flow")
-    assert found.order == pytest.approx(order, abs=0.2)
+    result = mflow.consistency(name)
+    assert result.name == ("newton" if "second_order" in mflow.get_method(name).flags else "flow")
+    assert result.order == pytest.approx(order, abs=0.2)
 
 
 def test_adagrad_has_no_such_ode() -> None:
-    found = mflow.consistency("adagrad")
-    assert found.name == ""
-    assert math.isnan(found.order)
-    assert found.equation.startswith("none")
+    result = mflow.consistency("adagrad")
+    assert result.name == ""
+    assert math.isnan(result.order)
+    assert result.equation.startswith("none")
 
 
 def test_where_the_implicit_solve_pays() -> None:

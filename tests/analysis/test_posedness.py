@@ -44,10 +44,10 @@ def test_the_notes_cases(J: Any, verdict: str) -> None:
 
 
 def test_doubling_time() -> None:
-    found = mflow.posedness(lambda t, y: 2.0 * y, 0.0, [1.0])
-    assert found.growth_rate == pytest.approx(2.0, rel=1e-9)
-    assert found.doubling_time == pytest.approx(math.log(2) / 2, rel=1e-9)
-    assert "doubles" in str(found)
+    result = mflow.posedness(lambda t, y: 2.0 * y, 0.0, [1.0])
+    assert result.growth_rate == pytest.approx(2.0, rel=1e-9)
+    assert result.doubling_time == pytest.approx(math.log(2) / 2, rel=1e-9)
+    assert "doubles" in str(result)
 
 
 @pytest.mark.parametrize(
@@ -56,9 +56,9 @@ def test_doubling_time() -> None:
      ([1.0, 1e4], "narrow valley", 0)],
 )  # fmt: skip
 def test_geometry_of_a_gradient_flow(hessian: Any, words: str, index: int) -> None:
-    found = mflow.posedness(lambda t, c: -np.array(hessian) * c, 0.0, [0.0, 0.0])
-    assert words in found.geometry
-    assert found.index == index
+    result = mflow.posedness(lambda t, c: -np.array(hessian) * c, 0.0, [0.0, 0.0])
+    assert words in result.geometry
+    assert result.index == index
 
 
 @pytest.mark.parametrize("symmetric", [True, False])
@@ -77,12 +77,12 @@ def test_many_components(symmetric: bool, shift: float, verdict: str, monkeypatc
         calls[0] += 1
         return J @ y
 
-    found = mflow.posedness(slope, 0.0, np.ones(n))
-    assert found.verdict == verdict
-    assert not found.complete
-    assert found.growth_rate == pytest.approx(shift, abs=0.15)
+    result = mflow.posedness(slope, 0.0, np.ones(n))
+    assert result.verdict == verdict
+    assert not result.complete
+    assert result.growth_rate == pytest.approx(shift, abs=0.15)
     assert calls[0] < n
-    assert (found.index is not None) == symmetric
+    assert (result.index is not None) == symmetric
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -91,9 +91,9 @@ def test_falling_directions_are_not_counted_twice(count: int) -> None:
     n = 500
     for d in (np.full(n, -1.0), -np.linspace(1.0, 2.0, n)):
         d[200 : 200 + count] = np.arange(1.0, count + 1)
-        found = mflow.posedness(lambda t, y, d=d: d * y, 0.0, np.ones(n))
-        assert (found.verdict, found.index) == ("ill-posed", count)
-        assert found.growth_rate == pytest.approx(count, rel=1e-4)
+        result = mflow.posedness(lambda t, y, d=d: d * y, 0.0, np.ones(n))
+        assert (result.verdict, result.index) == ("ill-posed", count)
+        assert result.growth_rate == pytest.approx(count, rel=1e-4)
         report = mflow.explain(lambda c, d=d: (-0.5 * float(c @ (d * c)), -d * c), np.ones(n), jac=True)
         said = report.verdicts[0][1].split(" curves down in ")[1].split()[0]
         assert 1 <= int(said) <= count

@@ -116,16 +116,16 @@ def test_what_large_steps_leave() -> None:
 
 def test_ssp_coefficients(step_method: Any) -> None:
     tabled(step_method)
-    found = mflow.ssp_coefficient(step_method.name)
+    coefficient = mflow.ssp_coefficient(step_method.name)
     if "ssp" in step_method.flags:
-        assert found > 0.0
+        assert coefficient > 0.0
     if step_method.name == "backward_euler":
-        assert found == math.inf
+        assert coefficient == math.inf
     elif step_method.name in METHODS_SSP:
-        assert found == pytest.approx(METHODS_SSP[step_method.name], abs=1e-10)
+        assert coefficient == pytest.approx(METHODS_SSP[step_method.name], abs=1e-10)
     else:
         A, b, _ = butcher(step_method)
-        assert found == 0.0  # K^2 is not zero where K is, or an entry is negative: in exact fractions
+        assert coefficient == 0.0  # K^2 is not zero where K is, or an entry is negative: in exact fractions
         K = [[*line, 0] for line in A] + [[*b, 0]]
         n = len(K)
         square = [[sum(K[i][k] * K[k][j] for k in range(n)) for j in range(n)] for i in range(n)]
@@ -315,8 +315,8 @@ def test_convergence_rate_is_what_happens(update_method: Any) -> None:
     for _ in range(600):
         opt.step(L * c)
         norms.append(float(np.max(np.abs(c))))
-    found = math.exp((math.log(max(norms[-60:])) - math.log(max(norms[200:260]))) / 340)
-    assert found == pytest.approx(rate, rel=2e-3)
+    measured = math.exp((math.log(max(norms[-60:])) - math.log(max(norms[200:260]))) / 340)
+    assert measured == pytest.approx(rate, rel=2e-3)
 
 
 @pytest.mark.parametrize("name", ["momentum", "nesterov", "consistent_momentum"])

@@ -54,7 +54,7 @@ def product(J: Any, y: Any) -> Any:
 
 
 def explicit(method: Any) -> bool:
-    """Rows whose stability function is a polynomial that their tableau gives."""
+    """Whether the stability function of a method is a polynomial that follows from its tableau."""
     return "implicit" not in method.flags and method.tableau is not None
 
 
