@@ -83,5 +83,5 @@ def check_picture(out: str, no_plot: bool) -> None:
     if no_plot:
         return
     if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("matplotlib is not installed: pip install 'mflow[plot]', or give --no-plot")
+        raise ValueError("matplotlib is not installed: pip install 'momentum-flow[plot]', or give --no-plot")
     check_file("--out", out, PICTURES)

@@ -9,11 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mflow.cli import adam, simulate, workprecision
-from mflow.cli import compare as compare_command
-from mflow.cli import explain as explain_command
-from mflow.cli import methods as methods_command
-from mflow.cli import stability as stability_command
+from mflow.cli import compare, explain, methods, simulate, stability
 from mflow.cli.arguments import UsageError
 from mflow.cli.methods import version
 from mflow.cli.output import print_error
@@ -70,12 +66,10 @@ def _joined(argv: Sequence[str]) -> list[str]:
 
 # The modules of the subcommands; mflow.cli.arguments says what each of them has.
 _MODULES = (
-    (compare_command, "minimise one cost by many methods: a table and a picture"),
-    (methods_command, "list the methods, or describe one"),
-    (workprecision, "error against work, beside SciPy's solvers"),
-    (stability_command, "limits, order and stability of methods, with their regions"),
-    (explain_command, "look at your own problem: safe steps, posedness, which method to use"),
-    (adam, "the Adam paper's comparison of optimizers on logistic regression"),
+    (compare, "minimise one cost by many methods: a table and a picture"),
+    (methods, "list the methods, or describe one"),
+    (stability, "limits, order and stability of methods, with their regions"),
+    (explain, "look at your own problem: safe steps, posedness, which method to use"),
     (simulate, "a shear building on shaking ground: table, energy ledger, picture"),
 )
 

@@ -147,7 +147,7 @@ def _picture(problem: Problem, runs: list[Run], path: Path, out: TextIO) -> int:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
-        print_error("no picture, as matplotlib is not installed: pip install 'mflow[plot]', or ask for --no-plot")
+        print_error("no picture, as matplotlib is not installed: pip install 'momentum-flow[plot]', or ask for --no-plot")
         return 2
     from mflow import plot
 

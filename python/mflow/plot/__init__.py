@@ -1,4 +1,4 @@
-"""Pictures, with matplotlib (`pip install 'mflow[plot]'`), on figures of their own or on yours (``ax=``).
+"""Pictures, with matplotlib (`pip install 'momentum-flow[plot]'`), on figures of their own or on yours (``ax=``).
 
 Functions that draw on one pair of axes return it; ``plot.stability_regions("rk4").figure.savefig("rk4.png")`` is a whole script. The
 figures belong to you and not to pyplot, so ``plt.show()`` does not show them: in a notebook let a cell end with ``.figure``, for a window

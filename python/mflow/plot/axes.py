@@ -30,7 +30,7 @@ def new_figure(size: tuple[float, float], layout: Literal["constrained", "compre
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("pictures need matplotlib, which is not installed: pip install 'mflow[plot]'") from error
+        raise ImportError("pictures need matplotlib, which is not installed: pip install 'momentum-flow[plot]'") from error
     figure = Figure(figsize=size, layout=layout)
     FigureCanvasAgg(figure)
     return figure

@@ -98,7 +98,7 @@ def need_numba() -> Any:
     try:
         import numba
     except ImportError:
-        raise ImportError("mflow.compile needs numba, which is not installed: pip install 'mflow[compile]'") from None
+        raise ImportError("mflow.compile needs numba, which is not installed: pip install 'momentum-flow[compile]'") from None
     return numba
 
 
