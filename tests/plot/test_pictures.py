@@ -188,7 +188,7 @@ def test_no_window_and_no_global_state():
 
 def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"pip install 'mflow\[plot\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'momentum-flow\[plot\]'"):
         plot.stability_regions("rk4")
 
 
