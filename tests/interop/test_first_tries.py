@@ -235,7 +235,7 @@ def test_pictures_of_one_result():
 def test_pictures_without_matplotlib_say_what_to_install(monkeypatch):
     run = fit()
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"mflow\[plot\]"):
+    with pytest.raises(ImportError, match=r"momentum-flow\[plot\]"):
         mflow.plot.history(run)
 
 
