@@ -387,12 +387,12 @@ def test_singular_effective_stiffness() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: mflow.stability_limit("newmark", axis="real"), '"frequency" is wanted'),
-        (lambda: mflow.stability_limit("rk4", zeta=0.1), "zeta is for second-order methods"),
-        (lambda: mflow.amplification("newmark", 1.0), "give omega_dt="),
-        (lambda: mflow.amplification("rk4", omega_dt=1.0), "omega_dt is for second-order"),
-        (lambda: mflow.max_stable_dt("newmark", jac=[[1.0]]), "give stiffness="),
-        (lambda: mflow.max_stable_dt("rk4", stiffness=1.0), "are for second-order methods"),
+        (lambda: mflow.stability_limit("newmark", axis="real"), 'axis: expected "frequency"'),
+        (lambda: mflow.stability_limit("rk4", zeta=0.1), "zeta: expected a second-order method, got rk4"),
+        (lambda: mflow.amplification("newmark", 1.0), "expected omega_dt= "),
+        (lambda: mflow.amplification("rk4", omega_dt=1.0), "omega_dt: expected a second-order method, got rk4"),
+        (lambda: mflow.max_stable_dt("newmark", jac=[[1.0]]), "expected stiffness= "),
+        (lambda: mflow.max_stable_dt("rk4", stiffness=1.0), "damping: expected a second-order method, got rk4"),
         (lambda: mflow.solve_ivp(lambda t, y: y, (0, 1), [1.0], "newmark", dt=0.1), "mflow.solve_dynamics takes it"),
     ],
 )

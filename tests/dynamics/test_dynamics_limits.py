@@ -107,11 +107,11 @@ def test_the_worst_of_many_single_masses() -> None:
 @pytest.mark.parametrize(
     ("mass", "words"),
     [
-        ([1.0, 0.0], "mass: 0 at degree of freedom 1"),
-        ([1.0, -2.0], "mass: -2 at degree of freedom 1"),
-        ([[1.0, 0.5], [0.0, 1.0]], "mass: a symmetric matrix is wanted"),
-        (scipy.sparse.csr_array([[1.0, 0.5], [0.0, 1.0]]), "mass: a symmetric matrix is wanted"),
-        ([[1.0, 2.0], [2.0, 1.0]], "mass: it is not positive definite"),
+        ([1.0, 0.0], "mass: expected a mass above 0 at every degree of freedom, got 0 at 1"),
+        ([1.0, -2.0], "mass: expected a mass above 0 at every degree of freedom, got -2 at 1"),
+        ([[1.0, 0.5], [0.0, 1.0]], "mass: expected a symmetric matrix"),
+        (scipy.sparse.csr_array([[1.0, 0.5], [0.0, 1.0]]), "mass: expected a symmetric matrix"),
+        ([[1.0, 2.0], [2.0, 1.0]], "mass: expected a positive definite matrix"),
     ],
 )
 def test_masses_that_are_none(mass: Any, words: str) -> None:
@@ -120,7 +120,7 @@ def test_masses_that_are_none(mass: Any, words: str) -> None:
 
 
 def test_the_damping_of_a_method_is_no_matrix() -> None:
-    with pytest.raises(TypeError, match="the method's own damping goes into an instance"):
+    with pytest.raises(TypeError, match="give the method's own damping to an instance"):
         mflow.max_stable_dt("staggered", stiffness=1.0, damping="backward_euler")
 
 
@@ -288,5 +288,5 @@ def test_an_amplification_knows_its_spectral_radius() -> None:
     z = mflow.amplification("euler", [-0.5, 1j, -3.0])
     np.testing.assert_allclose(z.spectral_radius, [0.5, math.sqrt(2.0), 2.0], rtol=1e-15)
     assert complex(mflow.amplification("euler", -0.5)) == 0.5
-    with pytest.raises(ValueError, match="spectral_radius: whole matrices"):
+    with pytest.raises(ValueError, match="spectral_radius: expected whole matrices"):
         _ = A[..., 0].spectral_radius

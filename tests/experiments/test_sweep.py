@@ -63,7 +63,7 @@ def test_a_loss_that_never_falls():
 def test_a_loss_that_is_nan():
     found = mflow.lr_find(lambda w: (math.nan, w), np.ones(2))
     assert (found.reason, found.success, len(found.lr)) == ("non_finite", False, 0)
-    with pytest.raises(ValueError, match="no rate was tried"):
+    with pytest.raises(ValueError, match="expected at least one rate, got none"):
         mflow.plot.lr_find(found)
 
 

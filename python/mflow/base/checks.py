@@ -17,6 +17,7 @@ __all__ = [
     "check_choice",
     "check_matrix",
     "check_number",
+    "check_range",
     "check_start",
     "check_times",
     "check_vector",
@@ -135,6 +136,25 @@ def finite_array(array: Array, argument: str) -> Array:
     if bad.size:
         raise ValueError(f"{argument}: expected finite numbers, got {array.flat[bad[0]]} in entry {bad[0]}")
     return array
+
+
+def check_range(value: Any, argument: str, low: float = -math.inf) -> tuple[float, float]:
+    """Two finite numbers of at least `low`, the smaller one first. Raises TypeError or ValueError.
+
+    Examples
+    --------
+    >>> from mflow.base.checks import check_range
+    >>> check_range([-6, 2], "re")
+    (-6.0, 2.0)
+    """
+    expected = f"two {in_range('finite numbers', low, math.inf)}, the smaller one first"
+    try:
+        lower, upper = (float(number) for number in value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{argument}: expected {expected}, got {value!r}") from None
+    if not (low <= lower < upper < math.inf and math.isfinite(lower)):
+        raise ValueError(f"{argument}: expected {expected}, got {value!r}")
+    return lower, upper
 
 
 def check_start(value: Any, argument: str) -> Array:
