@@ -9,7 +9,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import mflow
-from mflow.cli import simulate
+from mflow.cli import building
 from mflow.dynamics import load_tables
 
 K = np.array([[2.0, -1.0], [-1.0, 1.0]])
@@ -88,6 +88,6 @@ def test_what_is_left_out_of_a_table() -> None:
 
 
 def test_simulate_says_that_dt_misses_the_ground() -> None:
-    response = simulate.respond(simulate.load_building(), simulate.half_sine(0.3, 0.5), "newmark", dt=1.0)
+    response = building.respond(building.load_building(), building.half_sine(0.3, 0.5), "newmark", dt=1.0)
     assert any("impulse falls between steps of dt = 1" in note for note in response.warnings)
-    assert not simulate.respond(simulate.load_building(), simulate.half_sine(0.3, 0.5), "newmark").warnings
+    assert not building.respond(building.load_building(), building.half_sine(0.3, 0.5), "newmark").warnings

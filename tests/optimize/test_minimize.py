@@ -38,7 +38,7 @@ def rosenbrock(x: Array) -> tuple[float, Array]:
 
 
 def settings(method: Any) -> dict[str, Any]:
-    """A step for each kind of method: one that tends to 0 where steps do not shrink with the gradient; no decay, which moves the minimum."""
+    """A step for each kind: one that tends to 0 where steps do not shrink with the gradient; no decay, which moves the minimum."""
     plain = {"weight_decay": 0.0} if method.kind == "update" else {}
     lr = 0.1 if "linear" in method.flags else lambda k: 0.3 * 0.999**k
     return {"lr": lr, **plain} | SETTINGS.get(method.name, {})

@@ -8,10 +8,10 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from mflow.stability.conditions import density, rooted_trees, symmetry
-from mflow.stability.results import ParameterRegion
 
 import mflow
+from mflow.stability.conditions import density, rooted_trees, symmetry
+from mflow.stability.results import ParameterRegion
 from support.reference import defaults, monotone, stability_function
 
 KNOWN_SSP = {
