@@ -20,8 +20,8 @@ from support.reference import PARITY, RATES, Follow, defaults
 EPS = 2.0**-52
 
 
-def class_of(row: Any) -> Any:
-    return getattr(optim, row.class_name)
+def class_of(record: Any) -> Any:
+    return getattr(optim, record.class_name)
 
 
 def walk(opt: Any, grads: Array) -> None:
@@ -502,20 +502,20 @@ def test_options_that_do_not_fit() -> None:
         ({"lr": "fast"}, TypeError, "a number in"),
         ({"lr": math.nan}, ValueError, "outside"),
         ({"betas": (0.9, 1.0)}, ValueError, r"betas\[1\] = 1\.0 is outside"),
-        ({"betas": 0.9}, TypeError, "2 numbers are wanted"),
+        ({"betas": 0.9}, TypeError, "betas: expected 2 numbers for adam, as in"),
         ({"momentun": 0.9}, TypeError, "no parameter 'momentun'"),
         ({"amsgrad": 2}, ValueError, "True or False"),
         ({"clip_norm": 0.0}, ValueError, "clip_norm = 0.0: a number above 0"),
     ]:
         with pytest.raises(kind, match=words):
             optim.Adam(c, **options)
-    with pytest.raises(ValueError, match=r"nesterov=True needs a momentum"):
+    with pytest.raises(ValueError, match=r"nesterov: expected a momentum above 0"):
         optim.SGD(c, nesterov=True)
-    with pytest.raises(ValueError, match=r"dampening = 0\.5 needs a momentum"):
+    with pytest.raises(ValueError, match=r"dampening: expected a momentum above 0 .* got dampening = 0\.5"):
         optim.SGD(c, dampening=0.5)
     with pytest.raises(AttributeError, match="did you mean 'Adam'"):
         optim.Adm
-    with pytest.raises(TypeError, match="take one of its classes"):
+    with pytest.raises(TypeError, match="expected one of its classes"):
         optim.Optimizer(c)
 
 
@@ -586,5 +586,5 @@ def test_torch_schedules_alike(torch: Any) -> None:
 
 
 def test_euler_and_sgd_are_one(update_method: Any) -> None:
-    """The classes of `mflow.optim` are the rows of `mflow.methods`, with the row's own defaults."""
+    """The classes of `mflow.optim` are the update methods of `mflow.methods`, with their defaults."""
     assert class_of(update_method)(np.ones(1)).lr == mflow.get_method(update_method.name).parameters["lr"]

@@ -1,4 +1,4 @@
-"""minimize: every row that can, on problems with known minima; endings, derivatives, callbacks, results."""
+"""minimize: every method that can, on problems with known minima; endings, derivatives, callbacks, results."""
 
 import math
 from collections.abc import Callable
@@ -37,11 +37,11 @@ def rosenbrock(x: Array) -> tuple[float, Array]:
     return float(a * a + 100.0 * b * b), np.array([-2.0 * a - 400.0 * x[0] * b, 200.0 * b])
 
 
-def settings(row: Any) -> dict[str, Any]:
-    """A step for each kind of row: one that tends to 0 where steps do not shrink with the gradient; no decay, which moves the minimum."""
-    plain = {"weight_decay": 0.0} if row.kind == "update" else {}
-    lr = 0.1 if "linear" in row.flags else lambda k: 0.3 * 0.999**k
-    return {"lr": lr, **plain} | SETTINGS.get(row.name, {})
+def settings(method: Any) -> dict[str, Any]:
+    """A step for each kind: one that tends to 0 where steps do not shrink with the gradient; no decay, which moves the minimum."""
+    plain = {"weight_decay": 0.0} if method.kind == "update" else {}
+    lr = 0.1 if "linear" in method.flags else lambda k: 0.3 * 0.999**k
+    return {"lr": lr, **plain} | SETTINGS.get(method.name, {})
 
 
 def logistic_data() -> tuple[Array, Array]:
@@ -67,7 +67,7 @@ def logistic_minimum(X: Array, y: Array) -> Array:
     return w
 
 
-# ---- every row --------------------------------------------------------------------------------------------------------
+# ---- every method --------------------------------------------------------------------------------------------------------
 
 
 def test_every_row_finds_the_bottom_of_a_bowl(any_method: Any) -> None:
@@ -339,17 +339,17 @@ def test_pairs_that_are_none(result: Any) -> None:
         ({"fun": 5}, TypeError, "fun: expected a callable"),
         ({"jac": "4-point"}, ValueError, "got '4-point'"),
         ({"jac": 5}, TypeError, "jac: expected a callable"),
-        ({"x0": [math.nan]}, ValueError, "x0: entry 0 is nan"),
-        ({"x0": ["a"]}, TypeError, "x0: dtype"),
-        ({"maxiter": -1}, ValueError, "maxiter = -1"),
-        ({"maxiter": 1.5}, ValueError, "maxiter = 1.5"),
-        ({"gtol": "small"}, TypeError, "gtol = 'small'"),
+        ({"x0": [math.nan]}, ValueError, "x0: .* got nan in entry 0"),
+        ({"x0": ["a"]}, TypeError, "x0: .* got dtype"),
+        ({"maxiter": -1}, ValueError, "maxiter: expected a whole number of at least 0, got -1"),
+        ({"maxiter": 1.5}, ValueError, "maxiter: expected a whole number of at least 0, got 1.5"),
+        ({"gtol": "small"}, TypeError, "gtol: .* got 'small'"),
         ({"method": "adamm"}, ValueError, "did you mean 'adam"),
         ({"momentum": 0.9}, TypeError, "adam: no parameter 'momentum'"),
-        ({"lr": 0.1, "dt": 0.1}, TypeError, "lr and dt are one thing"),
+        ({"lr": 0.1, "dt": 0.1}, TypeError, "lr, dt: they are one thing"),
         ({"lr": -0.1}, ValueError, "outside"),
-        ({"method": "rk4"}, ValueError, "dt is missing"),
-        ({"method": "rk4", "dt": -1.0}, ValueError, r"dt = -1\.0: a step above 0"),
+        ({"method": "rk4"}, ValueError, "dt: expected the size of the fixed steps of rk4 .* got None"),
+        ({"method": "rk4", "dt": -1.0}, ValueError, "dt: expected a finite number above 0, got -1.0"),
         ({"method": mflow.RK4}, TypeError, r"write RK4\(\)"),
     ],
 )
@@ -497,9 +497,9 @@ def test_the_path_survives_an_exception_and_mistakes_are_named():
     assert np.array_equal(caught.value.partial_result.path.x[0], np.ones(2))
     assert len(caught.value.partial_result.path.x) == 4
     for path in (-1, 1.5, "all"):
-        with pytest.raises(ValueError, match="path = "):
+        with pytest.raises((TypeError, ValueError), match="path: expected"):
             mflow.minimize(cost, np.ones(2), jac=True, path=path)
-    with pytest.raises(ValueError, match="path = 3: with line_search"):
+    with pytest.raises(ValueError, match=r"path: with line_search .* got 3"):
         mflow.minimize(cost, np.ones(2), jac=True, method="steepest_descent", line_search="exact", path=3)
 
 

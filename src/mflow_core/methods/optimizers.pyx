@@ -32,8 +32,8 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
 
-from mflow_core.methods.elementwise cimport OWN, WIDTH, apply, apply_ahead, common, larger
 from mflow_core.arithmetic.scalars cimport multiply, one_minus, power_of_096
+from mflow_core.methods.elementwise cimport OWN, WIDTH, apply, apply_ahead, common, larger
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_LINEAR, MF_LOWER_OPEN, MF_REAL, MF_UPPER_OPEN, mf_begin_fn, mf_method,
                                mf_new_method, mf_param, mf_sizes, mf_update_fn)
 

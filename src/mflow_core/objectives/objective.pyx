@@ -1,6 +1,6 @@
 """Compiled objectives for Python: the records of all modules of objectives, and one class for all.
 
-An `Objective` is called like a function, or passed to drivers as `fun`: they get its compiled functions by `_compiled_address` and run
+An `Objective` is called like a function, or passed to drivers as `fun`: they get its compiled functions by `compiled_address` and run
 without the GIL. It keeps its arrays alive, and an evaluation writes nothing to it, so threads may share one.
 """
 from libc.math cimport NAN
@@ -426,7 +426,7 @@ cdef class Objective:
         """"squares": a sum of squares. "sets": it has `batch`. "libm": other machines may give other last bits."""
         return frozenset(name for name, bit in FLAGS.items() if self.c.record.flags & bit)
 
-    def _compiled_address(self, str argument, str signature):
+    def compiled_address(self, str argument, str signature):
         """(address, user data) of its compiled function for this argument and signature; mflow_core.problems.signatures calls it."""
         if self.c.record == NULL:
             raise TypeError(f"{type(self).__name__}: expected an object with its data, got one whose __init__ did not run")

@@ -83,8 +83,8 @@ cdef tuple from_capsule(object capsule, str argument, str expected):
 
 
 def is_compiled(fun):
-    """Whether it is an `Objective` or a function that `mflow.compile` made: both have the method `_compiled_address`."""
-    return hasattr(type(fun), "_compiled_address")
+    """Whether it is an `Objective` or a function that `mflow.compile` made: both have the method `compiled_address`."""
+    return hasattr(type(fun), "compiled_address")
 
 
 def check_size(fun, argument, n):
@@ -98,7 +98,7 @@ def compiled_address(fun, argument, expected):
     """(address, user data) of a compiled function, checked against the expected C signature; None for a Python function."""
     kind = type(fun)
     if is_compiled(fun):
-        return fun._compiled_address(argument, expected)
+        return fun.compiled_address(argument, expected)
     if PyCapsule_CheckExact(fun):
         return from_capsule(fun, argument, expected)
     if kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy"):
