@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from mflow_core import registry
-from mflow_core.optimize.updater import Updater, checked, shared_array
+from mflow_core.optimize.arrangement import Arrangement
+from mflow_core.optimize.arrays import checked, shared_array
+from mflow_core.optimize.updater import Updater
 
 from mflow.base.methods import describe, positional, public_values, record_values, signature_of
 from mflow.optim.effective import effective_lr
@@ -74,7 +76,7 @@ class Group(MutableMapping[str, Any]):
 
 
 def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
-    """(arrays, how they were arranged) of one array, or a list, tuple or dict of them."""
+    """(arrays, their form) of one array, or a list, tuple or dict of them; see `mflow_core.optimize.arrangement` for the form."""
     if isinstance(params, dict):
         return [_parameter(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)
     if isinstance(params, (list, tuple)):
@@ -88,20 +90,6 @@ def _parameter(array: Any, argument: str) -> Any:
     if not np.all(np.isfinite(array)):
         raise ValueError(f"{argument}: entry {int(np.flatnonzero(~np.isfinite(array))[0])} is not finite: every parameter must be")
     return array
-
-
-def gather(grads: Any, arranged: Any, argument: str) -> list[Any]:
-    """Gradients in the order of the parameters, from the same arrangement."""
-    if arranged is None:
-        return [grads]
-    if isinstance(arranged, int):
-        if not isinstance(grads, (list, tuple)) or len(grads) != arranged:
-            raise TypeError(f"{argument}: a list of {arranged} arrays is wanted, as the parameters were, not {type(grads).__name__}")
-        return list(grads)
-    if not isinstance(grads, dict) or set(grads) != set(arranged):
-        came = sorted(map(str, grads)) if isinstance(grads, dict) else type(grads).__name__
-        raise TypeError(f"{argument}: a dict with the keys {arranged} is wanted, as the parameters were, not {came}")
-    return [grads[key] for key in arranged]
 
 
 class Optimizer(Updater):
@@ -124,18 +112,13 @@ class Optimizer(Updater):
 
     def _take(self, row: Any, entries: list[dict[str, Any]], grouped: bool, clip_norm: float | None, check_finite: bool) -> None:
         """Binds the arrays of all groups."""
-        self._arranged: list[Any] | None = [] if grouped else None
-        self._single: Any = None
-        groups = []
+        groups, forms = [], []
         for i, entry in enumerate(entries):
-            own = {k: v for k, v in entry.items() if k != "params"}
-            arrays, arranged = spread(entry["params"], f"params[{i}]" if grouped else "params")
-            if self._arranged is not None:
-                self._arranged.append(arranged)
-            else:
-                self._single = arranged
-            groups.append(self._group(row, arrays, own))
-        self._bind(row, groups, clip_norm, check_finite)
+            options = {k: v for k, v in entry.items() if k != "params"}
+            arrays, form = spread(entry["params"], f"params[{i}]" if grouped else "params")
+            forms.append(form)
+            groups.append(self._group(row, arrays, options))
+        self._bind(row, Arrangement(forms, grouped), groups, clip_norm, check_finite)
 
     @classmethod
     def _choose(cls, parameters: dict[str, Any]) -> Any:
@@ -152,18 +135,10 @@ class Optimizer(Updater):
             own["lr"] = schedule(0)
         return arrays, record_values(row, own), maximize, schedule
 
-    def flatten(self, grads: Any) -> list[Any]:
-        """Gradients in the order of the parameter arrays, from the arrangement that the parameters came in."""
-        if self._arranged is None:
-            return grads if isinstance(self._single, int) and type(grads) is list else gather(grads, self._single, "g")
-        if not isinstance(grads, (list, tuple)) or len(grads) != len(self._arranged):
-            raise TypeError(f"g: a list with the gradients of each of the {len(self._arranged)} groups is wanted")
-        return [g for i, (part, arranged) in enumerate(zip(grads, self._arranged, strict=True)) for g in gather(part, arranged, f"g[{i}]")]
-
     @property
     def param_groups(self) -> list[Group]:
         """The groups: read and set parameters by name."""
-        return [Group(self, g) for g in range(len(self._arranged) if self._arranged is not None else 1)]
+        return [Group(self, g) for g in range(len(self.arrangement.forms))]
 
     @property
     def lr(self) -> float:
@@ -227,19 +202,7 @@ class Optimizer(Updater):
 
         For most rows copies of the parameters; for `Nesterov` in pull form and `ConsistentMomentum` with look-ahead, the point ahead.
         """
-        parts = self._arrange(super().ask())
-        return parts if self._arranged is not None else parts[0]
-
-    def _arrange(self, flat: list[Any]) -> list[Any]:
-        """Arrays in the parameters' order as one arrangement a group."""
-        arrays = iter(flat)
-
-        def one(arranged: Any) -> Any:
-            if arranged is None:
-                return next(arrays)
-            return [next(arrays) for _ in range(arranged)] if isinstance(arranged, int) else {key: next(arrays) for key in arranged}
-
-        return [one(arranged) for arranged in (self._arranged if self._arranged is not None else [self._single])]
+        return self.arrangement.arrange(super().ask())
 
     def effective_lr(self) -> Any:
         """The step per unit of gradient, for each parameter: new arrays, arranged as the parameters are.
@@ -260,27 +223,21 @@ class Optimizer(Updater):
         array([0.05 , 0.025])
         """
         out, place = [], 0
-        for g, size in enumerate(self._group_sizes()):
+        for g, size in enumerate(self.arrangement.sizes):
             coef = self._coefficients(g)
             for i in range(place, place + size):
                 found = effective_lr(self.record, coef, list(self._vectors(i).values()), self.steps)
                 out.append(np.broadcast_to(found.reshape(-1), (self.arrays[i].size,)).reshape(self.arrays[i].shape).copy())
             place += size
-        parts = self._arrange(out)
-        return parts if self._arranged is not None else parts[0]
-
-    def _group_sizes(self) -> list[int]:
-        """How many arrays each group has."""
-        arranged = self._arranged if self._arranged is not None else [self._single]
-        return [1 if a is None else a if isinstance(a, int) else len(a) for a in arranged]
+        return self.arrangement.arrange(out)
 
     def _recipe(self) -> dict[str, Any]:
         """All that makes this optimizer again, its arrays included."""
-        groups = [{**group, "params": part} for group, part in zip(self.param_groups, self._arrange(self.arrays), strict=True)]
+        groups = [{**group, "params": part} for group, part in zip(self.param_groups, self.arrangement.groups(self.arrays), strict=True)]
         return {
             "row": self.record.name,
             "groups": groups,
-            "grouped": self._arranged is not None,
+            "grouped": self.arrangement.grouped,
             "clip_norm": self.clip_norm,
             "check_finite": self.check_finite,
             "state": self.state_dict(),

@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 from mflow_core import registry
 from mflow_core.objectives.objective import Objective
+from mflow_core.optimize.arrangement import gather
 from mflow_core.optimize.training import measured_step
 from mflow_core.optimize.updater import Updater
 
@@ -30,7 +31,7 @@ from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import Result
 from mflow.base.savefile import read_state, write_state
-from mflow.optim.classes import gather, spread
+from mflow.optim.classes import spread
 from mflow.optim.schedules import for_a_run
 from mflow.training.feeds import Cost, Feed, checked_parts, in_parts
 

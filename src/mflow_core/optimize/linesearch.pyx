@@ -23,7 +23,7 @@ from mflow_core.problems.problem cimport Problem
 
 import numpy as np
 
-from mflow_core.optimize.updater import checked
+from mflow_core.optimize.arrays import checked
 
 cnp.import_array()
 

@@ -21,7 +21,7 @@ from mflow_core.types cimport mf_loss, mf_new_sweep, mf_sizes, mf_sweep
 import numpy as np
 
 from mflow_core import registry
-from mflow_core.optimize.updater import checked
+from mflow_core.optimize.arrays import checked
 from mflow_core.registry import unknown
 
 cnp.import_array()
