@@ -17,6 +17,7 @@ import pytest
 from mflow_core import registry
 from mflow_core.problems import problem
 from mflow_core.stepping import stepper
+from mflow_core.stepping.last_step import LastStep
 
 import mflow
 from support.battery import EPS, bits, descent_of, end_of, run_of, same_at
@@ -488,7 +489,7 @@ def test_flush_to_zero_of_the_host_does_not_reach_the_bits(any_record: Any) -> N
     tiny, between = np.linspace(1.0, 2.0, 40) * 1e-309, []
     if any_record.kind == "step":
         runs = [run_of(any_record, lambda t, y: -0.7 * y, tiny, dense=True) for _ in range(2)]
-        goes = [lambda run=run: (run.fixed(3), between.append(run.between(0.12))) for run in runs]
+        goes = [lambda run=run: (run.fixed(3), between.append(LastStep(run).state(0.12))) for run in runs]
     else:
         runs = [descent_of(any_record, lambda c: 0.7 * c, tiny, defaults(any_record, lr=0.25)) for _ in range(2)]
         goes = [lambda run=run: run.descend(3, -1.0, False) for run in runs]

@@ -18,6 +18,7 @@ from mflow_core.dynamics import structure
 from mflow_core.problems import problem
 from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
+from mflow_core.stepping.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
@@ -104,7 +105,7 @@ class MotionRecord(Record):
         if not self.keeps_energy:
             return math.nan
         try:
-            return self.run.energy()
+            return Energies(self.run).now()
         except Exception:  # the potential has failed already, or there is no first acceleration: what is known is kept
             return math.nan
 
@@ -167,7 +168,7 @@ class MotionRecord(Record):
             out[i, 2] = rows[k - 1, 2] + theta * (rows[k, 2] - rows[k - 1, 2])
             if self.keeps_energy:
                 x0, v0, a0, x, v = (a.reshape(self.start.shape) for a in (*rows[k - 1], *out[i, :2]))
-                energies[i] = self.run.energy_inside(t[k - 1], x0, v0, a0, times[i], x, v, e[k - 1])
+                energies[i] = Energies(self.run).inside(t[k - 1], x0, v0, a0, times[i], x, v, e[k - 1])
         return times, out, energies
 
     def half_steps(self, t1: float, step: float, steps: int, supports: Supports) -> tuple[Array | None, Array | None]:
@@ -311,13 +312,13 @@ class Motion(Drive):
 
     def _resume(self, path: Any) -> None:
         if self.keeps_energy:
-            self.run.open_ledger()
+            Energies(self.run).open()
         super()._resume(path)
 
     def _at_start(self) -> int:
         if self.mode == "fixed" and self.t0 != self.t1:
             self.warn_of_step()
-        status = int(self.run.keep_energy() if self.keeps_energy else self.run.prepare())
+        status = int(Energies(self.run).keep() if self.keeps_energy else self.run.prepare())
         if status != 0:
             return status
         self.record.begin()

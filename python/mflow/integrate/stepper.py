@@ -11,6 +11,8 @@ import numpy as np
 from mflow_core.dynamics import force as core_force
 from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
+from mflow_core.stepping.energies import Energies
+from mflow_core.stepping.last_step import LastStep
 
 from mflow.base.checks import Array, check_number, check_start
 from mflow.base.methods import Method, as_method, get_method, public_values
@@ -280,7 +282,7 @@ class Stepper:
 
         Raises ValueError where t is outside it.
         """
-        y: Array = self._run.between(check_number(t, "t"))
+        y: Array = LastStep(self._run).state(check_number(t, "t"))
         return y
 
     # ---- keeping it --------------------------------------------------------------------------------------------------------------------
@@ -408,7 +410,7 @@ class MotionStepper(Stepper):
         elif first_step is not None or max_step is not None or min_step is not None:
             raise ValueError("first_step, max_step, min_step belong to error control: give rtol or atol as well")
         if energy:
-            self._settle(int(self._run.keep_energy()), 0.0)
+            self._settle(int(Energies(self._run).keep()), 0.0)
 
     @property
     def energy(self) -> Result | None:
@@ -416,7 +418,7 @@ class MotionStepper(Stepper):
 
         Numerical is NaN where the method has no formula, and with a potential; what it does is in the residual then.
         """
-        return Result(zip(COLUMNS, self._run.energy().tolist(), strict=True)) if self._call["energy"] else None
+        return Result(zip(COLUMNS, Energies(self._run).now().tolist(), strict=True)) if self._call["energy"] else None
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "energy": self._call["energy"]}

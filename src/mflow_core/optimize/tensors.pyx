@@ -155,7 +155,7 @@ cdef class Tensors:
         return held
 
     cdef void release(self) noexcept:
-        """Forgets the gradients: the caller's arrays may go away."""
+        """Forgets the gradients: the caller may free their arrays."""
         if self.count:
             self.c[0].g = NULL
 

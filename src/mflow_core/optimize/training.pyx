@@ -29,7 +29,7 @@ import numpy as np
 
 cnp.import_array()
 
-LOSS, GRADIENT = 1, 2                    # what was not finite
+LOSS, GRADIENT = 1, 2                    # which of the two was not finite
 
 cdef enum:
     BAD_LOSS = 1
@@ -83,7 +83,7 @@ cdef const double *point_of(course_t *c) noexcept nogil:
 
 
 cdef int look(course_t *c, const double *x) noexcept nogil:
-    """Loss and gradient of the next batch: 0, BAD_LOSS, or the objective's own code below 0."""
+    """Loss and gradient of the next batch: 0, BAD_LOSS, or the objective's code below 0."""
     cdef ptrdiff_t at = (c.batch + c.into) * c.batch_size
     cdef int status
     if c.order != NULL:
@@ -254,7 +254,7 @@ cdef class Course:
         """Steps from `batch` of the epoch on, at most as many as `out` (3, steps) has room for: rows loss, lr and norm.
 
         sums (3,): grows by rows times loss, rows, and norms. rates (steps,): the lr of each step; None: as the optimizer has it.
-        Returns (steps, next batch, evaluations, batches in the step that failed, what it was: 0, LOSS or GRADIENT).
+        Returns (steps, next batch, evaluations, batches in the step that failed, which was not finite: 0, LOSS or GRADIENT).
         """
         cdef ptrdiff_t steps = cnp.PyArray_DIM(out, 1), done = 0
         cdef double *at = <double *> cnp.PyArray_DATA(out)

@@ -139,7 +139,8 @@ cdef class Updater:
         cdef Tensors tensors = self.tensors
         self.enter()
         try:
-            self.complete()
+            if tensors is None:
+                self.complete()
             if self.scheduled:
                 self.apply_schedules()          # code of the user's: before any address is taken
             if g is None:
