@@ -109,9 +109,9 @@ def test_the_worst_of_many_single_masses() -> None:
     [
         ([1.0, 0.0], "mass: 0 at degree of freedom 1"),
         ([1.0, -2.0], "mass: -2 at degree of freedom 1"),
-        ([[1.0, 0.5], [0.0, 1.0]], "mass: expected a symmetric matrix"),
-        (scipy.sparse.csr_array([[1.0, 0.5], [0.0, 1.0]]), "mass: expected a symmetric matrix"),
-        ([[1.0, 2.0], [2.0, 1.0]], "mass: expected a positive definite matrix"),
+        ([[1.0, 0.5], [0.0, 1.0]], "mass: a symmetric matrix is wanted"),
+        (scipy.sparse.csr_array([[1.0, 0.5], [0.0, 1.0]]), "mass: a symmetric matrix is wanted"),
+        ([[1.0, 2.0], [2.0, 1.0]], "mass: it is not positive definite"),
     ],
 )
 def test_masses_that_are_none(mass: Any, words: str) -> None:

@@ -163,9 +163,9 @@ def test_table_through_integers():
     record = registry.find("rk4")
     assert abi.function("find")(name.ctypes.data) == record.address
     assert ctypes.string_at(abi.function("isa")()).decode() == mflow_core.isa()
-    with pytest.raises(ValueError, match="name: expected a function of the table .*, got 'stpe'"):
+    with pytest.raises(ValueError, match=r"name: expected a function of the table .*, got 'stpe'"):
         abi.function("stpe")
-    with pytest.raises(ValueError, match="name: expected a struct of mflow.h"):
+    with pytest.raises(ValueError, match=r"name: expected a struct of mflow\.h"):
         abi.dtype("mf_frames")
 
 

@@ -390,7 +390,9 @@ def test_parameters_that_do_not_fit(update_method: Any, wrong: Any, kind: Any, w
         class_of(update_method)({"w": params[1]})
 
 
-@pytest.mark.parametrize(("wrong", "kind", "words"), [*WRONG, (np.ones(4), ValueError, r"expected shape \(3,\) as the parameters have, got \(4,\)")])
+@pytest.mark.parametrize(
+    ("wrong", "kind", "words"), [*WRONG, (np.ones(4), ValueError, r"expected shape \(3,\) as the parameters have, got \(4,\)")]
+)
 def test_gradients_that_do_not_fit(update_method: Any, wrong: Any, kind: Any, words: str) -> None:
     c, other = np.ones(3), np.ones(3)
     opt = class_of(update_method)([other, c])
@@ -446,7 +448,7 @@ def test_gradients_that_are_each_others_parameters(update_method: Any) -> None:
 @pytest.mark.parametrize("parts", [(slice(0, 5), slice(0, 5)), (slice(0, 3), slice(2, 5))])
 def test_parameters_must_not_share_memory(parts: tuple[slice, slice]) -> None:
     memory = np.ones(5)
-    with pytest.raises(ValueError, match=r"^params: .* share memory"):
+    with pytest.raises(ValueError, match=r"^params: expected arrays that share no memory, got arrays 0 and 1"):
         optim.SGD([memory[part] for part in parts])
     with pytest.raises(ValueError, match=r"^params: .* updated twice a step"):
         optim.SGD([memory, memory])
@@ -508,7 +510,7 @@ def test_options_that_do_not_fit() -> None:
         ({"betas": 0.9}, TypeError, "2 numbers are wanted"),
         ({"momentun": 0.9}, TypeError, "no parameter 'momentun'"),
         ({"amsgrad": 2}, ValueError, "True or False"),
-        ({"clip_norm": 0.0}, ValueError, "clip_norm = 0.0: a number above 0"),
+        ({"clip_norm": 0.0}, ValueError, "clip_norm: expected a number above 0, or None, got 0.0"),
     ]:
         with pytest.raises(kind, match=words):
             optim.Adam(c, **options)

@@ -177,7 +177,7 @@ def test_a_schedule_that_fails_keeps_the_steps_before():
     with pytest.raises(ValueError, match="total_steps = 18") as peer:
         mflow.train(in_python(fun), fun.x0, (ROWS,), lr=schedule, jac=True, **how)
     assert np.array_equal(partial.last_params, peer.value.partial_result.last_params)
-    with pytest.raises(ValueError, match="lr: expected a finite number of at least 0 from its schedule .*, got -1"):
+    with pytest.raises(ValueError, match=r"lr: expected a finite number of at least 0 from its schedule .*, got -1"):
         mflow.train(fun, fun.x0, None, lr=lambda step: 0.1 if step < 9 else -1.0, **how)
 
 

@@ -202,7 +202,8 @@ class Optimizer(Updater):
 
         For most rows copies of the parameters; for `Nesterov` in pull form and `ConsistentMomentum` with look-ahead, the point ahead.
         """
-        return self.arrangement.arrange(super().ask())
+        points = super().ask()
+        return self.arrangement.arrange(points)
 
     def effective_lr(self) -> Any:
         """The step per unit of gradient, for each parameter: new arrays, arranged as the parameters are.
