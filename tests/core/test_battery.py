@@ -419,10 +419,10 @@ def test_recoverable_stops_a_fixed_step(step_record: Any) -> None:
 @pytest.mark.parametrize(
     ("y0", "kind", "words"),
     [
-        (np.zeros(3, np.float32), TypeError, "y0: a C-contiguous float64 array"),
-        (np.zeros((3, 2)).T, TypeError, "y0: a C-contiguous float64 array"),
-        (np.zeros(6)[::2], TypeError, "y0: a C-contiguous float64 array"),
-        (np.zeros(4), ValueError, "y0 has 4 components, the problem 3"),
+        (np.zeros(3, np.float32), TypeError, "y0: expected a C-contiguous float64 array"),
+        (np.zeros((3, 2)).T, TypeError, "y0: expected a C-contiguous float64 array"),
+        (np.zeros(6)[::2], TypeError, "y0: expected a C-contiguous float64 array"),
+        (np.zeros(4), ValueError, "y0: expected 3 components, as the problem has, got 4"),
     ],
 )
 def test_run_refuses_what_it_cannot_use(any_record: Any, y0: Array, kind: type[Exception], words: str) -> None:
@@ -433,7 +433,7 @@ def test_run_refuses_what_it_cannot_use(any_record: Any, y0: Array, kind: type[E
 
 
 def test_update_needs_a_gradient(update_record: Any) -> None:
-    with pytest.raises(TypeError, match=f"{update_record.name} needs another callback"):
+    with pytest.raises(TypeError, match=f"problem: {update_record.name} needs a callback"):
         stepper.Run(update_record, problem.rhs_problem(waves, (3,)), np.zeros(3))
 
 

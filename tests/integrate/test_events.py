@@ -512,5 +512,5 @@ def test_too_many_samples_for_memory(no_more_memory: Any) -> None:
     gc.collect()
     specs = check_events(Event(first, samples=10**6))
     no_more_memory()
-    with pytest.raises(MemoryError, match="lower `samples`"):
+    with pytest.raises(MemoryError, match="lower samples"):
         core.Events(specs, (1000,))

@@ -148,7 +148,7 @@ def test_interruption_keeps_what_is_done(monkeypatch):
     ("call", "error", "words"),
     [
         (lambda f: mflow.minimize_batch(f, np.zeros(2)), ValueError, r"\(lanes, n\) is wanted"),
-        (lambda f: mflow.minimize_batch(f, np.zeros((3, 5))), ValueError, "a lane of starts has 5 numbers"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 5))), ValueError, "a start has 5 numbers"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), "rk4", dt=0.1), ValueError, "no optimizer"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), batch_data={"z": 1}), TypeError, "no data 'z'"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), batch_data={"y": np.zeros((2, 1))}), ValueError, r"\(3, 1\) is wanted"),

@@ -463,7 +463,7 @@ def test_the_core_keeps_memory_safe() -> None:
     parts = (np.array([0, 1, 2], np.int64), np.array([0, 5], np.int32), np.ones(2))
     with pytest.raises(ValueError, match=r"indices: expected columns from 0 to \d+, got one outside"):
         sweep.Samples(parts, y, None, 3)
-    with pytest.raises(ValueError, match="indptr does not rise"):
+    with pytest.raises(ValueError, match="indptr: expected numbers that rise"):
         sweep.Samples((np.array([0, 3, 2], np.int64), *parts[1:]), y, None, 6)
     with pytest.raises(TypeError, match="indices: expected a contiguous array of int32"):
         sweep.Samples((parts[0], parts[1].astype(np.int64), parts[2]), y, None, 6)

@@ -39,7 +39,7 @@ cdef class LastStep:
             run_leave(run.r)
         if status == MF_E_ARGUMENT:
             if run.r.t_before != run.r.t_before:
-                raise ValueError(f"t: expected a time in the last step, got {t!r}; there is no such step: none was taken, an event ended it, "
+                raise ValueError(f"t: expected a time in the last step, got {t!r}; there is no last step: none was taken, an event ended it, "
                                  "or a later try failed")
             raise ValueError(f"t: expected a time in the last step, from {run.r.t_before:g} to {run.r.t:g}, got {t!r}")
         if status != 0:
