@@ -1,4 +1,13 @@
-"""Developer sessions: `nox -l` lists them, `nox -s NAME` runs one."""
+"""Sessions of a developer, each in a virtual environment of its own. What stands after `--` goes to the tool that a session runs:
+
+    nox                                       tests, lint and types: before you send a change
+    nox -s tests -- tests/integrate           one folder of the tests, on every Python that is here
+    nox -s tests-3.12 -- -n0 -k adam --pdb    one Python, the tests of one word, in one process
+    nox -s lint -- ruff                       one linter
+    nox -s bench -- bench/bench_optim.py      one file of timings
+
+What a session installs stands in pyproject.toml, and the versions of the linters there and in .pre-commit-config.yaml.
+"""
 
 import os
 import subprocess
@@ -6,60 +15,66 @@ from pathlib import Path
 
 import nox
 
+nox.needs_version = ">=2024.4.15"
 nox.options.sessions = ["tests", "lint", "types"]
 nox.options.reuse_existing_virtualenvs = True
-BUILD = ("meson-python", "meson", "ninja", "cython", "numpy")
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+BUILD = PYPROJECT["build-system"]["requires"]
+EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+
+
+def hooks(session: nox.Session, *arguments: str, **variables: str) -> None:
+    """Runs the hooks of .pre-commit-config.yaml on all files that git knows."""
+    session.install(*(package for package in EXTRAS["dev"] if package.startswith("pre-commit")))
+    session.run("pre-commit", "run", "--all-files", "--show-diff-on-failure", *arguments, env=variables)
 
 
 @nox.session(python=["3.11", "3.12", "3.13"])
 def tests(session: nox.Session) -> None:
-    """The test suite against a real install, on each Python that is here. Arguments go to pytest."""
+    """The test suite against a real install, on each Python that is here; arguments go to pytest."""
     session.install(".[test]")
     session.run("python", "-m", "pytest", *session.posargs)
 
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Ruff, cython-lint and codespell: style, dead names, spelling."""
-    session.install("ruff", "cython-lint", "codespell")
-    session.run("ruff", "check", ".")
-    session.run("ruff", "format", "--check", ".")
-    session.run("cython-lint", "src/mflow_core")
-    session.run("codespell", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "src", "python", "tests", "bench", "tools", "docs", "examples")
+    """Style, dead names, spelling, by pre-commit; an argument names one hook. Mends what it can, and then fails."""
+    hooks(session, *session.posargs, SKIP="mypy")
 
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """mypy --strict on python/mflow."""
-    session.install("mypy", "numpy", "types-tqdm")
-    session.run("mypy")
+    """mypy --strict on python/mflow, by pre-commit."""
+    hooks(session, "mypy")
 
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Ratios against C twins, NumPy, numba, torch and SciPy in one run. Quiet machine, please."""
+    """Ratios of times against C twins, NumPy, numba, torch and SciPy, on a quiet machine; arguments go to pytest."""
     session.install(".[bench]")
-    session.run("python", "-m", "pytest", "bench", *session.posargs)
+    folder = [] if any(word.startswith("bench") for word in session.posargs) else ["bench"]
+    session.run("python", "-m", "pytest", *folder, *session.posargs)
 
 
 @nox.session
 def gallery(session: nox.Session) -> None:
-    """Draw the pictures of docs/gallery again and write the page that shows them."""
+    """Draws the pictures of docs/gallery again and writes the page that shows them."""
     session.install(".[plot]")
     session.run("python", "tools/make_gallery.py", *session.posargs)
 
 
 @nox.session
 def stubs(session: nox.Session) -> None:
-    """Write the type stubs of the classes that are made from rows."""
+    """Writes the type stubs of the classes that are made from rows."""
     session.install(".")
     session.run("python", "tools/make_stubs.py")
 
 
 @nox.session
 def asan(session: nox.Session) -> None:
-    """The test suite under the address and undefined-behaviour sanitizers (gcc)."""
-    session.install(*BUILD, "pytest", "pytest-benchmark", "mpmath", "scipy", "matplotlib", "tqdm", "cffi", "scikit-build-core", "cmake")
+    """The test suite under the address and undefined-behaviour sanitizers (gcc); arguments go to pytest."""
+    session.install(*BUILD, *EXTRAS["test"])
     session.install(
         "--no-build-isolation", ".", "-Cbuild-dir=build/asan", "-Csetup-args=-Dbuildtype=debugoptimized",
         "-Csetup-args=-Db_sanitize=address,undefined", "-Csetup-args=-Db_lundef=false",

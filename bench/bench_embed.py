@@ -45,27 +45,27 @@ update, step = abi.function("update"), abi.function("step")
 
 
 @numba.njit(nogil=True)
-def numba_updates(row: int, coef: Any, x: Any, g: Any, count: int) -> int:
+def numba_updates(record: int, coef: Any, x: Any, g: Any, count: int) -> int:
     for _ in range(count):
-        update(row, coef.ctypes.data, 1.0, 0, g.size, x.ctypes.data, g.ctypes.data)
+        update(record, coef.ctypes.data, 1.0, 0, g.size, x.ctypes.data, g.ctypes.data)
     return 0
 
 
 @numba.njit(nogil=True)
-def numba_steps(row: int, frame: Any, count: int) -> int:
+def numba_steps(record: int, frame: Any, count: int) -> int:
     for k in range(count):
         frame[0].k = k
         frame[0].t = k * frame[0].h
-        step(row, frame.ctypes.data)
+        step(record, frame.ctypes.data)
     return 0
 
 
 @pytest.mark.parametrize("n", [10, 1000])
 def test_update(bench: Bench, host: ctypes.CDLL, twins: ctypes.CDLL, room: Room, n: int) -> None:
-    row = registry.find("adam")
-    par = np.array([p[1] for p in row.parameters_])
+    record = registry.find("adam")
+    par = np.array([p[1] for p in record.parameters_])
     g, scal, coef = room(n, np.cos(np.arange(n)) + 0.1), np.zeros(8), np.zeros(32)
-    assert abi.function("begin")(row.address, par.ctypes.data, 0, scal.ctypes.data, coef.ctypes.data) == 0
+    assert abi.function("begin")(record.address, par.ctypes.data, 0, scal.ctypes.data, coef.ctypes.data) == 0
     table, functions, states = ctypes.c_void_p(abi.table()), {}, {}
     for name in ("C", "numba", "twin"):
         states[name] = [room(n) for _ in range(3)]
@@ -77,7 +77,7 @@ def test_update(bench: Bench, host: ctypes.CDLL, twins: ctypes.CDLL, room: Room,
     def by_c(count: int) -> None:
         host.api_updates(
             table,
-            ctypes.c_void_p(row.address),
+            ctypes.c_void_p(record.address),
             address(coef),
             ctypes.c_ssize_t(n),
             address(pointers["C"]),
@@ -90,7 +90,7 @@ def test_update(bench: Bench, host: ctypes.CDLL, twins: ctypes.CDLL, room: Room,
             ctypes.c_ssize_t(n), ctypes.c_ssize_t(count), address(k), ctypes.c_ssize_t(0), *map(address, states["twin"]), address(g)
         )
 
-    functions = {"C": by_c, "numba": lambda count: numba_updates(row.address, coef, pointers["numba"], g, count), "twin": by_twin}
+    functions = {"C": by_c, "numba": lambda count: numba_updates(record.address, coef, pointers["numba"], g, count), "twin": by_twin}
     for run in functions.values():
         run(20)
     assert states["C"][0].tobytes() == states["numba"][0].tobytes()
@@ -100,13 +100,13 @@ def test_update(bench: Bench, host: ctypes.CDLL, twins: ctypes.CDLL, room: Room,
 
 
 def test_step(bench: Bench, host: ctypes.CDLL, room: Room) -> None:
-    row = registry.find("rk4")
+    record = registry.find("rk4")
     rhs = ctypes.cast(host.swing, ctypes.c_void_p).value
     problem = np.zeros(1, abi.dtype("mf_problem"))
     problem["size"], problem["n"], problem["rhs"] = problem.itemsize, 2, rhs
     states, frames, keep = {}, {}, []
     for name in ("C", "numba", "hand"):
-        y, work = room(8, 1.0), room(8 * row.sizes()["n_work"] + 16)
+        y, work = room(8, 1.0), room(8 * record.sizes()["n_work"] + 16)
         vectors = np.array([y.ctypes.data], np.uintp)
         frame = np.zeros(1, abi.dtype("mf_frame"))
         for field, value in {"size": frame.itemsize, "n": 2, "ld": 8, "h": H, "x0": vectors.ctypes.data, "x1": vectors.ctypes.data,
@@ -117,12 +117,12 @@ def test_step(bench: Bench, host: ctypes.CDLL, room: Room) -> None:
     table, hand_work = ctypes.c_void_p(abi.table()), room(16)
 
     def by_c(count: int) -> None:
-        host.api_steps(table, ctypes.c_void_p(row.address), address(frames["C"]), ctypes.c_ssize_t(count))
+        host.api_steps(table, ctypes.c_void_p(record.address), address(frames["C"]), ctypes.c_ssize_t(count))
 
     def by_hand(count: int) -> None:
         host.hand_steps(ctypes.c_void_p(rhs), ctypes.c_double(H), address(states["hand"]), address(hand_work), ctypes.c_ssize_t(count))
 
-    functions = {"C": by_c, "numba": lambda count: numba_steps(row.address, frames["numba"], count), "hand": by_hand}
+    functions = {"C": by_c, "numba": lambda count: numba_steps(record.address, frames["numba"], count), "hand": by_hand}
     for run in functions.values():
         run(500)
     assert states["C"].tobytes() == states["numba"].tobytes()
@@ -133,12 +133,12 @@ def test_step(bench: Bench, host: ctypes.CDLL, room: Room) -> None:
 
 def test_two_threads(bench: Bench, host: ctypes.CDLL) -> None:
     """Two independent steppers on two threads against the same two in turn. The machine has to have two cores to spare."""
-    row = registry.find("rk4")
+    record = registry.find("rk4")
     problem, options, y = np.zeros(1, abi.dtype("mf_problem")), np.zeros(1, abi.dtype("mf_run_options")), np.ones(2)
     problem["size"], problem["n"], problem["rhs"] = problem.itemsize, 2, ctypes.cast(host.swing, ctypes.c_void_p).value
     options["size"], options["dt"] = options.itemsize, 1e-3
     start = np.array([y.ctypes.data], np.uintp)
-    runs = [abi.function("run_new")(row.address, *(a.ctypes.data for a in (problem, options, start)), 0) for _ in range(2)]
+    runs = [abi.function("run_new")(record.address, *(a.ctypes.data for a in (problem, options, start)), 0) for _ in range(2)]
     assert all(runs)
     advance, steps, at = abi.function("run_advance"), 2000, [0, 0]
 

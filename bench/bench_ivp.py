@@ -1,6 +1,6 @@
 """Integrators and drivers: Runge-Kutta steps against hand-written C that calls the same pointer, and what Python right-hand sides cost.
 
-The rows come from `mflow.methods(family="runge_kutta")`; those without a twin in twins.c are reported. Kernels are compared as a host
+The methods come from `mflow.methods(family="runge_kutta")`; those without a twin in twins.c are reported. Kernels are compared as a host
 runs them, in place in a C loop; `Run.fixed` on top tests every new state for finite numbers and keeps the last good one, which the
 twins do not, and stands there for orientation.
 """
@@ -60,14 +60,14 @@ class Kernel:
     """mflow's kernel alone, in place in a C loop of the host's."""
 
     def __init__(self, library: ctypes.CDLL, name: str, rhs: Any, room: Callable[..., Array], start: Array) -> None:
-        row, n = mflow.get_method(name).record, start.size
+        record, n = mflow.get_method(name).record, start.size
         self.function = library.kernel_steps
         self.function.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t, ctypes.c_double,
                                   ctypes.c_double, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_ssize_t]  # fmt: skip
         self.function.restype = None
         self.ld = (n + 7) // 8 * 8 + 8
-        self.y, self.work = room(n, start), room(row.sizes()["n_work"] * self.ld)
-        self.record, self.n, self.rhs = row.address, n, ctypes.cast(rhs, ctypes.c_void_p).value
+        self.y, self.work = room(n, start), room(record.sizes()["n_work"] * self.ld)
+        self.record, self.n, self.rhs = record.address, n, ctypes.cast(rhs, ctypes.c_void_p).value
 
     def __call__(self, count: int) -> None:
         self.function(self.record, self.rhs, self.n, count, 0.0, DT, self.y.ctypes.data, self.work.ctypes.data, self.ld)
@@ -77,7 +77,7 @@ def run_of(name: str, rhs: Any, start: Array) -> stepper.Run:
     return stepper.Run(mflow.get_method(name).record, problem.rhs_problem(rhs, start.shape), start, 0.0, DT)
 
 
-# ---- rows against their twins ----------------------------------------------------------------------------------------------------------
+# ---- methods against their twins ---------------------------------------------------------------------------------------------------------
 
 
 def test_lorenz_rk4(bench: Bench, twins: ctypes.CDLL, room: Callable[..., Array]) -> None:

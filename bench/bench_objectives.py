@@ -1,6 +1,6 @@
 """Compiled objectives: what `minimize` adds to them, how they stand against C, numba and NumPy, and a great many small fits.
 
-Times of `minimize` are those of one iteration of the whole call: gradient, test, update, at ten unknowns, for every optimizer row. The
+Times of `minimize` are those of one iteration of the whole call: gradient, test, update, at ten unknowns, for every optimizer. The
 fits are timed on a few thousand lanes: their cost is proportional to the number, so a million take a million times what one line says.
 """
 

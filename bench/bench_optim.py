@@ -1,6 +1,6 @@
 """Optimizers: a step through Python against NumPy, numba, torch and hand-written C.
 
-The rows come from `mflow.methods(family="optimizers")`; those without a twin in twins.c are reported. Twins get coefficients that are
+The methods come from `mflow.methods(family="optimizers")`; those without a twin in twins.c are reported. Twins get coefficients that are
 ready; mflow's step begins each time anew, tests that the gradient is finite, and goes through Python.
 """
 
@@ -111,12 +111,12 @@ class Kernel:
     """mflow's kernel alone, in a C loop of the host's; the coefficients of the first step."""
 
     def __init__(self, library: ctypes.CDLL, name: str, room: Callable[..., Array], g: Array) -> None:
-        row = mflow.get_method(name).record
-        self.coefficients = updater.begin(row, {}, 0)
+        record = mflow.get_method(name).record
+        self.coefficients = updater.begin(record, {}, 0)
         self.vectors = [room(g.size, 1.0), room(g.size), room(g.size)]
         self.c, self.g = self.vectors[0], g
-        updater.start(row, {}, self.vectors)
-        self.function, self.record = library.kernel_update, row.address
+        updater.start(record, {}, self.vectors)
+        self.function, self.record = library.kernel_update, record.address
         self.function.argtypes = [ctypes.c_void_p, ctypes.c_ssize_t, ctypes.c_ssize_t, *[ctypes.c_void_p] * 5]
         self.function.restype = None
 
@@ -259,7 +259,7 @@ def test_adam_missing_peers() -> None:
         pytest.skip(f"peers that are not installed: {', '.join(missing)}")
 
 
-# ---- every row against its twin --------------------------------------------------------------------------------------------------------
+# ---- every method against its twin -------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", [method.name for method in mflow.methods(family="optimizers")])

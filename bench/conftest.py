@@ -45,11 +45,22 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Mod
     return None  # files named on the command line are collected by pytest itself
 
 
+def alone(config: pytest.Config) -> bool:
+    """Whether benches alone are named on the command line."""
+    paths = [Path(str(arg).partition("::")[0]).resolve() for arg in config.args]
+    return bool(paths) and all(path == HERE or HERE in path.parents for path in paths)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    if alone(config) and getattr(config.option, "numprocesses", None):
+        raise pytest.UsageError("benches run one at a time, or they would time each other: leave -n away")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[TABLE] = []
-    paths = [Path(str(arg).partition("::")[0]).resolve() for arg in config.args]
-    if paths and all(path == HERE or HERE in path.parents for path in paths) and hasattr(config.option, "benchmark_disable"):
+    if alone(config) and hasattr(config.option, "benchmark_disable"):
         config.option.benchmark_disable = False  # addopts switches it off for the tests
         config.option.benchmark_quiet = config.option.verbose <= 0  # our table says what its table would
 

@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 from mflow_core import registry
 
+from support.case_names import addresses, case_name
 from support.levels import KINDS, LEVELS, rows_at
+from support.workers import start_workers
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -24,6 +26,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             metafunc.parametrize(f"{kind}_record", cases)
         if f"{kind}_method" in metafunc.fixturenames:
             metafunc.parametrize(f"{kind}_method", [pytest.param(row, id=row.name) for row in registry.records() if belongs(row)])
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads its options
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    start_workers(config)
+
+
+def pytest_make_parametrize_id(val: Any) -> str | None:
+    return case_name(val)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if found := addresses(item.nodeid for item in items):
+        raise pytest.UsageError(f"names of tests hold addresses, which differ from process to process: give them ids=. {found[:3]}")
 
 
 @pytest.fixture

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import os
 import re
 import subprocess
 import sys
+import types
 
 import pytest
 from mflow_core import registry
@@ -151,6 +153,45 @@ def f():
 def test_mflow_never_imports_a_family():
     for path in PACKAGE.rglob("*.py"):
         assert not any(module.startswith("mflow_core.methods") for module, _ in imported_names(ast.parse(path.read_text()), "mflow_core"))
+
+
+PUBLIC_MODULES = {"plot", "optim", "schedules", "objectives", "data", "scipy", "torch", "nonlinear", "testproblems"}
+
+
+def test_the_face_shows_what_is_public_and_nothing_else():
+    assert set(dir(mflow)) == set(mflow.__all__) | PUBLIC_MODULES
+    assert len(mflow.__all__) == len(set(mflow.__all__))
+    code = "import mflow; print(all(hasattr(mflow, name) for name in (*mflow.__all__, 'data', 'nonlinear', 'testproblems')))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert out.stdout.strip() == "True"
+
+
+def test_no_public_name_is_both_a_module_and_something_else():
+    """Every module of the package is imported: none of them takes the place of a function or class of the face."""
+    for path in PACKAGE.rglob("*.py"):
+        parts = ("mflow", *path.relative_to(PACKAGE).with_suffix("").parts)
+        if parts[-1] not in ("__main__", "__init__") and parts[1] not in ("adapters", "scipy", "torch"):
+            importlib.import_module(".".join(parts))
+    for name in mflow.__all__:
+        if name not in PUBLIC_MODULES:
+            assert f"mflow.{name}" not in sys.modules, name
+            assert not isinstance(getattr(mflow, name), types.ModuleType), name
+
+
+AT_THE_ROOT = {
+    ".ci", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "bench", "docs", "examples",
+    "meson.build", "meson.options", "noxfile.py", "pyproject.toml", "python", "src", "tests", "tools",
+}  # fmt: skip
+
+
+def test_nothing_unmeant_lies_at_the_root():
+    """What git tracks goes into the sdist; a result that somebody saved there would be shipped."""
+    try:
+        out = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("no git here, or no checkout")
+    found = {name.partition("/")[0] for name in out.stdout.split("\0") if name}
+    assert found == AT_THE_ROOT
 
 
 def test_import_needs_numpy_alone():

@@ -1,9 +1,9 @@
-"""Writes the type stubs of the classes that mflow makes from its rows, for editors and type checkers.
+"""Writes the type stubs of the classes that mflow makes from its method records, for editors and type checkers.
 
     python tools/make_stubs.py            write them
     python tools/make_stubs.py --check    exit with 1 where they are out of date
 
-They are derived from the rows; nobody edits them.
+They are derived from the method records; nobody edits them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mflow_core import registry
 from mflow.base.methods import Parameter, _parameters, positional
 
 FOLDER = Path(__file__).resolve().parents[1] / "python" / "mflow"
-HEAD = '"""Written by tools/make_stubs.py from the rows: do not edit."""\n\n'
+HEAD = '"""Written by tools/make_stubs.py from the method records: do not edit."""\n\n'
 
 
 def annotation(p: Parameter) -> str:
@@ -31,29 +31,29 @@ def annotation(p: Parameter) -> str:
     return plain + (" | None" if p.may_be_infinite else "")
 
 
-def init(row: registry.MethodRecord, first: str, last: str) -> str:
+def init(record: registry.MethodRecord, first: str, last: str) -> str:
     """The line of __init__; with `last`, an optimizer's, where most go by name."""
-    by_place = positional(row) if last else [p.name for p in _parameters(row)]
+    by_place = positional(record) if last else [p.name for p in _parameters(record)]
     own = ""
-    for k, p in enumerate(_parameters(row)):
+    for k, p in enumerate(_parameters(record)):
         own += (", *" if k == len(by_place) else "") + f", {p.name}: {annotation(p)} = ..."
     return f"    def __init__(self{first}{own}{last}) -> None: ...\n"
 
 
 def stubs() -> dict[str, str]:
     """Text of each stub file, by its name."""
-    rows = registry.records()
-    steps = [row for row in rows if row.kind == "step"]
-    updates = [row for row in rows if row.kind == "update" and row.class_name != "SGD"]
+    records = registry.records()
+    steps = [record for record in records if record.kind == "step"]
+    updates = [record for record in records if record.kind == "update" and record.class_name != "SGD"]
     integrators = HEAD + "from typing import Literal\n\nfrom mflow.base.methods import Method\n"
-    for row in steps:
-        integrators += f"\nclass {row.class_name}(Method):\n" + init(row, "", "")
+    for record in steps:
+        integrators += f"\nclass {record.class_name}(Method):\n" + init(record, "", "")
     extra = ", maximize: bool = ..., clip_norm: float | None = ..., check_finite: bool = ..."
     optimizers = (
         HEAD + "from collections.abc import Callable\nfrom typing import Any, Literal\n\nfrom mflow.optim.classes import Optimizer\n"
     )
-    for row in updates:
-        optimizers += f"\nclass {row.class_name}(Optimizer):\n" + init(row, ", params: Any", extra)
+    for record in updates:
+        optimizers += f"\nclass {record.class_name}(Optimizer):\n" + init(record, ", params: Any", extra)
     return {"base/_integrators.pyi": integrators, "optim/_optimizers.pyi": optimizers}
 
 

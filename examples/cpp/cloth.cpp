@@ -2,7 +2,7 @@
 //
 //     m x'' = F_springs(x) - C(x) x' + m g         C(x) = sum over springs of  c u u^T,  u the spring's direction
 //
-// The row `staggered` is explicit in x, so the springs limit the step; damping must not, so it is implicit in v. What a step then needs
+// The method `staggered` is explicit in x, so the springs limit the step; damping must not, so it is implicit in v. What a step then needs
 // is an acceleration that solves
 //
 //     a = w M^-1 F(t, x, v + b a) + q        that is   (M + w b C(x)) a = w (F_springs + m g - C v) + M q
@@ -128,7 +128,7 @@ struct Cloth {
 int solve_accel(double, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
                 void *ctx) {
   Cloth &cloth = *static_cast<Cloth *>(ctx);
-  if (bx != 0.0) return -1;                  // another row: implicit in x, which this solver is not for
+  if (bx != 0.0) return -1;                  // another method: implicit in x, which this solver is not for
   cloth.solves++;
   cloth.force(xp, cloth.r.data());
   cloth.damp(vp, -1.0, cloth.r.data());

@@ -1,5 +1,5 @@
 # cython: boundscheck=False, wraparound=False, cdivision=True
-"""Kepler orbits, y'' = -y/|y|^3, and a fit of one: a host that owns its arrays and its loop, and calls rows of mflow without the GIL.
+"""Kepler orbits, y'' = -y/|y|^3, and a fit of one: a host that owns its arrays and its loop, and calls methods of mflow without the GIL.
 
 A frame says where the host's vectors lie. A step maps x0 to x1; here they are the same vector, so it goes in place.
 """
@@ -28,9 +28,9 @@ cdef int check(int status) except -1:
 
 
 def orbit(double[::1] y not None, double dt, long steps, str method="rk4"):
-    """Steps the array `y` (x, y, u, v) in place, in fixed steps of any explicit row. No Python inside the loop."""
+    """Steps the array `y` (x, y, u, v) in place, in fixed steps of any explicit method. No Python inside the loop."""
     cdef bytes name = method.encode()
-    cdef const mf_method *row = mf_find(name)
+    cdef const mf_method *record = mf_find(name)
     cdef mf_problem p = mf_new_problem()
     cdef mf_frame f = mf_new_frame()
     cdef mf_sizes sizes
@@ -39,12 +39,12 @@ def orbit(double[::1] y not None, double dt, long steps, str method="rk4"):
     cdef double *room
     cdef long k
     cdef int j, status = 0
-    if row == NULL or row.n_par > 32:
+    if record == NULL or record.n_par > 32:
         raise ValueError(f"no method {method!r}")
     if y.shape[0] != 4:
-        raise ValueError(f"y: 4 numbers are wanted, not {y.shape[0]}")
-    check(mf_defaults(row, par))
-    check(mf_get_sizes(row, par, &sizes))
+        raise ValueError(f"y: expected 4 numbers, got {y.shape[0]}")
+    check(mf_defaults(record, par))
+    check(mf_get_sizes(record, par, &sizes))
     room = <double *> calloc((sizes.n_vec + sizes.n_work + 1) * 8, sizeof(double))
     if room == NULL:
         raise MemoryError
@@ -58,10 +58,10 @@ def orbit(double[::1] y not None, double dt, long steps, str method="rk4"):
     with nogil:
         for k in range(steps):
             f.k, f.t = k, k * dt
-            status = mf_step(row, &f)
+            status = mf_step(record, &f)
             if status != 0:
                 break
-            f.flags = 0                      # what the row carries beside y is filled from now on
+            f.flags = 0                      # what the method carries beside y is filled from now on
     free(room)
     check(status)
 
@@ -88,8 +88,8 @@ def orbit_to(double[::1] y not None, double t_end, double rtol):
 
 
 def fit_circle(double[:, ::1] points not None, double lr, long steps):
-    """Centre and radius of the circle nearest to points, by Adam: the host has the gradient, the row updates it in place."""
-    cdef const mf_method *row = mf_find(b"adam")
+    """Centre and radius of the circle nearest to points, by Adam: the host has the gradient, the method updates it in place."""
+    cdef const mf_method *record = mf_find(b"adam")
     cdef double[32] par, coef
     cdef double[8] scal
     cdef double[3] c, m, v, g
@@ -98,9 +98,9 @@ def fit_circle(double[:, ::1] points not None, double lr, long steps):
     cdef ptrdiff_t i
     cdef long k
     cdef int status = 0
-    check(mf_defaults(row, par))
-    for i in range(row.n_par):
-        if row.par[i].name == b"lr":
+    check(mf_defaults(record, par))
+    for i in range(record.n_par):
+        if record.par[i].name == b"lr":
             par[i] = lr
     for i in range(8):
         scal[i] = 0.0
@@ -118,9 +118,9 @@ def fit_circle(double[:, ::1] points not None, double lr, long steps):
                 g[0] += e * dx / r
                 g[1] += e * dy / r
                 g[2] -= e
-            status = mf_begin(row, par, k, scal, coef)
+            status = mf_begin(record, par, k, scal, coef)
             if status == 0:
-                status = mf_update(row, coef, 1.0, 0, 3, x, g)
+                status = mf_update(record, coef, 1.0, 0, 3, x, g)
             if status != 0:
                 break
     check(status)

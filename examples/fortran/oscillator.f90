@@ -1,4 +1,4 @@
-! Van der Pol's oscillator from Fortran: a span under error control, an implicit row, and a loop of the host's own over steps in place.
+! Van der Pol's oscillator from Fortran: a span under error control, an implicit method, and a loop of the host's own over steps in place.
 module vanderpol
   use mflow
   implicit none
@@ -17,7 +17,7 @@ contains
     dydt(2) = mu * (1 - y(1)**2) * y(2) - y(1)
   end function
 
-  ! y(t_end) by any row; tolerances 0: fixed steps of dt.
+  ! y(t_end) by any method; tolerances 0: fixed steps of dt.
   subroutine span(method, mu, tolerance, dt, t_end, y)
     character(*), intent(in) :: method
     real(c_double), target, intent(in) :: mu
@@ -48,14 +48,14 @@ contains
     type(mf_problem), target :: problem
     type(mf_frame) :: frame
     type(mf_sizes) :: sizes
-    type(c_ptr) :: row
+    type(c_ptr) :: method
     type(c_ptr), target :: vectors(1)
     real(c_double), target :: par(1)
     real(c_double), allocatable, target :: work(:)
     integer :: k
-    row = mf_find("rk4" // c_null_char)
+    method = mf_find("rk4" // c_null_char)
     par = 0
-    if (mf_get_sizes(row, par, sizes) /= MF_OK) error stop 2
+    if (mf_get_sizes(method, par, sizes) /= MF_OK) error stop 2
     allocate(work(8 * sizes%n_work))
     vectors(1) = c_loc(y)
     problem = mf_new_problem()
@@ -74,7 +74,7 @@ contains
     do k = 0, count - 1
       frame%k = k
       frame%t = k * dt
-      if (mf_step(row, frame) /= MF_OK) error stop 3
+      if (mf_step(method, frame) /= MF_OK) error stop 3
     end do
     print "(a12, a, 2f16.10)", "own loop", ": ", y
   end subroutine

@@ -1,8 +1,8 @@
-"""Whole loops in @njit that call rows of mflow: Adam on a logistic regression, RK4 on a Duffing oscillator.
+"""Whole loops in @njit that call methods of mflow: Adam on a logistic regression, RK4 on a Duffing oscillator.
 
 `abi.function(name)` is a function of mflow's table that numba calls directly: no Python, no lock, nothing to link. It takes addresses as
-integers: of a row, of arrays (`a.ctypes.data`), of structs that are NumPy records (`abi.dtype`). numba frees an array after its last use,
-and an address is no use: arrays that only a struct or a table of addresses points at are arguments here, which their caller keeps.
+integers: of a method, of arrays (`a.ctypes.data`), of structs that are NumPy records (`abi.dtype`). numba frees an array after its last
+use, and an address is no use: arrays that only a struct or a table of addresses points at are arguments here, which their caller keeps.
 """
 
 import numba
@@ -15,7 +15,7 @@ ADAM, RK4 = registry.find("adam"), registry.find("rk4")
 
 
 @numba.njit(nogil=True)
-def train(row, par, x, y, state, steps):
+def train(method, par, x, y, state, steps):
     """Full-batch logistic regression. Rows of `state` are c, m, v: learned in place. Everything is in this loop, the gradient too."""
     c, n = state[0], state.shape[1]
     g, coef, scal = np.empty(n), np.zeros(32), np.zeros(8)
@@ -25,9 +25,9 @@ def train(row, par, x, y, state, steps):
         for i in range(x.shape[0]):
             p = 1.0 / (1.0 + np.exp(-np.dot(x[i], c))) - y[i]
             g += p / x.shape[0] * x[i]
-        status = begin(row, par.ctypes.data, k, scal.ctypes.data, coef.ctypes.data)
+        status = begin(method, par.ctypes.data, k, scal.ctypes.data, coef.ctypes.data)
         if status == 0:
-            status = update(row, coef.ctypes.data, 1.0, 0, n, vectors.ctypes.data, g.ctypes.data)
+            status = update(method, coef.ctypes.data, 1.0, 0, n, vectors.ctypes.data, g.ctypes.data)
         if status != 0:
             return status
     return 0
@@ -44,22 +44,22 @@ def duffing(t, y, dydt, n, ctx):
 
 
 @numba.njit(nogil=True)
-def integrate(row, frame, dt, steps, y, energy):
+def integrate(method, frame, dt, steps, y, energy):
     """Steps `y` in place by a frame that points at it, and keeps the energy of each step: no callback for that, the loop is ours."""
     for k in range(steps):
         frame[0].t, frame[0].k, frame[0].h = k * dt, k, dt
-        status = step(row, frame.ctypes.data)
+        status = step(method, frame.ctypes.data)
         if status != 0:
             return status
         energy[k] = 0.5 * y[1] ** 2 - 0.5 * y[0] ** 2 + 0.25 * y[0] ** 4
     return 0
 
 
-def parameters(row, **given):
-    """Parameters of a row as an array: the defaults, and those given."""
-    par = np.zeros(len(row.parameters_))
-    assert defaults(row.address, par.ctypes.data) == 0
-    for j, (name, *_) in enumerate(row.parameters_):
+def parameters(method, **given):
+    """Parameters of a method as an array: the defaults, and those given."""
+    par = np.zeros(len(method.parameters_))
+    assert defaults(method.address, par.ctypes.data) == 0
+    for j, (name, *_) in enumerate(method.parameters_):
         par[j] = given.get(name, par[j])
     return par
 

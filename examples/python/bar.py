@@ -39,7 +39,7 @@ class Bar:
 
 
 class InPlace:
-    """A second-order row on arrays that someone else owns."""
+    """A second-order method on arrays that someone else owns."""
 
     def __init__(self, method: str, accelerate, x, v, a) -> None:
         self.record, n = registry.find(method), x.size

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from mflow_core._levels import VERSION
 from mflow_core.problems.problem import Recoverable
 
-from mflow import optim
+from mflow import objectives, optim, schedules
 from mflow.analysis.basins import basins
 from mflow.analysis.consistency import consistency
 from mflow.analysis.convergence import convergence, explicit_vs_implicit
@@ -43,12 +43,10 @@ from mflow.integrate.dense import DenseOutput
 from mflow.integrate.flow import gradient_flow
 from mflow.integrate.ivp import solve_ivp
 from mflow.integrate.stepper import Stepper
-from mflow.optim import schedules
 from mflow.optimize.least_squares import LeastSquaresResult, least_squares
 from mflow.optimize.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.optimize.minimize import minimize
 from mflow.optimize.minimize_batch import MinimizeBatchResult, minimize_batch
-from mflow.problems import objectives
 from mflow.problems.compiled import Compiled, compile
 from mflow.problems.first_order import first_order_system
 from mflow.problems.symbolic import compiled_from_sympy
@@ -72,8 +70,9 @@ __version__ = VERSION
 _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.record.kind == "step"}
 globals().update(_INTEGRATORS)
 
-_ADAPTERS = ("plot", "scipy", "torch")  # modules named after what they need
-_ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # scikit-learn
+# Modules that users know by name. `__getattr__` imports one when it is first asked for: some need more than NumPy.
+_MODULES = ("data", "nonlinear", "objectives", "optim", "plot", "schedules", "scipy", "testproblems", "torch")
+_ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # these need scikit-learn
 
 __all__ = [  # noqa: PLE0604
     "Compiled",
@@ -148,17 +147,21 @@ __all__ = [  # noqa: PLE0604
 ]
 
 
+def __dir__() -> list[str]:
+    return sorted({*__all__, *_MODULES})
+
+
 def __getattr__(name: str) -> Any:
-    """What needs more than NumPy is imported by who asks for it; and this names what is near to a name that is not there."""
-    if name in _ADAPTERS or name in _ESTIMATORS:
+    """Imports what needs more than NumPy when it is asked for; for a name that does not exist, the error gives those near to it."""
+    if name in _MODULES or name in _ESTIMATORS:
         from importlib import import_module
 
-        return import_module(f"mflow.{name}") if name in _ADAPTERS else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
+        return import_module(f"mflow.{name}") if name in _MODULES else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
     from mflow_core.registry import unknown
 
-    row = getattr(getattr(optim, name, None), "_record", None)
-    if row is not None:
+    record = getattr(getattr(optim, name, None), "_record", None)
+    if record is not None:
         raise AttributeError(
-            f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {row.name!r}, or get_method of it"
+            f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {record.name!r}, or get_method of it"
         )
     raise AttributeError(unknown("mflow has no", name, __all__))

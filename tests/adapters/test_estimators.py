@@ -67,7 +67,7 @@ def test_mflow_does_not_import_scikit_learn() -> None:
 def test_without_scikit_learn_the_error_says_what_to_do() -> None:
     code = "import sys; sys.modules['sklearn'] = None; sys.modules['sklearn.base'] = None; import mflow; mflow.ImplicitSGDRegressor"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'mflow[learn]'" in out.stderr
+    assert "pip install 'momentum-flow[learn]'" in out.stderr
 
 
 @pytest.fixture(scope="module")

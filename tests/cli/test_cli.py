@@ -400,7 +400,7 @@ def test_without_matplotlib_the_table_still_comes(capsys: pytest.CaptureFixture[
     assert main(["compare", "--problem", "quadratic", "--max-iter", "2", "--json", "r.json"]) == 2
     out, err = capsys.readouterr()
     assert [row[0] for row in table_rows(out)] == [m.name for m in ROWS]
-    assert "pip install 'mflow[plot]'" in err
+    assert "pip install 'momentum-flow[plot]'" in err
     assert not Path("compare.png").exists()
     assert Path("r.json").exists()
     assert main(["compare", "--problem", "quadratic", "--max-iter", "2", "--no-plot"]) == 0

@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.cli import adam
-from mflow.cli.commands import main
 from mflow.experiments import compare
 from mflow.experiments.compare import problem
 
@@ -236,50 +234,6 @@ def test_the_picture_of_histories():
     with np.errstate(all="ignore"):
         broken = mflow.train(cost, np.zeros(3), (X, Y), "sgd", epochs=1000, jac=True, lr=10.0)
     assert any(line.get_marker() == "x" for line in mflow.plot.history(broken).axes[0].lines)
-
-
-# ---- mflow adam ------------------------------------------------------------------------------------------------------------------------
-
-
-def test_the_gradient_of_the_comparison():
-    what = adam.load("penguins")
-    c = np.random.default_rng(0).normal(size=(5, 3))
-    value, gradient = adam.cost(c, what.X, what.onehot)
-    for i, j in ((0, 0), (3, 2), (4, 1)):
-        moved = [c.copy() for _ in range(2)]
-        moved[0][i, j] += 1e-5
-        moved[1][i, j] -= 1e-5
-        slope = (adam.cost(moved[0], what.X, what.onehot)[0] - adam.cost(moved[1], what.X, what.onehot)[0]) / 2e-5
-        assert gradient[i, j] == pytest.approx(slope, rel=1e-7)
-    scores = what.X @ c
-    direct = np.mean(np.log(np.exp(scores).sum(1)) - scores[what.onehot == 1]) + 0.5e-4 * np.sum(c[:-1] ** 2)
-    assert value == pytest.approx(direct, rel=1e-12)
-
-
-def test_the_command(tmp_path, capsys):
-    picture = tmp_path / "adam.png"
-    grid = ["--lrs", "0.01", "0.1", "1000"]
-    assert main(["adam", "--data", "penguins", "--epochs", "2", "--seeds", "2", *grid, "--out", str(picture)]) == 0
-    out = capsys.readouterr().out
-    for name in adam.METHODS:
-        assert f"{name}: best lr" in out
-    assert picture.stat().st_size > 10_000
-
-
-def test_digits_are_read_from_scikit_learn():
-    pytest.importorskip("sklearn")
-    what = adam.load("digits")
-    assert what.X.shape == (1797, 65)
-    assert what.onehot.sum() == 1797
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [["--data", "cats"], ["--lrs", "-1"], ["--seeds", "0"], ["--out", "adam.doc"], ["--out", "/no/where/adam.png"]],
-)
-def test_mistakes_on_the_command_line(arguments, capsys):
-    assert main(["adam", *arguments]) == 2
-    assert arguments[0] in capsys.readouterr().err
 
 
 # ---- compiled costs --------------------------------------------------------------------------------------------------------------------

@@ -21,6 +21,9 @@ SIZES = [(name, None, None) for name in mgh_names()] + [
 ]  # fmt: skip
 # Where the published least value is not the one that lies below the standard start: what is found there, to the same digits.
 LOCAL = {"freudenstein_roth": 48.9842, "trigonometric": 2.79506e-5}
+# Where the Jacobian at the standard start is singular (rank 4 of 6), rounding decides which way SciPy goes, and with it the alignment of
+# its arrays: one way ends where all exponentials vanish. A step away from there it has full rank.
+BESIDE = {"biggs_exp6": (0.0, 0.0, 0.0, 0.0, 0.5, 1.0)}
 
 
 def test_every_row_has_its_entry():
@@ -33,9 +36,10 @@ def test_published_minimum(name, n, m):
     f = objectives.mgh(name, n, m)
     known = LOCAL.get(name, mgh_problem(name).minimum(f.n, f.m))
     assert not math.isnan(known)
+    start = f.x0 + BESIDE.get(name, 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # trial points far away overflow
-        found = scipy.optimize.least_squares(f.residuals, f.x0, f.jac, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=3000)
+        found = scipy.optimize.least_squares(f.residuals, start, f.jac, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=3000)
     assert f(found.x) == pytest.approx(known, rel=6e-6, abs=1e-25)
     if mgh_problem(name).solution:
         assert f(mgh_problem(name).solution) == pytest.approx(0.0, abs=1e-28)

@@ -64,7 +64,7 @@ def installed_files(folder: Path) -> list[tuple[Path, str]]:
     """(where it is, its name in a wheel) of every file of the installed mflow but its dist-info."""
     editable = [finder for finder in sys.meta_path if type(finder).__name__ == "MesonpyMetaFinder" and "mflow" in finder._top_level_modules]
     if not editable:
-        files = importlib.metadata.distribution("mflow").files or []
+        files = importlib.metadata.distribution("momentum-flow").files or []
         kept = [file for file in files if file.parts[0] in ("mflow", "mflow_core") and file.suffix != ".pyc"]
         return [(Path(str(file.locate())), str(file)) for file in kept]
     meson = [sys.executable, "-m", "mesonbuild.mesonmain"]
@@ -76,11 +76,11 @@ def installed_files(folder: Path) -> list[tuple[Path, str]]:
 
 def pack_wheel(folder: Path) -> Path:
     """The running install as a wheel."""
-    distribution = importlib.metadata.distribution("mflow")
-    info = f"mflow-{distribution.version}.dist-info"
+    distribution = importlib.metadata.distribution("momentum-flow")
+    info = f"momentum_flow-{distribution.version}.dist-info"
     texts = {name: distribution.read_text(name) for name in ("METADATA", "WHEEL", "entry_points.txt")}
     tag = next(line.split()[1] for line in texts["WHEEL"].splitlines() if line.startswith("Tag:"))
-    wheel = folder / f"mflow-{distribution.version}-{tag}.whl"
+    wheel = folder / f"momentum_flow-{distribution.version}-{tag}.whl"
     files = installed_files(folder / "staged")
     names = [name for _, name in files] + [f"{info}/{name}" for name in texts]
     with zipfile.ZipFile(wheel, "w") as archive:

@@ -16,7 +16,7 @@ try:
     from sklearn.utils.multiclass import check_classification_targets, unique_labels
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 except ImportError as error:
-    raise ImportError("mflow's estimators need scikit-learn 1.6 or newer: pip install 'mflow[learn]'") from error
+    raise ImportError("mflow's estimators need scikit-learn 1.6 or newer: pip install 'momentum-flow[learn]'") from error
 
 from mflow.base.checks import Array
 from mflow.training.implicit_sgd import KINKS, ImplicitSGD

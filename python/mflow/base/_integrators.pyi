@@ -1,4 +1,4 @@
-"""Written by tools/make_stubs.py from the rows: do not edit."""
+"""Written by tools/make_stubs.py from the method records: do not edit."""
 
 from typing import Literal
 

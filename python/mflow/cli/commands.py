@@ -20,8 +20,8 @@ import mflow_core
 import numpy as np
 
 from mflow.base.methods import Method, describe, get_method, methods
-from mflow.cli import adam, simulate, workprecision
 from mflow.cli import explain as explain_command
+from mflow.cli import simulate
 from mflow.cli import stability as stability_command
 from mflow.cli.userfile import load_function, parse_numbers
 from mflow.experiments import compare as job
@@ -140,10 +140,8 @@ def _parser() -> argparse.ArgumentParser:
 
 # Commands with a module of their own, which has DESCRIPTION, add_arguments, check_arguments (ValueError: a mistake in them), command.
 _MODULES = (
-    (workprecision, "error against work, beside SciPy's solvers"),
     (stability_command, "limits, order and stability of methods, with their regions"),
     (explain_command, "look at your own problem: safe steps, posedness, what to take"),
-    (adam, "the Adam paper's comparison of optimizers on logistic regression"),
     (simulate, "a shear building on shaking ground: table, energy ledger, picture"),
 )
 
@@ -300,7 +298,10 @@ def _picture(what: Problem, runs: list[Run], path: Path, out: TextIO) -> int:
     try:
         import matplotlib.figure  # noqa: F401
     except ImportError:
-        print("mflow: error: no picture, as matplotlib is not installed: pip install 'mflow[plot]', or ask for --no-plot", file=sys.stderr)
+        print(
+            "mflow: error: no picture, as matplotlib is not installed: pip install 'momentum-flow[plot]', or ask for --no-plot",
+            file=sys.stderr,
+        )
         return 2
     from mflow import plot
 

@@ -456,7 +456,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise ValueError, with a text for the user, for what can be seen to be wrong before any work is done."""
     if not arguments.no_plot and importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("matplotlib is not installed, and the picture needs it: pip install 'mflow[plot]', or --no-plot")
+        raise ValueError("matplotlib is not installed, and the picture needs it: pip install 'momentum-flow[plot]', or --no-plot")
     if arguments.unit is not None and arguments.record is None:
         raise ValueError("--unit belongs to --record FILE")
     known = [name for m in methods(family="second_order") for name in (m.name, *m.aliases)]

@@ -45,7 +45,7 @@ def check_picture(out: str, no_plot: bool) -> None:
     if no_plot:
         return
     if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("matplotlib is not installed: pip install 'mflow[plot]', or give --no-plot")
+        raise ValueError("matplotlib is not installed: pip install 'momentum-flow[plot]', or give --no-plot")
     if Path(out).suffix.lower() not in PICTURES:
         raise ValueError(f"--out {out}: the name must end in {', '.join(PICTURES)}")
     if not Path(out).absolute().parent.is_dir():

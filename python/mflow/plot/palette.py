@@ -6,7 +6,7 @@ style and marker, so they can be told apart in grey too.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,14 +76,14 @@ def place(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
     return axes
 
 
-def new_figure(size: tuple[float, float], layout: str = "constrained") -> Figure:
+def new_figure(size: tuple[float, float], layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
     """A figure which no window and no global state know of. Raises ImportError without matplotlib."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise ImportError("pictures need matplotlib, which is not installed: pip install 'mflow[plot]'") from error
-    figure = Figure(figsize=size, layout=layout)  # type: ignore[arg-type]
+        raise ImportError("pictures need matplotlib, which is not installed: pip install 'momentum-flow[plot]'") from error
+    figure = Figure(figsize=size, layout=layout)
     FigureCanvasAgg(figure)
     return figure
 

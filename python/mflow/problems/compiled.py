@@ -12,6 +12,9 @@ State arrays are read-only inside, as they are for Python functions. An exceptio
 with "rhs_failed" and a code of its own; division by zero gives inf or NaN, as NumPy has it.
 """
 
+# mypy: disallow-untyped-decorators=False
+# Numba's decorators have types, but numba may be missing where mypy runs: the verdict is the same.
+
 from __future__ import annotations
 
 import inspect
@@ -95,7 +98,7 @@ def need_numba() -> Any:
     try:
         import numba
     except ImportError:
-        raise ImportError("mflow.compile needs numba, which is not installed: pip install 'mflow[compile]'") from None
+        raise ImportError("mflow.compile needs numba, which is not installed: pip install 'momentum-flow[compile]'") from None
     return numba
 
 
@@ -335,7 +338,7 @@ def _wrapped(numba: Any, kind: str, fun: Callable[..., Any], args: tuple[Any, ..
 
     if inplace:
 
-        @numba.njit  # type: ignore[untyped-decorator]
+        @numba.njit
         def fill(values: Any, out: Any, n: int) -> int:
             if square:
                 jitted(*(values + (carray(out, (n, n)),) + args))  # noqa: RUF005
@@ -344,7 +347,7 @@ def _wrapped(numba: Any, kind: str, fun: Callable[..., Any], args: tuple[Any, ..
             return 0
     else:
 
-        @numba.njit  # type: ignore[untyped-decorator]
+        @numba.njit
         def fill(values: Any, out: Any, n: int) -> int:
             size = n * n if square else 1 if single else n
             return 0 if store(carray(out, (size,)), jitted(*(values + args))) else WRONG_LENGTH
@@ -432,7 +435,7 @@ def _objective(
 def _filling(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
     carray = numba.carray
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         out = np.empty(n) if no_grad else carray(grad, (n,))
         cost = jitted(*((x, out) + args))  # noqa: RUF005
@@ -446,7 +449,7 @@ def _filling(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
 def _pair(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
     store, carray = _pieces(numba)[1], numba.carray
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         cost, slope = jitted(x, *args)
         if not no_value:
@@ -461,7 +464,7 @@ def _pair(numba: Any, jitted: Any, args: tuple[Any, ...]) -> Any:
 def _separate(numba: Any, jitted: Any, slope: Any, args: tuple[Any, ...]) -> Any:
     store, carray = _pieces(numba)[1], numba.carray
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         if not no_value:
             value[0] = jitted(x, *args)
@@ -477,7 +480,7 @@ def _differences(numba: Any, jitted: Any, central: bool, args: tuple[Any, ...]) 
     scale = 6.055454452393343e-06 if central else 1.4901161193847656e-08
     carray = numba.carray
 
-    @numba.njit  # type: ignore[untyped-decorator]
+    @numba.njit
     def pair(x: Any, value: Any, no_value: bool, grad: Any, no_grad: bool, n: int) -> int:
         cost = jitted(x, *args)
         if not no_value:

@@ -59,7 +59,7 @@ def compiled_from_sympy(
     try:
         import sympy
     except ImportError:
-        raise ImportError("mflow.compiled_from_sympy needs sympy, which is not installed: pip install 'mflow[sympy]'") from None
+        raise ImportError("mflow.compiled_from_sympy needs sympy, which is not installed: pip install 'momentum-flow[sympy]'") from None
     state = list(symbols) if isinstance(symbols, (list, tuple, sympy.Tuple, sympy.MatrixBase)) else [symbols]
     moving = list(velocities) if velocities is not None else []
     several = isinstance(expressions, (list, tuple, sympy.Tuple, sympy.MatrixBase))

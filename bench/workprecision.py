@@ -1,10 +1,10 @@
-"""The pictures behind `mflow workprecision`: what a digit costs, by this library's adaptive methods and by SciPy's.
+"""What a digit costs: error against time and evaluations, by this library's adaptive methods and by SciPy's, as table and picture.
 
-    points = list(measure(["lorenz"], ["dopri5", "RK45"], [1e-4, 1e-6, 1e-8]))
-    picture(points).savefig("workprecision.png")
+    python bench/workprecision.py --problems lorenz --methods dopri5 RK45 --out lorenz.png
+    python bench/workprecision.py --help
 
-Methods come from the library's rows: a new one with an error estimate takes part by itself. Every run takes rtol = atol = tol as asked,
-the same right-hand side and, where the method wants one, the same Jacobian, both in Python; the error is that at the end,
+Methods come from the registry: a new one with an error estimate takes part by itself. Every run takes rtol = atol = tol as asked, the
+same right-hand side and, where the method can use one, the same Jacobian, both in Python. The error is that at the end,
 max |y - y_end|/(1 + |y_end|). Stiff problems are for methods that are made for them.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import math
+import sys
 import textwrap
 import time
 import warnings
@@ -25,10 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.base.methods import methods
-from mflow.integrate.ivp import solve_ivp
+from mflow import Method, methods, solve_ivp
 from mflow.plot.palette import COLOURS, MARKERS
-from mflow.problems.testproblems import InitialValueProblem, get_problem, problem_names
+from mflow.testproblems import InitialValueProblem, get_problem, problem_names
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,8 +74,13 @@ class Point:
     message: str = ""
 
 
+def adaptive() -> list[Method]:
+    """This library's methods for y' = f under error control; those of second order solve other equations."""
+    return [m for m in methods() if m.kind == "step" and "embedded" in m.flags and "second_order" not in m.flags]
+
+
 def contenders(stiff: bool, chosen: Sequence[str] | None = None) -> list[str]:
-    """Names of the methods that run on a problem: rows with an error estimate, then SciPy's.
+    """Names of the methods that run on a problem: this library's with an error estimate, then SciPy's.
 
     Parameters
     ----------
@@ -86,11 +91,11 @@ def contenders(stiff: bool, chosen: Sequence[str] | None = None) -> list[str]:
 
     Examples
     --------
-    >>> from mflow.cli.workprecision import contenders
+    >>> from workprecision import contenders
     >>> contenders(stiff=True, chosen=["RK45", "Radau"])
     ['Radau']
     """
-    kinds: dict[str, bool | None] = {m.name: bool({"implicit", "needs_rho"} & m.flags) for m in methods() if "embedded" in m.flags}
+    kinds: dict[str, bool | None] = {m.name: bool({"implicit", "needs_rho"} & m.flags) for m in adaptive()}
     kinds |= SCIPY
     return [name for name, implicit in kinds.items() if implicit in (None, stiff) and (chosen is None or name in chosen)]
 
@@ -118,58 +123,60 @@ def measure(
     ValueError
         There is no such problem or method.
     ImportError
-        SciPy is wanted and not installed.
+        A method of SciPy's is to run, and SciPy is not installed.
 
     Examples
     --------
-    >>> from mflow.cli.workprecision import measure
+    >>> from workprecision import measure
     >>> [point.method for point in measure(["A1"], ["RK45"], [1e-4])]
     ['RK45']
     """
-    known = [*(m.name for m in methods() if "embedded" in m.flags), *SCIPY]
+    known = [*(m.name for m in adaptive()), *SCIPY]
     for name in chosen or ():
         if name not in known:
-            raise ValueError(f"there is no adaptive method {name!r}; there are {', '.join(known)}")
+            raise ValueError(f"chosen: expected adaptive methods among {', '.join(known)}, got {name!r}")
     chosen_problems = [get_problem(name) for name in problems]
-    if any(name in SCIPY for what in chosen_problems for name in contenders(what.stiff, chosen)):
+    if any(name in SCIPY for problem in chosen_problems for name in contenders(problem.stiff, chosen)):
         import_module("scipy.integrate")  # not part of anybody's time
-    for what in chosen_problems:
-        for method in contenders(what.stiff, chosen):
+    for problem in chosen_problems:
+        for method in contenders(problem.stiff, chosen):
             for tol in sorted(tolerances, reverse=True):
-                point = _run(what, method, tol)
+                point = _run(problem, method, tol)
                 yield point
                 if point.seconds > PATIENCE:
                     break
 
 
-def _run(what: InitialValueProblem, method: str, tol: float) -> Point:
+def _run(problem: InitialValueProblem, method: str, tol: float) -> Point:
     library = "SciPy" if method in SCIPY else "mflow"
     spent, best = 0.0, math.inf
     for _ in range(3):
         with np.errstate(all="ignore"), warnings.catch_warnings():  # a run that goes wrong says so itself
             warnings.simplefilter("ignore")
             began = time.perf_counter()
-            y, nfev, message = (_by_scipy if library == "SciPy" else _by_mflow)(what, method, tol)
+            y, nfev, message = (_by_scipy if library == "SciPy" else _by_mflow)(problem, method, tol)
             took = time.perf_counter() - began
         spent, best = spent + took, min(best, took)
         if spent > SHORT or message:
             break
-    error = math.nan if message else what.error(y)
-    return Point(what.name, method, library, tol, error, best, nfev, message)
+    error = math.nan if message else problem.error(y)
+    return Point(problem.name, method, library, tol, error, best, nfev, message)
 
 
-def _by_mflow(what: InitialValueProblem, method: str, tol: float) -> tuple[Any, int, str]:
-    jac: dict[str, Any] = {"jac": what.jac} if what.stiff else {}
-    r = solve_ivp(what.fun, what.t_span, what.y0, method, rtol=tol, atol=tol, save="last", **jac)
+def _by_mflow(problem: InitialValueProblem, method: str, tol: float) -> tuple[Any, int, str]:
+    jac: dict[str, Any] = {"jac": problem.jac} if problem.stiff else {}
+    r = solve_ivp(problem.fun, problem.t_span, problem.y0, method, rtol=tol, atol=tol, save="last", **jac)
     return r.y[:, -1], r.nfev, "" if r.success else r.message
 
 
-def _by_scipy(what: InitialValueProblem, method: str, tol: float) -> tuple[Any, int, str]:
+def _by_scipy(problem: InitialValueProblem, method: str, tol: float) -> tuple[Any, int, str]:
     from scipy import integrate
 
-    jac: dict[str, Any] = {"jac": what.jac} if what.stiff else {}
-    r = integrate.solve_ivp(what.fun, what.t_span, what.y0, method, rtol=max(tol, 2.3e-14), atol=tol, t_eval=what.t_span[1:], **jac)
-    return (r.y[:, -1], r.nfev, "") if r.success else (what.y0, r.nfev, r.message)
+    jac: dict[str, Any] = {"jac": problem.jac} if problem.stiff else {}
+    r = integrate.solve_ivp(
+        problem.fun, problem.t_span, problem.y0, method, rtol=max(tol, 2.3e-14), atol=tol, t_eval=problem.t_span[1:], **jac
+    )
+    return (r.y[:, -1], r.nfev, "") if r.success else (problem.y0, r.nfev, r.message)
 
 
 # ---- what it says ----------------------------------------------------------------------------------------------------------------------
@@ -193,7 +200,7 @@ def at_error(points: Sequence[Point], error: float, quantity: str = "seconds") -
 
     Examples
     --------
-    >>> from mflow.cli.workprecision import Point, at_error
+    >>> from workprecision import Point, at_error
     >>> runs = [Point("A1", "x", "mflow", 1e-2, 1e-2, 1.0, 10), Point("A1", "x", "mflow", 1e-4, 1e-4, 1.0, 1000)]
     >>> round(at_error(runs, 1e-3, "nfev"))
     100
@@ -209,7 +216,7 @@ def at_error(points: Sequence[Point], error: float, quantity: str = "seconds") -
 
 
 def _groups(points: Sequence[Point]) -> dict[str, dict[str, list[Point]]]:
-    """Points by problem and method, in the order in which they came."""
+    """Points by problem and method, in their order."""
     out: dict[str, dict[str, list[Point]]] = {}
     for point in points:
         out.setdefault(point.problem, {}).setdefault(point.method, []).append(point)
@@ -225,7 +232,7 @@ def table(points: Sequence[Point]) -> str:
 
     Examples
     --------
-    >>> from mflow.cli.workprecision import measure, table
+    >>> from workprecision import measure, table
     >>> print(table(list(measure(["A1"], ["RK45"], [1e-4, 1e-8]))).splitlines()[0])
     A1: exponential decay
     """
@@ -266,7 +273,7 @@ def picture(points: Sequence[Point]) -> Figure:
 
     Examples
     --------
-    >>> from mflow.cli.workprecision import measure, picture
+    >>> from workprecision import measure, picture
     >>> len(picture(list(measure(["A1"], ["RK45"], [1e-4, 1e-6]))).axes)
     2
     """
@@ -274,7 +281,7 @@ def picture(points: Sequence[Point]) -> Figure:
 
     groups = _groups(points)
     if not groups:
-        raise ValueError("points: at least one is wanted")
+        raise ValueError("points: expected at least one, got none")
     order = list(dict.fromkeys(SAME.get(point.method, point.method) for point in points))
     figure = Figure(figsize=(11, 3.1 * len(groups) + 0.4), layout="constrained")
     grid = figure.subplots(len(groups), 2, sharey="row", squeeze=False)
@@ -283,8 +290,8 @@ def picture(points: Sequence[Point]) -> Figure:
             for method, runs in by_method.items():
                 _curve(axis, runs, quantity, order.index(SAME.get(method, method)))
             _dress(axis)
-        what = get_problem(name)
-        left.set_title(what.title, loc="left", fontsize="medium")
+        problem = get_problem(name)
+        left.set_title(problem.title, loc="left", fontsize="medium")
         left.set_ylabel("error at the end")
         right.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), frameon=False, handlelength=3.2)
     grid[-1][0].set_xlabel("time (s)")
@@ -317,11 +324,9 @@ def _dress(axis: Axes) -> None:
 
 # ---- the command -----------------------------------------------------------------------------------------------------------------------
 
-DESCRIPTION = "What a digit costs: error against time and evaluations, this library's adaptive methods and SciPy's, as table and picture."
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `mflow workprecision`."""
+    """Declare the options."""
     add = parser.add_argument
     add("--problems", nargs="+", default=list(PROBLEMS), metavar="NAME", help="default: %(default)s; also DETEST's A1 to E5")
     add("--methods", nargs="+", metavar="NAME", help="only these, of this library or SciPy's (default: all that suit the problem)")
@@ -331,10 +336,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def check_arguments(arguments: argparse.Namespace) -> None:
     """Raise ValueError, with a text for the user, for what can be seen to be wrong before any work is done."""
-    for package, extra in (("scipy", "pip install scipy"), ("matplotlib", "pip install 'mflow[plot]'")):
+    for package, extra in (("scipy", "pip install scipy"), ("matplotlib", "pip install 'momentum-flow[plot]'")):
         if importlib.util.find_spec(package) is None:
             raise ValueError(f"{package} is not installed, and this command compares with SciPy and draws with matplotlib: {extra}")
-    known = [*(m.name for m in methods() if "embedded" in m.flags), *SCIPY]
+    known = [*(m.name for m in adaptive()), *SCIPY]
     for name in arguments.methods or ():
         if name not in known:
             raise ValueError(f"--methods {name}: no adaptive method; there are {', '.join(known)}")
@@ -350,10 +355,22 @@ def check_arguments(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--out {arguments.out}: there is no folder {path.parent}")
 
 
-def command(arguments: argparse.Namespace) -> int:
-    """Run `mflow workprecision`; the exit code."""
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code. A mistake in the arguments is one line and exit code 2."""
+    parser = argparse.ArgumentParser(prog="python bench/workprecision.py", description=(__doc__ or "").partition("\n")[0])
+    add_arguments(parser)
+    arguments = parser.parse_args(words)
+    try:
+        check_arguments(arguments)
+    except ValueError as error:
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return 2
     points = list(measure(arguments.problems, arguments.methods, QUICK if arguments.quick else TOLERANCES))
     print(table(points))
     picture(points).savefig(arguments.out, dpi=90)
     print(f"Picture of error against time and evaluations: {arguments.out}")
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

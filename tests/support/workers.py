@@ -1,0 +1,34 @@
+"""How many processes pytest-xdist runs the tests in, where `-n` does not say."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+MOST = 8  # workers: each collects the whole suite before its first test
+
+
+def workers(config: pytest.Config) -> int:
+    """One a processor for folders of tests; none (this process) for files, chosen tests, and whatever talks with a person.
+
+    Workers take some seconds to start, more than most files of tests take to run.
+    """
+    option = config.option
+    talks = option.usepdb or option.trace or option.capture == "no"
+    chosen = option.keyword or option.markexpr or any(getattr(option, name, False) for name in ("lf", "failedfirst", "stepwise"))
+    folders = any((config.invocation_params.dir / argument).is_dir() for argument in config.args)
+    if talks or chosen or option.collectonly or not folders:
+        return 0
+    count = min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return count if count > 1 else 0
+
+
+def start_workers(config: pytest.Config) -> None:
+    """As if `-n` and `--dist` had been given on the command line, unless they were, or xdist is not here, or this is a worker."""
+    option = config.option
+    if hasattr(config, "workerinput") or getattr(option, "numprocesses", 0) is not None or option.tx or option.dist != "no":
+        return
+    option.numprocesses = workers(config)
+    if option.numprocesses:
+        option.dist = "loadfile"

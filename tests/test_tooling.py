@@ -1,0 +1,135 @@
+"""What developers lean on: names of tests that every process finds, workers where they help, one version of each linter."""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from support.case_names import LONGEST, addresses, case_name
+from support.workers import workers
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+# ---- names -----------------------------------------------------------------------------------------------------------------------------
+
+
+def test_names_do_not_depend_on_the_process(request: pytest.FixtureRequest) -> None:
+    """pytest-xdist and `--lf` find a test by its name and place: neither may hang on addresses, or on the order of a set.
+
+    What this session has collected is collected again, by a process that orders sets otherwise.
+    """
+    names = [item.nodeid for item in request.session.items]
+    files = list(dict.fromkeys(str(item.path) for item in request.session.items))
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *files]
+    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
+    environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTEST_ADDOPTS": ""}
+    run = subprocess.run(command, cwd=request.config.rootpath, env=environment, capture_output=True, text=True, check=False, timeout=240)
+    assert run.returncode == 0, run.stdout[-2000:] + run.stderr
+    chosen = set(names)  # by -k, or by name
+    again = [line for line in run.stdout.splitlines() if line in chosen]
+    assert again == names, sorted(chosen.symmetric_difference(again))[:5]
+
+
+class Plain:
+    pass
+
+
+class Told:
+    def __repr__(self) -> str:
+        return f"Told({object.__repr__(self)})"
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ({}, "nothing"),
+        ({"fun": np.sin, "lanes": True, "t_span": (0, 1.5)}, "fun=sin,lanes=True,t_span=[0,1.5]"),
+        (lambda: None, "lambda"),
+        (functools.partial(np.add, 1, where=True), "add(0=1,where=True)"),
+        (np.arange(3.0), "[0.0,1.0,2.0]"),
+        (np.zeros((5, 2)), "array[5, 2]"),
+        ({"b", "a", "c"}, "{a,b,c}"),
+        (Plain(), "Plain"),
+        ([Told()], "[Told(<test_tooling.Told object>)]"),
+        (ROOT / "README.md", "README.md"),
+        ("words", None),
+        (0.5, None),
+        (ValueError, None),
+    ],
+)
+def test_case_names(value: Any, name: str | None) -> None:
+    assert case_name(value) == name
+
+
+def test_long_names_are_cut() -> None:
+    assert case_name(["word"] * 50) == ("[" + "word," * 50)[: LONGEST - 3] + "..."
+
+
+def test_addresses_are_found() -> None:
+    name = f"test_one[{Plain()!r}]"
+    assert addresses([name, "test_two[Plain at 0]"]) == [name]
+
+
+# ---- workers ---------------------------------------------------------------------------------------------------------------------------
+
+
+QUIET = {
+    "usepdb": False,
+    "trace": False,
+    "capture": "fd",
+    "keyword": "",
+    "markexpr": "",
+    "lf": False,
+    "stepwise": False,
+    "collectonly": False,
+}
+
+
+def workers_of(*arguments: str, **option: Any) -> int:
+    invocation = SimpleNamespace(dir=ROOT)
+    config: Any = SimpleNamespace(option=SimpleNamespace(**(QUIET | option)), args=arguments, invocation_params=invocation)
+    return workers(config)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors are counted where a process can be bound to some")
+def test_workers_for_folders_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(4))
+    assert workers_of("tests") == 4
+    assert workers_of("tests/test_tooling.py", "tests/core") == 4
+    assert workers_of("tests/test_tooling.py") == workers_of("tests/test_tooling.py::test_case_names") == 0
+    assert (
+        workers_of("tests", usepdb=True)
+        == workers_of("tests", capture="no")
+        == workers_of("tests", keyword="adam")
+        == workers_of("tests", lf=True)
+        == 0
+    )
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(64))
+    assert workers_of("tests") == 8
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(1))
+    assert workers_of("tests") == 0
+
+
+# ---- versions --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_one_version_of_each_linter() -> None:
+    """Those of the extra `dev` are those of the hooks, and every hook names the versions of all it takes."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
+    dev = {package for package in extras["dev"] if not package.startswith(("nox", "pre-commit"))}
+    lists = re.findall(r"additional_dependencies: \[(.*?)\]", (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))
+    hooks = {package.strip() for names in lists for package in names.split(",")}
+    assert dev <= hooks
+    assert all(re.fullmatch(r"[\w-]+==[\w.]+", package) for package in hooks)
+    assert len({package.partition("==")[0] for package in hooks}) == len(hooks)
