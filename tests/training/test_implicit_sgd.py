@@ -475,7 +475,7 @@ def test_the_core_keeps_memory_safe() -> None:
         learner.sweep(samples, None, 1, 2)
     with pytest.raises(ValueError, match="X: expected 2 columns, one for each weight, got 3"):
         sweep.Learner(ROW, {}, "squared", 2).sweep(samples)
-    with pytest.raises(TypeError, match="no row for sweeps"):
+    with pytest.raises(TypeError, match="method: expected one that sweeps over samples, got adam"):
         sweep.Learner(registry.find("adam"), {}, "squared", 2)
 
 
