@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mflow_core import registry
 
-from mflow.base.methods import Parameter, _parameters, positional
+from mflow.base.methods import Parameter, parameters_of, positional
 
 FOLDER = Path(__file__).resolve().parents[1] / "python" / "mflow"
 HEAD = '"""Written by tools/make_stubs.py from the method records: do not edit."""\n\n'
@@ -33,11 +33,11 @@ def annotation(p: Parameter) -> str:
 
 def init(record: registry.MethodRecord, first: str, last: str) -> str:
     """The line of __init__; with `last`, an optimizer's, where most go by name."""
-    by_place = positional(record) if last else [p.name for p in _parameters(record)]
-    own = ""
-    for k, p in enumerate(_parameters(record)):
-        own += (", *" if k == len(by_place) else "") + f", {p.name}: {annotation(p)} = ..."
-    return f"    def __init__(self{first}{own}{last}) -> None: ...\n"
+    by_place = positional(record) if last else [p.name for p in parameters_of(record)]
+    parameters = ""
+    for k, p in enumerate(parameters_of(record)):
+        parameters += (", *" if k == len(by_place) else "") + f", {p.name}: {annotation(p)} = ..."
+    return f"    def __init__(self{first}{parameters}{last}) -> None: ...\n"
 
 
 def stubs() -> dict[str, str]:

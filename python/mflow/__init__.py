@@ -34,9 +34,11 @@ from mflow.analysis.families import family
 from mflow.analysis.posedness import posedness, posedness_along
 from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
-from mflow.data.tables import minibatches
+from mflow.data.rows import minibatches
 from mflow.dynamics.solve import solve_dynamics
-from mflow.experiments.sweep import Descent, LRFindResult, SweepResult, Training, lr_find, sweep
+from mflow.experiments.lr_find import LRFindResult, lr_find
+from mflow.experiments.sweep import SweepResult, sweep
+from mflow.experiments.tasks import Descent, Training
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
 from mflow.integrate.dense import DenseOutput
@@ -159,7 +161,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"mflow.{name}") if name in _MODULES else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
     from mflow_core.registry import unknown
 
-    record = getattr(getattr(optim, name, None), "_record", None)
+    record = getattr(getattr(optim, name, None), "method_record", None)
     if record is not None:
         raise AttributeError(
             f"mflow has no {name!r}: the class is mflow.optim.{name}; drivers take the name {record.name!r}, or get_method of it"

@@ -1,4 +1,4 @@
-"""Rows as custom methods of `scipy.optimize.minimize`."""
+"""Methods as custom methods of `scipy.optimize.minimize`."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def test_every_optimizer_is_a_method_of_scipy(method: Any) -> None:
 
 
 def test_names_cover_the_rows() -> None:
-    rows = [m for m in mflow.methods() if m.kind in ("update", "step")]
-    assert set(MINIMIZERS) == {f"minimize_{name}" for m in rows for name in (m.name, *m.aliases)}
+    known = [m for m in mflow.methods() if m.kind in ("update", "step")]
+    assert set(MINIMIZERS) == {f"minimize_{name}" for m in known for name in (m.name, *m.aliases)}
     assert set(MINIMIZERS) <= set(dir(mflow.scipy))
     with pytest.raises(AttributeError, match="did you mean 'minimize_adam'"):
         _ = mflow.scipy.minimize_adan

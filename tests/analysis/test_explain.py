@@ -7,7 +7,7 @@ import mflow
 
 
 def test_a_cost_without_the_gradient_that_was_promised_is_named() -> None:
-    with pytest.raises(TypeError, match=r"jac = True: fun has to return the pair \(cost, gradient\), it returned float"):
+    with pytest.raises(TypeError, match=r"fun: expected the pair \(cost, gradient\) returned with jac=True, got float"):
         mflow.explain(lambda c: float(c @ c), [1.0, 2.0], jac=True)
 
 
@@ -20,7 +20,7 @@ def test_steps_at_the_stability_limit_are_not_ascribed_to_accuracy() -> None:
 
 
 def test_a_pair_that_was_not_announced_is_named() -> None:
-    with pytest.raises(TypeError, match=r"fun returned a tuple.*give jac=True"):
+    with pytest.raises(TypeError, match=r"fun: expected one number returned, got a tuple.*give jac=True"):
         mflow.explain(lambda c: (c @ c, 2 * c), [1.0, 2.0])
 
 

@@ -66,7 +66,7 @@ def test_an_alias_is_no_second_column(capsys: Any) -> None:
     ("names", "said"), [(["rk4", "rkc2", "euler"], "stability regions"), (["newmark", "hht"], "spectral radii"), (["sgd"], "")]
 )
 def test_picture_of_stability(names: list[str], said: str, tmp_path: Path, capsys: Any) -> None:
-    """Regions of integrators, spectral radii of second-order rows; of optimizers alone there is none."""
+    """Regions of integrators, spectral radii of second-order methods; of optimizers alone there is none."""
     image = pytest.importorskip("PIL.Image")
     out = tmp_path / "s.png"
     assert main(["stability", *names, "--out", str(out)]) == 0
@@ -111,8 +111,8 @@ def test_explain_a_right_hand_side(costs: str, capsys: Any) -> None:
         (["explain", "{costs}:bowls", "--x0", "1", "--no-plot"], "did you mean 'bowl'"),
         (["explain", "{costs}:bowl", "--x0", "one", "--no-plot"], "finite numbers"),
         (["explain", "{costs}:swing", "--x0", "1,0", "--t-end", "0", "--no-plot"], "--t-end"),
-        (["explain", "{costs}:broken", "--x0", "1", "--no-plot"], "not finite"),
-        (["explain", "{costs}:turning", "--x0", "1", "--no-plot"], "fun returned is complex"),
+        (["explain", "{costs}:broken", "--x0", "1", "--no-plot"], "expected finite numbers"),
+        (["explain", "{costs}:turning", "--x0", "1", "--no-plot"], "fun: expected real numbers, got complex128"),
     ],
 )
 def test_mistakes(words: list[str], said: str, costs: str, capsys: Any) -> None:

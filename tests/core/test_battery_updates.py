@@ -21,17 +21,22 @@ from support.reference import (
 
 
 def test_update_agrees_with_its_oracle(update_record: Any) -> None:
+    """To 8 roundings; where the formula itself is worse (RAdam's takes thousands from thousands), to half of what it loses in doubles."""
     c0, grads = start_of(61), gradients(61, 25)
     for parameters in variants(update_record):
         for scale in (1.0, -0.5):
-            walk, oracle = Walk(update_record, parameters, c0), Follow(update_record.name, parameters, c0)
-            moved = np.zeros(c0.shape, np.longdouble)
+            walk = Walk(update_record, parameters, c0)
+            oracle, rounded = (Follow(update_record.name, parameters, c0, number) for number in (np.longdouble, np.float64))
+            moved, allowed = np.zeros(c0.shape, np.longdouble), 8 * EPS
             for k, g in enumerate(grads):
                 before = walk.vectors[0].copy()
                 want = oracle.step(before, g, scale)
+                loss = np.abs(rounded.step(before, g, scale) - want)
                 walk.step(g, scale)
                 moved = moved + np.abs(want - before)
-                assert np.all(np.abs(walk.vectors[0] - want) <= 8 * EPS * (np.abs(before) + moved)), (parameters, scale, k)
+                size = np.abs(before) + moved
+                allowed = max(allowed, 0.5 * np.max(loss / size))
+                assert np.all(np.abs(walk.vectors[0] - want) <= allowed * size), (parameters, scale, k)
 
 
 def test_update_order_in_lr(flow_record: Any) -> None:
@@ -49,14 +54,16 @@ def test_update_order_in_lr(flow_record: Any) -> None:
 
 @pytest.mark.parametrize("n", SIZES)
 def test_update_has_the_same_bits_on_every_level(update_record: Any, n: int) -> None:
-    c0, grads = start_of(n), gradients(n, 4)
+    c0, grads, moved = start_of(n), gradients(n, 4), False
     for parameters in (variants(update_record)[0], variants(update_record)[-1]):
         walks = [Walk(row, parameters, c0) for row in (update_record, *(same_at(update_record, level) for level in LEVELS))]
-        for walk in walks:
-            for g in grads:
+        before = walks[0].bits
+        for g in grads:
+            for walk in walks:
                 walk.step(g)
-        assert len({walk.bits for walk in walks}) == 1
-        assert n == 0 or bits(walks[0].vectors[0]) != bits(c0)
+            assert len({walk.bits for walk in walks}) == 1
+            moved = moved or walks[0].bits != before
+    assert moved or n < 64  # steps of one length may lead back to the start, small gradients may lie on a plateau
 
 
 def test_ask_has_the_same_bits_on_every_level(update_record: Any) -> None:
@@ -85,30 +92,36 @@ def test_update_chunks_have_the_same_bits(update_record: Any, cuts: tuple[int, .
 
 
 def test_update_stays_inside_its_range(update_record: Any) -> None:
-    walk = Walk(update_record, defaults(update_record, lr=0.5), start_of(40))
-    before = [vector.copy() for vector in walk.vectors]
-    g = gradients(40, 1)[0]
-    coef = updater.begin(update_record, walk.parameters, 0, walk.scalars)
-    updater.update(update_record, coef, 1.0, walk.vectors, g, 11, 29)
-    for vector, old in zip(walk.vectors, before, strict=True):
-        assert bits(vector[:11]) == bits(old[:11])
-        assert bits(vector[29:]) == bits(old[29:])
-    assert np.all(walk.vectors[0][11:29] != before[0][11:29])
+    """Outside nothing is written; inside are the bits of an update of everything."""
+    whole, part = (Walk(update_record, defaults(update_record, lr=0.5), start_of(40)) for _ in range(2))
+    for k, g in enumerate(gradients(40, 3)):
+        before = [vector.copy() for vector in whole.vectors]
+        for vector, old in zip(part.vectors, before, strict=True):
+            vector[:] = old
+        whole.step(g)
+        updater.update(update_record, updater.begin(update_record, part.parameters, k, part.scalars), 1.0, part.vectors, g, 11, 29)
+        for vector, full, old in zip(part.vectors, whole.vectors, before, strict=True):
+            assert bits(vector) == bits(np.concatenate([old[:11], full[11:29], old[29:]]))
+    assert bits(whole.vectors[0][11:29]) != bits(start_of(40)[11:29])
 
 
 def test_nan_stays_where_it_is_and_is_not_lost(update_record: Any) -> None:
+    """A NaN in one gradient is in c from then on, and in every vector that a small change of that gradient would still be seen in."""
     for parameters in variants(update_record):
-        g = gradients(33, 1)[0]
-        dirty, clean = Walk(update_record, parameters, start_of(33)), Walk(update_record, parameters, start_of(33))
-        clean.step(g)
-        g[7] = np.nan
-        dirty.step(g)
-        assert np.isnan(dirty.vectors[0][7])
+        clean, changed, dirty = (Walk(update_record, parameters, start_of(33)) for _ in range(3))
+        first, second = gradients(33, 2)
+        for walk, value in ((clean, 0.25), (changed, 0.25 * (1 + 2.0**-20)), (dirty, np.nan)):
+            first[7] = value
+            walk.step(first)
         others = np.arange(33) != 7
+        assert np.isnan(dirty.vectors[0][7])
         assert bits(dirty.vectors[0][others]) == bits(clean.vectors[0][others])
-        dirty.step(gradients(33, 1)[0])
-        for name, vector in zip(update_record.vectors, dirty.vectors, strict=False):
-            assert np.isnan(vector[7]), (name, parameters)  # no maximum has swallowed it
+        for walk in (clean, changed, dirty):
+            walk.step(2.0**-10 * second)  # small: what is largest is the first
+        assert np.isnan(dirty.vectors[0][7])
+        for name, *entries in zip(update_record.vectors, *(walk.vectors for walk in (clean, changed, dirty)), strict=False):
+            a, b, c = (entry[7] for entry in entries)
+            assert a == b or np.isnan(c), (name, parameters)  # no maximum has swallowed it
 
 
 def test_descent_counts_and_resumes(update_record: Any) -> None:

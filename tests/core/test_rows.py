@@ -15,10 +15,23 @@ import scipy.integrate
 import scipy.optimize
 from mflow_core import registry
 
+import mflow
 from support.kernels import Kernel, dense_of, go
 from support.levels import LEVELS
 from support.problems import PROBLEMS, Array, start_of, waves
-from support.reference import butcher, chebyshev, density, last_is_first, len_of, magnitude, residual, stability_function, trees_of, weights
+from support.reference import (
+    butcher,
+    chebyshev,
+    density,
+    last_is_first,
+    len_of,
+    magnitude,
+    residual,
+    stability_function,
+    trees_of,
+    weight_of_slopes,
+    weights,
+)
 
 EPS = 2.0**-52
 SIZES = (1, 2, 3, 7, 13, 600, 1001)
@@ -91,7 +104,7 @@ def test_flags_follow_from_the_tableau(row: Any, level: str) -> None:
     A = butcher(row)[0]
     implicit = any(A[i][i] != 0 for i in range(len(A)))
     assert ("implicit" in row.flags) == implicit
-    assert ("stiffly_accurate" in row.flags) == (implicit and last_is_first(row))
+    assert ("stiffly_accurate" in row.flags) == (implicit and last_is_first(row) and A[-1][-1] != 0)
     if not implicit and "staged" not in row.flags:
         assert ("fsal" in row.flags) == last_is_first(row)
     carries = row.sizes()["n_vec"] > row.sizes()["n_vis"]
@@ -108,7 +121,7 @@ def test_implicit_order_conditions(row: Any) -> None:
     for order in range(1, row.order + 1):
         for tree in trees_of(order):
             assert residual(tree, A, b) <= 4 * EPS * max(1.0, magnitude(tree, A, b)), (order, tree)
-    assert max(residual(tree, A, b) for tree in trees_of(row.order + 1)) > 1e-3
+    assert max(residual(tree, A, b) for tree in trees_of(row.order + 1)) > 1e-10
 
 
 @those("embedded", without="staged")
@@ -120,18 +133,18 @@ def test_embedded_order_conditions(row: Any) -> None:
         for order in range(1, order_hat + 1):
             for tree in trees_of(order):
                 assert residual(tree, A, b_hat) <= 8 * EPS * max(1.0, magnitude(tree, A, b_hat)), (order, tree)
-        assert max(residual(tree, A, b_hat) for tree in trees_of(order_hat + 1)) > 1e-6
+        assert max(residual(tree, A, b_hat) for tree in trees_of(order_hat + 1)) > 1e-10
 
 
 @those("implicit")
 def test_decay_at_infinity(row: Any) -> None:
-    """L-stable rows forget what decays fast; the trapezoidal rule only changes its sign."""
+    """What decays fast is forgotten by a stiffly accurate row without an explicit stage; of others the limit of R is left."""
+    A = butcher(row)[0]
+    left = 0.0 if all(line[i] for i, line in enumerate(A)) else mflow.limit_at_infinity(row.name)
     R = [stability_function(row, -(10.0**k)) for k in (6, 9, 12)]
-    if row.name == "trapezoidal":
-        np.testing.assert_allclose(R, -1.0, rtol=1e-5)
-    else:
-        assert all(abs(r) < 10.0 / 10.0**k for r, k in zip(R, (6, 9, 12), strict=True))
-    assert max(abs(stability_function(row, -x)) for x in np.geomspace(1e-3, 1e6, 200)) <= 1.0
+    assert all(abs(r - left) < 1e3 / 10.0**k + 1e-13 for r, k in zip(R, (6, 9, 12), strict=True))
+    stable = max(abs(stability_function(row, -x)) for x in np.geomspace(1e-3, 1e6, 200)) <= 1.0
+    assert stable or not mflow.is_a_stable(row.name)
 
 
 # ---- steps -------------------------------------------------------------------------------------------------------------
@@ -259,7 +272,7 @@ def test_extension_meets_both_ends(row: Any, n: int, fresh: bool) -> None:
 
 @with_extension()
 def test_observed_order_of_the_extension(row: Any) -> None:
-    """In one step, the extension's error falls as h^(degree + 1) between the ends."""
+    """In one step, the extension's error falls as h^(degree + 1) between the ends, or as that of the step itself."""
     what = PROBLEMS[0]
     degree = row.sizes()["n_dense"]
     errors = []
@@ -269,7 +282,7 @@ def test_observed_order_of_the_extension(row: Any) -> None:
         y = kernel.dense()
         errors.append(max(abs(y(theta)[0] - what.exact(0.5 + theta * h)[0]) for theta in np.linspace(0.1, 0.9, 9)))
     assert errors[1] > 1e-14
-    assert math.log2(errors[0] / errors[1]) > degree + 0.6
+    assert math.log2(errors[0] / errors[1]) > min(degree, row.order) + 0.6
 
 
 def test_extension_of_esdirk43_meets_the_conditions_for_all_theta() -> None:
@@ -332,14 +345,16 @@ def test_names_that_scipy_uses(theirs: str, ours: str) -> None:
 
 
 @those("implicit")
-@pytest.mark.parametrize("what", PROBLEMS, ids=lambda p: p.name)
-def test_observed_order_of_implicit_rows(row: Any, what: Any) -> None:
+def test_observed_order_of_implicit_rows(row: Any) -> None:
+    """Of the errors of all problems together, as in the battery."""
     errors = []
     for steps in (40, 80):
-        kernel = kernel_of(row, what.y0.size, what.fun)
-        y = go(kernel, 0.0, what.y0, what.t_end / steps, steps)[0]
-        errors.append(float(np.max(np.abs(y - what.exact(what.t_end)))))
-    assert math.log2(errors[0] / errors[1]) == pytest.approx(row.order, abs=0.1)
+        errors.append(0.0)
+        for what in PROBLEMS:
+            kernel = kernel_of(row, what.y0.size, what.fun)
+            y = go(kernel, 0.0, what.y0, what.t_end / steps, steps)[0]
+            errors[-1] += float(np.max(np.abs(y - what.exact(what.t_end))))
+    assert math.log2(errors[0] / errors[1]) == pytest.approx(row.order, abs=0.1 if row.order < 5 else 0.5)
 
 
 @those("implicit")
@@ -361,24 +376,29 @@ def test_step_is_that_of_the_tableau_in_40_digits(row: Any) -> None:
 
     kernel = Kernel(row, lambda t, y: t - y**2, 1, solve)
     assert kernel.step(t, np.array([[y0]]), h) == 0
-    assert abs(kernel.y[0] - float(want)) <= 16 * EPS
-    assert abs(kernel.carried[1, 0] - float(K[-1])) <= 64 * EPS
+    roundings = max(16.0, weight_of_slopes(row))
+    assert abs(kernel.y[0] - float(want)) <= roundings * EPS
+    assert abs(kernel.carried[1, 0] - float(K[-1])) <= 4 * roundings * EPS
 
 
 @those("implicit")
 def test_calls_of_implicit_rows(row: Any) -> None:
-    """One solve for each implicit stage at its own time, no right-hand side but for a first explicit stage that is not carried."""
+    """One solve for each implicit stage, one right-hand side for each explicit one at its own time, but for a first that is carried."""
     A, _, c = butcher(row)
+    kinds = ["solve" if line[i] else "rhs" for i, line in enumerate(A)]
     stages = [(0.3 + float(c[i]) * 0.2, float(A[i][i]) * 0.2) for i in range(len(A)) if A[i][i] != 0]
     kernel = kernel_of(row, 3)
     kernel.step(0.3, start_of(3)[None], 0.2)
-    assert [call[0] for call in kernel.calls] == ["rhs"] * (A[0][0] == 0) + ["solve"] * len(stages)
-    assert (kernel.frame.n_rhs, kernel.frame.n_solve) == (A[0][0] == 0, len(stages))
+    assert [call[0] for call in kernel.calls] == kinds
+    assert (kernel.frame.n_rhs, kernel.frame.n_solve) == (kinds.count("rhs"), len(stages))
     kernel.step(0.3, go(kernel, 0.1, start_of(3), 0.2, 1), 0.2, fresh=False)
-    np.testing.assert_allclose([call[1:3] for call in kernel.calls], stages, rtol=4 * EPS)
-    assert (kernel.frame.n_rhs, kernel.frame.n_solve) == (0, len(stages))
+    carried = kinds[0] == "rhs"
+    assert [call[0] for call in kernel.calls] == kinds[carried:]
+    np.testing.assert_allclose([call[1:3] for call in kernel.calls if call[0] == "solve"], stages, rtol=4 * EPS)
+    assert (kernel.frame.n_rhs, kernel.frame.n_solve) == (kinds.count("rhs") - carried, len(stages))
     last = kernel.calls[-1]
-    np.testing.assert_allclose(kernel.carried[1], (kernel.y - last[3]) / last[2], rtol=4 * EPS)
+    want = (kernel.y - last[3]) / last[2] if last[0] == "solve" else kernel.rhs(last[1], kernel.y)
+    np.testing.assert_allclose(kernel.carried[1], want, rtol=4 * EPS)
 
 
 @those("implicit")
@@ -390,7 +410,7 @@ def test_guesses_are_good(row: Any) -> None:
         kernel = Kernel(row, what.rhs, 4, what.solve)
         x = go(kernel, -h, start_of(4), h, 1)
         kernel.step(0.0, x, h, fresh=False)
-        worst.append(max(np.max(np.abs(what.solve(*call[1:4], call[4]) - call[4])) for call in kernel.calls))
+        worst.append(max(np.max(np.abs(what.solve(*call[1:4], call[4]) - call[4])) for call in kernel.calls if call[0] == "solve"))
     assert math.log2(worst[0] / worst[1]) > 1.8
     kernel.step(0.0, x[:1], h)
     solves = [call for call in kernel.calls if call[0] == "solve"]
@@ -403,7 +423,7 @@ def test_a_guess_that_overflows_is_replaced(row: Any) -> None:
     kernel = kernel_of(row, 3)
     x = np.stack([start_of(3), np.full(3, 1e308)])
     kernel.step(0.3, x, 1e10, fresh=False)
-    guesses = [call[4] for call in kernel.calls if np.all(np.isfinite(call[3]))]
+    guesses = [call[4] for call in kernel.calls if call[0] == "solve" and np.all(np.isfinite(call[3]))]
     assert all(np.all(np.isfinite(guess)) for guess in guesses)
 
 
@@ -432,16 +452,17 @@ def test_estimate_is_filtered_where_the_problem_can(row: Any) -> None:
     """(I - gh J)^-1 times the plain estimate, in which components live on that y+ has forgotten."""
     what = Linear(4, stiffness=1e6)
     plain, filtered = (Kernel(row, what.rhs, 4, what.solve, lsolve) for lsolve in (None, what.lsolve))
-    gh = float(butcher(row)[0][-1][-1]) * 0.1
+    gh = [float(line[i]) for i, line in enumerate(butcher(row)[0]) if line[i]][-1] * 0.1
     for kernel in (plain, filtered):
         kernel.step(0.3, np.full((1, 4), math.cos(0.3) + 1e-3), 0.1)
     assert bits(plain.carried) == bits(filtered.carried)
     assert filtered.calls[-1][:3] == ("lsolve", 0.3 + 0.1, gh)
     assert bits(filtered.calls[-1][3]) == bits(plain.errors[0])
     assert bits(filtered.errors[0]) == bits(what.lsolve(0.4, gh, plain.errors[0]))
-    assert np.max(np.abs(plain.y[1:] - math.cos(0.4))) < 1e-6  # it began at 1e-3
+    left = 1e-3 * abs(stability_function(row, -1e12))  # it began at 1e-3
+    assert np.max(np.abs(plain.y[1:] - math.cos(0.4))) < left + 1e-6
     assert np.max(np.abs(plain.errors)) > 1e-4
-    assert np.max(np.abs(filtered.errors)) < 1e-6
+    assert np.all(np.abs(filtered.errors[0, 1:]) < 1e-3 * np.abs(plain.errors[0, 1:]))
 
 
 # ---- RKC ---------------------------------------------------------------------------------------------------------------

@@ -20,9 +20,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from mflow.data import tables as data
-from mflow.data.nist import NistProblem, nist_problem_from_text
-from mflow.data.tables import (
+from mflow import data
+from mflow.data import (
     load_engel,
     load_longley,
     load_nist,
@@ -32,6 +31,7 @@ from mflow.data.tables import (
     standardize,
     train_test_split,
 )
+from mflow.data.nist import NistProblem, nist_problem_from_text
 
 Array = npt.NDArray[np.float64]
 
@@ -162,10 +162,10 @@ def test_nist_shapes_types_and_counts(name: str) -> None:
         "jacobian": (selected.jacobian(b), (n_observations, n_parameters)),
         "gradient": (selected.gradient(b), (n_parameters,)),
     }
-    for what, (array, shape) in shapes.items():
-        assert (array.shape, array.dtype.name) == (shape, "float64"), what
-        assert array.flags.c_contiguous, what
-        assert np.isfinite(array).all(), what
+    for label, (array, shape) in shapes.items():
+        assert (array.shape, array.dtype.name) == (shape, "float64"), label
+        assert array.flags.c_contiguous, label
+        assert np.isfinite(array).all(), label
     assert selected.level == level
     assert selected.degrees_of_freedom == n_observations - n_parameters
     assert selected.description
@@ -185,8 +185,8 @@ def test_nist_residual_standard_deviation_confirms_degrees_of_freedom(name: str)
 @pytest.mark.parametrize("name", [name for name in NIST_TABLE if name != "Lanczos1"])
 def test_nist_certified_sum_of_squares(name: str) -> None:
     selected = problem(name)
-    found = 2.0 * selected.cost(selected.certified_parameters)
-    assert found == pytest.approx(selected.certified_residual_sum_of_squares, rel=1e-9)
+    computed = 2.0 * selected.cost(selected.certified_parameters)
+    assert computed == pytest.approx(selected.certified_residual_sum_of_squares, rel=1e-9)
 
 
 def test_lanczos1_sum_of_squares_within_the_printed_digits() -> None:
@@ -235,8 +235,8 @@ def test_nist_certified_standard_deviations(name: str) -> None:
     lengths = np.linalg.norm(jacobian, axis=0)
     inverse = np.linalg.pinv(jacobian / lengths, rcond=1e-14)
     variance = selected.certified_residual_sum_of_squares / selected.degrees_of_freedom
-    found = np.sqrt(variance) * np.linalg.norm(inverse, axis=1) / lengths
-    np.testing.assert_allclose(found, selected.certified_standard_deviations, rtol=2e-6)
+    computed = np.sqrt(variance) * np.linalg.norm(inverse, axis=1) / lengths
+    np.testing.assert_allclose(computed, selected.certified_standard_deviations, rtol=2e-6)
 
 
 @every_problem
@@ -259,11 +259,11 @@ def test_nist_model_jacobian_and_gradient_against_printed_formula(name: str, sta
     assert (scale > 0.0).all()
     difference = np.abs(selected.jacobian(b) - jacobian)
     assert (difference <= 1e-12 * np.abs(jacobian) + 1e-13 * scale).all()
-    found = selected.gradient(b)
+    computed = selected.gradient(b)
     size = scale * np.linalg.norm(expected_residual)
-    assert (np.abs(found - expected_gradient) <= 1e-12 * size).all()
+    assert (np.abs(computed - expected_gradient) <= 1e-12 * size).all()
     # The sums run in different orders: entries that nearly cancel differ by what was lost in their terms.
-    assert (np.abs(found - selected.jacobian(b).T @ selected.residual(b)) <= 1e-14 * size).all()
+    assert (np.abs(computed - selected.jacobian(b).T @ selected.residual(b)) <= 1e-14 * size).all()
     assert selected.cost(b) == pytest.approx(half_squares, rel=1e-11)
 
 
@@ -302,18 +302,18 @@ def test_unknown_nist_name_near_to_none_lists_all() -> None:
 
 
 def test_wrong_number_of_parameters_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"b has shape \(3,\).*Misra1a takes 2"):
+    with pytest.raises(ValueError, match=r"b: expected shape \(2,\), the parameters of Misra1a, got shape \(3,\)"):
         problem("Misra1a").cost([1.0, 2.0, 3.0])
 
 
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda text: text.rstrip().rsplit("\n", 1)[0], "states 14 observations"),
-        (lambda text: text.replace("  b2 =  ", "  b3 =  "), "not numbered"),
-        (lambda text: re.sub(r"(?m)^  b2 = .*$", "", text), "2 parameters but holds 14 and 1"),
-        (lambda text: text.replace("Residual Sum", "Sum"), "no residual sum of squares"),
-        (lambda text: text.replace("Data:   y", "Table: y"), "no 'Data: y x' heading"),
+        (lambda text: text.rstrip().rsplit("\n", 1)[0], "expected 14 observations and 2 parameters, .*, got 13 and 2"),
+        (lambda text: text.replace("  b2 =  ", "  b3 =  "), "expected parameters b1, b2, ..."),
+        (lambda text: re.sub(r"(?m)^  b2 = .*$", "", text), "expected 14 observations and 2 parameters, .*, got 14 and 1"),
+        (lambda text: text.replace("Residual Sum", "Sum"), "expected a residual sum of squares"),
+        (lambda text: text.replace("Data:   y", "Table: y"), "expected a 'Data: y x' heading"),
     ],
 )
 def test_damaged_nist_file_is_refused(damage: Callable[[str], str], message: str) -> None:
@@ -379,9 +379,9 @@ def test_every_shipped_file_has_its_source_stated() -> None:
 
 
 def test_documented_examples() -> None:
-    outcome = doctest.testmod(data)
-    assert outcome.attempted >= 20
-    assert outcome.failed == 0
+    outcomes = [doctest.testmod(module) for module in (data.tables, data.rows)]
+    assert sum(outcome.attempted for outcome in outcomes) >= 20
+    assert sum(outcome.failed for outcome in outcomes) == 0
 
 
 # --- minibatches ------------------------------------------------------------
@@ -479,23 +479,23 @@ def test_memmap_is_read_batch_by_batch(tmp_path: Path, shuffle: bool) -> None:
 @pytest.mark.parametrize(
     ("arrays", "options", "error", "message"),
     [
-        ((np.zeros(5),), {"batch_size": 0}, ValueError, "batch_size is 0; .*at least 1"),
-        ((np.zeros(5),), {"batch_size": 6}, ValueError, "batch_size is 6 .*5 rows; .*5 or less"),
-        ((np.zeros(5),), {"batch_size": 2.0}, TypeError, "batch_size is 2.0 of type float"),
-        ((np.zeros(5),), {"batch_size": True}, TypeError, "batch_size is True of type bool"),
-        ((np.zeros(5),), {"batch_size": 2, "epochs": -1}, ValueError, "epochs is -1"),
-        ((np.zeros(5),), {"batch_size": 2, "epochs": 1.5}, TypeError, "epochs is 1.5"),
-        ((np.zeros(5),), {"batch_size": 2, "seed": -3}, ValueError, "seed is -3"),
-        ((np.zeros(5),), {"batch_size": 2, "seed": "a"}, TypeError, "seed is 'a' of type str"),
-        ((np.zeros((0, 3)),), {"batch_size": 1}, ValueError, "array 0 has 0 rows"),
-        ((np.float64(1.0),), {"batch_size": 1}, ValueError, "array 0 is a scalar"),
+        ((np.zeros(5),), {"batch_size": 0}, ValueError, "batch_size: expected a whole number from 1 to 5, got 0"),
+        ((np.zeros(5),), {"batch_size": 6}, ValueError, "batch_size: expected a whole number from 1 to 5, got 6"),
+        ((np.zeros(5),), {"batch_size": 2.5}, ValueError, "batch_size: expected .*, got 2.5"),
+        ((np.zeros(5),), {"batch_size": True}, ValueError, "batch_size: expected .*, got True"),
+        ((np.zeros(5),), {"batch_size": 2, "epochs": -1}, ValueError, "epochs: expected a whole number of at least 0, got -1"),
+        ((np.zeros(5),), {"batch_size": 2, "epochs": 1.5}, ValueError, "epochs: expected .*, got 1.5"),
+        ((np.zeros(5),), {"batch_size": 2, "seed": -3}, ValueError, "seed: expected .*, got -3"),
+        ((np.zeros(5),), {"batch_size": 2, "seed": "a"}, TypeError, "seed: expected a whole number of at least 0, got 'a'"),
+        ((np.zeros((0, 3)),), {"batch_size": 1}, ValueError, "array 0: expected at least one row, got 0"),
+        ((np.float64(1.0),), {"batch_size": 1}, ValueError, "array 0: expected an array .*, got a scalar"),
         (
             (np.zeros(5), np.zeros(4)),
             {"batch_size": 1},
             ValueError,
-            "array 0 has 5, array 1 has 4 rows",
+            "array 0, array 1: expected arrays of one length, got 5, 4 rows",
         ),
-        ((), {"batch_size": 1}, TypeError, "no array was given"),
+        ((), {"batch_size": 1}, TypeError, "arrays: expected at least one, .*, got none"),
     ],
 )
 def test_minibatch_errors(arrays: tuple[Any, ...], options: dict[str, Any], error: type[Exception], message: str) -> None:
@@ -540,13 +540,13 @@ def test_split_leaves_no_part_empty() -> None:
 @pytest.mark.parametrize(
     ("y", "options", "message"),
     [
-        (np.arange(4), {}, "X has 5, y has 4 rows"),
-        (np.arange(5), {"test_fraction": 0.0}, "test_fraction is 0.0"),
-        (np.arange(5), {"test_fraction": 1.0}, "test_fraction is 1.0"),
-        (np.arange(5), {"test_fraction": float("nan")}, "test_fraction is nan"),
-        (np.array([0, 0, 0, 0, 7]), {"stratify": True}, "class .*7.* of y has 1 row"),
-        (np.zeros((5, 2)), {"stratify": True}, r"y has shape \(5, 2\)"),
-        (np.arange(5), {"seed": -1}, "seed is -1"),
+        (np.arange(4), {}, "X, y: expected arrays of one length, got 5, 4 rows"),
+        (np.arange(5), {"test_fraction": 0.0}, "test_fraction: expected a finite number above 0 and below 1, got 0.0"),
+        (np.arange(5), {"test_fraction": 1.0}, "test_fraction: expected .*, got 1.0"),
+        (np.arange(5), {"test_fraction": float("nan")}, "test_fraction: expected .*, got nan"),
+        (np.array([0, 0, 0, 0, 7]), {"stratify": True}, "y: expected at least 2 rows of class .*7.*, got 1"),
+        (np.zeros((5, 2)), {"stratify": True}, r"y: expected shape \(5,\), .*, got shape \(5, 2\)"),
+        (np.arange(5), {"seed": -1}, "seed: expected .*, got -1"),
     ],
 )
 def test_split_errors(y: npt.NDArray[Any], options: dict[str, Any], message: str) -> None:
@@ -555,7 +555,7 @@ def test_split_errors(y: npt.NDArray[Any], options: dict[str, Any], message: str
 
 
 def test_split_of_one_row_is_refused() -> None:
-    with pytest.raises(ValueError, match="X and y have 1 row"):
+    with pytest.raises(ValueError, match=r"X, y: expected at least 2 rows, .*, got 1"):
         train_test_split(np.arange(1), np.arange(1))
 
 
@@ -574,11 +574,11 @@ def test_standardize_uses_the_training_rows_only() -> None:
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ((np.array([[1.0, 0.1], [2.0, 0.1], [3.0, 0.1]]),), "constant in column 1"),
-        ((np.array([[1.0], [np.nan]]),), "nan or an infinity"),
-        ((np.zeros((0, 2)),), "X_train has 0 rows"),
-        ((np.array([[1.0], [2.0]]), np.ones((2, 2))), r"array 1 has shape \(2, 2\)"),
-        ((np.array([[1.0], [2.0]]), np.float64(1.0)), r"array 1 has shape \(\)"),
+        ((np.array([[1.0, 0.1], [2.0, 0.1], [3.0, 0.1]]),), "X_train: expected columns that vary, got constant column 1"),
+        ((np.array([[1.0], [np.nan]]),), "X_train: expected finite numbers, got nan in entry 1"),
+        ((np.zeros((0, 2)),), "X_train: expected at least one row, got 0"),
+        ((np.array([[1.0], [2.0]]), np.ones((2, 2))), r"array 1: expected the columns of X_train, .*, got shape \(2, 2\)"),
+        ((np.array([[1.0], [2.0]]), np.float64(1.0)), r"array 1: expected .*, got shape \(\)"),
     ],
 )
 def test_standardize_errors(arrays: tuple[Any, ...], message: str) -> None:

@@ -1,6 +1,6 @@
-"""Runs of second-order rows on structures and forces: energies, stability, error control, output, bad input.
+"""Runs of second-order methods on structures and forces: energies, stability, error control, output, bad input.
 
-Oracles: closed forms, NumPy's dense algebra (motion.py), SciPy. Every list of rows comes from the registry.
+Oracles: closed forms, NumPy's dense algebra (motion.py), SciPy. Every list of methods comes from the registry.
 """
 
 import functools
@@ -25,15 +25,21 @@ from support.motion import ORACLES, Array, Oscillators, chain, settings
 from support.places import environment_for
 
 EPS = 2.0**-52
-ROWS = [row for row in registry.records() if "second_order" in row.flags]
-CASES = [pytest.param(row, par, id=f"{row.name}-{'-'.join(f'{v:.3g}' for v in par.values())}") for row in ROWS for par in settings(row)]
+RECORDS = [record for record in registry.records() if "second_order" in record.flags]
+CASES = [
+    pytest.param(record, par, id=f"{record.name}-{'-'.join(f'{v:.3g}' for v in par.values())}")
+    for record in RECORDS
+    for par in settings(record)
+]
 KINETIC, POTENTIAL, LOAD, DAMPING, NUMERICAL, RESIDUAL = range(6)
 
 
-def run_of(row: Any, problem: Any, x0: Any, v0: Any, dt: float = math.nan, parameters: dict[str, float] | None = None, **more: Any) -> Any:
-    row = registry.find(row) if isinstance(row, str) else row
+def run_of(
+    record: Any, problem: Any, x0: Any, v0: Any, dt: float = math.nan, parameters: dict[str, float] | None = None, **more: Any
+) -> Any:
+    record = registry.find(record) if isinstance(record, str) else record
     x, v = (np.array(a, dtype=float, ndmin=1) for a in (x0, v0))
-    return stepper.Run(row, problem, x, 0.0, dt, parameters or {}, v0=v, **more)
+    return stepper.Run(record, problem, x, 0.0, dt, parameters or {}, v0=v, **more)
 
 
 def rows_of(run: Any, steps: int) -> Array:
@@ -84,7 +90,7 @@ def plain(a: Any, n: int) -> Array:
     return a if a.ndim == 2 else np.diag(np.broadcast_to(a, n))
 
 
-@pytest.mark.parametrize(("row", "par"), CASES)
+@pytest.mark.parametrize(("record", "par"), CASES)
 @pytest.mark.parametrize(
     ("kind", "stored", "n"),
     [
@@ -99,20 +105,20 @@ def plain(a: Any, n: int) -> Array:
         ("sparse", "sparse", 210),
     ],
 )
-def test_structures_follow_the_formula(row: Any, par: dict[str, float], kind: str, stored: str, n: int) -> None:
+def test_structures_follow_the_formula(record: Any, par: dict[str, float], kind: str, stored: str, n: int) -> None:
     M, C, K = matrices(kind, n)
     phase = np.linspace(0, 3, n)
-    what = structure.Structure(n, M, C, K, lambda t: np.cos(t + phase))
-    assert what.kind == stored
+    problem = structure.Structure(n, M, C, K, lambda t: np.cos(t + phase))
+    assert problem.kind == stored
     oracle = Oscillators(plain(M, n), plain(C, n), plain(K, n), lambda t: np.cos(t + phase))
     rng, h = np.random.default_rng(1), 0.2
     x, v = rng.standard_normal((2, n))
     a = oracle.accel(0.0, x, v)
-    state, run = (x, v, a, a), run_of(row, what, x, v, h, par)
+    state, run = (x, v, a, a), run_of(record, problem, x, v, h, par)
     for k, got in enumerate(rows_of(run, 3)):
-        state = ORACLES[row.name](oracle, k * h, state, h, par)
-        for mine, want in zip(got, state, strict=False):
-            np.testing.assert_allclose(mine, want, rtol=0, atol=1e-12 * max(1.0, np.abs(want).max()))
+        state = ORACLES[record.name](oracle, k * h, state, h, par)
+        for ours, want in zip(got, state, strict=False):
+            np.testing.assert_allclose(ours, want, rtol=0, atol=1e-12 * max(1.0, np.abs(want).max()))
 
 
 @pytest.mark.parametrize(
@@ -120,11 +126,11 @@ def test_structures_follow_the_formula(row: Any, par: dict[str, float], kind: st
 )
 def test_sums_that_are_not_positive_definite(matrix: Array) -> None:
     """Springs that push: the factors then need exchanges."""
-    what = structure.Structure(4, 1.0, None, -matrix)
+    problem = structure.Structure(4, 1.0, None, -matrix)
     oracle = Oscillators(np.eye(4), np.zeros((4, 4)), -matrix)
     x, v = np.random.default_rng(0).standard_normal((2, 4))
     a = oracle.accel(0.0, x, v)
-    got = rows_of(run_of("newmark", what, x, v, 1.7), 1)[0]
+    got = rows_of(run_of("newmark", problem, x, v, 1.7), 1)[0]
     want = ORACLES["newmark"](oracle, 0.0, (x, v, a, a), 1.7, {"beta": 0.25, "gamma": 0.5})
     np.testing.assert_allclose(got, want[:3], rtol=1e-12)
 
@@ -136,22 +142,22 @@ def test_factors_once_and_loads_once_a_time() -> None:
         times.append(t)
         return np.ones(5)
 
-    what = structure.Structure(5, 1.0, None, chain(5).K, load)
-    run = run_of("newmark", what, np.zeros(5), np.zeros(5), 0.1)
+    problem = structure.Structure(5, 1.0, None, chain(5).K, load)
+    run = run_of("newmark", problem, np.zeros(5), np.zeros(5), 0.1)
     assert Energies(run).keep() == 0
     assert run.fixed(100) == 0
-    assert what.counters["nlu"] == 2  # the mass, for the first acceleration, and the sum
-    assert len(times) == 101 == what.counters["nload"]
+    assert problem.counters["nlu"] == 2  # the mass, for the first acceleration, and the sum
+    assert len(times) == 101 == problem.counters["nload"]
 
 
 def test_tables_are_linear_and_held() -> None:
     times, values = np.array([0.0, 0.5, 2.0]), np.array([[0.0, 1.0], [2.0, -1.0], [3.0, 3.0]])
     for pattern in (None, np.array([1.0, -2.0])):
-        what = structure.Structure(2, 1.0)
-        what.set_table(times, values if pattern is None else values[:, 0], pattern)
+        problem = structure.Structure(2, 1.0)
+        problem.set_table(times, values if pattern is None else values[:, 0], pattern)
         given = values if pattern is None else np.outer(values[:, 0], pattern)
         for t in (-1.0, 0.0, 0.2, 0.5, 0.7, 1.9999, 2.0, 5.0, 0.1, 0.6):
-            run = stepper.Run(registry.find("central_difference"), what, np.zeros(2), t, 0.1, {}, v0=np.zeros(2))
+            run = stepper.Run(registry.find("central_difference"), problem, np.zeros(2), t, 0.1, {}, v0=np.zeros(2))
             assert run.prepare() == 0
             np.testing.assert_allclose(run.vector(2), [np.interp(t, times, column) for column in given.T], rtol=1e-15, atol=1e-15)
 
@@ -178,7 +184,7 @@ def test_structures_have_the_same_bits_on_every_level(level: str, kind: str) -> 
 def digest(kind: str) -> str:
     import hashlib
 
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for n in (3, 50, 1100) if kind != "dense" else (3, 50):
         M, C, K = matrices(kind, n)
         run = run_of(
@@ -186,17 +192,17 @@ def digest(kind: str) -> str:
         )
         if run.problem.symmetric:
             Energies(run).keep()
-        found.update(rows_of(run, 5).tobytes() + (Energies(run).now().tobytes() if run.problem.symmetric else b""))
-    return found.hexdigest()
+        digest.update(rows_of(run, 5).tobytes() + (Energies(run).now().tobytes() if run.problem.symmetric else b""))
+    return digest.hexdigest()
 
 
-# ---- what theory says of the rows ----------------------------------------------------------------------------------------
+# ---- what theory says of the methods ----------------------------------------------------------------------------------------
 
 
 def test_central_differences_leapfrog_and_staggered_are_one_path() -> None:
-    what = chain(12, damping=0.0)
+    problem = chain(12, damping=0.0)
     x, v = np.random.default_rng(0).standard_normal((2, 12))
-    paths = [rows_of(run_of(name, structure.Structure(12, np.diag(what.M), None, what.K, what.load), x, v, 0.3), 500)
+    paths = [rows_of(run_of(name, structure.Structure(12, np.diag(problem.M), None, problem.K, problem.load), x, v, 0.3), 500)
              for name in ("central_difference", "velocity_verlet", "leapfrog", "staggered")]  # fmt: skip
     for other in paths[1:]:
         np.testing.assert_allclose(other, paths[0], rtol=0, atol=500 * 8 * EPS * np.abs(paths[0]).max())
@@ -204,8 +210,10 @@ def test_central_differences_leapfrog_and_staggered_are_one_path() -> None:
 
 def test_central_difference_identities() -> None:
     """v = (x+ - x-)/(2 dt), a = (x+ - 2 x + x-)/dt^2, to rounding."""
-    what, h = chain(6), 0.2
-    xva = rows_of(run_of("central_difference", structure.Structure(6, what.M, what.C, what.K, what.load), np.ones(6), np.zeros(6), h), 60)
+    problem, h = chain(6), 0.2
+    xva = rows_of(
+        run_of("central_difference", structure.Structure(6, problem.M, problem.C, problem.K, problem.load), np.ones(6), np.zeros(6), h), 60
+    )
     x, v, a = xva.transpose(1, 0, 2)
     np.testing.assert_allclose(v[1:-1], (x[2:] - x[:-2]) / (2 * h), rtol=0, atol=8 * EPS * np.abs(x).max() / h)
     np.testing.assert_allclose(a[1:-1], (x[2:] - 2 * x[1:-1] + x[:-2]) / h**2, rtol=0, atol=16 * EPS * np.abs(x).max() / h**2)
@@ -220,9 +228,9 @@ def test_period_error(beta: float, omega_dt: float) -> None:
     np.testing.assert_allclose(x, np.cos(theta * np.arange(1, 401)), rtol=0, atol=1e-12)
 
 
-def limit_of(row: Any, par: dict[str, float], z: float) -> float:
+def limit_of(record: Any, par: dict[str, float], z: float) -> float:
     """The limit on omega dt by METHODS' closed forms; inf: none; 0: no stable step."""
-    name, root = row.name, math.sqrt(1 + z * z)
+    name, root = record.name, math.sqrt(1 + z * z)
     if name == "symplectic_euler":
         return 2 * root + (2 * z if par["damping"] == 1 else -2 * z)
     if name == "forward_euler_system":
@@ -242,14 +250,14 @@ def limit_of(row: Any, par: dict[str, float], z: float) -> float:
     return math.inf if name in ("hht", "generalized_alpha") else math.nan
 
 
-@pytest.mark.parametrize(("row", "par"), CASES)
+@pytest.mark.parametrize(("record", "par"), CASES)
 @pytest.mark.parametrize("z", [0.0, 0.1, 0.9])
-def test_stability_limit_against_what_happens(row: Any, par: dict[str, float], z: float) -> None:
-    limit = limit_of(row, par, z)
+def test_stability_limit_against_what_happens(record: Any, par: dict[str, float], z: float) -> None:
+    limit = limit_of(record, par, z)
     if math.isnan(limit):
         pytest.skip("no closed form")
     for omega_dt, stable in [(0.98 * limit, True), (1.02 * limit, False)] if 0 < limit < math.inf else [(50.0, limit > 0)]:
-        run = run_of(row, oscillator(z), 1.0, 0.5, omega_dt if limit else 0.1, par)
+        run = run_of(record, oscillator(z), 1.0, 0.5, omega_dt if limit else 0.1, par)
         run.fixed(60_000)
         assert (np.abs(run.y[0]) < 1e3) == stable, omega_dt
 
@@ -279,9 +287,9 @@ def test_ledger_closes(name: str, par: dict[str, float], kind: str, n: int) -> N
     """1e-14 of what has gone through the books, over 2000 steps."""
     M, C, K = matrices("tridiagonal", n)
     phase = np.linspace(0, 3, n)
-    what = structure.Structure(n, M, None if kind == "free" else C, K, (lambda t: np.cos(t + phase)) if kind == "loaded" else None)
+    problem = structure.Structure(n, M, None if kind == "free" else C, K, (lambda t: np.cos(t + phase)) if kind == "loaded" else None)
     x, v = np.random.default_rng(n).standard_normal((2, n))
-    run = run_of(name, what, x, v, 0.05 if name != "constant_acceleration" else 0.002, par)
+    run = run_of(name, problem, x, v, 0.05 if name != "constant_acceleration" else 0.002, par)
     assert Energies(run).keep() == 0
     start = Energies(run).now()
     np.testing.assert_allclose(start[:2], [v @ plain(M, n) @ v / 2, x @ plain(K, n) @ x / 2], rtol=1e-13)
@@ -311,14 +319,14 @@ def test_numerical_dissipation_is_that_of_the_amplification() -> None:
 
 def test_ledger_of_a_step_that_changes() -> None:
     """A shorter last step, and steps under error control."""
-    what = structure.Structure(3, 1.0, None, chain(3).K)
-    run = run_of("newmark", what, [1.0, 0.0, -1.0], np.zeros(3), 0.1, {"beta": 0.3, "gamma": 0.6})
+    problem = structure.Structure(3, 1.0, None, chain(3).K)
+    run = run_of("newmark", problem, [1.0, 0.0, -1.0], np.zeros(3), 0.1, {"beta": 0.3, "gamma": 0.6})
     Energies(run).keep()
     for dt in (0.1, 0.03, 0.2):
         assert run.fixed(50, dt=dt) == 0
         assert abs(Energies(run).now()[RESIDUAL]) < 1e-14
     assert Energies(run).now()[NUMERICAL] < -0.01
-    run = run_of("newmark", what, [1.0, 0.0, -1.0], np.zeros(3), parameters={"beta": 1 / 6})
+    run = run_of("newmark", problem, [1.0, 0.0, -1.0], np.zeros(3), parameters={"beta": 1 / 6})
     run.control(np.array([1e-5]), np.array([1e-7]))
     Energies(run).keep()
     assert run.begin(10.0) == 0
@@ -327,18 +335,18 @@ def test_ledger_of_a_step_that_changes() -> None:
     assert abs(Energies(run).now()[RESIDUAL]) < 1e-13
 
 
-@pytest.mark.parametrize(("row", "par"), CASES)
-def test_rows_without_a_formula_say_so(row: Any, par: dict[str, float]) -> None:
-    what = structure.Structure(1, 1.0, 0.1, 1.0)
-    run = run_of(row, what, 1.0, 0.0, 0.1, par)
+@pytest.mark.parametrize(("record", "par"), CASES)
+def test_methods_without_a_formula_say_so(record: Any, par: dict[str, float]) -> None:
+    problem = structure.Structure(1, 1.0, 0.1, 1.0)
+    run = run_of(record, problem, 1.0, 0.0, 0.1, par)
     Energies(run).keep()
     assert run.fixed(10) == 0
     # Newmark's own: verlet's a at the end is not M^-1 F where F depends on v, and hht is average acceleration at alpha = 0.
     book, form = (
         Energies(run).now(),
-        row.name in ("newmark", "central_difference", "constant_acceleration") or 0 in (par.get("alpha"), par.get("damping")),
+        record.name in ("newmark", "central_difference", "constant_acceleration") or 0 in (par.get("alpha"), par.get("damping")),
     )
-    form = form and row.name not in ("velocity_verlet", "symplectic_euler")
+    form = form and record.name not in ("velocity_verlet", "symplectic_euler")
     assert math.isnan(book[NUMERICAL]) == (not form)
     assert abs(book[RESIDUAL]) < 1e-15 or not form
     assert book[DAMPING] > 0
@@ -348,8 +356,8 @@ def test_rows_without_a_formula_say_so(row: Any, par: dict[str, float]) -> None:
 
 
 def test_rows_between_steps_agree_with_the_solution() -> None:
-    what, at = oscillator(), np.array([0.0333, 0.05, 0.51, 0.999, 1.0])
-    run = run_of("newmark", what, 1.0, 0.0, 0.01, {"beta": 1 / 12}, dense=True)
+    problem, at = oscillator(), np.array([0.0333, 0.05, 0.51, 0.999, 1.0])
+    run = run_of("newmark", problem, 1.0, 0.0, 0.01, {"beta": 1 / 12}, dense=True)
     y, t, book = np.empty((5, 3)), np.empty(5), np.empty((5, 6))
     Energies(run).keep()
     assert run.fixed(100, 1.0, rows=stepper.Rows(y, t, at=at, energy=book)) == 0
@@ -364,8 +372,8 @@ def test_rows_between_steps_agree_with_the_solution() -> None:
 
 
 def test_extension_meets_both_ends_with_their_slopes(second_method: Any) -> None:
-    what = structure.Structure(3, 1.0, None, chain(3).K)
-    run = run_of(second_method, what, [1.0, 0.0, 2.0], [0.0, 1.0, 0.0], 0.1, dense=True)
+    problem = structure.Structure(3, 1.0, None, chain(3).K)
+    run = run_of(second_method, problem, [1.0, 0.0, 2.0], [0.0, 1.0, 0.0], 0.1, dense=True)
     y, t, D = np.empty((4, 9)), np.empty(4), np.empty((4, 6, 3))
     x0, v0 = run.y, run.vector(1)
     assert run.fixed(4, rows=stepper.Rows(y, t, every=1, D=D)) == 0
@@ -393,8 +401,8 @@ def test_save_and_resume_same_bits(second_method: Any) -> None:
 
 
 def test_terminal_event_moves_all_of_the_state() -> None:
-    what = oscillator()
-    run = run_of("newmark", what, 1.0, 0.0, 0.01, {"beta": 1 / 12}, dense=True)
+    problem = oscillator()
+    run = run_of("newmark", problem, 1.0, 0.0, 0.01, {"beta": 1 / 12}, dense=True)
     crossing = events.Events([(lambda t, x, v: x[0], 1, 0, 1)], (1,), motion=True)
     y, t = np.empty((300, 3)), np.empty(300)
     rows = stepper.Rows(y, t, every=1, events=crossing)
@@ -435,18 +443,18 @@ def test_load_of_a_wrong_length() -> None:
 
 def test_singular_effective_stiffness() -> None:
     """M + beta dt^2 K = 0: the run ends and names the row."""
-    what = structure.Structure(2, 1.0, None, [1.0, -4.0])
-    run = run_of("newmark", what, np.ones(2), np.zeros(2), 1.0)
+    problem = structure.Structure(2, 1.0, None, [1.0, -4.0])
+    run = run_of("newmark", problem, np.ones(2), np.zeros(2), 1.0)
     assert run.fixed(5) == stepper.SOLVE_FAILED
     assert run.k == 0
-    assert what.counters["singular"] == 1
+    assert problem.counters["singular"] == 1
 
 
 def test_asymmetric_stiffness_has_no_ledger() -> None:
-    what = structure.Structure(2, 1.0, None, [[1.0, 0.3], [0.0, 1.0]])
-    assert not what.symmetric
+    problem = structure.Structure(2, 1.0, None, [[1.0, 0.3], [0.0, 1.0]])
+    assert not problem.symmetric
     with pytest.raises(TypeError, match="energy: expected a problem that tells its energies"):
-        Energies(run_of("newmark", what, np.ones(2), np.zeros(2), 0.1)).keep()
+        Energies(run_of("newmark", problem, np.ones(2), np.zeros(2), 0.1)).keep()
 
 
 def test_velocity_is_wanted() -> None:

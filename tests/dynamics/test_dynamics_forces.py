@@ -1,6 +1,6 @@
-"""Runs of second-order rows on forces that are not linear: Newton's iteration, orbits, callbacks, error control.
+"""Runs of second-order methods on forces that are not linear: Newton's iteration, orbits, callbacks, error control.
 
-Oracles: closed forms, SciPy's DOP853. Every list of rows comes from the registry.
+Oracles: closed forms, SciPy's DOP853. Every list of methods comes from the registry.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from mflow_core.dynamics import force, structure
 from mflow_core.solvers import newton
 from mflow_core.stepping import stepper
 from mflow_core.stepping.energies import Energies
-from test_dynamics_core import CASES, POTENTIAL, RESIDUAL, ROWS, plain, run_of
+from test_dynamics_core import CASES, POTENTIAL, RECORDS, RESIDUAL, plain, run_of
 
 import mflow
 from support.motion import Array
@@ -52,9 +52,9 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 def test_kepler_orbits_do_not_grow(compiled: Any) -> None:
     """e = 0.5, 1000 orbits of 200 steps: energy and angular momentum after every orbit."""
-    what = force.Force(compiled.kepler, (2,), potential=compiled.potential, velocity_free=True)
-    assert what.compiled
-    run = run_of("leapfrog", what, [0.5, 0.0], [0.0, math.sqrt(3.0)], 2 * math.pi / 200)
+    problem = force.Force(compiled.kepler, (2,), potential=compiled.potential, velocity_free=True)
+    assert problem.compiled
+    run = run_of("leapfrog", problem, [0.5, 0.0], [0.0, math.sqrt(3.0)], 2 * math.pi / 200)
     assert Energies(run).keep() == 0
     energies = []
     for _ in range(1000):
@@ -69,10 +69,10 @@ def test_kepler_orbits_do_not_grow(compiled: Any) -> None:
 @pytest.mark.parametrize("gamma", [0.5, 0.7])
 def test_work_of_a_force_without_a_potential(gamma: float) -> None:
     """The work of M a closes with the kinetic energy for any force."""
-    what = force.Force(
+    problem = force.Force(
         lambda t, x, v: -np.sin(x) - 0.1 * v * np.abs(v) + math.cos(t), (2,), mass=[[2.0, 0.5], [0.5, 1.0]], solver=newton.Solver("dense")
     )
-    run = run_of("newmark", what, [2.0, 1.0], [0.0, 1.0], 0.05, {"beta": 0.3, "gamma": gamma})
+    run = run_of("newmark", problem, [2.0, 1.0], [0.0, 1.0], 0.05, {"beta": 0.3, "gamma": gamma})
     Energies(run).keep()
     assert run.fixed(2000) == 0
     book = Energies(run).now()
@@ -89,21 +89,21 @@ def pendulum(t: float, x: Array, v: Array) -> Array:
 
 def pendulum_exact(x0: Array, v0: Array, t: float) -> Array:
     n = len(x0)
-    found = scipy.integrate.solve_ivp(
+    solution = scipy.integrate.solve_ivp(
         lambda s, y: np.concatenate([y[n:], pendulum(s, y[:n], y[n:])]), (0, t), [*x0, *v0], "DOP853", rtol=1e-12, atol=1e-13
     )
-    return found.y[:, -1]
+    return solution.y[:, -1]
 
 
-@pytest.mark.parametrize(("row", "par"), CASES)
-def test_nonlinear_orders(row: Any, par: dict[str, float]) -> None:
+@pytest.mark.parametrize(("record", "par"), CASES)
+def test_nonlinear_orders(record: Any, par: dict[str, float]) -> None:
     x0, v0 = np.array([1.0, -2.0]), np.array([0.5, 0.3])
     exact, errors = pendulum_exact(x0, v0, 2.0), []
     for steps in (200, 400):
-        run = run_of(row, force.Force(pendulum, (2,), solver=newton.Solver("dense")), x0, v0, 2.0 / steps, par)
+        run = run_of(record, force.Force(pendulum, (2,), solver=newton.Solver("dense")), x0, v0, 2.0 / steps, par)
         assert run.fixed(steps) == 0
         errors.append(np.abs(np.concatenate([run.y, run.vector(1)]) - exact).max())
-    order = 1 if row.name == "velocity_verlet" else row.sizes(par)["order"]
+    order = 1 if record.name == "velocity_verlet" else record.sizes(par)["order"]
     assert math.log2(errors[0] / errors[1]) == pytest.approx(order, abs=0.15)
 
 
@@ -120,25 +120,25 @@ def test_implicit_accelerations_solve_their_equation(mass: Any, tangents: bool, 
     more: dict[str, Any] = {}
     if tangents:
         more = {"dfdx": lambda t, x, v: -K - np.diag(15.0 * x**2), "dfdv": -D}
-    what = force.Force(spring, (2,), mass, solver=newton.Solver("dense", jac=tangents), **more)
-    run, M = run_of(name, what, [1.0, -0.5], [0.0, 2.0], 0.1), plain(1.0 if mass is None else mass, 2)
+    problem = force.Force(spring, (2,), mass, solver=newton.Solver("dense", jac=tangents), **more)
+    run, M = run_of(name, problem, [1.0, -0.5], [0.0, 2.0], 0.1), plain(1.0 if mass is None else mass, 2)
     for k in range(1, 30):
         assert run.fixed(1) == 0
         x, v = run.y, run.vector(1)
         if name in ("newmark", "staggered"):
             np.testing.assert_allclose(M @ run.vector(2), spring(0.1 * k, x, v), rtol=0, atol=1e-12 * 60)
-    assert 1 <= what.counters["njev"] <= 10
-    assert what.counters["niter"] <= 29 * 8
+    assert 1 <= problem.counters["njev"] <= 10
+    assert problem.counters["niter"] <= 29 * 8
 
 
 def test_compiled_forces_have_the_bits_of_python_ones(compiled: Any) -> None:
-    for row in ROWS:
+    for record in RECORDS:
         ends = []
         for function in (compiled.kepler, kepler_by_hand):
-            run = run_of(row, force.Force(function, (2,), solver=newton.Solver("dense")), [1.0, 0.0], [0.0, 1.1], 0.05)
+            run = run_of(record, force.Force(function, (2,), solver=newton.Solver("dense")), [1.0, 0.0], [0.0, 1.1], 0.05)
             assert run.fixed(50) == 0
             ends.append(run.y.tobytes())
-        assert len(set(ends)) == 1, row.name
+        assert len(set(ends)) == 1, record.name
 
 
 def kepler_by_hand(t: float, x: Array, v: Array) -> Array:
@@ -179,8 +179,8 @@ class Boom(Exception):
     pass
 
 
-@pytest.mark.parametrize(("row", "par"), CASES)
-def test_exceptions_arrive_unchanged(row: Any, par: dict[str, float]) -> None:
+@pytest.mark.parametrize(("record", "par"), CASES)
+def test_exceptions_arrive_unchanged(record: Any, par: dict[str, float]) -> None:
     calls = itertools.count()
 
     def fails(t: float, x: Array, v: Array) -> Array:
@@ -188,7 +188,7 @@ def test_exceptions_arrive_unchanged(row: Any, par: dict[str, float]) -> None:
             raise Boom("seven")
         return -x
 
-    run = run_of(row, force.Force(fails, (2,), solver=newton.Solver("dense")), [1.0, 2.0], [0.0, 0.0], 0.1, par)
+    run = run_of(record, force.Force(fails, (2,), solver=newton.Solver("dense")), [1.0, 2.0], [0.0, 0.0], 0.1, par)
     with pytest.raises(Boom, match="seven"):
         run.fixed(20)
     assert 0 <= run.k < 20
@@ -222,9 +222,9 @@ def test_adaptive_newmark_follows_the_tolerance(beta: float, gamma: float) -> No
 
 
 def test_tolerances_of_v_and_of_components() -> None:
-    what, steps = structure.Structure(2, 1.0, None, [1.0, 100.0]), []
+    problem, steps = structure.Structure(2, 1.0, None, [1.0, 100.0]), []
     for atol, atol_v in (([1e-4, 1e-4], [1e-4, 1e-4]), ([1e-4, 1e3], [1e-4, 1e3]), ([1e3, 1e3], [1e-4, 1e-4])):
-        run = run_of("newmark", what, [1.0, 1.0], [0.0, 0.0], control=True)
+        run = run_of("newmark", problem, [1.0, 1.0], [0.0, 0.0], control=True)
         run.control(np.zeros(2), np.array(atol), rtol_v=np.zeros(2), atol_v=np.array(atol_v))
         assert run.begin(5.0) == 0
         assert run.adaptive(10**6, 5.0) == 0

@@ -15,7 +15,7 @@ import mflow
 from support.motion import Array, Oscillators, chain
 
 EPS = 2.0**-52
-ROWS = mflow.methods(family="second_order")
+METHODS = mflow.methods(family="second_order")
 RNG = np.random.default_rng(5)
 
 
@@ -27,50 +27,50 @@ def positive(n: int) -> Array:
 # ---- first accelerations ---------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda m: m.name)
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
 @pytest.mark.parametrize("mass", ["none", "number", "diagonal", "dense", "sparse"])
-def test_first_acceleration(row: Any, mass: str) -> None:
-    """M a0 = f(t0) - C v0 - K x0, with a full C, whatever the row; and of a force likewise."""
+def test_first_acceleration(method: Any, mass: str) -> None:
+    """M a0 = f(t0) - C v0 - K x0, with a full C, whatever the method; and of a force likewise."""
     n = 6
     M: Any = {"none": None, "number": 2.5, "diagonal": np.linspace(1, 2, n), "dense": positive(n), "sparse": positive(n)}[mass]
     full = np.eye(n) if M is None else M * np.eye(n) if np.ndim(M) == 0 else np.diag(M) if np.ndim(M) == 1 else M
     C, K, x0, v0, t0 = positive(n), positive(n), RNG.standard_normal(n), RNG.standard_normal(n), 0.7
     want = np.linalg.solve(full, np.full(n, math.cos(t0)) - C @ v0 - K @ x0)
     M = scipy.sparse.csr_array(M) if mass == "sparse" else M
-    call: dict[str, Any] = {"mass": M, "t_span": (t0, t0), "x0": x0, "v0": v0, "method": row.name, "dt": 0.1}
+    call: dict[str, Any] = {"mass": M, "t_span": (t0, t0), "x0": x0, "v0": v0, "method": method.name, "dt": 0.1}
     s = mflow.solve_dynamics(**call, damping=C, stiffness=K, load=lambda t: np.full(n, math.cos(t)))
     f = mflow.solve_dynamics(**call, force=lambda t, x, v: np.full(n, math.cos(t)) - C @ v - K @ x)
-    for found in (s, f):
-        assert found.reason == "finished"
-        np.testing.assert_allclose(found.a[:, 0], want, rtol=1e-11, atol=1e-11)
+    for result in (s, f):
+        assert result.reason == "finished"
+        np.testing.assert_allclose(result.a[:, 0], want, rtol=1e-11, atol=1e-11)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda m: m.name)
-def test_a_step_of_length_0(row: Any) -> None:
+@pytest.mark.parametrize("method", METHODS, ids=lambda m: m.name)
+def test_a_step_of_length_0(method: Any) -> None:
     """Leaves the state and the time as they are, and a as it belongs to them, to rounding where a is solved for."""
-    st: Any = mflow.Stepper(row.name, lambda t, x, v: -np.sin(x) - 0.3 * v + t, [1.0, 2.0], [0.5, -1.0], t0=0.3)
+    st: Any = mflow.Stepper(method.name, lambda t, x, v: -np.sin(x) - 0.3 * v + t, [1.0, 2.0], [0.5, -1.0], t0=0.3)
     for _ in range(3):
         st.step(0.1)
         t, x, v, a = st.t, st.x, st.v, st.a
         st.step(0.0)
         assert (st.t, st.x.tobytes(), st.v.tobytes()) == (t, x.tobytes(), v.tobytes())
         assert np.all(np.isfinite(st.a))
-        if row.name not in ("hht", "generalized_alpha", "symplectic_euler"):
+        if method.name not in ("hht", "generalized_alpha", "symplectic_euler"):
             np.testing.assert_allclose(st.a, -np.sin(x) - 0.3 * v + t, atol=1e-14)
         else:
             np.testing.assert_allclose(st.a, a, atol=0.2)
-    with pytest.raises(ValueError, match="dt = 0: a step above 0"):
-        mflow.solve_dynamics(stiffness=1.0, t_span=(0, 1), x0=[1.0], method=row.name, dt=0)
+    with pytest.raises(ValueError, match=r"dt: expected a step above 0 .*, got 0"):
+        mflow.solve_dynamics(stiffness=1.0, t_span=(0, 1), x0=[1.0], method=method.name, dt=0)
 
 
 @pytest.mark.parametrize(
     ("mass", "words"),
     [
-        (0.0, "mass: 0 at degree of freedom 0"),
-        ([1.0, 0.0, 2.0], "mass: 0 at degree of freedom 1 .*fixed="),
+        (0.0, "mass: .*, got 0 at degree of freedom 0"),
+        ([1.0, 0.0, 2.0], "mass: .*, got 0 at degree of freedom 1 .*fixed="),
         ([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], r"mass: expected a positive definite matrix, got one that is not \(row 1\)"),
         ([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]], r"mass: expected a positive definite matrix, got one that is not \(row 1\)"),
-        (scipy.sparse.csr_array(np.diag([1.0, 1.0, 0.0])), "mass: 0 at degree of freedom 2"),
+        (scipy.sparse.csr_array(np.diag([1.0, 1.0, 0.0])), "mass: .*, got 0 at degree of freedom 2"),
     ],
 )
 @pytest.mark.parametrize("method", ["newmark", "leapfrog"])
@@ -146,17 +146,17 @@ def test_alpha_methods_without_damping_are_average_acceleration(name: str, gamma
 @pytest.mark.parametrize("beta", [0.0, 1 / 12, 1 / 6, 0.25, 0.5])
 def test_order_over_the_plane_with_damping_and_load(beta: float, gamma: float) -> None:
     """x, v and a of a loaded, damped structure: second order iff gamma = 1/2. The load is the one that makes x = sin(t) s + free motion."""
-    what = Oscillators(np.diag([2.0, 1.0]), [[0.4, -0.1], [-0.1, 0.3]], [[6.0, -2.0], [-2.0, 4.0]])
+    system = Oscillators(np.diag([2.0, 1.0]), [[0.4, -0.1], [-0.1, 0.3]], [[6.0, -2.0], [-2.0, 4.0]])
     shape, x0, v0 = np.array([1.0, -2.0]), np.array([0.3, 0.4]), np.array([-0.2, 0.5])
 
     def load(t: float) -> Array:
-        return -math.sin(t) * what.M @ shape + math.cos(t) * what.C @ shape + math.sin(t) * what.K @ shape
+        return -math.sin(t) * system.M @ shape + math.cos(t) * system.C @ shape + math.sin(t) * system.K @ shape
 
-    x, v = what.exact(2.0, x0, v0)
+    x, v = system.exact(2.0, x0, v0)
     exact = np.concatenate([x + math.sin(2.0) * shape, v + math.cos(2.0) * shape])
     errors = []
     for steps in (200, 400):
-        s = mflow.solve_dynamics(what.M, what.C, what.K, load, (0, 2), x0, v0 + shape, mflow.Newmark(beta, gamma), dt=2 / steps)
+        s = mflow.solve_dynamics(system.M, system.C, system.K, load, (0, 2), x0, v0 + shape, mflow.Newmark(beta, gamma), dt=2 / steps)
         errors.append(np.abs(np.concatenate([s.x[:, -1], s.v[:, -1]]) - exact).max())
     assert math.log2(errors[0] / errors[1]) == pytest.approx(2 if gamma == 0.5 else 1, abs=0.15)
 

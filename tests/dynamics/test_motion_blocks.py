@@ -15,7 +15,7 @@ from mflow_core.stepping.last_step import LastStep
 import mflow
 from support.motion import ACCEL
 
-ROWS = mflow.methods(family="second_order")
+METHODS = mflow.methods(family="second_order")
 
 
 def acting(fun: Any) -> Any:
@@ -44,23 +44,23 @@ def problem_of(kind: str) -> Any:
     return force.Force(acting(cubic), (20,)), 20
 
 
-def run_of(row: Any, what: Any, n: int, dt: float, t0: float = 0.3) -> Any:
+def run_of(method: Any, problem: Any, n: int, dt: float, t0: float = 0.3) -> Any:
     start = np.cos(np.arange(float(n)))
-    return stepper.Run(row.record, what, start, t0, dt, row.numbers, v0=np.sin(start), dense=True)
+    return stepper.Run(method.record, problem, start, t0, dt, method.numbers, v0=np.sin(start), dense=True)
 
 
-def told(run: Any, what: Any) -> tuple[Any, ...]:
-    return (run.t, run.k, run.nsolve, what.counters, *(run.vector(j).tobytes() for j in range(3)))
+def told(run: Any, problem: Any) -> tuple[Any, ...]:
+    return (run.t, run.k, run.nsolve, problem.counters, *(run.vector(j).tobytes() for j in range(3)))
 
 
-@pytest.mark.parametrize("row", [*ROWS, mflow.SymplecticEuler(damping="implicit"), mflow.VelocityVerlet(damping="explicit"),
+@pytest.mark.parametrize("method", [*METHODS, mflow.SymplecticEuler(damping="implicit"), mflow.VelocityVerlet(damping="explicit"),
                                  mflow.Newmark(0.0, 0.5), mflow.Newmark(0.3, 0.6)], ids=repr)  # fmt: skip
 @pytest.mark.parametrize("kind", ["one", "matrices", "force"])
-def test_many_steps_have_the_bits_of_single_ones(row: Any, kind: str) -> None:
-    if kind == "force" and (row.is_implicit or row.parameters.get("damping") == "implicit"):
+def test_many_steps_have_the_bits_of_single_ones(method: Any, kind: str) -> None:
+    if kind == "force" and (method.is_implicit or method.parameters.get("damping") == "implicit"):
         pytest.skip("solves by Newton's iteration, whose steps are never repeated")
     (one, n), (other, _) = problem_of(kind), problem_of(kind)
-    many, single = run_of(row, one, n, 0.037), run_of(row, other, n, 0.037)
+    many, single = run_of(method, one, n, 0.037), run_of(method, other, n, 0.037)
     for count in (3, 100, 5, 33, 1, 70):
         assert many.fixed(count) == 0
         for _ in range(count):
@@ -75,14 +75,14 @@ def test_many_steps_have_the_bits_of_single_ones(row: Any, kind: str) -> None:
 def test_the_last_good_step_is_the_same_where_numbers_leave() -> None:
     """A step far too long: the cubic spring's force overflows, at a step that is no multiple of anything."""
     for name, dt in (("leapfrog", 1.9), ("symplectic_euler", 2.1), ("forward_euler_system", 0.9), ("constant_acceleration", 1.1)):
-        row = mflow.get_method(name)
+        method = mflow.get_method(name)
         runs = []
         for chunk in (1000, 1):
-            what = force.Force(acting(cubic), (20,))
-            run = run_of(row, what, 20, dt)
+            problem = force.Force(acting(cubic), (20,))
+            run = run_of(method, problem, 20, dt)
             while (status := run.fixed(chunk)) == 0:
                 assert run.k < 1000
-            runs.append((status, told(run, what)))
+            runs.append((status, told(run, problem)))
         assert runs[0] == runs[1]
         assert runs[0][0] == stepper.NON_FINITE
         assert runs[0][1][1] > 4
@@ -92,13 +92,13 @@ def test_the_last_good_step_is_the_same_where_numbers_leave() -> None:
 @pytest.mark.parametrize("code", [-7, 1])
 def test_the_last_good_step_is_the_same_where_a_force_gives_up(call: int, code: int) -> None:
     """At a time: the force says so whenever it is asked there."""
-    row, runs = mflow.get_method("leapfrog"), []
+    method, runs = mflow.get_method("leapfrog"), []
     for chunk in (200, 1):
-        what = force.Force(acting(lambda t, x, v: code if t > 0.3 + 0.01 * (call - 0.5) else -x), (20,), velocity_free=True)
-        run = run_of(row, what, 20, 0.01)
+        problem = force.Force(acting(lambda t, x, v: code if t > 0.3 + 0.01 * (call - 0.5) else -x), (20,), velocity_free=True)
+        run = run_of(method, problem, 20, 0.01)
         while (status := run.fixed(chunk)) == 0:
             assert run.k < 200
-        runs.append((status, told(run, what)))
+        runs.append((status, told(run, problem)))
     assert runs[0] == runs[1]
     assert (runs[0][0], runs[0][1][1]) == (code, call - 1)
 
@@ -118,8 +118,8 @@ def test_saved_rows_are_the_same() -> None:
 
 def test_a_table_of_loads_is_never_asked_twice() -> None:
     """Loads are kept at two times, and what is asked again may differ by rounding: such runs take their steps one by one."""
-    what = structure.Structure(1, 1.0, 0.1, 2.0)
-    what.set_table([0.0, 1.0, 5.0], [[0.0], [3.0], [1.0]])
-    run = run_of(mflow.get_method("newmark"), what, 1, 0.05)
+    problem = structure.Structure(1, 1.0, 0.1, 2.0)
+    problem.set_table([0.0, 1.0, 5.0], [[0.0], [3.0], [1.0]])
+    run = run_of(mflow.get_method("newmark"), problem, 1, 0.05)
     assert run.fixed(100) == 0
-    assert what.counters["nload"] == 101
+    assert problem.counters["nload"] == 101

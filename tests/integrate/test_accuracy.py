@@ -2,7 +2,7 @@
 
 The error is the one at the end, max |y - y_end|/(1 + |y_end|), against end values that no method of ours made (tools/reference_values.py).
 Explicit pairs are compared with SciPy's pair of the same name on all 25 problems of DETEST. SciPy's errors are stored, as its steps are
-slow (tools/scipy_errors.py); some of them are measured again here. SciPy has no counterpart of the implicit rows: there error over
+slow (tools/scipy_errors.py); some of them are measured again here. SciPy has no counterpart of the implicit methods: there error over
 tolerance is shown (pytest -rP).
 
 How errors fall with the tolerance is DETEST's own statistic, a line through log error against log tolerance by least squares. It is
@@ -73,51 +73,54 @@ def slope_of(logs, exponents=EXPONENTS):
 @pytest.fixture(scope="module")
 def errors(compiled):
     """Of an explicit pair on DETEST: {problem: errors at the tolerances}."""
-    found = {}
+    errors_of = {}
 
     def of(method):
-        if method not in found:
-            found[method] = {name: [solved(compiled, name, method, 10.0**-k)[0] for k in EXPONENTS] for name in DETEST}
-        return found[method]
+        if method not in errors_of:
+            errors_of[method] = {name: [solved(compiled, name, method, 10.0**-k)[0] for k in EXPONENTS] for name in DETEST}
+        return errors_of[method]
 
     return of
 
 
 def solved(compiled, name, method, tol):
     """(error at the end, result)."""
-    what = get_problem(name)
+    problem = get_problem(name)
     fun, jac = compiled(name)
-    more = {"jac": jac} if what.stiff else {}
-    r = mflow.solve_ivp(fun, what.t_span, what.y0, method, rtol=tol, atol=tol, save="last", **more)
+    more = {"jac": jac} if problem.stiff else {}
+    r = mflow.solve_ivp(fun, problem.t_span, problem.y0, method, rtol=tol, atol=tol, save="last", **more)
     assert r.reason == "finished", f"{name}, {method}, {tol:g}: {r.message}"
-    assert r.t[-1] == what.t_span[1]
-    return what.error(r.y[:, -1]), r
+    assert r.t[-1] == problem.t_span[1]
+    return problem.error(r.y[:, -1]), r
 
 
 # ---- the problems ----------------------------------------------------------------------------------------------------------------------
 
 
-def states_of(what, count=10):
+def states_of(problem, count=10):
     rng = np.random.default_rng(7)
     for _ in range(count):
-        yield rng.uniform(*what.t_span), what.y0 * (1 + 0.2 * rng.standard_normal(what.y0.size)) + 0.1 * rng.uniform(size=what.y0.size)
+        yield (
+            rng.uniform(*problem.t_span),
+            problem.y0 * (1 + 0.2 * rng.standard_normal(problem.y0.size)) + 0.1 * rng.uniform(size=problem.y0.size),
+        )
 
 
 @pytest.mark.parametrize("name", problem_names())
 def test_formulas_agree(name, compiled):
     """Written twice, in Python and in C; the Jacobian against complex differences, which have no rounding of their own."""
-    what = get_problem(name)
+    problem = get_problem(name)
     fun, jac = compiled(name)
-    for t, y in states_of(what):
-        slope, out = what.fun(t, y), np.empty_like(y)
+    for t, y in states_of(problem):
+        slope, out = problem.fun(t, y), np.empty_like(y)
         assert fun(t, y.ctypes.data_as(POINTER), out.ctypes.data_as(POINTER), y.size, None) == 0
         np.testing.assert_allclose(out, slope, rtol=0, atol=1e-14 * np.abs(slope).max())
         matrix = np.empty((y.size, y.size))
         for j in range(y.size):
             z = y.astype(complex)
             z[j] += 1e-30j
-            matrix[:, j] = what.fun(t, z).imag / 1e-30
-        np.testing.assert_allclose(what.jac(t, y), matrix, rtol=0, atol=1e-13 * max(np.abs(matrix).max(), 1e-300))
+            matrix[:, j] = problem.fun(t, z).imag / 1e-30
+        np.testing.assert_allclose(problem.jac(t, y), matrix, rtol=0, atol=1e-13 * max(np.abs(matrix).max(), 1e-300))
         if jac is not None:
             out = np.empty_like(matrix)
             assert jac(t, y.ctypes.data_as(POINTER), out.ctypes.data_as(POINTER), y.size, None) == 0
@@ -143,20 +146,20 @@ def test_end_values_in_closed_form(name):
 @pytest.mark.parametrize("name", CLASSES["D"])
 def test_orbits_follow_kepler(name):
     """With x + y from the eccentric anomaly E - e sin E = t, a = 1."""
-    what = get_problem(name)
-    e = 1.0 - what.y0[0]
+    problem = get_problem(name)
+    e = 1.0 - problem.y0[0]
     anomaly = brentq(lambda angle: angle - e * math.sin(angle) - 20.0, 18.0, 22.0, xtol=1e-15)
     exact = [math.cos(anomaly) - e, math.sqrt(1 - e * e) * math.sin(anomaly)]
-    np.testing.assert_allclose(what.y_end[:2], exact, rtol=0, atol=3e-13)  # the start is rounded, and t = 20 far
+    np.testing.assert_allclose(problem.y_end[:2], exact, rtol=0, atol=3e-13)  # the start is rounded, and t = 20 far
 
 
 @pytest.mark.parametrize("name", problem_names())
 def test_end_values_are_confirmed_by_scipy(name):
     """Far from the last digit, but with nothing in common."""
-    what = get_problem(name)
-    jac = {"jac": what.jac} if what.stiff else {}
-    r = integrate.solve_ivp(what.fun, what.t_span, what.y0, "Radau" if what.stiff else "DOP853", rtol=1e-8, atol=1e-11, **jac)
-    assert what.error(r.y[:, -1]) < (1e-4 if name == "arenstorf" else 3e-6)
+    problem = get_problem(name)
+    jac = {"jac": problem.jac} if problem.stiff else {}
+    r = integrate.solve_ivp(problem.fun, problem.t_span, problem.y0, "Radau" if problem.stiff else "DOP853", rtol=1e-8, atol=1e-11, **jac)
+    assert problem.error(r.y[:, -1]) < (1e-4 if name == "arenstorf" else 3e-6)
 
 
 # ---- explicit pairs against SciPy's ----------------------------------------------------------------------------------------------------
@@ -166,10 +169,10 @@ def test_end_values_are_confirmed_by_scipy(name):
 @pytest.mark.parametrize("name", DETEST)
 def test_stored_errors_are_scipys(pair, name):
     """At the largest tolerance. If this fails SciPy has changed: run tools/scipy_errors.py."""
-    what, tol = get_problem(name), 10.0 ** -EXPONENTS[0]
+    problem, tol = get_problem(name), 10.0 ** -EXPONENTS[0]
     error, nfev = SCIPY[pair][name][0]
-    r = integrate.solve_ivp(what.fun, what.t_span, what.y0, pair, rtol=tol, atol=tol, t_eval=what.t_span[1:])
-    assert what.error(r.y[:, -1]) == pytest.approx(error, rel=0.05, abs=1e-12)
+    r = integrate.solve_ivp(problem.fun, problem.t_span, problem.y0, pair, rtol=tol, atol=tol, t_eval=problem.t_span[1:])
+    assert problem.error(r.y[:, -1]) == pytest.approx(error, rel=0.05, abs=1e-12)
     assert r.nfev == pytest.approx(nfev, rel=0.02)
 
 
@@ -178,7 +181,7 @@ def test_stored_errors_are_scipys(pair, name):
 def test_no_worse_than_scipy(method, name, errors):
     """At every tolerance, and in the geometric mean over them."""
     other = [error for error, _ in SCIPY[PAIRS[method]][name]]
-    ratios = [mine / its for mine, its in zip(errors(method)[name], other, strict=True)]
+    ratios = [ours / its for ours, its in zip(errors(method)[name], other, strict=True)]
     print(f"{method} on {name}: error over SciPy's {' '.join(f'{ratio:.2f}' for ratio in ratios)}")
     assert np.exp(np.mean(np.log(ratios))) <= WORSE, ratios
     assert max(ratios) <= WORSE or name in RULED_BY_STABILITY, ratios
@@ -192,17 +195,17 @@ def test_error_follows_tolerance(method, group, errors):
     assert SLOPES[0] <= slope <= SLOPES[1]
 
 
-# ---- implicit rows on stiff problems ---------------------------------------------------------------------------------------------------
+# ---- implicit methods on stiff problems --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", STIFF)
 def test_stiff_error_follows_tolerance(name, compiled):
     """Over quarters of a decade, so that a tolerance at which Newton's iteration was content too early does not slip through."""
     quarters = np.arange(4 * EXPONENTS[0], 4 * EXPONENTS[-1] + 1) / 4
-    found = [solved(compiled, name, "esdirk43", 10.0**-k) for k in quarters]
-    over = np.array([error * 10.0**k for (error, _), k in zip(found, quarters, strict=True)])
+    errors_of = [solved(compiled, name, "esdirk43", 10.0**-k) for k in quarters]
+    over = np.array([error * 10.0**k for (error, _), k in zip(errors_of, quarters, strict=True)])
     slope = slope_of(np.log10(over) - quarters, quarters)
     print(f"esdirk43 on {name}: error over tolerance {' '.join(f'{value:.2g}' for value in over)}; slope {slope:.3f}; "
-          f"steps {' '.join(str(r.nsteps) for _, r in found)}")  # fmt: skip
+          f"steps {' '.join(str(r.nsteps) for _, r in errors_of)}")  # fmt: skip
     assert over.max() <= FAR
     assert SLOPES[0] <= slope <= SLOPES[1]

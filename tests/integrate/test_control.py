@@ -30,14 +30,23 @@ def test_tolerances_become_one_number_or_one_for_each() -> None:
 @pytest.mark.parametrize(
     ("rtol", "atol", "error", "text"),
     [
-        (0.0, 1e-6, ValueError, r"rtol = 0\.0: .*100 eps"), (1e-14, 1e-6, ValueError, "rtol = 1e-14"), (-1.0, 1e-6, ValueError, "rtol"),
-        (math.nan, 1e-6, ValueError, "rtol = nan"), (math.inf, 1e-6, ValueError, "rtol = inf"), (1e-3, -1e-9, ValueError, "atol = -1e-09"),
-        (1e-3, math.nan, ValueError, "atol = nan"), (1e-3, math.inf, ValueError, "no error would be controlled"),
-        ([1e-3, 1e-20], 1e-6, ValueError, r"rtol\[1\] = 1e-20"), (1e-3, [1e-6, -1.0], ValueError, r"atol\[1\] = -1\.0"),
-        (1e-3, [1e-6] * 3, ValueError, r"atol has shape \(3,\), the state \(2,\)"), ("small", 1e-6, TypeError, "rtol = 'small'"),
-        (1e-3, None, TypeError, "atol = None"), (True, 1e-6, TypeError, "rtol = True"), (1e-3j, 1e-6, TypeError, "rtol"),
+        (0.0, 1e-6, ValueError, r"rtol: .*100 eps.*, got 0\.0"),
+        (1e-14, 1e-6, ValueError, "rtol: .*, got 1e-14"),
+        (-1.0, 1e-6, ValueError, "rtol"),
+        (math.nan, 1e-6, ValueError, "rtol: .*, got nan"),
+        (math.inf, 1e-6, ValueError, "rtol: .*, got inf"),
+        (1e-3, -1e-9, ValueError, "atol: .*, got -1e-09"),
+        (1e-3, math.nan, ValueError, "atol: .*, got nan"),
+        (1e-3, math.inf, ValueError, "atol: .*, got infinities alone"),
+        ([1e-3, 1e-20], 1e-6, ValueError, r"rtol\[1\]: .*, got 1e-20"),
+        (1e-3, [1e-6, -1.0], ValueError, r"atol\[1\]: .*, got -1\.0"),
+        (1e-3, [1e-6] * 3, ValueError, r"atol: .* shape \(2,\), got shape \(3,\)"),
+        ("small", 1e-6, TypeError, "rtol: .*, got 'small'"),
+        (1e-3, None, TypeError, "atol: .*, got None"),
+        (True, 1e-6, TypeError, "rtol: .*, got True"),
+        (1e-3j, 1e-6, TypeError, "rtol"),
     ],
-)  # fmt: skip
+)
 def test_tolerances_that_are_refused(rtol: Any, atol: Any, error: type[Exception], text: str) -> None:
     with pytest.raises(error, match=text):
         check_tolerances(rtol, atol, (2,))
@@ -51,7 +60,7 @@ def test_first_step() -> None:
     for bad in (0, -0.1, math.nan, math.inf, 1.5):
         with pytest.raises(ValueError, match="first_step"):
             check_first_step(bad, 0, 1)
-    with pytest.raises(TypeError, match="first_step = 'x'"):
+    with pytest.raises(TypeError, match=r"first_step: .*, got 'x'"):
         check_first_step("x", 0, 1)
 
 
@@ -61,7 +70,7 @@ def test_max_step() -> None:
     bound = check_max_step(lambda t, y: t + y[0])
     assert callable(bound)
     assert bound(1.0, np.array([2.0])) == 3.0
-    with pytest.raises(ValueError, match=r"max_step\(t, y\) at t = -3 = -2\.0"):
+    with pytest.raises(ValueError, match=r"max_step\(t, y\) at t = -3: .*, got -2\.0"):
         bound(-3.0, np.array([1.0]))
     for bad in (0, -1, math.nan):
         with pytest.raises(ValueError, match="max_step"):
@@ -71,7 +80,7 @@ def test_max_step() -> None:
             check_max_step(worse)
     nothing = check_max_step(lambda t, y: None)
     assert callable(nothing)
-    with pytest.raises(TypeError, match="at t = 0 = None"):
+    with pytest.raises(TypeError, match=r"at t = 0: .*, got None"):
         nothing(0.0, np.zeros(1))
 
 
@@ -104,9 +113,9 @@ def test_callbacks_that_stop_otherwise_or_err() -> None:
 
     assert Watcher(stops)(0.0, np.zeros(1))
     for answer in (1, np.zeros(1), "yes"):
-        with pytest.raises(TypeError, match="True to stop"):
+        with pytest.raises(TypeError, match=r"True \(stop\)"):
             Watcher(lambda t, y, answer=answer: answer)(0.0, np.zeros(1))
-    with pytest.raises(TypeError, match="not int"):
+    with pytest.raises(TypeError, match="got int"):
         Watcher(3)  # type: ignore[arg-type]
     with pytest.raises(ZeroDivisionError):
         Watcher(lambda t, y: 1 / 0)(0.0, np.zeros(1))

@@ -15,9 +15,11 @@ from mflow.testproblems import get_problem
 from support.problems import PROBLEMS, RHS_C, SHAPES, Array, start_of, waves
 from support.reference import evaluations, ulps
 
-EMBEDDED = [row.name for row in registry.records() if "embedded" in row.flags and "second_order" not in row.flags]
+EMBEDDED = [record.name for record in registry.records() if "embedded" in record.flags and "second_order" not in record.flags]
 EXPLICIT = [
-    row.name for row in registry.records() if row.kind == "step" and "linear" in row.flags and not {"implicit", "second_order"} & row.flags
+    record.name
+    for record in registry.records()
+    if record.kind == "step" and "linear" in record.flags and not {"implicit", "second_order"} & record.flags
 ]
 REAL_ONLY = [name for name in EXPLICIT if mflow.stability_limit(name, axis="imaginary") == 0.0]
 
@@ -69,7 +71,7 @@ def test_first_step_and_bounds(method: str) -> None:
     for sign in (1, -1):
         r = mflow.solve_ivp(circle, (1, 1 + sign * 9), [1.0, 0.0], method, first_step=0.01)
         assert r.t[1] == 1 + sign * 0.01
-        r = mflow.solve_ivp(circle, (1, 1 + sign * 9), [1.0, 0.0], method, max_step=0.125)
+        r = mflow.solve_ivp(circle, (1, 1 + sign * 9), [1.0, 0.0], method, rtol=0.1, atol=0.1, max_step=0.125)
         assert np.max(np.abs(np.diff(r.t))) <= 0.125 * (1 + 1e-14)
         assert np.sum(np.abs(np.diff(r.t)) > 0.1249) > 10
         seen: list[tuple[float, float]] = []
@@ -85,7 +87,7 @@ def test_first_step_and_bounds(method: str) -> None:
         assert r.y[0, -1] == pytest.approx(math.cos(9), abs=5e-3)
         least = mflow.solve_ivp(circle, (1, 1 + sign * 9), [1.0, 0.0], method, min_step=0.01, rtol=1e-4)
         assert np.min(np.abs(np.diff(least.t))[:-1]) >= 0.01 * (1 - 1e-12)
-    with pytest.raises(ValueError, match=r"max_step\(t, y\) at t = 0 = nan"):
+    with pytest.raises(ValueError, match=r"max_step\(t, y\) at t = 0: .*, got nan"):
         mflow.solve_ivp(circle, (0, 1), [1.0, 0.0], method, max_step=lambda t, y: math.nan)
 
 
@@ -93,15 +95,15 @@ def test_backwards_is_forwards_of_the_mirrored_problem() -> None:
     for method in EMBEDDED:
         back = mflow.solve_ivp(decay, (2, -1), [1.0, 3.0], method, rtol=1e-6, atol=1e-9, t_eval=[1.5, 0.0, -1.0])
         np.testing.assert_allclose(back.y, np.exp(2 - np.array([1.5, 0.0, -1.0])) * np.array([[1.0], [3.0]]), rtol=2e-4)
-        there = mflow.solve_ivp(waves, (0, 2), start_of(3), method, rtol=1e-9, atol=1e-12)
-        home = mflow.solve_ivp(waves, (2, 0), there.y[:, -1], method, rtol=1e-9, atol=1e-12)
+        out = mflow.solve_ivp(waves, (0, 2), start_of(3), method, rtol=1e-9, atol=1e-12)
+        home = mflow.solve_ivp(waves, (2, 0), out.y[:, -1], method, rtol=1e-9, atol=1e-12)
         np.testing.assert_allclose(home.y[:, -1], start_of(3), rtol=1e-4)
 
 
 @pytest.mark.parametrize("method", EMBEDDED)
 def test_evaluations_are_those_of_the_tableau(method: str) -> None:
     """Two for the first step, then stages: one fewer where the last slope is the next step's first."""
-    row = next(row for row in registry.records() if row.name == method)
+    record = next(record for record in registry.records() if record.name == method)
     calls = 0
 
     def fun(t: float, y: Array) -> Array:
@@ -111,10 +113,10 @@ def test_evaluations_are_those_of_the_tableau(method: str) -> None:
 
     r = mflow.solve_ivp(fun, (0, 20), [1.0, 0.0], method, rtol=1e-5)
     assert r.nfev == calls
-    if {"implicit", "staged"} & set(row.flags):
+    if {"implicit", "staged"} & set(record.flags):
         return
     tries = r.nsteps + r.nrejected
-    assert r.nfev == evaluations(row, tries) + 1 + ("fsal" not in row.flags)
+    assert r.nfev == evaluations(record, tries) + 1 + ("fsal" not in record.flags)
 
 
 @pytest.mark.parametrize("method", EMBEDDED)
@@ -158,7 +160,7 @@ def test_t_eval_is_sol_at_those_times(step_method: Any, mode: dict[str, Any]) ->
 
 
 def test_order_of_the_continuous_extension(step_method: Any) -> None:
-    """Inside the steps the error falls as that of the extension's degree says, and at least as h^3 where the row's own order allows."""
+    """Inside the steps the error falls as that of the extension's degree says, and at least as h^3 where the method's own order allows."""
     steps = (0.1, 0.05) if "needs_rho" in step_method.flags else (0.2, 0.1)
     errors = []
     at = np.linspace(0.013, 1.9, 61)
@@ -276,10 +278,10 @@ def test_chebyshev_sees_the_error_of_a_quadrature() -> None:
 @pytest.mark.parametrize("tol", [1e-3, 1e-5])
 def test_chebyshev_on_robertson_from_its_start(tol: float) -> None:
     """At the start the Jacobian changes over the length of a difference; the measurement must not take that for noise."""
-    what = get_problem("robertson")
-    r = mflow.solve_ivp(what.fun, (0, 4), what.y0, "rkc2", rtol=tol, atol=tol * 1e-4)
+    problem = get_problem("robertson")
+    r = mflow.solve_ivp(problem.fun, (0, 4), problem.y0, "rkc2", rtol=tol, atol=tol * 1e-4)
     assert r.reason == "finished", r.message
-    exact = mflow.solve_ivp(what.fun, (0, 4), what.y0, "esdirk43", rtol=1e-10, atol=1e-14, jac=what.jac).y[:, -1]
+    exact = mflow.solve_ivp(problem.fun, (0, 4), problem.y0, "esdirk43", rtol=1e-10, atol=1e-14, jac=problem.jac).y[:, -1]
     assert np.max(np.abs(r.y[:, -1] - exact)) < 20 * tol
 
 
@@ -344,7 +346,7 @@ def test_located_to_4_ulp_against_mpmath() -> None:
 
 
 def test_events_in_every_row(step_method: Any) -> None:
-    """cos t through 0: every row that is accurate finds the crossings where they are, counts and directions included."""
+    """cos t through 0: every method that is accurate finds the crossings where they are, counts and directions included."""
     events = [mflow.Event(lambda t, y: y[0], direction=d) for d in (0.0, 1.0, -1.0)]
     ways: list[dict[str, Any]] = [{"dt": 0.01}] + ([{"rtol": 1e-8, "atol": 1e-8}] if "embedded" in step_method.flags else [])
     for mode in ways:
@@ -386,16 +388,16 @@ def test_a_restart_from_the_event_does_not_fire_again(step_method: Any) -> None:
     ways: list[dict[str, Any]] = [{"dt": 0.07}] + ([{"rtol": 1e-6}] if "embedded" in step_method.flags else [])
     for mode in ways:
         whole = mflow.solve_ivp(lambda t, y: 0.0 * y, (0, 20), [1.0], step_method.name, events=event.fun, **mode)
-        t, y, found = 0.0, [1.0], []
+        t, y, times = 0.0, [1.0], []
         while True:
             r = mflow.solve_ivp(lambda t, y: 0.0 * y, (t, 20), y, step_method.name, events=event, **mode)
             if r.reason != "event":
                 break
             assert r.t[-1] > t
             t, y = r.t[-1], r.y[:, -1]
-            found.append(t)
-        np.testing.assert_allclose(found, whole.t_events[0], rtol=1e-12)
-        assert len(found) == 6
+            times.append(t)
+        np.testing.assert_allclose(times, whole.t_events[0], rtol=1e-12)
+        assert len(times) == 6
 
 
 def test_an_event_at_exactly_the_end(step_method: Any) -> None:
@@ -489,40 +491,40 @@ def test_compiled_runs_with_events_let_other_threads_go() -> None:
 @pytest.mark.parametrize(
     ("change", "kind", "words"),
     [
-        ({"rtol": 0.0}, ValueError, r"rtol = 0\.0"),
-        ({"rtol": -1e-3}, ValueError, r"rtol = -0\.001"),
-        ({"rtol": 1e-16}, ValueError, "rtol = 1e-16.*100 eps"),
-        ({"rtol": [1e-3, 0.0]}, ValueError, r"rtol\[1\] = 0\.0"),
-        ({"rtol": math.nan}, ValueError, "rtol = nan"),
-        ({"rtol": "x"}, TypeError, "rtol = 'x'"),
-        ({"rtol": [1e-3] * 3}, ValueError, r"rtol has shape \(3,\), the state \(2,\)"),
-        ({"atol": -1.0}, ValueError, r"atol = -1\.0"),
-        ({"atol": math.inf}, ValueError, "atol is infinite"),
-        ({"atol": [[1e-3, 1e-3, 1e-3]]}, ValueError, "atol has shape"),
-        ({"first_step": 0.0}, ValueError, r"first_step = 0\.0"),
-        ({"first_step": 2.0}, ValueError, r"first_step = 2\.0 is longer than t_span"),
-        ({"max_step": 0.0}, ValueError, r"max_step = 0\.0"),
-        ({"max_step": "x"}, TypeError, "max_step = 'x'"),
-        ({"min_step": -1.0}, ValueError, r"min_step = -1\.0"),
-        ({"min_step": 0.5, "max_step": 0.1}, ValueError, "min_step = 0.5 is above max_step"),
-        ({"max_steps": 0}, ValueError, "max_steps = 0"),
-        ({"max_steps": 1.5}, ValueError, r"max_steps = 1\.5"),
+        ({"rtol": 0.0}, ValueError, r"rtol: .*, got 0\.0"),
+        ({"rtol": -1e-3}, ValueError, r"rtol: .*, got -0\.001"),
+        ({"rtol": 1e-16}, ValueError, "rtol: .*100 eps.*, got 1e-16"),
+        ({"rtol": [1e-3, 0.0]}, ValueError, r"rtol\[1\]: .*, got 0\.0"),
+        ({"rtol": math.nan}, ValueError, "rtol: .*, got nan"),
+        ({"rtol": "x"}, TypeError, "rtol: .*, got 'x'"),
+        ({"rtol": [1e-3] * 3}, ValueError, r"rtol: .* shape \(2,\), got shape \(3,\)"),
+        ({"atol": -1.0}, ValueError, r"atol: .*, got -1\.0"),
+        ({"atol": math.inf}, ValueError, "atol: .*, got infinities alone"),
+        ({"atol": [[1e-3, 1e-3, 1e-3]]}, ValueError, "atol: expected one number, .*, got shape"),
+        ({"first_step": 0.0}, ValueError, r"first_step: .*, got 0\.0"),
+        ({"first_step": 2.0}, ValueError, r"first_step: expected a step inside t_span .*, got 2\.0"),
+        ({"max_step": 0.0}, ValueError, r"max_step: .*, got 0\.0"),
+        ({"max_step": "x"}, TypeError, "max_step: .*, got 'x'"),
+        ({"min_step": -1.0}, ValueError, r"min_step: .*, got -1\.0"),
+        ({"min_step": 0.5, "max_step": 0.1}, ValueError, "min_step: expected a step of at most max_step = 0.1, got 0.5"),
+        ({"max_steps": 0}, ValueError, "max_steps: .*, got 0"),
+        ({"max_steps": 1.5}, ValueError, r"max_steps: .*, got 1\.5"),
         ({"method": "rk4", "rtol": 1e-3}, ValueError, "rk4 has no error estimate"),
         ({"dt": 0.1, "rtol": 1e-3}, ValueError, "give one of them"),
         ({"dt": 0.1, "max_step": 0.1}, ValueError, "belong to error control"),
-        ({"t_eval": [0.0, 1.5]}, ValueError, r"t_eval\[1\] = 1\.5 is outside"),
-        ({"t_eval": [0.5, 0.1]}, ValueError, "t_eval is not sorted"),
+        ({"t_eval": [0.0, 1.5]}, ValueError, r"t_eval: .*, got 1\.5 in entry 1"),
+        ({"t_eval": [0.5, 0.1]}, ValueError, "t_eval: expected times sorted"),
         ({"t_eval": [0.5], "save_every": 2}, ValueError, "give one of them"),
-        ({"events": 3}, TypeError, "events: a callable"),
-        ({"events": [decay, "x"]}, TypeError, r"events\[1\]: a callable"),
-        ({"events": mflow.Event(decay, terminal=-1)}, ValueError, "events.terminal = -1"),
-        ({"events": mflow.Event(decay, samples=0)}, ValueError, "events.samples = 0"),
-        ({"events": mflow.Event(decay, direction=math.nan)}, ValueError, "events.direction = nan"),
+        ({"events": 3}, TypeError, "events: expected a callable"),
+        ({"events": [decay, "x"]}, TypeError, r"events\[1\]: expected a callable"),
+        ({"events": mflow.Event(decay, terminal=-1)}, ValueError, "events.terminal: .*, got -1"),
+        ({"events": mflow.Event(decay, samples=0)}, ValueError, "events.samples: .*, got 0"),
+        ({"events": mflow.Event(decay, direction=math.nan)}, ValueError, "events.direction: .*, got nan"),
         ({"events": lambda t, y: y}, TypeError, "expected a single real number from an event, got ndarray of shape"),
         ({"events": lambda t, y: True}, TypeError, "expected a real number, got a bool"),
         ({"method": "adam"}, ValueError, "adam is no integrator"),
-        ({"y0": [1.0, math.inf]}, ValueError, "y0: entry 1 is inf"),
-        ({"t_span": (0, math.nan)}, ValueError, r"t_span\[1\] = nan"),
+        ({"y0": [1.0, math.inf]}, ValueError, "y0: .*, got inf in entry 1"),
+        ({"t_span": (0, math.nan)}, ValueError, r"t_span\[1\]: .*, got nan"),
         ({"rtl": 1e-3}, TypeError, "rtl"),
         ({"fun": lambda t, y: y[:1]}, ValueError, r"fun returned shape \(1,\), but the state has shape \(2,\)"),
     ],

@@ -496,7 +496,7 @@ def test_settings_are_scipys() -> None:
     [
         ({"terminal": -1}, ValueError, "terminal"), ({"terminal": 1.5}, ValueError, "terminal"),
         ({"terminal": "yes"}, TypeError, "terminal"),
-        ({"terminal": math.inf}, TypeError, "terminal"), ({"direction": math.nan}, ValueError, "direction"),
+        ({"terminal": math.inf}, ValueError, "terminal"), ({"direction": math.nan}, ValueError, "direction"),
         ({"direction": "up"}, TypeError, "direction"), ({"samples": 0}, ValueError, "samples"), ({"samples": 2.5}, ValueError, "samples"),
         ({"samples": None}, TypeError, "samples"),
     ],

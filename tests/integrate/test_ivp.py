@@ -2,15 +2,12 @@
 
 import ctypes
 import math
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from mflow_core.stepping import stepper as core
 
 import mflow
 from support.problems import NAMES, PROBLEMS, RHS_C, SHAPES, WRONG_NAMES, Array, bowl_c, capsule, decay_cfunc, lorenz, start_of, waves
@@ -78,12 +75,12 @@ def test_start_is_copied() -> None:
     assert r.y[:, 0].tolist() == [1.0, 1.0]
 
 
-@pytest.mark.parametrize("what", PROBLEMS, ids=lambda p: p.name)
-def test_backwards_comes_home(step_method: Any, what: Any) -> None:
-    r = mflow.solve_ivp(what.fun, (what.t_end, 0), what.exact(what.t_end), method=step_method.name, dt=1e-3)
+@pytest.mark.parametrize("case", PROBLEMS, ids=lambda p: p.name)
+def test_backwards_comes_home(step_method: Any, case: Any) -> None:
+    r = mflow.solve_ivp(case.fun, (case.t_end, 0), case.exact(case.t_end), method=step_method.name, dt=1e-3)
     assert np.all(np.diff(r.t) < 0)
-    assert (r.t[0], r.t[-1]) == (what.t_end, 0.0)
-    np.testing.assert_allclose(r.y[:, -1], what.y0, rtol=0, atol=10 * 1e-3**step_method.order + 1e-12)
+    assert (r.t[0], r.t[-1]) == (case.t_end, 0.0)
+    np.testing.assert_allclose(r.y[:, -1], case.y0, rtol=0, atol=10 * 1e-3**step_method.order + 1e-12)
 
 
 def test_zero_span_returns_the_start() -> None:
@@ -131,13 +128,13 @@ def test_lorenz_stays_on_its_attractor(step_method: Any) -> None:
 
 
 def test_t_eval_is_within_h4_and_counts_its_slopes() -> None:
-    what = PROBLEMS[0]
+    case = PROBLEMS[0]
     errors = []
     for dt in (0.1, 0.05):
         times = np.array([0.0, 0.033, 0.07, 0.1, 0.155, 0.9, 1.0, 1.99, 2.0])
         calls = []
-        r = mflow.solve_ivp(lambda t, y, c=calls: c.append(t) or what.fun(t, y), (0, 2), what.y0, "rk4", times, dt=dt)
-        exact = np.array([what.exact(t) for t in times]).T
+        r = mflow.solve_ivp(lambda t, y, c=calls: c.append(t) or case.fun(t, y), (0, 2), case.y0, "rk4", times, dt=dt)
+        exact = np.array([case.exact(t) for t in times]).T
         assert r.t.tolist() == times.tolist()
         assert r.nfev == len(calls) > 4 * r.nsteps
         errors.append(np.max(np.abs(r.y - exact)))
@@ -226,8 +223,8 @@ def test_states_that_the_user_keeps_do_not_change(step_method: Any, keep: Callab
     mflow.solve_ivp(fun, (0, 1), start_of(3), step_method.name, dt=0.1)
     if calls_are_known(step_method):
         assert len({c.tobytes() for c in copies}) == len(copies)
-    for mine, copy in zip(kept, copies, strict=True):
-        assert np.array_equal(np.asarray(mine), copy)
+    for kept_one, copy in zip(kept, copies, strict=True):
+        assert np.array_equal(np.asarray(kept_one), copy)
 
 
 def test_outputs_that_the_user_keeps_do_not_change() -> None:
@@ -363,27 +360,27 @@ def test_a_right_hand_side_that_integrates_by_itself() -> None:
 @pytest.mark.parametrize(
     ("change", "kind", "words"),
     [
-        ({"y0": [1.0, math.nan]}, ValueError, "y0: entry 1 is nan"),
-        ({"y0": [1j]}, TypeError, "y0: dtype complex128 came"),
-        ({"y0": "abc"}, TypeError, "y0: dtype"),
-        ({"y0": [None]}, TypeError, "y0: dtype object"),
+        ({"y0": [1.0, math.nan]}, ValueError, "y0: .*, got nan in entry 1"),
+        ({"y0": [1j]}, TypeError, "y0: .*, got dtype complex128"),
+        ({"y0": "abc"}, TypeError, "y0: .*, got dtype"),
+        ({"y0": [None]}, TypeError, "y0: .*, got dtype object"),
         ({"dt": None, "method": "rk4"}, ValueError, "dt is missing"),
-        ({"dt": 0.0}, ValueError, r"dt = 0\.0: a step above 0"),
+        ({"dt": 0.0}, ValueError, r"dt: expected a step above 0 .*, got 0\.0"),
         ({"dt": -0.1}, ValueError, "takes the sign of t_end"),
-        ({"dt": math.nan}, ValueError, "dt = nan"),
-        ({"dt": "x"}, ValueError, "dt = 'x': a step above 0, or \"auto\""),
+        ({"dt": math.nan}, ValueError, "dt: .*, got nan"),
+        ({"dt": "x"}, ValueError, "dt: expected a step above 0 or \"auto\", got 'x'"),
         ({"dt": 1e-20, "t_span": (1, 2)}, ValueError, "lost in rounding"),
         ({"t_span": (0, math.inf)}, ValueError, r"t_span\[1\]"),
         ({"t_span": 1.0}, ValueError, "two numbers"),
         ({"t_span": (0, 1, 2)}, ValueError, "two numbers"),
-        ({"t_eval": [0.5, 1.5]}, ValueError, r"t_eval\[1\] = 1\.5 is outside"),
+        ({"t_eval": [0.5, 1.5]}, ValueError, r"t_eval: .*, got 1\.5 in entry 1"),
         ({"t_eval": [0.5, 0.2]}, ValueError, "entries 0 and 1"),
         ({"t_eval": [0.5, 0.5]}, ValueError, "without repeats"),
-        ({"t_eval": [[0.5]]}, ValueError, "one dimension"),
-        ({"t_eval": [math.nan]}, ValueError, "t_eval: every time must be finite"),
-        ({"save": "some"}, ValueError, "save = 'some'"),
-        ({"save_every": 0}, ValueError, "save_every = 0"),
-        ({"save_every": 1.5}, ValueError, "save_every = 1.5"),
+        ({"t_eval": [[0.5]]}, ValueError, r"t_eval: .*, got shape \(1, 1\)"),
+        ({"t_eval": [math.nan]}, ValueError, "t_eval: expected finite times"),
+        ({"save": "some"}, ValueError, "save: .*, got 'some'"),
+        ({"save_every": 0}, ValueError, "save_every: .*, got 0"),
+        ({"save_every": 1.5}, ValueError, "save_every: .*, got 1.5"),
         ({"save_every": 2, "save": "last"}, ValueError, "give one of them"),
         ({"method": "rk5"}, ValueError, "did you mean"),
         ({"method": mflow.RK4}, TypeError, r"write RK4\(\)"),
@@ -490,116 +487,3 @@ def test_gradient_flow_of_a_compiled_cost_and_uphill() -> None:
         mflow.gradient_flow(None, [1.0], 1.0, dt=0.1)
     with pytest.raises(TypeError, match=r"^grad: a compiled function"):
         mflow.gradient_flow(decay_cfunc(), [1.0], 1.0, dt=0.1)
-
-
-# ---- Stepper ---------------------------------------------------------------------------------------------------------
-
-
-def test_stepper_is_solve_ivp_step_by_step(step_method: Any) -> None:
-    y0 = start_of(6).reshape(2, 3)
-    r = mflow.solve_ivp(waves, (0.5, 1.5), y0, step_method.name, dt=0.125)
-    st = mflow.Stepper(step_method.name, waves, y0, t0=0.5)
-    for k in range(1, 9):
-        st.step(0.125)
-        assert (st.k, st.t) == (k, r.t[k])
-        assert np.array_equal(st.y, r.y[..., k])
-        assert st.nfev == evaluations(step_method, k) or not calls_are_known(step_method)
-    assert st.nfev == r.nfev
-    st.y[:] = 0.0  # a copy
-    assert np.array_equal(st.y, r.y[..., -1])
-
-
-def test_stepper_counts_its_time() -> None:
-    st = mflow.Stepper("euler", decay_cfunc(), [1.0])
-    st.advance(1000, 0.1)
-    assert (st.t, st.k) == (1000 * 0.1, 1000)
-    st.advance(10, -0.1)
-    assert st.t == 100.0 + 10 * -0.1
-    st.advance(0, 0.1)
-    assert st.k == 1010
-
-
-@pytest.mark.parametrize("dt", [0.1, -0.1])
-def test_stepper_saves_and_loads(step_method: Any, tmp_path: Path, dt: float) -> None:
-    def make() -> mflow.Stepper:
-        return mflow.Stepper(step_method.name, waves, start_of(6).reshape(2, 3), t0=0.3)
-
-    straight, first = make(), make()
-    for st in (straight, first):
-        st.advance(3, dt / 3)
-    straight.advance(11, dt)
-    first.advance(4, dt)
-    first.save(tmp_path / "state")
-    first.advance(7, dt)
-    loaded = mflow.Stepper.load(tmp_path / "state", waves)
-    loaded.advance(7, dt)
-    for st in (first, loaded):
-        assert (st.t, st.k, st.y.tobytes(), st.y.shape) == (straight.t, straight.k, straight.y.tobytes(), (2, 3))
-    assert loaded.method == straight.method
-    assert [p.name for p in tmp_path.iterdir()] == ["state"]  # nothing else is left behind
-
-
-def test_damaged_files_never_load(tmp_path: Path) -> None:
-    st = mflow.Stepper("rk4", decay, [1.0, 2.0])
-    st.advance(3, 0.1)
-    st.save(tmp_path / "good")
-    good, bad = (tmp_path / "good").read_bytes(), tmp_path / "bad"
-    for i in range(len(good)):
-        for flip in (0x01, 0x80, 0xFF):
-            bad.write_bytes(good[:i] + bytes([good[i] ^ flip]) + good[i + 1 :])
-            with pytest.raises(ValueError, match="bad: damaged, or not a stepper"):
-                mflow.Stepper.load(bad, decay)
-    for cut in range(len(good)):
-        bad.write_bytes(good[:cut])
-        with pytest.raises(ValueError, match="bad: damaged"):
-            mflow.Stepper.load(bad, decay)
-    with pytest.raises(FileNotFoundError):
-        mflow.Stepper.load(tmp_path / "none", decay)
-
-
-def test_a_file_with_a_right_checksum_and_wrong_contents(tmp_path: Path) -> None:
-    st = mflow.Stepper("rk4", decay, [1.0, 2.0])
-    st.save(tmp_path / "good")
-    good = (tmp_path / "good").read_bytes()
-    magic, body = good[: good.index(b"{") - 4], good[good.index(b"{") :]
-    for wrong in (body.replace(b"[2]", b"[3]"), body.replace(b"rk4", b"rk3", 1), body[:-1], b"{}\n", b"[]\n", b"", b"\xff\n"):
-        (tmp_path / "bad").write_bytes(magic + zlib.crc32(wrong).to_bytes(4, "little") + wrong)
-        with pytest.raises(ValueError, match=r"damaged|no method|saved state"):
-            mflow.Stepper.load(tmp_path / "bad", decay)
-
-
-def test_stepper_errors_keep_the_last_good_state() -> None:
-    st = mflow.Stepper("euler", lambda t, y: np.full(1, np.inf) if t > 0.15 else -y, [1.0])
-    with pytest.raises(FloatingPointError, match=r"non-finite state in the step from t = 0\.2 with dt = 0\.1 \(step 2\)"):
-        st.advance(9, 0.1)
-    assert (st.k, st.t, st.y.tolist()) == (2, 0.2, [0.81])
-    error = Boom()
-
-    def fun(t: float, y: Array) -> Array:
-        raise error
-
-    with pytest.raises(Boom) as info:
-        mflow.Stepper("rk4", fun, [1.0]).step(0.1)
-    assert info.value is error
-    failing = mflow.Stepper("euler", RHS_C(lambda t, y, out, n, ctx: -5), [1.0])
-    with pytest.raises(RuntimeError, match=r"the right-hand side gave up in the step from t = 0 .* with code -5; the state stays at t = 0"):
-        failing.step(0.1)
-    for wrong, kind in ((math.nan, ValueError), ("x", TypeError), (math.inf, ValueError)):
-        with pytest.raises(kind, match="dt = "):
-            st.step(wrong)
-    with pytest.raises(ValueError, match="steps = -1"):
-        st.advance(-1, 0.1)
-    with pytest.raises(ValueError, match=r"use mflow\.optim\.Adam"):
-        mflow.Stepper("adam", decay, [1.0])
-
-
-def test_stepper_entered_from_its_own_callback() -> None:
-    def fun(t: float, y: Array) -> Array:
-        st.step(0.1)
-        return -y
-
-    st = mflow.Stepper("rk4", fun, [1.0])
-    with pytest.raises(RuntimeError, match="already stepping, in another thread or from its own callback"):
-        st.step(0.1)
-    assert (st.k, st.y.tolist()) == (0, [1.0])
-    assert core.NON_FINITE < -1000

@@ -14,7 +14,7 @@ from mflow_core import registry
 import mflow
 from support.problems import Array, decay_cfunc, start_of, waves
 
-EMBEDDED = [row.name for row in registry.records() if "embedded" in row.flags and "second_order" not in row.flags]
+EMBEDDED = [record.name for record in registry.records() if "embedded" in record.flags and "second_order" not in record.flags]
 
 
 class Boom(Exception):
@@ -35,11 +35,13 @@ class Fuse:
         return out
 
 
-def modes(row: Any) -> list[dict[str, Any]]:
+def modes(record: Any) -> list[dict[str, Any]]:
     ways: list[dict[str, Any]] = [{"dt": 0.07}]
-    if "embedded" in row.flags:
-        ways += [{"rtol": 1e-5, "atol": 1e-7, "max_step": 0.3}, {"rtol": [1e-4, 1e-5, 1e-6], "atol": 1e-8}]
-    if "linear" in row.flags and "implicit" not in row.flags:
+    if "embedded" in record.flags:
+        loose = 100.0 if record.order_hat < 2 else 1.0  # an estimate of first order asks for a hundred times as many steps
+        ways += [{"rtol": 1e-5 * loose, "atol": 1e-7 * loose, "max_step": 0.3}]
+        ways += [{"rtol": [1e-4 * loose, 1e-5 * loose, 1e-6 * loose], "atol": 1e-8 * loose}]
+    if "linear" in record.flags and "implicit" not in record.flags:
         ways.append({"dt": "auto"})
     return ways
 
@@ -272,10 +274,10 @@ def test_other_arguments_are_named(checkpoint: Path, change: dict[str, Any], wor
 
 
 def test_checkpoint_arguments(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="checkpoint_every is given without checkpoint="):
+    with pytest.raises(ValueError, match="checkpoint_every: expected checkpoint="):
         mflow.solve_ivp(waves, (0, 1), [1.0], dt=0.1, checkpoint_every=3)
     for wrong in (0, -1, 1.5, True):
-        with pytest.raises(ValueError, match="checkpoint_every = "):
+        with pytest.raises(ValueError, match="checkpoint_every: "):
             mflow.solve_ivp(waves, (0, 1), [1.0], dt=0.1, checkpoint=tmp_path / "a", checkpoint_every=wrong)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         mflow.solve_ivp(waves, (0, 1), [1.0], dt=0.1, checkpoint=tmp_path / "none" / "a")
@@ -300,17 +302,17 @@ def test_writing_leaves_the_old_file_where_it_fails(checkpoint: Path, monkeypatc
 # ---- steppers --------------------------------------------------------------------------------------------------------------------------
 
 
-def steppers(row: Any) -> list[tuple[Any, Any]]:
+def steppers(record: Any) -> list[tuple[Any, Any]]:
     """(makes one, steps it) for fixed steps and error control."""
 
     def fixed() -> mflow.Stepper:
-        return mflow.Stepper(row.name, stiff, [1.5, 0.0, 0.2], t0=0.1)
+        return mflow.Stepper(record.name, stiff, [1.5, 0.0, 0.2], t0=0.1)
 
     def controlled() -> mflow.Stepper:
-        return mflow.Stepper(row.name, stiff, [1.5, 0.0, 0.2], rtol=[1e-4, 1e-5, 1e-6], atol=1e-7, max_step=0.2)
+        return mflow.Stepper(record.name, stiff, [1.5, 0.0, 0.2], rtol=[1e-4, 1e-5, 1e-6], atol=1e-7, max_step=0.2)
 
     ways: list[tuple[Any, Any]] = [(fixed, lambda st: st.step(0.03))]
-    if "embedded" in row.flags:
+    if "embedded" in record.flags:
         ways.append((controlled, lambda st: st.step()))
     return ways
 
@@ -332,12 +334,12 @@ def test_steppers_go_on_with_the_same_bits(step_method: Any, tmp_path: Path) -> 
                     copy.copy(straight),
                     copy.deepcopy(straight),
                 ]
-                there = copy.copy(straight)
+                copied = copy.copy(straight)
                 for _ in range(5):
-                    step(there)
-                after = facts(there)
-                inside = there.t - 0.3 * (there.t - earliest(there, straight.t))
-                middle = there.interpolate(inside)
+                    step(copied)
+                after = facts(copied)
+                inside = copied.t - 0.3 * (copied.t - earliest(copied, straight.t))
+                middle = copied.interpolate(inside)
                 for other in others:
                     assert facts(other) == facts(straight)
                     for _ in range(5):
@@ -410,9 +412,9 @@ def test_results_pickle_and_copy() -> None:
         assert other.sol(0.7).tobytes() == r.sol(0.7).tobytes()
         assert list(other) == list(r)
     best = mflow.minimize(lambda x: (float(x @ x), 2 * x), [1.0, 2.0], jac=True, method="momentum", lr=0.1)
-    for found in (pickle.loads(pickle.dumps(best)), copy.deepcopy(best)):
-        assert found.x.tobytes() == best.x.tobytes()
-        assert found.method == best.method
+    for other_best in (pickle.loads(pickle.dumps(best)), copy.deepcopy(best)):
+        assert other_best.x.tobytes() == best.x.tobytes()
+        assert other_best.method == best.method
 
 
 def test_steppers_without_dt_need_error_control() -> None:
@@ -427,3 +429,35 @@ def test_steppers_without_dt_need_error_control() -> None:
         mflow.Stepper("dopri5", waves, [1.0], max_step=0.1)
     with pytest.raises(ValueError, match="goes one way"):
         mflow.Stepper("dopri5", waves, [1.0], rtol=1e-3).advance_to(-1.0)
+
+
+@pytest.mark.parametrize("how", [{"method": "rk4", "dt": 0.3}, {"method": "dopri5"}])
+@pytest.mark.parametrize("end", [0.5, 2.0])
+def test_resume_wants_the_same_end(tmp_path: Path, how: dict[str, Any], end: float) -> None:
+    """A grid whose last step was shorter does not go on: t would jump by more than the step. Nor does a run go back."""
+    path = tmp_path / "run"
+    mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], checkpoint=path, checkpoint_every=2, **how)
+    with pytest.raises(ValueError, match="t_span was"):
+        mflow.solve_ivp(lambda t, y: -y, (0, end), [1.0], resume=path, **how)
+
+
+def test_resume_counts_all_gradients(tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(t: float, y: Array) -> None:
+        if t > 0.5:
+            raise Stop
+
+    path, start = tmp_path / "run", np.ones(2)
+    with pytest.raises(Stop):
+        mflow.gradient_flow(lambda c: c, start, 1.0, "dopri5", checkpoint=path, checkpoint_every=1, callback=stop)
+    straight = mflow.gradient_flow(lambda c: c, start, 1.0, "dopri5")
+    resumed = mflow.gradient_flow(lambda c: c, start, 1.0, "dopri5", resume=path)
+    assert (resumed.nfev, resumed.nsteps) == (straight.nfev, straight.nsteps)
+    assert resumed.y.tobytes() == straight.y.tobytes()
+
+
+def test_span_without_length_with_dense_output() -> None:
+    r = mflow.solve_ivp(lambda t, y: -y, (2, 2), [1.0], t_eval=[2.0], dense_output=True)
+    assert (r.t.tolist(), r.y.tolist(), r.sol(2.0).tolist()) == ([2.0], [[1.0]], [1.0])

@@ -45,16 +45,16 @@ def test_data_frames_and_tensors_are_rows():
         other = fit(data=data, validation=data)
         assert np.array_equal(here.params, other.params)
         assert np.array_equal(here.history.val_loss, other.history.val_loss)
-    found = mflow.sweep(mflow.Training(cost, np.zeros(3), (pandas.DataFrame(X), Y), epochs=2), ["sgd"], [0.1])
-    assert found.reason[0, 0, 0] == "finished"
+    result = mflow.sweep(mflow.Training(cost, np.zeros(3), (pandas.DataFrame(X), Y), epochs=2), ["sgd"], [0.1])
+    assert result.reason[0, 0, 0] == "finished"
     mixed = pandas.DataFrame({"a": [1.0, 2.0], "b": ["x", "y"]})
-    with pytest.raises(TypeError, match=r"data\[0\] is a DataFrame of mixed columns"):
+    with pytest.raises(TypeError, match=r"data\[0\]: expected columns of numbers, got DataFrame of mixed columns"):
         fit(data=(mixed, np.ones(2)))
 
 
 def test_a_sweep_needs_no_data():
-    found = mflow.sweep(mflow.Training(lambda w: (float(w @ w), 2 * w), np.ones(2), epochs=30), ["sgd"], [0.1])
-    assert found.best_loss[0] < 1e-4
+    result = mflow.sweep(mflow.Training(lambda w: (float(w @ w), 2 * w), np.ones(2), epochs=30), ["sgd"], [0.1])
+    assert result.best_loss[0] < 1e-4
 
 
 @pytest.mark.parametrize(
@@ -87,14 +87,14 @@ def test_the_gradient_that_does_not_fit_is_named():
         (TypeError, "learning_rate: here it is lr=", {"learning_rate": 0.1}),
         (TypeError, "scheduler: here it is lr=", {"scheduler": 0.1}),
         (TypeError, "validation_split: here it is validation=", {"validation_split": 0.2}),
-        (TypeError, "optimizer: a name such as 'adam'.*not NoneType", {"optimizer": None}),
-        (TypeError, "not mflow.RK4", {"optimizer": mflow.RK4}),
+        (TypeError, "optimizer: expected a name such as 'adam'.*got NoneType", {"optimizer": None}),
+        (TypeError, "got mflow.RK4", {"optimizer": mflow.RK4}),
         (ValueError, "optimizer: there is no 'lbfgs'; there are: sgd, (?!.*rk4)", {"optimizer": "lbfgs"}),
-        (TypeError, "data is a dict", {"data": {"X": X, "y": Y}}),
-        (TypeError, "data is a str", {"data": "X.npy"}),
-        (TypeError, "validation is a float", {"validation": 0.2}),
-        (TypeError, r"validation\[0\] is a list", {"validation": (X.tolist(), Y.tolist())}),
-        (ValueError, "validation: arrays of 60, 59 rows", {"validation": (X, Y[1:])}),
+        (TypeError, "data: expected .* got dict", {"data": {"X": X, "y": Y}}),
+        (TypeError, "data: expected .* got str", {"data": "X.npy"}),
+        (TypeError, "validation: expected .* got float", {"validation": 0.2}),
+        (TypeError, r"validation\[0\]: expected an array.* got list", {"validation": (X.tolist(), Y.tolist())}),
+        (ValueError, "validation: expected arrays of one length, got 60, 59 rows", {"validation": (X, Y[1:])}),
     ],
 )
 def test_names_and_shapes_from_elsewhere(error, words, more):
@@ -104,7 +104,7 @@ def test_names_and_shapes_from_elsewhere(error, words, more):
 
 def test_sparse_rows_are_refused_by_name():
     sparse = pytest.importorskip("scipy.sparse")
-    with pytest.raises(TypeError, match=r"data\[0\] is a csr_array.*toarray"):
+    with pytest.raises(TypeError, match=r"data\[0\]: expected a dense array, got csr_array.*toarray"):
         fit(data=(sparse.csr_array(X), Y))
 
 
@@ -112,26 +112,26 @@ def test_sparse_rows_are_refused_by_name():
 
 
 def test_one_rate_is_a_sweep_too():
-    found = mflow.sweep(mflow.Training(cost, np.zeros(3), (X, Y), epochs=2), "sgd", 0.1)
-    assert found.lrs.tolist() == [0.1]
-    assert found.message == "1 run"
+    result = mflow.sweep(mflow.Training(cost, np.zeros(3), (X, Y), epochs=2), "sgd", 0.1)
+    assert result.lrs.tolist() == [0.1]
+    assert result.message == "1 run"
 
 
 @pytest.mark.parametrize("name", ["lr", "seed", "epochs", "batch_size"])
 def test_options_of_a_sweep_do_not_repeat_its_own(name):
-    with pytest.raises(TypeError, match=f"options: {name} does not belong there: give "):
+    with pytest.raises(TypeError, match=f"options: {name} is no option here; give "):
         mflow.Training(cost, np.zeros(3), (X, Y), options={name: 1})
 
 
 def test_lr_find_takes_a_step_a_rate():
-    with pytest.raises(TypeError, match="epochs: a rate is one step here; steps="):
+    with pytest.raises(TypeError, match="epochs: each rate takes one step here; give their number with steps="):
         mflow.lr_find(cost, np.zeros(3), (X, Y), epochs=3)
 
 
 def test_lr_find_says_that_the_data_ended():
-    found = mflow.lr_find(cost, np.zeros(3), iter([(X, Y)] * 5))
-    assert found.reason == "data_ended"
-    assert "after 5 of 100 rates" in found.message
+    result = mflow.lr_find(cost, np.zeros(3), iter([(X, Y)] * 5))
+    assert result.reason == "data_ended"
+    assert "after 5 of 100 rates" in result.message
 
 
 def test_the_table_of_an_interrupted_sweep_blames_no_rate_that_was_not_run():
@@ -182,10 +182,10 @@ def test_differences_end_where_they_can_tell_no_more():
 
     exact = mflow.least_squares(residuals, [1.0, 1.0, 0.0], jac=slopes)
     for jac, close in (("2-point", 1e-8), ("3-point", 1e-11)):
-        found = mflow.least_squares(residuals, [1.0, 1.0, 0.0], jac=jac)
-        assert found.reason == "converged"
-        np.testing.assert_allclose(found.x, exact.x, rtol=close)
-        assert found.nfev <= exact.nfev + 5
+        result = mflow.least_squares(residuals, [1.0, 1.0, 0.0], jac=jac)
+        assert result.reason == "converged"
+        np.testing.assert_allclose(result.x, exact.x, rtol=close)
+        assert result.nfev <= exact.nfev + 5
 
 
 def test_the_covariance_of_a_fit_is_curve_fits():
@@ -207,14 +207,14 @@ def test_optimizers_are_looked_for_at_the_top():
 
 
 def test_a_long_list_is_shown_by_its_ends():
-    found = mflow.minimize_batch(mflow.objectives.Rosenbrock(2), RNG.uniform(-2, 2, (500, 2)), maxiter=1)
-    assert len(repr(found)) < 2000
-    assert "['max_iter', 'max_iter', 'max_iter', ..., 'max_iter'" in repr(found)
+    result = mflow.minimize_batch(mflow.objectives.Rosenbrock(2), RNG.uniform(-2, 2, (500, 2)), maxiter=1)
+    assert len(repr(result)) < 2000
+    assert "['max_iter', 'max_iter', 'max_iter', ..., 'max_iter'" in repr(result)
 
 
 def test_columns_that_do_not_fit_are_named():
     model = mflow.ImplicitSGD().fit(X, Y, epochs=1)
-    with pytest.raises(ValueError, match="X has 2 columns, 3 have been learned"):
+    with pytest.raises(ValueError, match="X: expected 3 columns, as have been learned, got 2"):
         model.predict_linear(X[:, :2])
 
 
@@ -235,7 +235,7 @@ def test_pictures_of_one_result():
 def test_pictures_without_matplotlib_say_what_to_install(monkeypatch):
     run = fit()
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"mflow\[plot\]"):
+    with pytest.raises(ImportError, match=r"momentum-flow\[plot\]"):
         mflow.plot.history(run)
 
 
@@ -251,5 +251,5 @@ def test_a_path_kept_by_minimize_can_be_drawn():
 
 def test_a_pair_compiled_without_jac_is_told_of():
     pytest.importorskip("numba")
-    with pytest.raises(TypeError, match="say jac=True"):
+    with pytest.raises(TypeError, match="pass jac=True"):
         mflow.compile(lambda x: (x[0] ** 2, np.array([2 * x[0]])))

@@ -15,13 +15,13 @@ import pytest
 import mflow
 from mflow import optim
 from support.problems import READ_ONLY, WRONG, Array, flush_to_zero, gradients, start_of
-from support.reference import PARITY, Follow, defaults
+from support.reference import PARITY, RATES, Follow, defaults
 
 EPS = 2.0**-52
 
 
-def class_of(row: Any) -> Any:
-    return getattr(optim, row.class_name)
+def class_of(record: Any) -> Any:
+    return getattr(optim, record.class_name)
 
 
 def walk(opt: Any, grads: Array) -> None:
@@ -169,11 +169,12 @@ def test_weight_decay_decoupled_shrinks_first(update_method: Any) -> None:
     one = class_of(update_method)(c, weight_decay=0.5, **options)
     plain = start_of(9)
     two = class_of(update_method)(plain, weight_decay=0.0, **options)
-    for g in gradients(9, 6):
+    for k, g in enumerate(gradients(9, 6)):
         before, start = c.copy(), plain.copy()
         one.step(g)
         two.step(g)
-        np.testing.assert_allclose(c - before * (1 - 0.25 * 0.5), plain - start, rtol=0, atol=8 * EPS * np.max(abs(c) + abs(plain) + 1))
+        lr = RATES[update_method.name](defaults(update_method, lr=0.25), k)
+        np.testing.assert_allclose(c - before * (1 - lr * 0.5), plain - start, rtol=0, atol=8 * EPS * np.max(abs(c) + abs(plain) + 1))
 
 
 def test_clipping_by_value(update_method: Any) -> None:
@@ -470,19 +471,15 @@ def test_non_finite_gradient_changes_nothing(update_method: Any, bad: float) -> 
 
 @pytest.mark.parametrize("place", [0, 49_000])
 def test_non_finite_gradient_in_a_large_step_says_what_happened(update_method: Any, place: int) -> None:
-    c, g = np.ones(70_000), np.ones(70_000)
+    c, clean, g = np.ones(70_000), np.ones(70_000), np.ones(70_000)
     opt = class_of(update_method)(c, lr=0.5)
+    class_of(update_method)(clean, lr=0.5).step(g)
     g[place] = math.nan
     with pytest.raises(FloatingPointError, match=rf"^g\[{place}\] = nan at step 0") as info:
         opt.step(g)
-    changed = np.flatnonzero(c != 1.0)
-    if place == 0:
-        assert "nothing was changed" in str(info.value)
-        assert changed.size == 0
-    else:
-        start = place // 512 * 512
-        assert f"all before g.flat[{start}] took this step, the rest did not" in str(info.value)
-        assert np.array_equal(changed, np.arange(start))
+    start = place // 512 * 512
+    assert ("nothing was changed" if place == 0 else f"all before g.flat[{start}] took this step, the rest did not") in str(info.value)
+    assert np.array_equal(c, np.concatenate([clean[:start], np.ones(70_000 - start)]))
 
 
 def test_check_finite_can_be_left_out(update_method: Any) -> None:
@@ -507,20 +504,20 @@ def test_options_that_do_not_fit() -> None:
         ({"lr": "fast"}, TypeError, "a number in"),
         ({"lr": math.nan}, ValueError, "outside"),
         ({"betas": (0.9, 1.0)}, ValueError, r"betas\[1\] = 1\.0 is outside"),
-        ({"betas": 0.9}, TypeError, "2 numbers are wanted"),
+        ({"betas": 0.9}, TypeError, "betas: expected 2 numbers for adam, as in"),
         ({"momentun": 0.9}, TypeError, "no parameter 'momentun'"),
         ({"amsgrad": 2}, ValueError, "True or False"),
         ({"clip_norm": 0.0}, ValueError, "clip_norm: expected a number above 0, or None, got 0.0"),
     ]:
         with pytest.raises(kind, match=words):
             optim.Adam(c, **options)
-    with pytest.raises(ValueError, match=r"nesterov=True needs a momentum"):
+    with pytest.raises(ValueError, match=r"nesterov: expected a momentum above 0"):
         optim.SGD(c, nesterov=True)
-    with pytest.raises(ValueError, match=r"dampening = 0\.5 needs a momentum"):
+    with pytest.raises(ValueError, match=r"dampening: expected a momentum above 0 .* got dampening = 0\.5"):
         optim.SGD(c, dampening=0.5)
     with pytest.raises(AttributeError, match="did you mean 'Adam'"):
         optim.Adm
-    with pytest.raises(TypeError, match="take one of its classes"):
+    with pytest.raises(TypeError, match="expected one of its classes"):
         optim.Optimizer(c)
 
 
@@ -545,11 +542,6 @@ def test_step_within_a_step_is_refused() -> None:
 
 
 # ---- torch -----------------------------------------------------------------------------------------------------------
-
-
-def test_every_class_that_torch_has_is_compared(torch: Any, update_method: Any) -> None:
-    name = update_method.class_name
-    assert (name in {case[0] for case in PARITY}) == hasattr(torch.optim, name)
 
 
 @pytest.mark.parametrize(("name", "options"), PARITY)
@@ -596,5 +588,5 @@ def test_torch_schedules_alike(torch: Any) -> None:
 
 
 def test_euler_and_sgd_are_one(update_method: Any) -> None:
-    """The classes of `mflow.optim` are the rows of `mflow.methods`, with the row's own defaults."""
+    """The classes of `mflow.optim` are the update methods of `mflow.methods`, with their defaults."""
     assert class_of(update_method)(np.ones(1)).lr == mflow.get_method(update_method.name).parameters["lr"]

@@ -426,9 +426,11 @@ def test_points_of_any_shape(shape: tuple[int, ...]) -> None:
     ("how", "words"),
     [
         ({"kind": "strong_wolf"}, "did you mean 'strong_wolfe'"), ({"c1": 0.5, "c2": 0.4}, "0 < c1 <= c2 < 1"),
-        ({"initial": 0.0}, "initial = 0.0"),
-        ({"shrink": 1.0}, "shrink = 1.0"), ({"max_evaluations": 0}, "max_evaluations = 0"), ({"max_step": -1.0}, "max_step = -1.0"),
-        ({"jac0": [1.0]}, "jac0: shape"), ({"fun0": math.nan}, "fun0 = nan"), ({"d": [1.0]}, "d: shape"),
+        ({"initial": 0.0}, "initial: .* got 0.0"),
+        ({"shrink": 1.0}, "shrink: .* got 1.0"), ({"max_evaluations": 0}, "max_evaluations: .* got 0"),
+        ({"max_step": -1.0}, "max_step: .* got -1.0"),
+        ({"jac0": [1.0]}, r"jac0: .* got shape \(1,\)"), ({"fun0": math.nan}, "fun0: .* got nan"),
+        ({"d": [1.0]}, r"d: .* got shape \(1,\)"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_named(how: dict[str, Any], words: str) -> None:
@@ -437,8 +439,8 @@ def test_what_does_not_fit_is_named(how: dict[str, Any], words: str) -> None:
         line_search(lambda x: (x @ x, 2 * x), **given)
 
 
-def test_barzilai_borwein_wants_the_gradient_here() -> None:
-    with pytest.raises(TypeError, match="fun0 and jac0"):
+def test_barzilai_borwein_needs_the_gradient_at_the_start() -> None:
+    with pytest.raises(TypeError, match="fun0, jac0"):
         linesearch.barzilai_borwein(lambda x: (x @ x, 2 * x), [1.0], [-1.0], True)
 
 

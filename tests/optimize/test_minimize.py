@@ -1,4 +1,4 @@
-"""minimize: every row that can, on problems with known minima; endings, derivatives, callbacks, results."""
+"""minimize: every method that can, on problems with known minima; endings, derivatives, callbacks, results."""
 
 import math
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import pytest
 
 import mflow
 from support.problems import OBJECTIVE_C, Array, bowl_c, decay_cfunc, start_of
-from support.reference import defaults, evaluations
+from support.reference import SETTINGS, defaults, evaluations
 
 HESSIAN = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 0.75]])
 LOWEST = np.array([1.0, -2.0, 0.5])
@@ -37,14 +37,11 @@ def rosenbrock(x: Array) -> tuple[float, Array]:
     return float(a * a + 100.0 * b * b), np.array([-2.0 * a - 400.0 * x[0] * b, 200.0 * b])
 
 
-def settings(row: Any) -> dict[str, Any]:
-    """A step for each kind of row: one that tends to 0 where steps do not shrink with the gradient; no decay, which moves the minimum."""
-    plain = {"weight_decay": 0.0} if row.kind == "update" else {}
-    if "linear" in row.flags:
-        return {"lr": 0.1, **plain}
-    if row.name == "adadelta":
-        return {"lr": 1.0, "eps": 1e-3, **plain}
-    return {"lr": lambda k: 0.3 * 0.999**k, **plain}
+def settings(method: Any) -> dict[str, Any]:
+    """A step for each kind: one that tends to 0 where steps do not shrink with the gradient; no decay, which moves the minimum."""
+    plain = {"weight_decay": 0.0} if method.kind == "update" else {}
+    lr = 0.1 if "linear" in method.flags else lambda k: 0.3 * 0.999**k
+    return {"lr": lr, **plain} | SETTINGS.get(method.name, {})
 
 
 def logistic_data() -> tuple[Array, Array]:
@@ -70,7 +67,7 @@ def logistic_minimum(X: Array, y: Array) -> Array:
     return w
 
 
-# ---- every row --------------------------------------------------------------------------------------------------------
+# ---- every method --------------------------------------------------------------------------------------------------------
 
 
 def test_every_row_finds_the_bottom_of_a_bowl(any_method: Any) -> None:
@@ -127,11 +124,12 @@ def test_updates_are_the_optimizer_class(update_method: Any) -> None:
     extra = {"friction": 1.0} if "friction" in defaults(update_method) else {}
     c = np.zeros(3)
     opt = getattr(mflow.optim, update_method.class_name)(c, lr=0.125, **extra)
-    for _ in range(17):
-        opt.step(gradient(opt.ask()))
     r = mflow.minimize(bowl, np.zeros(3), jac=True, method=update_method.name, lr=0.125, maxiter=17, gtol=0.0)
+    for _ in range(r.nit):
+        opt.step(gradient(opt.ask()))
     assert r.x.tobytes() == c.tobytes()
-    assert (r.nit, r.njev) == (17, 18)
+    assert r.njev == r.nit + 1
+    assert r.nit == 17 or not np.any(gradient(r.x))  # steps of one length may end exactly at the minimum
 
 
 def test_state_of_any_shape(any_method: Any) -> None:
@@ -341,17 +339,17 @@ def test_pairs_that_are_none(result: Any) -> None:
         ({"fun": 5}, TypeError, "fun: a callable"),
         ({"jac": "4-point"}, ValueError, "'4-point' is not known"),
         ({"jac": 5}, TypeError, "jac: a callable"),
-        ({"x0": [math.nan]}, ValueError, "x0: entry 0 is nan"),
-        ({"x0": ["a"]}, TypeError, "x0: dtype"),
-        ({"maxiter": -1}, ValueError, "maxiter = -1"),
-        ({"maxiter": 1.5}, ValueError, "maxiter = 1.5"),
-        ({"gtol": "small"}, TypeError, "gtol = 'small'"),
+        ({"x0": [math.nan]}, ValueError, "x0: .* got nan in entry 0"),
+        ({"x0": ["a"]}, TypeError, "x0: .* got dtype"),
+        ({"maxiter": -1}, ValueError, "maxiter: expected a whole number of at least 0, got -1"),
+        ({"maxiter": 1.5}, ValueError, "maxiter: expected a whole number of at least 0, got 1.5"),
+        ({"gtol": "small"}, TypeError, "gtol: .* got 'small'"),
         ({"method": "adamm"}, ValueError, "did you mean 'adam"),
         ({"momentum": 0.9}, TypeError, "adam: no parameter 'momentum'"),
-        ({"lr": 0.1, "dt": 0.1}, TypeError, "lr and dt are one thing"),
+        ({"lr": 0.1, "dt": 0.1}, TypeError, "lr, dt: they are one thing"),
         ({"lr": -0.1}, ValueError, "outside"),
-        ({"method": "rk4"}, ValueError, "dt is missing"),
-        ({"method": "rk4", "dt": -1.0}, ValueError, r"dt = -1\.0: a step above 0"),
+        ({"method": "rk4"}, ValueError, "dt: expected the size of the fixed steps of rk4 .* got None"),
+        ({"method": "rk4", "dt": -1.0}, ValueError, "dt: expected a finite number above 0, got -1.0"),
         ({"method": mflow.RK4}, TypeError, r"write RK4\(\)"),
     ],
 )
@@ -499,9 +497,9 @@ def test_the_path_survives_an_exception_and_mistakes_are_named():
     assert np.array_equal(caught.value.partial_result.path.x[0], np.ones(2))
     assert len(caught.value.partial_result.path.x) == 4
     for path in (-1, 1.5, "all"):
-        with pytest.raises(ValueError, match="path = "):
+        with pytest.raises((TypeError, ValueError), match="path: expected"):
             mflow.minimize(cost, np.ones(2), jac=True, path=path)
-    with pytest.raises(ValueError, match="path = 3: with line_search"):
+    with pytest.raises(ValueError, match=r"path: with line_search .* got 3"):
         mflow.minimize(cost, np.ones(2), jac=True, method="steepest_descent", line_search="exact", path=3)
 
 

@@ -1,4 +1,4 @@
-"""Batches of minimisations: each lane has the bits and the ending that `minimize` gives it alone."""
+"""Batches of minimisations: each member has the bits and the ending that `minimize` gives it alone."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ RNG = np.random.default_rng(11)
 UPDATES = [m.name for m in mflow.methods() if m.kind == "update"]
 STARTS = (
     1.0 + RNG.uniform(-1.5, 1.5, (70, 3)) * np.geomspace(1e-3, 1.0, 70)[:, None]
-)  # more than a block of lanes; some start near the answer
+)  # more than a block of the core; some start near the answer
 
 
-def assert_lanes_are_minimize(batch, costs, starts, method, **how):
-    for lane in range(len(starts)):
-        one = mflow.minimize(costs(lane), starts[lane], method=method, **how)
-        same = batch[lane]
-        assert (same.reason, same.nit, same.status) == (one.reason, one.nit, one.status), lane
+def assert_members_are_minimize(batch, costs, starts, method, **how):
+    for k in range(len(starts)):
+        one = mflow.minimize(costs(k), starts[k], method=method, **how)
+        same = batch[k]
+        assert (same.reason, same.nit, same.status) == (one.reason, one.nit, one.status), k
         np.testing.assert_array_equal(same.x, one.x)
         np.testing.assert_array_equal(same.fun, one.fun)
 
@@ -35,12 +35,12 @@ def test_every_optimizer(method):
     if any(p.name == "lr" for p in mflow.get_method(method).parameters_):
         how["lr"] = 3e-3
     batch = mflow.minimize_batch(f, STARTS, method, threads=1, **how)
-    assert len(set(batch.nit.tolist())) > 1, "lanes end at different times"
-    assert_lanes_are_minimize(batch, lambda lane: f, STARTS, method, **how)
+    assert len(set(batch.nit.tolist())) > 1, "members end at different times"
+    assert_members_are_minimize(batch, lambda k: f, STARTS, method, **how)
 
 
 def test_endings():
-    """Lanes that converge, run out of iterations, diverge, start where the cost is infinite, or from NaN, side by side."""
+    """Members that converge, run out of iterations, diverge, start where the cost is infinite, or from NaN, side by side."""
     f = objectives.Poisson([[1.0]], [1.0])
     starts = np.array([[0.0], [1.0], [800.0], [np.nan], [300.0], [-2.0]])
     r = mflow.minimize_batch(f, starts, "sgd", lr=0.1, maxiter=30, gtol=1e-6)
@@ -67,14 +67,12 @@ def test_own_data():
     r = mflow.minimize_batch(f, np.zeros((9, 3)), "momentum", batch_data={"y": Y}, **how)
     assert r.success
     np.testing.assert_allclose(r.x, np.linalg.lstsq(X, Y.T, rcond=None)[0].T, rtol=1e-8)
-    assert_lanes_are_minimize(r, lambda lane: objectives.LeastSquares(X, Y[lane]), np.zeros((9, 3)), "momentum", **how)
+    assert_members_are_minimize(r, lambda k: objectives.LeastSquares(X, Y[k]), np.zeros((9, 3)), "momentum", **how)
     tables = RNG.standard_normal((9, 20, 3))
     signs = RNG.integers(0, 2, (9, 20))
     g = objectives.Logistic(tables[0], signs[0], l2=0.1)
     both = mflow.minimize_batch(g, np.zeros((9, 3)), "adam", batch_data={"X": tables, "y": signs}, maxiter=50)
-    assert_lanes_are_minimize(
-        both, lambda lane: objectives.Logistic(tables[lane], signs[lane], l2=0.1), np.zeros((9, 3)), "adam", maxiter=50
-    )
+    assert_members_are_minimize(both, lambda k: objectives.Logistic(tables[k], signs[k], l2=0.1), np.zeros((9, 3)), "adam", maxiter=50)
     A, b = RNG.uniform(1, 2, (9, 3)), RNG.standard_normal((9, 3))
     q = mflow.minimize_batch(objectives.Quadratic(A[0], b[0]), np.zeros((9, 3)), "sgd", lr=0.5, batch_data={"A": A, "b": b}, gtol=1e-13)
     np.testing.assert_allclose(q.x, b / A, rtol=0, atol=1.1e-13)  # gtol over the least curvature, 1
@@ -87,7 +85,7 @@ def test_a_list_of_costs_and_shapes():
         mflow.minimize_batch(costs[0], starts, batch_data={"y": np.full((5, 30), 3)})
     r = mflow.minimize_batch(costs, starts, "adam", lr=0.1, maxiter=60)
     assert r.x.shape == starts.shape
-    assert_lanes_are_minimize(r, lambda lane: costs[lane], starts, "adam", lr=0.1, maxiter=60)
+    assert_members_are_minimize(r, lambda k: costs[k], starts, "adam", lr=0.1, maxiter=60)
 
 
 def test_threads_order_and_schedule_leave_the_bits():
@@ -105,7 +103,7 @@ def test_threads_order_and_schedule_leave_the_bits():
         far = mflow.minimize_batch(f, starts, "adam", executor=pool, **how)
     np.testing.assert_array_equal(far.x, one.x)
     assert far.reason == one.reason
-    assert_lanes_are_minimize(one, lambda lane: f, starts[:5], "adam", **how)
+    assert_members_are_minimize(one, lambda k: f, starts[:5], "adam", **how)
 
 
 def test_a_compiled_function_that_gives_up():
@@ -129,34 +127,38 @@ def test_a_compiled_function_that_gives_up():
 
 def test_interruption_keeps_what_is_done(monkeypatch):
     module = importlib.import_module("mflow.optimize.minimize_batch")
-    work = module._Work.work
+    work = module.Work.work
 
     def stops(self):
         self.core.work(0, 10)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module._Work, "work", stops)
+    monkeypatch.setattr(module.Work, "work", stops)
     with pytest.raises(KeyboardInterrupt) as caught:
         mflow.minimize_batch(objectives.Rosenbrock(2), np.zeros((20, 2)), maxiter=3)
     part = caught.value.partial_result
     assert part.reason == ["max_iter"] * 10 + ["interrupted"] * 10
-    monkeypatch.setattr(module._Work, "work", work)
+    monkeypatch.setattr(module.Work, "work", work)
     assert len(mflow.minimize_batch(objectives.Rosenbrock(2), np.zeros((0, 2))).reason) == 0
 
 
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda f: mflow.minimize_batch(f, np.zeros(2)), ValueError, r"\(lanes, n\) is wanted"),
+        (
+            lambda f: mflow.minimize_batch(f, np.zeros(2)),
+            ValueError,
+            r"starts: expected an array of shape \(members, n\), got shape \(2,\)",
+        ),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 5))), ValueError, "a start has 5 numbers"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), "rk4", dt=0.1), ValueError, "no optimizer"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), batch_data={"z": 1}), TypeError, "no data 'z'"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), batch_data={"y": np.zeros((2, 1))}), ValueError, r"\(3, 1\) is wanted"),
         (lambda f: mflow.minimize_batch(f, np.zeros((1, 2)), batch_data={"y": [[-1.0]]}), ValueError, "numbers from 0 on"),
-        (lambda f: mflow.minimize_batch(lambda x: 0.0, np.zeros((3, 2))), TypeError, "fun: expected a compiled cost"),
-        (lambda f: mflow.minimize_batch([f], np.zeros((3, 2))), ValueError, "1 costs came for 3"),
-        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), maxiter=-1), ValueError, "maxiter = -1"),
-        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), threads=0), ValueError, "threads = 0"),
+        (lambda f: mflow.minimize_batch(lambda x: 0.0, np.zeros((3, 2))), TypeError, "compiled cost is wanted"),
+        (lambda f: mflow.minimize_batch([f], np.zeros((3, 2))), ValueError, "fun: expected one cost for each of the 3 starts, got 1"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), maxiter=-1), ValueError, "maxiter: .* got -1"),
+        (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), threads=0), ValueError, "threads: .* got 0"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), beta=1.0), TypeError, "beta"),
     ],
 )

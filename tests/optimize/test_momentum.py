@@ -1,4 +1,4 @@
-"""Descent as motion: what momentum tends to as the step goes to 0, and second-order rows in `minimize`."""
+"""Descent as motion: what momentum tends to as the step goes to 0, and second-order methods in `minimize`."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def after(steps: int, method: str, **parameters: Any) -> Array:
     ],
 )
 def test_one_trajectory(method: str, parameters: dict[str, Any], strength: float, order: int) -> None:
-    """consistent_momentum and the second-order rows go to the same motion, each at its order."""
+    """consistent_momentum and the second-order methods go to the same motion, each at its order."""
     t, exact = 2.0, motion(2.0, 0.7, strength)
     errors = [np.abs(after(n, method, dt=t / n, friction=0.7, **parameters) - exact).max() for n in (100, 200, 400)]
     for coarse, fine in itertools.pairwise(errors):
@@ -101,10 +101,10 @@ def compiled_cost() -> Any:
     return COST(bowl)
 
 
-@pytest.mark.parametrize("row", mflow.methods(family="second_order"), ids=lambda m: m.name)
-def test_a_compiled_cost_takes_the_same_path(row: Any) -> None:
+@pytest.mark.parametrize("method", mflow.methods(family="second_order"), ids=lambda m: m.name)
+def test_a_compiled_cost_takes_the_same_path(method: Any) -> None:
     found = [
-        mflow.minimize(fun, START, jac=jac, method=row, dt=0.02, friction=1.5, maxiter=150, gtol=1e-3)
+        mflow.minimize(fun, START, jac=jac, method=method, dt=0.02, friction=1.5, maxiter=150, gtol=1e-3)
         for fun, jac in ((compiled_cost(), None), (cost, True), (lambda c: cost(c)[0], gradient))
     ]
     for other in found[1:]:

@@ -133,8 +133,8 @@ def drawn():
 
 @pytest.mark.parametrize("name", [kind.__name__ for kind in KINDS])
 def test_looks_as_it_did(drawn, name):
-    wanted = 255.0 * imread(BASELINE / f"{name}.png")[..., :3]
-    assert difference(drawn[name], wanted) < CLOSE
+    baseline = 255.0 * imread(BASELINE / f"{name}.png")[..., :3]
+    assert difference(drawn[name], baseline) < CLOSE
 
 
 def test_other_pictures_are_told_apart(drawn):
@@ -188,7 +188,7 @@ def test_no_window_and_no_global_state():
 
 def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"pip install 'mflow\[plot\]'"):
+    with pytest.raises(ImportError, match=r"pip install 'momentum-flow\[plot\]'"):
         plot.stability_regions("rk4")
 
 
@@ -319,24 +319,24 @@ def test_looks_differ_in_grey():
         (lambda: plot.family([]), "at least one"),
         (lambda: plot.family([3]), r"solutions\[0\]"),
         (lambda: plot.family([(T, T[:-1])]), "does not fit t"),
-        (lambda: plot.iterates((T, np.ones((2, 40))), component=2), "component = 2"),
-        (lambda: plot.direction_field(lambda t, y: [1, 2], (0, 1), (0, 1)), "plane=True"),
+        (lambda: plot.iterates((T, np.ones((2, 40))), component=2), "component: expected a number from 0 to 1, got 2"),
+        (lambda: plot.direction_field(lambda t, y: [1, 2], (0, 1), (0, 1)), "got 2; plane=True"),
         (lambda: plot.direction_field(lambda t, y: y, (1, 0), (0, 1)), "x_range"),
         (lambda: plot.stability_regions("adam"), "adam has no stability region"),
         (lambda: plot.stability_regions("newmark"), "spectral_radius"),
         (lambda: plot.stability_regions([]), "at least one"),
-        (lambda: plot.stability_regions("rk4", re=(1, -1), im=(0, 1)), "re = "),
+        (lambda: plot.stability_regions("rk4", re=(1, -1), im=(0, 1)), "re: "),
         (lambda: plot.eigenvalues([-1.0]), "method, dt"),
-        (lambda: plot.eigenvalues([-1.0], "rk4", dt=[1.0, 2.0]), "dt: a number"),
+        (lambda: plot.eigenvalues([-1.0], "rk4", dt=[1.0, 2.0]), "dt: expected a number or 1 numbers"),
         (lambda: plot.eigenvalues([math.nan], "rk4", dt=1.0), "finite"),
         (lambda: plot.paths(np.ones((5, 2))), "transpose"),
         (lambda: plot.paths({}), "at least one"),
         (lambda: plot.paths(np.full((2, 3), math.nan)), "finite"),
         (lambda: plot.paths(np.ones((2, 3)), limits=((1, 0), (0, 1))), "limits"),
         (lambda: plot.basins(([0, 1], [0, 1, 2]), np.zeros((2, 3), dtype=int)), r"\(ny, nx\) = \(3, 2\)"),
-        (lambda: plot.convergence({"a": (T, T[1:])}), "one length"),
+        (lambda: plot.convergence({"a": (T, T[1:])}), "steps and errors of one length"),
         (lambda: plot.convergence({}), "at least one"),
-        (lambda: plot.spectral_radius("sgd"), "no method for oscillations"),
+        (lambda: plot.spectral_radius("sgd"), "expected an integrator, got the optimizer sgd"),
         (lambda: plot.parameter_region("sgd"), "no momentum"),
         (lambda: plot.period_error("newmark", omega_dt=[0.0, 1.0]), "omega_dt"),
         (lambda: plot.animate(np.ones((2, 3)), filename="a.mp4"), ".gif"),

@@ -128,15 +128,15 @@ def test_force_load_and_hessian():
 @pytest.mark.parametrize(
     ("call", "error", "words"),
     [
-        (lambda: mflow.compile(3), TypeError, "a function is wanted"),
-        (lambda: mflow.compile(lambda: 1.0), ValueError, "it takes 0 arguments"),
+        (lambda: mflow.compile(3), TypeError, "fun: expected a function, got int"),
+        (lambda: mflow.compile(lambda: 1.0), ValueError, "fun: expected .*, got 0 arguments"),
         (lambda: mflow.compile(lambda *y: 1.0), TypeError, r"\*args"),
-        (lambda: mflow.compile(oscillator, kind="slope"), ValueError, "one of rhs"),
-        (lambda: mflow.compile(oscillator, kind="force"), ValueError, "it takes 2 arguments"),
-        (lambda: mflow.compile(oscillator, hess=grad), ValueError, "hess: it belongs to a cost"),
+        (lambda: mflow.compile(oscillator, kind="slope"), ValueError, "kind: expected one of 'rhs'"),
+        (lambda: mflow.compile(oscillator, kind="force"), ValueError, "fun: expected 3 for kind='force', got 2 arguments"),
+        (lambda: mflow.compile(oscillator, hess=grad), ValueError, "hess: expected none with kind='rhs'"),
         (lambda: mflow.compile(cost, jac="backwards"), ValueError, "2-point"),
         (lambda: mflow.compile(lambda t, y: sys.exit(y)), TypeError, "numba cannot compile it"),
-        (lambda: mflow.compile(lambda t, y: "text"), TypeError, "what it returns"),
+        (lambda: mflow.compile(lambda t, y: "text"), TypeError, "expected it to return an array"),
     ],
 )
 def test_bad_input(call, error, words):
@@ -149,7 +149,7 @@ def test_the_state_is_read_only_inside():
         y[0] = 3.0
         return -y
 
-    with pytest.raises(TypeError, match="writes: it writes into its state"):
+    with pytest.raises(TypeError, match="writes: expected a function that only reads its state"):
         mflow.compile(writes)
 
 
@@ -166,7 +166,7 @@ def test_the_wrong_kind_is_refused_by_the_driver():
 
 def test_without_numba(monkeypatch):
     monkeypatch.setitem(sys.modules, "numba", None)
-    with pytest.raises(ImportError, match=r"mflow\[compile\]"):
+    with pytest.raises(ImportError, match=r"momentum-flow\[compile\]"):
         mflow.compile(oscillator)
 
 
@@ -220,12 +220,12 @@ def test_symbols_that_do_not_fit():
     sympy = pytest.importorskip("sympy")
     x, y, q = sympy.symbols("x y q")
     for call, words in (
-        (lambda: mflow.compiled_from_sympy([x + q], [x]), "q is neither state nor time"),
-        (lambda: mflow.compiled_from_sympy([x, y], [x, y, q]), "2 came for 3 symbols"),
-        (lambda: mflow.compiled_from_sympy(x, [x], velocities=[y]), "they belong to a force"),
-        (lambda: mflow.compiled_from_sympy([sympy.Function("f")(x)], [x]), "no code"),
-        (lambda: mflow.compiled_from_sympy([x, x], [x, x]), "came twice"),
-        (lambda: mflow.compiled_from_sympy([x], [x + 1]), "is no symbol"),
+        (lambda: mflow.compiled_from_sympy([x + q], [x]), "expressions: expected state and time, got q, too"),
+        (lambda: mflow.compiled_from_sympy([x, y], [x, y, q]), "expressions: expected 3, one for each symbol, got 2"),
+        (lambda: mflow.compiled_from_sympy(x, [x], velocities=[y]), "velocities: expected a list of expressions with them"),
+        (lambda: mflow.compiled_from_sympy([sympy.Function("f")(x)], [x]), "expressions: expected functions that can be written as code"),
+        (lambda: mflow.compiled_from_sympy([x, x], [x, x]), "symbols: expected each once .*, got x twice"),
+        (lambda: mflow.compiled_from_sympy([x], [x + 1]), r"symbols: expected sympy symbols, got x \+ 1"),
     ):
         with pytest.raises(ValueError, match=words):
             call()

@@ -19,15 +19,15 @@ SIZES = [(name, None, None) for name in mgh_names()] + [
     ("chebyquad", 9, None), ("chebyquad", 10, None), ("linear_full_rank", 5, 5), ("linear_rank_1", 4, 30), ("extended_rosenbrock", 2, None),
     ("extended_powell", 4, None), ("brown_almost_linear", 5, None),
 ]  # fmt: skip
-# Where the published least value is not the one that lies below the standard start: what is found there, to the same digits.
+# Where the published least value is not the one that lies below the standard start: the least value there, to the same digits.
 LOCAL = {"freudenstein_roth": 48.9842, "trigonometric": 2.79506e-5}
 # Where the Jacobian at the standard start is singular (rank 4 of 6), rounding decides which way SciPy goes, and with it the alignment of
 # its arrays: one way ends where all exponentials vanish. A step away from there it has full rank.
 BESIDE = {"biggs_exp6": (0.0, 0.0, 0.0, 0.0, 0.5, 1.0)}
 
 
-def test_every_row_has_its_entry():
-    assert [row[0] for row in objective.records() if row[1] == "mgh"] == list(mgh_names())
+def test_every_record_has_its_entry():
+    assert [record[0] for record in objective.records() if record[1] == "mgh"] == list(mgh_names())
     assert len(mgh_names()) == 35
 
 
@@ -39,8 +39,8 @@ def test_published_minimum(name, n, m):
     start = f.x0 + BESIDE.get(name, 0.0)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # trial points far away overflow
-        found = scipy.optimize.least_squares(f.residuals, start, f.jac, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=3000)
-    assert f(found.x) == pytest.approx(known, rel=6e-6, abs=1e-25)
+        result = scipy.optimize.least_squares(f.residuals, start, f.jac, method="lm", xtol=1e-15, ftol=1e-15, gtol=1e-15, max_nfev=3000)
+    assert f(result.x) == pytest.approx(known, rel=6e-6, abs=1e-25)
     if mgh_problem(name).solution:
         assert f(mgh_problem(name).solution) == pytest.approx(0.0, abs=1e-28)
 
@@ -129,19 +129,19 @@ def test_the_helix_on_its_axis():
 
 
 @pytest.mark.parametrize(
-    ("how", "words"),
+    ("arguments", "words"),
     [
         (("helical",), "did you mean 'helical_valley'"),
-        (("beale", 3), "beale has 2 unknowns"),
+        (("beale", 3), "n: expected 2, .* beale, got 3"),
         (("extended_powell", 6), "a multiple of 4"),
-        (("watson", 40), "2 to 31 unknowns"),
-        (("watson", 6, 30), "has 31 residuals"),
-        (("bard", None, 14), "has 15 residuals"),
-        (("chebyquad", 8, 7), "at least 8 residuals"),
-        (("gulf", None, 100), "at most 99"),
-        (("trigonometric", 2.5), "whole number"),
+        (("watson", 40), "n: expected a number from 2 to 31 for watson, got 40"),
+        (("watson", 6, 30), "m: expected 31, .*, got 30"),
+        (("bard", None, 14), "m: expected 15, .*, got 14"),
+        (("chebyquad", 8, 7), "m: expected at least 8 for chebyquad, got 7"),
+        (("gulf", None, 100), "at most 99 for gulf, got 100"),
+        (("trigonometric", 2.5), "n: expected a whole number .*, got 2.5"),
     ],
 )
-def test_bad_sizes(how, words):
+def test_bad_sizes(arguments, words):
     with pytest.raises(ValueError, match=words):
-        objectives.mgh(*how)
+        objectives.mgh(*arguments)

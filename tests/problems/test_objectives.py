@@ -181,16 +181,16 @@ def test_nothing_overflows_that_is_finite():
         (lambda: objectives.Logistic([[np.inf]], [1]), ValueError, r"X: entry \(0, 0\) is inf"),
         (lambda: objectives.LeastSquares([[1.0]], [np.nan]), ValueError, r"y: entry \(0,\) is nan"),
         (lambda: objectives.LeastSquares(np.empty((0, 2)), []), ValueError, "at least one row"),
-        (lambda: objectives.LeastSquares([[1.0]], [1.0, 2.0]), ValueError, "1 rows and y 2 labels"),
+        (lambda: objectives.LeastSquares([[1.0]], [1.0, 2.0]), ValueError, "y: expected 1 labels, one for each row of X, got 2"),
         (lambda: objectives.LeastSquares([[1.0]], [1.0], weights=[-1.0]), ValueError, "weights: numbers from 0 on"),
         (lambda: objectives.LeastSquares([[1.0]], [1.0], weights=[0.0]), ValueError, "not all 0"),
-        (lambda: objectives.LeastSquares([[1.0]], [1.0], l2=-1.0), ValueError, "l2 = -1.0"),
-        (lambda: objectives.Softmax([[1.0]], [3], n_classes=3), ValueError, "class 3 came"),
+        (lambda: objectives.LeastSquares([[1.0]], [1.0], l2=-1.0), ValueError, "l2: expected a finite number of at least 0, got -1.0"),
+        (lambda: objectives.Softmax([[1.0]], [3], n_classes=3), ValueError, "y: expected classes from 0 to 2, .*, got class 3"),
         (lambda: objectives.Softmax([[1.0]], [0.5]), ValueError, "numbers of classes"),
-        (lambda: objectives.Huber([[1.0]], [0.5], delta=0.0), ValueError, "delta = 0.0"),
-        (lambda: objectives.Quadratic([[1.0, 2.0], [0.0, 1.0]]), ValueError, "not symmetric"),
-        (lambda: objectives.Quadratic([[1.0]], [1.0, 2.0]), ValueError, r"b: shape \(2,\)"),
-        (lambda: objectives.Rosenbrock(1), ValueError, "from 2 on"),
+        (lambda: objectives.Huber([[1.0]], [0.5], delta=0.0), ValueError, "delta: expected a finite number above 0, got 0.0"),
+        (lambda: objectives.Quadratic([[1.0, 2.0], [0.0, 1.0]]), ValueError, "A: expected a symmetric matrix"),
+        (lambda: objectives.Quadratic([[1.0]], [1.0, 2.0]), ValueError, r"b: expected an array of shape \(1,\), got shape \(2,\)"),
+        (lambda: objectives.Rosenbrock(1), ValueError, "n: expected a whole number of at least 2, got 1"),
         (lambda: objectives.Rosenbrock(2)([1.0]), ValueError, r"x: shape \(1,\) came"),
         (lambda: objectives.Rosenbrock(2).batch([0]), TypeError, "no rows"),
         (lambda: regression("Logistic").batch([]), TypeError, "whole numbers"),
@@ -237,14 +237,14 @@ def test_drivers_take_objectives():
     np.testing.assert_array_equal(stiff.y, again.y)
     down = mflow.line_search(f, f.x0, -f.grad(f.x0))
     assert down.success
-    found = mflow.minimize(f, f.x0, method="backward_euler", dt=np.inf, maxiter=100)
-    assert found.reason == "converged"
+    result = mflow.minimize(f, f.x0, method="backward_euler", dt=np.inf, maxiter=100)
+    assert result.reason == "converged"
     newmark = mflow.minimize(objectives.Quadratic([1.0, 2.0]), np.ones(2), method="newmark", dt=0.1)
     assert newmark.reason == "converged"
 
 
 def every_objective():
-    """One of each row but those that use the C library's sin, cos and atan."""
+    """One of each record but those that use the C library's sin, cos and atan."""
     yield from (regression(name, l2=0.1, weights=WEIGHTS, intercept=True) for name in LABELS)
     yield from (objectives.Rosenbrock(37), objectives.Quadratic(np.eye(37) + 1.0, np.ones(37)), objectives.Quadratic(np.arange(37.0)))
     for f in (*map(objectives.nist, mflow.data.nist_names()), *map(objectives.mgh, mgh_names())):
@@ -262,14 +262,14 @@ def test_bits_do_not_depend_on_the_instruction_set(level):
         np.testing.assert_array_equal(other.grad(x), f.grad(x), err_msg=f.name)
         np.testing.assert_array_equal(other.hessp(x, x[::-1]), f.hessp(x, x[::-1]), err_msg=f.name)
         seen += 1
-    assert seen == len(objective.records()) - sum("libm" in row[-1] for row in objective.records())
+    assert seen == len(objective.records()) - sum("libm" in record[-1] for record in objective.records())
 
 
 def test_threads_share_an_objective():
     rng = np.random.default_rng(2)
     f = objectives.Softmax(rng.standard_normal((4000, 20)), rng.integers(0, 3, 4000))
     c = rng.standard_normal((6, *f.shape))
-    wanted, got = [f.grad(one) for one in c], [None] * 6
+    expected, got = [f.grad(one) for one in c], [None] * 6
 
     def work(k):
         got[k] = f.grad(c[k])
@@ -279,7 +279,7 @@ def test_threads_share_an_objective():
         thread.start()
     for thread in threads:
         thread.join()
-    np.testing.assert_array_equal(got, wanted)
+    np.testing.assert_array_equal(got, expected)
 
 
 def test_data_are_not_copied():

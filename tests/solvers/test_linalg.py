@@ -106,10 +106,10 @@ def test_hilbert_against_exact_fractions(lin):
             if i != k:
                 f = rows[i][k] / rows[k][k]
                 rows[i] = [p - f * q for p, q in zip(rows[i], rows[k], strict=True)]
-    wanted = np.array([float(rows[i][n] / rows[i][i]) for i in range(n)])
+    expected = np.array([float(rows[i][n] / rows[i][i]) for i in range(n)])
     status, x, _, _ = lu_solve(lin, a, b)
     assert status == 0
-    assert np.abs(x - wanted).max() <= np.linalg.cond(a) * 2.3e-16 * np.abs(wanted).max()
+    assert np.abs(x - expected).max() <= np.linalg.cond(a) * 2.3e-16 * np.abs(expected).max()
 
 
 def test_needs_pivoting(lin):
@@ -240,9 +240,9 @@ def test_levels_give_the_same_bits():
     rng = np.random.default_rng(5)
     for n in (3, 12, 13, 50):
         a, b = rng.standard_normal((n, n)), rng.standard_normal(n)
-        found = [lu_solve(table(level), a, b)[1].tobytes() for level in levels]
-        found_dot = [table(level).dot(at(a), at(b), n) for level in levels]
-        assert len(set(found)) == len(set(found_dot)) == 1
+        solutions = [lu_solve(table(level), a, b)[1].tobytes() for level in levels]
+        products = [table(level).dot(at(a), at(b), n) for level in levels]
+        assert len(set(solutions)) == len(set(products)) == 1
 
 
 @pytest.mark.parametrize("n", [0, 1, 15, 16, 17, 200])

@@ -12,13 +12,16 @@ import pytest
 import mflow
 from mflow.stability.conditions import density, rooted_trees, symmetry
 from mflow.stability.results import ParameterRegion
-from support.reference import butcher, defaults, stability_function
+from support.reference import defaults, monotone, stability_function
 
-METHODS_SSP = {"euler": 1.0, "rk2": 1.0, "tvd_rk2": 1.0, "tvd_rk3": 1.0, "ssprk104": 6.0, "trapezoidal": 2.0, "sdirk2": 1 + math.sqrt(2)}
+KNOWN_SSP = {
+    "euler": 1.0, "rk2": 1.0, "tvd_rk2": 1.0, "tvd_rk3": 1.0, "ssprk104": 6.0, "trapezoidal": 2.0, "sdirk2": 1 + math.sqrt(2), "rk4": 0.0,
+    "backward_euler": math.inf,
+}  # fmt: skip
 
 
-def tabled(row: Any) -> None:
-    if row.tableau is None:
+def tabled(method: Any) -> None:
+    if method.tableau is None:
         pytest.skip("no coefficients: its stages are chosen at run time")
 
 
@@ -34,18 +37,18 @@ def test_trees_are_all_there() -> None:
         assert sum(Fraction(math.factorial(n), symmetry(t) * density(t)) for t in trees) == math.factorial(n - 1)
 
 
-def test_order_from_conditions_is_the_rows(step_method: Any) -> None:
+def test_order_from_conditions_is_the_methods(step_method: Any) -> None:
     tabled(step_method)
     assert mflow.order_from_conditions(step_method.name) == step_method.order
 
 
 def test_order_of_other_coefficients_is_told_apart() -> None:
-    """A tableau that is wrong in one entry is not of its row's order."""
-    from mflow.stability.conditions import TOLERANCE, _Weights
+    """A tableau that is wrong in one entry is not of its method's order."""
+    from mflow.stability.conditions import TOLERANCE, Weights
 
     A, b, _ = (np.array(part) for part in mflow.RK4().butcher)
     b = b + np.array([1e-8, 0.0, -1e-8, 0.0])
-    weights = _Weights(A, b)
+    weights = Weights(A, b)
     off = [max(abs(weights.off(t)[0]) for t in rooted_trees(p)) for p in range(1, 5)]
     assert off[0] < TOLERANCE
     assert min(off[1:]) > TOLERANCE
@@ -62,7 +65,7 @@ def test_principal_error_of_known_methods() -> None:
 
 @pytest.mark.parametrize("name", ["rkc2", "newmark", "adam"])
 def test_no_coefficients_no_conditions(name: str) -> None:
-    with pytest.raises(ValueError, match=rf"{name} .*use mflow\."):
+    with pytest.raises(ValueError, match=rf"got {name}\b.*use mflow\."):
         mflow.order_from_conditions(name)
 
 
@@ -115,21 +118,22 @@ def test_what_large_steps_leave() -> None:
 
 
 def test_ssp_coefficients(step_method: Any) -> None:
+    """A step is made of Euler steps of dt/r by averages up to the coefficient and not beyond; what is stored as such averages bounds it."""
     tabled(step_method)
-    found = mflow.ssp_coefficient(step_method.name)
+    coefficient = mflow.ssp_coefficient(step_method.name)
     if "ssp" in step_method.flags:
-        assert found > 0.0
-    if step_method.name == "backward_euler":
-        assert found == math.inf
-    elif step_method.name in METHODS_SSP:
-        assert found == pytest.approx(METHODS_SSP[step_method.name], abs=1e-10)
-    else:
-        A, b, _ = butcher(step_method)
-        assert found == 0.0  # K^2 is not zero where K is, or an entry is negative: in exact fractions
-        K = [[*line, 0] for line in A] + [[*b, 0]]
-        n = len(K)
-        square = [[sum(K[i][k] * K[k][j] for k in range(n)) for j in range(n)] for i in range(n)]
-        assert any(K[i][j] < 0 or (square[i][j] and not K[i][j]) for i in range(n) for j in range(n))
+        alpha, beta = (np.array(step_method.tableau[key]) for key in ("alpha", "beta"))
+        assert coefficient >= np.min(alpha[beta > 0] / beta[beta > 0]) * (1 - 1e-9)
+    if math.isinf(coefficient):
+        assert monotone(step_method, 1e6)
+        return
+    assert coefficient == 0.0 or monotone(step_method, coefficient * (1 - 1e-9))
+    assert not monotone(step_method, coefficient * (1 + 1e-3) or 1e-3)
+
+
+@pytest.mark.parametrize("name", KNOWN_SSP)
+def test_known_ssp_coefficients(name: str) -> None:
+    assert mflow.ssp_coefficient(name) == pytest.approx(KNOWN_SSP[name], abs=1e-10)
 
 
 # ---- nodepy -----------------------------------------------------------------------------------------------------------------------------
@@ -189,27 +193,28 @@ def test_rays_and_axes_meet() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: mflow.stability_limit("rk4", direction=0j), "direction = 0j"),
-        (lambda: mflow.stability_limit("rk4", "real", direction=1j), "give one of them"),
-        (lambda: mflow.stability_limit("sgd", direction=1j), "direction is for integrators"),
+        (lambda: mflow.stability_limit("rk4", direction=0j), "direction: expected a complex number other than 0, or an angle, got 0j"),
+        (lambda: mflow.stability_limit("rk4", "real", direction=1j), "axis, direction: expected one of them, got axis = 'real'"),
+        (lambda: mflow.stability_limit("sgd", direction=1j), "direction: expected an integrator .*, got sgd"),
         (lambda: mflow.stability_region("sgd"), "use mflow.parameter_region"),
         (lambda: mflow.stability_region("newmark"), "use mflow.oscillation"),
-        (lambda: mflow.stability_region("rk4", re=(1, 0)), "the lower one first"),
-        (lambda: mflow.stability_region("rk4", shape=(1, 2)), "shape = "),
+        (lambda: mflow.stability_region("rk4", re=(1, 0)), "re: expected two finite numbers, the smaller one first"),
+        (lambda: mflow.stability_region("rk4", shape=(1, 2)), r"shape\[0\]: expected a whole number of at least 2"),
         (lambda: mflow.oscillation("sgd", 0.1), "use mflow.convergence_rate"),
         (lambda: mflow.oscillation("newmark", -0.1), "above 0"),
-        (lambda: mflow.oscillation("newmark", 0.1, zeta=1.0), "zeta = 1.0"),
+        (lambda: mflow.oscillation("newmark", 0.1, zeta=1.0), "zeta: expected a damping ratio .* got 1.0"),
         (lambda: mflow.convergence_rate("adam", [1.0]), "no linear amplification"),
-        (lambda: mflow.convergence_rate("rk4", [1.0]), "lr is missing"),
+        (lambda: mflow.convergence_rate("rk4", [1.0]), "lr: expected the step of rk4"),
         (lambda: mflow.best_parameters("adam", 10.0), "no linear amplification"),
-        (lambda: mflow.best_parameters("sgd", 0.5), "condition_number = 0.5"),
-        (lambda: mflow.best_parameters("rk4", 2.0), "is no optimizer"),
-        (lambda: mflow.convergence_rate("rk4", [1.0], lr=math.nan), "lr = nan"),
-        (lambda: mflow.parameter_region("momentum", lr=(2.0, 1.0)), "lr = .*the lower one first"),
-        (lambda: mflow.parameter_region("momentum", momentum=(0.0, math.nan)), "momentum = .*two finite numbers"),
-        (lambda: mflow.parameter_region("momentum", shape=(0, 3)), "shape = "),
+        (lambda: mflow.best_parameters("sgd", 0.5), "condition_number: expected a finite number of at least 1, got 0.5"),
+        (lambda: mflow.best_parameters("rk4", 2.0), "expected an optimizer, got rk4"),
+        (lambda: mflow.convergence_rate("rk4", [1.0], lr=math.nan), "lr: expected a finite number, got nan"),
+        (lambda: mflow.parameter_region("momentum", lr=(2.0, 1.0)), "lr: expected two finite numbers of at least 0, the smaller one first"),
+        (lambda: mflow.parameter_region("momentum", momentum=(0.0, math.nan)), "momentum: expected two finite numbers"),
+        (lambda: mflow.parameter_region("momentum", shape=(0, 3)), r"shape\[0\]: expected a whole number of at least 1"),
+        (lambda: mflow.parameter_region("momentum", shape=(3,)), r"shape: expected \(rows, columns\), got \(3,\)"),
         (lambda: mflow.parameter_region("adam"), "has no momentum"),
-        (lambda: mflow.is_a_stable("sgd"), "has no A-stability"),
+        (lambda: mflow.is_a_stable("sgd"), "got sgd without A-stability"),
         (lambda: mflow.limit_at_infinity("adam"), "use mflow.amplification"),
     ],
 )
@@ -243,13 +248,13 @@ def test_newmarks_period_error(beta: float) -> None:
     np.testing.assert_array_equal(mflow.dispersion("newmark", W, beta=beta), o.period_error)
 
 
-def test_oscillations_of_each_second_order_row(second_method: Any) -> None:
+def test_oscillations_of_each_second_order_method(second_method: Any) -> None:
     """The pair against a run: amplitude and phase of x after some steps."""
     extra = {"damping": "explicit"} if second_method.name == "velocity_verlet" else {}
     for zeta in (0.0, 0.1):
         o = mflow.oscillation(second_method.name, [0.3], zeta=zeta, **extra)
         steps = 2000 if o.amplitude[0] ** 2000 > 1e-200 else 400
-        with warnings.catch_warnings():  # two rows have no stable step: growth has an amplitude, too
+        with warnings.catch_warnings():  # two methods have no stable step: growth has an amplitude, too
             warnings.simplefilter("ignore", RuntimeWarning)
             r = mflow.solve_dynamics(mass=1.0, damping=2 * zeta, stiffness=1.0, t_span=(0, 0.3 * steps), x0=[1.0], v0=[-zeta], dt=0.3,
                                      method=mflow.get_method(second_method.name, **extra))  # fmt: skip
@@ -314,8 +319,8 @@ def test_convergence_rate_is_what_happens(update_method: Any) -> None:
     for _ in range(600):
         opt.step(L * c)
         norms.append(float(np.max(np.abs(c))))
-    found = math.exp((math.log(max(norms[-60:])) - math.log(max(norms[200:260]))) / 340)
-    assert found == pytest.approx(rate, rel=2e-3)
+    measured = math.exp((math.log(max(norms[-60:])) - math.log(max(norms[200:260]))) / 340)
+    assert measured == pytest.approx(rate, rel=2e-3)
 
 
 @pytest.mark.parametrize("name", ["momentum", "nesterov", "consistent_momentum"])

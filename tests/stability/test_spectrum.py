@@ -64,11 +64,11 @@ def test_symmetric_problems_within_ten_per_cent_of_the_limit(name: str, n: int) 
     for method in ("euler", "rk4", "tvd_rk3"):
         limit = mflow.stability_limit(method) / radius
         calls: list[float] = []
-        found = safe_step(linear(J, calls), 0.5, y, method, symmetric=True)
-        assert 0.9 * 0.9 * limit <= found.dt < 0.9 * (1 + 1e-6) * limit
-        assert found.reason == ""
-        assert radius <= found.rho <= 1.2 * radius
-        assert len(calls) == found.evaluations <= ITERATIONS + 3
+        result = safe_step(linear(J, calls), 0.5, y, method, symmetric=True)
+        assert 0.9 * 0.9 * limit <= result.dt < 0.9 * (1 + 1e-6) * limit
+        assert result.reason == ""
+        assert radius <= result.rho <= 1.2 * radius
+        assert len(calls) == result.evaluations <= ITERATIONS + 3
         assert set(calls) == {0.5}
 
 
@@ -81,26 +81,26 @@ def test_general_problems_never_above_the_limit(name: str, n: int) -> None:
     radius = float(np.max(np.abs(np.linalg.eigvals(J))))
     for method in ("euler", "rk4"):
         limit = mflow.max_stable_dt(method, jac=J)
-        found = safe_step(linear(J), 0.0, y, method)
-        assert (0.96 if n <= ITERATIONS else 0.75) * 0.9 * limit <= found.dt < 0.9 * (1 + 1e-6) * limit
-        assert radius * (1 - 1e-6) <= found.rho <= 1.4 * radius
-        assert found.evaluations <= ITERATIONS + 3
+        result = safe_step(linear(J), 0.0, y, method)
+        assert (0.96 if n <= ITERATIONS else 0.75) * 0.9 * limit <= result.dt < 0.9 * (1 + 1e-6) * limit
+        assert radius * (1 - 1e-6) <= result.rho <= 1.4 * radius
+        assert result.evaluations <= ITERATIONS + 3
 
 
 def test_small_problems_are_exact() -> None:
     J = np.array([[-3.0, 7.0, 0.0], [-7.0, -3.0, 1.0], [0.0, 0.0, -20.0]])
-    found = spectrum(linear(J), 0.0, np.ones(3))
-    np.testing.assert_allclose(np.sort_complex(found.values), np.sort_complex(np.linalg.eigvals(J)), rtol=1e-6)
-    np.testing.assert_array_equal(found.residuals, 0.0)
+    result = spectrum(linear(J), 0.0, np.ones(3))
+    np.testing.assert_allclose(np.sort_complex(result.values), np.sort_complex(np.linalg.eigvals(J)), rtol=1e-6)
+    np.testing.assert_array_equal(result.residuals, 0.0)
 
 
 def test_oscillations() -> None:
     """Euler has no stable step on the imaginary axis: 0, and why. RK4 has its 2 sqrt(2)."""
     for n in (2, 40):
         J = np.kron(np.diag(np.arange(1.0, n // 2 + 1)), [[0.0, 1.0], [-1.0, 0.0]])
-        found = safe_step(linear(J), 0.0, np.ones(n), "euler")
-        assert found.dt == 0.0
-        assert "no stable step" in found.reason
+        result = safe_step(linear(J), 0.0, np.ones(n), "euler")
+        assert result.dt == 0.0
+        assert "no stable step" in result.reason
         dt = safe_step(linear(J), 0.0, np.ones(n), "rk4", safety=1.0).dt
         assert 0.9 * 2 * math.sqrt(2) / (n / 2) <= dt <= 2 * math.sqrt(2) / (n / 2) * (1 + 1e-6)
 
@@ -111,32 +111,32 @@ def test_a_nonlinear_gradient_flow() -> None:
     A, c = rng.normal(size=(80, 50)), 0.1 * rng.normal(size=50)
     hessian = A.T @ np.diag(1 / np.cosh(A @ c) ** 2) @ A
     radius = float(np.linalg.eigvalsh(hessian)[-1])
-    found = safe_step(lambda t, y: -A.T @ np.tanh(A @ y), 0.0, c, "euler", symmetric=True)
-    assert 0.9 * 0.9 * 2 / radius <= found.dt <= 0.9 * 2 / radius * (1 + 1e-6)
-    assert radius <= found.rho <= 1.2 * radius
+    result = safe_step(lambda t, y: -A.T @ np.tanh(A @ y), 0.0, c, "euler", symmetric=True)
+    assert 0.9 * 0.9 * 2 / radius <= result.dt <= 0.9 * 2 / radius * (1 + 1e-6)
+    assert radius <= result.rho <= 1.2 * radius
 
 
 def test_runs_with_the_step_stay_stable_and_with_a_longer_one_do_not() -> None:
     J = symmetric("laplace", 60)
-    found = safe_step(linear(J), 0.0, np.ones(60), "rk2", symmetric=True)
+    result = safe_step(linear(J), 0.0, np.ones(60), "rk2", symmetric=True)
     steps = 2000
     y0 = np.cos(math.pi * np.arange(60))  # the roughest start
-    decays = mflow.solve_ivp(linear(J), (0, steps * found.dt), y0, method="rk2", dt=found.dt, save="last")
+    decays = mflow.solve_ivp(linear(J), (0, steps * result.dt), y0, method="rk2", dt=result.dt, save="last")
     assert np.max(np.abs(decays.y)) < 1.0
     with pytest.warns(RuntimeWarning, match="exceeds the stability limit"):
-        grows = mflow.solve_ivp(linear(J), (0, 400 * found.dt), y0, method="rk2", dt=1.3 * found.dt, save="last")
+        grows = mflow.solve_ivp(linear(J), (0, 400 * result.dt), y0, method="rk2", dt=1.3 * result.dt, save="last")
     assert np.max(np.abs(grows.y)) > 1e6
 
 
 def test_growth_is_resolved() -> None:
-    found = safe_step(lambda t, y: 5.0 * y, 0.0, np.ones(2), "rk4", safety=1.0)
-    assert found.dt == pytest.approx(2.785293563405282 / 5, rel=1e-6)
+    result = safe_step(lambda t, y: 5.0 * y, 0.0, np.ones(2), "rk4", safety=1.0)
+    assert result.dt == pytest.approx(2.785293563405282 / 5, rel=1e-6)
 
 
 def test_nothing_limits_the_step() -> None:
-    found = safe_step(lambda t, y: np.ones(3), 0.0, np.zeros(3), "rk4")
-    assert (found.dt, found.rho) == (math.inf, 0.0)
-    assert "limits" in found.reason
+    result = safe_step(lambda t, y: np.ones(3), 0.0, np.zeros(3), "rk4")
+    assert (result.dt, result.rho) == (math.inf, 0.0)
+    assert "limits" in result.reason
     assert safe_step(lambda t, y: y, 0.0, np.empty(0), "rk4").dt == math.inf
 
 
@@ -168,16 +168,16 @@ def test_single_precision_is_measured_with_a_longer_difference() -> None:
         return (A @ y.astype(np.float32)).astype(float)
 
     y = np.random.default_rng(4).normal(size=40)
-    found = safe_step(slope, 0.0, y, "euler", symmetric=True, safety=1.0)
-    assert found.dt == pytest.approx(2 / radius, rel=0.05)
-    assert found.evaluations <= 2 * ITERATIONS + 4
+    result = safe_step(slope, 0.0, y, "euler", symmetric=True, safety=1.0)
+    assert result.dt == pytest.approx(2 / radius, rel=0.05)
+    assert result.evaluations <= 2 * ITERATIONS + 4
 
 
 def test_noise_is_not_taken_for_a_spectrum() -> None:
     rng = np.random.default_rng(0)
-    found = safe_step(lambda t, y: rng.normal(size=30), 0.0, np.ones(30), "rk4")
-    assert math.isnan(found.dt)
-    assert "disagree" in found.reason
+    result = safe_step(lambda t, y: rng.normal(size=30), 0.0, np.ones(30), "rk4")
+    assert math.isnan(result.dt)
+    assert "disagree" in result.reason
 
 
 def test_states_of_any_shape_and_the_same_answer_every_time() -> None:

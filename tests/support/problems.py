@@ -227,8 +227,8 @@ def flush_to_zero() -> Iterator[None]:
 
 
 def cfunc(kind: str) -> Any:
-    """A decorator that makes a function of pointers a numba cfunc: "lane" or "block"."""
+    """A decorator that makes a function of pointers a numba cfunc: of "one" trajectory, or of a "block" of them."""
     numba = pytest.importorskip("numba")
     pointer, real, size = numba.types.CPointer(numba.types.float64), numba.types.float64, numba.types.intp
-    head = (real, pointer, pointer, size) if kind == "lane" else (pointer, pointer, pointer, size, size)
+    head = (real, pointer, pointer, size) if kind == "one" else (pointer, pointer, pointer, size, size)
     return numba.cfunc(numba.types.int32(*head, numba.types.voidptr))

@@ -240,7 +240,7 @@ def test_callbacks_stop(end):
     assert (epoch.reason, epoch.status, epoch.nit, epoch.success) == ("callback", 2, 4, False)
     step = mflow.train(cost, np.zeros(3), (X, Y), epochs=5, batch_size=25, jac=True, step_callback=lambda s: s.nit == 6 and end(s))
     assert (step.reason, step.nit, step.epochs) == ("callback", 6, 2)
-    with pytest.raises(TypeError, match="callback returned ndarray"):
+    with pytest.raises(TypeError, match=r"callback: .*got ndarray"):
         mflow.train(cost, np.zeros(3), (X, Y), epochs=5, jac=True, callback=lambda s: s.params)
 
 
@@ -405,23 +405,23 @@ def test_validation_that_is_nan():
 @pytest.mark.parametrize(
     ("error", "words", "data", "more"),
     [
-        (ValueError, "batch_size is 101", (X, Y), {"batch_size": 101}),
-        (ValueError, "0 rows", (X[:0], Y[:0]), {}),
-        (ValueError, "first axes differ", (X, Y[:5]), {}),
+        (ValueError, "batch_size: expected .*, got 101", (X, Y), {"batch_size": 101}),
+        (ValueError, "expected at least one row, got 0", (X[:0], Y[:0]), {}),
+        (ValueError, "expected arrays of one length", (X, Y[:5]), {}),
         (ValueError, "no batch", [], {}),
         (ValueError, "empty tuple", (), {}),
         (ValueError, "makes its own batches", [(X, Y)], {"batch_size": 5}),
         (ValueError, "gone through once", iter([(X, Y)]), {"epochs": 2}),
-        (TypeError, r"data\[0\] is a list", ([1, 2], [3, 4]), {}),
-        (TypeError, "data is a int", 3, {}),
-        (TypeError, "jac = 'fd'", (X, Y), {"jac": "fd"}),
-        (TypeError, "with jac=True the pair", (X, Y), {"fun": loss}),
-        (TypeError, "without jac= it is the gradient", (X, Y), {"fun": loss, "jac": None}),
-        (TypeError, "without jac= it is the gradient", (X, Y), {"jac": None}),
-        (TypeError, "fun is a int", (X, Y), {"fun": 3}),
-        (ValueError, "epochs = -1", (X, Y), {"epochs": -1}),
-        (ValueError, "accumulate = 0", (X, Y), {"accumulate": 0}),
-        (ValueError, "patience = 0", (X, Y), {"patience": 0}),
+        (TypeError, r"data\[0\]: expected an array.*got list", ([1, 2], [3, 4]), {}),
+        (TypeError, "data: expected .* got int", 3, {}),
+        (TypeError, "jac: expected .* got 'fd'", (X, Y), {"jac": "fd"}),
+        (TypeError, "with jac=True, the pair", (X, Y), {"fun": loss}),
+        (TypeError, "without jac=, the gradient", (X, Y), {"fun": loss, "jac": None}),
+        (TypeError, "without jac=, the gradient", (X, Y), {"jac": None}),
+        (TypeError, "fun: expected .* got int", (X, Y), {"fun": 3}),
+        (ValueError, "epochs: expected a whole number of at least 0, got -1", (X, Y), {"epochs": -1}),
+        (ValueError, "accumulate: expected a whole number of at least 1, got 0", (X, Y), {"accumulate": 0}),
+        (ValueError, "patience: expected a whole number of at least 1, got 0", (X, Y), {"patience": 0}),
         (ValueError, "min_delta", (X, Y), {"min_delta": -1.0}),
         (ValueError, "schedule_per", (X, Y), {"schedule_per": "week"}),
         (ValueError, "rk4 is no optimizer", (X, Y), {"optimizer": "rk4"}),
@@ -444,9 +444,9 @@ def test_mistakes_are_named(error, words, data, more):
 
 
 def test_parameters_that_do_not_fit():
-    with pytest.raises(ValueError, match="there are none"):
+    with pytest.raises(ValueError, match="params: expected an array"):
         mflow.train(cost, [], (X, Y), jac=True)
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="params: expected finite numbers"):
         mflow.train(cost, np.array([0, np.nan, 0]), (X, Y), jac=True)
     w = np.zeros(3)
     with pytest.raises(TypeError, match="made already"):
@@ -502,7 +502,7 @@ def test_effective_lr_of_every_optimizer(update_method):
     opt, _ = run_for(getattr(mflow.optim, update_method.class_name), GRADIENTS)
     before = pickle.dumps(opt.state_dict())
     rates = opt.effective_lr()
-    assert np.all(rates > 0)
+    assert np.all(rates >= 0)
     assert np.all(np.isfinite(rates))
     assert pickle.dumps(opt.state_dict()) == before
     fresh = type(opt)(np.zeros(2))

@@ -1,10 +1,10 @@
-"""Rows as SciPy's minimizers: `scipy.optimize.minimize(fun, x0, jac=grad, method=mflow.scipy.minimize_adam, options={"lr": 0.1})`.
+"""Methods as SciPy's minimizers: `scipy.optimize.minimize(fun, x0, jac=grad, method=mflow.scipy.minimize_adam, options={"lr": 0.1})`.
 
-One function a row that `mflow.minimize` takes, made here at import: `minimize_` and the row's name or alias. Each has the form of SciPy's
-custom methods, hands its arguments to `mflow.minimize`, and returns SciPy's `OptimizeResult`. What a row cannot honour (bounds,
-constraints, Hessian-vector products) is refused, never ignored.
+One function for each method that `mflow.minimize` takes, made here at import: `minimize_` and the method's name or alias. Each has the
+form of SciPy's custom methods, hands its arguments to `mflow.minimize`, and returns SciPy's `OptimizeResult`. Arguments that a method
+cannot honour (bounds, constraints, Hessian-vector products) are refused, never ignored.
 
-`mflow.scipy` shows these functions as its own; this module needs SciPy, and is imported from there alone.
+`mflow.scipy` shows these functions as its own; this module needs SciPy and is imported only from there.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ USAGE = """{doc}
 
     {formula}
 
-A custom method of `scipy.optimize.minimize`: there it is ``method=mflow.scipy.{function}``, and what is not among SciPy's arguments goes
-into ``options``. It may be called as it is, too.
+A custom method of `scipy.optimize.minimize`: give it as ``method=mflow.scipy.{function}``, and arguments that are not SciPy's in
+``options``. It may be called by itself, too.
 
 Parameters
 ----------
@@ -35,8 +35,8 @@ fun, x0, args, jac, hess, callback, tol
     As in `scipy.optimize.minimize`. fun may be compiled, as in `mflow.minimize`.
 maxiter, gtol, disp
     Limit on iterations (10 000), the largest entry of the gradient at the end (tol, else 1e-5), whether the ending is printed.
-{own}**options
-    Whatever else `mflow.minimize` takes, such as ``line_search="strong_wolfe"`` for optimizers.
+{parameters}**options
+    More arguments of `mflow.minimize`, such as ``line_search="strong_wolfe"`` for optimizers.
 
 Returns
 -------
@@ -72,37 +72,42 @@ def _bounded(bounds: Any) -> bool:
     return any(b is not None and np.isfinite(b) for pair in bounds for b in pair)
 
 
-def _refuse(row: Any, bounds: Any, constraints: Any, hess: Any, hessp: Any) -> None:
+def _refuse(record: Any, bounds: Any, constraints: Any, hess: Any, hessp: Any) -> None:
     if _bounded(bounds):
-        raise ValueError(f"bounds: {row.name} minimises without any; change variables, or take SciPy's L-BFGS-B")
+        raise ValueError(f"bounds: {record.name} minimises without any; change variables, or take SciPy's L-BFGS-B")
     if constraints is not None and np.size(constraints) > 0:
-        raise ValueError(f"constraints: {row.name} minimises without any; add a penalty to fun, or take SciPy's SLSQP")
+        raise ValueError(f"constraints: {record.name} minimises without any; add a penalty to fun, or take SciPy's SLSQP")
     if hessp is not None:
-        raise ValueError(f"hessp: {row.name} takes no Hessian-vector products; leave it away")
-    if hess is not None and "implicit" not in row.flags:
-        warnings.warn(f"Method {row.name} does not use Hessian information (hess).", RuntimeWarning, stacklevel=4)
+        raise ValueError(f"hessp: {record.name} takes no Hessian-vector products; omit it")
+    if hess is not None and "implicit" not in record.flags:
+        warnings.warn(f"Method {record.name} does not use Hessian information (hess).", RuntimeWarning, stacklevel=4)
 
 
-def _minimizer(row: Any) -> Callable[..., OptimizeResult]:
-    name = row.name
-    implicit = "implicit" in row.flags
+def _minimizer(record: Any) -> Callable[..., OptimizeResult]:
+    name = record.name
+    implicit = "implicit" in record.flags
 
     def minimizer(
         fun: Any, x0: Any, args: tuple[Any, ...] = (), jac: Any = None, hess: Any = None, hessp: Any = None, bounds: Any = None,
         constraints: Any = (), callback: Any = None, *, tol: float | None = None, disp: bool = False, **options: Any,
     ) -> OptimizeResult:  # fmt: skip
-        _refuse(row, bounds, constraints, hess, hessp)
-        found = minimize(fun, x0, args, name, jac, hess=hess if implicit else None, tol=tol, callback=callback, **options)
+        _refuse(record, bounds, constraints, hess, hessp)
+        result = minimize(fun, x0, args, name, jac, hess=hess if implicit else None, tol=tol, callback=callback, **options)
         if disp:
-            print(f"{name}: {found.message}")
-        return OptimizeResult(found)
+            print(f"{name}: {result.message}")
+        return OptimizeResult(result)
 
-    own = "".join(f"{p.name} : {p.bounds}, default {p.default!r}\n    {p.doc}\n" for p in get_method(name).parameters_)
-    options = '{"dt": 0.2}' if row.kind == "step" else '{"lr": 0.1}'
+    parameters = "".join(f"{p.name} : {p.bounds}, default {p.default!r}\n    {p.doc}\n" for p in get_method(name).parameters_)
+    options = '{"dt": 0.2}' if record.kind == "step" else '{"lr": 0.1}'
     minimizer.__name__ = minimizer.__qualname__ = f"minimize_{name}"
     minimizer.__module__ = "mflow.scipy"
     minimizer.__doc__ = USAGE.format(
-        doc=row.doc, formula=row.formula, function=f"minimize_{name}", own=own, options=options, reference=row.reference
+        doc=record.doc,
+        formula=record.formula,
+        function=f"minimize_{name}",
+        parameters=parameters,
+        options=options,
+        reference=record.reference,
     )
     return minimizer
 

@@ -1,12 +1,13 @@
-"""Step rows as SciPy's solvers: `scipy.integrate.solve_ivp(fun, t_span, y0, method=mflow.scipy.DOPRI5)`.
+"""Integrators as SciPy's solvers: `scipy.integrate.solve_ivp(fun, t_span, y0, method=mflow.scipy.DOPRI5)`.
 
-One class a row, made here at import and named as in `mflow` itself; each is a `scipy.integrate.OdeSolver`, so that whatever drives
-those, `solve_ivp` first of all, drives a row as well. The solver owns a run of the core and takes one step of it at a time towards
-t_bound; the steps are those of `mflow.solve_ivp`, bit for bit. Where SciPy has a way of its own, a user of its solvers finds it here:
-rtol below 100 eps is raised and arguments without effect are named, both with a warning; nfev leaves out the differences behind a
-Jacobian; a constant Jacobian counts as none; fun gets an array of its own each time.
+One class for each method, made here at import and named as in `mflow` itself; each is a `scipy.integrate.OdeSolver`, so that
+`solve_ivp`, and whatever else drives those, drives a method as well. The solver owns a run of the core and takes one step of it at a time
+towards t_bound; the steps are those of `mflow.solve_ivp`, bit for bit. SciPy's conventions hold, where they differ: rtol below 100 eps is
+raised and arguments without effect are named, both with a warning; nfev leaves out the differences behind a Jacobian; a constant Jacobian
+counts as none; fun gets an array of its own each time.
 
-Rows as custom methods of `scipy.optimize.minimize`, ``mflow.scipy.minimize_adam`` and so on, are made in `mflow.adapters.scipy_minimizers`.
+The methods as custom methods of `scipy.optimize.minimize`, ``mflow.scipy.minimize_adam`` and so on, are in
+`mflow.adapters.scipy_minimizers`.
 
 This module needs SciPy, and `import mflow` does not import it. Inside it `scipy` means SciPy: imports are absolute.
 """
@@ -19,18 +20,17 @@ from typing import Any, ClassVar
 
 import numpy as np
 from mflow_core import registry
-from mflow_core.problems import problem
+from mflow_core.problems.problem import rhs_problem
 from mflow_core.problems.signatures import JACOBIAN_SIGNATURE, RHS_SIGNATURE, compiled_address
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 from scipy.integrate import DenseOutput, OdeSolver
-from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # OdeSolver's own text sends its heirs there
+from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the documentation of OdeSolver tells subclasses to use them
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, get_method
-from mflow.integrate.control import check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.integrate.dense import DenseOutput as Extension
-from mflow.integrate.drive import ATOL, ROUNDING, RTOL
 from mflow.integrate.endings import Ending
 from mflow.solvers import nonlinear
 from mflow.stability import spectrum
@@ -50,7 +50,7 @@ fun, t0, y0, t_bound, vectorized
     one is called with one column.
 dt : float
     {dt}
-{control}{implicit}{own}
+{control}{implicit}{parameters}
 Raises
 ------
 TypeError, ValueError
@@ -85,7 +85,7 @@ solver : name or instance
 
 
 class MethodDenseOutput(DenseOutput):  # type: ignore[misc]
-    """The solution inside one step: the row's continuous extension, or the cubic Hermite one. It owns all it needs.
+    """The solution inside one step: the method's continuous extension, or the cubic Hermite one. It owns all it needs.
 
     Parameters
     ----------
@@ -121,8 +121,8 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
 
     Attributes
     ----------
-    row : the row of the class. order, n_stages, error_estimator_order : its facts, the last where it has an estimate.
-    method : the row with the values of its parameters.
+    record : the record of the class's method. order, n_stages, error_estimator_order : its facts, the last where it has an estimate.
+    method : the method with the values of its parameters.
     n, status, t_bound, direction, t, y, t_old, step_size, nfev, njev, nlu : as in `scipy.integrate.OdeSolver`.
     """
 
@@ -155,7 +155,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         **options: Any,
     ) -> None:
         if self.record is None:
-            raise TypeError("MethodSolver: take one of the classes of the rows, such as mflow.scipy.DOPRI5")
+            raise TypeError("MethodSolver: take one of its classes, such as mflow.scipy.DOPRI5")
         known = {p[0].partition("[")[0] for p in self.record.parameters_}
         self.method: Method = get_method(self.record.name, **{k: v for k, v in options.items() if k in known})
         linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
@@ -175,17 +175,17 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
             tolerances = self._tolerances(rtol, atol)
             self._bounds(**bounds)
         if self.n == 0 or self.t == self.t_bound:
-            return  # the base class steps over these, and there is nothing to run
+            return  # the base class handles these, and there is nothing to run
         self._constant = jac is not None and not callable(jac) and compiled_address(jac, "jac", JACOBIAN_SIGNATURE) is None
         compiled = compiled_address(fun, "fun", RHS_SIGNATURE) is not None
         linear["jac"] = self._jacobian(jac)
-        what = problem.rhs_problem(fun if compiled else self._own_copy, (self.n,), jac=linear["jac"])
+        rhs = rhs_problem(fun if compiled else self._own_copy, (self.n,), jac=linear["jac"])
         start = (self.t, self._start)
-        self._solver = nonlinear.make_solver(solver, what, (self.n,), start, **linear) if self.method.is_implicit else None
+        self._solver = nonlinear.make_solver(solver, rhs, (self.n,), start, **linear) if self.method.is_implicit else None
         control = self.dt is None and tolerances[0].size > 1
         step = math.nan if self.dt is None else self.direction * self.dt
         self._run = core.Run(
-            self.record, what, self._start, self.t, step, self.method.numbers, dense=True, control=control, solver=self._solver
+            self.record, rhs, self._start, self.t, step, self.method.numbers, dense=True, control=control, solver=self._solver
         )
         if self.dt is None:
             self._begin(*tolerances)
@@ -218,7 +218,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
     def _bounds(self, max_step: Any, min_step: Any, first_step: Any) -> None:
         largest = check_max_step(max_step)
         if callable(largest):
-            raise TypeError("max_step: a number is wanted here; mflow.solve_ivp takes a function of (t, y)")
+            raise TypeError("max_step: expected a number here, got a function; mflow.solve_ivp takes functions of (t, y)")
         self.max_step, self.min_step = largest, check_min_step(min_step, largest)
         self.first_step = check_first_step(first_step, self.t, self.t_bound)
 
@@ -256,7 +256,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         return int(run.adaptive(1, self.t_bound))
 
     def _radius(self) -> int:
-        """The spectral radius that the row works with; a code where it cannot be had, for the reason in `_unmeasured`."""
+        """Gives the run the spectral radius that its method needs; a code where it cannot be measured, for the reason in `_unmeasured`."""
         radius, self._unmeasured = spectrum.upper_radius(self._run.slope, self._run.t, self._run.y)
         if self._unmeasured:
             return int(core.NON_FINITE)
@@ -290,7 +290,7 @@ def _bound(t_bound: Any) -> float:
     """t_bound may be infinite."""
     number = float(t_bound)
     if math.isnan(number):
-        raise ValueError(f"t_bound = {t_bound!r}: a number is wanted; it may be infinite")
+        raise ValueError(f"t_bound: expected a number, which may be infinite, got {t_bound!r}")
     return number
 
 
@@ -298,13 +298,13 @@ def _check_dt(method: Method, dt: Any, t0: float, t_bound: float) -> float | Non
     """A step above 0; None: error control."""
     if dt is None:
         if "embedded" not in method.flags:
-            raise ValueError(f"dt is missing: {method.name} takes fixed steps; give dt=... (mflow.max_stable_dt says how large it may be)")
+            raise ValueError(
+                f"dt: expected the size of the fixed steps of {method.name}, got None; mflow.max_stable_dt says how large it may be"
+            )
         return None
-    step = check_number(dt, "dt", "a step above 0")
-    if step <= 0:
-        raise ValueError(f"dt = {dt!r}: a step above 0 is wanted; it takes the sign of t_bound - t0 by itself")
+    step = check_number(dt, "dt", low=0.0, open_low=True)
     if t_bound != t0 and t0 + math.copysign(step, t_bound - t0) == t0:
-        raise ValueError(f"dt = {dt!r} is lost in rounding at t = {t0:g}: t + dt == t")
+        raise ValueError(f"dt: expected a step that moves t = {t0:g}, got {dt!r}, which is lost in rounding")
     return step
 
 
@@ -315,41 +315,43 @@ def _matrix(value: Any) -> Any:
 # ---- the classes ------------------------------------------------------------------------------------------------------------------------
 
 
-def _document(row: Any) -> str:
-    """The row's docstring, with what a solver takes and an example."""
-    embedded, implicit = "embedded" in row.flags, "implicit" in row.flags
-    own = "".join(f"{p.name} : {p.bounds}, default {p.default!r}\n    {p.doc}\n" for p in get_method(row.name).parameters_)
+def _document(record: Any) -> str:
+    """The method's docstring, with the arguments of a solver and an example."""
+    embedded, implicit = "embedded" in record.flags, "implicit" in record.flags
+    parameters = "".join(f"{p.name} : {p.bounds}, default {p.default!r}\n    {p.doc}\n" for p in get_method(record.name).parameters_)
     return USAGE.format(
-        name=row.class_name,
-        doc=row.doc,
-        formula=row.formula,
-        order=row.order,
-        reference=row.reference,
+        name=record.class_name,
+        doc=record.doc,
+        formula=record.formula,
+        order=record.order,
+        reference=record.reference,
         dt="Fixed steps of this size, the last of which lands on t_bound, in place of error control."
         if embedded
         else "The size of the steps, the last of which lands on t_bound. It must be given: there is no error estimate.",
         control=CONTROL if embedded else "",
         implicit=IMPLICIT if implicit else "",
-        own=own,
+        parameters=parameters,
         call="rtol=1e-6, atol=1e-9" if embedded else "dt=0.01",
-        error="1e-2" if row.order == 1 else "1e-4" if row.order == 2 else "1e-5",
+        error="1e-2" if record.order == 1 else "1e-4" if record.order == 2 else "1e-5",
     )
 
 
-def _class_of(row: Any) -> type[MethodSolver]:
-    facts = {"record": row, "order": row.order, "n_stages": row.stages, "__doc__": _document(row), "__module__": "mflow.scipy"}
-    if "embedded" in row.flags:  # two estimates combine to one of the order before the method's (dop853)
-        facts["error_estimator_order"] = min(row.order, row.order_hat) if row.sizes({})["n_err"] == 1 else row.order - 1
-    return type(row.class_name, (MethodSolver,), facts)
+def _class_of(record: Any) -> type[MethodSolver]:
+    facts = {"record": record, "order": record.order, "n_stages": record.stages, "__doc__": _document(record), "__module__": "mflow.scipy"}
+    if "embedded" in record.flags:  # two estimates combine to one of the order before the method's (dop853)
+        facts["error_estimator_order"] = min(record.order, record.order_hat) if record.sizes({})["n_err"] == 1 else record.order - 1
+    return type(record.class_name, (MethodSolver,), facts)
 
 
-_CLASSES = {row.class_name: _class_of(row) for row in registry.records() if row.kind == "step" and "second_order" not in row.flags}
+_CLASSES = {
+    record.class_name: _class_of(record) for record in registry.records() if record.kind == "step" and "second_order" not in record.flags
+}
 globals().update(_CLASSES)
 __all__ += sorted(_CLASSES)  # noqa: PLE0605
 
 
 def __getattr__(name: str) -> Any:
-    """Classes of rows are found above, `minimize_` and a row's name here; else this names what is near to a name that is not there."""
+    """`minimize_` and a method's name; the classes stand above. For any other name the error tells the nearest ones."""
     if name.startswith("minimize_"):
         from mflow.adapters.scipy_minimizers import MINIMIZERS
 

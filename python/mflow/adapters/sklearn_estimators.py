@@ -48,7 +48,7 @@ _PARAMETERS = """lr : float
         A new order each epoch; equal rows count as one with the sum of their weights.
     random_state : int, RandomState or None
     warm_start : bool
-        `fit` goes on from where it stood."""
+        `fit` goes on from what was learned before."""
 
 _LEARNED = """coef_, intercept_ : ndarray
         What was learned.
@@ -72,7 +72,7 @@ def _documented(cls: Any) -> Any:
 
 
 class _Base(BaseEstimator):  # type: ignore[misc]
-    """What both estimators share: parameters, the checks of what comes in, models in the core."""
+    """What both estimators share: parameters, the checks of data, models in the core."""
 
     _models: list[ImplicitSGD]
     _losses: tuple[str, ...]  # that it takes
@@ -98,10 +98,10 @@ class _Base(BaseEstimator):  # type: ignore[misc]
 
     def _check_loss(self) -> None:
         if self.loss not in self._losses:
-            raise ValueError(f"loss = {self.loss!r}: one of {', '.join(self._losses)} is wanted")
+            raise ValueError(f"loss: expected one of {', '.join(self._losses)}, got {self.loss!r}")
 
     def _make(self) -> ImplicitSGD:
-        """A model with the parameters as they are now; wrong ones raise here, when `fit` is called, as the conventions have it."""
+        """A model with the parameters as they are now; wrong ones raise here, when `fit` is called, as scikit-learn's conventions ask."""
         given: dict[str, Any] = {
             "lr": self.lr, "lr_decay": self.lr_decay, "lr_power": self.lr_power, "flow": self.flow, "l2": self.l2,
             "intercept": self.fit_intercept, "average": int(self.average), "truncated": self.truncated,
@@ -110,7 +110,7 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         return ImplicitSGD(self.loss, **given)
 
     def _rows(self, X: Any, y: Any = "no_validation", reset: bool = False) -> Any:
-        """X, or (X, y), as the conventions check it."""
+        """X, or (X, y), checked by scikit-learn."""
         settings: dict[str, Any] = {"accept_sparse": "csr", "dtype": np.float64, "order": "C", "reset": reset}
         if isinstance(y, str) and y == "no_validation":
             return validate_data(self, X, **settings)
@@ -283,31 +283,33 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
         check_classification_targets(y)
         classes = unique_labels(y)
         if self.warm_start and hasattr(self, "_models") and not np.array_equal(classes, self.classes_):
-            raise ValueError(f"y: classes {classes} came, {self.classes_} have been learned: warm_start goes on with the same ones")
+            raise ValueError(
+                f"y: expected the classes {self.classes_} that have been learned, as warm_start goes on with them, got {classes}"
+            )
         self._set_classes(classes)
         self._fit_all(X, self._signs(y), self._weights(sample_weight, X))
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> ImplicitSGDClassifier:
-        """One pass over these rows, in sequence; the first call names all classes that will ever come."""
+        """One pass over these rows, in sequence; the first call names all classes, those of later calls among them."""
         self._check_loss()
         first = not hasattr(self, "classes_")
         if first and classes is None:
-            raise ValueError("classes: the first call of partial_fit names all classes, even those that have not come yet")
+            raise ValueError("classes: expected all classes in the first call of partial_fit, those of later calls among them, got None")
         if not first and classes is not None and not np.array_equal(np.unique(classes), self.classes_):
-            raise ValueError(f"classes = {classes!r}: those of the first call were {self.classes_}")
+            raise ValueError(f"classes: expected {self.classes_}, as in the first call, got {classes!r}")
         X, y = self._rows(X, y, reset=first)
         if first:
             self._set_classes(unique_labels(classes))
-        strange = np.setdiff1d(y, self.classes_)
-        if strange.size:
-            raise ValueError(f"y: class {strange[0]} came, it is not one of {self.classes_}")
+        unknown = np.setdiff1d(y, self.classes_)
+        if unknown.size:
+            raise ValueError(f"y: expected classes of {self.classes_}, got {unknown[0]}")
         self._learn_once(X, self._signs(y), sample_weight, first)
         return self
 
     def _set_classes(self, classes: Any) -> None:
         if len(classes) < 2:
-            raise ValueError(f"y: only one class came, {classes[0]}: a classifier needs two or more")
+            raise ValueError(f"y: expected two classes or more, got one class, {classes[0]}")
         self.classes_ = classes
 
     def _signs(self, y: Any) -> list[Array]:

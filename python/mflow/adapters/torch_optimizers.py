@@ -1,11 +1,12 @@
-"""mflow's optimizers as torch's: drop-in classes for float64 tensors on the CPU. Imported by who asks for it; needs torch.
+"""mflow's optimizers as torch's: drop-in classes for float64 tensors on the CPU. Imported on request; needs torch.
 
     opt = mflow.torch.Adam(model.double().parameters(), lr=1e-3)
 
-One class a row, as in `mflow.optim`, with torch's protocol: `step(closure)`, `zero_grad`, `param_groups` (learning-rate schedulers set
-`group["lr"]`), `add_param_group`, `state_dict` and `load_state_dict`. The tensors' memory is updated in place, nothing is copied.
+One class for each method, as in `mflow.optim`, with torch's protocol: `step(closure)`, `zero_grad`, `param_groups` (learning-rate
+schedulers set `group["lr"]`), `add_param_group`, `state_dict` and `load_state_dict`. The tensors' memory is updated in place, nothing is
+copied.
 
-Autograd is told of the change, so that `backward` through a graph of before the step raises, as with torch's own.
+Autograd is told of the change, so that `backward` through a graph from before the step raises, as with torch's own optimizers.
 
 Torch leaves out parameters without a gradient, each of which counts its own steps; here parameters that have had the same history
 are one *cohort*, a `mflow.optim` optimizer. A cohort of which only some have a gradient is divided, the state with it.
@@ -30,13 +31,13 @@ except ImportError:
     raise ImportError("mflow.torch needs torch, which is not installed: pip install torch") from None
 
 
-def _checked(tensor: torch.Tensor, what: str) -> torch.Tensor:
+def _checked(tensor: torch.Tensor, argument: str) -> torch.Tensor:
     if tensor.dtype != torch.float64:
-        raise TypeError(f"{what}: dtype {tensor.dtype} came, mflow computes in float64 alone: model.double() makes it so")
+        raise TypeError(f"{argument}: expected float64, got {tensor.dtype}; model.double() converts it")
     if tensor.device.type != "cpu":
-        raise TypeError(f"{what}: a tensor on {tensor.device} came, mflow computes on the CPU alone: model.cpu() brings it there")
+        raise TypeError(f"{argument}: expected a tensor on the CPU, got one on {tensor.device}; model.cpu() moves it")
     if tensor.layout != torch.strided:
-        raise TypeError(f"{what}: a sparse tensor came ({tensor.layout}), a dense one is wanted: .to_dense()")
+        raise TypeError(f"{argument}: expected a dense tensor, got {tensor.layout}; .to_dense() converts it")
     return tensor
 
 
@@ -57,7 +58,7 @@ class _Cohort:
                 self.options[name] = options[name]
 
     def stay(self) -> None:
-        """An assignment to `tensor.data` gives a parameter other memory: then it is bound anew, with the state it had."""
+        """An assignment to `tensor.data` gives a parameter other memory: then the optimizer is made anew, with the state it had."""
         addresses = [t.data_ptr() for t in self.tensors]
         if addresses != self.addresses:
             state = self.made.state_dict()
@@ -79,10 +80,10 @@ class Optimizer(torch.optim.Optimizer):
 
     def __init__(self, params: Any, *args: Any, check_finite: bool = True, **parameters: Any) -> None:
         if callable(parameters.get("lr", args[0] if args else None)):
-            raise TypeError("lr: a number is wanted; for a schedule take one of torch.optim.lr_scheduler")
+            raise TypeError("lr: expected a number, got a function; for a schedule take one of torch.optim.lr_scheduler")
         if "clip_norm" in parameters:
             raise TypeError("clip_norm: with torch, torch.nn.utils.clip_grad_norm_ does this before the step")
-        probe = self._class([np.zeros(1)], *args, **parameters)  # finds mistakes, and which row the options choose
+        probe = self._class([np.zeros(1)], *args, **parameters)  # finds mistakes, and the method that the options choose
         self._made_by: type[optim.Optimizer] = getattr(optim, probe.record.class_name)
         self._names, self._check_finite = tuple(probe.param_groups[0]), check_finite
         self._cohorts: list[tuple[int, _Cohort]] = []
@@ -90,18 +91,16 @@ class Optimizer(torch.optim.Optimizer):
         super().__init__(params, dict(probe.param_groups[0]))
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
-        """A group more, as torch has it."""
+        """Add a group, as in torch."""
         super().add_param_group(param_group)
         group = self.param_groups[-1]
         unknown = sorted(set(group) - {*self._names, *self.defaults} - {"params", "param_names"})
         if unknown:
-            raise TypeError(f"params: a group has {', '.join(unknown)}, which {type(self).__name__} does not know")
+            raise TypeError(f"params: a group has {', '.join(unknown)}, which {type(self).__name__} does not take")
         for i, tensor in enumerate(group["params"]):
             _checked(tensor, f"params[{i}]")
             if not tensor.is_contiguous():
-                raise ValueError(
-                    f"params[{i}]: its memory is not contiguous (strides {tensor.stride()}): .contiguous() makes a copy that is"
-                )
+                raise ValueError(f"params[{i}]: expected contiguous memory, got strides {tensor.stride()}; .contiguous() makes a copy")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -125,7 +124,7 @@ class Optimizer(torch.optim.Optimizer):
 
     @staticmethod
     def _all_finite(gradients: list[list[Any]]) -> None:
-        """A cohort looks at its own gradients before it changes anything; where there are several, the first must not go alone."""
+        """Raises FloatingPointError before any cohort has changed; by itself, each cohort checks only its own gradients."""
         for part in gradients:
             for grad in part:
                 if not torch.isfinite(grad).all():
@@ -167,8 +166,8 @@ class Optimizer(torch.optim.Optimizer):
         for _, cohort in self._cohorts:
             state = cohort.made.state_dict()
             for tensor, vectors in zip(cohort.tensors, state["vectors"], strict=True):
-                own = {name: torch.from_numpy(v) for name, v in vectors.items()}
-                self.state[tensor] = {"step": state["steps"], "scalars": list(state["groups"][0]["scalars"]), **own}
+                carried = {name: torch.from_numpy(v) for name, v in vectors.items()}
+                self.state[tensor] = {"step": state["steps"], "scalars": list(state["groups"][0]["scalars"]), **carried}
 
     def _rebuild(self) -> None:
         """Cohorts from self.state."""
@@ -177,8 +176,8 @@ class Optimizer(torch.optim.Optimizer):
             alike: dict[tuple[Any, ...], list[torch.Tensor]] = {}
             for tensor in group["params"]:
                 if self.state.get(tensor):
-                    own = self.state[tensor]
-                    alike.setdefault((int(own["step"]), *map(float, own["scalars"])), []).append(tensor)
+                    carried = self.state[tensor]
+                    alike.setdefault((int(carried["step"]), *map(float, carried["scalars"])), []).append(tensor)
                     self._seen.add(id(tensor))
             for (steps, *scalars), tensors in alike.items():
                 cohort = _Cohort(self._made_by, tensors, self._options(group))
@@ -192,20 +191,20 @@ class Optimizer(torch.optim.Optimizer):
         self.state.clear()
 
     def state_dict(self) -> dict[str, Any]:
-        """As torch has it: what every parameter carries by its number, and the groups. Copies."""
+        """In torch's form: the state of every parameter by its number, and the groups. Copies."""
         self._store()
         out: dict[str, Any] = super().state_dict()
         self.state.clear()
         return out
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes over what `state_dict` gave, for the same arrangement of parameters."""
+        """Load what `state_dict` gave, for the same arrangement of parameters."""
         super().load_state_dict(state_dict)  # which calls __setstate__
 
     def __getstate__(self) -> dict[str, Any]:
         self._store()
-        own = {name: self.__dict__[name] for name in ("_made_by", "_names", "_check_finite")}
-        out = {**super().__getstate__(), **own, "state": dict(self.state)}
+        settings = {name: self.__dict__[name] for name in ("_made_by", "_names", "_check_finite")}
+        out = {**super().__getstate__(), **settings, "state": dict(self.state)}
         self.state.clear()
         return out
 
@@ -217,10 +216,11 @@ class Optimizer(torch.optim.Optimizer):
 def _class_of(cls: type[optim.Optimizer]) -> type[Optimizer]:
     text = (
         f"`mflow.optim.{cls.__name__}` as a torch optimizer, for float64 tensors on the CPU.\n\n"
-        f"    {registry.find(cls._record.name).formula}\n\n"
+        f"    {registry.find(cls.method_record.name).formula}\n\n"
         f"Parameters are those of `mflow.optim.{cls.__name__}{inspect.signature(cls)}`, without clip_norm; params as torch takes them.\n\n"
         "Examples\n--------\n>>> import torch, mflow.torch\n>>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)\n"
-        f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n>>> (w @ w).backward()\n>>> opt.step()\n>>> bool((w < 1).all())\nTrue\n"
+        f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n>>> for _ in range(10):\n...     opt.zero_grad()\n"
+        "...     (w @ w).backward()\n...     loss = opt.step()\n>>> bool((w < 1).all())\nTrue\n"
     )
     return type(cls.__name__, (Optimizer,), {"_class": cls, "__doc__": text, "__module__": "mflow.torch"})
 

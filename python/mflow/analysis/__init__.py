@@ -1,1 +1,1 @@
-"""What a problem does: posedness, basins, explanations, convergence, consistency, families."""
+"""Analyses of problems: posedness, basins, explanations, convergence, consistency, families."""

@@ -1,9 +1,8 @@
 """Basins: which minimum each start reaches under a method and a step, where paths part, and how far a path may drift.
 
-For each start two paths: the method's own, step by step, and the exact flow c' = -g (dopri5 under tight error control). Their ends are
-joined into minima. On the way the largest distance of the numerical path from the exact one, as curves, is its drift; the least distance
-of the exact path from a start that the flow leads elsewhere is the drift that it may have before it is in another basin. That is known
-to the spacing of the starts.
+From each start two paths are computed: the steps of the method, and the exact flow c' = -g (dopri5 under tight error control). Ends that
+are close to each other are one minimum. The drift of a path is its largest distance from the exact path, as curves. The allowed drift is
+the least distance of the exact path from a start that the flow leads elsewhere, known to the spacing of the starts.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.analysis.posedness import posedness
 from mflow.analysis.results import BasinsResult
-from mflow.base.checks import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start, check_vector
 from mflow.base.methods import Method, as_method
 from mflow.integrate.flow import gradient_flow
 from mflow.optimize.minimize import minimize
@@ -28,7 +27,7 @@ __all__ = ["basins"]
 
 KEPT = 400  # points of a path that are compared
 FLOW_STEPS = 3000
-LONG = 1e6  # the time that the flow is given
+LONG = 1e6  # time span of the flow
 Labels = NDArray[np.int64]
 
 
@@ -53,25 +52,25 @@ def basins(
         ``grad(c)`` returns the gradient (n,) at c (n,).
     grid : (x, y), two one-dimensional arrays, optional
         Starts on a grid of the plane (n = 2).
-    starts : array_like (lanes, n)
+    starts : array_like (starts, n)
         In place of a grid.
     method : name or instance
-        Whatever `mflow.minimize` takes: an optimizer, an integrator on gradient flow, or a second-order method.
+        As in `mflow.minimize`: an optimizer, an integrator on gradient flow, or a second-order method.
     dt : float
         The step; ``lr`` is another name for it.
     maxiter, gtol
         A path ends where the largest entry of the gradient is at most gtol, or after maxiter steps.
     merge : float, optional
-        Ends as near as this are one minimum; by default a hundredth of the extent of the starts.
+        Ends within this distance are one minimum; by default a hundredth of the extent of the starts.
     paths : bool
         Whether to measure drift; False saves time.
     **parameters
-        The method's own.
+        Parameters of the method.
 
     Returns
     -------
     BasinsResult
-        ``labels`` and ``flow_labels`` (len(y), len(x)) or (lanes,), rows of ``minima`` or -1; ``boundary``, ``changed``, ``drift``,
+        ``labels`` and ``flow_labels`` (len(y), len(x)) or (starts,), rows of ``minima`` or -1; ``boundary``, ``changed``, ``drift``,
         ``allowed_drift``, ``room``.
 
     Raises
@@ -82,7 +81,7 @@ def basins(
     Warns
     -----
     RuntimeWarning
-        The exact flow came to no minimum from some starts (there is none, or it is too far): their ``flow_labels`` are -1.
+        The exact flow reached no minimum from some starts (there is none, or it is too far); their ``flow_labels`` are -1.
 
     Examples
     --------
@@ -99,42 +98,34 @@ def basins(
     """
     if "lr" in parameters:
         if dt is not None:
-            raise TypeError("lr and dt are one thing: give one of them")
+            raise TypeError("lr, dt: expected one of them, got both; they are the same parameter")
         dt = parameters.pop("lr")
     if dt is None or isinstance(dt, str):
-        raise ValueError("dt is missing: basins belong to a method and its step")
+        raise ValueError(f"dt: expected a step, got {dt!r}; basins belong to a method and its step")
     points, axes, shape = _starts(grid, starts)
-    chosen = as_method(method, {})
+    method = as_method(method, {})
     extent = float(np.max(np.ptp(points, axis=0), initial=0.0)) or 1.0
-    near = 0.01 * extent if merge is None else check_number(merge, "merge", "a distance from 0 on")
+    near = 0.01 * extent if merge is None else check_number(merge, "merge", low=0.0)
 
     def checked(c: Array) -> Array:
         out = np.asarray(grad(c), dtype=np.float64)
         if out.shape != c.shape:
-            raise ValueError(f"grad returned shape {out.shape}, a start has shape {c.shape}: they must be equal")
+            raise ValueError(f"grad: expected an array of shape {c.shape} returned, got shape {out.shape}")
         return out
 
     settings = {"lr": float(dt), "maxiter": maxiter, "gtol": gtol, **parameters}
-    walks = [_walk(checked, c, chosen, settings, paths) for c in points]
+    walks = [_walk(checked, c, method, settings, paths) for c in points]
     flows, arrived = zip(*(_flow(checked, c, gtol, extent) for c in points), strict=True)
-    reached = [f[-1] for f, there in zip(flows, arrived, strict=True) if there]
+    reached = [flow[-1] for flow, ended in zip(flows, arrived, strict=True) if ended]
     minima = _minima([w[1] for w in walks if w[2] == "converged"] + reached, near, checked, points.shape[1])
     if not all(arrived):
-        text = f"basins: the exact flow came to no end from {arrived.count(False)} of {len(points)} starts; their flow_labels are -1"
+        text = f"basins: the exact flow reached no minimum from {arrived.count(False)} of {len(points)} starts; their flow_labels are -1"
         warnings.warn(text, RuntimeWarning, stacklevel=2)
     labels = np.array([_label(w[1], minima, near) if w[2] == "converged" else -1 for w in walks], dtype=np.int64)
     flow_labels = np.array([_label(f[-1], minima, near) if ok else -1 for f, ok in zip(flows, arrived, strict=True)], dtype=np.int64)
-    drift, allowed, room = (np.full(len(points), math.nan) for _ in range(3))
-    for k, (walk, flow) in enumerate(zip(walks, flows, strict=True)):
-        others = points[flow_labels != flow_labels[k]]
-        if others.size:
-            allowed[k], room[k] = _from(flow, others), _from(points[k : k + 1], others)
-        if paths and np.all(np.isfinite(walk[0])):
-            drift[k] = _off(walk[0], flow)
-        elif paths:
-            drift[k] = math.inf
+    drift, allowed, room = _drifts(points, [walk[0] for walk in walks], flows, flow_labels, paths)
     return BasinsResult(
-        method=as_method(chosen, {k: v for k, v in parameters.items() if k in {p.name for p in chosen.parameters_}}),
+        method=as_method(method, {k: v for k, v in parameters.items() if k in {p.name for p in method.parameters_}}),
         dt=float(dt),
         axes=axes,
         starts=points.reshape(*shape, -1),
@@ -152,27 +143,39 @@ def basins(
     )
 
 
+def _drifts(points: Array, walks: Sequence[Array], flows: Sequence[Array], labels: Labels, paths: bool) -> tuple[Array, Array, Array]:
+    """(drift, allowed drift, room) of each start; see `BasinsResult`."""
+    drift, allowed, room = (np.full(len(points), math.nan) for _ in range(3))
+    for k, (walk, flow) in enumerate(zip(walks, flows, strict=True)):
+        others = points[labels != labels[k]]
+        if others.size:
+            allowed[k], room[k] = np.min(_to_chain(others, flow)), np.min(_to_chain(others, points[k : k + 1]))
+        if paths:
+            drift[k] = np.max(_to_chain(walk, flow)) if np.all(np.isfinite(walk)) else math.inf
+    return drift, allowed, room
+
+
 def _starts(grid: Any, starts: Any) -> tuple[Array, tuple[Array, Array] | None, tuple[int, ...]]:
-    """(lanes, n) points, the axes of a grid, and the shape of what is returned."""
+    """Points (starts, n), the axes of a grid, and the shape of the results."""
     if (grid is None) == (starts is None):
-        raise ValueError("grid, starts: give one of them")
+        raise ValueError("grid, starts: expected one of them, got " + ("none" if grid is None else "both"))
     if grid is None:
         points = check_start(starts, "starts")
         if points.ndim != 2 or not points.size:
-            raise ValueError(f"starts: shape {points.shape} came; (lanes, n) is wanted")
+            raise ValueError(f"starts: expected an array of shape (starts, n), got shape {points.shape}")
         return points, None, (len(points),)
     if len(grid) != 2:
-        raise ValueError("grid: (x, y), two one-dimensional arrays, is wanted; give starts= for other dimensions")
-    x, y = (check_start(axis, f"grid[{k}]") for k, axis in enumerate(grid))
-    if x.ndim != 1 or y.ndim != 1 or not x.size or not y.size:
-        raise ValueError("grid: (x, y), two one-dimensional arrays, is wanted; give starts= for other dimensions")
+        raise ValueError(f"grid: expected two arrays (x, y), got {len(grid)}; give starts= for other dimensions")
+    x, y = (check_vector(axis, f"grid[{k}]") for k, axis in enumerate(grid))
+    if not x.size or not y.size:
+        raise ValueError(f"grid: expected points along both axes, got {x.size} and {y.size}")
     X, Y = np.meshgrid(x, y)
     return np.stack([X.ravel(), Y.ravel()], axis=1), (x, y), (y.size, x.size)
 
 
 def _walk(grad: Any, start: Array, method: Method, settings: dict[str, Any], keep: bool) -> tuple[Array, Array, str, int]:
     """(path, last good point, reason, steps) of the method."""
-    points, every = [start.copy()], [1, 0]  # one of so many steps is kept; steps so far
+    points, every = [start.copy()], [1, 0]  # one of this many steps is kept; steps so far
 
     def note(xk: Array) -> None:
         every[1] += 1
@@ -189,8 +192,10 @@ def _walk(grad: Any, start: Array, method: Method, settings: dict[str, Any], kee
 
 
 def _flow(grad: Any, start: Array, gtol: float, extent: float) -> tuple[Array, bool]:
-    """The exact flow's path, (points, n), to where the gradient is small, and whether it came there. Narrow valleys are stiff: what
-    dopri5 does not finish is left to esdirk43."""
+    """The path of the exact flow, (points, n), to where the gradient is small, and whether it was reached.
+
+    Narrow valleys are stiff: where dopri5 does not reach the end, esdirk43 goes on.
+    """
 
     def arrived(t: float, c: Array) -> bool:
         return bool(np.max(np.abs(grad(c))) <= gtol)
@@ -211,12 +216,12 @@ def _flow(grad: Any, start: Array, gtol: float, extent: float) -> tuple[Array, b
 
 
 def _minima(ends: list[Array], near: float, grad: Any, n: int) -> Array:
-    """Ends joined where they are near each other, without saddles, in lexical order: (k, n)."""
-    found: list[Array] = []
+    """The minima among the ends, one of those that are near each other, without saddles, in lexical order: (k, n)."""
+    apart: list[Array] = []
     for end in ends:
-        if np.all(np.isfinite(end)) and not any(np.linalg.norm(end - other) <= near for other in found):
-            found.append(end)
-    kept = [c for c in found if posedness(lambda t, y: -grad(y), 0.0, c, symmetric=True).verdict != "ill-posed"]
+        if np.all(np.isfinite(end)) and not any(np.linalg.norm(end - other) <= near for other in apart):
+            apart.append(end)
+    kept = [c for c in apart if posedness(lambda t, y: -grad(y), 0.0, c, symmetric=True).verdict != "ill-posed"]
     kept.sort(key=lambda c: tuple(np.round(c / max(near, 1e-300)).tolist()))
     return np.array(kept).reshape(len(kept), -1) if kept else np.empty((0, n))
 
@@ -227,16 +232,6 @@ def _label(end: Array, minima: Array, near: float) -> int:
     distance = np.linalg.norm(minima - end, axis=1)
     k = int(np.argmin(distance))
     return k if distance[k] <= 2.0 * near else -1
-
-
-def _from(path: Array, points: Array) -> float:
-    """The least distance between a path, as a chain of pieces, and some points."""
-    return float(np.min(_to_chain(points, path)))
-
-
-def _off(walk: Array, flow: Array) -> float:
-    """The largest distance of a path's points from another path."""
-    return float(np.max(_to_chain(walk, flow)))
 
 
 def _to_chain(points: Array, chain: Array) -> Array:

@@ -1,14 +1,14 @@
-"""To which ODE does a method converge as its step goes to 0?
+"""The ODE to which a method converges as its step goes to 0.
 
-An integrator converges to the equation that it was given. What an optimizer does is less plain: after t/lr steps from c0
+An integrator converges to the equation that it integrates. For an optimizer, after t/lr steps from c0, the candidates are
 
     sgd                               c' = -g
-    momentum, Nesterov, fixed mu      c' = -g/(1 - mu): the velocity forgets within a few steps, and no time of its own is left
+    momentum, Nesterov, fixed mu      c' = -g/(1 - mu): the memory of the velocity, a few steps long, shrinks to nothing
     consistent_momentum               c'' = -friction c' - beta_hat g, Newton's law, from rest
-    RMSprop, Adam, ..., fixed betas   c_i' = -g_i/(|g_i| + eps): the averages follow the gradient, only its sign is left, once steps are
-                                      so small that their memory (1000 steps where a beta is 0.999) is short beside the motion
+    RMSprop, Adam, ..., fixed betas   c_i' = -g_i/(|g_i| + eps): the averages follow the gradient and leave its sign, once steps are so
+                                      small that their memory (1000 steps where a beta is 0.999) is short compared with the motion
 
-All that apply are compared with the method at falling steps, and the one with the least error whose error falls is the answer.
+All that apply are compared with the method at falling steps. The result is the one with the least error, among those whose error falls.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from mflow import optim
 from mflow.analysis.convergence import slope_of
 from mflow.analysis.results import ConsistencyResult
-from mflow.base.checks import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start, check_vector
 from mflow.base.methods import Method, as_method
 from mflow.dynamics.solve import solve_dynamics
 from mflow.integrate.flow import gradient_flow
@@ -39,7 +39,7 @@ EQUATIONS = {
     "sign flow": "c' = -g/(|g| + eps)",
 }
 MOST_STEPS = 5000
-LEAST = 0.5  # an order below this is none
+LEAST = 0.5  # a lower order means no convergence
 
 
 def _quartic(c: Array) -> Array:
@@ -65,14 +65,14 @@ def consistency(
     problem : (grad, c0), optional
         ``grad(c)`` returns the gradient. By default that of c1^2/2 + 2 c2^2 + |c|^4/4 from (1, -0.5).
     t_end : float, optional
-        The time at which solutions are compared; by default 1, with fixed momentum 1 - momentum, as that flow is so much faster, and 1/4
-        where the gradient's sign alone may be left.
+        The time at which solutions are compared; by default 1; with fixed momentum 1 - momentum, as that flow is faster by this factor;
+        1/4 where the method may follow the sign of the gradient.
     dt : array_like (k,), optional
         Steps; by default t_end/16 (integrators t_end/4), with momentum (1 - momentum) times that, and 5 halvings of it.
     friction : float
-        Of second-order methods; `consistent_momentum` has a parameter of this name of its own, 1 if nothing is said.
+        Of second-order methods; `consistent_momentum` has a parameter of this name, 1 by default here.
     **parameters
-        The method's own, as ``momentum=0.9``.
+        Parameters of the method, as ``momentum=0.9``.
 
     Returns
     -------
@@ -98,29 +98,29 @@ def consistency(
     ----------
     W. Su, S. Boyd and E. Candes, J. Mach. Learn. Res. 17 (2016) 1-43; N. Kovachki and A. Stuart, J. Mach. Learn. Res. 22 (2021) 1-40.
     """
-    chosen = as_method(method, {})
-    names = [p.name for p in chosen.parameters_]
-    friction = check_number(friction, "friction", "a number from 0 on")
-    if "friction" in names and "friction" not in chosen.given:
+    method = as_method(method, {})
+    names = [p.name for p in method.parameters_]
+    friction = check_number(friction, "friction", low=0.0)
+    if "friction" in names and "friction" not in method.given:
         parameters = {"friction": friction, **parameters}
-    chosen = as_method(chosen, parameters)
-    if chosen.kind not in ("step", "update"):
-        raise ValueError(f"{chosen.name} walks samples one by one: it follows no single gradient")
+    method = as_method(method, parameters)
+    if method.kind not in ("step", "update"):
+        raise ValueError(f"method: expected an integrator or an optimizer, got {method.name}, which follows single samples")
     try:
         grad, c0 = (_quartic, np.array([1.0, -0.5])) if problem is None else problem
     except (TypeError, ValueError):
-        raise TypeError("problem: (grad, c0) is wanted") from None
-    slow = 1.0 - float(chosen.parameters.get("momentum") or 0.0) if "sign flow" not in _equations(chosen) else 0.25
-    start, end = check_start(c0, "c0"), check_number(max(slow, 0.01) if t_end is None else t_end, "t_end", "a number above 0")
-    first = end * max(slow, 0.01) / (4.0 if chosen.kind == "step" else 16.0)
-    steps = np.array(first / 2.0 ** np.arange(6) if dt is None else dt, dtype=np.float64)
-    if end <= 0.0 or steps.ndim != 1 or steps.size < 2 or not np.all((steps > 0.0) & (steps <= end)):
-        raise ValueError("t_end, dt: t_end above 0, and at least two steps above 0 and up to t_end, are wanted")
+        raise TypeError(f"problem: expected (grad, c0), got {type(problem).__name__}") from None
+    slow = 1.0 - float(method.parameters.get("momentum") or 0.0) if "sign flow" not in _equations(method) else 0.25
+    start, end = check_start(c0, "c0"), check_number(max(slow, 0.01) if t_end is None else t_end, "t_end", low=0.0, open_low=True)
+    first = end * max(slow, 0.01) / (4.0 if method.kind == "step" else 16.0)
+    steps = check_vector(first / 2.0 ** np.arange(6) if dt is None else dt, "dt")
+    if steps.size < 2 or not np.all((steps > 0.0) & (steps <= end)):
+        raise ValueError(f"dt: expected at least two steps above 0 and up to t_end = {end:g}, got {steps.tolist()}")
     counts = np.unique(np.maximum(1, np.round(end / steps)).astype(int))
     steps = end / counts
-    ends = [_walk(chosen, grad, start, float(h), int(k), friction) for h, k in zip(steps, counts, strict=True)]
+    ends = [_walk(method, grad, start, float(h), int(k), friction) for h, k in zip(steps, counts, strict=True)]
     errors, orders = {}, {}
-    for name, slope in _candidates(chosen, grad, start, friction).items():
+    for name, slope in _candidates(method, grad, start, friction).items():
         truth = _solution(slope, start, end, name == "newton")
         if truth is None:
             continue
@@ -130,12 +130,12 @@ def consistency(
     best = min(falling, key=lambda name: float(errors[name][-1]), default="")
     equation = EQUATIONS[best] if best else "none of these, at the steps tried"
     return ConsistencyResult(
-        chosen, best, equation, orders[best] if best else math.nan, steps, errors, orders, {name: EQUATIONS[name] for name in errors}
+        method, best, equation, orders[best] if best else math.nan, steps, errors, orders, {name: EQUATIONS[name] for name in errors}
     )
 
 
 def _equations(method: Method) -> list[str]:
-    """Names of the equations that could be meant."""
+    """Names of the candidates."""
     out, values = ["flow"], method.parameters
     if method.kind == "update" and 0.0 < float(values.get("momentum") or 0.0) < 1.0:
         out.append("scaled flow")
@@ -145,7 +145,7 @@ def _equations(method: Method) -> list[str]:
 
 
 def _candidates(method: Method, grad: Gradient, start: Array, friction: float) -> dict[str, Any]:
-    """Right-hand sides of the equations that could be meant, by name; Newton's takes (t, x, v)."""
+    """Right-hand sides of the candidates by name; Newton's takes (t, x, v)."""
     values = method.parameters
     beta, rub, eps = (float(values.get(name, other)) for name, other in (("beta_hat", 1.0), ("friction", friction), ("eps", 0.0)))
     mu = float(values.get("momentum") or 0.0)
@@ -165,7 +165,7 @@ def _candidates(method: Method, grad: Gradient, start: Array, friction: float) -
 
 
 def _solution(slope: Any, start: Array, end: float, second: bool) -> Array | None:
-    """The exact state at the end, by dop853 at its tightest; None where it takes too many steps (signs that jump)."""
+    """The exact state at the end, by dop853 with tight tolerances; None where it takes too many steps (signs that jump)."""
     tight: dict[str, Any] = {"rtol": 1e-13, "atol": 1e-15, "save": "last", "max_steps": MOST_STEPS}
     if not second:
         r = solve_ivp(slope, (0.0, end), start, "dop853", **tight)
@@ -182,7 +182,7 @@ def _solution(slope: Any, start: Array, end: float, second: bool) -> Array | Non
 
 
 def _walk(method: Method, grad: Gradient, start: Array, h: float, count: int, friction: float) -> Array:
-    """Where so many steps lead."""
+    """The state after `count` steps."""
     if method.kind == "update":
         c = start.copy()
         stepper = getattr(optim, method.record.class_name)(c, **{**method.given, "lr": h})

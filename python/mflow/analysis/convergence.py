@@ -1,7 +1,7 @@
-"""Order as it is observed: errors of a method as its step shrinks, and explicit against implicit methods as stiffness grows.
+"""Observed order: errors of a method as its step shrinks, and work of explicit and implicit methods as stiffness grows.
 
-A method of order p leaves dt^(p+1) after one step from the exact state and dt^p at the end. Rounding bends the line at its lower end,
-steps that are too long at its upper end; the slope is that of the part between.
+The error of a method of order p is about dt^(p+1) after one step from the exact state and dt^p at the end. Rounding bends the line at
+its lower end, steps that are too long at its upper end; the slope is that of the part between.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow.analysis.results import ConvergenceResult, StiffnessResult
-from mflow.base.checks import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start, check_vector
 from mflow.base.methods import Method, as_method
 from mflow.dynamics.solve import solve_dynamics
 from mflow.integrate.ivp import solve_ivp
@@ -38,7 +38,7 @@ def slope_of(dt: Array, errors: Array, size: float = 1.0) -> float:
 
 
 def _circle(t: float, y: Array) -> Array:
-    """Around the unit circle: nonlinear, and t counts; its solution from (1, 0) is `_on_circle`."""
+    """Around the unit circle: nonlinear, and dependent on t; its solution from (1, 0) is `_on_circle`."""
     speed = float(y @ y) * (1.0 + 0.5 * math.cos(t))
     return np.array([-speed * y[1], speed * y[0]])
 
@@ -66,7 +66,7 @@ def convergence(
     jac: Any = None,
     **parameters: Any,
 ) -> ConvergenceResult:
-    """Local and global order of an integrator, observed.
+    """Observed local and global order of an integrator.
 
     Parameters
     ----------
@@ -76,13 +76,13 @@ def convergence(
         For a second-order method (accel, t_span, (x0, v0)) with ``accel(t, x, v)``. By default the unit circle at
         varying speed (nonlinear), and for second-order methods a driven oscillator, damped where the method allows for it.
     exact : callable, optional
-        ``exact(t)`` -> the solution; (x, v) for second-order methods. Where it is missing, dop853 at its tightest tolerance.
+        ``exact(t)`` -> the solution; (x, v) for second-order methods. By default computed by dop853 with tight tolerances.
     dt : array_like (k,), optional
         Steps; by default a sixth of the span and 7 halvings of it.
     jac : callable, optional
         Jacobian ``jac(t, y)`` for implicit methods.
     **parameters
-        The method's own.
+        Parameters of the method.
 
     Returns
     -------
@@ -105,15 +105,15 @@ def convergence(
     ----------
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.3.
     """
-    chosen = as_method(method, parameters)
-    if chosen.kind != "step":
-        raise ValueError(f"{chosen.name} is no integrator: use mflow.consistency, which finds the ODE that it converges to")
-    second = "second_order" in chosen.flags
-    fun, (t0, t1), start, exact, jac = _problem(problem, exact, jac, second, chosen)
+    method = as_method(method, parameters)
+    if method.kind != "step":
+        raise ValueError(f"method: expected an integrator, got {method.name}; mflow.consistency finds the ODE that it converges to")
+    second = "second_order" in method.flags
+    fun, (t0, t1), start, exact, jac = _problem(problem, exact, jac, second, method)
     span = t1 - t0
-    steps = np.array(dt if dt is not None else span / 6.0 / 2.0 ** np.arange(HALVINGS), dtype=np.float64)
-    if steps.ndim != 1 or steps.size < 2 or not np.all(np.isfinite(steps)) or np.any(steps * span <= 0.0):
-        raise ValueError("dt: at least two steps, finite and in the direction of t_span, are wanted")
+    steps = check_vector(dt if dt is not None else span / 6.0 / 2.0 ** np.arange(HALVINGS), "dt")
+    if steps.size < 2 or np.any(steps * span <= 0.0):
+        raise ValueError(f"dt: expected at least two steps in the direction of t_span, got {steps.tolist()}")
     steps = np.sort(np.abs(steps))[::-1]
     run = _second_run if second else _first_run
     truth = _reference(fun, t0, start, second) if exact is None else exact
@@ -121,14 +121,14 @@ def convergence(
     local, total = np.empty(steps.size), np.empty(steps.size)
     for k, h in enumerate(steps):
         near = t0 + math.copysign(h, span)
-        total[k] = _distance(run(chosen, fun, (t0, t1), start, float(h), jac), end)
-        local[k] = _distance(run(chosen, fun, (t0, near), start, float(h), jac), _stacked(truth(near), second))
+        total[k] = _distance(run(method, fun, (t0, t1), start, float(h), jac), end)
+        local[k] = _distance(run(method, fun, (t0, near), start, float(h), jac), _stacked(truth(near), second))
     size = float(np.max(np.abs(end), initial=0.0))
-    return ConvergenceResult(chosen, steps, local, total, slope_of(steps, local, size), slope_of(steps, total, size), chosen.sizes["order"])
+    return ConvergenceResult(method, steps, local, total, slope_of(steps, local, size), slope_of(steps, total, size), method.sizes["order"])
 
 
 def _problem(problem: Any, exact: Any, jac: Any, second: bool, method: Method) -> tuple[Any, tuple[float, float], Any, Any, Any]:
-    """(fun, span, start, exact, jac) of whatever came."""
+    """(fun, span, start, exact, jac) of any form of a problem."""
     if problem is None:
         if second:
             swing = _undamped if method.parameters.get("damping") == "none" else _swing
@@ -141,10 +141,10 @@ def _problem(problem: Any, exact: Any, jac: Any, second: bool, method: Method) -
     try:
         fun, (t0, t1), start = problem
     except (TypeError, ValueError):
-        raise TypeError("problem: (fun, (t0, t_end), y0), a test problem or its name is wanted") from None
+        raise TypeError(f"problem: expected (fun, (t0, t_end), y0), a test problem or its name, got {type(problem).__name__}") from None
     span = check_number(t0, "t_span[0]"), check_number(t1, "t_span[1]")
     if span[0] == span[1]:
-        raise ValueError("problem: t_span has no length")
+        raise ValueError(f"problem: expected a t_span with t0 and t_end apart, got ({span[0]:g}, {span[1]:g})")
     if second:
         x0, v0 = start
         return fun, span, (check_start(x0, "x0").ravel(), check_start(v0, "v0").ravel()), exact, jac
@@ -164,7 +164,7 @@ def _distance(a: Array, b: Array) -> float:
 
 def _first_run(method: Method, fun: Any, span: tuple[float, float], start: Array, h: float, jac: Any) -> Array:
     with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)  # a step that is too long is an answer here
+        warnings.simplefilter("ignore", RuntimeWarning)  # a step that is too long is a result here
         r = solve_ivp(fun, span, start, method, dt=h, jac=jac if method.is_implicit else None, save="last")
     return r.y[..., -1].ravel() if r.success else np.full(start.size, math.nan)
 
@@ -177,7 +177,7 @@ def _second_run(method: Method, fun: Any, span: tuple[float, float], start: Any,
 
 
 def _reference(fun: Any, t0: float, start: Any, second: bool) -> Callable[[float], Any]:
-    """The solution by dop853 at its tightest."""
+    """The solution by dop853 with tight tolerances."""
     if second:
         n = start[0].size
         slope: Any = lambda t, y: np.concatenate([y[n:], np.asarray(fun(t, y[:n], y[n:]), dtype=np.float64).ravel()])  # noqa: E731
@@ -221,16 +221,16 @@ def explicit_vs_implicit(
     stiffness: ArrayLike | None = None,
     problem: Callable[[float], Any] | None = None,
 ) -> StiffnessResult:
-    """Work at equal error of an explicit and an implicit method, as stiffness grows: where does the implicit solve pay?
+    """Work of an explicit and an implicit method at equal error, as stiffness grows.
 
     Parameters
     ----------
     explicit, implicit : name or instance
         Integrators of y' = f(t, y).
     error : float
-        That both have to meet at the end: largest error of a component.
+        The largest error of a component at the end that both methods may have.
     stiffness : array_like (k,), optional
-        Rising; by default from 1 to 10^4.
+        In rising order; by default from 1 to 10^4.
     problem : callable, optional
         ``problem(stiffness)`` -> (fun, jac, t_span, y0, y_end), y_end the exact state at the end, or None. By default Prothero and
         Robinson's y' = -s (y - cos t) - sin t beside y' = -y^2.
@@ -238,8 +238,8 @@ def explicit_vs_implicit(
     Returns
     -------
     StiffnessResult
-        ``table()``; ``explicit_work`` and ``implicit_work`` (k,), evaluations at the largest step that meets the error: of fun, and n
-        for each Jacobian; ``crossover``.
+        ``table()``; ``explicit_work`` and ``implicit_work`` (k,), evaluations at the largest step that meets the error: those of fun, and
+        n for each Jacobian; ``crossover``.
 
     Raises
     ------
@@ -258,23 +258,21 @@ def explicit_vs_implicit(
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.10.
     """
     methods = as_method(explicit, {}), as_method(implicit, {})
-    for chosen, wanted, name in ((methods[0], False, "explicit"), (methods[1], True, "implicit")):
-        if chosen.kind != "step" or "second_order" in chosen.flags or chosen.is_implicit != wanted:
-            raise ValueError(f"{name} = {chosen.name!r}: an {name} integrator of y' = f(t, y) is wanted")
-    error = check_number(error, "error", "a number above 0")
-    if error <= 0.0:
-        raise ValueError(f"error = {error!r}: a number above 0 is wanted")
-    values = np.array(np.geomspace(1.0, 1e4, 9) if stiffness is None else stiffness, dtype=np.float64)
-    if values.ndim != 1 or values.size < 2 or not np.all(np.isfinite(values)) or np.any(np.diff(values) <= 0.0):
-        raise ValueError("stiffness: at least two rising numbers are wanted")
-    found = np.array([[_cheapest(m, error, (problem or _relaxation)(float(s))) for m in methods] for s in values])
-    dts, work = found[..., 0], found[..., 1]
+    for method, is_implicit, name in ((methods[0], False, "explicit"), (methods[1], True, "implicit")):
+        if method.kind != "step" or "second_order" in method.flags or method.is_implicit != is_implicit:
+            raise ValueError(f"{name}: expected an {name} integrator of y' = f(t, y), got {method.name}")
+    error = check_number(error, "error", low=0.0, open_low=True)
+    values = check_vector(np.geomspace(1.0, 1e4, 9) if stiffness is None else stiffness, "stiffness")
+    if values.size < 2 or np.any(np.diff(values) <= 0.0):
+        raise ValueError(f"stiffness: expected at least two rising numbers, got {values.tolist()}")
+    cheapest = np.array([[_cheapest(m, error, (problem or _relaxation)(float(s))) for m in methods] for s in values])
+    dts, work = cheapest[..., 0], cheapest[..., 1]
     crossover = _crossing(values, work[:, 0], work[:, 1])
     a, b = methods[0].name, methods[1].name
     if math.isnan(crossover):
-        text = f"no crossing: {a} and {b} keep their places from stiffness {values[0]:g} to {values[-1]:g}"
+        text = f"no crossing: the same method is cheaper from stiffness {values[0]:g} to {values[-1]:g}, {a} against {b}"
     else:
-        text = f"below stiffness {crossover:.3g} the solves of {b} cost more than the many steps of {a}; beyond it they pay"
+        text = f"below stiffness {crossover:.3g} the many steps of {a} cost less than the solves of {b}; above it they cost more"
     return StiffnessResult(
         methods[0], methods[1], error, values, dts[:, 0], dts[:, 1], work[:, 0], work[:, 1], crossover, f"{text} (error {error:g})"
     )
@@ -305,9 +303,9 @@ def _cheapest(method: Method, error: float, problem: Any) -> tuple[float, float]
         ok, work = attempt(high)
     while high - low > max(1, high // 16):
         middle = (low + high) // 2
-        ok, there = attempt(middle)
+        ok, cost = attempt(middle)
         if ok:
-            high, work = middle, there
+            high, work = middle, cost
         else:
             low = middle
     return abs(span[1] - span[0]) / high, work

@@ -1,12 +1,12 @@
-"""`explain`: of *this* problem, which steps are safe, is it well-posed, and which method to take with which step.
+"""`explain`: safe steps, posedness and a recommended method for a problem of the user.
 
-A cost is looked at through products of its Hessian with vectors, one gradient each: Lanczos' three terms at the start, a short descent
-along gradient flow, and Lanczos again where it ends. That is at most 60 gradients and a few vectors, whatever the number of parameters.
-Where there are few of them the whole Hessian is differenced instead. A right-hand side is integrated, and its Jacobian looked at along
-the path.
+The curvature of a cost is measured by products of its Hessian with vectors, one gradient each: Lanczos' three terms at the start, a short
+descent along gradient flow, and Lanczos again where it ends. That is at most 60 gradients and a few vectors, whatever the number of
+parameters. Where there are few parameters the whole Hessian is differenced instead. A right-hand side is integrated, and its Jacobian
+is examined along the path.
 
-The largest curvature is an interval [a, b]: a is a Ritz value, which no eigenvalue of the Hessian can all lie below; b adds the residual,
-within which an eigenvalue lies for sure.
+The largest curvature is an interval [a, b]: a is a Ritz value, which the largest eigenvalue of the Hessian is not below; b adds the
+residual, within which there is an eigenvalue for sure.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from mflow.stability.quadratic import best_parameters
 __all__ = ["Report", "explain"]
 
 FEW = 20  # parameters up to which the whole Hessian is differenced
-AT_START, AT_END, STEPS = 22, 14, 12  # products, products, gradients of the descent: 55 in all, with four more to find out what fun is
+AT_START, AT_END, STEPS = 22, 14, 12  # products, products, gradients of the descent: 55 in all, with four more to find out the kind of fun
 MOST = 1000  # parameters up to which gradients may be made by differences of the cost
-LENGTH = 1e-5  # of a difference of gradients, against max(1, |x|)
-FLAT = 1e-6  # curvatures below this share of the largest are none
+LENGTH = 1e-5  # of a difference of gradients, relative to max(1, |x|)
+FLAT = 1e-6  # curvatures below this share of the largest are taken for 0
 STIFF = 1000.0
 SAFETY = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """What `explain` found; ``str()`` of it is the text.
+    """The result of `explain`; ``str()`` of it is the text.
 
     kind : "cost" or "right-hand side". n : int. nfev : int, gradients, or slopes. curvature : (lower, upper), of a cost the interval of
     the largest curvature at the start; of a right-hand side that of the spectral radius on the path. least_curvature : float, the
-    smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, at least so ill-conditioned; inf where it
-    is not convex, or has no curvature. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
+    smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, a lower bound of the condition number; inf
+    where the cost is not convex, or has no curvature. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
     verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
     steps : dict of method's name -> its largest stable step, safe for the upper end of the interval.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known.
@@ -72,9 +72,9 @@ class Report:
 
     def __str__(self) -> str:
         low, high = self.curvature
-        what = "largest curvature at the start" if self.kind == "cost" else "spectral radius on the path"
+        quantity = "largest curvature at the start" if self.kind == "cost" else "spectral radius on the path"
         lines = [f"{self.kind} of {self.n} variable{'s' if self.n != 1 else ''}, {self.nfev} evaluations", ""]
-        lines.append(f"{what}: {low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}"))
+        lines.append(f"{quantity}: {low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}"))
         if self.kind == "cost":
             lines.append(f"least curvature seen: {self.least_curvature:.4g}")
             known = "" if self.complete else "at least "
@@ -104,7 +104,7 @@ def explain(
     args: tuple[Any, ...] = (),
     names: Sequence[str] | None = None,
 ) -> Report:
-    """Look at a problem and say which steps are safe, whether it is well-posed, and what to take.
+    """Examine a problem: which steps are safe, whether it is well-posed, and which method to use.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ def explain(
         A cost ``fun(x)``, with ``jac=True`` the pair (cost, gradient); or a right-hand side ``fun(t, y)``.
     x0 : array_like of real numbers, any shape
     jac : callable, True or None
-        The gradient ``jac(x)`` of a cost; where it is missing, central differences (up to 1000 variables). Of a right-hand side the
+        The gradient ``jac(x)`` of a cost; by default central differences (up to 1000 variables). Of a right-hand side the
         Jacobian ``jac(t, y)``.
     kind : "cost" or "rhs", optional
         By default a function of two arguments (t, y) is a right-hand side.
@@ -121,7 +121,7 @@ def explain(
     args : tuple
         Further arguments of fun and jac.
     names : sequence of str, optional
-        Methods whose steps are listed; by default all that have a limit of this kind.
+        Methods whose steps are listed; by default all with a limit of this kind.
 
     Returns
     -------
@@ -146,18 +146,18 @@ def explain(
     """
     start = check_start(x0, "x0")
     if not start.size:
-        raise ValueError("x0: it has no entries")
+        raise ValueError("x0: expected at least one entry, got none")
     if kind is None:
         kind = "rhs" if _arguments(fun) - len(args) == 2 else "cost"
     if kind not in ("cost", "rhs"):
-        raise ValueError(f'kind = {kind!r}: "cost" or "rhs" is wanted')
+        raise ValueError(f'kind: expected "cost" or "rhs", got {kind!r}')
     if kind == "rhs":
         return _explain_rhs(fun, start, jac, t_span or (0.0, 1.0), args, names)
     return _explain_cost(_Cost(fun, jac, args, start), start, names)
 
 
 def _arguments(fun: Any) -> int:
-    """How many arguments a function wants; 1 where it does not say."""
+    """The number of required arguments of a function; 1 where its signature is not known."""
     try:
         parameters = inspect.signature(fun).parameters.values()
     except (TypeError, ValueError):
@@ -173,20 +173,20 @@ class _Cost:
     """The gradient of a cost, counted."""
 
     def __init__(self, fun: Any, jac: Any, args: tuple[Any, ...], start: Array) -> None:
-        if hasattr(type(fun), "_compiled_address"):
+        if hasattr(type(fun), "compiled_address"):
             check_size(fun, start.size, "x0 has")
-            jac = True if jac is None and isinstance(fun(start), tuple) else jac  # a compiled cost brings its gradient
+            jac = True if jac is None and isinstance(fun(start), tuple) else jac  # a compiled cost has a gradient
         self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0
         if jac is None and start.size > MOST:
-            raise ValueError(f"jac: give the gradient; {start.size} variables are too many for differences of the cost")
+            raise ValueError(f"jac: expected the gradient, as {start.size} variables are too many for differences of the cost, got None")
 
     def value(self, x: Array) -> float:
-        got = self.fun(x.reshape(self.shape), *self.args)
-        if isinstance(got, tuple) and self.jac is None:
-            raise TypeError("fun returned a tuple; where it returns the pair (cost, gradient), give jac=True")
-        out = real_array(got, "what fun returned")
+        value = self.fun(x.reshape(self.shape), *self.args)
+        if isinstance(value, tuple) and self.jac is None:
+            raise TypeError("fun: expected one number returned, got a tuple; where it is the pair (cost, gradient), give jac=True")
+        out = real_array(value, "fun")
         if out.size != 1:
-            raise ValueError(f"fun returned shape {out.shape}; a cost is one number (a right-hand side takes (t, y): kind='rhs')")
+            raise ValueError(f"fun: expected one number returned, got shape {out.shape}; for a right-hand side fun(t, y) give kind='rhs'")
         return float(out.reshape(()))
 
     def gradient(self, x: Array) -> Array:
@@ -202,23 +202,20 @@ class _Cost:
                 out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
         else:
             at = x.reshape(self.shape)
-            got = self.pair(at)[1] if self.jac is True else self.jac(at, *self.args)
-            out = real_array(got, "the gradient")
+            out = real_array(self.pair(at)[1] if self.jac is True else self.jac(at, *self.args), "the gradient")
             if out.shape != self.shape:
-                raise ValueError(f"the gradient has shape {out.shape}, x0 has shape {self.shape}: they must be equal")
+                raise ValueError(f"the gradient: expected the shape {self.shape} of x0, got shape {out.shape}")
             out = out.reshape(-1)
         if not np.all(np.isfinite(out)):
-            raise ValueError("the gradient is not finite at x0 or near it")
+            raise ValueError("the gradient: expected finite numbers at x0 and near it, got NaN or an infinity")
         return out
 
     def pair(self, at: Array) -> Any:
-        """What fun returns with jac=True: (cost, gradient)."""
-        got = self.fun(at, *self.args)
-        if not isinstance(got, (tuple, list)) or len(got) != 2:
-            raise TypeError(
-                f"jac = True: fun has to return the pair (cost, gradient), it returned {type(got).__name__}; leave jac away without one"
-            )
-        return got
+        """(cost, gradient), as fun returns them with jac=True."""
+        pair = self.fun(at, *self.args)
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"fun: expected the pair (cost, gradient) returned with jac=True, got {type(pair).__name__}; omit jac")
+        return pair
 
     def curvatures(self, x: Array, base: Array, products: int) -> krylov.Ritz:
         """Ritz values of the Hessian at x."""
@@ -237,13 +234,13 @@ class _Cost:
 def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Report:
     x = start.reshape(-1).copy()
     g = cost.gradient(x)
-    found = cost.curvatures(x, g, AT_START)
-    real = found.values.real
+    first = cost.curvatures(x, g, AT_START)
+    real = first.values.real
     top = int(np.argmax(real))
-    low, high = max(float(real[top]), 0.0), max(float(real[top] + found.residuals[top]), 0.0)
+    low, high = max(float(real[top]), 0.0), max(float(real[top] + first.residuals[top]), 0.0)
     size = max(high, float(np.max(np.abs(real))))
     least = float(np.min(real))
-    verdicts = [("start", _verdict_of_cost(found, size))]
+    verdicts = [("start", _verdict_of_cost(first, size))]
     lr = 1.0 / size if size > 0.0 else 1.0
     for _ in range(STEPS):
         x = x - lr * g
@@ -251,7 +248,7 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
     later = cost.curvatures(x, g, AT_END)
     at_end = float(np.max(np.abs(later.values.real)))
     verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later, at_end)))
-    worst = max(high, float(np.max(later.values.real + later.residuals)))  # the step has to be safe on the way, too
+    worst = max(high, float(np.max(later.values.real + later.residuals)))  # the step must be safe on the way, too
     condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
     steps = {m.name: _limit_for_cost(m, worst) for m in _listed(names, cost=True)}
     method, dt, parameters, reason = _advice_for_cost(worst, condition, least < -FLAT * size)
@@ -262,7 +259,7 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
         curvature=(low, high),
         least_curvature=least,
         condition=condition,
-        eigenvalues=-found.values,
+        eigenvalues=-first.values,
         verdicts=verdicts,
         path=None,
         steps=steps,
@@ -270,15 +267,15 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
         dt=dt,
         parameters=parameters,
         reason=reason,
-        complete=found.complete,
+        complete=first.complete,
     )
 
 
-def _verdict_of_cost(found: krylov.Ritz, size: float) -> str:
+def _verdict_of_cost(ritz: krylov.Ritz, size: float) -> str:
     """In the words of `posedness`, for c' = -grad f: eigenvalues are minus the curvatures."""
-    curvatures, complete = found.values.real, found.complete
-    if np.any(curvatures < -FLAT * size):  # one such value is enough to know of one direction; more of them may be echoes
-        falling = max(1, int(np.sum((curvatures < -FLAT * size) & krylov.sure(found))))
+    curvatures, complete = ritz.values.real, ritz.complete
+    if np.any(curvatures < -FLAT * size):  # one such value is a direction; more of them may be ghosts (Ritz values that appear twice)
+        falling = max(1, int(np.sum((curvatures < -FLAT * size) & krylov.sure(ritz))))
         return f"ill-posed, the cost curves down in {falling}{'' if complete else ' or more'} of its directions: paths part here"
     if np.any(np.abs(curvatures) <= FLAT * size):
         return "suspect or linearly stable, there are directions without curvature: errors add up along them"
@@ -333,7 +330,7 @@ def _advice_for_cost(L: float, condition: float, not_convex: bool) -> tuple[str,
 def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args: tuple[Any, ...], names: Sequence[str] | None) -> Report:
     t0, t1 = (check_number(t, f"t_span[{k}]") for k, t in enumerate(t_span))
     if t0 == t1:
-        raise ValueError(f"t_span = ({t0:g}, {t1:g}) has no length")
+        raise ValueError(f"t_span: expected t0 and t_end apart, got ({t0:g}, {t1:g})")
     count = [0]
 
     def counted(t: float, y: Array, *more: Any) -> Any:
@@ -342,7 +339,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
 
     run = solve_ivp(counted, (t0, t1), start, "dopri5", args=args, rtol=1e-6, atol=1e-9, max_steps=20_000)
     if run.t.size < 2:
-        raise ValueError(f"fun: no step from x0 could be taken: {run.message}")
+        raise ValueError(f"fun: expected a right-hand side that can be integrated from x0, got no step: {run.message}")
     path = posedness_along(counted, run.t, run.y, jac=jac if callable(jac) else None, args=args, points=20)
     values = path.eigenvalues[np.isfinite(path.eigenvalues)]
     radii = np.array([float(np.max(np.abs(p.eigenvalues), initial=0.0)) for p in path.points])
@@ -379,7 +376,7 @@ def _advice_for_rhs(values: Any, radius: float, span: float, run: Any) -> tuple[
     slowest = float(np.min(-decays.real, initial=math.inf)) if decays.size else math.inf
     stiff = radius * span > STIFF and mean > 0.5 * limit and not _oscillates(values)
     if run.reason == "max_steps":
-        text = f"{run.nsteps} explicit steps did not reach the end: stability holds them at about {limit:.3g}, an implicit method pays"
+        text = f"{run.nsteps} explicit steps did not reach the end: stability limits them to about {limit:.3g}, an implicit method pays"
         return "esdirk43", 10.0 * limit, f"Because {text}; rtol and atol choose the steps, dt = is where to begin."
     if not run.success:
         text = f"an explicit run broke off ({run.reason}), which an implicit method with error control may survive"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow.analysis.results import FamilyResult
-from mflow.base.checks import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start, check_whole
 from mflow.base.methods import Method
 from mflow.integrate.batch import solve_ivp_batch
 
@@ -35,11 +35,11 @@ def family(
     ----------
     fun : callable
         As in `mflow.solve_ivp_batch`.
-    starts : array_like (lanes,) or (lanes, n)
-        One dimension: starts of a scalar equation.
+    starts : array_like (starts,) or (starts, n)
+        In one dimension: starts of a scalar equation.
     t_span : (t0, t_end)
     method : name or instance
-        "dopri5" under error control, or with ``dt=`` "rk4", if left away.
+        By default "dopri5" under error control, or with ``dt=`` "rk4".
     t_eval : array_like (m,)
         Times to save at; by default ``points`` of equal spacing.
     args, **options
@@ -49,7 +49,7 @@ def family(
     Returns
     -------
     FamilyResult
-        ``t`` (m,), ``y`` (lanes, n, m), NaN from where a solution ended early; ``spread`` (m,): how far solutions have moved apart.
+        ``t`` (m,), ``y`` (starts, n, m), NaN from where a solution ended early; ``spread`` (m,): how far solutions have moved apart.
 
     Raises
     ------
@@ -69,34 +69,33 @@ def family(
     """
     begin = check_start(starts, "starts")
     if begin.ndim == 0 or not begin.size:
-        raise ValueError(f"starts: shape {begin.shape} came; (lanes, n), or (lanes,) for a scalar equation, is wanted")
+        raise ValueError(f"starts: expected shape (starts, n), or (starts,) for a scalar equation, got shape {begin.shape}")
     if begin.ndim == 1:
         begin = begin[:, None]
     if len(t_span) != 2:
-        raise ValueError(f"t_span = {t_span!r}: two numbers (t0, t_end) are wanted")
+        raise ValueError(f"t_span: expected two numbers (t0, t_end), got {t_span!r}")
     if t_eval is None:
-        if isinstance(points, bool) or int(points) != points or points < 2:
-            raise ValueError(f"points = {points!r}: a whole number from 2 on is wanted")
-        t_eval = np.linspace(check_number(t_span[0], "t_span[0]"), check_number(t_span[1], "t_span[1]"), int(points))
+        t0, t1 = check_number(t_span[0], "t_span[0]"), check_number(t_span[1], "t_span[1]")
+        t_eval = np.linspace(t0, t1, check_whole(points, "points", 2))
     if options.get("dt") is None:
         options = {"rtol": 1e-6, "atol": 1e-9, **options}
     batch = solve_ivp_batch(fun, t_span, begin, method, t_eval, args=args, **options)
-    lanes = len(begin)
-    y = batch.y.reshape(lanes, -1, batch.t.size)
-    ends = np.stack([y[k, :, max(int(batch.reached[k]) - 1, 0)] for k in range(lanes)])
+    count = len(begin)
+    y = batch.y.reshape(count, -1, batch.t.size)
+    ends = np.stack([y[k, :, max(int(batch.reached[k]) - 1, 0)] for k in range(count)])
     return FamilyResult(
-        t=batch.t, y=y, starts=begin.reshape(lanes, -1), ends=ends, fun=fun, success=batch.success, reason=list(batch.reason),
-        spread=_spread(begin.reshape(lanes, -1), y), nfev=int(np.sum(batch.nfev)), message=batch.message,
+        t=batch.t, y=y, starts=begin.reshape(count, -1), ends=ends, fun=fun, success=batch.success, reason=list(batch.reason),
+        spread=_spread(begin.reshape(count, -1), y), nfev=int(np.sum(batch.nfev)), message=batch.message,
     )  # fmt: skip
 
 
 def _spread(starts: Array, y: Array) -> Array:
     """The largest of (distance of two solutions)/(their distance at the start), for each time."""
-    lanes, _, m = y.shape
-    if lanes <= PAIRS:
-        first, second = np.triu_indices(lanes, 1)
+    count, _, m = y.shape
+    if count <= PAIRS:
+        first, second = np.triu_indices(count, 1)
     else:
-        first = np.arange(lanes - 1)
+        first = np.arange(count - 1)
         second = first + 1
     apart = np.linalg.norm(starts[first] - starts[second], axis=1)
     first, second, apart = first[apart > 0.0], second[apart > 0.0], apart[apart > 0.0]

@@ -1,4 +1,4 @@
-"""Is a problem y' = F(t, y) well-posed? Eigenvalues of the Jacobian decide, at a point and along a path.
+"""Posedness of y' = F(t, y), from the eigenvalues of its Jacobian, at a point and along a path.
 
 A small error d grows or fades like d' = J d, J = dF/dy (the variational equation). An eigenvalue of J with a positive real part makes the
 problem ill-posed: small errors, in the start or of the solver, become large ones. All real parts negative: well-posed, errors fade.
@@ -22,7 +22,7 @@ from mflow_core.stepping import stepper
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.analysis.results import Posedness, PosednessPath
-from mflow.base.checks import Array, check_number, check_start, real_array
+from mflow.base.checks import Array, check_number, check_start, check_vector, check_whole, real_array
 from mflow.base.result import ANALYSES, IVPResult
 from mflow.solvers import krylov
 
@@ -34,40 +34,40 @@ ITERATIONS = 200
 DIFFERENCE = 6e-6  # root of rounding for central differences
 NOISE = 1e-8  # of products that are differences, against the Jacobian
 NEAR = 1e-8  # suspect: real parts below this share of the largest eigenvalue
-MARGIN = 100.0  # or below so many errors of the eigenvalue
+MARGIN = 100.0  # or below this many errors of the eigenvalue
 SUBSTEPS = 400
 ORDER = ("well-posed", "linearly stable", "suspect", "ill-posed")  # from the best to the worst
 MEANING = {
     "well-posed": "small errors fade",
     "linearly stable": "mildly ill-posed: small errors neither fade nor grow, but add up to a slow drift",
-    "suspect": "an eigenvalue is so near to 0 that errors of the Jacobian, or of a solver, decide over its sign",
+    "suspect": "an eigenvalue is so near to 0 that errors of the Jacobian, or of a solver, decide its sign",
     "ill-posed": "small errors grow",
 }
 
 
 class _Field:
-    """F and its Jacobian, however they came, with the error of the Jacobian against its norm."""
+    """F and its Jacobian, in any form that the user gives them, with the error of the Jacobian."""
 
     def __init__(self, fun: Any, t: float, y: Array, jac: Any, args: tuple[Any, ...]) -> None:
         self.fun, self.jac, self.args, self.n = fun, jac, args, y.size
-        self.sign = 1.0  # -1 where time runs backward: what fades forward grows
+        self.sign = 1.0  # -1 where time runs backward: errors that fade forward grow
         if jac is None and not callable(fun):
             self.fun, self.jac = None, fun
         elif jac is None:
             first = fun(t, y.copy(), *args)
             if (getattr(first, "ndim", 0) == 2 or (y.ndim == 1 and np.ndim(first) == 2)) and np.shape(first) == (y.size, y.size):
-                self.fun, self.jac = None, fun  # what came is the Jacobian
+                self.fun, self.jac = None, fun  # fun is the Jacobian
         if self.fun is not None and not callable(self.fun):
-            raise TypeError(f"fun: a function of (t, y) is wanted, not {type(self.fun).__name__}")
+            raise TypeError(f"fun: expected a function of (t, y), got {type(self.fun).__name__}")
         self.shape = y.shape
 
     def slope(self, t: float, y: Array) -> Array:
         """F, flat, from a flat y."""
         if self.fun is None:
             return np.zeros(self.n)
-        out = real_array(self.fun(t, y.reshape(self.shape).copy(), *self.args), "what fun returned")
+        out = real_array(self.fun(t, y.reshape(self.shape).copy(), *self.args), "fun")
         if out.size != self.n:
-            raise ValueError(f"fun returned shape {out.shape}, y has shape {self.shape}: they must be equal")
+            raise ValueError(f"fun: expected the shape {self.shape} of y returned, got shape {out.shape}")
         return out.ravel()
 
     def _given(self, t: float, y: Array) -> Any:
@@ -79,21 +79,21 @@ class _Field:
             J = self._given(t, y)
             J = real_array(J.toarray() if hasattr(J, "toarray") else J, "jac")
             if J.shape != (self.n, self.n):
-                raise ValueError(f"jac: shape {J.shape} came, y has {self.n} components: ({self.n}, {self.n}) is wanted")
+                raise ValueError(f"jac: expected shape ({self.n}, {self.n}), got shape {J.shape}")
             error = 4.0 * self.n * 2.0**-52 * float(np.linalg.norm(J))
         else:
             h = DIFFERENCE * np.maximum(1.0, np.abs(y))
             J = np.empty((self.n, self.n))
             for j in range(self.n):
-                there = y.copy()
-                there[j] = y[j] + h[j]
-                up, width = self.slope(t, there), there[j]
-                there[j] = y[j] - h[j]
-                J[:, j] = (up - self.slope(t, there)) / (width - there[j])
+                moved = y.copy()
+                moved[j] = y[j] + h[j]
+                up, width = self.slope(t, moved), moved[j]
+                moved[j] = y[j] - h[j]
+                J[:, j] = (up - self.slope(t, moved)) / (width - moved[j])
             size = float(np.max(np.abs(self.slope(t, y)), initial=0.0))
             error = 1e-8 * float(np.linalg.norm(J)) + 4.0 * 2.0**-52 * size / DIFFERENCE
         if not np.all(np.isfinite(J)):
-            raise ValueError(f"the Jacobian at t = {t:g} is not finite: y may lie outside the domain of fun")
+            raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun")
         return J, error
 
     def product(self, t: float, y: Array) -> Callable[[Array], Array]:
@@ -116,7 +116,7 @@ class _Field:
 def posedness(
     fun: Any, t: float, y: ArrayLike, *, jac: Any = None, symmetric: bool | None = None, args: tuple[Any, ...] = (), near: float = NEAR
 ) -> Posedness:
-    """Whether y' = F(t, y) is well-posed around a point: the notes' verdict, from the eigenvalues of its Jacobian.
+    """Whether y' = F(t, y) is well-posed around a point, from the eigenvalues of its Jacobian.
 
     Parameters
     ----------
@@ -125,9 +125,9 @@ def posedness(
     t : float
     y : array_like, any shape with n entries
     jac : callable or array_like (n, n), optional
-        The Jacobian, where fun is the slope; where it is missing, central differences.
+        The Jacobian, where fun is the slope; by default central differences.
     symmetric : bool, optional
-        Whether the Jacobian is symmetric, as that of a gradient flow. Found out if not given.
+        Whether the Jacobian is symmetric, as that of a gradient flow. Determined if not given.
     args : tuple
         Further arguments of fun and jac.
     near : float
@@ -142,7 +142,7 @@ def posedness(
     Raises
     ------
     TypeError, ValueError
-        What fun or jac return does not fit y, or is not finite.
+        A value of fun or jac does not fit y, or is not finite.
 
     Examples
     --------
@@ -158,14 +158,14 @@ def posedness(
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), I.14; G. Golub and C. Van Loan, Matrix
     Computations (2013), 7.2.2.
     """
-    start, near = check_start(y, "y"), check_number(near, "near", "a number from 0 on")
+    start, near = check_start(y, "y"), check_number(near, "near", low=0.0)
     field = _Field(fun, check_number(t, "t"), start, jac, args)
     return _at(field, float(t), start.ravel(), symmetric, near)
 
 
 def _at(field: _Field, t: float, y: Array, symmetric: bool | None, near: float) -> Posedness:
     if field.n == 0:
-        raise ValueError("y: it has no components")
+        raise ValueError("y: expected at least one component, got none")
     if field.n <= DENSE:
         values, rounding, symmetric = _all_values(*field.matrix(t, y), symmetric)
         values, errors = field.sign * values, rounding
@@ -241,29 +241,29 @@ def _outer_values(field: _Field, t: float, y: Array, symmetric: bool | None) -> 
         symmetric = abs(float(u @ Jv - v @ Ju)) <= 1e-6 * size
     try:
         if symmetric:
-            found = krylov.lanczos(times, field.n, ITERATIONS, _sign_is_known, krylov.NOTHING if field.jac is not None else NOISE)
+            ritz = krylov.lanczos(times, field.n, ITERATIONS, _sign_is_known, krylov.NOTHING if field.jac is not None else NOISE)
         else:
-            found = krylov.arnoldi(times, field.n, ITERATIONS, _sign_is_known)
+            ritz = krylov.arnoldi(times, field.n, ITERATIONS, _sign_is_known)
     except FloatingPointError:
-        raise ValueError(f"the Jacobian at t = {t:g} is not finite: y may lie outside the domain of fun") from None
-    if symmetric:  # the rightmost value is a slope of the flow along some vector; others with its sign count only where they are sure
-        keep = (found.values.real <= 0.0) | krylov.sure(found) | (found.values.real == np.max(found.values.real))
-        found = found._replace(values=found.values[keep].real.astype(np.complex128), residuals=found.residuals[keep])
-    values = found.values
+        raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun") from None
+    if symmetric:  # the rightmost value is a Rayleigh quotient; others of its sign count only where they are no ghosts
+        keep = (ritz.values.real <= 0.0) | krylov.sure(ritz) | (ritz.values.real == np.max(ritz.values.real))
+        ritz = ritz._replace(values=ritz.values[keep].real.astype(np.complex128), residuals=ritz.residuals[keep])
+    values = ritz.values
     error = (1e-13 if field.jac is not None else 1e-7) * float(np.max(np.abs(values), initial=0.0))
-    # Residuals of Ritz values inside the spectrum are large and say nothing of its edge: the rightmost one's counts for the verdict.
+    # Residuals of Ritz values inside the spectrum are large and say nothing of its edge: the verdict uses that of the rightmost one.
     rounding = np.full(len(values), error)
-    return values, rounding, np.where(values.real >= np.max(values.real) - error, found.residuals + error, error), bool(symmetric)
+    return values, rounding, np.where(values.real >= np.max(values.real) - error, ritz.residuals + error, error), bool(symmetric)
 
 
-def _sign_is_known(found: krylov.Ritz) -> bool:
-    """Whether the rightmost Ritz value is far enough from 0, or known well enough."""
-    k = int(np.argmax(found.values.real))
-    return float(found.residuals[k]) <= max(0.1 * abs(float(found.values[k].real)), 1e-9 * float(np.max(np.abs(found.values))))
+def _sign_is_known(ritz: krylov.Ritz) -> bool:
+    """Whether the rightmost Ritz value is far enough from 0, or accurate enough."""
+    k = int(np.argmax(ritz.values.real))
+    return float(ritz.residuals[k]) <= max(0.1 * abs(float(ritz.values[k].real)), 1e-9 * float(np.max(np.abs(ritz.values))))
 
 
 def _geometry(field: _Field, t: float, y: Array, values: NDArray[np.complex128], kinds: list[str]) -> tuple[int, str]:
-    """(directions in which the cost falls away, in words what a gradient flow sees here)."""
+    """(directions in which the cost falls, the shape of the cost in words)."""
     falling, flat = kinds.count("ill-posed"), len(kinds) - kinds.count("ill-posed") - kinds.count("well-posed")
     n, count = field.n, len(values)
     of = f"of {n} directions" if count == n else f"or more of {n} directions"
@@ -276,8 +276,8 @@ def _geometry(field: _Field, t: float, y: Array, values: NDArray[np.complex128],
             return falling, f"a saddle: the cost falls away in {falling} {of}"
         return falling, f"towards a saddle: the cost curves down in {falling} {of}, where paths part"
     if flat:
-        where = "a flat minimum" if at_rest else "a flat valley"
-        return 0, f"{where}: no curvature to speak of in {flat} {of}"
+        shape = "a flat minimum" if at_rest else "a flat valley"
+        return 0, f"{shape}: no curvature to speak of in {flat} {of}"
     steep = scale / max(float(np.min(np.abs(values.real))), 1e-300)
     if at_rest:
         return 0, "a minimum" if steep < 100.0 else f"a minimum in a narrow valley, curvatures {steep:.2g} to 1"
@@ -333,7 +333,7 @@ def posedness_along(
     t : array_like (m,), y : array_like (*shape, m)
         The path, as `mflow.solve_ivp` returns it. Where t falls, eigenvalues and verdicts are those of the way back, of -F.
     points : int
-        Verdicts at so many points of it, at most.
+        The largest number of points with a verdict.
     method, dt
         Of the run, for a picture of the eigenvalues against the method's stability region.
 
@@ -360,39 +360,38 @@ def posedness_along(
     G. Benettin, L. Galgani, A. Giorgilli and J.-M. Strelcyn, Meccanica 15 (1980) 9-20; S. Blanes, F. Casas, J. Oteo and J. Ros, Phys. Rep.
     470 (2009) 151-238.
     """
-    times, states = np.array(t, dtype=np.float64), check_start(y, "y")
-    if times.ndim != 1 or states.ndim < 1 or states.shape[-1] != times.size or times.size < 2:
-        raise ValueError(f"t, y: shapes {times.shape} and {states.shape} came; (m,) and (*shape, m), m from 2 on, are wanted")
+    times, states = check_vector(t, "t"), check_start(y, "y")
+    if states.ndim < 1 or states.shape[-1] != times.size or times.size < 2:
+        raise ValueError(f"t, y: expected shapes (m,) and (*shape, m) with m of at least 2, got {times.shape} and {states.shape}")
     if not (np.all(np.diff(times) > 0.0) or np.all(np.diff(times) < 0.0)):
-        raise ValueError("t: the times of a path must rise, or fall, without repeats")
-    near = check_number(near, "near", "a number from 0 on")
-    if isinstance(points, bool) or int(points) != points or points < 2:
-        raise ValueError(f"points = {points!r}: a whole number from 2 on is wanted")
+        raise ValueError("t: expected times that rise, or fall, without repeats, got others")
+    near = check_number(near, "near", low=0.0)
+    points = check_whole(points, "points", 2)
     flat = np.ascontiguousarray(np.moveaxis(states, -1, 0).reshape(times.size, -1))
     field = _Field(fun, float(times[0]), np.ascontiguousarray(states[..., 0]), jac, args)
     field.sign = math.copysign(1.0, times[-1] - times[0])
     path = _Path(field, times, flat)
-    pick = np.unique(np.linspace(0, times.size - 1, min(int(points), times.size)).round().astype(int))
+    pick = np.unique(np.linspace(0, times.size - 1, min(points, times.size)).round().astype(int))
     if symmetric is None:
         symmetric = _at(field, float(times[0]), flat[0], None, near).index is not None or None
         if symmetric and _at(field, float(times[-1]), flat[-1], None, near).index is None:
             symmetric = None
-    found = [_at(field, float(times[i]), flat[i], symmetric, near) for i in pick]
-    verdicts = [p.verdict for p in found]
+    at_points = [_at(field, float(times[i]), flat[i], symmetric, near) for i in pick]
+    verdicts = [p.verdict for p in at_points]
     changes = []
-    for a, b in pairwise(found):
+    for a, b in pairwise(at_points):
         if a.verdict != b.verdict:
             changes.append((_change(field, path, a, b.t, symmetric, near), a.verdict, b.verdict))
     growth, exponents, exact = _growth(field, path, times[pick])
-    width = max(len(p.eigenvalues) for p in found)
-    values = np.full((len(found), width), complex(math.nan, math.nan))
-    for row, p in zip(values, found, strict=True):
+    width = max(len(p.eigenvalues) for p in at_points)
+    values = np.full((len(at_points), width), complex(math.nan, math.nan))
+    for row, p in zip(values, at_points, strict=True):
         row[: len(p.eigenvalues)] = p.eigenvalues
     worst = max(verdicts, key=ORDER.index)
     return PosednessPath(
         t=times[pick],
         y=states[..., pick].reshape(-1, len(pick)),
-        points=found,
+        points=at_points,
         verdicts=verdicts,
         eigenvalues=values,
         changes=changes,
@@ -402,12 +401,12 @@ def posedness_along(
         verdict=worst,
         method=method,
         dt=dt,
-        text=_words(found, verdicts, changes, growth, worst),
+        text=_words(at_points, verdicts, changes, growth, worst),
     )
 
 
-def _words(found: list[Posedness], verdicts: list[str], changes: list[tuple[float, str, str]], growth: Array, worst: str) -> str:
-    first, last = found[0], found[-1]
+def _words(at_points: list[Posedness], verdicts: list[str], changes: list[tuple[float, str, str]], growth: Array, worst: str) -> str:
+    first, last = at_points[0], at_points[-1]
     text = f"{verdicts[0]} from t = {first.t:g}"
     for where, _, after in changes[:6]:
         text += f", {after} from t = {where:.6g}"
@@ -420,7 +419,7 @@ def _words(found: list[Posedness], verdicts: list[str], changes: list[tuple[floa
 
 
 def _change(field: _Field, path: _Path, before: Posedness, after: float, symmetric: bool | None, near: float) -> float:
-    """Where the verdict ceases to be that before."""
+    """The time at which the verdict ceases to be that before."""
     low, high = before.t, after
     for _ in range(24):
         middle = 0.5 * (low + high)
@@ -432,7 +431,7 @@ def _change(field: _Field, path: _Path, before: Posedness, after: float, symmetr
 
 
 def _growth(field: _Field, path: _Path, marks: Array) -> tuple[Array, Array, bool]:
-    """(growth of the most dangerous perturbation up to each mark, Lyapunov exponents, whether all perturbations were followed)."""
+    """(growth of the fastest growing perturbation up to each mark, Lyapunov exponents, whether all perturbations were followed)."""
     everything = field.n <= PROPAGATED
     share = SUBSTEPS if field.n <= 10 else max(SUBSTEPS * 10 // field.n, 40)
     per_mark = max(1, share // max(1, len(marks) - 1))
@@ -471,7 +470,7 @@ def _propagator(field: _Field, path: _Path, t: float, h: float) -> Array:
 
 
 def _singular_logs(factors: list[Array], n: int) -> Array:
-    """Logarithms of the singular values of a product, falling: subspace iteration back and forth, which loses none to rounding."""
+    """Logarithms of the singular values of a product, falling: by subspace iteration back and forth, which loses none to rounding."""
     Q = np.linalg.qr(np.cos(1.0 + np.arange(n * n, dtype=np.float64)).reshape(n, n) + np.eye(n))[0]
     logs = np.zeros(n)
     for _ in range(12):
@@ -487,15 +486,15 @@ def _singular_logs(factors: list[Array], n: int) -> Array:
 def of_result(
     result: IVPResult, *, fun: Any = None, jac: Any = None, symmetric: bool | None = None, points: int = 60, near: float = NEAR
 ) -> PosednessPath:
-    """`posedness_along` for the path of a result: what `IVPResult.posedness` does."""
-    what, method, dt, flow = vars(result).get("_origin", (None, None, None, False))
-    if fun is None and what is None:
-        raise ValueError("fun: this result does not know its equation (it was copied, loaded, or is of a batch); give fun=")
+    """`posedness_along` for the path of a result: the method `IVPResult.posedness`."""
+    problem, method, dt, flow = vars(result).get("_origin", (None, None, None, False))
+    if fun is None and problem is None:
+        raise ValueError("fun: expected the equation, as this result (a copy, loaded, or of a batch) does not hold it, got None; give fun=")
     if result.t.size < 2:
-        raise ValueError('a path of one point: run with save="all" or t_eval=')
+        raise ValueError('t: expected a path of at least two points, got one; run with save="all" or t_eval=')
     if fun is None:
         shape = result.y.shape[:-1]
-        run = stepper.Run(registry.find("euler"), what, np.ascontiguousarray(result.y[..., 0]), float(result.t[0]), 1.0)
+        run = stepper.Run(registry.find("euler"), problem, np.ascontiguousarray(result.y[..., 0]), float(result.t[0]), 1.0)
         fun = lambda t, y: run.slope(t, y.reshape(shape))  # noqa: E731
     return posedness_along(fun, result.t, result.y, jac=jac, symmetric=flow or symmetric, points=points, near=near, method=method, dt=dt)
 

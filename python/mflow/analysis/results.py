@@ -1,7 +1,4 @@
-"""What the analyses of problems return: arrays to draw and to count with, and a text for the eye.
-
-Eigenvalues and orders are plain NumPy arrays; a first axis over points, methods or starts is always named.
-"""
+"""Results of the analyses of problems: plain NumPy arrays, and a text."""
 
 from __future__ import annotations
 
@@ -29,16 +26,16 @@ __all__ = [
 
 @dataclass(frozen=True, eq=False)
 class Posedness:
-    """The notes' verdict on y' = F(t, y) at a point: `mflow.posedness`.
+    """The verdict on y' = F(t, y) at a point: `mflow.posedness`.
 
     verdict : "ill-posed" (an eigenvalue with a positive real part), "well-posed" (all real parts negative), "linearly stable" (an
-    eigenvalue that is 0 for all that the numbers can tell: mildly ill-posed, errors neither grow nor fade but add up), "suspect" (one so
-    near 0 that the error of the eigenvalues themselves decides).
-    t : float. y : float64 array. eigenvalues : complex128 array (k,), by falling real part: all, or the outer ones found without a
-    matrix (complete says which). error : float, how far off an eigenvalue may be. growth_rate : float, the largest real part.
+    eigenvalue that is 0 to rounding: mildly ill-posed, errors neither grow nor fade but add up), "suspect" (one so near 0 that the error of
+    the eigenvalues decides its sign).
+    t : float. y : float64 array. eigenvalues : complex128 array (k,), by falling real part: all (complete is True), or the outer
+    ones where they are found without a matrix. error : float, of an eigenvalue, at most. growth_rate : float, the largest real part.
     doubling_time : float, after which the fastest growing error has doubled; inf where none grows.
-    index : int or None, of a gradient flow (symmetric Jacobian): in how many directions the cost falls away. geometry : in words.
-    text : a sentence for the reader.
+    index : int or None, of a gradient flow (symmetric Jacobian): the number of directions in which the cost falls. geometry : in words.
+    text : the verdict as a sentence.
     """
 
     verdict: str
@@ -64,8 +61,8 @@ class PosednessPath:
     t : float64 array (m,). y : float64 array (n, m). points : list of m `Posedness`. verdicts : list of m str.
     eigenvalues : complex128 array (m, k), by falling real part, NaN where a point has fewer.
     changes : list of (t, before, after): where the verdict changes, t to the precision asked.
-    growth : float64 array (m,), by how much the most dangerous small perturbation of the start has grown (largest singular value of the
-    propagator; of one perturbation where n is large: see exact_growth). lyapunov : float64 array (p,), finite-time exponents
+    growth : float64 array (m,), the factor by which the fastest growing small perturbation of the start has grown (largest singular value
+    of the propagator; of one perturbation where n is large: see exact_growth). lyapunov : float64 array (p,), finite-time exponents
     log(singular value)/(t_end - t0), falling; -inf where a perturbation fades below the least number within a step.
     verdict : str, the worst on the path. method : Method or None, dt : float or None, of the run.
     """
@@ -91,8 +88,8 @@ class PosednessPath:
 class FamilyResult(Result):
     """Solutions of one equation from many starts: `mflow.family`.
 
-    t : float64 array (m,). y : float64 array (lanes, n, m), NaN from where a solution ended early. starts : float64 array (lanes, n).
-    ends : float64 array (lanes, n), the last good states. fun : the right-hand side ``fun(t, y)``, for a direction field.
+    t : float64 array (m,). y : float64 array (starts, n, m), NaN from where a solution ended early. starts : float64 array (starts, n).
+    ends : float64 array (starts, n), the last good states. fun : the right-hand side ``fun(t, y)``, for a direction field.
     success : bool. reason : list of str, one a start. spread : float64 array (m,), the largest distance between two solutions over that
     at the start, for each time; above 1 the family spreads (ill-posed), below 1 it closes (well-posed); NaN with a single start.
     nfev : int.
@@ -114,10 +111,10 @@ class BasinsResult:
     """Which minimum each start reaches: `mflow.basins`.
 
     method : Method. dt : float. axes : (x, y) float64 arrays where the starts are a grid of the plane, else None.
-    starts : float64 array (*grid, n), with grid = (len(y), len(x)) or (lanes,). labels : int array (*grid): row of `minima`, or -1.
+    starts : float64 array (*grid, n), with grid = (len(y), len(x)) or (starts,). labels : int array (*grid): row of `minima`, or -1.
     minima : float64 array (k, n). ends : float64 array (*grid, n), the last good points. steps : int array (*grid), steps that were
-    taken. flow_labels : int array (*grid): where the exact flow leads. changed : bool array (*grid): the path left the basin it started
-    in; False where it took all its steps and is not known to have. boundary : bool array (*grid), a neighbour reaches
+    taken. flow_labels : int array (*grid): where the exact flow leads. changed : bool array (*grid): the path left the basin of its
+    start; False where it took all its steps without an end. boundary : bool array (*grid), a neighbour reaches
     another minimum (grids alone, else all False).
     room : float64 array (*grid), how far the start is from the nearest start that the exact flow leads elsewhere.
     drift : float64 array (*grid), the largest distance of the numerical path from the exact flow's path, as curves; inf where it left
@@ -157,8 +154,8 @@ class ConvergenceResult:
     """Errors of a method as its step shrinks: `mflow.convergence`.
 
     method : Method. dt : float64 array (k,), falling. local_error, global_error : float64 arrays (k,), of one step from the exact state,
-    and at the end. local_order, global_order : floats, slopes of the part of the lines where neither rounding nor large steps rule;
-    nan where no such part is left. Theory wants order + 1 and order. expected : int, the row's order.
+    and at the end. local_order, global_order : floats, slopes of the part of the lines where neither rounding nor large steps
+    dominate; nan where there is no such part. In theory they are order + 1 and order. expected : int, the order of the method.
     """
 
     method: Any
@@ -177,7 +174,7 @@ class ConvergenceResult:
             for errors in (self.local_error, self.global_error):
                 row += [f"{errors[k]:.3e}", _order_between(self.dt, errors, k)]
             rows.append(row)
-        foot = f"{self.method.name}: global order {self.global_order:.3f}, local order {self.local_order:.3f} (row: {self.expected})"
+        foot = f"{self.method.name}: global order {self.global_order:.3f}, local order {self.local_order:.3f} (method: {self.expected})"
         return columns(["dt", "local error", "order", "global error", "order"], rows) + "\n" + foot
 
     def __str__(self) -> str:
@@ -192,7 +189,7 @@ def _order_between(dt: Array, errors: Array, k: int) -> str:
 
 @dataclass(frozen=True, eq=False)
 class ConsistencyResult:
-    """To which ODE a method converges as dt -> 0: `mflow.consistency`.
+    """The ODE to which a method converges as dt -> 0: `mflow.consistency`.
 
     method : Method. equation : str, the ODE of the smallest error, or "none" where no error falls. name : its short name, "flow",
     "scaled flow" or "newton" (or "" for none). order : float, observed. dt : float64 array (k,), falling.

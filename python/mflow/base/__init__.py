@@ -1,1 +1,1 @@
-"""What everything stands on: methods as Python sees them, results, checks of arguments, progress, saved files, tables."""
+"""What every other folder uses: methods as Python sees them, results, checks of arguments, progress, saved files, tables."""

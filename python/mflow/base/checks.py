@@ -1,4 +1,4 @@
-"""Checks of what a user hands over: one for each kind of argument. Every error names the argument, what was expected, what was given.
+"""Checks of arguments, one for each kind. Every error names the argument, what was expected, what was given.
 
 Messages read ``argument: expected a number above 0, got -1.0``. Something of the wrong kind is a TypeError, a wrong value a ValueError.
 """
@@ -6,6 +6,7 @@ Messages read ``argument: expected a number above 0, got -1.0``. Something of th
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,12 +14,15 @@ from numpy.typing import NDArray
 
 __all__ = [
     "as_tuple",
+    "check_choice",
     "check_matrix",
     "check_number",
+    "check_range",
     "check_start",
     "check_times",
     "check_vector",
     "check_whole",
+    "finite_array",
     "in_range",
     "real_array",
 ]
@@ -87,13 +91,30 @@ def check_whole(value: Any, argument: str, low: int = 0, high: int | None = None
     try:
         number = int(value)
         whole = number == value and not isinstance(value, (bool, np.bool_, str, bytes))
-    except (TypeError, ValueError):
-        raise TypeError(f"{argument}: expected {expected}, got {value!r}") from None
-    except OverflowError:  # int(inf)
+    except (TypeError, ValueError, OverflowError):
+        if not isinstance(value, (float, np.floating)):  # NaN and infinities are numbers
+            raise TypeError(f"{argument}: expected {expected}, got {value!r}") from None
         whole, number = False, 0
     if not whole or number < low or (high is not None and number > high):
         raise ValueError(f"{argument}: expected {expected}, got {value!r}")
     return number
+
+
+def check_choice(value: Any, argument: str, choices: Iterable[str]) -> str:
+    """One of the words in `choices`. Raises ValueError otherwise.
+
+    Examples
+    --------
+    >>> from mflow.base.checks import check_choice
+    >>> check_choice("min", "mode", ("min", "max"))
+    'min'
+    """
+    words = list(choices)
+    if not isinstance(value, str) or value not in words:
+        quoted = [repr(word) for word in words]
+        expected = " or ".join(quoted) if len(words) < 3 else f"one of {', '.join(quoted)}"
+        raise ValueError(f"{argument}: expected {expected}, got {value!r}")
+    return value
 
 
 def as_tuple(args: Any) -> tuple[Any, ...]:
@@ -109,11 +130,31 @@ def real_array(value: Any, argument: str) -> Array:
     return np.asarray(array, dtype=np.float64)
 
 
-def _finite(array: Array, argument: str) -> Array:
+def finite_array(array: Array, argument: str) -> Array:
+    """The array itself. Raises ValueError where an entry is not finite."""
     bad = np.flatnonzero(~np.isfinite(array))
     if bad.size:
         raise ValueError(f"{argument}: expected finite numbers, got {array.flat[bad[0]]} in entry {bad[0]}")
     return array
+
+
+def check_range(value: Any, argument: str, low: float = -math.inf) -> tuple[float, float]:
+    """Two finite numbers of at least `low`, the smaller one first. Raises TypeError or ValueError.
+
+    Examples
+    --------
+    >>> from mflow.base.checks import check_range
+    >>> check_range([-6, 2], "re")
+    (-6.0, 2.0)
+    """
+    expected = f"two {in_range('finite numbers', low, math.inf)}, the smaller one first"
+    try:
+        lower, upper = (float(number) for number in value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{argument}: expected {expected}, got {value!r}") from None
+    if not (low <= lower < upper < math.inf and math.isfinite(lower)):
+        raise ValueError(f"{argument}: expected {expected}, got {value!r}")
+    return lower, upper
 
 
 def check_start(value: Any, argument: str) -> Array:
@@ -125,7 +166,7 @@ def check_start(value: Any, argument: str) -> Array:
     if array.dtype.kind not in "biuf":
         fix = "; stack real and imaginary parts" if array.dtype.kind == "c" else ""
         raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}{fix}")
-    return _finite(np.array(array, dtype=np.float64, order="C"), argument)
+    return finite_array(np.array(array, dtype=np.float64, order="C"), argument)
 
 
 def check_vector(value: Any, argument: str, n: int | None = None) -> Array:

@@ -1,8 +1,8 @@
-"""Methods as Python sees them: read-only views of the rows of `mflow_core`.
+"""Methods as Python sees them: read-only views of the method records of `mflow_core`.
 
-One class a row, made here at import and named as the field names it (`RK4`, `TVDRK3`, `Adam`): an instance is the method with its
-parameters. Names, defaults, bounds and texts all come from the row. Parameters called ``betas[0]``, ``betas[1]`` in a row are
-one tuple ``betas`` in Python; a choice is its word; None stands for infinity where a parameter may be infinite.
+Each record has a class, made here at import and named as the literature names the method (`RK4`, `TVDRK3`, `Adam`): an instance is the
+method with its parameters. Names, defaults, bounds and texts all come from the record. Parameters called ``betas[0]``, ``betas[1]`` in a
+record are one tuple ``betas`` in Python; a choice is its word; None stands for infinity where a parameter may be infinite.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from mflow_core import registry
+
+from mflow.base.checks import check_whole
 
 __all__ = ["Method", "Parameter", "get_method", "methods"]
 
@@ -39,19 +41,19 @@ def _bounds(lower: float, upper: float, open_: tuple[bool, bool]) -> str:
     return f"{left}{lower:g}, {upper:g}{right}"
 
 
-_JOINED: dict[str, tuple[Parameter, ...]] = {}  # by the name of the row
+_JOINED: dict[str, tuple[Parameter, ...]] = {}  # by the name of the method
 
 
-def _parameters(row: Any) -> tuple[Parameter, ...]:
-    """The row's parameters with ``name[0]``, ``name[1]`` joined."""
-    if row.name not in _JOINED:
-        _JOINED[row.name] = _joined(row)
-    return _JOINED[row.name]
+def parameters_of(record: Any) -> tuple[Parameter, ...]:
+    """The record's parameters with ``name[0]``, ``name[1]`` joined."""
+    if record.name not in _JOINED:
+        _JOINED[record.name] = _joined(record)
+    return _JOINED[record.name]
 
 
-def _joined(row: Any) -> tuple[Parameter, ...]:
+def _joined(record: Any) -> tuple[Parameter, ...]:
     joined: dict[str, list[Any]] = {}
-    for entry in row.parameters_:
+    for entry in record.parameters_:
         joined.setdefault(entry[0].partition("[")[0], []).append(entry)
     out = []
     for name, entries in joined.items():
@@ -82,78 +84,80 @@ def _public(value: float, kind: str, choices: tuple[str, ...]) -> Any:
     return None if math.isinf(value) else value
 
 
-def _number(owner: str, p: Parameter, value: Any, kind: str) -> float:
-    """One value in the row's form."""
+def _number(method: str, p: Parameter, value: Any, kind: str) -> float:
+    """One value as the number that stands for it in the record."""
     if kind == "choice":
         if value not in p.choices:
-            raise ValueError(registry.unknown(f"{owner}: {p.name} cannot be", value, list(p.choices)))
+            raise ValueError(registry.unknown(f"{p.name}: expected a choice of {method}, got", value, list(p.choices)))
         return float(p.choices.index(value))
     if value is None and p.may_be_infinite:
         return math.inf
+    if kind == "int":
+        return float(check_whole(value, p.name, expected=f"a whole number in {p.bounds} for {method}"))
+    expected = f"{'True or False' if kind == 'bool' else f'a number in {p.bounds}'} for {method}"
     if isinstance(value, (str, bytes)) or value is None:
-        raise TypeError(f"{owner}: {p.name} = {value!r}: a number in {p.bounds} is wanted")
+        raise TypeError(f"{p.name}: expected {expected}, got {value!r}")
     try:
         number = float(value)
     except TypeError:
-        raise TypeError(f"{owner}: {p.name} = {value!r}: a number in {p.bounds} is wanted") from None
+        raise TypeError(f"{p.name}: expected {expected}, got {value!r}") from None
     if kind == "bool" and number not in (0.0, 1.0):
-        raise ValueError(f"{owner}: {p.name} = {value!r}: True or False is wanted")
-    if kind == "int" and number != int(number):
-        raise ValueError(f"{owner}: {p.name} = {value!r}: a whole number is wanted")
-    return number
+        raise ValueError(f"{p.name}: expected {expected}, got {value!r}")
+    return number  # the core checks the bounds
 
 
-def record_values(row: Any, given: Mapping[str, Any]) -> dict[str, float]:
-    """Public parameters in the row's own names and numbers, checked.
+def record_values(record: Any, given: Mapping[str, Any]) -> dict[str, float]:
+    """Public parameters by the names and as the numbers that the record has, checked.
 
     Raises TypeError for an unknown name or a value that is no number, ValueError for one outside its bounds.
     """
-    known = {p.name: p for p in _parameters(row)}
+    known = {p.name: p for p in parameters_of(record)}
     out: dict[str, float] = {}
     for name, value in given.items():
         if name not in known:
             if not known:
-                raise TypeError(f"{name}: {row.name} has no parameters, and the function that it was handed to does not know this name")
-            raise TypeError(registry.unknown(f"{row.name}: no parameter", name, list(known)))
+                raise TypeError(f"{name}: the method {record.name} has no parameters, and no argument has this name; remove it")
+            raise TypeError(registry.unknown(f"{record.name}: no parameter", name, list(known)))
         p = known[name]
         values = (value,)
         if len(p.record_names) > 1:
             if not isinstance(value, (tuple, list)) or len(value) != len(p.record_names):
-                raise TypeError(f"{row.name}: {name} = {value!r}: {len(p.record_names)} numbers are wanted, as in {p.default}")
+                count = len(p.record_names)
+                raise TypeError(f"{name}: expected {count} numbers for {record.name}, as in {p.default}, got {value!r}")
             values = tuple(value)
-        for row_name, one, kind in zip(p.record_names, values, p.kinds, strict=True):
-            out[row_name] = _number(row.name, p, one, kind)
-    row.sizes(out)  # checks bounds, and parameters against each other
+        for record_name, one, kind in zip(p.record_names, values, p.kinds, strict=True):
+            out[record_name] = _number(record.name, p, one, kind)
+    record.sizes(out)  # checks bounds, and parameters against each other
     return out
 
 
-def public_values(row: Any, values: Mapping[str, float]) -> dict[str, Any]:
+def public_values(record: Any, values: Mapping[str, float]) -> dict[str, Any]:
     """The inverse of `record_values`."""
     out = {}
-    for p in _parameters(row):
-        got = tuple(_public(values[n], k, p.choices) for n, k in zip(p.record_names, p.kinds, strict=True))
-        out[p.name] = got if len(got) > 1 else got[0]
+    for p in parameters_of(record):
+        public = tuple(_public(values[n], k, p.choices) for n, k in zip(p.record_names, p.kinds, strict=True))
+        out[p.name] = public if len(public) > 1 else public[0]
     return out
 
 
 class Method:
-    """A numerical method: one row of the library, with values for its parameters.
+    """A numerical method: one record of the library, with values for its parameters.
 
-    Attributes are read-only. Instances are made by the classes of the rows (``mflow.RK4()``) or by `get_method`, compare equal when
-    row and parameters are equal, and pickle.
+    Attributes are read-only. Instances are made by the classes of the records (``mflow.RK4()``) or by `get_method`, compare equal when
+    record and parameters are equal, and pickle.
     """
 
     record: ClassVar[Any] = None
 
     def __init__(self, *args: Any, **parameters: Any) -> None:
         if self.record is None:
-            raise TypeError('Method: take one of its classes, such as mflow.RK4(), or mflow.get_method("rk4")')
+            raise TypeError('Method: expected one of its classes; use mflow.RK4() or mflow.get_method("rk4")')
         names = [p.name for p in self.parameters_]
         if len(args) > len(names):
-            raise TypeError(f"{type(self).__name__}: at most {len(names)} parameters are wanted, {len(args)} came")
+            raise TypeError(f"{type(self).__name__}: expected at most {len(names)} parameters, got {len(args)}")
         for name, value in zip(names, args, strict=False):
             if name in parameters:
-                raise TypeError(f"{type(self).__name__}: {name} came twice")
+                raise TypeError(f"{type(self).__name__}: got {name} twice, by position and by name")
             parameters[name] = value
         self.numbers = record_values(self.record, parameters)
         self.all_numbers = {entry[0]: entry[1] for entry in self.record.parameters_} | self.numbers
@@ -162,7 +166,7 @@ class Method:
     @property
     def parameters_(self) -> tuple[Parameter, ...]:
         """What can be set: a `Parameter` each."""
-        return _parameters(self.record)
+        return parameters_of(self.record)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -242,47 +246,47 @@ _RECORD_FACTS = (
 )
 
 
-def positional(row: Any) -> list[str]:
-    """Parameters that an optimizer takes by place: the leading ones whose place is torch's for every class; the rest go by name."""
-    names = [p.name for p in _parameters(row)]
+def positional(record: Any) -> list[str]:
+    """Parameters that an optimizer takes by position: the first ones, whose order is torch's in every class; the rest go by name."""
+    names = [p.name for p in parameters_of(record)]
     return list(itertools.takewhile(lambda name: name in ("lr", "betas", "eps"), names))
 
 
-def signature_of(row: Any, first: tuple[inspect.Parameter, ...] = (), last: tuple[inspect.Parameter, ...] = ()) -> inspect.Signature:
-    """Call signature of a row's class; with `last`, an optimizer's."""
-    by_place = positional(row) if last else [p.name for p in _parameters(row)]
-    kinds = dict.fromkeys(by_place, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    own = [inspect.Parameter(p.name, kinds.get(p.name, inspect.Parameter.KEYWORD_ONLY), default=p.default) for p in _parameters(row)]
-    return inspect.Signature([*first, *own, *last])
+def signature_of(record: Any, first: tuple[inspect.Parameter, ...] = (), last: tuple[inspect.Parameter, ...] = ()) -> inspect.Signature:
+    """Call signature of a record's class; with `last`, an optimizer's."""
+    settable = parameters_of(record)
+    kinds = dict.fromkeys(positional(record) if last else [p.name for p in settable], inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [inspect.Parameter(p.name, kinds.get(p.name, inspect.Parameter.KEYWORD_ONLY), default=p.default) for p in settable]
+    return inspect.Signature([*first, *parameters, *last])
 
 
-def describe(row: Any) -> str:
-    """The docstring of a row: formula, parameters, facts and source."""
-    lines = [row.doc, "", f"    {row.formula}", ""]
-    if row.parameters_:
+def describe(record: Any) -> str:
+    """The docstring of a method: formula, parameters, facts and source."""
+    lines = [record.doc, "", f"    {record.formula}", ""]
+    if record.parameters_:
         lines += ["Parameters", "----------"]
-        for p in _parameters(row):
+        for p in parameters_of(record):
             lines += [f"{p.name} : {p.bounds}, default {p.default!r}", f"    {p.doc}"]
         lines.append("")
-    if row.kind == "step":
-        lines += [f"Order {row.order}, {row.stages} stage{'s' if row.stages != 1 else ''}.", ""]
-    if row.aliases:
-        lines += [f"Also called {', '.join(row.aliases)}.", ""]
-    lines += ["References", "----------", row.reference]
+    if record.kind == "step":
+        lines += [f"Order {record.order}, {record.stages} stage{'s' if record.stages != 1 else ''}.", ""]
+    if record.aliases:
+        lines += [f"Also called {', '.join(record.aliases)}.", ""]
+    lines += ["References", "----------", record.reference]
     return "\n".join(lines)
 
 
-def _class_of(row: Any) -> type[Method]:
-    cls = type(row.class_name, (Method,), {"record": row, "__doc__": describe(row), "__module__": "mflow"})
-    cls.__signature__ = signature_of(row)  # type: ignore[attr-defined]
+def _class_of(record: Any) -> type[Method]:
+    cls = type(record.class_name, (Method,), {"record": record, "__doc__": describe(record), "__module__": "mflow"})
+    cls.__signature__ = signature_of(record)  # type: ignore[attr-defined]
     return cls
 
 
-_CLASSES: dict[str, type[Method]] = {row.name: _class_of(row) for row in registry.records()}
+_CLASSES: dict[str, type[Method]] = {record.name: _class_of(record) for record in registry.records()}
 
 
 def classes() -> dict[str, type[Method]]:
-    """The class of each row, by the row's name."""
+    """The class of each method, by the method's name."""
     return dict(_CLASSES)
 
 
@@ -295,7 +299,7 @@ def methods(family: str | None = None) -> list[Method]:
     >>> [m.name for m in mflow.methods(family="runge_kutta")][:3]
     ['euler', 'rk2', 'midpoint']
     """
-    families = list(dict.fromkeys(row.family for row in registry.records()))
+    families = list(dict.fromkeys(record.family for record in registry.records()))
     if family is not None and family not in families:
         raise ValueError(registry.unknown("family: no family", family, families))
     return [cls() for cls in _CLASSES.values() if family is None or cls.record.family == family]
@@ -316,14 +320,14 @@ def get_method(name: str, **parameters: Any) -> Method:
 
 
 def as_method(method: Any, parameters: Mapping[str, Any]) -> Method:
-    """A `Method` from what a driver's ``method`` argument may be; ``parameters`` come on top of an instance's own."""
+    """A `Method` from what a driver's ``method`` argument may be; ``parameters`` come on top of those that an instance was given."""
     if isinstance(method, type) and issubclass(method, Method):
-        raise TypeError(f"method: the class {method.__name__} came where an instance is wanted: write {method.__name__}()")
+        raise TypeError(f"method: expected a name or an instance, got the class {method.__name__}; write {method.__name__}()")
     if isinstance(method, Method):
         return type(method)(**{**method.given, **parameters}) if parameters else method
     if isinstance(method, str):
         return get_method(method, **parameters)
-    row = getattr(method, "_record", None)
-    if isinstance(row, registry.MethodRecord):
-        raise TypeError(f"method: mflow.optim.{row.class_name} is for a loop of your own; here give its name, {row.name!r}")
-    raise TypeError(f"method: a name or an instance such as mflow.RK4() is wanted, not {type(method).__name__}")
+    record = getattr(method, "method_record", None)
+    if isinstance(record, registry.MethodRecord):
+        raise TypeError(f"method: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")
+    raise TypeError(f"method: expected a name or an instance such as mflow.RK4(), got {type(method).__name__}")

@@ -25,8 +25,8 @@ class Pace:
 
     def done(self) -> None:
         """The piece is over."""
-        took = time.perf_counter() - self.began
-        self.size = max(1, min(4 * max(self.size, 1), int(self.count * SECONDS / max(took, 1e-9))))
+        seconds = time.perf_counter() - self.began
+        self.size = max(1, min(4 * max(self.size, 1), int(self.count * SECONDS / max(seconds, 1e-9))))
 
 
 def pieces(total: int) -> Iterator[tuple[int, bool]]:

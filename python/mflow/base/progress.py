@@ -1,4 +1,4 @@
-"""What is told while a run goes on: the callback after each step, and the progress bar."""
+"""Reports of a run in progress: the callback after each step, and the progress bar."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 
 from mflow.base.checks import Array
 
-__all__ = ["REFRESH", "Progress", "Watcher", "says_stop"]
+__all__ = ["REFRESH", "Progress", "Watcher", "asks_to_stop", "says_stop"]
 
 REFRESH = 0.1  # seconds between two lines of the plain progress printer
 
 
 def says_stop(answer: Any) -> bool:
-    """Whether a minimiser's callback wants to stop: True does, NumPy's (of a comparison) as well as Python's; other objects go on.
+    """Whether the answer of a minimiser's callback means stop: True does, Python's or NumPy's; other objects go on.
 
     Examples
     --------
@@ -30,17 +30,31 @@ def says_stop(answer: Any) -> bool:
     return isinstance(answer, (bool, np.bool_)) and bool(answer)
 
 
-class Watcher:
-    """The user's ``callback(t, y)`` after each accepted step; ``watcher(t, y)`` says whether to stop. In second order: (t, x, v).
+def asks_to_stop(callback: Callable[..., Any], *arguments: Any) -> bool:
+    """Call a driver's callback; whether it asks to stop: it returns True or raises StopIteration. None and False go on.
 
-    y reaches the user as a read-only view of the array that comes in, which must be his to keep: a copy of the state. He returns True
-    to stop, None or False to go on; raising StopIteration stops as well. Anything else is a TypeError, so that a state returned by
-    mistake does not end a run.
+    Raises TypeError where it returns anything else, so that a state returned by mistake does not end a run.
+    """
+    try:
+        answer = callback(*arguments)
+    except StopIteration:
+        return True
+    if answer is None or isinstance(answer, bool | np.bool_):
+        return bool(answer)
+    raise TypeError(f"callback: expected it to return True (stop) or None (go on), got {type(answer).__name__}")
+
+
+class Watcher:
+    """The user's ``callback(t, y)`` after each accepted step; ``watcher(t, y)`` returns whether to stop. In second order: (t, x, v).
+
+    The user gets y as a read-only view of the array that is passed in. That must be a copy of the state, which the user may keep. The
+    callback returns True to stop, None or False to go on; raising StopIteration stops as well. Anything else is a TypeError, so that a
+    state returned by mistake does not end a run.
     """
 
     def __init__(self, callback: Callable[..., Any]) -> None:
         if not callable(callback):
-            raise TypeError(f"callback: a callable callback(t, y) is wanted, not {type(callback).__name__}")
+            raise TypeError(f"callback: expected a function callback(t, y), got {type(callback).__name__}")
         self.callback = callback
 
     def __call__(self, t: float, *states: Array) -> bool:
@@ -48,24 +62,21 @@ class Watcher:
         views = [y.view() for y in states]
         for view in views:
             view.flags.writeable = False
-        try:
-            answer = self.callback(t, *views)
-        except StopIteration:
-            return True
-        if answer is None or isinstance(answer, bool | np.bool_):
-            return bool(answer)
-        raise TypeError(f"callback returned {type(answer).__name__}: True to stop, or nothing to go on, is wanted")
+        return asks_to_stop(self.callback, t, *views)
 
 
 class Progress:
-    """How far a run has come from t0 to t1, on stderr: by tqdm where that is installed, else in one line of its own.
+    """How far a run has got from t0 to t1, on stderr: by tqdm where that is installed, else in a line of plain text.
 
-    It may be told as often as one likes; the line is written again at most ten times a second. Use it as a context manager, or
-    `close` it.
+    `update` may be called at any rate; the line is written at most ten times a second. ``note(t)`` is the text
+    beside the bar. Use it as a context manager, or `close` it.
     """
 
-    def __init__(self, t0: float, t1: float, label: str = "solve_ivp", *, plain: bool = False) -> None:
+    def __init__(
+        self, t0: float, t1: float, label: str = "solve_ivp", *, note: Callable[[float], str] | None = None, plain: bool = False
+    ) -> None:
         self.t0, self.t1, self.label = t0, t1, label
+        self.note = note or "t = {:.6g}".format
         self._length = abs(t1 - t0)
         self._share = 0.0
         self._bar: Any = None
@@ -86,7 +97,7 @@ class Progress:
         return self._share
 
     def update(self, t: float) -> None:
-        """The run has come to t."""
+        """The run has reached t."""
         share = min(1.0, abs(t - self.t0) / self._length) if self._length > 0 else 1.0
         gain, self._share = max(0.0, share - self._share), max(share, self._share)
         if self._bar is not None:
@@ -101,10 +112,6 @@ class Progress:
             self._last = now
             self._write(t)
 
-    def note(self, t: float) -> str:
-        """What is said beside the bar."""
-        return f"t = {t:.6g}"
-
     def _write(self, t: float) -> None:
         line = f"{self.label}: {100 * self._share:3.0f}%, {self.note(t)}"
         sys.stderr.write("\r" + line.ljust(self._width))
@@ -112,7 +119,7 @@ class Progress:
         self._width = len(line)
 
     def close(self, t: float | None = None) -> None:
-        """The last word; t: where the run ended. A second call does nothing."""
+        """Writes the last line; t is where the run ended. A second call does nothing."""
         if t is not None and self._last != math.inf:
             self._last = -math.inf
             self.update(t)

@@ -7,15 +7,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+
+from mflow.base.checks import Array
 
 __all__ = ["ANALYSES", "COLUMNS", "DynamicsResult", "IVPResult", "OptimizeResult", "Result", "attach"]
 
-Array = NDArray[np.float64]
-
-
-# Analyses of results, by the name of the method that asks for them. They stand above what they analyse, so each registers itself here
-# when it is imported, and `import mflow` imports them all.
+# Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when it is
+# imported; `import mflow` imports them all.
 ANALYSES: dict[str, Callable[..., Any]] = {}
 
 COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")  # of an energy ledger
@@ -41,22 +39,22 @@ class Result(dict[str, Any]):
 
     def __repr__(self) -> str:
         width = max(map(len, self), default=0)
-        rows = []
+        lines = []
         for name, value in self.items():
             text = np.array2string(value, threshold=20, edgeitems=3) if isinstance(value, np.ndarray) else _short(value)
-            rows.append(f"{name:>{width}}: " + text.replace("\n", "\n" + " " * (width + 2)))
-        return "\n".join(rows)
+            lines.append(f"{name:>{width}}: " + text.replace("\n", "\n" + " " * (width + 2)))
+        return "\n".join(lines)
 
 
 def _short(value: Any) -> str:
-    """Text of an entry; a long list, such as the reasons of a batch, shows its ends, as an array does."""
+    """Text of an entry; of a long list, such as the reasons of a batch, the first and last entries, as of an array."""
     if type(value) is list and len(value) > 20:
         return f"[{', '.join(map(repr, value[:3]))}, ..., {', '.join(map(repr, value[-3:]))}]"
     return str(value)
 
 
 def attach(error: BaseException, partial: Result, note: str) -> None:
-    """Hang what was computed so far on an exception that passes through, where its class lets us."""
+    """Attach the results so far to an exception, as its `partial_result`, and a note, if its class allows it."""
     with contextlib.suppress(AttributeError):  # __slots__, or a frozen dataclass
         error.partial_result = partial  # type: ignore[attr-defined]
     with contextlib.suppress(AttributeError):
@@ -67,12 +65,12 @@ class IVPResult(Result):
     """Result of `mflow.solve_ivp` and `mflow.gradient_flow`.
 
     t : float64 array (n_points,). y : float64 array (n, n_points), or (*shape, n_points).
-    success, status : whether the end was reached; 0 finished, 1 stopped by the caller, -1 it could not go on.
+    success, status : whether the end was reached; 0 finished, 1 stopped by the caller, -1 failed.
     sol : `mflow.DenseOutput`, or None. t_events, y_events : lists of arrays, one for each event, or None.
     reason : "finished", "event", "callback", "max_steps", "non_finite", "diverged", "step_too_small", "solve_failed",
     "event_failed", "rhs_failed", "interrupted". message : what happened, in words.
     nfev, njev, nlu : evaluations of the right-hand side and of its Jacobian, factorisations.
-    nsteps, nrejected : steps taken and thrown away.
+    nsteps, nrejected : accepted and rejected steps.
     """
 
     t: Array
@@ -93,7 +91,7 @@ class IVPResult(Result):
         Parameters
         ----------
         **options
-            ``jac``, ``points``, ``symmetric``, ``near``, and ``fun`` for a result that does not know its equation (a copy, or one of a
+            ``jac``, ``points``, ``symmetric``, ``near``, and ``fun`` for a result without its equation (a copy, or a trajectory of a
             batch): see `mflow.posedness_along`.
 
         Returns
@@ -111,23 +109,23 @@ class IVPResult(Result):
         return ANALYSES["posedness"](self, **options)
 
     def __getstate__(self) -> None:
-        """The equation, which `posedness` asks, stays behind when a result is pickled."""
+        """Pickles leave out the equation, which `posedness` needs."""
 
 
 class DynamicsResult(Result):
     """Result of `mflow.solve_dynamics`.
 
     t : float64 array (n_points,). x, v, a : float64 arrays (n, n_points), or (*shape, n_points): position, velocity, acceleration.
-    energy : a Result with the arrays kinetic, potential, load, damping, numerical, residual, (n_points,) each; or None. The works are
-    those since the start. Inside a step (t_eval, events) they are those of the step up to there: kinetic and potential of the interpolated
-    state, the works by the formula that whole steps have, and under numerical also what the interpolant adds, by a formula of its own, so
-    that the residual stays at rounding. numerical is NaN for a method without a formula for it.
+    energy : a Result with the arrays kinetic, potential, load, damping, numerical, residual, (n_points,) each; or None. Works are summed
+    from the start. At a point inside a step (t_eval, events) the part of the step up to that point counts: kinetic and potential are those
+    of the interpolated state, the works follow the formula of whole steps, and numerical also holds the work of the interpolant, so that
+    the residual is at rounding. numerical is NaN for a method without a formula for it.
     v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for staggered
-    forms (velocity_verlet, staggered) where every step is kept; else None. A step that an event has cut short counts up to there.
+    forms (velocity_verlet, staggered) where every step is kept; else None. Of a step that ends at an event, the part up to it counts.
     sol, sol_v : `mflow.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
     success, status, reason, message : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
-    nsteps, nrejected : steps taken and thrown away.
+    nsteps, nrejected : accepted and rejected steps.
     """
 
     t: Array
@@ -152,13 +150,13 @@ class DynamicsResult(Result):
 class OptimizeResult(Result):
     """Result of `mflow.minimize`.
 
-    x, jac : float64 arrays of x0's shape: the last good point and its gradient. fun : its value.
-    success, status : 0 converged, 1 iteration limit, 2 stopped by the callback, -1 the rest.
+    x, jac : float64 arrays of x0's shape: the last valid point and its gradient. fun : its value.
+    success, status : 0 converged, 1 iteration limit, 2 stopped by the callback, -1 otherwise.
     reason : "converged", "max_iter", "callback", "non_finite", "diverged", "solve_failed", "rhs_failed",
     "line_search_failed", "interrupted". message : what happened, in words.
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient.
-    nrestarts : with a line search: how often the method's memory was thrown away because its direction led nowhere.
-    path : with ``path=True``: a Result with x and fun; with a line search directions and steps, too, else k.
+    nrestarts : with a line search: how often the method's memory was cleared because no step along its direction lowered the cost.
+    path : with ``path=True``: a Result with x and fun; with a line search also directions and steps, else k.
     """
 
     x: Array

@@ -1,6 +1,7 @@
-"""Files that hold a state: written at once or not at all, with a checksum, without pickle.
+"""Files that hold a state: written as a whole or not at all, with a checksum, without pickle.
 
-a line that says what it is, CRC-32 of the rest (4 bytes, little-endian), a line of JSON, then blocks of bytes whose lengths it names
+A file is a line that names its kind, the CRC-32 of the rest (4 bytes, little-endian), a line of JSON, and blocks of bytes whose lengths
+the JSON gives.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ __all__ = ["read_state", "write_state"]
 def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], blocks: dict[str, bytes]) -> None:
     """Write ``facts`` (what JSON can hold) and ``blocks`` to a file, atomically.
 
-    Raises FileNotFoundError where there is no folder for it, OSError where it cannot be written: an older file stays as it was.
+    Raises FileNotFoundError if its folder does not exist, OSError if it cannot be written; an older file then stays as it was.
     """
     head = {"facts": facts, "blocks": [[name, len(data)] for name, data in blocks.items()]}
     body = json.dumps(head).encode() + b"\n" + b"".join(blocks.values())
     target = Path(path)
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target}: there is no folder {target.parent} to save it in")
+        raise FileNotFoundError(f"{target}: expected a folder {target.parent} to save it in, found none; make it first")
     handle, name = tempfile.mkstemp(prefix=target.name, suffix=".part", dir=target.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -39,7 +40,7 @@ def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], 
 
 
 def read_state(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """(facts, blocks) of a file that `write_state` wrote. Raises ValueError where it is damaged or something else."""
+    """(facts, blocks) of a file that `write_state` wrote. Raises ValueError if it is damaged or another kind of file."""
     data = Path(path).read_bytes()
     magic = f"mflow {kind} 2\n".encode()
     body = data[len(magic) + 4 :]

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
 from mflow.analysis.explain import Report, explain
-from mflow.cli.stability import check_picture
+from mflow.cli.arguments import check_picture, finite
+from mflow.cli.output import print_error
 from mflow.cli.userfile import load_function, parse_numbers
 
 __all__ = ["picture"]
 
 DESCRIPTION = (
-    "Look at a cost f(x), or a right-hand side f(t, y): curvature, stable steps of each method, posedness, and which method to take with "
+    "Look at a cost f(x), or a right-hand side f(t, y): curvature, stable steps of each method, posedness, and which method to use with "
     "which step. A cost may return its gradient, too, as the pair (cost, gradient)."
 )
 EXPLICIT = "rk4"  # whose region is drawn where the recommended method is an optimizer or implicit
@@ -27,16 +27,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("target", metavar="FILE.py:FUNCTION", help="a cost f(x), or a right-hand side f(t, y)")
     add("--x0", required=True, metavar="NUMBERS", help='where to look, as in "1,2,3"')
-    add("--t-end", type=float, default=1.0, metavar="T", help="of a right-hand side: how far to look (default: %(default)s)")
+    add("--t-end", type=finite(), default=1.0, metavar="T", help="of a right-hand side: how far to look (default: %(default)s)")
     add("--out", default="explain.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
     add("--no-plot", action="store_true", help="the text alone")
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """Raise ValueError, with a text for the user, for what can be seen to be wrong before any work is done."""
+    """Raise ValueError, with a text for the user, for a mistake in the arguments."""
     arguments.start = parse_numbers(arguments.x0, "--x0")
-    if not 0.0 < abs(arguments.t_end) < np.inf:
-        raise ValueError(f"--t-end {arguments.t_end:g}: a finite number other than 0 is wanted")
+    if arguments.t_end == 0.0:
+        raise ValueError("--t-end: expected a number other than 0, got 0")
     check_picture(arguments.out, arguments.no_plot)
     arguments.function = load_function(arguments.target, "explain")[1]
 
@@ -47,7 +47,7 @@ def command(arguments: argparse.Namespace) -> int:
     try:
         report = explain(fun, start, jac=_brings_gradient(fun, start), t_span=(0.0, arguments.t_end))
     except (TypeError, ValueError) as error:  # of the user's function: in one line, without a traceback
-        print(f"mflow: error: {error}", file=sys.stderr)
+        print_error(str(error))
         return 2
     print(report)
     if not arguments.no_plot:
@@ -60,7 +60,7 @@ def _brings_gradient(fun: Any, start: Any) -> bool | None:
     """Whether a cost returns the pair (cost, gradient): it is called once to see."""
     try:
         return True if isinstance(fun(start.copy()), tuple) else None
-    except TypeError:  # a right-hand side wants (t, y)
+    except TypeError:  # a right-hand side takes (t, y)
         return None
 
 

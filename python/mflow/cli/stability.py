@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import math
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from mflow_core import registry
 
 from mflow.base.methods import Method, get_method
 from mflow.base.tables import columns
+from mflow.cli.arguments import check_picture
 from mflow.stability.amplification import stability_limit
 from mflow.stability.conditions import order_from_conditions, principal_error_norm
 from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient
@@ -21,7 +20,6 @@ from mflow.stability.oscillation import oscillation
 __all__ = ["facts"]
 
 DESCRIPTION = "Stability of methods: limits, order, A- and L-stability, SSP coefficient, computed from their coefficients and kernels."
-PICTURES = (".png", ".svg", ".pdf")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,28 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """Raise ValueError, with a text for the user, for what can be seen to be wrong before any work is done."""
+    """Raise ValueError, with a text for the user, for a mistake in the arguments."""
     for name in arguments.names:
         method = get_method(name)
         if "linear" not in method.flags:
-            stability_limit(method)  # says what to use instead
+            stability_limit(method)  # its error says what to use instead
     check_picture(arguments.out, arguments.no_plot)
 
 
-def check_picture(out: str, no_plot: bool) -> None:
-    """Raise ValueError where no picture could be written."""
-    if no_plot:
-        return
-    if importlib.util.find_spec("matplotlib") is None:
-        raise ValueError("matplotlib is not installed: pip install 'momentum-flow[plot]', or give --no-plot")
-    if Path(out).suffix.lower() not in PICTURES:
-        raise ValueError(f"--out {out}: the name must end in {', '.join(PICTURES)}")
-    if not Path(out).absolute().parent.is_dir():
-        raise ValueError(f"--out {out}: there is no folder {Path(out).parent}")
-
-
 def facts(method: Method) -> list[tuple[str, str]]:
-    """What can be computed of a method: (what, value as text).
+    """What can be computed of a method: (name, value as text).
 
     Examples
     --------
@@ -91,29 +77,29 @@ def _text(value: float) -> str:
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow stability`; the exit code."""
-    chosen = list({method.name: method for method in map(get_method, arguments.names)}.values())  # an alias is no second method
-    print(report(chosen))
-    planar = [m for m in chosen if m.kind == "step" and "second_order" not in m.flags]
-    waves = [m for m in chosen if "second_order" in m.flags]
+    selected = list({method.name: method for method in map(get_method, arguments.names)}.values())  # an alias does not count twice
+    print(report(selected))
+    planar = [m for m in selected if m.kind == "step" and "second_order" not in m.flags]
+    waves = [m for m in selected if "second_order" in m.flags]
     if arguments.no_plot or not (planar or waves):
         return 0
     plot: Any = import_module("mflow.plot")
     axis = plot.stability_regions(planar) if planar else plot.spectral_radius(waves)
     axis.figure.savefig(arguments.out, dpi=120)
-    what = "stability regions" if planar else "spectral radii"
-    print(f"\nPicture of the {what}: {arguments.out}")
+    content = "stability regions" if planar else "spectral radii"
+    print(f"\nPicture of the {content}: {arguments.out}")
     return 0
 
 
-def report(chosen: list[Method]) -> str:
+def report(selected: list[Method]) -> str:
     """The facts of some methods, those of one kind side by side."""
     kinds: dict[tuple[str, ...], list[tuple[str, dict[str, str]]]] = {}
-    for method in chosen:
-        own = dict(facts(method))
-        kinds.setdefault((method.kind, str("second_order" in method.flags)), []).append((method.name, own))
+    for method in selected:
+        kinds.setdefault((method.kind, str("second_order" in method.flags)), []).append((method.name, dict(facts(method))))
     parts = []
     for group in kinds.values():
-        heads = list(dict.fromkeys(head for _, own in group for head in own))
-        parts.append(columns(["", *(name for name, _ in group)], [[head, *(own.get(head, "-") for _, own in group)] for head in heads]))
+        heads = list(dict.fromkeys(head for _, values in group for head in values))
+        rows = [[head, *(values.get(head, "-") for _, values in group)] for head in heads]
+        parts.append(columns(["", *(name for name, _ in group)], rows))
     parts.append("Computed from the coefficients, or probed from the kernels (" + registry.LEVEL + "); z = lambda dt.")
     return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""A function and a start out of what a shell command is told: FILE.py:FUNCTION, "1,2,3"."""
+"""A function and a start from the arguments of a shell command: FILE.py:FUNCTION, "1,2,3"."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def load_function(target: str, option: str) -> tuple[str, Callable[..., Any]]:
     """(name, function) of FILE.py:FUNCTION. Raises ValueError, with the option's name and the fix, where there is none."""
     file, _, name = target.rpartition(":")
     if not file or not name.isidentifier():
-        raise ValueError(f"{option} {target}: FILE.py:FUNCTION is wanted, as in {option} costs.py:bowl")
+        raise ValueError(f"{option} {target}: expected FILE.py:FUNCTION, as in {option} costs.py:bowl")
     path = Path(file)
     if not path.is_file():
         raise ValueError(f"{option} {target}: there is no file {file}")
     spec = importlib.util.spec_from_file_location("mflow_objective", path)
     if spec is None or spec.loader is None:
-        raise ValueError(f"{option} {target}: {file} is no Python file: its name must end in .py")
+        raise ValueError(f"{option} {target}: expected a Python file whose name ends in .py, got {file}")
     module = importlib.util.module_from_spec(spec)
     folder = str(path.absolute().parent)
     sys.path.insert(0, folder)  # as if the file had been started: it may import its neighbours
@@ -45,11 +45,11 @@ def load_function(target: str, option: str) -> tuple[str, Callable[..., Any]]:
 
 
 def parse_numbers(text: str, option: str) -> Array:
-    """The numbers of "1,2,3". Raises ValueError where they are none."""
+    """The numbers of "1,2,3". Raises ValueError for anything else."""
     try:
         out = np.array([float(part) for part in text.strip().strip("[]()").split(",")])
     except ValueError:
         out = np.array([np.nan])
     if not np.all(np.isfinite(out)):
-        raise ValueError(f'{option} {text!r}: finite numbers separated by commas are wanted, as in {option} "1,2,3"')
+        raise ValueError(f'{option} {text!r}: expected finite numbers separated by commas, as in {option} "1,2,3"')
     return out

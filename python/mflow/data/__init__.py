@@ -1,4 +1,7 @@
-"""Data that ship with mflow, records of ground motion, and minibatches: see `mflow.data.tables` and `mflow.data.ground_motion`."""
+"""Data that ship with mflow, records of ground motion, and rows of arrays: see `mflow.data.tables`, `ground_motion` and `rows`."""
 
+from mflow.data import rows, tables
+from mflow.data.rows import *  # noqa: F403
 from mflow.data.tables import *  # noqa: F403
-from mflow.data.tables import __all__ as __all__
+
+__all__ = sorted([*tables.__all__, *rows.__all__])  # noqa: PLE0605

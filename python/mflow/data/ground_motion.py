@@ -3,8 +3,8 @@
     motion = read_record("RSN6_IMPVALL.I_I-ELC180.AT2")
     motion.t, motion.a                                      # s from 0 on, m/s^2
 
-Nothing is guessed: a unit that neither the file nor its user names, values that are missing or too many, and times that do not increase
-are errors, which name the file and the line.
+Nothing is guessed: a unit that neither the file nor the caller gives, missing or surplus values, and times that do not increase are errors
+that name the file and the line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_choice, check_number
 
 __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]
 
@@ -66,9 +66,9 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
     ----------
     path : str or path
         ``.at2``: the format of PEER's strong-motion database, in g. Anything else: lines of time (s) and acceleration, separated by
-        commas, semicolons or blanks; a heading, empty lines and lines that begin with # are passed over.
+        commas, semicolons or blanks; a heading, empty lines and lines that begin with # are skipped.
     unit : "g", "m/s2" or "cm/s2"
-        Of a table, where its heading does not say (``acceleration (g)``, ``a [m/s2]``).
+        The unit of a table whose heading does not name it (``acceleration (g)``, ``a [m/s2]``).
     scale : float
         A factor for all accelerations.
 
@@ -81,7 +81,7 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
     OSError
         The file cannot be read.
     ValueError
-        It is no such record; the text names the line. Or the unit is not known.
+        It is no such record (the text names the line), or the unit is not known.
 
     Examples
     --------
@@ -98,18 +98,17 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
     ----------
     Pacific Earthquake Engineering Research Center, PEER Ground Motion Database: https://ngawest2.berkeley.edu
     """
-    if unit is not None and unit not in UNITS:
-        raise ValueError(f"unit = {unit!r}: one of {', '.join(UNITS)} is wanted")
-    if not math.isfinite(scale):
-        raise ValueError(f"scale = {scale!r}: a finite number is wanted")
+    if unit is not None:
+        check_choice(unit, "unit", UNITS)
+    check_number(scale, "scale")
     file = Path(path)
     lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
     t, a = _at2(file, lines, unit) if file.suffix.lower() == ".at2" else _table(file, lines, unit)
     if t.size < 2:
-        raise ValueError(f"{file}: it holds {t.size} accelerations; two or more are wanted")
+        raise ValueError(f"{file}: expected two or more accelerations, got {t.size}")
     bad = np.flatnonzero(~(np.diff(t) > 0.0))
     if bad.size:
-        raise ValueError(f"{file}: its times do not increase: {t[bad[0] + 1]:g} s comes after {t[bad[0]]:g} s")
+        raise ValueError(f"{file}: expected increasing times, got {t[bad[0] + 1]:g} s after {t[bad[0]]:g} s")
     return GroundMotion(file.name, t - t[0], scale * a)
 
 
@@ -119,52 +118,52 @@ def _number(file: Path, line: int, text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise ValueError(f"{file}, line {line}: {text!r} is no finite number")
+        raise ValueError(f"{file}, line {line}: expected a finite number, got {text!r}")
     return value
 
 
 def _at2(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array]:
     matches = ((k, _NEW.search(line) or _OLD.search(line)) for k, line in enumerate(lines[:HEADER_LINES]))
-    head, found = next(((k, match) for k, match in matches if match), (0, None))
-    if found is None:
-        raise ValueError(f"{file}: no 'NPTS = ..., DT = ...' in its first {HEADER_LINES} lines, as an AT2 file has it")
+    head, sizes = next(((k, match) for k, match in matches if match), (0, None))
+    if sizes is None:
+        raise ValueError(f"{file}: expected 'NPTS = ..., DT = ...' in its first {HEADER_LINES} lines, as in an AT2 file, found none")
     text = " ".join(lines[:head])
     if re.search(r"\b(VELOCITY|DISPLACEMENT)\s+TIME", text, re.IGNORECASE):
-        raise ValueError(f"{file}: it holds a velocity or a displacement; the record of the acceleration (AT2) is wanted")
+        raise ValueError(f"{file}: expected a record of the acceleration (AT2), got a velocity or a displacement")
     named = _IN_UNITS.search(text)
     known = {"G": "g", "G/S": "g", "CM/S/S": "cm/s2", "CM/SEC/SEC": "cm/s2", "CM/SEC2": "cm/s2"}
-    own = "g" if named is None else known.get(named[1].strip(".,;").upper(), "")
-    if not own:
-        raise ValueError(f"{file}: it is in units of {named[1] if named else '?'}, which is none of g and cm/s2")
-    if unit is not None and unit != own:
-        raise ValueError(f"{file}: it says that it is in {own}, not in unit = {unit!r}: leave the unit away")
-    count, dt = int(found[1]), _number(file, head + 1, found[2])
+    stated = "g" if named is None else known.get(named[1].strip(".,;").upper(), "")
+    if not stated:
+        raise ValueError(f"{file}: expected units of g or cm/s2, got units of {named[1] if named else '?'}")
+    if unit is not None and unit != stated:
+        raise ValueError(f"unit: expected {stated!r}, as {file} states, got {unit!r}; omit unit")
+    count, dt = int(sizes[1]), _number(file, head + 1, sizes[2])
     if not dt > 0.0:
-        raise ValueError(f"{file}, line {head + 1}: DT = {dt:g}; a step above 0 is wanted")
+        raise ValueError(f"{file}, line {head + 1}: expected DT above 0, got {dt:g}")
     values = [_number(file, k, word) for k, line in enumerate(lines[head + 1 :], head + 2) for word in line.split()]
     if len(values) != count:
-        raise ValueError(f"{file}: it says NPTS = {count} and holds {len(values)} accelerations: is it whole?")
-    return dt * np.arange(count, dtype=np.float64), UNITS[own] * np.array(values)
+        raise ValueError(f"{file}: expected NPTS = {count} accelerations, got {len(values)}; check that the file is complete")
+    return dt * np.arange(count, dtype=np.float64), UNITS[stated] * np.array(values)
 
 
 def _table(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array]:
-    rows: list[tuple[float, float]] = []
+    pairs: list[tuple[float, float]] = []
     heading = ""
     for number, line in enumerate(lines, 1):
         words = [word for word in re.split(r"[,;\s]+", line.strip()) if word]
         if not words or words[0].startswith("#"):
             continue
-        if not rows and not heading and not _is_number(words[0]):
+        if not pairs and not heading and not _is_number(words[0]):
             heading = line.strip()
             continue
         if len(words) != 2:
-            raise ValueError(f"{file}, line {number}: {len(words)} columns; two are wanted, time (s) and acceleration")
-        rows.append((_number(file, number, words[0]), _number(file, number, words[1])))
-    own = unit or _unit_of(heading)
-    if own is None:
-        raise ValueError(f"{file}: in which unit are its accelerations? Say g, m/s2 or cm/s2 (unit=, --unit), or in its heading")
-    table = np.array(rows, dtype=np.float64).reshape(-1, 2)
-    return np.ascontiguousarray(table[:, 0]), UNITS[own] * table[:, 1]
+            raise ValueError(f"{file}, line {number}: expected two columns, time (s) and acceleration, got {len(words)}")
+        pairs.append((_number(file, number, words[0]), _number(file, number, words[1])))
+    unit = unit or _unit_of(heading)
+    if unit is None:
+        raise ValueError(f"{file}: expected a heading with the unit of the accelerations, found none; give it by unit= or --unit")
+    table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
+    return np.ascontiguousarray(table[:, 0]), UNITS[unit] * table[:, 1]
 
 
 def _is_number(text: str) -> bool:
@@ -176,7 +175,7 @@ def _is_number(text: str) -> bool:
 
 
 def _unit_of(heading: str) -> str | None:
-    """What the heading's last brackets say."""
+    """The unit in the heading's last brackets."""
     inside = re.findall(r"[(\[]([^)\]]*)[)\]]", heading)
     text = inside[-1].strip().lower().replace("^", "").replace("**", "").replace(" ", "") if inside else ""
     return {"g": "g", "m/s2": "m/s2", "m/s/s": "m/s2", "cm/s2": "cm/s2", "cm/s/s": "cm/s2"}.get(text)

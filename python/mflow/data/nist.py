@@ -1,6 +1,6 @@
 """The 27 NIST StRD nonlinear-regression problems: file reader, and problems with their models.
 
-The models are compiled, one row each (`mflow_core.objectives.objectives_nist`): that list is the list of problems.
+The models are compiled (`mflow_core.objectives.objectives_nist`): each has a record there, and these records are the list of problems.
 
 Source: NIST Statistical Reference Datasets, nonlinear regression.
 """
@@ -8,15 +8,15 @@ Source: NIST Statistical Reference Datasets, nonlinear regression.
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from mflow_core.objectives.objective import Objective, records
 
-__all__ = ["NistProblem", "nist_problem_from_text", "problem_names"]
+from mflow.base.checks import Array, real_array
 
-Array: TypeAlias = npt.NDArray[np.float64]
+__all__ = ["NistProblem", "nist_problem_from_text", "problem_names"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +86,9 @@ class NistProblem:
         return int(self.certified_parameters.shape[0])
 
     def _parameters(self, b: npt.ArrayLike) -> Array:
-        parameters = np.asarray(b, dtype=np.float64)
+        parameters = real_array(b, "b")
         if parameters.shape != (self.n_parameters,):
-            raise ValueError(
-                f"b has shape {parameters.shape}, but {self.name} takes "
-                f"{self.n_parameters} parameters; pass an array of shape "
-                f"({self.n_parameters},)"
-            )
+            raise ValueError(f"b: expected shape ({self.n_parameters},), the parameters of {self.name}, got shape {parameters.shape}")
         return parameters
 
     def model(self, b: npt.ArrayLike) -> Array:
@@ -138,10 +134,10 @@ def problem_names() -> tuple[str, ...]:
     return tuple(name for name, family, *_ in records() if family == "nist")
 
 
-def _find(pattern: re.Pattern[str], text: str, what: str, name: str) -> re.Match[str]:
+def _find(pattern: re.Pattern[str], text: str, part: str, name: str) -> re.Match[str]:
     match = pattern.search(text)
     if match is None:
-        raise ValueError(f"the file of NIST problem {name} has no {what}; use NIST's file unchanged")
+        raise ValueError(f"text: expected a {part} in the file of NIST problem {name}, found none; use NIST's file unchanged")
     return match
 
 
@@ -184,12 +180,13 @@ def nist_problem_from_text(name: str, text: str) -> NistProblem:
     stated = int(_find(_PARAMETER_COUNT, text, "number of parameters", name).group(1))
 
     if [int(row[0]) for row in parameters] != list(range(1, len(parameters) + 1)):
-        raise ValueError(f"the parameters of NIST problem {name} are not numbered b1, b2, ...")
+        raise ValueError(
+            f"text: expected parameters b1, b2, ... in the file of NIST problem {name}, got other numbers; use NIST's file unchanged"
+        )
     if data.shape[0] != observations or len(parameters) != stated:
         raise ValueError(
-            f"the file of NIST problem {name} states {observations} observations and "
-            f"{stated} parameters but holds {data.shape[0]} and {len(parameters)}; "
-            "use NIST's file unchanged"
+            f"text: expected {observations} observations and {stated} parameters, as the file of NIST problem {name} states, "
+            f"got {data.shape[0]} and {len(parameters)}; use NIST's file unchanged"
         )
     response = np.log(data[:, 0]) if name in LOG_RESPONSE else data[:, 0].copy()
     return NistProblem(

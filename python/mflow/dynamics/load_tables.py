@@ -1,9 +1,9 @@
 """Tables of loads (times, values), linear between their times: where steps must not pass over them, and how much fixed steps leave out.
 
-A step knows the load at its ends alone (methods that look inside it know it at one more time). A pulse between two steps that find no load
-is not there for them: no estimate of an error can see it. Steps under error control therefore end where the table bends, at the latest;
-they stay as long as they were but for that, since what is left up to the next bend is cut into equal parts. For fixed steps the impulse
-of the load is compared, over each step, with the one that the loads at its ends make.
+A step knows the load at its ends alone (methods that look inside it know it at one more time). A step whose ends find no load misses a
+pulse between them, and no estimate of the error sees it. Steps under error control therefore end where the table bends, at the latest;
+what is left up to the next bend is cut into equal parts, so that steps stay about as long as they were. For fixed steps the impulse of
+the load over each step is compared with the impulse that the loads at its ends make.
 """
 
 from __future__ import annotations

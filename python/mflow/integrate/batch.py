@@ -1,8 +1,8 @@
 """`solve_ivp_batch`: many trajectories of one equation, each with its own step, events and ending.
 
-Three ways to the same result. A Python function: lane after lane, each a run of `solve_ivp`. A compiled one: the same, on threads. A
-compiled function for lanes: blocks of lanes through the core's vectorised loops, on threads. An executor takes any of them to other
-processes or machines, in pieces that are pickled. Here are the arguments and the result; the work is in ensemble.py.
+Three ways to the same result. A Python function: one trajectory after the other, each a run of `solve_ivp`. A compiled one: the same, on
+threads. A compiled function for blocks: blocks of trajectories through the core's vectorised loops, on threads. An executor takes any of
+them to other processes or machines, in pieces that are pickled. Here are the arguments and the result; the work is in ensemble.py.
 """
 
 from __future__ import annotations
@@ -14,28 +14,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_number, check_start, check_times
+from mflow.base.checks import Array, as_tuple, check_number, check_start, check_times, check_whole
 from mflow.base.methods import Method
 from mflow.base.result import IVPResult, Result, attach
-from mflow.integrate.ensemble import COUNTS, Bar, Columns, LaneFunction, Task, run_here, run_on
+from mflow.integrate.ensemble import COUNTS, Bar, BlockFunction, Columns, Task, run_here, run_on
 
 __all__ = ["IVPBatchResult", "solve_ivp_batch"]
 
-NAMED = 5  # lanes that a message names
+NAMED = 5  # trajectories that a message names
 
 
 class IVPBatchResult(Result):
-    """Result of `mflow.solve_ivp_batch`. ``result[l]`` is lane l as an IVPResult.
+    """Result of `mflow.solve_ivp_batch`, of m trajectories. ``result[k]`` is trajectory k as an IVPResult.
 
-    t : float64 array (m,), the times of ``t_eval``; without it (lanes,), where each lane ended.
-    y : float64 array (lanes, *shape, m), NaN from where a lane ended early; without ``t_eval`` (lanes, *shape), the last good states.
-    reached : int array (lanes,): how many of the times each lane has (1 without ``t_eval``).
-    success : whether every lane reached its end or was stopped by an event.
-    status : int array (lanes,), as in `IVPResult`. reason : list of str, a lane each.
-    message : what happened to the batch, in words. messages : dict, the words of each lane that did not simply finish.
-    errors : dict, the exception of each lane whose function raised one.
-    nfev, njev, nlu, nsteps, nrejected : int arrays (lanes,).
-    t_events, y_events, sol : lists, a lane each, as in `IVPResult`; None where not asked for.
+    t : float64 array (n_points,), the times of ``t_eval``; without it (m,), where each trajectory ended.
+    y : float64 array (m, *shape, n_points), NaN from where a trajectory ended early; without ``t_eval`` (m, *shape), the last good states.
+    reached : int array (m,): how many of the times each trajectory has (1 without ``t_eval``).
+    success : whether every trajectory reached its end or was stopped by an event.
+    status : int array (m,), as in `IVPResult`. reason : list of str, one for each trajectory.
+    message : what happened to the batch, in words. messages : dict, the words of each trajectory that did not simply finish.
+    errors : dict, the exception of each trajectory whose function raised one.
+    nfev, njev, nlu, nsteps, nrejected : int arrays (m,).
+    t_events, y_events, sol : lists, an entry for each trajectory, as in `IVPResult`; None where not asked for.
     """
 
     t: Array
@@ -55,24 +55,24 @@ class IVPBatchResult(Result):
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
-            return self._lane(int(key))
+            return self._trajectory(int(key))
         return super().__getitem__(key)
 
-    def _lane(self, lane: int) -> IVPResult:
+    def _trajectory(self, k: int) -> IVPResult:
         count = len(self.reason)
-        if not -count <= lane < count:
-            raise IndexError(f"lane {lane} of a batch of {count}")
-        lane %= count
+        if not -count <= k < count:
+            raise IndexError(f"result[{k}]: the batch has {count} trajectories, counted from 0")
+        k %= count
         if self.at_times:
-            points = int(self.reached[lane])
-            t, y = self.t[:points], self.y[lane][..., :points]
+            points = int(self.reached[k])
+            t, y = self.t[:points], self.y[k][..., :points]
         else:
-            t, y = self.t[lane : lane + 1], self.y[lane][..., None]
-        own = {name: self[name] and self[name][lane] for name in ("sol", "t_events", "y_events")}
-        counts = {name: int(self[name][lane]) for name in COUNTS}
-        status, reason = int(self.status[lane]), self.reason[lane]
-        message = self.messages.get(lane, f"reached the end in {counts['nsteps']} steps")
-        return IVPResult(t=t, y=y, **own, **counts, status=status, reason=reason, message=message, success=status >= 0)
+            t, y = self.t[k : k + 1], self.y[k][..., None]
+        extras = {name: self[name] and self[name][k] for name in ("sol", "t_events", "y_events")}
+        counts = {name: int(self[name][k]) for name in COUNTS}
+        status, reason = int(self.status[k]), self.reason[k]
+        message = self.messages.get(k, f"reached the end in {counts['nsteps']} steps")
+        return IVPResult(t=t, y=y, **extras, **counts, status=status, reason=reason, message=message, success=status >= 0)
 
 
 def solve_ivp_batch(
@@ -94,40 +94,42 @@ def solve_ivp_batch(
     progress: bool = False,
     **options: Any,
 ) -> IVPBatchResult:
-    """Integrate y' = fun(t, y) from many starts. Every lane owns its step, its events and its ending.
+    """Integrate y' = fun(t, y) from many starts. Every trajectory has its own step, events and ending.
 
     Parameters
     ----------
     fun : callable
-        As in `mflow.solve_ivp`, for the state of one lane: a Python function (lanes run one after the other), or a compiled one (lanes
-        run on threads). With ``batch=True``, a compiled function for a whole block of lanes, called without the GIL:
-        ``int (const double *t, const double *y, double *dydt, ptrdiff_t n, ptrdiff_t lanes, void *ctx)``, where component i of lane l
-        is ``y[i*lanes + l]`` and its time ``t[l]``; `lanes` is a multiple of 8, and some columns may be copies of others. It is the
-        fast way: the inner loop over l vectorises. It must be safe to call from several threads. A lane in a place where there is
-        no slope says so by NaN; a code other than 0 ends every lane of the block with ``reason="rhs_failed"``.
-    t_span : (t0, t_end), or array_like (lanes, 2)
-        One span for all, or one for each.
-    y0 : array_like of real numbers (lanes, *shape)
-        (lanes, n) where ``batch=True``. One start (n,) serves all lanes where ``batch_args`` says how many there are.
+        As in `mflow.solve_ivp`, for the state of one trajectory: a Python function (trajectories run one after the other), or a compiled
+        one (they run on threads). With ``batch=True``, a compiled function for a whole block of trajectories, called without the GIL:
+        ``int (const double *t, const double *y, double *dydt, ptrdiff_t n, ptrdiff_t lanes, void *ctx)``. `lanes` is the number of
+        trajectories in the block, a multiple of 8, of which some may be copies of others; component i of trajectory l is
+        ``y[i*lanes + l]``, its time ``t[l]``. This is the fast way: the inner loop over l vectorises. The function must be safe to call
+        from several threads. It marks a trajectory that is where no slope exists by NaN; a code other than 0 ends every trajectory of
+        the block with ``reason="rhs_failed"``.
+    t_span : (t0, t_end), or array_like (m, 2)
+        One span for all m trajectories, or one for each.
+    y0 : array_like of real numbers (m, *shape)
+        (m, n) where ``batch=True``. One start (n,) serves all trajectories where ``batch_args`` says how many there are.
     method : name or instance
-        As in `mflow.solve_ivp`: "dopri5" under error control and "rk4" where dt is given, if left away.
-    t_eval : array_like (m,), optional
-        Times to save at, common to all lanes. Without it the last state of each lane is kept.
+        As in `mflow.solve_ivp`. Default: "dopri5" under error control, "rk4" where dt is given.
+    t_eval : array_like (n_points,), optional
+        Times to save at, common to all trajectories. Without it the last state of each is kept.
     args : tuple
-        Further arguments, the same for every lane.
-    batch_args : sequence with an entry a lane, optional
-        Its own further arguments, after ``args``: ``fun(t, y, *args, *batch_args[l])``; an entry that is no sequence counts as one
-        argument. With ``batch=True`` numbers, an array (lanes, p): parameter j of lane l stands behind the state, at
-        ``y[(n + j)*lanes + l]``.
+        Further arguments, the same for every trajectory.
+    batch_args : sequence of m entries, optional
+        Each trajectory's own further arguments, after ``args``: ``fun(t, y, *args, *batch_args[l])``; an entry that is no sequence counts
+        as one argument. With ``batch=True`` numbers, an array (m, p): in the block, parameter j of trajectory l stands behind the state,
+        at ``y[(n + j)*lanes + l]``.
     dt, rtol, atol, events
-        As in `mflow.solve_ivp`. Functions for lanes take no events.
+        As in `mflow.solve_ivp`. Functions for blocks take no events.
     batch : bool
-        Whether fun is a compiled function for lanes; never guessed.
+        Whether fun is a compiled function for blocks of trajectories; this is never guessed.
     threads : int, optional
-        Threads for compiled functions; the processor's number of cores if not given. Results do not depend on it.
+        Threads for compiled functions. Default: the number of cores. Results do not depend on it.
     executor : concurrent.futures.Executor, optional
-        A process pool, Dask's ``client.get_executor()``, mpi4py's ``MPIPoolExecutor``: lanes go there in pieces, and what they need is
-        pickled. Lanes of a piece that is lost, with a worker for instance, end with ``reason="executor_failed"``; the others stay.
+        A process pool, Dask's ``client.get_executor()``, mpi4py's ``MPIPoolExecutor``: trajectories go there in pieces, and what they need
+        is pickled. Where a piece is lost, with its worker for instance, its trajectories end with ``reason="executor_failed"``; the
+        others stay.
     progress : bool
         A progress bar on stderr, where tqdm is installed.
     **options
@@ -136,17 +138,18 @@ def solve_ivp_batch(
     Returns
     -------
     IVPBatchResult
-        An exception that fun raises ends its lane, with ``reason="rhs_failed"`` and the exception in ``errors``; the other lanes go on.
+        An exception that fun raises ends its trajectory, with ``reason="rhs_failed"`` and the exception in ``errors``; the others go on.
 
     Raises
     ------
     TypeError, ValueError
-        An argument does not fit; the text names it. KeyboardInterrupt comes through, with what was computed as its ``partial_result``.
+        An argument does not fit; the message names it. KeyboardInterrupt comes through, with what was computed as its ``partial_result``.
 
     Notes
     -----
-    A lane's bits do not depend on the number of lanes, their order, or threads. With fixed steps on a common span a function for lanes
-    gives the bits that the same formula gives in `solve_ivp`; with steps of their own, lanes round differently (K = h f).
+    The bits of a trajectory do not depend on the number of trajectories, their order, or threads. With fixed steps on a common span a
+    function for blocks gives the bits that the same formula gives in `solve_ivp`; with steps of their own, trajectories of a block round
+    differently (K = h f).
 
     Examples
     --------
@@ -156,22 +159,21 @@ def solve_ivp_batch(
     (True, [0.367879, 0.135335])
     """
     starts, extra = _starts(y0, batch_args, batch)
-    t0, t1, own = _spans(t_span, len(starts))
+    t0, t1, own_spans = _spans(t_span, len(starts))
     times = None if t_eval is None else _times(t_eval, t0, t1)
     if batch and (starts.ndim != 2 or args):
         if args:
-            raise TypeError("args: a function for lanes is compiled; put what is common into its user data, what differs into batch_args")
-        raise ValueError(f"y0: shape {starts.shape} came; with batch=True (lanes, n) is wanted")
-    if threads is not None and (isinstance(threads, bool) or int(threads) != threads or threads < 1):
-        raise ValueError(f"threads = {threads!r}: a whole number from 1 on is wanted")
+            raise TypeError("args: a function for blocks is compiled: put what is common into its user data, what differs into batch_args")
+        raise ValueError(f"y0: expected an array of shape (m, n) with batch=True, got shape {starts.shape}")
+    if threads is not None:
+        threads = check_whole(threads, "threads", 1)
     if executor is not None and not callable(getattr(executor, "submit", None)):
-        raise TypeError(f"executor: a concurrent.futures.Executor is wanted (something with submit), not {type(executor).__name__}")
-    taken = {"save", "save_every", "checkpoint", "checkpoint_every", "resume"} & set(options)
-    if taken:
-        raise TypeError(f"{min(taken)}: a batch does not take it; t_eval says what to keep")
+        raise TypeError(f"executor: expected a concurrent.futures.Executor (something with submit), got {type(executor).__name__}")
+    refused = {"save", "save_every", "checkpoint", "checkpoint_every", "resume"} & set(options)
+    if refused:
+        raise TypeError(f"{min(refused)}: a batch does not take it; t_eval says what to keep")
     options |= {name: value for name, value in (("rtol", rtol), ("atol", atol), ("events", events)) if value is not None}
-    args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
-    task = Task(LaneFunction(fun) if batch else fun, starts, t0, t1, own, extra, method, times, dt, args, options)
+    task = Task(BlockFunction(fun) if batch else fun, starts, t0, t1, own_spans, extra, method, times, dt, as_tuple(args), options)
     columns = Columns.of(task)
     try:
         with Bar(len(starts), progress) as bar:
@@ -180,7 +182,7 @@ def solve_ivp_batch(
             else:
                 run_here(task, columns, threads, bar)
     except BaseException as error:
-        attach(error, _result(task, columns), "in mflow.solve_ivp_batch; .partial_result holds the lanes that were done")
+        attach(error, _result(task, columns), "in mflow.solve_ivp_batch; .partial_result holds the trajectories that were done")
         raise
     return _result(task, columns)
 
@@ -189,59 +191,59 @@ def solve_ivp_batch(
 
 
 def _starts(y0: Any, batch_args: Any, batch: bool) -> tuple[Array, Any]:
-    """Starts (lanes, *shape), and each lane's own arguments: an (lanes, p) array for a function for lanes, else tuples."""
+    """Starts (m, *shape), and each trajectory's own arguments: an array (m, p) for a function for blocks, else tuples."""
     starts = check_start(y0, "y0")
     extra: Any = None
     if batch_args is not None:
         try:
             count = len(batch_args)
         except TypeError:
-            raise TypeError(f"batch_args: a sequence with an entry a lane is wanted, not {type(batch_args).__name__}") from None
+            raise TypeError(f"batch_args: expected a sequence with an entry for each trajectory, got {type(batch_args).__name__}") from None
         if starts.ndim == 1:
             starts = np.repeat(starts[None], count, axis=0)
         if starts.ndim and count != len(starts):
-            raise ValueError(f"batch_args has {count} entries, y0 {len(starts)} lanes: one entry a lane is wanted")
+            raise ValueError(f"batch_args: expected {len(starts)} entries, one for each trajectory of y0, got {count}")
         if batch:
             extra = check_start(batch_args, "batch_args")
             if extra.ndim not in (1, 2):
-                raise ValueError(f"batch_args: shape {extra.shape} came; with batch=True (lanes, p) is wanted")
+                raise ValueError(f"batch_args: expected an array of shape (m, p) with batch=True, got shape {extra.shape}")
             extra = extra.reshape(count, -1) if count else np.empty((0, 0))
         else:
             extra = [tuple(one) if isinstance(one, (tuple, list, np.ndarray)) and np.ndim(one) else (one,) for one in batch_args]
     if starts.ndim < 2:
-        fix = "for one number a lane give y0[:, None]" if starts.ndim else "one start for all lanes needs batch_args"
-        raise ValueError(f"y0: shape {starts.shape} came; (lanes, n) is wanted: {fix}")
+        fix = "for one number a trajectory give y0[:, None]" if starts.ndim else "one start for all trajectories needs batch_args"
+        raise ValueError(f"y0: expected an array of shape (m, n), got shape {starts.shape}; {fix}")
     return starts, extra
 
 
 def _spans(t_span: Any, count: int) -> tuple[Array, Array, bool]:
-    """Start and end of every lane, and whether each has its own."""
+    """Start and end of every trajectory, and whether each has its own."""
     try:
         spans = np.asarray(t_span, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"t_span = {t_span!r}: two numbers (t0, t_end), or an array (lanes, 2), are wanted") from None
+        raise TypeError(f"t_span: expected two numbers (t0, t_end), or an array of shape (m, 2), got {t_span!r}") from None
     if spans.shape == (2,):
         first, last = (check_number(value, f"t_span[{k}]") for k, value in enumerate(spans))
         return np.full(count, first), np.full(count, last), False
     if spans.shape != (count, 2):
-        raise ValueError(f"t_span: shape {spans.shape} came; (t0, t_end), or one span a lane, ({count}, 2), is wanted")
+        raise ValueError(f"t_span: expected (t0, t_end), or a span for each trajectory, of shape ({count}, 2), got shape {spans.shape}")
     if not np.all(np.isfinite(spans)):
-        raise ValueError("t_span: every time must be finite")
+        raise ValueError("t_span: expected finite times, got NaN or an infinity")
     return spans[:, 0].copy(), spans[:, 1].copy(), True
 
 
 def _times(t_eval: Any, t0: Array, t1: Array) -> Array:
-    """``t_eval``, inside every lane's span and in its direction."""
+    """``t_eval``, inside every trajectory's span and in its direction."""
     if not t0.size:
         return np.array(t_eval, dtype=np.float64)
     if np.all(t0 == t0[0]) and np.all(t1 == t1[0]):
         return check_times(t_eval, float(t0[0]), float(t1[0]))
     back = bool(np.any(t1 < t0))
     if back and np.any(t1 > t0):
-        raise ValueError("t_eval: some lanes run forwards and some backwards; times for all need one direction")
+        raise ValueError("t_eval: expected spans of one direction, got some forwards and some backwards")
     first, last = (float(t0.min()), float(t1.max())) if back else (float(t0.max()), float(t1.min()))
     if (last < first) != back and last != first:
-        raise ValueError("t_eval: the lanes' spans have no time in common")
+        raise ValueError("t_eval: expected spans with a time in common, got none")
     return check_times(t_eval, first, last)
 
 
@@ -260,13 +262,14 @@ def _result(task: Task, columns: Columns) -> IVPBatchResult:
 
 
 def _summary(columns: Columns) -> str:
-    """The batch in words: how many lanes finished, and which did not, by reason."""
+    """The batch in words: how many trajectories finished, and which did not, by reason."""
     count = len(columns.reason)
     reasons: dict[str, list[int]] = {}
-    for lane, reason in enumerate(columns.reason):
-        reasons.setdefault(reason, []).append(lane)
-    parts = [f"{len(reasons.pop('finished', []))} of {count} lanes finished"]
-    for reason, those in reasons.items():
-        named = ", ".join(map(str, those[:NAMED])) + (", ..." if len(those) > NAMED else "")
-        parts.append(f"{len(those)} {reason} (lane{'s' if len(those) > 1 else ''} {named}: {columns.messages.get(those[0], 'not begun')})")
+    for k, reason in enumerate(columns.reason):
+        reasons.setdefault(reason, []).append(k)
+    parts = [f"{len(reasons.pop('finished', []))} of {count} trajectories finished"]
+    for reason, members in reasons.items():
+        named = ", ".join(map(str, members[:NAMED])) + (", ..." if len(members) > NAMED else "")
+        which = f"trajector{'ies' if len(members) > 1 else 'y'} {named}"
+        parts.append(f"{len(members)} {reason} ({which}: {columns.messages.get(members[0], 'not begun')})")
     return "; ".join(parts)

@@ -1,24 +1,143 @@
-"""What steers a run from outside the core: tolerances, bounds on the step, events.
+"""What steers a run from outside the core: its settings, tolerances, bounds on the step, events.
 
-Everything a user hands over is checked here before the first step, with an error that names the argument, what came and the fix.
+Every argument is checked here before the first step, with an error that names the argument, what was expected, what was given and the fix.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mflow.base.checks import Array, check_number
+from mflow.base.checks import Array, check_number, check_whole
+from mflow.base.methods import Method
 
 __all__ = [
-    "Event", "check_events", "check_first_step", "check_max_step", "check_min_step", "check_tolerances",
+    "ABOVE_0", "ATOL", "MANY", "ROUNDING", "RTOL", "Event", "Settings", "check_events", "check_first_step", "check_max_step",
+    "check_min_step", "check_mode", "check_span", "check_step", "check_tolerances", "count_steps", "kept_every", "whole_or",
 ]  # fmt: skip
 
+RTOL, ATOL = 1e-3, 1e-6  # SciPy's
 LEAST_RTOL = 100 * float(np.finfo(np.float64).eps)  # below it rounding, not the method, decides the measured error
 SAMPLES = 16
+MOST_TIMES = 2**31 - 1
+MANY = 2**62  # no limit on a number of steps
+ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
+ABOVE_0 = "a step above 0 (it takes the sign of t_end - t0)"
+
+
+# ---- settings -------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Settings:
+    """What the user of a driver may set besides the problem and the method; the names are those of `mflow.solve_ivp`."""
+
+    dt: Any = None
+    rtol: Any = None
+    atol: Any = None
+    rtol_v: Any = None  # of the velocity, in second order
+    atol_v: Any = None
+    first_step: Any = None
+    max_step: Any = None
+    min_step: Any = None
+    max_steps: Any = None
+    t_eval: Any = None
+    save: str = "all"
+    save_every: Any = None
+    dense_output: bool = False
+    events: Any = None
+    event_args: tuple[Any, ...] = ()
+    solver: Any = None
+    callback: Any = None
+    progress: Any = False
+    checkpoint: Any = None
+    checkpoint_every: Any = None
+    resume: Any = None
+    symmetric: bool = False  # whether the Jacobian is: along gradient flow
+
+
+def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
+    """(t0, t_end); t_end may be infinite where dt is: one implicit step to the steady state. Raises TypeError or ValueError."""
+    try:
+        first, last = t_span
+    except (TypeError, ValueError):
+        raise ValueError(f"t_span: expected two numbers (t0, t_end), got {t_span!r}") from None
+    t0 = check_number(first, "t_span[0]")
+    if isinstance(dt, float) and dt == math.inf and last == math.inf:
+        return t0, math.inf
+    expected = "a finite number (inf goes with dt = inf and an implicit method: one step to the steady state)"
+    return t0, check_number(last, "t_span[1]", expected)
+
+
+def check_mode(method: Method, settings: Settings, estimated: str) -> str:
+    """ "fixed", "auto" (fixed, of a step chosen from the stability limit) or "adaptive". Raises ValueError.
+
+    estimated: methods with an error estimate, for messages.
+    """
+    controlled = any(value is not None for value in (settings.rtol, settings.atol, settings.rtol_v, settings.atol_v))
+    if settings.dt is not None and controlled:
+        raise ValueError("dt, rtol, atol: dt gives fixed steps, and rtol, atol error control: give one of them")
+    if settings.dt is None:
+        if "staged" in method.flags and method.parameters["stages"] == 2:
+            raise ValueError(f"stages: the error estimate of {method.name} needs 3 or more of them, or 0; give dt for fixed steps")
+        if "embedded" in method.flags:
+            return "adaptive"
+        if controlled:
+            raise ValueError(
+                f"rtol, atol: {method.name} has no error estimate and takes fixed steps; give dt in their place, or a method with an "
+                f"estimate, such as {estimated}"
+            )
+        raise ValueError(f"dt is missing: {method.name} takes fixed steps; give dt=... (mflow.max_stable_dt says how large it may be)")
+    if not isinstance(settings.dt, str):
+        return "fixed"
+    if settings.dt != "auto":
+        raise ValueError(f'dt: expected a step above 0 or "auto", got {settings.dt!r}')
+    if "linear" not in method.flags or method.is_implicit:
+        raise ValueError(f'dt = "auto" follows the stability limit of an explicit method, and {method.name} has none: give dt or rtol')
+    return "auto"
+
+
+def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
+    """A fixed dt with the sign of the span; NaN for "auto", which is chosen along the way. Raises TypeError or ValueError."""
+    if dt == "auto":
+        return math.nan
+    if isinstance(dt, float) and dt == math.inf and t1 == math.inf:
+        if not method.is_implicit or method.stages != 1:
+            raise ValueError(f"dt = inf: only backward_euler goes to the steady state in one step, not {method.name}")
+        return dt
+    step = check_number(dt, "dt", ABOVE_0, low=0.0, open_low=True)
+    if t1 != t0 and t0 + math.copysign(step, t1 - t0) == t0:
+        raise ValueError(f"dt: expected a step that moves t = {t0:g}, got {dt!r}, which is lost in rounding: t + dt == t")
+    if abs(t1 - t0) / step > 2.0**53:
+        raise ValueError(f"dt: expected at most 2^53 steps from t = {t0:g} to {t1:g}, got dt = {dt!r}")
+    return math.copysign(step, t1 - t0)
+
+
+def count_steps(t0: float, t1: float, step: float) -> int:
+    """Equal steps from t0 to t1, the last of which may be shorter."""
+    if t1 == t0:
+        return 0
+    return max(1, math.ceil((t1 - t0) / step * (1.0 - ROUNDING))) if math.isfinite(step) else 1
+
+
+def kept_every(save: str, save_every: Any, at_times: bool) -> int:
+    """k: every k-th state is kept; 0: the last one alone, and those of t_eval. Raises TypeError or ValueError."""
+    if save not in ("all", "last"):
+        raise ValueError(f'save: expected "all" or "last", got {save!r}')
+    if sum((save == "last", save_every is not None, at_times)) > 1:
+        raise ValueError("save, save_every, t_eval: they are three ways to say what to keep: give one of them")
+    if save_every is None:
+        return 0 if save == "last" or at_times else 1
+    return whole_or(save_every, "save_every", 1)
+
+
+def whole_or(value: Any, argument: str, default: int) -> int:
+    """A number of steps of at least 1; the default where it is None. Raises TypeError or ValueError."""
+    return default if value is None else min(check_whole(value, argument, 1), MANY)
 
 
 # ---- tolerances -----------------------------------------------------------------------------------------------------------------
@@ -47,30 +166,30 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
     bad = np.flatnonzero(~(relative >= LEAST_RTOL) | ~np.isfinite(relative))
     if bad.size:
         raise ValueError(
-            f"{_entry('rtol' + of, relative, bad[0])}: a finite number from 100 eps = {LEAST_RTOL:.3g} on is wanted, below which rounding "
-            "decides the measured error; ask for more digits in atol, or take rtol=1e-13"
+            _entry("rtol" + of, relative, bad[0], f"a finite number of at least 100 eps = {LEAST_RTOL:.3g}")
+            + "; below it rounding decides the measured error: ask for more digits in atol, or take rtol=1e-13"
         )
     bad = np.flatnonzero(~(absolute >= 0.0))
     if bad.size:
-        raise ValueError(
-            f"{_entry('atol' + of, absolute, bad[0])}: a number from 0 on is wanted; with 0 the error is measured against |y| alone"
-        )
+        text = _entry("atol" + of, absolute, bad[0], "a number of at least 0")
+        raise ValueError(f"{text}; with 0 the error is measured against |y| alone")
     if not of and absolute.size and np.all(np.isinf(absolute)):
-        raise ValueError("atol is infinite for every component: no error would be controlled; give dt=... for fixed steps")
+        raise ValueError("atol: expected a finite number for a component at least, got infinities alone; give dt=... for fixed steps")
     return relative, absolute
 
 
-def _tolerance(value: Any, name: str, shape: tuple[int, ...]) -> Array:
+def _tolerance(value: Any, argument: str, shape: tuple[int, ...]) -> Array:
     array = np.asarray(value)
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"{name} = {value!r}: a real number is wanted, or one for each component")
+        raise TypeError(f"{argument}: expected a real number, or one for each component, got {value!r}")
     if array.ndim and array.shape != shape and array.shape != (math.prod(shape),):
-        raise ValueError(f"{name} has shape {array.shape}, the state {shape}: give one number, or one for each component")
+        raise ValueError(f"{argument}: expected one number, or one for each component of a state of shape {shape}, got shape {array.shape}")
     return np.array(array, dtype=np.float64, order="C").reshape(-1)
 
 
-def _entry(name: str, array: Array, k: Any) -> str:
-    return f"{name}[{k}] = {float(array[k])!r}" if array.size > 1 else f"{name} = {float(array[k])!r}"
+def _entry(argument: str, array: Array, k: Any, expected: str) -> str:
+    """Words for one entry that does not fit."""
+    return f"{argument}{f'[{k}]' if array.size > 1 else ''}: expected {expected}, got {float(array[k])!r}"
 
 
 # ---- bounds on the step -----------------------------------------------------------------------------------------------------------
@@ -80,11 +199,9 @@ def check_first_step(first_step: Any, t0: float, t1: float) -> float | None:
     """A first step above 0 and within the span; None: chosen from the slopes. Raises TypeError or ValueError."""
     if first_step is None:
         return None
-    step = check_number(first_step, "first_step", "a step above 0 (or None)")
-    if step <= 0:
-        raise ValueError(f"first_step = {first_step!r}: a step above 0 is wanted; it takes the sign of t_end - t0 by itself")
+    step = check_number(first_step, "first_step", ABOVE_0, low=0.0, open_low=True)
     if step > abs(t1 - t0) > 0:
-        raise ValueError(f"first_step = {first_step!r} is longer than t_span = ({t0!r}, {t1!r})")
+        raise ValueError(f"first_step: expected a step inside t_span = ({t0!r}, {t1!r}), got {first_step!r}")
     return step
 
 
@@ -101,25 +218,23 @@ def check_max_step(max_step: Any) -> float | Callable[[float, Array], float]:
     return bound
 
 
-def _bound(value: Any, name: str) -> float:
+def _bound(value: Any, argument: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"{name} = {value!r}: a step above 0 is wanted, inf for no bound, or a function of (t, y)") from None
+        raise TypeError(f"{argument}: expected a step above 0, inf for no bound, or a function of (t, y), got {value!r}") from None
     if not number > 0.0:
-        raise ValueError(f"{name} = {number!r}: a step above 0 is wanted; inf: no bound")
+        raise ValueError(f"{argument}: expected a step above 0, or inf for no bound, got {number!r}")
     return number
 
 
 def check_min_step(min_step: Any, max_step: float | Callable[[float, Array], float] = math.inf) -> float:
-    """A step from 0 on, not above max_step where that is a number. Raises TypeError or ValueError."""
+    """A step of at least 0, not above max_step where that is a number. Raises TypeError or ValueError."""
     if min_step is None:
         return 0.0
-    step = check_number(min_step, "min_step", "a step from 0 on")
-    if step < 0:
-        raise ValueError(f"min_step = {min_step!r}: a step from 0 on is wanted")
+    step = check_number(min_step, "min_step", low=0.0)
     if not callable(max_step) and step > max_step:
-        raise ValueError(f"min_step = {min_step!r} is above max_step = {max_step!r}")
+        raise ValueError(f"min_step: expected a step of at most max_step = {max_step!r}, got {min_step!r}")
     return step
 
 
@@ -168,7 +283,7 @@ def check_events(events: Any) -> list[tuple[Any, int, int, int]]:
     Raises
     ------
     TypeError, ValueError
-        An event is no callable, or a setting does not fit; the text names it.
+        An event is no callable, or a setting does not fit; the message names it.
     """
     if events is None:
         return []
@@ -182,31 +297,22 @@ def _is_low_level(value: Any) -> bool:
     return type(value).__name__ == "LowLevelCallable"
 
 
-def _event(event: Any, name: str) -> tuple[Any, int, int, int]:
+def _event(event: Any, argument: str) -> tuple[Any, int, int, int]:
     fun = event.fun if isinstance(event, Event) else event
     if not callable(fun) and not _is_low_level(fun) and type(fun).__name__ != "PyCapsule":
-        wanted = "a callable event(t, y), of second order event(t, x, v), is wanted (or a compiled function, or an Event)"
-        raise TypeError(f"{name}: {wanted}, not {type(fun).__name__}")
-    terminal = _whole(getattr(event, "terminal", False), f"{name}.terminal", 0, "True, False, or the number of times from 0 on")
-    samples = _whole(getattr(event, "samples", SAMPLES), f"{name}.samples", 1, "a whole number from 1 on")
+        expected = "a callable event(t, y), or of second order event(t, x, v), a compiled function or an Event"
+        raise TypeError(f"{argument}: expected {expected}, got {type(fun).__name__}")
+    terminal = getattr(event, "terminal", False)
+    if terminal is None or isinstance(terminal, bool | np.bool_):
+        stop_after = int(bool(terminal))
+    else:
+        stop_after = check_whole(terminal, f"{argument}.terminal", 0, MOST_TIMES, "True, False, or a number of times of at least 0")
+    samples = check_whole(getattr(event, "samples", SAMPLES), f"{argument}.samples", 1, MOST_TIMES)
     direction = getattr(event, "direction", 0.0)
     try:
         sign = float(direction)
     except (TypeError, ValueError):
-        raise TypeError(f"{name}.direction = {direction!r}: a number is wanted, whose sign counts") from None
+        raise TypeError(f"{argument}.direction: expected a number, whose sign counts, got {direction!r}") from None
     if math.isnan(sign):
-        raise ValueError(f"{name}.direction = {direction!r}: a number is wanted, whose sign counts")
-    return fun, terminal, (sign > 0) - (sign < 0), samples
-
-
-def _whole(value: Any, name: str, least: int, what: str) -> int:
-    if value is None and least == 0:
-        return 0
-    try:
-        number = int(value)
-        whole = number == value
-    except (TypeError, ValueError, OverflowError):
-        raise TypeError(f"{name} = {value!r}: {what} is wanted") from None
-    if not whole or number < least or number >= 2**31:
-        raise ValueError(f"{name} = {value!r}: {what} is wanted")
-    return number
+        raise ValueError(f"{argument}.direction: expected a number, whose sign counts, got {direction!r}")
+    return fun, stop_after, (sign > 0) - (sign < 0), samples

@@ -77,17 +77,18 @@ class DenseOutput:
         if steps == 0:
             self._D = self._D.reshape(0, 1, n)
         if self.ts.ndim != 1 or self._D.ndim != 3 or self._D.shape[0] != steps or self._D.shape[2] != n or self._D.shape[1] < 1:
-            raise ValueError(f"ts {self.ts.shape}, y0 {self._y0.shape}, D {self._D.shape}, y_end ({n},): they do not fit together")
+            shapes = f"ts {self.ts.shape}, y0 {self._y0.shape}, D {self._D.shape}, y_end ({n},)"
+            raise ValueError(f"ts, y0, D, y_end: expected shapes that fit together, got {shapes}")
         self._h: Array = np.diff(self.ts) if h is None else np.array(h, dtype=np.float64).reshape(steps)
         self._shape = (n,) if shape is None else tuple(shape)
         if math.prod(self._shape) != n:
-            raise ValueError(f"shape = {shape}: the states have {n} numbers")
+            raise ValueError(f"shape: expected that of {n} numbers, got {shape}")
         gaps = np.diff(self.ts)
         self._ascending = bool(self.ts[-1] >= self.ts[0])
         if not np.all(np.isfinite(self.ts)) or np.any(gaps < 0 if self._ascending else gaps > 0):
-            raise ValueError("ts: finite times, ascending or descending, are wanted")
+            raise ValueError("ts: expected finite times, ascending or descending")
         if np.any((self._h == 0) & (gaps != 0)) or np.any(self._h * gaps < 0):
-            raise ValueError("h: each step's length, with its sign, is wanted")
+            raise ValueError("h: expected the length of each step, with its sign")
 
     @property
     def t_min(self) -> float:
@@ -113,11 +114,11 @@ class DenseOutput:
     def _evaluate(self, t: ArrayLike, *, derivative: bool) -> Array:
         given = np.asarray(t)
         if given.dtype.kind not in "biuf":
-            raise TypeError(f"t: dtype {given.dtype} came; real numbers are wanted")
+            raise TypeError(f"t: expected real numbers, got dtype {given.dtype}")
         at = np.array(given, dtype=np.float64).reshape(-1)
         bad = np.flatnonzero(~np.isfinite(at))
         if bad.size:
-            raise ValueError(f"t: entry {bad[0]} is {at[bad[0]]}: every time must be finite")
+            raise ValueError(f"t: expected finite times, got {at[bad[0]]} in entry {bad[0]}")
         n = self._y_end.size
         out = np.empty((at.size, n))
         if len(self.ts) == 1 or self.ts[0] == self.ts[-1]:
@@ -135,7 +136,7 @@ class DenseOutput:
             raise ValueError(f"derivative: the span has no length (t = {self.ts[0]:g} alone)")
         outside = np.flatnonzero(at != self.ts[0])
         if outside.size:
-            raise ValueError(f"t = {float(at[outside[0]])!r}: nothing was integrated, there is only the state at t = {float(self.ts[0])!r}")
+            raise ValueError(f"t: expected {float(self.ts[0])!r}, since nothing was integrated, got {float(at[outside[0]])!r}")
         out[:] = self._y_end
 
     def _step_of(self, at: Array) -> NDArray[np.intp]:
@@ -143,8 +144,8 @@ class DenseOutput:
         sign = 1.0 if self._ascending else -1.0
         steps = np.flatnonzero(self._h)
         index = np.searchsorted(sign * self.ts[steps], sign * at, side="right") - 1
-        chosen: NDArray[np.intp] = steps[np.clip(index, 0, len(steps) - 1)]
-        return chosen
+        nearest: NDArray[np.intp] = steps[np.clip(index, 0, len(steps) - 1)]
+        return nearest
 
     def _states(self, at: Array, index: NDArray[np.intp]) -> Array:
         with np.errstate(all="ignore"):

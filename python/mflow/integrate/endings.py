@@ -10,9 +10,10 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.integrate.curvature import GROWTH
 from mflow.stability.amplification import explain_step
 
-__all__ = ["Ending", "explain_step"]
+__all__ = ["BLOW_UP", "Ending"]
 
 BLOW_UP = 1e6  # a state or slope that has grown by this when the step vanishes: the solution runs off in finite time
 
@@ -30,7 +31,7 @@ class Ending:
         fixed = self.mode != "adaptive"
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             if fixed:
-                return "non_finite", self._first_slope() or f"non-finite state {self.where}: {self._hint()}"
+                return "non_finite", self._first_slope() or f"non-finite state {self.where}: {self.hint()}"
             return self._blow_up(10.0) or self._non_finite()
         if status == stepper.STEP_TOO_SMALL:
             return self._blow_up(1.0) or self._too_small()
@@ -41,9 +42,18 @@ class Ending:
             return "rhs_failed", f"the {self.callee} asked for a smaller step {self.where} (code {status}), and {how}"
         return "rhs_failed", f"the {self.callee} gave up {self.where} with {code_text(status)}"
 
-    def _hint(self) -> str:
+    def hint(self) -> str:
         """Why fixed steps may have led there."""
         return explain_step(self.run, self.method, abs(self.step), self.start, self.t0)
+
+    def growth(self, warned: str) -> str:
+        """Words where the state has grown by orders of magnitude past a stability limit, yet stayed finite; "" otherwise.
+
+        warned: why, where that is known already.
+        """
+        first, last = _size(np.ravel(self.start)[: self.run.y.size]), _size(self.run.y)
+        why = (warned or self.hint()) if last > GROWTH * max(1.0, first) else ""
+        return f"the state grew from {first:.3g} to {last:.3g}: {why}" if "exceeds" in why else ""
 
     def _state(self) -> Array:
         return self.run.y
@@ -92,7 +102,7 @@ class Ending:
             f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): the last step tried, {abs(run.tried):.3g}, "
             "met one, and the evaluations that a run spends near such a place are used up; has the solution left the domain of the "
             f"{self.callee}? "
-            "(mflow.Recoverable raised there, or max_step=, has it look closer)"
+            "(raise mflow.Recoverable there, or give max_step=, to look closer)"
         )
 
     def _first_slope(self) -> str:

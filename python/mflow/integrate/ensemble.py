@@ -1,8 +1,8 @@
-"""How a batch is computed: the work of all lanes, here, on threads, or in pieces on an executor; and the columns that it fills.
+"""How a batch is computed: the work of all trajectories, here, on threads, or in pieces on an executor; and the columns that it fills.
 
-A `Task` says everything that a lane needs and pickles; a piece of it (`Task.part`) is a task again. `Columns` are the results, an entry
-a lane; those of a piece are pasted into those of the whole. Lanes do not know of each other, so neither pieces nor threads are seen in
-the numbers.
+A `Task` holds everything that a trajectory needs, and pickles; a piece of it (`Task.part`) is a task again. `Columns` are the results, an
+entry for each trajectory; those of a piece are pasted into those of the whole. Trajectories do not know of each other, so neither pieces
+nor threads change the numbers.
 """
 
 from __future__ import annotations
@@ -27,48 +27,58 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
-from mflow.integrate.control import check_first_step, check_max_step, check_min_step, check_tolerances
-from mflow.integrate.drive import ATOL, ROUNDING, RTOL
+from mflow.integrate.control import (
+    ABOVE_0,
+    ATOL,
+    MANY,
+    ROUNDING,
+    RTOL,
+    check_first_step,
+    check_max_step,
+    check_min_step,
+    check_tolerances,
+    whole_or,
+)
 from mflow.integrate.endings import BLOW_UP
 from mflow.integrate.ivp import solve_ivp
 
-__all__ = ["Bar", "Columns", "LaneFunction", "Task", "run_here", "run_on"]
+__all__ = ["Bar", "BlockFunction", "Columns", "Task", "run_here", "run_on"]
 
 POLL = 0.02  # seconds between looks at the threads, so that Ctrl-C is answered
 PIECES = 4  # for each worker of an executor: a slow piece must not keep the others waiting
-CONTROLS = ("first_step", "max_step", "min_step", "max_steps")  # what a function for lanes takes of solve_ivp's options
+CONTROLS = ("first_step", "max_step", "min_step", "max_steps")  # what a function for blocks takes of solve_ivp's options
 REFUSED = {"inplace", "jac", "jac_sparsity", "lband", "uband", "solver", "dense_output", "callback"}  # and what not
 COUNTS = ("nfev", "njev", "nlu", "nsteps", "nrejected")
 REASONS = {0: "finished", core.WAITING: "interrupted", stepper.NON_FINITE: "non_finite", core.TOO_SMALL: "step_too_small",
            core.TOO_MANY: "max_steps"}  # fmt: skip
 
 
-class LaneFunction:
-    """A compiled right-hand side for blocks of lanes, with its address. It pickles where the function does."""
+class BlockFunction:
+    """A compiled right-hand side for blocks of trajectories, with its address. It pickles where the function does."""
 
     def __init__(self, fun: Any) -> None:
-        found = problem.compiled_address(fun, "fun", core.RHS_LANES_SIGNATURE)
-        if found is None:
+        address = problem.compiled_address(fun, "fun", core.RHS_LANES_SIGNATURE)
+        if address is None:
             raise TypeError(
-                "fun: batch=True wants a compiled function (LowLevelCallable, numba cfunc, ctypes function or PyCapsule) with the "
-                f"signature {core.RHS_LANES_SIGNATURE!r}, not {type(fun).__name__}"
+                "fun: expected with batch=True a compiled function (LowLevelCallable, numba cfunc, ctypes function or PyCapsule) with the "
+                f"signature {core.RHS_LANES_SIGNATURE!r}, got {type(fun).__name__}"
             )
-        self.fun, self.address = fun, found
+        self.fun, self.address = fun, address
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return LaneFunction, (self.fun,)
+        return BlockFunction, (self.fun,)
 
 
 @dataclass(frozen=True)
 class Task:
-    """Lanes to integrate: arrays with an entry a lane, and what is common to them."""
+    """Trajectories to integrate: arrays with an entry for each, and what is common to them."""
 
     fun: Any
     starts: Array
     t0: Array
     t1: Array
-    own: bool  # each lane has its own span
-    extra: Any  # (lanes, p) array, or list of tuples, or None
+    own_spans: bool  # whether each trajectory has its own span
+    extra: Any  # the trajectories' own arguments: an array (m, p), a list of tuples, or None
     method: str | Method | None
     times: Array | None
     dt: float | str | None
@@ -78,17 +88,17 @@ class Task:
     @property
     def compiled(self) -> bool:
         """Whether fun runs without the GIL."""
-        return isinstance(self.fun, LaneFunction) or problem.compiled_address(self.fun, "fun", problem.RHS_SIGNATURE) is not None
+        return isinstance(self.fun, BlockFunction) or problem.compiled_address(self.fun, "fun", problem.RHS_SIGNATURE) is not None
 
     def part(self, first: int, last: int) -> Self:
-        """The lanes first ... last - 1."""
+        """The trajectories first ... last - 1."""
         extra = None if self.extra is None else self.extra[first:last]
         return replace(self, starts=self.starts[first:last], t0=self.t0[first:last], t1=self.t1[first:last], extra=extra)
 
 
 @dataclass
 class Columns:
-    """Results, an entry a lane."""
+    """Results, an entry for each trajectory."""
 
     t: Array
     y: Array
@@ -102,62 +112,62 @@ class Columns:
 
     @classmethod
     def of(cls, task: Task) -> Self:
-        """Nothing computed yet: every lane stands at its start."""
+        """Nothing computed yet: every trajectory is at its start."""
         count, shape = len(task.starts), task.starts.shape[1:]
         if task.times is None:
             y, reached = task.starts.copy(), np.ones(count, np.int64)
         else:
             y, reached = np.full((count, *shape, len(task.times)), np.nan), np.zeros(count, np.int64)
-        wanted = {"sol": task.options.get("dense_output"), "t_events": task.options.get("events") is not None}
-        wanted["y_events"] = wanted["t_events"]
-        extras: dict[str, list[Any]] = {name: [None] * count for name, asked in wanted.items() if asked}
+        events = task.options.get("events") is not None
+        asked = {"sol": task.options.get("dense_output"), "t_events": events, "y_events": events}
+        extras: dict[str, list[Any]] = {name: [None] * count for name, keep in asked.items() if keep}
         counts = np.zeros((count, len(COUNTS)), np.int64)
         return cls(task.t0.copy(), y, reached, np.full(count, -1, np.int64), counts, ["interrupted"] * count, extras=extras)
 
-    def put(self, lane: int, r: Any, at_times: bool) -> None:
-        """One lane's IVPResult."""
+    def put(self, k: int, r: Any, at_times: bool) -> None:
+        """The IVPResult of trajectory k."""
         if at_times:
-            self.reached[lane] = r.t.size
-            self.y[lane, ..., : r.t.size] = r.y
+            self.reached[k] = r.t.size
+            self.y[k, ..., : r.t.size] = r.y
         else:
-            self.t[lane], self.y[lane] = r.t[-1], r.y[..., -1]
-        self.status[lane], self.reason[lane] = r.status, r.reason
-        self.counts[lane] = [r[name] for name in COUNTS]
+            self.t[k], self.y[k] = r.t[-1], r.y[..., -1]
+        self.status[k], self.reason[k] = r.status, r.reason
+        self.counts[k] = [r[name] for name in COUNTS]
         if r.reason != "finished":
-            self.messages[lane] = r.message
+            self.messages[k] = r.message
         for name, column in self.extras.items():
-            column[lane] = r[name]
+            column[k] = r[name]
 
-    def fail(self, lane: int, reason: str, message: str, error: Exception | None = None) -> None:
-        """A lane that ends without a result of its own."""
-        self.status[lane], self.reason[lane], self.messages[lane] = -1, reason, message
+    def fail(self, k: int, reason: str, message: str, error: Exception | None = None) -> None:
+        """A trajectory that ends without a result of its own."""
+        self.status[k], self.reason[k], self.messages[k] = -1, reason, message
         if error is not None:
-            self.errors[lane] = error
+            self.errors[k] = error
 
     def paste(self, first: int, piece: Columns) -> None:
-        """The results of the lanes from `first` on."""
+        """The results of the trajectories from `first` on."""
         last = first + len(piece.reason)
         for name in ("t", "y", "reached", "status", "counts", "reason"):
             getattr(self, name)[first:last] = getattr(piece, name)
         for name, column in self.extras.items():
             column[first:last] = piece.extras[name]
-        self.messages |= {first + lane: text for lane, text in piece.messages.items()}
-        self.errors |= {first + lane: error for lane, error in piece.errors.items()}
+        self.messages |= {first + k: text for k, text in piece.messages.items()}
+        self.errors |= {first + k: error for k, error in piece.errors.items()}
 
 
 class Bar:
-    """A progress bar over lanes, where one is wanted and tqdm is there."""
+    """A progress bar over trajectories, where the user asks for one and tqdm is there."""
 
-    def __init__(self, total: int, wanted: bool) -> None:
+    def __init__(self, total: int, shown: bool) -> None:
         self.bar: Any = None
-        if wanted:
+        if shown:
             with contextlib.suppress(ImportError):
                 from tqdm import tqdm
 
-                self.bar = tqdm(total=total, unit="lane", file=sys.stderr)
+                self.bar = tqdm(total=total, unit="trajectory", file=sys.stderr)
 
     def show(self, done: int) -> None:
-        """So many lanes are done."""
+        """So many trajectories are done."""
         if self.bar is not None:
             self.bar.update(done - self.bar.n)
 
@@ -169,44 +179,44 @@ class Bar:
             self.bar.close()
 
 
-# ---- lanes of solve_ivp -----------------------------------------------------------------------------------------------------------------
+# ---- trajectories of solve_ivp ----------------------------------------------------------------------------------------------------------
 
 
-def run_lane(task: Task, columns: Columns, lane: int) -> None:
-    """One lane by `solve_ivp`. What its function raises is kept; an error that comes before the first step is not the lane's own."""
+def run_trajectory(task: Task, columns: Columns, k: int) -> None:
+    """One trajectory by `solve_ivp`. What its function raises is kept; an error before the first step is one of all."""
     options = dict(task.options)
     if task.dt is not None:
         options["dt"] = task.dt
     options |= {"t_eval": task.times} if task.times is not None else {} if options.get("dense_output") else {"save": "last"}
-    args = task.args if task.extra is None else (*task.args, *task.extra[lane])
+    args = task.args if task.extra is None else (*task.args, *task.extra[k])
     if args:
         options["args"] = args
     try:
-        r = solve_ivp(task.fun, (float(task.t0[lane]), float(task.t1[lane])), task.starts[lane], task.method, **options)
+        r = solve_ivp(task.fun, (float(task.t0[k]), float(task.t1[k])), task.starts[k], task.method, **options)
     except BaseException as error:
         partial = getattr(error, "partial_result", None)
         if partial is None:
-            error.add_note(f"in lane {lane} of the batch")
+            error.add_note(f"in trajectory {k} of the batch")
             raise
-        columns.put(lane, partial, task.times is not None)
+        columns.put(k, partial, task.times is not None)
         if not isinstance(error, Exception):
             raise
         with contextlib.suppress(AttributeError):
             del error.partial_result  # type: ignore[attr-defined]
-        columns.errors[lane] = error
+        columns.errors[k] = error
     else:
-        columns.put(lane, r, task.times is not None)
+        columns.put(k, r, task.times is not None)
 
 
 def run_serially(task: Task, columns: Columns, bar: Bar) -> None:
-    """All lanes in order, in this thread."""
-    for lane in range(len(task.starts)):
-        run_lane(task, columns, lane)
-        bar.show(lane + 1)
+    """All trajectories in order, in this thread."""
+    for k in range(len(task.starts)):
+        run_trajectory(task, columns, k)
+        bar.show(k + 1)
 
 
 class Threads:
-    """The lanes of a compiled function, shared out to threads one by one."""
+    """The trajectories of a compiled function, shared out to threads one by one."""
 
     def __init__(self, task: Task, columns: Columns) -> None:
         self.task, self.columns = task, columns
@@ -214,16 +224,16 @@ class Threads:
         self.inside: set[int] = set()
 
     def work(self) -> None:
-        """Takes lanes until none is left."""
+        """Takes trajectories until none is left."""
         with self.lock:
             self.inside.add(threading.get_ident())
         try:
             while not self.stopped:
                 with self.lock:
-                    lane, self.next = self.next, self.next + 1
-                if lane >= len(self.task.starts):
+                    k, self.next = self.next, self.next + 1
+                if k >= len(self.task.starts):
                     break
-                run_lane(self.task, self.columns, lane)
+                run_trajectory(self.task, self.columns, k)
                 self.done += 1
         except KeyboardInterrupt:
             if not self.stopped:
@@ -233,7 +243,7 @@ class Threads:
                 self.inside.discard(threading.get_ident())
 
     def stop(self) -> None:
-        """No further lane; those at work are interrupted between two pieces of their loops."""
+        """No further trajectory; those at work are interrupted between two pieces of their loops."""
         self.stopped = True
         with self.lock:
             for thread in self.inside:
@@ -256,7 +266,7 @@ def on_threads(work: Callable[[], None], stop: Callable[[], None], done: Callabl
             raise
 
 
-# ---- lanes of a function for lanes ------------------------------------------------------------------------------------------------------
+# ---- functions for blocks of trajectories -----------------------------------------------------------------------------------------------
 
 
 def _control(method: Method, options: dict[str, Any], task: Task) -> dict[str, Any]:
@@ -266,7 +276,7 @@ def _control(method: Method, options: dict[str, Any], task: Task) -> dict[str, A
     rtol, atol = (np.ascontiguousarray(np.broadcast_to(one, shape)) for one in tolerances)
     max_step = check_max_step(options.get("max_step"))
     if callable(max_step):
-        raise TypeError("max_step: a number is wanted; a function for lanes asks Python nothing on its way")
+        raise TypeError("max_step: expected a number, got a function, which a function for blocks cannot ask on its way")
     out = {"rtol": rtol, "atol": atol, "max_step": max_step, "min_step": check_min_step(options.get("min_step"), max_step)}
     spans = np.abs(task.t1 - task.t0)
     first = check_first_step(options.get("first_step"), 0.0, float(np.min(spans[spans > 0], initial=math.inf)))
@@ -274,48 +284,44 @@ def _control(method: Method, options: dict[str, Any], task: Task) -> dict[str, A
 
 
 def _fixed(task: Task) -> dict[str, Any]:
-    """Fixed steps: dt with the sign of the spans, and how many steps each lane takes."""
-    given = check_number(task.dt, "dt", "a step above 0")
-    if given <= 0:
-        raise ValueError(f"dt = {task.dt!r}: a step above 0 is wanted; it takes the sign of t_end - t0 by itself")
+    """Fixed steps: dt with the sign of the spans, and how many steps each trajectory takes."""
+    given = check_number(task.dt, "dt", ABOVE_0, low=0.0, open_low=True)
     length = task.t1 - task.t0
     if np.any(length < 0) and np.any(length > 0):
-        raise ValueError("t_span: with dt, a batch of a function for lanes goes one way: forwards or backwards")
+        raise ValueError("t_span: expected spans of one direction, with dt and a function for blocks, got some forwards and some backwards")
     step = -given if np.any(length < 0) else given
     if np.any((task.t0 + step == task.t0) & (length != 0)):
-        raise ValueError(f"dt = {task.dt!r} is lost in rounding at the start: t + dt == t")
+        raise ValueError(f"dt: expected a step that moves t, got {task.dt!r}, which is lost in rounding at the start: t + dt == t")
     if np.any(np.abs(length) / given > 2.0**53):
-        raise ValueError(f"dt = {task.dt!r}: more than 2^53 steps")
+        raise ValueError(f"dt: expected at most 2^53 steps, got dt = {task.dt!r}")
     steps = np.array([math.ceil(part) for part in length / step * (1.0 - ROUNDING)], dtype=np.int64)
     return {"dt": step, "steps": steps}
 
 
 def block_run(task: Task) -> core.Lanes:
-    """The core's run of a function for lanes."""
+    """The core's run of a function for blocks."""
     options = dict(task.options)
     if options.pop("events", None) is not None:
-        raise TypeError("events: a function for lanes takes none; give a function of one lane, compiled or not")
-    names = REFUSED & set(options)
-    if names:
-        raise TypeError(f"{min(names)}: a function for lanes does not take it; it is for functions of one lane")
+        raise TypeError("events: a function for blocks takes none; give a function of one trajectory, compiled or not")
+    refused = REFUSED & set(options)
+    if refused:
+        raise TypeError(f"{min(refused)}: a function for blocks does not take it; it is for functions of one trajectory")
     if task.dt is not None and {"rtol", "atol", *CONTROLS} - {"max_steps"} & set(options):
-        raise ValueError("dt, rtol, atol: fixed steps (dt) or error control (rtol, atol, first_step, ...) are wanted, not both")
-    chosen = {name: options.pop(name) for name in ("rtol", "atol", *CONTROLS) if name in options}
-    limit = chosen.pop("max_steps", None)
+        raise ValueError("dt, rtol, atol: expected fixed steps (dt) or error control (rtol, atol, first_step, ...), got both")
+    control = {name: options.pop(name) for name in ("rtol", "atol", *CONTROLS) if name in options}
+    limit = control.pop("max_steps", None)
     method = as_method(task.method or ("dopri5" if task.dt is None else "rk4"), options)
     if task.dt is None and "embedded" not in method.flags:
         raise ValueError(f"dt is missing: {method.name} has no error estimate and takes fixed steps; give dt=...")
-    how = _fixed(task) if task.dt is not None else _control(method, chosen, task)
+    how = _fixed(task) if task.dt is not None else _control(method, control, task)
     if limit is not None:
-        if isinstance(limit, bool) or int(limit) != limit or limit < 1:
-            raise ValueError(f"max_steps = {limit!r}: a whole number from 1 on is wanted")
-        how["max_steps"] = min(int(limit), 2**62)
+        how["max_steps"] = whole_or(limit, "max_steps", MANY)
     return core.Lanes(method.record, task.fun.address, task.starts, task.t0, task.t1, parameters=method.numbers, args=task.extra,
-                      t_eval=task.times, own=task.own, **how)  # fmt: skip
+                      t_eval=task.times, own=task.own_spans, **how)  # fmt: skip
 
 
 def run_blocks(task: Task, columns: Columns, threads: int, bar: Bar) -> None:
-    """A function for lanes, block by block."""
+    """A function for blocks, block by block."""
     run = block_run(task)
     blocks = -(-len(task.starts) // core.BLOCK)
     try:
@@ -329,11 +335,11 @@ def run_blocks(task: Task, columns: Columns, threads: int, bar: Bar) -> None:
         columns.reason = [REASONS.get(code, "rhs_failed") for code in run.code.tolist()]
         for name in ("nfev", "nsteps", "nrejected"):
             columns.counts[:, COUNTS.index(name)] = getattr(run, name)
-        for lane in np.flatnonzero(run.code).tolist():
-            if task.dt is None and columns.reason[lane] in ("non_finite", "step_too_small"):
-                first, last = (float(np.max(np.abs(y[lane]), initial=0.0)) for y in (task.starts, run.y_last))
-                columns.reason[lane] = "diverged" if last > BLOW_UP * max(1.0, first) else columns.reason[lane]
-            columns.messages[lane] = _words(columns.reason[lane], int(run.code[lane]), run.t_last[lane], run.nsteps[lane])
+        for k in np.flatnonzero(run.code).tolist():
+            if task.dt is None and columns.reason[k] in ("non_finite", "step_too_small"):
+                first, last = (float(np.max(np.abs(y[k]), initial=0.0)) for y in (task.starts, run.y_last))
+                columns.reason[k] = "diverged" if last > BLOW_UP * max(1.0, first) else columns.reason[k]
+            columns.messages[k] = _words(columns.reason[k], int(run.code[k]), run.t_last[k], run.nsteps[k])
 
 
 def _words(reason: str, code: int, t: float, steps: int) -> str:
@@ -344,7 +350,7 @@ def _words(reason: str, code: int, t: float, steps: int) -> str:
         "step_too_small": f"the step that the tolerances need is too small to move t {where}",
         "diverged": f"the state has grown without bound {where}: the solution seems to run off in finite time",
         "max_steps": f"the limit on the number of steps was reached {where}",
-        "rhs_failed": f"the function for lanes returned {code} {where}, for a block that this lane is in",
+        "rhs_failed": f"the function for blocks returned {code} {where}, for the block that this trajectory is in",
     }[reason]
 
 
@@ -354,7 +360,7 @@ def _words(reason: str, code: int, t: float, steps: int) -> str:
 def run_here(task: Task, columns: Columns, threads: int | None, bar: Bar) -> None:
     """The whole task in this process."""
     count = threads or os.cpu_count() or 1
-    if isinstance(task.fun, LaneFunction):
+    if isinstance(task.fun, BlockFunction):
         run_blocks(task, columns, count, bar)
     elif task.compiled and min(count, len(task.starts)) > 1:
         shared = Threads(task, columns)
@@ -371,7 +377,7 @@ def run_piece(task: Task, foreign: bool) -> Columns | Exception:
     except Exception as error:
         return _portable(error) if foreign else error
     if foreign:
-        columns.errors = {lane: _portable(error) for lane, error in columns.errors.items()}
+        columns.errors = {k: _portable(error) for k, error in columns.errors.items()}
     return columns
 
 
@@ -385,11 +391,11 @@ def _portable(error: Exception) -> Exception:
 
 
 def run_on(executor: futures.Executor, task: Task, columns: Columns, bar: Bar) -> None:
-    """The task in pieces on an executor. A piece that is lost leaves its lanes with reason "executor_failed"."""
+    """The task in pieces on an executor. The trajectories of a piece that is lost end with reason "executor_failed"."""
     count = len(task.starts)
     workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or os.cpu_count() or 1
     size = max(1, -(-count // (PIECES * int(workers))))
-    if isinstance(task.fun, LaneFunction):
+    if isinstance(task.fun, BlockFunction):
         size = -(-size // core.BLOCK) * core.BLOCK
     foreign = not isinstance(executor, futures.ThreadPoolExecutor)
     pieces: dict[futures.Future[Columns | Exception], tuple[int, int]] = {}
@@ -404,14 +410,14 @@ def run_on(executor: futures.Executor, task: Task, columns: Columns, bar: Bar) -
         for future in futures.as_completed(pieces):
             first, last = pieces[future]
             try:
-                got = future.result()
+                results = future.result()
             except Exception as error:  # of the executor itself: the worker's own come as a result
                 _cannot_pickle(error)
                 _lost(columns, first, last, error)
                 continue
-            if isinstance(got, Exception):
-                raise got
-            columns.paste(first, got)
+            if isinstance(results, Exception):
+                raise results
+            columns.paste(first, results)
             done += last - first
             bar.show(done)
     except BaseException:
@@ -421,12 +427,12 @@ def run_on(executor: futures.Executor, task: Task, columns: Columns, bar: Bar) -
 
 
 def _lost(columns: Columns, first: int, last: int, error: Exception) -> None:
-    for lane in range(first, last):
-        columns.fail(lane, "executor_failed", f"the executor lost it: {type(error).__name__}: {error}", error)
+    for k in range(first, last):
+        columns.fail(k, "executor_failed", f"the executor lost it: {type(error).__name__}: {error}", error)
 
 
 def _cannot_pickle(error: Exception) -> None:
-    """Raises where a task could not be sent: says what to do."""
+    """Raises where a task could not be sent, and says what to do."""
     if isinstance(error, (pickle.PicklingError, AttributeError, TypeError)) and "pickle" in str(error).lower():
         raise TypeError(
             f"executor: fun, events, jac, args or another argument cannot be sent to another process ({error}); functions must be defined "

@@ -9,10 +9,11 @@ from typing import Any
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
 
-from mflow.base.checks import check_start
+from mflow.base.checks import as_tuple, check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.result import IVPResult
-from mflow.integrate.drive import Settings, integrate
+from mflow.integrate.control import Settings
+from mflow.integrate.drive import Drive, follow
 from mflow.solvers import nonlinear
 
 __all__ = ["gradient_flow"]
@@ -75,15 +76,16 @@ def gradient_flow(
     """
     start = check_start(c0, "c0")
     names = {field.name for field in fields(Settings)} - {"dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args"}
-    chosen = as_method(method, {k: v for k, v in options.items() if k not in names | SOLVING})
-    if chosen.is_implicit:
+    chosen_method = as_method(method, {k: v for k, v in options.items() if k not in names | SOLVING})
+    if chosen_method.is_implicit:
         hess = companion(grad, "hess", hess)
-    what = problem.objective_problem(None, grad, start.shape, args, hess if chosen.is_implicit else None)
-    extra = args if isinstance(args, tuple) else (args,)
+    equation = problem.objective_problem(None, grad, start.shape, args, hess if chosen_method.is_implicit else None)
+    extra = as_tuple(args)
     linear = {name: options.get(name) for name in SOLVING}
-    solver = nonlinear.solver_for(chosen, what, 0.0, start, jac=hess, hess=True, args=extra, **linear)
+    solver = nonlinear.solver_for(chosen_method, equation, 0.0, start, jac=hess, hess=True, args=extra, **linear)
     settings = Settings(
         dt=dt, t_eval=t_eval, save=save, save_every=save_every, solver=solver, symmetric=True, event_args=extra,
         **{k: v for k, v in options.items() if k in names},
     )  # fmt: skip
-    return integrate(what, (0.0, t_end), start, chosen, settings, "gradient_flow")
+    result: IVPResult = follow(Drive(equation, (0.0, t_end), start, chosen_method, settings, "gradient_flow"))
+    return result

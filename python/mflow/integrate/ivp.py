@@ -10,10 +10,11 @@ from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
 from mflow_core.registry import unknown
 
-from mflow.base.checks import check_start
+from mflow.base.checks import as_tuple, check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.result import IVPResult
-from mflow.integrate.drive import Settings, check_span, integrate
+from mflow.integrate.control import Settings, check_span
+from mflow.integrate.drive import Drive, follow
 from mflow.solvers import nonlinear
 
 __all__ = ["solve_ivp"]
@@ -84,7 +85,7 @@ def solve_ivp(
     rtol, atol : float or array_like of y0's shape
         Error control (default 1e-3, 1e-6): the local error of component i is held to atol_i + rtol_i |y_i|, in root mean square.
     first_step, max_step, min_step : float
-        max_step may be a function of (t, y). Where a step below min_step is wanted, the run ends.
+        max_step may be a function of (t, y). Where the tolerances need a step below min_step, the run ends.
     max_steps : int
         Ends the run after so many accepted steps.
     jac : callable, array_like (n, n), sparse matrix, or with lband and uband packed (lband + uband + 1, n); optional
@@ -120,7 +121,7 @@ def solve_ivp(
     Raises
     ------
     TypeError, ValueError
-        An argument does not fit; the text names it. An exception raised by ``fun`` comes through as it is, with the time in a note
+        An argument does not fit; the message names it. An exception raised by ``fun`` comes through as it is, with the time in a note
         and what was computed so far as its ``partial_result``; so does KeyboardInterrupt.
 
     Examples
@@ -140,21 +141,23 @@ def solve_ivp(
     """
     start = check_start(y0, "y0")
     _known(method, parameters)
-    chosen = as_method(method if method is not None else "dopri5" if dt is None else "rk4", parameters)
-    if chosen.is_implicit:
+    chosen_method = as_method(method if method is not None else "dopri5" if dt is None else "rk4", parameters)
+    if chosen_method.is_implicit:
         jac = companion(fun, "jac", jac)
-    what = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen.is_implicit else None)
+    equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen_method.is_implicit else None)
+    t0, extra = check_span(t_span, dt)[0], as_tuple(args)
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
-        t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=_tuple(args),
-        solver=nonlinear.solver_for(chosen, what, check_span(t_span, dt)[0], start, solver=solver, args=_tuple(args), **linear),
+        t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=extra,
+        solver=nonlinear.solver_for(chosen_method, equation, t0, start, solver=solver, args=extra, **linear),
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
-    return integrate(what, t_span, start, chosen, settings, "solve_ivp")
+    result: IVPResult = follow(Drive(equation, t_span, start, chosen_method, settings, "solve_ivp"))
+    return result
 
 
-ELSEWHERE = ("Radau", "BDF", "LSODA")  # SciPy's stiff methods, which have no row of their name
+ELSEWHERE = ("Radau", "BDF", "LSODA")  # SciPy's stiff methods; none here has their name
 
 
 def _known(method: Any, parameters: dict[str, Any]) -> None:
@@ -162,15 +165,11 @@ def _known(method: Any, parameters: dict[str, Any]) -> None:
     if isinstance(method, str) and method in ELSEWHERE:
         raise ValueError(f"method: {method} is SciPy's; for stiff problems take 'esdirk43' here")
     if "vectorized" in parameters:
-        raise TypeError("vectorized: leave it away; differences for a Jacobian call fun for one column, or colour, at a time")
+        raise TypeError("vectorized: remove it; differences for a Jacobian call fun for one column, or colour, at a time")
     if isinstance(method, type) or not isinstance(method, str | Method | None):
         return  # as_method has words for these
-    own = as_method(method, {}).parameters if parameters and method is not None else {}
+    of_method = as_method(method, {}).parameters if parameters and method is not None else {}
     for name in parameters:
-        if name not in own:
+        if name not in of_method:
             arguments = [known for known in inspect.signature(solve_ivp).parameters if known != "parameters"]
-            raise TypeError(unknown("solve_ivp has no argument", name, [*arguments, *own]))
-
-
-def _tuple(args: Any) -> tuple[Any, ...]:
-    return tuple(args) if isinstance(args, tuple | list) else (args,)
+            raise TypeError(unknown("solve_ivp has no argument", name, [*arguments, *of_method]))

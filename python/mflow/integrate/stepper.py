@@ -5,26 +5,21 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
-from mflow_core.dynamics import force as core_force
 from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
-from mflow_core.stepping.energies import Energies
 from mflow_core.stepping.last_step import LastStep
 
-from mflow.base.checks import Array, check_number, check_start
+from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
 from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
-from mflow.base.result import COLUMNS, Result
 from mflow.base.savefile import read_state, write_state
-from mflow.integrate.control import check_first_step, check_max_step, check_min_step, check_tolerances
-from mflow.integrate.drive import ATOL, RTOL
+from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.integrate.curvature import give_radius
 from mflow.integrate.endings import Ending
 from mflow.solvers import nonlinear
-from mflow.solvers.tangents import TangentFactors, is_sparse
-from mflow.stability import spectrum
 
 __all__ = ["Stepper"]
 
@@ -45,9 +40,9 @@ class Stepper:
         ``int (double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx)``.
     x0, v0 : array_like of one shape; v0 zeros where it is not given
     dadx, dadv : array_like (n, n) or callable, optional
-        Second order, implicit rows: derivatives of accel, constant or ``dadx(t, x, v, *args)``; differences where none is given.
+        Second order, implicit methods: derivatives of accel, constant or ``dadx(t, x, v, *args)``; differences where none is given.
     velocity_free : bool
-        Second order: accel does not use v; rows that are implicit in v alone are explicit then.
+        Second order: accel does not use v; methods that are implicit in v alone are explicit then.
     solve_accel : callable
         Second order: your own solver, in place of Newton's iteration: ``solve_accel(t, w, xp, vp, bx, bv, q, guess)`` returns the a of
         a = w accel(t, xp + bx a, vp + bv a) + q, where q may be None. Or compiled, mflow.h's mf_solve_accel_fn.
@@ -99,11 +94,18 @@ class Stepper:
     """
 
     _start_name = "y0"
+    _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
+
+    def __init_subclass__(cls, *, flag: str = "", **more: Any) -> None:
+        """A stepper of its own kind for methods with a flag, which `Stepper` makes for them."""
+        super().__init_subclass__(**more)
+        if flag:
+            Stepper._kinds[flag] = cls
 
     def __new__(cls, method: str | Method, *_: Any, **__: Any) -> Any:
-        """A second-order method has a stepper of its own kind."""
-        second = isinstance(method, str | Method) and "second_order" in as_method(method, {}).flags
-        return object.__new__(MotionStepper if second and cls is Stepper else cls)
+        """The stepper of the method's kind."""
+        flags = as_method(method, {}).flags if cls is Stepper and isinstance(method, str | Method) else ()
+        return object.__new__(next((kind for flag, kind in Stepper._kinds.items() if flag in flags), cls))
 
     def __init__(
         self,
@@ -137,26 +139,30 @@ class Stepper:
             "max_step": max_step, "min_step": min_step, "jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband,
             "solver": solver,
         }  # fmt: skip
-        what = problem.rhs_problem(fun, start.shape, args, inplace, jac if self.method.is_implicit else None)
+        equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if self.method.is_implicit else None)
         linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
-        extra = tuple(args) if isinstance(args, tuple | list) else (args,)
-        solving = nonlinear.solver_for(self.method, what, self._t0, start, solver=solver, args=extra, **linear)
-        self._controlled = rtol is not None or atol is not None
-        self._run = core.Run(
-            self.method.record, what, start, self._t0, math.nan, self.method.numbers, dense=True, control=self._controlled, solver=solving
-        )
+        solving = nonlinear.solver_for(self.method, equation, self._t0, start, solver=solver, args=as_tuple(args), **linear)
+        self._make_run(equation, solver=solving)
+
+    def _make_run(self, equation: problem.Problem, **more: Any) -> None:
+        """The run of the core, under error control where tolerances are given."""
+        self._controlled = self._call["rtol"] is not None or self._call["atol"] is not None
+        record, values = self.method.record, self.method.numbers
+        self._run = core.Run(record, equation, self._start, self._t0, math.nan, values, dense=True, control=self._controlled, **more)
+        bounds = [self._call[name] for name in ("max_step", "min_step", "first_step")]
         if self._controlled:
-            self._control(rtol, atol, max_step, min_step, first_step)
-        elif first_step is not None or max_step is not None or min_step is not None:
-            raise ValueError("first_step, max_step, min_step belong to error control: give rtol or atol as well")
+            self._control(self._call["rtol"], self._call["atol"], *bounds)
+        elif any(bound is not None for bound in bounds):
+            raise ValueError("first_step, max_step, min_step: they belong to error control: give rtol or atol as well")
 
     def _control(self, rtol: Any, atol: Any, max_step: Any, min_step: Any, first_step: Any) -> None:
+        """Checks what belongs to error control, and tells the run."""
         if "embedded" not in self.method.flags:
             raise ValueError(f"rtol, atol: {self.method.name} has no error estimate: take fixed steps, st.step(dt)")
         if "staged" in self.method.flags and self.method.parameters["stages"] == 2:
             raise ValueError(f"stages: the error estimate of {self.method.name} needs 3 or more of them, or 0")
         if callable(max_step):
-            raise TypeError("max_step: a number is wanted here; your loop can set it, or use mflow.solve_ivp")
+            raise TypeError("max_step: expected a number, got a function; functions go into mflow.solve_ivp")
         relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, self._start.shape)
         shape = np.broadcast_shapes(relative.shape, absolute.shape)
         largest = check_max_step(max_step)
@@ -223,10 +229,9 @@ class Stepper:
         """``steps`` steps of dt, in one loop without Python where fun is compiled. Errors as `step`."""
         if self._controlled:
             raise TypeError("dt: this stepper is under error control (rtol, atol): call step() or advance_to(t)")
-        if isinstance(steps, bool) or int(steps) != steps or not 0 <= steps < 2**62:
-            raise ValueError(f"steps = {steps!r}: a whole number from 0 on is wanted")
+        left = check_whole(steps, "steps", 0, MANY - 1)
         h = check_number(dt, "dt")
-        pace, left = Pace(), int(steps)
+        pace = Pace()
         while left:
             count, before = pace.take(left), self.k
             status = self._run.fixed(count, dt=h)
@@ -238,15 +243,18 @@ class Stepper:
         """Steps under error control until exactly t. Errors as `step`."""
         end = check_number(t, "t")
         if (end - self.t) * self._call["direction"] < 0:
-            raise ValueError(f"t = {t!r} lies behind t = {self.t:g}: a stepper goes one way; make another with direction={end - self.t:g}")
+            raise ValueError(
+                f"t: expected a time ahead of t = {self.t:g}, got {t!r}; a stepper goes one way: make another with "
+                f"direction={end - self.t:g}"
+            )
         pace = Pace()
         while self.t != end:
-            self._go(end, pace.take(2**62), "advance_to")
+            self._go(end, pace.take(MANY), "advance_to")
             pace.done()
 
     def _go(self, end: float, count: int, name: str) -> None:
         if not self._controlled:
-            raise TypeError(f"{name} without dt is for error control: give rtol= and atol= to the stepper, or dt to step")
+            raise TypeError(f"{name}: without dt it is for error control: give rtol= and atol= to the stepper, or dt to step")
         if self.k == 0 and self._run.h == 0.0:
             sign = math.copysign(1.0, self._call["direction"])
             self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * self._first)), 0.0)
@@ -259,13 +267,9 @@ class Stepper:
     def _settle(self, status: int, h: float) -> None:
         """Raises what a status means, or does what it asks for."""
         if status == core.RHO_DUE:
-            radius, why = spectrum.upper_radius(self._run.slope, self.t, self.y)
-            last, k = self._run.rho
-            if why == spectrum.ROUGH and k >= 0:  # the last radius goes on
-                radius, why = last, ""
-            if why:
-                raise FloatingPointError(f"{why}: {self.method.name} cannot measure the Jacobian; the state stays at t = {self.t:g}")
-            self._run.rho = radius
+            reason = give_radius(self._run)
+            if reason:
+                raise FloatingPointError(f"{reason}: {self.method.name} cannot measure the Jacobian; the state stays at t = {self.t:g}")
             return
         if status != 0:
             mode = "adaptive" if self._controlled else "fixed"
@@ -320,7 +324,7 @@ class Stepper:
             made = cls(method, fun, start, t0=facts["t0"], **facts["control"], **call)
             made._run.unpack(blocks["run"])
         except (KeyError, AttributeError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)}: a damaged or foreign state ({error})") from error
+            raise ValueError(f"{os.fspath(path)}: it is damaged, or holds another state ({error})") from error
         return made
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -339,157 +343,3 @@ def _remake(cls: type[Stepper], method: Method, start: Array, t0: float, call: d
     made = cls(method, **given)
     made._run.unpack(state)
     return made
-
-
-# ---- second order -----------------------------------------------------------------------------------------------------------------------
-
-
-class MotionStepper(Stepper):
-    """What `Stepper` makes of a second-order method: x'' = accel(t, x, v), with `x`, `v` and `a`."""
-
-    _start_name = "x0"
-
-    def __init__(
-        self,
-        method: str | Method,
-        accel: Callable[..., Any] | Any,
-        x0: Any,
-        v0: Any = None,
-        t0: float = 0.0,
-        *,
-        args: tuple[Any, ...] = (),
-        inplace: bool = False,
-        rtol: Any = None,
-        atol: Any = None,
-        direction: float = 1.0,
-        first_step: float | None = None,
-        max_step: float | None = None,
-        min_step: float | None = None,
-        dadx: Any = None,
-        dadv: Any = None,
-        velocity_free: bool = False,
-        solver: Any = None,
-        solve_accel: Any = None,
-        energy: bool = False,
-        potential: Any = None,
-        **parameters: Any,
-    ) -> None:
-        self.method = as_method(method, parameters)
-        if "second_order" not in self.method.flags:
-            raise ValueError(f"method: {self.method.name} is no method for x'' = accel(t, x, v): see mflow.methods(family='second_order')")
-        start = check_start(x0, "x0")
-        speed = np.zeros_like(start) if v0 is None else check_start(v0, "v0")
-        if speed.shape != start.shape:
-            raise ValueError(f"v0: shape {speed.shape} came, but x0 has shape {start.shape}: one velocity for each position is wanted")
-        if solve_accel is not None and (solver is not None or dadx is not None or dadv is not None):
-            raise ValueError("solve_accel solves for a by itself: leave solver, dadx and dadv away")
-        if potential is not None and not energy:
-            raise ValueError("potential belongs to the energy ledger: give energy=True as well")
-        self._t0, self._start, self._speed = check_number(t0, "t0"), start, speed
-        self._call = {
-            "accel": accel, "v0": speed, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction,
-            "first_step": first_step, "max_step": max_step, "min_step": min_step, "dadx": dadx, "dadv": dadv,
-            "velocity_free": velocity_free, "solver": solver, "solve_accel": solve_accel, "energy": bool(energy), "potential": potential,
-        }  # fmt: skip
-        solves = self.method.is_implicit or self.method.parameters.get("damping") == "implicit"
-        extra, inner = tuple(args) if isinstance(args, tuple | list) else (args,), None
-        if solves and solve_accel is None:
-            sparse = any(is_sparse(of, self._t0, start, speed, extra) for of in (dadx, dadv))
-            factors = TangentFactors(start.size, None) if sparse else None
-            inner = nonlinear.force_solver(solver, start.size, dadx is not None or dadv is not None, factors)
-        self._what = core_force.Force(
-            accel, start.shape, args=extra, inplace=inplace, dfdx=dadx if solves else None, dfdv=dadv if solves else None,
-            potential=potential, velocity_free=velocity_free, solver=inner, solve_accel=solve_accel if solves else None,
-        )  # fmt: skip
-        self._controlled = rtol is not None or atol is not None
-        self._run = core.Run(
-            self.method.record, self._what, start, self._t0, math.nan, self.method.numbers, dense=True, control=self._controlled, v0=speed
-        )
-        if self._controlled:
-            self._control(rtol, atol, max_step, min_step, first_step)
-        elif first_step is not None or max_step is not None or min_step is not None:
-            raise ValueError("first_step, max_step, min_step belong to error control: give rtol or atol as well")
-        if energy:
-            self._settle(int(Energies(self._run).keep()), 0.0)
-
-    @property
-    def energy(self) -> Result | None:
-        """Where the energy went since the start: kinetic, potential, load, damping, numerical, residual; None without ``energy=True``.
-
-        Numerical is NaN where the method has no formula, and with a potential; what it does is in the residual then.
-        """
-        return Result(zip(COLUMNS, Energies(self._run).now().tolist(), strict=True)) if self._call["energy"] else None
-
-    def _settings(self) -> dict[str, Any]:
-        return {**super()._settings(), "energy": self._call["energy"]}
-
-    @property
-    def x(self) -> Array:
-        """A copy of the position, float64 of x0's shape; so is `y`."""
-        return self.y
-
-    @property
-    def v(self) -> Array:
-        """A copy of the velocity."""
-        v: Array = self._run.vector(1)
-        return v
-
-    @property
-    def a(self) -> Array:
-        """A copy of the acceleration that belongs to the state; before the first step accel is asked for it."""
-        self._settle(int(self._run.prepare()), 0.0)
-        a: Array = self._run.vector(2)
-        return a
-
-    @property
-    def nfev(self) -> int:
-        """Evaluations of accel."""
-        return int(self._what.counters["nfev"])
-
-    @property
-    def nsolve(self) -> int:
-        """Implicit accelerations that were solved for."""
-        return int(self._run.nsolve)
-
-    @property
-    def njev(self) -> int:
-        """Jacobians of implicit steps."""
-        return int(self._what.counters["njev"])
-
-    @property
-    def nlu(self) -> int:
-        """Factorisations."""
-        return int(self._what.counters["nlu"])
-
-    def _ending(self, mode: str, h: float, where: str) -> Ending:
-        start = np.concatenate([self._start.ravel(), self._speed.ravel()])
-        return _MotionEnding(self._run, self.method, mode, h, start, self._t0, where)
-
-    def _more_blocks(self) -> dict[str, bytes]:
-        return {"v0": self._speed.tobytes()}
-
-    def interpolate(self, t: float) -> Array:
-        """x, v and a, (3, *shape), at a time inside the last step: cubics for x and v, a straight line for a.
-
-        Raises ValueError where t is outside it.
-        """
-        return super().interpolate(t)
-
-
-class _MotionEnding(Ending):
-    """Endings, with the state (x, v) and its slope (v, a)."""
-
-    callee, jacobian = "accel", "dadx= and dadv="
-
-    def _number(self, j: int) -> int:
-        return j - self.run.y.size  # the second half: of a
-
-    def _hint(self) -> str:
-        return "lower the step, or look for the cause in accel"
-
-    def _state(self) -> Array:
-        return np.concatenate([self.run.y.ravel(), self.run.vector(1).ravel()])
-
-    def _ask(self, t: float, y: Array) -> Array:
-        x, v = np.split(y, 2)
-        return np.concatenate([v, self.run.acceleration(t, x, v).ravel()])

@@ -3,8 +3,8 @@
     opt = mflow.optim.Adam(c, lr=1e-3)        # binds c
     opt.step(grad(c))                         # c changes in place
 
-One class a row of the library, made here at import; formula, defaults, bounds and source are in each class' docstring, from the row.
-Every class takes, beyond the row's own parameters,
+Each optimizer of the library has a class, made here at import; formula, defaults, bounds and source are in its docstring, from the method
+record. Every class takes, beyond the parameters of its method,
 
     maximize     climb instead of descend (per group)
     clip_norm    scale all gradients so that their common norm is at most this
@@ -12,8 +12,8 @@ Every class takes, beyond the row's own parameters,
     lr           a number, or a function of the step number
 
 and parameters as one array, a list, tuple or dict of arrays, or a list of groups ``{"params": ..., "lr": ...}``. Arrays of other libraries
-that share their memory, by DLPack (torch tensors on the CPU) or the buffer protocol (array.array), are taken as they are, as parameters
-and as gradients: nothing is copied.
+that share their memory, by DLPack (torch tensors on the CPU) or the buffer protocol (array.array), are used as they are, as parameters and
+as gradients: nothing is copied.
 """
 
 from __future__ import annotations
@@ -28,10 +28,9 @@ from mflow_core.optimize.arrangement import Arrangement
 from mflow_core.optimize.arrays import checked, shared_array
 from mflow_core.optimize.updater import Updater
 
+from mflow.base.checks import check_whole, finite_array
 from mflow.base.methods import describe, positional, public_values, record_values, signature_of
 from mflow.optim.effective import effective_lr
-
-SHARED = ("maximize",)  # options of a group beside the row's parameters
 
 
 class Group(MutableMapping[str, Any]):
@@ -76,7 +75,7 @@ class Group(MutableMapping[str, Any]):
 
 
 def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
-    """(arrays, their form) of one array, or a list, tuple or dict of them; see `mflow_core.optimize.arrangement` for the form."""
+    """(arrays, how they were arranged) of one array, or a list, tuple or dict of them."""
     if isinstance(params, dict):
         return [_parameter(a, f"{argument}[{k!r}]") for k, a in params.items()], list(params)
     if isinstance(params, (list, tuple)):
@@ -87,53 +86,54 @@ def spread(params: Any, argument: str) -> tuple[list[Any], Any]:
 def _parameter(array: Any, argument: str) -> Any:
     array = shared_array(array, argument)
     checked(array, argument)
-    if not np.all(np.isfinite(array)):
-        raise ValueError(f"{argument}: entry {int(np.flatnonzero(~np.isfinite(array))[0])} is not finite: every parameter must be")
-    return array
+    return finite_array(array, argument)
 
 
 class Optimizer(Updater):
-    """What all optimizers share. Take one of the classes of `mflow.optim`."""
+    """The base class of all optimizers. Use one of the classes of `mflow.optim`."""
 
-    _record: ClassVar[Any] = None
+    method_record: ClassVar[Any] = None
 
     def __init__(self, params: Any, *args: Any, clip_norm: float | None = None, check_finite: bool = True, **parameters: Any) -> None:
-        row = self._choose(parameters)
-        names = positional(row)
+        record = self._choose(parameters)
+        names = positional(record)
         if len(args) > len(names):
-            raise TypeError(f"{type(self).__name__}: only params, {', '.join(names)} go by place: name the others, as in weight_decay=0.1")
+            raise TypeError(
+                f"{type(self).__name__}: expected only params, {', '.join(names)} by position, got {len(args) + 1} arguments; "
+                "name the others, as in weight_decay=0.1"
+            )
         for name, value in zip(names, args, strict=False):
             if name in parameters:
-                raise TypeError(f"{type(self).__name__}: {name} came twice")
+                raise TypeError(f"{type(self).__name__}: got {name} twice, by position and by name")
             parameters[name] = value
         grouped = isinstance(params, (list, tuple)) and bool(params) and all(isinstance(g, dict) and "params" in g for g in params)
         entries = [{**parameters, **entry} for entry in params] if grouped else [{**parameters, "params": params}]
-        self._take(row, entries, grouped, clip_norm, check_finite)
+        self._take(record, entries, grouped, clip_norm, check_finite)
 
-    def _take(self, row: Any, entries: list[dict[str, Any]], grouped: bool, clip_norm: float | None, check_finite: bool) -> None:
+    def _take(self, record: Any, entries: list[dict[str, Any]], grouped: bool, clip_norm: float | None, check_finite: bool) -> None:
         """Binds the arrays of all groups."""
         groups, forms = [], []
         for i, entry in enumerate(entries):
             options = {k: v for k, v in entry.items() if k != "params"}
             arrays, form = spread(entry["params"], f"params[{i}]" if grouped else "params")
             forms.append(form)
-            groups.append(self._group(row, arrays, options))
-        self._bind(row, Arrangement(forms, grouped), groups, clip_norm, check_finite)
+            groups.append(self._group(record, arrays, options))
+        self._bind(record, Arrangement(forms, grouped), groups, clip_norm, check_finite)
 
     @classmethod
     def _choose(cls, parameters: dict[str, Any]) -> Any:
-        if cls._record is None:
-            raise TypeError("Optimizer: take one of its classes, such as mflow.optim.Adam")
-        return cls._record
+        if cls.method_record is None:
+            raise TypeError("Optimizer: expected one of its classes; use mflow.optim.Adam, for instance")
+        return cls.method_record
 
     @staticmethod
-    def _group(row: Any, arrays: list[Any], own: dict[str, Any]) -> tuple[Any, ...]:
-        maximize = bool(own.pop("maximize", False))
-        lr = own.get("lr")
+    def _group(record: Any, arrays: list[Any], options: dict[str, Any]) -> tuple[Any, ...]:
+        maximize = bool(options.pop("maximize", False))
+        lr = options.get("lr")
         schedule: Callable[[int], float] | None = lr if callable(lr) else None
         if schedule is not None:
-            own["lr"] = schedule(0)
-        return arrays, record_values(row, own), maximize, schedule
+            options["lr"] = schedule(0)
+        return arrays, record_values(record, options), maximize, schedule
 
     @property
     def param_groups(self) -> list[Group]:
@@ -151,7 +151,7 @@ class Optimizer(Updater):
             group["lr"] = value
 
     def state_dict(self) -> dict[str, Any]:
-        """All that is needed to go on with the same bits: plain numbers and copies of arrays. Schedules are code, and stay behind."""
+        """All that is needed to go on with the same bits: plain numbers and copies of arrays. Schedules are code, and are left out."""
         return {
             "method": self.record.name,
             "steps": self.steps,
@@ -163,44 +163,43 @@ class Optimizer(Updater):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave. The parameter arrays themselves are the caller's to restore.
+        """Restore what `state_dict` returned. The caller restores the parameter arrays themselves.
 
-        Raises ValueError, and changes nothing, where it belongs to another method, other shapes or another number of arrays.
+        Raises ValueError, and changes nothing, if it belongs to another method, other shapes or another number of arrays.
         """
         missing = {"method", "steps", "groups", "vectors"} - set(state)
         if missing:
-            raise ValueError(f"state: no {', '.join(sorted(missing))} in it: it is not what state_dict gave")
+            raise ValueError(f"state: expected what state_dict returned, got a dict without {', '.join(sorted(missing))}")
         groups, vectors = state["groups"], state["vectors"]
         if state["method"] != self.record.name:
-            raise ValueError(f"state: it is of {state['method']}, this is {self.record.name}")
+            raise ValueError(f"state: expected one of {self.record.name}, got one of {state['method']}")
         if len(groups) != len(self.param_groups) or len(vectors) != len(self.arrays):
-            here = f"here are {len(self.param_groups)} and {len(self.arrays)}"
-            raise ValueError(f"state: {len(groups)} groups and {len(vectors)} arrays, {here}")
+            given = f"{len(groups)} and {len(vectors)}"
+            raise ValueError(f"state: expected {len(self.param_groups)} groups and {len(self.arrays)} arrays, got {given}")
         fresh = []
         for i, (array, by_name) in enumerate(zip(self.arrays, vectors, strict=True)):
-            wanted = list(self.record.vectors[1 : self._n_vectors(i)])
-            if sorted(by_name) != sorted(wanted) or any(np.shape(v) != array.shape for v in by_name.values()):
-                came = {k: np.shape(v) for k, v in by_name.items()}
-                raise ValueError(f"state: array {i} needs {wanted} of shape {array.shape}, it has {came}")
-            for name, v in by_name.items():
-                if not np.all(np.isfinite(v)):
-                    raise ValueError(f"state: {name!r} of array {i} has an entry that is not finite")
-            fresh.append({name: np.array(by_name[name], dtype=np.float64, order="C") for name in wanted})
-        if isinstance(state["steps"], bool) or not isinstance(state["steps"], int) or state["steps"] < 0:
-            raise ValueError(f"state: steps = {state['steps']!r}: a whole number from 0 on is wanted")
+            names = list(self.record.vectors[1 : self._n_vectors(i)])
+            if sorted(by_name) != sorted(names) or any(np.shape(v) != array.shape for v in by_name.values()):
+                shapes = {k: np.shape(v) for k, v in by_name.items()}
+                raise ValueError(f"state: expected {names} of shape {array.shape} for array {i}, got {shapes}")
+            fresh.append({name: np.array(by_name[name], dtype=np.float64, order="C") for name in names})
+            for name in names:
+                finite_array(fresh[i][name], f"state: {name!r} of array {i}")
+        steps = check_whole(state["steps"], "state: steps")
         scalars = [list(map(float, entry["scalars"])) for entry in groups]
         for g, entry in enumerate(groups):
             carried = self.record.sizes(entry["parameters"])["n_scal"]
             if len(scalars[g]) != carried:
-                raise ValueError(f"state: group {g} has {len(scalars[g])} scalars, {self.record.name} carries {carried}")
+                raise ValueError(f"state: expected {carried} scalars in group {g}, got {len(scalars[g])}")
         for g, entry in enumerate(groups):
             self.set_group(g, dict(entry["parameters"]), entry["maximize"])
-        self._restore(state["steps"], scalars, fresh)
+        self._restore(steps, scalars, fresh)
 
     def ask(self) -> Any:
-        """Where the gradient of the next step is wanted: new arrays, arranged as the parameters are.
+        """The point at which the next step needs the gradient: new arrays, arranged as the parameters are.
 
-        For most rows copies of the parameters; for `Nesterov` in pull form and `ConsistentMomentum` with look-ahead, the point ahead.
+        For most methods these are copies of the parameters; for `Nesterov` in pull form and `ConsistentMomentum` with look-ahead, the
+        point ahead.
         """
         points = super().ask()
         return self.arrangement.arrange(points)
@@ -210,7 +209,7 @@ class Optimizer(Updater):
 
         As the state stands, for a small gradient that was the same in all steps so far: lr/(sqrt(s) + eps) for `Adagrad`,
         lr/(sqrt(v/bc2) + eps) for `Adam`, lr (1 - mu^k)/(1 - mu) after k steps for `Momentum`, lr for `SGD`. It is measured by running
-        the row's kernel on copies (see `mflow.optim.effective`); weight decay, clipping and maximize are left out. With a schedule,
+        the method's kernel on copies (see `mflow.optim.effective`); weight decay, clipping and maximize are left out. With a schedule,
         lr is that of the last step taken.
 
         Examples
@@ -227,13 +226,13 @@ class Optimizer(Updater):
         for g, size in enumerate(self.arrangement.sizes):
             coef = self._coefficients(g)
             for i in range(place, place + size):
-                found = effective_lr(self.record, coef, list(self._vectors(i).values()), self.steps)
-                out.append(np.broadcast_to(found.reshape(-1), (self.arrays[i].size,)).reshape(self.arrays[i].shape).copy())
+                rate = effective_lr(self.record, coef, list(self._vectors(i).values()), self.steps)
+                out.append(np.broadcast_to(rate.reshape(-1), (self.arrays[i].size,)).reshape(self.arrays[i].shape).copy())
             place += size
         return self.arrangement.arrange(out)
 
     def _recipe(self) -> dict[str, Any]:
-        """All that makes this optimizer again, its arrays included."""
+        """All that is needed to make this optimizer again, its arrays included."""
         groups = [{**group, "params": part} for group, part in zip(self.param_groups, self.arrangement.groups(self.arrays), strict=True)]
         return {
             "row": self.record.name,
@@ -245,11 +244,11 @@ class Optimizer(Updater):
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickles and deep copies hold copies of the arrays, and a schedule where it can be pickled. Bound gradients stay behind."""
+        """Pickles and deep copies hold copies of the arrays, and a schedule where it can be pickled. Bound gradients are left out."""
         return _remake, (type(self), self._recipe())
 
     def zero_grad(self, set_to_none: bool = True) -> None:
-        """Nothing to do: gradients are handed to `step`. Kept for loops written for torch."""
+        """Does nothing, as gradients are arguments of `step`. It is here for loops written for torch."""
 
     def __repr__(self) -> str:
         return f"<mflow.optim.{type(self).__name__} {self.param_groups!r}, {self.steps} steps>"
@@ -282,19 +281,20 @@ check_finite : bool, default True
 """
 
 
-def _class_of(row: Any) -> type[Optimizer]:
+def _class_of(record: Any) -> type[Optimizer]:
     example = "\n".join(
         ["", "Examples", "--------", ">>> import numpy as np, mflow", ">>> c = np.ones(3)",
-         f">>> opt = mflow.optim.{row.class_name}(c, lr=0.1)", ">>> opt.step(2 * c)", ">>> bool(np.all(c < 1))", "True"]
+         f">>> opt = mflow.optim.{record.class_name}(c, lr=0.1)", ">>> for _ in range(10):", "...     opt.step(2 * c)",
+         ">>> bool(np.all(c < 1))", "True"]
     )  # fmt: skip
-    text = describe(row).replace("Parameters\n----------\n", "Parameters\n----------\n" + _COMMON, 1) + "\n" + example
-    cls = type(row.class_name, (Optimizer,), {"_record": row, "__doc__": text, "__module__": "mflow.optim"})
-    cls.__signature__ = signature_of(row, _FIRST, _LAST)  # type: ignore[attr-defined]
+    text = describe(record).replace("Parameters\n----------\n", "Parameters\n----------\n" + _COMMON, 1) + "\n" + example
+    cls = type(record.class_name, (Optimizer,), {"method_record": record, "__doc__": text, "__module__": "mflow.optim"})
+    cls.__signature__ = signature_of(record, _FIRST, _LAST)  # type: ignore[attr-defined]
     return cls
 
 
 class SGD(Optimizer):
-    """Steepest descent, with torch's options: ``momentum`` picks the row momentum, ``nesterov=True`` the row nesterov (push form).
+    """Steepest descent, with torch's options: ``momentum`` selects the method momentum, ``nesterov=True`` nesterov (push form).
 
     Parameters
     ----------
@@ -310,7 +310,7 @@ class SGD(Optimizer):
     array([0.5, 0.5, 0.5])
     """
 
-    _record = registry.find("sgd")
+    method_record = registry.find("sgd")
 
     def __init__(
         self, params: Any, lr: float | Callable[[int], float] = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
@@ -320,10 +320,10 @@ class SGD(Optimizer):
         if momentum or nesterov:
             options["momentum"] = momentum
         if nesterov and (momentum <= 0 or dampening != 0):
-            came = f"momentum = {momentum}, dampening = {dampening}"
-            raise ValueError(f"nesterov=True needs a momentum above 0 and dampening = 0, not {came}")
+            given = f"momentum = {momentum}, dampening = {dampening}"
+            raise ValueError(f"nesterov: expected a momentum above 0 and dampening = 0 with it, got {given}")
         if dampening and not momentum:
-            raise ValueError(f"dampening = {dampening} needs a momentum above 0")
+            raise ValueError(f"dampening: expected a momentum above 0 with it, got dampening = {dampening} without; set momentum")
         if momentum and not nesterov:
             options["dampening"] = dampening
         super().__init__(params, **options)
@@ -331,14 +331,14 @@ class SGD(Optimizer):
     @classmethod
     def _choose(cls, parameters: dict[str, Any]) -> Any:
         if "momentum" not in parameters:
-            return cls._record
+            return cls.method_record
         return registry.find("momentum" if "dampening" in parameters else "nesterov")
 
 
 if TYPE_CHECKING:
     from mflow.optim._optimizers import *  # noqa: F403
 
-_CLASSES = {row.class_name: _class_of(row) for row in registry.records() if row.kind == "update" and row.class_name != "SGD"}
+_CLASSES = {record.class_name: _class_of(record) for record in registry.records() if record.kind == "update" and record.class_name != "SGD"}
 globals().update(_CLASSES)
 Nadam = _CLASSES["NAdam"]
 

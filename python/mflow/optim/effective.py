@@ -1,17 +1,17 @@
-"""The step that an optimizer takes per unit of gradient, for each parameter: found by running its kernel, not by a second table.
+"""The step that an optimizer takes per unit of gradient, for each parameter: measured by running its kernel.
 
     effective lr = lim (c - c+)/g  for a small gradient that was the same in all steps so far,
 
-with what the row knows about the size of gradients (Adagrad's sum of squares, Adam's second moment) frozen as it is. That gives the
-formulas that one expects: lr/(sqrt(s) + eps) for Adagrad, lr/(sqrt(v/bc2) + eps) for Adam, sqrt(u + eps)/sqrt(v + eps) lr for Adadelta,
+with what the method has stored about the size of gradients (Adagrad's sum of squares, Adam's second moment) frozen. That gives the usual
+formulas: lr/(sqrt(s) + eps) for Adagrad, lr/(sqrt(v/bc2) + eps) for Adam, sqrt(u + eps)/sqrt(v + eps) lr for Adadelta,
 lr (1 - mu^k)/(1 - mu) after k steps for momentum, lr for steepest descent.
 
-How: the kernel runs on copies, at c = 0 with a gradient of 1e-100, whose square is lost beside whatever it is added to. Which vector is
-what is seen from two runs that start at zero, with gradients 1 and -1:
+The kernel runs on copies, at c = 0 with a gradient of 1e-100, whose square vanishes beside any number that it is added to. Two runs that
+start at zero, with gradients 1 and -1, show the kind of each vector:
 
-    even in g        a mean square. The first one is set so that it stands after the step where it stands now (v/b2 before, v after);
-                     later ones, which enter before they are updated, stay as they are.
-    odd in g         if it moves c by itself, a velocity m+ = a m + b g: set to what k - 1 steps of the same gradient would have made it.
+    even in g        a mean square. The first one is set so that its value after the step is today's (v/b2 before, v after);
+                     later ones, which are used before they are updated, stay as they are.
+    odd in g         if it moves c by itself, a velocity m+ = a m + b g: set to its value after k - 1 steps of the same gradient.
                      If not (the mean of centred RMSprop), it shapes the size of the step: treated as the first kind.
 """
 
@@ -27,25 +27,25 @@ from mflow.base.checks import Array
 __all__ = ["effective_lr"]
 
 SMALL = 1e-100
-OPEN = (0.0, 1.0, np.inf)  # the first three coefficients of every row: no weight decay, c kept as it is, no clipping
+OPEN = (0.0, 1.0, np.inf)  # the first three coefficients of every method: no weight decay, c kept as it is, no clipping
 
 
-def effective_lr(row: Any, coef: Array, vectors: list[Array], steps: int) -> Array:
+def effective_lr(record: Any, coef: Array, vectors: list[Array], steps: int) -> Array:
     """The step per unit of gradient for one array.
 
     Parameters
     ----------
-    row : registry row of kind "update"
+    record : method record of kind "update"
     coef : float64 array
-        The row's coefficients for the step in question.
+        The method's coefficients for the step in question.
     vectors : list of float64 arrays of one size
-        The row's own vectors, c not among them.
+        The method's vectors without c.
     steps : int
         Steps taken so far.
 
     Returns
     -------
-    float64 array of the vectors' size (of size 1 where there are none: the same for all)
+    float64 array of the vectors' size (of size 1 if there are none: the same for all)
 
     Examples
     --------
@@ -60,34 +60,34 @@ def effective_lr(row: Any, coef: Array, vectors: list[Array], steps: int) -> Arr
     coef[:3] = OPEN
     size = vectors[0].size if vectors else 1
     now = [np.array(v, dtype=np.float64).ravel() for v in vectors]
-    sort = _kinds(row, coef, len(now))
-    first_even = sort.index("even") if "even" in sort else -1
+    kinds = _kinds(record, coef, len(now))
+    first_even = kinds.index("even") if "even" in kinds else -1
 
     def run(state: list[Array], g: float) -> tuple[Array, list[Array]]:
         """(the step downhill, the vectors after it)."""
         moved = [np.zeros(size), *(v.copy() for v in state)]
-        updater.update(row, coef, 1.0, moved, np.full(size, g))
+        updater.update(record, coef, 1.0, moved, np.full(size, g))
         return -moved[0], moved[1:]
 
     with np.errstate(all="ignore"):
-        start = [np.zeros(size) if kind == "velocity" else v for v, kind in zip(now, sort, strict=True)]
-        for j, kind in enumerate(sort):
+        start = [np.zeros(size) if kind == "velocity" else v for v, kind in zip(now, kinds, strict=True)]
+        for j, kind in enumerate(kinds):
             if kind == "shape" or j == first_even:
                 start[j] = _held(run, start, j)
         _, first = run(start, SMALL)
-        for j, kind in enumerate(sort):
+        for j, kind in enumerate(kinds):
             if kind == "velocity":
                 start[j] = _settled(run, start, first, j, steps)
         step, _ = run(start, SMALL)
     return np.asarray(step / SMALL)
 
 
-def _kinds(row: Any, coef: Array, count: int) -> list[str]:
-    """ "even", "velocity", "shape" or "other" for each vector, from what the kernel does to it."""
+def _kinds(record: Any, coef: Array, count: int) -> list[str]:
+    """ "even", "velocity", "shape" or "other" for each vector, by its change in a step."""
 
     def run(state: list[float], g: float) -> list[float]:
         moved = [np.zeros(1), *(np.full(1, v) for v in state)]
-        updater.update(row, coef, 1.0, moved, np.full(1, g))
+        updater.update(record, coef, 1.0, moved, np.full(1, g))
         return [float(v[0]) for v in moved]
 
     up, down = run([0.0] * count, 1.0), run([0.0] * count, -1.0)
@@ -103,7 +103,7 @@ def _kinds(row: Any, coef: Array, count: int) -> list[str]:
 
 
 def _held(run: Any, state: list[Array], j: int) -> Array:
-    """The value of vector j before a step that leaves it where it stands now; it shrinks by a factor that one run shows."""
+    """The value of vector j before a step that ends at its present value; it shrinks by a factor that one run shows."""
     after = run(state, SMALL)[1][j]
     shrunk = after / state[j]
     return np.where((state[j] != 0.0) & np.isfinite(shrunk) & (shrunk != 0.0), state[j] / shrunk, state[j])

@@ -14,16 +14,15 @@ gradient as well. A start by single residuals, w -= gamma r_i J_i/(1 + gamma |J_
 
 from __future__ import annotations
 
-import inspect
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_number, check_start
-from mflow.base.progress import says_stop
+from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
 from mflow.base.result import Result, attach
+from mflow.optimize.callbacks import teller
 from mflow.optimize.robust import Robust, loss_of
 
 __all__ = ["LeastSquaresResult", "least_squares"]
@@ -84,7 +83,7 @@ def least_squares(
     jac : callable, "2-point" or "3-point"
         ``jac(x, *args, **kwargs)``, (m, n): row i the derivatives of residual i; or finite differences.
     bounds, method
-        As in SciPy, whose defaults are all that there is here: no bounds, "lm".
+        As in SciPy, where only the defaults are supported: no bounds, "lm".
     loss : "linear", "soft_l1", "huber", "cauchy", "arctan" or callable
         SciPy's: the cost is the sum of f_scale^2 rho(z)/2, z = (residual/f_scale)^2, so that outliers count less; a function of z returns
         rho and rho' as its first two rows, rho concave. Each step is that of residuals weighed by sqrt(rho').
@@ -121,7 +120,7 @@ def least_squares(
     Raises
     ------
     TypeError, ValueError
-        An argument does not fit, m < n among them; the text names it. What the functions raise comes through, with the result so far as
+        An argument does not fit, m < n among them; the text names it. What the functions raise is passed on, with the result so far as
         its ``partial_result``.
 
     Examples
@@ -138,19 +137,20 @@ def least_squares(
     K. Levenberg, Quart. Appl. Math. 2 (1944) 164-168; D. Marquardt, SIAM J. 11 (1963) 431-441; J. More, Lecture Notes in Math. 630 (1978)
     105-116; H. Nielsen, Damping parameter in Marquardt's method (1999); M. Transtrum and J. Sethna, arXiv:1201.5885 (2012).
     """
-    _only("method", method, "lm", "Levenberg-Marquardt")
+    if method != "lm":
+        raise ValueError(f"method: expected 'lm' (Levenberg-Marquardt), got {method!r}; scipy.optimize.least_squares has others")
     if np.any(np.isfinite(np.asarray(bounds if not hasattr(bounds, "lb") else [bounds.lb, bounds.ub], dtype=float))):
-        raise ValueError("bounds: there are none here; change variables, or take SciPy's method='trf'")
+        raise ValueError("bounds: expected none, got finite ones; change variables, or take SciPy's method='trf'")
     start = check_start(x0, "x0")
     if start.ndim > 1:
-        raise ValueError(f"x0: shape {start.shape} came, an array of one dimension is wanted")
-    what = _Residuals(fun, jac, start.ravel(), args, dict(kwargs or {}), sigma)
-    limit = 500 * (start.size + 1) if max_nfev is None else _count(max_nfev, "max_nfev", 1)
+        raise ValueError(f"x0: expected an array of shape (n,), got shape {start.shape}")
+    residuals = _Residuals(fun, jac, start.ravel(), args, dict(kwargs or {}), sigma)
+    limit = 500 * (start.size + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
     tolerances = {name: _tolerance(value, name) for name, value in (("ftol", ftol), ("xtol", xtol), ("gtol", gtol))}
-    flow = _Flow(what, start.ravel(), tolerances, limit, x_scale, dt, acceleration, callback, loss_of(loss, f_scale))
+    flow = _Flow(residuals, start.ravel(), tolerances, limit, x_scale, dt, acceleration, callback, loss_of(loss, f_scale))
     try:
-        if _count(passes, "passes", 0):
-            flow.one_by_one(passes, check_number(lr, "lr", "a step above 0"), residual_at, seed)
+        if check_whole(passes, "passes"):
+            flow.one_by_one(passes, check_number(lr, "lr", low=0.0, open_low=True), residual_at, seed)
         ending = flow.go()
     except BaseException as error:
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
@@ -164,23 +164,9 @@ def least_squares(
 # ---- arguments --------------------------------------------------------------------------------------------------------------------------
 
 
-def _only(argument: str, value: Any, wanted: str, why: str) -> None:
-    if value != wanted:
-        raise ValueError(f"{argument} = {value!r}: {wanted!r} is what there is ({why}); scipy.optimize.least_squares has others")
-
-
-def _count(value: Any, name: str, least: int) -> int:
-    if isinstance(value, bool) or int(value) != value or value < least:
-        raise ValueError(f"{name} = {value!r}: a whole number from {least} on is wanted")
-    return int(value)
-
-
 def _tolerance(value: Any, name: str) -> float:
     """0 where the test is left out."""
-    number = 0.0 if value is None else check_number(value, name)
-    if number < 0.0:
-        raise ValueError(f"{name} = {value!r}: a number from 0 on, or None, is wanted")
-    return number
+    return 0.0 if value is None else check_number(value, name, low=0.0)
 
 
 class _Residuals:
@@ -188,31 +174,31 @@ class _Residuals:
 
     def __init__(self, fun: Any, jac: Any, x0: Array, args: Any, kwargs: dict[str, Any], sigma: Any) -> None:
         if not callable(fun):
-            raise TypeError(f"fun: a function of x that returns residuals is wanted, not {type(fun).__name__}")
+            raise TypeError(f"fun: expected a function of x that returns residuals, got {type(fun).__name__}")
         if not callable(jac) and jac not in ("2-point", "3-point"):
-            raise ValueError(f'jac = {jac!r}: a function, "2-point" or "3-point" is wanted')
+            raise ValueError(f'jac: expected a function, "2-point" or "3-point", got {jac!r}')
         self.fun, self.jac, self.kwargs = fun, jac, kwargs
-        self.args = args if isinstance(args, tuple) else (args,)
+        self.args = as_tuple(args)
         self.n, self.m, self.nfev, self.njev = x0.size, -1, 0, 0
         self.differences, self.size = not callable(jac), np.zeros(self.n)
         self.blur = EPS ** (2 / 3) if jac == "3-point" else EPS**0.5  # share of r in the columns' plane that differences cannot tell from 0
         self.sigma = None if sigma is None else np.asarray(sigma, dtype=np.float64).ravel()
         if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
-            raise ValueError("sigma: standard deviations above 0 are wanted")
+            raise ValueError("sigma: expected standard deviations above 0, got one that is not")
 
     def _call(self, x: Array) -> Array:
         r = np.asarray(self.fun(x.copy(), *self.args, **self.kwargs))
         if r.dtype.kind not in "biuf" or r.ndim > 1:
-            raise TypeError(f"fun returned shape {r.shape} and dtype {r.dtype}: a vector of real residuals is wanted")
+            raise TypeError(f"fun returned shape {r.shape} and dtype {r.dtype}: expected a vector of real residuals")
         r = np.array(r, dtype=np.float64).ravel()
         if self.m < 0:
             self.m = r.size
             if self.m < self.n:
-                raise ValueError(f"fun returned {self.m} residuals for {self.n} parameters: at least as many are wanted")
+                raise ValueError(f"fun returned {self.m} residuals: expected at least as many as parameters, {self.n}")
             if self.sigma is not None and self.sigma.size not in (1, self.m):
-                raise ValueError(f"sigma: {self.sigma.size} numbers came, {self.m} are wanted, one for each residual")
+                raise ValueError(f"sigma: expected {self.m} numbers, one for each residual, got {self.sigma.size}")
         if r.size != self.m:
-            raise ValueError(f"fun returned {r.size} residuals, and {self.m} the first time")
+            raise ValueError(f"fun returned {r.size} residuals: expected {self.m}, as in its first call")
         return r if self.sigma is None else r / self.sigma
 
     def residuals(self, x: Array) -> Array:
@@ -226,7 +212,7 @@ class _Residuals:
         J = self.jac(x.copy(), *self.args, **self.kwargs)
         J = np.array(J.toarray() if hasattr(J, "toarray") else J, dtype=np.float64)
         if J.shape != (self.m, self.n) and not (J.size == self.m * self.n and 1 in (self.m, self.n)):
-            raise ValueError(f"jac returned shape {J.shape}, ({self.m}, {self.n}) is wanted: row i the derivatives of residual i")
+            raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
         J = J.reshape(self.m, self.n)
         return J if self.sigma is None else J / self.sigma.reshape(-1, 1)
 
@@ -252,17 +238,15 @@ class _Flow:
     """Where the run stands, its factorisation, and the step."""
 
     def __init__(
-        self, what: _Residuals, x: Array, tolerances: dict[str, float], limit: int, x_scale: Any, dt: Any, acceleration: bool,
+        self, residuals: _Residuals, x: Array, tolerances: dict[str, float], limit: int, x_scale: Any, dt: Any, acceleration: bool,
         callback: Any, loss: Robust | None,
     ) -> None:  # fmt: skip
         self.loss = loss
-        self.what, self.x, self.limit, self.acceleration = what, x.copy(), limit, acceleration
+        self.problem, self.x, self.limit, self.acceleration = residuals, x.copy(), limit, acceleration
         self.ftol, self.xtol, self.gtol = tolerances["ftol"], tolerances["xtol"], tolerances["gtol"]
         self.fixed = None if isinstance(x_scale, str) and x_scale == "jac" else _scale(x_scale, x.size)
-        self.dt = check_number(dt, "dt", "a step above 0")
-        if self.dt <= 0.0:
-            raise ValueError(f"dt = {dt!r}: a step above 0 is wanted")
-        self.tell = _teller(callback)
+        self.dt = check_number(dt, "dt", low=0.0, open_low=True)
+        self.tell = teller(callback, _intermediate)
         self.D = np.zeros(x.size)
         self.f = self.r = np.full(0, math.nan)  # residuals, and as they are weighed; J likewise
         self.J, self.g = np.full((0, x.size), math.nan), np.full(x.size, math.nan)
@@ -271,11 +255,11 @@ class _Flow:
 
     def begin(self) -> bool:
         """The first evaluation; whether it was finite."""
-        self.f = self.r = self.what.residuals(self.x)
+        self.f = self.r = self.problem.residuals(self.x)
         cost = self.cost_of(self.f)
         if not math.isfinite(cost):
             return False
-        J = self.what.jacobian(self.x, self.f)
+        J = self.problem.jacobian(self.x, self.f)
         if not np.isfinite(J).all():
             return False
         self.cost = cost
@@ -304,7 +288,7 @@ class _Flow:
         size = math.sqrt(float(self.r @ self.r))
         self.cosine = self.steepest / size if size > 0.0 else 0.0
         spread = float(np.sum(norms * np.abs(self.x)))
-        self.noise = 400.0 * EPS * spread + (100.0 * EPS**0.5 * (size + spread) if self.what.differences else 0.0)
+        self.noise = 400.0 * EPS * spread + (100.0 * EPS**0.5 * (size + spread) if self.problem.differences else 0.0)
         self.U, self.s, self.Vt = np.linalg.svd(self.J / self.D, full_matrices=False)
         self.b = self.r @ self.U
 
@@ -320,7 +304,7 @@ class _Flow:
         foreseen = 0.5 * float(along @ along) + square / self.dt
         move = p / self.D
         if self.acceleration and foreseen > 1e-10 * self.cost:
-            ahead = self.what.residuals(self.x + PROBE * move)
+            ahead = self.problem.residuals(self.x + PROBE * move)
             change = ahead - self.f if self.loss is None else np.sqrt(self.loss.weights(self.f)) * (ahead - self.f)
             r_vv = (2.0 / PROBE) * (change / PROBE - self.J @ move)
             if not np.isfinite(r_vv).all():
@@ -340,9 +324,9 @@ class _Flow:
             while True:
                 if self.cosine <= self.gtol:
                     return "gtol"
-                if self.what.differences and float(self.b @ self.b) <= self.what.blur**2 * float(self.r @ self.r):
+                if self.problem.differences and float(self.b @ self.b) <= self.problem.blur**2 * float(self.r @ self.r):
                     return "differences"
-                if self.what.nfev >= self.limit:
+                if self.problem.nfev >= self.limit:
                     return "max_nfev"
                 x, foreseen, straight = self.step()
                 if (x == self.x).all() or idle >= PATIENCE:
@@ -367,8 +351,8 @@ class _Flow:
                     return ended
 
     def try_point(self, x: Array, foreseen: float) -> float:
-        """The share of the foreseen gain that came true, and x is where the run stands; 0 or NaN: x is no better."""
-        f = self.what.residuals(x)
+        """Move to x if it is better. The gain as a share of the foreseen one; 0 or NaN: x is no better."""
+        f = self.problem.residuals(x)
         cost = self.cost_of(f)
         if not math.isfinite(cost):
             return math.nan
@@ -376,7 +360,7 @@ class _Flow:
         flat = foreseen <= FLAT * self.cost and cost <= self.cost * (1.0 + FLAT)
         if not gain > 1e-4 and not flat:
             return 0.0
-        J = self.what.jacobian(x, f)
+        J = self.problem.jacobian(x, f)
         if not np.isfinite(J).all():
             return math.nan
         r, J = self.weighed(f, J)
@@ -392,29 +376,27 @@ class _Flow:
 
     def one_by_one(self, passes: int, lr: float, residual_at: Any, seed: int) -> None:
         """Backward Euler on single residuals; the best end of a pass, x0 among them, is where the run stands."""
-        if lr <= 0.0:
-            raise ValueError(f"lr = {lr!r}: a step above 0 is wanted")
         if not self.begin():
             self.cost = math.nan
             return
-        rng, what, x, weight = np.random.default_rng(seed), self.what, self.x.copy(), self.D**-2.0
+        rng, problem, x, weight = np.random.default_rng(seed), self.problem, self.x.copy(), self.D**-2.0
         for _ in range(passes):
-            for i in rng.permutation(what.m):
+            for i in rng.permutation(problem.m):
                 if residual_at is not None:
-                    r, J = residual_at(x.copy(), int(i), *what.args, **what.kwargs)
-                    sigma = 1.0 if what.sigma is None else what.sigma[i % what.sigma.size]
+                    r, J = residual_at(x.copy(), int(i), *problem.args, **problem.kwargs)
+                    sigma = 1.0 if problem.sigma is None else problem.sigma[i % problem.sigma.size]
                     r, J = float(r) / sigma, np.asarray(J, dtype=np.float64).ravel() / sigma
                 else:
-                    whole = what.residuals(x)
-                    r, J = float(whole[i]), what.jacobian(x, whole)[i]
+                    whole = problem.residuals(x)
+                    r, J = float(whole[i]), problem.jacobian(x, whole)[i]
                 if self.loss is not None:
                     root = float(self.loss.weights(np.array([r]))[0]) ** 0.5
                     r, J = root * r, root * J
                 new = x - lr * r / (1.0 + lr * float(J @ (weight * J))) * (weight * J)
                 x = new if np.all(np.isfinite(new)) else x
-            r_all = what.residuals(x)
+            r_all = problem.residuals(x)
             if self.cost_of(r_all) < self.cost:
-                J_all = what.jacobian(x, r_all)
+                J_all = problem.jacobian(x, r_all)
                 if np.all(np.isfinite(J_all)):
                     self.x, self.f, self.cost = x.copy(), r_all, self.cost_of(r_all)
                     self.r, self.J = self.weighed(r_all, J_all)
@@ -431,7 +413,7 @@ class _Flow:
             "differences": f"{angle}, and finite differences tell no smaller one from 0, after {self.nit} steps",
             "ftol": f"the last step lowered the cost by less than ftol = {self.ftol:g} of it; {angle}",
             "xtol": f"the last step was shorter than xtol = {self.xtol:g} of x; {angle}",
-            "max_nfev": f"{self.what.nfev} evaluations, the limit; {angle}, above gtol = {self.gtol:g}",
+            "max_nfev": f"{self.problem.nfev} evaluations, the limit; {angle}, above gtol = {self.gtol:g}",
             "callback": f"the callback stopped it after {self.nit} steps",
             "step_too_small": f"no step that still moves x lowers the cost after {self.nit} steps, and {angle}: is jac right?",
             "non_finite": "the residuals at x0, their squares or their Jacobian are not finite: start elsewhere",
@@ -443,8 +425,8 @@ class _Flow:
         """The best point, which is where the run stands."""
         return LeastSquaresResult(
             x=self.x, cost=self.cost, fun=self.f, jac=self.J, grad=self.g, optimality=float(np.max(np.abs(self.g), initial=0.0)),
-            cosine=self.cosine, active_mask=np.zeros(self.x.size, int), nfev=self.what.nfev, njev=self.what.njev, nit=self.nit, dt=self.dt,
-            status=status, success=status > 0, reason=reason, message=message,
+            cosine=self.cosine, active_mask=np.zeros(self.x.size, int), nfev=self.problem.nfev, njev=self.problem.njev, nit=self.nit,
+            dt=self.dt, status=status, success=status > 0, reason=reason, message=message,
         )  # fmt: skip
 
 
@@ -458,26 +440,10 @@ def _scale(x_scale: Any, n: int) -> Array:
     """D from units of the parameters."""
     units = np.asarray(x_scale, dtype=np.float64) if not isinstance(x_scale, str) else np.zeros(0)
     if units.size not in (1, n) or not np.all((units > 0) & np.isfinite(units)):
-        raise ValueError(f'x_scale = {x_scale!r}: "jac", or {n} numbers above 0 are wanted')
+        raise ValueError(f'x_scale: expected "jac", or {n} numbers above 0, got {x_scale!r}')
     return np.broadcast_to(1.0 / units.ravel(), (n,)).copy()
 
 
-def _teller(callback: Any) -> Callable[[_Flow], bool] | None:
-    """Calls the user's callback in the form it has; whether to stop."""
-    if callback is None:
-        return None
-    try:
-        whole = list(inspect.signature(callback).parameters) == ["intermediate_result"]
-    except (TypeError, ValueError):  # a callable without a signature takes the point
-        whole = False
-
-    def tell(flow: _Flow) -> bool:
-        try:
-            if not whole:
-                return says_stop(callback(flow.x.copy()))
-            now = LeastSquaresResult(x=flow.x.copy(), cost=flow.cost, fun=flow.f.copy(), nit=flow.nit, nfev=flow.what.nfev)
-            return says_stop(callback(intermediate_result=now))
-        except StopIteration:
-            return True
-
-    return tell
+def _intermediate(flow: _Flow) -> LeastSquaresResult:
+    """What a callback is told."""
+    return LeastSquaresResult(x=flow.x.copy(), cost=flow.cost, fun=flow.f.copy(), nit=flow.nit, nfev=flow.problem.nfev)

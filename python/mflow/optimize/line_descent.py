@@ -1,6 +1,6 @@
-"""`minimize` with a line search: an optimizer's row says where to go, a search along it how far.
+"""`minimize` with a line search: an optimizer gives the direction, a search along it the step.
 
-The loop is `mflow_core.optimize.line_descent`; here are its arguments, its ending in words, and the path that it took.
+The loop is `mflow_core.optimize.line_descent`; here are its arguments, its ending in words, and its path.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 from mflow_core.optimize import line_descent
-from mflow_core.problems import problem
+from mflow_core.problems.problem import objective_problem
+from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
@@ -19,22 +20,33 @@ from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result
 from mflow.optimize.linesearch import LineSearch
 
-__all__ = ["LineDescent"]
+__all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending"]
 
-CONVERGED = 0x7FFFFFFF  # of mflow_core.stepping.descent
-STOPPED = CONVERGED - 1
-FRICTION = 0.1  # at dt = 1 a row with friction forgets as much in an iteration as momentum does with mu = 0.9
+CONVERGED = stepper.CONVERGED
+STOPPED = CONVERGED - 1  # by the callback
+ENDINGS = {
+    CONVERGED: (0, "converged", "the largest entry of the gradient is {largest:.3g}, at most gtol = {gtol:g}, after {nit} iterations"),
+    STOPPED: (2, "callback", "the callback stopped it after {nit} iterations"),
+    0: (1, "max_iter", "{nit} iterations: the largest entry of the gradient is {largest:.3g}, above gtol = {gtol:g}"),
+}
+FRICTION = 0.1  # at dt = 1 a method with friction forgets as much in an iteration as momentum does with mu = 0.9
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
 WHY = {
     1: "its direction does not lead down",
-    2: "no step that still moves x lowers the cost as the rule wants",
+    2: "no step that still moves x lowers the cost as the rule asks",
     3: "the rule was not met within max_evaluations = {limit} of one search",
     4: "the cost still falls at max_step = {most:g}",
 }
 
 
+def ending(status: int, nit: int, largest: float, gtol: float) -> tuple[int, str, str]:
+    """(status, reason, message) of a result, for the endings that every descent has. largest: the largest entry of the gradient."""
+    code, reason, text = ENDINGS[status]
+    return code, reason, text.format(nit=nit, largest=largest, gtol=gtol)
+
+
 class LineDescent:
-    """One minimisation: its run, the path, and how it came to its end. `mflow.minimize` drives it."""
+    """One minimisation: its run, the path, and its ending. `mflow.minimize` drives it."""
 
     def __init__(
         self, fun: Any, start: Array, args: Any, method: str | Method, jac: Any, search: Any, settings: dict[str, Any], keep_path: bool,
@@ -42,12 +54,12 @@ class LineDescent:
     ) -> None:  # fmt: skip
         self.search, self.keep_path, self.start, self.tell = LineSearch.of(search), keep_path, start, tell
         self.method, first = _direction(method, settings, self.search.kind)
-        self.what = problem.objective_problem(fun, jac, start.shape, args)
-        if not self.what.has_value:
+        self.problem = objective_problem(fun, jac, start.shape, args)
+        if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
         rule = {**self.search.rule(), "first_try": first}
         kind = line_descent.KINDS[self.search.kind]
-        self.run = line_descent.LineDescent(self.method.record, self.what, start, kind, rule, self.method.numbers)
+        self.run = line_descent.LineDescent(self.method.record, self.problem, start, kind, rule, self.method.numbers)
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
 
@@ -87,13 +99,8 @@ class LineDescent:
         """The result, with the ending in words."""
         nit = self.run.k
         _, last = self.run.largest_slope
-        if status == CONVERGED:
-            text = f"the largest entry of the gradient is {last:.3g}, at most gtol = {gtol:g}, after {nit} iterations"
-            return self.result(0, "converged", text)
-        if status == STOPPED:
-            return self.result(2, "callback", f"the callback stopped it after {nit} iterations")
-        if status == 0:
-            return self.result(1, "max_iter", f"{nit} iterations: the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}")
+        if status in ENDINGS:
+            return self.result(*ending(status, nit, last, gtol))
         if status == line_descent.FAILED:
             return self.result(-1, "line_search_failed", self._failure(last, gtol))
         if status == -1005:
@@ -144,23 +151,23 @@ class LineDescent:
 
 
 def _direction(method: str | Method, settings: dict[str, Any], kind: str) -> tuple[Method, float]:
-    """(the row with lr = 1, the first step that the first search tries or 0)."""
+    """(the method with lr = 1, the first step that the first search tries or 0)."""
     given = dict(settings)
-    chosen = as_method(method, {})
-    if chosen.kind != "update":
-        hint = "method='steepest_descent' searches along -grad" if chosen.name == "euler" else "take an optimizer, such as steepest_descent"
-        raise ValueError(f"line_search: {chosen.name} gives no direction to search along: {hint}")
+    method = as_method(method, {})
+    if method.kind != "update":
+        hint = "method='steepest_descent' searches along -grad" if method.name == "euler" else "take an optimizer, such as steepest_descent"
+        raise ValueError(f"line_search: {method.name} gives no direction to search along; {hint}")
     if "dt" in given and "lr" in given:
-        raise TypeError("lr and dt are one thing: give one of them")
+        raise TypeError("lr, dt: they are one thing here, got both; give one of them")
     first = given.pop("dt", given.pop("lr", None))
     if first is not None and (callable(first) or isinstance(first, str) or not check_number(first, "lr") > 0.0):
-        raise ValueError(f"lr = {first!r}: with a line search it is the first step tried, a number above 0")
-    if any(p.name == "friction" for p in chosen.parameters_):
-        given = {"friction": FRICTION, **chosen.given, **given}
-    made = as_method(chosen, {**given, "lr": 1.0})
+        raise ValueError(f"lr: with a line search it is the first step tried; expected a number above 0, got {first!r}")
+    if any(p.name == "friction" for p in method.parameters_):
+        given = {"friction": FRICTION, **method.given, **given}
+    made = as_method(method, {**given, "lr": 1.0})
     if kind == "barzilai_borwein" and made.name != "sgd":
-        raise ValueError(f"line_search: Barzilai and Borwein's steps belong to method='steepest_descent', not to {made.name}")
+        raise ValueError(f"line_search: Barzilai and Borwein's steps belong to method='steepest_descent', got {made.name}")
     if made.parameters.get("weight_decay"):
-        text = f"weight_decay = {made.parameters['weight_decay']:g} of {made.name}: a search follows the cost alone"
+        text = f"weight_decay: a search follows the cost alone, got {made.parameters['weight_decay']:g} of {made.name}"
         raise ValueError(f"{text}; put the penalty into fun, and give weight_decay=0")
     return made, 0.0 if first is None else float(first)

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from mflow_core import registry
 from mflow_core.optimize import linesearch
-from mflow_core.problems import problem
+from mflow_core.problems.problem import objective_problem
 from mflow_core.problems.signatures import code_text
 
-from mflow.base.checks import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start, check_whole
 from mflow.base.result import Result
 
 __all__ = ["LineSearch", "LineSearchResult", "armijo", "backtracking", "barzilai_borwein", "exact", "line_search", "strong_wolfe"]
@@ -72,10 +72,8 @@ class LineSearch:
             raise ValueError(registry.unknown("line_search: no line search", self.kind, list(KINDS)))
         first = 1.0 if self.initial is None else self.initial
         _checked(first, self.c1, self.c2, self.shrink, self.tol, self.max_step, self.max_evaluations)
-        if self.form not in (1, 2):
-            raise ValueError(f"form = {self.form!r}: 1 (s's/s'y) or 2 (s'y/y'y) is wanted")
-        if isinstance(self.memory, bool) or int(self.memory) != self.memory or not 1 <= self.memory <= 64:
-            raise ValueError(f"memory = {self.memory!r}: a whole number from 1 to 64 is wanted")
+        _check_form(self.form)
+        check_whole(self.memory, "memory", 1, 64)
 
     @classmethod
     def of(cls, given: Any) -> LineSearch:
@@ -89,10 +87,10 @@ class LineSearch:
             if unknown:
                 raise TypeError(registry.unknown("line_search: no option", min(unknown), list(cls.__dataclass_fields__)))
             return cls(**given)
-        raise TypeError(f"line_search: a name, an mflow.LineSearch or a dict of its arguments is wanted, not {type(given).__name__}")
+        raise TypeError(f"line_search: expected a name, an mflow.LineSearch or a dict of its arguments, got {type(given).__name__}")
 
     def rule(self) -> dict[str, Any]:
-        """The numbers as the core takes them: 0 stands for a first step that is chosen."""
+        """The numbers as the core takes them: 0 stands for a first step that the core chooses."""
         numbers = asdict(self)
         del numbers["kind"]
         return {**numbers, "initial": self.initial or 0.0, "limit": int(numbers.pop("max_evaluations")), "memory": int(self.memory)}
@@ -144,7 +142,7 @@ def line_search(
         and |slope| <= c2 |slope0|. exact: |slope| <= tol |slope0|. barzilai_borwein: the first a is Barzilai and Borwein's, then as
         armijo, compared with the largest of `history` and f(x).
     initial : float
-        The first a (of barzilai_borwein: where the curvature is not above 0, or nothing came before).
+        The first a (of barzilai_borwein: where the curvature is not above 0, or without a point before).
     c1, c2, shrink, tol : float
         0 < c1 <= c2 < 1, 0 < shrink < 1, 0 < tol < 1.
     max_step : float
@@ -166,7 +164,7 @@ def line_search(
     Raises
     ------
     TypeError, ValueError
-        An argument does not fit; the text names it. What ``fun`` raises comes through.
+        An argument does not fit; the text names it. What ``fun`` raises is passed on.
 
     Examples
     --------
@@ -185,26 +183,23 @@ def line_search(
     """
     if kind not in KINDS:
         raise ValueError(registry.unknown("kind: no line search", kind, list(KINDS)))
-    start, way = check_start(x, "x"), check_start(d, "d")
-    if start.shape != way.shape:
-        raise ValueError(f"d: shape {way.shape} came, {start.shape} is wanted, as x has")
+    start = check_start(x, "x")
+    direction = _like(d, start, "d")
     settings = _checked(initial, c1, c2, shrink, tol, max_step, max_evaluations)
-    what = problem.objective_problem(fun, jac, start.shape, args)
+    problem = objective_problem(fun, jac, start.shape, args)
     f0 = math.nan if fun0 is None else check_number(fun0, "fun0")
     g0 = None if jac0 is None else _like(jac0, start, "jac0")
     reference = None
     if kind == "barzilai_borwein":
-        if form not in (1, 2):
-            raise ValueError(f"form = {form!r}: 1 (s's/s'y) or 2 (s'y/y'y) is wanted")
+        _check_form(form)
         if math.isnan(f0) or g0 is None:
-            raise TypeError("barzilai_borwein: fun0 and jac0, the cost and its gradient at x, are wanted")
+            raise TypeError("fun0, jac0: barzilai_borwein needs the cost and its gradient at x, got None; give both")
         settings["initial"] = min(_bb_length(start, g0, previous, form, settings["initial"]), settings["max_step"])
         reference = max([f0, *(check_number(value, "history") for value in history)])
-    found = linesearch.search(
-        what, start, way, linesearch.KINDS.get(kind, linesearch.KINDS["armijo"]), settings["initial"], f0, g0, reference, settings["c1"],
-        settings["c2"], settings["shrink"], settings["tol"], settings["max_step"], settings["max_evaluations"],
-    )  # fmt: skip
-    return _result(found, start, way)
+    rule = linesearch.KINDS.get(kind, linesearch.KINDS["armijo"])
+    limits = (settings[name] for name in ("c1", "c2", "shrink", "tol", "max_step", "max_evaluations"))
+    end = linesearch.search(problem, start, direction, rule, settings["initial"], f0, g0, reference, *limits)
+    return _result(end, start, direction)
 
 
 def _checked(
@@ -212,24 +207,27 @@ def _checked(
 ) -> dict[str, Any]:  # fmt: skip
     c1, c2 = check_number(c1, "c1"), check_number(c2, "c2")
     if not 0.0 < c1 <= c2 < 1.0:
-        raise ValueError(f"c1 = {c1!r}, c2 = {c2!r}: 0 < c1 <= c2 < 1 is wanted")
-    for name, value in (("shrink", shrink), ("tol", tol)):
-        if not 0.0 < check_number(value, name) < 1.0:
-            raise ValueError(f"{name} = {value!r}: a number between 0 and 1 is wanted")
-    if not check_number(initial, "initial") > 0.0:
-        raise ValueError(f"initial = {initial!r}: a first step above 0 is wanted")
-    if not float(max_step) > 0.0:
-        raise ValueError(f"max_step = {max_step!r}: a number above 0 is wanted")
-    if isinstance(max_evaluations, bool) or int(max_evaluations) != max_evaluations or max_evaluations < 1:
-        raise ValueError(f"max_evaluations = {max_evaluations!r}: a whole number from 1 on is wanted")
-    return {"c1": c1, "c2": c2, "shrink": float(shrink), "tol": float(tol), "initial": float(initial), "max_step": float(max_step),
-            "max_evaluations": int(max_evaluations)}  # fmt: skip
+        raise ValueError(f"c1, c2: expected 0 < c1 <= c2 < 1, got c1 = {c1!r} and c2 = {c2!r}")
+    if not float(max_step) > 0.0:  # it may be infinite
+        raise ValueError(f"max_step: expected a number above 0, got {max_step!r}")
+    return {
+        "c1": c1, "c2": c2, "max_step": float(max_step),
+        "shrink": check_number(shrink, "shrink", low=0.0, high=1.0, open_low=True, open_high=True),
+        "tol": check_number(tol, "tol", low=0.0, high=1.0, open_low=True, open_high=True),
+        "initial": check_number(initial, "initial", low=0.0, open_low=True),
+        "max_evaluations": check_whole(max_evaluations, "max_evaluations", 1),
+    }  # fmt: skip
+
+
+def _check_form(form: Any) -> None:
+    if form not in (1, 2):
+        raise ValueError(f"form: expected 1 (s's/s'y) or 2 (s'y/y'y), got {form!r}")
 
 
 def _like(value: Any, start: Array, argument: str) -> Array:
     array = check_start(value, argument)
     if array.shape != start.shape:
-        raise ValueError(f"{argument}: shape {array.shape} came, {start.shape} is wanted, as x has")
+        raise ValueError(f"{argument}: expected an array of shape {start.shape}, as x has, got shape {array.shape}")
     return array
 
 
@@ -241,23 +239,23 @@ def _bb_length(x: Array, g: Array, previous: tuple[Any, Any] | None, form: int, 
     return otherwise if math.isnan(length) else length
 
 
-def _result(found: dict[str, Any], start: Array, way: Array) -> LineSearchResult:
-    status, a = found["status"], found["a"]
+def _result(end: dict[str, Any], start: Array, direction: Array) -> LineSearchResult:
+    status, a = end["status"], end["a"]
     reason = REASONS.get(status, "rhs_failed")
-    grad = None if found["grad"] is None else found["grad"].reshape(start.shape)
+    grad = None if end["grad"] is None else end["grad"].reshape(start.shape)
     message = {
-        "converged": f"a step of {a:.6g}, after {found['nfev']} evaluations",
-        "no_descent": f"the slope along d is {found['slope0']:.3g}, not below 0: d does not lead down",
-        "step_too_small": f"no step along d that still moves x meets the rule (slope {found['slope0']:.3g})",
-        "max_evaluations": f"no step met the rule in {found['nfev']} evaluations; the lowest value seen is at {a:.6g}",
+        "converged": f"a step of {a:.6g}, after {end['nfev']} evaluations",
+        "no_descent": f"the slope along d is {end['slope0']:.3g}, not below 0: d does not lead down",
+        "step_too_small": f"no step along d that still moves x meets the rule (slope {end['slope0']:.3g})",
+        "max_evaluations": f"no step met the rule in {end['nfev']} evaluations; the lowest value seen is at {a:.6g}",
         "unbounded": f"the cost still falls at the largest step, {a:.6g}",
         "non_finite": "the cost or its gradient is not finite at x",
         "rhs_failed": f"the cost function gave up with {code_text(status)}",
     }[reason]
     return LineSearchResult(
-        alpha=a, x=start + a * way, fun=found["f"], jac=grad, best_alpha=found["best_a"], best_fun=found["best_f"],
-        slope=math.nan if grad is None else float(np.vdot(grad, way)), slope0=found["slope0"], success=status == 0, reason=reason,
-        message=message, nfev=found["nfev"], njev=found["njev"],
+        alpha=a, x=start + a * direction, fun=end["f"], jac=grad, best_alpha=end["best_a"], best_fun=end["best_f"],
+        slope=math.nan if grad is None else float(np.vdot(grad, direction)), slope0=end["slope0"], success=status == 0, reason=reason,
+        message=message, nfev=end["nfev"], njev=end["njev"],
     )  # fmt: skip
 
 

@@ -1,44 +1,38 @@
-"""`minimize`: any optimizer row, or any integrator row on gradient flow, until the gradient is small."""
+"""`minimize`: any optimizer, or any integrator on gradient flow, until the gradient is small."""
 
 from __future__ import annotations
 
-import inspect
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core.problems import problem
+from mflow_core.problems.problem import objective_problem
 from mflow_core.problems.signatures import code_text, companion
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_number, check_start
-from mflow.base.methods import Method, as_method
+from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.methods import Method
 from mflow.base.pace import Pace
-from mflow.base.progress import says_stop
 from mflow.base.result import OptimizeResult, Result, attach
-from mflow.optim.schedules import for_a_run
-from mflow.optimize.line_descent import LineDescent
+from mflow.optimize.callbacks import teller
+from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.momentum import momentum_run
+from mflow.optimize.step_size import FRICTION, AutoStep, resolve
 from mflow.solvers import nonlinear
 from mflow.stability import amplification as stability
 from mflow.stability import spectrum
 
 __all__ = ["minimize"]
 
-STOPPED = stepper.CONVERGED - 1
-FRICTION = 1.0  # where the method has it and nothing is said: without friction nothing is minimised
-ALARM = 2.0  # where lr="auto": a gradient that has grown by this since the last look is looked at again
-LEAST_CAUTION = 1e-3  # the least share of that step
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
 
 
 ELSEWHERE = {  # of SciPy's arguments, those that no method here can honour
     "bounds": "no method here has any; change variables, or take SciPy's L-BFGS-B",
     "constraints": "no method here has any; add a penalty to fun, or take SciPy's SLSQP",
-    "hessp": "no method here takes Hessian-vector products; leave it away",
+    "hessp": "no method here takes Hessian-vector products; omit it",
     "disp": "print the result, or its message",
 }
 
@@ -72,9 +66,9 @@ def minimize(
     method : name or instance
         An optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
         makes proximal-point steps; or a second-order method ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x'
-        from rest with dt. lr and dt are one thing, either name will do. lr may be a function of the iteration number, or
+        from rest with dt. lr and dt are two names of one thing. lr may be a function of the iteration number, or
         "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, and optimizers that
-        have such a limit). dt = inf with "backward_euler" looks for the point where the gradient is 0 in one step.
+        have such a limit). dt = inf with "backward_euler" solves for the point where the gradient is 0 in one step.
     jac : callable, True, None, "2-point" or "3-point"
         The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones.
     hess : callable, array_like (n, n) or sparse matrix
@@ -97,7 +91,7 @@ def minimize(
         with a line search also ``directions`` (nit, *shape) and ``steps`` (nit,). That is 8 bytes a number and iterate: a whole number
         k keeps every k-th and the last, where there is no line search. Python then looks at each iteration, as for a callback.
     **parameters
-        The method's own. ``friction`` is 1 where the method has it and nothing is said: without friction nothing is minimised.
+        The method's own. The default of ``friction`` is 1: without friction nothing is minimised.
 
     Returns
     -------
@@ -108,8 +102,8 @@ def minimize(
     Raises
     ------
     TypeError, ValueError
-        An argument does not fit; the text names it. What ``fun`` raises comes through, with the result so far as its
-        ``partial_result``; so does KeyboardInterrupt.
+        An argument does not fit; the text names it. What ``fun`` raises is passed on, with the result so far as its
+        ``partial_result``; so is KeyboardInterrupt.
 
     Examples
     --------
@@ -131,7 +125,7 @@ def minimize(
         if name in settings:
             raise TypeError(f"{name}: {instead}")
     maxiter, gtol, line_search, path = (settings.pop(name) for name in ("maxiter", "gtol", "line_search", "path"))
-    limit = _iterations(maxiter)
+    limit = check_whole(maxiter, "maxiter")
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     descent: Any
     every = _every(path)
@@ -139,16 +133,18 @@ def minimize(
         descent = _Descent(fun, x0, args, method, jac, hess, settings)
         descent.kept = _Kept(every) if every else None
     elif every > 1:
-        raise ValueError(f"path = {path!r}: with line_search every iterate is kept: path=True")
+        raise ValueError(f"path: with line_search every iterate is kept, expected True or False, got {path!r}; give path=True")
     elif hess is not None:
-        raise ValueError("hess is for implicit methods: with line_search leave it away")
+        raise ValueError("hess: it is for implicit methods, got one with line_search; omit it")
     else:
-        descent = LineDescent(fun, check_start(x0, "x0"), args, method, jac, line_search, settings, bool(path), _teller(callback))
+        descent = LineDescent(
+            fun, check_start(x0, "x0"), args, method, jac, line_search, settings, bool(path), teller(callback, _intermediate)
+        )
     try:
         status = descent.go(limit, threshold, callback)
     except BaseException as error:
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
-        note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds what came before"
+        note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds the result so far"
         attach(error, descent.result(-1, "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed", text, ask=False), note)
         raise
     result: OptimizeResult = descent.finish(status, threshold)
@@ -159,9 +155,7 @@ def _every(path: Any) -> int:
     """Which iterates are kept: 0 none, 1 all, k every k-th."""
     if isinstance(path, (bool, np.bool_)):
         return int(path)
-    if not isinstance(path, (int, np.integer)) or path < 0:
-        raise ValueError(f"path = {path!r}: True, False or a whole number, k for every k-th iterate, is wanted")
-    return int(path)
+    return check_whole(path, "path", 0, expected="True, False or a whole number, k for every k-th iterate")
 
 
 class _Kept:
@@ -174,7 +168,7 @@ class _Kept:
         self.x: list[Array] = []
 
     def look(self, descent: _Descent) -> None:
-        if self.k and self.k[-1] % self.every:  # it was the last one, and is no more
+        if self.k and self.k[-1] % self.every:  # kept as the last one, which it no longer is
             for values in (self.k, self.fun, self.x):
                 values.pop()
         self.k.append(descent.nit)
@@ -186,55 +180,8 @@ class _Kept:
         return Result(x=x, fun=np.array(self.fun, dtype=np.float64), k=np.array(self.k, dtype=np.int64))
 
 
-def _iterations(maxiter: Any) -> int:
-    if isinstance(maxiter, bool) or int(maxiter) != maxiter or maxiter < 0:
-        raise ValueError(f"maxiter = {maxiter!r}: a whole number from 0 on is wanted")
-    return int(maxiter)
-
-
-def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, float, Callable[[int], float] | None]:
-    """(method, dt, schedule) where lr and dt are one thing, and friction has its default for descent."""
-    settings = dict(parameters)
-    chosen = as_method(method, {})
-    known = [p.name for p in chosen.parameters_]
-    if "dt" in settings and "lr" in settings:
-        raise TypeError("lr and dt are one thing: give one of them")
-    step = for_a_run(settings.pop("dt", settings.pop("lr", None)))
-    schedule = step if callable(step) else None
-    if "friction" in known and "friction" not in {**chosen.given, **settings}:
-        settings["friction"] = FRICTION
-    second = "second_order" in chosen.flags
-    friction = settings.pop("friction", FRICTION) if second else {**chosen.given, **settings}.get("friction")
-    if friction == 0.0:
-        warnings.warn(f"{chosen.name} with friction = 0 keeps its energy and minimises nothing; friction=1 is a good start", stacklevel=4)
-    if chosen.kind == "update":
-        if step is not None and step != "auto":
-            settings["lr"] = step(0) if schedule else step
-        return as_method(chosen, settings), math.nan, schedule
-    if chosen.kind != "step":
-        raise ValueError(f"method: {chosen.name} does not minimise by itself")
-    if step is None:
-        along = "" if second else " along gradient flow"
-        raise ValueError(f"dt is missing: {chosen.name} takes fixed steps{along}; see mflow.max_stable_dt for how large")
-    if step == "auto":
-        return as_method(chosen, settings), math.nan, None
-    if step == math.inf and chosen.is_implicit and chosen.stages == 1:
-        return as_method(chosen, settings), math.inf, None
-    first = check_number(step(0) if schedule else step, "dt", "a step above 0")
-    if first <= 0:
-        raise ValueError(f"dt = {first!r}: a step above 0 is wanted")
-    return as_method(chosen, settings), first, schedule
-
-
-def _friction(settings: dict[str, Any]) -> float:
-    friction = check_number(settings.get("friction", FRICTION), "friction", "a number from 0 on")
-    if friction < 0.0:
-        raise ValueError(f"friction = {friction!r}: a number from 0 on is wanted")
-    return friction
-
-
 class _Descent:
-    """One minimisation: its run, and how it came to its end."""
+    """One minimisation: its run, and its ending."""
 
     kept: _Kept | None = None  # the path, where one is kept
 
@@ -244,55 +191,53 @@ class _Descent:
         self.start = check_start(x0, "x0")
         linear = {name: settings.pop(name, None) for name in ("solver", "jac_sparsity", "lband", "uband")}
         self.method, self.dt, self.schedule = resolve(method, settings)
-        self.auto = "auto" in (settings.get("dt"), settings.get("lr"))
-        if self.method.is_implicit and "second_order" not in self.method.flags:
+        automatic = "auto" in (settings.get("dt"), settings.get("lr"))
+        second = "second_order" in self.method.flags
+        if self.method.is_implicit and not second:
             hess = companion(fun, "hess", hess)
-        self.what = problem.objective_problem(fun, jac, self.start.shape, args, hess if self.method.is_implicit else None)
-        extra = args if isinstance(args, tuple) else (args,)
+        self.problem = objective_problem(fun, jac, self.start.shape, args, hess if self.method.is_implicit else None)
         self.run: Any
-        if "second_order" in self.method.flags:
-            self.friction = _friction(settings)
-            solving = linear.pop("solver")
-            if self.auto:
-                raise ValueError(
-                    f'dt = "auto" is not for second-order methods such as {self.method.name}: give a number '
-                    "(mflow.max_stable_dt with stiffness= and damping= says how large it may be)"
-                )
-            for name, value in linear.items():
-                if value is not None:
-                    raise ValueError(f"{name} is not for second-order methods such as {self.method.name}: leave it away")
-            self.run = momentum_run(self.method, self.what, self.start, self.dt, self.friction, hess, extra, solving)
-            self._prepare(jac)
-            return
-        solver = nonlinear.solver_for(self.method, self.what, 0.0, self.start, jac=hess, hess=True, args=extra, **linear)
-        self.run = stepper.Run(self.method.record, self.what, self.start, 0.0, self.dt, self.method.numbers, descend=True, solver=solver)
-        self._prepare(jac)
-        if self.auto and ("linear" not in self.method.flags or self.method.is_implicit):
-            raise ValueError(f'lr = "auto" follows a stability limit, and {self.method.name} has none: give lr')
-
-    def _prepare(self, jac: Any) -> None:
-        self.looks, self.alarm, self.caution = spectrum.Looks(), math.inf, 1.0
+        if second:
+            self.friction = check_number(settings.get("friction", FRICTION), "friction", low=0.0)
+            self._refuse(linear, automatic)
+            self.run = momentum_run(self.method, self.problem, self.start, self.dt, self.friction, hess, as_tuple(args), linear["solver"])
+        else:
+            solver = nonlinear.solver_for(self.method, self.problem, 0.0, self.start, jac=hess, hess=True, args=as_tuple(args), **linear)
+            numbers = self.method.numbers
+            self.run = stepper.Run(self.method.record, self.problem, self.start, 0.0, self.dt, numbers, descend=True, solver=solver)
+        self.auto = AutoStep(self.method) if automatic else None
         self.differences = jac is None or jac is False or isinstance(jac, str)
         self.evaluated = False
         self.nit = 0
+
+    def _refuse(self, linear: dict[str, Any], automatic: bool) -> None:
+        """Raises ValueError for arguments that second-order methods do not take."""
+        if automatic:
+            raise ValueError(
+                f'dt: expected a number for a second-order method such as {self.method.name}, got "auto"; '
+                "mflow.max_stable_dt with stiffness= and damping= says how large it may be"
+            )
+        for name, value in linear.items():
+            if value is not None and name != "solver":
+                raise ValueError(f"{name}: it is not for second-order methods such as {self.method.name}; omit it")
 
     def go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
         if callback is None and self.schedule is None and self.kept is None:
             return self._go_fast(limit, gtol)
-        tell = _teller(callback)
+        tell = teller(callback, _intermediate)
         observe = getattr(self.schedule, "observe", None)  # a schedule that follows the cost
-        want_value = self.what.value_is_free or tell is not None or observe is not None or self.kept is not None
+        want_value = self.problem.value_is_free or tell is not None or observe is not None or self.kept is not None
         for k in range(limit + 1):
             if self.schedule is not None and 0 < k < limit:
                 self._set_step(self.schedule(k))
-            if self.auto and k < limit:
-                self._choose_step()
+            if self.auto is not None and k < limit:
+                self._choose_step(self.auto)
             try:
                 status: int = self._descend(1 if k < limit else 0, gtol, want_value)
-            finally:  # the gradient may be there even where the step failed
+            finally:  # the gradient may have been evaluated even where the step failed
                 self.evaluated = not math.isnan(self.run.largest_slope[1])
-            if status not in (0, stepper.CONVERGED):
+            if status not in (0, CONVERGED):
                 return status
             self.nit = k
             if self.kept is not None:
@@ -301,17 +246,18 @@ class _Descent:
                 observe(self.run.value)
             if k > 0 and tell is not None and tell(self):
                 return STOPPED
-            if status == stepper.CONVERGED:
+            if status == CONVERGED:
                 return status
         return 0
 
     def _go_fast(self, limit: int, gtol: float) -> int:
-        want_value, pace = self.what.value_is_free, Pace()
+        want_value, pace = self.problem.value_is_free, Pace()
         while self.run.k < limit:
-            if self.auto:
-                self._choose_step()
             left = limit - self.run.k
-            count = pace.take(min(left, self.looks.next - self.run.k) if self.auto else left)
+            if self.auto is not None:
+                self._choose_step(self.auto)
+                left = min(left, self.auto.room(self.run.k))
+            count = pace.take(left)
             try:
                 status = self._descend(count, gtol, want_value)
             finally:  # an exception leaves the last good point behind, too
@@ -324,22 +270,23 @@ class _Descent:
         return last
 
     def _descend(self, count: int, gtol: float, want_value: bool) -> int:
-        """Up to `count` iterations; the spectral radius is measured for a row that wants it."""
-        goal = self.run.k + count
+        """Up to `count` iterations; the spectral radius is measured for a method that needs it."""
+        goal, auto = self.run.k + count, self.auto
         while True:
-            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value, self.alarm)
-            if status == stepper.ALARM:  # the limit is for small motions: where they are not, shorter steps for a while
-                self.looks.next, self.caution = self.run.k, max(0.5 * self.caution, LEAST_CAUTION)
-                self._choose_step()
+            alarm = math.inf if auto is None else auto.alarm
+            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value, alarm)
+            if auto is not None and status == stepper.ALARM:
+                auto.shorten(self.run.k)
+                self._choose_step(auto)
                 continue
             if status != stepper.RHO_DUE:
                 return status
             radius, why = spectrum.upper_radius(self._slope, 0.0, self.run.y, symmetric=True)
             last, k = self.run.rho
-            if why == spectrum.ROUGH and k >= 0:  # the last radius goes on: the descent itself will say what is wrong
+            if why == spectrum.ROUGH and k >= 0:  # keep the last radius: the descent itself will tell what is wrong
                 radius = last
             elif why == spectrum.ROUGH:
-                raise ValueError(f"{self.method.name} measures the curvature along the way, and {why}: take another method")
+                raise ValueError(f"method: {self.method.name} measures the curvature along the way, and {why}; take another method")
             elif why:
                 return int(stepper.NON_FINITE)
             self.run.rho = radius
@@ -348,28 +295,10 @@ class _Descent:
         slope: Array = self.run.slope(t, y) if self.method.kind == "step" else -self.run.evaluate(y)[1]
         return slope
 
-    def _choose_step(self) -> None:
-        """lr="auto": nine tenths of the limit for the curvature where the run stands."""
-        if not self.looks.due(self.run.k):
-            return
-        here = self.run.y
-        if self.method.kind == "step":
-            safe = spectrum.safe_step(self._slope, 0.0, here, self.method, symmetric=True)
-            found = safe.dt
-            if "needs_rho" in self.method.flags and math.isfinite(safe.rho):
-                self.run.rho = safe.rho
-        else:
-            radius, _ = spectrum.upper_radius(self._slope, 0.0, here, symmetric=True)
-            found = 0.9 * stability.max_stable_dt(self.method, curvature=radius) if math.isfinite(radius) else math.nan
-        found *= self.caution
-        self.caution = min(1.0, 1.25 * self.caution)
-        if found > 0.0:  # where nothing was found, the last step goes on: the descent itself will say what is wrong
-            self.dt = found if math.isfinite(found) else 1.0
-        elif math.isnan(self.dt):
-            self.dt = 1e-3
-        self.looks.found(self.run.k, self.dt)
-        self._set_step(self.dt)
-        self.alarm = ALARM * float(np.max(np.abs(self._slope(0.0, here)), initial=0.0))
+    def _choose_step(self, auto: AutoStep) -> None:
+        if auto.due(self.run.k):
+            self.dt = auto.choose(self.run, self._slope, self.dt)
+            self._set_step(self.dt)
 
     def _look(self) -> None:
         """Where the run stands: has it seen a good point, and after how many iterations."""
@@ -377,24 +306,21 @@ class _Descent:
         self.nit = self.run.k
 
     def _set_step(self, value: float) -> None:
-        number = check_number(value, "lr (from its schedule)")
-        if number < 0 or (number == 0 and self.method.kind == "step"):
-            raise ValueError(f"lr = {value!r} (from its schedule, iteration {self.run.k}): a step above 0 is wanted")
-        if self.method.kind == "update":
-            self.run.set_parameter("lr", number)
-        else:
+        integrates = self.method.kind == "step"
+        number = check_number(value, f"lr (from its schedule, iteration {self.run.k})", low=0.0, open_low=integrates)
+        if integrates:
             self.run.set_dt(number)
+        else:
+            self.run.set_parameter("lr", number)
 
     def finish(self, status: int, gtol: float) -> OptimizeResult:
         run = self.run
         first, last = run.largest_slope
-        if status == stepper.CONVERGED:
-            text = f"the largest entry of the gradient is {last:.3g}, at most gtol = {gtol:g}, after {self.nit} iterations"
-            return self.result(0, "converged", text)
-        if status == STOPPED:
-            return self.result(2, "callback", f"the callback stopped it after {self.nit} iterations")
-        if status == 0:
-            return self.result(1, "max_iter", self._limit_message(first, last, gtol))
+        if status in ENDINGS:
+            code, reason, text = ending(status, self.nit, last, gtol)
+            if reason == "max_iter" and last > 10 * first:
+                text += f"; it was {first:.3g} at the start, so the step is probably too large: lower lr"
+            return self.result(code, reason, text)
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
             return self.result(-1, "solve_failed", f"{text}: lower dt, give hess=, or another solver=")
@@ -403,15 +329,9 @@ class _Descent:
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
 
-    def _limit_message(self, first: float, last: float, gtol: float) -> str:
-        text = f"{self.nit} iterations: the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}"
-        if last > 10 * first:
-            text += f"; it was {first:.3g} at the start, so the step is probably too large: lower lr"
-        return text
-
     def _divergence(self, grown: bool) -> tuple[str, str]:
         """(reason, message) where a number is not finite: was it the step, or the cost function?"""
-        step = self.dt if self.method.kind == "step" or self.auto else float(self.method.parameters.get("lr", math.nan))
+        step = self.dt if self.method.kind == "step" or self.auto is not None else float(self.method.parameters.get("lr", math.nan))
         limit = radius = math.inf
         if "linear" in self.method.flags and self.schedule is None:
             size = 1e-4 if self.differences else 1.5e-8  # differences of differences need room
@@ -435,7 +355,7 @@ class _Descent:
         run = self.run
         x, grad = run.here() if self.evaluated else (self.start.copy(), np.full(self.start.shape, math.nan))
         value = run.value if self.evaluated else math.nan
-        if ask and math.isnan(value) and self.what.has_value and self.evaluated:
+        if ask and math.isnan(value) and self.problem.has_value and self.evaluated:
             value = run.evaluate(x, False)[0]
             if not math.isfinite(value):
                 status, reason = -1, "non_finite"
@@ -449,24 +369,8 @@ class _Descent:
         return out
 
 
-def _teller(callback: Callable[..., Any] | None) -> Callable[[Any], bool] | None:
-    """Calls the user's callback in the form it has; whether to stop."""
-    if callback is None:
-        return None
-    try:
-        whole = list(inspect.signature(callback).parameters) == ["intermediate_result"]
-    except (TypeError, ValueError):  # a callable without a signature takes the point
-        whole = False
-
-    def tell(descent: Any) -> bool:
-        run = descent.run
-        x, grad = run.here()
-        try:
-            if whole:
-                now = OptimizeResult(x=x, fun=run.value, jac=grad, nit=descent.nit, nfev=run.nfev, njev=run.njev)
-                return says_stop(callback(intermediate_result=now))
-            return says_stop(callback(x))
-        except StopIteration:
-            return True
-
-    return tell
+def _intermediate(descent: Any) -> OptimizeResult:
+    """What a callback is told."""
+    run = descent.run
+    x, grad = run.here()
+    return OptimizeResult(x=x, fun=run.value, jac=grad, nit=descent.nit, nfev=run.nfev, njev=run.njev)

@@ -1,4 +1,4 @@
-"""Optimization as dynamics: x'' = -grad f(x) - friction x', with mass 1, stepped by a second-order row from rest.
+"""Optimization as dynamics: x'' = -grad f(x) - friction x', with mass 1, stepped by a second-order method from rest.
 
 The loop over steps is the core's, as for any descent: the gradient at the end of a step, the test of convergence and the next acceleration
 are one evaluation.
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core.dynamics import slope_force
-from mflow_core.problems import problem
+from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
@@ -40,11 +40,11 @@ class MomentumRun(stepper.Run):
 
 
 def momentum_run(
-    method: Method, what: problem.Problem, start: Array, dt: float, friction: float, hess: Any, args: tuple[Any, ...], solver: Any
+    method: Method, cost: Problem, start: Array, dt: float, friction: float, hess: Any, args: tuple[Any, ...], solver: Any
 ) -> MomentumRun:
     """The run of a cost from rest at the start.
 
-    hess: the cost's Hessian, a function or constant, for implicit rows; solver: how their steps are solved.
+    hess: the cost's Hessian, a function or constant, for implicit methods; solver: how their steps are solved.
     """
     solves = method.is_implicit or method.parameters.get("damping") == "implicit"
     tangent: Any = None
@@ -52,7 +52,7 @@ def momentum_run(
         tangent = (lambda t, x, v: -_matrix(hess(x, *args))) if callable(hess) else -_matrix(hess)
     inner = nonlinear.force_solver(solver, start.size, tangent is not None) if solves else None
     damping = None if tangent is None else -friction * np.eye(start.size)
-    acting = slope_force.SlopeForce(what, start.shape, friction, dfdx=tangent, dfdv=damping, solver=inner)
+    acting = slope_force.SlopeForce(cost, start.shape, friction, dfdx=tangent, dfdv=damping, solver=inner)
     return MomentumRun(method.record, acting, start, 0.0, dt, method.numbers, descend=True, v0=np.zeros_like(start))
 
 

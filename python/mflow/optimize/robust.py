@@ -62,13 +62,11 @@ class Robust:
         self.rho, self.f_scale = rho, f_scale
 
     def both(self, f: Array) -> Pair:
-        """rho and rho' at each residual. Raises ValueError where a loss of the user's returns something else."""
-        found = self.rho((f / self.f_scale) ** 2)
-        value, slope = np.asarray(found[0], dtype=np.float64), np.asarray(found[1], dtype=np.float64)
+        """rho and rho' at each residual. Raises ValueError where the user's loss returns something else."""
+        rho = self.rho((f / self.f_scale) ** 2)
+        value, slope = np.asarray(rho[0], dtype=np.float64), np.asarray(rho[1], dtype=np.float64)
         if value.shape != f.shape or slope.shape != f.shape:
-            raise ValueError(
-                f"loss returned shapes {value.shape} and {slope.shape}: rho(z) and rho'(z), each of shape {f.shape}, are wanted"
-            )
+            raise ValueError(f"loss returned shapes {value.shape} and {slope.shape}: expected rho(z) and rho'(z), each of shape {f.shape}")
         return value, slope
 
     def cost(self, f: Array) -> float:
@@ -82,13 +80,11 @@ class Robust:
 
 def loss_of(loss: Any, f_scale: Any) -> Robust | None:
     """The loss of this name, or of the user's function z |-> (rho, rho', ...); None for plain squares. Raises ValueError."""
-    scale = check_number(f_scale, "f_scale", "a number above 0")
-    if not scale > 0.0:
-        raise ValueError(f"f_scale = {f_scale!r}: a number above 0 is wanted")
+    scale = check_number(f_scale, "f_scale", low=0.0, open_low=True)
     if callable(loss):
         return Robust(loss, scale)
     if loss == "linear":
         return None
     if loss not in LOSSES:
-        raise ValueError(f'loss = {loss!r}: "linear", {", ".join(map(repr, LOSSES))} or a function of z is wanted')
+        raise ValueError(f'loss: expected "linear", {", ".join(map(repr, LOSSES))} or a function of z, got {loss!r}')
     return Robust(LOSSES[loss], scale)

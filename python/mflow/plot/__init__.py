@@ -1,8 +1,8 @@
 """Pictures, with matplotlib (`pip install 'momentum-flow[plot]'`), on figures of their own or on yours (``ax=``).
 
-The face of the modules `plot_*`, each of which draws one kind of thing in the style of `palette`. Functions that draw on one pair of axes
-return it; ``plot.stability_regions("rk4").figure.savefig("rk4.png")`` is a whole script. The figures belong to you and not to pyplot, so
-``plt.show()`` does not know of them: in a notebook let a cell end with ``.figure``, for a window pass ``ax=plt.gca()``.
+Functions that draw on one pair of axes return it; ``plot.stability_regions("rk4").figure.savefig("rk4.png")`` is a whole script. The
+figures belong to you and not to pyplot, so ``plt.show()`` does not show them: in a notebook let a cell end with ``.figure``, for a window
+pass ``ax=plt.gca()``.
 """
 
 from mflow.plot.fields import direction_field, family, iterates

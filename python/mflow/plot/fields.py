@@ -1,7 +1,7 @@
-"""Solutions against time: families over their direction field, and what a method computes beside the true curve.
+"""Solutions against time: families over their direction field, and the steps of a method with the true curve.
 
-Everything takes plain arrays, (t, y) with y of shape (n_points,) or (n, n_points), as well as the results of the drivers and of
-`mflow.family`. What comes back is the axes drawn on; `.figure` is theirs.
+All functions take plain arrays, (t, y) with y of shape (n_points,) or (n, n_points), as well as the results of the drivers and of
+`mflow.family`. They return the axes; ``.figure`` is the figure of these.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.plot.palette import COLOURS, MARKERS, SHADE, STROKES, dress, place
+from mflow.plot.axes import axes_for, dress, legend
+from mflow.plot.palette import COLOURS, MARKERS, SHADE, STROKES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,12 +29,12 @@ def _curve(source: Any, component: int, name: str) -> tuple[Array, Array]:
         t, y = (source.t, source.y) if hasattr(source, "t") and hasattr(source, "y") else source
         t, y = np.asarray(t, dtype=np.float64), np.asarray(y, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"{name}: a result with t and y, or a pair (t, y), is wanted, not {type(source).__name__}") from None
+        raise TypeError(f"{name}: expected a result with t and y, or a pair (t, y), got {type(source).__name__}") from None
     if t.ndim != 1 or y.shape[-1:] != t.shape:
         raise ValueError(f"{name}: y of shape {y.shape} does not fit t of shape {t.shape}; the last axis of y belongs to t")
     rows = y.reshape(-1, t.size)
     if not 0 <= component < len(rows):
-        raise ValueError(f"component = {component}: the solution has {len(rows)}, counted from 0")
+        raise ValueError(f"component: expected a number from 0 to {len(rows) - 1}, got {component}")
     return t, rows[component]
 
 
@@ -63,11 +64,11 @@ def curves_of(solutions: Any, component: int = 0) -> list[tuple[Array, Array]]:
     if hasattr(solutions, "t") and hasattr(solutions, "y"):
         t, y = np.asarray(solutions.t, dtype=np.float64), np.asarray(solutions.y, dtype=np.float64)
         if y.ndim < 3 or y.shape[-1:] != t.shape:
-            raise ValueError(f"solutions: y of shape (starts, n, times) is wanted, {y.shape} came; a batch needs t_eval")
-        solutions = [(t, lane) for lane in y]
+            raise ValueError(f"solutions: expected y of shape (starts, n, times), got {y.shape}; give the batch a t_eval")
+        solutions = [(t, trajectory) for trajectory in y]
     out = [_curve(one, component, f"solutions[{k}]") for k, one in enumerate(solutions)]
     if not out:
-        raise ValueError("solutions: at least one is wanted")
+        raise ValueError("solutions: expected at least one, got none")
     return out
 
 
@@ -80,7 +81,7 @@ def direction_field(
     plane: bool = False,
     count: tuple[int, int] = (24, 16),
 ) -> Axes:
-    """Draw where solutions of y' = fun(t, y) are heading.
+    """Draw the direction field of y' = fun(t, y).
 
     Parameters
     ----------
@@ -115,15 +116,16 @@ def direction_field(
     ranges = [(float(r[0]), float(r[1])) for r in (x_range, y_range)]
     for name, (low, high) in zip(("x_range", "y_range"), ranges, strict=True):
         if not low < high:
-            raise ValueError(f"{name} = ({low:g}, {high:g}): the first is to be below the second")
-    ax = place(ax)
+            raise ValueError(f"{name}: expected (low, high) with low below high, got ({low:g}, {high:g})")
+    ax = axes_for(ax)
     (x, dx), (y, dy) = (_centres(*r, n) for r, n in zip(ranges, count, strict=True))
     at = [(a, b) for b in y for a in x]
     slopes = np.empty((len(at), 2))
     for k, (a, b) in enumerate(at):
         value = np.ravel(np.asarray(fun(0.0, np.array([a, b])) if plane else fun(a, np.array([b])), dtype=np.float64))
         if value.size != 1 + plane:
-            raise ValueError(f"fun returned {value.size} numbers; {1 + plane} are wanted" + ("" if plane else " (plane=True takes two)"))
+            fix = "" if plane else "; plane=True takes two"
+            raise ValueError(f"fun: expected {1 + plane} number{'s' * plane} returned, got {value.size}{fix}")
         slopes[k] = value if plane else (1.0, value[0])
     strokes = slopes / (dx, dy)  # in units of cells, which look alike everywhere
     length = np.linalg.norm(strokes, axis=1, keepdims=True)
@@ -137,12 +139,7 @@ def direction_field(
     )  # fmt: skip
     ax.set_xlim(*ranges[0])
     ax.set_ylim(*ranges[1])
-    if not ax.get_xlabel():
-        ax.set_xlabel("$y_1$" if plane else "t")
-    if not ax.get_ylabel():
-        ax.set_ylabel("$y_2$" if plane else "y")
-    dress(ax)
-    ax.grid(False)
+    dress(ax, *(("$y_1$", "$y_2$") if plane else ("t", "y")), keep=True, grid=False)
     return ax
 
 
@@ -174,7 +171,7 @@ def family(
     highlight : int, optional
         The number of a solution that is drawn heavier.
     y_range : (float, float), optional
-        What the picture shows; a family that grows leaves it otherwise to its largest member.
+        The range that is shown; by default that of all solutions.
 
     Returns
     -------
@@ -197,7 +194,7 @@ def family(
     3
     """
     curves = curves_of(solutions, component)
-    ax = place(ax)
+    ax = axes_for(ax)
     whole = hasattr(solutions, "y") and np.ndim(solutions.y) == 3 and np.shape(solutions.y)[1] == 1
     if fun is None and whole:
         fun = getattr(solutions, "fun", None)
@@ -208,26 +205,22 @@ def family(
     if fun is not None and high > low and np.ptp(times) > 0:
         direction_field(fun, (times.min(), times.max()), (low - margin, high + margin), ax=ax)
     for k, (t, y) in enumerate(curves):
-        chosen = k == highlight
-        colour = COLOURS[1] if chosen else COLOURS[0]
-        mark: dict[str, Any] = {"marker": "o", "markevery": [0], "markersize": 5.0 if chosen else 3.5, "clip_on": True}
-        ax.plot(t, y, color=colour, linewidth=2.6 if chosen else 1.3, zorder=4 if chosen else 3, **mark)
+        heavy = k == highlight
+        colour = COLOURS[1] if heavy else COLOURS[0]
+        mark: dict[str, Any] = {"marker": "o", "markevery": [0], "markersize": 5.0 if heavy else 3.5, "clip_on": True}
+        ax.plot(t, y, color=colour, linewidth=2.6 if heavy else 1.3, zorder=4 if heavy else 3, **mark)
     if y_range is not None:
         ax.set_ylim(low, high)
     if fun is not None and np.ptp(times) > 0:
         ax.set_xlim(times.min() - 0.02 * np.ptp(times), times.max())  # room for the dots at the starts
-    if not ax.get_xlabel():
-        ax.set_xlabel("t")
-    if not ax.get_ylabel():
-        ax.set_ylabel("y" if len(_components(solutions)) == 1 else f"$y_{{{component + 1}}}$")
-    dress(ax)
-    ax.grid(False)
+    dress(ax, "t", "y" if _count(solutions) == 1 else f"$y_{{{component + 1}}}$", keep=True, grid=False)
     return ax
 
 
-def _components(solutions: Any) -> range:
+def _count(solutions: Any) -> int:
+    """Components of the solutions."""
     y = solutions.y[0] if hasattr(solutions, "y") else solutions[0].y if hasattr(solutions[0], "y") else solutions[0][1]
-    return range(1 if np.ndim(y) == 1 else len(y))
+    return 1 if np.ndim(y) == 1 else len(y)
 
 
 def iterates(
@@ -237,7 +230,7 @@ def iterates(
     ax: Axes | None = None,
     component: int = 0,
 ) -> Axes:
-    """Draw what a method computes, step by step as dots, against the true curve.
+    """Draw the steps of a method as dots, with the true curve.
 
     Parameters
     ----------
@@ -252,7 +245,7 @@ def iterates(
     Returns
     -------
     matplotlib.axes.Axes
-        A run that has left the true curve by a factor of a thousand is drawn that far.
+        A run is drawn until it is a thousand times as far out as the true curve.
 
     Raises
     ------
@@ -273,8 +266,8 @@ def iterates(
     named = isinstance(runs, Mapping) and not hasattr(runs, "t")
     members = {str(name): _curve(run, component, str(name)) for name, run in (runs if named else {"iterates": runs}).items()}
     if not members:
-        raise ValueError("runs: at least one is wanted")
-    ax = place(ax)
+        raise ValueError("runs: expected at least one, got none")
+    ax = axes_for(ax)
     scale = 0.0
     if exact is not None:
         ends = [t[[0, -1]] for t, _ in members.values()]
@@ -286,11 +279,9 @@ def iterates(
         end = int(outside[0]) if outside.size else y.size
         look: dict[str, Any] = {"color": COLOURS[k % len(COLOURS)], "marker": MARKERS[k % len(MARKERS)]}
         ax.plot(t[:end], y[:end], label=name, linestyle=STROKES[(k + 2) % len(STROKES)], linewidth=1.1, markersize=5.0, zorder=3, **look)
-    ax.set_xlabel(ax.get_xlabel() or "t")
-    ax.set_ylabel(ax.get_ylabel() or "y")
+    dress(ax, "t", "y", keep=True)
     if named or exact is not None:
-        ax.legend(fontsize="small", frameon=False)
-    dress(ax)
+        legend(ax, "inside")
     return ax
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.plot.palette import dress, label_steps, new_figure, style
+from mflow.plot.axes import dress, figure_of, legend, new_figure, row_of_axes
+from mflow.plot.palette import style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,17 +86,11 @@ def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, orde
     """
     if isinstance(runs, Mapping):
         raise TypeError(
-            "runs: a list of runs of mflow.experiments.compare.compare is wanted; mflow.plot.history draws what mflow.train returns"
+            "runs: expected a list of runs of mflow.experiments.compare.compare, got a dict; mflow.plot.history draws those of mflow.train"
         )
     if not runs:
-        raise ValueError("runs: at least one is wanted")
-    if axes is None:
-        figure = new_figure((12, 4.8))
-        left, right = figure.subplots(1, 2, sharey=True)
-    else:
-        if len(axes) != 2:
-            raise ValueError(f"axes: two are wanted, for evaluations and for time; {len(axes)} came")
-        left, right = axes
+        raise ValueError("runs: expected at least one, got none")
+    left, right = row_of_axes(axes, 2, (12, 4.8), sharey=True)
     names = list(order) if order is not None else list(dict.fromkeys(run.method for run in runs))
     finite = [loss for run in runs for loss in run.history.loss if math.isfinite(loss)]
     logarithmic = min(finite, default=1.0) >= 0.0
@@ -109,24 +104,16 @@ def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, orde
         for axis, x in ((left, passes), (right, seconds)):
             _draw(axis, x, loss, run, style(index), index)
     _dress(left, right, logarithmic, ceiling / ABOVE, batches=any(run.batch == "minibatch" for run in runs))
-    owner: Figure = left.figure
-    return owner
+    return figure_of(left)
 
 
 def _dress(left: Axes, right: Axes, logarithmic: bool, scale: float, batches: bool) -> None:
-    for axis in (left, right):
-        axis.set_xscale("log")
-        label_steps(axis.xaxis)
-        if logarithmic:
-            axis.set_yscale("log")
-            label_steps(axis.yaxis)
-        else:  # costs below 0: logarithmic on both sides of a small linear part
+    evaluations = "evaluations (passes over the data)" if batches else "evaluations of cost and gradient"
+    for axis, x, y in ((left, evaluations, "loss"), (right, "time (s)", right.get_ylabel())):
+        dress(axis, x, y, log="xy" if logarithmic else "x")
+        if not logarithmic:  # costs below 0: logarithmic on both sides of a small linear part
             axis.set_yscale("symlog", linthresh=max(1e-3 * scale, 1e-12))
-        dress(axis)
-    left.set_ylabel("loss")
-    left.set_xlabel("evaluations (passes over the data)" if batches else "evaluations of cost and gradient")
-    right.set_xlabel("time (s)")
-    right.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.6)
+    legend(right, handlelength=3.6)
 
 
 def comparison(runs: Sequence[Run], title: str = "") -> Figure:
@@ -152,7 +139,7 @@ def comparison(runs: Sequence[Run], title: str = "") -> Figure:
     groups = [(kind, [run for run in runs if run.batch == kind]) for kind in ("full", "minibatch")]
     groups = [(kind, members) for kind, members in groups if members]
     if not groups:
-        raise ValueError("runs: at least one is wanted")
+        raise ValueError("runs: expected at least one, got none")
     order = list(dict.fromkeys(run.method for run in runs))
     heights = [max(3.6, 0.22 * len(members) + 0.6) for _, members in groups]
     figure = new_figure((13, sum(heights) + 0.6))

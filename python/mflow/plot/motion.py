@@ -1,4 +1,4 @@
-"""What moved, and where its energy went: results of `mflow.solve_dynamics`."""
+"""Displacements and energies of results of `mflow.solve_dynamics`."""
 
 from __future__ import annotations
 
@@ -8,21 +8,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.plot.palette import COLOURS, SHADE, dress, place, stroke
+from mflow.plot.axes import axes_for, dress, legend
+from mflow.plot.palette import COLOURS, SHADE, stroke
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["displacements", "energy"]
 
-MOST = 8  # curves; of more degrees of freedom so many are drawn, evenly chosen
+MOST = 8  # curves; of more degrees of freedom this many are drawn, evenly spaced
 ACCOUNTS = ("kinetic", "potential", "damping", "numerical", "load")
 
 
 def _rows(result: Any, of: str) -> tuple[Array, Array]:
     """(t, rows (n, m)) of a result's x, v or a."""
     if not hasattr(result, "t") or not hasattr(result, of):
-        raise TypeError(f"result: one of mflow.solve_dynamics is wanted, with t and {of}, not {type(result).__name__}")
+        raise TypeError(f"result: expected a result of mflow.solve_dynamics with t and {of}, got {type(result).__name__}")
     values = np.asarray(getattr(result, of), dtype=np.float64)
     return np.asarray(result.t, dtype=np.float64), values.reshape(-1, values.shape[-1])
 
@@ -65,28 +66,26 @@ def displacements(
     1
     """
     if of not in ("x", "v", "a"):
-        raise ValueError(f'of = {of!r}: "x", "v" or "a" is wanted')
+        raise ValueError(f'of: expected "x", "v" or "a", got {of!r}')
     t, rows = _rows(result, of)
     n = len(rows)
     if labels is not None and len(labels) != n:
-        raise ValueError(f"labels: {len(labels)} came for {n} degrees of freedom")
-    chosen = list(index) if index is not None else sorted({round(k) for k in np.linspace(0, n - 1, min(n, MOST))})
-    if not chosen or not all(-n <= k < n for k in chosen):
-        raise ValueError(f"index = {index!r}: numbers from 0 to {n - 1} are wanted")
-    ax = place(ax)
-    for place_, k in enumerate(chosen):
-        ax.plot(t, rows[k], label=labels[k] if labels is not None else f"{of}[{k % n}]", linewidth=1.3, **stroke(place_))
+        raise ValueError(f"labels: expected {n} names, one for each degree of freedom, got {len(labels)}")
+    selected = list(index) if index is not None else sorted({round(k) for k in np.linspace(0, n - 1, min(n, MOST))})
+    if not selected or not all(-n <= k < n for k in selected):
+        raise ValueError(f"index: expected numbers from 0 to {n - 1}, got {index!r}")
+    ax = axes_for(ax)
+    for i, k in enumerate(selected):
+        ax.plot(t, rows[k], label=labels[k] if labels is not None else f"{of}[{k % n}]", linewidth=1.3, **stroke(i))
     name = {"x": "displacement", "v": "velocity", "a": "acceleration"}[of]
-    ax.set_xlabel("t")
-    ax.set_ylabel(f"{name} ({unit})" if unit else name)
-    dress(ax)
-    if len(chosen) > 1 or labels is not None:
-        ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.2)
+    dress(ax, "t", f"{name} ({unit})" if unit else name)
+    if len(selected) > 1 or labels is not None:
+        legend(ax)
     return ax
 
 
 def energy(result: Any, *, ax: Axes | None = None, unit: str = "") -> Axes:
-    """Draw the energy ledger: what came in by the load, and where it is.
+    """Draw the energy ledger: the work of the load, and where the energy is.
 
     Kinetic and potential energy, damping and numerical dissipation stand on each other; together they are the work of the load and the
     energy at the start, drawn as a line. What lies between the line and the areas is the residual.
@@ -120,14 +119,14 @@ def energy(result: Any, *, ax: Axes | None = None, unit: str = "") -> Axes:
     """
     ledger = getattr(result, "energy", None)
     if ledger is None:
-        raise ValueError("result: it has no energy ledger (energy=True; the stiffness must be symmetric)")
+        raise ValueError("result: expected an energy ledger, got none; run with energy=True (the stiffness must be symmetric)")
     t = np.asarray(result.t, dtype=np.float64)
     known = {name: np.asarray(ledger[name], dtype=np.float64) for name in ACCOUNTS}
     parts = {"kinetic": known["kinetic"], "potential": known["potential"], "damping": known["damping"]}
     if np.all(np.isfinite(known["numerical"])) and np.any(known["numerical"] != 0.0):
         parts["numerical"] = -known["numerical"]  # the ledger has what was gained
     shown = {name: values for name, values in parts.items() if name in ("kinetic", "potential") or np.any(values != 0.0)}
-    ax = place(ax)
+    ax = axes_for(ax)
     base = np.zeros_like(t)
     for k, (name, values) in enumerate(shown.items()):
         top = base + values
@@ -137,8 +136,6 @@ def energy(result: Any, *, ax: Axes | None = None, unit: str = "") -> Axes:
     total = known["kinetic"][0] + known["potential"][0] + known["load"]
     ax.plot(t, total, color="#000000", linewidth=1.1, linestyle=(0, (5, 1.5)), label="energy at the start + load")
     ax.axhline(0.0, color=SHADE, linewidth=0.7, zorder=0)
-    ax.set_xlabel("t")
-    ax.set_ylabel(f"energy ({unit})" if unit else "energy")
-    dress(ax)
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False)
+    dress(ax, "t", f"energy ({unit})" if unit else "energy")
+    legend(ax, handlelength=None)
     return ax

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array
-from mflow.plot.palette import SHADE, dress, label_steps, place, style
+from mflow.plot.axes import axes_for, dress, legend
+from mflow.plot.palette import SHADE, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,10 +32,10 @@ def _members(table: Any, local: bool) -> dict[str, tuple[Array, Array, float]]:
             (steps, error), order = one, np.nan
         dt, error = np.asarray(steps, dtype=np.float64), np.asarray(error, dtype=np.float64)
         if dt.ndim != 1 or dt.shape != error.shape or not dt.size:
-            raise ValueError(f"{name}: steps and errors of one length are wanted, shapes {dt.shape} and {error.shape} came")
+            raise ValueError(f"{name}: expected steps and errors of one length, got shapes {dt.shape} and {error.shape}")
         out[str(name)] = (dt, error, float(order))
     if not out:
-        raise ValueError("table: at least one method is wanted")
+        raise ValueError("table: expected at least one method, got none")
     return out
 
 
@@ -80,7 +81,7 @@ def convergence(table: Any, *, ax: Axes | None = None, local: bool = False, orde
     ['euler: order 1.00', 'rk2: order 2.00']
     """
     members = _members(table, local)
-    ax = place(ax)
+    ax = axes_for(ax)
     observed = []
     for k, (name, (dt, error, order)) in enumerate(members.items()):
         good = (error > 0.0) & np.isfinite(error) & (dt > 0.0)
@@ -95,12 +96,8 @@ def convergence(table: Any, *, ax: Axes | None = None, local: bool = False, orde
     if steady.size and ax.get_ylim()[1] > 100.0 * steady.max():  # steps that are unstable leave the picture
         ax.set_ylim(top=10.0 * steady.max())
     _guides(ax, observed, orders)
-    ax.set_xlabel("dt")
-    ax.set_ylabel("error of one step" if local else "error at the end")
-    for axis in (ax.xaxis, ax.yaxis):
-        label_steps(axis)
-    dress(ax)
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.2)
+    dress(ax, "dt", "error of one step" if local else "error at the end", log="xy")
+    legend(ax)
     return ax
 
 
@@ -116,11 +113,11 @@ def _steady(dt: Array, error: Array, p: float) -> NDArray[np.bool_]:
 
 def _guides(ax: Axes, observed: Sequence[tuple[float, Array, Array]], orders: Sequence[int] | None) -> None:
     """A thin line of each whole order through the largest step of the first method that has it, a little above."""
-    wanted = list(orders) if orders is not None else sorted({round(p) for p, _, _ in observed if np.isfinite(p) and round(p) > 0})
+    powers = list(orders) if orders is not None else sorted({round(p) for p, _, _ in observed if np.isfinite(p) and round(p) > 0})
     low, high = ax.get_ylim()
     left, right = ax.get_xlim()
     ax.set_xlim(left, right * (right / left) ** 0.08)  # room for their names
-    for p in wanted:
+    for p in powers:
         near = [(abs(q - p), k) for k, (q, dt, _) in enumerate(observed) if np.isfinite(q) and dt.size]
         if not near:
             continue

@@ -1,6 +1,6 @@
-"""What methods make of an oscillation: spectral radius and period error against the step.
+"""Oscillations under a method: spectral radius and period error against the step.
 
-Methods are asked by `mflow.oscillation`; its results are drawn as they are. The step is counted in periods of the undamped oscillator,
+The curves are results of `mflow.oscillation`. The step is counted in periods of the undamped oscillator,
 dt/T = omega dt/(2 pi), as the structural literature does.
 """
 
@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
-from mflow.plot.palette import SHADE, dress, place, stroke
+from mflow.plot.axes import axes_for, dress, legend
+from mflow.plot.palette import SHADE, stroke
 from mflow.stability.oscillation import oscillation
 from mflow.stability.results import Oscillation
 
@@ -31,11 +32,11 @@ def _members(methods: Any, omega_dt: Array, zeta: float) -> dict[str, Oscillatio
     pairs = methods.items() if isinstance(methods, Mapping) else [(None, m) for m in methods]
     out: dict[str, Oscillation] = {}
     for name, given in pairs:
-        found = given if hasattr(given, "period_error") else oscillation(given, omega_dt, zeta)
-        label = str(name) if name is not None else found.method.name
-        out[label if label not in out else repr(found.method)] = found
+        result = given if hasattr(given, "period_error") else oscillation(given, omega_dt, zeta)
+        label = str(name) if name is not None else result.method.name
+        out[label if label not in out else repr(result.method)] = result
     if not out:
-        raise ValueError("methods: at least one is wanted")
+        raise ValueError("methods: expected at least one, got none")
     return out
 
 
@@ -50,7 +51,7 @@ def spectral_radius(
     zeta: float = 0.0,
     omega_dt: ArrayLike | None = None,
 ) -> Axes:
-    """Draw by what a step multiplies an oscillation, against the step: above 1 it grows, below 1 it is damped.
+    """Draw the factor by which a step multiplies an oscillation, against the step: it grows above 1 and is damped below 1.
 
     Parameters
     ----------
@@ -69,7 +70,7 @@ def spectral_radius(
     Raises
     ------
     ValueError
-        An optimizer, steps that are no row of numbers above 0, or zeta not in [0, 1).
+        An optimizer, steps that are no one-dimensional array of numbers above 0, or zeta not in [0, 1).
     ImportError
         matplotlib is not installed.
 
@@ -86,16 +87,14 @@ def spectral_radius(
     T. Hughes, The Finite Element Method (1987), 9.1.
     """
     members = _members(methods, _steps(omega_dt, np.geomspace(1e-2, 1e2, 400)), zeta)
-    ax = place(ax)
+    ax = axes_for(ax)
     for k, (name, one) in enumerate(members.items()):
         ax.plot(one.omega_dt / (2.0 * math.pi), np.minimum(one.spectral_radius, 10.0), label=name, linewidth=1.7, zorder=3, **stroke(k))
     ax.axhline(1.0, color=SHADE, linewidth=0.9, zorder=1)
     ax.set_xscale("log")
     ax.set_ylim(0.0, 1.3)
-    ax.set_xlabel("dt / T")
-    ax.set_ylabel("spectral radius")
-    dress(ax)
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.2)
+    dress(ax, "dt / T", "spectral radius")
+    legend(ax)
     return ax
 
 
@@ -106,7 +105,7 @@ def period_error(
     zeta: float = 0.0,
     omega_dt: ArrayLike | None = None,
 ) -> Axes:
-    """Draw by how much a method lengthens the period of an oscillation, against the step.
+    """Draw the relative error of the period of an oscillation, against the step.
 
     Parameters
     ----------
@@ -139,12 +138,10 @@ def period_error(
     T. Hughes, The Finite Element Method (1987), 9.1; K.-J. Bathe, Finite Element Procedures (1996), 9.4.
     """
     members = _members(methods, _steps(omega_dt, np.linspace(1e-3, 0.4, 400)), zeta)
-    ax = place(ax)
+    ax = axes_for(ax)
     for k, (name, one) in enumerate(members.items()):
         ax.plot(one.omega_dt / (2.0 * math.pi), 100.0 * one.period_error, label=name, linewidth=1.7, zorder=3, **stroke(k))
     ax.axhline(0.0, color=SHADE, linewidth=0.9, zorder=1)
-    ax.set_xlabel("dt / T")
-    ax.set_ylabel("T'/T - 1 (%)")
-    dress(ax)
-    ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.2)
+    dress(ax, "dt / T", "T'/T - 1 (%)")
+    legend(ax)
     return ax

@@ -1,17 +1,12 @@
-"""What every picture of mflow shares: colours, dashes, markers, and the dress of an axis.
+"""Colours, dashes and markers of all pictures.
 
-Nothing here touches pyplot or the backend in use. Curves differ in colour (Okabe and Ito's palette, safe for the colour-blind), line
+Curves differ in colour (Okabe and Ito's palette, safe for the colour-blind), line
 style and marker, so they can be told apart in grey too.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
-    from matplotlib.figure import Figure
+from typing import Any
 
 __all__ = [
     "COLOURS",
@@ -20,11 +15,7 @@ __all__ = [
     "MARKERS",
     "SHADE",
     "STROKES",
-    "dress",
     "faint_hatches",
-    "label_steps",
-    "new_figure",
-    "place",
     "shade",
     "stroke",
     "style",
@@ -66,41 +57,3 @@ def faint_hatches(filled: Any) -> None:
     areas = [filled] if hasattr(filled, "set_edgecolor") else filled.collections  # matplotlib before 3.8 has one for each level
     for area in areas:
         area.set(edgecolor="#00000040", linewidth=0.0)
-
-
-def place(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
-    """Where to draw: on the axes that came, or on those of a new figure, which no window and no global state know of."""
-    if ax is not None:
-        return ax
-    axes: Axes = new_figure(size, "compressed").add_subplot()  # constrained, and it knows of axes of equal scales
-    return axes
-
-
-def new_figure(size: tuple[float, float], layout: Literal["constrained", "compressed"] = "constrained") -> Figure:
-    """A figure which no window and no global state know of. Raises ImportError without matplotlib."""
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError("pictures need matplotlib, which is not installed: pip install 'momentum-flow[plot]'") from error
-    figure = Figure(figsize=size, layout=layout)
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def dress(axis: Axes) -> None:
-    """A light grid, and no spines above and to the right."""
-    axis.grid(True, which="major", linewidth=0.5, alpha=0.35)
-    for side in ("top", "right"):
-        axis.spines[side].set_visible(False)
-
-
-def label_steps(axis: Axis) -> None:
-    """Numbers at 1, 2 and 5, or closer, where powers of ten alone would leave a logarithmic axis nearly bare."""
-    from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
-
-    low, high = sorted(axis.get_view_interval())
-    axis.set_minor_formatter(NullFormatter())
-    if low > 0.0 and high < 200.0 * low:
-        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)) if high > 8.0 * low else MaxNLocator(4))
-        axis.set_major_formatter(StrMethodFormatter("{x:g}"))

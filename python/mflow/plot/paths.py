@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_whole
 from mflow.base.result import OptimizeResult
 from mflow.optimize.minimize import minimize
-from mflow.plot.palette import COLOURS, HATCHES, MARKERS, SHADE, dress, faint_hatches, place, shade, stroke
+from mflow.plot.axes import axes_for, dress, legend
+from mflow.plot.palette import COLOURS, HATCHES, MARKERS, SHADE, faint_hatches, shade, stroke
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,7 +66,9 @@ def trace(fun: Any, x0: ArrayLike, method: Any = "adam", jac: Any = None, *, max
 def _path(source: Any, name: str) -> Array:
     if isinstance(source, OptimizeResult):
         if "path" not in source:
-            raise ValueError(f"{name}: this result kept no path: minimize(..., line_search=..., path=True) does; trace() records any")
+            raise ValueError(
+                f"{name}: expected a result with a path, got none; run minimize(..., line_search=..., path=True), or use trace()"
+            )
         source = source.path.x.reshape(len(source.path.x), -1).T
     for field in ("y", "x"):
         if hasattr(source, field) and np.ndim(getattr(source, field)) == 2:
@@ -74,10 +77,10 @@ def _path(source: Any, name: str) -> Array:
     try:
         path = np.asarray(source, dtype=np.float64)
     except (TypeError, ValueError):
-        raise TypeError(f"{name}: a path is an array (2, n_points) or a result, not {type(source).__name__}") from None
+        raise TypeError(f"{name}: expected an array of shape (2, n_points) or a result, got {type(source).__name__}") from None
     if path.ndim != 2 or len(path) != 2 or not path.shape[1]:
         hint = "; transpose it" if path.ndim == 2 and path.shape[1:] == (2,) else ""
-        raise ValueError(f"{name}: a path has the shape (2, n_points), {path.shape} came{hint}")
+        raise ValueError(f"{name}: expected a path of shape (2, n_points), got shape {path.shape}{hint}")
     return path
 
 
@@ -85,7 +88,7 @@ def _all_paths(paths: Any) -> dict[str, Array]:
     named = isinstance(paths, Mapping) and not hasattr(paths, "y") and not hasattr(paths, "x")
     out = {str(name): _path(one, str(name)) for name, one in (paths if named else {"": paths}).items()}
     if not out:
-        raise ValueError("paths: at least one is wanted")
+        raise ValueError("paths: expected at least one, got none")
     return out
 
 
@@ -94,12 +97,12 @@ def _limits(paths: Mapping[str, Array], limits: Any, minimum: Any = None) -> tup
     if limits is not None:
         (a, b), (c, d) = limits
         if not (a < b and c < d):
-            raise ValueError(f"limits = {limits!r}: ((x low, x high), (y low, y high)) is wanted")
+            raise ValueError(f"limits: expected ((x low, x high), (y low, y high)), got {limits!r}")
         return (float(a), float(b)), (float(c), float(d))
     whole = [p[:, np.all(np.isfinite(p), axis=0)] for p in paths.values()]
     whole = [p for p in whole if p.size]
     if not whole:
-        raise ValueError("paths: no point is finite")
+        raise ValueError("paths: expected finite points, got none")
     fixed = [p[:, :1] for p in whole]
     if minimum is not None:
         fixed.append(np.asarray(minimum, dtype=np.float64).reshape(-1, 2).T)
@@ -122,7 +125,7 @@ def contours(cost: Callable[[Array], Any], limits: Any, *, ax: Axes | None = Non
     Parameters
     ----------
     cost : callable
-        ``cost(x)`` for an array of two numbers; a pair (cost, gradient) is understood.
+        ``cost(x)`` for an array of two numbers; or a pair (cost, gradient).
     limits : ((float, float), (float, float))
     ax : matplotlib Axes, optional
     levels, points : int
@@ -139,7 +142,7 @@ def contours(cost: Callable[[Array], Any], limits: Any, *, ax: Axes | None = Non
     '$c_1$'
     """
     (a, b), (c, d) = _limits({}, limits)
-    ax = place(ax, (6.0, 4.8))
+    ax = axes_for(ax, (6.0, 4.8))
     x, y = np.linspace(a, b, points), np.linspace(c, d, points)
     z = np.empty((points, points))
     with np.errstate(all="ignore"):
@@ -154,10 +157,7 @@ def contours(cost: Callable[[Array], Any], limits: Any, *, ax: Axes | None = Non
         ax.contour(x, y, z, levels=at, colors=SHADE, linewidths=0.7, zorder=1)
     ax.set_xlim(a, b)
     ax.set_ylim(c, d)
-    ax.set_xlabel(ax.get_xlabel() or "$c_1$")
-    ax.set_ylabel(ax.get_ylabel() or "$c_2$")
-    dress(ax)
-    ax.grid(False)
+    dress(ax, "$c_1$", "$c_2$", keep=True, grid=False)
     return ax
 
 
@@ -177,7 +177,7 @@ def paths(
         Arrays (2, n_points), for instance from `trace`, or results of `mflow.gradient_flow`, `mflow.solve_dynamics` and, with
         ``path=True``, `mflow.minimize`.
     cost : callable, optional
-        ``cost(x)``; a pair (cost, gradient) is understood.
+        ``cost(x)``; or a pair (cost, gradient).
     ax : matplotlib Axes, optional
     limits : ((float, float), (float, float)), optional
         Of the two parameters; around the paths if not given.
@@ -215,7 +215,7 @@ def paths(
     for start in {tuple(np.round(p[:, 0] / _size(frame) / MEET).astype(int)): p[:, 0] for p in members.values()}.values():
         ax.plot(*start, marker="o", markersize=9, markerfacecolor="white", markeredgecolor="black", markeredgewidth=1.6, zorder=5)
     if list(members) != [""]:
-        ax.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.2)
+        legend(ax)
     return ax
 
 
@@ -225,13 +225,10 @@ def _size(frame: Any) -> float:
 
 def _stage(frame: Any, cost: Any, ax: Axes | None, minimum: Any) -> Axes:
     """Contours, limits, and the minima as stars."""
-    ax = contours(cost, frame, ax=ax) if cost is not None else place(ax, (6.0, 4.8))
+    ax = contours(cost, frame, ax=ax) if cost is not None else axes_for(ax, (6.0, 4.8))
     ax.set_xlim(*frame[0])
     ax.set_ylim(*frame[1])
-    ax.set_xlabel(ax.get_xlabel() or "$c_1$")
-    ax.set_ylabel(ax.get_ylabel() or "$c_2$")
-    dress(ax)
-    ax.grid(False)
+    dress(ax, "$c_1$", "$c_2$", keep=True, grid=False)
     if minimum is not None:
         _stars(ax, minimum)
     return ax
@@ -290,17 +287,17 @@ def basins(
         labels = basins.labels if labels is None else labels
         minima = basins.minima if minima is None else minima
         if basins.axes is None:
-            raise ValueError("basins: the starts are no grid of the plane; mflow.basins makes one from two ranges")
+            raise ValueError("basins: expected starts on a grid of the plane, got others; give mflow.basins a grid=(x, y)")
         basins = basins.axes
     x, y = (np.asarray(v, dtype=np.float64) for v in basins)
-    where = np.asarray(labels)
-    if where.shape != (y.size, x.size) or min(where.shape) < 2:
-        raise ValueError(f"labels: shape {where.shape} came; (ny, nx) = ({y.size}, {x.size}) is wanted, at least 2 each")
-    ax = place(ax, (6.0, 4.8))
-    for label in np.unique(where):
+    reached = np.asarray(labels)
+    if reached.shape != (y.size, x.size) or min(reached.shape) < 2:
+        raise ValueError(f"labels: expected shape (ny, nx) = ({y.size}, {x.size}), at least 2 each, got shape {reached.shape}")
+    ax = axes_for(ax, (6.0, 4.8))
+    for label in np.unique(reached):
         tint: Any = "white" if label < 0 else shade(int(label))
         hatch = HATCHES[4] if label < 0 else HATCHES[int(label) % len(HATCHES)]
-        inside = (where == label).astype(np.float64)
+        inside = (reached == label).astype(np.float64)
         if np.all(inside == 1.0):
             ax.set_facecolor(tint)
             continue
@@ -335,7 +332,7 @@ def animate(
     Parameters
     ----------
     paths, cost, limits, minimum
-        As `paths`. In every frame each path has come equally many points far, or equally far in time where all of them have a ``t``.
+        As `paths`. A frame shows equally many points of each path, or, where all of them have a ``t``, all up to one time.
     filename : path ending in .gif
     frames, fps, dpi : int
     size : (float, float)
@@ -367,10 +364,9 @@ def animate(
     members = _all_paths(paths)
     target = Path(filename)
     if target.suffix.lower() != ".gif":
-        raise ValueError(f"filename = {str(target)!r}: a name ending in .gif is wanted")
-    if frames < 2:
-        raise ValueError(f"frames = {frames}: at least two are wanted")
-    ax = _stage(_limits(members, limits, minimum), cost, place(None, (float(size[0]), float(size[1]))), minimum)
+        raise ValueError(f"filename: expected a name that ends in .gif, got {str(target)!r}")
+    frames = check_whole(frames, "frames", 2)
+    ax = _stage(_limits(members, limits, minimum), cost, axes_for(None, (float(size[0]), float(size[1]))), minimum)
     clocks = _clocks(paths, members)
     lines, heads = [], []
     for k, name in enumerate(members):
@@ -379,7 +375,7 @@ def animate(
         heads += ax.plot([], [], linestyle="none", markersize=7, animated=True, **dot)
     if list(members) != [""]:
         handles = list(zip(lines, heads, strict=True))
-        ax.legend(handles, list(members), loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, fontsize="small", frameon=False)
+        legend(ax, "above", handles=handles, labels=list(members))
     pictures = []
     draw = _still(ax, dpi, [*lines, *heads])
     for now in np.linspace(0.0, max(float(clock[-1]) for clock in clocks), frames):

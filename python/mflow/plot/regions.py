@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
-from mflow.plot.palette import COLOURS, HATCHES, dress, faint_hatches, place, stroke
+from mflow.plot.axes import axes_for, dress, legend
+from mflow.plot.palette import COLOURS, HATCHES, faint_hatches, stroke
 from mflow.stability.amplification import amplification
 from mflow.stability.quadratic import parameter_region as region_of
 from mflow.stability.region import stability_region
@@ -26,7 +27,7 @@ WIDEST = 40.0  # how far from 0 the frame of a picture is looked for
 EDGE = 1e-9  # eigenvalues whose |R| is above 1 by less count as on the boundary
 
 
-def _chosen(methods: Any) -> dict[str, Method]:
+def _integrators(methods: Any) -> dict[str, Method]:
     """Names and methods, integrators alone."""
     if isinstance(methods, (str, Method, StabilityRegion)):
         methods = [methods]
@@ -36,10 +37,10 @@ def _chosen(methods: Any) -> dict[str, Method]:
         method = as_method(getattr(given, "method", given), {})
         if method.kind != "step" or "second_order" in method.flags or "linear" not in method.flags:
             better = "plot.spectral_radius" if "second_order" in method.flags else "mflow.max_stable_dt or plot.parameter_region"
-            raise ValueError(f"{method.name} has no stability region in the plane of lambda dt; {better} suits it")
+            raise ValueError(f"methods: {method.name} has no stability region in the plane of lambda dt; use {better}")
         out[str(name) if name is not None else method.name] = method
     if not out:
-        raise ValueError("methods: at least one is wanted")
+        raise ValueError("methods: expected at least one, got none")
     return out
 
 
@@ -118,24 +119,24 @@ def stability_regions(
     ----------
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
-    chosen = _chosen(methods)
+    integrators = _integrators(methods)
     if isinstance(methods, StabilityRegion):
         re, im = methods.re if re is None else re, methods.im if im is None else im
     if re is None or im is None:
-        wide, tall = _frame(list(chosen.values()))
+        wide, tall = _frame(list(integrators.values()))
         re, im = wide if re is None else re, tall if im is None else im
-    found = {name: stability_region(method, re, im, (points, points)) for name, method in chosen.items()}
-    ax = place(ax, (6.4, 4.8))
+    regions = {name: stability_region(method, re, im, (points, points)) for name, method in integrators.items()}
+    ax = axes_for(ax, (6.4, 4.8))
     from matplotlib.lines import Line2D
 
     handles = []
-    for k, (name, region) in enumerate(found.items()):
+    for k, (name, region) in enumerate(regions.items()):
         x, y = region.z.real[0], region.z.imag[:, 0]
         with np.errstate(all="ignore"):
             size = np.log(region.abs_R)
         size = np.clip(np.nan_to_num(size, nan=9.0), -9.0, 9.0)
         look = stroke(k)
-        alone = len(chosen) == 1
+        alone = len(integrators) == 1
         ax.contourf(x, y, size, levels=[-10.0, EDGE], colors=[look["color"]], alpha=0.28 if alone else 0.10, zorder=1)
         ax.contour(x, y, size, levels=[EDGE], colors=[look["color"]], linestyles=[look["linestyle"]], linewidths=1.7, zorder=3)
         handles.append(Line2D([], [], linewidth=1.7, label=name, **look))
@@ -145,10 +146,8 @@ def stability_regions(
     ax.set_ylim(*im)
     if 0.25 < (re[1] - re[0]) / (im[1] - im[0]) < 4.0:
         ax.set_aspect("equal")
-    ax.set_xlabel(r"Re $\lambda\,dt$")
-    ax.set_ylabel(r"Im $\lambda\,dt$")
-    dress(ax)
-    ax.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False, handlelength=3.2)
+    dress(ax, r"Re $\lambda\,dt$", r"Im $\lambda\,dt$")
+    legend(ax, handles=handles)
     return ax
 
 
@@ -158,7 +157,7 @@ def _along(path: Any) -> tuple[Array | None, NDArray[np.complex128]]:
     if values.ndim == 1:
         values = values[None, :]
     if values.ndim != 2 or not values.size:
-        raise ValueError(f"path: eigenvalues of shape (points, n) are wanted, {values.shape} came")
+        raise ValueError(f"path: expected eigenvalues of shape (n,) or (points, n), got shape {values.shape}")
     t = np.atleast_1d(np.asarray(path.t, dtype=np.float64)) if hasattr(path, "t") else None
     return t, values
 
@@ -171,9 +170,9 @@ def eigenvalues(path: Any, method: str | Method | None = None, dt: ArrayLike | N
     path : PosednessPath, Posedness or array_like of complex
         From `mflow.posedness`, at a point or along a path; or eigenvalues, (n,) or (points, n).
     method : name or instance of an integrator, optional
-        A PosednessPath of a run brings the run's own.
+        By default that of the run whose PosednessPath is given.
     dt : float or array_like (points,), optional
-        The step; likewise.
+        The step; by default that of the run.
     ax : matplotlib Axes, optional
 
     Returns
@@ -200,22 +199,22 @@ def eigenvalues(path: Any, method: str | Method | None = None, dt: ArrayLike | N
     method = getattr(path, "method", None) if method is None else method
     dt = getattr(path, "dt", None) if dt is None else dt
     if method is None or dt is None:
-        raise ValueError("method, dt: both are wanted where the path does not bring those of its run")
-    (name, chosen), *_ = _chosen(method).items()
+        raise ValueError("method, dt: expected both, as the path does not hold those of its run")
+    (name, integrator), *_ = _integrators(method).items()
     steps = np.asarray(dt, dtype=np.float64)
     if steps.ndim > 1 or (steps.ndim == 1 and len(steps) not in (1, len(values))):
-        raise ValueError(f"dt: a number, or {len(values)} numbers, are wanted; shape {steps.shape} came")
+        raise ValueError(f"dt: expected a number or {len(values)} numbers, got shape {steps.shape}")
     z = values * (steps if steps.ndim == 0 else steps[:, None])
     shown = z[np.isfinite(z)]
     if not shown.size:
-        raise ValueError("path: no eigenvalue is finite")
-    wide, tall = _frame([chosen])
+        raise ValueError("path: expected finite eigenvalues, got none")
+    wide, tall = _frame([integrator])
     left, right, up = float(shown.real.min()), float(shown.real.max()), float(np.abs(shown.imag).max())
     margin = 0.08 * max(right - left, wide[1] - wide[0])
     re = (min(wide[0], left - margin), max(wide[1], right + margin))
     high = max(tall[1], 1.1 * up)
-    ax = stability_regions({name: chosen}, ax=ax, re=re, im=(-high, high))
-    _dots(ax, z, chosen, t)
+    ax = stability_regions({name: integrator}, ax=ax, re=re, im=(-high, high))
+    _dots(ax, z, integrator, t)
     return ax
 
 
@@ -236,8 +235,8 @@ def _dots(ax: Axes, z: NDArray[np.complex128], method: Method, t: Array | None) 
         ("unstable: lower dt", out & ~grows, {"marker": "x", "s": 40, "linewidths": 1.8}),
         ("grows by itself", grows, {"marker": "o", "s": 26, "linewidths": 1.4}),
     )
-    legend = ax.get_legend()
-    region = list(legend.legend_handles) if legend is not None else []
+    old_legend = ax.get_legend()
+    region = list(old_legend.legend_handles) if old_legend is not None else []
     handles = []
     for label, kind, look in kinds:
         which = kind & finite
@@ -251,7 +250,7 @@ def _dots(ax: Axes, z: NDArray[np.complex128], method: Method, t: Array | None) 
             handles.append(ax.scatter(dots.real, dots.imag, label=label, zorder=4, **given, **look))
         else:
             handles.append(ax.scatter(dots.real, dots.imag, facecolors="white", edgecolors=COLOURS[1], label=label, zorder=4, **look))
-    ax.legend(handles=[*handles, *region], loc="center left", bbox_to_anchor=(1.01, 0.5), fontsize="small", frameon=False)
+    legend(ax, handles=[*handles, *region], handlelength=None)
     if len(z) > 1:
         bar = ax.figure.colorbar(ScalarMappable(norm, darken), ax=ax, location="top", shrink=0.9, aspect=40, pad=0.02)
         bar.set_label("t along the path" if t is not None else "point of the path", fontsize="small")
@@ -266,7 +265,7 @@ def parameter_region(region: Any, *, curvature: float = 1.0, ax: Axes | None = N
     region : name or instance of an optimizer with momentum, or ParameterRegion
         The second from `mflow.parameter_region`: lr (columns,), momentum (rows,), radius (rows, columns), curvature, method.
     curvature : float
-        Of the quadratic, where a method came.
+        Of the quadratic, where region is a method.
     ax : matplotlib Axes, optional
 
     Returns
@@ -296,7 +295,7 @@ def parameter_region(region: Any, *, curvature: float = 1.0, ax: Axes | None = N
     lr, momentum, radius = (np.asarray(v, dtype=np.float64) for v in (region.lr, region.momentum, region.radius))
     if radius.shape != (momentum.size, lr.size):
         raise ValueError(f"region: radius of shape {radius.shape} does not fit {momentum.size} momenta and {lr.size} learning rates")
-    ax = place(ax)
+    ax = axes_for(ax)
     method = getattr(region, "method", None)
     physical = method is not None and "friction" in method.parameters
     scaled = lr * (math.sqrt(region.curvature) if physical else float(region.curvature))
@@ -307,10 +306,8 @@ def parameter_region(region: Any, *, curvature: float = 1.0, ax: Axes | None = N
     faint_hatches(ax.contourf(scaled, momentum, shown, levels=[1.0 + 1e-9, math.inf], colors="none", hatches=[HATCHES[1]], zorder=1))
     ax.contour(scaled, momentum, shown, levels=levels[1:-1], colors="black", linewidths=0.6, zorder=2)
     ax.contour(scaled, momentum, shown, levels=[1.0 + 1e-9], colors=[COLOURS[1]], linewidths=2.2, zorder=3)
-    ax.set_xlabel("lr $\\sqrt{L}$ (step times frequency)" if physical else "lr L (learning rate times curvature)")
-    ax.set_ylabel("1 - friction lr" if physical else "momentum")
     bar = ax.figure.colorbar(bands, ax=ax, ticks=levels)
     bar.set_label("a step multiplies the error by" + (f" ({method.name})" if method is not None else ""))
-    dress(ax)
-    ax.grid(False)
+    x = "lr $\\sqrt{L}$ (step times frequency)" if physical else "lr L (learning rate times curvature)"
+    dress(ax, x, "1 - friction lr" if physical else "momentum", grid=False)
     return ax

@@ -9,34 +9,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.plot.palette import COLOURS, dress, label_steps, new_figure, place, style
+from mflow.plot.axes import axes_for, dress, figure_of, legend, row_of_axes
+from mflow.plot.palette import COLOURS, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from mflow.experiments.sweep import LRFindResult, SweepResult
+    from mflow.experiments.lr_find import LRFindResult
+    from mflow.experiments.sweep import SweepResult
     from mflow.training.train import TrainResult
 
 __all__ = ["curves", "effective_lr", "history", "lr_find", "sweep"]
 
 
 ABOVE = 1e6  # a curve is drawn until it is this many times its first value
-
-
-def _axes(axes: Any, count: int, size: tuple[float, float]) -> list[Axes]:
-    """The axes that came, or those of a new figure."""
-    if axes is None:
-        return list(np.atleast_1d(new_figure(size).subplots(1, count)))
-    found = list(np.atleast_1d(axes))
-    if len(found) != count:
-        raise ValueError(f"axes: {count} wanted, {len(found)} came")
-    return found
-
-
-def _figure(axis: Any) -> Figure:
-    owner: Figure = axis.figure
-    return owner
 
 
 def _shown(values: Array) -> Array:
@@ -83,8 +70,8 @@ def history(result: TrainResult | Mapping[str, TrainResult], axes: Any = None) -
     """
     runs = dict(result) if _by_label(result) else {"": result}
     if not runs:
-        raise ValueError("result: at least one is wanted")
-    left, middle, right = _axes(axes, 3, (12, 3.6))
+        raise ValueError("result: expected at least one, got none")
+    left, middle, right = row_of_axes(axes, 3, (12, 3.6))
     for k, (label, run) in enumerate(runs.items()):
         kept, colour = run.history, COLOURS[k % len(COLOURS)]
         epochs = np.arange(1, len(kept.loss) + 1)
@@ -102,18 +89,13 @@ def history(result: TrainResult | Mapping[str, TrainResult], axes: Any = None) -
         right.plot(steps, _shown(kept.step_grad_norm), color=colour, linewidth=0.8)
     for axis, name, y in ((left, "epoch", "loss"), (middle, "step", "learning rate"), (right, "step", "norm of the gradient")):
         drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=np.float64) for line in axis.lines])
-        if _logarithmic(drawn):
-            axis.set_yscale("log")
-            label_steps(axis.yaxis)
-        axis.set_xlabel(name)
-        axis.set_ylabel(y)
-        dress(axis)
-    left.legend(frameon=False, fontsize="small")
-    return _figure(left)
+        dress(axis, name, y, log="y" if _logarithmic(drawn) else "")
+    legend(left, "inside")
+    return figure_of(left)
 
 
 def _by_label(result: Any) -> bool:
-    """Whether results came by label: a result is a dict itself."""
+    """Whether these are results by label: a result is a dict itself."""
     return isinstance(result, Mapping) and "history" not in result and "lr" not in result
 
 
@@ -146,23 +128,19 @@ def effective_lr(results: TrainResult | Mapping[str, TrainResult], *, ax: Axes |
     3
     """
     if not results:
-        raise ValueError("results: at least one is wanted")
-    axis = place(ax, (7, 4.4))
+        raise ValueError("results: expected at least one, got none")
+    axis = axes_for(ax, (7, 4.4))
     runs = results if _by_label(results) else {results.optimizer.record.name: results}  # type: ignore[union-attr]
     for k, (label, run) in enumerate(runs.items()):
         if "effective_lr" not in run.history:
-            raise ValueError(f"results[{label!r}] has no effective learning rates: mflow.train(..., track_lr=True) keeps them")
+            raise ValueError(f"results[{label!r}]: expected effective learning rates, got none; run mflow.train(..., track_lr=True)")
         low, median, high = run.history.effective_lr.T
         look = style(k)
         axis.plot(run.history.step, median, label=label, markersize=4.5, markevery=0.12, **look)
         axis.fill_between(run.history.step, low, high, color=look["color"], alpha=0.15, linewidth=0)
     axis.set_xscale("log")
-    axis.set_yscale("log")
-    label_steps(axis.yaxis)
-    axis.set_xlabel("steps")
-    axis.set_ylabel("effective learning rate")
-    axis.legend(frameon=False)
-    dress(axis)
+    dress(axis, "steps", "effective learning rate", log="y")
+    legend(axis, "inside", fontsize="medium")
     return axis
 
 
@@ -187,13 +165,13 @@ def lr_find(result: LRFindResult, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import numpy as np, mflow
-    >>> found = mflow.lr_find(lambda w: (float(w @ w), 2 * w), np.ones(2))
-    >>> mflow.plot.lr_find(found).get_xscale()
+    >>> result = mflow.lr_find(lambda w: (float(w @ w), 2 * w), np.ones(2))
+    >>> mflow.plot.lr_find(result).get_xscale()
     'log'
     """
     if not len(result.lr):
-        raise ValueError(f"result: no rate was tried ({result.message})")
-    axis = place(ax, (7, 4.0))
+        raise ValueError(f"result: expected at least one rate, got none ({result.message})")
+    axis = axes_for(ax, (7, 4.0))
     axis.plot(result.lr, result.loss, color="#999999", linewidth=0.9, label="loss of a batch")
     axis.plot(result.lr, result.smooth, color=COLOURS[0], linewidth=1.8, label="moving average")
     if math.isfinite(result.suggestion):
@@ -201,11 +179,9 @@ def lr_find(result: LRFindResult, *, ax: Axes | None = None) -> Axes:
     axis.set_xscale("log")
     low, high = float(result.smooth.min()), float(max(result.smooth[0], result.smooth.min()))
     room = max(high - low, 1e-3 * abs(high), 1e-300)
-    axis.set_ylim(low - 0.15 * room, high + 1.0 * room)  # what blew up leaves at the top
-    axis.set_xlabel("learning rate")
-    axis.set_ylabel("loss")
-    axis.legend(frameon=False)
-    dress(axis)
+    axis.set_ylim(low - 0.15 * room, high + 1.0 * room)  # losses that grow without bound leave at the top
+    dress(axis, "learning rate", "loss")
+    legend(axis, "inside", fontsize="medium")
     return axis
 
 
@@ -225,11 +201,11 @@ def sweep(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import mflow
-    >>> found = mflow.sweep("penguins", ["sgd", "adam"], [1e-2, 1e3], epochs=2)
-    >>> mflow.plot.sweep(found).get_ylabel()
+    >>> result = mflow.sweep("penguins", ["sgd", "adam"], [1e-2, 1e3], epochs=2)
+    >>> mflow.plot.sweep(result).get_ylabel()
     'loss at the end'
     """
-    axis = place(ax, (7.5, 5.0))
+    axis = axes_for(ax, (7.5, 5.0))
     bad = result.bad()
     order = np.argsort(result.lrs)
     lrs = result.lrs[order]
@@ -245,23 +221,18 @@ def sweep(result: SweepResult, *, ax: Axes | None = None) -> Axes:
         axis.fill_between(lrs[some], low, high, color=look["color"], alpha=0.18, linewidth=0)
         share = bad[i][order].mean(axis=-1)
         height = 1.03 + 0.035 * (len(result.methods) - 1 - i)
-        for size, where in ((8.0, share == 1.0), (4.5, (share > 0.0) & (share < 1.0))):
-            if not where.any():
+        for size, marked in ((8.0, share == 1.0), (4.5, (share > 0.0) & (share < 1.0))):
+            if not marked.any():
                 continue
             axis.plot(
-                lrs[where], np.full(int(where.sum()), height), marker="x", markersize=size, markeredgewidth=1.8, linestyle="none",
+                lrs[marked], np.full(int(marked.sum()), height), marker="x", markersize=size, markeredgewidth=1.8, linestyle="none",
                 color=look["color"], clip_on=False, transform=axis.get_xaxis_transform(),
             )  # fmt: skip
     if starts:
         axis.axhline(float(np.median(starts)), color="#666666", linewidth=0.8, linestyle=(0, (1.2, 1.2)), label="at the start")
     axis.set_xscale("log")
-    if logarithmic:
-        axis.set_yscale("log")
-        label_steps(axis.yaxis)
-    axis.set_xlabel("learning rate (x above: ended badly)")
-    axis.set_ylabel("loss at the end")
-    axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.01, 0.5), handlelength=3.2)
-    dress(axis)
+    dress(axis, "learning rate (x above: ended badly)", "loss at the end", log="y" if logarithmic else "")
+    legend(axis)
     return axis
 
 
@@ -281,29 +252,24 @@ def curves(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     Examples
     --------
     >>> import mflow
-    >>> found = mflow.sweep("penguins", ["sgd", "adam"], [1e-2, 1e3], epochs=2)
-    >>> mflow.plot.curves(found).get_ylabel()
+    >>> result = mflow.sweep("penguins", ["sgd", "adam"], [1e-2, 1e3], epochs=2)
+    >>> mflow.plot.curves(result).get_ylabel()
     'mean training loss of the epoch'
     """
     from matplotlib.ticker import MaxNLocator
 
-    axis = place(ax, (7.5, 5.0))
+    axis = axes_for(ax, (7.5, 5.0))
     for i, name in enumerate(result.methods):
-        chosen = [c.curve for c in result.cells if c.method == name and c.lr == result.best_lr[i] and c.curve.size]
-        if not chosen:
+        runs = [c.curve for c in result.cells if c.method == name and c.lr == result.best_lr[i] and c.curve.size]
+        if not runs:
             continue
-        every, look = np.array(chosen), style(i)
+        every, look = np.array(runs), style(i)
         epochs = np.arange(1, every.shape[1] + 1)
         label = f"{name}, lr = {result.best_lr[i]:.3g}"
         axis.plot(epochs, np.median(every, axis=0), label=label, markersize=5, markevery=0.12, **look)
         axis.fill_between(epochs, every.min(axis=0), every.max(axis=0), color=look["color"], alpha=0.18, linewidth=0)
     drawn = [np.asarray(line.get_ydata(), dtype=np.float64) for line in axis.lines]
-    if drawn and _logarithmic(np.concatenate(drawn)):
-        axis.set_yscale("log")
-        label_steps(axis.yaxis)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_xlabel("epoch")
-    axis.set_ylabel("mean training loss of the epoch")
-    axis.legend(frameon=False, fontsize="small", handlelength=3.2)
-    dress(axis)
+    dress(axis, "epoch", "mean training loss of the epoch", log="y" if drawn and _logarithmic(np.concatenate(drawn)) else "")
+    legend(axis, "inside", handlelength=3.2)
     return axis

@@ -1,1 +1,1 @@
-"""Problems to solve: compiled and symbolic functions, objectives, test problems, systems of first order."""
+"""Problems to solve: compiled and symbolic functions, objectives, test problems, first-order systems."""

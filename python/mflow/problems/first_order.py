@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_whole
 
 __all__ = ["first_order_system"]
 
@@ -31,7 +31,7 @@ def first_order_system(fun: Callable[..., Any], order: int) -> Callable[..., Arr
     Raises
     ------
     TypeError, ValueError
-        order is no whole number from 1 on; when called: y cannot be split, or fun returns another shape.
+        order is no whole number from 1 on. In a call: y cannot be split, or fun returns another shape.
 
     Examples
     --------
@@ -46,18 +46,16 @@ def first_order_system(fun: Callable[..., Any], order: int) -> Callable[..., Arr
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), I.1.
     """
     if not callable(fun):
-        raise TypeError(f"fun: a function of t, x and its derivatives is wanted, not {type(fun).__name__}")
-    if isinstance(order, bool) or not isinstance(order, (int, np.integer)) or order < 1:
-        raise ValueError(f"order = {order!r}: a whole number from 1 on is wanted")
-    k = int(order)
+        raise TypeError(f"fun: expected a function of t, x and its derivatives, got {type(fun).__name__}")
+    k = check_whole(order, "order", 1)
 
     def slope(t: float, y: Array, *args: Any) -> Array:
         if y.ndim == 0 or (y.ndim == 1 and y.size % k) or (y.ndim > 1 and len(y) != k):
-            raise ValueError(f"y: shape {y.shape} came; x and its derivatives below order {k} are wanted, {k} arrays of one shape")
+            raise ValueError(f"y: expected x and its derivatives below order {k}, {k} arrays of one shape, got shape {y.shape}")
         parts = y.reshape(k, -1) if y.ndim == 1 else y
         highest = np.asarray(fun(t, *parts, *args), dtype=np.float64)
         if highest.shape != parts[0].shape and highest.size != parts[0].size:
-            raise ValueError(f"fun returned shape {highest.shape}, but x has shape {parts[0].shape}")
+            raise ValueError(f"fun: expected it to return shape {parts[0].shape}, as x has, got shape {highest.shape}")
         out: Array = np.concatenate([parts[1:], highest.reshape(1, *parts[0].shape)]).reshape(y.shape)
         return out
 

@@ -1,7 +1,7 @@
-"""The 35 test problems of More, Garbow and Hillstrom: sizes, standard starts, what was measured, and known minima.
+"""The 35 test problems of More, Garbow and Hillstrom: sizes, standard starts, measured data, and known minima.
 
-The residuals are compiled, one row each (`mflow_core.objectives.objectives_mgh`). A minimum is given as the paper prints it, to six
-digits, or as the exact 0; others that hold for one size alone stand under that size.
+The residuals are compiled (`mflow_core.objectives.objectives_mgh`, where each problem has a record). A minimum is given as the paper prints
+it, to six digits, or as the exact 0; minima that hold for one size only are given for that size.
 
 Source: J. More, B. Garbow and K. Hillstrom, ACM Trans. Math. Softw. 7 (1981) 17-41.
 """
@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core.objectives.objective import Objective
 from mflow_core.registry import unknown
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_whole
 
 __all__ = ["MGHProblem", "mgh", "mgh_names", "mgh_problem"]
 
@@ -31,19 +31,19 @@ class MGHProblem:
     Attributes
     ----------
     n, m : int
-        Unknowns and residuals where nothing else is said; with m below n, n residuals.
+        Default numbers of unknowns and residuals; with m below n, n residuals.
     start : callable
         ``start(n)`` returns the standard start, float64 (n,).
     residuals : callable or None
-        ``residuals(n)`` returns m where it follows from n; None where it is free, from n on, or fixed (``fixed_m``).
+        ``residuals(n)`` returns m if it follows from n; None if it is free, from n on, or fixed (``fixed_m``).
     fixed_n, fixed_m : bool
-        Whether there is no other size.
+        Whether this is the only size.
     multiple : int
         n is a multiple of it.
     minimum : callable
-        ``minimum(n, m)`` returns the least sum of squares that is known, nan where the paper gives none for this size.
+        ``minimum(n, m)`` returns the least known sum of squares, nan if the paper gives none for this size.
     y, u : tuple of float
-        What was measured, and at what (problem 15).
+        The measured data, and the points of measurement (problem 15).
     """
 
     n: int
@@ -62,24 +62,22 @@ class MGHProblem:
 
     def sizes(self, name: str, n: int | None, m: int | None) -> tuple[int, int]:
         """(n, m), checked."""
-        unknowns = self.n if n is None else n
-        for what, value in (("n", unknowns), ("m", self.m if m is None else m)):
-            if isinstance(value, bool) or int(value) != value:
-                raise ValueError(f"{what} = {value!r}: a whole number is wanted")
+        unknowns = self.n if n is None else check_whole(n, "n")
+        given = None if m is None else check_whole(m, "m")
         if self.fixed_n and unknowns != self.n:
-            raise ValueError(f"n = {n}: {name} has {self.n} unknowns")
+            raise ValueError(f"n: expected {self.n}, the number of unknowns of {name}, got {n}")
         if not self.least_n <= unknowns <= self.most_n or unknowns % self.multiple:
-            rule = f", a multiple of {self.multiple}" if self.multiple > 1 else ""
-            raise ValueError(f"n = {n}: {name} takes {self.least_n} to {self.most_n} unknowns{rule}")
+            rule = f", a multiple of {self.multiple}," if self.multiple > 1 else ""
+            raise ValueError(f"n: expected a number from {self.least_n} to {self.most_n}{rule} for {name}, got {n}")
         if self.residuals is not None or self.fixed_m:
             count = self.m if self.residuals is None else self.residuals(unknowns)
-            if m is not None and m != count:
-                raise ValueError(f"m = {m}: {name} with n = {unknowns} has {count} residuals")
-            return int(unknowns), count
-        count = max(self.m, unknowns) if m is None else m
+            if given is not None and given != count:
+                raise ValueError(f"m: expected {count}, the number of residuals of {name} with n = {unknowns}, got {m}")
+            return unknowns, count
+        count = max(self.m, unknowns) if given is None else given
         if count < unknowns or (name == "gulf" and count > 99):
-            raise ValueError(f"m = {m}: {name} takes at least {unknowns} residuals" + (", at most 99" if name == "gulf" else ""))
-        return int(unknowns), int(count)
+            raise ValueError(f"m: expected at least {unknowns}{' and at most 99' * (name == 'gulf')} for {name}, got {m}")
+        return unknowns, count
 
 
 def _at(*numbers: float) -> Callable[[int], Array]:
@@ -95,10 +93,12 @@ def _by_n(values: dict[int, float]) -> Minimum:
     return lambda n, m: values.get(n, math.nan)
 
 
-def _free(start: Callable[[int], Array], minimum: Minimum, residuals: Callable[[int], int] | None = lambda n: n, **how: Any) -> MGHProblem:
-    n = how.pop("n", 10)
-    m = how.pop("m", n)
-    return MGHProblem(n, m, start, minimum, residuals, fixed_n=False, fixed_m=False, **how)
+def _free(
+    start: Callable[[int], Array], minimum: Minimum, residuals: Callable[[int], int] | None = lambda n: n, **sizes: Any
+) -> MGHProblem:
+    n = sizes.pop("n", 10)
+    m = sizes.pop("m", n)
+    return MGHProblem(n, m, start, minimum, residuals, fixed_n=False, fixed_m=False, **sizes)
 
 
 def _interior(n: int) -> Array:
@@ -184,7 +184,7 @@ def mgh_names() -> tuple[str, ...]:
 
 
 def mgh_problem(name: str) -> MGHProblem:
-    """Sizes, start and minimum of one problem; ValueError, with the nearest names, where there is none of this name.
+    """Sizes, start and minimum of one problem; ValueError, with the nearest names, if there is none of this name.
 
     Examples
     --------
@@ -193,7 +193,7 @@ def mgh_problem(name: str) -> MGHProblem:
     0.00821487
     """
     if name not in _PROBLEMS:
-        raise ValueError(unknown("mgh: there is no problem", name, list(_PROBLEMS)))
+        raise ValueError(unknown("name: expected a problem of mgh_names(), got", name, list(_PROBLEMS)))
     return _PROBLEMS[name]
 
 
@@ -205,12 +205,12 @@ def mgh(name: str, n: int | None = None, m: int | None = None) -> Objective:
     name : str
         One of `mflow.problems.mgh.mgh_names`.
     n, m : int, optional
-        Unknowns and residuals, where the problem leaves them open; the paper's usual ones if not given.
+        Numbers of unknowns and residuals, for problems of variable size; the paper's if not given.
 
     Returns
     -------
     Objective
-        ``f(x)`` is the sum of the squared residuals (not half of it), ``f.x0`` the standard start; the least value that is known is
+        ``f(x)`` is the sum of the squared residuals (not half of it), ``f.x0`` the standard start; the least known value is
         ``mgh_problem(name).minimum(f.n, f.m)``.
 
     Raises
@@ -229,8 +229,8 @@ def mgh(name: str, n: int | None = None, m: int | None = None) -> Objective:
     ----------
     J. More, B. Garbow and K. Hillstrom, ACM Trans. Math. Softw. 7 (1981) 17-41.
     """
-    what = mgh_problem(name)
-    unknowns, count = what.sizes(name, n, m)
+    problem = mgh_problem(name)
+    unknowns, count = problem.sizes(name, n, m)
     f = Objective()
-    f.fill(name, (unknowns,), what.start(unknowns), what.u or None, what.y or None, rows=count)
+    f.fill(name, (unknowns,), problem.start(unknowns), problem.u or None, problem.y or None, rows=count)
     return f

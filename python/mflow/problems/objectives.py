@@ -1,12 +1,12 @@
-"""Compiled objectives: costs that run without Python, whoever drives them.
+"""Compiled objectives: costs that every driver evaluates without Python.
 
     f = mflow.objectives.Logistic(X, y, l2=1e-3)
     f(c), f.grad(c), f.value_and_grad(c), f.hessp(c, p), f.batch(rows)
     mflow.minimize(f, f.x0, method="adam")
 
-Each is an `Objective`: a struct of the core behind the name of a function. `minimize`, `gradient_flow`, `line_search`, `compare` and
-`Stepper` (as c' = -grad f(c)) find its compiled functions and run without the GIL. Regressions are means over rows and have minibatches
-(`batch`); sums of squares have `residuals` and `jac`. Where no `"libm"` is among its flags, its bits are the same on every machine.
+Each is an `Objective`: a struct of the core that is called like a function. `minimize`, `gradient_flow`, `line_search`, `compare` and
+`Stepper` (as c' = -grad f(c)) use its compiled functions and run without the GIL. Regressions are means over rows and have minibatches
+(`batch`); sums of squares have `residuals` and `jac`. If `"libm"` is not among its flags, its bits are the same on every machine.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core.objectives.objective import MOST_CLASSES as MAX_CLASSES
 from mflow_core.objectives.objective import Objective
 
-from mflow.base.checks import Array, check_number, check_start
+from mflow.base.checks import Array, check_number, check_start, check_vector, check_whole
 from mflow.data.tables import load_nist
 from mflow.problems.mgh import mgh
 
@@ -34,7 +34,7 @@ class Quadratic(Objective):
     b : array_like (n,), optional
         0 if not given.
     x0 : array_like (n,), optional
-        Where to start; ones if not given.
+        The start; ones if not given.
 
     Raises
     ------
@@ -49,18 +49,16 @@ class Quadratic(Objective):
     (0.0, [1.0, 0.0])
     """
 
-    _own_names = ("A", "b")
+    data_names = ("A", "b")
 
     def __init__(self, A: Any, b: Any = None, *, x0: Any = None) -> None:
         matrix = check_start(A, "A")
         if matrix.ndim not in (1, 2) or matrix.shape != (len(matrix),) * matrix.ndim or not matrix.size:
-            raise ValueError(f"A: shape {matrix.shape} came; (n, n), or (n,) for a diagonal, is wanted")
+            raise ValueError(f"A: expected shape (n, n), or (n,) for a diagonal, got shape {matrix.shape}")
         if matrix.ndim == 2 and not np.array_equal(matrix, matrix.T):
-            raise ValueError("A is not symmetric: give (A + A.T)/2, whose quadratic is the same")
+            raise ValueError("A: expected a symmetric matrix, got one that is not symmetric; give (A + A.T)/2, whose quadratic is the same")
         n = len(matrix)
-        target = None if b is None else check_start(b, "b")
-        if target is not None and target.shape != (n,):
-            raise ValueError(f"b: shape {target.shape} came; ({n},) is wanted, as A has {n} rows")
+        target = None if b is None else check_vector(b, "b", n)
         self.fill("quadratic" if matrix.ndim == 2 else "diagonal_quadratic", (n,), _start(x0, (n,), 1.0), matrix, target)
 
 
@@ -72,7 +70,7 @@ class Rosenbrock(Objective):
     n : int
         Unknowns, from 2 on.
     x0 : array_like (n,), optional
-        Where to start; -1.2, 1, -1.2, ... if not given.
+        The start; -1.2, 1, -1.2, ... if not given.
 
     Examples
     --------
@@ -87,20 +85,21 @@ class Rosenbrock(Objective):
     """
 
     def __init__(self, n: int = 2, *, x0: Any = None) -> None:
-        if isinstance(n, bool) or int(n) != n or n < 2:
-            raise ValueError(f"n = {n!r}: a whole number from 2 on is wanted")
-        usual = np.where(np.arange(int(n)) % 2 == 0, -1.2, 1.0)
-        self.fill("rosenbrock", (int(n),), usual if x0 is None else _start(x0, (int(n),), 0.0), rows=2 * (int(n) - 1))
+        n = check_whole(n, "n", 2)
+        usual = np.where(np.arange(n) % 2 == 0, -1.2, 1.0)
+        self.fill("rosenbrock", (n,), usual if x0 is None else _start(x0, (n,), 0.0), rows=2 * (n - 1))
 
 
 class _Regression(Objective):
-    """What the regressions of one predictor share."""
+    """The base class of regressions with one predictor."""
 
     def _regress(self, name: str, X: Any, y: Any, l2: float, weights: Any, intercept: bool, x0: Any, delta: float = 0.0) -> None:
         table, labels = _table(X), _labels(y)
         _match(table, labels)
         shape = (table.shape[1] + bool(intercept),)
-        self.fill(name, shape, _start(x0, shape, 0.0), table, labels, weights, _not_negative(l2, "l2"), delta, intercept=bool(intercept))
+        self.fill(
+            name, shape, _start(x0, shape, 0.0), table, labels, weights, check_number(l2, "l2", low=0.0), delta, intercept=bool(intercept)
+        )
 
 
 class LeastSquares(_Regression):
@@ -109,21 +108,21 @@ class LeastSquares(_Regression):
     Parameters
     ----------
     X : array_like (m, p)
-        A C-contiguous float64 array (a memory map, too) is used where it lies, not copied.
+        A C-contiguous float64 array, a memory map included, is not copied.
     y : array_like (m,)
     l2 : float
-        The bias is free of it.
+        The bias is not penalized.
     weights : array_like (m,), optional
-        From 0 on. They are divided by their mean: a weight of 2 is a row that is there twice.
+        From 0 on. They are divided by their mean: a weight of 2 counts a row twice.
     intercept : bool
         Whether a bias, the last unknown, is added to every predictor.
     x0 : array_like (n,), optional
-        Where to start; zeros if not given.
+        The start; zeros if not given.
 
     Raises
     ------
     TypeError, ValueError
-        Shapes that do not fit, empty data, entries that are not finite, labels that the loss does not know.
+        Shapes that do not fit, empty data, entries that are not finite, labels that the loss does not accept.
 
     Examples
     --------
@@ -149,7 +148,7 @@ class Logistic(_Regression):
     X, l2, weights, intercept, x0
         As in `LeastSquares`.
     y : array_like (m,)
-        0 and 1, or -1 and +1; truth values, too.
+        0 and 1, -1 and +1, or truth values.
 
     Raises
     ------
@@ -182,7 +181,7 @@ class Poisson(_Regression):
     X, l2, weights, intercept, x0
         As in `LeastSquares`.
     y : array_like (m,)
-        Counts: numbers from 0 on.
+        Counts, numbers from 0 on.
 
     Raises
     ------
@@ -233,9 +232,7 @@ class Huber(_Regression):
     def __init__(
         self, X: Any, y: Any, delta: float = 1.0, l2: float = 0.0, *, weights: Any = None, intercept: bool = False, x0: Any = None
     ) -> None:  # fmt: skip
-        if not check_number(delta, "delta", "a number above 0") > 0.0:
-            raise ValueError(f"delta = {delta!r}: a number above 0 is wanted")
-        self._regress("huber", X, y, l2, weights, intercept, x0, float(delta))
+        self._regress("huber", X, y, l2, weights, intercept, x0, check_number(delta, "delta", low=0.0, open_low=True))
 
 
 class Softmax(Objective):
@@ -246,13 +243,13 @@ class Softmax(Objective):
     X, l2, weights
         As in `LeastSquares`.
     y : array_like (m,)
-        The number of each row's class, from 0 on.
+        The class of each row, a number from 0 on.
     n_classes : int, optional
-        The largest of y and one more, if not given.
+        The largest entry of y plus 1 if not given.
     intercept : bool
-        Whether each class has a bias: the last row of C.
+        Whether each class has a bias, the last row of C.
     x0 : array_like (p, n_classes), optional
-        Where to start; zeros if not given. Points have this shape, or its numbers in a row.
+        The start; zeros if not given. Points have this shape, or are flat.
 
     Raises
     ------
@@ -274,14 +271,12 @@ class Softmax(Objective):
         table, labels = _table(X), _labels(y)
         _match(table, labels)
         top = float(labels.max())
-        count = int(top) + 1 if n_classes is None else n_classes
-        if isinstance(count, bool) or int(count) != count or not 1 <= count <= MAX_CLASSES:
-            raise ValueError(f"n_classes = {count!r}: a whole number from 1 to {MAX_CLASSES} is wanted")
+        count = check_whole(int(top) + 1 if n_classes is None else n_classes, "n_classes", 1, MAX_CLASSES)
         if top >= count:
-            raise ValueError(f"y: class {top:g} came; with n_classes = {count} they are numbered 0 to {count - 1}")
-        shape = (table.shape[1] + bool(intercept), int(count))
+            raise ValueError(f"y: expected classes from 0 to {count - 1}, as n_classes = {count}, got class {top:g}")
+        shape = (table.shape[1] + bool(intercept), count)
         self.fill(
-            "softmax", shape, _start(x0, shape, 0.0), table, labels, weights, _not_negative(l2, "l2"), n_classes=int(count),
+            "softmax", shape, _start(x0, shape, 0.0), table, labels, weights, check_number(l2, "l2", low=0.0), n_classes=count,
             intercept=bool(intercept),
         )  # fmt: skip
 
@@ -299,7 +294,7 @@ def nist(name: str) -> Objective:
     Raises
     ------
     ValueError
-        There is none of this name; the text offers the nearest.
+        There is none of this name; the text lists the nearest.
 
     Examples
     --------
@@ -323,42 +318,35 @@ def _start(x0: Any, shape: tuple[int, ...], fill: float) -> Array:
         return np.full(shape, fill)
     start = check_start(x0, "x0")
     if start.shape != shape:
-        raise ValueError(f"x0: shape {start.shape} came; {shape} is wanted")
+        raise ValueError(f"x0: expected shape {shape}, got shape {start.shape}")
     return start
 
 
 def _table(X: Any) -> Array:
-    """(m, p) numbers where they lie, if they are C-contiguous float64 already; the core looks whether all are finite."""
+    """(m, p) numbers, not copied if they are C-contiguous float64; the core checks that all are finite."""
     table = np.asarray(X)
     if table.dtype.kind not in "biuf":
-        hint = ": .toarray() makes them of a sparse matrix" if hasattr(X, "toarray") else ""
-        raise TypeError(f"X: dtype {table.dtype} came; real numbers are wanted{hint}")
+        fix = "; use .toarray() of a sparse matrix" if hasattr(X, "toarray") else ""
+        raise TypeError(f"X: expected real numbers, got dtype {table.dtype}{fix}")
     if table.ndim != 2 or not table.size:
-        raise ValueError(f"X: shape {table.shape} came; (m, p) is wanted, at least one row and one column")
+        raise ValueError(f"X: expected shape (m, p) with at least one row and one column, got shape {table.shape}")
     return np.ascontiguousarray(table, dtype=np.float64)
 
 
 def _labels(y: Any) -> Array:
     labels = np.asarray(y)
     if labels.dtype.kind not in "biuf":
-        raise TypeError(f"y: dtype {labels.dtype} came; numbers are wanted (for classes, their numbers)")
+        raise TypeError(f"y: expected numbers, got dtype {labels.dtype}; give each class a number")
     if labels.ndim != 1:
-        raise ValueError(f"y: shape {labels.shape} came; one dimension is wanted, a label a row")
+        raise ValueError(f"y: expected shape (m,), one label for each row, got shape {labels.shape}")
     return np.array(labels, dtype=np.float64)
 
 
 def _signs(labels: Array) -> Array:
-    """-1 and +1 in the place of 0 and 1; other numbers as they are."""
+    """-1 and +1 in place of 0 and 1; other numbers unchanged."""
     return 2.0 * labels - 1.0 if np.all((labels == 0.0) | (labels == 1.0)) else labels
 
 
 def _match(X: Array, y: Array) -> None:
     if len(X) != len(y):
-        raise ValueError(f"X has {len(X)} rows and y {len(y)} labels: one label a row is wanted")
-
-
-def _not_negative(value: Any, argument: str) -> float:
-    number = check_number(value, argument, "a number from 0 on")
-    if number < 0.0:
-        raise ValueError(f"{argument} = {value!r}: a number from 0 on is wanted")
-    return number
+        raise ValueError(f"y: expected {len(X)} labels, one for each row of X, got {len(y)}")

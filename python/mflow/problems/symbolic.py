@@ -1,7 +1,7 @@
-"""Compiled functions from symbols, with the derivatives that sympy finds: the text of a Python function, given to `mflow.compile`.
+"""Compiled functions from sympy expressions, with their derivatives: the text of a Python function, compiled by `mflow.compile`.
 
-Common parts are computed once. The state's symbols become real ones, so that |x| has the derivative sign(x); a step's derivative is 0
-away from its jump, which is what Newton's iteration wants.
+Common subexpressions are computed once. The symbols of the state become real ones, so that |x| has the derivative sign(x). The derivative
+of a step is 0 away from its jump, as Newton's iteration needs it.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ def compiled_from_sympy(
     velocities : sequence of n symbols, optional
         Their velocities: then the expressions are the force of M x'' = F(t, x, v).
     parameters : mapping of symbols to numbers, optional
-        Put in their place.
+        Values that replace symbols.
 
     Returns
     -------
     Compiled
-        With ``jac`` (right-hand side) or ``hess`` (cost), which the drivers take by themselves.
+        With ``jac`` (right-hand side) or ``hess`` (cost), which drivers use without being told.
 
     Raises
     ------
     ImportError
         sympy or numba is not installed.
     ValueError
-        Symbols that are neither state, time nor parameter; functions that have no code; a number of expressions that is not that of
-        the symbols.
+        Symbols that are neither state, time nor parameter; functions that cannot be written as code; a number of expressions that
+        differs from that of the symbols.
 
     Examples
     --------
@@ -64,44 +64,45 @@ def compiled_from_sympy(
     moving = list(velocities) if velocities is not None else []
     several = isinstance(expressions, (list, tuple, sympy.Tuple, sympy.MatrixBase))
     if not several and moving:
-        raise ValueError("velocities: they belong to a force, which is a list of expressions; one expression alone is a cost")
+        raise ValueError("velocities: expected a list of expressions with them, a force, got one expression, which is a cost")
     given = {sympy.sympify(name): sympy.sympify(value) for name, value in (parameters or {}).items()}
-    rows = [sympy.sympify(e).subs(given) for e in (expressions if several else [expressions])]
-    _check_symbols(sympy, rows, state, moving, t)
-    if several and len(rows) != len(state):
-        raise ValueError(f"expressions: {len(rows)} came for {len(state)} symbols: one for each component is wanted")
+    entries = [sympy.sympify(e).subs(given) for e in (expressions if several else [expressions])]
+    _check_symbols(sympy, entries, state, moving, t)
+    if several and len(entries) != len(state):
+        raise ValueError(f"expressions: expected {len(state)}, one for each symbol, got {len(entries)}")
     if moving and len(moving) != len(state):
-        raise ValueError(f"velocities: {len(moving)} came for {len(state)} symbols")
-    # Real symbols of our own from here on: |x| has the derivative sign(x), and names cannot clash with Python's.
+        raise ValueError(f"velocities: expected {len(state)}, one for each symbol, got {len(moving)}")
+    # New symbols, which are real: |x| has the derivative sign(x), and names cannot clash with Python's.
     letter = "y" if several and not moving else "x"
-    own = {symbol: sympy.Symbol(f"{letter}{i}_", real=True) for i, symbol in enumerate(state)}
-    own |= {symbol: sympy.Symbol(f"v{i}_", real=True) for i, symbol in enumerate(moving)}
-    own |= {} if t is None else {t: sympy.Symbol("t_", real=True)}
-    rows = [row.xreplace(own) for row in rows]
-    state, n = [own[symbol] for symbol in state], len(state)
+    real = {symbol: sympy.Symbol(f"{letter}{i}_", real=True) for i, symbol in enumerate(state)}
+    real |= {symbol: sympy.Symbol(f"v{i}_", real=True) for i, symbol in enumerate(moving)}
+    real |= {} if t is None else {t: sympy.Symbol("t_", real=True)}
+    entries = [entry.xreplace(real) for entry in entries]
+    state, n = [real[symbol] for symbol in state], len(state)
     if not several:
-        return _symbolic_cost(sympy, rows[0], state)
+        return _symbolic_cost(sympy, entries[0], state)
     if moving:
-        pull = compile(_written(sympy, "force(t_, x, v, out)", rows, n), kind="force", inplace=True, boundscheck=False)
+        pull = compile(_written(sympy, "force(t_, x, v, out)", entries, n), kind="force", inplace=True, boundscheck=False)
         pull.n = n
         return pull
-    derivatives = [sympy.diff(row, symbol) for row in rows for symbol in state]
+    derivatives = [sympy.diff(entry, symbol) for entry in entries for symbol in state]
     slope = compile(_written(sympy, "jac(t_, y, out)", derivatives, n, square=True), kind="jac", inplace=True, boundscheck=False)
-    made = compile(_written(sympy, "rhs(t_, y, out)", rows, n), kind="rhs", inplace=True, boundscheck=False)
+    made = compile(_written(sympy, "rhs(t_, y, out)", entries, n), kind="rhs", inplace=True, boundscheck=False)
     made.jac, made.n, slope.n = slope, n, n
     return made
 
 
-def _check_symbols(sympy: Any, rows: list[Any], state: list[Any], moving: list[Any], t: Any) -> None:
+def _check_symbols(sympy: Any, entries: list[Any], state: list[Any], moving: list[Any], t: Any) -> None:
     known = [*state, *moving, *([] if t is None else [t])]
     for symbol in known:
         if not isinstance(symbol, sympy.Symbol):
-            raise ValueError(f"symbols: {symbol!r} is no symbol: give sympy.symbols(...), and functions of time by their values' symbols")
+            raise ValueError(f"symbols: expected sympy symbols, got {symbol!r}; replace functions of time by symbols for their values")
     if len(set(known)) != len(known):
-        raise ValueError("symbols: one of them came twice (among state, velocities and t)")
-    free = sorted({str(s) for row in rows for s in row.free_symbols - set(known)})
+        twice = next(symbol for symbol in known if known.count(symbol) > 1)
+        raise ValueError(f"symbols: expected each once among state, velocities and t, got {twice} twice")
+    free = sorted({str(s) for entry in entries for s in entry.free_symbols - set(known)})
     if free:
-        raise ValueError(f"expressions: {', '.join(free)} is neither state nor time: give it a value in parameters=")
+        raise ValueError(f"expressions: expected state and time, got {', '.join(free)}, too; give values in parameters=")
 
 
 def _symbolic_cost(sympy: Any, cost: Any, state: list[Any]) -> Compiled:
@@ -115,27 +116,27 @@ def _symbolic_cost(sympy: Any, cost: Any, state: list[Any]) -> Compiled:
     return made
 
 
-def _written(sympy: Any, head: str, rows: list[Any], n: int, *, square: bool = False, returns: bool = False) -> Callable[..., Any]:
-    """A Python function, head, that fills out with the rows, common parts computed once; returns: the last row is what it returns."""
+def _written(sympy: Any, head: str, entries: list[Any], n: int, *, square: bool = False, returns: bool = False) -> Callable[..., Any]:
+    """A Python function, head, that fills out with the entries, common parts computed once; returns: the last entry is what it returns."""
     from sympy.printing.pycode import PythonCodePrinter
 
     class Printer(PythonCodePrinter):  # type: ignore[misc]
         def _print_Function(self, expr: Any) -> str:
-            raise ValueError(f"expressions: {expr.func} has no code: write it out")
+            raise ValueError(f"expressions: expected functions that can be written as code, got {expr.func}; write it out")
 
     name, _, arguments = head.rstrip(")").partition("(")
-    parts, rows = sympy.cse([_stepped(sympy, row) for row in rows], symbols=sympy.numbered_symbols("part"))
+    parts, entries = sympy.cse([_stepped(sympy, entry) for entry in entries], symbols=sympy.numbered_symbols("part"))
     printer = Printer({"fully_qualified_modules": True})
     lines = [f"def {head}:"]
     lines += [f"    {v}{i}_ = {v}[{i}]" for v in arguments.split(", ") if v in ("x", "v", "y") for i in range(n)]
     try:
         lines += [f"    {symbol} = {printer.doprint(value)}" for symbol, value in parts]
-        for k, row in enumerate(rows):
+        for k, entry in enumerate(entries):
             place = f"{k // n}, {k % n}" if square else str(k)
-            target = "return" if returns and k == len(rows) - 1 else f"out[{place}] ="
-            lines.append(f"    {target} {printer.doprint(row)}")
+            target = "return" if returns and k == len(entries) - 1 else f"out[{place}] ="
+            lines.append(f"    {target} {printer.doprint(entry)}")
     except NotImplementedError as error:
-        raise ValueError(f"expressions: there is something in them that has no code: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"expressions: expected functions that can be written as code, got: {str(error).splitlines()[0]}") from None
     text = "\n".join(lines)
     import math
 
@@ -146,11 +147,11 @@ def _written(sympy: Any, head: str, rows: list[Any], n: int, *, square: bool = F
     return made
 
 
-def _stepped(sympy: Any, row: Any) -> Any:
+def _stepped(sympy: Any, entry: Any) -> Any:
     """Derivatives of kinks as code can have them: steps by cases, and nothing for the impulse at the jump itself."""
 
     def step(at: Any, *middle: Any) -> Any:
         (middle,) = middle or (sympy.Rational(1, 2),)
         return sympy.Piecewise((0, at < 0), (middle, sympy.Eq(at, 0)), (1, True))
 
-    return row.replace(sympy.Heaviside, step).replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))
+    return entry.replace(sympy.Heaviside, step).replace(sympy.DiracDelta, lambda *_: sympy.Integer(0))

@@ -1,11 +1,11 @@
-"""Initial value problems that integrators are judged by, with their end values to 15 digits.
+"""Initial value problems that integrators are compared on, with their end values to 15 digits.
 
-    what = get_problem("hires")
-    r = mflow.solve_ivp(what.fun, what.t_span, what.y0, rtol=1e-6, atol=1e-6, save="last")
-    print(what.error(r.y[:, -1], rtol=1e-6, atol=1e-6))      # 1: as large as the tolerance
+    problem = get_problem("hires")
+    r = mflow.solve_ivp(problem.fun, problem.t_span, problem.y0, rtol=1e-6, atol=1e-6, save="last")
+    print(problem.error(r.y[:, -1], rtol=1e-6, atol=1e-6))      # 1: as large as the tolerance
 
-The formulas stand here as the papers print them, in NumPy alone; the end values (`testvalues.py`) come from tools/reference_values.py,
-which never calls a method of this library. Everything is float64: an end value belongs to the coefficients and the start as rounded.
+The formulas are those of the papers, in NumPy; the end values (`testvalues.py`) are computed by tools/reference_values.py, which calls no
+method of this library. Everything is float64: an end value is that of the rounded coefficients and start.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class InitialValueProblem:
         y_end is right to 15 digits of its largest component, at least.
     t_span : (t0, t_end)
     stiff : bool
-        Explicit methods take steps that stability alone dictates.
+        Whether the steps of explicit methods are limited by stability and not by accuracy.
     """
 
     name: str
@@ -60,8 +60,8 @@ class InitialValueProblem:
         Examples
         --------
         >>> from mflow.testproblems import get_problem
-        >>> what = get_problem("A1")
-        >>> bool(what.error(what.y_end) < 1e-15)
+        >>> problem = get_problem("A1")
+        >>> bool(problem.error(problem.y_end) < 1e-15)
         True
         """
         off = np.abs(np.asarray(y, dtype=np.float64) - self.y_end)
@@ -77,7 +77,7 @@ def get_problem(name: str) -> InitialValueProblem:
     Parameters
     ----------
     name : str
-        See `problem_names`; capitals do not matter.
+        See `problem_names`; case does not matter.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def get_problem(name: str) -> InitialValueProblem:
     Raises
     ------
     ValueError
-        There is no such problem; the text names those that there are.
+        There is no such problem; the text lists all names.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def get_problem(name: str) -> InitialValueProblem:
     for known, problem in _PROBLEMS.items():
         if known.lower() == str(name).lower():
             return problem
-    raise ValueError(f"there is no test problem {name!r}; there are {', '.join(_PROBLEMS)}")
+    raise ValueError(f"name: expected one of {', '.join(_PROBLEMS)}, got {name!r}")
 
 
 def problem_names(prefix: str = "") -> list[str]:
@@ -119,7 +119,7 @@ def _frozen(values: Any) -> Array:
 
 
 def _add(name: str, title: str, source: str, y0: Any, t_end: float, fun: Any, jac: Any, stiff: bool = False) -> None:
-    y_end = END_VALUES.get(name, (np.nan,) * len(y0))  # one that was never computed compares with nothing
+    y_end = END_VALUES.get(name, (np.nan,) * len(y0))  # NaN compares with nothing: it was never computed
     _PROBLEMS[name] = InitialValueProblem(name, title, source, fun, jac, _frozen(y0), (0.0, t_end), _frozen(y_end), stiff)
 
 

@@ -1,1 +1,1 @@
-"""Nonlinear and linear solves of implicit methods, and the tangents that they need."""
+"""Nonlinear and linear solvers of implicit methods, and the tangents that they need."""

@@ -1,9 +1,10 @@
 """Eigenvalues on the outside of a spectrum and exponentials of matrices, from products with vectors alone.
 
-Arnoldi's method: an orthonormal basis Q of the space that J spans from one start vector, H = Q^T J Q small; eigenvalues of H (Ritz
-values) approach the outermost ones of J first, each with the residual h_next |last entry of its vector|. Where J is symmetric, Lanczos'
-three terms need no basis: three vectors of memory, whatever the number of iterations. The price are echoes: as rounding takes the basis'
-orthogonality, values that have been found come again. Eigenvalues of a tridiagonal matrix are distinct, so what coincides is an echo.
+Arnoldi's method builds an orthonormal basis Q of the Krylov space of one start vector, and the small matrix H = Q^T J Q. Eigenvalues of H
+(Ritz values) approach the outermost ones of J first, each with the residual h_next |last entry of its vector|. Where J is symmetric,
+Lanczos' three-term recurrence needs no basis: it keeps three vectors, whatever the number of iterations. Its drawback are Ritz values that
+appear twice (ghosts): rounding destroys the orthogonality of the basis, and values that have converged appear again. Eigenvalues of a
+tridiagonal matrix are distinct, so of Ritz values that coincide all but one are ghosts.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ from mflow.base.checks import Array
 __all__ = ["Ritz", "arnoldi", "exponential", "exponential_times", "lanczos", "start_vector", "sure"]
 
 Product = Callable[[Array], Array]
-ECHO = 1e-6  # Ritz values as near as this, against the largest, are one that Lanczos' method found twice
-NOTHING = 1e-13  # what is left of a vector, against it, where the space is exhausted
-LOOKS = frozenset(int(10 * 1.3**k) for k in range(40))  # iterations after which the Ritz values are looked at
+GHOST = 1e-6  # Ritz values whose distance, relative to the largest, is below this are one value and its ghosts
+NOTHING = 1e-13  # the space is exhausted where the rest of a vector, relative to it, is below this
+CHECKS = frozenset(int(10 * 1.3**k) for k in range(40))  # iterations after which the Ritz values are computed
 
 
 class Ritz(NamedTuple):
-    """values : complex128 array (k,). residuals : float64 array (k,), how far from each an eigenvalue may lie where J is normal.
-    products : number of J v. complete : whether these are all eigenvalues."""
+    """values : complex128 array (k,). residuals : float64 array (k,), the largest distance to an eigenvalue if J is normal.
+    products : number of products J v. complete : whether these are all eigenvalues."""
 
     values: NDArray[np.complex128]
     residuals: Array
@@ -36,65 +37,67 @@ class Ritz(NamedTuple):
 
 
 def start_vector(n: int) -> Array:
-    """A unit vector of no special direction, the same every time."""
+    """A unit vector in a generic direction, the same in every call."""
     v: Array = np.cos(1.0 + np.arange(n, dtype=np.float64))
     return v / float(np.linalg.norm(v))
 
 
 def lanczos(product: Product, n: int, iterations: int, enough: Callable[[Ritz], bool] | None = None, nothing: float = NOTHING) -> Ritz:
-    """Ritz values of a symmetric J; keeps three vectors. `enough`, asked now and then, ends it early; so does a rest below `nothing`,
-    against J: where products are differences, a rest of their size is a vector of noise."""
+    """Ritz values of a symmetric J; keeps three vectors.
+
+    It ends early where `enough(ritz)`, called after some of the iterations, returns True, or where the rest of a vector is below `nothing`
+    relative to J: where products are differences, a rest of that size is noise.
+    """
     v, before = start_vector(n), np.zeros(n)
     alphas: list[float] = []
     betas: list[float] = []
     beta = 0.0
-    found = Ritz(np.empty(0, dtype=np.complex128), np.empty(0), 0, n == 0)
+    ritz = Ritz(np.empty(0, dtype=np.complex128), np.empty(0), 0, n == 0)
     for k in range(min(iterations, n)):
         w = np.asarray(product(v), dtype=np.float64) - beta * before
         alphas.append(float(w @ v))
         w = w - alphas[-1] * v
         beta = float(np.linalg.norm(w))
         if not math.isfinite(beta):
-            raise FloatingPointError("a product of the Jacobian with a vector is not finite")
+            raise FloatingPointError("jac: expected finite products of the Jacobian with vectors, got NaN or an infinity")
         size = max(map(abs, [*alphas, *betas]))
         done = beta <= nothing * size or k == min(iterations, n) - 1
-        if done or k + 1 in LOOKS:
+        if done or k + 1 in CHECKS:
             T = np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1)
             values, vectors = np.linalg.eigh(T)
             left = 0.0 if beta <= NOTHING * size else beta
-            values, residuals = _without_echoes(values, left * np.abs(vectors[-1]))
-            found = Ritz(values.astype(np.complex128), residuals, k + 1, len(values) == n)
-            if done or (enough is not None and enough(found)):
+            values, residuals = _without_ghosts(values, left * np.abs(vectors[-1]))
+            ritz = Ritz(values.astype(np.complex128), residuals, k + 1, len(values) == n)
+            if done or (enough is not None and enough(ritz)):
                 break
         betas.append(beta)
         before, v = v, w / beta
-    return found
+    return ritz
 
 
-def _without_echoes(values: Array, residuals: Array) -> tuple[Array, Array]:
-    """Rising values, one of each group that coincides: the one that is known best."""
-    groups = np.cumsum(np.diff(values, prepend=values[0]) > ECHO * float(np.max(np.abs(values))))
+def _without_ghosts(values: Array, residuals: Array) -> tuple[Array, Array]:
+    """Rising values, one of each group that coincides: the one with the smallest residual."""
+    groups = np.cumsum(np.diff(values, prepend=values[0]) > GHOST * float(np.max(np.abs(values))))
     order = np.lexsort((residuals, groups))
     best = order[np.unique(groups[order], return_index=True)[1]]
     return values[best], residuals[best]
 
 
-def sure(found: Ritz) -> NDArray[np.bool_]:
-    """Real Ritz values that stand for an eigenvalue each, of their sign: an echo that has not settled lies within its residual of one."""
-    out = np.zeros(len(found.values), dtype=bool)
-    values = found.values.real
-    for k in np.argsort(found.residuals, kind="stable"):
-        apart = np.abs(values[out] - values[k]) > found.residuals[out] + found.residuals[k]
-        out[k] = bool(np.all(apart)) and found.residuals[k] <= 0.5 * abs(values[k])
+def sure(ritz: Ritz) -> NDArray[np.bool_]:
+    """Which real Ritz values stand for an eigenvalue of their sign; a ghost that has not converged lies within its residual of one."""
+    out = np.zeros(len(ritz.values), dtype=bool)
+    values = ritz.values.real
+    for k in np.argsort(ritz.residuals, kind="stable"):
+        apart = np.abs(values[out] - values[k]) > ritz.residuals[out] + ritz.residuals[k]
+        out[k] = bool(np.all(apart)) and ritz.residuals[k] <= 0.5 * abs(values[k])
     return out
 
 
 def arnoldi(product: Product, n: int, iterations: int, enough: Callable[[Ritz], bool] | None = None) -> Ritz:
     """Ritz values of any J; keeps one vector an iteration. `enough` as in `lanczos`."""
-    found = Ritz(np.empty(0, dtype=np.complex128), np.empty(0), 0, n == 0)
     count = min(iterations, n)
     if count == 0:
-        return found
+        return Ritz(np.empty(0, dtype=np.complex128), np.empty(0), 0, n == 0)
     Q, H = _basis(product, start_vector(n), count, enough)
     return _ritz(H, len(Q), n)
 
@@ -105,14 +108,14 @@ def _ritz(H: Array, k: int, n: int) -> Ritz:
 
 
 def _basis(product: Product, v: Array, count: int, enough: Callable[[Ritz], bool] | None = None) -> tuple[Array, Array]:
-    """(the basis, a vector a row, and H of shape (count + 1, count)); H's last entry is 0 where the space is exhausted."""
+    """(the basis, one vector in each row, and H of shape (count + 1, count)); H's last entry is 0 where the space is exhausted."""
     H, Q = np.zeros((count + 1, count)), np.empty((count, v.size))  # rows that are not reached take no memory
     Q[0] = v
     for k in range(count):
         w = np.asarray(product(Q[k]), dtype=np.float64)
         before = float(np.linalg.norm(w))
         if not math.isfinite(before):
-            raise FloatingPointError("a product of the Jacobian with a vector is not finite")
+            raise FloatingPointError("jac: expected finite products of the Jacobian with vectors, got NaN or an infinity")
         for _ in range(2):  # twice is enough to keep the basis orthogonal
             part = Q[: k + 1] @ w
             H[: k + 1, k] += part
@@ -121,7 +124,7 @@ def _basis(product: Product, v: Array, count: int, enough: Callable[[Ritz], bool
         if left <= NOTHING * before or k + 1 == v.size:
             return Q[: k + 1], H
         H[k + 1, k] = left
-        if k + 1 == count or (enough is not None and k + 1 in LOOKS and enough(_ritz(H, k + 1, v.size))):
+        if k + 1 == count or (enough is not None and k + 1 in CHECKS and enough(_ritz(H, k + 1, v.size))):
             return Q[: k + 1], H
         Q[k + 1] = w / left
     return Q, H

@@ -1,8 +1,8 @@
 """How the equations of implicit steps are solved: the configuration of the one Newton loop that lives in `mflow_core.solvers.newton`.
 
-Every stage of an implicit step asks for z with ``z - gh f(t, z) = r``. What varies is the linear algebra behind the iteration, and
+Every stage of an implicit step needs z with ``z - gh f(t, z) = r``. Solvers differ in the linear algebra behind the iteration, and in
 where the Jacobian comes from: a function, differences of ``f`` (a column each, a band, or a sparsity pattern whose columns are
-coloured), or none at all (`NewtonKrylov`, `FixedPoint`). SciPy is imported only where a sparse matrix is factored.
+coloured), or none at all (`NewtonKrylov`, `FixedPoint`).
 """
 
 from __future__ import annotations
@@ -16,27 +16,25 @@ from typing import Any
 import numpy as np
 from mflow_core.problems import problem
 from mflow_core.solvers import newton
-from numpy.typing import NDArray
 
+from mflow.base.checks import Array, check_choice, check_number, check_whole
 from mflow.base.methods import Method
+from mflow.solvers.sparsity import Index, SparseFactors, band_of, color_columns, pattern_of
 
 __all__ = ["FixedPoint", "Newton", "NewtonKrylov", "as_solver", "color_columns", "force_solver", "make_solver", "solver_for"]
 
-Array = NDArray[np.float64]
-Index = NDArray[np.int32]
-
-SMALL = 100  # up to here a dense factorization is cheaper than any cleverness
+SMALL = 100  # up to this many unknowns a dense factorization is the cheapest
 NARROW = 48  # a pattern whose band is no wider is solved as a band
-LARGE = 1000  # beyond, without a word about the Jacobian's structure, no matrix is made
+LARGE = 1000  # with more unknowns, if nothing is known of the Jacobian's structure, no matrix is made
 LINEAR_SOLVERS = ("auto", "dense", "banded", "sparse", "krylov")
 
 
-def _check(name: str, max_iter: int, fraction: float, tol: float) -> None:
-    if isinstance(max_iter, bool) or not isinstance(max_iter, (int, np.integer)) or max_iter < 1:
-        raise ValueError(f"{name}: max_iter = {max_iter!r}: a whole number above 0 is wanted")
-    for argument, value in (("fraction", fraction), ("tol", tol)):
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 < value < 1.0:
-            raise ValueError(f"{name}: {argument} = {value!r}: a number between 0 and 1 is wanted")
+def _check(config: Any, *counts: str) -> None:
+    """Checks `counts` as whole numbers above 0, `fraction` and `tol` as numbers between 0 and 1; raises TypeError or ValueError."""
+    for name in counts:
+        object.__setattr__(config, name, check_whole(getattr(config, name), name, 1))
+    for name in ("fraction", "tol"):
+        object.__setattr__(config, name, check_number(getattr(config, name), name, low=0.0, high=1.0, open_low=True, open_high=True))
 
 
 @dataclass(frozen=True)
@@ -46,12 +44,12 @@ class Newton:
     Parameters
     ----------
     linear_solver : "auto", "dense", "banded", "sparse" or "krylov"
-        "auto": banded where `lband` or `uband` is given; sparse (needs SciPy) where `jac` is a sparse matrix or `jac_sparsity` is given
-        and neither small nor narrow; without a matrix beyond 1000 unknowns and no word about the structure; dense otherwise.
+        "auto": banded if `lband` or `uband` is given; sparse (needs SciPy) if `jac` is a sparse matrix, or if `jac_sparsity` is given and
+        is neither small nor narrow; without a matrix for more than 1000 unknowns if nothing is known of the structure; dense otherwise.
     full : bool
         A new Jacobian in every iteration.
     max_iter : int
-        Iterations with one matrix. Fixed steps go on with up to five times as many of full, damped Newton where these fail.
+        Iterations with one matrix. If these fail in a fixed step, up to five times as many of full, damped Newton follow.
     fraction : float
         Error-controlled steps are solved to this fraction of their tolerances.
     tol : float
@@ -59,8 +57,8 @@ class Newton:
 
     Raises
     ------
-    ValueError
-        A parameter is out of range; the text names it.
+    TypeError, ValueError
+        A parameter is no number or out of range; the text names it.
 
     Examples
     --------
@@ -80,9 +78,8 @@ class Newton:
     tol: float = 1e-14
 
     def __post_init__(self) -> None:
-        if self.linear_solver not in LINEAR_SOLVERS:
-            raise ValueError(f"Newton: linear_solver = {self.linear_solver!r} is not known: give one of {', '.join(LINEAR_SOLVERS)}")
-        _check("Newton", self.max_iter, self.fraction, self.tol)
+        check_choice(self.linear_solver, "linear_solver", LINEAR_SOLVERS)
+        _check(self, "max_iter")
 
 
 @dataclass(frozen=True)
@@ -94,16 +91,16 @@ class NewtonKrylov:
     Parameters
     ----------
     dim : int
-        Vectors of the Krylov basis before GMRES starts afresh.
+        Vectors of the Krylov basis before GMRES restarts.
     cycles : int
-        How often it does.
+        How often it restarts.
     max_iter, fraction, tol
         As in `Newton`.
 
     Raises
     ------
-    ValueError
-        A parameter is out of range; the text names it.
+    TypeError, ValueError
+        A parameter is no number or out of range; the text names it.
 
     Examples
     --------
@@ -123,10 +120,7 @@ class NewtonKrylov:
     tol: float = 1e-14
 
     def __post_init__(self) -> None:
-        _check("NewtonKrylov", self.max_iter, self.fraction, self.tol)
-        for argument, value in (("dim", self.dim), ("cycles", self.cycles)):
-            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(f"NewtonKrylov: {argument} = {value!r}: a whole number above 0 is wanted")
+        _check(self, "max_iter", "dim", "cycles")
 
 
 @dataclass(frozen=True)
@@ -140,8 +134,8 @@ class FixedPoint:
 
     Raises
     ------
-    ValueError
-        A parameter is out of range; the text names it.
+    TypeError, ValueError
+        A parameter is no number or out of range; the text names it.
 
     Examples
     --------
@@ -159,154 +153,70 @@ class FixedPoint:
     tol: float = 1e-14
 
     def __post_init__(self) -> None:
-        _check("FixedPoint", self.max_iter, self.fraction, self.tol)
+        _check(self, "max_iter")
 
 
 SOLVERS: dict[str, type[Newton | NewtonKrylov | FixedPoint]] = {"newton": Newton, "newton_krylov": NewtonKrylov, "fixed_point": FixedPoint}
 
 
-# ---- sparsity -------------------------------------------------------------------------------------------------------------------------
-
-
-def _pattern(jac_sparsity: Any, n: int) -> tuple[Index, Index]:
-    """(indptr, indices) by columns, of whatever says where the Jacobian has entries."""
-    if hasattr(jac_sparsity, "tocsc"):
-        matrix = jac_sparsity.tocsc()
-        shape = matrix.shape
-        matrix.sum_duplicates()
-        matrix.sort_indices()
-        indptr, indices = np.asarray(matrix.indptr), np.asarray(matrix.indices)
-    else:
-        array = np.asarray(jac_sparsity)
-        shape = array.shape
-        if array.dtype.kind not in "biuf":
-            raise TypeError(f"jac_sparsity: dtype {array.dtype} came; an array or sparse matrix of numbers is wanted, not 0 where J may be")
-        if array.ndim == 2:
-            columns, indices = np.nonzero(array.T)
-            indptr = np.searchsorted(columns, np.arange(array.shape[1] + 1))
-    if tuple(shape) != (n, n):
-        raise ValueError(f"jac_sparsity: shape {tuple(shape)} came, but the state has {n} components: ({n}, {n}) is wanted")
-    return np.ascontiguousarray(indptr, dtype=np.int32), np.ascontiguousarray(indices, dtype=np.int32)
-
-
-def color_columns(indptr: Any, indices: Any) -> Index:
-    """A group for each column of a pattern (CSC), so that columns of one group share no row: one difference then serves them all.
-
-    Greedy, in the order of the columns: each takes the first group that none of its rows has met.
-
-    Parameters
-    ----------
-    indptr, indices : array_like of int
-        The pattern, n + 1 and nnz long.
-
-    Returns
-    -------
-    ndarray of int32, (n,)
-
-    Raises
-    ------
-    ValueError
-        indptr does not fit indices.
-
-    Examples
-    --------
-    >>> from mflow.nonlinear import color_columns
-    >>> color_columns([0, 2, 5, 7], [0, 1, 0, 1, 2, 1, 2]).tolist()
-    [0, 1, 2]
-
-    References
-    ----------
-    A. R. Curtis, M. J. D. Powell and J. K. Reid, J. Inst. Math. Appl. 13 (1974) 117-119.
-    """
-    pointers, rows = np.asarray(indptr).tolist(), np.asarray(indices).tolist()
-    if not pointers or pointers[0] != 0 or pointers[-1] != len(rows):
-        raise ValueError(f"indptr: it must run from 0 to {len(rows)}, the number of indices")
-    taken = [0] * (max(rows, default=-1) + 1)  # bit g: the row has an entry in a column of group g
-    groups = np.zeros(len(pointers) - 1, dtype=np.int32)
-    for j in range(len(groups)):
-        mine = rows[pointers[j] : pointers[j + 1]]
-        met = 0
-        for i in mine:
-            met |= taken[i]
-        group = ((met + 1) & ~met).bit_length() - 1
-        groups[j] = group
-        for i in mine:
-            taken[i] |= 1 << group
-    return groups
-
-
-def _band_of(indptr: Index, indices: Index) -> tuple[int, int]:
-    columns = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
-    below = indices - columns
-    return int(max(below.max(initial=0), 0)), int(max((-below).max(initial=0), 0))
-
-
-class SparseFactors:
-    """J as a SciPy sparse matrix and the LU factors of I - gh J: what `mflow_core.solvers.matrix` asks a sparse solver for."""
-
-    def __init__(
-        self, n: int, jac: Callable[[float, Array], Any] | None, indptr: Index | None = None, indices: Index | None = None
-    ) -> None:
-        try:
-            import scipy.sparse
-            import scipy.sparse.linalg
-        except ImportError:
-            raise ImportError("a sparse Jacobian needs SciPy: install it, or give lband and uband, or solver='newton_krylov'") from None
-        self._sparse, self._linalg = scipy.sparse, scipy.sparse.linalg
-        self._n, self._jac, self._indptr, self._indices = n, jac, indptr, indices
-        self._one = scipy.sparse.identity(n, format="csc")
-        self._matrix: Any = None
-        self._factors: Any = None
-
-    def jacobian(self, t: float, y: Array) -> bool:
-        """Asks the user's function; False where an entry is not finite."""
-        assert self._jac is not None
-        return self._take(self._sparse.csc_matrix(self._jac(t, y)))
-
-    def fill(self, values: Array) -> bool:
-        """Takes the entries of the pattern, by columns; False where one is not finite."""
-        return self._take(self._sparse.csc_matrix((values, self._indices, self._indptr), shape=(self._n, self._n)))
-
-    def _take(self, matrix: Any) -> bool:
-        self._matrix = matrix
-        return bool(np.all(np.isfinite(matrix.data)))
-
-    def factor(self, gh: float) -> bool:
-        """Factors I - gh J, or -J where gh is infinite; False where it is singular."""
-        matrix = -self._matrix if math.isinf(gh) else self._one - gh * self._matrix
-        try:
-            self._factors = self._linalg.splu(matrix.tocsc())
-        except RuntimeError as error:
-            if "singular" in str(error):
-                return False
-            raise
-        return True
-
-    def solve(self, b: Array) -> Array:
-        """The solution for one right-hand side."""
-        x: Array = self._factors.solve(b)
-        return x
-
-
 # ---- from arguments to a solver -----------------------------------------------------------------------------------------------------
 
 
-def solver_for(method: Method, what: problem.Problem, t0: Any, start: Array, *, solver: Any = None, **linear: Any) -> newton.Solver | None:
+def solver_for(
+    method: Method, equation: problem.Problem, t0: Any, start: Array, *, solver: Any = None, **linear: Any
+) -> newton.Solver | None:
     """A driver's solver: None for an explicit method, which has nothing to solve; ``linear`` as in `make_solver`.
 
-    Arguments that belong to implicit methods have no effect on an explicit one, and a warning says so, as SciPy's.
+    Arguments that belong to implicit methods have no effect on an explicit one; a warning says so, as SciPy's does.
     """
     if method.is_implicit:
-        return make_solver(solver, what, start.shape, (float(t0), start), **linear)
+        return make_solver(solver, equation, start.shape, (float(t0), start), **linear)
     given = [name for name, value in {"solver": solver, **linear}.items() if name not in ("args", "hess") and value is not None]
     if given:
-        warnings.warn(f"{', '.join(given)}: without effect, for {method.name} is explicit", stacklevel=3)
+        warnings.warn(f"{', '.join(given)}: without effect, as {method.name} is explicit", stacklevel=3)
     return None
+
+
+@dataclass
+class _Jacobian:
+    """All that is known of the Jacobian of n unknowns: the argument `name` that gives it, and where its entries may be."""
+
+    name: str
+    n: int
+    jac: Any
+    ask: Callable[[float, Array], Any] | None = None
+    pattern: tuple[Index, Index] | None = None
+    lower: int | None = None
+    upper: int | None = None
+
+    def check_band(self) -> None:
+        """Whether the band holds all entries of the pattern; ValueError otherwise."""
+        if self.pattern is None or self.lower is None or self.upper is None:
+            return
+        below, above = band_of(*self.pattern)
+        if below > self.lower or above > self.upper:
+            raise ValueError(
+                f"lband, uband: expected at least {below} and {above}, as jac_sparsity has entries there, got {self.lower} and {self.upper}"
+            )
+
+    def check_constant(self, t: float, y: Array) -> None:
+        """Checks the shape and the entries of a Jacobian that is a matrix; TypeError or ValueError."""
+        if self.ask is None or callable(self.jac):
+            return
+        constant = self.ask(t, np.asarray(y, dtype=np.float64))
+        if not np.all(np.isfinite(constant.data if hasattr(constant, "tocsc") else constant)):
+            raise ValueError(f"{self.name}: expected finite entries, got NaN or an infinity")
+
+    def is_sparse(self, t: float, y: Array) -> bool:
+        """Whether the user's Jacobian is a sparse matrix; a function is called once."""
+        if hasattr(self.jac, "tocsc"):
+            return True
+        return callable(self.jac) and self.ask is not None and hasattr(self.ask(t, np.array(y, dtype=np.float64).ravel()), "tocsc")
 
 
 def make_solver(
     solver: Any,
-    what: problem.Problem,
+    equation: problem.Problem,
     shape: tuple[int, ...],
     start: tuple[float, Array],
     *,
@@ -322,19 +232,19 @@ def make_solver(
     Parameters
     ----------
     solver : None, "newton", "newton_krylov", "fixed_point", or an instance
-    what : Problem
+    equation : Problem
         Made with the same `jac`.
     shape : tuple
         The state's shape.
     start : (t0, y0)
-        Where a Python `jac` is asked once whether it returns a sparse matrix.
+        Where a Python `jac` is called once to see whether it returns a sparse matrix.
     jac : callable, array or sparse matrix, optional
         ``jac(t, y, *args)``; with ``hess=True`` it is ``hess(c, *args)``, and the Jacobian its negative.
     args : tuple
     jac_sparsity : array_like or sparse matrix (n, n), optional
         Not 0 where the Jacobian may have an entry.
     lband, uband : int, optional
-        Bandwidths: ``J[i, j] != 0`` only for ``i - lband <= j <= i + uband``. One alone: the other is 0.
+        Bandwidths: ``J[i, j] != 0`` only for ``i - lband <= j <= i + uband``. If one is not given, it is 0.
 
     Returns
     -------
@@ -359,50 +269,50 @@ def make_solver(
     >>> bool(abs(z[0] + 0.1 * z[0] ** 3 - 1.0) < 1e-13)
     True
     """
-    n = math.prod(shape)
-    name = "hess" if hess else "jac"
-    chosen = as_solver(solver)
-    lower, upper = _bands(lband, uband, n)
-    given = {name: jac is not None, "jac_sparsity": jac_sparsity is not None, "lband, uband": lower is not None}
-    if isinstance(chosen, (NewtonKrylov, FixedPoint)):
-        for argument, there in given.items():
-            if there:
-                raise ValueError(f"{argument}: {type(chosen).__name__} uses no Jacobian; leave it away, or choose solver='newton'")
-        common: dict[str, Any] = {"max_iter": chosen.max_iter, "fraction": chosen.fraction, "tol": chosen.tol}
-        if isinstance(chosen, FixedPoint):
-            return newton.Solver("fixed_point", **common)
-        return newton.Solver("krylov", krylov_dim=chosen.dim, krylov_cycles=chosen.cycles, **common)
+    known = _Jacobian("hess" if hess else "jac", math.prod(shape), jac)
+    config = as_solver(solver)
+    known.lower, known.upper = _bands(lband, uband, known.n)
+    if isinstance(config, (NewtonKrylov, FixedPoint)):
+        given = {known.name: jac is not None, "jac_sparsity": jac_sparsity is not None, "lband, uband": known.lower is not None}
+        for argument, is_given in given.items():
+            if is_given:
+                raise ValueError(f"{argument}: {type(config).__name__} uses no Jacobian; remove it, or choose solver='newton'")
+        return _matrix_free(config)
     if jac is not None and jac_sparsity is not None:
-        raise ValueError(f"jac_sparsity is for differences: with {name} given, leave it away")
-    common = {"max_iter": chosen.max_iter, "full": chosen.full, "fraction": chosen.fraction, "tol": chosen.tol}
-    pattern = None if jac_sparsity is None else _pattern(jac_sparsity, n)
-    if pattern is not None and lower is not None and upper is not None:
-        below, above = _band_of(*pattern)
-        if below > lower or above > upper:
-            raise ValueError(
-                f"lband, uband: jac_sparsity has entries {below} below and {above} above the diagonal, more than {lower} and {upper}"
-            )
-    ask = _asker(jac, what, shape, args, name, n)
-    if ask is not None and not callable(jac):
-        constant = ask(start[0], np.asarray(start[1], dtype=np.float64))
-        if not np.all(np.isfinite(constant.data if hasattr(constant, "tocsc") else constant)):
-            raise ValueError(f"{name}: an entry is not finite")
-    kind, lower, upper = _kind(chosen.linear_solver, n, jac, pattern, lower, upper, ask, start, name)
+        raise ValueError(f"jac_sparsity: expected none with {known.name}, as it is for differences; remove one of them")
+    known.pattern = None if jac_sparsity is None else pattern_of(jac_sparsity, known.n)
+    known.check_band()
+    known.ask = _asker(jac, equation, shape, args, known.name)
+    known.check_constant(*start)
+    return _newton(config, equation, known, start)
+
+
+def _matrix_free(config: NewtonKrylov | FixedPoint) -> newton.Solver:
+    common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction, "tol": config.tol}
+    if isinstance(config, FixedPoint):
+        return newton.Solver("fixed_point", **common)
+    return newton.Solver("krylov", krylov_dim=config.dim, krylov_cycles=config.cycles, **common)
+
+
+def _newton(config: Newton, equation: problem.Problem, known: _Jacobian, start: tuple[float, Array]) -> newton.Solver:
+    """Newton's iteration with the linear solver that fits what is known of the Jacobian."""
+    common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction, "tol": config.tol}
+    kind, lower, upper = _linear_solver(config.linear_solver, known, start)
     if kind == "krylov":
-        return newton.Solver("krylov", **{key: value for key, value in common.items() if key != "full"})
-    groups = None if pattern is None else (color_columns(*pattern), *pattern)
+        return newton.Solver("krylov", **common)
+    common["full"] = config.full
+    has_jac = known.jac is not None
+    groups = None if known.pattern is None else (color_columns(*known.pattern), *known.pattern)
     if kind == "banded":
         assert lower is not None
         assert upper is not None
-        what.set_band(lower, upper)
-        compiled = jac is not None and what.jac_is_compiled
-        return newton.Solver(
-            kind, lower=lower, upper=upper, jac=compiled, band_jac=jac is not None and not compiled, pattern=groups, **common
-        )
+        equation.set_band(lower, upper)
+        compiled = has_jac and equation.jac_is_compiled
+        return newton.Solver(kind, lower=lower, upper=upper, jac=compiled, band_jac=has_jac and not compiled, pattern=groups, **common)
     if kind == "sparse":
-        indptr, indices = pattern if pattern is not None else (None, None)
-        return newton.Solver(kind, sparse=SparseFactors(n, ask, indptr, indices), pattern=groups, **common)
-    return newton.Solver(kind, jac=jac is not None, pattern=groups, **common)
+        indptr, indices = known.pattern if known.pattern is not None else (None, None)
+        return newton.Solver(kind, sparse=SparseFactors(known.n, known.ask, indptr, indices), pattern=groups, **common)
+    return newton.Solver(kind, jac=has_jac, pattern=groups, **common)
 
 
 def as_solver(solver: Any) -> Newton | NewtonKrylov | FixedPoint:
@@ -411,35 +321,30 @@ def as_solver(solver: Any) -> Newton | NewtonKrylov | FixedPoint:
         return Newton()
     if isinstance(solver, (Newton, NewtonKrylov, FixedPoint)):
         return solver
+    expected = f"{', '.join(map(repr, SOLVERS))} or an instance of mflow.nonlinear's classes"
     if isinstance(solver, str):
         if solver in SOLVERS:
             return SOLVERS[solver]()
-        raise ValueError(
-            f"solver = {solver!r} is not known: give {', '.join(map(repr, SOLVERS))} or an instance of mflow.nonlinear's classes"
-        )
+        raise ValueError(f"solver: expected {expected}, got {solver!r}")
     if isinstance(solver, type) and issubclass(solver, (Newton, NewtonKrylov, FixedPoint)):
-        raise TypeError(f"solver: the class {solver.__name__} came; an instance is wanted: {solver.__name__}()")
-    raise TypeError(f"solver: {type(solver).__name__} came; a name or an instance of mflow.nonlinear's classes is wanted")
+        raise TypeError(f"solver: expected an instance, got the class {solver.__name__}; write {solver.__name__}()")
+    raise TypeError(f"solver: expected {expected}, got {type(solver).__name__}")
 
 
 def _bands(lband: Any, uband: Any, n: int) -> tuple[int | None, int | None]:
     if lband is None and uband is None:
         return None, None
-    out = []
-    for argument, value in (("lband", lband), ("uband", uband)):
-        width = 0 if value is None else value
-        if isinstance(width, bool) or not isinstance(width, (int, np.integer)) or width < 0:
-            raise ValueError(f"{argument} = {value!r}: a whole number, 0 or more, is wanted")
-        out.append(min(int(width), max(n - 1, 0)))
-    return out[0], out[1]
+    lower, upper = (0 if width is None else check_whole(width, name) for name, width in (("lband", lband), ("uband", uband)))
+    return min(lower, max(n - 1, 0)), min(upper, max(n - 1, 0))
 
 
 def _asker(
-    jac: Any, what: problem.Problem, shape: tuple[int, ...], args: tuple[Any, ...], name: str, n: int
+    jac: Any, equation: problem.Problem, shape: tuple[int, ...], args: tuple[Any, ...], name: str
 ) -> Callable[[float, Array], Any] | None:
-    """The user's Jacobian as a function of (t, y), for sparse matrices; None where there is none, or it is compiled."""
-    if jac is None or what.jac_is_compiled:
+    """The user's Jacobian as a function of (t, y), for sparse matrices; None if there is none, or if it is compiled."""
+    if jac is None or equation.jac_is_compiled:
         return None
+    n = math.prod(shape)
 
     def ask(t: float, y: Array) -> Any:
         if not callable(jac):
@@ -448,67 +353,57 @@ def _asker(
             y = y.reshape(shape)
             y.flags.writeable = False
             result = jac(y, *args) if name == "hess" else jac(t, y, *args)
-        got = result if hasattr(result, "tocsc") else np.asarray(result)
-        if got.dtype.kind not in "biuf":
-            raise TypeError(f"{name} returned dtype {got.dtype}: real numbers are wanted (float64)")
-        if got.shape != (n, n):
-            raise ValueError(f"{name} returned shape {got.shape}, but the state has {n} components: shape ({n}, {n}) is wanted")
-        return -got if name == "hess" else got
+        matrix = result if hasattr(result, "tocsc") else np.asarray(result)
+        if matrix.dtype.kind not in "biuf":
+            given = "None" if result is None else f"dtype {matrix.dtype}"
+            raise TypeError(f"{name}: expected real numbers (float64), got {given}")
+        if matrix.shape != (n, n):
+            raise ValueError(f"{name}: expected shape ({n}, {n}), as the state has {n} components, got shape {matrix.shape}")
+        return -matrix if name == "hess" else matrix
 
     return ask
 
 
-def _kind(
-    linear_solver: str,
-    n: int,
-    jac: Any,
-    pattern: tuple[Index, Index] | None,
-    lower: int | None,
-    upper: int | None,
-    ask: Callable[[float, Array], Any] | None,
-    start: tuple[float, Array],
-    name: str,
-) -> tuple[str, int | None, int | None]:
-    """The linear solver, and the band where it is one."""
-    if linear_solver == "auto":
-        if lower is not None:
-            return "banded", lower, upper
-        if pattern is not None:
-            below, above = _band_of(*pattern)
-            if n <= SMALL:
-                return "dense", None, None
-            return ("banded", below, above) if below + above < NARROW else ("sparse", None, None)
-        if jac is None:
-            return ("krylov" if n > LARGE else "dense"), None, None
-        first = jac if hasattr(jac, "tocsc") else None
-        if first is None and ask is not None and callable(jac) and not hasattr(jac, "tocsc"):
-            first = ask(start[0], np.array(start[1], dtype=np.float64).ravel())
-        return ("sparse" if hasattr(first, "tocsc") else "dense"), None, None
-    if linear_solver == "banded" and lower is None:
-        if pattern is None:
-            raise ValueError("linear_solver='banded': give lband and uband, or jac_sparsity")
-        return ("banded", *_band_of(*pattern))
-    if linear_solver != "banded" and lower is not None:
-        raise ValueError(f"lband, uband: linear_solver={linear_solver!r} has no band; leave them away, or choose 'banded' or 'auto'")
-    if linear_solver == "krylov" and (jac is not None or pattern is not None):
-        raise ValueError(f"linear_solver='krylov' uses no Jacobian: leave {name if jac is not None else 'jac_sparsity'} away")
-    if linear_solver == "sparse" and ask is None and pattern is None:
-        raise ValueError(f"linear_solver='sparse': give jac_sparsity, or a {name} in Python that returns a sparse matrix")
-    return linear_solver, lower, upper
+def _linear_solver(choice: str, known: _Jacobian, start: tuple[float, Array]) -> tuple[str, int | None, int | None]:
+    """The linear solver for ``linear_solver=choice``, and the band if it is one; ValueError if it does not fit the Jacobian."""
+    if choice == "auto":
+        return _automatic(known, start)
+    if choice == "banded" and known.lower is None:
+        if known.pattern is None:
+            raise ValueError("linear_solver: 'banded' needs a band; give lband and uband, or jac_sparsity")
+        return ("banded", *band_of(*known.pattern))
+    if choice != "banded" and known.lower is not None:
+        raise ValueError(f"lband, uband: linear_solver={choice!r} has no band; remove them, or choose 'banded' or 'auto'")
+    if choice == "krylov" and (known.jac is not None or known.pattern is not None):
+        raise ValueError(f"linear_solver: 'krylov' uses no Jacobian; remove {known.name if known.jac is not None else 'jac_sparsity'}")
+    if choice == "sparse" and known.ask is None and known.pattern is None:
+        raise ValueError(f"linear_solver: 'sparse' needs a pattern; give jac_sparsity, or a {known.name} that returns a sparse matrix")
+    return choice, known.lower, known.upper
+
+
+def _automatic(known: _Jacobian, start: tuple[float, Array]) -> tuple[str, int | None, int | None]:
+    if known.lower is not None:
+        return "banded", known.lower, known.upper
+    if known.pattern is not None:
+        below, above = band_of(*known.pattern)
+        if known.n <= SMALL:
+            return "dense", None, None
+        return ("banded", below, above) if below + above < NARROW else ("sparse", None, None)
+    if known.jac is None:
+        return ("krylov" if known.n > LARGE else "dense"), None, None
+    return ("sparse" if known.is_sparse(*start) else "dense"), None, None
 
 
 def force_solver(solver: Any, n: int, tangents: bool, sparse: Any = None) -> newton.Solver:
-    """How implicit accelerations are solved for: dense where that is affordable; by `sparse`, which factors, where it is given."""
-    chosen = as_solver(solver)
-    common: dict[str, Any] = {"max_iter": chosen.max_iter, "fraction": chosen.fraction, "tol": chosen.tol}
-    if isinstance(chosen, FixedPoint):
-        return newton.Solver("fixed_point", **common)
-    if isinstance(chosen, NewtonKrylov):
-        return newton.Solver("krylov", krylov_dim=chosen.dim, krylov_cycles=chosen.cycles, **common)
-    if sparse is not None and chosen.linear_solver in ("auto", "banded", "sparse"):
-        return newton.Solver("sparse", sparse=sparse, full=chosen.full, **common)
-    if chosen.linear_solver in ("banded", "sparse"):
-        raise ValueError(f"solver: linear_solver = {chosen.linear_solver!r} wants dfdx= or dfdv= as SciPy sparse matrices")
-    if chosen.linear_solver == "krylov" or (chosen.linear_solver == "auto" and n > LARGE and not tangents):
+    """The solver for implicit accelerations: dense where that is affordable; by `sparse`, which factors, if it is given."""
+    config = as_solver(solver)
+    if isinstance(config, (NewtonKrylov, FixedPoint)):
+        return _matrix_free(config)
+    common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction, "tol": config.tol}
+    if sparse is not None and config.linear_solver in ("auto", "banded", "sparse"):
+        return newton.Solver("sparse", sparse=sparse, full=config.full, **common)
+    if config.linear_solver in ("banded", "sparse"):
+        raise ValueError(f"solver: linear_solver={config.linear_solver!r} needs dfdx= or dfdv= as SciPy sparse matrices")
+    if config.linear_solver == "krylov" or (config.linear_solver == "auto" and n > LARGE and not tangents):
         return newton.Solver("krylov", **common)
-    return newton.Solver("dense", jac=tangents, full=chosen.full, **common)
+    return newton.Solver("dense", jac=tangents, full=config.full, **common)

@@ -1,8 +1,8 @@
 """Sparse tangents of a nonlinear force: the matrix of an implicit acceleration, factored by the core as a band, or by SciPy.
 
 Newton's equation for a = w M^-1 F(t, xp + bx a, vp + bv a) + q has the matrix I - M^-1 T, T = w (bx dF/dx + bv dF/dv). M^-1 would fill
-it, so M - T is factored, and right-hand sides are multiplied with M. Its rows are put into reverse Cuthill-McKee order; where that makes a
-narrow band of it, the core's own banded LU takes it, else SciPy's splu.
+it, so M - T is factored, and right-hand sides are multiplied with M. Its rows are put into reverse Cuthill-McKee order; if the result is a
+narrow band, the core's banded LU factors it, otherwise SciPy's splu.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from mflow.base.checks import Array
 
 __all__ = ["TangentFactors", "is_sparse"]
 
-NARROW = 4  # a band is worth it where it takes up less than one part in so many of the matrix
+NARROW = 4  # a band is used if it takes up less than this fraction, 1/NARROW, of the matrix
 
 
 def is_sparse(tangent: Any, t0: float, x0: Array, v0: Array, args: tuple[Any, ...]) -> bool:
-    """Whether a tangent, or what a function returns at the start, is a SciPy sparse matrix."""
+    """Whether a tangent, or its value at the start if it is a function, is a SciPy sparse matrix."""
     return hasattr(tangent(t0, x0.copy(), v0.copy(), *args) if callable(tangent) else tangent, "tocsr")
 
 
 class TangentFactors:
-    """T as a SciPy sparse matrix, and the factors of M - T: what `mflow_core.solvers.matrix` asks a sparse solver for.
+    """T as a SciPy sparse matrix, and the factors of M - T: the sparse solver that `mflow_core.solvers.matrix` calls.
 
     mass : None, n numbers, or a dense or sparse matrix, checked.
     """
@@ -40,7 +40,7 @@ class TangentFactors:
         self._scipy, self.n = scipy.sparse, n
         diagonal = np.ones(n) if mass is None else mass if np.ndim(mass) == 1 and not hasattr(mass, "tocsr") else None
         self._mass: Any = scipy.sparse.csr_array(mass) if diagonal is None else scipy.sparse.diags_array(diagonal).tocsr()
-        self.ask: Callable[[float, Array], Any] | None = None  # T at a time and an acceleration; `mflow_core.dynamics.force` puts it here
+        self.ask: Callable[[float, Array], Any] | None = None  # T at a time and an acceleration; `mflow_core.dynamics.force` sets it
         self._tangent: Any = None
         self._pattern: tuple[bytes, bytes] | None = None
         self._band: bands.BandLU | None = None
@@ -52,16 +52,16 @@ class TangentFactors:
         return self._band is not None and self._factors is self._band
 
     def jacobian(self, t: float, a: Array) -> bool:
-        """Asks for T; False where an entry is not finite."""
+        """Computes T; False if an entry is not finite."""
         assert self.ask is not None
         self._tangent = self._scipy.csr_array(self.ask(t, a))
         return bool(np.all(np.isfinite(self._tangent.data)))
 
     def factor(self, gh: float) -> bool:
-        """Factors M - gh T, or -T where gh is infinite; False where it is singular."""
+        """Factors M - gh T, or -T where gh is infinite; False if it is singular."""
         matrix = -self._tangent if math.isinf(gh) else (self._mass - gh * self._tangent).tocsr()
         matrix.sum_duplicates()
-        self._look_at(matrix)
+        self._choose_band(matrix)
         if self._band is not None:
             self._factors = self._band
             return self._band.factor(matrix.indptr, matrix.indices, matrix.data)
@@ -73,8 +73,8 @@ class TangentFactors:
             raise
         return True
 
-    def _look_at(self, matrix: Any) -> None:
-        """A band for this pattern, if it is another than the last."""
+    def _choose_band(self, matrix: Any) -> None:
+        """A band for this pattern, if the pattern has changed."""
         pattern = matrix.indptr.tobytes(), matrix.indices.tobytes()
         if pattern == self._pattern:
             return

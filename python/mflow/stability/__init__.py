@@ -1,1 +1,1 @@
-"""What a method allows: amplification, limits of the step, modes, facts, regions, oscillation."""
+"""Properties of methods: amplification, limits of the step, modes, facts, regions, oscillation."""

@@ -1,6 +1,6 @@
-"""Which step is safe: amplification of linear problems, probed from the kernels themselves, and the limits that follow.
+"""Amplification of linear problems, probed from the kernels, and the stability limits that follow from it.
 
-Nothing here is stored or typed in by hand: a Runge-Kutta row is run on y' = z y, an optimizer on a quadratic, from unit vectors.
+No limit is stored: a Runge-Kutta method is run on y' = z y, an optimizer on a quadratic, from unit vectors.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from mflow_core.optimize import updater
 from mflow_core.stepping import probe
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
 from mflow.stability import limits
 from mflow.stability.modes import limit_of_frequency, oscillator_matrix, radii, structure_modes
 
 __all__ = ["amplification", "explain_step", "max_stable_dt", "measured_radius", "spectral_radius", "stability_limit"]
 
-FIRST = 0.05  # scans begin here; a method that fails already at this distance has limit 0
 SPACING = 0.01
 LR_RATIO = 1.02
 STEP_TOLERANCE = 1e-13  # |R| may exceed 1 by this: rounding on the boundary
@@ -31,7 +30,7 @@ UPDATE_TOLERANCE = 1e-13
 
 
 class Amplification(np.ndarray[Any, np.dtype[Any]]):
-    """What a step multiplies with: an array of numbers or of square matrices, (..., n, n), that knows its ``spectral_radius``.
+    """Amplification of a step: an array of numbers or of square matrices, (..., n, n), that knows its ``spectral_radius``.
 
     Results of arithmetic and functions are plain arrays.
 
@@ -64,7 +63,7 @@ class Amplification(np.ndarray[Any, np.dtype[Any]]):
         if not self.of_matrices:
             return np.abs(plain)
         if plain.ndim < 2 or plain.shape[-1] != plain.shape[-2]:
-            raise ValueError(f"spectral_radius: whole matrices are wanted, and shape {plain.shape} is a part of some")
+            raise ValueError(f"spectral_radius: expected whole matrices of shape (..., n, n), got shape {plain.shape}")
         radius = radii(plain)
         return radius[()] if radius.ndim == 0 else radius
 
@@ -78,12 +77,12 @@ def amplification(
     zeta: ArrayLike = 0.0,
     **parameters: Any,
 ) -> Any:
-    """By what a step multiplies the solution of a linear problem.
+    """The factor, or matrix, by which a step multiplies the solution of a linear problem.
 
     Parameters
     ----------
     method : name or instance
-        A row with the flag "linear".
+        A method with the flag "linear".
     z : array_like of complex
         Integrators: lambda dt on y' = lambda y.
     curvature : array_like of float
@@ -94,13 +93,14 @@ def amplification(
     Returns
     -------
     complex128 array of z's shape, the stability function R(z); or float64 array (*curvature.shape, n_vec, n_vec), the matrix that
-    takes (c, v) to its next value; of second-order methods likewise, for x, dt v, dt^2 a and what else is carried. Its
-    ``spectral_radius``, float64 without the last two axes (for R(z), its modulus), decides: above 1 errors grow.
+    takes (c, v) to its next value. For second-order methods it acts on x, dt v, dt^2 a and the other carried vectors. Errors grow where
+    the ``spectral_radius``, a float64 array without the last two axes (for R(z) the modulus), is above 1.
 
     Raises
     ------
     ValueError
-        The method has no linear amplification (Adam: the step depends on the gradient's own size), or the wrong argument came.
+        The method has no linear amplification (Adam: the step depends on the size of the gradient), or z, curvature and omega_dt
+        do not suit it.
 
     Examples
     --------
@@ -114,34 +114,34 @@ def amplification(
     ----------
     G. Dahlquist, BIT 3 (1963) 27-43; B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
     """
-    chosen = as_method(method, parameters)
-    if "linear" not in chosen.flags:
+    method = as_method(method, parameters)
+    if "linear" not in method.flags:
         raise ValueError(
-            f"{chosen.name} has no linear amplification: its step depends on the size of the gradient, not on the curvature alone; "
+            f"method: {method.name} has no linear amplification: its step depends on the size of the gradient, not on the curvature alone; "
             "try learning rates with mflow compare"
         )
-    if "second_order" in chosen.flags:
+    if "second_order" in method.flags:
         if omega_dt is None or z is not None or curvature is not None:
-            raise ValueError(f"{chosen.name} is of second order: give omega_dt= (and zeta=)")
+            raise ValueError(f"omega_dt: expected omega_dt= (and zeta=) alone for the second-order method {method.name}")
         w, ratio = np.broadcast_arrays(np.asarray(omega_dt, dtype=np.float64), np.asarray(zeta, dtype=np.float64))
-        matrix = oscillator_matrix(chosen, (w * w).ravel(), (2.0 * ratio * w).ravel())
+        matrix = oscillator_matrix(method, (w * w).ravel(), (2.0 * ratio * w).ravel())
         return Amplification(matrix.reshape(*w.shape, *matrix.shape[1:]), True)
     if omega_dt is not None:
-        raise ValueError(f"omega_dt is for second-order methods, and {chosen.name} is none")
-    if chosen.kind == "step":
+        raise ValueError(f"omega_dt: expected a second-order method, got {method.name}")
+    if method.kind == "step":
         if z is None or curvature is not None:
-            raise ValueError(f"{chosen.name} is an integrator: give z = lambda dt")
-        return Amplification(_stability_function(chosen, np.asarray(z, dtype=np.complex128)), False)
+            raise ValueError(f"z: expected z = lambda dt alone for the integrator {method.name}")
+        return Amplification(_stability_function(method, np.asarray(z, dtype=np.complex128)), False)
     if curvature is None or z is not None:
-        raise ValueError(f"{chosen.name} is an optimizer: give curvature= (and lr=)")
-    return Amplification(_update_matrix(chosen, np.asarray(curvature, dtype=np.float64)), True)
+        raise ValueError(f"curvature: expected curvature= (and lr=) alone for the optimizer {method.name}")
+    return Amplification(_update_matrix(method, np.asarray(curvature, dtype=np.float64)), True)
 
 
 def _stability_function(method: Method, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
     flat = np.ascontiguousarray(z).ravel()
     rho = 0.0
     if "needs_rho" in method.flags and not method.parameters.get("stages"):
-        rho = float(np.max(np.abs(flat), initial=0.0))  # the row takes as many stages as the farthest of them needs
+        rho = float(np.max(np.abs(flat), initial=0.0))  # the method takes as many stages as the farthest of them needs
     with np.errstate(all="ignore"):
         out: NDArray[np.complex128] = probe.stability_values(method.record, method.numbers, flat, rho).reshape(z.shape)
     return out
@@ -151,7 +151,7 @@ def _update_matrix(method: Method, curvature: Array) -> Array:
     """Columns: where the unit vectors of (c, v, ...) go in a step that is not the first."""
     L = np.ascontiguousarray(curvature).ravel()
     n_vec = method.sizes["n_vec"]
-    values = {**method.all_numbers, "clip_value": math.inf}  # clipping is not linear: the unit vectors of the probe must not meet it
+    values = {**method.all_numbers, "clip_value": math.inf}  # clipping is not linear and must not act on the unit vectors
     coefficients = updater.begin(method.record, values, 1)
     out = np.empty((L.size, n_vec, n_vec))
     for j in range(n_vec):
@@ -170,15 +170,15 @@ def stability_limit(
     zeta: float = 0.0,
     **parameters: Any,
 ) -> float:
-    """How far out the method stays stable: the largest x with |R| <= 1 on all of (0, x].
+    """The stability limit: the largest x with |R| <= 1 on all of (0, x].
 
     Parameters
     ----------
-    method : name or instance of a row with the flag "linear"
+    method : name or instance of a method with the flag "linear"
     axis : "real", "imaginary", "curvature" or "frequency"
         Integrators: the negative real axis (the default; gradient flow) or the imaginary one (oscillations), x = |lambda| dt.
-        Optimizers: "curvature", x = lr L at L = 1. Where lr and L do not come as their product alone (`consistent_momentum`), ask
-        `max_stable_dt` for the L at hand. Second-order methods: "frequency", x = omega dt of an oscillator.
+        Optimizers: "curvature", x = lr L at L = 1. Where the limit does not depend on lr L alone (`consistent_momentum`), use
+        `max_stable_dt` with the L of the problem. Second-order methods: "frequency", x = omega dt of an oscillator.
     direction : complex, or an angle in radians
         Integrators: along any other ray, in place of axis: towards this complex number, or, where it is real, at this angle to the
         positive real axis (2.356 is halfway between both axes; -1 is an angle too, the point is -1 + 0j). 0 on rays where the solution
@@ -189,7 +189,7 @@ def stability_limit(
     Returns
     -------
     float
-        0 where the method fails from the start, inf where no limit was found up to 1e4 (with s stages chosen by hand, 2.2 s^2).
+        0 where the method is unstable from the start, inf where no limit was found up to 1e4 (with s given stages, 2.2 s^2).
 
     Raises
     ------
@@ -208,39 +208,37 @@ def stability_limit(
     ----------
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
-    chosen = as_method(method, parameters)
+    method = as_method(method, parameters)
     if direction is not None:
-        return limit_on_ray(chosen, _unit(chosen, axis, direction))
-    if "second_order" in chosen.flags:
+        return limit_on_ray(method, _unit(method, axis, direction))
+    if "second_order" in method.flags:
         if axis not in (None, "frequency"):
-            raise ValueError(f'axis = {axis!r}: "frequency" is wanted for the second-order method {chosen.name}')
-        if not 0.0 <= float(zeta) < math.inf:
-            raise ValueError(f"zeta = {zeta!r}: a damping ratio from 0 on is wanted")
-        return limit_of_frequency(chosen, float(zeta))
+            raise ValueError(f'axis: expected "frequency" for the second-order method {method.name}, got {axis!r}')
+        return limit_of_frequency(method, check_number(zeta, "zeta", low=0.0))
     if zeta != 0.0:
-        raise ValueError(f"zeta is for second-order methods, and {chosen.name} is none")
-    if chosen.kind == "step":
+        raise ValueError(f"zeta: expected a second-order method, got {method.name}; omit zeta")
+    if method.kind == "step":
         if axis not in (None, "real", "imaginary"):
-            raise ValueError(f'axis = {axis!r}: "real" or "imaginary" is wanted for the integrator {chosen.name}')
-        return limit_on_ray(chosen, 1j if axis == "imaginary" else -1.0)
+            raise ValueError(f'axis: expected "real" or "imaginary" for the integrator {method.name}, got {axis!r}')
+        return limit_on_ray(method, 1j if axis == "imaginary" else -1.0)
     if axis not in (None, "curvature"):
-        raise ValueError(f'axis = {axis!r}: "curvature" is wanted for the optimizer {chosen.name}')
-    return _limit_of_lr(chosen, 1.0)
+        raise ValueError(f'axis: expected "curvature" for the optimizer {method.name}, got {axis!r}')
+    return _limit_of_lr(method, 1.0)
 
 
 def _unit(method: Method, axis: str | None, direction: complex) -> complex:
     """A direction in the form that `limit_on_ray` takes: a unit vector, exactly on an axis where only rounding has moved it."""
     if axis is not None:
-        raise ValueError(f"axis = {axis!r} and direction = {direction!r}: give one of them")
+        raise ValueError(f"axis, direction: expected one of them, got axis = {axis!r} and direction = {direction!r}")
     if method.kind != "step" or "second_order" in method.flags:
-        raise ValueError(f"direction is for integrators of y' = f(t, y), and {method.name} is none: leave it away")
+        raise ValueError(f"direction: expected an integrator of y' = f(t, y), got {method.name}; omit direction")
     number = complex(direction)
     if isinstance(direction, (int, float, np.integer, np.floating)):
         if abs(direction) > 2 * math.pi:
-            raise ValueError(f"direction = {direction!r}: a real number is an angle in radians; from degrees, math.radians({direction!r})")
+            raise ValueError(f"direction: expected an angle in radians, got {direction!r}; from degrees, math.radians({direction!r})")
         number = complex(math.cos(direction), math.sin(direction))
     if not (math.isfinite(number.real) and math.isfinite(number.imag)) or number == 0:
-        raise ValueError(f"direction = {direction!r}: a complex number other than 0, or an angle, is wanted")
+        raise ValueError(f"direction: expected a complex number other than 0, or an angle, got {direction!r}")
     number /= abs(number)
     if abs(number.imag) < 1e-15:
         return complex(math.copysign(1.0, number.real))
@@ -248,6 +246,7 @@ def _unit(method: Method, axis: str | None, direction: complex) -> complex:
 
 
 def limit_on_ray(method: Method, direction: complex) -> float:
+    """The stability limit along a unit vector, exactly -1 or 1j on an axis."""
     on_axis = direction.real == 0.0 or direction.imag == 0.0
     allowed = 1.0 + (STEP_TOLERANCE if on_axis else 4e-16)
 
@@ -259,20 +258,20 @@ def limit_on_ray(method: Method, direction: complex) -> float:
     def unstable_at(x: float) -> bool:
         return bool(unstable(np.array([x]))[0])
 
-    if on_axis or not unstable_at(FIRST):
+    if on_axis or not unstable_at(limits.FIRST):
         return _first_failure(unstable, farthest(method))
-    upper = FIRST  # close to the imaginary axis the limit may lie anywhere below
+    upper = limits.FIRST  # close to the imaginary axis the limit may lie anywhere below
     while unstable_at(0.5 * upper):
         upper *= 0.5
         if upper < 1e-9:
             return 0.0
-    return _bisect(unstable_at, 0.5 * upper, upper)
+    return limits.bisect(unstable_at, 0.5 * upper, upper)
 
 
 def _limit_of_lr(method: Method, curvature: float) -> float:
     """Largest lr on f = curvature c^2/2: up from a step that is stable until one is not, then by bisection.
 
-    First-order rows live on the scale 1/curvature, second-order ones on its root, and friction sets a third: no scale is presumed.
+    The limits of first-order methods scale with 1/curvature, those of second-order ones with its root, and friction sets a third scale.
     """
 
     def unstable(lr: float) -> bool:
@@ -292,31 +291,18 @@ def _limit_of_lr(method: Method, curvature: float) -> float:
         lower, upper = upper, upper * LR_RATIO
         if upper > 1e6 * max(scales):
             return math.inf
-    return _bisect(unstable, lower, upper)
-
-
-def _bisect(unstable: Callable[[float], bool], lower: float, upper: float) -> float:
-    """The last stable number between a stable and an unstable one."""
-    while upper - lower > 4e-16 * upper:
-        middle = 0.5 * (lower + upper)
-        if middle in (lower, upper):
-            break
-        if unstable(middle):
-            upper = middle
-        else:
-            lower = middle
-    return lower
+    return limits.bisect(unstable, lower, upper)
 
 
 def farthest(method: Method) -> float:
-    """Up to where limits are looked for: no polynomial of s stages that begins with 1 + z reaches beyond 2 s^2."""
+    """Where the search for limits ends: no polynomial of s stages that begins with 1 + z is stable beyond 2 s^2."""
     return max(1e4, 2.2 * float(method.parameters.get("stages") or 0) ** 2)
 
 
 def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]], most: float) -> float:
-    """Scan outward from FIRST, then bisect."""
-    lower = FIRST
-    if unstable(np.array([FIRST]))[0]:
+    """Scan outward from limits.FIRST, then bisect."""
+    lower = limits.FIRST
+    if unstable(np.array([limits.FIRST]))[0]:
         return 0.0
     while lower < most:
         x: Array = lower + SPACING * np.arange(1.0, 513.0)
@@ -326,14 +312,14 @@ def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]], most: float) 
             lower = upper - SPACING
             break
         lower = float(x[-1])
-        if lower > 50:  # nothing explicit reaches further without many stages: look in larger strides
+        if lower > 50:  # explicit methods of few stages are unstable by here: search in larger strides
             far: Array = np.geomspace(lower, most, 2000).astype(np.float64)
             bad = np.flatnonzero(unstable(far))
             if not bad.size:
                 return math.inf
             upper, lower = float(far[bad[0]]), float(far[max(bad[0] - 1, 0)])
             break
-    return _bisect(lambda x: bool(unstable(np.array([x]))[0]), lower, upper)
+    return limits.bisect(lambda x: bool(unstable(np.array([x]))[0]), lower, upper)
 
 
 def max_stable_dt(
@@ -353,17 +339,17 @@ def max_stable_dt(
 
     Parameters
     ----------
-    method : name or instance of a row with the flag "linear"
+    method : name or instance of a method with the flag "linear"
     jac : array_like (n, n), SciPy sparse matrix or LinearOperator, or callable
         Jacobian of y' = F(y), for integrators; or of a gradient flow, minus the Hessian, for optimizers. Or a function ``jac(v)`` that
         returns J v, with n, the length of v. Eigenvalues with a positive real part belong to solutions that grow by themselves and set
         no limit. Up to 1000 rows all eigenvalues are computed, beyond that the outer ones, by Lanczos' or Arnoldi's method.
     eigenvalues : array_like of complex
-        In place of jac, where they are known.
+        In place of jac.
     symmetric : bool
-        Whether jac is symmetric, where products alone are known; it saves memory.
+        Whether jac is symmetric, where only its products are known; this saves memory.
     curvature : float
-        In place of jac: the largest curvature L of the cost whose flow is followed (its Hessian's largest eigenvalue).
+        In place of jac: the largest curvature L of the cost (the largest eigenvalue of its Hessian).
     mass, stiffness, damping : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
         M x'' + C v + K x = 0, for second-order methods.
 
@@ -374,14 +360,14 @@ def max_stable_dt(
     Raises
     ------
     ValueError
-        None or several of jac, curvature and eigenvalues came, or they do not fit: a matrix that is not square or not finite, a method
-        without linear amplification.
+        Not exactly one of jac, curvature and eigenvalues is given; a matrix is not square or not finite; the method has no linear
+        amplification.
 
     Warns
     -----
     RuntimeWarning
-        The eigenvalue that limits the step was not found to 1 %; or jac came for an optimizer and only grows, as a Hessian without its
-        minus does.
+        The eigenvalue that limits the step was not found to 1 %; or the jac of an optimizer has no eigenvalue below 0, as if the Hessian
+        had been given without its minus.
 
     Examples
     --------
@@ -395,36 +381,35 @@ def max_stable_dt(
     ----------
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
-    chosen = as_method(method, parameters)
+    method = as_method(method, parameters)
     given = [a for a in (mass, stiffness, damping) if a is not None]
-    if "second_order" in chosen.flags:
+    if "second_order" in method.flags:
         if not given or jac is not None or curvature is not None or eigenvalues is not None:
-            raise ValueError(f"{chosen.name} is of second order: give stiffness=, and mass= and damping= where they are there")
+            raise ValueError(f"stiffness: expected stiffness= (and mass=, damping=) alone for the second-order method {method.name}")
         n = max(np.shape(a)[0] if np.ndim(a) or hasattr(a, "tocsr") else 1 for a in given)
-        return structure_modes(n, mass, damping, stiffness).limit(chosen)
+        return structure_modes(n, mass, damping, stiffness).limit(method)
     if given:
-        raise ValueError(f"mass, stiffness, damping are for second-order methods, and {chosen.name} is none")
-    if sum(a is not None for a in (jac, curvature, eigenvalues)) != 1:
-        raise ValueError("jac, curvature, eigenvalues: give one of them")
+        raise ValueError(f"mass, stiffness, damping: expected a second-order method, got {method.name}; omit them")
+    count = sum(a is not None for a in (jac, curvature, eigenvalues))
+    if count != 1:
+        raise ValueError(f"jac, curvature, eigenvalues: expected one of them, got {count}")
     if curvature is not None:
-        L = float(curvature)
-        if not 0.0 <= L < math.inf:
-            raise ValueError(f"curvature = {curvature!r}: a finite number from 0 on is wanted")
+        L = check_number(curvature, "curvature", low=0.0)
         if L == 0.0:
             return math.inf
-        return stability_limit(chosen) / L if chosen.kind == "step" else _limit_of_lr(chosen, L)
-    if "linear" not in chosen.flags:
-        amplification(chosen)  # says what to use instead
+        return stability_limit(method) / L if method.kind == "step" else _limit_of_lr(method, L)
+    if "linear" not in method.flags:
+        amplification(method)  # its error says what to use instead
     if eigenvalues is not None:
         values = np.asarray(eigenvalues, dtype=np.complex128).ravel()
         if not np.all(np.isfinite(values)):
-            raise ValueError("eigenvalues: every one must be finite")
+            raise ValueError("eigenvalues: expected finite numbers, got NaN or an infinity")
     else:
-        values = limits.eigenvalues_of(jac, n, symmetric, lambda found: _first_to_fail(chosen, found, 3))
-    if jac is not None and chosen.kind != "step" and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
-        text = f"max_stable_dt: for {chosen.name} jac is minus the Hessian, and this one has no eigenvalue below 0, so nothing limits lr"
-        warnings.warn(f"{text}; if the Hessian itself came, give jac=-H or curvature=", RuntimeWarning, stacklevel=2)
-    return float(_first_to_fail(chosen, values)[0])
+        values = limits.eigenvalues_of(jac, n, symmetric, lambda some: _first_to_fail(method, some, 3))
+    if jac is not None and method.kind != "step" and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
+        text = f"max_stable_dt: for {method.name} jac is minus the Hessian; this jac has no eigenvalue below 0, so nothing limits lr"
+        warnings.warn(f"{text}; if it is the Hessian itself, give jac=-H or curvature=", RuntimeWarning, stacklevel=2)
+    return float(_first_to_fail(method, values)[0])
 
 
 def _first_to_fail(method: Method, values: NDArray[np.complex128], candidates: int = limits.CANDIDATES) -> tuple[float, complex]:
@@ -434,7 +419,7 @@ def _first_to_fail(method: Method, values: NDArray[np.complex128], candidates: i
         return limits.first_to_fail(values, lambda z: _outside(method, z), rays, candidates=candidates, most=farthest(method))
     size = float(np.max(np.abs(values), initial=0.0))
     if np.any(np.abs(values.imag) > 1e-9 * size):
-        raise ValueError(f"jac: its eigenvalues are complex, and {method.name} is an optimizer: a gradient flow's Jacobian is symmetric")
+        raise ValueError(f"jac: expected real eigenvalues for the optimizer {method.name}, got complex ones; give a symmetric jac")
     k = int(np.argmin(values.real)) if values.size else 0
     if not values.size or values[k].real >= 0.0:
         return math.inf, 0j
@@ -451,11 +436,11 @@ def spectral_radius(slope: Callable[[Array], Array], y: Array, iterations: int =
     """About the largest |eigenvalue| of the Jacobian of ``slope`` at y, by power iteration on differences.
 
     y is a float64 array of any shape; ``iterations`` + 1 evaluations. ``size`` is the length of the difference against max(1, |y|).
-    The mean growth of the second half of the iterations counts, so that complex pairs, whose growth swings, are met too. The answer is
+    The result is the mean growth of the second half of the iterations, as the growth of complex pairs oscillates. It is
     good to a few per cent where the largest eigenvalues are not close together; nan where a slope is not finite.
     """
     base = slope(y)
-    v = np.cos(1.0 + np.arange(y.size, dtype=np.float64)).reshape(y.shape)  # no special direction, the same every time
+    v = np.cos(1.0 + np.arange(y.size, dtype=np.float64)).reshape(y.shape)  # no special direction, and always the same
     length = size * max(1.0, float(np.linalg.norm(y)))
     growths = []
     for _ in range(iterations):
@@ -474,8 +459,8 @@ def spectral_radius(slope: Callable[[Array], Array], y: Array, iterations: int =
 def measured_radius(slope: Callable[[Array], Array], y: Array, size: float = 1.5e-8) -> float:
     """`spectral_radius` for a message: nan where it cannot be trusted.
 
-    That is where the user's function refuses the points tried (the run itself has ended already), or where a difference eight times as
-    long tells another story: rounding, or a right-hand side in single precision.
+    That is where the user's function raises at the points tried (the run itself has ended already), or where a difference eight times as
+    long gives another result: rounding, or a right-hand side in single precision.
     """
     try:
         with np.errstate(all="ignore"):

@@ -6,8 +6,8 @@ A tree is the tuple of its subtrees, sorted; a leaf is (). For each tree t with 
     symmetry     sigma(t) = product m! sigma(subtree)^m over different subtrees, m times each
     weight       phi(t) = b . u(t),  u(t) = product A u(subtree), componentwise
 
-and a method has order p where phi(t) = 1/gamma(t) for all trees up to p vertices. What is left at p + 1, divided by sigma, are the
-coefficients of the leading error term. Products A u are shared between trees, so that 286 trees of nine vertices take milliseconds.
+and a method has order p where phi(t) = 1/gamma(t) for all trees up to p vertices. The differences at p + 1 vertices, divided by sigma,
+are the coefficients of the leading error term. Products A u are shared between trees, so that 286 trees of nine vertices take milliseconds.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_whole
 from mflow.base.methods import Method, as_method
 
 __all__ = ["coefficients", "order_from_conditions", "principal_error_norm", "rooted_trees"]
 
 Tree = tuple[Any, ...]
-TOLERANCE = 1e-12  # of a condition, against the size of its terms: coefficients with many digits are sums of large numbers
-HIGHEST = 10  # 719 trees; nobody writes down methods of a higher order
+TOLERANCE = 1e-12  # of a condition, relative to the size of its terms
+HIGHEST = 10  # 719 trees
 
 
 @functools.cache
 def rooted_trees(vertices: int) -> tuple[Tree, ...]:
-    """All rooted trees with so many vertices.
+    """All rooted trees with a number of vertices.
 
     Parameters
     ----------
-    vertices : int, from 1 on
+    vertices : int, at least 1
 
     Returns
     -------
@@ -51,22 +51,21 @@ def rooted_trees(vertices: int) -> tuple[Tree, ...]:
     ----------
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.2.
     """
-    if vertices < 1:
-        raise ValueError(f"vertices = {vertices!r}: a whole number from 1 on is wanted")
+    check_whole(vertices, "vertices", 1)
     return tuple(sorted(_forests(vertices - 1, vertices - 1)))
 
 
 @functools.cache
 def _forests(vertices: int, largest: int) -> tuple[Tree, ...]:
-    """Multisets of trees with so many vertices together, none with more than `largest`."""
+    """Multisets of trees with this many vertices together, none of them with more than `largest`."""
     if vertices == 0:
         return ((),)
     out = []
     for size in range(min(vertices, largest), 0, -1):
         for count in range(1, vertices // size + 1):
             rests = _forests(vertices - count * size, size - 1)
-            for chosen in combinations_with_replacement(rooted_trees(size), count):
-                out += [tuple(sorted(chosen + rest)) for rest in rests]
+            for trees in combinations_with_replacement(rooted_trees(size), count):
+                out += [tuple(sorted(trees + rest)) for rest in rests]
     return tuple(out)
 
 
@@ -95,15 +94,15 @@ def coefficients(method: Method) -> tuple[Array, Array, Array]:
     tableau = method.butcher
     if tableau is None:
         if "staged" in method.flags:
-            raise ValueError(f"{method.name} makes its coefficients when it runs, for as many stages as it takes: use mflow.convergence")
+            raise ValueError(f"method: expected stored coefficients A, b, c, got {method.name} without; use mflow.convergence")
         use = "mflow.oscillation" if "second_order" in method.flags else "mflow.consistency"
-        raise ValueError(f"{method.name} is no Runge-Kutta method, it has no coefficients A, b, c: use mflow.convergence or {use}")
+        raise ValueError(f"method: expected a Runge-Kutta method (coefficients A, b, c), got {method.name}; use mflow.convergence or {use}")
     A, b, c = (np.array(part, dtype=np.float64) for part in tableau)
     return A, b, c
 
 
-class _Weights:
-    """phi(t) of one method, and the size of the terms it is summed from."""
+class Weights:
+    """phi(t) of one method, and the size of the terms of its sum."""
 
     def __init__(self, A: Array, b: Array) -> None:
         self.A, self.b = A, b
@@ -130,14 +129,14 @@ def order_from_conditions(method: str | Method, **parameters: Any) -> int:
 
     Parameters
     ----------
-    method : name or instance of a row with coefficients
+    method : name or instance of a method with coefficients
     **parameters
-        The method's own.
+        Parameters of the method.
 
     Returns
     -------
     int
-        The number p of which all trees up to p vertices fulfil their condition, to rounding; at most 10.
+        The largest p such that all trees up to p vertices fulfil their condition, to rounding; at most 10.
 
     Raises
     ------
@@ -154,11 +153,11 @@ def order_from_conditions(method: str | Method, **parameters: Any) -> int:
     ----------
     J. C. Butcher, J. Austral. Math. Soc. 3 (1963) 185-201.
     """
-    chosen = as_method(method, parameters)
-    A, b, c = coefficients(chosen)
+    method = as_method(method, parameters)
+    A, b, c = coefficients(method)
     if float(np.max(np.abs(A.sum(axis=1) - c))) > TOLERANCE * max(1.0, float(np.max(np.abs(A).sum(axis=1)))):
-        return 1 if abs(math.fsum(b) - 1.0) <= TOLERANCE else 0  # trees presume c = A 1
-    weights = _Weights(A, b)
+        return 1 if abs(math.fsum(b) - 1.0) <= TOLERANCE else 0  # the conditions of trees hold for c = A 1 alone
+    weights = Weights(A, b)
     for p in range(1, HIGHEST + 1):
         for tree in rooted_trees(p):
             off, size = weights.off(tree)
@@ -172,9 +171,9 @@ def principal_error_norm(method: str | Method, **parameters: Any) -> float:
 
     Parameters
     ----------
-    method : name or instance of a row with coefficients
+    method : name or instance of a method with coefficients
     **parameters
-        The method's own.
+        Parameters of the method.
 
     Returns
     -------
@@ -196,8 +195,8 @@ def principal_error_norm(method: str | Method, **parameters: Any) -> float:
     ----------
     P. J. Prince and J. R. Dormand, J. Comput. Appl. Math. 7 (1981) 67-75.
     """
-    chosen = as_method(method, parameters)
-    A, b, _ = coefficients(chosen)
-    weights = _Weights(A, b)
-    trees = rooted_trees(order_from_conditions(chosen) + 1)
+    method = as_method(method, parameters)
+    A, b, _ = coefficients(method)
+    weights = Weights(A, b)
+    trees = rooted_trees(order_from_conditions(method) + 1)
     return math.sqrt(math.fsum((weights.off(tree)[0] / symmetry(tree)) ** 2 for tree in trees))

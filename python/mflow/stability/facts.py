@@ -1,11 +1,11 @@
-"""Facts of a method that its coefficients or its kernel give: stability function, A- and L-stability, SSP coefficient.
+"""Facts of a method, computed from its coefficients or its kernel: stability function, A- and L-stability, SSP coefficient.
 
-A Runge-Kutta method multiplies the solution of y' = lambda y by R(z) = P(z)/Q(z), z = lambda dt, in a step:
+A step of a Runge-Kutta method multiplies the solution of y' = lambda y by R(z) = P(z)/Q(z), z = lambda dt:
 
     Q(z) = det(I - z A) = product (1 - z a_ii),   P = Q R to the degree of the stages,   R(z) = 1 + z b.1 + z^2 b.A 1 + ...
 
-A method whose stages are chosen at run time has its polynomial read off its kernel, on a circle (Fourier coefficients).
-Of second-order methods the step's matrix on an oscillator, probed from the kernel, stands for R.
+The polynomial of a method that chooses its stages at run time is computed from its kernel, on a circle (Fourier coefficients).
+For second-order methods the matrix of a step on an oscillator, probed from the kernel, takes the place of R.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.stability.amplification import amplification, stability_limit
 from mflow.stability.conditions import coefficients
+from mflow.stability.limits import bisect
 
 __all__ = ["StabilityFunction", "is_a_stable", "is_l_stable", "limit_at_infinity", "ssp_coefficient", "stability_function"]
 
-ZERO = 1e-13  # coefficients of P, Q this small against their terms are rounding
+ZERO = 1e-13  # coefficients of P, Q this small relative to their terms are rounding
 FAR = 1e6  # omega dt that stands for infinity
 
 
@@ -58,22 +59,24 @@ def _polynomial(values: Array) -> str:
     return text[3:] if text.startswith(" + ") else "-" + text[3:]
 
 
-def _integrator(method: str | Method, parameters: dict[str, Any], what: str) -> Method:
-    chosen = as_method(method, parameters)
-    if chosen.kind != "step" or "second_order" in chosen.flags:
-        use = "omega_dt=" if "second_order" in chosen.flags else "curvature="
-        raise ValueError(f"{chosen.name} has no {what}, which is for integrators of y' = f(t, y): use mflow.amplification with {use}")
-    return chosen
+def _integrator(method: str | Method, parameters: dict[str, Any], fact: str) -> Method:
+    method = as_method(method, parameters)
+    if method.kind != "step" or "second_order" in method.flags:
+        use = "omega_dt=" if "second_order" in method.flags else "curvature="
+        raise ValueError(
+            f"method: expected an integrator of y' = f(t, y), got {method.name} without {fact}; use mflow.amplification with {use}"
+        )
+    return method
 
 
 def stability_function(method: str | Method, **parameters: Any) -> StabilityFunction:
-    """R(z), by which a step multiplies the solution of y' = lambda y, z = lambda dt.
+    """The stability function R(z): a step multiplies the solution of y' = lambda y by it, z = lambda dt.
 
     Parameters
     ----------
     method : name or instance of an integrator of y' = f(t, y)
     **parameters
-        The method's own.
+        Parameters of the method.
 
     Returns
     -------
@@ -83,7 +86,7 @@ def stability_function(method: str | Method, **parameters: Any) -> StabilityFunc
     Raises
     ------
     ValueError
-        Another kind of method, or one that chooses its stages at run time (give ``stages=``).
+        Another kind of method, or one that chooses its stages at run time and is given no ``stages=``.
 
     Examples
     --------
@@ -96,12 +99,14 @@ def stability_function(method: str | Method, **parameters: Any) -> StabilityFunc
     ----------
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2-IV.3.
     """
-    chosen = _integrator(method, parameters, "stability function R(z)")
-    if chosen.tableau is None:
-        return StabilityFunction(chosen, _read_off(chosen), np.ones(1))
-    A, b, _ = coefficients(chosen)
+    method = _integrator(method, parameters, "stability function R(z)")
+    if method.tableau is None:
+        return StabilityFunction(method, _read_off(method), np.ones(1))
+    A, b, _ = coefficients(method)
     if np.any(np.triu(A, 1)):
-        raise ValueError(f"{chosen.name}: A is not lower triangular; the quotient of polynomials is known for those alone")
+        raise ValueError(
+            f"method: expected a method with a lower triangular A, got {method.name}; its amplification is mflow.amplification"
+        )
     denominator, sizes = np.ones(1), np.ones(1)
     for a in np.diag(A):
         if a != 0.0:
@@ -116,14 +121,14 @@ def stability_function(method: str | Method, **parameters: Any) -> StabilityFunc
     numerator = np.convolve(denominator, series)[:count]
     bound = np.convolve(sizes, terms)[:count]
     numerator[np.abs(numerator) <= ZERO * bound] = 0.0
-    return StabilityFunction(chosen, np.trim_zeros(numerator, "b"), denominator)
+    return StabilityFunction(method, np.trim_zeros(numerator, "b"), denominator)
 
 
 def _read_off(method: Method) -> Array:
     """Coefficients of the polynomial of a method with as many stages as it was given: Fourier coefficients of R on the unit circle."""
     stages = int(method.parameters.get("stages") or 0)
     if not stages:
-        raise ValueError(f"{method.name} chooses its stages when it runs: give stages=, as in {type(method).__name__}(stages=10)")
+        raise ValueError(f"method: {method.name} chooses its stages when it runs; give stages=, as in {type(method).__name__}(stages=10)")
     count = 2 * stages + 2
     circle = np.exp(2j * math.pi * np.arange(count) / count)
     values = np.fft.fft(amplification(method, circle)).real / count
@@ -132,19 +137,19 @@ def _read_off(method: Method) -> Array:
 
 
 def limit_at_infinity(method: str | Method, **parameters: Any) -> float:
-    """What is left after one step that is far too long: R(z) for z to minus infinity.
+    """R(z) for z to minus infinity: the factor of a step that is far too long.
 
     Parameters
     ----------
     method : name or instance
         An integrator, or a second-order method.
     **parameters
-        The method's own.
+        Parameters of the method.
 
     Returns
     -------
     float
-        0: the step goes to the steady state (backward Euler). -1: it oscillates about it (trapezoidal rule). inf or -inf: explicit. For a
+        0: the step reaches the steady state (backward Euler). -1: it oscillates about it (trapezoidal rule). inf or -inf: explicit. For a
         second-order method the spectral radius for omega dt to infinity, to 1e-7.
 
     Raises
@@ -163,14 +168,14 @@ def limit_at_infinity(method: str | Method, **parameters: Any) -> float:
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.3; J. Chung and G. Hulbert, J. Appl. Mech. 60 (1993)
     371-375.
     """
-    chosen = as_method(method, parameters)
-    if "second_order" in chosen.flags:
-        values = np.linalg.eigvals(amplification(chosen, omega_dt=FAR))
+    method = as_method(method, parameters)
+    if "second_order" in method.flags:
+        values = np.linalg.eigvals(amplification(method, omega_dt=FAR))
         outer = values[int(np.argmax(np.abs(values)))]
         if abs(outer) > 0.1 * FAR:
             return math.inf
         return float(abs(np.mean(values[np.abs(values - outer) <= 0.05])))  # eigenvalues that meet spread about their mean
-    R = stability_function(chosen)
+    R = stability_function(method)
     above, below = len(R.numerator), len(R.denominator)
     ratio = float(R.numerator[-1] / R.denominator[-1])
     if above < below:
@@ -179,14 +184,14 @@ def limit_at_infinity(method: str | Method, **parameters: Any) -> float:
 
 
 def is_a_stable(method: str | Method, **parameters: Any) -> bool:
-    """Whether no step is too long: |R(z)| <= 1 for all z with a real part of at most 0.
+    """Whether a method is A-stable: |R(z)| <= 1 for all z with a real part of at most 0, so that no step is too long.
 
     Parameters
     ----------
     method : name or instance
-        An integrator; or a second-order method, which is asked whether every omega dt is stable, undamped.
+        An integrator; or a second-order method, A-stable where every omega dt is stable without damping.
     **parameters
-        The method's own.
+        Parameters of the method.
 
     Returns
     -------
@@ -207,13 +212,13 @@ def is_a_stable(method: str | Method, **parameters: Any) -> bool:
     ----------
     G. Dahlquist, BIT 3 (1963) 27-43; E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.3.
     """
-    chosen = as_method(method, parameters)
-    if "second_order" in chosen.flags:
-        return stability_limit(chosen) == math.inf
-    chosen = _integrator(chosen, {}, "A-stability")
-    if not chosen.is_implicit:
+    method = as_method(method, parameters)
+    if "second_order" in method.flags:
+        return stability_limit(method) == math.inf
+    method = _integrator(method, {}, "A-stability")
+    if not method.is_implicit:
         return False  # a polynomial leaves the unit disc
-    R = stability_function(chosen)
+    R = stability_function(method)
     if np.any(np.roots(R.denominator[::-1]).real <= 0.0):  # a pole where solutions decay
         return False
     size = max(len(R.numerator), len(R.denominator))
@@ -228,21 +233,21 @@ def is_a_stable(method: str | Method, **parameters: Any) -> bool:
     E = np.trim_zeros(E, "b")
     if not E.size:
         return True
-    where = np.roots(np.polynomial.polynomial.polyder(E)[::-1]) if E.size > 1 else np.empty(0)
-    x = np.maximum(where.real, 0.0)
+    extrema = np.roots(np.polynomial.polynomial.polyder(E)[::-1]) if E.size > 1 else np.empty(0)
+    x = np.maximum(extrema.real, 0.0)
     lowest = np.polynomial.polynomial.polyval(x, E) / np.polynomial.polynomial.polyval(x, p_size + q_size)
     return bool(E[-1] > 0.0 and np.all(lowest >= -10.0 * ZERO))
 
 
 def is_l_stable(method: str | Method, **parameters: Any) -> bool:
-    """Whether a method is A-stable and damps what is infinitely stiff in one step: R(infinity) = 0.
+    """Whether a method is L-stable: A-stable with R(infinity) = 0, so that one step damps infinitely stiff components.
 
     Parameters
     ----------
     method : name or instance
         An integrator, or a second-order method.
     **parameters
-        The method's own.
+        Parameters of the method.
 
     Returns
     -------
@@ -263,19 +268,19 @@ def is_l_stable(method: str | Method, **parameters: Any) -> bool:
     ----------
     B. Ehle, SIAM J. Math. Anal. 4 (1973) 671-680.
     """
-    chosen = as_method(method, parameters)
-    small = 1e-3 if "second_order" in chosen.flags else 1e-12
-    return is_a_stable(chosen) and abs(limit_at_infinity(chosen)) <= small
+    method = as_method(method, parameters)
+    small = 1e-3 if "second_order" in method.flags else 1e-12
+    return is_a_stable(method) and abs(limit_at_infinity(method)) <= small
 
 
 def ssp_coefficient(method: str | Method, **parameters: Any) -> float:
-    """The SSP (TVD) coefficient: what is monotone under Euler steps of dt stays so under steps of this many dt.
+    """The SSP (TVD) coefficient: steps of this many dt stay monotone where Euler steps of dt are monotone.
 
     Parameters
     ----------
-    method : name or instance of a row with coefficients
+    method : name or instance of a method with coefficients
     **parameters
-        The method's own.
+        Parameters of the method.
 
     Returns
     -------
@@ -324,7 +329,4 @@ def ssp_coefficient(method: str | Method, **parameters: Any) -> float:
         lower, upper = upper, 2.0 * upper
         if upper > 1e6:
             return math.inf
-    while upper - lower > 1e-14 * upper:
-        middle = 0.5 * (lower + upper)
-        lower, upper = (middle, upper) if monotone(middle) else (lower, middle)
-    return lower
+    return bisect(lambda r: not monotone(r), lower, upper, 1e-14)

@@ -1,15 +1,15 @@
-"""Which step keeps a structure stable: a second-order row's amplification of oscillators, probed from its kernel, and a structure's modes.
+"""Stability limits of second-order methods: their amplification of oscillators, probed from the kernel, and the modes of a structure.
 
-A mode is a pair (k, c) of x'' = -k x - c v: k = omega^2, c = 2 zeta omega. What a structure's modes are:
+A mode is a pair (k, c) of x'' = -k x - c v: k = omega^2, c = 2 zeta omega. The modes of a structure:
 
     diagonal matrices            each degree of freedom by itself
     no damping, or a M + b K     eigenvalues of M^-1 K (all of them up to `SMALL`, the largest by Lanczos' method beyond)
-    any other damping            up to `WHOLE`: the step's matrix of the whole structure; up to `RUN`: what `STEPS` steps do to a vector
-                                 without special direction; beyond: the largest k and the largest c together and each alone, which
-                                 errs on the safe side
+    any other damping            up to `WHOLE`: the matrix of a step of the whole structure; up to `RUN`: the growth of a vector without
+                                 special direction in `STEPS` steps; beyond: the largest k and the largest c together and each alone,
+                                 which errs on the safe side
 
-Growth that a structure has by itself, by negative stiffness or damping, sets no limit; where runs would have to tell it apart, the outer
-modes are taken.
+Growth of the structure itself, from negative stiffness or damping, sets no limit. Where runs cannot tell it from instability, the outer
+modes are used.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
+from mflow.stability.limits import bisect
 
 __all__ = ["Modes", "force_modes", "limit_of_frequency", "oscillator_matrix", "outer_bound", "radii", "structure_modes"]
 
@@ -40,13 +41,13 @@ FINE = 2e-3  # to which such a limit is looked for
 RATIOS = 1000  # damping ratios that are told apart where there are many modes
 LANCZOS = 300
 CALLS = 25  # of a force, for its largest frequency
-MANY_CALLS = 90  # where a step is to be chosen by it
+MANY_CALLS = 90  # where a step is chosen by it
 DIFFERENCE = 1e-7  # of its arguments
 RATIO = 1.02  # of the steps that a search tries
 
 
 def oscillator_matrix(method: Method, k: Array, c: Array) -> Array:
-    """(count, n_vec, n_vec): what a step of 1 multiplies the vectors that the method carries with, on x'' = -k x - c v."""
+    """(count, n_vec, n_vec): the matrices by which a step of 1 multiplies the carried vectors on x'' = -k x - c v."""
     k, c = (np.ascontiguousarray(v, dtype=np.float64) for v in (k, c))
     with np.errstate(all="ignore"):
         out: Array = probe.oscillator_matrices(method.record, method.numbers, k, c)
@@ -63,13 +64,16 @@ def radii(matrix: Array) -> NDArray[np.float64]:
 
 
 class Modes:
-    """Modes (k, c), and whether a step of dt is stable for all of them. whole: the structure itself, where modes do not tell; then they
-    are outside of all that it has."""
+    """Modes (k, c), and whether a step of dt is stable for all of them.
+
+    whole : the structure itself, where its modes do not decide; k and c then bound all modes that it has. exact : False where k and c are
+    bounds alone.
+    """
 
     def __init__(self, k: Array, c: Array, whole: structure.Structure | None = None, exact: bool = True) -> None:
         order = np.argsort(k, kind="stable")
         self.k, self.c, self.whole, self.exact = k[order], c[order], whole, exact
-        self.growth = 0.0  # of the structure by itself, the largest real part of its eigenvalues, where it is looked at as a whole
+        self.growth = 0.0  # of the structure itself: the largest real part of its eigenvalues, where they are computed
         moves = (self.k > 0.0) | ((self.k == 0.0) & (self.c > 0.0))
         self.k, self.c = self.k[moves], self.c[moves]
 
@@ -79,9 +83,9 @@ class Modes:
         return math.sqrt(float(np.max(self.k, initial=0.0)))
 
     def stable(self, method: Method, dt: float) -> bool:
-        """Whether nothing grows that does not grow by itself."""
+        """Whether steps of dt make nothing grow but what grows by itself."""
         if self.whole is not None and self.whole.n > WHOLE:
-            return self._stays(method, dt)
+            return self.stays(method, dt)
         if self.whole is not None:
             matrix = probe.system_matrix(method.record, method.numbers, self.whole, dt)
             return math.log(max(float(radii(matrix[None])[0]), 1.0)) <= OWN * self.growth * dt + BOUNDARY
@@ -99,12 +103,12 @@ class Modes:
         ratio = RATIO if self.whole is None else 1.2
         return first_failure(lambda dt: not self.stable(method, dt), 0.02 / fastest, 1e4 / fastest, ratio)
 
-    def _stays(self, method: Method, dt: float) -> bool:
+    def stays(self, method: Method, dt: float) -> bool:
         """Whether steps of dt keep a vector without special direction within bounds."""
-        what = self.whole
-        assert what is not None
-        x = np.cos(1.0 + np.arange(what.n, dtype=np.float64))
-        run = stepper.Run(method.record, what, x, 0.0, dt, method.numbers, v0=np.cos(2.5 * np.arange(what.n)) / dt)
+        problem = self.whole
+        assert problem is not None
+        x = np.cos(1.0 + np.arange(problem.n, dtype=np.float64))
+        run = stepper.Run(method.record, problem, x, 0.0, dt, method.numbers, v0=np.cos(2.5 * np.arange(problem.n)) / dt)
         with np.errstate(all="ignore"):
             sizes = []
             for _ in range(2):
@@ -114,21 +118,18 @@ class Modes:
         return sizes[1] <= GROWTH * sizes[0]
 
     def _limit_of_runs(self, method: Method) -> float:
-        """From the limit of the outside modes upward, and downward if that is past it already."""
+        """The limit, searched from that of the outer modes: upward, or downward where that one is too large."""
         lower = Modes(self.k, self.c).limit(method)
         if not 0.0 < lower < math.inf:
             return lower
-        while not self._stays(method, lower):
+        while not self.stays(method, lower):
             lower *= 0.8
         upper = 1.1 * lower
-        while self._stays(method, upper):
+        while self.stays(method, upper):
             lower, upper = upper, 1.1 * upper
             if upper > 1e4 / max(self.omega, float(np.max(self.c))):
                 return math.inf
-        while upper - lower > FINE * upper:
-            middle = 0.5 * (lower + upper)
-            lower, upper = (middle, upper) if self._stays(method, middle) else (lower, middle)
-        return lower
+        return bisect(lambda dt: not self.stays(method, dt), lower, upper, FINE)
 
 
 def first_failure(unstable: Callable[[float], bool], lower: float, far: float, ratio: float) -> float:
@@ -143,10 +144,7 @@ def first_failure(unstable: Callable[[float], bool], lower: float, far: float, r
         lower, upper = upper, upper * ratio
         if upper > far:
             return math.inf
-    while upper - lower > 1e-12 * upper:
-        middle = 0.5 * (lower + upper)
-        lower, upper = (lower, middle) if unstable(middle) else (middle, upper)
-    return lower
+    return bisect(unstable, lower, upper, 1e-12)
 
 
 def limit_of_frequency(method: Method, zeta: float) -> float:
@@ -172,7 +170,7 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     """
     if isinstance(damping, str):
         raise TypeError(
-            f"damping = {damping!r}: a matrix is wanted; the method's own damping goes into an instance, as in mflow.Staggered(...)"
+            f"damping: expected a matrix, got {damping!r}; give the method's own damping to an instance, as in mflow.Staggered(...)"
         )
     M = np.ones(n) if mass is None else matrices.checked_matrix(mass, "mass", n)
     _check_mass(M)
@@ -186,9 +184,9 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     share = None if C is None else _rayleigh(n, M, C, K)
     if C is not None and share is None and n <= WHOLE:
         k, c = _eigenvalues(M, K, n), _eigenvalues(M, C, n)
-        found = Modes(np.full(1, k.max(initial=0.0)), np.full(1, c.max(initial=0.0)), structure.Structure(n, mass, damping, stiffness))
-        found.growth = _growth(M, C, K, n)
-        return found
+        modes = Modes(np.full(1, k.max(initial=0.0)), np.full(1, c.max(initial=0.0)), structure.Structure(n, mass, damping, stiffness))
+        modes.growth = _growth(M, C, K, n)
+        return modes
     k = _eigenvalues(M, K, n)
     if share is not None or C is None:
         a, b = share or (0.0, 0.0)
@@ -199,21 +197,21 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
     outside = np.array([k_max, k_max, 0.0]), np.array([c_max, 0.0, c_max])
     if n > RUN:
         return Modes(*outside, exact=False)
-    found = Modes(*outside, structure.Structure(n, mass, damping, stiffness))
-    fastest = max(found.omega, c_max)
-    if fastest > 0.0 and not found._stays(as_method("newmark", {}), 2.0 / fastest):  # average acceleration grows with the structure alone
+    modes = Modes(*outside, structure.Structure(n, mass, damping, stiffness))
+    fastest = max(modes.omega, c_max)
+    if fastest > 0.0 and not modes.stays(as_method("newmark", {}), 2.0 / fastest):  # average acceleration grows with the structure alone
         return Modes(*outside, exact=False)
-    return found
+    return modes
 
 
 def _check_mass(M: Any) -> None:
-    """ValueError where a checked mass cannot be one; whether a matrix is positive definite shows later."""
+    """ValueError where a checked mass cannot be one; whether a matrix is positive definite is seen later."""
     diagonal = np.asarray(M if M.ndim == 1 else M.diagonal())
     bad = np.flatnonzero(~(diagonal > 0.0))
     if bad.size:
-        raise ValueError(f"mass: {diagonal[bad[0]]:g} at degree of freedom {bad[0]}: every one needs a mass above 0")
+        raise ValueError(f"mass: expected a mass above 0 at every degree of freedom, got {diagonal[bad[0]]:g} at {bad[0]}")
     if M.ndim == 2 and not matrices.is_symmetric(M):
-        raise ValueError("mass: a symmetric matrix is wanted; M and its transpose differ")
+        raise ValueError("mass: expected a symmetric matrix, got one that differs from its transpose")
 
 
 def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None:
@@ -229,11 +227,11 @@ def outer_bound(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes | None
 
 
 def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velocity_free: bool, calls: int = CALLS) -> Modes:
-    """The outermost modes of a force at one state: of minus its tangents, from differences.
+    """The outermost modes of a force at one state, from differences of the force.
 
     accel takes x and v, each (n,), and is called ``calls`` times at most: directions are all unit vectors, or those of Arnoldi's method,
-    whose largest value comes from below. Each of the two modes has the k and c that belong to one direction. Raises what accel raises;
-    ValueError where it is not finite.
+    whose largest value is a lower bound. Each of the two modes has the k and c that belong to one direction. Exceptions of accel are
+    passed on; ValueError where it is not finite.
     """
     base = accel(x, v)
     length = DIFFERENCE * max(1.0, float(np.max(np.abs(x), initial=0.0)), float(np.max(np.abs(v), initial=0.0)))
@@ -243,7 +241,7 @@ def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velo
             step = length / max(float(np.max(np.abs(unit))), 1e-300) * unit
             out = (base - accel(x + on_x * step, v + on_v * step)) * (float(np.max(np.abs(unit))) / length)
             if not np.all(np.isfinite(out)):
-                raise ValueError("the force is not finite near the start")
+                raise ValueError("force: expected finite values near the start, got NaN or an infinity")
             return out
 
         return times
@@ -278,7 +276,7 @@ def _top(times: Callable[[Array], Array], n: int, count: int) -> tuple[float, Ar
         if H[j + 1, j] <= 1e-6 * scale:
             if n > count or used == n:
                 break
-            H[j + 1, j] = 0.0  # the rest of a small space: any direction that is left
+            H[j + 1, j] = 0.0  # the rest of a small space: any direction in it
             rest = np.eye(n) - basis[:used].T @ basis[:used]
             u = rest[:, int(np.argmax(np.abs(rest).max(axis=0)))]
     values, vectors = np.linalg.eig(H[:used, :used])
@@ -289,12 +287,11 @@ def _top(times: Callable[[Array], Array], n: int, count: int) -> tuple[float, Ar
 
 
 def _outermost(k: Array, c: Array) -> Modes:
-    """Those modes that can set the limit: at one damping ratio limits are inversely proportional to the frequency, so the fastest of each
-    is enough."""
+    """The modes that can set the limit: of each damping ratio the fastest, as limits are inversely proportional to the frequency."""
     if k.size <= 2 * RATIOS:
         return Modes(k, c)
     swings, slides = np.flatnonzero(k > 0.0), np.flatnonzero((k <= 0.0) & (c > 0.0))
-    chosen = [slides[np.argmax(c[slides])]] if slides.size else []
+    kept = [slides[np.argmax(c[slides])]] if slides.size else []
     if swings.size:
         zeta = np.maximum(0.5 * np.abs(c[swings]) / np.sqrt(k[swings]), 1e-4)  # smaller ones change a limit by less than that
         place = np.log(zeta)
@@ -302,8 +299,8 @@ def _outermost(k: Array, c: Array) -> Modes:
         bins = 2 * bins + (c[swings] < 0.0)
         order = np.lexsort((k[swings], bins))
         last = np.append(np.diff(bins[order]) > 0, True)
-        chosen += swings[order[last]].tolist()
-    return Modes(k[chosen], c[chosen])
+        kept += swings[order[last]].tolist()
+    return Modes(k[kept], c[kept])
 
 
 def _times(A: Any, x: Array) -> Array:
@@ -312,19 +309,19 @@ def _times(A: Any, x: Array) -> Array:
 
 
 def _rayleigh(n: int, M: Any, C: Any, K: Any) -> tuple[float, float] | None:
-    """(a, b) where C = a M + b K, as products with two vectors without special direction tell; None where it is not."""
+    """(a, b) with C = a M + b K, tested with two vectors without special direction; None where there are none."""
     vectors = [np.cos(1.0 + s * np.arange(n, dtype=np.float64)) for s in (1.0, 2.5)]
     columns = [np.concatenate([_times(A, v) for v in vectors]) for A in ((M,) if K is None else (M, K))]
-    wanted = np.concatenate([_times(C, v) for v in vectors])
+    target = np.concatenate([_times(C, v) for v in vectors])
     basis = np.stack(columns, axis=1)
-    found = np.linalg.lstsq(basis, wanted, rcond=None)[0]
-    if np.linalg.norm(basis @ found - wanted) > 1e-9 * np.linalg.norm(wanted):
+    weights = np.linalg.lstsq(basis, target, rcond=None)[0]
+    if np.linalg.norm(basis @ weights - target) > 1e-9 * np.linalg.norm(target):
         return None
-    return float(found[0]), float(found[1]) if len(found) > 1 else 0.0
+    return float(weights[0]), float(weights[1]) if len(weights) > 1 else 0.0
 
 
 def _eigenvalues(M: Any, A: Any, n: int) -> Array:
-    """Of M^-1 A: all, or the largest one; real parts where A is not symmetric, and then the largest one by Arnoldi's method, from below."""
+    """Eigenvalues of M^-1 A: all, or the largest. Where A is not symmetric, real parts, the largest from below by Arnoldi's method."""
     if A is None:
         return np.zeros(1)
     if n > SMALL and matrices.is_symmetric(A):
@@ -336,7 +333,7 @@ def _eigenvalues(M: Any, A: Any, n: int) -> Array:
     try:
         L = np.linalg.cholesky(dense[0])
     except np.linalg.LinAlgError:
-        raise ValueError("mass: it is not positive definite") from None
+        raise ValueError("mass: expected a positive definite matrix, got one that is not") from None
     reduced: Array = np.asarray(np.linalg.solve(L, np.linalg.solve(L, dense[1]).T).T, dtype=np.float64)
     if matrices.is_symmetric(dense[1]):
         values = np.asarray(np.linalg.eigvalsh(0.5 * (reduced + reduced.T)), dtype=np.float64)

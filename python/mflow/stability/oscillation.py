@@ -1,4 +1,4 @@
-"""What a method makes of an oscillation: how fast it fades (dissipation) and how long its period gets (dispersion).
+"""Dissipation and dispersion: how a method damps an oscillation, and how it changes its period.
 
 x'' = -omega^2 x - 2 zeta omega x' has the eigenvalues omega (-zeta +- i sqrt(1 - zeta^2)); over a step its solution is multiplied by
 exp(W (-zeta +- i sqrt(1 - zeta^2))), W = omega dt. The step's matrix has a pair of eigenvalues r exp(+- i p) in their place, so
@@ -6,7 +6,7 @@ exp(W (-zeta +- i sqrt(1 - zeta^2))), W = omega dt. The step's matrix has a pair
     period error   T'/T - 1 = W sqrt(1 - zeta^2)/p - 1
     damping ratio  -log r/sqrt(p^2 + log^2 r)
 
-Integrators of y' = f(t, y) are asked for R(z) at the first of those eigenvalues.
+For integrators of y' = f(t, y), R(z) at the first of those eigenvalues takes the place of the pair.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_number, check_vector
 from mflow.base.methods import Method, as_method
 from mflow.stability.amplification import amplification
 from mflow.stability.results import Oscillation
 
 __all__ = ["dispersion", "dissipation", "oscillation"]
 
-REAL = 1e-9  # a phase below this is none: the pair has met on the real axis
+REAL = 1e-9  # a phase below this is zero: both eigenvalues are real
 
 
 def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **parameters: Any) -> Oscillation:
@@ -37,9 +37,9 @@ def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
     omega_dt : array_like of float (m,)
         Steps, above 0.
     zeta : float
-        The oscillator's own damping ratio, from 0 to below 1.
+        Damping ratio of the oscillator, from 0 to below 1.
     **parameters
-        The method's own.
+        Parameters of the method.
 
     Returns
     -------
@@ -62,32 +62,33 @@ def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
     ----------
     H. Hilber, T. Hughes and R. Taylor, Earthquake Eng. Struct. Dyn. 5 (1977) 283-292; T. Hughes, The Finite Element Method (1987), 9.1.
     """
-    chosen = as_method(method, parameters)
-    if chosen.kind != "step":
-        raise ValueError(f"{chosen.name} is no method for oscillations: use mflow.convergence_rate or mflow.parameter_region")
-    W = np.array(omega_dt, dtype=np.float64, ndmin=1)
-    if W.ndim != 1 or not np.all((W > 0.0) & np.isfinite(W)):
-        raise ValueError(f"omega_dt: an array (m,) of finite numbers above 0 is wanted, shape {W.shape} came")
-    if not 0.0 <= zeta < 1.0:
-        raise ValueError(f"zeta = {zeta!r}: a damping ratio from 0 to below 1 is wanted; beyond that nothing oscillates")
-    own = math.sqrt(1.0 - zeta * zeta)
-    if "second_order" in chosen.flags:
-        values = np.linalg.eigvals(amplification(chosen, omega_dt=W, zeta=zeta))
-        radius, pair = np.max(np.abs(values), axis=1), _pair(values, np.exp(W * complex(-zeta, own)))
+    method = as_method(method, parameters)
+    if method.kind != "step":
+        raise ValueError(
+            f"method: expected an integrator, got the optimizer {method.name}; use mflow.convergence_rate or mflow.parameter_region"
+        )
+    W = check_vector(np.atleast_1d(omega_dt), "omega_dt")
+    if not np.all(W > 0.0):
+        raise ValueError(f"omega_dt: expected an array (m,) of finite numbers above 0, got {W.min()}")
+    zeta = check_number(zeta, "zeta", "a damping ratio from 0 to below 1 (beyond it nothing oscillates)", low=0.0, high=1.0, open_high=True)
+    damped = math.sqrt(1.0 - zeta * zeta)
+    if "second_order" in method.flags:
+        values = np.linalg.eigvals(amplification(method, omega_dt=W, zeta=zeta))
+        radius, pair = np.max(np.abs(values), axis=1), _pair(values, np.exp(W * complex(-zeta, damped)))
     else:
-        pair = amplification(chosen, W * complex(-zeta, own))
+        pair = amplification(method, W * complex(-zeta, damped))
         radius = np.abs(pair)
     amplitude, phase = np.abs(pair), np.abs(np.angle(pair))
     with np.errstate(all="ignore"):
         turns = (phase > REAL) & (phase < math.pi - REAL)
-        period = np.where(turns, W * own / phase - 1.0, math.nan)
+        period = np.where(turns, W * damped / phase - 1.0, math.nan)
         fade = -np.log(amplitude)
         damping = np.where(amplitude > 0.0, fade / np.sqrt(phase * phase + fade * fade), 1.0)
-    return Oscillation(chosen, float(zeta), W, radius, amplitude, period, damping, damping - zeta)
+    return Oscillation(method, zeta, W, radius, amplitude, period, damping, damping - zeta)
 
 
 def _pair(values: NDArray[np.complex128], exact: NDArray[np.complex128]) -> NDArray[np.complex128]:
-    """Of each row the eigenvalue that follows the oscillation: among complex ones, if there are any, the nearest to the exact one."""
+    """In each row the eigenvalue of the oscillation: among complex ones, if there are any, the nearest to the exact one."""
     distance = np.abs(values - exact[:, None])
     oscillates = values.imag > REAL * np.abs(values)
     distance = np.where(oscillates | ~np.any(oscillates, axis=1)[:, None], distance, math.inf)
@@ -125,7 +126,7 @@ def dissipation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
 
 
 def dispersion(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **parameters: Any) -> Array:
-    """Relative error of the period, T'/T - 1; nan where the solution does not oscillate any more.
+    """Relative error of the period, T'/T - 1; nan where the numerical solution does not oscillate.
 
     Parameters
     ----------

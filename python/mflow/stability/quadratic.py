@@ -1,9 +1,9 @@
 """Optimizers on quadratics: where (lr, momentum) is stable, how fast errors shrink, and which pair is the best.
 
 On f = L c^2/2 a step multiplies (c, v) by a matrix, probed from the kernel; its spectral radius is the factor by which errors shrink in
-the long run. A quadratic in more dimensions is such a problem in each eigenvector of its Hessian: the slowest of them counts.
+the long run. A quadratic in more dimensions is such a problem along each eigenvector of its Hessian; the slowest one decides.
 
-`consistent_momentum` has friction in place of momentum: m = 1 - friction lr is then the momentum of this page.
+`consistent_momentum` has friction in place of momentum; in this module its momentum is m = 1 - friction lr.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mflow.base.checks import Array, check_number
+from mflow.base.checks import Array, check_number, check_range, check_start
 from mflow.base.methods import Method, as_method
 from mflow.stability.amplification import UPDATE_TOLERANCE, amplification, stability_limit
+from mflow.stability.region import grid_shape
 from mflow.stability.results import ParameterRegion
 
 __all__ = ["BestParameters", "best_parameters", "convergence_rate", "parameter_region"]
 
 GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
-BETWEEN = 5  # curvatures of an interval that are asked, its ends among them
+BETWEEN = 5  # curvatures of an interval at which the radius is computed, with its ends
 
 
 class BestParameters(NamedTuple):
@@ -49,18 +50,18 @@ def _names(method: Method) -> list[str]:
 
 
 def convergence_rate(method: str | Method, curvatures: ArrayLike, lr: float | None = None, **parameters: Any) -> float:
-    """By what an error shrinks in a step, in the long run, on a quadratic with these curvatures.
+    """The factor by which an error shrinks in a step, in the long run, on a quadratic with these curvatures.
 
     Parameters
     ----------
-    method : name or instance of a row with the flag "linear"
+    method : name or instance of a method with the flag "linear"
         An optimizer, or an integrator that follows gradient flow.
     curvatures : array_like of float
-        Eigenvalues of the Hessian, all of them or those that matter.
+        Eigenvalues of the Hessian, all of them or the extreme ones.
     lr : float
         The step; ``dt`` is another name for it.
     **parameters
-        The method's own, as ``momentum=0.9``.
+        Parameters of the method, as ``momentum=0.9``.
 
     Returns
     -------
@@ -87,21 +88,21 @@ def convergence_rate(method: str | Method, curvatures: ArrayLike, lr: float | No
     settings = dict(parameters)
     if "dt" in settings:
         if lr is not None:
-            raise TypeError("lr and dt are one thing: give one of them")
+            raise TypeError("lr, dt: expected one of them, got both; they are the same parameter")
         lr = settings.pop("dt")
-    L = np.array(curvatures, dtype=np.float64, ndmin=1).ravel()
-    if not L.size or not np.all(np.isfinite(L)):
-        raise ValueError("curvatures: finite numbers, at least one, are wanted")
-    chosen = as_method(method, settings)
-    if "second_order" in chosen.flags:
-        raise ValueError(f"{chosen.name}: its friction is the problem's, not its own: use mflow.amplification with omega_dt= and zeta=")
-    if lr is not None and chosen.kind == "update":
-        chosen = as_method(chosen, {"lr": lr})
-    if chosen.kind != "step":
-        return float(np.max(_radius(amplification(chosen, curvature=L))))
+    L = check_start(curvatures, "curvatures").ravel()
+    if not L.size:
+        raise ValueError("curvatures: expected at least one number, got none")
+    method = as_method(method, settings)
+    if "second_order" in method.flags:
+        raise ValueError(f"method: expected a first-order method, got {method.name}; use mflow.amplification with omega_dt= and zeta=")
+    if lr is not None and method.kind == "update":
+        method = as_method(method, {"lr": lr})
+    if method.kind != "step":
+        return float(np.max(_radius(amplification(method, curvature=L))))
     if lr is None:
-        raise ValueError(f"lr is missing: {chosen.name} takes fixed steps along gradient flow")
-    return float(np.max(np.abs(amplification(chosen, -check_number(lr, "lr") * L))))
+        raise ValueError(f"lr: expected the step of {method.name} along gradient flow, got None")
+    return float(np.max(np.abs(amplification(method, -check_number(lr, "lr") * L))))
 
 
 def _with(method: Method, lr: float, m: float) -> Method:
@@ -112,28 +113,28 @@ def _with(method: Method, lr: float, m: float) -> Method:
 
 
 def best_parameters(method: str | Method, condition_number: float, curvature: float = 1.0, **parameters: Any) -> BestParameters:
-    """The step, and momentum, with which an optimizer converges fastest on all quadratics of a condition number.
+    """The step and momentum with which an optimizer converges fastest on all quadratics of a condition number.
 
     Parameters
     ----------
     method : name or instance of an optimizer with the flag "linear"
-    condition_number : float, from 1 on
+    condition_number : float, at least 1
         Largest over least curvature.
     curvature : float
         The largest curvature.
     **parameters
-        The method's own, other than lr and momentum.
+        Parameters of the method other than lr and momentum.
 
     Returns
     -------
     BestParameters
-        ``lr``, ``momentum``, ``rate`` and ``method``. The search is good to about 1e-7: at the best pair two eigenvalues meet, and
-        those are known to the root of rounding.
+        ``lr``, ``momentum``, ``rate`` and ``method``. They are good to about 1e-7: at the best pair two eigenvalues coincide,
+        which limits their accuracy to the root of rounding.
 
     Raises
     ------
     ValueError
-        The method has no linear amplification, or is no optimizer.
+        The method has no linear amplification, or is not an optimizer.
 
     Examples
     --------
@@ -146,18 +147,17 @@ def best_parameters(method: str | Method, condition_number: float, curvature: fl
     ----------
     B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17; L. Lessard, B. Recht and A. Packard, SIAM J. Optim. 26 (2016) 57-95.
     """
-    chosen = as_method(method, parameters)
-    kappa, largest = float(condition_number), float(curvature)
-    if chosen.kind != "update":
-        raise ValueError(f"{chosen.name} is no optimizer: its largest step is mflow.max_stable_dt, its rate mflow.convergence_rate")
-    if not 1.0 <= kappa < math.inf or not 0.0 < largest < math.inf:
-        raise ValueError(f"condition_number = {condition_number!r}, curvature = {curvature!r}: from 1 on, and above 0, are wanted")
+    method = as_method(method, parameters)
+    kappa = check_number(condition_number, "condition_number", low=1.0)
+    largest = check_number(curvature, "curvature", low=0.0, open_low=True)
+    if method.kind != "update":
+        raise ValueError(f"method: expected an optimizer, got {method.name}; use mflow.max_stable_dt and mflow.convergence_rate")
     L = np.geomspace(largest / kappa, largest, BETWEEN) if kappa > 1.0 else np.array([largest])
-    has_momentum = bool({"momentum", "friction"} & set(_names(chosen)))
-    power = 0.5 if "friction" in _names(chosen) else 1.0  # a step lives on the scale 1/L, or its root in second order
+    has_momentum = bool({"momentum", "friction"} & set(_names(method)))
+    power = 0.5 if "friction" in _names(method) else 1.0  # a step scales with 1/L, or its root in second order
 
     def rate(s: float, m: float) -> float:
-        return float(np.max(_radius(amplification(_with(chosen, (s / largest) ** power, m), curvature=L))))
+        return float(np.max(_radius(amplification(_with(method, (s / largest) ** power, m), curvature=L))))
 
     def best_step(m: float) -> tuple[float, float]:
         return _least(lambda s: rate(s, m), 1e-3 / kappa, 4.5)
@@ -165,7 +165,7 @@ def best_parameters(method: str | Method, condition_number: float, curvature: fl
     m = _least(lambda m: best_step(m)[1], 0.0, 1.0 - 1e-9)[0] if has_momentum else 0.0
     s, value = best_step(m)
     lr = (s / largest) ** power
-    return BestParameters(lr, m, value, _with(chosen, lr, m))
+    return BestParameters(lr, m, value, _with(method, lr, m))
 
 
 def _least(fun: Callable[[float], float], lower: float, upper: float) -> tuple[float, float]:
@@ -193,7 +193,7 @@ def parameter_region(
     shape: Sequence[int] = (200, 200),
     **parameters: Any,
 ) -> ParameterRegion:
-    """Where an optimizer is stable on f = curvature c^2/2, in the plane of its step and its momentum.
+    """The stability region of an optimizer on f = curvature c^2/2, in the plane of its step and its momentum.
 
     Parameters
     ----------
@@ -205,7 +205,7 @@ def parameter_region(
     shape : (rows, columns)
         Of momentum and of lr.
     **parameters
-        The method's own, other than those two.
+        Parameters of the method other than those two.
 
     Returns
     -------
@@ -228,37 +228,31 @@ def parameter_region(
     ----------
     N. Qian, Neural Networks 12 (1999) 145-151.
     """
-    chosen = as_method(method, parameters)
-    names = _names(chosen)
-    if chosen.kind != "update" or not {"momentum", "friction"} & set(names):
-        raise ValueError(f"{chosen.name} has no momentum: use mflow.stability_limit or mflow.max_stable_dt")
-    if "linear" not in chosen.flags:
-        amplification(chosen)  # says what to use instead
-    L = float(curvature)
-    if not 0.0 < L < math.inf:
-        raise ValueError(f"curvature = {curvature!r}: a finite number above 0 is wanted")
-    if len(shape) != 2 or any(isinstance(k, bool) or int(k) != k or k < 1 for k in shape):
-        raise ValueError(f"shape = {shape!r}: (rows, columns), whole numbers from 1 on, are wanted")
-    rows, columns = (int(k) for k in shape)
-    for name, pair in (("lr", lr), ("momentum", momentum)):
-        if pair is not None and not (len(pair) == 2 and np.all(np.isfinite(pair)) and 0.0 <= pair[0] < pair[1]):
-            raise ValueError(f"{name} = {pair!r}: two finite numbers from 0 on, the lower one first, are wanted")
+    method = as_method(method, parameters)
+    names = _names(method)
+    if method.kind != "update" or not {"momentum", "friction"} & set(names):
+        raise ValueError(f"method: {method.name} has no momentum; use mflow.stability_limit or mflow.max_stable_dt")
+    if "linear" not in method.flags:
+        amplification(method)  # its error says what to use instead
+    L = check_number(curvature, "curvature", low=0.0, open_low=True)
+    rows, columns = grid_shape(shape, 1)
+    momentum = check_range(momentum, "momentum", 0.0)
     power = 2.0 if "friction" in names else 1.0
-    widest = 4.4 if lr is not None else 1.1 * _widest(chosen, momentum, power)
-    low, high = (0.0, (widest / L) ** (1.0 / power)) if lr is None else (float(v) for v in lr)
+    widest = 4.4 if lr is not None else 1.1 * _widest(method, momentum, power)
+    low, high = (0.0, (widest / L) ** (1.0 / power)) if lr is None else check_range(lr, "lr", 0.0)
     steps = np.linspace(low, high, columns + 1)[1:] if low == 0.0 else np.linspace(low, high, columns)
-    m = np.linspace(float(momentum[0]), float(momentum[1]), rows)
+    m = np.linspace(*momentum, rows)
     radius = np.empty((rows, columns))
     for i in range(rows):
-        if chosen.parameters.get("weight_decay"):  # the decay has a curvature of its own, which does not scale with the step
+        if method.parameters.get("weight_decay"):  # the decay has a curvature of its own, which does not scale with the step
             for j, step in enumerate(steps):
-                radius[i, j] = _radius(amplification(_with(chosen, float(step), m[i]), curvature=L))
+                radius[i, j] = _radius(amplification(_with(method, float(step), m[i]), curvature=L))
         else:  # lr^power L is all that counts: one lr, many L
-            radius[i] = _radius(amplification(_with(chosen, 1.0, m[i]), curvature=steps**power * L))
-    return ParameterRegion(chosen, L, steps, m, radius, radius <= 1.0 + 1e5 * UPDATE_TOLERANCE)
+            radius[i] = _radius(amplification(_with(method, 1.0, m[i]), curvature=steps**power * L))
+    return ParameterRegion(method, L, steps, m, radius, radius <= 1.0 + 1e5 * UPDATE_TOLERANCE)
 
 
 def _widest(method: Method, momentum: Sequence[float], power: float) -> float:
-    limits = [stability_limit(_with(method, 1.0, min(float(m), 0.999))) for m in momentum]
+    limits = [stability_limit(_with(method, 1.0, min(m, 0.999))) for m in momentum]
     finite = [x**power for x in limits if 0.0 < x < math.inf]
     return max(finite, default=4.0)

@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from mflow.base.checks import check_range, check_whole
 from mflow.base.methods import Method, as_method
 from mflow.stability.amplification import STEP_TOLERANCE, amplification
 from mflow.stability.results import StabilityRegion
 
-__all__ = ["stability_region"]
+__all__ = ["grid_shape", "stability_region"]
 
 
 def stability_region(
@@ -21,7 +22,7 @@ def stability_region(
     shape: Sequence[int] = (400, 400),
     **parameters: Any,
 ) -> StabilityRegion:
-    """Where an integrator is stable: |R(z)| on a grid of z = lambda dt.
+    """The stability region of an integrator: |R(z)| on a grid of z = lambda dt.
 
     Parameters
     ----------
@@ -31,7 +32,7 @@ def stability_region(
         Ranges of the real and the imaginary part.
     shape : (rows, columns)
     **parameters
-        The method's own.
+        Parameters of the method.
 
     Returns
     -------
@@ -41,7 +42,7 @@ def stability_region(
     Raises
     ------
     ValueError
-        A range is empty, or the method is no integrator of y' = f(t, y); the text says what to use instead.
+        A range is empty, or the method is no integrator of y' = f(t, y); the message says what to use instead.
 
     Examples
     --------
@@ -54,24 +55,19 @@ def stability_region(
     ----------
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
-    chosen = as_method(method, parameters)
-    if chosen.kind != "step" or "second_order" in chosen.flags:
-        use = "mflow.oscillation" if "second_order" in chosen.flags else "mflow.parameter_region"
-        raise ValueError(f"{chosen.name} has no stability region in the plane of lambda dt: use {use}")
-    (x0, x1), (y0, y1) = (_range(values, name) for values, name in ((re, "re"), (im, "im")))
-    if len(shape) != 2 or any(isinstance(k, bool) or int(k) != k or k < 2 for k in shape):
-        raise ValueError(f"shape = {shape!r}: (rows, columns), whole numbers from 2 on, are wanted")
-    rows, columns = (int(k) for k in shape)
+    method = as_method(method, parameters)
+    if method.kind != "step" or "second_order" in method.flags:
+        use = "mflow.oscillation" if "second_order" in method.flags else "mflow.parameter_region"
+        raise ValueError(f"method: {method.name} has no stability region in the plane of lambda dt; use {use}")
+    (x0, x1), (y0, y1) = check_range(re, "re"), check_range(im, "im")
+    rows, columns = grid_shape(shape, 2)
     z = np.linspace(x0, x1, columns)[None, :] + 1j * np.linspace(y0, y1, rows)[:, None]
-    abs_R = np.abs(amplification(chosen, z))
-    return StabilityRegion(chosen, z, abs_R, abs_R <= 1.0 + STEP_TOLERANCE, (x0, x1), (y0, y1))
+    abs_R = np.abs(amplification(method, z))
+    return StabilityRegion(method, z, abs_R, abs_R <= 1.0 + STEP_TOLERANCE, (x0, x1), (y0, y1))
 
 
-def _range(values: Sequence[float], name: str) -> tuple[float, float]:
-    try:
-        low, high = (float(v) for v in values)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name} = {values!r}: two numbers (lower, upper) are wanted") from None
-    if not (np.isfinite(low) and np.isfinite(high) and low < high):
-        raise ValueError(f"{name} = {values!r}: two finite numbers, the lower one first, are wanted")
-    return low, high
+def grid_shape(shape: Sequence[int], low: int) -> tuple[int, int]:
+    """(rows, columns) of a grid, whole numbers of at least `low`. Raises TypeError or ValueError."""
+    if np.ndim(shape) != 1 or len(shape) != 2:
+        raise ValueError(f"shape: expected (rows, columns), got {shape!r}")
+    return check_whole(shape[0], "shape[0]", low), check_whole(shape[1], "shape[1]", low)

@@ -1,4 +1,4 @@
-"""What the analyses of methods return: arrays to draw and to count with. A first axis over points or methods is always named."""
+"""Results of the analyses of methods: plain arrays."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ class ParameterRegion:
 
 @dataclass(frozen=True, eq=False)
 class Oscillation:
-    """What a method makes of x'' = -omega^2 x - 2 zeta omega x': `mflow.oscillation`.
+    """Dissipation and dispersion of a method on x'' = -omega^2 x - 2 zeta omega x': `mflow.oscillation`.
 
-    method : Method. zeta : float, the oscillator's own damping ratio. omega_dt : float64 array (m,).
+    method : Method. zeta : float, the damping ratio of the oscillator. omega_dt : float64 array (m,).
     spectral_radius : float64 array (m,), of the step's matrix; above 1 it grows.
     amplitude : float64 array (m,), the modulus of the pair of eigenvalues that follows the oscillation.
-    period_error : float64 array (m,), T'/T - 1 with T the exact (damped) period; nan where the pair is real, no oscillation is left.
+    period_error : float64 array (m,), T'/T - 1 with T the exact (damped) period; nan where the pair is real, without oscillation.
     damping_ratio : float64 array (m,), of the numerical solution: zeta and what the method adds to it.
     algorithmic_damping : float64 array (m,), damping_ratio - zeta.
     """

@@ -1,12 +1,12 @@
-"""dt="auto": a step inside the stability region, from a few differences of the right-hand side along a Krylov space.
+"""dt="auto": a step inside the stability region, from a few differences of the right-hand side in a Krylov space.
 
 The Jacobian J of slope(t, .) at y acts on a vector by one difference, J v = (slope(t, y + s v) - slope(t, y))/s. Arnoldi's method builds
 an orthonormal basis Q of the space that J spans from one start vector, and H = Q^T J Q, whose eigenvalues (Ritz values) approach the
 outermost eigenvalues of J first; where J is symmetric (gradient flow) H is made so, which is Lanczos' method with its basis kept
-orthogonal. Each Ritz value is taken further out by its residual, so that what has not converged yet errs on the safe side. A small
-problem (n <= ITERATIONS) has all columns of its Jacobian differenced instead, and its eigenvalues are exact but for the difference.
+orthogonal. Each Ritz value is moved outward by its residual, so that values which have not converged err on the safe side. Of a
+small problem (n <= ITERATIONS) all columns of the Jacobian are differenced instead, and the eigenvalues are exact but for the difference.
 
-The stability limit along the ray of each value is probed from the method's own kernel (`mflow.stability.amplification`) and remembered.
+The stability limit along the ray of each value is probed from the kernel of the method (`mflow.stability.amplification`) and cached.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ __all__ = ["SafeStep", "Spectrum", "safe_step", "spectrum", "upper_radius"]
 ITERATIONS = 16
 EVERY, SELDOM = 25, 200  # steps between measurements, at most
 SAFETY = 0.9  # share of the limit that is used
-# Difference lengths against max(1, |y|): the second where rounding spoils the first (single precision), the third where J changes along
-# them (Robertson at its start).
+# Lengths of differences relative to max(1, |y|): the second where rounding spoils the first (single precision), the third where J changes
+# along them (Robertson at its start).
 SIZES = (1.5e-8, 1e-4, 1.5e-11)
-AGREE = 0.1  # two lengths must tell the same story to this
-NOISE = 1e-6  # what a difference cannot tell: directions this close to an axis are on it, values this small against the largest are 0
+AGREE = 0.1  # relative difference that the results of two lengths may have
+NOISE = 1e-6  # error of differences: directions this close to an axis are on it, values this small relative to the largest are 0
 PER_OCTAVE = 32  # rays of a method's boundary for each halving of the angle to the imaginary axis
-STAGES = 10  # of a row whose stages are chosen at run time, where dt is too
+STAGES = 10  # of a method that chooses its stages at run time, where dt is chosen too
 MARGIN = 1.05  # of the spectral radius
 
 Slope = Callable[[float, Array], Any]
@@ -44,8 +44,8 @@ Slope = Callable[[float, Array], Any]
 class Spectrum(NamedTuple):
     """The outer eigenvalues of a Jacobian.
 
-    values : complex128 array (k,), Ritz values. residuals : float64 array (k,), how far from each an eigenvalue may lie.
-    evaluations : of the slope. reason : "" or why there are no values.
+    values : complex128 array (k,), Ritz values. residuals : float64 array (k,), the distance within which an eigenvalue lies.
+    evaluations : of the slope. reason : "", or why there are no values.
     """
 
     values: NDArray[np.complex128]
@@ -56,8 +56,10 @@ class Spectrum(NamedTuple):
 
 @dataclass
 class Looks:
-    """When to measure again, in steps: after twice as many as the last time, up to `EVERY`, or `SELDOM` where little changes; after one
-    where the step had to shrink."""
+    """When to measure again, in steps.
+
+    After twice as many steps as the last time, up to `EVERY`, or `SELDOM` where little changes; after one step where dt was reduced.
+    """
 
     next: int = 0
     gap: int = 1
@@ -77,8 +79,8 @@ class Looks:
 class SafeStep(NamedTuple):
     """A step inside the stability region.
 
-    dt : float; 0 where no step is stable, inf where nothing limits it, nan where the slope cannot be measured. rho : float, the
-    spectral radius from above, nan likewise. evaluations : of the slope. reason : in words where dt is 0, inf or nan, else "".
+    dt : float; 0 where no step is stable, inf where nothing limits it, nan where the slope cannot be measured. rho : float, an upper
+    bound of the spectral radius, nan likewise. evaluations : of the slope. reason : in words where dt is 0, inf or nan, else "".
     """
 
     dt: float
@@ -112,7 +114,7 @@ def safe_step(
     Raises
     ------
     ValueError
-        The method has no linear amplification. What ``slope`` raises comes through.
+        The method has no linear amplification. Exceptions of ``slope`` are passed on.
 
     Notes
     -----
@@ -122,8 +124,8 @@ def safe_step(
     Examples
     --------
     >>> import numpy as np, mflow.stability.spectrum
-    >>> found = mflow.stability.spectrum.safe_step(lambda t, y: -4.0 * y, 0.0, np.ones(2), "euler", safety=1.0)
-    >>> round(found.dt, 6), round(found.rho, 6)
+    >>> step = mflow.stability.spectrum.safe_step(lambda t, y: -4.0 * y, 0.0, np.ones(2), "euler", safety=1.0)
+    >>> round(step.dt, 6), round(step.rho, 6)
     (0.5, 4.2)
 
     References
@@ -131,43 +133,43 @@ def safe_step(
     Y. Saad, Numerical Methods for Large Eigenvalue Problems (2011), chapters 4 and 6; Y. Zhou and R.-C. Li, Linear Algebra Appl. 435
     (2011) 480-493.
     """
-    chosen = as_method(method, {})
-    if chosen.kind != "step" or "linear" not in chosen.flags:
-        raise ValueError(f'method: dt="auto" needs an integrator with the flag "linear": {chosen.name} is none')
-    if "staged" in chosen.flags and not chosen.parameters["stages"]:
-        chosen = as_method(chosen, {"stages": STAGES})  # its region grows with their number: one that is worth its slopes
-    found = spectrum(slope, t, y, symmetric=symmetric, iterations=iterations)
-    if found.reason:
-        return SafeStep(math.nan, math.nan, found.evaluations, found.reason)
-    sizes = np.abs(found.values) + found.residuals
+    method = as_method(method, {})
+    if method.kind != "step" or "linear" not in method.flags:
+        raise ValueError(f'method: expected an integrator with the flag "linear" for dt="auto", got {method.name}')
+    if "staged" in method.flags and not method.parameters["stages"]:
+        method = as_method(method, {"stages": STAGES})  # the region grows with their number; this one is worth its slopes
+    measured = spectrum(slope, t, y, symmetric=symmetric, iterations=iterations)
+    if measured.reason:
+        return SafeStep(math.nan, math.nan, measured.evaluations, measured.reason)
+    sizes = np.abs(measured.values) + measured.residuals
     largest = float(np.max(sizes, initial=0.0))
     rho = MARGIN * largest
     dt, worst = math.inf, 0j
-    for value, size in zip(found.values, sizes, strict=True):
+    for value, size in zip(measured.values, sizes, strict=True):
         if abs(value) > NOISE * largest:
-            limit = _limit_towards(chosen, complex(value)) / float(size)
+            limit = _limit_towards(method, complex(value)) / float(size)
             if limit < dt:
                 dt, worst = limit, complex(value)
     if dt == 0.0:
-        return SafeStep(0.0, rho, found.evaluations, f"{chosen.name} has no stable step for the eigenvalue {worst:.4g}")
+        return SafeStep(0.0, rho, measured.evaluations, f"{method.name} has no stable step for the eigenvalue {worst:.4g}")
     if dt == math.inf:
-        return SafeStep(math.inf, rho, found.evaluations, f"no eigenvalue found limits the step of {chosen.name}")
-    return SafeStep(safety * dt, rho, found.evaluations, "")
+        return SafeStep(math.inf, rho, measured.evaluations, f"no eigenvalue found limits the step of {method.name}")
+    return SafeStep(safety * dt, rho, measured.evaluations, "")
 
 
 def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -> tuple[float, str]:
     """(the spectral radius of the slope's Jacobian at (t, y), from above, ""), or (nan, why it cannot be measured)."""
-    found = spectrum(slope, t, y, symmetric=symmetric)
-    if found.reason:
-        return math.nan, found.reason
-    return MARGIN * float(np.max(np.abs(found.values) + found.residuals, initial=0.0)), ""
+    measured = spectrum(slope, t, y, symmetric=symmetric)
+    if measured.reason:
+        return math.nan, measured.reason
+    return MARGIN * float(np.max(np.abs(measured.values) + measured.residuals, initial=0.0)), ""
 
 
 # ---- limits along rays --------------------------------------------------------------------------------------------------------------
 
 
 def _limit_towards(method: Method, value: complex) -> float:
-    """The stability limit in the direction of an eigenvalue: the smaller one of the two remembered rays on either side."""
+    """The stability limit in the direction of an eigenvalue: the smaller one of the two cached rays on either side."""
     size = abs(value)
     if value.real >= -NOISE * size:
         if value.real > NOISE * size:
@@ -198,7 +200,7 @@ def _axis(method: Method) -> float:
 
 
 def spectrum(slope: Slope, t: float, y: Array, *, symmetric: bool = False, iterations: int = ITERATIONS) -> Spectrum:
-    """Outer eigenvalues of the Jacobian of ``slope(t, .)`` at y; the parameters are `safe_step`'s."""
+    """Outer eigenvalues of the Jacobian of ``slope(t, .)`` at y; parameters as in `safe_step`."""
     none = np.empty(0, dtype=np.complex128)
     with np.errstate(all="ignore"):
         base = np.array(slope(t, y), dtype=np.float64)
@@ -223,7 +225,7 @@ def spectrum(slope: Slope, t: float, y: Array, *, symmetric: bool = False, itera
         return Spectrum(values, next_norm * np.abs(vectors[-1]), evaluations, "")
 
 
-ROUGH = "differences of two lengths disagree: the right-hand side is too rough, or too coarsely rounded, to be measured"
+ROUGH = "differences of two lengths disagree: the right-hand side is too rough, or rounded too coarsely, to be measured"
 
 
 class _Differences:
@@ -237,14 +239,14 @@ class _Differences:
     def __call__(self, v: Array, times: float = 1.0) -> Array:
         length = times * self.length
         self.evaluations += 1
-        there = np.asarray(self.slope(self.t, self.y + length * v.reshape(self.y.shape)), dtype=np.float64)
-        return np.asarray((there - self.base).reshape(-1) / length, dtype=np.float64)
+        moved = np.asarray(self.slope(self.t, self.y + length * v.reshape(self.y.shape)), dtype=np.float64)
+        return np.asarray((moved - self.base).reshape(-1) / length, dtype=np.float64)
 
 
 def _project(jacobian: _Differences, iterations: int) -> tuple[Array, float, str]:
-    """(H, norm of what is left of the next vector, why not) from Arnoldi's method; the whole Jacobian where n is small."""
+    """(H, norm of the next vector before it is scaled, "" or why there is no H) by Arnoldi's method; the Jacobian where n is small."""
     n = jacobian.y.size
-    v = np.cos(1.0 + np.arange(n, dtype=np.float64))  # no special direction, the same every time
+    v = np.cos(1.0 + np.arange(n, dtype=np.float64))  # no special direction, and always the same
     v /= np.linalg.norm(v)
     first = jacobian(v)
     check = jacobian(v, 8.0)
@@ -272,4 +274,4 @@ def _project(jacobian: _Differences, iterations: int) -> tuple[Array, float, str
             return H[: k + 1, : k + 1], left if left > NOISE * before else 0.0, ""
         H[k + 1, k] = left
         v = w / left
-    raise ValueError(f"iterations = {iterations!r}: a whole number from 1 on is wanted")
+    raise ValueError(f"iterations: expected a whole number of at least 1, got {iterations!r}")

@@ -1,4 +1,4 @@
-"""What `mflow.train` reads: rows of arrays in batches, anything that can be iterated over, or nothing; and the user's cost on a batch.
+"""The data that `mflow.train` reads (rows of arrays in batches, an iterable of batches, or none), and the user's cost on a batch.
 
 A feed gives the batches of one epoch, from any of them on, each as (arguments for the cost, weight). The weight is the number of rows,
 so that means over batches of unequal length are means over rows.
@@ -14,19 +14,20 @@ from typing import Any
 import numpy as np
 from mflow_core.objectives.objective import Objective
 
-from mflow.data.tables import Minibatches, minibatches
+from mflow.base.checks import as_tuple
+from mflow.data.rows import Minibatches, minibatches
 
 __all__ = ["Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
 
-ROWS = 32  # in a batch where nothing is said, and so many are there
-AT_ONCE = 8192  # rows of a validation set that are looked at together
+ROWS = 32  # the default batch size
+AT_ONCE = 8192  # rows of a validation set that are evaluated together
 SAMPLE = 64  # rows, spread over all, by which a checkpoint knows its data
 
 Args = tuple[Any, ...]
 
 
 class Feed:
-    """No data at all: the cost is the whole truth, and an epoch is one step."""
+    """No data: the cost is a function of the parameters alone, and an epoch is one step."""
 
     seed: int | None = None
     batches: int | None = 1  # in an epoch, where that is known
@@ -40,10 +41,10 @@ class Feed:
             yield (), 1.0
 
     def refuse_epochs(self, epochs: int) -> None:
-        """Raises ValueError where so many epochs cannot be had."""
+        """Raises ValueError where the data cannot be gone through so many times."""
 
     def sample(self) -> list[Any] | None:
-        """What tells these data from others of the same size, as JSON can hold it; None where nothing does."""
+        """Numbers that tell these data from others of the same size, as JSON can hold them; None where there are none."""
         if self.objective is None:
             return None
         return [f"{self.objective(1.0 / np.arange(2.0, self.objective.n + 2.0)):.8e}"]  # libm may give other last digits elsewhere
@@ -88,7 +89,7 @@ class IndexSets(Rows):
 
 
 class Stream(Feed):
-    """Batches that somebody else makes: an iterable, an iterator, or a function of the epoch that returns one."""
+    """Batches that the user makes: an iterable, an iterator, or a function of the epoch that returns one."""
 
     def __init__(self, data: Iterable[Any] | Callable[[int], Iterable[Any]]) -> None:
         self.data = data
@@ -101,14 +102,14 @@ class Stream(Feed):
     def refuse_epochs(self, epochs: int) -> None:
         if self.once and epochs > 1:
             raise ValueError(
-                f"data: an iterator can be gone through once, and epochs = {epochs}: give epochs=1, or what can be iterated over again "
-                "(a list of batches, or a function of the epoch that returns an iterator)"
+                f"data: an iterator can be gone through once, got epochs = {epochs}; give epochs=1, or a list of batches, or a function of "
+                "the epoch that returns an iterator"
             )
 
     def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
-        found = self.data(epoch) if callable(self.data) else self.data
-        for batch in itertools.islice(found, first, None):
-            args = batch if type(batch) is tuple else tuple(batch) if isinstance(batch, (tuple, list)) else (batch,)
+        batches = self.data(epoch) if callable(self.data) else self.data
+        for batch in itertools.islice(batches, first, None):
+            args = as_tuple(batch)
             yield args, _weight(args)
 
 
@@ -120,7 +121,7 @@ def _weight(args: Args) -> float:
 
 
 def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:
-    """The feed for what came as ``data``. Raises TypeError or ValueError, naming the argument."""
+    """The feed of the argument ``data``. Raises TypeError or ValueError, naming the argument."""
     if _is_whole(data):
         data = _whole_arrays(data, "data")
         try:
@@ -129,7 +130,7 @@ def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, 
         except ValueError as error:
             raise ValueError(f"data: {error}") from None
     if batch_size is not None:
-        raise ValueError("batch_size is for arrays (a tuple of them): what is iterated over makes its own batches")
+        raise ValueError("batch_size: it is for arrays (a tuple of them), and an iterable makes its own batches; omit it")
     if data is None:
         return Feed()
     _check_stream(data, "data", " or None")
@@ -137,7 +138,7 @@ def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, 
 
 
 def _is_whole(data: Any) -> bool:
-    """Whether it is rows that are all there, and not batches that come one by one: a tuple, an array, a data frame, a matrix."""
+    """Whether the data are all rows at once (a tuple, an array, a data frame, a matrix), and not an iterable of batches."""
     return isinstance(data, (tuple, np.ndarray)) or hasattr(data, "toarray") or (hasattr(data, "iloc") and hasattr(data, "__array__"))
 
 
@@ -145,26 +146,26 @@ def _whole_arrays(data: Any, argument: str) -> Args:
     """NumPy arrays of one array, or of a tuple of them, data frames and tensors included. Raises TypeError or ValueError."""
     arrays = []
     for position, array in enumerate(data if isinstance(data, tuple) else (data,)):
-        came = f"{argument}[{position}] is a {type(array).__name__}"
+        got = f"got {type(array).__name__}"
         if hasattr(array, "toarray"):
-            raise TypeError(f"{came}, and rows are drawn from dense arrays: .toarray() makes one; or give batches of it")
+            raise TypeError(f"{argument}[{position}]: expected a dense array, {got}; .toarray() makes one, or give batches of it")
         if not hasattr(array, "shape") or not hasattr(array, "__array__"):
-            raise TypeError(f"{came}: a tuple holds whole arrays, as in (X, y); a sequence of batches is a list")
+            raise TypeError(f"{argument}[{position}]: expected an array, as in (X, y), {got}; give a sequence of batches as a list")
         arrays.append(array if isinstance(array, np.ndarray) else np.asarray(array))
         if arrays[-1].dtype == object and not isinstance(array, np.ndarray):
-            raise TypeError(f"{came} of mixed columns: make numbers of them all first")
+            raise TypeError(f"{argument}[{position}]: expected columns of numbers, {got} of mixed columns; make numbers of them all first")
     if not arrays:
-        raise ValueError(f"{argument}: an empty tuple came; a tuple of arrays of equal length is wanted, as in (X, y)")
+        raise ValueError(f"{argument}: expected a tuple of arrays of equal length, as in (X, y), got an empty tuple")
     return tuple(arrays)
 
 
 def _check_stream(data: Any, argument: str, more: str) -> None:
     if isinstance(data, (str, bytes, dict)) or (not callable(data) and not isinstance(data, Iterable)):
-        raise TypeError(f"{argument} is a {type(data).__name__}: a tuple of arrays, an iterable of batches{more} is wanted")
+        raise TypeError(f"{argument}: expected a tuple of arrays, an iterable of batches{more}, got {type(data).__name__}")
 
 
 def checked_parts(data: Any) -> Any:
-    """A validation set as `in_parts` takes it. Raises TypeError or ValueError where it is none."""
+    """A validation set as `in_parts` takes it. Raises TypeError or ValueError for anything else."""
     if data is None or isinstance(data, Objective):
         return data
     if not _is_whole(data):
@@ -173,18 +174,18 @@ def checked_parts(data: Any) -> Any:
     arrays = _whole_arrays(data, "validation")
     rows = [len(a) if a.ndim else 0 for a in arrays]
     if min(rows) != max(rows):
-        raise ValueError(f"validation: arrays of {', '.join(map(str, rows))} rows came: pass arrays of one length")
+        raise ValueError(f"validation: expected arrays of one length, got {', '.join(map(str, rows))} rows")
     if rows[0] == 0:
-        raise ValueError("validation: it has 0 rows; give at least one, or leave it away")
+        raise ValueError("validation: expected at least one row, got 0 rows; omit it to train without")
     return arrays
 
 
 def index_sets(fun: Objective, data: Any, jac: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:
     """The feed of a compiled objective: index sets of a mean over rows, else the whole. Raises TypeError or ValueError."""
     if data is not None:
-        raise TypeError(f"data: {fun!r} holds its own: leave data away, or make the objective of these")
+        raise TypeError(f"data: {fun!r} holds its own data; omit it, or make the objective of these data")
     if jac is not None and jac is not True:
-        raise TypeError(f"jac = {jac!r}: {fun!r} has its own gradient: leave jac away")
+        raise TypeError(f"jac: {fun!r} has its own gradient, got jac = {jac!r}; omit it")
     if "labelled" in fun.flags:
         try:
             sets = IndexSets(fun.m, min(ROWS, fun.m) if batch_size is None else batch_size, seed, shuffle, drop_last)
@@ -193,7 +194,7 @@ def index_sets(fun: Objective, data: Any, jac: Any, batch_size: int | None, seed
         sets.objective = fun
         return sets
     if batch_size is not None:
-        raise ValueError(f"batch_size: {fun!r} is no mean over rows: leave batch_size away, an epoch is a step on the whole")
+        raise ValueError(f"batch_size: {fun!r} is no mean over rows, and an epoch is one step on the whole; omit it")
     feed = Feed()
     feed.objective = fun
     return feed
@@ -218,11 +219,11 @@ class Cost:
     def __init__(self, fun: Any, jac: Any) -> None:
         if jac is not None and jac is not True and not callable(jac):
             raise TypeError(
-                f"jac = {jac!r}: True (fun returns the loss and the gradient), a function (the gradient; fun is the loss) or None (fun is "
-                "the gradient) is wanted"
+                "jac: expected True (fun returns the loss and the gradient), a function (the gradient; fun is the loss) or None (fun is "
+                f"the gradient), got {jac!r}"
             )
         if not callable(fun):
-            raise TypeError(f"fun is a {type(fun).__name__}: a function fun(params, *batch) is wanted")
+            raise TypeError(f"fun: expected a function fun(params, *batch), got {type(fun).__name__}")
         self.fun, self.jac = fun, jac
         self.has_loss = jac is not None
 
@@ -231,7 +232,7 @@ class Cost:
         if self.jac is True:
             out = self.fun(params, *args)
             if not isinstance(out, tuple) or len(out) != 2:
-                raise TypeError(f"fun returned {_what(out)}: with jac=True the pair (loss, gradient) is wanted")
+                raise TypeError(f"fun returned {_kind(out)}: expected, with jac=True, the pair (loss, gradient)")
             loss, grads = out
             return loss if type(loss) is float else _real(loss), grads
         if self.jac is not None:
@@ -239,8 +240,8 @@ class Cost:
         out = self.fun(params, *args)
         if not isinstance(out, (np.ndarray, list, tuple, dict)) or (isinstance(out, tuple) and np.ndim(out[0]) == 0 and len(out) == 2):
             raise TypeError(
-                f"fun returned {_what(out)}: without jac= it is the gradient; for a loss give jac=gradient, for the pair (loss, gradient) "
-                "jac=True"
+                f"fun returned {_kind(out)}: expected, without jac=, the gradient; for a loss give jac=gradient, for the pair (loss, "
+                "gradient) jac=True"
             )
         return float("nan"), out
 
@@ -255,10 +256,10 @@ def _real(value: Any) -> float:
     try:
         return float(value)
     except (TypeError, ValueError):
-        raise TypeError(f"fun returned {_what(value)} as loss: a number is wanted") from None
+        raise TypeError(f"fun returned {_kind(value)} as loss: expected a number") from None
 
 
-def _what(value: Any) -> str:
+def _kind(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
     return f"a tuple of {len(value)}" if isinstance(value, tuple) else f"a {type(value).__name__}"

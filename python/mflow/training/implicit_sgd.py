@@ -15,13 +15,13 @@ import numpy as np
 from mflow_core import registry
 from mflow_core.optimize import sweep
 
-from mflow.base.checks import Array, check_number
+from mflow.base.checks import Array, check_number, check_start, check_whole
 from mflow.base.methods import describe, record_values
 
 __all__ = ["ImplicitSGD", "check_labels", "check_rows", "check_weights", "losses"]
 
-ROW = registry.find("implicit_sgd")
-FORWARD = 1.0  # the row's number of flow="forward"
+RECORD = registry.find("implicit_sgd")
+FORWARD = 1.0  # the record's number of flow="forward"
 KINKS = {"delta": "huber", "tau": "quantile"}
 
 
@@ -35,7 +35,7 @@ def losses() -> dict[str, str]:
     return {name: formula for name, (_, formula, _) in sweep.losses().items()}
 
 
-# ---- what comes in ---------------------------------------------------------------------------------------------------------------------
+# ---- checks of data --------------------------------------------------------------------------------------------------------------------
 
 
 def check_rows(X: Any, argument: str = "X") -> Any:
@@ -53,15 +53,15 @@ def check_rows(X: Any, argument: str = "X") -> Any:
     else:
         rows = np.asarray(X)
         if rows.dtype.kind not in "biuf":
-            raise TypeError(f"{argument}: dtype {rows.dtype} came, real numbers are wanted")
+            raise TypeError(f"{argument}: expected real numbers, got dtype {rows.dtype}")
         rows = values = np.ascontiguousarray(rows, dtype=np.float64)
     if rows.ndim != 2:
-        raise ValueError(f"{argument}: shape {rows.shape} came, (rows, columns) is wanted: X.reshape(1, -1) for one row")
+        raise ValueError(f"{argument}: expected an array of shape (rows, columns), got shape {rows.shape}; X.reshape(1, -1) for one row")
     if rows.shape[0] == 0:
-        raise ValueError(f"{argument} is empty: at least one row is wanted")
+        raise ValueError(f"{argument}: expected at least one row, got an empty array")
     if not np.all(np.isfinite(values)):
         where = f" (row {np.flatnonzero(~np.isfinite(values).all(axis=1))[0]})" if values.ndim == 2 else ""
-        raise ValueError(f"{argument} holds NaN or infinity{where}: fill or drop those rows first")
+        raise ValueError(f"{argument}: expected finite numbers, got NaN or infinity{where}; fill or drop those rows first")
     return rows
 
 
@@ -69,15 +69,15 @@ def check_labels(y: Any, loss: str, rows: int) -> Array:
     """Labels as float64, each in the loss's domain. Raises TypeError or ValueError."""
     given = np.asarray(y)
     if given.dtype.kind not in "biuf":
-        raise TypeError(f"y: dtype {given.dtype} came, real numbers are wanted")
+        raise TypeError(f"y: expected real numbers, got dtype {given.dtype}")
     labels = np.ascontiguousarray(given, dtype=np.float64)
     if labels.shape != (rows,):
-        raise ValueError(f"y: shape {labels.shape} came, ({rows},) is wanted, one label a row of X")
+        raise ValueError(f"y: expected an array of shape ({rows},), one label for each row of X, got shape {labels.shape}")
     bad = sweep.bad_label(loss, labels)
     if bad >= 0:
-        wanted = sweep.losses()[loss][0]
-        fix = ": 2 * y - 1 makes them of 0 and 1" if wanted == "-1 and +1" else ""
-        raise ValueError(f"y[{bad}] = {labels[bad]:g}: {loss} loss takes {wanted}{fix}")
+        domain = sweep.losses()[loss][0]
+        fix = "; 2 * y - 1 makes them of 0 and 1" if domain == "-1 and +1" else ""
+        raise ValueError(f"y: {loss} loss takes {domain}, got {labels[bad]:g} in entry {bad}{fix}")
     return labels
 
 
@@ -87,12 +87,12 @@ def check_weights(sample_weight: Any, rows: int) -> Array | None:
         return None
     weights = np.ascontiguousarray(sample_weight, dtype=np.float64)
     if weights.shape != (rows,):
-        raise ValueError(f"sample_weight: shape {weights.shape} came, ({rows},) is wanted")
+        raise ValueError(f"sample_weight: expected an array of shape ({rows},), got shape {weights.shape}")
     bad = np.flatnonzero(~((weights >= 0.0) & np.isfinite(weights)))
     if bad.size:
-        raise ValueError(f"sample_weight[{bad[0]}] = {weights[bad[0]]}: weights are finite and not below 0")
+        raise ValueError(f"sample_weight: expected finite numbers of at least 0, got {weights[bad[0]]} in entry {bad[0]}")
     if not np.any(weights > 0.0):
-        raise ValueError("sample_weight: every weight is 0, nothing is left to learn from")
+        raise ValueError("sample_weight: expected at least one weight above 0, got only 0")
     return weights
 
 
@@ -107,8 +107,8 @@ def samples_of(rows: Any, labels: Array, weights: Array | None) -> sweep.Samples
 def distinct(samples: sweep.Samples, weights: Array | None) -> tuple[Any, Array]:
     """(rows, weights): one of each set of equal rows, with the sum of their weights, in an order that the rows alone decide.
 
-    `weights` is as long as the samples, 0 for the rows that another one stands for. So a datum of weight k is k data, and the order in
-    which the data came does not matter.
+    `weights` is as long as the samples, 0 for the rows that an equal one represents. So a datum of weight k counts as k data, and the
+    order of the data does not matter.
     """
     each = np.ones(len(samples)) if weights is None else weights
     keys = samples.keys()
@@ -119,8 +119,8 @@ def distinct(samples: sweep.Samples, weights: Array | None) -> tuple[Any, Array]
     starts = np.flatnonzero(first)
     total = np.zeros(len(order))
     total[order[starts]] = np.add.reduceat(each[order], starts)
-    chosen = order[starts]
-    return chosen[total[chosen] > 0.0], total
+    represent = order[starts]
+    return represent[total[represent] > 0.0], total
 
 
 # ---- the driver ------------------------------------------------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ class ImplicitSGD:
         "squared", "huber", "absolute", "quantile", "hinge", "logistic", "poisson" or "gamma" (`losses` has their formulas). Labels of
         "hinge" and "logistic" are -1 and +1, counts of "poisson" are not negative, "gamma" takes positive numbers.
     **parameters
-        Those of the row, by name.
+        Those of the method, by name.
 
     Attributes
     ----------
@@ -168,12 +168,12 @@ class ImplicitSGD:
             raise ValueError(registry.unknown("loss: there is no", loss, list(known)))
         for name, owner in KINKS.items():
             if name in parameters and loss != owner:
-                raise TypeError(f"{name} belongs to the {owner} loss, {loss} came")
+                raise TypeError(f"{name}: it belongs to the {owner} loss, got loss = {loss!r}; omit it")
         if parameters.get("flow") == "exact" and parameters.get("l2", 0.0) != 0.0:
-            raise ValueError(f"flow = 'exact' with l2 = {parameters['l2']!r}: the two flows have no closed form together; take 'backward'")
+            raise ValueError(f"flow: 'exact' and l2 = {parameters['l2']!r} have no closed form together; take flow='backward'")
         self.loss = loss
         self.parameters = dict(parameters)
-        self.numbers = record_values(ROW, parameters)
+        self.numbers = record_values(RECORD, parameters)
         self._learner: sweep.Learner | None = None
         self.reason = "not fitted"
         self.n_epochs = 0
@@ -195,8 +195,8 @@ class ImplicitSGD:
             Multiplies a sample's loss.
         epochs : int
         shuffle : bool
-            A new order each epoch. Equal rows are then one row with the sum of their weights, and what is learned does not depend on
-            the order in which they came. False: in sequence, every row for itself.
+            A new order each epoch. Equal rows are then one row with the sum of their weights, and the result does not depend on the
+            order of the rows. False: in sequence, each row by itself.
         seed : int, numpy.random.Generator or None
         tol : float
             Ends after an epoch that moves no weight by more than tol times the largest.
@@ -209,19 +209,18 @@ class ImplicitSGD:
             An argument does not fit; the text names it.
         """
         rows, labels, weights = self._checked(X, y, sample_weight)
-        if isinstance(epochs, bool) or int(epochs) != epochs or epochs < 1:
-            raise ValueError(f"epochs = {epochs!r}: a whole number from 1 on is wanted")
+        epochs = check_whole(epochs, "epochs", 1)
         tol = check_number(tol, "tol")
         learner = self._start(rows.shape[1], anew=not warm_start)
-        samples, chosen, rng = samples_of(rows, labels, weights), None, np.random.default_rng(seed)
+        samples, represent, rng = samples_of(rows, labels, weights), None, np.random.default_rng(seed)
         if shuffle:
-            chosen, summed = distinct(samples, weights)
+            represent, summed = distinct(samples, weights)
             samples = samples_of(rows, labels, summed)
         watch = _Watch(self, rows, labels, weights) if self.numbers.get("flow") == FORWARD else None
         self.reason = "max_iter"
-        for self.n_epochs in range(1, int(epochs) + 1):
+        for self.n_epochs in range(1, epochs + 1):
             before, state = self._joined(), learner.state()
-            status = learner.sweep(samples, rng.permutation(chosen) if chosen is not None else None)
+            status = learner.sweep(samples, rng.permutation(represent) if represent is not None else None)
             now = self._joined()
             lost = status != 0 or not np.all(np.isfinite(now))
             if watch is not None and watch.diverged(lost):
@@ -238,7 +237,7 @@ class ImplicitSGD:
         return self
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGD:
-        """Learn from these rows once, in sequence, and go on from where it stood.
+        """Learn from these rows once, in sequence, on top of what was learned before.
 
         Raises FloatingPointError where "forward" diverges, or numbers are too large for a step; the weights are then as before the call.
         """
@@ -271,9 +270,9 @@ class ImplicitSGD:
 
     def _start(self, n: int, anew: bool = False) -> sweep.Learner:
         if self._learner is None or anew:
-            self._learner = sweep.Learner(ROW, self.numbers, self.loss, n)
+            self._learner = sweep.Learner(RECORD, self.numbers, self.loss, n)
         if self._learner.n != n:
-            raise ValueError(f"X has {n} columns, {self._learner.n} have been learned")
+            raise ValueError(f"X: expected {self._learner.n} columns, as have been learned, got {n}")
         return self._learner
 
     def _once(self, learner: sweep.Learner, samples: sweep.Samples) -> None:
@@ -284,7 +283,7 @@ class ImplicitSGD:
             raise FloatingPointError(_why(status))
 
     def _overflowed(self) -> None:
-        """No implicit step diverges: what is not finite came of rows whose squares are not."""
+        """No implicit step diverges: numbers that are not finite are due to rows whose squares are not."""
         self.reason = "non_finite"
         text = f"weights left the finite numbers in epoch {self.n_epochs}, and those from before it are kept"
         warnings.warn(f"ImplicitSGD: {text}. Scale X, or lower lr: squares of its rows overflow, or nearly", RuntimeWarning, stacklevel=3)
@@ -294,13 +293,13 @@ class ImplicitSGD:
         out: Array = np.append(w, b)
         return out
 
-    # ---- what it has learned
+    # ---- the result of learning
 
     @property
     def learner(self) -> sweep.Learner:
         """The weights in the core. Raises ValueError before anything was learned."""
         if self._learner is None:
-            raise ValueError("ImplicitSGD: nothing has been learned yet: call fit, partial_fit or learn first")
+            raise ValueError("ImplicitSGD: nothing has been learned yet; call fit, partial_fit or learn first")
         return self._learner
 
     @property
@@ -331,15 +330,13 @@ class ImplicitSGD:
 
     def set_weights(self, coef: Any, intercept: float = 0.0) -> None:
         """Start from these weights; nothing is averaged or counted yet."""
-        w = np.ascontiguousarray(coef, dtype=np.float64)
-        if not np.all(np.isfinite(w)):
-            raise ValueError(f"coef: entry {int(np.flatnonzero(~np.isfinite(w))[0])} is not finite: finite weights are wanted")
+        w = check_start(coef, "coef").ravel()
         self._start(w.size, anew=True).set_weights(w, check_number(intercept, "intercept"))
 
     def go_on_from(self, other: ImplicitSGD) -> ImplicitSGD:
         """Take over what `other` has learned, under the parameters of this one.
 
-        Count and means come along, unless the loss is another or only one of both averages: then the weights alone.
+        Count and means are taken over too, unless the loss differs or only one of both averages: then the weights alone.
 
         Examples
         --------
@@ -363,32 +360,32 @@ class ImplicitSGD:
         """t = X w + b, (rows,)."""
         rows = check_rows(X)
         if rows.shape[1] != self.coef.size:
-            raise ValueError(f"X has {rows.shape[1]} columns, {self.coef.size} have been learned")
+            raise ValueError(f"X: expected {self.coef.size} columns, as have been learned, got {rows.shape[1]}")
         out: Array = np.asarray(rows @ self.coef + self.intercept)
         return out
 
     def objective(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Weighted mean of the losses, each above its own least value, plus l2 |w|^2/2."""
         rows, labels, weights = self._checked(X, y, sample_weight)
-        which = sweep.losses()[self.loss][2]
-        shape = 0.0 if which < 0 else self.numbers.get(ROW.parameters_[which][0], ROW.parameters_[which][1])
+        index = sweep.losses()[self.loss][2]  # of the parameter that shapes the loss
+        shape = 0.0 if index < 0 else self.numbers.get(RECORD.parameters_[index][0], RECORD.parameters_[index][1])
         each = sweep.loss_map(self.loss, "value", self.predict_linear(rows), labels, shape=shape)
         return float(np.average(each, weights=weights)) + 0.5 * self.numbers.get("l2", 0.0) * float(self.coef @ self.coef)
 
     def state_dict(self) -> dict[str, Any]:
-        """What it takes to go on to the same bits; plain dict of texts, numbers and arrays."""
+        """All that the rest of the learning depends on, for the same bits: a plain dict of texts, numbers and arrays."""
         return {"loss": self.loss, "parameters": dict(self.parameters), "n": self.learner.n, "state": self.learner.state()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave. Raises ValueError where it belongs to another loss or other parameters."""
         missing = [name for name in ("loss", "parameters", "n", "state") if name not in state]
         if missing:
-            raise ValueError(f"state: {missing[0]} is missing: what state_dict gave is wanted")
+            raise ValueError(f"state: expected what state_dict gave, got one without {missing[0]!r}")
         if (state["loss"], state["parameters"]) != (self.loss, self.parameters):
-            raise ValueError(f"state: it belongs to ImplicitSGD({state['loss']!r}, **{state['parameters']}), not to this one")
+            raise ValueError(f"state: it belongs to ImplicitSGD({state['loss']!r}, **{state['parameters']}), and this is {self!r}")
         values = np.ascontiguousarray(state["state"], dtype=np.float64)
         if not np.all(np.isfinite(values[:-1])):  # the last one is the certificate, NaN where it could not be had
-            raise ValueError("state: its weights are not all finite: it is damaged")
+            raise ValueError("state: expected finite weights, got one that is not; it is damaged")
         self._start(int(state["n"]), anew=True).set_state(values)
 
     def __repr__(self) -> str:
@@ -404,7 +401,7 @@ def _why(status: int) -> str:
 
 
 class _Watch:
-    """What explicit steps need: the objective after each epoch, the best weights so far, and a word when all went wrong."""
+    """What explicit steps need: the objective after each epoch, the best weights so far, and a warning where they diverged."""
 
     def __init__(self, model: ImplicitSGD, rows: Any, labels: Array, weights: Array | None) -> None:
         self.model, self.data = model, (rows, labels, weights)
@@ -420,7 +417,7 @@ class _Watch:
         return lost
 
     def end(self) -> None:
-        """Where the objective ended above its first value, the best weights come back."""
+        """Where the objective ended above its first value, the best weights are restored."""
         if self.last <= self.first:
             return
         self.model.learner.set_state(self.state)
@@ -429,4 +426,4 @@ class _Watch:
         warnings.warn(f"ImplicitSGD: {text}. Lower lr, or take flow='backward'", RuntimeWarning, stacklevel=3)
 
 
-ImplicitSGD.__doc__ = f"{ImplicitSGD.__doc__}\n{textwrap.indent(describe(ROW), '    ')}"
+ImplicitSGD.__doc__ = f"{ImplicitSGD.__doc__}\n{textwrap.indent(describe(RECORD), '    ')}"

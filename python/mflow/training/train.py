@@ -1,8 +1,8 @@
-"""`train`: epochs over data in batches, by any optimizer, until they are done, it gets no better, or something goes wrong.
+"""`train`: epochs over data in batches, by any optimizer, until they are done, the loss falls no more, or something goes wrong.
 
-A cost in Python is called batch by batch; a compiled objective runs from one callback to the next without Python. What a run is made of,
-and its checkpoints, are in `mflow.training.trainer`. Nothing is random but the batches: `mflow.minibatches` with the same seed gives the
-same ones.
+A cost in Python is called batch by batch; a compiled objective runs from one callback to the next without Python. The loop is in
+`mflow.training.trainer`, checkpoints in `mflow.training.checkpoint`. Nothing is random but the batches: `mflow.minibatches` with the same
+seed gives the same ones.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from mflow_core.objectives.objective import Objective
 from mflow import optim
 from mflow.base.methods import Method
 from mflow.base.result import attach
+from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Cost, feed_of, index_sets
 from mflow.training.train_compiled import CompiledTrainer
-from mflow.training.trainer import Trainer, TrainResult
+from mflow.training.trainer import Trainer
 
 __all__ = ["TrainResult", "train"]
 
@@ -56,16 +57,16 @@ def train(
     ----------
     fun : callable, or compiled objective of `mflow.objectives`
         ``fun(params, *batch)``: the gradient, arranged as the parameters; with ``jac`` the loss, a mean over the rows of the batch. An
-        objective holds its data (``data`` and ``jac`` stay away) and runs without Python from one callback to the next, in threads side
+        objective holds its data (omit ``data`` and ``jac``) and runs without Python from one callback to the next, in threads side
         by side: regressions draw index sets of their rows, all others are one batch. Its bits are those of
         ``lambda c, rows: fun.batch(rows).value_and_grad(c)`` over ``np.arange(fun.m)``.
     params : array, or list, tuple or dict of them
-        Where to start. They are copied as float64, unless an optimizer bound to them comes along, which changes them in place.
+        Where to start. They are copied as float64, unless ``optimizer`` is bound to them already; then they change in place.
     data : tuple of arrays, array, iterable, function of the epoch, or None
-        Arrays of equal length, whose rows are drawn (a `numpy.memmap` is read batch by batch, never as a whole); or batches that are made
-        elsewhere (a list, a loader, an iterator: once; ``data(epoch)``), a tuple or list being spread over the arguments of ``fun``; or
-        None: ``fun(params)``, a step an epoch.
-    optimizer : name, class of `mflow.optim`, or one that is made already
+        Arrays of equal length, whose rows are drawn (a `numpy.memmap` is read batch by batch, never as a whole). Or batches: a list, a
+        loader, an iterator (once) or ``data(epoch)``; a batch that is a tuple or list is spread over the arguments of ``fun``. Or None:
+        ``fun(params)``, a step an epoch.
+    optimizer : name, class or instance of a class of `mflow.optim`
     epochs : int
     batch_size : int, optional
         Rows in a batch of arrays: 32, or all where there are fewer.
@@ -74,12 +75,12 @@ def train(
     seed, shuffle, drop_last
         As in `mflow.minibatches`, whose batches these are.
     accumulate : int, default 1
-        Batches whose gradients make one step: their mean over rows. What is left at the end of an epoch makes a step too.
+        Batches whose gradients make one step: their mean over rows. The batches left at the end of an epoch make a step too.
     schedule_per : "step" (default) or "epoch"
         What a function given as ``lr`` counts.
     max_steps : int, optional
-    validation : as data, or what ``metric`` wants
-        Looked at after each epoch: arrays in their order, an iterable of batches, or a compiled objective.
+    validation : as data, or the arguments of ``metric``
+        Evaluated after each epoch: arrays in their order, an iterable of batches, or a compiled objective.
     metric : callable, optional
         ``metric(params, *validation)``, lower is better; the loss if not given.
     patience, min_delta : int and float
@@ -88,14 +89,14 @@ def train(
         ``callback(state)`` after each epoch, and after each step: a Result with params (the arrays in training: copy what you keep),
         loss, val_loss, lr, grad_norm, epoch, nit. True, or StopIteration raised, stops.
     progress : bool
-        A bar with the loss, by tqdm where that is installed.
+        A bar with the loss on stderr: by tqdm where that is installed, else one plain line.
     checkpoint, resume : path, optional
-        Where to write, atomically, after each epoch or each ``checkpoint_every`` steps; and from where to go on, with the same bits.
+        The file to write, atomically, after each epoch or each ``checkpoint_every`` steps; the file to go on from, with the same bits.
         ``epochs`` may be raised. Batches from an iterable must be the same ones again.
     track_lr : bool
         Keep the effective learning rates of each epoch in the history.
     **parameters
-        The optimizer's own, where it comes by name or class: lr (a number or one of `mflow.schedules`), clip_norm, clip_value, ...
+        The optimizer's own, where it is a name or a class: lr (a number or one of `mflow.schedules`), clip_norm, clip_value, ...
 
     Returns
     -------
@@ -104,8 +105,8 @@ def train(
     Raises
     ------
     TypeError, ValueError
-        An argument does not fit; the text names it. What ``fun`` and callbacks raise comes through, with the result so far as its
-        ``partial_result``; so does KeyboardInterrupt.
+        An argument does not fit; the text names it. What ``fun`` and callbacks raise is passed on, with the result so far as its
+        ``partial_result``; so is KeyboardInterrupt.
 
     Examples
     --------
@@ -142,13 +143,13 @@ def train(
         trainer.close()  # a schedule by epochs belongs to the optimizer again
         raise
     try:
-        reason, message = trainer.go()
+        ending = trainer.go()
     except BaseException as error:
         where = f"epoch {trainer.epoch}, step {trainer.nit}"
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         text = f"{type(error).__name__} in {where}" + (f": {error}" if str(error) else "")
-        attach(error, trainer.result(reason, text), f"in mflow.train, {where}; .partial_result holds what came before")
+        attach(error, trainer.result(Ending(reason, text)), f"in mflow.train, {where}; .partial_result holds the result so far")
         raise
     finally:
         trainer.close()
-    return trainer.result(reason, message)
+    return trainer.result(ending)

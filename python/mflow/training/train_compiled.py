@@ -1,6 +1,6 @@
 """Training on a compiled objective: the steps of `mflow.training.trainer` taken in pieces in the core, without Python in between.
 
-A piece ends where Python has a word to say: at the end of an epoch, before a step callback, at a checkpoint or max_steps, and every few
+A piece ends where Python takes part: at the end of an epoch, before a step callback, at a checkpoint or max_steps, and every few
 hundredths of a second for Ctrl-C and the progress bar. What is computed does not depend on the cut. A schedule is a function of the step
 number, and is asked for the rates of a whole piece beforehand.
 """
@@ -16,8 +16,12 @@ from mflow_core.optimize.training import GRADIENT, LOSS, Course
 
 from mflow.base.checks import Array
 from mflow.base.pace import Pace
+from mflow.training import endings
+from mflow.training.binding import PerEpoch
+from mflow.training.endings import Ending
 from mflow.training.feeds import Cost, Feed, IndexSets
-from mflow.training.trainer import PER_STEP, PerEpoch, Trainer
+from mflow.training.history import PER_STEP
+from mflow.training.trainer import Trainer
 
 __all__ = ["CompiledTrainer"]
 
@@ -37,15 +41,15 @@ class CompiledTrainer(Trainer):
         super().configure(epochs, accumulate, max_steps, validation, metric, patience, min_delta, track_lr)
         if validation is not None and metric is None and not isinstance(validation, Objective):
             raise TypeError(
-                f"validation is a {type(validation).__name__}: another objective is wanted, as fun is one (of its class, with the data to "
-                "validate on), or metric="
+                f"validation: expected an objective of the class of fun with the data to validate on, got {type(validation).__name__}; "
+                "or give metric="
             )
         feed = self.feed
         drop_last = isinstance(feed, IndexSets) and feed.source.batches_per_epoch * feed.source.batch_size <= feed.source.n_rows
         self.course = Course(self.opt, self.fun, feed.batch_size or 0, drop_last, self.accumulate)
         self.pace = Pace()
 
-    def _one_epoch(self) -> tuple[str, str] | None:
+    def _one_epoch(self) -> Ending | None:
         """The batches of one epoch, from where it stands."""
         if self.batch == 0:
             self.began_with = self.generator.bit_generator.state
@@ -59,7 +63,7 @@ class CompiledTrainer(Trainer):
         return None
 
     def _room(self) -> int:
-        """Steps until Python has a word to say."""
+        """Steps until Python takes part again."""
         if self.step_callback is not None:
             return 1
         room = -(-(self.course.batches - self.batch) // self.accumulate)
@@ -68,7 +72,7 @@ class CompiledTrainer(Trainer):
         return int(min(room, self.max_steps - self.nit))
 
     def _rates(self, count: int) -> Array | None:
-        """The lr of the next steps: so many, fewer before one that the schedule fails at, whose error then is that step's own."""
+        """The lr of the next `count` steps; fewer where the schedule fails at one, so that its error is raised at that step."""
         schedule = self.opt.schedule_of(0)
         if schedule is None:
             return None
@@ -84,23 +88,24 @@ class CompiledTrainer(Trainer):
             if not 0.0 <= rates[j] < math.inf:
                 if j:
                     return rates[:j].copy()
-                self.opt.apply_schedules()  # raises what it is
+                self.opt.apply_schedules()  # raises the schedule's own error
                 return np.array([self.opt.lr_of(0)])
         return rates
 
-    def _piece(self, count: int) -> tuple[str, str] | None:
-        """At most so many steps in the core, and what comes after them."""
-        rates = self._rates(count)
+    def _piece(self, count: int) -> Ending | None:
+        """At most `count` steps in the core, and what follows them."""
+        rates, history = self._rates(count), self.history
         out = np.empty((3, count if rates is None else len(rates)))
-        sums = np.array([self.sum_loss, self.sum_weight, self.sum_norm])
+        sums = np.array([history.sum_loss, history.sum_weight, history.sum_norm])
         done, self.batch, nfev, into, bad = self.course.run(self.batch, out, sums, rates)
         for name, values in zip(PER_STEP, out, strict=True):
-            self.step_rows[name].frombytes(values[:done].tobytes())
-        self.nit, self.nfev, self.sum_steps = self.nit + done, self.nfev + nfev, self.sum_steps + done
-        self.sum_loss, self.sum_weight, self.sum_norm = sums.tolist()
+            history.steps[name].frombytes(values[:done].tobytes())
+        self.nit, self.nfev = self.nit + done, self.nfev + nfev
+        history.sum_steps += done
+        history.sum_loss, history.sum_weight, history.sum_norm = sums.tolist()
         self.loss, self.norm = self.course.loss, self.course.norm
         if bad == LOSS:
-            return self._not_finite(f"the loss is {self.loss}", into)
+            return endings.not_finite(self, f"the loss is {self.loss}", into)
         if bad == GRADIENT:
-            return self._not_finite("the gradient is not finite", into)
+            return endings.not_finite(self, "the gradient is not finite", into)
         return self._after(self.opt.lr_of(0))

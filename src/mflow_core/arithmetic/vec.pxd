@@ -168,6 +168,25 @@ cdef inline void average_3(ptrdiff_t n, double *out, const double *const *u, con
         out[i] = (a0 * (u0[i] + r0 * f0[i]) + a1 * (u1[i] + r1 * f1[i])) + a2 * (u2[i] + r2 * f2[i])
 
 
+cdef inline void average_many(ptrdiff_t n, double *out, int q, const double *const *u, const double *const *f, const double *a,
+                              const double *r) noexcept nogil:
+    # More than three terms: added in order in a block that stays in the first cache, since out may be one of the u.
+    cdef double[512] s
+    cdef ptrdiff_t lo, i, m
+    cdef int j
+    cdef const double *uj
+    cdef const double *fj
+    for lo in range(0, n, 512):
+        m = min(n - lo, <ptrdiff_t> 512)
+        for j in range(q):
+            uj = u[j] + lo
+            fj = f[j] + lo
+            for i in range(m):
+                s[i] = a[j] * (uj[i] + r[j] * fj[i]) if j == 0 else s[i] + a[j] * (uj[i] + r[j] * fj[i])
+        for i in range(m):
+            out[lo + i] = s[i]
+
+
 # ---- reductions ---------------------------------------------------------------------------------------------------------------------
 
 cdef inline bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:

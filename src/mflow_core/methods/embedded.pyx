@@ -168,8 +168,8 @@ cdef int pair(const char *name, const char *class_name, const char *aliases, int
     cdef pair_t *own = <pair_t *> calloc(1, sizeof(pair_t))
     if own == NULL:
         raise MemoryError("no memory for the tableaus")
-    if min(len([v for v in row if v != 0]) for row in d + q) < 4:
-        raise ValueError(f"{name.decode()}: an estimate or a term of the extension has less than four slopes")
+    if len(q) not in (0, 1, 4):
+        raise ValueError(f"{name.decode()}: expected 0, 1 or 4 rows q of the continuous extension, got {len(q)}")
     full = square(A, s)
     tab.A = doubles([a for row in full for a in row])
     tab.b = doubles(full[s - 1])

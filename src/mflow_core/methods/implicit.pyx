@@ -2,10 +2,11 @@
 
     r_i = y + h sum_(l<i) A_il K_l,   z_i - h A_ii f(t + c_i h, z_i) = r_i,   K_i = (z_i - r_i)/(h A_ii),   y+ = z_s
 
-No Newton here: the equation of a stage goes to the problem's `solve`, with a guess in z; what it returns but 0 ends the step. All rows
-are stiffly accurate, so the last stage is the result itself. A slope is what the equation says it is and never a new call of
-the right-hand side, which would multiply the error of the solve by the stiffness. The last one is carried, x1[1]: it is the first
-stage of rows that begin with an explicit one (FSAL), and helps to guess in the others, which do not miss it when MF_FRESH.
+No Newton here: the equation of a stage goes to the problem's `solve`, with a guess in z; what it returns but 0 ends the step. The last
+stage is the result itself: methods are stiffly accurate, or end with an explicit stage, z = r and K = f(t + h, z). The slope of an implicit
+stage is what the equation says it is and never a new call of the right-hand side, which would multiply the error of the solve by the
+stiffness. The last slope is carried, x1[1]: it is the first stage of methods that begin with an explicit one (FSAL), and helps to guess
+in the others, which do not miss it when MF_FRESH.
 
 Guesses follow the polynomial through slopes that are known already, z = r + h A_ii K; where that leaves the finite numbers, z = r.
 h may be infinite in backward Euler: the equation is then f(t, z) = 0, t stays where it is, the guess is y and the slope 0.
@@ -22,7 +23,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc
 
 from mflow_core.arithmetic.vec cimport all_finite, mf_cvec
-from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_row, pack, plan_row, plans, rows_t,
+from mflow_core.methods.tableau cimport (MAX_STAGES, combine_at, doubles, first_slope, new_row, node, pack, plan_row, plans, rows_t,
                                  slope_at_start, square, weigh)
 from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_FRESH, MF_FSAL, MF_IMPLICIT, MF_STIFFLY_ACCURATE,
                                mf_frame, mf_method, mf_tableau)
@@ -37,7 +38,8 @@ ctypedef struct dirk_t:                  # the nonzeros of a row
     plan_row *fresh_guess                # the same without it
     plan_row *err
     plan_row *dense
-    double[MAX_STAGES] gamma             # the diagonal; gamma[0] = 0: the first stage is explicit
+    double[MAX_STAGES] gamma             # the diagonal; 0: the stage is explicit
+    double filter                        # the last one that is not 0
 
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
@@ -76,6 +78,14 @@ cdef int dirk_step(const mf_method *m, mf_frame *f) noexcept nogil:
             z, slope = f.x1[0], f.x1[1]
         gh = packed.gamma[j] * h
         t = f.t if steady else f.t + tab.c[j] * h
+        K[j] = slope
+        if packed.gamma[j] == 0.0:
+            combine_at(n, z, f.x0[0], h, K, packed.stage + j)
+            status = f.p.rhs(t, z, slope, n, f.p.ctx)
+            f.n_rhs += 1
+            if status != 0:
+                return status
+            continue
         combine_at(n, r, f.x0[0], h, K, packed.stage + j)
         if steady:
             for i in range(n):
@@ -90,7 +100,6 @@ cdef int dirk_step(const mf_method *m, mf_frame *f) noexcept nogil:
         if status != 0:
             return status
         slope_of(n, slope, z, r, gh)
-        K[j] = slope
     return estimate(m, f, K) if f.err != NULL and tab.n_hat > 0 else 0
 
 
@@ -101,7 +110,7 @@ cdef int estimate(const mf_method *m, mf_frame *f, const double *const *K) noexc
         weigh(f.n, f.err, f.h, K, packed.err)
         return 0
     weigh(f.n, f.work, f.h, K, packed.err)
-    return f.p.lsolve(f.t + f.h, packed.gamma[m.tab.s - 1] * f.h, f.work, f.err, f.n, f.p.ctx)
+    return f.p.lsolve(f.t + f.h, packed.filter * f.h, f.work, f.err, f.n, f.p.ctx)
 
 
 cdef int dirk_dense(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -156,7 +165,8 @@ cdef list guess_of(list c, list known, int stage, bint fresh):
 
 cdef int dirk(const char *name, const char *class_name, const char *aliases, int order, list A, list known, const char *formula,
               const char *doc, const char *reference, int order_hat=0, list d=None, list dense=None) except -1:
-    """A row. A: row j has its first j + 1 entries, the last one is b. known: the slopes that each stage's guess goes through, s standing
+    """A method. A: row j has its first j + 1 entries, the last one is b (with 0 on the diagonal where the last stage is none of the
+    implicit ones, as in the implicit midpoint rule, A=[[1./2], [1, 0]]). known: the slopes that each stage's guess goes through, s standing
     for the carried one. d: b - bhat. dense: row k has the weights of theta^(k+1)."""
     cdef int s = len(A), j
     cdef mf_method *m = new_row(&ROWS, b"implicit_runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
@@ -166,7 +176,7 @@ cdef int dirk(const char *name, const char *class_name, const char *aliases, int
         raise MemoryError("no memory for the tableaus")
     d, dense = d or [], dense or []
     full = square(A, s)
-    c = [fsum(row) for row in A]
+    c = [node(fsum(row)) for row in A]
     tab.A = doubles([a for row in full for a in row])
     tab.b = doubles(full[s - 1])
     tab.c = doubles(c)
@@ -174,6 +184,7 @@ cdef int dirk(const char *name, const char *class_name, const char *aliases, int
     own.err, own.dense = plans(len(d)), plans(len(dense))
     for j in range(s):
         own.gamma[j] = A[j][j]
+        own.filter = A[j][j] or own.filter
         pack(own.stage + j, A[j][:j])
         pack(own.guess + j, guess_of(c, known[j], j, False))
         pack(own.fresh_guess + j, guess_of(c, known[j], j, True))
@@ -183,7 +194,7 @@ cdef int dirk(const char *name, const char *class_name, const char *aliases, int
         pack(own.dense + j, dense[j])
     tab.packed = own
     m.vectors = b"y|f"
-    m.flags = m.flags | MF_IMPLICIT | MF_STIFFLY_ACCURATE | MF_FSAL | MF_DERIVED
+    m.flags = m.flags | MF_IMPLICIT | MF_FSAL | MF_DERIVED | (MF_STIFFLY_ACCURATE if A[s - 1][s - 1] != 0 else 0)
     m.step = dirk_step
     m.sizes.n_vec, m.sizes.n_work = 2, s + 1
     if d:

@@ -16,8 +16,8 @@ To add a method: write its coefficients and its facts in the table at the end. N
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 
-from mflow_core.arithmetic.vec cimport average_1, average_2, average_3, MF_SHORT
-from mflow_core.methods.tableau cimport MAX_STAGES, combine, doubles, new_row, pack, plan_row, plans, rows_t, square
+from mflow_core.arithmetic.vec cimport MF_SHORT, average_1, average_2, average_3, average_many
+from mflow_core.methods.tableau cimport MAX_STAGES, combine, doubles, new_row, node, pack, plan_row, plans, rows_t, square
 from mflow_core.types cimport MF_SSP, mf_frame, mf_method, mf_rhs_fn, mf_tableau
 
 from math import fsum
@@ -91,8 +91,10 @@ cdef int shu_osher_step(const mf_method *m, mf_frame *f) noexcept nogil:
             average_1(n, out, u[0], g[0], row.w[0], r[0])
         elif row.q == 2:
             average_2(n, out, u[0], g[0], u[1], g[1], row.w[0], r[0], row.w[1], r[1])
-        else:
+        elif row.q == 3:
             average_3(n, out, u, g, row.w, r)
+        else:
+            average_many(n, out, row.q, u, g, row.w, r)
         at = out
     return 0
 
@@ -112,7 +114,7 @@ cdef int butcher(const char *name, const char *class_name, const char *aliases, 
     full = square(A, s)
     tab.A = doubles([a for row in full for a in row])
     tab.b = doubles(b)
-    tab.c = doubles([fsum(row) for row in full])
+    tab.c = doubles([node(fsum(row)) for row in full])
     for j, row in enumerate(full + [b]):
         pack(plan + j, row)
     tab.packed = plan
@@ -128,16 +130,16 @@ cdef int shu_osher(const char *name, const char *class_name, const char *aliases
     cdef mf_method *m = new_row(&ROWS, b"runge_kutta", name, class_name, aliases, order, s, formula, doc, reference)
     cdef mf_tableau *tab = <mf_tableau *> m.tab
     cdef plan_row *plan = plans(s + 1)
-    full_alpha, full_beta = square(alpha, s), square(beta, s)
+    full_alpha, full_beta = [convex(row, name.decode()) for row in square(alpha, s)], square(beta, s)
     tab.alpha = doubles([0.0] * s + [a for row in full_alpha for a in row])
     tab.beta = doubles([0.0] * s + [a for row in full_beta for a in row])
     nodes = [0.0]
     for i in range(s - 1):
-        nodes.append(fsum(full_alpha[i][j] * nodes[j] + full_beta[i][j] for j in range(i + 1)))
+        nodes.append(node(fsum(full_alpha[i][j] * nodes[j] + full_beta[i][j] for j in range(i + 1))))
     tab.c = doubles(nodes)
+    if any(b != 0 and full_alpha[i][j] == 0 for i, row in enumerate(full_beta) for j, b in enumerate(row)):
+        raise ValueError(f"{name.decode()}: a beta stands where alpha is 0")
     terms = [[(j, a, full_beta[i][j] / a) for j, a in enumerate(row) if a != 0] for i, row in enumerate(full_alpha)]
-    if max(len(row) for row in terms) > 3:
-        raise ValueError(f"{name.decode()}: more than three terms in one convex combination")
     u_slot, f_slot, n_slots = share_slots(terms)
     for i, row in enumerate(terms):
         plan[i + 1].slope = f_slot[i]
@@ -153,6 +155,17 @@ cdef int shu_osher(const char *name, const char *class_name, const char *aliases
     m.flags = m.flags | MF_SSP
     m.sizes.n_work = n_slots
     return 0
+
+
+def convex(list row, str name):
+    """Weights that add up to 1. Published digits may miss it by some roundings, by which each step would scale a constant solution."""
+    total = fsum(row)
+    if abs(total - 1.0) > 1e-12:
+        raise ValueError(f"{name}: a row of alpha adds up to {total}, expected 1")
+    if total != 1.0:
+        last = max(j for j, a in enumerate(row) if a != 0)
+        row[last] = 1.0 - sum(row[:last])
+    return row
 
 
 def share_slots(list terms):

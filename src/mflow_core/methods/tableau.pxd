@@ -20,7 +20,7 @@ from mflow_core.types cimport MF_FRESH, MF_LINEAR, mf_frame, mf_method, mf_new_m
 
 
 cdef enum:
-    MAX_STAGES = 16
+    MAX_STAGES = 32
     MAX_FAMILY = 64                      # rows in one family
 
 
@@ -166,8 +166,31 @@ cdef inline void weigh_7(ptrdiff_t n, double *out, mf_cvec a, mf_cvec b, mf_cvec
             out[i] = ((((r * a[i] + s * b[i]) + (t * c[i] + u * d[i])) + v * e[i]) + w * g[i]) + x * k[i]
 
 
+cdef inline void weigh_few(ptrdiff_t n, double *out, double h, const double *const *K, const plan_row *row) noexcept nogil:
+    """The first three terms of the written order: (w0 k0 + w1 k1) + w2 k2."""
+    cdef double[3] w
+    cdef const double *k[3]
+    cdef ptrdiff_t i
+    cdef int e
+    for e in range(3):
+        w[e] = h * row.w[e]
+        k[e] = K[row.col[e]]
+    if row.q == 3:
+        for i in range(n):
+            out[i] = (w[0] * k[0][i] + w[1] * k[1][i]) + w[2] * k[2][i]
+    elif row.q == 2:
+        for i in range(n):
+            out[i] = w[0] * k[0][i] + w[1] * k[1][i]
+    elif row.q == 1:
+        for i in range(n):
+            out[i] = w[0] * k[0][i]
+    else:
+        for i in range(n):
+            out[i] = 0.0
+
+
 cdef inline void weigh(ptrdiff_t n, double *out, double h, const double *const *K, const plan_row *row) noexcept nogil:
-    """out = h sum_e w_e K[col_e]: no y, four terms at least. Many terms go in blocks that stay in the first cache."""
+    """out = h sum_e w_e K[col_e]: no y. Many terms go in blocks that stay in the first cache."""
     cdef const int32_t *c = row.col
     cdef const double *w = row.w
     cdef const double *k[MAX_STAGES]
@@ -175,6 +198,9 @@ cdef inline void weigh(ptrdiff_t n, double *out, double h, const double *const *
     cdef ptrdiff_t lo, i, m
     cdef double s
     cdef int q = row.q, e
+    if q < 4:
+        weigh_few(n, out, h, K, row)
+        return
     if q == 6:
         weigh_6(n, out, K[c[0]], K[c[1]], K[c[2]], K[c[3]], K[c[4]], K[c[5]],
                 h * w[0], h * w[1], h * w[2], h * w[3], h * w[4], h * w[5])
@@ -255,6 +281,11 @@ cdef inline int pack(plan_row *plan, list values) except -1:
             plan.w[plan.q] = value
             plan.q += 1
     return 0
+
+
+cdef inline double node(double c):
+    """A sum of coefficients as a node: what rounding alone has taken beyond an end of the step is that end, outside which f may fail."""
+    return 1.0 if 1.0 < c < 1.0 + 1e-14 else 0.0 if -1e-14 < c < 0.0 else c
 
 
 cdef inline list square(list A, int s):

@@ -16,7 +16,7 @@ class Objective:
         self, name: str, shape: tuple[int, ...], x0: Any, X: Any = ..., y: Any = ..., weights: Any = ..., l2: float = ...,
         delta: float = ..., factor: float = ..., n_classes: int = ..., intercept: bool = ..., rows: int = ...,
     ) -> None: ...
-    _own_names: tuple[str, str]
+    data_names: tuple[str, str]
     def data_for_batch(
         self, given: dict[str, Any], lanes: int
     ) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]: ...

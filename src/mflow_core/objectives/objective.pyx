@@ -1,6 +1,6 @@
 """Compiled objectives for Python: the rows of every module of objectives, joined, and one class for all.
 
-An `Objective` is called like a function, and handed to drivers as `fun`: they find its compiled functions through `_compiled_address`
+An `Objective` is called like a function, and handed to drivers as `fun`: they find its compiled functions through `compiled_address`
 and run without the GIL. It keeps its arrays alive and writes nothing when it is evaluated, so threads may share one.
 """
 from libc.math cimport NAN
@@ -236,15 +236,15 @@ cdef class Objective:
         out.c.order, out.c.count = <int64_t *> cnp.PyArray_DATA(out.order_), out.order_.size
         return out
 
-    _own_names = ("X", "y")              # what the arrays X_ and y_ are called by whoever made it
+    data_names = ("X", "y")              # what the arrays X_ and y_ are called by whoever made it
 
     def data_for_batch(self, dict given, Py_ssize_t lanes):
         """Arrays (lanes, *shape) that stand for X and y, a set a lane, each None where it is not given. `given` goes by own names."""
         out = [None, None]
         for name, value in given.items():
-            if name not in self._own_names:
-                raise TypeError(unknown("lane_data: no data", name, list(self._own_names)))
-            place = self._own_names.index(name)
+            if name not in self.data_names:
+                raise TypeError(unknown("lane_data: no data", name, list(self.data_names)))
+            place = self.data_names.index(name)
             own = (self.X_, self.y_)[place]
             if own is None:
                 raise ValueError(f"lane_data: this objective was made without {name}: give it one, of the shape of a lane's own")
@@ -424,7 +424,7 @@ cdef class Objective:
         """"squares": a sum of squares. "sets": `batch` is there. "libm": other machines may give other last bits."""
         return frozenset(name for name, bit in FLAGS.items() if self.c.row.flags & bit)
 
-    def _compiled_address(self, str argument, str signature):
+    def compiled_address(self, str argument, str signature):
         """(address, user data) of the function that stands for it as this argument, as mflow_core.problems.signatures asks for it."""
         if self.c.row == NULL:
             raise TypeError(f"{type(self).__name__}: its __init__ did not run")

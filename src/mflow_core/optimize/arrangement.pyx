@@ -9,14 +9,13 @@ def gather(values, form, str argument):
     if form is None:
         return [values]
     if isinstance(form, int):
-        if not isinstance(values, (list, tuple)):
-            raise TypeError(f"{argument}: expected a list of {form} arrays as the parameters are, got {type(values).__name__}")
-        if len(values) != form:
-            raise TypeError(f"{argument}: expected a list of {form} arrays as the parameters are, got {len(values)}")
+        if not isinstance(values, (list, tuple)) or len(values) != form:
+            given = f"{len(values)} arrays" if isinstance(values, (list, tuple)) else type(values).__name__
+            raise TypeError(f"{argument}: expected a list of {form} arrays, as the parameters are, got {given}")
         return list(values)
     if not isinstance(values, dict) or set(values) != set(form):
         given = f"the keys {sorted(map(str, values))}" if isinstance(values, dict) else type(values).__name__
-        raise TypeError(f"{argument}: expected a dict with the keys {form} as the parameters are, got {given}")
+        raise TypeError(f"{argument}: expected a dict with the keys {form}, as the parameters are, got {given}")
     return [values[key] for key in form]
 
 
@@ -34,8 +33,8 @@ cdef class Arrangement:
             form = self.forms[0]
             return values if isinstance(form, int) and type(values) is list else gather(values, form, "g")
         if not isinstance(values, (list, tuple)) or len(values) != len(self.forms):
-            given = len(values) if isinstance(values, (list, tuple)) else type(values).__name__
-            raise TypeError(f"g: expected a list with the gradients of each of the {len(self.forms)} groups, got {given}")
+            given = f"{len(values)} entries" if isinstance(values, (list, tuple)) else type(values).__name__
+            raise TypeError(f"g: expected a list of {len(self.forms)} entries, the gradients of each group, got {given}")
         return [g for i, part in enumerate(values) for g in gather(part, self.forms[i], f"g[{i}]")]
 
     def groups(self, flat):

@@ -580,7 +580,7 @@ def objective_problem(fun, jac, tuple shape, args=(), hess=None):
             raise ValueError(f'jac: {jac!r} is not known; give a function, True, "2-point" or "3-point"')
         else:
             refuse(jac, "jac")
-            if hasattr(type(jac), "_compiled_address"):
+            if hasattr(type(jac), "compiled_address"):
                 raise TypeError(f"jac: {jac!r} is a cost with its gradient: give it as fun, and leave jac away")
             mode = SEPARATE
         problem = python_problem(fun, jac, shape, args, mode, False)

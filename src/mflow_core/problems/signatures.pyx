@@ -32,10 +32,10 @@ def code_text(status):
 
 def companion(fun, name, given):
     """What was given, or the derivative that a compiled function brings with it: its `jac` or `hess`, or, an objective, itself."""
-    if given is not None or not hasattr(type(fun), "_compiled_address"):
+    if given is not None or not hasattr(type(fun), "compiled_address"):
         return given
     own = getattr(fun, name, None)
-    return own if own is None or hasattr(type(own), "_compiled_address") else fun
+    return own if own is None or hasattr(type(own), "compiled_address") else fun
 
 
 def _plain(text):
@@ -84,7 +84,7 @@ cdef tuple from_capsule(object capsule, str argument, str wanted):
 
 def check_size(fun, n, where):
     """An `Objective`, and a function from symbols, know their n: with less they would touch what is not theirs."""
-    own = fun.n if hasattr(type(fun), "_compiled_address") else None
+    own = fun.n if hasattr(type(fun), "compiled_address") else None
     if own is not None and own != n:
         raise ValueError(f"{where} {n} numbers, and {fun!r} wants {own}")
 
@@ -92,8 +92,8 @@ def check_size(fun, n, where):
 def compiled_address(fun, argument, wanted):
     """(address, user data) of a compiled function, checked against the wanted C signature; None for a Python function."""
     kind = type(fun)
-    if hasattr(kind, "_compiled_address"):           # an Objective, or what `mflow.compile` made
-        return fun._compiled_address(argument, wanted)
+    if hasattr(kind, "compiled_address"):           # an Objective, or what `mflow.compile` made
+        return fun.compiled_address(argument, wanted)
     if PyCapsule_CheckExact(fun):
         return from_capsule(fun, argument, wanted)
     if kind.__name__ == "LowLevelCallable" and kind.__module__.startswith("scipy"):

@@ -1,4 +1,4 @@
-"""What an integration writes down: saved states in chunks that grow, and the continuous extension where it is wanted."""
+"""What an integration writes down: saved states in chunks that grow, and the continuous extension where it is asked for."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array
 from mflow.integrate.dense import DenseOutput
 
-__all__ = ["Record"]
+__all__ = ["History"]
 
 CHUNK_BYTES = 1 << 23
 
 
-class Record:
-    """The rows of one run, one a saved state.
+class History:
+    """The saved states of one run, a row each.
 
-    run, start, t0: what is integrated, from where. every: each k-th step, 0 the last alone. times: these instead. dense: keep the
-    polynomial of every step too. rows: how many there will be, where that is known.
+    run, start, t0 : what is integrated, and from where.
+    every : keep each k-th step; 0: the last one alone.
+    times : keep the states at these times instead.
+    dense : keep the polynomial of every step too.
+    rows : how many there will be, where that is known.
     """
 
     def __init__(
@@ -38,7 +41,7 @@ class Record:
         self.run, self.start, self.t0, self.events = run, start, t0, events
         self.every, self.dense = (1 if dense else every), dense
         self.times = None if dense else times
-        self.wanted, self.kept_every = times, every
+        self.asked_times, self.kept_every = times, every
         self.chunks: list[tuple[Array, Array, Array | None]] = []
         first = 1 if rows is None and self.times is None else len(self.times) if self.times is not None else int(rows or 0)
         self._open(first if rows is not None or self.times is not None else 64)
@@ -57,8 +60,8 @@ class Record:
             self.y, self.t = np.empty((rows, self.width)), np.empty(rows)
             self.D = np.empty((rows, self.run.degree, self.start.size)) if self.dense else None
         except (MemoryError, ValueError):
-            fewer = "keep fewer, with save_every=, t_eval= or save='last'"
-            raise MemoryError(f"no memory for {rows} states of {self.start.size} numbers: {fewer}") from None
+            fix = "keep fewer, with save_every=, t_eval= or save='last'"
+            raise MemoryError(f"no memory for {rows} states of {self.start.size} numbers: {fix}") from None
         self.rows = self._rows(min(self.every, 2**62))
 
     @property
@@ -87,7 +90,7 @@ class Record:
         self._open(max(64, min(2 * len(self.t), CHUNK_BYTES // per_row)))
 
     def mark(self) -> Any:
-        """Where the record stands, for `rewind`."""
+        """Where the history stands, for `rewind`."""
         return list(self.chunks), self.t, self.y, self.D, self.rows, self.rows.count, self.rows.done
 
     def rewind(self, mark: Any) -> None:
@@ -141,9 +144,9 @@ class Record:
 
     def _select(self, t: Array, y: Array, sol: DenseOutput | None) -> tuple[Array, Array]:
         """Of all steps, what was asked to be kept."""
-        if self.wanted is not None:
+        if self.asked_times is not None:
             sign = 1.0 if t[-1] >= t[0] else -1.0
-            times = self.wanted[(self.wanted - t[-1]) * sign <= 0]
+            times = self.asked_times[(self.asked_times - t[-1]) * sign <= 0]
             if sol is None or not len(times):
                 return times[:0], y[:0]
             if len(t) == 1:
@@ -162,7 +165,7 @@ class Record:
         return out if D is None else {**out, "D": D.tobytes()}
 
     def unpack(self, blocks: dict[str, bytes], done: int) -> None:
-        """The rows that `pack` wrote, and how many of the wanted times are behind. Raises ValueError where they do not fit."""
+        """The rows that `pack` wrote, and how many of the times asked for are behind. Raises ValueError where they do not fit."""
         t = np.frombuffer(blocks["t"])
         y = np.frombuffer(blocks["y"]).reshape(len(t), self.width)
         D: Any = None

@@ -1,0 +1,87 @@
+"""What the subcommands share of their arguments: types for argparse, checks of the files that they write.
+
+Each subcommand is a module with ``DESCRIPTION``, ``add_arguments(parser)``, ``check_arguments(arguments)``, which raises ValueError for a
+mistake before any work is done, and ``command(arguments)``, which returns the exit code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mflow.base.checks import check_number, check_whole, in_range
+
+__all__ = ["PICTURES", "UsageError", "check_file", "check_picture", "finite", "positive", "whole"]
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+class UsageError(ValueError):
+    """A mistake in what was asked for: its text is shown without a traceback, and the exit code is 2."""
+
+
+def finite(low: float = -math.inf, *, open_low: bool = False) -> Callable[[str], float]:
+    """A type for argparse: a finite number of at least `low`, or above it.
+
+    Examples
+    --------
+    >>> from mflow.cli.arguments import finite
+    >>> finite(0.0)("0.05")
+    0.05
+    """
+
+    def convert(text: str) -> float:
+        try:
+            return check_number(text, "", low=low, open_low=open_low)
+        except (TypeError, ValueError):
+            expected = in_range("a finite number", low, open_low=open_low)
+            raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}") from None
+
+    return convert
+
+
+positive = finite(0.0, open_low=True)
+
+
+def whole(low: int) -> Callable[[str], int]:
+    """A type for argparse: a whole number of at least `low`.
+
+    Examples
+    --------
+    >>> from mflow.cli.arguments import whole
+    >>> whole(1)("32")
+    32
+    """
+
+    def convert(text: str) -> int:
+        try:
+            return check_whole(int(text), "", low)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected {in_range('a whole number', low)}, got {text!r}") from None
+
+    return convert
+
+
+def check_file(option: str, name: str | None, endings: Sequence[str] = ()) -> None:
+    """Raise ValueError where a file of this name cannot be written. None and - are no files."""
+    if name is None or name == "-":
+        return
+    path = Path(name)
+    if path.is_dir():
+        raise ValueError(f"{option} {name}: expected the name of a file, got a folder")
+    if endings and path.suffix.lower() not in endings:
+        raise ValueError(f"{option} {name}: the name must end in {', '.join(endings)}")
+    if not path.absolute().parent.is_dir():
+        raise ValueError(f"{option} {name}: there is no folder {path.parent}")
+
+
+def check_picture(out: str, no_plot: bool) -> None:
+    """Raise ValueError where a picture is asked for and cannot be drawn or written."""
+    if no_plot:
+        return
+    if importlib.util.find_spec("matplotlib") is None:
+        raise ValueError("matplotlib is not installed: pip install 'momentum-flow[plot]', or give --no-plot")
+    check_file("--out", out, PICTURES)

@@ -1,0 +1,115 @@
+"""`mflow methods`: the list of all methods, or one of them in full."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from mflow.base.methods import Method, describe, get_method, methods
+from mflow.cli.output import number, table
+from mflow.stability.amplification import max_stable_dt, stability_limit
+
+__all__: list[str] = []
+
+DESCRIPTION = "List the methods, or describe one."
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `mflow methods`."""
+    parser.add_argument("name", nargs="?", metavar="NAME", help="name or alias of a method")
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Raise ValueError, with a text for the user, where there is no such method."""
+    if arguments.name is not None:
+        get_method(arguments.name)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run `mflow methods`; the exit code."""
+    if arguments.name is not None:
+        print(_description(get_method(arguments.name)))
+        return 0
+    rows = [[m.name, ", ".join(m.aliases) or "-", m.family, str(m.order), str(m.stages), _limit_cell(m)] for m in methods()]
+    print(table(["method", "also called", "family", "order", "stages", "stable up to"], rows, ("also called",), (0, 1, 2, 5)))
+    print("\nz = lambda dt on the negative real axis; L: largest curvature; at default parameters; -: no such limit (nonlinear).")
+    print(f"mflow methods NAME tells more. {version()}")
+    return 0
+
+
+def version() -> str:
+    """The version of mflow and the instruction set of its kernels."""
+    import mflow_core
+
+    from mflow import __version__
+
+    return f"mflow {__version__} (kernels: {mflow_core.isa()})"
+
+
+def _limit(method: Method, axis: str | None = None) -> float | None:
+    """Stability limit, None where the method has none of this kind."""
+    if "linear" not in method.flags:
+        return None
+    try:
+        return stability_limit(method, axis)
+    except ValueError:  # a family that has other axes
+        return None
+
+
+def _scales(method: Method, limit: float) -> bool:
+    """Whether an optimizer's limit is one of lr L alone: not so where a friction has a time of its own."""
+    return math.isclose(100.0 * max_stable_dt(method, curvature=100.0), limit, rel_tol=1e-6)
+
+
+def _limit_cell(method: Method) -> str:
+    limit = _limit(method)
+    if limit is None:
+        return "-"
+    if method.kind == "step":
+        return f"|z| <= {limit:.4g}"
+    return f"lr L <= {limit:.4g}" if _scales(method, limit) else f"lr <= {limit:.4g} at L=1"
+
+
+def _coefficients(method: Method) -> list[str]:
+    """Tables of a Runge-Kutta method: Butcher's, and Shu and Osher's where that is how it is stored."""
+    butcher = method.butcher
+    if butcher is None:
+        return []
+    A, b, c = butcher
+    rows = [[number(c[i], 6), "|", *(number(v, 6) for v in A[i])] for i in range(len(c))]
+    lines = ["", "Butcher's table (c | A, and b below)", *_matrix([*rows, ["", "|", *(number(v, 6) for v in b)]])]
+    for name in ("alpha", "beta"):
+        if name in method.tableau:
+            lines += ["", f"Shu and Osher's {name}", *_matrix([[number(v, 6) for v in row] for row in method.tableau[name]])]
+    return lines
+
+
+def _matrix(rows: list[list[str]]) -> list[str]:
+    sizes = [max(len(row[j]) for row in rows) for j in range(len(rows[0]))]
+    return ["    " + "  ".join(cell.rjust(size) for cell, size in zip(row, sizes, strict=True)).rstrip() for row in rows]
+
+
+def _stability(method: Method) -> list[str]:
+    limit = _limit(method)
+    if limit is None:
+        return ["no limit in closed form: the step depends on more than the curvature" if method.kind == "update" else "not known"]
+    if method.kind == "step":
+        imaginary = _limit(method, "imaginary")
+        return [
+            f"|lambda| dt <= {limit:.6g} on the negative real axis (gradient flow)",
+            *([f"|lambda| dt <= {imaginary:.6g} on the imaginary axis (oscillations)"] if imaginary is not None else []),
+        ]
+    if _scales(method, limit):
+        return [f"lr L <= {limit:.6g}, L the largest curvature of the cost"]
+    return [f"lr <= {limit:.6g} for the curvature L = 1; the limit does not depend on lr L alone, mflow.max_stable_dt gives it for other L"]
+
+
+def _description(method: Method) -> str:
+    lines = [
+        f"{method.name}: a method of the family {method.family}", "", describe(method.record), "",
+        f"order {method.order}, stages {method.stages}, carried vectors {', '.join(method.vectors)}",
+        f"flags {', '.join(sorted(method.flags)) or 'none'}",
+    ]  # fmt: skip
+    lines += _coefficients(method)
+    lines += ["", "Stability, at default parameters", *(f"    {text}" for text in _stability(method)), "", version()]
+    return "\n".join(lines)

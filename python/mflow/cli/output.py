@@ -1,0 +1,85 @@
+"""What the subcommands share of their output: numbers, tables that fit the terminal, JSON, errors."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mflow.cli.arguments import UsageError
+
+__all__ = ["number", "print_error", "seconds", "table", "width", "write_json"]
+
+WIDTH = 100
+
+
+def print_error(text: str) -> None:
+    """One line on standard error, as the command says every mistake."""
+    print(f"mflow: error: {text}", file=sys.stderr)
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """A number for a table; - where there is none."""
+    return "-" if value is None or math.isnan(value) else f"{value:.{digits}g}"
+
+
+def seconds(value: float) -> str:
+    """A time with its unit."""
+    return f"{value:.2f} s" if value >= 1 else f"{1e3 * value:.1f} ms" if value >= 1e-3 else f"{1e6 * value:.0f} us"
+
+
+def width() -> int:
+    """Columns of the terminal."""
+    return shutil.get_terminal_size((WIDTH, 24)).columns
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = (), left: Sequence[int] = (0,)) -> str:
+    """Aligned columns, those in `left` to the left.
+
+    Columns that do not fit the terminal move closer together first; then the `spare` ones are dropped, in that order.
+    """
+    keep = list(range(len(header)))
+    waiting = list(spare)
+    while True:
+        sizes = {i: max(len(header[i]), *(len(row[i]) for row in rows), 0) if rows else len(header[i]) for i in keep}
+        gap = 2 if sum(sizes.values()) + 2 * (len(keep) - 1) <= width() else 1
+        if not waiting or sum(sizes.values()) + gap * (len(keep) - 1) <= width():
+            break
+        keep.remove(header.index(waiting.pop(0)))
+    lines = []
+    for row in (header, *rows):
+        cells = [row[i].ljust(sizes[i]) if i in left else row[i].rjust(sizes[i]) for i in keep]
+        lines.append((" " * gap).join(cells).rstrip())
+    lines.insert(1, "-" * max(map(len, lines)))
+    return "\n".join(lines)
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON can hold it: lists for arrays, null for NaN and infinities."""
+    if isinstance(value, np.ndarray):
+        return _plain(value.tolist())
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, dict):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    return value
+
+
+def write_json(value: Any, name: str) -> None:
+    """Write a value to a file, or with the name - to standard output. Raises UsageError where the file cannot be written."""
+    text = json.dumps(_plain(value), allow_nan=False)
+    if name == "-":
+        print(text)
+        return
+    try:
+        Path(name).write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--json {name}: {error.strerror}") from None

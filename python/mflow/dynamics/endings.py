@@ -1,0 +1,74 @@
+"""Why a run of second order ended where it did: `mflow.integrate.endings` for the state (x, v) and its slope (v, a)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mflow.base.checks import Array
+from mflow.integrate.endings import Ending
+
+if TYPE_CHECKING:
+    from mflow.dynamics.motion import Motion
+
+__all__ = ["MotionEnding", "StepperEnding"]
+
+INDEFINITE = "is not positive definite: conjugate gradients cannot solve with it; is a stiffness or a damping negative?"
+RESIDUAL = "leaves a residual above 1e-12 after conjugate gradients: is the damping symmetric?"
+
+
+class SecondOrderEnding(Ending):
+    """Endings whose state is x and v."""
+
+    def _state(self) -> Array:
+        return np.concatenate([self.run.y.ravel(), self.run.vector(1).ravel()])
+
+    def _ask(self, t: float, y: Array) -> Array:
+        x, v = np.split(y, 2)
+        return np.concatenate([v, self.run.acceleration(t, x, v).ravel()])
+
+    def _number(self, j: int) -> int:
+        """Of the slope (v, a), the second half: v is finite."""
+        return int(j - self.run.y.size)
+
+
+class StepperEnding(SecondOrderEnding):
+    """Endings of a stepper on x'' = accel(t, x, v)."""
+
+    callee, jacobian = "accel", "dadx= and dadv="
+
+    def hint(self) -> str:
+        """What may help."""
+        return "lower the step, or look for the cause in accel"
+
+
+class MotionEnding(SecondOrderEnding):
+    """Endings of `mflow.solve_dynamics`."""
+
+    callee, jacobian = "force", "dfdx= and dfdv="
+
+    def __init__(self, drive: Motion, where: str) -> None:
+        start = np.concatenate([drive.start.ravel(), drive.v0.ravel()])
+        super().__init__(drive.run, drive.method, drive.mode, drive.step, start, drive.t0, where)
+        self.drive = drive
+
+    def hint(self) -> str:
+        """Why fixed steps may have led there."""
+        return self.drive.limit.explain(self.step)
+
+    def _number(self, j: int) -> int:
+        return int(self.drive.supports.free[super()._number(j)])
+
+    def _unsolved(self, fixed: bool) -> str:
+        counts = self.drive.problem.counters
+        row, failed = counts.get("singular"), counts.get("cg_failed")
+        matrix = f"the matrix M + gamma dt C + beta dt^2 K of {self.method.name}'s step"
+        if failed is not None:
+            slow = f"was not solved with in {counts['ncg']} conjugate gradient iterations: lower dt, or give matrices and no 'cg'"
+            why = {"indefinite": INDEFINITE, "slow": slow, "residual": RESIDUAL}[failed]
+            return f"{matrix} {why} ({self.where})"
+        if row is None:
+            return super()._unsolved(fixed)
+        row = int(self.drive.supports.free[row])
+        return f"{matrix} is singular {self.where} (see row {row}): another dt, or is a stiffness negative?"

@@ -1,0 +1,95 @@
+"""Forces: M x'' = force(t, x, v), as the core takes it, of the degrees of freedom that move."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from mflow_core.dynamics import matrices
+from mflow_core.dynamics import supports as core_supports
+from mflow_core.dynamics.force import Force
+from mflow_core.problems.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, compiled_address
+from mflow_core.solvers import newton
+
+from mflow.base.checks import Array
+from mflow.base.methods import Method
+from mflow.dynamics.supports import Supports, free_part
+from mflow.solvers import nonlinear
+from mflow.solvers.tangents import TangentFactors, is_sparse
+
+__all__ = ["force_problem", "solves_for_acceleration", "tangent_solver"]
+
+
+def solves_for_acceleration(method: Method) -> bool:
+    """Whether the method solves equations for accelerations."""
+    return bool(method.is_implicit) or method.parameters.get("damping") == "implicit"
+
+
+def tangent_solver(
+    solver: Any, tangents: tuple[Any, Any], mass: Any, at: tuple[float, Array, Array], args: tuple[Any, ...]
+) -> newton.Solver:
+    """What solves for accelerations: with sparse factors where one of the tangents dfdx, dfdv is sparse at (t0, x0, v0)."""
+    n, given = at[1].size, any(of is not None for of in tangents)
+    factors = TangentFactors(n, mass) if any(is_sparse(of, *at, args) for of in tangents) else None
+    return nonlinear.force_solver(solver, n, given, factors)
+
+
+def force_problem(
+    method: Method, supports: Supports, mass: Any, force: Any, args: tuple[Any, ...], inplace: bool, dfdx: Any, dfdv: Any, potential: Any,
+    velocity_free: bool, solver: Any, at: tuple[float, Array, Array],
+) -> Force:  # fmt: skip
+    """The problem of a nonlinear force. at: t0, x0, v0, where tangents are looked at first."""
+    shape = supports.shape
+    M = mass if mass is None else free_part(matrices.checked_matrix(mass, "mass", supports.n), supports)
+    if supports.any:
+        force, dfdx, dfdv, potential = _on_free(supports, force, inplace, dfdx, dfdv, potential)
+        shape, inplace = (supports.free.size,), False
+    solves, inner = solves_for_acceleration(method), None
+    if solves:
+        inner = tangent_solver(solver, (dfdx, dfdv), M, (at[0], supports.reduced(at[1]), supports.reduced(at[2])), args)
+    return Force(
+        force, shape, mass=M, args=args, inplace=inplace, dfdx=dfdx if solves else None, dfdv=dfdv if solves else None,
+        potential=potential, velocity_free=velocity_free, solver=inner,
+    )  # fmt: skip
+
+
+def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any, potential: Any) -> tuple[Any, ...]:
+    """The same functions of the free degrees of freedom."""
+
+    def state(x: Array, v: Array) -> tuple[Array, Array]:
+        return supports.state(x, at_place=True), supports.state(v)
+
+    def on_free(t: float, x: Array, v: Array, *args: Any) -> Array:
+        whole = state(x, v)
+        if inplace:
+            value = np.full(supports.shape, math.nan)
+            force(t, *whole, value, *args)
+        else:
+            value = np.asarray(force(t, *whole, *args))
+        if value.shape != supports.shape:
+            raise ValueError(f"force returned shape {value.shape}, but the state has shape {supports.shape}")
+        return np.asarray(value.ravel()[supports.free])
+
+    def tangent(of: Any) -> Any:
+        if of is None:
+            return None
+        if not callable(of):
+            return free_part(of.tocsr() if hasattr(of, "tocsr") else np.asarray(of, dtype=np.float64), supports)
+
+        def part(t: float, x: Array, v: Array, *args: Any) -> Any:
+            value = of(t, *state(x, v), *args)
+            return free_part(value.tocsr() if hasattr(value, "tocsr") else np.asarray(value), supports)
+
+        return part
+
+    def on_supports(role: str, fun: Any, signature: str, otherwise: Any) -> Any:
+        if fun is None or compiled_address(fun, role, signature) is None:
+            return otherwise
+        return core_supports.of_all(role, fun, supports.free, supports.place)
+
+    whole_potential = None if potential is None else lambda x, *args: potential(supports.state(x, at_place=True), *args)
+    return (
+        on_supports("force", force, FORCE_SIGNATURE, on_free), tangent(dfdx), tangent(dfdv),
+        on_supports("potential", potential, POTENTIAL_SIGNATURE, whole_potential),
+    )  # fmt: skip

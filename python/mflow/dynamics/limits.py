@@ -1,0 +1,114 @@
+"""How long a step may be: the stability limit of a method, for the frequencies of a structure or of a force at its start."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import numpy as np
+from mflow_core.dynamics.structure import Structure
+from mflow_core.problems.problem import Problem
+from mflow_core.stepping import stepper
+
+from mflow.base.checks import Array
+from mflow.base.methods import Method
+from mflow.integrate.curvature import LEAST_STEPS
+from mflow.stability import modes
+
+__all__ = ["StepLimit"]
+
+MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
+
+
+class StepLimit:
+    """What the modes of a problem allow a method.
+
+    matrices : (n, M, C, K) of a structure, or None for a force or a damping function.
+    The accelerations of a force come from the run that `watch` names.
+    """
+
+    def __init__(
+        self, problem: Problem, method: Method, start: Array, v0: Array, matrices: tuple[Any, ...] | None, velocity_free: bool
+    ) -> None:
+        self.problem, self.method, self.start, self.v0 = problem, method, start, v0
+        self.matrices, self.velocity_free = matrices, velocity_free
+
+    def watch(self, run: stepper.Run, t0: float) -> None:
+        """From now on there is a run, from t0."""
+        self.run, self.t0 = run, t0
+
+    @functools.cached_property
+    def known_modes(self) -> modes.Modes | None:
+        """Of the structure; of a force, from differences at the start, about `modes.CALLS` calls. None: not known."""
+        if self.matrices is not None:
+            return modes.structure_modes(*self.matrices)
+        x, v = self.start.ravel(), self.v0.ravel()
+        try:
+            with np.errstate(all="ignore"):
+                return modes.force_modes(lambda x, v: self.run.acceleration(self.t0, x, v).ravel(), x, v, self.velocity_free)
+        except Exception:
+            return None  # the force has failed there, or is not finite: this is for a message alone
+
+    def warning(self, step: float) -> str:
+        """The words about a step past the limit, or ""."""
+        if _always_stable(self.method):
+            return ""
+        bound = modes.outer_bound(*self.matrices) if self.matrices is not None and self.start.size > MANY_MASSES else None
+        if bound is not None and bound.stable(self.method, abs(step)):
+            return ""
+        known = self.known_modes
+        if known is None or known.stable(self.method, abs(step)):
+            return ""
+        limit = known.limit(self.method)
+        return self._exceeded(step, limit, known) if known.exact or abs(step) > limit else ""
+
+    def explain(self, step: float) -> str:
+        """Why fixed steps may have led to numbers that are not finite."""
+        known = self.known_modes
+        if known is None:
+            return "lower the step, or look for the cause in the force"
+        limit = known.limit(self.method)
+        if abs(step) > limit:
+            return self._exceeded(step, limit, known)
+        return (
+            f"dt = {abs(step):g} is inside the stability limit of {self.method.name}: the force may have left its domain, "
+            "or the motion grows by itself"
+        )
+
+    def _exceeded(self, step: float, limit: float, known: modes.Modes) -> str:
+        whose = f"for the largest frequency {known.omega:.4g}" + ("" if self.matrices else " at the start")
+        if limit == 0.0:
+            return f"dt = {abs(step):g} exceeds the stability limit of {self.method.name}, which has no stable step {whose}"
+        return f"dt = {abs(step):g} exceeds the stability limit {limit:.4g} of {self.method.name} {whose}"
+
+    def auto_dt(self, t0: float, t1: float) -> float:
+        """dt="auto": nine tenths of the structure's limit, and ten steps at least. Raises ValueError where there is no limit."""
+        limit = self._first_modes(t0).limit(self.method)
+        if not limit > 0.0:
+            raise ValueError(f'dt = "auto": {self.method.name} has no stable step for this structure: give dt, or another method')
+        if limit == math.inf and _always_stable(self.method):
+            other = " or rtol" if "embedded" in self.method.flags else ""
+            raise ValueError(
+                f'dt = "auto" follows the stability limit, and {self.method.name} has none: give dt, a twentieth of the shortest period '
+                f"that matters, say{other}"
+            )
+        return min(0.9 * limit, abs(t1 - t0) / LEAST_STEPS) or 1.0
+
+    def _first_modes(self, t0: float) -> modes.Modes:
+        """Before there is a run: of the matrices, or with a damping function from accelerations, which are linear in x and v."""
+        if self.matrices is not None:
+            return modes.structure_modes(*self.matrices)
+        if not isinstance(self.problem, Structure):
+            raise ValueError('dt = "auto": the limit of a structure is known, that of a force changes with its state: give dt')
+        zero = np.zeros(self.start.size)
+        run = stepper.Run(self.method.record, self.problem, self.start, t0, 1.0, self.method.numbers, v0=self.v0)
+        return modes.force_modes(lambda x, v: run.acceleration(t0, x, v).ravel(), zero, zero, False, modes.MANY_CALLS)
+
+
+@functools.lru_cache(maxsize=256)
+def _always_stable(method: Method) -> bool:
+    """Whether no step is unstable for any mode."""
+    k = np.concatenate([np.geomspace(1e-4, 1e12, 33)] * 3)
+    c = np.repeat([0.0, 0.1, 10.0], 33) * np.sqrt(k)
+    return modes.Modes(k, c).stable(method, 1.0)

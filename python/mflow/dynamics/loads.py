@@ -1,0 +1,89 @@
+"""Loads on structures, as the core takes them: numbers, functions of t and tables, with the pull of displaced supports."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mflow_core.dynamics import supports as core_supports
+from mflow_core.problems.signatures import LOAD_SIGNATURE, compiled_address
+
+from mflow.base.checks import Array
+from mflow.dynamics.supports import Supports
+
+__all__ = ["is_table", "load_on", "table_on"]
+
+
+def is_table(load: Any) -> bool:
+    """(times, values) or (times, values, pattern). Two or three numbers in a tuple are n numbers as in a list."""
+    return isinstance(load, tuple) and len(load) in (2, 3) and np.ndim(load[0]) == 1
+
+
+def _numbers(load: Any, supports: Supports, argument: str) -> Array:
+    """n numbers, in x0's shape if the user likes, or one number for all."""
+    if isinstance(load, list | tuple) and len({np.shape(part) for part in load}) > 1:
+        raise ValueError(
+            f"{argument}: expected numbers, or a table in a tuple (times, values), got parts of shapes "
+            + ", ".join(str(np.shape(part)) for part in load[:3])
+        )
+    given = np.asarray(load)
+    if given.dtype.kind not in "biuf":
+        raise TypeError(f"{argument}: expected real numbers, got {given.dtype}")
+    if given.size not in (1, supports.n) or (given.ndim > 1 and given.shape != supports.shape):
+        raise ValueError(
+            f"{argument}: expected {supports.n} numbers, one for each degree of freedom, a function of t, or a table (times, values) or "
+            f"(times, values, pattern), got shape {given.shape}"
+        )
+    out: Array = np.array(np.broadcast_to(given.ravel(), (supports.n,)), dtype=np.float64)
+    bad = np.flatnonzero(~np.isfinite(out))
+    if bad.size:
+        raise ValueError(f"{argument}: expected finite numbers, got {out[bad[0]]} in entry {bad[0]}")
+    return out
+
+
+def load_on(load: Any, supports: Supports, pull: Array) -> Any:
+    """The load on the free degrees of freedom, and what springs to displaced supports pull with."""
+    n, free = supports.n, supports.free
+    if load is None:
+        return pull[free]
+    compiled = compiled_address(load, "load", LOAD_SIGNATURE) is not None
+    if not compiled and not callable(load):
+        return (_numbers(load, supports, "load") + pull)[free]
+    if not supports.any:
+        return load
+    if compiled:
+        return core_supports.of_all("load", load, free, supports.place, pull)
+
+    def on_free(t: float) -> Array:
+        value = np.asarray(load(t))
+        if value.size != n:
+            raise ValueError(f"load returned shape {value.shape}, but there are {n} degrees of freedom")
+        return np.asarray((value.reshape(n) + pull)[free])
+
+    return on_free
+
+
+def table_on(table: tuple[Any, ...], supports: Supports, pull: Array) -> tuple[Any, ...]:
+    """(times, values, pattern) as the core takes them."""
+    times, values = np.asarray(table[0], dtype=np.float64), np.asarray(table[1], dtype=np.float64)
+    n, free = supports.n, supports.free
+    for name, array in (("times", times), ("values", values)):
+        if not np.all(np.isfinite(array)):
+            place = np.argwhere(~np.isfinite(array))[0]
+            raise ValueError(f"load: expected a table of finite numbers, got {array[tuple(place)]} in {name}{place.tolist()}")
+    if len(table) == 3:
+        pattern = _numbers(table[2], supports, "load, its pattern")
+        if values.shape != times.shape:
+            raise ValueError(f"load: expected one value a time in a table with a pattern, of shape {times.shape}, got shape {values.shape}")
+        if not np.any(pull):
+            return times, values, pattern[free]
+        values = np.outer(pattern, values)
+    if values.ndim == 1 and n == 1:
+        values = values[None]
+    if values.shape != (n, times.size):
+        also = f"; one value a time goes with a pattern of {n} numbers: (times, values, pattern)" if values.shape == times.shape else ""
+        raise ValueError(
+            f"load: expected values of shape ({n}, {times.size}) in a table of {times.size} times for {n} degrees of freedom, got shape "
+            f"{values.shape}{also}"
+        )
+    return times, np.ascontiguousarray((values + pull[:, None])[free].T), None

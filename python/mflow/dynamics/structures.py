@@ -1,0 +1,127 @@
+"""Structures: M x'' + C x' + K x = load(t), as the core takes it, of the degrees of freedom that move."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mflow_core.dynamics import matrices
+from mflow_core.dynamics.structure import Structure
+from mflow_core.problems.signatures import PRODUCT_SIGNATURE, compiled_address
+
+from mflow.base.checks import check_number
+from mflow.dynamics.loads import is_table, load_on, table_on
+from mflow.dynamics.supports import Supports, free_part
+
+__all__ = ["narrower_order", "structure_problem"]
+
+SPARSE = 5  # what `matrices.shape_of` calls a matrix that is no band
+
+
+def structure_problem(
+    supports: Supports, mass: Any, damping: Any, stiffness: Any, load: Any, rayleigh: Any, linear_solver: str | None, narrow: bool
+) -> tuple[Structure, tuple[Any, ...] | None]:
+    """The problem, and (n, M, C, K) of what moves; None where C is a function. narrow: it may be reordered."""
+    n = supports.n
+    if linear_solver not in (None, "direct", "cg"):
+        raise ValueError(f'linear_solver: expected "direct" or "cg", got {linear_solver!r}')
+    function = matrices.is_function(damping)
+    cg = linear_solver == "cg" or function
+    if function:
+        if linear_solver == "direct":
+            raise ValueError(
+                'linear_solver: expected "cg" where damping is a function, which conjugate gradients alone can solve, got "direct"'
+            )
+        if rayleigh is not None:
+            raise ValueError("rayleigh: damping is a function: add a M + b K there")
+    if stiffness is None and load is None and damping is None and rayleigh is None:
+        raise ValueError("stiffness, load, force: nothing acts on the masses: give one of them (stiffness=0 for free flight)")
+    M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
+    C: Any = None if damping is None or function else matrices.checked_matrix(damping, "damping", n)
+    K: Any = None if stiffness is None else matrices.checked_matrix(stiffness, "stiffness", n)
+    if rayleigh is not None:
+        C = _sum(C, _rayleigh(rayleigh, M, K))
+    pull = np.zeros(n)
+    if supports.any and K is not None:
+        resting = np.where(np.isin(np.arange(n), supports.held), supports.place, 0.0)
+        pull = -(K * resting if K.ndim == 1 else np.asarray(K @ resting))
+    M, C, K = (free_part(a, supports) for a in (M, C, K))
+    order = narrower_order([a for a in (M, C, K) if a is not None]) if narrow and not cg else None
+    if order is not None:
+        supports.reorder(order)
+        M, C, K = (a if a is None else a[order] if a.ndim == 1 else a[order][:, order] for a in (M, C, K))
+    diagonal = M if M.ndim == 1 else M.diagonal()
+    bad = np.flatnonzero(~(diagonal > 0))
+    if bad.size:
+        raise ValueError(
+            f"mass: expected a mass above 0 for every degree of freedom that moves, got {diagonal[bad[0]]:g} at degree of freedom "
+            f"{supports.free[bad[0]]} (row {supports.free[bad[0]]}); take those without one out by static condensation, or name "
+            "them in fixed="
+        )
+    size = supports.free.size
+    table = None
+    if is_table(load):
+        table, load = load, None
+    elif load is not None or np.any(pull):
+        load = load_on(load, supports, pull)
+    problem = Structure(size, M, _damping(damping, supports) if function else C, K, load, cg=cg)
+    if table is not None:
+        problem.set_table(*table_on(table, supports, pull))
+    return problem, None if function else (size, M, C, K)
+
+
+def narrower_order(given: list[Any]) -> Any:
+    """An order in which the sum of sparse matrices is a narrow band (E. Cuthill and J. McKee, Proc. 24th Nat. Conf. ACM (1969) 157-172,
+    reversed); None where it is one already, or will not be."""
+    n = given[0].shape[0]
+    sparse = [a for a in given if hasattr(a, "tocsr")]
+    if (
+        not sparse
+        or all(matrices.shape_of(a, n)[0] != SPARSE for a in sparse)
+        or any(a.ndim == 2 and not hasattr(a, "tocsr") for a in given)
+    ):
+        return None
+    import scipy.sparse
+    from scipy.sparse.csgraph import reverse_cuthill_mckee
+
+    pattern = sum((abs(a) for a in sparse[1:]), abs(sparse[0]))
+    order = reverse_cuthill_mckee(scipy.sparse.csr_matrix(pattern + pattern.T), symmetric_mode=True)
+    return order if matrices.shape_of(pattern.tocsr()[order][:, order], n)[0] != SPARSE else None
+
+
+def _damping(damping: Any, supports: Supports) -> Any:
+    """C v of what moves, by a function of all."""
+    if not supports.any:
+        return damping
+    product = getattr(damping, "matvec", damping)
+    if compiled_address(product, "damping", PRODUCT_SIGNATURE) is not None:
+        raise ValueError("damping: a compiled function sees the degrees of freedom that move alone: with fixed= give a Python function")
+    return lambda v: np.asarray(product(supports.state(v).ravel())).reshape(-1)[supports.free]
+
+
+def _rayleigh(rayleigh: Any, M: Any, K: Any) -> Any:
+    try:
+        a, b = rayleigh
+    except (TypeError, ValueError):
+        raise ValueError(f"rayleigh: expected two numbers (a, b), for damping a M + b K, got {rayleigh!r}") from None
+    a, b = check_number(a, "rayleigh[0]"), check_number(b, "rayleigh[1]")
+    if b and K is None:
+        raise ValueError(f"rayleigh: expected b = 0 without a stiffness, which b multiplies, got {rayleigh!r}")
+    return _sum(a * M, None if K is None else b * K)
+
+
+def _sum(A: Any, B: Any) -> Any:
+    """Of two checked matrices."""
+    if A is None or B is None:
+        return B if A is None else A
+    if A.ndim == B.ndim:
+        total = A + B
+    elif A.ndim == 1:
+        return _sum(B, A)
+    elif hasattr(A, "tocsr"):
+        import scipy.sparse
+
+        total = A + scipy.sparse.diags_array(B)
+    else:
+        total = A + np.diag(B)
+    return total if hasattr(total, "tocsr") or total.ndim == 1 else np.asarray(total)

@@ -1,0 +1,185 @@
+"""`lr_find`: a learning rate from one run.
+
+The rate rises geometrically, a step each, until the loss blows up; where the loss fell fastest is a good rate to start with.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mflow.base.checks import Array, check_number, check_whole
+from mflow.base.result import Result
+from mflow.training.train import TrainResult, train
+
+__all__ = ["LRFindResult", "lr_find"]
+
+
+class LRFindResult(Result):
+    """Result of `mflow.lr_find`.
+
+    lr, loss, smooth : float64 arrays, an entry a step: the rates tried, the loss of their batches, and its moving average.
+    suggestion : the rate at which the loss fell fastest against log(lr), before the minimum of the average: the steepest line through a
+        fifth of the rates, so that the noise of single batches does not decide; nan where it never fell.
+    minimum : the rate with the least average.
+    success, status : whether there is a suggestion; 0, or -1.
+    reason : "finished" (all rates tried), "diverged" (the loss left its range), "data_ended", "non_finite". message : in words.
+    """
+
+    lr: Array
+    loss: Array
+    smooth: Array
+    suggestion: float
+    minimum: float
+    success: bool
+    status: int
+    reason: str
+    message: str
+
+
+class _EachRate:
+    """A schedule that takes one rate after another."""
+
+    def __init__(self, rates: Array) -> None:
+        self.rates = rates
+
+    def __call__(self, step: int) -> float:
+        return float(self.rates[min(step, len(self.rates) - 1)])
+
+
+def lr_find(
+    fun: Callable[..., Any],
+    params: Any,
+    data: Any = None,
+    optimizer: Any = "sgd",
+    *,
+    jac: Any = True,
+    lr_min: float = 1e-6,
+    lr_max: float = 10.0,
+    steps: int = 100,
+    batch_size: int | None = None,
+    seed: int | None = 0,
+    smooth: float = 0.9,
+    stop_at: float = 4.0,
+    progress: bool = False,
+    **parameters: Any,
+) -> LRFindResult:
+    """Find a learning rate by raising it from step to step until the loss blows up.
+
+    Parameters
+    ----------
+    fun, params, data, optimizer, jac, batch_size, seed, **parameters
+        As in `mflow.train`; there must be a loss, and lr is not among the parameters. ``params`` do not change.
+    lr_min, lr_max : float, default 1e-6 and 10
+    steps : int, default 100
+        Rates between them, geometrically, a step each.
+    smooth : float in [0, 1), default 0.9
+        Of the moving average of the loss.
+    stop_at : float above 1, default 4
+        The run ends where the average exceeds this many times its least.
+    progress : bool
+
+    Returns
+    -------
+    LRFindResult
+        `mflow.plot.lr_find` draws it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit.
+
+    References
+    ----------
+    L. N. Smith, Cyclical Learning Rates for Training Neural Networks (2017), section 3.3.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> X = np.random.default_rng(0).normal(size=(500, 3))
+    >>> y = X @ [1.0, -2.0, 0.5]
+    >>> def cost(w, X, y):
+    ...     r = X @ w - y
+    ...     return 0.5 * np.mean(r**2), X.T @ r / len(y)
+    >>> result = mflow.lr_find(cost, np.zeros(3), (X, y))
+    >>> 0.01 < result.suggestion < 2.0  # steps above 2 diverge
+    True
+    """
+    low = check_number(lr_min, "lr_min", low=0.0, open_low=True)
+    high = check_number(lr_max, "lr_max", f"a finite number above lr_min = {low:g}", low=low, open_low=True)
+    count = check_whole(steps, "steps", 3)
+    check_number(smooth, "smooth", low=0.0, high=1.0, open_high=True)
+    check_number(stop_at, "stop_at", low=1.0, open_low=True)
+    if "lr" in parameters:
+        raise TypeError("lr: lr_find tries rates of its own; give their range with lr_min and lr_max")
+    for taken in ("epochs", "max_steps", "step_callback"):
+        if taken in parameters:
+            raise TypeError(f"{taken}: each rate takes one step here; give their number with steps=")
+    if jac is None:
+        raise ValueError("jac: expected True (fun returns (loss, gradient)) or a function (the gradient; fun is the loss), got None")
+    rates: Array = np.geomspace(low, high, count)
+    watch = _Watch(smooth, stop_at)
+    once = hasattr(data, "__next__")
+    with np.errstate(all="ignore"):  # the loss is meant to blow up
+        run = train(
+            fun, params, data, optimizer, 1 if once else count, batch_size, jac=jac, seed=seed, max_steps=count,
+            step_callback=watch, progress=progress, lr=_EachRate(rates), **parameters,
+        )  # fmt: skip
+    return _result(rates, watch, run)
+
+
+class _Watch:
+    """Follows the loss; stops where it has left its range."""
+
+    def __init__(self, smooth: float, stop_at: float) -> None:
+        self.smooth, self.stop_at = smooth, stop_at
+        self.loss: list[float] = []
+        self.average: list[float] = []
+        self.sum = 0.0
+
+    def __call__(self, state: Result) -> bool:
+        self.loss.append(float(state.loss))
+        self.sum = self.smooth * self.sum + (1.0 - self.smooth) * self.loss[-1]
+        self.average.append(self.sum / (1.0 - self.smooth ** len(self.loss)))
+        least = min(self.average)
+        scale = max(abs(least), self.loss[0] - least)
+        return max(self.average[-1], self.loss[-1] / self.stop_at) > least + (self.stop_at - 1.0) * scale
+
+
+def _slopes(x: Array, y: Array, end: int, reach: int) -> Array:
+    """Slopes of the lines through the points up to `reach` away on both sides (least squares), for all points before `end`."""
+    out = []
+    for i in range(end):
+        part = slice(max(0, i - reach), min(end, i + reach) + 1)
+        shifted = x[part] - x[part].mean()
+        out.append(float(shifted @ y[part] / (shifted @ shifted)) if shifted.size > 2 else math.nan)
+    return np.array([s if math.isfinite(s) else math.inf for s in out])
+
+
+def _result(rates: Array, watch: _Watch, run: TrainResult) -> LRFindResult:
+    tried = rates[: len(watch.loss)]
+    smooth = np.array(watch.average)
+    suggestion = minimum = math.nan
+    if len(smooth) >= 3:
+        least = int(np.argmin(smooth))
+        minimum = float(tried[least])
+        slopes = _slopes(np.log(tried), np.array(watch.loss), least, max(2, len(rates) // 10))
+        if slopes.size and slopes.min() < 0.0:
+            suggestion = float(tried[int(np.argmin(slopes))])
+    reason = {"callback": "diverged", "max_steps": "finished"}.get(run.reason, run.reason)
+    ended = run.reason == "finished" and len(tried) < len(rates)
+    reason = "data_ended" if ended else reason
+    text = {
+        "finished": f"all of {len(tried)} rates were tried, and the loss stayed in its range: raise lr_max to see where it diverges",
+        "diverged": f"the loss left its range at lr = {tried[-1]:.3g}" if len(tried) else run.message,
+        "data_ended": f"the data ended after {len(tried)} of {len(rates)} rates: give data that can be iterated over again",
+    }.get(reason, run.message)
+    good = not math.isnan(suggestion)
+    text += f"; it fell fastest at {suggestion:.3g}" if good else "; it never fell: lower lr_min, or look at the gradient"
+    return LRFindResult(
+        lr=tried, loss=np.array(watch.loss), smooth=smooth, suggestion=suggestion, minimum=minimum,
+        success=good, status=0 if good else -1, reason=reason, message=text,
+    )  # fmt: skip

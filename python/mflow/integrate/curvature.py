@@ -1,0 +1,168 @@
+"""What is measured of the Jacobian along the way: steps for dt="auto", and the spectral radius for methods that work with one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from mflow_core.stepping import events as core_events
+from mflow_core.stepping import stepper
+
+from mflow.base.checks import Array
+from mflow.base.methods import Method
+from mflow.base.progress import Watcher
+from mflow.integrate.control import count_steps
+from mflow.integrate.history import History
+from mflow.stability import spectrum
+
+__all__ = ["CALLBACK", "GROWTH", "LEAST_STEPS", "AutoSteps", "check_measurable", "give_radius"]
+
+CALLBACK = 0x7FFFFF02  # the status of a run that the callback stopped
+GROWTH = 1e6  # a state that has grown by this factor may come from steps that are too long
+LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
+MOST_RETURNS = 60  # to one mark; each halves the step
+
+
+def give_radius(run: stepper.Run, symmetric: bool = False) -> str:
+    """Gives the run the spectral radius that its method works with. Returns "", or why it cannot be measured."""
+    radius, reason = spectrum.upper_radius(run.slope, run.t, run.y, symmetric=symmetric)
+    last, k = run.rho
+    if reason == spectrum.ROUGH and k >= 0:  # the last radius goes on: the run itself will say what is wrong
+        radius, reason = last, ""
+    if not reason:
+        run.rho = radius
+    return reason
+
+
+def check_measurable(reason: str, method: Method, t: float) -> None:
+    """Raises ValueError where a right-hand side is too rough for its Jacobian to be measured."""
+    if reason == spectrum.ROUGH:
+        raise ValueError(f"{method.name} measures the Jacobian along the way, and at t = {t:g} {reason}: take a method that does not")
+
+
+class AutoSteps:
+    """The steps of a run with dt="auto": nine tenths of the largest stable one, for the curvature where the run last looked at it.
+
+    Each look sets a mark. Where the next look, or a state that is not finite, shows that the steps since were too long, the run goes back
+    to the mark and takes them again, half as long; the callback learns of steps once they are sure.
+    """
+
+    def __init__(
+        self,
+        run: stepper.Run,
+        history: History,
+        events: core_events.Events | None,
+        watch: Watcher | None,
+        method: Method,
+        span: tuple[float, float],
+        symmetric: bool,
+    ) -> None:
+        self.run, self.history, self.events, self.watch, self.method, self.symmetric = run, history, events, watch, method, symmetric
+        self.t0, self.t1 = span
+        self.step = math.nan  # with the sign of the span
+        self.looks = spectrum.Looks()
+        self.reason = ""  # why the curvature cannot be measured
+        self.mark: Any = None  # the state to go back to
+        self.returns, self.size = 0, 0.0  # to the mark, and the size of the state there
+        self.pending: list[tuple[float, Array]] = []  # steps that the callback does not know of yet
+
+    @property
+    def sure(self) -> bool:
+        """Whether no step up to here will be taken again."""
+        return bool(self.run.t == self.t1) or self.looks.next == self.run.k + self.looks.gap
+
+    def advance(self, count: int, rows: stepper.Rows | None) -> int:
+        """Fixed steps until the next look at the curvature, at most `count`; the status."""
+        run = self.run
+        if self.mark is None:  # the start, or a run that was resumed
+            status = self._look() if self.looks.due(run.k) else self._set_mark()
+            if status != 0:
+                return status
+        left = count_steps(run.t, self.t1, self.step)
+        count = min(count, self.looks.next - run.k, left)
+        status = int(run.fixed(count, self.t1 if count == left else math.nan, rows, self.step))
+        if status == stepper.NON_FINITE and self._has_grown() and self._go_back():
+            return 0
+        if self.watch is not None and status in (0, stepper.EVENT):
+            self.pending.append((run.t, run.y))
+        if status == stepper.EVENT and self._told_to_stop():
+            return CALLBACK
+        if status != 0 or not (self.looks.due(run.k) or run.t == self.t1):
+            return status
+        return self._look()
+
+    def _look(self) -> int:
+        """Chooses the largest step inside the method's stability region, for the slope's Jacobian where the run stands; the status."""
+        run, used = self.run, abs(self.step)
+        safe = spectrum.safe_step(run.slope, run.t, run.y, self.method, symmetric=self.symmetric)
+        if safe.reason == spectrum.ROUGH and math.isfinite(used):  # the last step goes on: the run itself will say what is wrong
+            if self._told_to_stop():
+                return CALLBACK
+            self.looks.found(run.k, used)
+            return self._set_mark()
+        if (used > safe.dt / spectrum.SAFETY or (math.isnan(safe.dt) and self._has_grown())) and self._go_back():
+            return 0
+        if math.isnan(safe.dt):
+            check_measurable(safe.reason, self.method, run.t)
+            self.reason = safe.reason
+            return int(stepper.NON_FINITE)
+        if not safe.dt > 0.0:
+            raise ValueError(
+                f'dt = "auto": {self.method.name} has no stable step for this problem at t = {run.t:g} ({safe.reason}): '
+                "give dt=..., or rtol and a method with error control; a stable step is not yet an accurate one"
+            )
+        if self._told_to_stop():
+            return CALLBACK
+        length = min(safe.dt, abs(self.t1 - self.t0) / LEAST_STEPS, 2.0 * used if self.returns else math.inf)
+        self.looks.found(run.k, length)
+        self.step = math.copysign(length, self.t1 - self.t0)
+        return self._set_mark()
+
+    def _set_mark(self) -> int:
+        """The run may have to go back to where it is now. Returns 0, the status."""
+        events = None if self.events is None else (self.events.pack(), *self.events.found)
+        self.mark, self.returns = (self.run.pack(), self.history.mark(), events), 0
+        self.size = float(np.max(np.abs(self.run.y), initial=0.0))
+        return 0
+
+    def _has_grown(self) -> bool:
+        """Whether the numbers that are not finite come from steps that were too long: the state has grown by orders of magnitude."""
+        return float(np.max(np.abs(self.run.y), initial=0.0)) > GROWTH * max(1.0, self.size)
+
+    def _go_back(self) -> bool:
+        """Back to the mark, for steps half as long; False where that has been done too often."""
+        if self.mark is None or self.returns >= MOST_RETURNS:
+            return False
+        self._restore()
+        self.step *= 0.5
+        self.looks.gap, self.looks.next, self.looks.dt = 1, self.run.k + 1, abs(self.step)
+        self.returns += 1
+        return True
+
+    def _restore(self) -> None:
+        state, history, events = self.mark
+        self.run.unpack(state)
+        self.history.rewind(history)
+        self.pending = []
+        if self.events is not None:
+            self.events.unpack(events[0])
+            self.events.restore_rows(*events[1:])
+
+    def _told_to_stop(self) -> bool:
+        """Tells the callback of the steps that are sure by now. Where it stops at one that is not the last, the run goes back there."""
+        steps, self.pending = self.pending, []
+        for k, (t, y) in enumerate(steps, 1):
+            if self.watch is not None and self.watch(t, y):
+                if k < len(steps):
+                    self._repeat(k)
+                return True
+        return False
+
+    def _repeat(self, count: int) -> None:
+        """The first `count` steps after the mark, once more."""
+        self._restore()
+        last, rows = self.run.k + count, self.history.rows if self.history.writes else None
+        while self.run.k < last:
+            if self.run.fixed(last - self.run.k, math.nan, rows, self.step) == stepper.RHO_DUE:
+                give_radius(self.run, self.symmetric)

@@ -1,0 +1,210 @@
+"""Learning rates that follow cosines: annealing, warm restarts, one cycle.
+
+The cosine is a series of our own and not libm's: same bits on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from mflow.base.checks import check_choice, check_number, check_whole
+from mflow.optim.schedule import Schedule
+
+__all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "cos_pi"]
+
+_COS = tuple((-1.0) ** j / math.factorial(2 * j) for j in range(10))
+_SIN = tuple((-1.0) ** j / math.factorial(2 * j + 1) for j in range(10))
+
+
+def _series(coefficients: Sequence[float], square: float) -> float:
+    total = 0.0
+    for c in reversed(coefficients):
+        total = total * square + c
+    return total
+
+
+def cos_pi(x: float) -> float:
+    """cos(pi x) to about an ulp of 1, by Taylor's series on [0, pi/4]; every reduction before it is exact.
+
+    Examples
+    --------
+    >>> from mflow.optim.annealing import cos_pi
+    >>> cos_pi(0.5), cos_pi(1.0), cos_pi(7.0)
+    (0.0, -1.0, -1.0)
+    """
+    x = abs(math.fmod(x, 2.0))
+    if x > 1.0:
+        x = 2.0 - x
+    if x > 0.5:
+        return -cos_pi(1.0 - x)
+    if x <= 0.25:
+        angle = math.pi * x
+        return _series(_COS, angle * angle)
+    angle = math.pi * (0.5 - x)
+    return angle * _series(_SIN, angle * angle)
+
+
+def _cosine(high: float, low: float, share: float) -> float:
+    """From high at 0 to low at 1."""
+    return low + (high - low) * (1.0 + cos_pi(share)) / 2.0
+
+
+@dataclass
+class CosineAnnealingLR(Schedule):
+    """Half a cosine from lr down to eta_min in T_max steps, after a linear warm-up.
+
+    In the first ``warmup`` steps lr rises along a line from lr start_factor; after T_max further ones it rises again, as torch's
+    does. ``SequentialLR([LinearLR(...), CosineAnnealingLR(...)])`` is the long form.
+
+    Parameters
+    ----------
+    lr : float, from 0 on
+    T_max : int, from 1 on
+    eta_min : float, default 0
+    warmup : int, default 0
+    start_factor : float, default 1/3
+        torch's, of LinearLR.
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017). P. Goyal et al., Accurate, Large
+    Minibatch SGD (2017), for the warm-up.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> schedule = mflow.schedules.CosineAnnealingLR(1.0, T_max=10, warmup=2, start_factor=0.5)
+    >>> [schedule(k) for k in (0, 1, 2, 7, 12)]
+    [0.5, 0.75, 1.0, 0.5, 0.0]
+    """
+
+    lr: float
+    T_max: int
+    eta_min: float = 0.0
+    warmup: int = 0
+    start_factor: float = 1.0 / 3.0
+
+    def __post_init__(self) -> None:
+        self.lr, self.eta_min = check_number(self.lr, "lr", low=0.0), check_number(self.eta_min, "eta_min", low=0.0)
+        self.T_max, self.warmup = check_whole(self.T_max, "T_max", 1), check_whole(self.warmup, "warmup", 0)
+        self.start_factor = check_number(self.start_factor, "start_factor", low=0.0)
+
+    def __call__(self, step: int) -> float:
+        """The lr of the step that follows after ``step`` ones."""
+        if step < self.warmup:
+            return self.lr * (self.start_factor + (1.0 - self.start_factor) * (step / self.warmup))
+        return _cosine(self.lr, self.eta_min, (step - self.warmup) % (2 * self.T_max) / self.T_max)
+
+
+@dataclass
+class CosineAnnealingWarmRestarts(Schedule):
+    """Half a cosine from lr down to eta_min in T_0 steps, then from lr again, each time T_mult times as long.
+
+    Parameters
+    ----------
+    lr : float, from 0 on
+    T_0 : int, from 1 on
+    T_mult : int, default 1
+    eta_min : float, default 0
+
+    References
+    ----------
+    I. Loshchilov and F. Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017).
+
+    Examples
+    --------
+    >>> import mflow
+    >>> schedule = mflow.schedules.CosineAnnealingWarmRestarts(1.0, T_0=2, T_mult=2)
+    >>> [round(schedule(k), 12) for k in range(7)]
+    [1.0, 0.5, 1.0, 0.853553390593, 0.5, 0.146446609407, 1.0]
+    """
+
+    lr: float
+    T_0: int
+    T_mult: int = 1
+    eta_min: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.lr, self.eta_min = check_number(self.lr, "lr", low=0.0), check_number(self.eta_min, "eta_min", low=0.0)
+        self.T_0, self.T_mult = check_whole(self.T_0, "T_0", 1), check_whole(self.T_mult, "T_mult", 1)
+
+    def __call__(self, step: int) -> float:
+        """The lr of the step that follows after ``step`` ones."""
+        length, left = self.T_0, step
+        if self.T_mult == 1:
+            left %= length
+        while left >= length:
+            left -= length
+            length *= self.T_mult
+        return _cosine(self.lr, self.eta_min, left / length)
+
+
+@dataclass
+class OneCycleLR(Schedule):
+    """Up from max_lr/div_factor to max_lr in pct_start of the steps, down to max_lr/(div_factor final_div_factor) in the rest.
+
+    With ``three_phase`` the way down is as long as the way up, and a third phase goes on from the first lr to the last. A step beyond
+    ``total_steps`` is a ValueError, as in torch. Momentum does not change (torch cycles it by default).
+
+    Parameters
+    ----------
+    max_lr : float, from 0 on
+    total_steps : int, from 2 on
+    pct_start : float in [0, 1], default 0.3
+    anneal_strategy : "cos" (default) or "linear"
+    div_factor, final_div_factor : float, default 25 and 1e4
+    three_phase : bool, default False
+
+    References
+    ----------
+    L. N. Smith and N. Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates (2018).
+
+    Examples
+    --------
+    >>> import mflow
+    >>> schedule = mflow.schedules.OneCycleLR(1.0, total_steps=10, div_factor=10.0)
+    >>> [round(schedule(k), 3) for k in range(0, 10, 2)]
+    [0.1, 1.0, 0.812, 0.389, 0.05]
+    """
+
+    max_lr: float
+    total_steps: int
+    pct_start: float = 0.3
+    anneal_strategy: str = "cos"
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    three_phase: bool = False
+    _phases: tuple[tuple[float, float, float], ...] = field(init=False, repr=False, compare=False, default=())
+
+    def __post_init__(self) -> None:
+        self.max_lr = check_number(self.max_lr, "max_lr", low=0.0)
+        self.total_steps = check_whole(self.total_steps, "total_steps", 2)
+        self.pct_start = check_number(self.pct_start, "pct_start", low=0.0, high=1.0)
+        self.div_factor = check_number(self.div_factor, "div_factor", low=0.0, open_low=True)
+        self.final_div_factor = check_number(self.final_div_factor, "final_div_factor", low=0.0, open_low=True)
+        check_choice(self.anneal_strategy, "anneal_strategy", ("cos", "linear"))
+        first = self.max_lr / self.div_factor
+        last, top = first / self.final_div_factor, float(self.pct_start * self.total_steps) - 1.0
+        end = self.total_steps - 1.0
+        if self.three_phase:
+            back = 2.0 * self.pct_start * self.total_steps - 2.0
+            self._phases = ((top, first, self.max_lr), (back, self.max_lr, first), (end, first, last))
+        else:
+            self._phases = ((top, first, self.max_lr), (end, self.max_lr, last))
+
+    def __call__(self, step: int) -> float:
+        """The lr of the step that follows after ``step`` ones."""
+        if step >= self.total_steps:
+            raise ValueError(f"lr: expected a step below total_steps = {self.total_steps}, got {step}; raise total_steps of OneCycleLR")
+        began = 0.0
+        for end, start, stop in self._phases[:-1]:
+            if step <= end:
+                return self._between(start, stop, (step - began) / (end - began) if end > began else 1.0)
+            began = end
+        end, start, stop = self._phases[-1]
+        return self._between(start, stop, (step - began) / (end - began))
+
+    def _between(self, start: float, stop: float, share: float) -> float:
+        return _cosine(start, stop, share) if self.anneal_strategy == "cos" else start + (stop - start) * share

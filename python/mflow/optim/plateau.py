@@ -1,0 +1,99 @@
+"""A learning rate that follows a loss, and not the step number."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from mflow.base.checks import check_choice, check_number, check_whole
+from mflow.optim.schedule import Schedule
+
+__all__ = ["ReduceLROnPlateau"]
+
+
+@dataclass
+class ReduceLROnPlateau(Schedule):
+    """lr times factor whenever a metric has not improved for more than ``patience`` observations.
+
+    `mflow.train` passes it the monitored loss after each epoch, `mflow.minimize` the cost after each iteration. Both work on a copy, so
+    that the same schedule can be given to another run. In a loop of your own call ``observe(metric)``, or by torch's name ``step``.
+
+    Parameters
+    ----------
+    lr : float, from 0 on
+    mode : "min" (default) or "max"
+    factor : float in [0, 1), default 0.1
+    patience : int, default 10
+    threshold : float, default 1e-4
+        An improvement must be larger than this, of the best value ("rel") or as it is ("abs").
+    threshold_mode : "rel" (default) or "abs"
+    cooldown : int, default 0
+        Observations after a reduction that do not count.
+    min_lr : float, default 0
+    eps : float, default 1e-8
+        A smaller reduction is not made.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> schedule = mflow.schedules.ReduceLROnPlateau(1.0, patience=1, factor=0.5)
+    >>> for loss in (3.0, 2.0, 2.0, 2.0):
+    ...     schedule.observe(loss)
+    >>> schedule(4)
+    0.5
+    """
+
+    lr: float
+    mode: str = "min"
+    factor: float = 0.1
+    patience: int = 10
+    threshold: float = 1e-4
+    threshold_mode: str = "rel"
+    cooldown: int = 0
+    min_lr: float = 0.0
+    eps: float = 1e-8
+    best: float = field(init=False, default=math.nan)
+    num_bad_epochs: int = field(init=False, default=0)
+    cooldown_counter: int = field(init=False, default=0)
+
+    _state: ClassVar[tuple[str, ...]] = ("lr", "best", "num_bad_epochs", "cooldown_counter")
+
+    def __post_init__(self) -> None:
+        self.lr, self.min_lr = check_number(self.lr, "lr", low=0.0), check_number(self.min_lr, "min_lr", low=0.0)
+        self.factor = check_number(self.factor, "factor", low=0.0, high=1.0, open_high=True)
+        self.threshold, self.eps = check_number(self.threshold, "threshold", low=0.0), check_number(self.eps, "eps")
+        check_choice(self.mode, "mode", ("min", "max"))
+        check_choice(self.threshold_mode, "threshold_mode", ("rel", "abs"))
+        self.patience, self.cooldown = check_whole(self.patience, "patience", 0), check_whole(self.cooldown, "cooldown", 0)
+
+    def __call__(self, step: int) -> float:
+        """The lr of the step that follows after ``step`` ones."""
+        return self.lr
+
+    def observe(self, metric: float) -> None:
+        """A new value of the metric; one that is not a number counts as no improvement."""
+        value = float(metric)
+        if self._better(value):
+            self.best, self.num_bad_epochs = value, 0
+        else:
+            self.num_bad_epochs += 1
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.num_bad_epochs = 0
+        if self.num_bad_epochs > self.patience:
+            lower = max(self.lr * self.factor, self.min_lr)
+            if self.lr - lower > self.eps:
+                self.lr = lower
+            self.cooldown_counter, self.num_bad_epochs = self.cooldown, 0
+
+    def step(self, metric: float) -> None:
+        """torch's name for `observe`."""
+        self.observe(metric)
+
+    def _better(self, value: float) -> bool:
+        if math.isnan(self.best):
+            return not math.isnan(value)
+        sign = -1.0 if self.mode == "min" else 1.0
+        bar = self.best * (1.0 + sign * self.threshold) if self.threshold_mode == "rel" else self.best + sign * self.threshold
+        return sign * value > sign * bar

@@ -1,0 +1,31 @@
+"""The base class of learning-rate schedules."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+__all__ = ["Schedule"]
+
+
+class Schedule:
+    """The base class of all schedules: ``schedule(step)`` is the lr of the next step after ``step`` ones.
+
+    A class of your own needs `__call__` alone; with `state_dict` and `load_state_dict` as here its state goes into checkpoints.
+    """
+
+    _state: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, step: int) -> float:
+        """The lr of the step that follows after ``step`` ones."""
+        raise NotImplementedError(f"{type(self).__name__}: expected a method __call__(self, step) that returns the lr; write it")
+
+    def state_dict(self) -> dict[str, Any]:
+        """The values that change during a run: none, for a pure function of the step."""
+        return {name: getattr(self, name) for name in self._state}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restores what `state_dict` returned. Raises ValueError if it belongs to another kind of schedule."""
+        if set(state) != set(self._state):
+            raise ValueError(f"state: expected {list(self._state)} for {type(self).__name__}, got {sorted(state)}")
+        for name, value in state.items():
+            setattr(self, name, value)

@@ -1,0 +1,34 @@
+"""Callbacks of minimisers, in both of SciPy's forms."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from mflow.base.progress import says_stop
+from mflow.base.result import Result
+
+__all__ = ["teller"]
+
+
+def teller(callback: Callable[..., Any] | None, intermediate: Callable[[Any], Result]) -> Callable[[Any], bool] | None:
+    """``tell(run)`` calls the user's callback in the form it has; whether to stop. None where there is no callback.
+
+    A callback whose only parameter is ``intermediate_result`` is given ``intermediate(run)``, any other one its x.
+    """
+    if callback is None:
+        return None
+    try:
+        whole = list(inspect.signature(callback).parameters) == ["intermediate_result"]
+    except (TypeError, ValueError):  # a callable without a signature takes the point
+        whole = False
+
+    def tell(run: Any) -> bool:
+        result = intermediate(run)
+        try:
+            return says_stop(callback(intermediate_result=result) if whole else callback(result.x))
+        except StopIteration:
+            return True
+
+    return tell

@@ -1,0 +1,140 @@
+"""Sparse Jacobians: where their entries may be, groups of columns that share a difference, and factors from SciPy.
+
+SciPy is imported only where a sparse matrix is factored.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mflow.base.checks import Array
+
+__all__ = ["Index", "SparseFactors", "band_of", "color_columns", "pattern_of"]
+
+Index = NDArray[np.int32]
+
+
+def pattern_of(jac_sparsity: Any, n: int) -> tuple[Index, Index]:
+    """(indptr, indices) by columns, of an array or sparse matrix (n, n) that is not 0 where the Jacobian may have an entry."""
+    if hasattr(jac_sparsity, "tocsc"):
+        matrix = jac_sparsity.tocsc()
+        shape = matrix.shape
+        matrix.sum_duplicates()
+        matrix.sort_indices()
+        indptr, indices = np.asarray(matrix.indptr), np.asarray(matrix.indices)
+    else:
+        array = np.asarray(jac_sparsity)
+        shape = array.shape
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"jac_sparsity: expected an array or sparse matrix of numbers, got dtype {array.dtype}")
+        if array.ndim == 2:
+            columns, indices = np.nonzero(array.T)
+            indptr = np.searchsorted(columns, np.arange(array.shape[1] + 1))
+    if tuple(shape) != (n, n):
+        raise ValueError(f"jac_sparsity: expected shape ({n}, {n}), as the state has {n} components, got shape {tuple(shape)}")
+    return np.ascontiguousarray(indptr, dtype=np.int32), np.ascontiguousarray(indices, dtype=np.int32)
+
+
+def color_columns(indptr: Any, indices: Any) -> Index:
+    """A group for each column of a pattern (CSC), so that columns of one group share no row: one difference then serves them all.
+
+    Greedy, in the order of the columns: each takes the first group that none of its rows has met.
+
+    Parameters
+    ----------
+    indptr, indices : array_like of int
+        The pattern, n + 1 and nnz long.
+
+    Returns
+    -------
+    ndarray of int32, (n,)
+
+    Raises
+    ------
+    ValueError
+        indptr does not fit indices.
+
+    Examples
+    --------
+    >>> from mflow.nonlinear import color_columns
+    >>> color_columns([0, 2, 5, 7], [0, 1, 0, 1, 2, 1, 2]).tolist()
+    [0, 1, 2]
+
+    References
+    ----------
+    A. R. Curtis, M. J. D. Powell and J. K. Reid, J. Inst. Math. Appl. 13 (1974) 117-119.
+    """
+    pointers, rows = np.asarray(indptr).tolist(), np.asarray(indices).tolist()
+    if not pointers or pointers[0] != 0 or pointers[-1] != len(rows):
+        raise ValueError(f"indptr: expected numbers from 0 to {len(rows)}, the number of indices, got {pointers}")
+    taken = [0] * (max(rows, default=-1) + 1)  # bit g: the row has an entry in a column of group g
+    groups = np.zeros(len(pointers) - 1, dtype=np.int32)
+    for j in range(len(groups)):
+        entries = rows[pointers[j] : pointers[j + 1]]
+        met = 0
+        for i in entries:
+            met |= taken[i]
+        group = ((met + 1) & ~met).bit_length() - 1
+        groups[j] = group
+        for i in entries:
+            taken[i] |= 1 << group
+    return groups
+
+
+def band_of(indptr: Index, indices: Index) -> tuple[int, int]:
+    """How many diagonals of a pattern lie below and above the main one."""
+    columns = np.repeat(np.arange(len(indptr) - 1), np.diff(indptr))
+    below = indices - columns
+    return int(max(below.max(initial=0), 0)), int(max((-below).max(initial=0), 0))
+
+
+class SparseFactors:
+    """J as a SciPy sparse matrix and the LU factors of I - gh J: the sparse solver that `mflow_core.solvers.matrix` calls."""
+
+    def __init__(
+        self, n: int, jac: Callable[[float, Array], Any] | None, indptr: Index | None = None, indices: Index | None = None
+    ) -> None:
+        try:
+            import scipy.sparse
+            import scipy.sparse.linalg
+        except ImportError:
+            raise ImportError("a sparse Jacobian needs SciPy; install it, or give lband and uband, or solver='newton_krylov'") from None
+        self._sparse, self._linalg = scipy.sparse, scipy.sparse.linalg
+        self._n, self._jac, self._indptr, self._indices = n, jac, indptr, indices
+        self._one = scipy.sparse.identity(n, format="csc")
+        self._matrix: Any = None
+        self._factors: Any = None
+
+    def jacobian(self, t: float, y: Array) -> bool:
+        """Calls the user's function; False if an entry is not finite."""
+        assert self._jac is not None
+        return self._take(self._sparse.csc_matrix(self._jac(t, y)))
+
+    def fill(self, values: Array) -> bool:
+        """Takes the entries of the pattern, by columns; False if one is not finite."""
+        return self._take(self._sparse.csc_matrix((values, self._indices, self._indptr), shape=(self._n, self._n)))
+
+    def _take(self, matrix: Any) -> bool:
+        self._matrix = matrix
+        return bool(np.all(np.isfinite(matrix.data)))
+
+    def factor(self, gh: float) -> bool:
+        """Factors I - gh J, or -J where gh is infinite; False if it is singular."""
+        matrix = -self._matrix if math.isinf(gh) else self._one - gh * self._matrix
+        try:
+            self._factors = self._linalg.splu(matrix.tocsc())
+        except RuntimeError as error:
+            if "singular" in str(error):
+                return False
+            raise
+        return True
+
+    def solve(self, b: Array) -> Array:
+        """The solution for one right-hand side."""
+        x: Array = self._factors.solve(b)
+        return x

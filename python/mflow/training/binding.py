@@ -1,0 +1,124 @@
+"""The parameters of a training run and the optimizer bound to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core import registry
+
+from mflow import optim
+from mflow.base.methods import Method, as_method
+from mflow.optim.classes import spread
+from mflow.optim.schedules import for_a_run
+
+__all__ = ["Binding", "PerEpoch"]
+
+ELSEWHERE = {  # names of torch, Keras and scikit-learn: the names here
+    "learning_rate": "lr", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "max_iter": "epochs",
+    "random_state": "seed", "rng": "seed", "verbose": "progress", "callbacks": "callback", "early_stopping": "patience",
+    "val_data": "validation", "validation_data": "validation", "validation_split": "validation", "max_norm": "clip_norm",
+    "max_grad_norm": "clip_norm", "clipnorm": "clip_norm", "clipvalue": "clip_value", "grad": "jac",
+}  # fmt: skip
+
+
+class PerEpoch:
+    """A schedule that counts epochs."""
+
+    def __init__(self, schedule: Callable[[int], float], epoch: Callable[[], int]) -> None:
+        self.schedule, self.epoch = schedule, epoch
+
+    def __call__(self, step: int) -> float:
+        """The rate of the epoch under way, whatever the step."""
+        return self.schedule(self.epoch())
+
+
+class Binding:
+    """Parameters, as they are arranged and as a flat list of arrays; the optimizer that changes them; its schedules by group.
+
+    The parameters are copied, unless the optimizer was made before and is bound to them already.
+    """
+
+    def __init__(self, params: Any, optimizer: Any, parameters: dict[str, Any]) -> None:
+        bound = isinstance(optimizer, optim.Optimizer)
+        flat, self.arranged = spread(params if bound else _copies(params), "params")
+        if not flat:
+            raise ValueError("params: expected an array, or a list or dict of arrays, got an empty one")
+        if bound:
+            held = optimizer.arrays
+            if len(held) != len(flat) or any(a is not b for a, b in zip(held, flat, strict=True)):
+                raise ValueError("params: the optimizer is bound to other arrays; give the ones that it was made with, in their order")
+            self.flat, self.params = flat, params
+        else:
+            self.flat = [a.copy() for a in flat]
+            self.params = self.like(self.flat)
+            parameters = {name: for_a_run(value) for name, value in parameters.items()}
+        self.opt = _optimizer(optimizer, self.params, parameters)
+        self.by_group = [self.opt.schedule_of(g) for g in range(len(self.opt.param_groups))]
+        self.schedules = [schedule for schedule in self.by_group if schedule is not None]
+
+    def like(self, flat: list[Any]) -> Any:
+        """Arrays arranged as the user's parameters are."""
+        if self.arranged is None:
+            return flat[0]
+        return dict(zip(self.arranged, flat, strict=True)) if isinstance(self.arranged, list) else list(flat)
+
+    @property
+    def finite(self) -> bool:
+        """Whether every parameter is a finite number."""
+        return all(np.all(np.isfinite(a)) for a in self.flat)
+
+    def count_epochs(self, epoch: Callable[[], int]) -> None:
+        """From now on schedules are functions of the epoch."""
+        for g, schedule in enumerate(self.by_group):
+            if schedule is not None:
+                self.opt.set_schedule(g, PerEpoch(schedule, epoch))
+
+    def release(self) -> None:
+        """The optimizer gets its own schedules back."""
+        for g in range(len(self.opt.param_groups)):
+            if isinstance(schedule := self.opt.schedule_of(g), PerEpoch):
+                self.opt.set_schedule(g, schedule.schedule)
+
+    def observe(self, loss: float) -> None:
+        """Schedules that follow the loss see it, each once."""
+        for schedule in {id(s): s for s in self.schedules}.values():
+            if hasattr(schedule, "observe"):
+                schedule.observe(loss)
+
+
+def _copies(params: Any) -> Any:
+    """The parameters with float64 copies of NumPy arrays of real numbers; anything else is left for `spread` to check."""
+    if isinstance(params, dict):
+        return {key: _copies(a) if not isinstance(a, (dict, list, tuple)) else a for key, a in params.items()}
+    if isinstance(params, (list, tuple)):
+        return [_copies(a) if not isinstance(a, (dict, list, tuple)) else a for a in params]
+    if isinstance(params, np.ndarray) and params.dtype.kind in "fiub":
+        return np.array(params, dtype=np.float64, order="C", subok=False)
+    return params
+
+
+def _optimizer(optimizer: Any, params: Any, parameters: dict[str, Any]) -> optim.Optimizer:
+    """An optimizer bound to ``params``, from a name, a class or a `mflow.Method`; one that was made before is returned as it is."""
+    if isinstance(optimizer, optim.Optimizer):
+        if parameters:
+            raise TypeError(f"{', '.join(parameters)}: the optimizer is made already; give it this when you make it")
+        return optimizer
+    for name in parameters:
+        if name in ELSEWHERE:
+            raise TypeError(f"{name}: here it is {ELSEWHERE[name]}=; see help(mflow.train)")
+    if isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer):
+        return optimizer(params, **parameters)
+    if not isinstance(optimizer, (str, Method)):
+        kind = f"{optimizer.__module__}.{optimizer.__qualname__}" if isinstance(optimizer, type) else type(optimizer).__name__
+        raise TypeError(f"optimizer: expected a name such as 'adam', or a class of mflow.optim or an instance of one, got {kind}")
+    names = [record.name for record in registry.records() if record.kind == "update"]
+    try:
+        method = as_method(optimizer, {})
+    except ValueError:
+        raise ValueError(registry.unknown("optimizer: there is no", optimizer, names)) from None
+    if method.kind != "update":
+        raise ValueError(f"optimizer: {method.name} is no optimizer; expected one of {', '.join(names)}")
+    made: optim.Optimizer = getattr(optim, method.record.class_name)(params, **{**method.given, **parameters})
+    return made

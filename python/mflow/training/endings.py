@@ -1,0 +1,112 @@
+"""How a training run ends: why, in words, and what it returns."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mflow import optim
+from mflow.base.result import Result
+
+if TYPE_CHECKING:
+    from mflow.training.trainer import Trainer
+
+__all__ = ["Ending", "TrainResult", "early_stopped", "finished", "not_finite", "result", "stopped"]
+
+GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the training diverged
+STATUS = {"finished": 0, "early_stopped": 0, "max_steps": 1, "callback": 2}
+
+
+class TrainResult(Result):
+    """Result of `mflow.train`.
+
+    params : arranged as they were given: the best ones, by validation loss, else by the mean training loss of an epoch; without a loss,
+        the last.
+    last_params : likewise, as training left them.
+    fun : the monitored loss of ``params``; best_epoch : its epoch, from 0 on; -1: params are those of the start.
+    success, status : 0 all epochs done or stopped early, 1 max_steps, 2 stopped by a callback, -1 the rest.
+    reason : "finished", "early_stopped", "max_steps", "callback", "non_finite", "diverged", "rhs_failed" (an exception), "interrupted".
+    message : what happened, in words.
+    epochs, nit, nfev : epochs begun, steps, evaluations of the gradient.
+    history : a Result of float64 arrays. An entry an epoch: loss (mean over its rows), val_loss, lr, grad_norm (before clipping, mean),
+        time (s), step (their number so far), effective_lr (with track_lr; smallest, median, largest). An entry a step: step_loss,
+        step_lr, step_grad_norm.
+    optimizer : the optimizer, bound to the arrays of last_params. seed : of the shuffling.
+    """
+
+    params: Any
+    last_params: Any
+    fun: float
+    best_epoch: int
+    success: bool
+    status: int
+    reason: str
+    message: str
+    epochs: int
+    nit: int
+    nfev: int
+    history: Result
+    optimizer: optim.Optimizer
+    seed: int | None
+
+
+class Ending(NamedTuple):
+    """Why a run ended: the reason of its result, and its message."""
+
+    reason: str
+    message: str
+
+
+def finished(run: Trainer) -> Ending:
+    """All epochs are done."""
+    return Ending("finished", f"{run.epochs} epochs, {run.nit} steps" + _least(run))
+
+
+def early_stopped(run: Trainer) -> Ending:
+    """The monitored loss has not fallen for `patience` epochs."""
+    kind = "validation" if run.validation is not None else "training"
+    return Ending("early_stopped", f"the {kind} loss has not fallen for {run.monitor.waited} epochs" + _least(run))
+
+
+def stopped(run: Trainer, by_callback: bool) -> Ending:
+    """Stopped after a step, by a callback or by max_steps."""
+    where = f"in epoch {run.epoch}, after {run.nit} steps"
+    if by_callback:
+        return Ending("callback", f"the callback stopped it {where}")
+    return Ending("max_steps", f"max_steps = {run.max_steps} were taken, {where}")
+
+
+def not_finite(run: Trainer, problem: str, batches: int | None) -> Ending:
+    """A number is not finite, so many batches after the last step; None: at the end of the epoch, with the validation data."""
+    batch, data = ("", "the validation data") if batches is None else (f", batch {run.batch + max(batches - 1, 0)}", "that batch")
+    where = f"in epoch {run.epoch}{batch}, after {run.nit} steps"
+    kept = f"params are those of epoch {run.monitor.best_epoch}, the best"
+    if run.monitor.best_epoch < 0:
+        kept = "no epoch was completed: params are those of the start"
+    norms = run.history.steps["step_grad_norm"]
+    if not run.binding.finite or (len(norms) and norms[-1] > GROWTH * max(norms[0], 1e-300)):
+        text = f"{problem} {where}, and the gradients have grown beyond bounds: lower lr, or give clip_norm=; {kept}"
+        return Ending("diverged", text)
+    return Ending("non_finite", f"{problem} {where}: look at {data} for what the loss cannot take; {kept}")
+
+
+def _least(run: Trainer) -> str:
+    monitor = run.monitor
+    return "" if not math.isfinite(monitor.best) else f"; the least loss, {monitor.best:.6g}, was in epoch {monitor.best_epoch}"
+
+
+def result(run: Trainer, ending: Ending) -> TrainResult:
+    """The result of a run as it stands now."""
+    reason, message = ending
+    binding, monitor = run.binding, run.monitor
+    status = STATUS.get(reason, -1)
+    last = [a.copy() for a in binding.flat]
+    best, fun = [a.copy() for a in monitor.best_flat], monitor.best
+    if monitor.best_epoch < 0 and reason in ("interrupted", "rhs_failed") and run.nit and binding.finite:
+        best, fun = [a.copy() for a in last], math.nan  # an exception in the first epoch: the last point is the only one there is
+    return TrainResult(
+        params=binding.like(best), last_params=binding.like(last), fun=fun if math.isfinite(fun) else math.nan,
+        best_epoch=monitor.best_epoch, success=status == 0, status=status, reason=reason, message=message,
+        epochs=len(run.history.epochs["loss"]), nit=run.nit, nfev=run.nfev, history=run.history.result(), optimizer=binding.opt,
+        seed=run.feed.seed,
+    )  # fmt: skip

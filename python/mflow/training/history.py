@@ -1,0 +1,109 @@
+"""What a training run remembers: the numbers of its epochs and steps, and the best parameters so far."""
+
+from __future__ import annotations
+
+import math
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from mflow import optim
+from mflow.base.checks import Array
+from mflow.base.result import Result
+
+__all__ = ["PER_STEP", "History", "Monitor"]
+
+PER_EPOCH = ("loss", "val_loss", "lr", "grad_norm", "time", "step")
+PER_STEP = ("step_loss", "step_lr", "step_grad_norm")
+
+
+class History:
+    """An entry an epoch and an entry a step, the sums of the epoch under way, and the clock."""
+
+    def __init__(self) -> None:
+        self.epochs = {name: array("d") for name in PER_EPOCH}
+        self.steps = {name: array("d") for name in PER_STEP}
+        self.rates = array("d")
+        self.track_lr = False
+        self.elapsed, self.since = 0.0, time.perf_counter()
+        self._appends = [self.steps[name].append for name in PER_STEP]
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """The sums of a new epoch."""
+        self.sum_loss = self.sum_weight = self.sum_norm = 0.0
+        self.sum_steps = 0
+
+    def add_step(self, loss: float, lr: float, norm: float, weight: float) -> None:
+        """One step: the loss of its rows (their number is the weight), lr and the norm of its gradient."""
+        self.sum_loss += weight * loss
+        self.sum_weight += weight
+        self.sum_norm += norm
+        self.sum_steps += 1
+        append_loss, append_lr, append_norm = self._appends
+        append_loss(loss)
+        append_lr(lr)
+        append_norm(norm)
+
+    def add_epoch(self, val_loss: float, nit: int, opt: optim.Optimizer) -> None:
+        """One epoch, from its sums."""
+        values = (self.mean_loss, val_loss, opt.lr_of(0), self.sum_norm / max(self.sum_steps, 1), self.clock(), float(nit))
+        for name, value in zip(PER_EPOCH, values, strict=True):
+            self.epochs[name].append(value)
+        if self.track_lr:
+            every = np.concatenate([np.ravel(a) for a in opt.flatten(opt.effective_lr())])
+            self.rates.extend((float(every.min()), float(np.median(every)), float(every.max())))
+
+    @property
+    def mean_loss(self) -> float:
+        """Mean of the loss over the rows of this epoch; nan before its first step."""
+        return self.sum_loss / self.sum_weight if self.sum_weight else math.nan
+
+    def clock(self) -> float:
+        """Seconds of training so far, those before a checkpoint among them."""
+        return self.elapsed + time.perf_counter() - self.since
+
+    def start_clock(self) -> None:
+        """Training starts, or goes on, now."""
+        self.since = time.perf_counter()
+
+    def arrays(self) -> Iterator[tuple[str, array[float]]]:
+        """(name, numbers) of each column."""
+        yield from self.epochs.items()
+        yield from self.steps.items()
+
+    def result(self) -> Result:
+        """The history as float64 arrays."""
+        columns = {name: np.array(values, dtype=np.float64) for name, values in self.arrays()}
+        if self.track_lr:
+            columns["effective_lr"] = np.array(self.rates, dtype=np.float64).reshape(-1, 3)
+        return Result(columns)
+
+
+class Monitor:
+    """The monitored loss: its least value, the parameters there, and for how many epochs it has not fallen."""
+
+    def __init__(self, flat: Sequence[Any]) -> None:
+        self.best = self.mark = math.inf
+        self.best_epoch, self.waited = -1, 0
+        self.best_flat: list[Array] = [a.copy() for a in flat]
+        self.patience: int | None = None
+        self.min_delta = 0.0
+
+    def observe(self, loss: float, epoch: int, flat: Sequence[Any]) -> None:
+        """The loss at the end of an epoch. Where there is none (nan), the last parameters are the best."""
+        if math.isnan(loss) or loss < self.best:
+            self.best = loss
+            self.best_epoch = epoch
+            for kept, now in zip(self.best_flat, flat, strict=True):
+                kept[...] = now
+        self.waited = 0 if loss < self.mark - self.min_delta else self.waited + 1
+        self.mark = loss if self.waited == 0 else self.mark
+
+    @property
+    def out_of_patience(self) -> bool:
+        """Whether the loss has not fallen for too long."""
+        return self.patience is not None and self.waited >= self.patience

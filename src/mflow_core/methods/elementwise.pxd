@@ -1,0 +1,145 @@
+# cython: language_level=3
+"""What the optimizers share: the gradient that they use, and one loop over the parameters for all of them.
+
+An optimizer is an `element`, which says what one step adds to one parameter. `apply` runs it over a range, with decoupled decay and
+clipping where they are on.
+"""
+from libc.stddef cimport ptrdiff_t
+
+from mflow_core.types cimport mf_method
+from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
+
+cdef extern from "math.h" nogil:
+    const double INFINITY
+
+
+cdef enum:
+    DECAY = 0                            # the first three coefficients of every optimizer, written by `common`
+    KEEP = 1
+    CLIP = 2
+    OWN = 3                              # its own coefficients begin here,
+    WIDTH = 16                           # and are at most so many
+
+# What one step adds to one parameter: from its gradient g and its entries s[0], s[1] ... of the optimizer's own vectors x[1], x[2] ...,
+# which it updates, and from the own coefficients w.
+ctypedef double (*element)(double g, double *s, const double *w) noexcept nogil
+
+
+cdef inline double *common(const mf_method *m, const double *par, double lr, double *coef) noexcept nogil:
+    """The shared coefficients, from the three parameters that end every list. Returns the place of the optimizer's own."""
+    cdef double weight_decay = par[m.n_par - 3]
+    cdef bint decoupled = par[m.n_par - 2] != 0
+    cdef int j
+    coef[DECAY] = 0.0 if decoupled else weight_decay
+    coef[KEEP] = 1.0 - lr * weight_decay if decoupled else 1.0
+    coef[CLIP] = par[m.n_par - 1]
+    for j in range(OWN, OWN + WIDTH):
+        coef[j] = 0.0
+    return coef + OWN
+
+
+cdef inline double gradient(double g, double c, double gscale, double clip, double decay) noexcept nogil:
+    cdef double scaled = gscale * g
+    scaled = clip if scaled > clip else scaled           # both comparisons let NaN through
+    scaled = -clip if scaled < -clip else scaled
+    return scaled + decay * c
+
+
+cdef inline double larger(double old, double new) noexcept nogil:
+    """max(old, new) that lets a NaN in `new` through."""
+    return old if old > new else new
+
+
+# One loop for each number of own vectors: only arguments of a function are `restrict`, without which no loop vectorises. The compiler
+# inlines all of it, `each` included; s and w are copies, which no vector overlaps, and so live in registers.
+
+cdef inline void over_0(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+                        const double *w, mf_cvec g, mf_vec c) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        c[i] = keep * c[i] + each(gradient(g[i], c[i], gscale, clip, decay), NULL, w)
+
+
+cdef inline void over_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+                        const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1) noexcept nogil:
+    cdef double[1] s
+    cdef double add
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        s[0] = x1[i]
+        add = each(gradient(g[i], c[i] + ahead * s[0] if ahead != 0.0 else c[i], gscale, clip, decay), s, w)
+        x1[i] = s[0]
+        c[i] = keep * c[i] + add
+
+
+cdef inline void over_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+                        const double *w, mf_cvec g, mf_vec c, mf_vec x1, mf_vec x2) noexcept nogil:
+    cdef double[2] s
+    cdef double add
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        s[0], s[1] = x1[i], x2[i]
+        add = each(gradient(g[i], c[i], gscale, clip, decay), s, w)
+        x1[i], x2[i] = s[0], s[1]
+        c[i] = keep * c[i] + add
+
+
+cdef inline void over_3(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+                        const double *w, mf_cvec g, mf_vec c, mf_vec x1, mf_vec x2, mf_vec x3) noexcept nogil:
+    cdef double[3] s
+    cdef double add
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        s[0], s[1], s[2] = x1[i], x2[i], x3[i]
+        add = each(gradient(g[i], c[i], gscale, clip, decay), s, w)
+        x1[i], x2[i], x3[i] = s[0], s[1], s[2]
+        c[i] = keep * c[i] + add
+
+
+cdef inline void over_4(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+                        const double *w, mf_cvec g, mf_vec c, mf_vec x1, mf_vec x2, mf_vec x3, mf_vec x4) noexcept nogil:
+    cdef double[4] s
+    cdef double add
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        s[0], s[1], s[2], s[3] = x1[i], x2[i], x3[i], x4[i]
+        add = each(gradient(g[i], c[i], gscale, clip, decay), s, w)
+        x1[i], x2[i], x3[i], x4[i] = s[0], s[1], s[2], s[3]
+        c[i] = keep * c[i] + add
+
+
+cdef inline void over(element each, int own, ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double clip, double keep,
+                      double *const *x, const double *g, double ahead) noexcept nogil:
+    cdef double[WIDTH] w
+    cdef double decay = coef[DECAY]
+    cdef int j
+    for j in range(WIDTH):
+        w[j] = coef[OWN + j]
+    if own == 0:
+        over_0(each, lo, hi, gscale, clip, decay, keep, w, g, x[0])
+    elif own == 1:
+        over_1(each, lo, hi, gscale, clip, decay, keep, w, g, ahead, x[0], x[1])
+    elif own == 2:
+        over_2(each, lo, hi, gscale, clip, decay, keep, w, g, x[0], x[1], x[2])
+    elif own == 3:
+        over_3(each, lo, hi, gscale, clip, decay, keep, w, g, x[0], x[1], x[2], x[3])
+    else:
+        over_4(each, lo, hi, gscale, clip, decay, keep, w, g, x[0], x[1], x[2], x[3], x[4])
+
+
+cdef inline int apply(element each, int own, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
+                      const double *g) noexcept nogil:
+    """c = keep c + each(g, s, w) for lo <= i < hi, with so many own vectors. Without decoupled decay and clipping, the constants 1 and
+    infinity in their place give the same bits, and less to do."""
+    if coef[KEEP] == 1.0 and coef[CLIP] == INFINITY:
+        over(each, own, lo, hi, gscale, coef, INFINITY, 1.0, x, g, 0.0)
+    else:
+        over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[KEEP], x, g, 0.0)
+    return 0
+
+
+cdef inline int apply_ahead(element each, int own, double ahead, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi,
+                            double *const *x, const double *g) noexcept nogil:
+    """The same with a gradient that was taken at c + ahead x[1]: the decay's own is taken there, too."""
+    over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[KEEP], x, g, ahead)
+    return 0

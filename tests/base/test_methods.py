@@ -1,0 +1,96 @@
+"""Methods as Python sees them: parameters by their public names, and the words with which wrong ones are refused."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import pytest
+
+import mflow
+from mflow.base.methods import Method, as_method, get_method, methods, parameters_of, public_values, record_values
+
+
+@pytest.mark.parametrize("method", methods(), ids=lambda method: method.name)
+def test_parameters_go_there_and_back(method):
+    known = parameters_of(method.record)
+    assert [p.name for p in known] == list(method.parameters)
+    values = record_values(method.record, method.parameters)
+    assert values == method.all_numbers
+    assert public_values(method.record, values) == method.parameters
+    assert type(method)(**method.parameters) == method
+
+
+def test_a_tuple_stands_for_numbered_parameters():
+    betas = next(p for p in parameters_of(get_method("adam").record) if p.name == "betas")
+    assert (betas.default, betas.record_names) == ((0.9, 0.999), ("betas[0]", "betas[1]"))
+    assert record_values(get_method("adam").record, {"betas": [0.5, 0.75]}) == {"betas[0]": 0.5, "betas[1]": 0.75}
+
+
+def test_none_is_infinity_where_that_is_allowed():
+    seen = 0
+    for method in methods():
+        for p in method.parameters_:
+            if p.may_be_infinite and len(p.record_names) == 1:
+                seen += 1
+                values = record_values(method.record, {p.name: None})
+                assert values == {p.record_names[0]: math.inf}
+                assert public_values(method.record, {**method.all_numbers, **values})[p.name] is None
+    assert seen > 0
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "text"),
+    [
+        (lambda: get_method("adam", lr="fast"), TypeError, "lr: expected a number in [0, inf) for adam, got 'fast'"),
+        (lambda: get_method("adam", lr=[1.0]), TypeError, "lr: expected a number in [0, inf) for adam, got [1.0]"),
+        (lambda: get_method("adam", lr=None), TypeError, "lr: expected a number in [0, inf) for adam, got None"),
+        (lambda: get_method("adam", amsgrad=2), ValueError, "amsgrad: expected True or False for adam, got 2"),
+        (lambda: get_method("adam", betas=0.9), TypeError, "betas: expected 2 numbers for adam, as in (0.9, 0.999), got 0.9"),
+        (lambda: get_method("adam", betas=(0.9,)), TypeError, "betas: expected 2 numbers for adam, as in (0.9, 0.999), got (0.9,)"),
+        (lambda: get_method("rk4", lr=0.1), TypeError, "lr: the method rk4 has no parameters, and no argument has this name; remove it"),
+        (lambda: mflow.RK4(1.0), TypeError, "RK4: expected at most 0 parameters, got 1"),
+        (lambda: mflow.Newmark(0.25, beta=0.25), TypeError, "Newmark: got beta twice, by position and by name"),
+        (Method, TypeError, "Method: expected one of its classes; use "),
+        (lambda: as_method(mflow.RK4, {}), TypeError, "method: expected a name or an instance, got the class RK4; write RK4()"),
+        (
+            lambda: as_method(mflow.optim.Adam, {}),
+            TypeError,
+            "method: expected a name or an instance, got mflow.optim.Adam; give its name, 'adam'",
+        ),
+        (lambda: as_method(4, {}), TypeError, "method: expected a name or an instance such as mflow.RK4(), got int"),
+    ],
+)
+def test_wrong_parameters_are_named(make, error, text):
+    with pytest.raises(error, match=f"^{re.escape(text)}"):
+        make()
+
+
+def test_choices_are_words():
+    seen = 0
+    for method in methods():
+        for p in method.parameters_:
+            if p.choices:
+                seen += 1
+                assert [type(method)(**{p.name: word}).parameters[p.name] for word in p.choices] == list(p.choices)
+                with pytest.raises(ValueError, match=f"^{p.name}: expected a choice of {method.name}, got 'none of these'; there are: "):
+                    type(method)(**{p.name: "none of these"})
+    assert seen > 0
+
+
+def test_whole_parameters_are_whole():
+    seen = 0
+    for method in methods():
+        for p in method.parameters_:
+            if p.kinds == ("int",):
+                seen += 1
+                for wrong in (1.5, math.inf):
+                    with pytest.raises(ValueError, match=rf"^{p.name}: expected a whole number in .* for {method.name}, got {wrong}"):
+                        type(method)(**{p.name: wrong})
+    assert seen > 0
+
+
+def test_instances_keep_what_they_were_given():
+    chosen = as_method(get_method("adam", lr=0.5), {"betas": (0.5, 0.6)})
+    assert (chosen.given, chosen.parameters["lr"]) == ({"lr": 0.5, "betas": (0.5, 0.6)}, 0.5)
+    assert as_method(chosen, {}) is chosen

@@ -1,0 +1,139 @@
+"""`Stepper`: one step at a time, saved, loaded, and after errors."""
+
+import math
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mflow_core.stepping import stepper as core
+
+import mflow
+from support.problems import RHS_C, Array, decay_cfunc, start_of, waves
+from support.reference import evaluations
+
+EPS = 2.0**-52
+
+
+def decay(t: float, y: Array) -> Array:
+    return -y
+
+
+class Boom(Exception):
+    pass
+
+
+def calls_are_known(method: Any) -> bool:
+    """Newton's iterations and estimates of the spectral radius depend on the problem."""
+    return not {"implicit", "needs_rho"} & set(method.flags)
+
+
+def test_stepper_is_solve_ivp_step_by_step(step_method: Any) -> None:
+    y0 = start_of(6).reshape(2, 3)
+    r = mflow.solve_ivp(waves, (0.5, 1.5), y0, step_method.name, dt=0.125)
+    st = mflow.Stepper(step_method.name, waves, y0, t0=0.5)
+    for k in range(1, 9):
+        st.step(0.125)
+        assert (st.k, st.t) == (k, r.t[k])
+        assert np.array_equal(st.y, r.y[..., k])
+        assert st.nfev == evaluations(step_method, k) or not calls_are_known(step_method)
+    assert st.nfev == r.nfev
+    st.y[:] = 0.0  # a copy
+    assert np.array_equal(st.y, r.y[..., -1])
+
+
+def test_stepper_counts_its_time() -> None:
+    st = mflow.Stepper("euler", decay_cfunc(), [1.0])
+    st.advance(1000, 0.1)
+    assert (st.t, st.k) == (1000 * 0.1, 1000)
+    st.advance(10, -0.1)
+    assert st.t == 100.0 + 10 * -0.1
+    st.advance(0, 0.1)
+    assert st.k == 1010
+
+
+@pytest.mark.parametrize("dt", [0.1, -0.1])
+def test_stepper_saves_and_loads(step_method: Any, tmp_path: Path, dt: float) -> None:
+    def make() -> mflow.Stepper:
+        return mflow.Stepper(step_method.name, waves, start_of(6).reshape(2, 3), t0=0.3)
+
+    straight, first = make(), make()
+    for st in (straight, first):
+        st.advance(3, dt / 3)
+    straight.advance(11, dt)
+    first.advance(4, dt)
+    first.save(tmp_path / "state")
+    first.advance(7, dt)
+    loaded = mflow.Stepper.load(tmp_path / "state", waves)
+    loaded.advance(7, dt)
+    for st in (first, loaded):
+        assert (st.t, st.k, st.y.tobytes(), st.y.shape) == (straight.t, straight.k, straight.y.tobytes(), (2, 3))
+    assert loaded.method == straight.method
+    assert [p.name for p in tmp_path.iterdir()] == ["state"]  # nothing else is left behind
+
+
+def test_damaged_files_never_load(tmp_path: Path) -> None:
+    st = mflow.Stepper("rk4", decay, [1.0, 2.0])
+    st.advance(3, 0.1)
+    st.save(tmp_path / "good")
+    good, bad = (tmp_path / "good").read_bytes(), tmp_path / "bad"
+    for i in range(len(good)):
+        for flip in (0x01, 0x80, 0xFF):
+            bad.write_bytes(good[:i] + bytes([good[i] ^ flip]) + good[i + 1 :])
+            with pytest.raises(ValueError, match="bad: damaged, or not a stepper"):
+                mflow.Stepper.load(bad, decay)
+    for cut in range(len(good)):
+        bad.write_bytes(good[:cut])
+        with pytest.raises(ValueError, match="bad: damaged"):
+            mflow.Stepper.load(bad, decay)
+    with pytest.raises(FileNotFoundError):
+        mflow.Stepper.load(tmp_path / "none", decay)
+
+
+def test_a_file_with_a_right_checksum_and_wrong_contents(tmp_path: Path) -> None:
+    st = mflow.Stepper("rk4", decay, [1.0, 2.0])
+    st.save(tmp_path / "good")
+    good = (tmp_path / "good").read_bytes()
+    magic, body = good[: good.index(b"{") - 4], good[good.index(b"{") :]
+    for wrong in (body.replace(b"[2]", b"[3]"), body.replace(b"rk4", b"rk3", 1), body[:-1], b"{}\n", b"[]\n", b"", b"\xff\n"):
+        (tmp_path / "bad").write_bytes(magic + zlib.crc32(wrong).to_bytes(4, "little") + wrong)
+        with pytest.raises(ValueError, match=r"damaged|no method|saved state"):
+            mflow.Stepper.load(tmp_path / "bad", decay)
+
+
+def test_stepper_errors_keep_the_last_good_state() -> None:
+    st = mflow.Stepper("euler", lambda t, y: np.full(1, np.inf) if t > 0.15 else -y, [1.0])
+    with pytest.raises(FloatingPointError, match=r"non-finite state in the step from t = 0\.2 with dt = 0\.1 \(step 2\)"):
+        st.advance(9, 0.1)
+    assert (st.k, st.t, st.y.tolist()) == (2, 0.2, [0.81])
+    error = Boom()
+
+    def fun(t: float, y: Array) -> Array:
+        raise error
+
+    with pytest.raises(Boom) as info:
+        mflow.Stepper("rk4", fun, [1.0]).step(0.1)
+    assert info.value is error
+    failing = mflow.Stepper("euler", RHS_C(lambda t, y, out, n, ctx: -5), [1.0])
+    with pytest.raises(RuntimeError, match=r"the right-hand side gave up in the step from t = 0 .* with code -5; the state stays at t = 0"):
+        failing.step(0.1)
+    for wrong, kind in ((math.nan, ValueError), ("x", TypeError), (math.inf, ValueError)):
+        with pytest.raises(kind, match="dt: "):
+            st.step(wrong)
+    with pytest.raises(ValueError, match=r"steps: .*, got -1"):
+        st.advance(-1, 0.1)
+    with pytest.raises(ValueError, match=r"use mflow\.optim\.Adam"):
+        mflow.Stepper("adam", decay, [1.0])
+
+
+def test_stepper_entered_from_its_own_callback() -> None:
+    def fun(t: float, y: Array) -> Array:
+        st.step(0.1)
+        return -y
+
+    st = mflow.Stepper("rk4", fun, [1.0])
+    with pytest.raises(RuntimeError, match="already stepping, in another thread or from its own callback"):
+        st.step(0.1)
+    assert (st.k, st.y.tolist()) == (0, [1.0])
+    assert core.NON_FINITE < -1000
