@@ -20,6 +20,7 @@ import pytest
 from mflow_core import registry
 from mflow_core.dynamics import force, structure
 from mflow_core.stepping import stepper
+from mflow_core.stepping.energies import Energies
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -132,7 +133,7 @@ def test_ledger(bench: Bench, n: int, damped: bool) -> None:
     start, (_, K), (_, C) = np.sin(np.arange(n)), bands(n, -1.0, 2.0), bands(n, -0.1, 0.25)
     for name in ("staggered", "newmark"):
         runs = [run_of(name, structure.Structure(n, 1.0, C if damped else None, K), start, 0.1) for _ in range(2)]
-        runs[0].keep_energy()
+        Energies(runs[0]).keep()
         functions = {"mflow": fixed(runs[0]), "without": fixed(runs[1])}
         what = f"ledger, {name}, {'damped' if damped else 'free'} chain of {n:,}, a step"
         bench.compare(what, functions, {"without": LEDGER}, rounds=15 if n > 50_000 else 31)

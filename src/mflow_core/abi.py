@@ -6,7 +6,7 @@ The installed header itself is read, so nothing here is a second list of what it
     dtype(name)       a struct as a NumPy dtype, pointers as integers
     table()           address of the table of functions, `mf_api`
     function(name)    one function of that table, called with integers for pointers: by ctypes, or inside numba's @njit
-    structs(), enums(), callbacks()    what else is written there
+    structs(), enums(), callbacks()    the other declarations in it
 
 `tools/abi.py` holds the offsets against a C compiler's, and against the frozen list.
 """
@@ -59,9 +59,9 @@ def cdef(header: Path = HEADER) -> str:
 
 def argument(text: str) -> Field:
     text = spaced(text)
-    found = re.fullmatch(r"(.*?[\s*])(\w+)", text)
-    if found and found[2] not in ("int", "double", "char") and not re.fullmatch(r"(const )?", found[1]):
-        return Field(found[2], found[1].strip())
+    match = re.fullmatch(r"(.*?[\s*])(\w+)", text)
+    if match and match[2] not in ("int", "double", "char") and not re.fullmatch(r"(const )?", match[1]):
+        return Field(match[2], match[1].strip())
     return Field(re.sub(r"\W|const", "", text).removeprefix("mf_"), text)
 
 
@@ -73,9 +73,9 @@ def arguments(text: str) -> tuple[Field, ...]:
 def structs(header: Path = HEADER) -> dict[str, tuple[Field, ...]]:
     """{name: fields} of every struct, in order."""
     out = {}
-    for found in re.finditer(r"(?:typedef )?struct (\w+) \{(.*?)\}", cdef(header), re.S):
+    for match in re.finditer(r"(?:typedef )?struct (\w+) \{(.*?)\}", cdef(header), re.S):
         fields = []
-        for declaration in filter(None, (part.strip() for part in found[2].split(";"))):
+        for declaration in filter(None, (part.strip() for part in match[2].split(";"))):
             pointer = re.fullmatch(r"(.*?)\(\*(\w+)\)\((.*)\)", declaration, re.S)
             if pointer:
                 fields.append(Field(pointer[2], f"{spaced(pointer[1])} (*)({spaced(pointer[3])})"))
@@ -86,7 +86,7 @@ def structs(header: Path = HEADER) -> dict[str, tuple[Field, ...]]:
             base = split[1]
             fields.append(Field(split[3], spaced(base + split[2])))
             fields += [Field(re.sub(r"\W", "", text), spaced(base + re.sub(r"\w+\s*$", "", text.strip()))) for text in more]
-        out[found[1]] = tuple(fields)
+        out[match[1]] = tuple(fields)
     return out
 
 
@@ -111,9 +111,9 @@ def functions(header: Path = HEADER) -> dict[str, Function]:
     """{name: function} of the table."""
     out = {}
     for name, text in structs(header)["mf_api"]:
-        found = re.fullmatch(r"(.*?) ?\(\*\)\((.*)\)", text)
-        if found:
-            out[name] = Function(found[1], arguments(found[2]))
+        match = re.fullmatch(r"(.*?) ?\(\*\)\((.*)\)", text)
+        if match:
+            out[name] = Function(match[1], arguments(match[2]))
     return out
 
 
@@ -141,7 +141,7 @@ def dtype(name: str) -> Any:
     import numpy as np
 
     if name not in structs():
-        raise ValueError(f"name: mflow.h has no struct {name!r}; there are: {', '.join(structs())}")
+        raise ValueError(f"name: expected a struct of mflow.h ({', '.join(structs())}), got {name!r}")
     numbers = {"double": "f8", "int32_t": "i4", "uint32_t": "u4", "int64_t": "i8", "ptrdiff_t": "intp"}
     fields = [
         (field.name, "uintp" if "*" in field.type or field.type.endswith("_fn") else numbers.get(field.type) or dtype(field.type))
@@ -167,7 +167,7 @@ def native(text: str) -> Any:
 
 @cache
 def function(name: str) -> Any:
-    """One function of the table, for ctypes and numba: `function("update")(row.address, ...)`, addresses as integers.
+    """One function of the table, for ctypes and numba: `function("update")(record.address, ...)`, addresses as integers.
 
     Parameters
     ----------
@@ -186,7 +186,7 @@ def function(name: str) -> Any:
     0
     """
     if name not in functions():
-        raise ValueError(f"name: the table has no function {name!r}; there are: {', '.join(functions())}")
+        raise ValueError(f"name: expected a function of the table ({', '.join(functions())}), got {name!r}")
     returns, given = functions()[name]
     address = ctypes.c_size_t.from_address(table() + int(dtype("mf_api").fields[name][1])).value
     return ctypes.CFUNCTYPE(native(returns), *(native(field.type) for field in given))(address)

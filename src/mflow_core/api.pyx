@@ -1,11 +1,11 @@
 """The C API of mflow.h: one table in the capsule `mflow_core.api._C_API`, and the same functions for cimport.
 
-Append-only. Functions check what costs nothing to check (NULL, sizes, kinds) and then call the row; none needs the GIL, save where
+Append-only. Functions check what costs nothing to check (NULL, sizes, kinds) and then call the method; none needs the GIL, save where
 the host's own callback takes it. A run has an owner: a second thread, or its own callback, gets MF_E_BUSY. What a host steps itself
 (step, update, sweep) lives in the host's memory, a frame a thread.
 
 Flush-to-zero, set by a stranger's library in this thread, changes bits of numbers near 1e-308. Runs, `begin` and `sweep` put the default
-back for their time; `step`, `update` and `ask` do not, for reading the control register would cost 5 of their 20 ns: a host that wants
+back for their time; `step`, `update` and `ask` do not, for reading the control register would cost 5 of their 20 ns: a host that needs
 the bits of the promise there keeps its threads in the default mode (it has not compiled with -ffast-math, and neither have its libraries).
 """
 from cpython.pycapsule cimport PyCapsule_New
@@ -22,8 +22,8 @@ from mflow_core.solvers.newton cimport newton_config_t, newton_defaults, newton_
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.stepping.output cimport hermite, polynomial
-from mflow_core.stepping.radius cimport estimate_rho
-from mflow_core.stepping.run cimport RHO_DUE, RUN_SOLVE, run_enter, run_leave, run_make, run_release, run_set, run_solve_with, run_t, run_tolerances
+from mflow_core.stepping.run cimport (RHO_DUE, RUN_SOLVE, estimate_rho, run_enter, run_leave, run_make, run_release, run_set, run_solve_with,
+                                      run_t, run_tolerances)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
                                MF_E_VERSION, MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, mf_new_api)
 
@@ -191,7 +191,7 @@ cdef int mf_do_sweep(const mf_method *m, const double *par, mf_sweep *s) noexcep
 
 
 cdef int mf_interpolate(const mf_method *m, mf_frame *f, double theta, double *y) noexcept nogil:
-    """Between f.x0 and f.x1 of the step just taken: the row's own extension where f.D has room for it, else the cubic Hermite one.
+    """Between f.x0 and f.x1 of the step just taken: the method's extension where f.D has room for it, else the cubic Hermite one.
 
     The latter calls rhs at both ends.
     """
@@ -203,7 +203,7 @@ cdef int mf_interpolate(const mf_method *m, mf_frame *f, double theta, double *y
     if f.x0 == NULL or f.x1 == NULL or f.x0[0] == f.x1[0]:
         return MF_E_ARGUMENT                 # a step in place has overwritten its start
     if m.step == NULL or f.p.rhs == NULL or m.flags & MF_SECOND_ORDER:
-        return MF_E_KIND                     # x and v of second-order rows: no extension of theirs goes through rhs
+        return MF_E_KIND                     # x and v of second-order methods: no extension of theirs goes through rhs
     if m.dense != NULL and f.D != NULL:
         status = m.dense(m, f)
         if status == 0:
@@ -248,7 +248,7 @@ cdef bint state_given(const mf_method *m, ptrdiff_t n, const double *const *y) n
 
 
 cdef bint solved_here(const mf_method *m, const mf_problem *p) noexcept nogil:
-    """An implicit row on a problem that does not solve its equations itself."""
+    """An implicit method on a problem that does not solve its equations itself."""
     return m.flags & MF_IMPLICIT != 0 and m.flags & MF_SECOND_ORDER == 0 and p.solve == NULL
 
 
@@ -266,7 +266,7 @@ cdef bint give_solver(run_t *run) noexcept nogil:
 
 
 cdef int go_on(run_t *r, int status) noexcept nogil:
-    """0 where the loop only wanted the spectral radius, which it has now."""
+    """0 where the loop only asked for the spectral radius, which it has now."""
     return estimate_rho(r) if status == RHO_DUE else status
 
 

@@ -17,11 +17,11 @@ def folder(name: str) -> str:
     return os.path.join(os.path.dirname(get_include()), name)
 
 
-# option: (what it prints, what it is)
+# option: (function whose result it prints, description)
 ANSWERS: dict[str, tuple[Callable[[], str], str]] = {
     "--version": (lambda: VERSION, "version of mflow"),
     "--cflags": (lambda: shlex.quote(f"-I{get_include()}"), "flags for a C compiler"),
-    "--libs": (lambda: "", "nothing: a host links against no library of mflow's, it is handed a table of functions"),
+    "--libs": (lambda: "", "nothing: a host links against no library of mflow, it receives a table of functions"),
     "--includedir": (get_include, "folder of mflow/mflow.h"),
     "--cmakedir": (lambda: folder("cmake"), "folder for -Dmflow_DIR=..., with mflowConfig.cmake"),
     "--pkgconfigdir": (lambda: folder("pkgconfig"), "folder for PKG_CONFIG_PATH, with mflow.pc"),
@@ -33,13 +33,13 @@ ANSWERS: dict[str, tuple[Callable[[], str], str]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Prints what each option asks for, one line each. Returns the exit code."""
     parser = argparse.ArgumentParser("mflow-config", description=__doc__)
-    for option, (_, what) in ANSWERS.items():
-        parser.add_argument(option, dest="wanted", action="append_const", const=option, help=what)
-    wanted = parser.parse_args(arguments).wanted
-    if not wanted:
+    for option, (_, description) in ANSWERS.items():
+        parser.add_argument(option, dest="options", action="append_const", const=option, help=description)
+    options = parser.parse_args(arguments).options
+    if not options:
         parser.print_usage(sys.stderr)
         return 2
-    for option in wanted:
+    for option in options:
         print(ANSWERS[option][0]())
     return 0
 

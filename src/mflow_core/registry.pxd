@@ -1,10 +1,10 @@
-"""The table of rows. One address for life: filled once at import, never written again."""
+"""The table of method records. One address for life: filled once at import, never written again."""
 from mflow_core.arithmetic.control cimport reductions_t
 from mflow_core.methods.tableau cimport steps_t
 from mflow_core.types cimport mf_method, mf_param, mf_sizes
 
 cdef reductions_t REDUCE                 # reductions of the active level
-cdef steps_t STEPS                       # the row of the active level that has a loop over steps of its own
+cdef steps_t STEPS                       # the method of the active level that has a loop over steps of its own
 
 cdef void *kernels(str module, str attribute, const char *capsule, str level=*) except NULL
 cdef const mf_method *mf_find(const char *name) noexcept nogil

@@ -1,7 +1,7 @@
-"""Picks the instruction set, joins the families' rows, finds one by name; and `MethodRecord`, what Python sees of a row.
+"""Picks the instruction set, joins the method records of all families, finds one by name; and `MethodRecord`, their Python face.
 
 The level is the best that both this build and this processor have, or the one named by the environment variable MFLOW_ISA, which
-is never replaced by another. `mf_find` and everything above it see the rows of that one level; `records_of` reaches the others, for
+is never replaced by another. `mf_find` and everything above it see the records of that one level; `records_of` reaches the others, for
 tests of equal bits.
 """
 from cpython.pycapsule cimport PyCapsule_GetPointer
@@ -24,7 +24,7 @@ from mflow_core import _levels, cpu
 FAMILIES = ("runge_kutta", "embedded", "implicit", "chebyshev", "second_order", "optimizers", "implicit_sgd")  # a new family: here and in meson.build
 
 
-# ---- the level, and the rows --------------------------------------------------------------------------------------------------------
+# ---- the level, and the records -----------------------------------------------------------------------------------------------------
 
 def available_levels():
     """Levels that this build holds and this processor runs, the best first."""
@@ -33,12 +33,12 @@ def available_levels():
 
 def _choose():
     usable = available_levels()
-    wanted = os.environ.get("MFLOW_ISA", "")
-    if wanted:
-        if wanted not in usable:
-            raise ImportError(f"MFLOW_ISA={wanted!r}: this build on this processor can run {', '.join(usable) or 'nothing'}; "
+    level = os.environ.get("MFLOW_ISA", "")
+    if level:
+        if level not in usable:
+            raise ImportError(f"MFLOW_ISA={level!r}: this build on this processor can run {', '.join(usable) or 'nothing'}; "
                               "unset MFLOW_ISA, or set it to one of these")
-        return wanted
+        return level
     if not usable:
         raise ImportError(f"mflow was built for {', '.join(_levels.LEVELS)}, and this processor runs none of them: build it from source")
     return usable[0]
@@ -48,34 +48,34 @@ LEVEL = _choose()
 
 
 cdef void *kernels(str module, str attribute, const char *capsule, str level=LEVEL) except NULL:
-    """What a module that is compiled once per level hands out, by "folder.module": the one place that knows what these are called."""
+    """The capsule of a module that is compiled once per level, by "folder.module": the one place that knows the names of these modules."""
     folder, _, name = module.rpartition(".")
     return PyCapsule_GetPointer(getattr(importlib.import_module(f"mflow_core.{folder}._{name}_{level}"), attribute), capsule)
 
 
 cdef enum:
-    MAX_ROWS = 256
+    MAX_RECORDS = 256
 
-cdef const mf_method *ROWS[MAX_ROWS + 1]
+cdef const mf_method *RECORDS[MAX_RECORDS + 1]
 
 
-cdef int join(const mf_method **rows, str level) except -1:
-    """Addresses of every family's rows of a level, in the families' order; NULL ends them."""
+cdef int join(const mf_method **records, str level) except -1:
+    """Addresses of every family's records of a level, in the families' order; NULL ends them."""
     cdef const mf_method **family
     cdef int count = 0
     for name in FAMILIES:
         family = <const mf_method **> kernels(f"methods.{name}", "_records", b"mflow_core._rows", level)
         while family[0] != NULL:
-            if count == MAX_ROWS:
-                raise ImportError(f"mflow_core: more than {MAX_ROWS} methods")
-            rows[count] = family[0]
+            if count == MAX_RECORDS:
+                raise ImportError(f"mflow_core: more than {MAX_RECORDS} methods")
+            records[count] = family[0]
             count += 1
             family += 1
-    rows[count] = NULL
+    records[count] = NULL
     return count
 
 
-join(ROWS, LEVEL)
+join(RECORDS, LEVEL)
 REDUCE = (<reductions_t *> kernels("arithmetic.reductions", "_table", b"mflow_core._reductions"))[0]
 STEPS = (<steps_t *> kernels("methods.second_order", "_steps", b"mflow_core._steps"))[0]
 
@@ -100,18 +100,18 @@ cdef const mf_method *mf_find(const char *name) noexcept nogil:
     cdef int i = 0
     if name == NULL:
         return NULL
-    while ROWS[i] != NULL:
-        if named(ROWS[i], name):
-            return ROWS[i]
+    while RECORDS[i] != NULL:
+        if named(RECORDS[i], name):
+            return RECORDS[i]
         i += 1
     return NULL
 
 
 cdef const mf_method *mf_row(int i) noexcept nogil:
     cdef int k = 0
-    while k < i and ROWS[k] != NULL:
+    while k < i and RECORDS[k] != NULL:
         k += 1
-    return ROWS[k] if i >= 0 else NULL
+    return RECORDS[k] if i >= 0 else NULL
 
 
 # ---- parameters and sizes -----------------------------------------------------------------------------------------------------------
@@ -164,7 +164,7 @@ cdef const char *mf_error_text(int code) noexcept nogil:
     if code == MF_E_VERSION:
         return b"the host was built against a newer mflow.h than this library"
     if code == MF_E_KIND:
-        return (b"this method cannot be used in this way: tolerances where it estimates no error, a step where an update is wanted, or "
+        return (b"this method cannot be used in this way: tolerances where it estimates no error, a step where it updates, or "
                 b"the reverse")
     if code == MF_E_DAMAGED:
         return b"the saved state is damaged, or belongs to another method or size"
@@ -199,7 +199,7 @@ cdef list matrix(const double *values, int rows, int columns):
 
 
 cdef class MethodRecord:
-    """Read-only view of one row (`mf_method` in mflow.h). Made by `rows()` and `find()`; the library's memory, valid for ever."""
+    """Read-only view of one method record (`mf_method` in mflow.h). Made by `records()` and `find()`; the library's memory, valid for ever."""
 
     def __cinit__(self):
         if making == NULL:
@@ -257,12 +257,12 @@ cdef class MethodRecord:
 
     @property
     def kind(self):
-        """"step" (y to y+), "update" (push rows) or "sweep"."""
+        """"step" (y to y+), "update" (optimizers) or "sweep"."""
         return "step" if self.m.step != NULL else "update" if self.m.update != NULL else "sweep"
 
     @property
     def asks(self):
-        """Whether the gradient may be wanted elsewhere than at the parameters."""
+        """Whether the gradient may be evaluated elsewhere than at the parameters."""
         return self.m.ask != NULL
 
     @property
@@ -279,7 +279,7 @@ cdef class MethodRecord:
 
     @property
     def tableau(self):
-        """The stored coefficients: a dict with "c" and "A", "b" or, in Shu-Osher form, "alpha", "beta"; None for other rows.
+        """The stored coefficients: a dict with "c" and "A", "b" or, in Shu-Osher form, "alpha", "beta"; None for other methods.
 
         Pairs have "d" too: b - bhat, one row an error estimate.
         """
@@ -311,7 +311,7 @@ cdef class MethodRecord:
                 "n_err": sizes.n_err, "n_dense": sizes.n_dense, "work_extra": sizes.work_extra, "order": sizes.order or self.m.order}
 
     cdef double *parameters(self, dict given) except NULL:
-        """A malloc'ed array of n_par checked values; `given` maps the row's own names to numbers. The caller frees it."""
+        """A malloc'ed array of n_par checked values; `given` maps the method's names to numbers. The caller frees it."""
         cdef double *par = <double *> malloc(max(<size_t> self.m.n_par, 1) * sizeof(double))
         if par == NULL:
             raise MemoryError()
@@ -343,41 +343,41 @@ cdef str bounds(const mf_param *p):
     return f"{left}{p.lower:g}, {p.upper:g}{right}"
 
 
-def unknown(what, name, known):
+def unknown(problem, name, known):
     """An error text that offers the nearest names."""
     near = [n for text in (str(name), str(name).lower()) for n in difflib.get_close_matches(text, known, n=3, cutoff=0.6)]
     near = list(dict.fromkeys(near))[:3]
     offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are: {', '.join(known)}"
-    return f"{what} {name!r}; {offer}"
+    return f"{problem} {name!r}; {offer}"
 
 
-cdef const mf_method *making = NULL       # what `view` is making a MethodRecord of
+cdef const mf_method *making = NULL       # the record that `view` is making a MethodRecord of
 
 
 cdef MethodRecord view(const mf_method *m, str level):
     global making
     making = m
-    row = <MethodRecord> MethodRecord.__new__(MethodRecord)
+    record = <MethodRecord> MethodRecord.__new__(MethodRecord)
     making = NULL
-    row.level = level
-    return row
+    record.level = level
+    return record
 
 
 def records():
-    """Every row of the active level, in the families' order."""
+    """Every record of the active level, in the families' order."""
     cdef int i = 0
     out = []
-    while ROWS[i] != NULL:
-        out.append(view(ROWS[i], LEVEL))
+    while RECORDS[i] != NULL:
+        out.append(view(RECORDS[i], LEVEL))
         i += 1
     return out
 
 
 def find(name):
-    """The row of this name or alias. Raises ValueError, with the nearest names, if there is none."""
+    """The record of the method of this name or alias. Raises ValueError, with the nearest names, if there is none."""
     cdef const mf_method *m
     if not isinstance(name, str):
-        raise TypeError(f"method: a name is wanted, not {type(name).__name__} {name!r}")
+        raise TypeError(f"method: expected a name, got {type(name).__name__} {name!r}")
     encoded = name.encode()
     m = mf_find(encoded)
     if m == NULL:
@@ -389,8 +389,8 @@ def find(name):
 
 
 def records_of(level):
-    """Rows of another level of this build, for tests. Nothing else may see them."""
-    cdef const mf_method *other[MAX_ROWS + 1]
+    """Records of another level of this build, for tests. Nothing else may see them."""
+    cdef const mf_method *other[MAX_RECORDS + 1]
     if level not in available_levels():
-        raise ValueError(f"level: {level!r} is not among {available_levels()}")
+        raise ValueError(f"level: expected one of {available_levels()}, got {level!r}")
     return [view(other[i], level) for i in range(join(other, level))]

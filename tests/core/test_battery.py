@@ -18,6 +18,7 @@ import pytest
 from mflow_core import registry
 from mflow_core.problems import problem
 from mflow_core.stepping import stepper
+from mflow_core.stepping.last_step import LastStep
 
 import mflow
 from support.battery import EPS, bits, descent_of, end_of, run_of, same_at
@@ -441,10 +442,10 @@ def test_recoverable_stops_a_fixed_step(step_record: Any) -> None:
 @pytest.mark.parametrize(
     ("y0", "kind", "words"),
     [
-        (np.zeros(3, np.float32), TypeError, "y0: a C-contiguous float64 array"),
-        (np.zeros((3, 2)).T, TypeError, "y0: a C-contiguous float64 array"),
-        (np.zeros(6)[::2], TypeError, "y0: a C-contiguous float64 array"),
-        (np.zeros(4), ValueError, "y0 has 4 components, the problem 3"),
+        (np.zeros(3, np.float32), TypeError, "y0: expected a C-contiguous float64 array"),
+        (np.zeros((3, 2)).T, TypeError, "y0: expected a C-contiguous float64 array"),
+        (np.zeros(6)[::2], TypeError, "y0: expected a C-contiguous float64 array"),
+        (np.zeros(4), ValueError, "y0: expected 3 components, as the problem has, got 4"),
     ],
 )
 def test_run_refuses_what_it_cannot_use(any_record: Any, y0: Array, kind: type[Exception], words: str) -> None:
@@ -455,7 +456,7 @@ def test_run_refuses_what_it_cannot_use(any_record: Any, y0: Array, kind: type[E
 
 
 def test_update_needs_a_gradient(update_record: Any) -> None:
-    with pytest.raises(TypeError, match=f"{update_record.name} needs another callback"):
+    with pytest.raises(TypeError, match=f"problem: {update_record.name} needs a callback"):
         stepper.Run(update_record, problem.rhs_problem(waves, (3,)), np.zeros(3))
 
 
@@ -511,7 +512,7 @@ def test_flush_to_zero_of_the_host_does_not_reach_the_bits(any_record: Any) -> N
     tiny, between = np.linspace(1.0, 2.0, 40) * 1e-309, []
     if any_record.kind == "step":
         runs = [run_of(any_record, lambda t, y: -0.7 * y, tiny, dense=True) for _ in range(2)]
-        goes = [lambda run=run: (run.fixed(3), between.append(run.between(0.12))) for run in runs]
+        goes = [lambda run=run: (run.fixed(3), between.append(LastStep(run).state(0.12))) for run in runs]
     else:
         runs = [descent_of(any_record, lambda c: 0.7 * c, tiny, defaults(any_record, lr=0.25)) for _ in range(2)]
         goes = [lambda run=run: run.descend(3, -1.0, False) for run in runs]

@@ -115,7 +115,7 @@ def test_non_finite_parameters_and_states_are_refused() -> None:
 
 def test_an_optimizer_that_was_not_made_says_so() -> None:
     opt = mflow.optim.Adam.__new__(mflow.optim.Adam)
-    with pytest.raises(RuntimeError, match="not made"):
+    with pytest.raises(RuntimeError, match="incomplete"):
         opt.step(np.ones(2))
     made = mflow.optim.Adam(np.ones(2))
     with pytest.raises(IndexError):

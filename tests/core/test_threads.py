@@ -36,13 +36,13 @@ def lorenz():
 
 def integrate(method, address, start, rtol, dt):
     """From 0 to 3 through the table: ctypes gives the lock up, so threads are inside at once."""
-    row, y = registry.find(method), np.array(start)
+    record, y = registry.find(method), np.array(start)
     vectors = np.array([y.ctypes.data], np.uintp)
     problem, options = np.zeros(1, abi.dtype("mf_problem")), np.zeros(1, abi.dtype("mf_run_options"))
     problem["size"], problem["n"], problem["rhs"] = problem.itemsize, 3, address
     options["size"], options["dt"], options["rtol"], options["atol"] = options.itemsize, dt, rtol, rtol
     given = (problem.ctypes.data, options.ctypes.data)
-    assert abi.function("integrate")(row.address, *given, 3.0, 1_000_000, vectors.ctypes.data) == 0
+    assert abi.function("integrate")(record.address, *given, 3.0, 1_000_000, vectors.ctypes.data) == 0
     return y.tobytes()
 
 
@@ -155,12 +155,12 @@ if child == 0:
     os.write(write, work())
     os._exit(0)
 os.close(write)
-mine = work()
-found = b""
-while part := os.read(read, 65536): found += part
+parent = work()
+answer = b""
+while part := os.read(read, 65536): answer += part
 _, status = os.waitpid(child, 0)
 assert os.waitstatus_to_exitcode(status) == 0
-assert found == mine, "the child has other bits"
+assert answer == parent, "the child has other bits"
 import multiprocessing
 with multiprocessing.get_context("fork").Pool(2) as pool:
     assert pool.map(len, [b"a", b"bc"]) == [1, 2]
@@ -192,9 +192,9 @@ def test_modules_are_marked_for_free_threading():
 
 
 def test_addresses_are_for_life():
-    before = [row.address for row in registry.records()]
+    before = [record.address for record in registry.records()]
     name = ctypes.create_string_buffer(b"rk4")
     with ThreadPoolExecutor(4) as pool:
-        found = set(pool.map(lambda _: abi.function("find")(ctypes.addressof(name)), range(100)))
-    assert found == {registry.find("rk4").address}
-    assert [row.address for row in registry.records()] == before
+        addresses = set(pool.map(lambda _: abi.function("find")(ctypes.addressof(name)), range(100)))
+    assert addresses == {registry.find("rk4").address}
+    assert [record.address for record in registry.records()] == before

@@ -17,6 +17,8 @@ import scipy.sparse
 from mflow_core import registry
 from mflow_core.dynamics import structure
 from mflow_core.stepping import events, stepper
+from mflow_core.stepping.energies import Energies
+from mflow_core.stepping.last_step import LastStep
 
 from support.levels import LEVELS
 from support.motion import ORACLES, Array, Oscillators, chain, settings
@@ -142,7 +144,7 @@ def test_factors_once_and_loads_once_a_time() -> None:
 
     problem = structure.Structure(5, 1.0, None, chain(5).K, load)
     run = run_of("newmark", problem, np.zeros(5), np.zeros(5), 0.1)
-    assert run.keep_energy() == 0
+    assert Energies(run).keep() == 0
     assert run.fixed(100) == 0
     assert problem.counters["nlu"] == 2  # the mass, for the first acceleration, and the sum
     assert len(times) == 101 == problem.counters["nload"]
@@ -189,8 +191,8 @@ def digest(kind: str) -> str:
             "newmark", structure.Structure(n, M, C, K, np.sin(np.arange(n))), np.cos(np.arange(n)), np.zeros(n), 0.25, {"gamma": 0.6}
         )
         if run.problem.symmetric:
-            run.keep_energy()
-        digest.update(rows_of(run, 5).tobytes() + (run.energy().tobytes() if run.problem.symmetric else b""))
+            Energies(run).keep()
+        digest.update(rows_of(run, 5).tobytes() + (Energies(run).now().tobytes() if run.problem.symmetric else b""))
     return digest.hexdigest()
 
 
@@ -288,8 +290,8 @@ def test_ledger_closes(name: str, par: dict[str, float], kind: str, n: int) -> N
     problem = structure.Structure(n, M, None if kind == "free" else C, K, (lambda t: np.cos(t + phase)) if kind == "loaded" else None)
     x, v = np.random.default_rng(n).standard_normal((2, n))
     run = run_of(name, problem, x, v, 0.05 if name != "constant_acceleration" else 0.002, par)
-    assert run.keep_energy() == 0
-    start = run.energy()
+    assert Energies(run).keep() == 0
+    start = Energies(run).now()
     np.testing.assert_allclose(start[:2], [v @ plain(M, n) @ v / 2, x @ plain(K, n) @ x / 2], rtol=1e-13)
     assert np.all(start[2:] == 0.0)
     book, t, y = np.empty((2000, 6)), np.empty(2000), np.empty((2000, 3 * n))
@@ -308,40 +310,40 @@ def test_numerical_dissipation_is_that_of_the_amplification() -> None:
     """One step of a free oscillator: what the formula books is the change of energy that Newmark's matrix makes."""
     for beta, gamma, h in itertools.product((0.1, 0.3, 0.6), (0.4, 0.5, 0.8), (0.1, 1.0)):
         run = run_of("newmark", oscillator(), 0.7, -0.4, h, {"beta": beta, "gamma": gamma})
-        run.keep_energy()
+        Energies(run).keep()
         assert run.fixed(1) == 0
         x = (0.7 - 0.4 * h - h * h * (0.5 - beta) * 0.7) / (1 + beta * h * h)
         v = -0.4 + h * (-(1 - gamma) * 0.7 - gamma * x)
-        assert run.energy()[NUMERICAL] == pytest.approx((x * x + v * v - 0.7**2 - 0.4**2) / 2, rel=1e-11, abs=1e-16)
+        assert Energies(run).now()[NUMERICAL] == pytest.approx((x * x + v * v - 0.7**2 - 0.4**2) / 2, rel=1e-11, abs=1e-16)
 
 
 def test_ledger_of_a_step_that_changes() -> None:
     """A shorter last step, and steps under error control."""
     problem = structure.Structure(3, 1.0, None, chain(3).K)
     run = run_of("newmark", problem, [1.0, 0.0, -1.0], np.zeros(3), 0.1, {"beta": 0.3, "gamma": 0.6})
-    run.keep_energy()
+    Energies(run).keep()
     for dt in (0.1, 0.03, 0.2):
         assert run.fixed(50, dt=dt) == 0
-        assert abs(run.energy()[RESIDUAL]) < 1e-14
-    assert run.energy()[NUMERICAL] < -0.01
+        assert abs(Energies(run).now()[RESIDUAL]) < 1e-14
+    assert Energies(run).now()[NUMERICAL] < -0.01
     run = run_of("newmark", problem, [1.0, 0.0, -1.0], np.zeros(3), parameters={"beta": 1 / 6})
     run.control(np.array([1e-5]), np.array([1e-7]))
-    run.keep_energy()
+    Energies(run).keep()
     assert run.begin(10.0) == 0
     assert run.adaptive(10**6, 10.0) == 0
     assert run.t == 10.0
-    assert abs(run.energy()[RESIDUAL]) < 1e-13
+    assert abs(Energies(run).now()[RESIDUAL]) < 1e-13
 
 
 @pytest.mark.parametrize(("record", "par"), CASES)
 def test_methods_without_a_formula_say_so(record: Any, par: dict[str, float]) -> None:
     problem = structure.Structure(1, 1.0, 0.1, 1.0)
     run = run_of(record, problem, 1.0, 0.0, 0.1, par)
-    run.keep_energy()
+    Energies(run).keep()
     assert run.fixed(10) == 0
     # Newmark's own: verlet's a at the end is not M^-1 F where F depends on v, and hht is average acceleration at alpha = 0.
     book, form = (
-        run.energy(),
+        Energies(run).now(),
         record.name in ("newmark", "central_difference", "constant_acceleration") or 0 in (par.get("alpha"), par.get("damping")),
     )
     form = form and record.name not in ("velocity_verlet", "symplectic_euler")
@@ -357,7 +359,7 @@ def test_rows_between_steps_agree_with_the_solution() -> None:
     problem, at = oscillator(), np.array([0.0333, 0.05, 0.51, 0.999, 1.0])
     run = run_of("newmark", problem, 1.0, 0.0, 0.01, {"beta": 1 / 12}, dense=True)
     y, t, book = np.empty((5, 3)), np.empty(5), np.empty((5, 6))
-    run.keep_energy()
+    Energies(run).keep()
     assert run.fixed(100, 1.0, rows=stepper.Rows(y, t, at=at, energy=book)) == 0
     assert t.tobytes() == at.tobytes()
     exact = np.array([np.cos(at), -np.sin(at), -np.cos(at)]).T
@@ -366,7 +368,7 @@ def test_rows_between_steps_agree_with_the_solution() -> None:
     np.testing.assert_allclose(book[:, KINETIC], y[:, 1] ** 2 / 2, rtol=1e-14)
     assert np.abs(book[:, RESIDUAL]).max() < 1e-15  # inside steps too
     assert np.abs(book[:, NUMERICAL]).max() <= (1 / 4 - 1 / 12) * 0.01**2 / 2  # what a'Ma/2 can change it by
-    np.testing.assert_allclose(run.between(0.995), [[math.cos(0.995)], [-math.sin(0.995)], [-math.cos(0.995)]], atol=5e-5)
+    np.testing.assert_allclose(LastStep(run).state(0.995), [[math.cos(0.995)], [-math.sin(0.995)], [-math.cos(0.995)]], atol=5e-5)
 
 
 def test_extension_meets_both_ends_with_their_slopes(second_method: Any) -> None:
@@ -418,14 +420,14 @@ def test_terminal_event_moves_all_of_the_state() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"mass": [1.0, -1.0]}, r"mass: it is not positive definite \(row 1\)"),
-        ({"mass": [1.0, 0.0]}, r"not positive definite \(row 1\): every degree of freedom needs a mass"),
-        ({"mass": [[1.0, 2.0], [2.0, 1.0]]}, "mass: it is not positive definite"),
-        ({"mass": [[1.0, 0.5], [0.0, 1.0]]}, "mass: a symmetric matrix"),
-        ({"mass": [1.0, 2.0, 3.0]}, r"mass: shape \(3,\) came, but there are 2"),
-        ({"stiffness": np.ones((2, 3))}, r"stiffness: shape \(2, 3\)"),
-        ({"damping": [1.0, math.nan]}, "damping: it holds an entry that is not finite"),
-        ({"load": [1.0, 2.0, 3.0]}, r"load: shape \(3,\)"),
+        ({"mass": [1.0, -1.0]}, r"mass: expected a positive definite matrix, got one that is not \(row 1\)"),
+        ({"mass": [1.0, 0.0]}, r"got one that is not \(row 1\); every degree of freedom needs a mass"),
+        ({"mass": [[1.0, 2.0], [2.0, 1.0]]}, "mass: expected a positive definite matrix"),
+        ({"mass": [[1.0, 0.5], [0.0, 1.0]]}, "mass: expected a symmetric matrix"),
+        ({"mass": [1.0, 2.0, 3.0]}, r"mass: expected .* for 2 degrees of freedom, got shape \(3,\)"),
+        ({"stiffness": np.ones((2, 3))}, r"stiffness: expected .*, got shape \(2, 3\)"),
+        ({"damping": [1.0, math.nan]}, "damping: expected finite numbers, got an entry that is not"),
+        ({"load": [1.0, 2.0, 3.0]}, r"load: expected .*, got shape \(3,\)"),
     ],
 )
 def test_structures_refuse_what_they_cannot_use(given: dict[str, Any], words: str) -> None:
@@ -435,7 +437,7 @@ def test_structures_refuse_what_they_cannot_use(given: dict[str, Any], words: st
 
 def test_load_of_a_wrong_length() -> None:
     run = run_of("newmark", structure.Structure(3, 1.0, None, 1.0, lambda t: np.zeros(2)), np.zeros(3), np.zeros(3), 0.1)
-    with pytest.raises(ValueError, match=r"load returned shape \(2,\), but there are 3 degrees of freedom"):
+    with pytest.raises(ValueError, match=r"load: expected a function that returns 3 numbers, .* got shape \(2,\)"):
         run.fixed(1)
 
 
@@ -451,12 +453,12 @@ def test_singular_effective_stiffness() -> None:
 def test_asymmetric_stiffness_has_no_ledger() -> None:
     problem = structure.Structure(2, 1.0, None, [[1.0, 0.3], [0.0, 1.0]])
     assert not problem.symmetric
-    with pytest.raises(TypeError, match="does not tell its energies"):
-        run_of("newmark", problem, np.ones(2), np.zeros(2), 0.1).keep_energy()
+    with pytest.raises(TypeError, match="energy: expected a problem that tells its energies"):
+        Energies(run_of("newmark", problem, np.ones(2), np.zeros(2), 0.1)).keep()
 
 
 def test_velocity_is_wanted() -> None:
-    with pytest.raises(TypeError, match="v0: a C-contiguous float64 array of 2 numbers"):
+    with pytest.raises(TypeError, match="v0: expected a C-contiguous float64 array of 2 numbers"):
         stepper.Run(registry.find("newmark"), structure.Structure(2), np.zeros(2), 0.0, 0.1)
 
 

@@ -15,6 +15,7 @@ import scipy.integrate
 from mflow_core.dynamics import force, structure
 from mflow_core.solvers.solver import Solver
 from mflow_core.stepping import stepper
+from mflow_core.stepping.energies import Energies
 from test_dynamics_core import CASES, POTENTIAL, RECORDS, RESIDUAL, plain, run_of
 
 import mflow
@@ -54,13 +55,13 @@ def test_kepler_orbits_do_not_grow(compiled: Any) -> None:
     problem = force.Force(compiled.kepler, (2,), potential=compiled.potential, velocity_free=True)
     assert problem.compiled
     run = run_of("leapfrog", problem, [0.5, 0.0], [0.0, math.sqrt(3.0)], 2 * math.pi / 200)
-    assert run.keep_energy() == 0
+    assert Energies(run).keep() == 0
     energies = []
     for _ in range(1000):
         assert run.fixed(200) == 0
         x, v = run.y, run.vector(1)
         assert x[0] * v[1] - x[1] * v[0] == pytest.approx(0.5 * math.sqrt(3.0), rel=1e-11)
-        energies.append(run.energy()[:2].sum() + 0.5)
+        energies.append(Energies(run).now()[:2].sum() + 0.5)
     first, last = np.abs(energies[:100]).max(), np.abs(energies[-100:]).max()
     assert 1e-5 < last < 1.5 * first
 
@@ -72,9 +73,9 @@ def test_work_of_a_force_without_a_potential(gamma: float) -> None:
         lambda t, x, v: -np.sin(x) - 0.1 * v * np.abs(v) + math.cos(t), (2,), mass=[[2.0, 0.5], [0.5, 1.0]], solver=Solver("dense")
     )
     run = run_of("newmark", problem, [2.0, 1.0], [0.0, 1.0], 0.05, {"beta": 0.3, "gamma": gamma})
-    run.keep_energy()
+    Energies(run).keep()
     assert run.fixed(2000) == 0
-    book = run.energy()
+    book = Energies(run).now()
     assert book[POTENTIAL] == 0.0
     assert abs(book[RESIDUAL]) < 1e-12
 

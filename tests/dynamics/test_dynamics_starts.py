@@ -68,8 +68,8 @@ def test_a_step_of_length_0(method: Any) -> None:
     [
         (0.0, "mass: .*, got 0 at degree of freedom 0"),
         ([1.0, 0.0, 2.0], "mass: .*, got 0 at degree of freedom 1 .*fixed="),
-        ([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], r"mass: it is not positive definite \(row 1\)"),
-        ([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]], r"mass: it is not positive definite \(row 1\)"),
+        ([[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]], r"mass: expected a positive definite matrix, got one that is not \(row 1\)"),
+        ([[1.0, 2.0, 0.0], [2.0, 1.0, 0.0], [0.0, 0.0, 1.0]], r"mass: expected a positive definite matrix, got one that is not \(row 1\)"),
         (scipy.sparse.csr_array(np.diag([1.0, 1.0, 0.0])), "mass: .*, got 0 at degree of freedom 2"),
     ],
 )
@@ -103,7 +103,7 @@ def test_an_indefinite_sparse_mass_is_found() -> None:
         if fits:
             assert mflow.solve_dynamics(**call).reason == "finished"
         else:
-            with pytest.raises(ValueError, match=r"mass: it is not positive definite \(row \d+\)"):
+            with pytest.raises(ValueError, match=r"mass: expected a positive definite matrix, got one that is not \(row \d+\)"):
                 mflow.solve_dynamics(**call)
 
 

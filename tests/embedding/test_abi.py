@@ -94,14 +94,14 @@ APPENDED = {
 
 
 @needs_compiler
-@pytest.mark.parametrize("what", APPENDED)
+@pytest.mark.parametrize("addition", APPENDED)
 @pytest.mark.parametrize("version", [0, -1])
-def test_what_is_appended_needs_a_new_version(tmp_path, what, version):
-    """Otherwise a host of the new header is let in by a library that lacks what it calls. Nor does a version go back."""
+def test_an_addition_needs_a_new_version(tmp_path, addition, version):
+    """Otherwise a host of the new header is let in by a library that lacks functions that it calls. Nor does a version go back."""
     include = Path(shutil.copytree(INCLUDE, tmp_path / "include"))
     header = include / "mflow" / "mflow.h"
     now = abi.enums()["MF_API_VERSION"]
-    header.write_text(re.sub(r"(#define MF_API_VERSION) \d+", rf"\1 {now + version}", header.read_text()).replace(*APPENDED[what]))
+    header.write_text(re.sub(r"(#define MF_API_VERSION) \d+", rf"\1 {now + version}", header.read_text()).replace(*APPENDED[addition]))
     broken = tool("abi").broken(include, COMPILER)
     assert [line.split(":")[0] for line in broken] == [f"version {now}"]
 
@@ -151,21 +151,21 @@ def test_fortran_has_the_compilers_offsets(tmp_path, offsets):
     source.write_text("\n".join(["program offsets", "  use mflow", "  implicit none", *declared, *asked, "end program"]))
     subprocess.run([compiler, "-std=f2018", "-Wall", "-Werror", "-J", tmp_path, module, source, "-o", tmp_path / "offsets"], check=True)
     out = subprocess.run([tmp_path / "offsets"], capture_output=True, text=True, check=True).stdout
-    found = {name.replace("mf_sweep.dense", "mf_sweep.X"): int(value) for name, value in map(str.split, out.splitlines())}
-    assert len(found) > 100
-    assert found == {name: offsets[name] for name in found}
+    compiled = {name.replace("mf_sweep.dense", "mf_sweep.X"): int(value) for name, value in map(str.split, out.splitlines())}
+    assert len(compiled) > 100
+    assert compiled == {name: offsets[name] for name in compiled}
     for name in tool("make_fortran").TYPES:
-        assert all(f"{name}.{field.name}" in found for field in abi.structs()[name])
+        assert all(f"{name}.{field.name}" in compiled for field in abi.structs()[name])
 
 
 def test_table_through_integers():
     name = np.frombuffer(b"rk4\0", np.uint8)
-    row = registry.find("rk4")
-    assert abi.function("find")(name.ctypes.data) == row.address
+    record = registry.find("rk4")
+    assert abi.function("find")(name.ctypes.data) == record.address
     assert ctypes.string_at(abi.function("isa")()).decode() == mflow_core.isa()
-    with pytest.raises(ValueError, match="no function 'stpe'"):
+    with pytest.raises(ValueError, match=r"name: expected a function of the table .*, got 'stpe'"):
         abi.function("stpe")
-    with pytest.raises(ValueError, match="no struct"):
+    with pytest.raises(ValueError, match=r"name: expected a struct of mflow\.h"):
         abi.dtype("mf_frames")
 
 

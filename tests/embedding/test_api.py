@@ -62,7 +62,7 @@ def test_table(host, table):
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 5, 13, 100, 1001])
-@pytest.mark.parametrize("name", [row.name for row in registry.records() if row.kind == "step" and "second_order" not in row.flags])
+@pytest.mark.parametrize("name", [r.name for r in registry.records() if r.kind == "step" and "second_order" not in r.flags])
 def test_in_place_has_the_same_bits(host, table, name, n):
     y0 = np.random.default_rng(n).standard_normal(n)
     out = np.empty(n)
@@ -77,27 +77,27 @@ def test_update_is_what_optim_does(host, table):
     n = 37
     rng = np.random.default_rng(0)
     c, g = rng.standard_normal(n), rng.standard_normal(n)
-    mine, m, v = c.copy(), np.zeros(n), np.zeros(n)
+    stepped, m, v = c.copy(), np.zeros(n), np.zeros(n)
     call = host.host_update
     call.argtypes = [ctypes.c_void_p, DOUBLES, DOUBLES, DOUBLES, DOUBLES, ctypes.c_ssize_t, ctypes.c_int]
-    assert call(table, pointer_to(mine), pointer_to(m), pointer_to(v), pointer_to(g), n, 25) == 0
+    assert call(table, pointer_to(stepped), pointer_to(m), pointer_to(v), pointer_to(g), n, 25) == 0
     opt = mflow.optim.Adam(c)
     for _ in range(25):
         opt.step(g)
-    assert c.tobytes() == mine.tobytes()
+    assert c.tobytes() == stepped.tobytes()
 
 
 @pytest.mark.parametrize("with_jac", [0, 1])
-@pytest.mark.parametrize("name", [row.name for row in registry.records() if row.kind == "step" and row.sizes()["n_vis"] == 1])
+@pytest.mark.parametrize("name", [r.name for r in registry.records() if r.kind == "step" and r.sizes()["n_vis"] == 1])
 def test_run_of_any_row(host, table, name, with_jac):
-    """Under error control, and in fixed steps: what a host needs besides a right-hand side, the library makes."""
+    """Under error control, and in fixed steps: the library makes all that a host needs besides a right-hand side."""
     call = host.host_run_row
     call.argtypes = [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_double, ctypes.c_int, DOUBLES]
-    row = registry.find(name)
-    for rtol in (0.0, 1e-8) if "embedded" in row.flags else (0.0,):
+    record = registry.find(name)
+    for rtol in (0.0, 1e-8) if "embedded" in record.flags else (0.0,):
         y = np.array([1.0, -2.0])
         assert call(table, name.encode(), rtol, with_jac, pointer_to(y)) == 0
-        error = 1e3 * rtol if rtol else 8 * 0.02**row.order
+        error = 1e3 * rtol if rtol else 8 * 0.02**record.order
         np.testing.assert_allclose(y, np.array([1.0, -2.0]) * np.exp(-1.25), rtol=error)
 
 

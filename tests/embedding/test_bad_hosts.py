@@ -18,7 +18,7 @@ CODES = {name: value for name, value in abi.enums().items() if name.startswith((
 ARGUMENT, CALLBACK, KIND, VERSION, BUSY = (CODES[f"MF_E_{name}"] for name in ("ARGUMENT", "CALLBACK", "KIND", "VERSION", "BUSY"))
 DOUBLES = ctypes.POINTER(ctypes.c_double)
 RHS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, DOUBLES, DOUBLES, ctypes.c_ssize_t, ctypes.c_void_p)
-STEPS = [row for row in registry.records() if row.kind == "step"]
+STEPS = [record for record in registry.records() if record.kind == "step"]
 
 
 def call(name, *arguments):
@@ -37,12 +37,12 @@ def decay(t, y, dydt, n, ctx):
 
 
 class Host:
-    """A problem, options, a frame and vectors for a row; any of them is then spoilt."""
+    """A problem, options, a frame and vectors for a method; any of them is then spoilt."""
 
-    def __init__(self, row, n=3, rhs=decay):
-        self.row, self.keep = row, [rhs]
-        sizes = row.sizes()
-        self.par = np.array([p[1] for p in row.parameters_] + [0.0])
+    def __init__(self, record, n=3, rhs=decay):
+        self.record, self.keep = record, [rhs]
+        sizes = record.sizes()
+        self.par = np.array([p[1] for p in record.parameters_] + [0.0])
         self.block = np.zeros((2 * sizes["n_vec"] + sizes["n_work"] + sizes["n_err"] + 1, 8))
         self.block[:] = 1.0
         self.scal = np.zeros((2, 8))
@@ -63,20 +63,20 @@ class Host:
         return record
 
     def step(self):
-        return call("step", self.row.address, self.frame.ctypes.data)
+        return call("step", self.record.address, self.frame.ctypes.data)
 
     def run(self):
         """(address or 0, status) of a new run."""
         status = np.full(1, 77, np.intc)
-        found = call(
-            "run_new", self.row.address, self.problem.ctypes.data, self.options.ctypes.data, self.x0.ctypes.data, status.ctypes.data
+        call_status = call(
+            "run_new", self.record.address, self.problem.ctypes.data, self.options.ctypes.data, self.x0.ctypes.data, status.ctypes.data
         )
-        assert (found == 0) == (status[0] != 0)
-        return found, int(status[0])
+        assert (call_status == 0) == (status[0] != 0)
+        return call_status, int(status[0])
 
     def refused(self):
-        found, status = self.run()
-        assert found == 0
+        call_status, status = self.run()
+        assert call_status == 0
         return status
 
 
@@ -86,9 +86,9 @@ def test_every_code_has_words_of_its_own():
     assert all(len(word) > 7 for word in words)
 
 
-@pytest.mark.parametrize("row", STEPS, ids=lambda row: row.name)
-def test_callbacks_that_a_row_needs(row):
-    host = Host(row)
+@pytest.mark.parametrize("record", STEPS, ids=lambda record: record.name)
+def test_callbacks_that_a_method_needs(record):
+    host = Host(record)
     host.problem["rhs"] = 0
     assert host.step() == CALLBACK
     assert host.refused() == CALLBACK
@@ -96,20 +96,20 @@ def test_callbacks_that_a_row_needs(row):
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in STEPS if {"implicit"} <= row.flags and "second_order" not in row.flags], ids=lambda row: row.name
+    "record", [r for r in STEPS if "implicit" in r.flags and "second_order" not in r.flags], ids=lambda record: record.name
 )
-def test_implicit_row_without_jacobian(row):
-    """A step wants `solve`, which is where a host's Jacobian is; a run has Newton's iteration, and makes its own by differences."""
-    host = Host(row)
+def test_implicit_method_without_jacobian(record):
+    """A step needs `solve`, where a host's Jacobian is; a run has Newton's iteration, and approximates the Jacobian by differences."""
+    host = Host(record)
     assert host.step() == CALLBACK
     run, _ = host.run()
     assert call("run_advance", run, 0.5, 100) == 0
     call("run_free", run)
 
 
-@pytest.mark.parametrize("row", [row for row in STEPS if "second_order" in row.flags], ids=lambda row: row.name)
-def test_second_order_row_without_solver(row):
-    """With `accel` alone: explicit rows go, implicit ones say what is missing, before and after a run was made."""
+@pytest.mark.parametrize("record", [record for record in STEPS if "second_order" in record.flags], ids=lambda record: record.name)
+def test_second_order_method_without_solver(record):
+    """With `accel` alone: explicit methods run, implicit ones name the missing callback, before and after a run was made."""
     accel_type = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, DOUBLES, DOUBLES, DOUBLES, ctypes.c_ssize_t, ctypes.c_void_p)
     calls = []
 
@@ -120,10 +120,10 @@ def test_second_order_row_without_solver(row):
         return 0
 
     accel = accel_type(function)
-    host = Host(row)
+    host = Host(record)
     host.problem["accel"] = ctypes.cast(accel, ctypes.c_void_p).value
     status = host.step()
-    assert status == (CALLBACK if "implicit" in row.flags else 0)
+    assert status == (CALLBACK if "implicit" in record.flags else 0)
     run, _ = host.run()
     assert call("run_advance", run, 0.3, 100) == status
     call("run_free", run)
@@ -135,14 +135,14 @@ def test_kinds():
     room = np.zeros((4, 64))
     pointers = np.array([line.ctypes.data for line in room], np.uintp)
     assert Host(adam).refused() == KIND
-    for row in (adam, sweep):
+    for record in (adam, sweep):
         host = Host(rk4)
-        host.row = row
+        host.record = record
         assert host.step() == KIND
-    for row in (rk4, sweep):
-        assert call("begin", row.address, room.ctypes.data, 0, room.ctypes.data, room.ctypes.data) == KIND
-        assert call("update", row.address, room.ctypes.data, 1.0, 0, 3, pointers.ctypes.data, room.ctypes.data) == KIND
-        assert call("ask", row.address, room.ctypes.data, 0, 3, pointers.ctypes.data, room.ctypes.data) == KIND
+    for record in (rk4, sweep):
+        assert call("begin", record.address, room.ctypes.data, 0, room.ctypes.data, room.ctypes.data) == KIND
+        assert call("update", record.address, room.ctypes.data, 1.0, 0, 3, pointers.ctypes.data, room.ctypes.data) == KIND
+        assert call("ask", record.address, room.ctypes.data, 0, 3, pointers.ctypes.data, room.ctypes.data) == KIND
     data = Host(rk4).made("mf_sweep", n=3, x=pointers.ctypes.data)
     assert call("sweep", adam.address, room.ctypes.data, data.ctypes.data) == KIND
 
@@ -162,37 +162,37 @@ def test_nulls_and_sizes():
         host.options["rtol"] = 1e-3
         host.options[field] = bad
         assert host.refused() == ARGUMENT, field
-    for row, field in (("rkc2", "par"), ("newmark", "s0"), ("newmark", "s1")):
-        host = Host(registry.find(row))
+    for name, field in (("rkc2", "par"), ("newmark", "s0"), ("newmark", "s1")):
+        host = Host(registry.find(name))
         host.problem["accel"] = host.problem["rhs"]  # never called
         host.frame[field] = 0
         assert host.step() == ARGUMENT, field
     for name in ("run_advance", "run_save", "run_restore", "run_set"):
-        wanted = len(abi.functions()[name].arguments)
-        assert call(name, *([0] * wanted)) == ARGUMENT, name
+        count = len(abi.functions()[name].arguments)
+        assert call(name, *([0] * count)) == ARGUMENT, name
     assert call("run_y", 0, 0, 0) == 0
     call("run_free", 0)
     host = Host(registry.find("dopri5"))
     host.options["rtol"], host.options["min_step"], host.options["max_step"] = 1e-3, 0.1, 0.01
     assert host.refused() == ARGUMENT
     for name in ("start", "sweep", "ask", "integrate", "defaults", "sizes"):
-        wanted = len(abi.functions()[name].arguments)
-        assert call(name, *([0] * wanted)) == ARGUMENT, name
+        count = len(abi.functions()[name].arguments)
+        assert call(name, *([0] * count)) == ARGUMENT, name
     assert call("loss", 0) == call("find", 0) == 0
 
 
-@pytest.mark.parametrize(("row", "places"), [("rk4", [0]), ("esdirk43", [0]), ("leapfrog", [0, 1])])
-def test_vectors_that_are_missing(row, places):
+@pytest.mark.parametrize(("name", "places"), [("rk4", [0]), ("esdirk43", [0]), ("leapfrog", [0, 1])])
+def test_vectors_that_are_missing(name, places):
     """A state of NULL is no state of zeros, and a result has nowhere to go."""
     for j in places:
-        host = Host(registry.find(row))
+        host = Host(registry.find(name))
         host.problem["accel"] = host.problem["rhs"]  # never called
         run, _ = host.run()
         host.x0[j] = 0
         assert host.refused() == ARGUMENT
         assert call("run_set", run, 0.0, host.x0.ctypes.data) == ARGUMENT
         call("run_free", run)
-        given = (host.row.address, host.problem.ctypes.data, host.options.ctypes.data)
+        given = (host.record.address, host.problem.ctypes.data, host.options.ctypes.data)
         assert call("integrate", *given, 1.0, 100, host.x0.ctypes.data) == ARGUMENT
     for pointers in ("x0", "x1"):
         host = Host(registry.find("rk4"))
@@ -202,8 +202,8 @@ def test_vectors_that_are_missing(row, places):
 
 @pytest.mark.parametrize("n", [2**41, 2**60, 2**61, 2**62, 2**63 - 1])
 def test_more_numbers_than_any_memory(n):
-    for row in ("rk4", "esdirk43"):
-        host = Host(registry.find(row))
+    for name in ("rk4", "esdirk43"):
+        host = Host(registry.find(name))
         host.problem["n"] = n
         assert host.refused() == CODES["MF_E_MEMORY"]
 
@@ -229,13 +229,13 @@ def test_no_limit_of_steps(rtol):
     run, _ = host.run()
     for t_end in (0.5, 1.0, 1.5):
         assert call("run_advance", run, t_end, 2**63 - 1) == 0
-    found = ctypes.cast(ctypes.c_size_t.from_address(call("run_y", run, 0, 0)).value, DOUBLES)
-    np.testing.assert_allclose(found[:3], np.exp(-1.5), rtol=1e-5)
+    values = ctypes.cast(ctypes.c_size_t.from_address(call("run_y", run, 0, 0)).value, DOUBLES)
+    np.testing.assert_allclose(values[:3], np.exp(-1.5), rtol=1e-5)
     call("run_free", run)
 
 
 def test_words_where_a_code_has_several_causes():
-    """Tolerances for a row without an error estimate, a name that is not there, steps that were not enough: the text names each."""
+    """Tolerances for a method without an error estimate, a name that is not there, steps that were not enough: the text names each."""
     host = Host(registry.find("rk4"))
     host.options["rtol"] = 1e-6
     assert host.refused() == KIND
@@ -249,11 +249,11 @@ def test_words_where_a_code_has_several_causes():
 
 
 def test_interpolate_is_for_first_order():
-    """A second-order row steps x and v through accel: what rhs says is no slope of theirs."""
+    """A second-order method steps x and v through accel: the result of rhs is not their slope."""
     host = Host(registry.find("leapfrog"))
     host.problem["accel"] = host.problem["rhs"]  # never called
     y = np.zeros(8)
-    assert call("interpolate", host.row.address, host.frame.ctypes.data, 0.5, y.ctypes.data) == KIND
+    assert call("interpolate", host.record.address, host.frame.ctypes.data, 0.5, y.ctypes.data) == KIND
 
 
 @pytest.mark.parametrize("which", ["frame", "problem", "options"])
@@ -279,7 +279,7 @@ def test_integrate_keeps_the_last_good_step():
     host = Host(registry.find("rk4"))
     y = np.array([1.0, 2.0, 3.0])
     pointers = np.array([y.ctypes.data], np.uintp)
-    arguments = (host.row.address, host.problem.ctypes.data, host.options.ctypes.data)
+    arguments = (host.record.address, host.problem.ctypes.data, host.options.ctypes.data)
     assert call("integrate", *arguments, 1.0, 100, pointers.ctypes.data) == 0
     np.testing.assert_allclose(y, np.array([1.0, 2.0, 3.0]) * np.exp(-1.0), rtol=1e-6)
     before = y.copy()
@@ -295,7 +295,7 @@ def test_integrate_keeps_the_last_good_step():
     host = Host(registry.find("rk4"), rhs=fails)
     before = y.copy()
     assert (
-        call("integrate", host.row.address, host.problem.ctypes.data, host.options.ctypes.data, 1.0, 100, pointers.ctypes.data)
+        call("integrate", host.record.address, host.problem.ctypes.data, host.options.ctypes.data, 1.0, 100, pointers.ctypes.data)
         == CODES["MF_E_NON_FINITE"]
     )
     np.testing.assert_allclose(y, before * np.exp(-0.2), rtol=1e-6)
@@ -304,10 +304,10 @@ def test_integrate_keeps_the_last_good_step():
 @pytest.mark.parametrize("name", ["rk4", "dopri5", "backward_euler", "esdirk43"])
 @pytest.mark.parametrize("rtol", [0.0, 1e-9])
 def test_run_set_goes_on_from_there(name, rtol):
-    row = registry.find(name)
-    if rtol and "embedded" not in row.flags:
+    record = registry.find(name)
+    if rtol and "embedded" not in record.flags:
         rtol = 0.0
-    host = Host(row)
+    host = Host(record)
     host.options["dt"], host.options["rtol"], host.options["atol"] = 0.01, rtol, rtol
     run, _ = host.run()
     assert call("run_advance", run, 0.5, 10_000) == 0
@@ -315,8 +315,8 @@ def test_run_set_goes_on_from_there(name, rtol):
     pointers = np.array([y.ctypes.data], np.uintp)
     assert call("run_set", run, 2.0, pointers.ctypes.data) == 0
     assert call("run_advance", run, 2.5, 10_000) == 0
-    found = ctypes.cast(ctypes.c_size_t.from_address(call("run_y", run, 0, 0)).value, DOUBLES)
-    np.testing.assert_allclose(found[:3], y * np.exp(-0.5), rtol=1e-2 if row.order == 1 else 1e-6)
+    values = ctypes.cast(ctypes.c_size_t.from_address(call("run_y", run, 0, 0)).value, DOUBLES)
+    np.testing.assert_allclose(values[:3], y * np.exp(-0.5), rtol=1e-2 if record.order == 1 else 1e-6)
     assert call("run_set", run, np.nan, pointers.ctypes.data) == ARGUMENT
     call("run_free", run)
 
@@ -327,8 +327,8 @@ def test_sweep_by_a_host():
 
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(50, 3)), rng.normal(size=50)
-    row = registry.find("implicit_sgd")
-    par = np.array([p[1] for p in row.parameters_])
+    record = registry.find("implicit_sgd")
+    par = np.array([p[1] for p in record.parameters_])
     w, scal = np.zeros(3), np.zeros(16)
     pointers = np.array([w.ctypes.data], np.uintp)
     loss = np.frombuffer(b"squared\0", np.uint8)
@@ -338,37 +338,37 @@ def test_sweep_by_a_host():
         "loss": call("loss", loss.ctypes.data), "x": pointers.ctypes.data, "scal": scal.ctypes.data,
     }.items():  # fmt: skip
         sweep[field] = value
-    assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == 0
+    assert call("sweep", record.address, par.ctypes.data, sweep.ctypes.data) == 0
     model = mflow.ImplicitSGD("squared").fit(X, y, epochs=1, shuffle=False)
     assert w.tobytes() == model.coef.tobytes()
     sweep["count"] = 51
-    assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT
+    assert call("sweep", record.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT
     sweep["count"] = 50
     weight, order, signs = np.ones(50), np.arange(50), np.where(y > 0, 1.0, -1.0)
     spoilt = {"weight": (weight, -1.0), "order": (order, 50), "label": (y.copy(), np.nan)}
     for field, (array, bad) in spoilt.items():
         before, array[7] = sweep[field][0], bad
         sweep[field] = array.ctypes.data
-        assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT, field
+        assert call("sweep", record.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT, field
         sweep[field] = before
     sweep["loss"] = call("loss", np.frombuffer(b"logistic\0", np.uint8).ctypes.data)
-    assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT  # its labels are -1 and 1
+    assert call("sweep", record.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT  # its labels are -1 and 1
     sweep["label"] = signs.ctypes.data
-    assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == 0
+    assert call("sweep", record.address, par.ctypes.data, sweep.ctypes.data) == 0
     indptr, indices, values = np.arange(51), np.full(50, 2, np.int32), np.ones(50)
     sweep["X"], sweep["indptr"], sweep["indices"], sweep["values"] = 0, *(a.ctypes.data for a in (indptr, indices, values))
-    assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == 0
+    assert call("sweep", record.address, par.ctypes.data, sweep.ctypes.data) == 0
     for array, bad in ((indices, 3), (indices, -1), (indptr, 60)):
         before, array[20] = array[20], bad
-        assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT
+        assert call("sweep", record.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT
         array[20] = before
     sweep["loss"] = call("loss", np.frombuffer(b"squire\0", np.uint8).ctypes.data)
     assert sweep["loss"][0] == 0
-    assert call("sweep", row.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT
+    assert call("sweep", record.address, par.ctypes.data, sweep.ctypes.data) == ARGUMENT
 
 
 def test_ask_and_start():
-    """Where the gradient is wanted: at c for a row without `ask`; first values of carried vectors: zeros, or the row's own."""
+    """Where the gradient is evaluated: at c for a method without `ask`; first values of carried vectors: zeros, or those of the method."""
     c, m, v, at = (np.full(5, float(j)) for j in range(4))
     pointers = np.array([a.ctypes.data for a in (c, m, v)], np.uintp)
     adam = registry.find("adam")
@@ -377,8 +377,8 @@ def test_ask_and_start():
     assert m.tolist() == [1, 0, 0, 0, 1]
     assert call("ask", adam.address, 0, 1, 4, pointers.ctypes.data, at.ctypes.data) == 0
     assert at.tolist() == [3, 0, 0, 0, 3]
-    for row in (row for row in registry.records() if row.asks):
-        assert call("ask", row.address, 0, 0, 5, pointers.ctypes.data, at.ctypes.data) == ARGUMENT
+    for record in (record for record in registry.records() if record.asks):
+        assert call("ask", record.address, 0, 0, 5, pointers.ctypes.data, at.ctypes.data) == ARGUMENT
 
 
 # ---- two at once ----------------------------------------------------------------------------------------------------------------------
@@ -406,14 +406,14 @@ def test_run_used_by_two_threads():
         assert call("run_restore", run, buffer.ctypes.data, 1000) == BUSY
         assert call("run_set", run, 0.0, host.x0.ctypes.data) == BUSY
         assert call("run_y", run, 0, 0) == 0
-        call("run_free", run)  # does nothing: the other thread is in there
+        call("run_free", run)  # does nothing: the other thread is in the run
     finally:
         go_on.set()
         thread.join(20)
     assert first == [0]
     assert call("run_advance", run, 1.0, 100) == 0
-    found = ctypes.cast(ctypes.c_size_t.from_address(call("run_y", run, 0, 0)).value, DOUBLES)
-    np.testing.assert_allclose(found[:3], np.exp(-1.0) * np.ones(3), rtol=1e-6)
+    values = ctypes.cast(ctypes.c_size_t.from_address(call("run_y", run, 0, 0)).value, DOUBLES)
+    np.testing.assert_allclose(values[:3], np.exp(-1.0) * np.ones(3), rtol=1e-6)
     call("run_free", run)
     assert "another thread" in text(BUSY)
 
@@ -425,15 +425,15 @@ from test_bad_hosts import Host, RHS, call, registry
 def past(t, y, dydt, n, ctx):
     ctypes.memset(ctypes.addressof(dydt.contents), 0, 8 * (n + 1))
     return 0
-run, _ = Host(registry.find({row!r}), n=8, rhs=past).run()
+run, _ = Host(registry.find({name!r}), n=8, rhs=past).run()
 print("status", call("run_advance", run, 0.5, 100))
 """
 
 
 @pytest.mark.skipif("asan" not in os.environ.get("LD_PRELOAD", ""), reason="only the sanitizer session (nox -s asan) sees it")
-@pytest.mark.parametrize("row", ["rk4", "dopri5", "rkc2", "esdirk43"])
-def test_rhs_that_writes_past_n(row):
-    code = PAST_THE_END.format(row=row)
+@pytest.mark.parametrize("name", ["rk4", "dopri5", "rkc2", "esdirk43"])
+def test_rhs_that_writes_past_n(name):
+    code = PAST_THE_END.format(name=name)
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment_for(__file__))
     assert out.returncode != 0
     assert "use-after-poison" in out.stderr

@@ -118,9 +118,9 @@ def test_fortran(fresh, tmp_path):
     need_program("gfortran")
     need_program("pkg-config")
     folder = fresh.copy("fortran", tmp_path)
-    found = fresh.run("mflow-config", "--pkgconfigdir").strip()
+    path = fresh.run("mflow-config", "--pkgconfigdir").strip()
     meson = [sys.executable, "-m", "mesonbuild.mesonmain"]
-    fresh.run(*meson, "setup", tmp_path / "build", folder, f"--prefix={tmp_path}", PKG_CONFIG_PATH=found, build=True)
+    fresh.run(*meson, "setup", tmp_path / "build", folder, f"--prefix={tmp_path}", PKG_CONFIG_PATH=path, build=True)
     fresh.run(*meson, "install", "-C", tmp_path / "build", build=True)
     assert fresh.run(tmp_path / "bin" / "oscillator").count("no error") == 3
 

@@ -447,7 +447,7 @@ def test_compiled_events_and_python_ones_find_the_same() -> None:
     assert not python.compiled
     assert run(e, y, 0.0, 1.0) == run(python, y, 0.0, 1.0) == core.STOP
     np.testing.assert_array_equal(e.t_events[0], python.t_events[0])
-    with pytest.raises(TypeError, match=r"events\[0\] is compiled"):
+    with pytest.raises(TypeError, match=r"events\[0\]: expected no args for a compiled function"):
         make(compiled, args=(1,))
 
 
@@ -512,5 +512,5 @@ def test_too_many_samples_for_memory(no_more_memory: Any) -> None:
     gc.collect()
     specs = check_events(Event(first, samples=10**6))
     no_more_memory()
-    with pytest.raises(MemoryError, match="lower `samples`"):
+    with pytest.raises(MemoryError, match="lower samples"):
         core.Events(specs, (1000,))

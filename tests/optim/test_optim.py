@@ -136,7 +136,7 @@ def test_a_refused_gradient_does_not_replace_the_bound_one(how: str) -> None:
     a, b = np.ones(2), np.ones(2)
     opt = optim.SGD([a, b], lr=1.0)
     opt.bind([np.ones(2), np.ones(2)])
-    with pytest.raises(ValueError, match=r"g\[1\]: shape"):
+    with pytest.raises(ValueError, match=r"g\[1\]: expected shape"):
         getattr(opt, how)([np.full(2, 7.0), np.ones(3)])
     opt.step()
     assert (a.tolist(), b.tolist()) == ([0.0, 0.0], [0.0, 0.0])
@@ -391,7 +391,9 @@ def test_parameters_that_do_not_fit(update_method: Any, wrong: Any, kind: Any, w
         class_of(update_method)({"w": params[1]})
 
 
-@pytest.mark.parametrize(("wrong", "kind", "words"), [*WRONG, (np.ones(4), ValueError, r"shape \(4,\) came, the parameters have \(3,\)")])
+@pytest.mark.parametrize(
+    ("wrong", "kind", "words"), [*WRONG, (np.ones(4), ValueError, r"expected shape \(3,\) as the parameters have, got \(4,\)")]
+)
 def test_gradients_that_do_not_fit(update_method: Any, wrong: Any, kind: Any, words: str) -> None:
     c, other = np.ones(3), np.ones(3)
     opt = class_of(update_method)([other, c])
@@ -404,7 +406,7 @@ def test_gradients_that_do_not_fit(update_method: Any, wrong: Any, kind: Any, wo
 
 @pytest.mark.parametrize("g", [np.ones((3, 1)), np.ones((1, 3)), np.ones(()), np.ones(0)])
 def test_gradient_of_another_shape(g: Array) -> None:
-    with pytest.raises(ValueError, match=r"^g: shape .* came, the parameters have \(3,\)"):
+    with pytest.raises(ValueError, match=r"^g: expected shape \(3,\) as the parameters have, got "):
         optim.Adam(np.ones(3)).step(g)
 
 
@@ -417,7 +419,7 @@ def test_gradients_in_another_arrangement() -> None:
     for wrong in ([np.ones(2)], {"b": np.ones(2)}, {}):
         with pytest.raises(TypeError, match="keys"):
             named.step(wrong)
-    with pytest.raises(TypeError, match=r"none is bound: opt\.step\(g\), or opt\.bind\(g\)"):
+    with pytest.raises(TypeError, match=r"none is bound; call opt\.step\(g\), or opt\.bind\(g\)"):
         two.step()
 
 
@@ -425,7 +427,7 @@ def test_gradient_must_not_share_memory_with_its_parameters(update_method: Any) 
     memory = np.ones(8)
     opt = class_of(update_method)(memory[:5])
     for g in (memory[:5], memory[3:8]):
-        with pytest.raises(ValueError, match=r"^g: the gradient shares memory .* copy"):
+        with pytest.raises(ValueError, match=r"^g: .* shares memory with parameters.* copy"):
             opt.step(g)
     assert np.all(memory == 1.0)
 
@@ -447,7 +449,7 @@ def test_gradients_that_are_each_others_parameters(update_method: Any) -> None:
 @pytest.mark.parametrize("parts", [(slice(0, 5), slice(0, 5)), (slice(0, 3), slice(2, 5))])
 def test_parameters_must_not_share_memory(parts: tuple[slice, slice]) -> None:
     memory = np.ones(5)
-    with pytest.raises(ValueError, match=r"^params: .* share memory"):
+    with pytest.raises(ValueError, match=r"^params: expected arrays that share no memory, got arrays 0 and 1"):
         optim.SGD([memory[part] for part in parts])
     with pytest.raises(ValueError, match=r"^params: .* updated twice a step"):
         optim.SGD([memory, memory])
@@ -505,7 +507,7 @@ def test_options_that_do_not_fit() -> None:
         ({"betas": 0.9}, TypeError, "betas: expected 2 numbers for adam, as in"),
         ({"momentun": 0.9}, TypeError, "no parameter 'momentun'"),
         ({"amsgrad": 2}, ValueError, "True or False"),
-        ({"clip_norm": 0.0}, ValueError, "clip_norm = 0.0: a number above 0"),
+        ({"clip_norm": 0.0}, ValueError, "clip_norm: expected a number above 0, or None, got 0.0"),
     ]:
         with pytest.raises(kind, match=words):
             optim.Adam(c, **options)

@@ -328,7 +328,7 @@ def test_what_does_not_fit_is_named() -> None:
         (ValueError, "rk4 gives no direction", {"line_search": "exact", "method": "rk4"}),
         (ValueError, "searches along -grad", {"line_search": "exact", "method": "euler"}),
         (ValueError, "weight_decay: .* got 0.01 of adamw", {"line_search": "exact", "method": "adamw"}),
-        (ValueError, "another point than x", {"line_search": "exact", "method": "nesterov", "form": "pull"}),
+        (ValueError, "which looks ahead", {"line_search": "exact", "method": "nesterov", "form": "pull"}),
         (ValueError, "first step tried", {"line_search": "exact", "lr": lambda k: 0.1}),
         (ValueError, "first step tried", {"line_search": "exact", "lr": -1.0}),
         (ValueError, "hess: it is for implicit", {"line_search": "exact", "hess": np.eye(2)}),

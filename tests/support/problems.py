@@ -167,14 +167,14 @@ READ_ONLY = np.ones(3)
 READ_ONLY.flags.writeable = False
 
 WRONG = [
-    ([1.0, 2.0, 3.0], TypeError, r"NumPy array is wanted, not .*np\.asarray"),
-    (np.ones(3, np.float32), TypeError, r"dtype float32 came, float64 is wanted: .*astype\(np\.float64\)"),
-    (np.ones(3, int), TypeError, r"dtype int64 came, float64 is wanted"),
-    (np.ones(3, complex), TypeError, r"dtype complex128 came, float64 is wanted"),
-    (np.ones(3, object), TypeError, r"dtype object came, float64 is wanted"),
-    (np.ones(6)[::2], ValueError, r"not C-contiguous .*np\.ascontiguousarray"),
-    (np.ones(3).astype(">f8"), (TypeError, ValueError), r"foreign byte order|>f8"),
-    (np.frombuffer(bytearray(25), offset=1), ValueError, r"not aligned.*np\.array"),
+    ([1.0, 2.0, 3.0], TypeError, r"expected a NumPy array, got .*np\.asarray"),
+    (np.ones(3, np.float32), TypeError, r"expected dtype float64, got float32; .*astype\(np\.float64\)"),
+    (np.ones(3, int), TypeError, r"expected dtype float64, got int64"),
+    (np.ones(3, complex), TypeError, r"expected dtype float64, got complex128"),
+    (np.ones(3, object), TypeError, r"expected dtype float64, got object"),
+    (np.ones(6)[::2], ValueError, r"expected a C-contiguous array, got strides .*np\.ascontiguousarray"),
+    (np.ones(3).astype(">f8"), (TypeError, ValueError), r"native byte order|>f8"),
+    (np.frombuffer(bytearray(25), offset=1), ValueError, r"expected an aligned array.*np\.array"),
 ]
 
 

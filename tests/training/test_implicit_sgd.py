@@ -463,21 +463,21 @@ def test_parameters_that_do_not_fit_are_named() -> None:
 def test_the_core_keeps_memory_safe() -> None:
     y = np.ones(2)
     parts = (np.array([0, 1, 2], np.int64), np.array([0, 5], np.int32), np.ones(2))
-    with pytest.raises(ValueError, match="a column outside"):
+    with pytest.raises(ValueError, match=r"indices: expected columns from 0 to \d+, got one outside"):
         sweep.Samples(parts, y, None, 3)
-    with pytest.raises(ValueError, match="indptr does not rise"):
+    with pytest.raises(ValueError, match="indptr: expected numbers that rise"):
         sweep.Samples((np.array([0, 3, 2], np.int64), *parts[1:]), y, None, 6)
-    with pytest.raises(TypeError, match="indices: a contiguous array of int32"):
+    with pytest.raises(TypeError, match="indices: expected a contiguous array of int32"):
         sweep.Samples((parts[0], parts[1].astype(np.int64), parts[2]), y, None, 6)
     samples = sweep.Samples(np.ones((2, 3)), y)
     learner = sweep.Learner(ROW, {}, "squared", 3)
-    with pytest.raises(ValueError, match="an index outside"):
+    with pytest.raises(ValueError, match=r"order: expected indices from 0 to \d+, got one outside"):
         learner.sweep(samples, np.array([0, 2]))
-    with pytest.raises(ValueError, match="outside the samples"):
+    with pytest.raises(ValueError, match="first, count: expected a range inside the samples"):
         learner.sweep(samples, None, 1, 2)
-    with pytest.raises(ValueError, match="X has 3 columns, the weights are 2"):
+    with pytest.raises(ValueError, match="X: expected 2 columns, one for each weight, got 3"):
         sweep.Learner(ROW, {}, "squared", 2).sweep(samples)
-    with pytest.raises(TypeError, match="no row for sweeps"):
+    with pytest.raises(TypeError, match="method: expected one that sweeps over samples, got adam"):
         sweep.Learner(registry.find("adam"), {}, "squared", 2)
 
 

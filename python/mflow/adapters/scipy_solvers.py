@@ -23,6 +23,7 @@ from mflow_core import registry
 from mflow_core.problems.problem import rhs_problem
 from mflow_core.problems.signatures import JACOBIAN_SIGNATURE, RHS_SIGNATURE, compiled_address
 from mflow_core.stepping import stepper as core
+from mflow_core.stepping.last_step import LastStep
 from scipy.integrate import DenseOutput, OdeSolver
 from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the documentation of OdeSolver tells subclasses to use them
 
@@ -272,7 +273,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         return f"{self.TOO_SMALL_STEP.rstrip('.')}: {message}" if reason == "step_too_small" else message
 
     def _dense_output_impl(self) -> MethodDenseOutput:
-        t_old, y_old, D = self._run.extension()
+        t_old, y_old, D = LastStep(self._run).extension()
         self._count()
         return MethodDenseOutput(t_old, self.t, y_old, self.y, D)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core.stepping import stepper
+from mflow_core.stepping.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.dynamics.supports import Supports
@@ -40,7 +41,7 @@ class MotionHistory(History):
         if not self.keeps_energy:
             return math.nan
         try:
-            return self.run.energy()
+            return Energies(self.run).now()
         except Exception:  # the potential has failed already, or there is no first acceleration: what is known is kept
             return math.nan
 
@@ -106,7 +107,7 @@ class MotionHistory(History):
             out[i, 2] = rows[k - 1, 2] + theta * (rows[k, 2] - rows[k - 1, 2])
             if self.keeps_energy:
                 x0, v0, a0, x, v = (a.reshape(self.start.shape) for a in (*rows[k - 1], *out[i, :2]))
-                energies[i] = self.run.energy_inside(t[k - 1], x0, v0, a0, times[i], x, v, e[k - 1])
+                energies[i] = Energies(self.run).inside(t[k - 1], x0, v0, a0, times[i], x, v, e[k - 1])
         return times, out, energies
 
     def half_steps(self, t1: float, step: float, steps: int, supports: Supports) -> tuple[Array | None, Array | None]:

@@ -15,6 +15,7 @@ import numpy as np
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
+from mflow_core.stepping.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
@@ -106,7 +107,7 @@ class Motion(Drive):
 
     def _resume(self, path: Any) -> None:
         if self.keeps_energy:
-            self.run.open_ledger()
+            Energies(self.run).open()
         super()._resume(path)
 
     def _at_start(self) -> int:
@@ -114,7 +115,7 @@ class Motion(Drive):
             self.warned = self.limit.warning(self.step)
             if self.warned:
                 warnings.warn(f"{self.name}: {self.warned}", RuntimeWarning, stacklevel=5)
-        status = int(self.run.keep_energy() if self.keeps_energy else self.run.prepare())
+        status = int(Energies(self.run).keep() if self.keeps_energy else self.run.prepare())
         if status != 0:
             return status
         self.history.begin()

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core.dynamics.force import Force
+from mflow_core.stepping.energies import Energies
 
 from mflow.base.checks import Array, as_tuple, check_number, check_start
 from mflow.base.methods import Method, as_method
@@ -67,7 +68,7 @@ class MotionStepper(Stepper, flag="second_order"):
         self._force = self._make_force()
         self._make_run(self._force, v0=self._speed)
         if energy:
-            self._settle(int(self._run.keep_energy()), 0.0)
+            self._settle(int(Energies(self._run).keep()), 0.0)
 
     def _make_force(self) -> Force:
         """The problem of the core, with what solves for accelerations where the method is implicit."""
@@ -88,7 +89,7 @@ class MotionStepper(Stepper, flag="second_order"):
 
         Numerical is NaN where the method has no formula, and with a potential; what it does is in the residual then.
         """
-        return Result(zip(COLUMNS, self._run.energy().tolist(), strict=True)) if self._call["energy"] else None
+        return Result(zip(COLUMNS, Energies(self._run).now().tolist(), strict=True)) if self._call["energy"] else None
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "energy": self._call["energy"]}

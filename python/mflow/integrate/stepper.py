@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
+from mflow_core.stepping.last_step import LastStep
 
 from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
 from mflow.base.methods import Method, as_method, get_method, public_values
@@ -285,7 +286,7 @@ class Stepper:
 
         Raises ValueError where t is outside it.
         """
-        y: Array = self._run.between(check_number(t, "t"))
+        y: Array = LastStep(self._run).state(check_number(t, "t"))
         return y
 
     # ---- keeping it --------------------------------------------------------------------------------------------------------------------

@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from mflow_core import registry
-from mflow_core.optimize.updater import Updater, checked, shared_array
+from mflow_core.optimize.arrangement import Arrangement
+from mflow_core.optimize.arrays import checked, shared_array
+from mflow_core.optimize.updater import Updater
 
 from mflow.base.checks import check_whole, finite_array
 from mflow.base.methods import describe, positional, public_values, record_values, signature_of
@@ -87,21 +89,6 @@ def _parameter(array: Any, argument: str) -> Any:
     return finite_array(array, argument)
 
 
-def gather(grads: Any, arranged: Any, argument: str) -> list[Any]:
-    """Gradients in the order of the parameters, from the same arrangement."""
-    if arranged is None:
-        return [grads]
-    if isinstance(arranged, int):
-        if not isinstance(grads, (list, tuple)) or len(grads) != arranged:
-            given = f"{len(grads)} arrays" if isinstance(grads, (list, tuple)) else type(grads).__name__
-            raise TypeError(f"{argument}: expected a list of {arranged} arrays, as the parameters are, got {given}")
-        return list(grads)
-    if not isinstance(grads, dict) or set(grads) != set(arranged):
-        given = f"the keys {sorted(map(str, grads))}" if isinstance(grads, dict) else type(grads).__name__
-        raise TypeError(f"{argument}: expected a dict with the keys {arranged}, as the parameters are, got {given}")
-    return [grads[key] for key in arranged]
-
-
 class Optimizer(Updater):
     """The base class of all optimizers. Use one of the classes of `mflow.optim`."""
 
@@ -125,18 +112,13 @@ class Optimizer(Updater):
 
     def _take(self, record: Any, entries: list[dict[str, Any]], grouped: bool, clip_norm: float | None, check_finite: bool) -> None:
         """Binds the arrays of all groups."""
-        self._arranged: list[Any] | None = [] if grouped else None
-        self._single: Any = None
-        groups = []
+        groups, forms = [], []
         for i, entry in enumerate(entries):
             options = {k: v for k, v in entry.items() if k != "params"}
-            arrays, arranged = spread(entry["params"], f"params[{i}]" if grouped else "params")
-            if self._arranged is not None:
-                self._arranged.append(arranged)
-            else:
-                self._single = arranged
+            arrays, form = spread(entry["params"], f"params[{i}]" if grouped else "params")
+            forms.append(form)
             groups.append(self._group(record, arrays, options))
-        self._bind(record, groups, clip_norm, check_finite)
+        self._bind(record, Arrangement(forms, grouped), groups, clip_norm, check_finite)
 
     @classmethod
     def _choose(cls, parameters: dict[str, Any]) -> Any:
@@ -153,18 +135,10 @@ class Optimizer(Updater):
             options["lr"] = schedule(0)
         return arrays, record_values(record, options), maximize, schedule
 
-    def flatten(self, grads: Any) -> list[Any]:
-        """Gradients in the order of the parameter arrays, arranged as the parameters are."""
-        if self._arranged is None:
-            return grads if isinstance(self._single, int) and type(grads) is list else gather(grads, self._single, "g")
-        if not isinstance(grads, (list, tuple)) or len(grads) != len(self._arranged):
-            raise TypeError(f"g: expected a list of {len(self._arranged)} entries, the gradients of each group, got {type(grads).__name__}")
-        return [g for i, (part, arranged) in enumerate(zip(grads, self._arranged, strict=True)) for g in gather(part, arranged, f"g[{i}]")]
-
     @property
     def param_groups(self) -> list[Group]:
         """The groups: read and set parameters by name."""
-        return [Group(self, g) for g in range(len(self._arranged) if self._arranged is not None else 1)]
+        return [Group(self, g) for g in range(len(self.arrangement.forms))]
 
     @property
     def lr(self) -> float:
@@ -227,19 +201,8 @@ class Optimizer(Updater):
         For most methods these are copies of the parameters; for `Nesterov` in pull form and `ConsistentMomentum` with look-ahead, the
         point ahead.
         """
-        parts = self._arrange(super().ask())
-        return parts if self._arranged is not None else parts[0]
-
-    def _arrange(self, flat: list[Any]) -> list[Any]:
-        """Arrays in the parameters' order as one arrangement a group."""
-        arrays = iter(flat)
-
-        def one(arranged: Any) -> Any:
-            if arranged is None:
-                return next(arrays)
-            return [next(arrays) for _ in range(arranged)] if isinstance(arranged, int) else {key: next(arrays) for key in arranged}
-
-        return [one(arranged) for arranged in (self._arranged if self._arranged is not None else [self._single])]
+        points = super().ask()
+        return self.arrangement.arrange(points)
 
     def effective_lr(self) -> Any:
         """The step per unit of gradient, for each parameter: new arrays, arranged as the parameters are.
@@ -260,27 +223,21 @@ class Optimizer(Updater):
         array([0.05 , 0.025])
         """
         out, place = [], 0
-        for g, size in enumerate(self._group_sizes()):
+        for g, size in enumerate(self.arrangement.sizes):
             coef = self._coefficients(g)
             for i in range(place, place + size):
                 rate = effective_lr(self.record, coef, list(self._vectors(i).values()), self.steps)
                 out.append(np.broadcast_to(rate.reshape(-1), (self.arrays[i].size,)).reshape(self.arrays[i].shape).copy())
             place += size
-        parts = self._arrange(out)
-        return parts if self._arranged is not None else parts[0]
-
-    def _group_sizes(self) -> list[int]:
-        """How many arrays each group has."""
-        arranged = self._arranged if self._arranged is not None else [self._single]
-        return [1 if a is None else a if isinstance(a, int) else len(a) for a in arranged]
+        return self.arrangement.arrange(out)
 
     def _recipe(self) -> dict[str, Any]:
         """All that is needed to make this optimizer again, its arrays included."""
-        groups = [{**group, "params": part} for group, part in zip(self.param_groups, self._arrange(self.arrays), strict=True)]
+        groups = [{**group, "params": part} for group, part in zip(self.param_groups, self.arrangement.groups(self.arrays), strict=True)]
         return {
             "row": self.record.name,
             "groups": groups,
-            "grouped": self._arranged is not None,
+            "grouped": self.arrangement.grouped,
             "clip_norm": self.clip_norm,
             "check_finite": self.check_finite,
             "state": self.state_dict(),

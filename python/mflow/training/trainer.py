@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mflow_core.optimize.arrangement import gather
 from mflow_core.optimize.training import measured_step
 from mflow_core.optimize.updater import Updater
 
 from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.progress import Progress, asks_to_stop
 from mflow.base.result import Result
-from mflow.optim.classes import gather
 from mflow.training import checkpoint, endings
 from mflow.training.binding import Binding
 from mflow.training.endings import Ending, TrainResult

@@ -20,7 +20,7 @@ cdef double ROUNDING = 4.0 * 2.220446049250313e-16
 
 cdef void spread(const operator_t *A, double scale, ptrdiff_t width, ptrdiff_t lower, double *out) noexcept nogil:
     """out += scale A, where out holds rows of `width` with entry (i, j) at place j - i + lower; width 0: n x n."""
-    cdef ptrdiff_t n = A.n, i, j, first, last, own = A.lower + A.upper + 1
+    cdef ptrdiff_t n = A.n, i, j, first, last, width_of_A = A.lower + A.upper + 1
     cdef double value
     if A.kind == OP_NONE or scale == 0.0:
         return
@@ -34,7 +34,7 @@ cdef void spread(const operator_t *A, double scale, ptrdiff_t width, ptrdiff_t l
             elif A.kind == OP_TRIDIAGONAL:
                 value = A.values[(j - i + 1) * n + i]
             else:
-                value = A.values[i * own + j - i + A.lower]
+                value = A.values[i * width_of_A + j - i + A.lower]
             out[i * n + j if width == 0 else i * width + j - i + lower] += scale * value
 
 

@@ -1,4 +1,4 @@
-"""Nonlinear dynamics, M x'' = F(t, x, v), as a problem for second-order rows."""
+"""Nonlinear dynamics, M x'' = F(t, x, v), as a problem for second-order methods."""
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
@@ -23,7 +23,7 @@ ctypedef struct force_t:
     double w, bx, bv                     # of the equation at hand: a = w M^-1 F(t, xp + bx a, vp + bv a) + q
     const double *xp
     const double *vp
-    double *x                            # the point where F is wanted
+    double *x                            # the point where F is evaluated
     double *v
     double *r
     double *jx                           # xp and vp where the Jacobian at hand was taken

@@ -1,9 +1,9 @@
-"""Nonlinear dynamics, M x'' = F(t, x, v): accelerations for second-order rows, by Newton's iteration where they are implicit.
+"""Nonlinear dynamics, M x'' = F(t, x, v): accelerations for second-order methods, by Newton's iteration where they are implicit.
 
     a - w M^-1 F(t, xp + bx a, vp + bv a) - q = 0
 
-has the form z - gh f(t, z) = r of newton.pyx, with gh = 1 and f of the unknown a; its Jacobian, w M^-1 (bx dF/dx + bv dF/dv), comes
-from the user's tangents or from differences, and is kept over steps as long as w, bx and bv are what they were. The mass is a
+has the form z - gh f(t, z) = r of newton.pyx, with gh = 1 and f of the unknown a; its Jacobian, w M^-1 (bx dF/dx + bv dF/dv), is
+made from the user's tangents or from differences, and is kept over steps as long as w, bx and bv are what they were. The mass is a
 `Structure` without springs.
 
 A Python force gets private read-only copies of x and v; if it keeps one it has it for itself, and the next call gets another.
@@ -161,20 +161,20 @@ cdef int ask_force(Force p, double t, const double *x, const double *v, double *
                 p.out_data[i] = NAN
             result = p.fun(t, p.x_view, p.v_view, p.out, *p.args)
             if result is not None and result is not p.out:
-                raise TypeError(f"force returned {type(result).__name__}, but inplace=True says that it fills its `out`: return nothing, or leave "
-                                "inplace=True away")
+                raise TypeError(f"force: expected a function that fills its `out` and returns nothing (inplace=True), got {type(result).__name__}; "
+                                "omit inplace=True")
             memcpy(out, p.out_data, p.f.n * sizeof(double))
             return 0
         result = p.fun(t, p.x_view, p.v_view, *p.args)
     finally:
         p.leave()
     if result is None:
-        raise TypeError("force returned None: return it, or pass inplace=True if the function fills its `out`")
+        raise TypeError("force: expected a function that returns the force, got None; pass inplace=True if it fills its `out`")
     array = np.asarray(result)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"force returned dtype {array.dtype}: real numbers are wanted (float64)")
+        raise TypeError(f"force: expected a function that returns real numbers, got dtype {array.dtype}")
     if (<object> array).shape != p.shape and not (cnp.PyArray_SIZE(array) == 1 and p.f.n == 1):
-        raise ValueError(f"force returned shape {(<object> array).shape}, but the state has shape {p.shape}: return one number for each component")
+        raise ValueError(f"force: expected a function that returns shape {p.shape} as the state has, got shape {(<object> array).shape}")
     array = np.ascontiguousarray(array, dtype=np.float64)
     memcpy(out, cnp.PyArray_DATA(array), p.f.n * sizeof(double))
     return 0
@@ -192,7 +192,7 @@ cdef int ask_potential(Force p, double t, const double *x, double *value) except
     finally:
         p.leave()
     if result.size != 1 or result.dtype.kind not in "biuf":
-        raise TypeError(f"potential returned shape {result.shape} and dtype {result.dtype}: a single real number is wanted")
+        raise TypeError(f"potential: expected a function that returns a single real number, got shape {result.shape} and dtype {result.dtype}")
     value[0] = result.item()
     return 0
 
@@ -218,12 +218,12 @@ cdef int ask_solve(Force p, double t, double w, const double *xp, const double *
     cdef cnp.ndarray array
     result = p.user(t, w, array_of(p, xp), array_of(p, vp), bx, bv, array_of(p, q), array_of(p, a))
     if result is None:
-        raise TypeError("solve_accel returned None: return the accelerations")
+        raise TypeError("solve_accel: expected a function that returns the accelerations, got None")
     if np.iscomplexobj(result):
-        raise TypeError("solve_accel returned complex numbers: real ones are wanted (float64)")
+        raise TypeError("solve_accel: expected a function that returns real numbers, got complex ones")
     array = np.ascontiguousarray(result, dtype=np.float64)
     if (<object> array).shape != p.shape:
-        raise ValueError(f"solve_accel returned shape {(<object> array).shape}, but the state has shape {p.shape}")
+        raise ValueError(f"solve_accel: expected a function that returns shape {p.shape} as the state has, got shape {(<object> array).shape}")
     memcpy(a, cnp.PyArray_DATA(array), p.f.n * sizeof(double))
     return 0
 
@@ -240,10 +240,10 @@ cdef object tangent_at(Force p, double t, fun, str argument):
         return 0.0
     result = fun(t, p.x_view, p.v_view, *p.args) if callable(fun) else fun
     if np.iscomplexobj(result):
-        raise TypeError(f"{argument}: complex numbers came; real ones are wanted (float64)")
+        raise TypeError(f"{argument}: expected real numbers, got complex ones")
     array = np.asarray(result.toarray() if hasattr(result, "tocsr") else result, dtype=np.float64)
     if array.shape != (p.f.n, p.f.n):
-        raise ValueError(f"{argument} has shape {array.shape}, but the state has {p.f.n} components: shape ({p.f.n}, {p.f.n}) is wanted, row i the "
+        raise ValueError(f"{argument}: expected shape ({p.f.n}, {p.f.n}) for a state of {p.f.n} components, got {array.shape}; row i holds the "
                          "derivatives of component i of the force")
     return array
 
@@ -277,9 +277,9 @@ cdef object sparse_part(Force p, double t, fun, str argument, double scale):
         return None
     value = scipy.sparse.csr_array(fun(t, p.x_view, p.v_view, *p.args) if callable(fun) else fun)
     if value.dtype.kind == "c":
-        raise TypeError(f"{argument}: complex numbers came; real ones are wanted (float64)")
+        raise TypeError(f"{argument}: expected real numbers, got complex ones")
     if value.shape != (p.f.n, p.f.n):
-        raise ValueError(f"{argument} has shape {value.shape}, but the state has {p.f.n} components: shape ({p.f.n}, {p.f.n}) is wanted")
+        raise ValueError(f"{argument}: expected shape ({p.f.n}, {p.f.n}) for a state of {p.f.n} components, got {value.shape}")
     return scale * value
 
 
@@ -332,47 +332,47 @@ cdef class Force(Problem):
             self.calls = &self.f.n_force
 
     def take_force(self, force):
-        found = compiled_address(force, "force", FORCE_SIGNATURE)
-        if found is not None:
+        address = compiled_address(force, "force", FORCE_SIGNATURE)
+        if address is not None:
             if self.args or self.inplace:
-                raise TypeError("force is compiled: args and inplace are for Python functions; put what it needs into its user data")
+                raise TypeError("force: expected no args and no inplace for a compiled function; put its data into its user data")
             check_size(force, "force", self.c.n)
             self.owner = force
-            self.f.force, self.f.ctx = <mf_accel_fn> <size_t> found[0], <void *> <size_t> found[1]
+            self.f.force, self.f.ctx = <mf_accel_fn> <size_t> address[0], <void *> <size_t> address[1]
         elif callable(force):
             self.renew()
             self.f.force, self.f.ctx = <mf_accel_fn> python_force, <void *> self
         else:
-            raise TypeError(f"force: a function of (t, x, v) is wanted (or a compiled one), not {type(force).__name__}")
-        self.compiled = found is not None and self.body.compiled
+            raise TypeError(f"force: expected a function of (t, x, v) or a compiled one, got {type(force).__name__}")
+        self.compiled = address is not None and self.body.compiled
 
     def take_potential(self, potential):
         self.energy_formula, self.energy_each_step = NUMERICAL_WORK, True
         if potential is None:
             return
         self.energy_formula, self.energy_each_step = NUMERICAL_NONE, False
-        found = compiled_address(potential, "potential", POTENTIAL_SIGNATURE)
+        address = compiled_address(potential, "potential", POTENTIAL_SIGNATURE)
         self.potential = potential
-        if found is not None:
-            self.f.potential, self.f.potential_ctx = <potential_fn> <size_t> found[0], <void *> <size_t> found[1]
+        if address is not None:
+            self.f.potential, self.f.potential_ctx = <potential_fn> <size_t> address[0], <void *> <size_t> address[1]
         elif callable(potential):
             if self.x_view is None:
                 self.renew()
             self.f.potential, self.f.potential_ctx = <potential_fn> python_potential, <void *> self
             self.compiled = False
         else:
-            raise TypeError(f"potential: a function of x is wanted, not {type(potential).__name__}")
+            raise TypeError(f"potential: expected a function of x, got {type(potential).__name__}")
 
     def take_solve_accel(self, solve_accel):
-        found = compiled_address(solve_accel, "solve_accel", SOLVE_ACCEL_SIGNATURE)
+        address = compiled_address(solve_accel, "solve_accel", SOLVE_ACCEL_SIGNATURE)
         self.user = solve_accel
-        if found is not None:
-            self.f.user_solve, self.f.user_ctx = <mf_solve_accel_fn> <size_t> found[0], <void *> <size_t> found[1]
+        if address is not None:
+            self.f.user_solve, self.f.user_ctx = <mf_solve_accel_fn> <size_t> address[0], <void *> <size_t> address[1]
         elif callable(solve_accel):
             self.f.user_solve, self.f.user_ctx = <mf_solve_accel_fn> python_solve, <void *> self
             self.compiled = False
         else:
-            raise TypeError(f"solve_accel: a function of (t, w, xp, vp, bx, bv, q, guess) is wanted (or a compiled one), not "
+            raise TypeError("solve_accel: expected a function of (t, w, xp, vp, bx, bv, q, guess) or a compiled one, got "
                             f"{type(solve_accel).__name__}")
 
     def take_solver(self, Solver solver):
@@ -463,7 +463,7 @@ cdef class Force(Problem):
     cdef int state_unpack(self, const double *state) except -1:
         cdef ptrdiff_t n = self.f.n
         if not 0.0 <= state[0] < 9007199254740992.0 or (self.f.newton != NULL and newton_unpack(self.f.newton, state + 4 + 2 * n) != 0):
-            raise ValueError("the saved state of the force is damaged")
+            raise ValueError("data: expected the saved state of a force, got one that is damaged")
         self.f.n_force, self.f.w, self.f.bx, self.f.bv = <int64_t> state[0], state[1], state[2], state[3]
         memcpy(self.f.jx, state + 4, n * sizeof(double))
         memcpy(self.f.jv, state + 4 + n, n * sizeof(double))

@@ -13,15 +13,15 @@ def checked_matrix(value, str argument, Py_ssize_t n):
     else:
         array = np.asarray(value)
         if callable(value):
-            raise TypeError(f"{argument}: numbers or a matrix are wanted, not a function: what is not linear goes into force=(t, x, v)")
+            raise TypeError(f"{argument}: expected numbers or a matrix, got a function; nonlinear forces go into force=(t, x, v)")
         if array.dtype.kind not in "biuf":
-            raise TypeError(f"{argument}: real numbers are wanted (float64), not dtype {array.dtype}")
+            raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}")
         array = entries = np.array(array, dtype=np.float64, order="C")
     if array.shape not in ((), (1,), (n,), (n, n)):
-        raise ValueError(f"{argument}: shape {array.shape} came, but there are {n} degrees of freedom: a number, {n} numbers (a diagonal) or "
-                         f"a matrix of shape ({n}, {n}) is wanted")
+        raise ValueError(f"{argument}: expected a number, {n} numbers (a diagonal) or a matrix of shape ({n}, {n}) for {n} degrees of freedom, got "
+                         f"shape {array.shape}")
     if not np.all(np.isfinite(entries)):
-        raise ValueError(f"{argument}: it holds an entry that is not finite")
+        raise ValueError(f"{argument}: expected finite numbers, got an entry that is not")
     return np.full(n, array.item()) if array.size == 1 and array.ndim < 2 and not hasattr(array, "tocsr") else array
 
 

@@ -1,4 +1,4 @@
-"""Descent as motion: the force -grad f(x) - friction v of a cost f, with mass 1, for second-order rows.
+"""Descent as motion: the force -grad f(x) - friction v of a cost f, with mass 1, for second-order methods.
 
 The gradient and the cost of the last point are kept: the acceleration at the end of a step and the test of convergence there are of one
 point, which is recognised by its bits. `value_grad` of this problem is the cost's own, by way of what is kept, so that a run of it can

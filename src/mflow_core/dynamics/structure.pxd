@@ -1,4 +1,4 @@
-"""Linear dynamics, M x'' + C v + K x = f(t), as a problem for second-order rows."""
+"""Linear dynamics, M x'' + C v + K x = f(t), as a problem for second-order methods."""
 from libc.stddef cimport ptrdiff_t
 
 from mflow_core.dynamics.factors cimport structure_t

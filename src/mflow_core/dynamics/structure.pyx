@@ -1,4 +1,4 @@
-"""Linear dynamics, M x'' + C v + K x = f(t), compiled: accelerations for second-order rows, and energies for their ledger.
+"""Linear dynamics, M x'' + C v + K x = f(t), compiled: accelerations for second-order methods, and energies for their ledger.
 
     solve_accel: (M + w bv C + w bx K) a = w (f(t) - C vp - K xp) + M q
 
@@ -68,12 +68,13 @@ cdef int ask_load(Structure structure, double t, double *f) except -1:
     cdef cnp.ndarray array
     result = structure.load_callback(t)
     if result is None:
-        raise TypeError("load returned None: return the force at time t")
+        raise TypeError("load: expected a function that returns the force at time t, got None")
     if np.iscomplexobj(result):
-        raise TypeError("load returned complex numbers: real ones are wanted (float64)")
+        raise TypeError("load: expected a function that returns real numbers, got complex ones")
     array = np.ascontiguousarray(result, dtype=np.float64)
     if cnp.PyArray_SIZE(array) != structure.s.n:
-        raise ValueError(f"load returned shape {np.shape(result)}, but there are {structure.s.n} degrees of freedom: return one force for each")
+        raise ValueError(f"load: expected a function that returns {structure.s.n} numbers, one for each degree of freedom, got shape "
+                         f"{np.shape(result)}")
     memcpy(f, cnp.PyArray_DATA(array), structure.s.n * sizeof(double))
     return 0
 
@@ -84,12 +85,12 @@ cdef int ask_damping(Structure structure, const double *v, double *out) except -
     memcpy(cnp.PyArray_DATA(<cnp.ndarray> speed), v, structure.s.n * sizeof(double))
     result = structure.damp_callback(speed)
     if result is None:
-        raise TypeError("damping returned None: return C v")
+        raise TypeError("damping: expected a function that returns C v, got None")
     if np.iscomplexobj(result):
-        raise TypeError("damping returned complex numbers: real ones are wanted (float64)")
+        raise TypeError("damping: expected a function that returns real numbers, got complex ones")
     array = np.ascontiguousarray(result, dtype=np.float64)
     if cnp.PyArray_SIZE(array) != structure.s.n:
-        raise ValueError(f"damping returned shape {np.shape(result)}, but there are {structure.s.n} degrees of freedom: return C v")
+        raise ValueError(f"damping: expected a function that returns C v, {structure.s.n} numbers, got shape {np.shape(result)}")
     memcpy(out, cnp.PyArray_DATA(array), structure.s.n * sizeof(double))
     return 0
 
@@ -124,7 +125,7 @@ cdef inline void solve_short(structure_t *s, double w, const double *f, const do
 
 
 cdef inline double one_acceleration(const structure_t *s, double x, double v, double r) noexcept nogil:
-    """`solve_short` of one degree of freedom without a load. x comes last: it is the last to be known."""
+    """`solve_short` of one degree of freedom without a load. x stands last: it is the last to be known."""
     cdef double sum = 0.0
     if s.C.values != NULL:
         sum = sum - s.C.values[0] * v
@@ -308,7 +309,7 @@ def first_bad_sparse(mass):
 cdef class Structure(Problem):
     """M x'' + C v + K x = load(t). mass None: 1 for each of the n degrees of freedom.
 
-    load: None, n numbers, a function of t, or a compiled one (LOAD_SIGNATURE); tables come by `set_table`. cg: sums of matrices that are not
+    load: None, n numbers, a function of t, or a compiled one (LOAD_SIGNATURE); `set_table` takes tables. cg: sums of matrices that are not
     diagonal are solved by conjugate gradients; then damping may be a function of v as well, or a compiled one (PRODUCT_SIGNATURE).
     """
 
@@ -324,11 +325,11 @@ cdef class Structure(Problem):
             if is_zero(matrices[name]):
                 matrices[name] = None
         if not is_symmetric(matrices["mass"]):
-            raise ValueError("mass: a symmetric matrix is wanted; M and its transpose differ")
+            raise ValueError("mass: expected a symmetric matrix, got one that differs from its transpose")
         self.symmetric = is_symmetric(matrices["stiffness"])
         for name in ("damping", "stiffness") if cg else ():
             if not is_symmetric(matrices[name]):
-                raise ValueError(f"{name}: conjugate gradients want a symmetric matrix; it and its transpose differ")
+                raise ValueError(f"{name}: expected a symmetric matrix for conjugate gradients, got one that differs from its transpose")
         self.arrays = []
         self.c.n = n
         self.compiled = self.damp_callback is None
@@ -355,11 +356,11 @@ cdef class Structure(Problem):
     def take_damping(self, damping):
         """C v by a function."""
         if not self.s.cg:
-            raise ValueError("damping is a function: its equations are solved by conjugate gradients alone (cg)")
+            raise ValueError("damping: expected a matrix, got a function; its equations are solved by conjugate gradients alone (cg)")
         damping = getattr(damping, "matvec", damping)
-        found = compiled_address(damping, "damping", PRODUCT_SIGNATURE)
-        if found is not None:
-            self.s.damp, self.s.damp_ctx = <product_fn> <size_t> found[0], <void *> <size_t> found[1]
+        address = compiled_address(damping, "damping", PRODUCT_SIGNATURE)
+        if address is not None:
+            self.s.damp, self.s.damp_ctx = <product_fn> <size_t> address[0], <void *> <size_t> address[1]
             self.damp_owner = damping
         else:
             self.damp_callback = damping
@@ -437,8 +438,8 @@ cdef class Structure(Problem):
         else:
             bad = first_bad_pivot(&self.s.M)
         if bad:
-            raise ValueError(f"mass: it is not positive definite (row {bad - 1}): every degree of freedom needs a mass; take those without one "
-                             "out by static condensation, or fix them")
+            raise ValueError(f"mass: expected a positive definite matrix, got one that is not (row {bad - 1}); every degree of freedom needs a "
+                             "mass: remove those without one by static condensation, or fix them")
 
     def make_room(self):
         cdef ptrdiff_t n = self.s.n, padded = (n + 7) // 8 * 8
@@ -482,10 +483,10 @@ cdef class Structure(Problem):
         self.s.load.inside = 2
         if load is None:
             return
-        found = compiled_address(load, "load", LOAD_SIGNATURE)
-        if found is not None:
+        address = compiled_address(load, "load", LOAD_SIGNATURE)
+        if address is not None:
             self.owner = load
-            self.s.load.fun, self.s.load.ctx = <load_fn> <size_t> found[0], <void *> <size_t> found[1]
+            self.s.load.fun, self.s.load.ctx = <load_fn> <size_t> address[0], <void *> <size_t> address[1]
         elif callable(load):
             self.load_callback = load
             self.s.load.fun, self.s.load.ctx = <load_fn> python_load, <void *> self
@@ -493,7 +494,7 @@ cdef class Structure(Problem):
         else:
             force = checked_matrix(load, "load", self.s.n)
             if force.ndim != 1:
-                raise ValueError(f"load: shape {force.shape} came; {self.s.n} numbers, a function of t, or a table are wanted")
+                raise ValueError(f"load: expected {self.s.n} numbers, a function of t or a table, got shape {force.shape}")
             memcpy(self.s.load.f[0], cnp.PyArray_DATA(<cnp.ndarray> force), self.s.n * sizeof(double))
             self.s.load.constant = True
 
@@ -502,11 +503,11 @@ cdef class Structure(Problem):
         with `pattern`, n numbers."""
         times, values = (np.array(part, dtype=np.float64, order="C") for part in (times, values))    # copies: the user may go on with his
         if times.ndim != 1 or times.size < 2 or not np.all(np.diff(times) > 0) or not np.all(np.isfinite(times)):
-            raise ValueError("load: the times of a table must be two or more finite numbers that increase")
-        wanted = (times.size,) if pattern is not None else (times.size, self.s.n)
-        if values.shape != wanted or not np.all(np.isfinite(values)):
-            raise ValueError(f"load: a table of {times.size} times and {self.s.n} degrees of freedom wants finite values of shape {wanted}, not "
-                             f"{values.shape}")
+            raise ValueError("load: expected two or more finite times that increase in a table")
+        shape = (times.size,) if pattern is not None else (times.size, self.s.n)
+        if values.shape != shape or not np.all(np.isfinite(values)):
+            raise ValueError(f"load: expected finite values of shape {shape} in a table of {times.size} times and {self.s.n} degrees of freedom, got "
+                             f"shape {values.shape}")
         self.arrays.extend([times, values])
         if pattern is not None:
             pattern = np.array(checked_matrix(pattern, "load", self.s.n), order="C")
@@ -547,7 +548,7 @@ cdef class Structure(Problem):
         cdef int j
         for j in range(4):
             if not (0.0 <= state[j] < 9007199254740992.0 and (j != 2 or 8.0 <= state[j] < 16.0)):
-                raise ValueError("the saved state of the structure is damaged")
+                raise ValueError("data: expected the saved state of a structure, got one that is damaged")
         for j in range(FACTORS):
             self.s.factors[j].ready = False
             if state[6 + 3 * j] == 1.0:      # the same bits from the same sum

@@ -1,6 +1,6 @@
 """Compiled functions of all degrees of freedom, for a run of those alone that move.
 
-A capsule comes out whose function has the signature of the one that went in: it puts what moves among what is held, calls, and hands back the
+It makes a capsule whose function has the signature of the one that it was given: it puts what moves among what is held, calls, and hands back the
 part of what moves. The capsule owns all it needs; the buffers are those of one run.
 """
 from cpython.object cimport PyObject
@@ -104,15 +104,15 @@ def of_all(str role, fun, moving, place, pull=None):
     cdef ptrdiff_t n = index.size, whole = at.size
     cdef whole_t *w
     cdef void *call = <void *> whole_force
-    found = compiled_address(fun, role, NAMES[role].decode())
-    if found is None:
-        raise TypeError(f"{role}: a compiled function is wanted")
+    address = compiled_address(fun, role, NAMES[role].decode())
+    if address is None:
+        raise TypeError(f"{role}: expected a compiled function, got {type(fun).__name__}")
     w = <whole_t *> calloc(1, sizeof(whole_t) + (4 * whole + 4) * sizeof(double) + n * sizeof(ptrdiff_t))
     if w == NULL:
         raise MemoryError(f"{role}: no memory for {whole} degrees of freedom")
     w.x = <double *> (w + 1)
     w.v, w.f, w.pull, w.moving = w.x + whole, w.x + 2 * whole, w.x + 3 * whole + 1, <ptrdiff_t *> (w.x + 4 * whole + 2)
-    w.n, w.all, w.fun, w.ctx = n, whole, <void *> <size_t> found[0], <void *> <size_t> found[1]
+    w.n, w.all, w.fun, w.ctx = n, whole, <void *> <size_t> address[0], <void *> <size_t> address[1]
     memcpy(w.moving, cnp.PyArray_DATA(index), n * sizeof(ptrdiff_t))
     memcpy(w.x, cnp.PyArray_DATA(at), whole * sizeof(double))
     if pull is not None:

@@ -1,4 +1,4 @@
-"""A block of lanes: one thread's buffers and columns."""
+"""A block of lanes: one thread's buffers and columns. A lane is the place of one trajectory in a SIMD block."""
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
@@ -42,11 +42,11 @@ ctypedef struct job_t:                   # what all threads share; one entry a l
     double dt, first_step                # dt NaN: error control
     const double *rtol                   # n each
     const double *atol
-    control_t control                    # what a lane's controller starts from
+    control_t control                    # the state that a lane's controller starts from
     int64_t max_steps
-    const double *at                     # n_at wanted times, in order, common to all
+    const double *at                     # n_at times to save, in order, common to all
     int64_t n_at
-    bint own                             # every lane has its own time and step
+    bint own_times                       # every lane has its own time and step
     double *y_last                       # results: lanes x n
     double *t_last
     double *y                            # lanes x n x n_at
@@ -80,7 +80,7 @@ ctypedef struct block_t:                 # one thread's buffers
     double *s_now
     double *s_next
     double *err
-    double *slope0                       # slopes at both ends, where the row has no continuous extension of its own; scratch
+    double *slope0                       # slopes at both ends, where the method has no continuous extension; scratch
     double *slope1
     double *between
     double end                           # the frame's time at the end of the step: what the adapter makes the ends of all lanes of

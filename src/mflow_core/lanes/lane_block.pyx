@@ -1,4 +1,6 @@
-"""A block of lanes: one thread's buffers, the columns in it, and what the lanes leave behind.
+"""A block of lanes: one thread's buffers, the columns in it, and the results that the lanes leave behind.
+
+A lane is the place of one trajectory in a SIMD block, a column of its numbers:
 
     component i of lane l:   y[i * WIDTH + l],     its parameter j:   y[(n + j) * WIDTH + l],     its time:   t[l]
 
@@ -74,7 +76,7 @@ cdef int block_make(block_t *b, const job_t *job) noexcept nogil:
     b.f.work = at                        # last: what does not scale with n follows it
     b.p = mf_new_problem()
     b.p.n, b.p.ctx = job.n * WIDTH, b
-    b.p.rhs = own_rhs if job.own else common_rhs
+    b.p.rhs = own_rhs if job.own_times else common_rhs
     b.f.p, b.f.n, b.f.ld, b.f.par = &b.p, b.p.n, job.ld, job.par
     b.f.s0, b.f.s1 = b.s_now, b.s_next
     return 0
@@ -123,7 +125,7 @@ cdef void fill_idle(block_t *b, double **x) noexcept nogil:
 
 
 cdef void save(block_t *b, int col, const double *x) noexcept nogil:
-    """Column l of x is the lane's state at its next wanted time."""
+    """Column l of x is the lane's state at its next time to save."""
     cdef const job_t *job = b.job
     cdef slot_t *slot = &b.slot[col]
     cdef ptrdiff_t i
@@ -189,7 +191,7 @@ cdef int extend(block_t *b) noexcept nogil:
 
 
 cdef void drop_unextended(block_t *b) noexcept nogil:
-    """Lanes that want an extension which is not finite end where their step began."""
+    """Lanes that need an extension which is not finite end where their step began."""
     cdef int col, k
     memset(b.work2, 0, WIDTH * sizeof(double))
     for k in range(b.job.n_D):
@@ -201,7 +203,7 @@ cdef void drop_unextended(block_t *b) noexcept nogil:
 
 
 cdef int write_times(block_t *b, bint common) noexcept nogil:
-    """The wanted times in (t, t_next] of every column whose step is taken. With a common time, slope1 becomes the next slope0."""
+    """The times to save in (t, t_next] of every column whose step is taken. With a common time, slope1 becomes the next slope0."""
     cdef const job_t *job = b.job
     cdef bint again = True, made = False
     cdef int64_t before = b.f.n_rhs
@@ -209,7 +211,7 @@ cdef int write_times(block_t *b, bint common) noexcept nogil:
     cdef double at, sign
     while again:
         again = False
-        for col in range(WIDTH):           # one wanted time of each column a round
+        for col in range(WIDTH):           # one time of each column a round
             b.work1[col] = -1.0
             if b.slot[col].lane < 0 or b.take[col] == 0.0 or b.slot[col].saved >= job.n_at:
                 continue
@@ -230,7 +232,7 @@ cdef int write_times(block_t *b, bint common) noexcept nogil:
                 return status
             made = True
             drop_unextended(b)
-            for col in range(WIDTH):       # what the extension costs is paid by those who want it: all, with a common time
+            for col in range(WIDTH):       # the cost of the extension falls on those who need it: all, with a common time
                 b.slot[col].nfev += b.f.n_rhs - before if b.work1[col] >= 0.0 else 0
         LOOPS.polynomial(job.n, job.ld, job.n_D, b.work1, b.now[0], b.f.D, b.between)
         for col in range(WIDTH):

@@ -16,7 +16,7 @@ class Descents:
     nit: NDArray[np.int64]
     code: NDArray[np.int32]
     def __init__(
-        self, row: MethodRecord, fun: Any, starts: NDArray[np.float64], limit: int, gtol: float,
+        self, record: MethodRecord, fun: Any, starts: NDArray[np.float64], limit: int, gtol: float,
         parameters: Mapping[str, float] | None = ..., X: NDArray[np.float64] | None = ..., y: NDArray[np.float64] | None = ...,
         lr: NDArray[np.float64] | None = ...,
     ) -> None: ...

@@ -1,4 +1,5 @@
-"""Many descents at once: one optimizer row, one cost or a cost a lane, and a lane's own start, data and ending.
+"""Many descents at once: one optimizer, one cost or a cost for each, and a start, data and an ending for each. A lane is the place of one
+descent in a block.
 
 Lanes go in blocks whose vectors lie one behind the other, so that `begin` and the elementwise `update` run once a step for the whole
 block. A lane that has ended hands in its result, and the last one that is still moving takes its place. Each lane has the bits and the
@@ -44,8 +45,8 @@ cdef double _growth = GROWTH
 ctypedef struct slot_t:                  # one lane of a block
     int64_t lane
     mf_value_grad_fn fun
-    void *ctx                            # &own, or the common function's
-    objective_t own
+    void *ctx                            # &objective, or the common function's
+    objective_t objective           # with data of the lane
     double value, gmax, first
 
 
@@ -94,7 +95,7 @@ cdef class Descents:
     cdef mf_sizes sizes
     cdef double *par
     cdef MethodRecord record
-    cdef list costs                      # what keeps the functions alive
+    cdef list costs                      # they keep the functions alive
     cdef cnp.ndarray X, y, lr, functions, contexts
     cdef ptrdiff_t n, lanes, per_block
     cdef int64_t limit
@@ -102,15 +103,15 @@ cdef class Descents:
     cdef double gtol
     cdef int stopped
 
-    def __cinit__(self, MethodRecord row, fun, cnp.ndarray starts not None, int64_t limit, double gtol, dict parameters=None, X=None, y=None, lr=None):
+    def __cinit__(self, MethodRecord record, fun, cnp.ndarray starts not None, int64_t limit, double gtol, dict parameters=None, X=None, y=None, lr=None):
         cdef ptrdiff_t k
-        if row.m.update == NULL:
-            raise ValueError(f"method: {row.name} is no optimizer: batches take those of mflow.optim")
-        self.record, self.m, self.limit, self.gtol = row, row.m, limit, gtol
-        self.par = row.parameters(parameters or {})
+        if record.m.update == NULL:
+            raise ValueError(f"method: expected an optimizer of mflow.optim for a batch, got {record.name}")
+        self.record, self.m, self.limit, self.gtol = record, record.m, limit, gtol
+        self.par = record.parameters(parameters or {})
         mf_sizes_of(self.m, self.par, &self.sizes)
         if self.sizes.n_vec > MAX_VECTORS:
-            raise ValueError(f"method: {row.name} carries {self.sizes.n_vec} vectors; batches take {MAX_VECTORS}")
+            raise ValueError(f"method: expected one that carries at most {MAX_VECTORS} vectors for a batch, got {record.name} with {self.sizes.n_vec}")
         self.x = np.array(starts, dtype=np.float64, order="C")
         self.lanes, self.n = cnp.PyArray_DIM(self.x, 0), cnp.PyArray_DIM(self.x, 1)
         self.fun, self.gmax = np.full(self.lanes, np.nan), np.full(self.lanes, np.nan)
@@ -128,13 +129,14 @@ cdef class Descents:
     cdef int take(self, ptrdiff_t k) except -1:
         cost = self.costs[k]
         check_size(cost, "fun", self.n)
-        found = compiled_address(cost, "fun", OBJECTIVE_SIGNATURE)
-        if found is None:
-            raise TypeError(f"fun: a compiled cost is wanted (mflow.objectives, numba cfunc, LowLevelCallable), not {type(cost).__name__}; "
-                            "minimise a Python function lane by lane with mflow.minimize")
-        self.functions[k], self.contexts[k] = found[0], found[1] or 0
+        address = compiled_address(cost, "fun", OBJECTIVE_SIGNATURE)
+        if address is None:
+            raise TypeError(f"fun: expected a compiled cost (mflow.objectives, numba cfunc, LowLevelCallable), got {type(cost).__name__}; "
+                            "minimise a Python function from one start after the other with mflow.minimize")
+        self.functions[k], self.contexts[k] = address[0], address[1] or 0
         if (self.X is not None or self.y is not None) and not isinstance(cost, Objective):
-            raise TypeError("lane_data is for objectives of mflow.objectives: put what differs into the user data of a list of functions")
+            raise TypeError("batch_data: expected an objective of mflow.objectives, got a compiled function; pass a list of functions with "
+                            "the data of each in its user data")
         return 0
 
     def __dealloc__(self):
@@ -200,12 +202,12 @@ cdef class Descents:
         s.ctx = <void *> <size_t> (<cnp.uint64_t *> cnp.PyArray_DATA(self.contexts))[of]
         if self.X is None and self.y is None:
             return
-        s.own = (<objective_t *> s.ctx)[0]
-        s.ctx = NULL                     # &s.own, wherever the slot lies
+        s.objective = (<objective_t *> s.ctx)[0]
+        s.ctx = NULL                     # &s.objective, wherever the slot lies
         if self.X is not None:
-            s.own.X = <double *> cnp.PyArray_DATA(self.X) + lane * (cnp.PyArray_SIZE(self.X) // self.lanes)
+            s.objective.X = <double *> cnp.PyArray_DATA(self.X) + lane * (cnp.PyArray_SIZE(self.X) // self.lanes)
         if self.y is not None:
-            s.own.y = <double *> cnp.PyArray_DATA(self.y) + lane * (cnp.PyArray_SIZE(self.y) // self.lanes)
+            s.objective.y = <double *> cnp.PyArray_DATA(self.y) + lane * (cnp.PyArray_SIZE(self.y) // self.lanes)
 
     cdef void hand_in(self, block_t *b, ptrdiff_t k, int64_t nit, int code) noexcept nogil:
         """Lane k of the block has ended: its result goes out, and the last one takes its place."""
@@ -231,7 +233,7 @@ cdef class Descents:
         """The gradient of lane k at `at`; how the lane ends there, or WAITING where it goes on."""
         cdef slot_t *s = &b.slots[k]
         cdef double value = NAN, gmax
-        cdef int status = s.fun(at, &value, b.g + k * b.n, b.n, s.ctx if s.ctx != NULL or self.X is None and self.y is None else &s.own)
+        cdef int status = s.fun(at, &value, b.g + k * b.n, b.n, s.ctx if s.ctx != NULL or self.X is None and self.y is None else &s.objective)
         if status != 0:
             return status if status < 0 else -status
         gmax = REDUCE.max_abs(b.g + k * b.n, b.n)

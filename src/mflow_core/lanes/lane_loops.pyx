@@ -1,4 +1,4 @@
-"""Loops over one block of lanes, compiled once per instruction set: what lanes.pyx does between the steps of a row.
+"""Loops over one block of lanes, compiled once per instruction set: the work of lane_steps.pyx between the steps of a method.
 
     x[i * WIDTH + l]         component i of lane l
 
@@ -27,7 +27,7 @@ cdef void scale(ptrdiff_t n, const double *factor, double *x) noexcept nogil:
 cdef void accept(ptrdiff_t n, const double *take, const double *factor, const double *next, double *now) noexcept nogil:
     cdef ptrdiff_t i
     cdef int col
-    cdef mf_cvec wanted = take
+    cdef mf_cvec taken = take
     cdef mf_cvec by = factor
     cdef mf_cvec b
     cdef mf_vec a
@@ -39,12 +39,12 @@ cdef void accept(ptrdiff_t n, const double *take, const double *factor, const do
             for col in range(WIDTH):
                 u = a[col]
                 v = b[col]
-                a[col] = v if wanted[col] != 0.0 else u
+                a[col] = v if taken[col] != 0.0 else u
         else:
             for col in range(WIDTH):
                 u = a[col]
                 v = b[col]
-                a[col] = (v if wanted[col] != 0.0 else u) * by[col]
+                a[col] = (v if taken[col] != 0.0 else u) * by[col]
 
 
 cdef void finite(ptrdiff_t n, const double *x, double *bad) noexcept nogil:

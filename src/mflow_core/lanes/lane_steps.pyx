@@ -1,9 +1,9 @@
-"""The loops over steps of a block of lanes. No method has a second kernel: a row's ordinary `step` runs on n WIDTH components.
+"""The loops over steps of a block of lanes. No method has a second kernel: its ordinary `step` runs on n WIDTH components.
 
     one time for all     fixed steps on a common span: t and h belong to the block, and a lane has the bits of a scalar run
     own times            K = h_l f, and 0 and 1 for t and h in the frame: the adapter calls f at t_l + c h_l and multiplies slopes by h_l
 
-With own times (error control, or spans of their own) every lane has its own step, controller and ending. A slope that an FSAL row
+With own times (error control, or spans of their own) every lane has its own step, controller and ending. A slope that an FSAL method
 carries is h_l f, and is multiplied by the ratio of the steps when h_l changes: a rounding, no evaluation. Lanes that have ended make
 room for waiting ones of the same group when an eighth of the block is idle. The rules of loops.pyx hold for each lane, but for one: a
 callback's code ends every lane that is in the block. One that is only in a bad place itself says so with NaN.
@@ -42,7 +42,7 @@ cdef void count_steps(block_t *b, int64_t k, int64_t evaluations, double t) noex
         b.slot[col].k, b.slot[col].nfev, b.t[col] = k, evaluations, t
 
 
-cdef bint wanted(const block_t *b, double t_next) noexcept nogil:
+cdef bint saves_between(const block_t *b, double t_next) noexcept nogil:
     """Whether the next time to save at lies in the step to t_next: the same for all live lanes."""
     cdef int col = 0
     if b.job.n_at == 0:
@@ -66,7 +66,7 @@ cdef int common_step(block_t *b, int64_t k, double t, double h, double t_next) n
         count_steps(b, k, b.f.n_rhs, t)
         if status == 0:
             drop_non_finite(b)
-    if status == 0 and b.live and wanted(b, t_next):
+    if status == 0 and b.live and saves_between(b, t_next):
         count_steps(b, k, b.f.n_rhs, t)
         for col in range(WIDTH):
             b.t_next[col], b.take[col] = t_next, 1.0
@@ -233,7 +233,7 @@ cdef int first_steps(block_t *b, const double *f0) noexcept nogil:
 
 
 cdef int settle(block_t *b) noexcept nogil:
-    """Fresh lanes get their first step, and the slope that an FSAL row carries."""
+    """Fresh lanes get their first step, and the slope that an FSAL method carries."""
     cdef const job_t *job = b.job
     cdef bint carries = job.sizes.n_vec > 1, controlled = job.dt != job.dt
     cdef ptrdiff_t i

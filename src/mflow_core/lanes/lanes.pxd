@@ -8,4 +8,4 @@ cdef class Lanes:
     cdef MethodRecord record
     cdef object keep
     cdef readonly object y_last, t_last, y, code, nfev, nsteps, nrejected, saved
-    cdef int check_row(self) except -1
+    cdef int check_method(self) except -1

@@ -22,7 +22,7 @@ class Lanes:
     saved: NDArray[np.int64]
     def __init__(
         self,
-        row: MethodRecord,
+        record: MethodRecord,
         function: tuple[int, int],
         y0: NDArray[np.float64],
         t0: NDArray[np.float64],

@@ -1,4 +1,8 @@
-"""`Lanes`: a batch of trajectories on a compiled right-hand side for blocks of lanes, for Python. The loops are in lane_steps.pyx."""
+"""`Lanes`: a batch of trajectories on a compiled right-hand side that takes a block of them at once, for Python.
+
+A lane is the place of one trajectory in a SIMD block: a block steps WIDTH trajectories together, number by number. The loops are in
+lane_steps.pyx.
+"""
 from libc.math cimport INFINITY, NAN
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free
@@ -24,7 +28,7 @@ BLOCK, WAITING, TOO_SMALL, TOO_MANY = WIDTH, LANE_WAITING, MF_E_STEP, MF_E_STEPS
 
 cdef double *numbers(cnp.ndarray a) except? NULL:
     if cnp.PyArray_TYPE(a) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(a):
-        raise TypeError("lanes: C-contiguous float64 arrays are wanted")
+        raise TypeError(f"batch: expected C-contiguous float64 arrays, got dtype {(<object> a).dtype} and strides {(<object> a).strides}")
     return <double *> cnp.PyArray_DATA(a)
 
 
@@ -34,19 +38,19 @@ cdef class Lanes:
     function: (address, user data), as `compiled_address` gives. t0, t_end: (lanes,). args: (lanes, p) or None. dt: fixed steps, as many
     as `steps` (lanes,) says, or NaN: error control with rtol and atol of shape (n,). own: every lane has its own time. t_eval: (m,) or
     None. All arrays are checked by the caller. Results: y_last, t_last, y (lanes, n, m), code, nfev, nsteps, nrejected, saved; a code
-    of WAITING means that a lane was not brought to its end. Raises ValueError for a row that this cannot run.
+    of WAITING means that a lane was not brought to its end. Raises ValueError for a method that this cannot run.
     """
 
-    def __cinit__(self, MethodRecord row, tuple function, cnp.ndarray y0, cnp.ndarray t0, cnp.ndarray t_end, *, dict parameters=None, args=None,
+    def __cinit__(self, MethodRecord record, tuple function, cnp.ndarray y0, cnp.ndarray t0, cnp.ndarray t_end, *, dict parameters=None, args=None,
                   t_eval=None, double dt=NAN, steps=None, bint own=False, rtol=None, atol=None, double first_step=0.0,
                   double max_step=INFINITY, double min_step=0.0, int64_t max_steps=0x7FFFFFFFFFFFFFFF):
         cdef job_t *j = &self.j
-        self.record = row
-        j.m, j.rhs, j.ctx = row.m, <mf_rhs_lanes_fn> <size_t> function[0], <void *> <size_t> function[1]
-        j.par = row.parameters(parameters or {})
-        mf_sizes_of(row.m, j.par, &j.sizes)
-        j.lanes, j.n, j.own, j.dt = y0.shape[0], y0.shape[1], own or dt != dt, dt
-        self.check_row()
+        self.record = record
+        j.m, j.rhs, j.ctx = record.m, <mf_rhs_lanes_fn> <size_t> function[0], <void *> <size_t> function[1]
+        j.par = record.parameters(parameters or {})
+        mf_sizes_of(record.m, j.par, &j.sizes)
+        j.lanes, j.n, j.own_times, j.dt = y0.shape[0], y0.shape[1], own or dt != dt, dt
+        self.check_method()
         j.y0, j.t0, j.t_end = numbers(y0), numbers(t0), numbers(t_end)
         lanes, n, m = (<object> y0).shape[0], (<object> y0).shape[1], 0
         if args is not None:
@@ -54,7 +58,7 @@ cdef class Lanes:
         if t_eval is not None:
             m = j.n_at = t_eval.shape[0]
             j.at = numbers(t_eval)
-            j.n_D = j.sizes.n_dense if row.m.dense != NULL else 3
+            j.n_D = j.sizes.n_dense if record.m.dense != NULL else 3
         if dt == dt:
             j.steps = <int64_t *> cnp.PyArray_DATA(steps)
         else:
@@ -63,9 +67,9 @@ cdef class Lanes:
         if j.ld % 512 == 0:
             j.ld += 8
         j.first_step, j.max_steps = first_step, max_steps
-        control_begin(&j.control, j.n, row.m.order, row.m.order_hat, j.sizes.n_err)
+        control_begin(&j.control, j.n, record.m.order, record.m.order_hat, j.sizes.n_err)
         j.control.max_step, j.control.min_step = max_step, min_step
-        j.group = WIDTH * min(8, max(1, j.lanes // (32 * WIDTH))) if j.own else WIDTH
+        j.group = WIDTH * min(8, max(1, j.lanes // (32 * WIDTH))) if j.own_times else WIDTH
         self.y_last, self.t_last, self.y = np.array(y0), np.array(t0), np.full((lanes, n, m), np.nan)
         self.code = np.full(lanes, WAITING, dtype=np.int32)
         self.nfev, self.nsteps, self.nrejected, self.saved = np.zeros((4, lanes), dtype=np.int64)
@@ -78,19 +82,20 @@ cdef class Lanes:
     def __dealloc__(self):
         free(self.j.par)
 
-    cdef int check_row(self) except -1:
+    cdef int check_method(self) except -1:
         cdef const job_t *j = &self.j
         cdef const mf_method *m = j.m
         if m.step == NULL or m.flags & (MF_IMPLICIT | MF_SECOND_ORDER | MF_NEEDS_RHO | MF_STAGED):
-            raise ValueError(f"method: {self.record.name} cannot run on lanes: an explicit Runge-Kutta method is wanted")
+            raise ValueError(f"method: expected an explicit Runge-Kutta method for a batch, got {self.record.name}")
         if j.dt != j.dt and not (m.flags & MF_EMBEDDED and j.sizes.n_err):
-            raise ValueError(f"method: {self.record.name} has no error estimate: give dt")
-        if j.own and (j.sizes.n_scal or j.sizes.n_vec > (2 if m.flags & MF_FSAL else 1)):
-            raise ValueError(f"method: {self.record.name} carries more than a slope from step to step: lanes cannot have times of their own")
+            raise ValueError(f"method: expected one with an error estimate where dt is not given, got {self.record.name}; pass dt")
+        if j.own_times and (j.sizes.n_scal or j.sizes.n_vec > (2 if m.flags & MF_FSAL else 1)):
+            raise ValueError(f"method: expected one that carries at most a slope from step to step, because the trajectories have different "
+                             f"times, got {self.record.name}")
         return 0
 
     def work(self):
-        """Integrates groups of lanes until none is left, without the GIL. Call it from as many threads as wanted, at once."""
+        """Integrates groups of lanes until none is left, without the GIL. Call it from several threads at once, one call a thread."""
         cdef block_t block
         cdef unsigned int mode
         cdef int64_t first
@@ -102,7 +107,7 @@ cdef class Lanes:
                 first = mf_next(&self.j.begun) * self.j.group
                 if first >= self.j.lanes:
                     break
-                if self.j.own:
+                if self.j.own_times:
                     run_own(&block, first, min(first + self.j.group, self.j.lanes))
                 else:
                     run_common(&block, first, min(first + self.j.group, self.j.lanes))

@@ -1,4 +1,4 @@
-"""Descent by line searches: a row gives the direction, a search the step."""
+"""Descent by line searches: a method gives the direction, a search the step."""
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
@@ -19,7 +19,7 @@ ctypedef struct descent_t:
     mf_sizes sizes
     ptrdiff_t n
     int kind, form, memory
-    double initial, first_try            # the first trial of every search (0: chosen); of the first search alone (0: chosen)
+    double initial, first_try            # the first trial of every search (0: estimated); of the first search alone (0: estimated)
     line_t line                          # its rule's numbers; x, d and buffers are set for each search
     double *x                            # where it stands, with value and gradient
     double *g
@@ -28,7 +28,7 @@ ctypedef struct descent_t:
     double *g_old
     double *low                          # the lowest point seen, with its gradient
     double *low_grad
-    double **carried                     # x[0] is d, then the row's vectors
+    double **carried                     # x[0] is d, then the method's vectors
     double *scal
     double *coef
     double f, gmax, f_low, first_gmax

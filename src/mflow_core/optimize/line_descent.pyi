@@ -13,7 +13,8 @@ class LineDescent:
     problem: Problem
     record: MethodRecord
     def __init__(
-        self, row: MethodRecord, problem: Problem, x0: NDArray[np.float64], kind: int, rule: dict[str, Any], parameters: dict[str, float],
+        self, record: MethodRecord, problem: Problem, x0: NDArray[np.float64], kind: int, rule: dict[str, Any],
+        parameters: dict[str, float],
     ) -> None: ...
     def advance(self, count: int, gtol: float, x: Any = ..., d: Any = ..., a: Any = ..., f: Any = ...) -> int: ...
     def here(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...

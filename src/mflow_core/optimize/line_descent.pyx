@@ -1,10 +1,10 @@
-"""Descent by line searches: an optimizer's row gives the direction, a search along it the step.
+"""Descent by line searches: an optimizer gives the direction, a search along it the step.
 
-    d = what the row's update makes of c = 0 with lr = 1 and the gradient at x      (sgd: -g;  momentum: v = mu v - g;  Adam: its step)
+    d = the optimizer's update of c = 0 with lr = 1 and the gradient at x         (sgd: -g;  momentum: v = mu v - g;  Adam: its step)
     x = x + a d,  a by the rule of linesearch.pyx; Barzilai and Borwein's a = s's/s'y (or s'y/y'y) is guarded by Armijo's rule against
                   the largest of the last values (Raydan 1997), and belongs to d = -g
 
-A row whose direction does not lead down, or along which no step is found, begins again: its vectors are forgotten and d follows the
+A method whose direction does not lead down, or along which no step is found, begins again: its vectors are forgotten and d follows the
 gradient at x alone. Where that fails too, the descent is over. Whatever happens, the lowest point seen is kept with its gradient, trials
 of a search among them.
 
@@ -83,7 +83,7 @@ cdef void keep_lowest_trial(descent_t *s) noexcept nogil:
 # ---- direction ----------------------------------------------------------------------------------------------------------------------
 
 cdef int begin_again(descent_t *s) noexcept nogil:
-    """The row as it is before its first step."""
+    """The method as it is before its first step."""
     cdef int j, status = 0
     for j in range(1, s.sizes.n_vec):
         memset(s.carried[j], 0, s.n * sizeof(double))
@@ -167,7 +167,7 @@ cdef int go_there(descent_t *s, double a, double f, const double *grad, path_t *
 
 
 cdef int one_search(descent_t *s, path_t *path) noexcept nogil:
-    """One iteration. LINE_FAILED: the direction is no good, or no step along it; the row may begin again."""
+    """One iteration. LINE_FAILED: the direction is no good, or no step along it; the method may begin again."""
     cdef line_t *line = &s.line
     cdef double square
     cdef double a
@@ -187,7 +187,7 @@ cdef int one_search(descent_t *s, path_t *path) noexcept nogil:
     if status == 0 and not (s.kind == EXACT and line.f > s.f):
         s.at_once, s.fresh = line.nfev == 1, False
         return go_there(s, line.a, line.f, line.grad if line.has_grad else NULL, path)
-    if line.best_a > 0.0:                   # the way down that was found is taken, whatever the rule says of it
+    if line.best_a > 0.0:                   # a step that leads down is taken, whatever the rule says of it
         a = line.best_a
         s.at_once, s.fresh = False, s.fresh and status != 0
         status = go_there(s, a, line.best_f, line.best_grad if line.best_has_grad else NULL, path)
@@ -226,10 +226,10 @@ cdef int line_descend(descent_t *s, int64_t count, double gtol, path_t *path) no
 # ---- as Python sees it --------------------------------------------------------------------------------------------------------------
 
 cdef class LineDescent:
-    """A descent of a cost by the directions of an update row and one of KINDS.
+    """A descent of a cost by the directions of an optimizer and one of KINDS.
 
-    rule: c1, c2, shrink, tol, max_step, limit (evaluations a search), initial and first_try (0: chosen), memory and form (Barzilai and
-    Borwein). parameters: the row's own, with lr = 1.
+    rule: c1, c2, shrink, tol, max_step, limit (evaluations a search), initial and first_try (0: estimated), memory and form (Barzilai and
+    Borwein). parameters: those of the method, with lr = 1.
     """
     cdef descent_t s
     cdef readonly Problem problem
@@ -239,19 +239,19 @@ cdef class LineDescent:
     cdef void *block
     cdef int busy
 
-    def __cinit__(self, MethodRecord row, Problem problem, cnp.ndarray x0, int kind, dict rule, dict parameters):
+    def __cinit__(self, MethodRecord record, Problem problem, cnp.ndarray x0, int kind, dict rule, dict parameters):
         if cnp.PyArray_TYPE(x0) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(x0) or cnp.PyArray_SIZE(x0) != problem.c.n:
-            raise TypeError(f"x0: a C-contiguous float64 array of {problem.c.n} numbers is wanted")
-        if row.m.update == NULL or problem.c.value_grad == NULL or not problem.has_value:
-            raise TypeError(f"{row.name}: an update row is wanted, and a cost with its value")
+            raise TypeError(f"x0: expected a C-contiguous float64 array of {problem.c.n} numbers")
+        if record.m.update == NULL or problem.c.value_grad == NULL or not problem.has_value:
+            raise TypeError(f"method: expected an optimizer and a cost with its value, got {record.name}")
         if not 1 <= rule["memory"] <= MAX_HISTORY:
-            raise ValueError(f"memory = {rule['memory']}: a whole number from 1 to {MAX_HISTORY} is wanted")
-        self.record, self.problem, self.shape = row, problem, (<object> x0).shape
-        self.par = row.parameters(parameters)
+            raise ValueError(f"memory: expected a whole number from 1 to {MAX_HISTORY}, got {rule['memory']}")
+        self.record, self.problem, self.shape = record, problem, (<object> x0).shape
+        self.par = record.parameters(parameters)
         self._allocate(kind, rule)
         memcpy(self.s.x, cnp.PyArray_DATA(x0), self.s.n * sizeof(double))
         if self._looks_ahead():
-            raise ValueError(f"{row.name}: it wants its gradient at another point than x, and a search starts from the gradient at x")
+            raise ValueError(f"method: expected one that takes its gradient at x, where a search starts, got {record.name}, which looks ahead")
 
     def _allocate(self, int kind, dict rule):
         cdef descent_t *s = &self.s
@@ -280,7 +280,7 @@ cdef class LineDescent:
         return None
 
     def _looks_ahead(self):
-        """Whether the row's `ask`, tried where x and all its vectors are 1, names another point."""
+        """Whether the method's `ask`, tried where x and all its vectors are 1, names another point."""
         cdef double[8] ones
         cdef double *at_one[8]
         cdef double at = 1.0
@@ -308,7 +308,7 @@ cdef class LineDescent:
         if x is not None:
             for array, size in ((x, count * self.s.n), (d, count * self.s.n), (a, count), (f, count)):
                 if not isinstance(array, np.ndarray) or array.dtype != np.float64 or not array.flags.carray or array.size != size:
-                    raise TypeError(f"path: a C-contiguous float64 array of {size} numbers is wanted")
+                    raise TypeError(f"path: expected a C-contiguous float64 array of {size} numbers")
             path.x, path.d = <double *> cnp.PyArray_DATA(<cnp.ndarray> x), <double *> cnp.PyArray_DATA(<cnp.ndarray> d)
             path.a, path.f = <double *> cnp.PyArray_DATA(<cnp.ndarray> a), <double *> cnp.PyArray_DATA(<cnp.ndarray> f)
         if not mf_take(&self.busy):
@@ -350,7 +350,7 @@ cdef class LineDescent:
         cdef int status
         at = np.ascontiguousarray(x, dtype=np.float64)
         if at.shape != self.shape:
-            raise ValueError(f"x: shape {at.shape} came, {self.shape} is wanted")
+            raise ValueError(f"x: expected shape {self.shape}, got {at.shape}")
         out = np.full(self.shape, np.nan)
         self.s.njev += 1
         status = self.s.p.value_grad(<double *> cnp.PyArray_DATA(<cnp.ndarray> at), NULL, <double *> cnp.PyArray_DATA(<cnp.ndarray> out),
@@ -376,7 +376,7 @@ cdef class LineDescent:
 
     @property
     def restarts(self):
-        """How often the row began again."""
+        """How often the method began again."""
         return self.s.restarts
 
     @property

@@ -23,7 +23,7 @@ from mflow_core.problems.problem cimport Problem
 
 import numpy as np
 
-from mflow_core.optimize.updater import checked
+from mflow_core.optimize.arrays import checked
 
 cnp.import_array()
 
@@ -50,7 +50,7 @@ cdef inline bint is_finite(double x) noexcept nogil:
 
 
 cdef int line_trial(line_t *l, double a, bint want_grad) noexcept nogil:
-    """phi(a), and phi'(a) where wanted. GO_ON: too far to have a value. < 0: the callback gave up. TOO_MANY: not evaluated."""
+    """phi(a), and phi'(a) where asked for. GO_ON: too far to have a value. < 0: the callback gave up. TOO_MANY: not evaluated."""
     cdef double none
     cdef ptrdiff_t i
     cdef int status
@@ -288,14 +288,14 @@ def barzilai_borwein_step(x, x_old, g, g_old, int form=1):
     """The step's length, NaN where the curvature s'y is not above 0. Four contiguous float64 arrays of one size."""
     arrays = [checked(a, name, False) for a, name in ((x, "x"), (x_old, "x_old"), (g, "g"), (g_old, "g_old"))]
     if len({a.size for a in arrays}) != 1:
-        raise ValueError(f"x, x_old, g, g_old: sizes {[a.size for a in arrays]} came, one size is wanted")
+        raise ValueError(f"x, x_old, g, g_old: expected arrays of one size, got {[a.size for a in arrays]}")
     return bb_length(arrays[0].size, <const double *> cnp.PyArray_DATA(arrays[0]), <const double *> cnp.PyArray_DATA(arrays[1]),
                      <const double *> cnp.PyArray_DATA(arrays[2]), <const double *> cnp.PyArray_DATA(arrays[3]), form)
 
 
 def search(Problem problem not None, cnp.ndarray x not None, cnp.ndarray d not None, int kind, double initial, double f0, g0, f_ref,
            double c1, double c2, double shrink, double tol, double max_step, int64_t limit):
-    """One search. f0 NaN or g0 None: evaluated first. Returns a dict; what a Python callback raises comes through, x untouched.
+    """One search. f0 NaN or g0 None: evaluated first. Returns a dict; an exception of a Python callback is raised, x untouched.
 
     status as above (negative: the callback's code); a, f, grad (or None) of the answer, or of the lowest value where there is none;
     best_a, best_f; slope0; nfev, njev.
@@ -309,7 +309,7 @@ def search(Problem problem not None, cnp.ndarray x not None, cnp.ndarray d not N
     cdef double *block
     cdef const double *slope_at
     if checked(d, "d", False).size != n or problem.c.n != n:
-        raise ValueError(f"d: {d.size} numbers came, {n} are wanted, as in x")
+        raise ValueError(f"d: expected {n} numbers as in x, got {d.size}")
     block = <double *> malloc(max(<size_t> (4 * n), 1) * sizeof(double))
     if block == NULL:
         raise MemoryError()
@@ -321,7 +321,7 @@ def search(Problem problem not None, cnp.ndarray x not None, cnp.ndarray d not N
         line_begin(&l)
         if g0 is not None:
             if checked(g0, "g0", False).size != n:
-                raise ValueError(f"g0: {g0.size} numbers came, {n} are wanted")
+                raise ValueError(f"g0: expected {n} numbers as in x, got {g0.size}")
             memcpy(block + 3 * n, cnp.PyArray_DATA(g0), n * sizeof(double))
         begun = g0 is not None and start_value == start_value
         slope_at = block + 3 * n

@@ -1,4 +1,4 @@
-"""Samples and learners: the sweep rows' Python face."""
+"""Samples and learners: the Python face of methods that sweep over samples."""
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 
@@ -24,7 +24,7 @@ cdef class Learner:
     cdef readonly str loss
     cdef readonly ptrdiff_t n
     cdef readonly double worst_phi       # largest |phi(t)| of a backward step so far: a bound on every root's error
-    cdef const loss_t *chosen
+    cdef const loss_t *functions         # those of the loss
     cdef double *par
     cdef double *block
     cdef double *x[4]

@@ -1,7 +1,7 @@
-"""Sweeps over samples: what implicit SGD's driver is made of.
+"""Sweeps over samples, for the driver of implicit SGD.
 
 `Samples` binds arrays of rows and labels once, with the checks that keep memory safe; `Learner` owns weights, sums and scalars of one
-row and loss, and sweeps samples in any order, without the GIL, in portions between which Ctrl-C is heard. What a learner has learned
+method and loss, and sweeps samples in any order, without the GIL, in portions between which Ctrl-C is heard. What a learner has learned
 does not depend on the portions. `loss_map` and `losses` open the tables of losses to the driver and, level by level, to tests.
 """
 from cpython.exc cimport PyErr_CheckSignals
@@ -21,7 +21,7 @@ from mflow_core.types cimport mf_loss, mf_new_sweep, mf_sizes, mf_sweep
 import numpy as np
 
 from mflow_core import registry
-from mflow_core.optimize.updater import checked
+from mflow_core.optimize.arrays import checked
 from mflow_core.registry import unknown
 
 cnp.import_array()
@@ -53,7 +53,7 @@ cdef const loss_t *loss_of(str name, str level) except NULL:
 
 
 def losses():
-    """{name: (labels, formula, index of `shape` among the row's parameters or -1)} of every loss."""
+    """{name: (labels, formula, index of `shape` among the method's parameters or -1)} of every loss."""
     cdef const loss_t **table = table_of(None)
     cdef int i = 0
     out = {}
@@ -74,7 +74,7 @@ def bad_label(str name, cnp.ndarray y):
     return -1
 
 
-def loss_map(str name, str what, t, y, g=0.0, double shape=0.0, str level=None):
+def loss_map(str name, str function, t, y, g=0.0, double shape=0.0, str level=None):
     """One function of a loss, elementwise over arrays of one shape: "value", "curvature", "slopes", "root" or "flow".
 
     slopes gives (low, high); root and flow give (t at the end, (s - t)/g). `shape` is delta or tau.
@@ -89,33 +89,33 @@ def loss_map(str name, str what, t, y, g=0.0, double shape=0.0, str level=None):
     cdef double *more = <double *> cnp.PyArray_DATA(second)
     cdef ptrdiff_t i, n = cnp.PyArray_SIZE(t)
     cdef unsigned int mode = mf_fp_enter()
-    if what == "value":
+    if function == "value":
         for i in range(n):
             out[i] = loss.value(T[i], Y[i], shape)
-    elif what == "curvature":
+    elif function == "curvature":
         for i in range(n):
             out[i] = loss.curvature(T[i], Y[i], shape)
-    elif what == "slopes":
+    elif function == "slopes":
         for i in range(n):
             loss.slopes(T[i], Y[i], shape, &out[i], &more[i])
-    elif what == "root":
+    elif function == "root":
         for i in range(n):
             out[i] = loss.root(T[i], Y[i], G[i], shape, &more[i])
-    elif what == "flow":
+    elif function == "flow":
         for i in range(n):
             out[i] = loss.flow(T[i], Y[i], G[i], shape, &more[i])
     else:
         mf_fp_leave(mode)
-        raise ValueError(f"a loss has no {what!r}")
+        raise ValueError(f"function: expected value, curvature, slopes, root or flow, got {function!r}")
     mf_fp_leave(mode)
-    return first if what in ("value", "curvature") else (first, second)
+    return first if function in ("value", "curvature") else (first, second)
 
 
 # ---- samples ------------------------------------------------------------------------------------------------------------------------
 
 cdef whole_numbers(array, str argument, dtype):
     if not isinstance(array, np.ndarray) or array.dtype != dtype or not array.flags.c_contiguous or array.ndim != 1:
-        raise TypeError(f"{argument}: a contiguous array of {np.dtype(dtype)} with one dimension is wanted")
+        raise TypeError(f"{argument}: expected a contiguous array of {np.dtype(dtype)} with one dimension")
     return array
 
 
@@ -131,9 +131,9 @@ cdef class Samples:
             checked(values, "values", False)
             self.n, self.rows = n, len(indptr) - 1
             if self.rows < 0 or indptr[0] != 0 or indptr[self.rows] > min(len(indices), len(values)) or np.any(np.diff(indptr) < 0):
-                raise ValueError("indptr does not rise from 0 to the number of entries")
+                raise ValueError("indptr: expected numbers that rise from 0 to the number of entries")
             if len(indices) and (indices.min() < 0 or indices.max() >= n):
-                raise ValueError(f"indices: a column outside 0 ... {n - 1}")
+                raise ValueError(f"indices: expected columns from 0 to {n - 1}, got one outside")
             self.indptr = <const int64_t *> cnp.PyArray_DATA(indptr)
             self.indices = <const int32_t *> cnp.PyArray_DATA(indices)
             self.values = <const double *> cnp.PyArray_DATA(values)
@@ -141,13 +141,13 @@ cdef class Samples:
         else:
             checked(X, "X", False)
             if X.ndim != 2:
-                raise ValueError(f"X: shape {X.shape} came, two dimensions are wanted")
+                raise ValueError(f"X: expected two dimensions, got shape {X.shape}")
             self.rows, self.n = X.shape
             self.X = <const double *> cnp.PyArray_DATA(X)
             self.entries = self.rows * self.n
         for array, argument in ((y, "y"), (weight, "sample_weight")):
             if array is not None and checked(array, argument, False).shape != (self.rows,):
-                raise ValueError(f"{argument}: shape {array.shape} came, ({self.rows},) is wanted")
+                raise ValueError(f"{argument}: expected shape ({self.rows},), got {array.shape}")
         self.label = <const double *> cnp.PyArray_DATA(y)
         self.weight = <const double *> cnp.PyArray_DATA(weight) if weight is not None else NULL
 
@@ -174,7 +174,7 @@ cdef class Samples:
         whole_numbers(a, "a", np.int64)
         whole_numbers(b, "b", np.int64)
         if len(a) != len(b) or len(a) and not 0 <= min(a.min(), b.min()) <= max(a.max(), b.max()) < self.rows:
-            raise ValueError(f"a, b: two lists of rows 0 ... {self.rows - 1} are wanted")
+            raise ValueError(f"a, b: expected two lists of equal length with rows from 0 to {self.rows - 1}")
         out = np.empty(len(a), dtype=np.bool_)
         cdef uint8_t *same = <uint8_t *> cnp.PyArray_DATA(out)
         cdef const int64_t *one = <const int64_t *> cnp.PyArray_DATA(a)
@@ -215,20 +215,20 @@ cdef inline uint64_t mixed(double value, ptrdiff_t place) noexcept nogil:
 # ---- the learner --------------------------------------------------------------------------------------------------------------------
 
 cdef class Learner:
-    """Weights that a sweep row teaches one loss: `parameters` in the row's own names and numbers, n columns."""
+    """Weights that a sweep method learns for one loss: `parameters` by the method's names as numbers, n columns."""
 
-    def __cinit__(self, MethodRecord row not None, dict parameters not None, str loss not None, ptrdiff_t n):
+    def __cinit__(self, MethodRecord record not None, dict parameters not None, str loss not None, ptrdiff_t n):
         cdef mf_sizes sizes
         cdef int j
-        if row.m.sweep == NULL:
-            raise TypeError(f"{row.name} is no row for sweeps over samples")
-        self.record, self.parameters, self.loss, self.n = row, dict(parameters), loss, n
-        self.par = row.parameters(parameters)
-        self.chosen = loss_of(loss, row.level)
-        if mf_sizes_of(row.m, self.par, &sizes) != 0:
-            raise ValueError(f"{row.name}: flow = 'exact' has no L2 penalty: set l2 = 0, or take another flow")
+        if record.m.sweep == NULL:
+            raise TypeError(f"method: expected one that sweeps over samples, got {record.name}")
+        self.record, self.parameters, self.loss, self.n = record, dict(parameters), loss, n
+        self.par = record.parameters(parameters)
+        self.functions = loss_of(loss, record.level)
+        if mf_sizes_of(record.m, self.par, &sizes) != 0:
+            raise ValueError("flow: expected another than 'exact' with an L2 penalty; set l2 = 0, or take another flow")
         if n < 0 or sizes.n_scal > MAX_SCALARS:
-            raise ValueError(f"n = {n}: a number of columns is wanted")
+            raise ValueError(f"n: expected a number of columns of at least 0, got {n}")
         self.n_vec, self.n_scal = sizes.n_vec, sizes.n_scal
         self.block = <double *> calloc(max(<size_t> (self.n_vec * n), 1), sizeof(double))
         if self.block == NULL:
@@ -248,21 +248,21 @@ cdef class Learner:
         cdef unsigned int mode
         cdef int status = 0
         if samples.n != self.n:
-            raise ValueError(f"X has {samples.n} columns, the weights are {self.n}")
+            raise ValueError(f"X: expected {self.n} columns, one for each weight, got {samples.n}")
         if order is not None:
             whole_numbers(order, "order", np.int64)
             if len(order) and (order.min() < 0 or order.max() >= samples.rows):
-                raise ValueError(f"order: an index outside 0 ... {samples.rows - 1}")
+                raise ValueError(f"order: expected indices from 0 to {samples.rows - 1}, got one outside")
             at = <const int64_t *> cnp.PyArray_DATA(order)
         last = last if count < 0 else first + count
         if not 0 <= first <= last or last > (len(samples) if order is None else len(order)):
-            raise ValueError(f"first = {first}, count = {count}: outside the samples")
+            raise ValueError(f"first, count: expected a range inside the samples, got {first} and {count}")
         portion = max(1, PORTION // max(1, samples.entries // max(1, samples.rows)))
         if not mf_take(&self.owner):
-            raise RuntimeError("these weights are being learned already, in another thread: a learner each")
+            raise RuntimeError("this learner is in use in another thread: give each its own")
         s.n, s.rows, s.ldx = self.n, samples.rows, samples.n
         s.X, s.indptr, s.indices, s.values = samples.X, samples.indptr, samples.indices, samples.values
-        s.label, s.weight, s.loss, s.x, s.scal = samples.label, samples.weight, <const mf_loss *> self.chosen, self.x, self.scal
+        s.label, s.weight, s.loss, s.x, s.scal = samples.label, samples.weight, <const mf_loss *> self.functions, self.x, self.scal
         s.worst_phi = self.worst_phi
         try:
             while first < last and status == 0:
@@ -304,7 +304,7 @@ cdef class Learner:
 
     @property
     def mean(self):
-        """(w, b), the mean of the iterates where the row averages and has begun to; else as they stand."""
+        """(w, b), the mean of the iterates where the method averages and has begun to; otherwise as they stand."""
         return self.read(True)
 
     @property
@@ -315,7 +315,7 @@ cdef class Learner:
     def set_weights(self, cnp.ndarray w not None, double b):
         """Starts anew from these weights; nothing is averaged or counted yet."""
         if checked(w, "w", False).shape != (self.n,):
-            raise ValueError(f"w: shape {np.shape(w)} came, ({self.n},) is wanted")
+            raise ValueError(f"w: expected shape ({self.n},), got {np.shape(w)}")
         cdef ptrdiff_t j
         for j in range(self.n_vec * self.n):
             self.block[j] = 0.0
@@ -337,19 +337,19 @@ cdef class Learner:
         """Goes on from what `state` gave, to the same bits."""
         cdef ptrdiff_t size = self.n_vec * self.n
         if checked(state, "state", False).shape != (size + self.n_scal + 1,):
-            raise ValueError(f"state: shape {np.shape(state)} came, ({size + self.n_scal + 1},) is wanted")
-        cdef const double *come = <const double *> cnp.PyArray_DATA(state)
-        memcpy(self.block, come, size * sizeof(double))
-        memcpy(self.scal, come + size, self.n_scal * sizeof(double))
-        self.worst_phi = come[size + self.n_scal]
+            raise ValueError(f"state: expected shape ({size + self.n_scal + 1},), got {np.shape(state)}")
+        cdef const double *saved = <const double *> cnp.PyArray_DATA(state)
+        memcpy(self.block, saved, size * sizeof(double))
+        memcpy(self.scal, saved + size, self.n_scal * sizeof(double))
+        self.worst_phi = saved[size + self.n_scal]
 
     def __reduce__(self):
         return remake, (self.record, self.parameters, self.loss, self.n, self.state())
 
 
-def remake(row, parameters, loss, n, state):
+def remake(record, parameters, loss, n, state):
     """A pickled learner again."""
-    learner = Learner(row, parameters, loss, n)
+    learner = Learner(record, parameters, loss, n)
     learner.set_state(state)
     return learner
 

@@ -19,8 +19,9 @@ cimport numpy as cnp
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport OBJECTIVE_LABELLED, objective_t
-from mflow_core.optimize.updater cimport MAX_COEFFICIENTS, MAX_SCALARS, Updater, group_t, tensor_t
-from mflow_core.owner cimport mf_give, mf_take
+from mflow_core.optimize.tensors cimport tensor_t
+from mflow_core.optimize.updater cimport MAX_COEFFICIENTS, MAX_SCALARS, Updater, clip_scale, group_t
+from mflow_core.owner cimport mf_give
 from mflow_core.registry cimport REDUCE
 from mflow_core.types cimport mf_method
 
@@ -28,7 +29,7 @@ import numpy as np
 
 cnp.import_array()
 
-LOSS, GRADIENT = 1, 2                    # what was not finite
+LOSS, GRADIENT = 1, 2                    # which of the two was not finite
 
 cdef enum:
     BAD_LOSS = 1
@@ -56,7 +57,7 @@ ctypedef struct course_t:
 
 
 cdef double norm_of(course_t *c) noexcept nogil:
-    """Euclidean norm of the gradient: `Updater.norm` for one array."""
+    """Euclidean norm of the gradient: `Tensors.norm` for one array."""
     cdef double total = REDUCE.sum_of_squares(c.g, c.o.n), largest
     cdef ptrdiff_t j
     if total < INFINITY or total != total:
@@ -70,7 +71,7 @@ cdef double norm_of(course_t *c) noexcept nogil:
 
 
 cdef const double *point_of(course_t *c) noexcept nogil:
-    """Where the gradient of the next step is wanted: `Updater.ask`."""
+    """Where the gradient of the next step is evaluated: `Updater.ask`."""
     cdef double[MAX_SCALARS] scal
     cdef double[MAX_COEFFICIENTS] coef
     if c.m.ask == NULL:
@@ -82,7 +83,7 @@ cdef const double *point_of(course_t *c) noexcept nogil:
 
 
 cdef int look(course_t *c, const double *x) noexcept nogil:
-    """Loss and gradient of the next batch: 0, BAD_LOSS, or the objective's own code below 0."""
+    """Loss and gradient of the next batch: 0, BAD_LOSS, or the objective's code below 0."""
     cdef ptrdiff_t at = (c.batch + c.into) * c.batch_size
     cdef int status
     if c.order != NULL:
@@ -136,8 +137,7 @@ cdef int one_step(course_t *c) noexcept nogil:
     if not c.norm < INFINITY:
         return BAD_GRADIENT
     if c.max_norm < INFINITY:
-        scale = c.max_norm / (c.norm + 1e-6)
-        scale = 1.0 if scale > 1.0 else scale
+        scale = clip_scale(c.max_norm, c.norm)
     if c.m.begin(c.m, c.group.par, c.k, c.group.scal, c.group.coef) != 0:
         return BAD_PARAMETERS
     c.m.update(c.m, c.group.coef, scale * c.group.sign, 0, c.o.n, c.tensor.x, c.g)
@@ -169,33 +169,29 @@ def measured_step(Updater optimizer not None, list flat not None):
 
     flat: one gradient an array, in their order. Errors as in `Updater.step`.
     """
-    cdef double found, scale = 1.0
+    cdef double norm, scale = 1.0
     cdef unsigned int mode
-    cdef list held = optimizer.views(flat)
-    if not mf_take(&optimizer.busy):
-        raise RuntimeError("this optimizer is already stepping in another thread, or in its own schedule: give each its own")
+    optimizer.enter()
     try:
-        if len(held) != optimizer.n_tensors:
-            raise ValueError(f"g: {len(held)} gradients came for {optimizer.n_tensors} parameter arrays")
-        optimizer.take_list(held)
-        found = optimizer.norm()
-        if found < INFINITY:
+        optimizer.complete()
+        held = optimizer.tensors.hold(flat)
+        norm = optimizer.tensors.norm()
+        if norm < INFINITY:
             if optimizer.scheduled:
                 optimizer.apply_schedules()
-                optimizer.take_list(held)
+                optimizer.tensors.take_all(held)
             if optimizer.max_norm < INFINITY:
-                scale = optimizer.max_norm / (found + 1e-6)
-                scale = 1.0 if scale > 1.0 else scale
+                scale = clip_scale(optimizer.max_norm, norm)
             mode = mf_fp_enter()
             try:
                 optimizer.advance(scale)
             finally:
                 mf_fp_leave(mode)
     finally:
-        if optimizer.n_tensors:
-            optimizer.tensors[0].g = NULL        # the caller's arrays may go away
+        if optimizer.tensors is not None:
+            optimizer.tensors.release()
         mf_give(&optimizer.busy)
-    return found
+    return norm
 
 
 cdef class Course:
@@ -213,27 +209,29 @@ cdef class Course:
     def __init__(self, Updater optimizer not None, Objective objective not None, ptrdiff_t batch_size, bint drop_last, ptrdiff_t accumulate):
         cdef ptrdiff_t n = objective.c.n
         if self.block != NULL:
-            raise TypeError("a course is made once: make a new one")
-        if objective.c.record == NULL or optimizer.block == NULL:
-            raise TypeError("the objective or the optimizer was not made to the end: its __init__ raised")
-        if optimizer.n_tensors != 1 or optimizer.n_groups != 1:
-            raise ValueError(f"params: {optimizer.n_tensors} arrays came; a compiled objective wants one, of shape {objective.shape}")
-        if optimizer.tensors[0].n != n:
-            raise ValueError(f"params: {optimizer.tensors[0].n} numbers came; {n} of shape {objective.shape} are wanted")
+            raise TypeError("this course is made already; make another one")
+        if objective.c.record == NULL or optimizer.tensors is None:
+            raise TypeError("the objective or the optimizer is incomplete, because its __init__ raised")
+        if optimizer.tensors.count != 1 or optimizer.n_groups != 1:
+            raise ValueError(f"params: expected one array of shape {objective.shape} for a compiled objective, got {optimizer.tensors.count} "
+                             "arrays")
+        if optimizer.tensors.c[0].n != n:
+            raise ValueError(f"params: expected {n} numbers of shape {objective.shape}, got {optimizer.tensors.c[0].n}")
         self.optimizer, self.objective = optimizer, objective
         self.block = <double *> calloc(4 * n, sizeof(double))
         if self.block == NULL:
             raise MemoryError()
-        self.c.o, self.c.m, self.c.tensor, self.c.group = objective.c, optimizer.m, optimizer.tensors, optimizer.groups
+        self.c.o, self.c.m, self.c.tensor, self.c.group = objective.c, optimizer.m, optimizer.tensors.c, optimizer.groups
         self.c.lr_index = optimizer.lr_index
         self.c.g, self.c.total, self.c.ahead, self.c.part = self.block, self.block + n, self.block + 2 * n, self.block + 3 * n
         self.c.rows, self.c.batch_size, self.c.accumulate, self.c.batches = objective.c.count, batch_size, accumulate, 1
         self.loss = self.norm = NAN
         if batch_size:
             if not objective.c.record.flags & OBJECTIVE_LABELLED:
-                raise TypeError(f"batch_size: {objective.name} is no mean over rows that could be drawn")
+                raise TypeError(f"batch_size: expected a mean over rows of data, got {objective.name}, which has no rows to draw")
             if not 1 <= batch_size <= self.c.rows or accumulate < 1:
-                raise ValueError(f"batch_size = {batch_size}, accumulate = {accumulate}: from 1 on, and at most {self.c.rows} rows a batch")
+                raise ValueError(f"batch_size, accumulate: expected 1 to {self.c.rows} rows a batch and at least 1 batch, got {batch_size} and "
+                                 f"{accumulate}")
             self.c.batches = self.c.rows // batch_size
             if not drop_last and self.c.rows % batch_size:
                 self.c.batches += 1
@@ -246,7 +244,7 @@ cdef class Course:
         cdef ptrdiff_t rows = self.c.rows
         drawn = np.ascontiguousarray(order, dtype=np.int64)
         if drawn.shape != (rows,) or drawn.min() < 0 or drawn.max() >= rows:
-            raise ValueError(f"order: {rows} numbers of rows, 0 to {rows - 1}, are wanted")
+            raise ValueError(f"order: expected the indices of {rows} rows, from 0 to {rows - 1}")
         if self.objective.order_ is not None:
             drawn = self.objective.order_[drawn]
         self.order = drawn
@@ -256,7 +254,7 @@ cdef class Course:
         """Steps from `batch` of the epoch on, at most as many as `out` (3, steps) has room for: rows loss, lr and norm.
 
         sums (3,): grows by rows times loss, rows, and norms. rates (steps,): the lr of each step; None: as the optimizer has it.
-        Returns (steps, next batch, evaluations, batches in the step that failed, what it was: 0, LOSS or GRADIENT).
+        Returns (steps, next batch, evaluations, batches in the step that failed, which was not finite: 0, LOSS or GRADIENT).
         """
         cdef ptrdiff_t steps = cnp.PyArray_DIM(out, 1), done = 0
         cdef double *at = <double *> cnp.PyArray_DATA(out)
@@ -267,12 +265,11 @@ cdef class Course:
         cdef Updater optimizer = self.optimizer
         if rates is not None:
             if rates.shape != (steps,) or rates.dtype != np.float64 or not rates.flags.c_contiguous:
-                raise ValueError(f"rates: shape ({steps},) is wanted")
+                raise ValueError(f"rates: expected a C-contiguous float64 array of shape ({steps},), got {rates.dtype} of shape {rates.shape}")
             lrs = <const double *> cnp.PyArray_DATA(<cnp.ndarray> rates)
         if self.c.batch_size and self.c.order == NULL:
-            raise RuntimeError("set_order comes before run")
-        if not mf_take(&optimizer.busy):
-            raise RuntimeError("this optimizer is already stepping in another thread: give each its own")
+            raise RuntimeError("order: expected set_order to be called before run")
+        optimizer.enter()
         try:
             self.c.batch, self.c.k, self.c.evaluations, self.c.max_norm = batch, optimizer.k, 0, optimizer.max_norm
             with nogil:
@@ -285,7 +282,7 @@ cdef class Course:
             mf_give(&optimizer.busy)
         self.loss, self.norm = self.c.loss, self.c.norm
         if status == BAD_PARAMETERS:
-            raise ValueError(f"{optimizer.row.name}: these parameters clash")
+            raise ValueError(f"{optimizer.record.name}: these parameters clash")
         if status < 0:
             raise RuntimeError(f"{self.objective.name}: code {status}")
         return done, self.c.batch, self.c.evaluations, self.c.into, status

@@ -1,23 +1,25 @@
-"""An optimizer bound to arrays: owns the row's vectors, steps the user's arrays in place.
+"""An optimizer bound to arrays: steps the user's arrays in place.
 
-All vectors of all tensors lie in one allocation, each on a cache line of its own. A step reads the gradients, tests them, begins each
-group once, and makes one pass over each tensor. The test comes first: up to ATOMIC numbers in all are scanned before anything
-changes; above that each block of BLOCK numbers is scanned just before it is updated, while it is in the first cache, so that memory
-is read once. A non-finite gradient therefore leaves everything as it was, or, found late in a large one, says from where on.
+A step reads the gradients, tests them, begins each group once, and makes one pass over each array. The test comes first: up to ATOMIC
+numbers in all are scanned before anything changes. Above that each block of BLOCK numbers is scanned just before it is updated, while it
+is in the first cache, so that memory is read once. A gradient that is not finite therefore leaves everything as it was; one that is found
+late in a large array raises an error that says from where on.
 """
-from cpython.list cimport PyList_GET_ITEM
-from libc.math cimport INFINITY, sqrt
-from libc.stdint cimport uintptr_t
+from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport first_non_finite, mf_fp_enter, mf_fp_leave
+from mflow_core.optimize.arrangement cimport Arrangement
+from mflow_core.optimize.tensors cimport MAX_VECTORS, Tensors, tensor_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
 
 import numpy as np
+
+from mflow_core.optimize.arrays import checked
 
 cnp.import_array()
 
@@ -26,242 +28,79 @@ cdef enum:
     BLOCK = 512
     RELEASE = 50000                      # numbers in a step from which on the GIL is given up
 
-
-cdef ptrdiff_t padded(ptrdiff_t n) noexcept:
-    return (n + 7) // 8 * 8
-
-
 cdef object np_ndarray = np.ndarray
 
 
-def shared_array(value, str argument):
-    """NumPy's view of the memory of any array: NumPy's own, DLPack's (torch tensors on the CPU) or the buffer protocol's. No copy.
-
-    What has none of these comes back as it is, for `checked` to refuse.
-    """
-    if type(value) is np_ndarray:
-        return value
-    if isinstance(value, np.ndarray):
-        return value.view(np.ndarray)
-    if hasattr(value, "__dlpack__"):
-        try:
-            if getattr(value, "requires_grad", False):
-                value = value.detach()       # torch lends no memory that it watches; the parameters change outside its graph
-            array = np.from_dlpack(value)
-            return array if array.flags.writeable or not hasattr(value, "numpy") else value.numpy()      # NumPy before 2.1
-        except (BufferError, RuntimeError, TypeError, ValueError) as error:
-            raise TypeError(f"{argument}: the memory of this {type(value).__name__} cannot be shared ({error}): a dense float64 array on "
-                            "the CPU is wanted") from None
-    try:
-        return np.asarray(memoryview(value))
-    except TypeError:
-        return value
-
-
-def checked(array, str argument, bint writeable=True):
-    """The array, if it can be used as it is; else an error that names the argument, what came and the fix."""
-    if not isinstance(array, np.ndarray):
-        fix = "it is not called, hand over the gradient itself" if callable(array) else "np.asarray(..., dtype=float) makes one of numbers"
-        raise TypeError(f"{argument}: a NumPy array is wanted, not {type(array).__name__}; {fix}")
-    keep = "; keep that array, for it is the one that will change" if writeable else ""
-    if array.dtype != np.float64:
-        raise TypeError(f"{argument}: dtype {array.dtype} came, float64 is wanted: .astype(np.float64) makes a copy that is{keep}")
-    if not array.flags.c_contiguous:
-        raise ValueError(f"{argument}: an array that is not C-contiguous came (strides {array.strides}): np.ascontiguousarray makes a "
-                         f"copy that is{keep}")
-    if not array.flags.aligned or not array.dtype.isnative:
-        raise ValueError(f"{argument}: an array that is not aligned, or in foreign byte order, came: np.array(..., dtype=np.float64) "
-                         f"makes a copy that is{keep}")
-    if writeable and not array.flags.writeable:
-        raise ValueError(f"{argument}: a read-only array came, but it is updated in place: .copy() makes one that can be{keep}")
-    return array
-
-
 cdef class Updater:
-    """Steps arrays in place by one row. `mflow.optim` makes its classes of it.
-
-    groups: a list of (arrays, parameters of the row by name, maximize, schedule of lr or None).
-    """
+    """Steps arrays in place by one method. `mflow.optim` makes its classes of it."""
 
     def __cinit__(self):
-        self.tensors, self.groups, self.block = NULL, NULL, NULL
+        self.groups = NULL
 
     def __dealloc__(self):
-        free(self.tensors)
         free(self.groups)
-        free(self.starts)
-        free(self.block)
 
-    def _bind(self, MethodRecord row, list groups, max_norm, bint check_finite):
-        """Takes the arrays. Called once, by __init__ of the classes in mflow.optim."""
-        cdef Py_ssize_t g, i = 0
-        if self.block != NULL:
-            raise RuntimeError("this optimizer is made already: make another one")
-        self.record, self.m = row, row.m
+    def _bind(self, MethodRecord record, Arrangement arrangement, list groups, max_norm, bint check_finite):
+        """Takes the arrays. Called once, by __init__ of the classes in mflow.optim.
+
+        groups: a list of (arrays, parameters of the method by name, maximize, schedule of lr or None). arrangement: how the user
+        passed these arrays, and will pass gradients.
+        """
+        cdef Py_ssize_t g, i
+        cdef int j
+        cdef tensor_t *tensor
+        if self.tensors is not None:
+            raise RuntimeError("this optimizer is bound already; make another one")
+        self.record, self.m, self.arrangement = record, record.m, arrangement
         self.check_finite = check_finite
         self.clip_norm = max_norm
-        self.arrays = [array for members, _, _, _ in groups for array in members]
-        self.n_tensors, self.n_groups = len(self.arrays), len(groups)
-        self.bound = [None] * self.n_tensors
         self.schedules = [schedule for _, _, _, schedule in groups]
         self.scheduled = any(schedule is not None for schedule in self.schedules)
-        self.tensors = <tensor_t *> calloc(max(self.n_tensors, 1), sizeof(tensor_t))
-        self.groups = <group_t *> calloc(max(self.n_groups, 1), sizeof(group_t))
-        if self.tensors == NULL or self.groups == NULL:
+        free(self.groups)                    # an earlier try that raised may have left some
+        self.n_groups = 0
+        self.groups = <group_t *> calloc(max(len(groups), 1), sizeof(group_t))
+        if self.groups == NULL:
             raise MemoryError()
-        for g, (members, parameters, maximize, _) in enumerate(groups):
+        self.n_groups = len(groups)
+        for g, (_, parameters, maximize, _) in enumerate(groups):
             self.set_group(g, parameters, maximize)
-            for array in members:
-                self.tensors[i].n, self.tensors[i].group = array.size, g
-                self.tensors[i].x[0] = <double *> cnp.PyArray_DATA(array)
-                self.total += array.size
-                i += 1
-        self._sort()
-        self._allocate()
-
-    def _sort(self):
-        """Where the parameter arrays lie, in order. Raises ValueError where two of them share memory."""
-        cdef Py_ssize_t i, place
-        cdef int j
-        spans = sorted((<size_t> self.tensors[i].x[0], self.tensors[i].n, i) for i in range(self.n_tensors) if self.tensors[i].n > 0)
-        self.starts = <const double **> calloc(2 * max(self.n_tensors, 1), sizeof(double *))
-        if self.starts == NULL:
-            raise MemoryError()
-        self.ends = self.starts + self.n_tensors
-        for place, (_, _, i) in enumerate(spans):
-            self.starts[place] = self.tensors[i].x[0]
-            self.ends[place] = self.tensors[i].x[0] + self.tensors[i].n
-            if place and self.ends[place - 1] > self.starts[place]:
-                raise ValueError(f"params: arrays {spans[place - 1][2]} and {i} share memory: one would be updated twice a step")
-        for i in range(len(spans), self.n_tensors):          # empty arrays lie nowhere
-            self.starts[i] = self.ends[i] = <const double *> ~<size_t> 0
         for j in range(self.m.n_par):
             if self.m.par[j].name.decode() == "lr":
                 self.lr_index = j
-
-    def set_group(self, Py_ssize_t g, dict parameters, bint maximize):
-        cdef double *par
-        cdef mf_sizes sizes
-        cdef int status
-        self.group_index(g)
-        if self.block != NULL:
-            self.idle()
-        par = self.record.parameters(parameters)
-        status = mf_sizes_of(self.m, par, &sizes)
-        if status == 0 and (sizes.n_vec > MAX_VECTORS or sizes.n_scal > MAX_SCALARS or sizes.n_coef > MAX_COEFFICIENTS
-                            or self.m.n_par > MAX_PARAMETERS):
-            free(par)
-            raise RuntimeError(f"{self.record.name} carries more than an optimizer has room for: raise the MAX_ numbers in updater.pxd")
-        if status == 0 and self.block != NULL and sizes.n_vec != self.groups[g].sizes.n_vec:
-            free(par)
-            raise ValueError(f"{self.record.name}: this would change how many vectors are carried: make a new optimizer")
-        if status == 0:
-            memcpy(self.groups[g].par, par, self.m.n_par * sizeof(double))
-            self.groups[g].sizes = sizes
-            self.known = -1
-            self.groups[g].sign = -1.0 if maximize else 1.0
-        free(par)
-        if status != 0:
-            raise ValueError(f"{self.record.name}: these parameters clash: {parameters}")
-
-    def _allocate(self):
-        cdef Py_ssize_t i
-        cdef ptrdiff_t room = 8, place
-        cdef double *at
-        cdef int j
-        cdef tensor_t *tensor
-        for i in range(self.n_tensors):
-            tensor = &self.tensors[i]
-            room += (self.groups[tensor.group].sizes.n_vec - 1) * (padded(tensor.n) + (512 if tensor.n >= 512 else 0))
-        self.block = calloc(room, sizeof(double))
-        if self.block == NULL:
-            raise MemoryError(f"{self.record.name}: no memory for the vectors of {self.total} parameters")
-        at = <double *> ((<uintptr_t> self.block + 63) // 64 * 64)
-        for i in range(self.n_tensors):
-            tensor = &self.tensors[i]
-            for j in range(1, self.groups[tensor.group].sizes.n_vec):
-                if tensor.n >= 512:
-                    # Loads that lie a multiple of 4096 bytes behind a recent store wait for it: start each long vector at a place
-                    # in its page of its own. NumPy's long arrays start near 0; 2 .. 7 eighths are left for ours.
-                    place = <ptrdiff_t> (<uintptr_t> at // 8 % 512)
-                    at += (64 + 128 * j - place + 1024) % 512
-                tensor.x[j] = at
-                at += padded(tensor.n)
-            if self.m.start != NULL:
+        tensors = Tensors([arrays for arrays, _, _, _ in groups])
+        for i in range(tensors.count):
+            tensors.c[i].n_vec = self.groups[tensors.c[i].group].sizes.n_vec
+        tensors.carry(record.name)
+        if self.m.start != NULL:
+            for i in range(tensors.count):
+                tensor = &tensors.c[i]
                 self.m.start(self.m, self.groups[tensor.group].par, 0, tensor.n, tensor.x)
-
-    # ---- gradients ----
-
-    cdef int take(self, Py_ssize_t i, object g) except -1:
-        """Points tensor i at its gradient. The caller keeps g alive."""
-        cdef tensor_t *tensor = &self.tensors[i]
-        cdef cnp.ndarray a, c
-        cdef double *data
-        if type(g) is np_ndarray:
-            a, c = <cnp.ndarray> g, <cnp.ndarray> self.arrays[i]
-            if (cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(a) and cnp.PyArray_NDIM(a) == cnp.PyArray_NDIM(c)
-                    and (cnp.PyArray_DIM(a, 0) == tensor.n if cnp.PyArray_NDIM(a) == 1 else cnp.PyArray_SAMESHAPE(a, c))):
-                data = <double *> cnp.PyArray_DATA(a)
-                if self.shares(data, tensor.n):
-                    raise ValueError(f"{self._label(i)}: the gradient shares memory with parameters, which change while it is read: "
-                                     "hand over a copy")
-                tensor.g = data
-                return 0
-        checked(g, self._label(i), False)
-        raise ValueError(f"{self._label(i)}: shape {g.shape} came, the parameters have {self.arrays[i].shape}")
-
-    cdef bint shares(self, const double *data, ptrdiff_t n):
-        """Whether [data, data + n) meets any parameter array; their starts are sorted."""
-        cdef Py_ssize_t low = 0, high = self.n_tensors, middle
-        if n == 0:
-            return False
-        while low < high:                # the first array that ends behind data
-            middle = (low + high) // 2
-            if self.ends[middle] <= data:
-                low = middle + 1
-            else:
-                high = middle
-        return low < self.n_tensors and self.starts[low] < data + n
-
-    def _label(self, Py_ssize_t i):
-        return "g" if self.n_tensors == 1 else f"g[{i}]"
+        self.bound = [None] * tensors.count
+        self.tensors = tensors               # from here on the optimizer can step
 
     cdef int idle(self) except -1:
         """For whatever would change what a step under way is reading."""
         if self.busy:
             raise RuntimeError("this optimizer is in the middle of a step: do this before or after it")
-        if self.block == NULL:
-            raise RuntimeError("this optimizer was not made to the end: its __init__ raised")
+        return self.complete()
+
+    cdef int complete(self) except -1:
+        if self.tensors is None:
+            raise RuntimeError("this optimizer is incomplete, because its __init__ raised; make another one")
         return 0
 
-    cdef int group_index(self, Py_ssize_t g) except -1:
-        if not 0 <= g < self.n_groups:
-            raise IndexError(f"group {g} of {self.n_groups}")
+    cdef int enter(self) except -1:
+        """Before a step: no other may be under way. `mf_give(&self.busy)` ends it."""
+        if not mf_take(&self.busy):
+            raise RuntimeError("this optimizer is already stepping in another thread, or in its own schedule: give each its own")
         return 0
 
-    cdef int take_list(self, list flat) except -1:
-        """All gradients, or an error and none."""
-        cdef Py_ssize_t i
-        try:
-            for i in range(self.n_tensors):
-                self.take(i, <object> PyList_GET_ITEM(flat, i))
-        except BaseException:
-            self.tensors[0].g = NULL
-            raise
-        return 0
-
-    cdef list views(self, grads):
-        """The gradients as a list of NumPy arrays over the same memory."""
-        cdef Py_ssize_t i
-        out = list(grads)
-        for i in range(len(out)):
-            if type(out[i]) is not np_ndarray:
-                out[i] = shared_array(out[i], self._label(i))
-        return out
+    # ---- gradients ----
 
     def flatten(self, grads):
-        """A list of gradients in the order of the parameters."""
-        return grads if isinstance(grads, list) else list(grads) if isinstance(grads, tuple) else [grads]
+        """Gradients in the order of the parameter arrays. Raises TypeError where they are not arranged as the parameters are."""
+        self.complete()
+        return self.arrangement.flatten(grads)
 
     def bind(self, grads):
         """Remembers the gradient arrays, so that `step()` without arguments reads them where they are.
@@ -269,46 +108,21 @@ cdef class Updater:
         Fill these very arrays before each step; they are kept alive. Errors as in `step`.
         """
         self.idle()
-        flat = self.views(self.flatten(grads))
-        if self.n_tensors:
-            self.tensors[0].g = NULL         # whatever happens next, no old pointer is read again
-        if len(flat) != self.n_tensors:
-            raise ValueError(f"g: {len(flat)} gradients came for {self.n_tensors} parameter arrays")
-        self.take_list(flat)
-        self.bound = flat
+        self.tensors.release()               # whatever happens next, no old pointer is read again
+        self.bound = self.tensors.hold(self.arrangement.flatten(grads))
 
-    cdef int test(self) except -1:
-        """Scans all gradients; raises FloatingPointError at the first number that is not finite."""
-        cdef Py_ssize_t i
-        for i in range(self.n_tensors):
-            if not REDUCE.all_finite(self.tensors[i].g, self.tensors[i].n):
-                self.refuse(i, first_non_finite(self.tensors[i].g, self.tensors[i].n), self.k, "nothing was changed")
-        return 0
+    def gradient_norm(self, g):
+        """Euclidean norm of all gradients together, in one fixed order of summation; nan or inf where one of them is not finite.
 
-    cdef int refuse(self, Py_ssize_t i, ptrdiff_t at, int64_t step, str state) except -1:
-        cdef double value = self.tensors[i].g[at]
-        index = tuple(int(j) for j in np.unravel_index(at, self.arrays[i].shape))
-        raise FloatingPointError(f"{self._label(i)}{list(index)} = {value} at step {step}: {state}. Look for the cause in the cost "
-                                 "function or lower lr; check_finite=False turns this test off")
-
-    cdef double norm(self) except? -1.0:
-        """Euclidean norm of all gradients, in fixed order: the same bits everywhere."""
-        cdef Py_ssize_t i
-        cdef double total = 0.0, largest = 0.0, scaled = 0.0
-        for i in range(self.n_tensors):
-            total += REDUCE.sum_of_squares(self.tensors[i].g, self.tensors[i].n)
-        if total < INFINITY or total != total:
-            return sqrt(total)
-        for i in range(self.n_tensors):      # squares overflow, or an entry is infinite
-            largest = max(largest, REDUCE.max_abs(self.tensors[i].g, self.tensors[i].n))
-        if not largest < INFINITY:
-            return largest
-        for i in range(self.n_tensors):
-            part = np.empty(self.tensors[i].n)
-            memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> part), self.tensors[i].g, self.tensors[i].n * sizeof(double))
-            part /= largest
-            scaled += REDUCE.sum_of_squares(<double *> cnp.PyArray_DATA(<cnp.ndarray> part), self.tensors[i].n)
-        return largest * sqrt(scaled)
+        g : as in `step`. Raises TypeError or ValueError where an array does not fit.
+        """
+        self.idle()
+        held = self.tensors.hold(self.arrangement.flatten(g))
+        try:
+            return self.tensors.norm()
+        finally:
+            self.tensors.release()
+            del held
 
     # ---- steps ----
 
@@ -322,80 +136,63 @@ cdef class Updater:
         """
         cdef double scale = 1.0
         cdef unsigned int mode
-        if not mf_take(&self.busy):
-            raise RuntimeError("this optimizer is already stepping in another thread, or in its own schedule: give each its own")
+        cdef Tensors tensors = self.tensors
+        self.enter()
         try:
-            if self.block == NULL:
-                raise RuntimeError("this optimizer was not made to the end: its __init__ raised")
+            if tensors is None:
+                self.complete()
             if self.scheduled:
                 self.apply_schedules()          # code of the user's: before any address is taken
             if g is None:
-                if self.n_tensors and self.bound[0] is None:
-                    raise TypeError("g: no gradient came, and none is bound: opt.step(g), or opt.bind(g) once")
                 held = self.bound
-                if self.n_tensors and self.tensors[0].g == NULL:
-                    self.take_list(held)
-            elif self.n_tensors == 1 and type(g) is np_ndarray:
-                self.take(0, g)
+                if tensors.count and held[0] is None:
+                    raise TypeError("g: expected a gradient, got None, and none is bound; call opt.step(g), or opt.bind(g) once")
+                if tensors.count and tensors.c[0].g == NULL:
+                    tensors.take_all(held)
+            elif tensors.count == 1 and type(g) is np_ndarray:
+                tensors.take(0, g)
             else:
-                held = self.views(self.flatten(g))       # a list of our own keeps the arrays alive, whatever happens to the user's
-                if len(held) != self.n_tensors:
-                    raise ValueError(f"g: {len(held)} gradients came for {self.n_tensors} parameter arrays")
-                self.take_list(held)
+                held = tensors.hold(self.arrangement.flatten(g))
             mode = mf_fp_enter()
             try:
-                if self.check_finite and (self.total <= ATOMIC or self.max_norm < INFINITY):
-                    self.test()
+                if self.check_finite and (tensors.total <= ATOMIC or self.max_norm < INFINITY):
+                    tensors.test(self.k)
                 if self.max_norm < INFINITY:
-                    scale = self.max_norm / (self.norm() + 1e-6)
-                    scale = 1.0 if scale > 1.0 else scale     # NaN stays NaN
+                    scale = clip_scale(self.max_norm, tensors.norm())
                 self.advance(scale)
             finally:
                 mf_fp_leave(mode)
         finally:
-            if g is not None and self.n_tensors and self.tensors != NULL:
-                self.tensors[0].g = NULL         # the caller's arrays may go away
+            if g is not None and tensors is not None:
+                tensors.release()
             mf_give(&self.busy)
 
     cdef int advance(self, double scale) except -1:
+        cdef Tensors tensors = self.tensors
         cdef Py_ssize_t g, bad = -1
         cdef ptrdiff_t at = 0
         cdef group_t *group
-        cdef bint scan = self.check_finite and self.total > ATOMIC and not self.max_norm < INFINITY
-        if scan and self.n_tensors and not REDUCE.all_finite(self.tensors[0].g, min(self.tensors[0].n, <ptrdiff_t> BLOCK)):
-            self.test()                      # the usual way for a large gradient to fail: all of it, from the first number on
+        cdef bint scan = self.check_finite and tensors.total > ATOMIC and not self.max_norm < INFINITY
+        if scan and tensors.count and not REDUCE.all_finite(tensors.c[0].g, min(tensors.c[0].n, <ptrdiff_t> BLOCK)):
+            tensors.test(self.k)             # the usual way for a large gradient to fail: all of it, from the first number on
         for g in range(self.n_groups):
             group = &self.groups[g]
             if self.m.begin(self.m, group.par, self.k, group.scal, group.coef) != 0:
                 raise ValueError(f"{self.record.name}: these parameters clash")
         self.known = self.k + 1
-        if self.total > RELEASE:
+        if tensors.total > RELEASE:
             with nogil:
-                bad = pass_over(self.m, self.tensors, self.n_tensors, self.groups, scale, scan, &at)
+                bad = pass_over(self.m, tensors.c, tensors.count, self.groups, scale, scan, &at)
         else:
-            bad = pass_over(self.m, self.tensors, self.n_tensors, self.groups, scale, scan, &at)
+            bad = pass_over(self.m, tensors.c, tensors.count, self.groups, scale, scan, &at)
         self.k += 1
         if bad >= 0:
-            self.refuse(bad, first_non_finite(self.tensors[bad].g + at, self.tensors[bad].n - at) + at, self.k - 1,
-                        f"all before {self._label(bad)}.flat[{at}] took this step, the rest did not (load_state_dict goes back)")
+            tensors.refuse(bad, first_non_finite(tensors.c[bad].g + at, tensors.c[bad].n - at) + at, self.k - 1,
+                           f"all before {tensors.label(bad)}.flat[{at}] took this step, the rest did not (load_state_dict goes back)")
         return 0
 
-    def apply_schedules(self):
-        cdef double lr
-        cdef Py_ssize_t g
-        for g, schedule in enumerate(self.schedules):
-            if schedule is not None:
-                found = schedule(self.k)
-                try:
-                    lr = found
-                except TypeError:
-                    raise TypeError(f"lr: its schedule returned {found!r} for step {self.k}: a number is wanted") from None
-                if not 0.0 <= lr < INFINITY:
-                    raise ValueError(f"lr: its schedule returned {lr!r} for step {self.k}: a finite number from 0 on is wanted")
-                self.groups[g].par[self.lr_index] = lr
-
     def ask(self):
-        """Where the gradient of the next step is wanted: new arrays, arranged as a list. For most rows, copies of the parameters."""
+        """Where the gradient of the next step is evaluated: a list of new arrays. For most methods, copies of the parameters."""
         cdef Py_ssize_t i
         cdef unsigned int mode
         cdef double[MAX_SCALARS] scal
@@ -405,38 +202,52 @@ cdef class Updater:
         self.idle()
         if self.scheduled:
             self.apply_schedules()
-        out = [np.array(array) for array in self.arrays]
+        out = [np.array(array) for array in self.tensors.arrays]
         mode = mf_fp_enter()
         if self.m.ask != NULL:
-            for i in range(self.n_tensors):
-                tensor, group = &self.tensors[i], &self.groups[self.tensors[i].group]
+            for i in range(self.tensors.count):
+                tensor = &self.tensors.c[i]
+                group = &self.groups[tensor.group]
                 memcpy(scal, group.scal, sizeof(scal))
                 self.m.begin(self.m, group.par, self.k, scal, coef)
                 self.m.ask(self.m, coef, 0, tensor.n, <const double *const *> tensor.x, <double *> cnp.PyArray_DATA(<cnp.ndarray> out[i]))
         mf_fp_leave(mode)
         return out
 
-    # ---- parameters of the groups, state ----
+    # ---- parameters of the groups ----
 
-    @property
-    def steps(self):
-        """Steps taken."""
-        return self.k
+    cdef int group_index(self, Py_ssize_t g) except -1:
+        if not 0 <= g < self.n_groups:
+            raise IndexError(f"group {g} of {self.n_groups}")
+        return 0
 
-    @property
-    def clip_norm(self):
-        """Gradients are scaled so that the norm of all together is at most this; None: not scaled."""
-        return self.max_norm if self.max_norm < INFINITY else None
-
-    @clip_norm.setter
-    def clip_norm(self, value):
-        number = INFINITY if value is None else float(value)
-        if not number > 0:
-            raise ValueError(f"clip_norm = {value!r}: a number above 0 is wanted, or None")
-        self.max_norm = number
+    def set_group(self, Py_ssize_t g, dict parameters, bint maximize):
+        cdef double *par
+        cdef mf_sizes sizes
+        cdef int status
+        self.group_index(g)
+        if self.tensors is not None:
+            self.idle()
+        par = self.record.parameters(parameters)
+        status = mf_sizes_of(self.m, par, &sizes)
+        if status == 0 and (sizes.n_vec > MAX_VECTORS or sizes.n_scal > MAX_SCALARS or sizes.n_coef > MAX_COEFFICIENTS
+                            or self.m.n_par > MAX_PARAMETERS):
+            free(par)
+            raise RuntimeError(f"{self.record.name} carries more than an optimizer has room for; raise the MAX_ numbers of updater.pxd")
+        if status == 0 and self.tensors is not None and sizes.n_vec != self.groups[g].sizes.n_vec:
+            free(par)
+            raise ValueError(f"{self.record.name}: this would change how many vectors are carried; make a new optimizer")
+        if status == 0:
+            memcpy(self.groups[g].par, par, self.m.n_par * sizeof(double))
+            self.groups[g].sizes = sizes
+            self.known = -1
+            self.groups[g].sign = -1.0 if maximize else 1.0
+        free(par)
+        if status != 0:
+            raise ValueError(f"{self.record.name}: these parameters clash: {parameters}")
 
     def parameters_of(self, Py_ssize_t g):
-        """The row's parameters of a group, by name."""
+        """The method's parameters of a group, by name."""
         cdef int j
         self.group_index(g)
         return {self.m.par[j].name.decode(): self.groups[g].par[j] for j in range(self.m.n_par)}
@@ -445,11 +256,6 @@ cdef class Updater:
         """The learning rate of a group as it stands."""
         self.group_index(g)
         return self.groups[g].par[self.lr_index]
-
-    def _set(self, Py_ssize_t g, str name, double value):
-        everything = self.parameters_of(g)
-        everything[name] = value
-        self.set_group(g, everything, self.groups[g].sign < 0)
 
     def maximizes(self, Py_ssize_t g):
         self.group_index(g)
@@ -465,19 +271,53 @@ cdef class Updater:
         self.group_index(g)
         return self.schedules[g]
 
+    def apply_schedules(self):
+        cdef double lr
+        cdef Py_ssize_t g
+        for g, schedule in enumerate(self.schedules):
+            if schedule is not None:
+                value = schedule(self.k)
+                try:
+                    lr = value
+                except TypeError:
+                    raise TypeError(f"lr: expected a number from its schedule for step {self.k}, got {value!r}") from None
+                if not 0.0 <= lr < INFINITY:
+                    raise ValueError(f"lr: expected a finite number of at least 0 from its schedule for step {self.k}, got {lr!r}")
+                self.groups[g].par[self.lr_index] = lr
+
+    @property
+    def clip_norm(self):
+        """Gradients are scaled so that the norm of all together is at most this; None: not scaled."""
+        return self.max_norm if self.max_norm < INFINITY else None
+
+    @clip_norm.setter
+    def clip_norm(self, value):
+        number = INFINITY if value is None else float(value)
+        if not number > 0:
+            raise ValueError(f"clip_norm: expected a number above 0, or None, got {value!r}")
+        self.max_norm = number
+
+    # ---- state ----
+
+    @property
+    def steps(self):
+        """Steps taken."""
+        return self.k
+
+    @property
+    def arrays(self):
+        """The parameter arrays, a new list."""
+        self.complete()
+        return list(self.tensors.arrays)
+
+    def _n_vectors(self, Py_ssize_t i):
+        self.complete()
+        return self.tensors.c[i].n_vec
+
     def _vectors(self, Py_ssize_t i):
-        """Copies of the row's vectors of one tensor, by name."""
-        cdef tensor_t *tensor
-        cdef int j
-        if not 0 <= i < self.n_tensors:
-            raise IndexError(f"array {i} of {self.n_tensors}")
-        tensor = &self.tensors[i]
-        out = {}
-        for j in range(1, self.groups[tensor.group].sizes.n_vec):
-            copy = np.empty(self.arrays[i].shape)
-            memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> copy), tensor.x[j], tensor.n * sizeof(double))
-            out[self.record.vectors[j]] = copy
-        return out
+        """Copies of the method's vectors of one array, by name."""
+        self.complete()
+        return self.tensors.vectors(i, self.record.vectors)
 
     def _scalars(self, Py_ssize_t g):
         self.group_index(g)
@@ -490,15 +330,13 @@ cdef class Updater:
         self.idle()
         for g in range(self.n_groups):
             if len(scalars[g]) != self.groups[g].sizes.n_scal:
-                raise ValueError(f"state: group {g} has {len(scalars[g])} scalars, {self.record.name} carries {self.groups[g].sizes.n_scal}")
+                raise ValueError(f"state: expected {self.groups[g].sizes.n_scal} scalars of group {g}, as {self.record.name} carries, got "
+                                 f"{len(scalars[g])}")
         for g, values in enumerate(scalars):
             for j, value in enumerate(values):
                 self.groups[g].scal[j] = value
         for i, by_name in enumerate(vectors):
-            for j, name in enumerate(self.record.vectors):
-                if name in by_name and j > 0:
-                    memcpy(self.tensors[i].x[j], <double *> cnp.PyArray_DATA(<cnp.ndarray> by_name[name]),
-                           self.tensors[i].n * sizeof(double))
+            self.tensors.restore(i, self.record.vectors, by_name)
         self.k, self.known = k, -1
 
     def _coefficients(self, Py_ssize_t g):
@@ -521,35 +359,10 @@ cdef class Updater:
                     raise ValueError(f"{self.record.name}: these parameters clash")
         return np.array([coef[j] for j in range(self.groups[g].sizes.n_coef)])
 
-    def gradient_norm(self, g):
-        """Euclidean norm of all gradients together, in one fixed order of summation; nan or inf where one of them is not finite.
-
-        g : as in `step`. Raises TypeError or ValueError where an array does not fit.
-        """
-        cdef list held = list(self.flatten(g))
-        cdef double found
-        self.idle()
-        if len(held) != self.n_tensors:
-            raise ValueError(f"g: {len(held)} gradients came for {self.n_tensors} parameter arrays")
-        try:
-            self.take_list(held)
-            found = self.norm()
-        finally:
-            if self.n_tensors:
-                self.tensors[0].g = NULL         # the caller's arrays may go away
-        return found
-
-    def _n_vectors(self, Py_ssize_t i):
-        return self.groups[self.tensors[i].group].sizes.n_vec
-
-    @property
-    def arrays(self):
-        return list(self.arrays)
-
 
 cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_tensors, group_t *groups, double scale, bint scan,
                           ptrdiff_t *at) noexcept nogil:
-    """One update of every tensor. With `scan`, the number of the tensor whose block at `at` is not finite; -1: all went well."""
+    """One update of every array. With `scan`, the number of the array whose block at `at` is not finite; -1: all went well."""
     cdef Py_ssize_t i
     cdef ptrdiff_t lo, hi
     cdef tensor_t *tensor
@@ -569,66 +382,67 @@ cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_te
     return -1
 
 
-# ---- a row's functions one by one, for analysis and tests --------------------------------------------------------------------------------
+# ---- a method's functions one by one, for analysis and tests ------------------------------------------------------------------------------
 
-def begin(MethodRecord row, dict parameters, int64_t k, scal=None):
-    """The coefficients of step k, a float64 array. scal: the row's carried scalars, float64, advanced in place; None: fresh ones."""
+def begin(MethodRecord record, dict parameters, int64_t k, scal=None):
+    """The coefficients of step k, a float64 array. scal: the carried scalars, float64, advanced in place; None: fresh ones."""
     cdef mf_sizes sizes
-    cdef double *par = row.parameters(parameters)
-    cdef int status = mf_sizes_of(row.m, par, &sizes)
+    cdef double *par = record.parameters(parameters)
+    cdef int status = mf_sizes_of(record.m, par, &sizes)
     scalars = np.zeros(max(sizes.n_scal, 1)) if scal is None else checked(scal, "scal")
     coef = np.zeros(max(sizes.n_coef, 1))
-    if status == 0 and row.m.begin != NULL and scalars.size >= sizes.n_scal:
-        status = row.m.begin(row.m, par, k, <double *> cnp.PyArray_DATA(<cnp.ndarray> scalars),
-                             <double *> cnp.PyArray_DATA(<cnp.ndarray> coef))
+    if status == 0 and record.m.begin != NULL and scalars.size >= sizes.n_scal:
+        status = record.m.begin(record.m, par, k, <double *> cnp.PyArray_DATA(<cnp.ndarray> scalars),
+                                <double *> cnp.PyArray_DATA(<cnp.ndarray> coef))
     else:
         status = -1
     free(par)
     if status != 0:
-        raise ValueError(f"{row.name}: cannot begin a step with {parameters}")
+        raise ValueError(f"{record.name}: cannot begin a step with {parameters}")
     return coef
 
 
-cdef ptrdiff_t pointers(MethodRecord row, list vectors, double **x) except -1:
-    """Addresses of the row's vectors; their common length."""
+cdef ptrdiff_t pointers(MethodRecord record, list vectors, double **x) except -1:
+    """Addresses of a method's vectors; their common length."""
     cdef int j
     if not 0 < len(vectors) <= MAX_VECTORS:
-        raise ValueError(f"vectors: {len(vectors)} came")
+        raise ValueError(f"vectors: expected 1 to {MAX_VECTORS} arrays, got {len(vectors)}")
     for j, vector in enumerate(vectors):
         checked(vector, f"vectors[{j}]")
         if vector.size != vectors[0].size:
-            raise ValueError("vectors: their lengths differ")
+            raise ValueError(f"vectors: expected arrays of one length, got {[v.size for v in vectors]}")
         x[j] = <double *> cnp.PyArray_DATA(<cnp.ndarray> vector)
     return vectors[0].size
 
 
-def start(MethodRecord row, dict parameters, list vectors):
-    """Gives the row's own vectors their first values."""
+def start(MethodRecord record, dict parameters, list vectors):
+    """Gives the carried vectors their first values."""
     cdef double *x[MAX_VECTORS]
-    cdef ptrdiff_t n = pointers(row, vectors, x)
-    cdef double *par = row.parameters(parameters)
+    cdef ptrdiff_t n = pointers(record, vectors, x)
+    cdef double *par = record.parameters(parameters)
     for vector in vectors[1:]:
         vector[...] = 0.0
-    if row.m.start != NULL:
-        row.m.start(row.m, par, 0, n, x)
+    if record.m.start != NULL:
+        record.m.start(record.m, par, 0, n, x)
     free(par)
 
 
-def ask(MethodRecord row, cnp.ndarray coef, list vectors):
-    """Where the gradient is wanted: a new array."""
+def ask(MethodRecord record, cnp.ndarray coef, list vectors):
+    """Where the gradient is evaluated: a new array."""
     cdef double *x[MAX_VECTORS]
-    cdef ptrdiff_t n = pointers(row, vectors, x)
+    cdef ptrdiff_t n = pointers(record, vectors, x)
     out = vectors[0].copy()
-    if row.m.ask != NULL:
-        row.m.ask(row.m, <double *> cnp.PyArray_DATA(coef), 0, n, <const double *const *> x, <double *> cnp.PyArray_DATA(<cnp.ndarray> out))
+    if record.m.ask != NULL:
+        record.m.ask(record.m, <double *> cnp.PyArray_DATA(coef), 0, n, <const double *const *> x,
+                     <double *> cnp.PyArray_DATA(<cnp.ndarray> out))
     return out
 
 
-def update(MethodRecord row, cnp.ndarray coef, double gscale, list vectors, g, ptrdiff_t lo=0, hi=None):
+def update(MethodRecord record, cnp.ndarray coef, double gscale, list vectors, g, ptrdiff_t lo=0, hi=None):
     """One pass over [lo, hi) of the vectors, in place."""
     cdef double *x[MAX_VECTORS]
-    cdef ptrdiff_t n = pointers(row, vectors, x), end = n if hi is None else hi
+    cdef ptrdiff_t n = pointers(record, vectors, x), end = n if hi is None else hi
     checked(g, "g", False)
-    if row.m.update == NULL or cnp.PyArray_SIZE(coef) < row.m.sizes.n_coef or g.size != n or not 0 <= lo <= end <= n:
-        raise ValueError(f"{row.name}: not an update over [{lo}, {end}) of {n}")
-    row.m.update(row.m, <double *> cnp.PyArray_DATA(coef), gscale, lo, end, x, <double *> cnp.PyArray_DATA(<cnp.ndarray> g))
+    if record.m.update == NULL or cnp.PyArray_SIZE(coef) < record.m.sizes.n_coef or g.size != n or not 0 <= lo <= end <= n:
+        raise ValueError(f"{record.name}: not an update over [{lo}, {end}) of {n}")
+    record.m.update(record.m, <double *> cnp.PyArray_DATA(coef), gscale, lo, end, x, <double *> cnp.PyArray_DATA(<cnp.ndarray> g))

@@ -11,6 +11,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
+from mflow_core.arithmetic.control cimport control_t
 from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
 from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.stepping.ledger cimport LEDGER_STATE, ledger_pack, ledger_unpack
@@ -72,13 +73,57 @@ cdef bint slope_is_known(const run_t *r) noexcept nogil:
     return r.slope0 != NULL and r.slope_k == r.k
 
 
+cdef void put_control(uint8_t **at, const control_t *c) noexcept nogil:
+    put_doubles(at, &c.h, 1)
+    put_doubles(at, &c.log_before, 1)
+    put_doubles(at, &c.t_bad, 1)
+    put_doubles(at, &c.cap, 1)
+    put(at, c.n_bad, 8)
+    put(at, c.bad_from, 8)
+    put(at, c.rejected, 8)
+    put(at, c.failed, 8)
+    put(at, c.after_reject, 8)
+    put(at, c.pressed, 8)
+    put(at, c.steady, 8)
+    put(at, c.spent, 8)
+    put(at, c.most, 8)
+    put_doubles(at, &c.h_pressed, 1)
+
+
+cdef void get_control(const uint8_t **at, control_t *c) noexcept nogil:
+    get_doubles(at, &c.h, 1)
+    get_doubles(at, &c.log_before, 1)
+    get_doubles(at, &c.t_bad, 1)
+    get_doubles(at, &c.cap, 1)
+    c.n_bad = <int64_t> get(at, 8)
+    c.bad_from = <int64_t> get(at, 8)
+    c.rejected = <int64_t> get(at, 8)
+    c.failed = <int64_t> get(at, 8)
+    c.after_reject = <int64_t> get(at, 8)
+    c.pressed = <int64_t> get(at, 8)
+    c.steady = <int64_t> get(at, 8)
+    c.spent = <int64_t> get(at, 8)
+    c.most = <int64_t> get(at, 8)
+    get_doubles(at, &c.h_pressed, 1)
+
+
+cdef int put_solver(uint8_t **at, const newton_t *newton) noexcept nogil:
+    cdef ptrdiff_t count = newton_state_size(newton)
+    cdef double *state = <double *> malloc(count * sizeof(double))
+    if state == NULL:
+        return MF_E_MEMORY
+    newton_pack(newton, state)
+    put_doubles(at, state, count)
+    free(state)
+    return 0
+
+
 cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) noexcept nogil:
     cdef uint8_t *at = <uint8_t *> buffer
     cdef size_t length = strlen(r.m.name)
     cdef int j
     cdef bint slope = slope_is_known(r)
     cdef double[LEDGER_STATE] ledger
-    cdef double *solver
     bytes[0] = packed_size(r, slope)
     if buffer == NULL:
         return 0
@@ -105,20 +150,7 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     put(&at, r.rho_next, 8)
     put(&at, r.f.n_rhs, 8)
     put(&at, r.f.n_solve, 8)
-    put_doubles(&at, &r.c.h, 1)
-    put_doubles(&at, &r.c.log_before, 1)
-    put_doubles(&at, &r.c.t_bad, 1)
-    put_doubles(&at, &r.c.cap, 1)
-    put(&at, r.c.n_bad, 8)
-    put(&at, r.c.bad_from, 8)
-    put(&at, r.c.rejected, 8)
-    put(&at, r.c.failed, 8)
-    put(&at, r.c.after_reject, 8)
-    put(&at, r.c.pressed, 8)
-    put(&at, r.c.steady, 8)
-    put(&at, r.c.spent, 8)
-    put(&at, r.c.most, 8)
-    put_doubles(&at, &r.c.h_pressed, 1)
+    put_control(&at, &r.c)
     put_doubles(&at, r.par, r.m.n_par)
     put_doubles(&at, r.s_now, r.sizes.n_scal)
     for j in range(r.sizes.n_vec):
@@ -128,13 +160,8 @@ cdef int run_pack(const run_t *r, void *buffer, int64_t room, int64_t *bytes) no
     if r.ledger != NULL:
         ledger_pack(r.ledger, ledger)
         put_doubles(&at, ledger, LEDGER_STATE)
-    if r.newton != NULL:
-        solver = <double *> malloc(newton_state_size(r.newton) * sizeof(double))
-        if solver == NULL:
-            return MF_E_MEMORY
-        newton_pack(r.newton, solver)
-        put_doubles(&at, solver, newton_state_size(r.newton))
-        free(solver)
+    if r.newton != NULL and put_solver(&at, r.newton) != 0:
+        return MF_E_MEMORY
     put(&at, crc32(<const uint8_t *> buffer, bytes[0] - 4), 4)
     return 0
 
@@ -192,20 +219,7 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
     r.rho_next = <int64_t> get(&at, 8)
     r.f.n_rhs = <int64_t> get(&at, 8)
     r.f.n_solve = <int64_t> get(&at, 8)
-    get_doubles(&at, &r.c.h, 1)
-    get_doubles(&at, &r.c.log_before, 1)
-    get_doubles(&at, &r.c.t_bad, 1)
-    get_doubles(&at, &r.c.cap, 1)
-    r.c.n_bad = <int64_t> get(&at, 8)
-    r.c.bad_from = <int64_t> get(&at, 8)
-    r.c.rejected = <int64_t> get(&at, 8)
-    r.c.failed = <int64_t> get(&at, 8)
-    r.c.after_reject = <int64_t> get(&at, 8)
-    r.c.pressed = <int64_t> get(&at, 8)
-    r.c.steady = <int64_t> get(&at, 8)
-    r.c.spent = <int64_t> get(&at, 8)
-    r.c.most = <int64_t> get(&at, 8)
-    get_doubles(&at, &r.c.h_pressed, 1)
+    get_control(&at, &r.c)
     r.slope_k = r.dense_k = -1
     r.t_before = NAN
     get_doubles(&at, r.par, r.m.n_par)

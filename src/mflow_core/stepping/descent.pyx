@@ -1,4 +1,4 @@
-"""Descent: an optimizer row, an integrator row along gradient flow, or a second-order row with friction, until the gradient is small.
+"""Descent: an optimizer, an integrator along gradient flow, or a second-order method with friction, until the gradient is small.
 
 The gradient at x_k is evaluated once: it is tested, kept with its point as the last good pair, and handed to the step as its first slope.
 """

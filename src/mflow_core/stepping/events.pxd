@@ -77,5 +77,5 @@ cdef class Events:
     cdef object owner
     cdef int attach(self, int j, fun, tuple args) except -1
     cdef int reserve(self, int64_t room) except -1
-    cdef int collect(self) except -1
+    cpdef int collect_rows(self) except -1
     cdef object state(self, y)

@@ -8,7 +8,7 @@ t; where t0 and t1 lie on both sides of 0 it is to the rounding of theta h, and 
 
 A sign s, then exact zeros, then -s is one crossing, at the last zero. s, zeros, s is a touch and no event; nor is one that no sample
 sees. Zeros at the very start are no crossing. A step that ends in a zero leaves the decision to the next one, which then reports the
-crossing at its own start; `events_finish` counts it where no next step comes.
+crossing at its own start; `events_finish` counts it where no next step follows.
 
 Crossings of all events are put in order of t, then of their number. The first terminal event that has reached its count ends the
 scan: what lies behind it is dropped, what has the same t is kept, and every event's sign is set to that of its value there.
@@ -216,7 +216,7 @@ cdef void sort(found_t *found, int count, double h) noexcept nogil:
 
 
 cdef inline bint hit(events_t *e, int which, int turn) noexcept nogil:
-    """Counts a crossing that goes the wanted way; its row is e.n_found then."""
+    """Counts a crossing in the event's direction; its row is e.n_found then."""
     cdef event_t *one = &e.one[which]
     one.sign = turn
     if one.direction != 0 and one.direction != turn:
@@ -345,10 +345,10 @@ def _number(value):
     """What an event returned as a float."""
     array = np.asarray(value)
     if array.dtype.kind == "b":
-        raise TypeError("an event returned a bool, which never changes sign: return a number that passes through zero")
+        raise TypeError("events: expected a real number, got a bool, which never changes sign; return a number that passes through zero")
     if array.size != 1 or array.dtype.kind not in "iuf":
-        raise TypeError(f"an event returned {type(value).__name__} of shape {array.shape} and dtype {array.dtype}: "
-                        "a single real number is wanted")
+        raise TypeError(f"events: expected a single real number from an event, got {type(value).__name__} of shape {array.shape} and dtype "
+                        f"{array.dtype}")
     return float(array.item())
 
 
@@ -376,7 +376,7 @@ cdef int dense_python(tuple door, double theta, double *y) except -1:
     fun, n = door
     array = np.ascontiguousarray(fun(theta), dtype=np.float64)
     if array.size != n:
-        raise ValueError(f"dense returned {array.size} numbers, {n} are wanted")
+        raise ValueError(f"dense: expected a function that returns {n} numbers, got {array.size}")
     memcpy(y, cnp.PyArray_DATA(<cnp.ndarray> array), array.size * sizeof(double))
     return 0
 
@@ -444,20 +444,19 @@ cdef class Events:
 
     cdef int attach(self, int j, fun, tuple args) except -1:
         cdef Callback callback
-        found = compiled_address(fun, f"events[{j}]", FORCE_SIGNATURE if self.motion else RHS_SIGNATURE)
+        address = compiled_address(fun, f"events[{j}]", FORCE_SIGNATURE if self.motion else RHS_SIGNATURE)
         self.owner.append(fun)
-        if found is not None:
+        if address is not None:
             if args:
-                raise TypeError(f"events[{j}] is compiled: args are for Python functions; put what it needs into its user data")
+                raise TypeError(f"events[{j}]: expected no args for a compiled function, got {args!r}; put its data into its user data")
             if self.motion:
-                self.pairs[j].fun, self.pairs[j].ctx = <mf_accel_fn> <size_t> found[0], <void *> <size_t> found[1]
+                self.pairs[j].fun, self.pairs[j].ctx = <mf_accel_fn> <size_t> address[0], <void *> <size_t> address[1]
                 self.c.one[j].value, self.c.one[j].ctx = <mf_rhs_fn> call_pair, &self.pairs[j]
-                return 0
-            self.c.one[j].value = <mf_rhs_fn> <size_t> found[0]
-            self.c.one[j].ctx = <void *> <size_t> found[1]
+            else:
+                self.c.one[j].value, self.c.one[j].ctx = <mf_rhs_fn> <size_t> address[0], <void *> <size_t> address[1]
             return 0
         if not callable(fun):
-            raise TypeError(f"events[{j}]: a callable is wanted, not {type(fun).__name__}")
+            raise TypeError(f"events[{j}]: expected a function, got {type(fun).__name__}")
         callback = Callback(of_motion(fun) if self.motion else fun, None, self.shape, args, 0, False)       # mode 0: called with t and y
         self.callbacks.append(callback)
         self.c.one[j].value, self.c.one[j].ctx = <mf_rhs_fn> call_event, <void *> callback
@@ -472,7 +471,7 @@ cdef class Events:
             blocks = [np.empty(max(self.c.per_step + self.c.count + 2 * self.c.n + 1, 1)), np.empty(room), np.empty((room, self.c.n)),
                       np.empty(room, dtype=np.int64), np.empty(max(self.c.per_step, 1) * sizeof(found_t), dtype=np.uint8)]
         except (MemoryError, ValueError):
-            raise MemoryError(f"events: no memory for {room} states of {self.c.n} numbers: lower `samples`") from None
+            raise MemoryError(f"events: no memory for {room} states of {self.c.n} numbers: lower samples") from None
         self.owner.append(blocks)
         at = <double *> cnp.PyArray_DATA(<cnp.ndarray> blocks[0])
         self.c.y, self.c.out = at, at + self.c.n
@@ -515,14 +514,14 @@ cdef class Events:
     @property
     def failure(self):
         """In words, why a scan ended in NOT_FINITE or REFUSED."""
-        what = f"event {self.c.bad_which}" if self.c.bad_which >= 0 else "the continuous extension"
-        where = f"{what} at t = {self.c.bad_t:g}"
+        function = f"event {self.c.bad_which}" if self.c.bad_which >= 0 else "the continuous extension"
+        where = f"{function} at t = {self.c.bad_t:g}"
         if self.c.bad_code != 0:
             return f"{where} returned the code {self.c.bad_code}"
         return f"{where} is {self.c.bad_value:g}: an event must be finite wherever the solution goes"
 
-    cdef int collect(self) except -1:
-        """Takes the rows found so far out of the core's buffers."""
+    cpdef int collect_rows(self) except -1:
+        """Takes the rows found so far out of the core's buffers, which are empty then."""
         cdef int64_t rows = self.c.n_found
         if rows:
             which, t, y = np.empty(rows, dtype=np.int64), np.empty(rows), np.empty((rows, self.c.n))
@@ -533,10 +532,6 @@ cdef class Events:
             self.c.n_found = 0
         return 0
 
-    def collect_rows(self):
-        """Empties the core's buffers where they are full."""
-        self.collect()
-
     def restore_rows(self, which, t, y):
         """What `found` gave when the state was saved."""
         self.c.n_found = 0
@@ -545,7 +540,7 @@ cdef class Events:
     @property
     def found(self):
         """(numbers, times, states) of all events met so far, in order: shapes (k,), (k,) and (k, *shape)."""
-        self.collect()
+        self.collect_rows()
         if not self.chunks:
             return np.empty(0, dtype=np.int64), np.empty(0), np.empty((0, *self.shape))
         which, t, y = (np.concatenate(parts) for parts in zip(*self.chunks))
@@ -574,7 +569,7 @@ cdef class Events:
         """Puts the events where `pack` was called. Raises ValueError, and changes nothing, where the numbers are not its."""
         array = np.ascontiguousarray(state, dtype=np.float64)
         if array.shape != (self.c.count, 3) or events_unpack(&self.c, <double *> cnp.PyArray_DATA(<cnp.ndarray> array)) != 0:
-            raise ValueError(f"events: a saved state of {self.c.count} events is wanted; what came is damaged, or of others")
+            raise ValueError(f"events: expected the saved state of {self.c.count} events, got one that is damaged or of other events")
 
     def start_at(self, double t0, y0):
         """The status of evaluating every event at a start."""
@@ -584,20 +579,20 @@ cdef class Events:
     def finish_at(self, double t, y):
         """The status of ending the run at t."""
         at = self.state(y)
-        self.collect()
+        self.collect_rows()
         return raise_or(events_finish(&self.c, t, <double *> cnp.PyArray_DATA(<cnp.ndarray> at)))
 
     def scan_function(self, dense, double t0, double t1):
         """The status of scanning a step from t0 to t1 whose continuous extension is dense(theta); for tests, and for other hosts."""
         door = (dense, self.c.n)
         if t0 == t1:
-            raise ValueError(f"t0 = t1 = {t0!r}: a step has a length")
+            raise ValueError(f"t1: expected a time other than t0 = {t0!r}, got {t1!r}")
         if not events_room(&self.c):
-            self.collect()
+            self.collect_rows()
         return raise_or(events_scan(&self.c, t0, t1, t1 - t0, call_dense, <void *> door))
 
     cdef object state(self, y):
         at = np.ascontiguousarray(y, dtype=np.float64)
         if at.size != self.c.n:
-            raise ValueError(f"y: {at.size} numbers came, {self.c.n} are wanted")
+            raise ValueError(f"y: expected {self.c.n} numbers, got {at.size}")
         return at

@@ -8,7 +8,7 @@ cdef enum:
     LEDGER_COLUMNS = 6                   # kinetic, potential, load, damping, numerical, residual
     LEDGER_STATE = 9                     # numbers that decide later rows
 
-    NUMERICAL_NONE = 0                   # the row has no formula: the residual shows what it did
+    NUMERICAL_NONE = 0                   # the method has no formula: the residual shows what it did
     NUMERICAL_LINEAR = 1                 # Newmark's, where the potential is a quadratic form
     NUMERICAL_WORK = 2                   # Newmark's, where the load column holds the work of every force
 

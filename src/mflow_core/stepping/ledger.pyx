@@ -11,7 +11,7 @@ the residual shows that all of it adds up to the energy at hand. Kinetic energy 
 damping at each step, where they exist; the numerical term needs products at each step only where gamma is not 1/2. Its quadratic forms
 are energies as well: Da'M Da/2 is the kinetic energy of a motion with v = Da.
 
-A row without such a formula has NaN in the numerical column, and what it gains or loses stands in the residual.
+A method without such a formula has NaN in the numerical column; its gain or loss stands in the residual.
 
 Inside a step the state is an interpolant, which obeys M a = F (a is asked for there) but not Newmark's relations. With its defects
 

@@ -5,7 +5,7 @@ carried; the controller is in control.pxd. A step that was not good is tried aga
 
     error above 1                            h shrinks as the controller says
     not finite (a state, a slope, the error, h/4, and no longer than half of what failed until the run has passed the place. It is over
-    or the extension, where it is wanted)    before the evaluations after the first such slope are more than MF_BUDGET; they count
+    or the extension, where it is needed)    before the evaluations after the first such slope are more than MF_BUDGET; they count
                                              while the step that the error would allow reaches the place again
     not solved, or asked for by a callback   h/4
     h too short to move t                    it is over, for the reason of the last try
@@ -13,7 +13,7 @@ carried; the controller is in control.pxd. A step that was not good is tried aga
 Every ending leaves the run at its last good state.
 
 Where accelerations follow from their arguments alone (r.calls), fixed steps that leave nothing behind work in place, on half the memory: a
-copy of the state is kept every `BLOCK` steps, and only there are numbers looked at. No second-order row makes a number finite again, for
+copy of the state is kept every `BLOCK` steps, and only there are numbers looked at. No second-order method makes a number finite again, for
 x+ = x + ... and v+ = v + ...; so where one is not finite, or a step has failed, the block is taken again from the copy, a step at a time.
 """
 from libc.math cimport INFINITY, NAN, fabs, sqrt
@@ -152,7 +152,7 @@ cdef int book(run_t *r, double t_next, double h) noexcept nogil:
 
 
 cdef void leave_grid(run_t *r) noexcept nogil:
-    """The state stands where no step ended: what the row carries besides it is made anew, and fixed steps count from here."""
+    """The state stands where no step ended: what the method carries besides it is made anew, and fixed steps count from here."""
     r.f.flags = r.f.flags | MF_FRESH
     r.t_base, r.k_base = r.t, r.k
     r.slope_k = r.dense_k = -1
@@ -225,7 +225,7 @@ cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept no
 
 
 cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
-    """Before the first step under error control: the slope that an FSAL row carries, and the first step (0: chosen here)."""
+    """Before the first step under error control: the slope that an FSAL method carries, and the first step (0: estimated here)."""
     cdef unsigned int mode
     cdef double *slope
     cdef bint carries = r.m.flags & MF_FSAL != 0 and r.sizes.n_vec > 1

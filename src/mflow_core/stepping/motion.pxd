@@ -1,4 +1,4 @@
-"""What runs of second-order rows need beside those of first-order ones: a first acceleration, errors of x and v, a first step."""
+"""What runs of second-order methods need beside those of first-order ones: a first acceleration, errors of x and v, a first step."""
 from mflow_core.stepping.run cimport run_t
 
 

@@ -1,7 +1,7 @@
 """Second-order runs: x'' = a(t, x, v), whose visible vectors are x, v and a.
 
 The run fills a before the first step, and after an event has moved the state, so that what is saved and what the energies are made of is
-there from the start; what a row carries besides follows from it (the row's `start`). Under error control the estimates of x and v count
+there from the start; what a method carries besides follows from it (the method's `start`). Under error control the estimates of x and v count
 alike, each in units of its own tolerance:
 
     err^2 = (sum (e_x / tol_x)^2 + sum (e_v / tol_v)^2) / (2 n)
@@ -98,7 +98,7 @@ cdef int choose_first_step(run_t *r, double t_end) noexcept nogil:
 
 
 cdef int motion_begin(run_t *r, double t_end, double first_step) noexcept nogil:
-    """Before the first step under error control: a, and the first step (0: chosen here)."""
+    """Before the first step under error control: a, and the first step (0: estimated here)."""
     cdef unsigned int mode
     cdef int status
     if r.err == NULL:

@@ -5,7 +5,7 @@ step the state is a polynomial in theta = (t - t0)/h,
 
     y(t0 + theta h) = y0 + sum_k theta^(k+1) D_k,
 
-the row's own (`dense`), or the cubic that has both ends' states and slopes (error h^4). It is made when first wanted, once a step.
+that of the method (`dense`), or the cubic that has both ends' states and slopes (error h^4). It is made when first asked for, once a step.
 In second order x and v have a cubic each, D of x first, and a is linear: slopes are there without a call.
 """
 from libc.stdint cimport int64_t
@@ -167,7 +167,7 @@ cdef int state_at(double theta, double *y, void *ctx) noexcept nogil:
 
 
 cdef int write_times(run_t *r, double t_next, double length, bint with_end, record_t *record) noexcept nogil:
-    """The wanted times in (r.t, t_next), and t_next too if with_end; theta = (t - r.t)/length."""
+    """The times to save in (r.t, t_next), and t_next too if with_end; theta = (t - r.t)/length."""
     cdef double t, sign = 1.0 if t_next >= r.t else -1.0
     cdef double *y
     cdef int status
@@ -191,7 +191,7 @@ cdef int write_times(run_t *r, double t_next, double length, bint with_end, reco
 
 
 cdef int write_energy(run_t *r, double t, bint at_end, double *y, record_t *record) noexcept nogil:
-    """The row's energies; at a state inside the step (x and v from y on) those of a ledger that books the step up to there."""
+    """The energies of the saved state; at a state inside the step (x and v from y on) those of a ledger that books the step up to there."""
     cdef double *e = record.energy + record.rows * LEDGER_COLUMNS
     cdef ledger_t part
     cdef double *inside[3]
@@ -243,14 +243,14 @@ cdef bint is_full(const record_t *record) noexcept nogil:
 
 cdef int move_end(run_t *r, const record_t *record) noexcept nogil:
     """The end of the step becomes the place of a terminal event: a is M^-1 F there, and the ledger books the step up to it."""
-    cdef const double *found = record.events.found_y + record.events.stop_row * record.events.n
+    cdef const double *state = record.events.found_y + record.events.stop_row * record.events.n
     cdef double t = record.events.stop_t, theta = record.events.stop_theta
     cdef ptrdiff_t i
     cdef int status
-    memcpy(r.next[0], found, r.n * sizeof(double))
+    memcpy(r.next[0], state, r.n * sizeof(double))
     if not r.m.flags & MF_SECOND_ORDER or theta == 1.0:
         return 0
-    memcpy(r.next[1], found + r.n, r.n * sizeof(double))
+    memcpy(r.next[1], state + r.n, r.n * sizeof(double))
     status = acceleration(r, t, r.next[0], r.next[1], r.slope0)
     if status < 0 and status != MF_E_NON_FINITE:
         return status
@@ -263,7 +263,7 @@ cdef int move_end(run_t *r, const record_t *record) noexcept nogil:
 
 
 cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil:
-    """Writes down what is wanted of a good step. RECORD_EVENT: a terminal event has moved its end, t_next, to where it happened."""
+    """Saves what was asked for of a good step. RECORD_EVENT: a terminal event has moved its end, t_next, to where it happened."""
     cdef double length = t_next[0] - r.t, part = 1.0
     cdef int status, ending = 0
     if record.D != NULL or record.events != NULL:

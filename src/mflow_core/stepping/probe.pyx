@@ -1,8 +1,8 @@
-"""Linear stability, probed from the kernels: one step of a first-order row on y' = lambda y, for many values of z = lambda h at once;
-of a second-order row on x'' = -k x - c v, for many pairs (k, c) at once, or on a whole structure.
+"""Linear stability, probed from the kernels: one step of a first-order method on y' = lambda y, for many values of z = lambda h at once;
+of a second-order method on x'' = -k x - c v, for many pairs (k, c) at once, or on a whole structure.
 
 A block of WIDTH values is one state of 2 WIDTH numbers, real parts and then imaginary ones, started at 1; the right-hand side and the
-equation of an implicit stage are closed forms, componentwise, so no Newton stands between a row and its stability function:
+equation of an implicit stage are closed forms, componentwise, so no Newton iteration stands between a method and its stability function:
 
     f = z y,        w - gh z w = r   =>   w = r / (1 - gh z)            (h = 1)
 
@@ -60,17 +60,17 @@ cdef int divided(double t, double gh, const double *r, double *w, ptrdiff_t n, v
     return 0
 
 
-def stability_values(MethodRecord row, dict parameters, cnp.ndarray z, double rho=0.0):
-    """R(z) of a first-order row: complex128, one value for each of the complex128 z (one-dimensional, contiguous)."""
+def stability_values(MethodRecord record, dict parameters, cnp.ndarray z, double rho=0.0):
+    """R(z) of a first-order method: complex128, one value for each of the complex128 z (one-dimensional, contiguous)."""
     cdef mf_sizes sizes
-    cdef double *par = row.parameters(parameters)
+    cdef double *par = record.parameters(parameters)
     cdef double *block
     cdef ptrdiff_t n = 2 * WIDTH, count = cnp.PyArray_SIZE(z)
-    cdef int status = mf_sizes_of(row.m, par, &sizes)
+    cdef int status = mf_sizes_of(record.m, par, &sizes)
     cdef cnp.ndarray out
-    if status != 0 or row.m.step == NULL or row.m.flags & MF_SECOND_ORDER:
+    if status != 0 or record.m.step == NULL or record.m.flags & MF_SECOND_ORDER:
         free(par)
-        raise ValueError(f"{row.name}: no stability function can be probed")
+        raise ValueError(f"method: expected one of first order that takes steps, got {record.name}")
     out = np.empty(count, dtype=np.complex128)
     block = <double *> calloc((1 + 2 * sizes.n_vec + sizes.n_work + 1) * n + sizes.work_extra, sizeof(double))
     if block == NULL:
@@ -78,12 +78,12 @@ def stability_values(MethodRecord row, dict parameters, cnp.ndarray z, double rh
         raise MemoryError()
     try:
         with nogil:
-            status = probe(row.m, par, &sizes, block, <const double *> cnp.PyArray_DATA(z), <double *> cnp.PyArray_DATA(out), count, rho)
+            status = probe(record.m, par, &sizes, block, <const double *> cnp.PyArray_DATA(z), <double *> cnp.PyArray_DATA(out), count, rho)
     finally:
         free(block)
         free(par)
     if status != 0:
-        raise ValueError(f"{row.name}: the step failed with code {status} on a linear problem")
+        raise ValueError(f"{record.name}: the step failed with code {status} on a linear problem")
     return out
 
 
@@ -140,41 +140,41 @@ cdef int spring_solve(double t, double w, const double *xp, const double *vp, do
     return 0
 
 
-def oscillator_matrices(MethodRecord row, dict parameters, cnp.ndarray k, cnp.ndarray c):
+def oscillator_matrices(MethodRecord record, dict parameters, cnp.ndarray k, cnp.ndarray c):
     """What a step of h = 1 multiplies the carried vectors of x'' = -k x - c v with: (count, n_vec, n_vec) for `count` float64 pairs."""
     cdef springs_t springs
     cdef mf_problem p = mf_new_problem()
     springs.k, springs.c = <const double *> cnp.PyArray_DATA(k), <const double *> cnp.PyArray_DATA(c)
     p.n, p.ctx, p.accel, p.solve_accel = cnp.PyArray_SIZE(k), &springs, spring_accel, spring_solve
-    images = np.stack([step_of_units(row, parameters, &p, 1.0, j, -1) for j in range(row.sizes(parameters)["n_vec"])], axis=-1)
+    images = np.stack([step_of_units(record, parameters, &p, 1.0, j, -1) for j in range(record.sizes(parameters)["n_vec"])], axis=-1)
     return np.ascontiguousarray(np.moveaxis(images, 0, 1))
 
 
-def system_matrix(MethodRecord row, dict parameters, Problem problem, double h):
+def system_matrix(MethodRecord record, dict parameters, Problem problem, double h):
     """The same for a whole structure without a load: n_vec n rows and columns."""
     cdef ptrdiff_t n = problem.c.n
     columns = []
-    for j in range(row.sizes(parameters)["n_vec"]):
+    for j in range(record.sizes(parameters)["n_vec"]):
         for i in range(n):
-            columns.append(step_of_units(row, parameters, &problem.c, h, j, i).ravel())
+            columns.append(step_of_units(record, parameters, &problem.c, h, j, i).ravel())
     return np.stack(columns, axis=1)
 
 
-cdef step_of_units(MethodRecord row, dict parameters, const mf_problem *p, double h, int j, ptrdiff_t only):
+cdef step_of_units(MethodRecord record, dict parameters, const mf_problem *p, double h, int j, ptrdiff_t only):
     """(n_vec, n): where one step takes the carried vector j of ones, or of a single one at component `only`, and zeros else."""
     cdef mf_sizes sizes
     cdef mf_frame f = mf_new_frame()
-    cdef double *par = row.parameters(parameters)
+    cdef double *par = record.parameters(parameters)
     cdef double *block
     cdef const double *x0[8]
     cdef double *x1[8]
     cdef ptrdiff_t n = p.n, i
     cdef unsigned int mode
-    cdef int k, status = mf_sizes_of(row.m, par, &sizes)
+    cdef int k, status = mf_sizes_of(record.m, par, &sizes)
     cdef cnp.ndarray out
-    if status != 0 or not row.m.flags & MF_SECOND_ORDER:
+    if status != 0 or not record.m.flags & MF_SECOND_ORDER:
         free(par)
-        raise ValueError(f"{row.name}: no amplification in second order can be probed")
+        raise ValueError(f"method: expected one of second order, got {record.name}")
     block = <double *> calloc((2 * sizes.n_vec + sizes.n_work) * n + 2 * sizes.n_scal + sizes.work_extra + 1, sizeof(double))
     if block == NULL:
         free(par)
@@ -191,7 +191,7 @@ cdef step_of_units(MethodRecord row, dict parameters, const mf_problem *p, doubl
     f.s1 = f.work + sizes.n_work * n + sizes.work_extra
     f.s0 = f.s1 + sizes.n_scal
     mode = mf_fp_enter()
-    status = row.m.step(row.m, &f)
+    status = record.m.step(record.m, &f)
     mf_fp_leave(mode)
     for k in range(sizes.n_vec):
         for i in range(n):
@@ -199,5 +199,5 @@ cdef step_of_units(MethodRecord row, dict parameters, const mf_problem *p, doubl
     free(block)
     free(par)
     if status != 0:
-        raise ValueError(f"{row.name}: the step failed with code {status} on a linear problem")
+        raise ValueError(f"{record.name}: the step failed with code {status} on a linear problem")
     return out

@@ -1,4 +1,4 @@
-"""A run: a row, a problem and the buffers; one step at a time. The loops are in loops.pyx and descent.pyx."""
+"""A run: a method, a problem and the buffers; one step at a time. The loops are in loops.pyx and descent.pyx."""
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
@@ -10,10 +10,10 @@ from mflow_core.types cimport MF_FRESH, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED
 
 cdef enum:
     RUN_DENSE = 1                        # room for the continuous extension of a step: output between steps, events
-    RUN_DESCEND = 2                      # room for a gradient, the point it is wanted at, and the last good pair
+    RUN_DESCEND = 2                      # room for a gradient, the point where it is evaluated, and the last good pair
     RUN_CONTROL = 4                      # room for tolerances of each component
     RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
-    RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the row needs it
+    RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the method needs it
     RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on
 
 
@@ -30,7 +30,7 @@ ctypedef struct run_t:
     newton_t *newton                     # solves implicit steps; NULL: the problem does it itself
     bint owns_newton                     # it goes with the run
     ledger_t *ledger                     # energies of second-order runs; NULL: not kept
-    ledger_t books                       # the ledger before the step at hand, where its end may move or states inside it are wanted
+    ledger_t books                       # the ledger before the step at hand, where its end may move or states inside it are asked for
     flow_t flow
     mf_sizes sizes
     mf_frame f
@@ -80,6 +80,7 @@ cdef void run_leave(run_t *r) noexcept nogil
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
 cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil
 cdef void note_rho(run_t *r, double value) noexcept nogil
+cdef int estimate_rho(run_t *r) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
 cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil
 
@@ -95,7 +96,7 @@ cdef inline int64_t evaluations(const run_t *r, bint with_jacobians) noexcept no
 
 
 cdef inline bint rho_is_due(const run_t *r) noexcept nogil:
-    """Whether the row wants its spectral radius estimated before the next step. The first parameter of a row whose stages are chosen at
+    """Whether the method needs its spectral radius estimated before the next step. The first parameter of a method whose stages are set at
     run time is their number, 0 where they follow from the radius."""
     if not r.m.flags & MF_NEEDS_RHO or (r.m.flags & MF_STAGED and r.m.n_par > 0 and r.par[0] > 0.0):
         return False

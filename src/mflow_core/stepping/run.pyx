@@ -4,7 +4,7 @@ A step maps `now` to `next`; accepting it swaps the two, rejecting it does nothi
 is entered twice (from its own callback, or by a second thread) meets an owner flag and says MF_E_BUSY. Nothing here allocates while it
 steps. What the kernel sees as its problem, `p`, may be made from the user's, `inner`: a cost becomes the flow of its gradient.
 """
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -17,6 +17,10 @@ from mflow_core.solvers.newton cimport newton_release, newton_rhs, newton_solve
 from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
                                MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem)
+
+
+cdef enum:
+    RHO_ITERATIONS = 50
 
 
 cdef extern from *:
@@ -43,7 +47,7 @@ cdef extern from *:
 
 
 # ---- gradient flow --------------------------------------------------------------------------------------------------------------------
-# One ctx serves the kernel's calls of rhs and solve: it is the flow's, and what else the problem brings is called with its own.
+# One ctx serves the kernel's calls of rhs and solve: it is the flow's. The problem's other callbacks are called with the problem's ctx.
 
 cdef int flow_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef flow_t *flow = <flow_t *> ctx
@@ -95,7 +99,7 @@ cdef inline int64_t whole_lines(int64_t numbers) noexcept nogil:
 
 
 cdef int dense_vectors(const mf_sizes *sizes, int flags) noexcept nogil:
-    """A row without a continuous extension of its own gets the cubic Hermite one: three vectors, in second order for x and v each."""
+    """A method without a continuous extension gets the cubic Hermite one: three vectors, in second order for x and v each."""
     if sizes.n_dense or not flags & RUN_DENSE:
         return sizes.n_dense
     return 3 if sizes.n_vis == 1 else 6
@@ -106,7 +110,7 @@ cdef int control_vectors(const mf_method *m) noexcept nogil:
 
 
 cdef int64_t room_of(const mf_method *m, const mf_sizes *sizes, int flags, ptrdiff_t ld) noexcept nogil:
-    """Numbers that a run of this row needs."""
+    """Numbers that a run of this method needs."""
     cdef int64_t vectors = 2 * sizes.n_vec + sizes.n_work + sizes.n_err + dense_vectors(sizes, flags)
     vectors += (3 if flags & RUN_DENSE else 0) + (4 if flags & RUN_DESCEND else 0) + (2 * control_vectors(m) if flags & RUN_CONTROL else 0)
     return vectors * ld + whole_lines(sizes.work_extra) + 2 * whole_lines(sizes.n_scal) + whole_lines(sizes.n_coef) + whole_lines(m.n_par)
@@ -188,7 +192,7 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
 
 
 cdef void run_choose_tests(run_t *r) noexcept nogil:
-    """Which vectors tell that a step is finite. A second-order row whose gamma is above 0 makes v+ = ... + gamma dt a+: where a+ is not
+    """Which vectors tell that a step is finite. A second-order method whose gamma is above 0 makes v+ = ... + gamma dt a+: where a+ is not
     finite v+ is not, and one pass over memory is saved."""
     cdef double[4] c
     r.n_tested = r.sizes.n_vis
@@ -199,7 +203,7 @@ cdef void run_choose_tests(run_t *r) noexcept nogil:
 
 
 cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
-    """Takes a problem over; a cost alone becomes its gradient flow where the row wants a right-hand side."""
+    """Takes a problem over; a cost alone becomes its gradient flow where the method needs a right-hand side."""
     r.inner = mf_new_problem()
     memcpy(&r.inner, p, min(<size_t> p.size, sizeof(mf_problem)))
     r.inner.size = sizeof(mf_problem)
@@ -289,13 +293,56 @@ cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, 
 
 
 cdef void note_rho(run_t *r, double value) noexcept nogil:
-    """The spectral radius was estimated. It is wanted again after twice as many steps as the last time, RHO_EVERY at most; after one
+    """The spectral radius was estimated. It is due again after twice as many steps as the last time, RHO_EVERY at most; after one
     where it has grown by half."""
     cdef int64_t gap = 2 * (r.k - r.rho_k)
     gap = gap if gap < RHO_EVERY else RHO_EVERY
     if gap < 1 or r.rho_k < 0 or value > 1.5 * r.f.rho:
         gap = 1
     r.f.rho, r.rho_k, r.rho_next = value, r.k, r.k + gap
+
+
+cdef int estimate_rho(run_t *r) noexcept nogil:
+    """r.f.rho where the run stands, for hosts in C; the drivers in Python measure more (`mflow.stability.spectrum`).
+
+    Nonlinear power iteration (Sommeijer, Shampine and Verwer, J. Comput. Appl. Math. 88 (1998) 315-326): v <- (f(y + v) - f(y)) scaled back
+    to the length of a difference, until the growth changes by less than a hundredth. The estimate approaches the radius from below, so a
+    fifth is added. Scratch: `next` and the method's work, which hold nothing between two steps.
+    """
+    cdef double *v = r.next[0]
+    cdef double *at = r.f.work
+    cdef double *slope = r.f.work + r.ld
+    cdef double *base = r.f.work + 2 * r.ld
+    cdef const double *y = r.now[0]
+    cdef double length = 1.5e-8 * max(1.0, sqrt(REDUCE.sum_of_squares(y, r.n))), norm, rho = 0.0, before
+    cdef ptrdiff_t i
+    cdef int _k, status
+    status = r.p.rhs(r.t, y, base, r.n, r.p.ctx)
+    r.f.n_rhs += 1
+    for i in range(r.n):
+        v[i] = base[i] if base[i] != 0.0 else 1.0
+    for _k in range(RHO_ITERATIONS):
+        if status != 0:
+            return status
+        norm = sqrt(REDUCE.sum_of_squares(v, r.n))
+        if not norm - norm == 0.0:
+            return MF_E_NON_FINITE
+        if norm == 0.0:
+            break
+        for i in range(r.n):
+            at[i] = y[i] + v[i] * (length / norm)
+        status = r.p.rhs(r.t, at, slope, r.n, r.p.ctx)
+        r.f.n_rhs += 1
+        for i in range(r.n):
+            v[i] = slope[i] - base[i]
+        before = rho
+        rho = sqrt(REDUCE.sum_of_squares(v, r.n)) / length
+        if _k > 1 and fabs(rho - before) <= 0.01 * rho:
+            break
+    if not rho - rho == 0.0:
+        return MF_E_NON_FINITE
+    note_rho(r, 1.2 * rho)
+    return status
 
 
 # ---- steps ------------------------------------------------------------------------------------------------------------------------------

@@ -30,3 +30,7 @@ cdef class Run:
     cdef bytes problem_state(self)
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive) except? -1
     cdef void change_dt(self, double dt) noexcept
+
+
+cdef int raise_or(int status) except? -1
+cdef copy_of(const double *x, ptrdiff_t n, tuple shape)

@@ -1,4 +1,8 @@
-"""`Run`: a run with its row and problem, for Python. The loops are in run.pyx, saving in checkpoint.pyx."""
+"""`Run`: a run of a method on a problem, for Python.
+
+A run is one struct, `run_t`, that C functions work on: run.pyx makes it and takes a step, loops.pyx and descent.pyx go on, checkpoint.pyx
+saves it. `LastStep` (last_step.pyx) looks into the step just taken, `Energies` (energies.pyx) at the ledger of a second-order run.
+"""
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize
 from libc.math cimport INFINITY, NAN
 from libc.stddef cimport ptrdiff_t
@@ -10,19 +14,18 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.problems.problem cimport Problem
-from mflow_core.registry cimport MethodRecord, mf_sizes_of
+from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, run_descend
 from mflow_core.stepping.events cimport Events
-from mflow_core.stepping.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_part, ledger_release, ledger_row, ledger_start, ledger_t
 from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.stepping.motion cimport motion_start
-from mflow_core.stepping.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, look_back, record_t
+from mflow_core.stepping.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t
 from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_choose_tests, run_enter,
                              run_leave, run_make, run_release, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_IMPLICIT,
-                               MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_VELOCITY_FREE, mf_sizes)
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP,
+                               MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER)
 
 import zlib
 
@@ -50,7 +53,7 @@ cdef int raise_or(int status) except? -1:
 
 
 cdef class Rows:
-    """Where a run writes its states: arrays of the caller's, filled from row 0 on.
+    """Where a run writes its states: arrays of the caller's, filled from their first row on.
 
     t and y (a row a state, n numbers each) take every k-th step, or the states at the times `at`; D (n_D vectors of n numbers a row,
     where every step is kept) its continuous extension. events: `Events`, or None. In second order a row of y holds x, v and a, 3 n
@@ -86,7 +89,7 @@ cdef class Rows:
 
     @property
     def done(self):
-        """How many of the wanted times are behind."""
+        """How many of the times `at` are behind."""
         return self.c.i_at
 
     @done.setter
@@ -95,45 +98,45 @@ cdef class Rows:
 
 
 cdef class Run:
-    """A row on a problem from a start, stepped in place. The drivers and `mflow.Stepper` are made of it.
+    """A method on a problem from a start, stepped in place. The drivers and `mflow.Stepper` are made of it.
 
-    y0 is a float64 C-contiguous array (its shape is the state's), `parameters` the row's own by name. In second order y0 is x, and v0
+    y0 is a float64 C-contiguous array (its shape is the state's), `parameters` those of the method by name. In second order y0 is x, and v0
     its velocity; the accelerations are made at the first step, or by `prepare`.
     """
 
-    def __cinit__(self, MethodRecord row, Problem problem, cnp.ndarray y0, double t0=0.0, double dt=NAN, dict parameters=None,
+    def __cinit__(self, MethodRecord record, Problem problem, cnp.ndarray y0, double t0=0.0, double dt=NAN, dict parameters=None,
                   bint dense=False, bint descend=False, bint control=False, Solver solver=None, cnp.ndarray v0=None):
         cdef double *par
         cdef int status = 0
         cdef const double *start[8]
         cdef int j
         if cnp.PyArray_TYPE(y0) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(y0):
-            raise TypeError("y0: a C-contiguous float64 array is wanted")
+            raise TypeError(f"y0: expected a C-contiguous float64 array, got dtype {(<object> y0).dtype} and strides {(<object> y0).strides}")
         if cnp.PyArray_SIZE(y0) != problem.c.n:
-            raise ValueError(f"y0 has {cnp.PyArray_SIZE(y0)} components, the problem {problem.c.n}")
-        self.record, self.problem, self.shape = row, problem, (<object> y0).shape
-        par = row.parameters(parameters or {})
+            raise ValueError(f"y0: expected {problem.c.n} components, as the problem has, got {cnp.PyArray_SIZE(y0)}")
+        self.record, self.problem, self.shape = record, problem, (<object> y0).shape
+        par = record.parameters(parameters or {})
         for j in range(8):
             start[j] = NULL
         start[0] = <double *> cnp.PyArray_DATA(y0)
-        if row.m.flags & MF_SECOND_ORDER:
+        if record.m.flags & MF_SECOND_ORDER:
             if v0 is None or cnp.PyArray_TYPE(v0) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(v0) or cnp.PyArray_SIZE(v0) != problem.c.n:
-                raise TypeError(f"v0: a C-contiguous float64 array of {problem.c.n} numbers is wanted for {row.name}")
+                raise TypeError(f"v0: expected a C-contiguous float64 array of {problem.c.n} numbers for {record.name}")
             start[1] = <double *> cnp.PyArray_DATA(v0)
-        self.r = run_make(row.m, &problem.c, par, t0, dt, start, (RUN_DENSE if dense else 0)
+        self.r = run_make(record.m, &problem.c, par, t0, dt, start, (RUN_DENSE if dense else 0)
                           | (RUN_DESCEND if descend else 0) | (RUN_CONTROL if control else 0) | (RUN_SOLVE if solver is not None else 0),
                           &status)
         free(par)
         if self.r == NULL:
             if status == MF_E_MEMORY:
-                raise MemoryError(f"no memory for {row.name} with {problem.c.n} components")
+                raise MemoryError(f"no memory for {record.name} with {problem.c.n} components")
             if status == MF_E_CALLBACK:
-                raise TypeError(f"{row.name} needs another callback than this problem gives")
-            raise ValueError(f"{row.name} cannot be run on this problem (code {status})")
+                raise TypeError(f"problem: {record.name} needs a callback that this problem does not have")
+            raise ValueError(f"problem: {record.name} cannot run on it (code {status})")
         self.solver, self.compiled = solver, problem.compiled
-        if row.m.flags & MF_SECOND_ORDER and (self.r.sizes.n_work <= 1 or self.r.n == 1):
+        if record.m.flags & MF_SECOND_ORDER and (self.r.sizes.n_work <= 1 or self.r.n == 1):
             self.r.calls = problem.calls     # other kernels copy vectors when they work in place
-        self.watched = 2 * self.r.n if row.m.flags & MF_SECOND_ORDER else self.r.n
+        self.watched = 2 * self.r.n if record.m.flags & MF_SECOND_ORDER else self.r.n
         if solver is not None:
             run_solve_with(self.r, solver.attach(&self.r.ode, problem.jac, problem.jac_ctx))
             solver.held = True
@@ -199,17 +202,17 @@ cdef class Run:
     def here(self):
         """(point, gradient) of the last good evaluation of a descent."""
         if self.r.good == NULL:
-            raise TypeError(f"{self.record.name}: this run was not made for descent (descend=True)")
+            raise TypeError(f"{self.record.name}: expected a run made for descent; pass descend=True")
         return copy_of(self.r.good, self.r.n, self.shape), copy_of(self.r.good_grad, self.r.n, self.shape)
 
     def evaluate(self, cnp.ndarray x, bint want_grad=True):
-        """(cost, gradient) at a float64 array of the state's size; NaNs in place of a gradient that is not wanted."""
+        """(cost, gradient) at a float64 array of the state's size; without want_grad, NaNs in place of the gradient."""
         cdef double value = NAN
         grad = np.full(self.shape, np.nan)
         cdef double *out = <double *> cnp.PyArray_DATA(<cnp.ndarray> grad)
         at = np.ascontiguousarray(x, dtype=np.float64)
         if self.r.inner.value_grad == NULL or at.size != self.r.n:
-            raise TypeError(f"evaluate: a cost is wanted, and {self.r.n} numbers; {at.size} came")
+            raise TypeError(f"x: expected a problem with a cost and {self.r.n} numbers, got {at.size}")
         self.r.n_value_grad += 1
         raise_or(self.r.inner.value_grad(<double *> cnp.PyArray_DATA(<cnp.ndarray> at), &value if self.problem.has_value else NULL,
                                          out if want_grad else NULL, self.r.n, self.r.inner.ctx))
@@ -220,7 +223,7 @@ cdef class Run:
         out = np.full(self.shape, np.nan)
         at = np.ascontiguousarray(y, dtype=np.float64)
         if self.r.p.rhs == NULL or at.size != self.r.n:
-            raise TypeError(f"slope: a right-hand side is wanted, and {self.r.n} numbers; {at.size} came")
+            raise TypeError(f"y: expected a problem with a right-hand side and {self.r.n} numbers, got {at.size}")
         self.r.f.n_rhs += 1
         raise_or(self.r.p.rhs(t, <double *> cnp.PyArray_DATA(<cnp.ndarray> at), <double *> cnp.PyArray_DATA(<cnp.ndarray> out),
                               self.r.n, self.r.p.ctx))
@@ -263,78 +266,12 @@ cdef class Run:
         cdef cnp.ndarray at = np.ascontiguousarray(x, dtype=np.float64), moving = np.ascontiguousarray(v, dtype=np.float64)
         cdef cnp.ndarray out = np.full(self.shape, np.nan)
         if self.r.p.accel == NULL or cnp.PyArray_SIZE(at) != self.r.n or cnp.PyArray_SIZE(moving) != self.r.n:
-            raise TypeError(f"acceleration: a second-order run is wanted, and {self.r.n} numbers for x and v each")
+            raise TypeError(f"x, v: expected a second-order run and {self.r.n} numbers each, got {cnp.PyArray_SIZE(at)} and "
+                            f"{cnp.PyArray_SIZE(moving)}")
         self.r.f.n_rhs += 1
         raise_or(self.r.p.accel(t, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(moving), <double *> cnp.PyArray_DATA(out),
                                 self.r.n, self.r.p.ctx))
         return out
-
-    def keep_energy(self):
-        """From here on a ledger is kept; the status. The problem must tell energies. Empties the accounts of a ledger that is kept already."""
-        cdef int status
-        if self.r.inner.energy == NULL:
-            raise TypeError("energy: this problem does not tell its energies")
-        status = self.prepare()
-        if status != 0:
-            return status
-        self.open_ledger()
-        return raise_or(ledger_start(self.r.ledger, self.r.t, <const double *const *> self.r.now))
-
-    def open_ledger(self):
-        """A ledger without accounts: `keep_energy` or `unpack` fills them."""
-        cdef mf_sizes sizes
-        cdef double[4] c
-        cdef int formula = NUMERICAL_NONE
-        if self.r.inner.energy == NULL:
-            raise TypeError("energy: this problem does not tell its energies")
-        mf_sizes_of(self.r.m, self.r.par, &sizes)
-        c[0] = c[1] = 0.0
-        if sizes.n_coef == 4:
-            self.r.m.begin(self.r.m, self.r.par, 0, NULL, c)
-            # A row that never solves for a keeps M a = F at the end of its steps only where F does not depend on v, or gamma is 0.
-            if c[2] == 0.0 and c[3] == 0.0 and (self.r.m.flags & MF_IMPLICIT or c[1] == 0.0 or self.r.inner.flags & MF_VELOCITY_FREE):
-                formula = self.problem.energy_formula
-        if formula == NUMERICAL_NONE:
-            c[0], c[1] = 0.0, 0.5
-        self.problem.set_lean(c[1] - 0.5)
-        ledger_release(self.r.ledger)
-        self.r.ledger = ledger_make(self.r.inner.energy, self.r.inner.ctx, self.r.n, formula, c[0], c[1], self.problem.energy_each_step)
-        if self.r.ledger == NULL:
-            raise MemoryError(f"no memory for a ledger of {self.r.n} components")
-
-    def energy(self):
-        """Kinetic, potential, work of the load, damping, numerical dissipation (NaN: no formula) and residual, since `keep_energy`."""
-        cdef cnp.ndarray row = np.empty(LEDGER_COLUMNS)
-        if self.r.ledger == NULL:
-            raise TypeError("energy: no ledger is kept (keep_energy)")
-        if raise_or(ledger_row(self.r.ledger, self.r.t, <const double *const *> self.r.now, <double *> cnp.PyArray_DATA(row))) != 0:
-            raise RuntimeError("energy: a callback failed")
-        return row
-
-    def energy_inside(self, double t0, cnp.ndarray x0, cnp.ndarray v0, cnp.ndarray a0, double t, cnp.ndarray x, cnp.ndarray v, before):
-        """The ledger's row at a state inside a step that began at t0 with the row `before`; the run itself does not matter."""
-        cdef ledger_t part
-        cdef const double *start[3]
-        cdef const double *inside[3]
-        cdef cnp.ndarray a, row = np.empty(LEDGER_COLUMNS), states
-        cdef int status
-        if self.r.ledger == NULL:
-            raise TypeError("energy_inside: no ledger is kept (keep_energy)")
-        a = self.acceleration(t, x, v)
-        states = np.stack([np.asarray(one, dtype=np.float64).reshape(-1) for one in (x0, v0, a0, x, v)])
-        start[0] = <const double *> cnp.PyArray_DATA(states)
-        start[1], start[2] = start[0] + self.r.n, start[0] + 2 * self.r.n
-        inside[0], inside[1], inside[2] = start[0] + 3 * self.r.n, start[0] + 4 * self.r.n, <const double *> cnp.PyArray_DATA(a)
-        part = self.r.ledger[0]
-        status = ledger_start(&part, t0, start)
-        if status == 0:
-            status = ledger_part(&part, t0, start, t, inside, t - t0)
-        if status == 0:
-            status = ledger_row(&part, t, inside, <double *> cnp.PyArray_DATA(row))
-        if raise_or(status) != 0:
-            raise RuntimeError("energy_inside: a callback failed")
-        row[2:] += before[2:]                # what was booked before this step
-        return row
 
     @property
     def nsolve(self):
@@ -352,7 +289,7 @@ cdef class Run:
             self.r.dt, self.r.t_base, self.r.k_base = dt, self.r.t, self.r.k
 
     def set_parameter(self, str name, double value):
-        """Changes one parameter of the row (a schedule's learning rate) from the next step on."""
+        """Changes one parameter of the method (a schedule's learning rate) from the next step on."""
         cdef double *par = self.record.parameters({name: value})
         cdef int j
         if run_enter(self.r) != 0:
@@ -373,16 +310,17 @@ cdef class Run:
         if self.r.err == NULL:
             raise TypeError(f"{self.record.name} has no error estimate")
         if count != cnp.PyArray_SIZE(atol) or (count != 1 and (count != self.r.n or self.r.tolerances == NULL)):
-            raise ValueError(f"rtol, atol: 1 or {self.r.n} numbers each are wanted")
+            raise ValueError(f"rtol, atol: expected 1 or {self.r.n} numbers each, got {count} and {cnp.PyArray_SIZE(atol)}")
         run_tolerances(self.r, <double *> cnp.PyArray_DATA(rtol), <double *> cnp.PyArray_DATA(atol), count)
         if rtol_v is not None:
             if cnp.PyArray_SIZE(rtol_v) != count or cnp.PyArray_SIZE(atol_v) != count:
-                raise ValueError(f"rtol_v, atol_v: {count} numbers each are wanted, as of rtol and atol")
+                raise ValueError(f"rtol_v, atol_v: expected {count} numbers each as in rtol and atol, got {cnp.PyArray_SIZE(rtol_v)} and "
+                                 f"{cnp.PyArray_SIZE(atol_v)}")
             run_tolerances_of_v(self.r, <double *> cnp.PyArray_DATA(rtol_v), <double *> cnp.PyArray_DATA(atol_v), count)
         self.r.c.max_step, self.r.c.min_step = max_step, min_step
 
     def begin(self, double t_end, double first_step=0.0):
-        """Before the first step under error control; 0 or why it cannot begin. first_step has the sign of the span; 0: chosen."""
+        """Before the first step under error control; 0 or why it cannot begin. first_step has the sign of the span; 0: it is estimated."""
         raise_or(run_enter(self.r))
         try:
             return raise_or(run_begin(self.r, t_end, first_step))
@@ -401,7 +339,7 @@ cdef class Run:
 
     @property
     def rejected(self):
-        """(tries thrown away, those among them that had no error estimate)."""
+        """(rejected tries, those among them that had no error estimate)."""
         return self.r.c.rejected, self.r.c.failed
 
     @property
@@ -414,7 +352,7 @@ cdef class Run:
 
     @property
     def rho(self):
-        """The spectral radius that the row works with, and the step at which it was estimated (-1: never)."""
+        """The spectral radius that the method works with, and the step at which it was estimated (-1: never)."""
         return self.r.f.rho, self.r.rho_k
 
     @rho.setter
@@ -434,19 +372,19 @@ cdef class Run:
     def adaptive(self, int64_t count, double t_end, Rows rows=None):
         """The status of up to `count` accepted steps under error control, until t_end."""
         if self.r.err == NULL or self.r.c.q == 0.0:
-            raise TypeError(f"{self.record.name}: this run was not made for error control")
+            raise TypeError(f"{self.record.name}: expected a run under error control; call control and begin first")
         return self.go(count, t_end, rows, NAN, True)
 
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive) except? -1:
         cdef int status
-        cdef record_t *record = NULL
+        cdef record_t *output = NULL
         cdef bint alone = self.compiled      # no Python inside
         if rows is not None:
-            record = &rows.c
+            output = &rows.c
             if rows.events is not None and rows.events.c.n != self.watched:
-                raise TypeError(f"events: they watch {rows.events.c.n} numbers, and this run shows them {self.watched}")
+                raise TypeError(f"events: expected events of {self.watched} numbers, as this run shows them, got {rows.events.c.n}")
             if (rows.needs_dense or rows.events is not None) and self.r.y_between == NULL:
-                raise TypeError(f"{self.record.name}: this run was not made for output between its steps (dense=True)")
+                raise TypeError(f"{self.record.name}: expected a run made for output between its steps; pass dense=True")
             alone = alone and (rows.events is None or rows.events.compiled)
         raise_or(run_enter(self.r))
         try:
@@ -454,45 +392,12 @@ cdef class Run:
                 self.change_dt(dt)
             if alone:
                 with nogil:
-                    status = run_adaptive(self.r, count, t_last, record) if adaptive else run_fixed(self.r, count, t_last, record)
+                    status = run_adaptive(self.r, count, t_last, output) if adaptive else run_fixed(self.r, count, t_last, output)
             else:
-                status = run_adaptive(self.r, count, t_last, record) if adaptive else run_fixed(self.r, count, t_last, record)
+                status = run_adaptive(self.r, count, t_last, output) if adaptive else run_fixed(self.r, count, t_last, output)
             return raise_or(status)
         finally:
             run_leave(self.r)
-
-    def between(self, double t):
-        """The state at a time inside the step just taken (dense=True), by the continuous extension; in second order x, v and a."""
-        cdef int status
-        cdef unsigned int mode
-        out = np.empty(self.shape if self.r.sizes.n_vis == 1 else (self.r.sizes.n_vis, *self.shape))
-        if self.r.y_between == NULL:
-            raise TypeError(f"{self.record.name}: this run was not made for output between its steps (dense=True)")
-        raise_or(run_enter(self.r))
-        try:
-            mode = mf_fp_enter()
-            status = look_back(self.r, t, <double *> cnp.PyArray_DATA(<cnp.ndarray> out))
-            mf_fp_leave(mode)
-            raise_or(status)
-        finally:
-            run_leave(self.r)
-        if status == MF_E_ARGUMENT:
-            if self.r.t_before != self.r.t_before:
-                raise ValueError(f"t = {t!r}: there is no last step to look into: none was taken, an event ended it, or a later try failed")
-            raise ValueError(f"t = {t!r}: the last step, the only one that can be looked into, went from {self.r.t_before:g} to {self.r.t:g}")
-        if status != 0:
-            raise RuntimeError(f"fun returned {status} at an end of the last step")
-        return out
-
-    def extension(self):
-        """(t, y, D) of the step just taken (dense=True): its start, the state there, and the continuous extension's vectors."""
-        cdef Py_ssize_t n_D = self.r.n_D
-        cdef int k
-        self.between(self.r.t)               # makes D, if it is not there yet
-        D = np.empty((n_D, *self.shape))
-        for k in range(n_D):
-            memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> D) + k * self.r.n, self.r.f.D + k * self.r.ld, self.r.n * sizeof(double))
-        return self.r.t_before, copy_of(self.r.next[0], self.r.n, self.shape), D
 
     @property
     def degree(self):
@@ -507,7 +412,7 @@ cdef class Run:
         """The status of up to `count` iterations: CONVERGED, 0 not yet, or why it could not go on."""
         cdef int status
         if self.r.good == NULL or self.r.inner.value_grad == NULL:
-            raise TypeError(f"{self.record.name}: this run was not made for descent (descend=True)")
+            raise TypeError(f"{self.record.name}: expected a run made for descent; pass descend=True")
         raise_or(run_enter(self.r))
         try:
             if self.compiled:
@@ -543,21 +448,21 @@ cdef class Run:
 
     def unpack(self, bytes data):
         """Puts the run where `pack` was called. Raises ValueError, and changes nothing, if the bytes are damaged or foreign."""
-        cdef Py_ssize_t own = 8 * self.problem.state_size(), core
+        cdef Py_ssize_t extra = 8 * self.problem.state_size(), core
         cdef cnp.ndarray state
         cdef int status = MF_E_ARGUMENT
         raise_or(run_enter(self.r))
         try:
-            core = len(data) - (own + 4 if own else 0)
-            if own == 0 or zlib.crc32(data[core:core + own]) == int.from_bytes(data[core + own:], "little"):
+            core = len(data) - (extra + 4 if extra else 0)
+            if extra == 0 or zlib.crc32(data[core:core + extra]) == int.from_bytes(data[core + extra:], "little"):
                 status = run_unpack(self.r, PyBytes_AS_STRING(data), core)
-            if status >= 0 and own:
-                state = np.frombuffer(data[core:core + own], dtype="<f8").astype(np.float64)
+            if status >= 0 and extra:
+                state = np.frombuffer(data[core:core + extra], dtype="<f8").astype(np.float64)
                 self.problem.state_unpack(<double *> cnp.PyArray_DATA(state))
         finally:
             run_leave(self.r)
         if status < 0:
-            raise ValueError(f"saved state: damaged, or not of {self.record.name} with {self.r.n} components")
+            raise ValueError(f"data: expected the saved state of {self.record.name} with {self.r.n} components, got bytes that are damaged or of another run")
 
 
 cdef copy_of(const double *x, ptrdiff_t n, tuple shape):

@@ -1,7 +1,7 @@
 /* mflow.h: the C face of mflow. C99 and C++17; includes no Python and does no arithmetic (a host's flags must not reach our bits).
 
    Growth: fields are appended, never moved. A struct that the host makes starts with `size` (use MF_INIT); a struct that the library
-   makes is reached by pointer only, never as an array (rows are not contiguous for a host built against a smaller row).
+   makes is reached by pointer only, never as an array (records are not contiguous for a host built against a smaller record).
 
    Every vector is n contiguous doubles. Every status is an int: 0 go on, > 0 recoverable, < 0 over (MF_E_... or a callback's own code). */
 #ifndef MFLOW_H
@@ -24,13 +24,13 @@ extern "C" {
 enum {
   MF_OK = 0,
   MF_E_ARGUMENT = -1001,       /* an argument is NULL, out of range or of the wrong size */
-  MF_E_CALLBACK = -1002,       /* the row needs a callback that the problem leaves NULL */
+  MF_E_CALLBACK = -1002,       /* the method needs a callback that the problem leaves NULL */
   MF_E_MEMORY = -1003,
   MF_E_BUSY = -1004,           /* the run is in use by another thread, or was entered again from its own callback */
   MF_E_NON_FINITE = -1005,     /* a state, slope or gradient is NaN or infinite: the last good step is kept */
   MF_E_PARAMETER = -1006,      /* a parameter lies outside its bounds, or two of them clash */
   MF_E_VERSION = -1007,        /* the host was built against a newer header */
-  MF_E_KIND = -1008,           /* the row cannot do this: tolerances where it has no error estimate, an update where a step is wanted, ... */
+  MF_E_KIND = -1008,           /* the method cannot do this: tolerances where it has no error estimate, an update where it takes steps, ... */
   MF_E_DAMAGED = -1009,        /* a saved state is damaged, or belongs to another method or size */
   MF_E_SOLVE = -1010,          /* an implicit step's equation was not solved, at no step that was tried */
   MF_E_STEP = -1011,           /* the step that the tolerances need is too small to move t */
@@ -49,10 +49,11 @@ typedef int (*mf_value_grad_fn)(const double *c, double *value, double *grad, pt
 typedef int (*mf_accel_fn)(double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx);
 typedef int (*mf_solve_accel_fn)(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q,
                                  double *a, ptrdiff_t n, void *ctx);   /* a = w M^-1 F(t, xp + bx a, vp + bv a) + q; q may be NULL; a: guess in */
-/* lanes: component i of lane l is y[i*lanes + l]; lanes is a multiple of 8, the tail filled with copies of a live lane; t[l] own time;
+/* A lane is the place of one trajectory in a SIMD block: component i of lane l is y[i*lanes + l]; lanes is a multiple of 8, the tail filled
+   with copies of a live lane; t[l] own time;
    parameter j of lane l, where the host gave any, is y[(n + j)*lanes + l] */
 typedef int (*mf_rhs_lanes_fn)(const double *t, const double *y, double *dydt, ptrdiff_t n, ptrdiff_t lanes, void *ctx);
-/* y0/y1 are the row's visible vectors (x, v, a) at both ends of accepted steps. y0 NULL: set e[0] kinetic and e[1] potential energy at y1 (asked
+/* y0/y1 are the method's visible vectors (x, v, a) at both ends of accepted steps. y0 NULL: set e[0] kinetic and e[1] potential energy at y1 (asked
    only where energies are saved, and of differences of states). Else add this step's work of the load to e[2], what damping took to e[3]. */
 typedef int (*mf_energy_fn)(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx);
 /* J[i*n + j] = d f_i / d y_j */
@@ -71,7 +72,7 @@ typedef struct mf_problem {            /* made by the host; one per run, because
   mf_jac_fn jac;                       /* version 2 */
 } mf_problem;
 
-/* ---- the row ---- */
+/* ---- the method record ---- */
 typedef struct mf_method mf_method;
 enum { MF_REAL = 0, MF_BOOL = 1, MF_INT = 2, MF_CHOICE = 3 };
 enum { MF_LOWER_OPEN = 1, MF_UPPER_OPEN = 2 };
@@ -86,10 +87,10 @@ typedef struct mf_sizes {              /* vectors of n doubles, unless said; all
   int32_t n_vis;                       /* visible vectors: 1 (y or c), 3 in second order (x, v, a) */
   int32_t n_vec;                       /* carried vectors, the visible ones first (FSAL slope, m, v, ...) */
   int32_t n_scal;                      /* carried scalars (running products, step counts) */
-  int32_t n_coef;                      /* numbers that `begin` writes. Update rows: for `update`. Second-order rows: 4, beta, gamma, alpha_m, alpha_f
-                                          of the generalised alpha method that the row is; 0: it is none */
+  int32_t n_coef;                      /* numbers that `begin` writes. Optimizers: for `update`. Second order: 4, beta, gamma, alpha_m, alpha_f
+                                          of the generalised alpha method that this is; 0: it is none */
   int32_t n_work, n_err, n_dense;      /* scratch, error estimates, interpolant vectors */
-  int32_t order;                       /* for these parameters; 0: the row's own */
+  int32_t order;                       /* for these parameters; 0: `order` of the record */
   int64_t work_extra;                  /* doubles of scratch that do not scale with n */
 } mf_sizes;
 
@@ -105,16 +106,16 @@ enum { MF_FRESH = 1 };                 /* mf_frame.flags */
 typedef struct mf_frame {              /* one step as a kernel sees it. A step is a pure map (x0, s0) -> (x1, s1). */
   uint32_t size, flags;                /* FRESH: carried vectors beyond the visible ones are not filled (first step; y was changed) */
   ptrdiff_t n, ld;                     /* ld: stride of work, err and D, a multiple of 8, at least n */
-  int64_t k;  double t, h, rho;        /* step index, time, step, spectral radius (rows with MF_NEEDS_RHO) */
+  int64_t k;  double t, h, rho;        /* step index, time, step, spectral radius (methods with MF_NEEDS_RHO) */
   const double *par;
   const double *const *x0;  double *const *x1;       /* n_vec pointers each; x1[j] == x0[j] is allowed for every j (then no retry) */
   const double *s0;  double *s1;
-  double *work, *err, *D;              /* err NULL: not wanted. work stays as step left it until the next step: `dense` reads it */
+  double *work, *err, *D;              /* err NULL: not asked for. work stays as step left it until the next step: `dense` reads it */
   const mf_problem *p;
   int64_t n_rhs, n_solve;              /* the kernel adds to these */
 } mf_frame;
 
-typedef struct mf_loss mf_loss;        /* value, derivative, second derivative, exact proximal root: opaque here, rows of their own */
+typedef struct mf_loss mf_loss;        /* value, derivative, second derivative, exact proximal root: opaque here */
 typedef struct mf_sweep {              /* implicit SGD: data in, weights in place */
   uint32_t size, flags;
   ptrdiff_t n, rows;  const double *X;  ptrdiff_t ldx;             /* dense, or NULL and CSR: */
@@ -145,22 +146,22 @@ struct mf_method {                     /* made by the library, immutable after i
   mf_sizes_fn sizes_fn;                /* NULL: `sizes` as it stands. < 0: parameters clash */
   /* exactly one of step, update, sweep. `begin` advances scal: test g for finite first, or keep a copy of scal */
   mf_step_fn step;
-  mf_step_fn dense;                    /* after an accepted step, when wanted: fills D (dop853: 3 more rhs). NULL: cubic Hermite */
+  mf_step_fn dense;                    /* after an accepted step, where needed: fills D (dop853: 3 more rhs). NULL: cubic Hermite */
   mf_begin_fn begin;                   /* once a step and group */
   mf_update_fn update;                 /* elementwise over lo..hi-1 */
-  mf_ask_fn ask;                       /* NULL: gradient wanted at x[0]; else at `at` (Nesterov, look-ahead) */
+  mf_ask_fn ask;                       /* NULL: the gradient is evaluated at x[0]; else at `at` (Nesterov, look-ahead) */
   mf_sweep_fn sweep;
   mf_start_fn start;                   /* first values of the carried vectors beyond the visible ones; NULL: zeros */
 };
 
-/* ---- a run: a row, a problem and the buffers, stepped without Python ---- */
+/* ---- a run: a method, a problem and the buffers, stepped without Python ---- */
 typedef struct mf_run mf_run;
 typedef struct mf_run_options {        /* made by the host */
   uint32_t size, flags;
   double t0, dt;                       /* dt may be negative: backwards in time */
   const double *par;                   /* n_par values, NULL: the defaults */
-  double rtol, atol;                   /* version 2. rtol + atol > 0: error control (rows with MF_EMBEDDED); both 0: fixed steps of dt */
-  double first_step, max_step, min_step;   /* 0: chosen, none, none */
+  double rtol, atol;                   /* version 2. rtol + atol > 0: error control (methods with MF_EMBEDDED); both 0: fixed steps of dt */
+  double first_step, max_step, min_step;   /* 0: estimated, none, none */
 } mf_run_options;
 
 /* ---- the table: capsule "mflow_core.api._C_API" ---- */
@@ -171,20 +172,20 @@ typedef struct mf_api {
   const char *(*error_text)(int code);
   int (*defaults)(const mf_method *, double *par);
   int (*sizes)(const mf_method *, const double *par, mf_sizes *);          /* checks the bounds of par */
-  int (*step)(const mf_method *, mf_frame *);                              /* checks size and callbacks; then the row's step. Neither step nor
+  int (*step)(const mf_method *, mf_frame *);                              /* checks size and callbacks; then the method's step. Neither step nor
                             update looks whether numbers are finite: a run does */
   int (*begin)(const mf_method *, const double *par, int64_t k, double *scal, double *coef);
   int (*update)(const mf_method *, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x, const double *g);
   int (*interpolate)(const mf_method *, mf_frame *, double theta, double *y);   /* the step just taken, theta in [0, 1]; may call rhs */
   mf_run *(*run_new)(const mf_method *, const mf_problem *, const mf_run_options *, const double *const *y0, int *err);   /* y0: the visible vectors; a may be NULL */
   int (*run_advance)(mf_run *, double t_end, int64_t max_steps);           /* nogil; rejects a second thread and re-entry; 1: max_steps taken (INT64_MAX: no limit).
-                            A callback's positive code, where no smaller step is left to try, comes out as MF_E_STEP */
+                            A callback's positive code, where no smaller step is left to try, is returned as MF_E_STEP */
   const double *const *(*run_y)(const mf_run *, double *t, int64_t *k);    /* visible vectors, good until the run goes on; NULL while it is in use */
   int64_t (*run_save)(const mf_run *, void *buf, int64_t room);            /* NULL buf: bytes needed. Little-endian, no padding, CRC */
   int (*run_restore)(mf_run *, const void *buf, int64_t bytes);
   void (*run_free)(mf_run *);                                              /* of a run in use: nothing is done, and nothing freed */
   /* version 3 */
-  int (*ask)(const mf_method *, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x, double *at);  /* where the gradient is wanted */
+  int (*ask)(const mf_method *, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x, double *at);  /* where g is evaluated */
   int (*start)(const mf_method *, const double *par, ptrdiff_t lo, ptrdiff_t hi, double *const *x);   /* fills the vectors beyond the visible ones */
   int (*sweep)(const mf_method *, const double *par, mf_sweep *);
   const mf_loss *(*loss)(const char *name);                                /* for sweep: "squared", "logistic", ...; NULL: there is none */

@@ -1,6 +1,6 @@
 ! mflow_python.f90: how a Fortran host reaches the table, with the interpreter's functions that it needs. Link it with libpython.
 !
-!   call Py_InitializeEx(0)                 the Python whose python3 comes first in PATH: that of an activated virtual environment
+!   call Py_InitializeEx(0)                 the Python whose python3 is first in PATH: that of an activated virtual environment
 !   status = mflow_import()                 fills the procedures of module mflow; on failure Python's message is on stderr
 !   thread = PyEval_SaveThread()            from here on nothing needs Python; callbacks that do take the GIL themselves
 module mflow_python

@@ -1,0 +1,97 @@
+"""`Energies`: the ledger of a second-order run, for Python. What it books is in ledger.pyx."""
+from libc.stddef cimport ptrdiff_t
+
+cimport numpy as cnp
+
+from mflow_core.registry cimport mf_sizes_of
+from mflow_core.stepping.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_part, ledger_release, ledger_row, ledger_start, ledger_t
+from mflow_core.stepping.stepper cimport Run, raise_or
+from mflow_core.types cimport MF_IMPLICIT, MF_VELOCITY_FREE, mf_sizes
+
+import numpy as np
+
+cnp.import_array()
+
+
+cdef class Energies:
+    """The energies of a run. The ledger itself belongs to the run: any number of these look at the same one.
+
+    Six numbers: kinetic, potential, work of the load, damping, numerical dissipation (NaN: no formula) and residual.
+    """
+    cdef Run run
+
+    def __cinit__(self, Run run not None):
+        self.run = run
+
+    def keep(self):
+        """From here on a ledger is kept; the status. The problem must tell its energies. Empties the accounts of a ledger that is kept."""
+        cdef int status
+        self.need_energies()
+        status = self.run.prepare()
+        if status != 0:
+            return status
+        self.open()
+        return raise_or(ledger_start(self.run.r.ledger, self.run.r.t, <const double *const *> self.run.r.now))
+
+    cdef int need_energies(self) except -1:
+        if self.run.r.inner.energy == NULL:
+            raise TypeError("energy: expected a problem that tells its energies")
+        return 0
+
+    def open(self):
+        """A ledger without accounts: `keep`, or `unpack` of the run, fills them."""
+        cdef mf_sizes sizes
+        cdef double[4] c
+        cdef int formula = NUMERICAL_NONE
+        self.need_energies()
+        r, problem = self.run.r, self.run.problem
+        mf_sizes_of(r.m, r.par, &sizes)
+        c[0] = c[1] = 0.0
+        if sizes.n_coef == 4:
+            r.m.begin(r.m, r.par, 0, NULL, c)
+            # A method that never solves for a keeps M a = F at the end of its steps only where F does not depend on v, or gamma is 0.
+            if c[2] == 0.0 and c[3] == 0.0 and (r.m.flags & MF_IMPLICIT or c[1] == 0.0 or r.inner.flags & MF_VELOCITY_FREE):
+                formula = problem.energy_formula
+        if formula == NUMERICAL_NONE:
+            c[0], c[1] = 0.0, 0.5
+        problem.set_lean(c[1] - 0.5)
+        ledger_release(r.ledger)
+        r.ledger = ledger_make(r.inner.energy, r.inner.ctx, r.n, formula, c[0], c[1], problem.energy_each_step)
+        if r.ledger == NULL:
+            raise MemoryError(f"no memory for a ledger of {r.n} components")
+
+    cdef ledger_t *ledger(self) except NULL:
+        if self.run.r.ledger == NULL:
+            raise TypeError("energy: expected a run with a ledger; call keep first")
+        return self.run.r.ledger
+
+    def now(self):
+        """The energies of the present state, accounts since `keep`."""
+        cdef cnp.ndarray out = np.empty(LEDGER_COLUMNS)
+        cdef ledger_t *ledger = self.ledger()
+        if raise_or(ledger_row(ledger, self.run.r.t, <const double *const *> self.run.r.now, <double *> cnp.PyArray_DATA(out))) != 0:
+            raise RuntimeError("energy: a callback failed")
+        return out
+
+    def inside(self, double t0, cnp.ndarray x0, cnp.ndarray v0, cnp.ndarray a0, double t, cnp.ndarray x, cnp.ndarray v, before):
+        """The energies of a state inside a step that began at t0 with the energies `before`, whatever the run's present state is."""
+        cdef ledger_t part = self.ledger()[0]
+        cdef const double *start[3]
+        cdef const double *inside[3]
+        cdef cnp.ndarray a, out = np.empty(LEDGER_COLUMNS), states
+        cdef ptrdiff_t n = self.run.r.n
+        cdef int status
+        a = self.run.acceleration(t, x, v)
+        states = np.stack([np.asarray(one, dtype=np.float64).reshape(-1) for one in (x0, v0, a0, x, v)])
+        start[0] = <const double *> cnp.PyArray_DATA(states)
+        start[1], start[2] = start[0] + n, start[0] + 2 * n
+        inside[0], inside[1], inside[2] = start[0] + 3 * n, start[0] + 4 * n, <const double *> cnp.PyArray_DATA(a)
+        status = ledger_start(&part, t0, start)
+        if status == 0:
+            status = ledger_part(&part, t0, start, t, inside, t - t0)
+        if status == 0:
+            status = ledger_row(&part, t, inside, <double *> cnp.PyArray_DATA(out))
+        if raise_or(status) != 0:
+            raise RuntimeError("energy: a callback failed")
+        out[2:] += before[2:]                # what was booked before this step
+        return out

@@ -1,0 +1,9 @@
+import numpy as np
+from numpy.typing import NDArray
+
+from mflow_core.stepping.stepper import Run
+
+class LastStep:
+    def __init__(self, run: Run) -> None: ...
+    def state(self, t: float) -> NDArray[np.float64]: ...
+    def extension(self) -> tuple[float, NDArray[np.float64], NDArray[np.float64]]: ...
