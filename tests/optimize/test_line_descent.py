@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.optimize
-from reference import SETTINGS
 
 import mflow
 from mflow import LineSearch, minimize
+from support.reference import SETTINGS
 
 Array = np.ndarray
 KINDS = ("exact", "backtracking", "armijo", "strong_wolfe", "barzilai_borwein")
