@@ -159,7 +159,7 @@ def test_interruption_keeps_what_is_done(monkeypatch):
             r"expected y of shape \(3, 1\)",
         ),
         (lambda f: mflow.minimize_batch(f, np.zeros((1, 2)), batch_data={"y": [[-1.0]]}), ValueError, "numbers from 0 on"),
-        (lambda f: mflow.minimize_batch(lambda x: 0.0, np.zeros((3, 2))), TypeError, "compiled cost is wanted"),
+        (lambda f: mflow.minimize_batch(lambda x: 0.0, np.zeros((3, 2))), TypeError, "fun: expected a compiled cost"),
         (lambda f: mflow.minimize_batch([f], np.zeros((3, 2))), ValueError, "fun: expected one cost for each of the 3 starts, got 1"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), maxiter=-1), ValueError, "maxiter: .* got -1"),
         (lambda f: mflow.minimize_batch(f, np.zeros((3, 2)), threads=0), ValueError, "threads: .* got 0"),
