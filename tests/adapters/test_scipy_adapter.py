@@ -25,6 +25,7 @@ from scipy.sparse import csc_matrix
 import mflow
 import mflow.scipy
 from support.problems import Array, decay_cfunc, waves
+from support.reference import weight_of_slopes
 
 CLASSES = [getattr(mflow.scipy, name) for name in mflow.scipy.__all__ if name not in ("MethodSolver", "MethodDenseOutput")]
 FIXED = [cls for cls in CLASSES if "embedded" not in cls.record.flags]
@@ -422,7 +423,8 @@ def test_jacobians_of_every_kind(cls: type[Any], jac: dict[str, Any]) -> None:
     r = scipy.integrate.solve_ivp(fun, (0, 1), START, method=cls, **how, **jac)
     plain = mflow.solve_ivp(fun, (0, 1), START, cls.record.name, **how)
     assert r.success
-    np.testing.assert_allclose(r.y[:, -1], plain.y[:, -1], rtol=1e-7 if cls in CONTROLLED else 1e-12)
+    solved = 1e-12 * max(1.0, weight_of_slopes(cls.record) / 8)  # what Newton's iteration leaves in each slope
+    np.testing.assert_allclose(r.y[:, -1], plain.y[:, -1], rtol=1e-7 if cls in CONTROLLED else solved)
     evaluated = callable(jac.get("jac")) or (jac.get("jac") is None and "solver" not in jac)
     assert (r.njev > 0) == evaluated
     assert (r.nlu > 0) == ("solver" not in jac)

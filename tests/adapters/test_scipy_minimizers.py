@@ -39,7 +39,7 @@ def test_names_cover_the_rows() -> None:
     assert set(MINIMIZERS) == {f"minimize_{name}" for m in known for name in (m.name, *m.aliases)}
     assert set(MINIMIZERS) <= set(dir(mflow.scipy))
     with pytest.raises(AttributeError, match="did you mean 'minimize_adam'"):
-        _ = mflow.scipy.minimize_adan
+        _ = mflow.scipy.minimize_adamm
 
 
 def test_arguments_are_honoured() -> None:

@@ -387,7 +387,7 @@ def test_step_is_that_of_the_tableau_in_40_digits(record: Any) -> None:
 
 @those("implicit")
 def test_calls_of_implicit_methods(record: Any) -> None:
-    """One solve for each implicit stage, and one right-hand side for each explicit one unless it is carried, at the time of the stage."""
+    """One solve for each implicit stage, one right-hand side for each explicit one but a first one that is carried; at their own times."""
     A, _, c = butcher(record)
     kinds = ["solve" if line[i] else "rhs" for i, line in enumerate(A)]
     stages = [(0.3 + float(c[i]) * 0.2, float(A[i][i]) * 0.2) for i in range(len(A)) if A[i][i] != 0]

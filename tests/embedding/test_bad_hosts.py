@@ -213,7 +213,7 @@ def test_ranges_of_an_update():
     room = np.zeros((4, 16))
     pointers = np.array([line.ctypes.data for line in room[:3]], np.uintp)
     par = np.array([p[1] for p in adam.parameters_])
-    coef, scal = np.zeros(16), np.zeros(16)
+    coef, scal = np.zeros(adam.sizes()["n_coef"]), np.zeros(adam.sizes()["n_scal"])
     assert call("begin", adam.address, par.ctypes.data, 0, scal.ctypes.data, coef.ctypes.data) == 0
     for lo, hi, status in ((0, 16, 0), (5, 5, 0), (-1, 4, ARGUMENT), (4, 3, ARGUMENT)):
         assert call("update", adam.address, coef.ctypes.data, 1.0, lo, hi, pointers.ctypes.data, room[3].ctypes.data) == status

@@ -24,6 +24,7 @@ from mflow_core.lanes import lanes as core
 import mflow
 from support.places import environment_for
 from support.problems import Array, capsule, cfunc, decay_cfunc, lorenz
+from support.reference import rough_between
 
 LANES_C = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double),
@@ -218,7 +219,9 @@ def test_error_control_agrees_with_runs(name: str, back: bool) -> None:
     r = mflow.solve_ivp_batch(waves("block"), span, y0, name, at, rtol=1e-9, atol=1e-10, batch=True)
     for k in range(9):
         alone = mflow.solve_ivp(waves("one"), span, y0[k], name, at, rtol=1e-9, atol=1e-10)
-        np.testing.assert_allclose(r.y[k], alone.y, rtol=1e-7, atol=1e-8)
+        np.testing.assert_allclose(r.y[k][:, -1], alone.y[:, -1], rtol=1e-7, atol=1e-8)
+        if not rough_between(registry.find(name)):
+            np.testing.assert_allclose(r.y[k], alone.y, rtol=1e-7, atol=1e-8)
         assert abs(int(r.nsteps[k]) - alone.nsteps) <= 1  # the same controller, other roundings
         assert abs(int(r.nrejected[k]) - alone.nrejected) <= 1
 

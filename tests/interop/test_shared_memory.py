@@ -193,7 +193,7 @@ def test_torch_bad_input(torch):
         (lambda: ours.Adam([{"params": [w], "momentum": 0.9}]), TypeError, "momentum"),
         (lambda: ours.Adam([]), ValueError, "empty"),
         (lambda: ours.Adam([torch.ones(3, 2).t().requires_grad_()]), ValueError, "expected contiguous memory"),
-        (lambda: ours.Adan, AttributeError, "did you mean 'Adam'"),
+        (lambda: ours.Adamm, AttributeError, "did you mean 'Adam'"),
     ):
         with pytest.raises(error, match=words):
             call()

@@ -466,6 +466,11 @@ def weight_of_slopes(row: Any, stages: int | None = None) -> float:
     return float(max(sums))
 
 
+def rough_between(row: Any) -> bool:
+    """Whether the continuous extension, a cubic, is much worse than the step: a high order takes steps too long for it."""
+    return bool(row.sizes()["n_dense"] == 3 and row.order > 5)
+
+
 def last_is_first(row: Any) -> bool:
     """Whether the last slope of a step is that of the next one's start: c = 1 there but for rounding, and that stage is the result."""
     A, b, c = butcher(row)

@@ -18,7 +18,7 @@ cdef enum:
     KEEP = 1
     CLIP = 2
     OWN = 3                              # the index of the first coefficient of the optimizer itself
-    WIDTH = 16                           # the number of those coefficients, at most
+    WIDTH = 12                           # the number of those coefficients, at most
 
 # The addition to one parameter in one step, from its gradient g, its entries s[0], s[1] ... of the optimizer's vectors x[1], x[2] ...,
 # which the function updates, and the optimizer's coefficients w.

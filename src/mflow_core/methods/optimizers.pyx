@@ -17,14 +17,15 @@ same bits on every machine.
 
 To add an optimizer, write four things here and its few lines of NumPy, from the paper, in tests/support/reference.py:
 
-    begin       once a step. `w = common(m, par, lr, coef)` writes the shared coefficients; then w[0], w[1] ... are yours, at most 16.
+    begin       once a step. `w = common(m, par, lr, coef)` writes the shared coefficients; then w[0], w[1] ... are yours, at most 12.
                 k counts the steps from 0; `scal` is kept from step to step, and saved
     element     the mathematics: from g, the entries s[0], s[1] ... of your vectors, updated in place, and w, the addition to c
     update      one line: `apply(element, number of your vectors, ...)`
     record      `optimizer(...)`, in the table at the end
 
-The element is branch-free, so that the loop vectorises: conditions choose between two values. A NaN in g must reach c and every one of
-your vectors: comparisons with NaN are false, so order them as in `larger`, and let NaN be the last choice.
+The element is branch-free, so that the loop vectorises: conditions choose between two values. A NaN in g must reach c and
+every vector in which a small change of g would be seen: comparisons with NaN are false, so let the last choice be the number itself, as
+`larger` does.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport fabs, sqrt
