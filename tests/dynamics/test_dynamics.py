@@ -417,13 +417,13 @@ def test_first_order_system(order: int, shape: tuple[int, ...]) -> None:
 
 
 def test_first_order_system_refuses() -> None:
-    with pytest.raises(ValueError, match="order = 0"):
+    with pytest.raises(ValueError, match="order: expected a whole number of at least 1, got 0"):
         mflow.first_order_system(lambda t, x: x, 0)
-    with pytest.raises(TypeError, match="fun: a function"):
+    with pytest.raises(TypeError, match="fun: expected a function"):
         mflow.first_order_system(3, 2)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"y: shape \(3,\) came"):
+    with pytest.raises(ValueError, match=r"y: .*, got shape \(3,\)"):
         mflow.first_order_system(lambda t, x, v: x, 2)(0.0, np.zeros(3))
-    with pytest.raises(ValueError, match=r"fun returned shape \(3,\)"):
+    with pytest.raises(ValueError, match=r"fun: .*, got shape \(3,\)"):
         mflow.first_order_system(lambda t, x, v: np.zeros(3), 2)(0.0, np.zeros(4))
 
 
@@ -456,5 +456,5 @@ def test_minimize_without_friction_warns() -> None:
     with pytest.warns(UserWarning, match="friction = 0 keeps its energy"):
         res = mflow.minimize(lambda x: (x @ x, 2 * x), np.ones(2), jac=True, method="leapfrog", dt=0.1, friction=0.0, maxiter=50)
     assert res.reason == "max_iter"
-    with pytest.raises(ValueError, match="friction = -1"):
+    with pytest.raises(ValueError, match=r"friction: expected .* of at least 0, got -1"):
         mflow.minimize(lambda x: (x @ x, 2 * x), np.ones(2), jac=True, method="leapfrog", dt=0.1, friction=-1)

@@ -103,7 +103,7 @@ def test_motion_that_comes_to_rest_is_followed_by_differences(step: dict[str, An
 
 
 def test_minimize_has_no_automatic_step_of_second_order() -> None:
-    with pytest.raises(ValueError, match='dt = "auto" is not for second-order methods such as velocity_verlet: give a number'):
+    with pytest.raises(ValueError, match='dt: expected a number for a second-order method such as velocity_verlet, got "auto"'):
         mflow.minimize(lambda x: (x @ x, 2 * x), np.ones(2), jac=True, method="leapfrog", dt="auto")
 
 

@@ -69,12 +69,13 @@ class Progress:
     """How far a run has got from t0 to t1, on stderr: by tqdm where that is installed, else in a line of plain text.
 
     `update` may be called at any rate; the line is written at most ten times a second. ``note(t)`` is the text
-    beside the bar. Use it as a context manager, or `close` it.
+    beside the bar; with ``shown=False`` nothing is written. Use it as a context manager, or `close` it.
     """
 
     def __init__(
-        self, t0: float, t1: float, label: str = "solve_ivp", *, note: Callable[[float], str] | None = None, plain: bool = False
-    ) -> None:
+        self, t0: float, t1: float, label: str = "solve_ivp", *, note: Callable[[float], str] | None = None, plain: bool = False,
+        shown: bool = True,
+    ) -> None:  # fmt: skip
         self.t0, self.t1, self.label = t0, t1, label
         self.note = note or "t = {:.6g}".format
         self._length = abs(t1 - t0)
@@ -82,7 +83,8 @@ class Progress:
         self._bar: Any = None
         self._last = -math.inf
         self._width = 0
-        if not plain:
+        self._shown = shown
+        if shown and not plain:
             try:
                 from tqdm import tqdm
             except ImportError:
@@ -100,6 +102,8 @@ class Progress:
         """The run has reached t."""
         share = min(1.0, abs(t - self.t0) / self._length) if self._length > 0 else 1.0
         gain, self._share = max(0.0, share - self._share), max(share, self._share)
+        if not self._shown:
+            return
         if self._bar is not None:
             now = time.monotonic()
             if now - self._last >= REFRESH or share >= 1.0:

@@ -103,19 +103,6 @@ def _problem(arguments: argparse.Namespace) -> Problem:
 # ---- the runs -----------------------------------------------------------------------------------------------------------------------
 
 
-class _RunsDone(Progress):
-    """Progress in runs, with the one under way."""
-
-    def __init__(self, labels: list[str]) -> None:
-        super().__init__(0.0, float(len(labels)), "compare")
-        self.labels = labels
-
-    def note(self, t: float) -> str:
-        """Number and label of the run."""
-        index = min(int(t), len(self.labels) - 1)
-        return f"{index + 1}/{len(self.labels)} {self.labels[index]}"
-
-
 def _collect(problem: Problem, tasks: list[tuple[Method, str]], arguments: argparse.Namespace) -> tuple[list[Run], bool]:
     """(runs, whether Ctrl-C ended them)."""
     names = [method.name for method, batch in tasks if batch == "full"]
@@ -135,7 +122,12 @@ def _collect(problem: Problem, tasks: list[tuple[Method, str]], arguments: argpa
 
 def _with_progress(results: Iterator[Run], labels: list[str]) -> Iterator[Run]:
     """The same runs, with progress on stderr."""
-    with _RunsDone(labels) as progress:
+
+    def note(done: float) -> str:
+        index = min(int(done), len(labels) - 1)
+        return f"{index + 1}/{len(labels)} {labels[index]}"
+
+    with Progress(0.0, float(len(labels)), "compare", note=note) as progress:
         progress.update(0.0)
         for done, run in enumerate(results, 1):
             yield run

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_tuple, check_number, check_start, check_times, check_whole
 from mflow.base.methods import Method
+from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach
-from mflow.integrate.ensemble import COUNTS, Bar, BlockFunction, Columns, Task, run_here, run_on
+from mflow.integrate.ensemble import COUNTS, BlockFunction, Columns, Task, run_here, run_on
 
 __all__ = ["IVPBatchResult", "solve_ivp_batch"]
 
@@ -176,7 +177,8 @@ def solve_ivp_batch(
     task = Task(BlockFunction(fun) if batch else fun, starts, t0, t1, own_spans, extra, method, times, dt, as_tuple(args), options)
     columns = Columns.of(task)
     try:
-        with Bar(len(starts), progress) as bar:
+        note = f"{{:.0f}} of {len(starts)} trajectories".format
+        with Progress(0.0, float(len(starts)), "solve_ivp_batch", note=note, shown=progress) as bar:
             if executor is not None:
                 run_on(executor, task, columns, bar)
             else:

@@ -12,7 +12,6 @@ import ctypes
 import math
 import os
 import pickle
-import sys
 import threading
 from collections.abc import Callable
 from concurrent import futures
@@ -27,6 +26,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
+from mflow.base.progress import Progress
 from mflow.integrate.control import (
     ABOVE_0,
     ATOL,
@@ -42,7 +42,7 @@ from mflow.integrate.control import (
 from mflow.integrate.endings import BLOW_UP
 from mflow.integrate.ivp import solve_ivp
 
-__all__ = ["Bar", "BlockFunction", "Columns", "Task", "run_here", "run_on"]
+__all__ = ["BlockFunction", "Columns", "Task", "run_here", "run_on"]
 
 POLL = 0.02  # seconds between looks at the threads, so that Ctrl-C is answered
 PIECES = 4  # for each worker of an executor: a slow piece must not keep the others waiting
@@ -155,30 +155,6 @@ class Columns:
         self.errors |= {first + k: error for k, error in piece.errors.items()}
 
 
-class Bar:
-    """A progress bar over trajectories, where the user asks for one and tqdm is there."""
-
-    def __init__(self, total: int, shown: bool) -> None:
-        self.bar: Any = None
-        if shown:
-            with contextlib.suppress(ImportError):
-                from tqdm import tqdm
-
-                self.bar = tqdm(total=total, unit="trajectory", file=sys.stderr)
-
-    def show(self, done: int) -> None:
-        """So many trajectories are done."""
-        if self.bar is not None:
-            self.bar.update(done - self.bar.n)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-
 # ---- trajectories of solve_ivp ----------------------------------------------------------------------------------------------------------
 
 
@@ -208,11 +184,11 @@ def run_trajectory(task: Task, columns: Columns, k: int) -> None:
         columns.put(k, r, task.times is not None)
 
 
-def run_serially(task: Task, columns: Columns, bar: Bar) -> None:
+def run_serially(task: Task, columns: Columns, bar: Progress) -> None:
     """All trajectories in order, in this thread."""
     for k in range(len(task.starts)):
         run_trajectory(task, columns, k)
-        bar.show(k + 1)
+        bar.update(k + 1)
 
 
 class Threads:
@@ -250,7 +226,7 @@ class Threads:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))
 
 
-def on_threads(work: Callable[[], None], stop: Callable[[], None], done: Callable[[], int], count: int, bar: Bar) -> None:
+def on_threads(work: Callable[[], None], stop: Callable[[], None], done: Callable[[], int], count: int, bar: Progress) -> None:
     """`work` on so many threads, to its end; on an error or Ctrl-C they are stopped first."""
     with futures.ThreadPoolExecutor(count, thread_name_prefix="mflow") as pool:
         running = [pool.submit(work) for _ in range(count)]
@@ -260,7 +236,7 @@ def on_threads(work: Callable[[], None], stop: Callable[[], None], done: Callabl
                 finished, waiting = futures.wait(waiting, POLL, futures.FIRST_EXCEPTION)
                 for future in finished:
                     future.result()
-                bar.show(done())
+                bar.update(done())
         except BaseException:
             stop()
             raise
@@ -320,7 +296,7 @@ def block_run(task: Task) -> core.Lanes:
                       t_eval=task.times, own=task.own_spans, **how)  # fmt: skip
 
 
-def run_blocks(task: Task, columns: Columns, threads: int, bar: Bar) -> None:
+def run_blocks(task: Task, columns: Columns, threads: int, bar: Progress) -> None:
     """A function for blocks, block by block."""
     run = block_run(task)
     blocks = -(-len(task.starts) // core.BLOCK)
@@ -357,7 +333,7 @@ def _words(reason: str, code: int, t: float, steps: int) -> str:
 # ---- where the work is done -------------------------------------------------------------------------------------------------------------
 
 
-def run_here(task: Task, columns: Columns, threads: int | None, bar: Bar) -> None:
+def run_here(task: Task, columns: Columns, threads: int | None, bar: Progress) -> None:
     """The whole task in this process."""
     count = threads or os.cpu_count() or 1
     if isinstance(task.fun, BlockFunction):
@@ -373,7 +349,7 @@ def run_piece(task: Task, foreign: bool) -> Columns | Exception:
     """What a worker of an executor does: results, or the error of an argument. foreign: they are pickled."""
     columns = Columns.of(task)
     try:
-        run_here(task, columns, 1, Bar(0, False))
+        run_here(task, columns, 1, Progress(0.0, 0.0, shown=False))
     except Exception as error:
         return _portable(error) if foreign else error
     if foreign:
@@ -390,7 +366,7 @@ def _portable(error: Exception) -> Exception:
     return error
 
 
-def run_on(executor: futures.Executor, task: Task, columns: Columns, bar: Bar) -> None:
+def run_on(executor: futures.Executor, task: Task, columns: Columns, bar: Progress) -> None:
     """The task in pieces on an executor. The trajectories of a piece that is lost end with reason "executor_failed"."""
     count = len(task.starts)
     workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or os.cpu_count() or 1
@@ -419,7 +395,7 @@ def run_on(executor: futures.Executor, task: Task, columns: Columns, bar: Bar) -
                 raise results
             columns.paste(first, results)
             done += last - first
-            bar.show(done)
+            bar.update(done)
     except BaseException:
         for future in pieces:
             future.cancel()

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.methods import Method
+from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
-from mflow.integrate.ensemble import Bar, on_threads
+from mflow.integrate.ensemble import on_threads
 from mflow.optimize.step_size import resolve
 
 __all__ = ["MinimizeBatchResult", "minimize_batch"]
@@ -135,7 +136,8 @@ def minimize_batch(
     problem = (method, fun, points, limit, check_number(gtol, "gtol"), data, rates)
     if isinstance(fun, (list, tuple)) and len(fun) != len(points):
         raise ValueError(f"fun: expected one cost for each of the {len(points)} starts, got {len(fun)}")
-    with Bar(len(points), progress) as bar:
+    note = f"{{:.0f}} of {len(points)} members".format
+    with Progress(0.0, float(len(points)), "minimize_batch", note=note, shown=progress) as bar:
         if executor is not None:
             return _on_executor(executor, problem, bar)
         return _here(problem, workers, bar)
@@ -214,7 +216,7 @@ def _result(
     )  # fmt: skip
 
 
-def _here(problem: tuple[Any, ...], threads: int, bar: Bar) -> MinimizeBatchResult:
+def _here(problem: tuple[Any, ...], threads: int, bar: Progress) -> MinimizeBatchResult:
     work = Work(problem)
     pieces = -(-work.shape[0] // PIECE)
     if not pieces:
@@ -229,10 +231,10 @@ def _here(problem: tuple[Any, ...], threads: int, bar: Bar) -> MinimizeBatchResu
 
 def _piece(problem: tuple[Any, ...]) -> MinimizeBatchResult:
     """The work of a worker of an executor."""
-    return _here(problem, 1, Bar(0, False))
+    return _here(problem, 1, Progress(0.0, 0.0, shown=False))
 
 
-def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Bar) -> MinimizeBatchResult:
+def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Progress) -> MinimizeBatchResult:
     method, fun, points, maxiter, gtol, data, rates = problem
     members = len(points)
     workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or os.cpu_count() or 1
@@ -263,7 +265,7 @@ def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Bar)
                     out[name][part] = piece[name]
                 reason[part] = piece.reason
             done += count
-            bar.show(done)
+            bar.update(done)
     except BaseException as error:
         for future in pieces:
             future.cancel()
