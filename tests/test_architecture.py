@@ -250,7 +250,7 @@ def test_every_row_has_its_class():
 def test_no_room_is_crowded():
     for folder in (PACKAGE, CORE, ROOT / "tests", ROOT / "bench", ROOT / "tools"):
         for path in [*folder.rglob("*.py"), *folder.rglob("*.pyx"), *folder.rglob("*.pxd")]:
-            assert len(path.read_text().splitlines()) <= 660, path.name
+            assert len(path.read_text().splitlines()) <= 600, path.name
     for folder in [*PACKAGE.glob("*/"), *CORE.glob("*/")]:
         modules = {path.stem for path in folder.glob("*.py*")} - {"__init__"}
         assert len(modules) <= 12, f"{folder.name} has {len(modules)} modules: split it by meaning"
