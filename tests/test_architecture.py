@@ -49,7 +49,8 @@ CORE_FLOORS = (
     ("methods",),
     ("problems",),
     ("arithmetic",),
-    ("cpu", "owner", "types", "_levels"),
+    ("cpu", "owner", "types"),
+    ("_levels",),
 )
 
 

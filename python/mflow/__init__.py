@@ -53,9 +53,10 @@ from mflow.problems.compiled import Compiled, compile
 from mflow.problems.first_order import first_order_system
 from mflow.problems.symbolic import compiled_from_sympy
 from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov
-from mflow.stability.amplification import amplification, max_stable_dt, stability_limit
+from mflow.stability.amplification import amplification
 from mflow.stability.conditions import order_from_conditions, principal_error_norm
 from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient, stability_function
+from mflow.stability.limits import max_stable_dt, stability_limit
 from mflow.stability.oscillation import dispersion, dissipation, oscillation
 from mflow.stability.quadratic import best_parameters, convergence_rate, parameter_region
 from mflow.stability.region import stability_region

@@ -1,4 +1,7 @@
-"""Which instruction-set levels this processor runs: baseline code, imported before any kernel."""
+"""Which instruction-set level is used: what this processor runs, what this build holds, and MFLOW_ISA. Baseline code, imported before any kernel."""
+import os
+
+from mflow_core import _levels
 
 cdef extern from *:
     """
@@ -28,3 +31,22 @@ cdef extern from *:
 def levels():
     """Levels this processor can run, the best first: of "v4", "v3", "v2" and "base"."""
     return [f"v{k}" for k in range(mf_cpu_level(), 1, -1)] + ["base"]
+
+
+def available_levels():
+    """Levels that this build holds and this processor runs, the best first."""
+    return [level for level in levels() if level in _levels.LEVELS]
+
+
+def choose_level():
+    """The level whose kernels are used: the best of `available_levels`, or the one that MFLOW_ISA names."""
+    usable = available_levels()
+    level = os.environ.get("MFLOW_ISA", "")
+    if level:
+        if level not in usable:
+            raise ImportError(f"MFLOW_ISA={level!r}: this build on this processor can run {', '.join(usable) or 'nothing'}; "
+                              "unset MFLOW_ISA, or set it to one of these")
+        return level
+    if not usable:
+        raise ImportError(f"mflow was built for {', '.join(_levels.LEVELS)}, and this processor runs none of them: build it from source")
+    return usable[0]

@@ -17,34 +17,16 @@ from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_DERIVED, MF_EMBEDDED, MF_E
 import difflib
 import importlib
 import math
-import os
 
-from mflow_core import _levels, cpu
+from mflow_core import cpu
 
 FAMILIES = ("runge_kutta", "embedded", "implicit", "chebyshev", "second_order", "optimizers", "implicit_sgd")  # a new family: here and in meson.build
 
 
 # ---- the level, and the records -----------------------------------------------------------------------------------------------------
 
-def available_levels():
-    """Levels that this build holds and this processor runs, the best first."""
-    return [level for level in cpu.levels() if level in _levels.LEVELS]
-
-
-def _choose():
-    usable = available_levels()
-    level = os.environ.get("MFLOW_ISA", "")
-    if level:
-        if level not in usable:
-            raise ImportError(f"MFLOW_ISA={level!r}: this build on this processor can run {', '.join(usable) or 'nothing'}; "
-                              "unset MFLOW_ISA, or set it to one of these")
-        return level
-    if not usable:
-        raise ImportError(f"mflow was built for {', '.join(_levels.LEVELS)}, and this processor runs none of them: build it from source")
-    return usable[0]
-
-
-LEVEL = _choose()
+available_levels = cpu.available_levels
+LEVEL = cpu.choose_level()
 
 
 cdef void *kernels(str module, str attribute, const char *capsule, str level=LEVEL) except NULL:

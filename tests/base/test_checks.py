@@ -162,16 +162,6 @@ def test_vectors():
         checks.check_vector([NAN], "b")
 
 
-def test_matrices():
-    assert checks.check_matrix([[1, 2]], "A").tolist() == checks.check_matrix([[1, 2]], "A", (1, 2)).tolist() == [[1.0, 2.0]]
-    with refused(ValueError, "A: expected an array of shape (2, 2), got shape (1, 2)"):
-        checks.check_matrix([[1, 2]], "A", (2, 2))
-    with refused(ValueError, "A: expected an array of shape (m, n), got shape (2,)"):
-        checks.check_matrix([1, 2], "A")
-    with refused(TypeError, "A: expected real numbers, got dtype object"):
-        checks.check_matrix([[None]], "A")
-
-
 # ---- times ----------------------------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.stability import limits
+from mflow.stability import eigenvalues
 from support.reference import defaults
 
 sparse = pytest.importorskip("scipy.sparse")
@@ -125,7 +125,7 @@ def test_optimizers(update_method: Any) -> None:
 @pytest.mark.parametrize("name", ["euler", "rk4", "dop853"])
 def test_products_alone(name: str, symmetric: bool, monkeypatch: Any) -> None:
     """Beyond the size up to which all eigenvalues are computed, and from J v, within 1 % of what all eigenvalues say."""
-    monkeypatch.setattr(limits, "DENSE", 100)
+    monkeypatch.setattr(eigenvalues, "DENSE", 100)
     rng = np.random.default_rng(5)
     n = 300
     A = sparse.random(n, n, density=4 / n, random_state=rng, data_rvs=rng.standard_normal).tocsr()
@@ -175,7 +175,7 @@ def test_growth_of_the_problem_sets_no_limit() -> None:
 
 def test_what_is_not_known_well_is_said(monkeypatch: Any) -> None:
     """Eigenvalues of a shift matrix are all 0, and no Krylov space of a few vectors tells them from a circle."""
-    monkeypatch.setattr(limits, "ITERATIONS", 60)
+    monkeypatch.setattr(eigenvalues, "ITERATIONS", 60)
     n = 3000
 
     def shifted(v: Any) -> Any:

@@ -27,7 +27,7 @@ from mflow.base.methods import Method, as_method, methods
 from mflow.base.tables import columns
 from mflow.integrate.ivp import solve_ivp
 from mflow.solvers import krylov
-from mflow.stability.amplification import max_stable_dt
+from mflow.stability.limits import max_stable_dt
 from mflow.stability.quadratic import best_parameters
 
 __all__ = ["Report", "explain"]

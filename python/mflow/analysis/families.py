@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow.analysis.results import FamilyResult
-from mflow.base.checks import Array, check_number, check_start, check_whole
+from mflow.base.checks import Array, check_start, check_whole
 from mflow.base.methods import Method
 from mflow.integrate.batch import solve_ivp_batch
+from mflow.integrate.control import check_span
 
 __all__ = ["family"]
 
@@ -43,8 +44,8 @@ def family(
     t_eval : array_like (m,)
         Times to save at; by default ``points`` of equal spacing.
     args, **options
-        As in `mflow.solve_ivp_batch` (``dt``, ``rtol``, ``atol``, ``jac``, ``threads``, the method's parameters, ...). Without dt and
-        rtol: rtol = 1e-6, atol = 1e-9.
+        As in `mflow.solve_ivp_batch` (``dt``, ``rtol``, ``atol``, ``jac``, ``threads``, the method's parameters, ...). Without dt:
+        rtol = 1e-6, atol = 1e-9 where they are not given.
 
     Returns
     -------
@@ -72,10 +73,8 @@ def family(
         raise ValueError(f"starts: expected shape (starts, n), or (starts,) for a scalar equation, got shape {begin.shape}")
     if begin.ndim == 1:
         begin = begin[:, None]
-    if len(t_span) != 2:
-        raise ValueError(f"t_span: expected two numbers (t0, t_end), got {t_span!r}")
+    t0, t1 = check_span(t_span)
     if t_eval is None:
-        t0, t1 = check_number(t_span[0], "t_span[0]"), check_number(t_span[1], "t_span[1]")
         t_eval = np.linspace(t0, t1, check_whole(points, "points", 2))
     if options.get("dt") is None:
         options = {"rtol": 1e-6, "atol": 1e-9, **options}

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 __all__ = [
     "as_tuple",
     "check_choice",
-    "check_matrix",
     "check_number",
     "check_range",
     "check_start",
@@ -174,14 +173,6 @@ def check_vector(value: Any, argument: str, n: int | None = None) -> Array:
     array = check_start(value, argument)
     if array.ndim != 1 or (n is not None and array.size != n):
         raise ValueError(f"{argument}: expected an array of shape ({'n' if n is None else n},), got shape {array.shape}")
-    return array
-
-
-def check_matrix(value: Any, argument: str, shape: tuple[int, int] | None = None) -> Array:
-    """Finite numbers of a shape (rows, columns), any where it is None, as a C-contiguous float64 array. Raises TypeError or ValueError."""
-    array = check_start(value, argument)
-    if array.ndim != 2 or (shape is not None and array.shape != shape):
-        raise ValueError(f"{argument}: expected an array of shape {shape or '(m, n)'}, got shape {array.shape}")
     return array
 
 

@@ -7,7 +7,7 @@ import math
 
 from mflow.base.methods import Method, describe, get_method, methods
 from mflow.cli.output import number, table
-from mflow.stability.amplification import max_stable_dt, stability_limit
+from mflow.stability.limits import max_stable_dt, stability_limit
 
 __all__: list[str] = []
 

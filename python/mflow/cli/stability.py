@@ -12,9 +12,9 @@ from mflow_core import registry
 from mflow.base.methods import Method, get_method
 from mflow.base.tables import columns
 from mflow.cli.arguments import check_picture
-from mflow.stability.amplification import stability_limit
 from mflow.stability.conditions import order_from_conditions, principal_error_norm
 from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient
+from mflow.stability.limits import stability_limit
 from mflow.stability.oscillation import oscillation
 
 __all__ = ["facts"]

@@ -26,14 +26,16 @@ from mflow.data.rows import minibatches
 from mflow.experiments.problems import Problem, custom_problem, problem, problem_names
 from mflow.optimize.minimize import minimize
 from mflow.optimize.step_size import FRICTION
-from mflow.stability.amplification import max_stable_dt
+from mflow.stability.limits import max_stable_dt
 
 __all__ = [
-    "History", "Problem", "Run", "applicable", "compare", "custom_problem", "largest_stable_step", "problem", "problem_names", "task_list",
+    "BAD", "MARGIN", "History", "Problem", "Run", "applicable",
+    "compare", "custom_problem", "largest_stable_step", "problem", "problem_names", "task_list",
 ]  # fmt: skip
 
 MARGIN = 0.01  # a final loss this part above the loss at the start: the run diverged
-BAD = frozenset({"diverged", "non_finite", "raised", "rhs_failed", "no_step"})  # endings that a table should mark
+# Endings that a table should mark, of comparisons and of sweeps.
+BAD = frozenset({"diverged", "non_finite", "raised", "rhs_failed", "solve_failed", "no_step", "interrupted"})
 
 
 @dataclass

@@ -20,12 +20,10 @@ from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
-from mflow.experiments.compare import MARGIN
+from mflow.experiments.compare import BAD, MARGIN
 from mflow.experiments.tasks import task_of
 
 __all__ = ["Cell", "SweepResult", "sweep"]
-
-BAD = frozenset({"diverged", "non_finite", "raised", "rhs_failed", "solve_failed", "interrupted"})
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
     t0 = check_number(first, "t_span[0]")
     if isinstance(dt, float) and dt == math.inf and last == math.inf:
         return t0, math.inf
-    expected = "a finite number (inf goes with dt = inf and an implicit method: one step to the steady state)"
+    expected = "a finite number (inf goes with dt = inf and an implicit method of one stage: one step to the steady state)"
     return t0, check_number(last, "t_span[1]", expected)
 
 
@@ -107,7 +107,8 @@ def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
         return math.nan
     if isinstance(dt, float) and dt == math.inf and t1 == math.inf:
         if not method.is_implicit or method.stages != 1:
-            raise ValueError(f"dt = inf: only backward_euler goes to the steady state in one step, not {method.name}")
+            only = "an implicit method of one stage alone goes to the steady state in one step"
+            raise ValueError(f"dt: expected a finite step, got inf; {only}, and {method.name} is none")
         return dt
     step = check_number(dt, "dt", ABOVE_0, low=0.0, open_low=True)
     if t1 != t0 and t0 + math.copysign(step, t1 - t0) == t0:

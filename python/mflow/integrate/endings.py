@@ -11,7 +11,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.integrate.curvature import GROWTH
-from mflow.stability.amplification import explain_step
+from mflow.stability.limits import explain_step
 
 __all__ = ["BLOW_UP", "Ending"]
 

@@ -47,7 +47,7 @@ def gradient_flow(
         ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, where value may be NULL.
     c0 : array_like of real numbers, any shape
     t_end : float
-        How long to flow; below 0 it climbs. inf with dt = inf and an implicit method: the steady state.
+        How long to flow; below 0 it climbs. inf with dt = inf and an implicit method of one stage (backward_euler): the steady state.
     hess : callable or array_like (n, n)
         For implicit methods: the Hessian ``hess(c, *args)``; where it is missing, differences of gradients.
     method, t_eval, dt, save, save_every, **options

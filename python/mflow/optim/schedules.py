@@ -18,10 +18,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mflow.optim.annealing import CosineAnnealingLR, CosineAnnealingWarmRestarts, OneCycleLR
-from mflow.optim.decay import Constant, ExponentialLR, InverseSqrtLR, InverseTimeLR, LinearLR, MultiStepLR, StepLR, check_rising
-from mflow.optim.plateau import ReduceLROnPlateau
-from mflow.optim.schedule import Schedule
+from mflow.optim.schedules_annealing import CosineAnnealingLR, CosineAnnealingWarmRestarts, OneCycleLR
+from mflow.optim.schedules_base import Schedule
+from mflow.optim.schedules_decay import Constant, ExponentialLR, InverseSqrtLR, InverseTimeLR, LinearLR, MultiStepLR, StepLR, check_rising
+from mflow.optim.schedules_plateau import ReduceLROnPlateau
 
 __all__ = [
     "Constant",

@@ -21,8 +21,7 @@ from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, AutoStep, resolve
 from mflow.solvers import nonlinear
-from mflow.stability import amplification as stability
-from mflow.stability import spectrum
+from mflow.stability import amplification, limits, spectrum
 
 __all__ = ["minimize"]
 
@@ -335,7 +334,7 @@ class _Descent:
         limit = radius = math.inf
         if "linear" in self.method.flags and self.schedule is None:
             size = 1e-4 if self.differences else 1.5e-8  # differences of differences need room
-            radius = stability.measured_radius(lambda x: self.run.evaluate(x)[1], self.start, size)
+            radius = amplification.measured_radius(lambda x: self.run.evaluate(x)[1], self.start, size)
             limit = self._limit(radius) if 0 < radius < math.inf else math.inf
         where = f"in iteration {self.run.k}"
         if step > limit:
@@ -347,8 +346,8 @@ class _Descent:
 
     def _limit(self, curvature: float) -> float:
         if "second_order" not in self.method.flags:
-            return stability.max_stable_dt(self.method, curvature=curvature)
-        return stability.max_stable_dt(self.method, stiffness=curvature, damping=self.friction)
+            return limits.max_stable_dt(self.method, curvature=curvature)
+        return limits.max_stable_dt(self.method, stiffness=curvature, damping=self.friction)
 
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:
         """ask: the cost may be called once more for its value."""

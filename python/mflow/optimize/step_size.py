@@ -12,7 +12,7 @@ import numpy as np
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
 from mflow.optim.schedules import for_a_run
-from mflow.stability import amplification, spectrum
+from mflow.stability import limits, spectrum
 
 __all__ = ["FRICTION", "AutoStep", "resolve"]
 
@@ -89,7 +89,7 @@ class AutoStep:
                 run.rho = safe.rho
         else:
             radius, _ = spectrum.upper_radius(slope, 0.0, here, symmetric=True)
-            limit = 0.9 * amplification.max_stable_dt(self.method, curvature=radius) if math.isfinite(radius) else math.nan
+            limit = 0.9 * limits.max_stable_dt(self.method, curvature=radius) if math.isfinite(radius) else math.nan
         limit *= self.caution
         self.caution = min(1.0, 1.25 * self.caution)
         if limit > 0.0:  # where there is no limit, keep the last step: the descent itself will tell what is wrong

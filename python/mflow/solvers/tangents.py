@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core.solvers import bands
+from mflow_core.solvers import band_lu
 
 from mflow.base.checks import Array
 
@@ -43,7 +43,7 @@ class TangentFactors:
         self.ask: Callable[[float, Array], Any] | None = None  # T at a time and an acceleration; `mflow_core.dynamics.force` sets it
         self._tangent: Any = None
         self._pattern: tuple[bytes, bytes] | None = None
-        self._band: bands.BandLU | None = None
+        self._band: band_lu.BandLU | None = None
         self._factors: Any = None
 
     @property
@@ -86,7 +86,7 @@ class TangentFactors:
         ahead = place[entries.col] - place[entries.row]
         lower, upper = int(max(-ahead.min(initial=0), 0)), int(max(ahead.max(initial=0), 0))
         if NARROW * (2 * lower + upper + 1) <= max(self.n, 16):
-            self._band = bands.BandLU(order, lower, upper)
+            self._band = band_lu.BandLU(order, lower, upper)
 
     def solve(self, b: Array) -> Array:
         """(I - M^-1 T)^-1 b."""

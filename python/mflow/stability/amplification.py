@@ -1,13 +1,11 @@
-"""Amplification of linear problems, probed from the kernels, and the stability limits that follow from it.
+"""Amplification of linear problems, probed from the kernels: the stability limits of `limits` follow from it.
 
 No limit is stored: a Runge-Kutta method is run on y' = z y, an optimizer on a quadratic, from unit vectors.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -16,15 +14,12 @@ from mflow_core.optimize import updater
 from mflow_core.stepping import probe
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array, check_number
+from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
-from mflow.stability import limits
-from mflow.stability.modes import limit_of_frequency, oscillator_matrix, radii, structure_modes
+from mflow.stability.modes import oscillator_matrix, radii
 
-__all__ = ["amplification", "explain_step", "max_stable_dt", "measured_radius", "spectral_radius", "stability_limit"]
+__all__ = ["STEP_TOLERANCE", "UPDATE_TOLERANCE", "amplification", "measured_radius", "spectral_radius"]
 
-SPACING = 0.01
-LR_RATIO = 1.02
 STEP_TOLERANCE = 1e-13  # |R| may exceed 1 by this: rounding on the boundary
 UPDATE_TOLERANCE = 1e-13
 
@@ -162,276 +157,6 @@ def _update_matrix(method: Method, curvature: Array) -> Array:
     return out.reshape(*curvature.shape, n_vec, n_vec)
 
 
-def stability_limit(
-    method: str | Method,
-    axis: str | None = None,
-    *,
-    direction: complex | None = None,
-    zeta: float = 0.0,
-    **parameters: Any,
-) -> float:
-    """The stability limit: the largest x with |R| <= 1 on all of (0, x].
-
-    Parameters
-    ----------
-    method : name or instance of a method with the flag "linear"
-    axis : "real", "imaginary", "curvature" or "frequency"
-        Integrators: the negative real axis (the default; gradient flow) or the imaginary one (oscillations), x = |lambda| dt.
-        Optimizers: "curvature", x = lr L at L = 1. Where the limit does not depend on lr L alone (`consistent_momentum`), use
-        `max_stable_dt` with the L of the problem. Second-order methods: "frequency", x = omega dt of an oscillator.
-    direction : complex, or an angle in radians
-        Integrators: along any other ray, in place of axis: towards this complex number, or, where it is real, at this angle to the
-        positive real axis (2.356 is halfway between both axes; -1 is an angle too, the point is -1 + 0j). 0 on rays where the solution
-        itself grows.
-    zeta : float
-        The oscillator's damping ratio.
-
-    Returns
-    -------
-    float
-        0 where the method is unstable from the start, inf where no limit was found up to 1e4 (with s given stages, 2.2 s^2).
-
-    Raises
-    ------
-    ValueError
-        The method has no linear amplification, or no such axis.
-
-    Examples
-    --------
-    >>> import mflow
-    >>> round(mflow.stability_limit("rk4"), 6), round(mflow.stability_limit("momentum", momentum=0.9), 6)
-    (2.785294, 3.8)
-    >>> round(mflow.stability_limit("euler", direction=-1 + 1j), 6)
-    1.414214
-
-    References
-    ----------
-    E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
-    """
-    method = as_method(method, parameters)
-    if direction is not None:
-        return limit_on_ray(method, _unit(method, axis, direction))
-    if "second_order" in method.flags:
-        if axis not in (None, "frequency"):
-            raise ValueError(f'axis: expected "frequency" for the second-order method {method.name}, got {axis!r}')
-        return limit_of_frequency(method, check_number(zeta, "zeta", low=0.0))
-    if zeta != 0.0:
-        raise ValueError(f"zeta: expected a second-order method, got {method.name}; omit zeta")
-    if method.kind == "step":
-        if axis not in (None, "real", "imaginary"):
-            raise ValueError(f'axis: expected "real" or "imaginary" for the integrator {method.name}, got {axis!r}')
-        return limit_on_ray(method, 1j if axis == "imaginary" else -1.0)
-    if axis not in (None, "curvature"):
-        raise ValueError(f'axis: expected "curvature" for the optimizer {method.name}, got {axis!r}')
-    return _limit_of_lr(method, 1.0)
-
-
-def _unit(method: Method, axis: str | None, direction: complex) -> complex:
-    """A direction in the form that `limit_on_ray` takes: a unit vector, exactly on an axis where only rounding has moved it."""
-    if axis is not None:
-        raise ValueError(f"axis, direction: expected one of them, got axis = {axis!r} and direction = {direction!r}")
-    if method.kind != "step" or "second_order" in method.flags:
-        raise ValueError(f"direction: expected an integrator of y' = f(t, y), got {method.name}; omit direction")
-    number = complex(direction)
-    if isinstance(direction, (int, float, np.integer, np.floating)):
-        if abs(direction) > 2 * math.pi:
-            raise ValueError(f"direction: expected an angle in radians, got {direction!r}; from degrees, math.radians({direction!r})")
-        number = complex(math.cos(direction), math.sin(direction))
-    if not (math.isfinite(number.real) and math.isfinite(number.imag)) or number == 0:
-        raise ValueError(f"direction: expected a complex number other than 0, or an angle, got {direction!r}")
-    number /= abs(number)
-    if abs(number.imag) < 1e-15:
-        return complex(math.copysign(1.0, number.real))
-    return complex(0.0, math.copysign(1.0, number.imag)) if abs(number.real) < 1e-15 else number
-
-
-def limit_on_ray(method: Method, direction: complex) -> float:
-    """The stability limit along a unit vector, exactly -1 or 1j on an axis."""
-    on_axis = direction.real == 0.0 or direction.imag == 0.0
-    allowed = 1.0 + (STEP_TOLERANCE if on_axis else 4e-16)
-
-    def unstable(x: Array) -> NDArray[np.bool_]:
-        with np.errstate(all="ignore"):
-            bad: NDArray[np.bool_] = ~(np.abs(amplification(method, x * direction)) <= allowed)
-        return bad
-
-    def unstable_at(x: float) -> bool:
-        return bool(unstable(np.array([x]))[0])
-
-    if on_axis or not unstable_at(limits.FIRST):
-        return _first_failure(unstable, farthest(method))
-    upper = limits.FIRST  # close to the imaginary axis the limit may lie anywhere below
-    while unstable_at(0.5 * upper):
-        upper *= 0.5
-        if upper < 1e-9:
-            return 0.0
-    return limits.bisect(unstable_at, 0.5 * upper, upper)
-
-
-def _limit_of_lr(method: Method, curvature: float) -> float:
-    """Largest lr on f = curvature c^2/2: up from a step that is stable until one is not, then by bisection.
-
-    The limits of first-order methods scale with 1/curvature, those of second-order ones with its root, and friction sets a third scale.
-    """
-
-    def unstable(lr: float) -> bool:
-        matrix = amplification(type(method)(**{**method.given, "lr": lr}), curvature=curvature)
-        if not np.all(np.isfinite(matrix)):
-            return True
-        return not float(np.max(np.abs(np.linalg.eigvals(matrix)))) <= 1.0 + UPDATE_TOLERANCE
-
-    scales = (1.0 / curvature, 1.0 / math.sqrt(curvature))
-    lower = min(scales)
-    while unstable(lower):
-        lower *= 0.5
-        if lower < 1e-12 * min(scales):
-            return 0.0
-    upper = lower
-    while not unstable(upper):
-        lower, upper = upper, upper * LR_RATIO
-        if upper > 1e6 * max(scales):
-            return math.inf
-    return limits.bisect(unstable, lower, upper)
-
-
-def farthest(method: Method) -> float:
-    """Where the search for limits ends: no polynomial of s stages that begins with 1 + z is stable beyond 2 s^2."""
-    return max(1e4, 2.2 * float(method.parameters.get("stages") or 0) ** 2)
-
-
-def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]], most: float) -> float:
-    """Scan outward from limits.FIRST, then bisect."""
-    lower = limits.FIRST
-    if unstable(np.array([limits.FIRST]))[0]:
-        return 0.0
-    while lower < most:
-        x: Array = lower + SPACING * np.arange(1.0, 513.0)
-        bad = np.flatnonzero(unstable(x))
-        if bad.size:
-            upper = float(x[bad[0]])
-            lower = upper - SPACING
-            break
-        lower = float(x[-1])
-        if lower > 50:  # explicit methods of few stages are unstable by here: search in larger strides
-            far: Array = np.geomspace(lower, most, 2000).astype(np.float64)
-            bad = np.flatnonzero(unstable(far))
-            if not bad.size:
-                return math.inf
-            upper, lower = float(far[bad[0]]), float(far[max(bad[0] - 1, 0)])
-            break
-    return limits.bisect(lambda x: bool(unstable(np.array([x]))[0]), lower, upper)
-
-
-def max_stable_dt(
-    method: str | Method,
-    *,
-    jac: Any = None,
-    curvature: float | None = None,
-    eigenvalues: ArrayLike | None = None,
-    n: int | None = None,
-    symmetric: bool | None = None,
-    mass: Any = None,
-    stiffness: Any = None,
-    damping: Any = None,
-    **parameters: Any,
-) -> float:
-    """The largest stable step (learning rate) for a linear problem.
-
-    Parameters
-    ----------
-    method : name or instance of a method with the flag "linear"
-    jac : array_like (n, n), SciPy sparse matrix or LinearOperator, or callable
-        Jacobian of y' = F(y), for integrators; or of a gradient flow, minus the Hessian, for optimizers. Or a function ``jac(v)`` that
-        returns J v, with n, the length of v. Eigenvalues with a positive real part belong to solutions that grow by themselves and set
-        no limit. Up to 1000 rows all eigenvalues are computed, beyond that the outer ones, by Lanczos' or Arnoldi's method.
-    eigenvalues : array_like of complex
-        In place of jac.
-    symmetric : bool
-        Whether jac is symmetric, where only its products are known; this saves memory.
-    curvature : float
-        In place of jac: the largest curvature L of the cost (the largest eigenvalue of its Hessian).
-    mass, stiffness, damping : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
-        M x'' + C v + K x = 0, for second-order methods.
-
-    Returns
-    -------
-    float, inf where nothing limits the step.
-
-    Raises
-    ------
-    ValueError
-        Not exactly one of jac, curvature and eigenvalues is given; a matrix is not square or not finite; the method has no linear
-        amplification.
-
-    Warns
-    -----
-    RuntimeWarning
-        The eigenvalue that limits the step was not found to 1 %; or the jac of an optimizer has no eigenvalue below 0, as if the Hessian
-        had been given without its minus.
-
-    Examples
-    --------
-    >>> import mflow
-    >>> round(mflow.max_stable_dt("euler", jac=[[-4.0, 0.0], [0.0, -1.0]]), 6)
-    0.5
-    >>> round(mflow.max_stable_dt("nesterov", curvature=10.0, momentum=0.9), 6)
-    0.135714
-
-    References
-    ----------
-    E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
-    """
-    method = as_method(method, parameters)
-    given = [a for a in (mass, stiffness, damping) if a is not None]
-    if "second_order" in method.flags:
-        if not given or jac is not None or curvature is not None or eigenvalues is not None:
-            raise ValueError(f"stiffness: expected stiffness= (and mass=, damping=) alone for the second-order method {method.name}")
-        n = max(np.shape(a)[0] if np.ndim(a) or hasattr(a, "tocsr") else 1 for a in given)
-        return structure_modes(n, mass, damping, stiffness).limit(method)
-    if given:
-        raise ValueError(f"mass, stiffness, damping: expected a second-order method, got {method.name}; omit them")
-    count = sum(a is not None for a in (jac, curvature, eigenvalues))
-    if count != 1:
-        raise ValueError(f"jac, curvature, eigenvalues: expected one of them, got {count}")
-    if curvature is not None:
-        L = check_number(curvature, "curvature", low=0.0)
-        if L == 0.0:
-            return math.inf
-        return stability_limit(method) / L if method.kind == "step" else _limit_of_lr(method, L)
-    if "linear" not in method.flags:
-        amplification(method)  # its error says what to use instead
-    if eigenvalues is not None:
-        values = np.asarray(eigenvalues, dtype=np.complex128).ravel()
-        if not np.all(np.isfinite(values)):
-            raise ValueError("eigenvalues: expected finite numbers, got NaN or an infinity")
-    else:
-        values = limits.eigenvalues_of(jac, n, symmetric, lambda some: _first_to_fail(method, some, 3))
-    if jac is not None and method.kind != "step" and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
-        text = f"max_stable_dt: for {method.name} jac is minus the Hessian; this jac has no eigenvalue below 0, so nothing limits lr"
-        warnings.warn(f"{text}; if it is the Hessian itself, give jac=-H or curvature=", RuntimeWarning, stacklevel=2)
-    return float(_first_to_fail(method, values)[0])
-
-
-def _first_to_fail(method: Method, values: NDArray[np.complex128], candidates: int = limits.CANDIDATES) -> tuple[float, complex]:
-    """(the largest step for these eigenvalues, the one that limits it)."""
-    if method.kind == "step":
-        rays = functools.partial(limit_on_ray, method)
-        return limits.first_to_fail(values, lambda z: _outside(method, z), rays, candidates=candidates, most=farthest(method))
-    size = float(np.max(np.abs(values), initial=0.0))
-    if np.any(np.abs(values.imag) > 1e-9 * size):
-        raise ValueError(f"jac: expected real eigenvalues for the optimizer {method.name}, got complex ones; give a symmetric jac")
-    k = int(np.argmin(values.real)) if values.size else 0
-    if not values.size or values[k].real >= 0.0:
-        return math.inf, 0j
-    return _limit_of_lr(method, -float(values[k].real)), complex(values[k])
-
-
-def _outside(method: Method, z: NDArray[np.complex128]) -> NDArray[np.bool_]:
-    with np.errstate(all="ignore"):
-        bad: NDArray[np.bool_] = ~(np.abs(amplification(method, z)) <= 1.0 + STEP_TOLERANCE)
-    return bad
-
-
 def spectral_radius(slope: Callable[[Array], Array], y: Array, iterations: int = 20, size: float = 1.5e-8) -> float:
     """About the largest |eigenvalue| of the Jacobian of ``slope`` at y, by power iteration on differences.
 
@@ -468,27 +193,3 @@ def measured_radius(slope: Callable[[Array], Array], y: Array, size: float = 1.5
     except Exception:
         return math.nan
     return first if abs(first - second) <= 0.1 * max(first, second) else math.nan
-
-
-def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -> str:
-    """Why a run with fixed steps may have left the finite numbers: the second half of its message."""
-    if "linear" not in method.flags:
-        return "lower the step"
-    radius = measured_radius(lambda y: run.slope(t0, y), start)
-    if not radius < math.inf:
-        return "lower the step, or look for the cause in the right-hand side"
-    real, imaginary = stability_limit(method), stability_limit(method, axis="imaginary")
-    measured = f"for the measured curvature {radius:.4g} at the start"
-    if dt * radius > real:
-        return f"dt = {dt:g} exceeds the stability limit {real / radius:.4g} of {method.name} {measured}"
-    if dt * radius > imaginary:
-        limit = (
-            f"its limit for oscillations is {imaginary / radius:.4g}" if imaginary > 0 else f"{method.name} has no stable step for those"
-        )
-        return (
-            f"dt = {dt:g} is below the limit {real / radius:.4g} of {method.name} for decay {measured}; if the problem oscillates, {limit}"
-        )
-    return (
-        f"dt = {dt:g} is inside the stability limits of {method.name} {measured}: the right-hand side may have left its domain, "
-        "or the solution blows up"
-    )

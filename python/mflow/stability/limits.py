@@ -1,219 +1,321 @@
-"""The largest stable step for a set of eigenvalues, given where a method is stable.
+"""The largest stable step of a method: on the axes, along a ray, for a curvature, a matrix or products with one.
 
-    dt = min over eigenvalues of (limit along the eigenvalue's ray)/|eigenvalue|
-
-A limit along a ray needs a scan of hundreds of points. So all rays are scanned coarsely at once, and only those that could be the first to
-fail are computed to the last digit. The eigenvalues are those of a matrix, or Ritz values where only its products with vectors are known.
+No limit is stored. Each follows from the amplification that is probed from the kernel of the method: a scan outward from 0, then
+bisection.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array
-from mflow.solvers import krylov
+from mflow.base.checks import Array, check_number
+from mflow.base.methods import Method, as_method
+from mflow.stability import eigenvalues as scans
+from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, measured_radius
+from mflow.stability.modes import limit_of_frequency, structure_modes
 
-__all__ = ["CANDIDATES", "FIRST", "bisect", "eigenvalues_of", "first_to_fail"]
+__all__ = ["explain_step", "farthest", "limit_on_ray", "max_stable_dt", "stability_limit"]
 
-Unstable = Callable[[NDArray[np.complex128]], NDArray[np.bool_]]
-Values = NDArray[np.complex128]
-DENSE = 1000  # rows up to which all eigenvalues of a matrix are computed
-ITERATIONS = 400
-NUMBERS = 10**8  # entries that a Krylov basis may have
-CLOSE = 2e-3  # residual of the eigenvalue that limits the step, relative to it
-ASYMMETRY = 1e-8  # of a matrix that is said to be symmetric, relative to it: the error of differences and rounding
-NOISE = 1e-14  # of an eigenvalue against the largest
-COARSE = 0.1
-BEYOND = 1.5  # of the first step that fails: what a coarse scan may miss
-CANDIDATES = 24
-FIRST = 0.05  # scans along a ray begin here; on an axis a method that is unstable here has limit 0
+SPACING = 0.01
+LR_RATIO = 1.02
 
 
-def bisect(unstable: Callable[[float], bool], lower: float, upper: float, tolerance: float = 4e-16) -> float:
-    """The last stable number between a stable and an unstable one, to a relative tolerance."""
-    while upper - lower > tolerance * upper:
-        middle = 0.5 * (lower + upper)
-        if middle in (lower, upper):
-            break
-        if unstable(middle):
-            upper = middle
-        else:
-            lower = middle
-    return lower
-
-
-def first_to_fail(
-    values: Values,
-    unstable: Unstable,
-    ray: Callable[[complex], float],
-    noise: float = NOISE,
-    candidates: int = CANDIDATES,
-    most: float = 1e4,
-) -> tuple[float, complex]:
-    """(the largest step, the eigenvalue that limits it).
-
-    Values with a positive real part, of solutions that grow by themselves, set no limit.
+def stability_limit(
+    method: str | Method,
+    axis: str | None = None,
+    *,
+    direction: complex | None = None,
+    zeta: float = 0.0,
+    **parameters: Any,
+) -> float:
+    """The stability limit: the largest x with |R| <= 1 on all of (0, x].
 
     Parameters
     ----------
-    values : complex128 array
-    unstable : callable
-        ``unstable(z)`` -> bool array: where |R(z)| > 1.
-    ray : callable
-        ``ray(direction)`` -> the limit on |z| along a unit vector, exactly -1 or 1j on an axis.
-    noise : float
-        Parts smaller than this, relative to the largest eigenvalue, are taken for rounding.
-    candidates : int
-        How many of the values are computed to the last digit, where there are more.
-    most : float
-        Where the search for limits in |z| ends.
-    """
-    tiny = noise * float(np.max(np.abs(values), initial=0.0))
-    limiting = values[(np.abs(values) > tiny) & (values.real <= tiny)]
-    limiting = np.unique(np.where(limiting.imag < 0.0, limiting.conj(), limiting))  # a limit is the same for a conjugate
-    if not limiting.size:
-        return math.inf, 0j
-    directions = np.array([_direction(complex(v), tiny) for v in limiting])
-    if limiting.size > candidates:
-        rough = _coarse(directions, np.abs(limiting), unstable, most)
-        pick = np.argsort(rough, kind="stable")[:candidates]
-        limiting, directions = limiting[pick], directions[pick]
-    limits = [ray(complex(d)) / float(abs(v)) for d, v in zip(directions, limiting, strict=True)]
-    k = int(np.argmin(limits))
-    return limits[k], complex(limiting[k])
+    method : name or instance of a method with the flag "linear"
+    axis : "real", "imaginary", "curvature" or "frequency"
+        Integrators: the negative real axis (the default; gradient flow) or the imaginary one (oscillations), x = |lambda| dt.
+        Optimizers: "curvature", x = lr L at L = 1. Where the limit does not depend on lr L alone (`consistent_momentum`), use
+        `max_stable_dt` with the L of the problem. Second-order methods: "frequency", x = omega dt of an oscillator.
+    direction : complex, or an angle in radians
+        Integrators: along any other ray, in place of axis: towards this complex number, or, where it is real, at this angle to the
+        positive real axis (2.356 is halfway between both axes; -1 is an angle too, the point is -1 + 0j). 0 on rays where the solution
+        itself grows.
+    zeta : float
+        The oscillator's damping ratio.
 
-
-def _direction(value: complex, tiny: float) -> complex:
-    """The unit vector towards an eigenvalue, exactly on an axis where only rounding has moved it."""
-    if abs(value.real) <= tiny:
-        return 1j
-    return -1.0 if abs(value.imag) <= tiny else value / abs(value)
-
-
-def _coarse(directions: Values, sizes: Array, unstable: Unstable, most: float) -> Array:
-    """About the step at which each eigenvalue fails; inf where that is far beyond the first of them, or nowhere up to |z| = most."""
-    out = np.full(directions.size, math.inf)
-    low = FIRST * np.ones(directions.size)
-    failing = unstable(FIRST * directions)
-    for _ in range(30):  # close to the imaginary axis a limit may lie anywhere below
-        low = np.where(failing, 0.5 * low, low)
-        failing = failing & unstable(low * directions)
-        if not np.any(failing):
-            break
-    below = low < FIRST
-    out[below] = np.where(failing[below], 0.0, low[below] / sizes[below])
-    x = np.concatenate([np.arange(FIRST, 16.0, COARSE), np.geomspace(16.0, most, 200)])
-    left = np.flatnonzero(~below)
-    for part in np.array_split(x, len(x) // 12):
-        left = left[part[0] / sizes[left] <= BEYOND * np.min(out)]
-        bad = unstable(np.multiply.outer(directions[left], part).ravel()).reshape(left.size, part.size)
-        first, hit = np.argmax(bad, axis=1), np.any(bad, axis=1)
-        out[left[hit]] = part[first[hit]] / sizes[left[hit]]
-        left = left[~hit]
-    return out
-
-
-def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
-    """The eigenvalues that can limit the step.
-
-    Parameters
-    ----------
-    jac : array_like (n, n), SciPy sparse matrix or LinearOperator, or callable v -> J v
-    n : int
-        Where jac is callable: its size.
-    symmetric : bool or None
-        None: looked up in the matrix; for products, False.
-    limiting : callable
-        values -> (dt, the eigenvalue that limits it).
+    Returns
+    -------
+    float
+        0 where the method is unstable from the start, inf where no limit was found up to 1e4 (with s given stages, 2.2 s^2).
 
     Raises
     ------
-    TypeError, ValueError
-        jac is not square, or not finite, or n is missing.
+    ValueError
+        The method has no linear amplification, or no such axis.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> round(mflow.stability_limit("rk4"), 6), round(mflow.stability_limit("momentum", momentum=0.9), 6)
+    (2.785294, 3.8)
+    >>> round(mflow.stability_limit("euler", direction=-1 + 1j), 6)
+    1.414214
+
+    References
+    ----------
+    E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
-    if hasattr(jac, "tocsr"):
-        return _of_sparse(jac.tocsr(), symmetric, limiting)
-    if hasattr(jac, "matvec") or callable(jac):
-        size: Any = getattr(jac, "shape", (n, n))
-        if n is None and not hasattr(jac, "shape"):
-            raise TypeError("n: expected the length of v, got None; jac is a function v -> J v")
-        if size[0] != size[1] or isinstance(size[0], bool) or int(size[0]) != size[0] or size[0] < 0:
-            raise ValueError(f"jac: expected a square operator, got shape {size}")
-        return _of_products(jac.matvec if hasattr(jac, "matvec") else jac, int(size[0]), bool(symmetric), limiting)
-    matrix = np.asarray(jac)
-    if matrix.dtype.kind not in "biufc" or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"jac: expected a square matrix of finite numbers, got shape {matrix.shape}")
-    _check_finite(matrix)
-    if symmetric is None:
-        symmetric = bool(np.array_equal(matrix, matrix.conj().T))
-    elif symmetric and float(np.linalg.norm(matrix - matrix.conj().T)) > ASYMMETRY * float(np.linalg.norm(matrix)):
-        raise ValueError("symmetric: expected a symmetric jac, got one that is not; omit symmetric")
-    if matrix.shape[0] <= DENSE or matrix.dtype.kind == "c":
-        values: Values = (np.linalg.eigvalsh(matrix) if symmetric else np.linalg.eigvals(matrix)).astype(np.complex128)
-        return values
-    return _of_products(lambda v: matrix @ v, len(matrix), symmetric, limiting)
+    method = as_method(method, parameters)
+    if direction is not None:
+        return limit_on_ray(method, _unit(method, axis, direction))
+    if "second_order" in method.flags:
+        if axis not in (None, "frequency"):
+            raise ValueError(f'axis: expected "frequency" for the second-order method {method.name}, got {axis!r}')
+        return limit_of_frequency(method, check_number(zeta, "zeta", low=0.0))
+    if zeta != 0.0:
+        raise ValueError(f"zeta: expected a second-order method, got {method.name}; omit zeta")
+    if method.kind == "step":
+        if axis not in (None, "real", "imaginary"):
+            raise ValueError(f'axis: expected "real" or "imaginary" for the integrator {method.name}, got {axis!r}')
+        return limit_on_ray(method, 1j if axis == "imaginary" else -1.0)
+    if axis not in (None, "curvature"):
+        raise ValueError(f'axis: expected "curvature" for the optimizer {method.name}, got {axis!r}')
+    return _limit_of_lr(method, 1.0)
 
 
-def _check_finite(entries: Values | Array) -> None:
-    bad = entries[~np.isfinite(entries)]
-    if bad.size:
-        raise ValueError(f"jac: expected a square matrix of finite numbers, got {bad.size} that are not finite, the first {bad[0]}")
+def _unit(method: Method, axis: str | None, direction: complex) -> complex:
+    """A direction in the form that `limit_on_ray` takes: a unit vector, exactly on an axis where only rounding has moved it."""
+    if axis is not None:
+        raise ValueError(f"axis, direction: expected one of them, got axis = {axis!r} and direction = {direction!r}")
+    if method.kind != "step" or "second_order" in method.flags:
+        raise ValueError(f"direction: expected an integrator of y' = f(t, y), got {method.name}; omit direction")
+    number = complex(direction)
+    if isinstance(direction, (int, float, np.integer, np.floating)):
+        if abs(direction) > 2 * math.pi:
+            raise ValueError(f"direction: expected an angle in radians, got {direction!r}; from degrees, math.radians({direction!r})")
+        number = complex(math.cos(direction), math.sin(direction))
+    if not (math.isfinite(number.real) and math.isfinite(number.imag)) or number == 0:
+        raise ValueError(f"direction: expected a complex number other than 0, or an angle, got {direction!r}")
+    number /= abs(number)
+    if abs(number.imag) < 1e-15:
+        return complex(math.copysign(1.0, number.real))
+    return complex(0.0, math.copysign(1.0, number.imag)) if abs(number.real) < 1e-15 else number
 
 
-def _of_sparse(matrix: Any, symmetric: bool | None, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
-    if matrix.shape[0] != matrix.shape[1]:
-        raise ValueError(f"jac: expected a square matrix of finite numbers, got shape {matrix.shape}")
-    if matrix.dtype.kind == "c" and matrix.shape[0] > DENSE:
-        raise ValueError(
-            f"jac: expected at most {DENSE} rows in a complex matrix, got {matrix.shape[0]}; give eigenvalues=, or real and imaginary parts"
+def limit_on_ray(method: Method, direction: complex) -> float:
+    """The stability limit along a unit vector, exactly -1 or 1j on an axis."""
+    on_axis = direction.real == 0.0 or direction.imag == 0.0
+    allowed = 1.0 + (STEP_TOLERANCE if on_axis else 4e-16)
+
+    def unstable(x: Array) -> NDArray[np.bool_]:
+        with np.errstate(all="ignore"):
+            bad: NDArray[np.bool_] = ~(np.abs(amplification(method, x * direction)) <= allowed)
+        return bad
+
+    def unstable_at(x: float) -> bool:
+        return bool(unstable(np.array([x]))[0])
+
+    if on_axis or not unstable_at(scans.FIRST):
+        return _first_failure(unstable, farthest(method))
+    upper = scans.FIRST  # close to the imaginary axis the limit may lie anywhere below
+    while unstable_at(0.5 * upper):
+        upper *= 0.5
+        if upper < 1e-9:
+            return 0.0
+    return scans.bisect(unstable_at, 0.5 * upper, upper)
+
+
+def _limit_of_lr(method: Method, curvature: float) -> float:
+    """Largest lr on f = curvature c^2/2: up from a step that is stable until one is not, then by bisection.
+
+    The limits of first-order methods scale with 1/curvature, those of second-order ones with its root, and friction sets a third scale.
+    """
+
+    def unstable(lr: float) -> bool:
+        matrix = amplification(type(method)(**{**method.given, "lr": lr}), curvature=curvature)
+        if not np.all(np.isfinite(matrix)):
+            return True
+        return not float(np.max(np.abs(np.linalg.eigvals(matrix)))) <= 1.0 + UPDATE_TOLERANCE
+
+    scales = (1.0 / curvature, 1.0 / math.sqrt(curvature))
+    lower = min(scales)
+    while unstable(lower):
+        lower *= 0.5
+        if lower < 1e-12 * min(scales):
+            return 0.0
+    upper = lower
+    while not unstable(upper):
+        lower, upper = upper, upper * LR_RATIO
+        if upper > 1e6 * max(scales):
+            return math.inf
+    return scans.bisect(unstable, lower, upper)
+
+
+def farthest(method: Method) -> float:
+    """Where the search for limits ends: no polynomial of s stages that begins with 1 + z is stable beyond 2 s^2."""
+    return max(1e4, 2.2 * float(method.parameters.get("stages") or 0) ** 2)
+
+
+def _first_failure(unstable: Callable[[Array], NDArray[np.bool_]], most: float) -> float:
+    """Scan outward from scans.FIRST, then bisect."""
+    lower = scans.FIRST
+    if unstable(np.array([scans.FIRST]))[0]:
+        return 0.0
+    while lower < most:
+        x: Array = lower + SPACING * np.arange(1.0, 513.0)
+        bad = np.flatnonzero(unstable(x))
+        if bad.size:
+            upper = float(x[bad[0]])
+            lower = upper - SPACING
+            break
+        lower = float(x[-1])
+        if lower > 50:  # explicit methods of few stages are unstable by here: search in larger strides
+            far: Array = np.geomspace(lower, most, 2000).astype(np.float64)
+            bad = np.flatnonzero(unstable(far))
+            if not bad.size:
+                return math.inf
+            upper, lower = float(far[bad[0]]), float(far[max(bad[0] - 1, 0)])
+            break
+    return scans.bisect(lambda x: bool(unstable(np.array([x]))[0]), lower, upper)
+
+
+def max_stable_dt(
+    method: str | Method,
+    *,
+    jac: Any = None,
+    curvature: float | None = None,
+    eigenvalues: ArrayLike | None = None,
+    n: int | None = None,
+    symmetric: bool | None = None,
+    mass: Any = None,
+    stiffness: Any = None,
+    damping: Any = None,
+    **parameters: Any,
+) -> float:
+    """The largest stable step (learning rate) for a linear problem.
+
+    Parameters
+    ----------
+    method : name or instance of a method with the flag "linear"
+    jac : array_like (n, n), SciPy sparse matrix or LinearOperator, or callable
+        Jacobian of y' = F(y), for integrators; or of a gradient flow, minus the Hessian, for optimizers. Or a function ``jac(v)`` that
+        returns J v, with n, the length of v. Eigenvalues with a positive real part belong to solutions that grow by themselves and set
+        no limit. Up to 1000 rows all eigenvalues are computed, beyond that the outer ones, by Lanczos' or Arnoldi's method.
+    eigenvalues : array_like of complex
+        In place of jac.
+    symmetric : bool
+        Whether jac is symmetric, where only its products are known; this saves memory.
+    curvature : float
+        In place of jac: the largest curvature L of the cost (the largest eigenvalue of its Hessian).
+    mass, stiffness, damping : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
+        M x'' + C v + K x = 0, for second-order methods.
+
+    Returns
+    -------
+    float, inf where nothing limits the step.
+
+    Raises
+    ------
+    ValueError
+        Not exactly one of jac, curvature and eigenvalues is given; a matrix is not square or not finite; the method has no linear
+        amplification.
+
+    Warns
+    -----
+    RuntimeWarning
+        The eigenvalue that limits the step was not found to 1 %; or the jac of an optimizer has no eigenvalue below 0, as if the Hessian
+        had been given without its minus.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> round(mflow.max_stable_dt("euler", jac=[[-4.0, 0.0], [0.0, -1.0]]), 6)
+    0.5
+    >>> round(mflow.max_stable_dt("nesterov", curvature=10.0, momentum=0.9), 6)
+    0.135714
+
+    References
+    ----------
+    E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
+    """
+    method = as_method(method, parameters)
+    given = [a for a in (mass, stiffness, damping) if a is not None]
+    if "second_order" in method.flags:
+        if not given or jac is not None or curvature is not None or eigenvalues is not None:
+            raise ValueError(f"stiffness: expected stiffness= (and mass=, damping=) alone for the second-order method {method.name}")
+        n = max(np.shape(a)[0] if np.ndim(a) or hasattr(a, "tocsr") else 1 for a in given)
+        return structure_modes(n, mass, damping, stiffness).limit(method)
+    if given:
+        raise ValueError(f"mass, stiffness, damping: expected a second-order method, got {method.name}; omit them")
+    count = sum(a is not None for a in (jac, curvature, eigenvalues))
+    if count != 1:
+        raise ValueError(f"jac, curvature, eigenvalues: expected one of them, got {count}")
+    if curvature is not None:
+        L = check_number(curvature, "curvature", low=0.0)
+        if L == 0.0:
+            return math.inf
+        return stability_limit(method) / L if method.kind == "step" else _limit_of_lr(method, L)
+    if "linear" not in method.flags:
+        amplification(method)  # its error says what to use instead
+    if eigenvalues is not None:
+        values = np.asarray(eigenvalues, dtype=np.complex128).ravel()
+        if not np.all(np.isfinite(values)):
+            raise ValueError("eigenvalues: expected finite numbers, got NaN or an infinity")
+    else:
+        values = scans.eigenvalues_of(jac, n, symmetric, lambda some: _first_to_fail(method, some, 3))
+    if jac is not None and method.kind != "step" and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
+        text = f"max_stable_dt: for {method.name} jac is minus the Hessian; this jac has no eigenvalue below 0, so nothing limits lr"
+        warnings.warn(f"{text}; if it is the Hessian itself, give jac=-H or curvature=", RuntimeWarning, stacklevel=2)
+    return float(_first_to_fail(method, values)[0])
+
+
+def _first_to_fail(method: Method, values: NDArray[np.complex128], candidates: int = scans.CANDIDATES) -> tuple[float, complex]:
+    """(the largest step for these eigenvalues, the one that limits it)."""
+    if method.kind == "step":
+        rays = functools.partial(limit_on_ray, method)
+        return scans.first_to_fail(values, lambda z: _outside(method, z), rays, candidates=candidates, most=farthest(method))
+    size = float(np.max(np.abs(values), initial=0.0))
+    if np.any(np.abs(values.imag) > 1e-9 * size):
+        raise ValueError(f"jac: expected real eigenvalues for the optimizer {method.name}, got complex ones; give a symmetric jac")
+    k = int(np.argmin(values.real)) if values.size else 0
+    if not values.size or values[k].real >= 0.0:
+        return math.inf, 0j
+    return _limit_of_lr(method, -float(values[k].real)), complex(values[k])
+
+
+def _outside(method: Method, z: NDArray[np.complex128]) -> NDArray[np.bool_]:
+    with np.errstate(all="ignore"):
+        bad: NDArray[np.bool_] = ~(np.abs(amplification(method, z)) <= 1.0 + STEP_TOLERANCE)
+    return bad
+
+
+def explain_step(run: Any, method: Method, dt: float, start: Array, t0: float) -> str:
+    """Why a run with fixed steps may have left the finite numbers: the second half of its message."""
+    if "linear" not in method.flags:
+        return "lower the step"
+    radius = measured_radius(lambda y: run.slope(t0, y), start)
+    if not radius < math.inf:
+        return "lower the step, or look for the cause in the right-hand side"
+    real, imaginary = stability_limit(method), stability_limit(method, axis="imaginary")
+    measured = f"for the measured curvature {radius:.4g} at the start"
+    if dt * radius > real:
+        return f"dt = {dt:g} exceeds the stability limit {real / radius:.4g} of {method.name} {measured}"
+    if dt * radius > imaginary:
+        limit = (
+            f"its limit for oscillations is {imaginary / radius:.4g}" if imaginary > 0 else f"{method.name} has no stable step for those"
         )
-    _check_finite(matrix.data)
-    if symmetric is None:
-        symmetric = not np.any((matrix != matrix.conj().T).data)
-    elif symmetric and np.max(np.abs((matrix - matrix.conj().T).data), initial=0.0) > ASYMMETRY * np.max(np.abs(matrix.data), initial=0.0):
-        raise ValueError("symmetric: expected a symmetric jac, got one that is not; omit symmetric")
-    if matrix.shape[0] <= DENSE:
-        return eigenvalues_of(matrix.toarray(), None, symmetric, limiting)
-    return _of_products(lambda v: matrix @ v, matrix.shape[0], symmetric, limiting)
-
-
-def _of_products(product: Any, n: int, symmetric: bool, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
-    def checked(v: Array) -> Array:
-        out = np.asarray(product(v))
-        if out.dtype.kind == "c":
-            raise ValueError("jac: expected real products J v, got complex ones; give eigenvalues=, or stack real and imaginary parts")
-        out = np.asarray(out, dtype=np.float64)
-        if out.shape != v.shape:
-            raise ValueError(f"jac: expected products J v of shape {v.shape}, got shape {out.shape}")
-        return out
-
-    last = [math.nan, math.nan]
-
-    def rest(ritz: krylov.Ritz) -> float:
-        dt, value = limiting(ritz.values)
-        last[0], last[1] = last[1], dt
-        at = int(np.argmin(np.minimum(np.abs(ritz.values - value), np.abs(ritz.values.conj() - value))))
-        return float(ritz.residuals[at]) / max(abs(value), 1e-300) if value else math.inf
-
-    def enough(ritz: krylov.Ritz) -> bool:
-        return rest(ritz) <= CLOSE and abs(last[1] - last[0]) <= CLOSE * last[1]
-
-    try:
-        if symmetric:
-            ritz = krylov.lanczos(checked, n, ITERATIONS, enough)
-        else:
-            ritz = krylov.arnoldi(checked, n, min(ITERATIONS, max(40, NUMBERS // max(n, 1))), enough)
-    except FloatingPointError:
-        raise ValueError("jac: expected finite products J v, got one that is not finite") from None
-    if not ritz.complete and ritz.values.size and np.any(ritz.residuals > 0.0):
-        off = rest(ritz)
-        if 0.01 < off < math.inf:
-            text = f"max_stable_dt: the eigenvalue that limits the step is known to {100 * off:.2g} % only, after {ritz.products} products"
-            warnings.warn(f"{text} J v; keep a margin of that size", RuntimeWarning, stacklevel=5)
-    return ritz.values
+        return (
+            f"dt = {dt:g} is below the limit {real / radius:.4g} of {method.name} for decay {measured}; if the problem oscillates, {limit}"
+        )
+    return (
+        f"dt = {dt:g} is inside the stability limits of {method.name} {measured}: the right-hand side may have left its domain, "
+        "or the solution blows up"
+    )

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
-from mflow.stability.limits import bisect
+from mflow.stability.eigenvalues import bisect
 
 __all__ = ["Modes", "force_modes", "limit_of_frequency", "oscillator_matrix", "outer_bound", "radii", "structure_modes"]
 

@@ -17,7 +17,8 @@ from numpy.typing import ArrayLike
 
 from mflow.base.checks import Array, check_number, check_range, check_start
 from mflow.base.methods import Method, as_method
-from mflow.stability.amplification import UPDATE_TOLERANCE, amplification, stability_limit
+from mflow.stability.amplification import UPDATE_TOLERANCE, amplification
+from mflow.stability.limits import stability_limit
 from mflow.stability.region import grid_shape
 from mflow.stability.results import ParameterRegion
 

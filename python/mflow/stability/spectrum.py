@@ -6,7 +6,7 @@ outermost eigenvalues of J first; where J is symmetric (gradient flow) H is made
 orthogonal. Each Ritz value is moved outward by its residual, so that values which have not converged err on the safe side. Of a
 small problem (n <= ITERATIONS) all columns of the Jacobian are differenced instead, and the eigenvalues are exact but for the difference.
 
-The stability limit along the ray of each value is probed from the kernel of the method (`mflow.stability.amplification`) and cached.
+The stability limit along the ray of each value is probed from the kernel of the method (`mflow.stability.limits`) and cached.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
-from mflow.stability import amplification as stability
+from mflow.stability import limits
 
 __all__ = ["SafeStep", "Spectrum", "safe_step", "spectrum", "upper_radius"]
 
@@ -186,14 +186,14 @@ def _limit_towards(method: Method, value: complex) -> float:
 def _ray(method: Method, k: int) -> float:
     """The limit on the ray (pi/2) 2^(k/PER_OCTAVE) away from the imaginary axis; k = 0: the negative real axis."""
     if k == 0:
-        return stability.limit_on_ray(method, -1.0)
+        return limits.limit_on_ray(method, -1.0)
     angle = 0.5 * math.pi * 2.0 ** (k / PER_OCTAVE)
-    return stability.limit_on_ray(method, complex(-math.sin(angle), math.cos(angle)))
+    return limits.limit_on_ray(method, complex(-math.sin(angle), math.cos(angle)))
 
 
 @functools.lru_cache(maxsize=256)
 def _axis(method: Method) -> float:
-    return stability.limit_on_ray(method, 1j)
+    return limits.limit_on_ray(method, 1j)
 
 
 # ---- eigenvalues --------------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,8 @@ from mflow.training import checkpoint, endings
 from mflow.training.binding import Binding
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Cost, Feed
-from mflow.training.history import History, Monitor
+from mflow.training.history import History
+from mflow.training.monitor import Monitor
 from mflow.training.validation import validation_of
 
 __all__ = ["Trainer"]

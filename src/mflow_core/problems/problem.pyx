@@ -464,10 +464,6 @@ cdef class Problem:
         return 0
 
     @property
-    def has_rhs(self):
-        return self.c.rhs != NULL
-
-    @property
     def n(self):
         return self.c.n
 

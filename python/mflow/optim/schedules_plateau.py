@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from mflow.base.checks import check_choice, check_number, check_whole
-from mflow.optim.schedule import Schedule
+from mflow.optim.schedules_base import Schedule
 
 __all__ = ["ReduceLROnPlateau"]
 

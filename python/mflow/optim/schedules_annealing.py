@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from mflow.base.checks import check_choice, check_number, check_whole
-from mflow.optim.schedule import Schedule
+from mflow.optim.schedules_base import Schedule
 
 __all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "cos_pi"]
 
@@ -30,7 +30,7 @@ def cos_pi(x: float) -> float:
 
     Examples
     --------
-    >>> from mflow.optim.annealing import cos_pi
+    >>> from mflow.optim.schedules_annealing import cos_pi
     >>> cos_pi(0.5), cos_pi(1.0), cos_pi(7.0)
     (0.0, -1.0, -1.0)
     """

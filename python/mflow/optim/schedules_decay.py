@@ -13,7 +13,7 @@ from decimal import Context, Decimal
 from itertools import pairwise
 
 from mflow.base.checks import check_number, check_whole
-from mflow.optim.schedule import Schedule
+from mflow.optim.schedules_base import Schedule
 
 __all__ = ["Constant", "ExponentialLR", "InverseSqrtLR", "InverseTimeLR", "LinearLR", "MultiStepLR", "StepLR", "check_rising"]
 

@@ -1,0 +1,219 @@
+"""The largest stable step for a set of eigenvalues, given where a method is stable.
+
+    dt = min over eigenvalues of (limit along the eigenvalue's ray)/|eigenvalue|
+
+A limit along a ray needs a scan of hundreds of points. So all rays are scanned coarsely at once, and only those that could be the first to
+fail are computed to the last digit. The eigenvalues are those of a matrix, or Ritz values where only its products with vectors are known.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mflow.base.checks import Array
+from mflow.solvers import krylov
+
+__all__ = ["CANDIDATES", "FIRST", "bisect", "eigenvalues_of", "first_to_fail"]
+
+Unstable = Callable[[NDArray[np.complex128]], NDArray[np.bool_]]
+Values = NDArray[np.complex128]
+DENSE = 1000  # rows up to which all eigenvalues of a matrix are computed
+ITERATIONS = 400
+NUMBERS = 10**8  # entries that a Krylov basis may have
+CLOSE = 2e-3  # residual of the eigenvalue that limits the step, relative to it
+ASYMMETRY = 1e-8  # of a matrix that is said to be symmetric, relative to it: the error of differences and rounding
+NOISE = 1e-14  # of an eigenvalue against the largest
+COARSE = 0.1
+BEYOND = 1.5  # of the first step that fails: what a coarse scan may miss
+CANDIDATES = 24
+FIRST = 0.05  # scans along a ray begin here; on an axis a method that is unstable here has limit 0
+
+
+def bisect(unstable: Callable[[float], bool], lower: float, upper: float, tolerance: float = 4e-16) -> float:
+    """The last stable number between a stable and an unstable one, to a relative tolerance."""
+    while upper - lower > tolerance * upper:
+        middle = 0.5 * (lower + upper)
+        if middle in (lower, upper):
+            break
+        if unstable(middle):
+            upper = middle
+        else:
+            lower = middle
+    return lower
+
+
+def first_to_fail(
+    values: Values,
+    unstable: Unstable,
+    ray: Callable[[complex], float],
+    noise: float = NOISE,
+    candidates: int = CANDIDATES,
+    most: float = 1e4,
+) -> tuple[float, complex]:
+    """(the largest step, the eigenvalue that limits it).
+
+    Values with a positive real part, of solutions that grow by themselves, set no limit.
+
+    Parameters
+    ----------
+    values : complex128 array
+    unstable : callable
+        ``unstable(z)`` -> bool array: where |R(z)| > 1.
+    ray : callable
+        ``ray(direction)`` -> the limit on |z| along a unit vector, exactly -1 or 1j on an axis.
+    noise : float
+        Parts smaller than this, relative to the largest eigenvalue, are taken for rounding.
+    candidates : int
+        How many of the values are computed to the last digit, where there are more.
+    most : float
+        Where the search for limits in |z| ends.
+    """
+    tiny = noise * float(np.max(np.abs(values), initial=0.0))
+    limiting = values[(np.abs(values) > tiny) & (values.real <= tiny)]
+    limiting = np.unique(np.where(limiting.imag < 0.0, limiting.conj(), limiting))  # a limit is the same for a conjugate
+    if not limiting.size:
+        return math.inf, 0j
+    directions = np.array([_direction(complex(v), tiny) for v in limiting])
+    if limiting.size > candidates:
+        rough = _coarse(directions, np.abs(limiting), unstable, most)
+        pick = np.argsort(rough, kind="stable")[:candidates]
+        limiting, directions = limiting[pick], directions[pick]
+    limits = [ray(complex(d)) / float(abs(v)) for d, v in zip(directions, limiting, strict=True)]
+    k = int(np.argmin(limits))
+    return limits[k], complex(limiting[k])
+
+
+def _direction(value: complex, tiny: float) -> complex:
+    """The unit vector towards an eigenvalue, exactly on an axis where only rounding has moved it."""
+    if abs(value.real) <= tiny:
+        return 1j
+    return -1.0 if abs(value.imag) <= tiny else value / abs(value)
+
+
+def _coarse(directions: Values, sizes: Array, unstable: Unstable, most: float) -> Array:
+    """About the step at which each eigenvalue fails; inf where that is far beyond the first of them, or nowhere up to |z| = most."""
+    out = np.full(directions.size, math.inf)
+    low = FIRST * np.ones(directions.size)
+    failing = unstable(FIRST * directions)
+    for _ in range(30):  # close to the imaginary axis a limit may lie anywhere below
+        low = np.where(failing, 0.5 * low, low)
+        failing = failing & unstable(low * directions)
+        if not np.any(failing):
+            break
+    below = low < FIRST
+    out[below] = np.where(failing[below], 0.0, low[below] / sizes[below])
+    x = np.concatenate([np.arange(FIRST, 16.0, COARSE), np.geomspace(16.0, most, 200)])
+    left = np.flatnonzero(~below)
+    for part in np.array_split(x, len(x) // 12):
+        left = left[part[0] / sizes[left] <= BEYOND * np.min(out)]
+        bad = unstable(np.multiply.outer(directions[left], part).ravel()).reshape(left.size, part.size)
+        first, hit = np.argmax(bad, axis=1), np.any(bad, axis=1)
+        out[left[hit]] = part[first[hit]] / sizes[left[hit]]
+        left = left[~hit]
+    return out
+
+
+def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
+    """The eigenvalues that can limit the step.
+
+    Parameters
+    ----------
+    jac : array_like (n, n), SciPy sparse matrix or LinearOperator, or callable v -> J v
+    n : int
+        Where jac is callable: its size.
+    symmetric : bool or None
+        None: looked up in the matrix; for products, False.
+    limiting : callable
+        values -> (dt, the eigenvalue that limits it).
+
+    Raises
+    ------
+    TypeError, ValueError
+        jac is not square, or not finite, or n is missing.
+    """
+    if hasattr(jac, "tocsr"):
+        return _of_sparse(jac.tocsr(), symmetric, limiting)
+    if hasattr(jac, "matvec") or callable(jac):
+        size: Any = getattr(jac, "shape", (n, n))
+        if n is None and not hasattr(jac, "shape"):
+            raise TypeError("n: expected the length of v, got None; jac is a function v -> J v")
+        if size[0] != size[1] or isinstance(size[0], bool) or int(size[0]) != size[0] or size[0] < 0:
+            raise ValueError(f"jac: expected a square operator, got shape {size}")
+        return _of_products(jac.matvec if hasattr(jac, "matvec") else jac, int(size[0]), bool(symmetric), limiting)
+    matrix = np.asarray(jac)
+    if matrix.dtype.kind not in "biufc" or matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"jac: expected a square matrix of finite numbers, got shape {matrix.shape}")
+    _check_finite(matrix)
+    if symmetric is None:
+        symmetric = bool(np.array_equal(matrix, matrix.conj().T))
+    elif symmetric and float(np.linalg.norm(matrix - matrix.conj().T)) > ASYMMETRY * float(np.linalg.norm(matrix)):
+        raise ValueError("symmetric: expected a symmetric jac, got one that is not; omit symmetric")
+    if matrix.shape[0] <= DENSE or matrix.dtype.kind == "c":
+        values: Values = (np.linalg.eigvalsh(matrix) if symmetric else np.linalg.eigvals(matrix)).astype(np.complex128)
+        return values
+    return _of_products(lambda v: matrix @ v, len(matrix), symmetric, limiting)
+
+
+def _check_finite(entries: Values | Array) -> None:
+    bad = entries[~np.isfinite(entries)]
+    if bad.size:
+        raise ValueError(f"jac: expected a square matrix of finite numbers, got {bad.size} that are not finite, the first {bad[0]}")
+
+
+def _of_sparse(matrix: Any, symmetric: bool | None, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
+    if matrix.shape[0] != matrix.shape[1]:
+        raise ValueError(f"jac: expected a square matrix of finite numbers, got shape {matrix.shape}")
+    if matrix.dtype.kind == "c" and matrix.shape[0] > DENSE:
+        raise ValueError(
+            f"jac: expected at most {DENSE} rows in a complex matrix, got {matrix.shape[0]}; give eigenvalues=, or real and imaginary parts"
+        )
+    _check_finite(matrix.data)
+    if symmetric is None:
+        symmetric = not np.any((matrix != matrix.conj().T).data)
+    elif symmetric and np.max(np.abs((matrix - matrix.conj().T).data), initial=0.0) > ASYMMETRY * np.max(np.abs(matrix.data), initial=0.0):
+        raise ValueError("symmetric: expected a symmetric jac, got one that is not; omit symmetric")
+    if matrix.shape[0] <= DENSE:
+        return eigenvalues_of(matrix.toarray(), None, symmetric, limiting)
+    return _of_products(lambda v: matrix @ v, matrix.shape[0], symmetric, limiting)
+
+
+def _of_products(product: Any, n: int, symmetric: bool, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
+    def checked(v: Array) -> Array:
+        out = np.asarray(product(v))
+        if out.dtype.kind == "c":
+            raise ValueError("jac: expected real products J v, got complex ones; give eigenvalues=, or stack real and imaginary parts")
+        out = np.asarray(out, dtype=np.float64)
+        if out.shape != v.shape:
+            raise ValueError(f"jac: expected products J v of shape {v.shape}, got shape {out.shape}")
+        return out
+
+    last = [math.nan, math.nan]
+
+    def rest(ritz: krylov.Ritz) -> float:
+        dt, value = limiting(ritz.values)
+        last[0], last[1] = last[1], dt
+        at = int(np.argmin(np.minimum(np.abs(ritz.values - value), np.abs(ritz.values.conj() - value))))
+        return float(ritz.residuals[at]) / max(abs(value), 1e-300) if value else math.inf
+
+    def enough(ritz: krylov.Ritz) -> bool:
+        return rest(ritz) <= CLOSE and abs(last[1] - last[0]) <= CLOSE * last[1]
+
+    try:
+        if symmetric:
+            ritz = krylov.lanczos(checked, n, ITERATIONS, enough)
+        else:
+            ritz = krylov.arnoldi(checked, n, min(ITERATIONS, max(40, NUMBERS // max(n, 1))), enough)
+    except FloatingPointError:
+        raise ValueError("jac: expected finite products J v, got one that is not finite") from None
+    if not ritz.complete and ritz.values.size and np.any(ritz.residuals > 0.0):
+        off = rest(ritz)
+        if 0.01 < off < math.inf:
+            text = f"max_stable_dt: the eigenvalue that limits the step is known to {100 * off:.2g} % only, after {ritz.products} products"
+            warnings.warn(f"{text} J v; keep a margin of that size", RuntimeWarning, stacklevel=5)
+    return ritz.values
