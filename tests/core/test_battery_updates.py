@@ -39,6 +39,20 @@ def test_update_agrees_with_its_oracle(update_record: Any) -> None:
                 assert np.all(np.abs(walk.vectors[0] - want) <= allowed * size), (parameters, scale, k)
 
 
+def test_update_writes_the_vectors_of_its_record_and_no_others(update_record: Any) -> None:
+    """The record names as many vectors as `apply` is told of: one more would be dead weight, one fewer somebody else's memory."""
+    for parameters in variants(update_record):
+        sizes = update_record.sizes(parameters)
+        vectors, guards = [np.ones(13) for _ in range(sizes["n_vec"])], [np.full(13, 7.0) for _ in range(2)]
+        updater.start(update_record, parameters, vectors)
+        first, scalars = [vector.copy() for vector in vectors], np.zeros(max(sizes["n_scal"], 1))
+        for k, g in enumerate(gradients(13, 4)):
+            coefficients = updater.begin(update_record, parameters, k, scalars)
+            updater.update(update_record, coefficients, 1.0, [*vectors, *guards], g)
+        assert all(np.all(guard == 7.0) for guard in guards), parameters
+        assert all(np.any(now != before) for now, before in zip(vectors, first, strict=True)), parameters
+
+
 def test_update_order_in_lr(flow_record: Any) -> None:
     """For lr -> 0 the linear methods follow their flow, to the declared order."""
     L, T, errors = 0.5, 1.0, []

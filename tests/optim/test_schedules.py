@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.optim import annealing
+from mflow.optim import schedules_annealing as annealing
 from mflow.optim import schedules as s
 
 ALL = (

@@ -347,9 +347,9 @@ def _eps(value, doc=b"added to the denominator, outside the root"):
     return _real(b"eps", value, 0, _inf, doc, MF_UPPER_OPEN)
 
 
-def _betas(b1, b2):
+def _betas(b1, b2, second=b"decay of the mean of g^2"):
     return [_real(b"betas[0]", b1, 0, 1, b"decay of the mean of g", MF_UPPER_OPEN),
-            _real(b"betas[1]", b2, 0, 1, b"decay of the mean of g^2 (adamax: of the largest |g|)", MF_UPPER_OPEN)]
+            _real(b"betas[1]", b2, 0, 1, second, MF_UPPER_OPEN)]
 
 
 def _shared(weight_decay, decoupled):
@@ -469,7 +469,7 @@ made = optimizer(b"adamw", b"AdamW", b"", [_lr(1e-3)] + _betas(0.9, 0.999) + [_e
     b"I. Loshchilov and F. Hutter, ICLR 2019, algorithm 2", decoupled=True, weight_decay=1e-2)
 made.sizes_fn = adam_sizes
 
-optimizer(b"adamax", b"Adamax", b"", [_lr(2e-3)] + _betas(0.9, 0.999) + [_eps(1e-8, b"added to |g|")],
+optimizer(b"adamax", b"Adamax", b"", [_lr(2e-3)] + _betas(0.9, 0.999, b"decay of the largest |g|") + [_eps(1e-8, b"added to |g|")],
     b"c|m|u", 4, adamax_begin, adamax_update,
     b"m = beta1 m + (1 - beta1) g, u = max(beta2 u, |g| + eps), c -= lr/(1 - beta1^t) m/u",
     b"Adam with the largest gradient in place of the root mean square.",
