@@ -306,7 +306,7 @@ cdef class MethodRecord:
                 j = known.index(name)
                 par[j] = value
                 if not within(&self.m.par[j], par[j]):
-                    raise ValueError(f"{self.name}: {name} = {value!r} is outside {bounds(&self.m.par[j])}")
+                    raise ValueError(f"{self.name}: {name}: expected a number in {bounds(&self.m.par[j])}, got {value!r}")
         except BaseException:
             free(par)
             raise

@@ -38,9 +38,9 @@ def test_a_number_becomes_a_float(value):
         (2.5, {"high": 2.0}, "a finite number of at most 2"),
         (2.0, {"high": 2.0, "open_high": True}, "a finite number below 2"),
         (1.5, {"low": 0.0, "high": 1.0}, "a finite number from 0 to 1"),
-        (1.0, {"low": 0.0, "high": 1.0, "open_high": True}, "a finite number from 0 and below 1"),
-        (0.0, {"low": 0.0, "high": 1.0, "open_low": True}, "a finite number above 0 and up to 1"),
-        (1.0, {"low": 0.0, "high": 1.0, "open_low": True, "open_high": True}, "a finite number above 0 and below 1"),
+        (1.0, {"low": 0.0, "high": 1.0, "open_high": True}, "a finite number in [0, 1)"),
+        (0.0, {"low": 0.0, "high": 1.0, "open_low": True}, "a finite number in (0, 1]"),
+        (1.0, {"low": 0.0, "high": 1.0, "open_low": True, "open_high": True}, "a finite number in (0, 1)"),
         (-3.0, {"low": 0.0, "expected": "a step above 0"}, "a step above 0"),
     ],
 )

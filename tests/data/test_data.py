@@ -541,7 +541,7 @@ def test_split_leaves_no_part_empty() -> None:
     ("y", "options", "message"),
     [
         (np.arange(4), {}, "X, y: expected arrays of one length, got 5, 4 rows"),
-        (np.arange(5), {"test_fraction": 0.0}, "test_fraction: expected a finite number above 0 and below 1, got 0.0"),
+        (np.arange(5), {"test_fraction": 0.0}, r"test_fraction: expected a finite number in \(0, 1\), got 0\.0"),
         (np.arange(5), {"test_fraction": 1.0}, "test_fraction: expected .*, got 1.0"),
         (np.arange(5), {"test_fraction": float("nan")}, "test_fraction: expected .*, got nan"),
         (np.array([0, 0, 0, 0, 7]), {"stratify": True}, "y: expected at least 2 rows of class .*7.*, got 1"),

@@ -75,7 +75,7 @@ def test_backwards_and_nowhere() -> None:
 
 
 def test_dt_zero_and_beta_zero() -> None:
-    with pytest.raises(ValueError, match=r"dt: expected a step above 0 .*, got 0"):
+    with pytest.raises(ValueError, match=r"dt: expected a finite step above 0 .*, got 0"):
         mflow.solve_dynamics(stiffness=1.0, t_span=(0, 1), x0=[1.0], dt=0)
     s = mflow.solve_dynamics(stiffness=1.0, t_span=(0, 5), x0=[1.0], method=mflow.Newmark(0.0, 0.5), dt=0.1)
     v = mflow.solve_dynamics(stiffness=1.0, t_span=(0, 5), x0=[1.0], method="leapfrog", dt=0.1)
@@ -366,7 +366,7 @@ def test_a_force_past_the_limit_is_explained() -> None:
         ({"dfdx": np.eye(2)}, ValueError, "dfdx: it belongs to a nonlinear force"),
         ({"t_span": None}, TypeError, "t_span is missing"),
         ({"method": "rk4"}, ValueError, "rk4 is no method for M x'' = F"),
-        ({"dt": None, "method": "leapfrog"}, ValueError, "dt is missing"),
+        ({"dt": None, "method": "leapfrog"}, ValueError, "dt: expected the size of the fixed steps of"),
         ({"rtol": 1e-3}, ValueError, "give one of them"),
         ({"method": "newmark", "bets": 1}, TypeError, "bets"),
     ],
@@ -391,7 +391,7 @@ def test_singular_effective_stiffness() -> None:
         (lambda: mflow.stability_limit("rk4", zeta=0.1), "zeta: expected a second-order method, got rk4"),
         (lambda: mflow.amplification("newmark", 1.0), "expected omega_dt= "),
         (lambda: mflow.amplification("rk4", omega_dt=1.0), "omega_dt: expected a second-order method, got rk4"),
-        (lambda: mflow.max_stable_dt("newmark", jac=[[1.0]]), "expected stiffness= "),
+        (lambda: mflow.max_stable_dt("newmark", jac=[[1.0]]), "stiffness: expected matrices "),
         (lambda: mflow.max_stable_dt("rk4", stiffness=1.0), "damping: expected a second-order method, got rk4"),
         (lambda: mflow.solve_ivp(lambda t, y: y, (0, 1), [1.0], "newmark", dt=0.1), "mflow.solve_dynamics takes it"),
     ],

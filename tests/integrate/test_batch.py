@@ -400,7 +400,7 @@ BAD = [
     ({"fun": block_decay, "batch": True, "dt": -1.0}, ValueError, "dt: .*, got -1.0"),
     ({"fun": block_decay, "batch": True, "dt": 1e-30, "t_span": (1, 2)}, ValueError, "lost in rounding"),
     ({"fun": block_decay, "batch": True, "rtol": 1e-3}, ValueError, "dt, rtol, atol"),
-    ({"fun": block_decay, "batch": True, "dt": None}, ValueError, "rk4 has no error estimate"),
+    ({"fun": block_decay, "batch": True, "dt": None}, ValueError, "dt: expected the size of the fixed steps of rk4, got None"),
     ({"fun": block_decay, "batch": True, "colour": 1}, TypeError, "colour"),
     ({"fun": block_decay, "batch": True, "t_span": [(0, 1), (1, 0), (0, 1)]}, ValueError, "one direction"),
     ({"fun": decay_cfunc, "batch": True}, TypeError, "fun: expected a compiled function with the signature"),

@@ -364,8 +364,8 @@ def test_a_right_hand_side_that_integrates_by_itself() -> None:
         ({"y0": [1j]}, TypeError, "y0: .*, got dtype complex128"),
         ({"y0": "abc"}, TypeError, "y0: .*, got dtype"),
         ({"y0": [None]}, TypeError, "y0: .*, got dtype object"),
-        ({"dt": None, "method": "rk4"}, ValueError, "dt is missing"),
-        ({"dt": 0.0}, ValueError, r"dt: expected a step above 0 .*, got 0\.0"),
+        ({"dt": None, "method": "rk4"}, ValueError, "dt: expected the size of the fixed steps of"),
+        ({"dt": 0.0}, ValueError, r"dt: expected a finite step above 0 .*, got 0\.0"),
         ({"dt": -0.1}, ValueError, "takes the sign of t_end"),
         ({"dt": math.nan}, ValueError, "dt: .*, got nan"),
         ({"dt": "x"}, ValueError, "dt: expected a step above 0 or \"auto\", got 'x'"),
@@ -487,3 +487,9 @@ def test_gradient_flow_of_a_compiled_cost_and_uphill() -> None:
         mflow.gradient_flow(None, [1.0], 1.0, dt=0.1)
     with pytest.raises(TypeError, match=r"^grad: expected a compiled function"):
         mflow.gradient_flow(decay_cfunc(), [1.0], 1.0, dt=0.1)
+
+
+@pytest.mark.parametrize(("name", "near"), [("batchargs", "batch_args"), ("thread", "threads"), ("first_stp", "first_step")])
+def test_unknown_arguments_are_those_of_the_batch(name: str, near: str) -> None:
+    with pytest.raises(TypeError, match=f"solve_ivp_batch has no argument '{name}'; did you mean '{near}'"):
+        mflow.solve_ivp_batch(lambda t, y: -y, (0, 1), np.ones((3, 2)), **{name: 1})

@@ -186,7 +186,7 @@ def test_torch_bad_input(torch):
     w = torch.ones(3, requires_grad=True)
     for call, error, words in (
         (lambda: ours.Adam([torch.ones(3, dtype=torch.float32, requires_grad=True)]), TypeError, "expected float64, got torch.float32"),
-        (lambda: ours.Adam([w], betas=(2, 3)), ValueError, "outside"),
+        (lambda: ours.Adam([w], betas=(2, 3)), ValueError, "expected a number in"),
         (lambda: ours.Adam([w], beta=1), TypeError, "beta"),
         (lambda: ours.Adam([w], clip_norm=1.0), TypeError, "clip_grad_norm_"),
         (lambda: ours.Adam([w], lr=lambda k: 0.1), TypeError, "lr_scheduler"),

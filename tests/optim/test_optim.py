@@ -108,7 +108,7 @@ def test_param_groups_are_read_and_set() -> None:
     assert c == pytest.approx(1.25)
     opt.lr = 0.125
     assert dict(group)["lr"] == 0.125
-    with pytest.raises(ValueError, match="outside"):
+    with pytest.raises(ValueError, match="expected a number in"):
         group["lr"] = -1.0
     with pytest.raises(TypeError, match="no parameter"):
         group["lrr"] = 1.0
@@ -229,7 +229,7 @@ def test_schedule_survives_setting_another_parameter() -> None:
     opt.step(np.ones(1))
     opt.param_groups[0]["weight_decay"] = 0.0
     assert opt.lr == 0.5
-    with pytest.raises(ValueError, match="outside"):
+    with pytest.raises(ValueError, match="expected a number in"):
         opt.lr = -1.0
     opt.step(np.ones(1))
     assert c[0] == -1.0
@@ -500,10 +500,10 @@ def test_non_finite_gradient_with_norm_clipping_changes_nothing() -> None:
 def test_options_that_do_not_fit() -> None:
     c = np.ones(2)
     for options, kind, words in [
-        ({"lr": -1.0}, ValueError, r"lr = -1\.0 is outside \[0"),
+        ({"lr": -1.0}, ValueError, r"lr: expected a number in \[0, .*, got -1\.0"),
         ({"lr": "fast"}, TypeError, "a number in"),
-        ({"lr": math.nan}, ValueError, "outside"),
-        ({"betas": (0.9, 1.0)}, ValueError, r"betas\[1\] = 1\.0 is outside"),
+        ({"lr": math.nan}, ValueError, "expected a number in"),
+        ({"betas": (0.9, 1.0)}, ValueError, r"betas\[1\]: expected a number in \[0, 1\), got 1\.0"),
         ({"betas": 0.9}, TypeError, "betas: expected 2 numbers for adam, as in"),
         ({"momentun": 0.9}, TypeError, "no parameter 'momentun'"),
         ({"amsgrad": 2}, ValueError, "True or False"),

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.optim import schedules_annealing as annealing
 from mflow.optim import schedules as s
+from mflow.optim import schedules_annealing as annealing
 
 ALL = (
     s.Constant(0.3),

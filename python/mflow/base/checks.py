@@ -72,7 +72,7 @@ def in_range(kind: str, low: float, high: float = math.inf, open_low: bool = Fal
         return f"{kind} below {high:g}" if open_high else f"{kind} of at most {high:g}"
     if not (open_low or open_high):
         return f"{kind} from {low:g} to {high:g}"
-    return f"{kind} {'above' if open_low else 'from'} {low:g} and {'below' if open_high else 'up to'} {high:g}"
+    return f"{kind} in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
 
 
 def check_whole(value: Any, argument: str, low: int = 0, high: int | None = None, expected: str = "") -> int:
@@ -86,7 +86,7 @@ def check_whole(value: Any, argument: str, low: int = 0, high: int | None = None
     >>> check_whole(3.0, "steps", 1)
     3
     """
-    expected = expected or in_range("a whole number", low, math.inf if high is None else high)
+    expected = expected or in_range("a whole number", low, math.inf if high is None or high >= 2**53 else high)
     try:
         number = int(value)
         whole = number == value and not isinstance(value, (bool, np.bool_, str, bytes))

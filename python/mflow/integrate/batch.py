@@ -7,6 +7,7 @@ them to other processes or machines, in pieces that are pickled. Here are the ar
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from concurrent import futures
 from typing import Any
@@ -19,6 +20,7 @@ from mflow.base.methods import Method
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach
 from mflow.integrate.ensemble import COUNTS, BlockFunction, Columns, Task, run_here, run_on
+from mflow.integrate.ivp import ARGUMENTS, refuse_unknown
 
 __all__ = ["IVPBatchResult", "solve_ivp_batch"]
 
@@ -159,6 +161,8 @@ def solve_ivp_batch(
     >>> r.success, np.round(r.y[:, 0], 6).tolist()
     (True, [0.367879, 0.135335])
     """
+    if not isinstance(method, type):
+        refuse_unknown("solve_ivp_batch", options, method, BATCH_ARGUMENTS)
     starts, extra = _starts(y0, batch_args, batch)
     t0, t1, own_spans = _spans(t_span, len(starts))
     times = None if t_eval is None else _times(t_eval, t0, t1)
@@ -190,6 +194,9 @@ def solve_ivp_batch(
 
 
 # ---- arguments --------------------------------------------------------------------------------------------------------------------------
+
+
+BATCH_ARGUMENTS = (*(name for name in inspect.signature(solve_ivp_batch).parameters if name != "options"), *ARGUMENTS)
 
 
 def _starts(y0: Any, batch_args: Any, batch: bool) -> tuple[Array, Any]:

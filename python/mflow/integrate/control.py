@@ -16,8 +16,25 @@ from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.methods import Method
 
 __all__ = [
-    "ABOVE_0", "ATOL", "MANY", "ROUNDING", "RTOL", "Event", "Settings", "check_events", "check_first_step", "check_max_step",
-    "check_min_step", "check_mode", "check_span", "check_step", "check_tolerances", "count_steps", "kept_every", "whole_or",
+    "ABOVE_0",
+    "ATOL",
+    "MANY",
+    "MISSING_DT",
+    "ROUNDING",
+    "RTOL",
+    "Event",
+    "Settings",
+    "check_events",
+    "check_first_step",
+    "check_max_step",
+    "check_min_step",
+    "check_mode",
+    "check_span",
+    "check_step",
+    "check_tolerances",
+    "count_steps",
+    "kept_every",
+    "whole_or",
 ]  # fmt: skip
 
 RTOL, ATOL = 1e-3, 1e-6  # SciPy's
@@ -26,7 +43,8 @@ SAMPLES = 16
 MOST_TIMES = 2**31 - 1
 MANY = 2**62  # no limit on a number of steps
 ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
-ABOVE_0 = "a step above 0 (it takes the sign of t_end - t0)"
+ABOVE_0 = "a finite step above 0 (it takes the sign of t_end - t0)"
+MISSING_DT = "dt: expected the size of the fixed steps of {}, got None; give dt=... (mflow.max_stable_dt says how large it may be)"
 
 
 # ---- settings -------------------------------------------------------------------------------------------------------------------
@@ -91,7 +109,7 @@ def check_mode(method: Method, settings: Settings, estimated: str) -> str:
                 f"rtol, atol: {method.name} has no error estimate and takes fixed steps; give dt in their place, or a method with an "
                 f"estimate, such as {estimated}"
             )
-        raise ValueError(f"dt is missing: {method.name} takes fixed steps; give dt=... (mflow.max_stable_dt says how large it may be)")
+        raise ValueError(MISSING_DT.format(method.name))
     if not isinstance(settings.dt, str):
         return "fixed"
     if settings.dt != "auto":

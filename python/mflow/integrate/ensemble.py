@@ -31,6 +31,7 @@ from mflow.integrate.control import (
     ABOVE_0,
     ATOL,
     MANY,
+    MISSING_DT,
     ROUNDING,
     RTOL,
     check_first_step,
@@ -288,7 +289,7 @@ def block_run(task: Task) -> core.Lanes:
     limit = control.pop("max_steps", None)
     method = as_method(task.method or ("dopri5" if task.dt is None else "rk4"), options)
     if task.dt is None and "embedded" not in method.flags:
-        raise ValueError(f"dt is missing: {method.name} has no error estimate and takes fixed steps; give dt=...")
+        raise ValueError(MISSING_DT.format(method.name))
     how = _fixed(task) if task.dt is not None else _control(method, control, task)
     if limit is not None:
         how["max_steps"] = whole_or(limit, "max_steps", MANY)

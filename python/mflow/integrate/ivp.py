@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mflow_core.problems import problem
@@ -17,7 +17,7 @@ from mflow.integrate.control import Settings, check_span
 from mflow.integrate.drive import Drive, follow
 from mflow.solvers import nonlinear
 
-__all__ = ["solve_ivp"]
+__all__ = ["ARGUMENTS", "refuse_unknown", "solve_ivp"]
 
 
 def solve_ivp(
@@ -168,8 +168,15 @@ def _known(method: Any, parameters: dict[str, Any]) -> None:
         raise TypeError("vectorized: remove it; differences for a Jacobian call fun for one column, or colour, at a time")
     if isinstance(method, type) or not isinstance(method, str | Method | None):
         return  # as_method has words for these
-    of_method = as_method(method, {}).parameters if parameters and method is not None else {}
-    for name in parameters:
-        if name not in of_method:
-            arguments = [known for known in inspect.signature(solve_ivp).parameters if known != "parameters"]
-            raise TypeError(unknown("solve_ivp has no argument", name, [*arguments, *of_method]))
+    refuse_unknown("solve_ivp", parameters, method, ARGUMENTS)
+
+
+def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | None, arguments: Iterable[str]) -> None:
+    """TypeError, with the nearest names, for a name that is neither an argument of the driver nor a parameter of the method."""
+    known = [*arguments, *(as_method(method, {}).parameters if method is not None else {})]
+    for name in given:
+        if name not in known:
+            raise TypeError(unknown(f"{driver} has no argument", name, known))
+
+
+ARGUMENTS = tuple(name for name in inspect.signature(solve_ivp).parameters if name != "parameters")

@@ -69,6 +69,11 @@ class SequentialLR(Schedule):
     def __post_init__(self) -> None:
         self.schedules, self.milestones = tuple(self.schedules), check_rising(self.milestones, 1, strictly=True)
         count = len(self.schedules)
+        if not count:
+            raise ValueError("schedules: expected at least one, got none")
+        for schedule in self.schedules:
+            if not callable(schedule):
+                raise TypeError(f"schedules: expected functions of the step number, got {type(schedule).__name__}")
         if len(self.milestones) != count - 1:
             raise ValueError(f"milestones: expected {count - 1} for {count} schedules, got {len(self.milestones)}")
         if any(hasattr(s, "observe") for s in self.schedules):

@@ -166,7 +166,7 @@ def least_squares(
 
 def _tolerance(value: Any, name: str) -> float:
     """0 where the test is left out."""
-    return 0.0 if value is None else check_number(value, name, low=0.0)
+    return 0.0 if value is None else check_number(value, name, "a finite number of at least 0, or None", low=0.0)
 
 
 class _Residuals:

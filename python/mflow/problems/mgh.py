@@ -193,7 +193,7 @@ def mgh_problem(name: str) -> MGHProblem:
     0.00821487
     """
     if name not in _PROBLEMS:
-        raise ValueError(unknown("name: expected a problem of mgh_names(), got", name, list(_PROBLEMS)))
+        raise ValueError(unknown("name: expected a problem of More, Garbow and Hillstrom, got", name, list(_PROBLEMS)))
     return _PROBLEMS[name]
 
 

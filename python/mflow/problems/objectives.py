@@ -343,8 +343,13 @@ def _labels(y: Any) -> Array:
 
 
 def _signs(labels: Array) -> Array:
-    """-1 and +1 in place of 0 and 1; other numbers unchanged."""
-    return 2.0 * labels - 1.0 if np.all((labels == 0.0) | (labels == 1.0)) else labels
+    """-1 and +1 in place of 0 and 1. Raises ValueError for other labels."""
+    if np.all((labels == 0.0) | (labels == 1.0)):
+        return 2.0 * labels - 1.0
+    if not np.all(np.abs(labels) == 1.0):
+        values = ", ".join(f"{value:g}" for value in np.unique(labels)[:4])
+        raise ValueError(f"y: expected labels 0 and 1, or -1 and +1, got {values}{', ...' if np.unique(labels).size > 4 else ''}")
+    return labels
 
 
 def _match(X: Array, y: Array) -> None:

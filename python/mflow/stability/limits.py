@@ -250,14 +250,16 @@ def max_stable_dt(
     given = [a for a in (mass, stiffness, damping) if a is not None]
     if "second_order" in method.flags:
         if not given or jac is not None or curvature is not None or eigenvalues is not None:
-            raise ValueError(f"stiffness: expected stiffness= (and mass=, damping=) alone for the second-order method {method.name}")
+            raise ValueError(
+                f"stiffness: expected matrices (stiffness=, mass=, damping=) and nothing else for the second-order method {method.name}"
+            )
         n = max(np.shape(a)[0] if np.ndim(a) or hasattr(a, "tocsr") else 1 for a in given)
         return structure_modes(n, mass, damping, stiffness).limit(method)
     if given:
         raise ValueError(f"mass, stiffness, damping: expected a second-order method, got {method.name}; omit them")
     count = sum(a is not None for a in (jac, curvature, eigenvalues))
     if count != 1:
-        raise ValueError(f"jac, curvature, eigenvalues: expected one of them, got {count}")
+        raise ValueError(f"jac, curvature, eigenvalues: expected exactly one of these arguments, got {count or 'none'} of them")
     if curvature is not None:
         L = check_number(curvature, "curvature", low=0.0)
         if L == 0.0:

@@ -120,6 +120,12 @@ def _weight(args: Args) -> float:
         return 1.0
 
 
+def _of_data(error: ValueError) -> str:
+    """The text of an error of `Minibatches`, which knows the arrays by their places: what is wrong with them is wrong with `data`."""
+    text = str(error)
+    return text if text.startswith(("batch_size:", "seed:")) else f"data: {text}"
+
+
 def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:
     """The feed of the argument ``data``. Raises TypeError or ValueError, naming the argument."""
     if _is_whole(data):
@@ -128,7 +134,7 @@ def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, 
             size = min(ROWS, max(len(data[0]), 1)) if batch_size is None else batch_size
             return Rows(data, size, seed, shuffle, drop_last)
         except ValueError as error:
-            raise ValueError(f"data: {error}") from None
+            raise ValueError(_of_data(error)) from None
     if batch_size is not None:
         raise ValueError("batch_size: it is for arrays (a tuple of them), and an iterable makes its own batches; omit it")
     if data is None:
@@ -190,7 +196,7 @@ def index_sets(fun: Objective, data: Any, jac: Any, batch_size: int | None, seed
         try:
             sets = IndexSets(fun.m, min(ROWS, fun.m) if batch_size is None else batch_size, seed, shuffle, drop_last)
         except ValueError as error:
-            raise ValueError(f"data: {error}") from None
+            raise ValueError(_of_data(error)) from None
         sets.objective = fun
         return sets
     if batch_size is not None:

@@ -239,7 +239,7 @@ cdef class Objective:
     data_names = ("X", "y")              # names of the arrays X_ and y_ in the class that makes it
 
     def data_for_batch(self, dict given, Py_ssize_t count):
-        """Arrays (count, *shape) in place of X and y, a set for each trajectory; None if not given. The keys of `given` are data_names."""
+        """Arrays (count, *shape) in place of X and y, a set for each member; None if not given. The keys of `given` are data_names."""
         out = [None, None]
         for name, value in given.items():
             if name not in self.data_names:
@@ -247,11 +247,11 @@ cdef class Objective:
             place = self.data_names.index(name)
             data = (self.X_, self.y_)[place]
             if data is None:
-                raise ValueError(f"batch_data: expected an objective with {name}, got one without; make it with a {name} of the shape of "
-                                 "one trajectory's")
+                raise ValueError(f"batch_data: expected an objective with {name}, got one without; "
+                                 f"omit batch_data[{name!r}]")
             array = <object> numbers(value, name)
             if array.shape != (count, *data.shape):
-                raise ValueError(f"batch_data: expected {name} of shape {(count, *data.shape)}, a set for each of {count} trajectories, "
+                raise ValueError(f"batch_data: expected {name} of shape {(count, *data.shape)}, a set for each of {count} members, "
                                  f"got shape {array.shape}")
             out[place] = array
         if out[1] is not None:
