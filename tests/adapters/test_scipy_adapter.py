@@ -220,7 +220,7 @@ def test_same_bits_as_mflow(cls: type[Any], span: tuple[float, float]) -> None:
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.record.name)
-def test_dt_is_taken_by_every_row(cls: type[Any]) -> None:
+def test_dt_is_taken_by_every_method(cls: type[Any]) -> None:
     r = scipy.integrate.solve_ivp(fun, (0.0, 1.0), START, method=cls, dt=0.03)
     own = mflow.solve_ivp(fun, (0.0, 1.0), START, cls.record.name, dt=0.03)
     assert len(r.t) == 35

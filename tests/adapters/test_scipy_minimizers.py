@@ -34,7 +34,7 @@ def test_every_optimizer_is_a_method_of_scipy(method: Any) -> None:
         assert r.jac.tobytes() == ours.jac.tobytes()
 
 
-def test_names_cover_the_rows() -> None:
+def test_names_cover_the_methods() -> None:
     known = [m for m in mflow.methods() if m.kind in ("update", "step")]
     assert set(MINIMIZERS) == {f"minimize_{name}" for m in known for name in (m.name, *m.aliases)}
     assert set(MINIMIZERS) <= set(dir(mflow.scipy))

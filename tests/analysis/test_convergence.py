@@ -27,7 +27,7 @@ def test_order_of_every_integrator(step_method: Any) -> None:
     assert result.expected == step_method.order
 
 
-def test_order_of_every_second_order_row(second_method: Any) -> None:
+def test_order_of_every_second_order_method(second_method: Any) -> None:
     result = mflow.convergence(second_method.name)
     assert result.global_order == pytest.approx(second_method.order, abs=0.15)
 

@@ -442,7 +442,7 @@ def test_load_of_a_wrong_length() -> None:
 
 
 def test_singular_effective_stiffness() -> None:
-    """M + beta dt^2 K = 0: the run ends and names the row."""
+    """M + beta dt^2 K = 0: the run ends and names the method."""
     problem = structure.Structure(2, 1.0, None, [1.0, -4.0])
     run = run_of("newmark", problem, np.ones(2), np.zeros(2), 1.0)
     assert run.fixed(5) == stepper.SOLVE_FAILED

@@ -347,7 +347,7 @@ def test_located_to_4_ulp_against_mpmath() -> None:
             assert ulps(float(r.t_events[0][0]), exact) <= 4
 
 
-def test_events_in_every_row(step_method: Any) -> None:
+def test_events_in_every_method(step_method: Any) -> None:
     """cos t through 0: every method that is accurate finds the crossings where they are, counts and directions included."""
     events = [mflow.Event(lambda t, y: y[0], direction=d) for d in (0.0, 1.0, -1.0)]
     ways: list[dict[str, Any]] = [{"dt": 0.01}] + ([{"rtol": 1e-8, "atol": 1e-8}] if "embedded" in step_method.flags else [])

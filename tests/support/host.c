@@ -54,7 +54,7 @@ static int solve(double t, double gh, const double *r, double *z, ptrdiff_t n, v
   return 0;
 }
 
-/* One step of every row y' = f, out of place and in place: equal bits in all carried vectors. n is any number of components. */
+/* One step of every method y' = f, out of place and in place: equal bits in all carried vectors. n is any number of components. */
 int host_in_place(const mf_api *api, const char *name, const double *y0, ptrdiff_t n, double h, double *out) {
   const mf_method *m = api->find(name);
   CHECK(m != NULL);

@@ -51,7 +51,7 @@ def dense_of(row: Any) -> Any:
 
 
 class Kernel:
-    """A row on y' = rhs(t, y) with its own buffers; `solve(t, gh, r, guess)` returns z, or a status."""
+    """A method on y' = rhs(t, y) with its own buffers; `solve(t, gh, r, guess)` returns z, or a status."""
 
     def __init__(self, row: Any, rhs: Rhs, n: int, solve: Any = None, lsolve: Any = None, rho: float = 0.0,
                  parameters: dict[str, float] | None = None) -> None:  # fmt: skip
@@ -130,7 +130,7 @@ class Kernel:
         return self.err[:-1, : self.n].copy()
 
     def dense(self) -> Callable[[float], Array]:
-        """The row's own extension of the step just taken."""
+        """The method's own extension of the step just taken."""
         # The flags of the next step: a run has taken MF_FRESH away before it asks.
         self.frame.flags = 0
         assert dense_of(self.row)(self.row.address, ctypes.byref(self.frame)) == 0

@@ -1,4 +1,4 @@
-"""Second-order rows step by step through the C API, oscillators to try them on, and each row's formula in NumPy.
+"""Second-order methods step by step through the C API, oscillators to try them on, and each method's formula in NumPy.
 
 Oracles solve M x'' = f(t) - C v - K x with NumPy's dense algebra and write the methods down as their papers do.
 """
@@ -64,7 +64,7 @@ def chain(n: int, damping: float = 0.1, seed: int = 0) -> Oscillators:
 
 
 class MotionKernel:
-    """A row on a problem with accel and solve_accel, with its own buffers."""
+    """A method on a problem with accel and solve_accel, with its own buffers."""
 
     def __init__(self, row: Any, what: Any, parameters: dict[str, float] | None = None, velocity_free: bool = False,
                  without: tuple[str, ...] = ()) -> None:  # fmt: skip

@@ -76,7 +76,7 @@ WAVES = Componentwise(waves)
 
 
 def componentwise(row: Any) -> Componentwise:
-    """The one with more terms, where the row has no equations to solve."""
+    """The one with more terms, where the method has no equations to solve."""
     return RELAXATION if "implicit" in row.flags else WAVES
 
 
@@ -182,7 +182,7 @@ WRONG = [
 
 
 class Walk:
-    """A row's update taken step by step on its own arrays, over chunks of [0, n)."""
+    """A method's update taken step by step on its own arrays, over chunks of [0, n)."""
 
     def __init__(self, row: Any, parameters: dict[str, float], c0: Array, cuts: tuple[int, ...] = ()) -> None:
         self.record, self.parameters, self.sizes = row, parameters, row.sizes(parameters)

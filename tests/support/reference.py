@@ -1,8 +1,8 @@
 """Short NumPy oracles of the optimizer rows, written from the papers and from the formulas of torch.optim.
 
-An oracle is given the parameters of the row and a vector of zeros, and returns a function: from the next gradient to what is taken off
+An oracle is given the parameters of the method and a vector of zeros, and returns a function: from the next gradient to what is taken off
 the parameters. It shares no code and no order of operations with the kernels. All arithmetic is NumPy's long double, so that on most
-machines the rounding seen in a comparison is the kernel's alone. A row of kind "update" without an oracle fails the battery.
+machines the rounding seen in a comparison is the kernel's alone. A method record of kind "update" without an oracle fails the battery.
 
 Weight decay, clipping and maximize, which all rows share, are in `Follow`. For the Runge-Kutta rows: order conditions from rooted trees,
 and steps as the textbooks write them.
@@ -30,7 +30,7 @@ TEXTBOOK: dict[str, Callable[..., Array]] = {}
 
 def oracle(*names: str, lr: Rate = lambda p, t: p["lr"], settings: dict[str, Any] | None = None) -> Callable[[Oracle], Oracle]:
     """lr(p, t): the learning rate of step t = 0, 1, ..., by which decoupled weight decay is multiplied. settings: parameters with which
-    the row finds a minimum, where it does not with a learning rate of 0.3 that falls by 0.1 % a step."""
+    the method finds a minimum, where it does not with a learning rate of 0.3 that falls by 0.1 % a step."""
 
     def register(fun: Oracle) -> Oracle:
         ORACLES.update(dict.fromkeys(names, fun))
@@ -42,7 +42,7 @@ def oracle(*names: str, lr: Rate = lambda p, t: p["lr"], settings: dict[str, Any
 
 
 def limit_flow(*names: str) -> Callable[[Any], Any]:
-    """Where a row goes for lr -> 0 on f = L c^2/2 from c = 1, after the time T."""
+    """Where a method goes for lr -> 0 on f = L c^2/2 from c = 1, after the time T."""
 
     def register(fun: Any) -> Any:
         LIMIT_FLOWS.update(dict.fromkeys(names, fun))
@@ -60,7 +60,7 @@ def textbook(*names: str) -> Callable[[Any], Any]:
 
 
 class Follow:
-    """An oracle beside a kernel's walk: from the kernel's own points c, so that nothing feeds rounding back but the row's vectors."""
+    """An oracle beside a kernel's walk: from the kernel's own points c, so that nothing feeds rounding back but the method's vectors."""
 
     def __init__(self, name: str, parameters: dict[str, float], start: Array, number: Any = np.longdouble) -> None:
         self.p = {key: number(value) for key, value in parameters.items()}
@@ -487,8 +487,8 @@ def begins_explicitly(row: Any) -> bool:
 
 
 def evaluations(row: Any, steps: int, stages: int | None = None) -> int:
-    """Calls of the right-hand side that a row makes itself in its first steps; a carried slope is made once and then comes with each
-    step. The other stages of an implicit row are `solves`."""
+    """Calls of the right-hand side that a method makes itself in its first steps; a carried slope is made once and then comes with each
+    step. The other stages of an implicit method are `solves`."""
     s = stages or int(row.stages)
     if "implicit" in row.flags:
         return int(begins_explicitly(row)) + steps * sum(line[i] == 0 for i, line in enumerate(butcher(row)[0]) if i)
@@ -498,7 +498,7 @@ def evaluations(row: Any, steps: int, stages: int | None = None) -> int:
 
 
 def solves(row: Any, steps: int) -> int:
-    """Equations that an implicit row hands to the problem."""
+    """Equations that an implicit method hands to the problem."""
     A = butcher(row)[0]
     return steps * sum(A[i][i] != 0 for i in range(len(A)))
 
@@ -529,11 +529,11 @@ def combined(y: Array, h: float, terms: list[tuple[float, Array]]) -> Array:
     return y + parts[0] if parts else y.copy()
 
 
-def documented_step(row: Any, what: Any, t: float, x: Array, h: float, stages: int) -> Array:
-    """One step of carried vectors in plain NumPy, in the written order of association. what: rhs and, for implicit rows, solve."""
+def documented_step(row: Any, problem: Any, t: float, x: Array, h: float, stages: int) -> Array:
+    """One step of carried vectors in plain NumPy, in the written order of association. problem: rhs and, for implicit methods, solve."""
     if "implicit" in row.flags:
-        return documented_implicit(row, what, t, x, h)
-    f, y = what.rhs, x[0]
+        return documented_implicit(row, problem, t, x, h)
+    f, y = problem.rhs, x[0]
     if "staged" in row.flags:
         return documented_chebyshev(stages, f, t, y, h)[None]
     tableau = row.tableau
@@ -555,20 +555,20 @@ def documented_step(row: Any, what: Any, t: float, x: Array, h: float, stages: i
     return u[-1][None]
 
 
-def documented_implicit(row: Any, what: Any, t: float, x: Array, h: float) -> Array:
+def documented_implicit(row: Any, problem: Any, t: float, x: Array, h: float) -> Array:
     """The formulas at the head of implicit.pyx; (y, slope) carried, or y alone at the start."""
     A, c = row.tableau["A"], row.tableau["c"]
     K: list[Array] = []
     for i, line in enumerate(A):
         if line[i] == 0.0 and i == 0:
-            K.append(x[1] if len(x) > 1 else what.rhs(t, x[0]))
+            K.append(x[1] if len(x) > 1 else problem.rhs(t, x[0]))
             continue
         r, gh = combined(x[0], h, [(a, k) for a, k in zip(line[:i], K, strict=True) if a != 0]), line[i] * h
         if gh == 0.0:
             z = r
-            K.append(what.rhs(t + c[i] * h, z))
+            K.append(problem.rhs(t + c[i] * h, z))
             continue
-        z = what.solve(t + c[i] * h, gh, r, r)
+        z = problem.solve(t + c[i] * h, gh, r, r)
         K.append((z - r) * (1.0 / gh))
     return np.stack([z, K[-1]])
 

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.analysis.results import Posedness, PosednessPath
 from mflow.base.checks import Array, check_number, check_start, check_vector, check_whole, real_array
-from mflow.base.result import ANALYSES, IVPResult
+from mflow.base.result import ANALYSES, IVPResult, Origin, origin_of
 from mflow.solvers import krylov
 
 __all__ = ["of_result", "posedness", "posedness_along"]
@@ -487,16 +487,19 @@ def of_result(
     result: IVPResult, *, fun: Any = None, jac: Any = None, symmetric: bool | None = None, points: int = 60, near: float = NEAR
 ) -> PosednessPath:
     """`posedness_along` for the path of a result: the method `IVPResult.posedness`."""
-    problem, method, dt, flow = vars(result).get("_origin", (None, None, None, False))
-    if fun is None and problem is None:
+    origin = origin_of(result) or Origin(None, None, None, False)
+    if fun is None and origin.problem is None:
         raise ValueError("fun: expected the equation, as this result (a copy, loaded, or of a batch) does not hold it, got None; give fun=")
     if result.t.size < 2:
         raise ValueError('t: expected a path of at least two points, got one; run with save="all" or t_eval=')
     if fun is None:
         shape = result.y.shape[:-1]
-        run = stepper.Run(registry.find("euler"), problem, np.ascontiguousarray(result.y[..., 0]), float(result.t[0]), 1.0)
+        run = stepper.Run(registry.find("euler"), origin.problem, np.ascontiguousarray(result.y[..., 0]), float(result.t[0]), 1.0)
         fun = lambda t, y: run.slope(t, y.reshape(shape))  # noqa: E731
-    return posedness_along(fun, result.t, result.y, jac=jac, symmetric=flow or symmetric, points=points, near=near, method=method, dt=dt)
+    return posedness_along(
+        fun, result.t, result.y, jac=jac, symmetric=origin.symmetric or symmetric, points=points, near=near,
+        method=origin.method, dt=origin.dt,
+    )  # fmt: skip
 
 
 ANALYSES["posedness"] = of_result

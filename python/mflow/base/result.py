@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mflow.base.checks import Array
 
-__all__ = ["ANALYSES", "COLUMNS", "DynamicsResult", "IVPResult", "OptimizeResult", "Result", "attach"]
+__all__ = ["ANALYSES", "COLUMNS", "DynamicsResult", "IVPResult", "OptimizeResult", "Origin", "Result", "attach", "keep_origin", "origin_of"]
 
 # Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when it is
 # imported; `import mflow` imports them all.
@@ -110,6 +110,25 @@ class IVPResult(Result):
 
     def __getstate__(self) -> None:
         """Pickles leave out the equation, which `posedness` needs."""
+
+
+class Origin(NamedTuple):
+    """The equation that a result solves, and how: what analyses of the result ask for."""
+
+    problem: Any
+    method: Any
+    dt: float | None
+    symmetric: bool
+
+
+def keep_origin(result: Result, origin: Origin) -> None:
+    """Keeps it beside the fields of a result, in this process: copies and pickles leave it out."""
+    vars(result)["_origin"] = origin
+
+
+def origin_of(result: Result) -> Origin | None:
+    """What `keep_origin` has kept, or None."""
+    return vars(result).get("_origin")
 
 
 class DynamicsResult(Result):

@@ -15,7 +15,7 @@ Feature = TypeVar("Feature", bound=np.generic)
 Batch = TypeVar("Batch")
 
 
-def _row_count(arrays: tuple[npt.NDArray[Any], ...], names: tuple[str, ...]) -> int:
+def row_count(arrays: tuple[npt.NDArray[Any], ...], names: tuple[str, ...]) -> int:
     """Count the rows that the arrays share; ValueError where they differ or there are none."""
     for array, name in zip(arrays, names, strict=True):
         if array.ndim == 0:
@@ -56,7 +56,7 @@ class Minibatches(Generic[Batch]):
         names = tuple(f"array {position}" for position in range(len(arrays)))
         self._arrays = arrays
         self._shuffle = shuffle
-        self.n_rows = _row_count(arrays, names)
+        self.n_rows = row_count(arrays, names)
         self.batch_size = check_whole(batch_size, "batch_size", 1, self.n_rows)
         self.epochs = check_whole(epochs, "epochs")
         # Drawn once, so that an unseeded sequence can still be iterated again.
@@ -234,7 +234,7 @@ def train_test_split(
     ((256, 4), (86, 4))
     """
     X, y = np.asarray(X), np.asarray(y)
-    n_rows = _row_count((X, y), ("X", "y"))
+    n_rows = row_count((X, y), ("X", "y"))
     test_fraction = check_number(test_fraction, "test_fraction", low=0.0, high=1.0, open_low=True, open_high=True)
     if stratify and y.ndim != 1:
         raise ValueError(f"y: expected shape ({n_rows},), one class for each row, with stratify=True, got shape {y.shape}")
@@ -291,7 +291,7 @@ def standardize(X_train: npt.ArrayLike, /, *others: npt.ArrayLike) -> npt.NDArra
     ([-1.0, 1.0], [3.0])
     """
     train = np.asarray(X_train, dtype=np.float64)
-    _row_count((train,), ("X_train",))
+    row_count((train,), ("X_train",))
     finite_array(train, "X_train")
     constant = np.ptp(train, axis=0) == 0.0
     if constant.any():

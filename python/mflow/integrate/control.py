@@ -91,6 +91,11 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
     return t0, check_number(last, "t_span[1]", expected)
 
 
+def default_method(dt: Any) -> str:
+    """The method where none is given: under error control, or for fixed steps."""
+    return "dopri5" if dt is None else "rk4"
+
+
 def check_mode(method: Method, settings: Settings, estimated: str) -> str:
     """ "fixed", "auto" (fixed, of a step chosen from the stability limit) or "adaptive". Raises ValueError.
 

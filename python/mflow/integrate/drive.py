@@ -21,7 +21,7 @@ from mflow.base.checks import Array, check_times
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.progress import Progress, Watcher
-from mflow.base.result import IVPResult, attach
+from mflow.base.result import IVPResult, Origin, attach, keep_origin
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
@@ -285,5 +285,5 @@ class Drive:
             nfev=self._nfev(), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
-        vars(out)["_origin"] = self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric
+        keep_origin(out, Origin(self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))
         return out

@@ -38,6 +38,7 @@ from mflow.integrate.control import (
     check_max_step,
     check_min_step,
     check_tolerances,
+    default_method,
     whole_or,
 )
 from mflow.integrate.endings import BLOW_UP
@@ -287,7 +288,7 @@ def block_run(task: Task) -> core.Lanes:
         raise ValueError("dt, rtol, atol: expected fixed steps (dt) or error control (rtol, atol, first_step, ...), got both")
     control = {name: options.pop(name) for name in ("rtol", "atol", *CONTROLS) if name in options}
     limit = control.pop("max_steps", None)
-    method = as_method(task.method or ("dopri5" if task.dt is None else "rk4"), options)
+    method = as_method(task.method or default_method(task.dt), options)
     if task.dt is None and "embedded" not in method.flags:
         raise ValueError(MISSING_DT.format(method.name))
     how = _fixed(task) if task.dt is not None else _control(method, control, task)

@@ -13,7 +13,7 @@ from mflow_core.registry import unknown
 from mflow.base.checks import as_tuple, check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.result import IVPResult
-from mflow.integrate.control import Settings, check_span
+from mflow.integrate.control import Settings, check_span, default_method
 from mflow.integrate.drive import Drive, follow
 from mflow.solvers import nonlinear
 
@@ -141,7 +141,7 @@ def solve_ivp(
     """
     start = check_start(y0, "y0")
     _known(method, parameters)
-    chosen_method = as_method(method if method is not None else "dopri5" if dt is None else "rk4", parameters)
+    chosen_method = as_method(method if method is not None else default_method(dt), parameters)
     if chosen_method.is_implicit:
         jac = companion(fun, "jac", jac)
     equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen_method.is_implicit else None)

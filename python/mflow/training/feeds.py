@@ -15,7 +15,7 @@ import numpy as np
 from mflow_core.objectives.objective import Objective
 
 from mflow.base.checks import as_tuple
-from mflow.data.rows import Minibatches, minibatches
+from mflow.data.rows import Minibatches, minibatches, row_count
 
 __all__ = ["Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
 
@@ -120,21 +120,12 @@ def _weight(args: Args) -> float:
         return 1.0
 
 
-def _of_data(error: ValueError) -> str:
-    """The text of an error of `Minibatches`, which knows the arrays by their places: what is wrong with them is wrong with `data`."""
-    text = str(error)
-    return text if text.startswith(("batch_size:", "seed:")) else f"data: {text}"
-
-
 def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:
     """The feed of the argument ``data``. Raises TypeError or ValueError, naming the argument."""
     if _is_whole(data):
         data = _whole_arrays(data, "data")
-        try:
-            size = min(ROWS, max(len(data[0]), 1)) if batch_size is None else batch_size
-            return Rows(data, size, seed, shuffle, drop_last)
-        except ValueError as error:
-            raise ValueError(_of_data(error)) from None
+        rows = row_count(data, tuple(f"data[{i}]" for i in range(len(data))))
+        return Rows(data, min(ROWS, rows) if batch_size is None else batch_size, seed, shuffle, drop_last)
     if batch_size is not None:
         raise ValueError("batch_size: it is for arrays (a tuple of them), and an iterable makes its own batches; omit it")
     if data is None:
@@ -193,10 +184,7 @@ def index_sets(fun: Objective, data: Any, jac: Any, batch_size: int | None, seed
     if jac is not None and jac is not True:
         raise TypeError(f"jac: {fun!r} has its own gradient, got jac = {jac!r}; omit it")
     if "labelled" in fun.flags:
-        try:
-            sets = IndexSets(fun.m, min(ROWS, fun.m) if batch_size is None else batch_size, seed, shuffle, drop_last)
-        except ValueError as error:
-            raise ValueError(_of_data(error)) from None
+        sets = IndexSets(fun.m, min(ROWS, fun.m) if batch_size is None else batch_size, seed, shuffle, drop_last)
         sets.objective = fun
         return sets
     if batch_size is not None:
