@@ -15,6 +15,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.integrate.curvature import LEAST_STEPS
 from mflow.stability import modes
+from mflow.stability.criterion import criterion_of
 
 __all__ = ["StepLimit"]
 
@@ -52,7 +53,7 @@ class StepLimit:
 
     def warning(self, step: float) -> str:
         """The words about a step past the limit, or ""."""
-        if _always_stable(self.method):
+        if criterion_of(self.method).always:
             return ""
         bound = modes.outer_bound(*self.matrices) if self.matrices is not None and self.start.size > MANY_MASSES else None
         if bound is not None and bound.stable(self.method, abs(step)):
@@ -61,7 +62,7 @@ class StepLimit:
         if known is None or known.stable(self.method, abs(step)):
             return ""
         limit = known.limit(self.method)
-        return self._exceeded(step, limit, known) if known.exact or abs(step) > limit else ""
+        return self._exceeded(step, limit, known) if known.what(self.method) == "limit" or abs(step) > limit else ""
 
     def explain(self, step: float) -> str:
         """Why fixed steps may have led to numbers that are not finite."""
@@ -78,16 +79,24 @@ class StepLimit:
 
     def _exceeded(self, step: float, limit: float, known: modes.Modes) -> str:
         whose = f"for the largest frequency {known.omega:.4g}" + ("" if self.matrices else " at the start")
+        name, what = self.method.name, known.what(self.method)
+        if what == "bound":
+            steps = f"steps up to {limit:.4g} are known to be stable" if limit > 0.0 else "no step is known to be stable"
+            return f"dt = {abs(step):g} may exceed the stability limit of {name}: {steps} {whose}, a bound of that limit"
         if limit == 0.0:
-            return f"dt = {abs(step):g} exceeds the stability limit of {self.method.name}, which has no stable step {whose}"
-        return f"dt = {abs(step):g} exceeds the stability limit {limit:.4g} of {self.method.name} {whose}"
+            return f"dt = {abs(step):g} exceeds the stability limit of {name}, which has no stable step {whose}"
+        about = "about " if what == "estimate" else ""
+        return f"dt = {abs(step):g} exceeds the stability limit {about}{limit:.4g} of {name} {whose}"
 
     def auto_dt(self, t0: float, t1: float) -> float:
-        """dt="auto": nine tenths of the structure's limit, and ten steps at least. Raises ValueError where there is no limit."""
-        limit = self._first_modes(t0).limit(self.method)
+        """dt="auto": nine tenths of the structure's limit, or of a bound of it, and ten steps at least. Raises ValueError where there is no limit."""
+        known = self._first_modes(t0)
+        limit = known.limit(self.method)
+        if limit == 0.0 and known.what(self.method) == "bound":
+            raise ValueError(f'dt = "auto": no step of {self.method.name} is known to be stable for this structure: give dt')
         if not limit > 0.0:
             raise ValueError(f'dt = "auto": {self.method.name} has no stable step for this structure: give dt, or another method')
-        if limit == math.inf and _always_stable(self.method):
+        if limit == math.inf and criterion_of(self.method).always:
             other = " or rtol" if "embedded" in self.method.flags else ""
             raise ValueError(
                 f'dt = "auto" follows the stability limit, and {self.method.name} has none: give dt, a twentieth of the shortest period '
@@ -104,11 +113,3 @@ class StepLimit:
         zero = np.zeros(self.start.size)
         run = stepper.Run(self.method.record, self.problem, self.start, t0, 1.0, self.method.numbers, v0=self.v0)
         return modes.force_modes(lambda x, v: run.acceleration(t0, x, v).ravel(), zero, zero, False, modes.MANY_CALLS)
-
-
-@functools.lru_cache(maxsize=256)
-def _always_stable(method: Method) -> bool:
-    """Whether no step is unstable for any mode."""
-    k = np.concatenate([np.geomspace(1e-4, 1e12, 33)] * 3)
-    c = np.repeat([0.0, 0.1, 10.0], 33) * np.sqrt(k)
-    return modes.Modes(k, c).stable(method, 1.0)

@@ -16,7 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
-from mflow.stability.modes import oscillator_matrix, radii
+from mflow.stability.criterion import oscillator_matrix
+from mflow.stability.modes import radii
 
 __all__ = ["STEP_TOLERANCE", "UPDATE_TOLERANCE", "amplification", "measured_radius", "spectral_radius"]
 

@@ -54,7 +54,8 @@ def stability_limit(
     Returns
     -------
     float
-        0 where the method is unstable from the start, inf where no limit was found up to 1e4 (with s given stages, 2.2 s^2).
+        0 where the method is unstable from the start, inf where no limit was found up to 1e4 (with s given stages, 2.2 s^2); of
+        second-order methods inf where there is none.
 
     Raises
     ------
@@ -216,7 +217,8 @@ def max_stable_dt(
     curvature : float
         In place of jac: the largest curvature L of the cost (the largest eigenvalue of its Hessian).
     mass, stiffness, damping : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
-        M x'' + C v + K x = 0, for second-order methods.
+        M x'' + C v + K x = 0, for second-order methods. Where damping is no a M + b K and there are more than 200 degrees of freedom, the
+        result may be a bound from below, or an estimate; a warning says so then.
 
     Returns
     -------
@@ -231,7 +233,7 @@ def max_stable_dt(
     Warns
     -----
     RuntimeWarning
-        The eigenvalue that limits the step was not found to 1 %; or the jac of an optimizer has no eigenvalue below 0, as if the Hessian
+        The result is a bound or an estimate; the eigenvalue that limits the step was not found to 1 %; or the jac of an optimizer has no eigenvalue below 0, as if the Hessian
         had been given without its minus.
 
     Examples
@@ -254,7 +256,13 @@ def max_stable_dt(
                 f"stiffness: expected matrices (stiffness=, mass=, damping=) and nothing else for the second-order method {method.name}"
             )
         n = max(np.shape(a)[0] if np.ndim(a) or hasattr(a, "tocsr") else 1 for a in given)
-        return structure_modes(n, mass, damping, stiffness).limit(method)
+        modes = structure_modes(n, mass, damping, stiffness)
+        limit, what = modes.limit(method), modes.what(method)
+        if what != "limit":
+            text = "a bound: every step up to it is stable, and longer ones may be" if what == "bound" else "an estimate"
+            text = f"the damping is no a M + b K of {n} degrees of freedom, and {limit:.6g} is {text}"
+            warnings.warn(f"max_stable_dt: {text}", RuntimeWarning, stacklevel=2)
+        return limit
     if given:
         raise ValueError(f"mass, stiffness, damping: expected a second-order method, got {method.name}; omit them")
     count = sum(a is not None for a in (jac, curvature, eigenvalues))

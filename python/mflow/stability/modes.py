@@ -1,19 +1,17 @@
-"""Stability limits of second-order methods: their amplification of oscillators, probed from the kernel, and the modes of a structure.
+"""Stability limits of second-order methods: their criterion on oscillators, and the modes of a structure.
 
 A mode is a pair (k, c) of x'' = -k x - c v: k = omega^2, c = 2 zeta omega. The modes of a structure:
 
     diagonal matrices            each degree of freedom by itself
     no damping, or a M + b K     eigenvalues of M^-1 K (all of them up to `SMALL`, the largest by Lanczos' method beyond)
-    any other damping            up to `WHOLE`: the matrix of a step of the whole structure; up to `RUN`: the growth of a vector without
-                                 special direction in `STEPS` steps; beyond: the largest k and the largest c together and each alone,
-                                 which errs on the safe side
+    any other damping            see `Coupled`
 
-Growth of the structure itself, from negative stiffness or damping, sets no limit. Where runs cannot tell it from instability, the outer
-modes are used.
+Growth of the structure itself, from negative stiffness or damping, sets no limit.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -24,34 +22,28 @@ from mflow_core.stepping import probe, stepper
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array
-from mflow.base.methods import Method, as_method
-from mflow.stability.eigenvalues import bisect
+from mflow.base.methods import Method
+from mflow.stability.criterion import criterion_of
 
-__all__ = ["Modes", "force_modes", "limit_of_frequency", "oscillator_matrix", "outer_bound", "radii", "structure_modes"]
+__all__ = ["Modes", "force_modes", "limit_of_frequency", "outer_bound", "radii", "structure_modes"]
 
-TOLERANCE = 1e-12  # the spectral radius may exceed 1 by this: rounding
-OWN = 1.25  # a step may multiply a structure that grows by itself as this many of its length would
-BOUNDARY = 3e-7  # and by this where eigenvalues meet on the unit circle, as they do at a limit: they are good to the root of rounding
 SMALL = 400
-WHOLE = 60
-RUN = 5000
+DENSE = 200  # all eigenvalues of steps are computed, where the damping couples the modes
+CUTS = 20  # of the region of k and c
+SHARP = 1e-3  # of the largest k and c: to which the region is known, as its reach is
+FINE = 1e-10  # the same where it is computed from dense matrices
+CLOSE = 1e-8  # of a limit: to which it is looked for among all eigenvalues
+STRIDE = 1.1  # of the steps that a search tries
+OWN = 1.25  # a structure that grows by itself may grow by this much faster
+EXACT = 1e-11  # of the fastest mode: what growth may be rounding
+STILL = 1e-7  # of the fastest mode: what is slower may be a rigid motion, whose growth is the root of rounding
 STEPS = 400  # twice, the second time for the growth: GROWTH there is a spectral radius of 1.006
 GROWTH = 10.0
-FINE = 2e-3  # to which such a limit is looked for
 RATIOS = 1000  # damping ratios that are told apart where there are many modes
 LANCZOS = 300
 CALLS = 25  # of a force, for its largest frequency
 MANY_CALLS = 90  # where a step is chosen by it
 DIFFERENCE = 1e-7  # of its arguments
-RATIO = 1.02  # of the steps that a search tries
-
-
-def oscillator_matrix(method: Method, k: Array, c: Array) -> Array:
-    """(count, n_vec, n_vec): the matrices by which a step of 1 multiplies the carried vectors on x'' = -k x - c v."""
-    k, c = (np.ascontiguousarray(v, dtype=np.float64) for v in (k, c))
-    with np.errstate(all="ignore"):
-        out: Array = probe.oscillator_matrices(method.record, method.numbers, k, c)
-    return out
 
 
 def radii(matrix: Array) -> NDArray[np.float64]:
@@ -66,14 +58,12 @@ def radii(matrix: Array) -> NDArray[np.float64]:
 class Modes:
     """Modes (k, c), and whether a step of dt is stable for all of them.
 
-    whole : the structure itself, where its modes do not decide; k and c then bound all modes that it has. exact : False where k and c are
-    bounds alone.
+    exact : False where k and c are bounds or estimates of the modes alone.
     """
 
-    def __init__(self, k: Array, c: Array, whole: structure.Structure | None = None, exact: bool = True) -> None:
+    def __init__(self, k: Array, c: Array, exact: bool = True) -> None:
         order = np.argsort(k, kind="stable")
-        self.k, self.c, self.whole, self.exact = k[order], c[order], whole, exact
-        self.growth = 0.0  # of the structure itself: the largest real part of its eigenvalues, where they are computed
+        self.k, self.c, self.exact = k[order], np.maximum(c[order], 0.0), exact
         moves = (self.k > 0.0) | ((self.k == 0.0) & (self.c > 0.0))
         self.k, self.c = self.k[moves], self.c[moves]
 
@@ -82,74 +72,27 @@ class Modes:
         """The largest frequency."""
         return math.sqrt(float(np.max(self.k, initial=0.0)))
 
+    def what(self, method: Method) -> str:
+        """What `limit` is: "limit", "bound" (every step up to it is stable) or "estimate"."""
+        return "limit" if self.exact else "estimate"
+
     def stable(self, method: Method, dt: float) -> bool:
         """Whether steps of dt make nothing grow but what grows by itself."""
-        if self.whole is not None and self.whole.n > WHOLE:
-            return self.stays(method, dt)
-        if self.whole is not None:
-            matrix = probe.system_matrix(method.record, method.numbers, self.whole, dt)
-            return math.log(max(float(radii(matrix[None])[0]), 1.0)) <= OWN * self.growth * dt + BOUNDARY
-        if not self.k.size:
-            return True
-        return bool(np.all(radii(oscillator_matrix(method, self.k * dt * dt, self.c * dt)) <= 1.0 + TOLERANCE))
+        return bool(np.all(criterion_of(method).stable(self.k * dt * dt, self.c * dt)))
 
     def limit(self, method: Method) -> float:
-        """The largest dt up to which every step is stable: 0 where none is, inf where none was found to be unstable."""
-        fastest = max(self.omega, float(np.max(self.c, initial=0.0)))
-        if fastest == 0.0:
+        """The largest dt up to which every step is stable: 0 where none is, inf where all are."""
+        criterion = criterion_of(method)
+        if criterion.always or not self.k.size:
             return math.inf
-        if self.whole is not None and self.whole.n > WHOLE:
-            return self._limit_of_runs(method)
-        ratio = RATIO if self.whole is None else 1.2
-        return first_failure(lambda dt: not self.stable(method, dt), 0.02 / fastest, 1e4 / fastest, ratio)
-
-    def stays(self, method: Method, dt: float) -> bool:
-        """Whether steps of dt keep a vector without special direction within bounds."""
-        problem = self.whole
-        assert problem is not None
-        x = np.cos(1.0 + np.arange(problem.n, dtype=np.float64))
-        run = stepper.Run(method.record, problem, x, 0.0, dt, method.numbers, v0=np.cos(2.5 * np.arange(problem.n)) / dt)
-        with np.errstate(all="ignore"):
-            sizes = []
-            for _ in range(2):
-                if run.fixed(STEPS) != 0:
-                    return False
-                sizes.append(float(np.linalg.norm(run.y)) + dt * float(np.linalg.norm(run.vector(1))))
-        return sizes[1] <= GROWTH * sizes[0]
-
-    def _limit_of_runs(self, method: Method) -> float:
-        """The limit, searched from that of the outer modes: upward, or downward where that one is too large."""
-        lower = Modes(self.k, self.c).limit(method)
-        if not 0.0 < lower < math.inf:
-            return lower
-        while not self.stays(method, lower):
-            lower *= 0.8
-        upper = 1.1 * lower
-        while self.stays(method, upper):
-            lower, upper = upper, 1.1 * upper
-            if upper > 1e4 / max(self.omega, float(np.max(self.c))):
-                return math.inf
-        return bisect(lambda dt: not self.stays(method, dt), lower, upper, FINE)
-
-
-def first_failure(unstable: Callable[[float], bool], lower: float, far: float, ratio: float) -> float:
-    """The last stable number before the first unstable one, searched upward from `lower`."""
-    least = 1e-3 * lower  # below it growth is lost in rounding: gamma below 1/2 and no damping
-    while unstable(lower):
-        lower *= 0.5
-        if lower < least:
-            return 0.0
-    upper = lower
-    while not unstable(upper):
-        lower, upper = upper, upper * ratio
-        if upper > far:
-            return math.inf
-    return bisect(unstable, lower, upper, 1e-12)
+        undamped = np.flatnonzero(self.c == 0.0)  # of them the fastest decides: limits are inversely proportional to the frequency
+        chosen = np.append(np.flatnonzero(self.c > 0.0), undamped[-1:])
+        return min(criterion.limit(float(self.k[i]), float(self.c[i]))[0] for i in chosen)
 
 
 def limit_of_frequency(method: Method, zeta: float) -> float:
     """The limit on omega dt of an oscillator with the damping ratio zeta."""
-    return Modes(np.ones(1), np.full(1, 2.0 * zeta)).limit(method)
+    return criterion_of(method).limit(1.0, 2.0 * zeta)[0]
 
 
 # ---- modes of matrices ------------------------------------------------------------------------------------------------------------------
@@ -182,26 +125,13 @@ def structure_modes(n: int, mass: Any, damping: Any, stiffness: Any) -> Modes:
         k, c = (np.zeros(n) if a is None else a / M for a in (K, C))
         return _outermost(k, c)
     share = None if C is None else _rayleigh(n, M, C, K)
-    if C is not None and share is None and n <= WHOLE:
-        k, c = _eigenvalues(M, K, n), _eigenvalues(M, C, n)
-        modes = Modes(np.full(1, k.max(initial=0.0)), np.full(1, c.max(initial=0.0)), structure.Structure(n, mass, damping, stiffness))
-        modes.growth = _growth(M, C, K, n)
-        return modes
+    if C is not None and share is None:
+        return _coupled(n, M, C, K)
     k = _eigenvalues(M, K, n)
-    if share is not None or C is None:
-        a, b = share or (0.0, 0.0)
-        if n > SMALL:
-            k = k[-1] * np.append(np.geomspace(1e-8, 1.0, 65), 0.0)
-        return _outermost(k, np.maximum(a + b * k, 0.0))
-    k_max, c_max = float(k.max(initial=0.0)), float(_eigenvalues(M, C, n).max(initial=0.0))
-    outside = np.array([k_max, k_max, 0.0]), np.array([c_max, 0.0, c_max])
-    if n > RUN:
-        return Modes(*outside, exact=False)
-    modes = Modes(*outside, structure.Structure(n, mass, damping, stiffness))
-    fastest = max(modes.omega, c_max)
-    if fastest > 0.0 and not modes.stays(as_method("newmark", {}), 2.0 / fastest):  # average acceleration grows with the structure alone
-        return Modes(*outside, exact=False)
-    return modes
+    a, b = share or (0.0, 0.0)
+    if n > SMALL:
+        k = k[-1] * np.append(np.geomspace(1e-8, 1.0, 65), 0.0)
+    return _outermost(k, np.maximum(a + b * k, 0.0))
 
 
 def _check_mass(M: Any) -> None:
@@ -325,7 +255,7 @@ def _eigenvalues(M: Any, A: Any, n: int) -> Array:
     if A is None:
         return np.zeros(1)
     if n > SMALL and matrices.is_symmetric(A):
-        return np.array([_largest(M, A, n)])
+        return np.array([largest(M, lambda x: _times(A, x), n)])
     if n > SMALL:
         solve = _mass_solver(M)
         return np.array([_top(lambda x: solve(_times(A, x)), n, LANCZOS)[0]])
@@ -343,19 +273,9 @@ def _eigenvalues(M: Any, A: Any, n: int) -> Array:
     return values
 
 
-def _growth(M: Any, C: Any, K: Any, n: int) -> float:
-    """The largest real part of s with s^2 M + s C + K singular; 0 where that is rounding alone."""
-    mass, damping, stiffness = (
-        np.zeros((n, n)) if A is None else np.diag(A) if A.ndim == 1 else A.toarray() if hasattr(A, "toarray") else A for A in (M, C, K)
-    )
-    lower = -np.linalg.solve(mass, np.hstack([stiffness, damping]))
-    values = np.linalg.eigvals(np.vstack([np.eye(n, 2 * n, n), lower]))
-    growth = float(values.real.max())
-    return growth if growth > 1e-7 * float(np.abs(values).max()) else 0.0
-
-
-def _largest(M: Any, A: Any, n: int) -> float:
-    """The largest eigenvalue of M^-1 A from above, by Lanczos' method in M's inner product, without keeping the basis."""
+def largest(M: Any, times: Callable[[Array], Array], n: int) -> float:
+    """The largest eigenvalue of M^-1 A, A symmetric and given by its products, from above, by Lanczos' method in M's inner
+    product, without keeping the basis."""
     solve = _mass_solver(M)
     v = np.cos(1.0 + np.arange(n, dtype=np.float64))
     v /= math.sqrt(v @ _times(M, v))
@@ -364,7 +284,7 @@ def _largest(M: Any, A: Any, n: int) -> float:
     betas: list[float] = []
     top = rest = 0.0
     for k in range(min(LANCZOS, n)):
-        w = solve(_times(A, v)) - beta * before
+        w = solve(times(v)) - beta * before
         Mv = _times(M, v)
         alphas.append(float(w @ Mv))
         w = w - alphas[-1] * v
@@ -390,3 +310,233 @@ def _mass_solver(M: Any) -> Callable[[Array], Array]:
         return lambda b: np.asarray(factors.solve(b))
     inverse = np.linalg.inv(M)
     return lambda b: inverse @ b
+
+
+# ---- damping that couples the modes ----------------------------------------------------------------------------------------------------
+
+
+class Coupled(Modes):
+    """A structure with symmetric matrices whose damping is no a M + b K.
+
+    An eigenvector u of a step has Rayleigh quotients k = u'K u, c = u'C u (u'M u = 1). All pairs that vectors have fill a convex region; a
+    polygon around it is cut where the limit of a corner is the smallest, along the condition that ends it, as far as the region reaches.
+    Where the criterion is linear, the smallest limit of the corners is a bound of the structure's limit, and the limit itself where the
+    condition is that of the factor -1, whose eigenvector has the corner's k and c. Up to `DENSE` degrees of freedom the eigenvalues of
+    steps are computed where the bound is not the limit.
+    """
+
+    def __init__(self, n: int, M: Any, C: Any, K: Any) -> None:
+        self.n, self.matrices = n, (M, C, K)
+        self.dense = _reduced(M, C, K, n) if n <= DENSE else None
+        self.size = np.ones(2)
+        k_top, c_top = (max(self._reach(np.array(d)), 0.0) for d in ((1.0, 0.0), (0.0, 1.0)))
+        super().__init__(np.array([k_top, k_top, 0.0]), np.array([c_top, 0.0, c_top]), exact=False)
+        self.size = np.array([k_top or 1.0, c_top or 1.0])
+        low = [-self._reach(np.array(d)) for d in ((-1.0, 0.0), (0.0, -1.0))]
+        self.grows = min(low) < -1e-3  # by itself, perhaps: the bound is an estimate
+        k, c = np.clip(low, 0.0, 1.0)
+        self.polygon = np.array([[k, c], [1.0, c], [1.0, 1.0], [k, 1.0]])
+        for d in ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0)):
+            self._cut(np.array(d) / math.sqrt(2.0))
+        self.found: dict[Method, tuple[float, str]] = {}
+
+    @functools.cached_property
+    def growth(self) -> float:
+        """Of the structure itself: the largest real part of its eigenvalues; 0 where that is rounding alone."""
+        assert self.dense is not None
+        values = _roots([self.dense[1], self.dense[0], np.eye(self.n)])
+        growth = float(values.real.max())
+        return growth if growth > 1e-7 * float(np.abs(values).max()) else 0.0
+
+    def what(self, method: Method) -> str:
+        """What `limit` is."""
+        self.limit(method)
+        return self.found[method][1] if method in self.found else "limit"
+
+    def stable(self, method: Method, dt: float) -> bool:
+        """Whether steps of dt make nothing grow but what grows by itself; beyond `DENSE`, whether the bound says so."""
+        if criterion_of(method).always and not self.grows:
+            return True
+        return self._margin(method, dt) <= 0.0 if self._computes(method) else dt <= self.limit(method)
+
+    def limit(self, method: Method) -> float:
+        """The largest dt up to which every step is stable, or a bound of it, or an estimate: see `what`."""
+        if criterion_of(method).always:
+            return math.inf
+        if method not in self.found:
+            linear = criterion_of(method).linear
+            bound, sharp = self._bound(method)
+            what = "limit" if sharp or bound == math.inf else "bound"
+            if not linear or self.grows:
+                bound, what = self._estimate(method, bound), "estimate"
+            if what != "limit" and self._computes(method):
+                bound, what = self._search(method, bound), "limit"
+            self.found[method] = bound, what
+        return self.found[method][0]
+
+    # ---- the region of k and c -----------------------------------------------------------------------------------------------------------
+
+    def _reach(self, d: Array) -> float:
+        """How far the region reaches in a direction: the largest eigenvalue of d_0 K + d_1 C, in units of the largest k and c."""
+        d = d / self.size
+        if self.dense is not None:
+            C, K = self.dense
+            S = d[0] * K + d[1] * C
+            return float(np.linalg.eigvalsh(0.5 * (S + S.T))[-1])
+        M, C, K = self.matrices
+        return largest(M, lambda x: d[0] * _times(K, x) + d[1] * _times(C, x), self.n)
+
+    def _cut(self, d: Array) -> float:
+        """Cut the polygon along the line where the region ends in the direction d; how much farther the polygon reached."""
+        reach, along = self._reach(d), self.polygon @ d
+        over = float(np.max(along)) - reach
+        if over > 0.0 and np.any(along < reach):
+            points = []
+            for p, q, at_p, at_q in zip(self.polygon, np.roll(self.polygon, -1, axis=0), along, np.roll(along, -1), strict=True):
+                if at_p <= reach:
+                    points.append(p)
+                if (at_p - reach) * (at_q - reach) < 0.0:
+                    points.append(p + (reach - at_p) / (at_q - at_p) * (q - p))
+            self.polygon = np.array(points)
+        return over
+
+    def _bound(self, method: Method) -> tuple[float, bool]:
+        """The smallest limit of the polygon's corners, and whether it is the limit of the structure."""
+        criterion = criterion_of(method)
+        for _ in range(CUTS):
+            limits = [criterion.limit(*(self.size * corner).tolist()) for corner in self.polygon]
+            worst = min(range(len(limits)), key=lambda i: limits[i][0])
+            limit, which = limits[worst]
+            if limit == math.inf or not criterion.linear or which > criterion.order:
+                return limit, False
+            if limit > 0.0:
+                d = -np.array(criterion.slope(which, limit)) * self.size
+            else:  # between the sides that meet there
+                corner, count = self.polygon[worst], len(self.polygon)
+                sides = [corner - self.polygon[worst - 1], self.polygon[(worst + 1) % count] - corner]
+                d = sum(np.array([e[1], -e[0]]) / max(float(np.linalg.norm(e)), 1e-300) for e in sides)
+            length = float(np.linalg.norm(d))
+            if not length > 0.0 or self._cut(d / length) <= (SHARP if self.dense is None else FINE):
+                return limit, which == criterion.order and limit > 0.0
+        return limit, False
+
+    def _estimate(self, method: Method, limit: float) -> float:
+        """A limit that runs of the structure keep, where the region tells none."""
+        if self._computes(method) or not 0.0 < limit < math.inf:
+            return limit
+        M, C, K = self.matrices
+        problem = structure.Structure(self.n, M, C, K)
+        while not _stays(problem, method, limit):
+            limit *= 0.8
+        return limit
+
+    # ---- all eigenvalues of a step -------------------------------------------------------------------------------------------------------
+
+    def _computes(self, method: Method) -> bool:
+        return self.dense is not None and (criterion_of(method).order == 2)
+
+    def _margin(self, method: Method, dt: float) -> float:
+        """By how much something grows faster than the structure itself may: above 0 where the step is unstable."""
+        assert self.dense is not None
+        criterion = criterion_of(method)
+        C, K = self.dense
+        if criterion.linear:  # s = dt z/2 for the factor (1 + s)/(1 - s): for dt to 0, z are the structure's own
+            b = [r * np.eye(self.n) + p * K + q * C for r, p, q in criterion.matrices(dt)]
+            z = _roots([b[0] / dt**2, b[1] / (2.0 * dt), 0.25 * b[2]])
+        else:
+            M, C, K = self.matrices
+            A = probe.system_matrix(method.record, method.numbers, structure.Structure(self.n, M, C, K), dt)
+            n, solve = self.n, _mass_solver(M)
+            a = -np.column_stack([solve(column) for column in np.hstack([_full(K, n), _full(C, n)]).T])
+            z = np.linalg.eigvals(A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a)
+            z = (2.0 / dt) * (z - 1.0) / (z + 1.0)
+        z = z[np.abs(z) > STILL * min(float(np.abs(z).max()), 1.0 / dt)]
+        return float(np.max(z.real, initial=-math.inf)) - OWN * self.growth - EXACT * min(float(np.abs(z).max(initial=0.0)), 1.0 / dt)
+
+    def _search(self, method: Method, bound: float) -> float:
+        """The limit, from a step that is stable up to one that is not, and between them."""
+        fastest = max(self.omega, float(np.max(self.c)))
+        step = bound if 0.0 < bound < math.inf else self._of_modes(method)
+        step = step if 0.0 < step < math.inf else 1.0 / fastest
+        least = 1e-9 * step
+        while self._margin(method, step) > 0.0:
+            step *= 0.5
+            if step < least:
+                return 0.0
+        lower, upper = step, STRIDE * step
+        while self._margin(method, upper) <= 0.0:
+            lower, upper = upper, STRIDE * upper
+            if upper > 1e6 * step:
+                return math.inf
+        return _root(lambda dt: self._margin(method, dt), lower, upper)
+
+    def _of_modes(self, method: Method) -> float:
+        """The limit of the modes without damping, each with its own share of the damping: right where the damping is light."""
+        assert self.dense is not None
+        C, K = self.dense
+        k, u = np.linalg.eigh(0.5 * (K + K.T))
+        return Modes(k, np.einsum("ij,ij->j", u, C @ u)).limit(method)
+
+
+def _coupled(n: int, M: Any, C: Any, K: Any) -> Modes:
+    """Modes of a structure whose damping C is no a M + b K."""
+    if all(A is None or matrices.is_symmetric(A) for A in (C, K)):
+        return Coupled(n, M, C, np.zeros(n) if K is None else K)
+    k, c = (float(_eigenvalues(M, A, n).max(initial=0.0)) for A in (K, C))
+    return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
+
+
+def _full(A: Any, n: int) -> Array:
+    full: Array = np.diag(A) if A.ndim == 1 else A.toarray() if hasattr(A, "toarray") else A
+    return full
+
+
+def _reduced(M: Any, C: Any, K: Any, n: int) -> tuple[Array, Array]:
+    """C and K, dense, in coordinates in which the mass is 1."""
+    try:
+        L = np.linalg.cholesky(_full(M, n))
+    except np.linalg.LinAlgError:
+        raise ValueError("mass: expected a positive definite matrix, got one that is not") from None
+    out = [np.linalg.solve(L, np.linalg.solve(L, _full(A, n)).T).T for A in (C, K)]
+    return out[0], out[1]
+
+
+def _roots(b: list[Array]) -> NDArray[np.complex128]:
+    """The z for which b_0 + b_1 z + b_2 z^2 is singular; infinite ones where b_2 is."""
+    n = len(b[0])
+    try:
+        lower = -np.linalg.solve(b[2], np.hstack([b[0], b[1]]))
+    except np.linalg.LinAlgError:
+        return np.array([math.inf + 0j])
+    values: NDArray[np.complex128] = np.linalg.eigvals(np.vstack([np.eye(n, 2 * n, n), lower])).astype(np.complex128)
+    return values
+
+
+def _root(margin: Callable[[float], float], lower: float, upper: float) -> float:
+    """Where margin rises through 0 between two steps: by straight lines, of which none keeps an end for long (the Illinois method)."""
+    f, g = (max(min(margin(h) * h, 1.0), -1.0) for h in (lower, upper))
+    kept = 0
+    for k in range(100):
+        if upper - lower <= CLOSE * upper:
+            break
+        halve = k % 4 == 3 or g == 1.0  # a factor has passed -1: margin jumps
+        step = 0.5 * (lower + upper) if halve else lower + min(max(f / (f - g), 1e-10), 1.0 - 1e-10) * (upper - lower)
+        value = max(min(margin(step) * step, 1.0), -1.0)
+        if value <= 0.0:
+            lower, f, g, kept = step, value, g * (0.5 if kept == 1 and g < 1.0 else 1.0), 1
+        else:
+            upper, g, f, kept = step, value, f * (0.5 if kept == -1 else 1.0), -1
+    return lower
+
+
+def _stays(problem: structure.Structure, method: Method, dt: float) -> bool:
+    """Whether steps of dt keep a vector without special direction within bounds."""
+    x = np.cos(1.0 + np.arange(problem.n, dtype=np.float64))
+    run = stepper.Run(method.record, problem, x, 0.0, dt, method.numbers, v0=np.cos(2.5 * np.arange(problem.n)) / dt)
+    with np.errstate(all="ignore"):
+        sizes = []
+        for _ in range(2):
+            if run.fixed(STEPS) != 0:
+                return False
+            sizes.append(float(np.linalg.norm(run.y)) + dt * float(np.linalg.norm(run.vector(1))))
+    return sizes[1] <= GROWTH * sizes[0]

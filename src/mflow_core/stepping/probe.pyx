@@ -123,6 +123,7 @@ cdef int probe(const mf_method *m, const double *par, const mf_sizes *sizes, dou
 ctypedef struct springs_t:
     const double *k
     const double *c
+    double of_k, of_c                    # of the last implicit equation: its divisor is 1 + of_k k + of_c c
 
 
 cdef int spring_accel(double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx) noexcept nogil:
@@ -131,9 +132,11 @@ cdef int spring_accel(double t, const double *x, const double *v, double *a, ptr
 
 cdef int spring_solve(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
                       void *ctx) noexcept nogil:
-    cdef const springs_t *s = <const springs_t *> ctx
+    cdef springs_t *s = <springs_t *> ctx
     cdef double known
     cdef ptrdiff_t i
+    if bx != 0.0 or bv != 0.0:
+        s.of_k, s.of_c = w * bx, w * bv
     for i in range(n):
         known = 0.0 if q == NULL else q[i]
         a[i] = (known - w * (s.k[i] * xp[i] + s.c[i] * vp[i])) / (1.0 + w * (s.k[i] * bx + s.c[i] * bv))
@@ -142,12 +145,22 @@ cdef int spring_solve(double t, double w, const double *xp, const double *vp, do
 
 def oscillator_matrices(MethodRecord record, dict parameters, cnp.ndarray k, cnp.ndarray c):
     """What a step of h = 1 multiplies the carried vectors of x'' = -k x - c v with: (count, n_vec, n_vec) for `count` float64 pairs."""
+    return oscillators(record, parameters, k, c)[0]
+
+
+def implicit_shares(MethodRecord record, dict parameters):
+    """(p, q): the equation that a step of h = 1 solves divides by 1 + p k + q c; zeros where it solves none."""
+    return oscillators(record, parameters, np.ones(1), np.ones(1))[1:]
+
+
+cdef oscillators(MethodRecord record, dict parameters, cnp.ndarray k, cnp.ndarray c):
     cdef springs_t springs
     cdef mf_problem p = mf_new_problem()
     springs.k, springs.c = <const double *> cnp.PyArray_DATA(k), <const double *> cnp.PyArray_DATA(c)
+    springs.of_k, springs.of_c = 0.0, 0.0
     p.n, p.ctx, p.accel, p.solve_accel = cnp.PyArray_SIZE(k), &springs, spring_accel, spring_solve
     images = np.stack([step_of_units(record, parameters, &p, 1.0, j, -1) for j in range(record.sizes(parameters)["n_vec"])], axis=-1)
-    return np.ascontiguousarray(np.moveaxis(images, 0, 1))
+    return np.ascontiguousarray(np.moveaxis(images, 0, 1)), springs.of_k, springs.of_c
 
 
 def system_matrix(MethodRecord record, dict parameters, Problem problem, double h):

@@ -1,0 +1,211 @@
+"""Where a second-order method is stable on x'' = -k x - c v, for every frequency and every damping: no search, no window.
+
+A step of h multiplies the carried vectors by a matrix whose characteristic polynomial, times the divisor of the step's implicit equation, is
+a polynomial in K = k h^2 and C = c h. Its coefficients are read off the kernel: the matrices at a few points (K, C) determine them, and what
+is below the rounding of that is zero. With w = (1 + s)/(1 - s) the unit disc becomes the half-plane of s with real parts below 0, and the
+step is stable where
+
+    b_0 + b_1 s + ... + b_n s^n        has no root with a real part above 0:        b_i >= 0, and Hurwitz' determinants are >= 0
+
+(A. Hurwitz, Math. Ann. 46 (1895) 273-284). Each b_i is a polynomial in K and C, so each condition is one in h for a given oscillator, and
+the limit is the first of their roots beyond which one is negative.
+
+Where every b_i has the form r + p K + q C, as for all methods with one force a step, the same holds for matrices: an eigenvector of a step
+of a structure has Rayleigh quotients k and c, with which the polynomial has the eigenvalue of the step as its root.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from mflow_core.stepping import probe
+from numpy.typing import NDArray
+
+from mflow.base.checks import Array
+from mflow.base.methods import Method
+
+__all__ = ["Criterion", "criterion_of", "oscillator_matrix"]
+
+POINTS = np.arange(7.0) / 2.0  # of K and of C, at which the polynomial is read off
+DEGREE = 3  # to which it is looked for
+ROUNDING = 1e-13  # of the largest coefficient: what is below is zero
+CLOSE = 1e-12  # of the sum of its terms: where a condition is met to rounding
+NEARLY_REAL = 1e-5  # of its modulus: the imaginary part of a root that may be a double real one
+HALVINGS = 80
+
+
+def oscillator_matrix(method: Method, k: Array, c: Array) -> Array:
+    """(count, n_vec, n_vec): the matrices by which a step of 1 multiplies the carried vectors on x'' = -k x - c v."""
+    k, c = (np.ascontiguousarray(v, dtype=np.float64) for v in (k, c))
+    with np.errstate(all="ignore"):
+        out: Array = probe.oscillator_matrices(method.record, method.numbers, k, c)
+    return out
+
+
+@functools.lru_cache(maxsize=256)
+def criterion_of(method: Method) -> Criterion:
+    """The criterion of a method with its parameters."""
+    return Criterion(method)
+
+
+class Criterion:
+    """Conditions for a stable step.
+
+    b : array (n + 1, terms), the coefficients of b_0 ... b_n. powers : (terms, 2), the powers of K and C. linear : each b_i is r + p K + q C.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self.powers, of_w = _characteristic(method)
+        b = _half_plane(of_w.T)
+        b[np.abs(b) <= ROUNDING * np.max(np.abs(of_w))] = 0.0
+        self.b = b
+        self.order = b.shape[0] - 1
+        self.linear = not np.any(b[:, self.powers.sum(axis=1) > 1])
+
+    def stable(self, K: Array, C: Array) -> NDArray[np.bool_]:
+        """Whether a step with these K = k h^2, C = c h is stable, to rounding."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            terms = (K[:, None] ** self.powers[:, 0]) * (C[:, None] ** self.powers[:, 1])
+            values, sizes = terms @ self.b.T, np.abs(terms) @ np.abs(self.b.T)
+            good = np.all(values >= -CLOSE * sizes, axis=1)
+            for k in np.flatnonzero(good) if self.order > 2 else ():
+                good[k] = all(_value(d, 1.0) >= 0.0 for d in self._determinants([np.array([v]) for v in values[k]]))
+        out: NDArray[np.bool_] = good
+        return out
+
+    @functools.cached_property
+    def always(self) -> bool:
+        """Whether every step is stable for every oscillator."""
+        k = np.concatenate([[0.0], np.geomspace(1e-12, 1e24, 73)])
+        zeta = np.concatenate([[0.0], np.geomspace(1e-8, 1e8, 65)])
+        K, C = np.repeat(k, zeta.size), (2.0 * np.sqrt(k)[:, None] * zeta).ravel()
+        C[: zeta.size] = zeta
+        return bool(np.all(self.stable(K, C)))
+
+    def limit(self, k: float, c: float) -> tuple[float, int]:
+        """The largest h up to which all steps are stable for this oscillator, inf where none is not; and which condition ends it: the i of
+        b_i, n + 1 and more for determinants, -1 for none."""
+        limits = [_first_below_zero(g) for g in self._conditions(k, c)]
+        first = int(np.argmin(limits))
+        return limits[first], first if limits[first] < math.inf else -1
+
+    def slope(self, which: int, h: float) -> tuple[float, float]:
+        """Of a linear b_i at h: what a unit of k and of c adds to it."""
+        of = {(int(i), int(j)): float(v) for (i, j), v in zip(self.powers, self.b[which], strict=True)}
+        return of.get((1, 0), 0.0) * h * h, of.get((0, 1), 0.0) * h
+
+    def matrices(self, h: float) -> list[tuple[float, float, float]]:
+        """(r, p h^2, q h) of each b_i, by which M, K and C go into its matrix."""
+        zero = int(np.flatnonzero(self.powers.sum(axis=1) == 0)[0])
+        return [(float(self.b[i, zero]), *self.slope(i, h)) for i in range(self.order + 1)]
+
+    def _conditions(self, k: float, c: float) -> Iterator[Array]:
+        """Polynomials in h, the constant first, that must not be negative."""
+        degree = self.powers[:, 0] * 2 + self.powers[:, 1]
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            factor = (k ** self.powers[:, 0].astype(float)) * (c ** self.powers[:, 1].astype(float))
+        polynomials = []
+        for row in self.b:
+            g = np.zeros(int(degree.max()) + 1)
+            np.add.at(g, degree, np.where(row == 0.0, 0.0, row * factor))
+            polynomials.append(g)
+        yield from polynomials
+        yield from self._determinants(polynomials)
+
+    def _determinants(self, b: list[Array]) -> Iterator[Array]:
+        """Hurwitz' determinants between the first and the last, which follow from the b_i."""
+        n = self.order
+        for size in range(2, n):
+            rows = [[b[n - 2 * j - 1 + i] if 0 <= n - 2 * j - 1 + i <= n else np.zeros(1) for j in range(size)] for i in range(size)]
+            value, terms = _determinant(rows), _determinant([[np.abs(entry) for entry in row] for row in rows], 1.0)
+            yield np.where(np.abs(value) <= CLOSE * terms, 0.0, value)
+
+
+def _characteristic(method: Method) -> tuple[NDArray[np.intp], Array]:
+    """Powers of K and C (terms, 2), and the characteristic polynomial of a step, times its divisor: (terms, n + 1), the highest power of w
+    first, without the eigenvalues that are always 0."""
+    K, C = (grid.ravel() for grid in np.meshgrid(POINTS, POINTS))
+    A = oscillator_matrix(method, K, C)
+    p, q = probe.implicit_shares(method.record, method.numbers)
+    size = A.shape[-1]
+    polynomial, M = [np.ones(K.size)], np.broadcast_to(np.eye(size), A.shape).copy()
+    for j in range(1, size + 1):  # Faddeev and LeVerrier
+        M = A @ M
+        polynomial.append(-np.trace(M, axis1=1, axis2=2) / j)
+        M += polynomial[-1][:, None, None] * np.eye(size)
+    wanted = np.stack(polynomial, axis=1) * (1.0 + p * K + q * C)[:, None]
+    for degree in range(1, DEGREE + 1):
+        powers = np.array([(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)])
+        basis = K[:, None] ** powers[:, 0] * C[:, None] ** powers[:, 1]
+        found = np.linalg.lstsq(basis, wanted, rcond=None)[0]
+        scale = float(np.max(np.abs(found)))
+        if np.max(np.abs(basis @ found - wanted)) <= 1e3 * ROUNDING * float(np.max(np.abs(wanted))):
+            found[np.abs(found) <= ROUNDING * scale] = 0.0
+            return powers, found[:, : int(np.max(np.flatnonzero(np.any(found != 0.0, axis=0)))) + 1]
+    raise ValueError(f"method: the step of {method.name} on an oscillator is no polynomial of degree {DEGREE} over one divisor")
+
+
+def _half_plane(of_w: Array) -> Array:
+    """The coefficients b of sum b_i s^i = (1 - s)^n p((1 + s)/(1 - s)); p with the highest power first."""
+    n = len(of_w) - 1
+    out = np.zeros_like(of_w)
+    for j, row in enumerate(of_w):
+        factor = np.polynomial.polynomial.polymul(
+            np.polynomial.polynomial.polypow([1.0, 1.0], n - j), np.polynomial.polynomial.polypow([1.0, -1.0], j)
+        )
+        out += np.outer(factor, row)
+    return out
+
+
+def _determinant(rows: list[list[Array]], sign: float = -1.0) -> Array:
+    """Of a small matrix of polynomials, along its first row; with sign = 1 the sum of the same products."""
+    if len(rows) == 1:
+        return rows[0][0]
+    parts = [sign**j * np.convolve(entry, _determinant([row[:j] + row[j + 1 :] for row in rows[1:]], sign)) for j, entry in enumerate(rows[0])]
+    total = np.zeros(max(part.size for part in parts))
+    for part in parts:
+        total[: part.size] += part
+    return total
+
+
+def _value(g: Array, h: float) -> float:
+    """g(h), and 0 where that is rounding of its terms."""
+    value = size = 0.0
+    for a in g[::-1]:
+        value, size = value * h + float(a), size * h + abs(float(a))
+    return value if abs(value) > CLOSE * size else 0.0
+
+
+def _first_below_zero(g: Array) -> float:
+    """The first h > 0 beyond which the polynomial g is negative: 0 where that is at once, inf where it never is."""
+    places = np.flatnonzero(g)
+    if not places.size:
+        return math.inf
+    g = g[places[0] : places[-1] + 1]
+    if g[0] < 0.0:
+        return 0.0
+    if np.all(g >= 0.0):
+        return math.inf
+    degree = g.size - 1
+    unit = math.exp((math.log(abs(g[0])) - math.log(abs(g[-1]))) / degree)  # in which the roots have the geometric mean 1
+    scaled = np.array([math.copysign(math.exp(math.log(abs(a)) + i * math.log(unit)), a) if a else 0.0 for i, a in enumerate(g)])
+    scaled /= np.max(np.abs(scaled))
+    roots = np.roots(scaled[::-1])
+    real = np.sort(roots.real[(roots.real > 0.0) & (np.abs(roots.imag) <= NEARLY_REAL * np.abs(roots))])
+    if not real.size:
+        return math.inf
+    between = [0.5 * float(real[0]), *np.sqrt(real[:-1] * real[1:]).tolist(), 2.0 * float(real[-1])]
+    for lower, upper in zip(between[:-1], between[1:], strict=True):
+        if _value(scaled, upper) < 0.0:
+            low, high = lower, upper
+            for _ in range(HALVINGS):
+                middle = math.sqrt(low * high)
+                if not low < middle < high:
+                    break
+                value = float(np.polynomial.polynomial.polyval(middle, scaled))
+                low, high = (low, middle) if value < 0.0 else (middle, high)
+            return unit * low
+    return math.inf
