@@ -91,3 +91,128 @@ def test_simulate_says_that_dt_misses_the_ground() -> None:
     response = building.respond(building.load_building(), building.half_sine(0.3, 0.5), "newmark", dt=1.0)
     assert any("impulse falls between steps of dt = 1" in note for note in response.warnings)
     assert not building.respond(building.load_building(), building.half_sine(0.3, 0.5), "newmark").warnings
+
+
+# ---- loads whose period divides dt ---------------------------------------------------------------------------------------------------------
+
+FINE = np.arange(0, 2.0005, 0.001)
+
+
+def hum(t: Any) -> Any:
+    return np.sin(2 * np.pi * 50 * t)
+
+
+@pytest.mark.parametrize("dt", [0.02, 0.04, 0.01, 0.06, 0.2])
+@pytest.mark.parametrize(
+    "load",
+    [
+        (FINE, hum(FINE)[None]),
+        (FINE, hum(FINE), [-3.0]),
+        (FINE, (hum(FINE) + 0.5 * hum(2 * FINE) + 0.2 * np.cos(2 * np.pi * 150 * FINE))[None]),
+        (FINE, np.abs(hum(FINE))[None]),
+    ],
+)
+def test_a_table_whose_period_divides_dt_is_warned_of(load: Any, dt: float) -> None:
+    """The steps see none of it; the true response, by Duhamel's integral of the smooth load, is 3.3e-4."""
+    with pytest.warns(RuntimeWarning, match="load: .* of the table's impulse falls between steps"):
+        mflow.solve_dynamics(stiffness=100.0, load=load, t_span=(0, 2), dt=dt)
+    w, omega = 2 * np.pi * 50, 10.0
+    exact = lambda t: (np.sin(w * t) - w / omega * np.sin(omega * t)) / (omega**2 - w**2)  # noqa: E731
+    assert np.max(np.abs(exact(FINE))) == pytest.approx(3.3e-4, rel=0.02)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fine = mflow.solve_dynamics(stiffness=100.0, load=(FINE, hum(FINE)[None]), t_span=(0, 2), dt=0.001)
+    assert np.max(np.abs(fine.x[0])) == pytest.approx(3.3e-4, rel=0.02)
+
+
+@pytest.mark.parametrize("dt", [0.02, 0.04, 0.01, 0.06])
+def test_a_function_whose_period_divides_dt_is_warned_of(dt: float) -> None:
+    calls = []
+
+    def load(t: float) -> float:
+        calls.append(t)
+        return float(hum(t))
+
+    with pytest.warns(RuntimeWarning, match="load: at steps that were looked at it is about .* too long to see it"):
+        s = mflow.solve_dynamics(stiffness=100.0, load=load, t_span=(0, 2), dt=dt)
+    assert "too long to see it" in s.message
+    assert len(calls) == s.nfev + s.ncheck
+    assert 0 < s.ncheck <= 0.2 * s.nsteps + 1
+    calls.clear()
+    s = mflow.solve_dynamics(stiffness=100.0, load=load, t_span=(0, 2), dt=0.002)
+    assert s.message == "reached t = 2 in 1000 steps of newmark"
+
+
+def test_a_hum_beside_a_weight_is_warned_of() -> None:
+    """Each degree of freedom against its own load; a function that jumps once is no fault of dt, and one that fails there is none of the run."""
+    heavy = np.array([1e3 + 0 * FINE, 10 * hum(FINE)])
+    with pytest.warns(RuntimeWarning, match="load: 100 % of the table's impulse"):
+        mflow.solve_dynamics(stiffness=[100.0, 1.0], load=(FINE, heavy), t_span=(0, 2), dt=0.02)
+    with pytest.warns(RuntimeWarning, match="load: at steps"):
+        mflow.solve_dynamics(stiffness=[100.0, 1.0], load=lambda t: [1e3, 10 * hum(t)], t_span=(2, 0), dt=0.02)
+    known = {round(0.02 * k, 9): float(k % 3) for k in range(101)}
+    for load in (lambda t: float(t > 1.111), lambda t: known[round(t, 9)]):
+        assert mflow.solve_dynamics(stiffness=1.0, load=load, t_span=(0, 2), dt=0.02).message == "reached t = 2 in 100 steps of newmark"
+
+
+def test_the_absolute_distance_from_the_lines_of_a_table() -> None:
+    """Against sums over a grid of a million points."""
+    rng = np.random.default_rng(0)
+    times, values = np.sort(rng.uniform(0, 10, 60)), rng.standard_normal(60)
+    for t0, t1, dt in ((0.0, 10.0, 0.37), (9.7, 0.4, 0.21), (-2.0, 12.0, 1.1)):
+        ends = np.append(t0 + np.sign(t1 - t0) * dt * np.arange(np.ceil(abs(t1 - t0) / dt - 1e-9)), t1)
+        ends = np.sort(ends)
+        t = np.linspace(ends[0], ends[-1], 1_000_001)
+        f = np.interp(t, times, values)
+        off = np.abs(f - np.interp(t, ends, np.interp(ends, times, values)))
+        share = load_tables.left_out(times, values, t0, t1, dt)
+        assert share == pytest.approx(off.sum() / np.abs(f).sum(), rel=1e-4)
+
+
+# ---- where a table ends ----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_says_that_it_passes_the_end_of_a_table() -> None:
+    """A record that ends at 0.7 % of its peak; held, the mass stays away from its rest by the load over the stiffness."""
+    t = np.linspace(0, 2, 201)
+    values = np.sin(np.pi * t / 2) + 0.007 * t / 2
+    call: dict[str, Any] = {"stiffness": 100.0, "damping": 10.0, "load": (t, values[None]), "t_span": (0, 12), "dt": 0.01}
+    with pytest.warns(RuntimeWarning, match=r"past the end of the load's table, t = 2, .*0\.69\d % of its peak, is held: give after="):
+        s = mflow.solve_dynamics(**call)
+    assert "past the end of the load's table, t = 2, its value there" in s.message
+    held = mflow.solve_dynamics(**call, after="hold")
+    assert held.x.tobytes() == s.x.tobytes()
+    assert held.x[0, -1] == pytest.approx(7e-5, rel=1e-3)
+    zero = mflow.solve_dynamics(**call, after="zero")
+    assert "past the end of the load's table, t = 2, it is 0 there" in zero.message
+    assert abs(zero.x[0, -1]) < 1e-12
+    np.testing.assert_array_equal(zero.x[0, :201], held.x[0, :201])
+    assert "table" not in mflow.solve_dynamics(**{**call, "t_span": (0, 2)}).message
+
+
+@pytest.mark.parametrize("pattern", [False, True])
+def test_a_load_that_ends_suddenly(pattern: bool) -> None:
+    """A constant load from 1 to 3 on a mass of 1 alone: x'' = 1 there and 0 outside, under error control and in fixed steps."""
+    load = (np.array([1.0, 3.0]), np.array([1.0, 1.0]), [1.0]) if pattern else (np.array([1.0, 3.0]), np.ones((1, 2)))
+    call: dict[str, Any] = {"stiffness": 0.0, "load": load, "t_span": (0, 5), "after": "zero"}
+    adaptive = mflow.solve_dynamics(**call, rtol=1e-8, atol=1e-10)
+    assert adaptive.v[0, -1] == pytest.approx(2.0, rel=1e-5)
+    assert adaptive.x[0, -1] == pytest.approx(2.0 + 4.0, rel=1e-5)
+    assert "before the start of the load's table, t = 1, it is 0 there; past the end" in adaptive.message
+    fixed = mflow.solve_dynamics(**call, dt=0.01)
+    assert fixed.v[0, -1] == pytest.approx(2.0, abs=0.011)  # half of dt at each of the two jumps
+
+
+def test_where_after_does_not_belong() -> None:
+    with pytest.raises(ValueError, match="after: it says how a table of loads ends"):
+        call(load=[1.0, 0.0], after="zero")
+    with pytest.raises(ValueError, match="after: expected 'hold' or 'zero', got 'linear'"):
+        call(load=(TIMES, VALUES, [0.0, 1.0]), after="linear")
+    with pytest.raises(ValueError, match="load: expected values of shape"):
+        call(load=(TIMES, VALUES[:3]), after="zero")
+
+
+def test_simulate_lets_the_ground_rest_after_the_record() -> None:
+    response = building.respond(building.load_building(), building.half_sine(0.3, 0.5), "newmark")
+    assert "past the end of the load's table" in response.result.message
+    assert np.all(response.ground[response.result.t > 0.5 + 1e-9] == 0.0)

@@ -144,6 +144,7 @@ class DynamicsResult(Result):
     sol, sol_v : `mflow.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
     success, status, reason, message : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
+    ncheck : evaluations of a load beside the run, to see whether dt is short enough for it.
     nsteps, nrejected : accepted and rejected steps.
     """
 
@@ -159,6 +160,7 @@ class DynamicsResult(Result):
     reason: str
     message: str
     nfev: int
+    ncheck: int
     nsolve: int
     njev: int
     nlu: int

@@ -275,13 +275,11 @@ def respond(
     period = 2.0 * math.pi / float(building.modes()[0][0])
     dt = min(motion.spacing, period / PER_PERIOD) if dt is None else dt
     time = float(motion.t[-1]) + AFTER * period if time is None else time
-    at_rest = motion.t[-1] + min(1e-6, 1e-3 * motion.spacing)
-    times, ground = np.append(motion.t, at_rest), np.append(motion.a, 0.0)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", RuntimeWarning)
         result = solve_dynamics(
-            building.mass, building.damping(zeta), building.matrix(), load=(times, ground, -building.mass), t_span=(0.0, time),
-            method=method, dt=dt,
+            building.mass, building.damping(zeta), building.matrix(), load=(motion.t, motion.a, -building.mass), after="zero",
+            t_span=(0.0, time), method=method, dt=dt,
         )  # fmt: skip
     notes = [str(one.message).removeprefix("solve_dynamics: ") for one in caught]
-    return Response(building, motion, method, dt, zeta, result, np.interp(result.t, times, ground), notes)
+    return Response(building, motion, method, dt, zeta, result, np.interp(result.t, motion.t, motion.a, left=0.0, right=0.0), notes)

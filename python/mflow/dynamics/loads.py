@@ -9,14 +9,22 @@ from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import LOAD_SIGNATURE, compiled_address
 
 from mflow.base.checks import Array
+from mflow.dynamics.load_tables import ended
 from mflow.dynamics.supports import Supports
 
-__all__ = ["is_table", "load_on", "table_on"]
+__all__ = ["is_table", "load_on", "table_on", "table_until"]
 
 
 def is_table(load: Any) -> bool:
     """(times, values) or (times, values, pattern). Two or three numbers in a tuple are n numbers as in a list."""
     return isinstance(load, tuple) and len(load) in (2, 3) and np.ndim(load[0]) == 1
+
+
+def table_until(load: Any, after: str | None) -> Any:
+    """The load; a table with zeros outside its times where after is "zero"."""
+    if after != "zero" or not is_table(load):
+        return load
+    return (*ended(*(np.asarray(part, dtype=np.float64) for part in load[:2])), *load[2:])
 
 
 def _numbers(load: Any, supports: Supports, argument: str) -> Array:

@@ -30,7 +30,8 @@ from mflow.integrate.drive import Drive
 
 __all__ = ["Motion"]
 
-LEFT_OUT = 0.1  # of a table's impulse: beyond, fixed steps are too long for it
+LEFT_OUT = 0.1  # of a load's size: where it is off the lines between steps by more, fixed steps are too long for it
+OVER = 0.5  # of its peak: a table that ends below is taken for one that is over, not for a load that stays
 
 
 class Motion(Drive):
@@ -56,6 +57,8 @@ class Motion(Drive):
     ) -> None:
         self.v0, self.supports, self.keeps_energy, self.problem_facts = v0, supports, energy, facts or {}
         self.method = method
+        self.notes: list[str] = []  # for the message of a run that is finished
+        self.looks_at_load, self.checks = False, 0
         self.limit = StepLimit(problem, method, start, v0, matrices, velocity_free)
         if isinstance(settings.dt, str) and settings.dt == "auto":
             self._check_method()
@@ -121,8 +124,12 @@ class Motion(Drive):
         self.history.begin()
         return super()._at_start()
 
-    def heed_table(self, times: Array, values: Array) -> None:
-        """Of loads: steps under error control pass none of its bends; fixed ones that leave out much of it are taken after a warning."""
+    def heed_table(self, times: Array, values: Array, after: str | None) -> None:
+        """Of loads: steps under error control pass none of its bends; fixed ones that leave out much of it are taken after a warning. Where
+        the run passes its end, it says so."""
+        self._say_ends(times, values, after)
+        if after == "zero":
+            times, values = load_tables.ended(times, values)
         if self.mode == "adaptive":
             bend, user, sign = load_tables.bends(times, values), self.max_step, math.copysign(1.0, self.t1 - self.t0)
             least = check_min_step(self.settings.min_step)
@@ -137,9 +144,48 @@ class Motion(Drive):
             if share > LEFT_OUT:
                 text = (
                     f"load: {100 * share:.3g} % of the table's impulse falls between steps of dt = {abs(self.step):g}, which do not see "
-                    f"it; its times are about {np.median(np.diff(times)):.3g} apart: lower dt"
+                    "it (the integral of |load - line between the ends of steps| against that of |load|); its times are about "
+                    f"{np.median(np.diff(times)):.3g} apart: lower dt"
                 )
                 warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=3)
+
+    def _say_ends(self, times: Array, values: Array, after: str | None) -> None:
+        for at, share in load_tables.held(times, values, self.t0, self.t1):
+            place = "before the start" if at == times[0] else "past the end"
+            kept = "it is 0 there" if after == "zero" or share == 0.0 else f"its value there, {100 * share:.3g} % of its peak, is held"
+            self.notes.append(f"{place} of the load's table, t = {at:g}, {kept}")
+            if after is None and 0.0 < share < OVER:
+                text = f'load: the run goes {self.notes[-1]}: give after="zero" for a load that is over, or after="hold"'
+                warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=4)
+
+    def heed_function(self) -> None:
+        """Of loads: after a run with fixed steps it is looked at between a few of them."""
+        self.looks_at_load = True
+
+    def _growth(self) -> str:
+        more = self._between_steps() if self.looks_at_load and self.mode == "fixed" and self.t0 != self.t1 else ""
+        return "".join([super()._growth(), *(f"; {note}" for note in self.notes), f"; but {more}" if more else ""])
+
+    def _between_steps(self) -> str:
+        """What a function of t does between steps, where that is much, after a warning. The run is over: nothing changes it."""
+        nil = np.zeros(self.start.size)
+        before = self.problem.counters.get("nload", 0)
+        try:
+            with np.errstate(all="ignore"):
+                share = load_tables.sampled(
+                    lambda t: np.array(self.run.acceleration(t, nil, nil)), self.t0, self.t1, abs(self.step), self.steps
+                )
+        except Exception:  # a load may know the times of steps alone: then this is not known, and no fault of the run
+            share = 0.0
+        self.checks = self.problem.counters.get("nload", 0) - before
+        if not share > LEFT_OUT:
+            return ""
+        text = (
+            f"load: at steps that were looked at it is about {100 * share:.3g} % of its size off the line between its values at their ends: "
+            f"dt = {abs(self.step):g} is too long to see it: lower dt"
+        )
+        warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=6)
+        return text
 
     # ---- endings -------------------------------------------------------------------------------------------------------------------------
 
@@ -164,7 +210,7 @@ class Motion(Drive):
             x_events=[self._events_whole(y, 0) for y in events.y_events] if events else None,
             v_events=[self._events_whole(y, 1) for y in events.y_events] if events else None,
             v_half=v_half, t_half=t_half,
-            nfev=counts.get("nfev", counts.get("nload", 0)), nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
+            nfev=counts.get("nfev", counts.get("nload", 0)) - self.checks, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
             nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip

@@ -16,11 +16,11 @@ from mflow_core.dynamics import supports as core_supports
 from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 
-from mflow.base.checks import as_tuple
+from mflow.base.checks import as_tuple, check_choice
 from mflow.base.methods import Method, as_method
 from mflow.base.result import DynamicsResult
 from mflow.dynamics.forces import force_problem
-from mflow.dynamics.loads import is_table
+from mflow.dynamics.loads import is_table, table_until
 from mflow.dynamics.motion import Motion
 from mflow.dynamics.structures import structure_problem
 from mflow.dynamics.supports import Supports, check_starts
@@ -54,6 +54,7 @@ def solve_dynamics(
     potential: Any = None,
     velocity_free: bool = False,
     rayleigh: tuple[float, float] | None = None,
+    after: str | None = None,
     fixed: Any = None,
     solver: Any = None,
     linear_solver: str | None = None,
@@ -85,9 +86,10 @@ def solve_dynamics(
     load : None, n numbers, a function, or a table
         ``load(t)`` returns n numbers; or compiled: ``int (double t, double *f, ptrdiff_t n, void *ctx)``. A table is a tuple
         ``(times, values)`` with values of shape (n, len(times)), or ``(times, values, pattern)`` with one value a time that n numbers
-        go with; it is linear between its times and held beyond them. Steps under error control do not pass a point where it bends, and
-        a fixed dt that leaves out a tenth of its impulse is warned of. What a function does between the ends of a step is not seen: give
-        max_step where it has short pulses.
+        go with; it is linear between its times; see ``after`` for what is beyond them. Steps under error control do not pass a point where
+        it bends. Fixed steps see the load at their ends: where it is off the straight lines between them by a tenth of its size or more
+        (integrals of absolute values), a RuntimeWarning says so; a function is looked at after the run, in up to 8 of its steps if it has 20
+        or more. Pulses that those miss are not seen: give max_step, or a shorter dt.
     t_span : (t0, t_end)
     x0, v0 : array_like of any shape, optional
         Start; zeros where not given.
@@ -116,6 +118,9 @@ def solve_dynamics(
         The force does not use v: methods that are implicit in v alone are explicit then.
     rayleigh : (a, b), optional
         Damping a M + b K, added to ``damping``.
+    after : "hold" or "zero", optional
+        What a table is outside its times: its first and last values, or 0 (a record of the ground's acceleration). Held where not given,
+        after a RuntimeWarning if that is not 0 and below half its peak. The message of a run that goes there says so.
     fixed : indices (of the flat x0) or a mask of x0's shape: degrees of freedom that stay at x0, optional
         In the ledger, the forces by which springs to displaced supports pull count as load.
     solver : "newton", "newton_krylov", "fixed_point" or an instance
@@ -166,9 +171,15 @@ def solve_dynamics(
     facts |= {"force": force is not None, "velocity_free": velocity_free}
     facts |= {"potential": potential is not None, "linear_solver": linear_solver}
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
+    if after is not None:
+        check_choice(after, "after", ("hold", "zero"))
+        if not is_table(load):
+            raise ValueError("after: it says how a table of loads ends, and load is none: omit after")
+        facts |= {"after": after} if after == "zero" else {}
     supports = Supports(start, fixed)
     supports.check_rest(speed)
-    linear = {"damping": damping, "stiffness": stiffness, "load": load, "rayleigh": rayleigh, "linear_solver": linear_solver}
+    linear = {"damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh}
+    linear |= {"linear_solver": linear_solver}
     nonlinear = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver}
     nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
     problem: Any
@@ -190,7 +201,9 @@ def solve_dynamics(
         energy=_keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free, facts=facts,
     )  # fmt: skip
     if is_table(load):
-        drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64))
+        drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64), after)
+    elif matrices.is_function(load):
+        drive.heed_function()
     result: DynamicsResult = follow(drive)
     return result
 
