@@ -159,7 +159,7 @@ def test_at2_that_is_none(tmp_path: object, old: str, new: str, words: str) -> N
         ("t; a [m/s^2]\n0; 0.5\n0.1; 0\n", None, 0.5),
         ("0 0.5\n0.1 0\n", "cm/s2", 0.005),
         ("# a comment\n\n1.0\t0.5\n1.1\t0\n", "g", 0.5 * GRAVITY),
-        ("t,a (cm/s2)\n0,0.5\n0.1,0\n", "m/s2", 0.5),
+        ("t,a (cm/s2)\n0,0.5\n0.1,0\n", "cm/s2", 0.005),
     ],
 )
 def test_tables(tmp_path: object, text: str, unit: str | None, first: float) -> None:

@@ -3,8 +3,8 @@
     motion = read_record("RSN6_IMPVALL.I_I-ELC180.AT2")
     motion.t, motion.a                                      # s from 0 on, m/s^2
 
-Nothing is guessed: a unit that neither the file nor the caller gives, missing or surplus values, and times that do not increase are errors
-that name the file and the line.
+Nothing is guessed: units that neither the file nor the caller gives, or that contradict each other, what is no acceleration in time, missing
+or surplus values, and times that do not increase are errors that name the file and the line.
 """
 
 from __future__ import annotations
@@ -18,17 +18,28 @@ from pathlib import Path
 import numpy as np
 
 from mflow.base.checks import Array, check_choice, check_number
+from mflow.data.record_units import (
+    ACCELERATIONS, GRAVITY, TIMES, foreign_format, history_of, kind_of, stated_units, time_unit, units_of_column,
+)  # fmt: skip
 
 __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]
 
-GRAVITY = 9.80665  # m/s^2, the standard acceleration of gravity
-UNITS = {"g": GRAVITY, "m/s2": 1.0, "cm/s2": 0.01}
+UNITS = {name: ACCELERATIONS[name] for name in ("g", "m/s2", "cm/s2")}  # that a caller may give
 HEADER_LINES = 12  # of an AT2 file, in which NPTS and DT must stand
+OTHER_WORDS = ("NPTS", "UNITS", "UNIT", "IN", "ACCELERATION", "ACC")  # that may follow DT in its line, and are no unit
+KNOWN = "g, m/s2, cm/s2, mm/s2, in/s2, ft/s2, gal or mg"
 
 _NUMBER = r"([-+]?(?:\d+\.?\d*|\.\d+)(?:[eEdD][-+]?\d+)?)"
-_NEW = re.compile(rf"NPTS\s*=\s*(\d+)\s*,?\s*DT\s*=\s*{_NUMBER}", re.IGNORECASE)
-_OLD = re.compile(rf"^\s*(\d+)\s+{_NUMBER}\s+NPTS\s*,?\s*DT", re.IGNORECASE)
-_IN_UNITS = re.compile(r"UNITS\s+OF\s+(\S+)", re.IGNORECASE)
+_OF_TIME = r"(?:\s*[(\[]\s*(?P<before>[A-Za-z]+)\s*[)\]])?"
+_DT = rf"DT{_OF_TIME}\s*[=:]\s*(?P<dt>{_NUMBER[1:-1]})\s*[(\[]?(?P<after>[A-Za-z]*)"
+_COUNT = r"NPTS\s*[=:]\s*(?P<count>\d+)"
+_HEADS = (
+    re.compile(rf"{_COUNT}\s*,?\s*{_DT}", re.IGNORECASE),
+    re.compile(rf"{_DT}[^A-Za-z0-9]*\s*{_COUNT}", re.IGNORECASE),
+    re.compile(rf"^\s*(?P<count>\d+)\s+(?P<dt>{_NUMBER[1:-1]})\s+NPTS\s*,?\s*DT{_OF_TIME}(?P<after>\s+[A-Za-z]+)?", re.IGNORECASE),
+)
+_MARK = re.compile(r"^\s*\*{2,}.*$")
+_END = re.compile(r"^\W*end(?:\s+of)?(?:\s+(?:data|file|record))?\W*$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,10 +76,12 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
     Parameters
     ----------
     path : str or path
-        ``.at2``: the format of PEER's strong-motion database, in g. Anything else: lines of time (s) and acceleration, separated by
-        commas, semicolons or blanks; a heading, empty lines and lines that begin with # are skipped.
+        ``.at2``, or any file with NPTS = ..., DT = ... in its first lines: the format of PEER's strong-motion database, whose header
+        states the units (UNITS OF G, IN CM/S/S, ...) and may give DT in msec. Anything else: lines of time and acceleration, separated by
+        commas, semicolons or blanks, below a heading such as ``t (ms), a (m/s2)``; time without a unit is in seconds. Empty lines are
+        skipped, and so are lines that begin with #, but units in them count.
     unit : "g", "m/s2" or "cm/s2"
-        The unit of a table whose heading does not name it (``acceleration (g)``, ``a [m/s2]``).
+        The unit where the file states none; where it does, it must be the same.
     scale : float
         A factor for all accelerations.
 
@@ -81,7 +94,8 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
     OSError
         The file cannot be read.
     ValueError
-        It is no such record (the text names the line), or the unit is not known.
+        It is no such record (the text names the line), its unit is not known, or what it states contradicts itself or ``unit``; it holds
+        a velocity, a displacement or a spectrum; it has another format (COSMOS, CSMIP, SMC, ESM, K-NET, JMA).
 
     Examples
     --------
@@ -102,8 +116,13 @@ def read_record(path: str | os.PathLike[str], unit: str | None = None, scale: fl
         check_choice(unit, "unit", UNITS)
     check_number(scale, "scale")
     file = Path(path)
-    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
-    t, a = _at2(file, lines, unit) if file.suffix.lower() == ".at2" else _table(file, lines, unit)
+    lines = file.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    foreign = foreign_format("\n".join(lines[:20]))
+    if foreign is not None:
+        raise ValueError(f"{file}: expected an AT2 file or a table of time and acceleration, got {foreign}, which is not read: convert it")
+    _check_suffix(file)
+    is_at2 = file.suffix.lower() == ".at2" or any(pattern.search(line) for line in lines[:HEADER_LINES] for pattern in _HEADS)
+    t, a = _at2(file, lines, unit) if is_at2 else _table(file, lines, unit)
     if t.size < 2:
         raise ValueError(f"{file}: expected two or more accelerations, got {t.size}")
     bad = np.flatnonzero(~(np.diff(t) > 0.0))
@@ -122,48 +141,145 @@ def _number(file: Path, line: int, text: str) -> float:
     return value
 
 
+def _check_suffix(file: Path) -> None:
+    other = {".vt2": "velocity", ".dt2": "displacement"}.get(file.suffix.lower())
+    if other:
+        raise ValueError(f"{file}: expected a record of the acceleration (AT2), got a {other} by its name")
+
+
+def _acceleration_unit(file: Path, text: str, unit: str | None) -> str:
+    """The unit of acceleration that a header states, or that the caller gives where it states none."""
+    other = history_of(text)
+    if other is not None:
+        raise ValueError(f"{file}: expected a record of the acceleration (AT2), got {other}")
+    kinds, unknown = stated_units(text)
+    if unknown is not None:
+        raise ValueError(f"{file}: expected units of {KNOWN}, got units of {unknown}")
+    stated = [name for kind, name in kinds if kind == "acceleration"]
+    if not stated and kinds:
+        kind, name = kinds[0]
+        raise ValueError(f"{file}: expected a record of the acceleration (AT2), got a {kind} in {name}")
+    return _one_unit(file, list(dict.fromkeys(stated)), unit, "header")
+
+
+def _one_unit(file: Path, stated: list[str], unit: str | None, where: str) -> str:
+    if len(stated) > 1:
+        raise ValueError(f"{file}: expected one unit of acceleration in its {where}, got {' and '.join(stated)}")
+    if not stated and unit is None:
+        raise ValueError(f"{file}: expected a {where} with the unit of the accelerations, found none; give it by unit= or --unit")
+    if stated and unit is not None and unit != stated[0]:
+        raise ValueError(f"unit: expected {stated[0]!r}, as {file} states, got {unit!r}; omit unit")
+    return stated[0] if stated else str(unit)
+
+
 def _at2(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array]:
-    matches = ((k, _NEW.search(line) or _OLD.search(line)) for k, line in enumerate(lines[:HEADER_LINES]))
+    matches = ((k, pattern.search(line)) for k, line in enumerate(lines[:HEADER_LINES]) for pattern in _HEADS)
     head, sizes = next(((k, match) for k, match in matches if match), (0, None))
     if sizes is None:
         raise ValueError(f"{file}: expected 'NPTS = ..., DT = ...' in its first {HEADER_LINES} lines, as in an AT2 file, found none")
-    text = " ".join(lines[:head])
-    if re.search(r"\b(VELOCITY|DISPLACEMENT)\s+TIME", text, re.IGNORECASE):
-        raise ValueError(f"{file}: expected a record of the acceleration (AT2), got a velocity or a displacement")
-    named = _IN_UNITS.search(text)
-    known = {"G": "g", "G/S": "g", "CM/S/S": "cm/s2", "CM/SEC/SEC": "cm/s2", "CM/SEC2": "cm/s2"}
-    stated = "g" if named is None else known.get(named[1].strip(".,;").upper(), "")
-    if not stated:
-        raise ValueError(f"{file}: expected units of g or cm/s2, got units of {named[1] if named else '?'}")
-    if unit is not None and unit != stated:
-        raise ValueError(f"unit: expected {stated!r}, as {file} states, got {unit!r}; omit unit")
-    count, dt = int(sizes[1]), _number(file, head + 1, sizes[2])
+    rest = lines[head][: sizes.start()] + " " + lines[head][sizes.end("dt") :]
+    stated = _acceleration_unit(file, "\n".join([*lines[:head], rest]), unit)
+    count, dt = int(sizes["count"]), _number(file, head + 1, sizes["dt"]) * _of_dt(file, head + 1, sizes)
     if not dt > 0.0:
         raise ValueError(f"{file}, line {head + 1}: expected DT above 0, got {dt:g}")
-    values = [_number(file, k, word) for k, line in enumerate(lines[head + 1 :], head + 2) for word in line.split()]
+    values: list[float] = []
+    for number, line in enumerate(lines[head + 1 :], head + 2):
+        if _END.match(line):
+            break
+        if not _MARK.match(line):
+            values += [_number(file, number, word) for word in line.split()]
     if len(values) != count:
         raise ValueError(f"{file}: expected NPTS = {count} accelerations, got {len(values)}; check that the file is complete")
-    return dt * np.arange(count, dtype=np.float64), UNITS[stated] * np.array(values)
+    return dt * np.arange(count, dtype=np.float64), ACCELERATIONS[stated] * np.array(values)
+
+
+def _of_dt(file: Path, line: int, sizes: re.Match[str]) -> float:
+    """Seconds in the unit of DT; seconds where none stands there."""
+    words = [word.strip() for word in (sizes["before"], sizes["after"]) if word and word.strip()]
+    if sizes["after"] and (words[-1].upper() in OTHER_WORDS or re.match(r"\s*[:=]", sizes.string[sizes.end("after") :])):
+        words = words[:-1]
+    units = [time_unit(word) for word in words]
+    if any(name is None for name in units) or len(set(units)) > 1:
+        raise ValueError(f"{file}, line {line}: expected DT in sec or msec, got {' and '.join(words)}")
+    return TIMES[units[0]] if units and units[0] else 1.0
 
 
 def _table(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array]:
     pairs: list[tuple[float, float]] = []
-    heading = ""
+    heading, comments = "", []
     for number, line in enumerate(lines, 1):
         words = [word for word in re.split(r"[,;\s]+", line.strip()) if word]
         if not words or words[0].startswith("#"):
+            comments += [line.strip().lstrip("# ")] if words and not pairs else []
             continue
         if not pairs and not heading and not _is_number(words[0]):
             heading = line.strip()
             continue
+        if pairs and (_END.match(line) or _MARK.match(line)):
+            continue
         if len(words) != 2:
             raise ValueError(f"{file}, line {number}: expected two columns, time (s) and acceleration, got {len(words)}")
         pairs.append((_number(file, number, words[0]), _number(file, number, words[1])))
-    unit = unit or _unit_of(heading)
-    if unit is None:
-        raise ValueError(f"{file}: expected a heading with the unit of the accelerations, found none; give it by unit= or --unit")
+    of_time, unit = _heading(file, heading, comments, unit)
     table = np.array(pairs, dtype=np.float64).reshape(-1, 2)
-    return np.ascontiguousarray(table[:, 0]), UNITS[unit] * table[:, 1]
+    return np.ascontiguousarray(TIMES[of_time] * table[:, 0]), ACCELERATIONS[unit] * table[:, 1]
+
+
+def _heading(file: Path, heading: str, comments: list[str], unit: str | None) -> tuple[str, str]:
+    """The units of time and of acceleration of a table. Raises ValueError where it is no table of accelerations in time."""
+    times: list[str] = []
+    accelerations: list[str] = []
+    for line in [*comments, heading]:
+        first, second = _columns(line)
+        if second is None or (line != heading and not all(units_of_column(name)[1] for name in (first, second))):  # words about the file
+            accelerations += [name for kind, name in stated_units(line)[0] if kind == "acceleration"]
+            if re.search(r"response\s+spectr|fourier", line, re.IGNORECASE) and not re.match(r"[\W_]*t(ime)?\b", heading, re.IGNORECASE):
+                raise ValueError(f"{file}: expected accelerations in time, got a spectrum: {line!r}")
+            continue
+        times += _of_times(file, first)
+        accelerations += _of_accelerations(file, second, unit)
+    times = list(dict.fromkeys(times))
+    if len(times) > 1:
+        raise ValueError(f"{file}: expected one unit of time in its heading, got {' and '.join(times)}")
+    return (times or ["s"])[0], _one_unit(file, list(dict.fromkeys(accelerations)), unit, "heading")
+
+
+def _columns(line: str) -> tuple[str, str | None]:
+    """The names of two columns in a line; None for the second where there are not two."""
+    parts = [part.strip() for part in re.split(r"[,;\t]", line) if part.strip()]
+    if len(parts) == 1:
+        parts = [part.strip() for part in re.split(r"(?<=[)\]])\s*(?=\S)|\s{2,}", line) if part.strip()]
+    if len(parts) == 1:
+        parts = line.split()
+    return (parts[0], parts[1]) if len(parts) == 2 else (line, None)
+
+
+def _of_times(file: Path, name: str) -> list[str]:
+    """The unit in the name of the first column."""
+    if re.search(r"period|freq|\bhz\b|omega", name, re.IGNORECASE):
+        raise ValueError(f"{file}: expected accelerations in time, got a spectrum: its first column is {name!r}")
+    words, bracketed = units_of_column(name)
+    units = [one for one in map(time_unit, words) if one is not None]
+    if not units and any((kind_of(word) or ("",))[0] == "acceleration" for word in words):
+        raise ValueError(f"{file}: expected time in the first column and acceleration in the second, got {name!r} first")
+    if not units and bracketed:
+        raise ValueError(f"{file}: expected time in s or ms in the first column, got {name!r}")
+    return units[:1]
+
+
+def _of_accelerations(file: Path, name: str, unit: str | None) -> list[str]:
+    """The unit in the name of the second column."""
+    if re.search(r"spectr|pseudo|\bp?sa\b|\bp?s[vd]\b", name, re.IGNORECASE):
+        raise ValueError(f"{file}: expected accelerations in time, got a spectrum: its second column is {name!r}")
+    words, bracketed = units_of_column(name)
+    kinds = [kind for kind in map(kind_of, words) if kind is not None]
+    found = [one for kind, one in kinds if kind == "acceleration"]
+    other = re.search(r"vel|disp", name, re.IGNORECASE) or (kinds and not found and (bracketed or kinds[-1][0] == "velocity"))
+    if other:
+        raise ValueError(f"{file}: expected accelerations in the second column, got {name!r}")
+    if bracketed and not found and unit is None:
+        raise ValueError(f"{file}: expected a heading with the unit of the accelerations ({KNOWN}), got {name!r}")
+    return found[-1:]
 
 
 def _is_number(text: str) -> bool:
@@ -172,10 +288,3 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _unit_of(heading: str) -> str | None:
-    """The unit in the heading's last brackets."""
-    inside = re.findall(r"[(\[]([^)\]]*)[)\]]", heading)
-    text = inside[-1].strip().lower().replace("^", "").replace("**", "").replace(" ", "") if inside else ""
-    return {"g": "g", "m/s2": "m/s2", "m/s/s": "m/s2", "cm/s2": "cm/s2", "cm/s/s": "cm/s2"}.get(text)

@@ -1,0 +1,114 @@
+"""What the words of a record's header say: units of time and of acceleration, and whether it is an acceleration history at all.
+
+Units stand after UNITS OF, UNITS:, UNITS ARE or IN, in brackets, or at the end of a column's name (acc_g). They are read in any spelling of
+their parts: M/S/S, m/s^2, M/SEC2, CM/SEC**2, (cm/s/s), Gal. Two that differ contradict each other.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["ACCELERATIONS", "GRAVITY", "TIMES", "foreign_format", "history_of", "kind_of", "stated_units", "time_unit", "units_of_column"]
+
+GRAVITY = 9.80665  # m/s^2, the standard acceleration of gravity
+ACCELERATIONS = {
+    "g": GRAVITY, "m/s2": 1.0, "cm/s2": 0.01, "mm/s2": 1e-3, "in/s2": 0.0254, "ft/s2": 0.3048, "mg": 1e-3 * GRAVITY, "%g": 1e-2 * GRAVITY,
+}  # fmt: skip
+TIMES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
+LENGTHS = ("m", "cm", "mm", "in", "ft", "km")
+
+_SAME = {"gal": "cm/s2", "gals": "cm/s2", "gs": "g", "g's": "g", "gn": "g", "gravity": "g", "g/s": "g", "grav": "g", "milligal": "", "mgal": ""}
+_TIME_WORDS = {
+    "s": ("s", "sec", "secs", "second", "seconds"), "ms": ("ms", "msec", "msecs", "millisec", "millisecond", "milliseconds", "milli"),
+    "us": ("us", "usec", "microsec", "microsecond", "microseconds"), "min": ("min", "mins", "minute", "minutes"),
+}  # fmt: skip
+_PER_SECOND = r"(?:/?s(?:ec(?:onds?)?)?)"
+_UNIT = r"[A-Za-z%][\w/^*.'%²·-]*(?:\s*/\s*\w+)*"
+
+FORMATS = (  # what the first lines of other public formats hold
+    (re.compile(r"\b(?:un)?corrected\s+accelero", re.I), "a COSMOS, CSMIP, CESMD or SMC volume"),
+    (re.compile(r"\(format\s+v\d", re.I), "a COSMOS file"),
+    (re.compile(r"^(?:un)?corrected\s+acceleration\s+data", re.I | re.M), "a CSMIP volume"),
+    (re.compile(r"^origin\s+time\s+\d.*?^(?:lat|station)", re.I | re.M | re.S), "a K-NET or KiK-net file"),
+    (re.compile(r"^\s*site\s+code\s*=.*?^\s*sampling\s+rate\s*=", re.I | re.M | re.S), "a JMA file"),
+    (re.compile(r"^event_name\s*:.*?^(?:event_id|station_code|sampling_interval)", re.I | re.M | re.S), "an ESM (DYNA ASC) file"),
+)
+
+
+def foreign_format(text: str) -> str | None:
+    """The name of a format that is not read, by the first lines of a file; None where it is none of those that are known."""
+    if "\0" in text:
+        return "a binary file"
+    return next((name for pattern, name in FORMATS if pattern.search(text)), None)
+
+
+def _plain(text: str) -> str:
+    """A unit in lower case, its seconds as s and its powers as 2."""
+    text = text.lower().replace("²", "2").replace("−", "-").strip(" \t.,;:")
+    text = re.sub(r"[\s^*·]", "", text).replace("(", "").replace(")", "")
+    text = re.sub(r"seconds?|secs?", "s", text).replace("squared", "2")
+    text = re.sub(r"\.?s-2$", "/s2", text)
+    text = re.sub(r"^(m|cm|mm|in|ft)s2$", r"\1/s2", text)
+    return text.replace("inches", "in").replace("inch", "in").replace("feet", "ft")
+
+
+def kind_of(text: str) -> tuple[str, str] | None:
+    """("acceleration", its unit), ("velocity", ...), ("displacement", ...) or None for what is no such unit."""
+    plain = _plain(text.replace("_", "/"))
+    plain = _SAME.get(plain, plain)
+    if plain in ACCELERATIONS:
+        return "acceleration", plain
+    match = re.fullmatch(r"(m|cm|mm|in|ft)/s(/s|2)?", plain)
+    if match:
+        return ("acceleration", f"{match[1]}/s2") if match[2] else ("velocity", plain)
+    return ("displacement", plain) if plain in LENGTHS else None
+
+
+def time_unit(text: str) -> str | None:
+    """The unit of time that a word is."""
+    word = text.lower().strip(" \t.,;:()[]")
+    return next((unit for unit, words in _TIME_WORDS.items() if word in words), None)
+
+
+def stated_units(text: str) -> tuple[list[tuple[str, str]], str | None]:
+    """(kinds of all units that a header states, a word after UNITS that is none)."""
+    found: list[tuple[str, str]] = []
+    unknown = None
+    said = re.finditer(rf"\bunits?\b\s*(?:of|are|is|in|[:=-])*\s*[(\[]?\s*({_UNIT})", text, re.I)
+    for match in said:
+        kind = kind_of(match[1])
+        if kind is not None:
+            found.append(kind)
+        elif match[1].lower() not in ("of", "are", "is", "in", "the", "and", "time"):
+            unknown = match[1].strip(".,;")
+    for match in re.finditer(rf"\bin\s+(?:units\s+of\s+)?[(\[]?\s*({_UNIT})", text, re.I):
+        kind = kind_of(match[1])
+        if kind is not None and kind[0] != "displacement":  # distances are in km
+            found.append(kind)
+    for inside in re.findall(r"[(\[]([^)\]]*)[)\]]", text):
+        kind = kind_of(inside)
+        if kind is not None and kind[0] != "displacement":  # (15 km) and (m) are distances to the fault and magnitudes
+            found.append(kind)
+    return list(dict.fromkeys(found)), unknown
+
+
+def history_of(text: str) -> str | None:
+    """What a header says of its numbers, where it is no acceleration in time."""
+    history = re.search(r"\bacc(?:eleration|el)?\b[^\n]*\btime\b", text, re.I)
+    if not history and re.search(r"spectr(?:um|a|al)\b|\bpsa\b", text, re.I):
+        return "a spectrum"
+    if re.search(r"\bacc(?:eleration|elerations|el|elerogram)?\b", text, re.I):
+        return None
+    other = re.search(r"\b(velocity|displacement)\b", text, re.I)
+    return f"a {other[1].lower()}" if other else None
+
+
+def units_of_column(name: str) -> tuple[list[str], bool]:
+    """What may be the unit in the name of a column, and whether that stands in brackets."""
+    inside = [part.strip() for part in re.findall(r"[(\[]([^)\]]*)[)\]]", name) if part.strip()]
+    if inside:
+        return inside, True
+    words = [word for word in re.split(r"[\s_/]+", name.strip(), maxsplit=1) if word]
+    tail = [words[1]] if len(words) == 2 else []
+    last = re.split(r"[\s_]+", name.strip())[-1]
+    return [*tail, *([last] if last != name.strip() and last not in tail else [])], False
