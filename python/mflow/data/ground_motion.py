@@ -230,11 +230,11 @@ def _heading(file: Path, heading: str, comments: list[str], unit: str | None) ->
     times: list[str] = []
     accelerations: list[str] = []
     for line in [*comments, heading]:
+        if re.search(r"response\s+spectr|fourier", line, re.IGNORECASE) and not re.match(r"[\W_]*t(ime)?\b", heading, re.IGNORECASE):
+            raise ValueError(f"{file}: expected accelerations in time, got a spectrum: {line!r}")
         first, second = _columns(line)
         if second is None or (line != heading and not all(units_of_column(name)[1] for name in (first, second))):  # words about the file
             accelerations += [name for kind, name in stated_units(line)[0] if kind == "acceleration"]
-            if re.search(r"response\s+spectr|fourier", line, re.IGNORECASE) and not re.match(r"[\W_]*t(ime)?\b", heading, re.IGNORECASE):
-                raise ValueError(f"{file}: expected accelerations in time, got a spectrum: {line!r}")
             continue
         times += _of_times(file, first)
         accelerations += _of_accelerations(file, second, unit)
