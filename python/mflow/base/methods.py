@@ -187,6 +187,11 @@ class Method:
         return [*super().__dir__(), *_RECORD_FACTS]
 
     @property
+    def order(self) -> int:
+        """Order of accuracy, for these parameters."""
+        return int(self.sizes["order"])
+
+    @property
     def is_implicit(self) -> bool:
         """Whether each step solves an equation."""
         return "implicit" in self.record.flags
@@ -260,6 +265,23 @@ def signature_of(record: Any, first: tuple[inspect.Parameter, ...] = (), last: t
     return inspect.Signature([*first, *parameters, *last])
 
 
+def other_orders(record: Any) -> dict[str, int]:
+    """Which parameters give a method another order than it has by default, in words, and that order: {"gamma != 0.5": 1}."""
+    out: dict[str, int] = {}
+    for p in parameters_of(record):
+        name = p.record_names[0]
+        if p.choices:
+            of = {f'{p.name} = "{word}"': record.sizes({name: float(k)})["order"] for k, word in enumerate(p.choices)}
+        elif p.kinds == ("real",):
+            lower, upper = next(entry[2:4] for entry in record.parameters_ if entry[0] == name)
+            inside = [v for v in (0.75 * lower + 0.25 * upper, 0.25 * lower + 0.75 * upper) if math.isfinite(v) and v != p.default]
+            of = {f"{p.name} != {p.default:g}": record.sizes({name: v})["order"] for v in inside}
+        else:
+            continue
+        out |= {words: order for words, order in of.items() if order != record.order}
+    return out
+
+
 def describe(record: Any) -> str:
     """The docstring of a method: formula, parameters, facts and source."""
     lines = [record.doc, "", f"    {record.formula}", ""]
@@ -269,7 +291,8 @@ def describe(record: Any) -> str:
             lines += [f"{p.name} : {p.bounds}, default {p.default!r}", f"    {p.doc}"]
         lines.append("")
     if record.kind == "step":
-        lines += [f"Order {record.order}, {record.stages} stage{'s' if record.stages != 1 else ''}.", ""]
+        others = "".join(f" ({order} with {words})" for words, order in other_orders(record).items())
+        lines += [f"Order {record.order}{others}, {record.stages} stage{'s' if record.stages != 1 else ''}.", ""]
     if record.aliases:
         lines += [f"Also called {', '.join(record.aliases)}.", ""]
     lines += ["References", "----------", record.reference]

@@ -144,7 +144,7 @@ class DynamicsResult(Result):
     sol, sol_v : `mflow.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
     success, status, reason, message : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
-    ncheck : evaluations of a load beside the run, to see whether dt is short enough for it.
+    ncheck : evaluations after the run, of a load, to see whether dt is short enough for it, or of a force, whether it depends on v.
     nsteps, nrejected : accepted and rejected steps.
     """
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 
-from mflow.base.methods import Method, describe, get_method, methods
+from mflow.base.methods import Method, describe, get_method, methods, other_orders
 from mflow.cli.output import number, table
 from mflow.stability.limits import max_stable_dt, stability_limit
 
@@ -30,9 +30,10 @@ def command(arguments: argparse.Namespace) -> int:
     if arguments.name is not None:
         print(_description(get_method(arguments.name)))
         return 0
-    rows = [[m.name, ", ".join(m.aliases) or "-", m.family, str(m.order), str(m.stages), _limit_cell(m)] for m in methods()]
+    rows = [[m.name, ", ".join(m.aliases) or "-", m.family, _order_cell(m), str(m.stages), _limit_cell(m)] for m in methods()]
     print(table(["method", "also called", "family", "order", "stages", "stable up to"], rows, ("also called",), (0, 1, 2, 5)))
     print("\nz = lambda dt on the negative real axis; L: largest curvature; at default parameters; -: no such limit (nonlinear).")
+    print("order 2/1: the parameters decide, the first is that of the defaults.")
     print(f"mflow methods NAME tells more. {version()}")
     return 0
 
@@ -59,6 +60,11 @@ def _limit(method: Method, axis: str | None = None) -> float | None:
 def _scales(method: Method, limit: float) -> bool:
     """Whether an optimizer's limit is one of lr L alone: not so where a friction has a time of its own."""
     return math.isclose(100.0 * max_stable_dt(method, curvature=100.0), limit, rel_tol=1e-6)
+
+
+def _order_cell(method: Method) -> str:
+    """The order, and others that parameters give."""
+    return "/".join(map(str, dict.fromkeys([method.order, *other_orders(method.record).values()])))
 
 
 def _limit_cell(method: Method) -> str:
@@ -105,9 +111,10 @@ def _stability(method: Method) -> list[str]:
 
 
 def _description(method: Method) -> str:
+    others = "".join(f" ({order} with {words})" for words, order in other_orders(method.record).items())
     lines = [
         f"{method.name}: a method of the family {method.family}", "", describe(method.record), "",
-        f"order {method.order}, stages {method.stages}, carried vectors {', '.join(method.vectors)}",
+        f"order {method.order}{others}, stages {method.stages}, carried vectors {', '.join(method.vectors)}",
         f"flags {', '.join(sorted(method.flags)) or 'none'}",
     ]  # fmt: skip
     lines += _coefficients(method)

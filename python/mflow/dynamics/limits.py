@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 import numpy as np
+from mflow_core.dynamics import matrices
 from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
@@ -15,7 +16,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.integrate.curvature import LEAST_STEPS
 from mflow.stability import modes
-from mflow.stability.criterion import criterion_of
+from mflow.stability.criterion import criterion_of, order_on_oscillators
 
 __all__ = ["StepLimit"]
 
@@ -50,6 +51,34 @@ class StepLimit:
                 return modes.force_modes(lambda x, v: self.run.acceleration(self.t0, x, v).ravel(), x, v, self.velocity_free)
         except Exception:
             return None  # the force has failed there, or is not finite: this is for a message alone
+
+    def damped(self) -> bool:
+        """Whether forces depend on velocities: by the matrices; a force is asked for with two velocities where the run stands."""
+        if self.matrices is not None:
+            damping = self.matrices[2]
+            return damping is not None and not matrices.is_zero(damping)
+        if isinstance(self.problem, Structure):
+            return True  # by a function
+        if self.velocity_free:
+            return False
+        x, v = self.run.y.ravel(), self.run.vector(1).ravel()
+        other = v + 1e-3 * max(1.0, float(np.max(np.abs(v), initial=0.0)))
+        try:
+            return bool(np.any(self.run.acceleration(self.run.t, x, v) != self.run.acceleration(self.run.t, x, other)))
+        except Exception:
+            return False  # the force has failed there: this is for a message alone
+
+    def order_note(self) -> str:
+        """The words about a run whose order is below the method's by its parameters, or by damping; or ""."""
+        method = self.method
+        order, usual = order_on_oscillators(method, False), int(method.record.order)
+        where = ""
+        if order_on_oscillators(method, True) < order and self.damped():
+            order, where = order_on_oscillators(method, True), " where forces depend on velocities, as they do here"
+        if order >= usual:
+            return ""
+        name = repr(method) if method.given else method.name
+        return f"{name} is of {({1: 'first', 2: 'second'}).get(order, order)} order{where}"
 
     def warning(self, step: float) -> str:
         """The words about a step past the limit, or ""."""

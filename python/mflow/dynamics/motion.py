@@ -162,14 +162,23 @@ class Motion(Drive):
         """Of loads: after a run with fixed steps it is looked at between a few of them."""
         self.looks_at_load = True
 
+    def _evaluations(self) -> int:
+        """Of the force, or of the load."""
+        counts = self.problem.counters
+        return int(counts.get("nfev", counts.get("nload", 0)))
+
     def _growth(self) -> str:
-        more = self._between_steps() if self.looks_at_load and self.mode == "fixed" and self.t0 != self.t1 else ""
-        return "".join([super()._growth(), *(f"; {note}" for note in self.notes), f"; but {more}" if more else ""])
+        before = self._evaluations()
+        fixed = self.mode == "fixed" and self.t0 != self.t1
+        order = self.limit.order_note() if fixed else ""
+        more = self._between_steps() if fixed and self.looks_at_load else ""
+        self.checks = self._evaluations() - before  # the run is over: what is asked for here is none of its evaluations
+        notes = [*([order] if order else []), *self.notes, *([f"but {more}"] if more else [])]
+        return super()._growth() + "".join(f"; {note}" for note in notes)
 
     def _between_steps(self) -> str:
         """What a function of t does between steps, where that is much, after a warning. The run is over: nothing changes it."""
         nil = np.zeros(self.start.size)
-        before = self.problem.counters.get("nload", 0)
         try:
             with np.errstate(all="ignore"):
                 share = load_tables.sampled(
@@ -177,7 +186,6 @@ class Motion(Drive):
                 )
         except Exception:  # a load may know the times of steps alone: then this is not known, and no fault of the run
             share = 0.0
-        self.checks = self.problem.counters.get("nload", 0) - before
         if not share > LEFT_OUT:
             return ""
         text = (
@@ -210,7 +218,7 @@ class Motion(Drive):
             x_events=[self._events_whole(y, 0) for y in events.y_events] if events else None,
             v_events=[self._events_whole(y, 1) for y in events.y_events] if events else None,
             v_half=v_half, t_half=t_half,
-            nfev=counts.get("nfev", counts.get("nload", 0)) - self.checks, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
+            nfev=self._evaluations() - self.checks, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
             nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip

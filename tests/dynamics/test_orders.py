@@ -1,0 +1,95 @@
+"""Orders of second-order methods as their parameters, the load and damping have them: measured, and what the facts and the runs say."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.integrate import solve_ivp
+
+import mflow
+from mflow.cli.commands import main
+
+ZETA = 0.2
+
+
+def drive(t: float) -> float:
+    return math.cos(0.7 * t)
+
+
+def measured(method: Any, zeta: float) -> float:
+    """Of x and v at t = 4, on a driven oscillator, from steps of 1/100 and 1/200; against SciPy's DOP853 at 1e-13."""
+    reference = solve_ivp(
+        lambda t, y: [y[1], drive(t) - y[0] - 2 * zeta * y[1]], (0, 4), [1.0, 0.5], "DOP853", rtol=1e-13, atol=1e-14
+    ).y[:, -1]
+    errors = []
+    for steps in (400, 800):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # some have no stable step without damping
+            s = mflow.solve_dynamics(
+                stiffness=1.0, damping=2 * zeta or None, load=drive, x0=[1.0], v0=[0.5], t_span=(0, 4), dt=4 / steps, method=method
+            )
+        errors.append(np.max(np.abs([s.x[0, -1] - reference[0], s.v[0, -1] - reference[1]])))
+    return math.log2(errors[0] / errors[1])
+
+
+METHODS = [
+    *(mflow.Newmark(b, g) for b, g in ((0.25, 0.5), (1 / 6, 0.5), (0.1, 0.5), (0.25, 0.6), (0.4, 0.45))),
+    *(mflow.HHT(alpha, load) for alpha in (-1 / 3, -0.1) for load in ("interpolated", "shifted")),
+    *(mflow.GeneralizedAlpha(rho, load) for rho in (0.0, 0.5, 1.0) for load in ("interpolated", "shifted")),
+    *(mflow.Staggered(damping) for damping in ("trapezoidal", "backward_euler")),
+    mflow.CentralDifference(), mflow.SymplecticEuler("implicit"), mflow.ForwardEulerSystem(), mflow.ConstantAcceleration(),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("method", METHODS, ids=repr)
+def test_the_order_is_the_measured_one(method: Any) -> None:
+    """Whether there is damping or not."""
+    for zeta in (0.0, ZETA):
+        assert measured(method, zeta) == pytest.approx(method.order, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("method", "facts"), [(mflow.VelocityVerlet(), 2), (mflow.VelocityVerlet("explicit"), 1), (mflow.Staggered("explicit"), 1)], ids=repr
+)
+def test_methods_that_fall_in_order_with_damping_say_so(method: Any, facts: int) -> None:
+    assert method.order == facts
+    assert measured(method, 0.0) == pytest.approx(2, abs=0.1)
+    assert measured(method, ZETA) == pytest.approx(1, abs=0.1)
+    call: dict[str, Any] = {"x0": [1.0], "t_span": (0, 1), "dt": 0.01, "method": method}
+    words = "is of first order where forces depend on velocities, as they do here"
+    damped: list[dict[str, Any]] = [
+        {"stiffness": 1.0, "damping": 0.4}, {"stiffness": 1.0, "rayleigh": (0.1, 0.0)}, {"stiffness": 1.0, "damping": lambda v: 0.4 * v},
+        {"force": lambda t, x, v: -x - 0.4 * v}, {"force": lambda t, x, v: -x - 0.4 * v * np.abs(v)},
+    ]  # fmt: skip
+    for more in damped:
+        if method.name == "velocity_verlet" or "force" not in more:
+            assert words in mflow.solve_dynamics(**call, **more).message
+    for more in ({"stiffness": 1.0}, {"stiffness": 1.0, "damping": 0.0}, {"force": lambda t, x, v: -x}):
+        assert mflow.solve_dynamics(**call, **more).message == f"reached t = 1 in 100 steps of {method.name}"
+
+
+def test_a_run_says_that_its_parameters_make_it_first_order() -> None:
+    call: dict[str, Any] = {"stiffness": 1.0, "x0": [1.0], "t_span": (0, 1), "dt": 0.01}
+    s = mflow.solve_dynamics(**call, method=mflow.Newmark(0.3025, 0.6))
+    assert s.message.endswith("; Newmark(beta=0.3025, gamma=0.6) is of first order")
+    s = mflow.solve_dynamics(**call, method="staggered", damping="backward_euler")
+    assert s.message.endswith("; Staggered(damping='backward_euler') is of first order")
+    for method in (m for m in METHODS if m.order == 2):
+        assert mflow.solve_dynamics(**{**call, "method": method}).message == f"reached t = 1 in 100 steps of {method.name}"
+
+
+def test_facts_name_orders_that_parameters_give(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "Order 2 (1 with gamma != 0.5), 1 stage." in str(mflow.Newmark.__doc__)
+    assert 'Order 2 (1 with damping = "backward_euler") (1 with damping = "explicit")' in str(mflow.Staggered.__doc__)
+    assert main(["methods", "velocity_verlet"]) == 0
+    assert 'order 2 (1 with damping = "explicit"), stages 1' in capsys.readouterr().out
+    assert main(["methods"]) == 0
+    rows = {line.split()[0]: line.split() for line in capsys.readouterr().out.splitlines() if line.split()}
+    for name in ("newmark", "velocity_verlet", "staggered"):
+        assert "2/1" in rows[name]
+    assert "2" in rows["hht"]
+    assert "2/1" not in rows["hht"]
