@@ -14,7 +14,9 @@ VALUES = np.array([1.0, -2.0, 3.0, 0.0, -4.0, 5.0])
 IN_WORDS = {"g": GRAVITY, "m": 1.0, "cm": 0.01, "mm": 1e-3, "in": 0.0254, "ft": 0.3048}
 
 
-def at2(third: str = "ACCELERATION TIME SERIES IN UNITS OF G", sizes: str = "NPTS=  6, DT= .0100 SEC", end: str = "", begin: str = "") -> str:
+def at2(
+    third: str = "ACCELERATION TIME SERIES IN UNITS OF G", sizes: str = "NPTS=  6, DT= .0100 SEC", end: str = "", begin: str = ""
+) -> str:
     head = f"PEER NGA STRONG MOTION DATABASE RECORD\nNowhere (15 km), 1/1/2000, Station, 180\n{third}\n{begin}{sizes}\n"
     return head + "  1.0 -.2000E+01  3.0  .0000E+00  -0.4D1\n  5.000\n" + end
 
@@ -28,16 +30,33 @@ def read(folder: Path, text: str, name: str = "r.at2", unit: str | None = None) 
 @pytest.mark.parametrize(
     ("third", "factor"),
     [
-        ("ACCELERATION TIME SERIES IN UNITS OF G", "g"), ("ACCELERATION TIME HISTORY IN UNITS OF G. FILTER POINTS: HP=0.2 Hz LP=40.0 Hz", "g"),
-        ("The units are (g)", "g"), ("Acceleration in g", "g"), ("ACCELERATION (G)", "g"), ("UNITS: g", "g"), ("units = G", "g"),
-        ("ACCELERATION TIME SERIES IN M/S/S", "m"), ("ACCELERATION TIME SERIES IN UNITS OF M/S**2", "m"), ("Acceleration in m/s^2", "m"),
-        ("ACCELERATION IN M/SEC/SEC", "m"), ("acc (m/s²)", "m"), ("UNITS: M/SEC2", "m"), ("acceleration [m s-2]", "m"),
-        ("ACCELERATION TIME SERIES IN CM/SEC/SEC", "cm"), ("ACCELERATION (CM/S**2)", "cm"), ("UNITS: CM/S/S", "cm"),
-        ("UNITS OF CM / SEC / SEC", "cm"), ("ACC. IN GALS", "cm"), ("Unit: cm/sec^2", "cm"), ("ACCELERATION IN UNITS OF MM/S/S", "mm"),
-        ("ACCELERATION IN IN/S/S", "in"), ("ACCELERATION TIME SERIES IN UNITS OF IN/SEC/SEC", "in"), ("UNITS: FT/SEC2", "ft"),
+        ("ACCELERATION TIME SERIES IN UNITS OF G", "g"),
+        ("ACCELERATION TIME HISTORY IN UNITS OF G. FILTER POINTS: HP=0.2 Hz LP=40.0 Hz", "g"),
+        ("The units are (g)", "g"),
+        ("Acceleration in g", "g"),
+        ("ACCELERATION (G)", "g"),
+        ("UNITS: g", "g"),
+        ("units = G", "g"),
+        ("ACCELERATION TIME SERIES IN M/S/S", "m"),
+        ("ACCELERATION TIME SERIES IN UNITS OF M/S**2", "m"),
+        ("Acceleration in m/s^2", "m"),
+        ("ACCELERATION IN M/SEC/SEC", "m"),
+        ("acc (m/s²)", "m"),
+        ("UNITS: M/SEC2", "m"),
+        ("acceleration [m s-2]", "m"),
+        ("ACCELERATION TIME SERIES IN CM/SEC/SEC", "cm"),
+        ("ACCELERATION (CM/S**2)", "cm"),
+        ("UNITS: CM/S/S", "cm"),
+        ("UNITS OF CM / SEC / SEC", "cm"),
+        ("ACC. IN GALS", "cm"),
+        ("Unit: cm/sec^2", "cm"),
+        ("ACCELERATION IN UNITS OF MM/S/S", "mm"),
+        ("ACCELERATION IN IN/S/S", "in"),
+        ("ACCELERATION TIME SERIES IN UNITS OF IN/SEC/SEC", "in"),
+        ("UNITS: FT/SEC2", "ft"),
         ("SPECTRUM COMPATIBLE ACCELERATION TIME HISTORY IN UNITS OF G", "g"),
     ],
-)  # fmt: skip
+)
 def test_units_of_at2_stand_anywhere_in_the_header(tmp_path: Path, third: str, factor: str) -> None:
     motion = read(tmp_path, at2(third))
     np.testing.assert_allclose(motion.a, IN_WORDS[factor] * VALUES, rtol=1e-15)
@@ -47,12 +66,22 @@ def test_units_of_at2_stand_anywhere_in_the_header(tmp_path: Path, third: str, f
 @pytest.mark.parametrize(
     ("sizes", "dt"),
     [
-        ("NPTS= 6, DT= 5.0 MSEC", 0.005), ("NPTS= 6, DT= 5.0 ms", 0.005), ("NPTS= 6, DT= 5.0MSEC", 0.005), ("NPTS=6, DT (MSEC) = 5", 0.005),
-        ("NPTS = 6, DT = 5 milliseconds", 0.005), ("6 5.0 NPTS, DT (msec)", 0.005), ("6 0.0050 NPTS, DT", 0.005), ("6 .005 NPTS, DT SEC", 0.005),
-        ("NPTS=   6, DT=   .0050 SEC,", 0.005), ("DT= .005 SEC, NPTS= 6", 0.005), ("NPTS= 6 DT= .0050", 0.005), ("NPTS: 6, DT: .0050 (s)", 0.005),
-        ("NPTS= 6, DT= .0050 SEC, HP= 0.1", 0.005), ("NPTS= 6, DT= .005 UNITS: G", 0.005),
+        ("NPTS= 6, DT= 5.0 MSEC", 0.005),
+        ("NPTS= 6, DT= 5.0 ms", 0.005),
+        ("NPTS= 6, DT= 5.0MSEC", 0.005),
+        ("NPTS=6, DT (MSEC) = 5", 0.005),
+        ("NPTS = 6, DT = 5 milliseconds", 0.005),
+        ("6 5.0 NPTS, DT (msec)", 0.005),
+        ("6 0.0050 NPTS, DT", 0.005),
+        ("6 .005 NPTS, DT SEC", 0.005),
+        ("NPTS=   6, DT=   .0050 SEC,", 0.005),
+        ("DT= .005 SEC, NPTS= 6", 0.005),
+        ("NPTS= 6 DT= .0050", 0.005),
+        ("NPTS: 6, DT: .0050 (s)", 0.005),
+        ("NPTS= 6, DT= .0050 SEC, HP= 0.1", 0.005),
+        ("NPTS= 6, DT= .005 UNITS: G", 0.005),
     ],
-)  # fmt: skip
+)
 def test_the_unit_of_dt(tmp_path: Path, sizes: str, dt: float) -> None:
     np.testing.assert_allclose(read(tmp_path, at2(sizes=sizes)).t, dt * np.arange(6), rtol=1e-15)
 
@@ -73,20 +102,25 @@ def test_the_record_of_el_centro_with_its_marks(tmp_path: Path) -> None:
     ("text", "unit", "words"),
     [
         (at2("Component 180"), None, "expected a header with the unit of the accelerations, found none; give it by unit="),
-        (at2(), "m/s2", "unit: expected 'g', as .* states, got 'm/s2'"), (at2("UNITS: CM/S/S"), "g", "unit: expected 'cm/s2', as"),
+        (at2(), "m/s2", "unit: expected 'g', as .* states, got 'm/s2'"),
+        (at2("UNITS: CM/S/S"), "g", "unit: expected 'cm/s2', as"),
         (at2("ACCELERATION IN IN/S/S"), "g", "unit: expected 'in/s2'"),
         (at2("ACCELERATION IN UNITS OF G (CM/S**2)"), None, "expected one unit of acceleration in its header, got g and cm/s2"),
-        (at2("ACCELERATION IN UNITS OF FURLONG"), "g", "got units of FURLONG"), (at2("UNITS: COUNTS"), "g", "got units of COUNTS"),
-        (at2("VELOCITY TIME SERIES IN UNITS OF CM/S"), None, "got a velocity"), (at2("DISPLACEMENT TIME HISTORY IN CM"), None, "got a displ"),
-        (at2("TIME SERIES IN UNITS OF CM/S"), None, "got a velocity in cm/s"), (at2("UNITS OF CM"), "g", "got a displacement in cm"),
+        (at2("ACCELERATION IN UNITS OF FURLONG"), "g", "got units of FURLONG"),
+        (at2("UNITS: COUNTS"), "g", "got units of COUNTS"),
+        (at2("VELOCITY TIME SERIES IN UNITS OF CM/S"), None, "got a velocity"),
+        (at2("DISPLACEMENT TIME HISTORY IN CM"), None, "got a displ"),
+        (at2("TIME SERIES IN UNITS OF CM/S"), None, "got a velocity in cm/s"),
+        (at2("UNITS OF CM"), "g", "got a displacement in cm"),
         (at2("VELOCITY IN CM/SEC"), "cm/s2", "got a velocity"),
         (at2("PSEUDO-ACCELERATION RESPONSE SPECTRUM, 5 % DAMPING, UNITS OF G"), None, "got a spectrum"),
-        (at2("FOURIER AMPLITUDE SPECTRUM IN UNITS OF G"), None, "got a spectrum"), (at2("SPECTRAL ACCELERATION IN G"), None, "got a spectrum"),
+        (at2("FOURIER AMPLITUDE SPECTRUM IN UNITS OF G"), None, "got a spectrum"),
+        (at2("SPECTRAL ACCELERATION IN G"), None, "got a spectrum"),
         (at2(sizes="NPTS= 6, DT= 200 HZ"), None, "line 4: expected DT in sec or msec, got HZ"),
         (at2(sizes="NPTS= 6, DT (SEC) = 5 MSEC"), None, "line 4: expected DT in sec or msec, got SEC and MSEC"),
         (at2(sizes="NPTS= 6, DT= 5 MOONS"), None, "expected DT in sec or msec, got MOONS"),
     ],
-)  # fmt: skip
+)
 def test_what_an_at2_file_contradicts(tmp_path: Path, text: str, unit: str | None, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read(tmp_path, text, unit=unit)
@@ -106,15 +140,26 @@ def test_velocities_and_displacements_by_name(tmp_path: Path, suffix: str) -> No
 @pytest.mark.parametrize(
     ("heading", "unit", "dt", "factor"),
     [
-        ("t (ms), acc (cm/s2)", None, 1e-3, "cm"), ("t [msec]\tacc [g]", None, 1e-3, "g"), ("time (s), acceleration (g)", None, 1.0, "g"),
-        ("t_ms,acc_g", None, 1e-3, "g"), ("time_s,acceleration_ms2", None, 1.0, "m"), ("t/s, a/(m/s^2)", None, 1.0, "m"),
-        ("Time (seconds)   Accel. (in/s/s)", None, 1.0, "in"), ("# t (ms), a (cm/s**2)", None, 1e-3, "cm"), ("t (s) a (gal)", None, 1.0, "cm"),
-        ("time,acc", "m/s2", 1.0, "m"), ("t (ms),acc", "g", 1e-3, "g"), ("# El Centro, velocity sensor removed\nt (s),a (g)", None, 1.0, "g"),
-        ("# UNITS: CM/S/S\nt,a", None, 1.0, "cm"), ("\ufefftime (s),a (m/s/s)", "m/s2", 1.0, "m"), ("\ufeff# nothing", "g", 1.0, "g"),
-        ("time in ms, acc in g", None, 1e-3, "g"), ("t_ms;acc_cm_s2", None, 1e-3, "cm"),
+        ("t (ms), acc (cm/s2)", None, 1e-3, "cm"),
+        ("t [msec]\tacc [g]", None, 1e-3, "g"),
+        ("time (s), acceleration (g)", None, 1.0, "g"),
+        ("t_ms,acc_g", None, 1e-3, "g"),
+        ("time_s,acceleration_ms2", None, 1.0, "m"),
+        ("t/s, a/(m/s^2)", None, 1.0, "m"),
+        ("Time (seconds)   Accel. (in/s/s)", None, 1.0, "in"),
+        ("# t (ms), a (cm/s**2)", None, 1e-3, "cm"),
+        ("t (s) a (gal)", None, 1.0, "cm"),
+        ("time,acc", "m/s2", 1.0, "m"),
+        ("t (ms),acc", "g", 1e-3, "g"),
+        ("# El Centro, velocity sensor removed\nt (s),a (g)", None, 1.0, "g"),
+        ("# UNITS: CM/S/S\nt,a", None, 1.0, "cm"),
+        ("\ufefftime (s),a (m/s/s)", "m/s2", 1.0, "m"),
+        ("\ufeff# nothing", "g", 1.0, "g"),
+        ("time in ms, acc in g", None, 1e-3, "g"),
+        ("t_ms;acc_cm_s2", None, 1e-3, "cm"),
         ("# matched to a response spectrum\ntime (s), a (g)", None, 1.0, "g"),
     ],
-)  # fmt: skip
+)
 def test_headings_of_tables(tmp_path: Path, heading: str, unit: str | None, dt: float, factor: str) -> None:
     motion = read(tmp_path, f"{heading}\n0 1\n10 -2\n20 3\n", "r.csv", unit)
     np.testing.assert_allclose(motion.t, dt * np.array([0.0, 10.0, 20.0]), rtol=1e-15)
@@ -124,18 +169,27 @@ def test_headings_of_tables(tmp_path: Path, heading: str, unit: str | None, dt: 
 @pytest.mark.parametrize(
     ("heading", "unit", "words"),
     [
-        ("t (s), acc (cm/s2)", "g", "unit: expected 'cm/s2', as .* states, got 'g'"), ("# t (s), a (m/s2)", "g", "unit: expected 'm/s2'"),
-        ("t (s), acc_g", "m/s2", "unit: expected 'g'"), ("# units: cm/s/s\nt (s), a (g)", None, "one unit of acceleration in its heading"),
+        ("t (s), acc (cm/s2)", "g", "unit: expected 'cm/s2', as .* states, got 'g'"),
+        ("# t (s), a (m/s2)", "g", "unit: expected 'm/s2'"),
+        ("t (s), acc_g", "m/s2", "unit: expected 'g'"),
+        ("# units: cm/s/s\nt (s), a (g)", None, "one unit of acceleration in its heading"),
         ("# t (ms), a (g)\nt (s), a (g)", None, "expected one unit of time in its heading, got ms and s"),
-        ("T (s), Sa (g)", None, "got a spectrum: its second column is 'Sa"), ("Period (s), acc (g)", None, "got a spectrum: its first column"),
-        ("frequency (Hz), a (g)", None, "got a spectrum"), ("T, PSA", "g", "got a spectrum"), ("# T (s), Sa (g)", None, "got a spectrum"),
-        ("Damped response spectrum, El Centro", "g", "got a spectrum"), ("# Response Spectrum", "g", "got a spectrum"),
-        ("t (s), v (cm/s)", "cm/s2", r"expected accelerations in the second column, got 'v \(cm/s\)'"), ("t, velocity", "g", "expected accel"),
-        ("t (s), d (cm)", "g", "expected accelerations in the second column"), ("t v_cm/s", "g", "expected accelerations in the second"),
-        ("acc (g), t (s)", None, "expected time in the first column"), ("n (samples), a (g)", None, "expected time in s or ms"),
+        ("T (s), Sa (g)", None, "got a spectrum: its second column is 'Sa"),
+        ("Period (s), acc (g)", None, "got a spectrum: its first column"),
+        ("frequency (Hz), a (g)", None, "got a spectrum"),
+        ("T, PSA", "g", "got a spectrum"),
+        ("# T (s), Sa (g)", None, "got a spectrum"),
+        ("Damped response spectrum, El Centro", "g", "got a spectrum"),
+        ("# Response Spectrum", "g", "got a spectrum"),
+        ("t (s), v (cm/s)", "cm/s2", r"expected accelerations in the second column, got 'v \(cm/s\)'"),
+        ("t, velocity", "g", "expected accel"),
+        ("t (s), d (cm)", "g", "expected accelerations in the second column"),
+        ("t v_cm/s", "g", "expected accelerations in the second"),
+        ("acc (g), t (s)", None, "expected time in the first column"),
+        ("n (samples), a (g)", None, "expected time in s or ms"),
         ("t (s), a (counts)", None, "expected a heading with the unit of the accelerations"),
     ],
-)  # fmt: skip
+)
 def test_headings_that_contradict(tmp_path: Path, heading: str, unit: str | None, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         read(tmp_path, f"{heading}\n0 1\n10 -2\n20 3\n", "r.csv", unit)
@@ -145,12 +199,14 @@ def test_headings_that_contradict(tmp_path: Path, heading: str, unit: str | None
     ("name", "text", "words"),
     [
         ("a.v2", "Corrected accelerogram (Format v01.20 with 13 text lines) Src: 064c4051.eoj\nRcrd of Tue Apr 25\n", "a COSMOS"),
-        ("a.v1", "Uncorrected Accelerogram Data    Processed: 10/20/89\n", "a COSMOS, CSMIP"), ("a.smc", "2 CORRECTED ACCELEROGRAM\n*\n", "a COSMOS, CSMIP, CESMD or SMC"),
+        ("a.v1", "Uncorrected Accelerogram Data    Processed: 10/20/89\n", "a COSMOS, CSMIP"),
+        ("a.smc", "2 CORRECTED ACCELEROGRAM\n*\n", "a COSMOS, CSMIP, CESMD or SMC"),
         ("a.EW", "Origin Time       2011/03/11 14:46:00\nLat.              38.103\nStation Code      MYG004\n", "a K-NET or KiK-net file"),
         ("a.csv", "SITE CODE= 47401WAKKANAI\nLAT.=   45.4150\n SAMPLING RATE= 100Hz\nUNIT  = gal(cm/s/s)\nNS,UD,EW\n", "a JMA file"),
-        ("a.asc", "EVENT_NAME: NORTHERN_ITALY\nEVENT_ID: IT-1976-0002\nUNITS: cm/s^2\n", "an ESM"), ("a.sac", "\0\0\0\1", "a binary file"),
+        ("a.asc", "EVENT_NAME: NORTHERN_ITALY\nEVENT_ID: IT-1976-0002\nUNITS: cm/s^2\n", "an ESM"),
+        ("a.sac", "\0\0\0\1", "a binary file"),
     ],
-)  # fmt: skip
+)
 def test_other_formats_are_named(tmp_path: Path, name: str, text: str, words: str) -> None:
     with pytest.raises(ValueError, match=f"expected an AT2 file or a table of time and acceleration, got {words}"):
         read(tmp_path, text + "0 1\n1 2\n", name, "g")

@@ -93,7 +93,7 @@ def test_simulate_says_that_dt_misses_the_ground() -> None:
     assert not building.respond(building.load_building(), building.half_sine(0.3, 0.5), "newmark").warnings
 
 
-# ---- loads whose period divides dt ---------------------------------------------------------------------------------------------------------
+# ---- loads whose period divides dt ---------------------------------------------------------------------------------------------------
 
 FINE = np.arange(0, 2.0005, 0.001)
 
@@ -144,7 +144,7 @@ def test_a_function_whose_period_divides_dt_is_warned_of(dt: float) -> None:
 
 
 def test_a_hum_beside_a_weight_is_warned_of() -> None:
-    """Each degree of freedom against its own load; a function that jumps once is no fault of dt, and one that fails there is none of the run."""
+    """Each degree of freedom against its own load. A function that jumps once is no fault of dt, and one that fails none of the run."""
     heavy = np.array([1e3 + 0 * FINE, 10 * hum(FINE)])
     with pytest.warns(RuntimeWarning, match="load: 100 % of the table's impulse"):
         mflow.solve_dynamics(stiffness=[100.0, 1.0], load=(FINE, heavy), t_span=(0, 2), dt=0.02)
@@ -169,7 +169,7 @@ def test_the_absolute_distance_from_the_lines_of_a_table() -> None:
         assert share == pytest.approx(off.sum() / np.abs(f).sum(), rel=1e-4)
 
 
-# ---- where a table ends ----------------------------------------------------------------------------------------------------------------------
+# ---- where a table ends --------------------------------------------------------------------------------------------------------------
 
 
 def test_a_run_says_that_it_passes_the_end_of_a_table() -> None:

@@ -22,9 +22,9 @@ def drive(t: float) -> float:
 
 def measured(method: Any, zeta: float) -> float:
     """Of x and v at t = 4, on a driven oscillator, from steps of 1/100 and 1/200; against SciPy's DOP853 at 1e-13."""
-    reference = solve_ivp(
-        lambda t, y: [y[1], drive(t) - y[0] - 2 * zeta * y[1]], (0, 4), [1.0, 0.5], "DOP853", rtol=1e-13, atol=1e-14
-    ).y[:, -1]
+    reference = solve_ivp(lambda t, y: [y[1], drive(t) - y[0] - 2 * zeta * y[1]], (0, 4), [1.0, 0.5], "DOP853", rtol=1e-13, atol=1e-14).y[
+        :, -1
+    ]
     errors = []
     for steps in (400, 800):
         with warnings.catch_warnings():

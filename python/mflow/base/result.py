@@ -136,7 +136,9 @@ class DynamicsResult(Result):
 
     t : float64 array (n_points,). x, v, a : float64 arrays (n, n_points), or (*shape, n_points): position, velocity, acceleration.
     energy : a Result with the arrays kinetic, potential, load, damping, numerical, residual, (n_points,) each; or None. Works are summed
-    from the start. At a point inside a step (t_eval, events) the part of the step up to that point counts: kinetic and potential are those
+    from the start: kinetic + potential = at the start + load - damping + numerical + residual. So damping above 0 was lost to it, and
+    numerical is what the steps themselves put in: above 0 they gained energy, below 0 they dissipated it.
+    At a point inside a step (t_eval, events) the part of the step up to that point counts: kinetic and potential are those
     of the interpolated state, the works follow the formula of whole steps, and numerical also holds the work of the interpolant, so that
     the residual is at rounding. numerical is NaN for a method without a formula for it.
     v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for staggered

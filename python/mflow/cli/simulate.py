@@ -76,6 +76,7 @@ def table(response: Response) -> str:
     for label, k in (("at its peak", int(np.argmax(ledger.kinetic + ledger.potential))), ("at the end", -1)):
         numbers = [f"{ledger[name][k] / 1e3:10.3g}" if math.isfinite(ledger[name][k]) else f"{'-':>10}" for name in COLUMNS]
         lines.append(f"{f'{label} (t = {result.t[k]:.4g} s)':<34}" + "  ".join(numbers))
+    lines.append("(kinetic + potential = load - damping + numerical + residual: numerical is below 0 where the steps dissipate)")
     if not np.all(np.isfinite(ledger.numerical)):
         lines.append(f"({method.name} has no formula for the energy that it dissipates; that energy is part of the residual)")
     lines += [f"! {note}" for note in response.warnings]

@@ -3,8 +3,8 @@
     motion = read_record("RSN6_IMPVALL.I_I-ELC180.AT2")
     motion.t, motion.a                                      # s from 0 on, m/s^2
 
-Nothing is guessed: units that neither the file nor the caller gives, or that contradict each other, what is no acceleration in time, missing
-or surplus values, and times that do not increase are errors that name the file and the line.
+Nothing is guessed: units that neither the file nor the caller gives, or that contradict each other, what is no acceleration in time,
+missing or surplus values, and times that do not increase are errors that name the file and the line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ import numpy as np
 
 from mflow.base.checks import Array, check_choice, check_number
 from mflow.data.record_units import (
-    ACCELERATIONS, GRAVITY, TIMES, foreign_format, history_of, kind_of, stated_units, time_unit, units_of_column,
+    ACCELERATIONS,
+    GRAVITY,
+    TIMES,
+    foreign_format,
+    history_of,
+    kind_of,
+    stated_units,
+    time_unit,
+    units_of_column,
 )  # fmt: skip
 
 __all__ = ["GRAVITY", "UNITS", "GroundMotion", "read_record"]

@@ -17,7 +17,7 @@ ACCELERATIONS = {
 TIMES = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "min": 60.0}
 LENGTHS = ("m", "cm", "mm", "in", "ft", "km")
 
-_SAME = {"gal": "cm/s2", "gals": "cm/s2", "gs": "g", "g's": "g", "gn": "g", "gravity": "g", "g/s": "g", "grav": "g", "milligal": "", "mgal": ""}
+_SAME = {"gal": "cm/s2", "gals": "cm/s2", "gs": "g", "g's": "g", "gn": "g", "gravity": "g", "g/s": "g", "grav": "g"}
 _TIME_WORDS = {
     "s": ("s", "sec", "secs", "second", "seconds"), "ms": ("ms", "msec", "msecs", "millisec", "millisecond", "milliseconds", "milli"),
     "us": ("us", "usec", "microsec", "microsecond", "microseconds"), "min": ("min", "mins", "minute", "minutes"),
@@ -44,7 +44,7 @@ def foreign_format(text: str) -> str | None:
 
 def _plain(text: str) -> str:
     """A unit in lower case, its seconds as s and its powers as 2."""
-    text = text.lower().replace("²", "2").replace("−", "-").strip(" \t.,;:")
+    text = text.lower().replace("²", "2").replace("\u2212", "-").strip(" \t.,;:")
     text = re.sub(r"[\s^*·]", "", text).replace("(", "").replace(")", "")
     text = re.sub(r"seconds?|secs?", "s", text).replace("squared", "2")
     text = re.sub(r"\.?s-2$", "/s2", text)

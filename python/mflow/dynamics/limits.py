@@ -118,7 +118,10 @@ class StepLimit:
         return f"dt = {abs(step):g} exceeds the stability limit {about}{limit:.4g} of {name} {whose}"
 
     def auto_dt(self, t0: float, t1: float) -> float:
-        """dt="auto": nine tenths of the structure's limit, or of a bound of it, and ten steps at least. Raises ValueError where there is no limit."""
+        """dt="auto": nine tenths of the structure's limit, or of a bound of it, and ten steps at least.
+
+        Raises ValueError where there is no limit.
+        """
         known = self._first_modes(t0)
         limit = known.limit(self.method)
         if limit == 0.0 and known.what(self.method) == "bound":

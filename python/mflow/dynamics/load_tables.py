@@ -2,9 +2,9 @@
 
 A step knows the load at its ends alone (methods that look inside it know it at one more time). A step whose ends find no load misses a
 pulse between them, and no estimate of the error sees it. Steps under error control therefore end where the table bends, at the latest;
-what is left up to the next bend is cut into equal parts, so that steps stay about as long as they were. For fixed steps the load is compared
-with the straight line between its values at the ends of each step: the integral of the absolute difference, so that nothing cancels, not
-even a load whose period divides dt.
+what is left up to the next bend is cut into equal parts, so that steps stay about as long as they were. For fixed steps the load is
+compared with the straight line between its values at the ends of each step: the integral of the absolute difference, so that nothing
+cancels, not even a load whose period divides dt.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def up_to(bend: Array, t: float, h: float, sign: float) -> float:
 
 
 def ended(times: Array, values: Array) -> tuple[Array, Array]:
-    """The table with zeros outside its times: it falls to them in a millionth of its last interval, and rises from them in one of its first."""
+    """The table with zeros outside its times: it falls to them in a millionth of its last interval, and rises in one of its first."""
     if times.size < 2 or values.shape[-1:] != times.shape:
         return times, values  # what is wrong with it is said elsewhere
     zeros = np.zeros_like(values[..., :1])
@@ -132,7 +132,7 @@ def sampled(load: Callable[[float], Array], t0: float, t1: float, dt: float, ste
         first, last = load(start), load(end)
         parts = (0.2113 + 0.3819 * np.arange(inside) + 0.1459 * i) % 1.0  # of no period
         here = [(part, load(start + part * (end - start))) for part in parts.tolist()]
-        wrong.append(sum(np.abs(f - (first + part * (last - first))) for part, f in here))
-        total.append(sum(np.abs(f) for _, f in here))
+        wrong.append(np.sum([np.abs(f - (first + part * (last - first))) for part, f in here], axis=0))
+        total.append(np.sum([np.abs(f) for _, f in here], axis=0))
     rest = np.sum(wrong, axis=0) - np.max(wrong, axis=0)
     return _worst(rest * (count / (count - 1)), np.sum(total, axis=0))

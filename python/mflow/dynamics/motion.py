@@ -189,8 +189,8 @@ class Motion(Drive):
         if not share > LEFT_OUT:
             return ""
         text = (
-            f"load: at steps that were looked at it is about {100 * share:.3g} % of its size off the line between its values at their ends: "
-            f"dt = {abs(self.step):g} is too long to see it: lower dt"
+            f"load: at steps that were looked at it is about {100 * share:.3g} % of its size off the line between its values at their "
+            f"ends: dt = {abs(self.step):g} is too long to see it: lower dt"
         )
         warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=6)
         return text

@@ -87,6 +87,8 @@ class MotionStepper(Stepper, flag="second_order"):
     def energy(self) -> Result | None:
         """Where the energy went since the start: kinetic, potential, load, damping, numerical, residual; None without ``energy=True``.
 
+        kinetic + potential = at the start + load - damping + numerical + residual: numerical is above 0 where steps gained energy, below
+        0 where they dissipated it.
         Numerical is NaN where the method has no formula, and with a potential; what it does is in the residual then.
         """
         return Result(zip(COLUMNS, Energies(self._run).now().tolist(), strict=True)) if self._call["energy"] else None

@@ -1,9 +1,9 @@
 """Where a second-order method is stable on x'' = -k x - c v, for every frequency and every damping: no search, no window.
 
-A step of h multiplies the carried vectors by a matrix whose characteristic polynomial, times the divisor of the step's implicit equation, is
-a polynomial in K = k h^2 and C = c h. Its coefficients are read off the kernel: the matrices at a few points (K, C) determine them, and what
-is below the rounding of that is zero. With w = (1 + s)/(1 - s) the unit disc becomes the half-plane of s with real parts below 0, and the
-step is stable where
+A step of h multiplies the carried vectors by a matrix whose characteristic polynomial, times the divisor of the step's implicit equation,
+is a polynomial in K = k h^2 and C = c h. Its coefficients are read off the kernel: the matrices at a few points (K, C) determine them, and
+what is below the rounding of that is zero. With w = (1 + s)/(1 - s) the unit disc becomes the half-plane of s with real parts below 0, and
+the step is stable where
 
     b_0 + b_1 s + ... + b_n s^n        has no root with a real part above 0:        b_i >= 0, and Hurwitz' determinants are >= 0
 
@@ -17,6 +17,7 @@ of a structure has Rayleigh quotients k and c, with which the polynomial has the
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from collections.abc import Iterator
 
@@ -66,7 +67,8 @@ def order_on_oscillators(method: Method, damped: bool) -> int:
 class Criterion:
     """Conditions for a stable step.
 
-    b : array (n + 1, terms), the coefficients of b_0 ... b_n. powers : (terms, 2), the powers of K and C. linear : each b_i is r + p K + q C.
+    b : array (n + 1, terms), the coefficients of b_0 ... b_n. powers : (terms, 2), the powers of K and C. linear : each b_i is
+    r + p K + q C.
     """
 
     def __init__(self, method: Method) -> None:
@@ -176,7 +178,8 @@ def _determinant(rows: list[list[Array]], sign: float = -1.0) -> Array:
     """Of a small matrix of polynomials, along its first row; with sign = 1 the sum of the same products."""
     if len(rows) == 1:
         return rows[0][0]
-    parts = [sign**j * np.convolve(entry, _determinant([row[:j] + row[j + 1 :] for row in rows[1:]], sign)) for j, entry in enumerate(rows[0])]
+    minors = [_determinant([row[:j] + row[j + 1 :] for row in rows[1:]], sign) for j in range(len(rows))]
+    parts = [sign**j * np.convolve(entry, minor) for j, (entry, minor) in enumerate(zip(rows[0], minors, strict=True))]
     total = np.zeros(max(part.size for part in parts))
     for part in parts:
         total[: part.size] += part
@@ -210,7 +213,7 @@ def _first_below_zero(g: Array) -> float:
     if not real.size:
         return math.inf
     between = [0.5 * float(real[0]), *np.sqrt(real[:-1] * real[1:]).tolist(), 2.0 * float(real[-1])]
-    for lower, upper in zip(between[:-1], between[1:], strict=True):
+    for lower, upper in itertools.pairwise(between):
         if _value(scaled, upper) < 0.0:
             low, high = lower, upper
             for _ in range(HALVINGS):
@@ -219,5 +222,5 @@ def _first_below_zero(g: Array) -> float:
                     break
                 value = float(np.polynomial.polynomial.polyval(middle, scaled))
                 low, high = (low, middle) if value < 0.0 else (middle, high)
-            return unit * low
+            return float(unit * low)
     return math.inf

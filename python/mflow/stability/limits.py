@@ -233,8 +233,8 @@ def max_stable_dt(
     Warns
     -----
     RuntimeWarning
-        The result is a bound or an estimate; the eigenvalue that limits the step was not found to 1 %; or the jac of an optimizer has no eigenvalue below 0, as if the Hessian
-        had been given without its minus.
+        The result is a bound or an estimate; the eigenvalue that limits the step was not found to 1 %; or the jac of an optimizer has no
+        eigenvalue below 0, as if the Hessian had been given without its minus.
 
     Examples
     --------

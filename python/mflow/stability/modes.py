@@ -30,7 +30,9 @@ __all__ = ["Modes", "force_modes", "limit_of_frequency", "outer_bound", "radii",
 SMALL = 400
 DENSE = 200  # all eigenvalues of steps are computed, where the damping couples the modes
 CUTS = 20  # of the region of k and c
-SHARP = 1e-3  # of the largest k and c: to which the region is known, as its reach is
+REACH = 1e-6  # of an eigenvalue: to which the reach of the region is looked for
+SHARP = 1e-5  # of the largest k and c: to which the region is cut
+KNOWN = 2e-3  # of a limit: to which it must be known, to be called that
 FINE = 1e-10  # the same where it is computed from dense matrices
 CLOSE = 1e-8  # of a limit: to which it is looked for among all eigenvalues
 STRIDE = 1.1  # of the steps that a search tries
@@ -255,7 +257,7 @@ def _eigenvalues(M: Any, A: Any, n: int) -> Array:
     if A is None:
         return np.zeros(1)
     if n > SMALL and matrices.is_symmetric(A):
-        return np.array([largest(M, lambda x: _times(A, x), n)])
+        return np.array([sum(largest(M, lambda x: _times(A, x), n))])
     if n > SMALL:
         solve = _mass_solver(M)
         return np.array([_top(lambda x: solve(_times(A, x)), n, LANCZOS)[0]])
@@ -273,10 +275,12 @@ def _eigenvalues(M: Any, A: Any, n: int) -> Array:
     return values
 
 
-def largest(M: Any, times: Callable[[Array], Array], n: int) -> float:
-    """The largest eigenvalue of M^-1 A, A symmetric and given by its products, from above, by Lanczos' method in M's inner
-    product, without keeping the basis."""
-    solve = _mass_solver(M)
+def largest(
+    M: Any, times: Callable[[Array], Array], n: int, accuracy: float = 1e-3, solve: Callable[[Array], Array] | None = None
+) -> tuple[float, float]:
+    """The largest eigenvalue of M^-1 A, A symmetric and given by its products, and how much larger it may be, by Lanczos' method in M's
+    inner product, without keeping the basis. solve: with M, where that is at hand."""
+    solve = solve or _mass_solver(M)
     v = np.cos(1.0 + np.arange(n, dtype=np.float64))
     v /= math.sqrt(v @ _times(M, v))
     before, beta = np.zeros(n), 0.0
@@ -293,11 +297,11 @@ def largest(M: Any, times: Callable[[Array], Array], n: int) -> float:
             T = np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1)
             values, vectors = np.linalg.eigh(T)
             top, rest = float(values[-1]), beta * abs(float(vectors[-1, -1]))
-            if rest <= 1e-3 * abs(top):
+            if rest <= accuracy * abs(top):
                 break
         betas.append(beta)
         before, v = v, w / beta
-    return top + rest
+    return top, rest
 
 
 def _mass_solver(M: Any) -> Callable[[Array], Array]:
@@ -328,11 +332,12 @@ class Coupled(Modes):
     def __init__(self, n: int, M: Any, C: Any, K: Any) -> None:
         self.n, self.matrices = n, (M, C, K)
         self.dense = _reduced(M, C, K, n) if n <= DENSE else None
+        self.solve = None if self.dense is not None else _mass_solver(M)
         self.size = np.ones(2)
-        k_top, c_top = (max(self._reach(np.array(d)), 0.0) for d in ((1.0, 0.0), (0.0, 1.0)))
+        k_top, c_top = (max(sum(self._reach(np.array(d))), 0.0) for d in ((1.0, 0.0), (0.0, 1.0)))
         super().__init__(np.array([k_top, k_top, 0.0]), np.array([c_top, 0.0, c_top]), exact=False)
         self.size = np.array([k_top or 1.0, c_top or 1.0])
-        low = [-self._reach(np.array(d)) for d in ((-1.0, 0.0), (0.0, -1.0))]
+        low = [-sum(self._reach(np.array(d))) for d in ((-1.0, 0.0), (0.0, -1.0))]
         self.grows = min(low) < -1e-3  # by itself, perhaps: the bound is an estimate
         k, c = np.clip(low, 0.0, 1.0)
         self.polygon = np.array([[k, c], [1.0, c], [1.0, 1.0], [k, 1.0]])
@@ -376,19 +381,22 @@ class Coupled(Modes):
 
     # ---- the region of k and c -----------------------------------------------------------------------------------------------------------
 
-    def _reach(self, d: Array) -> float:
-        """How far the region reaches in a direction: the largest eigenvalue of d_0 K + d_1 C, in units of the largest k and c."""
+    def _reach(self, d: Array) -> tuple[float, float]:
+        """How far the region reaches in a direction, and how much farther it may: the largest eigenvalue of d_0 K + d_1 C, in units of the
+        largest k and c."""
         d = d / self.size
         if self.dense is not None:
             C, K = self.dense
             S = d[0] * K + d[1] * C
-            return float(np.linalg.eigvalsh(0.5 * (S + S.T))[-1])
+            return float(np.linalg.eigvalsh(0.5 * (S + S.T))[-1]), 0.0
         M, C, K = self.matrices
-        return largest(M, lambda x: d[0] * _times(K, x) + d[1] * _times(C, x), self.n)
+        return largest(M, lambda x: d[0] * _times(K, x) + d[1] * _times(C, x), self.n, REACH, self.solve)
 
-    def _cut(self, d: Array) -> float:
-        """Cut the polygon along the line where the region ends in the direction d; how much farther the polygon reached."""
-        reach, along = self._reach(d), self.polygon @ d
+    def _cut(self, d: Array) -> tuple[float, float]:
+        """Cut the polygon along the line where the region ends in the direction d; how much farther the polygon reached, and by how much
+        the line may lie outside."""
+        reach, rest = self._reach(d)
+        reach, along = reach + rest, self.polygon @ d
         over = float(np.max(along)) - reach
         if over > 0.0 and np.any(along < reach):
             points = []
@@ -398,7 +406,7 @@ class Coupled(Modes):
                 if (at_p - reach) * (at_q - reach) < 0.0:
                     points.append(p + (reach - at_p) / (at_q - at_p) * (q - p))
             self.polygon = np.array(points)
-        return over
+        return over, rest
 
     def _bound(self, method: Method) -> tuple[float, bool]:
         """The smallest limit of the polygon's corners, and whether it is the limit of the structure."""
@@ -409,15 +417,20 @@ class Coupled(Modes):
             limit, which = limits[worst]
             if limit == math.inf or not criterion.linear or which > criterion.order:
                 return limit, False
+            corner, count = self.polygon[worst], len(self.polygon)
             if limit > 0.0:
                 d = -np.array(criterion.slope(which, limit)) * self.size
             else:  # between the sides that meet there
-                corner, count = self.polygon[worst], len(self.polygon)
                 sides = [corner - self.polygon[worst - 1], self.polygon[(worst + 1) % count] - corner]
-                d = sum(np.array([e[1], -e[0]]) / max(float(np.linalg.norm(e)), 1e-300) for e in sides)
+                d = np.sum([np.array([e[1], -e[0]]) / max(float(np.linalg.norm(e)), 1e-300) for e in sides], axis=0)
             length = float(np.linalg.norm(d))
-            if not length > 0.0 or self._cut(d / length) <= (SHARP if self.dense is None else FINE):
-                return limit, which == criterion.order and limit > 0.0
+            if not length > 0.0:
+                return limit, False
+            over, rest = self._cut(d / length)
+            if over <= (SHARP if self.dense is None else FINE):
+                inner = self.size * np.maximum(corner - (max(over, 0.0) + rest) * d / length, 0.0)
+                sharp = which == criterion.order and limit > 0.0 and criterion.limit(*inner.tolist())[0] <= (1.0 + KNOWN) * limit
+                return limit, sharp
         return limit, False
 
     def _estimate(self, method: Method, limit: float) -> float:
@@ -448,17 +461,17 @@ class Coupled(Modes):
             A = probe.system_matrix(method.record, method.numbers, structure.Structure(self.n, M, C, K), dt)
             n, solve = self.n, _mass_solver(M)
             a = -np.column_stack([solve(column) for column in np.hstack([_full(K, n), _full(C, n)]).T])
-            z = np.linalg.eigvals(A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a)
-            z = (2.0 / dt) * (z - 1.0) / (z + 1.0)
+            factors = np.linalg.eigvals(A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a).astype(np.complex128)
+            z = (2.0 / dt) * (factors - 1.0) / (factors + 1.0)
         z = z[np.abs(z) > STILL * min(float(np.abs(z).max()), 1.0 / dt)]
         return float(np.max(z.real, initial=-math.inf)) - OWN * self.growth - EXACT * min(float(np.abs(z).max(initial=0.0)), 1.0 / dt)
 
     def _search(self, method: Method, bound: float) -> float:
         """The limit, from a step that is stable up to one that is not, and between them."""
         fastest = max(self.omega, float(np.max(self.c)))
-        step = bound if 0.0 < bound < math.inf else self._of_modes(method)
-        step = step if 0.0 < step < math.inf else 1.0 / fastest
-        least = 1e-9 * step
+        known = [h for h in (bound, self._of_modes(method)) if 0.0 < h < math.inf]
+        step = max(known, default=1.0 / fastest)
+        least, far = 1e-9 * step, 1e9 * max(step, 1.0 / fastest)
         while self._margin(method, step) > 0.0:
             step *= 0.5
             if step < least:
@@ -466,7 +479,7 @@ class Coupled(Modes):
         lower, upper = step, STRIDE * step
         while self._margin(method, upper) <= 0.0:
             lower, upper = upper, STRIDE * upper
-            if upper > 1e6 * step:
+            if upper > far:
                 return math.inf
         return _root(lambda dt: self._margin(method, dt), lower, upper)
 

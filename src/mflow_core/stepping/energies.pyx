@@ -16,7 +16,7 @@ cnp.import_array()
 cdef class Energies:
     """The energies of a run. The ledger itself belongs to the run: any number of these look at the same one.
 
-    Six numbers: kinetic, potential, work of the load, damping, numerical dissipation (NaN: no formula) and residual.
+    Six numbers: kinetic, potential, work of the load, damping, what steps added (below 0: dissipated; NaN: no formula) and residual.
     """
     cdef Run run
 
