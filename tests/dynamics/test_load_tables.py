@@ -216,3 +216,12 @@ def test_simulate_lets_the_ground_rest_after_the_record() -> None:
     response = building.respond(building.load_building(), building.half_sine(0.3, 0.5), "newmark")
     assert "past the end of the load's table" in response.result.message
     assert np.all(response.ground[response.result.t > 0.5 + 1e-9] == 0.0)
+
+
+def test_how_a_table_ends_is_part_of_what_resumes(tmp_path: Any) -> None:
+    more: dict[str, Any] = {"load": (np.linspace(0, 1, 11), np.linspace(1, 2, 11), [0.0, 1.0]), "t_span": (0, 2)}
+    for before, other in (("zero", "hold"), ("hold", "zero"), ("zero", None)):
+        whole = call(**more, after=before, checkpoint=tmp_path / "run", checkpoint_every=7)
+        assert np.array_equal(call(**more, after=before, resume=tmp_path / "run").x, whole.x)
+        with pytest.raises(ValueError, match="other values of after"):
+            call(**more, after=other, resume=tmp_path / "run")

@@ -171,11 +171,11 @@ def solve_dynamics(
     facts |= {"force": force is not None, "velocity_free": velocity_free}
     facts |= {"potential": potential is not None, "linear_solver": linear_solver}
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
+    facts |= {"after": after if after == "zero" else None}
     if after is not None:
         check_choice(after, "after", ("hold", "zero"))
         if not is_table(load):
             raise ValueError("after: it says how a table of loads ends, and load is none: omit after")
-        facts |= {"after": after} if after == "zero" else {}
     supports = Supports(start, fixed)
     supports.check_rest(speed)
     linear = {"damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh}
