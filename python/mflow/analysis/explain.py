@@ -5,8 +5,9 @@ descent along gradient flow, and Lanczos again where it ends. That is at most 60
 parameters. Where there are few parameters the whole Hessian is differenced instead. A right-hand side is integrated, and its Jacobian
 is examined along the path.
 
-The largest curvature is an interval [a, b]: a is a Ritz value, which the largest eigenvalue of the Hessian is not below; b adds the
-residual, within which there is an eigenvalue for sure.
+The largest curvature is an interval [a, b]: a is a Ritz value, which the largest eigenvalue of the Hessian is not below but for rounding; b
+is the larger one of the bounds from two random starts, each of which is missed with a probability of at most a tenth, both of a hundredth
+(`mflow.solvers.krylov`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ from mflow.stability.quadratic import best_parameters
 __all__ = ["Report", "explain"]
 
 FEW = 20  # parameters up to which the whole Hessian is differenced
-AT_START, AT_END, STEPS = 22, 14, 12  # products, products, gradients of the descent: 55 in all, with four more to find out the kind of fun
+STARTS = 2  # of Lanczos' method at the start
+AT_START, AT_END, STEPS = 16, 14, 12  # products of each, products at the end, gradients of the descent: 59 gradients in all
+MISS = 0.1  # of a bound from one start
 MOST = 1000  # parameters up to which gradients may be made by differences of the cost
 LENGTH = 1e-5  # of a difference of gradients, relative to max(1, |x|)
 FLAT = 1e-6  # curvatures below this share of the largest are taken for 0
@@ -46,7 +49,8 @@ class Report:
     """The result of `explain`; ``str()`` of it is the text.
 
     kind : "cost" or "right-hand side". n : int. nfev : int, gradients, or slopes. curvature : (lower, upper), of a cost the interval of
-    the largest curvature at the start; of a right-hand side that of the spectral radius on the path. least_curvature : float, the
+    the largest curvature at the start; of a right-hand side that of the spectral radius on the path, an estimate where `complete` is False.
+    probability : float, with which the interval of a cost holds, for a random start: 1 where all curvatures are known. least_curvature : float, the
     smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, a lower bound of the condition number; inf
     where the cost is not convex, or has no curvature. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
     verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
@@ -69,12 +73,17 @@ class Report:
     parameters: dict[str, float]
     reason: str
     complete: bool
+    probability: float = math.nan
 
     def __str__(self) -> str:
         low, high = self.curvature
         quantity = "largest curvature at the start" if self.kind == "cost" else "spectral radius on the path"
         lines = [f"{self.kind} of {self.n} variable{'s' if self.n != 1 else ''}, {self.nfev} evaluations", ""]
-        lines.append(f"{quantity}: {low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}"))
+        size = f"{low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}")
+        if not self.complete:
+            odds = f", with a probability of at least {self.probability:.2g}"
+            size = f"about {size}, an estimate" if self.kind != "cost" else size if high - low <= 1e-4 * high else size + odds
+        lines.append(f"{quantity}: {size}")
         if self.kind == "cost":
             lines.append(f"least curvature seen: {self.least_curvature:.4g}")
             known = "" if self.complete else "at least "
@@ -217,7 +226,7 @@ class _Cost:
             raise TypeError(f"fun: expected the pair (cost, gradient) returned with jac=True, got {type(pair).__name__}; omit jac")
         return pair
 
-    def curvatures(self, x: Array, base: Array, products: int) -> krylov.Ritz:
+    def curvatures(self, x: Array, base: Array, products: int, starts: int = 1) -> krylov.Ritz:
         """Ritz values of the Hessian at x."""
         length = (100.0 if self.jac is None else 1.0) * LENGTH * max(1.0, float(np.linalg.norm(x)))
 
@@ -227,17 +236,19 @@ class _Cost:
         if x.size <= FEW:
             H = np.stack([times(unit) for unit in np.eye(x.size)], axis=1)
             values = np.linalg.eigvalsh(0.5 * (H + H.T))
-            return krylov.Ritz(values.astype(np.complex128), np.zeros(x.size), x.size, True)
-        return krylov.lanczos(times, x.size, products, nothing=1e-8)
+            return krylov.Ritz(values.astype(np.complex128), np.zeros(x.size), x.size, True, (float(values[0]), float(values[-1])))
+        runs = [krylov.lanczos(times, x.size, products, nothing=1e-8, stream=k, miss=MISS) for k in range(starts)]
+        noise = 4.0 * 2.0**-52 * float(np.linalg.norm(base)) / length
+        return krylov.joined(runs, noise)
 
 
 def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Report:
     x = start.reshape(-1).copy()
     g = cost.gradient(x)
-    first = cost.curvatures(x, g, AT_START)
+    first = cost.curvatures(x, g, AT_START, STARTS)
     real = first.values.real
     top = int(np.argmax(real))
-    low, high = max(float(real[top]), 0.0), max(float(real[top] + first.residuals[top]), 0.0)
+    low, high = max(float(real[top]), 0.0), max(first.bounds[1], 0.0)
     size = max(high, float(np.max(np.abs(real))))
     least = float(np.min(real))
     verdicts = [("start", _verdict_of_cost(first, size))]
@@ -248,7 +259,7 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
     later = cost.curvatures(x, g, AT_END)
     at_end = float(np.max(np.abs(later.values.real)))
     verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later, at_end)))
-    worst = max(high, float(np.max(later.values.real + later.residuals)))  # the step must be safe on the way, too
+    worst = max(high, later.bounds[1])  # the step must be safe on the way, too
     condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
     steps = {m.name: _limit_for_cost(m, worst) for m in _listed(names, cost=True)}
     method, dt, parameters, reason = _advice_for_cost(worst, condition, least < -FLAT * size)
@@ -268,6 +279,7 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
         parameters=parameters,
         reason=reason,
         complete=first.complete,
+        probability=1.0 if first.complete else 1.0 - MISS**STARTS,
     )
 
 
@@ -279,7 +291,10 @@ def _verdict_of_cost(ritz: krylov.Ritz, size: float) -> str:
         return f"ill-posed, the cost curves down in {falling}{'' if complete else ' or more'} of its directions: paths part here"
     if np.any(np.abs(curvatures) <= FLAT * size):
         return "suspect or linearly stable, there are directions without curvature: errors add up along them"
-    text = "well-posed, the cost curves up" + (" everywhere" if complete else " in all directions seen")
+    if not complete and ritz.bounds[0] <= 0.0:
+        text = "not known, the cost curves up in all directions seen"
+    else:
+        text = "well-posed, the cost curves up everywhere"
     return text + f", curvatures {float(np.min(curvatures)):.3g} to {float(np.max(curvatures)):.3g}"
 
 

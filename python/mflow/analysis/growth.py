@@ -1,0 +1,250 @@
+"""How much small perturbations of the start have grown along a path: the largest singular value of the propagator of d' = J d.
+
+    up to `FOLLOWED` components   the propagator itself, from exp of Magnus' series of fourth order
+    more, with products J^T v     Lanczos' method on (propagator)^T (propagator), forward along the path and back: an interval, whose
+                                  upper end holds but for a small probability (`mflow.solvers.krylov`); for the points before the end
+                                  as below
+    more, without them            a block of random vectors, followed forward. No vector grows more than the fastest, which is a bound from
+                                  below. The fastest has a part in the span of the block, which is small with a small probability only,
+                                  and that is one from above, larger by about the root of the number of components over that of vectors
+
+Where J is not constant, the pieces of the path have the error of Magnus' series: fourth order in the first case, second in the others.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mflow.analysis.field import Field
+from mflow.base.checks import Array
+from mflow.solvers import krylov
+from mflow.solvers.exponentials import Exponential
+from mflow.solvers.outer import Linear
+
+__all__ = ["Growth", "growth_along"]
+
+ALL_EXPONENTS = 60  # components up to which all Lyapunov exponents are computed
+FOLLOWED = 150  # components up to which the propagator is a matrix
+LEADING, SPARE = 6, 6  # exponents of more components, and vectors that help them
+SUBSTEPS = 400
+BLOCK = 12  # random vectors
+PRODUCTS = 60  # with the propagator and its transpose
+CLOSE = 1e-3  # relative width of an interval that is narrow enough
+KEPT = 3 * 10**7  # entries of Jacobians that are kept between passes
+
+Path = Callable[[float], Array]
+
+
+class Growth(NamedTuple):
+    """factors, low, high : (m,), low <= largest singular value of the propagator <= high; factors the best estimates. exponents : (p,).
+    exact : whether low and high differ by rounding alone. probability : of the upper bounds."""
+
+    factors: Array
+    low: Array
+    high: Array
+    exponents: Array
+    exact: bool
+    probability: float
+
+
+def growth_along(field: Field, path: Path, marks: Array, symmetric: bool | None) -> Growth:
+    """The growth of the fastest growing perturbation up to each mark."""
+    share = SUBSTEPS if field.n <= 10 else max(SUBSTEPS * 10 // field.n, 40)
+    per_mark = max(1, share // max(1, len(marks) - 1))
+    span = abs(float(marks[-1] - marks[0]))
+    if field.n <= FOLLOWED:
+        return _of_matrices(field, path, marks, per_mark, span)
+    return _of_products(_Pieces(field, path, marks, per_mark, symmetric), span)
+
+
+# ---- few components ---------------------------------------------------------------------------------------------------------------------
+
+
+def _of_matrices(field: Field, path: Path, marks: Array, per_mark: int, span: float) -> Growth:
+    state = np.eye(field.n)
+    logs, growth, factors = 0.0, [0.0], []
+    for a, b in pairwise(marks):
+        piece = np.eye(field.n)
+        h = float(b - a) / per_mark
+        for k in range(per_mark):
+            piece = _propagator(field, path, float(a) + k * h, h) @ piece
+        factors.append(piece)
+        state = piece @ state
+        size = float(np.linalg.norm(state, 2))
+        if not 0.0 < size < math.inf:
+            growth += [math.copysign(math.inf, size - 1.0)] * (len(marks) - len(growth))
+            break
+        state, logs = state / size, logs + math.log(size)
+        growth.append(logs)
+    exponents = np.array([growth[-1] / span])
+    if math.isfinite(growth[-1]):
+        exponents = _singular_logs(factors, field.n) / span
+    with np.errstate(over="ignore"):
+        out = np.exp(np.array(growth))
+    return Growth(out, out.copy(), out.copy(), exponents, True, 1.0)
+
+
+def _propagator(field: Field, path: Path, t: float, h: float) -> Array:
+    """Over a step of the variational equation: exp of Magnus' series, Gauss' points, fourth order."""
+    away = math.sqrt(3.0) / 6.0
+    first, second = (t + (0.5 + s * away) * h for s in (-1.0, 1.0))
+    A, B = (field.matrix(at, path(at))[0] for at in (first, second))
+    return krylov.exponential(0.5 * h * (A + B) + math.sqrt(3.0) / 12.0 * h * h * (B @ A - A @ B))
+
+
+def _singular_logs(factors: list[Array], n: int) -> Array:
+    """Logarithms of the singular values of a product, falling: by subspace iteration back and forth, which loses none to rounding; of many
+    components the leading ones."""
+    Q = np.linalg.qr(np.cos(1.0 + np.arange(n * n, dtype=np.float64)).reshape(n, n) + np.eye(n))[0]
+    if n > ALL_EXPONENTS:
+        Q = Q[:, : LEADING + SPARE]
+    logs = np.zeros(n)
+    for _ in range(12):
+        logs = np.zeros(Q.shape[1])
+        for chain in (factors, [f.T for f in reversed(factors)]):
+            for factor in chain:
+                Q, R = np.linalg.qr(factor @ Q)
+                with np.errstate(divide="ignore"):
+                    logs += np.log(np.abs(np.diag(R)))
+    return np.sort(0.5 * logs)[::-1][: n if n <= ALL_EXPONENTS else LEADING]
+
+
+# ---- many components --------------------------------------------------------------------------------------------------------------------
+
+
+class _Pieces:
+    """The propagators from mark to mark, as maps of vectors."""
+
+    def __init__(self, field: Field, path: Path, marks: Array, per_mark: int, symmetric: bool | None) -> None:
+        self.field, self.path, self.symmetric, self.n = field, path, symmetric, field.n
+        self.steps = [
+            (float(a) + (k + 0.5) * float(b - a) / per_mark, float(b - a) / per_mark) for a, b in pairwise(marks) for k in range(per_mark)
+        ]
+        self.per_mark, self.count = per_mark, len(marks) - 1
+        self.constant = field.jac is not None and (not callable(field.jac) or hasattr(field.jac, "matvec"))
+        self.kept: dict[int, Exponential] = {}
+        self.entries = 0
+
+    def step(self, k: int) -> Exponential:
+        """exp of h J, at the middle of a substep."""
+        k = 0 if self.constant else k
+        if k not in self.kept:
+            t, h = self.steps[k]
+            J = self._jacobian(t)
+            matrix = J.matrix
+            size = 0 if matrix is None else int(matrix.nnz) if hasattr(matrix, "nnz") else int(matrix.size)
+            if self.entries + size > KEPT:
+                return Exponential(J, h)
+            self.kept[k], self.entries = Exponential(J, h), self.entries + size
+        return self.kept[k]
+
+    def _jacobian(self, t: float) -> Linear:
+        return self.field.linear(t, self.path(t), self.symmetric, columns=False)[0]
+
+    @property
+    def has_back(self) -> bool:
+        """Whether products with the transpose are known, at the start."""
+        return self.step(0).has_back
+
+    def forward(self, v: Array) -> tuple[Array, float]:
+        """(the image of a vector at the end, of length 1, the logarithm of its length)."""
+        return self._chain(v, range(len(self.steps)), False)
+
+    def backward(self, v: Array) -> tuple[Array, float]:
+        """The same by the transpose."""
+        return self._chain(v, reversed(range(len(self.steps))), True)
+
+    def _chain(self, v: Array, order: Any, back: bool) -> tuple[Array, float]:
+        logs = 0.0
+        for k in order:
+            v = self.step(k).times(v, back)
+            size = float(np.linalg.norm(v))
+            if not 0.0 < size < math.inf:
+                return v, math.copysign(math.inf, size - 1.0)
+            v, logs = v / size, logs + math.log(size)
+        return v, logs
+
+
+def _of_products(pieces: _Pieces, span: float) -> Growth:
+    """Bounds at all marks from a block, and where there is a transpose closer ones at the end."""
+    try:
+        has_back = pieces.has_back
+        best, end = None, None
+        if has_back:
+            best, end = _at_end(pieces)
+        low, high = _of_block(pieces, best)
+    except FloatingPointError as error:
+        raise ValueError(f"jac: expected a Jacobian whose exponential can be computed along the path: {error}") from None
+    if end is not None:
+        low[-1], high[-1] = max(low[-1], end[0]), max(low[-1], min(high[-1], end[1]))
+    with np.errstate(over="ignore"):
+        factors, lower, upper = np.exp(low), np.exp(low), np.exp(high)
+    return Growth(factors, lower, upper, np.array([low[-1] / span]), False, 1.0 - krylov.MISS)
+
+
+def _at_end(pieces: _Pieces) -> tuple[Array, tuple[float, float]]:
+    """(about the vector that grows most up to the end, bounds of the logarithm of its growth)."""
+    v, unit = pieces.forward(krylov.random_vector(pieces.n, 21))
+    if not math.isfinite(unit):
+        return v, (unit, math.inf)
+    v, more = pieces.backward(v)
+    unit = 0.5 * (unit + more)  # nearer to the largest
+    best = [v, -math.inf]
+
+    def product(u: Array) -> Array:
+        w, forth = pieces.forward(u)
+        if forth > best[1]:
+            best[0], best[1] = u.copy(), forth
+        w, back = pieces.backward(w)
+        return np.asarray(math.exp(min(forth + back - 2.0 * unit, 600.0)) * w)
+
+    def enough(ritz: krylov.Ritz) -> bool:
+        return ritz.bounds[1] <= (1.0 + CLOSE) * float(np.max(ritz.values.real))
+
+    ritz = krylov.lanczos(product, pieces.n, PRODUCTS, enough, nothing=1e-9)
+    top = float(np.max(ritz.values.real))
+    if not top > 0.0:
+        return v, (best[1], math.inf)
+    w, _ = pieces.backward(pieces.forward(v)[0])
+    ends = unit + 0.5 * math.log(top), unit + 0.5 * math.log(ritz.bounds[1] + 1e-9 * top)
+    return w, ends
+
+
+def _of_block(pieces: _Pieces, best: Array | None) -> tuple[Array, Array]:
+    """Logarithms of (low, high) at all marks, from random vectors, and the best one that is known."""
+    count = min(BLOCK, pieces.n)
+    block = np.linalg.qr(np.stack([krylov.random_vector(pieces.n, 31 + k) for k in range(count)], axis=1))[0]
+    small = _least_part(pieces.n, count, krylov.MISS)
+    columns = block if best is None else np.column_stack([block, best])
+    turn = np.eye(columns.shape[1])  # columns = the block now @ turn, times exp(logs)
+    gram = np.linalg.cholesky(columns.T @ columns).T if best is not None else turn
+    low, high, logs = [0.0], [0.0], 0.0
+    for mark in range(pieces.count):
+        for k in range(mark * pieces.per_mark, (mark + 1) * pieces.per_mark):
+            step = pieces.step(k)
+            columns = np.stack([step.times(v, False) for v in columns.T], axis=1)
+        if not np.all(np.isfinite(columns)) or not np.any(columns):
+            end = math.inf if not np.all(np.isfinite(columns)) else -math.inf
+            low += [end] * (pieces.count - mark)
+            high += [end] * (pieces.count - mark)
+            break
+        columns, R = np.linalg.qr(columns)
+        turn = R @ turn
+        size = float(np.linalg.norm(turn))
+        turn, logs = turn / size, logs + math.log(size)
+        low.append(logs + math.log(float(np.linalg.norm(np.linalg.solve(gram.T, turn.T), 2))))
+        high.append(logs + math.log(float(np.linalg.norm(turn[:, :count], 2)) / small))
+    return np.array(low), np.array(high)
+
+
+def _least_part(n: int, count: int, miss: float) -> float:
+    """The length of a unit vector's part in a random space of `count` dimensions is below this with a probability of at most `miss`."""
+    if count >= n:
+        return 1.0
+    log = math.log(miss) + math.lgamma(0.5 * count + 1.0) + math.lgamma(0.5 * (n - count)) - math.lgamma(0.5 * n)
+    return min(1.0, math.exp(log / count))
