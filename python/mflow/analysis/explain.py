@@ -21,13 +21,15 @@ from typing import Any
 import numpy as np
 from mflow_core.problems.signatures import check_size, is_compiled
 
-from mflow.analysis.posedness import posedness_along
-from mflow.analysis.results import PosednessPath
+from mflow.analysis.field import Field
+from mflow.analysis.posedness import DENSE, posedness_along
+from mflow.analysis.results import Posedness, PosednessPath
 from mflow.base.checks import Array, check_number, check_start, real_array
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.tables import columns
 from mflow.integrate.ivp import solve_ivp
 from mflow.solvers import krylov
+from mflow.stability import limits, normality
 from mflow.stability.limits import max_stable_dt
 from mflow.stability.quadratic import best_parameters
 
@@ -42,6 +44,8 @@ LENGTH = 1e-5  # of a difference of gradients, relative to max(1, |x|)
 FLAT = 1e-6  # curvatures below this share of the largest are taken for 0
 STIFF = 1000.0
 SAFETY = 0.9
+EXPLICIT = "rk4"  # whose limit is compared with what happens where the Jacobian is far from normal
+FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +60,7 @@ class Report:
     verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
     steps : dict of method's name -> its largest stable step, safe for the upper end of the interval.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known.
+    note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
     """
 
     kind: str
@@ -74,6 +79,7 @@ class Report:
     reason: str
     complete: bool
     probability: float = math.nan
+    note: str = ""
 
     def __str__(self) -> str:
         low, high = self.curvature
@@ -92,6 +98,7 @@ class Report:
         lines += [f"posedness, {where}: {verdict}" for where, verdict in self.verdicts]
         rows = [[name, _number(dt)] for name, dt in self.steps.items()]
         lines += ["", columns(["method", "largest stable step"], rows), "", f"Recommended: {self._call()}", self.reason]
+        lines += [self.note] if self.note else []
         return "\n".join(lines)
 
     def _call(self) -> str:
@@ -363,6 +370,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
     steps = {m.name: max_stable_dt(m, eigenvalues=values) for m in _listed(names, cost=False)}
     verdicts = [(f"t = {path.t[0]:.4g}", path.verdicts[0])] + [(f"from t = {t:.4g}", after) for t, _, after in path.changes[:8]]
     method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run)
+    note = _transient_growth(Field(counted, t0, start, jac if callable(jac) else None, args), t0, path.points[0])
     least = float(np.min(-values.real)) if values.size else 0.0
     return Report(
         kind="right-hand side",
@@ -380,7 +388,28 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
         parameters={},
         reason=reason,
         complete=all(p.complete for p in path.points),
+        note=note,
     )
+
+
+def _transient_growth(field: Field, t0: float, point: Posedness) -> str:
+    """What is to be said where the Jacobian at the start is far from normal, so that errors grow within the limits of its eigenvalues."""
+    scale = float(np.max(np.abs(point.eigenvalues), initial=0.0))
+    method = as_method(EXPLICIT, {})
+    dt = max_stable_dt(method, eigenvalues=point.eigenvalues)
+    if not math.isfinite(point.numerical_abscissa) or point.numerical_abscissa <= point.growth_rate + FAR * scale or not 0.0 < dt < math.inf:
+        return ""
+    start = point.y.reshape(-1)
+    if field.n <= DENSE:
+        dense = field.matrix(t0, start)[0]
+        times, back, entries = (lambda v: dense @ v), (lambda v: dense.T @ v), dense.size
+    else:
+        J = field.linear(t0, start, False)[0]
+        if J.back is None:
+            return ""
+        times, back, entries = J.times, J.back, J.entries
+    text = normality.warning_of(method, times, back, field.n, dt, entries, lambda some: limits.first_to_fail(method, some, 6))
+    return f"At the start the limit {dt:.4g} of {EXPLICIT} is that of the eigenvalues, but {text}." if text else ""
 
 
 def _advice_for_rhs(values: Any, radius: float, span: float, run: Any) -> tuple[str, float, str]:

@@ -136,8 +136,7 @@ class _Pieces:
         if k not in self.kept:
             t, h = self.steps[k]
             J = self._jacobian(t)
-            matrix = J.matrix
-            size = 0 if matrix is None else int(matrix.nnz) if hasattr(matrix, "nnz") else int(matrix.size)
+            size = 0 if J.matrix is None else J.entries
             if self.entries + size > KEPT:
                 return Exponential(J, h)
             self.kept[k], self.entries = Exponential(J, h), self.entries + size

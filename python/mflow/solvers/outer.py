@@ -56,6 +56,11 @@ class Linear:
     budget: float = 1.0
 
     @property
+    def entries(self) -> int:
+        """Numbers that a product multiplies, at most."""
+        return self.n * self.n if self.matrix is None else int(self.matrix.nnz if hasattr(self.matrix, "nnz") else self.matrix.size)
+
+    @property
     def exhausted(self) -> float:
         """The size of a rest, relative to the matrix, that is noise."""
         return 1e-8 if self.matrix is None and self.noise > 0.0 else krylov.NOTHING
@@ -173,6 +178,7 @@ def _from_ritz(ritz: krylov.Ritz, noise: float) -> Outer:
     noise = max(noise, ROUNDING * float(np.max(np.abs(values))))
     # Residuals of values inside the spectrum are large and say nothing of its edge.
     errors = np.where(values >= top - noise, residuals + noise, noise)
+    errors[0] = max(float(errors[0]), float(values[0]) - ritz.bounds[0] + noise)
     out = Outer(values.astype(np.complex128), errors, top - noise, ritz.bounds[1] + noise, 1.0 - krylov.MISS, top)
     out.sure = krylov.sure(ritz)[keep] | (values == top)
     return out
@@ -201,6 +207,7 @@ def _symmetric_matrix(J: Linear) -> Outer:
     joined = np.concatenate([kept, first.values.real[first.values.real < kept[-1]]]).astype(np.complex128)
     errors = np.full(joined.size, J.noise)
     errors[0] += high - top
+    errors[int(np.argmin(joined.real))] += max(0.0, float(np.min(joined.real)) - ritz.bounds[0])
     sure = np.arange(joined.size) < len(kept)
     return Outer(joined, errors, top - J.noise, high + J.noise, max(0.0, 1.0 - (1 + used) * krylov.MISS), top, sure)
 

@@ -18,13 +18,15 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.solvers import krylov
+from mflow.solvers.learned import scipy_sparse
 
-__all__ = ["CANDIDATES", "FIRST", "bisect", "eigenvalues_of", "first_to_fail"]
+__all__ = ["CANDIDATES", "FIRST", "bisect", "both_products", "eigenvalues_of", "first_to_fail"]
 
 Unstable = Callable[[NDArray[np.complex128]], NDArray[np.bool_]]
 Values = NDArray[np.complex128]
 DENSE = 1000  # rows up to which all eigenvalues of a matrix are computed
 ITERATIONS = 400
+FEW = 200  # rows up to which a matrix of few entries is multiplied as it is
 NUMBERS = 10**8  # entries that a Krylov basis may have
 CLOSE = 2e-3  # residual of the eigenvalue that limits the step, relative to it
 ASYMMETRY = 1e-8  # of a matrix that is said to be symmetric, relative to it: the error of differences and rounding
@@ -158,6 +160,32 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
         values: Values = (np.linalg.eigvalsh(matrix) if symmetric else np.linalg.eigvals(matrix)).astype(np.complex128)
         return values
     return _of_products(lambda v: matrix @ v, len(matrix), symmetric, limiting)
+
+
+def both_products(jac: Any) -> tuple[Callable[[Array], Array], Callable[[Array], Array], int, int] | None:
+    """(v -> J v, v -> J^T v, rows, entries) of a checked real jac that is not symmetric; None of others, and where J^T v is not known."""
+    if hasattr(jac, "tocsr"):
+        matrix: Any = jac.tocsr()
+        if matrix.dtype.kind == "c" or not np.any((matrix != matrix.T).data):
+            return None
+        return lambda v: matrix @ v, lambda v: matrix.T @ v, matrix.shape[0], int(matrix.nnz)
+    if hasattr(jac, "matvec") or callable(jac):
+        if not hasattr(jac, "rmatvec"):
+            return None
+        try:
+            jac.rmatvec(np.zeros(jac.shape[0]))
+        except (NotImplementedError, TypeError, ValueError):  # an operator without its adjoint
+            return None
+        size = int(jac.shape[0])
+        return lambda v: np.asarray(jac.matvec(v)), lambda v: np.asarray(jac.rmatvec(v)), size, size * size
+    dense = np.asarray(jac)
+    if dense.dtype.kind == "c" or np.array_equal(dense, dense.T):
+        return None
+    dense = dense.astype(np.float64)
+    sparse = scipy_sparse()
+    if sparse is not None and len(dense) > FEW and np.count_nonzero(dense) < 0.05 * dense.size:
+        return both_products(sparse.csr_array(dense))
+    return lambda v: dense @ v, lambda v: dense.T @ v, len(dense), dense.size
 
 
 def _check_finite(entries: Values | Array) -> None:

@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
 from mflow.stability import eigenvalues as scans
+from mflow.stability import normality
 from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, measured_radius
 from mflow.stability.modes import limit_of_frequency, structure_modes
 
-__all__ = ["explain_step", "farthest", "limit_on_ray", "max_stable_dt", "stability_limit"]
+__all__ = ["explain_step", "farthest", "first_to_fail", "limit_on_ray", "max_stable_dt", "stability_limit"]
 
 SPACING = 0.01
 LR_RATIO = 1.02
@@ -232,7 +233,9 @@ def max_stable_dt(
     -----
     RuntimeWarning
         The eigenvalue that limits the step was not found to 1 %; or the jac of an optimizer has no eigenvalue below 0, as if the Hessian
-        had been given without its minus.
+        had been given without its minus; or, for integrators, jac is far from normal, so that a run within the limit grows by a factor of
+        more than 10 before it decays: the warning names the step up to which the numerical range of jac is stable. This is looked at
+        where products with the transpose are known: not for a function v -> J v.
 
     Examples
     --------
@@ -272,14 +275,28 @@ def max_stable_dt(
         if not np.all(np.isfinite(values)):
             raise ValueError("eigenvalues: expected finite numbers, got NaN or an infinity")
     else:
-        values = scans.eigenvalues_of(jac, n, symmetric, lambda some: _first_to_fail(method, some, 3))
+        values = scans.eigenvalues_of(jac, n, symmetric, lambda some: first_to_fail(method, some, 3))
     if jac is not None and method.kind != "step" and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
         text = f"max_stable_dt: for {method.name} jac is minus the Hessian; this jac has no eigenvalue below 0, so nothing limits lr"
         warnings.warn(f"{text}; if it is the Hessian itself, give jac=-H or curvature=", RuntimeWarning, stacklevel=2)
-    return float(_first_to_fail(method, values)[0])
+    dt = float(first_to_fail(method, values)[0])
+    if jac is not None and method.kind == "step" and 0.0 < dt < math.inf:
+        _warn_of_growth(method, jac, symmetric, dt)
+    return dt
 
 
-def _first_to_fail(method: Method, values: NDArray[np.complex128], candidates: int = scans.CANDIDATES) -> tuple[float, complex]:
+def _warn_of_growth(method: Method, jac: Any, symmetric: bool | None, dt: float) -> None:
+    """Warns where errors within the limit may grow by orders of magnitude before they fade."""
+    both = None if symmetric else scans.both_products(jac)
+    if both is None:
+        return
+    times, back, n, entries = both
+    text = normality.warning_of(method, times, back, n, dt, entries, lambda some: first_to_fail(method, some, 6))
+    if text:
+        warnings.warn(f"max_stable_dt: {dt:.4g} is the limit for the eigenvalues, but {text}", RuntimeWarning, stacklevel=3)
+
+
+def first_to_fail(method: Method, values: NDArray[np.complex128], candidates: int = scans.CANDIDATES) -> tuple[float, complex]:
     """(the largest step for these eigenvalues, the one that limits it)."""
     if method.kind == "step":
         rays = functools.partial(limit_on_ray, method)
