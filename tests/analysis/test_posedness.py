@@ -98,7 +98,7 @@ def test_falling_directions_are_not_counted_twice(count: int) -> None:
         report = mflow.explain(lambda c, d=d: (-0.5 * float(c @ (d * c)), -d * c), np.ones(n), jac=True)
         said = report.verdicts[0][1].split(" curves down in ")[1].split()[0]
         assert 1 <= int(said) <= count
-        assert report.curvature[1] == pytest.approx(-d.min(), rel=1e-2)
+        assert report.curvature[0] * (1 - 1e-9) <= -d.min() <= report.curvature[1] <= -1.03 * d.min()
 
 
 def test_where_a_path_changes() -> None:

@@ -58,7 +58,7 @@ class Report:
     smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, a lower bound of the condition number; inf
     where the cost is not convex, or has no curvature. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
     verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
-    steps : dict of method's name -> its largest stable step, safe for the upper end of the interval.
+    steps : dict of method's name -> its largest stable step, for the upper end of the interval.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known.
     note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
     """
@@ -367,7 +367,8 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
     radii = np.array([float(np.max(np.abs(p.eigenvalues), initial=0.0)) for p in path.points])
     margins = np.array([0.0 if p.complete else p.error for p in path.points])
     interval = float(np.max(radii)), float(np.max(radii + margins))
-    steps = {m.name: max_stable_dt(m, eigenvalues=values) for m in _listed(names, cost=False)}
+    share = interval[0] / interval[1] if interval[0] > 0.0 else 1.0
+    steps = {m.name: share * max_stable_dt(m, eigenvalues=values) for m in _listed(names, cost=False)}
     verdicts = [(f"t = {path.t[0]:.4g}", path.verdicts[0])] + [(f"from t = {t:.4g}", after) for t, _, after in path.changes[:8]]
     method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run)
     note = _transient_growth(Field(counted, t0, start, jac if callable(jac) else None, args), t0, path.points[0])

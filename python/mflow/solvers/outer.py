@@ -34,7 +34,7 @@ __all__ = ["ROUNDING", "Linear", "Outer", "dense_values", "outer_values", "range
 
 Product = Callable[[Array], Array]
 SMALL = 400  # rows of a block up to which all its eigenvalues are computed
-ROUNDING = 1e-14  # of the products of a matrix whose entries are known, relative to its size
+ROUNDING = 5e-14  # of Ritz values of a matrix whose entries are known, relative to its size
 BEFORE_SHIFT = 60  # products before a shift is chosen
 SHIFTED = 30  # solves with one shift
 SHIFTS = 8

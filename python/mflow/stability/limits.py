@@ -209,7 +209,8 @@ def max_stable_dt(
     jac : array_like (n, n), SciPy sparse matrix or LinearOperator, or callable
         Jacobian of y' = F(y), for integrators; or of a gradient flow, minus the Hessian, for optimizers. Or a function ``jac(v)`` that
         returns J v, with n, the length of v. Eigenvalues with a positive real part belong to solutions that grow by themselves and set
-        no limit. Up to 1000 rows all eigenvalues are computed, beyond that the outer ones, by Lanczos' or Arnoldi's method.
+        no limit. Up to 1000 rows all eigenvalues are computed; beyond that the outer ones are estimated by Lanczos' or Arnoldi's method,
+        from a random start of a fixed seed, and the result is about the limit: to 1 % where no warning says otherwise and jac is normal.
     eigenvalues : array_like of complex
         In place of jac.
     symmetric : bool
@@ -232,7 +233,7 @@ def max_stable_dt(
     Warns
     -----
     RuntimeWarning
-        The eigenvalue that limits the step was not found to 1 %; or the jac of an optimizer has no eigenvalue below 0, as if the Hessian
+        The eigenvalue that limits the step is not known to 1 %; or the jac of an optimizer has no eigenvalue below 0, as if the Hessian
         had been given without its minus; or, for integrators, jac is far from normal, so that a run within the limit grows by a factor of
         more than 10 before it decays: the warning names the step up to which the numerical range of jac is stable. This is looked at
         where products with the transpose are known: not for a function v -> J v.
