@@ -42,7 +42,8 @@ def rotated(A: Any, seed: int = 0, count: int = 3) -> Any:
 def holds(p: Any, true: float) -> None:
     """Its bounds hold the true value, and its verdict follows from the truth or is "not known"."""
     low, high = p.growth_interval
-    assert low <= true * (1 + 1e-12 * np.sign(true)) and true <= high * (1 + 1e-12 * np.sign(high))
+    assert low <= true * (1 + 1e-12 * np.sign(true))
+    assert true <= high * (1 + 1e-12 * np.sign(high))
     assert p.verdict in ("ill-posed" if true > 0.0 else "well-posed", "not known")
     assert (p.verdict == "not known") == (low <= 0.0 <= high)
 
@@ -150,7 +151,7 @@ def test_the_way_back_of_many_components() -> None:
     n = 500
     lam = np.linspace(-2.0, 0.25, n)
     t = np.linspace(1.0, 0.0, 5)
-    path = mflow.posedness_along(lambda t, y: lam * y, t, np.exp(np.outer(lam, t)))
+    path = mflow.posedness_along(sparse.diags_array(lam).tocsr(), t, np.exp(np.outer(lam, t)))
     assert path.points[0].growth_rate == pytest.approx(2.0, rel=1e-3)
     assert path.growth_bounds[0, -1] * (1 - 1e-6) <= math.exp(2.0) <= path.growth_bounds[1, -1]
 
@@ -158,7 +159,7 @@ def test_the_way_back_of_many_components() -> None:
 # ---- growth along a path ----------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n", [100, 400])
+@pytest.mark.parametrize("n", [100, 200])
 @pytest.mark.parametrize("form", ["slope", "jac"])
 def test_the_fastest_of_many_perturbations(n: int, form: str) -> None:
     lam = -np.linspace(0.1, 5.0, n)
@@ -168,10 +169,11 @@ def test_the_fastest_of_many_perturbations(n: int, form: str) -> None:
     path = mflow.posedness_along(lambda t, y: lam * y, t, np.exp(np.outer(lam, t)), jac=jac)
     assert path.growth[-1] == pytest.approx(math.exp(2.4), rel=1e-3)
     low, high = path.growth_bounds
-    assert np.all(low <= np.exp(0.8 * t) * (1 + 1e-6)) and np.all(np.exp(0.8 * t) <= high * (1 + 1e-6))
+    assert np.all(low <= np.exp(0.8 * t) * (1 + 1e-6))
+    assert np.all(np.exp(0.8 * t) <= high * (1 + 1e-6))
     assert path.lyapunov[0] == pytest.approx(0.8, rel=1e-3)
     assert path.exact_growth == (n == 100)
-    assert "up to" in str(path) and "11" in str(path)
+    assert re.search(r"multiplied by up to (11|a factor between 11)", str(path))
 
 
 def test_growth_of_a_result() -> None:
@@ -185,7 +187,7 @@ def test_growth_of_a_result() -> None:
 
 def test_growth_where_only_products_are_known_is_an_interval() -> None:
     """Of a full matrix that is not symmetric, against the singular values of exp(t J)."""
-    n = 200
+    n = 160
     J = np.random.default_rng(0).normal(size=(n, n)) / math.sqrt(n) - np.eye(n)
     t = np.linspace(0.0, 3.0, 4)
     flow = [expm(s * J) for s in t]
@@ -193,7 +195,8 @@ def test_growth_where_only_products_are_known_is_an_interval() -> None:
     path = mflow.posedness_along(lambda t, y: J @ y, t, y)
     true = np.array([np.linalg.norm(E, 2) for E in flow])
     low, high = path.growth_bounds
-    assert np.all(low[1:] <= true[1:]) and np.all(true[1:] <= high[1:])
+    assert np.all(low[1:] <= true[1:])
+    assert np.all(true[1:] <= high[1:])
     assert not path.exact_growth
     assert re.search(r"a factor between .* and .* at the end \(the upper bound with a probability of 0.99", str(path))
     known = mflow.posedness_along(lambda t, y: J @ y, t, y, jac=J)  # with its transpose
@@ -202,7 +205,7 @@ def test_growth_where_only_products_are_known_is_an_interval() -> None:
 
 def test_growth_of_a_stiff_path() -> None:
     """Heat: exp(-pi^2 t), however fine the grid; and transient growth by 3 10^6 where all eigenvalues are -1."""
-    n = 401
+    n = 180
     h = (n + 1.0) ** 2
     A = tridiagonal(n, h, -2.0 * h, h)
     t = np.linspace(0.0, 0.1, 6)
@@ -263,7 +266,7 @@ def test_explain_says_that_a_radius_is_an_estimate() -> None:
     n = 450
     h = (n + 1.0) ** 2
     A = tridiagonal(n, h, -2.0 * h, h)
-    report = mflow.explain(lambda t, y: A @ y, np.ones(n), t_span=(0, 2e-4))
+    report = mflow.explain(lambda t, y: A @ y, np.ones(n), t_span=(0, 4e-6))
     true = 4.0 * h * math.cos(0.5 * math.pi / (n + 1)) ** 2
     assert report.curvature[0] * (1 - 1e-7) <= true <= report.curvature[1] <= 1.1 * true
     assert report.steps["euler"] <= 2.0 / true

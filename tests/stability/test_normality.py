@@ -31,7 +31,7 @@ def inside(words: str) -> float:
 @pytest.mark.parametrize("n", [40, 150, 1200])
 @pytest.mark.parametrize("method", ["euler", "rk4"])
 def test_upwind_differences(method: str, n: int) -> None:
-    """The numerical range is the disc about -n with the radius n cos(pi/(n + 1)), a numerical fact: twice as wide as the eigenvalues say."""
+    """The numerical range is the disc about -n with the radius n cos(pi/(n + 1))."""
     sparse = pytest.importorskip("scipy.sparse")
     J = upwind(n) if n < 1000 else sparse.diags_array([np.full(n - 1, float(n)), np.full(n, -float(n))], offsets=[-1, 0]).tocsr()
     dt, words = said(method, J)

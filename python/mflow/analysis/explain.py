@@ -54,7 +54,8 @@ class Report:
 
     kind : "cost" or "right-hand side". n : int. nfev : int, gradients, or slopes. curvature : (lower, upper), of a cost the interval of
     the largest curvature at the start; of a right-hand side that of the spectral radius on the path, an estimate where `complete` is False.
-    probability : float, with which the interval of a cost holds, for a random start: 1 where all curvatures are known. least_curvature : float, the
+    probability : float, with which the interval of a cost holds, over random starts: 1 where all curvatures are known.
+    least_curvature : float, the
     smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, a lower bound of the condition number; inf
     where the cost is not convex, or has no curvature. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
     verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
@@ -398,7 +399,11 @@ def _transient_growth(field: Field, t0: float, point: Posedness) -> str:
     scale = float(np.max(np.abs(point.eigenvalues), initial=0.0))
     method = as_method(EXPLICIT, {})
     dt = max_stable_dt(method, eigenvalues=point.eigenvalues)
-    if not math.isfinite(point.numerical_abscissa) or point.numerical_abscissa <= point.growth_rate + FAR * scale or not 0.0 < dt < math.inf:
+    if (
+        not math.isfinite(point.numerical_abscissa)
+        or point.numerical_abscissa <= point.growth_rate + FAR * scale
+        or not 0.0 < dt < math.inf
+    ):
         return ""
     start = point.y.reshape(-1)
     if field.n <= DENSE:

@@ -10,12 +10,13 @@ import numpy as np
 from mflow.base.checks import Array, real_array
 from mflow.solvers import krylov
 from mflow.solvers.learned import Offsets, learn, offsets_of
-from mflow.solvers.outer import ROUNDING, Linear, Outer, outer_values, range_bound
+from mflow.solvers.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, outer_values, range_bound
 
 __all__ = ["Field"]
 
 DIFFERENCE = 6e-6  # root of rounding for central differences
 TRUNCATED = 1e-8  # of differences, against the Jacobian
+FULL = 1000  # components up to which those of one that is symmetric are, where its products do not tell enough
 COLUMNS = 2000  # components up to which all columns of a Jacobian that is not symmetric are differenced
 
 
@@ -34,6 +35,7 @@ class Field:
         if self.fun is not None and not callable(self.fun):
             raise TypeError(f"fun: expected a function of (t, y), got {type(self.fun).__name__}")
         self.shape = y.shape
+        self.full = False  # too many entries to be looked for again
         self.offsets: Offsets | None = None  # where the entries of the Jacobian were, seen at an earlier point
 
     def slope(self, t: float, y: Array) -> Array:
@@ -133,9 +135,12 @@ class Field:
 
     def _learned(self, times: Callable[[Array], Array]) -> Any:
         """The Jacobian as a sparse matrix where its entries stand on few diagonals, else None."""
+        if self.full:
+            return None
         matrix = learn(times, self.n, self.offsets)
         if matrix is None:  # the first time, or where entries that were 0 are not so here
             self.offsets = offsets_of(times, self.n)
+            self.full = self.offsets is None
             matrix = learn(times, self.n, self.offsets)
         return matrix
 
@@ -146,12 +151,25 @@ class Field:
         if self.sign < 0.0:
             J = _negated(J)
         try:
+            if symmetric and J.matrix is None and J.n <= FULL:
+                J = _with_entries(J)
             out = outer_values(J, symmetric)
             ends = (out.low, out.high) if symmetric else range_bound(J)
         except FloatingPointError:
             raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun") from None
         scale = float(np.max(np.abs(out.values), initial=0.0))
         return out, ends, max(J.noise, ROUNDING * scale), symmetric
+
+
+def _with_entries(J: Linear) -> Linear:
+    """A symmetric Jacobian of not too many components with its entries, where as many products do not tell the end of its spectrum."""
+    few = Linear(J.n, J.times, J.back, None, J.noise, min(J.budget, J.n / MOST_PRODUCTS))
+    first = outer_values(few, True)
+    if is_narrow(first.low, first.high, J.noise):
+        return few
+    matrix = np.stack([J.times(unit) for unit in np.eye(J.n)], axis=1)
+    matrix = 0.5 * (matrix + matrix.T)
+    return Linear(J.n, lambda v: matrix @ v, lambda v: matrix @ v, matrix, J.noise, J.budget)
 
 
 def _negated(J: Linear) -> Linear:

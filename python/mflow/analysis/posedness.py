@@ -218,9 +218,13 @@ def _far_from_normal(view: _View) -> str:
         return ""
     scale = float(np.max(np.abs(view.values), initial=0.0))
     if not math.isfinite(view.abscissa):
-        return "; whether the Jacobian is far from normal is not known from products J v alone: give jac as a matrix, or with products J^T v"
+        return (
+            "; whether the Jacobian is far from normal is not known from products J v alone: give jac as a matrix, or with products J^T v"
+        )
     if view.verdict != "ill-posed" and view.abscissa > max(max(view.rate, 0.0) + FAR * scale, 0.0):
-        return f"; the Jacobian is far from normal: errors may first grow, at a rate of up to {view.abscissa:.4g}, its numerical range's end"
+        return (
+            f"; the Jacobian is far from normal: errors may first grow, at a rate of up to {view.abscissa:.4g}, its numerical range's end"
+        )
     return ""
 
 
@@ -421,9 +425,7 @@ def _words(at_points: list[Posedness], verdicts: list[str], changes: list[tuple[
     return text + ("" if worst in ("well-posed", "linearly stable") else f"; {MEANING[worst]}")
 
 
-def _change(
-    field: Field, path: _Path, before: Posedness, after: float, symmetric: bool | None, near: float, budget: float
-) -> float:
+def _change(field: Field, path: _Path, before: Posedness, after: float, symmetric: bool | None, near: float, budget: float) -> float:
     """The time at which the verdict ceases to be that before."""
     low, high = before.t, after
     for _ in range(24):

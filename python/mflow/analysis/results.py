@@ -103,8 +103,8 @@ class FamilyResult(Result):
     t : float64 array (m,). y : float64 array (starts, n, m), NaN from where a solution ended early. starts : float64 array (starts, n).
     ends : float64 array (starts, n), the last good states. fun : the right-hand side ``fun(t, y)``, for a direction field.
     success : bool. reason : list of str, one a start. spread : float64 array (m,), the largest distance between two solutions over that
-    at the start, for each time; above 1 the family spreads (ill-posed), below 1 it closes (well-posed); NaN with a single start. Of more than
-    200 starts neighbours in the list alone are compared, and it is a bound from below.
+    at the start, for each time; above 1 the family spreads (ill-posed), below 1 it closes (well-posed); NaN with a single start. Of more
+    than 200 starts neighbours in the list alone are compared, and it is a bound from below.
     nfev : int.
     """
 

@@ -71,7 +71,9 @@ class Exponential:
         size = float(np.linalg.norm(v))
         if size == 0.0:
             return v, left
-        Q, H, rest = krylov.basis(product, v / size, min(VECTORS, v.size), lambda H, k: k in EARLY and self._error(H, k, left)[0] <= TOLERANCE)
+        Q, H, rest = krylov.basis(
+            product, v / size, min(VECTORS, v.size), lambda H, k: k in EARLY and self._error(H, k, left)[0] <= TOLERANCE
+        )
         part = left
         square = np.zeros((len(H) + 1, len(H)))
         square[: len(H)], square[len(H), -1] = H, rest

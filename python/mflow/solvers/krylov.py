@@ -6,8 +6,8 @@ Lanczos' three-term recurrence needs no basis: it keeps three vectors, whatever 
 appear twice (ghosts): rounding destroys the orthogonality of the basis, and values that have converged appear again. Eigenvalues of a
 tridiagonal matrix are distinct, so of Ritz values that coincide all but one are ghosts.
 
-Start vectors are random, from a fixed seed, so that a result repeats. No matrix was made with them in mind, and that is worth a bound. Let c
-be the part of the start vector along the eigenvector of the largest eigenvalue L, and p the Lanczos polynomial, p(J) v = v_next of length
+Start vectors are random, from a fixed seed, so that a result repeats. No matrix was made with them in mind, and that is worth a bound. Let
+c be the part of the start vector along the eigenvector of the largest eigenvalue L, and p the Lanczos polynomial, p(J) v = v_next of length
 1. Then |c p(L)| <= 1. Of a random unit vector of n components |c| is below s with a probability of at most s sqrt(2 (n - 1)/pi), so L is
 below the number beyond all Ritz values where |p| reaches 1/s, but for that probability. The other end likewise.
 

@@ -30,7 +30,7 @@ from mflow.solvers import krylov
 from mflow.solvers.learned import scipy_sparse
 from mflow.solvers.similar import blocks, is_symmetric
 
-__all__ = ["ROUNDING", "Linear", "Outer", "dense_values", "outer_values", "range_bound"]
+__all__ = ["MOST_PRODUCTS", "ROUNDING", "Linear", "Outer", "combined", "dense_values", "is_narrow", "outer_values", "range_bound"]
 
 Product = Callable[[Array], Array]
 SMALL = 400  # rows of a block up to which all its eigenvalues are computed
@@ -38,7 +38,7 @@ ROUNDING = 5e-14  # of Ritz values of a matrix whose entries are known, relative
 BEFORE_SHIFT = 60  # products before a shift is chosen
 SHIFTED = 30  # solves with one shift
 SHIFTS = 8
-FEWEST, PRODUCTS = 1000, 4 * 10**7  # of products where entries are not known: at least, and times n
+FEWEST, MOST_PRODUCTS, PRODUCTS = 1000, 20_000, 4 * 10**7  # of products where entries are not known: at least, at most, and times n
 GENERAL = 200  # Arnoldi's vectors
 WANTED = 6  # eigenvalues from ARPACK
 CLOSE = 1e-4  # relative width of an interval that is narrow enough
@@ -64,6 +64,17 @@ class Linear:
     def exhausted(self) -> float:
         """The size of a rest, relative to the matrix, that is noise."""
         return 1e-8 if self.matrix is None and self.noise > 0.0 else krylov.NOTHING
+
+
+def combined(a: float, A: Linear, b: float, B: Linear) -> Linear:
+    """a A + b B."""
+    if A.matrix is not None and B.matrix is not None:
+        matrix = a * A.matrix + b * B.matrix
+        return Linear(A.n, lambda v: matrix @ v, lambda v: matrix.T @ v, matrix, abs(a) * A.noise + abs(b) * B.noise, A.budget)
+    one, other, back = A.back, B.back, None
+    if one is not None and other is not None:
+        back = lambda v: a * one(v) + b * other(v)  # noqa: E731
+    return Linear(A.n, lambda v: a * A.times(v) + b * B.times(v), back, None, abs(a) * A.noise + abs(b) * B.noise, A.budget)
 
 
 @dataclass
@@ -157,15 +168,16 @@ def dense_values(J: Array, error: float, symmetric: bool) -> tuple[NDArray[np.co
 # ---- symmetric --------------------------------------------------------------------------------------------------------------------------
 
 
-def _narrow(low: float, high: float, noise: float) -> bool:
+def is_narrow(low: float, high: float, noise: float) -> bool:
+    """Whether bounds are as close as they are wanted, or as products with this error allow."""
     return high - low <= max(CLOSE * abs(low), 2.0 * noise)
 
 
 def _symmetric_products(J: Linear) -> Outer:
-    most = int(J.budget * min(20_000, max(FEWEST, PRODUCTS // J.n)))
+    most = int(J.budget * min(MOST_PRODUCTS, max(FEWEST, PRODUCTS // J.n)))
 
     def enough(ritz: krylov.Ritz) -> bool:
-        return _narrow(float(np.max(ritz.values.real)), ritz.bounds[1], J.noise)
+        return is_narrow(float(np.max(ritz.values.real)), ritz.bounds[1], J.noise)
 
     return _from_ritz(krylov.lanczos(J.times, J.n, most, enough, J.exhausted), J.noise)
 
@@ -190,7 +202,7 @@ def _symmetric_matrix(J: Linear) -> Outer:
     first = _from_ritz(ritz, J.noise)
     top, high = float(np.max(ritz.values.real)), ritz.bounds[1]
     values, used = ritz.values.real[:0], 0
-    while not _narrow(top, high, J.noise) and used < SHIFTS:
+    while not is_narrow(top, high, J.noise) and used < SHIFTS:
         shift, used = high + 0.01 * (high - top) + J.noise, used + 1
         solve = _shifted_solver(J.matrix, shift)
         if solve is None:
@@ -325,7 +337,13 @@ def _arpack(J: Linear) -> tuple[NDArray[np.complex128], Array, Array] | None:
 def _eigs(sparse: Any, operator: Any, J: Linear, which: str) -> Any:
     try:
         return sparse.linalg.eigs(
-            operator, WANTED, which=which, v0=krylov.random_vector(J.n, 3), ncv=min(J.n - 1, 60), maxiter=max(3, int(40 * J.budget)), tol=1e-9
+            operator,
+            WANTED,
+            which=which,
+            v0=krylov.random_vector(J.n, 3),
+            ncv=min(J.n - 1, 60),
+            maxiter=max(3, int(40 * J.budget)),
+            tol=1e-9,
         )
     except (sparse.linalg.ArpackNoConvergence, sparse.linalg.ArpackError):
         return None

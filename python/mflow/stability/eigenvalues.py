@@ -273,6 +273,8 @@ def _of_products(product: Any, n: int, symmetric: bool, limiting: Callable[[Valu
         off = rest(ritz)
         if 0.01 < off < math.inf:
             known = "known to" if symmetric else "known, where jac is normal, to"
-            text = f"max_stable_dt: the eigenvalue that limits the step is {known} {100 * off:.2g} % only, after {ritz.products} products J v"
+            text = (
+                f"max_stable_dt: the eigenvalue that limits the step is {known} {100 * off:.2g} % only, after {ritz.products} products J v"
+            )
             warnings.warn(f"{text}; keep a margin of that size", RuntimeWarning, stacklevel=5)
     return ritz.values

@@ -6,8 +6,8 @@ stays below a small constant (11.08 for any function, by Crouzeix; 1 + sqrt(2) b
 
 References
 ----------
-L. N. Trefethen and M. Embree, Spectra and Pseudospectra (2005), 14 and 31; M. Crouzeix and C. Palencia, SIAM J. Matrix Anal. Appl. 38 (2017)
-649-655; C. R. Johnson, SIAM J. Numer. Anal. 15 (1978) 595-602.
+L. N. Trefethen and M. Embree, Spectra and Pseudospectra (2005), 14 and 31; M. Crouzeix and C. Palencia, SIAM J. Matrix Anal. Appl. 38
+(2017) 649-655; C. R. Johnson, SIAM J. Numer. Anal. 15 (1978) 595-602.
 """
 
 from __future__ import annotations
