@@ -10,7 +10,7 @@ import numpy as np
 from mflow.base.checks import Array, real_array
 from mflow.solvers import krylov
 from mflow.solvers.learned import Offsets, learn, offsets_of
-from mflow.solvers.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, outer_values, range_bound
+from mflow.solvers.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, known, outer_values, range_bound
 
 __all__ = ["Field"]
 
@@ -112,9 +112,7 @@ class Field:
         if matrix is None:
             noise = 3.0 * TRUNCATED * size + rest
             return Linear(self.n, times, times if symmetric else None, None, noise, budget), symmetric
-        held = matrix
-        noise = TRUNCATED * float(np.max(abs(held).sum(axis=1))) + rest
-        return Linear(self.n, lambda v: held @ v, lambda v: held.T @ v, held, noise, budget), symmetric
+        return known(matrix, TRUNCATED * float(np.max(abs(matrix).sum(axis=1))) + rest, budget), symmetric
 
     def _given_linear(self, given: Any, times: Callable[[Array], Array], t: float, budget: float) -> Linear:
         """Of a Jacobian that the user gives, as a matrix or an operator."""
@@ -131,7 +129,7 @@ class Field:
             raise ValueError(f"jac: expected shape ({self.n}, {self.n}), got shape {tuple(matrix.shape)}")
         if not np.all(np.isfinite(matrix.data if hasattr(given, "tocsr") else matrix)):
             raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun")
-        return Linear(self.n, lambda v: matrix @ v, lambda v: matrix.T @ v, matrix, 0.0, budget)
+        return known(matrix, 0.0, budget)
 
     def _learned(self, times: Callable[[Array], Array]) -> Any:
         """The Jacobian as a sparse matrix where its entries stand on few diagonals, else None."""
@@ -169,7 +167,7 @@ def _with_entries(J: Linear) -> Linear:
         return few
     matrix = np.stack([J.times(unit) for unit in np.eye(J.n)], axis=1)
     matrix = 0.5 * (matrix + matrix.T)
-    return Linear(J.n, lambda v: matrix @ v, lambda v: matrix @ v, matrix, J.noise, J.budget)
+    return known(matrix, J.noise, J.budget)
 
 
 def _negated(J: Linear) -> Linear:

@@ -34,9 +34,10 @@ ALL_EXPONENTS = 60  # components up to which all Lyapunov exponents are computed
 FOLLOWED = 150  # components up to which the propagator is a matrix
 LEADING, SPARE = 6, 6  # exponents of more components, and vectors that help them
 SUBSTEPS = 400
+DIFFERENCED = 400  # components up to which all columns of a Jacobian that is not symmetric are differenced on the way
 BLOCK = 12  # random vectors
-PRODUCTS = 60  # with the propagator and its transpose
-CLOSE = 1e-3  # relative width of an interval that is narrow enough
+PRODUCTS = 30  # with the propagator and its transpose
+CLOSE = 1e-2  # relative width of the interval of a squared singular value that is narrow enough
 GAUSS = math.sqrt(3.0) / 6.0  # of Gauss' points from the middle, relative to the step
 HEAVY, LIGHT = 0.25 + GAUSS, 0.25 - GAUSS  # weights of the nearer and the farther point
 KEPT = 3 * 10**7  # entries of Jacobians that are kept between passes
@@ -145,14 +146,15 @@ class _Pieces:
             parts = (Exponential(self._jacobian(t), h),)
         else:
             first, second = (self._jacobian(t + (0.5 + s * GAUSS) * h) for s in (-1.0, 1.0))
-            parts = tuple(Exponential(combined(a, first, b, second), h) for a, b in ((HEAVY, LIGHT), (LIGHT, HEAVY)))
+            pairs = ((0.5, 0.5),) if _same(first, second) else ((HEAVY, LIGHT), (LIGHT, HEAVY))
+            parts = tuple(Exponential(combined(a, first, b, second), h) for a, b in pairs)
         size = sum(0 if part.J.matrix is None else part.J.entries for part in parts)
         if self.entries + size <= KEPT:
             self.kept[key], self.entries = parts, self.entries + size
         return parts
 
     def _jacobian(self, t: float) -> Linear:
-        return self.field.linear(t, self.path(t), self.symmetric, columns=False)[0]
+        return self.field.linear(t, self.path(t), self.symmetric, columns=self.n <= DIFFERENCED)[0]
 
     def times(self, k: int, v: Array, back: bool = False) -> Array:
         """A vector after a substep."""
@@ -183,6 +185,13 @@ class _Pieces:
                 return v, math.copysign(math.inf, size - 1.0)
             v, logs = v / size, logs + math.log(size)
         return v, logs
+
+
+def _same(A: Linear, B: Linear) -> bool:
+    """Whether two Jacobians differ by their errors alone."""
+    if A.matrix is None or B.matrix is None:
+        return False
+    return float(abs(A.matrix - B.matrix).max()) <= A.noise + B.noise
 
 
 def _of_products(pieces: _Pieces, span: float) -> Growth:

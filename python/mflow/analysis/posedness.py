@@ -26,7 +26,7 @@ from mflow.analysis.growth import Growth, growth_along
 from mflow.analysis.results import Posedness, PosednessPath
 from mflow.base.checks import Array, check_number, check_start, check_vector, check_whole
 from mflow.base.result import ANALYSES, IVPResult, Origin, origin_of
-from mflow.solvers.outer import Linear, dense_values, outer_values
+from mflow.solvers.outer import dense_values, known, outer_values
 
 __all__ = ["of_result", "point_verdict", "posedness", "posedness_along"]
 
@@ -54,12 +54,12 @@ def posedness(
 
     Parameters
     ----------
-    fun : callable, array_like (n, n) or sparse matrix
+    fun : callable, array_like (n, n), SciPy sparse matrix or LinearOperator
         ``fun(t, y, *args)`` returns the slopes (n,), or the Jacobian itself, (n, n); or a constant Jacobian.
     t : float
     y : array_like, any shape with n entries
-    jac : callable or array_like (n, n), optional
-        The Jacobian, where fun is the slope; by default central differences.
+    jac : callable, array_like (n, n), SciPy sparse matrix or LinearOperator, optional
+        The Jacobian, where fun is the slope; by default central differences. A function may return any of the others.
     symmetric : bool, optional
         Whether the Jacobian is symmetric, as that of a gradient flow. Determined if not given.
     args : tuple
@@ -70,13 +70,22 @@ def posedness(
     Returns
     -------
     Posedness
-        ``verdict`` ("ill-posed", "well-posed", "linearly stable", "suspect"), ``eigenvalues`` by falling real part (all up to 400
-        components, the outer ones beyond), ``growth_rate``, ``doubling_time``; of a gradient flow ``index`` and ``geometry``.
+        ``verdict`` ("ill-posed", "well-posed", "linearly stable", "suspect", "not known"), ``eigenvalues`` by falling real part (all up
+        to 400 components, outer ones beyond), ``growth_rate``, ``growth_interval`` (its bounds), ``probability``, ``doubling_time``,
+        ``numerical_abscissa``; of a gradient flow ``index`` and ``geometry``.
 
     Raises
     ------
     TypeError, ValueError
         A value of fun or jac does not fit y, or is not finite.
+
+    Notes
+    -----
+    Of more than 400 components the verdict is that of bounds of the largest real part, "not known" where 0 lies between them. Of a
+    symmetric Jacobian there are bounds whatever its size; the upper one rests on a random start vector, from a fixed seed. One that is
+    not symmetric needs its entries, or products with its transpose: a LinearOperator with rmatvec. Entries are found from the slope where
+    they stand on a few diagonals, as those of differences on a grid, or up to 2000 components (SciPy is needed for the former). Where
+    rounding moves eigenvalues across 0, as where many eigenvectors coincide, the verdict is "not known" for few components, too.
 
     Examples
     --------
@@ -90,7 +99,7 @@ def posedness(
     References
     ----------
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), I.14; G. Golub and C. Van Loan, Matrix
-    Computations (2013), 7.2.2.
+    Computations (2013), 7.2.2; L. N. Trefethen and M. Embree, Spectra and Pseudospectra (2005).
     """
     start, near = check_start(y, "y"), check_number(near, "near", low=0.0)
     field = Field(fun, check_number(t, "t"), start, jac, args)
@@ -162,7 +171,7 @@ def _of_all(J: Array, error: float, sign: float, symmetric: bool | None, near: f
     values = sign * values
     size = max(float(np.max(np.abs(values))), float(np.linalg.norm(J)))
     if not symmetric and _verdict_of(_kinds(values, errors, near, size)) == "not known":
-        out = outer_values(Linear(len(J), lambda v: sign * (J @ v), lambda v: sign * (J.T @ v), sign * J, error / math.sqrt(len(J))), False)
+        out = outer_values(known(sign * J, error / math.sqrt(len(J))), False)
         if len(out.values) == len(J):
             values, errors = out.values, out.errors
     order = np.argsort(-values.real, kind="stable")
@@ -325,7 +334,8 @@ def posedness_along(
     Returns
     -------
     PosednessPath
-        ``points``, ``verdicts``, ``eigenvalues``, ``changes`` (t, before, after), ``growth`` (points,), ``lyapunov``, ``verdict``.
+        ``points``, ``verdicts``, ``eigenvalues``, ``changes`` (t, before, after), ``growth`` (points,), ``growth_bounds`` (2, points),
+        ``lyapunov``, ``verdict``.
 
     Raises
     ------

@@ -30,7 +30,7 @@ from mflow.solvers import krylov
 from mflow.solvers.learned import scipy_sparse
 from mflow.solvers.similar import blocks, is_symmetric
 
-__all__ = ["MOST_PRODUCTS", "ROUNDING", "Linear", "Outer", "combined", "dense_values", "is_narrow", "outer_values", "range_bound"]
+__all__ = ["MOST_PRODUCTS", "ROUNDING", "Linear", "Outer", "combined", "dense_values", "is_narrow", "known", "outer_values", "range_bound"]
 
 Product = Callable[[Array], Array]
 SMALL = 400  # rows of a block up to which all its eigenvalues are computed
@@ -66,11 +66,16 @@ class Linear:
         return 1e-8 if self.matrix is None and self.noise > 0.0 else krylov.NOTHING
 
 
+def known(matrix: Any, noise: float, budget: float = 1.0) -> Linear:
+    """A matrix whose entries are known, dense or sparse."""
+    turned = matrix.T
+    return Linear(matrix.shape[0], lambda v: matrix @ v, lambda v: turned @ v, matrix, noise, budget)
+
+
 def combined(a: float, A: Linear, b: float, B: Linear) -> Linear:
     """a A + b B."""
     if A.matrix is not None and B.matrix is not None:
-        matrix = a * A.matrix + b * B.matrix
-        return Linear(A.n, lambda v: matrix @ v, lambda v: matrix.T @ v, matrix, abs(a) * A.noise + abs(b) * B.noise, A.budget)
+        return known(a * A.matrix + b * B.matrix, abs(a) * A.noise + abs(b) * B.noise, A.budget)
     one, other, back = A.back, B.back, None
     if one is not None and other is not None:
         back = lambda v: a * one(v) + b * other(v)  # noqa: E731
@@ -124,7 +129,7 @@ def _block(A: Any, J: Linear, symmetric: bool) -> Outer:
         k = int(np.argmax(values.real))
         reach = float(np.max(values.real + errors))
         return Outer(values, errors, float(np.max(values.real - errors)), reach, 1.0, float(values[k].real), errors < abs(values.real))
-    part = Linear(n, lambda v: A @ v, lambda v: A.T @ v, A, noise, J.budget)
+    part = known(A, noise, J.budget)
     return _symmetric_matrix(part) if symmetric else _general(part)
 
 

@@ -31,13 +31,14 @@ def is_symmetric(A: Any, tolerance: float) -> bool:
 
 
 def blocks(A: Any, noise: float) -> tuple[Array, list[Any]]:
-    """(eigenvalues of the blocks of size 1, the other blocks as SciPy CSR arrays, scaled); without SciPy the matrix as it is.
+    """(eigenvalues of the blocks of size 1, the other blocks as SciPy CSR arrays, scaled); without SciPy the matrix, if it is not triangular.
 
     noise : the error of an entry. Entries below it are kept, as they are no less true than others: exact zeros alone make blocks.
     """
     sparse = scipy_sparse()
     if sparse is None:
-        return np.empty(0), [A]
+        triangular = not (np.any(np.tril(A, -1)) and np.any(np.triu(A, 1)))
+        return (np.array(np.diag(A), dtype=np.float64), []) if triangular else (np.empty(0), [A])
     matrix = sparse.csr_array(A)
     matrix.eliminate_zeros()
     count, label = sparse.csgraph.connected_components(matrix, directed=True, connection="strong")

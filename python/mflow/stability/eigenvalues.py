@@ -175,7 +175,8 @@ def both_products(jac: Any) -> tuple[Callable[[Array], Array], Callable[[Array],
         matrix: Any = jac.tocsr()
         if matrix.dtype.kind == "c" or not np.any((matrix != matrix.T).data):
             return None
-        return lambda v: matrix @ v, lambda v: matrix.T @ v, matrix.shape[0], int(matrix.nnz)
+        turned = matrix.T
+        return lambda v: matrix @ v, lambda v: turned @ v, matrix.shape[0], int(matrix.nnz)
     if hasattr(jac, "matvec") or callable(jac):
         if not hasattr(jac, "rmatvec"):
             return None
