@@ -102,3 +102,14 @@ def test_a_blind_start_and_the_largest_of_many() -> None:
         lam[place] = -102.0
         dt = mflow.max_stable_dt("euler", jac=lambda v, lam=lam: lam * v, n=n, symmetric=True)
         assert dt == pytest.approx(2.0 / 102.0, rel=1e-2)
+
+
+def test_from_products_alone() -> None:
+    """A run tells growth, and the message what would tell more."""
+    J = upwind(60)
+    dt, words = said("euler", lambda v: J @ v, n=60)
+    assert dt > 1.2 / 60
+    assert "grows by" in words or "leaves the finite numbers" in words
+    assert "products J^T v" in words
+    ring = 60.0 * (np.roll(np.eye(60), 1, axis=0) - np.eye(60))
+    assert said("euler", lambda v: ring @ v, n=60)[1] == ""

@@ -270,7 +270,7 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
     worst = max(high, later.bounds[1])  # the step must be safe on the way, too
     condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
     steps = {m.name: _limit_for_cost(m, worst) for m in _listed(names, cost=True)}
-    method, dt, parameters, reason = _advice_for_cost(worst, condition, least < -FLAT * size)
+    method, dt, parameters, reason = _advice_for_cost(worst, condition, least < -FLAT * size, first.complete)
     return Report(
         kind="cost",
         n=start.size,
@@ -319,7 +319,7 @@ def _limit_for_cost(method: Method, curvature: float) -> float:
     return max_stable_dt(method, curvature=max(curvature, 0.0))
 
 
-def _advice_for_cost(L: float, condition: float, not_convex: bool) -> tuple[str, float, dict[str, float], str]:
+def _advice_for_cost(L: float, condition: float, not_convex: bool, complete: bool) -> tuple[str, float, dict[str, float], str]:
     """(method, lr, its other parameters, why)."""
     if L <= 0.0:
         text = "no curvature was seen that limits a step, so any step is stable and a line search should choose it"
@@ -330,6 +330,7 @@ def _advice_for_cost(L: float, condition: float, not_convex: bool) -> tuple[str,
             f"the cost is not convex at the start, where momentum carries past saddles, and lr = {lr:.3g} is inside its limit {3.8 / L:.3g}"
         )
         return "momentum", lr, {"momentum": 0.9}, f"Because {text}."
+    seen, known = ("", "about") if complete else (" seen", "at least")
     if condition < 4.0:
         lr = 2.0 / (L + L / condition)
         rate = (condition - 1.0) / (condition + 1.0)
@@ -337,11 +338,12 @@ def _advice_for_cost(L: float, condition: float, not_convex: bool) -> tuple[str,
             "sgd",
             SAFETY * lr,
             {},
-            f"Because curvatures differ by {condition:.3g} only, plain descent already shrinks errors by {rate:.2g} a step.",
+            f"Because curvatures{seen} differ by {condition:.3g} only, plain descent already shrinks errors by {rate:.2g} a step.",
         )
     best = best_parameters("momentum", min(condition, 1e8), L)
     root = math.sqrt(condition)
-    gain = f"the condition number is about {condition:.3g}, for which momentum needs about {root:.3g} steps a digit and sgd {condition:.3g}"
+    gain = f"the condition number is {known} {condition:.3g}"
+    gain += f", for which momentum needs about {root:.3g} steps a digit and sgd {condition:.3g}"
     mu = min(best.momentum, 0.99)
     lr = min(best.lr, SAFETY * 2.0 * (1.0 + mu) / L)
     return "momentum", lr, {"momentum": mu}, f"Because {gain}."
@@ -371,7 +373,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
     share = interval[0] / interval[1] if interval[0] > 0.0 else 1.0
     steps = {m.name: share * max_stable_dt(m, eigenvalues=values) for m in _listed(names, cost=False)}
     verdicts = [(f"t = {path.t[0]:.4g}", path.verdicts[0])] + [(f"from t = {t:.4g}", after) for t, _, after in path.changes[:8]]
-    method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run)
+    method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run, all(p.complete for p in path.points))
     note = _transient_growth(Field(counted, t0, start, jac if callable(jac) else None, args), t0, path.points[0])
     least = float(np.min(-values.real)) if values.size else 0.0
     return Report(
@@ -418,12 +420,13 @@ def _transient_growth(field: Field, t0: float, point: Posedness) -> str:
     return f"At the start the limit {dt:.4g} of {EXPLICIT} is that of the eigenvalues, but {text}." if text else ""
 
 
-def _advice_for_rhs(values: Any, radius: float, span: float, run: Any) -> tuple[str, float, str]:
+def _advice_for_rhs(values: Any, radius: float, span: float, run: Any, complete: bool) -> tuple[str, float, str]:
     """(method, dt, why)."""
     mean = span / max(1, run.nsteps)
     limit = max_stable_dt("dopri5", eigenvalues=values)
     decays = values[values.real < 0.0]
     slowest = float(np.min(-decays.real, initial=math.inf)) if decays.size else math.inf
+    known = "" if complete else "about "
     stiff = radius * span > STIFF and mean > 0.5 * limit and not _oscillates(values)
     if run.reason == "max_steps":
         text = f"{run.nsteps} explicit steps did not reach the end: stability limits them to about {limit:.3g}, an implicit method pays"
@@ -432,7 +435,8 @@ def _advice_for_rhs(values: Any, radius: float, span: float, run: Any) -> tuple[
         text = f"an explicit run broke off ({run.reason}), which an implicit method with error control may survive"
         return "esdirk43", mean, f"Because {text}."
     if stiff:
-        text = f"stability, not accuracy, dictates explicit steps (eigenvalues from {slowest:.3g} to {radius:.3g}), an implicit method pays"
+        sizes = f"eigenvalues from {known}{slowest:.3g} to {known}{radius:.3g}"
+        text = f"stability, not accuracy, dictates explicit steps ({sizes}), an implicit method pays"
         return "esdirk43", 10.0 * mean, f"Because {text}; rtol and atol choose the steps, dt = is where to begin."
     if limit < math.inf and mean > SAFETY * limit:
         return (

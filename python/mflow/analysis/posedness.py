@@ -231,9 +231,8 @@ def _far_from_normal(view: _View) -> str:
             "; whether the Jacobian is far from normal is not known from products J v alone: give jac as a matrix, or with products J^T v"
         )
     if view.verdict != "ill-posed" and view.abscissa > max(max(view.rate, 0.0) + FAR * scale, 0.0):
-        return (
-            f"; the Jacobian is far from normal: errors may first grow, at a rate of up to {view.abscissa:.4g}, its numerical range's end"
-        )
+        text = "; the Jacobian is far from normal: errors may first grow (transient growth)"
+        return f"{text}, at a rate of up to {view.abscissa:.4g}, the end of its numerical range"
     return ""
 
 
@@ -424,7 +423,7 @@ def _words(at_points: list[Posedness], verdicts: list[str], changes: list[tuple[
         text += f", {after} from t = {where:.6g}"
     if len(changes) > 6:
         text += f", and {len(changes) - 6} more changes"
-    text += f", to t = {last.t:g}; a small error at the start is multiplied by up to "
+    text += f", to t = {last.t:g} (at {len(at_points)} points); a small error at the start is multiplied by up to "
     low, high = float(growth.low[-1]), float(growth.high[-1])
     if high <= (1.0 + NARROW) * low or low == high:
         text += f"{growth.factors[-1]:.3g} at the end"

@@ -74,7 +74,7 @@ class PosednessPath:
     (2, m), from below and above. growth_probability : float, of each upper bound, which rests on random vectors; 1 where exact.
     lyapunov : float64 array (p,), finite-time exponents log(singular value)/(t_end - t0), falling: all up to 60 components, the
     leading 6 up to 150, of more that of growth; -inf where a perturbation fades below the least number within a step.
-    verdict : str, the worst on the path. method : Method or None, dt : float or None, of the run.
+    verdict : str, the worst at the points; between them the path is not looked at. method : Method or None, dt : float or None, of the run.
     """
 
     t: Array

@@ -31,7 +31,7 @@ def is_symmetric(A: Any, tolerance: float) -> bool:
 
 
 def blocks(A: Any, noise: float) -> tuple[Array, list[Any]]:
-    """(eigenvalues of the blocks of size 1, the other blocks as SciPy CSR arrays, scaled); without SciPy the matrix, if it is not triangular.
+    """(eigenvalues of the blocks of size 1, the other blocks as SciPy CSR arrays, scaled); without SciPy the matrix or its diagonal.
 
     noise : the error of an entry. Entries below it are kept, as they are no less true than others: exact zeros alone make blocks.
     """

@@ -169,8 +169,8 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
     return _of_products(lambda v: matrix @ v, len(matrix), symmetric, limiting)
 
 
-def both_products(jac: Any) -> tuple[Callable[[Array], Array], Callable[[Array], Array], int, int] | None:
-    """(v -> J v, v -> J^T v, rows, entries) of a checked real jac that is not symmetric; None of others, and where J^T v is not known."""
+def both_products(jac: Any, n: int | None = None) -> tuple[Callable[[Array], Array], Callable[[Array], Array] | None, int, int] | None:
+    """(v -> J v, v -> J^T v or None, rows, entries) of a checked real jac that is not symmetric; None of others."""
     if hasattr(jac, "tocsr"):
         matrix: Any = jac.tocsr()
         if matrix.dtype.kind == "c" or not np.any((matrix != matrix.T).data):
@@ -178,13 +178,12 @@ def both_products(jac: Any) -> tuple[Callable[[Array], Array], Callable[[Array],
         turned = matrix.T
         return lambda v: matrix @ v, lambda v: turned @ v, matrix.shape[0], int(matrix.nnz)
     if hasattr(jac, "matvec") or callable(jac):
-        if not hasattr(jac, "rmatvec"):
-            return None
+        size = int(jac.shape[0]) if hasattr(jac, "shape") else int(n or 0)
         try:
-            jac.rmatvec(np.zeros(jac.shape[0]))
-        except (NotImplementedError, TypeError, ValueError):  # an operator without its adjoint
-            return None
-        size = int(jac.shape[0])
+            jac.rmatvec(np.zeros(size))
+        except (AttributeError, NotImplementedError, TypeError, ValueError):  # an operator without its adjoint
+            forth = jac.matvec if hasattr(jac, "matvec") else jac
+            return lambda v: np.asarray(forth(v), dtype=np.float64), None, size, size * size
         return lambda v: np.asarray(jac.matvec(v)), lambda v: np.asarray(jac.rmatvec(v)), size, size * size
     dense = np.asarray(jac)
     if dense.dtype.kind == "c" or np.array_equal(dense, dense.T):

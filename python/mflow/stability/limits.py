@@ -235,7 +235,7 @@ def max_stable_dt(
     RuntimeWarning
         The eigenvalue that limits the step is not known to 1 %; or the jac of an optimizer has no eigenvalue below 0, as if the Hessian
         had been given without its minus; or, for integrators, jac is far from normal, so that a run within the limit grows by a factor of
-        more than 10 before it decays: the warning names the step up to which the numerical range of jac is stable. This is looked at
+        more than 10 before it decays (transient growth): the warning names the step up to which the numerical range of jac is stable,
         where products with the transpose are known: not for a function v -> J v.
 
     Examples
@@ -282,17 +282,20 @@ def max_stable_dt(
         warnings.warn(f"{text}; if it is the Hessian itself, give jac=-H or curvature=", RuntimeWarning, stacklevel=2)
     dt = float(first_to_fail(method, values)[0])
     if jac is not None and method.kind == "step" and 0.0 < dt < math.inf:
-        _warn_of_growth(method, jac, symmetric, dt)
+        _warn_of_growth(method, jac, n, symmetric, dt)
     return dt
 
 
-def _warn_of_growth(method: Method, jac: Any, symmetric: bool | None, dt: float) -> None:
+def _warn_of_growth(method: Method, jac: Any, n: int | None, symmetric: bool | None, dt: float) -> None:
     """Warns where errors within the limit may grow by orders of magnitude before they fade."""
-    both = None if symmetric else scans.both_products(jac)
+    both = None if symmetric else scans.both_products(jac, n)
     if both is None:
         return
     times, back, n, entries = both
-    text = normality.warning_of(method, times, back, n, dt, entries, lambda some: first_to_fail(method, some, 6))
+    if back is None:
+        text = normality.warning_of_products(method, times, n, dt)
+    else:
+        text = normality.warning_of(method, times, back, n, dt, entries, lambda some: first_to_fail(method, some, 6))
     if text:
         warnings.warn(f"max_stable_dt: {dt:.4g} is the limit for the eigenvalues, but {text}", RuntimeWarning, stacklevel=3)
 

@@ -25,7 +25,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.solvers import krylov
 
-__all__ = ["range_step", "transient_growth", "warning_of"]
+__all__ = ["range_step", "transient_growth", "warning_of", "warning_of_products"]
 
 Product = Callable[[Array], Array]
 Points = NDArray[np.complex128]
@@ -36,7 +36,7 @@ GROWN = 10.0  # growth that is told
 ANGLES = 16  # from 0 to pi
 SMALL = 100  # rows up to which eigenvectors are computed, beyond that Ritz vectors
 VECTORS = 40
-STEPS = 4000
+STEPS, FEW_STEPS = 4000, 1000  # of the run that measures growth, the second from products of the user
 WORK = 10**9  # products of numbers in the run that measures growth
 
 
@@ -50,7 +50,7 @@ def warning_of(method: Method, times: Product, back: Product, n: int, dt: float,
     grown = math.nan if method.is_implicit else transient_growth(method, times, n, 0.95 * dt, entries)
     if grown < GROWN:
         return ""
-    text = "jac is far from normal: errors may grow by orders of magnitude before they fade"
+    text = "jac is far from normal (transient growth): errors may grow by orders of magnitude before they fade"
     if math.isfinite(grown):
         text += f", in a run with 0.95 of this step from a random start by {grown:.2g}"
     elif grown == math.inf:
@@ -58,6 +58,16 @@ def warning_of(method: Method, times: Product, back: Product, n: int, dt: float,
     if reach > 0.0:
         return f"{text}; its numerical range reaches to about {reach:.3g} in the growing half-plane, so no step is inside"
     return f"{text}; its numerical range is inside the stability region of {method.name} up to about dt = {inside:.4g}"
+
+
+def warning_of_products(method: Method, times: Product, n: int, dt: float) -> str:
+    """The same where J^T v is not known."""
+    grown = math.nan if method.is_implicit else transient_growth(method, times, n, 0.95 * dt, WORK // FEW_STEPS)
+    if not grown >= GROWN:
+        return ""
+    by = f"grows by {grown:.2g}" if math.isfinite(grown) else "leaves the finite numbers"
+    text = f"a run with 0.95 of this step from a random start {by}: jac is far from normal (transient growth), or the limit is not known"
+    return f"{text}; give jac as a matrix, or with products J^T v, for the step of its numerical range"
 
 
 def _departure(times: Product, back: Product, n: int) -> float:
