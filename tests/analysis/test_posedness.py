@@ -64,7 +64,7 @@ def test_geometry_of_a_gradient_flow(hessian: Any, words: str, index: int) -> No
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize(("shift", "verdict"), [(-1.0, "well-posed"), (1.0, "ill-posed")])
 def test_many_components(symmetric: bool, shift: float, verdict: str, monkeypatch: Any) -> None:
-    """The outer eigenvalues, from products with differences of the slope."""
+    """From products with differences of the slope where the Jacobian is symmetric; else its columns are differenced."""
     monkeypatch.setattr(importlib.import_module("mflow.analysis.posedness"), "DENSE", 100)
     n = 200
     rng = np.random.default_rng(2)
@@ -79,9 +79,10 @@ def test_many_components(symmetric: bool, shift: float, verdict: str, monkeypatc
 
     result = mflow.posedness(slope, 0.0, np.ones(n))
     assert result.verdict == verdict
-    assert not result.complete
-    assert result.growth_rate == pytest.approx(shift, abs=0.15)
-    assert calls[0] < n
+    assert result.complete != symmetric
+    assert result.growth_rate == pytest.approx(shift, abs=1e-4)
+    assert result.growth_interval[0] <= shift <= result.growth_interval[1]
+    assert calls[0] < 2.5 * n
     assert (result.index is not None) == symmetric
 
 
@@ -97,7 +98,7 @@ def test_falling_directions_are_not_counted_twice(count: int) -> None:
         report = mflow.explain(lambda c, d=d: (-0.5 * float(c @ (d * c)), -d * c), np.ones(n), jac=True)
         said = report.verdicts[0][1].split(" curves down in ")[1].split()[0]
         assert 1 <= int(said) <= count
-        assert report.curvature[1] == pytest.approx(-d.min(), rel=1e-2)
+        assert report.curvature[0] * (1 - 1e-9) <= -d.min() <= report.curvature[1] <= -1.03 * d.min()
 
 
 def test_where_a_path_changes() -> None:
@@ -151,14 +152,6 @@ def test_a_stiff_path_does_not_blow_up() -> None:
     path = r.posedness(jac=A)
     assert path.verdict == "well-posed"
     np.testing.assert_allclose(path.lyapunov, [-1.0, -5e3], rtol=1e-6)
-
-
-def test_paths_of_large_problems_follow_one_perturbation() -> None:
-    d = -np.linspace(0.5, 2.0, 100)
-    path = mflow.posedness_along(lambda t, y: d * y, np.linspace(0, 1, 11), np.exp(np.outer(d, np.linspace(0, 1, 11))))
-    v = np.cos(1.0 + np.arange(100.0))
-    assert not path.exact_growth
-    assert path.growth[-1] == pytest.approx(np.linalg.norm(np.exp(d) * v) / np.linalg.norm(v), rel=1e-6)
 
 
 def test_a_result_knows_its_equation_until_it_is_pickled() -> None:

@@ -5,8 +5,9 @@ descent along gradient flow, and Lanczos again where it ends. That is at most 60
 parameters. Where there are few parameters the whole Hessian is differenced instead. A right-hand side is integrated, and its Jacobian
 is examined along the path.
 
-The largest curvature is an interval [a, b]: a is a Ritz value, which the largest eigenvalue of the Hessian is not below; b adds the
-residual, within which there is an eigenvalue for sure.
+The largest curvature is an interval [a, b]: a is a Ritz value, which the largest eigenvalue of the Hessian is not below but for rounding; b
+is the larger one of the bounds from two random starts, each of which is missed with a probability of at most a tenth, both of a hundredth
+(`mflow.solvers.krylov`).
 """
 
 from __future__ import annotations
@@ -20,25 +21,31 @@ from typing import Any
 import numpy as np
 from mflow_core.problems.signatures import check_size, is_compiled
 
-from mflow.analysis.posedness import posedness_along
-from mflow.analysis.results import PosednessPath
+from mflow.analysis.field import Field
+from mflow.analysis.posedness import DENSE, posedness_along
+from mflow.analysis.results import Posedness, PosednessPath
 from mflow.base.checks import Array, check_number, check_start, real_array
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.tables import columns
 from mflow.integrate.ivp import solve_ivp
 from mflow.solvers import krylov
+from mflow.stability import limits, normality
 from mflow.stability.limits import max_stable_dt
 from mflow.stability.quadratic import best_parameters
 
 __all__ = ["Report", "explain"]
 
 FEW = 20  # parameters up to which the whole Hessian is differenced
-AT_START, AT_END, STEPS = 22, 14, 12  # products, products, gradients of the descent: 55 in all, with four more to find out the kind of fun
+STARTS = 2  # of Lanczos' method at the start
+AT_START, AT_END, STEPS = 16, 14, 12  # products of each, products at the end, gradients of the descent: 59 gradients in all
+MISS = 0.1  # of a bound from one start
 MOST = 1000  # parameters up to which gradients may be made by differences of the cost
 LENGTH = 1e-5  # of a difference of gradients, relative to max(1, |x|)
 FLAT = 1e-6  # curvatures below this share of the largest are taken for 0
 STIFF = 1000.0
 SAFETY = 0.9
+EXPLICIT = "rk4"  # whose limit is compared with what happens where the Jacobian is far from normal
+FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,12 +53,15 @@ class Report:
     """The result of `explain`; ``str()`` of it is the text.
 
     kind : "cost" or "right-hand side". n : int. nfev : int, gradients, or slopes. curvature : (lower, upper), of a cost the interval of
-    the largest curvature at the start; of a right-hand side that of the spectral radius on the path. least_curvature : float, the
+    the largest curvature at the start; of a right-hand side that of the spectral radius on the path, an estimate where `complete` is False.
+    probability : float, with which the interval of a cost holds, over random starts: 1 where all curvatures are known.
+    least_curvature : float, the
     smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, a lower bound of the condition number; inf
     where the cost is not convex, or has no curvature. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
     verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
-    steps : dict of method's name -> its largest stable step, safe for the upper end of the interval.
+    steps : dict of method's name -> its largest stable step, for the upper end of the interval.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known.
+    note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
     """
 
     kind: str
@@ -69,12 +79,18 @@ class Report:
     parameters: dict[str, float]
     reason: str
     complete: bool
+    probability: float = math.nan
+    note: str = ""
 
     def __str__(self) -> str:
         low, high = self.curvature
         quantity = "largest curvature at the start" if self.kind == "cost" else "spectral radius on the path"
         lines = [f"{self.kind} of {self.n} variable{'s' if self.n != 1 else ''}, {self.nfev} evaluations", ""]
-        lines.append(f"{quantity}: {low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}"))
+        size = f"{low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}")
+        if not self.complete:
+            odds = f", with a probability of at least {self.probability:.2g}"
+            size = f"about {size}, an estimate" if self.kind != "cost" else size if high - low <= 1e-4 * high else size + odds
+        lines.append(f"{quantity}: {size}")
         if self.kind == "cost":
             lines.append(f"least curvature seen: {self.least_curvature:.4g}")
             known = "" if self.complete else "at least "
@@ -83,6 +99,7 @@ class Report:
         lines += [f"posedness, {where}: {verdict}" for where, verdict in self.verdicts]
         rows = [[name, _number(dt)] for name, dt in self.steps.items()]
         lines += ["", columns(["method", "largest stable step"], rows), "", f"Recommended: {self._call()}", self.reason]
+        lines += [self.note] if self.note else []
         return "\n".join(lines)
 
     def _call(self) -> str:
@@ -217,7 +234,7 @@ class _Cost:
             raise TypeError(f"fun: expected the pair (cost, gradient) returned with jac=True, got {type(pair).__name__}; omit jac")
         return pair
 
-    def curvatures(self, x: Array, base: Array, products: int) -> krylov.Ritz:
+    def curvatures(self, x: Array, base: Array, products: int, starts: int = 1) -> krylov.Ritz:
         """Ritz values of the Hessian at x."""
         length = (100.0 if self.jac is None else 1.0) * LENGTH * max(1.0, float(np.linalg.norm(x)))
 
@@ -227,17 +244,19 @@ class _Cost:
         if x.size <= FEW:
             H = np.stack([times(unit) for unit in np.eye(x.size)], axis=1)
             values = np.linalg.eigvalsh(0.5 * (H + H.T))
-            return krylov.Ritz(values.astype(np.complex128), np.zeros(x.size), x.size, True)
-        return krylov.lanczos(times, x.size, products, nothing=1e-8)
+            return krylov.Ritz(values.astype(np.complex128), np.zeros(x.size), x.size, True, (float(values[0]), float(values[-1])))
+        runs = [krylov.lanczos(times, x.size, products, nothing=1e-8, stream=k, miss=MISS) for k in range(starts)]
+        noise = 4.0 * 2.0**-52 * float(np.linalg.norm(base)) / length
+        return krylov.joined(runs, noise)
 
 
 def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Report:
     x = start.reshape(-1).copy()
     g = cost.gradient(x)
-    first = cost.curvatures(x, g, AT_START)
+    first = cost.curvatures(x, g, AT_START, STARTS)
     real = first.values.real
     top = int(np.argmax(real))
-    low, high = max(float(real[top]), 0.0), max(float(real[top] + first.residuals[top]), 0.0)
+    low, high = max(float(real[top]), 0.0), max(first.bounds[1], 0.0)
     size = max(high, float(np.max(np.abs(real))))
     least = float(np.min(real))
     verdicts = [("start", _verdict_of_cost(first, size))]
@@ -248,10 +267,10 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
     later = cost.curvatures(x, g, AT_END)
     at_end = float(np.max(np.abs(later.values.real)))
     verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later, at_end)))
-    worst = max(high, float(np.max(later.values.real + later.residuals)))  # the step must be safe on the way, too
+    worst = max(high, later.bounds[1])  # the step must be safe on the way, too
     condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
     steps = {m.name: _limit_for_cost(m, worst) for m in _listed(names, cost=True)}
-    method, dt, parameters, reason = _advice_for_cost(worst, condition, least < -FLAT * size)
+    method, dt, parameters, reason = _advice_for_cost(worst, condition, least < -FLAT * size, first.complete)
     return Report(
         kind="cost",
         n=start.size,
@@ -268,6 +287,7 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
         parameters=parameters,
         reason=reason,
         complete=first.complete,
+        probability=1.0 if first.complete else 1.0 - MISS**STARTS,
     )
 
 
@@ -279,7 +299,10 @@ def _verdict_of_cost(ritz: krylov.Ritz, size: float) -> str:
         return f"ill-posed, the cost curves down in {falling}{'' if complete else ' or more'} of its directions: paths part here"
     if np.any(np.abs(curvatures) <= FLAT * size):
         return "suspect or linearly stable, there are directions without curvature: errors add up along them"
-    text = "well-posed, the cost curves up" + (" everywhere" if complete else " in all directions seen")
+    if not complete and ritz.bounds[0] <= 0.0:
+        text = "not known, the cost curves up in all directions seen"
+    else:
+        text = "well-posed, the cost curves up everywhere"
     return text + f", curvatures {float(np.min(curvatures)):.3g} to {float(np.max(curvatures)):.3g}"
 
 
@@ -296,7 +319,7 @@ def _limit_for_cost(method: Method, curvature: float) -> float:
     return max_stable_dt(method, curvature=max(curvature, 0.0))
 
 
-def _advice_for_cost(L: float, condition: float, not_convex: bool) -> tuple[str, float, dict[str, float], str]:
+def _advice_for_cost(L: float, condition: float, not_convex: bool, complete: bool) -> tuple[str, float, dict[str, float], str]:
     """(method, lr, its other parameters, why)."""
     if L <= 0.0:
         text = "no curvature was seen that limits a step, so any step is stable and a line search should choose it"
@@ -307,6 +330,7 @@ def _advice_for_cost(L: float, condition: float, not_convex: bool) -> tuple[str,
             f"the cost is not convex at the start, where momentum carries past saddles, and lr = {lr:.3g} is inside its limit {3.8 / L:.3g}"
         )
         return "momentum", lr, {"momentum": 0.9}, f"Because {text}."
+    seen, known = ("", "about") if complete else (" seen", "at least")
     if condition < 4.0:
         lr = 2.0 / (L + L / condition)
         rate = (condition - 1.0) / (condition + 1.0)
@@ -314,11 +338,12 @@ def _advice_for_cost(L: float, condition: float, not_convex: bool) -> tuple[str,
             "sgd",
             SAFETY * lr,
             {},
-            f"Because curvatures differ by {condition:.3g} only, plain descent already shrinks errors by {rate:.2g} a step.",
+            f"Because curvatures{seen} differ by {condition:.3g} only, plain descent already shrinks errors by {rate:.2g} a step.",
         )
     best = best_parameters("momentum", min(condition, 1e8), L)
     root = math.sqrt(condition)
-    gain = f"the condition number is about {condition:.3g}, for which momentum needs about {root:.3g} steps a digit and sgd {condition:.3g}"
+    gain = f"the condition number is {known} {condition:.3g}"
+    gain += f", for which momentum needs about {root:.3g} steps a digit and sgd {condition:.3g}"
     mu = min(best.momentum, 0.99)
     lr = min(best.lr, SAFETY * 2.0 * (1.0 + mu) / L)
     return "momentum", lr, {"momentum": mu}, f"Because {gain}."
@@ -345,9 +370,11 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
     radii = np.array([float(np.max(np.abs(p.eigenvalues), initial=0.0)) for p in path.points])
     margins = np.array([0.0 if p.complete else p.error for p in path.points])
     interval = float(np.max(radii)), float(np.max(radii + margins))
-    steps = {m.name: max_stable_dt(m, eigenvalues=values) for m in _listed(names, cost=False)}
+    share = interval[0] / interval[1] if interval[0] > 0.0 else 1.0
+    steps = {m.name: share * max_stable_dt(m, eigenvalues=values) for m in _listed(names, cost=False)}
     verdicts = [(f"t = {path.t[0]:.4g}", path.verdicts[0])] + [(f"from t = {t:.4g}", after) for t, _, after in path.changes[:8]]
-    method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run)
+    method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run, all(p.complete for p in path.points))
+    note = _transient_growth(Field(counted, t0, start, jac if callable(jac) else None, args), t0, path.points[0])
     least = float(np.min(-values.real)) if values.size else 0.0
     return Report(
         kind="right-hand side",
@@ -365,15 +392,41 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
         parameters={},
         reason=reason,
         complete=all(p.complete for p in path.points),
+        note=note,
     )
 
 
-def _advice_for_rhs(values: Any, radius: float, span: float, run: Any) -> tuple[str, float, str]:
+def _transient_growth(field: Field, t0: float, point: Posedness) -> str:
+    """What is to be said where the Jacobian at the start is far from normal, so that errors grow within the limits of its eigenvalues."""
+    scale = float(np.max(np.abs(point.eigenvalues), initial=0.0))
+    method = as_method(EXPLICIT, {})
+    dt = max_stable_dt(method, eigenvalues=point.eigenvalues)
+    if (
+        not math.isfinite(point.numerical_abscissa)
+        or point.numerical_abscissa <= point.growth_rate + FAR * scale
+        or not 0.0 < dt < math.inf
+    ):
+        return ""
+    start = point.y.reshape(-1)
+    if field.n <= DENSE:
+        dense = field.matrix(t0, start)[0]
+        times, back, entries = (lambda v: dense @ v), (lambda v: dense.T @ v), dense.size
+    else:
+        J = field.linear(t0, start, False)[0]
+        if J.back is None:
+            return ""
+        times, back, entries = J.times, J.back, J.entries
+    text = normality.warning_of(method, times, back, field.n, dt, entries, lambda some: limits.first_to_fail(method, some, 6))
+    return f"At the start the limit {dt:.4g} of {EXPLICIT} is that of the eigenvalues, but {text}." if text else ""
+
+
+def _advice_for_rhs(values: Any, radius: float, span: float, run: Any, complete: bool) -> tuple[str, float, str]:
     """(method, dt, why)."""
     mean = span / max(1, run.nsteps)
     limit = max_stable_dt("dopri5", eigenvalues=values)
     decays = values[values.real < 0.0]
     slowest = float(np.min(-decays.real, initial=math.inf)) if decays.size else math.inf
+    known = "" if complete else "about "
     stiff = radius * span > STIFF and mean > 0.5 * limit and not _oscillates(values)
     if run.reason == "max_steps":
         text = f"{run.nsteps} explicit steps did not reach the end: stability limits them to about {limit:.3g}, an implicit method pays"
@@ -382,7 +435,8 @@ def _advice_for_rhs(values: Any, radius: float, span: float, run: Any) -> tuple[
         text = f"an explicit run broke off ({run.reason}), which an implicit method with error control may survive"
         return "esdirk43", mean, f"Because {text}."
     if stiff:
-        text = f"stability, not accuracy, dictates explicit steps (eigenvalues from {slowest:.3g} to {radius:.3g}), an implicit method pays"
+        sizes = f"eigenvalues from {known}{slowest:.3g} to {known}{radius:.3g}"
+        text = f"stability, not accuracy, dictates explicit steps ({sizes}), an implicit method pays"
         return "esdirk43", 10.0 * mean, f"Because {text}; rtol and atol choose the steps, dt = is where to begin."
     if limit < math.inf and mean > SAFETY * limit:
         return (

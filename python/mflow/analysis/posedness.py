@@ -4,113 +4,47 @@ A small error d grows or fades like d' = J d, J = dF/dy (the variational equatio
 problem ill-posed: small errors, in the start or of the solver, become large ones. All real parts negative: well-posed, errors fade.
 0: linearly stable and mildly ill-posed, errors stay and add up. An eigenvalue as near to 0 as errors of J or of the solver is suspect.
 
-    error of an eigenvalue      (error of J) * condition, from left and right eigenvectors; at most the root of it, where they coincide
-    large n                     outer eigenvalues from products J v = (F(y + h v) - F(y - h v))/(2h) by Lanczos' or Arnoldi's method
-    growth along a path         propagators exp of Magnus' series of fourth order, which no stiffness makes unstable; their singular values
+    error of an eigenvalue      (error of J) * condition, from left and right eigenvectors; where m of them coincide at most its m-th root
+    large n                     bounds of the largest real part (`mflow.solvers.outer`), from the entries of J where they are given or few,
+                                else from products J v = (F(y + h v) - F(y - h v))/(2h); the verdict is "not known" where 0 lies between
+    growth along a path         singular values of the propagator (`mflow.analysis.growth`)
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core import registry
 from mflow_core.stepping import stepper
 from numpy.typing import ArrayLike, NDArray
 
+from mflow.analysis.field import Field
+from mflow.analysis.growth import Growth, growth_along
 from mflow.analysis.results import Posedness, PosednessPath
-from mflow.base.checks import Array, check_number, check_start, check_vector, check_whole, real_array
+from mflow.base.checks import Array, check_number, check_start, check_vector, check_whole
 from mflow.base.result import ANALYSES, IVPResult, Origin, origin_of
-from mflow.solvers import krylov
+from mflow.solvers.outer import dense_values, known, outer_values
 
-__all__ = ["of_result", "posedness", "posedness_along"]
+__all__ = ["of_result", "point_verdict", "posedness", "posedness_along"]
 
 DENSE = 400  # components up to which all eigenvalues are computed
-PROPAGATED = 60  # components up to which all perturbations are followed
-ITERATIONS = 200
-DIFFERENCE = 6e-6  # root of rounding for central differences
-NOISE = 1e-8  # of products that are differences, against the Jacobian
 NEAR = 1e-8  # suspect: real parts below this share of the largest eigenvalue
 MARGIN = 100.0  # or below this many errors of the eigenvalue
-SUBSTEPS = 400
-ORDER = ("well-posed", "linearly stable", "suspect", "ill-posed")  # from the best to the worst
+VAGUE = 1e-4  # errors of an eigenvalue above this share of the Jacobian leave open what it is
+NARROW = 1e-3  # relative width of an interval that is said as one number
+FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
+ALONG = 0.05  # share of the products that each point of a path may use
+ORDER = ("well-posed", "linearly stable", "suspect", "not known", "ill-posed")  # from the best to the worst
 MEANING = {
     "well-posed": "small errors fade",
     "linearly stable": "mildly ill-posed: small errors neither fade nor grow, but add up to a slow drift",
     "suspect": "an eigenvalue is so near to 0 that errors of the Jacobian, or of a solver, decide its sign",
+    "not known": "what is known of the eigenvalues does not decide whether small errors grow or fade",
     "ill-posed": "small errors grow",
 }
-
-
-class _Field:
-    """F and its Jacobian, in any form that the user gives them, with the error of the Jacobian."""
-
-    def __init__(self, fun: Any, t: float, y: Array, jac: Any, args: tuple[Any, ...]) -> None:
-        self.fun, self.jac, self.args, self.n = fun, jac, args, y.size
-        self.sign = 1.0  # -1 where time runs backward: errors that fade forward grow
-        if jac is None and not callable(fun):
-            self.fun, self.jac = None, fun
-        elif jac is None:
-            first = fun(t, y.copy(), *args)
-            if (getattr(first, "ndim", 0) == 2 or (y.ndim == 1 and np.ndim(first) == 2)) and np.shape(first) == (y.size, y.size):
-                self.fun, self.jac = None, fun  # fun is the Jacobian
-        if self.fun is not None and not callable(self.fun):
-            raise TypeError(f"fun: expected a function of (t, y), got {type(self.fun).__name__}")
-        self.shape = y.shape
-
-    def slope(self, t: float, y: Array) -> Array:
-        """F, flat, from a flat y."""
-        if self.fun is None:
-            return np.zeros(self.n)
-        out = real_array(self.fun(t, y.reshape(self.shape).copy(), *self.args), "fun")
-        if out.size != self.n:
-            raise ValueError(f"fun: expected the shape {self.shape} of y returned, got shape {out.shape}")
-        return out.ravel()
-
-    def _given(self, t: float, y: Array) -> Any:
-        return self.jac(t, y.reshape(self.shape).copy(), *self.args) if callable(self.jac) else self.jac
-
-    def matrix(self, t: float, y: Array) -> tuple[Array, float]:
-        """(J, its error in norm)."""
-        if self.jac is not None:
-            J = self._given(t, y)
-            J = real_array(J.toarray() if hasattr(J, "toarray") else J, "jac")
-            if J.shape != (self.n, self.n):
-                raise ValueError(f"jac: expected shape ({self.n}, {self.n}), got shape {J.shape}")
-            error = 4.0 * self.n * 2.0**-52 * float(np.linalg.norm(J))
-        else:
-            h = DIFFERENCE * np.maximum(1.0, np.abs(y))
-            J = np.empty((self.n, self.n))
-            for j in range(self.n):
-                moved = y.copy()
-                moved[j] = y[j] + h[j]
-                up, width = self.slope(t, moved), moved[j]
-                moved[j] = y[j] - h[j]
-                J[:, j] = (up - self.slope(t, moved)) / (width - moved[j])
-            size = float(np.max(np.abs(self.slope(t, y)), initial=0.0))
-            error = 1e-8 * float(np.linalg.norm(J)) + 4.0 * 2.0**-52 * size / DIFFERENCE
-        if not np.all(np.isfinite(J)):
-            raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun")
-        return J, error
-
-    def product(self, t: float, y: Array) -> Callable[[Array], Array]:
-        """v -> J v."""
-        if self.jac is not None:
-            J = self._given(t, y)
-            return lambda v: np.asarray(J @ v, dtype=np.float64)
-        h = DIFFERENCE * max(1.0, float(np.linalg.norm(y)))
-
-        def times(v: Array) -> Array:
-            size = float(np.linalg.norm(v))
-            if size == 0.0:
-                return np.zeros(self.n)
-            step = h / size * v
-            return np.asarray((self.slope(t, y + step) - self.slope(t, y - step)) * (size / (2.0 * h)), dtype=np.float64)
-
-        return times
 
 
 def posedness(
@@ -120,12 +54,12 @@ def posedness(
 
     Parameters
     ----------
-    fun : callable, array_like (n, n) or sparse matrix
+    fun : callable, array_like (n, n), SciPy sparse matrix or LinearOperator
         ``fun(t, y, *args)`` returns the slopes (n,), or the Jacobian itself, (n, n); or a constant Jacobian.
     t : float
     y : array_like, any shape with n entries
-    jac : callable or array_like (n, n), optional
-        The Jacobian, where fun is the slope; by default central differences.
+    jac : callable, array_like (n, n), SciPy sparse matrix or LinearOperator, optional
+        The Jacobian, where fun is the slope; by default central differences. A function may return any of the others.
     symmetric : bool, optional
         Whether the Jacobian is symmetric, as that of a gradient flow. Determined if not given.
     args : tuple
@@ -136,13 +70,22 @@ def posedness(
     Returns
     -------
     Posedness
-        ``verdict`` ("ill-posed", "well-posed", "linearly stable", "suspect"), ``eigenvalues`` by falling real part (all up to 400
-        components, the outer ones beyond), ``growth_rate``, ``doubling_time``; of a gradient flow ``index`` and ``geometry``.
+        ``verdict`` ("ill-posed", "well-posed", "linearly stable", "suspect", "not known"), ``eigenvalues`` by falling real part (all up
+        to 400 components, outer ones beyond), ``growth_rate``, ``growth_interval`` (its bounds), ``probability``, ``doubling_time``,
+        ``numerical_abscissa``; of a gradient flow ``index`` and ``geometry``.
 
     Raises
     ------
     TypeError, ValueError
         A value of fun or jac does not fit y, or is not finite.
+
+    Notes
+    -----
+    Of more than 400 components the verdict is that of bounds of the largest real part, "not known" where 0 lies between them. Of a
+    symmetric Jacobian there are bounds whatever its size; the upper one rests on a random start vector, from a fixed seed. One that is
+    not symmetric needs its entries, or products with its transpose: a LinearOperator with rmatvec. Entries are found from the slope where
+    they stand on a few diagonals, as those of differences on a grid, or up to 2000 components (SciPy is needed for the former). Where
+    rounding moves eigenvalues across 0, as where many eigenvectors coincide, the verdict is "not known" for few components, too.
 
     Examples
     --------
@@ -156,113 +99,163 @@ def posedness(
     References
     ----------
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), I.14; G. Golub and C. Van Loan, Matrix
-    Computations (2013), 7.2.2.
+    Computations (2013), 7.2.2; L. N. Trefethen and M. Embree, Spectra and Pseudospectra (2005).
     """
     start, near = check_start(y, "y"), check_number(near, "near", low=0.0)
-    field = _Field(fun, check_number(t, "t"), start, jac, args)
-    return _at(field, float(t), start.ravel(), symmetric, near)
+    field = Field(fun, check_number(t, "t"), start, jac, args)
+    return point_verdict(field, float(t), start.ravel(), symmetric, near)
 
 
-def _at(field: _Field, t: float, y: Array, symmetric: bool | None, near: float) -> Posedness:
+def point_verdict(field: Field, t: float, y: Array, symmetric: bool | None, near: float, budget: float = 1.0) -> Posedness:
+    """`posedness` at a point of a field; budget: the share of products that may be used where there are many components."""
     if field.n == 0:
         raise ValueError("y: expected at least one component, got none")
     if field.n <= DENSE:
-        values, rounding, symmetric = _all_values(*field.matrix(t, y), symmetric)
-        values, errors = field.sign * values, rounding
+        view = _of_all(*field.matrix(t, y), field.sign, symmetric, near)
     else:
-        values, rounding, errors, symmetric = _outer_values(field, t, y, symmetric)
-    order = np.argsort(-values.real, kind="stable")
-    values, rounding, errors = values[order], rounding[order], errors[order]
-    scale = float(np.max(np.abs(values), initial=0.0))
-    kinds = _kinds(values.real, rounding, errors, near * scale)
-    verdict = next((v for v in reversed(ORDER) if v in kinds), "well-posed")
-    rate = float(values[0].real) + 0.0  # never -0
-    doubling = math.log(2.0) / rate if verdict == "ill-posed" else math.inf
-    index, geometry = (None, "") if not symmetric or field.sign < 0.0 else _geometry(field, t, y, values, kinds)
-    text = f"{verdict} at t = {t:g}: {MEANING[verdict]}; the largest real part of an eigenvalue is {rate:.4g}"
+        view = _of_outer(field, t, y, symmetric, near, budget)
+    verdict, low, high = view.verdict, view.low, view.high
+    doubling = math.log(2.0) / view.rate if verdict == "ill-posed" and view.rate > 0.0 else math.inf
+    index, geometry = None, ""
+    if view.symmetric and field.sign > 0.0 and verdict != "not known":
+        index, geometry = _geometry(field, t, y, view.values, view.kinds)
+    text = f"{verdict} at t = {t:g}: {MEANING[verdict]}; {_rate_in_words(view)}"
     if verdict == "ill-posed":
-        text += f", an error doubles in {doubling:.3g}"
+        text += f", an error doubles in {'' if view.narrow else 'about '}{doubling:.3g}"
+    text += _far_from_normal(view)
     if geometry:
         text += f"; as a gradient flow: {geometry}"
     return Posedness(
         verdict=verdict,
         t=t,
         y=y.reshape(field.shape).copy(),
-        eigenvalues=values,
-        complete=len(values) == field.n,
-        error=float(np.max(errors, initial=0.0)),
-        growth_rate=rate,
+        eigenvalues=view.values,
+        complete=len(view.values) == field.n,
+        error=float(np.max(view.errors, initial=0.0)),
+        growth_rate=view.rate,
         doubling_time=doubling,
         index=index,
         geometry=geometry,
         text=text,
+        growth_interval=(low, high),
+        probability=view.probability,
+        numerical_abscissa=view.abscissa,
     )
 
 
-def _kinds(real: Array, rounding: Array, errors: Array, near: float) -> list[str]:
+class _View(NamedTuple):
+    """What is known of the eigenvalues at a point, by falling real part. low, high, probability: as of `Posedness.growth_interval`."""
+
+    values: NDArray[np.complex128]
+    errors: Array
+    kinds: list[str]
+    symmetric: bool
+    verdict: str
+    rate: float
+    low: float
+    high: float
+    probability: float
+    abscissa: float
+
+    @property
+    def narrow(self) -> bool:
+        """Whether four digits of the rate are known."""
+        return self.high - self.low <= NARROW * max(abs(self.rate), NEAR * float(np.max(np.abs(self.values), initial=0.0)))
+
+
+def _of_all(J: Array, error: float, sign: float, symmetric: bool | None, near: float) -> _View:
+    """From all eigenvalues of a matrix; where their errors leave the verdict open, from those of a similar matrix nearer to normal."""
+    if symmetric is None:
+        symmetric = float(np.linalg.norm(J - J.T)) <= 10.0 * error
+    values, errors = dense_values(J, error, symmetric)
+    values = sign * values
+    size = max(float(np.max(np.abs(values))), float(np.linalg.norm(J)))
+    if not symmetric and _verdict_of(_kinds(values, errors, near, size)) == "not known":
+        out = outer_values(known(sign * J, error / math.sqrt(len(J))), False)
+        if len(out.values) == len(J):
+            values, errors = out.values, out.errors
+    order = np.argsort(-values.real, kind="stable")
+    values, errors = values[order], errors[order]
+    kinds = _kinds(values, errors, near, size)
+    rate = float(values[0].real) + 0.0  # never -0
+    abscissa = rate if symmetric else float(np.linalg.eigvalsh(0.5 * sign * (J + J.T))[-1])
+    low, high = float(np.max(values.real - errors)), min(float(np.max(values.real + errors)), abscissa + error)
+    return _View(values, errors, kinds, symmetric, _verdict_of(kinds), rate, low, high, 1.0, abscissa)
+
+
+def _of_outer(field: Field, t: float, y: Array, symmetric: bool | None, near: float, budget: float) -> _View:
+    """From outer eigenvalues, where the verdict is that of the interval of the largest real part."""
+    out, ends, noise, symmetric = field.outer(t, y, symmetric, budget)
+    order = np.argsort(-out.values.real, kind="stable")
+    values, errors, sure = out.values[order], out.errors[order], out.sure[order]
+    close = max(near * float(np.max(np.abs(values), initial=0.0)), noise)
+    if out.low > close:
+        verdict = "ill-posed"
+    elif out.high < -close:
+        verdict = "well-posed"
+    elif out.high - out.low > 10.0 * close:
+        verdict = "not known"
+    else:
+        verdict = "linearly stable" if max(abs(out.low), abs(out.high)) <= 2.0 * noise else "suspect"
+    kinds = [verdict] + [
+        "ill-posed" if value > close and certain else "well-posed" if value < -close else "suspect"
+        for value, certain in zip(values.real[1:], sure[1:], strict=True)
+    ]
+    if verdict == "ill-posed":  # a ghost, or a value that has not converged, is no direction
+        keep = np.array([True] + [kind != "suspect" for kind in kinds[1:]])
+        values, errors, kinds = values[keep], errors[keep], [kind for kind, kept in zip(kinds, keep, strict=True) if kept]
+    rate = out.about + 0.0
+    return _View(values, errors, kinds, symmetric, verdict, rate, out.low, out.high, out.probability, ends[1])
+
+
+def _rate_in_words(view: _View) -> str:
+    quantity = "the largest real part of an eigenvalue"
+    if math.isnan(view.probability):
+        return f"{quantity} is about {view.rate:.4g}, an estimate, as a method that finds the outer ones may miss one"
+    odds = "" if view.probability == 1.0 or view.narrow else f" with a probability of at least {view.probability:.2g}"
+    if view.narrow:
+        return f"{quantity} is {view.rate:.4g}"
+    if math.isfinite(view.low):
+        return f"{quantity} lies between {view.low:.4g} and {view.high:.4g}{odds}"
+    rough = f"about {view.rate:.4g} by a rough estimate"
+    return f"{quantity} is at most {view.high:.4g}{odds}, {rough}" if math.isfinite(view.high) else f"{quantity} is {rough}"
+
+
+def _far_from_normal(view: _View) -> str:
+    """Transient growth, where the numerical range reaches farther than the eigenvalues."""
+    if view.symmetric:
+        return ""
+    scale = float(np.max(np.abs(view.values), initial=0.0))
+    if not math.isfinite(view.abscissa):
+        return (
+            "; whether the Jacobian is far from normal is not known from products J v alone: give jac as a matrix, or with products J^T v"
+        )
+    if view.verdict != "ill-posed" and view.abscissa > max(max(view.rate, 0.0) + FAR * scale, 0.0):
+        text = "; the Jacobian is far from normal: errors may first grow (transient growth)"
+        return f"{text}, at a rate of up to {view.abscissa:.4g}, the end of its numerical range"
+    return ""
+
+
+def _kinds(values: NDArray[np.complex128], errors: Array, near: float, size: float) -> list[str]:
+    """Of each eigenvalue by itself; size: of the Jacobian."""
+    close = near * float(np.max(np.abs(values), initial=0.0))
     out = []
-    for value, small, error in zip(real, rounding, errors, strict=True):
-        if abs(value) <= small and error <= 2.0 * small:
-            out.append("linearly stable")
-        elif abs(value) <= max(MARGIN * small, near, error):
+    for value, error in zip(values.real, errors, strict=True):
+        vague = error > VAGUE * size
+        if abs(value) <= error:
+            out.append("not known" if vague else "linearly stable")
+        elif abs(value) <= max(close, 0.0 if vague else MARGIN * error):
             out.append("suspect")
         else:
             out.append("ill-posed" if value > 0.0 else "well-posed")
     return out
 
 
-def _all_values(J: Array, error: float, symmetric: bool | None) -> tuple[NDArray[np.complex128], Array, bool]:
-    """(eigenvalues, error of each, whether J is symmetric)."""
-    norm = float(np.linalg.norm(J))
-    if symmetric is None:
-        symmetric = float(np.linalg.norm(J - J.T)) <= 10.0 * error
-    if symmetric:
-        return np.linalg.eigvalsh(0.5 * (J + J.T)).astype(np.complex128), np.full(len(J), error), True
-    values, right = np.linalg.eig(J.astype(np.complex128))
-    most = math.sqrt(error * max(norm, error))
-    try:
-        with np.errstate(over="ignore", invalid="ignore"):
-            left = np.linalg.inv(right)
-            condition = np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=0)
-            errors = np.fmin(error * condition, most)
-    except np.linalg.LinAlgError:  # eigenvectors coincide
-        errors = np.full(len(J), most)
-    return values, np.asarray(errors, dtype=np.float64), False
+def _verdict_of(kinds: list[str]) -> str:
+    return next((v for v in reversed(ORDER) if v in kinds), "well-posed")
 
 
-def _outer_values(field: _Field, t: float, y: Array, symmetric: bool | None) -> tuple[NDArray[np.complex128], Array, Array, bool]:
-    """(Ritz values, rounding of each, how far from each an eigenvalue may lie, whether J is symmetric)."""
-    forward = field.product(t, y)
-    times: Callable[[Array], Array] = forward if field.sign > 0.0 else lambda v: -forward(v)
-    if symmetric is None:
-        u, v = krylov.start_vector(field.n), np.sin(1.0 + 2.3 * np.arange(field.n))
-        Ju, Jv = times(u), times(v)
-        size = float(np.linalg.norm(Ju)) * float(np.linalg.norm(v)) + float(np.linalg.norm(Jv))
-        symmetric = abs(float(u @ Jv - v @ Ju)) <= 1e-6 * size
-    try:
-        if symmetric:
-            ritz = krylov.lanczos(times, field.n, ITERATIONS, _sign_is_known, krylov.NOTHING if field.jac is not None else NOISE)
-        else:
-            ritz = krylov.arnoldi(times, field.n, ITERATIONS, _sign_is_known)
-    except FloatingPointError:
-        raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun") from None
-    if symmetric:  # the rightmost value is a Rayleigh quotient; others of its sign count only where they are no ghosts
-        keep = (ritz.values.real <= 0.0) | krylov.sure(ritz) | (ritz.values.real == np.max(ritz.values.real))
-        ritz = ritz._replace(values=ritz.values[keep].real.astype(np.complex128), residuals=ritz.residuals[keep])
-    values = ritz.values
-    error = (1e-13 if field.jac is not None else 1e-7) * float(np.max(np.abs(values), initial=0.0))
-    # Residuals of Ritz values inside the spectrum are large and say nothing of its edge: the verdict uses that of the rightmost one.
-    rounding = np.full(len(values), error)
-    return values, rounding, np.where(values.real >= np.max(values.real) - error, ritz.residuals + error, error), bool(symmetric)
-
-
-def _sign_is_known(ritz: krylov.Ritz) -> bool:
-    """Whether the rightmost Ritz value is far enough from 0, or accurate enough."""
-    k = int(np.argmax(ritz.values.real))
-    return float(ritz.residuals[k]) <= max(0.1 * abs(float(ritz.values[k].real)), 1e-9 * float(np.max(np.abs(ritz.values))))
-
-
-def _geometry(field: _Field, t: float, y: Array, values: NDArray[np.complex128], kinds: list[str]) -> tuple[int, str]:
+def _geometry(field: Field, t: float, y: Array, values: NDArray[np.complex128], kinds: list[str]) -> tuple[int, str]:
     """(directions in which the cost falls, the shape of the cost in words)."""
     falling, flat = kinds.count("ill-posed"), len(kinds) - kinds.count("ill-posed") - kinds.count("well-posed")
     n, count = field.n, len(values)
@@ -290,7 +283,7 @@ def _geometry(field: _Field, t: float, y: Array, values: NDArray[np.complex128],
 class _Path:
     """y(t) between the points of a path: cubic Hermite pieces, or straight ones where the slope is not known."""
 
-    def __init__(self, field: _Field, t: Array, y: Array) -> None:
+    def __init__(self, field: Field, t: Array, y: Array) -> None:
         self.field, self.t, self.y = field, t, y
         self.slopes: dict[int, Array] = {}
 
@@ -340,7 +333,8 @@ def posedness_along(
     Returns
     -------
     PosednessPath
-        ``points``, ``verdicts``, ``eigenvalues``, ``changes`` (t, before, after), ``growth`` (points,), ``lyapunov``, ``verdict``.
+        ``points``, ``verdicts``, ``eigenvalues``, ``changes`` (t, before, after), ``growth`` (points,), ``growth_bounds`` (2, points),
+        ``lyapunov``, ``verdict``.
 
     Raises
     ------
@@ -368,21 +362,20 @@ def posedness_along(
     near = check_number(near, "near", low=0.0)
     points = check_whole(points, "points", 2)
     flat = np.ascontiguousarray(np.moveaxis(states, -1, 0).reshape(times.size, -1))
-    field = _Field(fun, float(times[0]), np.ascontiguousarray(states[..., 0]), jac, args)
+    field = Field(fun, float(times[0]), np.ascontiguousarray(states[..., 0]), jac, args)
     field.sign = math.copysign(1.0, times[-1] - times[0])
     path = _Path(field, times, flat)
     pick = np.unique(np.linspace(0, times.size - 1, min(points, times.size)).round().astype(int))
     if symmetric is None:
-        symmetric = _at(field, float(times[0]), flat[0], None, near).index is not None or None
-        if symmetric and _at(field, float(times[-1]), flat[-1], None, near).index is None:
-            symmetric = None
-    at_points = [_at(field, float(times[i]), flat[i], symmetric, near) for i in pick]
+        symmetric = _looks_symmetric(field, times, flat)
+    budget = ALONG if len(pick) > 1.0 / ALONG else 1.0 / len(pick)
+    at_points = [point_verdict(field, float(times[i]), flat[i], symmetric, near, budget) for i in pick]
     verdicts = [p.verdict for p in at_points]
     changes = []
     for a, b in pairwise(at_points):
         if a.verdict != b.verdict:
-            changes.append((_change(field, path, a, b.t, symmetric, near), a.verdict, b.verdict))
-    growth, exponents, exact = _growth(field, path, times[pick])
+            changes.append((_change(field, path, a, b.t, symmetric, near, budget), a.verdict, b.verdict))
+    growth = growth_along(field, path, times[pick], symmetric)
     width = max(len(p.eigenvalues) for p in at_points)
     values = np.full((len(at_points), width), complex(math.nan, math.nan))
     for row, p in zip(values, at_points, strict=True):
@@ -395,92 +388,62 @@ def posedness_along(
         verdicts=verdicts,
         eigenvalues=values,
         changes=changes,
-        growth=growth,
-        lyapunov=exponents,
-        exact_growth=exact,
+        growth=growth.factors,
+        lyapunov=growth.exponents,
+        exact_growth=growth.exact,
         verdict=worst,
         method=method,
         dt=dt,
         text=_words(at_points, verdicts, changes, growth, worst),
+        growth_bounds=np.stack([growth.low, growth.high]),
+        growth_probability=growth.probability,
     )
 
 
-def _words(at_points: list[Posedness], verdicts: list[str], changes: list[tuple[float, str, str]], growth: Array, worst: str) -> str:
+def _looks_symmetric(field: Field, times: Array, flat: Array) -> bool | None:
+    """True where the Jacobian is symmetric at both ends, else None: each point is looked at."""
+    if field.sign < 0.0:
+        return None
+    for i in (0, -1):
+        t, y = float(times[i]), flat[i]
+        if field.n > DENSE:
+            symmetric = field.linear(t, y, None, columns=False)[1]
+        else:
+            J, error = field.matrix(t, y)
+            symmetric = float(np.linalg.norm(J - J.T)) <= 10.0 * error
+        if not symmetric:
+            return None
+    return True
+
+
+def _words(at_points: list[Posedness], verdicts: list[str], changes: list[tuple[float, str, str]], growth: Growth, worst: str) -> str:
     first, last = at_points[0], at_points[-1]
     text = f"{verdicts[0]} from t = {first.t:g}"
     for where, _, after in changes[:6]:
         text += f", {after} from t = {where:.6g}"
     if len(changes) > 6:
         text += f", and {len(changes) - 6} more changes"
-    text += f", to t = {last.t:g}; a small error at the start is multiplied by up to {growth[-1]:.3g} at the end"
+    text += f", to t = {last.t:g} (at {len(at_points)} points); a small error at the start is multiplied by up to "
+    low, high = float(growth.low[-1]), float(growth.high[-1])
+    if high <= (1.0 + NARROW) * low or low == high:
+        text += f"{growth.factors[-1]:.3g} at the end"
+    else:
+        text += f"a factor between {low:.3g} and {high:.3g} at the end (the upper bound with a probability of {growth.probability:.3g})"
     if last.geometry:
         text += f"; as a gradient flow the path ends at: {last.geometry}"
     return text + ("" if worst in ("well-posed", "linearly stable") else f"; {MEANING[worst]}")
 
 
-def _change(field: _Field, path: _Path, before: Posedness, after: float, symmetric: bool | None, near: float) -> float:
+def _change(field: Field, path: _Path, before: Posedness, after: float, symmetric: bool | None, near: float, budget: float) -> float:
     """The time at which the verdict ceases to be that before."""
     low, high = before.t, after
     for _ in range(24):
         middle = 0.5 * (low + high)
-        if _at(field, middle, path(middle), symmetric, near).verdict == before.verdict:
+        if point_verdict(field, middle, path(middle), symmetric, near, budget).verdict == before.verdict:
             low = middle
         else:
             high = middle
     return high
-
-
-def _growth(field: _Field, path: _Path, marks: Array) -> tuple[Array, Array, bool]:
-    """(growth of the fastest growing perturbation up to each mark, Lyapunov exponents, whether all perturbations were followed)."""
-    everything = field.n <= PROPAGATED
-    share = SUBSTEPS if field.n <= 10 else max(SUBSTEPS * 10 // field.n, 40)
-    per_mark = max(1, share // max(1, len(marks) - 1))
-    state = np.eye(field.n) if everything else krylov.start_vector(field.n)
-    logs, growth, factors = 0.0, [0.0], []
-    for a, b in pairwise(marks):
-        piece = np.eye(field.n)
-        h = float(b - a) / per_mark
-        for k in range(per_mark):
-            if everything:
-                piece = _propagator(field, path, float(a) + k * h, h) @ piece
-            else:
-                middle = float(a) + (k + 0.5) * h
-                state = krylov.exponential_times(field.product(middle, path(middle)), state, h)
-        if everything:
-            factors.append(piece)
-            state = piece @ state
-        size = float(np.linalg.norm(state, 2)) if everything else float(np.linalg.norm(state))
-        if not 0.0 < size < math.inf:
-            growth += [math.copysign(math.inf, size - 1.0)] * (len(marks) - len(growth))
-            break
-        state, logs = state / size, logs + math.log(size)
-        growth.append(logs)
-    span = abs(float(marks[-1] - marks[0]))
-    exponents = _singular_logs(factors, field.n) / span if everything and math.isfinite(growth[-1]) else np.array([growth[-1] / span])
-    with np.errstate(over="ignore"):
-        return np.exp(np.array(growth)), exponents, everything
-
-
-def _propagator(field: _Field, path: _Path, t: float, h: float) -> Array:
-    """Over a step of the variational equation: exp of Magnus' series, Gauss' points, fourth order."""
-    away = math.sqrt(3.0) / 6.0
-    first, second = (t + (0.5 + s * away) * h for s in (-1.0, 1.0))
-    A, B = (field.matrix(at, path(at))[0] for at in (first, second))
-    return krylov.exponential(0.5 * h * (A + B) + math.sqrt(3.0) / 12.0 * h * h * (B @ A - A @ B))
-
-
-def _singular_logs(factors: list[Array], n: int) -> Array:
-    """Logarithms of the singular values of a product, falling: by subspace iteration back and forth, which loses none to rounding."""
-    Q = np.linalg.qr(np.cos(1.0 + np.arange(n * n, dtype=np.float64)).reshape(n, n) + np.eye(n))[0]
-    logs = np.zeros(n)
-    for _ in range(12):
-        logs = np.zeros(n)
-        for chain in (factors, [f.T for f in reversed(factors)]):
-            for factor in chain:
-                Q, R = np.linalg.qr(factor @ Q)
-                with np.errstate(divide="ignore"):
-                    logs += np.log(np.abs(np.diag(R)))
-    return np.sort(0.5 * logs)[::-1]
 
 
 def of_result(

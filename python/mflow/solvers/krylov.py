@@ -5,6 +5,16 @@ Arnoldi's method builds an orthonormal basis Q of the Krylov space of one start 
 Lanczos' three-term recurrence needs no basis: it keeps three vectors, whatever the number of iterations. Its drawback are Ritz values that
 appear twice (ghosts): rounding destroys the orthogonality of the basis, and values that have converged appear again. Eigenvalues of a
 tridiagonal matrix are distinct, so of Ritz values that coincide all but one are ghosts.
+
+Start vectors are random, from a fixed seed, so that a result repeats. No matrix was made with them in mind, and that is worth a bound. Let
+c be the part of the start vector along the eigenvector of the largest eigenvalue L, and p the Lanczos polynomial, p(J) v = v_next of length
+1. Then |c p(L)| <= 1. Of a random unit vector of n components |c| is below s with a probability of at most s sqrt(2 (n - 1)/pi), so L is
+below the number beyond all Ritz values where |p| reaches 1/s, but for that probability. The other end likewise.
+
+References
+----------
+J. Kuczynski and H. Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094-1122; M. E. Hochstenbach, J. Sci. Comput. 57 (2013) 464-476;
+C. C. Paige, J. Inst. Math. Appl. 18 (1976) 341-349.
 """
 
 from __future__ import annotations
@@ -18,61 +28,147 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 
-__all__ = ["Ritz", "arnoldi", "exponential", "exponential_times", "lanczos", "start_vector", "sure"]
+__all__ = ["MISS", "Ritz", "arnoldi", "basis", "exponential", "joined", "lanczos", "random_vector", "sure"]
 
 Product = Callable[[Array], Array]
 GHOST = 1e-6  # Ritz values whose distance, relative to the largest, is below this are one value and its ghosts
 NOTHING = 1e-13  # the space is exhausted where the rest of a vector, relative to it, is below this
 CHECKS = frozenset(int(10 * 1.3**k) for k in range(40))  # iterations after which the Ritz values are computed
+FEW = 100  # components beyond which Lanczos' method may take more iterations than there are components
+ALL = 500  # iterations up to which all Ritz values are computed, beyond that the two at the ends
+SEED = 1729
+MISS = 0.005  # the probability with which a bound of one end may miss it
 
 
 class Ritz(NamedTuple):
     """values : complex128 array (k,). residuals : float64 array (k,), the largest distance to an eigenvalue if J is normal.
-    products : number of products J v. complete : whether these are all eigenvalues."""
+    products : number of products J v. complete : whether these are all eigenvalues. bounds : of a symmetric J, (below, above) all
+    eigenvalues, each but for the probability `miss` of `lanczos`."""
 
     values: NDArray[np.complex128]
     residuals: Array
     products: int
     complete: bool
+    bounds: tuple[float, float] = (-math.inf, math.inf)
 
 
-def start_vector(n: int) -> Array:
-    """A unit vector in a generic direction, the same in every call."""
-    v: Array = np.cos(1.0 + np.arange(n, dtype=np.float64))
-    return v / float(np.linalg.norm(v))
+def random_vector(n: int, stream: int = 0) -> Array:
+    """A unit vector in a random direction, from a fixed seed: the same in every call with this stream."""
+    v: Array = np.random.default_rng((SEED, stream)).standard_normal(n)
+    return v / float(np.linalg.norm(v)) if n else v
 
 
-def lanczos(product: Product, n: int, iterations: int, enough: Callable[[Ritz], bool] | None = None, nothing: float = NOTHING) -> Ritz:
+def lanczos(
+    product: Product,
+    n: int,
+    iterations: int,
+    enough: Callable[[Ritz], bool] | None = None,
+    nothing: float = NOTHING,
+    *,
+    stream: int = 0,
+    miss: float = MISS,
+) -> Ritz:
     """Ritz values of a symmetric J; keeps three vectors.
 
     It ends early where `enough(ritz)`, called after some of the iterations, returns True, or where the rest of a vector is below `nothing`
     relative to J: where products are differences, a rest of that size is noise.
     """
-    v, before = start_vector(n), np.zeros(n)
+    v, before = random_vector(n, stream), np.zeros(n)
     alphas: list[float] = []
     betas: list[float] = []
-    beta = 0.0
+    beta = size = 0.0
+    bounds = (-math.inf, math.inf)
     ritz = Ritz(np.empty(0, dtype=np.complex128), np.empty(0), 0, n == 0)
-    for k in range(min(iterations, n)):
+    # In exact arithmetic n products exhaust the space; rounding makes the ends of a wide spectrum need more.
+    most = iterations if iterations > n > FEW else min(iterations, n)
+    for k in range(most):
         w = np.asarray(product(v), dtype=np.float64) - beta * before
         alphas.append(float(w @ v))
         w = w - alphas[-1] * v
         beta = float(np.linalg.norm(w))
         if not math.isfinite(beta):
             raise FloatingPointError("jac: expected finite products of the Jacobian with vectors, got NaN or an infinity")
-        size = max(map(abs, [*alphas, *betas]))
-        done = beta <= nothing * size or k == min(iterations, n) - 1
-        if done or k + 1 in CHECKS:
-            T = np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1)
-            values, vectors = np.linalg.eigh(T)
-            left = 0.0 if beta <= NOTHING * size else beta
-            values, residuals = _without_ghosts(values, left * np.abs(vectors[-1]))
-            ritz = Ritz(values.astype(np.complex128), residuals, k + 1, len(values) == n)
+        size = max(size, abs(alphas[-1]), betas[-1] if betas else 0.0)
+        done = beta <= nothing * size or k == most - 1
+        if done or (enough is not None and k + 1 in CHECKS):
+            left = 0.0 if beta <= nothing * size else beta
+            values, residuals = _ritz_values(alphas, betas, left)
+            bounds = _bounds(alphas, [*betas, left], (float(values[0]), float(values[-1])), bounds, n, miss)
+            if len(alphas) > ALL:
+                residuals = np.array([values[0] - bounds[0], bounds[1] - values[-1]])
+            ritz = Ritz(values.astype(np.complex128), residuals, k + 1, len(values) == n, bounds)
             if done or (enough is not None and enough(ritz)):
                 break
         betas.append(beta)
         before, v = v, w / beta
     return ritz
+
+
+def _ritz_values(alphas: list[float], betas: list[float], left: float) -> tuple[Array, Array]:
+    """(rising Ritz values, residuals): all, or after many iterations those at the ends."""
+    if len(alphas) > ALL:
+        return np.array([-_largest([-a for a in alphas], betas), _largest(alphas, betas)]), np.zeros(2)
+    T = np.diag(alphas) + np.diag(betas, 1) + np.diag(betas, -1)
+    values, vectors = np.linalg.eigh(T)
+    return _without_ghosts(values, left * np.abs(vectors[-1]))
+
+
+def _growth_beyond(alphas: list[float], betas: list[float], x: float) -> float:
+    """log of the Lanczos polynomial at x, for betas to the last; nan where x is not beyond all Ritz values (Sturm's count)."""
+    total, product, q, last = 0.0, 1.0, 1.0, 0.0
+    for a, b in zip(alphas, betas, strict=True):
+        q = x - a - last / q
+        if not q > 0.0:
+            return math.nan
+        product *= q / b
+        if not 1e-200 < product < 1e200:
+            total, product = total + math.log(product), 1.0
+        last = b * b
+    return total + math.log(product)
+
+
+def _search(beyond: Callable[[float], bool], low: float, width: float, tolerance: float, share: float = 0.0) -> float:
+    """The least number above `low` from where on `beyond` holds: from above, to a tolerance and a share of its distance from `low`."""
+    step = width
+    while not beyond(low + step):
+        step *= 4.0
+    inside, outside = (low if step == width else low + 0.25 * step), low + step
+    while outside - inside > tolerance + share * (outside - low):
+        middle = 0.5 * (inside + outside)
+        if middle in (inside, outside):
+            break
+        if beyond(middle):
+            outside = middle
+        else:
+            inside = middle
+    return outside
+
+
+def _largest(alphas: list[float], betas: list[float]) -> float:
+    """The largest eigenvalue of a tridiagonal matrix, by Sturm's count."""
+    size = max(map(abs, alphas)) + 2.0 * max(betas, default=0.0)
+    ones = [b if b > 0.0 else 1e-300 for b in [*betas, 1.0]]
+    low = max(alphas)
+    return _search(lambda x: not math.isnan(_growth_beyond(alphas, ones, x)), low, 1e-14 * size + 1e-300, 1e-14 * size)
+
+
+def _bounds(
+    alphas: list[float], betas: list[float], ends: tuple[float, float], known: tuple[float, float], n: int, miss: float
+) -> tuple[float, float]:
+    """(below, above) all eigenvalues, each but for the probability `miss`; bounds of fewer iterations rest on the same event.
+
+    betas : to the last, 0 where the space is exhausted. ends : the outer Ritz values.
+    """
+    if betas[-1] == 0.0:
+        return ends
+    size = max(map(abs, alphas)) + max(betas)
+    enough = 0.5 * math.log(2.0 * max(n - 1, 1) / math.pi) - math.log(miss)
+    out = []
+    for sign, end, before in ((-1.0, -ends[0], -known[0]), (1.0, ends[1], known[1])):
+        signed = [sign * a for a in alphas]
+        edge = _search(lambda x, of=signed: _growth_beyond(of, betas, x) >= enough, end, 1e-9 * size, 1e-14 * size, 1e-2)  # type: ignore[misc]
+        out.append(sign * max(min(before, edge), end))
+    return out[0], out[1]
 
 
 def _without_ghosts(values: Array, residuals: Array) -> tuple[Array, Array]:
@@ -81,6 +177,19 @@ def _without_ghosts(values: Array, residuals: Array) -> tuple[Array, Array]:
     order = np.lexsort((residuals, groups))
     best = order[np.unique(groups[order], return_index=True)[1]]
     return values[best], residuals[best]
+
+
+def joined(runs: list[Ritz], noise: float) -> Ritz:
+    """Ritz values of one symmetric matrix from several starts. Its bounds are missed where those of all starts are.
+
+    noise : error of the products, by which the bounds are moved outward.
+    """
+    values = np.concatenate([r.values.real for r in runs])
+    residuals = np.concatenate([r.residuals for r in runs])
+    order = np.argsort(values, kind="stable")
+    values, residuals = _without_ghosts(values[order], residuals[order])
+    bounds = min(r.bounds[0] for r in runs) - noise, max(r.bounds[1] for r in runs) + noise
+    return Ritz(values.astype(np.complex128), residuals, sum(r.products for r in runs), any(r.complete for r in runs), bounds)
 
 
 def sure(ritz: Ritz) -> NDArray[np.bool_]:
@@ -98,7 +207,8 @@ def arnoldi(product: Product, n: int, iterations: int, enough: Callable[[Ritz], 
     count = min(iterations, n)
     if count == 0:
         return Ritz(np.empty(0, dtype=np.complex128), np.empty(0), 0, n == 0)
-    Q, H = _basis(product, start_vector(n), count, enough)
+    stop = None if enough is None else lambda H, k: k in CHECKS and enough(_ritz(H, k, n))
+    Q, H = _basis(product, random_vector(n), count, stop)
     return _ritz(H, len(Q), n)
 
 
@@ -107,7 +217,7 @@ def _ritz(H: Array, k: int, n: int) -> Ritz:
     return Ritz(values, abs(float(H[k, k - 1])) * np.abs(vectors[-1]), k, k == n)
 
 
-def _basis(product: Product, v: Array, count: int, enough: Callable[[Ritz], bool] | None = None) -> tuple[Array, Array]:
+def _basis(product: Product, v: Array, count: int, stop: Callable[[Array, int], bool] | None = None) -> tuple[Array, Array]:
     """(the basis, one vector in each row, and H of shape (count + 1, count)); H's last entry is 0 where the space is exhausted."""
     H, Q = np.zeros((count + 1, count)), np.empty((count, v.size))  # rows that are not reached take no memory
     Q[0] = v
@@ -124,10 +234,20 @@ def _basis(product: Product, v: Array, count: int, enough: Callable[[Ritz], bool
         if left <= NOTHING * before or k + 1 == v.size:
             return Q[: k + 1], H
         H[k + 1, k] = left
-        if k + 1 == count or (enough is not None and k + 1 in CHECKS and enough(_ritz(H, k + 1, v.size))):
+        if k + 1 == count or (stop is not None and stop(H, k + 1)):
             return Q[: k + 1], H
         Q[k + 1] = w / left
     return Q, H
+
+
+def basis(product: Product, v: Array, count: int, stop: Callable[[Array, int], bool] | None = None) -> tuple[Array, Array, float]:
+    """(an orthonormal basis of the Krylov space of a unit vector, by rows, H = Q^T J Q, the length of the next vector before it is scaled).
+
+    It ends early where `stop(H, k)` returns True, k the number of vectors.
+    """
+    Q, H = _basis(product, v, count, stop)
+    k = len(Q)
+    return Q, H[:k, :k], float(H[k, k - 1])
 
 
 def exponential(A: Array) -> Array:
@@ -153,20 +273,4 @@ def exponential(A: Array) -> Array:
         out = out + term
     for _ in range(halvings):
         out = out @ out
-    return out
-
-
-def exponential_times(product: Product, v: Array, h: float, iterations: int = 30) -> Array:
-    """exp(h J) v from a Krylov space.
-
-    References
-    ----------
-    Y. Saad, SIAM J. Numer. Anal. 29 (1992) 209-228.
-    """
-    size = float(np.linalg.norm(v))
-    if size == 0.0:
-        return v.copy()
-    Q, H = _basis(product, v / size, min(iterations, v.size))
-    small = exponential(h * H[: len(Q), : len(Q)])[:, 0]
-    out: Array = (size * small) @ Q
     return out

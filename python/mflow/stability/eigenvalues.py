@@ -18,15 +18,20 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.solvers import krylov
+from mflow.solvers.learned import scipy_sparse
+from mflow.solvers.similar import blocks, is_symmetric
 
-__all__ = ["CANDIDATES", "FIRST", "bisect", "eigenvalues_of", "first_to_fail"]
+__all__ = ["CANDIDATES", "FIRST", "bisect", "both_products", "eigenvalues_of", "first_to_fail"]
 
 Unstable = Callable[[NDArray[np.complex128]], NDArray[np.bool_]]
 Values = NDArray[np.complex128]
 DENSE = 1000  # rows up to which all eigenvalues of a matrix are computed
 ITERATIONS = 400
+MANY = 30  # rows from which a matrix of which more than half is 0 is looked at for blocks
+SAME = 1e-13  # entries across the diagonal that are one, relative to the largest
+FEW = 200  # rows up to which a matrix of few entries is multiplied as it is
 NUMBERS = 10**8  # entries that a Krylov basis may have
-CLOSE = 2e-3  # residual of the eigenvalue that limits the step, relative to it
+CLOSE = 2e-3  # error of the eigenvalue that limits the step, relative to it, where J is normal
 ASYMMETRY = 1e-8  # of a matrix that is said to be symmetric, relative to it: the error of differences and rounding
 NOISE = 1e-14  # of an eigenvalue against the largest
 COARSE = 0.1
@@ -154,10 +159,40 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
         symmetric = bool(np.array_equal(matrix, matrix.conj().T))
     elif symmetric and float(np.linalg.norm(matrix - matrix.conj().T)) > ASYMMETRY * float(np.linalg.norm(matrix)):
         raise ValueError("symmetric: expected a symmetric jac, got one that is not; omit symmetric")
+    if not symmetric and matrix.dtype.kind != "c" and len(matrix) > MANY and 2 * np.count_nonzero(matrix) < matrix.size:
+        parts = _of_blocks(matrix, limiting)
+        if parts is not None:
+            return parts
     if matrix.shape[0] <= DENSE or matrix.dtype.kind == "c":
         values: Values = (np.linalg.eigvalsh(matrix) if symmetric else np.linalg.eigvals(matrix)).astype(np.complex128)
         return values
     return _of_products(lambda v: matrix @ v, len(matrix), symmetric, limiting)
+
+
+def both_products(jac: Any, n: int | None = None) -> tuple[Callable[[Array], Array], Callable[[Array], Array] | None, int, int] | None:
+    """(v -> J v, v -> J^T v or None, rows, entries) of a checked real jac that is not symmetric; None of others."""
+    if hasattr(jac, "tocsr"):
+        matrix: Any = jac.tocsr()
+        if matrix.dtype.kind == "c" or not np.any((matrix != matrix.T).data):
+            return None
+        turned = matrix.T
+        return lambda v: matrix @ v, lambda v: turned @ v, matrix.shape[0], int(matrix.nnz)
+    if hasattr(jac, "matvec") or callable(jac):
+        size = int(jac.shape[0]) if hasattr(jac, "shape") else int(n or 0)
+        try:
+            jac.rmatvec(np.zeros(size))
+        except (AttributeError, NotImplementedError, TypeError, ValueError):  # an operator without its adjoint
+            forth = jac.matvec if hasattr(jac, "matvec") else jac
+            return lambda v: np.asarray(forth(v), dtype=np.float64), None, size, size * size
+        return lambda v: np.asarray(jac.matvec(v)), lambda v: np.asarray(jac.rmatvec(v)), size, size * size
+    dense = np.asarray(jac)
+    if dense.dtype.kind == "c" or np.array_equal(dense, dense.T):
+        return None
+    dense = dense.astype(np.float64)
+    sparse = scipy_sparse()
+    if sparse is not None and len(dense) > FEW and np.count_nonzero(dense) < 0.05 * dense.size:
+        return both_products(sparse.csr_array(dense))
+    return lambda v: dense @ v, lambda v: dense.T @ v, len(dense), dense.size
 
 
 def _check_finite(entries: Values | Array) -> None:
@@ -180,7 +215,27 @@ def _of_sparse(matrix: Any, symmetric: bool | None, limiting: Callable[[Values],
         raise ValueError("symmetric: expected a symmetric jac, got one that is not; omit symmetric")
     if matrix.shape[0] <= DENSE:
         return eigenvalues_of(matrix.toarray(), None, symmetric, limiting)
+    parts = None if symmetric else _of_blocks(matrix, limiting)
+    if parts is not None:
+        return parts
     return _of_products(lambda v: matrix @ v, matrix.shape[0], symmetric, limiting)
+
+
+def _of_blocks(matrix: Any, limiting: Callable[[Values], tuple[float, complex]]) -> Values | None:
+    """The same of a similar matrix nearer to normal, in blocks (`mflow.solvers.similar`); None where that is no other matrix."""
+    single, parts = blocks(matrix, 0.0)
+    known = [is_symmetric(part, SAME * float(abs(part).max())) for part in parts]
+    if not single.size and len(parts) == 1 and not known[0]:
+        return None
+    out = [single.astype(np.complex128)]
+    for part, symmetric in zip(parts, known, strict=True):
+        size = part.shape[0]
+        if size <= DENSE:
+            dense = part.toarray()
+            out.append((np.linalg.eigvalsh(0.5 * (dense + dense.T)) if symmetric else np.linalg.eigvals(dense)).astype(np.complex128))
+        else:
+            out.append(_of_products(lambda v, A=part: A @ v, size, symmetric, limiting))
+    return np.concatenate(out)
 
 
 def _of_products(product: Any, n: int, symmetric: bool, limiting: Callable[[Values], tuple[float, complex]]) -> Values:
@@ -199,7 +254,10 @@ def _of_products(product: Any, n: int, symmetric: bool, limiting: Callable[[Valu
         dt, value = limiting(ritz.values)
         last[0], last[1] = last[1], dt
         at = int(np.argmin(np.minimum(np.abs(ritz.values - value), np.abs(ritz.values.conj() - value))))
-        return float(ritz.residuals[at]) / max(abs(value), 1e-300) if value else math.inf
+        off = float(ritz.residuals[at])
+        if symmetric and value.real == np.min(ritz.values.real):  # an eigenvalue beyond it may be missed
+            off = max(off, value.real - ritz.bounds[0])
+        return off / max(abs(value), 1e-300) if value else math.inf
 
     def enough(ritz: krylov.Ritz) -> bool:
         return rest(ritz) <= CLOSE and abs(last[1] - last[0]) <= CLOSE * last[1]
@@ -214,6 +272,9 @@ def _of_products(product: Any, n: int, symmetric: bool, limiting: Callable[[Valu
     if not ritz.complete and ritz.values.size and np.any(ritz.residuals > 0.0):
         off = rest(ritz)
         if 0.01 < off < math.inf:
-            text = f"max_stable_dt: the eigenvalue that limits the step is known to {100 * off:.2g} % only, after {ritz.products} products"
-            warnings.warn(f"{text} J v; keep a margin of that size", RuntimeWarning, stacklevel=5)
+            known = "known to" if symmetric else "known, where jac is normal, to"
+            text = (
+                f"max_stable_dt: the eigenvalue that limits the step is {known} {100 * off:.2g} % only, after {ritz.products} products J v"
+            )
+            warnings.warn(f"{text}; keep a margin of that size", RuntimeWarning, stacklevel=5)
     return ritz.values

@@ -18,10 +18,11 @@ from numpy.typing import ArrayLike, NDArray
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
 from mflow.stability import eigenvalues as scans
+from mflow.stability import normality
 from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, measured_radius
 from mflow.stability.modes import limit_of_frequency, structure_modes
 
-__all__ = ["explain_step", "farthest", "limit_on_ray", "max_stable_dt", "stability_limit"]
+__all__ = ["explain_step", "farthest", "first_to_fail", "limit_on_ray", "max_stable_dt", "stability_limit"]
 
 SPACING = 0.01
 LR_RATIO = 1.02
@@ -209,7 +210,8 @@ def max_stable_dt(
     jac : array_like (n, n), SciPy sparse matrix or LinearOperator, or callable
         Jacobian of y' = F(y), for integrators; or of a gradient flow, minus the Hessian, for optimizers. Or a function ``jac(v)`` that
         returns J v, with n, the length of v. Eigenvalues with a positive real part belong to solutions that grow by themselves and set
-        no limit. Up to 1000 rows all eigenvalues are computed, beyond that the outer ones, by Lanczos' or Arnoldi's method.
+        no limit. Up to 1000 rows all eigenvalues are computed; beyond that the outer ones are estimated by Lanczos' or Arnoldi's method,
+        from a random start of a fixed seed, and the result is about the limit: to 1 % where no warning says otherwise and jac is normal.
     eigenvalues : array_like of complex
         In place of jac.
     symmetric : bool
@@ -233,8 +235,10 @@ def max_stable_dt(
     Warns
     -----
     RuntimeWarning
-        The result is a bound or an estimate; the eigenvalue that limits the step was not found to 1 %; or the jac of an optimizer has no
-        eigenvalue below 0, as if the Hessian had been given without its minus.
+        The result is a bound or an estimate; the eigenvalue that limits the step is not known to 1 %; or the jac of an optimizer has no
+        eigenvalue below 0, as if the Hessian had been given without its minus; or, for integrators, jac is far from normal, so that a run
+        within the limit grows by a factor of more than 10 before it decays (transient growth): the warning names the step up to which the
+        numerical range of jac is stable, where products with the transpose are known: not for a function v -> J v.
 
     Examples
     --------
@@ -280,14 +284,31 @@ def max_stable_dt(
         if not np.all(np.isfinite(values)):
             raise ValueError("eigenvalues: expected finite numbers, got NaN or an infinity")
     else:
-        values = scans.eigenvalues_of(jac, n, symmetric, lambda some: _first_to_fail(method, some, 3))
+        values = scans.eigenvalues_of(jac, n, symmetric, lambda some: first_to_fail(method, some, 3))
     if jac is not None and method.kind != "step" and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
         text = f"max_stable_dt: for {method.name} jac is minus the Hessian; this jac has no eigenvalue below 0, so nothing limits lr"
         warnings.warn(f"{text}; if it is the Hessian itself, give jac=-H or curvature=", RuntimeWarning, stacklevel=2)
-    return float(_first_to_fail(method, values)[0])
+    dt = float(first_to_fail(method, values)[0])
+    if jac is not None and method.kind == "step" and 0.0 < dt < math.inf:
+        _warn_of_growth(method, jac, n, symmetric, dt)
+    return dt
 
 
-def _first_to_fail(method: Method, values: NDArray[np.complex128], candidates: int = scans.CANDIDATES) -> tuple[float, complex]:
+def _warn_of_growth(method: Method, jac: Any, n: int | None, symmetric: bool | None, dt: float) -> None:
+    """Warns where errors within the limit may grow by orders of magnitude before they fade."""
+    both = None if symmetric else scans.both_products(jac, n)
+    if both is None:
+        return
+    times, back, n, entries = both
+    if back is None:
+        text = normality.warning_of_products(method, times, n, dt)
+    else:
+        text = normality.warning_of(method, times, back, n, dt, entries, lambda some: first_to_fail(method, some, 6))
+    if text:
+        warnings.warn(f"max_stable_dt: {dt:.4g} is the limit for the eigenvalues, but {text}", RuntimeWarning, stacklevel=3)
+
+
+def first_to_fail(method: Method, values: NDArray[np.complex128], candidates: int = scans.CANDIDATES) -> tuple[float, complex]:
     """(the largest step for these eigenvalues, the one that limits it)."""
     if method.kind == "step":
         rays = functools.partial(limit_on_ray, method)

@@ -3,8 +3,9 @@
 The Jacobian J of slope(t, .) at y acts on a vector by one difference, J v = (slope(t, y + s v) - slope(t, y))/s. Arnoldi's method builds
 an orthonormal basis Q of the space that J spans from one start vector, and H = Q^T J Q, whose eigenvalues (Ritz values) approach the
 outermost eigenvalues of J first; where J is symmetric (gradient flow) H is made so, which is Lanczos' method with its basis kept
-orthogonal. Each Ritz value is moved outward by its residual, so that values which have not converged err on the safe side. Of a
-small problem (n <= ITERATIONS) all columns of the Jacobian are differenced instead, and the eigenvalues are exact but for the difference.
+orthogonal. Each Ritz value is moved outward by its residual, so that values which have not converged err on the safe side. That is an
+estimate: an eigenvalue to which the start vector is nearly blind may lie farther out, by as much as 16 iterations do not see. Of a small
+problem (n <= ITERATIONS) all columns of the Jacobian are differenced instead, and the eigenvalues are exact but for the difference.
 
 The stability limit along the ray of each value is probed from the kernel of the method (`mflow.stability.limits`) and cached.
 """
@@ -79,8 +80,8 @@ class Looks:
 class SafeStep(NamedTuple):
     """A step inside the stability region.
 
-    dt : float; 0 where no step is stable, inf where nothing limits it, nan where the slope cannot be measured. rho : float, an upper
-    bound of the spectral radius, nan likewise. evaluations : of the slope. reason : in words where dt is 0, inf or nan, else "".
+    dt : float; 0 where no step is stable, inf where nothing limits it, nan where the slope cannot be measured. rho : float, about the
+    spectral radius, estimated from above, nan likewise. evaluations : of the slope. reason : in words where dt is 0, inf or nan, else "".
     """
 
     dt: float
@@ -158,7 +159,7 @@ def safe_step(
 
 
 def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -> tuple[float, str]:
-    """(the spectral radius of the slope's Jacobian at (t, y), from above, ""), or (nan, why it cannot be measured)."""
+    """(about the spectral radius of the slope's Jacobian at (t, y), estimated from above, ""), or (nan, why it cannot be measured)."""
     measured = spectrum(slope, t, y, symmetric=symmetric)
     if measured.reason:
         return math.nan, measured.reason

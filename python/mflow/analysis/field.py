@@ -1,0 +1,176 @@
+"""F of y' = F(t, y) and its Jacobian, in any form that the user gives them, with the error of the Jacobian."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mflow.base.checks import Array, real_array
+from mflow.solvers import krylov
+from mflow.solvers.learned import Offsets, learn, offsets_of
+from mflow.solvers.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, known, outer_values, range_bound
+
+__all__ = ["Field"]
+
+DIFFERENCE = 6e-6  # root of rounding for central differences
+TRUNCATED = 1e-8  # of differences, against the Jacobian
+FULL = 1000  # components up to which those of one that is symmetric are, where its products do not tell enough
+COLUMNS = 2000  # components up to which all columns of a Jacobian that is not symmetric are differenced
+
+
+class Field:
+    """F and its Jacobian at any time and state."""
+
+    def __init__(self, fun: Any, t: float, y: Array, jac: Any, args: tuple[Any, ...]) -> None:
+        self.fun, self.jac, self.args, self.n = fun, jac, args, y.size
+        self.sign = 1.0  # -1 where time runs backward: errors that fade forward grow
+        if jac is None and (not callable(fun) or hasattr(fun, "matvec")):  # a SciPy LinearOperator can be called, too
+            self.fun, self.jac = None, fun
+        elif jac is None:
+            first = fun(t, y.copy(), *args)
+            if (getattr(first, "ndim", 0) == 2 or (y.ndim == 1 and np.ndim(first) == 2)) and np.shape(first) == (y.size, y.size):
+                self.fun, self.jac = None, fun  # fun is the Jacobian
+        if self.fun is not None and not callable(self.fun):
+            raise TypeError(f"fun: expected a function of (t, y), got {type(self.fun).__name__}")
+        self.shape = y.shape
+        self.full = False  # too many entries to be looked for again
+        self.offsets: Offsets | None = None  # where the entries of the Jacobian were, seen at an earlier point
+
+    def slope(self, t: float, y: Array) -> Array:
+        """F, flat, from a flat y."""
+        if self.fun is None:
+            return np.zeros(self.n)
+        out = real_array(self.fun(t, y.reshape(self.shape).copy(), *self.args), "fun")
+        if out.size != self.n:
+            raise ValueError(f"fun: expected the shape {self.shape} of y returned, got shape {out.shape}")
+        return out.ravel()
+
+    def _given(self, t: float, y: Array) -> Any:
+        return self.jac(t, y.reshape(self.shape).copy(), *self.args) if callable(self.jac) and not hasattr(self.jac, "matvec") else self.jac
+
+    def matrix(self, t: float, y: Array) -> tuple[Array, float]:
+        """(J, its error in norm)."""
+        if self.jac is not None:
+            J = self._given(t, y)
+            J = J.toarray() if hasattr(J, "toarray") else J.matmat(np.eye(self.n)) if hasattr(J, "matmat") else J
+            J = real_array(J, "jac")
+            if J.shape != (self.n, self.n):
+                raise ValueError(f"jac: expected shape ({self.n}, {self.n}), got shape {J.shape}")
+            error = 4.0 * self.n * 2.0**-52 * float(np.linalg.norm(J))
+        else:
+            h = DIFFERENCE * np.maximum(1.0, np.abs(y))
+            J = np.empty((self.n, self.n))
+            for j in range(self.n):
+                moved = y.copy()
+                moved[j] = y[j] + h[j]
+                up, width = self.slope(t, moved), moved[j]
+                moved[j] = y[j] - h[j]
+                J[:, j] = (up - self.slope(t, moved)) / (width - moved[j])
+            size = float(np.max(np.abs(self.slope(t, y)), initial=0.0))
+            error = 1e-8 * float(np.linalg.norm(J)) + 4.0 * 2.0**-52 * size / DIFFERENCE
+        if not np.all(np.isfinite(J)):
+            raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun")
+        return J, error
+
+    def product(self, t: float, y: Array) -> Callable[[Array], Array]:
+        """v -> J v."""
+        if self.jac is not None:
+            J = self._given(t, y)
+            J = np.asarray(J) if isinstance(J, (list, tuple)) else J
+            return lambda v: np.asarray(J @ v, dtype=np.float64).reshape(-1)
+        h = DIFFERENCE * max(1.0, float(np.linalg.norm(y)))
+
+        def times(v: Array) -> Array:
+            size = float(np.linalg.norm(v))
+            if size == 0.0:
+                return np.zeros(self.n)
+            step = h / size * v
+            return np.asarray((self.slope(t, y + step) - self.slope(t, y - step)) * (size / (2.0 * h)), dtype=np.float64)
+
+        return times
+
+    def linear(self, t: float, y: Array, symmetric: bool | None, budget: float = 1.0, columns: bool = True) -> tuple[Linear, bool]:
+        """(the Jacobian of many components, whether it is symmetric): its entries where they are given, or few, or with `columns`
+        not too many to be differenced; else its products."""
+        times = self.product(t, y)
+        given = None if self.jac is None else self._given(t, y)
+        probes = [krylov.random_vector(self.n, k) for k in (11, 12)]
+        images = [times(v) for v in probes]
+        size = max(float(np.linalg.norm(w)) for w in images)
+        if not np.isfinite(size):
+            raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun")
+        if symmetric is None:
+            symmetric = abs(float(probes[0] @ images[1] - probes[1] @ images[0])) <= 1e-7 * size
+        if given is not None:
+            return self._given_linear(given, times, t, budget), symmetric
+        rest = 4.0 * 2.0**-52 * float(np.max(np.abs(self.slope(t, y)), initial=0.0)) / DIFFERENCE
+        matrix = self._learned(times)
+        if matrix is None and columns and not symmetric and self.n <= COLUMNS:
+            matrix = self.matrix(t, y)[0]
+        if matrix is None:
+            noise = 3.0 * TRUNCATED * size + rest
+            return Linear(self.n, times, times if symmetric else None, None, noise, budget), symmetric
+        return known(matrix, TRUNCATED * float(np.max(abs(matrix).sum(axis=1))) + rest, budget), symmetric
+
+    def _given_linear(self, given: Any, times: Callable[[Array], Array], t: float, budget: float) -> Linear:
+        """Of a Jacobian that the user gives, as a matrix or an operator."""
+        if hasattr(given, "matvec") or not (hasattr(given, "tocsr") or isinstance(given, (np.ndarray, list, tuple))):
+            back = getattr(given, "rmatvec", None)
+            try:
+                if back is not None:
+                    back(np.zeros(self.n))
+            except (NotImplementedError, TypeError, ValueError):  # an operator that has no adjoint
+                back = None
+            return Linear(self.n, times, None if back is None else lambda v: np.asarray(back(v), dtype=np.float64), None, 0.0, budget)
+        matrix = given.tocsr() if hasattr(given, "tocsr") else real_array(given, "jac")
+        if tuple(matrix.shape) != (self.n, self.n):
+            raise ValueError(f"jac: expected shape ({self.n}, {self.n}), got shape {tuple(matrix.shape)}")
+        if not np.all(np.isfinite(matrix.data if hasattr(given, "tocsr") else matrix)):
+            raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun")
+        return known(matrix, 0.0, budget)
+
+    def _learned(self, times: Callable[[Array], Array]) -> Any:
+        """The Jacobian as a sparse matrix where its entries stand on few diagonals, else None."""
+        if self.full:
+            return None
+        matrix = learn(times, self.n, self.offsets)
+        if matrix is None:  # the first time, or where entries that were 0 are not so here
+            self.offsets = offsets_of(times, self.n)
+            self.full = self.offsets is None
+            matrix = learn(times, self.n, self.offsets)
+        return matrix
+
+    def outer(self, t: float, y: Array, symmetric: bool | None, budget: float) -> tuple[Outer, tuple[float, float], float, bool]:
+        """(outer eigenvalues, bounds of the numerical range's abscissa, error of the Jacobian, whether it is symmetric), with the sign of
+        time."""
+        J, symmetric = self.linear(t, y, symmetric, budget)
+        if self.sign < 0.0:
+            J = _negated(J)
+        try:
+            if symmetric and J.matrix is None and J.n <= FULL:
+                J = _with_entries(J)
+            out = outer_values(J, symmetric)
+            ends = (out.low, out.high) if symmetric else range_bound(J)
+        except FloatingPointError:
+            raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun") from None
+        scale = float(np.max(np.abs(out.values), initial=0.0))
+        return out, ends, max(J.noise, ROUNDING * scale), symmetric
+
+
+def _with_entries(J: Linear) -> Linear:
+    """A symmetric Jacobian of not too many components with its entries, where as many products do not tell the end of its spectrum."""
+    few = Linear(J.n, J.times, J.back, None, J.noise, min(J.budget, J.n / MOST_PRODUCTS))
+    first = outer_values(few, True)
+    if is_narrow(first.low, first.high, J.noise):
+        return few
+    matrix = np.stack([J.times(unit) for unit in np.eye(J.n)], axis=1)
+    matrix = 0.5 * (matrix + matrix.T)
+    return known(matrix, J.noise, J.budget)
+
+
+def _negated(J: Linear) -> Linear:
+    times, back = J.times, J.back
+    backward = None if back is None else lambda v: -back(v)
+    return Linear(J.n, lambda v: -times(v), backward, None if J.matrix is None else -J.matrix, J.noise, J.budget)
