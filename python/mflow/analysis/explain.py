@@ -24,6 +24,7 @@ from mflow.analysis.posedness import posedness_along
 from mflow.analysis.results import PosednessPath
 from mflow.base.checks import Array, check_number, check_start, real_array
 from mflow.base.methods import Method, as_method, methods
+from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
 from mflow.base.tables import columns
 from mflow.integrate.ivp import solve_ivp
 from mflow.solvers import krylov
@@ -51,7 +52,8 @@ class Report:
     where the cost is not convex, or has no curvature. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
     verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
     steps : dict of method's name -> its largest stable step, safe for the upper end of the interval.
-    method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known.
+    method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known. ncheck : evaluations
+    that compared the gradient of a cost with its values; gradient : what is wrong with it, or why that is not known, in words, or empty.
     """
 
     kind: str
@@ -69,11 +71,14 @@ class Report:
     parameters: dict[str, float]
     reason: str
     complete: bool
+    ncheck: int = 0
+    gradient: str = ""
 
     def __str__(self) -> str:
         low, high = self.curvature
         quantity = "largest curvature at the start" if self.kind == "cost" else "spectral radius on the path"
         lines = [f"{self.kind} of {self.n} variable{'s' if self.n != 1 else ''}, {self.nfev} evaluations", ""]
+        lines += [self.gradient, ""] if self.gradient else []
         lines.append(f"{quantity}: {low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}"))
         if self.kind == "cost":
             lines.append(f"least curvature seen: {self.least_curvature:.4g}")
@@ -103,6 +108,7 @@ def explain(
     t_span: Sequence[float] | None = None,
     args: tuple[Any, ...] = (),
     names: Sequence[str] | None = None,
+    check_gradient: bool = True,
 ) -> Report:
     """Examine a problem: which steps are safe, whether it is well-posed, and which method to use.
 
@@ -122,6 +128,9 @@ def explain(
         Further arguments of fun and jac.
     names : sequence of str, optional
         Methods whose steps are listed; by default all with a limit of this kind.
+    check_gradient : bool
+        Whether the gradient of a cost is compared with the cost at x0, along a fixed direction, by two evaluations (more where these do
+        not agree), counted as ``ncheck`` alone.
 
     Returns
     -------
@@ -153,7 +162,7 @@ def explain(
         raise ValueError(f'kind: expected "cost" or "rhs", got {kind!r}')
     if kind == "rhs":
         return _explain_rhs(fun, start, jac, t_span or (0.0, 1.0), args, names)
-    return _explain_cost(_Cost(fun, jac, args, start), start, names)
+    return _explain_cost(_Cost(fun, jac, args, start), start, names, check_gradient)
 
 
 def _arguments(fun: Any) -> int:
@@ -231,9 +240,25 @@ class _Cost:
         return krylov.lanczos(times, x.size, products, nothing=1e-8)
 
 
-def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Report:
+def _checked(cost: _Cost, x: Array, g: Array) -> tuple[int, str]:
+    """(evaluations, words) of the gradient beside the cost's values; no words where it is right."""
+
+    def values(at: Array) -> Any:
+        at = at.reshape(cost.shape)
+        return cost.pair(at)[0] if cost.jac is True else cost.fun(at, *cost.args)
+
+    verdict: Verdict = quick(gradient_model(values, x, None, g))
+    if verdict.kind == "wrong":
+        text = f"{said_of(verdict, 'gradient', 'cost')}; mflow.check_gradient names the entry"
+        tell(f"explain: {text}")
+        return verdict.count, text[0].upper() + text[1:] + "."
+    return verdict.count, f"Whether the gradient is the cost's is not known, as {verdict.text}." if verdict.text else ""
+
+
+def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None, check: bool) -> Report:
     x = start.reshape(-1).copy()
     g = cost.gradient(x)
+    ncheck, gradient = _checked(cost, x, g) if check and cost.jac is not None else (0, "")
     first = cost.curvatures(x, g, AT_START)
     real = first.values.real
     top = int(np.argmax(real))
@@ -268,6 +293,8 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
         parameters=parameters,
         reason=reason,
         complete=first.complete,
+        ncheck=ncheck,
+        gradient=gradient,
     )
 
 

@@ -17,7 +17,7 @@ from mflow_core.objectives.objective import Objective
 from mflow.base.checks import as_tuple
 from mflow.data.rows import Minibatches, minibatches, row_count
 
-__all__ = ["Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
+__all__ = ["Args", "Cost", "Feed", "IndexSets", "Stream", "checked_parts", "feed_of", "index_sets"]
 
 ROWS = 32  # the default batch size
 AT_ONCE = 8192  # rows of a validation set that are evaluated together
