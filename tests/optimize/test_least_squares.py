@@ -174,8 +174,10 @@ def test_sigma_weighs() -> None:
 def test_rank_deficient_jacobians() -> None:
     """Only a b counts: a line of minima, and a Jacobian of rank 1 all along; and a parameter that does nothing."""
     t = np.linspace(1, 2, 9)
-    r = least_squares(lambda x: x[0] * x[1] * t - 6 * t, [1.0, 1.0, 5.0], lambda x: np.stack([x[1] * t, x[0] * t, 0 * t], axis=1))
+    with pytest.warns(RuntimeWarning, match=r"no residual depends on x\[2\] at x, where the Jacobian has rank 1 for 3 parameters"):
+        r = least_squares(lambda x: x[0] * x[1] * t - 6 * t, [1.0, 1.0, 5.0], lambda x: np.stack([x[1] * t, x[0] * t, 0 * t], axis=1))
     assert r.success, r.message
+    assert r.rank == 1
     assert r.x[0] * r.x[1] == pytest.approx(6, rel=1e-9)
     assert r.x[2] == 5.0
     A = np.ones((6, 4))
@@ -203,8 +205,12 @@ def test_residuals_without_numbers_are_too_far(bad: float) -> None:
 
 
 def test_a_jacobian_that_lies() -> None:
-    r = least_squares(lambda x: x - np.array([1.0, 2.0]), [5.0, 5.0], lambda x: -np.eye(2))
+    with pytest.warns(mflow.GradientWarning, match="it has the wrong sign"):
+        r = least_squares(lambda x: x - np.array([1.0, 2.0]), [5.0, 5.0], lambda x: -np.eye(2))
     assert (r.reason, r.success) == ("step_too_small", False)
+    assert "it has the wrong sign" in r.message
+    r = least_squares(lambda x: x - np.array([1.0, 2.0]), [5.0, 5.0], lambda x: -np.eye(2), check_gradient=False)
+    assert (r.reason, r.success, r.ncheck) == ("step_too_small", False, 0)
     assert "is jac right" in r.message
     assert r.x.tolist() == [5.0, 5.0]
 

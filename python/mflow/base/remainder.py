@@ -23,6 +23,7 @@ from mflow.base.differences import EPS, along, digits_of
 __all__ = ["GradientWarning", "Model", "Verdict", "gradient_model", "jacobian_model", "ladder", "quick", "said_of", "tell"]
 
 RUNGS = 0.1 * 8.0 ** -np.arange(10.0)
+SHARES = (0.371, 0.829)  # of the rungs, where a ladder says "wrong"
 SPAN = 3  # rungs over which a discrepancy must stay
 SHARE = 1e-4  # of the terms of J d: what an inexact but useful derivative may be off by
 NEAR = 1e-6  # a derivative may be that of a point so near to x
@@ -145,12 +146,10 @@ def quick(model: Model, d: Array | None = None) -> Verdict:
 def _twice(model: Model, d: Array, eps: float) -> Verdict:
     """A ladder; one that says "wrong" must say so on other rungs too, as waves much shorter than the rungs may fool one."""
     out = ladder(model, d, eps)
-    if out.kind == "wrong":
-        again = ladder(model, 0.371 * d, eps)
-        if again.kind != "wrong":
+    for share in SHARES:
+        if out.kind == "wrong" and ladder(model, share * d, eps).kind != "wrong":
             return Verdict("unknown", model.count, text="its values are too rough, or carry too few digits, to tell")
-        return out._replace(count=model.count)
-    return out
+    return out._replace(count=model.count)
 
 
 def _agrees(model: Model, d: Array, eps: float) -> bool:
@@ -164,7 +163,8 @@ def _agrees(model: Model, d: Array, eps: float) -> bool:
     error = np.linalg.norm(up - down - (claim - back))
     size = max(np.linalg.norm(up), np.linalg.norm(down))
     spread = np.linalg.norm(np.asarray(model.size(model.x), dtype=np.float64)) if up.size > 1 else 0.0
-    bend = 0.0 if model.at is None else np.linalg.norm(up - 2.0 * model.at + down)  # what a move of x by NEAR changes, from this
+    near = model.at is not None and not ((model.x != 0.0) & (np.abs(model.x) < SMALL)).any()
+    bend = np.linalg.norm(up - 2.0 * model.at + down) if near else 0.0  # tells what a move of x by NEAR changes
     most = 0.1 * max(SHARE, 10.0 * eps) * np.linalg.norm(terms + terms_back) + 8.0 * eps * (size + spread) + 0.2 * NEAR * bend / h
     return bool(error <= most)
 
@@ -215,7 +215,7 @@ def _rung(model: Model, d: Array, h: float, first: Array) -> tuple[Any, ...] | N
 def _judged(r: _Rungs, wobble: Array, eps: float, count: int) -> Verdict:
     """Whether a discrepancy stays the same as h shrinks."""
     h = r.h[:, None]
-    noise = (4.0 * eps * r.size + 2.0 * np.max(r.second[-2:], axis=0) + 8.0 * wobble) / h
+    noise = (4.0 * eps * r.size + 2.0 * np.max(r.second[-4:], axis=0) + 8.0 * wobble) / h
     bend = np.abs(r.plus - r.minus)
     off = np.maximum(0.0, np.maximum(np.minimum(r.plus, r.minus), -np.maximum(r.plus, r.minus)))
     measured = r.claim + 0.5 * (r.plus + r.minus)

@@ -167,7 +167,7 @@ def least_squares(
         ``residual_at(x, i, *args, **kwargs)`` returns residual i and its gradient (n,); where it is missing, fun and jac are called for
         each.
     diff_step : float or array_like (n,)
-        Lengths of the differences, times \|x_j\|, in place of the usual ones.
+        Lengths of the differences, times |x_j|, in place of the usual ones.
     check_gradient : bool
         Whether the Jacobian given is compared with the residuals at x0, along a fixed direction, by two evaluations (more where these do
         not agree), counted as ``ncheck`` alone.

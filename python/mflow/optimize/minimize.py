@@ -93,7 +93,7 @@ def minimize(
         with a line search also ``directions`` (nit, *shape) and ``steps`` (nit,). That is 8 bytes a number and iterate: a whole number
         k keeps every k-th and the last, where there is no line search. Python then looks at each iteration, as for a callback.
     diff_step : float or array_like (n,)
-        Lengths of the differences, times max(1, \|x_j\|), in place of the usual ones.
+        Lengths of the differences, times max(1, |x_j|), in place of the usual ones.
     check_gradient : bool
         Whether the gradient given is compared with the cost at x0, along a fixed direction, by two evaluations (more where these do not
         agree; a compiled cost's is looked at once, by a gradient more). They are counted as ``ncheck`` alone.
