@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_tuple, check_start
 
-__all__ = ["CostLook", "Digits", "Scan", "along", "check_diff_step", "cost_problem", "digits_of", "scan"]
+__all__ = ["CostLook", "Digits", "Scan", "along", "check_diff_step", "cost_problem", "digits_of", "scan", "slope_digits"]
 
 EPS = 2.0**-52
 LONGER = tuple(EPS**0.5 * 10.0**k for k in (2, 3, 4, 5, 6))  # relative lengths at which a derivative of exactly 0 is looked at again
@@ -100,6 +100,11 @@ def along(n: int) -> Array:
     return out
 
 
+def slope_digits(bits: int) -> Digits | None:
+    """What slopes carry of which none has more significant bits than this; None where it is all of float64, or they are short numbers."""
+    return Digits(2.0**-bits, NAMES.get(bits, "rounded values")) if SOME <= bits <= SINGLE else None
+
+
 class Scan(NamedTuple):
     """What longer differences show. kind: "flat" nothing moves, "even" no slope, "slope"; step: the relative length that shows it best.
 
@@ -116,8 +121,11 @@ class Scan(NamedTuple):
     count: int
 
 
-def scan(values: Callable[[Array], Any], x: Array, move: Array, at: Any, eps: float = EPS) -> Scan:
-    """Central differences of `values`, as they are returned, from x along `move` over longer and longer steps; at: the value at x."""
+def scan(values: Callable[[Array], Any], x: Array, move: Array, at: Any, eps: float = EPS, squares: bool = False) -> Scan:
+    """Central differences of `values`, as they are returned, from x along `move` over longer and longer steps.
+
+    at: the value at x. squares: whether the cost is the sum of the values' squares.
+    """
     first = np.asarray(at, dtype=np.float64).ravel()
     steps: list[float] = []
     slopes: list[Array] = []
@@ -133,7 +141,7 @@ def scan(values: Callable[[Array], Any], x: Array, move: Array, at: Any, eps: fl
         seen += [up, down]
         if all((end == first).all() for end in ends):
             continue
-        costs = [float(end @ end) if end.size > 1 else float(end[0]) for end in (first, *ends)]
+        costs = [float(end @ end) if squares else float(end[0]) for end in (first, *ends)]
         rises = rises or (costs[1] > costs[0] and costs[2] > costs[0])
         falls = falls or (costs[1] < costs[0] and costs[2] < costs[0])
         size = max(size, *(float(np.max(np.abs(end), initial=0.0)) for end in (first, *ends)))

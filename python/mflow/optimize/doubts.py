@@ -26,6 +26,9 @@ __all__ = ["Doubts"]
 FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e2 ... 1e6 times those of the differences"
 PEAK = "the cost falls on both sides of x, which is no minimum: start elsewhere"
 
+MOST = 1000
+
+_by_address: dict[Any, tuple[Any, Verdict]] = {}  # those without weak references, kept alive so that no other gets their address
 _checked: weakref.WeakKeyDictionary[Any, Verdict] = weakref.WeakKeyDictionary()  # compiled costs, each looked at once
 
 
@@ -126,16 +129,13 @@ class Doubts:
 def _known(fun: Any) -> Verdict | None:
     try:
         return _checked.get(fun)
-    except TypeError:  # no weak reference to it: its address may be another function's later
-        return _by_address.get(compiled_address(fun, "fun", OBJECTIVE_SIGNATURE))
-
-
-_by_address: dict[Any, Verdict] = {}
+    except TypeError:  # no weak reference to it
+        return _by_address.get(compiled_address(fun, "fun", OBJECTIVE_SIGNATURE), (None, None))[1]
 
 
 def _remember(fun: Any, verdict: Verdict) -> None:
     try:
         _checked[fun] = verdict
     except TypeError:
-        if verdict.kind == "right" and len(_by_address) < 1000:
-            _by_address[compiled_address(fun, "fun", OBJECTIVE_SIGNATURE)] = verdict
+        if len(_by_address) < MOST:
+            _by_address[compiled_address(fun, "fun", OBJECTIVE_SIGNATURE)] = fun, verdict

@@ -340,15 +340,17 @@ class _Flow:
                 if still >= PATIENCE and math.sqrt(float(self.r @ self.r)) <= EPS * first:
                     return "vanished"
                 x, foreseen, straight = self.step()
-                if (x == self.x).all() or idle >= PATIENCE:
+                if (x == self.x).all() or idle >= PATIENCE or not self.dt > 1e-300:
+                    if self.steepest > self.noise and self.problem.longer(self.x):
+                        self.renew()
+                        self.dt, shrink, idle = 1.0, 2.0, 0
+                        continue
                     return "rounding" if self.steepest <= self.noise else "step_too_small"
                 before, ended = self.cost, ""
                 gain = self.try_point(x, foreseen) if straight else math.nan
                 idle = idle + 1 if foreseen <= EPS * before and not gain > 0.0 else 0
                 if not gain > 0.0:
                     self.dt, shrink = self.dt / shrink, 2.0 * shrink
-                    if not self.dt > 1e-300:
-                        return "rounding" if self.steepest <= self.noise else "step_too_small"
                     continue
                 self.dt = min(self.dt / max(1.0 / 3.0, 1.0 - (2.0 * min(gain, 1.0) - 1.0) ** 3), 1e30)
                 shrink, top = 2.0, np.maximum(top, np.abs(self.x))

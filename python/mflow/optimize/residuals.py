@@ -42,7 +42,7 @@ class Residuals:
             raise ValueError("diff_step: it is the length of differences, and here is a Jacobian, which needs none; omit it")
         self.given = self.steps is not None
         self.floor, self.least, self.seen_zero = FLOOR, np.zeros(self.n), np.zeros(self.n, dtype=bool)
-        self.verdict = Verdict("unknown", 0)
+        self.verdict, self.tried = Verdict("unknown", 0), False
         self.sigma = None if sigma is None else np.asarray(sigma, dtype=np.float64).ravel()
         if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
             raise ValueError("sigma: expected standard deviations above 0, got one that is not")
@@ -178,19 +178,26 @@ class Residuals:
         """
         scale, at = self._scale(x), self._raw(x)
         if len(some) > EACH:
-            return [(scan(self._raw, x, np.maximum(scale, 1.0) * along(self.n), at, self.eps), 1.0)]
+            return [(scan(self._raw, x, np.maximum(scale, 1.0) * along(self.n), at, self.eps, squares=True), 1.0)]
         out = []
         for j in some:
             unit = float(scale[j])
-            found = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps)
+            found = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
             if found.kind == "flat" and unit < 1.0:
                 unit = 1.0
-                found = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps)
+                found = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
             out.append((found, unit))
         return out
 
+    def longer(self, x: Array) -> bool:
+        """Where no step lowers the cost: whether longer differences are tried, once, as noise may hide in shorter ones."""
+        if not self.differences or self.given or self.tried:
+            return False
+        self.tried = True
+        return self._confirm(x, np.arange(self.n))
+
     def _confirm(self, x: Array, zero: Any) -> bool:
-        """Whether columns of zeros have slopes over longer steps, which are then taken for all."""
+        """Whether columns, of zeros or in doubt, have slopes over longer steps, which are then taken for all."""
         found = self.scans(x, zero)
         slopes = [(one, unit) for one, unit in found if one.kind == "slope"]
         if not slopes or self.given:
