@@ -198,5 +198,5 @@ def test_transposed_jacobians_are_called_wrong() -> None:
 
         J = A * np.cos(x)
         right = quick(jacobian_model(fun, x, fun(x), J))
-        assert (right.kind, right.count) == ("right", 2)
+        assert (right.kind, right.ncheck) == ("right", 2)
         assert quick(jacobian_model(fun, x, fun(x), J.T)).kind == "wrong"

@@ -52,8 +52,9 @@ class Report:
     where the cost is not convex, or has no curvature. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
     verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
     steps : dict of method's name -> its largest stable step, safe for the upper end of the interval.
-    method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known. ncheck : evaluations
-    that compared the gradient of a cost with its values; gradient : what is wrong with it, or why that is not known, in words, or empty.
+    method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known.
+    ncheck : evaluations that compared the gradient of a cost with its values. gradient : what is wrong with it, or why that is not known,
+    in words; empty where it is right.
     """
 
     kind: str
@@ -251,8 +252,8 @@ def _checked(cost: _Cost, x: Array, g: Array) -> tuple[int, str]:
     if verdict.kind == "wrong":
         text = f"{said_of(verdict, 'gradient', 'cost')}; mflow.check_gradient names the entry"
         tell(f"explain: {text}")
-        return verdict.count, text[0].upper() + text[1:] + "."
-    return verdict.count, f"Whether the gradient is the cost's is not known, as {verdict.text}." if verdict.text else ""
+        return verdict.ncheck, text[0].upper() + text[1:] + "."
+    return verdict.ncheck, f"Whether the gradient is the cost's is not known, as {verdict.text}." if verdict.text else ""
 
 
 def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None, check: bool) -> Report:

@@ -12,6 +12,7 @@ way in, and where a cost is large beside its changes. So
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -51,7 +52,7 @@ class Digits(NamedTuple):
     @property
     def step(self) -> float:
         """The relative length of a central difference."""
-        return min(self.eps ** (1 / 3), 0.1)
+        return float(min(self.eps ** (1 / 3), 0.1))
 
 
 def digits_of(values: Sequence[Any]) -> Digits | None:
@@ -109,7 +110,7 @@ class Scan(NamedTuple):
     """What longer differences show. kind: "flat" nothing moves, "even" no slope, "slope"; step: the relative length that shows it best.
 
     noise : the relative error of values that the slopes over shorter steps tell of. rises, falls : whether the sum of squares, or the value
-    itself where there is one, does so on both sides. seen: values as returned.
+    itself where there is one, does so on both sides. seen : values as returned. calls : of the function.
     """
 
     kind: str
@@ -118,7 +119,7 @@ class Scan(NamedTuple):
     rises: bool
     falls: bool
     seen: list[Any]
-    count: int
+    calls: int
 
 
 def scan(values: Callable[[Array], Any], x: Array, move: Array, at: Any, eps: float = EPS, squares: bool = False) -> Scan:
@@ -163,13 +164,13 @@ def scan(values: Callable[[Array], Any], x: Array, move: Array, at: Any, eps: fl
 
 
 def _steady(steps: list[float], slopes: list[Array]) -> float:
-    """The step whose slope is nearest to that of the one before; 0 where they grow as those of a power above 1 do, as the slope is 0 then."""
+    """The step whose slope is nearest to the one before; 0 where they grow as those of a power above 1 do, for the slope is 0 then."""
     sizes = [float(np.linalg.norm(slope)) for slope in slopes]
     if len(steps) == 1:
         return steps[0] if sizes[0] > 0.0 else 0.0
     if sizes[-1] > 10.0 * sizes[-2] or sizes[-1] == 0.0:
         return 0.0
-    errors = [float(np.linalg.norm(b - a)) for a, b in zip(slopes, slopes[1:], strict=False)]
+    errors = [float(np.linalg.norm(b - a)) for a, b in itertools.pairwise(slopes)]
     return steps[1 + int(np.argmin(errors))]
 
 
@@ -249,7 +250,7 @@ class CostLook:
         at = self._value(x) if math.isnan(value) else value
         eps = EPS if self.digits is None else self.digits.eps
         found = [scan(self._value, x, move, at, eps) for move in moves]
-        callback.nfev += sum(one.count for one in found) + math.isnan(value)
+        callback.nfev += sum(one.calls for one in found) + math.isnan(value)
         self.at = x
         steps = [one.step for one in found if one.kind == "slope"]
         if steps and max(steps) > self.step:

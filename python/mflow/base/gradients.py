@@ -212,8 +212,7 @@ def check_grad(
 
 
 def _finite(value: Any, argument: str) -> Array:
-    out = check_start(value.toarray() if hasattr(value, "toarray") else value, argument)
-    return out
+    return check_start(value.toarray() if hasattr(value, "toarray") else value, argument)
 
 
 def _report(model: Model, matrix: Any, word: str, shape: tuple[int, ...]) -> DerivativeReport:

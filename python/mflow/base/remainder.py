@@ -49,11 +49,11 @@ class Verdict(NamedTuple):
     """kind: "right", "wrong" or "unknown".
 
     claimed, measured : the derivative along the direction, in the entry that is furthest off. entry : its number. text : why it is not
-    known. count : of evaluations. sign : whether it is right but for its sign.
+    known. ncheck : evaluations. sign : whether it is right but for its sign.
     """
 
     kind: str
-    count: int
+    ncheck: int
     claimed: float = 0.0
     measured: float = 0.0
     entry: int = 0
@@ -127,13 +127,13 @@ def quick(model: Model, d: Array | None = None) -> Verdict:
             digits = digits_of(model.seen)
             eps = EPS if digits is None else digits.eps
             sign = all(_agrees(other, one, eps) for one in (move, move * np.roll(along(model.x.size), 1)))
-            out = out._replace(sign=sign, count=model.count + other.count)
+            out = out._replace(sign=sign, ncheck=model.count + other.count)
         return out
 
 
 def _quick(model: Model, d: Array | None) -> Verdict:
     x = model.x
-    move = np.maximum(1.0, np.abs(x)) * along(x.size) if d is None else d
+    move: Array = np.maximum(1.0, np.abs(x)) * along(x.size) if d is None else d
     eps = EPS
     for _ in range(2):
         if _agrees(model, move, eps):
@@ -146,7 +146,7 @@ def _quick(model: Model, d: Array | None) -> Verdict:
     small = np.abs(x[x != 0.0])
     if not small.size or small.min() >= SMALL:
         return out
-    own = np.minimum(1.0, np.where(x != 0.0, np.abs(x), small.min())) * move
+    own: Array = np.minimum(1.0, np.where(x != 0.0, np.abs(x), small.min())) * move
     again = _twice(model, own, eps)
     if out.kind == "wrong" and again.kind == "right":
         return again._replace(kind="unknown", text="it changes too fast beside x to tell")
@@ -159,7 +159,7 @@ def _twice(model: Model, d: Array, eps: float) -> Verdict:
     for share in SHARES:
         if out.kind == "wrong" and ladder(model, share * d, eps).kind != "wrong":
             return Verdict("unknown", model.count, text="its values are too rough, or carry too few digits, to tell")
-    return out._replace(count=model.count)
+    return out._replace(ncheck=model.count)
 
 
 def _agrees(model: Model, d: Array, eps: float) -> bool:
@@ -173,8 +173,8 @@ def _agrees(model: Model, d: Array, eps: float) -> bool:
     error = np.linalg.norm(up - down - (claim - back))
     size = max(np.linalg.norm(up), np.linalg.norm(down))
     spread = np.linalg.norm(np.asarray(model.size(model.x), dtype=np.float64)) if up.size > 1 else 0.0
-    near = model.at is not None and not ((model.x != 0.0) & (np.abs(model.x) < SMALL)).any()
-    bend = np.linalg.norm(up - 2.0 * model.at + down) if near else 0.0  # tells what a move of x by NEAR changes
+    fine = ((model.x != 0.0) & (np.abs(model.x) < SMALL)).any()
+    bend = 0.0 if model.at is None or fine else np.linalg.norm(up - 2.0 * model.at + down)  # tells what a move of x by NEAR changes
     most = 0.1 * max(SHARE, 10.0 * eps) * np.linalg.norm(terms + terms_back) + 8.0 * eps * (size + spread) + 0.2 * NEAR * bend / h
     return bool(error <= most)
 

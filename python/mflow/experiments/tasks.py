@@ -65,8 +65,16 @@ class Training:
         rate = lr if self.schedule is None else self.schedule(lr)
         given = {**{k: v for k, v in method.given.items() if k != "lr"}, "lr": rate}
         run = train(
-            self.fun, self.params, self.data, method.name, self.epochs, self.batch_size, jac=self.jac, seed=seed,
-            **{"check_gradient": False, **self.options}, **given,
+            self.fun,
+            self.params,
+            self.data,
+            method.name,
+            self.epochs,
+            self.batch_size,
+            jac=self.jac,
+            seed=seed,
+            **{"check_gradient": False, **self.options},
+            **given,
         )
         start, end = self._loss(self.params), self._loss(run.last_params)
         return Result(loss=end, start_loss=start, reason=run.reason, message=run.message, nit=run.nit, curve=run.history.loss)

@@ -85,9 +85,9 @@ class Doubts:
             shape = self.start.shape
             known = quick(gradient_model(lambda at: probe.evaluate(at.reshape(shape), False)[0], self.start.ravel(), value, grad))
             _remember(self.fun, known)
-            known = known._replace(count=known.count + 1)
+            known = known._replace(ncheck=known.ncheck + 1)
         else:
-            known = known._replace(count=0)
+            known = known._replace(ncheck=0)
         self._judge(known)
 
     def _judge(self, verdict: Verdict) -> None:
@@ -97,13 +97,13 @@ class Doubts:
 
     def said(self, out: OptimizeResult) -> OptimizeResult:
         """The result with what is known of its gradient."""
-        out.ncheck = self.verdict.count
+        out.ncheck = self.verdict.ncheck
         wrong = self.text
         if wrong:
             out.message = f"{wrong}; {out.message}"
             if out.reason == "converged":
                 self._refuse(out, "wrong_gradient")
-        elif self.verdict.text and self.verdict.count:
+        elif self.verdict.text and self.verdict.ncheck:
             out.message += f"; whether the gradient is the cost's is not known, as {self.verdict.text}"
         if self.look is not None and self.differences:
             self._said_of_differences(out, self.look)

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, check_number, check_start, check_whole
 from mflow.base.result import Result, attach
 from mflow.optimize.callbacks import teller
 from mflow.optimize.residuals import Residuals
@@ -96,7 +96,7 @@ class LeastSquaresResult(Result):
 
     def _variance(self) -> float:
         free = self.jac.shape[0] - self.jac.shape[1]
-        return 2.0 * self.cost / free if free > 0 else math.nan
+        return 2.0 * float(self.cost) / int(free) if free > 0 else math.nan
 
 
 def covariance(J: Array, variance: float) -> Array:
@@ -115,7 +115,7 @@ def covariance(J: Array, variance: float) -> Array:
 
 def _lost(J: Array) -> float:
     """The share of the largest singular value below which one is rounding."""
-    return max(J.shape) * EPS
+    return float(max(J.shape)) * EPS
 
 
 def least_squares(
@@ -488,7 +488,8 @@ class _Flow:
         return LeastSquaresResult(
             x=self.x, cost=self.cost, fun=self.f, jac=self.J, grad=self.g, optimality=float(np.max(np.abs(self.g), initial=0.0)),
             cosine=self.cosine, active_mask=np.zeros(self.x.size, int), nfev=self.problem.nfev, njev=self.problem.njev, nit=self.nit,
-            ncheck=self.problem.verdict.count, rank=self.rank, dt=self.dt, status=status, success=status > 0, reason=reason, message=message,
+            ncheck=self.problem.verdict.ncheck, rank=self.rank, dt=self.dt, status=status, success=status > 0, reason=reason,
+            message=message,
         )  # fmt: skip
 
 

@@ -115,12 +115,9 @@ class LineDescent:
         text = f"{self.search.kind} failed in iteration {self.run.k}: {why} (slope {slope0:.3g} along it, {trials} trials)"
         hint = ""
         if status == 2:
-            spent = last <= JUMP * self.run.largest_slope[0]
-            hint = (
-                ": the last digits of the cost are spent, raise gtol"
-                if spent
-                else "" if self.doubts.text else "; is it the gradient of this cost, without a jump here?"
-            )
+            hint = "" if self.doubts.text else "; is it the gradient of this cost, without a jump here?"
+            if last <= JUMP * self.run.largest_slope[0]:
+                hint = ": the last digits of the cost are spent, raise gtol"
         return f"{text}; the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
 
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:

@@ -52,7 +52,7 @@ class Residuals:
     @property
     def blur(self) -> float:
         """The share of r in the plane of J's columns that differences cannot tell from 0."""
-        return self.eps ** (2 / 3) if self.central else self.eps**0.5
+        return float(self.eps ** (2 / 3) if self.central else self.eps**0.5)
 
     def _raw(self, x: Array) -> Any:
         """The residuals as fun returns them, after a check."""
@@ -222,5 +222,3 @@ class Residuals:
             return ""
         reason = "differences vanish over shorter ones" if self.digits is None else f"the residuals carry {self.digits.text}"
         return f"; differences are taken over {self.steps.max():.2g} of x, as {reason}"
-
-

@@ -59,7 +59,13 @@ def trace(fun: Any, x0: ArrayLike, method: Any = "adam", jac: Any = None, *, max
     points = [start.copy()]
     settings = {"check_gradient": False, **options}
     minimize(
-        fun, x0, method=method, jac=jac, maxiter=maxiter, callback=lambda x: points.append(np.array(x, dtype=np.float64).ravel()), **settings
+        fun,
+        x0,
+        method=method,
+        jac=jac,
+        maxiter=maxiter,
+        callback=lambda x: points.append(np.array(x, dtype=np.float64).ravel()),
+        **settings,
     )
     return np.stack(points, axis=1)
 

@@ -102,7 +102,7 @@ def result(run: Trainer, ending: Ending) -> TrainResult:
     reason, message = ending
     if run.wrong and run.wrong not in message:
         message = f"{run.wrong}; {message}"
-    elif run.verdict.text and run.verdict.count:
+    elif run.verdict.text and run.verdict.ncheck:
         message += f"; whether the gradient is the loss's is not known, as {run.verdict.text}"
     binding, monitor = run.binding, run.monitor
     status = STATUS.get(reason, -1)
@@ -113,6 +113,6 @@ def result(run: Trainer, ending: Ending) -> TrainResult:
     return TrainResult(
         params=binding.like(best), last_params=binding.like(last), fun=fun if math.isfinite(fun) else math.nan,
         best_epoch=monitor.best_epoch, success=status == 0, status=status, reason=reason, message=message,
-        epochs=len(run.history.epochs["loss"]), nit=run.nit, nfev=run.nfev, ncheck=run.verdict.count, history=run.history.result(), optimizer=binding.opt,
-        seed=run.feed.seed,
+        epochs=len(run.history.epochs["loss"]), nit=run.nit, nfev=run.nfev, ncheck=run.verdict.ncheck,
+        history=run.history.result(), optimizer=binding.opt, seed=run.feed.seed,
     )  # fmt: skip

@@ -27,7 +27,7 @@ from mflow.base.result import Result
 from mflow.training import checkpoint, endings
 from mflow.training.binding import Binding
 from mflow.training.endings import Ending, TrainResult
-from mflow.training.feeds import Args, Cost, Feed, Stream
+from mflow.training.feeds import Args, Cost, Feed
 from mflow.training.history import History
 from mflow.training.monitor import Monitor
 from mflow.training.validation import validation_of
@@ -90,10 +90,10 @@ class Trainer:
         self.bar = Progress(0.0, float(max(self.epochs, 1)), "train", note=self._note) if progress else None
 
     def check_gradient(self, check: Any) -> None:
-        """Whether the first gradient is compared with the loss: only where all the data are one batch, and are there without being drawn."""
+        """Whether the first gradient is compared with the loss: where all the data are one batch, which is there without being drawn."""
         if not isinstance(check, (bool, np.bool_)):
             raise TypeError(f"check_gradient: expected True or False, got {check!r}")
-        self.checks = bool(check) and self.model.has_loss and self.feed.batches == 1 and not isinstance(self.feed, Stream)
+        self.checks = bool(check) and self.model.has_loss and self.feed.batches == 1 and not self.feed.drawn
 
     def _compare(self, args: Args, flat: list[Any]) -> None:
         """The first gradient with the loss of the same batch."""
