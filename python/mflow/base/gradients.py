@@ -137,8 +137,10 @@ def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, .
     --------
     >>> import numpy as np, mflow
     >>> A = np.array([[-2.0, 1.0], [0.5, -3.0]])
-    >>> print(mflow.check_jacobian(lambda t, y: A @ y, [1.0, 2.0], A.T, t=0.0))
-    wrong: entry (0, 1) of the Jacobian is 0.5, and the values of the function show 1: it is the transpose
+    >>> print(mflow.check_jacobian(lambda t, y: A @ y, [1.0, 2.0], [[-2.0, 1.0], [0.0, -3.0]], t=0.0))
+    wrong: entry (1, 0) of the Jacobian is 0, and the values of the function show 0.5
+    >>> str(mflow.check_jacobian(lambda t, y: A @ y, [1.0, 2.0], A.T, t=0.0)).endswith("it is the transpose")
+    True
     """
     start, args = check_start(x, "x").ravel(), as_tuple(args)
     before = () if t is None else (check_number(t, "t"),)

@@ -355,7 +355,7 @@ class _Flow:
                 self.dt = min(self.dt / max(1.0 / 3.0, 1.0 - (2.0 * min(gain, 1.0) - 1.0) ** 3), 1e30)
                 shrink, top = 2.0, np.maximum(top, np.abs(self.x))
                 still = still + 1 if (np.abs(self.moved) <= EPS * top).all() else 0
-                if gain < 0.9 and (np.abs(self.moved) < np.abs(self.problem.lengths(self.x))).all() and self.problem.refine():
+                if gain < 0.9 and self.is_blurred(first) and self.problem.refine():
                     self.renew()
                 if self.ftol > 0.0 and before - self.cost < self.ftol * before and gain > 0.25:
                     ended = "ftol"
@@ -365,6 +365,12 @@ class _Flow:
                     return "callback"
                 if ended:
                     return ended
+
+    def is_blurred(self, first: float) -> bool:
+        """Whether steps have become shorter than those of differences on the way to a root, where J vanishes as well; first: |r| at x0."""
+        square = float(self.r @ self.r)
+        vanishing = square <= EPS * first**2 and float(self.b @ self.b) > 0.25 * square
+        return vanishing and bool((np.abs(self.moved) < np.abs(self.problem.lengths(self.x))).all())
 
     def renew(self) -> None:
         """The Jacobian again, as it is differenced otherwise now."""
