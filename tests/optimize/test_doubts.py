@@ -266,3 +266,15 @@ def test_slopes_of_float32_at_a_tight_tolerance() -> None:
         assert mflow.solve_ivp(slope, (0, 1), [1.1], rtol=1e-3).success
         assert mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.1], rtol=1e-10).success
         assert mflow.solve_ivp(lambda t, y: np.ones(1), (0, 1), [1.1], rtol=1e-10).success
+
+
+def test_explain_of_a_float32_cost() -> None:
+    report = mflow.explain(lambda x: np.float32(((x - 1) ** 2 * [1, 10]).sum()), [0.1, 3.0])
+    assert report.curvature[1] == pytest.approx(20.0, rel=0.05)
+    assert "float32" in str(report)
+
+
+def test_compiled_differences() -> None:
+    pytest.importorskip("numba")
+    r = mflow.minimize(mflow.compile(lambda x: 3.0 + 0.0 * x[0]), [0.5, 3.0], method="sgd", lr=0.1)
+    assert (r.reason, r.success) == ("insensitive", False)

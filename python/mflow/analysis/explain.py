@@ -23,6 +23,7 @@ from mflow_core.problems.signatures import check_size, is_compiled
 from mflow.analysis.posedness import posedness_along
 from mflow.analysis.results import PosednessPath
 from mflow.base.checks import Array, check_number, check_start, real_array
+from mflow.base.differences import ASIDE, Digits, digits_of
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
 from mflow.base.tables import columns
@@ -187,6 +188,8 @@ class _Cost:
             check_size(fun, "fun", start.size)
             jac = True if jac is None and isinstance(fun(start), tuple) else jac  # a compiled cost has a gradient
         self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0
+        self.digits: Digits | None = None
+        self.seen: list[Any] | None = []
         if jac is None and start.size > MOST:
             raise ValueError(f"jac: expected the gradient, as {start.size} variables are too many for differences of the cost, got None")
 
@@ -194,6 +197,8 @@ class _Cost:
         value = self.fun(x.reshape(self.shape), *self.args)
         if isinstance(value, tuple) and self.jac is None:
             raise TypeError("fun: expected one number returned, got a tuple; where it is the pair (cost, gradient), give jac=True")
+        if self.seen is not None:
+            self.seen.append(value)
         out = real_array(value, "fun")
         if out.size != 1:
             raise ValueError(f"fun: expected one number returned, got shape {out.shape}; for a right-hand side fun(t, y) give kind='rhs'")
@@ -203,13 +208,12 @@ class _Cost:
         """Flat, at a flat x."""
         self.count += 1
         if self.jac is None:
-            h = 6e-6 * np.maximum(1.0, np.abs(x))
-            out = np.empty(x.size)
-            for j in range(x.size):
-                up, down = x.copy(), x.copy()
-                up[j] += h[j]
-                down[j] -= h[j]
-                out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
+            out = self.differences(x, 6e-6 if self.digits is None else self.digits.step)
+            if self.seen is not None:  # the first one
+                aside = self.value(x + ASIDE * np.maximum(1.0, np.abs(x))) if digits_of(self.seen) is not None else 0.0
+                self.digits, self.seen = digits_of(self.seen), None
+                if self.digits is not None and math.isfinite(aside):
+                    out = self.differences(x, self.digits.step)
         else:
             at = x.reshape(self.shape)
             out = real_array(self.pair(at)[1] if self.jac is True else self.jac(at, *self.args), "the gradient")
@@ -218,6 +222,16 @@ class _Cost:
             out = out.reshape(-1)
         if not np.all(np.isfinite(out)):
             raise ValueError("the gradient: expected finite numbers at x0 and near it, got NaN or an infinity")
+        return out
+
+    def differences(self, x: Array, step: float) -> Array:
+        """Central ones."""
+        h, out = step * np.maximum(1.0, np.abs(x)), np.empty(x.size)
+        for j in range(x.size):
+            up, down = x.copy(), x.copy()
+            up[j] += h[j]
+            down[j] -= h[j]
+            out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
         return out
 
     def pair(self, at: Array) -> Any:
@@ -229,7 +243,8 @@ class _Cost:
 
     def curvatures(self, x: Array, base: Array, products: int) -> krylov.Ritz:
         """Ritz values of the Hessian at x."""
-        length = (100.0 if self.jac is None else 1.0) * LENGTH * max(1.0, float(np.linalg.norm(x)))
+        relative = (100.0 if self.jac is None else 1.0) * LENGTH if self.digits is None else min(0.3, 25.0 * self.digits.step)
+        length = relative * max(1.0, float(np.linalg.norm(x)))
 
         def times(v: Array) -> Array:
             return (self.gradient(x + length * v) - base) / length
@@ -259,7 +274,8 @@ def _checked(cost: _Cost, x: Array, g: Array) -> tuple[int, str]:
 def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None, check: bool) -> Report:
     x = start.reshape(-1).copy()
     g = cost.gradient(x)
-    ncheck, gradient = _checked(cost, x, g) if check and cost.jac is not None else (0, "")
+    few = f"The cost's values carry {cost.digits.text}, so curvatures are rough." if cost.digits is not None else ""
+    ncheck, gradient = _checked(cost, x, g) if check and cost.jac is not None else (0, few)
     first = cost.curvatures(x, g, AT_START)
     real = first.values.real
     top = int(np.argmax(real))

@@ -12,6 +12,7 @@ way in, and where a cost is large beside its changes. So
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Callable, Sequence
@@ -23,7 +24,19 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, as_tuple, check_start
 
-__all__ = ["CostLook", "Digits", "Scan", "along", "check_diff_step", "cost_problem", "digits_of", "scan", "slope_digits"]
+__all__ = [
+    "CostLook",
+    "Digits",
+    "Scan",
+    "along",
+    "check_diff_step",
+    "cost_problem",
+    "digits_of",
+    "moves_from",
+    "scan",
+    "slope_digits",
+    "verdict_of",
+]
 
 EPS = 2.0**-52
 LONGER = tuple(EPS**0.5 * 10.0**k for k in (2, 3, 4, 5, 6))  # relative lengths at which a derivative of exactly 0 is looked at again
@@ -35,6 +48,7 @@ ENTRIES = 400  # of values, and of the entries of each, that are looked at
 ASIDE = 0.00137  # a step to a point whose coordinates are no short numbers
 DECIMALS = 10  # significant decimal digits up to which values count as rounded
 EACH = 64  # parameters up to which each is looked at
+FEW = 8  # of those whose differences are 0 at x0, where others' are not
 NAMES = {24: "float32", 11: "float16", 8: "bfloat16"}
 
 
@@ -93,11 +107,13 @@ def _decimals(numbers: Array) -> Digits | None:
     return Digits(0.5 * 10.0**-places / max(1e-300, float(np.max(np.abs(numbers)))), "rounded values")
 
 
+@functools.lru_cache(maxsize=8)
 def along(n: int) -> Array:
-    """A fixed direction of length 1 in which no entry is small beside the others."""
+    """A fixed direction of length 1 in which no entry is small beside the others; read-only."""
     j = np.arange(n, dtype=np.float64)
     u = np.where(np.cos(2.4 * j + 0.3) > 0.0, 1.0, -1.0) * (0.6 + 0.4 * np.modf(0.6180339887498949 * j)[0])
     out: Array = u / math.sqrt(float(u @ u)) if n else u
+    out.flags.writeable = False
     return out
 
 
@@ -183,6 +199,22 @@ def _tried(values: Callable[[Array], Any], x: Array) -> Any:
         return None
 
 
+def verdict_of(found: Sequence[Scan]) -> str:
+    """Of a point where all derivatives are 0: "flat", "maximum", "minimum", "level" (it rises on one side) or "slope" (they are not)."""
+    kinds = {one.kind for one in found}
+    if "slope" in kinds:
+        return "slope"
+    if kinds == {"flat"}:
+        return "flat"
+    return "maximum" if any(one.falls for one in found) else "minimum" if any(one.rises for one in found) else "level"
+
+
+def moves_from(x: Array) -> list[Array]:
+    """The directions, in units of max(1, |x_j|), in which a point is looked at: each parameter, or one for many."""
+    scale = np.maximum(1.0, np.abs(x))
+    return [scale * along(x.size)] if x.size > EACH else [scale * (np.arange(x.size) == j) for j in range(x.size)]
+
+
 def check_diff_step(value: Any, n: int) -> Array | None:
     """The argument ``diff_step``: n relative lengths, or None. Raises TypeError or ValueError."""
     if value is None:
@@ -246,7 +278,7 @@ class CostLook:
         zero = np.flatnonzero(grad == 0.0)
         scale, n = np.maximum(1.0, np.abs(x)), x.size
         whole = zero.size == n
-        moves = [scale * along(n)] if whole and n > EACH else [scale * (np.arange(n) == j) for j in (zero if whole else zero[:8])]
+        moves = moves_from(x) if whole else [scale * (np.arange(n) == j) for j in zero[:FEW]]
         at = self._value(x) if math.isnan(value) else value
         eps = EPS if self.digits is None else self.digits.eps
         found = [scan(self._value, x, move, at, eps) for move in moves]
@@ -256,13 +288,10 @@ class CostLook:
         if steps and max(steps) > self.step:
             self.digits = self.digits or self._digits(callback, x, [raw for one in found for raw in one.seen])
             return self._lengthen(callback, max([*steps, self.digits.step if self.digits else 0.0]), n)
-        flat = [one.kind == "flat" for one in found]
-        if not whole:
-            self.still = zero[: len(found)][flat]
-        elif all(flat):
-            self.verdict = "flat"
+        if whole:
+            self.verdict = verdict_of(found)
         else:
-            self.verdict = "maximum" if any(one.falls for one in found) else "minimum" if any(one.rises for one in found) else "level"
+            self.still = zero[: len(found)][[one.kind == "flat" for one in found]]
         return False
 
     def _value(self, x: Array) -> Any:

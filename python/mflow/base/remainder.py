@@ -165,18 +165,23 @@ def _twice(model: Model, d: Array, eps: float) -> Verdict:
 def _agrees(model: Model, d: Array, eps: float) -> bool:
     """Whether a central difference, over the length that suits eps, agrees with the claim."""
     h = eps ** (1 / 3)
-    up, down = model.value(model.x + h * d), model.value(model.x - h * d)
+    above, below = model.x + h * d, model.x - h * d
+    up, down = model.value(above), model.value(below)
     if up is None or down is None:
         return False
-    claim, terms, _ = model.moved(d, h)
-    back, terms_back, _ = model.moved(d, -h)
-    error = np.linalg.norm(up - down - (claim - back))
-    size = max(np.linalg.norm(up), np.linalg.norm(down))
-    spread = np.linalg.norm(np.asarray(model.size(model.x), dtype=np.float64)) if up.size > 1 else 0.0
+    step = above - below
+    error = _length(up - down - model.product(step))
+    size = max(_length(up), _length(down))
+    spread = _length(model.size(model.x)) if up.size > 1 else 0.0
     fine = ((model.x != 0.0) & (np.abs(model.x) < SMALL)).any()
-    bend = 0.0 if model.at is None or fine else np.linalg.norm(up - 2.0 * model.at + down)  # tells what a move of x by NEAR changes
-    most = 0.1 * max(SHARE, 10.0 * eps) * np.linalg.norm(terms + terms_back) + 8.0 * eps * (size + spread) + 0.2 * NEAR * bend / h
+    bend = 0.0 if model.at is None or fine else _length(up - 2.0 * model.at + down)  # tells what a move of x by NEAR changes
+    most = 0.1 * max(SHARE, 10.0 * eps) * _length(model.size(step)) + 8.0 * eps * (size + spread) + 0.2 * NEAR * bend / h
     return bool(error <= most)
+
+
+def _length(values: Any) -> float:
+    a = np.asarray(values, dtype=np.float64).ravel()
+    return abs(float(a[0])) if a.size == 1 else float(np.linalg.norm(a))
 
 
 class _Rungs(NamedTuple):

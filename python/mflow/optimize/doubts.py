@@ -16,7 +16,7 @@ from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE, compiled_address
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, as_tuple, check_start
-from mflow.base.differences import CostLook, cost_problem
+from mflow.base.differences import CostLook, cost_problem, moves_from, scan, verdict_of
 from mflow.base.methods import as_method
 from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
 from mflow.base.result import OptimizeResult
@@ -57,6 +57,11 @@ class Doubts:
         """What is wrong with the gradient; empty where nothing is known to be."""
         if self.verdict.kind != "wrong":
             return ""
+        if getattr(self.fun, "differences", False):
+            said = said_of(self.verdict, "gradient", "cost")
+            return (
+                f"{said}: it is one of differences compiled with the cost, whose values carry too few digits (float32?); compile jac= too"
+            )
         return f"{said_of(self.verdict, 'gradient', 'cost')}; mflow.check_gradient names the entry"
 
     def _check(self, x: Array, value: float, grad: Array) -> None:
@@ -69,13 +74,15 @@ class Doubts:
 
         self._judge(quick(gradient_model(values, x, None if np.isnan(value) else value, grad)))
 
+    def _probe(self) -> stepper.Run:
+        """Evaluates a compiled cost beside the run."""
+        method, problem = as_method("sgd", {}), objective_problem(self.fun, self.jac, self.start.shape)
+        return stepper.Run(method.record, problem, self.start, 0.0, 0.1, method.numbers, descend=True)
+
     def _check_compiled(self) -> None:
         known = _known(self.fun)
         if known is None:
-            method = as_method("sgd", {})
-            probe = stepper.Run(
-                method.record, objective_problem(self.fun, self.jac, self.start.shape), self.start, 0.0, 0.1, method.numbers, descend=True
-            )
+            probe = self._probe()
             try:
                 value, grad = probe.evaluate(self.start)
             except Exception:  # the run itself will say what is wrong
@@ -107,6 +114,11 @@ class Doubts:
             out.message += f"; whether the gradient is the cost's is not known, as {self.verdict.text}"
         if self.look is not None and self.differences:
             self._said_of_differences(out, self.look)
+        elif getattr(self.fun, "differences", False) and out.reason == "converged" and not np.any(out.jac):
+            probe, shape = self._probe(), self.start.shape
+            x, at = out.x.ravel(), float(out.fun)
+            found = [scan(lambda y: probe.evaluate(y.reshape(shape), False)[0], x, move, at) for move in moves_from(x)]
+            self._said_of_zero(out, verdict_of(found))
         return out
 
     def _said_of_differences(self, out: OptimizeResult, look: CostLook) -> None:
@@ -114,10 +126,14 @@ class Doubts:
         out.message += look.note() + (f"; nothing depends on {still} at x0" if still and out.status >= 0 else "")
         if out.reason != "converged" or np.any(out.jac) or not np.array_equal(look.at, out.x.ravel()):
             return
-        if look.verdict == "flat" and not out.fun < look.first:
+        self._said_of_zero(out, "" if look.verdict == "flat" and out.fun < look.first else look.verdict)
+
+    def _said_of_zero(self, out: OptimizeResult, verdict: str) -> None:
+        """Where the gradient is 0 by differences."""
+        if verdict == "flat":
             out.message = f"{FLAT}; {out.message}"
             self._refuse(out, "insensitive")
-        elif look.verdict == "maximum":
+        elif verdict == "maximum":
             out.message = f"{PEAK}; {out.message}"
             self._refuse(out, "not_a_minimum")
 
