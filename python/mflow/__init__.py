@@ -10,6 +10,7 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     lr_find, sweep                         which learning rate, and where each method diverges
     optim, schedules, Stepper, minibatches parts for a loop of your own
     least_squares, line_search             nonlinear fits; steps along a direction
+    check_gradient, check_jacobian         is it the derivative of this function?
     objectives                             compiled costs: regressions, test problems
     stability_limit, max_stable_dt, ...    which step is safe
     posedness, basins, explain, ...        what a problem does with small errors, and which method and step to take
@@ -32,7 +33,9 @@ from mflow.analysis.convergence import convergence, explicit_vs_implicit
 from mflow.analysis.explain import explain
 from mflow.analysis.families import family
 from mflow.analysis.posedness import posedness, posedness_along
+from mflow.base.gradients import DerivativeReport, check_grad, check_gradient, check_jacobian
 from mflow.base.methods import Method, classes, get_method, methods
+from mflow.base.remainder import GradientWarning
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.data.rows import minibatches
 from mflow.dynamics.solve import solve_dynamics
@@ -80,10 +83,12 @@ _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # these need sc
 __all__ = [  # noqa: PLE0604
     "Compiled",
     "DenseOutput",
+    "DerivativeReport",
     "Descent",
     "DynamicsResult",
     "Event",
     "FixedPoint",
+    "GradientWarning",
     "IVPBatchResult",
     "IVPResult",
     "ImplicitSGD",
@@ -104,6 +109,9 @@ __all__ = [  # noqa: PLE0604
     "amplification",
     "basins",
     "best_parameters",
+    "check_grad",
+    "check_gradient",
+    "check_jacobian",
     "consistency",
     "convergence",
     "convergence_rate",

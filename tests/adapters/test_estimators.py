@@ -174,3 +174,21 @@ def test_going_on_takes_parameters_that_were_set_in_between(again: str, average:
     model.set_params(l2=-1.0)
     with pytest.raises(ValueError, match="l2"):
         getattr(model, again)(X, y)
+
+
+def test_estimators_that_stop_before_they_converge_warn() -> None:
+    from sklearn.exceptions import ConvergenceWarning
+
+    X = np.random.default_rng(0).normal(size=(60, 3))
+    y = X @ [1.0, -2.0, 0.5]
+    labels = np.argmax(X, axis=1)
+    for model, target in (
+        (mflow.ImplicitSGDRegressor(max_iter=2, tol=1e-12), y),
+        (mflow.ImplicitSGDClassifier(max_iter=2, tol=1e-12), labels),
+    ):
+        with pytest.warns(ConvergenceWarning, match="max_iter = 2 epochs, and weights still move by more than tol"):
+            model.set_params(random_state=0).fit(X, target)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mflow.ImplicitSGDRegressor(max_iter=2, random_state=0).fit(X, y)  # two epochs, as asked
+        mflow.ImplicitSGDRegressor(max_iter=100, tol=1e-1, random_state=0).fit(X, y)

@@ -159,7 +159,14 @@ def test_what_scipy_has_and_no_method_here(name):
 
 
 def test_a_search_that_fails_far_from_the_minimum_doubts_the_gradient():
-    wrong = mflow.minimize(lambda x: (np.sum((x - 1) ** 2), -2 * (x - 1)), np.zeros(3), jac=True, method="sgd", line_search="armijo")
+    def cost(x):
+        return np.sum((x - 1) ** 2), -2 * (x - 1)
+
+    with pytest.warns(mflow.GradientWarning, match="it has the wrong sign"):
+        wrong = mflow.minimize(cost, np.zeros(3), jac=True, method="sgd", line_search="armijo")
+    assert wrong.reason == "line_search_failed"
+    assert "it has the wrong sign" in wrong.message
+    wrong = mflow.minimize(cost, np.zeros(3), jac=True, method="sgd", line_search="armijo", check_gradient=False)
     assert wrong.reason == "line_search_failed"
     assert "is it the gradient of this cost" in wrong.message
     rough = mflow.minimize(  # a cost with noise of 1e-9

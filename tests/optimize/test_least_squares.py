@@ -174,8 +174,10 @@ def test_sigma_weighs() -> None:
 def test_rank_deficient_jacobians() -> None:
     """Only a b counts: a line of minima, and a Jacobian of rank 1 all along; and a parameter that does nothing."""
     t = np.linspace(1, 2, 9)
-    r = least_squares(lambda x: x[0] * x[1] * t - 6 * t, [1.0, 1.0, 5.0], lambda x: np.stack([x[1] * t, x[0] * t, 0 * t], axis=1))
+    with pytest.warns(RuntimeWarning, match=r"no residual depends on x\[2\] at x, where the Jacobian has rank 1 for 3 parameters"):
+        r = least_squares(lambda x: x[0] * x[1] * t - 6 * t, [1.0, 1.0, 5.0], lambda x: np.stack([x[1] * t, x[0] * t, 0 * t], axis=1))
     assert r.success, r.message
+    assert r.rank == 1
     assert r.x[0] * r.x[1] == pytest.approx(6, rel=1e-9)
     assert r.x[2] == 5.0
     A = np.ones((6, 4))
@@ -203,8 +205,12 @@ def test_residuals_without_numbers_are_too_far(bad: float) -> None:
 
 
 def test_a_jacobian_that_lies() -> None:
-    r = least_squares(lambda x: x - np.array([1.0, 2.0]), [5.0, 5.0], lambda x: -np.eye(2))
+    with pytest.warns(mflow.GradientWarning, match="it has the wrong sign"):
+        r = least_squares(lambda x: x - np.array([1.0, 2.0]), [5.0, 5.0], lambda x: -np.eye(2))
     assert (r.reason, r.success) == ("step_too_small", False)
+    assert "it has the wrong sign" in r.message
+    r = least_squares(lambda x: x - np.array([1.0, 2.0]), [5.0, 5.0], lambda x: -np.eye(2), check_gradient=False)
+    assert (r.reason, r.success, r.ncheck) == ("step_too_small", False, 0)
     assert "is jac right" in r.message
     assert r.x.tolist() == [5.0, 5.0]
 
@@ -331,3 +337,139 @@ def test_what_does_not_fit_is_named() -> None:
     r = mflow.least_squares(lambda x, a, b=0.0: x - a - b, [0.0, 0.0], args=(1.0,), kwargs={"b": 2.0}, x_scale=[1.0, 10.0])
     np.testing.assert_allclose(r.x, 3.0, rtol=1e-10)
     assert set(scipy.optimize.least_squares(lambda x: x, [1.0])) <= set(r) | {"reason"}
+
+
+# ---- values of few digits, columns of zeros, double roots -------------------------------------------------------------------------------
+
+TIMES = np.linspace(0.0, 1.0, 30)
+DATA = 2.0 * np.exp(-1.5 * TIMES) + 0.01 * np.sin(40.0 * TIMES)
+
+
+def decay(b: Array) -> Array:
+    return b[0] * np.exp(-b[1] * TIMES) - DATA
+
+
+def decay32(b: Array) -> Array:
+    b32 = b.astype(np.float32)
+    return b32[0] * np.exp(-b32[1] * TIMES.astype(np.float32)) - DATA.astype(np.float32)
+
+
+COARSE = {
+    "float32": decay32,
+    "float32 as float64": lambda b: decay32(b).astype(np.float64),
+    "float32 inside": lambda b: (decay32(b) + DATA.astype(np.float32)).astype(np.float64) - DATA,
+    "float32 as floats": lambda b: decay32(b).tolist(),
+    "rounded": lambda b: np.round(decay(b), 6),
+    "rounded inside": lambda b: np.round(decay(b) + DATA, 6) - DATA,
+}
+
+
+@pytest.mark.parametrize("jac", ["2-point", "3-point"])
+@pytest.mark.parametrize("kind", COARSE)
+def test_residuals_of_few_digits(kind: str, jac: str) -> None:
+    best = scipy.optimize.least_squares(decay, [1.0, 0.1], xtol=1e-14, gtol=1e-14, ftol=1e-14).x
+    r = least_squares(COARSE[kind], [1.0, 0.1], jac)
+    assert r.success, r.message
+    np.testing.assert_allclose(r.x, best, rtol=1e-4)
+    if kind in ("float32", "float32 as float64", "float32 as floats"):
+        assert "float32" in r.message
+
+
+def test_a_jacobian_of_zeros() -> None:
+    r = least_squares(lambda b: np.ones(3), [1.0, 2.0])
+    assert (r.reason, r.success, r.status) == ("insensitive", False, -1)
+    r = least_squares(lambda b: np.ones(3), [1.0, 2.0], lambda b: np.zeros((3, 2)))
+    assert (r.reason, r.success) == ("insensitive", False)
+    r = least_squares(lambda b: [b[0] ** 2 + 1.0], [0.0], "3-point")
+    assert (r.reason, r.success, r.x.tolist()) == ("converged", True, [0.0])
+    r = least_squares(lambda b: [b[0] ** 2 - 1.0], [0.0], "3-point")
+    assert (r.reason, r.success) == ("not_a_minimum", False)
+    assert least_squares(lambda b: [0.0, 0.0], [3.0]).success  # nothing is left to lower
+
+
+@pytest.mark.parametrize("jac", ["2-point", "given"])
+def test_a_parameter_without_effect(jac: str) -> None:
+    def given(b: Array) -> Array:
+        e = np.exp(-b[1] * TIMES)
+        return np.stack([e, -b[0] * TIMES * e, 0.0 * e], axis=1)
+
+    with pytest.warns(RuntimeWarning, match=r"no residual depends on x\[2\] at x, where the Jacobian has rank 2 for 3 parameters"):
+        r = least_squares(decay, [1.0, 0.1, 7.0], given if jac == "given" else jac)
+    best, known = scipy.optimize.curve_fit(lambda t, a, b: a * np.exp(-b * t), TIMES, DATA, [1.0, 0.1])
+    assert r.success
+    assert r.rank == 2
+    np.testing.assert_allclose(r.x, [*best, 7.0], rtol=1e-6)
+    covariance = r.covariance(absolute=True) * 2 * r.cost / (len(TIMES) - 2)
+    np.testing.assert_allclose(covariance[:2, :2], known, rtol=1e-5)
+    assert covariance[2, 2] == np.inf
+    assert np.all(covariance[2, :2] == 0.0)
+
+
+def test_the_covariance_is_curve_fits() -> None:
+    _, known = scipy.optimize.curve_fit(lambda t, a, b: a * np.exp(-b * t), TIMES, DATA, [1.0, 0.1])
+    np.testing.assert_allclose(least_squares(decay, [1.0, 0.1]).covariance(), known, rtol=1e-5)
+
+
+ROOTS = {
+    "at 0": (lambda b: [b[0] ** 2], [1.0], [0.0]),
+    "at 1": (lambda b: [(b[0] - 1) ** 2], [3.0], [1.0]),
+    "in two": (lambda b: [b[0] ** 2 + b[1] ** 2, (b[0] - b[1]) ** 2], [1.0, 2.0], [0.0, 0.0]),
+    "triple": (lambda b: [b[0] ** 3], [1.0], [0.0]),
+    "Powell": (
+        lambda x: [x[0] + 10 * x[1], 5**0.5 * (x[2] - x[3]), (x[1] - 2 * x[2]) ** 2, 10**0.5 * (x[0] - x[3]) ** 2],
+        [3.0, -1.0, 0.0, 1.0],
+        [0.0] * 4,
+    ),
+}
+
+
+@pytest.mark.parametrize("jac", ["2-point", "3-point"])
+@pytest.mark.parametrize("kind", ROOTS)
+def test_double_roots(kind: str, jac: str) -> None:
+    fun, start, root = ROOTS[kind]
+    r = least_squares(fun, start, jac)
+    assert (r.reason, r.success) == ("converged", True)
+    np.testing.assert_allclose(r.x, root, atol=1e-9)
+    assert r.nfev < 450
+
+
+def test_a_double_root_with_its_jacobian() -> None:
+    r = least_squares(lambda b: [b[0] ** 2], [1.0], lambda b: [[2 * b[0]]])
+    assert (r.reason, r.success) == ("converged", True)
+    assert abs(r.x[0]) < 1e-14
+    assert r.nfev < 200
+
+
+def test_a_fall_from_far_is_not_the_end() -> None:
+    """Residuals far below those at x0 alone end nothing: this one falls from 1e43 to its minimum, whose residuals are not 0."""
+    r = least_squares(lambda b: [np.exp(b[0]) - 2.0, np.exp(b[0]) - 4.0], [100.0], max_nfev=5000)
+    assert r.success
+    assert r.x[0] == pytest.approx(np.log(3.0), rel=1e-7)
+
+
+def test_a_jacobian_that_is_not_that_of_the_residuals() -> None:
+    with pytest.warns(mflow.GradientWarning, match="not that of the residuals"):
+        r = least_squares(lambda b: [b[0] - 1.0, b[0] - 3.0, b[1]], [0.0, 1.0], lambda b: [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0]])
+    assert (r.reason, r.success) == ("wrong_gradient", False)
+    assert r.ncheck > 2
+    calls = [0]
+
+    def fun(b: Array) -> Array:
+        calls[0] += 1
+        return decay(b)
+
+    r = least_squares(fun, [1.0, 0.1], lambda b: np.stack([np.exp(-b[1] * TIMES), -b[0] * TIMES * np.exp(-b[1] * TIMES)], axis=1))
+    assert (r.success, r.ncheck, r.nfev + r.ncheck) == (True, 2, calls[0])
+
+
+def test_diff_step_of_residuals() -> None:
+    seen: list[float] = []
+
+    def fun(b: Array) -> Array:
+        seen.append(float(b[0]))
+        return decay(b)
+
+    least_squares(fun, [1.0, 0.1], diff_step=1e-3, max_nfev=1)
+    assert seen[1] == 1.001
+    with pytest.raises(ValueError, match="diff_step: it is the length"):
+        least_squares(decay, [1.0, 0.1], lambda b: np.zeros((30, 2)), diff_step=1e-3)

@@ -92,6 +92,7 @@ def _minimizer(record: Any) -> Callable[..., OptimizeResult]:
         constraints: Any = (), callback: Any = None, *, tol: float | None = None, disp: bool = False, **options: Any,
     ) -> OptimizeResult:  # fmt: skip
         _refuse(record, bounds, constraints, hess, hessp)
+        options = {"check_gradient": False, **options}  # SciPy's count of evaluations is the user's
         result = minimize(fun, x0, args, name, jac, hess=hess if implicit else None, tol=tol, callback=callback, **options)
         if disp:
             print(f"{name}: {result.message}")

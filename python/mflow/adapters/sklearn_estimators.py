@@ -5,12 +5,14 @@ The only module that needs scikit-learn (1.6 or newer); `import mflow` does not 
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+    from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_random_state
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import check_classification_targets, unique_labels
@@ -43,7 +45,8 @@ _PARAMETERS = """lr : float
     max_iter : int
         Epochs of `fit`.
     tol : float
-        Ends after an epoch that moves no weight by more than tol times the largest.
+        Ends after an epoch that moves no weight by more than tol times the largest; `fit` warns (ConvergenceWarning) where none of
+        max_iter epochs did. 0: max_iter epochs, as asked, and no warning.
     shuffle : bool
         A new order each epoch; equal rows count as one with the sum of their weights.
     random_state : int, RandomState or None
@@ -136,6 +139,13 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         for model, y in zip(self._models, labels, strict=True):
             model.fit(X, y, sample_weight, epochs=self.max_iter, shuffle=self.shuffle, seed=seed, tol=self.tol, warm_start=self.warm_start)
         self.n_iter_ = max(model.n_epochs for model in self._models)
+        late = sum(model.reason not in ("converged", "diverged", "non_finite") for model in self._models)
+        if late and self.tol > 0.0:
+            which = "" if len(self._models) == 1 else f", {late} of {len(self._models)} models"
+            text = (
+                f"{type(self).__name__}: max_iter = {self.max_iter} epochs, and weights still move by more than tol = {self.tol:g}{which}"
+            )
+            warnings.warn(f"{text}; raise max_iter or tol", ConvergenceWarning, stacklevel=3)
         self._publish()
 
     def _learn_once(self, X: Any, labels: list[Array], sample_weight: Any, first: bool) -> None:

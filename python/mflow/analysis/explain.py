@@ -25,7 +25,9 @@ from mflow.analysis.field import Field
 from mflow.analysis.posedness import DENSE, posedness_along
 from mflow.analysis.results import Posedness, PosednessPath
 from mflow.base.checks import Array, check_number, check_start, real_array
+from mflow.base.differences import ASIDE, Digits, digits_of
 from mflow.base.methods import Method, as_method, methods
+from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
 from mflow.base.tables import columns
 from mflow.integrate.ivp import solve_ivp
 from mflow.solvers import krylov
@@ -62,6 +64,8 @@ class Report:
     steps : dict of method's name -> its largest stable step, for the upper end of the interval.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known.
     note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
+    ncheck : evaluations that compared the gradient of a cost with its values. gradient : what is wrong with it, or why that is not known,
+    in words; empty where it is right.
     """
 
     kind: str
@@ -81,11 +85,14 @@ class Report:
     complete: bool
     probability: float = math.nan
     note: str = ""
+    ncheck: int = 0
+    gradient: str = ""
 
     def __str__(self) -> str:
         low, high = self.curvature
         quantity = "largest curvature at the start" if self.kind == "cost" else "spectral radius on the path"
         lines = [f"{self.kind} of {self.n} variable{'s' if self.n != 1 else ''}, {self.nfev} evaluations", ""]
+        lines += [self.gradient, ""] if self.gradient else []
         size = f"{low:.6g}" + ("" if high - low <= 1e-4 * high else f" to {high:.6g}")
         if not self.complete:
             odds = f", with a probability of at least {self.probability:.2g}"
@@ -120,6 +127,7 @@ def explain(
     t_span: Sequence[float] | None = None,
     args: tuple[Any, ...] = (),
     names: Sequence[str] | None = None,
+    check_gradient: bool = True,
 ) -> Report:
     """Examine a problem: which steps are safe, whether it is well-posed, and which method to use.
 
@@ -139,6 +147,9 @@ def explain(
         Further arguments of fun and jac.
     names : sequence of str, optional
         Methods whose steps are listed; by default all with a limit of this kind.
+    check_gradient : bool
+        Whether the gradient of a cost is compared with the cost at x0, along a fixed direction, by two evaluations (more where these do
+        not agree), counted as ``ncheck`` alone.
 
     Returns
     -------
@@ -170,7 +181,7 @@ def explain(
         raise ValueError(f'kind: expected "cost" or "rhs", got {kind!r}')
     if kind == "rhs":
         return _explain_rhs(fun, start, jac, t_span or (0.0, 1.0), args, names)
-    return _explain_cost(_Cost(fun, jac, args, start), start, names)
+    return _explain_cost(_Cost(fun, jac, args, start), start, names, check_gradient)
 
 
 def _arguments(fun: Any) -> int:
@@ -194,6 +205,8 @@ class _Cost:
             check_size(fun, "fun", start.size)
             jac = True if jac is None and isinstance(fun(start), tuple) else jac  # a compiled cost has a gradient
         self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0
+        self.digits: Digits | None = None
+        self.seen: list[Any] | None = []
         if jac is None and start.size > MOST:
             raise ValueError(f"jac: expected the gradient, as {start.size} variables are too many for differences of the cost, got None")
 
@@ -201,6 +214,8 @@ class _Cost:
         value = self.fun(x.reshape(self.shape), *self.args)
         if isinstance(value, tuple) and self.jac is None:
             raise TypeError("fun: expected one number returned, got a tuple; where it is the pair (cost, gradient), give jac=True")
+        if self.seen is not None:
+            self.seen.append(value)
         out = real_array(value, "fun")
         if out.size != 1:
             raise ValueError(f"fun: expected one number returned, got shape {out.shape}; for a right-hand side fun(t, y) give kind='rhs'")
@@ -210,13 +225,12 @@ class _Cost:
         """Flat, at a flat x."""
         self.count += 1
         if self.jac is None:
-            h = 6e-6 * np.maximum(1.0, np.abs(x))
-            out = np.empty(x.size)
-            for j in range(x.size):
-                up, down = x.copy(), x.copy()
-                up[j] += h[j]
-                down[j] -= h[j]
-                out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
+            out = self.differences(x, 6e-6 if self.digits is None else self.digits.step)
+            if self.seen is not None:  # the first one
+                aside = self.value(x + ASIDE * np.maximum(1.0, np.abs(x))) if digits_of(self.seen) is not None else 0.0
+                self.digits, self.seen = digits_of(self.seen), None
+                if self.digits is not None and math.isfinite(aside):
+                    out = self.differences(x, self.digits.step)
         else:
             at = x.reshape(self.shape)
             out = real_array(self.pair(at)[1] if self.jac is True else self.jac(at, *self.args), "the gradient")
@@ -225,6 +239,16 @@ class _Cost:
             out = out.reshape(-1)
         if not np.all(np.isfinite(out)):
             raise ValueError("the gradient: expected finite numbers at x0 and near it, got NaN or an infinity")
+        return out
+
+    def differences(self, x: Array, step: float) -> Array:
+        """Central ones."""
+        h, out = step * np.maximum(1.0, np.abs(x)), np.empty(x.size)
+        for j in range(x.size):
+            up, down = x.copy(), x.copy()
+            up[j] += h[j]
+            down[j] -= h[j]
+            out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
         return out
 
     def pair(self, at: Array) -> Any:
@@ -236,7 +260,8 @@ class _Cost:
 
     def curvatures(self, x: Array, base: Array, products: int, starts: int = 1) -> krylov.Ritz:
         """Ritz values of the Hessian at x."""
-        length = (100.0 if self.jac is None else 1.0) * LENGTH * max(1.0, float(np.linalg.norm(x)))
+        relative = (100.0 if self.jac is None else 1.0) * LENGTH if self.digits is None else min(0.3, 25.0 * self.digits.step)
+        length = relative * max(1.0, float(np.linalg.norm(x)))
 
         def times(v: Array) -> Array:
             return (self.gradient(x + length * v) - base) / length
@@ -250,9 +275,26 @@ class _Cost:
         return krylov.joined(runs, noise)
 
 
-def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Report:
+def _checked(cost: _Cost, x: Array, g: Array) -> tuple[int, str]:
+    """(evaluations, words) of the gradient beside the cost's values; no words where it is right."""
+
+    def values(at: Array) -> Any:
+        at = at.reshape(cost.shape)
+        return cost.pair(at)[0] if cost.jac is True else cost.fun(at, *cost.args)
+
+    verdict: Verdict = quick(gradient_model(values, x, None, g))
+    if verdict.kind == "wrong":
+        text = f"{said_of(verdict, 'gradient', 'cost')}; mflow.check_gradient names the entry"
+        tell(f"explain: {text}")
+        return verdict.ncheck, text[0].upper() + text[1:] + "."
+    return verdict.ncheck, f"Whether the gradient is the cost's is not known, as {verdict.text}." if verdict.text else ""
+
+
+def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None, check: bool) -> Report:
     x = start.reshape(-1).copy()
     g = cost.gradient(x)
+    few = f"The cost's values carry {cost.digits.text}, so curvatures are rough." if cost.digits is not None else ""
+    ncheck, gradient = _checked(cost, x, g) if check and cost.jac is not None else (0, few)
     first = cost.curvatures(x, g, AT_START, STARTS)
     real = first.values.real
     top = int(np.argmax(real))
@@ -288,6 +330,8 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None) -> Rep
         reason=reason,
         complete=first.complete,
         probability=1.0 if first.complete else 1.0 - MISS**STARTS,
+        ncheck=ncheck,
+        gradient=gradient,
     )
 
 

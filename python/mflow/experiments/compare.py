@@ -200,7 +200,7 @@ def _full_batch(problem: Problem, method: Method, run: Run, max_iter: int) -> Ru
         clock.count(1)
         clock.record(lambda: problem.start_loss)
     try:
-        result = minimize(fun, problem.start, method=method, jac=jac, maxiter=max_iter, callback=watch, **step)
+        result = minimize(fun, problem.start, method=method, jac=jac, maxiter=max_iter, callback=watch, check_gradient=False, **step)
     except Exception as error:  # a cost may raise where a diverging run takes it; the other methods go on
         partial = getattr(error, "partial_result", None)
         x, nit = (problem.start, 0) if partial is None else (partial.x, partial.nit)

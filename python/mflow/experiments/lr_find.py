@@ -126,7 +126,7 @@ def lr_find(
     with np.errstate(all="ignore"):  # the loss is meant to blow up
         run = train(
             fun, params, data, optimizer, 1 if once else count, batch_size, jac=jac, seed=seed, max_steps=count,
-            step_callback=watch, progress=progress, lr=_EachRate(rates), **parameters,
+            step_callback=watch, progress=progress, lr=_EachRate(rates), check_gradient=False, **parameters,
         )  # fmt: skip
     return _result(rates, watch, run)
 

@@ -65,7 +65,16 @@ class Training:
         rate = lr if self.schedule is None else self.schedule(lr)
         given = {**{k: v for k, v in method.given.items() if k != "lr"}, "lr": rate}
         run = train(
-            self.fun, self.params, self.data, method.name, self.epochs, self.batch_size, jac=self.jac, seed=seed, **self.options, **given
+            self.fun,
+            self.params,
+            self.data,
+            method.name,
+            self.epochs,
+            self.batch_size,
+            jac=self.jac,
+            seed=seed,
+            **{"check_gradient": False, **self.options},
+            **given,
         )
         start, end = self._loss(self.params), self._loss(run.last_params)
         return Result(loss=end, start_loss=start, reason=run.reason, message=run.message, nit=run.nit, curve=run.history.loss)
@@ -103,8 +112,9 @@ class Descent:
         """One run."""
         given = {k: v for k, v in method.given.items() if k not in ("lr", "dt")}
         bare = as_method(method.name, given)
-        run = minimize(self.fun, self.x0, method=bare, jac=self.jac, maxiter=self.maxiter, lr=lr, **self.options)
-        start = minimize(self.fun, self.x0, method="sgd", jac=self.jac, maxiter=0).fun
+        options = {"check_gradient": False, **self.options}
+        run = minimize(self.fun, self.x0, method=bare, jac=self.jac, maxiter=self.maxiter, lr=lr, **options)
+        start = minimize(self.fun, self.x0, method="sgd", jac=self.jac, maxiter=0, check_gradient=False).fun
         return Result(loss=run.fun, start_loss=start, reason=run.reason, message=run.message, nit=run.nit, curve=np.empty(0))
 
 

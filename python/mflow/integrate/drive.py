@@ -18,6 +18,7 @@ from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_times
+from mflow.base.differences import slope_digits
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.progress import Progress, Watcher
@@ -30,6 +31,7 @@ from mflow.integrate.history import History
 
 __all__ = ["Drive", "follow"]
 
+SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
 
 
@@ -247,6 +249,8 @@ class Drive:
     def finish(self, status: int) -> Any:
         """The result of a run that ended with this status."""
         run, method = self.run, self.method
+        if few := self._few_digits():
+            warnings.warn(f"{self.name}: {few}", RuntimeWarning, stacklevel=4)
         if status == 0:
             message = f"reached t = {self.t1:g} in {run.k} steps of {method.name}"
             return self.result(0, "finished", message + self._growth())
@@ -262,6 +266,14 @@ class Drive:
         if self.unmeasured:
             return self.result(-1, "non_finite", f"{self.unmeasured}, and {method.name} measures the Jacobian there ({where})")
         return self.result(-1, *self._ending(where).explain(status))
+
+    def _few_digits(self) -> str:
+        """Where slopes carry fewer digits than rtol asks for."""
+        callback = self.problem.callback
+        digits = slope_digits(callback.bits) if callback is not None and self.tolerances and self.run.nfev > SEEN else None
+        if digits is None or not (least := float(np.min(self.tolerances[0]))) < FINE * digits.eps:
+            return ""
+        return f"fun's slopes carry {digits.text}, and rtol = {least:g} asks for more: return float64, or raise rtol"
 
     def _ending(self, where: str) -> endings.Ending:
         return endings.Ending(self.run, self.method, self.mode, self.step, self.start, self.t0, where)
@@ -283,7 +295,7 @@ class Drive:
         out = IVPResult(
             t=t, y=y, sol=sol, t_events=events.t_events if events else none, y_events=events.y_events if events else none,
             nfev=self._nfev(), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
-            status=status, reason=reason, message=message, success=status >= 0,
+            status=status, reason=reason, message=message + (f"; {few}" if (few := self._few_digits()) else ""), success=status >= 0,
         )  # fmt: skip
         keep_origin(out, Origin(self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))
         return out

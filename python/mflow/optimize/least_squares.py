@@ -15,14 +15,16 @@ gradient as well. A start by single residuals, w -= gamma r_i J_i/(1 + gamma |J_
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, check_number, check_start, check_whole
 from mflow.base.result import Result, attach
 from mflow.optimize.callbacks import teller
+from mflow.optimize.residuals import Residuals
 from mflow.optimize.robust import Robust, loss_of
 
 __all__ = ["LeastSquaresResult", "least_squares"]
@@ -33,7 +35,7 @@ BEND = 0.75  # the largest 2 |a|/|p|
 PROBE = 0.1  # the part of p over which the second derivative along it is taken
 FLAT = 1e-12  # changes of f below this share of it tell nothing
 PATIENCE = 6  # steps in a row that change nothing
-STATUS = {"gtol": 1, "ftol": 2, "xtol": 3, "rounding": 1, "differences": 1, "max_nfev": 0, "callback": -2}
+STATUS = {"gtol": 1, "ftol": 2, "xtol": 3, "rounding": 1, "differences": 1, "vanished": 1, "max_nfev": 0, "callback": -2}
 
 
 class LeastSquaresResult(Result):
@@ -41,13 +43,15 @@ class LeastSquaresResult(Result):
 
     x, cost, fun, jac, grad : the best point seen, half the sum of squares (or of the loss), residuals over sigma, Jacobian (m, n) and the
         cost's gradient there; jac is weighed by sqrt(rho') where there is a loss, so that jac'jac stands for the Hessian.
-    The covariance of x is inv(jac'jac), times 2 cost/(m - n) where no sigma was known: `scipy.optimize.curve_fit`'s.
+    rank : of jac, to rounding.
     optimality : the largest entry of grad. cosine : the largest cosine of the residuals with a column of J.
     active_mask : zeros, there are no bounds. dt : the last step size of the flow.
-    nfev, njev, nit : evaluations of fun (those for differences aside) and of the Jacobian, accepted steps.
+    nfev, njev, nit : evaluations of fun (those for differences aside) and of the Jacobian, accepted steps. ncheck : evaluations that
+        checked the Jacobian.
     status : 1 the gradient is small enough, 2 ftol, 3 xtol, 0 max_nfev, -2 stopped by the callback, -1 it could not go on.
-    success : status > 0. reason : "converged", "max_nfev", "callback", "step_too_small", "non_finite", "rhs_failed", "interrupted".
-    message : what happened, in words.
+    success : status > 0. reason : "converged", "max_nfev", "callback", "step_too_small", "non_finite", "rhs_failed", "interrupted";
+        "wrong_gradient", where the Jacobian given is not that of the residuals; "insensitive", where no residual depends on any parameter;
+        "not_a_minimum", where the Jacobian is 0 and the cost falls on both sides. message : what happened, in words.
     """
 
     x: Array
@@ -59,11 +63,59 @@ class LeastSquaresResult(Result):
     cosine: float
     nfev: int
     njev: int
+    ncheck: int
     nit: int
+    rank: int
     status: int
     success: bool
     reason: str
     message: str
+
+    def covariance(self, absolute: bool = False) -> Array:
+        """The covariance of x, (n, n): inv(jac'jac), times 2 cost/(m - n) unless `absolute`, as from `scipy.optimize.curve_fit`.
+
+        Parameters
+        ----------
+        absolute : bool
+            Whether sigma, given to `least_squares`, holds standard deviations themselves, and not only their proportions.
+
+        Returns
+        -------
+        ndarray (n, n)
+            Parameters that the residuals do not determine have variance inf, and covariance 0 with the others (nan where m = n leaves
+            nothing to estimate a variance from).
+
+        Examples
+        --------
+        >>> import mflow
+        >>> fit = mflow.least_squares(lambda b: [b[0] - 1.0, b[0] - 3.0], [0.0])
+        >>> fit.covariance().round(6)
+        array([[1.]])
+        """
+        return covariance(self.jac, 1.0 if absolute else self._variance())
+
+    def _variance(self) -> float:
+        free = self.jac.shape[0] - self.jac.shape[1]
+        return 2.0 * float(self.cost) / int(free) if free > 0 else math.nan
+
+
+def covariance(J: Array, variance: float) -> Array:
+    """variance inv(J'J) of the parameters that J determines; of the others inf."""
+    norms = np.sqrt((J * J).sum(axis=0))
+    size = np.where(norms > 0.0, norms, 1.0)
+    _, s, Vt = np.linalg.svd(J / size, full_matrices=False)
+    kept = s > _lost(J) * s[:1].max(initial=0.0)
+    root = Vt[kept] / s[kept, None]
+    out: Array = variance * (root.T @ root) / np.outer(size, size)
+    free = np.sqrt((Vt[~kept] ** 2).sum(axis=0)) > 1e-8
+    out[free], out[:, free] = 0.0, 0.0
+    out[free, free] = math.inf
+    return out
+
+
+def _lost(J: Array) -> float:
+    """The share of the largest singular value below which one is rounding."""
+    return float(max(J.shape)) * EPS
 
 
 def least_squares(
@@ -71,7 +123,7 @@ def least_squares(
     ftol: float | None = None, xtol: float | None = None, gtol: float | None = 1e-11, x_scale: Any = "jac", loss: Any = "linear",
     f_scale: float = 1.0, max_nfev: int | None = None, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *,
     sigma: Any = None, callback: Callable[..., Any] | None = None, dt: float = 100.0, acceleration: bool = True, passes: int = 0,
-    lr: float = 1.0, residual_at: Callable[..., Any] | None = None, seed: int = 0,
+    lr: float = 1.0, residual_at: Callable[..., Any] | None = None, seed: int = 0, diff_step: Any = None, check_gradient: bool = True,
 ) -> LeastSquaresResult:  # fmt: skip
     """Minimise half the sum of squared residuals by implicit steps along its gradient flow.
 
@@ -81,7 +133,8 @@ def least_squares(
         ``fun(x, *args, **kwargs)`` returns the m residuals, m >= n.
     x0 : array_like (n,)
     jac : callable, "2-point" or "3-point"
-        ``jac(x, *args, **kwargs)``, (m, n): row i the derivatives of residual i; or finite differences.
+        ``jac(x, *args, **kwargs)``, (m, n): row i the derivatives of residual i; or finite differences. Where residuals carry few digits
+        (float32 inside, rounded results), or columns vanish, differences are central and longer, and the message says so.
     bounds, method
         As in SciPy, where only the defaults are supported: no bounds, "lm".
     loss : "linear", "soft_l1", "huber", "cauchy", "arctan" or callable
@@ -91,8 +144,9 @@ def least_squares(
         The size of a residual from which on it counts as an outlier.
     gtol : float or None
         Converged where the cosine of the angle between the residuals and every column of the Jacobian is at most this; also where
-        rounding lets the gradient sink no further, or where that of the residuals with the plane of all columns is so small that finite
-        differences cannot tell it from 0.
+        rounding lets the gradient sink no further, where that of the residuals with the plane of all columns is so small that finite
+        differences cannot tell it from 0, or where residuals have fallen below the rounding of those at x0, and six steps in a row have
+        been below that of the largest x (double roots, at which no gradient tells the end).
     ftol, xtol : float or None
         SciPy's tests of the cost's and of the point's change; None, the default: the gradient alone decides.
     x_scale : "jac" or array_like
@@ -112,6 +166,11 @@ def least_squares(
         A start by single residuals: so many passes over the data in an order from ``seed``, with steps of ``lr`` in units of ``x_scale``.
         ``residual_at(x, i, *args, **kwargs)`` returns residual i and its gradient (n,); where it is missing, fun and jac are called for
         each.
+    diff_step : float or array_like (n,)
+        Lengths of the differences, times |x_j|, in place of the usual ones.
+    check_gradient : bool
+        Whether the Jacobian given is compared with the residuals at x0, along a fixed direction, by two evaluations (more where these do
+        not agree), counted as ``ncheck`` alone.
 
     Returns
     -------
@@ -122,6 +181,13 @@ def least_squares(
     TypeError, ValueError
         An argument does not fit, m < n among them; the text names it. What the functions raise is passed on, with the result so far as
         its ``partial_result``.
+
+    Warns
+    -----
+    mflow.GradientWarning
+        The Jacobian is not that of the residuals. The run goes on, and does not end as "converged".
+    RuntimeWarning
+        No residual depends on some parameters; the text names them, with the rank of the Jacobian.
 
     Examples
     --------
@@ -144,7 +210,7 @@ def least_squares(
     start = check_start(x0, "x0")
     if start.ndim > 1:
         raise ValueError(f"x0: expected an array of shape (n,), got shape {start.shape}")
-    residuals = _Residuals(fun, jac, start.ravel(), args, dict(kwargs or {}), sigma)
+    residuals = Residuals(fun, jac, start.ravel(), args, dict(kwargs or {}), sigma, diff_step, check_gradient)
     limit = 500 * (start.size + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
     tolerances = {name: _tolerance(value, name) for name, value in (("ftol", ftol), ("xtol", xtol), ("gtol", gtol))}
     flow = _Flow(residuals, start.ravel(), tolerances, limit, x_scale, dt, acceleration, callback, loss_of(loss, f_scale))
@@ -158,7 +224,10 @@ def least_squares(
         partial = flow.result(-1, reason, f"{type(error).__name__} {where}: {error}")
         attach(error, partial, f"in mflow.least_squares, {where}; .partial_result holds the best point")
         raise
-    return flow.finish(ending)
+    result = flow.finish(ending)
+    if flow.idle:
+        warnings.warn(f"least_squares: {flow.idle}", RuntimeWarning, stacklevel=2)
+    return result
 
 
 # ---- arguments --------------------------------------------------------------------------------------------------------------------------
@@ -169,68 +238,6 @@ def _tolerance(value: Any, name: str) -> float:
     return 0.0 if value is None else check_number(value, name, "a finite number of at least 0, or None", low=0.0)
 
 
-class _Residuals:
-    """Residuals and their Jacobian, checked, weighted and counted."""
-
-    def __init__(self, fun: Any, jac: Any, x0: Array, args: Any, kwargs: dict[str, Any], sigma: Any) -> None:
-        if not callable(fun):
-            raise TypeError(f"fun: expected a function of x that returns residuals, got {type(fun).__name__}")
-        if not callable(jac) and jac not in ("2-point", "3-point"):
-            raise ValueError(f'jac: expected a function, "2-point" or "3-point", got {jac!r}')
-        self.fun, self.jac, self.kwargs = fun, jac, kwargs
-        self.args = as_tuple(args)
-        self.n, self.m, self.nfev, self.njev = x0.size, -1, 0, 0
-        self.differences, self.size = not callable(jac), np.zeros(self.n)
-        self.blur = EPS ** (2 / 3) if jac == "3-point" else EPS**0.5  # share of r in the columns' plane that differences cannot tell from 0
-        self.sigma = None if sigma is None else np.asarray(sigma, dtype=np.float64).ravel()
-        if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
-            raise ValueError("sigma: expected standard deviations above 0, got one that is not")
-
-    def _call(self, x: Array) -> Array:
-        r = np.asarray(self.fun(x.copy(), *self.args, **self.kwargs))
-        if r.dtype.kind not in "biuf" or r.ndim > 1:
-            raise TypeError(f"fun returned shape {r.shape} and dtype {r.dtype}: expected a vector of real residuals")
-        r = np.array(r, dtype=np.float64).ravel()
-        if self.m < 0:
-            self.m = r.size
-            if self.m < self.n:
-                raise ValueError(f"fun returned {self.m} residuals: expected at least as many as parameters, {self.n}")
-            if self.sigma is not None and self.sigma.size not in (1, self.m):
-                raise ValueError(f"sigma: expected {self.m} numbers, one for each residual, got {self.sigma.size}")
-        if r.size != self.m:
-            raise ValueError(f"fun returned {r.size} residuals: expected {self.m}, as in its first call")
-        return r if self.sigma is None else r / self.sigma
-
-    def residuals(self, x: Array) -> Array:
-        self.nfev += 1
-        return self._call(x)
-
-    def jacobian(self, x: Array, r: Array) -> Array:
-        self.njev += 1
-        if self.differences:
-            return self._differences(x, r)
-        J = self.jac(x.copy(), *self.args, **self.kwargs)
-        J = np.array(J.toarray() if hasattr(J, "toarray") else J, dtype=np.float64)
-        if J.shape != (self.m, self.n) and not (J.size == self.m * self.n and 1 in (self.m, self.n)):
-            raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
-        J = J.reshape(self.m, self.n)
-        return J if self.sigma is None else J / self.sigma.reshape(-1, 1)
-
-    def _differences(self, x: Array, r: Array) -> Array:
-        """Steps of eps^(1/2) or eps^(1/3) times |x_j|, away from 0; a number that has been large is not measured in tiny steps."""
-        self.size = np.maximum(self.size, np.abs(x))
-        central = self.jac == "3-point"
-        J = np.empty((self.m, self.n))
-        for j in range(self.n):
-            h = (EPS ** (1 / 3) if central else EPS**0.5) * (max(abs(x[j]), 1e-3 * self.size[j]) or 1.0) * (-1.0 if x[j] < 0 else 1.0)
-            up, down = x.copy(), x.copy()
-            up[j] += h
-            if central:
-                down[j] -= h
-            J[:, j] = (self._call(up) - (self._call(down) if central else r)) / (up[j] - down[j])
-        return J
-
-
 # ---- the flow ---------------------------------------------------------------------------------------------------------------------------
 
 
@@ -238,7 +245,7 @@ class _Flow:
     """Where the run stands, its factorisation, and the step."""
 
     def __init__(
-        self, residuals: _Residuals, x: Array, tolerances: dict[str, float], limit: int, x_scale: Any, dt: Any, acceleration: bool,
+        self, residuals: Residuals, x: Array, tolerances: dict[str, float], limit: int, x_scale: Any, dt: Any, acceleration: bool,
         callback: Any, loss: Robust | None,
     ) -> None:  # fmt: skip
         self.loss = loss
@@ -247,7 +254,7 @@ class _Flow:
         self.fixed = None if isinstance(x_scale, str) and x_scale == "jac" else _scale(x_scale, x.size)
         self.dt = check_number(dt, "dt", low=0.0, open_low=True)
         self.tell = teller(callback, _intermediate)
-        self.D = np.zeros(x.size)
+        self.D, self.s = np.zeros(x.size), np.zeros(0)
         self.f = self.r = np.full(0, math.nan)  # residuals, and as they are weighed; J likewise
         self.J, self.g = np.full((0, x.size), math.nan), np.full(x.size, math.nan)
         self.cost = self.steepest = self.cosine = self.noise = math.nan
@@ -288,7 +295,8 @@ class _Flow:
         size = math.sqrt(float(self.r @ self.r))
         self.cosine = self.steepest / size if size > 0.0 else 0.0
         spread = float(np.sum(norms * np.abs(self.x)))
-        self.noise = 400.0 * EPS * spread + (100.0 * EPS**0.5 * (size + spread) if self.problem.differences else 0.0)
+        blur = 0.0 if not self.problem.differences else 10.0 * self.problem.blur if self.problem.eps > EPS else 100.0 * EPS**0.5
+        self.noise = 400.0 * self.problem.eps * spread + blur * (size + spread)
         self.U, self.s, self.Vt = np.linalg.svd(self.J / self.D, full_matrices=False)
         self.b = self.r @ self.U
 
@@ -320,7 +328,8 @@ class _Flow:
         with np.errstate(all="ignore"):
             if math.isnan(self.cost) and not self.begin():
                 return "non_finite"
-            shrink, idle = 2.0, 0
+            shrink, idle, still = 2.0, 0, 0
+            first, top = math.sqrt(float(self.r @ self.r)), np.abs(self.x)
             while True:
                 if self.cosine <= self.gtol:
                     return "gtol"
@@ -328,19 +337,26 @@ class _Flow:
                     return "differences"
                 if self.problem.nfev >= self.limit:
                     return "max_nfev"
+                if still >= PATIENCE and math.sqrt(float(self.r @ self.r)) <= EPS * first:
+                    return "vanished"
                 x, foreseen, straight = self.step()
-                if (x == self.x).all() or idle >= PATIENCE:
+                if (x == self.x).all() or idle >= PATIENCE or not self.dt > 1e-300:
+                    if self.steepest > self.noise and self.problem.longer(self.x):
+                        self.renew()
+                        self.dt, shrink, idle = 1.0, 2.0, 0
+                        continue
                     return "rounding" if self.steepest <= self.noise else "step_too_small"
                 before, ended = self.cost, ""
                 gain = self.try_point(x, foreseen) if straight else math.nan
                 idle = idle + 1 if foreseen <= EPS * before and not gain > 0.0 else 0
                 if not gain > 0.0:
                     self.dt, shrink = self.dt / shrink, 2.0 * shrink
-                    if not self.dt > 1e-300:
-                        return "rounding" if self.steepest <= self.noise else "step_too_small"
                     continue
                 self.dt = min(self.dt / max(1.0 / 3.0, 1.0 - (2.0 * min(gain, 1.0) - 1.0) ** 3), 1e30)
-                shrink = 2.0
+                shrink, top = 2.0, np.maximum(top, np.abs(self.x))
+                still = still + 1 if (np.abs(self.moved) <= EPS * top).all() else 0
+                if gain < 0.9 and self.is_blurred(first) and self.problem.refine():
+                    self.renew()
                 if self.ftol > 0.0 and before - self.cost < self.ftol * before and gain > 0.25:
                     ended = "ftol"
                 elif self.xtol > 0.0 and np.linalg.norm(self.moved) < self.xtol * (self.xtol + np.linalg.norm(self.x)):
@@ -350,6 +366,19 @@ class _Flow:
                 if ended:
                     return ended
 
+    def is_blurred(self, first: float) -> bool:
+        """Whether steps have become shorter than those of differences on the way to a root, where J vanishes as well; first: |r| at x0."""
+        square = float(self.r @ self.r)
+        vanishing = square <= EPS * first**2 and float(self.b @ self.b) > 0.25 * square
+        return vanishing and bool((np.abs(self.moved) < np.abs(self.problem.lengths(self.x))).all())
+
+    def renew(self) -> None:
+        """The Jacobian again, as it is differenced otherwise now."""
+        J = self.problem.jacobian(self.x, self.f)
+        if np.isfinite(J).all():
+            self.r, self.J = self.weighed(self.f, J)
+            self.look()
+
     def try_point(self, x: Array, foreseen: float) -> float:
         """Move to x if it is better. The gain as a share of the foreseen one; 0 or NaN: x is no better."""
         f = self.problem.residuals(x)
@@ -357,7 +386,8 @@ class _Flow:
         if not math.isfinite(cost):
             return math.nan
         gain = (self.cost - cost) / foreseen if foreseen > 0.0 else 0.0
-        flat = foreseen <= FLAT * self.cost and cost <= self.cost * (1.0 + FLAT)
+        level = max(FLAT, 10.0 * self.problem.eps)
+        flat = foreseen <= level * self.cost and cost <= self.cost * (1.0 + level)
         if not gain > 1e-4 and not flat:
             return 0.0
         J = self.problem.jacobian(x, f)
@@ -407,26 +437,65 @@ class _Flow:
     def finish(self, ending: str) -> LeastSquaresResult:
         """The result, with the ending in words."""
         angle = f"the cosine of the residuals with the columns of the Jacobian is {self.cosine:.3g}"
+        hint = "" if self.problem.differences or self.problem.wrong else ": is jac right?"
         text = {
             "gtol": f"{angle}, at most gtol = {self.gtol:g}, after {self.nit} steps",
             "rounding": f"{angle}, and rounding lets it sink no further, after {self.nit} steps",
             "differences": f"{angle}, and finite differences tell no smaller one from 0, after {self.nit} steps",
+            "vanished": f"residuals and steps have fallen below the rounding of those at x0, after {self.nit} steps; {angle}",
             "ftol": f"the last step lowered the cost by less than ftol = {self.ftol:g} of it; {angle}",
             "xtol": f"the last step was shorter than xtol = {self.xtol:g} of x; {angle}",
             "max_nfev": f"{self.problem.nfev} evaluations, the limit; {angle}, above gtol = {self.gtol:g}",
             "callback": f"the callback stopped it after {self.nit} steps",
-            "step_too_small": f"no step that still moves x lowers the cost after {self.nit} steps, and {angle}: is jac right?",
+            "step_too_small": f"no step that still moves x lowers the cost after {self.nit} steps, and {angle}" + hint,
             "non_finite": "the residuals at x0, their squares or their Jacobian are not finite: start elsewhere",
         }[ending]
         reason = "converged" if STATUS.get(ending, 0) > 0 else ending
+        text += self.problem.note()
+        if reason == "converged":
+            refused, why = self.refused()
+            if refused:
+                return self.result(-1, refused, f"{why}; {text}")
+        elif self.problem.wrong:
+            text = f"{self.problem.wrong}; {text}"
+        if self.idle:
+            text += f"; {self.idle}"
         return self.result(STATUS.get(ending, -1), reason, text)
+
+    def refused(self) -> tuple[str, str]:
+        """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty."""
+        if self.problem.wrong:
+            return "wrong_gradient", self.problem.wrong
+        if self.J.any() or not self.cost > 0.0:
+            return "", ""
+        found = [one for one, _ in self.problem.scans(self.x, np.arange(self.x.size))]
+        if all(one.kind == "flat" for one in found):
+            return "insensitive", "no residual changes within 0.015 of x in any parameter"
+        if any(one.falls for one in found):
+            return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
+        return "", ""
+
+    @property
+    def idle(self) -> str:
+        """Of parameters that no residual depends on, where others are determined."""
+        zero = np.flatnonzero(~self.J.any(axis=0)) if np.isfinite(self.J).all() and self.J.any() else np.zeros(0, int)
+        if not zero.size:
+            return ""
+        names = ", ".join(f"x[{j}]" for j in zero[:10]) + (", ..." if zero.size > 10 else "")
+        return f"no residual depends on {names} at x, where the Jacobian has rank {self.rank} for {self.x.size} parameters"
+
+    @property
+    def rank(self) -> int:
+        """Of the Jacobian, to rounding."""
+        return int(np.sum(self.s > _lost(self.J) * self.s[:1].max(initial=0.0))) if self.s.size else 0
 
     def result(self, status: int, reason: str, message: str) -> LeastSquaresResult:
         """The best point, which is where the run stands."""
         return LeastSquaresResult(
             x=self.x, cost=self.cost, fun=self.f, jac=self.J, grad=self.g, optimality=float(np.max(np.abs(self.g), initial=0.0)),
             cosine=self.cosine, active_mask=np.zeros(self.x.size, int), nfev=self.problem.nfev, njev=self.problem.njev, nit=self.nit,
-            dt=self.dt, status=status, success=status > 0, reason=reason, message=message,
+            ncheck=self.problem.verdict.ncheck, rank=self.rank, dt=self.dt, status=status, success=status > 0, reason=reason,
+            message=message,
         )  # fmt: skip
 
 

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from mflow_core.optimize import line_descent
-from mflow_core.problems.problem import objective_problem
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result
+from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
 
 __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending"]
@@ -49,12 +49,13 @@ class LineDescent:
     """One minimisation: its run, the path, and its ending. `mflow.minimize` drives it."""
 
     def __init__(
-        self, fun: Any, start: Array, args: Any, method: str | Method, jac: Any, search: Any, settings: dict[str, Any], keep_path: bool,
+        self, doubts: Doubts, method: str | Method, search: Any, settings: dict[str, Any], keep_path: bool,
         tell: Callable[[LineDescent], bool] | None,
     ) -> None:  # fmt: skip
+        self.doubts, start = doubts, doubts.start
         self.search, self.keep_path, self.start, self.tell = LineSearch.of(search), keep_path, start, tell
         self.method, first = _direction(method, settings, self.search.kind)
-        self.problem = objective_problem(fun, jac, start.shape, args)
+        self.problem = doubts.problem()
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
         rule = {**self.search.rule(), "first_try": first}
@@ -114,12 +115,9 @@ class LineDescent:
         text = f"{self.search.kind} failed in iteration {self.run.k}: {why} (slope {slope0:.3g} along it, {trials} trials)"
         hint = ""
         if status == 2:
-            spent = last <= JUMP * self.run.largest_slope[0]
-            hint = (
-                ": the last digits of the cost are spent, raise gtol"
-                if spent
-                else "; is it the gradient of this cost, without a jump here?"
-            )
+            hint = "" if self.doubts.text else "; is it the gradient of this cost, without a jump here?"
+            if last <= JUMP * self.run.largest_slope[0]:
+                hint = ": the last digits of the cost are spent, raise gtol"
         return f"{text}; the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
 
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:

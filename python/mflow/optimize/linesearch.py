@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from mflow_core import registry
 from mflow_core.optimize import linesearch
-from mflow_core.problems.problem import objective_problem
 from mflow_core.problems.signatures import code_text
 
 from mflow.base.checks import Array, check_number, check_start, check_whole
+from mflow.base.differences import cost_problem
 from mflow.base.result import Result
 
 __all__ = ["LineSearch", "LineSearchResult", "armijo", "backtracking", "barzilai_borwein", "exact", "line_search", "strong_wolfe"]
@@ -186,7 +186,7 @@ def line_search(
     start = check_start(x, "x")
     direction = _like(d, start, "d")
     settings = _checked(initial, c1, c2, shrink, tol, max_step, max_evaluations)
-    problem = objective_problem(fun, jac, start.shape, args)
+    problem, _ = cost_problem(fun, jac, start.shape, args)
     f0 = math.nan if fun0 is None else check_number(fun0, "fun0")
     g0 = None if jac0 is None else _like(jac0, start, "jac0")
     reference = None

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from mflow_core.problems.problem import objective_problem
 from mflow_core.problems.signatures import code_text, companion
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.optimize.callbacks import teller
+from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.momentum import momentum_run
@@ -51,6 +51,8 @@ def minimize(
     options: dict[str, Any] | None = None,
     line_search: str | LineSearch | dict[str, Any] | None = None,
     path: bool | int = False,
+    diff_step: Any = None,
+    check_gradient: bool = True,
     **parameters: Any,
 ) -> OptimizeResult:
     """Minimise a cost by following its gradient.
@@ -69,7 +71,8 @@ def minimize(
         "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, and optimizers that
         have such a limit). dt = inf with "backward_euler" solves for the point where the gradient is 0 in one step.
     jac : callable, True, None, "2-point" or "3-point"
-        The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones.
+        The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones. Where the cost's values carry
+        few digits (float32 inside, rounded results) they are central and longer, and the message says so.
     hess : callable, array_like (n, n) or sparse matrix
         For implicit methods: the Hessian ``hess(x, *args)``; where it is missing, differences of gradients. ``solver``,
         ``jac_sparsity``, ``lband`` and ``uband`` as in `mflow.solve_ivp`.
@@ -89,6 +92,11 @@ def minimize(
         Keep the way through parameter space as ``res.path``: the iterates ``x`` (nit + 1, *shape), their values ``fun`` and numbers ``k``;
         with a line search also ``directions`` (nit, *shape) and ``steps`` (nit,). That is 8 bytes a number and iterate: a whole number
         k keeps every k-th and the last, where there is no line search. Python then looks at each iteration, as for a callback.
+    diff_step : float or array_like (n,)
+        Lengths of the differences, times max(1, |x_j|), in place of the usual ones.
+    check_gradient : bool
+        Whether the gradient given is compared with the cost at x0, along a fixed direction, by two evaluations (more where these do not
+        agree; a compiled cost's is looked at once, by a gradient more). They are counted as ``ncheck`` alone.
     **parameters
         The method's own. The default of ``friction`` is 1: without friction nothing is minimised.
 
@@ -103,6 +111,11 @@ def minimize(
     TypeError, ValueError
         An argument does not fit; the text names it. What ``fun`` raises is passed on, with the result so far as its
         ``partial_result``; so is KeyboardInterrupt.
+
+    Warns
+    -----
+    mflow.GradientWarning
+        The gradient is not the cost's. The run goes on, and does not end as "converged".
 
     Examples
     --------
@@ -119,35 +132,35 @@ def minimize(
     ----------
     Line searches: see `mflow.line_search`. The formula and source of each method: ``help(mflow.get_method(name))``.
     """
-    settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters, **(options or {})}
+    settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters}
+    settings |= {"diff_step": diff_step, "check_gradient": check_gradient, **(options or {})}
     for name, instead in ELSEWHERE.items():
         if name in settings:
             raise TypeError(f"{name}: {instead}")
     maxiter, gtol, line_search, path = (settings.pop(name) for name in ("maxiter", "gtol", "line_search", "path"))
     limit = check_whole(maxiter, "maxiter")
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
+    doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
     descent: Any
     every = _every(path)
     if line_search is None:
-        descent = _Descent(fun, x0, args, method, jac, hess, settings)
+        descent = _Descent(doubts, method, hess, settings)
         descent.kept = _Kept(every) if every else None
     elif every > 1:
         raise ValueError(f"path: with line_search every iterate is kept, expected True or False, got {path!r}; give path=True")
     elif hess is not None:
         raise ValueError("hess: it is for implicit methods, got one with line_search; omit it")
     else:
-        descent = LineDescent(
-            fun, check_start(x0, "x0"), args, method, jac, line_search, settings, bool(path), teller(callback, _intermediate)
-        )
+        descent = LineDescent(doubts, method, line_search, settings, bool(path), teller(callback, _intermediate))
     try:
         status = descent.go(limit, threshold, callback)
     except BaseException as error:
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
         note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds the result so far"
-        attach(error, descent.result(-1, "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed", text, ask=False), note)
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+        attach(error, doubts.said(descent.result(-1, reason, text, ask=False)), note)
         raise
-    result: OptimizeResult = descent.finish(status, threshold)
-    return result
+    return doubts.said(descent.finish(status, threshold))
 
 
 def _every(path: Any) -> int:
@@ -184,28 +197,26 @@ class _Descent:
 
     kept: _Kept | None = None  # the path, where one is kept
 
-    def __init__(
-        self, fun: Any, x0: Any, args: tuple[Any, ...], method: str | Method, jac: Any, hess: Any, settings: dict[str, Any]
-    ) -> None:
-        self.start = check_start(x0, "x0")
+    def __init__(self, doubts: Doubts, method: str | Method, hess: Any, settings: dict[str, Any]) -> None:
+        self.doubts, self.start = doubts, doubts.start
         linear = {name: settings.pop(name, None) for name in ("solver", "jac_sparsity", "lband", "uband")}
         self.method, self.dt, self.schedule = resolve(method, settings)
         automatic = "auto" in (settings.get("dt"), settings.get("lr"))
         second = "second_order" in self.method.flags
         if self.method.is_implicit and not second:
-            hess = companion(fun, "hess", hess)
-        self.problem = objective_problem(fun, jac, self.start.shape, args, hess if self.method.is_implicit else None)
+            hess = companion(doubts.fun, "hess", hess)
+        self.problem = doubts.problem(hess if self.method.is_implicit else None)
         self.run: Any
         if second:
             self.friction = check_number(settings.get("friction", FRICTION), "friction", low=0.0)
             self._refuse(linear, automatic)
-            self.run = momentum_run(self.method, self.problem, self.start, self.dt, self.friction, hess, as_tuple(args), linear["solver"])
+            self.run = momentum_run(self.method, self.problem, self.start, self.dt, self.friction, hess, doubts.args, linear["solver"])
         else:
-            solver = nonlinear.solver_for(self.method, self.problem, 0.0, self.start, jac=hess, hess=True, args=as_tuple(args), **linear)
+            solver = nonlinear.solver_for(self.method, self.problem, 0.0, self.start, jac=hess, hess=True, args=doubts.args, **linear)
             numbers = self.method.numbers
             self.run = stepper.Run(self.method.record, self.problem, self.start, 0.0, self.dt, numbers, descend=True, solver=solver)
         self.auto = AutoStep(self.method) if automatic else None
-        self.differences = jac is None or jac is False or isinstance(jac, str)
+        self.differences = doubts.differences
         self.evaluated = False
         self.nit = 0
 
@@ -318,7 +329,7 @@ class _Descent:
         if status in ENDINGS:
             code, reason, text = ending(status, self.nit, last, gtol)
             if reason == "max_iter" and last > 10 * first:
-                text += f"; it was {first:.3g} at the start, so the step is probably too large: lower lr"
+                text += f"; it was {first:.3g} at the start" + self._advice(", so the step is probably too large")
             return self.result(code, reason, text)
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
@@ -327,6 +338,9 @@ class _Descent:
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
+
+    def _advice(self, why: str) -> str:
+        return "" if self.doubts.text else f"{why}: lower lr"
 
     def _divergence(self, grown: bool) -> tuple[str, str]:
         """(reason, message) where a number is not finite: was it the step, or the cost function?"""
@@ -341,7 +355,7 @@ class _Descent:
             text = f"the iterates left the finite numbers {where}: lr = {step:g} exceeds the stability limit {limit:.4g}"
             return "diverged", f"{text} of {self.method.name} for the measured curvature {radius:.4g} at x0"
         if grown:
-            return "diverged", f"the iterates grew beyond the finite numbers {where}: lower lr"
+            return "diverged", f"the iterates grew beyond the finite numbers {where}" + self._advice("")
         return "non_finite", f"the cost or its gradient is not finite {where}: x is the last point where it was"
 
     def _limit(self, curvature: float) -> float:

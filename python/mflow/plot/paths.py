@@ -57,8 +57,15 @@ def trace(fun: Any, x0: ArrayLike, method: Any = "adam", jac: Any = None, *, max
     """
     start = np.asarray(x0, dtype=np.float64).ravel()
     points = [start.copy()]
+    settings = {"check_gradient": False, **options}
     minimize(
-        fun, x0, method=method, jac=jac, maxiter=maxiter, callback=lambda x: points.append(np.array(x, dtype=np.float64).ravel()), **options
+        fun,
+        x0,
+        method=method,
+        jac=jac,
+        maxiter=maxiter,
+        callback=lambda x: points.append(np.array(x, dtype=np.float64).ravel()),
+        **settings,
     )
     return np.stack(points, axis=1)
 

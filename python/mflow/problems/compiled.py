@@ -57,6 +57,8 @@ class Compiled:
         The Jacobian of a right-hand side, the Hessian of a cost, if they were compiled with it; drivers use them without being told.
     n : int or None
         The size of its state, if it is known (functions from symbols).
+    differences : bool
+        Of a cost: whether its gradient is one of differences.
     source : str
         The code that was compiled.
     """
@@ -68,6 +70,7 @@ class Compiled:
         self.kind, self.source, self.jac, self.hess = kind, source, jac, hess
         self.signature: str = KINDS[kind][1]
         self.n: int | None = None
+        self.differences = False
         self._function, self._made, self._inplace = function, made, inplace  # `made` owns the machine code
         self.address: int = made.address
         self.__name__ = getattr(function, "__name__", kind)
@@ -185,7 +188,9 @@ def compile(
     if kind == "objective":
         made = c_cost(numba, fun, jac, **options)
         curvature = None if hess is None else compile(hess, kind="hess", **options)
-        return Compiled(kind, _bound(fun, args), made, _source(fun), inplace=inplace, hess=curvature)
+        out = Compiled(kind, _bound(fun, args), made, _source(fun), inplace=inplace, hess=curvature)
+        out.differences = not inplace and jac is not True and not callable(jac)
+        return out
     if hess is not None:
         raise ValueError(f"hess: expected none with kind={kind!r}, as it belongs to a cost; remove it")
     if jac is not None and kind != "rhs":

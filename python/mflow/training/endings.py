@@ -27,7 +27,7 @@ class TrainResult(Result):
     success, status : 0 all epochs done or stopped early, 1 max_steps, 2 stopped by a callback, -1 the rest.
     reason : "finished", "early_stopped", "max_steps", "callback", "non_finite", "diverged", "rhs_failed" (an exception), "interrupted".
     message : what happened, in words.
-    epochs, nit, nfev : epochs begun, steps, evaluations of the gradient.
+    epochs, nit, nfev : epochs begun, steps, evaluations of the gradient. ncheck : evaluations that checked the gradient.
     history : a Result of float64 arrays. An entry an epoch: loss (mean over its rows), val_loss, lr, grad_norm (before clipping, mean),
         time (s), step (their number so far), effective_lr (with track_lr; smallest, median, largest). An entry a step: step_loss,
         step_lr, step_grad_norm.
@@ -45,6 +45,7 @@ class TrainResult(Result):
     epochs: int
     nit: int
     nfev: int
+    ncheck: int
     history: Result
     optimizer: optim.Optimizer
     seed: int | None
@@ -85,7 +86,8 @@ def not_finite(run: Trainer, problem: str, batches: int | None) -> Ending:
         kept = "no epoch was completed: params are those of the start"
     norms = run.history.steps["step_grad_norm"]
     if not run.binding.finite or (len(norms) and norms[-1] > GROWTH * max(norms[0], 1e-300)):
-        text = f"{problem} {where}, and the gradients have grown beyond bounds: lower lr, or give clip_norm=; {kept}"
+        advice = f"; {run.wrong}" if run.wrong else ": lower lr, or give clip_norm="
+        text = f"{problem} {where}, and the gradients have grown beyond bounds{advice}; {kept}"
         return Ending("diverged", text)
     return Ending("non_finite", f"{problem} {where}: look at {data} for what the loss cannot take; {kept}")
 
@@ -98,6 +100,10 @@ def _least(run: Trainer) -> str:
 def result(run: Trainer, ending: Ending) -> TrainResult:
     """The result of a run as it stands now."""
     reason, message = ending
+    if run.wrong and run.wrong not in message:
+        message = f"{run.wrong}; {message}"
+    elif run.verdict.text and run.verdict.ncheck:
+        message += f"; whether the gradient is the loss's is not known, as {run.verdict.text}"
     binding, monitor = run.binding, run.monitor
     status = STATUS.get(reason, -1)
     last = [a.copy() for a in binding.flat]
@@ -107,6 +113,6 @@ def result(run: Trainer, ending: Ending) -> TrainResult:
     return TrainResult(
         params=binding.like(best), last_params=binding.like(last), fun=fun if math.isfinite(fun) else math.nan,
         best_epoch=monitor.best_epoch, success=status == 0, status=status, reason=reason, message=message,
-        epochs=len(run.history.epochs["loss"]), nit=run.nit, nfev=run.nfev, history=run.history.result(), optimizer=binding.opt,
-        seed=run.feed.seed,
+        epochs=len(run.history.epochs["loss"]), nit=run.nit, nfev=run.nfev, ncheck=run.verdict.ncheck,
+        history=run.history.result(), optimizer=binding.opt, seed=run.feed.seed,
     )  # fmt: skip

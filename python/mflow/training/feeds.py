@@ -17,7 +17,7 @@ from mflow_core.objectives.objective import Objective
 from mflow.base.checks import as_tuple
 from mflow.data.rows import Minibatches, minibatches, row_count
 
-__all__ = ["Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
+__all__ = ["Args", "Cost", "Feed", "IndexSets", "checked_parts", "feed_of", "index_sets"]
 
 ROWS = 32  # the default batch size
 AT_ONCE = 8192  # rows of a validation set that are evaluated together
@@ -34,6 +34,7 @@ class Feed:
     rows: int | None = None
     batch_size: int | None = None
     objective: Objective | None = None
+    drawn = False  # whether the user makes the batches, so that none can be had twice
 
     def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
         """The batches of one epoch from number ``first`` on."""
@@ -90,6 +91,8 @@ class IndexSets(Rows):
 
 class Stream(Feed):
     """Batches that the user makes: an iterable, an iterator, or a function of the epoch that returns one."""
+
+    drawn = True
 
     def __init__(self, data: Iterable[Any] | Callable[[int], Iterable[Any]]) -> None:
         self.data = data

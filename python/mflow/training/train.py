@@ -49,6 +49,7 @@ def train(
     checkpoint_every: int | None = None,
     resume: Any = None,
     track_lr: bool = False,
+    check_gradient: bool = True,
     **parameters: Any,
 ) -> TrainResult:
     """Train parameters on data.
@@ -95,6 +96,9 @@ def train(
         ``epochs`` may be raised. Batches from an iterable must be the same ones again.
     track_lr : bool
         Keep the effective learning rates of each epoch in the history.
+    check_gradient : bool
+        Whether, where an epoch is one batch, the first gradient is compared with the loss of that batch along a fixed direction, by two
+        evaluations (more where these do not agree), counted as ``ncheck`` alone; nothing is drawn for it.
     **parameters
         The optimizer's own, where it is a name or a class: lr (a number or one of `mflow.schedules`), clip_norm, clip_value, ...
 
@@ -107,6 +111,11 @@ def train(
     TypeError, ValueError
         An argument does not fit; the text names it. What ``fun`` and callbacks raise is passed on, with the result so far as its
         ``partial_result``; so is KeyboardInterrupt.
+
+    Warns
+    -----
+    mflow.GradientWarning
+        The gradient is not that of the loss; the message says so too.
 
     Examples
     --------
@@ -132,6 +141,7 @@ def train(
         trainer = Trainer(model, feed, params, optimizer, parameters, schedule_per)
     try:
         trainer.configure(epochs, accumulate, max_steps, validation, metric, patience, min_delta, track_lr)
+        trainer.check_gradient(check_gradient)
         trainer.listen(callback, step_callback, progress, checkpoint, checkpoint_every)
         trainer.facts["data"] = {
             "rows": feed.rows, "batch_size": feed.batch_size, "shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate,

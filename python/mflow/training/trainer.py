@@ -22,11 +22,12 @@ from mflow_core.optimize.updater import Updater
 
 from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.progress import Progress, asks_to_stop
+from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
 from mflow.base.result import Result
 from mflow.training import checkpoint, endings
 from mflow.training.binding import Binding
 from mflow.training.endings import Ending, TrainResult
-from mflow.training.feeds import Cost, Feed
+from mflow.training.feeds import Args, Cost, Feed
 from mflow.training.history import History
 from mflow.training.monitor import Monitor
 from mflow.training.validation import validation_of
@@ -56,6 +57,7 @@ class Trainer:
         self.generator = np.random.default_rng(feed.seed if feed.seed is not None else 0)
         self.began_with = self.generator.bit_generator.state
         self.norm = self.loss = self.val_loss = math.nan
+        self.checks, self.verdict = False, Verdict("unknown", 0)
 
     def configure(
         self, epochs: Any, accumulate: Any, max_steps: Any, validation: Any, metric: Any, patience: Any, min_delta: Any, track_lr: bool
@@ -86,6 +88,34 @@ class Trainer:
             raise FileNotFoundError(f"checkpoint: there is no folder {Path(path).parent} to save it in")
         self.quiet = step_callback is None and every is None and not progress
         self.bar = Progress(0.0, float(max(self.epochs, 1)), "train", note=self._note) if progress else None
+
+    def check_gradient(self, check: Any) -> None:
+        """Whether the first gradient is compared with the loss: where all the data are one batch, which is there without being drawn."""
+        if not isinstance(check, (bool, np.bool_)):
+            raise TypeError(f"check_gradient: expected True or False, got {check!r}")
+        self.checks = bool(check) and self.model.has_loss and self.feed.batches == 1 and not self.feed.drawn
+
+    def _compare(self, args: Args, flat: list[Any]) -> None:
+        """The first gradient with the loss of the same batch."""
+        self.checks = False
+        parts, ends = [np.asarray(g, dtype=np.float64) for g in flat], np.cumsum([a.size for a in self.flat])[:-1]
+        if self.nit or any(g.shape != a.shape or not np.isfinite(g).all() for g, a in zip(parts, self.flat, strict=True)):
+            return
+
+        def loss(x: Array) -> Any:
+            return self.model.loss(
+                self.binding.like([part.reshape(a.shape).copy() for part, a in zip(np.split(x, ends), self.flat, strict=True)]), args
+            )
+
+        x, grad = (np.concatenate([np.asarray(a, dtype=np.float64).ravel() for a in arrays]) for arrays in (self.flat, parts))
+        self.verdict = quick(gradient_model(loss, x, self.loss, grad)) if x.size else self.verdict
+        if self.wrong:
+            tell(f"train: {self.wrong}")
+
+    @property
+    def wrong(self) -> str:
+        """What is wrong with the gradient; empty where nothing is known to be."""
+        return said_of(self.verdict, "gradient", "loss") if self.verdict.kind == "wrong" else ""
 
     # ---- the loop -----------------------------------------------------------------------------------------------------------------------
 
@@ -119,6 +149,8 @@ class Trainer:
             if model.has_loss and not math.isfinite(self.loss):
                 return endings.not_finite(self, f"the loss is {self.loss}", count + 1)
             flat = [grads] if arranged is None else gather(grads, arranged, "the gradient")
+            if self.checks:
+                self._compare(args, flat)
             count, rows = count + 1, of_batch
             if self.accumulate > 1:
                 total = [rows * g for g in flat] if count == 1 else [t + rows * g for t, g in zip(total, flat, strict=True)]

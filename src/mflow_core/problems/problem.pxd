@@ -24,9 +24,13 @@ cdef class Callback:
     cdef Py_ssize_t n_args
     cdef ptrdiff_t n
     cdef ptrdiff_t lower, upper          # a Jacobian's band; lower < 0: the whole matrix
-    cdef int mode
+    cdef public int mode
     cdef bint takes_t, inplace
-    cdef readonly int64_t nfev, njev
+    cdef public int64_t nfev, njev
+    cdef public object look              # look(self, x, value, gradient) at the first gradient, and where differences are all 0; or None
+    cdef public object seen              # the list that values as the user's function returned them are added to, or None
+    cdef public object scales            # n lengths of differences, relative to max(1, |x_i|), or None: the usual ones
+    cdef readonly int bits               # the largest number of significant bits of a slope; no longer counted once it passes 24
     cdef int renew(self) except -1
     cdef int renew_after_error(self) except -1
     cdef int renew_out(self) except -1

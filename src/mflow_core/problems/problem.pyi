@@ -11,6 +11,12 @@ class Recoverable(Exception): ...
 class Callback:
     nfev: int
     njev: int
+    mode: int
+    look: Any
+    seen: list[Any] | None
+    scales: Any
+    @property
+    def bits(self) -> int: ...
 
 class Problem:
     compiled: bool

@@ -14,6 +14,7 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
+from mflow_core.problems.values cimport most_bits, vector_of
 from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_grad_fn
 
 import numpy as np
@@ -67,9 +68,7 @@ cdef class Callback:
         self.fun, self.jac, self.shape, self.args = fun, jac, shape, args
         self.mode, self.inplace, self.takes_t = mode, inplace, mode == RHS or mode == JACOBIAN
         self.lower = -1
-        self.n = 1
-        for length in shape:
-            self.n *= length
+        self.n = size_of(shape)
         self.stack = <PyObject **> PyMem_Malloc((4 + len(args)) * sizeof(PyObject *))
         if self.stack == NULL:
             raise MemoryError()
@@ -205,6 +204,7 @@ cdef int evaluate_rhs(Callback c, double t, const double *y, double *dydt) excep
             copy_out(c, result, dydt, "fun")
     finally:
         Py_DECREF(result)
+    c.bits = most_bits(dydt, c.n, c.bits)
     return 0
 
 
@@ -214,6 +214,8 @@ cdef double value_at(Callback c) except? -1.0:
     c.nfev += 1
     result = c.call(<PyObject *> c.fun, 0.0)
     try:
+        if c.seen is not None:
+            c.seen.append(<object> result)
         return number(result, "fun")
     finally:
         Py_DECREF(result)
@@ -252,10 +254,11 @@ cdef int pair_at(Callback c, const double *x, double *value, double *grad) excep
 
 
 cdef int differences(Callback c, const double *x, double *value, double *grad) except -1:
-    """Forward or central differences with the steps of SciPy: eps^(1/2) or eps^(1/3) times max(1, |x_i|)."""
+    """Forward or central differences with the steps of SciPy, eps^(1/2) or eps^(1/3) times max(1, |x_i|), or with c.scales times that."""
     cdef ptrdiff_t i
     cdef double f = NAN, h, up, down, x_up
-    cdef double scale = 1.4901161193847656e-08 if c.mode == FORWARD else 6.055454452393343e-06
+    cdef double usual = 1.4901161193847656e-08 if c.mode == FORWARD else 6.055454452393343e-06
+    cdef double *scales = NULL if c.scales is None else <double *> cnp.PyArray_DATA(<cnp.ndarray> c.scales)
     if value != NULL or (c.mode == FORWARD and grad != NULL):
         memcpy(c.buffer, x, c.n * sizeof(double))
         f = value_at(c)
@@ -265,7 +268,7 @@ cdef int differences(Callback c, const double *x, double *value, double *grad) e
         return 0
     c.njev += 1
     for i in range(c.n):
-        h = scale * max(1.0, fabs(x[i]))
+        h = (usual if scales == NULL else scales[i]) * max(1.0, fabs(x[i]))
         h = -h if x[i] < 0 else h
         x_up = x[i] + h
         memcpy(c.buffer, x, c.n * sizeof(double))    # copied each time: the user may have kept the last array
@@ -281,7 +284,7 @@ cdef int differences(Callback c, const double *x, double *value, double *grad) e
     return 0
 
 
-cdef int evaluate_objective(Callback c, const double *x, double *value, double *grad) except -1:
+cdef int evaluate_plainly(Callback c, const double *x, double *value, double *grad) except -1:
     if c.mode == PAIR:
         return pair_at(c, x, value, grad)
     if c.mode == FORWARD or c.mode == CENTRAL:
@@ -294,6 +297,14 @@ cdef int evaluate_objective(Callback c, const double *x, double *value, double *
             value[0] = value_at(c)
     if grad != NULL:
         gradient_at(c, x, grad)
+    return 0
+
+
+cdef int evaluate_objective(Callback c, const double *x, double *value, double *grad) except -1:
+    evaluate_plainly(c, x, value, grad)
+    while (grad != NULL and c.look is not None and (c.njev == 1 or (c.mode >= FORWARD and most_bits(grad, c.n, 0) == 0))
+           and c.look(c, vector_of(x, c.n), NAN if value == NULL else value[0], vector_of(grad, c.n))):
+        differences(c, x, value, grad)                       # with the steps that the look has chosen
     return 0
 
 
@@ -563,10 +574,8 @@ def objective_problem(fun, jac, tuple shape, args=(), hess=None):
         problem.c.value_grad = <mf_value_grad_fn> <size_t> address[0]
         problem.c.ctx = <void *> <size_t> address[1]
     else:
-        if fun is not None:
-            refuse(fun, "fun")
+        refuse(cost, argument)
         if fun is None:
-            refuse(jac, "grad")
             mode = GRADIENT
         elif jac is True:
             mode = PAIR

@@ -1,0 +1,325 @@
+"""How many digits the values of a user's function carry, difference steps that suit them, and what differences of exactly 0 mean.
+
+Differences over the usual steps vanish where values carry 7 digits (float32 inside, results that are rounded), where x is rounded on the
+way in, and where a cost is large beside its changes. So
+
+    values that carry few digits    central differences over the cube root of what is lost
+    a derivative of exactly 0       the same difference over 1e2 ... 1e6 times longer steps: a slope that shows there is used from then on;
+                                    a cost that rises on both sides is at a minimum; one that moves nowhere is insensitive
+
+`CostLook` does this for gradients that `mflow_core.problems.problem` differences, `scan` and `digits_of` for Jacobians.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from mflow_core.problems.problem import Problem, objective_problem
+from numpy.typing import NDArray
+
+from mflow.base.checks import Array, as_tuple, check_start
+
+__all__ = [
+    "CostLook",
+    "Digits",
+    "Scan",
+    "along",
+    "check_diff_step",
+    "cost_problem",
+    "digits_of",
+    "moves_from",
+    "scan",
+    "slope_digits",
+    "verdict_of",
+]
+
+EPS = 2.0**-52
+LONGER = tuple(EPS**0.5 * 10.0**k for k in (2, 3, 4, 5, 6))  # relative lengths at which a derivative of exactly 0 is looked at again
+FORWARD, CENTRAL = 4, 5  # modes of the core's callbacks
+SINGLE = 24  # significant bits of float32
+FULL = 45  # significant bits from which on values count as those of float64
+SOME = 8  # bits below which values are too short to tell anything: small whole numbers, halves
+ENTRIES = 400  # of values, and of the entries of each, that are looked at
+ASIDE = 0.00137  # a step to a point whose coordinates are no short numbers
+DECIMALS = 10  # significant decimal digits up to which values count as rounded
+EACH = 64  # parameters up to which each is looked at
+FEW = 8  # of those whose differences are 0 at x0, where others' are not
+NAMES = {24: "float32", 11: "float16", 8: "bfloat16"}
+
+
+class Digits(NamedTuple):
+    """What values carry: the relative error of one, and its kind in words."""
+
+    eps: float
+    kind: str
+
+    @property
+    def text(self) -> str:
+        """As in "values carry about 7 digits (float32)"."""
+        return f"about {max(1, int(-math.log10(2.0 * self.eps) + 0.3))} digits ({self.kind})"
+
+    @property
+    def step(self) -> float:
+        """The relative length of a central difference."""
+        return float(min(self.eps ** (1 / 3), 0.1))
+
+
+def digits_of(values: Sequence[Any]) -> Digits | None:
+    """What these values of one function, as it returned them, carry; None where it is all of float64, or nothing can be told."""
+    arrays = [np.asarray(value).ravel()[:ENTRIES] for value in values[:ENTRIES]]
+    if not arrays or any(a.dtype.kind not in "biuf" for a in arrays):
+        return None
+    numbers = np.unique(np.concatenate([a.astype(np.float64) for a in arrays]))
+    numbers = numbers[np.isfinite(numbers) & (numbers != 0.0)]
+    short = [a.dtype for a in arrays if a.dtype.kind == "f" and a.dtype.itemsize < 8]
+    if len(short) == len(arrays):
+        kind = min(short, key=lambda dtype: dtype.itemsize)
+        return Digits(0.5 * float(np.finfo(kind).eps), str(kind))
+    if numbers.size < 2:
+        return None
+    bits = _bits(numbers)
+    if SOME <= bits <= SINGLE:
+        return Digits(2.0**-bits, NAMES.get(bits, "rounded values"))
+    return _decimals(numbers) if bits >= FULL else None
+
+
+def _bits(numbers: Array) -> int:
+    """The largest count of significant bits."""
+    whole = (np.abs(np.frexp(numbers)[0]) * 2.0**53).astype(np.int64)
+    return int(np.max(53.0 - np.log2((whole & -whole).astype(np.float64))))
+
+
+def _decimals(numbers: Array) -> Digits | None:
+    """Of values with few decimal digits: half a unit of the last one, relative to the largest value."""
+    places = -math.inf
+    for number in numbers[:: max(1, numbers.size // 100)]:
+        mantissa, _, exponent = f"{abs(number):.16e}".partition("e")
+        plain = repr(float(abs(number)))
+        digits = (plain.partition("e")[0]).replace(".", "").strip("0")
+        if len(digits) > DECIMALS or not mantissa:
+            return None
+        places = max(places, len(digits) - 1 - int(exponent))
+    return Digits(0.5 * 10.0**-places / max(1e-300, float(np.max(np.abs(numbers)))), "rounded values")
+
+
+@functools.lru_cache(maxsize=8)
+def along(n: int) -> Array:
+    """A fixed direction of length 1 in which no entry is small beside the others; read-only."""
+    j = np.arange(n, dtype=np.float64)
+    u = np.where(np.cos(2.4 * j + 0.3) > 0.0, 1.0, -1.0) * (0.6 + 0.4 * np.modf(0.6180339887498949 * j)[0])
+    out: Array = u / math.sqrt(float(u @ u)) if n else u
+    out.flags.writeable = False
+    return out
+
+
+def slope_digits(bits: int) -> Digits | None:
+    """What slopes carry of which none has more significant bits than this; None where it is all of float64, or they are short numbers."""
+    return Digits(2.0**-bits, NAMES.get(bits, "rounded values")) if SOME <= bits <= SINGLE else None
+
+
+class Scan(NamedTuple):
+    """What longer differences show. kind: "flat" nothing moves, "even" no slope, "slope"; step: the relative length that shows it best.
+
+    noise : the relative error of values that the slopes over shorter steps tell of. rises, falls : whether the sum of squares, or the value
+    itself where there is one, does so on both sides. seen : values as returned. calls : of the function.
+    """
+
+    kind: str
+    step: float
+    noise: float
+    rises: bool
+    falls: bool
+    seen: list[Any]
+    calls: int
+
+
+def scan(values: Callable[[Array], Any], x: Array, move: Array, at: Any, eps: float = EPS, squares: bool = False) -> Scan:
+    """Central differences of `values`, as they are returned, from x along `move` over longer and longer steps.
+
+    at: the value at x. squares: whether the cost is the sum of the values' squares.
+    """
+    first = np.asarray(at, dtype=np.float64).ravel()
+    steps: list[float] = []
+    slopes: list[Array] = []
+    seen: list[Any] = [at]
+    rises = falls = clear = False
+    count, size = 0, 0.0
+    for h in LONGER:
+        up, down = _tried(values, x + h * move), _tried(values, x - h * move)
+        count += 2
+        ends = [np.asarray(end, dtype=np.float64).ravel() for end in (up, down) if end is not None]
+        if len(ends) < 2 or not all(np.isfinite(end).all() for end in ends):
+            continue
+        seen += [up, down]
+        if all((end == first).all() for end in ends):
+            continue
+        costs = [float(end @ end) if squares else float(end[0]) for end in (first, *ends)]
+        rises = rises or (costs[1] > costs[0] and costs[2] > costs[0])
+        falls = falls or (costs[1] < costs[0] and costs[2] < costs[0])
+        size = max(size, *(float(np.max(np.abs(end), initial=0.0)) for end in (first, *ends)))
+        change = ends[0] - ends[1]
+        clear = clear or float(np.max(np.abs(change), initial=0.0)) > 8.0 * eps * size
+        steps.append(h)
+        slopes.append(change / (2.0 * h))
+        if len(steps) == 3:
+            break
+    if not steps:
+        return Scan("flat", 0.0, 0.0, False, False, seen, count)
+    step = _steady(steps, slopes) if clear else 0.0
+    if not step:
+        return Scan("even", 0.0, 0.0, rises, falls, seen, count)
+    best = slopes[steps.index(step)]
+    lost = [h * float(np.max(np.abs(slope - best))) / size for h, slope in zip(steps, slopes, strict=True) if h < step]
+    noise = max([eps, *lost])
+    return Scan("slope", max(step, min(noise ** (1 / 3), 0.1)), noise, False, False, seen, count)
+
+
+def _steady(steps: list[float], slopes: list[Array]) -> float:
+    """The step whose slope is nearest to the one before; 0 where they grow as those of a power above 1 do, for the slope is 0 then."""
+    sizes = [float(np.linalg.norm(slope)) for slope in slopes]
+    if len(steps) == 1:
+        return steps[0] if sizes[0] > 0.0 else 0.0
+    if sizes[-1] > 10.0 * sizes[-2] or sizes[-1] == 0.0:
+        return 0.0
+    errors = [float(np.linalg.norm(b - a)) for a, b in itertools.pairwise(slopes)]
+    return steps[1 + int(np.argmin(errors))]
+
+
+def _tried(values: Callable[[Array], Any], x: Array) -> Any:
+    """The values there; None where the user's function raises, as it may outside of its domain."""
+    try:
+        with np.errstate(all="ignore"):
+            return values(x)
+    except Exception:
+        return None
+
+
+def verdict_of(found: Sequence[Scan]) -> str:
+    """Of a point where all derivatives are 0: "flat", "maximum", "minimum", "level" (it rises on one side) or "slope" (they are not)."""
+    kinds = {one.kind for one in found}
+    if "slope" in kinds:
+        return "slope"
+    if kinds == {"flat"}:
+        return "flat"
+    return "maximum" if any(one.falls for one in found) else "minimum" if any(one.rises for one in found) else "level"
+
+
+def moves_from(x: Array) -> list[Array]:
+    """The directions, in units of max(1, |x_j|), in which a point is looked at: each parameter, or one for many."""
+    scale = np.maximum(1.0, np.abs(x))
+    return [scale * along(x.size)] if x.size > EACH else [scale * (np.arange(x.size) == j) for j in range(x.size)]
+
+
+def check_diff_step(value: Any, n: int) -> Array | None:
+    """The argument ``diff_step``: n relative lengths, or None. Raises TypeError or ValueError."""
+    if value is None:
+        return None
+    steps = check_start(value, "diff_step").ravel()
+    if steps.size not in (1, n) or not np.all(steps > 0.0):
+        raise ValueError(f"diff_step: expected a number above 0, or {n} of them, one for each parameter, got {value!r}")
+    return np.array(np.broadcast_to(steps, (n,)))
+
+
+class CostLook:
+    """The look at the first gradient of a cost, and at differences that are all 0: the `look` of a callback of the core.
+
+    digits : what the cost's values carry, where that is less than float64. verdict : of the point `at` where all differences are 0, "flat",
+    "minimum", "maximum" or "level". check : called once with (x, value, gradient) where the gradient is the user's.
+    """
+
+    def __init__(self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], given: bool, check: Callable[..., Any] | None) -> None:
+        self.fun, self.args, self.shape, self.given, self.check = fun, args, shape, given, check
+        self.digits: Digits | None = None
+        self.step = 0.0
+        self.verdict, self.at, self.first = "", np.zeros(0), math.nan
+        self.still: NDArray[np.intp] = np.zeros(0, np.intp)
+        self.known = False
+
+    def __call__(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
+        """Whether it has set other steps."""
+        if callback.mode < FORWARD:
+            if self.check is not None and not self.known:
+                self.known = True
+                self.check(x, value, grad)
+            return False
+        seen, callback.seen = callback.seen, None
+        if not self.known:
+            self.known, self.first = True, value
+            self.digits = self._digits(callback, x, seen or [])
+            if self.digits is not None and not self.given:
+                return self._lengthen(callback, self.digits.step, x.size)
+            if grad.all():
+                return False
+            return self._confirm(callback, x, value, grad)
+        if grad.any() or np.isnan(grad).any() or np.array_equal(self.at, x):
+            return False
+        return self._confirm(callback, x, value, grad)
+
+    def _digits(self, callback: Any, x: Array, seen: list[Any]) -> Digits | None:
+        """Where values have few digits, one more, as short numbers x may be the reason."""
+        if digits_of(seen) is None:
+            return None
+        callback.nfev += 1
+        aside = _tried(self._value, x + ASIDE * np.maximum(1.0, np.abs(x)) * along(x.size))
+        return None if aside is None else digits_of([*seen, aside])
+
+    def _lengthen(self, callback: Any, step: float, n: int) -> bool:
+        self.step = step
+        callback.scales, callback.mode = np.full(n, step), CENTRAL
+        return True
+
+    def _confirm(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
+        """Looks at derivatives of exactly 0 again."""
+        zero = np.flatnonzero(grad == 0.0)
+        scale, n = np.maximum(1.0, np.abs(x)), x.size
+        whole = zero.size == n
+        moves = moves_from(x) if whole else [scale * (np.arange(n) == j) for j in zero[:FEW]]
+        at = self._value(x) if math.isnan(value) else value
+        eps = EPS if self.digits is None else self.digits.eps
+        found = [scan(self._value, x, move, at, eps) for move in moves]
+        callback.nfev += sum(one.calls for one in found) + math.isnan(value)
+        self.at = x
+        steps = [one.step for one in found if one.kind == "slope"]
+        if steps and max(steps) > self.step:
+            self.digits = self.digits or self._digits(callback, x, [raw for one in found for raw in one.seen])
+            return self._lengthen(callback, max([*steps, self.digits.step if self.digits else 0.0]), n)
+        if whole:
+            self.verdict = verdict_of(found)
+        else:
+            self.still = zero[: len(found)][[one.kind == "flat" for one in found]]
+        return False
+
+    def _value(self, x: Array) -> Any:
+        return self.fun(x.reshape(self.shape).copy(), *self.args)
+
+    def note(self) -> str:
+        """What is to be said of the differences in a result's message."""
+        if self.digits is not None:
+            over = f", so differences are taken over {self.step:.2g} of x" if self.step else ""
+            return f"; the cost's values carry {self.digits.text}{over}"
+        return f"; differences are taken over {self.step:.2g} of x, as they vanish over shorter steps" if self.step else ""
+
+
+def cost_problem(
+    fun: Any, jac: Any, shape: tuple[int, ...], args: Any = (), hess: Any = None, diff_step: Any = None,
+    check: Callable[..., Any] | None = None,
+) -> tuple[Problem, CostLook | None]:  # fmt: skip
+    """A cost with its gradient for the core, and the look at its differences, or at its gradient; None for a compiled cost."""
+    problem = objective_problem(fun, jac, shape, args, hess)
+    callback = problem.callback
+    n = math.prod(shape)
+    steps = check_diff_step(diff_step, n)
+    if steps is not None and (callback is None or callback.mode < FORWARD):
+        raise ValueError("diff_step: it is the length of differences, and here is a gradient, which needs none; omit it")
+    if callback is None or fun is None or not n:
+        return problem, None
+    look = CostLook(fun, as_tuple(args), shape, steps is not None, check)
+    callback.look = look
+    if callback.mode >= FORWARD:
+        callback.seen, callback.scales = [], steps
+    return problem, look

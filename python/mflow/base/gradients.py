@@ -1,0 +1,292 @@
+"""Is it the gradient, or the Jacobian, of this function? `check_gradient`, `check_jacobian`, and SciPy's `check_grad`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mflow.base.checks import Array, as_tuple, check_choice, check_number, check_start
+from mflow.base.differences import EACH, along
+from mflow.base.remainder import Model, Verdict, gradient_model, jacobian_model, quick
+
+__all__ = ["DerivativeReport", "check_grad", "check_gradient", "check_jacobian"]
+
+SHIFTS = (0, 7, 19)  # of the directions along which many parameters are looked at together
+
+
+@dataclass(frozen=True, eq=False)
+class DerivativeReport:
+    """The result of `check_gradient` and `check_jacobian`; ``str()`` of it is the text, ``bool()`` whether the derivative is right.
+
+    verdict : "right", "wrong" or "unknown". worst : the index of the parameter whose entry is furthest off (of a Jacobian (row, column)),
+    or None. given, measured : that entry, and what the function's values show in its place. error : their difference. n : parameters.
+    nfev : evaluations of the function. text : the verdict in words.
+    """
+
+    verdict: str
+    worst: tuple[int, ...] | None
+    given: float
+    measured: float
+    error: float
+    n: int
+    nfev: int
+    text: str
+
+    def __bool__(self) -> bool:
+        return self.verdict == "right"
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple[Any, ...] = ()) -> DerivativeReport:
+    """Whether a gradient is that of a cost, by the remainder test.
+
+    |f(x + h d) - f(x) - h g.d| shrinks as h^2 for the right gradient, as h for another one. It is looked at over steps from 0.1 down to
+    1e-9, so there is no length of differences to choose; rounding, kinks, walls and noise do not count against a gradient.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args)`` returns the cost, with ``jac=True`` the pair (cost, gradient).
+    x : array_like of real numbers, any shape
+        Where to look. Take a point without symmetry: where a term vanishes its gradient vanishes too.
+    jac : callable, True or None
+        ``jac(x, *args)``, of the shape of x; None for an objective of `mflow.objectives`, which has its own.
+    args : tuple
+
+    Returns
+    -------
+    DerivativeReport
+        True where it is right; the worst component is named where it is wrong. Up to 64 parameters are looked at one by one, more along
+        three directions, and one by one where these tell of an error.
+
+    Raises
+    ------
+    TypeError, ValueError
+        The cost or the gradient is not finite at x, or has another shape.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> def cost(x):
+    ...     return (x[0] - 1) ** 2 + 10 * (x[1] + 2) ** 2
+    >>> print(mflow.check_gradient(cost, [0.3, 0.2], lambda x: [2 * (x[0] - 1.5), 20 * (x[1] + 2)]))
+    wrong: entry 0 of the gradient is -2.4, and the values of the cost show -1.4
+    >>> bool(mflow.check_gradient(cost, [0.3, 0.2], lambda x: [2 * (x[0] - 1), 20 * (x[1] + 2)]))
+    True
+
+    References
+    ----------
+    A. Griewank and A. Walther, Evaluating Derivatives (2008), on Taylor remainders.
+    """
+    start, args = check_start(x, "x"), as_tuple(args)
+    flat = start.ravel()
+    if jac is None and hasattr(fun, "value_and_grad"):
+        grad: Any = fun.value_and_grad(start)[1]
+    elif jac is True:
+        pair = fun(start.copy(), *args)
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"fun: expected the pair (cost, gradient), as jac=True says, got {type(pair).__name__}")
+        grad = pair[1]
+    elif callable(jac):
+        grad = jac(start.copy(), *args)
+    else:
+        raise TypeError(f"jac: expected the gradient to check, a function or True, got {jac!r}")
+    g = _finite(grad, "the gradient")
+    if g.shape != start.shape and not (g.size == 1 and start.size == 1):
+        raise ValueError(f"the gradient: expected the shape {start.shape} of x, got shape {g.shape}")
+
+    def value(at: Array) -> Any:
+        out = fun(at.reshape(start.shape), *args)
+        return out[0] if isinstance(out, (tuple, list)) else out
+
+    at = _finite(value(flat.copy()), "the cost")
+    if at.size != 1:
+        raise ValueError(f"fun: expected one number returned, got shape {at.shape}")
+    return _report(gradient_model(value, flat, at, g), g.reshape(1, -1), "gradient", start.shape)
+
+
+def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, ...] = (), *, t: float | None = None) -> DerivativeReport:
+    """Whether a Jacobian is that of a function with m values, by the remainder test: see `check_gradient`.
+
+    Parameters
+    ----------
+    fun : callable
+        ``fun(x, *args)`` returns m numbers: residuals; with ``t`` a right-hand side ``fun(t, x, *args)``.
+    x : array_like (n,)
+    jac : callable, array_like (m, n) or sparse matrix
+        ``jac(x, *args)``, with ``t`` ``jac(t, x, *args)``; or the matrix itself. Row i holds the derivatives of value i.
+    args : tuple
+    t : float, optional
+
+    Returns
+    -------
+    DerivativeReport
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in `check_gradient`.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> A = np.array([[-2.0, 1.0], [0.5, -3.0]])
+    >>> print(mflow.check_jacobian(lambda t, y: A @ y, [1.0, 2.0], [[-2.0, 1.0], [0.0, -3.0]], t=0.0))
+    wrong: entry (1, 0) of the Jacobian is 0, and the values of the function show 0.5
+    >>> str(mflow.check_jacobian(lambda t, y: A @ y, [1.0, 2.0], A.T, t=0.0)).endswith("it is the transpose")
+    True
+    """
+    start, args = check_start(x, "x").ravel(), as_tuple(args)
+    before = () if t is None else (check_number(t, "t"),)
+    J = jac(*before, start.copy(), *args) if callable(jac) and not hasattr(jac, "tocsc") else jac
+
+    def values(at: Array) -> Any:
+        return fun(*before, at, *args)
+
+    at = _finite(values(start.copy()), "fun").ravel()
+    sparse = hasattr(J, "tocsr")
+    matrix: Any = J.tocsr() if sparse else _finite(J, "jac")
+    if not sparse and matrix.ndim < 2 and matrix.size == at.size * start.size:
+        matrix = matrix.reshape(at.size, start.size)
+    if matrix.shape != (at.size, start.size):
+        raise ValueError(f"jac: expected shape ({at.size}, {start.size}), row i the derivatives of value i, got shape {matrix.shape}")
+    return _report(jacobian_model(values, start, at, matrix), matrix, "Jacobian", start.shape)
+
+
+def check_grad(
+    func: Callable[..., Any], grad: Callable[..., Any], x0: Any, *args: Any, epsilon: float = 2.0**-26, direction: str = "all",
+    seed: int = 0,
+) -> float:  # fmt: skip
+    """SciPy's `scipy.optimize.check_grad`: the length of the difference between a gradient and forward differences of the cost.
+
+    `check_gradient` says whether that is much.
+
+    Parameters
+    ----------
+    func, grad, x0, *args
+        ``func(x, *args)``, a number or m of them, and ``grad(x, *args)``, (n,) or (m, n).
+    epsilon : float
+        The step of the differences.
+    direction : "all" or "random"
+        All parameters, or one random direction, drawn from ``seed``.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        An argument does not fit.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> mflow.check_grad(lambda x: x[0] ** 2, lambda x: [2 * x[0]], [1.5]) < 1e-6
+    True
+    """
+    x = check_start(x0, "x0").ravel()
+    step = check_number(epsilon, "epsilon")
+    if step == 0.0:
+        raise ValueError("epsilon: expected a step other than 0, got 0")
+    exact = np.asarray(grad(x.copy(), *args), dtype=np.float64)
+    moves = np.eye(x.size)
+    if check_choice(direction, "direction", ("all", "random")) == "random":
+        moves = np.random.default_rng(seed).standard_normal((1, x.size))
+        exact = exact @ moves[0]
+    first = np.asarray(func(x.copy(), *args), dtype=np.float64)
+    columns = []
+    for move in moves:
+        up = x + step * move
+        length = float(up[np.argmax(move)] - x[np.argmax(move)]) if direction == "all" else step
+        columns.append((np.asarray(func(up, *args), dtype=np.float64) - first) / (length or step))
+    measured = np.stack(columns, axis=-1) if direction == "all" else columns[0]
+    return math.sqrt(float(np.sum((exact.reshape(measured.shape) - measured) ** 2)))
+
+
+# ---- the report -------------------------------------------------------------------------------------------------------------------------
+
+
+def _finite(value: Any, argument: str) -> Array:
+    return check_start(value.toarray() if hasattr(value, "toarray") else value, argument)
+
+
+def _report(model: Model, matrix: Any, word: str, shape: tuple[int, ...]) -> DerivativeReport:
+    """The verdict on all entries."""
+    n = model.x.size
+    scale = np.maximum(1.0, np.abs(model.x))
+    if n <= EACH:
+        moves = [scale * (np.arange(n) == j) for j in range(n)]
+        found = [(quick(model, move), [j]) for j, move in enumerate(moves)]
+    else:
+        found = [(quick(model, scale * np.roll(along(n), shift)), list(range(n))) for shift in SHIFTS]
+    wrong = [one for one in found if one[0].kind == "wrong"]
+    if not wrong:
+        unknown = next((one[0] for one in found if one[0].kind == "unknown"), None)
+        if unknown is not None:
+            return _made(model, "unknown", None, 0.0, 0.0, f"not known: {unknown.text}")
+        many = "in every entry" if n <= EACH else f"along {len(SHIFTS)} directions"
+        return _made(model, "right", None, 0.0, 0.0, f"right: the remainder vanishes faster than the step {many}")
+    verdict, some = max(wrong, key=lambda one: abs(one[0].claimed - one[0].measured))
+    verdict, some = _narrowed(model, scale, verdict, some)
+    if len(some) > 1:
+        text = f"wrong: along a fixed direction the {word} says {verdict.claimed:.6g}, and the values show {verdict.measured:.6g}"
+        return _made(model, "wrong", None, verdict.claimed, verdict.measured, text + _pattern(model, matrix, verdict))
+    at = some[0]
+    index = tuple(int(i) for i in np.unravel_index(at, shape)) if word == "gradient" else (verdict.entry, at)
+    given, measured = verdict.claimed / scale[at], verdict.measured / scale[at]
+    named = f"{index[0]}" if len(index) == 1 else f"{index}"
+    owner = "cost" if word == "gradient" else "function"
+    text = f"wrong: entry {named} of the {word} is {given:.6g}, and the values of the {owner} show {measured:.6g}"
+    return _made(model, "wrong", index, given, measured, text + _pattern(model, matrix, verdict))
+
+
+def _made(model: Model, kind: str, worst: tuple[int, ...] | None, given: float, measured: float, text: str) -> DerivativeReport:
+    return DerivativeReport(kind, worst, given, measured, measured - given, model.x.size, model.count, text)
+
+
+def _narrowed(model: Model, scale: Array, verdict: Verdict, some: list[int]) -> tuple[Verdict, list[int]]:
+    """Halves a set of parameters down to one that is wrong, where that can be told."""
+    n = scale.size
+    while len(some) > 1:
+        half = len(some) // 2
+        parts = [some[:half], some[half:]]
+        tried = [(quick(model, _only(scale * along(n), part)), part) for part in parts]
+        wrong = [one for one in tried if one[0].kind == "wrong"]
+        if not wrong:
+            break
+        verdict, some = max(wrong, key=lambda one: abs(one[0].claimed - one[0].measured))
+        if len(some) == 1:
+            verdict = quick(model, _only(scale, some))
+    return verdict, some
+
+
+def _only(move: Array, some: list[int]) -> Array:
+    out = np.zeros(move.size)
+    out[some] = move[some]
+    return out
+
+
+def _pattern(model: Model, matrix: Any, verdict: Verdict) -> str:
+    """What would make it right, where that is a simple thing: the other sign, the transpose."""
+    if _right(model, -matrix):
+        return ": it has the wrong sign"
+    if matrix.shape[0] == matrix.shape[1] > 1 and _right(model, matrix.T):
+        return ": it is the transpose"
+    ratio = verdict.measured / verdict.claimed if verdict.claimed else math.nan
+    if math.isfinite(ratio) and _right(model, ratio * matrix):
+        return f": all of it must be {ratio:.6g} times as large"
+    return ""
+
+
+def _right(model: Model, matrix: Any) -> bool:
+    other = jacobian_model(model.values, model.x, model.at, matrix)
+    verdict = quick(other)
+    model.count += other.count
+    return verdict.kind == "right"

@@ -1,0 +1,260 @@
+"""The remainder test: is this the derivative of that function?
+
+    R(h) = f(x + h d) - f(x) - h J d        shrinks as h^2 where J is the Jacobian of f, as h where it is not
+
+No length of differences has to be chosen: R is looked at on both sides over steps from 0.1 down to 1e-9. A derivative is called wrong where
+the slope it claims lies outside of those that both sides show, by the same amount over factors of 64 in h, far above rounding, with
+nothing at shorter steps to the contrary. So kinks, walls, noise, values that move in jumps, and costs that are too curved or too flat to
+tell, do not count as wrong. `quick` needs two evaluations where the derivative is right.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mflow.base.checks import Array
+from mflow.base.differences import EPS, along, digits_of
+
+__all__ = ["GradientWarning", "Model", "Verdict", "gradient_model", "jacobian_model", "ladder", "quick", "said_of", "tell"]
+
+RUNGS = 0.1 * 8.0 ** -np.arange(10.0)
+SHARES = (0.371, 0.829)  # of the rungs, where a ladder says "wrong"
+SPAN = 3  # rungs over which a discrepancy must stay
+SHARE = 1e-4  # of the terms of J d: what an inexact but useful derivative may be off by
+NEAR = 1e-6  # a derivative may be that of a point so near to x
+CLEAR = 20.0  # times the noise
+SMALL = 0.1  # parameters below this are looked at in steps of their own size as well
+
+
+class GradientWarning(RuntimeWarning):
+    """The gradient, or the Jacobian, given with a function is not the function's.
+
+    Examples
+    --------
+    >>> import warnings, mflow
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     r = mflow.minimize(lambda x: (x[0] - 1) ** 2, [0.0], jac=lambda x: [x[0] - 1], method="sgd", lr=0.1)
+    >>> told[0].category is mflow.GradientWarning, r.success, r.reason
+    (True, False, 'wrong_gradient')
+    """
+
+
+class Verdict(NamedTuple):
+    """kind: "right", "wrong" or "unknown".
+
+    claimed, measured : the derivative along the direction, in the entry that is furthest off. entry : its number. text : why it is not
+    known. ncheck : evaluations. sign : whether it is right but for its sign.
+    """
+
+    kind: str
+    ncheck: int
+    claimed: float = 0.0
+    measured: float = 0.0
+    entry: int = 0
+    text: str = ""
+    sign: bool = False
+
+
+def said_of(verdict: Verdict, word: str, owner: str) -> str:
+    """A derivative that is wrong, in words."""
+    text = f"the {word} is not that of the {owner} at x0: along a fixed direction it says {verdict.claimed:.6g}, and the values of the"
+    return f"{text} {owner} show {verdict.measured:.6g}" + (": it has the wrong sign" if verdict.sign else "")
+
+
+def tell(text: str) -> None:
+    """Warns where the user called mflow, however deep that is: the core calls back from any depth."""
+    level, frame = 1, sys._getframe(0)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "mflow":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, GradientWarning, stacklevel=level)
+
+
+class Model:
+    """A function and its derivative at x: values(x), the change dx |-> J dx that is claimed, and dx |-> |J| |dx|, the size of its terms."""
+
+    def __init__(
+        self, values: Callable[[Array], Any], x: Array, at: Any, product: Callable[[Array], Any], size: Callable[[Array], Any]
+    ) -> None:
+        self.values, self.x, self.product, self.size = values, x, product, size
+        self.at = None if at is None else np.asarray(at, dtype=np.float64).ravel()
+        self.count = 0
+        self.seen: list[Any] = []
+
+    def value(self, x: Array) -> Array | None:
+        """The values there, counted; None where they are not finite, or the function raises, as it may outside of its domain."""
+        self.count += 1
+        try:
+            with np.errstate(all="ignore"):
+                raw = self.values(x.copy())
+                out = np.asarray(raw, dtype=np.float64).ravel()
+        except Exception:
+            return None
+        if not np.isfinite(out).all():
+            return None
+        self.seen.append(raw)
+        return out
+
+    def moved(self, d: Array, h: float) -> tuple[Array, Array, Array]:
+        """(claimed change, size of its terms, step) from x to x + h d, by the numbers that x + h d really has."""
+        step = (self.x + h * d) - self.x
+        return np.asarray(self.product(step), dtype=np.float64).ravel(), np.asarray(self.size(step), dtype=np.float64).ravel(), step
+
+
+def gradient_model(values: Callable[[Array], Any], x: Array, at: Any, grad: Array) -> Model:
+    """The model of a cost."""
+    g = grad.ravel()
+    return Model(values, x, at, lambda step: g @ step, lambda step: np.abs(g) @ np.abs(step))
+
+
+def jacobian_model(values: Callable[[Array], Any], x: Array, at: Any, J: Any) -> Model:
+    """The model of m values with their Jacobian (m, n), dense or sparse."""
+    return Model(values, x, at, lambda step: J @ step, lambda step: abs(J) @ np.abs(step))
+
+
+def quick(model: Model, d: Array | None = None) -> Verdict:
+    """Two evaluations where the derivative is right and nothing stands in the way; a ladder of them otherwise."""
+    with np.errstate(all="ignore"):
+        out = _quick(model, d)
+        if out.kind == "wrong" and abs(out.claimed + out.measured) <= 0.05 * abs(out.measured):
+            other = Model(model.values, model.x, model.at, lambda step: -np.asarray(model.product(step)), model.size)
+            move = np.maximum(1.0, np.abs(model.x)) * along(model.x.size)
+            digits = digits_of(model.seen)
+            eps = EPS if digits is None else digits.eps
+            sign = all(_agrees(other, one, eps) for one in (move, move * np.roll(along(model.x.size), 1)))
+            out = out._replace(sign=sign, ncheck=model.count + other.count)
+        return out
+
+
+def _quick(model: Model, d: Array | None) -> Verdict:
+    x = model.x
+    move: Array = np.maximum(1.0, np.abs(x)) * along(x.size) if d is None else d
+    eps = EPS
+    for _ in range(2):
+        if _agrees(model, move, eps):
+            return Verdict("right", model.count)
+        digits = digits_of(model.seen)
+        if digits is None or eps > EPS:
+            break
+        eps = digits.eps
+    out = _twice(model, move, eps)
+    small = np.abs(x[x != 0.0])
+    if not small.size or small.min() >= SMALL:
+        return out
+    own: Array = np.minimum(1.0, np.where(x != 0.0, np.abs(x), small.min())) * move
+    again = _twice(model, own, eps)
+    if out.kind == "wrong" and again.kind == "right":
+        return again._replace(kind="unknown", text="it changes too fast beside x to tell")
+    return again
+
+
+def _twice(model: Model, d: Array, eps: float) -> Verdict:
+    """A ladder; one that says "wrong" must say so on other rungs too, as waves much shorter than the rungs may fool one."""
+    out = ladder(model, d, eps)
+    for share in SHARES:
+        if out.kind == "wrong" and ladder(model, share * d, eps).kind != "wrong":
+            return Verdict("unknown", model.count, text="its values are too rough, or carry too few digits, to tell")
+    return out._replace(ncheck=model.count)
+
+
+def _agrees(model: Model, d: Array, eps: float) -> bool:
+    """Whether a central difference, over the length that suits eps, agrees with the claim."""
+    h = eps ** (1 / 3)
+    above, below = model.x + h * d, model.x - h * d
+    up, down = model.value(above), model.value(below)
+    if up is None or down is None:
+        return False
+    step = above - below
+    error = _length(up - down - model.product(step))
+    size = max(_length(up), _length(down))
+    spread = _length(model.size(model.x)) if up.size > 1 else 0.0
+    fine = ((model.x != 0.0) & (np.abs(model.x) < SMALL)).any()
+    bend = 0.0 if model.at is None or fine else _length(up - 2.0 * model.at + down)  # tells what a move of x by NEAR changes
+    most = 0.1 * max(SHARE, 10.0 * eps) * _length(model.size(step)) + 8.0 * eps * (size + spread) + 0.2 * NEAR * bend / h
+    return bool(error <= most)
+
+
+def _length(values: Any) -> float:
+    a = np.asarray(values, dtype=np.float64).ravel()
+    return abs(float(a[0])) if a.size == 1 else float(np.linalg.norm(a))
+
+
+class _Rungs(NamedTuple):
+    """What a ladder has seen, a row a rung: h, claims, slopes on both sides, the largest values, whether anything moved."""
+
+    h: Array
+    claim: Array
+    plus: Array
+    minus: Array
+    terms: Array
+    size: Array
+    second: Array
+    moved: Any
+
+
+def ladder(model: Model, d: Array, eps: float = EPS) -> Verdict:
+    """The remainder over all rungs."""
+    if not any(model.moved(d, h)[2].any() for h in RUNGS):
+        return Verdict("unknown", model.count, text="steps are lost in the rounding of x")
+    first = model.at if model.at is not None else model.value(model.x)
+    again = [model.value(model.x), model.value(model.x)]
+    if first is None or any(other is None for other in again):
+        return Verdict("unknown", model.count, text="its value is not finite")
+    wobble = np.max([np.abs(other - first) for other in again if other is not None], axis=0)
+    if (wobble > max(1e-10, 16.0 * eps) * np.abs(first)).any():
+        return Verdict("unknown", model.count, text="its values do not repeat at one point")
+    rows = [row for h in RUNGS if (row := _rung(model, d, h, first)) is not None]
+    if len(rows) < SPAN:
+        return Verdict("unknown", model.count, text="its values are not finite on both sides")
+    return _judged(_Rungs(*(np.array(column) for column in zip(*rows, strict=True))), wobble, eps, model.count)
+
+
+def _rung(model: Model, d: Array, h: float, first: Array) -> tuple[Any, ...] | None:
+    up, down = model.value(model.x + h * d), model.value(model.x - h * d)
+    if up is None or down is None:
+        return None
+    claim, terms, step = model.moved(d, h)
+    back = model.moved(d, -h)[0]
+    if not step.any():
+        return None
+    size = np.maximum(np.abs(first), np.maximum(np.abs(up), np.abs(down)))
+    plus, minus = (up - first - claim) / h, (first - down + back) / h
+    return h, claim / h, plus, minus, terms / h, size, np.abs(up - 2.0 * first + down), (up != first) | (down != first)
+
+
+def _judged(r: _Rungs, wobble: Array, eps: float, count: int) -> Verdict:
+    """Whether a discrepancy stays the same as h shrinks."""
+    h = r.h[:, None]
+    noise = (4.0 * eps * r.size + 2.0 * np.max(r.second[-4:], axis=0) + 8.0 * wobble) / h
+    bend = np.abs(r.plus - r.minus)
+    off = np.maximum(0.0, np.maximum(np.minimum(r.plus, r.minus), -np.maximum(r.plus, r.minus)))
+    measured = r.claim + 0.5 * (r.plus + r.minus)
+    allowed = max(SHARE, 1000.0 * eps) * np.maximum(r.terms, np.abs(measured)) + NEAR * bend / h
+    clear = r.moved & (off > CLEAR * noise) & (off > allowed)
+    worst: tuple[float, int, int] | None = None
+    for i in range(len(r.h) - SPAN + 1):
+        part = off[i : i + SPAN]
+        last, low, high = i + SPAN - 1, part.min(axis=0), part.max(axis=0)
+        steady = clear[i : i + SPAN].all(axis=0) & (high <= 1.1 * low) & (bend[last] <= 4.0 * off[last])
+        grain = 8.0 * eps * r.size[last] / r.h[last]
+        calm = (bend[i + 1 : last + 1] <= 1.5 * bend[i] + grain).all(axis=0)
+        calm &= (np.abs(measured[i + 1 : last + 1]) <= 2.0 * np.abs(measured[i]) + grain).all(axis=0)
+        shorter = r.moved[last + 1 :] & (0.05 * low > noise[last + 1 :])
+        contrary = (shorter & (np.abs(off[last + 1 :] - low) > 0.2 * low)).any(axis=0)
+        wrong = np.flatnonzero(steady & calm & ~contrary)
+        if wrong.size:
+            entry = int(wrong[np.argmax(off[last][wrong])])
+            if worst is None or off[last][entry] > worst[0]:
+                worst = (float(off[last][entry]), entry, last)
+    if worst is not None:
+        _, entry, last = worst
+        return Verdict("wrong", count, float(r.claim[last, entry]), float(measured[last, entry]), entry)
+    best = np.min(np.where(off - noise > allowed, off / np.maximum(allowed, 1e-300), 0.0), axis=0, initial=np.inf)
+    if (best > 1.0).any():
+        return Verdict("unknown", count, text="its values are too rough, or carry too few digits, to tell")
+    return Verdict("right", count)

@@ -1,0 +1,157 @@
+"""What a minimisation doubts: the gradient that it is given, differences that are exactly 0, a point that is called a minimum.
+
+The gradient is compared with the cost at x0 (`mflow.base.remainder`), differences are looked at where they vanish
+(`mflow.base.differences`). Both happen where the run first evaluates the gradient; here is what its result says of them.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import Any
+
+import numpy as np
+from mflow_core.objectives.objective import Objective
+from mflow_core.problems.problem import Problem, objective_problem
+from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE, compiled_address
+from mflow_core.stepping import stepper
+
+from mflow.base.checks import Array, as_tuple, check_start
+from mflow.base.differences import CostLook, cost_problem, moves_from, scan, verdict_of
+from mflow.base.methods import as_method
+from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
+from mflow.base.result import OptimizeResult
+
+__all__ = ["Doubts"]
+
+FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e2 ... 1e6 times those of the differences"
+PEAK = "the cost falls on both sides of x, which is no minimum: start elsewhere"
+
+MOST = 1000
+
+_by_address: dict[Any, tuple[Any, Verdict]] = {}  # those without weak references, kept alive so that no other gets their address
+_checked: weakref.WeakKeyDictionary[Any, Verdict] = weakref.WeakKeyDictionary()  # compiled costs, each looked at once
+
+
+class Doubts:
+    """The cost of one minimisation with its gradient, and what is to be said of them. Raises TypeError or ValueError."""
+
+    def __init__(self, fun: Any, x0: Any, args: Any, jac: Any, diff_step: Any, check: Any) -> None:
+        self.fun, self.start, self.args, self.jac, self.diff_step = fun, check_start(x0, "x0"), as_tuple(args), jac, diff_step
+        if not isinstance(check, (bool, np.bool_)):
+            raise TypeError(f"check_gradient: expected True or False, got {check!r}")
+        self.checks = bool(check)
+        self.differences = jac is None or jac is False or isinstance(jac, str)
+        self.look: CostLook | None = None
+        self.verdict = Verdict("unknown", 0)
+
+    def problem(self, hess: Any = None) -> Problem:
+        """For the core."""
+        check = self._check if self.checks and not self.differences else None
+        made, self.look = cost_problem(self.fun, self.jac, self.start.shape, self.args, hess, self.diff_step, check)
+        if made.compiled and self.checks and self.fun is not None and not isinstance(self.fun, Objective):
+            self._check_compiled()
+        return made
+
+    @property
+    def text(self) -> str:
+        """What is wrong with the gradient; empty where nothing is known to be."""
+        if self.verdict.kind != "wrong":
+            return ""
+        if getattr(self.fun, "differences", False):
+            said = said_of(self.verdict, "gradient", "cost")
+            return (
+                f"{said}: it is one of differences compiled with the cost, whose values carry too few digits (float32?); compile jac= too"
+            )
+        return f"{said_of(self.verdict, 'gradient', 'cost')}; mflow.check_gradient names the entry"
+
+    def _check(self, x: Array, value: float, grad: Array) -> None:
+        """At the first gradient of a Python function."""
+        fun, jac, args, shape = self.fun, self.jac, self.args, self.start.shape
+
+        def values(at: Array) -> Any:
+            out = fun(at.reshape(shape), *args)
+            return out[0] if jac is True else out
+
+        self._judge(quick(gradient_model(values, x, None if np.isnan(value) else value, grad)))
+
+    def _probe(self) -> stepper.Run:
+        """Evaluates a compiled cost beside the run."""
+        method, problem = as_method("sgd", {}), objective_problem(self.fun, self.jac, self.start.shape)
+        return stepper.Run(method.record, problem, self.start, 0.0, 0.1, method.numbers, descend=True)
+
+    def _check_compiled(self) -> None:
+        known = _known(self.fun)
+        if known is None:
+            probe = self._probe()
+            try:
+                value, grad = probe.evaluate(self.start)
+            except Exception:  # the run itself will say what is wrong
+                return
+            if not np.isfinite(grad).all():
+                return
+            shape = self.start.shape
+            known = quick(gradient_model(lambda at: probe.evaluate(at.reshape(shape), False)[0], self.start.ravel(), value, grad))
+            _remember(self.fun, known)
+            known = known._replace(ncheck=known.ncheck + 1)
+        else:
+            known = known._replace(ncheck=0)
+        self._judge(known)
+
+    def _judge(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        if verdict.kind == "wrong":
+            tell(f"minimize: {self.text}")
+
+    def said(self, out: OptimizeResult) -> OptimizeResult:
+        """The result with what is known of its gradient."""
+        out.ncheck = self.verdict.ncheck
+        wrong = self.text
+        if wrong:
+            out.message = f"{wrong}; {out.message}"
+            if out.reason == "converged":
+                self._refuse(out, "wrong_gradient")
+        elif self.verdict.text and self.verdict.ncheck:
+            out.message += f"; whether the gradient is the cost's is not known, as {self.verdict.text}"
+        if self.look is not None and self.differences:
+            self._said_of_differences(out, self.look)
+        elif getattr(self.fun, "differences", False) and out.reason == "converged" and not np.any(out.jac):
+            probe, shape = self._probe(), self.start.shape
+            x, at = out.x.ravel(), float(out.fun)
+            found = [scan(lambda y: probe.evaluate(y.reshape(shape), False)[0], x, move, at) for move in moves_from(x)]
+            self._said_of_zero(out, verdict_of(found))
+        return out
+
+    def _said_of_differences(self, out: OptimizeResult, look: CostLook) -> None:
+        still = ", ".join(f"x[{j}]" for j in look.still)
+        out.message += look.note() + (f"; nothing depends on {still} at x0" if still and out.status >= 0 else "")
+        if out.reason != "converged" or np.any(out.jac) or not np.array_equal(look.at, out.x.ravel()):
+            return
+        self._said_of_zero(out, "" if look.verdict == "flat" and out.fun < look.first else look.verdict)
+
+    def _said_of_zero(self, out: OptimizeResult, verdict: str) -> None:
+        """Where the gradient is 0 by differences."""
+        if verdict == "flat":
+            out.message = f"{FLAT}; {out.message}"
+            self._refuse(out, "insensitive")
+        elif verdict == "maximum":
+            out.message = f"{PEAK}; {out.message}"
+            self._refuse(out, "not_a_minimum")
+
+    @staticmethod
+    def _refuse(out: OptimizeResult, reason: str) -> None:
+        out.success, out.status, out.reason = False, -1, reason
+
+
+def _known(fun: Any) -> Verdict | None:
+    try:
+        return _checked.get(fun)
+    except TypeError:  # no weak reference to it
+        return _by_address.get(compiled_address(fun, "fun", OBJECTIVE_SIGNATURE), (None, None))[1]
+
+
+def _remember(fun: Any, verdict: Verdict) -> None:
+    try:
+        _checked[fun] = verdict
+    except TypeError:
+        if len(_by_address) < MOST:
+            _by_address[compiled_address(fun, "fun", OBJECTIVE_SIGNATURE)] = fun, verdict

@@ -1,0 +1,202 @@
+"""Derivatives beside the functions that they are given with: `check_gradient`, `check_jacobian`, `check_grad`, and their cheap form."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.sparse
+
+import mflow
+from mflow.base.remainder import gradient_model, jacobian_model, quick
+
+Array = np.ndarray
+Case = tuple[Callable[[Array], Any], Array, Array]  # cost, point, its gradient there
+
+
+def cost(x: Array) -> float:
+    return float((x[0] - 1) ** 2 + 10 * (x[1] + 2) ** 2)
+
+
+def test_the_worst_entry_is_named() -> None:
+    report = mflow.check_gradient(cost, [0.3, 0.2], lambda x: [2 * (x[0] - 1.5), 20 * (x[1] + 2)])
+    assert (report.verdict, bool(report), report.worst) == ("wrong", False, (0,))
+    assert report.given == pytest.approx(-2.4)
+    assert report.measured == pytest.approx(-1.4, rel=1e-6)
+    assert "entry 0" in str(report)
+    right = mflow.check_gradient(cost, [0.3, 0.2], lambda x: [2 * (x[0] - 1), 20 * (x[1] + 2)])
+    assert right
+    assert (right.worst, right.nfev) == (None, 4)
+
+
+@pytest.mark.parametrize(("factor", "text"), [(-1.0, "wrong sign"), (0.9, "1.11111 times")])
+def test_the_pattern_of_an_error_is_named(factor: float, text: str) -> None:
+    report = mflow.check_gradient(cost, [0.3, 0.2], lambda x: factor * np.array([2 * (x[0] - 1), 20 * (x[1] + 2)]))
+    assert not report
+    assert text in report.text
+
+
+def test_one_entry_of_many_is_found() -> None:
+    a = np.random.default_rng(0).normal(size=(30, 11))
+
+    def grad(x: Array) -> Array:
+        out = a * np.cos(a * x)
+        out[17, 4] *= 0.5
+        return out
+
+    report = mflow.check_gradient(lambda x: float(np.sum(np.sin(a * x))), np.full((30, 11), 0.4), grad)
+    assert (report.verdict, report.worst) == ("wrong", (17, 4))
+    assert report.given == pytest.approx(0.5 * report.measured, rel=1e-6)
+
+
+def test_jacobians() -> None:
+    A = np.array([[-2.0, 1.0, 0.0], [0.5, -3.0, 0.2], [0.1, 0.0, -1.0]])
+    x = [1.0, 2.0, 0.5]
+    assert mflow.check_jacobian(lambda t, y: A @ y + t, x, A, t=0.3)
+    assert mflow.check_jacobian(lambda t, y: A @ y, x, lambda t, y: scipy.sparse.csr_matrix(A), t=0.0)
+    assert "transpose" in str(mflow.check_jacobian(lambda y: A @ y, x, A.T))
+    assert "wrong sign" in str(mflow.check_jacobian(lambda y: A @ y, x, -A))
+    B = A.copy()
+    B[1, 2] = 0.0
+    report = mflow.check_jacobian(lambda y: A @ y, x, B)
+    assert (report.verdict, report.worst, report.given) == ("wrong", (1, 2), 0.0)
+    assert report.measured == pytest.approx(0.2, rel=1e-6)
+    with pytest.raises(ValueError, match=r"jac: expected shape \(3, 3\)"):
+        mflow.check_jacobian(lambda y: A @ y, x, A[:2])
+
+
+def test_objectives_check_themselves() -> None:
+    f = mflow.objectives.Rosenbrock(6)
+    assert mflow.check_gradient(f, f.x0)
+    with pytest.raises(TypeError, match="jac: expected the gradient"):
+        mflow.check_gradient(cost, [0.0, 0.0])
+    with pytest.raises(ValueError, match="the gradient: expected the shape"):
+        mflow.check_gradient(cost, [0.0, 0.0], lambda x: [1.0])
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.01])
+def test_check_grad_is_scipys(factor: float) -> None:
+    x = np.array([1.3, -0.7, 0.2])
+
+    def grad(x: Array, power: float) -> Array:
+        out: Array = factor * power * np.abs(x) ** (power - 1) * np.sign(x)
+        return out
+
+    def fun(x: Array, power: float) -> float:
+        return float(np.sum(np.abs(x) ** power))
+
+    assert mflow.check_grad(fun, grad, x, 3.0) == pytest.approx(scipy.optimize.check_grad(fun, grad, x, 3.0), rel=1e-6, abs=1e-12)
+    assert (mflow.check_grad(fun, grad, x, 3.0, direction="random") > 1e-4) == (factor != 1.0)
+    with pytest.raises(ValueError, match="direction"):
+        mflow.check_grad(fun, grad, x, 3.0, direction="up")
+
+
+# ---- many costs -------------------------------------------------------------------------------------------------------------------------
+
+
+def smooth(rng: np.random.Generator, n: int) -> Case:
+    H, b, x = rng.normal(size=(n, n)), rng.normal(size=n), rng.normal(size=n) * 10.0 ** rng.uniform(-2, 2)
+    H, s = H @ H.T, 10.0 ** rng.uniform(-6, 6)
+    return lambda x: s * (0.5 * x @ H @ x - b @ x), x, s * (H @ x - b)
+
+
+def logistic(rng: np.random.Generator, n: int) -> Case:
+    X, y, x = rng.normal(size=(30, n)), np.where(rng.random(30) > 0.5, 1.0, -1.0), rng.normal(size=n)
+    return lambda x: np.logaddexp(0, -y * (X @ x)).mean(), x, -(X * (y / (1 + np.exp(y * (X @ x))))[:, None]).mean(0)
+
+
+def kinks(rng: np.random.Generator, n: int) -> Case:
+    b = rng.normal(size=n)
+    x = np.where(rng.random(n) < 0.5, b, b + 10.0 ** rng.uniform(-9, 0) * rng.normal(size=n))
+    return lambda x: np.abs(x - b).sum(), x, np.sign(x - b)
+
+
+def wall(rng: np.random.Generator, n: int) -> Case:
+    x = np.exp(rng.normal(size=n) * rng.choice([1, 5, 20]))
+    return lambda x: x.sum() - np.log(x).sum(), x, 1 - 1 / x
+
+
+def entropy(rng: np.random.Generator, n: int) -> Case:
+    x = 10.0 ** rng.uniform(-100, 0, size=n)
+    return lambda x: (x * np.log(x)).sum(), x, np.log(x) + 1
+
+
+def cancelled(rng: np.random.Generator, n: int) -> Case:
+    f, x, g = smooth(rng, n)
+    return lambda x: 1e10 + f(x), x, g
+
+
+def single(rng: np.random.Generator, n: int) -> Case:
+    f, x, g = smooth(rng, n)
+    return lambda x: np.float32(f(x)), x, g
+
+
+def rounded(rng: np.random.Generator, n: int) -> Case:
+    f, x, g = smooth(rng, n)
+    return lambda x: round(float(f(x)), 6), x, g
+
+
+def noisy(rng: np.random.Generator, n: int) -> Case:
+    f, x, g = smooth(rng, n)
+    return lambda x: f(x) * (1 + 1e-9 * np.sin(1e13 * x.sum())), x, g
+
+
+def counted(rng: np.random.Generator, n: int) -> Case:
+    return lambda x: np.floor(x).sum(), rng.normal(size=n), np.zeros(n)
+
+
+def stepped(rng: np.random.Generator, n: int) -> Case:
+    return lambda x: np.round(100 * x).sum() / 100, rng.normal(size=n), np.ones(n)
+
+
+def waves(rng: np.random.Generator, n: int) -> Case:
+    w, b, x = 10.0 ** rng.uniform(0, 9), rng.normal(size=n), rng.normal(size=n)
+    return lambda x: np.sin(w * (x @ b)), x, w * b * np.cos(w * (x @ b))
+
+
+def flat(rng: np.random.Generator, n: int) -> Case:
+    x = rng.normal(size=n) * 10.0 ** rng.uniform(-6, 0)
+    return lambda x: (x**10).sum(), x, 10 * x**9
+
+
+KINDS = [smooth, logistic, kinks, wall, entropy, cancelled, single, rounded, noisy, counted, stepped, waves, flat]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_right_gradient_is_called_wrong(kind: Callable[..., Case]) -> None:
+    rng = np.random.default_rng(7)
+    for _ in range(40):
+        f, x, g = kind(rng, int(rng.integers(1, 12)))
+        with np.errstate(all="ignore"):
+            assert quick(gradient_model(f, x, f(x), g)).kind != "wrong"
+
+
+@pytest.mark.parametrize("kind", [smooth, logistic])
+@pytest.mark.parametrize("error", ["scaled", "entry", "sign", "rolled"])
+def test_wrong_gradients_are_called_wrong(kind: Callable[..., Case], error: str) -> None:
+    rng = np.random.default_rng(8)
+    for _ in range(40):
+        f, x, g = kind(rng, int(rng.integers(2, 12)))
+        j = np.argmax(np.abs(g))
+        wrong = {"scaled": 0.9 * g, "entry": np.where(np.arange(g.size) == j, 0.5 * g, g), "sign": -g, "rolled": np.roll(g, 1)}[error]
+        verdict = quick(gradient_model(f, x, f(x), wrong))
+        assert verdict.kind == "wrong"
+        assert verdict.sign == (error == "sign")
+
+
+def test_transposed_jacobians_are_called_wrong() -> None:
+    rng = np.random.default_rng(9)
+    for _ in range(40):
+        n = int(rng.integers(2, 9))
+        A, x = rng.normal(size=(n, n)), rng.normal(size=n)
+
+        def fun(x: Array, A: Array = A) -> Array:
+            return A @ np.sin(x)
+
+        J = A * np.cos(x)
+        right = quick(jacobian_model(fun, x, fun(x), J))
+        assert (right.kind, right.ncheck) == ("right", 2)
+        assert quick(jacobian_model(fun, x, fun(x), J.T)).kind == "wrong"

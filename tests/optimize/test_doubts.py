@@ -1,0 +1,280 @@
+"""Values of few digits, differences of exactly 0, and gradients that are not the cost's, in `minimize`, `train` and `explain`."""
+
+from __future__ import annotations
+
+import ctypes
+import shutil
+import subprocess
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.optimize
+
+import mflow
+
+Array = np.ndarray
+A, B = np.array([[3.0, 1.0], [1.0, 2.0]]), np.array([1.0, -1.0])
+BEST = np.linalg.solve(A, B)
+
+
+def bowl(x: Array) -> float:
+    return float(0.5 * x @ A @ x - B @ x + 1.0)
+
+
+def bowl32(x: Array) -> Any:
+    x32, A32, B32 = x.astype(np.float32), A.astype(np.float32), B.astype(np.float32)
+    return np.float32(0.5) * x32 @ A32 @ x32 - B32 @ x32 + np.float32(1)
+
+
+def bowl_inside(x: Array) -> float:
+    """float32 inside, float64 outside: no value tells of it."""
+    return float(np.sum((A.astype(np.float32) @ x.astype(np.float32) - B.astype(np.float32)).astype(np.float64) ** 2) + 1e-3)
+
+
+COARSE = {
+    "float32": bowl32,
+    "float32 as a Python float": lambda x: bowl32(x).item(),
+    "float32 inside": bowl_inside,
+    "rounded": lambda x: round(bowl(x), 6),
+    "1e10 above": lambda x: 1e10 + bowl(x),
+}
+
+
+@pytest.mark.parametrize("jac", [None, "3-point"])
+@pytest.mark.parametrize("kind", COARSE)
+def test_coarse_values_lead_to_the_minimum(kind: str, jac: Any) -> None:
+    lr = 0.05 if kind == "float32 inside" else 0.2  # its curvature is greater
+    r = mflow.minimize(COARSE[kind], [1.1, 0.7], jac=jac, method="sgd", lr=lr, maxiter=500)
+    np.testing.assert_allclose(r.x, BEST, atol=2e-3 if kind == "1e10 above" else 3e-4)
+    assert r.nit > 3
+    assert kind not in ("float32", "float32 as a Python float") or "float32" in r.message
+
+
+def test_a_search_in_float32() -> None:
+    r = mflow.minimize(bowl32, [1.0, 1.0], method="steepest_descent", line_search="armijo", maxiter=100)
+    np.testing.assert_allclose(r.x, BEST, atol=2e-3)
+    assert "float32" in r.message
+
+
+def test_float32_of_torch() -> None:
+    torch = pytest.importorskip("torch")
+    a, b = torch.tensor(A, dtype=torch.float32), torch.tensor(B, dtype=torch.float32)
+
+    def cost(x: Array) -> Any:
+        c = torch.tensor(x, dtype=torch.float32)
+        return 0.5 * c @ (a @ c) - b @ c + 1
+
+    for fun in (cost, lambda x: cost(x).item()):
+        r = mflow.minimize(fun, [1.1, 0.7], method="sgd", lr=0.2, maxiter=500)
+        np.testing.assert_allclose(r.x, BEST, atol=3e-4)
+        assert "float32" in r.message
+
+
+def test_differences_of_0() -> None:
+    r = mflow.minimize(lambda x: 3.0, [0.0, 1.0])
+    assert (r.reason, r.success, r.status) == ("insensitive", False, -1)
+    assert "does not change" in r.message
+    r = mflow.minimize(lambda x: 1 + x[0] ** 2, [0.0], jac="3-point")
+    assert (r.reason, r.success, r.x.tolist()) == ("converged", True, [0.0])
+    assert mflow.minimize(lambda x: 1 + x[0] ** 2, [0.0]).reason == "converged"
+    r = mflow.minimize(lambda x: 1 - x[0] ** 2, [0.0], jac="3-point")
+    assert (r.reason, r.success) == ("not_a_minimum", False)
+    r = mflow.minimize(lambda x: (x[0] - 1) ** 2, [0.0, 5.0], method="sgd", lr=0.2)
+    assert r.success
+    assert "nothing depends on x[1]" in r.message
+
+
+def test_honest_runs_are_as_before() -> None:
+    """Differences with the usual steps, and no evaluation more."""
+    calls: list[Array] = []
+
+    def cost(x: Array) -> float:
+        calls.append(x.copy())
+        return bowl(x)
+
+    r = mflow.minimize(cost, [1.0, 1.0], method="sgd", lr=0.2)
+    assert r.success
+    assert r.ncheck == 0
+    assert len(calls) == r.nfev == 3 * r.njev
+    assert calls[1][0] - calls[0][0] == 2.0**-26
+
+
+def test_diff_step() -> None:
+    steps: list[float] = []
+
+    def cost(x: Array) -> float:
+        steps.append(float(x[0]))
+        return bowl(x)
+
+    mflow.minimize(cost, [1.0, 1.0], method="sgd", maxiter=0, diff_step=[1e-3, 1e-2])
+    assert steps[1] == 1.0 + 1e-3
+    with pytest.raises(ValueError, match="diff_step: it is the length of differences"):
+        mflow.minimize(cost, [1.0, 1.0], jac=lambda x: A @ x - B, diff_step=1e-3)
+    for wrong in (0.0, [1.0, 2.0, 3.0], -1.0):
+        with pytest.raises(ValueError, match="diff_step: expected a number above 0, or 2 of them"):
+            mflow.minimize(cost, [1.0, 1.0], diff_step=wrong)
+
+
+# ---- gradients that are given -----------------------------------------------------------------------------------------------------------
+
+
+def valley(x: Array) -> float:
+    return float((x[0] - 1) ** 2 + 10 * (x[1] + 2) ** 2)
+
+
+def test_a_wrong_gradient_does_not_converge() -> None:
+    with pytest.warns(mflow.GradientWarning, match="not that of the cost"):
+        r = mflow.minimize(valley, [0.0, 0.0], jac=lambda x: [2 * (x[0] - 1.5), 20 * (x[1] + 2)], method="sgd", lr=0.04)
+    assert (r.reason, r.success, r.status) == ("wrong_gradient", False, -1)
+    assert r.x[0] == pytest.approx(1.5, abs=1e-4)
+    assert "not that of the cost" in r.message
+
+
+@pytest.mark.parametrize("how", [{"lr": 0.04}, {"line_search": "armijo"}, {"lr": 10.0, "maxiter": 50}])
+def test_the_wrong_sign_is_said(how: dict[str, Any]) -> None:
+    with np.errstate(all="ignore"), pytest.warns(mflow.GradientWarning, match="it has the wrong sign"):
+        r = mflow.minimize(lambda x: (valley(x), np.array([-2 * (x[0] - 1), -20 * (x[1] + 2)])), [0.0, 0.0], jac=True, method="sgd", **how)
+    assert not r.success
+    assert "it has the wrong sign" in r.message
+    assert "lower lr" not in r.message
+
+
+def test_the_check_is_counted_apart() -> None:
+    calls = [0]
+
+    def cost(x: Array) -> float:
+        calls[0] += 1
+        return valley(x)
+
+    def grad(x: Array) -> list[float]:
+        return [2 * (x[0] - 1), 20 * (x[1] + 2)]
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        r = mflow.minimize(cost, [0.0, 0.0], jac=grad, method="sgd", lr=0.04)
+    assert (r.reason, r.ncheck, r.nfev + r.ncheck) == ("converged", 2, calls[0])
+    plain = mflow.minimize(cost, [0.0, 0.0], jac=grad, method="sgd", lr=0.04, check_gradient=False)
+    assert plain.ncheck == 0
+    assert (plain.x.tobytes(), plain.nfev, plain.njev, plain.nit) == (r.x.tobytes(), r.nfev, r.njev, r.nit)
+    with pytest.raises(TypeError, match="check_gradient: expected True or False"):
+        mflow.minimize(cost, [0.0, 0.0], jac=grad, check_gradient="no")
+
+
+def test_costs_that_do_not_repeat_are_said_to_be_unchecked() -> None:
+    rng = np.random.default_rng(0)
+    r = mflow.minimize(
+        lambda x: valley(x) + rng.normal(), [0.0, 0.0], jac=lambda x: [2 * (x[0] - 1), 20 * (x[1] + 2)], method="sgd", lr=0.04
+    )
+    assert "do not repeat at one point" in r.message
+    assert r.reason == "converged"
+
+
+def test_scipys_counts_are_scipys() -> None:
+    import mflow.scipy
+
+    calls = [0]
+
+    def cost(x: Array) -> tuple[float, Array]:
+        calls[0] += 1
+        return valley(x), np.array([2 * (x[0] - 1), 20 * (x[1] + 2)])
+
+    r = scipy.optimize.minimize(cost, [0.0, 0.0], jac=True, method=mflow.scipy.minimize_sgd, options={"lr": 0.04})
+    assert r.success
+    assert r.ncheck == 0
+
+
+def test_a_compiled_cost_is_looked_at_once(tmp_path: Path) -> None:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if not compiler:
+        pytest.skip("no C compiler")
+    (tmp_path / "f.c").write_text("""
+        #include <stddef.h>
+        static int cost(const double *x, double *value, double *grad, double at) {
+          if (value) *value = (x[0] - 1)*(x[0] - 1) + 10*(x[1] + 2)*(x[1] + 2);
+          if (grad) { grad[0] = 2*(x[0] - at); grad[1] = 20*(x[1] + 2); }
+          return 0;
+        }
+        int right(const double *x, double *value, double *grad, ptrdiff_t n, void *ctx) { return cost(x, value, grad, 1.0); }
+        int wrong(const double *x, double *value, double *grad, ptrdiff_t n, void *ctx) { return cost(x, value, grad, 1.5); }
+    """)
+    subprocess.run([compiler, "-shared", "-fPIC", "-o", str(tmp_path / "f.so"), str(tmp_path / "f.c")], check=True)
+    library = ctypes.CDLL(str(tmp_path / "f.so"))
+    pointer = ctypes.POINTER(ctypes.c_double)
+    for fun in (library.right, library.wrong):
+        fun.argtypes, fun.restype = [pointer, pointer, pointer, ctypes.c_ssize_t, ctypes.c_void_p], ctypes.c_int
+    runs = [mflow.minimize(library.right, [0.0, 0.0], method="sgd", lr=0.04) for _ in range(2)]
+    assert [(r.reason, r.ncheck) for r in runs] == [("converged", 3), ("converged", 0)]
+    counts = []
+    for _ in range(2):
+        with pytest.warns(mflow.GradientWarning):
+            r = mflow.minimize(library.wrong, [0.0, 0.0], method="sgd", lr=0.04)
+        assert (r.reason, r.success) == ("wrong_gradient", False)
+        counts.append(r.ncheck)
+    assert counts[0] > 3
+    assert counts[1] == 0
+
+
+def test_train_on_a_full_batch() -> None:
+    X = np.random.default_rng(0).normal(size=(40, 2))
+    y = X @ [1.0, -2.0]
+    calls = [0]
+
+    def cost(w: Array, X: Array, y: Array) -> tuple[float, Array]:
+        calls[0] += 1
+        r = X @ w - y
+        return float(0.5 * np.mean(r**2)), X.T @ r / len(y)
+
+    r = mflow.train(cost, np.zeros(2), (X, y), "sgd", epochs=3, batch_size=40, jac=True, lr=0.1, seed=0)
+    assert (r.nfev, r.ncheck, calls[0]) == (3, 2, 5)
+    plain = mflow.train(cost, np.zeros(2), (X, y), "sgd", epochs=3, batch_size=40, jac=True, lr=0.1, seed=0, check_gradient=False)
+    assert plain.ncheck == 0
+    assert plain.params.tobytes() == r.params.tobytes()
+    assert mflow.train(cost, np.zeros(2), (X, y), "sgd", epochs=1, batch_size=10, jac=True, lr=0.1, seed=0).ncheck == 0
+    assert mflow.train(cost, np.zeros(2), [(X, y)], "sgd", epochs=1, jac=True, lr=0.1).ncheck == 0
+    with pytest.warns(mflow.GradientWarning, match="train: the gradient is not that of the loss.*wrong sign"):
+        r = mflow.train(lambda w: (cost(w, X, y)[0], -cost(w, X, y)[1]), np.ones(2), None, "sgd", epochs=2, jac=True, lr=0.1)
+    assert "it has the wrong sign" in r.message
+    nested = {"a": np.zeros(1), "b": np.zeros(1)}
+    r = mflow.train(
+        lambda w: (float((w["a"][0] - 1) ** 2 + w["b"][0]), {"a": 2 * (w["a"] - 1), "b": np.ones(1)}), nested, None, "sgd", epochs=2,
+        jac=True, lr=0.1,
+    )  # fmt: skip
+    assert r.ncheck == 2
+
+
+def test_explain_says_it() -> None:
+    right = mflow.explain(valley, [0.0, 0.5], jac=lambda x: [2 * (x[0] - 1), 20 * (x[1] + 2)])
+    assert (right.ncheck, right.gradient) == (2, "")
+    with pytest.warns(mflow.GradientWarning, match="explain: the gradient is not that"):
+        wrong = mflow.explain(valley, [0.0, 0.5], jac=lambda x: [2 * (x[0] - 1.5), 20 * (x[1] + 2)])
+    assert "not that of the cost" in str(wrong)
+
+
+def test_slopes_of_float32_at_a_tight_tolerance() -> None:
+    def slope(t: float, y: Array) -> Array:
+        return -y.astype(np.float32)
+
+    for fun in (slope, lambda t, y: slope(t, y).tolist()):
+        with pytest.warns(RuntimeWarning, match=r"slopes carry about 7 digits \(float32\), and rtol = 1e-10"):
+            r = mflow.solve_ivp(fun, (0, 1), [1.1], rtol=1e-10, atol=1e-12, max_steps=2000)
+        assert "about 7 digits" in r.message
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert mflow.solve_ivp(slope, (0, 1), [1.1], rtol=1e-3).success
+        assert mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.1], rtol=1e-10).success
+        assert mflow.solve_ivp(lambda t, y: np.ones(1), (0, 1), [1.1], rtol=1e-10).success
+
+
+def test_explain_of_a_float32_cost() -> None:
+    report = mflow.explain(lambda x: np.float32(((x - 1) ** 2 * [1, 10]).sum()), [0.1, 3.0])
+    assert report.curvature[1] == pytest.approx(20.0, rel=0.05)
+    assert "float32" in str(report)
+
+
+def test_compiled_differences() -> None:
+    pytest.importorskip("numba")
+    r = mflow.minimize(mflow.compile(lambda x: 3.0 + 0.0 * x[0]), [0.5, 3.0], method="sgd", lr=0.1)
+    assert (r.reason, r.success) == ("insensitive", False)
