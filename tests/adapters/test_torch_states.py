@@ -134,7 +134,8 @@ def damaged(state: dict[str, Any], how: str) -> Any:
 
 @pytest.mark.parametrize("whose", ["torch", "mflow"])
 @pytest.mark.parametrize(
-    "how", ["shape", "lacking", "surplus", "step", "negative step", "betas", "no lr", "lr is a word", "parameters", "no groups", "empty", "none"]
+    "how",
+    ["shape", "lacking", "surplus", "step", "negative step", "betas", "no lr", "lr is a word", "parameters", "no groups", "empty", "none"],
 )
 def test_a_damaged_state_changes_nothing(how: str, whose: str) -> None:
     net = model()

@@ -24,10 +24,8 @@ def notes(name: str, par: dict[str, Any], steps: int) -> Array:
     c, v, out = np.array([2.0, -1.0]), np.zeros(2), [np.array([2.0, -1.0])]
     for _ in range(steps):
         lr = par["lr"]
-        if name == "nesterov":
-            v = 0.9 * v - cost(c + lr * 0.9 * v)[1]
-        else:
-            v = (1 - par["friction"] * lr) * v - lr * cost(c + lr * v)[1]
+        mu, share, reach = (0.9, 1.0, lr * 0.9) if name == "nesterov" else (1 - par["friction"] * lr, lr, lr)
+        v = mu * v - share * cost(c + reach * v)[1]
         c = c + lr * v
         out.append(c)
     return np.array(out)
@@ -51,7 +49,11 @@ def test_the_path_and_the_result_are_of_c(name: str, par: dict[str, Any]) -> Non
 @pytest.mark.parametrize(("name", "par"), AHEAD)
 def test_what_a_callback_is_told_belongs_to_c(name: str, par: dict[str, Any]) -> None:
     want, told = notes(name, par, 10), []
-    mflow.minimize(cost, want[0], jac=True, method=name, maxiter=10, callback=lambda intermediate_result: told.append(intermediate_result), **par)
+
+    def tell(intermediate_result: Any) -> None:
+        told.append(intermediate_result)
+
+    mflow.minimize(cost, want[0], jac=True, method=name, maxiter=10, callback=tell, **par)
     assert len(told) == 10
     for k, state in enumerate(told, 1):
         np.testing.assert_allclose(state.x, want[k], rtol=1e-13, atol=1e-14)
@@ -127,8 +129,11 @@ def test_routes_that_end_alike_count_alike(method: str, lr: float) -> None:
             return f.value_and_grad(x)
 
     routes: dict[str, dict[str, Any]] = {
-        "constant": {"lr": lr}, "schedule": {"lr": lambda k: lr}, "path": {"lr": lr, "path": True}, "callback": {"lr": lr, "callback": lambda x: None},
-    }  # fmt: skip
+        "constant": {"lr": lr},
+        "schedule": {"lr": lambda k: lr},
+        "path": {"lr": lr, "path": True},
+        "callback": {"lr": lr, "callback": lambda x: None},
+    }
     batch = mflow.minimize_batch(f, start[None], method, maxiter=60, lr=lr)
     for name, how in routes.items():
         calls = 0
@@ -142,7 +147,10 @@ def test_routes_that_end_alike_count_alike(method: str, lr: float) -> None:
             assert r.path.k[-1] == r.nit
 
 
-@pytest.mark.parametrize(("name", "par"), [("momentum", {}), ("momentum", {"momentum": 0.99}), ("nesterov", {}), ("consistent_momentum", {})])
+AUTO = [("momentum", {}), ("momentum", {"momentum": 0.99}), ("nesterov", {}), ("consistent_momentum", {})]
+
+
+@pytest.mark.parametrize(("name", "par"), AUTO)
 def test_an_automatic_step_does_not_leave_the_valley(name: str, par: dict[str, float]) -> None:
     for start in ([-1.2, 1.0], [-1.9, -0.4]):
         r = mflow.minimize(mflow.objectives.Rosenbrock(2), start, method=name, lr="auto", maxiter=300, **par)

@@ -230,10 +230,11 @@ class Optimizer(torch.optim.Optimizer):
         """
         if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
             raise ValueError("state_dict: expected what state_dict() of an optimizer of torch or mflow.torch gave")
+        defaults: dict[str, Any] = self.__dict__["defaults"]
         kept = {name: self.__dict__[name] for name in ("_made_by", "_names", "_cohorts", "_seen", "defaults", "param_groups", "state")}
         try:
             if is_torchs(state_dict):
-                made_by, state_dict = converted(state_dict, self._class, self._made_by, dict(self.defaults))
+                made_by, state_dict = converted(state_dict, self._class, self._made_by, defaults)
                 if made_by is not self._made_by:
                     known = dict(made_by([np.zeros(1)]).param_groups[0])
                     self._made_by, self._names, self.defaults = made_by, tuple(known), known
@@ -241,7 +242,9 @@ class Optimizer(torch.optim.Optimizer):
         except BaseException as error:
             self.__dict__.update(kept)
             if isinstance(error, (KeyError, TypeError, AttributeError)):
-                raise ValueError(f"state_dict: expected a state of {self._class.__name__}, got one that does not fit it ({error!r})") from error
+                raise ValueError(
+                    f"state_dict: expected a state of {self._class.__name__}, got one that does not fit it ({error!r})"
+                ) from error
             raise
 
     def __getstate__(self) -> dict[str, Any]:

@@ -62,11 +62,15 @@ def _sgd(groups: list[dict[str, Any]], chosen: type[optim.Optimizer], made_by: t
     nesterov = [bool(group["nesterov"]) for group in moving]
     if any(nesterov) and not all(nesterov):
         raise ValueError("state: expected nesterov in all groups with a momentum or in none, got both; one method steps all groups here")
-    wanted = getattr(optim, "Nesterov" if any(nesterov) else "Momentum" if moving else "SGD")
-    if chosen is optim.SGD or wanted is optim.SGD:
-        return wanted if chosen is optim.SGD else made_by  # type: ignore[no-any-return]
+    wanted: type[optim.Optimizer] = getattr(optim, "Nesterov" if any(nesterov) else "Momentum" if moving else "SGD")
+    if chosen is optim.SGD:
+        return wanted
+    if wanted is optim.SGD:
+        return made_by
     if wanted is not made_by:
-        raise ValueError(f"state: expected one of {made_by.__name__}, got one of SGD, nesterov = {any(nesterov)}; load it into mflow.torch.SGD")
+        raise ValueError(
+            f"state: expected one of {made_by.__name__}, got one of SGD, nesterov = {any(nesterov)}; load it into mflow.torch.SGD"
+        )
     return made_by
 
 
@@ -74,7 +78,9 @@ def _group(group: dict[str, Any], made_by: type[optim.Optimizer], known: dict[st
     names = list(made_by([np.zeros(1)]).param_groups[0])
     lacking = [name for name in names if name not in group and name not in OURS]
     if lacking:
-        raise ValueError(f"state: expected a group of {made_by.__name__}, got one without {', '.join(lacking)}; is it of another optimizer?")
+        raise ValueError(
+            f"state: expected a group of {made_by.__name__}, got one without {', '.join(lacking)}; is it of another optimizer?"
+        )
     elsewhere = (*ELSEWHERE, "nesterov", "momentum", "dampening") if "nesterov" in group else ELSEWHERE
     rest = {name: value for name, value in group.items() if name not in elsewhere}
     return {**rest, **{name: _plain(group.get(name, known[name])) for name in names}}
@@ -94,7 +100,9 @@ def _entry(carried: dict[str, Any], made_by: type[optim.Optimizer], group: dict[
     needed, scalars = list(fresh["vectors"][0]), fresh["groups"][0]["scalars"]
     unknown = sorted(set(carried) - {*VECTORS, *NUMBERS})
     if unknown:
-        raise ValueError(f"state: entry {number} has {', '.join(unknown)}, which {made_by.__name__} does not carry; is it of another optimizer?")
+        raise ValueError(
+            f"state: entry {number} has {', '.join(unknown)}, which {made_by.__name__} does not carry; is it of another optimizer?"
+        )
     found = {VECTORS[name]: value for name, value in carried.items() if name in VECTORS}
     if probe.record.name in ("momentum", "nesterov"):
         found = {"v": -found["b"]} if list(found) == ["b"] else {}
@@ -103,7 +111,9 @@ def _entry(carried: dict[str, Any], made_by: type[optim.Optimizer], group: dict[
     lacking = sorted(set(needed) - set(found))
     surplus = sorted(set(found) - set(needed) - {"b"})
     if lacking or surplus or ("mu_product" in carried) != (probe.record.name == "nadam"):
-        raise ValueError(f"state: entry {number} has {', '.join(carried)}, which does not fit {made_by.__name__} with this group's parameters")
+        raise ValueError(
+            f"state: entry {number} has {', '.join(carried)}, which does not fit {made_by.__name__} with this group's parameters"
+        )
     if not needed:
         return None
     if scalars:  # powers that are made anew in the next step

@@ -180,7 +180,11 @@ def _result(rates: Array, watch: _Watch, run: TrainResult) -> LRFindResult:
     }.get(reason, run.message)
     good = not math.isnan(suggestion)
     few = len(smooth) < 3
-    failed = "; these are too few rates to say where it fell fastest: lower lr_min" if few else "; it never fell: lower lr_min, or look at the gradient"
+    failed = (
+        "; these are too few rates to say where it fell fastest: lower lr_min"
+        if few
+        else "; it never fell: lower lr_min, or look at the gradient"
+    )
     text += f"; it fell fastest at {suggestion:.3g}" if good else failed
     return LRFindResult(
         lr=tried, loss=np.array(watch.loss), smooth=smooth, suggestion=suggestion, minimum=minimum,

@@ -33,7 +33,6 @@ from mflow.base.checks import check_whole, finite_array
 from mflow.base.methods import describe, positional, public_values, record_values, signature_of
 from mflow.optim.effective import effective_lr
 
-
 NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were made with: unknown (see `optimizers.pyx`)
 
 
@@ -190,7 +189,9 @@ class Optimizer(Updater):
             for name in names:
                 bad = np.flatnonzero(~np.isfinite(fresh[i][name]))
                 if bad.size:
-                    text = f"state: {name} of array {i} is {fresh[i][name].flat[bad[0]]} in entry {bad[0]}, as it was saved: a number that is"
+                    text = (
+                        f"state: {name} of array {i} is {fresh[i][name].flat[bad[0]]} in entry {bad[0]}, as it was saved: a number that is"
+                    )
                     warnings.warn(f"{text} divided by it stands still, or is none", RuntimeWarning, stacklevel=2)
         steps = check_whole(state["steps"], "state: steps")
         scalars = [list(map(float, entry["scalars"])) for entry in groups]

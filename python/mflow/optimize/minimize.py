@@ -352,7 +352,9 @@ class _Descent:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.OVERFLOWED:
-            text = f"the square of the gradient, {last:.3g}, overflowed in {self.method.name} in iteration {run.k}, and parameters would stand"
+            text = (
+                f"the square of the gradient, {last:.3g}, overflowed in {self.method.name} in iteration {run.k}, and parameters would stand"
+            )
             return self.result(-1, "non_finite", f"{text} still from there on: scale the cost, or give clip_value=")
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
@@ -364,7 +366,9 @@ class _Descent:
         if "linear" in self.method.flags and self.schedule is None:
             radius, between = self._curvature()
             limit = self._limit(radius) if 0.0 < radius < math.inf else math.inf
-        if limit < step and (step < 1e3 * limit or between == "at x0"):  # else curvature grew along the way: its last value says nothing of x0
+        if limit < step and (
+            step < 1e3 * limit or between == "at x0"
+        ):  # else curvature grew along the way: its last value says nothing of x0
             text = f"the iterates left the finite numbers {where}: lr = {step:g} exceeds the stability limit {limit:.4g}"
             return "diverged", f"{text} of {self.method.name} for the measured curvature {radius:.4g} {between}"
         if grown or step > limit:

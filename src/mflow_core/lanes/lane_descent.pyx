@@ -19,6 +19,7 @@ from mflow_core.lanes.lane_block cimport mf_read
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport objective_t
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
+from mflow_core.stepping.descent cimport asks_ahead
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, mf_method, mf_sizes, mf_value_grad_fn
 
 import numpy as np
@@ -259,7 +260,9 @@ cdef class Descents:
         s.ahead = False
         if at != here:
             for i in range(b.n):
-                s.ahead |= at[i] != here[i]
+                if at[i] != here[i]:
+                    s.ahead = True
+                    break
         if gmax <= self.gtol:
             if not s.ahead:
                 return CONVERGED
@@ -322,7 +325,7 @@ cdef class Descents:
             memcpy(b.scal_next, b.scal, b.n_scal * sizeof(double))
             status = b.m.begin(b.m, b.par, it, b.scal_next, b.coef)
             at = b.x[0]
-            if status == 0 and b.m.ask != NULL:
+            if status == 0 and b.m.ask != NULL and asks_ahead(b.m, b.coef):
                 status = b.m.ask(b.m, b.coef, 0, b.active * b.n, <const double *const *> b.x, b.at)
                 at = b.at
             if status != 0:

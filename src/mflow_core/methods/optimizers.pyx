@@ -216,15 +216,18 @@ cdef int rmsprop_update(const mf_method *m, const double *coef, double gscale, p
 # scal: beta1^t (hi, lo), beta2^t (hi, lo), beta1, beta2. nadam: the product of mu, beta2^t, 0.96^((t+1) rate), the rate and beta2. The last
 # two say what the powers were made with: where the parameters are others by now, or a state has -1 there, the powers are made anew.
 
+cdef void renew_power(double beta, int64_t k, double *pair, double *made_with) noexcept nogil:
+    """pair = beta^(k + 1), from nothing."""
+    power_pair(pair, beta, k + 1)
+    made_with[0] = beta
+
+
 cdef inline void next_power(double beta, int64_t k, double *pair, double *made_with) noexcept nogil:
     """pair = beta^(k + 1): of the present beta, whatever those before were (torch's 1 - beta^t)."""
-    if k == 0:
-        pair[0], pair[1], made_with[0] = 1.0, 0.0, beta
-    if made_with[0] == beta:
+    if k > 0 and made_with[0] == beta:
         multiply(pair, beta)
     else:
-        power_pair(pair, beta, k + 1)
-        made_with[0] = beta
+        renew_power(beta, k, pair, made_with)
 
 
 cdef inline void advance(const double *par, int64_t k, double *scal) noexcept nogil:

@@ -10,20 +10,28 @@ from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.dot cimport dot_and_square
-from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave, mf_scalar
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, try_step
-from mflow_core.types cimport MF_E_NON_FINITE, MF_SECOND_ORDER
+from mflow_core.types cimport MF_E_NON_FINITE, MF_SECOND_ORDER, mf_method
+
+
+cdef bint asks_ahead(const mf_method *m, const double *coef) noexcept nogil:
+    """Whether the method takes its gradient elsewhere with these coefficients: where x and all its vectors are 1, `ask` names another."""
+    cdef double one = 1.0, at = 1.0
+    cdef double *at_one[5]               # the point and at most 4 vectors
+    at_one[0] = at_one[1] = at_one[2] = at_one[3] = at_one[4] = &one
+    m.ask(m, coef, 0, 1, <const double *const *> at_one, &at)
+    return at != 1.0
 
 
 cdef bint is_ahead(const run_t *r, const double *at) noexcept nogil:
-    """Whether the gradient was taken at another point than x_k."""
+    """Whether the gradient was taken at another point than x_k: a velocity of 0 leads nowhere."""
     cdef ptrdiff_t i
-    if at != r.now[0]:
-        for i in range(r.n):
-            if at[i] != r.now[0][i]:
-                return True
+    for i in range(r.n):
+        if at[i] != r.now[0][i]:
+            return True
     return False
 
 
@@ -40,7 +48,8 @@ cdef int gradient_here(run_t *r, const double *at, bint want_value) noexcept nog
         return MF_E_NON_FINITE
     memcpy(r.good, r.now[0], r.n * sizeof(double))
     memcpy(r.good_grad, r.grad, r.n * sizeof(double))
-    r.good_value, r.good_gmax, r.good_ahead = r.value, r.gmax, is_ahead(r, at)
+    r.good_value, r.good_gmax = r.value, r.gmax
+    r.good_ahead = at != r.now[0] and is_ahead(r, at)
     if r.first_gmax != r.first_gmax:
         r.first_gmax = r.gmax
     return 0
@@ -79,11 +88,12 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move, double 
     """
     cdef const double *at = r.now[0]
     cdef double square
-    cdef int status
+    cdef int j, status
     if r.m.update != NULL:
-        memcpy(r.s_next, r.s_now, r.sizes.n_scal * sizeof(double))
+        for j in range(r.sizes.n_scal):  # one by one, as `begin` has just stored them: a wider load would wait for these stores
+            r.s_next[j] = mf_scalar(r.s_now[j])
         status = r.m.begin(r.m, r.par, r.k, r.s_next, r.coef)
-        if status == 0 and r.m.ask != NULL:
+        if status == 0 and r.m.ask != NULL and asks_ahead(r.m, r.coef):
             status = r.m.ask(r.m, r.coef, 0, r.n, <const double *const *> r.now, r.at)
             at = r.at
         if status != 0:
