@@ -11,6 +11,7 @@ import pytest
 from mflow_core.arithmetic import scalars
 from mflow_core.optimize import sweep
 
+import mflow
 from mflow.training.implicit_sgd import losses
 from support.levels import LEVELS
 from support.losses import KINKED, SMOOTH, curvature, slope, value
@@ -143,6 +144,44 @@ def test_roots_of_extremes_are_numbers(loss: str) -> None:
     t, p = sweep.loss_map(loss, "root", *grid, SHAPE.get(loss, 0.0))
     assert np.all(np.isfinite(t))
     assert np.all(np.isfinite(p))
+
+
+@pytest.mark.parametrize("loss", [*SMOOTH, *KINKED])
+def test_roots_of_great_steps_are_right_or_refused(loss: str) -> None:
+    """g from 1e15 to 1e150: the root lies within 16 times the rounding of what its conditioning allows, or a step with it is refused.
+
+    phi(t) = t - s + g l'(t) rises, so that its signs on both sides of t are the oracle.
+    """
+    rng, n, shape = np.random.default_rng(5), 150, SHAPE.get(loss, 0.0)
+    g = 10.0 ** np.concatenate([rng.uniform(15, 70, n // 2), rng.uniform(50, 150, n - n // 2)])
+    s = rng.standard_normal(n) * 10.0 ** rng.choice([0.0, 1.0, 3.0, 18.0], n)
+    y = np.clip(labels_of(loss, rng, n), -100, 100)
+    t, p = sweep.loss_map(loss, "root", s, y, g, shape)
+    refused = 0
+    with mpmath.workdps(400):
+
+        def phi(i: int, at: Any) -> Any:
+            return at - mpf(s[i]) + mpf(g[i]) * slope(loss, at, mpf(y[i]), shape)
+
+        for i in range(n):
+            if not math.isfinite(p[i]) or (loss == "poisson" and t[i] > 700.0):
+                refused += 1
+                continue
+            T = mpf(t[i])
+            d = 16 * EPS * scale_of(loss, mpf(s[i]), mpf(y[i]), mpf(g[i]), shape, T) if loss in SMOOTH else 1e-12 * abs(T)
+            assert phi(i, T - d - mpf(10) ** -300) <= 0 <= phi(i, T + d + mpf(10) ** -300), (s[i], y[i], g[i], t[i])
+    assert refused < n // 10
+
+
+@pytest.mark.parametrize("exponent", [20, 50, 55, 56.2, 57, 58, 58.9, 60, 100, 150])
+def test_implicit_logistic_steps_however_long(exponent: float) -> None:
+    """One sample x = 1, y = 1, from w = 0: w solves w = g/(1 + e^w)."""
+    g = 10.0**exponent
+    for X in ([[1.0]], [[1.0, 0.0, 0.0]]):
+        learned = mflow.ImplicitSGD("logistic", lr=g, lr_decay=0.0, intercept=False).partial_fit(np.array(X), np.array([1.0]))
+        with mpmath.workdps(80):
+            w = mpmath.findroot(lambda v: mpmath.log(v) + mpmath.log1p(mpmath.exp(v)) - mpmath.log(mpf(g)), mpmath.log(mpf(g)) - 3)
+            assert float(abs(mpf(float(learned.coef[0])) - w) / w) < 1e-14
 
 
 def test_roots_have_the_same_bits_on_every_level() -> None:

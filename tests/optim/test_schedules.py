@@ -153,6 +153,25 @@ def test_pickles_states_and_optimizers(schedule):
     assert c[0] == pytest.approx(expected, abs=1e-15)
 
 
+@pytest.mark.parametrize("mode", ["min", "max"])
+@pytest.mark.parametrize("level", [-1e3, -1.0, -1e-9, 0.0, 1e-9, 1.0, 1e3])
+def test_a_plateau_is_one_on_either_side_of_zero(mode, level):
+    """A metric that does not improve by threshold |best| fires, whatever its sign (torch's never does below 0 where it only worsens)."""
+    away = -1.0 if mode == "min" else 1.0
+    still = s.ReduceLROnPlateau(1.0, mode=mode, patience=2, threshold=0.01)
+    for k in range(6):
+        still.observe(level + away * 1e-5 * k * abs(level))
+    assert still(0) == pytest.approx(0.1)
+    worse = s.ReduceLROnPlateau(1.0, mode=mode, patience=2, threshold=0.01)
+    for k in range(6):
+        worse.observe(level - away * 0.004 * k * max(abs(level), 1.0))
+    assert worse(0) == pytest.approx(0.1)
+    better = s.ReduceLROnPlateau(1.0, mode=mode, patience=2, threshold=0.01)
+    for k in range(6):
+        better.observe(level + away * 0.02 * k * max(abs(level), 1.0) * 2.0**k)
+    assert better(0) == 1.0
+
+
 def test_state_of_a_plateau_travels():
     first, second = (s.ReduceLROnPlateau(1.0, patience=0) for _ in range(2))
     for loss in (1.0, 2.0, 3.0):

@@ -307,7 +307,7 @@ def test_exact_ends_where_no_point_lies_between() -> None:
         return float((x[0] - 1.0 - EPS / 3) ** 2), 2.0 * (x - 1.0) - 2.0 * EPS / 3  # no float is at its root
 
     found = line_search(cost, [1.0 - 2.0**-40], [2.0**-40], "exact", jac=True, initial=1.5)
-    assert found.success
+    assert (found.success, found.reason) == (False, "step_too_small")  # |slope| <= 1e-10 |slope0| holds nowhere
     assert abs(found.x[0] - 1.0) <= EPS
     assert len(seen) < 45
 

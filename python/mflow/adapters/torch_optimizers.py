@@ -10,25 +10,34 @@ Autograd is told of the change, so that `backward` through a graph from before t
 
 Torch leaves out parameters without a gradient, each of which counts its own steps; here parameters that have had the same history
 are one *cohort*, a `mflow.optim` optimizer. A cohort of which only some have a gradient is divided, the state with it.
+
+`load_state_dict` also takes the states of torch's own optimizers, so that a run can move over in the middle.
 """
 
 from __future__ import annotations
 
 import inspect
+import math
 from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from mflow_core import registry
+from mflow_core.optimize.updater import StepRefused
 
 from mflow import optim
+from mflow.adapters.torch_states import converted, is_torchs
+from mflow.base.checks import check_whole
 
 try:
     import torch
     from torch.autograd.graph import increment_version
 except ImportError:
     raise ImportError("mflow.torch needs torch, which is not installed: pip install torch") from None
+
+
+WILD = 2.0**465  # as in the core: a number whose square, or a sum of whose squares, may overflow
 
 
 def _checked(tensor: torch.Tensor, argument: str) -> torch.Tensor:
@@ -112,26 +121,42 @@ class Optimizer(torch.optim.Optimizer):
         self._arrange()
         moving = [(g, cohort) for g, cohort in self._cohorts if cohort.tensors[0].grad is not None]
         gradients = [[self._gradient(t, i) for i, t in enumerate(cohort.tensors)] for _, cohort in moving]
-        if self._check_finite and len(moving) > 1:
-            self._all_finite(gradients)
-        for (g, cohort), given in zip(moving, gradients, strict=True):
-            cohort.follow(self.param_groups[g])
-            cohort.stay()
-            cohort.made.step(given)
-            for tensor in cohort.tensors:
-                increment_version(tensor)
+        risky = self._check_finite and len(moving) > 1 and (self._any_wild(gradients) or self._divides(moving))
+        stepped: list[tuple[_Cohort, dict[str, Any], list[torch.Tensor]]] = []
+        try:
+            for (g, cohort), given in zip(moving, gradients, strict=True):
+                cohort.follow(self.param_groups[g])
+                cohort.stay()
+                if risky:
+                    stepped.append((cohort, cohort.made.state_dict(), [t.clone() for t in cohort.tensors]))
+                cohort.made.step(given)
+                for tensor in cohort.tensors:
+                    increment_version(tensor)
+        except StepRefused:  # all cohorts or none
+            for cohort, state, before in stepped:
+                cohort.made.load_state_dict(state)
+                for tensor, value in zip(cohort.tensors, before, strict=True):
+                    tensor.copy_(value)
+            raise
         return loss
 
     @staticmethod
-    def _all_finite(gradients: list[list[Any]]) -> None:
-        """Raises FloatingPointError before any cohort has changed; by itself, each cohort checks only its own gradients."""
-        for part in gradients:
-            for grad in part:
-                if not torch.isfinite(grad).all():
-                    raise FloatingPointError(
-                        f"the gradient of a parameter of shape {tuple(grad.shape)} is not finite: nothing was changed. Look for the cause "
-                        "in the cost function or lower lr; check_finite=False turns this test off"
-                    )
+    def _any_wild(gradients: list[list[Any]]) -> bool:
+        """Whether the square of a gradient may overflow. Raises FloatingPointError where one is not finite, before any cohort has changed;
+        by itself, each cohort checks only its own."""
+        wild = False
+        for grad in (grad for part in gradients for grad in part if grad.numel()):
+            largest = float(grad.abs().max())
+            if not largest < math.inf:
+                raise FloatingPointError(
+                    f"the gradient of a parameter of shape {tuple(grad.shape)} is not finite: nothing was changed. Look for the cause "
+                    "in the cost function or lower lr; check_finite=False turns this test off"
+                )
+            wild |= largest >= WILD
+        return wild
+
+    def _divides(self, moving: list[tuple[int, _Cohort]]) -> bool:
+        return any(self.param_groups[g].get("eps") == 0.0 for g, _ in moving)
 
     @staticmethod
     def _gradient(tensor: torch.Tensor, i: int) -> Any:
@@ -173,11 +198,12 @@ class Optimizer(torch.optim.Optimizer):
         """Cohorts from self.state."""
         self._cohorts, self._seen = [], set()
         for g, group in enumerate(self.param_groups):
+            self._made_by([np.zeros(1)], **self._options(group))  # finds what does not fit, where no parameter has a state yet
             alike: dict[tuple[Any, ...], list[torch.Tensor]] = {}
             for tensor in group["params"]:
                 if self.state.get(tensor):
                     carried = self.state[tensor]
-                    alike.setdefault((int(carried["step"]), *map(float, carried["scalars"])), []).append(tensor)
+                    alike.setdefault((check_whole(carried["step"], "state: step"), *map(float, carried["scalars"])), []).append(tensor)
                     self._seen.add(id(tensor))
             for (steps, *scalars), tensors in alike.items():
                 cohort = _Cohort(self._made_by, tensors, self._options(group))
@@ -198,8 +224,28 @@ class Optimizer(torch.optim.Optimizer):
         return out
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Load what `state_dict` gave, for the same arrangement of parameters."""
-        super().load_state_dict(state_dict)  # which calls __setstate__
+        """Load what `state_dict` gave, or that of torch's own optimizer of this name, for the same arrangement of parameters.
+
+        All of it is loaded, or nothing: where it does not fit, an error is raised and the optimizer is as before.
+        """
+        if not isinstance(state_dict, dict) or not {"state", "param_groups"} <= set(state_dict):
+            raise ValueError("state_dict: expected what state_dict() of an optimizer of torch or mflow.torch gave")
+        defaults: dict[str, Any] = self.__dict__["defaults"]
+        kept = {name: self.__dict__[name] for name in ("_made_by", "_names", "_cohorts", "_seen", "defaults", "param_groups", "state")}
+        try:
+            if is_torchs(state_dict):
+                made_by, state_dict = converted(state_dict, self._class, self._made_by, defaults)
+                if made_by is not self._made_by:
+                    known = dict(made_by([np.zeros(1)]).param_groups[0])
+                    self._made_by, self._names, self.defaults = made_by, tuple(known), known
+            super().load_state_dict(state_dict)  # which calls __setstate__
+        except BaseException as error:
+            self.__dict__.update(kept)
+            if isinstance(error, (KeyError, TypeError, AttributeError)):
+                raise ValueError(
+                    f"state_dict: expected a state of {self._class.__name__}, got one that does not fit it ({error!r})"
+                ) from error
+            raise
 
     def __getstate__(self) -> dict[str, Any]:
         self._store()

@@ -24,7 +24,7 @@ class LRFindResult(Result):
     lr, loss, smooth : float64 arrays, an entry a step: the rates tried, the loss of their batches, and its moving average.
     suggestion : the rate at which the loss fell fastest against log(lr), before the minimum of the average: the steepest line through a
         fifth of the rates, so that the noise of single batches does not decide; nan where it never fell.
-    minimum : the rate with the least average.
+    minimum : the rate with the least average, the last one tried where the loss only fell; nan where no rate was tried.
     success, status : whether there is a suggestion; 0, or -1.
     reason : "finished" (all rates tried), "diverged" (the loss left its range), "data_ended", "non_finite". message : in words.
     """
@@ -163,9 +163,10 @@ def _result(rates: Array, watch: _Watch, run: TrainResult) -> LRFindResult:
     tried = rates[: len(watch.loss)]
     smooth = np.array(watch.average)
     suggestion = minimum = math.nan
-    if len(smooth) >= 3:
+    if len(smooth):
         least = int(np.argmin(smooth))
         minimum = float(tried[least])
+    if len(smooth) >= 3:
         slopes = _slopes(np.log(tried), np.array(watch.loss), least, max(2, len(rates) // 10))
         if slopes.size and slopes.min() < 0.0:
             suggestion = float(tried[int(np.argmin(slopes))])
@@ -178,7 +179,13 @@ def _result(rates: Array, watch: _Watch, run: TrainResult) -> LRFindResult:
         "data_ended": f"the data ended after {len(tried)} of {len(rates)} rates: give data that can be iterated over again",
     }.get(reason, run.message)
     good = not math.isnan(suggestion)
-    text += f"; it fell fastest at {suggestion:.3g}" if good else "; it never fell: lower lr_min, or look at the gradient"
+    few = len(smooth) < 3
+    failed = (
+        "; these are too few rates to say where it fell fastest: lower lr_min"
+        if few
+        else "; it never fell: lower lr_min, or look at the gradient"
+    )
+    text += f"; it fell fastest at {suggestion:.3g}" if good else failed
     return LRFindResult(
         lr=tried, loss=np.array(watch.loss), smooth=smooth, suggestion=suggestion, minimum=minimum,
         success=good, status=0 if good else -1, reason=reason, message=text,

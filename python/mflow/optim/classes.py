@@ -7,7 +7,7 @@ Each optimizer of the library has a class, made here at import; formula, default
 record. Every class takes, beyond the parameters of its method,
 
     maximize     climb instead of descend (per group)
-    clip_norm    scale all gradients so that their common norm is at most this
+    clip_norm    scale all gradients by clip_norm/(norm + 1e-6), as torch does, where their common norm is above this
     check_finite refuse gradients that are not finite (the default); False saves the test
     lr           a number, or a function of the step number
 
@@ -19,6 +19,7 @@ as gradients: nothing is copied.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,6 +32,8 @@ from mflow_core.optimize.updater import Updater
 from mflow.base.checks import check_whole, finite_array
 from mflow.base.methods import describe, positional, public_values, record_values, signature_of
 from mflow.optim.effective import effective_lr
+
+NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were made with: unknown (see `optimizers.pyx`)
 
 
 class Group(MutableMapping[str, Any]):
@@ -184,13 +187,22 @@ class Optimizer(Updater):
                 raise ValueError(f"state: expected {names} of shape {array.shape} for array {i}, got {shapes}")
             fresh.append({name: np.array(by_name[name], dtype=np.float64, order="C") for name in names})
             for name in names:
-                finite_array(fresh[i][name], f"state: {name!r} of array {i}")
+                bad = np.flatnonzero(~np.isfinite(fresh[i][name]))
+                if bad.size:
+                    text = (
+                        f"state: {name} of array {i} is {fresh[i][name].flat[bad[0]]} in entry {bad[0]}, as it was saved: a number that is"
+                    )
+                    warnings.warn(f"{text} divided by it stands still, or is none", RuntimeWarning, stacklevel=2)
         steps = check_whole(state["steps"], "state: steps")
         scalars = [list(map(float, entry["scalars"])) for entry in groups]
         for g, entry in enumerate(groups):
-            carried = self.record.sizes(entry["parameters"])["n_scal"]
-            if len(scalars[g]) != carried:
-                raise ValueError(f"state: expected {carried} scalars in group {g}, got {len(scalars[g])}")
+            sizes, now = self.record.sizes(entry["parameters"]), self.record.sizes(self.parameters_of(g))
+            if sizes["n_vec"] != now["n_vec"]:
+                raise ValueError(f"state: group {g} carries another number of vectors with these parameters; make the optimizer with them")
+            if carried := sizes["n_scal"]:  # an older state lacks the last ones, settings: the powers are then made anew
+                scalars[g] += [NO_SETTING] * min(carried - len(scalars[g]), 2)
+            if len(scalars[g]) != carried or not np.all(np.isfinite(scalars[g])):
+                raise ValueError(f"state: expected {carried} finite scalars in group {g}, got {entry['scalars']}")
         for g, entry in enumerate(groups):
             self.set_group(g, dict(entry["parameters"]), entry["maximize"])
         self._restore(steps, scalars, fresh)
@@ -275,9 +287,11 @@ params : float64 array, list, tuple or dict of them, or list of groups {"params"
 maximize : bool, default False
     climb; per group
 clip_norm : (0, inf), default None
-    all gradients together are scaled so that their Euclidean norm is at most this
+    where the Euclidean norm of all gradients together is above this, they are scaled by clip_norm/(norm + 1e-6), torch's factor, so that it
+    is at most this; gradients at or below the limit are left as they are
 check_finite : bool, default True
-    refuse gradients that are not finite (FloatingPointError, nothing changed)
+    refuse gradients that are not finite, and steps that would leave a number that is not: 0/0 at eps = 0, or the overflowing square of a
+    gradient beyond 1e154, after which a parameter would never move again (FloatingPointError, nothing changed)
 """
 
 

@@ -26,7 +26,8 @@ class ReduceLROnPlateau(Schedule):
     factor : float in [0, 1), default 0.1
     patience : int, default 10
     threshold : float, default 1e-4
-        An improvement must be larger than this, of the best value ("rel") or as it is ("abs").
+        An improvement must be larger than this, as a share of the size of the best value ("rel") or as it is ("abs"). torch's "rel" takes
+        best (1 - threshold) for any sign, so that below 0 a value that rises a little counts as better; here it is best - threshold |best|.
     threshold_mode : "rel" (default) or "abs"
     cooldown : int, default 0
         Observations after a reduction that do not count.
@@ -95,5 +96,8 @@ class ReduceLROnPlateau(Schedule):
         if math.isnan(self.best):
             return not math.isnan(value)
         sign = -1.0 if self.mode == "min" else 1.0
-        bar = self.best * (1.0 + sign * self.threshold) if self.threshold_mode == "rel" else self.best + sign * self.threshold
+        if self.threshold_mode == "abs":
+            bar = self.best + sign * self.threshold
+        else:  # away from the best value, whatever its sign
+            bar = self.best * (1.0 + (sign if self.best > 0.0 else -sign) * self.threshold)
         return sign * value > sign * bar

@@ -69,6 +69,11 @@ class LineDescent:
         """Iterations so far."""
         return self.run.k
 
+    def here(self) -> tuple[Array, float, Array]:
+        """The point where it stands, its value and gradient."""
+        x, grad = self.run.here()
+        return x, self.run.value, grad
+
     def go(self, limit: int, gtol: float, callback: Any) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
         status, pace = self._advance(0, gtol), Pace()

@@ -23,7 +23,15 @@ from mflow.base.result import Result
 __all__ = ["LineSearch", "LineSearchResult", "armijo", "backtracking", "barzilai_borwein", "exact", "line_search", "strong_wolfe"]
 
 KINDS = (*linesearch.KINDS, "barzilai_borwein")
-REASONS = {0: "converged", 1: "no_descent", 2: "step_too_small", 3: "max_evaluations", 4: "unbounded", -1005: "non_finite"}
+REASONS = {
+    0: "converged",
+    1: "no_descent",
+    2: "step_too_small",
+    3: "max_evaluations",
+    4: "unbounded",
+    5: "step_too_small",
+    -1005: "non_finite",
+}
 
 
 @dataclass(frozen=True)
@@ -138,9 +146,11 @@ def line_search(
     x, d : array_like, one shape
         Where to start, and the direction; it must lead down.
     kind : {"strong_wolfe", "armijo", "backtracking", "exact", "barzilai_borwein"}
-        backtracking: f(x + a d) <= f(x) + c1 a d.grad, a shrunk until it holds. armijo: the same, a by interpolation. strong_wolfe: that,
-        and |slope| <= c2 |slope0|. exact: |slope| <= tol |slope0|. barzilai_borwein: the first a is Barzilai and Borwein's, then as
-        armijo, compared with the largest of `history` and f(x).
+        backtracking: f(x + a d) <= f(x) + c1 a d.grad, a shrunk until it holds. armijo: the same, a by interpolation.
+        strong_wolfe: that, and |slope| <= c2 |slope0|; where f has no digits left, |f(x + a d) - f(x)| <= 10 eps |f(x)|,
+        slope <= (2 c1 - 1) slope0 stands for the first rule. exact: |slope| <= tol |slope0|; where the slope changes sign within
+        1e-10 of a step (tol, if that is less) and the rule fails, as at a kink, the reason is "step_too_small".
+        barzilai_borwein: the first a is Barzilai and Borwein's, then as armijo, compared with the largest of `history` and f(x).
     initial : float
         The first a (of barzilai_borwein: where the curvature is not above 0, or without a point before).
     c1, c2, shrink, tol : float
@@ -252,6 +262,8 @@ def _result(end: dict[str, Any], start: Array, direction: Array) -> LineSearchRe
         "non_finite": "the cost or its gradient is not finite at x",
         "rhs_failed": f"the cost function gave up with {code_text(status)}",
     }[reason]
+    if status == linesearch._CLOSED:
+        message = f"the slope jumps over the range that the rule allows, near {end['edge']:.6g}: a kink, or slopes that are rounding"
     return LineSearchResult(
         alpha=a, x=start + a * direction, fun=end["f"], jac=grad, best_alpha=end["best_a"], best_fun=end["best_f"],
         slope=math.nan if grad is None else float(np.vdot(grad, direction)), slope0=end["slope0"], success=status == 0, reason=reason,

@@ -69,7 +69,8 @@ def minimize(
         makes proximal-point steps; or a second-order method ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x'
         from rest with dt. lr and dt are two names of one thing. lr may be a function of the iteration number, or
         "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, and optimizers that
-        have such a limit). dt = inf with "backward_euler" solves for the point where the gradient is 0 in one step.
+        have such a limit; once the gradient has doubled between two measurements, a velocity that leads uphill is put to 0).
+        dt = inf with "backward_euler" solves for the point where the gradient is 0 in one step.
     jac : callable, True, None, "2-point" or "3-point"
         The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones. Where the cost's values carry
         few digits (float32 inside, rounded results) they are central and longer, and the message says so.
@@ -90,7 +91,8 @@ def minimize(
         "backtracking", "armijo", "strong_wolfe", or "barzilai_borwein" for steepest descent. lr is then the first step tried.
     path : bool or int
         Keep the way through parameter space as ``res.path``: the iterates ``x`` (nit + 1, *shape), their values ``fun`` and numbers ``k``;
-        with a line search also ``directions`` (nit, *shape) and ``steps`` (nit,). That is 8 bytes a number and iterate: a whole number
+        with a line search also ``directions`` (nit, *shape) and ``steps`` (nit,); ``fun`` is nan where the descent
+        broke off. That is 8 bytes a number and iterate: a whole number
         k keeps every k-th and the last, where there is no line search. Python then looks at each iteration, as for a callback.
     diff_step : float or array_like (n,)
         Lengths of the differences, times max(1, |x_j|), in place of the usual ones.
@@ -103,7 +105,9 @@ def minimize(
     Returns
     -------
     OptimizeResult
-        ``x`` is the last point whose gradient was evaluated and finite, ``fun`` and ``jac`` belong to it. With a line search that did
+        ``x`` is the last point whose gradient was evaluated and finite, ``fun`` and ``jac`` belong to it. A method that takes its gradient
+        ahead of x (``nesterov`` in pull form, ``consistent_momentum`` with lookahead) converges where it is small there and at x; what is
+        reported belongs to x, at one evaluation more a report. With a line search that did
         not converge it is the lowest point seen, trials among them.
 
     Raises
@@ -184,8 +188,20 @@ class _Kept:
             for values in (self.k, self.fun, self.x):
                 values.pop()
         self.k.append(descent.nit)
-        self.fun.append(descent.run.value)
-        self.x.append(descent.run.here()[0])
+        x, value, _ = descent.here()
+        self.fun.append(value)
+        self.x.append(x)
+
+    def close(self, descent: _Descent) -> None:
+        """The descent broke off: x_nit is kept as well, with its value where there is one."""
+        if self.k and self.k[-1] == descent.nit:
+            return
+        if descent.evaluated and not (self.x and np.array_equal(descent.run.here()[0], self.x[-1])):
+            self.look(descent)
+        else:
+            self.k.append(descent.nit)
+            self.fun.append(math.nan)
+            self.x.append(descent.run.y)
 
     def path(self, shape: tuple[int, ...]) -> Result:
         x = np.array(self.x, dtype=np.float64).reshape(-1, *shape)
@@ -220,6 +236,14 @@ class _Descent:
         self.evaluated = False
         self.nit = 0
 
+    def here(self) -> tuple[Array, float, Array]:
+        """The last good point, its value and its gradient; of a method that looks ahead they are evaluated here."""
+        x, grad = self.run.here()
+        if not self.run.looked_ahead:
+            return x, self.run.value, grad
+        value, grad = self.run.evaluate(x)
+        return x, value, grad
+
     def _refuse(self, linear: dict[str, Any], automatic: bool) -> None:
         """Raises ValueError for arguments that second-order methods do not take."""
         if automatic:
@@ -247,13 +271,15 @@ class _Descent:
                 status: int = self._descend(1 if k < limit else 0, gtol, want_value)
             finally:  # the gradient may have been evaluated even where the step failed
                 self.evaluated = not math.isnan(self.run.largest_slope[1])
-            if status not in (0, CONVERGED):
-                return status
             self.nit = k
+            if status not in (0, CONVERGED):
+                if self.kept is not None:
+                    self.kept.close(self)
+                return status
             if self.kept is not None:
                 self.kept.look(self)
             if k > 0 and observe is not None:
-                observe(self.run.value)
+                observe(self.here()[1])
             if k > 0 and tell is not None and tell(self):
                 return STOPPED
             if status == CONVERGED:
@@ -283,8 +309,8 @@ class _Descent:
         """Up to `count` iterations; the spectral radius is measured for a method that needs it."""
         goal, auto = self.run.k + count, self.auto
         while True:
-            alarm = math.inf if auto is None else auto.alarm
-            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value, alarm)
+            alarm, brake = (math.inf, False) if auto is None else (auto.alarm, auto.brake)
+            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value, alarm, brake)
             if auto is not None and status == stepper.ALARM:
                 auto.shorten(self.run.k)
                 self._choose_step(auto)
@@ -336,6 +362,11 @@ class _Descent:
             return self.result(-1, "solve_failed", f"{text}: lower dt, give hess=, or another solver=")
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
+        if status == stepper.OVERFLOWED:
+            text = (
+                f"the square of the gradient, {last:.3g}, overflowed in {self.method.name} in iteration {run.k}, and parameters would stand"
+            )
+            return self.result(-1, "non_finite", f"{text} still from there on: scale the cost, or give clip_value=")
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
 
@@ -345,18 +376,40 @@ class _Descent:
     def _divergence(self, grown: bool) -> tuple[str, str]:
         """(reason, message) where a number is not finite: was it the step, or the cost function?"""
         step = self.dt if self.method.kind == "step" or self.auto is not None else float(self.method.parameters.get("lr", math.nan))
-        limit = radius = math.inf
+        limit, radius, between, where = math.inf, math.nan, "", f"in iteration {self.run.k}"
         if "linear" in self.method.flags and self.schedule is None:
-            size = 1e-4 if self.differences else 1.5e-8  # differences of differences need room
-            radius = amplification.measured_radius(lambda x: self.run.evaluate(x)[1], self.start, size)
-            limit = self._limit(radius) if 0 < radius < math.inf else math.inf
-        where = f"in iteration {self.run.k}"
-        if step > limit:
+            radius, between = self._curvature()
+            limit = self._limit(radius) if 0.0 < radius < math.inf else math.inf
+        if limit < step and (
+            step < 1e3 * limit or between == "at x0"
+        ):  # else curvature grew along the way: its last value says nothing of x0
             text = f"the iterates left the finite numbers {where}: lr = {step:g} exceeds the stability limit {limit:.4g}"
-            return "diverged", f"{text} of {self.method.name} for the measured curvature {radius:.4g} at x0"
-        if grown:
+            return "diverged", f"{text} of {self.method.name} for the measured curvature {radius:.4g} {between}"
+        if grown or step > limit:
             return "diverged", f"the iterates grew beyond the finite numbers {where}" + self._advice("")
+        if not np.all(np.isfinite(self.run.y)):
+            eps = ": eps = 0 in its denominator; give eps a number above 0" if self.method.parameters.get("eps") == 0.0 else ": lower lr"
+            return "non_finite", f"the step of {self.method.name} is not finite {where}, though cost and gradient are{eps}"
         return "non_finite", f"the cost or its gradient is not finite {where}: x is the last point where it was"
+
+    def _curvature(self) -> tuple[float, str]:
+        """(curvature, where it was measured), to tell a step that was too large from a cost that is not finite.
+
+        Of an optimizer it is that of the way from x0 to the last good point, without another evaluation: where a descent diverges the
+        gradient there is all of the change. An integrator may fail within its first step: gradients are taken around x0.
+        """
+        if self.method.kind == "step":
+            size = 1e-4 if self.differences else 1.5e-8  # differences of differences need room
+            return amplification.measured_radius(lambda x: self.run.evaluate(x)[1], self.start, size), "at x0"
+        x, grad = self.run.here()
+        way = self._norm(x - self.start) if self.evaluated else 0.0
+        return self._norm(grad) / way if way > 0.0 else math.nan, "between x0 and x"
+
+    @staticmethod
+    def _norm(x: Array) -> float:
+        """Without the overflow of squares."""
+        largest = float(np.max(np.abs(x), initial=0.0))
+        return largest * float(np.linalg.norm(x.ravel() / largest)) if largest > 0.0 else 0.0
 
     def _limit(self, curvature: float) -> float:
         if "second_order" not in self.method.flags:
@@ -368,6 +421,8 @@ class _Descent:
         run = self.run
         x, grad = run.here() if self.evaluated else (self.start.copy(), np.full(self.start.shape, math.nan))
         value = run.value if self.evaluated else math.nan
+        if self.evaluated and run.looked_ahead:
+            value, grad = run.evaluate(x) if ask else (math.nan, np.full(self.start.shape, math.nan))
         if ask and math.isnan(value) and self.problem.has_value and self.evaluated:
             value = run.evaluate(x, False)[0]
             if not math.isfinite(value):
@@ -385,5 +440,5 @@ class _Descent:
 def _intermediate(descent: Any) -> OptimizeResult:
     """What a callback is told."""
     run = descent.run
-    x, grad = run.here()
-    return OptimizeResult(x=x, fun=run.value, jac=grad, nit=descent.nit, nfev=run.nfev, njev=run.njev)
+    x, value, grad = descent.here()
+    return OptimizeResult(x=x, fun=value, jac=grad, nit=descent.nit, nfev=run.nfev, njev=run.njev)

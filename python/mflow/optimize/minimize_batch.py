@@ -200,7 +200,7 @@ class Work:
         """The result so far."""
         core = self.core
         reason = [REASONS.get(code, "rhs_failed") for code in core.code.tolist()]
-        evaluated = np.where(core.code == lane_descent.ENDINGS["interrupted"], 0, core.nit + 1)
+        evaluated = np.where(core.code == lane_descent.ENDINGS["interrupted"], 0, core.nit + 1 + core.extra)
         return _result(self.method, core.x.reshape(self.shape), core.fun, core.gmax, core.nit, evaluated, reason)
 
 

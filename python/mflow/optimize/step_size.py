@@ -57,14 +57,15 @@ class AutoStep:
     """lr="auto": nine tenths of the stability limit for the curvature where the run stands, measured again along the way.
 
     The limit holds for small motions. Where the gradient grows by a factor of `ALARM` they are not small, and steps are shorter for a
-    while.
+    while; from there on the run also brakes: a velocity that leads uphill is put to 0, for what a velocity may carry on is bounded by
+    constant curvature only.
     """
 
     def __init__(self, method: Method) -> None:
         if "linear" not in method.flags or method.is_implicit:
             raise ValueError(f'lr: "auto" follows a stability limit, and {method.name} has none; give a number')
         self.method = method
-        self.alarm, self.caution = math.inf, 1.0
+        self.alarm, self.caution, self.brake = math.inf, 1.0, False
         self._looks = spectrum.Looks()
 
     def due(self, k: int) -> bool:
@@ -77,6 +78,7 @@ class AutoStep:
 
     def shorten(self, k: int) -> None:
         """The gradient has grown too much in iteration k: measure now, and take shorter steps."""
+        self.brake = True
         self._looks.next, self.caution = k, max(0.5 * self.caution, LEAST_CAUTION)
 
     def choose(self, run: Any, slope: Callable[[float, Array], Array], last: float) -> float:

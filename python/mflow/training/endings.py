@@ -11,7 +11,7 @@ from mflow.base.result import Result
 if TYPE_CHECKING:
     from mflow.training.trainer import Trainer
 
-__all__ = ["Ending", "TrainResult", "early_stopped", "finished", "not_finite", "result", "stopped"]
+__all__ = ["Ending", "TrainResult", "early_stopped", "finished", "not_finite", "refused", "result", "stopped"]
 
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the training diverged
 STATUS = {"finished": 0, "early_stopped": 0, "max_steps": 1, "callback": 2}
@@ -80,16 +80,26 @@ def stopped(run: Trainer, by_callback: bool) -> Ending:
 def not_finite(run: Trainer, problem: str, batches: int | None) -> Ending:
     """A number is not finite, so many batches after the last step; None: at the end of the epoch, with the validation data."""
     batch, data = ("", "the validation data") if batches is None else (f", batch {run.batch + max(batches - 1, 0)}", "that batch")
-    where = f"in epoch {run.epoch}{batch}, after {run.nit} steps"
-    kept = f"params are those of epoch {run.monitor.best_epoch}, the best"
-    if run.monitor.best_epoch < 0:
-        kept = "no epoch was completed: params are those of the start"
+    where, kept = f"in epoch {run.epoch}{batch}, after {run.nit} steps", _kept(run)
     norms = run.history.steps["step_grad_norm"]
     if not run.binding.finite or (len(norms) and norms[-1] > GROWTH * max(norms[0], 1e-300)):
         advice = f"; {run.wrong}" if run.wrong else ": lower lr, or give clip_norm="
         text = f"{problem} {where}, and the gradients have grown beyond bounds{advice}; {kept}"
         return Ending("diverged", text)
     return Ending("non_finite", f"{problem} {where}: look at {data} for what the loss cannot take; {kept}")
+
+
+def refused(run: Trainer, problem: str, batches: int) -> Ending:
+    """A step would have left a number that is not finite, so many batches after the last one; it was not taken."""
+    where = f"in epoch {run.epoch}, batch {run.batch + max(batches - 1, 0)}, after {run.nit} steps"
+    return Ending("non_finite", f"{problem} ({where}); {_kept(run)}")
+
+
+def _kept(run: Trainer) -> str:
+    """Which parameters the result has where the training broke off."""
+    if run.monitor.best_epoch < 0:
+        return "no epoch was completed: params are those of the start"
+    return f"params are those of epoch {run.monitor.best_epoch}, the best"
 
 
 def _least(run: Trainer) -> str:

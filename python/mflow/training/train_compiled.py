@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core.objectives.objective import Objective
-from mflow_core.optimize.training import GRADIENT, LOSS, Course
+from mflow_core.optimize.training import GRADIENT, LOSS, STEP, Course
 
 from mflow.base.checks import Array
 from mflow.base.pace import Pace
@@ -108,4 +108,6 @@ class CompiledTrainer(Trainer):
             return endings.not_finite(self, f"the loss is {self.loss}", into)
         if bad == GRADIENT:
             return endings.not_finite(self, "the gradient is not finite", into)
+        if bad == STEP:
+            return endings.refused(self, self.course.refused, into)
         return self._after(self.opt.lr_of(0))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from mflow_core.optimize.arrangement import gather
 from mflow_core.optimize.training import measured_step
-from mflow_core.optimize.updater import Updater
+from mflow_core.optimize.updater import StepRefused, Updater
 
 from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.progress import Progress, asks_to_stop
@@ -175,17 +175,19 @@ class Trainer:
     def _update(self, flat: list[Any], rows: float, count: int) -> Ending | None:
         """One step, and what follows it."""
         try:
-            self.norm = norm = measured_step(self.opt, flat)
+            self.norm, taken = measured_step(self.opt, flat)
+        except StepRefused as error:
+            return endings.refused(self, str(error), count)
         except (TypeError, ValueError) as error:
             if str(error).startswith("g"):
                 error.add_note("g is the gradient, as " + ("jac" if callable(self.model.jac) else "fun") + " returned it")
             raise
-        if not math.isfinite(norm):
+        if not taken:
             return endings.not_finite(self, "the gradient is not finite", count)
         self.nit += 1
         self.batch += count
         lr = self.opt.lr_of(0)
-        self.history.add_step(self.loss, lr, norm, rows)
+        self.history.add_step(self.loss, lr, self.norm, rows)
         if self.quiet and self.nit < self.max_steps:
             return None
         return self._after(lr)

@@ -56,6 +56,7 @@ ctypedef struct reductions_t:            # the sums below and in vec.pxd as comp
     double (*max_abs)(const double *x, ptrdiff_t n) noexcept nogil
     double (*sum_of_squares)(const double *x, ptrdiff_t n) noexcept nogil
     double (*error_sum)(const control_t *c, const double *e, const double *y0, const double *y1, ptrdiff_t n) noexcept nogil
+    bint (*all_tame)(const double *x, ptrdiff_t n) noexcept nogil
 
 
 cdef inline void control_begin(control_t *c, ptrdiff_t n, int order, int order_hat, int n_err) noexcept nogil:

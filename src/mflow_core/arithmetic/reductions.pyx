@@ -13,6 +13,10 @@ cdef bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:
     return vec.all_finite(x, n)
 
 
+cdef bint all_tame(const double *x, ptrdiff_t n) noexcept nogil:
+    return vec.all_tame(x, n)
+
+
 cdef double max_abs(const double *x, ptrdiff_t n) noexcept nogil:
     return vec.max_abs(x, n)
 
@@ -26,6 +30,7 @@ cdef double error_sum(const control_t *c, const double *e, const double *y0, con
 
 
 cdef reductions_t TABLE
-TABLE.all_finite, TABLE.max_abs, TABLE.sum_of_squares, TABLE.error_sum = all_finite, max_abs, sum_of_squares, error_sum
+TABLE.all_finite, TABLE.all_tame, TABLE.max_abs = all_finite, all_tame, max_abs
+TABLE.sum_of_squares, TABLE.error_sum = sum_of_squares, error_sum
 
 _table = PyCapsule_New(&TABLE, b"mflow_core._reductions", NULL)

@@ -1,5 +1,5 @@
 # cython: language_level=3
-"""Scalars, the same bits on every machine: running products in double-double, powers, exponentials and logarithms. No libm, no fma."""
+"""Scalars, the same bits on every machine: running products and whole powers in double-double, powers, exponentials and logarithms. No libm, no fma."""
 from libc.math cimport fabs
 from libc.stdint cimport int32_t, int64_t, uint64_t
 
@@ -24,6 +24,27 @@ cdef inline void multiply(double *pair, double factor) noexcept nogil:
     pair[0] = total
     if total < 8.673617379884035e-19:
         pair[0] = pair[1] = 0.0
+
+
+cdef inline void multiply_pair(double *pair, const double *factor) noexcept nogil:
+    """pair *= factor, both hi + lo; they may be one. 0 below 2^-60."""
+    cdef double a = pair[0], b = factor[0], p = a * b, error = product_error(a, b, p) + (a * factor[1] + pair[1] * b), total = p + error
+    pair[1] = error - (total - p)
+    pair[0] = total
+    if total < 8.673617379884035e-19:
+        pair[0] = pair[1] = 0.0
+
+
+cdef inline void power_pair(double *pair, double base, int64_t exponent) noexcept nogil:
+    """pair = base^exponent for 0 <= base <= 1, by squaring: as exact as so many calls of `multiply`, and 0 where they would be."""
+    cdef double[2] square
+    square[0], square[1] = base, 0.0
+    pair[0], pair[1] = 1.0, 0.0
+    while exponent > 0:
+        if exponent & 1:
+            multiply_pair(pair, square)
+        exponent = exponent >> 1
+        multiply_pair(square, square)
 
 
 cdef inline double one_minus(const double *pair) noexcept nogil:

@@ -30,6 +30,7 @@ cdef extern from *:
     #error "mflow promises the same bits everywhere: build it with double arithmetic (SSE2 on x86)"
     #endif
     #define MF_SHORT 12
+    #define MF_WILD 0x1p465
     typedef double *restrict mf_vec;
     typedef const double *restrict mf_cvec;
     #if defined(__GNUC__) && (defined(__x86_64__) || defined(__i386__))
@@ -57,6 +58,7 @@ cdef extern from *:
     """
     enum:
         MF_SHORT
+    const double MF_WILD
     ctypedef double *mf_vec
     ctypedef const double *mf_cvec
     double mf_scalar(double x) noexcept nogil
@@ -205,6 +207,26 @@ cdef inline bint all_finite(const double *x, ptrdiff_t n) noexcept nogil:
     for j in range(16):
         bad |= lane[j]
     return bad == 0
+
+
+cdef inline bint all_tame(const double *x, ptrdiff_t n) noexcept nogil:
+    """True if every |x[i]| is below MF_WILD = 2^465, about 9.5e139: no square overflows then, nor any sum of squares. NaN is not below."""
+    cdef uint64_t magnitude = 0x7FFFFFFFFFFFFFFF, top = 0x8000000000000000
+    cdef uint64_t rest = 0x8000000000000000 - 0x5D00000000000000       # what carries the bits of 2^465 to the top bit
+    cdef uint64_t[16] lane
+    cdef uint64_t wild = 0
+    cdef ptrdiff_t i, whole = n - n % 16
+    cdef int j
+    for j in range(16):
+        lane[j] = 0
+    for i in range(0, whole, 16):
+        for j in range(16):
+            lane[j] |= (mf_bits(x[i + j]) & magnitude) + rest
+    for i in range(whole, n):
+        wild |= (mf_bits(x[i]) & magnitude) + rest
+    for j in range(16):
+        wild |= lane[j]
+    return (wild & top) == 0
 
 
 cdef inline ptrdiff_t first_non_finite(const double *x, ptrdiff_t n) noexcept nogil:

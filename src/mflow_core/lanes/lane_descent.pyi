@@ -15,6 +15,7 @@ class Descents:
     gmax: NDArray[np.float64]
     nit: NDArray[np.int64]
     code: NDArray[np.int32]
+    extra: NDArray[np.int64]
     def __init__(
         self, record: MethodRecord, fun: Any, starts: NDArray[np.float64], limit: int, gtol: float,
         parameters: Mapping[str, float] | None = ..., X: NDArray[np.float64] | None = ..., y: NDArray[np.float64] | None = ...,

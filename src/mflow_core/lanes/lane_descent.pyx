@@ -3,7 +3,8 @@ descent in a block.
 
 Lanes go in blocks whose vectors lie one behind the other, so that `begin` and the elementwise `update` run once a step for the whole
 block. A lane that has ended hands in its result, and the last one that is still moving takes its place. Each lane has the bits and the
-ending that `run_descend` would give it alone: the same kernels see the same numbers in the same order.
+ending that `run_descend` would give it alone: the same kernels see the same numbers in the same order. Where a method takes its gradient
+ahead of x_k, value and gradient of the result belong to x_k all the same: the cost is evaluated there once a lane has ended.
 """
 from libc.math cimport INFINITY, NAN
 from libc.stddef cimport ptrdiff_t
@@ -13,11 +14,12 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
 from mflow_core.lanes.lane_block cimport mf_read
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport objective_t
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
+from mflow_core.stepping.descent cimport asks_ahead
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, mf_method, mf_sizes, mf_value_grad_fn
 
 import numpy as np
@@ -48,6 +50,8 @@ ctypedef struct slot_t:                  # one lane of a block
     void *ctx                            # &objective, or the common function's
     objective_t objective           # with data of the lane
     double value, gmax, first
+    int64_t extra                        # evaluations beside one an iteration
+    bint ahead                           # the last gradient was taken at another point than x_k
 
 
 ctypedef struct block_t:
@@ -90,7 +94,7 @@ cdef class Descents:
     fun: an `Objective`, another compiled cost, or a list of them, one a lane. X, y: data of a lane of its own each, (lanes, ...), in the
     place of the objective's. lr: the learning rate of each iteration, where it changes.
     """
-    cdef readonly cnp.ndarray x, fun, gmax, nit, code
+    cdef readonly cnp.ndarray x, fun, gmax, nit, code, extra
     cdef const mf_method *m
     cdef mf_sizes sizes
     cdef double *par
@@ -116,6 +120,7 @@ cdef class Descents:
         self.lanes, self.n = cnp.PyArray_DIM(self.x, 0), cnp.PyArray_DIM(self.x, 1)
         self.fun, self.gmax = np.full(self.lanes, np.nan), np.full(self.lanes, np.nan)
         self.nit, self.code = np.zeros(self.lanes, dtype=np.int64), np.full(self.lanes, WAITING, dtype=np.int32)
+        self.extra = np.zeros(self.lanes, dtype=np.int64)
         self.X, self.y, self.lr, self.lr_place = X, y, lr, -1
         for k in range(self.m.n_par):
             if self.m.par[k].name == b"lr":
@@ -197,7 +202,7 @@ cdef class Descents:
     cdef void place(self, slot_t *s, int64_t lane) noexcept nogil:
         """Whose cost a lane follows, and over which data."""
         cdef ptrdiff_t of = lane if cnp.PyArray_DIM(self.functions, 0) > 1 else 0
-        s.lane, s.value, s.gmax, s.first = lane, NAN, NAN, NAN
+        s.lane, s.value, s.gmax, s.first, s.extra, s.ahead = lane, NAN, NAN, NAN, 0, False
         s.fun = <mf_value_grad_fn> <size_t> (<cnp.uint64_t *> cnp.PyArray_DATA(self.functions))[of]
         s.ctx = <void *> <size_t> (<cnp.uint64_t *> cnp.PyArray_DATA(self.contexts))[of]
         if self.X is None and self.y is None:
@@ -214,12 +219,19 @@ cdef class Descents:
         cdef slot_t *s = &b.slots[k]
         cdef ptrdiff_t n = b.n, last = b.active - 1
         cdef int j
-        if s.gmax == s.gmax:
+        if s.ahead and s.gmax == s.gmax and code != CONVERGED:       # value and gradient are those ahead of the good point
+            s.value, s.gmax = NAN, NAN
+            s.extra += 1
+            if self.look(b, k, b.good + k * n, &s.value) == 0:
+                s.gmax = REDUCE.max_abs(b.g + k * n, n)
+            memcpy(<double *> cnp.PyArray_DATA(self.x) + s.lane * n, b.good + k * n, n * sizeof(double))
+        elif s.gmax == s.gmax:
             memcpy(<double *> cnp.PyArray_DATA(self.x) + s.lane * n, b.good + k * n, n * sizeof(double))
         (<double *> cnp.PyArray_DATA(self.fun))[s.lane] = s.value
         (<double *> cnp.PyArray_DATA(self.gmax))[s.lane] = s.gmax
         (<int64_t *> cnp.PyArray_DATA(self.nit))[s.lane] = nit
         (<int32_t *> cnp.PyArray_DATA(self.code))[s.lane] = code
+        (<int64_t *> cnp.PyArray_DATA(self.extra))[s.lane] = s.extra
         if k < last:
             s[0] = b.slots[last]
             for j in range(b.n_vec):
@@ -233,7 +245,9 @@ cdef class Descents:
         """The gradient of lane k at `at`; how the lane ends there, or WAITING where it goes on."""
         cdef slot_t *s = &b.slots[k]
         cdef double value = NAN, gmax
-        cdef int status = s.fun(at, &value, b.g + k * b.n, b.n, s.ctx if s.ctx != NULL or self.X is None and self.y is None else &s.objective)
+        cdef const double *here = b.x[0] + k * b.n
+        cdef ptrdiff_t i
+        cdef int status = self.look(b, k, at, &value)
         if status != 0:
             return status if status < 0 else -status
         gmax = REDUCE.max_abs(b.g + k * b.n, b.n)
@@ -242,10 +256,55 @@ cdef class Descents:
         s.value, s.gmax = value, gmax
         if s.first != s.first:
             s.first = gmax
-        memcpy(b.good + k * b.n, at, b.n * sizeof(double))
+        memcpy(b.good + k * b.n, here, b.n * sizeof(double))
+        s.ahead = False
+        if at != here:
+            for i in range(b.n):
+                if at[i] != here[i]:
+                    s.ahead = True
+                    break
         if gmax <= self.gtol:
-            return CONVERGED
+            if not s.ahead:
+                return CONVERGED
+            status = self.behind(b, k, here)
+            if status != 0:
+                return status
         return LIMIT if it == self.limit else WAITING
+
+    cdef int look(self, block_t *b, ptrdiff_t k, const double *at, double *value) noexcept nogil:
+        """Value and gradient of the cost of lane k."""
+        cdef slot_t *s = &b.slots[k]
+        return s.fun(at, value, b.g + k * b.n, b.n, s.ctx if s.ctx != NULL or self.X is None and self.y is None else &s.objective)
+
+    cdef int behind(self, block_t *b, ptrdiff_t k, const double *here) noexcept nogil:
+        """The gradient ahead is small: is it so at x_k? CONVERGED, then value and gradient are those there; 0: not yet."""
+        cdef slot_t *s = &b.slots[k]
+        cdef double *ahead = b.at + k * b.n      # no longer needed as a point: keeps the gradient there
+        cdef double value = NAN, gmax
+        cdef int status
+        memcpy(ahead, b.g + k * b.n, b.n * sizeof(double))
+        status = self.look(b, k, here, &value)
+        s.extra += 1
+        if status != 0:
+            return status if status < 0 else -status
+        gmax = REDUCE.max_abs(b.g + k * b.n, b.n)
+        if gmax <= self.gtol and value - value == 0.0:
+            s.value, s.gmax = value, gmax
+            return CONVERGED
+        memcpy(b.g + k * b.n, ahead, b.n * sizeof(double))
+        return 0
+
+    cdef int after_update(self, block_t *b, ptrdiff_t k) noexcept nogil:
+        """How lane k ends where its step left a number that is not finite, or WAITING."""
+        cdef slot_t *s = &b.slots[k]
+        cdef int j
+        if not REDUCE.all_finite(b.x[0] + k * b.n, b.n):
+            return self.no_number(s)
+        if s.gmax >= MF_WILD:            # the square of a gradient may have overflowed in a vector: the lane would stand still
+            for j in range(1, b.n_vec):
+                if not REDUCE.all_finite(b.x[j] + k * b.n, b.n):
+                    return NON_FINITE
+        return WAITING
 
     cdef int no_number(self, const slot_t *s) noexcept nogil:
         return DIVERGED if s.gmax > _growth * (s.first if s.first > 1e-300 else 1e-300) else NON_FINITE
@@ -257,6 +316,7 @@ cdef class Descents:
         cdef int64_t it
         cdef ptrdiff_t k
         cdef int status, ending
+        cdef bint wild = False
         for it in range(self.limit + 1):
             if mf_read(&self.stopped):
                 return 0
@@ -265,7 +325,7 @@ cdef class Descents:
             memcpy(b.scal_next, b.scal, b.n_scal * sizeof(double))
             status = b.m.begin(b.m, b.par, it, b.scal_next, b.coef)
             at = b.x[0]
-            if status == 0 and b.m.ask != NULL:
+            if status == 0 and b.m.ask != NULL and asks_ahead(b.m, b.coef):
                 status = b.m.ask(b.m, b.coef, 0, b.active * b.n, <const double *const *> b.x, b.at)
                 at = b.at
             if status != 0:
@@ -282,12 +342,16 @@ cdef class Descents:
             status = b.m.update(b.m, b.coef, 1.0, 0, b.active * b.n, b.x, b.g)
             if status != 0 and status != MF_E_NON_FINITE:
                 return status
-            if not REDUCE.all_finite(b.x[0], b.active * b.n):
+            for k in range(b.active):
+                wild |= b.slots[k].gmax >= MF_WILD
+            if wild or not REDUCE.all_finite(b.x[0], b.active * b.n):
+                wild = False
                 k = 0
                 while k < b.active:
-                    if REDUCE.all_finite(b.x[0] + k * b.n, b.n):
+                    ending = self.after_update(b, k)
+                    if ending == WAITING:
                         k += 1
                     else:
-                        self.hand_in(b, k, it, self.no_number(&b.slots[k]))
+                        self.hand_in(b, k, it, ending)
             b.scal, b.scal_next = b.scal_next, b.scal
         return 0

@@ -214,8 +214,9 @@ cdef inline int direct_move(const plan_t *p, int kind, double dot, double square
     else:
         t = logistic_root(s, y, g, &slope)
         phi = fabs((t - s) + g * logistic_slope(t, y))
-    if not is_root(phi, s, t, g * slope, g):             # the curvature is at most 1
-        return MF_E_SOLVE
+    if not is_root(phi, s, t, g * slope, 0.0):           # only where that fails is the curvature worth its price
+        if not is_root(phi, s, t, g * slope, g if kind == SQUARED else g * logistic_curvature(t, y, 0.0)):
+            return MF_E_SOLVE
     worst[0] = phi if phi > worst[0] else worst[0]
     move.step = h * slope
     move.along = -move.step * move.keep

@@ -160,6 +160,12 @@ cdef inline double logistic_root(double s, double y, double g, double *p) noexce
     cdef double start = y * s, low = start, high = start + g
     cdef double v = logistic_guess(start, g), E, D, N, M, missed, bend, d = 0.0, size, tilt, share, per_D, w, r
     cdef int k
+    if g > 1e18:                         # s and s + g are too far apart to bisect: sigma(-v) < e^-v, and it is 1 at -746
+        bend = mf_log1p(g) + (start if start > 0.0 else 0.0)
+        high = bend if bend < high else high
+        low = -746.0 if low < -746.0 < high else low
+        v = v if v > low else low
+        v = v if v < high else high
     for k in range(MAX_ITERATIONS):
         E = mf_exp(-fabs(v))
         D = 1.0 + E
@@ -174,7 +180,7 @@ cdef inline double logistic_root(double s, double y, double g, double *p) noexce
         d = -(missed * (M * D)) / bend                       # Halley's step, in one division
         size = (fabs(start) * D + g * N) * (D * share)
         size = size if size > fabs(v) else fabs(v)
-        if near_enough(d, size):
+        if near_enough(d, size) and (g <= 1e18 or fabs(d) < 1.0):        # far from the root of a great g, size is great for nothing
             break
         if missed > 0.0:
             high = v

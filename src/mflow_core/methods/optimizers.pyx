@@ -12,8 +12,8 @@ with (decay, keep) = (weight_decay, 1), or (0, 1 - lr weight_decay) if the decay
 accumulation (1/m) and clipping by the global norm.
 
 x[0] is c, x[1] ... the optimizer's vectors, 0 at the start unless `start` fills them; none may overlap, nor g. Powers beta^t are running
-products in double-double arithmetic (Dekker), exact to the last bit over 1e6 steps, and 0 below 2^-60; no libm but sqrt, no fma: the
-same bits on every machine.
+products in double-double arithmetic (Dekker), exact to the last bit over 1e6 steps, and 0 below 2^-60; where beta is another one than in
+the step before, all of it is made anew by squaring. No libm but sqrt, no fma: the same bits on every machine.
 
 To add an optimizer, write four things here and its few lines of NumPy, from the paper, in tests/support/reference.py:
 
@@ -33,7 +33,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc
 
-from mflow_core.arithmetic.scalars cimport multiply, one_minus, power_of_096
+from mflow_core.arithmetic.scalars cimport multiply, one_minus, power_of_096, power_pair
 from mflow_core.methods.elementwise cimport OWN, WIDTH, apply, apply_ahead, common, larger
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_LINEAR, MF_LOWER_OPEN, MF_REAL, MF_UPPER_OPEN, mf_begin_fn, mf_method,
                                mf_new_method, mf_param, mf_sizes, mf_update_fn)
@@ -213,13 +213,26 @@ cdef int rmsprop_update(const mf_method *m, const double *coef, double gscale, p
 
 
 # ---- adam, adamw, adamax, nadam ------------------------------------------------------------------------------------------------------
-# scal: beta1^t (hi, lo), beta2^t (hi, lo). nadam: the product of mu, beta2^t, then 0.96^((t+1) rate) and the rate it was made with
+# scal: beta1^t (hi, lo), beta2^t (hi, lo), beta1, beta2. nadam: the product of mu, beta2^t, 0.96^((t+1) rate), the rate and beta2. The last
+# two say what the powers were made with: where the parameters are others by now, or a state has -1 there, the powers are made anew.
+
+cdef void renew_power(double beta, int64_t k, double *pair, double *made_with) noexcept nogil:
+    """pair = beta^(k + 1), from nothing."""
+    power_pair(pair, beta, k + 1)
+    made_with[0] = beta
+
+
+cdef inline void next_power(double beta, int64_t k, double *pair, double *made_with) noexcept nogil:
+    """pair = beta^(k + 1): of the present beta, whatever those before were (torch's 1 - beta^t)."""
+    if k > 0 and made_with[0] == beta:
+        multiply(pair, beta)
+    else:
+        renew_power(beta, k, pair, made_with)
+
 
 cdef inline void advance(const double *par, int64_t k, double *scal) noexcept nogil:
-    if k == 0:
-        scal[0], scal[1], scal[2], scal[3] = 1.0, 0.0, 1.0, 0.0
-    multiply(scal, par[1])
-    multiply(scal + 2, par[2])
+    next_power(par[1], k, scal, scal + 4)
+    next_power(par[2], k, scal + 2, scal + 5)
 
 
 cdef int adam_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
@@ -290,14 +303,14 @@ cdef int nadam_begin(const mf_method *m, const double *par, int64_t k, double *s
     cdef double[2] ahead
     cdef double *w = common(m, par, lr, coef)
     if k == 0:
-        scal[0], scal[1], scal[2], scal[3] = 1.0, 0.0, 1.0, 0.0
+        scal[0], scal[1] = 1.0, 0.0
     if k == 0 or scal[5] != rate:
         scal[4], scal[5] = power_of_096(<double> (k + 1) * rate), rate
     mu = b1 * (1.0 - 0.5 * scal[4])
     scal[4] = power_of_096(<double> (k + 2) * rate)
     mu_next = b1 * (1.0 - 0.5 * scal[4])
-    multiply(scal, mu)
-    multiply(scal + 2, b2)
+    multiply(scal, mu)                                    # a product under changing betas, too, as in torch
+    next_power(b2, k, scal + 2, scal + 6)
     ahead[0], ahead[1] = scal[0], scal[1]
     multiply(ahead, mu_next)
     w[0] = -lr * (1.0 - mu) / one_minus(scal)             # of g
@@ -426,7 +439,7 @@ made = optimizer(b"consistent_momentum", b"ConsistentMomentum", b"",
 made.flags, made.ask = MF_LINEAR, ahead_ask
 
 made = optimizer(b"adagrad", b"Adagrad", b"",
-    [_lr(1e-2), _real(b"lr_decay", 0, 0, _inf, b"lr/(1 + t lr_decay) at step t = 0, 1, ...", MF_UPPER_OPEN),
+    [_lr(1e-2), _real(b"lr_decay", 0, 0, _inf, b"lr/(1 + t lr_decay) at step t = 0, 1, ..., in decoupled decay too", MF_UPPER_OPEN),
      _real(b"initial_accumulator_value", 0, 0, _inf, b"first value of s", MF_UPPER_OPEN), _eps(1e-10)],
     b"c|s", 0, adagrad_begin, adagrad_update,
     b"s += g^2, c -= lr g/(sqrt(s) + eps)",
@@ -435,7 +448,8 @@ made = optimizer(b"adagrad", b"Adagrad", b"",
 made.start = adagrad_start
 
 optimizer(b"adadelta", b"Adadelta", b"",
-    [_lr(1.0), _real(b"rho", 0.9, 0, 1, b"decay of the means of g^2 and d^2", MF_UPPER_OPEN), _eps(1e-6, b"added inside both roots")],
+    [_lr(1.0), _real(b"rho", 0.9, 0, 1, b"decay of the means of g^2 and d^2", MF_UPPER_OPEN),
+     _real(b"eps", 1e-6, 0, _inf, b"added inside both roots; at 0 nothing would ever move", MF_LOWER_OPEN | MF_UPPER_OPEN)],
     b"c|v|u", 0, adadelta_begin, adadelta_update,
     b"v = rho v + (1 - rho) g^2, d = sqrt(u + eps)/sqrt(v + eps) g, u = rho u + (1 - rho) d^2, c -= lr d",
     b"Adagrad with a memory that fades, in the units of the parameters.",
@@ -458,26 +472,26 @@ cdef const char *adam_formula = (
 cdef list amsgrad_choice = [_bool(b"amsgrad", 0, b"divide by the largest v so far")]
 
 made = optimizer(b"adam", b"Adam", b"", [_lr(1e-3)] + _betas(0.9, 0.999) + [_eps(1e-8)] + amsgrad_choice,
-    b"c|m|v|u", 4, adam_begin, adam_update, adam_formula,
+    b"c|m|v|u", 6, adam_begin, adam_update, adam_formula,
     b"Momentum and a step for each parameter in one, both averages corrected for their start at zero.",
     b"D. Kingma and J. Ba, ICLR 2015, algorithm 1; amsgrad: S. Reddi, S. Kale and S. Kumar, ICLR 2018")
 made.sizes_fn = adam_sizes
 
 made = optimizer(b"adamw", b"AdamW", b"", [_lr(1e-3)] + _betas(0.9, 0.999) + [_eps(1e-8)] + amsgrad_choice,
-    b"c|m|v|u", 4, adam_begin, adam_update, adam_formula,
+    b"c|m|v|u", 6, adam_begin, adam_update, adam_formula,
     b"Adam with decoupled weight decay.",
     b"I. Loshchilov and F. Hutter, ICLR 2019, algorithm 2", decoupled=True, weight_decay=1e-2)
 made.sizes_fn = adam_sizes
 
 optimizer(b"adamax", b"Adamax", b"", [_lr(2e-3)] + _betas(0.9, 0.999, b"decay of the largest |g|") + [_eps(1e-8, b"added to |g|")],
-    b"c|m|u", 4, adamax_begin, adamax_update,
+    b"c|m|u", 6, adamax_begin, adamax_update,
     b"m = beta1 m + (1 - beta1) g, u = max(beta2 u, |g| + eps), c -= lr/(1 - beta1^t) m/u",
     b"Adam with the largest gradient in place of the root mean square.",
     b"D. Kingma and J. Ba, ICLR 2015, algorithm 2")
 
 optimizer(b"nadam", b"NAdam", b"", [_lr(2e-3)] + _betas(0.9, 0.999) + [_eps(1e-8),
      _real(b"momentum_decay", 4e-3, 0, _inf, b"rate of mu's warm-up; 1: Keras' form; None: mu = beta1 from the start")],
-    b"c|m|v", 6, nadam_begin, nadam_update,
+    b"c|m|v", 7, nadam_begin, nadam_update,
     b"mu_t = beta1 (1 - 0.5 0.96^(t momentum_decay)), P = mu_1 ... mu_t, m and v as adam, d = sqrt(v/(1 - beta2^t)) + eps, "
     b"c -= lr (1 - mu_t)/(1 - P) g/d + lr mu_(t+1)/(1 - P mu_(t+1)) m/d",
     b"Adam with Nesterov's momentum.",

@@ -19,7 +19,7 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.dot cimport dot_and_square
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
-from mflow_core.optimize.linesearch cimport ARMIJO, BACKTRACKING, EXACT, bb_length, line_begin, line_search
+from mflow_core.optimize.linesearch cimport ARMIJO, BACKTRACKING, CLOSED, EXACT, bb_length, line_begin, line_search
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
@@ -184,6 +184,8 @@ cdef int one_search(descent_t *s, path_t *path) noexcept nogil:
     keep_lowest_trial(s)
     if status < 0:
         return status
+    if status == CLOSED:                    # the last trial is as near to the root as numbers are: a good step
+        status = 0
     if status == 0 and not (s.kind == EXACT and line.f > s.f):
         s.at_once, s.fresh = line.nfev == 1, False
         return go_there(s, line.a, line.f, line.grad if line.has_grad else NULL, path)
@@ -193,7 +195,7 @@ cdef int one_search(descent_t *s, path_t *path) noexcept nogil:
         status = go_there(s, a, line.best_f, line.best_grad if line.best_has_grad else NULL, path)
         if status != 0:
             return status
-        if s.line_status == 0:
+        if s.line_status == 0 or s.line_status == CLOSED:
             return 0
     return LINE_FAILED
 

@@ -17,6 +17,7 @@ cdef enum:                               # endings above 0: the last good point 
     TOO_SMALL = 2                        # the step does not move x any more
     TOO_MANY = 3                         # the limit on evaluations
     UNBOUNDED = 4                        # still falling at the largest step allowed
+    CLOSED = 5                           # exact: the slope changes sign right there, and is not as small as asked
 
 
 ctypedef struct line_t:

@@ -3,6 +3,7 @@ from typing import Any
 from mflow_core.problems.problem import Problem
 
 KINDS: dict[str, int]
+_CLOSED: int
 
 def barzilai_borwein_step(x: Any, x_old: Any, g: Any, g_old: Any, form: int = ...) -> float: ...
 def search(

@@ -3,7 +3,8 @@
     backtracking   phi(a) <= f_ref + c1 a phi'(0), a shrunk by a factor until it holds
     armijo         the same, a from the parabola or the cubic through what is known, kept between a/10 and a/2
     strong_wolfe   that, and |phi'(a)| <= c2 |phi'(0)|: a bracket, then zoom by cubics with safeguards
-    exact          phi'(a) = 0 to tol |phi'(0)|, or a to tol a: a bracketed root; on a quadratic its first secant is the answer
+    exact          |phi'(a)| <= tol |phi'(0)|: a bracketed root; on a quadratic its first secant is the answer. Where the slope changes
+                   sign within 1e-10 a and the rule still fails (a kink, or slopes that are rounding), it ends as CLOSED
 
 Where values have no digits left, |phi(a) - phi(0)| <= 10 eps |phi(0)|, strong_wolfe takes a point by its slope:
 phi'(a) <= (2 c1 - 1) phi'(0) stands for Armijo's rule there. A trial whose value or slope is no number counts as too far, and so does
@@ -27,6 +28,7 @@ from mflow_core.optimize.arrays import checked
 
 cnp.import_array()
 
+_CLOSED = CLOSED
 _FOUND, _NO_DESCENT, _TOO_SMALL, _TOO_MANY, _UNBOUNDED = FOUND, NO_DESCENT, TOO_SMALL, TOO_MANY, UNBOUNDED
 KINDS = {"exact": EXACT, "backtracking": BACKTRACKING, "armijo": ARMIJO, "strong_wolfe": STRONG_WOLFE}
 
@@ -216,12 +218,13 @@ cdef inline bint is_end(const line_t *l, double a, double low, double high) noex
 cdef inline int closed(const line_t *l, double low, double slope_high) noexcept nogil:
     """The slope changes sign in the bracket (or right at 0), by its rounding perhaps: no point is known to be nearer to its root.
     Where there are no numbers on the far side, or the value jumps up within, this is an edge and no root: the best point is kept."""
-    return FOUND if low > 0.0 and slope_high == slope_high and l.f <= l.f0 else TOO_SMALL
+    return CLOSED if low > 0.0 and slope_high == slope_high and l.f <= l.f0 else TOO_SMALL
 
 
 cdef int exact(line_t *l, double a) noexcept nogil:
     """A root of phi': outwards until the slope is not negative, then Illinois' secants, with bisection where they are slow."""
     cdef double low = 0.0, slope_low = l.slope0, high = INFINITY, slope_high = NAN, guess, width = INFINITY
+    cdef double narrow = between(l.tol, 2.0 * EPS, 1e-10)
     cdef int status, side = 0
     while True:
         status = line_trial(l, a, True)
@@ -244,7 +247,7 @@ cdef int exact(line_t *l, double a) noexcept nogil:
         else:
             slope_low = 0.5 * slope_low if side > 0 else slope_low
             high, slope_high, side = a, l.slope, 1
-        if high - low <= (l.tol if l.tol > 2.0 * EPS else 2.0 * EPS) * high or not moves(l, high):
+        if high - low <= narrow * high or not moves(l, high):
             return closed(l, low, slope_high)
         guess = low - slope_low * ((high - low) / (slope_high - slope_low))
         if not (guess > low and guess < high) or high - low > 0.9 * width or is_end(l, guess, low, high):
@@ -374,4 +377,4 @@ cdef dict answer(line_t *l, int status, const double *start_grad):
         out = np.empty(l.n)
         memcpy(cnp.PyArray_DATA(out), grad, l.n * sizeof(double))
     return {"status": status, "a": a, "f": l.f if ours else l.best_f, "grad": out, "best_a": l.best_a, "best_f": l.best_f, "f0": l.f0,
-            "slope0": l.slope0, "nfev": l.nfev, "njev": l.njev}
+            "slope0": l.slope0, "edge": l.a, "nfev": l.nfev, "njev": l.njev}

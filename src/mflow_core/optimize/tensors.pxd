@@ -32,6 +32,9 @@ cdef class Tensors:
     cdef void release(self) noexcept
     cdef int test(self, int64_t k) except -1
     cdef int refuse(self, Py_ssize_t i, ptrdiff_t at, int64_t k, str state) except -1
+    cdef bint finite(self) noexcept
     cdef double norm(self) except? -1.0
+    cdef double largest(self) noexcept
+    cdef double norm_by(self, double unit) except? -1.0
     cdef dict vectors(self, Py_ssize_t i, tuple names)
     cdef int restore(self, Py_ssize_t i, tuple names, dict values) except -1

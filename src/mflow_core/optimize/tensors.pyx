@@ -160,12 +160,24 @@ cdef class Tensors:
             self.c[0].g = NULL
 
     cdef int test(self, int64_t k) except -1:
-        """Scans all gradients; raises FloatingPointError at the first number that is not finite."""
+        """Scans all gradients: 1 where one is so large that its square may overflow, else 0. Raises FloatingPointError at the first number
+        that is not finite."""
+        cdef Py_ssize_t i
+        cdef int wild = 0
+        for i in range(self.count):
+            if not REDUCE.all_tame(self.c[i].g, self.c[i].n):
+                wild = 1
+                if not REDUCE.all_finite(self.c[i].g, self.c[i].n):
+                    self.refuse(i, first_non_finite(self.c[i].g, self.c[i].n), k, "nothing was changed")
+        return wild
+
+    cdef bint finite(self) noexcept:
+        """Whether all gradients are finite."""
         cdef Py_ssize_t i
         for i in range(self.count):
             if not REDUCE.all_finite(self.c[i].g, self.c[i].n):
-                self.refuse(i, first_non_finite(self.c[i].g, self.c[i].n), k, "nothing was changed")
-        return 0
+                return False
+        return True
 
     cdef int refuse(self, Py_ssize_t i, ptrdiff_t at, int64_t k, str state) except -1:
         cdef double value = self.c[i].g[at]
@@ -176,21 +188,32 @@ cdef class Tensors:
     cdef double norm(self) except? -1.0:
         """Euclidean norm of all gradients, in fixed order: the same bits everywhere."""
         cdef Py_ssize_t i
-        cdef double total = 0.0, largest = 0.0, scaled = 0.0
+        cdef double total = 0.0, largest
         for i in range(self.count):
             total += REDUCE.sum_of_squares(self.c[i].g, self.c[i].n)
         if total < INFINITY or total != total:
             return sqrt(total)
-        for i in range(self.count):          # squares overflow, or an entry is infinite
-            largest = max(largest, REDUCE.max_abs(self.c[i].g, self.c[i].n))
-        if not largest < INFINITY:
-            return largest
+        largest = self.largest()             # squares overflow, or an entry is infinite
+        return largest * self.norm_by(largest) if largest < INFINITY else largest
+
+    cdef double largest(self) noexcept:
+        """The largest magnitude of all gradients."""
+        cdef Py_ssize_t i
+        cdef double out = 0.0
+        for i in range(self.count):
+            out = max(out, REDUCE.max_abs(self.c[i].g, self.c[i].n))
+        return out
+
+    cdef double norm_by(self, double unit) except? -1.0:
+        """The norm in multiples of `unit`."""
+        cdef Py_ssize_t i
+        cdef double scaled = 0.0
         for i in range(self.count):
             part = np.empty(self.c[i].n)
             memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> part), self.c[i].g, self.c[i].n * sizeof(double))
-            part /= largest
+            part /= unit
             scaled += REDUCE.sum_of_squares(<double *> cnp.PyArray_DATA(<cnp.ndarray> part), self.c[i].n)
-        return largest * sqrt(scaled)
+        return sqrt(scaled)
 
     # ---- the carried vectors ----
 

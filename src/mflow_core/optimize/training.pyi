@@ -8,12 +8,14 @@ from mflow_core.optimize.updater import Updater
 
 LOSS: int
 GRADIENT: int
+STEP: int
 
-def measured_step(optimizer: Updater, flat: list[Any]) -> float: ...
+def measured_step(optimizer: Updater, flat: list[Any]) -> tuple[float, bool]: ...
 
 class Course:
     loss: float
     norm: float
+    refused: str
     @property
     def batches(self) -> int: ...
     def __init__(self, optimizer: Updater, objective: Objective, batch_size: int, drop_last: bool, accumulate: int) -> None: ...

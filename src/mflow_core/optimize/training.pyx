@@ -6,7 +6,7 @@
 `Course` owns a copy of the objective's struct, whose index set it moves along the order, and scratch vectors of n numbers: nothing is
 gathered or allocated in a step. Gradient, norm, clipping and update are the functions that `Updater.step` and `Objective` call, in the
 same order, so a course has the bits of the same loop in Python. It runs without the GIL, and stops before the step whose loss or
-gradient is not finite.
+gradient is not finite, or whose result would not be.
 """
 from libc.math cimport INFINITY, NAN, sqrt
 from libc.stddef cimport ptrdiff_t
@@ -16,9 +16,10 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport OBJECTIVE_LABELLED, objective_t
+from mflow_core.optimize.careful cimport first_spoiled, keep, put_back, spoiled
 from mflow_core.optimize.tensors cimport tensor_t
 from mflow_core.optimize.updater cimport MAX_COEFFICIENTS, MAX_SCALARS, Updater, clip_scale, group_t
 from mflow_core.owner cimport mf_give
@@ -29,12 +30,13 @@ import numpy as np
 
 cnp.import_array()
 
-LOSS, GRADIENT = 1, 2                    # which of the two was not finite
+LOSS, GRADIENT, STEP = 1, 2, 4           # which of them was not finite
 
 cdef enum:
     BAD_LOSS = 1
     BAD_GRADIENT = 2
     BAD_PARAMETERS = 3
+    BAD_STEP = 4
 
 
 ctypedef struct course_t:
@@ -50,6 +52,9 @@ ctypedef struct course_t:
     double *total
     double *ahead
     double *part
+    double *room                         # for the array and its vectors, of a step that may have to be taken back
+    ptrdiff_t spoiled_at                 # the number that such a step would have spoiled, and in which vector
+    int spoiled_in
     int64_t k                            # steps taken
     ptrdiff_t batch, evaluations         # of this epoch; of this run
     double loss, norm, weight            # of the last step
@@ -68,6 +73,28 @@ cdef double norm_of(course_t *c) noexcept nogil:
     for j in range(c.o.n):
         c.part[j] = c.g[j] / largest
     return largest * sqrt(REDUCE.sum_of_squares(c.part, c.o.n))
+
+
+cdef double clip_factor(course_t *c) noexcept nogil:
+    """What the gradient, which is finite, is multiplied by: `Updater.clip_factor`."""
+    cdef double unit
+    if c.norm < INFINITY:
+        return clip_scale(c.max_norm, c.norm)
+    unit = REDUCE.max_abs(c.g, c.o.n)        # only the norm is too large to be a number; c.part is the gradient in this unit
+    return (c.max_norm / unit) / sqrt(REDUCE.sum_of_squares(c.part, c.o.n))
+
+
+cdef int update_kept(course_t *c, double gscale) noexcept nogil:
+    """The update, taken back where a number would not be finite: `Updater.advance_kept`."""
+    cdef int which
+    keep(c.tensor, 0, c.o.n, c.room)
+    c.m.update(c.m, c.group.coef, gscale, 0, c.o.n, c.tensor.x, c.g)
+    which = spoiled(c.tensor, 0, c.o.n, c.room)
+    if which < 0:
+        return 0
+    c.spoiled_in, c.spoiled_at = which, first_spoiled(c.tensor.x[which], c.room + which * c.o.n, c.o.n)
+    put_back(c.tensor, 0, c.o.n, c.room)
+    return BAD_STEP
 
 
 cdef const double *point_of(course_t *c) noexcept nogil:
@@ -130,17 +157,25 @@ cdef int gather(course_t *c) noexcept nogil:
 cdef int one_step(course_t *c) noexcept nogil:
     """0, or why it was not taken: nothing has changed then."""
     cdef double scale = 1.0
+    cdef double[MAX_SCALARS] scal
     cdef int status = gather(c)
     if status != 0:
         return status
     c.norm = norm_of(c)
-    if not c.norm < INFINITY:
+    if not c.norm < INFINITY and not REDUCE.all_finite(c.g, c.o.n):
         return BAD_GRADIENT
     if c.max_norm < INFINITY:
-        scale = clip_scale(c.max_norm, c.norm)
+        scale = clip_factor(c)
+    memcpy(scal, c.group.scal, sizeof(scal))
     if c.m.begin(c.m, c.group.par, c.k, c.group.scal, c.group.coef) != 0:
         return BAD_PARAMETERS
-    c.m.update(c.m, c.group.coef, scale * c.group.sign, 0, c.o.n, c.tensor.x, c.g)
+    if not c.group.divides and c.norm < MF_WILD:
+        c.m.update(c.m, c.group.coef, scale * c.group.sign, 0, c.o.n, c.tensor.x, c.g)
+    else:
+        status = update_kept(c, scale * c.group.sign)
+        if status != 0:
+            memcpy(c.group.scal, scal, sizeof(scal))
+            return status
     c.k += 1
     c.batch += c.into
     return 0
@@ -165,33 +200,36 @@ cdef int steps_of(course_t *c, ptrdiff_t steps, const double *rates, double *los
 
 
 def measured_step(Updater optimizer not None, list flat not None):
-    """`optimizer.step` for drivers that keep the norm of the gradient: returns it, and takes no step where it is not finite.
+    """`optimizer.step` for drivers that keep the norm of the gradient: (norm, whether the step was taken). It is not where a gradient is
+    not finite; the norm of finite ones may be infinite.
 
-    flat: one gradient an array, in their order. Errors as in `Updater.step`.
+    flat: one gradient an array, in their order. Errors as in `Updater.step`, StepRefused among them.
     """
     cdef double norm, scale = 1.0
     cdef unsigned int mode
+    cdef bint taken
     optimizer.enter()
     try:
         optimizer.complete()
         held = optimizer.tensors.hold(flat)
         norm = optimizer.tensors.norm()
-        if norm < INFINITY:
+        taken = norm < INFINITY or optimizer.tensors.finite()
+        if taken:
             if optimizer.scheduled:
                 optimizer.apply_schedules()
                 optimizer.tensors.take_all(held)
             if optimizer.max_norm < INFINITY:
-                scale = clip_scale(optimizer.max_norm, norm)
+                scale = optimizer.clip_factor(norm)
             mode = mf_fp_enter()
             try:
-                optimizer.advance(scale)
+                optimizer.advance(scale, optimizer.divides() or not norm < MF_WILD)
             finally:
                 mf_fp_leave(mode)
     finally:
         if optimizer.tensors is not None:
             optimizer.tensors.release()
         mf_give(&optimizer.busy)
-    return norm
+    return norm, taken
 
 
 cdef class Course:
@@ -205,6 +243,7 @@ cdef class Course:
     cdef object order
     cdef double *block
     cdef readonly double loss, norm      # of the last step, or of the one that was not taken
+    cdef readonly str refused            # why a step was not taken that would have left a number that is not finite
 
     def __init__(self, Updater optimizer not None, Objective objective not None, ptrdiff_t batch_size, bint drop_last, ptrdiff_t accumulate):
         cdef ptrdiff_t n = objective.c.n
@@ -218,12 +257,13 @@ cdef class Course:
         if optimizer.tensors.c[0].n != n:
             raise ValueError(f"params: expected {n} numbers of shape {objective.shape}, got {optimizer.tensors.c[0].n}")
         self.optimizer, self.objective = optimizer, objective
-        self.block = <double *> calloc(4 * n, sizeof(double))
+        self.block = <double *> calloc((4 + optimizer.tensors.c[0].n_vec) * n, sizeof(double))
         if self.block == NULL:
             raise MemoryError()
         self.c.o, self.c.m, self.c.tensor, self.c.group = objective.c, optimizer.m, optimizer.tensors.c, optimizer.groups
         self.c.lr_index = optimizer.lr_index
         self.c.g, self.c.total, self.c.ahead, self.c.part = self.block, self.block + n, self.block + 2 * n, self.block + 3 * n
+        self.c.room, self.refused = self.block + 4 * n, ""
         self.c.rows, self.c.batch_size, self.c.accumulate, self.c.batches = objective.c.count, batch_size, accumulate, 1
         self.loss = self.norm = NAN
         if batch_size:
@@ -254,7 +294,7 @@ cdef class Course:
         """Steps from `batch` of the epoch on, at most as many as `out` (3, steps) has room for: rows loss, lr and norm.
 
         sums (3,): grows by rows times loss, rows, and norms. rates (steps,): the lr of each step; None: as the optimizer has it.
-        Returns (steps, next batch, evaluations, batches in the step that failed, which was not finite: 0, LOSS or GRADIENT).
+        Returns (steps, next batch, evaluations, batches in the step that failed, which was not finite: 0, LOSS, GRADIENT or STEP).
         """
         cdef ptrdiff_t steps = cnp.PyArray_DIM(out, 1), done = 0
         cdef double *at = <double *> cnp.PyArray_DATA(out)
@@ -281,6 +321,10 @@ cdef class Course:
         finally:
             mf_give(&optimizer.busy)
         self.loss, self.norm = self.c.loss, self.c.norm
+        if status == BAD_STEP:
+            optimizer.known = -1
+            self.refused = optimizer.spoiled_text(0, self.c.spoiled_at, self.c.spoiled_in, self.c.g[self.c.spoiled_at], self.c.k,
+                                                  "nothing was changed")
         if status == BAD_PARAMETERS:
             raise ValueError(f"{optimizer.record.name}: these parameters clash")
         if status < 0:

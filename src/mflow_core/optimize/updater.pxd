@@ -18,13 +18,13 @@ ctypedef struct group_t:
     double[MAX_COEFFICIENTS] coef
     double[MAX_SCALARS] scal
     double sign                          # -1: maximize
+    bint divides                         # eps = 0: a step may be 0/0
     mf_sizes sizes
 
 
 cdef inline double clip_scale(double max_norm, double norm) noexcept nogil:
-    """What gradients of this norm are multiplied by; a NaN stays NaN."""
-    cdef double scale = max_norm / (norm + 1e-6)
-    return 1.0 if scale > 1.0 else scale
+    """What gradients of this norm are multiplied by, with torch's 1e-6 where it is above the limit; a NaN stays NaN."""
+    return 1.0 if norm <= max_norm else max_norm / (norm + 1e-6)
 
 
 cdef class Updater:
@@ -46,4 +46,10 @@ cdef class Updater:
     cdef int complete(self) except -1
     cdef int enter(self) except -1
     cdef int group_index(self, Py_ssize_t g) except -1
-    cdef int advance(self, double scale) except -1
+    cdef double clip_factor(self, double norm) except? -1.0
+    cdef bint divides(self) noexcept
+    cdef int begin_all(self) except -1
+    cdef int advance(self, double scale, bint careful) except -1
+    cdef int advance_kept(self, double scale) except -1
+    cdef int stop_at(self, Py_ssize_t i, ptrdiff_t at, int which) except -1
+    cdef str spoiled_text(self, Py_ssize_t i, ptrdiff_t at, int which, double g, int64_t k, str state)

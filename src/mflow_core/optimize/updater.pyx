@@ -3,16 +3,18 @@
 A step reads the gradients, tests them, begins each group once, and makes one pass over each array. The test comes first: up to ATOMIC
 numbers in all are scanned before anything changes. Above that each block of BLOCK numbers is scanned just before it is updated, while it
 is in the first cache, so that memory is read once. A gradient that is not finite therefore leaves everything as it was; one that is found
-late in a large array raises an error that says from where on.
+late in a large array raises an error that says from where on. A gradient so large that its square may overflow, and eps = 0, cost copies:
+such a step is taken back where it would leave a number that is not finite (careful.pxd).
 """
-from libc.math cimport INFINITY
-from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.math cimport INFINITY, fabs
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy, memset, strcmp
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport first_non_finite, mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.arrangement cimport Arrangement
+from mflow_core.optimize.careful cimport first_spoiled, keep, put_back, spoiled
 from mflow_core.optimize.tensors cimport MAX_VECTORS, Tensors, tensor_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
@@ -29,6 +31,10 @@ cdef enum:
     RELEASE = 50000                      # numbers in a step from which on the GIL is given up
 
 cdef object np_ndarray = np.ndarray
+
+
+class StepRefused(FloatingPointError):
+    """A step that would leave a number that is not finite, though the gradient is."""
 
 
 cdef class Updater:
@@ -132,9 +138,11 @@ cdef class Updater:
         g : float64 array of the parameters' shape, or a list (tuple, dict) of them arranged as the parameters are; None: the arrays
             given to `bind`.
 
-        Raises TypeError or ValueError where an array does not fit, FloatingPointError where a gradient is not finite.
+        Raises TypeError or ValueError where an array does not fit, FloatingPointError where a gradient is not finite, or the step would
+        leave a number that is not: 0/0 at eps = 0, or the square of a gradient beyond 1e154.
         """
         cdef double scale = 1.0
+        cdef bint careful = False
         cdef unsigned int mode
         cdef Tensors tensors = self.tensors
         self.enter()
@@ -155,11 +163,13 @@ cdef class Updater:
                 held = tensors.hold(self.arrangement.flatten(g))
             mode = mf_fp_enter()
             try:
-                if self.check_finite and (tensors.total <= ATOMIC or self.max_norm < INFINITY):
-                    tensors.test(self.k)
+                if self.check_finite:
+                    careful = self.divides()
+                    if careful or tensors.total <= ATOMIC or self.max_norm < INFINITY:
+                        careful |= tensors.test(self.k)
                 if self.max_norm < INFINITY:
-                    scale = clip_scale(self.max_norm, tensors.norm())
-                self.advance(scale)
+                    scale = self.clip_factor(tensors.norm())
+                self.advance(scale, careful)
             finally:
                 mf_fp_leave(mode)
         finally:
@@ -167,29 +177,119 @@ cdef class Updater:
                 tensors.release()
             mf_give(&self.busy)
 
-    cdef int advance(self, double scale) except -1:
-        cdef Tensors tensors = self.tensors
-        cdef Py_ssize_t g, bad = -1
-        cdef ptrdiff_t at = 0
+    cdef double clip_factor(self, double norm) except? -1.0:
+        """What gradients of this common norm are multiplied by."""
+        cdef double unit
+        if norm == INFINITY:
+            unit = self.tensors.largest()
+            if unit < INFINITY:          # only the norm is too large to be a number
+                return (self.max_norm / unit) / self.tensors.norm_by(unit)
+        return clip_scale(self.max_norm, norm)
+
+    cdef bint divides(self) noexcept:
+        cdef Py_ssize_t g
+        for g in range(self.n_groups):
+            if self.groups[g].divides:
+                return True
+        return False
+
+    cdef int begin_all(self) except -1:
+        cdef Py_ssize_t g
         cdef group_t *group
-        cdef bint scan = self.check_finite and tensors.total > ATOMIC and not self.max_norm < INFINITY
-        if scan and tensors.count and not REDUCE.all_finite(tensors.c[0].g, min(tensors.c[0].n, <ptrdiff_t> BLOCK)):
-            tensors.test(self.k)             # the usual way for a large gradient to fail: all of it, from the first number on
         for g in range(self.n_groups):
             group = &self.groups[g]
             if self.m.begin(self.m, group.par, self.k, group.scal, group.coef) != 0:
                 raise ValueError(f"{self.record.name}: these parameters clash")
+        return 0
+
+    cdef int advance(self, double scale, bint careful) except -1:
+        cdef Tensors tensors = self.tensors
+        cdef Py_ssize_t bad = -1
+        cdef ptrdiff_t at = 0
+        cdef int which = 0
+        cdef bint scan = self.check_finite and tensors.total > ATOMIC and not self.max_norm < INFINITY
+        if scan and tensors.count and not REDUCE.all_tame(tensors.c[0].g, min(tensors.c[0].n, <ptrdiff_t> BLOCK)):
+            careful |= tensors.test(self.k)  # the usual way for a large gradient to fail: all of it, from the first number on
+        if careful:
+            return self.advance_kept(scale)
+        self.begin_all()
         self.known = self.k + 1
         if tensors.total > RELEASE:
             with nogil:
-                bad = pass_over(self.m, tensors.c, tensors.count, self.groups, scale, scan, &at)
+                bad = pass_over(self.m, tensors.c, tensors.count, self.groups, scale, scan, &at, &which)
         else:
-            bad = pass_over(self.m, tensors.c, tensors.count, self.groups, scale, scan, &at)
+            bad = pass_over(self.m, tensors.c, tensors.count, self.groups, scale, scan, &at, &which)
         self.k += 1
         if bad >= 0:
-            tensors.refuse(bad, first_non_finite(tensors.c[bad].g + at, tensors.c[bad].n - at) + at, self.k - 1,
-                           f"all before {tensors.label(bad)}.flat[{at}] took this step, the rest did not (load_state_dict goes back)")
+            self.stop_at(bad, at, which)
         return 0
+
+    cdef int stop_at(self, Py_ssize_t i, ptrdiff_t at, int which) except -1:
+        """Raises what has stopped a pass at a block of array i."""
+        cdef const double *g = self.tensors.c[i].g
+        cdef ptrdiff_t end = min(at + <ptrdiff_t> BLOCK, self.tensors.c[i].n), j, largest = at
+        state = f"all before {self.tensors.label(i)}.flat[{at}] took this step, the rest did not (load_state_dict goes back)"
+        if not REDUCE.all_finite(g + at, end - at):
+            self.tensors.refuse(i, first_non_finite(g + at, end - at) + at, self.k - 1, state)
+        for j in range(at, end):
+            if fabs(g[j]) > fabs(g[largest]):
+                largest = j
+        raise StepRefused(self.spoiled_text(i, largest, which, g[largest], self.k - 1, state))
+
+    cdef int advance_kept(self, double scale) except -1:
+        """A step of which copies are kept: it is taken back as a whole where a number would not be finite."""
+        cdef Tensors tensors = self.tensors
+        cdef Py_ssize_t i, numbers = 0, bad = -1
+        cdef ptrdiff_t at = 0
+        cdef int which = -1
+        cdef double *room
+        cdef double *place
+        cdef group_t *groups = <group_t *> malloc(max(self.n_groups, 1) * sizeof(group_t))
+        for i in range(tensors.count):
+            numbers += tensors.c[i].n * tensors.c[i].n_vec
+        room = place = <double *> malloc(max(numbers, 1) * sizeof(double))
+        try:
+            if groups == NULL or room == NULL:
+                raise MemoryError(f"{self.record.name}: no memory to keep {numbers} numbers for a step that may have to be taken back")
+            memcpy(groups, self.groups, self.n_groups * sizeof(group_t))
+            self.begin_all()
+            for i in range(tensors.count):
+                keep(&tensors.c[i], 0, tensors.c[i].n, place)
+                place += tensors.c[i].n * tensors.c[i].n_vec
+            pass_over(self.m, tensors.c, tensors.count, self.groups, scale, False, &at, &which)
+            place = room
+            for i in range(tensors.count):
+                which = spoiled(&tensors.c[i], 0, tensors.c[i].n, place)
+                if which >= 0:
+                    bad, at = i, first_spoiled(tensors.c[i].x[which], place + which * tensors.c[i].n, tensors.c[i].n)
+                    break
+                place += tensors.c[i].n * tensors.c[i].n_vec
+            if bad < 0:
+                self.k += 1
+                self.known = self.k
+                return 0
+            place = room
+            for i in range(tensors.count):
+                put_back(&tensors.c[i], 0, tensors.c[i].n, place)
+                place += tensors.c[i].n * tensors.c[i].n_vec
+            memcpy(self.groups, groups, self.n_groups * sizeof(group_t))
+            raise StepRefused(self.spoiled_text(bad, at, which, tensors.c[bad].g[at], self.k, "nothing was changed"))
+        finally:
+            free(groups)
+            free(room)
+
+    cdef str spoiled_text(self, Py_ssize_t i, ptrdiff_t at, int which, double g, int64_t k, str state):
+        """Why a step was not taken, in words; `which` is the vector of array i that it would have spoiled at a place."""
+        index = tuple(int(j) for j in np.unravel_index(at, self.tensors.arrays[i].shape))
+        where = f"{self.tensors.label(i)}{list(index)} = {g} at step {k}"
+        if which > 0:
+            why = (f"{self.record.vectors[which]} of {self.record.name} would overflow there, and the parameter would not move again. Give "
+                   "clip_value= or clip_norm=, or scale the cost")
+        elif self.groups[self.tensors.c[i].group].divides:
+            why = f"the step of {self.record.name} is not finite there, with eps = 0 in its denominator. Give eps a number above 0"
+        else:
+            why = f"the step of {self.record.name} is not finite there. Lower lr, give clip_norm=, or scale the cost"
+        return f"{where}: {state}, for {why}; check_finite=False turns this test off"
 
     def ask(self):
         """Where the gradient of the next step is evaluated: a list of new arrays. For most methods, copies of the parameters."""
@@ -242,6 +342,7 @@ cdef class Updater:
             self.groups[g].sizes = sizes
             self.known = -1
             self.groups[g].sign = -1.0 if maximize else 1.0
+            self.groups[g].divides = has_no_eps(self.m, par)
         free(par)
         if status != 0:
             raise ValueError(f"{self.record.name}: these parameters clash: {parameters}")
@@ -360,11 +461,22 @@ cdef class Updater:
         return np.array([coef[j] for j in range(self.groups[g].sizes.n_coef)])
 
 
+cdef bint has_no_eps(const mf_method *m, const double *par) noexcept nogil:
+    """Whether the method has an eps in its denominator, and it is 0."""
+    cdef int j
+    for j in range(m.n_par):
+        if strcmp(m.par[j].name, b"eps") == 0:
+            return par[j] == 0.0
+    return False
+
+
 cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_tensors, group_t *groups, double scale, bint scan,
-                          ptrdiff_t *at) noexcept nogil:
-    """One update of every array. With `scan`, the number of the array whose block at `at` is not finite; -1: all went well."""
+                          ptrdiff_t *at, int *which) noexcept nogil:
+    """One update of every array. With `scan`, the number of the array whose block at `at` is not finite, or would be after its step in
+    vector `which`; -1: all went well."""
     cdef Py_ssize_t i
     cdef ptrdiff_t lo, hi
+    cdef double[BLOCK * MAX_VECTORS] room
     cdef tensor_t *tensor
     cdef group_t *group
     for i in range(n_tensors):
@@ -375,10 +487,18 @@ cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_te
             continue
         for lo in range(0, tensor.n, 512):                # BLOCK
             hi = min(lo + <ptrdiff_t> BLOCK, tensor.n)
+            if REDUCE.all_tame(tensor.g + lo, hi - lo):
+                m.update(m, group.coef, scale * group.sign, lo, hi, tensor.x, tensor.g)
+                continue
+            at[0] = lo
             if not REDUCE.all_finite(tensor.g + lo, hi - lo):
-                at[0] = lo
                 return i
+            keep(tensor, lo, hi, room)
             m.update(m, group.coef, scale * group.sign, lo, hi, tensor.x, tensor.g)
+            which[0] = spoiled(tensor, lo, hi, room)
+            if which[0] >= 0:
+                put_back(tensor, lo, hi, room)
+                return i
     return -1
 
 

@@ -1,15 +1,38 @@
 """Descent: an optimizer, an integrator along gradient flow, or a second-order method with friction, until the gradient is small.
 
 The gradient at x_k is evaluated once: it is tested, kept with its point as the last good pair, and handed to the step as its first slope.
+
+A method that looks ahead takes its gradient elsewhere, at the point that `ask` names. The last good point is x_k all the same, and the
+descent converges only where the gradient at x_k is small, too: it is evaluated there once that ahead is.
 """
 from libc.math cimport INFINITY, NAN
-from libc.string cimport memcpy
+from libc.stddef cimport ptrdiff_t
+from libc.string cimport memcpy, memset
 
-from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.dot cimport dot_and_square
+from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave, mf_scalar
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, try_step
-from mflow_core.types cimport MF_E_NON_FINITE, MF_SECOND_ORDER
+from mflow_core.types cimport MF_E_NON_FINITE, MF_SECOND_ORDER, mf_method
+
+
+cdef bint asks_ahead(const mf_method *m, const double *coef) noexcept nogil:
+    """Whether the method takes its gradient elsewhere with these coefficients: where x and all its vectors are 1, `ask` names another."""
+    cdef double one = 1.0, at = 1.0
+    cdef double *at_one[5]               # the point and at most 4 vectors
+    at_one[0] = at_one[1] = at_one[2] = at_one[3] = at_one[4] = &one
+    m.ask(m, coef, 0, 1, <const double *const *> at_one, &at)
+    return at != 1.0
+
+
+cdef bint is_ahead(const run_t *r, const double *at) noexcept nogil:
+    """Whether the gradient was taken at another point than x_k: a velocity of 0 leads nowhere."""
+    cdef ptrdiff_t i
+    for i in range(r.n):
+        if at[i] != r.now[0][i]:
+            return True
+    return False
 
 
 cdef int gradient_here(run_t *r, const double *at, bint want_value) noexcept nogil:
@@ -23,22 +46,54 @@ cdef int gradient_here(run_t *r, const double *at, bint want_value) noexcept nog
     r.gmax = REDUCE.max_abs(r.grad, r.n)
     if not r.gmax < INFINITY or (want_value and not (r.value - r.value == 0.0)):
         return MF_E_NON_FINITE
-    memcpy(r.good, at, r.n * sizeof(double))
+    memcpy(r.good, r.now[0], r.n * sizeof(double))
     memcpy(r.good_grad, r.grad, r.n * sizeof(double))
     r.good_value, r.good_gmax = r.value, r.gmax
+    r.good_ahead = at != r.now[0] and is_ahead(r, at)
     if r.first_gmax != r.first_gmax:
         r.first_gmax = r.gmax
     return 0
 
 
-cdef int descend_once(run_t *r, double gtol, bint want_value, bint move, double alarm) noexcept nogil:
-    """The gradient at x_k, the test, and (move) the step to x_(k+1). CONVERGED, or why not. r.good: the last good point."""
+cdef int converged_behind(run_t *r, double gtol, bint want_value) noexcept nogil:
+    """The gradient is small ahead: is it so at x_k? CONVERGED, then the good gradient and value are those of x_k; 0: not yet."""
+    cdef double value = NAN, gmax
+    cdef int status = r.inner.value_grad(r.now[0], &value if want_value else NULL, r.good_grad, r.n, r.inner.ctx)
+    r.n_value_grad += 1
+    if status != 0:
+        return status
+    gmax = REDUCE.max_abs(r.good_grad, r.n)
+    if gmax <= gtol and not (want_value and value - value != 0.0):
+        r.value = r.good_value = value
+        r.gmax = r.good_gmax = gmax
+        r.good_ahead = False
+        return CONVERGED
+    memcpy(r.good_grad, r.grad, r.n * sizeof(double))
+    return 0
+
+
+cdef bint carries_finite(const run_t *r) noexcept nogil:
+    """Whether the vectors that the method carries are finite."""
+    cdef int j
+    for j in range(1, r.sizes.n_vec):
+        if not REDUCE.all_finite(r.now[j], r.n):
+            return False
+    return True
+
+
+cdef int descend_once(run_t *r, double gtol, bint want_value, bint move, double alarm, bint brake) noexcept nogil:
+    """The gradient at x_k, the test, and (move) the step to x_(k+1). CONVERGED, or why not. r.good: the last good point.
+
+    brake: a velocity that leads uphill is put to 0 (B. O'Donoghue and E. Candes, Found. Comput. Math. 15 (2015) 715-732, gradient scheme).
+    """
     cdef const double *at = r.now[0]
-    cdef int status
+    cdef double square
+    cdef int j, status
     if r.m.update != NULL:
-        memcpy(r.s_next, r.s_now, r.sizes.n_scal * sizeof(double))
+        for j in range(r.sizes.n_scal):  # one by one, as `begin` has just stored them: a wider load would wait for these stores
+            r.s_next[j] = mf_scalar(r.s_now[j])
         status = r.m.begin(r.m, r.par, r.k, r.s_next, r.coef)
-        if status == 0 and r.m.ask != NULL:
+        if status == 0 and r.m.ask != NULL and asks_ahead(r.m, r.coef):
             status = r.m.ask(r.m, r.coef, 0, r.n, <const double *const *> r.now, r.at)
             at = r.at
         if status != 0:
@@ -47,15 +102,23 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move, double 
     if status != 0:
         return status
     if r.gmax <= gtol:
-        return CONVERGED
+        if not r.good_ahead:
+            return CONVERGED
+        status = converged_behind(r, gtol, want_value)
+        if status != 0:
+            return status
     if not move:
         return 0
     if r.gmax > alarm:
         return ALARM
     if r.m.update != NULL:
+        if brake and r.sizes.n_vec == 2 and dot_and_square(r.now[1], r.grad, r.n, &square) > 0.0:
+            memset(r.now[1], 0, r.n * sizeof(double))
         status = r.m.update(r.m, r.coef, 1.0, 0, r.n, r.now, r.grad)
         if status == 0 and not REDUCE.all_finite(r.now[0], r.n):
             status = MF_E_NON_FINITE
+        elif status == 0 and r.gmax >= MF_WILD and not carries_finite(r):
+            status = OVERFLOWED
         if status != 0:
             return status
         r.s_now, r.s_next = r.s_next, r.s_now
@@ -75,15 +138,15 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move, double 
     return status
 
 
-cdef int run_descend(run_t *r, int64_t count, double gtol, bint want_value, double alarm) noexcept nogil:
+cdef int run_descend(run_t *r, int64_t count, double gtol, bint want_value, double alarm, bint brake) noexcept nogil:
     """Up to `count` iterations, each with its gradient test first; count 0 evaluates and tests where the run stands."""
     cdef unsigned int mode = mf_fp_enter()
     cdef int64_t _i
     cdef int status = 0
     if count == 0:
-        status = descend_once(r, gtol, want_value, False, alarm)
+        status = descend_once(r, gtol, want_value, False, alarm, brake)
     for _i in range(count):
-        status = descend_once(r, gtol, want_value, True, alarm)
+        status = descend_once(r, gtol, want_value, True, alarm, brake)
         if status != 0:
             break
     mf_fp_leave(mode)

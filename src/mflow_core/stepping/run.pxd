@@ -64,6 +64,7 @@ ctypedef struct run_t:
     int64_t n_value_grad                 # calls of value_grad
     double value, gmax                   # of the last evaluation, whatever it was
     double good_value, good_gmax, first_gmax
+    bint good_ahead                      # whether value and gradient of the good point were taken ahead of it
     int64_t slope_k                      # slope0 belongs to the start of step slope_k
     int flags, owner
     int n_tested                         # visible vectors whose new numbers a step looks at

@@ -17,7 +17,7 @@ from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
-from mflow_core.stepping.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, run_descend
+from mflow_core.stepping.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, OVERFLOWED as _OVERFLOWED, run_descend
 from mflow_core.stepping.events cimport Events
 from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.stepping.motion cimport motion_start
@@ -37,7 +37,8 @@ cdef extern from "Python.h":
     void *PyErr_Occurred()
 
 
-NON_FINITE, CONVERGED, ALARM, FULL, EVENT, RHO_DUE = MF_E_NON_FINITE, _CONVERGED, _ALARM, _FULL, _EVENT, _RHO_DUE
+NON_FINITE, CONVERGED, ALARM, OVERFLOWED = MF_E_NON_FINITE, _CONVERGED, _ALARM, _OVERFLOWED
+FULL, EVENT, RHO_DUE = _FULL, _EVENT, _RHO_DUE
 STEP_TOO_SMALL, SOLVE_FAILED, RETRY_SOLVE, RETRY_NON_FINITE = MF_E_STEP, MF_E_SOLVE, MF_RETRY_SOLVE, MF_RETRY_NON_FINITE
 
 
@@ -199,8 +200,13 @@ cdef class Run:
             raise IndexError(j)
         return copy_of(self.r.now[j], self.r.n, self.shape)
 
+    @property
+    def looked_ahead(self):
+        """Whether value and gradient of the last good point were taken ahead of it."""
+        return self.r.good_ahead != 0
+
     def here(self):
-        """(point, gradient) of the last good evaluation of a descent."""
+        """(point, gradient) of the last good evaluation of a descent; `looked_ahead` says whether the gradient belongs to another point."""
         if self.r.good == NULL:
             raise TypeError(f"{self.record.name}: expected a run made for descent; pass descend=True")
         return copy_of(self.r.good, self.r.n, self.shape), copy_of(self.r.good_grad, self.r.n, self.shape)
@@ -408,7 +414,7 @@ cdef class Run:
         """One step of dt; the status."""
         return self.fixed(1, dt=dt)
 
-    def descend(self, int64_t count, double gtol, bint want_value, double alarm=INFINITY):
+    def descend(self, int64_t count, double gtol, bint want_value, double alarm=INFINITY, bint brake=False):
         """The status of up to `count` iterations: CONVERGED, 0 not yet, or why it could not go on."""
         cdef int status
         if self.r.good == NULL or self.r.inner.value_grad == NULL:
@@ -417,9 +423,9 @@ cdef class Run:
         try:
             if self.compiled:
                 with nogil:
-                    status = run_descend(self.r, count, gtol, want_value, alarm)
+                    status = run_descend(self.r, count, gtol, want_value, alarm, brake)
             else:
-                status = run_descend(self.r, count, gtol, want_value, alarm)
+                status = run_descend(self.r, count, gtol, want_value, alarm, brake)
             return raise_or(status)
         finally:
             run_leave(self.r)

@@ -1,0 +1,121 @@
+"""States of torch's own optimizers in the form of `mflow.torch`, so that a run can move over in the middle."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from mflow import optim
+from mflow.optim.classes import NO_SETTING
+
+__all__ = ["Converted", "converted", "is_torchs"]
+
+# torch's names: our vectors. The buffer of SGD's momentum is our velocity with the other sign, that of RMSprop is b.
+VECTORS = {
+    "exp_avg": "m", "exp_avg_sq": "v", "max_exp_avg_sq": "u", "exp_inf": "u", "sum": "s", "square_avg": "v", "acc_delta": "u",
+    "grad_avg": "a", "momentum_buffer": "b",
+}  # fmt: skip
+NUMBERS = ("step", "mu_product")
+ELSEWHERE = ("foreach", "fused", "capturable", "differentiable")  # how torch computes, not what
+OURS = ("clip_value", "decoupled_weight_decay", "maximize", "form")  # which torch's groups, or older ones, may lack
+
+
+class Converted(NamedTuple):
+    """A state in our form: the class that makes it, and a dict as `mflow.torch`'s state_dict returns it."""
+
+    made_by: type[optim.Optimizer]
+    state: dict[str, Any]
+
+
+def is_torchs(state_dict: dict[str, Any]) -> bool:
+    """Whether a state was written by one of torch's own optimizers; ours have clip_value in each group."""
+    return any("clip_value" not in group for group in state_dict["param_groups"])
+
+
+def converted(
+    state_dict: dict[str, Any], chosen: type[optim.Optimizer], made_by: type[optim.Optimizer], defaults: dict[str, Any]
+) -> Converted:
+    """The state of one of torch's own optimizers in our form.
+
+    chosen : the user's class, which for SGD leaves open what the state decides. made_by : the class in use. defaults : its group's.
+
+    Raises ValueError where the state belongs to another optimizer.
+    """
+    groups = state_dict["param_groups"]
+    if all("nesterov" in group for group in groups):
+        made_by = _sgd(groups, chosen, made_by)
+    known = {**dict(made_by([np.zeros(1)]).param_groups[0]), **defaults}
+    out, state = [], {}
+    for group in groups:
+        out.append(_group(group, made_by, known))
+        for number in group["params"]:
+            carried = {name: value for name, value in state_dict["state"].get(number, {}).items() if value is not None}
+            if carried and (entry := _entry(carried, made_by, out[-1], number)) is not None:
+                state[number] = entry
+    return Converted(made_by, {"state": state, "param_groups": out})
+
+
+def _sgd(groups: list[dict[str, Any]], chosen: type[optim.Optimizer], made_by: type[optim.Optimizer]) -> type[optim.Optimizer]:
+    """Which of our methods torch's SGD is: the momentum of its groups says it."""
+    moving = [group for group in groups if group["momentum"]]
+    nesterov = [bool(group["nesterov"]) for group in moving]
+    if any(nesterov) and not all(nesterov):
+        raise ValueError("state: expected nesterov in all groups with a momentum or in none, got both; one method steps all groups here")
+    wanted: type[optim.Optimizer] = getattr(optim, "Nesterov" if any(nesterov) else "Momentum" if moving else "SGD")
+    if chosen is optim.SGD:
+        return wanted
+    if wanted is optim.SGD:
+        return made_by
+    if wanted is not made_by:
+        raise ValueError(
+            f"state: expected one of {made_by.__name__}, got one of SGD, nesterov = {any(nesterov)}; load it into mflow.torch.SGD"
+        )
+    return made_by
+
+
+def _group(group: dict[str, Any], made_by: type[optim.Optimizer], known: dict[str, Any]) -> dict[str, Any]:
+    names = list(made_by([np.zeros(1)]).param_groups[0])
+    lacking = [name for name in names if name not in group and name not in OURS]
+    if lacking:
+        raise ValueError(
+            f"state: expected a group of {made_by.__name__}, got one without {', '.join(lacking)}; is it of another optimizer?"
+        )
+    elsewhere = (*ELSEWHERE, "nesterov", "momentum", "dampening") if "nesterov" in group else ELSEWHERE
+    rest = {name: value for name, value in group.items() if name not in elsewhere}
+    return {**rest, **{name: _plain(group.get(name, known[name])) for name in names}}
+
+
+def _plain(value: Any) -> Any:
+    """A number where torch has a tensor of one."""
+    if isinstance(value, (tuple, list)):
+        return tuple(_plain(v) for v in value)
+    return value.item() if hasattr(value, "item") else value
+
+
+def _entry(carried: dict[str, Any], made_by: type[optim.Optimizer], group: dict[str, Any], number: Any) -> dict[str, Any] | None:
+    """The state of one parameter; None where it has none to carry."""
+    probe = made_by([np.zeros(1)], **{name: value for name, value in group.items() if name in dict(made_by([np.zeros(1)]).param_groups[0])})
+    fresh = probe.state_dict()
+    needed, scalars = list(fresh["vectors"][0]), fresh["groups"][0]["scalars"]
+    unknown = sorted(set(carried) - {*VECTORS, *NUMBERS})
+    if unknown:
+        raise ValueError(
+            f"state: entry {number} has {', '.join(unknown)}, which {made_by.__name__} does not carry; is it of another optimizer?"
+        )
+    found = {VECTORS[name]: value for name, value in carried.items() if name in VECTORS}
+    if probe.record.name in ("momentum", "nesterov"):
+        found = {"v": -found["b"]} if list(found) == ["b"] else {}
+    if "b" in needed and "b" not in found and found:  # RMSprop carries it where it is centred, with momentum or without
+        found["b"] = 0.0 * next(iter(found.values()))
+    lacking = sorted(set(needed) - set(found))
+    surplus = sorted(set(found) - set(needed) - {"b"})
+    if lacking or surplus or ("mu_product" in carried) != (probe.record.name == "nadam"):
+        raise ValueError(
+            f"state: entry {number} has {', '.join(carried)}, which does not fit {made_by.__name__} with this group's parameters"
+        )
+    if not needed:
+        return None
+    if scalars:  # powers that are made anew in the next step
+        scalars = [_plain(carried.get("mu_product", 0.0)), *[0.0] * (len(scalars) - 3), NO_SETTING, NO_SETTING]
+    return {"step": _plain(carried.get("step", 1)), "scalars": scalars, **{name: found[name] for name in needed}}

@@ -1,0 +1,191 @@
+"""States of torch's own optimizers in mflow.torch: a run moves over in the middle, and what does not fit changes nothing."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+import mflow.torch
+from support.reference import PARITY
+
+torch = pytest.importorskip("torch")
+OTHERS = ("RAdam", "Rprop", "ASGD", "Adafactor")
+
+
+@pytest.fixture(autouse=True)
+def _float64() -> Iterator[None]:
+    old = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)  # torch keeps NAdam's product of mu in this type
+    yield
+    torch.set_default_dtype(old)
+
+
+def model() -> Any:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.Tanh(), torch.nn.Linear(4, 2))
+
+
+def walk(net: Any, opt: Any, steps: int) -> None:
+    x = torch.linspace(-1, 1, 30).reshape(10, 3)
+    for _ in range(steps):
+        opt.zero_grad()
+        ((net(x) - x[:, :2].sin()) ** 2).mean().backward()
+        opt.step()
+
+
+def numbers(opt: Any) -> str:
+    return str(opt.state_dict())
+
+
+@pytest.mark.parametrize("made_alike", [True, False])
+@pytest.mark.parametrize(("name", "options"), PARITY)
+def test_a_run_moves_over_in_the_middle(name: str, options: dict[str, Any], made_alike: bool) -> None:
+    """Made without the options, too: the groups of the state decide, momentum and nesterov of SGD among them."""
+    net = model()
+    theirs = getattr(torch.optim, name)(net.parameters(), **{"lr": 0.01, **options})
+    walk(net, theirs, 7)
+    moved, state = copy.deepcopy(net), copy.deepcopy(theirs.state_dict())
+    mine = getattr(mflow.torch, name)(moved.parameters(), **(options if made_alike else {}))
+    mine.load_state_dict(state)
+    walk(net, theirs, 12)
+    walk(moved, mine, 12)
+    for a, b in zip(moved.parameters(), net.parameters(), strict=True):
+        np.testing.assert_allclose(a.detach().numpy(), b.detach().numpy(), rtol=1e-11, atol=1e-13)
+    again = getattr(mflow.torch, name)(moved.parameters(), **(options if made_alike else {}))
+    again.load_state_dict(state)  # and back to the middle
+
+
+def test_schedules_and_their_keys_travel() -> None:
+    net = model()
+    theirs = torch.optim.AdamW(net.parameters(), lr=0.1)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(theirs, 0.1, total_steps=30)
+    walk(net, theirs, 3)
+    cycle.step()
+    mine = mflow.torch.AdamW(net.parameters())
+    mine.load_state_dict(theirs.state_dict())
+    for name in ("lr", "betas", "initial_lr", "max_lr", "weight_decay"):
+        assert mine.param_groups[0][name] == theirs.param_groups[0][name]
+    assert mine.param_groups[0]["decoupled_weight_decay"] is True
+
+
+def test_parameters_without_a_state_and_groups() -> None:
+    net = model()
+    first, rest = net[0].parameters(), net[2].parameters()
+    theirs = torch.optim.Adam([{"params": first, "lr": 0.1}, {"params": rest, "betas": (0.5, 0.9)}])
+    for p in net[0].parameters():
+        p.grad = torch.ones_like(p)
+    theirs.step()
+    mine = mflow.torch.Adam([{"params": net[0].parameters()}, {"params": net[2].parameters()}])
+    mine.load_state_dict(theirs.state_dict())
+    assert [g["lr"] for g in mine.param_groups] == [0.1, 1e-3]
+    assert mine.param_groups[1]["betas"] == (0.5, 0.9)
+    assert sorted(mine.state_dict()["state"]) == [0, 1]
+    walk(net, mine, 2)
+
+
+@pytest.mark.parametrize("name", [*sorted({name for name, _ in PARITY}), *OTHERS])
+@pytest.mark.parametrize("ours", ["Nesterov", "Adam", "NAdam", "RMSprop", "ConsistentMomentum"])
+def test_a_foreign_state_changes_nothing(name: str, ours: str) -> None:
+    same = name == ours or (name, ours) in (("AdamW", "Adam"), ("SGD", "Nesterov"))
+    if same:
+        return
+    net = model()
+    theirs = getattr(torch.optim, name)(net.parameters(), **({"momentum": 0.9} if name == "SGD" else {}))
+    walk(net, theirs, 1)
+    mine = getattr(mflow.torch, ours)(net.parameters())
+    walk(net, mine, 1)
+    before = numbers(mine)
+    with pytest.raises(ValueError, match="state"):
+        mine.load_state_dict(theirs.state_dict())
+    assert numbers(mine) == before
+    walk(net, mine, 1)
+    assert numbers(mine) != before
+
+
+def damaged(state: dict[str, Any], how: str) -> Any:
+    entry, group = state["state"][1], state["param_groups"][0]
+    if how == "shape":
+        entry["exp_avg"] = torch.zeros(7)
+    elif how == "lacking":
+        del entry["exp_avg_sq"]
+    elif how == "surplus":
+        entry["max_exp_avg_sq"] = torch.zeros(4)
+    elif how == "step":
+        entry["step"] = torch.tensor(2.5)
+    elif how == "negative step":
+        entry["step"] = -3
+    elif how == "betas":
+        group["betas"] = (1.5, 0.9)
+    elif how == "no lr":
+        del group["lr"]
+    elif how == "lr is a word":
+        group["lr"] = "fast"
+    elif how == "parameters":
+        group["params"] = group["params"][:-1]
+    elif how == "no groups":
+        del state["param_groups"]
+    return {} if how == "empty" else None if how == "none" else state
+
+
+@pytest.mark.parametrize("whose", ["torch", "mflow"])
+@pytest.mark.parametrize(
+    "how",
+    ["shape", "lacking", "surplus", "step", "negative step", "betas", "no lr", "lr is a word", "parameters", "no groups", "empty", "none"],
+)
+def test_a_damaged_state_changes_nothing(how: str, whose: str) -> None:
+    net = model()
+    other = torch.optim.Adam(net.parameters()) if whose == "torch" else mflow.torch.Adam(net.parameters())
+    walk(net, other, 2)
+    state = copy.deepcopy(other.state_dict())
+    if whose == "mflow":
+        for entry in state["state"].values():
+            entry["exp_avg"], entry["exp_avg_sq"] = entry["m"], entry["v"]
+        renamed = damaged(state, how)
+        for entry in (renamed or {}).get("state", {}).values():
+            for ours, theirs in (("m", "exp_avg"), ("v", "exp_avg_sq"), ("u", "max_exp_avg_sq")):
+                entry.pop(ours, None)
+                if theirs in entry:
+                    entry[ours] = entry.pop(theirs)
+        state = renamed
+    else:
+        state = damaged(state, how)
+    mine = mflow.torch.Adam(net.parameters(), lr=0.02)
+    walk(net, mine, 3)
+    before = numbers(mine)
+    with pytest.raises(ValueError, match=r"."):
+        mine.load_state_dict(state)
+    assert numbers(mine) == before
+    walk(net, mine, 1)
+
+
+def test_groups_of_one_method_only() -> None:
+    net = model()
+    parts = [{"params": net[0].parameters(), "nesterov": True}, {"params": net[2].parameters()}]
+    theirs = torch.optim.SGD(parts, lr=0.1, momentum=0.9)
+    walk(net, theirs, 1)
+    mine = mflow.torch.SGD([{"params": net[0].parameters()}, {"params": net[2].parameters()}])
+    with pytest.raises(ValueError, match="nesterov in all groups"):
+        mine.load_state_dict(theirs.state_dict())
+
+
+def test_all_parameters_step_or_none() -> None:
+    """Two cohorts, of which the second cannot step: the first is taken back."""
+    a, b = (torch.nn.Parameter(torch.ones(2)) for _ in range(2))
+    opt = mflow.torch.Adam([a, b])
+    a.grad = torch.ones(2)
+    opt.step()
+    b.grad = torch.tensor([1.0, 1e170])
+    before, kept = str(opt.state_dict()["state"][0]), a.detach().clone()
+    with pytest.raises(FloatingPointError, match="would overflow"):
+        opt.step()
+    assert str(opt.state_dict()["state"][0]) == before
+    assert torch.equal(a, kept)
+    assert torch.equal(b.detach(), torch.ones(2))
+    b.grad = torch.ones(2)
+    opt.step()
+    assert not torch.equal(b.detach(), torch.ones(2))
