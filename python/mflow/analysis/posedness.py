@@ -22,7 +22,7 @@ from mflow_core.stepping import stepper
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.analysis.results import Posedness, PosednessPath
-from mflow.base.checks import Array, check_number, check_start, check_vector, check_whole, real_array
+from mflow.base.checks import Array, check_number, check_start, check_vector, check_whole, dense_array, real_array
 from mflow.base.result import ANALYSES, IVPResult, Origin, origin_of
 from mflow.solvers import krylov
 
@@ -77,7 +77,7 @@ class _Field:
         """(J, its error in norm)."""
         if self.jac is not None:
             J = self._given(t, y)
-            J = real_array(J.toarray() if hasattr(J, "toarray") else J, "jac")
+            J = dense_array(J, "jac")
             if J.shape != (self.n, self.n):
                 raise ValueError(f"jac: expected shape ({self.n}, {self.n}), got shape {J.shape}")
             error = 4.0 * self.n * 2.0**-52 * float(np.linalg.norm(J))

@@ -14,6 +14,7 @@ import numpy as np
 from mflow_core.dynamics import matrices
 from mflow_core.dynamics import supports as core_supports
 from mflow_core.dynamics.structure import Structure
+from mflow_core.problems.sparse import check_sparse
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 
 from mflow.base.checks import as_tuple
@@ -223,23 +224,23 @@ def _own_damping(method: Any, word: str) -> str:
 def _checksums(given: Sequence[Any]) -> dict[str, Any]:
     """What a run that is resumed must have in common with the one before: numbers by their checksum. Functions cannot be compared."""
     names = ("mass", "damping", "stiffness", "load", "rayleigh", "fixed", "dfdx", "dfdv", "args")
-    return {f"{name} (its checksum)": _checksum(value) for name, value in zip(names, given, strict=True)}
+    return {f"{name} (its checksum)": _checksum(value, name) for name, value in zip(names, given, strict=True)}
 
 
-def _checksum(value: Any) -> Any:
+def _checksum(value: Any, name: str) -> Any:
     if value is None or isinstance(value, str):
         return value
     if matrices.is_function(value):  # before it is taken for a tuple, which SciPy's LowLevelCallable is
         return "function"
     if isinstance(value, tuple | list) and any(callable(part) or part is None or np.ndim(part) for part in value):
-        return [_checksum(part) for part in value]
+        return [_checksum(part, name) for part in value]
     if hasattr(value, "tocsr"):
-        rows = value.tocsr(copy=True)
+        rows = check_sparse(value, name).tocsr(copy=True)
         rows.sum_duplicates()
-        return [_checksum(part) for part in (np.array(rows.shape), rows.indptr, rows.indices, rows.data)]
+        return [_checksum(part, name) for part in (np.array(rows.shape), rows.indptr, rows.indices, rows.data)]
     try:
         numbers = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return "function" if callable(value) else type(value).__name__
     return zlib.crc32(repr(numbers.shape).encode() + numbers.tobytes())
 

@@ -20,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole, dense_array
+from mflow.base.pace import interruptible
 from mflow.base.result import Result, attach
 from mflow.optimize.callbacks import teller
 from mflow.optimize.robust import Robust, loss_of
@@ -210,7 +211,7 @@ class _Residuals:
         if self.differences:
             return self._differences(x, r)
         J = self.jac(x.copy(), *self.args, **self.kwargs)
-        J = np.array(J.toarray() if hasattr(J, "toarray") else J, dtype=np.float64)
+        J = np.array(dense_array(J, "jac"))
         if J.shape != (self.m, self.n) and not (J.size == self.m * self.n and 1 in (self.m, self.n)):
             raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
         J = J.reshape(self.m, self.n)
@@ -289,7 +290,7 @@ class _Flow:
         self.cosine = self.steepest / size if size > 0.0 else 0.0
         spread = float(np.sum(norms * np.abs(self.x)))
         self.noise = 400.0 * EPS * spread + (100.0 * EPS**0.5 * (size + spread) if self.problem.differences else 0.0)
-        self.U, self.s, self.Vt = np.linalg.svd(self.J / self.D, full_matrices=False)
+        self.U, self.s, self.Vt = interruptible(8.0 * self.J.size * self.x.size, np.linalg.svd, self.J / self.D, full_matrices=False)
         self.b = self.r @ self.U
 
     def solve(self, b: Array) -> Array:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core.problems import problem
+from mflow_core.problems.sparse import check_sparse
 from mflow_core.solvers.solver import Solver
 
 from mflow.base.checks import Array, check_choice, check_number, check_whole
@@ -351,7 +352,7 @@ def _asker(
             y = y.reshape(shape)
             y.flags.writeable = False
             result = jac(y, *args) if name == "hess" else jac(t, y, *args)
-        matrix = result if hasattr(result, "tocsc") else np.asarray(result)
+        matrix = check_sparse(result, name) if hasattr(result, "tocsc") else np.asarray(result)
         if matrix.dtype.kind not in "biuf":
             given = "None" if result is None else f"dtype {matrix.dtype}"
             raise TypeError(f"{name}: expected real numbers (float64), got {given}")

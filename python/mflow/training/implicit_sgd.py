@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from mflow_core import registry
 from mflow_core.optimize import sweep
+from mflow_core.problems.sparse import check_sparse
 
 from mflow.base.checks import Array, check_number, check_start, check_whole
 from mflow.base.methods import describe, record_values
@@ -44,7 +45,7 @@ def check_rows(X: Any, argument: str = "X") -> Any:
     Raises TypeError for anything but real numbers, ValueError for another shape, no rows, NaN or infinity.
     """
     if hasattr(X, "tocsr"):
-        rows = X.tocsr().astype(np.float64)
+        rows = check_sparse(X, argument).tocsr().astype(np.float64)
         if not rows.has_canonical_format or np.any(rows.data == 0):
             rows = rows.copy()
             rows.sum_duplicates()

@@ -18,6 +18,7 @@ from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_gra
 
 import numpy as np
 
+from mflow_core.problems.sparse import check_sparse
 from mflow_core.problems.signatures import (HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size,
                                             compiled_address, is_compiled)
 
@@ -370,7 +371,7 @@ cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) e
 
 def checked_matrix(Callback c, result):
     """The result as a C-contiguous float64 array, after a check of its shape."""
-    array = result if hasattr(result, "tocsc") else np.asarray(result)
+    array = check_sparse(result, "hess" if c.mode == HESSIAN else "jac") if hasattr(result, "tocsc") else np.asarray(result)
     check_matrix_shape(c, result if result is None else array)
     return np.ascontiguousarray(array.toarray() if hasattr(array, "tocsc") else array, dtype=np.float64)
 
