@@ -81,18 +81,23 @@ def decay(t: float, y: Any) -> Any:
     return -y
 
 
+def pull(t: float, x: Any, v: Any) -> Any:
+    return -x
+
+
+DENSE = mflow.Newton(linear_solver="dense")
 ONES = np.ones(N)
 FITTED = mflow.ImplicitSGD("squared").fit(np.eye(N)[:4] + 1.0, np.arange(4.0), epochs=1, seed=0)
 USES: dict[str, tuple[str, str, Any]] = {
     "fit": ("X", "csr", lambda A: mflow.ImplicitSGD("squared").fit(A, ONES, epochs=1)),
     "fit of columns": ("X", "csc", lambda A: mflow.ImplicitSGD("squared").fit(A, ONES, epochs=1)),
-    "predict": ("X", "csr", lambda A: FITTED.predict_linear(A)),
+    "predict": ("X", "csr", FITTED.predict_linear),
     "objective": ("X", "csr", lambda A: FITTED.objective(A, ONES)),
     "estimator": ("X", "csr", lambda A: mflow.ImplicitSGDRegressor().fit(A, ONES)),
     "jac": ("jac", "csc", lambda A: mflow.solve_ivp(decay, (0, 1), ONES, "backward_euler", dt=0.5, jac=A)),
     "jac of rows": ("jac", "csr", lambda A: mflow.solve_ivp(decay, (0, 1), ONES, "esdirk43", jac=A)),
     "jac, a function": ("jac", "csr", lambda A: mflow.solve_ivp(decay, (0, 1), ONES, "esdirk43", jac=lambda t, y: A)),
-    "jac, dense": ("jac", "csr", lambda A: mflow.solve_ivp(decay, (0, 1), ONES, "esdirk43", jac=A, solver=mflow.Newton(linear_solver="dense"))),
+    "jac, dense": ("jac", "csr", lambda A: mflow.solve_ivp(decay, (0, 1), ONES, "esdirk43", jac=A, solver=DENSE)),
     "jac_sparsity": ("jac_sparsity", "csc", lambda A: mflow.solve_ivp(decay, (0, 1), ONES, "esdirk43", jac_sparsity=A)),
     "stepper": ("jac", "csr", lambda A: mflow.Stepper("backward_euler", decay, ONES, jac=A).step(0.1)),
     "flow": ("hess", "csr", lambda A: mflow.gradient_flow(lambda x: 2 * x, ONES, 1.0, "backward_euler", dt=0.5, hess=A)),
@@ -102,8 +107,8 @@ USES: dict[str, tuple[str, str, Any]] = {
     "stiffness": ("stiffness", "csr", lambda A: mflow.solve_dynamics(np.ones(N), None, A, x0=ONES, t_span=(0, 1), dt=0.1)),
     "mass": ("mass", "csc", lambda A: mflow.solve_dynamics(A, None, np.ones(N), x0=ONES, t_span=(0, 1), dt=0.1)),
     "limit of a structure": ("stiffness", "csr", lambda A: mflow.max_stable_dt("central_difference", stiffness=A)),
-    "dfdx": ("dfdx", "csr", lambda A: mflow.solve_dynamics(force=lambda t, x, v: -x, x0=ONES, t_span=(0, 1), dt=0.1, dfdx=A)),
-    "dfdx, fixed": ("dfdx", "csr", lambda A: mflow.solve_dynamics(force=lambda t, x, v: -x, x0=ONES, t_span=(0, 1), dt=0.1, dfdx=lambda t, x, v: A, fixed=[0])),
+    "dfdx": ("dfdx", "csr", lambda A: mflow.solve_dynamics(force=pull, x0=ONES, t_span=(0, 1), dt=0.1, dfdx=A)),
+    "dfdx, fixed": ("dfdx", "csr", lambda A: mflow.solve_dynamics(force=pull, x0=ONES, t_span=(0, 1), dt=0.1, dfdx=lambda *_: A, fixed=[0])),
 }  # fmt: skip
 
 
@@ -178,7 +183,7 @@ def test_patterns_of_users(indptr: Any, indices: Any, words: str) -> None:
         color_columns(indptr, indices)
 
 
-@pytest.mark.parametrize("indptr, indices", [([0, 5, 2], [0, 1]), ([0, 1, 2], [0, 9]), ([-9, 1, 2], [0, 1])])
+@pytest.mark.parametrize(("indptr", "indices"), [([0, 5, 2], [0, 1]), ([0, 1, 2], [0, 9]), ([-9, 1, 2], [0, 1])])
 def test_the_band_of_the_core_takes_no_index_on_trust(indptr: Any, indices: Any) -> None:
-    with pytest.raises(ValueError, match="^indptr, indices"):
+    with pytest.raises(ValueError, match=r"^indptr, indices"):
         BandLU([0, 1], 1, 1).factor(indptr, indices, [1.0, 1.0])

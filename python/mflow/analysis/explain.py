@@ -22,7 +22,18 @@ from mflow_core.problems.signatures import check_size, is_compiled
 
 from mflow.analysis.posedness import posedness_along
 from mflow.analysis.results import PosednessPath
-from mflow.base.checks import Array, check_number, check_start, real_array
+from mflow.base.checks import (
+    Array,
+    as_tuple,
+    check_choice,
+    check_function,
+    check_instance,
+    check_list,
+    check_number,
+    check_start,
+    real_array,
+    shown,
+)
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.tables import columns
 from mflow.integrate.ivp import solve_ivp
@@ -144,13 +155,18 @@ def explain(
     ----------
     C. Lanczos, J. Res. Nat. Bur. Stand. 45 (1950) 255-282; B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
     """
-    start = check_start(x0, "x0")
+    start, args = check_start(x0, "x0"), as_tuple(args)
+    check_function(fun, "fun", "a cost f(x), or a right-hand side f(t, y)")
+    if not (jac is None or callable(jac) or (isinstance(jac, bool | np.bool_) and jac)):
+        raise TypeError(f"jac: expected a function, or True where fun returns (cost, gradient), got {shown(jac)}")
+    if kind is not None:
+        check_choice(kind, "kind", ("cost", "rhs"))
+    if names is not None:
+        names = [check_instance(name, f"names[{k}]", str, "a text") for k, name in enumerate(check_list(names, "names", "texts"))]
     if not start.size:
         raise ValueError("x0: expected at least one entry, got none")
     if kind is None:
         kind = "rhs" if _arguments(fun) - len(args) == 2 else "cost"
-    if kind not in ("cost", "rhs"):
-        raise ValueError(f'kind: expected "cost" or "rhs", got {kind!r}')
     if kind == "rhs":
         return _explain_rhs(fun, start, jac, t_span or (0.0, 1.0), args, names)
     return _explain_cost(_Cost(fun, jac, args, start), start, names)

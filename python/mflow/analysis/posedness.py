@@ -22,7 +22,18 @@ from mflow_core.stepping import stepper
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.analysis.results import Posedness, PosednessPath
-from mflow.base.checks import Array, check_number, check_start, check_vector, check_whole, dense_array, real_array
+from mflow.base.checks import (
+    Array,
+    as_tuple,
+    check_flags,
+    check_number,
+    check_start,
+    check_vector,
+    check_whole,
+    dense_array,
+    real_array,
+    shown,
+)
 from mflow.base.result import ANALYSES, IVPResult, Origin, origin_of
 from mflow.solvers import krylov
 
@@ -45,11 +56,17 @@ MEANING = {
 }
 
 
+def _check_symmetric(symmetric: Any) -> None:
+    if symmetric is not None:
+        check_flags(symmetric=symmetric)
+
+
 class _Field:
     """F and its Jacobian, in any form that the user gives them, with the error of the Jacobian."""
 
     def __init__(self, fun: Any, t: float, y: Array, jac: Any, args: tuple[Any, ...]) -> None:
-        self.fun, self.jac, self.args, self.n = fun, jac, args, y.size
+        self.fun, self.jac, self.args, self.n = fun, jac, as_tuple(args), y.size
+        args = self.args
         self.sign = 1.0  # -1 where time runs backward: errors that fade forward grow
         if jac is None and not callable(fun):
             self.fun, self.jac = None, fun
@@ -58,7 +75,7 @@ class _Field:
             if (getattr(first, "ndim", 0) == 2 or (y.ndim == 1 and np.ndim(first) == 2)) and np.shape(first) == (y.size, y.size):
                 self.fun, self.jac = None, fun  # fun is the Jacobian
         if self.fun is not None and not callable(self.fun):
-            raise TypeError(f"fun: expected a function of (t, y), got {type(self.fun).__name__}")
+            raise TypeError(f"fun: expected a function of (t, y), got {shown(self.fun)}")
         self.shape = y.shape
 
     def slope(self, t: float, y: Array) -> Array:
@@ -159,6 +176,7 @@ def posedness(
     Computations (2013), 7.2.2.
     """
     start, near = check_start(y, "y"), check_number(near, "near", low=0.0)
+    _check_symmetric(symmetric)
     field = _Field(fun, check_number(t, "t"), start, jac, args)
     return _at(field, float(t), start.ravel(), symmetric, near)
 
@@ -366,6 +384,7 @@ def posedness_along(
     if not (np.all(np.diff(times) > 0.0) or np.all(np.diff(times) < 0.0)):
         raise ValueError("t: expected times that rise, or fall, without repeats, got others")
     near = check_number(near, "near", low=0.0)
+    _check_symmetric(symmetric)
     points = check_whole(points, "points", 2)
     flat = np.ascontiguousarray(np.moveaxis(states, -1, 0).reshape(times.size, -1))
     field = _Field(fun, float(times[0]), np.ascontiguousarray(states[..., 0]), jac, args)

@@ -19,6 +19,7 @@ __all__ = [
     "as_number",
     "as_tuple",
     "check_choice",
+    "check_fields",
     "check_flags",
     "check_function",
     "check_instance",
@@ -26,6 +27,7 @@ __all__ = [
     "check_number",
     "check_path",
     "check_range",
+    "check_saved",
     "check_start",
     "check_times",
     "check_vector",
@@ -34,6 +36,7 @@ __all__ = [
     "dense_array",
     "finite_array",
     "in_range",
+    "random_generator",
     "real_array",
     "shown",
 ]
@@ -43,6 +46,27 @@ Array = NDArray[np.float64]
 WORDS = (bool, np.bool_, str, bytes)  # Python takes them for numbers, users do not mean them as such
 MOST_WHOLE = 2**62  # counts that the core's 64 bits hold with room
 LONG = 60  # characters of a value in a message
+
+
+def check_saved(value: Any, argument: str) -> str:
+    """The name of a file that is there. Raises TypeError, ValueError for a folder, FileNotFoundError."""
+    if not isinstance(value, (str, bytes, os.PathLike)):
+        raise TypeError(f"{argument}: expected the path of a file, got {shown(value)}")
+    path = os.fsdecode(value)
+    if not path or "\0" in path or os.path.isdir(path):
+        raise ValueError(
+            f"{argument}: expected the path of a file, got {shown(path)}{', a folder' if path and os.path.isdir(path) else ''}"
+        )
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{argument}: there is no file {path!r}")
+    return path
+
+
+def random_generator(seed: Any, argument: str = "seed") -> np.random.Generator:
+    """A generator from a seed: a whole number, a Generator (itself), or None for a fresh one. Raises TypeError or ValueError."""
+    if isinstance(seed, np.random.Generator | np.random.BitGenerator | np.random.SeedSequence | None):
+        return np.random.default_rng(seed)
+    return np.random.default_rng(check_whole(seed, argument, high=2**128))
 
 
 def shown(value: Any) -> str:
@@ -56,7 +80,7 @@ def shown(value: Any) -> str:
     """
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**40:
         return f"a whole number of {int(abs(value).bit_length() * math.log10(2.0)) + 1} digits"
-    if isinstance(value, np.ndarray) and value.ndim:
+    if isinstance(value, np.ndarray) and value.size > 4:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     try:
         text = " ".join(repr(value).split())
@@ -92,15 +116,23 @@ def check_instance(value: Any, argument: str, kinds: type | tuple[type, ...], ex
     return value
 
 
+def check_fields(value: Any, argument: str, fields: Iterable[str], expected: str) -> Any:
+    """Something with all of these attributes, as the results of a function have them. Raises TypeError otherwise."""
+    missing = [name for name in fields if not hasattr(value, name)]
+    if missing:
+        raise TypeError(f"{argument}: expected {expected}, got {shown(value)}, which has no {missing[0]}")
+    return value
+
+
 def check_list(value: Any, argument: str, expected: str) -> list[Any]:
     """The entries of a list, tuple or another iterable, but of no text, number or dict. Raises TypeError otherwise."""
-    if isinstance(value, (str, bytes, dict)) or np.ndim(value) == 0 and not isinstance(value, Iterable):
+    if isinstance(value, (str, bytes, dict)) or (np.ndim(value) == 0 and not isinstance(value, Iterable)):
         raise TypeError(f"{argument}: expected {expected}, got {shown(value)}")
     return list(value)
 
 
 def check_path(value: Any, argument: str) -> str:
-    """The name of a file that can be written: not empty, no folder, in a folder that exists. Raises TypeError or ValueError."""
+    """The name of a file that can be written: no folder, in one that exists. Raises TypeError, ValueError or FileNotFoundError."""
     if not isinstance(value, (str, bytes, os.PathLike)):
         raise TypeError(f"{argument}: expected the path of a file, got {shown(value)}")
     path = os.fsdecode(value)
@@ -110,7 +142,7 @@ def check_path(value: Any, argument: str) -> str:
         raise ValueError(f"{argument}: expected the path of a file, got the folder {path!r}")
     folder = os.path.dirname(os.path.abspath(path))
     if not os.path.isdir(folder):
-        raise ValueError(f"{argument}: there is no folder {folder!r} for the file {os.path.basename(path)!r}; make it first")
+        raise FileNotFoundError(f"{argument}: there is no folder {folder!r} for the file {os.path.basename(path)!r}; make it first")
     return path
 
 

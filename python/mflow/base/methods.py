@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -321,15 +321,23 @@ def get_method(name: str, **parameters: Any) -> Method:
     return _CLASSES[registry.find(check_instance(name, "name", str, "the name of a method")).name](**parameters)
 
 
-def as_method(method: Any, parameters: Mapping[str, Any]) -> Method:
+def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "method") -> Method:
     """A `Method` from what a driver's ``method`` argument may be; ``parameters`` come on top of those that an instance was given."""
     if isinstance(method, type) and issubclass(method, Method):
-        raise TypeError(f"method: expected a name or an instance, got the class {method.__name__}; write {method.__name__}()")
+        raise TypeError(f"{argument}: expected a name or an instance, got the class {method.__name__}; write {method.__name__}()")
     if isinstance(method, Method):
         return type(method)(**{**method.given, **parameters}) if parameters else method
     if isinstance(method, str):
         return get_method(method, **parameters)
     record = getattr(method, "method_record", None)
     if isinstance(record, registry.MethodRecord):
-        raise TypeError(f"method: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")
-    raise TypeError(f"method: expected a name or an instance such as mflow.RK4(), got {type(method).__name__}")
+        raise TypeError(f"{argument}: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")
+    raise TypeError(f"{argument}: expected a name or an instance such as mflow.RK4(), got {type(method).__name__}")
+
+
+def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | None, arguments: Iterable[str]) -> None:
+    """TypeError, with the nearest names, for a name that is neither an argument of the driver nor a parameter of the method."""
+    known = [*arguments, *(as_method(method, {}).parameters if method is not None else {})]
+    for name in given:
+        if name not in known:
+            raise TypeError(registry.unknown(f"{driver} has no argument", name, known))

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from mflow.base.checks import Array
 
-__all__ = ["ANALYSES", "COLUMNS", "DynamicsResult", "IVPResult", "OptimizeResult", "Origin", "Result", "attach", "keep_origin", "origin_of"]
+__all__ = [
+    "ANALYSES",
+    "COLUMNS",
+    "DynamicsResult",
+    "IVPResult",
+    "OptimizeResult",
+    "Origin",
+    "Result",
+    "attach",
+    "keep_origin",
+    "origin_of",
+    "pending",
+]
 
 # Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when it is
 # imported; `import mflow` imports them all.
@@ -51,6 +64,48 @@ def _short(value: Any) -> str:
     if type(value) is list and len(value) > 20:
         return f"[{', '.join(map(repr, value[:3]))}, ..., {', '.join(map(repr, value[-3:]))}]"
     return str(value)
+
+
+Made = TypeVar("Made", bound=Result)
+
+
+def pending(kind: type[Made], make: Callable[[], Made]) -> Made:
+    """A result that is made when it is first looked at: joining millions of saved points must not keep Ctrl-C waiting.
+
+    Examples
+    --------
+    >>> from mflow.base.result import Result, pending
+    >>> pending(Result, lambda: Result(t=1.0)).t
+    1.0
+    """
+    waiting: Made = _waiting_kind(kind)()
+    object.__setattr__(waiting, "_make", make)
+    return waiting
+
+
+@functools.cache
+def _waiting_kind(kind: type[Made]) -> type[Made]:
+    """A class whose every look at an instance makes it the result that it stands for, of that class."""
+
+    def settled(name: str) -> Callable[..., Any]:
+        def look(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if object.__getattribute__(self, "__class__") is waiting:
+                made = object.__getattribute__(self, "_make")()
+                object.__getattribute__(self, "__dict__").pop("_make")
+                object.__setattr__(self, "__class__", kind)
+                dict.update(self, made)
+                vars(self).update(vars(made))
+            return getattr(self, name)(*args, **kwargs)
+
+        return look
+
+    looks = (
+        "__contains__", "__delattr__", "__dir__", "__eq__", "__getattribute__", "__getitem__", "__iter__", "__len__", "__ne__", "__or__",
+        "__reduce_ex__", "__repr__", "__setattr__", "__setitem__", "__delitem__", "__str__", "__reversed__",
+    )  # fmt: skip
+    waiting: Any = type(kind.__name__, (kind,), {name: settled(name) for name in looks} | {"__hash__": None, "__doc__": kind.__doc__})
+    waiting.__module__, waiting.__qualname__ = kind.__module__, kind.__qualname__
+    return cast("type[Made]", waiting)
 
 
 def attach(error: BaseException, partial: Result, note: str) -> None:

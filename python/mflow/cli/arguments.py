@@ -35,7 +35,7 @@ def finite(low: float = -math.inf, *, open_low: bool = False) -> Callable[[str],
 
     def convert(text: str) -> float:
         try:
-            return check_number(text, "", low=low, open_low=open_low)
+            return check_number(float(text), "", low=low, open_low=open_low)
         except (TypeError, ValueError):
             expected = in_range("a finite number", low, open_low=open_low)
             raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}") from None

@@ -36,6 +36,7 @@ LEFT_OUT = 0.1  # of a table's impulse: beyond, fixed steps are too long for it
 class Motion(Drive):
     """One integration of M x'' = F(t, x, v). matrices: (n, M, C, K) of a structure. facts: what a resumed run must have in common."""
 
+    kind = DynamicsResult
     estimated = "newmark"
     problem: Any
 

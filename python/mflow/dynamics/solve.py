@@ -14,8 +14,8 @@ import numpy as np
 from mflow_core.dynamics import matrices
 from mflow_core.dynamics import supports as core_supports
 from mflow_core.dynamics.structure import Structure
-from mflow_core.problems.sparse import check_sparse
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
+from mflow_core.problems.sparse import check_sparse
 
 from mflow.base.checks import as_tuple
 from mflow.base.methods import Method, as_method

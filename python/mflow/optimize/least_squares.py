@@ -20,7 +20,18 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole, dense_array
+from mflow.base.checks import (
+    Array,
+    as_tuple,
+    check_flags,
+    check_list,
+    check_number,
+    check_start,
+    check_whole,
+    dense_array,
+    real_array,
+    shown,
+)
 from mflow.base.pace import interruptible
 from mflow.base.result import Result, attach
 from mflow.optimize.callbacks import teller
@@ -138,14 +149,15 @@ def least_squares(
     K. Levenberg, Quart. Appl. Math. 2 (1944) 164-168; D. Marquardt, SIAM J. 11 (1963) 431-441; J. More, Lecture Notes in Math. 630 (1978)
     105-116; H. Nielsen, Damping parameter in Marquardt's method (1999); M. Transtrum and J. Sethna, arXiv:1201.5885 (2012).
     """
-    if method != "lm":
-        raise ValueError(f"method: expected 'lm' (Levenberg-Marquardt), got {method!r}; scipy.optimize.least_squares has others")
-    if np.any(np.isfinite(np.asarray(bounds if not hasattr(bounds, "lb") else [bounds.lb, bounds.ub], dtype=float))):
+    check_flags(acceleration=acceleration)
+    if not isinstance(method, str) or method != "lm":
+        raise ValueError(f"method: expected 'lm' (Levenberg-Marquardt), got {shown(method)}; scipy.optimize.least_squares has others")
+    if any(np.any(np.isfinite(real_array(side, "bounds"))) for side in _sides(bounds)):
         raise ValueError("bounds: expected none, got finite ones; change variables, or take SciPy's method='trf'")
     start = check_start(x0, "x0")
     if start.ndim > 1:
         raise ValueError(f"x0: expected an array of shape (n,), got shape {start.shape}")
-    residuals = _Residuals(fun, jac, start.ravel(), args, dict(kwargs or {}), sigma)
+    residuals = _Residuals(fun, jac, start.ravel(), args, _keywords(kwargs), sigma)
     limit = 500 * (start.size + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
     tolerances = {name: _tolerance(value, name) for name, value in (("ftol", ftol), ("xtol", xtol), ("gtol", gtol))}
     flow = _Flow(residuals, start.ravel(), tolerances, limit, x_scale, dt, acceleration, callback, loss_of(loss, f_scale))
@@ -165,6 +177,20 @@ def least_squares(
 # ---- arguments --------------------------------------------------------------------------------------------------------------------------
 
 
+def _sides(bounds: Any) -> tuple[Any, Any]:
+    """(lower, upper). Raises TypeError or ValueError."""
+    sides = [bounds.lb, bounds.ub] if hasattr(bounds, "lb") else check_list(bounds, "bounds", "a pair (lower, upper)")
+    if len(sides) != 2:
+        raise ValueError(f"bounds: expected a pair (lower, upper), got {shown(bounds)}")
+    return sides[0], sides[1]
+
+
+def _keywords(kwargs: Any) -> dict[str, Any]:
+    if not isinstance(kwargs, Mapping | None):
+        raise TypeError(f"kwargs: expected a dict of keyword arguments of fun, got {shown(kwargs)}")
+    return dict(kwargs or {})
+
+
 def _tolerance(value: Any, name: str) -> float:
     """0 where the test is left out."""
     return 0.0 if value is None else check_number(value, name, "a finite number of at least 0, or None", low=0.0)
@@ -176,14 +202,14 @@ class _Residuals:
     def __init__(self, fun: Any, jac: Any, x0: Array, args: Any, kwargs: dict[str, Any], sigma: Any) -> None:
         if not callable(fun):
             raise TypeError(f"fun: expected a function of x that returns residuals, got {type(fun).__name__}")
-        if not callable(jac) and jac not in ("2-point", "3-point"):
-            raise ValueError(f'jac: expected a function, "2-point" or "3-point", got {jac!r}')
+        if not callable(jac) and not (isinstance(jac, str) and jac in ("2-point", "3-point")):
+            raise ValueError(f'jac: expected a function, "2-point" or "3-point", got {shown(jac)}')
         self.fun, self.jac, self.kwargs = fun, jac, kwargs
         self.args = as_tuple(args)
         self.n, self.m, self.nfev, self.njev = x0.size, -1, 0, 0
         self.differences, self.size = not callable(jac), np.zeros(self.n)
         self.blur = EPS ** (2 / 3) if jac == "3-point" else EPS**0.5  # share of r in the columns' plane that differences cannot tell from 0
-        self.sigma = None if sigma is None else np.asarray(sigma, dtype=np.float64).ravel()
+        self.sigma = None if sigma is None else real_array(sigma, "sigma").ravel()
         if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
             raise ValueError("sigma: expected standard deviations above 0, got one that is not")
 
@@ -439,9 +465,9 @@ def _steepest(J: Array, r: Array) -> float:
 
 def _scale(x_scale: Any, n: int) -> Array:
     """D from units of the parameters."""
-    units = np.asarray(x_scale, dtype=np.float64) if not isinstance(x_scale, str) else np.zeros(0)
+    units = real_array(x_scale, "x_scale") if not isinstance(x_scale, str) else np.zeros(0)
     if units.size not in (1, n) or not np.all((units > 0) & np.isfinite(units)):
-        raise ValueError(f'x_scale: expected "jac", or {n} numbers above 0, got {x_scale!r}')
+        raise ValueError(f'x_scale: expected "jac", or {n} numbers above 0, got {shown(x_scale)}')
     return np.broadcast_to(1.0 / units.ravel(), (n,)).copy()
 
 

@@ -17,7 +17,7 @@ from mflow_core.optimize import linesearch
 from mflow_core.problems.problem import objective_problem
 from mflow_core.problems.signatures import code_text
 
-from mflow.base.checks import Array, check_number, check_start, check_whole
+from mflow.base.checks import Array, check_number, check_start, check_whole, shown
 from mflow.base.result import Result
 
 __all__ = ["LineSearch", "LineSearchResult", "armijo", "backtracking", "barzilai_borwein", "exact", "line_search", "strong_wolfe"]
@@ -123,6 +123,13 @@ class LineSearchResult(Result):
     njev: int
 
 
+def _check_kind(kind: Any) -> None:
+    if not isinstance(kind, str):
+        raise TypeError(f"kind: expected one of {', '.join(map(repr, KINDS))}, got {shown(kind)}")
+    if kind not in KINDS:
+        raise ValueError(registry.unknown("kind: no line search", kind, list(KINDS)))
+
+
 def line_search(
     fun: Callable[..., Any] | Any, x: Any, d: Any, kind: str = "strong_wolfe", jac: Callable[..., Any] | bool | str | None = None,
     args: tuple[Any, ...] = (), *, initial: float = 1.0, c1: float = 1e-4, c2: float = 0.9, shrink: float = 0.5, tol: float = 1e-10,
@@ -181,8 +188,7 @@ def line_search(
     170-192 (the rule where values have no digits left); J. Barzilai and J. Borwein, IMA J. Numer. Anal. 8 (1988) 141-148; M. Raydan,
     SIAM J. Optim. 7 (1997) 26-33.
     """
-    if kind not in KINDS:
-        raise ValueError(registry.unknown("kind: no line search", kind, list(KINDS)))
+    _check_kind(kind)
     start = check_start(x, "x")
     direction = _like(d, start, "d")
     settings = _checked(initial, c1, c2, shrink, tol, max_step, max_evaluations)

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from mflow_core.problems import signatures
 
-from mflow.base.checks import as_tuple, check_choice
+from mflow.base.checks import as_tuple, check_choice, check_flags
 from mflow.problems.callbacks import c_cost, c_function
 
 __all__ = ["Compiled", "compile", "need_numba"]
@@ -180,6 +180,7 @@ def compile(
     """
     numba = need_numba()
     args = as_tuple(args)
+    check_flags(inplace=inplace, boundscheck=boundscheck)
     kind = _kind(fun, kind, args, inplace)
     options: dict[str, Any] = {"args": args, "inplace": inplace, "boundscheck": boundscheck}
     if kind == "objective":

@@ -10,9 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from mflow_core.problems.sparse import check_indices, check_pointers, check_sparse
+from numpy.typing import NDArray
 
 from mflow.base.checks import Array, shown
 

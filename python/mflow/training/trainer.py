@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from mflow_core.optimize.arrangement import gather
 from mflow_core.optimize.training import measured_step
 from mflow_core.optimize.updater import Updater
 
-from mflow.base.checks import Array, check_number, check_whole
+from mflow.base.checks import Array, check_flags, check_number, check_path, check_saved, check_whole
 from mflow.base.progress import Progress, asks_to_stop
 from mflow.base.result import Result
 from mflow.training import checkpoint, endings
@@ -69,7 +68,8 @@ class Trainer:
         self.validation = validation_of(validation, metric, self.model, self.flat)
         if patience is not None and validation is None and not self.model.has_loss:
             raise ValueError("patience: there is no loss to watch; give jac=, or validation= and metric=")
-        self.history.track_lr = track_lr
+        check_flags(track_lr=track_lr)
+        self.history.track_lr = bool(track_lr)
         loss = "training loss" if self.model.has_loss else "nothing"
         self.facts["judged by"] = "metric" if metric is not None else loss if validation is None else "validation loss"
 
@@ -78,12 +78,13 @@ class Trainer:
         for name, value in (("callback", callback), ("step_callback", step_callback)):
             if value is not None and not callable(value):
                 raise TypeError(f"{name}: expected a function, got {type(value).__name__}")
+        check_flags(progress=progress)
         self.callback, self.step_callback, self.path = callback, step_callback, path
         self.every = None if every is None else check_whole(every, "checkpoint_every", 1)
         if every is not None and path is None:
             raise ValueError("checkpoint_every: there is no file to write; give checkpoint= as well")
-        if path is not None and not Path(path).parent.is_dir():
-            raise FileNotFoundError(f"checkpoint: there is no folder {Path(path).parent} to save it in")
+        if path is not None:
+            self.path = check_path(path, "checkpoint")
         self.quiet = step_callback is None and every is None and not progress
         self.bar = Progress(0.0, float(max(self.epochs, 1)), "train", note=self._note) if progress else None
 
@@ -215,7 +216,7 @@ class Trainer:
 
     def resume(self, path: Any, seed: int | None) -> None:
         """Go back to where a checkpoint was written. Raises ValueError where it belongs to another call."""
-        checkpoint.restore(self, path, seed)
+        checkpoint.restore(self, check_saved(path, "resume"), seed)
 
     def result(self, ending: Ending) -> TrainResult:
         """The result as the run stands, with the ending in words."""
