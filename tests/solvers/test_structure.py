@@ -108,7 +108,7 @@ USES: dict[str, tuple[str, str, Any]] = {
     "mass": ("mass", "csc", lambda A: mflow.solve_dynamics(A, None, np.ones(N), x0=ONES, t_span=(0, 1), dt=0.1)),
     "limit of a structure": ("stiffness", "csr", lambda A: mflow.max_stable_dt("central_difference", stiffness=A)),
     "dfdx": ("dfdx", "csr", lambda A: mflow.solve_dynamics(force=pull, x0=ONES, t_span=(0, 1), dt=0.1, dfdx=A)),
-    "dfdx, fixed": ("dfdx", "csr", lambda A: mflow.solve_dynamics(force=pull, x0=ONES, t_span=(0, 1), dt=0.1, dfdx=lambda *_: A, fixed=[0])),
+    "dfdx, fixed": ("dfdx", "csr", lambda A: mflow.solve_dynamics(force=pull, x0=ONES, t_span=(0, 1), dt=1.0, dfdx=lambda *_: A, fixed=0)),
 }  # fmt: skip
 
 

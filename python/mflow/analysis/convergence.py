@@ -137,7 +137,10 @@ def _problem(problem: Any, exact: Any, jac: Any, second: bool, method: Method) -
             return swing, (0.0, 3.0), (np.ones(1), np.zeros(1)), exact, jac
         return _circle, (0.0, 3.0), np.array([1.0, 0.0]), exact or _on_circle, jac
     if isinstance(problem, str):
-        problem = get_problem(problem)
+        try:
+            problem = get_problem(problem)
+        except ValueError as error:
+            raise ValueError(f"problem: {error}") from None
     if isinstance(problem, InitialValueProblem):
         problem, jac = (problem.fun, problem.t_span, problem.y0), jac or problem.jac
     try:

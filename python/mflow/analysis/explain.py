@@ -218,13 +218,16 @@ class _Cost:
                 out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
         else:
             at = x.reshape(self.shape)
-            out = real_array(self.pair(at)[1] if self.jac is True else self.jac(at, *self.args), "the gradient")
+            out = self._gradient(at)
             if out.shape != self.shape:
                 raise ValueError(f"the gradient: expected the shape {self.shape} of x0, got shape {out.shape}")
             out = out.reshape(-1)
         if not np.all(np.isfinite(out)):
             raise ValueError("the gradient: expected finite numbers at x0 and near it, got NaN or an infinity")
         return out
+
+    def _gradient(self, at: Array) -> Array:
+        return real_array(self.pair(at)[1], "fun (its gradient)") if self.jac is True else real_array(self.jac(at, *self.args), "jac")
 
     def pair(self, at: Array) -> Any:
         """(cost, gradient), as fun returns them with jac=True."""

@@ -126,7 +126,7 @@ def check_fields(value: Any, argument: str, fields: Iterable[str], expected: str
 
 def check_list(value: Any, argument: str, expected: str) -> list[Any]:
     """The entries of a list, tuple or another iterable, but of no text, number or dict. Raises TypeError otherwise."""
-    if isinstance(value, (str, bytes, dict)) or (np.ndim(value) == 0 and not isinstance(value, Iterable)):
+    if isinstance(value, (str, bytes, dict)) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
         raise TypeError(f"{argument}: expected {expected}, got {shown(value)}")
     return list(value)
 
@@ -182,7 +182,7 @@ def as_number(value: Any, argument: str, expected: str) -> float:
     True, text and what float() does not take are no numbers: TypeError.
     """
     try:
-        if isinstance(value, WORDS):
+        if isinstance(value, WORDS) or getattr(getattr(value, "dtype", None), "kind", "f") not in "iuf":
             raise TypeError
         return float(value)
     except OverflowError:

@@ -328,7 +328,11 @@ def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "metho
     if isinstance(method, Method):
         return type(method)(**{**method.given, **parameters}) if parameters else method
     if isinstance(method, str):
-        return get_method(method, **parameters)
+        try:
+            record = registry.find(method)
+        except ValueError as error:
+            raise ValueError(str(error).replace("method:", f"{argument}:", 1)) from None
+        return _CLASSES[record.name](**parameters)
     record = getattr(method, "method_record", None)
     if isinstance(record, registry.MethodRecord):
         raise TypeError(f"{argument}: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -23,6 +24,7 @@ __all__ = [
     "keep_origin",
     "origin_of",
     "pending",
+    "place_of",
 ]
 
 # Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when it is
@@ -30,6 +32,9 @@ __all__ = [
 ANALYSES: dict[str, Callable[..., Any]] = {}
 
 COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")  # of an energy ledger
+
+
+LIBRARIES = ("mflow", "mflow_core", "numpy", "scipy", "matplotlib", "sklearn", "torch", "contextlib", "threading", "concurrent")
 
 
 class Result(dict[str, Any]):
@@ -114,6 +119,24 @@ def attach(error: BaseException, partial: Result, note: str) -> None:
         error.partial_result = partial  # type: ignore[attr-defined]
     with contextlib.suppress(AttributeError):
         error.add_note(note)
+
+
+def place_of(error: BaseException, folder: str | None = None) -> str:
+    """Where the user's own code raised an error: "costs.py, line 7, in bowl"; "" where it was not there.
+
+    folder : where that code is; by default anywhere outside of the library and of NumPy and SciPy.
+    """
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        code, module = trace.tb_frame.f_code, str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if folder is None:
+            own = module not in LIBRARIES and not code.co_filename.startswith("<frozen")
+        else:
+            own = os.path.dirname(os.path.realpath(code.co_filename)) == os.path.realpath(folder)
+        if own:
+            place = f"{os.path.basename(code.co_filename)}, line {trace.tb_lineno}, in {code.co_name}"
+        trace = trace.tb_next
+    return place
 
 
 class IVPResult(Result):

@@ -17,7 +17,7 @@ from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import check_sparse
 
-from mflow.base.checks import as_tuple
+from mflow.base.checks import as_tuple, check_flags
 from mflow.base.methods import Method, as_method
 from mflow.base.result import DynamicsResult
 from mflow.dynamics.forces import force_problem
@@ -160,6 +160,9 @@ def solve_dynamics(
     """
     if t_span is None:
         raise TypeError("t_span is missing: expected (t0, t_end)")
+    check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
+    if energy is not None:
+        check_flags(energy=energy)
     if isinstance(damping, str):
         damping, parameters = None, {**parameters, "damping": _own_damping(method, damping)}
     chosen_method, extra = as_method(method, parameters), as_tuple(args)

@@ -136,7 +136,11 @@ def _task_of_problem(problem: Problem, options: dict[str, Any]) -> Training | De
 def task_of(problem: Any, options: dict[str, Any]) -> Callable[..., Any]:
     """The callable ``task(method, lr, seed)`` of a sweep's problem. Raises TypeError or ValueError where it is none."""
     if isinstance(problem, str):
-        _task_of_problem(named_problem(problem), options)  # so that mistakes are reported here, and not in each cell
+        try:
+            named = named_problem(problem)
+        except ValueError as error:
+            raise ValueError(f"problem: {error}") from None
+        _task_of_problem(named, options)  # so that mistakes are reported here, and not in each cell
         return _Named(problem, options)
     if isinstance(problem, Problem):
         return _task_of_problem(problem, options)

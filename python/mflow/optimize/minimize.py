@@ -120,6 +120,8 @@ def minimize(
     ----------
     Line searches: see `mflow.line_search`. The formula and source of each method: ``help(mflow.get_method(name))``.
     """
+    if fun is None and not callable(jac):
+        raise TypeError("fun, jac: expected a cost, or fun=None with its gradient as jac, got None for the cost and no function for jac")
     if not isinstance(options, Mapping | None):
         raise TypeError(f"options: expected a dict of arguments, got {shown(options)}")
     settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters, **(options or {})}

@@ -34,9 +34,10 @@ def _members(table: Any, local: bool) -> dict[str, tuple[Array, Array, float]]:
             error, order = (one.local_error, one.local_order) if local else (one.global_error, one.global_order)
             steps = one.dt
         else:
-            if np.ndim(one) == 0 or len(one) != 2:
-                raise TypeError(f"table[{name!r}]: expected a result of mflow.convergence, or a pair (dt, error), got {shown(one)}")
-            (steps, error), order = one, np.nan
+            pair = check_list(one, f"table[{name!r}]", "a result of mflow.convergence, or a pair (dt, error)")
+            if len(pair) != 2:
+                raise ValueError(f"table[{name!r}]: expected a pair (dt, error), got {shown(one)}")
+            (steps, error), order = pair, np.nan
         dt, error = np.asarray(steps, dtype=np.float64), np.asarray(error, dtype=np.float64)
         if dt.ndim != 1 or dt.shape != error.shape or not dt.size:
             raise ValueError(f"{name}: expected steps and errors of one length, got shapes {dt.shape} and {error.shape}")

@@ -104,9 +104,10 @@ def _points(given: Any, argument: str) -> Array:
 def _limits(paths: Mapping[str, Array], limits: Any, minimum: Any = None) -> tuple[tuple[float, float], tuple[float, float]]:
     """Around the starts, the minima and the paths; what runs away, four times further than the middles of most, is left outside."""
     if limits is not None:
-        if np.ndim(limits) == 0 or len(limits) != 2:
-            raise TypeError(f"limits: expected ((x low, x high), (y low, y high)), got {shown(limits)}")
-        return check_range(limits[0], "limits[0]"), check_range(limits[1], "limits[1]")
+        sides = check_list(limits, "limits", "((x low, x high), (y low, y high))")
+        if len(sides) != 2:
+            raise ValueError(f"limits: expected ((x low, x high), (y low, y high)), got {shown(limits)}")
+        return check_range(sides[0], "limits[0]"), check_range(sides[1], "limits[1]")
     whole = [p[:, np.all(np.isfinite(p), axis=0)] for p in paths.values()]
     whole = [p for p in whole if p.size]
     if not whole:

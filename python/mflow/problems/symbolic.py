@@ -6,6 +6,7 @@ of a step is 0 away from its jump, as Newton's iteration needs it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -99,12 +100,12 @@ def compiled_from_sympy(
 
 def _expression(sympy: Any, given: Any) -> Any:
     """A scalar expression of sympy. Raises TypeError for anything else."""
-    expected = "sympy expressions, one or a list"
+    expected = "real sympy expressions, one or a list"
     try:
         made = sympy.sympify(given)
     except (sympy.SympifyError, TypeError, ValueError, AttributeError):
         raise TypeError(f"expressions: expected {expected}, got {shown(given)}") from None
-    if not isinstance(made, sympy.Expr):
+    if not isinstance(made, sympy.Expr) or made.has(sympy.I) or any(abs(n) > sys.float_info.max for n in made.atoms(sympy.Rational)):
         raise TypeError(f"expressions: expected {expected}, got {shown(given)}")
     return made
 

@@ -19,7 +19,7 @@ from mflow_core.optimize.arrangement import gather
 from mflow_core.optimize.training import measured_step
 from mflow_core.optimize.updater import Updater
 
-from mflow.base.checks import Array, check_flags, check_number, check_path, check_saved, check_whole
+from mflow.base.checks import Array, check_choice, check_flags, check_number, check_path, check_saved, check_whole
 from mflow.base.progress import Progress, asks_to_stop
 from mflow.base.result import Result
 from mflow.training import checkpoint, endings
@@ -44,8 +44,7 @@ class Trainer:
             raise ValueError(
                 "maximize: the parameters of the least loss are kept, got maximize=True; give the loss and its gradient with the other sign"
             )
-        if schedule_per not in ("step", "epoch"):
-            raise ValueError(f'schedule_per: expected "step" or "epoch", got {schedule_per!r}')
+        check_choice(schedule_per, "schedule_per", ("step", "epoch"))
         self.facts = checkpoint.facts_of(binding, schedule_per)
         if schedule_per == "epoch":
             binding.count_epochs(lambda: self.epoch)
