@@ -341,7 +341,7 @@ def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "metho
 
 def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | None, arguments: Iterable[str]) -> None:
     """TypeError, with the nearest names, for a name that is neither an argument of the driver nor a parameter of the method."""
-    known = [*arguments, *(as_method(method, {}).parameters if method is not None else {})]
+    known = [*dict.fromkeys([*arguments, *(as_method(method, {}).parameters if method is not None else ())])]
     for name in given:
         if name not in known:
             raise TypeError(registry.unknown(f"{driver} has no argument", name, known))

@@ -25,7 +25,7 @@ from mflow.dynamics.loads import is_table
 from mflow.dynamics.motion import Motion
 from mflow.dynamics.structures import structure_problem
 from mflow.dynamics.supports import Supports, check_starts
-from mflow.integrate.control import Event, Settings, check_events
+from mflow.integrate.control import Event, Settings, check_events, check_span
 from mflow.integrate.drive import follow
 
 __all__ = ["solve_dynamics"]
@@ -178,7 +178,10 @@ def solve_dynamics(
     problem: Any
     if force is not None:
         _refuse(linear, "with force= given it holds all forces: add {name} there")
-        problem, moving = force_problem(chosen_method, supports, mass, force, at=(float(t_span[0]), start, speed), **nonlinear), None
+        problem, moving = (
+            force_problem(chosen_method, supports, mass, force, at=(check_span(t_span, dt)[0], start, speed), **nonlinear),
+            None,
+        )
     else:
         _refuse(nonlinear | ({"args": None} if events is not None else {}), "it belongs to a nonlinear force=, which is not given")
         narrow = all(value is None or np.ndim(value) == 0 for value in (rtol, atol))  # arrays of tolerances have the user's order

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_tuple, check_flags, check_number, check_start, check_times, check_whole
+from mflow.base.checks import Array, as_tuple, check_flags, check_number, check_start, check_times, check_whole, real_array, shown
 from mflow.base.methods import Method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach
@@ -229,9 +229,9 @@ def _starts(y0: Any, batch_args: Any, batch: bool) -> tuple[Array, Any]:
 def _spans(t_span: Any, count: int) -> tuple[Array, Array, bool]:
     """Start and end of every trajectory, and whether each has its own."""
     try:
-        spans = np.asarray(t_span, dtype=np.float64)
+        spans = real_array(t_span, "t_span")
     except (TypeError, ValueError):
-        raise TypeError(f"t_span: expected two numbers (t0, t_end), or an array of shape (m, 2), got {t_span!r}") from None
+        raise TypeError(f"t_span: expected two numbers (t0, t_end), or an array of shape (m, 2), got {shown(t_span)}") from None
     if spans.shape == (2,):
         first, last = (check_number(value, f"t_span[{k}]") for k, value in enumerate(spans))
         return np.full(count, first), np.full(count, last), False

@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core.problems.sparse import check_sparse
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_whole
 from mflow.solvers import krylov
 
 __all__ = ["CANDIDATES", "FIRST", "bisect", "eigenvalues_of", "first_to_fail"]
@@ -144,6 +144,9 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
         size: Any = getattr(jac, "shape", (n, n))
         if n is None and not hasattr(jac, "shape"):
             raise TypeError("n: expected the length of v, got None; jac is a function v -> J v")
+        if not hasattr(jac, "shape"):
+            n = check_whole(n, "n", 0, expected="the length of v, a whole number of at least 0")
+            size = n, n
         if size[0] != size[1] or isinstance(size[0], bool) or int(size[0]) != size[0] or size[0] < 0:
             raise ValueError(f"jac: expected a square operator, got shape {size}")
         return _of_products(jac.matvec if hasattr(jac, "matvec") else jac, int(size[0]), bool(symmetric), limiting)

@@ -19,7 +19,7 @@ from mflow_core.optimize.arrangement import gather
 from mflow_core.optimize.training import measured_step
 from mflow_core.optimize.updater import Updater
 
-from mflow.base.checks import Array, check_choice, check_flags, check_number, check_path, check_saved, check_whole
+from mflow.base.checks import Array, check_choice, check_flags, check_number, check_path, check_saved, check_whole, real_array
 from mflow.base.progress import Progress, asks_to_stop
 from mflow.base.result import Result
 from mflow.training import checkpoint, endings
@@ -121,6 +121,7 @@ class Trainer:
             flat = [grads] if arranged is None else gather(grads, arranged, "the gradient")
             count, rows = count + 1, of_batch
             if self.accumulate > 1:
+                flat = self._gradients(flat)
                 total = [rows * g for g in flat] if count == 1 else [t + rows * g for t, g in zip(total, flat, strict=True)]
                 weight, loss_sum = weight + rows, loss_sum + rows * self.loss
                 if count < self.accumulate and (self.feed.batches is None or self.batch + count < self.feed.batches):
@@ -139,6 +140,17 @@ class Trainer:
                 f"data: expected at least one batch, got no batch in epoch {self.epoch}; is it empty, or an iterator that is used up?"
             )
         return None
+
+    def _gradients(self, flat: list[Any]) -> list[Array]:
+        """Gradients that can be added up: arrays of the parameters' shapes. Raises TypeError or ValueError."""
+        for g in flat:
+            if not hasattr(g, "shape"):
+                raise TypeError(f"g: expected a NumPy array, got {type(g).__name__}; np.asarray(..., dtype=float) makes one of numbers")
+        out = [real_array(g, f"g[{k}]") for k, g in enumerate(flat)]
+        for k, (g, p) in enumerate(zip(out, self.flat, strict=True)):
+            if g.shape != np.shape(p):
+                raise ValueError(f"g[{k}]: expected the gradient's shape to be {np.shape(p)}, as the parameters', got {g.shape}")
+        return out
 
     def _update(self, flat: list[Any], rows: float, count: int) -> Ending | None:
         """One step, and what follows it."""
