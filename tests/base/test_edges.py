@@ -10,7 +10,7 @@ import pytest
 from support import hunt
 
 SHARE = 40  # one of so many values is tried in a run of the suite; MFLOW_HUNT=all tries them all
-EXPENSIVE = {"compile", "compiled_from_sympy"}  # each call compiles
+EXPENSIVE = {"compile", "compiled_from_sympy", "minimize", "posedness_along", "trace", "train"}  # each call compiles, or takes long
 
 
 def chosen(name: str, parameter: str, label: str, everything: bool) -> bool:

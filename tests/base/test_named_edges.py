@@ -90,7 +90,7 @@ def test_an_empty_state_has_events(dt: float | None) -> None:
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_a_gradient_as_a_list_is_refused_alike(accumulate: int) -> None:
     settings: dict[str, Any] = {"jac": True, "batch_size": 4, "accumulate": accumulate, "lr": 0.1}
-    with pytest.raises(TypeError, match="^g: expected a NumPy array, got list"):
+    with pytest.raises(TypeError, match=r"^g: expected a NumPy array, got list"):
         mflow.train(lambda p, rows: (1.0, [1.0]), np.ones(1), np.ones((8, 1)), "sgd", **settings)
     with pytest.raises(ValueError, match=r"^g(\[0\])?: expected"):
         mflow.train(lambda p, rows: (1.0, np.ones(2)), np.ones(1), np.ones((8, 1)), "sgd", **settings)

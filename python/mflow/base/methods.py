@@ -329,10 +329,10 @@ def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "metho
         return type(method)(**{**method.given, **parameters}) if parameters else method
     if isinstance(method, str):
         try:
-            record = registry.find(method)
+            name = registry.find(method).name
         except ValueError as error:
             raise ValueError(str(error).replace("method:", f"{argument}:", 1)) from None
-        return _CLASSES[record.name](**parameters)
+        return _CLASSES[name](**parameters)
     record = getattr(method, "method_record", None)
     if isinstance(record, registry.MethodRecord):
         raise TypeError(f"{argument}: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")

@@ -304,8 +304,10 @@ def standardize(X_train: npt.ArrayLike, /, *others: npt.ArrayLike) -> npt.NDArra
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     scaled = []
     for position, other in enumerate((train, *others)):
-        array = real_array(other, f"array {position}")
+        array = real_array(other, f"others[{position - 1}]")
         if array.shape[1:] != train.shape[1:] or array.ndim != train.ndim:
-            raise ValueError(f"array {position}: expected the columns of X_train, which has shape {train.shape}, got shape {array.shape}")
+            raise ValueError(
+                f"others[{position - 1}]: expected the columns of X_train, which has shape {train.shape}, got shape {array.shape}"
+            )
         scaled.append(np.ascontiguousarray((array - mean) / deviation))
     return scaled[0] if len(scaled) == 1 else tuple(scaled)

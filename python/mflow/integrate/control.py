@@ -129,7 +129,7 @@ def check_mode(method: Method, settings: Settings, estimated: str) -> str:
 
 def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
     """A fixed dt with the sign of the span; NaN for "auto", which is chosen along the way. Raises TypeError or ValueError."""
-    if dt == "auto":
+    if isinstance(dt, str) and dt == "auto":
         return math.nan
     if isinstance(dt, float) and dt == math.inf and t1 == math.inf:
         if not method.is_implicit or method.stages != 1:

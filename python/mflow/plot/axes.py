@@ -41,7 +41,8 @@ def new_figure(size: tuple[float, float], layout: Literal["constrained", "compre
 def axes_for(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
     """The user's axes, or those of a new figure."""
     if ax is not None:
-        return check_axes(ax, "ax")
+        check_axes(ax, "ax")
+        return ax
     axes: Axes = new_figure(size, "compressed").add_subplot()  # constrained, and it knows of axes of equal scales
     return axes
 

@@ -92,7 +92,8 @@ def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, orde
     left, right = row_of_axes(axes, 2, (12, 4.8), sharey=True)
     names = list(dict.fromkeys(run.method for run in runs))
     if order is not None:
-        asked = check_list(order, "order", "the names of methods")
+        given = check_list(order, "order", "the names of methods")
+        asked = [check_instance(name, f"order[{k}]", str, "the name of a method") for k, name in enumerate(given)]
         missing = [name for name in names if name not in asked]
         if missing:
             raise ValueError(f"order: expected the method of every run, got none for {missing[0]!r}")

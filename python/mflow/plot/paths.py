@@ -76,7 +76,7 @@ def _path(source: Any, name: str) -> Array:
             source = getattr(source, field)
             break
     try:
-        path = np.asarray(source, dtype=np.float64)
+        path = real_array(source, name)
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected an array of shape (2, n_points) or a result, got {type(source).__name__}") from None
     if path.ndim != 2 or len(path) != 2 or not path.shape[1]:
@@ -152,6 +152,8 @@ def contours(cost: Callable[[Array], Any], limits: Any, *, ax: Axes | None = Non
     """
     check_function(cost, "cost", "a function of x")
     levels, points = check_whole(levels, "levels", 1, MOST_LEVELS), check_whole(points, "points", 2, MOST_POINTS)
+    if limits is None:
+        raise TypeError("limits: expected ((x low, x high), (y low, y high)), got None")
     (a, b), (c, d) = _limits({}, limits)
     ax = axes_for(ax, (6.0, 4.8))
     x, y = np.linspace(a, b, points), np.linspace(c, d, points)

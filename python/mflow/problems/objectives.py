@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core.objectives.objective import MOST_CLASSES as MAX_CLASSES
 from mflow_core.objectives.objective import Objective
 
-from mflow.base.checks import Array, check_flags, check_number, check_start, check_vector, check_whole
+from mflow.base.checks import Array, check_flags, check_number, check_start, check_vector, check_whole, finite_array
 from mflow.data.tables import load_nist
 from mflow.problems.mgh import mgh
 
@@ -272,7 +272,7 @@ class Softmax(Objective):
         check_flags(intercept=intercept)
         table, labels = _table(X), _labels(y)
         _match(table, labels)
-        top = float(labels.max())
+        top = float(finite_array(labels, "y").max(initial=0.0))
         count = check_whole(int(top) + 1 if n_classes is None else n_classes, "n_classes", 1, MAX_CLASSES)
         if top >= count:
             raise ValueError(f"y: expected classes from 0 to {count - 1}, as n_classes = {count}, got class {top:g}")

@@ -94,6 +94,7 @@ class Binding:
 
 def refuse_unknown(optimizer: Any, given: Iterable[str], arguments: Iterable[str]) -> None:
     """TypeError, with the nearest names, for a name that is neither an argument of `train` nor one of the optimizer."""
+    kind: Any = None
     if isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer):
         kind = optimizer
     elif isinstance(optimizer, str | Method):
@@ -101,8 +102,6 @@ def refuse_unknown(optimizer: Any, given: Iterable[str], arguments: Iterable[str
             kind = getattr(optim, as_method(optimizer, {}).record.class_name, None)
         except ValueError:
             kind = None
-    else:
-        kind = None
     if kind is None:
         return  # `_optimizer` has words for it
     of_class = [name for name in inspect.signature(kind).parameters if name not in ("params", "options")]

@@ -555,9 +555,9 @@ def objective_problem(fun, jac, tuple shape, args=(), hess=None):
     cost, argument = (fun, "fun") if fun is not None else (jac, "grad")
     address = compiled_address(cost, argument, OBJECTIVE_SIGNATURE)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
+    if isinstance(jac, np.ndarray):
+        raise TypeError(f"jac: expected a function, True, '2-point' or '3-point', got an array of shape {jac.shape}")
     if address is not None:
-        if isinstance(jac, np.ndarray):
-            raise TypeError(f"jac: expected a function, True, '2-point' or '3-point', got an array of shape {jac.shape}")
         if fun is not None and jac is not None and jac is not True:
             raise TypeError("jac: expected none, for a compiled fun returns value and gradient in one call; omit jac")
         no_extras("fun", args, False)
