@@ -288,9 +288,18 @@ cdef class MethodRecord:
         status = mf_sizes_of(self.m, par, &sizes)
         free(par)
         if status < 0:
-            raise ValueError(f"{self.name}: these parameters clash: {given}")
+            raise ValueError(self.clash(given or {}))
         return {"n_vis": sizes.n_vis, "n_vec": sizes.n_vec, "n_scal": sizes.n_scal, "n_coef": sizes.n_coef, "n_work": sizes.n_work,
                 "n_err": sizes.n_err, "n_dense": sizes.n_dense, "work_extra": sizes.work_extra, "order": sizes.order or self.m.order}
+
+    def clash(self, given):
+        """Why no sizes exist for these parameters: one of them alone, or several together."""
+        parameters = {entry[0]: entry for entry in self.parameters_}
+        set_here = {name: value for name, value in given.items() if value != parameters[name][1]}
+        values = ", ".join(f"{name} = {shown(value, parameters[name][4] == 'int')}" for name, value in set_here.items())
+        if len(set_here) == 1:
+            return f"{next(iter(set_here))}: {self.name} does not work with {values}; it is {parameters[next(iter(set_here))][7]}"
+        return f"{', '.join(set_here)}: {self.name} does not work with {values} together; change one of them"
 
     cdef double *parameters(self, dict given) except NULL:
         """A malloc'ed array of n_par checked values; `given` maps the method's names to numbers. The caller frees it."""
@@ -306,7 +315,9 @@ cdef class MethodRecord:
                 j = known.index(name)
                 par[j] = value
                 if not within(&self.m.par[j], par[j]):
-                    raise ValueError(f"{self.name}: {name}: expected a number in {bounds(&self.m.par[j])}, got {value!r}")
+                    whole = self.m.par[j].kind == MF_INT
+                    raise ValueError(f"{name}: expected a {'whole ' if whole else ''}number in {bounds(&self.m.par[j])} for {self.name}, got "
+                                     f"{shown(value, whole)}")
         except BaseException:
             free(par)
             raise
@@ -323,6 +334,11 @@ cdef str bounds(const mf_param *p):
     left = "(" if p.open & MF_LOWER_OPEN or math.isinf(p.lower) else "["
     right = ")" if p.open & MF_UPPER_OPEN else "]"
     return f"{left}{p.lower:g}, {p.upper:g}{right}"
+
+
+cdef str shown(value, bint whole):
+    """A number of a record in words: 3 and not 3.0 where it is a whole one."""
+    return str(int(value)) if whole and math.isfinite(value) and int(value) == value else repr(value)
 
 
 def unknown(problem, name, known):

@@ -22,7 +22,7 @@ def refused(error, text):
 # ---- numbers --------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("value", [2, 2.0, np.float32(2.0), np.int8(2), np.array(2.0), Fraction(2), "2"])
+@pytest.mark.parametrize("value", [2, 2.0, np.float32(2.0), np.int8(2), np.array(2.0), Fraction(2)])
 def test_a_number_becomes_a_float(value):
     number = checks.check_number(value, "dt")
     assert (type(number), number) == (float, 2.0)
@@ -49,7 +49,7 @@ def test_numbers_out_of_range(value, limits, expected):
         checks.check_number(value, "dt", **limits)
 
 
-@pytest.mark.parametrize("value", [None, "fast", [1.0, 2.0], np.ones(2), 1j])
+@pytest.mark.parametrize("value", [None, "fast", "2", True, np.True_, b"2", [1.0, 2.0], np.ones(2), 1j])
 def test_what_is_no_number(value):
     with refused(TypeError, f"dt: expected a finite number, got {value!r}"):
         checks.check_number(value, "dt")
@@ -140,7 +140,7 @@ def test_a_start_is_a_copy_of_the_same_shape(value):
     [
         ([1j], TypeError, "y0: expected real numbers, got dtype complex128; stack real and imaginary parts"),
         (["a"], TypeError, "y0: expected real numbers, got dtype <U1"),
-        (None, TypeError, "y0: expected real numbers, got dtype object"),
+        (None, TypeError, "y0: expected real numbers, got dtype object (None)"),
         ([[1.0, NAN]], ValueError, "y0: expected finite numbers, got nan in entry 1"),
         (INF, ValueError, "y0: expected finite numbers, got inf in entry 0"),
     ],

@@ -577,8 +577,8 @@ def test_standardize_uses_the_training_rows_only() -> None:
         ((np.array([[1.0, 0.1], [2.0, 0.1], [3.0, 0.1]]),), "X_train: expected columns that vary, got constant column 1"),
         ((np.array([[1.0], [np.nan]]),), "X_train: expected finite numbers, got nan in entry 1"),
         ((np.zeros((0, 2)),), "X_train: expected at least one row, got 0"),
-        ((np.array([[1.0], [2.0]]), np.ones((2, 2))), r"array 1: expected the columns of X_train, .*, got shape \(2, 2\)"),
-        ((np.array([[1.0], [2.0]]), np.float64(1.0)), r"array 1: expected .*, got shape \(\)"),
+        ((np.array([[1.0], [2.0]]), np.ones((2, 2))), r"others\[0\]: expected the columns of X_train, .*, got shape \(2, 2\)"),
+        ((np.array([[1.0], [2.0]]), np.float64(1.0)), r"others\[0\]: expected .*, got shape \(\)"),
     ],
 )
 def test_standardize_errors(arrays: tuple[Any, ...], message: str) -> None:

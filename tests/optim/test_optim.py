@@ -503,7 +503,7 @@ def test_options_that_do_not_fit() -> None:
         ({"lr": -1.0}, ValueError, r"lr: expected a number in \[0, .*, got -1\.0"),
         ({"lr": "fast"}, TypeError, "a number in"),
         ({"lr": math.nan}, ValueError, "expected a number in"),
-        ({"betas": (0.9, 1.0)}, ValueError, r"betas\[1\]: expected a number in \[0, 1\), got 1\.0"),
+        ({"betas": (0.9, 1.0)}, ValueError, r"betas\[1\]: expected a number in \[0, 1\) for adam, got 1\.0"),
         ({"betas": 0.9}, TypeError, "betas: expected 2 numbers for adam, as in"),
         ({"momentun": 0.9}, TypeError, "no parameter 'momentun'"),
         ({"amsgrad": 2}, ValueError, "True or False"),

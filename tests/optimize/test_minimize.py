@@ -345,7 +345,7 @@ def test_pairs_that_are_none(result: Any) -> None:
         ({"maxiter": 1.5}, ValueError, "maxiter: expected a whole number of at least 0, got 1.5"),
         ({"gtol": "small"}, TypeError, "gtol: .* got 'small'"),
         ({"method": "adamm"}, ValueError, "did you mean 'adam"),
-        ({"momentum": 0.9}, TypeError, "adam: no parameter 'momentum'"),
+        ({"momentum": 0.9}, TypeError, "minimize has no argument 'momentum'"),
         ({"lr": 0.1, "dt": 0.1}, TypeError, "lr, dt: they are one thing"),
         ({"lr": -0.1}, ValueError, "expected a number in"),
         ({"method": "rk4"}, ValueError, "dt: expected the size of the fixed steps of rk4 .* got None"),

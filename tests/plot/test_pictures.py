@@ -319,7 +319,7 @@ def test_looks_differ_in_grey():
         (lambda: plot.family([]), "at least one"),
         (lambda: plot.family([3]), r"solutions\[0\]"),
         (lambda: plot.family([(T, T[:-1])]), "does not fit t"),
-        (lambda: plot.iterates((T, np.ones((2, 40))), component=2), "component: expected a number from 0 to 1, got 2"),
+        (lambda: plot.iterates((T, np.ones((2, 40))), component=2), "component: expected a whole number from 0 to 1, got 2"),
         (lambda: plot.direction_field(lambda t, y: [1, 2], (0, 1), (0, 1)), "got 2; plane=True"),
         (lambda: plot.direction_field(lambda t, y: y, (1, 0), (0, 1)), "x_range"),
         (lambda: plot.stability_regions("adam"), "adam has no stability region"),

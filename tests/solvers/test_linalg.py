@@ -26,6 +26,7 @@ class Table(ctypes.Structure):
         ("tridiagonal_solve", ctypes.CFUNCTYPE(INT, SIZE, POINTER, POINTER, POINTER, POINTER, POINTER)),
         ("gmres", ctypes.CFUNCTYPE(INT, APPLY, POINTER, SIZE, POINTER, POINTER, INT, INT, ctypes.c_double, POINTER, POINTER)),
         ("dot", ctypes.CFUNCTYPE(ctypes.c_double, POINTER, POINTER, SIZE)),
+        ("poll", POINTER),
     ]
 
 

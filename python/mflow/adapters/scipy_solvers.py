@@ -27,7 +27,7 @@ from mflow_core.stepping.last_step import LastStep
 from scipy.integrate import DenseOutput, OdeSolver
 from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the documentation of OdeSolver tells subclasses to use them
 
-from mflow.base.checks import Array, check_number
+from mflow.base.checks import Array, check_number, real_array
 from mflow.base.methods import Method, get_method
 from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.integrate.dense import DenseOutput as Extension
@@ -109,8 +109,17 @@ class MethodDenseOutput(DenseOutput):  # type: ignore[misc]
     """
 
     def __init__(self, t_old: float, t: float, y_old: Any, y: Any, D: Any) -> None:
+        t_old, t = check_number(t_old, "t_old"), check_number(t, "t")
+        before, after, powers = (real_array(value, name) for value, name in ((y_old, "y_old"), (y, "y"), (D, "D")))
+        for array, name in ((before, "y_old"), (after, "y")):
+            if array.ndim != 1:
+                raise ValueError(f"{name}: expected an array of shape (n,), got shape {array.shape}")
+        if before.shape != after.shape:
+            raise ValueError(f"y: expected as many numbers as y_old has, {before.size}, got {after.size}")
+        if powers.ndim != 2 or powers.shape[1:] != after.shape or not len(powers):
+            raise ValueError(f"D: expected an array of shape (degree, {after.size}), got shape {powers.shape}")
         super().__init__(t_old, t)
-        self._extension = Extension([t_old, t], [y_old], [D], y)
+        self._extension = Extension([t_old, t], [before], [powers], after)
 
     def _call_impl(self, t: Any) -> Array:
         return self._extension(t)

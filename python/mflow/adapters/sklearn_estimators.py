@@ -9,6 +9,7 @@ import warnings
 from typing import Any
 
 import numpy as np
+from mflow_core.problems.sparse import check_sparse, is_sparse
 
 try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
@@ -114,6 +115,7 @@ class _Base(BaseEstimator):  # type: ignore[misc]
 
     def _rows(self, X: Any, y: Any = "no_validation", reset: bool = False) -> Any:
         """X, or (X, y), checked by scikit-learn."""
+        X = check_sparse(X, "X") if is_sparse(X) else X
         settings: dict[str, Any] = {"accept_sparse": "csr", "dtype": np.float64, "order": "C", "reset": reset}
         if isinstance(y, str) and y == "no_validation":
             return validate_data(self, X, **settings)

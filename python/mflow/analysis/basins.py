@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.analysis.posedness import posedness
 from mflow.analysis.results import BasinsResult
-from mflow.base.checks import Array, check_number, check_start, check_vector
+from mflow.base.checks import Array, check_flags, check_function, check_list, check_number, check_start, check_vector
 from mflow.base.methods import Method, as_method
 from mflow.integrate.flow import gradient_flow
 from mflow.optimize.minimize import minimize
@@ -102,6 +102,10 @@ def basins(
         dt = parameters.pop("lr")
     if dt is None or isinstance(dt, str):
         raise ValueError(f"dt: expected a step, got {dt!r}; basins belong to a method and its step")
+    dt = check_number(dt, "dt", "a step above 0", low=0.0, open_low=True)
+    check_function(grad, "grad", "the gradient, a function of c")
+    check_flags(paths=paths)
+    gtol = check_number(gtol, "gtol", low=0.0)
     points, axes, shape = _starts(grid, starts)
     method = as_method(method, {})
     extent = float(np.max(np.ptp(points, axis=0), initial=0.0)) or 1.0
@@ -164,6 +168,7 @@ def _starts(grid: Any, starts: Any) -> tuple[Array, tuple[Array, Array] | None, 
         if points.ndim != 2 or not points.size:
             raise ValueError(f"starts: expected an array of shape (starts, n), got shape {points.shape}")
         return points, None, (len(points),)
+    grid = check_list(grid, "grid", "two arrays (x, y)")
     if len(grid) != 2:
         raise ValueError(f"grid: expected two arrays (x, y), got {len(grid)}; give starts= for other dimensions")
     x, y = (check_vector(axis, f"grid[{k}]") for k, axis in enumerate(grid))

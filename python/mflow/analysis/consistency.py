@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from mflow import optim
 from mflow.analysis.convergence import slope_of
 from mflow.analysis.results import ConsistencyResult
-from mflow.base.checks import Array, check_number, check_start, check_vector
+from mflow.base.checks import Array, check_function, check_number, check_start, check_vector, shown
 from mflow.base.methods import Method, as_method
 from mflow.dynamics.solve import solve_dynamics
 from mflow.integrate.flow import gradient_flow
@@ -109,7 +109,8 @@ def consistency(
     try:
         grad, c0 = (_quartic, np.array([1.0, -0.5])) if problem is None else problem
     except (TypeError, ValueError):
-        raise TypeError(f"problem: expected (grad, c0), got {type(problem).__name__}") from None
+        raise TypeError(f"problem: expected (grad, c0), got {shown(problem)}") from None
+    check_function(grad, "problem[0]", "the gradient, a function of c")
     slow = 1.0 - float(method.parameters.get("momentum") or 0.0) if "sign flow" not in _equations(method) else 0.25
     start, end = check_start(c0, "c0"), check_number(max(slow, 0.01) if t_end is None else t_end, "t_end", low=0.0, open_low=True)
     first = end * max(slow, 0.01) / (4.0 if method.kind == "step" else 16.0)

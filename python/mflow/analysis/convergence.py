@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow.analysis.results import ConvergenceResult, StiffnessResult
-from mflow.base.checks import Array, check_number, check_start, check_vector
+from mflow.base.checks import Array, check_function, check_number, check_start, check_vector
 from mflow.base.methods import Method, as_method
 from mflow.dynamics.solve import solve_dynamics
 from mflow.integrate.ivp import solve_ivp
@@ -109,6 +109,8 @@ def convergence(
     if method.kind != "step":
         raise ValueError(f"method: expected an integrator, got {method.name}; mflow.consistency finds the ODE that it converges to")
     second = "second_order" in method.flags
+    if exact is not None:
+        check_function(exact, "exact", "the solution, a function of t")
     fun, (t0, t1), start, exact, jac = _problem(problem, exact, jac, second, method)
     span = t1 - t0
     steps = check_vector(dt if dt is not None else span / 6.0 / 2.0 ** np.arange(HALVINGS), "dt")
@@ -135,13 +137,17 @@ def _problem(problem: Any, exact: Any, jac: Any, second: bool, method: Method) -
             return swing, (0.0, 3.0), (np.ones(1), np.zeros(1)), exact, jac
         return _circle, (0.0, 3.0), np.array([1.0, 0.0]), exact or _on_circle, jac
     if isinstance(problem, str):
-        problem = get_problem(problem)
+        try:
+            problem = get_problem(problem)
+        except ValueError as error:
+            raise ValueError(f"problem: {error}") from None
     if isinstance(problem, InitialValueProblem):
         problem, jac = (problem.fun, problem.t_span, problem.y0), jac or problem.jac
     try:
         fun, (t0, t1), start = problem
     except (TypeError, ValueError):
         raise TypeError(f"problem: expected (fun, (t0, t_end), y0), a test problem or its name, got {type(problem).__name__}") from None
+    check_function(fun, "problem[0]", "the right-hand side")
     span = check_number(t0, "t_span[0]"), check_number(t1, "t_span[1]")
     if span[0] == span[1]:
         raise ValueError(f"problem: expected a t_span with t0 and t_end apart, got ({span[0]:g}, {span[1]:g})")
@@ -257,7 +263,9 @@ def explicit_vs_implicit(
     ----------
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.10.
     """
-    methods = as_method(explicit, {}), as_method(implicit, {})
+    methods = as_method(explicit, {}, "explicit"), as_method(implicit, {}, "implicit")
+    if problem is not None:
+        check_function(problem, "problem", "a function of the stiffness")
     for method, is_implicit, name in ((methods[0], False, "explicit"), (methods[1], True, "implicit")):
         if method.kind != "step" or "second_order" in method.flags or method.is_implicit != is_implicit:
             raise ValueError(f"{name}: expected an {name} integrator of y' = f(t, y), got {method.name}")

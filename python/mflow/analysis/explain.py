@@ -24,7 +24,18 @@ from mflow_core.problems.signatures import check_size, is_compiled
 from mflow.analysis.field import Field
 from mflow.analysis.posedness import DENSE, posedness_along
 from mflow.analysis.results import Posedness, PosednessPath
-from mflow.base.checks import Array, check_number, check_start, real_array
+from mflow.base.checks import (
+    Array,
+    as_tuple,
+    check_choice,
+    check_function,
+    check_instance,
+    check_list,
+    check_number,
+    check_start,
+    real_array,
+    shown,
+)
 from mflow.base.differences import ASIDE, Digits, digits_of
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
@@ -172,13 +183,18 @@ def explain(
     ----------
     C. Lanczos, J. Res. Nat. Bur. Stand. 45 (1950) 255-282; B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
     """
-    start = check_start(x0, "x0")
+    start, args = check_start(x0, "x0"), as_tuple(args)
+    check_function(fun, "fun", "a cost f(x), or a right-hand side f(t, y)")
+    if not (jac is None or callable(jac) or (isinstance(jac, bool | np.bool_) and jac)):
+        raise TypeError(f"jac: expected a function, or True where fun returns (cost, gradient), got {shown(jac)}")
+    if kind is not None:
+        check_choice(kind, "kind", ("cost", "rhs"))
+    if names is not None:
+        names = [check_instance(name, f"names[{k}]", str, "a text") for k, name in enumerate(check_list(names, "names", "texts"))]
     if not start.size:
         raise ValueError("x0: expected at least one entry, got none")
     if kind is None:
         kind = "rhs" if _arguments(fun) - len(args) == 2 else "cost"
-    if kind not in ("cost", "rhs"):
-        raise ValueError(f'kind: expected "cost" or "rhs", got {kind!r}')
     if kind == "rhs":
         return _explain_rhs(fun, start, jac, t_span or (0.0, 1.0), args, names)
     return _explain_cost(_Cost(fun, jac, args, start), start, names, check_gradient)
@@ -233,7 +249,7 @@ class _Cost:
                     out = self.differences(x, self.digits.step)
         else:
             at = x.reshape(self.shape)
-            out = real_array(self.pair(at)[1] if self.jac is True else self.jac(at, *self.args), "the gradient")
+            out = self._gradient(at)
             if out.shape != self.shape:
                 raise ValueError(f"the gradient: expected the shape {self.shape} of x0, got shape {out.shape}")
             out = out.reshape(-1)
@@ -250,6 +266,9 @@ class _Cost:
             down[j] -= h[j]
             out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
         return out
+
+    def _gradient(self, at: Array) -> Array:
+        return real_array(self.pair(at)[1], "fun (its gradient)") if self.jac is True else real_array(self.jac(at, *self.args), "jac")
 
     def pair(self, at: Array) -> Any:
         """(cost, gradient), as fun returns them with jac=True."""

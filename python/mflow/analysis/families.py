@@ -76,6 +76,8 @@ def family(
     t0, t1 = check_span(t_span)
     if t_eval is None:
         t_eval = np.linspace(t0, t1, check_whole(points, "points", 2))
+    if np.size(t_eval) == 0:
+        raise ValueError("t_eval: expected at least one time, got none")
     if options.get("dt") is None:
         options = {"rtol": 1e-6, "atol": 1e-9, **options}
     batch = solve_ivp_batch(fun, t_span, begin, method, t_eval, args=args, **options)

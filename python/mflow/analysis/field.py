@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, real_array
+from mflow.base.checks import Array, as_tuple, dense_array, real_array, shown
 from mflow.solvers import krylov
 from mflow.solvers.learned import Offsets, learn, offsets_of
 from mflow.solvers.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, known, outer_values, range_bound
@@ -24,7 +24,8 @@ class Field:
     """F and its Jacobian at any time and state."""
 
     def __init__(self, fun: Any, t: float, y: Array, jac: Any, args: tuple[Any, ...]) -> None:
-        self.fun, self.jac, self.args, self.n = fun, jac, args, y.size
+        self.fun, self.jac, self.args, self.n = fun, jac, as_tuple(args), y.size
+        args = self.args
         self.sign = 1.0  # -1 where time runs backward: errors that fade forward grow
         if jac is None and (not callable(fun) or hasattr(fun, "matvec")):  # a SciPy LinearOperator can be called, too
             self.fun, self.jac = None, fun
@@ -33,7 +34,7 @@ class Field:
             if (getattr(first, "ndim", 0) == 2 or (y.ndim == 1 and np.ndim(first) == 2)) and np.shape(first) == (y.size, y.size):
                 self.fun, self.jac = None, fun  # fun is the Jacobian
         if self.fun is not None and not callable(self.fun):
-            raise TypeError(f"fun: expected a function of (t, y), got {type(self.fun).__name__}")
+            raise TypeError(f"fun: expected a function of (t, y), got {shown(self.fun)}")
         self.shape = y.shape
         self.full = False  # too many entries to be looked for again
         self.offsets: Offsets | None = None  # where the entries of the Jacobian were, seen at an earlier point
@@ -54,8 +55,7 @@ class Field:
         """(J, its error in norm)."""
         if self.jac is not None:
             J = self._given(t, y)
-            J = J.toarray() if hasattr(J, "toarray") else J.matmat(np.eye(self.n)) if hasattr(J, "matmat") else J
-            J = real_array(J, "jac")
+            J = dense_array(J.matmat(np.eye(self.n)) if hasattr(J, "matmat") else J, "jac")
             if J.shape != (self.n, self.n):
                 raise ValueError(f"jac: expected shape ({self.n}, {self.n}), got shape {J.shape}")
             error = 4.0 * self.n * 2.0**-52 * float(np.linalg.norm(J))

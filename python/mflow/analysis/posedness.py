@@ -24,7 +24,14 @@ from numpy.typing import ArrayLike, NDArray
 from mflow.analysis.field import Field
 from mflow.analysis.growth import Growth, growth_along
 from mflow.analysis.results import Posedness, PosednessPath
-from mflow.base.checks import Array, check_number, check_start, check_vector, check_whole
+from mflow.base.checks import (
+    Array,
+    check_flags,
+    check_number,
+    check_start,
+    check_vector,
+    check_whole,
+)
 from mflow.base.result import ANALYSES, IVPResult, Origin, origin_of
 from mflow.solvers.outer import dense_values, known, outer_values
 
@@ -45,6 +52,11 @@ MEANING = {
     "not known": "what is known of the eigenvalues does not decide whether small errors grow or fade",
     "ill-posed": "small errors grow",
 }
+
+
+def _check_symmetric(symmetric: Any) -> None:
+    if symmetric is not None:
+        check_flags(symmetric=symmetric)
 
 
 def posedness(
@@ -102,6 +114,7 @@ def posedness(
     Computations (2013), 7.2.2; L. N. Trefethen and M. Embree, Spectra and Pseudospectra (2005).
     """
     start, near = check_start(y, "y"), check_number(near, "near", low=0.0)
+    _check_symmetric(symmetric)
     field = Field(fun, check_number(t, "t"), start, jac, args)
     return point_verdict(field, float(t), start.ravel(), symmetric, near)
 
@@ -360,6 +373,7 @@ def posedness_along(
     if not (np.all(np.diff(times) > 0.0) or np.all(np.diff(times) < 0.0)):
         raise ValueError("t: expected times that rise, or fall, without repeats, got others")
     near = check_number(near, "near", low=0.0)
+    _check_symmetric(symmetric)
     points = check_whole(points, "points", 2)
     flat = np.ascontiguousarray(np.moveaxis(states, -1, 0).reshape(times.size, -1))
     field = Field(fun, float(times[0]), np.ascontiguousarray(states[..., 0]), jac, args)

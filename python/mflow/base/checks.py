@@ -6,27 +6,144 @@ Messages read ``argument: expected a number above 0, got -1.0``. Something of th
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
+from mflow_core.problems.sparse import check_sparse, is_sparse
 from numpy.typing import NDArray
 
 __all__ = [
+    "as_array",
+    "as_number",
     "as_tuple",
     "check_choice",
+    "check_fields",
+    "check_flags",
+    "check_function",
+    "check_instance",
+    "check_list",
     "check_number",
+    "check_path",
     "check_range",
+    "check_saved",
     "check_start",
     "check_times",
     "check_vector",
     "check_whole",
+    "complex_array",
+    "dense_array",
     "finite_array",
     "in_range",
+    "random_generator",
     "real_array",
+    "shown",
 ]
 
 Array = NDArray[np.float64]
+
+WORDS = (bool, np.bool_, str, bytes)  # Python takes them for numbers, users do not mean them as such
+MOST_WHOLE = 2**62  # counts that the core's 64 bits hold with room
+LONG = 60  # characters of a value in a message
+
+
+def check_saved(value: Any, argument: str) -> str:
+    """The name of a file that is there. Raises TypeError, ValueError for a folder, FileNotFoundError."""
+    if not isinstance(value, (str, bytes, os.PathLike)):
+        raise TypeError(f"{argument}: expected the path of a file, got {shown(value)}")
+    path = os.fsdecode(value)
+    if not path or "\0" in path or os.path.isdir(path):
+        raise ValueError(
+            f"{argument}: expected the path of a file, got {shown(path)}{', a folder' if path and os.path.isdir(path) else ''}"
+        )
+    if not os.path.exists(path):
+        raise FileNotFoundError(f"{argument}: there is no file {path!r}")
+    return path
+
+
+def random_generator(seed: Any, argument: str = "seed") -> np.random.Generator:
+    """A generator from a seed: a whole number, a Generator (itself), or None for a fresh one. Raises TypeError or ValueError."""
+    if isinstance(seed, np.random.Generator | np.random.BitGenerator | np.random.SeedSequence | None):
+        return np.random.default_rng(seed)
+    return np.random.default_rng(check_whole(seed, argument, high=2**128))
+
+
+def shown(value: Any) -> str:
+    """A value for a message, in one short line.
+
+    Examples
+    --------
+    >>> from mflow.base.checks import shown
+    >>> shown(10**400)
+    'a whole number of 401 digits'
+    """
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**40:
+        return f"a whole number of {int(abs(value).bit_length() * math.log10(2.0)) + 1} digits"
+    if isinstance(value, np.ndarray) and value.size > 4:
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:
+        text = ""  # a class whose own repr fails
+    return text if 0 < len(text) <= LONG else f"{text[:LONG]}..." if text else f"an instance of {type(value).__name__}"
+
+
+def check_flags(**flags: Any) -> None:
+    """Each of them True or False, 0 and 1 included. Raises TypeError that names the first that is neither.
+
+    Examples
+    --------
+    >>> from mflow.base.checks import check_flags
+    >>> check_flags(shuffle=True, progress=0)
+    """
+    for name, value in flags.items():
+        if not (isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1))):
+            raise TypeError(f"{name}: expected True or False, got {shown(value)}")
+
+
+def check_function(value: Any, argument: str, expected: str = "a function") -> Any:
+    """Something to call. Raises TypeError otherwise."""
+    if not callable(value):
+        raise TypeError(f"{argument}: expected {expected}, got {shown(value)}")
+    return value
+
+
+def check_instance(value: Any, argument: str, kinds: type | tuple[type, ...], expected: str) -> Any:
+    """One of these classes. Raises TypeError otherwise."""
+    if not isinstance(value, kinds):
+        raise TypeError(f"{argument}: expected {expected}, got {shown(value)}")
+    return value
+
+
+def check_fields(value: Any, argument: str, fields: Iterable[str], expected: str) -> Any:
+    """Something with all of these attributes, as the results of a function have them. Raises TypeError otherwise."""
+    missing = [name for name in fields if not hasattr(value, name)]
+    if missing:
+        raise TypeError(f"{argument}: expected {expected}, got {shown(value)}, which has no {missing[0]}")
+    return value
+
+
+def check_list(value: Any, argument: str, expected: str) -> list[Any]:
+    """The entries of a list, tuple or another iterable, but of no text, number or dict. Raises TypeError otherwise."""
+    if isinstance(value, (str, bytes, dict)) or not isinstance(value, Iterable) or getattr(value, "ndim", 1) == 0:
+        raise TypeError(f"{argument}: expected {expected}, got {shown(value)}")
+    return list(value)
+
+
+def check_path(value: Any, argument: str) -> str:
+    """The name of a file that can be written: no folder, in one that exists. Raises TypeError, ValueError or FileNotFoundError."""
+    if not isinstance(value, (str, bytes, os.PathLike)):
+        raise TypeError(f"{argument}: expected the path of a file, got {shown(value)}")
+    path = os.fsdecode(value)
+    if not path or "\0" in path:
+        raise ValueError(f"{argument}: expected the path of a file, got {shown(path)}")
+    if os.path.isdir(path):
+        raise ValueError(f"{argument}: expected the path of a file, got the folder {path!r}")
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise FileNotFoundError(f"{argument}: there is no folder {folder!r} for the file {os.path.basename(path)!r}; make it first")
+    return path
 
 
 def check_number(
@@ -51,15 +168,27 @@ def check_number(
     2.0
     """
     expected = expected or in_range("a finite number", low, high, open_low, open_high)
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{argument}: expected {expected}, got {value!r}") from None
+    number = as_number(value, argument, expected)
     above = number > low if open_low else number >= low
     below = number < high if open_high else number <= high
     if not (math.isfinite(number) and above and below):
-        raise ValueError(f"{argument}: expected {expected}, got {value!r}")
+        raise ValueError(f"{argument}: expected {expected}, got {shown(value)}")
     return number
+
+
+def as_number(value: Any, argument: str, expected: str) -> float:
+    """The float nearest to a value, infinities and NaN included; a whole number beyond all floats is infinite.
+
+    True, text and what float() does not take are no numbers: TypeError.
+    """
+    try:
+        if isinstance(value, WORDS) or getattr(getattr(value, "dtype", None), "kind", "f") not in "iuf":
+            raise TypeError
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+    except Exception:
+        raise TypeError(f"{argument}: expected {expected}, got {shown(value)}") from None
 
 
 def in_range(kind: str, low: float, high: float = math.inf, open_low: bool = False, open_high: bool = False) -> str:
@@ -89,13 +218,13 @@ def check_whole(value: Any, argument: str, low: int = 0, high: int | None = None
     expected = expected or in_range("a whole number", low, math.inf if high is None or high >= 2**53 else high)
     try:
         number = int(value)
-        whole = number == value and not isinstance(value, (bool, np.bool_, str, bytes))
-    except (TypeError, ValueError, OverflowError):
+        whole = bool(number == value) and not isinstance(value, WORDS)
+    except Exception:
         if not isinstance(value, (float, np.floating)):  # NaN and infinities are numbers
-            raise TypeError(f"{argument}: expected {expected}, got {value!r}") from None
+            raise TypeError(f"{argument}: expected {expected}, got {shown(value)}") from None
         whole, number = False, 0
-    if not whole or number < low or (high is not None and number > high):
-        raise ValueError(f"{argument}: expected {expected}, got {value!r}")
+    if not whole or number < low or number > (MOST_WHOLE if high is None else high):
+        raise ValueError(f"{argument}: expected {expected}, got {shown(value)}")
     return number
 
 
@@ -112,7 +241,7 @@ def check_choice(value: Any, argument: str, choices: Iterable[str]) -> str:
     if not isinstance(value, str) or value not in words:
         quoted = [repr(word) for word in words]
         expected = " or ".join(quoted) if len(words) < 3 else f"one of {', '.join(quoted)}"
-        raise ValueError(f"{argument}: expected {expected}, got {value!r}")
+        raise ValueError(f"{argument}: expected {expected}, got {shown(value)}")
     return value
 
 
@@ -123,10 +252,38 @@ def as_tuple(args: Any) -> tuple[Any, ...]:
 
 def real_array(value: Any, argument: str) -> Array:
     """Numbers as float64. Raises TypeError for complex numbers, whose imaginary parts NumPy would drop."""
-    array = np.asarray(value)
+    array = as_array(value, argument)
     if array.dtype.kind == "c":
         raise TypeError(f"{argument}: expected real numbers, got {array.dtype}; stack real and imaginary parts")
+    if array.dtype.kind == "O":  # Fraction, Decimal, whole numbers of any length
+        flat = [as_number(entry, argument, "real numbers") for entry in array.ravel().tolist()]
+        array = np.array(flat, dtype=np.float64).reshape(array.shape)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{argument}: expected real numbers, got {array.dtype}")
     return np.asarray(array, dtype=np.float64)
+
+
+def complex_array(value: Any, argument: str) -> NDArray[np.complex128]:
+    """Numbers, complex ones included, as complex128. Raises TypeError for anything else."""
+    array = as_array(value, argument)
+    if array.dtype.kind == "c":
+        return np.asarray(array, dtype=np.complex128)
+    return real_array(array, argument).astype(np.complex128)
+
+
+def dense_array(value: Any, argument: str) -> Array:
+    """Real numbers as float64; a sparse matrix, after a look at its structure, as an array. Raises TypeError or ValueError."""
+    return real_array(check_sparse(value, argument).toarray() if is_sparse(value) else value, argument)
+
+
+def as_array(value: Any, argument: str) -> NDArray[Any]:
+    """What NumPy makes of a value. Raises ValueError where it is a ragged list, TypeError where NumPy cannot take it at all."""
+    try:
+        return np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{argument}: expected an array, got rows of different lengths") from None
+    except Exception as error:
+        raise TypeError(f"{argument}: expected an array, got {shown(value)} ({error})") from None
 
 
 def finite_array(array: Array, argument: str) -> Array:
@@ -148,11 +305,11 @@ def check_range(value: Any, argument: str, low: float = -math.inf) -> tuple[floa
     """
     expected = f"two {in_range('finite numbers', low, math.inf)}, the smaller one first"
     try:
-        lower, upper = (float(number) for number in value)
+        lower, upper = (as_number(number, argument, expected) for number in value)
     except (TypeError, ValueError):
-        raise TypeError(f"{argument}: expected {expected}, got {value!r}") from None
+        raise TypeError(f"{argument}: expected {expected}, got {shown(value)}") from None
     if not (low <= lower < upper < math.inf and math.isfinite(lower)):
-        raise ValueError(f"{argument}: expected {expected}, got {value!r}")
+        raise ValueError(f"{argument}: expected {expected}, got {shown(value)}")
     return lower, upper
 
 
@@ -161,10 +318,11 @@ def check_start(value: Any, argument: str) -> Array:
 
     Raises TypeError for anything but real numbers, ValueError where one is not finite.
     """
-    array = np.asarray(value)
+    array = as_array(value, argument)
     if array.dtype.kind not in "biuf":
         fix = "; stack real and imaginary parts" if array.dtype.kind == "c" else ""
-        raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}{fix}")
+        given = f" ({shown(value)})" if array.ndim == 0 else ""
+        raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}{given}{fix}")
     return finite_array(np.array(array, dtype=np.float64, order="C"), argument)
 
 
@@ -178,7 +336,7 @@ def check_vector(value: Any, argument: str, n: int | None = None) -> Array:
 
 def check_times(value: Any, t0: float, t1: float) -> Array:
     """``t_eval``: sorted in the direction of integration and inside the span."""
-    times = np.array(value, dtype=np.float64, order="C")
+    times = np.array(real_array(value, "t_eval"), order="C")
     if times.ndim != 1:
         raise ValueError(f"t_eval: expected an array of shape (m,), got shape {times.shape}")
     if not np.all(np.isfinite(times)):

@@ -10,13 +10,14 @@ from __future__ import annotations
 import inspect
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import numpy as np
 from mflow_core import registry
 
-from mflow.base.checks import check_whole
+from mflow.base.checks import as_number, check_instance, check_whole, shown
 
 __all__ = ["Method", "Parameter", "get_method", "methods"]
 
@@ -87,6 +88,8 @@ def _public(value: float, kind: str, choices: tuple[str, ...]) -> Any:
 def _number(method: str, p: Parameter, value: Any, kind: str) -> float:
     """One value as the number that stands for it in the record."""
     if kind == "choice":
+        if not isinstance(value, str):
+            raise TypeError(f"{p.name}: expected one of {', '.join(map(repr, p.choices))} for {method}, got {shown(value)}")
         if value not in p.choices:
             raise ValueError(registry.unknown(f"{p.name}: expected a choice of {method}, got", value, list(p.choices)))
         return float(p.choices.index(value))
@@ -95,14 +98,11 @@ def _number(method: str, p: Parameter, value: Any, kind: str) -> float:
     if kind == "int":
         return float(check_whole(value, p.name, expected=f"a whole number in {p.bounds} for {method}"))
     expected = f"{'True or False' if kind == 'bool' else f'a number in {p.bounds}'} for {method}"
-    if isinstance(value, (str, bytes)) or value is None:
-        raise TypeError(f"{p.name}: expected {expected}, got {value!r}")
-    try:
-        number = float(value)
-    except TypeError:
-        raise TypeError(f"{p.name}: expected {expected}, got {value!r}") from None
+    number = float(value) if kind == "bool" and isinstance(value, (bool, np.bool_)) else as_number(value, p.name, expected)
     if kind == "bool" and number not in (0.0, 1.0):
-        raise ValueError(f"{p.name}: expected {expected}, got {value!r}")
+        raise ValueError(f"{p.name}: expected {expected}, got {shown(value)}")
+    if math.isinf(number) and not isinstance(value, (float, np.floating)):
+        raise ValueError(f"{p.name}: expected {expected}, got {shown(value)}")
     return number  # the core checks the bounds
 
 
@@ -123,7 +123,7 @@ def record_values(record: Any, given: Mapping[str, Any]) -> dict[str, float]:
         if len(p.record_names) > 1:
             if not isinstance(value, (tuple, list)) or len(value) != len(p.record_names):
                 count = len(p.record_names)
-                raise TypeError(f"{name}: expected {count} numbers for {record.name}, as in {p.default}, got {value!r}")
+                raise TypeError(f"{name}: expected {count} numbers for {record.name}, as in {p.default}, got {shown(value)}")
             values = tuple(value)
         for record_name, one, kind in zip(p.record_names, values, p.kinds, strict=True):
             out[record_name] = _number(record.name, p, one, kind)
@@ -323,6 +323,8 @@ def methods(family: str | None = None) -> list[Method]:
     ['euler', 'rk2', 'midpoint']
     """
     families = list(dict.fromkeys(record.family for record in registry.records()))
+    if family is not None:
+        check_instance(family, "family", str, f"one of {', '.join(map(repr, families))}")
     if family is not None and family not in families:
         raise ValueError(registry.unknown("family: no family", family, families))
     return [cls() for cls in _CLASSES.values() if family is None or cls.record.family == family]
@@ -339,18 +341,30 @@ def get_method(name: str, **parameters: Any) -> Method:
     >>> mflow.get_method("adam", betas=(0.8, 0.99)).parameters["betas"]
     (0.8, 0.99)
     """
-    return _CLASSES[registry.find(name).name](**parameters)
+    return _CLASSES[registry.find(check_instance(name, "name", str, "the name of a method")).name](**parameters)
 
 
-def as_method(method: Any, parameters: Mapping[str, Any]) -> Method:
+def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "method") -> Method:
     """A `Method` from what a driver's ``method`` argument may be; ``parameters`` come on top of those that an instance was given."""
     if isinstance(method, type) and issubclass(method, Method):
-        raise TypeError(f"method: expected a name or an instance, got the class {method.__name__}; write {method.__name__}()")
+        raise TypeError(f"{argument}: expected a name or an instance, got the class {method.__name__}; write {method.__name__}()")
     if isinstance(method, Method):
         return type(method)(**{**method.given, **parameters}) if parameters else method
     if isinstance(method, str):
-        return get_method(method, **parameters)
+        try:
+            name = registry.find(method).name
+        except ValueError as error:
+            raise ValueError(str(error).replace("method:", f"{argument}:", 1)) from None
+        return _CLASSES[name](**parameters)
     record = getattr(method, "method_record", None)
     if isinstance(record, registry.MethodRecord):
-        raise TypeError(f"method: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")
-    raise TypeError(f"method: expected a name or an instance such as mflow.RK4(), got {type(method).__name__}")
+        raise TypeError(f"{argument}: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")
+    raise TypeError(f"{argument}: expected a name or an instance such as mflow.RK4(), got {type(method).__name__}")
+
+
+def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | None, arguments: Iterable[str]) -> None:
+    """TypeError, with the nearest names, for a name that is neither an argument of the driver nor a parameter of the method."""
+    known = [*dict.fromkeys([*arguments, *(as_method(method, {}).parameters if method is not None else ())])]
+    for name in given:
+        if name not in known:
+            raise TypeError(registry.unknown(f"{driver} has no argument", name, known))

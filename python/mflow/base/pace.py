@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-__all__ = ["Pace", "pieces"]
+import numpy as np
+
+__all__ = ["Pace", "interruptible", "joined", "pieces"]
 
 SECONDS = 0.02  # a piece should take about this long
+LONG_WORK = 2e7  # multiplications that one call may make before it is waited for
+PIECE_BYTES = 1 << 23
 
 
 class Pace:
@@ -37,3 +43,56 @@ def pieces(total: int) -> Iterator[tuple[int, bool]]:
         yield count, done + count == total
         pace.done()
         done += count
+
+
+def interruptible(work: float, fun: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """The result of one call of a compiled routine that releases the GIL, such as LAPACK's, and answers Ctrl-C on the way.
+
+    A call of more than `LONG_WORK` multiplications runs in a thread of its own, where the main thread waits for it and for signals. After
+    an interrupt the routine ends by itself, and nobody looks at its result.
+
+    work : float
+        About how many multiplications the call makes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.base.pace import interruptible
+    >>> interruptible(1e9, np.linalg.norm, np.ones(4))
+    2.0
+    """
+    if work < LONG_WORK or threading.current_thread() is not threading.main_thread():
+        return fun(*args, **kwargs)
+    done, state = threading.Event(), np.geterr()
+    results: list[Any] = []
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            with np.errstate(**state):
+                results.append(fun(*args, **kwargs))
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, daemon=True, name=f"mflow {getattr(fun, '__name__', 'call')}").start()
+    done.wait()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+def joined(parts: list[Any]) -> Any:
+    """Arrays one below another, copied in pieces between which signals are looked at. A single one is returned itself."""
+    if len(parts) == 1:
+        return parts[0]
+    out = np.empty((sum(map(len, parts)), *parts[0].shape[1:]), dtype=parts[0].dtype)
+    at = 0
+    for part in parts:
+        rows = max(1, PIECE_BYTES // max(1, part[:1].nbytes))
+        for first in range(0, len(part), rows):
+            piece = part[first : first + rows]
+            out[at : at + len(piece)] = piece
+            at += len(piece)
+    return out

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from mflow.base.checks import Array
 
-__all__ = ["ANALYSES", "COLUMNS", "DynamicsResult", "IVPResult", "OptimizeResult", "Origin", "Result", "attach", "keep_origin", "origin_of"]
+__all__ = [
+    "ANALYSES",
+    "COLUMNS",
+    "DynamicsResult",
+    "IVPResult",
+    "OptimizeResult",
+    "Origin",
+    "Result",
+    "attach",
+    "keep_origin",
+    "origin_of",
+    "pending",
+    "place_of",
+]
 
 # Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when it is
 # imported; `import mflow` imports them all.
 ANALYSES: dict[str, Callable[..., Any]] = {}
 
 COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")  # of an energy ledger
+
+
+LIBRARIES = ("mflow", "mflow_core", "numpy", "scipy", "matplotlib", "sklearn", "torch", "contextlib", "threading", "concurrent")
 
 
 class Result(dict[str, Any]):
@@ -53,12 +71,72 @@ def _short(value: Any) -> str:
     return str(value)
 
 
+Made = TypeVar("Made", bound=Result)
+
+
+def pending(kind: type[Made], make: Callable[[], Made]) -> Made:
+    """A result that is made when it is first looked at: joining millions of saved points must not keep Ctrl-C waiting.
+
+    Examples
+    --------
+    >>> from mflow.base.result import Result, pending
+    >>> pending(Result, lambda: Result(t=1.0)).t
+    1.0
+    """
+    waiting: Made = _waiting_kind(kind)()
+    object.__setattr__(waiting, "_make", make)
+    return waiting
+
+
+@functools.cache
+def _waiting_kind(kind: type[Made]) -> type[Made]:
+    """A class whose every look at an instance makes it the result that it stands for, of that class."""
+
+    def settled(name: str) -> Callable[..., Any]:
+        def look(self: Any, *args: Any, **kwargs: Any) -> Any:
+            if object.__getattribute__(self, "__class__") is waiting:
+                made = object.__getattribute__(self, "_make")()
+                object.__getattribute__(self, "__dict__").pop("_make")
+                object.__setattr__(self, "__class__", kind)
+                dict.update(self, made)
+                vars(self).update(vars(made))
+            return getattr(self, name)(*args, **kwargs)
+
+        return look
+
+    looks = (
+        "__contains__", "__delattr__", "__dir__", "__eq__", "__getattribute__", "__getitem__", "__iter__", "__len__", "__ne__", "__or__",
+        "__reduce_ex__", "__repr__", "__setattr__", "__setitem__", "__delitem__", "__str__", "__reversed__",
+    )  # fmt: skip
+    waiting: Any = type(kind.__name__, (kind,), {name: settled(name) for name in looks} | {"__hash__": None, "__doc__": kind.__doc__})
+    waiting.__module__, waiting.__qualname__ = kind.__module__, kind.__qualname__
+    return cast("type[Made]", waiting)
+
+
 def attach(error: BaseException, partial: Result, note: str) -> None:
     """Attach the results so far to an exception, as its `partial_result`, and a note, if its class allows it."""
     with contextlib.suppress(AttributeError):  # __slots__, or a frozen dataclass
         error.partial_result = partial  # type: ignore[attr-defined]
     with contextlib.suppress(AttributeError):
         error.add_note(note)
+
+
+def place_of(error: BaseException, folder: str | None = None) -> str:
+    """Where the user's own code raised an error: "costs.py, line 7, in bowl"; "" where it was not there.
+
+    folder : where that code is; by default anywhere outside of the library and of NumPy and SciPy.
+    """
+    place, trace = "", error.__traceback__
+    while trace is not None:
+        code, module = trace.tb_frame.f_code, str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
+        if folder is None:
+            own = module not in LIBRARIES and not code.co_filename.startswith("<frozen")
+        else:
+            own = os.path.dirname(os.path.realpath(code.co_filename)) == os.path.realpath(folder)
+        if own:
+            place = f"{os.path.basename(code.co_filename)}, line {trace.tb_lineno}, in {code.co_name}"
+        trace = trace.tb_next
+    return place
 
 
 class IVPResult(Result):

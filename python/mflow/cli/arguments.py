@@ -35,7 +35,7 @@ def finite(low: float = -math.inf, *, open_low: bool = False) -> Callable[[str],
 
     def convert(text: str) -> float:
         try:
-            return check_number(text, "", low=low, open_low=open_low)
+            return check_number(float(text), "", low=low, open_low=open_low)
         except (TypeError, ValueError):
             expected = in_range("a finite number", low, open_low=open_low)
             raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}") from None
@@ -72,6 +72,8 @@ def check_file(option: str, name: str | None, endings: Sequence[str] = ()) -> No
     path = Path(name)
     if path.is_dir():
         raise ValueError(f"{option} {name}: expected the name of a file, got a folder")
+    if path.is_symlink():
+        raise ValueError(f"{option} {name}: it is a link, and what it leads to is not written to; name the file itself, or remove the link")
     if endings and path.suffix.lower() not in endings:
         raise ValueError(f"{option} {name}: the name must end in {', '.join(endings)}")
     if not path.absolute().parent.is_dir():

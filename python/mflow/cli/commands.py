@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from mflow.base.result import place_of
 from mflow.cli import compare, explain, methods, simulate, stability
 from mflow.cli.arguments import UsageError
 from mflow.cli.methods import version
@@ -28,8 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        Exit code: 0, 2 for a mistake in the arguments or a picture that could not be drawn, 130 after Ctrl-C. A mistake that
-        argparse itself finds raises SystemExit(2).
+        Exit code: 0, 2 for a mistake in the arguments, an error in the user's own function (one line, with its file and line) or a
+        picture that could not be drawn, 130 after Ctrl-C. A mistake that argparse itself finds raises SystemExit(2).
 
     Examples
     --------
@@ -48,9 +49,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print_error(str(error))
         return 2
+    except KeyboardInterrupt:
+        print("mflow: stopped", file=sys.stderr)
+        return 130
     except BrokenPipeError:  # as in `mflow methods | head`: the reader is gone, and the last flush of the interpreter must not complain
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
         return 0
+    except Exception as error:
+        if os.environ.get("MFLOW_TRACEBACK"):
+            raise
+        print_error(_words(error, arguments))
+        return 2
+
+
+def _words(error: Exception, arguments: argparse.Namespace) -> str:
+    """One line for an error: with its place where it comes from the user's own file, else the library's words."""
+    target = getattr(arguments, "objective", None) or getattr(arguments, "target", None)
+    place = place_of(error, os.path.dirname(os.path.abspath(target.rpartition(":")[0]))) if target else ""
+    kind = type(error).__name__
+    if place:
+        return f"{place}: {kind}: {error}"
+    text = str(error) if isinstance(error, TypeError | ValueError) and str(error) else f"{kind}: {error}"
+    return text if isinstance(error, TypeError | ValueError | OSError | MemoryError) else f"{text} (MFLOW_TRACEBACK=1 shows where)"
 
 
 def _joined(argv: Sequence[str]) -> list[str]:

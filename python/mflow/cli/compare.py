@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import platform
 import sys
 import textwrap
@@ -16,6 +17,7 @@ import numpy as np
 
 from mflow.base.methods import Method
 from mflow.base.progress import Progress
+from mflow.base.result import place_of
 from mflow.cli.arguments import PICTURES, check_file, positive, whole
 from mflow.cli.output import number, print_error, seconds, table, width, write_json
 from mflow.cli.userfile import load_function, parse_numbers
@@ -97,7 +99,9 @@ def _problem(arguments: argparse.Namespace) -> Problem:
     try:
         return job.custom_problem(name, function, start)
     except Exception as error:
-        raise ValueError(f"--objective {arguments.objective} at the start {arguments.x0}: {type(error).__name__}: {error}") from error
+        place = place_of(error, os.path.dirname(os.path.abspath(arguments.objective.rpartition(":")[0])))
+        where = f"--objective {arguments.objective} at the start {arguments.x0}"
+        raise ValueError(f"{where}: {type(error).__name__}: {error}" + (f" ({place})" if place else "")) from error
 
 
 # ---- the runs -----------------------------------------------------------------------------------------------------------------------

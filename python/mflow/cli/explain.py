@@ -10,7 +10,6 @@ import numpy as np
 
 from mflow.analysis.explain import Report, explain
 from mflow.cli.arguments import check_picture, finite
-from mflow.cli.output import print_error
 from mflow.cli.userfile import load_function, parse_numbers
 
 __all__ = ["picture"]
@@ -44,11 +43,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow explain`; the exit code."""
     fun, start = arguments.function, arguments.start
-    try:
-        report = explain(fun, start, jac=_brings_gradient(fun, start), t_span=(0.0, arguments.t_end))
-    except (TypeError, ValueError) as error:  # of the user's function: in one line, without a traceback
-        print_error(str(error))
-        return 2
+    report = explain(fun, start, jac=_brings_gradient(fun, start), t_span=(0.0, arguments.t_end))
     print(report)
     if not arguments.no_plot:
         picture(report).figure.savefig(arguments.out, dpi=120)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +24,7 @@ WIDTH = 100
 
 def print_error(text: str) -> None:
     """One line on standard error, as the command says every mistake."""
-    print(f"mflow: error: {text}", file=sys.stderr)
+    print(f"mflow: error: {' '.join(text.split())}", file=sys.stderr)
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -80,6 +83,26 @@ def write_json(value: Any, name: str) -> None:
         print(text)
         return
     try:
-        Path(name).write_text(text + "\n", encoding="utf-8")
+        _replace(Path(name), text + "\n")
     except OSError as error:
         raise UsageError(f"--json {name}: {error.strerror}") from None
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all; a device or a pipe is written to as it is. Links are refused by `check_file`."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    handle, part = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(part, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
+        if path.is_symlink():  # one that has come since the arguments were looked at
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import math
 import sys
 from pathlib import Path
@@ -190,13 +191,20 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 
 def _inputs(arguments: argparse.Namespace) -> tuple[Building, GroundMotion]:
     """Building and ground motion. Raises ValueError where a file does not hold what it should."""
+    building = load_building() if arguments.model is None else _read("--model", arguments.model, read_building, arguments.model)
+    if arguments.record is None:
+        return building, half_sine(*arguments.pulse)
+    return building, _read("--record", arguments.record, read_record, arguments.record, arguments.unit, arguments.scale)
+
+
+def _read(option: str, path: str, reader: Any, *given: Any) -> Any:
+    """What a file holds. Raises ValueError, with the option and the file, where it cannot be read, or holds something else."""
     try:
-        building = load_building() if arguments.model is None else read_building(arguments.model)
-        if arguments.record is None:
-            return building, half_sine(*arguments.pulse)
-        return building, read_record(arguments.record, arguments.unit, arguments.scale)
-    except OSError as error:
-        raise ValueError(str(error)) from None
+        return reader(*given)
+    except UnicodeError:
+        raise ValueError(f"{option} {path}: expected a text file in UTF-8, got other bytes") from None
+    except (OSError, csv.Error, ArithmeticError, MemoryError) as error:
+        raise ValueError(f"{option} {path}: {error}") from None
 
 
 def command(arguments: argparse.Namespace) -> int:

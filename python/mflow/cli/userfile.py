@@ -12,6 +12,7 @@ import numpy as np
 from mflow_core import registry
 
 from mflow.base.checks import Array
+from mflow.base.result import place_of
 
 __all__ = ["load_function", "parse_numbers"]
 
@@ -34,7 +35,10 @@ def load_function(target: str, option: str) -> tuple[str, Callable[..., Any]]:
     try:
         spec.loader.exec_module(module)
     except Exception as error:
-        raise ValueError(f"{option} {target}: {file} raised {type(error).__name__}: {error}") from error
+        place = place_of(error, folder)
+        raise ValueError(f"{option} {target}: {file} raised {type(error).__name__}: {error}" + (f" ({place})" if place else "")) from error
+    except SystemExit as error:
+        raise ValueError(f"{option} {target}: {file} ends the program when it is imported, with {error.code!r}") from error
     finally:
         sys.path.remove(folder)
     function = getattr(module, name, None)

@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 import numpy as np
 import numpy.typing as npt
 
-from mflow.base.checks import check_number, check_whole, finite_array
+from mflow.base.checks import check_flags, check_number, check_whole, finite_array, real_array
 
 __all__ = ["Minibatches", "minibatches", "standardize", "train_test_split"]
 
@@ -53,6 +53,7 @@ class Minibatches(Generic[Batch]):
         shuffle: bool,
         drop_last: bool,
     ) -> None:
+        check_flags(shuffle=shuffle, drop_last=drop_last)
         names = tuple(f"array {position}" for position in range(len(arrays)))
         self._arrays = arrays
         self._shuffle = shuffle
@@ -233,6 +234,7 @@ def train_test_split(
     >>> X_train.shape, X_test.shape
     ((256, 4), (86, 4))
     """
+    check_flags(stratify=stratify)
     X, y = np.asarray(X), np.asarray(y)
     n_rows = row_count((X, y), ("X", "y"))
     test_fraction = check_number(test_fraction, "test_fraction", low=0.0, high=1.0, open_low=True, open_high=True)
@@ -290,7 +292,7 @@ def standardize(X_train: npt.ArrayLike, /, *others: npt.ArrayLike) -> npt.NDArra
     >>> X_train.ravel().tolist(), X_test.ravel().tolist()
     ([-1.0, 1.0], [3.0])
     """
-    train = np.asarray(X_train, dtype=np.float64)
+    train = real_array(X_train, "X_train")
     row_count((train,), ("X_train",))
     finite_array(train, "X_train")
     constant = np.ptp(train, axis=0) == 0.0
@@ -302,8 +304,10 @@ def standardize(X_train: npt.ArrayLike, /, *others: npt.ArrayLike) -> npt.NDArra
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     scaled = []
     for position, other in enumerate((train, *others)):
-        array = np.asarray(other, dtype=np.float64)
+        array = real_array(other, f"others[{position - 1}]")
         if array.shape[1:] != train.shape[1:] or array.ndim != train.ndim:
-            raise ValueError(f"array {position}: expected the columns of X_train, which has shape {train.shape}, got shape {array.shape}")
+            raise ValueError(
+                f"others[{position - 1}]: expected the columns of X_train, which has shape {train.shape}, got shape {array.shape}"
+            )
         scaled.append(np.ascontiguousarray((array - mean) / deviation))
     return scaled[0] if len(scaled) == 1 else tuple(scaled)

@@ -13,6 +13,7 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from mflow.base.checks import shown
 from mflow.data.nist import NistProblem, nist_problem_from_text, problem_names
 
 __all__ = [
@@ -245,6 +246,8 @@ def load_nist(name: str) -> NistProblem:
     True
     """
     names = problem_names()
+    if not isinstance(name, str):
+        raise TypeError(f"name: expected the name of a NIST problem, got {shown(name)}")
     if name not in names:
         by_lower_case = {known.lower(): known for known in names}
         near = difflib.get_close_matches(str(name).lower(), by_lower_case, n=4, cutoff=0.5)

@@ -10,9 +10,10 @@ from mflow_core.dynamics import matrices
 from mflow_core.dynamics import supports as core_supports
 from mflow_core.dynamics.force import Force
 from mflow_core.problems.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, compiled_address
+from mflow_core.problems.sparse import check_sparse
 from mflow_core.solvers.solver import Solver
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, real_array
 from mflow.base.methods import Method
 from mflow.dynamics.supports import Supports, free_part
 from mflow.solvers import nonlinear
@@ -69,15 +70,15 @@ def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any
             raise ValueError(f"force returned shape {value.shape}, but the state has shape {supports.shape}")
         return np.asarray(value.ravel()[supports.free])
 
-    def tangent(of: Any) -> Any:
+    def tangent(of: Any, name: str) -> Any:
         if of is None:
             return None
         if not callable(of):
-            return free_part(of.tocsr() if hasattr(of, "tocsr") else np.asarray(of, dtype=np.float64), supports)
+            return free_part(check_sparse(of, name).tocsr() if hasattr(of, "tocsr") else real_array(of, name), supports)
 
         def part(t: float, x: Array, v: Array, *args: Any) -> Any:
             value = of(t, *state(x, v), *args)
-            return free_part(value.tocsr() if hasattr(value, "tocsr") else np.asarray(value), supports)
+            return free_part(check_sparse(value, name).tocsr() if hasattr(value, "tocsr") else np.asarray(value), supports)
 
         return part
 
@@ -88,6 +89,6 @@ def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any
 
     whole_potential = None if potential is None else lambda x, *args: potential(supports.state(x, at_place=True), *args)
     return (
-        on_supports("force", force, FORCE_SIGNATURE, on_free), tangent(dfdx), tangent(dfdv),
+        on_supports("force", force, FORCE_SIGNATURE, on_free), tangent(dfdx, "dfdx"), tangent(dfdv, "dfdv"),
         on_supports("potential", potential, POTENTIAL_SIGNATURE, whole_potential),
     )  # fmt: skip

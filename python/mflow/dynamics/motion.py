@@ -37,6 +37,7 @@ OVER = 0.5  # of its peak: a table that ends below is taken for one that is over
 class Motion(Drive):
     """One integration of M x'' = F(t, x, v). matrices: (n, M, C, K) of a structure. facts: what a resumed run must have in common."""
 
+    kind = DynamicsResult
     estimated = "newmark"
     problem: Any
 
@@ -211,7 +212,7 @@ class Motion(Drive):
         if "v(1/2)" in self.method.record.formula and self.mode == "fixed":  # the method's own formula has half steps
             t_half, v_half = self.history.half_steps(self.t1, self.step, self.steps, self.supports)
             if v_half is not None:
-                v_half = np.moveaxis(v_half.reshape(-1, *self.supports.shape), 0, -1)
+                v_half = np.moveaxis(v_half.reshape(len(v_half), *self.supports.shape), 0, -1)
         return DynamicsResult(
             t=t, x=np.moveaxis(x, 0, -1), v=np.moveaxis(v, 0, -1), a=np.moveaxis(a, 0, -1), energy=energy, sol=sol, sol_v=sol_v,
             t_events=events.t_events if events else None,
@@ -227,5 +228,5 @@ class Motion(Drive):
         """x (0) or v (1) of the states where one event was met."""
         if y.ndim == 1:
             return y
-        part = np.ascontiguousarray(y[:, which]).reshape(len(y), -1)
+        part = np.ascontiguousarray(y[:, which]).reshape(len(y), math.prod(y.shape[2:]))
         return self.supports.whole(part, at_place=which == 0).reshape(len(y), *self.supports.shape)

@@ -15,8 +15,9 @@ from mflow_core.dynamics import matrices
 from mflow_core.dynamics import supports as core_supports
 from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
+from mflow_core.problems.sparse import check_sparse
 
-from mflow.base.checks import as_tuple, check_choice
+from mflow.base.checks import as_tuple, check_choice, check_flags
 from mflow.base.methods import Method, as_method
 from mflow.base.result import DynamicsResult
 from mflow.dynamics.forces import force_problem
@@ -24,7 +25,7 @@ from mflow.dynamics.loads import is_table, table_until
 from mflow.dynamics.motion import Motion
 from mflow.dynamics.structures import structure_problem
 from mflow.dynamics.supports import Supports, check_starts
-from mflow.integrate.control import Event, Settings, check_events
+from mflow.integrate.control import Event, Settings, check_events, check_span
 from mflow.integrate.drive import follow
 
 __all__ = ["solve_dynamics"]
@@ -164,6 +165,9 @@ def solve_dynamics(
     """
     if t_span is None:
         raise TypeError("t_span is missing: expected (t0, t_end)")
+    check_flags(inplace=inplace, velocity_free=velocity_free, dense_output=dense_output, progress=progress)
+    if energy is not None:
+        check_flags(energy=energy)
     if isinstance(damping, str):
         damping, parameters = None, {**parameters, "damping": _own_damping(method, damping)}
     chosen_method, extra = as_method(method, parameters), as_tuple(args)
@@ -185,7 +189,10 @@ def solve_dynamics(
     problem: Any
     if force is not None:
         _refuse(linear, "with force= given it holds all forces: add {name} there")
-        problem, moving = force_problem(chosen_method, supports, mass, force, at=(float(t_span[0]), start, speed), **nonlinear), None
+        problem, moving = (
+            force_problem(chosen_method, supports, mass, force, at=(check_span(t_span, dt)[0], start, speed), **nonlinear),
+            None,
+        )
     else:
         _refuse(nonlinear | ({"args": None} if events is not None else {}), "it belongs to a nonlinear force=, which is not given")
         narrow = all(value is None or np.ndim(value) == 0 for value in (rtol, atol))  # arrays of tolerances have the user's order
@@ -236,23 +243,23 @@ def _own_damping(method: Any, word: str) -> str:
 def _checksums(given: Sequence[Any]) -> dict[str, Any]:
     """What a run that is resumed must have in common with the one before: numbers by their checksum. Functions cannot be compared."""
     names = ("mass", "damping", "stiffness", "load", "rayleigh", "fixed", "dfdx", "dfdv", "args")
-    return {f"{name} (its checksum)": _checksum(value) for name, value in zip(names, given, strict=True)}
+    return {f"{name} (its checksum)": _checksum(value, name) for name, value in zip(names, given, strict=True)}
 
 
-def _checksum(value: Any) -> Any:
+def _checksum(value: Any, name: str) -> Any:
     if value is None or isinstance(value, str):
         return value
     if matrices.is_function(value):  # before it is taken for a tuple, which SciPy's LowLevelCallable is
         return "function"
     if isinstance(value, tuple | list) and any(callable(part) or part is None or np.ndim(part) for part in value):
-        return [_checksum(part) for part in value]
+        return [_checksum(part, name) for part in value]
     if hasattr(value, "tocsr"):
-        rows = value.tocsr(copy=True)
+        rows = check_sparse(value, name).tocsr(copy=True)
         rows.sum_duplicates()
-        return [_checksum(part) for part in (np.array(rows.shape), rows.indptr, rows.indices, rows.data)]
+        return [_checksum(part, name) for part in (np.array(rows.shape), rows.indptr, rows.indices, rows.data)]
     try:
         numbers = np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return "function" if callable(value) else type(value).__name__
     return zlib.crc32(repr(numbers.shape).encode() + numbers.tobytes())
 

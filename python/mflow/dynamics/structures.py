@@ -9,7 +9,7 @@ from mflow_core.dynamics import matrices
 from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.signatures import PRODUCT_SIGNATURE, compiled_address
 
-from mflow.base.checks import check_number
+from mflow.base.checks import check_choice, check_number
 from mflow.dynamics.loads import is_table, load_on, table_on
 from mflow.dynamics.supports import Supports, free_part
 
@@ -23,8 +23,8 @@ def structure_problem(
 ) -> tuple[Structure, tuple[Any, ...] | None]:
     """The problem, and (n, M, C, K) of what moves; None where C is a function. narrow: it may be reordered."""
     n = supports.n
-    if linear_solver not in (None, "direct", "cg"):
-        raise ValueError(f'linear_solver: expected "direct" or "cg", got {linear_solver!r}')
+    if linear_solver is not None:
+        check_choice(linear_solver, "linear_solver", ("direct", "cg"))
     function = matrices.is_function(damping)
     cg = linear_solver == "cg" or function
     if function:

@@ -21,7 +21,7 @@ import numpy as np
 from mflow import optim
 from mflow.base.checks import Array
 from mflow.base.methods import Method, get_method, methods
-from mflow.base.result import OptimizeResult
+from mflow.base.result import OptimizeResult, place_of
 from mflow.data.rows import minibatches
 from mflow.experiments.problems import Problem, custom_problem, problem, problem_names
 from mflow.optimize.minimize import minimize
@@ -204,10 +204,16 @@ def _full_batch(problem: Problem, method: Method, run: Run, max_iter: int) -> Ru
     except Exception as error:  # a cost may raise where a diverging run takes it; the other methods go on
         partial = getattr(error, "partial_result", None)
         x, nit = (problem.start, 0) if partial is None else (partial.x, partial.nit)
-        return _closed(problem, run, clock, x, nit, "raised", f"{type(error).__name__}: {error}")
+        return _closed(problem, run, clock, x, nit, "raised", _words(error))
     if compiled is not None:
         clock.calls = clock.rows_seen = result.njev
     return _closed(problem, run, clock, result.x, result.nit, result.reason, result.message)
+
+
+def _words(error: Exception) -> str:
+    """An exception of the user's cost, with its place."""
+    place = place_of(error)
+    return f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
 
 
 def _minibatch(problem: Problem, method: Method, run: Run, max_iter: int, batch_size: int, seed: int) -> Run:

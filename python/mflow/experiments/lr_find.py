@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_number, check_whole
+from mflow.base.checks import Array, check_flags, check_number, check_whole
 from mflow.base.result import Result
 from mflow.training.train import TrainResult, train
 
@@ -108,6 +108,7 @@ def lr_find(
     >>> 0.01 < result.suggestion < 2.0  # steps above 2 diverge
     True
     """
+    check_flags(progress=progress)
     low = check_number(lr_min, "lr_min", low=0.0, open_low=True)
     high = check_number(lr_max, "lr_max", f"a finite number above lr_min = {low:g}", low=low, open_low=True)
     count = check_whole(steps, "steps", 3)

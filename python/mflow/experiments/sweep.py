@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_number, check_whole
+from mflow.base.checks import Array, check_flags, check_list, check_number, check_whole, shown
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
@@ -156,11 +156,13 @@ def _labelled(methods: Any) -> dict[str, Method]:
     if isinstance(methods, Mapping):
         pairs: list[tuple[Any, Any]] = list(methods.items())
     else:
-        pairs = [(None, m) for m in methods]
+        pairs = [(None, m) for m in check_list(methods, "methods", "names or instances of methods")]
     out: dict[str, Method] = {}
     for label, entry in pairs:
+        if isinstance(entry, tuple) and (len(entry) != 2 or not isinstance(entry[1], Mapping)):
+            raise TypeError(f"methods: expected a name, an instance or a pair (name, dict of parameters), got {shown(entry)}")
         name, given = entry if isinstance(entry, tuple) else (entry, {})
-        method = as_method(name, given)
+        method = as_method(name, given, "methods")
         text = str(label) if label is not None else method.name if not method.given else repr(method)
         if text in out:
             raise ValueError(f"methods: expected each method once, got {text} twice; give labels with a dict")
@@ -219,9 +221,12 @@ def sweep(
     >>> result.reason[0].ravel().tolist()
     ['finished', 'finished', 'diverged']
     """
+    check_flags(progress=progress)
     labelled = _labelled(methods)
     rates = [check_number(lr, "lrs", low=0.0, open_low=True) for lr in (lrs if isinstance(lrs, Iterable) else [lrs])]
-    draws = [int(s) for s in seeds]
+    draws = [check_whole(s, f"seeds[{k}]") for k, s in enumerate(check_list(seeds, "seeds", "whole numbers"))]
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor: expected a concurrent.futures.Executor (something with submit), got {shown(executor)}")
     if not rates:
         raise ValueError("lrs: expected at least one number above 0, got none")
     if not draws or len(set(draws)) != len(draws):

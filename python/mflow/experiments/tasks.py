@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from mflow_core.objectives.objective import Objective
 
+from mflow.base.checks import check_instance
 from mflow.base.methods import Method, as_method
 from mflow.base.result import Result
 from mflow.experiments.problems import Problem
@@ -54,6 +55,7 @@ class Training:
     schedule: Callable[[float], Any] | None = None
 
     def __post_init__(self) -> None:
+        check_instance(self.options, "options", dict, "a dict of arguments of train")
         for name, instead in (("lr", "lrs= of sweep, or schedule="), ("seed", "seeds= of sweep"), *((n, f"{n}=") for n in FIELDS)):
             if name in self.options:
                 raise TypeError(f"options: {name} is no option here; give {instead}")
@@ -144,7 +146,11 @@ def _task_of_problem(problem: Problem, options: dict[str, Any]) -> Training | De
 def task_of(problem: Any, options: dict[str, Any]) -> Callable[..., Any]:
     """The callable ``task(method, lr, seed)`` of a sweep's problem. Raises TypeError or ValueError where it is none."""
     if isinstance(problem, str):
-        _task_of_problem(named_problem(problem), options)  # so that mistakes are reported here, and not in each cell
+        try:
+            named = named_problem(problem)
+        except ValueError as error:
+            raise ValueError(f"problem: {error}") from None
+        _task_of_problem(named, options)  # so that mistakes are reported here, and not in each cell
         return _Named(problem, options)
     if isinstance(problem, Problem):
         return _task_of_problem(problem, options)

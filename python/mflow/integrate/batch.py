@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_times, check_whole
-from mflow.base.methods import Method
+from mflow.base.checks import Array, as_tuple, check_flags, check_number, check_start, check_times, check_whole, real_array, shown
+from mflow.base.methods import Method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach
 from mflow.integrate.ensemble import COUNTS, BlockFunction, Columns, Task, run_here, run_on
-from mflow.integrate.ivp import ARGUMENTS, refuse_unknown
+from mflow.integrate.ivp import ARGUMENTS
 
 __all__ = ["IVPBatchResult", "solve_ivp_batch"]
 
@@ -163,6 +163,7 @@ def solve_ivp_batch(
     """
     if not isinstance(method, type):
         refuse_unknown("solve_ivp_batch", options, method, BATCH_ARGUMENTS)
+    check_flags(batch=batch, progress=progress)
     starts, extra = _starts(y0, batch_args, batch)
     t0, t1, own_spans = _spans(t_span, len(starts))
     times = None if t_eval is None else _times(t_eval, t0, t1)
@@ -228,9 +229,9 @@ def _starts(y0: Any, batch_args: Any, batch: bool) -> tuple[Array, Any]:
 def _spans(t_span: Any, count: int) -> tuple[Array, Array, bool]:
     """Start and end of every trajectory, and whether each has its own."""
     try:
-        spans = np.asarray(t_span, dtype=np.float64)
+        spans = real_array(t_span, "t_span")
     except (TypeError, ValueError):
-        raise TypeError(f"t_span: expected two numbers (t0, t_end), or an array of shape (m, 2), got {t_span!r}") from None
+        raise TypeError(f"t_span: expected two numbers (t0, t_end), or an array of shape (m, 2), got {shown(t_span)}") from None
     if spans.shape == (2,):
         first, last = (check_number(value, f"t_span[{k}]") for k, value in enumerate(spans))
         return np.full(count, first), np.full(count, last), False

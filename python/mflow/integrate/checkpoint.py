@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
+from mflow.base.checks import check_path, check_saved
 from mflow.base.savefile import read_state, write_state
 from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.history import History
@@ -48,8 +48,8 @@ class Checkpoints:
         self.saved_k = 0  # the step of the last one
         if settings.checkpoint_every is not None and self.path is None:
             raise ValueError("checkpoint_every: expected checkpoint=, the file to write, as well")
-        if self.path is not None and not Path(self.path).parent.is_dir():
-            raise FileNotFoundError(f"checkpoint: there is no folder {Path(self.path).parent} to save it in")
+        if self.path is not None:
+            self.path = check_path(self.path, "checkpoint")
 
     @property
     def steps_left(self) -> int:
@@ -73,7 +73,7 @@ class Checkpoints:
 
     def resume(self, path: Any) -> StepState:
         """Goes back to where a checkpoint was written: the same bits from there on, and all that was recorded before."""
-        facts, blocks = read_state(path, "checkpoint")
+        facts, blocks = read_state(check_saved(path, "resume"), "checkpoint")
         call, saved = self.facts(), facts.get("call", {})
         wrong = [name for name, value in call.items() if saved.get(name) != value]
         if wrong:

@@ -6,13 +6,14 @@ Every argument is checked here before the first step, with an error that names t
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from mflow.base.checks import Array, check_number, check_whole
+from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_whole, shown
 from mflow.base.methods import Method
 
 __all__ = [
@@ -83,8 +84,10 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
     try:
         first, last = t_span
     except (TypeError, ValueError):
-        raise ValueError(f"t_span: expected two numbers (t0, t_end), got {t_span!r}") from None
+        raise ValueError(f"t_span: expected two numbers (t0, t_end), got {shown(t_span)}") from None
     t0 = check_number(first, "t_span[0]")
+    if isinstance(last, int | float) and not isinstance(last, bool) and abs(last) < math.inf and abs(last - t0) > sys.float_info.max:
+        raise ValueError(f"t_span: expected times whose distance is a finite number, got ({t0!r}, {shown(last)})")
     if isinstance(dt, float) and dt == math.inf and last == math.inf:
         return t0, math.inf
     expected = "a finite number (inf goes with dt = inf and an implicit method of one stage: one step to the steady state)"
@@ -126,7 +129,7 @@ def check_mode(method: Method, settings: Settings, estimated: str) -> str:
 
 def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
     """A fixed dt with the sign of the span; NaN for "auto", which is chosen along the way. Raises TypeError or ValueError."""
-    if dt == "auto":
+    if isinstance(dt, str) and dt == "auto":
         return math.nan
     if isinstance(dt, float) and dt == math.inf and t1 == math.inf:
         if not method.is_implicit or method.stages != 1:
@@ -150,8 +153,7 @@ def count_steps(t0: float, t1: float, step: float) -> int:
 
 def kept_every(save: str, save_every: Any, at_times: bool) -> int:
     """k: every k-th state is kept; 0: the last one alone, and those of t_eval. Raises TypeError or ValueError."""
-    if save not in ("all", "last"):
-        raise ValueError(f'save: expected "all" or "last", got {save!r}')
+    check_choice(save, "save", ("all", "last"))
     if sum((save == "last", save_every is not None, at_times)) > 1:
         raise ValueError("save, save_every, t_eval: they are three ways to say what to keep: give one of them")
     if save_every is None:
@@ -203,9 +205,9 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
 
 
 def _tolerance(value: Any, argument: str, shape: tuple[int, ...]) -> Array:
-    array = np.asarray(value)
+    array = as_array(value, argument)
     if array.dtype.kind not in "iuf":
-        raise TypeError(f"{argument}: expected a real number, or one for each component, got {value!r}")
+        raise TypeError(f"{argument}: expected a real number, or one for each component, got {shown(value)}")
     if array.ndim and array.shape != shape and array.shape != (math.prod(shape),):
         raise ValueError(f"{argument}: expected one number, or one for each component of a state of shape {shape}, got shape {array.shape}")
     return np.array(array, dtype=np.float64, order="C").reshape(-1)
@@ -243,10 +245,7 @@ def check_max_step(max_step: Any) -> float | Callable[[float, Array], float]:
 
 
 def _bound(value: Any, argument: str) -> float:
-    try:
-        number = float(value)
-    except (TypeError, ValueError):
-        raise TypeError(f"{argument}: expected a step above 0, inf for no bound, or a function of (t, y), got {value!r}") from None
+    number = as_number(value, argument, "a step above 0, inf for no bound, or a function of (t, y)")
     if not number > 0.0:
         raise ValueError(f"{argument}: expected a step above 0, or inf for no bound, got {number!r}")
     return number

@@ -10,11 +10,12 @@ in this order of association, which is the core's, so that both give the same bi
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_list, check_whole, real_array
 
 __all__ = ["DenseOutput"]
 
@@ -69,18 +70,23 @@ class DenseOutput:
     def __init__(
         self, ts: ArrayLike, y0: ArrayLike, D: ArrayLike, y_end: ArrayLike, h: ArrayLike | None = None, shape: tuple[int, ...] | None = None
     ) -> None:
-        self.ts: Array = np.array(ts, dtype=np.float64, ndmin=1)
-        self._y_end: Array = np.array(y_end, dtype=np.float64).reshape(-1)
+        self.ts: Array = np.array(real_array(ts, "ts"), ndmin=1)
+        if self.ts.ndim != 1 or not self.ts.size:
+            raise ValueError(f"ts: expected an array of shape (steps + 1,), got shape {self.ts.shape}")
+        self._y_end: Array = np.array(real_array(y_end, "y_end")).reshape(-1)
         steps, n = len(self.ts) - 1, self._y_end.size
-        self._y0: Array = np.ascontiguousarray(y0, dtype=np.float64).reshape(steps, n)
-        self._D: Array = np.ascontiguousarray(D, dtype=np.float64)
+        self._y0: Array = _of_size(y0, "y0", (steps, n))
+        self._D: Array = np.ascontiguousarray(real_array(D, "D"))
         if steps == 0:
             self._D = self._D.reshape(0, 1, n)
         if self.ts.ndim != 1 or self._D.ndim != 3 or self._D.shape[0] != steps or self._D.shape[2] != n or self._D.shape[1] < 1:
             shapes = f"ts {self.ts.shape}, y0 {self._y0.shape}, D {self._D.shape}, y_end ({n},)"
             raise ValueError(f"ts, y0, D, y_end: expected shapes that fit together, got {shapes}")
-        self._h: Array = np.diff(self.ts) if h is None else np.array(h, dtype=np.float64).reshape(steps)
-        self._shape = (n,) if shape is None else tuple(shape)
+        self._h: Array = np.diff(self.ts) if h is None else _of_size(h, "h", (steps,))
+        sides = [n] if shape is None else check_list(shape, "shape", "the shape of a state, a tuple of whole numbers")
+        self._shape = tuple(check_whole(side, f"shape[{k}]") for k, side in enumerate(sides))
+        if math.prod(self._shape) != n:
+            raise ValueError(f"shape: expected one of {n} numbers, as y_end has, got {self._shape}")
         if math.prod(self._shape) != n:
             raise ValueError(f"shape: expected that of {n} numbers, got {shape}")
         gaps = np.diff(self.ts)
@@ -167,3 +173,11 @@ class DenseOutput:
                 value = (k + 1) * self._D[index, k] + theta * value
             value /= self._h[index][:, None]
         return value
+
+
+def _of_size(value: Any, argument: str, shape: tuple[int, ...]) -> Array:
+    """Numbers, contiguous, in this shape. Raises TypeError or ValueError."""
+    array = np.ascontiguousarray(real_array(value, argument))
+    if array.size != math.prod(shape):
+        raise ValueError(f"{argument}: expected an array of shape {shape}, got shape {array.shape}")
+    return array.reshape(shape)

@@ -22,7 +22,7 @@ from mflow.base.differences import slope_digits
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.progress import Progress, Watcher
-from mflow.base.result import IVPResult, Origin, attach, keep_origin
+from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
@@ -45,16 +45,22 @@ def follow(drive: Drive) -> Any:
         message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         note = f"in mflow.{name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
-        attach(error, drive.result(-1, reason, message), note)
+        attach(error, pending(drive.kind, lambda: drive.result(-1, reason, message)), note)
         raise
     finally:
         drive.close()
-    return drive.finish(status)
+    try:
+        return drive.finish(status)
+    except KeyboardInterrupt as error:
+        message = f"KeyboardInterrupt at t = {drive.run.t:g} after {drive.run.k} steps, while the result was put together"
+        attach(error, pending(drive.kind, lambda: drive.result(-1, "interrupted", message)), f"in mflow.{name}")
+        raise
 
 
 class Drive:
     """One integration: its run, what it writes down, and the loop over its pieces. name: the function that its user called."""
 
+    kind: type[Result] = IVPResult
     estimated = "dopri5 or esdirk43"  # methods with an error estimate, for messages
 
     def __init__(self, problem: Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
 
-from mflow.base.checks import as_tuple, check_start
+from mflow.base.checks import as_tuple, check_number, check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.result import IVPResult
 from mflow.integrate.control import Settings
@@ -75,6 +76,8 @@ def gradient_flow(
     A. Cauchy, C. R. Acad. Sci. 25 (1847) 536-538.
     """
     start = check_start(c0, "c0")
+    if not (isinstance(t_end, float) and t_end == math.inf):
+        check_number(t_end, "t_end")
     names = {field.name for field in fields(Settings)} - {"dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args"}
     chosen_method = as_method(method, {k: v for k, v in options.items() if k not in names | SOLVING})
     if chosen_method.is_implicit:

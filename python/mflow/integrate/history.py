@@ -9,6 +9,7 @@ from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
+from mflow.base.pace import joined
 from mflow.integrate.dense import DenseOutput
 
 __all__ = ["History"]
@@ -129,8 +130,8 @@ class History:
             if k < len(self.t) // 2:  # let go of what was never used
                 t, y = t.copy(), y.copy()
             return t, y, D
-        D = np.concatenate([d for _, _, d in parts if d is not None]) if self.dense else None
-        return np.concatenate([t for t, _, _ in parts]), np.concatenate([y for _, y, _ in parts]), D
+        D = joined([d for _, _, d in parts if d is not None]) if self.dense else None
+        return joined([t for t, _, _ in parts]), joined([y for _, y, _ in parts]), D
 
     def arrays(self) -> tuple[Array, Array, DenseOutput | None]:
         """t (m,), y (*shape, m), and the continuous solution where it was kept."""

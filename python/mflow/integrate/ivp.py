@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
-from mflow_core.registry import unknown
 
-from mflow.base.checks import as_tuple, check_start
-from mflow.base.methods import Method, as_method
+from mflow.base.checks import as_tuple, check_flags, check_start
+from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.result import IVPResult
 from mflow.integrate.control import Settings, check_span, default_method
 from mflow.integrate.drive import Drive, follow
 from mflow.solvers import nonlinear
 
-__all__ = ["ARGUMENTS", "refuse_unknown", "solve_ivp"]
+__all__ = ["ARGUMENTS", "solve_ivp"]
 
 
 def solve_ivp(
@@ -139,6 +138,7 @@ def solve_ivp(
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.1-II.6; E. Hairer and G. Wanner, II
     (1996), IV.8.
     """
+    check_flags(inplace=inplace, dense_output=dense_output, progress=progress)
     start = check_start(y0, "y0")
     _known(method, parameters)
     chosen_method = as_method(method if method is not None else default_method(dt), parameters)
@@ -169,14 +169,6 @@ def _known(method: Any, parameters: dict[str, Any]) -> None:
     if isinstance(method, type) or not isinstance(method, str | Method | None):
         return  # as_method has words for these
     refuse_unknown("solve_ivp", parameters, method, ARGUMENTS)
-
-
-def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | None, arguments: Iterable[str]) -> None:
-    """TypeError, with the nearest names, for a name that is neither an argument of the driver nor a parameter of the method."""
-    known = [*arguments, *(as_method(method, {}).parameters if method is not None else {})]
-    for name in given:
-        if name not in known:
-            raise TypeError(unknown(f"{driver} has no argument", name, known))
 
 
 ARGUMENTS = tuple(name for name in inspect.signature(solve_ivp).parameters if name != "parameters")

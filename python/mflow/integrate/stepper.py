@@ -12,7 +12,7 @@ from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 
-from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
+from mflow.base.checks import Array, as_tuple, check_number, check_path, check_saved, check_start, check_whole
 from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
 from mflow.base.savefile import read_state, write_state
@@ -297,7 +297,9 @@ class Stepper:
             "method": self.method.name, "parameters": public_values(self.method.record, self.method.all_numbers),
             "shape": list(self._run.shape), "t0": self._t0, "control": self._settings(),
         }  # fmt: skip
-        write_state(path, "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes(), **self._more_blocks()})
+        write_state(
+            check_path(path, "path"), "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes(), **self._more_blocks()}
+        )
 
     def _more_blocks(self) -> dict[str, bytes]:
         return {}
@@ -314,7 +316,7 @@ class Stepper:
 
         Raises ValueError where the file is damaged or something else.
         """
-        facts, blocks = read_state(path, "stepper")
+        facts, blocks = read_state(check_saved(path, "path"), "stepper")
         try:
             given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
             method = get_method(facts["method"], **given)

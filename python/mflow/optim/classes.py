@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -29,7 +29,7 @@ from mflow_core.optimize.arrangement import Arrangement
 from mflow_core.optimize.arrays import checked, shared_array
 from mflow_core.optimize.updater import Updater
 
-from mflow.base.checks import check_whole, finite_array
+from mflow.base.checks import as_number, check_flags, check_instance, check_number, check_whole, finite_array
 from mflow.base.methods import describe, positional, public_values, record_values, signature_of
 from mflow.optim.effective import effective_lr
 
@@ -115,6 +115,9 @@ class Optimizer(Updater):
 
     def _take(self, record: Any, entries: list[dict[str, Any]], grouped: bool, clip_norm: float | None, check_finite: bool) -> None:
         """Binds the arrays of all groups."""
+        if clip_norm is not None:
+            clip_norm = check_number(clip_norm, "clip_norm", "a number above 0, or None", low=0.0, open_low=True)
+        check_flags(check_finite=check_finite)
         groups, forms = [], []
         for i, entry in enumerate(entries):
             options = {k: v for k, v in entry.items() if k != "params"}
@@ -131,7 +134,9 @@ class Optimizer(Updater):
 
     @staticmethod
     def _group(record: Any, arrays: list[Any], options: dict[str, Any]) -> tuple[Any, ...]:
-        maximize = bool(options.pop("maximize", False))
+        maximize = options.pop("maximize", False)
+        check_flags(maximize=maximize)
+        maximize = bool(maximize)
         lr = options.get("lr")
         schedule: Callable[[int], float] | None = lr if callable(lr) else None
         if schedule is not None:
@@ -170,6 +175,7 @@ class Optimizer(Updater):
 
         Raises ValueError, and changes nothing, if it belongs to another method, other shapes or another number of arrays.
         """
+        check_instance(state, "state", Mapping, "the dict that state_dict returned")
         missing = {"method", "steps", "groups", "vectors"} - set(state)
         if missing:
             raise ValueError(f"state: expected what state_dict returned, got a dict without {', '.join(sorted(missing))}")
@@ -330,6 +336,8 @@ class SGD(Optimizer):
         self, params: Any, lr: float | Callable[[int], float] = 1e-3, momentum: float = 0.0, dampening: float = 0.0,
         weight_decay: float = 0.0, nesterov: bool = False, *, maximize: bool = False, **options: Any,
     ) -> None:  # fmt: skip
+        check_flags(nesterov=nesterov)
+        momentum, dampening = as_number(momentum, "momentum", "a number in [0, 1)"), as_number(dampening, "dampening", "a number")
         options.update(lr=lr, weight_decay=weight_decay, maximize=maximize)
         if momentum or nesterov:
             options["momentum"] = momentum

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mflow.base.checks import check_list
 from mflow.optim.schedules_annealing import CosineAnnealingLR, CosineAnnealingWarmRestarts, OneCycleLR
 from mflow.optim.schedules_base import Schedule
 from mflow.optim.schedules_decay import Constant, ExponentialLR, InverseSqrtLR, InverseTimeLR, LinearLR, MultiStepLR, StepLR, check_rising
@@ -67,7 +68,8 @@ class SequentialLR(Schedule):
     milestones: Sequence[int]
 
     def __post_init__(self) -> None:
-        self.schedules, self.milestones = tuple(self.schedules), check_rising(self.milestones, 1, strictly=True)
+        self.schedules = tuple(check_list(self.schedules, "schedules", "functions of the step number"))
+        self.milestones = check_rising(self.milestones, 1, strictly=True)
         count = len(self.schedules)
         if not count:
             raise ValueError("schedules: expected at least one, got none")

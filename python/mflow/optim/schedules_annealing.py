@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from mflow.base.checks import check_choice, check_number, check_whole
+from mflow.base.checks import check_choice, check_flags, check_number, check_whole
 from mflow.optim.schedules_base import Schedule
 
 __all__ = ["CosineAnnealingLR", "CosineAnnealingWarmRestarts", "OneCycleLR", "cos_pi"]
@@ -185,6 +185,7 @@ class OneCycleLR(Schedule):
         self.div_factor = check_number(self.div_factor, "div_factor", low=0.0, open_low=True)
         self.final_div_factor = check_number(self.final_div_factor, "final_div_factor", low=0.0, open_low=True)
         check_choice(self.anneal_strategy, "anneal_strategy", ("cos", "linear"))
+        check_flags(three_phase=self.three_phase)
         first = self.max_lr / self.div_factor
         last, top = first / self.final_div_factor, float(self.pct_start * self.total_steps) - 1.0
         end = self.total_steps - 1.0

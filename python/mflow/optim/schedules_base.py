@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
+
+from mflow.base.checks import check_instance
 
 __all__ = ["Schedule"]
 
@@ -25,6 +28,7 @@ class Schedule:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restores what `state_dict` returned. Raises ValueError if it belongs to another kind of schedule."""
+        check_instance(state, "state", Mapping, "the dict that state_dict returned")
         if set(state) != set(self._state):
             raise ValueError(f"state: expected {list(self._state)} for {type(self).__name__}, got {sorted(state)}")
         for name, value in state.items():

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Context, Decimal
 from itertools import pairwise
 
-from mflow.base.checks import check_number, check_whole
+from mflow.base.checks import check_list, check_number, check_whole
 from mflow.optim.schedules_base import Schedule
 
 __all__ = ["Constant", "ExponentialLR", "InverseSqrtLR", "InverseTimeLR", "LinearLR", "MultiStepLR", "StepLR", "check_rising"]
@@ -27,7 +27,8 @@ def power(base: float, exponent: int) -> float:
 
 def check_rising(milestones: Sequence[int], low: int, *, strictly: bool = False) -> tuple[int, ...]:
     """Step numbers from `low` on in rising order, `strictly` without repeats. Raises TypeError or ValueError."""
-    steps = tuple(check_whole(m, "milestones", low) for m in milestones)
+    given = check_list(milestones, "milestones", "step numbers in rising order")
+    steps = tuple(check_whole(m, "milestones", low) for m in given)
     if any(b < a or (strictly and a == b) for a, b in pairwise(steps)):
         raise ValueError(f"milestones: expected step numbers in rising order, got {steps}")
     return steps

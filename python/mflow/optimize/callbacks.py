@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from mflow.base.checks import check_function
 from mflow.base.progress import says_stop
 from mflow.base.result import Result
 
@@ -19,6 +20,7 @@ def teller(callback: Callable[..., Any] | None, intermediate: Callable[[Any], Re
     """
     if callback is None:
         return None
+    check_function(callback, "callback")
     try:
         whole = list(inspect.signature(callback).parameters) == ["intermediate_result"]
     except (TypeError, ValueError):  # a callable without a signature takes the point

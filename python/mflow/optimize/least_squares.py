@@ -21,7 +21,17 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_number, check_start, check_whole
+from mflow.base.checks import (
+    Array,
+    check_flags,
+    check_list,
+    check_number,
+    check_start,
+    check_whole,
+    real_array,
+    shown,
+)
+from mflow.base.pace import interruptible
 from mflow.base.result import Result, attach
 from mflow.optimize.callbacks import teller
 from mflow.optimize.residuals import Residuals
@@ -203,14 +213,15 @@ def least_squares(
     K. Levenberg, Quart. Appl. Math. 2 (1944) 164-168; D. Marquardt, SIAM J. 11 (1963) 431-441; J. More, Lecture Notes in Math. 630 (1978)
     105-116; H. Nielsen, Damping parameter in Marquardt's method (1999); M. Transtrum and J. Sethna, arXiv:1201.5885 (2012).
     """
-    if method != "lm":
-        raise ValueError(f"method: expected 'lm' (Levenberg-Marquardt), got {method!r}; scipy.optimize.least_squares has others")
-    if np.any(np.isfinite(np.asarray(bounds if not hasattr(bounds, "lb") else [bounds.lb, bounds.ub], dtype=float))):
+    check_flags(acceleration=acceleration)
+    if not isinstance(method, str) or method != "lm":
+        raise ValueError(f"method: expected 'lm' (Levenberg-Marquardt), got {shown(method)}; scipy.optimize.least_squares has others")
+    if any(np.any(np.isfinite(real_array(side, "bounds"))) for side in _sides(bounds)):
         raise ValueError("bounds: expected none, got finite ones; change variables, or take SciPy's method='trf'")
     start = check_start(x0, "x0")
     if start.ndim > 1:
         raise ValueError(f"x0: expected an array of shape (n,), got shape {start.shape}")
-    residuals = Residuals(fun, jac, start.ravel(), args, dict(kwargs or {}), sigma, diff_step, check_gradient)
+    residuals = Residuals(fun, jac, start.ravel(), args, _keywords(kwargs), sigma, diff_step, check_gradient)
     limit = 500 * (start.size + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
     tolerances = {name: _tolerance(value, name) for name, value in (("ftol", ftol), ("xtol", xtol), ("gtol", gtol))}
     flow = _Flow(residuals, start.ravel(), tolerances, limit, x_scale, dt, acceleration, callback, loss_of(loss, f_scale))
@@ -231,6 +242,20 @@ def least_squares(
 
 
 # ---- arguments --------------------------------------------------------------------------------------------------------------------------
+
+
+def _sides(bounds: Any) -> tuple[Any, Any]:
+    """(lower, upper). Raises TypeError or ValueError."""
+    sides = [bounds.lb, bounds.ub] if hasattr(bounds, "lb") else check_list(bounds, "bounds", "a pair (lower, upper)")
+    if len(sides) != 2:
+        raise ValueError(f"bounds: expected a pair (lower, upper), got {shown(bounds)}")
+    return sides[0], sides[1]
+
+
+def _keywords(kwargs: Any) -> dict[str, Any]:
+    if not isinstance(kwargs, Mapping | None):
+        raise TypeError(f"kwargs: expected a dict of keyword arguments of fun, got {shown(kwargs)}")
+    return dict(kwargs or {})
 
 
 def _tolerance(value: Any, name: str) -> float:
@@ -297,7 +322,7 @@ class _Flow:
         spread = float(np.sum(norms * np.abs(self.x)))
         blur = 0.0 if not self.problem.differences else 10.0 * self.problem.blur if self.problem.eps > EPS else 100.0 * EPS**0.5
         self.noise = 400.0 * self.problem.eps * spread + blur * (size + spread)
-        self.U, self.s, self.Vt = np.linalg.svd(self.J / self.D, full_matrices=False)
+        self.U, self.s, self.Vt = interruptible(8.0 * self.J.size * self.x.size, np.linalg.svd, self.J / self.D, full_matrices=False)
         self.b = self.r @ self.U
 
     def solve(self, b: Array) -> Array:
@@ -507,9 +532,9 @@ def _steepest(J: Array, r: Array) -> float:
 
 def _scale(x_scale: Any, n: int) -> Array:
     """D from units of the parameters."""
-    units = np.asarray(x_scale, dtype=np.float64) if not isinstance(x_scale, str) else np.zeros(0)
+    units = real_array(x_scale, "x_scale") if not isinstance(x_scale, str) else np.zeros(0)
     if units.size not in (1, n) or not np.all((units > 0) & np.isfinite(units)):
-        raise ValueError(f'x_scale: expected "jac", or {n} numbers above 0, got {x_scale!r}')
+        raise ValueError(f'x_scale: expected "jac", or {n} numbers above 0, got {shown(x_scale)}')
     return np.broadcast_to(1.0 / units.ravel(), (n,)).copy()
 
 

@@ -16,7 +16,7 @@ from mflow_core import registry
 from mflow_core.optimize import linesearch
 from mflow_core.problems.signatures import code_text
 
-from mflow.base.checks import Array, check_number, check_start, check_whole
+from mflow.base.checks import Array, as_number, check_number, check_start, check_whole, shown
 from mflow.base.differences import cost_problem
 from mflow.base.result import Result
 
@@ -76,8 +76,7 @@ class LineSearch:
     form: int = 1
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
-            raise ValueError(registry.unknown("line_search: no line search", self.kind, list(KINDS)))
+        _check_kind(self.kind)
         first = 1.0 if self.initial is None else self.initial
         _checked(first, self.c1, self.c2, self.shrink, self.tol, self.max_step, self.max_evaluations)
         _check_form(self.form)
@@ -129,6 +128,13 @@ class LineSearchResult(Result):
     message: str
     nfev: int
     njev: int
+
+
+def _check_kind(kind: Any) -> None:
+    if not isinstance(kind, str):
+        raise TypeError(f"kind: expected one of {', '.join(map(repr, KINDS))}, got {shown(kind)}")
+    if kind not in KINDS:
+        raise ValueError(registry.unknown("kind: no line search", kind, list(KINDS)))
 
 
 def line_search(
@@ -191,8 +197,7 @@ def line_search(
     170-192 (the rule where values have no digits left); J. Barzilai and J. Borwein, IMA J. Numer. Anal. 8 (1988) 141-148; M. Raydan,
     SIAM J. Optim. 7 (1997) 26-33.
     """
-    if kind not in KINDS:
-        raise ValueError(registry.unknown("kind: no line search", kind, list(KINDS)))
+    _check_kind(kind)
     start = check_start(x, "x")
     direction = _like(d, start, "d")
     settings = _checked(initial, c1, c2, shrink, tol, max_step, max_evaluations)
@@ -218,10 +223,11 @@ def _checked(
     c1, c2 = check_number(c1, "c1"), check_number(c2, "c2")
     if not 0.0 < c1 <= c2 < 1.0:
         raise ValueError(f"c1, c2: expected 0 < c1 <= c2 < 1, got c1 = {c1!r} and c2 = {c2!r}")
-    if not float(max_step) > 0.0:  # it may be infinite
-        raise ValueError(f"max_step: expected a number above 0, got {max_step!r}")
+    longest = as_number(max_step, "max_step", "a number above 0")
+    if not longest > 0.0:  # it may be infinite
+        raise ValueError(f"max_step: expected a number above 0, got {shown(max_step)}")
     return {
-        "c1": c1, "c2": c2, "max_step": float(max_step),
+        "c1": c1, "c2": c2, "max_step": longest,
         "shrink": check_number(shrink, "shrink", low=0.0, high=1.0, open_low=True, open_high=True),
         "tol": check_number(tol, "tol", low=0.0, high=1.0, open_low=True, open_high=True),
         "initial": check_number(initial, "initial", low=0.0, open_low=True),
@@ -230,8 +236,8 @@ def _checked(
 
 
 def _check_form(form: Any) -> None:
-    if form not in (1, 2):
-        raise ValueError(f"form: expected 1 (s's/s'y) or 2 (s'y/y'y), got {form!r}")
+    if isinstance(form, bool) or not isinstance(form, int | np.integer) or form not in (1, 2):
+        raise ValueError(f"form: expected 1 (s's/s'y) or 2 (s'y/y'y), got {shown(form)}")
 
 
 def _like(value: Any, start: Array, argument: str) -> Array:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from mflow_core.problems.signatures import code_text, companion
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_number, check_whole
-from mflow.base.methods import Method
+from mflow.base.checks import Array, check_number, check_whole, shown
+from mflow.base.methods import Method, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.optimize.callbacks import teller
@@ -136,11 +137,17 @@ def minimize(
     ----------
     Line searches: see `mflow.line_search`. The formula and source of each method: ``help(mflow.get_method(name))``.
     """
+    if fun is None and not callable(jac):
+        raise TypeError("fun, jac: expected a cost, or fun=None with its gradient as jac, got None for the cost and no function for jac")
+    if not isinstance(options, Mapping | None):
+        raise TypeError(f"options: expected a dict of arguments, got {shown(options)}")
     settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters}
     settings |= {"diff_step": diff_step, "check_gradient": check_gradient, **(options or {})}
     for name, instead in ELSEWHERE.items():
         if name in settings:
             raise TypeError(f"{name}: {instead}")
+    if line_search is None and isinstance(method, str | Method):
+        refuse_unknown("minimize", settings, method, ARGUMENTS)
     maxiter, gtol, line_search, path = (settings.pop(name) for name in ("maxiter", "gtol", "line_search", "path"))
     limit = check_whole(maxiter, "maxiter")
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
@@ -172,6 +179,13 @@ def _every(path: Any) -> int:
     if isinstance(path, (bool, np.bool_)):
         return int(path)
     return check_whole(path, "path", 0, expected="True, False or a whole number, k for every k-th iterate")
+
+
+# What a call takes beside the parameters of its method: its own arguments, the step, and how implicit steps are solved.
+ARGUMENTS = (
+    *(name for name in inspect.signature(minimize).parameters if name != "parameters"),
+    "lr", "dt", "friction", "solver", "jac_sparsity", "lband", "uband",
+)  # fmt: skip
 
 
 class _Kept:

@@ -16,7 +16,7 @@ from mflow_core.lanes import lane_descent
 from mflow_core.objectives.objective import Objective
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, check_number, check_whole
+from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
 from mflow.base.methods import Method
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
@@ -123,6 +123,9 @@ def minimize_batch(
     >>> r.success, bool(np.max(np.abs(r.x - 1)) < 1e-3)
     (True, True)
     """
+    check_flags(progress=progress)
+    if not isinstance(batch_data, dict | None):
+        raise TypeError(f"batch_data: expected a dict of arrays by name, got {shown(batch_data)}")
     points = _starts(starts)
     limit = check_whole(maxiter, "maxiter")
     workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)

@@ -13,7 +13,7 @@ from mflow_core.dynamics import slope_force
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, dense_array
 from mflow.base.methods import Method
 from mflow.solvers import nonlinear
 
@@ -57,4 +57,4 @@ def momentum_run(
 
 
 def _matrix(H: Any) -> Array:
-    return np.asarray(H.toarray() if hasattr(H, "toarray") else H, dtype=np.float64)
+    return dense_array(H, "hess")

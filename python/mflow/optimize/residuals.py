@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, as_tuple
+from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
 from mflow.base.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, scan
 from mflow.base.remainder import Verdict, jacobian_model, quick, said_of, tell
 
@@ -28,10 +28,9 @@ class Residuals:
     ) -> None:  # fmt: skip
         if not callable(fun):
             raise TypeError(f"fun: expected a function of x that returns residuals, got {type(fun).__name__}")
-        if not callable(jac) and jac not in ("2-point", "3-point"):
-            raise ValueError(f'jac: expected a function, "2-point" or "3-point", got {jac!r}')
-        if not isinstance(check, (bool, np.bool_)):
-            raise TypeError(f"check_gradient: expected True or False, got {check!r}")
+        if not callable(jac) and not (isinstance(jac, str) and jac in ("2-point", "3-point")):
+            raise ValueError(f'jac: expected a function, "2-point" or "3-point", got {shown(jac)}')
+        check_flags(check_gradient=check)
         self.fun, self.jac, self.kwargs, self.checks = fun, jac, kwargs, bool(check)
         self.args = as_tuple(args)
         self.n, self.m, self.nfev, self.njev = x0.size, -1, 0, 0
@@ -43,7 +42,7 @@ class Residuals:
         self.given = self.steps is not None
         self.floor, self.least, self.seen_zero = FLOOR, np.zeros(self.n), np.zeros(self.n, dtype=bool)
         self.verdict, self.tried = Verdict("unknown", 0), False
-        self.sigma = None if sigma is None else np.asarray(sigma, dtype=np.float64).ravel()
+        self.sigma = None if sigma is None else real_array(sigma, "sigma").ravel()
         if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
             raise ValueError("sigma: expected standard deviations above 0, got one that is not")
 
@@ -89,7 +88,7 @@ class Residuals:
         if self.differences:
             return self._differenced(x, r)
         J = self.jac(x.copy(), *self.args, **self.kwargs)
-        J = np.array(J.toarray() if hasattr(J, "toarray") else J, dtype=np.float64)
+        J = np.array(dense_array(J, "jac"))
         if J.shape != (self.m, self.n) and not (J.size == self.m * self.n and 1 in (self.m, self.n)):
             raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
         J = J.reshape(self.m, self.n)

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_number
+from mflow.base.checks import Array, check_number, shown
 
 __all__ = ["LOSSES", "Robust", "loss_of"]
 
@@ -83,8 +83,8 @@ def loss_of(loss: Any, f_scale: Any) -> Robust | None:
     scale = check_number(f_scale, "f_scale", low=0.0, open_low=True)
     if callable(loss):
         return Robust(loss, scale)
-    if loss == "linear":
+    if isinstance(loss, str) and loss == "linear":
         return None
-    if loss not in LOSSES:
-        raise ValueError(f'loss: expected "linear", {", ".join(map(repr, LOSSES))} or a function of z, got {loss!r}')
+    if not isinstance(loss, str) or loss not in LOSSES:
+        raise ValueError(f'loss: expected "linear", {", ".join(map(repr, LOSSES))} or a function of z, got {shown(loss)}')
     return Robust(LOSSES[loss], scale)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from mflow.base.checks import check_fields
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -39,6 +41,7 @@ def new_figure(size: tuple[float, float], layout: Literal["constrained", "compre
 def axes_for(ax: Axes | None, size: tuple[float, float] = (6.4, 4.4)) -> Axes:
     """The user's axes, or those of a new figure."""
     if ax is not None:
+        check_axes(ax, "ax")
         return ax
     axes: Axes = new_figure(size, "compressed").add_subplot()  # constrained, and it knows of axes of equal scales
     return axes
@@ -48,10 +51,15 @@ def row_of_axes(axes: Any, count: int, size: tuple[float, float], **options: Any
     """The user's axes, so many, or those of a new figure, side by side."""
     if axes is None:
         return list(np.atleast_1d(new_figure(size).subplots(1, count, **options)))
-    given = list(np.atleast_1d(axes))
+    given = list(np.ravel(np.asarray(axes, dtype=object)))
     if len(given) != count:
         raise ValueError(f"axes: expected {count} axes, got {len(given)}")
-    return given
+    return [check_axes(one, "axes") for one in given]
+
+
+def check_axes(ax: Any, argument: str) -> Any:
+    """Matplotlib's axes, or something else with their drawing methods. Raises TypeError otherwise."""
+    return check_fields(ax, argument, ("plot", "set_xlabel", "figure"), "Matplotlib axes")
 
 
 def figure_of(ax: Any) -> Figure:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_flags, check_function, check_list, check_range, check_whole, shown
 from mflow.plot.axes import axes_for, dress, legend
 from mflow.plot.palette import COLOURS, MARKERS, SHADE, STROKES
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["curves_of", "direction_field", "family", "iterates"]
 
+MOST = 10_000  # strokes in a row
 FAR = 1e3  # a run is drawn until it is this many times as far out as the true curve
 
 
@@ -33,9 +34,7 @@ def _curve(source: Any, component: int, name: str) -> tuple[Array, Array]:
     if t.ndim != 1 or y.shape[-1:] != t.shape:
         raise ValueError(f"{name}: y of shape {y.shape} does not fit t of shape {t.shape}; the last axis of y belongs to t")
     rows = y.reshape(-1, t.size)
-    if not 0 <= component < len(rows):
-        raise ValueError(f"component: expected a number from 0 to {len(rows) - 1}, got {component}")
-    return t, rows[component]
+    return t, rows[check_whole(component, "component", 0, len(rows) - 1)]
 
 
 def curves_of(solutions: Any, component: int = 0) -> list[tuple[Array, Array]]:
@@ -66,7 +65,8 @@ def curves_of(solutions: Any, component: int = 0) -> list[tuple[Array, Array]]:
         if y.ndim < 3 or y.shape[-1:] != t.shape:
             raise ValueError(f"solutions: expected y of shape (starts, n, times), got {y.shape}; give the batch a t_eval")
         solutions = [(t, trajectory) for trajectory in y]
-    out = [_curve(one, component, f"solutions[{k}]") for k, one in enumerate(solutions)]
+    members = check_list(solutions, "solutions", "results with t and y, or pairs (t, y)")
+    out = [_curve(one, component, f"solutions[{k}]") for k, one in enumerate(members)]
     if not out:
         raise ValueError("solutions: expected at least one, got none")
     return out
@@ -113,12 +113,14 @@ def direction_field(
     >>> plot.direction_field(lambda t, y: y, (0, 2), (-3, 3)).get_xlabel()
     't'
     """
-    ranges = [(float(r[0]), float(r[1])) for r in (x_range, y_range)]
-    for name, (low, high) in zip(("x_range", "y_range"), ranges, strict=True):
-        if not low < high:
-            raise ValueError(f"{name}: expected (low, high) with low below high, got ({low:g}, {high:g})")
+    check_function(fun, "fun", "a function of (t, y)")
+    check_flags(plane=plane)
+    ranges = [check_range(given, name) for given, name in ((x_range, "x_range"), (y_range, "y_range"))]
+    sizes = [check_whole(n, f"count[{k}]", 1, MOST) for k, n in enumerate(check_list(count, "count", "two numbers of strokes"))]
+    if len(sizes) != 2:
+        raise ValueError(f"count: expected two numbers of strokes, got {shown(count)}")
     ax = axes_for(ax)
-    (x, dx), (y, dy) = (_centres(*r, n) for r, n in zip(ranges, count, strict=True))
+    (x, dx), (y, dy) = (_centres(*r, n) for r, n in zip(ranges, sizes, strict=True))
     at = [(a, b) for b in y for a in x]
     slopes = np.empty((len(at), 2))
     for k, (a, b) in enumerate(at):
@@ -194,6 +196,10 @@ def family(
     3
     """
     curves = curves_of(solutions, component)
+    if fun is not None:
+        check_function(fun, "fun", "a function of (t, y)")
+    y_range = None if y_range is None else check_range(y_range, "y_range")
+    highlight = None if highlight is None else check_whole(highlight, "highlight", 0, len(curves) - 1)
     ax = axes_for(ax)
     whole = hasattr(solutions, "y") and np.ndim(solutions.y) == 3 and np.shape(solutions.y)[1] == 1
     if fun is None and whole:
@@ -264,7 +270,10 @@ def iterates(
     ['solution', 'dt = 0.5', 'dt = 3.0']
     """
     named = isinstance(runs, Mapping) and not hasattr(runs, "t")
-    members = {str(name): _curve(run, component, str(name)) for name, run in (runs if named else {"iterates": runs}).items()}
+    members = {
+        str(name): _curve(run, component, f"runs[{name!r}]" if named else "runs")
+        for name, run in (runs if named else {"iterates": runs}).items()
+    }
     if not members:
         raise ValueError("runs: expected at least one, got none")
     ax = axes_for(ax)

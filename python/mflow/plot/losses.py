@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_fields, check_instance, check_list
 from mflow.plot.axes import dress, figure_of, legend, new_figure, row_of_axes
 from mflow.plot.palette import style
 
@@ -88,10 +88,16 @@ def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, orde
         raise TypeError(
             "runs: expected a list of runs of mflow.experiments.compare.compare, got a dict; mflow.plot.history draws those of mflow.train"
         )
-    if not runs:
-        raise ValueError("runs: expected at least one, got none")
+    runs = _checked(runs)
     left, right = row_of_axes(axes, 2, (12, 4.8), sharey=True)
-    names = list(order) if order is not None else list(dict.fromkeys(run.method for run in runs))
+    names = list(dict.fromkeys(run.method for run in runs))
+    if order is not None:
+        given = check_list(order, "order", "the names of methods")
+        asked = [check_instance(name, f"order[{k}]", str, "the name of a method") for k, name in enumerate(given)]
+        missing = [name for name in names if name not in asked]
+        if missing:
+            raise ValueError(f"order: expected the method of every run, got none for {missing[0]!r}")
+        names = asked
     finite = [loss for run in runs for loss in run.history.loss if math.isfinite(loss)]
     logarithmic = min(finite, default=1.0) >= 0.0
     starts = [abs(run.history.loss[0]) for run in runs if run.history.loss and math.isfinite(run.history.loss[0])]
@@ -105,6 +111,16 @@ def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, orde
             _draw(axis, x, loss, run, style(index), index)
     _dress(left, right, logarithmic, ceiling / ABOVE, batches=any(run.batch == "minibatch" for run in runs))
     return figure_of(left)
+
+
+def _checked(runs: Any) -> list[Run]:
+    """Runs, one at least. Raises TypeError or ValueError."""
+    given = check_list(runs, "runs", "runs of mflow.experiments.compare.compare")
+    for k, run in enumerate(given):
+        check_fields(run, f"runs[{k}]", ("method", "batch", "history"), "a run of mflow.experiments.compare.compare")
+    if not given:
+        raise ValueError("runs: expected at least one, got none")
+    return given
 
 
 def _dress(left: Axes, right: Axes, logarithmic: bool, scale: float, batches: bool) -> None:
@@ -136,6 +152,8 @@ def comparison(runs: Sequence[Run], title: str = "") -> Figure:
     >>> len(comparison(list(compare(problem("penguins"), ["sgd", "adam"], max_iter=5))).axes)
     4
     """
+    runs = _checked(runs)
+    check_instance(title, "title", str, "a text")
     groups = [(kind, [run for run in runs if run.batch == kind]) for kind in ("full", "minibatch")]
     groups = [(kind, members) for kind, members in groups if members]
     if not groups:

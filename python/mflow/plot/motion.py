@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_choice, check_instance, check_list, check_whole
 from mflow.plot.axes import axes_for, dress, legend
 from mflow.plot.palette import COLOURS, SHADE, stroke
 
@@ -65,15 +65,18 @@ def displacements(
     >>> len(plot.displacements(s).lines)
     1
     """
-    if of not in ("x", "v", "a"):
-        raise ValueError(f'of: expected "x", "v" or "a", got {of!r}')
+    check_choice(of, "of", ("x", "v", "a"))
+    check_instance(unit, "unit", str, "a text")
     t, rows = _rows(result, of)
     n = len(rows)
+    labels = None if labels is None else check_list(labels, "labels", f"{n} names")
     if labels is not None and len(labels) != n:
         raise ValueError(f"labels: expected {n} names, one for each degree of freedom, got {len(labels)}")
-    selected = list(index) if index is not None else sorted({round(k) for k in np.linspace(0, n - 1, min(n, MOST))})
-    if not selected or not all(-n <= k < n for k in selected):
-        raise ValueError(f"index: expected numbers from 0 to {n - 1}, got {index!r}")
+    if index is not None:
+        index = [check_whole(k, f"index[{i}]", -n, n - 1) for i, k in enumerate(check_list(index, "index", f"numbers from 0 to {n - 1}"))]
+    selected = index if index is not None else sorted({round(k) for k in np.linspace(0, n - 1, min(n, MOST))})
+    if not selected:
+        raise ValueError(f"index: expected numbers from 0 to {n - 1}, got none")
     ax = axes_for(ax)
     for i, k in enumerate(selected):
         ax.plot(t, rows[k], label=labels[k] if labels is not None else f"{of}[{k % n}]", linewidth=1.3, **stroke(i))
@@ -117,6 +120,7 @@ def energy(result: Any, *, ax: Axes | None = None, unit: str = "") -> Axes:
     >>> [text.get_text() for text in plot.energy(s).get_legend().get_texts()]
     ['kinetic', 'potential', 'damping', 'energy at the start + load']
     """
+    check_instance(unit, "unit", str, "a text")
     ledger = getattr(result, "energy", None)
     if ledger is None:
         raise ValueError("result: expected an energy ledger, got none; run with energy=True (the stiffness must be symmetric)")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_fields, check_flags, check_list, check_whole, shown
 from mflow.plot.axes import axes_for, dress, legend
 from mflow.plot.palette import SHADE, style
 
@@ -22,14 +22,22 @@ def _members(table: Any, local: bool) -> dict[str, tuple[Array, Array, float]]:
     """name -> (dt, error, order): results, sequences of them, or a dict of name -> result or pair."""
     if hasattr(table, "dt"):
         table = [table]
-    pairs = table.items() if isinstance(table, Mapping) else [(one.method.name, one) for one in table]
+    if isinstance(table, Mapping):
+        pairs = list(table.items())
+    else:
+        expected = "results of mflow.convergence, or a dict of name -> result or pair (dt, error)"
+        given = check_list(table, "table", expected)
+        pairs = [(check_fields(one, f"table[{k}]", ("method", "dt"), expected).method.name, one) for k, one in enumerate(given)]
     out = {}
     for name, one in pairs:
         if hasattr(one, "dt"):
             error, order = (one.local_error, one.local_order) if local else (one.global_error, one.global_order)
             steps = one.dt
         else:
-            (steps, error), order = one, np.nan
+            pair = check_list(one, f"table[{name!r}]", "a result of mflow.convergence, or a pair (dt, error)")
+            if len(pair) != 2:
+                raise ValueError(f"table[{name!r}]: expected a pair (dt, error), got {shown(one)}")
+            (steps, error), order = pair, np.nan
         dt, error = np.asarray(steps, dtype=np.float64), np.asarray(error, dtype=np.float64)
         if dt.ndim != 1 or dt.shape != error.shape or not dt.size:
             raise ValueError(f"{name}: expected steps and errors of one length, got shapes {dt.shape} and {error.shape}")
@@ -80,7 +88,10 @@ def convergence(table: Any, *, ax: Axes | None = None, local: bool = False, orde
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['euler: order 1.00', 'rk2: order 2.00']
     """
+    check_flags(local=local)
     members = _members(table, local)
+    if orders is not None:
+        orders = [check_whole(p, f"orders[{k}]") for k, p in enumerate(check_list(orders, "orders", "whole numbers"))]
     ax = axes_for(ax)
     observed = []
     for k, (name, (dt, error, order)) in enumerate(members.items()):

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mflow.base.checks import Array
-from mflow.base.methods import Method
+from mflow.base.checks import Array, check_list, real_array
+from mflow.base.methods import Method, as_method
 from mflow.plot.axes import axes_for, dress, legend
 from mflow.plot.palette import SHADE, stroke
 from mflow.stability.oscillation import oscillation
@@ -29,10 +29,11 @@ __all__ = ["period_error", "spectral_radius"]
 def _members(methods: Any, omega_dt: Array, zeta: float) -> dict[str, Oscillation]:
     if isinstance(methods, (str, Method)) or hasattr(methods, "period_error"):
         methods = [methods]
-    pairs = methods.items() if isinstance(methods, Mapping) else [(None, m) for m in methods]
+    expected = "methods, or results of mflow.oscillation"
+    pairs = methods.items() if isinstance(methods, Mapping) else [(None, m) for m in check_list(methods, "methods", expected)]
     out: dict[str, Oscillation] = {}
     for name, given in pairs:
-        result = given if hasattr(given, "period_error") else oscillation(given, omega_dt, zeta)
+        result = given if hasattr(given, "period_error") else oscillation(as_method(given, {}, "methods"), omega_dt, zeta)
         label = str(name) if name is not None else result.method.name
         out[label if label not in out else repr(result.method)] = result
     if not out:
@@ -41,7 +42,7 @@ def _members(methods: Any, omega_dt: Array, zeta: float) -> dict[str, Oscillatio
 
 
 def _steps(omega_dt: ArrayLike | None, in_periods: Array) -> Array:
-    return np.asarray(2.0 * math.pi * in_periods if omega_dt is None else omega_dt, dtype=np.float64)
+    return real_array(2.0 * math.pi * in_periods if omega_dt is None else omega_dt, "omega_dt")
 
 
 def spectral_radius(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array, check_whole
+from mflow.base.checks import Array, check_function, check_list, check_range, check_whole, real_array, shown
 from mflow.base.result import OptimizeResult
 from mflow.optimize.minimize import minimize
 from mflow.plot.axes import axes_for, dress, legend
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["animate", "basins", "contours", "paths", "trace"]
 
 MARKS = 25  # a path with more points shows a marker at every so many-th
+MOST_LEVELS, MOST_POINTS = 1000, 10_000  # of a picture of a cost
 MEET = 1e-3  # of the picture's size: nearer points are drawn as one
 
 
@@ -55,7 +56,7 @@ def trace(fun: Any, x0: ArrayLike, method: Any = "adam", jac: Any = None, *, max
     array([[1.   , 0.5  , 0.25 , 0.125],
            [1.   , 0.5  , 0.25 , 0.125]])
     """
-    start = np.asarray(x0, dtype=np.float64).ravel()
+    start = real_array(x0, "x0").ravel()
     points = [start.copy()]
     settings = {"check_gradient": False, **options}
     minimize(
@@ -82,7 +83,7 @@ def _path(source: Any, name: str) -> Array:
             source = getattr(source, field)
             break
     try:
-        path = np.asarray(source, dtype=np.float64)
+        path = real_array(source, name)
     except (TypeError, ValueError):
         raise TypeError(f"{name}: expected an array of shape (2, n_points) or a result, got {type(source).__name__}") from None
     if path.ndim != 2 or len(path) != 2 or not path.shape[1]:
@@ -93,26 +94,34 @@ def _path(source: Any, name: str) -> Array:
 
 def _all_paths(paths: Any) -> dict[str, Array]:
     named = isinstance(paths, Mapping) and not hasattr(paths, "y") and not hasattr(paths, "x")
-    out = {str(name): _path(one, str(name)) for name, one in (paths if named else {"": paths}).items()}
+    out = {str(name): _path(one, f"paths[{name!r}]" if named else "paths") for name, one in (paths if named else {"": paths}).items()}
     if not out:
         raise ValueError("paths: expected at least one, got none")
     return out
 
 
+def _points(given: Any, argument: str) -> Array:
+    """Points of the plane, (m, 2). Raises TypeError or ValueError."""
+    points = real_array(given, argument)
+    if points.size % 2 or points.ndim == 0 or points.ndim > 2 or points.shape[-1] != 2:
+        raise ValueError(f"{argument}: expected a point (x, y), or several of shape (m, 2), got shape {points.shape}")
+    return points.reshape(-1, 2)
+
+
 def _limits(paths: Mapping[str, Array], limits: Any, minimum: Any = None) -> tuple[tuple[float, float], tuple[float, float]]:
     """Around the starts, the minima and the paths; what runs away, four times further than the middles of most, is left outside."""
     if limits is not None:
-        (a, b), (c, d) = limits
-        if not (a < b and c < d):
-            raise ValueError(f"limits: expected ((x low, x high), (y low, y high)), got {limits!r}")
-        return (float(a), float(b)), (float(c), float(d))
+        sides = check_list(limits, "limits", "((x low, x high), (y low, y high))")
+        if len(sides) != 2:
+            raise ValueError(f"limits: expected ((x low, x high), (y low, y high)), got {shown(limits)}")
+        return check_range(sides[0], "limits[0]"), check_range(sides[1], "limits[1]")
     whole = [p[:, np.all(np.isfinite(p), axis=0)] for p in paths.values()]
     whole = [p for p in whole if p.size]
     if not whole:
         raise ValueError("paths: expected finite points, got none")
     fixed = [p[:, :1] for p in whole]
     if minimum is not None:
-        fixed.append(np.asarray(minimum, dtype=np.float64).reshape(-1, 2).T)
+        fixed.append(_points(minimum, "minimum").T)
     core = np.concatenate(fixed, axis=1)
     centre = core.mean(axis=1, keepdims=True)
     middles = [float(np.median(np.linalg.norm(p - p[:, :1], axis=0))) for p in whole]
@@ -148,6 +157,10 @@ def contours(cost: Callable[[Array], Any], limits: Any, *, ax: Axes | None = Non
     >>> plot.contours(lambda x: x @ x, ((-1, 1), (-1, 1))).get_xlabel()
     '$c_1$'
     """
+    check_function(cost, "cost", "a function of x")
+    levels, points = check_whole(levels, "levels", 1, MOST_LEVELS), check_whole(points, "points", 2, MOST_POINTS)
+    if limits is None:
+        raise TypeError("limits: expected ((x low, x high), (y low, y high)), got None")
     (a, b), (c, d) = _limits({}, limits)
     ax = axes_for(ax, (6.0, 4.8))
     x, y = np.linspace(a, b, points), np.linspace(c, d, points)
@@ -213,6 +226,8 @@ def paths(
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['sgd', 'momentum']
     """
+    if cost is not None:
+        check_function(cost, "cost", "a function of x")
     members = _all_paths(paths)
     frame = _limits(members, limits, minimum)
     ax = _stage(frame, cost, ax, minimum)
@@ -290,13 +305,19 @@ def basins(
     >>> ax.get_ylabel()
     '$c_2$'
     """
+    if cost is not None:
+        check_function(cost, "cost", "a function of x")
     if hasattr(basins, "labels"):
         labels = basins.labels if labels is None else labels
         minima = basins.minima if minima is None else minima
         if basins.axes is None:
             raise ValueError("basins: expected starts on a grid of the plane, got others; give mflow.basins a grid=(x, y)")
         basins = basins.axes
-    x, y = (np.asarray(v, dtype=np.float64) for v in basins)
+    sides = check_list(basins, "basins", "a result of mflow.basins, or the two sides (x, y) of its grid")
+    if len(sides) != 2:
+        raise ValueError(f"basins: expected a result of mflow.basins, or the two sides (x, y) of its grid, got {shown(basins)}")
+    x, y = (real_array(side, f"basins[{k}]") for k, side in enumerate(sides))
+    minima = None if minima is None or not np.size(minima) else _points(minima, "minima")
     reached = np.asarray(labels)
     if reached.shape != (y.size, x.size) or min(reached.shape) < 2:
         raise ValueError(f"labels: expected shape (ny, nx) = ({y.size}, {x.size}), at least 2 each, got shape {reached.shape}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_fields, check_list, check_whole, complex_array, real_array
 from mflow.base.methods import Method, as_method
 from mflow.plot.axes import axes_for, dress, legend
 from mflow.plot.palette import COLOURS, HATCHES, faint_hatches, stroke
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["eigenvalues", "parameter_region", "stability_regions"]
 
+MOST_POINTS = 10_000  # along a side of the grid
 WIDEST = 40.0  # how far from 0 the frame of a picture is looked for
 EDGE = 1e-9  # eigenvalues whose |R| is above 1 by less count as on the boundary
 
@@ -31,10 +32,10 @@ def _integrators(methods: Any) -> dict[str, Method]:
     """Names and methods, integrators alone."""
     if isinstance(methods, (str, Method, StabilityRegion)):
         methods = [methods]
-    pairs = methods.items() if isinstance(methods, Mapping) else [(None, m) for m in methods]
+    pairs = methods.items() if isinstance(methods, Mapping) else [(None, m) for m in check_list(methods, "methods", "methods")]
     out: dict[str, Method] = {}
     for name, given in pairs:
-        method = as_method(getattr(given, "method", given), {})
+        method = as_method(getattr(given, "method", given), {}, "methods")
         if method.kind != "step" or "second_order" in method.flags or "linear" not in method.flags:
             better = "plot.spectral_radius" if "second_order" in method.flags else "mflow.max_stable_dt or plot.parameter_region"
             raise ValueError(f"methods: {method.name} has no stability region in the plane of lambda dt; use {better}")
@@ -120,6 +121,7 @@ def stability_regions(
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
     integrators = _integrators(methods)
+    points = check_whole(points, "points", 2, MOST_POINTS)
     if isinstance(methods, StabilityRegion):
         re, im = methods.re if re is None else re, methods.im if im is None else im
     if re is None or im is None:
@@ -153,7 +155,7 @@ def stability_regions(
 
 def _along(path: Any) -> tuple[Array | None, NDArray[np.complex128]]:
     values = path.eigenvalues if hasattr(path, "eigenvalues") else path
-    values = np.asarray(values, dtype=np.complex128)
+    values = complex_array(values, "path")
     if values.ndim == 1:
         values = values[None, :]
     if values.ndim != 2 or not values.size:
@@ -200,8 +202,9 @@ def eigenvalues(path: Any, method: str | Method | None = None, dt: ArrayLike | N
     dt = getattr(path, "dt", None) if dt is None else dt
     if method is None or dt is None:
         raise ValueError("method, dt: expected both, as the path does not hold those of its run")
-    (name, integrator), *_ = _integrators(method).items()
-    steps = np.asarray(dt, dtype=np.float64)
+    integrator = as_method(method, {})
+    ((name, _),) = _integrators(integrator).items()
+    steps = real_array(dt, "dt")
     if steps.ndim > 1 or (steps.ndim == 1 and len(steps) not in (1, len(values))):
         raise ValueError(f"dt: expected a number or {len(values)} numbers, got shape {steps.shape}")
     z = values * (steps if steps.ndim == 0 else steps[:, None])
@@ -292,6 +295,7 @@ def parameter_region(region: Any, *, curvature: float = 1.0, ax: Axes | None = N
     """
     if isinstance(region, (str, Method)):
         region = region_of(region, curvature)
+    check_fields(region, "region", ("lr", "momentum", "radius"), "a method, or a result of mflow.parameter_region")
     lr, momentum, radius = (np.asarray(v, dtype=np.float64) for v in (region.lr, region.momentum, region.radius))
     if radius.shape != (momentum.size, lr.size):
         raise ValueError(f"region: radius of shape {radius.shape} does not fit {momentum.size} momenta and {lr.size} learning rates")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_fields
 from mflow.plot.axes import axes_for, dress, figure_of, legend, row_of_axes
 from mflow.plot.palette import COLOURS, style
 
@@ -68,7 +68,7 @@ def history(result: TrainResult | Mapping[str, TrainResult], axes: Any = None) -
     >>> [axis.get_ylabel() for axis in mflow.plot.history(run).axes]
     ['loss', 'learning rate', 'norm of the gradient']
     """
-    runs = dict(result) if _by_label(result) else {"": result}
+    runs = _runs(result, "result", "", ("history",))
     if not runs:
         raise ValueError("result: expected at least one, got none")
     left, middle, right = row_of_axes(axes, 3, (12, 3.6))
@@ -99,6 +99,15 @@ def _by_label(result: Any) -> bool:
     return isinstance(result, Mapping) and "history" not in result and "lr" not in result
 
 
+def _runs(given: Any, argument: str, label: str | None, fields: tuple[str, ...]) -> dict[str, Any]:
+    """Results by label. A single one has this label, or its method's name where that is None. Raises TypeError."""
+    runs = dict(given) if _by_label(given) else {label: given}
+    for name, run in runs.items():
+        where = argument if name == label else f"{argument}[{name!r}]"
+        check_fields(run, where, fields, "a result of mflow.train, or a dict of such by label")
+    return {given.optimizer.record.name if name is None else name: run for name, run in runs.items()}
+
+
 def effective_lr(results: TrainResult | Mapping[str, TrainResult], *, ax: Axes | None = None) -> Axes:
     """The step per unit of gradient against the number of steps: Adagrad's goes to zero, those with a moving average do not.
 
@@ -127,10 +136,10 @@ def effective_lr(results: TrainResult | Mapping[str, TrainResult], *, ax: Axes |
     >>> len(mflow.plot.effective_lr(runs).lines)
     3
     """
-    if not results:
+    runs = _runs(results, "results", None, ("history", "optimizer"))
+    if not runs:
         raise ValueError("results: expected at least one, got none")
     axis = axes_for(ax, (7, 4.4))
-    runs = results if _by_label(results) else {results.optimizer.record.name: results}  # type: ignore[union-attr]
     for k, (label, run) in enumerate(runs.items()):
         if "effective_lr" not in run.history:
             raise ValueError(f"results[{label!r}]: expected effective learning rates, got none; run mflow.train(..., track_lr=True)")
@@ -169,6 +178,7 @@ def lr_find(result: LRFindResult, *, ax: Axes | None = None) -> Axes:
     >>> mflow.plot.lr_find(result).get_xscale()
     'log'
     """
+    check_fields(result, "result", ("lr", "loss", "smooth", "suggestion", "message"), "a result of mflow.lr_find")
     if not len(result.lr):
         raise ValueError(f"result: expected at least one rate, got none ({result.message})")
     axis = axes_for(ax, (7, 4.0))
@@ -205,6 +215,7 @@ def sweep(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     >>> mflow.plot.sweep(result).get_ylabel()
     'loss at the end'
     """
+    check_fields(result, "result", ("cells", "lrs", "loss", "methods"), "a result of mflow.sweep")
     axis = axes_for(ax, (7.5, 5.0))
     bad = result.bad()
     order = np.argsort(result.lrs)
@@ -258,6 +269,7 @@ def curves(result: SweepResult, *, ax: Axes | None = None) -> Axes:
     """
     from matplotlib.ticker import MaxNLocator
 
+    check_fields(result, "result", ("cells", "lrs", "loss", "methods"), "a result of mflow.sweep")
     axis = axes_for(ax, (7.5, 5.0))
     for i, name in enumerate(result.methods):
         runs = [c.curve for c in result.cells if c.method == name and c.lr == result.best_lr[i] and c.curve.size]

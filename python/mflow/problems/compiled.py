@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from mflow_core.problems import signatures
 
-from mflow.base.checks import as_tuple, check_choice
+from mflow.base.checks import as_tuple, check_choice, check_flags, check_function
 from mflow.problems.callbacks import c_cost, c_function
 
 __all__ = ["Compiled", "compile", "need_numba"]
@@ -183,6 +183,7 @@ def compile(
     """
     numba = need_numba()
     args = as_tuple(args)
+    check_flags(inplace=inplace, boundscheck=boundscheck)
     kind = _kind(fun, kind, args, inplace)
     options: dict[str, Any] = {"args": args, "inplace": inplace, "boundscheck": boundscheck}
     if kind == "objective":
@@ -195,6 +196,8 @@ def compile(
         raise ValueError(f"hess: expected none with kind={kind!r}, as it belongs to a cost; remove it")
     if jac is not None and kind != "rhs":
         raise ValueError(f"jac: expected none with kind={kind!r}, as it belongs to a right-hand side or a cost; remove it")
+    if jac is not None:
+        check_function(jac, "jac", "a function of (t, y)")
     slope = None if jac is None else compile(jac, kind="jac", **options)
     made = c_function(numba, kind, fun, **options)
     return Compiled(kind, _bound(fun, args), made, _source(fun), inplace=inplace, jac=slope)

@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core.objectives.objective import Objective
 from mflow_core.registry import unknown
 
-from mflow.base.checks import Array, check_whole
+from mflow.base.checks import Array, check_instance, check_whole
 
 __all__ = ["MGHProblem", "mgh", "mgh_names", "mgh_problem"]
 
@@ -192,6 +192,7 @@ def mgh_problem(name: str) -> MGHProblem:
     >>> mgh_problem("bard").minimum(3, 15)
     0.00821487
     """
+    check_instance(name, "name", str, "the name of a problem")
     if name not in _PROBLEMS:
         raise ValueError(unknown("name: expected a problem of More, Garbow and Hillstrom, got", name, list(_PROBLEMS)))
     return _PROBLEMS[name]

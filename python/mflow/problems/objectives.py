@@ -17,7 +17,7 @@ import numpy as np
 from mflow_core.objectives.objective import MOST_CLASSES as MAX_CLASSES
 from mflow_core.objectives.objective import Objective
 
-from mflow.base.checks import Array, check_number, check_start, check_vector, check_whole
+from mflow.base.checks import Array, check_flags, check_number, check_start, check_vector, check_whole, finite_array
 from mflow.data.tables import load_nist
 from mflow.problems.mgh import mgh
 
@@ -94,6 +94,7 @@ class _Regression(Objective):
     """The base class of regressions with one predictor."""
 
     def _regress(self, name: str, X: Any, y: Any, l2: float, weights: Any, intercept: bool, x0: Any, delta: float = 0.0) -> None:
+        check_flags(intercept=intercept)
         table, labels = _table(X), _labels(y)
         _match(table, labels)
         shape = (table.shape[1] + bool(intercept),)
@@ -268,9 +269,10 @@ class Softmax(Objective):
         self, X: Any, y: Any, n_classes: int | None = None, l2: float = 0.0, *, weights: Any = None, intercept: bool = False,
         x0: Any = None,
     ) -> None:  # fmt: skip
+        check_flags(intercept=intercept)
         table, labels = _table(X), _labels(y)
         _match(table, labels)
-        top = float(labels.max())
+        top = float(finite_array(labels, "y").max(initial=0.0))
         count = check_whole(int(top) + 1 if n_classes is None else n_classes, "n_classes", 1, MAX_CLASSES)
         if top >= count:
             raise ValueError(f"y: expected classes from 0 to {count - 1}, as n_classes = {count}, got class {top:g}")

@@ -6,9 +6,11 @@ of a step is 0 away from its jump, as Newton's iteration needs it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from mflow.base.checks import check_list, shown
 from mflow.problems.compiled import Compiled, compile, need_numba
 
 __all__ = ["compiled_from_sympy"]
@@ -60,13 +62,17 @@ def compiled_from_sympy(
         import sympy
     except ImportError:
         raise ImportError("mflow.compiled_from_sympy needs sympy, which is not installed: pip install 'momentum-flow[sympy]'") from None
+    if not isinstance(parameters, Mapping | None):
+        raise TypeError(f"parameters: expected a dict of numbers by symbol or name, got {shown(parameters)}")
+    if velocities is not None:
+        velocities = check_list(velocities, "velocities", "sympy symbols")
     state = list(symbols) if isinstance(symbols, (list, tuple, sympy.Tuple, sympy.MatrixBase)) else [symbols]
     moving = list(velocities) if velocities is not None else []
     several = isinstance(expressions, (list, tuple, sympy.Tuple, sympy.MatrixBase))
     if not several and moving:
         raise ValueError("velocities: expected a list of expressions with them, a force, got one expression, which is a cost")
     given = {sympy.sympify(name): sympy.sympify(value) for name, value in (parameters or {}).items()}
-    entries = [sympy.sympify(e).subs(given) for e in (expressions if several else [expressions])]
+    entries = [_expression(sympy, e).subs(given) for e in (expressions if several else [expressions])]
     _check_symbols(sympy, entries, state, moving, t)
     if several and len(entries) != len(state):
         raise ValueError(f"expressions: expected {len(state)}, one for each symbol, got {len(entries)}")
@@ -92,11 +98,24 @@ def compiled_from_sympy(
     return made
 
 
+def _expression(sympy: Any, given: Any) -> Any:
+    """A scalar expression of sympy. Raises TypeError for anything else."""
+    expected = "real sympy expressions, one or a list"
+    try:
+        made = sympy.sympify(given)
+    except (sympy.SympifyError, TypeError, ValueError, AttributeError):
+        raise TypeError(f"expressions: expected {expected}, got {shown(given)}") from None
+    if not isinstance(made, sympy.Expr) or made.has(sympy.I) or any(abs(n) > sys.float_info.max for n in made.atoms(sympy.Rational)):
+        raise TypeError(f"expressions: expected {expected}, got {shown(given)}")
+    return made
+
+
 def _check_symbols(sympy: Any, entries: list[Any], state: list[Any], moving: list[Any], t: Any) -> None:
     known = [*state, *moving, *([] if t is None else [t])]
     for symbol in known:
         if not isinstance(symbol, sympy.Symbol):
-            raise ValueError(f"symbols: expected sympy symbols, got {symbol!r}; replace functions of time by symbols for their values")
+            name = "t" if symbol is t else "velocities" if any(symbol is one for one in moving) else "symbols"
+            raise ValueError(f"{name}: expected sympy symbols, got {shown(symbol)}; replace functions of time by symbols for their values")
     if len(set(known)) != len(known):
         twice = next(symbol for symbol in known if known.count(symbol) > 1)
         raise ValueError(f"symbols: expected each once among state, velocities and t, got {twice} twice")

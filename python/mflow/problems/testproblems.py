@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_instance, check_number, real_array
 from mflow.problems.testvalues import END_VALUES
 
 __all__ = ["InitialValueProblem", "get_problem", "problem_names"]
@@ -64,7 +64,11 @@ class InitialValueProblem:
         >>> bool(problem.error(problem.y_end) < 1e-15)
         True
         """
-        off = np.abs(np.asarray(y, dtype=np.float64) - self.y_end)
+        end = real_array(y, "y")
+        if end.shape not in ((), np.shape(self.y_end)):
+            raise ValueError(f"y: expected an array of shape {np.shape(self.y_end)}, got shape {end.shape}")
+        rtol, atol = check_number(rtol, "rtol", low=0.0), check_number(atol, "atol", low=0.0)
+        off = np.abs(end - self.y_end)
         return float(np.max(off / (atol + rtol * np.abs(self.y_end))))
 
 
@@ -109,6 +113,7 @@ def problem_names(prefix: str = "") -> list[str]:
     >>> problem_names("E")
     ['E1', 'E2', 'E3', 'E4', 'E5']
     """
+    check_instance(prefix, "prefix", str, "the beginning of a name")
     return [name for name in _PROBLEMS if name.startswith(prefix)]
 
 

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 from mflow_core.problems import problem
+from mflow_core.problems.sparse import check_sparse
 from mflow_core.solvers.solver import Solver
 
-from mflow.base.checks import Array, check_choice, check_number, check_whole
+from mflow.base.checks import Array, check_choice, check_flags, check_list, check_number, check_whole, real_array, shown
 from mflow.base.methods import Method
 from mflow.solvers.sparsity import Index, SparseFactors, band_of, color_columns, pattern_of
 
@@ -267,6 +268,11 @@ def make_solver(
     >>> bool(abs(z[0] + 0.1 * z[0] ** 3 - 1.0) < 1e-13)
     True
     """
+    check_flags(hess=hess)
+    shape = tuple(check_whole(n, f"shape[{k}]") for k, n in enumerate(check_list(shape, "shape", "the state's shape")))
+    if not isinstance(start, tuple | list) or len(start) != 2:
+        raise TypeError(f"start: expected a pair (t0, y0), got {shown(start)}")
+    start = check_number(start[0], "start[0]"), real_array(start[1], "start[1]")
     known = _Jacobian("hess" if hess else "jac", math.prod(shape), jac)
     config = as_solver(solver)
     known.lower, known.upper = _bands(lband, uband, known.n)
@@ -351,7 +357,7 @@ def _asker(
             y = y.reshape(shape)
             y.flags.writeable = False
             result = jac(y, *args) if name == "hess" else jac(t, y, *args)
-        matrix = result if hasattr(result, "tocsc") else np.asarray(result)
+        matrix = check_sparse(result, name) if hasattr(result, "tocsc") else np.asarray(result)
         if matrix.dtype.kind not in "biuf":
             given = "None" if result is None else f"dtype {matrix.dtype}"
             raise TypeError(f"{name}: expected real numbers (float64), got {given}")

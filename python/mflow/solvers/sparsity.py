@@ -10,19 +10,21 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core.problems.sparse import check_indices, check_pointers, check_sparse
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, shown
 
 __all__ = ["Index", "SparseFactors", "band_of", "color_columns", "pattern_of"]
 
 Index = NDArray[np.int32]
+MOST = 2**31 - 1  # what int32 holds
 
 
 def pattern_of(jac_sparsity: Any, n: int) -> tuple[Index, Index]:
     """(indptr, indices) by columns, of an array or sparse matrix (n, n) that is not 0 where the Jacobian may have an entry."""
     if hasattr(jac_sparsity, "tocsc"):
-        matrix = jac_sparsity.tocsc()
+        matrix = check_sparse(jac_sparsity, "jac_sparsity").tocsc(copy=True)
         shape = matrix.shape
         matrix.sum_duplicates()
         matrix.sort_indices()
@@ -37,6 +39,8 @@ def pattern_of(jac_sparsity: Any, n: int) -> tuple[Index, Index]:
             indptr = np.searchsorted(columns, np.arange(array.shape[1] + 1))
     if tuple(shape) != (n, n):
         raise ValueError(f"jac_sparsity: expected shape ({n}, {n}), as the state has {n} components, got shape {tuple(shape)}")
+    if len(indices) > MOST:
+        raise ValueError(f"jac_sparsity: expected at most {MOST} entries, got {len(indices)}")
     return np.ascontiguousarray(indptr, dtype=np.int32), np.ascontiguousarray(indices, dtype=np.int32)
 
 
@@ -57,7 +61,7 @@ def color_columns(indptr: Any, indices: Any) -> Index:
     Raises
     ------
     ValueError
-        indptr does not fit indices.
+        indptr does not fit indices, or one of them holds others than whole numbers of at least 0.
 
     Examples
     --------
@@ -69,9 +73,10 @@ def color_columns(indptr: Any, indices: Any) -> Index:
     ----------
     A. R. Curtis, M. J. D. Powell and J. K. Reid, J. Inst. Math. Appl. 13 (1974) 117-119.
     """
-    pointers, rows = np.asarray(indptr).tolist(), np.asarray(indices).tolist()
-    if not pointers or pointers[0] != 0 or pointers[-1] != len(rows):
-        raise ValueError(f"indptr: expected numbers from 0 to {len(rows)}, the number of indices, got {pointers}")
+    rows = check_indices(indices, "indices", "the pattern", MOST).tolist()
+    pointers = check_pointers(indptr, "indptr", np.size(indptr) - 1, len(rows)).tolist()
+    if pointers[-1] != len(rows):
+        raise ValueError(f"indptr: expected numbers from 0 to {len(rows)}, the number of indices, got {shown(pointers)}")
     taken = [0] * (max(rows, default=-1) + 1)  # bit g: the row has an entry in a column of group g
     groups = np.zeros(len(pointers) - 1, dtype=np.int32)
     for j in range(len(groups)):
@@ -113,7 +118,7 @@ class SparseFactors:
     def jacobian(self, t: float, y: Array) -> bool:
         """Calls the user's function; False if an entry is not finite."""
         assert self._jac is not None
-        return self._take(self._sparse.csc_matrix(self._jac(t, y)))
+        return self._take(self._sparse.csc_matrix(self._jac(t, y)))  # `nonlinear` has looked at its structure
 
     def fill(self, values: Array) -> bool:
         """Takes the entries of the pattern, by columns; False if one is not finite."""

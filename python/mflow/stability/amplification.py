@@ -14,12 +14,20 @@ from mflow_core.optimize import updater
 from mflow_core.stepping import probe
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, complex_array, real_array
 from mflow.base.methods import Method, as_method
 from mflow.stability.criterion import oscillator_matrix
 from mflow.stability.modes import radii
 
-__all__ = ["STEP_TOLERANCE", "UPDATE_TOLERANCE", "amplification", "measured_radius", "spectral_radius"]
+__all__ = [
+    "STEP_TOLERANCE",
+    "UPDATE_TOLERANCE",
+    "amplification",
+    "farthest_radius",
+    "measured_radius",
+    "spectral_radius",
+    "stability_values",
+]
 
 STEP_TOLERANCE = 1e-13  # |R| may exceed 1 by this: rounding on the boundary
 UPDATE_TOLERANCE = 1e-13
@@ -119,7 +127,7 @@ def amplification(
     if "second_order" in method.flags:
         if omega_dt is None or z is not None or curvature is not None:
             raise ValueError(f"omega_dt: expected omega_dt= (and zeta=) alone for the second-order method {method.name}")
-        w, ratio = np.broadcast_arrays(np.asarray(omega_dt, dtype=np.float64), np.asarray(zeta, dtype=np.float64))
+        w, ratio = np.broadcast_arrays(real_array(omega_dt, "omega_dt"), real_array(zeta, "zeta"))
         matrix = oscillator_matrix(method, (w * w).ravel(), (2.0 * ratio * w).ravel())
         return Amplification(matrix.reshape(*w.shape, *matrix.shape[1:]), True)
     if omega_dt is not None:
@@ -127,17 +135,22 @@ def amplification(
     if method.kind == "step":
         if z is None or curvature is not None:
             raise ValueError(f"z: expected z = lambda dt alone for the integrator {method.name}")
-        return Amplification(_stability_function(method, np.asarray(z, dtype=np.complex128)), False)
+        z = complex_array(z, "z")
+        return Amplification(stability_values(method, z, farthest_radius(method, z)), False)
     if curvature is None or z is not None:
         raise ValueError(f"curvature: expected curvature= (and lr=) alone for the optimizer {method.name}")
-    return Amplification(_update_matrix(method, np.asarray(curvature, dtype=np.float64)), True)
+    return Amplification(_update_matrix(method, real_array(curvature, "curvature")), True)
 
 
-def _stability_function(method: Method, z: NDArray[np.complex128]) -> NDArray[np.complex128]:
+def farthest_radius(method: Method, z: NDArray[np.complex128]) -> float:
+    """The largest |z| where the method takes as many stages as the farthest of them needs; else 0."""
+    asks = "needs_rho" in method.flags and not method.parameters.get("stages")
+    return float(np.max(np.abs(np.ascontiguousarray(z).ravel()), initial=0.0)) if asks else 0.0
+
+
+def stability_values(method: Method, z: NDArray[np.complex128], rho: float) -> NDArray[np.complex128]:
+    """R(z) of an integrator of y' = f(t, y), of z's shape; rho: see `farthest_radius`."""
     flat = np.ascontiguousarray(z).ravel()
-    rho = 0.0
-    if "needs_rho" in method.flags and not method.parameters.get("stages"):
-        rho = float(np.max(np.abs(flat), initial=0.0))  # the method takes as many stages as the farthest of them needs
     with np.errstate(all="ignore"):
         out: NDArray[np.complex128] = probe.stability_values(method.record, method.numbers, flat, rho).reshape(z.shape)
     return out

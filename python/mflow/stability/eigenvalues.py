@@ -14,9 +14,10 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core.problems.sparse import check_sparse
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_whole
 from mflow.solvers import krylov
 from mflow.solvers.learned import scipy_sparse
 from mflow.solvers.similar import blocks, is_symmetric
@@ -143,11 +144,14 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
         jac is not square, or not finite, or n is missing.
     """
     if hasattr(jac, "tocsr"):
-        return _of_sparse(jac.tocsr(), symmetric, limiting)
+        return _of_sparse(check_sparse(jac, "jac").tocsr(), symmetric, limiting)
     if hasattr(jac, "matvec") or callable(jac):
         size: Any = getattr(jac, "shape", (n, n))
         if n is None and not hasattr(jac, "shape"):
             raise TypeError("n: expected the length of v, got None; jac is a function v -> J v")
+        if not hasattr(jac, "shape"):
+            n = check_whole(n, "n", 0, expected="the length of v, a whole number of at least 0")
+            size = n, n
         if size[0] != size[1] or isinstance(size[0], bool) or int(size[0]) != size[0] or size[0] < 0:
             raise ValueError(f"jac: expected a square operator, got shape {size}")
         return _of_products(jac.matvec if hasattr(jac, "matvec") else jac, int(size[0]), bool(symmetric), limiting)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array, check_number
+from mflow.base.checks import Array, as_number, check_flags, check_number, shown
 from mflow.base.methods import Method, as_method
 from mflow.stability import eigenvalues as scans
 from mflow.stability import normality
@@ -79,17 +79,17 @@ def stability_limit(
     if direction is not None:
         return limit_on_ray(method, _unit(method, axis, direction))
     if "second_order" in method.flags:
-        if axis not in (None, "frequency"):
-            raise ValueError(f'axis: expected "frequency" for the second-order method {method.name}, got {axis!r}')
+        if not (axis is None or (isinstance(axis, str) and axis in ("frequency",))):
+            raise ValueError(f'axis: expected "frequency" for the second-order method {method.name}, got {shown(axis)}')
         return limit_of_frequency(method, check_number(zeta, "zeta", low=0.0))
-    if zeta != 0.0:
+    if check_number(zeta, "zeta", low=0.0) != 0.0:
         raise ValueError(f"zeta: expected a second-order method, got {method.name}; omit zeta")
     if method.kind == "step":
-        if axis not in (None, "real", "imaginary"):
-            raise ValueError(f'axis: expected "real" or "imaginary" for the integrator {method.name}, got {axis!r}')
+        if not (axis is None or (isinstance(axis, str) and axis in ("real", "imaginary"))):
+            raise ValueError(f'axis: expected "real" or "imaginary" for the integrator {method.name}, got {shown(axis)}')
         return limit_on_ray(method, 1j if axis == "imaginary" else -1.0)
-    if axis not in (None, "curvature"):
-        raise ValueError(f'axis: expected "curvature" for the optimizer {method.name}, got {axis!r}')
+    if not (axis is None or (isinstance(axis, str) and axis in ("curvature",))):
+        raise ValueError(f'axis: expected "curvature" for the optimizer {method.name}, got {shown(axis)}')
     return _limit_of_lr(method, 1.0)
 
 
@@ -99,7 +99,11 @@ def _unit(method: Method, axis: str | None, direction: complex) -> complex:
         raise ValueError(f"axis, direction: expected one of them, got axis = {axis!r} and direction = {direction!r}")
     if method.kind != "step" or "second_order" in method.flags:
         raise ValueError(f"direction: expected an integrator of y' = f(t, y), got {method.name}; omit direction")
-    number = complex(direction)
+    expected = "a complex number other than 0, or an angle"
+    if isinstance(direction, complex | np.complexfloating):
+        number = complex(direction)
+    else:
+        number = complex(as_number(direction, "direction", expected))
     if isinstance(direction, (int, float, np.integer, np.floating)):
         if abs(direction) > 2 * math.pi:
             raise ValueError(f"direction: expected an angle in radians, got {direction!r}; from degrees, math.radians({direction!r})")
@@ -252,6 +256,8 @@ def max_stable_dt(
     ----------
     E. Hairer and G. Wanner, Solving Ordinary Differential Equations II (1996), IV.2.
     """
+    if symmetric is not None:
+        check_flags(symmetric=symmetric)
     method = as_method(method, parameters)
     given = [a for a in (mass, stiffness, damping) if a is not None]
     if "second_order" in method.flags:

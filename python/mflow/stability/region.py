@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import check_range, check_whole
+from mflow.base.checks import Array, check_range, check_whole, shown
 from mflow.base.methods import Method, as_method
-from mflow.stability.amplification import STEP_TOLERANCE, amplification
+from mflow.stability.amplification import STEP_TOLERANCE, farthest_radius, stability_values
 from mflow.stability.results import StabilityRegion
 
 __all__ = ["grid_shape", "stability_region"]
+
+PIECE = 100_000  # points between looks at signals
 
 
 def stability_region(
@@ -61,13 +63,28 @@ def stability_region(
         raise ValueError(f"method: {method.name} has no stability region in the plane of lambda dt; use {use}")
     (x0, x1), (y0, y1) = check_range(re, "re"), check_range(im, "im")
     rows, columns = grid_shape(shape, 2)
-    z = np.linspace(x0, x1, columns)[None, :] + 1j * np.linspace(y0, y1, rows)[:, None]
-    abs_R = np.abs(amplification(method, z))
-    return StabilityRegion(method, z, abs_R, abs_R <= 1.0 + STEP_TOLERANCE, (x0, x1), (y0, y1))
+    z, abs_R, stable = _allocate((rows, columns))
+    radius = farthest_radius(method, np.array([complex(x, y) for x in (x0, x1) for y in (y0, y1)]))
+    real, imaginary = np.linspace(x0, x1, columns), np.linspace(y0, y1, rows)
+    height = max(1, PIECE // columns)  # Ctrl-C is answered between pieces
+    for first in range(0, rows, height):
+        piece = slice(first, first + height)
+        z[piece] = real[None, :] + 1j * imaginary[piece, None]
+        np.abs(stability_values(method, z[piece], radius), out=abs_R[piece])
+        np.less_equal(abs_R[piece], 1.0 + STEP_TOLERANCE, out=stable[piece])
+    return StabilityRegion(method, z, abs_R, stable, (x0, x1), (y0, y1))
+
+
+def _allocate(shape: tuple[int, int]) -> tuple[Any, Array, Any]:
+    """Room for the grid. Raises ValueError where there is not as much memory."""
+    try:
+        return np.empty(shape, dtype=np.complex128), np.empty(shape), np.empty(shape, dtype=np.bool_)
+    except (MemoryError, ValueError):
+        raise ValueError(f"shape: no memory for a grid of {shape[0]} x {shape[1]} points; take fewer") from None
 
 
 def grid_shape(shape: Sequence[int], low: int) -> tuple[int, int]:
     """(rows, columns) of a grid, whole numbers of at least `low`. Raises TypeError or ValueError."""
     if np.ndim(shape) != 1 or len(shape) != 2:
-        raise ValueError(f"shape: expected (rows, columns), got {shape!r}")
+        raise ValueError(f"shape: expected (rows, columns), got {shown(shape)}")
     return check_whole(shape[0], "shape[0]", low), check_whole(shape[1], "shape[1]", low)

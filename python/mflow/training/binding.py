@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 from mflow_core import registry
 
 from mflow import optim
-from mflow.base.methods import Method, as_method
+from mflow.base.methods import Method, as_method, parameters_of
 from mflow.optim.classes import spread
 from mflow.optim.schedules import for_a_run
 
-__all__ = ["Binding", "PerEpoch"]
+__all__ = ["Binding", "PerEpoch", "refuse_unknown"]
 
 ELSEWHERE = {  # names of torch, Keras and scikit-learn: the names here
     "learning_rate": "lr", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "max_iter": "epochs",
@@ -21,6 +22,9 @@ ELSEWHERE = {  # names of torch, Keras and scikit-learn: the names here
     "val_data": "validation", "validation_data": "validation", "validation_split": "validation", "max_norm": "clip_norm",
     "max_grad_norm": "clip_norm", "clipnorm": "clip_norm", "clipvalue": "clip_value", "grad": "jac",
 }  # fmt: skip
+
+
+SHARED = ("maximize", "clip_norm", "check_finite")  # what every optimizer takes beside its method's parameters
 
 
 class PerEpoch:
@@ -86,6 +90,25 @@ class Binding:
         for schedule in {id(s): s for s in self.schedules}.values():
             if hasattr(schedule, "observe"):
                 schedule.observe(loss)
+
+
+def refuse_unknown(optimizer: Any, given: Iterable[str], arguments: Iterable[str]) -> None:
+    """TypeError, with the nearest names, for a name that is neither an argument of `train` nor one of the optimizer."""
+    kind: Any = None
+    if isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer):
+        kind = optimizer
+    elif isinstance(optimizer, str | Method):
+        try:
+            kind = getattr(optim, as_method(optimizer, {}).record.class_name, None)
+        except ValueError:
+            kind = None
+    if kind is None:
+        return  # `_optimizer` has words for it
+    of_class = [name for name in inspect.signature(kind).parameters if name not in ("params", "options")]
+    known = [*dict.fromkeys([*arguments, *of_class, *SHARED, *(p.name for p in parameters_of(kind.method_record))])]
+    for name in given:
+        if name not in known and name not in ELSEWHERE:
+            raise TypeError(registry.unknown("train has no argument", name, known))
 
 
 def _copies(params: Any) -> Any:

@@ -170,6 +170,8 @@ def checked_parts(data: Any) -> Any:
         return data
     if not _is_whole(data):
         _check_stream(data, "validation", " like data")
+        if isinstance(data, list) and not data:
+            raise ValueError("validation: expected at least one batch, got none")
         return data
     arrays = _whole_arrays(data, "validation")
     rows = [len(a) if a.ndim else 0 for a in arrays]

@@ -14,14 +14,27 @@ from typing import Any
 import numpy as np
 from mflow_core import registry
 from mflow_core.optimize import sweep
+from mflow_core.problems.sparse import check_sparse
 
-from mflow.base.checks import Array, check_number, check_start, check_whole
+from mflow.base.checks import (
+    Array,
+    as_array,
+    check_flags,
+    check_instance,
+    check_number,
+    check_start,
+    check_whole,
+    random_generator,
+    real_array,
+)
 from mflow.base.methods import describe, record_values
+from mflow.base.pace import interruptible
 
 __all__ = ["ImplicitSGD", "check_labels", "check_rows", "check_weights", "losses"]
 
 RECORD = registry.find("implicit_sgd")
 FORWARD = 1.0  # the record's number of flow="forward"
+PER_ROW = 50  # multiplications that sorting or shuffling takes the time of, for each row
 KINKS = {"delta": "huber", "tau": "quantile"}
 
 
@@ -44,7 +57,7 @@ def check_rows(X: Any, argument: str = "X") -> Any:
     Raises TypeError for anything but real numbers, ValueError for another shape, no rows, NaN or infinity.
     """
     if hasattr(X, "tocsr"):
-        rows = X.tocsr().astype(np.float64)
+        rows = check_sparse(X, argument).tocsr().astype(np.float64)
         if not rows.has_canonical_format or np.any(rows.data == 0):
             rows = rows.copy()
             rows.sum_duplicates()
@@ -85,7 +98,7 @@ def check_weights(sample_weight: Any, rows: int) -> Array | None:
     """Weights as float64, finite and not negative; None stays None. Raises ValueError."""
     if sample_weight is None:
         return None
-    weights = np.ascontiguousarray(sample_weight, dtype=np.float64)
+    weights = np.ascontiguousarray(real_array(sample_weight, "sample_weight"))
     if weights.shape != (rows,):
         raise ValueError(f"sample_weight: expected an array of shape ({rows},), got shape {weights.shape}")
     bad = np.flatnonzero(~((weights >= 0.0) & np.isfinite(weights)))
@@ -112,15 +125,21 @@ def distinct(samples: sweep.Samples, weights: Array | None) -> tuple[Any, Array]
     """
     each = np.ones(len(samples)) if weights is None else weights
     keys = samples.keys()
-    order = np.argsort(keys, kind="stable").astype(np.int64)
+    work = PER_ROW * len(samples)
+    order, same = interruptible(work, _sorted, keys)
     first = np.ones(len(order), dtype=np.bool_)
-    same = np.flatnonzero(keys[order[1:]] == keys[order[:-1]]) + 1
     first[same] = ~samples.equal(order[same - 1], order[same])
     starts = np.flatnonzero(first)
     total = np.zeros(len(order))
-    total[order[starts]] = np.add.reduceat(each[order], starts)
     represent = order[starts]
+    total[represent] = interruptible(work, lambda: np.add.reduceat(each[order], starts))
     return represent[total[represent] > 0.0], total
+
+
+def _sorted(keys: Any) -> tuple[Any, Any]:
+    """The order of the keys, and the places in it whose key is that of the place before."""
+    order = np.argsort(keys, kind="stable").astype(np.int64)
+    return order, np.flatnonzero(keys[order[1:]] == keys[order[:-1]]) + 1
 
 
 # ---- the driver ------------------------------------------------------------------------------------------------------------------------
@@ -149,7 +168,8 @@ class ImplicitSGD:
         The certificate: the largest |phi(t)| of all backward steps, phi(t) = t - s + gamma q l'(t). phi' >= 1, so no step's t is
         further than that from the exact root. NaN where the flow is not "backward".
     reason : str
-        Why `fit` ended: "converged", "max_iter", "diverged" (only "forward" can), "non_finite" (numbers in X whose squares overflow; the
+        Why `fit` ended: "converged", "max_iter", "interrupted" (Ctrl-C: the model, which is the exception's `partial_result`, keeps what
+        it has learned until then), "diverged" (only "forward" can), "non_finite" (numbers in X whose squares overflow; the
         weights are those from before that epoch).
 
     Examples
@@ -164,6 +184,7 @@ class ImplicitSGD:
 
     def __init__(self, loss: str = "squared", **parameters: Any) -> None:
         known = sweep.losses()
+        check_instance(loss, "loss", str, f"one of {', '.join(map(repr, known))}")
         if loss not in known:
             raise ValueError(registry.unknown("loss: there is no", loss, list(known)))
         for name, owner in KINKS.items():
@@ -208,11 +229,13 @@ class ImplicitSGD:
         TypeError, ValueError
             An argument does not fit; the text names it.
         """
+        check_flags(shuffle=shuffle, warm_start=warm_start)
+        rng = random_generator(seed)
         rows, labels, weights = self._checked(X, y, sample_weight)
         epochs = check_whole(epochs, "epochs", 1)
         tol = check_number(tol, "tol")
         learner = self._start(rows.shape[1], anew=not warm_start)
-        samples, represent, rng = samples_of(rows, labels, weights), None, np.random.default_rng(seed)
+        samples, represent = samples_of(rows, labels, weights), None
         if shuffle:
             represent, summed = distinct(samples, weights)
             samples = samples_of(rows, labels, summed)
@@ -220,7 +243,14 @@ class ImplicitSGD:
         self.reason = "max_iter"
         for self.n_epochs in range(1, epochs + 1):
             before, state = self._joined(), learner.state()
-            status = learner.sweep(samples, rng.permutation(represent) if represent is not None else None)
+            try:
+                order = interruptible(PER_ROW * len(represent), rng.permutation, represent) if represent is not None else None
+                status = learner.sweep(samples, order)
+            except KeyboardInterrupt as error:
+                self.reason = "interrupted"
+                error.partial_result = self  # type: ignore[attr-defined]
+                error.add_note(f"in ImplicitSGD.fit, in epoch {self.n_epochs}; the model keeps what it has learned")
+                raise
             now = self._joined()
             lost = status != 0 or not np.all(np.isfinite(now))
             if watch is not None and watch.diverged(lost):
@@ -256,8 +286,9 @@ class ImplicitSGD:
         >>> model.learn([1.0, 0.0], +1), model.learn([1.0, 0.0], +1) > 0
         (0.0, True)
         """
-        row = check_rows(np.asarray(x)[None], "x")
+        row = check_rows(as_array(x, "x")[None], "x")
         labels = check_labels(np.array([y]), self.loss, 1)
+        weight = check_number(weight, "weight", low=0.0, open_low=True)
         weights = check_weights(np.array([weight]), 1) if weight != 1.0 else None
         learner = self._start(row.shape[1])
         w, b = learner.mean
@@ -346,6 +377,7 @@ class ImplicitSGD:
         >>> slower.count == model.count, slower.last == model.last
         (True, True)
         """
+        check_instance(other, "other", ImplicitSGD, "an ImplicitSGD")
         if other._learner is None:
             return self
         learner = self._start(other.learner.n, anew=True)
@@ -378,15 +410,18 @@ class ImplicitSGD:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from what `state_dict` gave. Raises ValueError where it belongs to another loss or other parameters."""
+        check_instance(state, "state", dict, "the dict that state_dict gave")
         missing = [name for name in ("loss", "parameters", "n", "state") if name not in state]
         if missing:
             raise ValueError(f"state: expected what state_dict gave, got one without {missing[0]!r}")
         if (state["loss"], state["parameters"]) != (self.loss, self.parameters):
             raise ValueError(f"state: it belongs to ImplicitSGD({state['loss']!r}, **{state['parameters']}), and this is {self!r}")
-        values = np.ascontiguousarray(state["state"], dtype=np.float64)
+        values = np.ascontiguousarray(real_array(state["state"], "state"))
+        if values.ndim != 1 or not values.size:
+            raise ValueError(f"state: expected an array of shape (n,), got shape {values.shape}; it is damaged")
         if not np.all(np.isfinite(values[:-1])):  # the last one is the certificate, NaN where it could not be had
             raise ValueError("state: expected finite weights, got one that is not; it is damaged")
-        self._start(int(state["n"]), anew=True).set_state(values)
+        self._start(check_whole(state["n"], "state: n", 0, values.size), anew=True).set_state(values)
 
     def __repr__(self) -> str:
         return f"ImplicitSGD({', '.join([repr(self.loss), *(f'{k}={v!r}' for k, v in self.parameters.items())])})"

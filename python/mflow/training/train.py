@@ -7,14 +7,17 @@ seed gives the same ones.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 from mflow_core.objectives.objective import Objective
 
 from mflow import optim
+from mflow.base.checks import check_flags
 from mflow.base.methods import Method
 from mflow.base.result import attach
+from mflow.training.binding import refuse_unknown
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Cost, feed_of, index_sets
 from mflow.training.train_compiled import CompiledTrainer
@@ -133,6 +136,8 @@ def train(
     array([ 1. , -2. ,  0.5])
     """
     trainer: Trainer
+    check_flags(shuffle=shuffle, drop_last=drop_last)
+    refuse_unknown(optimizer, parameters, ARGUMENTS)
     if isinstance(fun, Objective):
         feed = index_sets(fun, data, jac, batch_size, seed, shuffle, drop_last)
         trainer = CompiledTrainer(fun, feed, params, optimizer, parameters, schedule_per)
@@ -163,3 +168,6 @@ def train(
     finally:
         trainer.close()
     return trainer.result(ending)
+
+
+ARGUMENTS = tuple(name for name in inspect.signature(train).parameters if name != "parameters")

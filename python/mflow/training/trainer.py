@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from mflow_core.optimize.arrangement import gather
 from mflow_core.optimize.training import measured_step
 from mflow_core.optimize.updater import StepRefused, Updater
 
-from mflow.base.checks import Array, check_number, check_whole
+from mflow.base.checks import Array, check_choice, check_flags, check_number, check_path, check_saved, check_whole, real_array
 from mflow.base.progress import Progress, asks_to_stop
 from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
 from mflow.base.result import Result
@@ -46,8 +45,7 @@ class Trainer:
             raise ValueError(
                 "maximize: the parameters of the least loss are kept, got maximize=True; give the loss and its gradient with the other sign"
             )
-        if schedule_per not in ("step", "epoch"):
-            raise ValueError(f'schedule_per: expected "step" or "epoch", got {schedule_per!r}')
+        check_choice(schedule_per, "schedule_per", ("step", "epoch"))
         self.facts = checkpoint.facts_of(binding, schedule_per)
         if schedule_per == "epoch":
             binding.count_epochs(lambda: self.epoch)
@@ -71,7 +69,8 @@ class Trainer:
         self.validation = validation_of(validation, metric, self.model, self.flat)
         if patience is not None and validation is None and not self.model.has_loss:
             raise ValueError("patience: there is no loss to watch; give jac=, or validation= and metric=")
-        self.history.track_lr = track_lr
+        check_flags(track_lr=track_lr)
+        self.history.track_lr = bool(track_lr)
         loss = "training loss" if self.model.has_loss else "nothing"
         self.facts["judged by"] = "metric" if metric is not None else loss if validation is None else "validation loss"
 
@@ -80,12 +79,13 @@ class Trainer:
         for name, value in (("callback", callback), ("step_callback", step_callback)):
             if value is not None and not callable(value):
                 raise TypeError(f"{name}: expected a function, got {type(value).__name__}")
+        check_flags(progress=progress)
         self.callback, self.step_callback, self.path = callback, step_callback, path
         self.every = None if every is None else check_whole(every, "checkpoint_every", 1)
         if every is not None and path is None:
             raise ValueError("checkpoint_every: there is no file to write; give checkpoint= as well")
-        if path is not None and not Path(path).parent.is_dir():
-            raise FileNotFoundError(f"checkpoint: there is no folder {Path(path).parent} to save it in")
+        if path is not None:
+            self.path = check_path(path, "checkpoint")
         self.quiet = step_callback is None and every is None and not progress
         self.bar = Progress(0.0, float(max(self.epochs, 1)), "train", note=self._note) if progress else None
 
@@ -153,6 +153,7 @@ class Trainer:
                 self._compare(args, flat)
             count, rows = count + 1, of_batch
             if self.accumulate > 1:
+                flat = self._gradients(flat)
                 total = [rows * g for g in flat] if count == 1 else [t + rows * g for t, g in zip(total, flat, strict=True)]
                 weight, loss_sum = weight + rows, loss_sum + rows * self.loss
                 if count < self.accumulate and (self.feed.batches is None or self.batch + count < self.feed.batches):
@@ -171,6 +172,17 @@ class Trainer:
                 f"data: expected at least one batch, got no batch in epoch {self.epoch}; is it empty, or an iterator that is used up?"
             )
         return None
+
+    def _gradients(self, flat: list[Any]) -> list[Array]:
+        """Gradients that can be added up: arrays of the parameters' shapes. Raises TypeError or ValueError."""
+        for g in flat:
+            if not hasattr(g, "shape"):
+                raise TypeError(f"g: expected a NumPy array, got {type(g).__name__}; np.asarray(..., dtype=float) makes one of numbers")
+        out = [real_array(g, f"g[{k}]") for k, g in enumerate(flat)]
+        for k, (g, p) in enumerate(zip(out, self.flat, strict=True)):
+            if g.shape != np.shape(p):
+                raise ValueError(f"g[{k}]: expected the gradient's shape to be {np.shape(p)}, as the parameters', got {g.shape}")
+        return out
 
     def _update(self, flat: list[Any], rows: float, count: int) -> Ending | None:
         """One step, and what follows it."""
@@ -249,7 +261,7 @@ class Trainer:
 
     def resume(self, path: Any, seed: int | None) -> None:
         """Go back to where a checkpoint was written. Raises ValueError where it belongs to another call."""
-        checkpoint.restore(self, path, seed)
+        checkpoint.restore(self, check_saved(path, "resume"), seed)
 
     def result(self, ending: Ending) -> TrainResult:
         """The result as the run stands, with the ending in words."""

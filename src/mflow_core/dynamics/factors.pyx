@@ -119,8 +119,8 @@ cdef int factor(structure_t *s, int slot, double c, double k) noexcept nogil:
         status = LINALG.lu_factor(s.n, f.lu, f.pivots)
     else:
         status = s.factor_outside(s, slot)
-        if status < 0:
-            return status
+    if status < 0:                           # an exception is set
+        return status
     s.singular = status
     f.ready = status == 0
     return MF_E_SOLVE if status != 0 else 0

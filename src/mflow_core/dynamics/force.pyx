@@ -27,6 +27,7 @@ from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_
 
 import numpy as np
 
+from mflow_core.problems.sparse import check_sparse
 from mflow_core.problems.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, SOLVE_ACCEL_SIGNATURE, check_size, compiled_address
 
 cnp.import_array()
@@ -241,7 +242,7 @@ cdef object tangent_at(Force p, double t, fun, str argument):
     result = fun(t, p.x_view, p.v_view, *p.args) if callable(fun) else fun
     if np.iscomplexobj(result):
         raise TypeError(f"{argument}: expected real numbers, got complex ones")
-    array = np.asarray(result.toarray() if hasattr(result, "tocsr") else result, dtype=np.float64)
+    array = np.asarray(check_sparse(result, argument).toarray() if hasattr(result, "tocsr") else result, dtype=np.float64)
     if array.shape != (p.f.n, p.f.n):
         raise ValueError(f"{argument}: expected shape ({p.f.n}, {p.f.n}) for a state of {p.f.n} components, got {array.shape}; row i holds the "
                          "derivatives of component i of the force")
@@ -275,7 +276,8 @@ cdef object sparse_part(Force p, double t, fun, str argument, double scale):
 
     if fun is None or scale == 0.0:
         return None
-    value = scipy.sparse.csr_array(fun(t, p.x_view, p.v_view, *p.args) if callable(fun) else fun)
+    value = fun(t, p.x_view, p.v_view, *p.args) if callable(fun) else fun
+    value = scipy.sparse.csr_array(check_sparse(value, argument) if hasattr(value, "tocsr") else value)
     if value.dtype.kind == "c":
         raise TypeError(f"{argument}: expected real numbers, got complex ones")
     if value.shape != (p.f.n, p.f.n):

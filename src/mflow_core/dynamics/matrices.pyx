@@ -1,13 +1,41 @@
 """Matrices of dynamics as users give them: checked, and put into the narrowest form that fits (operators.pxd)."""
+from cpython.exc cimport PyErr_CheckSignals
+
 from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_SPARSE, OP_TRIDIAGONAL
 
 import numpy as np
+
+from mflow_core.problems.sparse import check_sparse
+
+
+cdef enum:
+    PORTION = 1_000_000                  # numbers between looks at signals
+
+
+def row_pieces(array):
+    """Slices that cut the rows of a large matrix, with a look at signals before each."""
+    step = max(1, PORTION // max(array.shape[1], 1))
+    for first in range(0, array.shape[0], step):
+        PyErr_CheckSignals()
+        yield slice(first, first + step)
+
+
+def reach_of(array):
+    """(how far entries lie below the diagonal, how far above, how many there are)."""
+    lower = upper = count = 0
+    pieces = [slice(0, None)] if hasattr(array, "tocsr") else row_pieces(array)
+    for piece in pieces:
+        rows, columns = array.nonzero() if hasattr(array, "tocsr") else array[piece].nonzero()
+        ahead = columns.astype(np.int64) - rows - piece.start
+        lower, upper = max(lower, int(-ahead.min(initial=0))), max(upper, int(ahead.max(initial=0)))
+        count += rows.size
+    return lower, upper, count
 
 
 def checked_matrix(value, str argument, Py_ssize_t n):
     """A number, n numbers, n x n or a SciPy sparse matrix: float64, finite; vectors stand for diagonals."""
     if hasattr(value, "tocsr"):
-        array = value.tocsr().astype(np.float64)
+        array = check_sparse(value, argument).tocsr().astype(np.float64)
         array.sum_duplicates()
         entries = array.data
     else:
@@ -38,15 +66,13 @@ def shape_of(array, Py_ssize_t n):
     if array.ndim == 1:
         return OP_DIAGONAL, 0, 0
     sparse = hasattr(array, "tocsr")
-    rows, columns = array.nonzero()
-    lower = int(max((rows - columns).max(initial=0), 0))
-    upper = int(max((columns - rows).max(initial=0), 0))
+    lower, upper, count = reach_of(array)
     width = lower + upper + 1
     if width == 1:
         return OP_DIAGONAL, 0, 0
     if lower <= 1 and upper <= 1 and n > 2:
         return OP_TRIDIAGONAL, 1, 1
-    if (n > 8 and 2 * width <= n) and (not sparse or width * n <= 6 * rows.size + 64 * n):
+    if (n > 8 and 2 * width <= n) and (not sparse or width * n <= 6 * count + 64 * n):
         return OP_BANDED, lower, upper
     if sparse and n > 200:
         return OP_SPARSE, n - 1, n - 1
@@ -82,5 +108,7 @@ def is_symmetric(array):
     """To rounding."""
     if array is None or array.ndim == 1 or not array.size:
         return True
-    difference = abs(array - array.T)
-    return not difference.max() > 8 * 2.0**-52 * abs(array).max()
+    if hasattr(array, "tocsr"):
+        return not abs(array - array.T).max() > 8 * 2.0**-52 * abs(array).max()
+    size = max(abs(array[piece]).max() for piece in row_pieces(array))
+    return not any(abs(array[piece] - array[:, piece].T).max() > 8 * 2.0**-52 * size for piece in row_pieces(array))

@@ -158,8 +158,10 @@ cdef class Samples:
         """A uint64 a row, equal for equal rows and labels, dense or sparse (entries of a sparse row in any order; zeros do not count)."""
         out = np.empty(self.rows, dtype=np.uint64)
         cdef uint64_t *key = <uint64_t *> cnp.PyArray_DATA(out)
-        cdef ptrdiff_t i, j
+        cdef ptrdiff_t i, j, portion = max(1, PORTION // max(1, self.entries // max(1, self.rows)))
         for i in range(self.rows):
+            if i % portion == portion - 1:
+                PyErr_CheckSignals()
             key[i] = mixed(self.label[i], self.n)
             if self.X != NULL:
                 for j in range(self.n):
@@ -179,8 +181,10 @@ cdef class Samples:
         cdef uint8_t *same = <uint8_t *> cnp.PyArray_DATA(out)
         cdef const int64_t *one = <const int64_t *> cnp.PyArray_DATA(a)
         cdef const int64_t *other = <const int64_t *> cnp.PyArray_DATA(b)
-        cdef ptrdiff_t i
-        for i in range(len(a)):
+        cdef ptrdiff_t i, count = len(a), portion = max(1, PORTION // max(1, self.entries // max(1, self.rows)))
+        for i in range(count):
+            if i % portion == portion - 1:
+                PyErr_CheckSignals()
             same[i] = self.label[one[i]] == self.label[other[i]] and self.same_row(one[i], other[i])
         return out
 

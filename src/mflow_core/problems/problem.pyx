@@ -19,6 +19,7 @@ from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_gra
 
 import numpy as np
 
+from mflow_core.problems.sparse import check_sparse
 from mflow_core.problems.signatures import (HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size,
                                             compiled_address, is_compiled)
 
@@ -381,7 +382,7 @@ cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) e
 
 def checked_matrix(Callback c, result):
     """The result as a C-contiguous float64 array, after a check of its shape."""
-    array = result if hasattr(result, "tocsc") else np.asarray(result)
+    array = check_sparse(result, "hess" if c.mode == HESSIAN else "jac") if hasattr(result, "tocsc") else np.asarray(result)
     check_matrix_shape(c, result if result is None else array)
     return np.ascontiguousarray(array.toarray() if hasattr(array, "tocsc") else array, dtype=np.float64)
 
@@ -565,6 +566,8 @@ def objective_problem(fun, jac, tuple shape, args=(), hess=None):
     cost, argument = (fun, "fun") if fun is not None else (jac, "grad")
     address = compiled_address(cost, argument, OBJECTIVE_SIGNATURE)
     args = tuple(args) if isinstance(args, (tuple, list)) else (args,)
+    if isinstance(jac, np.ndarray):
+        raise TypeError(f"jac: expected a function, True, '2-point' or '3-point', got an array of shape {jac.shape}")
     if address is not None:
         if fun is not None and jac is not None and jac is not True:
             raise TypeError("jac: expected none, for a compiled fun returns value and gradient in one call; omit jac")

@@ -11,6 +11,10 @@ import numpy as np
 cnp.import_array()
 
 
+cdef int raise_set_error() except -1:
+    return -1
+
+
 cdef class BandLU:
     """LU with partial pivoting of an n x n matrix that has a band after its rows and columns are reordered.
 
@@ -37,9 +41,12 @@ cdef class BandLU:
         cdef const int64_t *place = <const int64_t *> cnp.PyArray_DATA(self.place)
         cdef double *lu = <double *> cnp.PyArray_DATA(self.lu)
         cdef ptrdiff_t width = 2 * self.lower + self.upper + 1, i, k, p, q
+        cdef int status
         if start.size != self.n + 1 or column.size != value.size or start[self.n] != value.size:
             raise ValueError(f"indptr, indices, values: expected a matrix of {self.n} rows in CSR form, got {start.size} row pointers, "
                              f"{column.size} columns and {value.size} values")
+        if start.size and (start[0] < 0 or np.any(np.diff(start) < 0)) or column.size and not 0 <= column.min() <= column.max() < self.n:
+            raise ValueError(f"indptr, indices: expected row pointers that rise from 0, and columns from 0 to {self.n - 1}, got others")
         memset(lu, 0, self.n * width * sizeof(double))
         for i in range(self.n):
             p = place[i]
@@ -48,7 +55,10 @@ cdef class BandLU:
                 if not -self.lower <= q - p <= self.upper:
                     raise ValueError(f"indices: expected entries inside the band, got one at ({i}, {c[k]})")
                 lu[p * width + q - p + self.lower] += a[k]
-        return LINALG.band_factor(self.n, self.lower, self.upper, lu, <int32_t *> cnp.PyArray_DATA(self.pivots)) == 0
+        status = LINALG.band_factor(self.n, self.lower, self.upper, lu, <int32_t *> cnp.PyArray_DATA(self.pivots))
+        if status < 0:
+            raise_set_error()                # a signal's handler raised it
+        return status == 0
 
     def solve(self, b):
         """The solution for one right-hand side, in the order of the matrix."""

@@ -1,7 +1,7 @@
 """Linear algebra of the implicit steps: the table of functions that linalg.pyx makes, one for each instruction set.
 
 Every matrix is row-major. Factoring works in place and returns 0, or the number (from 1) of the column whose pivot has no finite
-reciprocal: the matrix is singular, or holds a NaN.
+reciprocal: the matrix is singular, or holds a NaN. A large one asks `poll` on the way, and returns its code where that is not 0.
 """
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
@@ -22,6 +22,8 @@ ctypedef struct linalg_t:
     int (*gmres)(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *x, int m, int cycles, double tol, double *work,
                  double *residual) noexcept nogil
     double (*dot)(const double *a, const double *b, ptrdiff_t n) noexcept nogil
+    # set by matrix.pyx: a look at signals, -1 with the exception set where a handler raised; NULL: nobody looks
+    int (*poll)() noexcept nogil
 
 
 cdef inline ptrdiff_t gmres_room(ptrdiff_t n, int m) noexcept nogil:

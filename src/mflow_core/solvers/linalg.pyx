@@ -1,4 +1,5 @@
-"""Dense and banded LU with partial pivoting, a tridiagonal solve and GMRES, compiled once per instruction set. No allocation, no Python.
+"""Dense and banded LU with partial pivoting, a tridiagonal solve and GMRES, compiled once per instruction set. No allocation, no Python but
+the `poll` of a long factorization.
 
     P A = L U: the row of the largest entry in column k becomes row k, and its multiples are subtracted from every row below.
 
@@ -16,8 +17,20 @@ from libc.string cimport memcpy, memset
 from mflow_core.arithmetic.vec cimport MF_SHORT, fold_lanes, mf_cvec, mf_scalar, mf_vec
 from mflow_core.solvers.linalg cimport apply_fn, linalg_t
 
+cdef linalg_t TABLE
+
 cdef enum:
     PANEL = 4
+    PORTION = 16_000_000                 # multiplications between looks at signals: some milliseconds
+
+
+cdef inline int look(double *work, double more) noexcept nogil:
+    """Count `more` multiplications; after each portion, what `poll` returns."""
+    work[0] += more
+    if work[0] < PORTION or TABLE.poll == NULL:
+        return 0
+    work[0] = 0.0
+    return TABLE.poll()
 
 
 # ---- sums and rows --------------------------------------------------------------------------------------------------------------------
@@ -113,12 +126,15 @@ cdef inline int lu_panel(ptrdiff_t n, ptrdiff_t first, ptrdiff_t end, double *a,
 cdef int lu_factor(ptrdiff_t n, double *a, int32_t *pivots) noexcept nogil:
     cdef ptrdiff_t first = 0, end, k, i, width = PANEL
     cdef double *row
+    cdef double work = 0.0
     cdef int status
     if n <= MF_SHORT:
         return lu_panel(n, 0, n, a, pivots)
     while first < n:
         end = min(first + width, n)
-        status = lu_panel(n, first, end, a, pivots)
+        status = look(&work, <double> width * <double> (n - first) * <double> (n - first))
+        if status == 0:
+            status = lu_panel(n, first, end, a, pivots)
         if status != 0:
             return status
         for k in range(first + 1, end):              # rows of the panel, to the right of it
@@ -146,16 +162,16 @@ cdef void lu_solve(ptrdiff_t n, const double *lu, const int32_t *pivots, double 
 
 # ---- banded ---------------------------------------------------------------------------------------------------------------------------
 
-cdef int band_factor(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a, int32_t *pivots) noexcept nogil:
+cdef inline int band_columns(ptrdiff_t n, ptrdiff_t first, ptrdiff_t last, ptrdiff_t lower, ptrdiff_t upper, double *a,
+                             int32_t *pivots) noexcept nogil:
+    """Eliminate columns first..last-1."""
     # The entry below, in the same column, is width - 1 places further on. Multipliers stay in place: rows are swapped from column k
     # on, as in LAPACK's gbtrf.
     cdef ptrdiff_t width = 2 * lower + upper + 1, k, i, p, right, rows
     cdef double *row
     cdef double *below
     cdef double reciprocal
-    for k in range(n):
-        memset(a + k * width + lower + upper + 1, 0, lower * sizeof(double))
-    for k in range(n):
+    for k in range(first, last):
         row = a + k * width + lower
         rows, right = min(lower, n - 1 - k), min(lower + upper, n - 1 - k)
         p = largest(row, width - 1, 0, rows + 1)
@@ -170,6 +186,24 @@ cdef int band_factor(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a, i
             below = row + i * (width - 1)
             below[0] *= reciprocal
             subtract_1(right, below + 1, row + 1, below[0])
+    return 0
+
+
+cdef int band_factor(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a, int32_t *pivots) noexcept nogil:
+    cdef ptrdiff_t width = 2 * lower + upper + 1, k, first = 0, last
+    cdef double each = <double> (lower + 1) * <double> (lower + upper + 1), work = 0.0
+    cdef ptrdiff_t portion = <ptrdiff_t> (<double> PORTION / each) + 1
+    cdef int status
+    for k in range(n):
+        memset(a + k * width + lower + upper + 1, 0, lower * sizeof(double))
+    while first < n:
+        last = min(first + portion, n)
+        status = band_columns(n, first, last, lower, upper, a, pivots)
+        if status == 0 and last < n:
+            status = look(&work, <double> (last - first) * each)
+        if status != 0:
+            return status
+        first = last
     return 0
 
 
@@ -318,9 +352,8 @@ cdef int gmres(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *
     return 0
 
 
-cdef linalg_t TABLE
 TABLE.lu_factor, TABLE.lu_solve = lu_factor, lu_solve
 TABLE.band_factor, TABLE.band_solve, TABLE.tridiagonal_solve = band_factor, band_solve, tridiagonal_solve
-TABLE.gmres, TABLE.dot = gmres, dot
+TABLE.gmres, TABLE.dot, TABLE.poll = gmres, dot, NULL
 
 _table = PyCapsule_New(&TABLE, b"mflow_core._linalg", NULL)

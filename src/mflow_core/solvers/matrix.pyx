@@ -10,6 +10,7 @@ in the weighted norm of the step's tolerances: rounding in f then costs a thousa
 (lower + upper + 1)-th column of a band, or a colouring of the pattern (Curtis, Powell and Reid, J. Inst. Math. Appl. 13 (1974) 117).
 If gh is infinite, M = -J. Nothing allocates after matrix_make, except the Python object behind SPARSE.
 """
+from cpython.exc cimport PyErr_CheckSignals
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
@@ -28,7 +29,26 @@ cnp.import_array()
 cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double EPS = 2.220446049250313e-16
 
-LINALG = (<linalg_t *> kernels("solvers.linalg", "_table", b"mflow_core._linalg"))[0]
+
+
+ctypedef int (*quiet_poll)() noexcept
+
+
+cdef int check_signals() except -1:
+    return PyErr_CheckSignals()
+
+
+cdef int poll() noexcept with gil:
+    """Run the handlers of signals; -1, with the exception set, where one raised, as for Ctrl-C."""
+    return failed() if (<quiet_poll> check_signals)() == -1 else 0
+
+
+cdef linalg_t *table = <linalg_t *> kernels("solvers.linalg", "_table", b"mflow_core._linalg")
+table.poll = poll
+LINALG = table[0]
+
+cdef enum:
+    LOOK = 4_000_000                     # n^2 of the evaluations of f between looks at signals
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -136,7 +156,7 @@ cdef int differences(matrix_t *m) noexcept nogil:
     """Compute J from f0 = f(t, y) and one more call for each group of columns."""
     cdef ptrdiff_t groups = m.n, stride = m.n, g, j
     cdef double *y = m.y
-    cdef double h
+    cdef double h, work = 0.0
     cdef int status
     if m.c.group != NULL:
         groups, stride = m.c.n_groups, 1
@@ -153,6 +173,9 @@ cdef int differences(matrix_t *m) noexcept nogil:
             j += stride
         status = matrix_rhs(m, m.t, y, m.f1)
         m.n_rhs_jac += 1
+        work += <double> m.n * <double> m.n
+        if work > LOOK and status == 0:                  # a compiled f sees no signal
+            work, status = 0.0, poll()
         j = 0 if m.c.group != NULL else g
         while j < m.n:
             if m.c.group == NULL or m.c.group[j] == g:
@@ -247,7 +270,7 @@ cdef int factor(matrix_t *m, double gh) noexcept nogil:
         status = LINALG.band_factor(m.n, m.c.lower, m.c.upper, m.lu, m.pivots)
     elif m.c.kind == SPARSE:
         return sparse_factor(m, gh)
-    return MF_RETRY_SOLVE if status > 0 else 0
+    return MF_RETRY_SOLVE if status > 0 else status      # below 0: a signal's handler raised
 
 
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:

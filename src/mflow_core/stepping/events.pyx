@@ -545,7 +545,7 @@ cdef class Events:
             return np.empty(0, dtype=np.int64), np.empty(0), np.empty((0, *self.shape))
         which, t, y = (np.concatenate(parts) for parts in zip(*self.chunks))
         self.chunks = [(which, t, y)]
-        return which.copy(), t.copy(), y.reshape(-1, *self.shape).copy()
+        return which.copy(), t.copy(), y.reshape(len(which), *self.shape).copy()
 
     @property
     def t_events(self):

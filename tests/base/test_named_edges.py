@@ -1,0 +1,131 @@
+"""Numbers and arguments at the edge that somebody has met, each with the sentence that it gives now."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from mflow.base import checks
+
+
+def decay(t: float, y: Any) -> Any:
+    return -y
+
+
+def bowl(x: Any) -> Any:
+    return x @ x, 2 * x
+
+
+def solve(t_span: Any = (0, 1), y0: Any = (1.0,), **more: Any) -> Any:
+    return mflow.solve_ivp(decay, t_span, y0, **more)
+
+
+def train(**more: Any) -> Any:
+    return mflow.train(bowl, np.ones(2), jac=True, **more)
+
+
+HUGE = 10**400
+REFUSED: dict[str, tuple[Any, type[Exception], str]] = {
+    "max_steps inf": (lambda: solve(max_steps=math.inf), ValueError, "max_steps: expected a whole number of at least 1, got inf"),
+    "max_steps huge": (lambda: solve(max_steps=HUGE), ValueError, "max_steps: .* got a whole number of 401 digits"),
+    "t_span too long": (lambda: solve((-1e308, 1e308)), ValueError, "t_span: expected times whose distance is a finite number"),
+    "dt True": (lambda: solve(dt=True), TypeError, "dt: expected a finite step above 0 .*, got True"),
+    "dt huge": (lambda: solve(dt=HUGE), ValueError, "dt: .* got a whole number of 401 digits"),
+    "max_step huge": (lambda: solve(max_step=[1]), TypeError, "max_step: expected a step above 0"),
+    "y0 huge": (lambda: solve(y0=[HUGE]), TypeError, "y0: expected real numbers"),
+    "t_eval text": (lambda: solve(t_eval="a"), TypeError, "t_eval: expected real numbers"),
+    "t_eval None": (lambda: solve(t_eval=[None]), TypeError, "t_eval: expected real numbers, got None"),
+    "checkpoint 3": (lambda: solve(checkpoint=3), TypeError, "checkpoint: expected the path of a file, got 3"),
+    "checkpoint empty": (lambda: solve(checkpoint=""), ValueError, "checkpoint: expected the path of a file, got ''"),
+    "checkpoint folder": (lambda: solve(checkpoint="."), ValueError, "checkpoint: .*, got the folder '.'"),
+    "resume folder": (lambda: solve(resume="."), ValueError, "resume: expected the path of a file, got"),
+    "train checkpoint": (lambda: train(checkpoint="."), ValueError, "checkpoint: .*, got the folder '.'"),
+    "progress": (lambda: solve(progress="yes"), TypeError, "progress: expected True or False, got 'yes'"),
+    "batch t_span": (lambda: mflow.solve_ivp_batch(decay, (0, HUGE), [[1.0]]), ValueError, "t_span"),
+    "t_span of a motion": (
+        lambda: mflow.solve_dynamics(force=lambda t, x, v: -x, x0=[1.0], t_span=3, dt=0.1), ValueError, "t_span: expected two numbers",
+    ),
+    "clip_norm": (lambda: train(clip_norm="x"), TypeError, "clip_norm: expected a number above 0, or None, got 'x'"),
+    "maxiter None": (lambda: mflow.minimize(bowl, [1.0], jac=True, maxiter=None), TypeError, "maxiter: .* got None"),
+    "options 3": (lambda: mflow.minimize(bowl, [1.0], jac=True, options=3), TypeError, "options: expected a dict of arguments, got 3"),
+    "products": (lambda: mflow.max_stable_dt("euler", jac=lambda v: -v), TypeError, "n: expected the length of v, got None"),
+    "length of products": (lambda: mflow.max_stable_dt("euler", jac=lambda v: -v, n="x"), TypeError, "n: expected the length of v"),
+    "explain 3": (lambda: mflow.explain(3, [1.0]), TypeError, "fun: expected a cost"),
+    "optimizer state": (lambda: mflow.optim.Adam(np.ones(2)).load_state_dict(3), TypeError, "state: expected the dict"),
+    "schedule state": (lambda: mflow.schedules.StepLR(1.0, step_size=3).load_state_dict(3), TypeError, "state: expected the dict"),
+    "model state": (lambda: mflow.ImplicitSGD("squared").load_state_dict(3), TypeError, "state: expected the dict"),
+    "history of 3": (lambda: mflow.plot.history(3), TypeError, "result: expected a result of mflow.train"),
+    "saving a stepper": (lambda: mflow.Stepper("rk4", decay, [1.0]).save(3), TypeError, "path: expected the path of a file, got 3"),
+    "one stage": (lambda: mflow.get_method("rkc2", stages=1), ValueError, "stages: rkc2 does not work with stages = 1; it is the number"),
+    "many stages": (lambda: mflow.get_method("rkc2", stages=10_001), ValueError, r"stages: expected a whole number in .*, got 10001$"),
+    "unknown to train": (lambda: train(epoch=3), TypeError, "train has no argument 'epoch'; did you mean 'epochs'"),
+    "unknown to minimize": (lambda: mflow.minimize(bowl, [1.0], jac=True, gtoll=1), TypeError, "minimize has no argument 'gtoll'; did you"),
+    "a large grid": (lambda: mflow.stability_region("rk4", shape=(10**8, 10**8)), ValueError, "shape: no memory for a grid"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_sentence_with_the_arguments_name(case: str) -> None:
+    call, kind, words = REFUSED[case]
+    with pytest.raises(kind, match=f"^{words}"):
+        call()
+
+
+@pytest.mark.parametrize("dt", [None, 0.1])
+def test_an_empty_state_has_events(dt: float | None) -> None:
+    method = None if dt is None else "rk4"
+    r = mflow.solve_ivp(lambda t, y: y, (0, 1), [], method, dt=dt, events=lambda t, y: t - 0.55)
+    assert r.success
+    assert r.t_events[0] == pytest.approx([0.55])
+    assert r.y_events[0].shape == (1, 0)
+    s = mflow.solve_dynamics(force=lambda t, x, v: x, x0=[], t_span=(0, 1), dt=0.1, events=lambda t, x, v: t - 0.55)
+    assert s.t_events[0] == pytest.approx([0.55])
+    assert s.x_events[0].shape == s.v_events[0].shape == (1, 0)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_gradient_as_a_list_is_refused_alike(accumulate: int) -> None:
+    settings: dict[str, Any] = {"jac": True, "batch_size": 4, "accumulate": accumulate, "lr": 0.1}
+    with pytest.raises(TypeError, match=r"^g: expected a NumPy array, got list"):
+        mflow.train(lambda p, rows: (1.0, [1.0]), np.ones(1), np.ones((8, 1)), "sgd", **settings)
+    with pytest.raises(ValueError, match=r"^g(\[0\])?: expected"):
+        mflow.train(lambda p, rows: (1.0, np.ones(2)), np.ones(1), np.ones((8, 1)), "sgd", **settings)
+
+
+# ---- the checks themselves -----------------------------------------------------------------------------------------------------------
+
+
+def test_paths_that_can_be_written_are_known_beforehand(tmp_path: Any) -> None:
+    assert checks.check_path(tmp_path / "a", "path") == str(tmp_path / "a")
+    with pytest.raises(FileNotFoundError, match="path: there is no folder"):
+        checks.check_path(tmp_path / "no" / "a", "path")
+    with pytest.raises(FileNotFoundError, match="resume: there is no file"):
+        checks.check_saved(tmp_path / "a", "resume")
+    with pytest.raises(ValueError, match="path: expected the path of a file"):
+        checks.check_path("a\0b", "path")
+
+
+def test_values_in_messages_are_short_whatever_they_are() -> None:
+    class Odd:
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    assert checks.shown(Odd()) == "an instance of Odd"
+    assert checks.shown(HUGE) == "a whole number of 401 digits"
+    assert len(checks.shown("x" * 10_000)) < 70
+    assert checks.shown(np.ones((3, 3))) == "an array of shape (3, 3) and dtype float64"
+
+
+@pytest.mark.parametrize("value", [True, False, 0, 1, np.True_, np.int64(1)])
+def test_flags(value: Any) -> None:
+    checks.check_flags(flag=value)
+
+
+@pytest.mark.parametrize("value", ["no", 2, 0.0, None, np.ones(2), []])
+def test_what_is_no_flag(value: Any) -> None:
+    with pytest.raises(TypeError, match="flag: expected True or False"):
+        checks.check_flags(flag=value)

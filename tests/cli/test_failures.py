@@ -1,0 +1,154 @@
+"""What goes wrong beside the arguments: one line on standard error each, and files that stay whole."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mflow.cli import commands, compare
+from mflow.cli.commands import main
+from mflow.cli.output import write_json
+
+BUGS = {
+    "def f(x):\n    y = x + 1\n    return y / (x[0] * 0 and 1) if False else missing\n": ("line 3, in f", "NameError"),
+    "def g(x):\n    raise KeyError('mine')\n\ndef f(x):\n    return g(x)\n": ("line 2, in g", "KeyError: 'mine'"),
+    "def f(x):\n    return f(x)\n": ("in f", "RecursionError"),
+    "import numpy as np\n\ndef f(x):\n    return np.linalg.inv(np.zeros((2, 2)))\n": ("line 4, in f", "LinAlgError"),
+}
+
+
+def ended(capsys: Any, *argv: str) -> tuple[int, str]:
+    """(exit code, the one line on standard error)."""
+    code = main(list(argv))
+    text = capsys.readouterr().err
+    assert text.count("\n") == 1, text
+    return code, text
+
+
+@pytest.mark.parametrize("source", BUGS)
+@pytest.mark.parametrize("command", ["compare", "explain"])
+def test_a_bug_in_the_users_function_shows_its_file_and_line(source: str, command: str, tmp_path: Path, capsys: Any) -> None:
+    file = tmp_path / "costs.py"
+    file.write_text(source)
+    target = [f"{file}:f"] if command == "explain" else ["--objective", f"{file}:f"]
+    code, text = ended(capsys, command, *target, "--x0", "1,2", "--no-plot")
+    assert code == 2
+    assert all(words in text for words in ("costs.py", *BUGS[source])), text
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"def f(x:\n", b"\x00\x01\x02", b"\xff\xfe\xfa", b"raise SystemExit(3)\n", b"1/0\n", b"import no_such_module_here\n", b"f = 3\n", b""],
+)
+@pytest.mark.parametrize("command", ["compare", "explain"])
+def test_no_content_of_a_python_file_gives_a_traceback(content: bytes, command: str, tmp_path: Path, capsys: Any) -> None:
+    file = tmp_path / "costs.py"
+    file.write_bytes(content)
+    target = [f"{file}:f"] if command == "explain" else ["--objective", f"{file}:f"]
+    code, text = ended(capsys, command, *target, "--x0", "1", "--no-plot")
+    assert code == 2
+    assert "costs.py" in text
+
+
+AT2 = b"PEER\nx\nACCELERATION TIME SERIES IN UNITS OF G\nNPTS= 99, DT= 1e-320 SEC\n1 2 3\n"
+HEAD = b"mass,stiffness\n"
+CONTENTS = [
+    b"", b"\n\n", b"\x00" * 50, b"\xff\xfe\x00x", HEAD, HEAD + b"1,nan\n", HEAD + b"1e308,1e308\n1e-308,1e308\n", HEAD + b"1\x002,3\n",
+    HEAD + b'"' + b"x" * 200_000 + b"\n", b"mass,mass,stiffness\n1,2,3\n", b"1 2\n3 4\n", b"a b\nc d\n", b"0 0\n1e308 1\n",
+    b"0 1e308\n0.01 -1e308\n", AT2, b"0,1\n0,2\n",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("option", ["--record", "--model"])
+@pytest.mark.parametrize("content", CONTENTS)
+def test_no_content_of_a_table_gives_a_traceback(content: bytes, option: str, tmp_path: Path, capsys: Any) -> None:
+    """Whatever it holds, it is read, or refused in one line; so is a start that cannot be computed with."""
+    file = tmp_path / "table.txt"
+    file.write_bytes(content)
+    code = main(["simulate", option, str(file), "--no-plot", "--time", "1", "--dt", "0.1"])
+    text = capsys.readouterr().err
+    assert "Traceback" not in text
+    assert code in (0, 1) or (code == 2 and text.count("\n") == 1), text
+
+
+def test_a_traceback_can_be_asked_for(tmp_path: Path, monkeypatch: Any) -> None:
+    file = tmp_path / "costs.py"
+    file.write_text("def f(x):\n    raise KeyError('mine')\n")
+    monkeypatch.setenv("MFLOW_TRACEBACK", "1")
+    with pytest.raises(KeyError, match="mine"):
+        main(["explain", f"{file}:f", "--x0", "1", "--no-plot"])
+
+
+@pytest.mark.parametrize("module", [module for module, _ in commands._MODULES], ids=lambda module: module.__name__.rpartition(".")[2])
+def test_ctrl_c_ends_a_command_with_one_line(module: Any, monkeypatch: Any, capsys: Any) -> None:
+    def interrupted(_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "check_arguments", interrupted)
+    name = module.__name__.rpartition(".")[2]
+    more = {"stability": ["rk4"], "explain": ["x.py:f", "--x0", "1"]}.get(name, [])
+    assert ended(capsys, name, *more) == (130, "mflow: stopped\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_while_a_function_runs(tmp_path: Path) -> None:
+    file = tmp_path / "costs.py"
+    file.write_text("import sys, time\n\ndef f(x):\n    print('in f', file=sys.stderr, flush=True)\n    time.sleep(30)\n    return x @ x\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mflow", "explain", f"{file}:f", "--x0", "1", "--no-plot"], stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    assert process.stderr.readline() == "in f\n"
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=20)[1] == "mflow: stopped\n"
+    assert process.returncode == 130
+
+
+# ---- what --json writes --------------------------------------------------------------------------------------------------------------
+
+
+def test_json_is_written_as_a_whole_or_not_at_all(tmp_path: Path, monkeypatch: Any) -> None:
+    file = tmp_path / "out.json"
+    file.write_text("before")
+    file.chmod(0o640)
+
+    def fails(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", fails)
+        with pytest.raises(ValueError, match=r"--json .*out\.json: No space left"):
+            write_json({"a": 1}, str(file))
+    assert file.read_text() == "before"
+    write_json({"a": [1.0, float("nan")]}, str(file))
+    assert json.loads(file.read_text()) == {"a": [1.0, None]}
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [p.name for p in tmp_path.iterdir()] == ["out.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_json_does_not_follow_a_link(tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    target, link = tmp_path / "precious.txt", tmp_path / "out.json"
+    target.write_text("precious")
+    link.symlink_to(target)
+    code, text = ended(capsys, "compare", "--problem", "quadratic", "--no-plot", "--json", str(link))
+    assert code == 2
+    assert "it is a link" in text
+    monkeypatch.setattr(compare, "check_file", lambda *_: None)  # a link that came after the look at the arguments
+    with pytest.raises(ValueError, match="symbolic links"):
+        write_json({}, str(link))
+    assert target.read_text() == "precious"
+    assert link.is_symlink()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="devices of POSIX")
+def test_json_goes_to_a_device(tmp_path: Path) -> None:
+    write_json({}, os.devnull)
+    assert Path(os.devnull).is_char_device()

@@ -1,0 +1,205 @@
+"""Signals are looked at inside long factorizations, long calls of LAPACK and long joins, and what was computed is kept."""
+
+from __future__ import annotations
+
+import copy
+import ctypes
+import os
+import pickle
+import signal
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from mflow_core import registry
+from mflow_core.solvers.band_lu import BandLU
+
+import mflow
+from mflow.base.pace import interruptible, joined
+from mflow.base.result import IVPResult, pending
+from solvers.test_linalg import INT, at, table
+
+POLL = ctypes.CFUNCTYPE(INT)
+posix = pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+
+
+@pytest.fixture
+def polled() -> Any:
+    """(table of the active level, the list that each look at signals grows); `answers` says what the looks return, 0 beyond."""
+    lin = table(registry.LEVEL)
+    before, looks, answers = lin.poll, [], {}
+
+    def look() -> int:
+        looks.append(1)
+        return answers.get(len(looks), 0)
+
+    made = POLL(look)
+    lin.poll = ctypes.cast(made, ctypes.c_void_p)
+    yield lin, looks, answers
+    lin.poll = before
+
+
+def test_a_long_factorization_looks_at_signals_by_its_work(polled: Any) -> None:
+    lin, looks, _ = polled
+    assert lin.poll
+    rng = np.random.default_rng(0)
+    counts = []
+    for n in (40, 400, 800):
+        a, pivots = rng.standard_normal((n, n)) + n * np.eye(n), np.zeros(n, dtype=np.int32)
+        looks.clear()
+        assert lin.lu_factor(n, at(a), at(pivots)) == 0
+        counts.append(len(looks))
+    assert counts == [0, 400**3 // 3 // 16_000_000, 800**3 // 3 // 16_000_000]
+    n, k = 1000, 200
+    band, pivots = np.zeros((n, 3 * k + 1)), np.zeros(n, dtype=np.int32)
+    band[:, k] = 1.0
+    looks.clear()
+    assert lin.band_factor(n, k, k, at(band), at(pivots)) == 0
+    assert len(looks) == 5  # one for each 16 million multiplications of 80 million
+
+
+def test_what_a_look_returns_ends_the_factorization(polled: Any) -> None:
+    lin, looks, answers = polled
+    n, answers[2] = 800, -7
+    a, pivots = np.eye(n), np.zeros(n, dtype=np.int32)
+    assert lin.lu_factor(n, at(a), at(pivots)) == -7
+    assert len(looks) == 2
+
+
+@posix
+def test_handlers_run_while_a_matrix_is_factored() -> None:
+    """The timer ticks many times in one call of compiled code; without a look at signals its handler would run once, after it."""
+    n, k = 2500, 300
+    rows = np.repeat(np.arange(n), 2 * k + 1)
+    columns = (rows.reshape(n, -1) + np.arange(-k, k + 1)).ravel()
+    good = (columns >= 0) & (columns < n)
+    indptr = np.searchsorted(rows[good], np.arange(n + 1))
+    values = np.where(rows[good] == columns[good], 2.0 * k, 1.0)
+    lu, ticks = BandLU(np.arange(n), k, k), [0]
+
+    def tick(*_: Any) -> None:
+        ticks[0] += 1
+
+    before = signal.signal(signal.SIGALRM, tick)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+    try:
+        lu.factor(indptr, columns[good], values)
+        inside = ticks[0]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+        signal.signal(signal.SIGALRM, before)
+    assert inside >= 4
+
+
+@posix
+def test_a_call_of_lapack_is_left_when_ctrl_c_comes() -> None:
+    release = threading.Event()
+
+    def work() -> None:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        release.wait(20.0)
+
+    with pytest.raises(KeyboardInterrupt):
+        interruptible(1e12, work)
+    release.set()
+
+
+def test_a_call_in_a_thread_is_as_one_without() -> None:
+    a = np.random.default_rng(0).standard_normal((60, 40))
+    for one, other in zip(interruptible(1e12, np.linalg.svd, a), np.linalg.svd(a), strict=True):
+        assert one.tobytes() == other.tobytes()
+    with pytest.raises(np.linalg.LinAlgError, match=r"(?i)singular"):
+        interruptible(1e12, np.linalg.inv, np.zeros((2, 2)))
+    with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
+        interruptible(1e12, lambda: np.ones(1) / np.zeros(1))
+    assert interruptible(1.0, threading.current_thread) is threading.current_thread()
+
+
+def test_pieces_are_joined_as_numpy_joins_them() -> None:
+    parts = [np.arange(float(n * 3)).reshape(n, 3) for n in (2, 0, 500_000, 1)]
+    assert joined(parts).tobytes() == np.concatenate(parts).tobytes()
+    assert joined(parts[:1]) is parts[0]
+
+
+# ---- results that are made when they are looked at ---------------------------------------------------------------------------------------
+
+
+LOOKS = {
+    "entry": lambda r: r["t"],
+    "attribute": lambda r: r.t,
+    "in": lambda r: "t" in r,
+    "length": len,
+    "list": list,
+    "dict": dict,
+    "unpacked": lambda r: {**r},
+    "items": lambda r: list(r.items()),
+    "get": lambda r: r.get("t"),
+    "text": repr,
+    "equal": lambda r: r == {"t": 1.0, "y": 2.0},
+    "copy": copy.copy,
+    "pickle": lambda r: pickle.loads(pickle.dumps(r)),
+    "set": lambda r: setattr(r, "z", 1) or r.z,
+    "analysis": lambda r: r.posedness.__name__,
+}
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_any_look_makes_a_pending_result(look: str) -> None:
+    made = []
+
+    def make() -> IVPResult:
+        made.append(1)
+        return IVPResult(t=1.0, y=2.0)
+
+    result = pending(IVPResult, make)
+    assert isinstance(result, IVPResult)
+    assert made == []
+    seen = LOOKS[look](result)
+    assert made == [1]
+    assert seen == LOOKS[look](IVPResult(t=1.0, y=2.0))
+    assert type(result) is IVPResult
+    assert (result.t, result.y) == (1.0, 2.0)
+    assert made == [1]
+
+
+@posix
+def test_ctrl_c_while_saved_states_are_joined_keeps_them(monkeypatch: Any) -> None:
+    import mflow.integrate.history as history
+
+    calls = []
+
+    def interrupted(parts: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return joined(parts)
+
+    monkeypatch.setattr(history, "joined", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], rtol=1e-12, atol=1e-14)
+    partial: Any = caught.value.partial_result  # type: ignore[attr-defined]
+    assert len(calls) == 1  # nothing is joined before somebody looks
+    assert (partial.reason, partial.t[-1]) == ("interrupted", 1.0)
+    assert abs(partial.y[0, -1] - np.exp(-1.0)) < 1e-11
+
+
+@posix
+def test_an_interrupted_model_keeps_what_it_has_learned(monkeypatch: Any) -> None:
+    X, y = np.random.default_rng(0).standard_normal((50, 3)), np.ones(50)
+    model = mflow.ImplicitSGD("squared", lr=0.1)
+    calls = [0]
+
+    class Interrupting(np.random.Generator):
+        def permutation(self, *args: Any, **kwargs: Any) -> Any:
+            calls[0] += 1
+            if calls[0] == 3:
+                raise KeyboardInterrupt
+            return super().permutation(*args, **kwargs)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        model.fit(X, y, epochs=10, seed=Interrupting(np.random.PCG64(0)))
+    assert caught.value.partial_result is model  # type: ignore[attr-defined]
+    assert (model.reason, model.n_epochs) == ("interrupted", 3)
+    same = mflow.ImplicitSGD("squared", lr=0.1).fit(X, y, epochs=2, seed=np.random.Generator(np.random.PCG64(0)))
+    assert model.coef.tobytes() == same.coef.tobytes()
