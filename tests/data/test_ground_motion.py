@@ -178,6 +178,8 @@ def test_headings_of_tables(tmp_path: Path, heading: str, unit: str | None, dt: 
         ("Period (s), acc (g)", None, "got a spectrum: its first column"),
         ("frequency (Hz), a (g)", None, "got a spectrum"),
         ("T, PSA", "g", "got a spectrum"),
+        ("T_s,SA_g", None, "got a spectrum"),
+        ("Tn (s), A (g)", None, "got a spectrum"),
         ("# T (s), Sa (g)", None, "got a spectrum"),
         ("Damped response spectrum, El Centro", "g", "got a spectrum"),
         ("# Response Spectrum", "g", "got a spectrum"),

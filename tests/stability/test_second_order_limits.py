@@ -205,6 +205,26 @@ def test_auto_steps_of_many_masses() -> None:
         mflow.solve_dynamics(stiffness=K, damping=C, x0=np.ones(61), t_span=(0, 2), method="forward_euler_system", dt=0.55)
 
 
+@pytest.mark.parametrize(
+    ("name", "par"),
+    [("central_difference", {}), ("symplectic_euler", {}), ("forward_euler_system", {}), ("velocity_verlet", {"damping": "explicit"})],
+)
+def test_gyroscopes_and_dashpots_alone(name: str, par: dict[str, Any]) -> None:
+    """A damping matrix that is not symmetric, and damping without any stiffness."""
+    method, M, K = mflow.get_method(name, **par), np.eye(2), np.diag([4.0, 9.0])
+    C = np.array([[0.4, 3.0], [-3.0, 0.6]])
+    limit = mflow.max_stable_dt(method, damping=C, stiffness=K)
+    assert 0.0 < limit < 2.0
+    assert growth(name, par, M, C, K, 0.999 * limit) <= 1.0 + 1e-9
+    assert growth(name, par, M, C, K, 1.001 * limit) > 1.0 + 1e-7
+    C = np.array([[3.0, 1.0], [1.0, 2.0]])
+    alone = mflow.max_stable_dt(method, damping=C)
+    if name == "central_difference":
+        assert alone == math.inf
+    else:
+        assert alone == pytest.approx((4.0 if name == "velocity_verlet" else 2.0) / np.linalg.eigvalsh(C)[-1], rel=1e-7)
+
+
 def test_a_structure_grows_by_itself_and_sets_no_limit_by_that() -> None:
     """A damping ratio below 0 alone, and one among masses that are coupled."""
     assert mflow.max_stable_dt("central_difference", stiffness=[1.0, 4.0], damping=[-0.1, 0.1]) == pytest.approx(1.0)

@@ -264,7 +264,7 @@ def _columns(line: str) -> tuple[str, str | None]:
 
 def _of_times(file: Path, name: str) -> list[str]:
     """The unit in the name of the first column."""
-    if re.search(r"period|freq|\bhz\b|omega", name, re.IGNORECASE):
+    if re.search(r"period|freq|\bhz\b|omega|^\W*tn\b", name, re.IGNORECASE):
         raise ValueError(f"{file}: expected accelerations in time, got a spectrum: its first column is {name!r}")
     words, bracketed = units_of_column(name)
     units = [one for one in map(time_unit, words) if one is not None]
@@ -277,7 +277,7 @@ def _of_times(file: Path, name: str) -> list[str]:
 
 def _of_accelerations(file: Path, name: str, unit: str | None) -> list[str]:
     """The unit in the name of the second column."""
-    if re.search(r"spectr|pseudo|\bp?sa\b|\bp?s[vd]\b", name, re.IGNORECASE):
+    if re.search(r"spectr|pseudo|(?<![a-z])p?s[avd](?![a-z])", name, re.IGNORECASE):
         raise ValueError(f"{file}: expected accelerations in time, got a spectrum: its second column is {name!r}")
     words, bracketed = units_of_column(name)
     kinds = [kind for kind in map(kind_of, words) if kind is not None]

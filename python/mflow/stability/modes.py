@@ -320,16 +320,16 @@ def _mass_solver(M: Any) -> Callable[[Array], Array]:
 
 
 class Coupled(Modes):
-    """A structure with symmetric matrices whose damping is no a M + b K.
+    """A structure whose damping is no a M + b K.
 
     An eigenvector u of a step has Rayleigh quotients k = u'K u, c = u'C u (u'M u = 1). All pairs that vectors have fill a convex region; a
     polygon around it is cut where the limit of a corner is the smallest, along the condition that ends it, as far as the region reaches.
     Where the criterion is linear, the smallest limit of the corners is a bound of the structure's limit, and the limit itself where the
     condition is that of the factor -1, whose eigenvector has the corner's k and c. Up to `DENSE` degrees of freedom the eigenvalues of
-    steps are computed where the bound is not the limit.
+    steps are computed where the bound is not the limit, and for matrices that are not symmetric.
     """
 
-    def __init__(self, n: int, M: Any, C: Any, K: Any) -> None:
+    def __init__(self, n: int, M: Any, C: Any, K: Any, symmetric: bool) -> None:
         self.n, self.matrices = n, (M, C, K)
         self.dense = _reduced(M, C, K, n) if n <= DENSE else None
         self.solve = None if self.dense is not None else _mass_solver(M)
@@ -338,9 +338,10 @@ class Coupled(Modes):
         super().__init__(np.array([k_top, k_top, 0.0]), np.array([c_top, 0.0, c_top]), exact=False)
         self.size = np.array([k_top or 1.0, c_top or 1.0])
         low = [-sum(self._reach(np.array(d))) for d in ((-1.0, 0.0), (0.0, -1.0))]
-        self.grows = min(low) < -1e-3  # by itself, perhaps: the bound is an estimate
+        self.grows = not symmetric or min(low) < -1e-3  # by itself, perhaps: the bound is an estimate
         k, c = np.clip(low, 0.0, 1.0)
-        self.polygon = np.array([[k, c], [1.0, c], [1.0, 1.0], [k, 1.0]])
+        k_top, c_top = float(k_top > 0.0), float(c_top > 0.0)
+        self.polygon = np.array([[k, c], [k_top, c], [k_top, c_top], [k, c_top]])
         for d in ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0)):
             self._cut(np.array(d) / math.sqrt(2.0))
         self.found: dict[Method, tuple[float, str]] = {}
@@ -493,8 +494,9 @@ class Coupled(Modes):
 
 def _coupled(n: int, M: Any, C: Any, K: Any) -> Modes:
     """Modes of a structure whose damping C is no a M + b K."""
-    if all(A is None or matrices.is_symmetric(A) for A in (C, K)):
-        return Coupled(n, M, C, np.zeros(n) if K is None else K)
+    symmetric = all(A is None or matrices.is_symmetric(A) for A in (C, K))
+    if symmetric or n <= DENSE:
+        return Coupled(n, M, C, np.zeros(n) if K is None else K, symmetric)
     k, c = (float(_eigenvalues(M, A, n).max(initial=0.0)) for A in (K, C))
     return Modes(np.array([k, k, 0.0]), np.array([c, 0.0, c]), exact=False)
 
