@@ -281,3 +281,15 @@ def test_explain_tells_transient_growth() -> None:
     assert "far from normal" in report.note
     assert report.note in str(report)
     assert mflow.explain(lambda t, y: -y, np.ones(3)).note == ""
+
+
+def test_growth_that_is_out_of_reach_is_not_known() -> None:
+    """A stiff Jacobian that is known by its products alone: exp of it takes too many of them."""
+    n = 170
+    A = tridiagonal(n, 1.1e5, -2e5, 0.9e5)
+    forward = LinearOperator((n, n), matvec=lambda v: A @ v, dtype=float)
+    t = np.linspace(0.0, 5.0, 3)
+    path = mflow.posedness_along(lambda t, y: A @ y, t, np.zeros((n, 3)), jac=forward)
+    assert np.all(np.isnan(path.growth))
+    assert path.growth_bounds[:, -1].tolist() == [0.0, math.inf]
+    assert "a factor that is not known" in str(path)

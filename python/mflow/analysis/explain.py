@@ -437,7 +437,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
     steps = {m.name: share * max_stable_dt(m, eigenvalues=values) for m in _listed(names, cost=False)}
     verdicts = [(f"t = {path.t[0]:.4g}", path.verdicts[0])] + [(f"from t = {t:.4g}", after) for t, _, after in path.changes[:8]]
     method, dt, reason = _advice_for_rhs(values, interval[1], abs(t1 - t0), run, all(p.complete for p in path.points))
-    note = _transient_growth(Field(counted, t0, start, jac if callable(jac) else None, args), t0, path.points[0])
+    note = _transient_growth(lambda: Field(counted, t0, start, jac if callable(jac) else None, args), t0, path.points[0])
     least = float(np.min(-values.real)) if values.size else 0.0
     return Report(
         kind="right-hand side",
@@ -459,7 +459,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
     )
 
 
-def _transient_growth(field: Field, t0: float, point: Posedness) -> str:
+def _transient_growth(field_of: Callable[[], Field], t0: float, point: Posedness) -> str:
     """What is to be said where the Jacobian at the start is far from normal, so that errors grow within the limits of its eigenvalues."""
     scale = float(np.max(np.abs(point.eigenvalues), initial=0.0))
     method = as_method(EXPLICIT, {})
@@ -470,7 +470,7 @@ def _transient_growth(field: Field, t0: float, point: Posedness) -> str:
         or not 0.0 < dt < math.inf
     ):
         return ""
-    start = point.y.reshape(-1)
+    start, field = point.y.reshape(-1), field_of()
     if field.n <= DENSE:
         dense = field.matrix(t0, start)[0]
         times, back, entries = (lambda v: dense @ v), (lambda v: dense.T @ v), dense.size

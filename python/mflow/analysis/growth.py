@@ -10,7 +10,8 @@
 
 Where J is not constant, the pieces of the path have the error of Magnus' series of fourth order, with J at Gauss' points; of many
 components it is split into two exponentials without commutators (S. Blanes and P. C. Moan, Appl. Numer. Math. 56 (2006) 1519-1537). The
-bounds do not contain this error.
+bounds do not contain this error. Stiff Jacobians need their entries: from products alone their exponentials take too many, and the growth
+is not known, nan.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from mflow.analysis.field import Field
 from mflow.base.checks import Array
 from mflow.solvers import krylov
-from mflow.solvers.exponentials import Exponential
+from mflow.solvers.exponentials import Exponential, OutOfReachError
 from mflow.solvers.outer import Linear, combined
 
 __all__ = ["Growth", "growth_along"]
@@ -203,7 +204,10 @@ def _of_products(pieces: _Pieces, span: float) -> Growth:
             best, end = _at_end(pieces)
         low, high = _of_block(pieces, best)
     except FloatingPointError as error:
-        raise ValueError(f"jac: expected a Jacobian whose exponential can be computed along the path: {error}") from None
+        raise ValueError(str(error)) from None
+    except OutOfReachError:
+        unknown = np.full(pieces.count + 1, math.nan)
+        return Growth(unknown, np.zeros(unknown.size), np.full(unknown.size, math.inf), np.array([math.nan]), False, 1.0)
     if end is not None:
         low[-1], high[-1] = max(low[-1], end[0]), max(low[-1], min(high[-1], end[1]))
     with np.errstate(over="ignore"):
@@ -248,14 +252,13 @@ def _of_block(pieces: _Pieces, best: Array | None) -> tuple[Array, Array]:
     for mark in range(pieces.count):
         for k in range(mark * pieces.per_mark, (mark + 1) * pieces.per_mark):
             columns = np.stack([pieces.times(k, v) for v in columns.T], axis=1)
-        if not np.all(np.isfinite(columns)) or not np.any(columns):
-            end = math.inf if not np.all(np.isfinite(columns)) else -math.inf
-            low += [end] * (pieces.count - mark)
-            high += [end] * (pieces.count - mark)
-            break
-        columns, R = np.linalg.qr(columns)
+        columns, R = np.linalg.qr(columns) if np.all(np.isfinite(columns)) else (columns, np.full_like(turn, math.inf))
         turn = R @ turn
         size = float(np.linalg.norm(turn))
+        if not 0.0 < size < math.inf:  # beyond the numbers, or below the least of them
+            low += [-math.inf if size == 0.0 else math.inf] * (pieces.count - mark)
+            high += [-math.inf if size == 0.0 else math.inf] * (pieces.count - mark)
+            break
         turn, logs = turn / size, logs + math.log(size)
         low.append(logs + math.log(float(np.linalg.norm(np.linalg.solve(gram.T, turn.T), 2))))
         high.append(logs + math.log(float(np.linalg.norm(turn[:, :count], 2)) / small))

@@ -437,12 +437,16 @@ def _words(at_points: list[Posedness], verdicts: list[str], changes: list[tuple[
         text += f", {after} from t = {where:.6g}"
     if len(changes) > 6:
         text += f", and {len(changes) - 6} more changes"
-    text += f", to t = {last.t:g} (at {len(at_points)} points); a small error at the start is multiplied by up to "
+    text += f", to t = {last.t:g} (at {len(at_points)} points); a small error at the start is multiplied by "
     low, high = float(growth.low[-1]), float(growth.high[-1])
-    if high <= (1.0 + NARROW) * low or low == high:
-        text += f"{growth.factors[-1]:.3g} at the end"
+    if math.isnan(growth.factors[-1]):
+        text += "a factor that is not known (the Jacobian is stiff, and known by its products alone)"
+    elif high <= (1.0 + NARROW) * low or low == high:
+        text += f"up to {growth.factors[-1]:.3g} at the end"
     else:
-        text += f"a factor between {low:.3g} and {high:.3g} at the end (the upper bound with a probability of {growth.probability:.3g})"
+        text += (
+            f"up to a factor between {low:.3g} and {high:.3g} at the end (the upper bound with a probability of {growth.probability:.3g})"
+        )
     if last.geometry:
         text += f"; as a gradient flow the path ends at: {last.geometry}"
     return text + ("" if worst in ("well-posed", "linearly stable") else f"; {MEANING[worst]}")

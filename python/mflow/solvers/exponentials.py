@@ -15,7 +15,7 @@ from mflow.solvers import krylov
 from mflow.solvers.learned import scipy_sparse
 from mflow.solvers.outer import Linear
 
-__all__ = ["Exponential"]
+__all__ = ["Exponential", "OutOfReachError"]
 
 TOLERANCE = 1e-9  # of the result, relative to the vector or the result, whichever is larger
 VECTORS = 36
@@ -25,7 +25,12 @@ EARLY = frozenset((6, 9, 13, 18, 24, 30))
 AGREE = 1e-8
 SHARE = 0.1  # of h, in the inverse
 LARGE = 40.0  # h |J| beyond which the inverse is used
-PARTS = 20_000
+PARTS = 60  # of a step
+DOUBLINGS = 10
+
+
+class OutOfReachError(ArithmeticError):
+    """h J is too large for its products alone."""
 
 
 class Exponential:
@@ -48,7 +53,7 @@ class Exponential:
         return self.J.back is not None
 
     def times(self, v: Array, back: bool) -> Array:
-        """exp(h J) v, or exp(h J)^T v. FloatingPointError where that is out of reach, or a product is not finite."""
+        """exp(h J) v, or exp(h J)^T v. OutOfReachError where that takes too many products, FloatingPointError where one is not finite."""
         size = float(np.linalg.norm(v))
         if size == 0.0:
             return v.copy()
@@ -64,7 +69,7 @@ class Exponential:
             left -= done
             if left <= 0.0:
                 return v
-        raise FloatingPointError(f"h |J| is too large; give jac as a sparse matrix, or more points (h = {self.h:g})")
+        raise OutOfReachError
 
     def _part(self, product: Any, v: Array, left: float) -> tuple[Array, float]:
         """(the vector after a part of the step, the part)."""
@@ -81,14 +86,21 @@ class Exponential:
             error, small = self._error(square, len(H), part)
             if error <= TOLERANCE or not rest > 0.0:
                 return np.asarray((size * small) @ Q), part
-            if part < 1e-6 * left:
-                raise FloatingPointError(f"h |J| is too large for products alone (h = {self.h:g})")
+            if part < left / (4.0 * PARTS):
+                raise OutOfReachError
             part *= 0.7 if error <= 1e3 * TOLERANCE else 0.5
 
     def _error(self, H: Array, k: int, part: float) -> tuple[float, Array]:
-        """(error of a part of the step from k vectors, relative to the vector or the result, the result in the basis)."""
-        small = krylov.exponential(part * self.h * H[:k, :k])[:, 0]
-        return abs(part * self.h * float(H[k, k - 1]) * float(small[-1])) / max(1.0, float(np.linalg.norm(small))), small
+        """(error of a part of the step from k vectors, relative to the vector or the result, the result in the basis).
+
+        The error is an integral over the part, whose integrand may be large at first and 0 at the end: it is looked at on the way.
+        """
+        E = krylov.exponential(part * self.h / 2.0**DOUBLINGS * H[:k, :k])
+        most = abs(float(E[-1, 0]))
+        for _ in range(DOUBLINGS):
+            E = E @ E
+            most = max(most, abs(float(E[-1, 0])))
+        return abs(part * self.h * float(H[k, k - 1])) * most / max(1.0, float(np.linalg.norm(E[:, 0]))), E[:, 0]
 
     def _by_inverse(self, v: Array, size: float, back: bool) -> Array | None:
         """From the space of the inverse; None where it does not converge."""

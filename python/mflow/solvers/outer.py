@@ -35,12 +35,15 @@ __all__ = ["MOST_PRODUCTS", "ROUNDING", "Linear", "Outer", "combined", "dense_va
 Product = Callable[[Array], Array]
 SMALL = 400  # rows of a block up to which all its eigenvalues are computed
 ROUNDING = 5e-14  # of Ritz values of a matrix whose entries are known, relative to its size
-BEFORE_SHIFT = 60  # products before a shift is chosen
+THIN = 0.05  # share of entries that are not 0 up to which a matrix is taken for a sparse one
+BEFORE_SHIFT, BEFORE_FULL = 60, 400  # products before a shift is chosen, the second of a full matrix of many rows
+MANY = 1000  # such rows
 SHIFTED = 30  # solves with one shift
 SHIFTS = 8
 FEWEST, MOST_PRODUCTS, PRODUCTS = 1000, 20_000, 4 * 10**7  # of products where entries are not known: at least, at most, and times n
 GENERAL = 200  # Arnoldi's vectors
 WANTED = 6  # eigenvalues from ARPACK
+RESTARTS = 6 * 10**7  # of ARPACK, times the entries of the matrix
 CLOSE = 1e-4  # relative width of an interval that is narrow enough
 
 
@@ -68,6 +71,9 @@ class Linear:
 
 def known(matrix: Any, noise: float, budget: float = 1.0) -> Linear:
     """A matrix whose entries are known, dense or sparse."""
+    sparse = scipy_sparse()
+    if sparse is not None and not hasattr(matrix, "tocsr") and len(matrix) > SMALL and np.count_nonzero(matrix) < THIN * matrix.size:
+        matrix = sparse.csr_array(matrix)
     turned = matrix.T
     return Linear(matrix.shape[0], lambda v: matrix @ v, lambda v: turned @ v, matrix, noise, budget)
 
@@ -203,7 +209,12 @@ def _from_ritz(ritz: krylov.Ritz, noise: float) -> Outer:
 
 def _symmetric_matrix(J: Linear) -> Outer:
     """Lanczos' method, and where it is slow on the inverse of shift - J, with shifts that come nearer to the spectrum from its right."""
-    ritz = krylov.lanczos(J.times, J.n, BEFORE_SHIFT)
+    full = not hasattr(J.matrix, "tocsc") and J.n > MANY
+
+    def enough(ritz: krylov.Ritz) -> bool:
+        return is_narrow(float(np.max(ritz.values.real)), ritz.bounds[1], J.noise)
+
+    ritz = krylov.lanczos(J.times, J.n, BEFORE_FULL if full else BEFORE_SHIFT, enough if full else None)
     first = _from_ritz(ritz, J.noise)
     top, high = float(np.max(ritz.values.real)), ritz.bounds[1]
     values, used = ritz.values.real[:0], 0
@@ -347,7 +358,7 @@ def _eigs(sparse: Any, operator: Any, J: Linear, which: str) -> Any:
             which=which,
             v0=krylov.random_vector(J.n, 3),
             ncv=min(J.n - 1, 60),
-            maxiter=max(3, int(40 * J.budget)),
+            maxiter=max(3, int(min(40 * J.budget, RESTARTS / J.entries))),
             tol=1e-9,
         )
     except (sparse.linalg.ArpackNoConvergence, sparse.linalg.ArpackError):
