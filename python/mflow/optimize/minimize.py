@@ -144,7 +144,8 @@ def minimize(
     except BaseException as error:
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
         note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds the result so far"
-        attach(error, descent.result(-1, "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed", text, ask=False), note)
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+        attach(error, lambda: descent.result(-1, reason, text, ask=False), note)
         raise
     result: OptimizeResult = descent.finish(status, threshold)
     return result

@@ -14,6 +14,7 @@ cdef enum:
     RUN_CONTROL = 4                      # room for tolerances of each component
     RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
     RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the method needs it
+    RHO_HELD = 0x4000000000000000        # the step of the next estimate where the radius is known and stays
     RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on
 
 
@@ -74,6 +75,7 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
                      int flags, int *status) noexcept nogil
 cdef void run_choose_tests(run_t *r) noexcept nogil
 cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil
+cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil
 cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
