@@ -19,7 +19,7 @@ from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.history import History
 from mflow.stability import spectrum
 
-__all__ = ["Checkpoints", "StepState"]
+__all__ = ["Checkpoints", "StepState", "check_place", "place_of"]
 
 EVERY = 1000  # steps between two checkpoints, where the user does not say
 
@@ -68,7 +68,8 @@ class Checkpoints:
         self.saved_k = self.run.k
         dt, looks, nfev = state
         facts = {
-            "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev, "at": self._place(),
+            "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
+            "at": place_of(self.run),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
@@ -91,8 +92,7 @@ class Checkpoints:
             self._check_blocks(blocks)
             self.run.unpack(blocks["run"])
             self.history.unpack({k.removeprefix("rows "): v for k, v in blocks.items() if k.startswith("rows ")}, facts["done"])
-            if not _same(facts.get("at", self._place()), self._place()):
-                raise ValueError(f"at: expected {self._place()}, where the saved run stands, got {facts['at']!r}")
+            check_place(facts, self.run)
             if self.events is not None:
                 self._restore_events(self.events, blocks)
             self.saved_k = self.run.k
@@ -101,10 +101,6 @@ class Checkpoints:
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             what = f"there is no {error}" if isinstance(error, KeyError) else error
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({what})") from error
-
-    def _place(self) -> list[Any]:
-        """Where the run stands: its step, its time, the step that it will try, the spectral radius; a file says it twice."""
-        return [self.run.k, self.run.t, self.run.h, *self.run.rho]
 
     def _check_blocks(self, blocks: dict[str, bytes]) -> None:
         """Raises ValueError where there are others than a run with such events writes."""
@@ -132,6 +128,17 @@ class Checkpoints:
         if count and (np.any(np.diff(sign * t) < 0.0) or sign * t[0] < sign * self.history.t0 or sign * t[-1] > sign * self.run.t):
             raise ValueError("found t: expected times in order, where the run has been, got others")
         events.restore_rows(which, t, y.reshape(-1))
+
+
+def place_of(run: stepper.Run) -> list[Any]:
+    """Where a run stands: its step, time, next step to try, spectral radius and grid. A file says it twice, so that either is checked."""
+    return [run.k, run.t, run.h, *run.rho, *run.grid]
+
+
+def check_place(facts: dict[str, Any], run: stepper.Run) -> None:
+    """Raises ValueError where a run that was restored stands elsewhere than its file says."""
+    if not _same(facts.get("at", place_of(run)), place_of(run)):
+        raise ValueError(f"at: expected {place_of(run)}, where the saved run stands, got {facts['at']!r}")
 
 
 def _same(saved: Any, value: Any) -> bool:

@@ -12,7 +12,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
-from mflow_core.arithmetic.control cimport control_t
+from mflow_core.arithmetic.control cimport MF_PRESS, MF_PRESS_MOST, control_t
 from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
 from mflow_core.registry cimport mf_sizes_of
 from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
@@ -218,7 +218,7 @@ cdef bint control_fits(const control_t *c) noexcept nogil:
     """Whether a controller can have come to this state."""
     if not (is_finite(c.h) and is_finite(c.log_before) and is_finite(c.t_bad) and 0.0 <= c.cap < INFINITY and 0.0 <= c.h_pressed < INFINITY):
         return False
-    if not (is_count(c.n_bad) and is_count(c.bad_from) and is_count(c.pressed) and is_count(c.most)):
+    if not (is_count(c.n_bad) and is_count(c.bad_from) and 0 <= c.pressed <= MF_PRESS + MF_PRESS_MOST and is_count(c.most)):
         return False
     if not (0 <= c.failed <= c.rejected and is_count(c.rejected)) or c.n_bad > c.failed + 4 or (c.h != 0.0 and fabs(c.h) < 1e-300):
         return False                     # before the first step up to four trials may leave the domain
@@ -235,7 +235,7 @@ cdef bint time_fits(const run_t *r, const saved_t *s) noexcept nogil:
         return s.t == s.t_base
     if not is_finite(s.dt):
         return s.dt == s.dt and steps == 1.0 and s.t == s.dt       # the one step to the steady state
-    return fabs(s.t - (s.t_base + steps * s.dt)) <= 1.000001 * fabs(s.dt) + 1e-15 * (fabs(s.t) + fabs(s.t_base))
+    return is_finite(s.t) and fabs(s.t - (s.t_base + steps * s.dt)) <= 1.000001 * fabs(s.dt) + 1e-15 * (fabs(s.t) + fabs(s.t_base))
 
 
 cdef bint numbers_fit(const run_t *r, const saved_t *s) noexcept nogil:
