@@ -13,6 +13,7 @@ import os
 import re
 import stat
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,12 +25,13 @@ from mflow.base.checks import Array
 
 try:
     import fcntl
-except ImportError:  # not on Windows, where an open file cannot be removed anyway
+except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
 __all__ = ["numbers_of", "read_state", "write_state"]
 
 LONGEST_HEAD = 1 << 30  # of the line of JSON: the times of t_eval are in it
+OLD = 3600.0  # seconds after which a file that is still being written is a stale one, where there are no locks
 PART = ".mflow.part"  # what a file is called while it is written; a leading dot and some letters come before it
 
 
@@ -50,7 +52,10 @@ def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], 
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, target)
+            if fcntl is not None:
+                os.replace(name, target)  # while it is locked
+        if fcntl is None:  # Windows moves no open file
+            os.replace(name, target)
     except BaseException:
         os.unlink(name)
         raise
@@ -100,7 +105,8 @@ def _remove_stale_parts(target: Path) -> None:
         for part in _parts_of(target):
             with contextlib.suppress(OSError):
                 if fcntl is None:
-                    part.unlink()
+                    if time.time() - part.stat().st_mtime > OLD:
+                        part.unlink()
                     continue
                 with open(part, "rb") as file:
                     if _lock(file.fileno()):
