@@ -13,7 +13,7 @@ import numpy as np
 
 from mflow.base.savefile import read_state, write_state
 from mflow.training.binding import Binding
-from mflow.training.saved import Saved, checksum_of, counters_of
+from mflow.training.saved import CHECKSUM, Saved, checksum_of, counters_of
 
 if TYPE_CHECKING:
     from mflow.training.trainer import Trainer
@@ -41,7 +41,7 @@ def save(run: Trainer, path: Any) -> None:
         "counters": {name: getattr(owner, name) for owner, name in counters_of(run)},
         "schedules": [s.state_dict() if hasattr(s, "state_dict") else {} for s in binding.schedules],
     }  # fmt: skip
-    facts["drawn and carried (their checksum)"] = checksum_of(facts)
+    facts[CHECKSUM] = checksum_of(facts)
     blocks = {f"params {i}": a.tobytes() for i, a in enumerate(binding.flat)}
     blocks |= {f"best {i}": a.tobytes() for i, a in enumerate(run.monitor.best_flat)}
     blocks |= {f"vector {i} {name}": v.tobytes() for i, by_name in enumerate(vectors) for name, v in by_name.items()}

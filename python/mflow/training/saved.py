@@ -21,9 +21,10 @@ from mflow.base.savefile import numbers_of
 if TYPE_CHECKING:
     from mflow.training.trainer import Trainer
 
-__all__ = ["Saved", "counters_of"]
+__all__ = ["CHECKSUM", "Saved", "checksum_of", "counters_of"]
 
 MANY = 2**53
+CHECKSUM = "carried (its checksum)"
 WHOLE = {"epoch", "batch", "nit", "nfev", "waited", "sum_steps"}  # of the counters; best_epoch may be -1, the others are real numbers
 COUNTERS = {
     "trainer": ("epoch", "batch", "nit", "nfev", "norm", "loss", "val_loss"),
@@ -39,9 +40,9 @@ def counters_of(run: Trainer) -> list[tuple[Any, str]]:
 
 
 def checksum_of(facts: dict[str, Any]) -> int:
-    """Of what stands nowhere else: the generator, and what the optimizer carries from step to step."""
+    """Of what stands nowhere else: the generator, the schedules, and what the optimizer carries from step to step."""
     carried = [group["scalars"] for group in facts["optimizer"]["groups"]]
-    return zlib.crc32(json.dumps([facts["generator"], carried]).encode())
+    return zlib.crc32(json.dumps([facts["generator"], facts["schedules"], carried]).encode())
 
 
 class Saved:
@@ -65,8 +66,8 @@ class Saved:
         self.params = [numbers_of(blocks, f"params {i}", a.shape, finite=False) for i, a in enumerate(flat)]
         self.best = [numbers_of(blocks, f"best {i}", a.shape) for i, a in enumerate(flat)]
         self.optimizer, self.schedules = self._optimizer(), self._schedules()
-        if facts.get("drawn and carried (their checksum)", checksum_of(facts)) != checksum_of(facts):
-            raise ValueError("generator, optimizer: scalars: they are not those that were saved")
+        if facts.get(CHECKSUM, checksum_of(facts)) != checksum_of(facts):
+            raise ValueError("generator, schedules, scalars of the optimizer: they are not those that were saved")
         self.generator = copy.deepcopy(run.generator)
         self.generator.bit_generator.state = facts["generator"]  # NumPy checks it
         if self.generator.bit_generator.state != facts["generator"]:

@@ -17,7 +17,7 @@ from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
 from mflow_core.registry cimport mf_sizes_of
 from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.stepping.ledger cimport LEDGER_STATE, ledger_pack, ledger_unpack
-from mflow_core.stepping.run cimport RHO_EVERY, RHO_HELD
+from mflow_core.stepping.run cimport RHO_EVERY, rho_held
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY, MF_FRESH, mf_sizes
 
 
@@ -243,7 +243,7 @@ cdef bint numbers_fit(const run_t *r, const saved_t *s) noexcept nogil:
         return False
     if not (0 <= s.k_base <= s.k and -1 <= s.rho_k <= s.k and 0.0 <= s.rho < INFINITY):
         return False
-    if not 0 <= s.rho_next <= s.k + RHO_EVERY and not s.rho_next == r.rho_next == RHO_HELD:
+    if not 0 <= s.rho_next <= s.k + RHO_EVERY and not s.rho_next == r.rho_next == rho_held():
         return False
     return control_fits(&s.c) and time_fits(r, s)
 

@@ -14,7 +14,6 @@ cdef enum:
     RUN_CONTROL = 4                      # room for tolerances of each component
     RUN_SOLVE = 8                        # a solver will be attached: the problem need not have one
     RHO_EVERY = 25                       # steps between estimates of the spectral radius, at most, where the method needs it
-    RHO_HELD = 0x4000000000000000        # the step of the next estimate where the radius is known and stays
     RHO_DUE = 0x7FFFFFFC                 # no code that a callback would return: the driver estimates it, and goes on
 
 
@@ -95,6 +94,11 @@ cdef inline int64_t evaluations(const run_t *r, bint with_jacobians) noexcept no
     if r.newton != NULL:
         count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
     return count
+
+
+cdef inline int64_t rho_held() noexcept nogil:
+    """The step of the next estimate where the radius is known and stays."""
+    return <int64_t> 1 << 62
 
 
 cdef inline bint rho_is_due(const run_t *r) noexcept nogil:

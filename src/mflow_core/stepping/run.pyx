@@ -253,7 +253,7 @@ cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil
     """Another state at another time, as at a start: visible vectors that are not NULL are taken over (in second order a is made anew), and
     what belongs to the steps before is forgotten: carried vectors, the controller's memory and its step, the Jacobian, the inside of the
     last step. Counts go on; fixed steps are counted from here."""
-    cdef bint held = r.rho_next == RHO_HELD
+    cdef bint held = r.rho_next == rho_held()
     cdef int64_t rejected = r.c.rejected, failed = r.c.failed
     cdef int j
     for j in range(r.sizes.n_vec):
@@ -269,7 +269,7 @@ cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil
     r.t = r.t_base = t
     r.k_base = r.k
     r.slope_k = r.dense_k = r.rho_k = -1
-    r.rho_next = RHO_HELD if held else r.k
+    r.rho_next = rho_held() if held else r.k
     r.t_before = NAN
     r.f.flags = MF_FRESH
     if r.c.q > 0.0:

@@ -22,7 +22,7 @@ from mflow_core.stepping.events cimport Events
 from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t
-from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, RHO_HELD, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_choose_tests, run_enter,
+from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, rho_held, run_choose_tests, run_enter,
                              run_leave, run_make, run_release, run_restart, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP,
                                MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER)
@@ -399,7 +399,7 @@ cdef class Run:
 
     def hold_rho(self, double value):
         """The spectral radius is known, and stays: it is never due again."""
-        self.r.f.rho, self.r.rho_k, self.r.rho_next = value, self.r.k, RHO_HELD
+        self.r.f.rho, self.r.rho_k, self.r.rho_next = value, self.r.k, rho_held()
 
     def fixed(self, int64_t count, double t_last=NAN, Rows rows=None, double dt=NAN):
         """The status of `count` fixed steps, written into `rows`. dt: the step from here on; NaN: as before."""
