@@ -59,19 +59,19 @@ def test_no_field_of_a_checkpoint_is_believed(way: int, tmp_path: Path) -> None:
     call = {"force": force, "t_span": (0, 2), "x0": [1.0, -0.5], "v0": [0.2, 0.0], **WAYS[way]}
     with pytest.raises(Stop):
         mflow.solve_dynamics(**call, checkpoint=tmp_path / "good", checkpoint_every=1, callback=fuse(6))
-    straight, refused = mflow.solve_dynamics(**call), 0
+    straight, named = mflow.solve_dynamics(**call), list[bool]()
     magic, cases = some_of(tmp_path / "good", way)
     for words, facts, blocks in cases:
         altered.write(tmp_path / "bad", magic, facts, blocks)
         try:
             r = mflow.solve_dynamics(**call, resume=tmp_path / "bad")
         except ValueError as error:
-            assert "bad" in str(error), words
-            refused += 1
+            named.append("bad" in str(error))
             continue
         assert (r.reason, r.nsteps, r.nfev, r.njev) == (straight.reason, straight.nsteps, straight.nfev, straight.njev), words
         np.testing.assert_allclose(r.x, straight.x, rtol=1e-3, err_msg=words)
-    assert refused > 20
+    assert all(named)
+    assert len(named) > 20
 
 
 @pytest.mark.parametrize("way", [{}, {"rtol": 1e-3}, {"energy": True}], ids=["fixed", "controlled", "energy"])
@@ -81,7 +81,7 @@ def test_no_field_of_a_stepper_is_believed(way: dict[str, Any], tmp_path: Path) 
             st.step(None if "rtol" in way else 0.1)
         return st
 
-    st, refused = go_on(mflow.Stepper("newmark", force, [1.0, 2.0], [0.1, 0.2], t0=0.5, **way)), 0
+    st, named = go_on(mflow.Stepper("newmark", force, [1.0, 2.0], [0.1, 0.2], t0=0.5, **way)), list[bool]()
     st.save(tmp_path / "good")
     go_on(st)
     magic, cases = some_of(tmp_path / "good", len(way))
@@ -90,10 +90,10 @@ def test_no_field_of_a_stepper_is_believed(way: dict[str, Any], tmp_path: Path) 
         try:
             other = mflow.Stepper.load(tmp_path / "bad", force)
         except ValueError as error:
-            assert "bad" in str(error), words
-            refused += 1
+            named.append("bad" in str(error))
             continue
         go_on(other)
         assert other.k == st.k, words
         np.testing.assert_allclose([other.t, *other.x, *other.v], [st.t, *st.x, *st.v], rtol=1e-2, err_msg=words)
-    assert refused > 15
+    assert all(named)
+    assert len(named) > 15

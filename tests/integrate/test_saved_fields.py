@@ -1,5 +1,6 @@
 """Saved files with a right checksum and false contents: refused by name, or without consequence; and what is no saved file at all."""
 
+import itertools
 import math
 import os
 import signal
@@ -67,19 +68,19 @@ def test_no_field_of_a_checkpoint_is_believed(way: int, tmp_path: Path) -> None:
     with pytest.raises(Stop):
         mflow.solve_ivp(**call, checkpoint=tmp_path / "good", checkpoint_every=1, callback=fuse(5))
     straight, bad = mflow.solve_ivp(**call), tmp_path / "bad"
-    magic, facts, _ = altered.read(tmp_path / "good")
-    refused = 0
+    magic = altered.read(tmp_path / "good")[0]
+    named: list[bool] = []
     for words, other, blocks in cases(tmp_path / "good", way):
         altered.write(bad, magic, other, blocks)
         try:
             r = mflow.solve_ivp(**call, resume=bad)
         except ValueError as error:
-            assert "bad" in str(error), words
-            refused += 1
+            named.append("bad" in str(error))
             continue
         assert (r.reason, r.nsteps, r.nfev) == (straight.reason, straight.nsteps, straight.nfev), words
         np.testing.assert_allclose(r.y, straight.y, rtol=1e-3, err_msg=words)
-    assert refused > 12
+    assert all(named)
+    assert len(named) > 12
 
 
 def test_times_behind_that_are_not(tmp_path: Path) -> None:
@@ -113,19 +114,19 @@ def test_no_field_of_a_stepper_is_believed(way: int, tmp_path: Path) -> None:
     st = go_on(mflow.Stepper(method, waves, [1.0, 2.0], t0=0.5, **more))
     st.save(tmp_path / "good")
     go_on(st)
-    magic, refused = altered.read(tmp_path / "good")[0], 0
+    magic, named = altered.read(tmp_path / "good")[0], list[bool]()
     for words, facts, blocks in cases(tmp_path / "good", way):
         altered.write(tmp_path / "bad", magic, facts, blocks)
         try:
             other = mflow.Stepper.load(tmp_path / "bad", waves)
         except ValueError as error:
-            assert "bad" in str(error), words
-            refused += 1
+            named.append("bad" in str(error))
             continue
         go_on(other)
         assert other.k == st.k, words
         np.testing.assert_allclose([other.t, *other.y], [st.t, *st.y], rtol=1e-2, err_msg=words)
-    assert refused > 12
+    assert all(named)
+    assert len(named) > 12
 
 
 # ---- what is no saved file --------------------------------------------------------------------------------------------------------------
@@ -251,5 +252,5 @@ def test_steps_taken_back_are_counted() -> None:
         return -(1 + 500 * t * t) * (y - np.cos(t))
 
     r = mflow.solve_ivp(fun, (0, 3), [1.0], "rk4", dt="auto")
-    assert any(later < sooner - 0.01 for sooner, later in zip(times, times[1:], strict=False))  # it did go back
+    assert any(later < sooner - 0.01 for sooner, later in itertools.pairwise(times))  # it did go back
     assert r.nfev == len(times)

@@ -76,7 +76,8 @@ def with_numbers(blocks: dict[str, bytes], *names: str) -> Iterator[tuple[str, d
     for name in names:
         count = len(blocks[name]) // 8
         for k in sorted({0, count // 2, count - 1} if count else ()):
-            yield f"{name}[{k}] is nan", {**blocks, name: blocks[name][: 8 * k] + struct.pack("<d", float("nan")) + blocks[name][8 * k + 8 :]}
+            data = blocks[name]
+            yield f"{name}[{k}] is nan", {**blocks, name: data[: 8 * k] + struct.pack("<d", float("nan")) + data[8 * k + 8 :]}
 
 
 def with_run(blocks: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]:
@@ -84,7 +85,8 @@ def with_run(blocks: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]
     run = blocks["run"]
     *_, length = RUN.unpack_from(run)
     first = RUN.size + length
-    others = [struct.pack("<d", x) for x in (float("nan"), float("inf"), -1e300, 1e300)] + [struct.pack("<q", k) for k in (-1, 2**40, 2**62)]
+    others = [struct.pack("<d", x) for x in (float("nan"), float("inf"), -1e300, 1e300)]
+    others += [struct.pack("<q", k) for k in (-1, 2**40, 2**62)]
     spots = [(at, word) for at in range(first, first + 24 * 8, 8) for word in others]
     spots += [(8, struct.pack("<I", 9)), (12, struct.pack("<I", 0x80)), (16, struct.pack("<q", 10**9)), (24, struct.pack("<I", 77))]
     for at, word in spots:

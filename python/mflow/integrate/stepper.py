@@ -382,7 +382,7 @@ class Stepper:
         facts, blocks = read_state(path, "stepper")
         try:
             method, start, t0, control = _read_start(facts, blocks)
-            more = {"v0": numbers_of(blocks, "v0", start.shape)} if "second_order" in method.flags else {}
+            more: dict[str, Any] = {"v0": numbers_of(blocks, "v0", start.shape)} if "second_order" in method.flags else {}
             known, rebuilt = {"run", "start", *more}, [check_whole(n, "rebuilt", 0, MANY) for n in facts.get("rebuilt", (0, 0, 0))]
             if set(blocks) != known or len(rebuilt) != 3 or ("energy" in control) != bool(more):
                 raise ValueError(f"blocks, rebuilt, control: not those of {method.name}")

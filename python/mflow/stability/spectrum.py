@@ -161,8 +161,8 @@ def safe_step(
 def relaxing(method: Method) -> Method:
     """The method as dt="auto" takes it, to relax to a steady state: one whose damping can be chosen is damped well, unless it was chosen.
 
-    Near the end of its stability interval a step shrinks a mode least. With nine tenths of the limit that is at most 0.82 for the methods of
-    few stages; a Chebyshev method as it is made for accuracy has 0.95 all along the interval, at ten stages in steps 32 times as long.
+    With nine tenths of the limit no stiff mode keeps more than 0.82 of itself in a step of the methods of few stages. A Chebyshev method
+    made for accuracy keeps up to 0.95, all along its interval, in steps 32 times as long at ten stages.
     """
     if "damping" not in method.parameters or "damping" in method.given or "staged" not in method.flags:
         return method

@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mflow.base.savefile import read_state, write_state
 from mflow.training.binding import Binding
 from mflow.training.saved import CHECKSUM, Saved, checksum_of, counters_of
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from mflow.training.trainer import Trainer
 
 __all__ = ["facts_of", "restore", "save"]
+
 
 def facts_of(binding: Binding, schedule_per: str) -> dict[str, Any]:
     """What a run must have in common with the one that goes on from its checkpoint, as JSON can hold it."""

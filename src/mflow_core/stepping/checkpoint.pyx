@@ -267,10 +267,10 @@ cdef bint parameters_fit(const run_t *r, const uint8_t *at, bint same) noexcept 
 
 cdef bint vectors_fit(const run_t *r, const uint8_t *at) noexcept nogil:
     """Whether the state is one that a step may leave: finite in what a step looks at."""
-    cdef ptrdiff_t i
+    cdef ptrdiff_t _i
     cdef int _j
     for _j in range(r.n_tested):
-        for i in range(r.n):
+        for _i in range(r.n):
             if get(&at, 8) & 0x7FF0000000000000u == 0x7FF0000000000000u:
                 return False
     return True
