@@ -163,6 +163,18 @@ def test_devices_and_pipes_are_not_opened(tmp_path: Path) -> None:
         mflow.Stepper.load("/dev/zero", waves)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are none on this system")
+def test_only_files_are_written(tmp_path: Path) -> None:
+    """A rename would put a file in the place of the pipe; of /dev/null, where the user may do that."""
+    os.mkfifo(tmp_path / "pipe")
+    st = mflow.Stepper("rk4", waves, [1.0])
+    for path in (tmp_path / "pipe", tmp_path):
+        with pytest.raises(FileExistsError, match="expected a file to save to, found a folder or a device"):
+            st.save(path)
+    assert not (tmp_path / "pipe").is_file()
+    assert [p.name for p in tmp_path.iterdir()] == ["pipe"]
+
+
 def test_a_deep_line_of_json(tmp_path: Path) -> None:
     body = b'{"facts": ' + b"[" * 100000
     (tmp_path / "deep").write_bytes(b"mflow stepper 2\n0000" + body + b"\n")

@@ -38,13 +38,16 @@ PART = ".mflow.part"  # what a file is called while it is written; a leading dot
 def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], blocks: dict[str, bytes]) -> None:
     """Write ``facts`` (what JSON can hold) and ``blocks`` to a file, atomically; remove what killed writers of it have left behind.
 
-    Raises FileNotFoundError if its folder does not exist, OSError if it cannot be written; an older file then stays as it was.
+    Raises FileNotFoundError if its folder does not exist, FileExistsError if something else than a file has its name, OSError if it cannot
+    be written; an older file then stays as it was.
     """
     head = {"facts": facts, "blocks": [[name, len(data)] for name, data in blocks.items()]}
     body = json.dumps(head).encode() + b"\n" + b"".join(blocks.values())
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target}: expected a folder {target.parent} to save it in, found none; make it first")
+    if target.exists() and not target.is_file():
+        raise FileExistsError(f"{target}: expected a file to save to, found a folder or a device, which would be replaced; give another name")
     handle, name = _new_part(target)
     try:
         with os.fdopen(handle, "wb") as file:
