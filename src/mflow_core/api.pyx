@@ -22,7 +22,7 @@ from mflow_core.solvers.newton cimport newton_config_t, newton_defaults, newton_
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.stepping.output cimport hermite, polynomial
-from mflow_core.stepping.run cimport (RHO_DUE, RUN_SOLVE, estimate_rho, run_enter, run_leave, run_make, run_release, run_set, run_solve_with,
+from mflow_core.stepping.run cimport (RHO_DUE, RUN_SOLVE, estimate_rho, run_enter, run_leave, run_make, run_release, run_restart, run_solve_with,
                                       run_t, run_tolerances)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
                                MF_E_VERSION, MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, mf_new_api)
@@ -388,7 +388,7 @@ cdef int mf_run_restore(mf_run *run, const void *buf, int64_t bytes) noexcept no
     if run != NULL:
         status = run_enter(<run_t *> run)
         if status == 0:
-            status = run_unpack(<run_t *> run, buf, bytes)
+            status = run_unpack(<run_t *> run, buf, bytes, False)
             run_leave(<run_t *> run)
     return status
 
@@ -417,14 +417,16 @@ cdef int mf_run_set(mf_run *run, double t, const double *const *y) noexcept nogi
     """Another state at another time; steps go on with their size, and are counted from 0. A Jacobian that is held belongs to the old state:
     the solver looks at it anew."""
     cdef run_t *r = <run_t *> run
+    cdef double first
     cdef int status
     if r == NULL or y == NULL or not (t - t == 0.0) or not state_given(r.m, r.n, y):
         return MF_E_ARGUMENT
     status = run_enter(r)
     if status == 0:
-        run_set(r, t, r.dt, y)
-        if r.newton != NULL:
-            r.newton.want_jacobian = True
+        first = r.c.h
+        run_restart(r, t, y)
+        r.k = r.k_base = r.rho_next = 0
+        r.c.h = first                        # the first step to try is the size of the last
         run_leave(r)
     return status
 

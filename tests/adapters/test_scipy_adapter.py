@@ -482,3 +482,29 @@ def test_stiff_step_sizes_follow_the_spectral_radius() -> None:
     assert abs(r.y[0, -1] - (1e8 * math.cos(1) + 1e4 * math.sin(1)) / (1e8 + 1)) < 1e-3
     fixed = scipy.integrate.solve_ivp(lambda t, y: -1e4 * (y - math.cos(t)), (0, 1), [1.0], method=mflow.scipy.RKC2, dt=0.02)
     assert abs(fixed.y[0, -1] - (1e8 * math.cos(1) + 1e4 * math.sin(1)) / (1e8 + 1)) < 1e-3
+
+
+# ---- another state in the middle ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_a_state_that_is_set_is_taken(cls: Any) -> None:
+    """SciPy's solvers go on from `solver.y`. Into the array itself nothing can be written: it would be lost."""
+    how: dict[str, Any] = {"dt": 0.01} if cls in FIXED else {"rtol": 1e-8, "atol": 1e-10}
+    start = np.array([1.0, 2.0])
+    solver = cls(lambda t, y: -y, 0.0, start, 1.0, **how)
+    solver.y = solver.y + 3.0
+    while solver.t < 0.5:
+        solver.step()
+    with pytest.raises(ValueError, match="read-only"):
+        solver.y[0] += 100.0
+    half, solver.y = solver.t, [10.0, 20.0]
+    while solver.status == "running":
+        solver.step()
+    np.testing.assert_allclose(solver.y, np.array([10.0, 20.0]) * math.exp(half - 1.0), rtol=1e-2 if cls.record.order == 1 else 1e-4)
+    assert start.flags.writeable
+    assert start.tolist() == [1.0, 2.0]
+    solver = cls(lambda t, y: -y, 0.0, start, 1.0, **how)
+    solver.y = [1.0]
+    with pytest.raises(ValueError, match=r"y: expected an array of shape \(2,\)"):
+        solver.step()

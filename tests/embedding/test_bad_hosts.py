@@ -321,6 +321,30 @@ def test_run_set_goes_on_from_there(name, rtol):
     call("run_free", run)
 
 
+@pytest.mark.parametrize("name", ["dopri5", "esdirk43"])
+def test_run_set_leaves_behind_what_held_a_run_up(name):
+    """Slopes that were not finite belong to the old state: the run goes on from the new one."""
+
+    @RHS
+    def wall(t, y, dydt, n, ctx):
+        for i in range(n):
+            dydt[i] = -y[i] if t < 1.0 else np.nan
+        return 0
+
+    host = Host(registry.find(name), rhs=wall)
+    host.options["rtol"] = host.options["atol"] = 1e-6
+    run, _ = host.run()
+    assert call("run_advance", run, 2.0, 10_000) < 0
+    assert call("run_advance", run, 2.0, 10_000) < 0
+    y = np.array([5.0, -1.0, 0.0])
+    pointers = np.array([y.ctypes.data], np.uintp)
+    assert call("run_set", run, 0.0, pointers.ctypes.data) == 0
+    assert call("run_advance", run, 0.9, 10_000) == 0
+    values = ctypes.cast(ctypes.c_size_t.from_address(call("run_y", run, 0, 0)).value, DOUBLES)
+    np.testing.assert_allclose(values[:3], y * np.exp(-0.9), rtol=1e-4)
+    call("run_free", run)
+
+
 def test_sweep_by_a_host():
     """The weights that the driver learns, from the table alone: dense, in the order of the rows."""
     import mflow

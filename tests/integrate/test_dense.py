@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import mflow
+from mflow.base.checks import Array
 from mflow.integrate.dense import DenseOutput
+from mflow.integrate.history import History
 
 
 def pieces(ts: Any, n: int = 3, degree: int = 4, seed: int = 0) -> tuple[DenseOutput, Any]:
@@ -140,3 +143,88 @@ def test_arrays_that_do_not_fit() -> None:
                    {"h": [-1.0]}, {"h": [0.0]}, {"ts": [0.0, math.nan]}, {"y0": [[1.0], [1.0]]}):  # fmt: skip
         with pytest.raises(ValueError):  # noqa: PT011
             DenseOutput(**{**good, **change})
+
+
+# ---- a step that does not come about, and a state without a shape ---------------------------------------------------------------------
+
+
+class Boom(Exception):
+    pass
+
+
+def at_once(t: float, y: Array) -> Array:
+    raise Boom("mine")
+
+
+OUTPUTS: list[dict[str, Any]] = [
+    {"t_eval": [0.5], "dense_output": True}, {"t_eval": [1.0, 0.5], "dense_output": True}, {"t_eval": [0.5]}, {"dense_output": True}, {},
+    {"t_eval": [], "dense_output": True}, {"t_eval": [0.5], "dense_output": True, "events": lambda t, y: np.sum(y) - 0.1}, {"save": "last"},
+]  # fmt: skip
+MODES: list[dict[str, Any]] = [
+    {},
+    {"method": "rk4", "dt": 0.1},
+    {"method": "rk4", "dt": "auto"},
+    {"method": "esdirk43"},
+    {"method": "rkc2"},
+]
+
+
+@pytest.mark.parametrize("start", [[1.0], 1.0, [[1.0, 2.0]]], ids=["vector", "scalar", "matrix"])
+@pytest.mark.parametrize("span", [(1.0, 0.0), (0.0, 1.0)], ids=["backwards", "forwards"])
+def test_a_first_step_that_raises(span: tuple[float, float], start: Any) -> None:
+    """The exception is the user's own, whatever was to be written down; what there was before comes along."""
+    for mode in MODES:
+        for output in OUTPUTS:
+            more = dict(output)
+            if "t_eval" in more:
+                more["t_eval"] = sorted(more["t_eval"], reverse=span[0] > span[1])
+            with pytest.raises(Boom, match="mine") as info:
+                mflow.solve_ivp(at_once, span, start, **mode, **more)
+            partial = info.value.partial_result  # type: ignore[attr-defined]
+            times = [t for t in more.get("t_eval", [span[0]]) if t == span[0]]
+            assert partial.t.tolist() == times
+            assert partial.y.shape == (*np.shape(start), len(times))
+            assert partial.reason == "rhs_failed"
+
+
+@pytest.mark.parametrize("mode", MODES[:4])
+def test_a_first_step_backwards_that_is_not_finite(mode: dict[str, Any]) -> None:
+    for output in OUTPUTS:
+        with np.errstate(all="ignore"):
+            r = mflow.solve_ivp(lambda t, y: y * np.nan, (1.0, 0.0), [1.0], **mode, **output)
+        assert (r.success, r.reason) == (False, "non_finite")
+        assert r.t.tolist() == [t for t in output.get("t_eval", [1.0]) if t == 1.0]
+
+
+def test_a_motion_backwards_that_raises_at_once() -> None:
+    def accel(t: float, x: Array, v: Array) -> Array:
+        if t < 1.0:
+            raise Boom("mine")
+        return -x
+
+    for output in ({"t_eval": [0.5], "dense_output": True}, {"t_eval": [1.0, 0.5], "dense_output": True}, {"dense_output": True}):
+        with pytest.raises(Boom, match="mine") as info:
+            mflow.solve_dynamics(force=accel, t_span=(1.0, 0.0), x0=[1.0], method="newmark", dt=0.1, **output)  # type: ignore[arg-type]
+        assert info.value.partial_result.x.shape == (1, 0 if output.get("t_eval") == [0.5] else 1)  # type: ignore[attr-defined]
+
+
+def test_the_solution_of_one_number() -> None:
+    r = mflow.solve_ivp(lambda t, y: -y, (0, 1), 1.0, dense_output=True, rtol=1e-9, atol=1e-12)
+    for t in (0.5, [0.5], [[0.1, 0.2], [0.3, 0.4]], []):
+        assert r.sol(t).shape == np.shape(t)
+        np.testing.assert_allclose(r.sol(t), np.exp(-np.asarray(t)), rtol=1e-7)
+        np.testing.assert_allclose(r.sol.derivative(t), -np.exp(-np.asarray(t)), rtol=1e-5)
+    assert float(mflow.solve_ivp(lambda t, y: -y, (0, 0), 1.0, dense_output=True).sol(0.0)) == 1.0
+    motion = mflow.solve_dynamics(force=lambda t, x, v: -x, t_span=(0, 1), x0=1.0, dt=0.01, dense_output=True)
+    assert abs(motion.sol(0.5) - math.cos(0.5)) < 1e-4
+
+
+def test_what_goes_wrong_with_the_result_does_not_replace_an_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: Any) -> Any:
+        raise MemoryError("no memory for the result")
+
+    monkeypatch.setattr(History, "arrays", fails)
+    with pytest.raises(Boom, match="mine") as info:
+        mflow.solve_ivp(at_once, (0, 1), [1.0])
+    assert "there is none: MemoryError" in info.value.__notes__[0]
+    assert not hasattr(info.value, "partial_result")

@@ -27,7 +27,7 @@ from mflow_core.stepping.last_step import LastStep
 from scipy.integrate import DenseOutput, OdeSolver
 from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the documentation of OdeSolver tells subclasses to use them
 
-from mflow.base.checks import Array, check_number, real_array
+from mflow.base.checks import Array, check_number, check_vector, real_array
 from mflow.base.methods import Method, get_method
 from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.integrate.dense import DenseOutput as Extension
@@ -181,7 +181,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         self.dt = _check_dt(self.method, dt, self.t, self.t_bound)
         self._start, self._t0, self._status, self._unmeasured = self.y.copy(), self.t, 0, ""
         if self.dt is None:
-            tolerances = self._tolerances(rtol, atol)
+            self._tol = tolerances = self._tolerances(rtol, atol)
             self._bounds(**bounds)
         if self.n == 0 or self.t == self.t_bound:
             return  # the base class handles these, and there is nothing to run
@@ -196,6 +196,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         self._run = core.Run(
             self.record, rhs, self._start, self.t, step, self.method.numbers, dense=True, control=control, solver=self._solver
         )
+        self._hand_out(self._run.y)
         if self.dt is None:
             self._begin(*tolerances)
 
@@ -240,7 +241,21 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
 
     # ---- what OdeSolver asks for -----------------------------------------------------------------------------------------------------
 
+    def _hand_out(self, y: Array) -> None:
+        """The state is the run's: what is written into this array would be lost, so nothing can be; another array is a new start."""
+        y.setflags(write=False)
+        self.y = self._handed = y
+
+    def _take_over(self) -> None:
+        """``solver.y = ...``, between two steps."""
+        y = check_vector(self.y, "y", self.n)
+        self._run.restart(self._run.t, y)
+        if self.dt is None:
+            self._begin(*self._tol)
+
     def _step_impl(self) -> tuple[bool, str | None]:
+        if self.y is not self._handed:
+            self._take_over()
         run, status = self._run, self._status
         k = run.k
         while status == 0 and run.k == k:
@@ -250,7 +265,8 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
         self._count()
         if status != 0:
             return False, self._why(status)
-        self.t, self.y = run.t, run.y
+        self.t = run.t
+        self._hand_out(run.y)
         return True, None
 
     def _advance(self) -> int:

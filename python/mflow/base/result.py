@@ -113,10 +113,18 @@ def _waiting_kind(kind: type[Made]) -> type[Made]:
     return cast("type[Made]", waiting)
 
 
-def attach(error: BaseException, partial: Result, note: str) -> None:
-    """Attach the results so far to an exception, as its `partial_result`, and a note, if its class allows it."""
-    with contextlib.suppress(AttributeError):  # __slots__, or a frozen dataclass
-        error.partial_result = partial  # type: ignore[attr-defined]
+def attach(error: BaseException, partial: Callable[[], Result], note: str) -> None:
+    """Attach the results so far to an exception, as its `partial_result`, and a note, if its class allows it.
+
+    Whatever goes wrong while the results are put together, the exception stays the one that its raiser knows; the note says it then.
+    """
+    try:
+        result = partial()
+    except Exception as failure:
+        note += f"; but there is none: {type(failure).__name__} while it was put together ({failure})"
+    else:
+        with contextlib.suppress(AttributeError):  # __slots__, or a frozen dataclass
+            error.partial_result = result  # type: ignore[attr-defined]
     with contextlib.suppress(AttributeError):
         error.add_note(note)
 

@@ -1,62 +1,172 @@
 """Files that hold a state: written as a whole or not at all, with a checksum, without pickle.
 
 A file is a line that names its kind, the CRC-32 of the rest (4 bytes, little-endian), a line of JSON, and blocks of bytes whose lengths
-the JSON gives.
+the JSON gives. A checksum says that the bytes are those that were written, not that they make sense: who reads a file checks every field.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import os
+import re
+import stat
 import tempfile
+import time
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_state", "write_state"]
+import numpy as np
+
+from mflow.base.checks import Array, check_saved
+
+try:
+    import fcntl
+except ImportError:  # not on Windows
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = ["numbers_of", "read_state", "write_state"]
+
+LONGEST_HEAD = 1 << 30  # of the line of JSON: the times of t_eval are in it
+OLD = 3600.0  # seconds after which a file that is still being written is a stale one, where there are no locks
+PART = ".mflow.part"  # what a file is called while it is written; a leading dot and some letters come before it
 
 
 def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], blocks: dict[str, bytes]) -> None:
-    """Write ``facts`` (what JSON can hold) and ``blocks`` to a file, atomically.
+    """Write ``facts`` (what JSON can hold) and ``blocks`` to a file, atomically; remove what killed writers of it have left behind.
 
-    Raises FileNotFoundError if its folder does not exist, OSError if it cannot be written; an older file then stays as it was.
+    Raises FileNotFoundError if its folder does not exist, FileExistsError if something else than a file has its name, OSError if it cannot
+    be written; an older file then stays as it was.
     """
     head = {"facts": facts, "blocks": [[name, len(data)] for name, data in blocks.items()]}
     body = json.dumps(head).encode() + b"\n" + b"".join(blocks.values())
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target}: expected a folder {target.parent} to save it in, found none; make it first")
-    handle, name = tempfile.mkstemp(prefix=target.name, suffix=".part", dir=target.parent)
+    if target.exists() and not target.is_file():
+        raise FileExistsError(
+            f"{target}: expected a file to save to, found a folder or a device, which would be replaced; give another name"
+        )
+    handle, name = _new_part(target)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(f"mflow {kind} 2\n".encode() + zlib.crc32(body).to_bytes(4, "little"))
             file.write(body)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, target)
+            if fcntl is not None:
+                os.replace(name, target)  # while it is locked
+        if fcntl is None:  # Windows moves no open file
+            os.replace(name, target)
     except BaseException:
         os.unlink(name)
         raise
+    _remove_stale_parts(target)
 
 
-def read_state(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """(facts, blocks) of a file that `write_state` wrote. Raises ValueError if it is damaged or another kind of file."""
-    data = Path(path).read_bytes()
+def _new_part(target: Path) -> tuple[int, str]:
+    """(handle, name) of a new file beside the target, which is locked until it is closed."""
+    while True:
+        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PART, dir=target.parent)
+        if not _lock(handle) or os.fstat(handle).st_nlink:
+            return handle, name
+        os.close(handle)  # another writer took it for a stale one before it was locked
+
+
+def _lock(handle: int) -> bool:
+    """Whether the file could be locked for this process; False too where the file system has no locks."""
+    if fcntl is None:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _parts_of(target: Path) -> Iterator[Path]:
+    """Files that writers of the target have made; those of earlier versions have another ending and no dot in front."""
+    name = re.escape(target.name)
+    now, before = re.compile(rf"\.{name}\.[a-z0-9_]{{8}}{re.escape(PART)}"), re.compile(rf"{name}[a-z0-9_]{{8}}\.part")
+    with os.scandir(target.parent) as entries:
+        for entry in entries:
+            if now.fullmatch(entry.name) or (before.fullmatch(entry.name) and _is_ours(entry.path)):
+                yield Path(entry.path)
+
+
+def _is_ours(path: str) -> bool:
+    """Whether a file begins as a saved state."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return re.match(rb"mflow (stepper|checkpoint|training) \d", file.read(24)) is not None
+    return False
+
+
+def _remove_stale_parts(target: Path) -> None:
+    """Removes what a writer that was killed has left behind. A file that is being written is locked, and stays."""
+    with contextlib.suppress(OSError):
+        for part in _parts_of(target):
+            with contextlib.suppress(OSError):
+                if fcntl is None:
+                    if time.time() - part.stat().st_mtime > OLD:
+                        part.unlink()
+                    continue
+                with open(part, "rb") as file:
+                    if _lock(file.fileno()):
+                        part.unlink()
+
+
+def read_state(path: Any, kind: str, argument: str = "path") -> tuple[dict[str, Any], dict[str, bytes]]:
+    """(facts, blocks) of a file that `write_state` wrote, whose first line and length are looked at before the rest of it is read.
+
+    Raises ValueError if it is damaged, another kind of file, or no file but a folder or a device.
+    """
+    where = check_saved(path, argument)
+    status = os.stat(where)  # a pipe is not even opened: that would wait for its writer
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError(f"{argument}: expected a file that mflow has saved, got {where}, which is a device, a pipe or a socket")
     magic = f"mflow {kind} 2\n".encode()
-    body = data[len(magic) + 4 :]
-    check = data[len(magic) : len(magic) + 4]
-    if not data.startswith(magic) or len(check) < 4 or zlib.crc32(body) != int.from_bytes(check, "little"):
-        raise ValueError(f"{os.fspath(path)}: damaged, or not a {kind} saved by this version of mflow")
-    head, _, rest = body.partition(b"\n")
+    foreign = ValueError(f"{where}: damaged, or not a {kind} saved by this version of mflow")
+    with open(where, "rb") as file:
+        first = file.read(len(magic) + 5)
+        if not first.startswith(magic) or not first.endswith(b"{"):
+            raise foreign
+        head = b"{" + file.readline(LONGEST_HEAD)
+        facts, lengths = _parsed(head)
+        if lengths is None or sum(length for _, length in lengths) != status.st_size - len(first) + 1 - len(head):
+            raise foreign
+        rest = file.read()
+    if zlib.crc32(rest, zlib.crc32(head)) != int.from_bytes(first[len(magic) : -1], "little"):
+        raise foreign
+    if not isinstance(facts, dict):
+        raise ValueError(f"{where}: a damaged or foreign {kind} (facts: expected a table of names and values, got {facts!r})")
+    blocks, at = {}, 0
+    for name, length in lengths:
+        blocks[name] = rest[at : at + length]
+        at += length
+    return facts, blocks
+
+
+def _parsed(head: bytes) -> tuple[Any, list[tuple[str, int]] | None]:
+    """The facts, and the names and lengths of the blocks; None where the line is not one that `write_state` writes."""
     try:
         parsed = json.loads(head)
-        facts, lengths = parsed["facts"], parsed["blocks"]
-        blocks, at = {}, 0
-        for name, length in lengths:
-            blocks[name] = rest[at : at + length]
-            at += length
-        if at != len(rest):
-            raise ValueError(f"{len(rest)} bytes follow, not {at}")
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{os.fspath(path)}: a damaged or foreign {kind} ({error!r})") from error
-    return facts, blocks
+        facts, pairs = parsed["facts"], [(name, length) for name, length in parsed["blocks"]]
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return None, None
+    fit = all(isinstance(name, str) and type(length) is int and length >= 0 for name, length in pairs)
+    return facts, pairs if fit and len(dict(pairs)) == len(pairs) else None
+
+
+def numbers_of(blocks: dict[str, bytes], name: str, shape: tuple[int, ...], finite: bool = True) -> Array:
+    """A block as a read-only float64 array of this shape. Raises ValueError, with its name, where it has another length or a NaN."""
+    if name not in blocks:
+        raise ValueError(f"{name}: expected {math.prod(shape)} numbers, got none")
+    if len(blocks[name]) != 8 * math.prod(shape):
+        raise ValueError(f"{name}: expected {math.prod(shape)} numbers, got {len(blocks[name])} bytes")
+    array = np.frombuffer(blocks[name]).reshape(shape)
+    if finite and not np.all(np.isfinite(array)):
+        raise ValueError(f"{name}: expected finite numbers, got some that are not")
+    return array

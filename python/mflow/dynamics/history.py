@@ -10,6 +10,7 @@ from mflow_core.stepping import stepper
 from mflow_core.stepping.energies import Energies
 
 from mflow.base.checks import Array
+from mflow.base.savefile import numbers_of
 from mflow.dynamics.supports import Supports
 from mflow.integrate.dense import DenseOutput
 from mflow.integrate.history import History
@@ -66,10 +67,10 @@ class MotionHistory(History):
         """All rows as bytes, and their energies."""
         return {**super().pack(), "e": np.concatenate([*self.energies, self.e[: self.rows.count]]).tobytes()}
 
-    def unpack(self, blocks: dict[str, bytes], done: int) -> None:
-        """The rows that `pack` wrote. Raises ValueError where they do not fit."""
+    def unpack(self, blocks: dict[str, bytes], done: Any) -> None:
+        """The rows that `pack` wrote. Raises TypeError or ValueError where they do not fit."""
         super().unpack(blocks, done)
-        e = np.frombuffer(blocks["e"]).reshape(-1, 6)
+        e = numbers_of(blocks, "e", (len(blocks["t"]) // 8, 6), finite=False)
         if self.times is None:
             self.energies = [e] if self.chunks else []
         else:
@@ -95,8 +96,8 @@ class MotionHistory(History):
             keep = np.arange(len(t)) % self.kept_every == 0 if self.kept_every else np.zeros(len(t), dtype=bool)
             keep[-1] = True
             return t[keep], rows[keep], e[keep]
-        sign = 1.0 if t[-1] >= t[0] else -1.0
-        times = self.asked_times[(self.asked_times - t[-1]) * sign <= 0]
+        sign = 1.0 if self.t_end >= self.t0 else -1.0
+        times = self.asked_times[: self._passed_of(self.asked_times, t[-1])]
         step = np.clip(np.searchsorted(sign * t, sign * times, side="left"), 0, len(t) - 1)
         out, energies = rows[step].copy(), e[step].copy()
         for i in np.flatnonzero(t[step] != times):

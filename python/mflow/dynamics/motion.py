@@ -90,7 +90,16 @@ class Motion(Drive):
     def _make_history(self, every: int, times: Array | None, rows: int | None) -> Any:
         dense = self.settings.dense_output
         return MotionHistory(
-            self.run, self.start, self.t0, energy=self.keeps_energy, every=every, times=times, dense=dense, rows=rows, events=self.events
+            self.run,
+            self.start,
+            self.t0,
+            energy=self.keeps_energy,
+            every=every,
+            times=times,
+            dense=dense,
+            rows=rows,
+            events=self.events,
+            t_end=self.t1,
         )
 
     def _seen(self) -> tuple[Array, ...]:

@@ -98,26 +98,60 @@ class MotionStepper(Stepper, flag="second_order"):
 
     @property
     def x(self) -> Array:
-        """A copy of the position, float64 of x0's shape; so is `y`."""
-        return self.y
+        """A read-only copy of the position, float64 of x0's shape; so is `y`. ``st.x = ...`` is `set_state`."""
+        return self._copy(0)
+
+    @x.setter
+    def x(self, value: Any) -> None:
+        self.set_state(x=value)
 
     @property
     def v(self) -> Array:
-        """A copy of the velocity."""
-        v: Array = self._run.vector(1)
-        return v
+        """A read-only copy of the velocity. ``st.v = ...`` is `set_state`."""
+        return self._copy(1)
+
+    @v.setter
+    def v(self, value: Any) -> None:
+        self.set_state(v=value)
 
     @property
     def a(self) -> Array:
-        """A copy of the acceleration that belongs to the state; before the first step accel is asked for it."""
+        """A read-only copy of the acceleration that belongs to the state; at a start accel is asked for it."""
         self._settle(int(self._run.prepare()), 0.0)
-        a: Array = self._run.vector(2)
-        return a
+        return self._copy(2)
+
+    def set_state(self, t: float | None = None, y: Any = None, *, x: Any = None, v: Any = None) -> None:
+        """Go on from another position (x, or y), velocity, time, or some of them: after an impact or a kick. What is not given stays.
+
+        A new start, as in first order: the acceleration is made anew, and with ``energy=True`` the accounts begin here.
+
+        Raises TypeError or ValueError where a value is not finite, or x or v has another shape; the state stays as it was.
+
+        Examples
+        --------
+        >>> import math, mflow
+        >>> ball = mflow.Stepper("velocity_verlet", lambda t, x, v: [-9.81], [1.0])
+        >>> ball.step(math.sqrt(2.0 / 9.81))
+        >>> ball.v = -0.5 * ball.v
+        >>> ball.advance(100, ball.v[0] / 981)
+        >>> round(float(ball.x[0]), 9)
+        0.25
+        """
+        if x is not None and y is not None:
+            raise ValueError("x, y: they are one thing here, got both; give one of them")
+        time, place = self.t if t is None else check_number(t, "t"), x if x is not None else y
+        position = None if place is None else self._checked(place, "x" if x is not None else "y")
+        self._run.restart(time, position, None if v is None else self._checked(v, "v"))
+        self._force.forget()
+        self._t0, self._start, self._speed = time, self._run.vector(0), self._run.vector(1)
+        self._call["v0"] = self._speed
+        if self._call["energy"]:
+            self._settle(int(Energies(self._run).keep()), 0.0)
 
     @property
     def nfev(self) -> int:
-        """Evaluations of accel."""
-        return int(self._force.counters["nfev"])
+        """Evaluations of accel, all that it can count itself."""
+        return int(self._force.counters["nfev"]) + self._redone()[0]
 
     @property
     def nsolve(self) -> int:
@@ -127,12 +161,15 @@ class MotionStepper(Stepper, flag="second_order"):
     @property
     def njev(self) -> int:
         """Jacobians of implicit steps."""
-        return int(self._force.counters["njev"])
+        return int(self._force.counters["njev"]) + self._redone()[1]
 
     @property
     def nlu(self) -> int:
         """Factorisations."""
-        return int(self._force.counters["nlu"])
+        return int(self._force.counters["nlu"]) + self._redone()[2]
+
+    def _solver(self) -> Any:
+        return self._force.solver
 
     def _ending(self, mode: str, h: float, where: str) -> Ending:
         start = np.concatenate([self._start.ravel(), self._speed.ravel()])

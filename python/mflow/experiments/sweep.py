@@ -242,9 +242,8 @@ def sweep(
             if bar is not None:
                 bar.update(float(done))
     except BaseException as error:
-        attach(
-            error, _collected(list(labelled), rates, draws, cells, str(error) or type(error).__name__), "in mflow.sweep; .partial_result"
-        )
+        text = str(error) or type(error).__name__
+        attach(error, lambda: _collected(list(labelled), rates, draws, cells, text), "in mflow.sweep; .partial_result")
         raise
     finally:
         if bar is not None:

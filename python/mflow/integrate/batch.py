@@ -189,7 +189,7 @@ def solve_ivp_batch(
             else:
                 run_here(task, columns, threads, bar)
     except BaseException as error:
-        attach(error, _result(task, columns), "in mflow.solve_ivp_batch; .partial_result holds the trajectories that were done")
+        attach(error, lambda: _result(task, columns), "in mflow.solve_ivp_batch; .partial_result holds the trajectories that were done")
         raise
     return _result(task, columns)
 

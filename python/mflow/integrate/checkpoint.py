@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any, NamedTuple
@@ -10,13 +12,13 @@ import numpy as np
 from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import check_path, check_saved
-from mflow.base.savefile import read_state, write_state
+from mflow.base.checks import check_path, check_whole
+from mflow.base.savefile import numbers_of, read_state, write_state
 from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.history import History
 from mflow.stability import spectrum
 
-__all__ = ["Checkpoints", "StepState"]
+__all__ = ["Checkpoints", "StepState", "check_place", "place_of"]
 
 EVERY = 1000  # steps between two checkpoints, where the user does not say
 
@@ -64,7 +66,10 @@ class Checkpoints:
         """The state of the run, its history and its events, at once or not at all."""
         self.saved_k = self.run.k
         dt, looks, nfev = state
-        facts = {"call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev}
+        facts = {
+            "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
+            "at": place_of(self.run),
+        }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
             which, t, y = self.events.found
@@ -73,23 +78,88 @@ class Checkpoints:
 
     def resume(self, path: Any) -> StepState:
         """Goes back to where a checkpoint was written: the same bits from there on, and all that was recorded before."""
-        facts, blocks = read_state(check_saved(path, "resume"), "checkpoint")
-        call, saved = self.facts(), facts.get("call", {})
-        wrong = [name for name, value in call.items() if saved.get(name) != value]
+        facts, blocks = read_state(path, "checkpoint", "resume")
+        call, saved = self.facts(), facts.get("call")
+        saved = saved if isinstance(saved, dict) else {}
+        wrong = [name for name, value in call.items() if not _same(saved.get(name), value)]
         if wrong:
             raise ValueError(
                 f"resume: {path} was written by a call with other values of {', '.join(wrong)}: "
                 f"{wrong[0]} was {saved.get(wrong[0])!r}, and is {call[wrong[0]]!r} here"
             )
         try:
+            self._check_blocks(blocks)
             self.run.unpack(blocks["run"])
             self.history.unpack({k.removeprefix("rows "): v for k, v in blocks.items() if k.startswith("rows ")}, facts["done"])
+            check_place(facts, self.run)
             if self.events is not None:
-                self.events.unpack(np.frombuffer(blocks["events"]).reshape(self.events.count, 3))
-                self.events.restore_rows(
-                    np.frombuffer(blocks["found"], dtype=np.int64), np.frombuffer(blocks["found t"]), np.frombuffer(blocks["found y"])
-                )
+                self._restore_events(self.events, blocks)
             self.saved_k = self.run.k
-            return StepState(facts["dt"], spectrum.Looks(**facts["looks"]), int(facts["nfev"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"resume: {path} does not fit this call, or is damaged ({error})") from error
+            nfev = check_whole(facts["nfev"], "nfev", 0, MANY)
+            return StepState(_number(facts["dt"], "dt"), _looks(facts["looks"]), nfev)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            what = f"there is no {error}" if isinstance(error, KeyError) else error
+            raise ValueError(f"resume: {path} does not fit this call, or is damaged ({what})") from error
+
+    def _check_blocks(self, blocks: dict[str, bytes]) -> None:
+        """Raises ValueError where there are others than a run with such events writes."""
+        known = {"run", *(f"rows {name}" for name in self.history.pack())}
+        if self.events is not None:
+            known |= {"events", "found", "found t", "found y"}
+        if set(blocks) != known:
+            raise ValueError(f"blocks: expected {', '.join(sorted(known))}, got {', '.join(sorted(blocks))}")
+
+    def _restore_events(self, events: core_events.Events, blocks: dict[str, bytes]) -> None:
+        """What was found before; as many as the events remember, and where the run has been."""
+        state = numbers_of(blocks, "events", (events.count, 3))
+        events.unpack(state)
+        count = len(blocks["found t"]) // 8
+        t = numbers_of(blocks, "found t", (count,))
+        y = numbers_of(blocks, "found y", (count, math.prod(events.shape)))
+        if len(blocks["found"]) != 8 * count:
+            raise ValueError(f"found: expected {count} whole numbers, got {len(blocks['found'])} bytes")
+        which = np.frombuffer(blocks["found"], dtype=np.int64)
+        if count and not (np.all(which >= 0) and np.all(which < events.count)):
+            raise ValueError(f"found: expected numbers of events, from 0 to {events.count - 1}, got others")
+        if not np.array_equal(np.bincount(which, minlength=events.count), state[:, 0]):
+            raise ValueError(f"found: expected as many as the {state[:, 0].sum():g} hits that the events remember, got {count}")
+        sign = 1.0 if self.run.t >= self.history.t0 else -1.0
+        if count and (np.any(np.diff(sign * t) < 0.0) or sign * t[0] < sign * self.history.t0 or sign * t[-1] > sign * self.run.t):
+            raise ValueError("found t: expected times in order, where the run has been, got others")
+        events.restore_rows(which, t, y.reshape(-1))
+
+
+def place_of(run: stepper.Run) -> list[Any]:
+    """Where a run stands: its step, time, next step to try, spectral radius and grid. A file says it twice, so that either is checked."""
+    return [run.k, run.t, run.h, *run.rho, *run.grid]
+
+
+def check_place(facts: dict[str, Any], run: stepper.Run) -> None:
+    """Raises ValueError where a run that was restored stands elsewhere than its file says."""
+    if not _same(facts.get("at", place_of(run)), place_of(run)):
+        raise ValueError(f"at: expected {place_of(run)}, where the saved run stands, got {facts['at']!r}")
+
+
+def _same(saved: Any, value: Any) -> bool:
+    """Whether a fact is the same, and of the same kind: True is not 1 here."""
+    return json.dumps(saved) == json.dumps(value)
+
+
+def _number(value: Any, name: str) -> float:
+    """A number as JSON has it, NaN and infinities among them. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name}: expected a number, got {value!r}")
+    return float(value)
+
+
+def _looks(saved: Any) -> spectrum.Looks:
+    """When the curvature was looked at. Raises TypeError or ValueError."""
+    if not isinstance(saved, dict) or set(saved) != {"next", "gap", "dt"}:
+        raise ValueError(f"looks: expected next, gap and dt, got {saved!r}")
+    looks = spectrum.Looks(
+        check_whole(saved["next"], "looks: next", 0, MANY), check_whole(saved["gap"], "looks: gap", 1, spectrum.SELDOM),
+        _number(saved["dt"], "looks: dt"),
+    )  # fmt: skip
+    if not looks.dt > 0.0:
+        raise ValueError(f"looks: dt: expected a number above 0, got {looks.dt!r}")
+    return looks

@@ -142,7 +142,7 @@ class AutoSteps:
 
     def _restore(self) -> None:
         state, history, events = self.mark
-        self.run.unpack(state)
+        self.run.unpack(state, counts=False)  # what is taken back was evaluated
         self.history.rewind(history)
         self.pending = []
         if self.events is not None:

@@ -135,7 +135,7 @@ class DenseOutput:
             for first in range(0, at.size, rows):
                 piece = slice(first, first + rows)
                 out[piece] = (self._slopes if derivative else self._states)(at[piece], index[piece])
-        return np.moveaxis(out.reshape(at.size, *self._shape), 0, -1).reshape(*self._shape, *given.shape)
+        return np.moveaxis(out.reshape(at.size, *self._shape), 0, -1).reshape((*self._shape, *given.shape))
 
     def _no_span(self, at: Array, out: Array, derivative: bool) -> None:
         if derivative:

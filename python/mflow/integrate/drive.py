@@ -26,8 +26,9 @@ from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pe
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
-from mflow.integrate.curvature import CALLBACK, AutoSteps, check_measurable, give_radius
+from mflow.integrate.curvature import CALLBACK, LEAST_STEPS, AutoSteps, check_measurable, give_radius
 from mflow.integrate.history import History
+from mflow.stability.spectrum import Looks, relaxing
 
 __all__ = ["Drive", "follow"]
 
@@ -45,7 +46,7 @@ def follow(drive: Drive) -> Any:
         message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         note = f"in mflow.{name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
-        attach(error, pending(drive.kind, lambda: drive.result(-1, reason, message)), note)
+        attach(error, lambda: pending(drive.kind, lambda: drive.result(-1, reason, message)), note)
         raise
     finally:
         drive.close()
@@ -53,7 +54,7 @@ def follow(drive: Drive) -> Any:
         return drive.finish(status)
     except KeyboardInterrupt as error:
         message = f"KeyboardInterrupt at t = {drive.run.t:g} after {drive.run.k} steps, while the result was put together"
-        attach(error, pending(drive.kind, lambda: drive.result(-1, "interrupted", message)), f"in mflow.{name}")
+        attach(error, lambda: pending(drive.kind, lambda: drive.result(-1, "interrupted", message)), f"in mflow.{name}")
         raise
 
 
@@ -68,6 +69,8 @@ class Drive:
         self.t0, self.t1 = control.check_span(t_span, settings.dt)
         self._check_method()
         self.mode = control.check_mode(method, settings, self.estimated)
+        if self.mode == "auto":
+            self.method = method = relaxing(method)
         self.step = self.t1 - self.t0 if self.mode == "adaptive" else control.check_step(method, settings.dt, self.t0, self.t1)
         self.max_step = control.check_max_step(settings.max_step)
         self.max_steps = control.whole_or(settings.max_steps, "max_steps", MANY)
@@ -80,7 +83,6 @@ class Drive:
         span = self.t0, self.t1
         self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
-        self.uncounted = 0  # evaluations before a resume that the run does not know of: a cost's are counted by its function
         self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts)
         if settings.resume is not None:
             self._resume(settings.resume)
@@ -136,7 +138,7 @@ class Drive:
 
     def _make_history(self, every: int, times: Array | None, rows: int | None) -> Any:
         dense = self.settings.dense_output
-        return History(self.run, self.start, self.t0, every=every, times=times, dense=dense, rows=rows, events=self.events)
+        return History(self.run, self.start, self.t0, every=every, times=times, dense=dense, rows=rows, events=self.events, t_end=self.t1)
 
     def _seen(self) -> tuple[Array, ...]:
         """The state as callbacks get it."""
@@ -208,7 +210,7 @@ class Drive:
         if self.watch is not None and self.mode != "auto" and self.watch(run.t, *self._seen()) and status == 0:
             return CALLBACK
         if (self.mode != "auto" or self.auto.sure) and self.checkpoints.due(run.t == self.t1):
-            self.checkpoints.write(StepState(self.step, self.auto.looks, self._nfev()))
+            self.checkpoints.write(StepState(self.step, self.auto.looks, int(self.run.nfev)))
         return status
 
     def _steps(self, count: int) -> int:
@@ -238,12 +240,42 @@ class Drive:
         }  # fmt: skip
 
     def _resume(self, path: Any) -> None:
-        self.step, self.auto.looks, nfev = self.checkpoints.resume(path)
-        self.auto.step = self.step
-        self.uncounted = nfev - self.run.nfev
+        """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
+        step, looks, nfev = self.checkpoints.resume(path)
+        wrong = self._grid_misfit(step) or self._looks_misfit(step, looks)
+        if not wrong and nfev != self.run.nfev:
+            wrong = f"nfev: expected the {self.run.nfev} evaluations of the run, got {nfev}"
+        if wrong:
+            raise ValueError(f"resume: {path} does not fit this call, or is damaged ({wrong})")
+        self.auto.looks, self.step = looks, step
+        self.auto.step = step
 
-    def _nfev(self) -> int:
-        return int(self.run.nfev) + self.uncounted
+    def _grid_misfit(self, step: float) -> str:
+        """Why the step, the number of steps and the time of a saved run do not belong together in this call; "" where they do."""
+        run, sign = self.run, math.copysign(1.0, self.t1 - self.t0)
+        if not sign * self.t0 <= sign * run.t <= sign * self.t1 or (run.k == 0) != (run.t == self.t0):
+            return f"t: expected a time from {self.t0:g} to {self.t1:g}, got {run.t!r} after {run.k} steps"
+        if self.mode == "auto":
+            return ""
+        if step != self.step:
+            return f"dt: expected {self.step!r}, got {step!r}"
+        if self.mode == "adaptive":
+            return "" if run.k == 0 or sign * run.h > 0.0 else f"h: expected a step towards {self.t1:g}, got {run.h!r}"
+        grid = self.t1 if run.k == self.steps else self.t0 + run.k * step
+        if run.k > self.steps or run.t != grid or run.grid != (step, 0, self.t0):
+            return f"t: expected {grid!r} after {run.k} of {self.steps} steps, got {run.t!r}"
+        return ""
+
+    def _looks_misfit(self, step: float, looks: Any) -> str:
+        """Why a saved step and the last look at the curvature do not belong together; "" where they do."""
+        longest = abs(self.t1 - self.t0) / LEAST_STEPS
+        if self.mode != "auto":
+            return "" if looks == Looks() else f"looks: expected none, got {looks}"
+        if not (0.0 < abs(step) <= longest and step * (self.t1 - self.t0) > 0.0 and abs(step) == looks.dt):
+            return f"dt: expected the step of the last look, {looks.dt:g}, towards {self.t1:g} and at most {longest:g} long, got {step!r}"
+        if self.run.t != self.t1 and looks.next != self.run.k + looks.gap:
+            return f"looks: expected the next one at step {self.run.k + looks.gap}, got {looks.next}"
+        return ""
 
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 
@@ -300,7 +332,7 @@ class Drive:
         t, y, sol = self.history.arrays()
         out = IVPResult(
             t=t, y=y, sol=sol, t_events=events.t_events if events else none, y_events=events.y_events if events else none,
-            nfev=self._nfev(), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
+            nfev=int(self.run.nfev), njev=run.njac, nlu=run.nlu, nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message + (f"; {few}" if (few := self._few_digits()) else ""), success=status >= 0,
         )  # fmt: skip
         keep_origin(out, Origin(self.problem, self.method, self.step if self.mode == "fixed" else None, self.settings.symmetric))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array
+from mflow.base.checks import Array, check_whole
 from mflow.base.pace import joined
+from mflow.base.savefile import numbers_of
 from mflow.integrate.dense import DenseOutput
 
 __all__ = ["History"]
@@ -25,6 +27,7 @@ class History:
     times : keep the states at these times instead.
     dense : keep the polynomial of every step too.
     rows : how many there will be, where that is known.
+    t_end : where the run will end.
     """
 
     def __init__(
@@ -38,8 +41,9 @@ class History:
         dense: bool = False,
         rows: int | None = None,
         events: core_events.Events | None = None,
+        t_end: float = math.nan,
     ) -> None:
-        self.run, self.start, self.t0, self.events = run, start, t0, events
+        self.run, self.start, self.t0, self.events, self.t_end = run, start, t0, events, t_end
         self.every, self.dense = (1 if dense else every), dense
         self.times = None if dense else times
         self.asked_times, self.kept_every = times, every
@@ -64,6 +68,11 @@ class History:
             fix = "keep fewer, with save_every=, t_eval= or save='last'"
             raise MemoryError(f"no memory for {rows} states of {self.start.size} numbers: {fix}") from None
         self.rows = self._rows(min(self.every, 2**62))
+
+    @property
+    def at_end(self) -> bool:
+        """Whether the run has reached its end: the state there is kept, whatever `every` is."""
+        return bool(self.run.t == self.t_end)
 
     @property
     def width(self) -> int:
@@ -146,13 +155,10 @@ class History:
     def _select(self, t: Array, y: Array, sol: DenseOutput | None) -> tuple[Array, Array]:
         """Of all steps, what was asked to be kept."""
         if self.asked_times is not None:
-            sign = 1.0 if t[-1] >= t[0] else -1.0
-            times = self.asked_times[(self.asked_times - t[-1]) * sign <= 0]
+            times = self.asked_times[: self._passed_of(self.asked_times, t[-1])]
             if sol is None or not len(times):
                 return times[:0], y[:0]
-            if len(t) == 1:
-                times = times[times == t[0]]
-            return times, np.moveaxis(sol(times), -1, 0).reshape(len(times), -1)
+            return times, np.moveaxis(sol(times), -1, 0).reshape(len(times), self.start.size)
         if self.kept_every == 0:
             return t[-1:], y[-1:]
         keep = np.arange(len(t)) % self.kept_every == 0
@@ -165,18 +171,47 @@ class History:
         out = {"t": t.tobytes(), "y": y.tobytes()}
         return out if D is None else {**out, "D": D.tobytes()}
 
-    def unpack(self, blocks: dict[str, bytes], done: int) -> None:
-        """The rows that `pack` wrote, and how many of the times asked for are behind. Raises ValueError where they do not fit."""
-        t = np.frombuffer(blocks["t"])
-        y = np.frombuffer(blocks["y"]).reshape(len(t), self.width)
-        D: Any = None
-        if self.dense:
-            D = np.frombuffer(blocks["D"]).reshape(len(t), self.run.degree, self.start.size)
+    def unpack(self, blocks: dict[str, bytes], done: Any) -> None:
+        """The rows that `pack` wrote, and how many of the times asked for are behind: where the run has been, as many as it has left there.
+
+        Raises TypeError or ValueError where they do not fit.
+        """
+        rows, behind = self._expected(), 0
+        if self.times is not None:
+            rows = behind = self._passed_of(self.times, self.run.t)
+        if check_whole(done, "done", 0) != behind:
+            raise ValueError(f"done: expected {behind}, the times to save at that are behind t = {self.run.t:g}, got {done!r}")
+        t = numbers_of(blocks, "t", (rows,))
+        y = numbers_of(blocks, "y", (rows, self.width))
+        D = numbers_of(blocks, "D", (rows, self.run.degree, self.start.size)) if self.dense else None
+        self._check_rows(t, y)
         if self.times is None:
             self.chunks = [(t, y, D)] if len(t) else []
             self.rows.count = 0
         else:
-            if len(t) > len(self.t):
-                raise ValueError("more rows than times to save at")
             self.t[: len(t)], self.y[: len(t)] = t, y
-            self.rows.count, self.rows.done = len(t), done
+            self.rows.count, self.rows.done = len(t), behind
+
+    def _expected(self) -> int:
+        """The rows that a run leaves that keeps each k-th step, where it stands now."""
+        if not self.every or self.times is not None:
+            return 0
+        return 1 + self.run.k // self.every + (1 if self.at_end and self.run.k % self.every else 0)
+
+    def _passed_of(self, times: Array, t: float) -> int:
+        """How many of the times lie behind t, or at it: the run's direction is that of its span, wherever it has come to."""
+        sign = 1.0 if self.t_end >= self.t0 else -1.0
+        return int(np.searchsorted(sign * times, sign * t, side="right"))
+
+    def _check_rows(self, t: Array, y: Array) -> None:
+        """Raises ValueError where times and states are not those of a run that stands where this one does."""
+        if self.times is not None:
+            if not np.array_equal(t, self.times[: len(t)]):
+                raise ValueError("t: expected the times to save at, got others")
+            return
+        sign = 1.0 if self.t_end >= self.t0 else -1.0
+        if len(t) and (t[0] != self.t0 or np.any(np.diff(sign * t) < 0.0) or sign * t[-1] > sign * self.run.t):
+            raise ValueError(f"t: expected times in order from {self.t0:g} to {self.run.t:g}, got others")
+        last = self.every and (self.at_end or self.run.k % self.every == 0)
+        if last and (t[-1] != self.run.t or not np.array_equal(y[-1, : self.start.size], self.run.y.ravel())):
+            raise ValueError("y: expected the state of the run in the last row, got another")

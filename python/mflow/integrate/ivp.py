@@ -79,7 +79,7 @@ def solve_ivp(
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
         outgrew them are taken again. That is for relaxing to a minimum or a steady state: a stable step is not yet an accurate one, on
-        oscillations least of all; rtol and atol are for accuracy. inf, with t_end = inf and "backward_euler": the steady state in one
+        oscillations least of all; rtol and atol are for accuracy. rkc2 is damped more then, unless ``damping=`` is given. inf, with t_end = inf and "backward_euler": the steady state in one
         step.
     rtol, atol : float or array_like of y0's shape
         Error control (default 1e-3, 1e-6): the local error of component i is held to atol_i + rtol_i |y_i|, in root mean square.
@@ -105,7 +105,8 @@ def solve_ivp(
     checkpoint, checkpoint_every : path, int
         Write the state to a file every so many steps (1000), at once or not at all.
     resume : path
-        Go on from such a file, with the same arguments: the result is the same, bit for bit, as without the interruption.
+        Go on from such a file, with the same arguments: the result is the same, bit for bit, as without the interruption, its counts among
+        it (a Jacobian that is made once more for that is left out). What does not fit the call is refused, with its name.
     **parameters
         The method's own.
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
+import zlib
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -12,16 +14,19 @@ from mflow_core.problems import problem
 from mflow_core.stepping import stepper as core
 from mflow_core.stepping.last_step import LastStep
 
-from mflow.base.checks import Array, as_tuple, check_number, check_path, check_saved, check_start, check_whole
+from mflow.base.checks import Array, as_tuple, check_number, check_path, check_start, check_whole
 from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
-from mflow.base.savefile import read_state, write_state
+from mflow.base.savefile import numbers_of, read_state, write_state
+from mflow.integrate.checkpoint import check_place, place_of
 from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.integrate.curvature import give_radius
 from mflow.integrate.endings import Ending
 from mflow.solvers import nonlinear
 
 __all__ = ["Stepper"]
+
+CONTROL = ("rtol", "atol", "direction", "first_step", "max_step", "min_step")  # what is saved of how a stepper was made
 
 
 class Stepper:
@@ -94,6 +99,7 @@ class Stepper:
     """
 
     _start_name = "y0"
+    _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
 
     def __init_subclass__(cls, *, flag: str = "", **more: Any) -> None:
@@ -146,6 +152,9 @@ class Stepper:
 
     def _make_run(self, equation: problem.Problem, **more: Any) -> None:
         """The run of the core, under error control where tolerances are given."""
+        direction = self._call["direction"]
+        if not isinstance(direction, int | float | np.number) or math.isnan(direction):
+            raise ValueError(f"direction: expected a number, whose sign counts, got {direction!r}")
         self._controlled = self._call["rtol"] is not None or self._call["atol"] is not None
         record, values = self.method.record, self.method.numbers
         self._run = core.Run(record, equation, self._start, self._t0, math.nan, values, dense=True, control=self._controlled, **more)
@@ -178,9 +187,53 @@ class Stepper:
 
     @property
     def y(self) -> Array:
-        """A copy of the state, float64 of y0's shape."""
-        y: Array = self._run.y
-        return y
+        """A read-only copy of the state, float64 of y0's shape. ``st.y = ...`` is `set_state`.
+
+        Raises RuntimeError while the stepper steps, in another thread or around its own callback.
+        """
+        return self._copy(0)
+
+    @y.setter
+    def y(self, value: Any) -> None:
+        self.set_state(y=value)
+
+    def _copy(self, vector: int) -> Array:
+        """A carried vector: a change to it would be lost, so none can be made."""
+        copy: Array = self._run.vector(vector)
+        copy.setflags(write=False)
+        return copy
+
+    def set_state(self, t: float | None = None, y: Any = None) -> None:
+        """Go on from another state, another time, or both: after a dose, an impact, an assimilated measurement. What is not given stays.
+
+        It is a new start: ``st`` goes on with the bits of a stepper that is made there. Slopes of the last step, Newton's Jacobian, the
+        measured spectral radius and the memory of error control are forgotten, with `h`, which is estimated anew (or ``first_step``
+        again); `interpolate` knows no last step. Fixed steps are counted from here, so that ``t0`` is t. The counts (`k`, `nfev`, `njev`,
+        `nlu`, `nrejected`) go on.
+
+        Raises TypeError or ValueError where t or y is not finite, or y has another shape; the state stays as it was.
+
+        Examples
+        --------
+        >>> import mflow
+        >>> st = mflow.Stepper("dopri5", lambda t, y: -y, [0.0], rtol=1e-9, atol=1e-12)
+        >>> for day in range(3):
+        ...     st.y = st.y + 1.0
+        ...     st.advance_to(day + 1.0)
+        >>> bool(abs(st.y[0] - 0.5530018) < 1e-7)
+        True
+        """
+        time = self.t if t is None else check_number(t, "t")
+        state = None if y is None else self._checked(y, "y")
+        self._run.restart(time, state)
+        self._t0, self._start = time, self._run.vector(0)
+
+    def _checked(self, value: Any, argument: str) -> Array:
+        """A state of the shape that this one has."""
+        state = check_start(value, argument)
+        if state.shape != self._start.shape:
+            raise ValueError(f"{argument}: expected an array of shape {self._start.shape}, got shape {state.shape}")
+        return state
 
     @property
     def k(self) -> int:
@@ -189,18 +242,27 @@ class Stepper:
 
     @property
     def nfev(self) -> int:
-        """Evaluations of fun."""
-        return int(self._run.nfev)
+        """Evaluations of fun, all that it can count itself."""
+        return int(self._run.nfev) + self._redone()[0]
 
     @property
     def njev(self) -> int:
         """Evaluations of the Jacobian."""
-        return int(self._run.njac)
+        return int(self._run.njac) + self._redone()[1]
 
     @property
     def nlu(self) -> int:
         """Factorisations."""
-        return int(self._run.nlu)
+        return int(self._run.nlu) + self._redone()[2]
+
+    def _redone(self) -> tuple[int, ...]:
+        """Evaluations, Jacobians and factorisations that rebuilt, after `load`, what was at hand at `save`."""
+        solver = self._solver()
+        now = solver.redone if solver is not None else (0, 0, 0)
+        return tuple(before + more for before, more in zip(self._rebuilt, now, strict=True))
+
+    def _solver(self) -> Any:
+        return self._run.solver
 
     @property
     def nrejected(self) -> int:
@@ -255,7 +317,7 @@ class Stepper:
     def _go(self, end: float, count: int, name: str) -> None:
         if not self._controlled:
             raise TypeError(f"{name}: without dt it is for error control: give rtol= and atol= to the stepper, or dt to step")
-        if self.k == 0 and self._run.h == 0.0:
+        if self._run.h == 0.0:  # a start
             sign = math.copysign(1.0, self._call["direction"])
             self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * self._first)), 0.0)
         status = int(self._run.adaptive(count, end))
@@ -295,53 +357,108 @@ class Stepper:
         """Write the state to a file: at once or not at all, with a checksum, without pickle. `load` goes on with the same bits."""
         facts = {
             "method": self.method.name, "parameters": public_values(self.method.record, self.method.all_numbers),
-            "shape": list(self._run.shape), "t0": self._t0, "control": self._settings(),
+            "shape": list(self._run.shape), "t0": self._t0, "control": self._settings(), "rebuilt": self._redone(),
+            "at": place_of(self._run),
         }  # fmt: skip
-        write_state(
-            check_path(path, "path"), "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes(), **self._more_blocks()}
-        )
+        facts["made (its checksum)"] = _made_of(facts)
+        path = check_path(path, "path")
+        write_state(path, "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes(), **self._more_blocks()})
 
     def _more_blocks(self) -> dict[str, bytes]:
         return {}
 
     def _settings(self) -> dict[str, Any]:
         """What error control was asked for, as JSON has it."""
-        names = ("rtol", "atol", "direction", "first_step", "max_step", "min_step")
-        values = {name: self._call[name] for name in names}
+        values = {name: self._call[name] for name in CONTROL}
         return {name: np.asarray(v).tolist() if v is not None else None for name, v in values.items()}
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], fun: Callable[..., Any] | Any, **call: Any) -> Self:
         """The stepper that `save` wrote, on the same ``fun``; args, inplace, jac and the like as it was made with.
 
-        Raises ValueError where the file is damaged or something else.
+        A Jacobian that was at hand is made once more, where it was made: `nfev`, `njev` and `nlu` count that too.
+
+        Raises ValueError where the file is damaged or something else, or where its fields do not fit together.
         """
-        facts, blocks = read_state(check_saved(path, "path"), "stepper")
+        facts, blocks = read_state(path, "stepper")
         try:
-            given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
-            method = get_method(facts["method"], **given)
-            start = np.frombuffer(blocks["start"]).reshape(facts["shape"])
-            if "v0" in blocks:
-                call["v0"] = np.frombuffer(blocks["v0"]).reshape(facts["shape"])
-            made = cls(method, fun, start, t0=facts["t0"], **facts["control"], **call)
+            method, start, t0, control = _read_start(facts, blocks)
+            more: dict[str, Any] = {"v0": numbers_of(blocks, "v0", start.shape)} if "second_order" in method.flags else {}
+            known, rebuilt = {"run", "start", *more}, [check_whole(n, "rebuilt", 0, MANY) for n in facts.get("rebuilt", (0, 0, 0))]
+            if set(blocks) != known or len(rebuilt) != 3 or ("energy" in control) != bool(more):
+                raise ValueError(f"blocks, rebuilt, control: not those of {method.name}")
+        except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
+            raise _misfit(path, error) from error
+        try:
+            made = cls(method, fun, start, t0=t0, **control, **more, **call)
             made._run.unpack(blocks["run"])
-        except (KeyError, AttributeError, ValueError) as error:
-            raise ValueError(f"{os.fspath(path)}: it is damaged, or holds another state ({error})") from error
+            check_place(facts, made._run)
+            made._check_direction()
+        except ValueError as error:
+            raise _misfit(path, error) from error
+        made._rebuilt = tuple(rebuilt)
         return made
 
+    def _check_direction(self) -> None:
+        """ValueError where the next step of error control goes the other way."""
+        if self._controlled and self._run.h * self._call["direction"] < 0.0:
+            raise ValueError(f"h: expected a step in the direction {self._call['direction']!r}, got {self._run.h!r}")
+
     def __reduce__(self) -> tuple[Any, ...]:
-        return _remake, (type(self), self.method, self._start, self._t0, self._call, self._run.pack())
+        return _remake, (type(self), self.method, self._start, self._t0, self._call, self._run.pack(), self._redone())
 
     def __copy__(self) -> Self:
-        made: Self = _remake(type(self), self.method, self._start, self._t0, self._call, self._run.pack())
+        remake, given = self.__reduce__()
+        made: Self = remake(*given)
         return made
 
     def __repr__(self) -> str:
         return f"<mflow.Stepper {self.method!r}, t = {self.t:g}, k = {self.k}>"
 
 
-def _remake(cls: type[Stepper], method: Method, start: Array, t0: float, call: dict[str, Any], state: bytes) -> Any:
+def _remake(
+    cls: type[Stepper], method: Method, start: Array, t0: float, call: dict[str, Any], state: bytes, rebuilt: tuple[int, ...] = (0, 0, 0)
+) -> Any:
     given: dict[str, Any] = {cls._start_name: start, "t0": t0, **call}
     made = cls(method, **given)
     made._run.unpack(state)
+    made._rebuilt = rebuilt
     return made
+
+
+def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
+    what = f"there is no {error}" if isinstance(error, KeyError) else error
+    return ValueError(f"{os.fspath(path)}: it is damaged, or holds another state ({what})")
+
+
+def _made_of(facts: dict[str, Any]) -> int:
+    """A checksum of what a stepper is made with."""
+    return zlib.crc32(json.dumps([facts[name] for name in ("method", "parameters", "shape", "t0", "control")]).encode())
+
+
+def _read_start(facts: dict[str, Any], blocks: dict[str, bytes]) -> tuple[Method, Array, float, dict[str, Any]]:
+    """(method, start, t0, what belongs to error control) of a saved stepper. Raises where a field is not one that `Stepper.save` writes."""
+    if set(facts) - {"rebuilt", "at", "made (its checksum)"} != {"method", "parameters", "shape", "t0", "control"}:
+        raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
+    given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
+    method = get_method(facts["method"], **given)
+    if set(given) != set(method.parameters):
+        raise ValueError(f"parameters: expected {', '.join(method.parameters)} of {method.name}, got {', '.join(given)}")
+    if facts.get("made (its checksum)", _made_of(facts)) != _made_of(facts):
+        raise ValueError("made: method, parameters, shape, t0 and control are not those that were saved")
+    if not isinstance(facts["shape"], list):
+        raise ValueError(f"shape: expected a list, got {facts['shape']!r}")
+    shape = tuple(check_whole(n, "shape", 0, MANY) for n in facts["shape"])
+    control = facts["control"]
+    if not isinstance(control, dict) or set(control) - {"energy"} != set(CONTROL):
+        raise ValueError(f"control: expected {', '.join(CONTROL)}, got {control!r}")
+    for name in ("direction", "first_step", "max_step", "min_step"):
+        value = control[name]
+        if isinstance(value, bool) or not (isinstance(value, int | float) or (value is None and name != "direction")):
+            raise ValueError(f"{name}: expected a number, got {value!r}")
+    if not isinstance(control.get("energy", False), bool):
+        raise ValueError(f"energy: expected true or false, got {control['energy']!r}")
+    for name in ("rtol", "atol"):
+        if control[name] is not None:
+            check_tolerances(RTOL if name == "atol" else control[name], ATOL if name == "rtol" else control[name], shape)
+    return method, numbers_of(blocks, "start", shape), check_number(facts["t0"], "t0"), control

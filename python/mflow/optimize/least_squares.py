@@ -232,8 +232,8 @@ def least_squares(
     except BaseException as error:
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         where = f"after {flow.nit} steps"
-        partial = flow.result(-1, reason, f"{type(error).__name__} {where}: {error}")
-        attach(error, partial, f"in mflow.least_squares, {where}; .partial_result holds the best point")
+        text = f"{type(error).__name__} {where}: {error}"
+        attach(error, lambda: flow.result(-1, reason, text), f"in mflow.least_squares, {where}; .partial_result holds the best point")
         raise
     result = flow.finish(ending)
     if flow.idle:

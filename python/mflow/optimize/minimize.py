@@ -169,7 +169,7 @@ def minimize(
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
         note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds the result so far"
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
-        attach(error, doubts.said(descent.result(-1, reason, text, ask=False)), note)
+        attach(error, lambda: doubts.said(descent.result(-1, reason, text, ask=False)), note)
         raise
     return doubts.said(descent.finish(status, threshold))
 

@@ -227,7 +227,7 @@ def _here(problem: tuple[Any, ...], threads: int, bar: Progress) -> MinimizeBatc
     try:
         on_threads(work.work, work.stop, lambda: work.done, min(threads, pieces), bar)
     except BaseException as error:
-        attach(error, work.result(), "in mflow.minimize_batch; .partial_result holds the members that were done")
+        attach(error, work.result, "in mflow.minimize_batch; .partial_result holds the members that were done")
         raise
     return work.result()
 
@@ -272,6 +272,6 @@ def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Prog
     except BaseException as error:
         for future in pieces:
             future.cancel()
-        attach(error, _result(method, out.x, out.fun, out.gmax, out.nit, out.nfev, reason), "in mflow.minimize_batch")
+        attach(error, lambda: _result(method, out.x, out.fun, out.gmax, out.nit, out.nfev, reason), "in mflow.minimize_batch")
         raise
     return _result(method, out.x, out.fun, out.gmax, out.nit, out.nfev, reason)

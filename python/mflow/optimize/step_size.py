@@ -46,7 +46,7 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
         along = "" if second else " along gradient flow"
         raise ValueError(f"dt: expected the size of the fixed steps of {method.name}{along}, got None; see mflow.max_stable_dt")
     if step == "auto":
-        return as_method(method, settings), math.nan, None
+        return spectrum.relaxing(as_method(method, settings)), math.nan, None
     if step == math.inf and method.is_implicit and method.stages == 1:
         return as_method(method, settings), math.inf, None
     first = check_number(step(0) if schedule else step, "dt", low=0.0, open_low=True)

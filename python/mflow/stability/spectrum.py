@@ -25,7 +25,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.stability import limits
 
-__all__ = ["SafeStep", "Spectrum", "safe_step", "spectrum", "upper_radius"]
+__all__ = ["SafeStep", "Spectrum", "relaxing", "safe_step", "spectrum", "upper_radius"]
 
 ITERATIONS = 16
 EVERY, SELDOM = 25, 200  # steps between measurements, at most
@@ -37,6 +37,7 @@ AGREE = 0.1  # relative difference that the results of two lengths may have
 NOISE = 1e-6  # error of differences: directions this close to an axis are on it, values this small relative to the largest are 0
 PER_OCTAVE = 32  # rays of a method's boundary for each halving of the angle to the imaginary axis
 STAGES = 10  # of a method that chooses its stages at run time, where dt is chosen too
+DAMPING = 4.0  # of a method whose damping can be chosen: stiff modes shrink by more than half in every step
 MARGIN = 1.05  # of the spectral radius
 
 Slope = Callable[[float, Array], Any]
@@ -156,6 +157,17 @@ def safe_step(
     if dt == math.inf:
         return SafeStep(math.inf, rho, measured.evaluations, f"no eigenvalue found limits the step of {method.name}")
     return SafeStep(safety * dt, rho, measured.evaluations, "")
+
+
+def relaxing(method: Method) -> Method:
+    """The method as dt="auto" takes it, to relax to a steady state: one whose damping can be chosen is damped well, unless it was chosen.
+
+    With nine tenths of the limit no stiff mode keeps more than 0.82 of itself in a step of the methods of few stages. A Chebyshev method
+    made for accuracy keeps up to 0.95, all along its interval, in steps 32 times as long at ten stages.
+    """
+    if "damping" not in method.parameters or "damping" in method.given or "staged" not in method.flags:
+        return method
+    return as_method(method, {"damping": DAMPING})
 
 
 def upper_radius(slope: Slope, t: float, y: Array, *, symmetric: bool = False) -> tuple[float, str]:

@@ -46,6 +46,7 @@ class Binding:
 
     def __init__(self, params: Any, optimizer: Any, parameters: dict[str, Any]) -> None:
         bound = isinstance(optimizer, optim.Optimizer)
+        self.made = not bound  # the optimizer is of this run alone
         flat, self.arranged = spread(params if bound else _copies(params), "params")
         if not flat:
             raise ValueError("params: expected an array, or a list or dict of arrays, got an empty one")

@@ -9,21 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from mflow.base.savefile import read_state, write_state
 from mflow.training.binding import Binding
+from mflow.training.saved import CHECKSUM, Saved, checksum_of, counters_of
 
 if TYPE_CHECKING:
     from mflow.training.trainer import Trainer
 
 __all__ = ["facts_of", "restore", "save"]
-
-COUNTERS = {
-    "trainer": ("epoch", "batch", "nit", "nfev", "norm", "loss", "val_loss"),
-    "monitor": ("waited", "best", "mark", "best_epoch"),
-    "history": ("sum_loss", "sum_weight", "sum_norm", "sum_steps"),
-}
 
 
 def facts_of(binding: Binding, schedule_per: str) -> dict[str, Any]:
@@ -37,12 +30,6 @@ def facts_of(binding: Binding, schedule_per: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _counters(run: Trainer) -> list[tuple[Any, str]]:
-    """(object, attribute) of each counter."""
-    owners = {"trainer": run, "monitor": run.monitor, "history": run.history}
-    return [(owners[owner], name) for owner, names in COUNTERS.items() for name in names]
-
-
 def save(run: Trainer, path: Any) -> None:
     """Write a checkpoint."""
     binding, history = run.binding, run.history
@@ -50,9 +37,10 @@ def save(run: Trainer, path: Any) -> None:
     vectors = state.pop("vectors")
     facts = {
         "call": run.facts, "seed": run.feed.seed, "generator": run.began_with, "optimizer": state, "elapsed": history.clock(),
-        "counters": {name: getattr(owner, name) for owner, name in _counters(run)},
+        "counters": {name: getattr(owner, name) for owner, name in counters_of(run)},
         "schedules": [s.state_dict() if hasattr(s, "state_dict") else {} for s in binding.schedules],
     }  # fmt: skip
+    facts[CHECKSUM] = checksum_of(facts)
     blocks = {f"params {i}": a.tobytes() for i, a in enumerate(binding.flat)}
     blocks |= {f"best {i}": a.tobytes() for i, a in enumerate(run.monitor.best_flat)}
     blocks |= {f"vector {i} {name}": v.tobytes() for i, by_name in enumerate(vectors) for name, v in by_name.items()}
@@ -62,40 +50,29 @@ def save(run: Trainer, path: Any) -> None:
 
 
 def restore(run: Trainer, path: Any, seed: int | None) -> None:
-    """Go back to where a checkpoint was written. Raises ValueError where it belongs to another call."""
-    facts, blocks = read_state(path, "training")
+    """Go back to where a checkpoint was written. Raises ValueError where it belongs to another call, or no run can have come to that place;
+    nothing is changed then."""
+    facts, blocks = read_state(path, "training", "resume")
     _check_call(facts, run.facts, path)
-    if seed is not None and facts["seed"] is not None and seed != facts["seed"]:  # batches made elsewhere have none
-        raise ValueError(f"resume: {path} was written with seed = {facts['seed']}, got seed = {seed}; omit seed, or give the same")
-    binding, monitor, history = run.binding, run.monitor, run.history
     try:
-        state = facts["optimizer"]
-        names = binding.opt.record.vectors
-        state["vectors"] = [
-            {n: np.frombuffer(blocks[f"vector {i} {n}"]).reshape(a.shape) for n in names if f"vector {i} {n}" in blocks}
-            for i, a in enumerate(binding.flat)
-        ]
-        binding.opt.load_state_dict(state)
-        for i, (now, kept) in enumerate(zip(binding.flat, monitor.best_flat, strict=True)):
-            now[...] = np.frombuffer(blocks[f"params {i}"]).reshape(now.shape)
-            kept[...] = np.frombuffer(blocks[f"best {i}"]).reshape(kept.shape)
-        for owner, name in _counters(run):
-            setattr(owner, name, facts["counters"][name])
-        for schedule, state in zip(binding.schedules, facts["schedules"], strict=True):
-            if hasattr(schedule, "load_state_dict"):
-                schedule.load_state_dict(state)
-        for name, values in history.arrays():
-            values.frombytes(blocks[f"row {name}"])
-        history.rates.frombytes(blocks["rates"])
-        run.feed.seed, history.elapsed = facts["seed"], facts["elapsed"]
-        run.began_with = run.generator.bit_generator.state = facts["generator"]
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"resume: {path} does not fit this call, or is damaged ({error})") from error
+        saved = Saved(run, facts, blocks)
+        saved.check()
+        if seed is not None and saved.seed is not None and seed != saved.seed:  # batches made elsewhere have none
+            other = True
+        else:
+            other = False
+            saved.apply(run)
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
+        what = f"there is no {error}" if isinstance(error, KeyError) else error
+        raise ValueError(f"resume: {path} does not fit this call, or is damaged ({what})") from error
+    if other:
+        raise ValueError(f"resume: {path} was written with seed = {saved.seed}, got seed = {seed}; omit seed, or give the same")
 
 
 def _check_call(saved: dict[str, Any], call: dict[str, Any], path: Any) -> None:
     """Raises ValueError where the checkpoint was written by another call."""
-    now, before = json.loads(json.dumps(call)), saved.get("call", {})
+    now, before = json.loads(json.dumps(call)), saved.get("call")
+    before = before if isinstance(before, dict) else {}
     wrong = [name for name in {**now, **before} if before.get(name) != now.get(name)]
     if wrong:
         name = wrong[0]

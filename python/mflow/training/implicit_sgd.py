@@ -335,8 +335,9 @@ class ImplicitSGD:
 
     @property
     def coef(self) -> Array:
-        """Weights w."""
+        """A read-only copy of the weights w; `set_weights` sets them."""
         out: Array = self.learner.mean[0]
+        out.setflags(write=False)
         return out
 
     @property

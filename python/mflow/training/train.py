@@ -163,7 +163,7 @@ def train(
         where = f"epoch {trainer.epoch}, step {trainer.nit}"
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         text = f"{type(error).__name__} in {where}" + (f": {error}" if str(error) else "")
-        attach(error, trainer.result(Ending(reason, text)), f"in mflow.train, {where}; .partial_result holds the result so far")
+        attach(error, lambda: trainer.result(Ending(reason, text)), f"in mflow.train, {where}; .partial_result holds the result so far")
         raise
     finally:
         trainer.close()

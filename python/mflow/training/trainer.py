@@ -19,7 +19,7 @@ from mflow_core.optimize.arrangement import gather
 from mflow_core.optimize.training import measured_step
 from mflow_core.optimize.updater import StepRefused, Updater
 
-from mflow.base.checks import Array, check_choice, check_flags, check_number, check_path, check_saved, check_whole, real_array
+from mflow.base.checks import Array, check_choice, check_flags, check_number, check_path, check_whole, real_array
 from mflow.base.progress import Progress, asks_to_stop
 from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
 from mflow.base.result import Result
@@ -261,7 +261,7 @@ class Trainer:
 
     def resume(self, path: Any, seed: int | None) -> None:
         """Go back to where a checkpoint was written. Raises ValueError where it belongs to another call."""
-        checkpoint.restore(self, check_saved(path, "resume"), seed)
+        checkpoint.restore(self, path, seed)
 
     def result(self, ending: Ending) -> TrainResult:
         """The result as the run stands, with the ending in words."""

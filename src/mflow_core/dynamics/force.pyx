@@ -20,7 +20,7 @@ from mflow_core.dynamics.structure cimport body_product, body_solve, body_work
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport matrix_refresh
-from mflow_core.solvers.newton cimport newton_pack, newton_solve, newton_state_size, newton_unpack
+from mflow_core.solvers.newton cimport newton_forget, newton_pack, newton_solve, newton_state_size, newton_unpack
 from mflow_core.stepping.ledger cimport NUMERICAL_NONE, NUMERICAL_WORK
 from mflow_core.types cimport (MF_E_CALLBACK, MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_jac_fn, mf_new_problem,
                                mf_problem, mf_rhs_fn, mf_solve_accel_fn)
@@ -118,7 +118,7 @@ cdef double rounding(const force_t *p) noexcept nogil:
 
 
 cdef int rebuild(force_t *p) noexcept nogil:
-    """After a restore: the Jacobian and its factors as they were, which belong to an earlier equation; uncounted."""
+    """After a restore: the Jacobian and its factors as they were, which belong to an earlier equation; counted apart."""
     cdef int64_t before = p.n_force
     cdef int status
     p.xp, p.vp = p.jx, p.jv
@@ -461,6 +461,12 @@ cdef class Force(Problem):
         if self.f.newton != NULL:
             newton_pack(self.f.newton, state + 4 + 2 * n)
         return 0
+
+    def forget(self):
+        """The state jumps: the Jacobian at hand and its equation belong to the old one."""
+        if self.f.newton != NULL:
+            newton_forget(self.f.newton)
+        self.f.w = self.f.bx = self.f.bv = 0.0
 
     cdef int state_unpack(self, const double *state) except -1:
         cdef ptrdiff_t n = self.f.n

@@ -1,7 +1,7 @@
 """Runge-Kutta-Chebyshev: y' = f(t, y), mildly stiff, with eigenvalues near the negative real axis. Explicit.
 
 s stages give a stability polynomial of at most 1 on about [-0.65 s^2, 0], so a long step costs the square root of Euler's evaluations.
-With T_j the Chebyshev polynomials at w0 = 1 + eps/s^2, eps = 2/13, their derivatives there, and w1 = T_s'/T_s'',
+With T_j the Chebyshev polynomials at w0 = 1 + eps/s^2, eps the damping, their derivatives there, and w1 = T_s'/T_s'',
 
     b_j = T_j''/(T_j')^2,   b_0 = b_2,   b_1 = 1/w0,   a_j = 1 - b_j T_j,
     mu_j = 2 b_j w0/b_(j-1),   nu_j = -b_j/b_(j-2),   m_j = 2 b_j w1/b_(j-1),   g_j = -a_(j-1) m_j,
@@ -13,7 +13,9 @@ which are sums of positive terms: no cancellation, no cosh.
 
 err = 0.8 (y - y+) + 0.4 h (f(t, y) + f(t + h, y+)). The last slope is carried in x1[1] and is the first of the next step. The spectral
 radius, `rho` of the frame, and the step give s: the least s that is stable, from 3 on (for s = 2, err is 0 for all slopes that depend on t
-only). More than 10 000 stages ask for a smaller step. The parameter `stages` fixes s instead. `work` holds five vectors for any s: F_0, F,
+only). More than 10 000 stages ask for a smaller step. The parameter `stages` fixes s instead. The stability function is
+1 - b_s T_s(w0) + b_s T_s(w0 + w1 z): for stiff modes it swings around a third, at most 0.95 where eps = 2/13, as the reference has it.
+Greater eps shrinks them more in each step, on a shorter interval: 0.43 on [-0.46 s^2, 0] where eps = 4. `work` holds five vectors for any s: F_0, F,
 two Z, and the argument of the next slope. x1 may be x0: y is read for the last time where y+ is written.
 """
 from cpython.pycapsule cimport PyCapsule_New
@@ -23,9 +25,11 @@ from libc.stdlib cimport calloc, free
 
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
 from mflow_core.methods.tableau cimport first_slope, new_record, records_t
-from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_PARAMETER, MF_FSAL, MF_INT, MF_NEEDS_RHO, MF_STAGED,
+from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_PARAMETER, MF_FSAL, MF_INT, MF_NEEDS_RHO, MF_REAL, MF_STAGED,
                                mf_frame, mf_method, mf_param, mf_sizes)
 
+
+cdef double DAMPING = 2.0 / 13.0
 
 cdef enum:
     MOST_STAGES = 10000
@@ -33,15 +37,15 @@ cdef enum:
     TOO_MANY_STAGES = 1                  # > 0: asks for a smaller step
 
 
-ctypedef struct chebyshev_t:             # T_j, T_j', T_j'' at w0 = 1 + delta, and their differences to j - 1
+ctypedef struct chebyshev_t:             # T_j, T_j', T_j'' at w0 = 1 + delta = 1 + eps/s^2, and their differences to j - 1
     double delta, T, d1, d2, by_T, by_d1, by_d2
 
 
 # ---- kernels -------------------------------------------------------------------------------------------------------------------------
 
-cdef inline void begin(chebyshev_t *c, int s) noexcept nogil:
+cdef inline void begin(chebyshev_t *c, int s, double damping) noexcept nogil:
     """j = 1."""
-    c.delta = 2.0 / 13.0 / (<double> s * <double> s)
+    c.delta = damping / (<double> s * <double> s)
     c.T = 1.0 + c.delta
     c.by_T = c.delta
     c.d1 = c.by_d1 = 1.0
@@ -58,7 +62,34 @@ cdef inline void advance(chebyshev_t *c) noexcept nogil:
     c.T = c.T + c.by_T
 
 
-cdef inline int stages_of(const mf_frame *f) noexcept nogil:
+cdef double reach(int s, double damping) noexcept nogil:
+    """The length of the stability interval of s stages: w0 + w1 z, which begins at w0, is -1 at its end."""
+    cdef chebyshev_t c
+    cdef int _j
+    begin(&c, s, damping)
+    for _j in range(1, s):
+        advance(&c)
+    return (2.0 + c.delta) * c.d2 / c.d1
+
+
+cdef int least_stages(double x, double damping) noexcept nogil:
+    """The least s, from 3 on, whose stability interval has the length x: s^2 grows with x, nearly in proportion. Or 0."""
+    cdef double far, guess
+    cdef int s = LEAST_STAGES
+    while s <= MOST_STAGES:
+        far = reach(s, damping)
+        if far >= x:
+            break
+        guess = <double> s * sqrt(x / far)
+        if not guess < <double> MOST_STAGES + 1.0:
+            return 0
+        s = max(s + 1, <int> guess)
+    while s > LEAST_STAGES and reach(s - 1, damping) >= x:
+        s -= 1
+    return s if s <= MOST_STAGES else 0
+
+
+cdef inline int stages_of(const mf_frame *f, double damping) noexcept nogil:
     """s, or 0 if it would be too large, or MF_E_ARGUMENT without a spectral radius."""
     cdef int fixed = <int> f.par[0] if f.par != NULL else 0
     cdef double x = 1.54 * fabs(f.h) * f.rho + 1.0
@@ -68,6 +99,8 @@ cdef inline int stages_of(const mf_frame *f) noexcept nogil:
         return MF_E_ARGUMENT
     if not x < <double> (MOST_STAGES - 1) * <double> (MOST_STAGES - 1):
         return 0
+    if damping != DAMPING:
+        return least_stages(fabs(f.h) * f.rho, damping)
     return max(<int> LEAST_STAGES, 1 + <int> sqrt(x))
 
 
@@ -91,13 +124,14 @@ cdef int rkc2_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef const double *F0
     cdef chebyshev_t c
     cdef double h = f.h, w0, w1, b, b1, b2, a, mu, nu, share, g, node, node1, node2
-    cdef int s = stages_of(f), _j, j, status
+    cdef double damping = f.par[1] if f.par != NULL else DAMPING
+    cdef int s = stages_of(f, damping), _j, j, status
     if s <= 0:
         return s if s < 0 else TOO_MANY_STAGES
     status = first_slope(f, f.work, &F0)
     if status != 0:
         return status
-    begin(&c, s)
+    begin(&c, s, damping)
     w0 = c.T
     for _j in range(1, s):
         advance(&c)
@@ -110,7 +144,7 @@ cdef int rkc2_step(const mf_method *m, mf_frame *f) noexcept nogil:
         older[i] = 0.0
     for i in range(n):
         at[i] = f.x0[0][i] + z[i]
-    begin(&c, s)
+    begin(&c, s, damping)
     for j in range(2, s + 1):
         status = f.p.rhs(f.t + node1 * h, at, F, n, f.p.ctx)
         f.n_rhs += 1
@@ -151,7 +185,7 @@ cdef records_t RECORDS
 
 
 cdef int rkc2() except -1:
-    cdef mf_param *p = <mf_param *> calloc(1, sizeof(mf_param))
+    cdef mf_param *p = <mf_param *> calloc(2, sizeof(mf_param))
     cdef mf_method *m = new_record(
         &RECORDS, b"chebyshev", b"rkc2", b"RKC2", b"rkc", 2, LEAST_STAGES,
         b"Z_1 = dt b_1 w1 f(t, y), Z_j = mu_j Z_(j-1) + nu_j Z_(j-2) + dt m_j f(t + c_j dt, y + Z_(j-1)) + dt g_j f(t, y), y+ = y + Z_s",
@@ -162,9 +196,11 @@ cdef int rkc2() except -1:
         raise MemoryError("no memory for the parameters")
     p.name, p.value, p.lower, p.upper, p.kind, p.choices = b"stages", 0.0, 0.0, MOST_STAGES, MF_INT, b""
     p.doc = b"the number of stages s, from 2 on; 0: the least from 3 on that is stable for the step and the spectral radius of the problem"
+    p[1].name, p[1].value, p[1].lower, p[1].upper, p[1].kind, p[1].choices = b"damping", DAMPING, 0.0, 10.0, MF_REAL, b""
+    p[1].doc = b"eps: greater values shrink stiff modes more in each step, on a shorter stability interval; with dt = \"auto\" it is 4 by default"
     free(<void *> m.tab)
     m.tab = NULL                                     # the tableau depends on s
-    m.par, m.n_par, m.sizes_fn, m.step = p, 1, rkc2_sizes, rkc2_step
+    m.par, m.n_par, m.sizes_fn, m.step = p, 2, rkc2_sizes, rkc2_step
     m.vectors, m.order_hat = b"y|f", 2
     m.flags = m.flags | MF_NEEDS_RHO | MF_STAGED | MF_EMBEDDED | MF_FSAL | MF_DERIVED
     m.sizes.n_vec, m.sizes.n_work, m.sizes.n_err = 2, 5, 1

@@ -60,6 +60,7 @@ ctypedef struct matrix_t:
     int stale                            # a restored point: 1 J, 2 J and the factors are still to be rebuilt
     bint has_point, has_jacobian, has_factors
     int64_t njev, nlu, n_rhs, n_rhs_jac, n_krylov
+    int64_t again_rhs, again_jac, again_lu   # after a restore, to rebuild what was at hand; not saved
 
 
 cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcept nogil

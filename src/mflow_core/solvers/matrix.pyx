@@ -284,7 +284,8 @@ cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
 
 
 cdef int matrix_refresh(matrix_t *m) noexcept nogil:
-    """After a restore, rebuild J and the factors: the same bits from the same point, not counted again."""
+    """After a restore, rebuild J and the factors: the same bits from the same point. The run's counts are as without the restore; what
+    was called once more is counted apart."""
     cdef int64_t n_rhs = m.n_rhs, n_rhs_jac = m.n_rhs_jac
     cdef int status = 0, stale = m.stale
     m.stale = 0
@@ -293,11 +294,14 @@ cdef int matrix_refresh(matrix_t *m) noexcept nogil:
     if m.c.source == BY_DIFFERENCES:
         status = matrix_rhs(m, m.t, m.y, m.f0)
     if status == 0:
+        m.again_jac += 1
         status = evaluate(m)
     m.has_jacobian = status == 0
     if status == 0 and stale == 2:
+        m.again_lu += 1
         status = factor(m, m.gh)
         m.has_factors = status == 0
+    m.again_rhs += m.n_rhs - n_rhs
     m.n_rhs, m.n_rhs_jac = n_rhs, n_rhs_jac
     return status
 

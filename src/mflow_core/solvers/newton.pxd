@@ -42,5 +42,6 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
 cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil
 cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const double *atol, ptrdiff_t n_tol) noexcept nogil
 cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil
+cdef void newton_forget(newton_t *s) noexcept nogil
 cdef void newton_pack(const newton_t *s, double *state) noexcept nogil
 cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil

@@ -415,6 +415,13 @@ cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil:
     return STATE + 2 * s.n
 
 
+cdef void newton_forget(newton_t *s) noexcept nogil:
+    """The state jumps: J, its factors and what convergence has taught belong to the old one. Counts go on."""
+    s.m.has_point = s.m.has_jacobian = s.m.has_factors = s.want_jacobian = False
+    s.m.stale = 0
+    s.eta, s.gh_jac = 1.0, 0.0
+
+
 cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
     """Write newton_state_size doubles: flags, counters, and the point where J was evaluated."""
     cdef double[STATE] head
@@ -439,6 +446,10 @@ cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
         if not 0.0 <= state[j] < 9007199254740992.0:
             return MF_E_DAMAGED
     if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0:
+        return MF_E_DAMAGED
+    if state[0] != 0.0 and not (state[1] - state[1] == 0.0 and REDUCE.all_finite(state + STATE, 2 * s.n)):
+        return MF_E_DAMAGED
+    if state[5] != 0.0 and (state[0] == 0.0 or state[2] != state[2]):
         return MF_E_DAMAGED
     s.m.has_point, s.m.t, s.m.gh, s.eta = state[0] != 0.0, state[1], state[2], state[3]
     s.m.has_jacobian = s.m.has_factors = False

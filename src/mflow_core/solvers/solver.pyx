@@ -151,6 +151,13 @@ cdef class Solver:
             raise ValueError(f"{argument}: expected {self.c.n} numbers, got {z.size}")
 
     @property
+    def redone(self):
+        """(right-hand sides, Jacobians, factorisations) that rebuilt what was at hand where a state was saved, apart from `counters`."""
+        if self.c == NULL:
+            return 0, 0, 0
+        return self.c.m.again_rhs, self.c.m.again_jac, self.c.m.again_lu
+
+    @property
     def counters(self):
         """njev, nlu, Newton iterations, solves, failed solves, right-hand sides (of these for J or J v), GMRES solves."""
         if self.c == NULL:

@@ -4,18 +4,21 @@
     i64 k_base, i64 rho_k, i64 rho_next, i64 evaluations, i64 solves, the controller's state, par, scal, vectors, the slope at the start of the next
     step where it is known already (flag), the energy ledger's accounts where one is kept (flag), the solver's state, CRC-32 of all before
 
-Little-endian on every machine, no padding, NaNs in one form. Reading checks everything before it changes anything.
+Little-endian on every machine, no padding, NaNs in one form. Reading checks everything before it changes anything: a checksum only says
+that the bytes are those that someone wrote.
 """
-from libc.math cimport NAN
+from libc.math cimport INFINITY, NAN, fabs
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
-from mflow_core.arithmetic.control cimport control_t
+from mflow_core.arithmetic.control cimport MF_PRESS, MF_PRESS_MOST, control_t
 from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
+from mflow_core.registry cimport mf_sizes_of
 from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
 from mflow_core.stepping.ledger cimport LEDGER_STATE, ledger_pack, ledger_unpack
-from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY
+from mflow_core.stepping.run cimport RHO_EVERY, rho_held
+from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED, MF_E_MEMORY, MF_FRESH, mf_sizes
 
 
 cdef uint32_t crc32(const uint8_t *data, int64_t bytes) noexcept nogil:
@@ -180,56 +183,152 @@ cdef int unpack_solver(newton_t *newton, const uint8_t *end) noexcept nogil:
     return status
 
 
-cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes) noexcept nogil:
-    """All is checked before anything is written."""
-    cdef const uint8_t *at = <const uint8_t *> buffer
-    cdef const uint8_t *end
-    cdef size_t length = strlen(r.m.name)
-    cdef uint32_t flags
-    cdef double[LEDGER_STATE] ledger
-    cdef bint slope
+ctypedef struct saved_t:                 # the numbers of a saved state, before they are the run's
+    uint32_t flags
+    double t, t_base, dt, rho
+    int64_t k, k_base, rho_k, rho_next, n_rhs, n_solve
+    control_t c
+
+
+cdef const uint8_t *read_numbers(const uint8_t *at, saved_t *s) noexcept nogil:
+    """From the time on; returns where the parameters begin."""
+    get_doubles(&at, &s.t, 1)
+    get_doubles(&at, &s.t_base, 1)
+    get_doubles(&at, &s.dt, 1)
+    get_doubles(&at, &s.rho, 1)
+    s.k = <int64_t> get(&at, 8)
+    s.k_base = <int64_t> get(&at, 8)
+    s.rho_k = <int64_t> get(&at, 8)
+    s.rho_next = <int64_t> get(&at, 8)
+    s.n_rhs = <int64_t> get(&at, 8)
+    s.n_solve = <int64_t> get(&at, 8)
+    get_control(&at, &s.c)
+    return at
+
+
+cdef inline bint is_finite(double x) noexcept nogil:
+    return x - x == 0.0
+
+
+cdef inline bint is_count(int64_t count) noexcept nogil:
+    return 0 <= count < <int64_t> 1 << 62
+
+
+cdef bint control_fits(const control_t *c) noexcept nogil:
+    """Whether a controller can have come to this state."""
+    if not (is_finite(c.h) and is_finite(c.log_before) and is_finite(c.t_bad) and 0.0 <= c.cap < INFINITY and 0.0 <= c.h_pressed < INFINITY):
+        return False
+    if not (is_count(c.n_bad) and is_count(c.bad_from) and 0 <= c.pressed <= MF_PRESS + MF_PRESS_MOST and is_count(c.most)):
+        return False
+    if not (0 <= c.failed <= c.rejected and is_count(c.rejected)) or c.n_bad > c.failed + 4 or (c.h != 0.0 and fabs(c.h) < 1e-300):
+        return False                     # before the first step up to four trials may leave the domain
+    return 0 <= c.after_reject <= 1 and 0 <= c.steady <= 1 and 0 <= c.spent <= 1
+
+
+cdef bint time_fits(const run_t *r, const saved_t *s) noexcept nogil:
+    """Whether so many steps lead to this time. Fixed steps are counted, and the last one may be shorter; under error control each of them
+    takes an evaluation at least."""
+    cdef double steps = <double> (s.k - s.k_base)
+    if r.c.q > 0.0:
+        return is_finite(s.t) and (r.n == 0 or s.k <= s.n_rhs + s.n_solve)
+    if s.k == s.k_base or s.dt == 0.0:
+        return s.t == s.t_base
+    if not is_finite(s.dt):
+        return s.dt == s.dt and steps == 1.0 and s.t == s.dt       # the one step to the steady state
+    return is_finite(s.t) and fabs(s.t - (s.t_base + steps * s.dt)) <= 1.000001 * fabs(s.dt) + 1e-15 * (fabs(s.t) + fabs(s.t_base))
+
+
+cdef bint numbers_fit(const run_t *r, const saved_t *s) noexcept nogil:
+    if not is_finite(s.t_base) or not (is_count(s.k) and is_count(s.n_rhs) and is_count(s.n_solve)):
+        return False
+    if not (0 <= s.k_base <= s.k and -1 <= s.rho_k <= s.k and 0.0 <= s.rho < INFINITY):
+        return False
+    if not 0 <= s.rho_next <= s.k + RHO_EVERY and not s.rho_next == r.rho_next == rho_held():
+        return False
+    return control_fits(&s.c) and time_fits(r, s)
+
+
+cdef bint parameters_fit(const run_t *r, const uint8_t *at, bint same) noexcept nogil:
+    """Whether the run, as it was made, can go on with these parameters. same: they have to be its own."""
+    cdef double *par = <double *> malloc((r.m.n_par + 1) * sizeof(double))
+    cdef mf_sizes sizes
+    cdef bint fit = par != NULL
     cdef int j
-    if buffer == NULL or bytes < packed_size(r, False) or memcmp(at, b"MFLOWRUN", 8) != 0:
-        return MF_E_DAMAGED
-    end = at + bytes - 4
+    if fit:
+        get_doubles(&at, par, r.m.n_par)
+        fit = mf_sizes_of(r.m, par, &sizes) == 0
+        sizes.order = r.sizes.order if r.c.q == 0.0 else sizes.order     # the controller alone knows it
+        fit = fit and memcmp(&sizes, &r.sizes, sizeof(mf_sizes)) == 0
+        for j in range(r.m.n_par):
+            fit = fit and (not same or par[j] == r.par[j])
+    free(par)
+    return fit
+
+
+cdef bint vectors_fit(const run_t *r, const uint8_t *at) noexcept nogil:
+    """Whether the state is one that a step may leave: finite in what a step looks at."""
+    cdef ptrdiff_t _i
+    cdef int _j
+    for _j in range(r.n_tested):
+        for _i in range(r.n):
+            if get(&at, 8) & 0x7FF0000000000000u == 0x7FF0000000000000u:
+                return False
+    return True
+
+
+cdef int frame_fits(const run_t *r, const uint8_t *at, int64_t bytes, uint32_t *flags) noexcept nogil:
+    """The length of what comes before the time; 0 where the bytes are damaged, or those of another run."""
+    cdef const uint8_t *start = at
+    cdef const uint8_t *end = at + bytes - 4
+    cdef size_t length = strlen(r.m.name)
     if get(&end, 4) != crc32(at, bytes - 4):
-        return MF_E_DAMAGED
+        return 0
     at += 8
     if get(&at, 4) != FORMAT:
-        return MF_E_DAMAGED
-    flags = <uint32_t> get(&at, 4)
-    slope = flags & SLOPE_FOLLOWS != 0
-    if bytes != packed_size(r, slope) or (flags & LEDGER_FOLLOWS != 0) != (r.ledger != NULL):
-        return MF_E_DAMAGED
+        return 0
+    flags[0] = <uint32_t> get(&at, 4)
+    if flags[0] & ~<uint32_t> (MF_FRESH | SLOPE_FOLLOWS | LEDGER_FOLLOWS):
+        return 0
+    if bytes != packed_size(r, flags[0] & SLOPE_FOLLOWS != 0) or (flags[0] & LEDGER_FOLLOWS != 0) != (r.ledger != NULL):
+        return 0
     if <int64_t> get(&at, 8) != r.n or get(&at, 4) != <uint64_t> r.sizes.n_vec or get(&at, 4) != <uint64_t> r.sizes.n_scal:
-        return MF_E_DAMAGED
+        return 0
     if get(&at, 4) != <uint64_t> r.m.n_par or get(&at, 4) != length or memcmp(at, r.m.name, length) != 0:
+        return 0
+    return <int> (at + length - start)
+
+
+cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes, bint same) noexcept nogil:
+    """All is checked before anything is written. same: the parameters of the method have to be those of the run."""
+    cdef const uint8_t *at = <const uint8_t *> buffer
+    cdef saved_t s
+    cdef double[LEDGER_STATE] ledger
+    cdef int j, before
+    if buffer == NULL or bytes < packed_size(r, False) or memcmp(at, b"MFLOWRUN", 8) != 0:
         return MF_E_DAMAGED
-    at += length
+    s.c = r.c
+    before = frame_fits(r, at, bytes, &s.flags)
+    if before == 0:
+        return MF_E_DAMAGED
+    at = read_numbers(at + before, &s)
+    if not numbers_fit(r, &s) or not parameters_fit(r, at, same) or not vectors_fit(r, at + 8 * (r.m.n_par + r.sizes.n_scal)):
+        return MF_E_DAMAGED
     if r.newton != NULL and unpack_solver(r.newton, (<const uint8_t *> buffer) + bytes - 4) != 0:
         return MF_E_DAMAGED
-    r.f.flags = flags & ~<uint32_t> (SLOPE_FOLLOWS | LEDGER_FOLLOWS)
-    get_doubles(&at, &r.t, 1)
-    get_doubles(&at, &r.t_base, 1)
-    get_doubles(&at, &r.dt, 1)
-    get_doubles(&at, &r.f.rho, 1)
-    r.k = <int64_t> get(&at, 8)
-    r.k_base = <int64_t> get(&at, 8)
-    r.rho_k = <int64_t> get(&at, 8)
-    r.rho_next = <int64_t> get(&at, 8)
-    r.f.n_rhs = <int64_t> get(&at, 8)
-    r.f.n_solve = <int64_t> get(&at, 8)
-    get_control(&at, &r.c)
+    r.f.flags = s.flags & ~<uint32_t> (SLOPE_FOLLOWS | LEDGER_FOLLOWS)
+    r.t, r.t_base, r.dt, r.f.rho, r.c = s.t, s.t_base, s.dt, s.rho, s.c
+    r.k, r.k_base, r.rho_k, r.rho_next = s.k, s.k_base, s.rho_k, s.rho_next
+    r.f.n_rhs, r.f.n_solve = s.n_rhs, s.n_solve
     r.slope_k = r.dense_k = -1
     r.t_before = NAN
     get_doubles(&at, r.par, r.m.n_par)
     get_doubles(&at, r.s_now, r.sizes.n_scal)
     for j in range(r.sizes.n_vec):
         get_doubles(&at, r.now[j], r.n)
-    if slope and r.slope0 != NULL:
+    if s.flags & SLOPE_FOLLOWS and r.slope0 != NULL:
         get_doubles(&at, r.slope0, r.n)
         r.slope_k = r.k
-    elif slope:
+    elif s.flags & SLOPE_FOLLOWS:
         at += 8 * r.n
     if r.ledger != NULL:
         get_doubles(&at, ledger, LEDGER_STATE)

@@ -5,6 +5,7 @@ cimport numpy as cnp
 
 from mflow_core.registry cimport mf_sizes_of
 from mflow_core.stepping.ledger cimport LEDGER_COLUMNS, NUMERICAL_NONE, ledger_make, ledger_part, ledger_release, ledger_row, ledger_start, ledger_t
+from mflow_core.stepping.run cimport run_enter, run_leave
 from mflow_core.stepping.stepper cimport Run, raise_or
 from mflow_core.types cimport MF_IMPLICIT, MF_VELOCITY_FREE, mf_sizes
 
@@ -31,7 +32,11 @@ cdef class Energies:
         if status != 0:
             return status
         self.open()
-        return raise_or(ledger_start(self.run.r.ledger, self.run.r.t, <const double *const *> self.run.r.now))
+        raise_or(run_enter(self.run.r))
+        try:
+            return raise_or(ledger_start(self.run.r.ledger, self.run.r.t, <const double *const *> self.run.r.now))
+        finally:
+            run_leave(self.run.r)
 
     cdef int need_energies(self) except -1:
         if self.run.r.inner.energy == NULL:
@@ -55,8 +60,10 @@ cdef class Energies:
         if formula == NUMERICAL_NONE:
             c[0], c[1] = 0.0, 0.5
         problem.set_lean(c[1] - 0.5)
+        raise_or(run_enter(r))
         ledger_release(r.ledger)
         r.ledger = ledger_make(r.inner.energy, r.inner.ctx, r.n, formula, c[0], c[1], problem.energy_each_step)
+        run_leave(r)
         if r.ledger == NULL:
             raise MemoryError(f"no memory for a ledger of {r.n} components")
 
@@ -69,7 +76,13 @@ cdef class Energies:
         """The energies of the present state, accounts since `keep`."""
         cdef cnp.ndarray out = np.empty(LEDGER_COLUMNS)
         cdef ledger_t *ledger = self.ledger()
-        if raise_or(ledger_row(ledger, self.run.r.t, <const double *const *> self.run.r.now, <double *> cnp.PyArray_DATA(out))) != 0:
+        cdef int status
+        raise_or(run_enter(self.run.r))
+        try:
+            status = raise_or(ledger_row(ledger, self.run.r.t, <const double *const *> self.run.r.now, <double *> cnp.PyArray_DATA(out)))
+        finally:
+            run_leave(self.run.r)
+        if status != 0:
             raise RuntimeError("energy: a callback failed")
         return out
 

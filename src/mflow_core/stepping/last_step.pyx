@@ -52,6 +52,10 @@ cdef class LastStep:
         cdef int k
         self.state(run.r.t)                  # makes D, if it is not there yet
         D = np.empty((run.r.n_D, *run.shape))
-        for k in range(run.r.n_D):
-            memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> D) + k * run.r.n, run.r.f.D + k * run.r.ld, run.r.n * sizeof(double))
-        return run.r.t_before, copy_of(run.r.next[0], run.r.n, run.shape), D
+        raise_or(run_enter(run.r))
+        try:
+            for k in range(run.r.n_D):
+                memcpy(<double *> cnp.PyArray_DATA(<cnp.ndarray> D) + k * run.r.n, run.r.f.D + k * run.r.ld, run.r.n * sizeof(double))
+            return run.r.t_before, copy_of(run.r.next[0], run.r.n, run.shape), D
+        finally:
+            run_leave(run.r)

@@ -75,6 +75,7 @@ cdef run_t *run_make(const mf_method *m, const mf_problem *p, const double *par,
                      int flags, int *status) noexcept nogil
 cdef void run_choose_tests(run_t *r) noexcept nogil
 cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil
+cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil
 cdef void run_release(run_t *r) noexcept nogil
 cdef int run_enter(run_t *r) noexcept nogil
 cdef void run_leave(run_t *r) noexcept nogil
@@ -94,6 +95,11 @@ cdef inline int64_t evaluations(const run_t *r, bint with_jacobians) noexcept no
     if r.newton != NULL:
         count += r.newton.m.n_rhs - (0 if with_jacobians else r.newton.m.n_rhs_jac)
     return count
+
+
+cdef inline int64_t rho_held() noexcept nogil:
+    """The step of the next estimate where the radius is known and stays."""
+    return <int64_t> 1 << 62
 
 
 cdef inline bint rho_is_due(const run_t *r) noexcept nogil:

@@ -13,7 +13,7 @@ from mflow_core.arithmetic.control cimport control_begin
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
-from mflow_core.solvers.newton cimport newton_release, newton_rhs, newton_solve
+from mflow_core.solvers.newton cimport newton_forget, newton_release, newton_rhs, newton_solve
 from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
                                MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem)
@@ -249,6 +249,36 @@ cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexc
     r.value = r.gmax = r.good_value = r.good_gmax = r.first_gmax = NAN
 
 
+cdef void run_restart(run_t *r, double t, const double *const *y) noexcept nogil:
+    """Another state at another time, as at a start: visible vectors that are not NULL are taken over (in second order a is made anew), and
+    what belongs to the steps before is forgotten: carried vectors, the controller's memory and its step, the Jacobian, the inside of the
+    last step. Counts go on; fixed steps are counted from here."""
+    cdef bint held = r.rho_next == rho_held()
+    cdef int64_t rejected = r.c.rejected, failed = r.c.failed
+    cdef int j
+    for j in range(r.sizes.n_vec):
+        if j >= r.sizes.n_vis:
+            memset(r.now[j], 0, r.n * sizeof(double))
+        elif y[j] != NULL:
+            memcpy(r.now[j], y[j], r.n * sizeof(double))
+    if r.m.flags & MF_SECOND_ORDER:
+        memset(r.now[2], 0, r.n * sizeof(double))
+    if r.m.start != NULL:
+        r.m.start(r.m, r.par, 0, r.n, r.now)
+    memset(r.s_now, 0, r.sizes.n_scal * sizeof(double))
+    r.t = r.t_base = t
+    r.k_base = r.k
+    r.slope_k = r.dense_k = r.rho_k = -1
+    r.rho_next = rho_held() if held else r.k
+    r.t_before = NAN
+    r.f.flags = MF_FRESH
+    if r.c.q > 0.0:
+        begin_control(r)
+        r.c.rejected, r.c.failed = rejected, failed
+    if r.newton != NULL:
+        newton_forget(r.newton)
+
+
 cdef void run_release(run_t *r) noexcept nogil:
     if r != NULL:
         ledger_release(r.ledger)
@@ -267,11 +297,15 @@ cdef void run_leave(run_t *r) noexcept nogil:
     mf_give(&r.owner)
 
 
-cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:
-    """Error control: one rtol and atol for all components (count 1), or n of each (a run made with RUN_CONTROL)."""
+cdef void begin_control(run_t *r) noexcept nogil:
     cdef int order = r.sizes.order if r.sizes.order else r.m.order
     # Two estimates of one vector combine (dop853); those of x and v are one each.
     control_begin(&r.c, r.n, order, r.m.order_hat if r.m.order_hat < order else order, r.sizes.n_err if r.sizes.n_vis == 1 else 1)
+
+
+cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:
+    """Error control: one rtol and atol for all components (count 1), or n of each (a run made with RUN_CONTROL)."""
+    begin_control(r)
     r.c.max_step, r.c.min_step = INFINITY, 0.0
     set_tolerances(r, &r.c, r.tolerances, rtol, atol, count)
     run_tolerances_of_v(r, rtol, atol, count)

@@ -22,8 +22,8 @@ from mflow_core.stepping.events cimport Events
 from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t
-from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, run_choose_tests, run_enter,
-                             run_leave, run_make, run_release, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
+from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, rho_held, run_choose_tests, run_enter,
+                             run_leave, run_make, run_release, run_restart, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP,
                                MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER)
 
@@ -49,7 +49,8 @@ cdef int raise_or(int status) except? -1:
     if status < 0 and PyErr_Occurred() != NULL:
         return -1
     if status == MF_E_BUSY:
-        raise RuntimeError("this run is already stepping, in another thread or from its own callback: give each its own")
+        raise RuntimeError("this run is already stepping, in another thread or from its own callback (or was in another thread when this "
+                           "process was forked): give each its own, and read its state between two steps")
     return status
 
 
@@ -195,10 +196,15 @@ cdef class Run:
         return self.r.first_gmax, self.r.good_gmax
 
     def vector(self, int j):
-        """A copy of the j-th carried vector."""
+        """A copy of the j-th carried vector, whole: not while another thread steps."""
+        cdef cnp.ndarray out
         if not 0 <= j < self.r.sizes.n_vec:
             raise IndexError(j)
-        return copy_of(self.r.now[j], self.r.n, self.shape)
+        out = np.empty(self.shape)
+        raise_or(run_enter(self.r))
+        memcpy(cnp.PyArray_DATA(out), self.r.now[j], self.r.n * sizeof(double))
+        run_leave(self.r)
+        return out
 
     @property
     def looked_ahead(self):
@@ -207,9 +213,36 @@ cdef class Run:
 
     def here(self):
         """(point, gradient) of the last good evaluation of a descent; `looked_ahead` says whether the gradient belongs to another point."""
+        cdef cnp.ndarray point, grad
         if self.r.good == NULL:
             raise TypeError(f"{self.record.name}: expected a run made for descent; pass descend=True")
-        return copy_of(self.r.good, self.r.n, self.shape), copy_of(self.r.good_grad, self.r.n, self.shape)
+        point, grad = np.empty(self.shape), np.empty(self.shape)
+        raise_or(run_enter(self.r))
+        memcpy(cnp.PyArray_DATA(point), self.r.good, self.r.n * sizeof(double))
+        memcpy(cnp.PyArray_DATA(grad), self.r.good_grad, self.r.n * sizeof(double))
+        run_leave(self.r)
+        return point, grad
+
+    def restart(self, double t, cnp.ndarray y=None, cnp.ndarray v=None):
+        """Another state at another time, as at a start: float64 C-contiguous arrays of the state's shape, None for what stays. Only counts
+        go on, see `run_restart`."""
+        cdef const double *state[8]
+        cdef int j
+        for j in range(8):
+            state[j] = NULL
+        for j, one in enumerate((y, v)):
+            if one is None:
+                continue
+            if cnp.PyArray_TYPE(one) != cnp.NPY_DOUBLE or not cnp.PyArray_ISCARRAY_RO(one) or cnp.PyArray_SIZE(one) != self.r.n:
+                raise TypeError(f"y, v: expected C-contiguous float64 arrays of {self.r.n} numbers")
+            if j == 1 and not self.r.m.flags & MF_SECOND_ORDER:
+                raise TypeError(f"v: {self.record.name} is not of second order")
+            state[j] = <double *> cnp.PyArray_DATA(one)
+        if not t - t == 0.0:
+            raise ValueError(f"t: expected a finite number, got {t!r}")
+        raise_or(run_enter(self.r))
+        run_restart(self.r, t, state)
+        run_leave(self.r)
 
     def evaluate(self, cnp.ndarray x, bint want_grad=True):
         """(cost, gradient) at a float64 array of the state's size; without want_grad, NaNs in place of the gradient."""
@@ -349,6 +382,11 @@ cdef class Run:
         return self.r.c.rejected, self.r.c.failed
 
     @property
+    def grid(self):
+        """(dt, k, t) of fixed steps: their size, and the step and the time that they are counted from."""
+        return self.r.dt, self.r.k_base, self.r.t_base
+
+    @property
     def max_step(self):
         return self.r.c.max_step
 
@@ -367,7 +405,7 @@ cdef class Run:
 
     def hold_rho(self, double value):
         """The spectral radius is known, and stays: it is never due again."""
-        self.r.f.rho, self.r.rho_k, self.r.rho_next = value, self.r.k, <int64_t> 1 << 62
+        self.r.f.rho, self.r.rho_k, self.r.rho_next = value, self.r.k, rho_held()
 
     def fixed(self, int64_t count, double t_last=NAN, Rows rows=None, double dt=NAN):
         """The status of `count` fixed steps, written into `rows`. dt: the step from here on; NaN: as before."""
@@ -452,8 +490,10 @@ cdef class Run:
         data = state.astype("<f8").tobytes()
         return data + zlib.crc32(data).to_bytes(4, "little")
 
-    def unpack(self, bytes data):
-        """Puts the run where `pack` was called. Raises ValueError, and changes nothing, if the bytes are damaged or foreign."""
+    def unpack(self, bytes data, bint counts=True):
+        """Puts the run where `pack` was called. Raises ValueError, and changes nothing, if the bytes are damaged or foreign. Without counts
+        the evaluations go on as they are: those since then were made."""
+        cdef int64_t n_rhs = self.r.f.n_rhs, n_solve = self.r.f.n_solve
         cdef Py_ssize_t extra = 8 * self.problem.state_size(), core
         cdef cnp.ndarray state
         cdef int status = MF_E_ARGUMENT
@@ -461,7 +501,9 @@ cdef class Run:
         try:
             core = len(data) - (extra + 4 if extra else 0)
             if extra == 0 or zlib.crc32(data[core:core + extra]) == int.from_bytes(data[core + extra:], "little"):
-                status = run_unpack(self.r, PyBytes_AS_STRING(data), core)
+                status = run_unpack(self.r, PyBytes_AS_STRING(data), core, True)
+            if status >= 0 and not counts:
+                self.r.f.n_rhs, self.r.f.n_solve = n_rhs, n_solve
             if status >= 0 and extra:
                 state = np.frombuffer(data[core:core + extra], dtype="<f8").astype(np.float64)
                 self.problem.state_unpack(<double *> cnp.PyArray_DATA(state))

@@ -1,0 +1,107 @@
+"""Checkpoints of training with a right checksum and false contents: refused by name, or without consequence."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from support import altered
+
+X = np.random.default_rng(0).normal(size=(12, 3))
+Y = X @ np.array([1.0, 2.0, 3.0])
+SHARE = 13
+
+
+def cost(c: Any, x: Any, y: Any) -> Any:
+    r = x @ c - y
+    return float(r @ r) / len(y), 2 * x.T @ r / len(y)
+
+
+class Stop(Exception):
+    pass
+
+
+def fuse(steps: int) -> Any:
+    left = [steps]
+
+    def callback(state: Any) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Stop
+
+    return callback
+
+
+WAYS: list[dict[str, Any]] = [
+    {"optimizer": "adam"},
+    {"optimizer": "momentum", "lr": mflow.schedules.CosineAnnealingLR(0.05, 12), "track_lr": True},
+    {"optimizer": "sgd", "lr": mflow.schedules.ReduceLROnPlateau(0.05), "validation": (X, Y), "patience": 9, "accumulate": 2},
+]
+
+
+def started(way: int, path: Path) -> dict[str, Any]:
+    call = {"fun": cost, "params": np.zeros(3), "data": (X, Y), "jac": True, "epochs": 4, "batch_size": 4, "seed": 1, **WAYS[way]}
+    with pytest.raises(Stop):
+        mflow.train(**call, checkpoint=path, checkpoint_every=1, step_callback=fuse(6))
+    return call
+
+
+@pytest.mark.parametrize("way", range(len(WAYS)))
+def test_no_field_is_believed(way: int, tmp_path: Path) -> None:
+    call, bad, named = started(way, tmp_path / "good"), tmp_path / "bad", list[bool]()
+    straight = mflow.train(**call)
+    magic, facts, blocks = altered.read(tmp_path / "good")
+    numbers = [name for name in blocks if name.startswith(("best", "vector"))]
+    cases = [(words, other, blocks) for words, other in altered.with_facts(facts)]
+    for more in (altered.with_blocks(blocks), altered.with_numbers(blocks, *numbers)):
+        cases += [(words, facts, other) for words, other in more]
+    for words, other, some in cases[way::SHARE]:
+        altered.write(bad, magic, other, some)
+        try:
+            r = mflow.train(**call, resume=bad)
+        except ValueError as error:
+            named.append("bad" in str(error))
+            continue
+        assert (r.reason, r.nit, r.nfev) == (straight.reason, straight.nit, straight.nfev), words
+        for a, b in ((r.params, straight.params), (r.history.loss, straight.history.loss), (r.history.step_lr, straight.history.step_lr)):
+            np.testing.assert_array_equal(a, b, err_msg=words)
+    assert all(named)
+    assert len(named) > 40
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "words"),
+    [
+        (("counters", "epoch"), -3, "epoch: expected a whole number of at least 0, got -3"),  # it hung
+        (("counters", "batch"), 10**6, "batch: expected the one after"),
+        (("counters", "nit"), 7, "row step_loss: expected 7 numbers"),
+        (("counters", "best"), 1e-9, "best: expected "),
+        (("counters", "loss"), "x", "loss: expected a number, got 'x'"),
+        (("optimizer", "steps"), 0, "optimizer: steps: expected"),
+        (("optimizer", "groups"), None, "does not fit"),
+        (("generator", "state", "state"), 5, "generator"),
+        (("elapsed",), -1.0, "elapsed: expected"),
+    ],
+)
+def test_the_field_is_named_and_nothing_changes(place: tuple[str, ...], value: Any, words: str, tmp_path: Path) -> None:
+    call = started(0, tmp_path / "good")
+    magic, facts, blocks = altered.read(tmp_path / "good")
+    altered.write(tmp_path / "bad", magic, altered.put(facts, place, value), blocks)
+    params = np.full(3, 7.0)
+    opt = mflow.optim.Adam(params, lr=0.001)
+    call.pop("optimizer")
+    with pytest.raises(ValueError, match=f"resume: .*bad.*{words}"):
+        mflow.train(**{**call, "params": params, "optimizer": opt}, resume=tmp_path / "bad")
+    assert params.tolist() == [7.0] * 3
+    assert opt.steps == 0
+
+
+def test_parameters_that_are_not_finite_are_said(tmp_path: Path) -> None:
+    call = started(0, tmp_path / "good")
+    magic, facts, blocks = altered.read(tmp_path / "good")
+    altered.write(tmp_path / "bad", magic, facts, {**blocks, "params 0": np.array([1.0, np.nan, 0.0]).tobytes()})
+    r = mflow.train(**call, resume=tmp_path / "bad")
+    assert (r.reason, r.success) == ("non_finite", False)
+    assert "params are not finite at the start" in r.message
