@@ -31,7 +31,7 @@ FLOORS = (
     ("integrate",),
     ("problems", "training"),
     ("stability",),
-    ("data", "optim", "solvers"),
+    ("data", "optim", "solvers", "spectra"),
     ("base",),
 )
 FACES = {"__init__", "__main__", "schedules", "objectives", "scipy", "torch", "nonlinear", "testproblems"}

@@ -484,7 +484,7 @@ def test_stiff_step_sizes_follow_the_spectral_radius() -> None:
     assert abs(fixed.y[0, -1] - (1e8 * math.cos(1) + 1e4 * math.sin(1)) / (1e8 + 1)) < 1e-3
 
 
-# ---- another state in the middle ------------------------------------------------------------------------------------------------------------
+# ---- another state in the middle --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

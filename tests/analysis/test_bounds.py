@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.solvers import krylov
+from mflow.spectra import krylov
 
 sparse = pytest.importorskip("scipy.sparse")
 expm = pytest.importorskip("scipy.linalg").expm

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.stability import eigenvalues
+from mflow.spectra import eigenvalues
 from support.reference import defaults
 
 sparse = pytest.importorskip("scipy.sparse")

@@ -7,7 +7,7 @@ is examined along the path.
 
 The largest curvature is an interval [a, b]: a is a Ritz value, which the largest eigenvalue of the Hessian is not below but for rounding; b
 is the larger one of the bounds from two random starts, each of which is missed with a probability of at most a tenth, both of a hundredth
-(`mflow.solvers.krylov`).
+(`mflow.spectra.krylov`).
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ from mflow.base.methods import Method, as_method, methods
 from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
 from mflow.base.tables import columns
 from mflow.integrate.ivp import solve_ivp
-from mflow.solvers import krylov
-from mflow.stability import limits, normality
+from mflow.spectra import krylov, normality
+from mflow.stability import limits
 from mflow.stability.limits import max_stable_dt
 from mflow.stability.quadratic import best_parameters
 

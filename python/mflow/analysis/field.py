@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, as_tuple, dense_array, real_array, shown
-from mflow.solvers import krylov
-from mflow.solvers.learned import Offsets, learn, offsets_of
-from mflow.solvers.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, known, outer_values, range_bound
+from mflow.spectra import krylov
+from mflow.spectra.learned import Offsets, learn, offsets_of
+from mflow.spectra.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, known, outer_values, range_bound
 
 __all__ = ["Field"]
 

@@ -2,7 +2,7 @@
 
     up to `FOLLOWED` components   the propagator itself, from exp of Magnus' series of fourth order
     more, with products J^T v     Lanczos' method on (propagator)^T (propagator), forward along the path and back: an interval, whose
-                                  upper end holds but for a small probability (`mflow.solvers.krylov`); for the points before the end
+                                  upper end holds but for a small probability (`mflow.spectra.krylov`); for the points before the end
                                   as below
     more, without them            a block of random vectors, followed forward. No vector grows more than the fastest, which is a bound from
                                   below. The fastest has a part in the span of the block, which is small with a small probability only,
@@ -25,9 +25,9 @@ import numpy as np
 
 from mflow.analysis.field import Field
 from mflow.base.checks import Array
-from mflow.solvers import krylov
-from mflow.solvers.exponentials import Exponential, OutOfReachError
-from mflow.solvers.outer import Linear, combined
+from mflow.spectra import krylov
+from mflow.spectra.exponentials import Exponential, OutOfReachError
+from mflow.spectra.outer import Linear, combined
 
 __all__ = ["Growth", "growth_along"]
 

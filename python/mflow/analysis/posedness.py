@@ -5,7 +5,7 @@ problem ill-posed: small errors, in the start or of the solver, become large one
 0: linearly stable and mildly ill-posed, errors stay and add up. An eigenvalue as near to 0 as errors of J or of the solver is suspect.
 
     error of an eigenvalue      (error of J) * condition, from left and right eigenvectors; where m of them coincide at most its m-th root
-    large n                     bounds of the largest real part (`mflow.solvers.outer`), from the entries of J where they are given or few,
+    large n                     bounds of the largest real part (`mflow.spectra.outer`), from the entries of J where they are given or few,
                                 else from products J v = (F(y + h v) - F(y - h v))/(2h); the verdict is "not known" where 0 lies between
     growth along a path         singular values of the propagator (`mflow.analysis.growth`)
 """
@@ -33,7 +33,7 @@ from mflow.base.checks import (
     check_whole,
 )
 from mflow.base.result import ANALYSES, IVPResult, Origin, origin_of
-from mflow.solvers.outer import dense_values, known, outer_values
+from mflow.spectra.outer import dense_values, known, outer_values
 
 __all__ = ["of_result", "point_verdict", "posedness", "posedness_along"]
 

@@ -18,9 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
+from mflow.spectra.eigenvalues import bisect
 from mflow.stability.amplification import amplification
 from mflow.stability.conditions import coefficients
-from mflow.stability.eigenvalues import bisect
 from mflow.stability.limits import stability_limit
 
 __all__ = ["StabilityFunction", "is_a_stable", "is_l_stable", "limit_at_infinity", "ssp_coefficient", "stability_function"]

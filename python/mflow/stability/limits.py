@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array, as_number, check_flags, check_number, shown
 from mflow.base.methods import Method, as_method
-from mflow.stability import eigenvalues as scans
-from mflow.stability import normality
+from mflow.spectra import eigenvalues as scans
+from mflow.spectra import normality
 from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, measured_radius
 from mflow.stability.modes import limit_of_frequency, structure_modes
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.solvers.krylov import random_vector
+from mflow.spectra.krylov import random_vector
 
 __all__ = ["Offsets", "learn", "offsets_of", "scipy_sparse"]
 

@@ -1,10 +1,10 @@
 """The largest real part of an eigenvalue of a matrix with many rows: between which bounds it lies, and what is an estimate.
 
     symmetric       Lanczos' method from a random start: a Ritz value is a bound from below, and the bound from above holds but for a small
-                    probability (`mflow.solvers.krylov`). Where the entries are known, the inverse of a shifted matrix is used, which
+                    probability (`mflow.spectra.krylov`). Where the entries are known, the inverse of a shifted matrix is used, which
                     tells eigenvalues apart that are close compared with the spectrum.
     other           No eigenvalue lies to the right of the numerical range: of the largest eigenvalue of (J + J^T)/2, bounded as above.
-                    Matrices with the same eigenvalues that are nearer to normal (`mflow.solvers.similar`) are used where entries are known.
+                    Matrices with the same eigenvalues that are nearer to normal (`mflow.spectra.similar`) are used where entries are known.
                     From the left the bound is a Ritz value with its residual times its condition, from left and right eigenvectors. Where
                     that product is large, or the matrix is known by its products J v alone, there is no bound: the matrix may be far from
                     normal, with Ritz values anywhere in its pseudospectrum.
@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array
-from mflow.solvers import krylov
-from mflow.solvers.learned import scipy_sparse
-from mflow.solvers.similar import blocks, is_symmetric
+from mflow.spectra import krylov
+from mflow.spectra.learned import scipy_sparse
+from mflow.spectra.similar import blocks, is_symmetric
 
 __all__ = ["MOST_PRODUCTS", "ROUNDING", "Linear", "Outer", "combined", "dense_values", "is_narrow", "known", "outer_values", "range_bound"]
 

@@ -18,9 +18,9 @@ from mflow_core.problems.sparse import check_sparse
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_whole
-from mflow.solvers import krylov
-from mflow.solvers.learned import scipy_sparse
-from mflow.solvers.similar import blocks, is_symmetric
+from mflow.spectra import krylov
+from mflow.spectra.learned import scipy_sparse
+from mflow.spectra.similar import blocks, is_symmetric
 
 __all__ = ["CANDIDATES", "FIRST", "bisect", "both_products", "eigenvalues_of", "first_to_fail"]
 
@@ -226,7 +226,7 @@ def _of_sparse(matrix: Any, symmetric: bool | None, limiting: Callable[[Values],
 
 
 def _of_blocks(matrix: Any, limiting: Callable[[Values], tuple[float, complex]]) -> Values | None:
-    """The same of a similar matrix nearer to normal, in blocks (`mflow.solvers.similar`); None where that is no other matrix."""
+    """The same of a similar matrix nearer to normal, in blocks (`mflow.spectra.similar`); None where that is no other matrix."""
     single, parts = blocks(matrix, 0.0)
     known = [is_symmetric(part, SAME * float(abs(part).max())) for part in parts]
     if not single.size and len(parts) == 1 and not known[0]:

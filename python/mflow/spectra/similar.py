@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.solvers.learned import scipy_sparse
+from mflow.spectra.learned import scipy_sparse
 
 __all__ = ["blocks", "is_symmetric"]
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
-from mflow.solvers import krylov
+from mflow.spectra import krylov
 
 __all__ = ["range_step", "transient_growth", "warning_of", "warning_of_products"]
 

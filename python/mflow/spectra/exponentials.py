@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.solvers import krylov
-from mflow.solvers.learned import scipy_sparse
-from mflow.solvers.outer import Linear
+from mflow.spectra import krylov
+from mflow.spectra.learned import scipy_sparse
+from mflow.spectra.outer import Linear
 
 __all__ = ["Exponential", "OutOfReachError"]
 

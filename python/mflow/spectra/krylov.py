@@ -256,7 +256,7 @@ def exponential(A: Array) -> Array:
     Examples
     --------
     >>> import numpy as np
-    >>> from mflow.solvers.krylov import exponential
+    >>> from mflow.spectra.krylov import exponential
     >>> np.round(exponential(np.array([[0.0, 1.0], [0.0, 0.0]])), 12).tolist()
     [[1.0, 1.0], [0.0, 1.0]]
 

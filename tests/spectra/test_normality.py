@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import mflow
-from mflow.stability import normality
+from mflow.spectra import normality
 
 
 def upwind(n: int) -> Any:
