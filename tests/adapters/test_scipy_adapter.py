@@ -256,7 +256,7 @@ def test_facts_of_the_classes() -> None:
     orders = {cls.record.name: cls.error_estimator_order for cls in CONTROLLED}
     for name, solver in {"bs32": "RK23", "dopri5": "RK45", "dop853": "DOP853"}.items():
         assert orders[name] == getattr(scipy.integrate, solver).error_estimator_order
-    assert mflow.scipy.RKC2(fun, 0, START, 1, stages=7).method.parameters == {"stages": 7}
+    assert mflow.scipy.RKC2(fun, 0, START, 1, stages=7).method.parameters["stages"] == 7
 
 
 # ---- dense output --------------------------------------------------------------------------------------------------------------------
@@ -484,7 +484,7 @@ def test_stiff_step_sizes_follow_the_spectral_radius() -> None:
     assert abs(fixed.y[0, -1] - (1e8 * math.cos(1) + 1e4 * math.sin(1)) / (1e8 + 1)) < 1e-3
 
 
-# ---- another state in the middle ------------------------------------------------------------------------------------------------------------
+# ---- another state in the middle ---------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)

@@ -47,7 +47,9 @@ def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], 
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target}: expected a folder {target.parent} to save it in, found none; make it first")
     if target.exists() and not target.is_file():
-        raise FileExistsError(f"{target}: expected a file to save to, found a folder or a device, which would be replaced; give another name")
+        raise FileExistsError(
+            f"{target}: expected a file to save to, found a folder or a device, which would be replaced; give another name"
+        )
     handle, name = _new_part(target)
     try:
         with os.fdopen(handle, "wb") as file:
