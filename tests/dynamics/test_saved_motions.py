@@ -11,7 +11,7 @@ import mflow
 from support import altered
 
 K = np.array([[2.0, -1.0], [-1.0, 2.0]])
-SHARE = 17
+SHARE = 23
 
 
 def force(t: float, x: Any, v: Any) -> Any:

@@ -18,7 +18,7 @@ from mflow.base.savefile import read_state, write_state
 from support import altered
 from support.problems import Array, waves
 
-SHARE = 11  # of the altered files: one in so many, others for each way
+SHARE = 17  # of the altered files: one in so many, others for each way
 
 
 def crossing(t: float, y: Array) -> float:

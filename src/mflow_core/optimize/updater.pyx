@@ -416,8 +416,8 @@ cdef class Updater:
         return self.tensors.c[i].n_vec
 
     def _vectors(self, Py_ssize_t i):
-        """Copies of the method's vectors of one array, by name."""
-        self.complete()
+        """Copies of the method's vectors of one array, by name: whole ones, not while another thread steps."""
+        self.idle()
         return self.tensors.vectors(i, self.record.vectors)
 
     def _scalars(self, Py_ssize_t g):
