@@ -54,7 +54,10 @@ def test_parameters_are_left_alone_and_runs_repeat():
 
 
 @pytest.mark.parametrize("lr_min", [1e-3, 1.0, 1e3])
-@pytest.mark.parametrize("fun", [lambda w: (-float(w[0]), np.array([-1.0])), lambda w: (-float(w[0] ** 5), -5 * w**4)])
+@pytest.mark.parametrize(
+    "fun",
+    [lambda w: (-float(w[0]), np.array([-1.0])), lambda w: (-float(w[0] ** 5), -5 * w**4), lambda w: (-float(np.exp(w[0])), -np.exp(w))],
+)
 def test_the_minimum_of_a_loss_that_only_falls_is_the_last_rate(fun, lr_min):
     found = mflow.lr_find(fun, np.ones(1), lr_min=lr_min, lr_max=1e4)
     assert found.minimum == found.lr[-1]
