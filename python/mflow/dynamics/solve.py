@@ -19,6 +19,7 @@ from mflow_core.problems.sparse import check_sparse
 
 from mflow.base.checks import as_tuple, check_choice, check_flags
 from mflow.base.methods import Method, as_method
+from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
 from mflow.dynamics.forces import force_problem
 from mflow.dynamics.loads import is_table, table_until
@@ -261,7 +262,8 @@ def _checksum(value: Any, name: str) -> Any:
         numbers = np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         return "function" if callable(value) else type(value).__name__
-    return zlib.crc32(repr(numbers.shape).encode() + numbers.tobytes())
+    start = zlib.crc32(repr(numbers.shape).encode())
+    return interruptible(8.0 * numbers.size, zlib.crc32, np.ascontiguousarray(numbers), start)
 
 
 def _events(events: Any, supports: Supports) -> Any:

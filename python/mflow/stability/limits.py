@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array, as_number, check_flags, check_number, shown
+from mflow.base.checks import Array, as_number, check_flags, check_number, complex_array, shown
 from mflow.base.methods import Method, as_method
 from mflow.spectra import eigenvalues as scans
 from mflow.spectra import normality
@@ -286,7 +286,7 @@ def max_stable_dt(
     if "linear" not in method.flags:
         amplification(method)  # its error says what to use instead
     if eigenvalues is not None:
-        values = np.asarray(eigenvalues, dtype=np.complex128).ravel()
+        values = complex_array(eigenvalues, "eigenvalues").ravel()
         if not np.all(np.isfinite(values)):
             raise ValueError("eigenvalues: expected finite numbers, got NaN or an infinity")
     else:

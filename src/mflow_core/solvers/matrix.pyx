@@ -29,8 +29,6 @@ cnp.import_array()
 cdef double ROOT_EPS = 1.4901161193847656e-08
 cdef double EPS = 2.220446049250313e-16
 
-
-
 ctypedef int (*quiet_poll)() noexcept
 
 
