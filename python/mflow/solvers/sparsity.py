@@ -122,6 +122,7 @@ class SparseFactors:
         self._one = scipy.sparse.identity(n, format="csc")
         self._matrix: Any = None
         self._factors: Any = None
+        self.size = math.inf  # |gh J| of the last look
 
     def jacobian(self, t: float, y: Array) -> bool:
         """Calls the user's function; False if an entry is not finite."""
@@ -147,12 +148,18 @@ class SparseFactors:
             raise
         return True
 
+    def product(self, v: Array) -> Array:
+        """J v."""
+        out: Array = np.asarray(self._matrix @ v)
+        return out
+
     def is_regular(self, gh: float) -> bool:
         """Whether I - s J is seen to be regular for every s between 0 and gh: see `mflow_core.solvers.definite`."""
         matrix = (-self._matrix if math.isinf(gh) else self._one - gh * self._matrix).tocsc()
         diagonal = matrix.diagonal()
-        off = abs(matrix - self._sparse.diags(diagonal))
-        if any(np.all(diagonal > np.asarray(off.sum(axis=axis)).ravel()) for axis in (0, 1)):
+        rows, columns = (np.asarray(abs(matrix - self._sparse.diags(diagonal)).sum(axis=axis)).ravel() for axis in (1, 0))
+        self.size = float(np.max(rows + np.abs(diagonal - 1.0), initial=0.0))
+        if np.all(diagonal > rows) or np.all(diagonal > columns):
             return True
         if self._n <= SMALL:
             values = np.linalg.eigvals(matrix.toarray())

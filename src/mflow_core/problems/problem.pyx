@@ -354,7 +354,7 @@ cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) e
     cdef ptrdiff_t n = c.n, width = c.lower + c.upper + 1, i, j
     if c.lower < 0:
         memcpy(out, values, n * n * sizeof(double))
-    elif cnp.PyArray_DIM(array, 0) == n:
+    elif not is_packed(c, array):
         for i in range(n):
             for j in range(max(i - c.lower, <ptrdiff_t> 0), min(i + c.upper + 1, n)):
                 out[i * width + j - i + c.lower] = values[i * n + j]
@@ -366,6 +366,44 @@ cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) e
         for i in range(n * (n if c.lower < 0 else width)):
             out[i] = -out[i]
     return 0
+
+
+cdef bint is_packed(Callback c, cnp.ndarray array) except -1:
+    """Whether the matrix of a band is in SciPy's packed form. Where both forms have one shape, entries where one of them has none decide."""
+    cdef const double *a = <const double *> cnp.PyArray_DATA(array)
+    cdef ptrdiff_t n = c.n, rows = cnp.PyArray_DIM(array, 0), i, j
+    cdef bint outside = False, unused = False, differ = False
+    if rows != n or c.lower + c.upper + 1 != n:
+        return rows != n
+    for i in range(n):
+        for j in range(n):
+            if not -c.lower <= j - i <= c.upper:
+                outside = outside or a[i * n + j] != 0.0
+            elif a[i * n + j] != a[(i - j + c.upper) * n + j]:
+                differ = True
+            if not 0 <= i + j - c.upper < n:             # as row i of the packed form, where the matrix has no row i + j - upper
+                unused = unused or a[i * n + j] != 0.0
+    name = "hess" if c.mode == HESSIAN else "jac"
+    if outside and unused:
+        raise ValueError(f"{name}: expected entries inside the band lband = {c.lower}, uband = {c.upper} alone, got others, whether the "
+                         f"array ({n}, {n}) is read in full or packed; omit lband and uband")
+    if differ and not outside and not unused and not callable(c.fun):
+        raise ValueError(f"{name}: lband + uband + 1 is {n}, so an array ({n}, {n}) may be full or packed, and this one may be either; omit "
+                         "lband and uband, and give it in full")
+    return outside
+
+
+def from_band(Callback c, double t, cnp.ndarray y):
+    """The whole matrix, from the band of it that `set_band` named."""
+    cdef ptrdiff_t i
+    if y.size != c.n:
+        raise ValueError(f"y: expected {c.n} numbers, got {y.size}")
+    band, out = np.empty((c.n, c.lower + c.upper + 1)), np.zeros((c.n, c.n))
+    evaluate_jacobian(c, t, <const double *> cnp.PyArray_DATA(y), <double *> cnp.PyArray_DATA(<cnp.ndarray> band))
+    for i in range(c.n):
+        first, last = max(i - c.lower, 0), min(i + c.upper + 1, c.n)
+        out[i, first:last] = band[i, first - i + c.lower : last - i + c.lower]
+    return out
 
 
 def checked_matrix(Callback c, result):
@@ -429,8 +467,8 @@ cdef int add_jacobian(Problem problem, jac, str argument, str signature, tuple s
                             f"{type(jac).__name__}") from None
     problem.jac_callback = Callback(jac, None, shape, args, mode, False)
     problem.jac, problem.jac_ctx = <mf_jac_fn> call_jacobian, <void *> problem.jac_callback
-    if not callable(jac):
-        check_matrix_shape(problem.jac_callback, jac)
+    if not callable(jac) and not (jac.ndim == 2 and jac.shape[0] < problem.jac_callback.n == jac.shape[1]):
+        check_matrix_shape(problem.jac_callback, jac)    # a packed one is looked at when its band is known
     return 0
 
 
@@ -479,17 +517,14 @@ cdef class Problem:
         """J at (t, y), n x n: of f, or of the gradient flow of a cost. ValueError if the problem has none."""
         cdef cnp.ndarray at = np.ascontiguousarray(y, dtype=np.float64).ravel()
         cdef cnp.ndarray out = np.empty((self.c.n, self.c.n))
-        cdef ptrdiff_t lower = -1
         cdef int status
+        if self.jac != NULL and self.jac_callback is not None and self.jac_callback.lower >= 0:
+            return from_band(self.jac_callback, t, np.ascontiguousarray(y, dtype=np.float64).ravel())
         if self.jac == NULL:
             raise ValueError("jac: expected a problem with a Jacobian, got one without; pass jac=...")
         if at.size != self.c.n:
             raise ValueError(f"y: expected {self.c.n} numbers, got {at.size}")
-        if self.jac_callback is not None:
-            lower, self.jac_callback.lower = self.jac_callback.lower, -1
         status = self.jac(t, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(out), self.c.n, self.jac_ctx)
-        if self.jac_callback is not None:
-            self.jac_callback.lower = lower
         if status == -1 and PyErr_Occurred() != NULL:
             raise_set_error()
         if status != 0:

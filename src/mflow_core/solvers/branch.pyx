@@ -37,8 +37,8 @@ cdef enum:
     RITZ = 20                            # vectors that look at a matrix which is not there
 
 cdef double CONTRACTION = 0.5            # of updates that are trusted
-cdef double FIRST = 0.25                 # of the first one of a step along the branch
-cdef double MOVED = 0.1                  # of the size of the state
+cdef double MOVED = 0.1                  # of the size of the state; where a look costs RITZ evaluations, FAR
+cdef double FAR = 0.5
 cdef double SAME = 1e-6                  # two computations of one root
 cdef double SHORT = 1e-9                 # relative: a shorter step along the branch is none
 cdef double STEEP = 30.0                 # |s dz/ds| over |z - r|: the branch turns
@@ -197,7 +197,7 @@ cdef int attempt(newton_t *s, double t, double gh, const double *r, bint lenient
         if status != 0:
             return status
         norm = weighted_norm(&s.m, s.d)
-        if norm > (FIRST if k == 0 else CONTRACTION) * before and norm > 1e-10:
+        if norm > CONTRACTION * before and norm > 1e-10:
             return MF_RETRY_SOLVE
         move(s, s.root, s.root, s.d, 1.0)
         if norm <= 1e-4 * first or norm <= 1e-10:
@@ -239,8 +239,7 @@ cdef int follow(newton_t *s, double t, double gh, const double *r) noexcept nogi
         if status == 0:
             if next_at == gh:
                 return 0
-            step = 2.0 * max(fabs(next_at - at), 0.5 * fabs(next_at))
-            step = copysign(step, gh)
+            step = copysign(max(2.0 * fabs(next_at - at), fabs(next_at)), gh)
             at = next_at
             memcpy(s.start, s.root, s.n * sizeof(double))
         else:
@@ -347,7 +346,7 @@ cdef int check_here(newton_t *s, double t, double gh, const double *z) noexcept 
 
 
 cdef bint is_checked(newton_t *s, double gh, const double *z) noexcept nogil:
-    return s.gh_checked == gh and distance(s, z, s.checked) <= MOVED
+    return s.gh_checked == gh and distance(s, z, s.checked) <= (FAR if s.c.matrix.kind == KRYLOV else MOVED)
 
 
 cdef int agrees_with_start(newton_t *s, double t, double gh, const double *r, const double *z) noexcept nogil:

@@ -56,6 +56,7 @@ ctypedef struct matrix_t:
     double least_move                    # a lower bound of increments; 0: none is known
     double krylov_tol                    # of the next solve, weighted norm of the residual
     double t_at, gh_at                   # KRYLOV: the operator in use
+    double krylov_reach                  # the relative length of those differences
     double krylov_move                   # how far the differences along a vector go, weighted norm
     double size_gh                       # |gh J| where a look was taken; infinite: not known
     int regular                          # what a look at M told, of definite.pxd

@@ -64,7 +64,7 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
     m.f0, m.f1 = take(&at, n), take(&at, n)
     m.jacobian, m.lu, m.work = take(&at, jacobian), take(&at, lu), take(&at, work)
     m.pivots = <int32_t *> at
-    m.unit, m.least_move = ROOT_EPS, 0.0
+    m.unit, m.krylov_reach, m.least_move = ROOT_EPS, ROOT_EPS, 0.0
     return 0
 
 
@@ -370,7 +370,7 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
     cdef double *x = scaled + padded
     cdef double residual = 0.0, norm = weighted_norm(m, m.at), before = weighted_norm(m, b)
     cdef int status
-    m.krylov_move = max(m.unit, ROOT_EPS * norm)
+    m.krylov_move = max(m.unit, m.krylov_reach * norm)
     for i in range(n):
         scaled[i] = b[i] * m.weight[i]
     status = LINALG.gmres(krylov_apply, m, n, scaled, x, m.c.krylov_dim, m.c.krylov_cycles, m.krylov_tol * sqrt(<double> n), m.work,
@@ -419,6 +419,7 @@ cdef int ask_factor(matrix_t *m, double gh) except -1:
         return MF_RETRY_SOLVE
     if m.look:
         m.regular = REGULAR if sparse.is_regular(gh) else POSITIVE_SIGN if sparse.has_positive_sign() else CROSSED
+        m.size_gh = sparse.size
     return 0
 
 

@@ -26,6 +26,8 @@ from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cdef double EPS = 2.220446049250313e-16
 cdef double LEAST_SIZE = 1e-150          # without tolerances: squares of slopes in units of it stay finite
+cdef double RESIDUAL = 1e-12             # without a matrix, in the weights of both ends
+cdef double LONG = 6e-6                  # relative length of a difference that must be right to three digits
 cdef double TINY = 1e-290                # no weight overflows, however far a solution has died away
 
 cdef enum:
@@ -63,7 +65,7 @@ cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, pt
     s.trial, s.next_d, s.bar = at + 3 * padded, at + 4 * padded, at + 5 * padded
     s.checked, s.start, s.slope = at + 6 * padded, at + 7 * padded, at + 8 * padded
     s.root, s.mix = at + 9 * padded, at + 10 * padded
-    s.c, s.n, s.eta, s.gh_checked, s.reached = c[0], n, 1.0, NAN, NAN
+    s.c, s.n, s.eta, s.reached = c[0], n, 1.0, NAN
     s.m.rhs, s.m.rhs_ctx = inner.rhs, inner.ctx
     s.m.jac, s.m.jac_ctx = jac, jac_ctx
     if jac == NULL:
@@ -181,6 +183,13 @@ cdef inline void note_rate(newton_t *s, int k, double norm, double theta) noexce
         s.worst = theta
 
 
+cdef inline bint gives_up(const newton_t *s, bint slow, int k, double norm) noexcept nogil:
+    """Whether too slow an iteration ends. Fixed-point iteration may grow at first in these weights and converge yet."""
+    if s.c.matrix.kind != IDENTITY or s.controlled:
+        return slow
+    return slow and (k == s.c.max_iter - 1 or not norm < 1e8 * s.first)
+
+
 cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z, bint fresh) noexcept nogil:
     """Iterate with the matrix as it is. Return 0, MF_RETRY_SOLVE if convergence is too slow, or the code of a callback."""
     cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = first_eta(s, gh), power
@@ -212,7 +221,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh):
                 move(s, z, z, s.d, 1.0)
                 return 0
-            if slow:
+            if gives_up(s, slow, k, norm):
                 return MF_RETRY_SOLVE
         note_rate(s, k, norm, theta)
         move(s, z, z, s.d, 1.0)
@@ -355,6 +364,37 @@ cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z
     return MF_RETRY_SOLVE
 
 
+# ---- without a matrix: the residual decides -----------------------------------------------------------------------------------------
+
+cdef int refine(newton_t *s, double t, double gh, const double *r, double *z) noexcept nogil:
+    """Iterate from z until the residual, in the weights of both ends of the step, is rounding: a GMRES that leaves a thousandth of a stiff
+    residual tells nothing of slow components by its updates. Differences are long: they only need three digits, and f loses many."""
+    cdef double norm, length = INFINITY, before = INFINITY, reach = s.m.krylov_reach, unit = s.m.unit
+    cdef int k, status = MF_RETRY_SOLVE
+    for k in range(3 * s.c.max_iter):
+        weights_of_size(s, z if fabs(gh) == INFINITY else r, z)
+        status = residual(s, t, gh, r, z, s.d)
+        if status != 0:
+            break
+        norm = weighted_norm(&s.m, s.d)
+        if norm <= RESIDUAL or (norm > 0.5 * before and length <= 1e-9):
+            break
+        if not norm <= 0.5 * before:
+            status = MF_RETRY_SOLVE
+            break
+        before = norm
+        s.m.krylov_reach = s.m.unit = LONG
+        status = update(s, t, gh, z, s.d)
+        s.m.krylov_reach, s.m.unit = reach, unit
+        s.niter += 1
+        if status != 0:
+            break
+        length = weighted_norm(&s.m, s.d)
+        move(s, z, z, s.d, 1.0)
+        status = MF_RETRY_SOLVE
+    return status
+
+
 # ---- the callbacks of a kernel --------------------------------------------------------------------------------------------------------
 
 cdef int newton_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
@@ -382,6 +422,10 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
         if status > 0 and not s.controlled and s.c.matrix.kind != IDENTITY and s.non_finite < MAX_NON_FINITE:
             memcpy(z, s.guess, n * sizeof(double))
             status = solve_full(s, t, gh, r, z)
+    if s.c.matrix.kind == KRYLOV and not s.controlled and status >= 0 and s.non_finite < MAX_NON_FINITE and not steady:
+        if status > 0:
+            memcpy(z, s.guess, n * sizeof(double))
+        status = refine(s, t, gh, r, z)
     if status == 0 and not finite(z, n):
         status = MF_RETRY_NON_FINITE
     if status == 0 and s.c.matrix.kind == KRYLOV:
@@ -455,7 +499,7 @@ cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
             return MF_E_DAMAGED
     if state[17] != 0.0 and state[17] != 1.0:
         return MF_E_DAMAGED
-    if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0:
+    if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0 or state[18] != state[18]:
         return MF_E_DAMAGED
     s.m.has_point, s.m.t, s.m.gh, s.eta = state[0] != 0.0, state[1], state[2], state[3]
     s.m.has_jacobian = s.m.has_factors = False

@@ -179,6 +179,11 @@ cdef class Run:
         return self.solver.njev if self.solver is not None else 0
 
     @property
+    def equations(self):
+        """The solver of implicit steps; None where there is none."""
+        return self.solver
+
+    @property
     def nlu(self):
         """Factorisations."""
         return self.solver.nlu if self.solver is not None else 0
