@@ -27,6 +27,8 @@ from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
 from mflow.integrate.curvature import CALLBACK, AutoSteps, check_measurable, give_radius
 from mflow.integrate.history import History
+from mflow.solvers.jacobian_doubt import Doubt
+from mflow.solvers.rest import at_rest
 
 __all__ = ["Drive", "follow"]
 
@@ -72,6 +74,7 @@ class Drive:
         span = self.t0, self.t1
         self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
+        self.doubt = Doubt(self.run.equations, self.run.slope, name)
         self.uncounted = 0  # evaluations before a resume that the run does not know of: a cost's are counted by its function
         self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts)
         if settings.resume is not None:
@@ -191,6 +194,7 @@ class Drive:
         k, count = run.k, self.pace.take(limit)
         status = self._steps(count)
         self.pace.done()
+        self.doubt.look()
         if run.k == k:
             return status
         if self.progress is not None:
@@ -249,7 +253,8 @@ class Drive:
         run, method = self.run, self.method
         if status == 0:
             message = f"reached t = {self.t1:g} in {run.k} steps of {method.name}"
-            return self.result(0, "finished", message + self._growth())
+            message += at_rest(run, self.settings.symmetric) if math.isinf(self.step) else self._growth()
+            return self.result(0, "finished", message)
         where = f"at t = {run.t:g} after {run.k} steps"
         if status == CALLBACK:
             return self.result(1, "callback", f"the callback stopped it {where}")
@@ -277,6 +282,8 @@ class Drive:
     def result(self, status: int, reason: str, message: str) -> Any:
         """What there is so far."""
         run, events = self.run, self.events
+        if self.doubt.text and self.doubt.text not in message:
+            message += f"; but {self.doubt.text}"
         none: list[Array] | None = None if self.settings.events is None else []
         self.history.close()
         t, y, sol = self.history.arrays()

@@ -21,7 +21,9 @@ from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, AutoStep, resolve
 from mflow.solvers import nonlinear
+from mflow.solvers.jacobian_doubt import mismatch, unsolved
 from mflow.stability import amplification, limits, spectrum
+from mflow.solvers.rest import at_rest
 
 __all__ = ["minimize"]
 
@@ -317,12 +319,16 @@ class _Descent:
         first, last = run.largest_slope
         if status in ENDINGS:
             code, reason, text = ending(status, self.nit, last, gtol)
+            if status == CONVERGED and self.nit > 0 and self.method.is_implicit and self.method.kind == "step" and math.isinf(self.dt):
+                text += at_rest(run, True)
             if reason == "max_iter" and last > 10 * first:
                 text += f"; it was {first:.3g} at the start, so the step is probably too large: lower lr"
             return self.result(code, reason, text)
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
-            return self.result(-1, "solve_failed", f"{text}: lower dt, give hess=, or another solver=")
+            equations = self.run.equations
+            wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"))
+            return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=')}")
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         text = "asked for a smaller step" if status > 0 else "gave up"

@@ -8,7 +8,7 @@ It goes on while I - s J is regular, and may turn back before s = gh; then no ro
 f(z) + |z - r|^2 / (2 s), whose value falls along the branch (R. T. Rockafellar, SIAM J. Control Optim. 14 (1976) 877-898).
 
 Newton's iteration is trusted, at no cost, where it cannot have left the branch: M = I - gh J was seen to be regular all the way from gh = 0
-(definite.pyx), every update was at most half of the one before, and the whole way from r to the root agrees with M to one half. The last
+(definite.pyx), every update was at most a third of the one before, and the whole way from r to the root agrees with M to one half. The last
 holds where the iteration began at r, where |gh J| is small, or where the observed change of M along the last updates says so; else f(t, r)
 is asked. Symmetric problems with long steps are looked at anew where the root has moved by a tenth. Elsewhere a second solver, the scout,
 follows the branch from s = 0 in steps that Newton's iteration contracts well. Where it arrives at Newton's root, that is kept to the bit.
@@ -36,11 +36,16 @@ cdef enum:
     CORRECTIONS = 12
     RITZ = 20                            # vectors that look at a matrix which is not there
 
-cdef double CONTRACTION = 0.5            # of updates that are trusted
+cdef double CONTRACTION = 1.0 / 3.0      # of updates that are trusted
+cdef double QUARTER = 0.25               # of those of a scout
+cdef double HALF = 0.5
+cdef double EASY = 0.05
 cdef double MOVED = 0.1                  # of the size of the state; where a look costs RITZ evaluations, FAR
 cdef double FAR = 0.5
 cdef double SAME = 1e-6                  # two computations of one root
-cdef double SHORT = 1e-9                 # relative: a shorter step along the branch is none
+cdef double SHORT = 1e-6                 # relative: a shorter step along the branch is none; where it ends within CLOSE of gh, Newton's root
+cdef double NEAR = 0.05                 # that is no farther off than this part of the way belongs to it
+cdef double CLOSE = 1e-4
 cdef double STEEP = 30.0                 # |s dz/ds| over |z - r|: the branch turns
 cdef double UNIT = 1.4901161193847656e-08
 
@@ -138,14 +143,11 @@ cdef int look_at(newton_t *scout, double t, double gh, const double *z, int *reg
 
 # ---- one step of the scout --------------------------------------------------------------------------------------------------------------
 
-cdef int stand(newton_t *s, double t, double gh, const double *r, bint new) noexcept nogil:
-    """J where the scout stands, at s.start, and f there if the place is new."""
-    cdef int status = 0
+cdef int stand(newton_t *s, double t, double gh, const double *r) noexcept nogil:
+    """J where the scout stands, at s.start, if it is not the one at hand."""
     weights_of_size(s, s.start, r)
-    if new:
-        status = matrix_rhs(&s.m, t, s.start, s.slope)
-    if status != 0 or (not new and s.m.has_jacobian and memcmp(s.m.y, s.start, s.n * sizeof(double)) == 0):
-        return status
+    if s.m.has_jacobian and memcmp(s.m.y, s.start, s.n * sizeof(double)) == 0:
+        return 0
     return matrix_jacobian(&s.m, t, s.start, gh)
 
 
@@ -162,48 +164,79 @@ cdef inline bint fits(int regular, bint lenient) noexcept nogil:
     return regular == REGULAR or (lenient and regular == POSITIVE_SIGN)
 
 
-cdef int attempt(newton_t *s, double t, double gh, const double *r, bint lenient) noexcept nogil:
-    """The root for gh and r near s.start, to some four digits, into s.root: M must be regular on the way and updates must contract.
+cdef double first_update(newton_t *s, double t, double gh, const double *r, int *status) noexcept nogil:
+    """Newton's update from s.start into s.d, its residual into s.guess, the new point into s.root; the norm of the update."""
+    cdef ptrdiff_t i
+    for i in range(s.n):
+        s.d[i] = s.slope[i] if fabs(gh) == INFINITY else (r[i] - s.start[i]) + gh * s.slope[i]
+    memcpy(s.guess, s.d, s.n * sizeof(double))
+    status[0] = divide(s, t, gh, s.start, s.slope, s.d)
+    if status[0] != 0:
+        return INFINITY
+    move(s, s.root, s.start, s.d, 1.0)
+    weights_of_size(s, s.start, s.root)
+    return weighted_norm(&s.m, s.d)
 
-    lenient: a positive determinant is enough, as the step is short. J must be that at s.start, and is not any more afterwards.
+
+cdef bint changed(newton_t *s, double t, double gh, double first) noexcept nogil:
+    """Whether M at s.root is not that at s.start to a half, in the direction of the update."""
+    cdef ptrdiff_t i
+    if s.c.matrix.kind == KRYLOV:
+        return False
+    memcpy(s.bar, s.guess, s.n * sizeof(double))
+    if matrix_solve(&s.m, s.bar) != 0:
+        return True
+    for i in range(s.n):
+        s.bar[i] -= s.root[i] - s.start[i]
+    return not weighted_norm(&s.m, s.bar) <= HALF * first
+
+
+cdef int attempt(newton_t *s, double t, double gh, const double *r, bint lenient, bint rough) noexcept nogil:
+    """From s.start to the root for gh and r, into s.root: M must be regular on the way, and vary little, and updates must contract.
+
+    lenient: a positive determinant is enough, as the step is short. rough: one update is enough; s.f and J are those at s.root then. J must
+    be that at s.start, and is not any more afterwards.
     """
     cdef double first, before, norm
-    cdef ptrdiff_t i
     cdef int k, regular = CROSSED, status = look(s, t, gh, s.start, s.slope, &regular)
     if status != 0 or not fits(regular, lenient):
         return status if status != 0 else MF_RETRY_SOLVE
     weights_of_size(s, s.start, s.start)
-    for i in range(s.n):
-        s.d[i] = s.slope[i] if fabs(gh) == INFINITY else (r[i] - s.start[i]) + gh * s.slope[i]
-    status = divide(s, t, gh, s.start, s.slope, s.d)
-    if status != 0:
-        return status
-    move(s, s.root, s.start, s.d, 1.0)
-    weights_of_size(s, s.start, s.root)
-    first = before = weighted_norm(&s.m, s.d)
+    first = before = first_update(s, t, gh, r, &status)
     for k in range(CORRECTIONS):
-        if not before < INFINITY:
-            return MF_RETRY_SOLVE
-        status = residual(s, t, gh, r, s.root, s.d)
+        if status == 0 and not before < INFINITY:
+            status = MF_RETRY_SOLVE
+        if status == 0:
+            status = residual(s, t, gh, r, s.root, s.d)
         if status == 0:
             status = matrix_jacobian(&s.m, t, s.root, gh)
         if status == 0:
             status = look(s, t, gh, s.root, s.f, &regular)
-        if status == 0 and not fits(regular, lenient):
-            status = MF_RETRY_SOLVE
         if status == 0:
             weights_of_size(s, s.start, s.root)
+            if not fits(regular, lenient) or (k == 0 and changed(s, t, gh, first)):
+                status = MF_RETRY_SOLVE
+        if status == 0:
             status = divide(s, t, gh, s.root, s.f, s.d)
         if status != 0:
             return status
         norm = weighted_norm(&s.m, s.d)
-        if norm > CONTRACTION * before and norm > 1e-10:
+        if not norm <= QUARTER * before and not norm <= 1e-10:
             return MF_RETRY_SOLVE
+        if rough:
+            s.rate = norm / first if first > 0.0 else 0.0
+            return 0
         move(s, s.root, s.root, s.d, 1.0)
         if norm <= 1e-4 * first or norm <= 1e-10:
-            return 0 if norm < INFINITY else MF_RETRY_SOLVE
+            return 0
         before = norm
     return MF_RETRY_SOLVE
+
+
+cdef void step_on(newton_t *s) noexcept nogil:
+    """The scout stands at s.root, where a rough attempt has left f and J."""
+    memcpy(s.start, s.root, s.n * sizeof(double))
+    memcpy(s.slope, s.f, s.n * sizeof(double))
 
 
 # ---- along the branch, and along the flow -------------------------------------------------------------------------------------------------
@@ -233,27 +266,26 @@ cdef int follow(newton_t *s, double t, double gh, const double *r) noexcept nogi
         next_at = at + step
         if not fabs(next_at) < 0.999999 * fabs(gh):
             next_at = gh
-        status = attempt(s, t, next_at, r, fabs(next_at) <= 2.0 * fabs(at))
+        status = attempt(s, t, next_at, r, fabs(next_at) <= 2.0 * fabs(at), next_at != gh)
         if status < 0:
             return status
         if status == 0:
             if next_at == gh:
                 return 0
-            step = copysign(max(2.0 * fabs(next_at - at), fabs(next_at)), gh)
+            step = copysign(max((4.0 if s.rate < EASY else 2.0) * fabs(next_at - at), fabs(next_at)), gh)
             at = next_at
-            memcpy(s.start, s.root, s.n * sizeof(double))
+            step_on(s)
         else:
             step = 0.25 * (next_at - at)
-            if fabs(step) <= SHORT * fabs(at) or fabs(step) < 1e-290:
-                s.reached = at / gh
-                status = stand(s, t, at, r, False)
-                s.turned = status == 0 and at != 0.0 and turns(s, t, at, r)
-                return status if status < 0 else MF_RETRY_SOLVE
-        status = stand(s, t, next_at, r, status == 0)
+            if fabs(step) < 1e-290 or fabs(step) <= SHORT * fabs(at):
+                break
+        status = stand(s, t, next_at, r)
         if status != 0:
             return status
     s.reached = at / gh
-    return MF_RETRY_SOLVE
+    status = stand(s, t, at, r)
+    s.turned = status == 0 and at != 0.0 and turns(s, t, at, r)
+    return status if status < 0 else MF_RETRY_SOLVE
 
 
 cdef int relax(newton_t *s, double t, double gh, const double *r) noexcept nogil:
@@ -262,7 +294,7 @@ cdef int relax(newton_t *s, double t, double gh, const double *r) noexcept nogil
     cdef ptrdiff_t i
     cdef bint near = False, moved = True
     cdef int status, _try
-    status = stand(s, t, gh, r, False)
+    status = stand(s, t, gh, r)
     if status != 0:
         return status
     norm = weighted_norm(&s.m, s.slope)
@@ -270,30 +302,30 @@ cdef int relax(newton_t *s, double t, double gh, const double *r) noexcept nogil
     short_tau = 1e-12 * fabs(tau)
     for _try in range(TRIES):
         if moved:
-            status = attempt(s, t, gh, r, near)
+            status = attempt(s, t, gh, r, near, False)
             if status <= 0:
                 return status
-            status = stand(s, t, gh, r, False)
+            status = stand(s, t, gh, r)
             if status != 0:
                 return status
         part = 0.0 if fabs(gh) == INFINITY else tau / gh
         gh_step = tau / (1.0 + part)
         for i in range(s.n):
             s.mix[i] = s.start[i] if part == 0.0 else (s.start[i] + part * r[i]) / (1.0 + part)
-        status = attempt(s, t, gh_step, s.mix, fabs(gh_step) <= 2.0 * last)
+        status = attempt(s, t, gh_step, s.mix, fabs(gh_step) <= 2.0 * last, True)
         if status < 0:
             return status
         moved = status == 0
         if moved:
             near = distance(s, s.root, s.start) <= 1e-3
-            memcpy(s.start, s.root, s.n * sizeof(double))
+            step_on(s)
             last = fabs(gh_step)
             tau = 4.0 * tau if fabs(tau) < 1e280 else tau
         else:
             tau *= 0.25
             if fabs(tau) < short_tau:
                 return MF_RETRY_SOLVE
-        status = stand(s, t, gh_step, r, moved)
+        status = stand(s, t, gh_step, r)
         if status != 0:
             return status
     return MF_RETRY_SOLVE
@@ -370,7 +402,7 @@ cdef int agrees_with_start(newton_t *s, double t, double gh, const double *r, co
         return status if status < 0 else 0
     for i in range(s.n):
         s.d[i] -= z[i] - r[i]
-    return weighted_norm(&s.m, s.d) <= CONTRACTION * whole
+    return weighted_norm(&s.m, s.d) <= HALF * whole
 
 
 cdef int trusted(newton_t *s, double t, double gh, const double *r, const double *z, int64_t crossed) noexcept nogil:
@@ -396,7 +428,10 @@ cdef int walk(newton_t *scout, double t, double gh, const double *r) noexcept no
     cdef int status
     cdef bint steady = fabs(gh) == INFINITY
     memcpy(scout.start, r, scout.n * sizeof(double))
-    status = stand(scout, t, gh, r, True)
+    weights_of_size(scout, r, r)
+    status = matrix_rhs(&scout.m, t, r, scout.slope)
+    if status == 0:
+        status = stand(scout, t, gh, r)
     if status != 0:
         return status
     if REDUCE.max_abs(scout.slope, scout.n) == 0.0:      # at rest: it stays, whatever may branch off there
@@ -410,6 +445,14 @@ cdef int walk(newton_t *scout, double t, double gh, const double *r) noexcept no
     if status == 0:
         scout.turned = False
     return status
+
+
+cdef bint is_open(newton_t *s, double gh, const double *r, const double *z) noexcept nogil:
+    """Whether a look at Newton's root may decide where the scout did not arrive."""
+    cdef newton_t *scout = s.scout
+    if fabs(gh) == INFINITY or s.m.symmetric:
+        return False
+    return not scout.turned or (scout.reached > 1.0 - CLOSE and distance(s, z, scout.start) <= NEAR * distance(s, z, r))
 
 
 cdef int settle(newton_t *s, double t, double gh, const double *r, double *z, int found) noexcept nogil:
@@ -432,10 +475,10 @@ cdef int settle(newton_t *s, double t, double gh, const double *r, double *z, in
                 status = MF_RETRY_SOLVE
             if status == 0:
                 memcpy(z, scout.root, s.n * sizeof(double))
-    elif status > 0 and found == 0 and not scout.turned and not s.m.symmetric and fabs(gh) < INFINITY:
-        status = look_at(scout, t, gh, z, &regular)      # f has a corner, perhaps: the necessary test decides
+    elif status > 0 and found == 0 and is_open(s, gh, r, z):
+        status = look_at(scout, t, gh, z, &regular)      # f has a corner, perhaps, or gh ends where the branch does
         same = True
-        if status == 0 and regular == CROSSED:
+        if status == 0 and not fits(regular, not scout.turned):
             status = MF_RETRY_SOLVE
     s.reached = scout.reached if status > 0 and scout.turned else NAN
     call_back(s)

@@ -26,7 +26,7 @@ from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cdef double EPS = 2.220446049250313e-16
 cdef double LEAST_SIZE = 1e-150          # without tolerances: squares of slopes in units of it stay finite
-cdef double RESIDUAL = 1e-12             # without a matrix, in the weights of both ends
+cdef double RESIDUAL = 1e-13             # without a matrix, in the weights of both ends
 cdef double LONG = 6e-6                  # relative length of a difference that must be right to three digits
 cdef double TINY = 1e-290                # no weight overflows, however far a solution has died away
 
@@ -118,7 +118,9 @@ cdef bint at_rounding(newton_t *s, const double *z, double norm, bint fresh) noe
     cdef double scale = max(REDUCE.max_abs(z, s.n), REDUCE.max_abs(s.guess, s.n))
     if REDUCE.max_abs(s.d, s.n) <= max(64.0 * EPS * scale, s.noise):
         return True
-    return fresh and s.c.matrix.kind != IDENTITY and norm <= (0.05 if s.controlled else 1e-10)
+    if s.controlled or s.c.matrix.kind == IDENTITY or not s.m.look:
+        return fresh and s.c.matrix.kind != IDENTITY and norm <= (0.05 if s.controlled else 1e-10)
+    return fresh and norm <= max(1e-10, min(16.0 * EPS * s.m.size_gh, 1e-9))     # f itself is right to eps |J| |z|
 
 
 # ---- one evaluation -------------------------------------------------------------------------------------------------------------------

@@ -129,8 +129,8 @@ cdef class Solver:
             count[0] = self.c.c.matrix.entries
         return cnp.PyArray_SimpleNewFromData(1, count, cnp.NPY_DOUBLE, self.c.m.jacobian).copy()
 
-    def directional(self, v):
-        """(t, y, J v) at the point of the J in use; None where there is none."""
+    def directional(self, direction):
+        """(t, y, v, J v) at the point of the J in use, v = direction(y); None where there is none."""
         cdef matrix_t *m
         cdef cnp.ndarray at
         cdef ptrdiff_t n, width, i, first, last
@@ -139,16 +139,17 @@ cdef class Solver:
         m, n = &self.c.m, self.c.n
         at = np.empty(n)
         memcpy(cnp.PyArray_DATA(at), m.y, n * sizeof(double))
+        v = direction(at)
         if m.c.kind == SPARSE:
-            return m.t, at, self.sparse.product(v)
+            return m.t, at, v, self.sparse.product(v)
         entries = self.jacobian()
         if m.c.kind == DENSE:
-            return m.t, at, entries.reshape(n, n) @ v
+            return m.t, at, v, entries.reshape(n, n) @ v
         width, out = m.c.lower + m.c.upper + 1, np.empty(n)
         for i in range(n):
             first, last = max(i - m.c.lower, <ptrdiff_t> 0), min(i + m.c.upper + 1, n)
             out[i] = entries[i * width + first - i + m.c.lower : i * width + last - i + m.c.lower] @ v[first:last]
-        return m.t, at, out
+        return m.t, at, v, out
 
     @property
     def reached(self):
