@@ -61,8 +61,8 @@ def unsolved(solver: Solver | None, step: float, jacobian: str) -> str:
     """Why a step of fixed length was not solved, and what helps."""
     reached = math.nan if solver is None else solver.reached
     if reached == reached:
-        how_far = f"the root that continues from the state as dt grows from 0 goes to dt = {reached * abs(step):.4g} and turns back there"
-        return f"{how_far}; no root continues beyond, so lower dt"
+        way = f"the root that continues from the state goes to {reached:.4g} dt and turns back there"
+        return f"{way}, so that none continues to dt: lower dt (or check {jacobian} and solver=)"
     if math.isinf(step):
         return f"no steady state was reached along the flow from the start; take steps of finite dt to see where it goes, or give {jacobian}"
     return f"lower dt, give {jacobian} (or check it), or another solver="

@@ -18,6 +18,7 @@ from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_gra
 
 import numpy as np
 
+from mflow_core.problems.bands import packed_too, spread_band
 from mflow_core.problems.signatures import (HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size,
                                             compiled_address, is_compiled)
 
@@ -354,7 +355,7 @@ cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) e
     cdef ptrdiff_t n = c.n, width = c.lower + c.upper + 1, i, j
     if c.lower < 0:
         memcpy(out, values, n * n * sizeof(double))
-    elif not is_packed(c, array):
+    elif cnp.PyArray_DIM(array, 0) == n and not (c.lower + c.upper + 1 == n and packed_too(array, c.lower, c.upper, callable(c.fun), name_of(c))):
         for i in range(n):
             for j in range(max(i - c.lower, <ptrdiff_t> 0), min(i + c.upper + 1, n)):
                 out[i * width + j - i + c.lower] = values[i * n + j]
@@ -368,42 +369,8 @@ cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) e
     return 0
 
 
-cdef bint is_packed(Callback c, cnp.ndarray array) except -1:
-    """Whether the matrix of a band is in SciPy's packed form. Where both forms have one shape, entries where one of them has none decide."""
-    cdef const double *a = <const double *> cnp.PyArray_DATA(array)
-    cdef ptrdiff_t n = c.n, rows = cnp.PyArray_DIM(array, 0), i, j
-    cdef bint outside = False, unused = False, differ = False
-    if rows != n or c.lower + c.upper + 1 != n:
-        return rows != n
-    for i in range(n):
-        for j in range(n):
-            if not -c.lower <= j - i <= c.upper:
-                outside = outside or a[i * n + j] != 0.0
-            elif a[i * n + j] != a[(i - j + c.upper) * n + j]:
-                differ = True
-            if not 0 <= i + j - c.upper < n:             # as row i of the packed form, where the matrix has no row i + j - upper
-                unused = unused or a[i * n + j] != 0.0
-    name = "hess" if c.mode == HESSIAN else "jac"
-    if outside and unused:
-        raise ValueError(f"{name}: expected entries inside the band lband = {c.lower}, uband = {c.upper} alone, got others, whether the "
-                         f"array ({n}, {n}) is read in full or packed; omit lband and uband")
-    if differ and not outside and not unused and not callable(c.fun):
-        raise ValueError(f"{name}: lband + uband + 1 is {n}, so an array ({n}, {n}) may be full or packed, and this one may be either; omit "
-                         "lband and uband, and give it in full")
-    return outside
-
-
-def from_band(Callback c, double t, cnp.ndarray y):
-    """The whole matrix, from the band of it that `set_band` named."""
-    cdef ptrdiff_t i
-    if y.size != c.n:
-        raise ValueError(f"y: expected {c.n} numbers, got {y.size}")
-    band, out = np.empty((c.n, c.lower + c.upper + 1)), np.zeros((c.n, c.n))
-    evaluate_jacobian(c, t, <const double *> cnp.PyArray_DATA(y), <double *> cnp.PyArray_DATA(<cnp.ndarray> band))
-    for i in range(c.n):
-        first, last = max(i - c.lower, 0), min(i + c.upper + 1, c.n)
-        out[i, first:last] = band[i, first - i + c.lower : last - i + c.lower]
-    return out
+cdef str name_of(Callback c):
+    return "hess" if c.mode == HESSIAN else "jac"
 
 
 def checked_matrix(Callback c, result):
@@ -414,7 +381,7 @@ def checked_matrix(Callback c, result):
 
 
 def check_matrix_shape(Callback c, array):
-    name = "hess" if c.mode == HESSIAN else "jac"
+    name = name_of(c)
     if array is None:
         raise TypeError(f"{name}: expected an array of shape ({c.n}, {c.n}), got None")
     if array.dtype.kind not in "biuf":
@@ -518,18 +485,25 @@ cdef class Problem:
         cdef cnp.ndarray at = np.ascontiguousarray(y, dtype=np.float64).ravel()
         cdef cnp.ndarray out = np.empty((self.c.n, self.c.n))
         cdef int status
-        if self.jac != NULL and self.jac_callback is not None and self.jac_callback.lower >= 0:
-            return from_band(self.jac_callback, t, np.ascontiguousarray(y, dtype=np.float64).ravel())
         if self.jac == NULL:
             raise ValueError("jac: expected a problem with a Jacobian, got one without; pass jac=...")
         if at.size != self.c.n:
             raise ValueError(f"y: expected {self.c.n} numbers, got {at.size}")
+        if self.jac_callback is not None and self.jac_callback.lower >= 0:
+            return self.whole_band(t, at)
         status = self.jac(t, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(out), self.c.n, self.jac_ctx)
         if status == -1 and PyErr_Occurred() != NULL:
             raise_set_error()
         if status != 0:
             raise ValueError(f"jac: expected the code 0 of success, got {status}")
         return out
+
+    def whole_band(self, double t, cnp.ndarray y):
+        """J at (t, y) from the band that `set_band` named."""
+        cdef Callback c = self.jac_callback
+        cdef cnp.ndarray band = np.empty((c.n, c.lower + c.upper + 1))
+        evaluate_jacobian(c, t, <const double *> cnp.PyArray_DATA(y), <double *> cnp.PyArray_DATA(band))
+        return spread_band(band, c.lower)
 
     def set_band(self, Py_ssize_t lower, Py_ssize_t upper):
         """From now on a Python jac fills only the band, and may return it packed."""

@@ -17,7 +17,7 @@ Where the branch turns back, a gradient flow follows the flow of the equation it
 steps from there: it ends in a local minimum that is no higher than f(r), too. For an infinite gh there is no r: the flow itself is
 followed, z' = f(t, z) with t at rest, by implicit steps that grow. Error-controlled steps are not touched: they are short where f bends.
 
-The scout is made at the first need (no other memory is taken), and no state of it survives a solve.
+The scout is made before the first step, where that is known to be of fixed length; no state of it survives a solve.
 """
 from libc.math cimport INFINITY, NAN, copysign, fabs, sqrt
 from libc.stdint cimport int64_t
@@ -27,7 +27,7 @@ from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.definite cimport CROSSED, POSITIVE_SIGN, REGULAR, clear_of_negative_axis, positive
 from mflow_core.solvers.matrix cimport (IDENTITY, KRYLOV, LINALG, SPARSE, krylov_apply, matrix_factor, matrix_jacobian, matrix_rhs,
                                         matrix_solve, weighted_norm)
-from mflow_core.solvers.newton cimport (move, newton_make, newton_solve, newton_t, residual, solve_full, update,
+from mflow_core.solvers.newton cimport (move, newton_config_t, newton_make, newton_solve, newton_t, refine, residual, solve_full, update,
                                         weights_of_size)
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_SOLVE, mf_new_problem, mf_problem
 
@@ -47,7 +47,7 @@ cdef double SHORT = 1e-6                 # relative: a shorter step along the br
 cdef double NEAR = 0.05                 # that is no farther off than this part of the way belongs to it
 cdef double CLOSE = 1e-4
 cdef double STEEP = 30.0                 # |s dz/ds| over |z - r|: the branch turns
-cdef double UNIT = 1.4901161193847656e-08
+cdef double LONG = 6e-6                  # relative length of a difference that must be right to three digits
 
 
 # ---- looks at M -----------------------------------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ cdef int ritz(newton_t *s, double t, double gh, const double *z, const double *f
         if i % 3 == 1:
             basis[i] = -basis[i]
     s.m.at, s.m.f_at, s.m.t_at, s.m.gh_at = z, f, t, gh
-    s.m.krylov_move = UNIT
+    s.m.krylov_move = LONG
     h = 1.0 / sqrt(LINALG.dot(basis, basis, n))
     for i in range(n):
         basis[i] *= h
@@ -160,10 +160,6 @@ cdef int divide(newton_t *s, double t, double gh, const double *z, const double 
     return matrix_solve(&s.m, d)
 
 
-cdef inline bint fits(int regular, bint lenient) noexcept nogil:
-    return regular == REGULAR or (lenient and regular == POSITIVE_SIGN)
-
-
 cdef double first_update(newton_t *s, double t, double gh, const double *r, int *status) noexcept nogil:
     """Newton's update from s.start into s.d, its residual into s.guess, the new point into s.root; the norm of the update."""
     cdef ptrdiff_t i
@@ -176,6 +172,27 @@ cdef double first_update(newton_t *s, double t, double gh, const double *r, int 
     move(s, s.root, s.start, s.d, 1.0)
     weights_of_size(s, s.start, s.root)
     return weighted_norm(&s.m, s.d)
+
+
+cdef inline bint fits(const newton_t *s, int regular, bint lenient) noexcept nogil:
+    return regular == REGULAR or (lenient and regular == POSITIVE_SIGN and not s.m.symmetric)
+
+
+cdef bint leaps(newton_t *s, double t, double gh_before, double gh, const double *r) noexcept nogil:
+    """Whether M at s.start changes by more than a half from gh_before to gh, in the direction of the update: eigenvalues may have passed
+    in pairs. On return M is factored for gh."""
+    cdef int status, regular = CROSSED
+    cdef double first = first_update(s, t, gh, r, &status)
+    cdef ptrdiff_t i
+    if status == 0:
+        status = look(s, t, gh_before, s.start, s.slope, &regular)
+    if status == 0:
+        status = divide(s, t, gh_before, s.start, s.slope, s.guess)
+    for i in range(s.n):
+        s.guess[i] -= s.d[i]
+    if status != 0 or not weighted_norm(&s.m, s.guess) <= HALF * first:
+        return True
+    return look(s, t, gh, s.start, s.slope, &regular) != 0
 
 
 cdef bint changed(newton_t *s, double t, double gh, double first) noexcept nogil:
@@ -191,17 +208,20 @@ cdef bint changed(newton_t *s, double t, double gh, double first) noexcept nogil
     return not weighted_norm(&s.m, s.bar) <= HALF * first
 
 
-cdef int attempt(newton_t *s, double t, double gh, const double *r, bint lenient, bint rough) noexcept nogil:
+cdef int attempt(newton_t *s, double t, double gh, const double *r, double gh_before, bint rough) noexcept nogil:
     """From s.start to the root for gh and r, into s.root: M must be regular on the way, and vary little, and updates must contract.
 
-    lenient: a positive determinant is enough, as the step is short. rough: one update is enough; s.f and J are those at s.root then. J must
+    gh_before, if gh is at most twice that: a positive determinant is enough, if M changes little from there. rough: one update is enough; s.f and J are those at s.root then. J must
     be that at s.start, and is not any more afterwards.
     """
     cdef double first, before, norm
+    cdef bint lenient = fabs(gh) <= 2.0 * fabs(gh_before)
     cdef int k, regular = CROSSED, status = look(s, t, gh, s.start, s.slope, &regular)
-    if status != 0 or not fits(regular, lenient):
+    if status != 0 or not fits(s, regular, lenient):
         return status if status != 0 else MF_RETRY_SOLVE
     weights_of_size(s, s.start, s.start)
+    if regular != REGULAR and leaps(s, t, gh_before, gh, r):
+        return MF_RETRY_SOLVE
     first = before = first_update(s, t, gh, r, &status)
     for k in range(CORRECTIONS):
         if status == 0 and not before < INFINITY:
@@ -214,7 +234,7 @@ cdef int attempt(newton_t *s, double t, double gh, const double *r, bint lenient
             status = look(s, t, gh, s.root, s.f, &regular)
         if status == 0:
             weights_of_size(s, s.start, s.root)
-            if not fits(regular, lenient) or (k == 0 and changed(s, t, gh, first)):
+            if not fits(s, regular, lenient) or (k == 0 and changed(s, t, gh, first)):
                 status = MF_RETRY_SOLVE
         if status == 0:
             status = divide(s, t, gh, s.root, s.f, s.d)
@@ -266,7 +286,7 @@ cdef int follow(newton_t *s, double t, double gh, const double *r) noexcept nogi
         next_at = at + step
         if not fabs(next_at) < 0.999999 * fabs(gh):
             next_at = gh
-        status = attempt(s, t, next_at, r, fabs(next_at) <= 2.0 * fabs(at), next_at != gh)
+        status = attempt(s, t, next_at, r, at, next_at != gh)
         if status < 0:
             return status
         if status == 0:
@@ -302,7 +322,7 @@ cdef int relax(newton_t *s, double t, double gh, const double *r) noexcept nogil
     short_tau = 1e-12 * fabs(tau)
     for _try in range(TRIES):
         if moved:
-            status = attempt(s, t, gh, r, near, False)
+            status = attempt(s, t, gh, r, last if near else 0.0, False)
             if status <= 0:
                 return status
             status = stand(s, t, gh, r)
@@ -312,14 +332,14 @@ cdef int relax(newton_t *s, double t, double gh, const double *r) noexcept nogil
         gh_step = tau / (1.0 + part)
         for i in range(s.n):
             s.mix[i] = s.start[i] if part == 0.0 else (s.start[i] + part * r[i]) / (1.0 + part)
-        status = attempt(s, t, gh_step, s.mix, fabs(gh_step) <= 2.0 * last, True)
+        status = attempt(s, t, gh_step, s.mix, last, True)
         if status < 0:
             return status
         moved = status == 0
         if moved:
             near = distance(s, s.root, s.start) <= 1e-3
             step_on(s)
-            last = fabs(gh_step)
+            last = gh_step
             tau = 4.0 * tau if fabs(tau) < 1e280 else tau
         else:
             tau *= 0.25
@@ -334,14 +354,26 @@ cdef int relax(newton_t *s, double t, double gh, const double *r) noexcept nogil
 # ---- the solver of a step -----------------------------------------------------------------------------------------------------------------
 
 cdef newton_t *scout_of(newton_t *s) noexcept nogil:
+    """The scout, made where there is none yet. Without a matrix it works in the solver's own vectors of the Krylov basis."""
     cdef mf_problem inner
+    cdef newton_config_t config = s.c
     if s.scout == NULL:
         inner = mf_new_problem()
         inner.rhs, inner.ctx = s.m.rhs, s.m.rhs_ctx
-        s.scout = newton_make(&s.c, &inner, s.n, s.m.jac, s.m.jac_ctx)
+        if config.matrix.kind == KRYLOV:
+            config.matrix.krylov_dim = 1
+        s.scout = newton_make(&config, &inner, s.n, s.m.jac, s.m.jac_ctx)
         if s.scout != NULL:
             s.scout.m.look, s.scout.m.symmetric = True, s.m.symmetric
+            if config.matrix.kind == KRYLOV:
+                s.scout.c, s.scout.m.c, s.scout.m.work = s.c, s.m.c, s.m.work
+                s.scout.m.unit = s.scout.m.krylov_reach = LONG
     return s.scout
+
+
+cdef bint branch_ready(newton_t *s) noexcept nogil:
+    """Make the scout before the first step; False if there is no memory."""
+    return s.c.matrix.kind == IDENTITY or scout_of(s) != NULL
 
 
 cdef void call_back(newton_t *s) noexcept nogil:
@@ -470,7 +502,7 @@ cdef int settle(newton_t *s, double t, double gh, const double *r, double *z, in
             scout.non_finite = 0
             memcpy(scout.guess, scout.root, s.n * sizeof(double))
             memcpy(scout.mix, scout.root, s.n * sizeof(double))
-            status = solve_full(scout, t, gh, r, scout.root)
+            status = (refine if s.c.matrix.kind == KRYLOV and fabs(gh) < INFINITY else solve_full)(scout, t, gh, r, scout.root)
             if status == 0 and not distance(s, scout.root, scout.mix) <= 1e-2:
                 status = MF_RETRY_SOLVE
             if status == 0:
@@ -478,7 +510,7 @@ cdef int settle(newton_t *s, double t, double gh, const double *r, double *z, in
     elif status > 0 and found == 0 and is_open(s, gh, r, z):
         status = look_at(scout, t, gh, z, &regular)      # f has a corner, perhaps, or gh ends where the branch does
         same = True
-        if status == 0 and not fits(regular, not scout.turned):
+        if status == 0 and not fits(s, regular, not scout.turned):
             status = MF_RETRY_SOLVE
     s.reached = scout.reached if status > 0 and scout.turned else NAN
     call_back(s)

@@ -51,6 +51,7 @@ cdef int newton_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *
 cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil
 cdef int residual(newton_t *s, double t, double gh, const double *r, const double *z, double *out) noexcept nogil
 cdef int update(newton_t *s, double t, double gh, const double *z, double *d) noexcept nogil
+cdef int refine(newton_t *s, double t, double gh, const double *r, double *z) noexcept nogil
 cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z) noexcept nogil
 cdef void weights_of_size(newton_t *s, const double *a, const double *b) noexcept nogil
 cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil

@@ -379,7 +379,7 @@ cdef int refine(newton_t *s, double t, double gh, const double *r, double *z) no
         if status != 0:
             break
         norm = weighted_norm(&s.m, s.d)
-        if norm <= RESIDUAL or (norm > 0.5 * before and length <= 1e-9):
+        if norm <= RESIDUAL or (norm > 0.5 * before and length <= 5e-9):
             break
         if not norm <= 0.5 * before:
             status = MF_RETRY_SOLVE

@@ -10,7 +10,7 @@ cimport numpy as cnp
 
 from mflow_core.problems.problem cimport Problem
 from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE,
-                                matrix_config_t, matrix_t)
+                                matrix_config_t, matrix_refresh, matrix_t)
 from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_pack, newton_release, newton_solve,
                                 newton_state_size, newton_t, newton_unpack, newton_weights)
 from mflow_core.types cimport mf_jac_fn, mf_problem
@@ -134,7 +134,7 @@ cdef class Solver:
         cdef matrix_t *m
         cdef cnp.ndarray at
         cdef ptrdiff_t n, width, i, first, last
-        if self.c == NULL or not self.c.m.has_jacobian:
+        if self.c == NULL or raise_or(matrix_refresh(&self.c.m)) != 0 or not self.c.m.has_jacobian:
             return None
         m, n = &self.c.m, self.c.n
         at = np.empty(n)
