@@ -43,10 +43,10 @@ cdef double EASY = 0.05
 cdef double MOVED = 0.1                  # of the size of the state; where a look costs RITZ evaluations, FAR
 cdef double FAR = 0.5
 cdef double SAME = 1e-6                  # two computations of one root
-cdef double SHORT = 1e-6                 # relative: a shorter step along the branch is none; where it ends within CLOSE of gh, Newton's root
+cdef double SHORT = 1e-7                 # relative: a shorter step along the branch is none; where it ends within CLOSE of gh, Newton's root
 cdef double NEAR = 0.05                 # that is no farther off than this part of the way belongs to it
 cdef double CLOSE = 1e-4
-cdef double STEEP = 30.0                 # |s dz/ds| over |z - r|: the branch turns
+cdef double STEEP = 10.0                 # |s dz/ds| over |z - r|: the branch turns
 cdef double LONG = 6e-6                  # relative length of a difference that must be right to three digits
 
 
@@ -414,27 +414,35 @@ cdef bint is_checked(newton_t *s, double gh, const double *z) noexcept nogil:
 
 
 cdef int agrees_with_start(newton_t *s, double t, double gh, const double *r, const double *z) noexcept nogil:
-    """1 if the mean of M from r to z is that of the factors to one half: Newton's step from r is z - r to that."""
+    """1 if the mean of M from r to z is that of the factors to one half: Newton's step from r is z - r to that.
+
+    Factors that have agreed once are asked again where a way is more than twice as long.
+    """
     cdef ptrdiff_t i
-    cdef double whole
+    cdef double way
     cdef int status
-    if fabs(gh) == INFINITY or s.m.size_gh <= 0.5:
+    if fabs(gh) == INFINITY or s.m.size_gh <= 0.5 or memcmp(s.guess, r, s.n * sizeof(double)) == 0:
         return 1
-    whole = distance(s, s.guess, r)
-    if whole == 0.0 or s.rate * distance(s, z, r) <= 0.25 * s.first:
+    for i in range(s.n):
+        s.bar[i] = z[i] - r[i]
+    way = weighted_norm(&s.m, s.bar)
+    if s.rate * way <= QUARTER * s.first or way <= 2.0 * s.m.agreed:
         return 1
     status = matrix_rhs(&s.m, t, r, s.f)
     if status != 0:
         return status if status < 0 else 0
     for i in range(s.n):
         s.d[i] = gh * s.f[i]
-    whole = distance(s, z, r)
     status = update(s, t, gh, r, s.d)
     if status != 0:
         return status if status < 0 else 0
     for i in range(s.n):
         s.d[i] -= z[i] - r[i]
-    return weighted_norm(&s.m, s.d) <= HALF * whole
+    if not weighted_norm(&s.m, s.d) <= HALF * way:
+        return 0
+    if s.c.matrix.kind != KRYLOV:
+        s.m.agreed = way
+    return 1
 
 
 cdef int trusted(newton_t *s, double t, double gh, const double *r, const double *z, int64_t crossed) noexcept nogil:

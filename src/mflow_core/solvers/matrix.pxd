@@ -63,6 +63,7 @@ ctypedef struct matrix_t:
     bint look                            # look at M whenever it is factored
     bint symmetric                       # J is: only a positive definite M is regular
     bint verified                        # M is not seen to be regular, but the root that was found with it continues from gh = 0
+    double agreed                        # |z - r| of a root of these factors whose whole way from r agreed with M; 0: none yet
     int64_t crossed                      # factorizations at which M was not seen to be regular
     int stale                            # a restored point: 1 J, 2 J and the factors are still to be rebuilt
     bint recount                         # the rebuilding of what is stale is counted

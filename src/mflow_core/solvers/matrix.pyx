@@ -290,7 +290,7 @@ cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
     cdef int status = factor(m, gh)
     m.has_factors = status == 0
     m.gh = gh
-    m.verified = False
+    m.verified, m.agreed = False, 0.0
     if m.look and (status != 0 or m.regular != REGULAR):
         m.crossed += 1
     if m.c.kind != KRYLOV and m.c.kind != IDENTITY:

@@ -34,7 +34,7 @@ cdef enum:
     MAX_NON_FINITE = 16                  # slopes that are not finite, before a solve gives up
     HALVINGS = 12
     VECTORS = 11
-    STATE = 19                           # doubles of state that do not scale with n
+    STATE = 20                           # doubles of state that do not scale with n
     GROWN = 4                            # J is evaluated again when gh has grown by this factor since (see prepare)
 
 
@@ -483,7 +483,7 @@ cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
     head[8], head[9], head[10] = <double> s.m.nlu, <double> s.m.n_rhs, <double> s.m.n_rhs_jac
     head[11], head[12], head[13], head[14] = <double> s.m.n_krylov, <double> s.niter, <double> s.nsolve, <double> s.nfail
     head[15], head[16] = <double> s.c.matrix.kind, s.gh_jac
-    head[17], head[18] = s.m.verified, s.gh_checked
+    head[17], head[18], head[19] = s.m.verified, s.gh_checked, s.m.agreed
     memcpy(state, head, sizeof(head))
     memcpy(state + STATE, s.m.y, s.n * sizeof(double))
     memcpy(state + STATE + s.n, s.m.least, s.n * sizeof(double))
@@ -501,7 +501,8 @@ cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
             return MF_E_DAMAGED
     if state[17] != 0.0 and state[17] != 1.0:
         return MF_E_DAMAGED
-    if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0 or state[18] != state[18]:
+    if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0 or (
+            state[18] != state[18] or not state[19] >= 0.0):
         return MF_E_DAMAGED
     s.m.has_point, s.m.t, s.m.gh, s.eta = state[0] != 0.0, state[1], state[2], state[3]
     s.m.has_jacobian = s.m.has_factors = False
@@ -511,6 +512,6 @@ cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
     s.m.n_krylov, s.niter, s.nsolve, s.nfail = <int64_t> state[11], <int64_t> state[12], <int64_t> state[13], <int64_t> state[14]
     memcpy(s.m.y, state + STATE, s.n * sizeof(double))
     memcpy(s.m.least, state + STATE + s.n, s.n * sizeof(double))
-    s.m.verified, s.gh_checked = state[17] != 0.0, state[18]
+    s.m.verified, s.gh_checked, s.m.agreed = state[17] != 0.0, state[18], state[19]
     memcpy(s.checked, state + STATE + 2 * s.n, s.n * sizeof(double))
     return 0
