@@ -17,7 +17,7 @@ def well(c):
 
 
 def first_root(f, y, h):
-    """The root of z - h f(z) = y that continues from y, by a scan of the step as a function of z: s = (z - y) / f(z). None: it turns back."""
+    """The root of z - h f(z) = y that continues from y, by a scan of s = (z - y) / f(z). None: it turns back."""
     way = np.sign(f(y))
     z = y + way * np.concatenate([np.geomspace(1e-12, 1e-3, 500), np.arange(1e-3, 60, 1e-3)])
     same = np.sign(f(z)) == way

@@ -63,7 +63,7 @@ def test_a_wrong_hessian_is_named():
     assert "-hess is not the derivative" in res.message
 
 
-# ---- packed bands -----------------------------------------------------------------------------------------------------------------------
+# ---- packed bands ----------------------------------------------------------------------------------------------------------------------
 
 
 def tridiagonal(n):
@@ -107,7 +107,7 @@ def test_bands_of_one_shape_and_two_meanings():
         mflow.solve_ivp(lambda t, y: y, (0, 1), np.ones(5), "backward_euler", dt=0.1, jac=np.ones((3, 5)))
 
 
-# ---- fixed points, and steps without a matrix ---------------------------------------------------------------------------------------------
+# ---- fixed points, and steps without a matrix ------------------------------------------------------------------------------------------
 
 
 def test_fixed_points_that_grow_at_first():
@@ -149,7 +149,7 @@ def test_random_stiff_linear_steps_without_a_matrix():
             assert np.abs(r.y[:, k + 1] - exact).max() < 1e-8 * max(np.abs(r.y[:, k]).max(), np.abs(exact).max())
 
 
-# ---- counts -------------------------------------------------------------------------------------------------------------------------------
+# ---- counts ----------------------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dt", [None, 0.5, 5.0, np.inf])

@@ -22,8 +22,8 @@ from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, AutoStep, resolve
 from mflow.solvers import nonlinear
 from mflow.solvers.jacobian_doubt import mismatch, unsolved
-from mflow.stability import amplification, limits, spectrum
 from mflow.solvers.rest import at_rest
+from mflow.stability import amplification, limits, spectrum
 
 __all__ = ["minimize"]
 
@@ -69,7 +69,8 @@ def minimize(
         makes proximal-point steps; or a second-order method ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x'
         from rest with dt. lr and dt are two names of one thing. lr may be a function of the iteration number, or
         "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, and optimizers that
-        have such a limit). dt = inf with "backward_euler" solves for the point where the gradient is 0 in one step.
+        have such a limit). dt = inf with "backward_euler" goes in one step to the point where the
+        gradient flow from x0 comes to rest, and says whether it is a minimum.
     jac : callable, True, None, "2-point" or "3-point"
         The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones.
     hess : callable, array_like (n, n) or sparse matrix

@@ -45,8 +45,8 @@ def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names:
     if not excess.size or not excess[worst] > 1.0:
         return ""
     return (
-        f"{names[0]} is not the derivative of {names[1]}: at t = {t:g}, along one direction, its row {worst} gives {product[worst]:.4g} where "
-        f"differences of {names[1]} give {long[worst]:.4g}"
+        f"{names[0]} is not the derivative of {names[1]}: at t = {t:g}, along one direction, its row {worst} gives {product[worst]:.4g} "
+        f"where differences of {names[1]} give {long[worst]:.4g}"
     )
 
 
@@ -64,7 +64,9 @@ def unsolved(solver: Solver | None, step: float, jacobian: str) -> str:
         way = f"the root that continues from the state goes to {reached:.4g} dt and turns back there"
         return f"{way}, so that none continues to dt: lower dt (or check {jacobian} and solver=)"
     if math.isinf(step):
-        return f"no steady state was reached along the flow from the start; take steps of finite dt to see where it goes, or give {jacobian}"
+        return (
+            f"no steady state was reached along the flow from the start; take steps of finite dt to see where it goes, or give {jacobian}"
+        )
     return f"lower dt, give {jacobian} (or check it), or another solver="
 
 

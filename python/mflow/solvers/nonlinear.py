@@ -60,6 +60,14 @@ class Newton:
     TypeError, ValueError
         A parameter is no number or out of range; the text names it.
 
+    Notes
+    -----
+    The equation z - gh f(t, z) = r of a fixed step may have several roots. The one that continues from z = r as gh grows from 0 is taken;
+    where it turns back before gh, the step fails. Newton's root is taken as it is where it cannot be another; else the root is followed
+    from gh = 0, which costs evaluations (``nfev`` and ``njev`` count them). On gradient flow, where it turns back, the flow of
+    f(z) + abs(z - r)^2 / (2 gh) leads on, to a local minimum of it that is no higher than f(r). Corners of f are passed by the sign of the
+    determinant alone. Under error control none of this is done: steps are short where f bends.
+
     Examples
     --------
     >>> import mflow.nonlinear
@@ -367,7 +375,8 @@ def _asker(
             given = "None" if result is None else f"dtype {matrix.dtype}"
             raise TypeError(f"{name}: expected real numbers (float64), got {given}")
         if matrix.shape not in known.shapes():
-            raise ValueError(f"{name}: expected shape {' or, packed, '.join(map(str, known.shapes()))}, as the state has {n} components, got shape {matrix.shape}")
+            shapes = " or, packed, ".join(map(str, known.shapes()))
+            raise ValueError(f"{name}: expected shape {shapes}, as the state has {n} components, got shape {matrix.shape}")
         return -matrix if name == "hess" else matrix
 
     return ask

@@ -100,9 +100,10 @@ def _odd(permutation: Any) -> int:
     order, seen, cycles = np.asarray(permutation).tolist(), bytearray(len(permutation)), 0
     for start in range(len(order)):
         cycles += not seen[start]
-        while not seen[start]:
-            seen[start] = 1
-            start = order[start]
+        at = start
+        while not seen[at]:
+            seen[at] = 1
+            at = order[at]
     return (len(order) - cycles) % 2
 
 

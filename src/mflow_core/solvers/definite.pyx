@@ -227,7 +227,7 @@ cdef void sweep(ptrdiff_t n, double *a, ptrdiff_t low, ptrdiff_t last, double x,
 cdef bint clear_of_negative_axis(ptrdiff_t n, double *a) noexcept nogil:
     """Whether no eigenvalue is real and at most 0. False, too, where QR does not converge or an entry is not finite."""
     cdef double norm = 0.0, x, y, w, shift
-    cdef ptrdiff_t last = n - 1, low, i, j
+    cdef ptrdiff_t last = n - 1, low, i
     cdef int sweeps = 0
     for i in range(n * n):
         norm += fabs(a[i])

@@ -372,8 +372,8 @@ cdef int refine(newton_t *s, double t, double gh, const double *r, double *z) no
     """Iterate from z until the residual, in the weights of both ends of the step, is rounding: a GMRES that leaves a thousandth of a stiff
     residual tells nothing of slow components by its updates. Differences are long: they only need three digits, and f loses many."""
     cdef double norm, length = INFINITY, before = INFINITY, reach = s.m.krylov_reach, unit = s.m.unit
-    cdef int k, status = MF_RETRY_SOLVE
-    for k in range(3 * s.c.max_iter):
+    cdef int _k, status = MF_RETRY_SOLVE
+    for _k in range(3 * s.c.max_iter):
         weights_of_size(s, z if fabs(gh) == INFINITY else r, z)
         status = residual(s, t, gh, r, z, s.d)
         if status != 0:
