@@ -60,7 +60,7 @@ def _direction(y: Array) -> Array:
 def unsolved(solver: Solver | None, step: float, jacobian: str) -> str:
     """Why a step of fixed length was not solved, and what helps."""
     reached = math.nan if solver is None else solver.reached
-    if reached == reached:
+    if not math.isnan(reached):
         way = f"the root that continues from the state goes to {reached:.4g} dt and turns back there"
         return f"{way}, so that none continues to dt: lower dt (or check {jacobian} and solver=)"
     if math.isinf(step):
