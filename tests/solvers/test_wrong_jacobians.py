@@ -42,6 +42,13 @@ def test_a_wrong_jacobian_is_named(kind):
     assert "jac is not the derivative of fun" in fixed.message
 
 
+def test_a_pattern_that_misses_entries_is_named():
+    a = 200 * (np.diag(np.full(20, -2.0)) + np.diag(np.ones(19), 1) + np.diag(np.ones(19), -1))
+    r = mflow.solve_ivp(lambda t, y: a @ y, (0, 1), np.sin(np.arange(20.0)), "backward_euler", dt=0.1, jac_sparsity=np.eye(20))
+    assert r.reason == "solve_failed"
+    assert "jac_sparsity, lband and uband name, is not the derivative of fun" in r.message
+
+
 def test_the_right_one_is_not():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -74,7 +74,7 @@ class Drive:
         span = self.t0, self.t1
         self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
-        self.doubt = Doubt(self.run.equations, self.run.slope, name)
+        self.doubt = Doubt(self.run.equations, self.run.slope, name, problem.has_jac)
         self.uncounted = 0  # evaluations before a resume that the run does not know of: a cost's are counted by its function
         self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts)
         if settings.resume is not None:

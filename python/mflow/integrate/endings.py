@@ -11,7 +11,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.integrate.curvature import GROWTH
-from mflow.solvers.jacobian_doubt import mismatch, unsolved
+from mflow.solvers.jacobian_doubt import mismatch, names_of, unsolved
 from mflow.stability.limits import explain_step
 
 __all__ = ["BLOW_UP", "Ending"]
@@ -149,7 +149,7 @@ class Ending:
         run = self.run
         text = f"the equation of {self.method.name}'s implicit step was not solved {self.where}"
         text += f" with dt = {abs(self.step):g}" if fixed else f", down to steps of {abs(run.h):.3g}"
-        wrong = mismatch(run.equations, self._ask)
+        wrong = mismatch(run.equations, self._ask, names_of(run.problem.has_jac))
         if wrong:
             return f"{text}: {wrong}"
         if fixed:

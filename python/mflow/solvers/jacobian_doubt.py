@@ -12,7 +12,7 @@ from mflow_core.solvers.solver import Solver
 
 from mflow.base.checks import Array
 
-__all__ = ["Doubt", "mismatch", "unsolved"]
+__all__ = ["Doubt", "mismatch", "names_of", "unsolved"]
 
 MANY = 20  # failed solves before a comparison,
 SHARE = 0.1  # and their share of all
@@ -50,6 +50,11 @@ def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names:
     )
 
 
+def names_of(given: bool) -> tuple[str, str]:
+    """Of the Jacobian, a function or differences, and of the right-hand side, for `mismatch`."""
+    return ("jac" if given else "the Jacobian of differences, with the entries that jac_sparsity, lband and uband name,"), "fun"
+
+
 def _direction(y: Array) -> Array:
     """A direction of all components, each of the size of its entry, in which nothing cancels."""
     size = np.maximum(np.abs(y), 1e-3 * max(float(np.max(np.abs(y), initial=0.0)), 1e-150))
@@ -77,9 +82,9 @@ def _at(slope: Callable[[float, Array], Any], t: float, y: Array) -> Array:
 class Doubt:
     """Whether the Jacobian of a run is right, asked once, when Newton's iteration has failed many times."""
 
-    def __init__(self, solver: Solver | None, slope: Callable[[float, Array], Any], name: str) -> None:
+    def __init__(self, solver: Solver | None, slope: Callable[[float, Array], Any], name: str, given: bool) -> None:
         self._solver, self._slope, self._name = solver, slope, name
-        self._asked, self.text = solver is None, ""
+        self._given, self._asked, self.text = given, solver is None, ""
 
     def look(self) -> None:
         """After some steps. Warns where the Jacobian is wrong."""
@@ -89,6 +94,6 @@ class Doubt:
         if counts["nfail"] < MANY or counts["nfail"] < SHARE * counts["nsolve"]:
             return
         self._asked = True
-        self.text = mismatch(self._solver, self._slope)
+        self.text = mismatch(self._solver, self._slope, names_of(self._given))
         if self.text:
             warnings.warn(f"{self._name}: {self.text}; Newton's iteration keeps failing with it", RuntimeWarning, stacklevel=7)
