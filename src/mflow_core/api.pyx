@@ -260,9 +260,8 @@ cdef bint give_solver(run_t *run) noexcept nogil:
     newton = newton_make(&config, &run.ode, run.n, NULL, NULL)
     if newton == NULL:
         return False
-    run_solve_with(run, newton)
     run.owns_newton = True
-    return True
+    return run_solve_with(run, newton)
 
 
 cdef int go_on(run_t *r, int status) noexcept nogil:

@@ -110,7 +110,7 @@ def test_counts_are_calls() -> None:
             r = mflow.solve_ivp(fun, (0, 1), START, "esdirk43", **mode, **way)
             assert r.nfev == calls["fun"], (way, mode)
             if "jac" in way:
-                assert r.njev <= calls["jac"] <= r.njev + 1  # one more to see what it returns
+                assert r.njev == calls["jac"]  # the one that sees what it returns among them
 
 
 def test_a_constant_jacobian_is_taken_once() -> None:
@@ -175,7 +175,8 @@ def test_compiled_problems_give_the_bits_of_python_ones(method: str) -> None:
             assert a.reason == b.reason
             assert a.reason == "finished" or mode == {"dt": 0.01}  # a large fixed step may be more than Newton's iteration can do
             assert (a.t.tobytes(), a.y.tobytes()) == (b.t.tobytes(), b.y.tobytes())
-            assert (a.njev, a.nlu, a.nfev) == (b.njev, b.nlu, b.nfev)
+            probes = other[1] is not None  # a Python function is called once to see what it returns
+            assert (a.njev + probes, a.nlu, a.nfev) == (b.njev, b.nlu, b.nfev)
 
 
 def test_stiff_problems_with_few_steps() -> None:

@@ -28,6 +28,8 @@ from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
 from mflow.integrate.curvature import CALLBACK, LEAST_STEPS, AutoSteps, check_measurable, give_radius
 from mflow.integrate.history import History
+from mflow.solvers.jacobian_doubt import Doubt
+from mflow.solvers.rest import at_rest
 from mflow.stability.spectrum import Looks, relaxing
 
 __all__ = ["Drive", "follow"]
@@ -83,6 +85,7 @@ class Drive:
         span = self.t0, self.t1
         self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
         self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
+        self.doubt = Doubt(self.run.equations, self.run.slope, name, problem.has_jac)
         self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts)
         if settings.resume is not None:
             self._resume(settings.resume)
@@ -201,6 +204,7 @@ class Drive:
         k, count = run.k, self.pace.take(limit)
         status = self._steps(count)
         self.pace.done()
+        self.doubt.look()
         if run.k == k:
             return status
         if self.progress is not None:
@@ -291,7 +295,8 @@ class Drive:
             warnings.warn(f"{self.name}: {few}", RuntimeWarning, stacklevel=4)
         if status == 0:
             message = f"reached t = {self.t1:g} in {run.k} steps of {method.name}"
-            return self.result(0, "finished", message + self._growth())
+            message += at_rest(run, self.settings.symmetric) if math.isinf(self.step) else self._growth()
+            return self.result(0, "finished", message)
         where = f"at t = {run.t:g} after {run.k} steps"
         if status == CALLBACK:
             return self.result(1, "callback", f"the callback stopped it {where}")
@@ -327,6 +332,8 @@ class Drive:
     def result(self, status: int, reason: str, message: str) -> Any:
         """What there is so far."""
         run, events = self.run, self.events
+        if self.doubt.text and self.doubt.text not in message:
+            message += f"; but {self.doubt.text}"
         none: list[Array] | None = None if self.settings.events is None else []
         self.history.close()
         t, y, sol = self.history.arrays()

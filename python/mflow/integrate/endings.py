@@ -11,6 +11,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.integrate.curvature import GROWTH
+from mflow.solvers.jacobian_doubt import mismatch, names_of, unsolved
 from mflow.stability.limits import explain_step
 
 __all__ = ["BLOW_UP", "Ending"]
@@ -145,12 +146,15 @@ class Ending:
         return "step_too_small", f"{text}, shorter than t or min_step allows: {hint}"
 
     def _unsolved(self, fixed: bool) -> str:
+        run = self.run
         text = f"the equation of {self.method.name}'s implicit step was not solved {self.where}"
+        text += f" with dt = {abs(self.step):g}" if fixed else f", down to steps of {abs(run.h):.3g}"
+        wrong = mismatch(run.equations, self._ask, names_of(run.problem.has_jac))
+        if wrong:
+            return f"{text}: {wrong}"
         if fixed:
-            return f"{text} with dt = {abs(self.step):g}: lower dt, give {self.jacobian} (or check it), or another solver="
-        return (
-            f"{text}, down to steps of {abs(self.run.h):.3g}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
-        )
+            return f"{text}: {unsolved(run.equations, self.step, self.jacobian)}"
+        return f"{text}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
 
 
 def _size(v: Array) -> float:

@@ -22,6 +22,8 @@ from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, AutoStep, resolve
 from mflow.solvers import nonlinear
+from mflow.solvers.jacobian_doubt import mismatch, unsolved
+from mflow.solvers.rest import at_rest
 from mflow.stability import amplification, limits, spectrum
 
 __all__ = ["minimize"]
@@ -71,7 +73,8 @@ def minimize(
         from rest with dt. lr and dt are two names of one thing. lr may be a function of the iteration number, or
         "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, and optimizers that
         have such a limit; once the gradient has doubled between two measurements, a velocity that leads uphill is put to 0).
-        dt = inf with "backward_euler" solves for the point where the gradient is 0 in one step.
+        dt = inf with "backward_euler" goes in one step to the point where the gradient flow from x0 comes to rest, and says whether it
+        is a minimum.
     jac : callable, True, None, "2-point" or "3-point"
         The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones. Where the cost's values carry
         few digits (float32 inside, rounded results) they are central and longer, and the message says so.
@@ -368,12 +371,16 @@ class _Descent:
         first, last = run.largest_slope
         if status in ENDINGS:
             code, reason, text = ending(status, self.nit, last, gtol)
+            if status == CONVERGED and self.nit > 0 and self.method.is_implicit and self.method.kind == "step" and math.isinf(self.dt):
+                text += at_rest(run, True)
             if reason == "max_iter" and last > 10 * first:
                 text += f"; it was {first:.3g} at the start" + self._advice(", so the step is probably too large")
             return self.result(code, reason, text)
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
-            return self.result(-1, "solve_failed", f"{text}: lower dt, give hess=, or another solver=")
+            equations = self.run.equations
+            wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"))
+            return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=')}")
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.OVERFLOWED:

@@ -61,6 +61,14 @@ class Newton:
     TypeError, ValueError
         A parameter is no number or out of range; the text names it.
 
+    Notes
+    -----
+    The equation z - gh f(t, z) = r of a fixed step may have several roots. The one that continues from z = r as gh grows from 0 is taken;
+    where it turns back before gh, the step fails. Newton's root is taken as it is where it cannot be another; else the root is followed
+    from gh = 0, which costs evaluations (``nfev`` and ``njev`` count them). On gradient flow, where it turns back, the flow of
+    f(z) + abs(z - r)^2 / (2 gh) leads on, to a local minimum of it that is no higher than f(r). Corners of f are passed by the sign of the
+    determinant alone. Under error control none of this is done: steps are short where f bends.
+
     Examples
     --------
     >>> import mflow.nonlinear
@@ -187,6 +195,7 @@ class _Jacobian:
     pattern: tuple[Index, Index] | None = None
     lower: int | None = None
     upper: int | None = None
+    probes: int = 0
 
     def check_band(self) -> None:
         """Whether the band holds all entries of the pattern; ValueError otherwise."""
@@ -210,7 +219,15 @@ class _Jacobian:
         """Whether the user's Jacobian is a sparse matrix; a function is called once."""
         if hasattr(self.jac, "tocsc"):
             return True
-        return callable(self.jac) and self.ask is not None and hasattr(self.ask(t, np.array(y, dtype=np.float64).ravel()), "tocsc")
+        if not callable(self.jac) or self.ask is None:
+            return False
+        self.probes += 1
+        return hasattr(self.ask(t, np.array(y, dtype=np.float64).ravel()), "tocsc")
+
+    def shapes(self) -> list[tuple[int, int]]:
+        """Those that the Jacobian may have."""
+        packed = [] if self.lower is None or self.upper is None else [(self.lower + self.upper + 1, self.n)]
+        return [(self.n, self.n), *packed]
 
 
 def make_solver(
@@ -286,9 +303,11 @@ def make_solver(
         raise ValueError(f"jac_sparsity: expected none with {known.name}, as it is for differences; remove one of them")
     known.pattern = None if jac_sparsity is None else pattern_of(jac_sparsity, known.n)
     known.check_band()
-    known.ask = _asker(jac, equation, shape, args, known.name)
+    known.ask = _asker(jac, equation, shape, args, known)
     known.check_constant(*start)
-    return _newton(config, equation, known, start)
+    made = _newton(config, equation, known, start)
+    made.probes = known.probes
+    return made
 
 
 def _matrix_free(config: NewtonKrylov | FixedPoint) -> Solver:
@@ -343,12 +362,12 @@ def _bands(lband: Any, uband: Any, n: int) -> tuple[int | None, int | None]:
 
 
 def _asker(
-    jac: Any, equation: problem.Problem, shape: tuple[int, ...], args: tuple[Any, ...], name: str
+    jac: Any, equation: problem.Problem, shape: tuple[int, ...], args: tuple[Any, ...], known: _Jacobian
 ) -> Callable[[float, Array], Any] | None:
     """The user's Jacobian as a function of (t, y), for sparse matrices; None if there is none, or if it is compiled."""
     if jac is None or equation.jac_is_compiled:
         return None
-    n = math.prod(shape)
+    n, name = known.n, known.name
 
     def ask(t: float, y: Array) -> Any:
         if not callable(jac):
@@ -361,8 +380,9 @@ def _asker(
         if matrix.dtype.kind not in "biuf":
             given = "None" if result is None else f"dtype {matrix.dtype}"
             raise TypeError(f"{name}: expected real numbers (float64), got {given}")
-        if matrix.shape != (n, n):
-            raise ValueError(f"{name}: expected shape ({n}, {n}), as the state has {n} components, got shape {matrix.shape}")
+        if matrix.shape not in known.shapes():
+            shapes = " or, packed, ".join(map(str, known.shapes()))
+            raise ValueError(f"{name}: expected shape {shapes}, as the state has {n} components, got shape {matrix.shape}")
         return -matrix if name == "hess" else matrix
 
     return ask

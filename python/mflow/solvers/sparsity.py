@@ -20,6 +20,8 @@ __all__ = ["Index", "SparseFactors", "band_of", "color_columns", "pattern_of"]
 Index = NDArray[np.int32]
 MOST = 2**31 - 1  # what int32 holds
 
+SMALL = 100  # of so few unknowns eigenvalues are computed
+
 
 def pattern_of(jac_sparsity: Any, n: int) -> tuple[Index, Index]:
     """(indptr, indices) by columns, of an array or sparse matrix (n, n) that is not 0 where the Jacobian may have an entry."""
@@ -98,6 +100,18 @@ def band_of(indptr: Index, indices: Index) -> tuple[int, int]:
     return int(max(below.max(initial=0), 0)), int(max((-below).max(initial=0), 0))
 
 
+def _odd(permutation: Any) -> int:
+    """1 if it takes an odd number of exchanges, else 0."""
+    order, seen, cycles = np.asarray(permutation).tolist(), bytearray(len(permutation)), 0
+    for start in range(len(order)):
+        cycles += not seen[start]
+        at = start
+        while not seen[at]:
+            seen[at] = 1
+            at = order[at]
+    return (len(order) - cycles) % 2
+
+
 class SparseFactors:
     """J as a SciPy sparse matrix and the LU factors of I - gh J: the sparse solver that `mflow_core.solvers.matrix` calls."""
 
@@ -114,6 +128,7 @@ class SparseFactors:
         self._one = scipy.sparse.identity(n, format="csc")
         self._matrix: Any = None
         self._factors: Any = None
+        self.size = math.inf  # |gh J| of the last look
 
     def jacobian(self, t: float, y: Array) -> bool:
         """Calls the user's function; False if an entry is not finite."""
@@ -138,6 +153,35 @@ class SparseFactors:
                 return False
             raise
         return True
+
+    def product(self, v: Array) -> Array:
+        """J v."""
+        out: Array = np.asarray(self._matrix @ v)
+        return out
+
+    def is_regular(self, gh: float) -> bool:
+        """Whether I - s J is seen to be regular for every s between 0 and gh: see `mflow_core.solvers.definite`."""
+        matrix = (-self._matrix if math.isinf(gh) else self._one - gh * self._matrix).tocsc()
+        diagonal = matrix.diagonal()
+        rows, columns = (np.asarray(abs(matrix - self._sparse.diags(diagonal)).sum(axis=axis)).ravel() for axis in (1, 0))
+        self.size = float(np.max(rows + np.abs(diagonal - 1.0), initial=0.0))
+        if np.all(diagonal > rows) or np.all(diagonal > columns):
+            return True
+        if self._n <= SMALL:
+            values = np.linalg.eigvals(matrix.toarray())
+            return not bool(np.any((values.real <= 0.0) & (np.abs(values.imag) <= 0.01 * np.abs(values.real))))
+        try:
+            factors = self._linalg.splu(
+                ((matrix + matrix.T) * 0.5).tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
+            )
+        except RuntimeError:
+            return False
+        return bool(np.array_equal(factors.perm_r, factors.perm_c) and np.all(factors.U.diagonal() > 0.0))
+
+    def has_positive_sign(self) -> bool:
+        """Whether the determinant of what was factored last is above 0."""
+        negative = int(np.count_nonzero(self._factors.U.diagonal() < 0.0))
+        return (negative + _odd(self._factors.perm_r) + _odd(self._factors.perm_c)) % 2 == 0
 
     def solve(self, b: Array) -> Array:
         """The solution for one right-hand side."""

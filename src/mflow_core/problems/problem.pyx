@@ -19,6 +19,7 @@ from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_gra
 
 import numpy as np
 
+from mflow_core.problems.bands import packed_too, spread_band
 from mflow_core.problems.sparse import check_sparse
 from mflow_core.problems.signatures import (HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size,
                                             compiled_address, is_compiled)
@@ -366,7 +367,7 @@ cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) e
     cdef ptrdiff_t n = c.n, width = c.lower + c.upper + 1, i, j
     if c.lower < 0:
         memcpy(out, values, n * n * sizeof(double))
-    elif cnp.PyArray_DIM(array, 0) == n:
+    elif cnp.PyArray_DIM(array, 0) == n and not (c.lower + c.upper + 1 == n and packed_too(array, c.lower, c.upper, callable(c.fun), name_of(c))):
         for i in range(n):
             for j in range(max(i - c.lower, <ptrdiff_t> 0), min(i + c.upper + 1, n)):
                 out[i * width + j - i + c.lower] = values[i * n + j]
@@ -380,6 +381,10 @@ cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) e
     return 0
 
 
+cdef str name_of(Callback c):
+    return "hess" if c.mode == HESSIAN else "jac"
+
+
 def checked_matrix(Callback c, result):
     """The result as a C-contiguous float64 array, after a check of its shape."""
     array = check_sparse(result, "hess" if c.mode == HESSIAN else "jac") if hasattr(result, "tocsc") else np.asarray(result)
@@ -388,7 +393,7 @@ def checked_matrix(Callback c, result):
 
 
 def check_matrix_shape(Callback c, array):
-    name = "hess" if c.mode == HESSIAN else "jac"
+    name = name_of(c)
     if array is None:
         raise TypeError(f"{name}: expected an array of shape ({c.n}, {c.n}), got None")
     if array.dtype.kind not in "biuf":
@@ -441,8 +446,8 @@ cdef int add_jacobian(Problem problem, jac, str argument, str signature, tuple s
                             f"{type(jac).__name__}") from None
     problem.jac_callback = Callback(jac, None, shape, args, mode, False)
     problem.jac, problem.jac_ctx = <mf_jac_fn> call_jacobian, <void *> problem.jac_callback
-    if not callable(jac):
-        check_matrix_shape(problem.jac_callback, jac)
+    if not callable(jac) and not (jac.ndim == 2 and jac.shape[0] < problem.jac_callback.n == jac.shape[1]):
+        check_matrix_shape(problem.jac_callback, jac)    # a packed one is looked at when its band is known
     return 0
 
 
@@ -491,22 +496,26 @@ cdef class Problem:
         """J at (t, y), n x n: of f, or of the gradient flow of a cost. ValueError if the problem has none."""
         cdef cnp.ndarray at = np.ascontiguousarray(y, dtype=np.float64).ravel()
         cdef cnp.ndarray out = np.empty((self.c.n, self.c.n))
-        cdef ptrdiff_t lower = -1
         cdef int status
         if self.jac == NULL:
             raise ValueError("jac: expected a problem with a Jacobian, got one without; pass jac=...")
         if at.size != self.c.n:
             raise ValueError(f"y: expected {self.c.n} numbers, got {at.size}")
-        if self.jac_callback is not None:
-            lower, self.jac_callback.lower = self.jac_callback.lower, -1
+        if self.jac_callback is not None and self.jac_callback.lower >= 0:
+            return self.whole_band(t, at)
         status = self.jac(t, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(out), self.c.n, self.jac_ctx)
-        if self.jac_callback is not None:
-            self.jac_callback.lower = lower
         if status == -1 and PyErr_Occurred() != NULL:
             raise_set_error()
         if status != 0:
             raise ValueError(f"jac: expected the code 0 of success, got {status}")
         return out
+
+    def whole_band(self, double t, cnp.ndarray y):
+        """J at (t, y) from the band that `set_band` named."""
+        cdef Callback c = self.jac_callback
+        cdef cnp.ndarray band = np.empty((c.n, c.lower + c.upper + 1))
+        evaluate_jacobian(c, t, <const double *> cnp.PyArray_DATA(y), <double *> cnp.PyArray_DATA(band))
+        return spread_band(band, c.lower)
 
     def set_band(self, Py_ssize_t lower, Py_ssize_t upper):
         """From now on a Python jac fills only the band, and may return it packed."""

@@ -56,8 +56,17 @@ ctypedef struct matrix_t:
     double least_move                    # a lower bound of increments; 0: none is known
     double krylov_tol                    # of the next solve, weighted norm of the residual
     double t_at, gh_at                   # KRYLOV: the operator in use
+    double krylov_reach                  # the relative length of those differences
     double krylov_move                   # how far the differences along a vector go, weighted norm
+    double size_gh                       # |gh J| where a look was taken; infinite: not known
+    int regular                          # what a look at M told, of definite.pxd
+    bint look                            # look at M whenever it is factored
+    bint symmetric                       # J is: only a positive definite M is regular
+    bint verified                        # M is not seen to be regular, but the root that was found with it continues from gh = 0
+    double agreed                        # |z - r| of a root of these factors whose whole way from r agreed with M; 0: none yet
+    int64_t crossed                      # factorizations at which M was not seen to be regular
     int stale                            # a restored point: 1 J, 2 J and the factors are still to be rebuilt
+    bint recount                         # the rebuilding of what is stale is counted
     bint has_point, has_jacobian, has_factors
     int64_t njev, nlu, n_rhs, n_rhs_jac, n_krylov
     int64_t again_rhs, again_jac, again_lu   # after a restore, to rebuild what was at hand; not saved
@@ -72,3 +81,4 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil
 cdef int matrix_refresh(matrix_t *m) noexcept nogil
 cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil
+cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil

@@ -21,6 +21,8 @@ cimport numpy as cnp
 from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
+from mflow_core.solvers.definite cimport (CROSSED, MOST_EIGENVALUES, POSITIVE_SIGN, REGULAR, clear_of_negative_axis, dominant,
+                                          dominant_band, positive, positive_band, sign_of_lu)
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
@@ -80,7 +82,7 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
     m.f0, m.f1 = take(&at, n), take(&at, n)
     m.jacobian, m.lu, m.work = take(&at, jacobian), take(&at, lu), take(&at, work)
     m.pivots = <int32_t *> at
-    m.unit, m.least_move = ROOT_EPS, 0.0
+    m.unit, m.krylov_reach, m.least_move = ROOT_EPS, ROOT_EPS, 0.0
     return 0
 
 
@@ -258,17 +260,52 @@ cdef void build(matrix_t *m, double gh) noexcept nogil:
         m.lu[i * room + m.c.lower] += one
 
 
+cdef bint is_regular(matrix_t *m, double gh) noexcept nogil:
+    """Whether M, built in lu, is seen to be regular all the way from gh = 0. What the tests destroy is built again."""
+    cdef bint found
+    if m.c.kind == DENSE:
+        if dominant(m.n, m.lu, m.f1, &m.size_gh):
+            return True
+        found = positive(m.n, m.lu, m.f1)
+        build(m, gh)
+        if not found and not m.symmetric and m.n <= MOST_EIGENVALUES:
+            found = clear_of_negative_axis(m.n, m.lu)
+            build(m, gh)
+        return found
+    if dominant_band(m.n, m.c.lower, m.c.upper, m.lu, m.f1, &m.size_gh):
+        return True
+    found = positive_band(m.n, m.c.lower, m.c.upper, m.lu)
+    build(m, gh)
+    return found
+
+
 cdef int factor(matrix_t *m, double gh) noexcept nogil:
     cdef int status = 0
-    if m.c.kind == DENSE:
-        build(m, gh)
-        status = LINALG.lu_factor(m.n, m.lu, m.pivots)
-    elif m.c.kind == BANDED:
-        build(m, gh)
-        status = LINALG.band_factor(m.n, m.c.lower, m.c.upper, m.lu, m.pivots)
-    elif m.c.kind == SPARSE:
+    cdef bint regular = False
+    if m.c.kind == SPARSE:
+        m.size_gh = INFINITY
         return sparse_factor(m, gh)
-    return MF_RETRY_SOLVE if status > 0 else status      # below 0: a signal's handler raised
+    if m.c.kind != DENSE and m.c.kind != BANDED:
+        return 0
+    build(m, gh)
+    if m.look:
+        regular = is_regular(m, gh)
+    if m.c.kind == DENSE:
+        status = LINALG.lu_factor(m.n, m.lu, m.pivots)
+    else:
+        status = LINALG.band_factor(m.n, m.c.lower, m.c.upper, m.lu, m.pivots)
+    if status < 0:                       # a signal's handler raised
+        return status
+    if status > 0:
+        m.regular = CROSSED
+        return MF_RETRY_SOLVE
+    if regular:
+        m.regular = REGULAR
+    elif m.look and m.c.kind == DENSE:
+        m.regular = sign_of_lu(m.n, m.n + 1, m.lu, m.pivots)
+    elif m.look:
+        m.regular = sign_of_lu(m.n, 2 * m.c.lower + m.c.upper + 1, m.lu + m.c.lower, m.pivots)
+    return 0
 
 
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
@@ -276,6 +313,9 @@ cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
     cdef int status = factor(m, gh)
     m.has_factors = status == 0
     m.gh = gh
+    m.verified, m.agreed = False, 0.0
+    if m.look and (status != 0 or m.regular != REGULAR):
+        m.crossed += 1
     if m.c.kind != KRYLOV and m.c.kind != IDENTITY:
         m.nlu += 1
     return status
@@ -285,20 +325,27 @@ cdef int matrix_refresh(matrix_t *m) noexcept nogil:
     """After a restore, rebuild J and the factors: the same bits from the same point. The run's counts are as without the restore; what
     was called once more is counted apart."""
     cdef int64_t n_rhs = m.n_rhs, n_rhs_jac = m.n_rhs_jac
-    cdef int status = 0, stale = m.stale
-    m.stale = 0
+    cdef int status = 0, stale = m.stale, jacobians = 0, factors = 0
+    cdef bint recount = m.recount
+    m.stale, m.recount = 0, False
     if stale == 0 or m.c.kind == KRYLOV or m.c.kind == IDENTITY:
         return 0
     if m.c.source == BY_DIFFERENCES:
         status = matrix_rhs(m, m.t, m.y, m.f0)
+        m.n_rhs_jac += 1
     if status == 0:
-        m.again_jac += 1
+        jacobians = 1
         status = evaluate(m)
     m.has_jacobian = status == 0
     if status == 0 and stale == 2:
-        m.again_lu += 1
+        factors = 1
         status = factor(m, m.gh)
         m.has_factors = status == 0
+    if recount:
+        m.njev += 1
+        return status
+    m.again_jac += jacobians
+    m.again_lu += factors
     m.again_rhs += m.n_rhs - n_rhs
     m.n_rhs, m.n_rhs_jac = n_rhs, n_rhs_jac
     return status
@@ -352,7 +399,7 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
     cdef double *x = scaled + padded
     cdef double residual = 0.0, norm = weighted_norm(m, m.at), before = weighted_norm(m, b)
     cdef int status
-    m.krylov_move = max(m.unit, ROOT_EPS * norm)
+    m.krylov_move = max(m.unit, m.krylov_reach * norm)
     for i in range(n):
         scaled[i] = b[i] * m.weight[i]
     status = LINALG.gmres(krylov_apply, m, n, scaled, x, m.c.krylov_dim, m.c.krylov_cycles, m.krylov_tol * sqrt(<double> n), m.work,
@@ -372,6 +419,7 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
 
 # The object has four methods. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern; both return
 # False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b. Errors stay set, as in problem.pyx.
+# Where a look is taken at M, is_regular(gh) and has_positive_sign() tell what definite.pxd calls so.
 ctypedef int (*quiet_matrix)(matrix_t *) noexcept
 ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
 ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept
@@ -394,7 +442,14 @@ cdef int ask_fill(matrix_t *m) except -1:
 
 
 cdef int ask_factor(matrix_t *m, double gh) except -1:
-    return 0 if (<object> m.c.sparse).factor(gh) else MF_RETRY_SOLVE
+    cdef object sparse = <object> m.c.sparse
+    if not sparse.factor(gh):
+        m.regular = CROSSED
+        return MF_RETRY_SOLVE
+    if m.look:
+        m.regular = REGULAR if sparse.is_regular(gh) else POSITIVE_SIGN if sparse.has_positive_sign() else CROSSED
+        m.size_gh = sparse.size
+    return 0
 
 
 cdef int ask_solve(matrix_t *m, double *b) except -1:

@@ -25,6 +25,16 @@ ctypedef struct newton_t:
     double *trial
     double *next_d
     double *bar
+    double *checked                      # branch.pyx: where M was looked at, for gh_checked
+    double *start                        # branch.pyx: where a scout stands, f there, and its next point
+    double *slope
+    double *root
+    double *mix
+    newton_t *scout                      # branch.pyx: made where a branch of roots is followed
+    double worst, first, rate            # of the last iteration: the largest rate, the first update and the first rate
+    double gh_checked                    # NaN: nowhere
+    double reached                       # how much of gh the branch goes before it turns back; NaN where it does not
+    bint turned
     double eta                           # rate / (1 - rate) of the last solve with these factors; 1 if it is not known
     double gh_jac                        # |gh| when J was evaluated
     double noise                         # an update below it may be rounding in the terms of f, however small z is
@@ -39,9 +49,20 @@ cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, pt
 cdef void newton_release(newton_t *s) noexcept nogil
 cdef int newton_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil
 cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil
+cdef int residual(newton_t *s, double t, double gh, const double *r, const double *z, double *out) noexcept nogil
+cdef int update(newton_t *s, double t, double gh, const double *z, double *d) noexcept nogil
+cdef int refine(newton_t *s, double t, double gh, const double *r, double *z) noexcept nogil
+cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z) noexcept nogil
+cdef void weights_of_size(newton_t *s, const double *a, const double *b) noexcept nogil
 cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil
 cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const double *atol, ptrdiff_t n_tol) noexcept nogil
 cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil
 cdef void newton_forget(newton_t *s) noexcept nogil
 cdef void newton_pack(const newton_t *s, double *state) noexcept nogil
 cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil
+
+
+cdef inline void move(newton_t *s, double *out, const double *z, const double *d, double length) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(s.n):
+        out[i] = z[i] + length * d[i]

@@ -14,7 +14,7 @@ Nonlinear Problems (2004), 3.3). An infinite gh asks for the steady state, f(t, 
 
 r and z may not overlap. newton_pack writes the state that decides later bits; factors are rebuilt from it.
 """
-from libc.math cimport INFINITY, fabs, sqrt
+from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memmove, memset
@@ -26,12 +26,15 @@ from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
 cdef double EPS = 2.220446049250313e-16
 cdef double LEAST_SIZE = 1e-150          # without tolerances: squares of slopes in units of it stay finite
+cdef double RESIDUAL = 1e-13             # without a matrix, in the weights of both ends
+cdef double LONG = 6e-6                  # relative length of a difference that must be right to three digits
 cdef double TINY = 1e-290                # no weight overflows, however far a solution has died away
 
 cdef enum:
     MAX_NON_FINITE = 16                  # slopes that are not finite, before a solve gives up
     HALVINGS = 12
-    STATE = 17                           # doubles of state that do not scale with n
+    VECTORS = 11
+    STATE = 20                           # doubles of state that do not scale with n
     GROWN = 4                            # J is evaluated again when gh has grown by this factor since (see prepare)
 
 
@@ -52,7 +55,7 @@ cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, pt
     cdef double *at
     if s == NULL:
         return NULL
-    s.block = calloc(6 * padded * sizeof(double) + 64, 1)
+    s.block = calloc(VECTORS * padded * sizeof(double) + 64, 1)
     if s.block == NULL or matrix_make(&s.m, &c.matrix, n) != 0:
         free(s.block)
         free(s)
@@ -60,7 +63,9 @@ cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, pt
     at = <double *> ((<uintptr_t> s.block + 63) // 64 * 64)
     s.guess, s.f, s.d = at, at + padded, at + 2 * padded
     s.trial, s.next_d, s.bar = at + 3 * padded, at + 4 * padded, at + 5 * padded
-    s.c, s.n, s.eta = c[0], n, 1.0
+    s.checked, s.start, s.slope = at + 6 * padded, at + 7 * padded, at + 8 * padded
+    s.root, s.mix = at + 9 * padded, at + 10 * padded
+    s.c, s.n, s.eta, s.reached = c[0], n, 1.0, NAN
     s.m.rhs, s.m.rhs_ctx = inner.rhs, inner.ctx
     s.m.jac, s.m.jac_ctx = jac, jac_ctx
     if jac == NULL:
@@ -70,6 +75,7 @@ cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, pt
 
 cdef void newton_release(newton_t *s) noexcept nogil:
     if s != NULL:
+        newton_release(s.scout)
         matrix_release(&s.m)
         free(s.block)
         free(s)
@@ -112,7 +118,9 @@ cdef bint at_rounding(newton_t *s, const double *z, double norm, bint fresh) noe
     cdef double scale = max(REDUCE.max_abs(z, s.n), REDUCE.max_abs(s.guess, s.n))
     if REDUCE.max_abs(s.d, s.n) <= max(64.0 * EPS * scale, s.noise):
         return True
-    return fresh and s.c.matrix.kind != IDENTITY and norm <= (0.05 if s.controlled else 1e-10)
+    if s.controlled or s.c.matrix.kind == IDENTITY or not s.m.look:
+        return fresh and s.c.matrix.kind != IDENTITY and norm <= (0.05 if s.controlled else 1e-10)
+    return fresh and norm <= max(1e-10, min(16.0 * EPS * s.m.size_gh, 1e-9))     # f itself is right to eps |J| |z|
 
 
 # ---- one evaluation -------------------------------------------------------------------------------------------------------------------
@@ -152,12 +160,6 @@ cdef int update(newton_t *s, double t, double gh, const double *z, double *d) no
     return status
 
 
-cdef inline void move(newton_t *s, double *out, const double *z, const double *d, double length) noexcept nogil:
-    cdef ptrdiff_t i
-    for i in range(s.n):
-        out[i] = z[i] + length * d[i]
-
-
 # ---- simplified Newton ----------------------------------------------------------------------------------------------------------------
 
 cdef double first_eta(newton_t *s, double gh) noexcept nogil:
@@ -174,11 +176,28 @@ cdef double first_eta(newton_t *s, double gh) noexcept nogil:
     return eta
 
 
+cdef inline void note_rate(newton_t *s, int k, double norm, double theta) noexcept nogil:
+    if k == 0:
+        s.first = norm
+    elif k == 1:
+        s.rate = theta
+    if theta > s.worst:
+        s.worst = theta
+
+
+cdef inline bint gives_up(const newton_t *s, bint slow, int k, double norm) noexcept nogil:
+    """Whether too slow an iteration ends. Fixed-point iteration may grow at first in these weights and converge yet."""
+    if s.c.matrix.kind != IDENTITY or s.controlled:
+        return slow
+    return slow and (k == s.c.max_iter - 1 or not norm < 1e8 * s.first)
+
+
 cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z, bint fresh) noexcept nogil:
     """Iterate with the matrix as it is. Return 0, MF_RETRY_SOLVE if convergence is too slow, or the code of a callback."""
     cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = first_eta(s, gh), power
     cdef int k, _j, status
     cdef bint slow
+    s.worst = s.first = s.rate = 0.0
     if not s.controlled and s.c.matrix.kind == KRYLOV:
         weights_of_size(s, z, z)
     for k in range(s.c.max_iter):
@@ -204,8 +223,9 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
             if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh):
                 move(s, z, z, s.d, 1.0)
                 return 0
-            if slow:
+            if gives_up(s, slow, k, norm):
                 return MF_RETRY_SOLVE
+        note_rate(s, k, norm, theta)
         move(s, z, z, s.d, 1.0)
         # The first update is judged by the rate of the previous solve; in a fixed step, whose weights were just set, by its size alone.
         if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
@@ -306,6 +326,7 @@ cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z
     s.want_jacobian = False
     s.m.stale = 0
     s.eta = 1.0
+    s.worst = s.first = s.rate = 0.0
     if not s.controlled:
         weights_of_size(s, z, z)
     status = residual(s, t, gh, r, z, s.d)
@@ -325,6 +346,8 @@ cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z
         norm = weighted_norm(&s.m, s.d)
         if not norm < INFINITY:
             return MF_RETRY_SOLVE
+        if k == 1:
+            s.rate = norm / before
         # With a new matrix each time, the error after a whole step is about norm^2 / before.
         if norm <= tol or (k > 0 and length == 1.0 and norm < 0.5 * before and norm * (norm / before) <= 0.5 * tol) or (
                 k > 0 and norm > 0.5 * before and at_rounding(s, z, norm, True)):
@@ -336,10 +359,42 @@ cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z
                 move(s, z, z, s.d, 1.0)
                 return 0
             return status
+        note_rate(s, k, norm, INFINITY if length < 1.0 else norm / before if k > 0 else 0.0)
         before = norm
         memcpy(z, s.trial, s.n * sizeof(double))
         s.d, s.next_d = s.next_d, s.d
     return MF_RETRY_SOLVE
+
+
+# ---- without a matrix: the residual decides -----------------------------------------------------------------------------------------
+
+cdef int refine(newton_t *s, double t, double gh, const double *r, double *z) noexcept nogil:
+    """Iterate from z until the residual, in the weights of both ends of the step, is rounding: a GMRES that leaves a thousandth of a stiff
+    residual tells nothing of slow components by its updates. Differences are long: they only need three digits, and f loses many."""
+    cdef double norm, length = INFINITY, before = INFINITY, reach = s.m.krylov_reach, unit = s.m.unit
+    cdef int _k, status = MF_RETRY_SOLVE
+    for _k in range(3 * s.c.max_iter):
+        weights_of_size(s, z if fabs(gh) == INFINITY else r, z)
+        status = residual(s, t, gh, r, z, s.d)
+        if status != 0:
+            break
+        norm = weighted_norm(&s.m, s.d)
+        if norm <= RESIDUAL or (norm > 0.5 * before and length <= 5e-9):
+            break
+        if not norm <= 0.5 * before:
+            status = MF_RETRY_SOLVE
+            break
+        before = norm
+        s.m.krylov_reach = s.m.unit = LONG
+        status = update(s, t, gh, z, s.d)
+        s.m.krylov_reach, s.m.unit = reach, unit
+        s.niter += 1
+        if status != 0:
+            break
+        length = weighted_norm(&s.m, s.d)
+        move(s, z, z, s.d, 1.0)
+        status = MF_RETRY_SOLVE
+    return status
 
 
 # ---- the callbacks of a kernel --------------------------------------------------------------------------------------------------------
@@ -369,6 +424,10 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
         if status > 0 and not s.controlled and s.c.matrix.kind != IDENTITY and s.non_finite < MAX_NON_FINITE:
             memcpy(z, s.guess, n * sizeof(double))
             status = solve_full(s, t, gh, r, z)
+    if s.c.matrix.kind == KRYLOV and not s.controlled and status >= 0 and s.non_finite < MAX_NON_FINITE and not steady:
+        if status > 0:
+            memcpy(z, s.guess, n * sizeof(double))
+        status = refine(s, t, gh, r, z)
     if status == 0 and not finite(z, n):
         status = MF_RETRY_NON_FINITE
     if status == 0 and s.c.matrix.kind == KRYLOV:
@@ -412,7 +471,7 @@ cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_
 # ---- state ----------------------------------------------------------------------------------------------------------------------------
 
 cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil:
-    return STATE + 2 * s.n
+    return STATE + 3 * s.n
 
 
 cdef void newton_forget(newton_t *s) noexcept nogil:
@@ -431,9 +490,11 @@ cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:
     head[8], head[9], head[10] = <double> s.m.nlu, <double> s.m.n_rhs, <double> s.m.n_rhs_jac
     head[11], head[12], head[13], head[14] = <double> s.m.n_krylov, <double> s.niter, <double> s.nsolve, <double> s.nfail
     head[15], head[16] = <double> s.c.matrix.kind, s.gh_jac
+    head[17], head[18], head[19] = s.m.verified, s.gh_checked, s.m.agreed
     memcpy(state, head, sizeof(head))
     memcpy(state + STATE, s.m.y, s.n * sizeof(double))
     memcpy(state + STATE + s.n, s.m.least, s.n * sizeof(double))
+    memcpy(state + STATE + 2 * s.n, s.checked, s.n * sizeof(double))
 
 
 cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
@@ -445,7 +506,10 @@ cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
     for j in range(7, 15):
         if not 0.0 <= state[j] < 9007199254740992.0:
             return MF_E_DAMAGED
-    if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0:
+    if state[17] != 0.0 and state[17] != 1.0:
+        return MF_E_DAMAGED
+    if state[15] != <double> s.c.matrix.kind or not state[3] > 0.0 or not state[16] >= 0.0 or (
+            state[18] != state[18] or not state[19] >= 0.0):
         return MF_E_DAMAGED
     if state[0] != 0.0 and not (state[1] - state[1] == 0.0 and REDUCE.all_finite(state + STATE, 2 * s.n)):
         return MF_E_DAMAGED
@@ -459,4 +523,6 @@ cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil:
     s.m.n_krylov, s.niter, s.nsolve, s.nfail = <int64_t> state[11], <int64_t> state[12], <int64_t> state[13], <int64_t> state[14]
     memcpy(s.m.y, state + STATE, s.n * sizeof(double))
     memcpy(s.m.least, state + STATE + s.n, s.n * sizeof(double))
+    s.m.verified, s.gh_checked, s.m.agreed = state[17] != 0.0, state[18], state[19]
+    memcpy(s.checked, state + STATE + 2 * s.n, s.n * sizeof(double))
     return 0

@@ -10,6 +10,7 @@ cdef class Solver:
     cdef newton_t *c
     cdef object group, indptr, indices, sparse
     cdef Problem problem                 # of `bind`
+    cdef public int probes               # calls of the user's Jacobian before the run
     cdef bint held                       # by a run, for good: no other run may attach it or solve with it
     cdef readonly bint python            # factors or evaluates J in Python
     cdef newton_t *attach(self, const mf_problem *inner, mf_jac_fn jac, void *jac_ctx) except NULL

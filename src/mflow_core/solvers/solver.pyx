@@ -4,12 +4,13 @@ A Solver is made from its configuration alone. A run attaches it to its problem 
 without a run, for `solve` and `lsolve` from Python.
 """
 from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memcpy
 
 cimport numpy as cnp
 
 from mflow_core.problems.problem cimport Problem
 from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE,
-                                matrix_config_t)
+                                matrix_config_t, matrix_refresh, matrix_t)
 from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_pack, newton_release, newton_solve,
                                 newton_state_size, newton_t, newton_unpack, newton_weights)
 from mflow_core.types cimport mf_jac_fn, mf_problem
@@ -128,6 +129,33 @@ cdef class Solver:
             count[0] = self.c.c.matrix.entries
         return cnp.PyArray_SimpleNewFromData(1, count, cnp.NPY_DOUBLE, self.c.m.jacobian).copy()
 
+    def directional(self, direction):
+        """(t, y, v, J v) at the point of the J in use, v = direction(y); None where there is none."""
+        cdef matrix_t *m
+        cdef cnp.ndarray at
+        cdef ptrdiff_t n, width, i, first, last
+        if self.c == NULL or raise_or(matrix_refresh(&self.c.m)) != 0 or not self.c.m.has_jacobian:
+            return None
+        m, n = &self.c.m, self.c.n
+        at = np.empty(n)
+        memcpy(cnp.PyArray_DATA(at), m.y, n * sizeof(double))
+        v = direction(at)
+        if m.c.kind == SPARSE:
+            return m.t, at, v, self.sparse.product(v)
+        entries = self.jacobian()
+        if m.c.kind == DENSE:
+            return m.t, at, v, entries.reshape(n, n) @ v
+        width, out = m.c.lower + m.c.upper + 1, np.empty(n)
+        for i in range(n):
+            first, last = max(i - m.c.lower, <ptrdiff_t> 0), min(i + m.c.upper + 1, n)
+            out[i] = entries[i * width + first - i + m.c.lower : i * width + last - i + m.c.lower] @ v[first:last]
+        return m.t, at, v, out
+
+    @property
+    def reached(self):
+        """How much of the last step's gh the branch of its root goes before it turns back; NaN where it does not, or was not followed."""
+        return self.c.reached if self.c != NULL else np.nan
+
     def pack(self):
         """The state that decides later bits, as doubles."""
         self.check(None, "")
@@ -162,12 +190,12 @@ cdef class Solver:
         """njev, nlu, Newton iterations, solves, failed solves, right-hand sides (of these for J or J v), GMRES solves."""
         if self.c == NULL:
             return dict.fromkeys(("njev", "nlu", "niter", "nsolve", "nfail", "n_rhs", "n_rhs_jac", "n_krylov"), 0)
-        return {"njev": self.c.m.njev, "nlu": self.c.m.nlu, "niter": self.c.niter, "nsolve": self.c.nsolve, "nfail": self.c.nfail,
+        return {"njev": self.njev, "nlu": self.c.m.nlu, "niter": self.c.niter, "nsolve": self.c.nsolve, "nfail": self.c.nfail,
                 "n_rhs": self.c.m.n_rhs, "n_rhs_jac": self.c.m.n_rhs_jac, "n_krylov": self.c.m.n_krylov}
 
     @property
     def njev(self):
-        return self.c.m.njev if self.c != NULL else 0
+        return self.probes + (self.c.m.njev if self.c != NULL else 0)
 
     @property
     def nlu(self):

@@ -13,7 +13,8 @@ from mflow_core.arithmetic.control cimport control_begin
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
-from mflow_core.solvers.newton cimport newton_forget, newton_release, newton_rhs, newton_solve
+from mflow_core.solvers.branch cimport branch_ready, branch_solve
+from mflow_core.solvers.newton cimport newton_forget, newton_release, newton_rhs
 from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
                                MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem)
@@ -222,11 +223,13 @@ cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
     r.f.n, r.f.ld, r.f.par = r.n, r.ld, r.par
 
 
-cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
-    """Implicit steps are solved by this, made for r.ode: one context serves the kernel's calls of rhs and solve."""
+cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
+    """Implicit steps are solved by this, made for r.ode: one context serves the kernel's calls of rhs and solve. False: no memory."""
     r.newton = newton
     r.p.ctx = newton
-    r.p.rhs, r.p.solve = newton_rhs, newton_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
+    newton.m.symmetric = r.flow.inner != NULL
+    r.p.rhs, r.p.solve = newton_rhs, branch_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
+    return r.dt != r.dt or branch_ready(newton)      # without a dt steps are error-controlled
 
 
 cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil:

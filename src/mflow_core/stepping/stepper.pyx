@@ -140,7 +140,8 @@ cdef class Run:
             self.r.calls = problem.calls     # other kernels copy vectors when they work in place
         self.watched = 2 * self.r.n if record.m.flags & MF_SECOND_ORDER else self.r.n
         if solver is not None:
-            run_solve_with(self.r, solver.attach(&self.r.ode, problem.jac, problem.jac_ctx))
+            if not run_solve_with(self.r, solver.attach(&self.r.ode, problem.jac, problem.jac_ctx)):
+                raise MemoryError(f"no memory to solve the equations of {record.name} with {problem.c.n} components")
             solver.held = True
             self.compiled = problem.compiled and problem.jac_callback is None and not solver.python
 
@@ -179,6 +180,11 @@ cdef class Run:
     def njac(self):
         """Jacobians that implicit steps were solved with."""
         return self.solver.njev if self.solver is not None else 0
+
+    @property
+    def equations(self):
+        """The solver of implicit steps; None where there is none."""
+        return self.solver
 
     @property
     def nlu(self):

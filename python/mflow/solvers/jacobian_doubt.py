@@ -1,0 +1,99 @@
+"""Is it the Jacobian? A comparison with differences along one direction, made where Newton's iteration keeps failing."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core.solvers.solver import Solver
+
+from mflow.base.checks import Array
+
+__all__ = ["Doubt", "mismatch", "names_of", "unsolved"]
+
+MANY = 20  # failed solves before a comparison,
+SHARE = 0.1  # and their share of all
+LONG, SHORT = 1e-4, 1e-5  # of central differences, relative to the state's size
+WRONG = 0.05  # a relative difference that no rounding explains
+
+
+def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names: tuple[str, str] = ("jac", "fun")) -> str:
+    """Words where the Jacobian in use is not that of the slope; "" where they agree, or nothing can be said.
+
+    J v is compared with two central differences of the slope along v, at the point where J was evaluated: what they leave open, four
+    evaluations in all, is no fault of J. names: of the Jacobian and of the function, for the words.
+    """
+    if solver is None or solver.kind in ("krylov", "fixed_point"):
+        return ""
+    found = solver.directional(_direction)
+    if found is None:
+        return ""
+    t, at, v, product = found
+    try:
+        with np.errstate(all="ignore"):
+            long, short = ((_at(slope, t, at + e * v) - _at(slope, t, at - e * v)) / (2 * e) for e in (LONG, SHORT))
+    except Exception:
+        return ""  # a function that fails near the point tells nothing of its derivative
+    with np.errstate(all="ignore"):
+        off = np.abs(product - long) - 10 * np.abs(long - short)
+        bound = WRONG * np.maximum(np.abs(long), np.abs(product)) + 1e-6 * float(np.max(np.abs(long), initial=0.0))
+        excess = np.where(np.isfinite(off), off / bound, 0.0)
+    worst = int(np.argmax(excess)) if excess.size else 0
+    if not excess.size or not excess[worst] > 1.0:
+        return ""
+    return (
+        f"{names[0]} is not the derivative of {names[1]}: at t = {t:g}, along one direction, its row {worst} gives {product[worst]:.4g} "
+        f"where differences of {names[1]} give {long[worst]:.4g}"
+    )
+
+
+def names_of(given: bool) -> tuple[str, str]:
+    """Of the Jacobian, a function or differences, and of the right-hand side, for `mismatch`."""
+    return ("jac" if given else "the Jacobian of differences, with the entries that jac_sparsity, lband and uband name,"), "fun"
+
+
+def _direction(y: Array) -> Array:
+    """A direction of all components, each of the size of its entry, in which nothing cancels."""
+    size = np.maximum(np.abs(y), 1e-3 * max(float(np.max(np.abs(y), initial=0.0)), 1e-150))
+    v: Array = size * (0.5 + np.modf(np.arange(1, y.size + 1) * 0.6180339887498949)[0]) * np.where(np.arange(y.size) % 3 == 1, -1.0, 1.0)
+    return v
+
+
+def unsolved(solver: Solver | None, step: float, jacobian: str) -> str:
+    """Why a step of fixed length was not solved, and what helps."""
+    reached = math.nan if solver is None else solver.reached
+    if not math.isnan(reached):
+        way = f"the root that continues from the state goes to {reached:.4g} dt and turns back there"
+        return f"{way}, so that none continues to dt: lower dt (or check {jacobian} and solver=)"
+    if math.isinf(step):
+        return (
+            f"no steady state was reached along the flow from the start; take steps of finite dt to see where it goes, or give {jacobian}"
+        )
+    return f"lower dt, give {jacobian} (or check it), or another solver="
+
+
+def _at(slope: Callable[[float, Array], Any], t: float, y: Array) -> Array:
+    return np.array(slope(t, y), dtype=np.float64).ravel()
+
+
+class Doubt:
+    """Whether the Jacobian of a run is right, asked once, when Newton's iteration has failed many times."""
+
+    def __init__(self, solver: Solver | None, slope: Callable[[float, Array], Any], name: str, given: bool) -> None:
+        self._solver, self._slope, self._name = solver, slope, name
+        self._given, self._asked, self.text = given, solver is None, ""
+
+    def look(self) -> None:
+        """After some steps. Warns where the Jacobian is wrong."""
+        if self._asked or self._solver is None:
+            return
+        counts = self._solver.counters
+        if counts["nfail"] < MANY or counts["nfail"] < SHARE * counts["nsolve"]:
+            return
+        self._asked = True
+        self.text = mismatch(self._solver, self._slope, names_of(self._given))
+        if self.text:
+            warnings.warn(f"{self._name}: {self.text}; Newton's iteration keeps failing with it", RuntimeWarning, stacklevel=7)

@@ -1,0 +1,53 @@
+"""Whether a steady state is stable: the eigenvalues of the Jacobian there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from mflow.base.checks import Array
+
+__all__ = ["at_rest"]
+
+MOST = 500  # unknowns of a problem whose Jacobian is made and whose eigenvalues are computed
+MARGIN = 1e-6  # of the largest eigenvalue: differences tell no more about the sign
+
+
+def at_rest(run: Any, symmetric: bool) -> str:
+    """Words on the stability of the state where an infinite step ended. symmetric: the Jacobian is minus a Hessian."""
+    y = np.array(run.y, dtype=np.float64).ravel()
+    if not y.size:
+        return ""
+    if y.size > MOST:
+        return f"; whether the steady state is stable was not computed for {y.size} unknowns"
+    matrix = _jacobian(run, y)
+    if not np.all(np.isfinite(matrix)):
+        return "; whether the steady state is stable is not known: the Jacobian there is not finite"
+    values = np.linalg.eigvalsh(0.5 * (matrix + matrix.T)) if symmetric else np.linalg.eigvals(matrix)
+    top, scale = float(np.max(values.real)), float(np.max(np.abs(values)))
+    if symmetric:
+        least = f"the least curvature there is about {-top:.4g}"
+        if abs(top) <= MARGIN * scale:
+            return f"; whether it is a minimum is not known from its curvature: {least}, the largest {scale:.4g}"
+        return f"; it is a minimum: {least}" if top < 0.0 else f"; it is no minimum: {least}"
+    largest = f"the largest real part of the Jacobian's eigenvalues there is about {top:.4g}"
+    if abs(top) <= MARGIN * scale:
+        return f"; whether the steady state is stable is not known from its linearisation: {largest}, the largest size {scale:.4g}"
+    return f"; the steady state is {'stable' if top < 0.0 else 'unstable'}: {largest}"
+
+
+def _jacobian(run: Any, y: Array) -> Array:
+    """The user's Jacobian, or central differences."""
+    if run.problem.has_jac:
+        given: Array = np.asarray(run.problem.jacobian(run.t, y))
+        return given
+    out = np.empty((y.size, y.size))
+    with np.errstate(all="ignore"):
+        for j in range(y.size):
+            step = 6e-6 * max(abs(float(y[j])), 1e-3 * float(np.max(np.abs(y))), 1e-8)
+            ahead, behind = y.copy(), y.copy()
+            ahead[j], behind[j] = y[j] + step, y[j] - step
+            slopes = [np.array(run.slope(run.t, x), dtype=np.float64).ravel() for x in (ahead, behind)]
+            out[:, j] = (slopes[0] - slopes[1]) / (ahead[j] - behind[j])
+    return out

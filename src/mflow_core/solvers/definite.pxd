@@ -1,0 +1,19 @@
+"""Where the eigenvalues of M = I - gh J lie: what tells whether a root of an implicit step continues from gh = 0."""
+from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int32_t
+
+
+cdef enum:
+    CROSSED = 0                          # det M < 0: an eigenvalue of J has passed 1 / gh
+    POSITIVE_SIGN = 1                    # det M > 0: an even number has, or none
+    REGULAR = 2                          # I - s J is regular for every s from 0 to gh; if J is symmetric, M is positive definite
+
+    MOST_EIGENVALUES = 100               # of a matrix with more rows none are computed
+
+
+cdef bint dominant(ptrdiff_t n, const double *a, double *columns, double *size) noexcept nogil
+cdef bint dominant_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, const double *a, double *columns, double *size) noexcept nogil
+cdef bint positive(ptrdiff_t n, double *a, double *column) noexcept nogil
+cdef bint positive_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a) noexcept nogil
+cdef bint clear_of_negative_axis(ptrdiff_t n, double *a) noexcept nogil
+cdef int sign_of_lu(ptrdiff_t n, ptrdiff_t stride, const double *diagonal, const int32_t *pivots) noexcept nogil

@@ -1,0 +1,259 @@
+"""Tests of M = I - gh J before it is factored. Each proves that I - s J is regular for every s between 0 and gh, where it says yes.
+
+I - s J = (1 - q) I + q M with q = s / gh in (0, 1], so it is enough that M is strictly diagonally dominant, by rows or by columns, with a
+positive diagonal; or that its symmetric part is positive definite; or that it has no real eigenvalue below 0. The first costs a pass over
+the matrix, the second half a factorization, the third some ten of them, and only small matrices are asked for it. For a symmetric M the
+second is exact. The tests that eliminate work in place: the caller builds the matrix again.
+"""
+from libc.math cimport INFINITY, copysign, fabs, sqrt
+
+cdef double EPS = 2.220446049250313e-16
+
+cdef enum:
+    SWEEPS = 60                          # of QR, before an eigenvalue is given up
+
+
+cdef bint dominant(ptrdiff_t n, const double *a, double *columns, double *size) noexcept nogil:
+    """Diagonal dominance; size: the largest row sum of |M - I|, which is |gh J|. columns: n numbers of scratch."""
+    cdef double row, top = 0.0
+    cdef bint rows = True, cols = True
+    cdef ptrdiff_t i, j
+    for j in range(n):
+        columns[j] = 0.0
+    for i in range(n):
+        row = 0.0
+        for j in range(n):
+            if j != i:
+                row += fabs(a[i * n + j])
+                columns[j] += fabs(a[i * n + j])
+        rows = rows and a[i * (n + 1)] > row
+        row += fabs(a[i * (n + 1)] - 1.0)
+        top = row if row > top or row != row else top
+    for j in range(n):
+        cols = cols and a[j * (n + 1)] > columns[j]
+    size[0] = top
+    return rows or cols
+
+
+cdef bint dominant_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, const double *a, double *columns, double *size) noexcept nogil:
+    """The same of a band in the layout of band_factor."""
+    cdef ptrdiff_t width = 2 * lower + upper + 1, i, j
+    cdef double row, top = 0.0, entry
+    cdef bint rows = True, cols = True
+    for j in range(n):
+        columns[j] = 0.0
+    for i in range(n):
+        row = 0.0
+        for j in range(max(i - lower, <ptrdiff_t> 0), min(i + upper + 1, n)):
+            if j != i:
+                entry = fabs(a[i * width + j - i + lower])
+                row += entry
+                columns[j] += entry
+        rows = rows and a[i * width + lower] > row
+        row += fabs(a[i * width + lower] - 1.0)
+        top = row if row > top or row != row else top
+    for j in range(n):
+        cols = cols and a[j * width + lower] > columns[j]
+    size[0] = top
+    return rows or cols
+
+
+cdef bint positive(ptrdiff_t n, double *a, double *column) noexcept nogil:
+    """Whether (M + M')/2 is positive definite: L D L' in the lower triangle, all of D above rounding. column: n numbers of scratch."""
+    cdef ptrdiff_t i, j, k
+    cdef double pivot, multiple, top = 0.0
+    for i in range(n):
+        for j in range(i):
+            a[i * n + j] = 0.5 * (a[i * n + j] + a[j * n + i])
+        top = max(top, fabs(a[i * (n + 1)]))
+    for k in range(n):
+        pivot = a[k * (n + 1)]
+        if not pivot > <double> n * EPS * top:
+            return False
+        for i in range(k + 1, n):
+            column[i] = a[i * n + k]
+        for i in range(k + 1, n):
+            multiple = column[i] / pivot
+            for j in range(k + 1, i + 1):
+                a[i * n + j] -= multiple * column[j]
+    return True
+
+
+cdef bint positive_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a) noexcept nogil:
+    """The same of a band in the layout of band_factor, in its upper triangle."""
+    cdef ptrdiff_t width = 2 * lower + upper + 1, k = max(lower, upper), i, d, e
+    cdef double *row
+    cdef double pivot, multiple, top = 0.0
+    for i in range(n):
+        row = a + i * width + lower
+        for d in range(1, min(k, n - 1 - i) + 1):
+            row[d] = 0.5 * ((row[d] if d <= upper else 0.0) + (row[d * (width - 1)] if d <= lower else 0.0))
+        top = max(top, fabs(row[0]))
+    for i in range(n):
+        row = a + i * width + lower
+        pivot = row[0]
+        if not pivot > <double> n * EPS * top:
+            return False
+        for d in range(1, min(k, n - 1 - i) + 1):
+            multiple = row[d] / pivot
+            for e in range(d, min(k, n - 1 - i) + 1):
+                row[d * width + e - d] -= multiple * row[e]
+    return True
+
+
+cdef int sign_of_lu(ptrdiff_t n, ptrdiff_t stride, const double *diagonal, const int32_t *pivots) noexcept nogil:
+    """The sign of a determinant, from the (reciprocal) pivots of its LU and its exchanges of rows."""
+    cdef bint negative = False
+    cdef ptrdiff_t k
+    for k in range(n):
+        negative ^= (diagonal[k * stride] < 0.0) ^ (pivots[k] != k)
+    return CROSSED if negative else POSITIVE_SIGN
+
+
+# ---- eigenvalues: reduction to Hessenberg form by elimination, then the double-shift QR (J. Wilkinson and C. Reinsch, Handbook for
+# ---- Automatic Computation II (1971), II/13 and II/14)
+
+cdef void to_hessenberg(ptrdiff_t n, double *a) noexcept nogil:
+    cdef ptrdiff_t m, i, j
+    cdef double x, y
+    for m in range(1, n - 1):
+        x, i = 0.0, m
+        for j in range(m, n):
+            if fabs(a[j * n + m - 1]) > fabs(x):
+                x, i = a[j * n + m - 1], j
+        if i != m:
+            for j in range(m - 1, n):
+                a[i * n + j], a[m * n + j] = a[m * n + j], a[i * n + j]
+            for j in range(n):
+                a[j * n + i], a[j * n + m] = a[j * n + m], a[j * n + i]
+        if x == 0.0:
+            continue
+        for i in range(m + 1, n):
+            y = a[i * n + m - 1] / x
+            if y == 0.0:
+                continue
+            for j in range(m - 1, n):
+                a[i * n + j] -= y * a[m * n + j]
+            for j in range(n):
+                a[j * n + m] += y * a[j * n + i]
+    for i in range(2, n):
+        for j in range(i - 1):
+            a[i * n + j] = 0.0
+
+
+cdef inline bint on_negative_axis(double re, double im) noexcept nogil:
+    """0 and pairs close to the axis among them: two equal real eigenvalues come out as such a pair."""
+    return re <= 0.0 and fabs(im) <= 0.01 * fabs(re)
+
+
+cdef ptrdiff_t split(ptrdiff_t n, double *a, ptrdiff_t last, double norm) noexcept nogil:
+    """The first row of the block that ends at row `last`: the entry below the diagonal before it has vanished."""
+    cdef ptrdiff_t low = last
+    cdef double size
+    while low > 0:
+        size = fabs(a[(low - 1) * (n + 1)]) + fabs(a[low * (n + 1)])
+        if fabs(a[low * n + low - 1]) <= EPS * (size if size != 0.0 else norm):
+            a[low * n + low - 1] = 0.0
+            return low
+        low -= 1
+    return 0
+
+
+cdef bint pair_is_clear(double x, double y, double w) noexcept nogil:
+    """The eigenvalues of [[y, .], [., x]], w the product of the two other entries."""
+    cdef double p = 0.5 * (y - x), q = p * p + w, z = sqrt(fabs(q))
+    if q < 0.0:
+        return not on_negative_axis(x + p, z)
+    z = p + copysign(z, p)
+    return not (on_negative_axis(x + z, 0.0) or on_negative_axis(x - w / z if z != 0.0 else x, 0.0))
+
+
+cdef void sweep(ptrdiff_t n, double *a, ptrdiff_t low, ptrdiff_t last, double x, double y, double w) noexcept nogil:
+    """One double QR step, with the shifts of the last two rows, on rows and columns low ... last."""
+    cdef ptrdiff_t m = last - 2, k, i, j
+    cdef double p = 0.0, q = 0.0, r = 0.0, s = 0.0, z, u, v
+    while True:
+        z = a[m * (n + 1)]
+        r, s = x - z, y - z
+        p = (r * s - w) / a[(m + 1) * n + m] + a[m * n + m + 1]
+        q = a[(m + 1) * (n + 1)] - z - r - s
+        r = a[(m + 2) * n + m + 1]
+        s = fabs(p) + fabs(q) + fabs(r)
+        p, q, r = p / s, q / s, r / s
+        if m == low:
+            break
+        u = fabs(a[m * n + m - 1]) * (fabs(q) + fabs(r))
+        v = fabs(p) * (fabs(a[(m - 1) * (n + 1)]) + fabs(z) + fabs(a[(m + 1) * (n + 1)]))
+        if u <= EPS * v:
+            break
+        m -= 1
+    for i in range(m, last - 1):
+        a[(i + 2) * n + i] = 0.0
+        if i != m:
+            a[(i + 2) * n + i - 1] = 0.0
+    for k in range(m, last):
+        if k != m:
+            p, q = a[k * n + k - 1], a[(k + 1) * n + k - 1]
+            r = a[(k + 2) * n + k - 1] if k + 1 != last else 0.0
+            x = fabs(p) + fabs(q) + fabs(r)
+            if x != 0.0:
+                p, q, r = p / x, q / x, r / x
+        s = copysign(sqrt(p * p + q * q + r * r), p)
+        if s == 0.0:
+            continue
+        if k != m:
+            a[k * n + k - 1] = -s * x
+        elif low != m:
+            a[k * n + k - 1] = -a[k * n + k - 1]
+        p += s
+        x, y, z = p / s, q / s, r / s
+        q, r = q / p, r / p
+        for j in range(k, last + 1):
+            p = a[k * n + j] + q * a[(k + 1) * n + j]
+            if k + 1 != last:
+                p += r * a[(k + 2) * n + j]
+                a[(k + 2) * n + j] -= p * z
+            a[(k + 1) * n + j] -= p * y
+            a[k * n + j] -= p * x
+        for i in range(low, min(last, k + 3) + 1):
+            p = x * a[i * n + k] + y * a[i * n + k + 1]
+            if k + 1 != last:
+                p += z * a[i * n + k + 2]
+                a[i * n + k + 2] -= p * r
+            a[i * n + k + 1] -= p * q
+            a[i * n + k] -= p
+
+
+cdef bint clear_of_negative_axis(ptrdiff_t n, double *a) noexcept nogil:
+    """Whether no eigenvalue is real and at most 0. False, too, where QR does not converge or an entry is not finite."""
+    cdef double norm = 0.0, x, y, w, shift
+    cdef ptrdiff_t last = n - 1, low, i
+    cdef int sweeps = 0
+    for i in range(n * n):
+        norm += fabs(a[i])
+    if not norm < INFINITY:
+        return False
+    to_hessenberg(n, a)
+    while last >= 0:
+        low = split(n, a, last, norm)
+        x = a[last * (n + 1)]
+        if low == last:
+            if on_negative_axis(x, 0.0):
+                return False
+            last, sweeps = last - 1, 0
+            continue
+        y, w = a[(last - 1) * (n + 1)], a[last * n + last - 1] * a[(last - 1) * n + last]
+        if low == last - 1:
+            if not pair_is_clear(x, y, w):
+                return False
+            last, sweeps = last - 2, 0
+            continue
+        if sweeps == SWEEPS:
+            return False
+        if sweeps % 10 == 9:                     # an exceptional shift: the two of a block that turns in a circle
+            shift = fabs(a[last * n + last - 1]) + fabs(a[(last - 1) * n + last - 2])
+            x = y = 0.75 * shift
+            w = -0.4375 * shift * shift
+        sweeps += 1
+        sweep(n, a, low, last, x, y, w)
+    return True

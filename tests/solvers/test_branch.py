@@ -1,0 +1,230 @@
+"""Which root an implicit step of fixed length takes: closed forms, SciPy's brentq, and the branch as an ODE in the step."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.sparse
+from scipy.integrate import solve_ivp as scipy_solve_ivp
+
+import mflow
+from mflow.nonlinear import Newton, NewtonKrylov
+
+
+def well(c):
+    return 0.25 * (c[0] ** 2 - 1) ** 2, np.array([c[0] * (c[0] ** 2 - 1)])
+
+
+def first_root(f, y, h):
+    """The root of z - h f(z) = y that continues from y, by a scan of s = (z - y) / f(z). None: it turns back."""
+    way = np.sign(f(y))
+    z = y + way * np.concatenate([np.geomspace(1e-12, 1e-3, 500), np.arange(1e-3, 60, 1e-3)])
+    same = np.sign(f(z)) == way
+    end = len(z) if same.all() else int(np.argmin(same))
+    with np.errstate(all="ignore"):
+        s = ((z - y) / f(z))[:end]
+    reached = int(np.argmax(s >= h)) if (s >= h).any() else end
+    if np.any(np.diff(s[:reached]) < -1e-12) or reached == len(z):
+        return None
+    return scipy.optimize.brentq(lambda q: q - h * f(q) - y, z[reached - 1], z[reached], xtol=1e-14)
+
+
+# ---- y' = f(t, y) -----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("h", [0.5, 1.25, 2.0, 10.0, 1e3, 1e6])
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_logistic_growth_keeps_its_sign(h, count):
+    r = mflow.solve_ivp(lambda t, y: y * (1 - y), (0, h), [0.1] * count, "backward_euler", dt=h)
+    expected = ((h - 1) + np.sqrt((h - 1) ** 2 + 0.4 * h)) / (2 * h)
+    assert r.reason == "finished"
+    assert np.abs(r.y[:, -1] - expected).max() < 1e-12
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [Newton(), Newton(full=True), Newton("banded"), Newton("sparse"), NewtonKrylov()],
+    ids=["dense", "full", "banded", "sparse", "krylov"],
+)
+@pytest.mark.parametrize("method", ["backward_euler", "trapezoidal", "sdirk2", "esdirk43"])
+def test_every_solver_takes_the_same_root(solver, method):
+    given = {"jac_sparsity": np.eye(3)} if getattr(solver, "linear_solver", "") in ("banded", "sparse") else {}
+    r = mflow.solve_ivp(lambda t, y: y * (1 - y), (0, 4), [0.1, 0.2, 0.3], method, dt=2.0, solver=solver, **given)
+    assert r.reason == "finished"
+    assert np.all(r.y > 0.05)
+    if method == "backward_euler":
+        for start, first in zip(r.y[:, 0], r.y[:, 1], strict=True):
+            assert abs(first - (1 + np.sqrt(1 + 8 * start)) / 4) < 1e-10
+
+
+@pytest.mark.parametrize("way", [1.0, -1.0])
+def test_a_branch_that_turns_back_is_no_root(way):
+    for h in (0.2, 0.2499, 0.24999999):
+        r = mflow.solve_ivp(lambda t, y: way * y * y, (0, way * h), [1.0], "backward_euler", dt=h)
+        assert abs(r.y[0, -1] - (1 - np.sqrt(1 - 4 * h)) / (2 * h)) < 1e-6
+    for h in (0.2501, 0.3, 2.0, 1e5):
+        r = mflow.solve_ivp(lambda t, y: way * y * y, (0, way * h), [1.0], "backward_euler", dt=h)
+        assert r.reason == "solve_failed"
+        assert "turns back" in r.message
+        assert abs(float(r.message.split("goes to ")[1].split(" dt")[0]) * h - 0.25) < 1e-3 * 0.25
+
+
+def test_cubics():
+    rng = np.random.default_rng(7)
+    for _ in range(60):
+        a = rng.standard_normal(4) * [1, 2, 2, 1]
+        a[0] = -abs(a[0])
+        y, h = 1.5 * rng.standard_normal(), 10 ** rng.uniform(-1, 6)
+        expected = first_root(lambda z, a=a: ((a[0] * z + a[1]) * z + a[2]) * z + a[3], y, h)
+        r = mflow.solve_ivp(lambda t, z, a=a: ((a[0] * z + a[1]) * z + a[2]) * z + a[3], (0, h), [y], "backward_euler", dt=h)
+        if expected is None:
+            assert r.reason == "solve_failed", (a, y, h)
+        else:
+            assert r.reason == "finished", (a, y, h)
+            assert abs(r.y[0, -1] - expected) < 1e-6 * max(1.0, abs(expected)), (a, y, h)
+
+
+def toggle(t, y):
+    return np.array([4.0 / (1 + y[1] ** 3) - y[0], 4.0 / (1 + y[0] ** 3) - y[1]])
+
+
+@pytest.mark.parametrize("start", [[1.3, 1.2], [0.1, 0.4], [3.0, 2.0], [1.0, 1.7]])
+@pytest.mark.parametrize("h", [1.0, 5.0, 100.0, 1e5])
+def test_bistable_switch(start, h):
+    start = np.array(start)
+
+    def jac(y):
+        d = -12.0 * y**2 / (1 + y**3) ** 2
+        return np.array([[-1.0, d[1]], [d[0], -1.0]])
+
+    branch = scipy_solve_ivp(
+        lambda s, z: np.linalg.solve(np.eye(2) - s * jac(z), toggle(0, z)), (0, h), start, method="DOP853", rtol=1e-10, atol=1e-12
+    )
+    regular = all(np.linalg.det(np.eye(2) - s * jac(z)) > 0 for s, z in zip(branch.t, branch.y.T, strict=True))
+    r = mflow.solve_ivp(toggle, (0, h), start, "backward_euler", dt=h)
+    if branch.status == 0 and regular:
+        assert np.abs(r.y[:, -1] - branch.y[:, -1]).max() < 1e-6
+    else:
+        assert r.reason == "solve_failed"
+
+
+def test_what_rests_stays():
+    r = mflow.solve_ivp(lambda t, y: y * (1 - y), (0, 20), [0.0], "backward_euler", dt=2.0)
+    assert r.y.tolist() == [[0.0] * 11]
+
+
+def test_error_control_pays_nothing():
+    """The same evaluations with and without a second equation in which M is indefinite: error-controlled steps take no looks."""
+    calls = []
+
+    def fun(t, y):
+        calls.append(t)
+        return y * (1 - y)
+
+    r = mflow.solve_ivp(fun, (0, 10), [0.1], "esdirk43", rtol=1e-6, atol=1e-9)
+    assert abs(r.y[0, -1] - 1 / (1 + 9 * np.exp(-10.0))) < 1e-5
+    assert r.nfev == len(calls) < 700
+
+
+# ---- gradient flow ----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dt", [3.0, 10.0, 100.0, 1e6, np.inf])
+def test_a_proximal_step_never_ends_on_a_maximum(dt):
+    res = mflow.minimize(well, [0.1], jac=True, method="backward_euler", dt=dt)
+    assert res.reason == "converged"
+    assert abs(res.x[0] - 1) < 1e-5
+    flow = mflow.gradient_flow(lambda c: well(c)[1], [0.1], dt, "backward_euler", dt=dt)
+    expected = 1.0 if np.isinf(dt) else max(np.roots([dt, 0, 1 - dt, -0.1]).real)
+    assert abs(flow.y[0, -1] - expected) < 1e-9
+
+
+def test_the_branch_is_preferred_to_a_lower_minimum():
+    flow = mflow.gradient_flow(lambda c: c**3 - c - 0.3, [-1.0], 10.0, "backward_euler", dt=10.0)
+    roots = np.roots([10.0, 0.0, -9.0, -2.0])  # z + 10 (z^3 - z - .3) = -1
+    assert abs(flow.y[0, -1] - min(roots.real)) < 1e-9
+    assert abs(flow.y[0, -1] + 0.808) < 1e-3
+
+
+@pytest.mark.parametrize("how", ["differences", "hess", "krylov"])
+def test_proximal_steps_in_many_dimensions(how):
+    rng = np.random.default_rng(3)
+    for _ in range(12):
+        n, h = int(rng.integers(2, 6)), 10 ** rng.uniform(-1, 5)
+        q, tilt, c = np.linalg.qr(rng.standard_normal((n, n)))[0], 0.2 * rng.standard_normal(n), rng.standard_normal(n)
+
+        def cost(x, q=q, tilt=tilt):
+            u = q @ x
+            return float(np.sum((u * u - 1) ** 2) / 4 + tilt @ x), q.T @ (u * (u * u - 1)) + tilt
+
+        def hess(x, q=q):
+            return q.T @ np.diag(3 * (q @ x) ** 2 - 1) @ q
+
+        given = {"hess": hess} if how == "hess" else {"solver": "newton_krylov"} if how == "krylov" else {}
+        z = mflow.minimize(cost, c, jac=True, method="backward_euler", dt=h, maxiter=1, gtol=1e-12, **given).x
+        assert np.linalg.eigvalsh(np.eye(n) + h * hess(z)).min() > 0
+        assert cost(z)[0] + np.sum((z - c) ** 2) / (2 * h) <= cost(c)[0] + 1e-12
+        assert np.abs((z - c) / h + cost(z)[1]).max() < 1e-6 * (1 + 1 / h)
+
+
+def test_a_saddle_across_the_way_is_no_minimum():
+    """Along the x axis the gradient has no y component, and the curvature across it falls below 0 on the way."""
+
+    def cost(x):
+        return (x[0] - 3) ** 2 / 2 + (1 - x[0] ** 2) * x[1] ** 2 / 2 + x[1] ** 4 / 4, np.array(
+            [x[0] - 3 - x[0] * x[1] ** 2, (1 - x[0] ** 2) * x[1] + x[1] ** 3]
+        )
+
+    res = mflow.minimize(cost, [0.0, 0.0], jac=True, method="backward_euler", dt=10.0, maxiter=1)
+    if res.reason != "solve_failed":
+        x, y = res.x
+        h = np.array([[1 - y * y, -2 * x * y], [-2 * x * y, 1 - x * x + 3 * y * y]])
+        assert np.linalg.eigvalsh(np.eye(2) + 10 * h).min() > 0
+
+
+# ---- the steady state -------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [0.01, 0.1, 0.49, 0.9, 3.0])
+def test_the_steady_state_is_that_of_the_flow(start):
+    r = mflow.solve_ivp(lambda t, y: y * (1 - y), (0, np.inf), [start], "backward_euler", dt=np.inf)
+    assert abs(r.y[0, -1] - 1) < 1e-12
+    assert "the steady state is stable" in r.message
+    assert "about -1" in r.message
+
+
+@pytest.mark.parametrize(("start", "end"), [(0.1, 1.0), (-0.1, -1.0), (3.0, 1.0), (-0.6, -1.0)])
+def test_the_steady_state_of_a_double_well(start, end):
+    r = mflow.solve_ivp(lambda t, y: y - y**3, (0, np.inf), [start], "backward_euler", dt=np.inf)
+    assert abs(r.y[0, -1] - end) < 1e-12
+    res = mflow.minimize(well, [start], jac=True, method="backward_euler", dt=np.inf)
+    assert abs(res.x[0] - end) < 1e-9
+    assert "it is a minimum: the least curvature there is about 2" in res.message
+
+
+def test_an_unstable_steady_state_is_called_so():
+    r = mflow.solve_ivp(lambda t, y: y * (1 - y), (0, np.inf), [0.0], "backward_euler", dt=np.inf)
+    assert r.y[0, -1] == 0.0
+    assert "unstable: the largest real part of the Jacobian's eigenvalues there is about 1" in r.message
+    vdp = mflow.solve_ivp(lambda t, y: [y[1], (1 - y[0] ** 2) * y[1] - y[0]], (0, np.inf), [0.1, 0.0], "backward_euler", dt=np.inf)
+    assert vdp.reason == "solve_failed" or "unstable" in vdp.message
+
+
+def test_no_steady_state_is_said():
+    r = mflow.solve_ivp(lambda t, y: 1 + y * y, (0, np.inf), [0.0], "backward_euler", dt=np.inf)
+    assert r.reason == "solve_failed"
+    assert "no steady state was reached along the flow" in r.message
+
+
+def test_resumed_runs_take_the_same_roots(tmp_path):
+    def fun(t, y):
+        return y - y**3 + 0.05 * np.roll(y, 1)
+
+    given = {"t_span": (0, 60), "y0": [0.1, -0.2, 0.3], "method": "backward_euler", "dt": 3.0}
+    whole = mflow.solve_ivp(fun, **given)
+    part = mflow.solve_ivp(fun, **given, max_steps=7, checkpoint=tmp_path / "c", checkpoint_every=7)
+    assert part.nsteps == 7
+    again = mflow.solve_ivp(fun, **given, resume=tmp_path / "c")
+    assert again.y.tobytes() == whole.y.tobytes()
+    assert (again.nfev, again.njev) == (whole.nfev, whole.njev)
