@@ -1,5 +1,22 @@
-"""The two forms of a band: an array (n, n), and SciPy's packed one, whose row upper + i - j holds entry (i, j) in column j."""
+"""Matrices that a user's function returns, checked; and the two forms of a band: an array (n, n), and SciPy's packed one, whose row upper + i - j holds entry (i, j) in column j."""
 import numpy as np
+
+from mflow_core.problems.sparse import check_sparse
+
+
+def checked_matrix(result, Py_ssize_t n, Py_ssize_t lower, Py_ssize_t upper, str name):
+    """A Jacobian of n components as a C-contiguous float64 array: (n, n), or packed where lower >= 0. Raises TypeError or ValueError."""
+    if result is None:
+        raise TypeError(f"{name}: expected an array of shape ({n}, {n}), got None")
+    array = check_sparse(result, name) if hasattr(result, "tocsc") else np.asarray(result)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(f"{name}: expected real numbers (float64), got dtype {array.dtype}")
+    shapes = [(n, n), (lower + upper + 1, n)] if lower >= 0 else [(n, n)]
+    if array.shape not in shapes:
+        expected = " or, packed, ".join(map(str, shapes))
+        raise ValueError(f"{name}: expected shape {expected} for a state of {n} components, got shape {array.shape}; row i holds the "
+                         "derivatives of component i")
+    return np.ascontiguousarray(array.toarray() if hasattr(array, "tocsc") else array, dtype=np.float64)
 
 
 def packed_too(array, Py_ssize_t lower, Py_ssize_t upper, bint from_function, str name):

@@ -19,8 +19,7 @@ from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_gra
 
 import numpy as np
 
-from mflow_core.problems.bands import packed_too, spread_band
-from mflow_core.problems.sparse import check_sparse
+from mflow_core.problems.bands import checked_matrix, packed_too, spread_band
 from mflow_core.problems.signatures import (HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size,
                                             compiled_address, is_compiled)
 
@@ -362,7 +361,7 @@ cdef object matrix_at(Callback c, double t, const double *y):
 
 cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) except -1:
     """Write n x n entries, or the band: rows of lower + upper + 1, entry (i, j) at place j - i + lower."""
-    cdef cnp.ndarray array = checked_matrix(c, matrix_at(c, t, y))
+    cdef cnp.ndarray array = checked_matrix(matrix_at(c, t, y), c.n, c.lower, c.upper, name_of(c))
     cdef double *values = <double *> cnp.PyArray_DATA(array)
     cdef ptrdiff_t n = c.n, width = c.lower + c.upper + 1, i, j
     if c.lower < 0:
@@ -383,28 +382,6 @@ cdef int evaluate_jacobian(Callback c, double t, const double *y, double *out) e
 
 cdef str name_of(Callback c):
     return "hess" if c.mode == HESSIAN else "jac"
-
-
-def checked_matrix(Callback c, result):
-    """The result as a C-contiguous float64 array, after a check of its shape."""
-    array = check_sparse(result, "hess" if c.mode == HESSIAN else "jac") if hasattr(result, "tocsc") else np.asarray(result)
-    check_matrix_shape(c, result if result is None else array)
-    return np.ascontiguousarray(array.toarray() if hasattr(array, "tocsc") else array, dtype=np.float64)
-
-
-def check_matrix_shape(Callback c, array):
-    name = name_of(c)
-    if array is None:
-        raise TypeError(f"{name}: expected an array of shape ({c.n}, {c.n}), got None")
-    if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name}: expected real numbers (float64), got dtype {array.dtype}")
-    shapes = [(c.n, c.n)]
-    if c.lower >= 0:
-        shapes.append((c.lower + c.upper + 1, c.n))
-    if array.shape not in shapes:
-        expected = " or, packed, ".join(map(str, shapes))
-        raise ValueError(f"{name}: expected shape {expected} for a state of {c.n} components, got shape {array.shape}; row i holds the "
-                         "derivatives of component i")
 
 
 cdef int call_jacobian(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept with gil:
