@@ -9,6 +9,12 @@ def checked_matrix(result, Py_ssize_t n, Py_ssize_t lower, Py_ssize_t upper, str
     if result is None:
         raise TypeError(f"{name}: expected an array of shape ({n}, {n}), got None")
     array = check_sparse(result, name) if hasattr(result, "tocsc") else np.asarray(result)
+    check_matrix(array, n, lower, upper, name)
+    return np.ascontiguousarray(array.toarray() if hasattr(array, "tocsc") else array, dtype=np.float64)
+
+
+def check_matrix(array, Py_ssize_t n, Py_ssize_t lower, Py_ssize_t upper, str name):
+    """Raises TypeError or ValueError where the numbers or the shape of a Jacobian are not as `checked_matrix` takes them."""
     if array.dtype.kind not in "biuf":
         raise TypeError(f"{name}: expected real numbers (float64), got dtype {array.dtype}")
     shapes = [(n, n), (lower + upper + 1, n)] if lower >= 0 else [(n, n)]
@@ -16,7 +22,6 @@ def checked_matrix(result, Py_ssize_t n, Py_ssize_t lower, Py_ssize_t upper, str
         expected = " or, packed, ".join(map(str, shapes))
         raise ValueError(f"{name}: expected shape {expected} for a state of {n} components, got shape {array.shape}; row i holds the "
                          "derivatives of component i")
-    return np.ascontiguousarray(array.toarray() if hasattr(array, "tocsc") else array, dtype=np.float64)
 
 
 def packed_too(array, Py_ssize_t lower, Py_ssize_t upper, bint from_function, str name):

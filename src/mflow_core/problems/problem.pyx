@@ -19,7 +19,7 @@ from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_gra
 
 import numpy as np
 
-from mflow_core.problems.bands import checked_matrix, packed_too, spread_band
+from mflow_core.problems.bands import check_matrix, checked_matrix, packed_too, spread_band
 from mflow_core.problems.signatures import (HESSIAN_SIGNATURE, JACOBIAN_SIGNATURE, OBJECTIVE_SIGNATURE, RHS_SIGNATURE, check_size,
                                             compiled_address, is_compiled)
 
@@ -424,7 +424,7 @@ cdef int add_jacobian(Problem problem, jac, str argument, str signature, tuple s
     problem.jac_callback = Callback(jac, None, shape, args, mode, False)
     problem.jac, problem.jac_ctx = <mf_jac_fn> call_jacobian, <void *> problem.jac_callback
     if not callable(jac) and not (jac.ndim == 2 and jac.shape[0] < problem.jac_callback.n == jac.shape[1]):
-        check_matrix_shape(problem.jac_callback, jac)    # a packed one is looked at when its band is known
+        check_matrix(jac, problem.jac_callback.n, -1, -1, argument)    # a packed one is looked at when its band is known
     return 0
 
 
