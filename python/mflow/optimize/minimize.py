@@ -325,6 +325,9 @@ class _Descent:
             return self.result(-1, "solve_failed", f"{text}: lower dt, give hess=, or another solver=")
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
+        if status == stepper.MANY_STAGES:
+            text = f"{self.method.name} needs more than 10 000 stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
+            return self.result(-1, "solve_failed", text)
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
 

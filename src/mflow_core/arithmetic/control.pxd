@@ -24,7 +24,9 @@ Stiffness is seen in what an explicit pair has computed anyway. Its last stage i
 
     h |lambda| = h |K_s - K_(s-1)| / |y+ - g|
 
-is the size of the eigenvalue in whose direction the two differ (Hairer and Wanner II, IV.2). One look in MF_LOOKS steps, each step after a
+is the size of the eigenvalue in whose direction the two differ (Hairer and Wanner II, IV.2). Norms are in units of the tolerances: there what
+is stiff stands out, for it is unstable to the size of the tolerances, and what is slow moves by less in a step (in bs32 g is a quarter of a
+step earlier). One look in MF_LOOKS steps, each step after a
 hit. A hit is an eigenvalue that is (mostly) real and negative and beyond `edge`, near the stability limit; after MF_STIFF of them, without
 MF_CALM misses in a row between, the problem is stiff. Nothing of it changes a step.
 """
@@ -71,6 +73,7 @@ ctypedef struct control_t:
     # what has been seen of stiffness; not saved, for no step depends on it
     double stiff_lambda, stiff_h         # |lambda| at the last hit, and the step there
     int64_t n_stiff, n_calm              # hits, and misses in a row since
+    int64_t n_held                       # hits since the start
     int64_t stiff                        # whether hits were ever MF_STIFF
 
 
@@ -90,7 +93,7 @@ cdef inline void control_begin(control_t *c, ptrdiff_t n, int order, int order_h
     c.log_before = -13.287712379549449   # log2 1e-4
     c.n_bad = c.near = c.n_good = c.rejected = c.failed = c.after_reject = c.pressed = c.steady = 0
     c.t_size = c.edge = c.stiff_lambda = c.stiff_h = 0.0
-    c.n_stiff = c.n_calm = c.stiff = 0
+    c.n_stiff = c.n_calm = c.n_held = c.stiff = 0
 
 
 cdef inline double log2_of(double x) noexcept nogil:
@@ -255,19 +258,22 @@ cdef inline void after_good(control_t *c, double square, double h, double planne
 cdef inline void look_for_stiffness(control_t *c, ptrdiff_t n, double h, const double *g, const double *y, const double *before,
                                     const double *last) noexcept nogil:
     """One look: g and y are the arguments of the last two stages, `before` and `last` their slopes."""
-    cdef double moved = 0.0, changed = 0.0, along = 0.0, u, v
+    cdef double moved = 0.0, changed = 0.0, along = 0.0, u, v, size
     cdef ptrdiff_t i
     for i in range(n):
-        u = y[i] - g[i]
-        v = last[i] - before[i]
-        moved += u * u
-        changed += v * v
-        along += u * v
+        size = (c.atol if c.atol_of == NULL else c.atol_of[i]) + (c.rtol if c.rtol_of == NULL else c.rtol_of[i]) * fabs(y[i])
+        if size > 0.0:
+            u = (y[i] - g[i]) / size
+            v = (last[i] - before[i]) / size
+            moved += u * u
+            changed += v * v
+            along += u * v
     if not 0.0 < moved < 1e300 or not changed < 1e300:
         return
     # h |lambda| > edge, and at least half of it against the motion: growth and oscillation are no stiffness.
-    if h * h * changed > c.edge * c.edge * moved and (-along if h > 0.0 else along) > 0.5 * sqrt(moved * changed):
+    if h * h * changed > c.edge * c.edge * moved and (-along if h > 0.0 else along) > 0.5 * sqrt(moved) * sqrt(changed):
         c.n_stiff += 1
+        c.n_held += 1
         c.n_calm = 0
         c.stiff_lambda, c.stiff_h = sqrt(changed / moved), h
         c.stiff = c.stiff or c.n_stiff >= MF_STIFF

@@ -11,7 +11,8 @@ There are two kinds of runs. Error-controlled runs set weights w_i = 1 / (atol +
 and shrink the step if nothing else helps. Fixed steps have no tolerances and converge to rounding. Where simplified Newton fails they
 continue with full Newton, damped by the natural test |M^-1 G(z + lambda d)| <= (1 - lambda/4) |d| (Deuflhard, Newton Methods for
 Nonlinear Problems (2004), 3.3). Error-controlled runs that meet a slope that is not finite halve the update that led there; where it is
-the start value, extrapolated from other stages, that lies outside the domain, they start from the state of the step. An infinite gh asks for the steady state, f(t, z) = 0, with M = -J: always full Newton.
+the start value, extrapolated from other stages, that lies outside the domain, they start from the state of the step. An infinite gh asks
+for the steady state, f(t, z) = 0, with M = -J: always full Newton.
 
 r and z may not overlap. newton_pack writes the state that decides later bits; factors are rebuilt from it.
 """

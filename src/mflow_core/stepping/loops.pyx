@@ -24,6 +24,7 @@ from mflow_core.arithmetic.control cimport error_sum as short_error_sum
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 from mflow_core.methods.tableau cimport NO_STEPS
 from mflow_core.registry cimport REDUCE, STEPS
+from mflow_core.solvers.matrix cimport matrix_rhs
 from mflow_core.solvers.newton cimport newton_weights
 from mflow_core.stepping.ledger cimport ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
@@ -263,10 +264,14 @@ cdef int checked_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void 
 
 
 cdef int careful_step(run_t *r, double h) noexcept nogil:
-    """A try near one that was not finite: it ends at the first such slope, and no slope that it leaves behind is one. (Newton's iteration looks at every slope anyway.)"""
+    """A try near one that was not finite: it ends at the first such slope. Newton's iteration looks at its slopes anyway, but not where its
+    last update led; the next step would begin there."""
     cdef mf_problem plain = r.p
     cdef int status
-    if r.newton != NULL or r.m.flags & MF_SECOND_ORDER or r.ode.rhs == NULL:
+    if r.newton != NULL:
+        status = try_step(r, h)
+        return matrix_rhs(&r.newton.m, r.t + h, r.next[0], r.newton.f) if status == 0 else status
+    if r.m.flags & MF_SECOND_ORDER or r.ode.rhs == NULL:
         return try_step(r, h)
     r.p.rhs, r.p.ctx = checked_rhs, r
     status = try_step(r, h)

@@ -352,8 +352,8 @@ cdef class Run:
 
     @property
     def stiffness(self):
-        """(whether steps were held at the stability limit, |lambda| at the last such step, its h), of what has been looked at."""
-        return self.r.c.stiff != 0, self.r.c.stiff_lambda, self.r.c.stiff_h
+        """(whether steps were held at the stability limit, |lambda| at the last such step, its h, how many), of what was looked at."""
+        return self.r.c.stiff != 0, self.r.c.stiff_lambda, self.r.c.stiff_h, self.r.c.n_held
 
     @property
     def max_step(self):
