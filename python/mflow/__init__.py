@@ -44,6 +44,7 @@ from mflow.experiments.sweep import SweepResult, sweep
 from mflow.experiments.tasks import Descent, Training
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
+from mflow.integrate.curvature import StiffnessWarning
 from mflow.integrate.dense import DenseOutput
 from mflow.integrate.flow import gradient_flow
 from mflow.integrate.ivp import solve_ivp
@@ -103,6 +104,7 @@ __all__ = [  # noqa: PLE0604
     "OptimizeResult",
     "Recoverable",
     "Stepper",
+    "StiffnessWarning",
     "SweepResult",
     "TrainResult",
     "Training",

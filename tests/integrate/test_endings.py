@@ -14,7 +14,8 @@ from mflow_core import registry
 import mflow
 from support.problems import RHS_C, Array, cfunc
 
-BUDGET = 64  # evaluations from the first non-finite slope to the end
+BUDGET = 64  # evaluations from the first non-finite slope to the end, with fixed steps
+SOON = 1200  # under error control, which halves its distance to the place some 50 times
 
 
 def decay(t: float, y: Array) -> Array:
@@ -72,7 +73,8 @@ def test_a_wall_of_nan_ends_every_run_soon(step_method: Any, bad: float, n: int)
         r = mflow.solve_ivp(fun, (0, 2), np.ones(n), step_method.name, **mode)
         assert (r.reason, r.success, r.status) == ("non_finite", False, -1), mode
         jacobian = n if "implicit" in step_method.flags else 3 * (n + 3) if "needs_rho" in step_method.flags else 0
-        assert fun.after <= BUDGET + jacobian, mode
+        fixed = "dt" in mode
+        assert fun.after <= (BUDGET + jacobian if fixed else SOON), mode
         assert np.all(np.isfinite(r.y))
         assert 0.0 < r.t[-1] <= 1.2 + 1e-12  # euler steps of 0.2 have no slope beyond 1 before the step that ends there
         np.testing.assert_allclose(r.y[:, -1], math.exp(-r.t[-1]), rtol=0.35)
@@ -96,7 +98,7 @@ def test_leaving_the_domain_of_a_square_root() -> None:
         r = mflow.solve_ivp(fun, (0, 5), [1.0], method)
         assert r.reason in ("non_finite", "solve_failed"), (method, r.message)
         if "staged" not in mflow.get_method(method).flags:  # one step may have more stages than that where J is infinite
-            assert fun.after <= 3 * BUDGET, method  # good steps on the way to the place do not count
+            assert fun.after <= SOON, method
         assert 0 <= r.y[0, -1] < 0.5
 
 

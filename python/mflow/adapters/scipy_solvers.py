@@ -30,6 +30,7 @@ from scipy.integrate._ivp.common import validate_tol, warn_extraneous  # the doc
 from mflow.base.checks import Array, check_number, check_vector, real_array
 from mflow.base.methods import Method, get_method
 from mflow.integrate.control import ATOL, ROUNDING, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.integrate.curvature import stable_end
 from mflow.integrate.dense import DenseOutput as Extension
 from mflow.integrate.endings import Ending
 from mflow.solvers import nonlinear
@@ -235,6 +236,7 @@ class MethodSolver(OdeSolver):  # type: ignore[misc]
     def _begin(self, rtol: Array, atol: Array) -> None:
         """The first slope and the first step's length, as SciPy's solvers have them from their start."""
         self._run.control(rtol, atol, self.max_step, self.min_step)
+        self._run.look_for_stiffness(stable_end(self.method.record))
         far = self.direction * min(abs(self.t_bound), 1e300) if math.isinf(self.t_bound) else self.t_bound
         self._status = int(self._run.begin(far, self.direction * (self.first_step or 0.0)))
         self._count()

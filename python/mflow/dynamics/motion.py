@@ -25,7 +25,7 @@ from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
 from mflow.dynamics.supports import Supports
-from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_span, check_tolerances
+from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_span, check_tolerances, warn_of_small
 from mflow.integrate.drive import Drive
 
 __all__ = ["Motion"]
@@ -75,6 +75,8 @@ class Motion(Drive):
         s, shape = self.settings, self.supports.shape
         rtol, atol = (RTOL if s.rtol is None else s.rtol), (ATOL if s.atol is None else s.atol)
         rtol_v, atol_v = (rtol if s.rtol_v is None else s.rtol_v), (atol if s.atol_v is None else s.atol_v)
+        if s.atol is None:
+            warn_of_small("solve_dynamics", self.start, self.v0, stacklevel=7)
         four = [*check_tolerances(rtol, atol, shape), *check_tolerances(rtol_v, atol_v, shape, of="_v")]
         if any(array.size > 1 for array in four):
             four = [np.ascontiguousarray(np.broadcast_to(array, (self.supports.n,))[self.supports.free]) for array in four]

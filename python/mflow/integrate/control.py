@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -35,10 +36,12 @@ __all__ = [
     "check_tolerances",
     "count_steps",
     "kept_every",
+    "warn_of_small",
     "whole_or",
 ]  # fmt: skip
 
 RTOL, ATOL = 1e-3, 1e-6  # SciPy's
+SMALL = 0.1  # of atol: a start below it is lost in the errors that are allowed
 LEAST_RTOL = 100 * float(np.finfo(np.float64).eps)  # below it rounding, not the method, decides the measured error
 SAMPLES = 16
 MOST_TIMES = 2**31 - 1
@@ -211,6 +214,14 @@ def _tolerance(value: Any, argument: str, shape: tuple[int, ...]) -> Array:
     if array.ndim and array.shape != shape and array.shape != (math.prod(shape),):
         raise ValueError(f"{argument}: expected one number, or one for each component of a state of shape {shape}, got shape {array.shape}")
     return np.array(array, dtype=np.float64, order="C").reshape(-1)
+
+
+def warn_of_small(name: str, *starts: Array, stacklevel: int) -> None:
+    """Warns of a start so far below the default atol that no digit of it is controlled; 0 is the start of many a problem."""
+    largest = max(float(np.max(np.abs(start), initial=0.0)) for start in starts)
+    if 0.0 < largest < SMALL * ATOL:
+        text = f"{name}: atol: the start is at most {largest:.3g}, and errors of the default {ATOL:g} are allowed: give atol="
+        warnings.warn(text, RuntimeWarning, stacklevel=stacklevel)
 
 
 def _entry(argument: str, array: Array, k: Any, expected: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Any
 
 import numpy as np
+from mflow_core.registry import MethodRecord
 from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
@@ -15,13 +17,37 @@ from mflow.base.progress import Watcher
 from mflow.integrate.control import count_steps
 from mflow.integrate.history import History
 from mflow.stability import spectrum
+from mflow.stability.limits import stability_limit
 
-__all__ = ["CALLBACK", "GROWTH", "LEAST_STEPS", "AutoSteps", "check_measurable", "give_radius"]
+__all__ = ["CALLBACK", "GROWTH", "LEAST_STEPS", "AutoSteps", "StiffnessWarning", "check_measurable", "give_radius", "stable_end"]
 
 CALLBACK = 0x7FFFFF02  # the status of a run that the callback stopped
 GROWTH = 1e6  # a state that has grown by this factor may come from steps that are too long
 LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
 MOST_RETURNS = 60  # to one mark; each halves the step
+
+
+class StiffnessWarning(RuntimeWarning):
+    """Error control holds the steps of an explicit method at its stability limit, for many steps: an implicit one would take far fewer.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import mflow
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     r = mflow.solve_ivp(lambda t, y: -1e4 * (y - 1.0), (0, 1), [0.0])
+    >>> [w.category.__name__ for w in told], r.reason
+    (['StiffnessWarning'], 'finished')
+    """
+
+
+@functools.cache
+def stable_end(record: MethodRecord) -> float:
+    """The stability limit of an explicit pair on the negative real axis, for `Run.look_for_stiffness`; 0 for other methods."""
+    if "embedded" not in record.flags or record.flags & {"implicit", "needs_rho", "second_order"}:
+        return 0.0
+    return stability_limit(record.name)
 
 
 def give_radius(run: stepper.Run, symmetric: bool = False) -> str:

@@ -26,7 +26,7 @@ from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pe
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
-from mflow.integrate.curvature import CALLBACK, LEAST_STEPS, AutoSteps, check_measurable, give_radius
+from mflow.integrate.curvature import CALLBACK, LEAST_STEPS, AutoSteps, StiffnessWarning, check_measurable, give_radius, stable_end
 from mflow.integrate.history import History
 from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
@@ -36,6 +36,7 @@ __all__ = ["Drive", "follow"]
 
 SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
+MANY_HELD = 2000  # steps at the stability limit, taken or to come, that are worth a warning
 
 
 def follow(drive: Drive) -> Any:
@@ -46,7 +47,7 @@ def follow(drive: Drive) -> Any:
     except BaseException as error:
         run = drive.run
         message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")
-        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt | StiffnessWarning) else "rhs_failed"
         note = f"in mflow.{name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
         attach(error, lambda: pending(drive.kind, lambda: drive.result(-1, reason, message)), note)
         raise
@@ -79,6 +80,7 @@ class Drive:
         self.watch = Watcher(settings.callback) if settings.callback is not None else None
         self.pace = Pace()
         self.bounded_k = -1  # the step that max_step(t, y) was last asked at
+        self.told_stiff = False
         self.unmeasured = self.warned = ""  # why the Jacobian cannot be measured; the warning of a step that is too long
         self.steps = control.count_steps(self.t0, self.t1, self.step) if self.mode == "fixed" else 0
         self._prepare()
@@ -107,6 +109,7 @@ class Drive:
             least = control.check_min_step(s.min_step, self.max_step)
             self.run.control(rtol, atol, math.inf if callable(self.max_step) else self.max_step, least, *of_v)
             self.first = control.check_first_step(s.first_step, self.t0, self.t1)
+            self.run.look_for_stiffness(stable_end(self.method.record))
         elif s.first_step is not None or s.min_step is not None or s.max_step is not None:
             raise ValueError("first_step, min_step, max_step: they belong to error control, and dt gives fixed steps: omit them, or dt")
         known = 1 + -(-self.steps // every) + 1 if self.mode == "fixed" and every and not s.dense_output else None
@@ -126,6 +129,8 @@ class Drive:
         """(rtol, atol), of one size: 1, or a number for each component."""
         s = self.settings
         rtol, atol = control.check_tolerances(RTOL if s.rtol is None else s.rtol, ATOL if s.atol is None else s.atol, self.start.shape)
+        if s.atol is None:
+            control.warn_of_small(self.name, self.start, stacklevel=6)
         if rtol.size == atol.size:
             return rtol, atol
         shape = (max(rtol.size, atol.size),)
@@ -207,6 +212,8 @@ class Drive:
         self.doubt.look()
         if run.k == k:
             return status
+        if self.mode == "adaptive" and not self.told_stiff:
+            self._tell_stiff()
         if self.progress is not None:
             self.progress.update(run.t)
         if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
@@ -229,6 +236,14 @@ class Drive:
         left = self.steps - run.k
         count = min(count, left)
         return int(run.fixed(count, self.t1 if count == left else math.nan, rows))
+
+    def _tell_stiff(self) -> None:
+        """Warns, once, where so many steps are held at the stability limit that an implicit method would be the better one."""
+        stiff, _, h, held = self.run.stiffness
+        if stiff and held + abs((self.t1 - self.run.t) / h) > MANY_HELD:
+            self.told_stiff = True
+            text = endings.stiff_words(self.run, self.method).removeprefix("; ")
+            warnings.warn(f"{self.name}: near t = {self.run.t:g} {text}", StiffnessWarning, stacklevel=6)
 
     # ---- saving and resuming ----------------------------------------------------------------------------------------------------------
 
@@ -301,7 +316,8 @@ class Drive:
         if status == CALLBACK:
             return self.result(1, "callback", f"the callback stopped it {where}")
         if status == MAX_STEPS:
-            return self.result(-1, "max_steps", f"max_steps = {self.max_steps} steps were taken, and t = {run.t:g} is not yet {self.t1:g}")
+            text = f"max_steps = {self.max_steps} steps were taken, and t = {run.t:g} is not yet {self.t1:g}"
+            return self.result(-1, "max_steps", text + endings.stiff_words(run, method))
         if status == stepper.EVENT and self.events is not None:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
         if self.events is not None and status in (core_events.NOT_FINITE, core_events.REFUSED):

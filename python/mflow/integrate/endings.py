@@ -1,8 +1,14 @@
-"""Why a run ended where it did, in words that help."""
+"""Why a run ended where it did, in words that help.
+
+"diverged" is said where the solution runs off in finite time, and that is looked at, once, when a run under error control cannot go on: the
+solution is followed backwards from its last good state, and estimates of the time T must agree. On the way to T the largest slope grows like
+(T - t)^-a with a >= 1. With a < 1 the slope grows without bound and the state does not (1/sqrt(T - t)); exponential growth has no T at all.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from mflow_core.problems.signatures import code_text
@@ -14,9 +20,15 @@ from mflow.integrate.curvature import GROWTH
 from mflow.solvers.jacobian_doubt import mismatch, names_of, unsolved
 from mflow.stability.limits import explain_step
 
-__all__ = ["BLOW_UP", "Ending"]
+__all__ = ["Ending", "blow_up_time", "stiff_words"]
 
-BLOW_UP = 1e6  # a state or slope that has grown by this when the step vanishes: the solution runs off in finite time
+GROWN = 1e3  # the state or its slope has grown by this, and the state by TWICE, before anybody asks whether the solution runs off
+TWICE = 2.0
+POINTS = 64  # steps backwards, in each of which the slope changes by about a quarter: by 1e7 in all
+PARTS = 3  # of the way back, which are to agree about T
+AGREE = 0.1  # of the distance to T
+NEAR_OVERFLOW = 1e290
+LEAST_POWER, MOST_POWER = 0.95, 200.0  # of the growth of the slope
 
 
 class Ending:
@@ -33,11 +45,13 @@ class Ending:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             if fixed:
                 return "non_finite", self._first_slope() or f"non-finite state {self.where}: {self.hint()}"
-            return self._blow_up(10.0) or self._non_finite()
+            return self._blow_up() or self._non_finite()
         if status == stepper.STEP_TOO_SMALL:
-            return self._blow_up(1.0) or self._too_small()
+            return self._blow_up() or self._too_small()
         if status in (stepper.SOLVE_FAILED, stepper.RETRY_SOLVE):
-            return (None if fixed else self._blow_up(4.0)) or ("solve_failed", self._unsolved(fixed))
+            return (None if fixed else self._blow_up()) or ("solve_failed", self._unsolved(fixed))
+        if status == stepper.MANY_STAGES:
+            return "step_too_small", self._many_stages(fixed)
         if status > 0:
             how = f"{self.method.name} takes fixed ones: lower dt" if fixed else f"it still did at {abs(self.run.h):.3g}"
             return "rhs_failed", f"the {self.callee} asked for a smaller step {self.where} (code {status}), and {how}"
@@ -71,39 +85,32 @@ class Ending:
             return np.full(y.shape, math.nan)  # the run has ended already: this is for its message alone
         return slope
 
-    def _blow_up(self, shrunk: float) -> tuple[str, str] | None:
-        """Whether the solution runs off; ``shrunk``: by what the last try was longer than the step that would come next."""
+    def _blow_up(self) -> tuple[str, str] | None:
+        """The ending of a solution that runs off in finite time; None where there is no evidence that it does, or where what runs off may be
+        the explicit steps alone, which were held at their stability limit."""
         run, y = self.run, self._state()
-        if run.k == 0:
+        if run.k == 0 or stiff_words(run, self.method):
             return None
-        slope = self._slope(run.t, y)
-        size, steepness = _size(y), _size(slope)
-        first = max(_size(self.start), _size(self._slope(self.t0, self.start)))
-        grown = max(size, steepness) > BLOW_UP * max(1.0, first)
-        if not math.isfinite(steepness) or not (grown or self._runs_away(slope, shrunk * run.h)):
+        end = blow_up_time(self._slope, run.t, y, self.t0, run.h, self.start)
+        if end is None:
             return None
         return "diverged", (
-            f"the solution runs off in finite time {self.where}: the largest component is {size:.3g}, "
-            f"the largest slope {steepness:.3g}, and steps have shrunk to {abs(run.h):.3g}"
+            f"the solution runs off in finite time, near t = {end:.9g} {self.where}: the largest component is {_size(y):.3g}, "
+            f"the largest slope {_size(self._slope(run.t, y)):.3g}, and steps have shrunk to {abs(run.h):.3g}"
         )
-
-    def _runs_away(self, slope: Array, h: float) -> bool:
-        """Whether the slope grows faster than any linear one along itself, within the last try: its overflow was no end of a domain."""
-        run, y = self.run, self._state()
-        with np.errstate(all="ignore"):
-            rise, more = (_size(self._slope(run.t, y + s * h * slope) - slope) for s in (1.0, 2.0))
-        return more > 3.0 * _size(slope) and (more > 4.0 * rise or rise == math.inf)
 
     def _non_finite(self) -> tuple[str, str]:
         run = self.run
-        text = self._jacobian_at_fault()
+        text = self._jacobian_at_fault() or self._first_slope()
         if text:
             return "non_finite", text
-        return "non_finite", self._first_slope() or (
-            f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): the last step tried, {abs(run.tried):.3g}, "
-            "met one, and the evaluations that a run spends near such a place are used up; has the solution left the domain of the "
-            f"{self.callee}? "
-            "(raise mflow.Recoverable there, or give max_step=, to look closer)"
+        text = f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): "
+        size = _size(self._state())
+        if size > NEAR_OVERFLOW:
+            return "non_finite", f"{text}the largest component is {size:.3g}, near the largest number{stiff_words(run, self.method)}"
+        return "non_finite", (
+            f"{text}every step tried from there met one, down to {abs(run.tried):.3g}; has the solution left the domain of the "
+            f"{self.callee}?{stiff_words(run, self.method)}"
         )
 
     def _first_slope(self) -> str:
@@ -141,9 +148,16 @@ class Ending:
             return "step_too_small", f"max_step = {run.max_step:.3g} is lost in rounding {self.where}: t + max_step == t; raise it"
         text = f"the tolerances want a step of {abs(run.h):.3g} {self.where}"
         hint = "look for a jump or a singularity there, or loosen rtol and atol"
+        stiff = stiff_words(run, self.method)
         if not self.method.is_implicit:
-            hint += "; if the problem is stiff, take esdirk43"
+            hint += stiff or "; if the problem is stiff, take esdirk43"
         return "step_too_small", f"{text}, shorter than t or min_step allows: {hint}"
+
+    def _many_stages(self, fixed: bool) -> str:
+        radius, name = self.run.rho[0], self.method.name
+        need = f"for the spectral radius {radius:.3g} of the Jacobian {self.where}, {name} needs more than 10 000 stages, its most, with "
+        which = f"dt = {abs(self.step):g}: lower dt" if fixed else f"steps down to {abs(self.run.h):.3g}: look for a singularity there"
+        return f"{need}{which}, or take esdirk43"
 
     def _unsolved(self, fixed: bool) -> str:
         run = self.run
@@ -155,6 +169,73 @@ class Ending:
         if fixed:
             return f"{text}: {unsolved(run.equations, self.step, self.jacobian)}"
         return f"{text}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
+
+
+def stiff_words(run: stepper.Run, method: Method) -> str:
+    """Words where error control held its steps at the stability limit; "" otherwise."""
+    stiff, rate, h, held = run.stiffness
+    if not stiff:
+        return ""
+    return (
+        f"; the problem is stiff: {held} steps or more, of {abs(h):.3g} last, were held at the stability limit of {method.name} "
+        f"(|lambda| about {rate:.3g}) and not by the tolerances: take esdirk43"
+    )
+
+
+# ---- does the solution run off? ---------------------------------------------------------------------------------------------------
+
+
+def blow_up_time(slope: Callable[[float, Array], Array], t: float, y: Array, t0: float, h: float, start: Array) -> float | None:
+    """When the solution from `start` at t0, which passes y at t, where steps of h failed, runs off to infinity; None without evidence.
+
+    L = -dt / d ln |y'| = (T - t)/a is a straight line on the way to T; it is fitted to three parts of the way back towards t0.
+    """
+    size, first, steepness, at_first = (_size(v) for v in (y, start, slope(t, y), slope(t0, start)))
+    if not (math.isfinite(steepness) and size > TWICE * first and (size > GROWN * first or steepness > GROWN * at_first)):
+        return None
+    back, logs = _way_back(slope, t, y, abs(t - t0), h)
+    if len(back) < POINTS // 2 or not np.all(np.diff(logs) < 0.0):
+        return None
+    middle, length = 0.5 * (back[1:] + back[:-1]), -np.diff(back) / np.diff(logs)
+    parts = np.array_split(np.arange(len(middle) // 4, len(middle)), PARTS)  # the nearest quarter begins with steps of any size
+    found = []
+    for part in parts:
+        per_power, rest = np.polyfit(middle[part], length[part], 1)
+        if not 1.0 / MOST_POWER <= per_power <= 1.0 / LEAST_POWER:
+            return None
+        found.append(rest / per_power)  # T - t
+    agree = all(abs(one - found[0]) <= AGREE * float(middle[part[0]]) for one, part in zip(found, parts, strict=True))
+    return t + math.copysign(found[0], h) if agree else None
+
+
+def _way_back(slope: Callable[[float, Array], Array], t: float, y: Array, far: float, h: float) -> tuple[Array, Array]:
+    """Distances from t at which the solution was looked at, backwards, and the logarithms of its largest slope there."""
+    sign, d, gone = math.copysign(1.0, h), 0.5 * abs(h), 0.0
+    with np.errstate(all="ignore"):
+        f = slope(t, y)
+        back, size = [0.0], [math.log(_size(f))]
+        for _ in range(2 * POINTS):
+            d = min(d, far - gone)
+            if not d > 0.0 or len(back) > POINTS:
+                break
+            half, at = -0.5 * sign * d, t - sign * gone
+            k2 = slope(at + half, y + half * f)
+            k3 = slope(at + half, y + half * k2)
+            k4 = slope(at + 2.0 * half, y + 2.0 * half * k3)
+            end = y + half / 3.0 * (f + 2.0 * (k2 + k3) + k4)
+            f_end = slope(at + 2.0 * half, end)
+            top = _size(f_end)
+            if not (0.0 < top < math.inf):
+                break
+            change = size[-1] - math.log(top)
+            if abs(change) > 0.6:
+                d *= 0.4
+                continue
+            y, f, gone = end, f_end, gone + d
+            back.append(gone)
+            size.append(math.log(top))
+            d *= min(2.0, max(0.5, 0.25 / max(abs(change), 1e-3)))
+    return np.array(back), np.array(size)
 
 
 def _size(v: Array) -> float:

@@ -41,7 +41,7 @@ from mflow.integrate.control import (
     default_method,
     whole_or,
 )
-from mflow.integrate.endings import BLOW_UP
+from mflow.integrate.endings import blow_up_time
 from mflow.integrate.ivp import solve_ivp
 
 __all__ = ["BlockFunction", "Columns", "Task", "run_here", "run_on"]
@@ -314,10 +314,38 @@ def run_blocks(task: Task, columns: Columns, threads: int, bar: Progress) -> Non
         for name in ("nfev", "nsteps", "nrejected"):
             columns.counts[:, COUNTS.index(name)] = getattr(run, name)
         for k in np.flatnonzero(run.code).tolist():
-            if task.dt is None and columns.reason[k] in ("non_finite", "step_too_small"):
-                first, last = (float(np.max(np.abs(y[k]), initial=0.0)) for y in (task.starts, run.y_last))
-                columns.reason[k] = "diverged" if last > BLOW_UP * max(1.0, first) else columns.reason[k]
+            if (
+                task.dt is None
+                and columns.reason[k] in ("non_finite", "step_too_small")
+                and _runs_off(task, k, run.t_last[k], run.y_last[k])
+            ):
+                columns.reason[k] = "diverged"
             columns.messages[k] = _words(columns.reason[k], int(run.code[k]), run.t_last[k], run.nsteps[k])
+
+
+def _runs_off(task: Task, k: int, t: float, y: Array) -> bool:
+    """Whether trajectory k, which ended at t, runs off in finite time: the evidence of a run alone (`mflow.integrate.endings`)."""
+    slope, t0 = _slope_of(task, k), float(task.t0[k])
+    span = float(task.t1[k]) - t0
+    h = math.copysign(float(np.spacing(max(abs(t), abs(t0), 1e-3 * abs(span)))), span)  # the last one was some of these long
+    return blow_up_time(slope, t, y, t0, h, task.starts[k]) is not None
+
+
+def _slope_of(task: Task, k: int) -> Callable[[float, Array], Array]:
+    """The slope of trajectory k alone, all columns of a block being its copies; NaNs where the function gives up."""
+    address, ctx = task.fun.address
+    number, block = ctypes.POINTER(ctypes.c_double), core.BLOCK
+    size = ctypes.c_ssize_t
+    fun = ctypes.CFUNCTYPE(ctypes.c_int, number, number, number, size, size, ctypes.c_void_p)(address)
+    extra = np.zeros(0) if task.extra is None else np.asarray(task.extra[k], dtype=np.float64)
+
+    def slope(t: float, y: Array) -> Array:
+        times, out = np.full(block, t), np.empty((y.size + extra.size, block))
+        state = np.ascontiguousarray(np.repeat(np.concatenate([y, extra])[:, None], block, axis=1))
+        status = fun(*(array.ctypes.data_as(number) for array in (times, state, out)), y.size, block, ctx or None)
+        return out[: y.size, 0].copy() if status == 0 else np.full(y.size, math.nan)
+
+    return slope
 
 
 def _words(reason: str, code: int, t: float, steps: int) -> str:
@@ -326,7 +354,7 @@ def _words(reason: str, code: int, t: float, steps: int) -> str:
         "interrupted": f"stopped {where}, by an error or an interrupt",
         "non_finite": f"non-finite state or slope {where}",
         "step_too_small": f"the step that the tolerances need is too small to move t {where}",
-        "diverged": f"the state has grown without bound {where}: the solution seems to run off in finite time",
+        "diverged": f"the solution runs off in finite time {where}",
         "max_steps": f"the limit on the number of steps was reached {where}",
         "rhs_failed": f"the function for blocks returned {code} {where}, for the block that this trajectory is in",
     }[reason]

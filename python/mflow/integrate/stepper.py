@@ -20,7 +20,7 @@ from mflow.base.pace import Pace
 from mflow.base.savefile import numbers_of, read_state, write_state
 from mflow.integrate.checkpoint import check_place, place_of
 from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
-from mflow.integrate.curvature import give_radius
+from mflow.integrate.curvature import give_radius, stable_end
 from mflow.integrate.endings import Ending
 from mflow.solvers import nonlinear
 
@@ -178,6 +178,7 @@ class Stepper:
         least = check_min_step(min_step, largest)
         r, a = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))
         self._run.control(r, a, math.inf if callable(largest) else largest, least)
+        self._run.look_for_stiffness(stable_end(self.method.record))
         self._first = check_first_step(first_step, -math.inf, math.inf) or 0.0
 
     @property

@@ -383,6 +383,9 @@ class _Descent:
             return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=')}")
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
+        if status == stepper.MANY_STAGES:
+            text = f"{self.method.name} needs more than 10 000 stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
+            return self.result(-1, "solve_failed", text)
         if status == stepper.OVERFLOWED:
             text = (
                 f"the square of the gradient, {last:.3g}, overflowed in {self.method.name} in iteration {run.k}, and parameters would stand"

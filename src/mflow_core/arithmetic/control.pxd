@@ -13,8 +13,24 @@ the step steady below the limit (Gustafsson, ACM TOMS 17 (1991) 533-554; Hairer 
 while the step stays about the same, a rejection adds MF_PRESS and an accepted step subtracts 1. PI begins at MF_PRESS_ON and ends at 0,
 or when the step has changed by half. After a rejection the step does not grow. Powers are computed by log2 and exp2 below, from
 polynomials and bit patterns, so that the steps are the same on every machine. They are accurate to 1e-7, more than a controller needs.
+
+A try is not finite where a slope, the new state or the error estimate is not. The next one is a quarter of it. Beside a wall in state space
+(the root of a level that stages overshoot) shorter steps work, and the run goes on below the size that failed: at nine tenths of it for
+MF_HOLD accepted steps, then growing again, without a limit after MF_FREE of them. So one step in ten is lost there, not every other one. At
+a wall in time none works, and the run ends where steps of 16 units in the last place of max(|t|, |t0|, 1e-3 span), or of min_step, fail too.
+
+Stiffness is seen in what an explicit pair has computed anyway. Its last stage is y+ itself, and the one before, g, is another estimate of
+(almost) the same state, so that
+
+    h |lambda| = h |K_s - K_(s-1)| / |y+ - g|
+
+is the size of the eigenvalue in whose direction the two differ (Hairer and Wanner II, IV.2). Norms are in units of the tolerances: there what
+is stiff stands out, for it is unstable to the size of the tolerances, and what is slow moves by less in a step (in bs32 g is a quarter of a
+step earlier). One look in MF_LOOKS steps, each step after a
+hit. A hit is an eigenvalue that is (mostly) real and negative and beyond `edge`, near the stability limit; after MF_STIFF of them, without
+MF_CALM misses in a row between, the problem is stiff. Nothing of it changes a step.
 """
-from libc.math cimport fabs
+from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t, uint64_t
 
@@ -23,7 +39,12 @@ from mflow_core.types cimport MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_N
 
 
 cdef enum:
-    MF_BUDGET = 60                       # evaluations after the first non-finite slope: of the 64 promised, the message takes four
+    MF_MOST_BAD = 64                     # tries in a row that are not finite: the run ends
+    MF_HOLD = 8
+    MF_FREE = 32
+    MF_LOOKS = 16
+    MF_STIFF = 15
+    MF_CALM = 6
     MF_PRESS = 8
     MF_PRESS_ON = 48
     MF_PRESS_MOST = 96
@@ -39,16 +60,21 @@ ctypedef struct control_t:
     # state, which is saved
     double h                             # the next step to try, with its sign
     double log_before                    # log2 of the last accepted error
-    double t_bad                         # the nearest time at which a slope was not finite
-    double cap                           # no step is longer until the run has passed t_bad
-    int64_t n_bad, bad_from              # tries near t_bad since the last step beyond it; where the count of their evaluations begins
+    double cap                           # near a try that was not finite, no step is longer
+    int64_t near, n_good                 # whether one is near; accepted steps since
+    int64_t n_bad                        # tries in a row that were not finite
     int64_t rejected                     # tries thrown away
     int64_t failed                       # of them without an error estimate: not finite, not solved, or rejected by a callback
     int64_t after_reject, pressed, steady    # steady: the PI controller is in charge
-    int64_t allowed                      # evaluations on top of MF_BUDGET: those of one Jacobian; set by the caller, not saved
-    int64_t most                         # the most evaluations of one try near t_bad
-    int64_t spent                        # the evaluations after a non-finite slope are used up: no further step
     double h_pressed                     # the approximate size of the steps that are rejected again and again
+    # set by the caller before each piece, not saved: the size of t by which a step is lost in rounding; h |lambda| near the stability limit
+    double t_size
+    double edge                          # 0: nobody looks
+    # what has been seen of stiffness; not saved, for no step depends on it
+    double stiff_lambda, stiff_h         # |lambda| at the last hit, and the step there
+    int64_t n_stiff, n_calm              # hits, and misses in a row since
+    int64_t n_held                       # hits since the start
+    int64_t stiff                        # whether hits were ever MF_STIFF
 
 
 ctypedef struct reductions_t:            # the sums below and in vec.pxd as compiled by reductions.pyx, one table for each level
@@ -66,7 +92,9 @@ cdef inline void control_begin(control_t *c, ptrdiff_t n, int order, int order_h
     c.per_n = 1.0 / <double> max(n, <ptrdiff_t> 1)
     c.h = c.h_pressed = c.cap = 0.0
     c.log_before = -13.287712379549449   # log2 1e-4
-    c.n_bad = c.rejected = c.failed = c.after_reject = c.pressed = c.steady = c.spent = c.allowed = c.most = 0
+    c.n_bad = c.near = c.n_good = c.rejected = c.failed = c.after_reject = c.pressed = c.steady = 0
+    c.t_size = c.edge = c.stiff_lambda = c.stiff_h = 0.0
+    c.n_stiff = c.n_calm = c.n_held = c.stiff = 0
 
 
 cdef inline double log2_of(double x) noexcept nogil:
@@ -150,23 +178,56 @@ cdef inline double shortest(double t, double min_step) noexcept nogil:
 cdef inline double planned_step(const control_t *c, double t) noexcept nogil:
     """The next step between its bounds, and long enough to move t unless max_step forbids it."""
     cdef double size = fabs(c.h), least = shortest(t, c.min_step)
-    if c.n_bad > 0 and size > c.cap:
+    if c.near and size > c.cap:
         size = c.cap
     size = size if size > least else least
     size = size if size < c.max_step else c.max_step
     return size if c.h > 0.0 else -size
 
 
-cdef inline int after_bad(control_t *c, int status, double square, double t, double h, int64_t now, int64_t before) noexcept nogil:
+cdef inline double size_of_time(double t0, double t_end) noexcept nogil:
+    """c.t_size of a run from t0 to t_end, which may be infinite or not known (NaN)."""
+    cdef double span = fabs(t_end - t0), size = fabs(t0)
+    return max(size, 1e-3 * span) if span < 1e300 else size
+
+
+cdef inline double shortest_near(const control_t *c, double t) noexcept nogil:
+    """The shortest step that is tried after one that was not finite: 16 units in the last place."""
+    cdef double size = fabs(t), least
+    size = size if size > c.t_size else c.t_size
+    least = 3.552713678800501e-15 * size
+    least = least if least > 1e-300 else 1e-300
+    return least if least > c.min_step else c.min_step
+
+
+cdef inline void not_finite_at(control_t *c, double h) noexcept nogil:
+    """A try of h was not finite: near it no step is longer than nine tenths of h."""
+    c.near, c.n_good = 1, 0
+    c.cap = 0.9 * fabs(h)
+
+
+cdef inline int after_bad(control_t *c, int status, double square, double t, double h) noexcept nogil:
     """After a rejected try of h, put the next, shorter step into c.h and return 0; or return the code that ends the run.
 
-    status: 0 if the error, whose square is given, is above 1; MF_E_NON_FINITE; or a positive code. now, before: evaluations after and
-    before the try.
+    status: 0 if the error, whose square is given, is above 1; MF_E_NON_FINITE; or a positive code.
     """
-    cdef double at = t + h
-    c.most = max(c.most, now - before)
+    cdef double least
     if status < 0 and status != MF_E_NON_FINITE:
         return status
+    if status == MF_E_NON_FINITE or status == MF_RETRY_NON_FINITE:
+        c.rejected += 1
+        c.failed += 1
+        c.after_reject = 1
+        c.n_bad += 1
+        not_finite_at(c, h)
+        c.h = h * 0.25
+        least = shortest_near(c, t)
+        if c.n_bad >= MF_MOST_BAD or fabs(h) <= least:
+            return MF_E_NON_FINITE
+        if fabs(c.h) < least:
+            c.h = least if h > 0.0 else -least
+        return 0
+    c.n_bad = 0
     if status == 0:
         c.h = h * factor_rejected(c, square, h)
     else:
@@ -174,16 +235,6 @@ cdef inline int after_bad(control_t *c, int status, double square, double t, dou
         c.failed += 1
         c.after_reject = 1
         c.h = h * 0.25
-        if status == MF_E_NON_FINITE or status == MF_RETRY_NON_FINITE:
-            status = MF_E_NON_FINITE
-            if c.n_bad == 0:
-                c.bad_from, c.t_bad = before, at
-            c.n_bad += 1
-            if (at - c.t_bad) * h < 0.0:
-                c.t_bad = at
-            c.cap = 0.5 * fabs(h)
-            if now - c.bad_from + c.most > MF_BUDGET + c.allowed:
-                return status
     if fabs(c.h) >= shortest(t, c.min_step):
         return 0
     if status == MF_RETRY_SOLVE:
@@ -191,22 +242,46 @@ cdef inline int after_bad(control_t *c, int status, double square, double t, dou
     return MF_E_STEP if status == 0 else status
 
 
-cdef inline void after_good(control_t *c, double square, double h, double planned, double t_next, int64_t now,
-                            int64_t before) noexcept nogil:
+cdef inline void after_good(control_t *c, double square, double h, double planned) noexcept nogil:
     """After an accepted try of h, put the next step into c.h. planned: h before it was shortened to land on the end."""
     cdef double factor = factor_accepted(c, square, h)
-    if c.n_bad > 0:
-        c.most = max(c.most, now - before)
-        c.cap = 2.0 * c.cap
-        if (t_next - c.t_bad) * h > 0.0:
-            c.n_bad = 0                              # the run has passed t_bad
-        elif fabs(h * factor) < 0.5 * fabs(c.t_bad - t_next):
-            c.bad_from += now - before               # still on the way to t_bad, not held up by it
-        else:
-            c.spent = now - c.bad_from + c.most > MF_BUDGET + c.allowed
+    if c.near:
+        c.n_bad = 0
+        c.n_good += 1
+        c.near = c.n_good < MF_FREE
+        if c.n_good > MF_HOLD:
+            c.cap = (1.25 if c.n_good <= 2 * MF_HOLD else 2.0) * c.cap
     c.h = h * held_back(c, factor)
     if fabs(h) < fabs(planned) and fabs(c.h) < fabs(planned):
         c.h = planned                                # it was shortened to land, not because of its error
+
+
+cdef inline void look_for_stiffness(control_t *c, ptrdiff_t n, double h, const double *g, const double *y, const double *before,
+                                    const double *last) noexcept nogil:
+    """One look: g and y are the arguments of the last two stages, `before` and `last` their slopes."""
+    cdef double moved = 0.0, changed = 0.0, along = 0.0, u, v, size
+    cdef ptrdiff_t i
+    for i in range(n):
+        size = (c.atol if c.atol_of == NULL else c.atol_of[i]) + (c.rtol if c.rtol_of == NULL else c.rtol_of[i]) * fabs(y[i])
+        if size > 0.0:
+            u = (y[i] - g[i]) / size
+            v = (last[i] - before[i]) / size
+            moved += u * u
+            changed += v * v
+            along += u * v
+    if not 0.0 < moved < 1e300 or not changed < 1e300:
+        return
+    # h |lambda| > edge, and at least half of it against the motion: growth and oscillation are no stiffness.
+    if h * h * changed > c.edge * c.edge * moved and (-along if h > 0.0 else along) > 0.5 * sqrt(moved) * sqrt(changed):
+        c.n_stiff += 1
+        c.n_held += 1
+        c.n_calm = 0
+        c.stiff_lambda, c.stiff_h = sqrt(changed / moved), h
+        c.stiff = c.stiff or c.n_stiff >= MF_STIFF
+    elif c.n_stiff > 0:
+        c.n_calm += 1
+        if c.n_calm == MF_CALM:
+            c.n_stiff = c.n_calm = 0
 
 
 cdef inline double first_step_of(double d0, double d1, double d2, double h0, double q) noexcept nogil:

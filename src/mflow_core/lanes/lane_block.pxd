@@ -62,7 +62,7 @@ ctypedef struct job_t:                   # what all threads share; one entry a l
 
 ctypedef struct slot_t:                  # one column of a block
     int64_t lane                         # -1: idle, a copy of another column
-    int64_t k, nfev, saved, before       # before: evaluations when the try at hand began
+    int64_t k, nfev, saved
     double planned, t_end
     bint fresh, ends, over               # has no step yet; the step at hand is its last; it was
     control_t c

@@ -11,6 +11,7 @@ from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
+from mflow_core.arithmetic.control cimport size_of_time
 from mflow_core.lanes.lane_loops cimport lane_loops_t
 from mflow_core.registry cimport kernels
 from mflow_core.stepping.output cimport hermite
@@ -160,6 +161,7 @@ cdef void begin_lane(block_t *b, int col, int64_t lane) noexcept nogil:
     cdef slot_t *slot = &b.slot[col]
     memset(slot, 0, sizeof(slot_t))
     slot.lane, slot.fresh, slot.c, slot.t_end = lane, True, job.control, job.t_end[lane]
+    slot.c.t_size = size_of_time(job.t0[lane], job.t_end[lane])
     b.t[col] = b.t_next[col] = job.t0[lane]
     b.h[col] = 0.0
     b.live += 1

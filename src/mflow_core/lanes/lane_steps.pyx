@@ -16,10 +16,11 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from mflow_core.arithmetic.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
+from mflow_core.arithmetic.control cimport after_bad, after_good, first_step_of, not_finite_at, planned_step, trial_step_of, two_errors
 from mflow_core.lanes.lane_block cimport LANE_WAITING, LOOPS, begin_lane, block_t, fill_idle, job_t, mf_read, retire, retire_all, slot_t, write_times
 from mflow_core.lanes.lane_loops cimport WIDTH
 from mflow_core.registry cimport REDUCE
+from mflow_core.stepping.run cimport carries_untested_slope
 from mflow_core.types cimport MF_E_NON_FINITE, MF_E_STEP, MF_E_STEPS, MF_FRESH
 
 
@@ -193,7 +194,7 @@ cdef int first_steps(block_t *b, const double *f0) noexcept nogil:
             h0[col] = h if h < b.slot[col].c.max_step else b.slot[col].c.max_step
             still[col], more = 1.0, True
             b.slot[col].c.h = h0[col]
-    for _try in range(4):
+    for _try in range(8):
         if not more:
             break
         for i in range(job.n):
@@ -218,8 +219,7 @@ cdef int first_steps(block_t *b, const double *f0) noexcept nogil:
                 b.slot[col].c.h = first_step_of(d0[col], d1[col], b.work2[col] / h0[col], h0[col], b.slot[col].c.q)
                 still[col] = 0.0
             else:                            # the trial left the domain: nearer
-                if b.slot[col].c.n_bad == 0:
-                    b.slot[col].c.n_bad, b.slot[col].c.bad_from, b.slot[col].c.t_bad = 1, b.slot[col].nfev - 1, b.t_call[col]
+                not_finite_at(&b.slot[col].c, h0[col])
                 h0[col] = 1e-2 * h0[col]
                 b.slot[col].c.h = h0[col]
                 more = True
@@ -269,6 +269,8 @@ cdef int judge(block_t *b) noexcept nogil:
     cdef int col, good = 0, ending
     memset(b.factor, 0, WIDTH * sizeof(double))
     LOOPS.finite(job.n, b.next[0], b.factor)
+    if controlled and carries_untested_slope(job.m):
+        LOOPS.finite(job.n, b.next[1], b.factor)
     if controlled:
         LOOPS.error_sums(job.n, b.err, b.now[0], b.next[0], job.rtol, job.atol, b.work1)
         if job.sizes.n_err == 2:
@@ -290,11 +292,11 @@ cdef int judge(block_t *b) noexcept nogil:
             b.take[col] = 1.0
             good += 1
             if controlled:
-                after_good(&slot.c, square, b.h[col], slot.planned, b.t_next[col], slot.nfev, slot.before)
+                after_good(&slot.c, square, b.h[col], slot.planned)
             continue
         ending = MF_E_NON_FINITE
         if controlled:
-            ending = after_bad(&slot.c, ending if square != square else 0, square, b.t[col], b.h[col], slot.nfev, slot.before)
+            ending = after_bad(&slot.c, ending if square != square else 0, square, b.t[col], b.h[col])
         if ending != 0:
             retire(b, col, ending)
     return good
@@ -327,8 +329,6 @@ cdef void advance(block_t *b) noexcept nogil:
                 retire(b, col, 0)
             elif b.slot[col].k >= job.max_steps:
                 retire(b, col, MF_E_STEPS)
-            elif b.slot[col].c.spent:
-                retire(b, col, MF_E_NON_FINITE)
 
 
 cdef int own_step(block_t *b) noexcept nogil:
@@ -340,8 +340,6 @@ cdef int own_step(block_t *b) noexcept nogil:
     b.f.err = b.err if job.dt != job.dt else NULL
     b.f.x0, b.f.x1 = <const double *const *> b.now, <double *const *> b.next
     b.slopes_known = False
-    for col in range(WIDTH):
-        b.slot[col].before = b.slot[col].nfev
     status = job.m.step(job.m, &b.f)
     for col in range(WIDTH):
         b.slot[col].nfev += b.f.n_rhs - before

@@ -24,7 +24,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc, free
 
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
-from mflow_core.methods.tableau cimport first_slope, new_record, records_t
+from mflow_core.methods.tableau cimport TOO_MANY_STAGES, first_slope, new_record, records_t
 from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_PARAMETER, MF_FSAL, MF_INT, MF_NEEDS_RHO, MF_REAL, MF_STAGED,
                                mf_frame, mf_method, mf_param, mf_sizes)
 
@@ -34,7 +34,6 @@ cdef double DAMPING = 2.0 / 13.0
 cdef enum:
     MOST_STAGES = 10000
     LEAST_STAGES = 3                     # two are Heun's method, whose quadrature error the estimate does not see
-    TOO_MANY_STAGES = 1                  # > 0: asks for a smaller step
 
 
 ctypedef struct chebyshev_t:             # T_j, T_j', T_j'' at w0 = 1 + delta = 1 + eps/s^2, and their differences to j - 1

@@ -4,8 +4,9 @@
     err = h sum_j d_j K_j,   d = b - bhat      (dop853 has two: of order 5, then of order 3)
 
 The last slope is the first of the next step (FSAL): it is carried in x1[1] and counts as a stage. With MF_FRESH there is no such slope
-yet, and K_1 is computed. `work` holds the argument of the next slope, then K_1 ... K_(s-1), then the slopes that `dense` adds. x1 may be
-x0: y is read for the last time in the combination that writes y+, and K_1 is copied before the last slope overwrites it.
+yet, and K_1 is computed. `work` holds the argument of the next slope, then K_1 ... K_(s-1), then the slopes that `dense` adds. After a
+step the first is the argument of K_(s-1): error control looks for stiffness there (control.pxd). x1 may be x0: y is read for the last time
+in the combination that writes y+, and K_1 is copied before the last slope overwrites it.
 
 Between t and t + h, with d = y+ - y, a = h K_1, b = h K_s, every extension is the cubic through both ends with their slopes, plus terms
 that vanish at both ends together with their slopes,

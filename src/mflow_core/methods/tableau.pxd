@@ -37,6 +37,7 @@ ctypedef struct records_t:               # the method records of one family; NUL
 
 
 cdef enum:
+    TOO_MANY_STAGES = 0x7FFFFFFA         # not a code of callbacks: the kernel itself asks for a smaller step
     NO_STEPS = 0x7FFFFFFB                # not a code of callbacks: these parameters or this problem need one step at a time
 
 

@@ -10,7 +10,9 @@ theta / (1 - theta) |d_k| <= tol, theta the observed rate (Hairer and Wanner, So
 There are two kinds of runs. Error-controlled runs set weights w_i = 1 / (atol + rtol |y_i|), stop at a small fraction of the tolerances,
 and shrink the step if nothing else helps. Fixed steps have no tolerances and converge to rounding. Where simplified Newton fails they
 continue with full Newton, damped by the natural test |M^-1 G(z + lambda d)| <= (1 - lambda/4) |d| (Deuflhard, Newton Methods for
-Nonlinear Problems (2004), 3.3). An infinite gh asks for the steady state, f(t, z) = 0, with M = -J: always full Newton.
+Nonlinear Problems (2004), 3.3). Error-controlled runs that meet a slope that is not finite halve the update that led there; where it is
+the start value, extrapolated from other stages, that lies outside the domain, they start from the state of the step. An infinite gh asks
+for the steady state, f(t, z) = 0, with M = -J: always full Newton.
 
 r and z may not overlap. newton_pack writes the state that decides later bits; factors are rebuilt from it.
 """
@@ -192,19 +194,37 @@ cdef inline bint gives_up(const newton_t *s, bint slow, int k, double norm) noex
     return slow and (k == s.c.max_iter - 1 or not norm < 1e8 * s.first)
 
 
+cdef int go_back(newton_t *s, double t, double gh, const double *r, double *z) noexcept nogil:
+    """The last update, s.d, led to a slope that is not finite: halve it until it does not. s.d is the residual there."""
+    cdef ptrdiff_t i
+    cdef int _j, status = MF_RETRY_NON_FINITE
+    for _j in range(HALVINGS):
+        for i in range(s.n):
+            s.d[i] = 0.5 * s.d[i]
+            z[i] = z[i] - s.d[i]
+        status = residual(s, t, gh, r, z, s.d)
+        if status != MF_RETRY_NON_FINITE or s.non_finite >= MAX_NON_FINITE:
+            break
+    return status
+
+
 cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z, bint fresh) noexcept nogil:
     """Iterate with the matrix as it is. Return 0, MF_RETRY_SOLVE if convergence is too slow, or the code of a callback."""
     cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = first_eta(s, gh), power
     cdef int k, _j, status
-    cdef bint slow
+    cdef bint slow, first = True             # no rate is observed yet
     s.worst = s.first = s.rate = 0.0
     if not s.controlled and s.c.matrix.kind == KRYLOV:
         weights_of_size(s, z, z)
     for k in range(s.c.max_iter):
         status = residual(s, t, gh, r, z, s.d)
+        if status == MF_RETRY_NON_FINITE and k > 0 and s.controlled:
+            status = go_back(s, t, gh, r, z)
+            first, eta = True, max(eta, 1.0)
         if status == 0:
             status = update(s, t, gh, z, s.d)
         if status != 0:
+            s.off_domain = k == 0 and status == MF_RETRY_NON_FINITE
             return status
         s.niter += 1
         if k == 0 and not s.controlled:
@@ -213,7 +233,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
         norm = weighted_norm(&s.m, s.d)
         if not norm < INFINITY:
             return MF_RETRY_SOLVE
-        if k > 0:
+        if not first:
             theta = norm / before
             eta = theta / (1.0 - theta) if theta < 1.0 else INFINITY
             power = 1.0
@@ -230,10 +250,10 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
         # The first update is judged by the rate of the previous solve; in a fixed step, whose weights were just set, by its size alone.
         if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
             s.want_jacobian = theta > 0.3
-            if k > 0:
+            if not first:
                 s.eta = max(eta, EPS)
             return 0
-        before = norm
+        before, first = norm, False
     return MF_RETRY_SOLVE
 
 
@@ -255,6 +275,7 @@ cdef int prepare(newton_t *s, double t, double gh, const double *z, bint *fresh)
             weights_of_size(s, z, z)
         status = matrix_jacobian(&s.m, t, z, gh)
         if status != 0:
+            s.off_domain = status == MF_RETRY_NON_FINITE
             return status
         s.want_jacobian = False
         s.gh_jac = fabs(gh)
@@ -273,7 +294,7 @@ cdef int solve_simplified(newton_t *s, double t, double gh, const double *r, dou
         status = prepare(s, t, gh, s.guess, &fresh)
         if status == 0:
             status = simplified(s, t, gh, r, z, fresh)
-        if status == 0 or status < 0 or fresh:
+        if status == 0 or status < 0 or fresh or (s.off_domain and s.controlled):
             break
         memcpy(z, s.guess, s.n * sizeof(double))
         if s.m.has_factors and s.m.gh != gh and status == MF_RETRY_SOLVE:
@@ -330,6 +351,7 @@ cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z
     if not s.controlled:
         weights_of_size(s, z, z)
     status = residual(s, t, gh, r, z, s.d)
+    s.off_domain = status == MF_RETRY_NON_FINITE
     for k in range(5 * s.c.max_iter):
         if status == 0:
             status = matrix_at(s, t, gh, z)
@@ -405,29 +427,42 @@ cdef int newton_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *
     return s.m.rhs(t, y, dydt, n, s.m.rhs_ctx)
 
 
+cdef int solve_from(newton_t *s, double t, double gh, const double *r, double *z) noexcept nogil:
+    """Iterate from the guess, which is in z too."""
+    cdef int status
+    s.off_domain = False
+    if fabs(gh) == INFINITY or (s.c.full and s.c.matrix.kind != IDENTITY):
+        return solve_full(s, t, gh, r, z)
+    status = matrix_refresh(&s.m) if not s.want_jacobian else 0
+    if status == 0:
+        status = solve_simplified(s, t, gh, r, z)
+    if status > 0 and not s.controlled and s.c.matrix.kind != IDENTITY and s.non_finite < MAX_NON_FINITE:
+        memcpy(z, s.guess, s.n * sizeof(double))
+        status = solve_full(s, t, gh, r, z)
+    return status
+
+
 cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
     """Solve z - gh f(t, z) = r; z holds the guess, and holds it again after a positive code."""
     cdef newton_t *s = <newton_t *> ctx
-    cdef bint steady = fabs(gh) == INFINITY
     cdef int status
     s.non_finite = 0
     s.nsolve += 1
     memcpy(s.guess, z, n * sizeof(double))
-    if steady and s.c.matrix.kind == IDENTITY:
+    if fabs(gh) == INFINITY and s.c.matrix.kind == IDENTITY:
         return MF_RETRY_SOLVE
-    if steady or (s.c.full and s.c.matrix.kind != IDENTITY):
-        status = solve_full(s, t, gh, r, z)
-    else:
-        status = matrix_refresh(&s.m) if not s.want_jacobian else 0
-        if status == 0:
-            status = solve_simplified(s, t, gh, r, z)
-        if status > 0 and not s.controlled and s.c.matrix.kind != IDENTITY and s.non_finite < MAX_NON_FINITE:
-            memcpy(z, s.guess, n * sizeof(double))
-            status = solve_full(s, t, gh, r, z)
-    if s.c.matrix.kind == KRYLOV and not s.controlled and status >= 0 and s.non_finite < MAX_NON_FINITE and not steady:
+    status = solve_from(s, t, gh, r, z)
+    if s.c.matrix.kind == KRYLOV and not s.controlled and status >= 0 and s.non_finite < MAX_NON_FINITE and fabs(gh) < INFINITY:
         if status > 0:
             memcpy(z, s.guess, n * sizeof(double))
         status = refine(s, t, gh, r, z)
+    if s.controlled and status > 0:
+        if s.off_domain and s.start != NULL:
+            memcpy(s.guess, s.start, n * sizeof(double))
+            memcpy(z, s.start, n * sizeof(double))
+            status = solve_from(s, t, gh, r, z)
+        if status == MF_RETRY_SOLVE and s.non_finite > 0:
+            status = MF_RETRY_NON_FINITE         # that is why it was not solved
     if status == 0 and not finite(z, n):
         status = MF_RETRY_NON_FINITE
     if status == 0 and s.c.matrix.kind == KRYLOV:

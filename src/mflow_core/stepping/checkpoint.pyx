@@ -61,7 +61,7 @@ cdef void get_doubles(const uint8_t **at, double *x, ptrdiff_t n) noexcept nogil
 
 
 cdef enum:
-    FORMAT = 4
+    FORMAT = 5
     SLOPE_FOLLOWS = 0x10000              # in flags, beside the frame's own
     LEDGER_FOLLOWS = 0x20000
 
@@ -69,7 +69,7 @@ cdef int64_t packed_size(const run_t *r, bint slope) noexcept nogil:
     cdef int64_t vectors = r.sizes.n_vec + (1 if slope else 0)
     cdef int64_t solver = newton_state_size(r.newton) if r.newton != NULL else 0
     cdef int64_t ledger = LEDGER_STATE if r.ledger != NULL else 0
-    return 40 + <int64_t> strlen(r.m.name) + 8 * (24 + r.m.n_par + r.sizes.n_scal + vectors * r.n + ledger + solver) + 4
+    return 40 + <int64_t> strlen(r.m.name) + 8 * (22 + r.m.n_par + r.sizes.n_scal + vectors * r.n + ledger + solver) + 4
 
 
 cdef bint slope_is_known(const run_t *r) noexcept nogil:
@@ -79,34 +79,30 @@ cdef bint slope_is_known(const run_t *r) noexcept nogil:
 cdef void put_control(uint8_t **at, const control_t *c) noexcept nogil:
     put_doubles(at, &c.h, 1)
     put_doubles(at, &c.log_before, 1)
-    put_doubles(at, &c.t_bad, 1)
     put_doubles(at, &c.cap, 1)
     put(at, c.n_bad, 8)
-    put(at, c.bad_from, 8)
+    put(at, c.near, 8)
+    put(at, c.n_good, 8)
     put(at, c.rejected, 8)
     put(at, c.failed, 8)
     put(at, c.after_reject, 8)
     put(at, c.pressed, 8)
     put(at, c.steady, 8)
-    put(at, c.spent, 8)
-    put(at, c.most, 8)
     put_doubles(at, &c.h_pressed, 1)
 
 
 cdef void get_control(const uint8_t **at, control_t *c) noexcept nogil:
     get_doubles(at, &c.h, 1)
     get_doubles(at, &c.log_before, 1)
-    get_doubles(at, &c.t_bad, 1)
     get_doubles(at, &c.cap, 1)
     c.n_bad = <int64_t> get(at, 8)
-    c.bad_from = <int64_t> get(at, 8)
+    c.near = <int64_t> get(at, 8)
+    c.n_good = <int64_t> get(at, 8)
     c.rejected = <int64_t> get(at, 8)
     c.failed = <int64_t> get(at, 8)
     c.after_reject = <int64_t> get(at, 8)
     c.pressed = <int64_t> get(at, 8)
     c.steady = <int64_t> get(at, 8)
-    c.spent = <int64_t> get(at, 8)
-    c.most = <int64_t> get(at, 8)
     get_doubles(at, &c.h_pressed, 1)
 
 

@@ -4,9 +4,8 @@ Fixed steps take their times from the step index, t = t_base + (k - k_base) dt, 
 carried; the controller is in control.pxd. A step that was not good is tried again from the same state:
 
     error above 1                            h shrinks as the controller says
-    not finite (a state, a slope, the error, h/4, and no longer than half of what failed until the run has passed the place. It is over
-    or the extension, where it is needed)    before the evaluations after the first such slope are more than MF_BUDGET; they count
-                                             while the step that the error would allow reaches the place again
+    not finite (a state, a slope, the error, h/4, and below what failed for some accepted steps; it is over where steps of 16 units in
+    or the extension, where it is needed)    the last place of t do not work, or 64 tries in a row were not finite
     not solved, or asked for by a callback   h/4
     h too short to move t                    it is over, for the reason of the last try
 
@@ -19,17 +18,18 @@ x+ = x + ... and v+ = v + ...; so where one is not finite, or a step has failed,
 from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.string cimport memcpy
 
-from mflow_core.arithmetic.control cimport after_bad, after_good, first_step_of, planned_step, trial_step_of, two_errors
+from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, after_good, first_step_of, look_for_stiffness, not_finite_at, planned_step,
+                                            size_of_time, trial_step_of, two_errors)
 from mflow_core.arithmetic.control cimport error_sum as short_error_sum
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 from mflow_core.methods.tableau cimport NO_STEPS
 from mflow_core.registry cimport REDUCE, STEPS
-from mflow_core.solvers.matrix cimport KRYLOV
+from mflow_core.solvers.matrix cimport matrix_rhs
 from mflow_core.solvers.newton cimport newton_weights
 from mflow_core.stepping.ledger cimport ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
-from mflow_core.stepping.run cimport RHO_DUE, accept, evaluations, rho_is_due, try_step
+from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, try_step
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE, MF_SECOND_ORDER,
                                mf_problem, mf_step_fn)
 
@@ -201,7 +201,7 @@ cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept no
     h0 = h0 if h0 < span else span
     h0 = h0 if h0 < r.c.max_step else r.c.max_step
     h = h0
-    for _try in range(4):
+    for _try in range(8):
         for i in range(r.n):
             y1[i] = r.now[0][i] + sign * h0 * f0[i]
         status = r.p.rhs(r.t + sign * h0, y1, f1, r.n, r.p.ctx)
@@ -214,8 +214,8 @@ cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept no
             d2 = sqrt(size_of(r, f1, r.now[0], r.now[0])) / root / h0
             h = first_step_of(d0, d1, d2, h0, r.c.q)
             break
-        if status == 0 and r.c.n_bad == 0:
-            r.c.n_bad, r.c.bad_from, r.c.t_bad = 1, tries_cost(r) - 1, r.t + sign * h0
+        if status == 0:
+            not_finite_at(&r.c, h0)
         h0 = 1e-2 * h0                       # the trial left the domain: nearer
         h = h0
     h = h if h < span else span
@@ -253,15 +253,7 @@ cdef void weigh(run_t *r) noexcept nogil:
     """Implicit steps are solved to a fraction of the tolerances."""
     cdef bint vectors = r.c.rtol_of != NULL
     newton_weights(r.newton, r.now[0], r.c.rtol_of if vectors else &r.c.rtol, r.c.atol_of if vectors else &r.c.atol, r.n if vectors else 1)
-
-
-cdef int64_t tries_cost(run_t *r) noexcept nogil:
-    """Evaluations so far, as MF_BUDGET counts them: with those for Jacobians, of which one is allowed on top; without a Krylov method's,
-    which belong to its arithmetic."""
-    if r.newton == NULL or r.newton.c.matrix.kind == KRYLOV:
-        return evaluations(r, False)
-    r.c.allowed = r.newton.m.n_rhs_jac / max(r.newton.m.njev, <int64_t> 1)
-    return evaluations(r, True)
+    r.newton.start = r.now[0]
 
 
 cdef int checked_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
@@ -272,10 +264,14 @@ cdef int checked_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void 
 
 
 cdef int careful_step(run_t *r, double h) noexcept nogil:
-    """A try near a place where slopes were not finite: evaluations are few there. (Newton's iteration looks at every slope anyway.)"""
+    """A try near one that was not finite: it ends at the first such slope. Newton's iteration looks at its slopes anyway, but not where its
+    last update led; the next step would begin there."""
     cdef mf_problem plain = r.p
     cdef int status
-    if r.newton != NULL or r.m.flags & MF_SECOND_ORDER or r.ode.rhs == NULL:
+    if r.newton != NULL:
+        status = try_step(r, h)
+        return matrix_rhs(&r.newton.m, r.t + h, r.next[0], r.newton.f) if status == 0 else status
+    if r.m.flags & MF_SECOND_ORDER or r.ode.rhs == NULL:
         return try_step(r, h)
     r.p.rhs, r.p.ctx = checked_rhs, r
     status = try_step(r, h)
@@ -297,13 +293,20 @@ cdef int leave_step(run_t *r, double *t_next, double h, double t_end, record_t *
     return status
 
 
+cdef inline bint slope_is_finite(run_t *r) noexcept nogil:
+    """Of a slope at the end that is the next step's first one and has no part in the error estimate (dop853)."""
+    return not r.tests_slope or REDUCE.all_finite(r.next[1], r.n)
+
+
+cdef void look(run_t *r, double h) noexcept nogil:
+    """Whether the step just taken was held by the stability limit, before its extension uses `work` (layout: embedded.pyx)."""
+    look_for_stiffness(&r.c, r.n, h, r.f.work, r.next[0], r.f.work + (r.m.tab.s - 1) * r.ld, r.next[1])
+
+
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     """One accepted step towards t_end, after as many tries as it takes."""
-    cdef double h, planned, t_next, t_whole, err
-    cdef int64_t before
+    cdef double h, planned, t_next, err
     cdef int status
-    if r.c.spent:
-        return MF_E_NON_FINITE
     while True:
         planned = h = planned_step(&r.c, r.t)
         t_next = r.t + h
@@ -313,24 +316,24 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         if (t_next - t_end) * h >= 0.0:
             h = t_end - r.t
             t_next = t_end
-        before = tries_cost(r)
         err = INFINITY
         if r.newton != NULL:
             weigh(r)
-        status = try_step(r, h) if r.c.n_bad == 0 else careful_step(r, h)
+        status = careful_step(r, h) if r.c.near else try_step(r, h)
         if status == 0:
             err = error_of(r)
-            t_whole = t_next                 # an event may end the step sooner
-            if err != err:
+            if err != err or not slope_is_finite(r):
                 status = MF_E_NON_FINITE
             elif err <= 1.0:
+                if r.c.edge > 0.0 and (r.k % MF_LOOKS == 0 or r.c.n_stiff > 0):
+                    look(r, h)
                 status = leave_step(r, &t_next, h, t_end, record)
                 if status == 0 or status == RECORD_EVENT:
                     break
-        status = after_bad(&r.c, status, err, r.t, h, tries_cost(r), before)
+        status = after_bad(&r.c, status, err, r.t, h)
         if status != 0:
             return status
-    after_good(&r.c, err, h, planned, t_whole, tries_cost(r), before)
+    after_good(&r.c, err, h, planned)
     accept(r, t_next)
     if status == RECORD_EVENT:
         leave_grid(r)
@@ -343,6 +346,7 @@ cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) n
     cdef int64_t _i
     cdef int status = 0
     r.f.err = r.err
+    r.c.t_size = size_of_time(r.t_base, t_end)
     if r.m.flags & MF_SECOND_ORDER and count > 0:
         status = motion_start(r)
     for _i in range(count if status == 0 else 0):

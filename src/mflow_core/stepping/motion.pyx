@@ -9,10 +9,9 @@ alike, each in units of its own tolerance:
 from libc.math cimport fabs, sqrt
 from libc.string cimport memset
 
-from mflow_core.arithmetic.control cimport control_t, error_sum as short_error_sum, first_step_of, trial_step_of
+from mflow_core.arithmetic.control cimport control_t, error_sum as short_error_sum, first_step_of, not_finite_at, trial_step_of
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
 from mflow_core.registry cimport REDUCE
-from mflow_core.stepping.run cimport evaluations
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_NON_FINITE, MF_FRESH
 
 
@@ -76,7 +75,7 @@ cdef int choose_first_step(run_t *r, double t_end) noexcept nogil:
     d1 = pair_size(r, r.now[1], r.now[2])
     h0 = min(min(trial_step_of(d0, d1), span), r.c.max_step)
     h = h0
-    for _try in range(4):
+    for _try in range(8):
         for i in range(r.n):
             r.next[0][i] = r.now[0][i] + sign * h0 * r.now[1][i]
             r.next[1][i] = r.now[1][i] + sign * h0 * r.now[2][i]
@@ -89,8 +88,8 @@ cdef int choose_first_step(run_t *r, double t_end) noexcept nogil:
                 change_v[i] = r.next[2][i] - r.now[2][i]
             h = first_step_of(d0, d1, pair_size(r, change_x, change_v) / h0, h0, r.c.q)
             break
-        if r.c.n_bad == 0:
-            r.c.n_bad, r.c.bad_from, r.c.t_bad = 1, evaluations(r, False) - 1, r.t + sign * h0
+        if status == MF_E_NON_FINITE:
+            not_finite_at(&r.c, h0)
         h0 = 1e-2 * h0                       # the trial left the domain: nearer
         h = h0
     r.c.h = sign * min(min(h, span), r.c.max_step)

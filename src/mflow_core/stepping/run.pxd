@@ -5,7 +5,7 @@ from libc.stdint cimport int64_t
 from mflow_core.arithmetic.control cimport control_t
 from mflow_core.solvers.newton cimport newton_t
 from mflow_core.stepping.ledger cimport ledger_t
-from mflow_core.types cimport MF_FRESH, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_frame, mf_method, mf_problem, mf_sizes
+from mflow_core.types cimport MF_EMBEDDED, MF_FRESH, MF_FSAL, MF_NEEDS_RHO, MF_SECOND_ORDER, MF_STAGED, mf_frame, mf_method, mf_problem, mf_sizes
 
 
 cdef enum:
@@ -68,6 +68,7 @@ ctypedef struct run_t:
     int64_t slope_k                      # slope0 belongs to the start of step slope_k
     int flags, owner
     int n_tested                         # visible vectors whose new numbers a step looks at
+    bint tests_slope                     # error control looks at the carried slope too
     int64_t *calls                       # not NULL: fixed steps may be taken in place and repeated; a counter of the problem's (problem.pxd)
 
 
@@ -100,6 +101,18 @@ cdef inline int64_t evaluations(const run_t *r, bint with_jacobians) noexcept no
 cdef inline int64_t rho_held() noexcept nogil:
     """The step of the next estimate where the radius is known and stays."""
     return <int64_t> 1 << 62
+
+
+cdef inline bint carries_untested_slope(const mf_method *m) noexcept nogil:
+    """Whether the last slope, the next step's first, has no weight in the error estimate: what is not finite in it would not show there."""
+    cdef int j, s
+    if m.tab == NULL or m.tab.d == NULL or m.flags & MF_SECOND_ORDER or m.flags & (MF_FSAL | MF_EMBEDDED) != (MF_FSAL | MF_EMBEDDED):
+        return False
+    s = m.tab.s
+    for j in range(m.tab.n_hat):
+        if m.tab.d[j * s + s - 1] != 0.0:
+            return False
+    return True
 
 
 cdef inline bint rho_is_due(const run_t *r) noexcept nogil:

@@ -197,6 +197,7 @@ cdef void run_choose_tests(run_t *r) noexcept nogil:
     finite v+ is not, and one pass over memory is saved."""
     cdef double[4] c
     r.n_tested = r.sizes.n_vis
+    r.tests_slope = carries_untested_slope(r.m)
     if r.m.flags & MF_SECOND_ORDER and r.sizes.n_coef == 4:
         r.m.begin(r.m, r.par, 0, NULL, c)
         if c[1] > 0.0:

@@ -20,6 +20,7 @@ STEP_TOO_SMALL: int
 SOLVE_FAILED: int
 RETRY_SOLVE: int
 RETRY_NON_FINITE: int
+MANY_STAGES: int
 
 class Rows:
     events: Events | None
@@ -86,6 +87,9 @@ class Run:
     def largest_slope(self) -> tuple[float, float]: ...
     @property
     def degree(self) -> int: ...
+    def look_for_stiffness(self, limit: float) -> None: ...
+    @property
+    def stiffness(self) -> tuple[bool, float, float, int]: ...
     @property
     def rho(self) -> Any: ...
     @rho.setter

@@ -13,6 +13,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.methods.tableau cimport TOO_MANY_STAGES
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
@@ -24,8 +25,8 @@ from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t
 from mflow_core.stepping.run cimport (RHO_DUE as _RHO_DUE, RUN_CONTROL, RUN_DENSE, RUN_DESCEND, RUN_SOLVE, evaluations, note_rho, rho_held, run_choose_tests, run_enter,
                              run_leave, run_make, run_release, run_restart, run_solve_with, run_tolerances, run_tolerances_of_v, try_step)
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP,
-                               MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER)
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_EMBEDDED, MF_E_BUSY, MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP,
+                               MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER)
 
 import zlib
 
@@ -39,6 +40,7 @@ cdef extern from "Python.h":
 
 NON_FINITE, CONVERGED, ALARM, OVERFLOWED = MF_E_NON_FINITE, _CONVERGED, _ALARM, _OVERFLOWED
 FULL, EVENT, RHO_DUE = _FULL, _EVENT, _RHO_DUE
+MANY_STAGES = TOO_MANY_STAGES
 STEP_TOO_SMALL, SOLVE_FAILED, RETRY_SOLVE, RETRY_NON_FINITE = MF_E_STEP, MF_E_SOLVE, MF_RETRY_SOLVE, MF_RETRY_NON_FINITE
 
 
@@ -386,6 +388,17 @@ cdef class Run:
     def rejected(self):
         """(rejected tries, those among them that had no error estimate)."""
         return self.r.c.rejected, self.r.c.failed
+
+    def look_for_stiffness(self, double limit):
+        """From here on, whether error control holds its steps at the stability limit, |lambda| h = limit, is looked at in passing. Without
+        effect on the steps, and without one at all for methods but explicit pairs."""
+        if self.r.m.flags & MF_EMBEDDED and self.r.m.tab != NULL and not self.r.m.flags & (MF_IMPLICIT | MF_SECOND_ORDER):
+            self.r.c.edge = 0.8 * limit
+
+    @property
+    def stiffness(self):
+        """(whether steps were held at the stability limit, |lambda| at the last such step, its h, how many), of what was looked at."""
+        return self.r.c.stiff != 0, self.r.c.stiff_lambda, self.r.c.stiff_h, self.r.c.n_held
 
     @property
     def grid(self):

@@ -1,0 +1,130 @@
+"""Stiffness is told once, where steps are held at the stability limit, and of no problem that is not stiff."""
+
+import math
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from mflow.testproblems import get_problem, problem_names
+from support.problems import Array
+
+PAIRS = ("bs32", "dopri5", "tsit5", "dop853")
+
+
+def lotka_volterra(t: float, y: Array) -> Array:
+    return np.array([1.5 * y[0] - y[0] * y[1], y[0] * y[1] - 3.0 * y[1]])
+
+
+def brusselator(t: float, y: Array) -> Array:
+    return np.array([1.0 + y[0] ** 2 * y[1] - 4.0 * y[0], 3.0 * y[0] - y[0] ** 2 * y[1]])
+
+
+def pleiades(t: float, y: Array) -> Array:
+    x, z = y[:7], y[7:14]
+    dx, dz = x[None, :] - x[:, None], z[None, :] - z[:, None]
+    r3 = (dx * dx + dz * dz + np.eye(7)) ** 1.5
+    mass = np.arange(1.0, 8.0)
+    return np.concatenate([y[14:], (mass * dx / r3).sum(axis=1), (mass * dz / r3).sum(axis=1)])
+
+
+SEVEN = [3, 3, -1, -3, 2, -2, 2, 3, -3, 2, 0, 0, -4, 4, 0, 0, 0, 0, 0, 1.75, -1.5, 0, 0, 0, -1.25, 1, 0, 0]
+SMOOTH: list[tuple[str, Any, float, Any]] = [
+    ("lotka_volterra", lotka_volterra, 30.0, [10.0, 5.0]), ("brusselator", brusselator, 20.0, [1.5, 3.0]),
+    ("pleiades", pleiades, 3.0, SEVEN), ("growth", lambda t, y: 3.0 * y, 100.0, [1.0]),
+    ("two_bodies", get_problem("D3").fun, 20.0, get_problem("D3").y0),
+]  # fmt: skip
+
+
+def oregonator(t: float, y: Array) -> Array:
+    return np.array([77.27 * (y[1] + y[0] * (1 - 8.375e-6 * y[0] - y[1])), (y[2] - (1 + y[0]) * y[1]) / 77.27, 0.161 * (y[0] - y[2])])
+
+
+def robertson(t: float, y: Array) -> Array:
+    with np.errstate(all="ignore"):  # a first step may be far too long
+        slope: Array = get_problem("robertson").fun(t, y)
+    return slope
+
+
+def van_der_pol(t: float, y: Array) -> Array:
+    return np.array([y[1], 1e3 * (1.0 - y[0] ** 2) * y[1] - y[0]])
+
+
+STIFF: list[tuple[str, Any, tuple[float, float], Any]] = [
+    ("robertson", robertson, (0.0, 40.0), [1.0, 0.0, 0.0]),
+    ("van_der_pol", van_der_pol, (0.0, 100.0), [2.0, 0.0]),
+    ("linear", lambda t, y: -2e5 * (y - math.cos(t)), (0.0, 1.0), [0.0]),
+    ("hires", get_problem("hires").fun, (0.0, 321.8), get_problem("hires").y0),
+    ("oregonator", oregonator, (0.0, 30.0), [1.0, 2.0, 3.0]),
+]
+
+
+@pytest.mark.parametrize("method", PAIRS)
+@pytest.mark.parametrize(("name", "fun", "span", "y0"), STIFF, ids=[s[0] for s in STIFF])
+def test_stiffness_is_told_once_with_the_method_to_take(method: str, name: str, fun: Any, span: Any, y0: Any) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        r = mflow.solve_ivp(fun, span, y0, method, max_steps=1000)
+    assert r.reason in ("max_steps", "step_too_small", "non_finite")  # the last two: the steps, not the solution, have run off
+    assert [w.category for w in told] == [mflow.StiffnessWarning], [str(w.message) for w in told]
+    assert "esdirk43" in str(told[0].message)
+    assert told[0].filename == __file__
+    assert "stiff" in r.message and "esdirk43" in r.message
+
+
+@pytest.mark.parametrize("method", PAIRS)
+@pytest.mark.parametrize(("name", "fun", "t_end", "y0"), SMOOTH, ids=[s[0] for s in SMOOTH])
+def test_no_alarm_where_the_tolerances_rule(method: str, name: str, fun: Any, t_end: float, y0: Any) -> None:
+    for rtol in (1e-3, 1e-6):
+        r = mflow.solve_ivp(fun, (0, t_end), y0, method, rtol=rtol, atol=1e-3 * rtol)  # a warning is an error here
+        assert r.reason == "finished"
+
+
+@pytest.mark.parametrize("name", ["lorenz", "arenstorf", *problem_names("D"), *problem_names("E")])
+def test_no_alarm_on_problems_that_are_known_not_to_be_stiff(name: str) -> None:
+    problem = get_problem(name)
+    for method in PAIRS:
+        r = mflow.solve_ivp(problem.fun, problem.t_span, problem.y0, method, rtol=1e-5, atol=1e-7)
+        assert r.reason == "finished"
+
+
+def test_the_eigenvalue_is_measured() -> None:
+    with pytest.warns(mflow.StiffnessWarning) as told:
+        mflow.solve_ivp(lambda t, y: -2e5 * (y - math.cos(t)), (0, 0.1), [0.0], "dopri5", max_steps=1000)
+    text = str(told[0].message)
+    assert float(text.split("|lambda| about ")[1].split(")", maxsplit=1)[0]) == pytest.approx(2e5, rel=0.01)
+
+
+def test_a_few_steps_at_the_limit_are_no_matter() -> None:
+    """y' = -y to t = 100 is at rest most of the time, in some 30 steps at the limit."""
+    assert mflow.solve_ivp(lambda t, y: -y, (0, 100), [1.0]).success
+
+
+def test_looking_changes_no_bit_and_costs_no_evaluation() -> None:
+    from mflow_core.problems.problem import rhs_problem
+    from mflow_core.stepping.stepper import Run
+
+    ends = []
+    for looks in (False, True):
+        problem = rhs_problem(get_problem("robertson").fun, (3,), (), False, None)
+        run = Run(mflow.get_method("dopri5").record, problem, np.array([1.0, 0.0, 0.0]))
+        run.control(np.array([1e-3]), np.array([1e-6]))
+        if looks:
+            run.look_for_stiffness(mflow.stability_limit("dopri5"))
+        assert run.begin(1.0) == 0
+        run.adaptive(500, 1.0)
+        ends.append((run.t, run.y.tobytes(), run.nfev, run.rejected))
+        assert run.stiffness[0] is looks
+    assert ends[0] == ends[1]
+
+
+def test_a_warning_that_is_an_error_keeps_the_partial_result() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(mflow.StiffnessWarning) as info:
+            mflow.solve_ivp(lambda t, y: -2e5 * (y - math.cos(t)), (0, 0.1), [0.0], "tsit5")
+    r = info.value.partial_result  # type: ignore[attr-defined]
+    assert r.reason == "interrupted"
+    assert r.nsteps > 15
