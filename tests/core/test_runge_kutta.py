@@ -565,7 +565,7 @@ def test_rkc_asks_for_a_smaller_step_or_a_radius(record: Any) -> None:
         assert kernel.calls == []
     with pytest.raises(ValueError, match="stages: rkc2 does not work with stages = 1"):
         record.sizes({"stages": 1.0})
-    with pytest.raises(ValueError, match="expected a number in"):
+    with pytest.raises(ValueError, match="expected a whole number in"):
         record.sizes({"stages": 10_001.0})
     assert record.sizes({"stages": 10_000.0})["n_work"] == 5
 
