@@ -58,7 +58,7 @@ def interruptible(work: float, fun: Callable[..., Any], *args: Any, **kwargs: An
     --------
     >>> import numpy as np
     >>> from mflow.base.pace import interruptible
-    >>> interruptible(1e9, np.linalg.norm, np.ones(4))
+    >>> float(interruptible(1e9, np.linalg.norm, np.ones(4)))
     2.0
     """
     if work < LONG_WORK or threading.current_thread() is not threading.main_thread():

@@ -58,7 +58,8 @@ def check_sparse(matrix: Any, argument: str) -> Any:
     elif kind == "dia":
         offsets = _whole(matrix.offsets, argument, "offsets")
         if np.ndim(matrix.data) != 2 or len(matrix.data) != offsets.size:
-            raise ValueError(f"{argument}: expected a diagonal in data for each of {offsets.size} offsets, got shape {np.shape(matrix.data)}")
+            given = np.shape(matrix.data)
+            raise ValueError(f"{argument}: expected a diagonal in data for each of {offsets.size} offsets, got shape {given}")
     elif kind == "lil":
         _check_lists(matrix, argument, shape)
     elif kind == "dok":
@@ -79,7 +80,7 @@ def check_indices(indices: Any, argument: str, name: str, below: int) -> NDArray
     [0, 2]
     """
     array = _whole(indices, argument, name)
-    if array.size and not (0 <= int(array.min()) and int(array.max()) < below):
+    if array.size and (int(array.min()) < 0 or int(array.max()) >= below):
         bad = int(np.flatnonzero((array < 0) | (array >= below))[0])
         raise ValueError(f"{argument}: expected indices from 0 to {below - 1} in {name}, got {array[bad]} in entry {bad}")
     return array
