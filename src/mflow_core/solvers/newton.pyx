@@ -457,9 +457,9 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
             memcpy(z, s.guess, n * sizeof(double))
         status = refine(s, t, gh, r, z)
     if s.controlled and status > 0:
-        if s.off_domain and s.start != NULL:
-            memcpy(s.guess, s.start, n * sizeof(double))
-            memcpy(z, s.start, n * sizeof(double))
+        if s.off_domain and s.state != NULL:
+            memcpy(s.guess, s.state, n * sizeof(double))
+            memcpy(z, s.state, n * sizeof(double))
             status = solve_from(s, t, gh, r, z)
         if status == MF_RETRY_SOLVE and s.non_finite > 0:
             status = MF_RETRY_NON_FINITE         # that is why it was not solved

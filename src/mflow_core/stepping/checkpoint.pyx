@@ -12,7 +12,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
-from mflow_core.arithmetic.control cimport MF_PRESS, MF_PRESS_MOST, control_t
+from mflow_core.arithmetic.control cimport MF_FREE, MF_MOST_BAD, MF_PRESS, MF_PRESS_MOST, control_t
 from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
 from mflow_core.registry cimport mf_sizes_of
 from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
@@ -212,13 +212,13 @@ cdef inline bint is_count(int64_t count) noexcept nogil:
 
 cdef bint control_fits(const control_t *c) noexcept nogil:
     """Whether a controller can have come to this state."""
-    if not (is_finite(c.h) and is_finite(c.log_before) and is_finite(c.t_bad) and 0.0 <= c.cap < INFINITY and 0.0 <= c.h_pressed < INFINITY):
+    if not (is_finite(c.h) and is_finite(c.log_before) and 0.0 <= c.cap < INFINITY and 0.0 <= c.h_pressed < INFINITY):
         return False
-    if not (is_count(c.n_bad) and is_count(c.bad_from) and 0 <= c.pressed <= MF_PRESS + MF_PRESS_MOST and is_count(c.most)):
+    if not (0 <= c.near <= 1 and 0 <= c.n_good <= MF_FREE and 0 <= c.n_bad <= MF_MOST_BAD and 0 <= c.pressed <= MF_PRESS + MF_PRESS_MOST):
         return False
-    if not (0 <= c.failed <= c.rejected and is_count(c.rejected)) or c.n_bad > c.failed + 4 or (c.h != 0.0 and fabs(c.h) < 1e-300):
-        return False                     # before the first step up to four trials may leave the domain
-    return 0 <= c.after_reject <= 1 and 0 <= c.steady <= 1 and 0 <= c.spent <= 1
+    if not (0 <= c.failed <= c.rejected and is_count(c.rejected)) or c.n_bad > c.failed or (c.h != 0.0 and fabs(c.h) < 1e-300):
+        return False
+    return 0 <= c.after_reject <= 1 and 0 <= c.steady <= 1
 
 
 cdef bint time_fits(const run_t *r, const saved_t *s) noexcept nogil:

@@ -253,7 +253,7 @@ cdef void weigh(run_t *r) noexcept nogil:
     """Implicit steps are solved to a fraction of the tolerances."""
     cdef bint vectors = r.c.rtol_of != NULL
     newton_weights(r.newton, r.now[0], r.c.rtol_of if vectors else &r.c.rtol, r.c.atol_of if vectors else &r.c.atol, r.n if vectors else 1)
-    r.newton.start = r.now[0]
+    r.newton.state = r.now[0]
 
 
 cdef int checked_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
