@@ -266,7 +266,7 @@ def test_trajectories_stop_for_reasons_of_their_own() -> None:
     r = mflow.solve_ivp_batch(roots(), (0, 3.0), [[1.0], [100.0]], **pair)  # the first leaves the domain at t = 2
     assert r.reason == ["non_finite", "finished"]
     assert 1.95 < r.t[0] <= 2.0
-    assert r.nfev[0] < 200
+    assert r.nfev[0] < 1000
     np.testing.assert_allclose(r.y[1], (10.0 - 1.5) ** 2, rtol=1e-3)
     r = mflow.solve_ivp_batch(squares(), (0, 1.0), [[0.1], [0.99]], rtol=1e-8, max_steps=6, **pair)
     assert r.reason[1] == "max_steps"

@@ -94,7 +94,8 @@ def hodgkin_huxley(current: float) -> Callable[[float, Array], Array]:
 def test_a_neuron_is_bounded(method: str) -> None:
     r = mflow.solve_ivp(hodgkin_huxley(10.0), (0, 10), [-65.0, 0.053, 0.596, 0.318], method)
     assert r.reason == "finished", r.message
-    assert r.y[0].min() > -80.0 and 20.0 < r.y[0].max() < 50.0
+    assert r.y[0].min() > -80.0
+    assert 20.0 < r.y[0].max() < 50.0
 
 
 def test_a_start_beside_the_wall() -> None:
@@ -122,7 +123,7 @@ def test_newton_starts_from_the_state_where_a_guess_leaves_the_domain() -> None:
 SINGULAR: list[tuple[str, Any, float, str]] = [
     ("1/sqrt(1 - t)", lambda t, y: 1.0 / np.sqrt(1.0 - t) + 0.0 * y, 2.0, "non_finite"),  # bounded: 2 - 2 sqrt(1 - t)
     ("log(1 - t)", lambda t, y: np.log(1.0 - t) + 0.0 * y, -1.0, "non_finite"),  # bounded too
-    ("nan", lambda t, y: np.full(1, math.nan) if t > 1.0 else -y, math.exp(-1.0) * 0.0, "non_finite"),
+    ("nan", lambda t, y: np.full(1, math.nan) if t > 1.0 else -y, 0.0, "non_finite"),
 ]
 
 
@@ -210,7 +211,8 @@ def test_the_method_says_that_it_is_the_one_who_asks() -> None:
         assert words in r.message
     fixed = mflow.solve_ivp(lambda t, y: -1e10 * y, (0, 1), [1.0], "rkc2", dt=0.5)
     assert (fixed.reason, fixed.nsteps) == ("step_too_small", 0)
-    assert "10 000 stages" in fixed.message and "dt = 0.5" in fixed.message
+    assert "10 000 stages" in fixed.message
+    assert "dt = 0.5" in fixed.message
     least = mflow.minimize(lambda c: (5e9 * c[0] ** 2, np.array([1e10 * c[0]])), [1.0], jac=True, method="rkc2", dt=0.5)
     assert least.reason == "solve_failed"
     assert "10 000 stages" in least.message

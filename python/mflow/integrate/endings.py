@@ -1,8 +1,9 @@
 """Why a run ended where it did, in words that help.
 
 "diverged" is said where the solution runs off in finite time, and that is looked at, once, when a run under error control cannot go on: the
-solution is followed backwards from its last good state, and estimates of the time T must agree. On the way to T the largest slope grows like
-(T - t)^-a with a >= 1. With a < 1 the slope grows without bound and the state does not (1/sqrt(T - t)); exponential growth has no T at all.
+solution is followed backwards from its last good state, and estimates of the time T must agree. On the way to T the largest slope grows
+like (T - t)^-a with a >= 1. With a < 1 the slope grows without bound and the state does not (1/sqrt(T - t)); exponential growth has no T
+at all.
 """
 
 from __future__ import annotations
@@ -86,8 +87,8 @@ class Ending:
         return slope
 
     def _blow_up(self) -> tuple[str, str] | None:
-        """The ending of a solution that runs off in finite time; None where there is no evidence that it does, or where what runs off may be
-        the explicit steps alone, which were held at their stability limit."""
+        """The ending of a solution that runs off in finite time; None where there is no evidence that it does, or where what runs off may
+        be the explicit steps alone, which were held at their stability limit."""
         run, y = self.run, self._state()
         if run.k == 0 or stiff_words(run, self.method):
             return None

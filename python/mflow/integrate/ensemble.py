@@ -314,38 +314,38 @@ def run_blocks(task: Task, columns: Columns, threads: int, bar: Progress) -> Non
         for name in ("nfev", "nsteps", "nrejected"):
             columns.counts[:, COUNTS.index(name)] = getattr(run, name)
         for k in np.flatnonzero(run.code).tolist():
-            if (
-                task.dt is None
-                and columns.reason[k] in ("non_finite", "step_too_small")
-                and _runs_off(task, k, run.t_last[k], run.y_last[k])
-            ):
-                columns.reason[k] = "diverged"
+            if task.dt is None and columns.reason[k] in ("non_finite", "step_too_small"):
+                _look_back(task, columns, k, run)
             columns.messages[k] = _words(columns.reason[k], int(run.code[k]), run.t_last[k], run.nsteps[k])
 
 
-def _runs_off(task: Task, k: int, t: float, y: Array) -> bool:
-    """Whether trajectory k, which ended at t, runs off in finite time: the evidence of a run alone (`mflow.integrate.endings`)."""
-    slope, t0 = _slope_of(task, k), float(task.t0[k])
+def _look_back(task: Task, columns: Columns, k: int, run: core.Lanes) -> None:
+    """Whether trajectory k, which could not go on, runs off in finite time: by the evidence of a run alone (`mflow.integrate.endings`)."""
+    slope, t, t0 = LaneSlope(task, k), float(run.t_last[k]), float(task.t0[k])
     span = float(task.t1[k]) - t0
     h = math.copysign(float(np.spacing(max(abs(t), abs(t0), 1e-3 * abs(span)))), span)  # the last one was some of these long
-    return blow_up_time(slope, t, y, t0, h, task.starts[k]) is not None
+    if blow_up_time(slope, t, run.y_last[k], t0, h, task.starts[k]) is not None:
+        columns.reason[k] = "diverged"
+    columns.counts[k, COUNTS.index("nfev")] += slope.calls
 
 
-def _slope_of(task: Task, k: int) -> Callable[[float, Array], Array]:
-    """The slope of trajectory k alone, all columns of a block being its copies; NaNs where the function gives up."""
-    address, ctx = task.fun.address
-    number, block = ctypes.POINTER(ctypes.c_double), core.BLOCK
-    size = ctypes.c_ssize_t
-    fun = ctypes.CFUNCTYPE(ctypes.c_int, number, number, number, size, size, ctypes.c_void_p)(address)
-    extra = np.zeros(0) if task.extra is None else np.asarray(task.extra[k], dtype=np.float64)
+class LaneSlope:
+    """The slope of one trajectory of a function for blocks, all columns of a block being its copies; NaNs where the function gives up."""
 
-    def slope(t: float, y: Array) -> Array:
-        times, out = np.full(block, t), np.empty((y.size + extra.size, block))
-        state = np.ascontiguousarray(np.repeat(np.concatenate([y, extra])[:, None], block, axis=1))
-        status = fun(*(array.ctypes.data_as(number) for array in (times, state, out)), y.size, block, ctx or None)
+    def __init__(self, task: Task, k: int) -> None:
+        address, self.ctx = task.fun.address
+        size = ctypes.c_ssize_t
+        self.fun = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.POINTER(ctypes.c_double)] * 3, size, size, ctypes.c_void_p)(address)
+        self.extra = np.zeros(0) if task.extra is None else np.asarray(task.extra[k], dtype=np.float64)
+        self.calls = 0
+
+    def __call__(self, t: float, y: Array) -> Array:
+        self.calls += 1
+        times, out = np.full(core.BLOCK, t), np.empty((y.size + self.extra.size, core.BLOCK))
+        state = np.repeat(np.concatenate([y, self.extra])[:, None], core.BLOCK, axis=1)
+        pointers = (array.ctypes.data_as(ctypes.POINTER(ctypes.c_double)) for array in (times, state, out))
+        status = self.fun(*pointers, y.size, core.BLOCK, self.ctx or None)
         return out[: y.size, 0].copy() if status == 0 else np.full(y.size, math.nan)
-
-    return slope
 
 
 def _words(reason: str, code: int, t: float, steps: int) -> str:

@@ -65,7 +65,8 @@ def solve_ivp(
         t_end may lie before t0: integration runs backwards. t_end = t0 returns the start.
     y0 : array_like of real numbers, any shape
     method : name or instance
-        See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "esdirk43" for stiff problems.
+        See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "esdirk43" for stiff problems; an explicit
+        pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`.
     t_eval : array_like (m,), optional
         Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one.
     dense_output : bool
@@ -84,6 +85,7 @@ def solve_ivp(
         it is stable.
     rtol, atol : float or array_like of y0's shape
         Error control (default 1e-3, 1e-6): the local error of component i is held to atol_i + rtol_i |y_i|, in root mean square.
+        A start far below the default atol is warned of.
     first_step, max_step, min_step : float
         max_step may be a function of (t, y). Where the tolerances need a step below min_step, the run ends.
     max_steps : int
@@ -116,8 +118,9 @@ def solve_ivp(
     IVPResult
         ``t``, ``y`` of shape (n, n_points) or (*shape, n_points), ``sol``, ``t_events``, ``y_events``, ``success``, ``status``,
         ``reason``, ``message``, ``nfev``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``. Every run ends for one reason: "finished",
-        "event", "callback", "max_steps", "non_finite", "diverged" (blow-up in finite time), "step_too_small", "solve_failed",
-        "event_failed" or "rhs_failed"; the trajectory up to the last good step is always there.
+        "event", "callback", "max_steps", "non_finite", "diverged" (the solution runs off in finite time: estimates of when agree),
+        "step_too_small", "solve_failed", "event_failed" or "rhs_failed"; the trajectory up to the last good step is always there. Where a
+        slope is not finite, shorter steps are tried; it is over where steps of 16 units in the last place of t do not work either.
 
     Raises
     ------
