@@ -87,7 +87,7 @@ def with_run(blocks: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]
     first = RUN.size + length
     others = [struct.pack("<d", x) for x in (float("nan"), float("inf"), -1e300, 1e300)]
     others += [struct.pack("<q", k) for k in (-1, 2**40, 2**62)]
-    spots = [(at, word) for at in range(first, first + 24 * 8, 8) for word in others]
+    spots = [(at, word) for at in range(first, first + 22 * 8, 8) for word in others]
     spots += [(8, struct.pack("<I", 9)), (12, struct.pack("<I", 0x80)), (16, struct.pack("<q", 10**9)), (24, struct.pack("<I", 77))]
     for at, word in spots:
         packed = run[:at] + word + run[at + len(word) : -4]

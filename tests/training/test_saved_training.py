@@ -60,9 +60,9 @@ def test_no_field_is_believed(way: int, tmp_path: Path) -> None:
     for words, other, some in cases[way::SHARE]:
         altered.write(bad, magic, other, some)
         try:
-            r = mflow.train(**call, resume=bad)
-        except ValueError as error:
-            named.append("bad" in str(error))
+            r = mflow.train(**call, resume=bad)  # warnings are errors here: a vector that is not finite is loaded, and said
+        except (ValueError, RuntimeWarning) as error:
+            named.append("bad" in str(error) or "as it was saved" in str(error))
             continue
         assert (r.reason, r.nit, r.nfev) == (straight.reason, straight.nit, straight.nfev), words
         for a, b in ((r.params, straight.params), (r.history.loss, straight.history.loss), (r.history.step_lr, straight.history.step_lr)):
@@ -74,7 +74,7 @@ def test_no_field_is_believed(way: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
-        (("counters", "epoch"), -3, "epoch: expected a whole number of at least 0, got -3"),  # it hung
+        (("counters", "epoch"), -3, "epoch: expected a whole number from 0 to 9.0072e+15, got -3"),  # it hung
         (("counters", "batch"), 10**6, "batch: expected the one after"),
         (("counters", "nit"), 7, "row step_loss: expected 7 numbers"),
         (("counters", "best"), 1e-9, "best: expected "),

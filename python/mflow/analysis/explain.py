@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,6 +29,7 @@ from mflow.base.checks import (
     Array,
     as_tuple,
     check_choice,
+    check_flags,
     check_function,
     check_instance,
     check_list,
@@ -40,6 +42,7 @@ from mflow.base.differences import ASIDE, Digits, digits_of
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
 from mflow.base.tables import columns
+from mflow.integrate.curvature import StiffnessWarning
 from mflow.integrate.ivp import solve_ivp
 from mflow.spectra import krylov, normality
 from mflow.stability import limits
@@ -184,6 +187,7 @@ def explain(
     C. Lanczos, J. Res. Nat. Bur. Stand. 45 (1950) 255-282; B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
     """
     start, args = check_start(x0, "x0"), as_tuple(args)
+    check_flags(check_gradient=check_gradient)
     check_function(fun, "fun", "a cost f(x), or a right-hand side f(t, y)")
     if not (jac is None or callable(jac) or (isinstance(jac, bool | np.bool_) and jac)):
         raise TypeError(f"jac: expected a function, or True where fun returns (cost, gradient), got {shown(jac)}")
@@ -425,7 +429,9 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
         count[0] += 1
         return fun(t, y, *more)
 
-    run = solve_ivp(counted, (t0, t1), start, "dopri5", args=args, rtol=1e-6, atol=1e-9, max_steps=20_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", StiffnessWarning)  # the report says what it means for the choice of a method
+        run = solve_ivp(counted, (t0, t1), start, "dopri5", args=args, rtol=1e-6, atol=1e-9, max_steps=20_000)
     if run.t.size < 2:
         raise ValueError(f"fun: expected a right-hand side that can be integrated from x0, got no step: {run.message}")
     path = posedness_along(counted, run.t, run.y, jac=jac if callable(jac) else None, args=args, points=20)

@@ -204,7 +204,7 @@ def in_range(kind: str, low: float, high: float = math.inf, open_low: bool = Fal
     return f"{kind} in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
 
 
-def check_whole(value: Any, argument: str, low: int = 0, high: int | None = None, expected: str = "") -> int:
+def check_whole(value: Any, argument: str, low: int = 0, high: float = MOST_WHOLE, expected: str = "") -> int:
     """A whole number from `low` to `high` as an int. 3, 3.0 and NumPy's integers are; True is not.
 
     `expected` replaces the words for what is expected. Raises TypeError where value is no number, ValueError otherwise.
@@ -215,7 +215,7 @@ def check_whole(value: Any, argument: str, low: int = 0, high: int | None = None
     >>> check_whole(3.0, "steps", 1)
     3
     """
-    expected = expected or in_range("a whole number", low, math.inf if high is None or high >= 2**53 else high)
+    expected = expected or in_range("a whole number", low, math.inf if high >= MOST_WHOLE else high)
     try:
         number = int(value)
         whole = bool(number == value) and not isinstance(value, WORDS)
@@ -223,8 +223,9 @@ def check_whole(value: Any, argument: str, low: int = 0, high: int | None = None
         if not isinstance(value, (float, np.floating)):  # NaN and infinities are numbers
             raise TypeError(f"{argument}: expected {expected}, got {shown(value)}") from None
         whole, number = False, 0
-    if not whole or number < low or number > (MOST_WHOLE if high is None else high):
-        raise ValueError(f"{argument}: expected {expected}, got {shown(value)}")
+    if not whole or number < low or number > high:
+        above = f", at most {high}" if whole and number > high >= MOST_WHOLE else ""
+        raise ValueError(f"{argument}: expected {expected}{above}, got {shown(value)}")
     return number
 
 

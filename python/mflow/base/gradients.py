@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import Array, as_tuple, check_choice, check_number, check_start
+from mflow.base.checks import Array, as_tuple, check_choice, check_function, check_number, check_start, shown
 from mflow.base.differences import EACH, along
 from mflow.base.remainder import Model, Verdict, gradient_model, jacobian_model, quick
 
@@ -84,6 +84,7 @@ def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple
     ----------
     A. Griewank and A. Walther, Evaluating Derivatives (2008), on Taylor remainders.
     """
+    check_function(fun, "fun")
     start, args = check_start(x, "x"), as_tuple(args)
     flat = start.ravel()
     if jac is None and hasattr(fun, "value_and_grad"):
@@ -96,7 +97,7 @@ def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple
     elif callable(jac):
         grad = jac(start.copy(), *args)
     else:
-        raise TypeError(f"jac: expected the gradient to check, a function or True, got {jac!r}")
+        raise TypeError(f"jac: expected the gradient to check, a function or True, got {shown(jac)}")
     g = _finite(grad, "the gradient")
     if g.shape != start.shape and not (g.size == 1 and start.size == 1):
         raise ValueError(f"the gradient: expected the shape {start.shape} of x, got shape {g.shape}")
@@ -142,6 +143,7 @@ def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, .
     >>> str(mflow.check_jacobian(lambda t, y: A @ y, [1.0, 2.0], A.T, t=0.0)).endswith("it is the transpose")
     True
     """
+    check_function(fun, "fun")
     start, args = check_start(x, "x").ravel(), as_tuple(args)
     before = () if t is None else (check_number(t, "t"),)
     J = jac(*before, start.copy(), *args) if callable(jac) and not hasattr(jac, "tocsc") else jac
@@ -191,6 +193,8 @@ def check_grad(
     >>> mflow.check_grad(lambda x: x[0] ** 2, lambda x: [2 * x[0]], [1.5]) < 1e-6
     True
     """
+    check_function(func, "func")
+    check_function(grad, "grad")
     x = check_start(x0, "x0").ravel()
     step = check_number(epsilon, "epsilon")
     if step == 0.0:

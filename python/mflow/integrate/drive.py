@@ -10,6 +10,7 @@ import math
 import warnings
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ def follow(drive: Drive) -> Any:
         message = f"{type(error).__name__} at t = {run.t:g} after {run.k} steps" + (f": {error}" if str(error) else "")
         reason = "interrupted" if isinstance(error, KeyboardInterrupt | StiffnessWarning) else "rhs_failed"
         note = f"in mflow.{name}, in the step from t = {run.t:g} (step {run.k}); .partial_result holds all before"
-        attach(error, lambda: pending(drive.kind, lambda: drive.result(-1, reason, message)), note)
+        make = partial(drive.result, -1, reason, message)  # after Ctrl-C it is put together when it is looked at
+        attach(error, partial(pending, drive.kind, make) if reason == "interrupted" else make, note)
         raise
     finally:
         drive.close()
@@ -209,7 +211,6 @@ class Drive:
         k, count = run.k, self.pace.take(limit)
         status = self._steps(count)
         self.pace.done()
-        self.doubt.look()
         if run.k == k:
             return status
         if self.mode == "adaptive" and not self.told_stiff:
@@ -305,6 +306,7 @@ class Drive:
 
     def finish(self, status: int) -> Any:
         """The result of a run that ended with this status."""
+        self.doubt.look()
         run, method = self.run, self.method
         if few := self._few_digits():
             warnings.warn(f"{self.name}: {few}", RuntimeWarning, stacklevel=4)

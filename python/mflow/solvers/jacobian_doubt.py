@@ -80,14 +80,14 @@ def _at(slope: Callable[[float, Array], Any], t: float, y: Array) -> Array:
 
 
 class Doubt:
-    """Whether the Jacobian of a run is right, asked once, when Newton's iteration has failed many times."""
+    """Whether the Jacobian of a run is right, asked at its end, where Newton's iteration has failed many times."""
 
     def __init__(self, solver: Solver | None, slope: Callable[[float, Array], Any], name: str, given: bool) -> None:
         self._solver, self._slope, self._name = solver, slope, name
         self._given, self._asked, self.text = given, solver is None, ""
 
     def look(self) -> None:
-        """After some steps. Warns where the Jacobian is wrong."""
+        """At the end, once: a run is cut into pieces by the clock, and what it counts must not depend on that. Warns where J is wrong."""
         if self._asked or self._solver is None:
             return
         counts = self._solver.counters
@@ -96,4 +96,4 @@ class Doubt:
         self._asked = True
         self.text = mismatch(self._solver, self._slope, names_of(self._given))
         if self.text:
-            warnings.warn(f"{self._name}: {self.text}; Newton's iteration keeps failing with it", RuntimeWarning, stacklevel=7)
+            warnings.warn(f"{self._name}: {self.text}; Newton's iteration kept failing with it", RuntimeWarning, stacklevel=5)

@@ -227,7 +227,7 @@ cdef bint time_fits(const run_t *r, const saved_t *s) noexcept nogil:
     cdef double steps = <double> (s.k - s.k_base)
     if r.c.q > 0.0:
         return is_finite(s.t) and (r.n == 0 or s.k <= s.n_rhs + s.n_solve)
-    if s.k == s.k_base or s.dt == 0.0:
+    if s.k == s.k_base or s.dt == 0.0 or r.m.update != NULL:     # an optimizer's iterations have no time
         return s.t == s.t_base
     if not is_finite(s.dt):
         return s.dt == s.dt and steps == 1.0 and s.t == s.dt       # the one step to the steady state
