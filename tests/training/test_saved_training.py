@@ -74,7 +74,7 @@ def test_no_field_is_believed(way: int, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "value", "words"),
     [
-        (("counters", "epoch"), -3, "epoch: expected a whole number from 0 to 9.0072e+15, got -3"),  # it hung
+        (("counters", "epoch"), -3, "epoch: expected a whole number of at least 0, got -3"),  # it hung
         (("counters", "batch"), 10**6, "batch: expected the one after"),
         (("counters", "nit"), 7, "row step_loss: expected 7 numbers"),
         (("counters", "best"), 1e-9, "best: expected "),

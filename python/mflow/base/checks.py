@@ -215,7 +215,7 @@ def check_whole(value: Any, argument: str, low: int = 0, high: float = MOST_WHOL
     >>> check_whole(3.0, "steps", 1)
     3
     """
-    expected = expected or in_range("a whole number", low, math.inf if high >= MOST_WHOLE else high)
+    expected = expected or in_range("a whole number", low, math.inf if high >= 2**53 else high)
     try:
         number = int(value)
         whole = bool(number == value) and not isinstance(value, WORDS)
