@@ -32,6 +32,7 @@ __all__ = ["Motion"]
 
 LEFT_OUT = 0.1  # of a load's size: where it is off the lines between steps by more, fixed steps are too long for it
 OVER = 0.5  # of its peak: a table that ends below is taken for one that is over, not for a load that stays
+REST = 1e-6  # of the peak, below which a held value is that of a load at rest
 
 
 class Motion(Drive):
@@ -166,7 +167,7 @@ class Motion(Drive):
             place = "before the start" if at == times[0] else "past the end"
             kept = "it is 0 there" if after == "zero" or share == 0.0 else f"its value there, {100 * share:.3g} % of its peak, is held"
             self.notes.append(f"{place} of the load's table, t = {at:g}, {kept}")
-            if after is None and 0.0 < share < OVER:
+            if after is None and REST < share < OVER:
                 text = f'load: the run goes {self.notes[-1]}: give after="zero" for a load that is over, or after="hold"'
                 warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=4)
 

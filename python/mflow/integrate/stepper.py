@@ -317,7 +317,8 @@ class Stepper:
 
     def _go(self, end: float, count: int, name: str) -> None:
         if not self._controlled:
-            raise TypeError(f"{name}: without dt it is for error control: give rtol= and atol= to the stepper, or dt to step")
+            fix = "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
+            raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt by step(dt) and advance(n, dt)")
         if self._run.h == 0.0:  # a start
             sign = math.copysign(1.0, self._call["direction"])
             self._settle(int(self._run.begin(end if math.isfinite(end) else sign * 1e300, sign * self._first)), 0.0)

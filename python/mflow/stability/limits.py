@@ -301,7 +301,7 @@ def max_stable_dt(
 
 
 def _warn_of_growth(method: Method, jac: Any, n: int | None, symmetric: bool | None, dt: float) -> None:
-    """Warns where errors within the limit may grow by orders of magnitude before they fade."""
+    """Warns where errors within the limit may grow by orders of magnitude."""
     both = None if symmetric else scans.both_products(jac, n)
     if both is None:
         return
