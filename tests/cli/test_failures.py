@@ -45,7 +45,17 @@ def test_a_bug_in_the_users_function_shows_its_file_and_line(source: str, comman
 
 @pytest.mark.parametrize(
     "content",
-    [b"def f(x:\n", b"\x00\x01\x02", b"\xff\xfe\xfa", b"raise SystemExit(3)\n", b"1/0\n", b"import no_such_module_here\n", b"f = 3\n", b""],
+    [
+        b"def f(x:\n",
+        b"\x00\x01\x02",
+        b"\xff\xfe\xfa",
+        b"raise SystemExit(3)\n",
+        b"raise BaseException('hm')\n",
+        b"1/0\n",
+        b"import no_such_module_here\n",
+        b"f = 3\n",
+        b"",
+    ],
 )
 @pytest.mark.parametrize("command", ["compare", "explain"])
 def test_no_content_of_a_python_file_gives_a_traceback(content: bytes, command: str, tmp_path: Path, capsys: Any) -> None:

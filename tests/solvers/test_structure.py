@@ -187,3 +187,19 @@ def test_patterns_of_users(indptr: Any, indices: Any, words: str) -> None:
 def test_the_band_of_the_core_takes_no_index_on_trust(indptr: Any, indices: Any) -> None:
     with pytest.raises(ValueError, match=r"^indptr, indices"):
         BandLU([0, 1], 1, 1).factor(indptr, indices, [1.0, 1.0])
+
+
+@pytest.mark.parametrize("dtype", [complex, object])
+def test_sparse_entries_are_real_numbers(dtype: Any) -> None:
+    matrix = scipy.sparse.identity(3, format="csr").astype(complex)
+    if dtype is object:
+        matrix.data = matrix.data.astype(object)
+    for use in (
+        lambda: mflow.max_stable_dt("leapfrog", stiffness=matrix),
+        lambda: mflow.solve_dynamics(1.0, None, matrix, t_span=(0, 1), x0=np.ones(3), dt=0.1),
+        lambda: mflow.ImplicitSGD("squared").fit(matrix, np.ones(3)),
+        lambda: mflow.check_jacobian(lambda x: x, np.ones(3), matrix),
+        lambda: mflow.posedness(matrix, 0.0, np.ones(3)),
+    ):
+        with pytest.raises(TypeError, match="expected real numbers, got a sparse matrix of dtype"):
+            use()

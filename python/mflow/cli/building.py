@@ -130,9 +130,9 @@ def read_building(path: str | Path) -> Building:
     file = Path(path)
     rows = csv.reader(line for line in file.read_text(encoding="utf-8").splitlines() if line.strip() and not line.startswith("#"))
     names = [name.strip().lower() for name in next(rows, [])]
-    if not {"mass", "stiffness"} <= set(names) <= {"mass", "stiffness", "height"}:
+    if not {"mass", "stiffness"} <= set(names) <= {"mass", "stiffness", "height"} or len(set(names)) < len(names):
         raise ValueError(
-            f"{file}: its first line must name the columns mass (kg), stiffness (N/m) and, optionally, height (m), and no others; got "
+            f"{file}: its first line must name the columns mass (kg), stiffness (N/m) and, optionally, height (m), once each, and no others; got "
             f"{', '.join(map(repr, names)) or 'nothing'}"
         )
     columns: dict[str, list[float]] = {name: [] for name in names}

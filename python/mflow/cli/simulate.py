@@ -185,7 +185,8 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     for option in ("record", "model"):
         path = getattr(arguments, option)
         if path is not None and not Path(path).is_file():
-            raise ValueError(f"--{option} {path}: there is no such file")
+            found = "there is no such file" if not Path(path).exists() else "expected a file, got a folder or a device"
+            raise ValueError(f"--{option} {path}: {found}")
     _inputs(arguments)
 
 

@@ -34,11 +34,13 @@ def load_function(target: str, option: str) -> tuple[str, Callable[..., Any]]:
     sys.modules[spec.name] = module  # data classes and pickle look themselves up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        place = place_of(error, folder)
-        raise ValueError(f"{option} {target}: {file} raised {type(error).__name__}: {error}" + (f" ({place})" if place else "")) from error
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
     except SystemExit as error:
         raise ValueError(f"{option} {target}: {file} ends the program when it is imported, with {error.code!r}") from error
+    except BaseException as error:
+        place = place_of(error, folder)
+        raise ValueError(f"{option} {target}: {file} raised {type(error).__name__}: {error}" + (f" ({place})" if place else "")) from error
     finally:
         sys.path.remove(folder)
     function = getattr(module, name, None)

@@ -317,7 +317,9 @@ class Stepper:
 
     def _go(self, end: float, count: int, name: str) -> None:
         if not self._controlled:
-            fix = "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
+            fix = (
+                "give rtol= and atol= to the stepper, or" if "embedded" in self.method.flags else f"{self.method.name} estimates no error:"
+            )
             raise TypeError(f"{name}: without dt it is for error control: {fix} take steps of dt by step(dt) and advance(n, dt)")
         if self._run.h == 0.0:  # a start
             sign = math.copysign(1.0, self._call["direction"])

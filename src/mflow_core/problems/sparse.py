@@ -30,6 +30,8 @@ def check_sparse(matrix: Any, argument: str) -> Any:
 
     Raises
     ------
+    TypeError
+        Its entries are no real numbers.
     ValueError
         It has no two dimensions, or its index arrays do not fit each other or its shape; the text names the array and the entry.
 
@@ -47,6 +49,8 @@ def check_sparse(matrix: Any, argument: str) -> Any:
     shape = tuple(matrix.shape)
     if len(shape) != 2:
         raise ValueError(f"{argument}: expected a sparse matrix of two dimensions, got shape {shape}")
+    if getattr(matrix.dtype, "kind", "O") not in "biuf":
+        raise TypeError(f"{argument}: expected real numbers, got a sparse matrix of dtype {matrix.dtype}")
     kind = getattr(matrix, "format", None)
     if kind in ("csr", "csc", "bsr"):
         _check_compressed(matrix, argument, shape, kind)
