@@ -46,11 +46,11 @@ def test_a_bug_in_the_users_function_shows_its_file_and_line(source: str, comman
 @pytest.mark.parametrize(
     "content",
     [
+        b"raise BaseException('hm')\n",
         b"def f(x:\n",
         b"\x00\x01\x02",
         b"\xff\xfe\xfa",
         b"raise SystemExit(3)\n",
-        b"raise BaseException('hm')\n",
         b"1/0\n",
         b"import no_such_module_here\n",
         b"f = 3\n",

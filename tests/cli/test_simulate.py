@@ -94,8 +94,8 @@ def test_a_building_of_ones_own(tmp_path: object) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "its first line must name"),
-        ("mass,weight\n1,2\n", "its first line must name"),
+        ("", "expected a first line with the columns"),
+        ("mass,weight\n1,2\n", "expected a first line with the columns"),
         ("mass,stiffness\n", "expected a line for each storey"),
         ("mass,stiffness\n1\n", "row 2: 1 entries"),
         ("mass,stiffness\n1,-2\n", "row 2: stiffness: expected a finite number above 0, got '-2'"),

@@ -132,7 +132,7 @@ def read_building(path: str | Path) -> Building:
     names = [name.strip().lower() for name in next(rows, [])]
     if not {"mass", "stiffness"} <= set(names) <= {"mass", "stiffness", "height"} or len(set(names)) < len(names):
         raise ValueError(
-            f"{file}: its first line must name the columns mass (kg), stiffness (N/m) and, optionally, height (m), once each, and no others; got "
+            f"{file}: expected a first line with the columns mass (kg), stiffness (N/m) and, if known, height (m), once each, got "
             f"{', '.join(map(repr, names)) or 'nothing'}"
         )
     columns: dict[str, list[float]] = {name: [] for name in names}

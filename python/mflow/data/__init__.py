@@ -1,8 +1,8 @@
 """Data that ship with mflow, records of ground motion, and rows of arrays: see `mflow.data.tables`, `ground_motion` and `rows`."""
 
-from mflow.data import ground_motion, rows, tables
+from mflow.data import rows, tables
 from mflow.data.ground_motion import GroundMotion, read_record
 from mflow.data.rows import *  # noqa: F403
 from mflow.data.tables import *  # noqa: F403
 
-__all__ = sorted(["GroundMotion", "read_record", "ground_motion", *tables.__all__, *rows.__all__])  # noqa: PLE0605
+__all__ = sorted(["GroundMotion", "read_record", *tables.__all__, *rows.__all__])  # noqa: PLE0605

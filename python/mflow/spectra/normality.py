@@ -50,7 +50,7 @@ def warning_of(method: Method, times: Product, back: Product, n: int, dt: float,
     grown = math.nan if method.is_implicit else transient_growth(method, times, n, 0.95 * dt, entries)
     if grown < GROWN:
         return ""
-    text = "jac is far from normal (transient growth): small errors may grow by orders of magnitude though each eigenvalue alone is within the limit"
+    text = "jac is far from normal (transient growth): errors may grow by orders of magnitude, though each eigenvalue is within the limit"
     if math.isfinite(grown):
         text += f", in a run with 0.95 of this step from a random start by {grown:.2g}"
     elif grown == math.inf:
