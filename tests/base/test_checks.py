@@ -77,7 +77,7 @@ def test_a_whole_number_becomes_an_int(value):
         ("3", (), "a whole number of at least 0"),
         (INF, (), "a whole number of at least 0"),
         (np.float32("nan"), (), "a whole number of at least 0"),
-        (0, (1, None, "a number of samples"), "a number of samples"),
+        (0, (1, INF, "a number of samples"), "a number of samples"),
     ],
 )
 def test_whole_numbers_out_of_range(value, limits, expected):

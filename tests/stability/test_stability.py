@@ -243,7 +243,7 @@ def test_matrices_over_curvatures_keep_their_shape() -> None:
         (lambda: mflow.amplification("sgd", -1.0), "curvature: expected curvature= .* alone for the optimizer sgd"),
         (lambda: mflow.amplification("adam", curvature=1.0), "adam has no linear amplification"),
         (lambda: mflow.stability_limit("adam"), "adam has no linear amplification"),
-        (lambda: mflow.stability_limit("rk4", axis="curvature"), '"real" or "imaginary"'),
+        (lambda: mflow.stability_limit("rk4", axis="curvature"), r"axis \(of rk4\): expected 'real' or 'imaginary', got 'curvature'"),
         (lambda: mflow.stability_limit("sgd", axis="real"), r"axis \(of sgd\): expected 'curvature'"),
         (lambda: mflow.max_stable_dt("rk4"), "eigenvalues: expected exactly one of these arguments, got none"),
         (lambda: mflow.max_stable_dt("rk4", jac=[[-1.0]], curvature=1.0), "eigenvalues: expected exactly one of these arguments, got 2"),

@@ -48,6 +48,7 @@ class Checkpoints:
         self.path, self.run, self.history, self.events, self.facts = settings.checkpoint, run, history, events, facts
         self.every = whole_or(settings.checkpoint_every, "checkpoint_every", EVERY)
         self.saved_k = 0  # the step of the last one
+        self.held = False  # whether steps were held at the stability limit before the checkpoint that the run went on from
         if settings.checkpoint_every is not None and self.path is None:
             raise ValueError("checkpoint_every: expected checkpoint=, the file to write, as well")
         if self.path is not None:
@@ -68,7 +69,7 @@ class Checkpoints:
         dt, looks, nfev = state
         facts = {
             "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
-            "at": place_of(self.run),
+            "at": place_of(self.run), "held": self.held or bool(self.run.stiffness[0]),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
@@ -94,7 +95,9 @@ class Checkpoints:
             check_place(facts, self.run)
             if self.events is not None:
                 self._restore_events(self.events, blocks)
-            self.saved_k = self.run.k
+            self.saved_k, self.held = self.run.k, facts.get("held", False)
+            if not isinstance(self.held, bool):
+                raise ValueError(f"held: expected true or false, got {self.held!r}")
             nfev = check_whole(facts["nfev"], "nfev", 0, MANY)
             return StepState(number_of(facts["dt"], "dt"), _looks(facts["looks"]), nfev)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
