@@ -387,7 +387,7 @@ def test_singular_effective_stiffness() -> None:
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda: mflow.stability_limit("newmark", axis="real"), 'axis: expected "frequency"'),
+        (lambda: mflow.stability_limit("newmark", axis="real"), r"axis \(of newmark\): expected 'frequency', got 'real'"),
         (lambda: mflow.stability_limit("rk4", zeta=0.1), "zeta: expected a second-order method, got rk4"),
         (lambda: mflow.amplification("newmark", 1.0), "expected omega_dt= "),
         (lambda: mflow.amplification("rk4", omega_dt=1.0), "omega_dt: expected a second-order method, got rk4"),

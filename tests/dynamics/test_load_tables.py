@@ -204,7 +204,7 @@ def test_a_load_that_ends_suddenly(pattern: bool) -> None:
 
 
 def test_where_after_does_not_belong() -> None:
-    with pytest.raises(ValueError, match="after: it says how a table of loads ends"):
+    with pytest.raises(ValueError, match="after: expected a table as load"):
         call(load=[1.0, 0.0], after="zero")
     with pytest.raises(ValueError, match="after: expected 'hold' or 'zero', got 'linear'"):
         call(load=(TIMES, VALUES, [0.0, 1.0]), after="linear")

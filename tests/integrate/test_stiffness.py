@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -129,3 +130,15 @@ def test_a_warning_that_is_an_error_keeps_the_partial_result() -> None:
     r = info.value.partial_result  # type: ignore[attr-defined]
     assert r.reason == "interrupted"
     assert r.nsteps > 15
+
+
+@pytest.mark.parametrize("method", PAIRS)
+def test_a_run_that_goes_on_ends_for_the_same_reason(method: str, tmp_path: Path) -> None:
+    """Steps that were held at the stability limit before the checkpoint count: what runs off are they, not the solution."""
+    call: dict[str, Any] = {"fun": robertson, "t_span": (0.0, 40.0), "y0": [1.0, 0.0, 0.0], "method": method, "max_steps": 1000}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        straight = mflow.solve_ivp(**call)
+        mflow.solve_ivp(**call, checkpoint=tmp_path / "state", checkpoint_every=max(1, straight.nsteps - 1))
+        rest = mflow.solve_ivp(**call, resume=tmp_path / "state")
+    assert (rest.reason, rest.nsteps) == (straight.reason, straight.nsteps)

@@ -200,6 +200,20 @@ def test_a_block_says_diverged_of_what_runs_off_alone() -> None:
     np.testing.assert_allclose(r.t, [4.0, 1.0, 0.5], rtol=1e-3)
 
 
+def test_the_first_trajectories_of_a_block_alone_are_followed_back() -> None:
+    @cfunc("block")
+    def fun(t, y, f, n, lanes, ctx):  # type: ignore[no-untyped-def]
+        for i in range(lanes):
+            f[i] = y[i] * y[i]
+        return 0
+
+    for times in (None, [0.0, 0.25]):
+        r = mflow.solve_ivp_batch(fun, (0, 3), np.linspace(1.0, 2.0, 70)[:, None], "dopri5", times, batch=True)
+        assert r.reason[:64] == ["diverged"] * 64
+        assert set(r.reason[64:]) <= {"non_finite", "step_too_small"}
+        assert ["only the first 64" in r[k].message for k in range(70)] == [False] * 64 + [True] * 6
+
+
 # ---- what asks for a smaller step --------------------------------------------------------------------------------------------------------
 
 

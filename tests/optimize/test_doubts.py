@@ -111,7 +111,7 @@ def test_diff_step() -> None:
 
     mflow.minimize(cost, [1.0, 1.0], method="sgd", maxiter=0, diff_step=[1e-3, 1e-2])
     assert steps[1] == 1.0 + 1e-3
-    with pytest.raises(ValueError, match="diff_step: it is the length of differences"):
+    with pytest.raises(ValueError, match="diff_step: expected None beside a gradient"):
         mflow.minimize(cost, [1.0, 1.0], jac=lambda x: A @ x - B, diff_step=1e-3)
     for wrong in (0.0, [1.0, 2.0, 3.0], -1.0):
         with pytest.raises(ValueError, match="diff_step: expected a number above 0, or 2 of them"):

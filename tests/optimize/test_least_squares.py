@@ -471,5 +471,5 @@ def test_diff_step_of_residuals() -> None:
 
     least_squares(fun, [1.0, 0.1], diff_step=1e-3, max_nfev=1)
     assert seen[1] == 1.001
-    with pytest.raises(ValueError, match="diff_step: it is the length"):
+    with pytest.raises(ValueError, match="diff_step: expected None beside a Jacobian"):
         least_squares(decay, [1.0, 0.1], lambda b: np.zeros((30, 2)), diff_step=1e-3)

@@ -12,9 +12,10 @@ from mflow_core.problems.sparse import check_sparse
 from mflow_core.solvers.band_lu import BandLU
 
 import mflow
+from mflow.analysis.field import Field
 from mflow.nonlinear import color_columns
 
-N = 300  # large enough for the sparse paths, which dense ones take over below some 200
+N = 420  # large enough for the sparse paths, which dense ones take over up to 400
 
 
 def tridiagonal(kind: str = "csr", n: int = N) -> Any:
@@ -65,13 +66,13 @@ def broken_floats(A: Any) -> None:
 
 
 DEFECTS = {
-    outside: "expected indices from 0 to 299 in indices, got 100000000 in entry",
-    negative: "expected indices from 0 to 299 in indices, got -100000000 in entry 0",
-    wraps: "expected indices from 0 to 299 in indices, got 429496",
+    outside: f"expected indices from 0 to {N - 1} in indices, got 100000000 in entry",
+    negative: f"expected indices from 0 to {N - 1} in indices, got -100000000 in entry 0",
+    wraps: f"expected indices from 0 to {N - 1} in indices, got 429496",
     beyond: "expected indptr to end at most at",
     falls: "expected indptr to rise, got 100000000 and then 2 in entry 2",
     starts_late: "expected indptr to begin with 0, got -5",
-    short: "expected 301 numbers in indptr, got 294",
+    short: f"expected {N + 1} numbers in indptr, got {N - 6}",
     fewer_data: "",
     broken_floats: "expected whole numbers of one dimension in indices, got dtype float64",
 }
@@ -104,6 +105,11 @@ USES: dict[str, tuple[str, str, Any]] = {
     "least_squares": ("jac", "csr", lambda A: mflow.least_squares(lambda x: x - 1.0, np.zeros(N), jac=lambda x: A)),
     "max_stable_dt": ("jac", "csr", lambda A: mflow.max_stable_dt("euler", jac=A)),
     "posedness": ("jac", "csr", lambda A: mflow.posedness(decay, 0.0, ONES, jac=A)),
+    "posedness, a function": ("jac", "csr", lambda A: mflow.posedness(decay, 0.0, ONES, jac=lambda t, y: A)),
+    "posedness, dense": ("jac", "csr", lambda A: Field(decay, 0.0, ONES, A, ()).matrix(0.0, ONES)),
+    "check_jacobian": ("jac", "csr", lambda A: mflow.check_jacobian(decay, ONES, A, t=0.0)),
+    "check_jacobian, a function": ("jac", "csc", lambda A: mflow.check_jacobian(decay, ONES, lambda t, y: A, t=0.0)),
+    "check_gradient": ("the gradient", "csr", lambda A: mflow.check_gradient(lambda x: x @ x, ONES, lambda x: A)),
     "stiffness": ("stiffness", "csr", lambda A: mflow.solve_dynamics(np.ones(N), None, A, x0=ONES, t_span=(0, 1), dt=0.1)),
     "mass": ("mass", "csc", lambda A: mflow.solve_dynamics(A, None, np.ones(N), x0=ONES, t_span=(0, 1), dt=0.1)),
     "limit of a structure": ("stiffness", "csr", lambda A: mflow.max_stable_dt("central_difference", stiffness=A)),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_tuple, dense_array, real_array, shown
 from mflow.spectra import krylov
@@ -49,7 +50,10 @@ class Field:
         return out.ravel()
 
     def _given(self, t: float, y: Array) -> Any:
-        return self.jac(t, y.reshape(self.shape).copy(), *self.args) if callable(self.jac) and not hasattr(self.jac, "matvec") else self.jac
+        """The user's Jacobian in any form; of a sparse matrix the structure has been looked at."""
+        function = callable(self.jac) and not hasattr(self.jac, "matvec")
+        J = self.jac(t, y.reshape(self.shape).copy(), *self.args) if function else self.jac
+        return check_sparse(J, "jac") if is_sparse(J) else J
 
     def matrix(self, t: float, y: Array) -> tuple[Array, float]:
         """(J, its error in norm)."""

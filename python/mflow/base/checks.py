@@ -260,7 +260,8 @@ def real_array(value: Any, argument: str) -> Array:
         flat = [as_number(entry, argument, "real numbers") for entry in array.ravel().tolist()]
         array = np.array(flat, dtype=np.float64).reshape(array.shape)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{argument}: expected real numbers, got {array.dtype}")
+        given = f" ({shown(value)})" if array.ndim == 0 else ""
+        raise TypeError(f"{argument}: expected real numbers, got {array.dtype}{given}")
     return np.asarray(array, dtype=np.float64)
 
 
@@ -319,12 +320,7 @@ def check_start(value: Any, argument: str) -> Array:
 
     Raises TypeError for anything but real numbers, ValueError where one is not finite.
     """
-    array = as_array(value, argument)
-    if array.dtype.kind not in "biuf":
-        fix = "; stack real and imaginary parts" if array.dtype.kind == "c" else ""
-        given = f" ({shown(value)})" if array.ndim == 0 else ""
-        raise TypeError(f"{argument}: expected real numbers, got dtype {array.dtype}{given}{fix}")
-    return finite_array(np.array(array, dtype=np.float64, order="C"), argument)
+    return finite_array(np.array(real_array(value, argument), order="C"), argument)
 
 
 def check_vector(value: Any, argument: str, n: int | None = None) -> Array:

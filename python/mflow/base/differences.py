@@ -22,7 +22,7 @@ import numpy as np
 from mflow_core.problems.problem import Problem, objective_problem
 from numpy.typing import NDArray
 
-from mflow.base.checks import Array, as_tuple, check_start
+from mflow.base.checks import Array, as_tuple, check_start, shown
 
 __all__ = [
     "CostLook",
@@ -315,7 +315,7 @@ def cost_problem(
     n = math.prod(shape)
     steps = check_diff_step(diff_step, n)
     if steps is not None and (callback is None or callback.mode < FORWARD):
-        raise ValueError("diff_step: it is the length of differences, and here is a gradient, which needs none; omit it")
+        raise ValueError(f"diff_step: expected None beside a gradient, which needs no differences, got {shown(diff_step)}; omit it")
     if callback is None or fun is None or not n:
         return problem, None
     look = CostLook(fun, as_tuple(args), shape, steps is not None, check)

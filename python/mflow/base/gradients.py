@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mflow_core.problems.sparse import check_sparse, is_sparse
 
-from mflow.base.checks import Array, as_tuple, check_choice, check_function, check_number, check_start, shown
+from mflow.base.checks import Array, as_tuple, check_choice, check_function, check_number, check_start, dense_array, shown
 from mflow.base.differences import EACH, along
 from mflow.base.remainder import Model, Verdict, gradient_model, jacobian_model, quick
 
@@ -152,8 +153,8 @@ def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, .
         return fun(*before, at, *args)
 
     at = _finite(values(start.copy()), "fun").ravel()
-    sparse = hasattr(J, "tocsr")
-    matrix: Any = J.tocsr() if sparse else _finite(J, "jac")
+    sparse = is_sparse(J)
+    matrix: Any = check_sparse(J, "jac").tocsr() if sparse else _finite(J, "jac")
     if not sparse and matrix.ndim < 2 and matrix.size == at.size * start.size:
         matrix = matrix.reshape(at.size, start.size)
     if matrix.shape != (at.size, start.size):
@@ -218,7 +219,7 @@ def check_grad(
 
 
 def _finite(value: Any, argument: str) -> Array:
-    return check_start(value.toarray() if hasattr(value, "toarray") else value, argument)
+    return check_start(dense_array(value, argument), argument)
 
 
 def _report(model: Model, matrix: Any, word: str, shape: tuple[int, ...]) -> DerivativeReport:

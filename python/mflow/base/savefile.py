@@ -11,8 +11,8 @@ import json
 import math
 import os
 import re
+import secrets
 import stat
-import tempfile
 import time
 import zlib
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ try:
 except ImportError:  # not on Windows
     fcntl = None  # type: ignore[assignment]
 
-__all__ = ["numbers_of", "read_state", "write_state"]
+__all__ = ["misfit_of", "number_of", "numbers_of", "read_state", "replace_file", "write_state"]
 
 LONGEST_HEAD = 1 << 30  # of the line of JSON: the times of t_eval are in it
 OLD = 3600.0  # seconds after which a file that is still being written is a stale one, where there are no locks
@@ -48,11 +48,20 @@ def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], 
         raise FileNotFoundError(f"{target}: expected a folder {target.parent} to save it in, found none; make it first")
     if target.exists() and not target.is_file():
         raise FileExistsError(f"{target}: expected a file to save to, got a folder or a device; give another name")
-    handle, name = _new_part(target)
+    replace_file(target, f"mflow {kind} 2\n".encode() + zlib.crc32(body).to_bytes(4, "little"), body)
+
+
+def replace_file(target: Path, *parts: bytes, private: bool = True) -> None:
+    """Write a file as a whole or not at all; remove what killed writers of it have left behind.
+
+    private : readable for its owner alone; else as the file that it replaces, or as any new file. Raises OSError.
+    """
+    handle, name = _new_part(target, 0o600 if private else 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(f"mflow {kind} 2\n".encode() + zlib.crc32(body).to_bytes(4, "little"))
-            file.write(body)
+            if not private and target.exists():
+                os.chmod(name, target.stat().st_mode & 0o777)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
             if fcntl is not None:
@@ -65,10 +74,14 @@ def write_state(path: str | os.PathLike[str], kind: str, facts: dict[str, Any], 
     _remove_stale_parts(target)
 
 
-def _new_part(target: Path) -> tuple[int, str]:
-    """(handle, name) of a new file beside the target, which is locked until it is closed."""
+def _new_part(target: Path, mode: int) -> tuple[int, str]:
+    """(handle, name) of a new file beside the target, which is locked until it is closed; mode: before the user's mask is taken off."""
     while True:
-        handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=PART, dir=target.parent)
+        name = os.path.join(target.parent, f".{target.name}.{secrets.token_hex(4)}{PART}")
+        try:
+            handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+        except FileExistsError:
+            continue
         if not _lock(handle) or os.fstat(handle).st_nlink:
             return handle, name
         os.close(handle)  # another writer took it for a stale one before it was locked
@@ -168,3 +181,15 @@ def numbers_of(blocks: dict[str, bytes], name: str, shape: tuple[int, ...], fini
     if finite and not np.all(np.isfinite(array)):
         raise ValueError(f"{name}: expected finite numbers, got some that are not")
     return array
+
+
+def number_of(value: Any, name: str) -> float:
+    """A number as JSON has it, NaN and infinities among them. Raises TypeError."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name}: expected a number, got {value!r}")
+    return float(value)
+
+
+def misfit_of(error: Exception) -> str:
+    """Why a saved state does not fit, in the words of what was raised."""
+    return f"there is no {error}" if isinstance(error, KeyError) else str(error)

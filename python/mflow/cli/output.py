@@ -8,13 +8,13 @@ import math
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mflow.base.savefile import replace_file
 from mflow.cli.arguments import UsageError
 
 __all__ = ["number", "print_error", "seconds", "table", "width", "write_json"]
@@ -93,16 +93,6 @@ def _replace(path: Path, text: str) -> None:
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
         return
-    handle, part = tempfile.mkstemp(prefix=path.name, suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(part, path.stat().st_mode & 0o777 if path.exists() else 0o666 & ~mask)
-        if path.is_symlink():  # one that has come since the arguments were looked at
-            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
+    if path.is_symlink():  # one that has come since the arguments were looked at
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+    replace_file(path, text.encode(), private=False)

@@ -17,7 +17,7 @@ from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import check_sparse
 
-from mflow.base.checks import as_tuple, check_choice, check_flags
+from mflow.base.checks import as_tuple, check_choice, check_flags, shown
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
@@ -180,7 +180,7 @@ def solve_dynamics(
     if after is not None:
         check_choice(after, "after", ("hold", "zero"))
         if not is_table(load):
-            raise ValueError("after: it says how a table of loads ends, and load is none: omit after")
+            raise ValueError(f"after: expected a table as load, whose end it describes, got load = {shown(load)}; omit after")
     supports = Supports(start, fixed)
     supports.check_rest(speed)
     linear = {"damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh}

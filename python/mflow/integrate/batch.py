@@ -19,7 +19,7 @@ from mflow.base.checks import Array, as_tuple, check_flags, check_number, check_
 from mflow.base.methods import Method, refuse_unknown
 from mflow.base.progress import Progress
 from mflow.base.result import IVPResult, Result, attach
-from mflow.integrate.ensemble import COUNTS, BlockFunction, Columns, Task, run_here, run_on
+from mflow.integrate.ensemble import COUNTS, BlockFunction, Columns, Task, look_back, run_here, run_on
 from mflow.integrate.ivp import ARGUMENTS
 
 __all__ = ["IVPBatchResult", "solve_ivp_batch"]
@@ -154,6 +154,9 @@ def solve_ivp_batch(
     function for blocks gives the bits that the same formula gives in `solve_ivp`; with steps of their own, trajectories of a block round
     differently (K = h f).
 
+    Under error control, of the trajectories of a function for blocks that could not go on, the first 64 are followed backwards to see
+    whether they run off in finite time (``reason="diverged"``). Further ones keep "non_finite" or "step_too_small"; their message says so.
+
     Examples
     --------
     >>> import mflow, numpy as np
@@ -188,6 +191,7 @@ def solve_ivp_batch(
                 run_on(executor, task, columns, bar)
             else:
                 run_here(task, columns, threads, bar)
+        look_back(task, columns)
     except BaseException as error:
         attach(error, lambda: _result(task, columns), "in mflow.solve_ivp_batch; .partial_result holds the trajectories that were done")
         raise

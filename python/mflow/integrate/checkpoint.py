@@ -13,7 +13,7 @@ from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import check_path, check_whole
-from mflow.base.savefile import numbers_of, read_state, write_state
+from mflow.base.savefile import misfit_of, number_of, numbers_of, read_state, write_state
 from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.history import History
 from mflow.stability import spectrum
@@ -48,6 +48,7 @@ class Checkpoints:
         self.path, self.run, self.history, self.events, self.facts = settings.checkpoint, run, history, events, facts
         self.every = whole_or(settings.checkpoint_every, "checkpoint_every", EVERY)
         self.saved_k = 0  # the step of the last one
+        self.held = False  # whether steps were held at the stability limit before the checkpoint that the run went on from
         if settings.checkpoint_every is not None and self.path is None:
             raise ValueError("checkpoint_every: expected checkpoint=, the file to write, as well")
         if self.path is not None:
@@ -68,7 +69,7 @@ class Checkpoints:
         dt, looks, nfev = state
         facts = {
             "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
-            "at": place_of(self.run),
+            "at": place_of(self.run), "held": self.held or bool(self.run.stiffness[0]),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
@@ -94,12 +95,13 @@ class Checkpoints:
             check_place(facts, self.run)
             if self.events is not None:
                 self._restore_events(self.events, blocks)
-            self.saved_k = self.run.k
+            self.saved_k, self.held = self.run.k, facts.get("held", False)
+            if not isinstance(self.held, bool):
+                raise ValueError(f"held: expected true or false, got {self.held!r}")
             nfev = check_whole(facts["nfev"], "nfev", 0, MANY)
-            return StepState(_number(facts["dt"], "dt"), _looks(facts["looks"]), nfev)
+            return StepState(number_of(facts["dt"], "dt"), _looks(facts["looks"]), nfev)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            what = f"there is no {error}" if isinstance(error, KeyError) else error
-            raise ValueError(f"resume: {path} does not fit this call, or is damaged ({what})") from error
+            raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
 
     def _check_blocks(self, blocks: dict[str, bytes]) -> None:
         """Raises ValueError where there are others than a run with such events writes."""
@@ -145,20 +147,13 @@ def _same(saved: Any, value: Any) -> bool:
     return json.dumps(saved) == json.dumps(value)
 
 
-def _number(value: Any, name: str) -> float:
-    """A number as JSON has it, NaN and infinities among them. Raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(f"{name}: expected a number, got {value!r}")
-    return float(value)
-
-
 def _looks(saved: Any) -> spectrum.Looks:
     """When the curvature was looked at. Raises TypeError or ValueError."""
     if not isinstance(saved, dict) or set(saved) != {"next", "gap", "dt"}:
         raise ValueError(f"looks: expected next, gap and dt, got {saved!r}")
     looks = spectrum.Looks(
         check_whole(saved["next"], "looks: next", 0, MANY), check_whole(saved["gap"], "looks: gap", 1, spectrum.SELDOM),
-        _number(saved["dt"], "looks: dt"),
+        number_of(saved["dt"], "looks: dt"),
     )  # fmt: skip
     if not looks.dt > 0.0:
         raise ValueError(f"looks: dt: expected a number above 0, got {looks.dt!r}")

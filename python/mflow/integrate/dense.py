@@ -87,8 +87,6 @@ class DenseOutput:
         self._shape = tuple(check_whole(side, f"shape[{k}]") for k, side in enumerate(sides))
         if math.prod(self._shape) != n:
             raise ValueError(f"shape: expected one of {n} numbers, as y_end has, got {self._shape}")
-        if math.prod(self._shape) != n:
-            raise ValueError(f"shape: expected that of {n} numbers, got {shape}")
         gaps = np.diff(self.ts)
         self._ascending = bool(self.ts[-1] >= self.ts[0])
         if not np.all(np.isfinite(self.ts)) or np.any(gaps < 0 if self._ascending else gaps > 0):

@@ -326,7 +326,9 @@ class Drive:
             return self.result(-1, "event_failed", self.events.failure)
         if self.unmeasured:
             return self.result(-1, "non_finite", f"{self.unmeasured}, and {method.name} measures the Jacobian there ({where})")
-        return self.result(-1, *self._ending(where).explain(status))
+        ending = self._ending(where)
+        ending.held = self.checkpoints.held
+        return self.result(-1, *ending.explain(status))
 
     def _few_digits(self) -> str:
         """Where slopes carry fewer digits than rtol asks for."""

@@ -36,6 +36,7 @@ class Ending:
     """The ending of a run that could not go on. where: "at t = ... after ... steps"; mode: "fixed", "auto" or "adaptive"."""
 
     callee, jacobian = "right-hand side", "jac="
+    held = False  # whether steps were held at the stability limit before a checkpoint that the run went on from
 
     def __init__(self, run: stepper.Run, method: Method, mode: str, step: float, start: Array, t0: float, where: str) -> None:
         self.run, self.method, self.mode, self.step, self.start, self.t0, self.where = run, method, mode, step, start, t0, where
@@ -88,9 +89,10 @@ class Ending:
 
     def _blow_up(self) -> tuple[str, str] | None:
         """The ending of a solution that runs off in finite time; None where there is no evidence that it does, or where what runs off may
-        be the explicit steps alone, which were held at their stability limit."""
+        be the explicit steps alone, which were held at their stability limit. That they were is in checkpoints, so that a run that was
+        resumed ends for the same reason; how many they were, in this call, is for messages alone."""
         run, y = self.run, self._state()
-        if run.k == 0 or stiff_words(run, self.method):
+        if run.k == 0 or self.held or run.stiffness[0]:
             return None
         end = blow_up_time(self._slope, run.t, y, self.t0, run.h, self.start)
         if end is None:

@@ -44,10 +44,11 @@ from mflow.integrate.control import (
 from mflow.integrate.endings import blow_up_time
 from mflow.integrate.ivp import solve_ivp
 
-__all__ = ["BlockFunction", "Columns", "Task", "run_here", "run_on"]
+__all__ = ["BlockFunction", "Columns", "Task", "look_back", "run_here", "run_on"]
 
 POLL = 0.02  # seconds between looks at the threads, so that Ctrl-C is answered
 PIECES = 4  # for each worker of an executor: a slow piece must not keep the others waiting
+LOOKED = 64  # trajectories of a function for blocks that are asked whether they run off
 CONTROLS = ("first_step", "max_step", "min_step", "max_steps")  # what a function for blocks takes of solve_ivp's options
 REFUSED = {"inplace", "jac", "jac_sparsity", "lband", "uband", "solver", "dense_output", "callback"}  # and what not
 COUNTS = ("nfev", "njev", "nlu", "nsteps", "nrejected")
@@ -110,6 +111,7 @@ class Columns:
     reason: list[str]
     messages: dict[int, str] = field(default_factory=dict)
     errors: dict[int, Exception] = field(default_factory=dict)
+    last: Array | None = None  # states where trajectories of a function for blocks ended, where y holds those at given times
     extras: dict[str, list[Any]] = field(default_factory=dict)  # "sol", "t_events", "y_events", where asked for
 
     @classmethod
@@ -124,7 +126,10 @@ class Columns:
         asked = {"sol": task.options.get("dense_output"), "t_events": events, "y_events": events}
         extras: dict[str, list[Any]] = {name: [None] * count for name, keep in asked.items() if keep}
         counts = np.zeros((count, len(COUNTS)), np.int64)
-        return cls(task.t0.copy(), y, reached, np.full(count, -1, np.int64), counts, ["interrupted"] * count, extras=extras)
+        out = cls(task.t0.copy(), y, reached, np.full(count, -1, np.int64), counts, ["interrupted"] * count, extras=extras)
+        if task.times is not None and isinstance(task.fun, BlockFunction):
+            out.last = task.starts.copy()
+        return out
 
     def put(self, k: int, r: Any, at_times: bool) -> None:
         """The IVPResult of trajectory k."""
@@ -151,6 +156,8 @@ class Columns:
         last = first + len(piece.reason)
         for name in ("t", "y", "reached", "status", "counts", "reason"):
             getattr(self, name)[first:last] = getattr(piece, name)
+        if self.last is not None:
+            self.last[first:last] = piece.last
         for name, column in self.extras.items():
             column[first:last] = piece.extras[name]
         self.messages |= {first + k: text for k, text in piece.messages.items()}
@@ -308,25 +315,33 @@ def run_blocks(task: Task, columns: Columns, threads: int, bar: Progress) -> Non
     finally:
         columns.y = run.y_last if task.times is None else run.y
         columns.t = run.t_last
+        columns.last = None if task.times is None else run.y_last
         columns.reached = run.saved if task.times is not None else columns.reached
         columns.status = np.where(run.code == 0, 0, -1)
         columns.reason = [REASONS.get(code, "rhs_failed") for code in run.code.tolist()]
         for name in ("nfev", "nsteps", "nrejected"):
             columns.counts[:, COUNTS.index(name)] = getattr(run, name)
         for k in np.flatnonzero(run.code).tolist():
-            if task.dt is None and columns.reason[k] in ("non_finite", "step_too_small"):
-                _look_back(task, columns, k, run)
             columns.messages[k] = _words(columns.reason[k], int(run.code[k]), run.t_last[k], run.nsteps[k])
 
 
-def _look_back(task: Task, columns: Columns, k: int, run: core.Lanes) -> None:
-    """Whether trajectory k, which could not go on, runs off in finite time: by the evidence of a run alone (`mflow.integrate.endings`)."""
-    slope, t, t0 = LaneSlope(task, k), float(run.t_last[k]), float(task.t0[k])
-    span = float(task.t1[k]) - t0
-    h = math.copysign(float(np.spacing(max(abs(t), abs(t0), 1e-3 * abs(span)))), span)  # the last one was some of these long
-    if blow_up_time(slope, t, run.y_last[k], t0, h, task.starts[k]) is not None:
-        columns.reason[k] = "diverged"
-    columns.counts[k, COUNTS.index("nfev")] += slope.calls
+def look_back(task: Task, columns: Columns) -> None:
+    """Whether trajectories of a function for blocks that could not go on run off in finite time, by the evidence of a run alone
+    (`mflow.integrate.endings`). That takes hundreds of calls for each, so only the first `LOOKED` are looked at, whatever the pieces."""
+    if task.dt is not None or not isinstance(task.fun, BlockFunction):
+        return
+    failed = [k for k, reason in enumerate(columns.reason) if reason in ("non_finite", "step_too_small")]
+    states = columns.y if columns.last is None else columns.last
+    for k in failed[:LOOKED]:
+        slope, t, t0 = LaneSlope(task, k), float(columns.t[k]), float(task.t0[k])
+        span = float(task.t1[k]) - t0
+        h = math.copysign(float(np.spacing(max(abs(t), abs(t0), 1e-3 * abs(span)))), span)  # the last one was some of these long
+        if blow_up_time(slope, t, states[k], t0, h, task.starts[k]) is not None:
+            columns.reason[k] = "diverged"
+            columns.messages[k] = _words("diverged", 0, t, int(columns.counts[k, COUNTS.index("nsteps")]))
+        columns.counts[k, COUNTS.index("nfev")] += slope.calls
+    for k in failed[LOOKED:]:
+        columns.messages[k] += f"; only the first {LOOKED} of such trajectories are asked whether they run off in finite time"
 
 
 class LaneSlope:

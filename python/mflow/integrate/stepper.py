@@ -17,7 +17,7 @@ from mflow_core.stepping.last_step import LastStep
 from mflow.base.checks import Array, as_tuple, check_number, check_path, check_start, check_whole
 from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
-from mflow.base.savefile import numbers_of, read_state, write_state
+from mflow.base.savefile import misfit_of, numbers_of, read_state, write_state
 from mflow.integrate.checkpoint import check_place, place_of
 from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.integrate.curvature import give_radius, stable_end
@@ -389,8 +389,7 @@ class Stepper:
             method, start, t0, control = _read_start(facts, blocks)
             more: dict[str, Any] = {"v0": numbers_of(blocks, "v0", start.shape)} if "second_order" in method.flags else {}
             known, rebuilt = {"run", "start", *more}, [check_whole(n, "rebuilt", 0, MANY) for n in facts.get("rebuilt", (0, 0, 0))]
-            if set(blocks) != known or len(rebuilt) != 3 or ("energy" in control) != bool(more):
-                raise ValueError(f"blocks, rebuilt, control: not those of {method.name}")
+            _check_fields(method, known, set(blocks), rebuilt, "energy" in control)
         except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
             raise _misfit(path, error) from error
         try:
@@ -430,9 +429,20 @@ def _remake(
     return made
 
 
+def _check_fields(method: Method, known: set[str], blocks: set[str], rebuilt: list[int], energy: bool) -> None:
+    """ValueError where a saved stepper has other fields than one of this method."""
+    if blocks != known:
+        raise ValueError(f"blocks: expected {', '.join(sorted(known))} of {method.name}, got {', '.join(sorted(blocks))}")
+    if len(rebuilt) != 3:
+        raise ValueError(f"rebuilt: expected 3 whole numbers, got {rebuilt}")
+    if energy != ("v0" in known):
+        raise ValueError(
+            f"control: expected {'energy' if 'v0' in known else 'no energy'} for {method.name}, got {'one' if energy else 'none'}"
+        )
+
+
 def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
-    what = f"there is no {error}" if isinstance(error, KeyError) else error
-    return ValueError(f"{os.fspath(path)}: it is damaged, or holds another state ({what})")
+    return ValueError(f"{os.fspath(path)}: it is damaged, or holds another state ({misfit_of(error)})")
 
 
 def _made_of(facts: dict[str, Any]) -> int:
@@ -449,7 +459,8 @@ def _read_start(facts: dict[str, Any], blocks: dict[str, bytes]) -> tuple[Method
     if set(given) != set(method.parameters):
         raise ValueError(f"parameters: expected {', '.join(method.parameters)} of {method.name}, got {', '.join(given)}")
     if facts.get("made (its checksum)", _made_of(facts)) != _made_of(facts):
-        raise ValueError("made: method, parameters, shape, t0 and control are not those that were saved")
+        expected, given = _made_of(facts), facts["made (its checksum)"]
+        raise ValueError(f"made: expected the checksum {expected} of method, parameters, shape, t0 and control, got {given!r}")
     if not isinstance(facts["shape"], list):
         raise ValueError(f"shape: expected a list, got {facts['shape']!r}")
     shape = tuple(check_whole(n, "shape", 0, MANY) for n in facts["shape"])

@@ -15,7 +15,7 @@ from mflow_core.problems.problem import Problem, objective_problem
 from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE, compiled_address
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, as_tuple, check_start
+from mflow.base.checks import Array, as_tuple, check_flags, check_start
 from mflow.base.differences import CostLook, cost_problem, moves_from, scan, verdict_of
 from mflow.base.methods import as_method
 from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
@@ -37,8 +37,7 @@ class Doubts:
 
     def __init__(self, fun: Any, x0: Any, args: Any, jac: Any, diff_step: Any, check: Any) -> None:
         self.fun, self.start, self.args, self.jac, self.diff_step = fun, check_start(x0, "x0"), as_tuple(args), jac, diff_step
-        if not isinstance(check, (bool, np.bool_)):
-            raise TypeError(f"check_gradient: expected True or False, got {check!r}")
+        check_flags(check_gradient=check)
         self.checks = bool(check)
         self.differences = jac is None or jac is False or isinstance(jac, str)
         self.look: CostLook | None = None

@@ -38,7 +38,7 @@ class Residuals:
         self.eps, self.digits, self.central = EPS, None, jac == "3-point"
         self.steps = check_diff_step(diff_step, self.n)
         if self.steps is not None and not self.differences:
-            raise ValueError("diff_step: it is the length of differences, and here is a Jacobian, which needs none; omit it")
+            raise ValueError(f"diff_step: expected None beside a Jacobian, which needs no differences, got {shown(diff_step)}; omit it")
         self.given = self.steps is not None
         self.floor, self.least, self.seen_zero = FLOOR, np.zeros(self.n), np.zeros(self.n, dtype=bool)
         self.verdict, self.tried = Verdict("unknown", 0), False

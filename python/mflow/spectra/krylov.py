@@ -20,7 +20,7 @@ C. C. Paige, J. Inst. Math. Appl. 18 (1976) 341-349.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 
-__all__ = ["MISS", "Ritz", "arnoldi", "basis", "exponential", "joined", "lanczos", "random_vector", "sure"]
+__all__ = ["MISS", "Ritz", "arnoldi", "basis", "commutators", "exponential", "joined", "lanczos", "random_vector", "sure"]
 
 Product = Callable[[Array], Array]
 GHOST = 1e-6  # Ritz values whose distance, relative to the largest, is below this are one value and its ghosts
@@ -56,6 +56,14 @@ def random_vector(n: int, stream: int = 0) -> Array:
     """A unit vector in a random direction, from a fixed seed: the same in every call with this stream."""
     v: Array = np.random.default_rng((SEED, stream)).standard_normal(n)
     return v / float(np.linalg.norm(v)) if n else v
+
+
+def commutators(times: Product, back: Product, n: int, streams: tuple[int, ...]) -> Iterator[tuple[float, float, float]]:
+    """(|J^T J v - J J^T v|, |J^T J v|, |J J^T v|) of random vectors: the first is 0 for a normal J. times, back: v -> J v, J^T v."""
+    for stream in streams:
+        v = random_vector(n, stream)
+        one, other = back(times(v)), times(back(v))
+        yield float(np.linalg.norm(one - other)), float(np.linalg.norm(one)), float(np.linalg.norm(other))
 
 
 def lanczos(

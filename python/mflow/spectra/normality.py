@@ -72,13 +72,8 @@ def warning_of_products(method: Method, times: Product, n: int, dt: float) -> st
 
 def _departure(times: Product, back: Product, n: int) -> float:
     """|J^T J v - J J^T v| relative to both, at most over two random vectors."""
-    out = 0.0
-    for stream in (51, 52):
-        v = krylov.random_vector(n, stream)
-        one, other = back(times(v)), times(back(v))
-        size = max(float(np.linalg.norm(one)), float(np.linalg.norm(other)))
-        out = max(out, float(np.linalg.norm(one - other)) / size if size > 0.0 else 0.0)
-    return out
+    seen = krylov.commutators(times, back, n, (51, 52))
+    return max(0.0, *(apart / max(one, other) if max(one, other) > 0.0 else 0.0 for apart, one, other in seen))
 
 
 def range_step(times: Product, back: Product, n: int, limiting: Any) -> tuple[float, float]:

@@ -289,13 +289,8 @@ def _is_normal(J: Linear) -> bool:
     """Whether J^T J = J J^T, seen at two random vectors."""
     if J.back is None:
         return False
-    for stream in (7, 8):
-        v = krylov.random_vector(J.n, stream)
-        one, other = J.back(J.times(v)), J.times(J.back(v))
-        size = float(np.linalg.norm(one)) + float(np.linalg.norm(other))
-        if float(np.linalg.norm(one - other)) > 1e-10 * size + 10.0 * J.noise * math.sqrt(size):
-            return False
-    return True
+    seen = krylov.commutators(J.times, J.back, J.n, (7, 8))
+    return not any(apart > 1e-10 * (one + other) + 10.0 * J.noise * math.sqrt(one + other) for apart, one, other in seen)
 
 
 def _general(J: Linear) -> Outer:

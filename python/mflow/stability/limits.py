@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array, as_number, check_flags, check_number, complex_array, shown
+from mflow.base.checks import Array, as_number, check_choice, check_flags, check_number, complex_array
 from mflow.base.methods import Method, as_method
 from mflow.spectra import eigenvalues as scans
 from mflow.spectra import normality
@@ -79,18 +79,20 @@ def stability_limit(
     if direction is not None:
         return limit_on_ray(method, _unit(method, axis, direction))
     if "second_order" in method.flags:
-        if not (axis is None or (isinstance(axis, str) and axis in ("frequency",))):
-            raise ValueError(f'axis: expected "frequency" for the second-order method {method.name}, got {shown(axis)}')
+        _check_axis(axis, method, "frequency")
         return limit_of_frequency(method, check_number(zeta, "zeta", low=0.0))
     if check_number(zeta, "zeta", low=0.0) != 0.0:
         raise ValueError(f"zeta: expected a second-order method, got {method.name}; omit zeta")
     if method.kind == "step":
-        if not (axis is None or (isinstance(axis, str) and axis in ("real", "imaginary"))):
-            raise ValueError(f'axis: expected "real" or "imaginary" for the integrator {method.name}, got {shown(axis)}')
+        _check_axis(axis, method, "real", "imaginary")
         return limit_on_ray(method, 1j if axis == "imaginary" else -1.0)
-    if not (axis is None or (isinstance(axis, str) and axis in ("curvature",))):
-        raise ValueError(f'axis: expected "curvature" for the optimizer {method.name}, got {shown(axis)}')
+    _check_axis(axis, method, "curvature")
     return _limit_of_lr(method, 1.0)
+
+
+def _check_axis(axis: str | None, method: Method, *choices: str) -> None:
+    if axis is not None:
+        check_choice(axis, f"axis (of {method.name})", choices)
 
 
 def _unit(method: Method, axis: str | None, direction: complex) -> complex:

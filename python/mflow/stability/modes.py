@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.spectra import krylov
 from mflow.stability.criterion import criterion_of
 
 __all__ = ["Modes", "force_modes", "limit_of_frequency", "outer_bound", "radii", "structure_modes"]
@@ -43,6 +44,7 @@ STEPS = 400  # twice, the second time for the growth: GROWTH there is a spectral
 GROWTH = 10.0
 RATIOS = 1000  # damping ratios that are told apart where there are many modes
 LANCZOS = 300
+START = 81  # stream of the random start vectors
 CALLS = 25  # of a force, for its largest frequency
 MANY_CALLS = 90  # where a step is chosen by it
 DIFFERENCE = 1e-7  # of its arguments
@@ -191,31 +193,21 @@ def force_modes(accel: Callable[[Array, Array], Array], x: Array, v: Array, velo
 
 def _top(times: Callable[[Array], Array], n: int, count: int) -> tuple[float, Array]:
     """The largest real eigenvalue of a matrix that is given by its products, at most `count` of them, and its vector of length 1."""
-    count = min(count, n)
-    basis, H = np.zeros((count, n)), np.zeros((count + 1, count))
-    u = np.eye(n)[0] if n <= count else np.cos(1.0 + np.arange(n, dtype=np.float64))
-    used = 0
-    for j in range(count):
-        basis[j] = u / np.linalg.norm(u)
-        u = times(basis[j])
-        scale = float(np.linalg.norm(u))
-        for _ in range(2):
-            part = basis[: j + 1] @ u
-            H[: j + 1, j] += part
-            u = u - part @ basis[: j + 1]
-        H[j + 1, j] = np.linalg.norm(u)
-        used = j + 1
-        if H[j + 1, j] <= 1e-6 * scale:
-            if n > count or used == n:
-                break
-            H[j + 1, j] = 0.0  # the rest of a small space: any direction in it
-            rest = np.eye(n) - basis[:used].T @ basis[:used]
-            u = rest[:, int(np.argmax(np.abs(rest).max(axis=0)))]
-    values, vectors = np.linalg.eig(H[:used, :used])
+    if n <= count:
+        basis = np.eye(n)
+        H = np.stack([times(unit) for unit in basis], axis=1)
+    else:
+        basis, H, _ = krylov.basis(times, krylov.random_vector(n, START), count, _exhausted)
+    values, vectors = np.linalg.eig(H)
     best = int(np.argmax(values.real))
-    direction = vectors[:, best].real @ basis[:used]
+    direction = vectors[:, best].real @ basis
     size = float(np.linalg.norm(direction))
     return float(values[best].real), direction / size if size > 0.0 else basis[0]
+
+
+def _exhausted(H: Array, k: int) -> bool:
+    """Whether what is new of the last product is no more than the error of a difference."""
+    return bool(H[k, k - 1] <= 1e-6 * np.linalg.norm(H[: k + 1, k - 1]))
 
 
 def _outermost(k: Array, c: Array) -> Modes:
@@ -281,7 +273,7 @@ def largest(
     """The largest eigenvalue of M^-1 A, A symmetric and given by its products, and how much larger it may be, by Lanczos' method in M's
     inner product, without keeping the basis. solve: with M, where that is at hand."""
     solve = solve or _mass_solver(M)
-    v = np.cos(1.0 + np.arange(n, dtype=np.float64))
+    v = krylov.random_vector(n, START)
     v /= math.sqrt(v @ _times(M, v))
     before, beta = np.zeros(n), 0.0
     alphas: list[float] = []

@@ -10,11 +10,11 @@ import numpy as np
 from mflow_core import registry
 
 from mflow import optim
-from mflow.base.methods import Method, as_method, parameters_of
+from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
 from mflow.optim.classes import spread
 from mflow.optim.schedules import for_a_run
 
-__all__ = ["Binding", "PerEpoch", "refuse_unknown"]
+__all__ = ["Binding", "PerEpoch", "check_names"]
 
 ELSEWHERE = {  # names of torch, Keras and scikit-learn: the names here
     "learning_rate": "lr", "schedule": "lr", "scheduler": "lr", "lr_scheduler": "lr", "n_epochs": "epochs", "max_iter": "epochs",
@@ -93,7 +93,7 @@ class Binding:
                 schedule.observe(loss)
 
 
-def refuse_unknown(optimizer: Any, given: Iterable[str], arguments: Iterable[str]) -> None:
+def check_names(optimizer: Any, given: Iterable[str], arguments: Iterable[str]) -> None:
     """TypeError, with the nearest names, for a name that is neither an argument of `train` nor one of the optimizer."""
     kind: Any = None
     if isinstance(optimizer, type) and issubclass(optimizer, optim.Optimizer):
@@ -106,10 +106,8 @@ def refuse_unknown(optimizer: Any, given: Iterable[str], arguments: Iterable[str
     if kind is None:
         return  # `_optimizer` has words for it
     of_class = [name for name in inspect.signature(kind).parameters if name not in ("params", "options")]
-    known = [*dict.fromkeys([*arguments, *of_class, *SHARED, *(p.name for p in parameters_of(kind.method_record))])]
-    for name in given:
-        if name not in known and name not in ELSEWHERE:
-            raise TypeError(registry.unknown("train has no argument", name, known))
+    known = [*arguments, *of_class, *SHARED, *(p.name for p in parameters_of(kind.method_record))]
+    refuse_unknown("train", [name for name in given if name not in ELSEWHERE], None, known)
 
 
 def _copies(params: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from mflow.base.savefile import read_state, write_state
+from mflow.base.savefile import misfit_of, read_state, write_state
 from mflow.training.binding import Binding
 from mflow.training.saved import CHECKSUM, Saved, checksum_of, counters_of
 
@@ -63,8 +63,7 @@ def restore(run: Trainer, path: Any, seed: int | None) -> None:
             other = False
             saved.apply(run)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError, OverflowError) as error:
-        what = f"there is no {error}" if isinstance(error, KeyError) else error
-        raise ValueError(f"resume: {path} does not fit this call, or is damaged ({what})") from error
+        raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
     if other:
         raise ValueError(f"resume: {path} was written with seed = {saved.seed}, got seed = {seed}; omit seed, or give the same")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number, check_whole
-from mflow.base.savefile import numbers_of
+from mflow.base.savefile import number_of, numbers_of
 
 if TYPE_CHECKING:
     from mflow.training.trainer import Trainer
@@ -67,7 +67,10 @@ class Saved:
         self.best = [numbers_of(blocks, f"best {i}", a.shape) for i, a in enumerate(flat)]
         self.optimizer, self.schedules = self._optimizer(), self._schedules()
         if facts.get(CHECKSUM, checksum_of(facts)) != checksum_of(facts):
-            raise ValueError("generator, schedules, scalars of the optimizer: they are not those that were saved")
+            raise ValueError(
+                f"{CHECKSUM}: expected {checksum_of(facts)}, that of generator, schedules and scalars of the optimizer, got "
+                f"{facts[CHECKSUM]!r}; load a copy that is not damaged"
+            )
         self.generator = copy.deepcopy(run.generator)
         self.generator.bit_generator.state = facts["generator"]  # NumPy checks it
         if self.generator.bit_generator.state != facts["generator"]:
@@ -94,7 +97,7 @@ class Saved:
             check_number(given["lr"], "optimizer: lr", low=0.0)
             if group["maximize"] is not opt.maximizes(g):
                 raise ValueError(f"optimizer: maximize: expected {opt.maximizes(g)}, got {group['maximize']!r}")
-            if any(math.isnan(_real(x, "optimizer: scalars")) for x in group["scalars"]):
+            if any(math.isnan(number_of(x, "optimizer: scalars")) for x in group["scalars"]):
                 raise ValueError("optimizer: scalars: expected numbers, got nan")
         return state
 
@@ -111,7 +114,7 @@ class Saved:
                 if isinstance(value, int):
                     check_whole(state[name], f"schedules: {name}", 0, MANY)
                 elif isinstance(value, float):
-                    (check_number if name == "lr" else _real)(state[name], f"schedules: {name}")
+                    (check_number if name == "lr" else number_of)(state[name], f"schedules: {name}")
         return saved
 
     def check(self) -> None:
@@ -193,17 +196,10 @@ class Saved:
         run.began_with = run.generator.bit_generator.state = self.facts["generator"]
 
 
-def _real(value: Any, name: str) -> float:
-    """A number as JSON has it, NaN and infinities among them."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"{name}: expected a number, got {value!r}")
-    return float(value)
-
-
 def _counter(value: Any, name: str) -> Any:
     if name in WHOLE or name == "best_epoch":
         return check_whole(value, name, -1 if name == "best_epoch" else 0, MANY)
-    return _real(value, name)
+    return number_of(value, name)
 
 
 def _equal(a: Any, b: Any) -> bool:

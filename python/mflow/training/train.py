@@ -17,7 +17,7 @@ from mflow import optim
 from mflow.base.checks import check_flags
 from mflow.base.methods import Method
 from mflow.base.result import attach
-from mflow.training.binding import refuse_unknown
+from mflow.training.binding import check_names
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Cost, feed_of, index_sets
 from mflow.training.train_compiled import CompiledTrainer
@@ -137,7 +137,7 @@ def train(
     """
     trainer: Trainer
     check_flags(shuffle=shuffle, drop_last=drop_last)
-    refuse_unknown(optimizer, parameters, ARGUMENTS)
+    check_names(optimizer, parameters, ARGUMENTS)
     if isinstance(fun, Objective):
         feed = index_sets(fun, data, jac, batch_size, seed, shuffle, drop_last)
         trainer = CompiledTrainer(fun, feed, params, optimizer, parameters, schedule_per)

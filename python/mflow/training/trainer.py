@@ -91,8 +91,7 @@ class Trainer:
 
     def check_gradient(self, check: Any) -> None:
         """Whether the first gradient is compared with the loss: where all the data are one batch, which is there without being drawn."""
-        if not isinstance(check, (bool, np.bool_)):
-            raise TypeError(f"check_gradient: expected True or False, got {check!r}")
+        check_flags(check_gradient=check)
         self.checks = bool(check) and self.model.has_loss and self.feed.batches == 1 and not self.feed.drawn
 
     def _compare(self, args: Args, flat: list[Any]) -> None:
