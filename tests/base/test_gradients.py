@@ -200,3 +200,52 @@ def test_transposed_jacobians_are_called_wrong() -> None:
         right = quick(jacobian_model(fun, x, fun(x), J))
         assert (right.kind, right.ncheck) == ("right", 2)
         assert quick(jacobian_model(fun, x, fun(x), J.T)).kind == "wrong"
+
+
+@pytest.mark.parametrize("offset", [0.0, 1.0, 10.0, 1e3, 1e4, 1e6])
+@pytest.mark.parametrize("factor", [3.0, -2.0, 2.1])
+def test_float32_costs_never_pass_a_wrong_gradient(offset, factor):
+    for cost in (lambda v: np.float32(offset + v @ v), lambda v: float(np.float32(offset + v @ v))):
+        assert mflow.check_gradient(cost, [1.0, 2.0], lambda v: factor * v).verdict != "right"
+
+
+@pytest.mark.parametrize("offset", [1e8, 3e10, 1e12, 1e14])
+def test_large_offsets_never_pass_a_wrong_gradient(offset):
+    for factor in (3.0, -2.0, 2.1):
+        assert mflow.check_gradient(lambda v: offset + v @ v, [1.0, 2.0], lambda v, c=factor: c * v).verdict != "right"
+    assert mflow.check_gradient(lambda v: offset + v @ v, [1.0, 2.0], lambda v: 2.0 * v).verdict == (
+        "right" if offset < 1e13 else "unknown"
+    )
+
+
+def test_what_few_digits_could_hide_is_said():
+    report = mflow.check_gradient(lambda v: np.float32(v @ v), [1.0, 2.0], lambda v: 2.0 * v)
+    assert report
+    assert report.text.endswith("errors below 1 % would not show in these values")
+    t = np.linspace(0, 1, 20, dtype=np.float32)
+
+    def model(b):
+        return (np.float32(b[0]) * np.exp(-np.float32(b[1]) * t)).astype(np.float32)
+
+    def slopes(b, c):
+        return np.c_[np.exp(-b[1] * t), -c * b[0] * t * np.exp(-b[1] * t)]
+
+    assert mflow.check_jacobian(model, [2.0, 1.5], lambda b: slopes(b, 1.0))
+    assert not mflow.check_jacobian(model, [2.0, 1.5], lambda b: slopes(b, 1.02))
+
+
+def test_a_kink_is_not_called_right():
+    report = mflow.check_gradient(lambda v: abs(v[0]), [0.0], lambda v: [0.3])
+    assert report.verdict == "unknown"
+    assert "kink" in report.text
+
+
+def test_an_entry_of_a_jacobian_that_is_not_finite_is_named_by_row_and_column():
+    with pytest.raises(ValueError, match=r"jac: expected finite numbers, got nan in entry \(1, 0\)"):
+        mflow.check_jacobian(lambda b: [b[0], b[1]], [1.0, 2.0], [[1.0, 0.0], [np.nan, 1.0]])
+
+
+@pytest.mark.parametrize("x", [{"a": [1.0]}, [np.ones(2), np.ones((2, 2))]])
+def test_parameters_in_several_arrays_are_to_be_flattened(x):
+    with pytest.raises(TypeError, match=r"x: expected one array, got a .*flatten"):
+        mflow.check_gradient(lambda v: 0.0, x, lambda v: v)

@@ -473,3 +473,48 @@ def test_diff_step_of_residuals() -> None:
     assert seen[1] == 1.001
     with pytest.raises(ValueError, match="diff_step: expected None beside a Jacobian"):
         least_squares(decay, [1.0, 0.1], lambda b: np.zeros((30, 2)), diff_step=1e-3)
+
+
+def test_float32_residuals_with_a_right_jacobian_converge():
+    t = np.linspace(0, 1, 30, dtype=np.float32)
+    y = (2 * np.exp(-1.5 * t) + 0.05 * np.random.default_rng(0).standard_normal(30)).astype(np.float32)
+
+    def residuals(b):
+        return (np.float32(b[0]) * np.exp(-np.float32(b[1]) * t) - y).astype(np.float32)
+
+    def jac(b):
+        return np.c_[np.exp(-b[1] * t), -b[0] * t * np.exp(-b[1] * t)]
+
+    r = mflow.least_squares(residuals, [1.0, 1.0], jac)
+    assert r.success
+    assert r.reason == "converged"
+    assert "is jac right" not in r.message
+
+
+def test_a_perfect_fit_is_said_to_be_one():
+    t = np.linspace(0, 1, 10)
+    r = mflow.least_squares(lambda b: b[0] * t - 2 * t, [1.0])
+    assert r.success
+    assert r.message.startswith("the residuals are ")
+    assert "cosine" not in r.message
+
+
+def test_residuals_that_are_not_finite_beyond_x_are_named():
+    r = mflow.least_squares(lambda b: [b[0] - 3, b[0] - 4] if b[0] < 2 else [np.nan] * 2, [1.0])
+    assert not r.success
+    assert "the residuals are not finite beyond x" in r.message
+
+
+def test_what_is_not_finite_at_the_start_is_named():
+    J = np.ones((5, 2))
+    J[3, 1] = np.nan
+    r = mflow.least_squares(lambda b: np.arange(5.0) * b[0] + b[1] - 1, [1.0, 1.0], lambda b: J)
+    assert r.reason == "non_finite"
+    assert r.message.startswith("entry (3, 1) of the Jacobian at x0 is nan")
+    r = mflow.least_squares(lambda b: [b[0], b[0], np.inf], [1.0])
+    assert r.reason == "non_finite"
+    assert r.message.startswith("residual 2 at x0 is inf")
+    with np.errstate(over="ignore"):
+        r = mflow.least_squares(lambda b: [1e200 * b[0]], [1.0])
+    assert r.reason == "non_finite"
+    assert "squares of the residuals at x0 overflow" in r.message

@@ -543,3 +543,15 @@ def test_gradient_norm():
     assert not math.isfinite(opt.gradient_norm([np.full(3, np.nan), np.zeros(2)]))
     with pytest.raises(ValueError, match="shape"):
         opt.gradient_norm([np.zeros(4), np.zeros(2)])
+
+
+def test_the_least_loss_with_validation_data_is_named_as_theirs():
+    X, y = np.linspace(0, 1, 20)[:, None], np.linspace(0, 2, 20)
+
+    def both(w, X, y):
+        r = X @ w - y
+        return float(r @ r) / len(y), 2.0 * X.T @ r / len(y)
+
+    r = mflow.train(both, np.zeros(1), (X, y), "sgd", 3, 5, jac=True, lr=0.1, validation=(X, y), seed=0)
+    assert "; the least validation loss, " in r.message
+    assert "; the least loss, " in mflow.train(both, np.zeros(1), (X, y), "sgd", 3, 5, jac=True, lr=0.1, seed=0).message

@@ -28,6 +28,8 @@ SPAN = 3  # rungs over which a discrepancy must stay
 SHARE = 1e-4  # of the terms of J d: what an inexact but useful derivative may be off by
 NEAR = 1e-6  # a derivative may be that of a point so near to x
 CLEAR = 20.0  # times the noise
+SEEN = 0.01  # of the slope: "right" is said only where an error of this share would have shown
+LONGER = (1e-3, 1e-2, 0.1)  # steps of central differences where rounding hides such an error in shorter ones
 SMALL = 0.1  # parameters below this are looked at in steps of their own size as well
 
 
@@ -49,7 +51,8 @@ class Verdict(NamedTuple):
     """kind: "right", "wrong" or "unknown".
 
     claimed, measured : the derivative along the direction, in the entry that is furthest off. entry : its number. text : why it is not
-    known. ncheck : evaluations. sign : whether it is right but for its sign.
+    known. ncheck : evaluations. sign : whether it is right but for its sign. share : of a right one, the error that may stay
+    unseen, where that is much.
     """
 
     kind: str
@@ -59,6 +62,7 @@ class Verdict(NamedTuple):
     entry: int = 0
     text: str = ""
     sign: bool = False
+    share: float = 0.0
 
 
 def said_of(verdict: Verdict, word: str, owner: str) -> str:
@@ -126,7 +130,7 @@ def quick(model: Model, d: Array | None = None) -> Verdict:
             move = np.maximum(1.0, np.abs(model.x)) * along(model.x.size)
             digits = digits_of(model.seen)
             eps = EPS if digits is None else digits.eps
-            sign = all(_agrees(other, one, eps) for one in (move, move * np.roll(along(model.x.size), 1)))
+            sign = all(_agrees(other, one, eps) == "right" for one in (move, move * np.roll(along(model.x.size), 1)))
             out = out._replace(sign=sign, ncheck=model.count + other.count)
         return out
 
@@ -136,12 +140,19 @@ def _quick(model: Model, d: Array | None) -> Verdict:
     move: Array = np.maximum(1.0, np.abs(x)) * along(x.size) if d is None else d
     eps = EPS
     for _ in range(2):
-        if _agrees(model, move, eps):
-            return Verdict("right", model.count)
+        look = _agrees(model, move, eps)
+        if look == "right":
+            return Verdict("right", model.count, share=0.0 if eps == EPS else SEEN)
         digits = digits_of(model.seen)
         if digits is None or eps > EPS:
             break
         eps = digits.eps
+    for h in LONGER if look == "unseen" else ():
+        look = _agrees(model, move, eps, h)
+        if look == "right":
+            return Verdict("right", model.count, share=SEEN)
+        if look == "off":
+            break
     out = _twice(model, move, eps)
     small = np.abs(x[x != 0.0])
     if not small.size or small.min() >= SMALL:
@@ -150,7 +161,7 @@ def _quick(model: Model, d: Array | None) -> Verdict:
     again = _twice(model, own, eps)
     if out.kind == "wrong" and again.kind == "right":
         return again._replace(kind="unknown", text="it changes too fast beside x to tell")
-    return again
+    return out._replace(ncheck=model.count) if out.kind == "right" and again.kind == "unknown" else again
 
 
 def _twice(model: Model, d: Array, eps: float) -> Verdict:
@@ -162,21 +173,30 @@ def _twice(model: Model, d: Array, eps: float) -> Verdict:
     return out._replace(ncheck=model.count)
 
 
-def _agrees(model: Model, d: Array, eps: float) -> bool:
-    """Whether a central difference, over the length that suits eps, agrees with the claim."""
-    h = eps ** (1 / 3)
+def _agrees(model: Model, d: Array, eps: float, longer: float = 0.0) -> str:
+    """Whether a central difference agrees with the claim: "right", "off", or "unseen" where rounding could hide an error of SEEN.
+
+    It is taken over the length that suits eps, or over a longer one, where it has to agree to SEEN alone.
+    """
+    h = longer or eps ** (1 / 3)
     above, below = model.x + h * d, model.x - h * d
     up, down = model.value(above), model.value(below)
     if up is None or down is None:
-        return False
+        return "off"
     step = above - below
-    error = _length(up - down - model.product(step))
+    error, terms = _length(up - down - model.product(step)), _length(model.size(step))
     size = max(_length(up), _length(down))
     spread = _length(model.size(model.x)) if up.size > 1 else 0.0
+    rounding = 8.0 * eps * (size + spread)
     fine = ((model.x != 0.0) & (np.abs(model.x) < SMALL)).any()
-    bend = 0.0 if model.at is None or fine else _length(up - 2.0 * model.at + down)  # tells what a move of x by NEAR changes
-    most = 0.1 * max(SHARE, 10.0 * eps) * _length(model.size(step)) + 8.0 * eps * (size + spread) + 0.2 * NEAR * bend / h
-    return bool(error <= most)
+    bend = 0.0 if model.at is None else _length(up - 2.0 * model.at + down)
+    slope = max(terms, _length(up - down), 0.0 if longer else bend)
+    seen = rounding <= SEEN * slope or (slope == 0.0 and bend == 0.0)
+    near = 0.0 if fine else 0.2 * NEAR * bend / h  # what a move of x by NEAR changes
+    most = SEEN * slope if longer else 0.1 * max(SHARE, 10.0 * eps) * terms + rounding + near
+    if error > most + (rounding if longer else 0.0):
+        return "off"
+    return "right" if seen and error <= most else "unseen"
 
 
 def _length(values: Any) -> float:
@@ -257,4 +277,20 @@ def _judged(r: _Rungs, wobble: Array, eps: float, count: int) -> Verdict:
     best = np.min(np.where(off - noise > allowed, off / np.maximum(allowed, 1e-300), 0.0), axis=0, initial=np.inf)
     if (best > 1.0).any():
         return Verdict("unknown", count, text="its values are too rough, or carry too few digits, to tell")
-    return Verdict("right", count)
+    return _seen(r, noise, measured, bend, count)
+
+
+def _seen(r: _Rungs, noise: Array, measured: Array, bend: Array, count: int) -> Verdict:
+    """ "right" where a rung on which an error of SEEN would show has none: one where both sides, on the average, have the slope claimed."""
+    if not r.moved.any() and not r.terms.any():
+        return Verdict("right", count)
+    slope = np.linalg.norm(np.maximum(r.terms, np.abs(measured)), axis=1)
+    middle, turn = np.linalg.norm(0.5 * (r.plus + r.minus), axis=1), np.linalg.norm(bend, axis=1)
+    room = np.linalg.norm(noise, axis=1)
+    clear = room <= 0.5 * SEEN * np.maximum(slope, turn)
+    if (clear & (middle <= SEEN * np.maximum(slope, np.where(slope > SEEN * turn, 0.0, turn)))).any():
+        return Verdict("right", count, share=SEEN)
+    sharp = turn[turn > CLEAR * room]
+    if sharp.size >= SPAN and sharp[-1] > 0.5 * sharp[0]:
+        return Verdict("unknown", count, text="its slopes on both sides of x differ, as at a kink")
+    return Verdict("unknown", count, text="its values are too rough, or carry too few digits, to tell")

@@ -1,7 +1,8 @@
 """Data that ship with mflow, records of ground motion, and rows of arrays: see `mflow.data.tables`, `ground_motion` and `rows`."""
 
 from mflow.data import rows, tables
-from mflow.data.ground_motion import GroundMotion, read_record
+from mflow.data.ground_motion import GroundMotion as GroundMotion
+from mflow.data.ground_motion import read_record as read_record
 from mflow.data.rows import *  # noqa: F403
 from mflow.data.tables import *  # noqa: F403
 

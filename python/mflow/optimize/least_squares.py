@@ -283,16 +283,20 @@ class _Flow:
         self.f = self.r = np.full(0, math.nan)  # residuals, and as they are weighed; J likewise
         self.J, self.g = np.full((0, x.size), math.nan), np.full(x.size, math.nan)
         self.cost = self.steepest = self.cosine = self.noise = math.nan
-        self.nit = 0
+        self.nit, self.bad, self.edge, self.least = 0, "", np.full(x.size, math.nan), 0.0
 
     def begin(self) -> bool:
         """The first evaluation; whether it was finite."""
         self.f = self.r = self.problem.residuals(self.x)
         cost = self.cost_of(self.f)
         if not math.isfinite(cost):
+            lost = np.flatnonzero(~np.isfinite(self.f))
+            self.bad = f"residual {lost[0]} at x0 is {self.f[lost[0]]}" if lost.size else "the squares of the residuals at x0 overflow"
             return False
         J = self.problem.jacobian(self.x, self.f)
         if not np.isfinite(J).all():
+            row, column = (int(k) for k in np.argwhere(~np.isfinite(J))[0])
+            self.bad = f"entry ({row}, {column}) of the Jacobian at x0 is {J[row, column]}"
             return False
         self.cost = cost
         self.r, self.J = self.weighed(self.f, J)
@@ -321,7 +325,10 @@ class _Flow:
         self.cosine = self.steepest / size if size > 0.0 else 0.0
         spread = float(np.sum(norms * np.abs(self.x)))
         blur = 0.0 if not self.problem.differences else 10.0 * self.problem.blur if self.problem.eps > EPS else 100.0 * EPS**0.5
-        self.noise = 400.0 * self.problem.eps * spread + blur * (size + spread)
+        if not self.problem.differences and self.problem.eps > EPS:
+            blur = 400.0 * self.problem.eps
+        self.least = 400.0 * self.problem.eps * spread
+        self.noise = self.least + blur * (size + spread)
         self.U, self.s, self.Vt = interruptible(8.0 * self.J.size * self.x.size, np.linalg.svd, self.J / self.D, full_matrices=False)
         self.b = self.r @ self.U
 
@@ -409,6 +416,7 @@ class _Flow:
         f = self.problem.residuals(x)
         cost = self.cost_of(f)
         if not math.isfinite(cost):
+            self.edge = x.copy()
             return math.nan
         gain = (self.cost - cost) / foreseen if foreseen > 0.0 else 0.0
         level = max(FLAT, 10.0 * self.problem.eps)
@@ -462,18 +470,23 @@ class _Flow:
     def finish(self, ending: str) -> LeastSquaresResult:
         """The result, with the ending in words."""
         angle = f"the cosine of the residuals with the columns of the Jacobian is {self.cosine:.3g}"
-        hint = "" if self.problem.differences or self.problem.wrong else ": is jac right?"
+        size = float(np.linalg.norm(self.r))
+        if size <= self.least:
+            small = "0" if size == 0.0 else f"as small as rounding lets them be, {size:.3g} in all"
+            angle = f"the residuals are {small}"
+        hint = self.hint()
+        told = ", and finite differences tell no smaller one from 0"
         text = {
-            "gtol": f"{angle}, at most gtol = {self.gtol:g}, after {self.nit} steps",
-            "rounding": f"{angle}, and rounding lets it sink no further, after {self.nit} steps",
-            "differences": f"{angle}, and finite differences tell no smaller one from 0, after {self.nit} steps",
+            "gtol": f"{angle}{'' if size <= self.least else f', at most gtol = {self.gtol:g}'}, after {self.nit} steps",
+            "rounding": f"{angle}{'' if size <= self.least else ', and rounding lets it sink no further'}, after {self.nit} steps",
+            "differences": f"{angle}{'' if size <= self.least else told}, after {self.nit} steps",
             "vanished": f"residuals and steps have fallen below the rounding of those at x0, after {self.nit} steps; {angle}",
             "ftol": f"the last step lowered the cost by less than ftol = {self.ftol:g} of it; {angle}",
             "xtol": f"the last step was shorter than xtol = {self.xtol:g} of x; {angle}",
             "max_nfev": f"{self.problem.nfev} evaluations, the limit; {angle}, above gtol = {self.gtol:g}",
             "callback": f"the callback stopped it after {self.nit} steps",
             "step_too_small": f"no step that still moves x lowers the cost after {self.nit} steps, and {angle}" + hint,
-            "non_finite": "the residuals at x0, their squares or their Jacobian are not finite: start elsewhere",
+            "non_finite": f"{self.bad}: start elsewhere, or look at what the function cannot take",
         }[ending]
         reason = "converged" if STATUS.get(ending, 0) > 0 else ending
         text += self.problem.note()
@@ -486,6 +499,15 @@ class _Flow:
         if self.idle:
             text += f"; {self.idle}"
         return self.result(STATUS.get(ending, -1), reason, text)
+
+    def hint(self) -> str:
+        """What may be the reason where no step lowers the cost."""
+        verdict = self.problem.verdict
+        if np.linalg.norm(self.edge - self.x) <= 1e-6 * np.linalg.norm(self.x):
+            return "; the residuals are not finite beyond x"
+        if self.problem.differences or verdict.kind != "unknown":
+            return ""
+        return f": whether jac is right is not known, as {verdict.text}" if verdict.text else ": is jac right?"
 
     def refused(self) -> tuple[str, str]:
         """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty."""

@@ -103,8 +103,8 @@ def _kept(run: Trainer) -> str:
 
 
 def _least(run: Trainer) -> str:
-    monitor = run.monitor
-    return "" if not math.isfinite(monitor.best) else f"; the least loss, {monitor.best:.6g}, was in epoch {monitor.best_epoch}"
+    monitor, kind = run.monitor, "validation loss" if run.validation is not None else "loss"
+    return "" if not math.isfinite(monitor.best) else f"; the least {kind}, {monitor.best:.6g}, was in epoch {monitor.best_epoch}"
 
 
 def result(run: Trainer, ending: Ending) -> TrainResult:
