@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import pickle
+from concurrent import futures
 from typing import Any
 
 import numpy as np
@@ -198,12 +199,51 @@ def test_minimize_and_its_batch_say_it() -> None:
     assert "overflowed in adam" in one.message
     batch = mflow.minimize_batch(f, np.ones((3, 2)), "adam")
     assert (batch.reason, batch.nit.tolist()) == (["non_finite"] * 3, [0] * 3)
+    assert batch[1].message == one.message
+    assert batch.overflowed.tolist() == [True] * 3
     none = mflow.minimize(lambda x: (float(x[0] ** 2), 2 * x * [1.0, 0.0]), np.ones(2), jac=True, method="adam", eps=0.0)
     assert none.reason == "non_finite"
     assert "eps = 0" in none.message
     assert np.all(np.isfinite(none.x))
     fine = mflow.minimize(f, np.ones(2), method="adamax", maxiter=3)
     assert fine.reason == "max_iter"
+
+
+@pytest.mark.parametrize("first", [1e200, 1e-3])
+def test_a_batch_ends_as_minimize_where_squares_overflow(first: float) -> None:
+    """The gradient is 1e200 at once, or grows to it, which is no divergence: the step there is what fails."""
+    f = mflow.objectives.Quadratic(np.diag([1e200, 1.0]), np.zeros(2))
+    start = np.array([first / 1e200, 2.0])
+    starts = np.array([start, [0.0, 1.0], start])
+    for method, options in (("adam", {"lr": 1.0}), ("rmsprop", {"lr": 1.0}), ("momentum", {"lr": 1e-3})):
+        one = mflow.minimize(f, start, method=method, maxiter=20, check_gradient=False, **options)
+        batch = mflow.minimize_batch(f, starts, method, maxiter=20, **options)
+        assert (one.reason, one.nit, one.nfev) == (batch.reason[0], batch.nit[0], batch.nfev[0])
+        assert one.x.tobytes() == batch.x[0].tobytes() == batch.x[2].tobytes()
+        assert ("overflowed in" in one.message) == batch.overflowed[0] == (method != "momentum")
+        assert batch.overflowed[1] == (batch[1].message.startswith("the square of the gradient"))
+        if batch.overflowed[0]:
+            assert batch[0].message == one.message
+    with futures.ThreadPoolExecutor(1) as executor:
+        again = mflow.minimize_batch(f, starts, "adam", maxiter=20, lr=1.0, executor=executor)
+    assert again.overflowed.tolist() == [True, False, True]
+
+
+def test_copies_of_a_step_are_kept_with_the_optimizer() -> None:
+    """Steps at eps = 0 reuse their room, a refused one leaves nothing behind in it."""
+    groups = [np.ones(5), np.ones(3)]
+    opt = optim.Adam([{"params": groups[0]}, {"params": groups[1], "eps": 0.0}])
+    plain = [np.ones(5), np.ones(3)]
+    other = optim.Adam([{"params": plain[0]}, {"params": plain[1], "eps": 0.0}], check_finite=False)
+    rng = np.random.default_rng(0)
+    for k in range(6):
+        g = [rng.normal(size=5), rng.normal(size=3)]
+        if k % 2:
+            with pytest.raises(FloatingPointError, match="nothing was changed"):
+                opt.step([g[0] * 1e170, g[1]])
+        opt.step(g)
+        other.step(g)
+    assert [c.tobytes() for c in groups] == [c.tobytes() for c in plain]
 
 
 def test_infinite_vectors_of_an_older_state_load_and_are_named() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import shutil
 import subprocess
+import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -215,6 +216,11 @@ def test_a_compiled_cost_is_looked_at_once(tmp_path: Path) -> None:
         counts.append(r.ncheck)
     assert counts[0] > 3
     assert counts[1] == 0
+    kept = scipy.LowLevelCallable(library.right)  # takes no weak reference: looked at each time, and not kept alive
+    held = sys.getrefcount(kept)
+    runs = [mflow.minimize(kept, [0.0, 0.0], method="sgd", lr=0.04) for _ in range(2)]
+    assert [(r.reason, r.ncheck) for r in runs] == [("converged", 3)] * 2
+    assert sys.getrefcount(kept) == held
 
 
 def test_train_on_a_full_batch() -> None:

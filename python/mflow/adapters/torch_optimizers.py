@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import registry
-from mflow_core.optimize.updater import StepRefused
+from mflow_core.optimize.updater import WILD, StepRefused
 
 from mflow import optim
 from mflow.adapters.torch_states import converted, is_torchs
@@ -35,9 +35,6 @@ try:
     from torch.autograd.graph import increment_version
 except ImportError:
     raise ImportError("mflow.torch needs torch, which is not installed: pip install torch") from None
-
-
-WILD = 2.0**465  # as in the core: a number whose square, or a sum of whose squares, may overflow
 
 
 def _checked(tensor: torch.Tensor, argument: str) -> torch.Tensor:

@@ -6,13 +6,13 @@ The gradient is compared with the cost at x0 (`mflow.base.remainder`), differenc
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from typing import Any
 
 import numpy as np
 from mflow_core.objectives.objective import Objective
 from mflow_core.problems.problem import Problem, objective_problem
-from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE, compiled_address
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, as_tuple, check_flags, check_start
@@ -26,9 +26,8 @@ __all__ = ["Doubts"]
 FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e2 ... 1e6 times those of the differences"
 PEAK = "the cost falls on both sides of x, which is no minimum: start elsewhere"
 
-MOST = 1000
+ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
 
-_by_address: dict[Any, tuple[Any, Verdict]] = {}  # those without weak references, kept alive so that no other gets their address
 _checked: weakref.WeakKeyDictionary[Any, Verdict] = weakref.WeakKeyDictionary()  # compiled costs, each looked at once
 
 
@@ -145,12 +144,12 @@ def _known(fun: Any) -> Verdict | None:
     try:
         return _checked.get(fun)
     except TypeError:  # no weak reference to it
-        return _by_address.get(compiled_address(fun, "fun", OBJECTIVE_SIGNATURE), (None, None))[1]
+        return getattr(fun, ATTRIBUTE, None)
 
 
 def _remember(fun: Any, verdict: Verdict) -> None:
     try:
         _checked[fun] = verdict
     except TypeError:
-        if len(_by_address) < MOST:
-            _by_address[compiled_address(fun, "fun", OBJECTIVE_SIGNATURE)] = fun, verdict
+        with contextlib.suppress(AttributeError):  # a capsule, or SciPy's tuple of one, takes neither: it is looked at in every run
+            setattr(fun, ATTRIBUTE, verdict)

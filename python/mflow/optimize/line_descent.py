@@ -20,7 +20,7 @@ from mflow.base.result import OptimizeResult, Result
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
 
-__all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending"]
+__all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow_text"]
 
 CONVERGED = stepper.CONVERGED
 STOPPED = CONVERGED - 1  # by the callback
@@ -43,6 +43,12 @@ def ending(status: int, nit: int, largest: float, gtol: float) -> tuple[int, str
     """(status, reason, message) of a result, for the endings that every descent has. largest: the largest entry of the gradient."""
     code, reason, text = ENDINGS[status]
     return code, reason, text.format(nit=nit, largest=largest, gtol=gtol)
+
+
+def overflow_text(method: Method, nit: int, largest: float) -> str:
+    """The message where the square of a gradient overflowed in a vector of the method."""
+    text = f"the square of the gradient, {largest:.3g}, overflowed in {method.name} in iteration {nit}, and parameters would stand still"
+    return f"{text} from there on: scale the cost, or give clip_value="
 
 
 class LineDescent:

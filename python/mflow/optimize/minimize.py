@@ -17,7 +17,7 @@ from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.optimize.callbacks import teller
 from mflow.optimize.doubts import Doubts
-from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending
+from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, AutoStep, resolve
@@ -387,10 +387,7 @@ class _Descent:
             text = f"{self.method.name} needs more than 10 000 stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
             return self.result(-1, "solve_failed", text)
         if status == stepper.OVERFLOWED:
-            text = (
-                f"the square of the gradient, {last:.3g}, overflowed in {self.method.name} in iteration {run.k}, and parameters would stand"
-            )
-            return self.result(-1, "non_finite", f"{text} still from there on: scale the cost, or give clip_value=")
+            return self.result(-1, "non_finite", overflow_text(self.method, run.k, last))
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
 

@@ -21,13 +21,15 @@ from mflow.base.methods import Method
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.integrate.ensemble import on_threads
+from mflow.optimize.line_descent import overflow_text
 from mflow.optimize.step_size import resolve
 
 __all__ = ["MinimizeBatchResult", "minimize_batch"]
 
 PIECE = 256  # members that a thread takes at a time
 PIECES = 4  # for each worker of an executor
-REASONS = {code: name for name, code in lane_descent.ENDINGS.items()}
+OVERFLOWED = lane_descent.ENDINGS["overflowed"]
+REASONS = {**{code: name for name, code in lane_descent.ENDINGS.items()}, OVERFLOWED: "non_finite"}
 STATUS = {"converged": 0, "max_iter": 1}
 
 
@@ -38,6 +40,7 @@ class MinimizeBatchResult(Result):
     fun, gmax : float64 arrays (members,), the cost there and the largest entry of its gradient; NaN if there was none.
     nit, nfev : int arrays (members,).
     reason : list of str, one a member: "converged", "max_iter", "non_finite", "diverged", "rhs_failed", "executor_failed", "interrupted".
+    overflowed : bool array (members,), where it is the square of a gradient in the method that is not finite.
     status : int array (members,): 0 converged, 1 iteration limit, -1 the rest.
     success : whether every member converged. message : what happened to the batch, in words.
     method : the Method.
@@ -49,6 +52,7 @@ class MinimizeBatchResult(Result):
     nit: NDArray[np.int64]
     nfev: NDArray[np.int64]
     reason: list[str]
+    overflowed: NDArray[np.bool_]
     status: NDArray[np.int64]
     success: bool
     message: str
@@ -61,10 +65,12 @@ class MinimizeBatchResult(Result):
 
     def _member(self, k: int) -> OptimizeResult:
         status, reason = int(self.status[k]), self.reason[k]
+        nit, gmax = int(self.nit[k]), float(self.gmax[k])
+        message = overflow_text(self.method, nit, gmax) if self.overflowed[k] else f"{reason} after {nit} iterations"
         return OptimizeResult(
-            x=self.x[k].copy(), fun=float(self.fun[k]), gmax=float(self.gmax[k]), nit=int(self.nit[k]),
+            x=self.x[k].copy(), fun=float(self.fun[k]), gmax=gmax, nit=nit,
             nfev=int(self.nfev[k]), success=status == 0, status=status, reason=reason,
-            message=f"{reason} after {int(self.nit[k])} iterations", method=self.method,
+            message=message, method=self.method,
         )  # fmt: skip
 
 
@@ -204,18 +210,19 @@ class Work:
         core = self.core
         reason = [REASONS.get(code, "rhs_failed") for code in core.code.tolist()]
         evaluated = np.where(core.code == lane_descent.ENDINGS["interrupted"], 0, core.nit + 1 + core.extra)
-        return _result(self.method, core.x.reshape(self.shape), core.fun, core.gmax, core.nit, evaluated, reason)
+        return _result(self.method, core.x.reshape(self.shape), core.fun, core.gmax, core.nit, evaluated, reason, core.code == OVERFLOWED)
 
 
 def _result(
-    method: Method, x: Array, fun: Array, gmax: Array, nit: NDArray[np.int64], nfev: NDArray[np.int64], reason: list[str]
+    method: Method, x: Array, fun: Array, gmax: Array, nit: NDArray[np.int64], nfev: NDArray[np.int64], reason: list[str],
+    overflowed: NDArray[np.bool_],
 ) -> MinimizeBatchResult:  # fmt: skip
     status = np.array([STATUS.get(one, -1) for one in reason], dtype=np.int64)
     counts = {one: reason.count(one) for one in dict.fromkeys(reason)}
     message = ", ".join(f"{count} {one}" for one, count in counts.items()) or "no members"
     return MinimizeBatchResult(
-        x=x, fun=fun, gmax=gmax, nit=nit, nfev=nfev, reason=reason, status=status, success=not np.any(status), message=message,
-        method=method,
+        x=x, fun=fun, gmax=gmax, nit=nit, nfev=nfev, reason=reason, overflowed=overflowed, status=status, success=not np.any(status),
+        message=message, method=method,
     )  # fmt: skip
 
 
@@ -244,10 +251,14 @@ def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Prog
     size = max(1, -(-members // (PIECES * int(workers))))
     out = _result(
         method, points.copy(), np.full(members, np.nan), np.full(members, np.nan), np.zeros(members, np.int64), np.zeros(members, np.int64),
-        ["interrupted"] * members,
+        ["interrupted"] * members, np.zeros(members, np.bool_),
     )  # fmt: skip
     pieces: dict[futures.Future[MinimizeBatchResult], slice] = {}
     reason, done = out.reason, 0
+
+    def made() -> MinimizeBatchResult:
+        return _result(method, out.x, out.fun, out.gmax, out.nit, out.nfev, reason, out.overflowed)
+
     try:
         for first in range(0, members, size):
             part = slice(first, min(first + size, members))
@@ -264,7 +275,7 @@ def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Prog
             except Exception:
                 reason[part] = ["executor_failed"] * count
             else:
-                for name in ("x", "fun", "gmax", "nit", "nfev"):
+                for name in ("x", "fun", "gmax", "nit", "nfev", "overflowed"):
                     out[name][part] = piece[name]
                 reason[part] = piece.reason
             done += count
@@ -272,6 +283,6 @@ def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Prog
     except BaseException as error:
         for future in pieces:
             future.cancel()
-        attach(error, lambda: _result(method, out.x, out.fun, out.gmax, out.nit, out.nfev, reason), "in mflow.minimize_batch")
+        attach(error, made, "in mflow.minimize_batch")
         raise
-    return _result(method, out.x, out.fun, out.gmax, out.nit, out.nfev, reason)
+    return made()

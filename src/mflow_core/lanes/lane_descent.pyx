@@ -19,7 +19,7 @@ from mflow_core.lanes.lane_block cimport mf_read
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport objective_t
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
-from mflow_core.stepping.descent cimport asks_ahead
+from mflow_core.stepping.descent cimport MAX_VECTORS, asks_ahead
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, mf_method, mf_sizes, mf_value_grad_fn
 
 import numpy as np
@@ -36,9 +36,10 @@ cdef enum:
     WAITING = 4                          # not begun, or stopped on the way
     NUMBERS = 512                        # of a block's vectors: they stay in the first cache
     MOST_LANES = 64
-    MAX_VECTORS = 8
+    OVERFLOWED = 5                       # as that of `run_descend`
 
-ENDINGS = {"max_iter": LIMIT, "converged": CONVERGED, "non_finite": NON_FINITE, "diverged": DIVERGED, "interrupted": WAITING}
+ENDINGS = {"max_iter": LIMIT, "converged": CONVERGED, "non_finite": NON_FINITE, "diverged": DIVERGED, "interrupted": WAITING,
+           "overflowed": OVERFLOWED}
 GROWTH = 1e6                             # a gradient that has grown by this before the numbers ended: the iteration diverged
 
 cdef double _growth = GROWTH
@@ -303,7 +304,7 @@ cdef class Descents:
         if s.gmax >= MF_WILD:            # the square of a gradient may have overflowed in a vector: the lane would stand still
             for j in range(1, b.n_vec):
                 if not REDUCE.all_finite(b.x[j] + k * b.n, b.n):
-                    return NON_FINITE
+                    return OVERFLOWED
         return WAITING
 
     cdef int no_number(self, const slot_t *s) noexcept nogil:
@@ -325,7 +326,7 @@ cdef class Descents:
             memcpy(b.scal_next, b.scal, b.n_scal * sizeof(double))
             status = b.m.begin(b.m, b.par, it, b.scal_next, b.coef)
             at = b.x[0]
-            if status == 0 and b.m.ask != NULL and asks_ahead(b.m, b.coef):
+            if status == 0 and b.m.ask != NULL and asks_ahead(b.m, b.n_vec, b.coef):
                 status = b.m.ask(b.m, b.coef, 0, b.active * b.n, <const double *const *> b.x, b.at)
                 at = b.at
             if status != 0:

@@ -9,6 +9,7 @@ from libc.string cimport memcpy
 
 from mflow_core.optimize.tensors cimport tensor_t
 from mflow_core.registry cimport REDUCE
+from mflow_core.types cimport mf_method
 
 
 cdef inline void keep(const tensor_t *tensor, ptrdiff_t lo, ptrdiff_t hi, double *room) noexcept nogil:
@@ -43,3 +44,16 @@ cdef inline ptrdiff_t first_spoiled(const double *now, const double *before, ptr
         if now[i] - now[i] != 0.0 and before[i] - before[i] == 0.0:
             return i
     return 0
+
+
+cdef inline int update_kept(const mf_method *m, const double *coef, double gscale, tensor_t *tensor, const double *g, ptrdiff_t lo,
+                            ptrdiff_t hi, double *room, ptrdiff_t *at) noexcept nogil:
+    """The update of [lo, hi), taken back where a number would not be finite: then which vector it is in, and where; -1: it was taken."""
+    cdef int which
+    keep(tensor, lo, hi, room)
+    m.update(m, coef, gscale, lo, hi, tensor.x, g)
+    which = spoiled(tensor, lo, hi, room)
+    if which >= 0:
+        at[0] = lo + first_spoiled(tensor.x[which] + lo, room + which * (hi - lo), hi - lo)
+        put_back(tensor, lo, hi, room)
+    return which

@@ -23,7 +23,7 @@ from mflow_core.optimize.linesearch cimport ARMIJO, BACKTRACKING, CLOSED, EXACT,
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
-from mflow_core.stepping.descent cimport CONVERGED as _CONVERGED
+from mflow_core.stepping.descent cimport CONVERGED as _CONVERGED, asks_ahead
 from mflow_core.types cimport MF_E_NON_FINITE
 
 import numpy as np
@@ -282,20 +282,13 @@ cdef class LineDescent:
         return None
 
     def _looks_ahead(self):
-        """Whether the method's `ask`, tried where x and all its vectors are 1, names another point."""
-        cdef double[8] ones
-        cdef double *at_one[8]
-        cdef double at = 1.0
-        cdef int j
+        cdef bint ahead
         if self.s.m.ask == NULL:
             return False
-        for j in range(8):
-            ones[j] = 1.0
-            at_one[j] = &ones[j]
         self.s.m.begin(self.s.m, self.par, 0, self.s.scal, self.s.coef)
-        self.s.m.ask(self.s.m, self.s.coef, 0, 1, <const double *const *> at_one, &at)
+        ahead = asks_ahead(self.s.m, self.s.sizes.n_vec, self.s.coef)
         memset(self.s.scal, 0, self.s.sizes.n_scal * sizeof(double))
-        return at != 1.0
+        return ahead
 
     def __dealloc__(self):
         free(self.par)

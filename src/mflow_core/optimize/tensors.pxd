@@ -2,9 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-
-cdef enum:
-    MAX_VECTORS = 8
+from mflow_core.stepping.descent cimport MAX_VECTORS
 
 
 ctypedef struct tensor_t:

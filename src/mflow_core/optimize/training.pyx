@@ -19,7 +19,7 @@ cimport numpy as cnp
 from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport OBJECTIVE_LABELLED, objective_t
-from mflow_core.optimize.careful cimport first_spoiled, keep, put_back, spoiled
+from mflow_core.optimize.careful cimport update_kept
 from mflow_core.optimize.tensors cimport tensor_t
 from mflow_core.optimize.updater cimport MAX_COEFFICIENTS, MAX_SCALARS, Updater, clip_scale, group_t
 from mflow_core.owner cimport mf_give
@@ -73,28 +73,6 @@ cdef double norm_of(course_t *c) noexcept nogil:
     for j in range(c.o.n):
         c.part[j] = c.g[j] / largest
     return largest * sqrt(REDUCE.sum_of_squares(c.part, c.o.n))
-
-
-cdef double clip_factor(course_t *c) noexcept nogil:
-    """What the gradient, which is finite, is multiplied by: `Updater.clip_factor`."""
-    cdef double unit
-    if c.norm < INFINITY:
-        return clip_scale(c.max_norm, c.norm)
-    unit = REDUCE.max_abs(c.g, c.o.n)        # only the norm is too large to be a number; c.part is the gradient in this unit
-    return (c.max_norm / unit) / sqrt(REDUCE.sum_of_squares(c.part, c.o.n))
-
-
-cdef int update_kept(course_t *c, double gscale) noexcept nogil:
-    """The update, taken back where a number would not be finite: `Updater.advance_kept`."""
-    cdef int which
-    keep(c.tensor, 0, c.o.n, c.room)
-    c.m.update(c.m, c.group.coef, gscale, 0, c.o.n, c.tensor.x, c.g)
-    which = spoiled(c.tensor, 0, c.o.n, c.room)
-    if which < 0:
-        return 0
-    c.spoiled_in, c.spoiled_at = which, first_spoiled(c.tensor.x[which], c.room + which * c.o.n, c.o.n)
-    put_back(c.tensor, 0, c.o.n, c.room)
-    return BAD_STEP
 
 
 cdef const double *point_of(course_t *c) noexcept nogil:
@@ -156,7 +134,7 @@ cdef int gather(course_t *c) noexcept nogil:
 
 cdef int one_step(course_t *c) noexcept nogil:
     """0, or why it was not taken: nothing has changed then."""
-    cdef double scale = 1.0
+    cdef double scale = 1.0, unit = INFINITY, in_units = NAN
     cdef double[MAX_SCALARS] scal
     cdef int status = gather(c)
     if status != 0:
@@ -165,17 +143,19 @@ cdef int one_step(course_t *c) noexcept nogil:
     if not c.norm < INFINITY and not REDUCE.all_finite(c.g, c.o.n):
         return BAD_GRADIENT
     if c.max_norm < INFINITY:
-        scale = clip_factor(c)
+        if not c.norm < INFINITY:            # c.part is the gradient in this unit, see `norm_of`
+            unit, in_units = REDUCE.max_abs(c.g, c.o.n), sqrt(REDUCE.sum_of_squares(c.part, c.o.n))
+        scale = clip_scale(c.max_norm, c.norm, unit, in_units)
     memcpy(scal, c.group.scal, sizeof(scal))
     if c.m.begin(c.m, c.group.par, c.k, c.group.scal, c.group.coef) != 0:
         return BAD_PARAMETERS
     if not c.group.divides and c.norm < MF_WILD:
         c.m.update(c.m, c.group.coef, scale * c.group.sign, 0, c.o.n, c.tensor.x, c.g)
     else:
-        status = update_kept(c, scale * c.group.sign)
-        if status != 0:
+        c.spoiled_in = update_kept(c.m, c.group.coef, scale * c.group.sign, c.tensor, c.g, 0, c.o.n, c.room, &c.spoiled_at)
+        if c.spoiled_in >= 0:
             memcpy(c.group.scal, scal, sizeof(scal))
-            return status
+            return BAD_STEP
     c.k += 1
     c.batch += c.into
     return 0

@@ -1,4 +1,5 @@
 """An optimizer bound to arrays."""
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t
 
 from mflow_core.optimize.arrangement cimport Arrangement
@@ -22,8 +23,13 @@ ctypedef struct group_t:
     mf_sizes sizes
 
 
-cdef inline double clip_scale(double max_norm, double norm) noexcept nogil:
-    """What gradients of this norm are multiplied by, with torch's 1e-6 where it is above the limit; a NaN stays NaN."""
+cdef inline double clip_scale(double max_norm, double norm, double unit, double in_units) noexcept nogil:
+    """What gradients of this norm are multiplied by, with torch's 1e-6 where it is above the limit; a NaN stays NaN.
+
+    unit: their largest entry, in_units: their norm in multiples of it. Both are read only where the norm is too large to be a number.
+    """
+    if norm == INFINITY and unit < INFINITY:
+        return (max_norm / unit) / in_units
     return 1.0 if norm <= max_norm else max_norm / (norm + 1e-6)
 
 
@@ -33,6 +39,8 @@ cdef class Updater:
     cdef Tensors tensors                 # None until the optimizer is complete
     cdef readonly Arrangement arrangement
     cdef group_t *groups
+    cdef group_t *groups_before          # these two keep what a step may have to put back; NULL until one is taken that may
+    cdef double *room
     cdef Py_ssize_t n_groups
     cdef int lr_index
     cdef int64_t k
@@ -50,6 +58,7 @@ cdef class Updater:
     cdef bint divides(self) noexcept
     cdef int begin_all(self) except -1
     cdef int advance(self, double scale, bint careful) except -1
+    cdef int make_room(self) except -1
     cdef int advance_kept(self, double scale) except -1
     cdef int stop_at(self, Py_ssize_t i, ptrdiff_t at, int which) except -1
     cdef str spoiled_text(self, Py_ssize_t i, ptrdiff_t at, int which, double g, int64_t k, str state)

@@ -9,6 +9,8 @@ from mflow_core.registry import MethodRecord
 
 Array = NDArray[np.float64]
 
+WILD: float
+
 class StepRefused(FloatingPointError): ...
 
 class Updater:

@@ -6,18 +6,19 @@ is in the first cache, so that memory is read once. A gradient that is not finit
 late in a large array raises an error that says from where on. A gradient so large that its square may overflow, and eps = 0, cost copies:
 such a step is taken back where it would leave a number that is not finite (careful.pxd).
 """
-from libc.math cimport INFINITY, fabs
+from libc.math cimport INFINITY, NAN, fabs
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy, memset, strcmp
 
 cimport numpy as cnp
 
-from mflow_core.arithmetic.vec cimport first_non_finite, mf_fp_enter, mf_fp_leave
+from mflow_core.arithmetic.vec cimport MF_WILD, first_non_finite, mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.arrangement cimport Arrangement
-from mflow_core.optimize.careful cimport first_spoiled, keep, put_back, spoiled
-from mflow_core.optimize.tensors cimport MAX_VECTORS, Tensors, tensor_t
+from mflow_core.optimize.careful cimport first_spoiled, keep, put_back, spoiled, update_kept
+from mflow_core.optimize.tensors cimport Tensors, tensor_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
+from mflow_core.stepping.descent cimport MAX_VECTORS
 
 import numpy as np
 
@@ -30,6 +31,8 @@ cdef enum:
     BLOCK = 512
     RELEASE = 50000                      # numbers in a step from which on the GIL is given up
 
+WILD = MF_WILD                           # from here on a square, or a sum of squares, may overflow
+
 cdef object np_ndarray = np.ndarray
 
 
@@ -41,10 +44,13 @@ cdef class Updater:
     """Steps arrays in place by one method. `mflow.optim` makes its classes of it."""
 
     def __cinit__(self):
-        self.groups = NULL
+        self.groups = self.groups_before = NULL
+        self.room = NULL
 
     def __dealloc__(self):
         free(self.groups)
+        free(self.groups_before)
+        free(self.room)
 
     def _bind(self, MethodRecord record, Arrangement arrangement, list groups, max_norm, bint check_finite):
         """Takes the arrays. Called once, by __init__ of the classes in mflow.optim.
@@ -179,12 +185,12 @@ cdef class Updater:
 
     cdef double clip_factor(self, double norm) except? -1.0:
         """What gradients of this common norm are multiplied by."""
-        cdef double unit
+        cdef double unit = INFINITY, in_units = NAN
         if norm == INFINITY:
             unit = self.tensors.largest()
-            if unit < INFINITY:          # only the norm is too large to be a number
-                return (self.max_norm / unit) / self.tensors.norm_by(unit)
-        return clip_scale(self.max_norm, norm)
+            if unit < INFINITY:
+                in_units = self.tensors.norm_by(unit)
+        return clip_scale(self.max_norm, norm, unit, in_units)
 
     cdef bint divides(self) noexcept:
         cdef Py_ssize_t g
@@ -236,47 +242,51 @@ cdef class Updater:
                 largest = j
         raise StepRefused(self.spoiled_text(i, largest, which, g[largest], self.k - 1, state))
 
+    cdef int make_room(self) except -1:
+        """For the copies of `advance_kept`: once, as neither the arrays nor the number of their vectors change."""
+        cdef Py_ssize_t i, numbers = 0
+        if self.groups_before == NULL:
+            self.groups_before = <group_t *> malloc(max(self.n_groups, 1) * sizeof(group_t))
+        if self.room == NULL:
+            for i in range(self.tensors.count):
+                numbers += self.tensors.c[i].n * self.tensors.c[i].n_vec
+            self.room = <double *> malloc(max(numbers, 1) * sizeof(double))
+        if self.groups_before == NULL or self.room == NULL:
+            raise MemoryError(f"{self.record.name}: no memory to keep {numbers} numbers for a step that may have to be taken back")
+        return 0
+
     cdef int advance_kept(self, double scale) except -1:
         """A step of which copies are kept: it is taken back as a whole where a number would not be finite."""
         cdef Tensors tensors = self.tensors
-        cdef Py_ssize_t i, numbers = 0, bad = -1
+        cdef Py_ssize_t i, bad = -1
         cdef ptrdiff_t at = 0
         cdef int which = -1
-        cdef double *room
         cdef double *place
-        cdef group_t *groups = <group_t *> malloc(max(self.n_groups, 1) * sizeof(group_t))
+        self.make_room()
+        place = self.room
+        memcpy(self.groups_before, self.groups, self.n_groups * sizeof(group_t))
+        self.begin_all()
         for i in range(tensors.count):
-            numbers += tensors.c[i].n * tensors.c[i].n_vec
-        room = place = <double *> malloc(max(numbers, 1) * sizeof(double))
-        try:
-            if groups == NULL or room == NULL:
-                raise MemoryError(f"{self.record.name}: no memory to keep {numbers} numbers for a step that may have to be taken back")
-            memcpy(groups, self.groups, self.n_groups * sizeof(group_t))
-            self.begin_all()
-            for i in range(tensors.count):
-                keep(&tensors.c[i], 0, tensors.c[i].n, place)
-                place += tensors.c[i].n * tensors.c[i].n_vec
-            pass_over(self.m, tensors.c, tensors.count, self.groups, scale, False, &at, &which)
-            place = room
-            for i in range(tensors.count):
-                which = spoiled(&tensors.c[i], 0, tensors.c[i].n, place)
-                if which >= 0:
-                    bad, at = i, first_spoiled(tensors.c[i].x[which], place + which * tensors.c[i].n, tensors.c[i].n)
-                    break
-                place += tensors.c[i].n * tensors.c[i].n_vec
-            if bad < 0:
-                self.k += 1
-                self.known = self.k
-                return 0
-            place = room
-            for i in range(tensors.count):
-                put_back(&tensors.c[i], 0, tensors.c[i].n, place)
-                place += tensors.c[i].n * tensors.c[i].n_vec
-            memcpy(self.groups, groups, self.n_groups * sizeof(group_t))
-            raise StepRefused(self.spoiled_text(bad, at, which, tensors.c[bad].g[at], self.k, "nothing was changed"))
-        finally:
-            free(groups)
-            free(room)
+            keep(&tensors.c[i], 0, tensors.c[i].n, place)
+            place += tensors.c[i].n * tensors.c[i].n_vec
+        pass_over(self.m, tensors.c, tensors.count, self.groups, scale, False, &at, &which)
+        place = self.room
+        for i in range(tensors.count):
+            which = spoiled(&tensors.c[i], 0, tensors.c[i].n, place)
+            if which >= 0:
+                bad, at = i, first_spoiled(tensors.c[i].x[which], place + which * tensors.c[i].n, tensors.c[i].n)
+                break
+            place += tensors.c[i].n * tensors.c[i].n_vec
+        if bad < 0:
+            self.k += 1
+            self.known = self.k
+            return 0
+        place = self.room
+        for i in range(tensors.count):
+            put_back(&tensors.c[i], 0, tensors.c[i].n, place)
+            place += tensors.c[i].n * tensors.c[i].n_vec
+        memcpy(self.groups, self.groups_before, self.n_groups * sizeof(group_t))
+        raise StepRefused(self.spoiled_text(bad, at, which, tensors.c[bad].g[at], self.k, "nothing was changed"))
 
     cdef str spoiled_text(self, Py_ssize_t i, ptrdiff_t at, int which, double g, int64_t k, str state):
         """Why a step was not taken, in words; `which` is the vector of array i that it would have spoiled at a place."""
@@ -475,7 +485,7 @@ cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_te
     """One update of every array. With `scan`, the number of the array whose block at `at` is not finite, or would be after its step in
     vector `which`; -1: all went well."""
     cdef Py_ssize_t i
-    cdef ptrdiff_t lo, hi
+    cdef ptrdiff_t lo, hi, spot
     cdef double[BLOCK * MAX_VECTORS] room
     cdef tensor_t *tensor
     cdef group_t *group
@@ -493,11 +503,8 @@ cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_te
             at[0] = lo
             if not REDUCE.all_finite(tensor.g + lo, hi - lo):
                 return i
-            keep(tensor, lo, hi, room)
-            m.update(m, group.coef, scale * group.sign, lo, hi, tensor.x, tensor.g)
-            which[0] = spoiled(tensor, lo, hi, room)
+            which[0] = update_kept(m, group.coef, scale * group.sign, tensor, tensor.g, lo, hi, room, &spot)
             if which[0] >= 0:
-                put_back(tensor, lo, hi, room)
                 return i
     return -1
 

@@ -10,19 +10,29 @@ from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.dot cimport dot_and_square
-from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave, mf_scalar
+from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, try_step
 from mflow_core.types cimport MF_E_NON_FINITE, MF_SECOND_ORDER, mf_method
 
 
-cdef bint asks_ahead(const mf_method *m, const double *coef) noexcept nogil:
-    """Whether the method takes its gradient elsewhere with these coefficients: where x and all its vectors are 1, `ask` names another."""
-    cdef double one = 1.0, at = 1.0
-    cdef double *at_one[5]               # the point and at most 4 vectors
-    at_one[0] = at_one[1] = at_one[2] = at_one[3] = at_one[4] = &one
-    m.ask(m, coef, 0, 1, <const double *const *> at_one, &at)
+cdef double _one = 1.0
+cdef double *_at_one[MAX_VECTORS]        # the point and its vectors, one number each
+cdef int _j
+for _j in range(MAX_VECTORS):
+    _at_one[_j] = &_one
+
+
+cdef bint asks_ahead(const mf_method *m, int n_vec, const double *coef) noexcept nogil:
+    """Whether the method takes its gradient elsewhere with these coefficients: where x and all its vectors are 1, `ask` names another.
+
+    One of more vectors than an optimizer may have is asked as if it did.
+    """
+    cdef double at = 1.0
+    if n_vec > MAX_VECTORS:
+        return True
+    m.ask(m, coef, 0, 1, <const double *const *> _at_one, &at)
     return at != 1.0
 
 
@@ -88,12 +98,11 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move, double 
     """
     cdef const double *at = r.now[0]
     cdef double square
-    cdef int j, status
+    cdef int status
     if r.m.update != NULL:
-        for j in range(r.sizes.n_scal):  # one by one, as `begin` has just stored them: a wider load would wait for these stores
-            r.s_next[j] = mf_scalar(r.s_now[j])
+        memcpy(r.s_next, r.s_now, r.sizes.n_scal * sizeof(double))
         status = r.m.begin(r.m, r.par, r.k, r.s_next, r.coef)
-        if status == 0 and r.m.ask != NULL and asks_ahead(r.m, r.coef):
+        if status == 0 and r.m.ask != NULL and asks_ahead(r.m, r.sizes.n_vec, r.coef):
             status = r.m.ask(r.m, r.coef, 0, r.n, <const double *const *> r.now, r.at)
             at = r.at
         if status != 0:
