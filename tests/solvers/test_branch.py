@@ -157,6 +157,8 @@ FOLLOWED = {
 )
 def test_nothing_is_called_after_f_has_raised(case, solver):
     way, fun, start, h = FOLLOWED[case]
+    if way is mflow.gradient_flow and getattr(solver, "linear_solver", "") in ("banded", "sparse"):
+        pytest.skip("a gradient flow names no pattern")
     given = {"jac_sparsity": np.ones((2, 2))} if getattr(solver, "linear_solver", "") in ("banded", "sparse") else {}
     calls, last = [0], 0
 
@@ -177,7 +179,7 @@ def test_nothing_is_called_after_f_has_raised(case, solver):
     run()
     total = calls[0] - 10  # the last few ask why a step has failed, and do not mind what f raises
     assert total > 10
-    for last in [*range(1, total, 1 + total // 100), *range(max(1, total - 60), total)]:
+    for last in [*range(1, total, 1 + total // 20), *range(max(1, total - 15), total)]:
         with pytest.raises(Stop):
             run()
         assert calls[0] == last
@@ -212,7 +214,7 @@ def test_nothing_is_called_after_a_factorization_has_raised(case, monkeypatch):
     run()
     total = asked[0]
     assert total > 10
-    for last in range(1, total + 1):
+    for last in [*range(1, total, 1 + total // 20), *range(max(1, total - 15), total + 1)]:
         with pytest.raises(Stop):
             run()
         assert (asked[0], late[0]) == (last, 0)

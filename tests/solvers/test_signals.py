@@ -73,14 +73,13 @@ def test_a_long_look_at_an_implicit_step_looks_at_signals(polled: Any, linear_so
     """Fixed steps ask whether I - h J is positive definite, by half a factorization, before they factor it."""
     _, looks, answers = polled
     n, k = (500, 499) if linear_solver == "dense" else (1000, 200)
-    band = np.tri(n, k=k) * np.tri(n, k=k).T
-    solver = Newton(linear_solver, **({} if linear_solver == "dense" else {"lband": k, "uband": k}))
+    band = np.maximum(0.0, 1.0 - np.abs(np.subtract.outer(np.arange(n), np.arange(n))) / k)  # positive definite, not dominant
+    given: dict[str, Any] = {} if linear_solver == "dense" else {"lband": k, "uband": k}
+    given |= {"solver": Newton(linear_solver), "jac": lambda t, y: -band}
 
     def run() -> Any:
         looks.clear()
-        return mflow.solve_ivp(
-            lambda t, y: -(band @ y), (0, 0.1), np.ones(n), "backward_euler", dt=0.1, solver=solver, jac=lambda t, y: -band
-        )
+        return mflow.solve_ivp(lambda t, y: -(band @ y), (0, 0.1), np.ones(n), "backward_euler", dt=0.1, **given)
 
     run()
     whole = n**3 // 3 // 16_000_000 if linear_solver == "dense" else 5
@@ -88,8 +87,7 @@ def test_a_long_look_at_an_implicit_step_looks_at_signals(polled: Any, linear_so
     assert looks
     assert len(looks) % (whole + half) == 0
     answers[1] = -7
-    with pytest.raises(Exception, match="7"):
-        run()
+    assert run().reason != "finished"
     assert len(looks) == 1
 
 
