@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import mflow
+from mflow.nonlinear import Newton
 from support.places import environment_for
 from support.problems import Array, start_of, waves
 
@@ -99,6 +100,39 @@ def test_it_goes_on_as_one_that_is_made_there(step_method: Any) -> None:
             fresh.step(None if how else 0.03)
             assert facts(used) == facts(fresh)
         assert (used.k - k, used.nfev - nfev, used.njev - njev) == (fresh.k, fresh.nfev, fresh.njev)
+
+
+@pytest.mark.parametrize("solver", ["newton", "newton_krylov", Newton("sparse")])
+@pytest.mark.parametrize("h", [0.7, 2.0, 5.0])
+def test_no_trust_in_a_root_outlives_the_state(solver: Any, h: float, tmp_path: Any) -> None:
+    """Fixed steps remember where I - h J was looked at: near there no look is taken again."""
+
+    def bistable(t: float, y: Array) -> Array:
+        return np.array([4.0 / (1 + y[1] ** 3) - y[0] + 0.1 * math.sin(t), 4.0 / (1 + y[0] ** 3) - y[1]])
+
+    given: dict[str, Any] = {"jac_sparsity": np.ones((2, 2))} if isinstance(solver, Newton) else {}
+    for start in ([1.31, 1.2], [0.1, 0.4], [1.0, 1.7]):
+        used = mflow.Stepper("backward_euler", bistable, [1.0, 1.7], solver=solver, **given)
+        try:
+            for _ in range(6):
+                used.step(h)
+        except RuntimeError:
+            pass
+        used.set_state(t=1.0, y=start)
+        used.save(tmp_path / "here")
+        nfev, njev = used.nfev, used.njev
+        fresh = mflow.Stepper("backward_euler", bistable, start, t0=1.0, solver=solver, **given)
+        for _ in range(6):
+            raised = []
+            for st in (used, fresh):
+                try:
+                    st.step(h)
+                except RuntimeError as error:
+                    raised.append(str(error))
+            assert len(raised) in (0, 2)
+            assert facts(used) == facts(fresh)
+            assert (used.nfev - nfev, used.njev - njev) == (fresh.nfev, fresh.njev)
+        assert mflow.Stepper.load(tmp_path / "here", bistable, solver=solver, **given).y.tolist() == start
 
 
 def test_saved_and_copied_after_it(step_method: Any, tmp_path: Any) -> None:

@@ -10,6 +10,7 @@ from scipy.integrate import solve_ivp as scipy_solve_ivp
 
 import mflow
 from mflow.nonlinear import Newton, NewtonKrylov
+from mflow.solvers import sparsity
 
 
 def well(c):
@@ -125,6 +126,98 @@ def test_error_control_pays_nothing():
     r = mflow.solve_ivp(fun, (0, 10), [0.1], "esdirk43", rtol=1e-6, atol=1e-9)
     assert abs(r.y[0, -1] - 1 / (1 + 9 * np.exp(-10.0))) < 1e-5
     assert r.nfev == len(calls) < 700
+
+
+# ---- what a callback raises -------------------------------------------------------------------------------------------------------------
+
+
+class Stop(Exception):
+    """Raised by a callback."""
+
+
+def turning(t, y):
+    return np.array([y[0] ** 2 + 0.1 * y[1], y[1] - y[0] * y[1]])
+
+
+def valley(t, y):
+    return y - y**3
+
+
+FOLLOWED = {
+    "follows": (mflow.solve_ivp, toggle, [1.3, 1.2], 5.0),
+    "is lost": (mflow.solve_ivp, toggle, [1.3, 1.2], 100.0),
+    "turns": (mflow.solve_ivp, turning, [1.0, 0.5], 0.5),
+    "flows": (mflow.gradient_flow, lambda y: -valley(0.0, y), [0.1, -0.2], 10.0),
+}
+
+
+@pytest.mark.parametrize("case", FOLLOWED)
+@pytest.mark.parametrize(
+    "solver", [Newton(), Newton("banded"), Newton("sparse"), NewtonKrylov()], ids=["dense", "banded", "sparse", "krylov"]
+)
+def test_nothing_is_called_after_f_has_raised(case, solver):
+    way, fun, start, h = FOLLOWED[case]
+    if way is mflow.gradient_flow and getattr(solver, "linear_solver", "") in ("banded", "sparse"):
+        pytest.skip("a gradient flow names no pattern")
+    given = {"jac_sparsity": np.ones((2, 2))} if getattr(solver, "linear_solver", "") in ("banded", "sparse") else {}
+    calls, last = [0], 0
+
+    def f(*args):
+        calls[0] += 1
+        if calls[0] == last:
+            raise Stop
+        if last:
+            assert calls[0] < last
+        return fun(*args)
+
+    def run():
+        calls[0] = 0
+        span = h if way is mflow.gradient_flow else (0.0, h)
+        method = {"method": "backward_euler", "dt": h, "solver": solver}
+        return way(f, start, span, **method) if way is mflow.gradient_flow else way(f, span, start, **method, **given)
+
+    run()
+    total = calls[0] - 10  # the last few ask why a step has failed, and do not mind what f raises
+    assert total > 10
+    for last in [*range(1, total, 1 + total // 20), *range(max(1, total - 15), total)]:
+        with pytest.raises(Stop):
+            run()
+        assert calls[0] == last
+
+
+@pytest.mark.parametrize("case", ["follows", "is lost", "turns"])
+def test_nothing_is_called_after_a_factorization_has_raised(case, monkeypatch):
+    """What looks at M has no f in it, but SciPy, and signals."""
+    _, fun, start, h = FOLLOWED[case]
+    asked, late, last = [0], [0], 0
+
+    def counted(method):
+        def call(*args):
+            asked[0] += 1
+            if asked[0] == last:
+                raise Stop
+            late[0] += last > 0 and asked[0] > last
+            return method(*args)
+
+        return call
+
+    def f(t, y):
+        late[0] += last > 0 and asked[0] >= last
+        return fun(t, y)
+
+    def run():
+        asked[0] = late[0] = 0
+        mflow.solve_ivp(f, (0.0, h), start, "backward_euler", dt=h, solver=Newton("sparse"), jac_sparsity=np.ones((2, 2)))
+
+    for name in ("factor", "solve", "is_regular", "has_positive_sign"):
+        monkeypatch.setattr(sparsity.SparseFactors, name, counted(getattr(sparsity.SparseFactors, name)))
+    run()
+    total = asked[0]
+    assert total > 10
+    for last in [*range(1, total, 1 + total // 20), *range(max(1, total - 15), total + 1)]:
+        with pytest.raises(Stop):
+            run()
+        assert (asked[0], late[0]) == (last, 0)
 
 
 # ---- gradient flow ----------------------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from mflow_core.solvers.band_lu import BandLU
 import mflow
 from mflow.base.pace import interruptible, joined
 from mflow.base.result import IVPResult, pending
+from mflow.nonlinear import Newton
 from solvers.test_linalg import INT, at, table
 
 POLL = ctypes.CFUNCTYPE(INT)
@@ -65,6 +66,29 @@ def test_what_a_look_returns_ends_the_factorization(polled: Any) -> None:
     a, pivots = np.eye(n), np.zeros(n, dtype=np.int32)
     assert lin.lu_factor(n, at(a), at(pivots)) == -7
     assert len(looks) == 2
+
+
+@pytest.mark.parametrize("linear_solver", ["dense", "banded"])
+def test_a_long_look_at_an_implicit_step_looks_at_signals(polled: Any, linear_solver: Any) -> None:
+    """Fixed steps ask whether I - h J is positive definite, by half a factorization, before they factor it."""
+    _, looks, answers = polled
+    n, k = (500, 499) if linear_solver == "dense" else (1000, 200)
+    band = np.maximum(0.0, 1.0 - np.abs(np.subtract.outer(np.arange(n), np.arange(n))) / k)  # positive definite, not dominant
+    given: dict[str, Any] = {} if linear_solver == "dense" else {"lband": k, "uband": k}
+    given |= {"solver": Newton(linear_solver), "jac": lambda t, y: -band}
+
+    def run() -> Any:
+        looks.clear()
+        return mflow.solve_ivp(lambda t, y: -(band @ y), (0, 0.1), np.ones(n), "backward_euler", dt=0.1, **given)
+
+    run()
+    whole = n**3 // 3 // 16_000_000 if linear_solver == "dense" else 5
+    half = n**3 // 6 // 16_000_000 if linear_solver == "dense" else 1
+    assert looks
+    assert len(looks) % (whole + half) == 0
+    answers[1] = -7
+    assert run().reason != "finished"
+    assert len(looks) == 1
 
 
 @posix

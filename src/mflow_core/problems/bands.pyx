@@ -1,4 +1,5 @@
-"""Matrices that a user's function returns, checked; and the two forms of a band: an array (n, n), and SciPy's packed one, whose row upper + i - j holds entry (i, j) in column j."""
+"""Matrices that a user's function returns, checked; and the two forms of a band: an array (n, n), and SciPy's packed one, whose row
+upper + i - j holds entry (i, j) in column j."""
 import numpy as np
 
 from mflow_core.problems.sparse import check_sparse

@@ -17,7 +17,7 @@ Where the branch turns back, a gradient flow follows the flow of the equation it
 steps from there: it ends in a local minimum that is no higher than f(r), too. For an infinite gh there is no r: the flow itself is
 followed, z' = f(t, z) with t at rest, by implicit steps that grow. Error-controlled steps are not touched: they are short where f bends.
 
-The scout is made before the first step, where that is known to be of fixed length; no state of it survives a solve.
+The scout is made before the first step of fixed length; no state of it survives a solve.
 """
 from libc.math cimport INFINITY, NAN, copysign, fabs, sqrt
 from libc.stdint cimport int64_t
@@ -106,7 +106,7 @@ cdef int ritz(newton_t *s, double t, double gh, const double *z, const double *f
     for j in range(used):
         for k in range(used):
             copy[j * used + k] = H[j * most + k]
-    if positive(used, copy, column):
+    if positive(used, copy, column, NULL) > 0:
         regular[0] = REGULAR
         return 0
     for j in range(used):
@@ -146,7 +146,7 @@ cdef int look_at(newton_t *scout, double t, double gh, const double *z, int *reg
 cdef int stand(newton_t *s, double t, double gh, const double *r) noexcept nogil:
     """J where the scout stands, at s.start, if it is not the one at hand."""
     weights_of_size(s, s.start, r)
-    if s.m.has_jacobian and memcmp(s.m.y, s.start, s.n * sizeof(double)) == 0:
+    if s.m.has_jacobian and s.m.t == t and memcmp(s.m.y, s.start, s.n * sizeof(double)) == 0:
         return 0
     return matrix_jacobian(&s.m, t, s.start, gh)
 
@@ -174,13 +174,18 @@ cdef double first_update(newton_t *s, double t, double gh, const double *r, int 
     return weighted_norm(&s.m, s.d)
 
 
+cdef inline int open_or(int status) noexcept nogil:
+    """The answer of a question where a callback has returned `status`: 1 where it could not say, and a negative code is passed on."""
+    return status if status < 0 else status != 0
+
+
 cdef inline bint fits(const newton_t *s, int regular, bint lenient) noexcept nogil:
     return regular == REGULAR or (lenient and regular == POSITIVE_SIGN and not s.m.symmetric)
 
 
-cdef bint leaps(newton_t *s, double t, double gh_before, double gh, const double *r) noexcept nogil:
-    """Whether M at s.start changes by more than a half from gh_before to gh, in the direction of the update: eigenvalues may have passed
-    in pairs. On return M is factored for gh."""
+cdef int leaps(newton_t *s, double t, double gh_before, double gh, const double *r) noexcept nogil:
+    """1 if M at s.start changes by more than a half from gh_before to gh, in the direction of the update: eigenvalues may have passed in
+    pairs. Else 0, and M is factored for gh; or a negative code."""
     cdef int status, regular = CROSSED
     cdef double first = first_update(s, t, gh, r, &status)
     cdef ptrdiff_t i
@@ -188,21 +193,25 @@ cdef bint leaps(newton_t *s, double t, double gh_before, double gh, const double
         status = look(s, t, gh_before, s.start, s.slope, &regular)
     if status == 0:
         status = divide(s, t, gh_before, s.start, s.slope, s.guess)
+    if status != 0:
+        return open_or(status)
     for i in range(s.n):
         s.guess[i] -= s.d[i]
-    if status != 0 or not weighted_norm(&s.m, s.guess) <= HALF * first:
-        return True
-    return look(s, t, gh, s.start, s.slope, &regular) != 0
+    if not weighted_norm(&s.m, s.guess) <= HALF * first:
+        return 1
+    return open_or(look(s, t, gh, s.start, s.slope, &regular))
 
 
-cdef bint changed(newton_t *s, double t, double gh, double first) noexcept nogil:
-    """Whether M at s.root is not that at s.start to a half, in the direction of the update."""
+cdef int changed(newton_t *s, double t, double gh, double first) noexcept nogil:
+    """1 if M at s.root is not that at s.start to a half, in the direction of the update; else 0, or a negative code."""
     cdef ptrdiff_t i
+    cdef int status
     if s.c.matrix.kind == KRYLOV:
-        return False
+        return 0
     memcpy(s.bar, s.guess, s.n * sizeof(double))
-    if matrix_solve(&s.m, s.bar) != 0:
-        return True
+    status = matrix_solve(&s.m, s.bar)
+    if status != 0:
+        return open_or(status)
     for i in range(s.n):
         s.bar[i] -= s.root[i] - s.start[i]
     return not weighted_norm(&s.m, s.bar) <= HALF * first
@@ -211,17 +220,18 @@ cdef bint changed(newton_t *s, double t, double gh, double first) noexcept nogil
 cdef int attempt(newton_t *s, double t, double gh, const double *r, double gh_before, bint rough) noexcept nogil:
     """From s.start to the root for gh and r, into s.root: M must be regular on the way, and vary little, and updates must contract.
 
-    gh_before, if gh is at most twice that: a positive determinant is enough, if M changes little from there. rough: one update is enough; s.f and J are those at s.root then. J must
-    be that at s.start, and is not any more afterwards.
+    gh_before, if gh is at most twice that: a positive determinant is enough, if M changes little from there. rough: one update is enough;
+    s.f and J are those at s.root then. J must be that at s.start, and is not any more afterwards.
     """
     cdef double first, before, norm
     cdef bint lenient = fabs(gh) <= 2.0 * fabs(gh_before)
-    cdef int k, regular = CROSSED, status = look(s, t, gh, s.start, s.slope, &regular)
+    cdef int k, regular = CROSSED, answer, status = look(s, t, gh, s.start, s.slope, &regular)
     if status != 0 or not fits(s, regular, lenient):
         return status if status != 0 else MF_RETRY_SOLVE
     weights_of_size(s, s.start, s.start)
-    if regular != REGULAR and leaps(s, t, gh_before, gh, r):
-        return MF_RETRY_SOLVE
+    answer = leaps(s, t, gh_before, gh, r) if regular != REGULAR else 0
+    if answer != 0:
+        return answer if answer < 0 else MF_RETRY_SOLVE
     first = before = first_update(s, t, gh, r, &status)
     for k in range(CORRECTIONS):
         if status == 0 and not before < INFINITY:
@@ -234,8 +244,9 @@ cdef int attempt(newton_t *s, double t, double gh, const double *r, double gh_be
             status = look(s, t, gh, s.root, s.f, &regular)
         if status == 0:
             weights_of_size(s, s.start, s.root)
-            if not fits(s, regular, lenient) or (k == 0 and changed(s, t, gh, first)):
-                status = MF_RETRY_SOLVE
+            answer = 1 if not fits(s, regular, lenient) else changed(s, t, gh, first) if k == 0 else 0
+            if answer != 0:
+                status = answer if answer < 0 else MF_RETRY_SOLVE
         if status == 0:
             status = divide(s, t, gh, s.root, s.f, s.d)
         if status != 0:
@@ -261,18 +272,21 @@ cdef void step_on(newton_t *s) noexcept nogil:
 
 # ---- along the branch, and along the flow -------------------------------------------------------------------------------------------------
 
-cdef bint turns(newton_t *s, double t, double at, const double *r) noexcept nogil:
-    """Whether the branch turns back at s = at, where the scout stands; else it could not be followed for another reason."""
-    cdef int regular = CROSSED
+cdef int turns(newton_t *s, double t, double at, const double *r) noexcept nogil:
+    """1 if the branch turns back at s = at, where the scout stands; 0: it could not be followed for another reason; or a negative code."""
+    cdef int regular = CROSSED, status = look(s, t, at * (1.0 + 1e-6), s.start, s.slope, &regular)
     cdef double way
-    if look(s, t, at * (1.0 + 1e-6), s.start, s.slope, &regular) != 0 or regular == CROSSED:
-        return True
-    if look(s, t, at, s.start, s.slope, &regular) != 0:
-        return True
+    if status == 0 and regular == CROSSED:
+        return 1
+    if status == 0:
+        status = look(s, t, at, s.start, s.slope, &regular)
+    if status != 0:
+        return open_or(status)
     memcpy(s.d, s.slope, s.n * sizeof(double))
     weights_of_size(s, s.start, r)
-    if divide(s, t, at, s.start, s.slope, s.d) != 0:
-        return True
+    status = divide(s, t, at, s.start, s.slope, s.d)
+    if status != 0:
+        return open_or(status)
     way = fabs(at) * weighted_norm(&s.m, s.d)
     return not way <= STEEP * distance(s, s.start, r)
 
@@ -304,7 +318,9 @@ cdef int follow(newton_t *s, double t, double gh, const double *r) noexcept nogi
             return status
     s.reached = at / gh
     status = stand(s, t, at, r)
-    s.turned = status == 0 and at != 0.0 and turns(s, t, at, r)
+    if status == 0 and at != 0.0:
+        status = turns(s, t, at, r)
+        s.turned = status > 0
     return status if status < 0 else MF_RETRY_SOLVE
 
 
@@ -390,7 +406,7 @@ cdef void call_back(newton_t *s) noexcept nogil:
         s.m.stale = 2 if s.m.has_factors else 1 if s.m.has_jacobian else s.m.stale
         s.m.has_jacobian = s.m.has_factors = False
         s.m.recount = True
-    scout.m.has_point = False
+    scout.m.has_point = scout.m.has_jacobian = False
 
 
 cdef int check_here(newton_t *s, double t, double gh, const double *z) noexcept nogil:

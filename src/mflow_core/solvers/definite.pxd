@@ -2,6 +2,8 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 
+from mflow_core.solvers.linalg cimport poll_fn
+
 
 cdef enum:
     CROSSED = 0                          # det M < 0: an eigenvalue of J has passed 1 / gh
@@ -13,7 +15,7 @@ cdef enum:
 
 cdef bint dominant(ptrdiff_t n, const double *a, double *columns, double *size) noexcept nogil
 cdef bint dominant_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, const double *a, double *columns, double *size) noexcept nogil
-cdef bint positive(ptrdiff_t n, double *a, double *column) noexcept nogil
-cdef bint positive_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a) noexcept nogil
+cdef int positive(ptrdiff_t n, double *a, double *column, poll_fn poll) noexcept nogil
+cdef int positive_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a, poll_fn poll) noexcept nogil
 cdef bint clear_of_negative_axis(ptrdiff_t n, double *a) noexcept nogil
 cdef int sign_of_lu(ptrdiff_t n, ptrdiff_t stride, const double *diagonal, const int32_t *pivots) noexcept nogil

@@ -3,9 +3,12 @@
 I - s J = (1 - q) I + q M with q = s / gh in (0, 1], so it is enough that M is strictly diagonally dominant, by rows or by columns, with a
 positive diagonal; or that its symmetric part is positive definite; or that it has no real eigenvalue below 0. The first costs a pass over
 the matrix, the second half a factorization, the third some ten of them, and only small matrices are asked for it. For a symmetric M the
-second is exact. The tests that eliminate work in place: the caller builds the matrix again.
+second is exact. The tests that eliminate work in place: the caller builds the matrix again. The second asks `poll` on the way, as an LU
+does, and returns its code where that is negative.
 """
 from libc.math cimport INFINITY, copysign, fabs, sqrt
+
+from mflow_core.solvers.linalg cimport listen, poll_fn
 
 cdef double EPS = 2.220446049250313e-16
 
@@ -58,10 +61,11 @@ cdef bint dominant_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, const dou
     return rows or cols
 
 
-cdef bint positive(ptrdiff_t n, double *a, double *column) noexcept nogil:
-    """Whether (M + M')/2 is positive definite: L D L' in the lower triangle, all of D above rounding. column: n numbers of scratch."""
+cdef int positive(ptrdiff_t n, double *a, double *column, poll_fn poll) noexcept nogil:
+    """1 if (M + M')/2 is positive definite, else 0: L D L' in the lower triangle, all of D above rounding. column: n numbers of scratch."""
     cdef ptrdiff_t i, j, k
-    cdef double pivot, multiple, top = 0.0
+    cdef double pivot, multiple, top = 0.0, work = 0.0
+    cdef int status
     for i in range(n):
         for j in range(i):
             a[i * n + j] = 0.5 * (a[i * n + j] + a[j * n + i])
@@ -69,21 +73,25 @@ cdef bint positive(ptrdiff_t n, double *a, double *column) noexcept nogil:
     for k in range(n):
         pivot = a[k * (n + 1)]
         if not pivot > <double> n * EPS * top:
-            return False
+            return 0
         for i in range(k + 1, n):
             column[i] = a[i * n + k]
         for i in range(k + 1, n):
             multiple = column[i] / pivot
             for j in range(k + 1, i + 1):
                 a[i * n + j] -= multiple * column[j]
-    return True
+        status = listen(&work, 0.5 * <double> (n - k) * <double> (n - k), poll)
+        if status < 0:
+            return status
+    return 1
 
 
-cdef bint positive_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a) noexcept nogil:
+cdef int positive_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a, poll_fn poll) noexcept nogil:
     """The same of a band in the layout of band_factor, in its upper triangle."""
     cdef ptrdiff_t width = 2 * lower + upper + 1, k = max(lower, upper), i, d, e
     cdef double *row
-    cdef double pivot, multiple, top = 0.0
+    cdef double pivot, multiple, top = 0.0, work = 0.0
+    cdef int status
     for i in range(n):
         row = a + i * width + lower
         for d in range(1, min(k, n - 1 - i) + 1):
@@ -93,12 +101,15 @@ cdef bint positive_band(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a
         row = a + i * width + lower
         pivot = row[0]
         if not pivot > <double> n * EPS * top:
-            return False
+            return 0
         for d in range(1, min(k, n - 1 - i) + 1):
             multiple = row[d] / pivot
             for e in range(d, min(k, n - 1 - i) + 1):
                 row[d * width + e - d] -= multiple * row[e]
-    return True
+        status = listen(&work, 0.5 * <double> k * <double> k, poll)
+        if status < 0:
+            return status
+    return 1
 
 
 cdef int sign_of_lu(ptrdiff_t n, ptrdiff_t stride, const double *diagonal, const int32_t *pivots) noexcept nogil:

@@ -7,6 +7,10 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 
 ctypedef int (*apply_fn)(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil
+ctypedef int (*poll_fn)() noexcept nogil
+
+cdef enum:
+    PORTION = 16_000_000                 # multiplications between looks at signals: some milliseconds
 
 
 ctypedef struct linalg_t:
@@ -23,7 +27,16 @@ ctypedef struct linalg_t:
                  double *residual) noexcept nogil
     double (*dot)(const double *a, const double *b, ptrdiff_t n) noexcept nogil
     # set by matrix.pyx: a look at signals, -1 with the exception set where a handler raised; NULL: nobody looks
-    int (*poll)() noexcept nogil
+    poll_fn poll
+
+
+cdef inline int listen(double *work, double more, poll_fn poll) noexcept nogil:
+    """Count `more` multiplications; after each portion, what `poll` returns."""
+    work[0] += more
+    if work[0] < PORTION or poll == NULL:
+        return 0
+    work[0] = 0.0
+    return poll()
 
 
 cdef inline ptrdiff_t gmres_room(ptrdiff_t n, int m) noexcept nogil:

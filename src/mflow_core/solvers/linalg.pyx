@@ -15,22 +15,12 @@ from libc.stdint cimport int32_t
 from libc.string cimport memcpy, memset
 
 from mflow_core.arithmetic.vec cimport MF_SHORT, fold_lanes, mf_cvec, mf_scalar, mf_vec
-from mflow_core.solvers.linalg cimport apply_fn, linalg_t
+from mflow_core.solvers.linalg cimport PORTION, apply_fn, linalg_t, listen
 
 cdef linalg_t TABLE
 
 cdef enum:
     PANEL = 4
-    PORTION = 16_000_000                 # multiplications between looks at signals: some milliseconds
-
-
-cdef inline int look(double *work, double more) noexcept nogil:
-    """Count `more` multiplications; after each portion, what `poll` returns."""
-    work[0] += more
-    if work[0] < PORTION or TABLE.poll == NULL:
-        return 0
-    work[0] = 0.0
-    return TABLE.poll()
 
 
 # ---- sums and rows --------------------------------------------------------------------------------------------------------------------
@@ -132,7 +122,7 @@ cdef int lu_factor(ptrdiff_t n, double *a, int32_t *pivots) noexcept nogil:
         return lu_panel(n, 0, n, a, pivots)
     while first < n:
         end = min(first + width, n)
-        status = look(&work, <double> width * <double> (n - first) * <double> (n - first))
+        status = listen(&work, <double> width * <double> (n - first) * <double> (n - first), TABLE.poll)
         if status == 0:
             status = lu_panel(n, first, end, a, pivots)
         if status != 0:
@@ -200,7 +190,7 @@ cdef int band_factor(ptrdiff_t n, ptrdiff_t lower, ptrdiff_t upper, double *a, i
         last = min(first + portion, n)
         status = band_columns(n, first, last, lower, upper, a, pivots)
         if status == 0 and last < n:
-            status = look(&work, <double> (last - first) * each)
+            status = listen(&work, <double> (last - first) * each, TABLE.poll)
         if status != 0:
             return status
         first = last

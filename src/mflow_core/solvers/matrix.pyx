@@ -260,28 +260,28 @@ cdef void build(matrix_t *m, double gh) noexcept nogil:
         m.lu[i * room + m.c.lower] += one
 
 
-cdef bint is_regular(matrix_t *m, double gh) noexcept nogil:
-    """Whether M, built in lu, is seen to be regular all the way from gh = 0. What the tests destroy is built again."""
-    cdef bint found
+cdef int is_regular(matrix_t *m, double gh) noexcept nogil:
+    """1 if M, built in lu, is seen to be regular all the way from gh = 0, else 0; a negative code if a signal's handler raised. What the
+    tests destroy is built again."""
+    cdef int found
     if m.c.kind == DENSE:
         if dominant(m.n, m.lu, m.f1, &m.size_gh):
-            return True
-        found = positive(m.n, m.lu, m.f1)
+            return 1
+        found = positive(m.n, m.lu, m.f1, table.poll)
         build(m, gh)
-        if not found and not m.symmetric and m.n <= MOST_EIGENVALUES:
+        if found == 0 and not m.symmetric and m.n <= MOST_EIGENVALUES:
             found = clear_of_negative_axis(m.n, m.lu)
             build(m, gh)
         return found
     if dominant_band(m.n, m.c.lower, m.c.upper, m.lu, m.f1, &m.size_gh):
-        return True
-    found = positive_band(m.n, m.c.lower, m.c.upper, m.lu)
+        return 1
+    found = positive_band(m.n, m.c.lower, m.c.upper, m.lu, table.poll)
     build(m, gh)
     return found
 
 
 cdef int factor(matrix_t *m, double gh) noexcept nogil:
-    cdef int status = 0
-    cdef bint regular = False
+    cdef int status = 0, regular = 0
     if m.c.kind == SPARSE:
         m.size_gh = INFINITY
         return sparse_factor(m, gh)
@@ -290,11 +290,13 @@ cdef int factor(matrix_t *m, double gh) noexcept nogil:
     build(m, gh)
     if m.look:
         regular = is_regular(m, gh)
+    if regular < 0:                      # a signal's handler raised
+        return regular
     if m.c.kind == DENSE:
         status = LINALG.lu_factor(m.n, m.lu, m.pivots)
     else:
         status = LINALG.band_factor(m.n, m.c.lower, m.c.upper, m.lu, m.pivots)
-    if status < 0:                       # a signal's handler raised
+    if status < 0:                       # the same
         return status
     if status > 0:
         m.regular = CROSSED
@@ -417,9 +419,10 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
 
 # ---- sparse: a Python object holds J and its factors ------------------------------------------------------------------------------
 
-# The object has four methods. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern; both return
-# False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b. Errors stay set, as in problem.pyx.
-# Where a look is taken at M, is_regular(gh) and has_positive_sign() tell what definite.pxd calls so.
+# The object has seven methods and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
+# both return False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b; product(v) is J v. Errors
+# stay set, as in problem.pyx. Where a look is taken at M, is_regular(gh) and has_positive_sign() tell what definite.pxd calls so, and size
+# is |gh J| then.
 ctypedef int (*quiet_matrix)(matrix_t *) noexcept
 ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
 ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept

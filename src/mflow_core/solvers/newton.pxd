@@ -32,7 +32,7 @@ ctypedef struct newton_t:
     double *mix
     newton_t *scout                      # branch.pyx: made where a branch of roots is followed
     double worst, first, rate            # of the last iteration: the largest rate, the first update and the first rate
-    double gh_checked                    # NaN: nowhere
+    double gh_checked                    # 0: nowhere
     double reached                       # how much of gh the branch goes before it turns back; NaN where it does not
     bint turned
     double eta                           # rate / (1 - rate) of the last solve with these factors; 1 if it is not known

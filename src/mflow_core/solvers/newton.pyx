@@ -513,7 +513,8 @@ cdef void newton_forget(newton_t *s) noexcept nogil:
     """The state jumps: J, its factors and what convergence has taught belong to the old one. Counts go on."""
     s.m.has_point = s.m.has_jacobian = s.m.has_factors = s.want_jacobian = False
     s.m.stale = 0
-    s.eta, s.gh_jac = 1.0, 0.0
+    s.eta, s.gh_jac, s.gh_checked = 1.0, 0.0, 0.0
+    s.m.verified, s.m.agreed = False, 0.0
 
 
 cdef void newton_pack(const newton_t *s, double *state) noexcept nogil:

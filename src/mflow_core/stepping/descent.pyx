@@ -13,8 +13,8 @@ from mflow_core.arithmetic.dot cimport dot_and_square
 from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.motion cimport motion_start
-from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, try_step
-from mflow_core.types cimport MF_E_NON_FINITE, MF_SECOND_ORDER, mf_method
+from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, run_ready, try_step
+from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, MF_SECOND_ORDER, mf_method
 
 
 cdef double _one = 1.0
@@ -152,6 +152,9 @@ cdef int run_descend(run_t *r, int64_t count, double gtol, bint want_value, doub
     cdef unsigned int mode = mf_fp_enter()
     cdef int64_t _i
     cdef int status = 0
+    if not run_ready(r):
+        mf_fp_leave(mode)
+        return MF_E_MEMORY
     if count == 0:
         status = descend_once(r, gtol, want_value, False, alarm, brake)
     for _i in range(count):

@@ -29,9 +29,9 @@ from mflow_core.solvers.newton cimport newton_weights
 from mflow_core.stepping.ledger cimport ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
-from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, try_step
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE, MF_SECOND_ORDER,
-                               mf_problem, mf_step_fn)
+from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, run_ready, try_step
+from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE,
+                               MF_SECOND_ORDER, mf_problem, mf_step_fn)
 
 
 cdef enum:
@@ -51,6 +51,8 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
     r.f.err = NULL
     if r.m.flags & MF_SECOND_ORDER and count > 0:
         status = motion_start(r)
+    if not run_ready(r):
+        status = MF_E_MEMORY
     while status == 0 and i + 1 < count:
         i += 1
         if record != NULL and is_full(record):

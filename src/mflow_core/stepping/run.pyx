@@ -230,7 +230,12 @@ cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
     r.p.ctx = newton
     newton.m.symmetric = r.flow.inner != NULL
     r.p.rhs, r.p.solve = newton_rhs, branch_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
-    return r.dt != r.dt or branch_ready(newton)      # without a dt steps are error-controlled
+    return r.dt != r.dt or run_ready(r)              # without a dt, steps are error-controlled or each is given its own
+
+
+cdef bint run_ready(run_t *r) noexcept nogil:
+    """Make what solving the equations of fixed steps may need, before the first of them: no step allocates. False: no memory."""
+    return r.newton == NULL or r.newton.controlled or branch_ready(r.newton)
 
 
 cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil:
