@@ -5,7 +5,7 @@ The gradient at x_k is evaluated once: it is tested, kept with its point as the 
 A method that looks ahead takes its gradient elsewhere, at the point that `ask` names. The last good point is x_k all the same, and the
 descent converges only where the gradient at x_k is small, too: it is evaluated there once that ahead is.
 """
-from libc.math cimport INFINITY, NAN
+from libc.math cimport INFINITY, NAN, fabs
 from libc.stddef cimport ptrdiff_t
 from libc.string cimport memcpy, memset
 
@@ -14,9 +14,10 @@ from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
 from mflow_core.registry cimport REDUCE
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, run_ready, try_step
-from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, MF_SECOND_ORDER, mf_method
+from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_IMPLICIT, MF_SECOND_ORDER, mf_method
 
 
+cdef double HIGHER = 1e-6                # of the costs, which rounding and noise may hide
 cdef double _one = 1.0
 cdef double *_at_one[MAX_VECTORS]        # the point and its vectors, one number each
 cdef int _j
@@ -45,6 +46,17 @@ cdef bint is_ahead(const run_t *r, const double *at) noexcept nogil:
     return False
 
 
+cdef bint lies_higher(const run_t *r) noexcept nogil:
+    """Whether a proximal step has led to a root of its equation that is not the one asked for: f(z) + |z - c|^2/(2 dt) is above f(c)."""
+    cdef double way = 0.0
+    cdef ptrdiff_t i
+    if r.m.stages != 1 or not r.m.flags & MF_IMPLICIT or r.m.flags & MF_SECOND_ORDER or r.k == 0 or not r.good_value < INFINITY:
+        return False
+    for i in range(r.n):
+        way += (r.now[0][i] - r.good[i]) * (r.now[0][i] - r.good[i])
+    return r.value + way / (2.0 * r.dt) > r.good_value + HIGHER * (fabs(r.value) + fabs(r.good_value))
+
+
 cdef int gradient_here(run_t *r, const double *at, bint want_value) noexcept nogil:
     """r.grad (and r.value) at a point; r.gmax is its largest entry, NaN or infinite where the gradient is."""
     cdef int status
@@ -56,6 +68,11 @@ cdef int gradient_here(run_t *r, const double *at, bint want_value) noexcept nog
     r.gmax = REDUCE.max_abs(r.grad, r.n)
     if not r.gmax < INFINITY or (want_value and not (r.value - r.value == 0.0)):
         return MF_E_NON_FINITE
+    if want_value and lies_higher(r):
+        r.now, r.next = r.next, r.now                # the step is not taken
+        r.k -= 1
+        r.t = r.t_base + <double> (r.k - r.k_base) * r.dt
+        return MF_E_SOLVE
     memcpy(r.good, r.now[0], r.n * sizeof(double))
     memcpy(r.good_grad, r.grad, r.n * sizeof(double))
     r.good_value, r.good_gmax = r.value, r.gmax
