@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -321,3 +323,24 @@ def test_resumed_runs_take_the_same_roots(tmp_path):
     again = mflow.solve_ivp(fun, **given, resume=tmp_path / "c")
     assert again.y.tobytes() == whole.y.tobytes()
     assert (again.nfev, again.njev) == (whole.nfev, whole.njev)
+
+
+def test_no_minimisation_by_proximal_steps_ends_above_its_start() -> None:
+    """Costs of many wells: the equation of a step has roots in several, and Newton's iteration may end in any."""
+    rng, failed = np.random.default_rng(0), 0
+    for _ in range(150):
+        a, w, q, c0, dt = rng.uniform(0.2, 2), rng.uniform(1, 6), rng.uniform(0.3, 2), rng.uniform(-3, 3), 10 ** rng.uniform(-1, 1.5)
+
+        def cost(c: Any, a: float = a, w: float = w, q: float = q) -> float:
+            return float(a * np.cos(w * c[0]) + q * c[0] ** 2 / 2)
+
+        def slope(c: Any, a: float = a, w: float = w, q: float = q) -> Any:
+            return np.array([-a * w * np.sin(w * c[0]) + q * c[0]])
+
+        for more in ({}, {"path": True}):
+            r = mflow.minimize(cost, [c0], jac=slope, method="backward_euler", dt=dt, **more)
+            assert r.fun <= cost([c0])
+            assert r.success == (r.reason == "converged")
+            assert r.success or r.reason == "solve_failed"
+        failed += not r.success
+    assert failed < 10

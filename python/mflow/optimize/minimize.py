@@ -278,7 +278,7 @@ class _Descent:
             return self._go_fast(limit, gtol)
         tell = teller(callback, _intermediate)
         observe = getattr(self.schedule, "observe", None)  # a schedule that follows the cost
-        want_value = self.problem.value_is_free or tell is not None or observe is not None or self.kept is not None
+        want_value = self._wants_value() or tell is not None or observe is not None or self.kept is not None
         for k in range(limit + 1):
             if self.schedule is not None and 0 < k < limit:
                 self._set_step(self.schedule(k))
@@ -288,7 +288,7 @@ class _Descent:
                 status: int = self._descend(1 if k < limit else 0, gtol, want_value)
             finally:  # the gradient may have been evaluated even where the step failed
                 self.evaluated = not math.isnan(self.run.largest_slope[1])
-            self.nit = k
+            self.nit = min(k, self.run.k) if status == stepper.SOLVE_FAILED else k
             if status not in (0, CONVERGED):
                 if self.kept is not None:
                     self.kept.close(self)
@@ -303,8 +303,13 @@ class _Descent:
                 return status
         return 0
 
+    def _wants_value(self) -> bool:
+        """Whether the cost is evaluated with each gradient: where it is free, and where a proximal step must not end above its start."""
+        proximal = self.method.kind == "step" and self.method.is_implicit and self.method.record.stages == 1
+        return bool(self.problem.value_is_free) or (proximal and self.doubts.fun is not None)
+
     def _go_fast(self, limit: int, gtol: float) -> int:
-        want_value, pace = self.problem.value_is_free, Pace()
+        want_value, pace = self._wants_value(), Pace()
         while self.run.k < limit:
             left = limit - self.run.k
             if self.auto is not None:
