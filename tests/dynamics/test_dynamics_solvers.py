@@ -365,5 +365,5 @@ def test_a_diagonal_sum_that_is_zero_but_for_rounding(stiffness: Any) -> None:
     ],
 )
 def test_complex_numbers_are_refused(name: str, more: dict[str, Any]) -> None:
-    with pytest.raises(TypeError, match=f"{name}: expected .*real numbers, got complex ones"):
+    with pytest.raises(TypeError, match=f"{name}: expected .*real numbers, got .*complex"):
         mflow.solve_dynamics(1.0, t_span=(0, 1), x0=[1.0], dt=0.1, **more)

@@ -144,7 +144,7 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
         jac is not square, or not finite, or n is missing.
     """
     if hasattr(jac, "tocsr"):
-        return _of_sparse(check_sparse(jac, "jac").tocsr(), symmetric, limiting)
+        return _of_sparse(check_sparse(jac, "jac", "biufc").tocsr(), symmetric, limiting)
     if hasattr(jac, "matvec") or callable(jac):
         size: Any = getattr(jac, "shape", (n, n))
         if n is None and not hasattr(jac, "shape"):

@@ -19,7 +19,7 @@ def is_sparse(value: Any) -> bool:
     return hasattr(value, "tocsr")
 
 
-def check_sparse(matrix: Any, argument: str) -> Any:
+def check_sparse(matrix: Any, argument: str, kinds: str = "biuf") -> Any:
     """The same matrix, in CSR and CSC form as a new object on the same memory that knows nothing of the order of its entries.
 
     Parameters
@@ -27,11 +27,13 @@ def check_sparse(matrix: Any, argument: str) -> Any:
     matrix : sparse matrix
     argument : str
         For messages.
+    kinds : str
+        Of dtypes that are taken, as NumPy's ``dtype.kind``.
 
     Raises
     ------
     TypeError
-        Its entries are no real numbers.
+        Its entries are of another kind.
     ValueError
         It has no two dimensions, or its index arrays do not fit each other or its shape; the text names the array and the entry.
 
@@ -49,7 +51,7 @@ def check_sparse(matrix: Any, argument: str) -> Any:
     shape = tuple(matrix.shape)
     if len(shape) != 2:
         raise ValueError(f"{argument}: expected a sparse matrix of two dimensions, got shape {shape}")
-    if getattr(matrix.dtype, "kind", "O") not in "biuf":
+    if getattr(matrix.dtype, "kind", "O") not in kinds:
         raise TypeError(f"{argument}: expected real numbers, got a sparse matrix of dtype {matrix.dtype}")
     kind = getattr(matrix, "format", None)
     if kind in ("csr", "csc", "bsr"):
@@ -70,7 +72,7 @@ def check_sparse(matrix: Any, argument: str) -> Any:
         for key in matrix.keys():  # noqa: SIM118 (its iterator is that of the rows)
             _check_bounds(np.asarray(key), argument, "its keys", shape)
     else:
-        return check_sparse(matrix.tocsr(), argument)
+        return check_sparse(matrix.tocsr(), argument, kinds)
     return matrix
 
 
