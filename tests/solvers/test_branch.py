@@ -344,3 +344,26 @@ def test_no_minimisation_by_proximal_steps_ends_above_its_start() -> None:
             assert r.success or r.reason == "solve_failed"
         failed += not r.success
     assert failed < 10
+
+
+@pytest.mark.parametrize(
+    ("fun", "start"),
+    [
+        (lambda t, y: -np.sin(y), 1.0),
+        (lambda t, y: -y - y**3, 1.0),
+        (lambda t, y: -y + y**2, 0.5),
+        (lambda t, y: y * (y - 0.3) * (1 - y), 0.2),
+    ],
+)
+def test_a_steady_state_of_0_is_reached(fun: Any, start: float) -> None:
+    """Near it a state changes by all of its size in each step."""
+    r = mflow.solve_ivp(fun, (0, np.inf), [start], method="backward_euler", dt=np.inf)
+    assert (r.reason, r.y[0, -1]) == ("finished", 0.0)
+    assert "is stable" in r.message
+
+
+def test_differences_of_all_entries_are_not_called_wrong() -> None:
+    """-y^3 has its rest where its slope is 0 to high order: differences there are rounding, and no fault of anybody's Jacobian."""
+    r = mflow.solve_ivp(lambda t, y: -(y**3), (0, np.inf), [1.0], method="backward_euler", dt=np.inf)
+    assert r.reason == "solve_failed"
+    assert "is not the derivative" not in r.message

@@ -26,7 +26,7 @@ def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names:
     J v is compared with two central differences of the slope along v, at the point where J was evaluated: what they leave open, four
     evaluations in all, is no fault of J. names: of the Jacobian and of the function, for the words.
     """
-    if solver is None or solver.kind in ("krylov", "fixed_point"):
+    if solver is None or solver.differenced or solver.kind in ("krylov", "fixed_point"):
         return ""
     found = solver.directional(_direction)
     if found is None:

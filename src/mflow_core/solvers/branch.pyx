@@ -61,6 +61,11 @@ cdef double distance(newton_t *s, const double *a, const double *b) noexcept nog
     return weighted_norm(&s.m, s.bar)
 
 
+cdef bint is_nothing(const newton_t *s, const double *z, const double *r) noexcept nogil:
+    """Whether hardly anything of r is left in z: a state that dies away changes by all of its size in each step."""
+    return REDUCE.max_abs(z, s.n) <= 1e-9 * REDUCE.max_abs(r, s.n)
+
+
 cdef int ritz(newton_t *s, double t, double gh, const double *z, const double *f, int *regular) noexcept nogil:
     """What the projection of M on a Krylov space tells: exact for few unknowns, and of the ends of the spectrum for many."""
     cdef double[RITZ * RITZ] H
@@ -353,7 +358,7 @@ cdef int relax(newton_t *s, double t, double gh, const double *r) noexcept nogil
             return status
         moved = status == 0
         if moved:
-            near = distance(s, s.root, s.start) <= 1e-3
+            near = distance(s, s.root, s.start) <= 1e-3 or is_nothing(s, s.root, r)
             step_on(s)
             last = gh_step
             tau = 4.0 * tau if fabs(tau) < 1e280 else tau
@@ -527,7 +532,7 @@ cdef int settle(newton_t *s, double t, double gh, const double *r, double *z, in
             memcpy(scout.guess, scout.root, s.n * sizeof(double))
             memcpy(scout.mix, scout.root, s.n * sizeof(double))
             status = (refine if s.c.matrix.kind == KRYLOV and fabs(gh) < INFINITY else solve_full)(scout, t, gh, r, scout.root)
-            if status == 0 and not distance(s, scout.root, scout.mix) <= 1e-2:
+            if status == 0 and not (distance(s, scout.root, scout.mix) <= 1e-2 or is_nothing(s, scout.mix, r)):
                 status = MF_RETRY_SOLVE
             if status == 0:
                 memcpy(z, scout.root, s.n * sizeof(double))

@@ -202,5 +202,10 @@ cdef class Solver:
         return self.c.m.nlu if self.c != NULL else 0
 
     @property
+    def differenced(self):
+        """Whether J is differences of the right-hand side in every entry, which leaves no doubt whose it is."""
+        return self.config.matrix.kind == DENSE and self.config.matrix.source == BY_DIFFERENCES and self.group is None
+
+    @property
     def kind(self):
         return next(name for name, kind in KINDS.items() if kind == self.config.matrix.kind)
