@@ -367,3 +367,13 @@ def test_differences_of_all_entries_are_not_called_wrong() -> None:
     r = mflow.solve_ivp(lambda t, y: -(y**3), (0, np.inf), [1.0], method="backward_euler", dt=np.inf)
     assert r.reason == "solve_failed"
     assert "is not the derivative" not in r.message
+
+
+@pytest.mark.parametrize(("a", "start", "dt"), [(4.0, 1.6, 2.0), (4.0, 1.7, 15.0), (1.0, 1.6, 8.0)])
+def test_a_slope_that_bends_between_both_ends(a: float, start: float, dt: float) -> None:
+    """y' = a sin y from near its top, where the slope hardly changes: Newton goes to a well far off, where M is regular, too."""
+    want = scipy.optimize.brentq(lambda z: z - dt * a * np.sin(z) - start, start, np.pi)
+    for method in (Newton(), Newton(full=True)):
+        r = mflow.solve_ivp(lambda t, y: a * np.sin(y), (0, dt), [start], method="backward_euler", dt=dt, solver=method)
+        assert r.reason == "finished"
+        assert r.y[0, -1] == pytest.approx(want, rel=1e-6)
