@@ -436,30 +436,24 @@ cdef bint is_checked(newton_t *s, double gh, const double *z) noexcept nogil:
 
 
 cdef int bends(newton_t *s, double t, double gh, const double *r, const double *z, double way) noexcept nogil:
-    """1 if f half-way from r to z is not the mean of f at both ends to one half: M at the ends knows nothing of what lies between. Else 0, or a
-    negative code. gh f(t, z) is z - r."""
+    """1 if f half-way from r to z is not the mean of f at both ends to one half; else 0, or a negative code. gh f(t, z) is z - r."""
     cdef ptrdiff_t i
     cdef int status
     for i in range(s.n):
         s.trial[i] = 0.5 * r[i] + 0.5 * z[i]
-    status = matrix_rhs(&s.m, t, s.trial, s.f)
+    status = matrix_rhs(&s.m, t, s.trial, s.d)
     if status == 0:
-        for i in range(s.n):
-            s.d[i] = gh * s.f[i]
         status = matrix_rhs(&s.m, t, r, s.f)
     if status != 0:
         return open_or(status)
     for i in range(s.n):
-        s.d[i] -= 0.5 * (gh * s.f[i]) + 0.5 * (z[i] - r[i])
+        s.d[i] = gh * (s.d[i] - 0.5 * s.f[i]) - 0.5 * (z[i] - r[i])
     return not weighted_norm(&s.m, s.d) <= HALF * way
 
 
 cdef int agrees_with_start(newton_t *s, double t, double gh, const double *r, const double *z) noexcept nogil:
-    """1 if the mean of M from r to z is that of the factors to one half: Newton's step from r is z - r to that. On a way of about the size of
-    the state f must not bend, too.
-
-    Factors that have agreed once are asked again where a way is more than twice as long.
-    """
+    """1 if the mean of M from r to z is that of the factors to one half (Newton's step from r is z - r to that), and if f does not bend on a
+    way of about the size of the state. Factors that have agreed once are asked again where a way is more than twice as long."""
     cdef ptrdiff_t i
     cdef double way
     cdef int status
@@ -470,20 +464,18 @@ cdef int agrees_with_start(newton_t *s, double t, double gh, const double *r, co
     way = weighted_norm(&s.m, s.bar)
     if way <= 2.0 * s.m.agreed:
         return 1
-    if way > LONG_WAY:
-        status = bends(s, t, gh, r, z, way)
-        if status != 0:
-            return status if status < 0 else 0
+    status = bends(s, t, gh, r, z, way) if way > LONG_WAY else 0
+    if status != 0:
+        return status if status < 0 else 0
     if s.m.size_gh <= 0.5 or memcmp(s.guess, r, s.n * sizeof(double)) == 0 or s.rate * way <= QUARTER * s.first:
         if way > LONG_WAY and s.c.matrix.kind != KRYLOV:
             s.m.agreed = way
         return 1
     status = matrix_rhs(&s.m, t, r, s.f)
-    if status != 0:
-        return status if status < 0 else 0
-    for i in range(s.n):
-        s.d[i] = gh * s.f[i]
-    status = update(s, t, gh, r, s.d)
+    if status == 0:
+        for i in range(s.n):
+            s.d[i] = gh * s.f[i]
+        status = update(s, t, gh, r, s.d)
     if status != 0:
         return status if status < 0 else 0
     for i in range(s.n):
