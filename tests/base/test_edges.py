@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from support import hunt
+from support.hostile import hunt
 
 SHARE = 40  # one of so many values is tried in a run of the suite; MFLOW_HUNT=all tries them all
 EXPENSIVE = {"compile", "compiled_from_sympy", "minimize", "posedness_along", "trace", "train"}  # each call compiles, or takes long

@@ -32,14 +32,19 @@ def ended(capsys: Any, *argv: str) -> tuple[int, str]:
     return code, text
 
 
+def refused(capsys: Any, command: str, file: Path, content: bytes, x0: str) -> str:
+    """The line that a command on the function f of a file with this content ends with."""
+    file.write_bytes(content)
+    target = [f"{file}:f"] if command == "explain" else ["--objective", f"{file}:f"]
+    code, text = ended(capsys, command, *target, "--x0", x0, "--no-plot")
+    assert code == 2
+    return text
+
+
 @pytest.mark.parametrize("source", BUGS)
 @pytest.mark.parametrize("command", ["compare", "explain"])
 def test_a_bug_in_the_users_function_shows_its_file_and_line(source: str, command: str, tmp_path: Path, capsys: Any) -> None:
-    file = tmp_path / "costs.py"
-    file.write_text(source)
-    target = [f"{file}:f"] if command == "explain" else ["--objective", f"{file}:f"]
-    code, text = ended(capsys, command, *target, "--x0", "1,2", "--no-plot")
-    assert code == 2
+    text = refused(capsys, command, tmp_path / "costs.py", source.encode(), "1,2")
     assert all(words in text for words in ("costs.py", *BUGS[source])), text
 
 
@@ -59,12 +64,7 @@ def test_a_bug_in_the_users_function_shows_its_file_and_line(source: str, comman
 )
 @pytest.mark.parametrize("command", ["compare", "explain"])
 def test_no_content_of_a_python_file_gives_a_traceback(content: bytes, command: str, tmp_path: Path, capsys: Any) -> None:
-    file = tmp_path / "costs.py"
-    file.write_bytes(content)
-    target = [f"{file}:f"] if command == "explain" else ["--objective", f"{file}:f"]
-    code, text = ended(capsys, command, *target, "--x0", "1", "--no-plot")
-    assert code == 2
-    assert "costs.py" in text
+    assert "costs.py" in refused(capsys, command, tmp_path / "costs.py", content, "1")
 
 
 AT2 = b"PEER\nx\nACCELERATION TIME SERIES IN UNITS OF G\nNPTS= 99, DT= 1e-320 SEC\n1 2 3\n"

@@ -15,7 +15,7 @@ from mflow_core.problems.problem import objective_problem, rhs_problem
 from mflow_core.solvers.solver import Solver
 
 from mflow.nonlinear import FixedPoint, Newton, NewtonKrylov, color_columns, make_solver
-from support.newton import RETRY_SOLVE, bound
+from support.battery import RETRY_SOLVE, bound
 
 
 def robertson(t, y):

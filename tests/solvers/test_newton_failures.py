@@ -9,7 +9,7 @@ from mflow_core.problems.problem import Recoverable, rhs_problem
 from mflow_core.solvers.solver import Solver
 
 from mflow.nonlinear import make_solver
-from support.newton import RETRY_NON_FINITE, RETRY_SOLVE, bound
+from support.battery import RETRY_NON_FINITE, RETRY_SOLVE, bound
 
 
 @pytest.mark.parametrize("kind", ["dense", "krylov", "fixed_point"])

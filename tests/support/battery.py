@@ -1,10 +1,11 @@
-"""What the battery's files share: runs of a row, rows of another instruction set, bits."""
+"""What the battery's files share: runs of a row, rows of another instruction set, bits; and bound solvers."""
 
 from typing import Any
 
 import numpy as np
 from mflow_core import registry
 from mflow_core.problems import problem
+from mflow_core.solvers.solver import Solver
 from mflow_core.stepping import stepper
 
 from mflow.nonlinear import make_solver
@@ -12,6 +13,7 @@ from support.kernels import go
 from support.problems import RHO, Array
 
 EPS = 2.0**-52
+RETRY_SOLVE, RETRY_NON_FINITE = 1001, 1002
 
 
 def bits(a: Any) -> bytes:
@@ -44,3 +46,10 @@ def end_of(row: Any, what: Any, y0: Array, t0: float, h: float, steps: int) -> A
 def descent_of(row: Any, grad: Any, c0: Array, parameters: dict[str, float] | None = None) -> Any:
     what = problem.objective_problem(None, grad, c0.shape)
     return stepper.Run(row, what, c0, 0.0, 0.01, parameters, descend=True)
+
+
+def bound(fun: Any, n: int, kind: str = "dense", jac: Any = None, **options: Any) -> Solver:
+    """The core's Newton solver, bound to y' = fun(t, y) with n components."""
+    solver = Solver(kind, jac=jac is not None, **options)
+    solver.bind(problem.rhs_problem(fun, (n,), jac=jac))
+    return solver

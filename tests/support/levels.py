@@ -19,3 +19,15 @@ KINDS: dict[str, Callable[[Any], bool]] = {
 
 def rows_at(kind: str, level: str) -> list[Any]:
     return [row for row in registry.records_of(level) if KINDS[kind](row)]
+
+
+def first_order(*flags: str, without: tuple[str, ...] = ()) -> list[str]:
+    """Names of the methods for y' = f that have these flags and none of the others."""
+    return [
+        record.name
+        for record in registry.records()
+        if KINDS["step"](record) and record.flags.issuperset(flags) and record.flags.isdisjoint(without)
+    ]
+
+
+EXPLICIT_PAIRS = first_order("embedded", without=("implicit", "staged"))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import mflow
-from support import altered
+from support.hostile import altered
+from support.hostile.altered import Stop, fuse
 
 X = np.random.default_rng(0).normal(size=(12, 3))
 Y = X @ np.array([1.0, 2.0, 3.0])
@@ -17,21 +18,6 @@ SHARE = 19
 def cost(c: Any, x: Any, y: Any) -> Any:
     r = x @ c - y
     return float(r @ r) / len(y), 2 * x.T @ r / len(y)
-
-
-class Stop(Exception):
-    pass
-
-
-def fuse(steps: int) -> Any:
-    left = [steps]
-
-    def callback(state: Any) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            raise Stop
-
-    return callback
 
 
 WAYS: list[dict[str, Any]] = [
@@ -52,11 +38,7 @@ def started(way: int, path: Path) -> dict[str, Any]:
 def test_no_field_is_believed(way: int, tmp_path: Path) -> None:
     call, bad, named = started(way, tmp_path / "good"), tmp_path / "bad", list[bool]()
     straight = mflow.train(**call)
-    magic, facts, blocks = altered.read(tmp_path / "good")
-    numbers = [name for name in blocks if name.startswith(("best", "vector"))]
-    cases = [(words, other, blocks) for words, other in altered.with_facts(facts)]
-    for more in (altered.with_blocks(blocks), altered.with_numbers(blocks, *numbers)):
-        cases += [(words, facts, other) for words, other in more]
+    magic, cases = altered.read(tmp_path / "good")[0], altered.cases(tmp_path / "good", lambda name: name.startswith(("best", "vector")))
     for words, other, some in cases[way::SHARE]:
         altered.write(bad, magic, other, some)
         try:

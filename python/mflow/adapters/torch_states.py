@@ -104,13 +104,13 @@ def _entry(carried: dict[str, Any], made_by: type[optim.Optimizer], group: dict[
             f"state: entry {number} has {', '.join(unknown)}, which {made_by.__name__} does not carry; is it of another optimizer?"
         )
     found = {VECTORS[name]: value for name, value in carried.items() if name in VECTORS}
-    if probe.record.name in ("momentum", "nesterov"):
+    if made_by in (optim.Momentum, optim.Nesterov):
         found = {"v": -found["b"]} if list(found) == ["b"] else {}
     if "b" in needed and "b" not in found and found:  # RMSprop carries it where it is centred, with momentum or without
         found["b"] = 0.0 * next(iter(found.values()))
     lacking = sorted(set(needed) - set(found))
     surplus = sorted(set(found) - set(needed) - {"b"})
-    if lacking or surplus or ("mu_product" in carried) != (probe.record.name == "nadam"):
+    if lacking or surplus or ("mu_product" in carried) != ("momentum_decay" in group):
         raise ValueError(
             f"state: entry {number} has {', '.join(carried)}, which does not fit {made_by.__name__} with this group's parameters"
         )

@@ -18,7 +18,7 @@ from mflow.integrate.control import MANY, Settings, whole_or
 from mflow.integrate.history import History
 from mflow.stability import spectrum
 
-__all__ = ["Checkpoints", "StepState", "check_place", "place_of"]
+__all__ = ["Checkpoints", "StepState", "check_place", "standing_of"]
 
 EVERY = 1000  # steps between two checkpoints, where the user does not say
 
@@ -69,7 +69,7 @@ class Checkpoints:
         dt, looks, nfev = state
         facts = {
             "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
-            "at": place_of(self.run), "held": self.held or bool(self.run.stiffness[0]),
+            "at": standing_of(self.run), "held": self.held or bool(self.run.stiffness[0]),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
@@ -131,15 +131,15 @@ class Checkpoints:
         events.restore_rows(which, t, y.reshape(-1))
 
 
-def place_of(run: stepper.Run) -> list[Any]:
+def standing_of(run: stepper.Run) -> list[Any]:
     """Where a run stands: its step, time, next step to try, spectral radius and grid. A file says it twice, so that either is checked."""
     return [run.k, run.t, run.h, *run.rho, *run.grid]
 
 
 def check_place(facts: dict[str, Any], run: stepper.Run) -> None:
     """Raises ValueError where a run that was restored stands elsewhere than its file says."""
-    if not _same(facts.get("at", place_of(run)), place_of(run)):
-        raise ValueError(f"at: expected {place_of(run)}, where the saved run stands, got {facts['at']!r}")
+    if not _same(facts.get("at", standing_of(run)), standing_of(run)):
+        raise ValueError(f"at: expected {standing_of(run)}, where the saved run stands, got {facts['at']!r}")
 
 
 def _same(saved: Any, value: Any) -> bool:

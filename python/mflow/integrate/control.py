@@ -5,6 +5,7 @@ Every argument is checked here before the first step, with an error that names t
 
 from __future__ import annotations
 
+import functools
 import math
 import sys
 import warnings
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from mflow_core import registry
 
 from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_whole, shown
 from mflow.base.methods import Method
@@ -100,6 +102,13 @@ def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
 def default_method(dt: Any) -> str:
     """The method where none is given: under error control, or for fixed steps."""
     return "dopri5" if dt is None else "rk4"
+
+
+@functools.cache
+def stiff_method() -> str:
+    """The method that stiff problems are advised to take under error control: the first implicit pair of the records."""
+    fit = {"implicit", "embedded"}
+    return next(record.name for record in registry.records() if record.flags >= fit and "second_order" not in record.flags)
 
 
 def check_mode(method: Method, settings: Settings, estimated: str) -> str:

@@ -67,7 +67,7 @@ class Drive:
     """One integration: its run, what it writes down, and the loop over its pieces. name: the function that its user called."""
 
     kind: type[Result] = IVPResult
-    estimated = "dopri5 or esdirk43"  # methods with an error estimate, for messages
+    estimated = f"{control.default_method(None)} or {control.stiff_method()}"  # methods with an error estimate, for messages
 
     def __init__(self, problem: Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> None:
         self.problem, self.start, self.method, self.settings, self.name = problem, start, method, settings, name

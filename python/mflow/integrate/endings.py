@@ -17,6 +17,7 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.integrate.control import stiff_method
 from mflow.integrate.curvature import GROWTH
 from mflow.solvers.jacobian_doubt import mismatch, names_of, unsolved
 from mflow.stability.limits import explain_step
@@ -153,14 +154,14 @@ class Ending:
         hint = "look for a jump or a singularity there, or loosen rtol and atol"
         stiff = stiff_words(run, self.method)
         if not self.method.is_implicit:
-            hint += stiff or "; if the problem is stiff, take esdirk43"
+            hint += stiff or f"; if the problem is stiff, take {stiff_method()}"
         return "step_too_small", f"{text}, shorter than t or min_step allows: {hint}"
 
     def _many_stages(self, fixed: bool) -> str:
         radius, name = self.run.rho[0], self.method.name
         need = f"for the spectral radius {radius:.3g} of the Jacobian {self.where}, {name} needs more than 10 000 stages, its most, with "
         which = f"dt = {abs(self.step):g}: lower dt" if fixed else f"steps down to {abs(self.run.h):.3g}: look for a singularity there"
-        return f"{need}{which}, or take esdirk43"
+        return f"{need}{which}, or take {stiff_method()}"
 
     def _unsolved(self, fixed: bool) -> str:
         run = self.run
@@ -181,7 +182,7 @@ def stiff_words(run: stepper.Run, method: Method) -> str:
         return ""
     return (
         f"; the problem is stiff: {held} steps or more, of {abs(h):.3g} last, were held at the stability limit of {method.name} "
-        f"(|lambda| about {rate:.3g}) and not by the tolerances: take esdirk43"
+        f"(|lambda| about {rate:.3g}) and not by the tolerances: take {stiff_method()}"
     )
 
 

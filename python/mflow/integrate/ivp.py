@@ -12,7 +12,7 @@ from mflow_core.problems.signatures import companion
 from mflow.base.checks import as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.result import IVPResult
-from mflow.integrate.control import Settings, check_span, default_method
+from mflow.integrate.control import Settings, check_span, default_method, stiff_method
 from mflow.integrate.drive import Drive, follow
 from mflow.solvers import nonlinear
 
@@ -168,7 +168,7 @@ ELSEWHERE = ("Radau", "BDF", "LSODA")  # SciPy's stiff methods; none here has th
 def _known(method: Any, parameters: dict[str, Any]) -> None:
     """Words for names that SciPy has and mflow has not, and for arguments that nobody knows."""
     if isinstance(method, str) and method in ELSEWHERE:
-        raise ValueError(f"method: {method} is SciPy's; for stiff problems take 'esdirk43' here")
+        raise ValueError(f"method: {method} is SciPy's; for stiff problems take {stiff_method()!r} here")
     if "vectorized" in parameters:
         raise TypeError("vectorized: remove it; differences for a Jacobian call fun for one column, or colour, at a time")
     if isinstance(method, type) or not isinstance(method, str | Method | None):

@@ -18,7 +18,7 @@ from mflow.base.checks import Array, as_tuple, check_number, check_path, check_s
 from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
 from mflow.base.savefile import misfit_of, numbers_of, read_state, write_state
-from mflow.integrate.checkpoint import check_place, place_of
+from mflow.integrate.checkpoint import check_place, standing_of
 from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
 from mflow.integrate.curvature import give_radius, stable_end
 from mflow.integrate.endings import Ending
@@ -362,7 +362,7 @@ class Stepper:
         facts = {
             "method": self.method.name, "parameters": public_values(self.method.record, self.method.all_numbers),
             "shape": list(self._run.shape), "t0": self._t0, "control": self._settings(), "rebuilt": self._redone(),
-            "at": place_of(self._run),
+            "at": standing_of(self._run),
         }  # fmt: skip
         facts["made (its checksum)"] = _made_of(facts)
         path = check_path(path, "path")

@@ -180,7 +180,7 @@ def dense_values(J: Array, error: float, symmetric: bool) -> tuple[NDArray[np.co
 
 
 def is_narrow(low: float, high: float, noise: float) -> bool:
-    """Whether bounds are as close as they are wanted, or as products with this error allow."""
+    """Whether bounds are as close as asked for, or as products with this error allow."""
     return high - low <= max(CLOSE * abs(low), 2.0 * noise)
 
 

@@ -10,6 +10,7 @@ import pytest
 from mflow_core import registry
 
 import mflow
+from support.levels import EXPLICIT_PAIRS
 from support.problems import Array, cfunc
 
 ADAPTIVE = [r.name for r in registry.records() if "embedded" in r.flags and "second_order" not in r.flags]
@@ -69,7 +70,7 @@ def test_a_block_of_tanks() -> None:
         return 0
 
     q = np.array([0.01, 0.05, 0.1, 0.2])
-    for method in ("bs32", "dopri5", "tsit5", "dop853"):
+    for method in EXPLICIT_PAIRS:
         r = mflow.solve_ivp_batch(fun, (0, 50), np.ones((4, 1)), method, batch_args=q[:, None], rtol=1e-6, atol=1e-9, batch=True)
         assert r.success, (method, r.message)
         np.testing.assert_allclose(r.y[:, 0], [tank_level(one, 1.0, 50.0) for one in q], rtol=1e-5, atol=1e-8)

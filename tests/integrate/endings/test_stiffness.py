@@ -10,9 +10,8 @@ import pytest
 
 import mflow
 from mflow.testproblems import get_problem, problem_names
+from support.levels import EXPLICIT_PAIRS
 from support.problems import Array
-
-PAIRS = ("bs32", "dopri5", "tsit5", "dop853")
 
 
 def lotka_volterra(t: float, y: Array) -> Array:
@@ -62,7 +61,7 @@ STIFF: list[tuple[str, Any, tuple[float, float], Any]] = [
 ]
 
 
-@pytest.mark.parametrize("method", PAIRS)
+@pytest.mark.parametrize("method", EXPLICIT_PAIRS)
 @pytest.mark.parametrize(("name", "fun", "span", "y0"), STIFF, ids=[s[0] for s in STIFF])
 def test_stiffness_is_told_once_with_the_method_to_take(method: str, name: str, fun: Any, span: Any, y0: Any) -> None:
     with warnings.catch_warnings(record=True) as told:
@@ -76,7 +75,7 @@ def test_stiffness_is_told_once_with_the_method_to_take(method: str, name: str, 
     assert "esdirk43" in r.message
 
 
-@pytest.mark.parametrize("method", PAIRS)
+@pytest.mark.parametrize("method", EXPLICIT_PAIRS)
 @pytest.mark.parametrize(("name", "fun", "t_end", "y0"), SMOOTH, ids=[s[0] for s in SMOOTH])
 def test_no_alarm_where_the_tolerances_rule(method: str, name: str, fun: Any, t_end: float, y0: Any) -> None:
     for rtol in (1e-3, 1e-6):
@@ -87,7 +86,7 @@ def test_no_alarm_where_the_tolerances_rule(method: str, name: str, fun: Any, t_
 @pytest.mark.parametrize("name", ["lorenz", "arenstorf", *problem_names("D"), *problem_names("E")])
 def test_no_alarm_on_problems_that_are_known_not_to_be_stiff(name: str) -> None:
     problem = get_problem(name)
-    for method in PAIRS:
+    for method in EXPLICIT_PAIRS:
         r = mflow.solve_ivp(problem.fun, problem.t_span, problem.y0, method, rtol=1e-5, atol=1e-7)
         assert r.reason == "finished"
 
@@ -132,7 +131,7 @@ def test_a_warning_that_is_an_error_keeps_the_partial_result() -> None:
     assert r.nsteps > 15
 
 
-@pytest.mark.parametrize("method", PAIRS)
+@pytest.mark.parametrize("method", EXPLICIT_PAIRS)
 def test_a_run_that_goes_on_ends_for_the_same_reason(method: str, tmp_path: Path) -> None:
     """Steps that were held at the stability limit before the checkpoint count: what runs off are they, not the solution."""
     call: dict[str, Any] = {"fun": robertson, "t_span": (0.0, 40.0), "y0": [1.0, 0.0, 0.0], "method": method, "max_steps": 1000}

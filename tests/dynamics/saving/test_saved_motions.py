@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import mflow
-from support import altered
+from support.hostile import altered
+from support.hostile.altered import Stop, fuse
 
 K = np.array([[2.0, -1.0], [-1.0, 2.0]])
 SHARE = 23
@@ -20,30 +21,6 @@ def force(t: float, x: Any, v: Any) -> Any:
 
 def crossing(t: float, x: Any, v: Any) -> float:
     return float(x[0] - 0.3 * v[1])
-
-
-class Stop(Exception):
-    pass
-
-
-def fuse(steps: int) -> Any:
-    left = [steps]
-
-    def callback(*state: Any) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            raise Stop
-
-    return callback
-
-
-def some_of(path: Path, start: int) -> tuple[bytes, list[tuple[str, Any, dict[str, bytes]]]]:
-    magic, facts, blocks = altered.read(path)
-    numbers = [name for name in blocks if name not in ("run", "found", "rows D", "rows e")]
-    cases = [(words, other, blocks) for words, other in altered.with_facts(facts)]
-    for more in (altered.with_blocks(blocks), altered.with_numbers(blocks, *numbers), altered.with_run(blocks)):
-        cases += [(words, facts, other) for words, other in more]
-    return magic, cases[start::SHARE]
 
 
 WAYS: list[dict[str, Any]] = [
@@ -60,7 +37,7 @@ def test_no_field_of_a_checkpoint_is_believed(way: int, tmp_path: Path) -> None:
     with pytest.raises(Stop):
         mflow.solve_dynamics(**call, checkpoint=tmp_path / "good", checkpoint_every=1, callback=fuse(6))
     straight, named = mflow.solve_dynamics(**call), list[bool]()
-    magic, cases = some_of(tmp_path / "good", way)
+    magic, cases = altered.read(tmp_path / "good")[0], altered.cases(tmp_path / "good")[way::SHARE]
     for words, facts, blocks in cases:
         altered.write(tmp_path / "bad", magic, facts, blocks)
         try:
@@ -84,7 +61,7 @@ def test_no_field_of_a_stepper_is_believed(way: dict[str, Any], tmp_path: Path) 
     st, named = go_on(mflow.Stepper("newmark", force, [1.0, 2.0], [0.1, 0.2], t0=0.5, **way)), list[bool]()
     st.save(tmp_path / "good")
     go_on(st)
-    magic, cases = some_of(tmp_path / "good", len(way))
+    magic, cases = altered.read(tmp_path / "good")[0], altered.cases(tmp_path / "good")[len(way) :: SHARE]
     for words, facts, blocks in cases:
         altered.write(tmp_path / "bad", magic, facts, blocks)
         try:

@@ -6,7 +6,7 @@ import copy
 import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +94,33 @@ def with_run(blocks: dict[str, bytes]) -> Iterator[tuple[str, dict[str, bytes]]]
         packed += zlib.crc32(packed).to_bytes(4, "little")
         if packed != run:
             yield f"run, number {(at - first) // 8} = {word.hex()}", {**blocks, "run": packed}
+
+
+def numbers_matter(name: str) -> bool:
+    """Whether NaN in a block of a run changes what comes after; of what is only written down, it does not."""
+    return name not in ("run", "found", "rows D", "rows e")
+
+
+def cases(path: Path, numbers: Callable[[str], bool] = numbers_matter) -> list[tuple[str, Any, dict[str, bytes]]]:
+    """All altered files: (words, facts, blocks). numbers: whether those of a block are altered."""
+    _, facts, blocks = read(path)
+    out = [(words, other, blocks) for words, other in with_facts(facts)]
+    for more in (with_blocks(blocks), with_numbers(blocks, *filter(numbers, blocks)), with_run(blocks) if "run" in blocks else ()):
+        out += [(words, facts, other) for words, other in more]
+    return out
+
+
+class Stop(Exception):
+    pass
+
+
+def fuse(steps: int) -> Callable[..., None]:
+    """A callback that ends a run by an exception."""
+    left = [steps]
+
+    def callback(*state: Any) -> None:
+        left[0] -= 1
+        if left[0] == 0:
+            raise Stop
+
+    return callback

@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,8 @@ import pytest
 
 import mflow
 from mflow.base.savefile import read_state, write_state
-from support import altered
+from support.hostile import altered
+from support.hostile.altered import Stop, fuse
 from support.problems import Array, waves
 
 SHARE = 17  # of the altered files: one in so many, others for each way
@@ -23,32 +23,6 @@ SHARE = 17  # of the altered files: one in so many, others for each way
 
 def crossing(t: float, y: Array) -> float:
     return float(y[0] - 0.3)
-
-
-class Stop(Exception):
-    pass
-
-
-def fuse(steps: int) -> Callable[..., None]:
-    """A callback that ends a run by an exception."""
-    left = [steps]
-
-    def callback(*state: Any) -> None:
-        left[0] -= 1
-        if left[0] == 0:
-            raise Stop
-
-    return callback
-
-
-def cases(path: Path, start: int, *without: str) -> list[tuple[str, Any, dict[str, bytes]]]:
-    """Some of all altered files: (words, facts, blocks)."""
-    _, facts, blocks = altered.read(path)
-    numbers = [name for name in blocks if name not in ("run", "found", "rows D", "rows e")]
-    out = [(words, other, blocks) for words, other in altered.with_facts(facts)]
-    for more in (altered.with_blocks(blocks), altered.with_numbers(blocks, *numbers), altered.with_run(blocks)):
-        out += [(words, facts, other) for words, other in more]
-    return out[start % SHARE :: SHARE]
 
 
 WAYS: list[dict[str, Any]] = [
@@ -70,7 +44,7 @@ def test_no_field_of_a_checkpoint_is_believed(way: int, tmp_path: Path) -> None:
     straight, bad = mflow.solve_ivp(**call), tmp_path / "bad"
     magic = altered.read(tmp_path / "good")[0]
     named: list[bool] = []
-    for words, other, blocks in cases(tmp_path / "good", way):
+    for words, other, blocks in altered.cases(tmp_path / "good")[way % SHARE :: SHARE]:
         altered.write(bad, magic, other, blocks)
         try:
             r = mflow.solve_ivp(**call, resume=bad)
@@ -115,7 +89,7 @@ def test_no_field_of_a_stepper_is_believed(way: int, tmp_path: Path) -> None:
     st.save(tmp_path / "good")
     go_on(st)
     magic, named = altered.read(tmp_path / "good")[0], list[bool]()
-    for words, facts, blocks in cases(tmp_path / "good", way):
+    for words, facts, blocks in altered.cases(tmp_path / "good")[way % SHARE :: SHARE]:
         altered.write(tmp_path / "bad", magic, facts, blocks)
         try:
             other = mflow.Stepper.load(tmp_path / "bad", waves)
