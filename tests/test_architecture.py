@@ -42,7 +42,7 @@ CORE_FLOORS = (
     ("abi", "config"),
     ("api",),
     ("lanes",),
-    ("optimize",),
+    ("fitting", "optimize"),
     ("dynamics",),
     ("stepping",),
     ("solvers", "objectives"),

@@ -1,14 +1,20 @@
-"""The residuals of `mflow.least_squares` and their Jacobian: checked, weighted, counted, and differenced where none is given."""
+"""The residuals of `mflow.least_squares` and their Jacobian: checked, weighted, and differenced where none is given.
+
+The core evaluates them and takes the differences (`mflow_core.fitting`); here is what decides over which steps, and what is trusted.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from mflow_core.fitting.callbacks import Calls
+from mflow_core.fitting.fit import Fit
 
 from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
 from mflow.base.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, scan
 from mflow.base.remainder import Verdict, jacobian_model, quick, said_of, tell
+from mflow.fitting.compiled import compiled_residuals
 
 __all__ = ["Residuals"]
 
@@ -17,45 +23,77 @@ FLOOR = 1e-3  # of its largest value so far: a number that has been large is not
 
 
 class Residuals:
-    """Residuals and their Jacobian.
+    """Residuals and their Jacobian: the functions that the core calls, and how it takes differences of them.
 
     digits : what the residuals carry, where that is less than float64. eps : the relative error of one. blur : the share of them in the
     plane of J's columns that differences cannot tell from 0. verdict : on a Jacobian that was given. least : of each step of differences.
+    core : the run (`mflow_core.fitting.fit.Fit`), once m is known.
     """
 
     def __init__(
-        self, fun: Any, jac: Any, x0: Array, args: Any, kwargs: dict[str, Any], sigma: Any, diff_step: Any, check: Any
+        self, fun: Any, jac: Any, x0: Array, args: Any, kwargs: dict[str, Any], sigma: Any, diff_step: Any, check: Any, m: Any = None
     ) -> None:  # fmt: skip
-        if not callable(fun):
+        self.n, self.m = x0.size, -1
+        self.sigma = None if sigma is None else np.ascontiguousarray(real_array(sigma, "sigma").ravel(), dtype=np.float64)
+        if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
+            raise ValueError("sigma: expected standard deviations above 0, got one that is not")
+        self.compiled = compiled_residuals(fun, jac, x0.size, m, self.sigma)
+        if self.compiled is None and not callable(fun):
             raise TypeError(f"fun: expected a function of x that returns residuals, got {type(fun).__name__}")
-        if not callable(jac) and not (isinstance(jac, str) and jac in ("2-point", "3-point")):
+        given = callable(jac) or (self.compiled is not None and self.compiled.has_jacobian)
+        if not given and not (isinstance(jac, str) and jac in ("2-point", "3-point")):
             raise ValueError(f'jac: expected a function, "2-point" or "3-point", got {shown(jac)}')
         check_flags(check_gradient=check)
-        self.fun, self.jac, self.kwargs, self.checks = fun, jac, kwargs, bool(check)
-        self.args = as_tuple(args)
-        self.n, self.m, self.nfev, self.njev = x0.size, -1, 0, 0
-        self.differences, self.size = not callable(jac), np.zeros(self.n)
+        self.checks = bool(check) and not (self.compiled is not None and self.compiled.trusted)
+        self.args, self.kwargs = as_tuple(args), kwargs
+        self.differences = not given
         self.eps, self.digits, self.central = EPS, None, jac == "3-point"
         self.steps = check_diff_step(diff_step, self.n)
         if self.steps is not None and not self.differences:
             raise ValueError(f"diff_step: expected None beside a Jacobian, which needs no differences, got {shown(diff_step)}; omit it")
         self.given = self.steps is not None
-        self.floor, self.least, self.seen_zero = FLOOR, np.zeros(self.n), np.zeros(self.n, dtype=bool)
+        self.floor, self.least = FLOOR, np.zeros(self.n)
         self.verdict, self.tried = Verdict("unknown", 0), False
-        self.sigma = None if sigma is None else real_array(sigma, "sigma").ravel()
-        if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
-            raise ValueError("sigma: expected standard deviations above 0, got one that is not")
+        self.calls = None
+        if self.compiled is None:
+            self.calls = Calls(fun, jac, self.args, kwargs, self.n, self._checked, self._checked_jacobian, sigma=self.sigma)
 
     digits: Digits | None
+    core: Any
+
+    def start(self, x0: Array, loss: Any) -> Any:
+        """The run from x0, where the residuals have been evaluated; the core's `Fit`."""
+        if self.compiled is not None:
+            self.m = self.compiled.m
+            self.core = Fit(self.compiled.functions, x0, self.m, None, loss)
+        else:
+            f = self.calls.first(x0)
+            self.m = f.size
+            self.core = Fit(self.calls, x0, self.m, f, loss)
+        if self.m < self.n:
+            raise ValueError(f"fun returned {self.m} residuals: expected at least as many as parameters, {self.n}")
+        self.tell_core()
+        return self.core
+
+    def tell_core(self) -> None:
+        """How differences are taken from now on."""
+        if self.differences:
+            usual = EPS ** (1 / 3) if self.central else EPS**0.5
+            more = self.steps is None and not (self.central and not self.floor)
+            steps = usual if self.steps is None else self.steps
+            self.core.differences(self.central, steps, self.floor, self.eps, self.blur, more)
+            self.core.shortest(self.least)
+        else:
+            self.core.carries(self.eps)
 
     @property
     def blur(self) -> float:
         """The share of r in the plane of J's columns that differences cannot tell from 0."""
         return float(self.eps ** (2 / 3) if self.central else self.eps**0.5)
 
-    def _raw(self, x: Array) -> Any:
-        """The residuals as fun returns them, after a check."""
-        r = np.asarray(self.fun(x.copy(), *self.args, **self.kwargs))
+    def _checked(self, raw: Any) -> Array:
+        """The residuals that fun returned, as float64. Raises TypeError or ValueError."""
+        r = np.asarray(raw)
         if r.dtype.kind not in "biuf" or r.ndim > 1:
             raise TypeError(f"fun returned shape {r.shape} and dtype {r.dtype}: expected a vector of real residuals")
         if self.m < 0:
@@ -66,12 +104,26 @@ class Residuals:
                 raise ValueError(f"sigma: expected {self.m} numbers, one for each residual, got {self.sigma.size}")
         if r.size != self.m:
             raise ValueError(f"fun returned {r.size} residuals: expected {self.m}, as in its first call")
-        return r
+        return np.array(r, dtype=np.float64).ravel()
+
+    def _checked_jacobian(self, raw: Any) -> Array:
+        J = np.array(dense_array(raw, "jac"))
+        if J.shape != (self.m, self.n) and not (J.size == self.m * self.n and 1 in (self.m, self.n)):
+            raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
+        return np.ascontiguousarray(J.reshape(self.m, self.n), dtype=np.float64)
+
+    def _raw(self, x: Array) -> Any:
+        """The residuals as fun returns them, after a check."""
+        if self.calls is None:
+            return self.core.residuals(x)
+        raw = self.calls.raw(x)
+        self._checked(raw)
+        return raw
 
     def weighted(self, raw: Any) -> Array:
         """Residuals over sigma, as float64."""
-        r = np.array(raw, dtype=np.float64).ravel()
-        return r if self.sigma is None else r / self.sigma
+        out: Array = np.asarray(raw, dtype=np.float64) if self.calls is None else self.calls.weighted(raw)
+        return out
 
     def at(self, x: Array) -> Array:
         """The residuals there, not counted."""
@@ -82,30 +134,58 @@ class Residuals:
         seen.append(self._raw(x))
         return self.weighted(seen[-1])
 
-    def residuals(self, x: Array) -> Array:
-        """The residuals there, counted."""
-        self.nfev += 1
-        return self.at(x)
+    def begin(self) -> int:
+        """The first Jacobian, and what it tells of the functions. The core's code of the start; 0: it is sound."""
+        if self.differences and self.calls is not None:
+            self.calls.seen = []
+        code: int = self.core.begin(self.calls is not None)
+        if code == 0 and self.differences:
+            code = self._first_differences()
+        elif code == 0 and self.checks:
+            self._check_jacobian()
+        return code
 
-    def jacobian(self, x: Array, r: Array) -> Array:
-        """The Jacobian there; r: the residuals there."""
-        self.njev += 1
-        if self.differences:
-            return self._differenced(x, r)
-        J = self.jac(x.copy(), *self.args, **self.kwargs)
-        J = np.array(dense_array(J, "jac"))
-        if J.shape != (self.m, self.n) and not (J.size == self.m * self.n and 1 in (self.m, self.n)):
-            raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
-        J = J.reshape(self.m, self.n)
-        J = J if self.sigma is None else J / self.sigma.reshape(-1, 1)
-        if self.checks and self.njev == 1 and np.isfinite(J).all() and np.isfinite(r).all():
-            seen: list[Any] = []
-            self.verdict = quick(jacobian_model(lambda at: self._kept(at, seen), x, r, J))
-            digits = digits_of(seen)
-            self.eps = self.eps if digits is None else digits.eps
-            if self.wrong:
-                tell(f"least_squares: {self.wrong}")
-        return J
+    def _first_differences(self) -> int:
+        """Longer ones where the residuals carry few digits."""
+        seen, whole = self._seen()
+        if not seen or whole or self.given:
+            return 0
+        self.digits = self._digits(self.core.x, seen)
+        if self.digits is None:
+            return 0
+        self.eps = self.digits.eps
+        self._lengthen(self.digits.step)
+        return self.renew()
+
+    def _seen(self) -> tuple[list[Any], bool]:
+        """What fun returned at the points of the first Jacobian, and whether it is known to carry all digits."""
+        if self.calls is None:
+            x = self.core.x
+            lengths = self.lengths(x)
+            return [self._raw(x + lengths * (np.arange(self.n) == j)) for j in range(min(self.n, EACH))], False
+        whole, seen = self.calls.carries_all_digits(), self.calls.seen
+        self.calls.seen = None
+        return seen, whole
+
+    def _check_jacobian(self) -> None:
+        seen: list[Any] = []
+        x, J, r = self.core.x, self.core.J, self.core.f
+        if self.core.loss_weights is not None:
+            J = J / self.core.loss_weights[:, None]
+        self.verdict = quick(jacobian_model(lambda at: self._kept(at, seen), x, r, J))
+        digits = digits_of(seen)
+        if digits is not None:
+            self.eps = digits.eps
+            self.core.carries(self.eps)
+            self.core.look()
+        if self.wrong:
+            tell(f"least_squares: {self.wrong}")
+
+    def renew(self) -> int:
+        """The Jacobian anew, by other differences."""
+        self.tell_core()
+        code: int = self.core.renew()
+        return code
 
     @property
     def wrong(self) -> str:
@@ -117,21 +197,9 @@ class Residuals:
 
     # ---- differences ----------------------------------------------------------------------------------------------------------------
 
-    def _differenced(self, x: Array, r: Array) -> Array:
-        seen: list[Any] | None = [] if self.njev == 1 else None
-        J = self._differences(x, r, seen)
-        if seen and not self.given:
-            self.digits = self._digits(x, seen)
-            if self.digits is not None:
-                self.eps = self.digits.eps
-                self._lengthen(self.digits.step)
-                J = self._differences(x, r, None)
-        zero = ~J.any(axis=0)
-        if (zero & ~self.seen_zero).any() and np.isfinite(J).all():
-            self.seen_zero = self.seen_zero | zero
-            if self._confirm(x, np.flatnonzero(zero)):
-                J = self._differences(x, r, None)
-        return J
+    def zeros(self, x: Array) -> bool:
+        """Columns of differences have become 0: whether longer ones show slopes, which are then taken."""
+        return self._confirm(x, np.array(self.core.seen_zeros(), dtype=int)) and self.renew() == 0
 
     def _lengthen(self, step: float) -> None:
         self.steps, self.central = np.full(self.n, step), True
@@ -144,7 +212,7 @@ class Residuals:
         return True
 
     def _scale(self, x: Array) -> Array:
-        scale = np.maximum(np.abs(x), self.floor * self.size)
+        scale = np.maximum(np.abs(x), self.floor * self.core.sizes)
         return np.where(scale > 0.0, scale, 1.0)
 
     def lengths(self, x: Array) -> Array:
@@ -152,21 +220,6 @@ class Residuals:
         relative = self.steps if self.steps is not None else EPS ** (1 / 3) if self.central else EPS**0.5
         out: Array = np.maximum(relative * self._scale(x), self.least) * np.where(x < 0, -1.0, 1.0)
         return out
-
-    def _differences(self, x: Array, r: Array, seen: list[Any] | None) -> Array:
-        self.size = np.maximum(self.size, np.abs(x))
-        J = np.empty((self.m, self.n))
-        h = self.lengths(x)
-        for j in range(self.n):
-            up, down = x.copy(), x.copy()
-            up[j] += h[j]
-            if self.central:
-                down[j] -= h[j]
-            raw = self._raw(up)
-            if seen is not None:
-                seen.append(raw)
-            J[:, j] = (self.weighted(raw) - (self.at(down) if self.central else r)) / (up[j] - down[j])
-        return J
 
     def _digits(self, x: Array, seen: list[Any]) -> Digits | None:
         """Where residuals have few digits, one evaluation more, as short numbers x may be the reason."""
