@@ -42,6 +42,9 @@ from mflow.dynamics.solve import solve_dynamics
 from mflow.experiments.lr_find import LRFindResult, lr_find
 from mflow.experiments.sweep import SweepResult, sweep
 from mflow.experiments.tasks import Descent, Training
+from mflow.fitting.batch import LeastSquaresBatchResult, least_squares_batch
+from mflow.fitting.curve_fit import curve_fit
+from mflow.fitting.fitted import CurveFit
 from mflow.fitting.least_squares import LeastSquaresResult, least_squares
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
@@ -54,6 +57,7 @@ from mflow.optimize.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.optimize.minimize import minimize
 from mflow.optimize.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.problems.compiled import Compiled, compile
+from mflow.problems.curves import starting_values
 from mflow.problems.first_order import first_order_system
 from mflow.problems.symbolic import compiled_from_sympy
 from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov
@@ -83,6 +87,7 @@ _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # these need sc
 
 __all__ = [  # noqa: PLE0604
     "Compiled",
+    "CurveFit",
     "DenseOutput",
     "DerivativeReport",
     "Descent",
@@ -93,6 +98,7 @@ __all__ = [  # noqa: PLE0604
     "IVPBatchResult",
     "IVPResult",
     "ImplicitSGD",
+    "LeastSquaresBatchResult",
     "LeastSquaresResult",
     "LineSearch",
     "LineSearchResult",
@@ -117,6 +123,7 @@ __all__ = [  # noqa: PLE0604
     "consistency",
     "convergence",
     "convergence_rate",
+    "curve_fit",
     "dispersion",
     "dissipation",
     "explain",
@@ -131,6 +138,7 @@ __all__ = [  # noqa: PLE0604
     "is_l_stable",
     "limit_at_infinity",
     "least_squares",
+    "least_squares_batch",
     "line_search",
     "lr_find",
     "max_stable_dt",
@@ -152,6 +160,7 @@ __all__ = [  # noqa: PLE0604
     "solve_ivp_batch",
     "ssp_coefficient",
     "stability_function",
+    "starting_values",
     "stability_limit",
     "sweep",
     "train",

@@ -225,7 +225,7 @@ def least_squares(
     how = {name: _tolerance(value, name) for name, value in (("ftol", ftol), ("xtol", xtol), ("gtol", gtol))}
     how["limit"] = 500 * (start.size + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
     how["dt"] = 0.0 if dt is None else check_number(dt, "dt", low=0.0, open_low=True)
-    D = None if isinstance(x_scale, str) and x_scale == "jac" else _scale(x_scale, start.size)
+    D = None if isinstance(x_scale, str) and x_scale == "jac" else scale_of(x_scale, start.size)
     run = Run(residuals, start, {**how, "acceleration": acceleration}, D, box, held, loss_of(loss, f_scale), teller(callback, intermediate))
     try:
         if check_whole(passes, "passes"):
@@ -258,7 +258,7 @@ def _tolerance(value: Any, name: str) -> float:
     return 0.0 if value is None else check_number(value, name, "a finite number of at least 0, or None", low=0.0)
 
 
-def _scale(x_scale: Any, n: int) -> Array:
+def scale_of(x_scale: Any, n: int) -> Array:
     """D from units of the parameters."""
     units = real_array(x_scale, "x_scale") if not isinstance(x_scale, str) else np.zeros(0)
     if units.size not in (1, n) or not np.all((units > 0) & np.isfinite(units)):

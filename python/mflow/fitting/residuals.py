@@ -16,10 +16,21 @@ from mflow.base.differences import ASIDE, EACH, Digits, Scan, along, check_diff_
 from mflow.base.remainder import Verdict, jacobian_model, quick, said_of, tell
 from mflow.fitting.compiled import compiled_residuals
 
-__all__ = ["Residuals"]
+__all__ = ["Residuals", "check_sigma"]
 
 EPS = 2.0**-52
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
+
+
+def check_sigma(sigma: Any) -> Array | None:
+    """Standard deviations, (1,) or (m,). Raises TypeError or ValueError."""
+    if sigma is None:
+        return None
+    values = np.ascontiguousarray(real_array(sigma, "sigma").ravel(), dtype=np.float64)
+    bad = np.flatnonzero(~((values > 0.0) & np.isfinite(values)))
+    if bad.size:
+        raise ValueError(f"sigma: expected standard deviations above 0, got {values[bad[0]]:g} at entry {bad[0]}")
+    return values
 
 
 class Residuals:
@@ -34,9 +45,7 @@ class Residuals:
         self, fun: Any, jac: Any, x0: Array, args: Any, kwargs: dict[str, Any], sigma: Any, diff_step: Any, check: Any, m: Any = None
     ) -> None:  # fmt: skip
         self.n, self.m = x0.size, -1
-        self.sigma = None if sigma is None else np.ascontiguousarray(real_array(sigma, "sigma").ravel(), dtype=np.float64)
-        if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
-            raise ValueError("sigma: expected standard deviations above 0, got one that is not")
+        self.sigma = check_sigma(sigma)
         self.compiled = compiled_residuals(fun, jac, x0.size, m, self.sigma)
         if self.compiled is None and not callable(fun):
             raise TypeError(f"fun: expected a function of x that returns residuals, got {type(fun).__name__}")

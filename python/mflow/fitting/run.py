@@ -42,7 +42,9 @@ class Run:
         """Evaluate the residuals at x: the core then knows how many there are."""
         core = self.problem.start(self.x, self.loss)
         how = self.how
-        core.settings(how["ftol"], how["xtol"], how["gtol"], how["limit"], 0, how["dt"], how["acceleration"], self.tell is not None)
+        core.settings(
+            how["ftol"], how["xtol"], how["gtol"], how["limit"], how.get("calls", 0), how["dt"], how["acceleration"], self.tell is not None
+        )
         if self.D is not None:
             core.scale(self.D)
         if self.box is not None:
@@ -108,6 +110,10 @@ class Run:
 
     def finish(self, ending: str) -> dict[str, Any]:
         """The entries of the result, with the ending in words."""
+        return self.result(*self.verdict(ending))
+
+    def verdict(self, ending: str) -> tuple[int, str, str]:
+        """(status, reason, message)."""
         _, cosine, _, rounding, _, size = self.core.measures
         gtol, ftol, xtol = (self.how[name] for name in ("gtol", "ftol", "xtol"))
         angle = f"the cosine of the residuals with the columns of the Jacobian is {cosine:.3g}"
@@ -136,12 +142,12 @@ class Run:
         if reason == "converged":
             refused, why = self.refused()
             if refused:
-                return self.result(-1, refused, f"{why}; {text}")
+                return -1, refused, f"{why}; {text}"
         elif self.problem.wrong:
             text = f"{self.problem.wrong}; {text}"
         if self.idle:
             text += f"; {self.idle}"
-        return self.result(STATUS.get(ending, -1), reason, text)
+        return STATUS.get(ending, -1), reason, text
 
     def hint(self) -> str:
         """What may be the reason where no step lowers the cost."""

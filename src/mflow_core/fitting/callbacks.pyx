@@ -36,6 +36,19 @@ cdef inline bint is_plain(object a, ptrdiff_t size):
             and cnp.PyArray_ISCARRAY_RO(<cnp.ndarray> a) and (size < 0 or cnp.PyArray_SIZE(<cnp.ndarray> a) == size))
 
 
+def all_finite(cnp.ndarray a not None):
+    """Whether no entry of a float64 array is NaN or infinite."""
+    cdef const double *values
+    cdef double total = 0.0
+    cdef ptrdiff_t i
+    if not (cnp.PyArray_TYPE(a) == cnp.NPY_DOUBLE and cnp.PyArray_ISCARRAY_RO(a)):
+        return bool(np.isfinite(a).all())
+    values = <const double *> cnp.PyArray_DATA(a)
+    for i in range(cnp.PyArray_SIZE(a)):
+        total += values[i] - values[i]
+    return total == 0.0
+
+
 cdef class Calls:
     """The user's functions. checker(raw) and jac_checker(raw) return float64 arrays (m,) and (m, n), or raise.
 
@@ -99,9 +112,11 @@ cdef class Calls:
         """The residuals at the start, (m,); m is known from then on."""
         cdef object raw, out
         raw = self.call(self.fun, x)
-        if self.m < 0:
+        if self.m < 0 or self.model and self.m == 1:
             raw = np.ascontiguousarray(self.checker(raw))
             self.m = cnp.PyArray_SIZE(<cnp.ndarray> raw)
+            if self.model and cnp.PyArray_SIZE(self.y) != self.m:
+                self.y = np.full(self.m, self.y[0])
         out = np.empty(self.m)
         self.into(raw, <double *> cnp.PyArray_DATA(<cnp.ndarray> out))
         return out

@@ -11,7 +11,7 @@ from mflow_core.fitting.callbacks cimport Calls, loss_of_python, residuals_of_py
 from mflow_core.fitting.marquardt cimport advance
 from mflow_core.fitting.point cimport (BAD_START, BLURRED, BOTH, DIFFERENCES, FTOL, GTOL, MAX_NFEV, PAUSE, ROUNDING, STEPPED, STUCK, VANISHED,
                                        XTOL, ZEROS, allocate, begin, jacobian, look, loss_fn, marquardt_t, renew, residuals_fn)
-from mflow_core.fitting.triangle cimport inverse_square
+from mflow_core.fitting.triangle cimport apply_qt, inverse_square, qr
 from mflow_core.owner cimport mf_give, mf_take
 
 import numpy as np
@@ -245,6 +245,11 @@ cdef class Fit:
         return copied(self.s.D, self.s.n)
 
     @property
+    def m(self):
+        """How many residuals."""
+        return self.s.m
+
+    @property
     def cost(self):
         return self.s.cost
 
@@ -278,6 +283,23 @@ cdef class Fit:
     def stale(self):
         """Whether the Jacobian is that of the start of the last step."""
         return self.s.stale
+
+    def factors(self):
+        """(packed, ipvt, qtf) of J as MINPACK returns them: columns of Q's vectors and R, numbers from 1 on, and Q'f."""
+        cdef ptrdiff_t m = self.s.m, n = self.s.n, i, j
+        cdef cnp.ndarray packed = np.empty((n, m))
+        cdef double *A = <double *> cnp.PyArray_DATA(packed)
+        for j in range(n):
+            for i in range(m):
+                A[j * m + i] = self.s.J[i * n + j]
+        qr(A, m, n, self.s.pivot, self.s.z, self.s.room)
+        right = self.r
+        apply_qt(A, m, n, <double *> cnp.PyArray_DATA(<cnp.ndarray> right))
+        for j in range(n):
+            A[j * m + j] = self.s.z[j]
+        order = np.array([self.s.pivot[j] + 1 for j in range(n)], dtype=np.int32)
+        self.s.dirty = True
+        return packed, order, right[:n].copy()
 
     def inverse(self):
         """(inv(J'J), rank of J) by the factorisation of all columns at x; None where the rank is not full."""
