@@ -40,7 +40,7 @@ class LeastSquaresBatchResult(Result):
         determine them.
     nit, nfev : int arrays (fits,).
     reason : list of str: "converged", "max_nfev", "step_too_small", "non_finite", "insensitive", "rhs_failed", "interrupted".
-    status : int array (fits,): as in `least_squares`. success : whether every fit converged. message : what happened to the batch, in words.
+    status : int array (fits,): as in `least_squares`. success : whether every fit converged. message : what happened to the batch.
     """
 
     x: Array
@@ -142,9 +142,8 @@ def least_squares_batch(
             f"fun: expected a compiled sum of squares (mflow.objectives, numba cfunc, LowLevelCallable), got {type(fun).__name__}; fit a "
             "Python function to one set of data after the other with mflow.least_squares"
         )
-    tolerances = [
-        0.0 if one is None else check_number(one, name, low=0.0) for one, name in ((ftol, "ftol"), (xtol, "xtol"), (gtol, "gtol"))
-    ]
+    given = {"ftol": ftol, "xtol": xtol, "gtol": gtol}
+    tolerances = [0.0 if one is None else check_number(one, name, low=0.0) for name, one in given.items()]
     limit = 500 * (n + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
     X, y = data_for_batch(fun if isinstance(fun, Objective) else None, batch_data, len(points))
     lower, upper = sides(bounds, n)

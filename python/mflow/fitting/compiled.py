@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import FunctionType
 from typing import Any, NamedTuple
 
 from mflow_core.fitting.compiled import CompiledResiduals
@@ -42,6 +43,8 @@ def compiled_residuals(fun: Any, jac: Any, n: int, m: Any, sigma: Array | None) 
         An objective that is no sum of squares, or of another number of unknowns; m missing, or given where it is not needed; a
         compiled function with a Python Jacobian.
     """
+    if type(fun) is FunctionType and m is None:
+        return None
     objective = objective_of(fun, jac)
     if objective is not None:
         if "squares" not in objective.flags:

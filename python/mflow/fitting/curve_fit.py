@@ -17,7 +17,7 @@ from mflow.base.result import attach
 from mflow.fitting.bounds import check_box, check_fixed, sides
 from mflow.fitting.fitted import CurveFit
 from mflow.fitting.least_squares import LeastSquaresResult, scale_of
-from mflow.fitting.residuals import Residuals, check_sigma
+from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import loss_of
 from mflow.fitting.run import Run, intermediate
 from mflow.optimize.callbacks import teller
@@ -28,7 +28,8 @@ __all__ = ["curve_fit"]
 TOLERANCE = 1.49012e-8  # SciPy's ftol and xtol
 EVERYWHERE = (-math.inf, math.inf)
 MORE = (
-    "ftol", "xtol", "gtol", "maxfev", "max_nfev", "x_scale", "loss", "f_scale", "diff_step", "callback", "dt", "acceleration", "check_gradient",
+    "ftol", "xtol", "gtol", "maxfev", "max_nfev", "x_scale", "loss", "f_scale", "diff_step", "callback", "dt", "acceleration",
+    "check_gradient",
 )  # fmt: skip
 
 
@@ -112,7 +113,8 @@ def curve_fit(
     except BaseException as error:
         note = f"in mflow.curve_fit, after {run.nit} steps; .partial_result holds the best point"
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
-        attach(error, lambda: LeastSquaresResult(run.result(-1, reason, str(error))), note)
+        text = str(error)
+        attach(error, lambda: LeastSquaresResult(run.result(-1, reason, text)), note)
         raise
     return _fitted(run, ending, how, bool(absolute_sigma), bool(full_output))
 
@@ -151,17 +153,12 @@ def _prepared(
     how["dt"] = 0.0 if kwargs.get("dt") is None else check_number(kwargs["dt"], "dt", low=0.0, open_low=True)
     how["acceleration"] = bool(kwargs.get("acceleration", False))
     box = None if bounds is EVERYWHERE else _box(bounds, start)
-    held = _held(fixed, n, names)
+    held = None if fixed is None else _held(fixed, n, names)
     D = None if kwargs.get("x_scale", "jac") == "jac" else scale_of(kwargs["x_scale"], n)
     loss = loss_of(kwargs["loss"], kwargs.get("f_scale", 1.0)) if "loss" in kwargs else None
     tell = teller(kwargs["callback"], intermediate) if kwargs.get("callback") is not None else None
-    return Run(residuals, start, how, D, box, held, loss, tell), {
-        "f": residuals.curve,
-        "xdata": x,
-        "ydata": y,
-        "names": names,
-        "held": held,
-    }
+    told = {"f": residuals.curve, "xdata": x, "ydata": y, "names": names, "held": held}
+    return Run(residuals, start, how, D, box, held, loss, tell), told
 
 
 def _box(bounds: Any, start: Array) -> tuple[Array, Array] | None:
@@ -217,14 +214,14 @@ def _start(f: Any, x: Any, y: Array, p0: Any, bounds: Any) -> tuple[Callable[[],
         check_function(f, "f")
     if p0 is None:
         count = len(known if known is not None else _names(f, None))
-        if known is not None:
-            start = starting_values(f, x, y)
-        else:
-            start = np.ones(count)
+        start = np.ones(count) if known is None else starting_values(f, x, y)
         if bounds is not EVERYWHERE:
             start = _inside(start, *sides(bounds, count), known is not None)
     else:
-        start = np.array(np.atleast_1d(real_array(p0, "p0")), dtype=np.float64).ravel()
+        start = np.array(p0)
+        if start.dtype.kind not in "biuf":
+            real_array(p0, "p0")
+        start = start.astype(np.float64).ravel()
         if not all_finite(start):
             finite_array(start, "p0")
     n = start.size
@@ -274,12 +271,14 @@ class ModelResiduals(Residuals):
                 super().__init__(whole, "2-point", start, (), {}, deviations, diff_step, check)
                 return
             f, jac = (lambda x, *p: model.residuals(p)), (lambda x, *p: model.jac(p))
-        super().__init__(f, "2-point" if jac is None else jac, start, (), {}, None, diff_step, check)
-        self.sigma = None if deviations is None else check_sigma(deviations)
+        self.data = (x, np.ascontiguousarray(y).ravel(), root)
+        super().__init__(f, "2-point" if jac is None else jac, start, (), {}, deviations, diff_step, check)
         self.m = y.size
-        self.calls = Calls(
-            f, jac, (), {}, self.n, self._checked, self._checked_jacobian, x, np.ascontiguousarray(y).ravel(), self.sigma, root
-        )
+
+    def _calls(self, f: Any, jac: Any) -> Calls:
+        """The model as the core calls it."""
+        x, y, root = self.data
+        return Calls(f, jac, (), {}, self.n, self._checked, self._checked_jacobian, x, y, self.sigma, root)
 
     def _checked(self, raw: Any) -> Array:
         """What the model returned as float64, (m,). Raises TypeError or ValueError."""
@@ -320,13 +319,14 @@ def _deviations(sigma: Any, m: int) -> tuple[Array | None, Any]:
 
 
 def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bool) -> CurveFit:
-    status, reason, message = run.verdict(ending)
+    status, reason = run.outcome(ending)
     if status <= 0 and reason != "insensitive":
+        message = run.verdict(ending)[2]
         error = RuntimeError(f"curve_fit: no parameters found that fit best: {message}")
         attach(error, lambda: LeastSquaresResult(run.result(status, reason, message)), "")
         raise error
     core = run.core
-    x, cost, (nit, nfev, njev, calls) = core.x, core.cost, core.counts
+    x, cost, (_, nfev, _, calls) = core.x, core.cost, core.counts
     held = how["held"]
     C, rank = core.inverse() if held is None else _inverse_of_free(core.J, held)
     free = core.m - (x.size if held is None else int(np.sum(~held)))
@@ -341,14 +341,11 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     entries: tuple[Any, ...] = (x, pcov)
     if full:
         packed, order, qtf = core.factors()
-        entries += ({"nfev": calls, "fvec": core.f, "fjac": packed, "ipvt": order, "qtf": qtf}, message, max(status, 1))
-    mask = np.zeros(x.size, int)
-    if run.box is not None:
-        mask = (x >= run.box[1]).astype(int) - (x <= run.box[0]).astype(int)
+        entries += ({"nfev": calls, "fvec": core.f, "fjac": packed, "ipvt": order, "qtf": qtf}, run.verdict(ending)[2], max(status, 1))
     attributes = {
         "popt": x, "pcov": pcov, "cost": cost, "nfev": nfev, "calls": calls, "status": status, "success": status > 0, "reason": reason,
-        "message": message, "active_mask": mask, "absolute_sigma": absolute, "f": how["f"], "xdata": how["xdata"], "ydata": how["ydata"],
-        "sigma": run.problem.sigma, "held": held, "_core": core, "_name": how["names"],
+        "absolute_sigma": absolute, "f": how["f"], "xdata": how["xdata"], "ydata": how["ydata"],
+        "sigma": run.problem.sigma, "held": held, "_run": run, "_ending": ending, "_name": how["names"],
     }  # fmt: skip
     return CurveFit(entries, attributes)
 

@@ -25,7 +25,8 @@ class CurveFit(tuple[Any, ...]):
     popt, pcov : parameters (n,) and their covariance (n, n) as SciPy gives it: infinite as a whole where the data do not determine all of
         them. covariance : inf for those alone that are not determined.
     names : of the parameters. stderr : standard errors (n,). correlation : (n, n).
-    dof : degrees of freedom, m - n, parameters that are held not counted. cost : half the weighted sum of squares. residuals : (f - y)/sigma.
+    dof : degrees of freedom, m - n, parameters that are held not counted. cost : half the sum of
+        squares of the residuals, (f - y)/sigma.
     s : standard deviation of a residual, sqrt(2 cost/dof), and 1 with absolute_sigma.
     rank, dead : of the Jacobian; names of parameters that no residual depends on.
     jac : (m, n), over sigma. active_mask : as in `least_squares`. nfev, calls : evaluations of the model, those for differences left out,
@@ -49,8 +50,6 @@ class CurveFit(tuple[Any, ...]):
     status: int
     success: bool
     reason: str
-    message: str
-    active_mask: Any
     held: Any
 
     def __new__(cls, entries: tuple[Any, ...], attributes: dict[str, Any]) -> CurveFit:
@@ -61,8 +60,15 @@ class CurveFit(tuple[Any, ...]):
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         """For copies and pickles."""
-        known = {k: v for k, v in self.__dict__.items() if k not in ("_core", "_name")}
-        return tuple(self), {**known, "jac": self.jac, "residuals": self.residuals, "names": self.names}
+        known = {k: v for k, v in self.__dict__.items() if k not in ("_run", "_ending", "_name")}
+        return tuple(self), {
+            **known,
+            "jac": self.jac,
+            "residuals": self.residuals,
+            "names": self.names,
+            "message": self.message,
+            "active_mask": self.active_mask,
+        }
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing besides: `__getnewargs__` has it all."""
@@ -71,14 +77,25 @@ class CurveFit(tuple[Any, ...]):
     @cached_property
     def residuals(self) -> Array:
         """(f - y)/sigma at popt."""
-        out: Array = self.__dict__["_core"].f
+        out: Array = self.__dict__["_run"].core.f
         return out
 
     @cached_property
     def jac(self) -> Array:
         """The Jacobian of the residuals."""
-        out: Array = self.__dict__["_core"].J
+        out: Array = self.__dict__["_run"].core.J
         return out
+
+    @cached_property
+    def message(self) -> str:
+        """The ending in words."""
+        out: str = self.__dict__["_run"].verdict(self.__dict__["_ending"])[2]
+        return out
+
+    @cached_property
+    def active_mask(self) -> Any:
+        """-1 at a lower bound, 1 at an upper one."""
+        return self.__dict__["_run"].active_mask
 
     @cached_property
     def names(self) -> tuple[str, ...]:

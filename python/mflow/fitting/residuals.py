@@ -52,7 +52,8 @@ class Residuals:
         given = callable(jac) or (self.compiled is not None and self.compiled.has_jacobian)
         if not given and not (isinstance(jac, str) and jac in ("2-point", "3-point")):
             raise ValueError(f'jac: expected a function, "2-point" or "3-point", got {shown(jac)}')
-        check_flags(check_gradient=check)
+        if check is not True:
+            check_flags(check_gradient=check)
         self.checks = bool(check) and not (self.compiled is not None and self.compiled.trusted)
         self.args, self.kwargs = as_tuple(args), kwargs
         self.differences = not given
@@ -63,12 +64,14 @@ class Residuals:
         self.given = self.steps is not None
         self.floor, self.least = FLOOR, np.zeros(self.n)
         self.verdict, self.tried = Verdict("unknown", 0), False
-        self.calls = None
-        if self.compiled is None:
-            self.calls = Calls(fun, jac, self.args, kwargs, self.n, self._checked, self._checked_jacobian, sigma=self.sigma)
+        self.calls = self._calls(fun, jac) if self.compiled is None else None
 
     digits: Digits | None
     core: Any
+
+    def _calls(self, fun: Any, jac: Any) -> Calls:
+        """The functions as the core calls them."""
+        return Calls(fun, jac, self.args, self.kwargs, self.n, self._checked, self._checked_jacobian, sigma=self.sigma)
 
     def start(self, x0: Array, loss: Any) -> Any:
         """The run from x0, where the residuals have been evaluated; the core's `Fit`."""
@@ -91,7 +94,8 @@ class Residuals:
             more = self.steps is None and not (self.central and not self.floor)
             steps = usual if self.steps is None else self.steps
             self.core.differences(self.central, steps, self.floor, self.eps, self.blur, more)
-            self.core.shortest(self.least)
+            if self.least.any():
+                self.core.shortest(self.least)
         else:
             self.core.carries(self.eps)
 

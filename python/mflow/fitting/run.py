@@ -33,7 +33,7 @@ class Run:
         self, residuals: Residuals, x: Array, how: dict[str, Any], D: Array | None, box: tuple[Array, Array] | None, fixed: Array | None,
         loss: Robust | None, tell: Callable[[Any], bool] | None,
     ) -> None:  # fmt: skip
-        self.problem, self.x, self.how, self.loss, self.tell = residuals, x.copy(), how, loss, tell
+        self.problem, self.x, self.how, self.loss, self.tell = residuals, x, how, loss, tell
         self.D, self.box, self.fixed = D, box, fixed
         self.core: Any = None
         self.bad = ""
@@ -42,9 +42,8 @@ class Run:
         """Evaluate the residuals at x: the core then knows how many there are."""
         core = self.problem.start(self.x, self.loss)
         how = self.how
-        core.settings(
-            how["ftol"], how["xtol"], how["gtol"], how["limit"], how.get("calls", 0), how["dt"], how["acceleration"], self.tell is not None
-        )
+        tests = (how["ftol"], how["xtol"], how["gtol"], how["limit"], how.get("calls", 0))
+        core.settings(*tests, how["dt"], how["acceleration"], self.tell is not None)
         if self.D is not None:
             core.scale(self.D)
         if self.box is not None:
@@ -122,7 +121,7 @@ class Run:
         if size <= rounding:
             small = "0" if size == 0.0 else f"as small as rounding lets them be, {size:.3g} in all"
             angle = f"the residuals are {small}"
-        hint = self.hint()
+        hint = self.hint() if ending == "step_too_small" else ""
         told = ", and finite differences tell no smaller one from 0"
         text = {
             "gtol": f"{angle}{'' if size <= rounding else f', at most gtol = {gtol:g}'}, after {self.nit} steps",
@@ -137,17 +136,23 @@ class Run:
             "step_too_small": f"no step that still moves x lowers the cost after {self.nit} steps, and {angle}" + hint,
             "non_finite": f"{self.bad}: start elsewhere, or look at what the function cannot take",
         }[ending]
-        reason = "converged" if STATUS.get(ending, 0) > 0 else ending
+        status, reason = self.outcome(ending)
         text += self.problem.note()
-        if reason == "converged":
-            refused, why = self.refused()
-            if refused:
-                return -1, refused, f"{why}; {text}"
-        elif self.problem.wrong:
+        if status == -1 and STATUS.get(ending, 0) > 0:
+            return status, reason, f"{self.refused()[1]}; {text}"
+        if status <= 0 and self.problem.wrong:
             text = f"{self.problem.wrong}; {text}"
         if self.idle:
             text += f"; {self.idle}"
-        return STATUS.get(ending, -1), reason, text
+        return status, reason, text
+
+    def outcome(self, ending: str) -> tuple[int, str]:
+        """(status, reason)."""
+        status = STATUS.get(ending, -1)
+        if status <= 0:
+            return status, ending
+        refused = self.refused()[0]
+        return (-1, refused) if refused else (status, "converged")
 
     def hint(self) -> str:
         """What may be the reason where no step lowers the cost."""
@@ -162,7 +167,7 @@ class Run:
         """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty."""
         if self.problem.wrong:
             return "wrong_gradient", self.problem.wrong
-        if self.core.J.any() or not self.core.cost > 0.0:
+        if self.core.any_slope or not self.core.cost > 0.0:
             return "", ""
         found = [one for one, _ in self.problem.scans(self.core.x, np.arange(self.x.size))]
         if all(one.kind == "flat" for one in found):
@@ -199,6 +204,14 @@ class Run:
         verdict = self.problem.verdict
         return {**state, "ncheck": verdict.ncheck, "status": status, "success": status > 0, "reason": reason, "message": message}
 
+    @property
+    def active_mask(self) -> Any:
+        """-1 at a lower bound, 1 at an upper one, else 0."""
+        x = self.core.x
+        if self.box is None:
+            return np.zeros(x.size, int)
+        return (x >= self.box[1]).astype(int) - (x <= self.box[0]).astype(int)
+
     def _state(self) -> dict[str, Any]:
         core = self.core
         nit, nfev, njev, _ = core.counts
@@ -206,13 +219,11 @@ class Run:
         cost = 0.5 * float(f @ f) if self.loss is None else core.cost
         with np.errstate(all="ignore"):  # at a start that is not finite
             g = J.T @ (f if self.loss is None else r)
-        mask = np.zeros(x.size, int)
-        if self.box is not None:
-            mask = (x >= self.box[1]).astype(int) - (x <= self.box[0]).astype(int)
         free = core.free
         return {
             "x": x, "cost": cost, "fun": f, "jac": J, "grad": g, "optimality": float(np.max(np.abs(g[free]), initial=0.0)),
-            "cosine": core.measures[1], "active_mask": mask, "nfev": nfev, "njev": njev, "nit": nit, "rank": rank_of(J), "dt": core.dt,
+            "cosine": core.measures[1], "active_mask": self.active_mask,
+            "nfev": nfev, "njev": njev, "nit": nit, "rank": rank_of(J), "dt": core.dt,
         }  # fmt: skip
 
 

@@ -4,6 +4,8 @@ A function gets a new array at each call, and results are copied, so that nobody
 as they are; all else goes to a checker in Python, whose errors name what does not fit. sigma divides: one number, one a residual, or
 the lower triangle L of a covariance L L', which is solved with.
 """
+from cpython.ref cimport Py_INCREF
+from cpython.tuple cimport PyTuple_New, PyTuple_SET_ITEM
 from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport uint64_t
@@ -14,6 +16,11 @@ cimport numpy as cnp
 import numpy as np
 
 cnp.import_array()
+
+cdef extern from "numpy/arrayobject.h":
+    object PyArray_Scalar(void *, object, object)
+
+cdef object FLOAT64 = np.dtype(np.float64)
 
 cdef enum:
     ENTRIES = 400                        # of the values of a function, that are looked at for their digits
@@ -64,10 +71,20 @@ cdef class Calls:
         self.m, self.seen = -1 if y is None else cnp.PyArray_SIZE(y), None
 
     cdef object arguments(self, const double *x):
-        cdef object at = array_of(x, self.n)
-        if self.model:
-            return (self.xdata, *at)
-        return (at, *self.after)
+        cdef tuple out
+        cdef object one
+        cdef ptrdiff_t i
+        if not self.model:
+            at = array_of(x, self.n)
+            return (at, *self.after) if self.after else (at,)
+        out = PyTuple_New(1 + self.n)
+        Py_INCREF(self.xdata)
+        PyTuple_SET_ITEM(out, 0, self.xdata)
+        for i in range(self.n):
+            one = PyArray_Scalar(<void *> (x + i), FLOAT64, None)
+            Py_INCREF(one)
+            PyTuple_SET_ITEM(out, 1 + i, one)
+        return out
 
     cdef int into(self, object raw, double *r) except -1:
         """What fun returned, less the data of a model, over sigma."""

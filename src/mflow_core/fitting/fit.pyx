@@ -78,9 +78,15 @@ cdef class Fit:
     def differences(self, bint central, steps, double floor, double eps, double blur, bint refinable):
         """How differences are taken, steps: shares of x, one number or one a parameter."""
         cdef ptrdiff_t j
-        values = np.ascontiguousarray(np.broadcast_to(np.asarray(steps, dtype=np.float64), (self.s.n,)))
+        cdef double step
         self.s.differences, self.s.central, self.s.floor, self.s.refinable = True, central, floor, refinable
         self.s.eps, self.s.blur = eps, blur
+        if isinstance(steps, float):
+            step = steps
+            for j in range(self.s.n):
+                self.s.steps[j] = step
+            return
+        values = np.ascontiguousarray(np.broadcast_to(np.asarray(steps, dtype=np.float64), (self.s.n,)))
         memcpy(self.s.steps, cnp.PyArray_DATA(<cnp.ndarray> values), self.s.n * sizeof(double))
 
     def shortest(self, cnp.ndarray least not None):
@@ -278,6 +284,15 @@ cdef class Fit:
                     or self.s.x[j] >= self.s.upper[j] and self.s.g[j] < 0.0):
                 out[j] = False
         return out
+
+    @property
+    def any_slope(self):
+        """Whether any entry of the Jacobian is not 0."""
+        cdef ptrdiff_t j
+        for j in range(self.s.n):
+            if self.s.norms[j] != 0.0:
+                return True
+        return False
 
     @property
     def stale(self):
