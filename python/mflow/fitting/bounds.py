@@ -20,11 +20,11 @@ def sides(bounds: Any, n: int) -> tuple[Array, Array]:
     out = []
     for side, name in zip(pair, ("lower", "upper"), strict=True):
         values = np.asarray(real_array(side, "bounds"), dtype=np.float64)
-        if values.ndim > 1 or values.size not in (1, n):
-            raise ValueError(f"bounds: expected one {name} bound, or {n}, as there are parameters, got shape {values.shape}")
+        if values.ndim > 1 or (values.ndim == 1 and values.size != n):
+            raise ValueError(f"bounds: expected a number as {name} bound, or {n}, as there are parameters, got shape {values.shape}")
         if np.isnan(values).any():
             raise ValueError(f"bounds: expected {name} bounds that are numbers or infinite, got nan")
-        out.append(np.broadcast_to(values.ravel() if values.size > 1 else values.reshape(()), (n,)).copy())
+        out.append(np.broadcast_to(values, (n,)).copy())
     lower, upper = out
     crossed = np.flatnonzero(lower >= upper)
     if crossed.size:

@@ -142,23 +142,33 @@ def _prepared(
     if y.size != 1 and n > y.size:
         raise TypeError(f"p0: expected at most {y.size} parameters, as there are data, got {n}")
     residuals = ModelResiduals(f, jac, start, x, y, sigma, kwargs.get("diff_step"), kwargs.get("check_gradient", True))
-    how: dict[str, Any] = {"limit": 500 * (n + 1), "calls": 0}
-    for name, usual in (("ftol", TOLERANCE), ("xtol", TOLERANCE), ("gtol", 0.0)):
-        value = kwargs.get(name, usual)
-        how[name] = usual if value is usual else 0.0 if value is None else check_number(value, name, low=0.0)
+    how = {"limit": 500 * (n + 1), "calls": 0, "ftol": TOLERANCE, "xtol": TOLERANCE, "gtol": 0.0, "dt": 0.0, "acceleration": False}
+    D = loss = tell = None
+    if kwargs:
+        D, loss, tell = _more(kwargs, how, n)
+    box = None if bounds is EVERYWHERE else _box(bounds, start)
+    held = None if fixed is None else _held(fixed, n, names)
+    told = {"f": residuals.curve, "xdata": x, "ydata": y, "names": names, "held": held}
+    return Run(residuals, start, how, D, box, held, loss, tell), told
+
+
+def _more(kwargs: dict[str, Any], how: dict[str, Any], n: int) -> tuple[Any, Any, Any]:
+    """Write the further arguments into `how`; (units of the parameters, loss, callback) among them."""
+    for name in ("ftol", "xtol", "gtol"):
+        if name in kwargs:
+            how[name] = 0.0 if kwargs[name] is None else check_number(kwargs[name], name, low=0.0)
     if kwargs.get("max_nfev") is not None:
         how["limit"] = check_whole(kwargs["max_nfev"], "max_nfev", 1)
     if kwargs.get("maxfev"):
         how["calls"] = check_whole(kwargs["maxfev"], "maxfev", 1)
-    how["dt"] = 0.0 if kwargs.get("dt") is None else check_number(kwargs["dt"], "dt", low=0.0, open_low=True)
+    if kwargs.get("dt") is not None:
+        how["dt"] = check_number(kwargs["dt"], "dt", low=0.0, open_low=True)
+    check_flags(acceleration=kwargs.get("acceleration", False))
     how["acceleration"] = bool(kwargs.get("acceleration", False))
-    box = None if bounds is EVERYWHERE else _box(bounds, start)
-    held = None if fixed is None else _held(fixed, n, names)
-    D = None if kwargs.get("x_scale", "jac") == "jac" else scale_of(kwargs["x_scale"], n)
-    loss = loss_of(kwargs["loss"], kwargs.get("f_scale", 1.0)) if "loss" in kwargs else None
+    x_scale = kwargs.get("x_scale", "jac")
+    D = None if isinstance(x_scale, str) and x_scale == "jac" else scale_of(x_scale, n)
     tell = teller(kwargs["callback"], intermediate) if kwargs.get("callback") is not None else None
-    told = {"f": residuals.curve, "xdata": x, "ydata": y, "names": names, "held": held}
-    return Run(residuals, start, how, D, box, held, loss, tell), told
+    return D, loss_of(kwargs.get("loss", "linear"), kwargs.get("f_scale", 1.0)), tell
 
 
 def _box(bounds: Any, start: Array) -> tuple[Array, Array] | None:

@@ -107,8 +107,10 @@ class Residuals:
     def _checked(self, raw: Any) -> Array:
         """The residuals that fun returned, as float64. Raises TypeError or ValueError."""
         r = np.asarray(raw)
-        if r.dtype.kind not in "biuf" or r.ndim > 1:
+        if r.dtype.kind not in "biuf":
             raise TypeError(f"fun returned shape {r.shape} and dtype {r.dtype}: expected a vector of real residuals")
+        if r.ndim > 1:
+            raise ValueError(f"fun returned shape {r.shape}: expected a vector of residuals")
         if self.m < 0:
             self.m = r.size
             if self.m < self.n:
@@ -121,7 +123,7 @@ class Residuals:
 
     def _checked_jacobian(self, raw: Any) -> Array:
         J = np.array(dense_array(raw, "jac"))
-        if J.shape != (self.m, self.n) and not (J.size == self.m * self.n and 1 in (self.m, self.n)):
+        if J.shape != (self.m, self.n) and not (J.ndim < 3 and J.size == self.m * self.n and 1 in (self.m, self.n)):
             raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
         return np.ascontiguousarray(J.reshape(self.m, self.n), dtype=np.float64)
 
