@@ -55,9 +55,11 @@ class LeastSquaresBatchResult(Result):
     message: str
 
     def __getitem__(self, key: Any) -> Any:
-        if not isinstance(key, (int, np.integer)) or isinstance(key, bool):
-            return super().__getitem__(key)
-        k = range(len(self.reason))[int(key)]
+        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+            return self._fit(range(len(self.reason))[int(key)])
+        return super().__getitem__(key)
+
+    def _fit(self, k: int) -> Result:
         return Result(
             x=self.x[k].copy(), cost=float(self.cost[k]), optimality=float(self.optimality[k]),
             errors=self.errors[k].copy() if len(self.errors) else None, nit=int(self.nit[k]), nfev=int(self.nfev[k]),
@@ -151,7 +153,8 @@ def least_squares_batch(
     if outside.size:
         raise ValueError(f"starts: expected starts within bounds, got start {outside[0]} outside of them")
     box = (None, None) if np.isneginf(lower).all() and np.isposinf(upper).all() else (lower, upper)
-    core = many.Fits(compiled.functions[2], points, *tolerances, limit, X, y, *box, check_fixed(fixed, n), errors)
+    tests = (tolerances[0], tolerances[1], tolerances[2], limit)
+    core = many.Fits(compiled.functions[2], points, *tests, X, y, box[0], box[1], check_fixed(fixed, n), errors)
     workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)
     return _run(core, len(points), workers, progress)
 

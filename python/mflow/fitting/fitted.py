@@ -144,10 +144,8 @@ class CurveFit(tuple[Any, ...]):
     @property
     def dead(self) -> tuple[str, ...]:
         """Names of parameters that no residual depends on."""
-        idle = ~self.jac.any(axis=0)
-        if self.held is not None:
-            idle &= ~self.held
-        return tuple(name for name, none in zip(self.names, idle, strict=True) if none)
+        held = np.zeros(self.popt.size, dtype=bool) if self.held is None else self.held
+        return tuple(name for j, name in enumerate(self.names) if not held[j] and not self.jac[:, j].any())
 
     # ---- intervals and bands --------------------------------------------------------------------------------------------------------
 
@@ -163,7 +161,13 @@ class CurveFit(tuple[Any, ...]):
 
     def __call__(self, x: Any = None) -> Array:
         """The fitted curve at x; at the data if not given."""
-        return np.asarray(self.f(self.xdata if x is None else x, *self.popt), dtype=np.float64)
+        return np.asarray(self.f(self._points(x), *self.popt), dtype=np.float64)
+
+    def _points(self, x: Any) -> Any:
+        """What the curve takes as x: the data's where none is given, lists as float64."""
+        if x is None:
+            return self.xdata
+        return np.asarray(x, dtype=np.float64) if isinstance(x, (list, tuple)) else x
 
     def confidence_band(self, x: Any = None, level: float = 0.95) -> tuple[Array, Array]:
         """(lower, upper) ends of the confidence interval of the curve at each x, from the linear model at popt.
@@ -197,7 +201,7 @@ class CurveFit(tuple[Any, ...]):
 
     def _band(self, x: Any, level: float, sigma: Array | None) -> tuple[Array, Array]:
         t, middle = self.quantile(level), self(x)
-        slopes = self._slopes(self.xdata if x is None else x, middle)
+        slopes = self._slopes(self._points(x), middle)
         used = slopes.any(axis=0)
         C = np.where(np.outer(used, used), self.covariance, 0.0)
         with np.errstate(invalid="ignore"):

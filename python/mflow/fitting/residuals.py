@@ -78,7 +78,7 @@ class Residuals:
         if self.compiled is not None:
             self.m = self.compiled.m
             self.core = Fit(self.compiled.functions, x0, self.m, None, loss)
-        else:
+        elif self.calls is not None:
             f = self.calls.first(x0)
             self.m = f.size
             self.core = Fit(self.calls, x0, self.m, f, loss)
@@ -180,7 +180,7 @@ class Residuals:
             return [self._raw(x + lengths * (np.arange(self.n) == j)) for j in range(min(self.n, EACH))], False
         whole, seen = self.calls.carries_all_digits(), self.calls.seen
         self.calls.seen = None
-        return seen, whole
+        return seen or [], whole
 
     def _check_jacobian(self) -> None:
         seen: list[Any] = []

@@ -30,7 +30,7 @@ class Run:
     """Where a fit stands. x : before the first evaluation, afterwards that of the core."""
 
     def __init__(
-        self, residuals: Residuals, x: Array, how: dict[str, Any], D: Array | None, box: tuple[Array, Array] | None, fixed: Array | None,
+        self, residuals: Residuals, x: Array, how: dict[str, Any], D: Array | None, box: tuple[Array, Array] | None, fixed: Any,
         loss: Robust | None, tell: Callable[[Any], bool] | None,
     ) -> None:  # fmt: skip
         self.problem, self.x, self.how, self.loss, self.tell = residuals, x, how, loss, tell

@@ -6,6 +6,7 @@ pass ``ax=plt.gca()``.
 """
 
 from mflow.plot.fields import direction_field, family, iterates
+from mflow.plot.fits import fit
 from mflow.plot.losses import comparison, loss_curves
 from mflow.plot.motion import displacements, energy
 from mflow.plot.orders import convergence
@@ -27,6 +28,7 @@ __all__ = [
     "eigenvalues",
     "energy",
     "family",
+    "fit",
     "history",
     "iterates",
     "loss_curves",

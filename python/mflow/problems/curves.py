@@ -43,7 +43,7 @@ def curve(name: str, x: Any, y: Any = None, *, x0: Any = None) -> Objective:
     Parameters
     ----------
     name : str
-        "exponential" a e^(-k x) + c, "gaussian" a e^(-(x - m)^2/(2 s^2)) + c, "logistic_growth" l/(1 + e^(-k (x - m))), "sine"
+        "exponential" a e^(-k x) + c, "gaussian_peak" a e^(-(x - m)^2/(2 s^2)) + c, "logistic_growth" l/(1 + e^(-k (x - m))), "sine"
         a sin(w x + p) + c, "power_law" a x^b, "michaelis_menten" v x/(k + x); parameters in this order.
     x : array_like (m,)
     y : array_like (m,), optional
@@ -105,7 +105,7 @@ def starting_values(name: str, x: Any, y: Any) -> Array:
     """Starting values of a common curve's parameters, from the data alone.
 
     Linear least squares where the curve, or its logarithm, integral or reciprocal, is linear in its parameters; the largest peak of the
-    spectrum (sine, over x resampled evenly), or moments of the data (gaussian).
+    spectrum (sine, over x resampled evenly), or moments of the data (gaussian_peak).
 
     Parameters
     ----------
@@ -145,7 +145,7 @@ def starting_values(name: str, x: Any, y: Any) -> Array:
 
 
 def _solve(columns: list[Array], y: Array) -> Array:
-    return np.linalg.lstsq(np.stack(columns, axis=1), y, rcond=None)[0]
+    return np.asarray(np.linalg.lstsq(np.stack(columns, axis=1), y, rcond=None)[0], dtype=np.float64)
 
 
 def _exponential(x: Array, y: Array) -> list[float]:
@@ -234,6 +234,6 @@ def _michaelis_menten(x: Array, y: Array) -> list[float]:
 
 
 STARTS = {
-    "exponential": _exponential, "gaussian": _gaussian, "logistic_growth": _logistic, "sine": _sine, "power_law": _power_law,
+    "exponential": _exponential, "gaussian_peak": _gaussian, "logistic_growth": _logistic, "sine": _sine, "power_law": _power_law,
     "michaelis_menten": _michaelis_menten,
 }  # fmt: skip

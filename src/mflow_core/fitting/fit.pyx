@@ -10,7 +10,7 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.fitting.callbacks cimport Calls, loss_of_python, residuals_of_python
 from mflow_core.fitting.marquardt cimport advance
 from mflow_core.fitting.point cimport (BAD_START, BLURRED, BOTH, DIFFERENCES, FTOL, GTOL, MAX_NFEV, PAUSE, ROUNDING, STEPPED, STUCK, VANISHED,
-                                       XTOL, ZEROS, allocate, begin, jacobian, look, loss_fn, marquardt_t, renew, residuals_fn)
+                                       XTOL, ZEROS, allocate, begin, jacobian, look, loss_fn, renew, residuals_fn)
 from mflow_core.fitting.triangle cimport apply_qt, inverse_square, qr
 from mflow_core.owner cimport mf_give, mf_take
 
@@ -230,11 +230,6 @@ cdef class Fit:
     def sizes(self):
         """The largest value of each parameter at the points where differences were taken."""
         return copied(self.s.size, self.s.n)
-
-    @property
-    def moved(self):
-        """The last step."""
-        return copied(self.s.moved, self.s.n)
 
     @property
     def norms(self):

@@ -3,7 +3,7 @@
 A fit is the run of marquardt.pyx from its start to its end, with the bits that it has alone; a thread keeps one block of memory for all
 the fits that it does. Residuals and Jacobian of a trial come in one evaluation, as nearly all trials are taken.
 """
-from libc.math cimport NAN, sqrt
+from libc.math cimport INFINITY, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport free
@@ -86,7 +86,6 @@ cdef class Fits:
         cdef marquardt_t s
         cdef weighed_t w = self.residuals.w
         cdef int64_t k
-        cdef ptrdiff_t j
         s.n, s.m, s.own_scale = self.n, self.m, False
         if allocate(&s) != 0:
             return MF_E_MEMORY
@@ -147,7 +146,7 @@ cdef class Fits:
         for j in range(n):
             free_ -= 1 - s.fixed[j]
         for j in range(n):
-            out[j] = sqrt(s.J_new[j * n + j] * 2.0 * s.cost / free_) if rank == n and free_ > 0 else 1e400
+            out[j] = sqrt(s.J_new[j * n + j] * 2.0 * s.cost / free_) if rank == n and free_ > 0 else INFINITY
 
 
 cdef bint flat(const marquardt_t *s) noexcept nogil:

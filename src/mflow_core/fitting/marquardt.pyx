@@ -248,7 +248,6 @@ cdef inline void shorten(marquardt_t *s, double size, double share) noexcept nog
 
 cdef int check(marquardt_t *s) noexcept nogil:
     """The tests at a point; 0: go on."""
-    cdef ptrdiff_t j
     if s.ended != 0:
         return s.ended
     if s.zeros:

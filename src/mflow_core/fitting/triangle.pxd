@@ -50,16 +50,16 @@ cdef inline void qr(double *A, ptrdiff_t m, ptrdiff_t k, int32_t *pivot, double 
     cdef double *full = norms + k
     cdef double *v
     cdef double size, share
-    cdef ptrdiff_t j, i, l, best
+    cdef ptrdiff_t j, i, e, best
     cdef int32_t held
     for j in range(k):
         pivot[j] = <int32_t> j
         norms[j] = full[j] = length(A + j * m, m)
     for j in range(k):
         best = j
-        for l in range(j + 1, k):
-            if norms[l] > norms[best]:
-                best = l
+        for e in range(j + 1, k):
+            if norms[e] > norms[best]:
+                best = e
         if best != j:
             swap_columns(A + j * m, A + best * m, m)
             norms[best], full[best] = norms[j], full[j]
@@ -76,15 +76,15 @@ cdef inline void qr(double *A, ptrdiff_t m, ptrdiff_t k, int32_t *pivot, double 
             v[i] = v[i] / size
         v[0] += 1.0
         diag[j] = -size
-        for l in range(j + 1, k):
-            reflect(v, A + l * m + j, m - j)
-            if norms[l] != 0.0:
-                share = A[l * m + j] / norms[l]
+        for e in range(j + 1, k):
+            reflect(v, A + e * m + j, m - j)
+            if norms[e] != 0.0:
+                share = A[e * m + j] / norms[e]
                 share = 1.0 - share * share
-                norms[l] = norms[l] * sqrt(share if share > 0.0 else 0.0)
-                share = norms[l] / full[l]
+                norms[e] = norms[e] * sqrt(share if share > 0.0 else 0.0)
+                share = norms[e] / full[e]
                 if not 0.05 * share * share > 2.220446049250313e-16:     # cancelled: anew
-                    norms[l] = full[l] = length(A + l * m + j + 1, m - j - 1)
+                    norms[e] = full[e] = length(A + e * m + j + 1, m - j - 1)
 
 
 cdef inline void apply_qt(const double *A, ptrdiff_t m, ptrdiff_t k, double *b) noexcept nogil:
@@ -133,34 +133,34 @@ cdef inline void damped(const double *R, const double *w, double root, double *S
     cdef double *row = room
     cdef double *right = room + k
     cdef double c, s, t, moved, held
-    cdef ptrdiff_t i, j, l
+    cdef ptrdiff_t i, j, e
     for i in range(k):
         memcpy(S + i * k + i, R + i * k + i, (k - i) * sizeof(double))
         right[i] = w[i]
     for j in range(k):
-        for l in range(j, k):
-            row[l] = 0.0
+        for e in range(j, k):
+            row[e] = 0.0
         row[j] = root
         moved = 0.0
-        for l in range(j, k):
-            if row[l] == 0.0:
+        for e in range(j, k):
+            if row[e] == 0.0:
                 continue
-            if fabs(S[l * k + l]) < fabs(row[l]):
-                t = S[l * k + l] / row[l]
+            if fabs(S[e * k + e]) < fabs(row[e]):
+                t = S[e * k + e] / row[e]
                 s = 1.0 / sqrt(1.0 + t * t)
                 c = s * t
             else:
-                t = row[l] / S[l * k + l]
+                t = row[e] / S[e * k + e]
                 c = 1.0 / sqrt(1.0 + t * t)
                 s = c * t
-            S[l * k + l] = c * S[l * k + l] + s * row[l]
-            held = c * right[l] + s * moved
-            moved = c * moved - s * right[l]
-            right[l] = held
-            for i in range(l + 1, k):
-                held = c * S[l * k + i] + s * row[i]
-                row[i] = c * row[i] - s * S[l * k + i]
-                S[l * k + i] = held
+            S[e * k + e] = c * S[e * k + e] + s * row[e]
+            held = c * right[e] + s * moved
+            moved = c * moved - s * right[e]
+            right[e] = held
+            for i in range(e + 1, k):
+                held = c * S[e * k + i] + s * row[i]
+                row[i] = c * row[i] - s * S[e * k + i]
+                S[e * k + i] = held
     back(S, right, z, k, k)
 
 
@@ -233,7 +233,7 @@ cdef inline ptrdiff_t inverse_square(const double *J, ptrdiff_t m, ptrdiff_t n, 
                                      double *room, double *R, double *S, double *out) noexcept nogil:
     """The rank of J (m, n), row-major; where it is n, out = inv(J'J). norms: of J's columns. A: room for m n; room: 2 n."""
     cdef double total, inverse
-    cdef ptrdiff_t i, j, l, rank
+    cdef ptrdiff_t i, j, e, rank
     for j in range(n):
         inverse = 1.0 / norms[j] if norms[j] > 0.0 else 1.0
         for i in range(m):
@@ -254,14 +254,14 @@ cdef inline ptrdiff_t inverse_square(const double *J, ptrdiff_t m, ptrdiff_t n, 
         S[j * n + j] = 1.0 / R[j * n + j]
         for i in range(j - 1, -1, -1):
             total = 0.0
-            for l in range(i + 1, j + 1):
-                total = total + R[i * n + l] * S[l * n + j]
+            for e in range(i + 1, j + 1):
+                total = total + R[i * n + e] * S[e * n + j]
             S[i * n + j] = -total / R[i * n + i]
     for i in range(n):
         for j in range(i + 1):
             total = 0.0
-            for l in range(i, n):        # j <= i: both rows have entries from i on
-                total = total + S[i * n + l] * S[j * n + l]
+            for e in range(i, n):        # j <= i: both rows have entries from i on
+                total = total + S[i * n + e] * S[j * n + e]
             total = total / norms[pivot[i]] / norms[pivot[j]]
             out[pivot[i] * n + pivot[j]] = total
             out[pivot[j] * n + pivot[i]] = total

@@ -87,7 +87,7 @@ cdef void record(const char *name, const char *formula, const char *reference, r
 
 
 record(b"exponential", b"f(x; a, k, c) = a e^(-k x) + c", b"A. de Moivre, Annuities upon Lives (1725)", exponential, exponential)
-record(b"gaussian", b"f(x; a, m, s, c) = a e^(-(x - m)^2/(2 s^2)) + c", b"C. Gauss, Theoria motus (1809)", gaussian, gaussian)
+record(b"gaussian_peak", b"f(x; a, m, s, c) = a e^(-(x - m)^2/(2 s^2)) + c", b"C. Gauss, Theoria motus (1809)", gaussian, gaussian)
 record(b"logistic_growth", b"f(x; l, k, m) = l/(1 + e^(-k (x - m)))", b"P. Verhulst, Corresp. math. phys. 10 (1838) 113-121", logistic,
        logistic)
 record(b"sine", b"f(x; a, w, p, c) = a sin(w x + p) + c", b"J. Fourier, Theorie analytique de la chaleur (1822)", sine, sine, OBJECTIVE_LIBM)
