@@ -43,8 +43,8 @@ def curve_fit(
     Parameters
     ----------
     f : callable or str
-        ``f(xdata, *parameters)``, as many numbers as data; or the name of a curve of `mflow.objectives.curve` ("exponential", "gaussian_peak",
-        "logistic_growth", "sine", "power_law", "michaelis_menten"), which is compiled and has its own starting values.
+        ``f(xdata, *parameters)``, as many numbers as data; or the name of a curve of `mflow.objectives.curve` ("exponential",
+        "gaussian_peak", "logistic_growth", "sine", "power_law", "michaelis_menten"), which is compiled and has its own starting values.
     xdata : array_like or object
         Passed to f; lists and arrays as float64.
     ydata : array_like (m,)

@@ -69,6 +69,12 @@ class Residuals:
     digits: Digits | None
     core: Any
 
+    @property
+    def region(self) -> tuple[Array, Array, Any]:
+        """(lower, upper, which parameters are held) of the run."""
+        out: tuple[Array, Array, Any] = self.core.region
+        return out
+
     def _calls(self, fun: Any, jac: Any) -> Calls:
         """The functions as the core calls them."""
         return Calls(fun, jac, self.args, self.kwargs, self.n, self._checked, self._checked_jacobian, sigma=self.sigma)
@@ -187,7 +193,14 @@ class Residuals:
         x, J, r = self.core.x, self.core.J, self.core.f
         if self.core.loss_weights is not None:
             J = J / self.core.loss_weights[:, None]
-        self.verdict = quick(jacobian_model(lambda at: self._kept(at, seen), x, r, J))
+        lower, upper, held = self.region
+
+        def values(at: Array) -> Array:
+            outside = bool(np.any((at < lower) | (at > upper)))  # where fun may not be asked
+            return np.full(self.m, np.nan) if outside else self._kept(at, seen)
+
+        move = np.where(held, 0.0, np.maximum(1.0, np.abs(x)) * along(self.n))
+        self.verdict = quick(jacobian_model(values, x, r, J), None if not held.any() else move)
         digits = digits_of(seen)
         if digits is not None:
             self.eps = digits.eps

@@ -281,6 +281,15 @@ cdef class Fit:
         return out
 
     @property
+    def region(self):
+        """(lower, upper, held), (n,) each."""
+        cdef ptrdiff_t j
+        held = np.zeros(self.s.n, dtype=bool)
+        for j in range(self.s.n):
+            held[j] = self.s.fixed[j] != 0
+        return copied(self.s.lower, self.s.n), copied(self.s.upper, self.s.n), held
+
+    @property
     def any_slope(self):
         """Whether any entry of the Jacobian is not 0."""
         cdef ptrdiff_t j
