@@ -15,7 +15,6 @@ gradient as well. A start by single residuals, w -= gamma r_i J_i/(1 + gamma |J_
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,6 +32,7 @@ from mflow.base.checks import (
 )
 from mflow.base.pace import interruptible
 from mflow.base.result import Result, attach
+from mflow.base.telling import tell
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import Robust, loss_of
 from mflow.optimize.callbacks import teller
@@ -237,7 +237,7 @@ def least_squares(
         raise
     result = flow.finish(ending)
     if flow.idle:
-        warnings.warn(f"least_squares: {flow.idle}", RuntimeWarning, stacklevel=2)
+        tell(f"least_squares: {flow.idle}")
     return result
 
 

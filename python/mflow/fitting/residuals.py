@@ -8,7 +8,8 @@ import numpy as np
 
 from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
 from mflow.base.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, scan
-from mflow.base.remainder import Verdict, jacobian_model, quick, said_of, tell
+from mflow.base.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
+from mflow.base.telling import tell
 
 __all__ = ["Residuals"]
 
@@ -104,7 +105,7 @@ class Residuals:
             digits = digits_of(seen)
             self.eps = self.eps if digits is None else digits.eps
             if self.wrong:
-                tell(f"least_squares: {self.wrong}")
+                tell(f"least_squares: {self.wrong}", GradientWarning)
         return J
 
     @property

@@ -18,8 +18,9 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, as_tuple, check_flags, check_start
 from mflow.base.differences import CostLook, cost_problem, moves_from, scan, verdict_of
 from mflow.base.methods import as_method
-from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
+from mflow.base.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.base.result import OptimizeResult
+from mflow.base.telling import tell
 
 __all__ = ["Doubts"]
 
@@ -98,7 +99,7 @@ class Doubts:
     def _judge(self, verdict: Verdict) -> None:
         self.verdict = verdict
         if verdict.kind == "wrong":
-            tell(f"minimize: {self.text}")
+            tell(f"minimize: {self.text}", GradientWarning)
 
     def said(self, out: OptimizeResult) -> OptimizeResult:
         """The result with what is known of its gradient."""
