@@ -63,9 +63,9 @@ class Verdict(NamedTuple):
     share: float = 0.0
 
 
-def said_of(verdict: Verdict, word: str, owner: str) -> str:
+def said_of(verdict: Verdict, word: str, owner: str, where: str = "x0") -> str:
     """A derivative that is wrong, in words."""
-    text = f"the {word} is not that of the {owner} at x0: along a fixed direction it says {verdict.claimed:.6g}, and the values of the"
+    text = f"the {word} is not that of the {owner} at {where}: along a fixed direction it says {verdict.claimed:.6g}, and the values of the"
     return f"{text} {owner} show {verdict.measured:.6g}" + (": it has the wrong sign" if verdict.sign else "")
 
 

@@ -101,8 +101,9 @@ def minimize(
     diff_step : float or array_like (n,)
         Lengths of the differences, times max(1, |x_j|), in place of the usual ones.
     check_gradient : bool
-        Whether the gradient given is compared with the cost at x0, along a fixed direction, by two evaluations (more where these do not
-        agree; a compiled cost's is looked at once, by a gradient more). They are counted as ``ncheck`` alone.
+        Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, by two
+        evaluations each (more where these do not agree; a compiled cost's is looked at in its first run, by a gradient more). They are
+        counted as ``ncheck`` alone.
     **parameters
         The method's own. The default of ``friction`` is 1: without friction nothing is minimised.
 
@@ -174,7 +175,12 @@ def minimize(
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         attach(error, lambda: doubts.said(descent.result(-1, reason, text, ask=False)), note)
         raise
-    return doubts.said(descent.finish(status, threshold))
+    out = descent.finish(status, threshold)
+    try:
+        return doubts.said(out)
+    except BaseException as error:
+        attach(error, lambda: out, "in mflow.minimize, after the last iteration; .partial_result holds the result")
+        raise
 
 
 def _every(path: Any) -> int:
