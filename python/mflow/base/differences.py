@@ -27,6 +27,7 @@ from mflow.base.checks import Array, as_tuple, check_start, shown
 __all__ = [
     "CostLook",
     "Digits",
+    "FewDigitsError",
     "Scan",
     "along",
     "check_diff_step",
@@ -248,11 +249,16 @@ def check_diff_step(value: Any, n: int) -> Array | None:
     return np.array(np.broadcast_to(steps, (n,)))
 
 
+class FewDigitsError(Exception):
+    """A cost carries few digits, where its user refuses one that does."""
+
+
 class CostLook:
     """The look at the first gradient of a cost, and at differences that are all 0: the `look` of a callback of the core.
 
     digits : what the cost's values carry, where that is less than float64. verdict : of the point `at` where all differences are 0, "flat",
-    "minimum", "maximum" or "level". check : called once with (x, value, gradient) where the gradient is the user's.
+    "minimum", "maximum" or "level". check : called once with (x, value, gradient) where the gradient is the user's. refuses : whether few
+    digits raise FewDigitsError.
     """
 
     def __init__(self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], given: bool, check: Callable[..., Any] | None) -> None:
@@ -261,7 +267,7 @@ class CostLook:
         self.step = 0.0
         self.verdict, self.at, self.first = "", np.zeros(0), math.nan
         self.still: NDArray[np.intp] = np.zeros(0, np.intp)
-        self.known = False
+        self.known = self.refuses = False
 
     def __call__(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
         """Whether it has set other steps."""
@@ -274,6 +280,8 @@ class CostLook:
         if not self.known:
             self.known, self.first = True, value
             self.digits = self._digits(callback, x, seen or [])
+            if self.digits is not None and self.refuses:
+                raise FewDigitsError
             if self.digits is not None and not self.given:
                 return self._lengthen(callback, self.digits.step, x.size)
             if grad.all():

@@ -66,14 +66,14 @@ class Doubts:
             )
         return f"{said_of(self.verdict, 'gradient', 'cost', self.where)}; mflow.check_gradient names the entry"
 
-    def _values(self, at: Array) -> Any:
-        """The cost of a Python function, not counted."""
+    def value(self, at: Array) -> Any:
+        """The cost of a Python function at a flat x, not counted."""
         out = self.fun(at.reshape(self.start.shape), *self.args)
         return out[0] if self.jac is True else out
 
     def _check(self, x: Array, value: float, grad: Array) -> None:
         """At the first gradient of a Python function."""
-        self._judge(quick(gradient_model(self._values, x, None if np.isnan(value) else value, grad)))
+        self._judge(quick(gradient_model(self.value, x, None if np.isnan(value) else value, grad)))
 
     def _check_again(self, out: OptimizeResult) -> None:
         """Where the run ended, if the gradient was compared at x0 in this run, and was right."""
@@ -81,7 +81,7 @@ class Doubts:
             return
         if not (np.isfinite(out.jac).all() and np.isfinite(out.fun)):
             return
-        values = self._values
+        values = self.value
         if self.look is None:  # compiled
             probe, shape = self._probe(), self.start.shape
             values = lambda at: probe.evaluate(at.reshape(shape), False)[0]  # noqa: E731
