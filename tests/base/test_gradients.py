@@ -283,3 +283,34 @@ def test_gradients_in_several_arrays_that_do_not_fit_are_named():
         mflow.check_gradient(lambda p: 0.0, x, lambda p: {"w": W})
     with pytest.raises(ValueError, match=r"the gradient\['w'\]: expected finite numbers, got nan"):
         mflow.check_gradient(lambda p: 0.0, x, lambda p: {"w": np.nan * W, "b": B})
+
+
+KINKS = {
+    "sum of sizes": (lambda x: float(np.abs(x).sum()), np.sign, [0.0, 0.0]),
+    "one at its kink": (lambda x: float(np.abs(x).sum()), np.sign, [0.0, 1.0]),
+    "peak": (lambda x: -float(np.abs(x).sum()), lambda x: -np.sign(x), [0.0, 0.0]),
+    "tie": (lambda x: float(np.max(x)), lambda x: np.eye(3)[np.argmax(x)], [1.0, 1.0, 0.0]),
+    "tie of sizes": (lambda x: float(np.max(np.abs(x))), lambda x: np.array([1.0, 0.0]), [0.5, 0.5]),
+    "rectified": (lambda x: float(np.maximum(x, 0.0).sum()), lambda x: (x > 0) * 1.0, [0.0, 0.0]),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_kinks_are_not_called_right(name):
+    """A central difference takes |x| at 0 for a minimum with slope 0, and the remainder shrinks as h there, not faster."""
+    fun, grad, x = KINKS[name]
+    report = mflow.check_gradient(fun, x, grad)
+    assert (report.verdict, bool(report)) == ("unknown", False)
+    assert "slopes on both sides of x differ, as at a kink" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("fun", "grad"),
+    [
+        (lambda x: float(np.tanh(40.0 + x).sum()), lambda x: 1.0 - np.tanh(40.0 + x) ** 2),
+        (lambda x: float((x**2).sum()) + 3.0, lambda x: 2.0 * x),
+        (lambda x: float(np.sum(x**4)) - 1e3, lambda x: 4.0 * x**3),
+    ],
+)
+def test_entries_of_0_are_right_where_the_cost_is_flat_or_at_a_minimum(fun, grad):
+    assert mflow.check_gradient(fun, [0.0, 0.0], grad).verdict == "right"

@@ -70,3 +70,26 @@ def test_a_jacobian_that_is_right_at_x0_and_wrong_elsewhere() -> None:
         assert (r.success, r.ncheck > 4) == (False, True)
         right = mflow.least_squares(line(0.1), [1.0, 0.0], slopes, loss=loss)
         assert (right.reason, right.ncheck) == ("converged", 4)
+
+
+VANISHING: dict[str, tuple[Callable[[Array], Any], list[float], float]] = {
+    "square": (lambda b: [b[0] ** 2 + 1.0], [1.0], 0.5),
+    "cosine": (lambda b: [np.cos(b[0]) + 2.0], [1.0], 0.5),
+    "saturated": (lambda x: np.array([np.tanh(30.0 * x[1]) ** 2 + np.tanh(50.0 + x[0]), 1.0]), [0.5, 0.5], 1.0),
+}
+
+
+@pytest.mark.filterwarnings("ignore:least_squares. no residual depends on")
+@pytest.mark.parametrize("name", VANISHING)
+def test_a_minimum_at_which_a_column_vanishes(name: str) -> None:
+    """The cosine with a column that goes to 0 stays what it is: it was step_too_small at the minimum."""
+    fun, start, cost = VANISHING[name]
+    r = mflow.least_squares(fun, start)
+    assert (r.reason, r.success) == ("converged", True)
+    assert r.cost == pytest.approx(cost, rel=1e-12)
+
+
+def test_no_minimum_where_a_column_is_small() -> None:
+    """A column of 1e-9 of a residual that falls on: the cost does not rise on both sides."""
+    r = mflow.least_squares(lambda b: [1.0 + 1e-9 * b[0], 0.0], [1.0], lambda b: [[-1e-9], [0.0]], check_gradient=False, max_nfev=50)
+    assert not r.success

@@ -278,9 +278,10 @@ def _seen(r: _Rungs, noise: Array, measured: Array, bend: Array, count: int) -> 
     middle, turn = np.linalg.norm(0.5 * (r.plus + r.minus), axis=1), np.linalg.norm(bend, axis=1)
     room = np.linalg.norm(noise, axis=1)
     clear = room <= 0.5 * SEEN * np.maximum(slope, turn)
-    if (clear & (middle <= SEEN * np.maximum(slope, np.where(slope > SEEN * turn, 0.0, turn)))).any():
-        return Verdict("right", count, share=SEEN)
     sharp = turn[turn > CLEAR * room]
-    if sharp.size >= SPAN and sharp[-1] > 0.5 * sharp[0]:
+    kink = sharp.size >= SPAN and sharp[-1] > 0.5 * sharp[0]
+    if not kink and (clear & (middle <= SEEN * np.maximum(slope, np.where(slope > SEEN * turn, 0.0, turn)))).any():
+        return Verdict("right", count, share=SEEN)
+    if kink:
         return Verdict("unknown", count, text="its slopes on both sides of x differ, as at a kink")
     return Verdict("unknown", count, text="its values are too rough, or carry too few digits, to tell")

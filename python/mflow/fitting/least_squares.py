@@ -44,9 +44,10 @@ FORGET = 0.8  # D follows columns that shrink, by no more than this an iteration
 BEND = 0.75  # the largest 2 |a|/|p|
 PROBE = 0.1  # the part of p over which the second derivative along it is taken
 FLAT = 1e-12  # changes of f below this share of it tell nothing
+GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
 LOST = 0.3  # of a column of differences: what rounding may turn of one that still tells where the cost falls
 PATIENCE = 6  # steps in a row that change nothing
-STATUS = {"gtol": 1, "ftol": 2, "xtol": 3, "rounding": 1, "differences": 1, "vanished": 1, "max_nfev": 0, "callback": -2}
+STATUS = {"gtol": 1, "ftol": 2, "xtol": 3, "rounding": 1, "differences": 1, "vanished": 1, "minimum": 1, "max_nfev": 0, "callback": -2}
 
 
 class LeastSquaresResult(Result):
@@ -323,10 +324,8 @@ class _Flow:
 
     def unweighed(self) -> Array:
         """The Jacobian of the residuals themselves; not finite where a loss has taken all weight from one."""
-        if self.loss is None:
-            return self.J
         with np.errstate(all="ignore"):
-            return np.asarray(self.J / np.sqrt(self.loss.weights(self.f))[:, None])
+            return self.J if self.loss is None else np.asarray(self.J / np.sqrt(self.loss.weights(self.f))[:, None])
 
     def look(self) -> None:
         """Scale and gradient of a new point, and the factors of its Jacobian."""
@@ -435,9 +434,7 @@ class _Flow:
             self.edge = x.copy()
             return math.nan
         gain = (self.cost - cost) / foreseen if foreseen > 0.0 else 0.0
-        level = max(FLAT, 10.0 * self.problem.eps)
-        if grain := self.problem.grain:
-            level = min(1.0, 6.0 * grain / math.sqrt(2.0 * self.cost)) if self.cost > 0.0 else 1.0
+        level = max(FLAT, self.problem.level(self.cost))
         flat = foreseen <= level * self.cost and cost <= self.cost * (1.0 + level)
         if not gain > 1e-4 and not flat:
             return 0.0
@@ -495,10 +492,10 @@ class _Flow:
             small = "0" if size == 0.0 else f"as small as rounding lets them be, {size:.3g} in all"
             angle = f"the residuals are {small}"
         if ending == "step_too_small":
+            ending = "minimum" if self.vanishes() else ending
             self.problem.look_closer(self.x)
         hint = self.hint()
-        told = ", and finite differences tell no smaller one from 0"
-        rounding = ", and rounding lets it sink no further"
+        told, rounding = ", and finite differences tell no smaller one from 0", ", and rounding lets it sink no further"
         if self.problem.digits is not None and self.problem.grain:
             told = rounding = f", and residuals that move in steps of {self.problem.digits.quantum:.6g} tell no smaller one from 0"
         text = {
@@ -506,6 +503,7 @@ class _Flow:
             "rounding": f"{angle}{'' if size <= self.least else rounding}, after {self.nit} steps",
             "differences": f"{angle}{'' if size <= self.least else told}, after {self.nit} steps",
             "vanished": f"residuals and steps have fallen below the rounding of those at x0, after {self.nit} steps; {angle}",
+            "minimum": f"columns of the Jacobian vanish at x, and the cost rises on both sides in their parameters, after {self.nit} steps",
             "ftol": f"the last step lowered the cost by less than ftol = {self.ftol:g} of it; {angle}",
             "xtol": f"the last step was shorter than xtol = {self.xtol:g} of x; {angle}",
             "max_nfev": f"{self.problem.nfev} evaluations, the limit; {angle}, above gtol = {self.gtol:g}",
@@ -524,6 +522,13 @@ class _Flow:
         if self.idle:
             text += f"; {self.idle}"
         return self.result(STATUS.get(ending, -1), reason, text)
+
+    def vanishes(self) -> bool:
+        """Whether x is a minimum at which columns of J vanish, so that no cosine with them tells it."""
+        norms = np.sqrt((self.J * self.J).sum(axis=0))
+        some, most = np.flatnonzero(np.abs(self.g) > self.noise * norms), GONE * math.sqrt(2.0 * self.cost)
+        small = (norms * self.problem.unit(self.x))[some] <= most
+        return self.loss is None and bool(small.all()) and self.problem.rises(self.x, self.cost, some)
 
     def hint(self) -> str:
         """What may be the reason where no step lowers the cost."""
@@ -545,7 +550,7 @@ class _Flow:
         found = [one for one, _ in self.problem.scans(self.x, np.arange(self.x.size))]
         if all(one.kind == "flat" for one in found):
             return "insensitive", "no residual changes within 0.015 of x in any parameter"
-        if any(one.kind == "slope" for one in found):
+        if self.problem.given and any(one.kind == "slope" for one in found):
             return "insensitive", "differences over diff_step are 0, though the residuals change over longer steps: raise diff_step"
         if any(one.falls for one in found):
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"

@@ -14,6 +14,7 @@ from mflow.base.telling import tell
 __all__ = ["Residuals"]
 
 EPS = 2.0**-52
+SMALL = 1e-3  # a parameter below it may be 0
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
 
 
@@ -235,6 +236,19 @@ class Residuals:
             return False
         self.tried = True
         return self._confirm(x, np.arange(self.n))
+
+    def level(self, cost: float) -> float:
+        """The share of the cost below which its changes tell nothing."""
+        return min(1.0, 6.0 * self.grain / max(2.0 * cost, 1e-300) ** 0.5) if self.grain else 10.0 * self.eps
+
+    def unit(self, x: Array) -> Array:
+        """Of each parameter: its size, or 1 where it is small."""
+        return np.where(np.abs(x) < SMALL, 1.0, np.abs(x))
+
+    def rises(self, x: Array, cost: float, some: Any) -> bool:
+        """Whether half the sum of squares is larger on both sides of x, in each of some parameters."""
+        moves = [h * self.unit(x)[j] * (np.arange(self.n) == j) for j in some for h in (1e-3, -1e-3, 1e-4, -1e-4)]
+        return all(0.5 * float(r @ r) > cost for r in (self.at(x + move) for move in moves))
 
     def look_closer(self, x: Array) -> None:
         """What the residuals carry, where differences over the steps that were given lead nowhere."""
