@@ -1,0 +1,51 @@
+"""How Sphinx builds the site: `nox -s docs`. It needs no network: inventories of other projects' names and the fonts of formulas are here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import mflow
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
+
+project = "mflow"
+author = "the mflow authors"
+copyright = "2026, the mflow authors"
+version = release = mflow.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
+    "numpydoc",
+    "myst_parser",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "mathml",
+    "record_pages",
+    "linked_sources",
+]
+exclude_patterns = ["_build", "gallery/*.py"]
+root_doc = "index"
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
+myst_heading_anchors = 3
+html_math_renderer = "mathml"
+
+autodoc_typehints = "none"  # numpydoc shows the types that the docstrings name, which say shapes too
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = "mflow"
+html_static_path = ["_static"]
+html_css_files = ["mflow.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 6,
+    "secondary_sidebar_items": ["page-toc"],
+}
