@@ -61,6 +61,13 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The site in build/html, with warnings as errors; its tutorials run. Arguments go to sphinx-build."""
+    session.install(".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", *session.posargs, "docs", "build/html")
+
+
+@nox.session
 def gallery(session: nox.Session) -> None:
     """Draws the pictures of docs/gallery again and writes the page that shows them."""
     session.install(".[plot]")

@@ -23,8 +23,8 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "mathml",
+    "plain_docstrings",
     "record_pages",
-    "linked_sources",
 ]
 exclude_patterns = ["_build", "gallery/*.py"]
 root_doc = "index"
@@ -40,6 +40,8 @@ autodoc_typehints = "none"  # numpydoc shows the types that the docstrings name,
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
+
+suppress_warnings = ["misc.highlighting_failure"]  # the lexer of Meson knows less than Meson
 
 html_theme = "pydata_sphinx_theme"
 html_title = "mflow"

@@ -156,12 +156,13 @@ def write_reference(folder: Path) -> None:
             modules.setdefault(name, importlib.import_module(f"mflow.{name}"))
         except ImportError:  # an extra that is not installed here
             continue
-    slugs = []
+    slugs, shown = [], set[int]()
     for place, names in sorted(groups.items()):
+        shown |= {id(item) for item in names.values()}
         words = (importlib.import_module(f"mflow.{place}").__doc__ or "") if place else "What the core defines."
         slugs.append(write_group(folder, place.capitalize() or "Core", names, words.split("\n\n")[0]))
     for name, module in sorted(modules.items()):
-        slugs.append(write_group(folder, f"mflow.{name}", members(module), (module.__doc__ or "").split("\n\n")[0]))
+        slugs.append(write_group(folder, f"mflow.{name}", {name: item for name, item in members(module).items() if id(item) not in shown}, (module.__doc__ or "").split("\n\n")[0]))
     toctree = "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(slugs) + "\n```\n"
     text = "# Reference\n\nEvery public name. Those of `mflow` itself stand first, by subject; then the public modules.\n\n"
     (folder / "index.md").write_text(text + toctree, encoding="utf-8")
