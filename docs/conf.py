@@ -1,4 +1,4 @@
-"""How Sphinx builds the site: `nox -s docs`. It needs no network: inventories of other projects' names and the fonts of formulas are here."""
+"""How Sphinx builds the site: `nox -s docs`. It needs no network: formulas become MathML, which browsers draw themselves."""
 
 from __future__ import annotations
 

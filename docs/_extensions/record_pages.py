@@ -1,11 +1,13 @@
 """Pages that are written from mflow itself, before Sphinx reads the sources: one for each method, from its record, and the reference.
 
-Nothing is listed here: methods are those of the registry, public names those of `mflow.__all__` and of its public modules, and a name stands
-under the folder that defines it, whose first docstring line is the heading. The folders docs/methods and docs/reference are not kept.
+Nothing is listed here: methods are those of the registry, public names those of `mflow.__all__` and of its public modules, and a name
+stands under the folder that defines it, whose first docstring line is the heading. The folders docs/methods and docs/reference are not
+kept.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import inspect
 import io
@@ -36,7 +38,7 @@ def picture_of_region(method: Method, folder: Path) -> str:
         return ""
     axes = mflow.plot.stability_regions([method.name])
     axes.figure.savefig(folder / f"{method.name}_region.png", dpi=80)
-    return f"## Where a step is stable\n\n![The stability region of {method.name} in the plane of z = lambda dt]({method.name}_region.png)\n"
+    return f"## Where a step is stable\n\n![Stability region of {method.name} in the plane of z = lambda dt]({method.name}_region.png)\n"
 
 
 def picture_of_order(method: Method, folder: Path) -> str:
@@ -98,13 +100,15 @@ def write_methods(folder: Path) -> None:
     """docs/methods: the page of each method and the table that leads to them."""
     table = io.StringIO()
     with redirect_stdout(table):
-        import argparse
-
         command(argparse.Namespace(name=None))
     parts = ["# Methods\n", "Each page is written from the record that the kernels themselves read.\n"]
     for family in FAMILIES:
         members = [method for method in mflow.methods() if method.family == family]
-        parts.append(f"## {family.replace('_', ' ').capitalize()}\n\n```{{toctree}}\n:maxdepth: 1\n\n" + "\n".join(m.name for m in members) + "\n```\n")
+        parts.append(
+            f"## {family.replace('_', ' ').capitalize()}\n\n```{{toctree}}\n:maxdepth: 1\n\n"
+            + "\n".join(m.name for m in members)
+            + "\n```\n"
+        )
         for method in members:
             (folder / f"{method.name}.md").write_text(method_page(method, folder), encoding="utf-8")
     parts.append("## In one table\n\n" + code(table.getvalue()))
@@ -162,7 +166,8 @@ def write_reference(folder: Path) -> None:
         words = (importlib.import_module(f"mflow.{place}").__doc__ or "") if place else "What the core defines."
         slugs.append(write_group(folder, place.capitalize() or "Core", names, words.split("\n\n")[0]))
     for name, module in sorted(modules.items()):
-        slugs.append(write_group(folder, f"mflow.{name}", {name: item for name, item in members(module).items() if id(item) not in shown}, (module.__doc__ or "").split("\n\n")[0]))
+        names = {name: item for name, item in members(module).items() if id(item) not in shown}
+        slugs.append(write_group(folder, f"mflow.{name}", names, (module.__doc__ or "").split("\n\n")[0]))
     toctree = "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(slugs) + "\n```\n"
     text = "# Reference\n\nEvery public name. Those of `mflow` itself stand first, by subject; then the public modules.\n\n"
     (folder / "index.md").write_text(text + toctree, encoding="utf-8")

@@ -12,7 +12,11 @@ from support.places import ROOT
 
 DOCS = ROOT / "docs"
 WRITTEN = ("methods", "reference", "_build")  # by the build of the site
-PAGES = sorted(path for path in DOCS.rglob("*.md") if path.relative_to(DOCS).parts[0] not in WRITTEN and path.name not in ("gallery.md", "embedding.md"))
+PAGES = sorted(
+    path
+    for path in DOCS.rglob("*.md")
+    if path.relative_to(DOCS).parts[0] not in WRITTEN and path.name not in ("gallery.md", "embedding.md")
+)
 BLOCK = re.compile(r"^(?:```|:::)(?:\{code-cell\} )?(python|ipython3)[^\n]*\n(.*?)^(?:```|:::)\n(?:\s*^```text\n(.*?)^```)?", re.S | re.M)
 NEEDS = re.compile(r"<!-- needs (\w+) -->")
 
