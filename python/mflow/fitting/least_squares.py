@@ -12,7 +12,6 @@ residuals without Python; here are the arguments and the result. `run` words the
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +27,7 @@ from mflow.base.checks import (
     shown,
 )
 from mflow.base.result import Result, attach
+from mflow.base.telling import tell
 from mflow.fitting.bounds import check_box, check_fixed
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import loss_of
@@ -50,8 +50,9 @@ class LeastSquaresResult(Result):
         checked the Jacobian.
     status : 1 the gradient is small enough, 2 ftol, 3 xtol, 4 both, 0 max_nfev, -2 stopped by the callback, -1 it could not go on.
     success : status > 0. reason : "converged", "max_nfev", "callback", "step_too_small", "non_finite", "rhs_failed", "interrupted";
-        "wrong_gradient", where the Jacobian given is not that of the residuals; "insensitive", where no residual depends on any parameter;
-        "not_a_minimum", where the Jacobian is 0 and the cost falls on both sides. message : what happened, in words.
+        "wrong_gradient", where the Jacobian given is not that of the residuals; "insensitive", where no residual depends on any
+        parameter, or changes over diff_step; "not_a_minimum", where the Jacobian is 0 and the cost falls on both sides.
+    message : what happened, in words.
     """
 
     x: Array
@@ -175,8 +176,8 @@ def least_squares(
     diff_step : float or array_like (n,)
         Lengths of the differences, times |x_j|, in place of the usual ones.
     check_gradient : bool
-        Whether the Jacobian given is compared with the residuals at x0, along a fixed direction, by two evaluations (more where these do
-        not agree), counted as ``ncheck`` alone.
+        Whether the Jacobian given is compared with the residuals at x0, and once more where the run ends, along a fixed direction, by two
+        evaluations each (more where these do not agree), counted as ``ncheck`` alone.
     fixed : array_like, optional
         Parameters that are held: n truth values, or their numbers. Their columns of jac are 0.
     m : int, optional
@@ -240,7 +241,7 @@ def least_squares(
         raise
     result = LeastSquaresResult(run.finish(ending))
     if run.idle:
-        warnings.warn(f"least_squares: {run.idle}", RuntimeWarning, stacklevel=2)
+        tell(f"least_squares: {run.idle}")
     return result
 
 

@@ -13,12 +13,14 @@ from mflow_core.fitting.fit import Fit
 
 from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
 from mflow.base.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, scan
-from mflow.base.remainder import Verdict, jacobian_model, quick, said_of, tell
+from mflow.base.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
+from mflow.base.telling import tell
 from mflow.fitting.compiled import compiled_residuals
 
 __all__ = ["Residuals", "check_sigma"]
 
 EPS = 2.0**-52
+SMALL = 1e-3  # a parameter below it may be 0
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
 
 
@@ -36,8 +38,9 @@ def check_sigma(sigma: Any) -> Array | None:
 class Residuals:
     """Residuals and their Jacobian: the functions that the core calls, and how it takes differences of them.
 
-    digits : what the residuals carry, where that is less than float64. eps : the relative error of one. blur : the share of them in the
-    plane of J's columns that differences cannot tell from 0. verdict : on a Jacobian that was given. least : of each step of differences.
+    digits : what the residuals carry, where that is less than float64. eps : the relative error of one. grain : the mean error of one that
+    is rounded to multiples of a quantum, over sigma; 0 of others. blur : the share of them in the plane of J's columns that differences
+    cannot tell from 0. verdict : on a Jacobian that was given. least : of each step of differences.
     core : the run (`mflow_core.fitting.fit.Fit`), once m is known.
     """
 
@@ -58,22 +61,17 @@ class Residuals:
         self.args, self.kwargs = as_tuple(args), kwargs
         self.differences = not given
         self.eps, self.digits, self.central = EPS, None, jac == "3-point"
+        self.grain = 0.0
         self.steps = check_diff_step(diff_step, self.n)
         if self.steps is not None and not self.differences:
             raise ValueError(f"diff_step: expected None beside a Jacobian, which needs no differences, got {shown(diff_step)}; omit it")
         self.given = self.steps is not None
         self.floor, self.least = FLOOR, np.zeros(self.n)
-        self.verdict, self.tried = Verdict("unknown", 0), False
+        self.verdict, self.where, self.tried = Verdict("unknown", 0), "x0", False
         self.calls = self._calls(fun, jac) if self.compiled is None else None
 
     digits: Digits | None
     core: Any
-
-    @property
-    def region(self) -> tuple[Array, Array, Any]:
-        """(lower, upper, which parameters are held) of the run."""
-        out: tuple[Array, Array, Any] = self.core.region
-        return out
 
     def _calls(self, fun: Any, jac: Any) -> Calls:
         """The functions as the core calls them."""
@@ -99,15 +97,14 @@ class Residuals:
             usual = EPS ** (1 / 3) if self.central else EPS**0.5
             more = self.steps is None and not (self.central and not self.floor)
             steps = usual if self.steps is None else self.steps
-            self.core.differences(self.central, steps, self.floor, self.eps, self.blur, more)
+            self.core.differences(self.central, steps, self.floor, self.blur, more)
             if self.least.any():
                 self.core.shortest(self.least)
-        else:
-            self.core.carries(self.eps)
+        self.core.carries(self.eps, self.grain)
 
     @property
     def blur(self) -> float:
-        """The share of r in the plane of J's columns that differences cannot tell from 0."""
+        """The share of r in the plane of J's columns that differences cannot tell from 0; the core's where there is a grain."""
         return float(self.eps ** (2 / 3) if self.central else self.eps**0.5)
 
     def _checked(self, raw: Any) -> Array:
@@ -167,47 +164,75 @@ class Residuals:
         return code
 
     def _first_differences(self) -> int:
-        """Longer ones where the residuals carry few digits."""
+        """What the residuals carry, and longer differences where that is little."""
         seen, whole = self._seen()
-        if not seen or whole or self.given:
+        if not seen or whole:
             return 0
-        self.digits = self._digits(self.core.x, seen)
+        self._take(self._digits(self.core.x, seen))
         if self.digits is None:
             return 0
-        self.eps = self.digits.eps
-        self._lengthen(self.digits.step)
+        if not self.given:
+            self._lengthen(self.digits.step)
         return self.renew()
 
     def _seen(self) -> tuple[list[Any], bool]:
         """What fun returned at the points of the first Jacobian, and whether it is known to carry all digits."""
+        first = [self.core.f] if self.sigma is None else []
         if self.calls is None:
             x = self.core.x
             lengths = self.lengths(x)
-            return [self._raw(x + lengths * (np.arange(self.n) == j)) for j in range(min(self.n, EACH))], False
-        whole, seen = self.calls.carries_all_digits(), self.calls.seen
+            return [*first, *(self._raw(x + lengths * (np.arange(self.n) == j)) for j in range(min(self.n, EACH)))], False
+        whole, seen = self.calls.carries_all_digits(), self.calls.seen or []
         self.calls.seen = None
-        return seen or [], whole
+        return ([*first, *seen] if seen and not self.calls.model else seen), whole
+
+    def _take(self, digits: Digits | None) -> None:
+        """What the residuals carry is known."""
+        self.digits = digits
+        if digits is None:
+            return
+        self.eps = max(self.eps, digits.eps)
+        sigma = 1.0 if self.sigma is None else float(np.min(self.sigma))
+        self.grain = digits.quantum / (12.0**0.5 * sigma)
+        self.core.carries(self.eps, self.grain)
 
     def _check_jacobian(self) -> None:
+        """Whether the Jacobian that was given is that of the residuals at x0."""
         seen: list[Any] = []
-        x, J, r = self.core.x, self.core.J, self.core.f
+        self.verdict = self._compared(seen)
+        self._take(digits_of(seen))
+        if self.digits is not None:
+            self.core.look()
+        if self.wrong:
+            tell(f"least_squares: {self.wrong}", GradientWarning)
+
+    def check_again(self) -> None:
+        """Compares a Jacobian that was right at x0 with the residuals where the run ended, so that the end is theirs."""
+        if self.verdict.kind != "right":
+            return
+        later = self._compared([])
+        count = self.verdict.ncheck + later.ncheck
+        self.verdict = (later if later.kind == "wrong" else self.verdict)._replace(ncheck=count)
+        if later.kind == "wrong":
+            self.where = "x"
+            tell(f"least_squares: {self.wrong}", GradientWarning)
+
+    def _compared(self, seen: list[Any]) -> Verdict:
+        """The verdict on the Jacobian at x, by points within the bounds along a direction of parameters that move."""
+        x, J, f = self.core.x, self.core.J, self.core.f
         if self.core.loss_weights is not None:
-            J = J / self.core.loss_weights[:, None]
-        lower, upper, held = self.region
+            with np.errstate(all="ignore"):
+                J = J / self.core.loss_weights[:, None]
+            if not np.isfinite(J).all():  # a loss has taken all weight from a residual
+                return Verdict("unknown", 0)
+        lower, upper, held = self.core.region
 
         def values(at: Array) -> Array:
             outside = bool(np.any((at < lower) | (at > upper)))  # where fun may not be asked
             return np.full(self.m, np.nan) if outside else self._kept(at, seen)
 
         move = np.where(held, 0.0, np.maximum(1.0, np.abs(x)) * along(self.n))
-        self.verdict = quick(jacobian_model(values, x, r, J), None if not held.any() else move)
-        digits = digits_of(seen)
-        if digits is not None:
-            self.eps = digits.eps
-            self.core.carries(self.eps)
-            self.core.look()
-        if self.wrong:
-            tell(f"least_squares: {self.wrong}")
+        return quick(jacobian_model(values, x, f, J), move if held.any() else None)
 
     def renew(self) -> int:
         """The Jacobian anew, by other differences."""
@@ -220,7 +245,7 @@ class Residuals:
         """What is wrong with the Jacobian; empty where nothing is known to be."""
         if self.verdict.kind != "wrong":
             return ""
-        text = f"{said_of(self.verdict, 'Jacobian', 'residuals')} (residual {self.verdict.entry})"
+        text = f"{said_of(self.verdict, 'Jacobian', 'residuals', self.where)} (residual {self.verdict.entry})"
         return f"{text}; mflow.check_jacobian names the entry"
 
     # ---- differences ----------------------------------------------------------------------------------------------------------------
@@ -284,6 +309,22 @@ class Residuals:
         self.tried = True
         return self._confirm(x, np.arange(self.n))
 
+    def unit(self, x: Array) -> Array:
+        """Of each parameter: its size, or 1 where it is small."""
+        return np.where(np.abs(x) < SMALL, 1.0, np.abs(x))
+
+    def rises(self, x: Array, cost: float, some: Any) -> bool:
+        """Whether half the sum of squares is larger on both sides of x, in each of some parameters."""
+        lower, upper, _ = self.core.region
+        moves = [h * self.unit(x)[j] * (np.arange(self.n) == j) for j in some for h in (1e-3, -1e-3, 1e-4, -1e-4)]
+        inside = [move for move in moves if np.all((x + move >= lower) & (x + move <= upper))]
+        return all(0.5 * float(r @ r) > cost for r in (self.at(x + move) for move in inside))
+
+    def look_closer(self, x: Array) -> None:
+        """What the residuals carry, where differences over the steps that were given lead nowhere."""
+        if self.given and self.digits is None:
+            self._take(digits_of([raw for one, _ in self.scans(x, np.arange(self.n)) for raw in one.seen], 1))
+
     def _confirm(self, x: Array, zero: Any) -> bool:
         """Whether columns, of zeros or in doubt, have slopes over longer steps, which are then taken for all."""
         found = self.scans(x, zero)
@@ -291,7 +332,8 @@ class Residuals:
         if not slopes or self.given:
             return False
         if self.digits is None:
-            self.digits = self._digits(x, [raw for one, _ in found for raw in one.seen])
+            seen = [raw for one, _ in found for raw in one.seen]
+            self._take(self._digits(x, seen) or digits_of(seen, 1))  # differences that vanish tell of short numbers, too
         step = max(one.step for one, _ in slopes)
         if self.digits is not None:
             step, self.eps = max(step, self.digits.step), max(self.eps, self.digits.eps)
@@ -306,6 +348,8 @@ class Residuals:
 
     def note(self) -> str:
         """What is to be said of the differences in a result's message."""
+        if self.differences and self.given and self.digits is not None:
+            return f"; the residuals carry {self.digits.text}: diff_step={self.digits.step:.2g} would suit them"
         if not self.differences or self.given or self.steps is None:
             return ""
         reason = "differences vanish over shorter ones" if self.digits is None else f"the residuals carry {self.digits.text}"

@@ -14,10 +14,13 @@ from mflow.base.result import Result
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import Robust
 
-__all__ = ["STATUS", "Run", "lost_share"]
+__all__ = ["STATUS", "Run", "intermediate", "lost_share"]
+
+GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
+LOST = 0.3  # of a column of differences: what rounding may turn of one that still tells where the cost falls
 
 STATUS = {
-    "gtol": 1, "ftol": 2, "xtol": 3, "both": 4, "rounding": 1, "differences": 1, "vanished": 1, "max_nfev": 0, "callback": -2,
+    "gtol": 1, "ftol": 2, "xtol": 3, "both": 4, "rounding": 1, "differences": 1, "vanished": 1, "minimum": 1, "max_nfev": 0, "callback": -2,
 }  # fmt: skip
 
 
@@ -66,7 +69,25 @@ class Run:
                     return ending
                 if ENDINGS.get(code) == "step_too_small" and self._longer():
                     code = 0
-        return ENDINGS[code]
+            return self._looked_at(str(ENDINGS[code]))
+
+    def _looked_at(self, ending: str) -> str:
+        """The ending after a look at the Jacobian where the run stands, and at columns that vanish there."""
+        if self.nit and ending != "non_finite":
+            self.problem.check_again()
+        if ending == "step_too_small":
+            ending = "minimum" if self.vanishes() else ending
+            self.problem.look_closer(self.core.x)
+        return ending
+
+    def vanishes(self) -> bool:
+        """Whether x is a minimum at which columns of J vanish, so that no cosine with them tells it."""
+        core, x = self.core, self.core.x
+        norms, g, free = core.norms, core.J.T @ core.r, core.free
+        noise, cost = core.measures[2], core.cost
+        some = np.flatnonzero(free & (np.abs(g) > noise * norms))
+        small = (norms * self.problem.unit(x))[some] <= GONE * math.sqrt(2.0 * cost)
+        return self.loss is None and bool(small.all()) and self.problem.rises(x, cost, some)
 
     def _asked(self, word: str) -> str:
         """Do what the core asks for; an ending, where there is one."""
@@ -122,12 +143,15 @@ class Run:
             small = "0" if size == 0.0 else f"as small as rounding lets them be, {size:.3g} in all"
             angle = f"the residuals are {small}"
         hint = self.hint() if ending == "step_too_small" else ""
-        told = ", and finite differences tell no smaller one from 0"
+        told, below = ", and finite differences tell no smaller one from 0", ", and rounding lets it sink no further"
+        if self.problem.digits is not None and self.problem.grain:
+            told = below = f", and residuals that move in steps of {self.problem.digits.quantum:.6g} tell no smaller one from 0"
         text = {
             "gtol": f"{angle}{'' if size <= rounding else f', at most gtol = {gtol:g}'}, after {self.nit} steps",
-            "rounding": f"{angle}{'' if size <= rounding else ', and rounding lets it sink no further'}, after {self.nit} steps",
+            "rounding": f"{angle}{'' if size <= rounding else below}, after {self.nit} steps",
             "differences": f"{angle}{'' if size <= rounding else told}, after {self.nit} steps",
             "vanished": f"residuals and steps have fallen below the rounding of those at x0, after {self.nit} steps; {angle}",
+            "minimum": f"columns of the Jacobian vanish at x, and the cost rises on both sides in their parameters, after {self.nit} steps",
             "ftol": f"the last step lowered the cost by less than ftol = {ftol:g} of it; {angle}",
             "xtol": f"the last step was shorter than xtol = {xtol:g} of x; {angle}",
             "both": "the last step was shorter than xtol of x, and lowered the cost by less than ftol of it; " + angle,
@@ -167,11 +191,16 @@ class Run:
         """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty."""
         if self.problem.wrong:
             return "wrong_gradient", self.problem.wrong
+        _, _, _, rounding, _, size = self.core.measures
+        if self.core.any_slope and self.core.lost > LOST and size > rounding:
+            return "step_too_small", "differences of residuals that are rounded so much do not tell where the cost falls"
         if self.core.any_slope or not self.core.cost > 0.0:
             return "", ""
         found = [one for one, _ in self.problem.scans(self.core.x, np.arange(self.x.size))]
         if all(one.kind == "flat" for one in found):
             return "insensitive", "no residual changes within 0.015 of x in any parameter"
+        if self.problem.given and any(one.kind == "slope" for one in found):
+            return "insensitive", "differences over diff_step are 0, though the residuals change over longer steps: raise diff_step"
         if any(one.falls for one in found):
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
         return "", ""

@@ -12,7 +12,7 @@ cdef class Calls:
     cdef public list seen
     cdef readonly ptrdiff_t m
     cdef ptrdiff_t n
-    cdef bint model
+    cdef readonly bint model
     cdef int into(self, object raw, double *r) except -1
     cdef object arguments(self, const double *x)
     cdef void whiten(self, double *r, ptrdiff_t stride) noexcept

@@ -75,12 +75,12 @@ cdef class Fit:
         self.s.ftol, self.s.xtol, self.s.gtol, self.s.limit, self.s.call_limit = ftol, xtol, gtol, limit, call_limit
         self.s.dt, self.s.accelerated, self.s.tell = dt, accelerated, tell
 
-    def differences(self, bint central, steps, double floor, double eps, double blur, bint refinable):
+    def differences(self, bint central, steps, double floor, double blur, bint refinable):
         """How differences are taken, steps: shares of x, one number or one a parameter."""
         cdef ptrdiff_t j
         cdef double step
         self.s.differences, self.s.central, self.s.floor, self.s.refinable = True, central, floor, refinable
-        self.s.eps, self.s.blur = eps, blur
+        self.s.blur = blur
         if isinstance(steps, float):
             step = steps
             for j in range(self.s.n):
@@ -93,9 +93,9 @@ cdef class Fit:
         """The least lengths of differences, (n,)."""
         memcpy(self.s.least, cnp.PyArray_DATA(least), self.s.n * sizeof(double))
 
-    def carries(self, double eps):
-        """The relative error of a residual."""
-        self.s.eps = eps
+    def carries(self, double eps, double grain):
+        """The relative error of a residual, and the mean error of one that is rounded to multiples, 0 of others."""
+        self.s.eps, self.s.grain = eps, grain
 
     def box(self, cnp.ndarray lower not None, cnp.ndarray upper not None):
         """Bounds, (n,) each."""
@@ -297,6 +297,11 @@ cdef class Fit:
             if self.s.norms[j] != 0.0:
                 return True
         return False
+
+    @property
+    def lost(self):
+        """By how much rounding to multiples may turn a column of differences."""
+        return self.s.lost
 
     @property
     def stale(self):

@@ -91,7 +91,7 @@ cdef class Fits:
             return MF_E_MEMORY
         s.fun, s.ctx, s.loss, s.loss_ctx = weighed_residuals, &w, NULL, NULL
         s.ftol, s.xtol, s.gtol, s.limit, s.call_limit = self.ftol, self.xtol, self.gtol, self.limit, 0
-        s.dt, s.eps, s.blur, s.floor = 0.0, 2.220446049250313e-16, 0.0, 1e-3
+        s.dt, s.eps, s.blur, s.grain, s.floor = 0.0, 2.220446049250313e-16, 0.0, 0.0, 1e-3
         s.differences = s.central = s.refinable = s.accelerated = s.tell = False
         s.together, s.bounded = True, self.lower is not None
         if s.bounded:

@@ -209,7 +209,7 @@ cdef int find_step(marquardt_t *s, double *foreseen, double *slope, double *size
             part = part + rows_square(s, a)
             slope[0] = slope[0] + s.g[s.columns[s.pivot[a]]] * s.move[s.columns[s.pivot[a]]]
         foreseen[0] = foreseen[0] + 0.5 * part
-        if s.accelerated and foreseen[0] > 1e-10 * s.cost:
+        if s.accelerated and foreseen[0] > 1e-10 * s.cost and PROBE * PROBE * sqrt(part) >= 20.0 * s.grain:
             status = accelerate(s, good)
     for j in range(s.n):
         s.new[j] = s.x[j] + s.move[j]
@@ -365,6 +365,10 @@ cdef double flat_below(const marquardt_t *s) noexcept nogil:
     """The share of the cost below which changes tell nothing: what rounding of the residuals, whose terms may be much larger, makes."""
     cdef double level = FLAT if FLAT > 10.0 * s.eps else 10.0 * s.eps
     cdef double made = 0.01 * s.rounding / s.length if s.length > 0.0 else 0.0
+    if s.grain > 0.0:
+        made = 6.0 * s.grain / sqrt(2.0 * s.cost)
+        made = made if made < 1.0 else 1.0
+        return made if made > FLAT else FLAT
     made = made if made < MOST_FLAT else MOST_FLAT
     return level if level > made else made
 

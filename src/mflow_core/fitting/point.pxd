@@ -32,7 +32,7 @@ ctypedef struct marquardt_t:
     loss_fn loss                         # NULL: squares
     void *loss_ctx
     ptrdiff_t m, n, k, rank              # k: columns in the factorisation
-    double ftol, xtol, gtol, dt, eps, blur
+    double ftol, xtol, gtol, dt, eps, blur, grain
     int64_t limit, call_limit
     bint differences, central, refinable, accelerated, own_scale, bounded, tell, together
     double floor
@@ -70,7 +70,7 @@ ctypedef struct marquardt_t:
     double *R                            # ---- n n ----
     double *S
     double *block
-    double cost, steepest, cosine, noise, rounding, plane, length, delta, lam, first, work
+    double cost, steepest, cosine, noise, rounding, plane, length, delta, lam, first, work, lost
     int64_t nit, nfev, njev, calls
     int idle, still, ended
     bint dirty, stale, zeros

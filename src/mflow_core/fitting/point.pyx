@@ -4,7 +4,7 @@ Everything lies in one block; J is row-major as functions give it, A holds its c
 central ones, or of three points on one side where a bound is near. Residuals with a loss are weighed by the roots of its slope, and the
 rows of J likewise, so that what follows sees plain squares.
 """
-from libc.math cimport INFINITY, NAN, fabs
+from libc.math cimport INFINITY, NAN, fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc
@@ -49,7 +49,7 @@ cdef int allocate(marquardt_t *s) noexcept nogil:
 cdef void restart(marquardt_t *s) noexcept nogil:
     """As before the first evaluation, for another start or other data."""
     cdef ptrdiff_t j
-    s.delta, s.lam, s.work = -1.0, 0.0, 0.0
+    s.delta, s.lam, s.work, s.lost = -1.0, 0.0, 0.0, 0.0
     s.nit = s.nfev = s.njev = s.calls = 0
     s.idle = s.still = s.ended = 0
     s.dirty = s.stale = s.zeros = False
@@ -208,6 +208,24 @@ cdef void free_columns(marquardt_t *s) noexcept nogil:
         s.k += 1
 
 
+cdef double turned_by_grain(const marquardt_t *s) noexcept nogil:
+    """By how much rounding to multiples may turn a column of differences, and a third derivative over steps so long."""
+    cdef double h, second, scale, part, most = 0.0, longest = 0.0
+    cdef ptrdiff_t j
+    for j in range(s.n):
+        if s.fixed[j]:
+            continue
+        h = fabs(step_of(s, s.x, j, &second))
+        part = 3.0 * s.grain * (sqrt(0.5) if s.central else sqrt(2.0)) / h / (s.norms[j] if s.norms[j] > 0.0 else 1.0)
+        most = part if part > most else most
+        scale = fabs(s.x[j])
+        scale = s.floor * s.size[j] if s.floor * s.size[j] > scale else scale
+        part = h / (scale if scale > 0.0 else 1.0)
+        longest = part if part > longest else longest
+    most = most + (longest * longest if s.central else 0.0)
+    return most if most < 1.0 else 1.0
+
+
 cdef void look(marquardt_t *s) noexcept nogil:
     """Scale, gradient and factors of the point x, where f and J are known; r and J have the weights of the loss."""
     cdef ptrdiff_t m = s.m, j, a
@@ -235,6 +253,11 @@ cdef void look(marquardt_t *s) noexcept nogil:
         blur = 400.0 * s.eps
     s.rounding = 400.0 * s.eps * spread
     s.noise = s.rounding + blur * (s.length + spread)
+    if s.grain > 0.0:                    # residuals that move in quanta: their errors do not grow with them
+        s.lost = turned_by_grain(s) if s.differences else 0.0
+        s.rounding, s.noise = sqrt(3.0 * <double> m) * s.grain, 3.0 * s.grain + s.lost * s.length
+        if s.differences:
+            s.blur = s.lost
     factor(s, s.r)
     s.plane = length(s.w, s.rank)
     s.dirty = s.stale = False
