@@ -64,7 +64,9 @@ def problems() -> Iterator[Problem]:
     ten = np.linspace(0, 10, 80)
     yield made("decay", "decay", decay, T, (2.5, 1.3, 0.5), (1, 1, 1))
     yield made("decay from far", "decay", decay, T, (20, 0.4, 3), (1, 1, 0))
-    yield made("two decays", "two_decays", lambda t, a, k, b, j: a * exp(-k * t) + b * exp(-j * t), T, (3, 0.4, 5, 3.0), (1, 0.5, 1, 2.0), 0.005)
+    yield made(
+        "two decays", "two_decays", lambda t, a, k, b, j: a * exp(-k * t) + b * exp(-j * t), T, (3, 0.4, 5, 3.0), (1, 0.5, 1, 2.0), 0.005
+    )
     yield made("growth", "growth", lambda t, a, k: a * exp(k * t), T, (0.7, 0.6), (1, 0.1))
     yield made("Michaelis-Menten", "michaelis", lambda s, v, k: v * s / (k + s), np.linspace(0.1, 10, 30), (4, 1.7), (1, 1))
     yield made("Gaussian", "gaussian", peak, np.linspace(-5, 5, 60), (3, 0.7, 1.2), (1, 0, 1))
@@ -80,7 +82,9 @@ def problems() -> Iterator[Problem]:
         "damped sine", "damped_wave", lambda t, a, k, w, p: a * exp(-k * t) * sin(w * t + p), np.linspace(0, 10, 100), (3, 0.3, 2.5, 0.5),
         (2, 0.1, 2.4, 0),
     )  # fmt: skip
-    yield made("logistic growth", "logistic", lambda t, l, k, m: l / (1 + exp(-k * (t - m))), np.linspace(0, 10, 50), (8, 1.4, 4.5), (5, 1, 5))  # noqa: E741
+    yield made(
+        "logistic growth", "logistic", lambda t, l, k, m: l / (1 + exp(-k * (t - m))), np.linspace(0, 10, 50), (8, 1.4, 4.5), (5, 1, 5)
+    )  # noqa: E741
     yield made("power law", "power", lambda x, a, b: a * x**b, np.linspace(0.5, 10, 40), (1.5, 1.7), (1, 1))
     yield made("decay with outliers", "decay", decay, T, (2.5, 1.3, 0.5), (1, 1, 1), outliers=5)
     yield made(

@@ -39,13 +39,13 @@ class Run:
         self.problem, self.x, self.how, self.loss, self.tell = residuals, x, how, loss, tell
         self.D, self.box, self.fixed = D, box, fixed
         self.core: Any = None
-        self.bad = ""
+        self.bad, self.spent = "", 0  # evaluations before this run, by single residuals
 
     def set_up(self) -> None:
         """Evaluate the residuals at x: the core then knows how many there are."""
         core = self.problem.start(self.x, self.loss)
         how = self.how
-        tests = (how["ftol"], how["xtol"], how["gtol"], how["limit"], how.get("calls", 0))
+        tests = (how["ftol"], how["xtol"], how["gtol"], max(1, how["limit"] - self.spent), how.get("calls", 0))
         core.settings(*tests, how["dt"], how["acceleration"], self.tell is not None)
         if self.D is not None:
             core.scale(self.D)
@@ -126,7 +126,7 @@ class Run:
     @property
     def nfev(self) -> int:
         """Evaluations of the residuals, those for differences aside."""
-        return int(self.core.counts[1]) if self.core is not None else 1
+        return int(self.core.counts[1]) + self.spent if self.core is not None else 1
 
     def finish(self, ending: str) -> dict[str, Any]:
         """The entries of the result, with the ending in words."""
@@ -243,7 +243,7 @@ class Run:
 
     def _state(self) -> dict[str, Any]:
         core = self.core
-        nit, nfev, njev, _ = core.counts
+        nit, _, njev, _ = core.counts
         x, f, r, J = core.x, core.f, core.r, core.J
         cost = 0.5 * float(f @ f) if self.loss is None else core.cost
         with np.errstate(all="ignore"):  # at a start that is not finite
@@ -252,7 +252,7 @@ class Run:
         return {
             "x": x, "cost": cost, "fun": f, "jac": J, "grad": g, "optimality": float(np.max(np.abs(g[free]), initial=0.0)),
             "cosine": core.measures[1], "active_mask": self.active_mask,
-            "nfev": nfev, "njev": njev, "nit": nit, "rank": rank_of(J), "dt": core.dt,
+            "nfev": self.nfev, "njev": njev, "nit": nit, "rank": rank_of(J), "dt": core.dt,
         }  # fmt: skip
 
 

@@ -25,13 +25,15 @@ def one_by_one(run: Run, passes: int, lr: float, residual_at: Any, seed: int) ->
     for _ in range(passes):
         for i in rng.permutation(problem.m):
             r, J = _one(run, x, int(i), residual_at)
+            run.spent += residual_at is None
             new = np.clip(x - lr * r / (1.0 + lr * float(J @ (weight * J))) * (weight * J), low, high)
             x = new if np.all(np.isfinite(new)) else x
         f = core.residuals(x)
+        run.spent += 1
         cost = 0.5 * float(f @ f) if run.loss is None else run.loss.cost(f)
         if cost < lowest:
             best, lowest = x.copy(), cost
-    run.x = best
+    run.x, run.spent = best, run.spent + 1
 
 
 def _one(run: Run, x: Array, i: int, residual_at: Any) -> tuple[float, Array]:
