@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import scipy
 import scipy.optimize
-from conftest import HERE
 
 import mflow
+from conftest import HERE
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -28,6 +28,7 @@ WALL, COMPILED, CALLS = 0.6, 0.05, 1.0  # of SciPy's
 BATCH = 10_000.0  # nanoseconds of a decay of three parameters and 50 points in a batch, on one core
 SAME = 1e-9  # of the cost
 DECAYS = 20_000
+SETS = 50
 exp, sin = np.exp, np.sin
 T = np.linspace(0, 5, 50)
 
@@ -71,7 +72,8 @@ def problems() -> Iterator[Problem]:
     yield made("Michaelis-Menten", "michaelis", lambda s, v, k: v * s / (k + s), np.linspace(0.1, 10, 30), (4, 1.7), (1, 1))
     yield made("Gaussian", "gaussian", peak, np.linspace(-5, 5, 60), (3, 0.7, 1.2), (1, 0, 1))
     yield made(
-        "Gaussian on a line", "peak_on_a_line", lambda x, a, m, s, b, c: peak(x, a, m, s) + b * x + c, ten, (5, 6, 0.8, 0.2, 1), (3, 5, 1, 0, 0)
+        "Gaussian on a line", "peak_on_a_line", lambda x, a, m, s, b, c: peak(x, a, m, s) + b * x + c, ten, (5, 6, 0.8, 0.2, 1),
+        (3, 5, 1, 0, 0),
     )  # fmt: skip
     yield made(
         "two Gaussians", "two_peaks", lambda x, a, m, s, b, n, u: peak(x, a, m, s) + peak(x, b, n, u), np.linspace(0, 10, 100),
@@ -84,7 +86,7 @@ def problems() -> Iterator[Problem]:
     )  # fmt: skip
     yield made(
         "logistic growth", "logistic", lambda t, l, k, m: l / (1 + exp(-k * (t - m))), np.linspace(0, 10, 50), (8, 1.4, 4.5), (5, 1, 5)
-    )  # noqa: E741
+    )
     yield made("power law", "power", lambda x, a, b: a * x**b, np.linspace(0.5, 10, 40), (1.5, 1.7), (1, 1))
     yield made("decay with outliers", "decay", decay, T, (2.5, 1.3, 0.5), (1, 1, 1), outliers=5)
     yield made(
@@ -127,6 +129,7 @@ def test_calls_to_the_same_cost(bench: Bench) -> None:
         assert costs[-1] <= best * (1 + SAME), p.name
         ours += len(costs)
         until += next(k + 1 for k, cost in enumerate(costs) if cost <= best * (1 + SAME))
+    bench.show(lambda count: [mflow.curve_fit(p.f, p.x, p.y, p.p0) for p in ALL[:1] for _ in range(count)])
     print(f"\ncalls of 15 fits: SciPy {theirs}, mflow {ours} ({ours / theirs:.3f}), {until} until SciPy's cost ({until / theirs:.3f})")
     assert ours <= CALLS * theirs
 
@@ -159,6 +162,7 @@ def test_all_fits(bench: Bench) -> None:
             for p in ALL:
                 scipy.optimize.curve_fit(p.f, p.x, p.y, p.p0, maxfev=5000)
 
+    bench.show(ours)
     found = quietly(lambda: bench.interleaved({"mflow": ours, "SciPy": peer}, seconds=10e-3))
     bench.line(bench.Line("curve_fit, 15 fits, Python models", found["mflow"], "SciPy", found["SciPy"], limit=WALL))
 
@@ -185,20 +189,21 @@ def compiled(tmp_path_factory: pytest.TempPathFactory, flags: list[str]) -> list
 
 
 def test_compiled_models(compiled: list[Any], bench: Bench) -> None:
-    """Each fit by a call of its own, and as one of a batch of a hundred."""
+    """Each fit by a call of its own, and as one of a batch; a unit is SETS times the fifteen."""
     tolerances: dict[str, Any] = {"ftol": 1.49e-8, "xtol": 1.49e-8, "gtol": None}
 
     def single(count: int) -> None:
-        for _ in range(count):
+        for _ in range(count * SETS):
             for call, _, p in compiled:
                 mflow.least_squares(call, p.p0, True, m=p.x.size, check_gradient=False, **tolerances)
 
     def many(count: int) -> None:
-        for call, _, p in compiled:
-            mflow.least_squares_batch(call, np.broadcast_to(p.p0, (count, len(p.p0))), m=p.x.size, threads=1, **tolerances)
+        for _ in range(count):
+            for call, _, p in compiled:
+                mflow.least_squares_batch(call, np.broadcast_to(p.p0, (SETS, len(p.p0))), m=p.x.size, threads=1, **tolerances)
 
     def peer(count: int) -> None:
-        for _ in range(count):
+        for _ in range(count * SETS):
             for p in ALL:
                 scipy.optimize.curve_fit(p.f, p.x, p.y, p.p0, maxfev=5000)
 
@@ -208,9 +213,10 @@ def test_compiled_models(compiled: list[Any], bench: Bench) -> None:
         quietly(lambda f=f, p=p: scipy.optimize.curve_fit(f, p.x, p.y, p.p0, maxfev=5000))
         assert r.cost <= costs[-1] * (1 + 1e-7), p.name
     runs = {"mflow, one by one": single, "mflow, in a batch": many, "SciPy, Python": peer}
-    found = quietly(lambda: bench.interleaved(runs, seconds=10e-3))
+    bench.show(many)
+    found = quietly(lambda: bench.interleaved(runs, rounds=9, seconds=10e-3))
     for name in ("mflow, one by one", "mflow, in a batch"):
-        bench.line(bench.Line(f"15 fits, compiled: {name}", found[name], "SciPy", found["SciPy, Python"], limit=COMPILED))
+        bench.line(bench.Line(f"{SETS} times 15 fits, compiled: {name}", found[name], "SciPy", found["SciPy, Python"], limit=COMPILED))
 
 
 def test_a_batch_of_decays(bench: Bench) -> None:
@@ -228,5 +234,6 @@ def test_a_batch_of_decays(bench: Bench) -> None:
     r = mflow.least_squares_batch(f, starts, batch_data={"y": y}, threads=1)
     assert r.success
     assert np.max(np.abs(r.x - true)) < 0.5
+    bench.show(ours)
     found = bench.interleaved({"mflow": ours}, seconds=50e-3)["mflow"]
     bench.line(bench.Line("a decay of 3 parameters and 50 points in a batch", found, "", None, limit_ns=BATCH))

@@ -2,13 +2,13 @@
 #include <math.h>
 #include <stddef.h>
 
-#define FIT(name, body)                                                                                         \
+#define FIT(name, ...)                                                                                          \
   int name(const double *b, double *r, double *J, ptrdiff_t m, ptrdiff_t n, void *ctx) {                        \
     const double *at = ((const double **)ctx)[0], *y = ((const double **)ctx)[1];                               \
     for (ptrdiff_t i = 0; i < m; i++) {                                                                         \
       const double x = at[i];                                                                                   \
       double f, d[8];                                                                                           \
-      body;                                                                                                     \
+      __VA_ARGS__;                                                                                               \
       if (r) r[i] = f - y[i];                                                                                   \
       if (J) for (ptrdiff_t j = 0; j < n; j++) J[i * n + j] = d[j];                                             \
     }                                                                                                           \

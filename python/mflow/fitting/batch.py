@@ -5,7 +5,6 @@ All of it runs in the core (`mflow_core.fitting.many`), without Python and witho
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 from typing import Any
@@ -18,7 +17,7 @@ from numpy.typing import NDArray
 from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
-from mflow.fitting.bounds import check_fixed, sides
+from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
 from mflow.fitting.compiled import compiled_residuals
 from mflow.fitting.residuals import check_sigma
 from mflow.fitting.run import STATUS
@@ -73,7 +72,7 @@ def least_squares_batch(
     *,
     batch_data: dict[str, Any] | None = None,
     jac: bool = True,
-    bounds: Any = (-math.inf, math.inf),
+    bounds: Any = EVERYWHERE,
     ftol: float | None = None,
     xtol: float | None = None,
     gtol: float | None = 1e-11,

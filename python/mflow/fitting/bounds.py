@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,9 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_list, real_array, shown
 
-__all__ = ["check_box", "check_fixed", "sides"]
+__all__ = ["EVERYWHERE", "check_box", "check_fixed", "sides"]
+
+EVERYWHERE = (-math.inf, math.inf)  # bounds where there are none
 
 
 def sides(bounds: Any, n: int) -> tuple[Array, Array]:
@@ -38,6 +41,8 @@ def sides(bounds: Any, n: int) -> tuple[Array, Array]:
 
 def check_box(bounds: Any, x0: Array) -> tuple[Array, Array] | None:
     """The sides where one is finite, else None. Raises ValueError where x0 is outside."""
+    if bounds is EVERYWHERE:
+        return None
     lower, upper = sides(bounds, x0.size)
     if np.isneginf(lower).all() and np.isposinf(upper).all():
         return None

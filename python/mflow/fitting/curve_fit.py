@@ -14,7 +14,7 @@ from mflow_core.registry import unknown
 
 from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, real_array, shown
 from mflow.base.result import attach
-from mflow.fitting.bounds import check_box, check_fixed, sides
+from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides
 from mflow.fitting.fitted import CurveFit
 from mflow.fitting.least_squares import LeastSquaresResult, scale_of
 from mflow.fitting.residuals import Residuals
@@ -26,7 +26,6 @@ from mflow.problems.curves import check_curve, curve, parameter_names, starting_
 __all__ = ["curve_fit"]
 
 TOLERANCE = 1.49012e-8  # SciPy's ftol and xtol
-EVERYWHERE = (-math.inf, math.inf)
 MORE = (
     "ftol", "xtol", "gtol", "maxfev", "max_nfev", "x_scale", "loss", "f_scale", "diff_step", "callback", "dt", "acceleration",
     "check_gradient",
@@ -274,12 +273,11 @@ class ModelResiduals(Residuals):
             root, deviations = _deviations(sigma, y.size)
         self.curve = f
         if isinstance(f, str):
-            whole = curve(f, x, y, x0=start)
-            model = curve(f, x, None, x0=start)
             self.curve = _Named(f)
             if root is None:
-                super().__init__(whole, "2-point", start, (), {}, deviations, diff_step, check)
+                super().__init__(curve(f, x, y, x0=start), "2-point", start, (), {}, deviations, diff_step, check)
                 return
+            model = curve(f, x, None, x0=start)
             f, jac = (lambda x, *p: model.residuals(p)), (lambda x, *p: model.jac(p))
         self.data = (x, np.ascontiguousarray(y).ravel(), root)
         super().__init__(f, "2-point" if jac is None else jac, start, (), {}, deviations, diff_step, check)

@@ -28,7 +28,7 @@ from mflow.base.checks import (
 )
 from mflow.base.result import Result, attach
 from mflow.base.telling import tell
-from mflow.fitting.bounds import check_box, check_fixed
+from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
 from mflow.fitting.robust import loss_of
 from mflow.fitting.run import Run, intermediate, lost_share
@@ -115,7 +115,7 @@ def covariance(J: Array, variance: float) -> Array:
 
 
 def least_squares(
-    fun: Any, x0: Any, jac: Callable[..., Any] | str | bool = "2-point", bounds: Any = (-math.inf, math.inf), method: str = "lm",
+    fun: Any, x0: Any, jac: Callable[..., Any] | str | bool = "2-point", bounds: Any = EVERYWHERE, method: str = "lm",
     ftol: float | None = None, xtol: float | None = None, gtol: float | None = 1e-11, x_scale: Any = "jac", loss: Any = "linear",
     f_scale: float = 1.0, max_nfev: int | None = None, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None, *,
     sigma: Any = None, callback: Callable[..., Any] | None = None, dt: float | None = None, acceleration: bool = False, passes: int = 0,

@@ -208,14 +208,15 @@ class Run:
     @property
     def idle(self) -> str:
         """Of parameters that no residual depends on, where others are determined."""
-        if self.core is None:
+        if self.core is None or not self.core.any_slope:
             return ""
-        J = self.core.J
-        zero = np.flatnonzero(~J.any(axis=0)) if np.isfinite(J).all() and J.any() else np.zeros(0, int)
+        norms = self.core.norms
+        zero = np.flatnonzero(norms == 0.0) if np.isfinite(norms).all() else np.zeros(0, int)
         if self.fixed is not None:
             zero = zero[~self.fixed[zero]]
         if not zero.size:
             return ""
+        J = self.core.J
         names = ", ".join(f"x[{j}]" for j in zero[:10]) + (", ..." if zero.size > 10 else "")
         return f"no residual depends on {names} at x, where the Jacobian has rank {rank_of(J)} for {self.x.size} parameters"
 

@@ -5,6 +5,7 @@ Each has a record there with its formula, which names its parameters; these reco
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from typing import Any
@@ -18,6 +19,7 @@ from mflow.base.checks import Array, check_start, finite_array
 __all__ = ["check_curve", "curve", "curve_names", "parameter_names", "starting_values"]
 
 
+@functools.cache
 def curve_names() -> tuple[str, ...]:
     """Names of the curves."""
     return tuple(name for name, family, *_ in records() if family == "curves")
@@ -30,6 +32,7 @@ def check_curve(name: Any) -> str:
     return str(name)
 
 
+@functools.cache
 def parameter_names(name: str) -> tuple[str, ...]:
     """Those in its formula, f(x; a, b) = ..."""
     formula = next(formula for one, _, formula, *_ in records() if one == name)
