@@ -9,7 +9,7 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     train                                  epochs, batches, validation, checkpoints
     lr_find, sweep                         which learning rate, and where each method diverges
     optim, schedules, Stepper, minibatches parts for a loop of your own
-    least_squares, line_search             nonlinear fits; steps along a direction
+    curve_fit, least_squares, line_search  nonlinear fits, within bounds, a million at once; steps along a direction
     check_gradient, check_jacobian         is it the derivative of this function?
     objectives                             compiled costs: regressions, test problems
     stability_limit, max_stable_dt, ...    which step is safe

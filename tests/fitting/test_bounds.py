@@ -131,3 +131,29 @@ def test_losses_and_bounds_together():
     peer = scipy.optimize.least_squares(lambda b: b[0] * np.exp(-b[1] * t) - y, [1.0, 1.0], xtol=1e-14, ftol=1e-14, gtol=1e-14, **how)
     np.testing.assert_allclose(r.x, peer.x, rtol=1e-6)
     assert r.x[0] == 2.0
+
+
+@pytest.mark.filterwarnings("ignore:least_squares. no residual depends on")
+def test_nobody_asks_outside_where_columns_vanish():
+    """Neither the look at columns of zeros, nor that for longer differences, leaves the box."""
+    seen = []
+
+    def fun(x):
+        seen.append(x.copy())
+        return np.array([x[0] - 3.0, max(x[1] - 2.0, 0.0), 1.0])
+
+    lower, upper = np.array([0.0, 0.0]), np.array([2.0, 1.0])
+    r = mflow.least_squares(fun, [1.0, 0.999], "2-point", (lower, upper))
+    assert r.success, r.message
+    assert r.x[0] == 2.0
+    assert np.all((np.array(seen) >= lower) & (np.array(seen) <= upper))
+
+
+def test_a_start_beside_0_loses_no_parameter():
+    """The column of b[1] is nearly 0 there: a first step that is not held back throws it to 1e8."""
+    t = np.linspace(0, 3, 30)
+    y = 3 * np.exp(-1.2 * t) + 0.01 * np.cos(9 * t)
+    for start in (1e-9, 1e-3, 0.0):
+        r = mflow.least_squares(lambda b: b[0] * np.exp(-b[1] * t) - y, [start, start])
+        assert r.success, r.message
+        assert r.x == pytest.approx([3.00293, 1.20132], rel=1e-5)

@@ -116,6 +116,8 @@ def test_endings_of_a_batch():
     assert mflow.least_squares_batch(f, np.ones((0, 2))).message == "no fits"
     with pytest.raises(TypeError, match="fit a Python function to one set"):
         mflow.least_squares_batch(lambda x: x, np.ones((2, 2)))
+    with pytest.raises(ValueError, match="at least as many residuals as parameters, 3, got 1"):
+        mflow.least_squares_batch(mflow.objectives.curve("exponential", [1.0], [1.0]), np.ones((2, 3)))
     with pytest.raises(ValueError, match="starts: expected starts within bounds, got start 1"):
         mflow.least_squares_batch(f, [[1.0, 1.0], [1.0, 5.0]], bounds=(0, 2))
 

@@ -141,6 +141,24 @@ def test_the_first_step_is_backward_euler() -> None:
     np.testing.assert_allclose(seen[0] - 1.0, -0.3 * (A.T @ (A @ seen[0] - b)) / D**2, rtol=1e-10)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_the_step_is_that_of_the_trust_region(seed: int) -> None:
+    """The first one, of length |D x0| at most: (J'J + lambda D^2) p = -J'r with one lambda >= 0, which is 0 where p is shorter."""
+    rng = np.random.default_rng(seed)
+    A, b = rng.standard_normal((12, 5)) * 10.0 ** rng.integers(-2, 3, 5), 10.0 ** rng.integers(-1, 3) * rng.standard_normal(12)
+    x0 = 0.1 * rng.standard_normal(5)
+    seen: list[Array] = []
+    least_squares(lambda x: A @ x - b, x0, lambda x: A, callback=lambda x: seen.append(x) or True)
+    p, D = seen[0] - x0, np.linalg.norm(A, axis=0)
+    left, right = -A.T @ (A @ seen[0] - b) / D, D * p
+    lam = float(left @ right) / float(right @ right)
+    radius = float(np.linalg.norm(D * x0))
+    np.testing.assert_allclose(left, lam * right, rtol=1e-8, atol=1e-10 * np.linalg.norm(b))
+    assert lam > -1e-12
+    assert np.linalg.norm(right) <= 1.1 * radius * (1 + 1e-9)
+    assert lam < 1e-9 or np.linalg.norm(right) >= 0.9 * radius * (1 - 1e-9)
+
+
 @pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
 def test_units_do_not_matter(scale: float) -> None:
     t = np.linspace(0, 2, 21)

@@ -143,6 +143,8 @@ def least_squares_batch(
             f"fun: expected a compiled sum of squares (mflow.objectives, numba cfunc, LowLevelCallable), got {type(fun).__name__}; fit a "
             "Python function to one set of data after the other with mflow.least_squares"
         )
+    if compiled.m < n:
+        raise ValueError(f"fun: expected at least as many residuals as parameters, {n}, got {compiled.m}")
     given = {"ftol": ftol, "xtol": xtol, "gtol": gtol}
     tolerances = [0.0 if one is None else check_number(one, name, low=0.0) for name, one in given.items()]
     limit = 500 * (n + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)

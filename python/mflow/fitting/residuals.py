@@ -138,6 +138,11 @@ class Residuals:
         self._checked(raw)
         return raw
 
+    def _inside(self, x: Array) -> Any:
+        """Likewise within the bounds; NaN outside, where fun may not be asked."""
+        lower, upper, _ = self.core.region
+        return self._raw(x) if np.all((x >= lower) & (x <= upper)) else np.full(self.m, np.nan)
+
     def weighted(self, raw: Any) -> Array:
         """Residuals over sigma, as float64."""
         out: Array = np.asarray(raw, dtype=np.float64) if self.calls is None else self.calls.weighted(raw)
@@ -149,8 +154,9 @@ class Residuals:
 
     def _kept(self, x: Array, seen: list[Any]) -> Array:
         """Likewise, with what fun returned added to a list, as sigma hides its digits."""
-        seen.append(self._raw(x))
-        return self.weighted(seen[-1])
+        raw = self._inside(x)
+        seen.append(raw)
+        return self.weighted(raw)
 
     def begin(self) -> int:
         """The first Jacobian, and what it tells of the functions. The core's code of the start; 0: it is sound."""
@@ -225,14 +231,9 @@ class Residuals:
                 J = J / self.core.loss_weights[:, None]
             if not np.isfinite(J).all():  # a loss has taken all weight from a residual
                 return Verdict("unknown", 0)
-        lower, upper, held = self.core.region
-
-        def values(at: Array) -> Array:
-            outside = bool(np.any((at < lower) | (at > upper)))  # where fun may not be asked
-            return np.full(self.m, np.nan) if outside else self._kept(at, seen)
-
+        held = self.core.region[2]
         move = np.where(held, 0.0, np.maximum(1.0, np.abs(x)) * along(self.n))
-        return quick(jacobian_model(values, x, f, J), move if held.any() else None)
+        return quick(jacobian_model(lambda at: self._kept(at, seen), x, f, J), move if held.any() else None)
 
     def renew(self) -> int:
         """The Jacobian anew, by other differences."""
@@ -279,7 +280,7 @@ class Residuals:
         if digits_of(seen) is None:
             return None
         try:
-            aside = self._raw(x + ASIDE * self._scale(x) * along(self.n))
+            aside = self._inside(x + ASIDE * self._scale(x) * along(self.n))
         except ArithmeticError:
             return None
         return digits_of([*seen, aside])
@@ -291,14 +292,14 @@ class Residuals:
         """
         scale, at = self._scale(x), self._raw(x)
         if len(some) > EACH:
-            return [(scan(self._raw, x, np.maximum(scale, 1.0) * along(self.n), at, self.eps, squares=True), 1.0)]
+            return [(scan(self._inside, x, np.maximum(scale, 1.0) * along(self.n), at, self.eps, squares=True), 1.0)]
         out = []
         for j in some:
             unit = float(scale[j])
-            found = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
+            found = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
             if found.kind == "flat" and unit < 1.0:
                 unit = 1.0
-                found = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
+                found = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
             out.append((found, unit))
         return out
 

@@ -134,7 +134,11 @@ cdef class Fit:
         cdef unsigned int mode
         self.take()
         mode = mf_fp_enter()
-        status = begin(&self.s, has_residuals)
+        if self.compiled and self.loss is None:
+            with nogil:
+                status = begin(&self.s, has_residuals)
+        else:
+            status = begin(&self.s, has_residuals)
         mf_fp_leave(mode)
         mf_give(&self.busy)
         return self.finish(status)
@@ -144,7 +148,11 @@ cdef class Fit:
         cdef int status
         self.take()
         self.s.zeros = False
-        status = renew(&self.s)
+        if self.compiled and self.loss is None:
+            with nogil:
+                status = renew(&self.s)
+        else:
+            status = renew(&self.s)
         mf_give(&self.busy)
         return self.finish(status)
 

@@ -65,7 +65,8 @@ cdef double solved(marquardt_t *s, double radius) noexcept nogil:
 
 
 cdef double first_radius(marquardt_t *s) noexcept nogil:
-    """delta of the first step: where dt is given the length of that step of the flow, else |D x|, so that no parameter is lost."""
+    """delta of the first step: where dt is given the length of that step of the flow, else |D x|, so that no parameter is lost; |r|, which
+    one column alone could take away, where x is 0."""
     cdef double square = 0.0, part
     cdef ptrdiff_t a, j
     if s.dt > 0.0:
@@ -76,7 +77,8 @@ cdef double first_radius(marquardt_t *s) noexcept nogil:
         j = s.columns[a]
         part = unit(s, j) * s.x[j]
         square = square + part * part
-    return sqrt(square) if square > 0.0 else 1.0
+    part = sqrt(square)
+    return part if part > 0.0 else (s.length if s.length > 0.0 else 1.0)
 
 
 cdef bint leaves(const marquardt_t *s) noexcept nogil:
