@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.base.pace import by_rows, interruptible
 from mflow.spectra import krylov
 from mflow.stability.criterion import criterion_of
 
@@ -52,6 +53,10 @@ DIFFERENCE = 1e-7  # of its arguments
 
 def radii(matrix: Array) -> NDArray[np.float64]:
     """Spectral radii of matrices (..., n, n); inf where an entry is not finite."""
+    return np.asarray(by_rows(_radii, matrix.reshape(-1, *matrix.shape[-2:])), dtype=np.float64).reshape(matrix.shape[:-2])
+
+
+def _radii(matrix: Array) -> NDArray[np.float64]:
     good = np.all(np.isfinite(matrix), axis=(-2, -1))
     out = np.full(good.shape, math.inf)
     if np.any(good):
@@ -260,9 +265,9 @@ def _eigenvalues(M: Any, A: Any, n: int) -> Array:
         raise ValueError("mass: expected a positive definite matrix, got one that is not") from None
     reduced: Array = np.asarray(np.linalg.solve(L, np.linalg.solve(L, dense[1]).T).T, dtype=np.float64)
     if matrices.is_symmetric(dense[1]):
-        values = np.asarray(np.linalg.eigvalsh(0.5 * (reduced + reduced.T)), dtype=np.float64)
+        values = np.asarray(interruptible(float(n) ** 3, np.linalg.eigvalsh, 0.5 * (reduced + reduced.T)), dtype=np.float64)
     else:
-        values = np.asarray(np.linalg.eigvals(reduced).real, dtype=np.float64)
+        values = np.asarray(interruptible(10.0 * n**3, np.linalg.eigvals, reduced).real, dtype=np.float64)
     values[np.abs(values) <= 1e-13 * np.abs(values).max(initial=0.0)] = 0.0
     return values
 
@@ -454,7 +459,8 @@ class Coupled(Modes):
             A = probe.system_matrix(method.record, method.numbers, structure.Structure(self.n, M, C, K), dt)
             n, solve = self.n, _mass_solver(M)
             a = -np.column_stack([solve(column) for column in np.hstack([_full(K, n), _full(C, n)]).T])
-            factors = np.linalg.eigvals(A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a).astype(np.complex128)
+            step = A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a
+            factors = interruptible(80.0 * n**3, np.linalg.eigvals, step).astype(np.complex128)
             z = (2.0 / dt) * (factors - 1.0) / (factors + 1.0)
         z = z[np.abs(z) > STILL * min(float(np.abs(z).max()), 1.0 / dt)]
         return float(np.max(z.real, initial=-math.inf)) - OWN * self.growth - EXACT * min(float(np.abs(z).max(initial=0.0)), 1.0 / dt)
@@ -515,7 +521,8 @@ def _roots(b: list[Array]) -> NDArray[np.complex128]:
         lower = -np.linalg.solve(b[2], np.hstack([b[0], b[1]]))
     except np.linalg.LinAlgError:
         return np.array([math.inf + 0j])
-    values: NDArray[np.complex128] = np.linalg.eigvals(np.vstack([np.eye(n, 2 * n, n), lower])).astype(np.complex128)
+    companion = np.vstack([np.eye(n, 2 * n, n), lower])
+    values: NDArray[np.complex128] = interruptible(80.0 * n**3, np.linalg.eigvals, companion).astype(np.complex128)
     return values
 
 
