@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
-from mflow.base.pace import by_rows, interruptible
+from mflow.base.pace import by_rows, interruptible, pieces
 from mflow.spectra import krylov
 from mflow.stability.criterion import criterion_of
 
@@ -43,6 +43,7 @@ EXACT = 1e-11  # of the fastest mode: what growth may be rounding
 STILL = 1e-7  # of the fastest mode: what is slower may be a rigid motion, whose growth is the root of rounding
 STEPS = 400  # twice, the second time for the growth: GROWTH there is a spectral radius of 1.006
 GROWTH = 10.0
+NEAR = 0.02  # relative distance of a step that grows from one at which growth is not seen
 RATIOS = 1000  # damping ratios that are told apart where there are many modes
 LANCZOS = 300
 START = 81  # stream of the random start vectors
@@ -238,8 +239,8 @@ def _times(A: Any, x: Array) -> Array:
 
 
 def _rayleigh(n: int, M: Any, C: Any, K: Any) -> tuple[float, float] | None:
-    """(a, b) with C = a M + b K, tested with two vectors without special direction; None where there are none."""
-    vectors = [np.cos(1.0 + s * np.arange(n, dtype=np.float64)) for s in (1.0, 2.5)]
+    """(a, b) with C = a M + b K, tested with two random vectors, from fixed seeds; None where there are none."""
+    vectors = [krylov.random_vector(n, START + k) for k in (1, 2)]
     columns = [np.concatenate([_times(A, v) for v in vectors]) for A in ((M,) if K is None else (M, K))]
     target = np.concatenate([_times(C, v) for v in vectors])
     basis = np.stack(columns, axis=1)
@@ -361,6 +362,21 @@ class Coupled(Modes):
         if criterion_of(method).always and not self.grows:
             return True
         return self._margin(method, dt) <= 0.0 if self._computes(method) else dt <= self.limit(method)
+
+    def grows_at(self, method: Method) -> float:
+        """A step at which a run of the structure was seen to grow, near the shortest one; inf where none was. Slow growth is not seen."""
+        limit = self.limit(method)
+        problem = structure.Structure(self.n, *self.matrices)
+        lower = limit if 0.0 < limit < math.inf else 1e-3 / max(self.omega, float(np.max(self.c, initial=0.0)))
+        upper, far = 2.0 * lower, 1e6 * lower
+        while _stays(problem, method, upper):
+            lower, upper = upper, 2.0 * upper
+            if upper > far:
+                return math.inf
+        while upper > (1.0 + NEAR) * lower:
+            middle = math.sqrt(lower * upper)
+            lower, upper = (middle, upper) if _stays(problem, method, middle) else (lower, middle)
+        return upper
 
     def limit(self, method: Method) -> float:
         """The largest dt up to which every step is stable, or a bound of it, or an estimate: see `what`."""
@@ -544,13 +560,14 @@ def _root(margin: Callable[[float], float], lower: float, upper: float) -> float
 
 
 def _stays(problem: structure.Structure, method: Method, dt: float) -> bool:
-    """Whether steps of dt keep a vector without special direction within bounds."""
-    x = np.cos(1.0 + np.arange(problem.n, dtype=np.float64))
-    run = stepper.Run(method.record, problem, x, 0.0, dt, method.numbers, v0=np.cos(2.5 * np.arange(problem.n)) / dt)
+    """Whether steps of dt keep a random vector, from a fixed seed, within bounds."""
+    x, v = krylov.random_vector(problem.n, START + 3), krylov.random_vector(problem.n, START + 4) / dt
+    run = stepper.Run(method.record, problem, x, 0.0, dt, method.numbers, v0=v)
     with np.errstate(all="ignore"):
         sizes = []
         for _ in range(2):
-            if run.fixed(STEPS) != 0:
-                return False
+            for count, _ in pieces(STEPS):
+                if run.fixed(count) != 0:
+                    return False
             sizes.append(float(np.linalg.norm(run.y)) + dt * float(np.linalg.norm(run.vector(1))))
     return sizes[1] <= GROWTH * sizes[0]
