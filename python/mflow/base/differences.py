@@ -223,14 +223,14 @@ def _tried(values: Callable[[Array], Any], x: Array) -> Any:
         return None
 
 
-def verdict_of(found: Sequence[Scan]) -> str:
+def verdict_of(scans: Sequence[Scan]) -> str:
     """Of a point where all derivatives are 0: "flat", "maximum", "minimum", "level" (it rises on one side) or "slope" (they are not)."""
-    kinds = {one.kind for one in found}
+    kinds = {one.kind for one in scans}
     if "slope" in kinds:
         return "slope"
     if kinds == {"flat"}:
         return "flat"
-    return "maximum" if any(one.falls for one in found) else "minimum" if any(one.rises for one in found) else "level"
+    return "maximum" if any(one.falls for one in scans) else "minimum" if any(one.rises for one in scans) else "level"
 
 
 def moves_from(x: Array) -> list[Array]:
@@ -312,17 +312,17 @@ class CostLook:
         moves = moves_from(x) if whole else [scale * (np.arange(n) == j) for j in zero[:FEW]]
         at = self._value(x) if math.isnan(value) else value
         eps = EPS if self.digits is None else self.digits.eps
-        found = [scan(self._value, x, move, at, eps) for move in moves]
-        callback.nfev += sum(one.calls for one in found) + math.isnan(value)
+        scans = [scan(self._value, x, move, at, eps) for move in moves]
+        callback.nfev += sum(one.calls for one in scans) + math.isnan(value)
         self.at = x
-        steps = [one.step for one in found if one.kind == "slope"]
+        steps = [one.step for one in scans if one.kind == "slope"]
         if steps and max(steps) > self.step:
-            self.digits = self.digits or self._digits(callback, x, [raw for one in found for raw in one.seen])
+            self.digits = self.digits or self._digits(callback, x, [raw for one in scans for raw in one.seen])
             return self._lengthen(callback, max([*steps, self.digits.step if self.digits else 0.0]), n)
         if whole:
-            self.verdict = verdict_of(found)
+            self.verdict = verdict_of(scans)
         else:
-            self.still = zero[: len(found)][[one.kind == "flat" for one in found]]
+            self.still = zero[: len(scans)][[one.kind == "flat" for one in scans]]
         return False
 
     def _value(self, x: Array) -> Any:

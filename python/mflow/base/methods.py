@@ -345,9 +345,9 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], bool]
 
     Raises ValueError, with the nearest names that fit, if there is none.
     """
-    found = _NAMES.get(plain_name(name))
-    if found is not None:
-        return _CLASSES[found]
+    registered = _NAMES.get(plain_name(name))
+    if registered is not None:
+        return _CLASSES[registered]
     kind = [record for record in registry.records() if fits is None or fits(record)]
     names = {plain_name(n): n for record in kind for n in (*record.aliases, record.name)}
     near = [names[key] for key in difflib.get_close_matches(plain_name(name), names, n=3, cutoff=0.6)]

@@ -223,11 +223,11 @@ class Residuals:
         out = []
         for j in some:
             unit = float(scale[j])
-            found = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
-            if found.kind == "flat" and unit < 1.0:
+            scanned = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
+            if scanned.kind == "flat" and unit < 1.0:
                 unit = 1.0
-                found = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
-            out.append((found, unit))
+                scanned = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
+            out.append((scanned, unit))
         return out
 
     def longer(self, x: Array) -> bool:
@@ -257,12 +257,12 @@ class Residuals:
 
     def _confirm(self, x: Array, zero: Any) -> bool:
         """Whether columns, of zeros or in doubt, have slopes over longer steps, which are then taken for all."""
-        found = self.scans(x, zero)
-        slopes = [(one, unit) for one, unit in found if one.kind == "slope"]
+        scanned = self.scans(x, zero)
+        slopes = [(one, unit) for one, unit in scanned if one.kind == "slope"]
         if not slopes or self.given:
             return False
         if self.digits is None:
-            seen = [raw for one, _ in found for raw in one.seen]
+            seen = [raw for one, _ in scanned for raw in one.seen]
             self._take(self._digits(x, seen) or digits_of(seen, 1))  # differences that vanish tell of short numbers, too
         step = max(one.step for one, _ in slopes)
         if self.digits is not None:
@@ -271,8 +271,8 @@ class Residuals:
             return False
         self.eps = max([self.eps, *(one.noise for one, _ in slopes)])
         self._lengthen(step)
-        if len(found) == len(zero):
-            lengths = [one.step * unit if one.kind == "slope" else 0.0 for one, unit in found]
+        if len(scanned) == len(zero):
+            lengths = [one.step * unit if one.kind == "slope" else 0.0 for one, unit in scanned]
             self.least[zero] = np.maximum(self.least[zero], lengths)
         return True
 

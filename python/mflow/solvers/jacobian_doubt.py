@@ -28,10 +28,10 @@ def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names:
     """
     if solver is None or solver.differenced or solver.kind in ("krylov", "fixed_point"):
         return ""
-    found = solver.directional(_direction)
-    if found is None:
+    derivatives = solver.directional(_direction)
+    if derivatives is None:
         return ""
-    t, at, v, product = found
+    t, at, v, product = derivatives
     try:
         with np.errstate(all="ignore"):
             long, short = ((_at(slope, t, at + e * v) - _at(slope, t, at - e * v)) / (2 * e) for e in (LONG, SHORT))

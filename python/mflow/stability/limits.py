@@ -269,10 +269,10 @@ def max_stable_dt(
             )
         n = max(np.shape(a)[0] if np.ndim(a) or hasattr(a, "tocsr") else 1 for a in given)
         modes = structure_modes(n, mass, damping, stiffness)
-        limit, what = modes.limit(method), modes.what(method)
-        if what != "limit":
+        limit, kind = modes.limit(method), modes.kind(method)
+        if kind != "limit":
             text = f"{limit:.6g} is an estimate"
-            if what == "bound":
+            if kind == "bound":
                 upper = modes.grows_at(method)
                 above = f"at {upper:.4g} a run grows" if upper < math.inf else "none was found at which a run grows"
                 text = f"{limit:.6g} is a bound: every step up to it is stable, and longer ones may be; {above}"

@@ -82,9 +82,13 @@ class Modes:
         """The largest frequency."""
         return math.sqrt(float(np.max(self.k, initial=0.0)))
 
-    def what(self, method: Method) -> str:
+    def kind(self, method: Method) -> str:
         """What `limit` is: "limit", "bound" (every step up to it is stable) or "estimate"."""
         return "limit" if self.exact else "estimate"
+
+    def grows_at(self, method: Method) -> float:
+        """A step at which a run was seen to grow, where `kind` is "bound"."""
+        return math.inf
 
     def stable(self, method: Method, dt: float) -> bool:
         """Whether steps of dt make nothing grow but what grows by itself."""
@@ -342,7 +346,7 @@ class Coupled(Modes):
         self.polygon = np.array([[k, c], [k_top, c], [k_top, c_top], [k, c_top]])
         for d in ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0)):
             self._cut(np.array(d) / math.sqrt(2.0))
-        self.found: dict[Method, tuple[float, str]] = {}
+        self.limits: dict[Method, tuple[float, str]] = {}
 
     @functools.cached_property
     def growth(self) -> float:
@@ -352,10 +356,10 @@ class Coupled(Modes):
         growth = float(values.real.max())
         return growth if growth > 1e-7 * float(np.abs(values).max()) else 0.0
 
-    def what(self, method: Method) -> str:
+    def kind(self, method: Method) -> str:
         """What `limit` is."""
         self.limit(method)
-        return self.found[method][1] if method in self.found else "limit"
+        return self.limits[method][1] if method in self.limits else "limit"
 
     def stable(self, method: Method, dt: float) -> bool:
         """Whether steps of dt make nothing grow but what grows by itself; beyond `DENSE`, whether the bound says so."""
@@ -382,16 +386,16 @@ class Coupled(Modes):
         """The largest dt up to which every step is stable, or a bound of it, or an estimate: see `what`."""
         if criterion_of(method).always:
             return math.inf
-        if method not in self.found:
+        if method not in self.limits:
             linear = criterion_of(method).linear
             bound, sharp = self._bound(method)
-            what = "limit" if sharp or bound == math.inf else "bound"
+            kind = "limit" if sharp or bound == math.inf else "bound"
             if not linear or self.grows:
-                bound, what = self._estimate(method, bound), "estimate"
-            if what != "limit" and self._computes(method):
-                bound, what = self._search(method, bound), "limit"
-            self.found[method] = bound, what
-        return self.found[method][0]
+                bound, kind = self._estimate(method, bound), "estimate"
+            if kind != "limit" and self._computes(method):
+                bound, kind = self._search(method, bound), "limit"
+            self.limits[method] = bound, kind
+        return self.limits[method][0]
 
     # ---- the region of k and c -----------------------------------------------------------------------------------------------------------
 
