@@ -116,6 +116,8 @@ class _Parts:
     """How parameters lie in what a user passes, one array or several; they are looked at as one vector."""
 
     def __init__(self, x: Any) -> None:
+        if isinstance(x, (dict, list, tuple)) and not len(x):
+            raise ValueError(f"x: expected at least one parameter, got an empty {type(x).__name__}")
         several = isinstance(x, (list, tuple)) and any(np.shape(a) != np.shape(x[0]) for a in x)
         self.kind = type(x)
         self.form: Any = list(x) if isinstance(x, dict) else len(x) if several else None
