@@ -460,6 +460,8 @@ def _read_start(facts: dict[str, Any], blocks: dict[str, bytes]) -> tuple[Method
     if not isinstance(control.get("energy", False), bool):
         raise ValueError(f"energy: expected true or false, got {control['energy']!r}")
     for name in ("rtol", "atol"):
+        if any(isinstance(one, bool) for one in np.array(control[name], dtype=object).ravel()):
+            raise ValueError(f"{name}: expected numbers, got {control[name]!r}")
         if control[name] is not None:
             check_tolerances(RTOL if name == "atol" else control[name], ATOL if name == "rtol" else control[name], shape)
     return method, numbers_of(blocks, "start", shape), check_number(facts["t0"], "t0"), control
