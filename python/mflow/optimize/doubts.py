@@ -22,6 +22,7 @@ from mflow.base.methods import as_method
 from mflow.base.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
+from mflow.optimize.bounds import Box
 
 __all__ = ["Doubts"]
 
@@ -42,14 +43,23 @@ class Doubts:
         check_flags(check_gradient=check)
         self.checks = bool(check)
         self.differences = jac is None or jac is False or isinstance(jac, str)
+        self.box: Box | None = None
         self.look: CostLook | None = None
         self.verdict = Verdict("unknown", 0)
         self.where = "x0"  # of what the verdict is
+
+    def keep_within(self, box: Box | None) -> None:
+        """Start within the bounds, and evaluate nothing outside. The gradient is not looked at where x0 is at a bound."""
+        if box is not None:
+            self.box, self.start = box, box.clipped(self.start)
+            self.checks = self.checks and box.inside(self.start, 0.01)
 
     def problem(self, hess: Any = None) -> Problem:
         """For the core."""
         check = self._check if self.checks and not self.differences else None
         made, self.look = cost_problem(self.fun, self.jac, self.start.shape, self.args, hess, self.diff_step, check)
+        if self.box is not None and made.callback is not None:
+            made.callback.within = (self.box.lower.ravel(), self.box.upper.ravel())
         if made.compiled and self.checks and self.fun is not None and not isinstance(self.fun, Objective):
             self._check_compiled()
         return made
