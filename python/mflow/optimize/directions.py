@@ -32,7 +32,9 @@ def check_default(fun: Any, settings: dict[str, Any], arguments: Iterable[str]) 
             text = f"{name}: the default method is {DEFAULT}, whose line search finds the step; name the method that takes {name}"
             raise TypeError(f"{text}, as in method={FIRST_ORDER!r}, {name}={value if callable(value) else shown(value)}")
     if fun is None:
-        raise TypeError(f"method: the default, {DEFAULT}, compares values of the cost, and fun=None gives none; give method={FIRST_ORDER!r}")
+        raise TypeError(
+            f"method: the default, {DEFAULT}, compares values of the cost, and fun=None gives none; give method={FIRST_ORDER!r}"
+        )
 
 
 def products_of(method: Method, hess: Any, hessp: Any, args: tuple[Any, ...]) -> Callable[[Array, Array], Any] | None:

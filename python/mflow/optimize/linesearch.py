@@ -100,7 +100,13 @@ class LineSearch:
         """The numbers as the core takes them: 0 stands for a first step that the core chooses."""
         numbers = asdict(self)
         del numbers["kind"]
-        return {**numbers, "c2": self.c2 or 0.0, "initial": self.initial or 0.0, "limit": int(numbers.pop("max_evaluations")), "memory": int(self.memory)}
+        return {
+            **numbers,
+            "c2": self.c2 or 0.0,
+            "initial": self.initial or 0.0,
+            "limit": int(numbers.pop("max_evaluations")),
+            "memory": int(self.memory),
+        }
 
 
 class LineSearchResult(Result):
