@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import warnings
 import zlib
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
@@ -20,8 +21,8 @@ from mflow.base.pace import Pace
 from mflow.base.savefile import misfit_of, numbers_of, read_state, write_state
 from mflow.integrate.checkpoint import check_place, standing_of
 from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
-from mflow.integrate.curvature import give_radius, stable_end
-from mflow.integrate.endings import Ending
+from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
+from mflow.integrate.endings import Ending, held_words
 from mflow.solvers import nonlinear
 
 __all__ = ["Stepper"]
@@ -99,6 +100,7 @@ class Stepper:
     """
 
     _start_name = "y0"
+    _told_stiff = False
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
 
@@ -329,6 +331,9 @@ class Stepper:
             self._settle(status, self._run.h)
             status = int(self._run.adaptive(count, end))
         self._settle(status, self._run.h)
+        if not self._told_stiff and (text := held_words(self._run, self.method, end)):
+            self._told_stiff = True
+            warnings.warn(f"Stepper: {text}", StiffnessWarning, stacklevel=3)
 
     def _settle(self, status: int, h: float) -> None:
         """Raises what a status means, or does what it asks for."""

@@ -15,7 +15,7 @@ import mflow
 from support.problems import RHS_C, Array, cfunc
 
 BUDGET = 64  # evaluations from the first non-finite slope to the end, with fixed steps
-SOON = 1200  # under error control, which halves its distance to the place some 50 times
+SOON = 1300  # under error control, which halves its distance to the place some 50 times
 
 
 def decay(t: float, y: Array) -> Array:

@@ -37,6 +37,7 @@ def tank(q: float) -> Callable[[float, Array], Array]:
     return fun
 
 
+@pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")  # at rest |lambda| is 1/(2 q)
 @pytest.mark.parametrize("method", ADAPTIVE)
 @pytest.mark.parametrize("rtol", [1e-3, 1e-6])
 def test_a_tank_that_runs_low_is_followed_to_rest(method: str, rtol: float) -> None:
@@ -49,6 +50,7 @@ def test_a_tank_that_runs_low_is_followed_to_rest(method: str, rtol: float) -> N
             assert abs(r.y[0, -1] - exact) < 3 * rtol * (exact + 1e-3), (q, h0)
 
 
+@pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")
 @pytest.mark.parametrize("method", ["dopri5", "esdirk43"])
 def test_other_ways_to_the_same_tank(method: str) -> None:
     expected = tank_level(0.05, 1.0, 50.0)
