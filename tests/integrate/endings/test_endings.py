@@ -148,6 +148,17 @@ def test_blow_up_is_named_within_5000_evaluations(method: str, name: str, fun: A
     assert np.all(np.isfinite(r.y))
 
 
+@pytest.mark.parametrize("method", EMBEDDED)
+@pytest.mark.parametrize("p", [1.05, 1.1, 1.3, 2.0, 3.0, 5.0])
+def test_growth_by_a_power_runs_off(method: str, p: float) -> None:
+    """y' = y^p from 1 runs off at t = 1/(p - 1); with p near 1 the last step is a large part of what is left."""
+    r = mflow.solve_ivp(quiet(lambda t, y: y**p), (0, 2 / (p - 1)), [1.0], method)
+    assert r.reason == "diverged", r.message
+    named = float(r.message.split("near t = ")[1].split(" ")[0])
+    assert named == pytest.approx(1 / (p - 1), rel=0.02)
+    assert np.all(np.isfinite(r.y))
+
+
 def test_fast_growth_is_no_blow_up() -> None:
     r = mflow.solve_ivp(lambda t, y: 50.0 * y, (0, 10), [1.0], rtol=1e-6)
     assert r.reason == "finished"
