@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from mflow_core.solvers.solver import Solver
 
 from mflow.base.checks import Array
+from mflow.base.telling import tell
 
 __all__ = ["Doubt", "mismatch", "names_of", "unsolved"]
 
@@ -34,10 +34,10 @@ def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names:
     """
     if solver is None or solver.differenced or solver.kind in ("krylov", "fixed_point"):
         return ""
-    found = solver.directional(_direction)
-    if found is None:
+    derivatives = solver.directional(_direction)
+    if derivatives is None:
         return ""
-    t, at, v, product = found
+    t, at, v, product = derivatives
     try:
         with np.errstate(all="ignore"):
             long, short = ((_at(slope, t, at + e * v) - _at(slope, t, at - e * v)) / (2 * e) for e in (LONG, SHORT))
@@ -102,4 +102,4 @@ class Doubt:
         self._asked = True
         self.text = mismatch(self._solver, self._slope, names_of(self._given))
         if self.text:
-            warnings.warn(f"{self._name}: {self.text}; Newton's iteration kept failing with it", RuntimeWarning, stacklevel=5)
+            tell(f"{self._name}: {self.text}; Newton's iteration kept failing with it")
