@@ -30,6 +30,7 @@ __all__ = [
     "FewDigitsError",
     "Scan",
     "along",
+    "central_jacobian",
     "check_diff_step",
     "cost_problem",
     "digits_of",
@@ -138,6 +139,16 @@ def along(n: int) -> Array:
     u = np.where(np.cos(2.4 * j + 0.3) > 0.0, 1.0, -1.0) * (0.6 + 0.4 * np.modf(0.6180339887498949 * j)[0])
     out: Array = u / math.sqrt(float(u @ u)) if n else u
     out.flags.writeable = False
+    return out
+
+
+def central_jacobian(fun: Callable[[Array], Array], x: Array, lengths: Array) -> Array:
+    """The Jacobian of a function of a flat array by central differences, of these lengths to both sides."""
+    out = np.empty((x.size, x.size))
+    for j in range(x.size):
+        ahead, behind = x.copy(), x.copy()
+        ahead[j], behind[j] = x[j] + lengths[j], x[j] - lengths[j]
+        out[:, j] = (fun(ahead) - fun(behind)) / (ahead[j] - behind[j])
     return out
 
 

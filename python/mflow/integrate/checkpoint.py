@@ -70,7 +70,7 @@ class Checkpoints:
         dt, looks, nfev = state
         facts = {
             "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
-            "held": self.held or bool(self.run.stiffness[0]),
+            "held": self.held or bool(self.run.stiffness[3]),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:

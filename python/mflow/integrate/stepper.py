@@ -16,9 +16,10 @@ from mflow.base.checks import Array, as_tuple, check_number, check_path, check_s
 from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
 from mflow.base.savefile import misfit_of, numbers_of, read_state, write_state
+from mflow.base.telling import tell
 from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
-from mflow.integrate.curvature import give_radius, stable_end
-from mflow.integrate.endings import Ending
+from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
+from mflow.integrate.endings import Ending, held_words
 from mflow.solvers import nonlinear
 
 __all__ = ["Stepper"]
@@ -96,6 +97,7 @@ class Stepper:
     """
 
     _start_name = "y0"
+    _told_stiff = False
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
 
@@ -326,6 +328,9 @@ class Stepper:
             self._settle(status, self._run.h)
             status = int(self._run.adaptive(count, end))
         self._settle(status, self._run.h)
+        if not self._told_stiff and (text := held_words(self._run, self.method, end)):
+            self._told_stiff = True
+            tell(f"Stepper: {text}", StiffnessWarning)
 
     def _settle(self, status: int, h: float) -> None:
         """Raises what a status means, or does what it asks for."""

@@ -25,6 +25,7 @@ from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, AutoStep, resolve
+from mflow.integrate.endings import most_stages
 from mflow.solvers import nonlinear
 from mflow.solvers.jacobian_doubt import mismatch, unsolved
 from mflow.solvers.rest import at_rest
@@ -440,7 +441,7 @@ class _Descent:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.MANY_STAGES:
-            text = f"{self.method.name} needs more than 10 000 stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
+            text = f"{self.method.name} needs more than {most_stages()} stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
             return self.result(-1, "solve_failed", text)
         if status == stepper.OVERFLOWED:
             return self.result(-1, "non_finite", overflow_text(self.method, run.k, last))
