@@ -20,6 +20,7 @@ from mflow.fitting.compiled import compiled_residuals
 __all__ = ["Residuals", "check_sigma"]
 
 EPS = 2.0**-52
+COARSE = 0.3  # as FLOOR, where residuals are rounded to multiples, which tiny steps do not change
 SMALL = 1e-3  # a parameter below it may be 0
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
 
@@ -196,11 +197,26 @@ class Residuals:
         """What the residuals carry is known."""
         self.digits = digits
         if digits is None:
+            self.eps, self.grain = (EPS, 0.0) if self.grain else (self.eps, 0.0)
+        else:
+            self.eps = max(self.eps, digits.eps)
+            sigma = 1.0 if self.sigma is None else float(np.min(self.sigma))
+            self.grain = digits.quantum / (12.0**0.5 * sigma)
+            self.floor = COARSE if digits.quantum else self.floor
+        if self.calls is not None:
+            self.calls.watch = self._look_for_finer if self.grain else None
+        self.tell_core()
+
+    def _look_for_finer(self, raw: Any) -> None:
+        """Residuals that are no multiples of what those before were are rounded to finer ones, or not at all."""
+        digits = self.digits
+        if digits is None or not digits.quantum:
             return
-        self.eps = max(self.eps, digits.eps)
-        sigma = 1.0 if self.sigma is None else float(np.min(self.sigma))
-        self.grain = digits.quantum / (12.0**0.5 * sigma)
-        self.core.carries(self.eps, self.grain)
+        parts = np.asarray(raw, dtype=np.float64) / digits.quantum
+        if np.any(np.abs(parts - np.round(parts)) > 1e-6):
+            finer = digits_of([raw], 1)
+            quantum = 0.0 if finer is None else min(finer.quantum, digits.quantum)
+            self._take(digits._replace(quantum=quantum, eps=digits.eps * quantum / digits.quantum) if quantum else None)
 
     def _check_jacobian(self) -> None:
         """Whether the Jacobian that was given is that of the residuals at x0."""
@@ -296,11 +312,11 @@ class Residuals:
         out = []
         for j in some:
             unit = float(scale[j])
-            found = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
-            if found.kind == "flat" and unit < 1.0:
+            scanned = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
+            if scanned.kind == "flat" and unit < 1.0:
                 unit = 1.0
-                found = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
-            out.append((found, unit))
+                scanned = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
+            out.append((scanned, unit))
         return out
 
     def longer(self, x: Array) -> bool:
@@ -328,12 +344,12 @@ class Residuals:
 
     def _confirm(self, x: Array, zero: Any) -> bool:
         """Whether columns, of zeros or in doubt, have slopes over longer steps, which are then taken for all."""
-        found = self.scans(x, zero)
-        slopes = [(one, unit) for one, unit in found if one.kind == "slope"]
+        scanned = self.scans(x, zero)
+        slopes = [(one, unit) for one, unit in scanned if one.kind == "slope"]
         if not slopes or self.given:
             return False
         if self.digits is None:
-            seen = [raw for one, _ in found for raw in one.seen]
+            seen = [raw for one, _ in scanned for raw in one.seen]
             self._take(self._digits(x, seen) or digits_of(seen, 1))  # differences that vanish tell of short numbers, too
         step = max(one.step for one, _ in slopes)
         if self.digits is not None:
@@ -342,8 +358,8 @@ class Residuals:
             return False
         self.eps = max([self.eps, *(one.noise for one, _ in slopes)])
         self._lengthen(step)
-        if len(found) == len(zero):
-            lengths = [one.step * unit if one.kind == "slope" else 0.0 for one, unit in found]
+        if len(scanned) == len(zero):
+            lengths = [one.step * unit if one.kind == "slope" else 0.0 for one, unit in scanned]
             self.least[zero] = np.maximum(self.least[zero], lengths)
         return True
 

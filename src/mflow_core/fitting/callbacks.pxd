@@ -4,12 +4,13 @@ from libc.stddef cimport ptrdiff_t
 cimport numpy as cnp
 
 cdef class Calls:
-    cdef object fun, jac, checker, jac_checker, rho
+    cdef object fun, jac, checker, jac_checker
     cdef tuple after
     cdef dict kwargs
     cdef readonly object xdata
     cdef cnp.ndarray y, sigma, root      # y: of a model; root: L of a matrix sigma = L L'
     cdef public list seen
+    cdef public object watch
     cdef readonly ptrdiff_t m
     cdef ptrdiff_t n
     cdef readonly bint model

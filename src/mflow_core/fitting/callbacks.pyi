@@ -13,10 +13,10 @@ class Calls:
     model: bool
     xdata: Any
     seen: list[Any] | None
+    watch: Callable[[Any], None] | None
     def __init__(
         self, fun: Any, jac: Any, args: tuple[Any, ...], kwargs: dict[str, Any], n: int, checker: Callable[[Any], Array],
         jac_checker: Callable[[Any], Array], xdata: Any = ..., y: Array | None = ..., sigma: Array | None = ..., root: Array | None = ...,
-        rho: Any = ...,
     ) -> None: ...
     def first(self, x: Array) -> Array: ...
     def raw(self, x: Any) -> Any: ...

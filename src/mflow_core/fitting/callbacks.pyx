@@ -60,13 +60,12 @@ cdef class Calls:
     """The user's functions. checker(raw) and jac_checker(raw) return float64 arrays (m,) and (m, n), or raise.
 
     y None: fun returns residuals; else it is a model of xdata, and y is taken off. sigma: (1,) or (m,); root: (m, m) in its place.
-    rho(f): (cost, roots of the slope) of a loss. seen: a list that takes what fun returns as it is.
+    seen: a list that takes what fun returns as it is. watch(raw): called with it at each evaluation.
     """
 
-    def __init__(self, fun, jac, tuple args, dict kwargs, ptrdiff_t n, checker, jac_checker, xdata=None, y=None, sigma=None, root=None,
-                 rho=None):
+    def __init__(self, fun, jac, tuple args, dict kwargs, ptrdiff_t n, checker, jac_checker, xdata=None, y=None, sigma=None, root=None):
         self.fun, self.jac, self.after, self.kwargs, self.n = fun, jac, args, kwargs or None, n
-        self.checker, self.jac_checker, self.rho = checker, jac_checker, rho
+        self.checker, self.jac_checker, self.watch = checker, jac_checker, None
         self.xdata, self.y, self.sigma, self.root, self.model = xdata, y, sigma, root, y is not None
         self.m, self.seen = -1 if y is None else cnp.PyArray_SIZE(y), None
 
@@ -203,6 +202,8 @@ cdef int residuals_of_python(const double *x, double *r, double *J, ptrdiff_t m,
         if c.seen is not None:
             c.seen.append(raw)
         c.into(raw, r)
+        if c.watch is not None:
+            c.watch(raw)
     if J != NULL:
         fill_jacobian(c, x, J, m, n)
     return 0
