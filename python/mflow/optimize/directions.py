@@ -1,4 +1,4 @@
-"""Which method gives the direction of a descent: the default, an optimizer as a direction, and where products with the Hessian come from."""
+"""Which method gives the direction of a descent: the default, an optimizer as one; and where products with the Hessian come from."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mflow_core import registry
 from mflow.base.checks import Array, check_number, shown
 from mflow.base.methods import Method, as_method, get_method
 
-__all__ = ["DEFAULT", "minimizers", "check_default", "direction_of", "products_of", "takes_bounds"]
+__all__ = ["DEFAULT", "check_default", "direction_of", "minimizers", "products_of", "takes_bounds"]
 
 DEFAULT = "lbfgs"
 FIRST_ORDER = "adam"  # what an error about lr names
