@@ -12,9 +12,11 @@ from mflow_core.problems.signatures import code_text, companion
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_number, check_whole, shown
+from mflow.base.differences import FewDigitsError
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result, attach
+from mflow.optimize import rough
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller
 from mflow.optimize.directions import DEFAULT, check_default, minimizers, products_of
@@ -23,6 +25,7 @@ from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, AutoStep, resolve
+from mflow.integrate.endings import most_stages
 from mflow.solvers import nonlinear
 from mflow.solvers.jacobian_doubt import mismatch, unsolved
 from mflow.solvers.rest import at_rest
@@ -114,8 +117,9 @@ def minimize(
     diff_step : float or array_like (n,)
         Lengths of the differences, times max(1, |x_j|), in place of the usual ones.
     check_gradient : bool
-        Whether the gradient given is compared with the cost at x0, along a fixed direction, by two evaluations (more where these do not
-        agree; a compiled cost's is looked at once, by a gradient more). They are counted as ``ncheck`` alone.
+        Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, by two
+        evaluations each (more where these do not agree; a compiled cost's is looked at in its first run, by a gradient more). They are
+        counted as ``ncheck`` alone.
     **parameters
         The method's own. The default of ``friction`` is 1: without friction nothing is minimised.
 
@@ -199,7 +203,15 @@ def minimize(
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         attach(error, lambda: doubts.said(descent.result(-1, reason, text, ask=False)), note)
         raise
-    return doubts.said(descent.finish(status, threshold))
+    out = None
+    try:
+        out = descent.finish(status, threshold)
+        return doubts.said(out)
+    except BaseException as error:
+        text = f"{type(error).__name__} after iteration {descent.run.k}: {error}"
+        note = "in mflow.minimize, after the last iteration; .partial_result holds the result"
+        attach(error, lambda: out or descent.result(-1, "interrupted", text, ask=False), note)
+        raise
 
 
 def _every(path: Any) -> int:
@@ -254,6 +266,7 @@ class _Descent:
     """One minimisation: its run, and its ending."""
 
     kept: _Kept | None = None  # the path, where one is kept
+    limit, watched = 0, False  # of `go`
 
     def __init__(self, doubts: Doubts, method: str | Method, hess: Any, settings: dict[str, Any]) -> None:
         self.doubts, self.start = doubts, doubts.start
@@ -303,6 +316,7 @@ class _Descent:
 
     def go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
+        self.limit, self.watched = limit, callback is not None
         if callback is None and self.schedule is None and self.kept is None:
             return self._go_fast(limit, gtol)
         tell = teller(callback, _intermediate)
@@ -334,11 +348,16 @@ class _Descent:
 
     def _wants_value(self) -> bool:
         """Whether the cost is evaluated with each gradient: where it is free, and where a proximal step must not end above its start."""
-        proximal = self.method.kind == "step" and self.method.is_implicit and self.method.record.stages == 1
-        return bool(self.problem.value_is_free) or (proximal and self.doubts.fun is not None)
+        return bool(self.problem.value_is_free) or (self._is_proximal and self.doubts.fun is not None)
+
+    @property
+    def _is_proximal(self) -> bool:
+        return self.method.kind == "step" and self.method.is_implicit and self.method.record.stages == 1
 
     def _go_fast(self, limit: int, gtol: float) -> int:
         want_value, pace = self._wants_value(), Pace()
+        if self._is_rough() and self.doubts.look is not None:
+            self.doubts.look.refuses = True
         while self.run.k < limit:
             left = limit - self.run.k
             if self.auto is not None:
@@ -347,6 +366,8 @@ class _Descent:
             count = pace.take(left)
             try:
                 status = self._descend(count, gtol, want_value)
+            except FewDigitsError:  # the first gradient shows it
+                return int(stepper.SOLVE_FAILED)
             finally:  # an exception leaves the last good point behind, too
                 self._look()
             pace.done()
@@ -411,6 +432,8 @@ class _Descent:
                 text += f"; it was {first:.3g} at the start" + self._advice(", so the step is probably too large")
             return self.result(code, reason, text)
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
+            if self._is_rough():
+                return self._follow_roughly(gtol)
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
             equations = self.run.equations
             wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"))
@@ -418,12 +441,39 @@ class _Descent:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.MANY_STAGES:
-            text = f"{self.method.name} needs more than 10 000 stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
+            text = f"{self.method.name} needs more than {most_stages()} stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
             return self.result(-1, "solve_failed", text)
         if status == stepper.OVERFLOWED:
             return self.result(-1, "non_finite", overflow_text(self.method, run.k, last))
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
+
+    def _is_rough(self) -> bool:
+        """Whether the cost alone tells what a step of backward Euler on it is: nobody follows the run, and differences are our own."""
+        backward = self._is_proximal and self.method.record.order == 1 and self.doubts.look is not None and self.doubts.differences
+        watched = self.watched or self.schedule is not None or self.kept is not None or self.doubts.diff_step is not None
+        return backward and not watched and self.start.size <= rough.MOST
+
+    def _follow_roughly(self, gtol: float) -> OptimizeResult:
+        """The rest of a run whose equations are not solved, by values of the cost."""
+        look, done, shape = self.doubts.look, self.nit, self.start.shape
+        digits = None if look is None else look.digits
+        start = self.run.here()[0].ravel() if self.evaluated else self.start.ravel()
+        end = rough.follow(self.doubts.value, digits, start, self.dt, gtol, max(0, self.limit - done))
+        self.nit = done + end.steps
+        largest = float(np.max(np.abs(end.grad), initial=0.0))
+        told = f"no step of dt = {self.dt:g} lowers the cost by more than its rounding hides, {end.noise:.2g}, after {self.nit} iterations"
+        code, reason, text = {
+            "converged": ending(CONVERGED, self.nit, largest, gtol),
+            "max_iter": ending(0, self.nit, largest, gtol),
+            "rounding": (0, "converged", f"{told}; the largest entry of the gradient is about {largest:.3g}, by differences"),
+            "short": (-1, "solve_failed", f"{told}, though its minimum lies lower: raise dt"),
+            "stuck": (-1, "solve_failed", f"the step of dt = {self.dt:g} was not found in iteration {self.nit}: lower dt, or give jac="),
+        }[end.reason]
+        out = self.result(code, reason, text, ask=False)
+        out.x, out.fun, out.jac = end.x.reshape(shape), end.value, end.grad.reshape(shape)
+        out.nfev, out.njev, out.nit = out.nfev + end.calls, out.njev + end.gradients, self.nit
+        return out
 
     def _advice(self, why: str) -> str:
         return "" if self.doubts.text else f"{why}: lower lr"
