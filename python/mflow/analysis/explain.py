@@ -61,6 +61,7 @@ LENGTH = 1e-5  # of a difference of gradients, relative to max(1, |x|)
 FLAT = 1e-6  # curvatures below this share of the largest are taken for 0
 STIFF = 1000.0
 SAFETY = 0.9
+SEARCHES = "A step is not needed at all by lbfgs, which minimize takes without a method: its line search finds each."
 EXPLICIT = "rk4"  # whose limit is compared with what happens where the Jacobian is far from normal
 FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
 
@@ -357,7 +358,7 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None, check:
         method=method,
         dt=dt,
         parameters={"lr": dt, **parameters},
-        reason=reason,
+        reason=f"{reason} {SEARCHES}",
         complete=first.complete,
         probability=1.0 if first.complete else 1.0 - MISS**STARTS,
         ncheck=ncheck,

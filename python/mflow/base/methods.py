@@ -340,7 +340,7 @@ _NAMES = {plain_name(name): record.name for record in registry.records() for nam
 OFFERED = 8  # names that an error lists where none is near
 
 
-def class_named(name: str, argument: str = "method", fits: Callable[[Any], bool] | None = None) -> type[Method]:
+def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] | None = None) -> type[Method]:
     """The class of the method of this name or alias. fits: which records the driver takes, for it offers no others (2: those before 1).
 
     Raises ValueError, with the nearest names that fit, if there is none.
@@ -372,7 +372,7 @@ def get_method(name: str, **parameters: Any) -> Method:
     return class_named(check_instance(name, "name", str, "the name of a method"))(**parameters)
 
 
-def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "method", fits: Callable[[Any], bool] | None = None) -> Method:
+def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "method", fits: Callable[[Any], int] | None = None) -> Method:
     """A `Method` from what a driver's ``method`` argument may be; ``parameters`` come on top of those that an instance was given.
 
     fits: which records the driver takes: an unknown name is answered with the nearest of these.

@@ -75,11 +75,12 @@ def minimize(
     x0 : array_like of real numbers, any shape
     method : name or instance, optional
         "lbfgs" if not given: its line search finds the steps. "bfgs", "cg" and "trust_ncg" are of this kind too. Case and hyphens do not
-        matter, so SciPy's "L-BFGS-B", "BFGS", "CG" and "trust-ncg" are these. Or an optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
-        makes proximal-point steps; or a second-order method ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x'
-        from rest with dt. lr and dt are two names of one thing. lr may be a function of the iteration number, or
-        "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, and optimizers that
-        have such a limit; once the gradient has doubled between two measurements, a velocity that leads uphill is put to 0).
+        matter, so SciPy's "L-BFGS-B", "BFGS", "CG" and "trust-ncg" are these. Or an optimizer (lr and its other parameters by name), or an
+        integrator, which steps along gradient flow with dt; an implicit one makes proximal-point steps; or a second-order method
+        ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x' from rest with dt. lr and dt are two names of one
+        thing. lr may be a function of the iteration number, or "auto": nine tenths of the stability limit for the curvature measured along
+        the way (explicit integrators, and optimizers that have such a limit; once the gradient has doubled between two measurements, a
+        velocity that leads uphill is put to 0).
         dt = inf with "backward_euler" goes in one step to the point where the gradient flow from x0 comes to rest, and says whether it
         is a minimum.
     jac : callable, True, None, "2-point" or "3-point"
