@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -29,7 +29,7 @@ def gradient_flow(
     method: str | Method = "euler",
     t_eval: Any = None,
     *,
-    dt: float | str | None = None,
+    dt: float | str | Sequence[float] | Callable[..., float] | None = None,
     args: tuple[Any, ...] = (),
     hess: Any = None,
     save: str = "all",
