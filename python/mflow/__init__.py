@@ -42,6 +42,7 @@ from mflow.dynamics.solve import solve_dynamics
 from mflow.experiments.lr_find import LRFindResult, lr_find
 from mflow.experiments.sweep import SweepResult, sweep
 from mflow.experiments.tasks import Descent, Training
+from mflow.implicit.linear import ImplicitSGD
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
 from mflow.integrate.curvature import StiffnessWarning
@@ -64,7 +65,6 @@ from mflow.stability.limits import max_stable_dt, stability_limit
 from mflow.stability.oscillation import dispersion, dissipation, oscillation
 from mflow.stability.quadratic import best_parameters, convergence_rate, parameter_region
 from mflow.stability.region import stability_region
-from mflow.training.implicit_sgd import ImplicitSGD
 from mflow.training.train import TrainResult, train
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ except ImportError as error:
     raise ImportError("mflow's estimators need scikit-learn 1.6 or newer: pip install 'momentum-flow[learn]'") from error
 
 from mflow.base.checks import Array
-from mflow.training.implicit_sgd import KINKS, ImplicitSGD
+from mflow.implicit.linear import KINKS, ImplicitSGD
 
 __all__ = ["ImplicitSGDClassifier", "ImplicitSGDRegressor"]
 

@@ -41,7 +41,7 @@ KINKS = {"delta": "huber", "tau": "quantile"}
 def losses() -> dict[str, str]:
     """The formula of each loss l(t; y), t = x.w + b, by name.
 
-    >>> from mflow.training.implicit_sgd import losses
+    >>> from mflow.implicit.linear import losses
     >>> losses()["hinge"]
     'max(0, 1 - y t)'
     """
