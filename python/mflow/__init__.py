@@ -43,6 +43,7 @@ from mflow.experiments.lr_find import LRFindResult, lr_find
 from mflow.experiments.sweep import SweepResult, sweep
 from mflow.experiments.tasks import Descent, Training
 from mflow.implicit.linear import ImplicitSGD
+from mflow.implicit.residuals import ResidualSGD as _ResidualSGD  # noqa: F401 (what ImplicitSGD(residual=...) makes)
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
 from mflow.integrate.curvature import StiffnessWarning
