@@ -6,11 +6,14 @@ python tools/make_methods.py --check    exit with 1 where it is out of date
 
 from __future__ import annotations
 
+import math
 import sys
+import warnings
 from pathlib import Path
 
 from mflow_core import registry
 
+import mflow
 from mflow.base.methods import parameters_of, takes_letters
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
@@ -20,6 +23,15 @@ What stands for the step $\\Delta t$, and the parameters of each method; `help(m
 of the lecture notes are explained in [notes.md](notes.md).
 
 <!-- Written by tools/make_methods.py from the method records: do not edit. -->
+"""
+
+
+FLOWS = """## The ODE that each follows
+
+What `mflow.consistency` finds with the default parameters (momentum 0.9, friction 1) as the step goes to 0, on a quartic from rest, and the
+next term of the modified equation, where there is one: gradient descent follows c' = -grad(f + lr/4 |grad f|^2) (Barrett and Dherin, ICLR
+2021), implicit Euler the same with the other sign. "None": the memory of the method, 1000 steps at a beta of 0.999, is not short at
+the steps tried, or it is no ODE of these. `mflow.consistency(update)` finds the same for a rule of your own.
 """
 
 
@@ -45,7 +57,19 @@ def page() -> str:
             cells = (f"`{record.name}`", ", ".join(f"`{a}`" for a in record.aliases), step_of(record), ", ".join(arguments(record)))
             rows.append("| " + " | ".join((*cells, record.formula.replace("|", "\\|"))) + " |")
         parts.append(f"## {family.replace('_', ' ')}\n\n" + "\n".join(rows) + "\n")
-    return "\n".join(parts)
+    return "\n".join([*parts, consistency()])
+
+
+def consistency() -> str:
+    """The table of the ODEs, as `mflow.consistency` finds them."""
+    rows = [FLOWS, "| method | tends to | observed order | follows |", "|---|---|---|---|"]
+    for record in (r for r in registry.records() if r.kind in ("step", "update")):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of steps that are too long for a stability limit
+            found = mflow.consistency(record.name)
+        order = "" if math.isnan(found.order) else f"{found.order:.1f}"
+        rows.append("| " + " | ".join((f"`{record.name}`", found.equation, order, found.modified)).replace("|g|", "\\|g\\|") + " |")
+    return "\n".join(rows) + "\n"
 
 
 def main() -> int:
