@@ -30,6 +30,7 @@ from mflow import objectives, optim, schedules
 from mflow.analysis.basins import basins
 from mflow.analysis.consistency import consistency
 from mflow.analysis.convergence import convergence, explicit_vs_implicit
+from mflow.analysis.energy import EnergyLedger, energy_ledger
 from mflow.analysis.explain import explain
 from mflow.analysis.families import family
 from mflow.analysis.posedness import posedness, posedness_along
@@ -88,6 +89,7 @@ __all__ = [  # noqa: PLE0604
     "DerivativeReport",
     "Descent",
     "DynamicsResult",
+    "EnergyLedger",
     "Event",
     "FixedPoint",
     "GradientWarning",
@@ -120,6 +122,7 @@ __all__ = [  # noqa: PLE0604
     "convergence_rate",
     "dispersion",
     "dissipation",
+    "energy_ledger",
     "explain",
     "explicit_vs_implicit",
     "family",

@@ -20,6 +20,12 @@ def test_every_line_of_the_notes_runs() -> None:
     assert result.attempted > 90
 
 
+def test_every_line_on_energy_runs() -> None:
+    result = doctest.testfile(str(ROOT / "docs" / "energy.md"), module_relative=False)
+    assert result.failed == 0
+    assert result.attempted > 4
+
+
 def test_every_slide_has_its_lines() -> None:
     text = NOTES.read_text()
     parts = re.split(r"^(?=\*\*)", text[text.index("## Ordinary") :], flags=re.M)[1:]
@@ -29,7 +35,7 @@ def test_every_slide_has_its_lines() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in ("notes.md", "methods.md", "index.md"):
+    for page in ("notes.md", "methods.md", "energy.md", "index.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / "docs" / page).read_text()):
             assert link.startswith("https://") or (ROOT / "docs" / link).exists(), link
 
