@@ -1,4 +1,4 @@
-"""Writes docs/methods.md: every method with its arguments, from the method records.
+"""Writes docs/arguments.md: every method with its arguments, from the method records.
 
 python tools/make_methods.py            write it
 python tools/make_methods.py --check    exit with 1 where it is out of date
@@ -16,7 +16,7 @@ from mflow_core import registry
 import mflow
 from mflow.base.methods import parameters_of, takes_letters
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "methods.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "arguments.md"
 HEAD = """# The methods and their arguments
 
 What stands for the step $\\Delta t$, and the parameters of each method; `help(mflow.get_method("rk4"))` says what they mean. The letters
@@ -49,7 +49,7 @@ def step_of(record: registry.MethodRecord) -> str:
 
 
 def page() -> str:
-    """The text of docs/methods.md."""
+    """The text of docs/arguments.md."""
     parts = [HEAD]
     for family in dict.fromkeys(record.family for record in registry.records()):
         rows = ["| method | aliases | step | parameters | formula |", "|---|---|---|---|---|"]

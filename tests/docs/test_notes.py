@@ -35,7 +35,7 @@ def test_every_slide_has_its_lines() -> None:
 
 
 def test_links_lead_somewhere() -> None:
-    for page in ("notes.md", "methods.md", "energy.md", "index.md"):
+    for page in ("notes.md", "arguments.md", "energy.md", "index.md"):
         for link in re.findall(r"\]\(([^)#]+)\)", (ROOT / "docs" / page).read_text()):
             assert link.startswith("https://") or (ROOT / "docs" / link).exists(), link
 

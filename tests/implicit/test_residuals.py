@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import scipy.optimize
-from mflow_core.optimize import proximal
+from mflow_core.implicit import proximal
 from mflow_core.problems.signatures import is_compiled
 
 import mflow

@@ -2,19 +2,18 @@
 
     c+ = c - gamma grad f_b(c+),    f_b(c) = the mean of w r(c)^2/2 over the rows of the batch
 
-Steps are taken by `mflow_core.optimize.proximal`, whose design comment has the equation that is solved; here are data, rates and endings.
+Steps are taken by `mflow_core.implicit.proximal`, whose design comment has the equation that is solved; here are data, rates and endings.
 """
 
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from mflow_core.implicit import proximal
 from mflow_core.objectives.objective import Objective
-from mflow_core.optimize import proximal
 from mflow_core.problems.signatures import is_compiled
 
 from mflow.base.checks import (
@@ -31,6 +30,7 @@ from mflow.base.checks import (
     real_array,
 )
 from mflow.base.methods import record_values
+from mflow.base.telling import tell
 from mflow.data.rows import row_count
 from mflow.implicit.linear import RECORD, ImplicitSGD, check_weights
 
@@ -175,7 +175,7 @@ class ResidualSGD(ImplicitSGD, kind="residual"):
             if not finite:
                 self.reason = "non_finite"
                 text = f"no residual was finite in epoch {self.n_epochs}: start elsewhere, or look at what the function cannot take"
-                warnings.warn(f"ImplicitSGD: {text}", RuntimeWarning, stacklevel=2)
+                tell(f"ImplicitSGD: {text}")
                 break
             now = self.last
             if np.max(np.abs(now - before), initial=0.0) <= tol * np.max(np.abs(now), initial=0.0):

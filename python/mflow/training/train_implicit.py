@@ -1,6 +1,6 @@
 """Training by implicit steps: fun returns the residuals of a batch and jac their Jacobian, and each batch is one backward Euler step.
 
-The equation of a step is in `mflow_core.optimize.proximal`. The optimizer of the run is an `SGD` that holds lr, its schedules and the
+The equation of a step is in `mflow_core.implicit.proximal`. The optimizer of the run is an `SGD` that holds lr, its schedules and the
 number of steps; it moves nothing.
 """
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 from mflow_core import registry
+from mflow_core.implicit import proximal
 from mflow_core.objectives.objective import Objective
-from mflow_core.optimize import proximal
 from mflow_core.optimize.arrangement import gather
 
 from mflow.base.checks import Array, check_function, real_array
