@@ -25,6 +25,7 @@ from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, AutoStep, resolve
+from mflow.integrate.endings import most_stages
 from mflow.solvers import nonlinear
 from mflow.solvers.jacobian_doubt import mismatch, unsolved
 from mflow.solvers.rest import at_rest
@@ -128,7 +129,8 @@ def minimize(
         ``x`` is the last point whose gradient was evaluated and finite, ``fun`` and ``jac`` belong to it. A method that takes its gradient
         ahead of x (``nesterov`` in pull form, ``consistent_momentum`` with lookahead) converges where it is small there and at x; what is
         reported belongs to x, at one evaluation more a report. With a line search that did
-        not converge it is the lowest point seen, trials among them.
+        not converge it is the lowest point seen, trials among them. ``hess_inv`` is the approximation of the inverse Hessian at the end of
+        "bfgs", an array, and of "lbfgs" without bounds, of which ``hess_inv @ v`` and ``hess_inv.todense()`` make arrays.
 
     Raises
     ------
@@ -169,6 +171,8 @@ def minimize(
     for name, instead in ELSEWHERE.items():
         if name in settings:
             raise TypeError(f"{name}: {instead}")
+    for name in (options or {}).keys() & {"bounds", "fixed", "hess", "hessp", "jac", "method", "callback"}:
+        raise TypeError(f"{name}: it is an argument of minimize, got it in options; give {name}=")
     if method is None:
         check_default(fun, settings, ARGUMENTS)
     method = as_method(DEFAULT if method is None else method, {}, fits=minimizers)
@@ -421,7 +425,7 @@ class _Descent:
         run = self.run
         first, last = run.largest_slope
         if status in ENDINGS:
-            code, reason, text = ending(status, self.nit, last, gtol)
+            code, reason, text = ending(status, self.nit, last, gtol, self.doubts.box is not None)
             if status == CONVERGED and self.nit > 0 and self.method.is_implicit and self.method.kind == "step" and math.isinf(self.dt):
                 text += at_rest(run, True)
             if reason == "max_iter" and last > 10 * first:
@@ -437,7 +441,7 @@ class _Descent:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.MANY_STAGES:
-            text = f"{self.method.name} needs more than 10 000 stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
+            text = f"{self.method.name} needs more than {most_stages()} stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
             return self.result(-1, "solve_failed", text)
         if status == stepper.OVERFLOWED:
             return self.result(-1, "non_finite", overflow_text(self.method, run.k, last))
