@@ -30,6 +30,7 @@ from mflow import objectives, optim, schedules
 from mflow.analysis.basins import basins
 from mflow.analysis.consistency import consistency
 from mflow.analysis.convergence import convergence, explicit_vs_implicit
+from mflow.analysis.energy import EnergyLedger, energy_ledger
 from mflow.analysis.explain import explain
 from mflow.analysis.families import family
 from mflow.analysis.posedness import posedness, posedness_along
@@ -46,6 +47,9 @@ from mflow.fitting.batch import LeastSquaresBatchResult, least_squares_batch
 from mflow.fitting.curve_fit import curve_fit
 from mflow.fitting.fitted import CurveFit
 from mflow.fitting.least_squares import LeastSquaresResult, least_squares
+from mflow.implicit.linear import ImplicitSGD
+from mflow.implicit.residuals import ResidualSGD as _ResidualSGD  # noqa: F401 (what ImplicitSGD(residual=...) makes)
+from mflow.implicit.softmax import SoftmaxSGD
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
 from mflow.integrate.curvature import StiffnessWarning
@@ -68,7 +72,6 @@ from mflow.stability.limits import max_stable_dt, stability_limit
 from mflow.stability.oscillation import dispersion, dissipation, oscillation
 from mflow.stability.quadratic import best_parameters, convergence_rate, parameter_region
 from mflow.stability.region import stability_region
-from mflow.training.implicit_sgd import ImplicitSGD
 from mflow.training.train import TrainResult, train
 
 if TYPE_CHECKING:
@@ -92,6 +95,7 @@ __all__ = [  # noqa: PLE0604
     "DerivativeReport",
     "Descent",
     "DynamicsResult",
+    "EnergyLedger",
     "Event",
     "FixedPoint",
     "GradientWarning",
@@ -110,6 +114,7 @@ __all__ = [  # noqa: PLE0604
     "OptimizeResult",
     "Recoverable",
     "Stepper",
+    "SoftmaxSGD",
     "StiffnessWarning",
     "SweepResult",
     "TrainResult",
@@ -126,6 +131,7 @@ __all__ = [  # noqa: PLE0604
     "curve_fit",
     "dispersion",
     "dissipation",
+    "energy_ledger",
     "explain",
     "explicit_vs_implicit",
     "family",

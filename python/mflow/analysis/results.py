@@ -209,6 +209,10 @@ class ConsistencyResult:
     "scaled flow" or "newton" (or "" for none). order : float, observed. dt : float64 array (k,), falling.
     errors : dict of name -> float64 array (k,), against each ODE's exact solution. orders : dict of name -> float.
     equations : dict of name -> str.
+    factor : float, s of c' = -s g. kappa : float, of the next term of the modified equation, c' = -s g - lr kappa grad |g|^2; 0 where the
+    first term is of higher order in lr, NaN where it is not known. modified : str, that equation. remainder_order, remainder : the power
+    of lr of its first term, and its coefficient C on f = L c^2/2: c' = -s L c + C lr^p L^(p+1) c.
+    exact : with ``symbols=True`` c' to first order in lr, a sympy expression.
     """
 
     method: Any
@@ -219,12 +223,20 @@ class ConsistencyResult:
     errors: dict[str, Array]
     orders: dict[str, float]
     equations: dict[str, str]
+    factor: float = math.nan
+    kappa: float = math.nan
+    remainder_order: float = math.nan
+    remainder: float = math.nan
+    modified: str = ""
+    exact: Any = None
 
     def table(self) -> str:
         """Errors against each ODE, step by step, as text."""
         rows = [[f"{dt:.4g}", *(f"{e[k]:.3e}" for e in self.errors.values())] for k, dt in enumerate(self.dt)]
         rows.append(["order", *(f"{p:.2f}" for p in self.orders.values())])
-        return columns(["dt", *self.errors], rows) + f"\n{self.method.name} converges to {self.equation}"
+        name = getattr(self.method, "name", None) or getattr(self.method, "__name__", "the rule")
+        text = columns(["dt", *self.errors], rows) + f"\n{name} converges to {self.equation}"
+        return text + (f"\nto the next order it follows {self.modified}" if self.modified else "")
 
     def __str__(self) -> str:
         return self.table()

@@ -172,7 +172,7 @@ def least_squares(
     passes, lr, residual_at, seed
         A start by single residuals: so many passes over the data in an order from ``seed``, with steps of ``lr`` in units of ``x_scale``.
         ``residual_at(x, i, *args, **kwargs)`` returns residual i and its gradient (n,); where it is missing, fun and jac are called for
-        each.
+        each. Each is one *linearised* step of backward Euler; ``mflow.ImplicitSGD(residual=...)`` solves its equation.
     diff_step : float or array_like (n,)
         Lengths of the differences, times |x_j|, in place of the usual ones.
     check_gradient : bool

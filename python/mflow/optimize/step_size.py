@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number
-from mflow.base.methods import Method, as_method
+from mflow.base.methods import Method, as_method, from_letters
 from mflow.base.telling import tell
 from mflow.optim.schedules import for_a_run
 from mflow.stability import limits, spectrum
@@ -26,6 +26,8 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
     settings = dict(parameters)
     method = as_method(method, {})
     known = [p.name for p in method.parameters_]
+    if {"alpha", "beta"} & set(settings):
+        settings = from_letters(method.record, settings)
     if "dt" in settings and "lr" in settings:
         raise TypeError("lr, dt: they are one thing here, got both; give one of them")
     step = for_a_run(settings.pop("dt", settings.pop("lr", None)))

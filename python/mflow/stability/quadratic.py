@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow.base.checks import Array, check_number, check_range, check_start
-from mflow.base.methods import Method, as_method
+from mflow.base.methods import Method, as_method, takes_letters
 from mflow.stability.amplification import UPDATE_TOLERANCE, amplification
 from mflow.stability.limits import stability_limit
 from mflow.stability.region import grid_shape
@@ -25,6 +25,7 @@ from mflow.stability.results import ParameterRegion
 __all__ = ["BestParameters", "best_parameters", "convergence_rate", "parameter_region"]
 
 GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
+MOMENTA = (0.0, 1.0)  # the range of momentum where none is given
 BETWEEN = 5  # curvatures of an interval at which the radius is computed, with its ends
 
 
@@ -87,7 +88,7 @@ def convergence_rate(method: str | Method, curvatures: ArrayLike, lr: float | No
     B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
     """
     settings = dict(parameters)
-    if "dt" in settings:
+    if "dt" in settings and not {"alpha", "beta"} & set(settings):  # of which dt is a part
         if lr is not None:
             raise TypeError("lr, dt: expected one of them, got both; they are the same parameter")
         lr = settings.pop("dt")
@@ -190,8 +191,12 @@ def parameter_region(
     method: str | Method,
     curvature: float = 1.0,
     lr: Sequence[float] | None = None,
-    momentum: Sequence[float] = (0.0, 1.0),
+    momentum: Sequence[float] = MOMENTA,
     shape: Sequence[int] = (200, 200),
+    *,
+    alpha: Sequence[float] | None = None,
+    beta: Sequence[float] | None = None,
+    dt: float = 1.0,
     **parameters: Any,
 ) -> ParameterRegion:
     """The stability region of an optimizer on f = curvature c^2/2, in the plane of its step and its momentum.
@@ -205,13 +210,16 @@ def parameter_region(
     momentum : (lower, upper)
     shape : (rows, columns)
         Of momentum and of lr.
+    alpha, beta : (lower, upper); dt : float
+        In place of momentum and lr, for methods c+ = c + alpha v - beta g with v = (c+ - c)/dt: momentum = alpha/dt, lr = beta.
     **parameters
         Parameters of the method other than those two.
 
     Returns
     -------
     ParameterRegion
-        ``lr`` (columns,), ``momentum`` (rows,), ``radius`` float64 and ``stable`` bool, (rows, columns).
+        ``lr`` (columns,), ``momentum`` (rows,), ``radius`` float64 and ``stable`` bool, (rows, columns); ``beta`` is lr, ``alpha``
+        momentum dt.
 
     Raises
     ------
@@ -223,6 +231,9 @@ def parameter_region(
     >>> import mflow
     >>> region = mflow.parameter_region("momentum", lr=(0.05, 3.95), momentum=(0.0, 0.98), shape=(50, 40))
     >>> bool((region.stable == (region.lr < 2 * (1 + region.momentum[:, None]))).all())
+    True
+    >>> notes = mflow.parameter_region("momentum", alpha=(0.0, 0.098), beta=(0.05, 3.95), dt=0.1, shape=(50, 40))
+    >>> bool((notes.stable == (notes.beta < 2 * (1 + notes.alpha[:, None] / 0.1))).all())
     True
 
     References
@@ -237,6 +248,9 @@ def parameter_region(
         amplification(method)  # its error says what to use instead
     L = check_number(curvature, "curvature", low=0.0, open_low=True)
     rows, columns = grid_shape(shape, 1)
+    time = check_number(dt, "dt", low=0.0, open_low=True)
+    if alpha is not None or beta is not None:
+        lr, momentum = _from_ranges(method, lr, momentum, alpha, beta, time)
     momentum = check_range(momentum, "momentum", 0.0)
     power = 2.0 if "friction" in names else 1.0
     widest = 4.4 if lr is not None else 1.1 * _widest(method, momentum, power)
@@ -250,7 +264,17 @@ def parameter_region(
                 radius[i, j] = _radius(amplification(_with(method, float(step), m[i]), curvature=L))
         else:  # lr^power L is all that counts: one lr, many L
             radius[i] = _radius(amplification(_with(method, 1.0, m[i]), curvature=steps**power * L))
-    return ParameterRegion(method, L, steps, m, radius, radius <= 1.0 + 1e5 * UPDATE_TOLERANCE)
+    return ParameterRegion(method, L, steps, m, radius, radius <= 1.0 + 1e5 * UPDATE_TOLERANCE, time)
+
+
+def _from_ranges(method: Method, lr: Any, momentum: Any, alpha: Any, beta: Any, dt: float) -> tuple[Any, tuple[float, float]]:
+    """(lr, momentum) of ranges of alpha and beta. Raises TypeError or ValueError."""
+    if not takes_letters(method.record):
+        raise ValueError(f"alpha, beta: they are lr = beta and momentum = alpha/dt, got {method.name}, which has no such pair; omit them")
+    if (beta is not None and lr is not None) or (alpha is not None and tuple(momentum) != MOMENTA):
+        raise TypeError("alpha, beta: they set momentum and lr, got both; give one pair")
+    low, high = (m * dt for m in MOMENTA) if alpha is None else check_range(alpha, "alpha", 0.0)
+    return (lr if beta is None else check_range(beta, "beta", 0.0)), (low / dt, high / dt)
 
 
 def _widest(method: Method, momentum: Sequence[float], power: float) -> float:

@@ -21,6 +21,7 @@ from mflow.training.binding import check_names
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Cost, feed_of, index_sets
 from mflow.training.train_compiled import CompiledTrainer
+from mflow.training.train_implicit import implicit_trainer, is_implicit
 from mflow.training.trainer import Trainer
 
 __all__ = ["TrainResult", "train"]
@@ -71,6 +72,9 @@ def train(
         loader, an iterator (once) or ``data(epoch)``; a batch that is a tuple or list is spread over the arguments of ``fun``. Or None:
         ``fun(params)``, a step an epoch.
     optimizer : name, class or instance of a class of `mflow.optim`
+        Or "implicit_sgd": then fun returns the residuals of a batch and jac their Jacobian (an objective has its own), each batch is one
+        step of backward Euler on the mean of r^2/2 over its rows, solved with a matrix of the batch's size, and no lr makes it diverge. Its
+        parameters are lr (1 by default), l1 and l2, the elastic net by its proximal map.
     epochs : int
     batch_size : int, optional
         Rows in a batch of arrays: 32, or all where there are fewer.
@@ -134,11 +138,18 @@ def train(
     >>> compiled = mflow.train(mflow.objectives.LeastSquares(X, y), np.zeros(3), None, "adam", epochs=60, lr=0.05, seed=0)
     >>> compiled.params.round(3)
     array([ 1. , -2. ,  0.5])
+    >>> large = mflow.train(lambda w, X, y: X @ w - y, np.zeros(3), (X, y), "implicit_sgd", jac=lambda w, X, y: X, lr=100.0, seed=0)
+    >>> large.params.round(3)
+    array([ 1. , -2. ,  0.5])
     """
     trainer: Trainer
     check_flags(shuffle=shuffle, drop_last=drop_last)
     check_names(optimizer, parameters, ARGUMENTS)
-    if isinstance(fun, Objective):
+    if is_implicit(optimizer):
+        batches = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "drop_last": drop_last}
+        trainer = implicit_trainer(fun, params, data, optimizer, jac, parameters, schedule_per, batches)
+        feed = trainer.feed
+    elif isinstance(fun, Objective):
         feed = index_sets(fun, data, jac, batch_size, seed, shuffle, drop_last)
         trainer = CompiledTrainer(fun, feed, params, optimizer, parameters, schedule_per)
     else:

@@ -37,7 +37,12 @@ __all__ = ["Trainer"]
 
 
 class Trainer:
-    """One training: what it is made of, where it stands, and how it goes on."""
+    """One training: what it is made of, where it stands, and how it goes on.
+
+    one_each: whether a batch is one evaluation.
+    """
+
+    one_each = True
 
     def __init__(self, model: Cost, feed: Feed, params: Any, optimizer: Any, parameters: dict[str, Any], schedule_per: str) -> None:
         self.model, self.feed = model, feed
