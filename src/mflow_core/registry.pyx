@@ -20,7 +20,8 @@ import math
 
 from mflow_core import cpu
 
-FAMILIES = ("runge_kutta", "embedded", "implicit", "chebyshev", "second_order", "optimizers", "implicit_sgd")  # a new family: here and in meson.build
+FAMILIES = ("runge_kutta", "embedded", "implicit", "chebyshev", "second_order.newmark", "second_order.splitting", "second_order.nystroem",
+            "optimizers", "implicit_sgd")    # a new family: here and in meson.build
 
 
 # ---- the level, and the records -----------------------------------------------------------------------------------------------------
@@ -59,7 +60,7 @@ cdef int join(const mf_method **records, str level) except -1:
 
 join(RECORDS, LEVEL)
 REDUCE = (<reductions_t *> kernels("arithmetic.reductions", "_table", b"mflow_core._reductions"))[0]
-STEPS = (<steps_t *> kernels("methods.second_order", "_steps", b"mflow_core._steps"))[0]
+STEPS = (<steps_t *> kernels("methods.second_order.newmark", "_steps", b"mflow_core._steps"))[0]
 
 
 cdef bint named(const mf_method *m, const char *name) noexcept nogil:
