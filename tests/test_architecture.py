@@ -27,6 +27,7 @@ FLOORS = (
     ("plot",),
     ("adapters", "experiments"),
     ("analysis",),
+    ("vibration",),
     ("dynamics", "optimize"),
     ("integrate",),
     ("problems", "training"),

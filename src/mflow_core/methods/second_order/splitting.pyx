@@ -183,7 +183,7 @@ splitting(b"forest_ruth", b"ForestRuth", b"", 4, odd([1.0 / (2.0 - CUBE_ROOT_OF_
 
 splitting(b"pefrl", b"PEFRL", b"", 4, even([0.5 - -0.2123418310626054]), odd([0.1786178958448091, -0.06626458266981849]), DRIFT_FIRST,
     b"Forest and Ruth's method with one force more and an error some 26 times smaller: position extended Forest-Ruth-like.",
-    b"I. Omelyan, I. Mryglod and R. Folk, Comput. Phys. Commun. 146 (2002) 188-202")
+    b"I. Omelyan, I. Mryglod and R. Folk, Computer Physics Communications 146 (2002) 188-202")
 
 splitting(b"blanes_moan_s6", b"BlanesMoanS6", b"", 4, even([0.209515106613362, -0.143851773179818]),
     odd([0.0792036964311957, 0.353172906049774, -0.0420650803577195]), DRIFT_FIRST,
