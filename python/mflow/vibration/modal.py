@@ -101,7 +101,7 @@ class Modes:
             h = float(t[j + 1] - t[j])
             near = next((k for k in known if abs(k - h) <= EVEN * h), None)
             if near is None:
-                known[h] = np.stack([recursion(h, np.array([w]), z)[0] for w, z in zip(self.omega, zeta, strict=True)], axis=1)
+                known[h] = recursion(h, self.omega, zeta).T
                 near = h
             e_xx, e_xu, e_ux, e_uu, b_x, c_x, b_u, c_u = known[near]
             x, v, now, change = q[:, j], near * u[:, j], p[:, j], p[:, j + 1] - p[:, j]
