@@ -1,4 +1,4 @@
-"""Compositions of order 8 against hand-written C at 2, 1e3 and 1e6 degrees of freedom; response spectra against C and a loop over periods."""
+"""Compositions of order 8 against hand-written C at 2, 1e3 and 1e6 degrees of freedom; response spectra against C and a loop of NumPy."""
 
 from __future__ import annotations
 
