@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from mflow_core.dynamics import spectrum as core
 
 from mflow.base.checks import Array, check_choice, check_number, real_array
 from mflow.base.methods import as_method
+from mflow.base.telling import tell
 from mflow.data.ground_motion import GroundMotion
 from mflow.dynamics.solve import solve_dynamics
 
@@ -126,11 +126,9 @@ def response_spectrum(
     least = 2.0 * step
     short = given[(given > 0.0) & (given < least)]
     if short.size:
-        warnings.warn(
+        tell(
             f"response_spectrum: {short.size} of {given.size} periods are below {least:g} s, twice the sampling interval of {name}, such "
-            f"as {short.min():g} s: the record does not hold what would shake them",
-            RuntimeWarning,
-            stacklevel=2,
+            f"as {short.min():g} s: the record does not hold what would shake them"
         )
     peak, moves = float(np.max(np.abs(samples))), given > 0.0
     three = np.zeros((3, given.size))

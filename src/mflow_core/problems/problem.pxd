@@ -29,6 +29,7 @@ cdef class Callback:
     cdef public int64_t nfev, njev
     cdef public object look              # look(self, x, value, gradient) at the first gradient, and where differences are all 0; or None
     cdef public object seen              # the list that values as the user's function returned them are added to, or None
+    cdef public object within            # (lower, upper), n numbers each, that differences do not leave, or None
     cdef public object scales            # n lengths of differences, relative to max(1, |x_i|), or None: the usual ones
     cdef readonly int bits               # the largest number of significant bits of a slope; no longer counted once it passes 24
     cdef int renew(self) except -1
