@@ -27,7 +27,7 @@ FLOORS = (
     ("plot",),
     ("adapters", "experiments"),
     ("analysis",),
-    ("fitting",),
+    ("fitting", "vibration"),
     ("dynamics", "optimize"),
     ("integrate",),
     ("problems", "training"),

@@ -4,7 +4,7 @@ Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
     solve_ivp, gradient_flow, minimize     drivers; solve_ivp_batch, minimize_batch: many at once
-    solve_dynamics                         M x'' = F(t, x, v)
+    solve_dynamics                         M x'' = F(t, x, v); modes, response_spectrum: vibrations
     ImplicitSGD                            linear models, one sample at a time
     train                                  epochs, batches, validation, checkpoints
     lr_find, sweep                         which learning rate, and where each method diverges
@@ -73,6 +73,8 @@ from mflow.stability.oscillation import dispersion, dissipation, oscillation
 from mflow.stability.quadratic import best_parameters, convergence_rate, parameter_region
 from mflow.stability.region import stability_region
 from mflow.training.train import TrainResult, train
+from mflow.vibration.modal import Modes, modes
+from mflow.vibration.spectrum import ResponseSpectrum, response_spectrum
 
 if TYPE_CHECKING:
     from mflow.adapters.sklearn_estimators import ImplicitSGDClassifier as ImplicitSGDClassifier
@@ -109,10 +111,12 @@ __all__ = [  # noqa: PLE0604
     "LRFindResult",
     "Method",
     "MinimizeBatchResult",
+    "Modes",
     "Newton",
     "NewtonKrylov",
     "OptimizeResult",
     "Recoverable",
+    "ResponseSpectrum",
     "Stepper",
     "SoftmaxSGD",
     "StiffnessWarning",
@@ -152,6 +156,7 @@ __all__ = [  # noqa: PLE0604
     "minibatches",
     "minimize",
     "minimize_batch",
+    "modes",
     "objectives",
     "optim",
     "schedules",
@@ -161,6 +166,7 @@ __all__ = [  # noqa: PLE0604
     "posedness",
     "posedness_along",
     "principal_error_norm",
+    "response_spectrum",
     "solve_dynamics",
     "solve_ivp",
     "solve_ivp_batch",

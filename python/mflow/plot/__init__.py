@@ -8,7 +8,7 @@ pass ``ax=plt.gca()``.
 from mflow.plot.fields import direction_field, family, iterates
 from mflow.plot.fits import fit
 from mflow.plot.losses import comparison, loss_curves
-from mflow.plot.motion import displacements, energy
+from mflow.plot.motion import displacements, energy, spectrum
 from mflow.plot.orders import convergence
 from mflow.plot.oscillators import period_error, spectral_radius
 from mflow.plot.paths import animate, basins, contours, paths, trace
@@ -37,6 +37,7 @@ __all__ = [
     "paths",
     "period_error",
     "spectral_radius",
+    "spectrum",
     "stability_regions",
     "sweep",
     "trace",
