@@ -20,7 +20,7 @@ import math
 
 from mflow_core import cpu
 
-FAMILIES = ("runge_kutta", "embedded", "implicit", "chebyshev", "second_order", "optimizers", "implicit_sgd")  # a new family: here and in meson.build
+FAMILIES = ("runge_kutta", "embedded", "implicit", "radau", "chebyshev", "second_order", "optimizers", "implicit_sgd")  # a new family: here and in meson.build
 
 
 # ---- the level, and the records -----------------------------------------------------------------------------------------------------

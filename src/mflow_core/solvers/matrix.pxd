@@ -71,3 +71,5 @@ cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noex
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil
 cdef int matrix_refresh(matrix_t *m) noexcept nogil
 cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil
+cdef int sparse_pair_factor(matrix_t *m, double re, double im) noexcept nogil
+cdef int sparse_pair_solve(matrix_t *m, double *x, double *y) noexcept nogil

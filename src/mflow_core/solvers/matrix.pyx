@@ -345,8 +345,9 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
 
 # ---- sparse: a Python object holds J and its factors ------------------------------------------------------------------------------
 
-# The object has four methods. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern; both return
-# False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b. Errors stay set, as in problem.pyx.
+# The object has six methods. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern; both return
+# False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b. factor_pair(re, im)
+# and solve_pair(x, y) do the same for I - (re + i im) J; solve_pair returns both parts in one array. Errors stay set, as in problem.pyx.
 ctypedef int (*quiet_matrix)(matrix_t *) noexcept
 ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
 ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept
@@ -396,3 +397,38 @@ cdef int sparse_factor(matrix_t *m, double gh) noexcept with gil:
 cdef int sparse_solve(matrix_t *m, double *b) noexcept with gil:
     cdef int status = (<quiet_solve> ask_solve)(m, b)
     return failed() if status == -1 else status
+
+
+ctypedef int (*quiet_pair_factor)(matrix_t *, double, double) noexcept
+ctypedef int (*quiet_pair_solve)(matrix_t *, double *, double *) noexcept
+
+
+cdef int ask_pair_factor(matrix_t *m, double re, double im) except -1:
+    return 0 if (<object> m.c.sparse).factor_pair(re, im) else MF_RETRY_SOLVE
+
+
+cdef int ask_pair_solve(matrix_t *m, double *x, double *y) except -1:
+    cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve_pair(as_array(x, m.n), as_array(y, m.n)), cnp.NPY_DOUBLE, 1, 1,
+                                            cnp.NPY_ARRAY_CARRAY_RO)
+    cdef const double *both = <const double *> cnp.PyArray_DATA(<cnp.ndarray> array)
+    memcpy(x, both, m.n * sizeof(double))
+    memcpy(y, both + m.n, m.n * sizeof(double))
+    return 0
+
+
+cdef int gil_pair_factor(matrix_t *m, double re, double im) noexcept with gil:
+    cdef int status = (<quiet_pair_factor> ask_pair_factor)(m, re, im)
+    return failed() if status == -1 else status
+
+
+cdef int gil_pair_solve(matrix_t *m, double *x, double *y) noexcept with gil:
+    cdef int status = (<quiet_pair_solve> ask_pair_solve)(m, x, y)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_pair_factor(matrix_t *m, double re, double im) noexcept nogil:
+    return gil_pair_factor(m, re, im)
+
+
+cdef int sparse_pair_solve(matrix_t *m, double *x, double *y) noexcept nogil:
+    return gil_pair_solve(m, x, y)

@@ -1,9 +1,14 @@
 """Newton's iteration as the `solve` and `lsolve` of implicit steps: z - gh f(t, z) = r."""
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.solvers.matrix cimport matrix_config_t, matrix_t
-from mflow_core.types cimport mf_jac_fn, mf_problem
+from mflow_core.types cimport mf_jac_fn, mf_problem, mf_tableau
+
+cdef double EPS
+
+cdef enum:
+    GROWN = 4                            # J is evaluated again when gh has grown by this factor since (see prepare)
 
 
 ctypedef struct newton_config_t:
@@ -12,6 +17,24 @@ ctypedef struct newton_config_t:
     bint full                            # a new J and new factors in every iteration
     double fraction                      # error-controlled runs: of the tolerances
     double tol                           # fixed steps: relative
+
+
+ctypedef struct coupled_t:               # stages that are solved together (coupled.pyx); vectors of three stages are ld apart
+    ptrdiff_t ld
+    double *W                            # the stages, transformed
+    double *F
+    double *d
+    double *guess
+    double *f                            # slopes of the stages
+    double *re                           # factors of I - q J, q = re_q + i im_q
+    double *im
+    double *krylov
+    int32_t *pivots
+    double re_q, im_q, gh                # gh of the real factors that they belong to
+    bint has_factors
+    const mf_tableau *tab                # KRYLOV: of the step at hand
+    const double *y
+    double t, h
 
 
 ctypedef struct newton_t:
@@ -32,6 +55,7 @@ ctypedef struct newton_t:
     bint want_jacobian                   # convergence was slow: the next solve evaluates J again
     int non_finite                       # slopes that were not finite, in this solve
     int64_t niter, nsolve, nfail
+    coupled_t *coupled                   # NULL: stages are solved one by one
 
 
 cdef void newton_defaults(newton_config_t *c, bint has_jacobian) noexcept nogil
@@ -41,6 +65,9 @@ cdef int newton_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *
 cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil
 cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil
 cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const double *atol, ptrdiff_t n_tol) noexcept nogil
+cdef double goal(const newton_t *s) noexcept nogil
+cdef void weights_of_size(newton_t *s, const double *a, const double *b) noexcept nogil
+cdef void first_weights(newton_t *s, const double *y, const double *Z) noexcept nogil
 cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil
 cdef void newton_pack(const newton_t *s, double *state) noexcept nogil
 cdef int newton_unpack(newton_t *s, const double *state) noexcept nogil

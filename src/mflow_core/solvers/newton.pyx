@@ -24,7 +24,7 @@ from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDEN
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
-cdef double EPS = 2.220446049250313e-16
+EPS = 2.220446049250313e-16
 cdef double LEAST_SIZE = 1e-150          # without tolerances: squares of slopes in units of it stay finite
 cdef double TINY = 1e-290                # no weight overflows, however far a solution has died away
 
@@ -32,7 +32,6 @@ cdef enum:
     MAX_NON_FINITE = 16                  # slopes that are not finite, before a solve gives up
     HALVINGS = 12
     STATE = 17                           # doubles of state that do not scale with n
-    GROWN = 4                            # J is evaluated again when gh has grown by this factor since (see prepare)
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -70,6 +69,7 @@ cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, pt
 
 cdef void newton_release(newton_t *s) noexcept nogil:
     if s != NULL:
+        free(s.coupled)
         matrix_release(&s.m)
         free(s.block)
         free(s)
@@ -101,6 +101,16 @@ cdef void weights_of_size(newton_t *s, const double *a, const double *b) noexcep
     for i in range(s.n):
         size = max(max(fabs(a[i]), fabs(b[i])), max(1e-3 * top, LEAST_SIZE))
         s.m.size[i], s.m.weight[i] = size, 1.0 / size
+
+
+cdef void first_weights(newton_t *s, const double *y, const double *Z) noexcept nogil:
+    """Weights of a fixed step from y to y + Z; under error control they are there."""
+    cdef ptrdiff_t i
+    if s.controlled:
+        return
+    for i in range(s.n):
+        s.next_d[i] = y[i] + Z[i]
+    weights_of_size(s, y, s.next_d)
 
 
 cdef double goal(const newton_t *s) noexcept nogil:

@@ -13,10 +13,11 @@ from mflow_core.arithmetic.control cimport control_begin
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
-from mflow_core.solvers.newton cimport newton_release, newton_rhs, newton_solve
+from mflow_core.solvers.coupled cimport newton_couple, newton_solve_system
+from mflow_core.solvers.newton cimport newton_lsolve, newton_release, newton_rhs, newton_solve
 from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem)
+                               MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem, mf_tableau)
 
 
 cdef enum:
@@ -26,6 +27,7 @@ cdef enum:
 cdef extern from *:
     """
     #define mf_problem_of_version_1() offsetof(mf_problem, jac)     /* an older host's problem ends here */
+    #define mf_has_solve_system(p) MF_HAS(p, mf_problem, solve_system)
     /* In the sanitizer's build every vector is followed by at least one number that nobody may touch: a callback that writes past n is told. */
     #if defined(__SANITIZE_ADDRESS__)
     #include <sanitizer/asan_interface.h>
@@ -42,6 +44,7 @@ cdef extern from *:
         MF_GUARD
         MOST "((ptrdiff_t)1 << 40)"      # of n: nobody has more memory, and sizes in bytes stay far from overflow
     size_t problem_of_version_1 "mf_problem_of_version_1"() noexcept nogil
+    bint MF_HAS_SOLVE_SYSTEM "mf_has_solve_system"(const mf_problem *p) noexcept nogil
     void mf_forbid(void *at, size_t bytes) noexcept nogil
     void mf_allow(void *at, size_t bytes) noexcept nogil
 
@@ -75,6 +78,12 @@ cdef int flow_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t 
     return flow.inner.lsolve(t, gh, r, z, n, flow.inner.ctx)
 
 
+cdef int flow_solve_system(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n,
+                           void *ctx) noexcept nogil:
+    cdef flow_t *flow = <flow_t *> ctx
+    return flow.inner.solve_system(tab, t, h, y, Z, ld, n, flow.inner.ctx)
+
+
 cdef int flow_jac(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef flow_t *flow = <flow_t *> ctx
     return flow.inner.jac(t, y, jac, n, flow.inner.ctx)
@@ -91,7 +100,14 @@ cdef int check_callbacks(const mf_method *m, const mf_problem *p, int flags) noe
         return MF_E_KIND
     if p.rhs == NULL and p.value_grad == NULL:
         return MF_E_CALLBACK
-    return MF_E_CALLBACK if m.flags & MF_IMPLICIT and p.solve == NULL and not flags & RUN_SOLVE else 0
+    return MF_E_CALLBACK if m.flags & MF_IMPLICIT and not solves(m, p) and not flags & RUN_SOLVE else 0
+
+
+cdef bint solves(const mf_method *m, const mf_problem *p) noexcept nogil:
+    """Whether the problem solves the equations of this implicit method itself."""
+    if couples(m):
+        return MF_HAS_SOLVE_SYSTEM(p) and p.solve_system != NULL
+    return p.solve != NULL
 
 
 cdef inline int64_t whole_lines(int64_t numbers) noexcept nogil:
@@ -215,6 +231,8 @@ cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
             r.p.solve = flow_solve
         if r.inner.lsolve != NULL:
             r.p.lsolve = flow_lsolve
+        if r.inner.solve_system != NULL:
+            r.p.solve_system = flow_solve_system
         if r.inner.jac != NULL:
             r.p.jac = flow_jac
     r.ode = r.p
@@ -222,11 +240,15 @@ cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
     r.f.n, r.f.ld, r.f.par = r.n, r.ld, r.par
 
 
-cdef void run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
-    """Implicit steps are solved by this, made for r.ode: one context serves the kernel's calls of rhs and solve."""
+cdef int run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
+    """Implicit steps are solved by this, made for r.ode: one context serves the kernel's calls of rhs and solve. 0 or MF_E_MEMORY."""
     r.newton = newton
     r.p.ctx = newton
     r.p.rhs, r.p.solve = newton_rhs, newton_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
+    if couples(r.m):
+        r.p.solve_system, r.p.lsolve = newton_solve_system, newton_lsolve
+        return newton_couple(newton)
+    return 0
 
 
 cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil:

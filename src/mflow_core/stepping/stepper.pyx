@@ -138,7 +138,8 @@ cdef class Run:
             self.r.calls = problem.calls     # other kernels copy vectors when they work in place
         self.watched = 2 * self.r.n if record.m.flags & MF_SECOND_ORDER else self.r.n
         if solver is not None:
-            run_solve_with(self.r, solver.attach(&self.r.ode, problem.jac, problem.jac_ctx))
+            if run_solve_with(self.r, solver.attach(&self.r.ode, problem.jac, problem.jac_ctx)) != 0:
+                raise MemoryError(f"no memory for the stages of {record.name} with {self.r.n} components")
             solver.held = True
             self.compiled = problem.compiled and problem.jac_callback is None and not solver.python
 

@@ -1,0 +1,408 @@
+"""Newton's iteration for three stages that are solved together, without Python:
+
+    Z_i = h sum_j A_ij f(t + c_j h, y + Z_j)
+
+With A^-1 = T L T^-1, L of a real eigenvalue mu and a complex pair alpha +- i beta, and W = T^-1 Z, F = T^-1 f(y + Z), simplified Newton is one
+real system of n unknowns and one complex one (Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8):
+
+    (I - g J) dW_1 = g F_1 - W_1,                       g = h / mu
+    (I - q J) (dW_2 + i dW_3) = q (F_2 + i F_3) - (W_2 + i W_3),    q = h / (alpha + i beta)
+
+J is evaluated at the start of the step. It is kept over steps while the iteration converges quickly, and the factors while the step stays the same.
+The iteration ends as in newton.pyx, whose weights, tolerances, Jacobian and real factors it uses. Where simplified Newton fails in a
+fixed step, J is evaluated again at the last stage in each iteration. Without a matrix (NewtonKrylov) GMRES solves the equations
+of all stages at once, dZ - h (A x J) dZ = residual, with J v by differences.
+"""
+from libc.math cimport INFINITY, fabs, sqrt
+from libc.stdint cimport int32_t, uintptr_t
+from libc.stdlib cimport calloc
+from libc.string cimport memcpy, memset
+
+from mflow_core.registry cimport kernels
+from mflow_core.solvers.complex_lu cimport complex_lu_t
+from mflow_core.solvers.linalg cimport gmres_room
+from mflow_core.solvers.matrix cimport (BANDED, DENSE, IDENTITY, KRYLOV, LINALG, SPARSE, finite, matrix_factor, matrix_jacobian,
+                                matrix_refresh, matrix_rhs, matrix_solve, sparse_pair_factor, sparse_pair_solve, weighted_norm)
+from mflow_core.solvers.newton cimport EPS, GROWN, coupled_t, first_weights, goal, newton_t, weights_of_size
+from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
+
+cdef enum:
+    S = 3                                # stages
+    FULL = 30                            # iterations with a new J in each
+
+cdef complex_lu_t COMPLEX = (<complex_lu_t *> kernels("solvers.complex_lu", "_table", b"mflow_core._complex_lu"))[0]
+
+
+# ---- making one -----------------------------------------------------------------------------------------------------------------------
+
+cdef int newton_couple(newton_t *s) noexcept nogil:
+    """Room for stages that are solved together. 0 or MF_E_MEMORY; a solver has it once."""
+    cdef ptrdiff_t n = s.n, padded = (n + 7) // 8 * 8, lu = 0, krylov = 0
+    cdef int kind = s.c.matrix.kind
+    cdef coupled_t *c
+    cdef double *at
+    if s.coupled != NULL:
+        return 0
+    if kind == DENSE:
+        lu = (n * n + 7) // 8 * 8
+    elif kind == BANDED:
+        lu = (n * (2 * s.c.matrix.lower + s.c.matrix.upper + 1) + 7) // 8 * 8
+    elif kind == KRYLOV:
+        krylov = gmres_room(S * n, s.c.matrix.krylov_dim) + 3 * S * padded + padded
+    c = <coupled_t *> calloc(1, sizeof(coupled_t) + 64 + (2 * lu + krylov + 5 * S * padded + (padded + 1) // 2) * sizeof(double))
+    if c == NULL:
+        return MF_E_MEMORY
+    at = <double *> (((<uintptr_t> (c + 1)) + 63) // 64 * 64)
+    c.ld = padded
+    c.W, c.F, c.d, c.guess, c.f = at, at + S * padded, at + 2 * S * padded, at + 3 * S * padded, at + 4 * S * padded
+    at += 5 * S * padded
+    c.re, c.im, c.krylov = at, at + lu, at + 2 * lu
+    c.pivots = <int32_t *> (at + 2 * lu + krylov)
+    s.coupled = c
+    return 0
+
+
+# ---- the matrices ---------------------------------------------------------------------------------------------------------------------
+
+cdef int factor_pair(newton_t *s, const mf_tableau *tab) noexcept nogil:
+    """Factors I - q J for the q that belongs to the real factors."""
+    cdef coupled_t *c = s.coupled
+    cdef double h = s.m.gh * tab.mu[0], size = tab.mu[1] * tab.mu[1] + tab.mu[2] * tab.mu[2]
+    cdef double re = h * tab.mu[1] / size, im = -h * tab.mu[2] / size
+    cdef ptrdiff_t n = s.n, lower = s.m.c.lower, width = lower + s.m.c.upper + 1, room = width + lower, i, k
+    cdef int status = 0
+    c.re_q, c.im_q, c.gh = re, im, s.m.gh
+    c.has_factors = False
+    if s.m.c.kind == DENSE:
+        for k in range(n * n):
+            c.re[k] = -re * s.m.jacobian[k]
+            c.im[k] = -im * s.m.jacobian[k]
+        for i in range(n):
+            c.re[i * (n + 1)] += 1.0
+        status = COMPLEX.lu_factor(n, c.re, c.im, c.pivots)
+    elif s.m.c.kind == BANDED:
+        for i in range(n):
+            for k in range(width):
+                c.re[i * room + k] = -re * s.m.jacobian[i * width + k]
+                c.im[i * room + k] = -im * s.m.jacobian[i * width + k]
+            c.re[i * room + lower] += 1.0
+        status = COMPLEX.band_factor(n, lower, s.m.c.upper, c.re, c.im, c.pivots)
+    elif s.m.c.kind == SPARSE:
+        status = sparse_pair_factor(&s.m, re, im)
+        if status != 0:
+            return status
+    c.has_factors = status == 0
+    return MF_RETRY_SOLVE if status > 0 else 0
+
+
+cdef int factor_both(newton_t *s, const mf_tableau *tab, double gh) noexcept nogil:
+    cdef int status = matrix_factor(&s.m, gh)
+    if status == 0:
+        s.m.nlu += 1
+        status = factor_pair(s, tab)
+    if status != 0:
+        s.m.has_factors = False
+    return status
+
+
+cdef int refresh(newton_t *s, const mf_tableau *tab) noexcept nogil:
+    """After a restore: J and both factors as they were, not counted again."""
+    cdef int status = matrix_refresh(&s.m)
+    if status == 0 and s.m.has_factors and not (s.coupled.has_factors and s.coupled.gh == s.m.gh):
+        status = factor_pair(s, tab)
+    return status
+
+
+cdef int prepare(newton_t *s, const mf_tableau *tab, double t, double gh, const double *y, bint anew, bint *fresh) noexcept nogil:
+    """J and both factors for this step. fresh: J has just been evaluated at y. anew: it must be."""
+    cdef int status
+    fresh[0] = False
+    if s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV:
+        fresh[0] = True
+        return 0
+    if anew or not s.m.has_jacobian or s.want_jacobian or (s.controlled and fabs(gh) > GROWN * s.gh_jac):
+        fresh[0] = True
+        if not s.controlled:
+            weights_of_size(s, y, y)
+        status = matrix_jacobian(&s.m, t, y, gh)
+        if status != 0:
+            return status
+        s.want_jacobian = False
+        s.gh_jac = fabs(gh)
+    if s.m.has_factors and s.m.gh == gh and s.coupled.has_factors and s.coupled.gh == gh:
+        return 0
+    s.eta = 1.0
+    return factor_both(s, tab, gh)
+
+
+# ---- one iteration --------------------------------------------------------------------------------------------------------------------
+
+cdef void transform(const double *M, ptrdiff_t n, ptrdiff_t ld, const double *a, ptrdiff_t ld_a, double *out) noexcept nogil:
+    """out_i = sum_j M_ij a_j."""
+    cdef const double *b = a + ld_a
+    cdef const double *c = a + 2 * ld_a
+    cdef double u, v, w
+    cdef ptrdiff_t i
+    cdef int k
+    for k in range(S):
+        u, v, w = M[S * k], M[S * k + 1], M[S * k + 2]
+        for i in range(n):
+            out[k * ld + i] = (u * a[i] + v * b[i]) + w * c[i]
+
+
+cdef int slopes(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
+    """f at the three stages, into coupled.f."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i
+    cdef int k, status
+    for k in range(S):
+        for i in range(s.n):
+            s.trial[i] = y[i] + Z[k * ld + i]
+        status = matrix_rhs(&s.m, t + tab.c[k] * h, s.trial, c.f + k * c.ld)
+        if status == MF_RETRY_NON_FINITE:
+            s.non_finite += 1
+        if status != 0:
+            return status
+    return 0
+
+
+cdef int direction(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
+    """coupled.d, the update of W (of Z without a matrix), from coupled.f and coupled.W."""
+    cdef coupled_t *c = s.coupled
+    cdef double *F2 = c.F + c.ld
+    cdef double *F3 = c.F + 2 * c.ld
+    cdef double *d2 = c.d + c.ld
+    cdef double *d3 = c.d + 2 * c.ld
+    cdef const double *W2 = c.W + c.ld
+    cdef const double *W3 = c.W + 2 * c.ld
+    cdef double g = h / tab.mu[0], re = c.re_q, im = c.im_q
+    cdef ptrdiff_t i, n = s.n
+    cdef int status
+    if s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV:
+        return direction_of_stages(s, tab, t, h, y, Z, ld)
+    transform(tab.T_inv, n, c.ld, c.f, c.ld, c.F)
+    for i in range(n):
+        c.d[i] = g * c.F[i] - c.W[i]
+        d2[i] = (re * F2[i] - im * F3[i]) - W2[i]
+        d3[i] = (re * F3[i] + im * F2[i]) - W3[i]
+    status = matrix_solve(&s.m, c.d)
+    if status != 0:
+        return status
+    if s.c.matrix.kind == DENSE:
+        COMPLEX.lu_solve(n, c.re, c.im, c.pivots, d2, d3)
+    elif s.c.matrix.kind == BANDED:
+        COMPLEX.band_solve(n, s.m.c.lower, s.m.c.upper, c.re, c.im, c.pivots, d2, d3)
+    else:
+        return sparse_pair_solve(&s.m, d2, d3)
+    return 0
+
+
+cdef double stage_norm(newton_t *s, const double *d) noexcept nogil:
+    """Root mean square of the weighted norms of three vectors."""
+    cdef double a = weighted_norm(&s.m, d), b = weighted_norm(&s.m, d + s.coupled.ld), c = weighted_norm(&s.m, d + 2 * s.coupled.ld)
+    return sqrt(((a * a + b * b) + c * c) / 3.0)
+
+
+cdef bint rounding(newton_t *s, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
+    """Whether the update is rounding alone, component by component."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i
+    cdef int k
+    for k in range(S):
+        for i in range(s.n):
+            if not fabs(c.d[k * c.ld + i]) <= 32.0 * EPS * max(fabs(y[i]) + fabs(Z[k * ld + i]), s.m.size[i]):
+                return False
+    return True
+
+
+# ---- without a matrix -----------------------------------------------------------------------------------------------------------------
+
+cdef int direction_of_stages(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z,
+                             ptrdiff_t ld) noexcept nogil:
+    """dZ from the residual h A f(y + Z) - Z: by GMRES, or as it stands (fixed-point iteration)."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i, n = s.n
+    cdef double *b = c.krylov + gmres_room(S * n, s.c.matrix.krylov_dim)
+    cdef double *x = b + S * c.ld
+    cdef double tol, residual = 0.0, before
+    cdef int k, status
+    transform(tab.A, n, c.ld, c.f, c.ld, c.d)
+    for k in range(S):
+        for i in range(n):
+            c.d[k * c.ld + i] = h * c.d[k * c.ld + i] - Z[k * ld + i]
+    if s.c.matrix.kind == IDENTITY:
+        return 0
+    for k in range(S):
+        for i in range(n):
+            b[k * n + i] = c.d[k * c.ld + i] * s.m.weight[i]
+    c.tab, c.h, c.t, c.y = tab, h, t, y
+    # J v is taken at the start of the step, whose slope stands in s.f.
+    before = stage_norm(s, c.d)
+    tol = max(0.1 * goal(s), 1e-3 * before)
+    status = LINALG.gmres(apply_stages, s, S * n, b, x, s.c.matrix.krylov_dim, s.c.matrix.krylov_cycles, tol * sqrt(<double> (S * n)), c.krylov,
+                          &residual)
+    s.m.n_krylov += 1
+    if status != 0:
+        return status
+    residual = residual / sqrt(<double> (S * n)) if n > 0 else 0.0
+    if not (residual <= tol or residual <= 0.1 * before) or not finite(x, n) or not finite(x + n, n) or not finite(x + 2 * n, n):
+        return MF_RETRY_SOLVE
+    for k in range(S):
+        for i in range(n):
+            c.d[k * c.ld + i] = x[k * n + i] * s.m.size[i]
+    return 0
+
+
+cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) noexcept nogil:
+    """out_i = v_i - h sum_j A_ij J v_j in scaled unknowns, J at the start of the step."""
+    cdef newton_t *s = <newton_t *> ctx
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i, n = s.n
+    cdef double *moved = c.krylov + gmres_room(S * n, s.c.matrix.krylov_dim) + 2 * S * c.ld
+    cdef double *Jv = moved + c.ld
+    cdef double norm, step, scale, move = max(s.m.unit, 1.5e-8 * weighted_norm(&s.m, c.y))
+    cdef int k, j, status
+    for j in range(S):
+        norm = sqrt(LINALG.dot(v + j * n, v + j * n, n) / <double> n)
+        if norm == 0.0:
+            memset(Jv + j * c.ld, 0, n * sizeof(double))
+            continue
+        step = move / norm
+        for i in range(n):
+            moved[i] = c.y[i] + step * (v[j * n + i] * s.m.size[i])
+        status = matrix_rhs(&s.m, c.t, moved, Jv + j * c.ld)
+        s.m.n_rhs_jac += 1
+        if status != 0:
+            return status
+        scale = 1.0 / step
+        for i in range(n):
+            Jv[j * c.ld + i] = scale * (s.m.weight[i] * (Jv[j * c.ld + i] - s.f[i]))
+    for k in range(S):
+        for i in range(n):
+            out[k * n + i] = v[k * n + i] - c.h * ((c.tab.A[S * k] * Jv[i] + c.tab.A[S * k + 1] * Jv[c.ld + i])
+                                                   + c.tab.A[S * k + 2] * Jv[2 * c.ld + i])
+    return 0
+
+
+# ---- iterations -----------------------------------------------------------------------------------------------------------------------
+
+cdef inline void advance(newton_t *s, const mf_tableau *tab, double *Z, ptrdiff_t ld) noexcept nogil:
+    """W += d and Z = T W; without a matrix Z += d."""
+    cdef coupled_t *c = s.coupled
+    cdef bint plain = s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV
+    cdef ptrdiff_t i
+    cdef int k
+    for k in range(S):
+        for i in range(s.n):
+            if plain:
+                Z[k * ld + i] += c.d[k * c.ld + i]
+            else:
+                c.W[k * c.ld + i] += c.d[k * c.ld + i]
+    if not plain:
+        transform(tab.T, s.n, ld, c.W, c.ld, Z)
+
+
+cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, bint full) noexcept nogil:
+    """Newton's iteration from Z. full: a new J at the last stage in each. 0, MF_RETRY_SOLVE, or the code of a callback."""
+    cdef coupled_t *c = s.coupled
+    cdef double tol = goal(s), gh = h / tab.mu[0], norm, before = 0.0, theta = 0.0, power, eta
+    cdef int k, _j, status, most = FULL if full else s.c.max_iter
+    cdef bint slow
+    eta = max(sqrt(sqrt(s.eta)) * sqrt(s.eta), s.c.fraction)
+    transform(tab.T_inv, s.n, c.ld, Z, ld, c.W)
+    for k in range(most):
+        if full:
+            status = matrix_at_end(s, tab, t + h, gh, y, Z + 2 * ld)
+            if status != 0:
+                return status
+        if k == 0 and not s.controlled:
+            first_weights(s, y, Z + 2 * ld)
+        status = slopes(s, tab, t, h, y, Z, ld)
+        if status == 0:
+            status = direction(s, tab, t, h, y, Z, ld)
+        if status != 0:
+            return status
+        s.niter += 1
+        norm = stage_norm(s, c.d)
+        if not norm < INFINITY:
+            return MF_RETRY_SOLVE
+        if k > 0:
+            theta = norm / before
+            eta = theta / (1.0 - theta) if theta < 1.0 else INFINITY
+            power = 1.0
+            for _j in range(most - 1 - k):
+                power *= theta
+            slow = theta >= 1.0 or power * eta * norm > tol
+            if (slow or theta > 0.5) and rounding(s, y, Z, ld):
+                advance(s, tab, Z, ld)
+                return 0
+            if slow and (not full or theta >= 2.0 or k + 1 == most):
+                return MF_RETRY_SOLVE
+        advance(s, tab, Z, ld)
+        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
+            s.want_jacobian = full or theta > 0.1
+            if k > 0:
+                s.eta = max(eta, EPS)
+            return 0
+        before = norm
+    return MF_RETRY_SOLVE
+
+
+cdef int matrix_at_end(newton_t *s, const mf_tableau *tab, double t, double gh, const double *y, const double *Z3) noexcept nogil:
+    """A new J at y + Z3, and its factors."""
+    cdef ptrdiff_t i
+    cdef int status
+    if s.c.matrix.kind == KRYLOV:
+        return 0
+    for i in range(s.n):
+        s.bar[i] = y[i] + Z3[i]
+    first_weights(s, y, Z3)
+    status = matrix_jacobian(&s.m, t, s.bar, gh)
+    return factor_both(s, tab, gh) if status == 0 else status
+
+
+cdef void put_back(newton_t *s, double *Z, ptrdiff_t ld) noexcept nogil:
+    cdef int k
+    for k in range(S):
+        memcpy(Z + k * ld, s.coupled.guess + k * s.coupled.ld, s.n * sizeof(double))
+
+
+cdef int newton_solve_system(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n,
+                             void *ctx) noexcept nogil:
+    """Solve for all stages; Z holds the guess, and holds it again after a positive code."""
+    cdef newton_t *s = <newton_t *> ctx
+    cdef double gh = h / tab.mu[0]
+    cdef bint fresh = False
+    cdef int _attempt, k, status
+    s.non_finite = 0
+    s.nsolve += 1
+    for k in range(S):
+        memcpy(s.coupled.guess + k * s.coupled.ld, Z + k * ld, n * sizeof(double))
+    if not s.controlled:
+        weights_of_size(s, y, y)
+    if s.c.matrix.kind == KRYLOV:
+        matrix_jacobian(&s.m, t, y, gh)              # keeps the point
+        status = matrix_rhs(&s.m, t, y, s.f)
+    else:
+        status = refresh(s, tab) if not s.want_jacobian else 0
+    for _attempt in range(2):
+        if status == 0:
+            status = prepare(s, tab, t, gh, y, _attempt > 0, &fresh)
+        if status == 0:
+            status = iterate(s, tab, t, h, y, Z, ld, s.c.full and s.c.matrix.kind != IDENTITY and s.c.matrix.kind != KRYLOV)
+        if status <= 0 or fresh:
+            break
+        put_back(s, Z, ld)
+        status = 0
+    if status > 0 and not s.controlled and s.c.matrix.kind != IDENTITY:
+        put_back(s, Z, ld)
+        status = iterate(s, tab, t, h, y, Z, ld, True)
+    if status == 0:
+        for k in range(S):
+            if not finite(Z + k * ld, n):
+                status = MF_RETRY_NON_FINITE
+    if status > 0:
+        s.nfail += 1
+        s.want_jacobian = s.want_jacobian or not fresh
+        put_back(s, Z, ld)
+    return status
