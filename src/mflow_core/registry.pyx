@@ -20,7 +20,8 @@ import math
 
 from mflow_core import cpu
 
-FAMILIES = ("runge_kutta", "embedded", "implicit", "chebyshev", "second_order", "optimizers", "implicit_sgd")  # a new family: here and in meson.build
+FAMILIES = ("runge_kutta", "embedded", "implicit", "radau", "chebyshev", "second_order", "optimizers",
+            "implicit_sgd")              # a new family: here and in meson.build
 
 
 # ---- the level, and the records -----------------------------------------------------------------------------------------------------
@@ -263,7 +264,8 @@ cdef class MethodRecord:
     def tableau(self):
         """The stored coefficients: a dict with "c" and "A", "b" or, in Shu-Osher form, "alpha", "beta"; None for other methods.
 
-        Pairs have "d" too: b - bhat, one row an error estimate.
+        Pairs have "d" too: b - bhat, one row an error estimate. Stages that are solved together have "A_inv" = T L T_inv and "mu", the
+        numbers of L.
         """
         if self.m.tab == NULL:
             return None
@@ -275,6 +277,9 @@ cdef class MethodRecord:
             out["A"], out["b"] = matrix(self.m.tab.A, s, s), matrix(self.m.tab.b, 1, s)[0]
         if self.m.tab.d != NULL:
             out["d"] = matrix(self.m.tab.d, self.m.tab.n_hat, s)
+        if self.m.tab.A_inv != NULL:
+            out["A_inv"], out["mu"] = matrix(self.m.tab.A_inv, s, s), matrix(self.m.tab.mu, 1, s)[0]
+            out["T"], out["T_inv"] = matrix(self.m.tab.T, s, s), matrix(self.m.tab.T_inv, s, s)
         return out
 
     @property

@@ -61,7 +61,7 @@ cdef inline double *take(double **at, ptrdiff_t count) noexcept nogil:
 
 cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcept nogil:
     """Allocate a matrix of the given kind; the caller sets rhs, jac and their contexts. Return 0 or MF_E_MEMORY."""
-    cdef ptrdiff_t jacobian = 0, lu = 0, work = 0
+    cdef ptrdiff_t jacobian = 0, lu = 0, work = 0, wide = 0
     cdef double *at
     memset(m, 0, sizeof(matrix_t))
     m.c, m.n = c[0], n
@@ -74,13 +74,15 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
         jacobian = c.entries
     elif c.kind == KRYLOV:
         work = (gmres_room(n, c.krylov_dim) + 7) // 8 * 8 + 3 * ((n + 7) // 8 * 8)
-    m.block = calloc((7 * ((n + 7) // 8 * 8) + jacobian + lu + work + 32 + (n + 1) // 2) * sizeof(double) + 64, 1)
+    if c.columns != NULL and c.source == BY_DIFFERENCES and c.kind != KRYLOV and c.kind != IDENTITY:
+        wide = 2 * groups_of(m) * n
+    m.block = calloc((7 * ((n + 7) // 8 * 8) + jacobian + lu + work + wide + 40 + (n + 1) // 2) * sizeof(double) + 64, 1)
     if m.block == NULL:
         return MF_E_MEMORY
     at = <double *> ((<uintptr_t> m.block + 63) // 64 * 64)
     m.y, m.least, m.weight, m.size, m.kept = take(&at, n), take(&at, n), take(&at, n), take(&at, n), take(&at, n)
     m.f0, m.f1 = take(&at, n), take(&at, n)
-    m.jacobian, m.lu, m.work = take(&at, jacobian), take(&at, lu), take(&at, work)
+    m.jacobian, m.lu, m.work, m.wide = take(&at, jacobian), take(&at, lu), take(&at, work), take(&at, wide)
     m.pivots = <int32_t *> at
     m.unit, m.krylov_reach, m.least_move = ROOT_EPS, ROOT_EPS, 0.0
     return 0
@@ -152,24 +154,59 @@ cdef void take_column(matrix_t *m, ptrdiff_t j, double reciprocal) noexcept nogi
         put(m, i, j, 0, (m.f1[i] - m.f0[i]) * reciprocal)
 
 
+cdef ptrdiff_t groups_of(const matrix_t *m) noexcept nogil:
+    """How many groups of columns move together."""
+    if m.c.group != NULL:
+        return m.c.n_groups
+    return min(m.n, m.c.lower + m.c.upper + 1) if m.c.kind == BANDED else m.n
+
+
+cdef inline double moved(const matrix_t *m, ptrdiff_t j) noexcept nogil:
+    """Entry j of y where its column moves."""
+    cdef double h = max(ROOT_EPS * fabs(m.y[j]), m.least[j])
+    return m.y[j] - h if m.y[j] < 0.0 else m.y[j] + h
+
+
+cdef int differences_at_once(matrix_t *m) noexcept nogil:
+    """The same numbers from one call of f for all groups."""
+    cdef ptrdiff_t groups = groups_of(m), stride = 1 if m.c.group != NULL else groups, n = m.n, g, j
+    cdef double *slopes = m.wide + groups * n
+    cdef int status
+    for g in range(groups):
+        memcpy(m.wide + g * n, m.y, n * sizeof(double))
+        for j in range(0 if m.c.group != NULL else g, n, stride):
+            if m.c.group == NULL or m.c.group[j] == g:
+                m.wide[g * n + j] = moved(m, j)
+    status = columns_of(m, groups, slopes)
+    m.n_rhs += 1
+    m.n_rhs_jac += 1
+    if status != 0:
+        return status
+    for g in range(groups):
+        if not finite(slopes + g * n, n):
+            return MF_RETRY_NON_FINITE
+        memcpy(m.f1, slopes + g * n, n * sizeof(double))
+        for j in range(0 if m.c.group != NULL else g, n, stride):
+            if m.c.group == NULL or m.c.group[j] == g:
+                take_column(m, j, 1.0 / (m.wide[g * n + j] - m.y[j]))
+    return 0
+
+
 cdef int differences(matrix_t *m) noexcept nogil:
     """Compute J from f0 = f(t, y) and one more call for each group of columns."""
-    cdef ptrdiff_t groups = m.n, stride = m.n, g, j
+    cdef ptrdiff_t groups = groups_of(m), stride = 1 if m.c.group != NULL else groups, g, j
     cdef double *y = m.y
     cdef double h, work = 0.0
     cdef int status
-    if m.c.group != NULL:
-        groups, stride = m.c.n_groups, 1
-    elif m.c.kind == BANDED:
-        groups = stride = min(m.n, m.c.lower + m.c.upper + 1)
+    if m.c.columns != NULL:
+        return differences_at_once(m)
     for g in range(groups):
         # y itself moves and is restored: the size of a move is then the rounded one
         j = 0 if m.c.group != NULL else g
         while j < m.n:
             if m.c.group == NULL or m.c.group[j] == g:
-                h = max(ROOT_EPS * fabs(y[j]), m.least[j])
                 m.kept[j] = y[j]
-                y[j] = y[j] - h if y[j] < 0.0 else y[j] + h
+                y[j] = moved(m, j)
             j += stride
         status = matrix_rhs(m, m.t, y, m.f1)
         m.n_rhs_jac += 1
@@ -417,12 +454,34 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
     return 0
 
 
+# ---- f at many points: a Python function ------------------------------------------------------------------------------------------
+
+ctypedef int (*quiet_columns)(matrix_t *, ptrdiff_t, double *) noexcept
+
+
+cdef int ask_columns(matrix_t *m, ptrdiff_t count, double *out) except -1:
+    """The function returns (count, n) numbers for an array (n, count), which it may keep."""
+    cdef cnp.npy_intp[2] shape
+    shape[0], shape[1] = count, m.n
+    points = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_DOUBLE)
+    memcpy(cnp.PyArray_DATA(<cnp.ndarray> points), m.wide, count * m.n * sizeof(double))
+    slopes = (<object> m.c.columns)(m.t, points.T)
+    memcpy(out, cnp.PyArray_DATA(<cnp.ndarray> slopes), count * m.n * sizeof(double))
+    return 0
+
+
+cdef int columns_of(matrix_t *m, ptrdiff_t count, double *out) noexcept with gil:
+    cdef int status = (<quiet_columns> ask_columns)(m, count, out)
+    return failed() if status == -1 else status
+
+
 # ---- sparse: a Python object holds J and its factors ------------------------------------------------------------------------------
 
-# The object has seven methods and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
-# both return False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b; product(v) is J v. Errors
-# stay set, as in problem.pyx. Where a look is taken at M, is_regular(gh) and has_positive_sign() tell what definite.pxd calls so, and size
-# is |gh J| then.
+# The object has nine methods and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
+# both return False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b; product(v) is J v.
+# factor_pair(re, im) and solve_pair(x, y) do the same for I - (re + i im) J; solve_pair returns both parts in one array. Errors stay set,
+# as in problem.pyx. Where a look is taken at M, is_regular(gh) and has_positive_sign() tell what definite.pxd calls so, and size is |gh J|
+# then.
 ctypedef int (*quiet_matrix)(matrix_t *) noexcept
 ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
 ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept
@@ -479,3 +538,38 @@ cdef int sparse_factor(matrix_t *m, double gh) noexcept with gil:
 cdef int sparse_solve(matrix_t *m, double *b) noexcept with gil:
     cdef int status = (<quiet_solve> ask_solve)(m, b)
     return failed() if status == -1 else status
+
+
+ctypedef int (*quiet_pair_factor)(matrix_t *, double, double) noexcept
+ctypedef int (*quiet_pair_solve)(matrix_t *, double *, double *) noexcept
+
+
+cdef int ask_pair_factor(matrix_t *m, double re, double im) except -1:
+    return 0 if (<object> m.c.sparse).factor_pair(re, im) else MF_RETRY_SOLVE
+
+
+cdef int ask_pair_solve(matrix_t *m, double *x, double *y) except -1:
+    cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve_pair(as_array(x, m.n), as_array(y, m.n)), cnp.NPY_DOUBLE, 1, 1,
+                                            cnp.NPY_ARRAY_CARRAY_RO)
+    cdef const double *both = <const double *> cnp.PyArray_DATA(<cnp.ndarray> array)
+    memcpy(x, both, m.n * sizeof(double))
+    memcpy(y, both + m.n, m.n * sizeof(double))
+    return 0
+
+
+cdef int gil_pair_factor(matrix_t *m, double re, double im) noexcept with gil:
+    cdef int status = (<quiet_pair_factor> ask_pair_factor)(m, re, im)
+    return failed() if status == -1 else status
+
+
+cdef int gil_pair_solve(matrix_t *m, double *x, double *y) noexcept with gil:
+    cdef int status = (<quiet_pair_solve> ask_pair_solve)(m, x, y)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_pair_factor(matrix_t *m, double re, double im) noexcept nogil:
+    return gil_pair_factor(m, re, im)
+
+
+cdef int sparse_pair_solve(matrix_t *m, double *x, double *y) noexcept nogil:
+    return gil_pair_solve(m, x, y)

@@ -8,7 +8,7 @@ cdef class Solver:
     """A configuration of mflow.nonlinear, and the newton_t of the run that holds it."""
     cdef newton_config_t config
     cdef newton_t *c
-    cdef object group, indptr, indices, sparse
+    cdef object group, indptr, indices, sparse, columns
     cdef Problem problem                 # of `bind`
     cdef public int probes               # calls of the user's Jacobian before the run
     cdef bint held                       # by a run, for good: no other run may attach it or solve with it

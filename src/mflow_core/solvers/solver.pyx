@@ -35,10 +35,11 @@ cdef int raise_or(int status) except? -1:
 cdef class Solver:
 
     def __cinit__(self, str kind, *, bint jac=False, bint band_jac=False, Py_ssize_t lower=0, Py_ssize_t upper=0, object pattern=None,
-                  object sparse=None, int max_iter=10, bint full=False, double fraction=0.01, double tol=1e-14, int krylov_dim=30,
+                  object sparse=None, object columns=None, int max_iter=10, bint full=False, double fraction=0.0, double tol=1e-14, int krylov_dim=30,
                   int krylov_cycles=4):
         """jac: the problem has a Jacobian (band_jac: one that fills the band). pattern: int32 arrays (groups, indptr, indices) for
-        differences. sparse: the object that factors (see the contract in matrix.pyx)."""
+        differences. sparse: the object that factors (see the contract in matrix.pyx). columns: f at every column of Y, as rows of a
+        C-contiguous float64 array, for (t, Y)."""
         cdef matrix_config_t *m = &self.config.matrix
         m.kind = KINDS[kind]
         m.source = BY_BAND_CALLBACK if band_jac else BY_CALLBACK if jac else BY_DIFFERENCES
@@ -54,6 +55,9 @@ cdef class Solver:
             self.sparse, self.python = sparse, True
             m.sparse = <void *> sparse
             m.source = BY_OBJECT if pattern is None else BY_DIFFERENCES
+        if columns is not None:
+            self.columns, self.python = columns, True
+            m.columns = <void *> columns
         m.krylov_dim, m.krylov_cycles = krylov_dim, krylov_cycles
         self.config.max_iter, self.config.full, self.config.fraction, self.config.tol = max_iter, full, fraction, tol
 
