@@ -27,6 +27,7 @@ FLOORS = (
     ("plot",),
     ("adapters", "experiments"),
     ("analysis",),
+    ("fitting",),
     ("dynamics", "optimize"),
     ("integrate",),
     ("problems", "training"),

@@ -14,7 +14,7 @@ import scipy.sparse
 
 import mflow
 from mflow.data import load_nist, nist_names
-from mflow.optimize.least_squares import least_squares
+from mflow.fitting.least_squares import least_squares
 
 Array = np.ndarray
 

@@ -33,9 +33,9 @@ from mflow.base.checks import (
 )
 from mflow.base.pace import interruptible
 from mflow.base.result import Result, attach
+from mflow.fitting.residuals import Residuals
+from mflow.fitting.robust import Robust, loss_of
 from mflow.optimize.callbacks import teller
-from mflow.optimize.residuals import Residuals
-from mflow.optimize.robust import Robust, loss_of
 
 __all__ = ["LeastSquaresResult", "least_squares"]
 

@@ -52,7 +52,7 @@ class Robust:
     Examples
     --------
     >>> import numpy as np
-    >>> from mflow.optimize.robust import loss_of
+    >>> from mflow.fitting.robust import loss_of
     >>> loss = loss_of("huber", 2.0)
     >>> loss.cost(np.array([1.0, 10.0])), loss.weights(np.array([1.0, 10.0])).tolist()
     (18.5, [1.0, 0.2])
