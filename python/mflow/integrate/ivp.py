@@ -67,7 +67,7 @@ def solve_ivp(
         t_end may lie before t0: integration runs backwards. t_end = t0 returns the start.
     y0 : array_like of real numbers, any shape
     method : name or instance
-        See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "esdirk43" for stiff problems; an explicit
+        See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "radau5" for stiff problems; an explicit
         pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`.
     t_eval : array_like (m,), optional
         Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one.
@@ -99,6 +99,9 @@ def solve_ivp(
         Where the Jacobian may be other than 0: fewer differences, sparse or banded factors.
     solver : name or instance
         How implicit steps are solved: see `mflow.nonlinear`.
+    vectorized : bool
+        Whether fun takes many states at once, Y of shape (n, k) for any k, and returns as many slopes: the differences of a Jacobian are
+        then one call. y0 has the shape (n,).
     save : "all" or "last"
         "last" keeps the end alone: constant memory.
     save_every : int

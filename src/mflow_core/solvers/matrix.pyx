@@ -167,15 +167,19 @@ cdef inline double moved(const matrix_t *m, ptrdiff_t j) noexcept nogil:
     return m.y[j] - h if m.y[j] < 0.0 else m.y[j] + h
 
 
+cdef inline bint belongs(const matrix_t *m, ptrdiff_t j, ptrdiff_t g, ptrdiff_t groups) noexcept nogil:
+    return m.c.group[j] == g if m.c.group != NULL else j % groups == g
+
+
 cdef int differences_at_once(matrix_t *m) noexcept nogil:
     """The same numbers from one call of f for all groups."""
-    cdef ptrdiff_t groups = groups_of(m), stride = 1 if m.c.group != NULL else groups, n = m.n, g, j
+    cdef ptrdiff_t groups = groups_of(m), n = m.n, g, j
     cdef double *slopes = m.wide + groups * n
     cdef int status
     for g in range(groups):
         memcpy(m.wide + g * n, m.y, n * sizeof(double))
-        for j in range(0 if m.c.group != NULL else g, n, stride):
-            if m.c.group == NULL or m.c.group[j] == g:
+        for j in range(n):
+            if belongs(m, j, g, groups):
                 m.wide[g * n + j] = moved(m, j)
     status = columns_of(m, groups, slopes)
     m.n_rhs += 1
@@ -186,8 +190,8 @@ cdef int differences_at_once(matrix_t *m) noexcept nogil:
         if not finite(slopes + g * n, n):
             return MF_RETRY_NON_FINITE
         memcpy(m.f1, slopes + g * n, n * sizeof(double))
-        for j in range(0 if m.c.group != NULL else g, n, stride):
-            if m.c.group == NULL or m.c.group[j] == g:
+        for j in range(n):
+            if belongs(m, j, g, groups):
                 take_column(m, j, 1.0 / (m.wide[g * n + j] - m.y[j]))
     return 0
 
