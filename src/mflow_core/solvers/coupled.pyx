@@ -10,22 +10,19 @@ real system of n unknowns and one complex one (Hairer and Wanner, Solving Ordina
 
 J is evaluated at the start of the step. It is kept over steps while the iteration converges quickly, and the factors while the step stays the same.
 The iteration ends as in newton.pyx, whose weights, tolerances, Jacobian and real factors it uses. Where simplified Newton fails in a
-fixed step, J is evaluated again at the last stage in each iteration. Without a matrix (NewtonKrylov) GMRES solves the equations
-of all stages at once, dZ - h (A x J) dZ = residual, with J v by differences.
+fixed step, and without a matrix (NewtonKrylov), GMRES solves the equations of all stages at once,
 
-A fixed step takes the root that continues from Z = 0 as h grows from 0 (branch.pyx says why). Newton's root is trusted where I - g J was seen
-to be regular all the way, every update was at most a third of the one before, and the first update from Z = 0 leads to within half
-of the way to the root. Elsewhere `follow` goes along the branch by steps of h in which the first update leads to within a quarter
-of the way; a change of the sign of det(I - g J) ends it. Where it arrives at Newton's root, that is kept to the bit.
+    dZ_i - h sum_j A_ij J_j dZ_j = residual,     J_j at stage j,
+
+with J_j v by differences and, where there are factors, these as the preconditioner. coupled_branch.pyx says which root a fixed step takes.
 """
-from libc.math cimport INFINITY, NAN, fabs, sqrt
+from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int32_t, uintptr_t
 from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.complex_lu cimport complex_lu_t
-from mflow_core.solvers.definite cimport CROSSED, REGULAR
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, LINALG, SPARSE, finite, matrix_factor, matrix_jacobian,
                                 matrix_refresh, matrix_rhs, matrix_solve, sparse_pair_factor, sparse_pair_solve, weighted_norm)
@@ -33,24 +30,23 @@ from mflow_core.solvers.newton cimport EPS, GROWN, coupled_t, first_weights, goa
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
 cdef enum:
-    S = 3                                # stages
-    FULL = 30                            # iterations of fixed steps
-    TRIES = 200                          # of steps along a branch
+    DIM = 30                             # of the Krylov space where factors precondition
+    CYCLES = 4
 
 cdef double FRACTION = 0.01               # of the tolerances to which error-controlled steps are solved
 cdef double SLOW = 1e-3                  # a rate above it lets J be evaluated again: that costs less than more iterations of all stages
 cdef double SLOW_DIFFERENCES = 0.03      # where it takes evaluations
 cdef double SLOW_FIXED = 0.1             # in fixed steps, whose factors serve as long as J does
-cdef double CONTRACTION = 1.0 / 3.0      # of updates that are trusted
-cdef double QUARTER = 0.25               # of the way that is left after the first update, along a branch
-cdef double HALF = 0.5
-cdef double SAME = 1e-6                  # relative: two computations of one root
-cdef double SHORT = 1e-7                 # of h: a shorter step along a branch is none
-
 cdef complex_lu_t COMPLEX = (<complex_lu_t *> kernels("solvers.complex_lu", "_table", b"mflow_core._complex_lu"))[0]
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
+
+cdef inline int dim_of(const newton_t *s) noexcept nogil:
+    if s.c.matrix.kind == KRYLOV:
+        return s.c.matrix.krylov_dim
+    return <int> max(min(<ptrdiff_t> DIM, S * s.n), <ptrdiff_t> 1)
+
 
 cdef int newton_couple(newton_t *s) noexcept nogil:
     """Room for stages that are solved together. 0 or MF_E_MEMORY; a solver has it once."""
@@ -64,8 +60,8 @@ cdef int newton_couple(newton_t *s) noexcept nogil:
         lu = (n * n + 7) // 8 * 8
     elif kind == BANDED:
         lu = (n * (2 * s.c.matrix.lower + s.c.matrix.upper + 1) + 7) // 8 * 8
-    elif kind == KRYLOV:
-        krylov = gmres_room(S * n, s.c.matrix.krylov_dim) + 3 * S * padded + padded
+    if kind != IDENTITY:
+        krylov = gmres_room(S * n, dim_of(s)) + 3 * S * padded + padded
     c = <coupled_t *> calloc(1, sizeof(coupled_t) + 64 + (2 * lu + krylov + 8 * S * padded + (padded + 1) // 2) * sizeof(double))
     if c == NULL:
         return MF_E_MEMORY
@@ -186,8 +182,23 @@ cdef int slopes(newton_t *s, const mf_tableau *tab, double t, double h, const do
     return 0
 
 
-cdef int direction(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
-    """coupled.d, the update of W (of Z without a matrix), from coupled.f and coupled.W."""
+cdef int solve_both(newton_t *s, double *a, double *x, double *y) noexcept nogil:
+    """a by the real factors, x + i y by the complex ones."""
+    cdef coupled_t *c = s.coupled
+    cdef int status = matrix_solve(&s.m, a)
+    if status != 0:
+        return status
+    if s.c.matrix.kind == DENSE:
+        COMPLEX.lu_solve(s.n, c.re, c.im, c.pivots, x, y)
+    elif s.c.matrix.kind == BANDED:
+        COMPLEX.band_solve(s.n, s.m.c.lower, s.m.c.upper, c.re, c.im, c.pivots, x, y)
+    else:
+        return sparse_pair_solve(&s.m, x, y)
+    return 0
+
+
+cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil:
+    """coupled.d, the update of W, from coupled.f and coupled.W."""
     cdef coupled_t *c = s.coupled
     cdef double *F2 = c.F + c.ld
     cdef double *F3 = c.F + 2 * c.ld
@@ -197,24 +208,12 @@ cdef int direction(newton_t *s, const mf_tableau *tab, double t, double h, const
     cdef const double *W3 = c.W + 2 * c.ld
     cdef double g = h / tab.mu[0], re = c.re_q, im = c.im_q
     cdef ptrdiff_t i, n = s.n
-    cdef int status
-    if s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV:
-        return direction_of_stages(s, tab, t, h, y, Z, ld)
     transform(tab.T_inv, n, c.ld, c.f, c.ld, c.F)
     for i in range(n):
         c.d[i] = g * c.F[i] - c.W[i]
         d2[i] = (re * F2[i] - im * F3[i]) - W2[i]
         d3[i] = (re * F3[i] + im * F2[i]) - W3[i]
-    status = matrix_solve(&s.m, c.d)
-    if status != 0:
-        return status
-    if s.c.matrix.kind == DENSE:
-        COMPLEX.lu_solve(n, c.re, c.im, c.pivots, d2, d3)
-    elif s.c.matrix.kind == BANDED:
-        COMPLEX.band_solve(n, s.m.c.lower, s.m.c.upper, c.re, c.im, c.pivots, d2, d3)
-    else:
-        return sparse_pair_solve(&s.m, d2, d3)
-    return 0
+    return solve_both(s, c.d, d2, d3)
 
 
 cdef double stage_norm(newton_t *s, const double *d) noexcept nogil:
@@ -235,32 +234,51 @@ cdef bint rounding(newton_t *s, const double *y, const double *Z, ptrdiff_t ld) 
     return True
 
 
-# ---- without a matrix -----------------------------------------------------------------------------------------------------------------
+# ---- all stages at once -----------------------------------------------------------------------------------------------------------------
+
+cdef int precondition(newton_t *s, const mf_tableau *tab, double *d) noexcept nogil:
+    """d becomes the solution for the same J at all stages; nothing is done without factors."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t n = s.n
+    cdef double *F2 = c.F + c.ld
+    cdef double *F3 = c.F + 2 * c.ld
+    cdef int status
+    if s.c.matrix.kind == KRYLOV:
+        return 0
+    transform(tab.T_inv, n, c.ld, d, c.ld, c.F)
+    status = solve_both(s, c.F, F2, F3)
+    if status == 0:
+        transform(tab.T, n, c.ld, c.F, c.ld, d)
+    return status
+
 
 cdef int direction_of_stages(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z,
                              ptrdiff_t ld) noexcept nogil:
     """dZ from the residual h A f(y + Z) - Z: by GMRES, or as it stands (fixed-point iteration)."""
     cdef coupled_t *c = s.coupled
     cdef ptrdiff_t i, n = s.n
-    cdef double *b = c.krylov + gmres_room(S * n, s.c.matrix.krylov_dim)
+    cdef int dim = dim_of(s), k, status
+    cdef double *b = c.krylov + gmres_room(S * n, dim)
     cdef double *x = b + S * c.ld
     cdef double tol, residual = 0.0, before
-    cdef int k, status
     transform(tab.A, n, c.ld, c.f, c.ld, c.d)
     for k in range(S):
         for i in range(n):
             c.d[k * c.ld + i] = h * c.d[k * c.ld + i] - Z[k * ld + i]
     if s.c.matrix.kind == IDENTITY:
         return 0
+    c.tab, c.h, c.t, c.y = tab, h, t, y
+    copy(s, c.W, c.ld, Z, ld)                        # where J is taken; c.f holds the slopes there
+    status = precondition(s, tab, c.d)
+    if status != 0:
+        return status
     for k in range(S):
         for i in range(n):
             b[k * n + i] = c.d[k * c.ld + i] * s.m.weight[i]
-    c.tab, c.h, c.t, c.y = tab, h, t, y
-    # J v is taken at the start of the step, whose slope stands in s.f.
     before = stage_norm(s, c.d)
     tol = max(0.1 * goal(s), 1e-3 * before)
-    status = LINALG.gmres(apply_stages, s, S * n, b, x, s.c.matrix.krylov_dim, s.c.matrix.krylov_cycles, tol * sqrt(<double> (S * n)), c.krylov,
-                          &residual)
+    status = LINALG.gmres(apply_stages, s, S * n, b, x, dim, s.c.matrix.krylov_cycles if s.c.matrix.kind == KRYLOV else CYCLES,
+                          tol * sqrt(<double> (S * n)), c.krylov, &residual)
     s.m.n_krylov += 1
     if status != 0:
         return status
@@ -274,12 +292,13 @@ cdef int direction_of_stages(newton_t *s, const mf_tableau *tab, double t, doubl
 
 
 cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) noexcept nogil:
-    """out_i = v_i - h sum_j A_ij J v_j in scaled unknowns, J at the start of the step."""
+    """out_i = v_i - h sum_j A_ij J_j v_j in scaled unknowns, J_j at stage j; preconditioned."""
     cdef newton_t *s = <newton_t *> ctx
     cdef coupled_t *c = s.coupled
     cdef ptrdiff_t i, n = s.n
-    cdef double *moved = c.krylov + gmres_room(S * n, s.c.matrix.krylov_dim) + 2 * S * c.ld
+    cdef double *moved = c.krylov + gmres_room(S * n, dim_of(s)) + 2 * S * c.ld
     cdef double *Jv = moved + c.ld
+    cdef double *at
     cdef double norm, step, scale, move = max(s.m.unit, 1.5e-8 * weighted_norm(&s.m, c.y))
     cdef int k, j, status
     for j in range(S):
@@ -288,28 +307,32 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
             memset(Jv + j * c.ld, 0, n * sizeof(double))
             continue
         step = move / norm
+        at = c.W + j * c.ld
         for i in range(n):
-            moved[i] = c.y[i] + step * (v[j * n + i] * s.m.size[i])
-        status = matrix_rhs(&s.m, c.t, moved, Jv + j * c.ld)
+            moved[i] = (c.y[i] + at[i]) + step * (v[j * n + i] * s.m.size[i])
+        status = matrix_rhs(&s.m, c.t + c.tab.c[j] * c.h, moved, Jv + j * c.ld)
         s.m.n_rhs_jac += 1
         if status != 0:
             return status
         scale = 1.0 / step
         for i in range(n):
-            Jv[j * c.ld + i] = scale * (s.m.weight[i] * (Jv[j * c.ld + i] - s.f[i]))
+            Jv[j * c.ld + i] = scale * (Jv[j * c.ld + i] - c.f[j * c.ld + i])
     for k in range(S):
         for i in range(n):
-            out[k * n + i] = v[k * n + i] - c.h * ((c.tab.A[S * k] * Jv[i] + c.tab.A[S * k + 1] * Jv[c.ld + i])
-                                                   + c.tab.A[S * k + 2] * Jv[2 * c.ld + i])
-    return 0
+            c.d[k * c.ld + i] = v[k * n + i] * s.m.size[i] - c.h * (
+                (c.tab.A[S * k] * Jv[i] + c.tab.A[S * k + 1] * Jv[c.ld + i]) + c.tab.A[S * k + 2] * Jv[2 * c.ld + i])
+    status = precondition(s, c.tab, c.d)
+    for k in range(S):
+        for i in range(n):
+            out[k * n + i] = c.d[k * c.ld + i] * s.m.weight[i]
+    return status
 
 
 # ---- iterations -----------------------------------------------------------------------------------------------------------------------
 
-cdef inline void advance(newton_t *s, const mf_tableau *tab, double *Z, ptrdiff_t ld) noexcept nogil:
-    """W += d and Z = T W; without a matrix Z += d."""
+cdef inline void advance(newton_t *s, const mf_tableau *tab, double *Z, ptrdiff_t ld, bint plain) noexcept nogil:
+    """W += d and Z = T W; plain: Z += d."""
     cdef coupled_t *c = s.coupled
-    cdef bint plain = s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV
     cdef ptrdiff_t i
     cdef int k
     for k in range(S):
@@ -328,13 +351,13 @@ cdef inline double slow_rate(const newton_t *s) noexcept nogil:
     return SLOW_DIFFERENCES if s.m.c.source == BY_DIFFERENCES else SLOW
 
 
-cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, bint full,
+cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int how,
                  int most) noexcept nogil:
-    """Newton's iteration from Z. full: a new J at the last stage in each of `most` iterations. 0, MF_RETRY_SOLVE, or the code of a callback."""
+    """Newton's iteration from Z, at most so many times. 0, MF_RETRY_SOLVE, or the code of a callback."""
     cdef coupled_t *c = s.coupled
     cdef double tol = goal(s), gh = h / tab.mu[0], norm, before = 0.0, theta = 0.0, power, eta
     cdef int k, _j, status
-    cdef bint slow
+    cdef bint slow, full = how == FULL, plain = how == TOGETHER or s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV
     eta = max(sqrt(sqrt(s.eta)) * sqrt(s.eta), s.c.fraction)
     s.worst = c.rest = 0.0
     transform(tab.T_inv, s.n, c.ld, Z, ld, c.W)
@@ -347,7 +370,7 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
             first_weights(s, y, Z + 2 * ld)
         status = slopes(s, tab, t, h, y, Z, ld)
         if status == 0:
-            status = direction(s, tab, t, h, y, Z, ld)
+            status = direction_of_stages(s, tab, t, h, y, Z, ld) if plain else direction(s, tab, h)
         if status != 0:
             return status
         s.niter += 1
@@ -364,13 +387,13 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
                 power *= theta
             slow = theta >= 1.0 or power * eta * norm > tol
             if (slow or theta > 0.5) and rounding(s, y, Z, ld):
-                advance(s, tab, Z, ld)
+                advance(s, tab, Z, ld, plain)
                 return 0
             if slow and (not full or theta >= 2.0 or k + 1 == most):
                 return MF_RETRY_SOLVE
-        advance(s, tab, Z, ld)
+        advance(s, tab, Z, ld, plain)
         if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
-            s.want_jacobian = full or theta > slow_rate(s)
+            s.want_jacobian = how != SIMPLIFIED or theta > slow_rate(s)
             if k > 0:
                 s.eta = max(eta, EPS)
             return 0
@@ -391,7 +414,31 @@ cdef int matrix_at_end(newton_t *s, const mf_tableau *tab, double t, double gh, 
     return factor_both(s, tab, gh) if status == 0 else status
 
 
-# ---- the root of a fixed step ---------------------------------------------------------------------------------------------------------
+# ---- attempts --------------------------------------------------------------------------------------------------------------------------
+
+cdef int attempts(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, bint *fresh) noexcept nogil:
+    """Iterate from the guess, with the J at hand and then with a new one."""
+    cdef coupled_t *c = s.coupled
+    cdef bint matrix = s.c.matrix.kind != IDENTITY and s.c.matrix.kind != KRYLOV
+    cdef double gh = h / tab.mu[0]
+    cdef int _attempt, status
+    if s.c.matrix.kind == KRYLOV:
+        status = matrix_jacobian(&s.m, t, y, gh)     # keeps the point, for lsolve
+    else:
+        status = refresh(s, tab) if not s.want_jacobian else 0
+    for _attempt in range(2):
+        if status == 0:
+            status = prepare(s, tab, t, gh, y, _attempt > 0, fresh)
+        if status == 0:
+            status = iterate(s, tab, t, h, y, Z, ld, FULL if s.c.full and matrix else SIMPLIFIED, s.c.max_iter if s.controlled else MANY)
+        if status <= 0 or fresh[0]:
+            break
+        copy(s, Z, ld, c.guess, c.ld)
+        status = 0
+    return status
+
+
+# ---- for coupled_branch.pyx -------------------------------------------------------------------------------------------------------------
 
 cdef double size_of_stages(newton_t *s, const double *a, const double *b, ptrdiff_t ld_b) noexcept nogil:
     """|a - b|, weighted; b NULL: |a|."""
@@ -404,161 +451,20 @@ cdef double size_of_stages(newton_t *s, const double *a, const double *b, ptrdif
     return stage_norm(s, c.d)
 
 
-cdef int agrees_with_start(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z,
-                           ptrdiff_t ld) noexcept nogil:
-    """1 if Newton's first update from Z = 0 leads to within half of the way of the root; a negative code of a callback."""
+cdef int first_update(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *out) noexcept nogil:
+    """Newton's first update from Z = 0, with the factors at hand and f(t, y) as the slope of all stages."""
     cdef coupled_t *c = s.coupled
-    cdef double way
-    cdef int k, status
-    copy(s, c.root, c.ld, Z, ld)
-    way = size_of_stages(s, c.root, NULL, 0)
-    memset(c.W, 0, S * c.ld * sizeof(double))
-    status = matrix_rhs(&s.m, t, y, c.f)
+    cdef int k, status = matrix_rhs(&s.m, t, y, c.f)
     for k in range(1, S):
         memcpy(c.f + k * c.ld, c.f, s.n * sizeof(double))
-    memset(c.stand, 0, S * c.ld * sizeof(double))
-    if status == 0:
-        status = direction(s, tab, t, h, y, c.stand, c.ld)
+    memset(c.W, 0, S * c.ld * sizeof(double))
+    memset(out, 0, S * c.ld * sizeof(double))
     if status != 0:
-        return status if status < 0 else 0
+        return status
     if s.c.matrix.kind == KRYLOV:
-        copy(s, c.stand, c.ld, c.d, c.ld)
-    else:
-        transform(tab.T, s.n, c.ld, c.d, c.ld, c.stand)
-    return size_of_stages(s, c.stand, Z, ld) <= HALF * way
-
-
-cdef int trusted(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
-    """1 if Newton's root is on the branch by what is known; 0 if that is open; a negative code of a callback."""
-    if s.worst > CONTRACTION or not (s.c.matrix.kind == KRYLOV or s.m.regular == REGULAR or s.m.verified):
-        return 0
-    return agrees_with_start(s, tab, t, h, y, Z, ld)
-
-
-cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld) noexcept nogil:
-    """The branch from Z = 0 to h; its end into Z. MF_RETRY_SOLVE: not reached, s.reached of h is. c.root keeps what Z held."""
-    cdef coupled_t *c = s.coupled
-    cdef double at = 0.0, last = 0.0, step = 1.0, share
-    cdef ptrdiff_t i
-    cdef int k, _try, status = 0
-    copy(s, c.root, c.ld, Z, ld)
-    memset(c.stand, 0, S * c.ld * sizeof(double))
-    memset(c.before, 0, S * c.ld * sizeof(double))
-    for _try in range(TRIES):
-        step = min(step, 1.0 - at)
-        status = matrix_at_end(s, tab, t + at * h, (at + step) * h / tab.mu[0], y, c.stand + 2 * c.ld)
-        if status == 0:
-            share = step / (at - last) if at > 0.0 else 0.0
-            for k in range(S):
-                for i in range(s.n):
-                    Z[k * ld + i] = c.stand[k * c.ld + i] + share * (c.stand[k * c.ld + i] - c.before[k * c.ld + i])
-            s.non_finite = 0
-            status = iterate(s, tab, t, (at + step) * h, y, Z, ld, False, FULL)
-        if status == 0 and not is_near(s, tab, t + (at + step) * h, y, Z, ld):
-            status = MF_RETRY_SOLVE
-        if status < 0:
-            return status
-        if status == 0:
-            last = at
-            at += step
-            if at >= 1.0:
-                return 0
-            copy(s, c.before, c.ld, c.stand, c.ld)
-            copy(s, c.stand, c.ld, Z, ld)
-            step *= 2.0
-        else:
-            step *= 0.5
-            if step < SHORT:
-                break
-    s.reached = at
-    return MF_RETRY_SOLVE
-
-
-cdef bint is_near(newton_t *s, const mf_tableau *tab, double t, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
-    """Whether the first update from a guess along the branch led to within a quarter of the way of this root, and I - g J has the sign
-    there that it has at h = 0. The rate itself tells less: J is the same for all stages."""
-    if s.coupled.rest > QUARTER * size_of_stages(s, s.coupled.stand, Z, ld):
-        return False
-    return s.c.matrix.kind == KRYLOV or (matrix_at_end(s, tab, t, s.m.gh, y, Z + 2 * ld) == 0 and s.m.regular != CROSSED)
-
-
-cdef int settle(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int found) noexcept nogil:
-    """The step's root along its branch. found: 0 where Z holds Newton's root, else why there is none."""
-    cdef coupled_t *c = s.coupled
-    cdef int status = follow(s, tab, t, h, y, Z, ld)
-    if status != 0:
-        return found if status > 0 and found != 0 else status
-    if found == 0 and size_of_stages(s, c.root, Z, ld) <= SAME:
-        copy(s, Z, ld, c.root, c.ld)
-        s.m.verified = True
-    return 0
-
-
-# ---- the callback of a kernel -----------------------------------------------------------------------------------------------------------
-
-cdef void copy(newton_t *s, double *out, ptrdiff_t ld_out, const double *a, ptrdiff_t ld) noexcept nogil:
-    cdef int k
-    for k in range(S):
-        memcpy(out + k * ld_out, a + k * ld, s.n * sizeof(double))
-
-
-cdef int attempts(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, bint *fresh) noexcept nogil:
-    """Iterate from the guess, with the J at hand and then with a new one."""
-    cdef coupled_t *c = s.coupled
-    cdef bint matrix = s.c.matrix.kind != IDENTITY and s.c.matrix.kind != KRYLOV
-    cdef double gh = h / tab.mu[0]
-    cdef int _attempt, status
-    if s.c.matrix.kind == KRYLOV:
-        matrix_jacobian(&s.m, t, y, gh)              # keeps the point
-        status = matrix_rhs(&s.m, t, y, s.f)
-    else:
-        status = refresh(s, tab) if not s.want_jacobian else 0
-    for _attempt in range(2):
-        if status == 0:
-            status = prepare(s, tab, t, gh, y, _attempt > 0, fresh)
-        if status == 0:
-            status = iterate(s, tab, t, h, y, Z, ld, s.c.full and matrix, s.c.max_iter if s.controlled else FULL)
-        if status <= 0 or fresh[0]:
-            break
-        copy(s, Z, ld, c.guess, c.ld)
-        status = 0
-    return status
-
-
-cdef int newton_solve_system(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n,
-                             void *ctx) noexcept nogil:
-    """Solve for all stages; Z holds the guess, and holds it again after a positive code."""
-    cdef newton_t *s = <newton_t *> ctx
-    cdef coupled_t *c = s.coupled
-    cdef bint fresh = False, plain = s.c.matrix.kind == IDENTITY, fixed = not s.controlled
-    cdef int k, status, sure = 0
-    s.non_finite = 0
-    s.nsolve += 1
-    copy(s, c.guess, c.ld, Z, ld)
-    if fixed:
-        s.m.look = not plain
-        s.reached = NAN
-        weights_of_size(s, y, y)
-    status = attempts(s, tab, t, h, y, Z, ld, &fresh)
-    if status == MF_RETRY_NON_FINITE and not fixed:      # the guess, extrapolated, may lie outside the domain of f
-        for k in range(S):
-            memset(Z + k * ld, 0, n * sizeof(double))
-        status = attempts(s, tab, t, h, y, Z, ld, &fresh)
-    if status > 0 and fixed and not plain:
-        copy(s, Z, ld, c.guess, c.ld)
-        status = iterate(s, tab, t, h, y, Z, ld, True, FULL)
-    if fixed and not plain and status >= 0:
-        sure = trusted(s, tab, t, h, y, Z, ld) if status == 0 else 0
-        if sure != 1:
-            status = settle(s, tab, t, h, y, Z, ld, status) if sure == 0 else sure
-    if status == MF_RETRY_SOLVE and s.non_finite > 0:
-        status = MF_RETRY_NON_FINITE                     # that is why it was not solved
-    if status == 0:
-        for k in range(S):
-            if not finite(Z + k * ld, n):
-                status = MF_RETRY_NON_FINITE
-    if status > 0:
-        s.nfail += 1
-        s.want_jacobian = s.want_jacobian or not fresh
-        copy(s, Z, ld, c.guess, c.ld)
+        status = direction_of_stages(s, tab, t, h, y, out, c.ld)
+        copy(s, out, c.ld, c.d, c.ld)
+        return status
+    status = direction(s, tab, h)
+    transform(tab.T, s.n, c.ld, c.d, c.ld, out)
     return status

@@ -14,7 +14,8 @@ from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.solvers.branch cimport branch_ready, branch_solve
-from mflow_core.solvers.coupled cimport newton_couple, newton_solve_system
+from mflow_core.solvers.coupled cimport newton_couple
+from mflow_core.solvers.coupled_branch cimport coupled_solve
 from mflow_core.solvers.newton cimport newton_forget, newton_lsolve, newton_release, newton_rhs
 from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
@@ -249,7 +250,7 @@ cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
     newton.m.symmetric = r.flow.inner != NULL
     r.p.rhs, r.p.solve = newton_rhs, branch_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
     if couples(r.m):
-        r.p.solve_system, r.p.lsolve = newton_solve_system, newton_lsolve
+        r.p.solve_system, r.p.lsolve = coupled_solve, newton_lsolve
         return newton_couple(newton) == 0
     return r.dt != r.dt or run_ready(r)              # without a dt, steps are error-controlled or each is given its own
 
