@@ -157,7 +157,7 @@ def run(problem: Stiff, method: str, tol: float, repeats: int = 1, **options: An
 
 
 def at_error(points: Sequence[Point], error: float, quantity: str) -> float:
-    """The least work with which the error is reached: by interpolation in logarithms, or by the loosest run where that is better already."""
+    """The least work with which the error is reached: interpolated in logarithms; the loosest run, if that is better already."""
     good = [p for p in points if math.isfinite(p.error) and p.error > 0.0]
     work = [float(getattr(p, quantity)) for p in good]
     best = min((w for p, w in zip(good, work, strict=True) if p.error <= error), default=math.nan)

@@ -8,7 +8,7 @@ import re
 import pytest
 
 import mflow
-from mflow.base.methods import FOREIGN, Method, as_method, get_method, methods, parameters_of, public_values, record_values, plain_name
+from mflow.base.methods import FOREIGN, Method, as_method, get_method, methods, parameters_of, plain_name, public_values, record_values
 
 
 @pytest.mark.parametrize("method", methods(), ids=lambda method: method.name)
@@ -107,9 +107,11 @@ def test_names_are_looked_up_without_case_and_hyphens():
 
 @pytest.mark.parametrize(("name", "ours"), [("LSODA", "radau5"), ("CVODE", "radau5"), ("ode15s", "radau5"), ("ode113", "dop853")])
 def test_names_of_other_libraries_are_answered_with_the_nearest_of_ours(name, ours):
-    with pytest.raises(ValueError, match=rf"^method: no method '{name}', which is another library's; '{ours}' is made for the same problems$"):
+    with pytest.raises(
+        ValueError, match=rf"^method: no method '{name}', which is another library's; '{ours}' is made for the same problems$"
+    ):
         as_method(name, {})
-    with pytest.raises(ValueError, match="there are|did you mean"):
+    with pytest.raises(ValueError, match=r"there are|did you mean"):
         as_method(name, {}, fits=lambda record: record.kind == "update")
 
 

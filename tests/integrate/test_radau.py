@@ -141,7 +141,9 @@ def test_a_branch_that_turns_back_is_no_root():
 # ---- differences in one call ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("given", [{}, {"lband": 1, "uband": 1}, {"jac_sparsity": True, "solver": Newton("sparse")}], ids=["dense", "banded", "sparse"])
+@pytest.mark.parametrize(
+    "given", [{}, {"lband": 1, "uband": 1}, {"jac_sparsity": True, "solver": Newton("sparse")}], ids=["dense", "banded", "sparse"]
+)
 @pytest.mark.parametrize("method", ["radau5", "esdirk43"])
 def test_vectorized_functions_give_the_same_bits_in_fewer_calls(method, given):
     n, seen = 12, set()

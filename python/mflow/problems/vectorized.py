@@ -42,7 +42,9 @@ def columns_of(
     ([-2.0, -2.0], (3, 2))
     """
     if inplace or is_compiled(fun):
-        raise TypeError("vectorized: expected a Python function that returns its slopes, got a compiled one or inplace=True; remove one of them")
+        raise TypeError(
+            "vectorized: expected a Python function that returns its slopes, got a compiled one or inplace=True; remove one of them"
+        )
     if not callable(fun):
         raise TypeError(f"fun: expected a function, got {shown(fun)}")
     if len(shape) != 1:

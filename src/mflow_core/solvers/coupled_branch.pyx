@@ -17,6 +17,7 @@ from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
 cdef enum:
     TRIES = 200                          # of steps along a branch
+    MAX_NON_FINITE = 16                  # slopes that are not finite, before it is given up
 
 cdef double CONTRACTION = 1.0 / 3.0      # of updates that are trusted
 cdef double QUARTER = 0.25               # of those along a branch, and of what is left of the way after the first
@@ -44,17 +45,18 @@ cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const do
     cdef double at = 0.0, last = 0.0, step = 1.0, share
     cdef ptrdiff_t i
     cdef int k, _try, status = 0
+    cdef bint singular = False
     copy(s, c.root, c.ld, Z, ld)
     memset(c.stand, 0, S * c.ld * sizeof(double))
     memset(c.before, 0, S * c.ld * sizeof(double))
     for _try in range(TRIES):
         step = min(step, 1.0 - at)
         status = matrix_at_end(s, tab, t + at * h, (at + step) * h / tab.mu[0], y, c.stand + 2 * c.ld)
+        singular = status > 0
         share = step / (at - last) if at > 0.0 else 0.0
         for k in range(S):
             for i in range(s.n):
                 Z[k * ld + i] = c.stand[k * c.ld + i] + share * (c.stand[k * c.ld + i] - c.before[k * c.ld + i])
-        s.non_finite = 0
         if status == 0:
             status = iterate(s, tab, t, (at + step) * h, y, Z, ld, TOGETHER, MANY)
         if status == 0 and (s.worst > QUARTER or c.rest > QUARTER * size_of_stages(s, c.stand, Z, ld)):
@@ -71,9 +73,9 @@ cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const do
             step *= 2.0
         else:
             step *= 0.5
-            if step < SHORT:
+            if step < SHORT or s.non_finite >= MAX_NON_FINITE:
                 break
-    if status == MF_RETRY_SOLVE:
+    if status == MF_RETRY_SOLVE and not singular:
         s.reached = at
     return status if status > 0 else MF_RETRY_SOLVE
 
@@ -103,11 +105,11 @@ cdef int coupled_solve(const mf_tableau *tab, double t, double h, const double *
         s.reached = NAN
         weights_of_size(s, y, y)
     status = attempts(s, tab, t, h, y, Z, ld, &fresh)
-    if status == MF_RETRY_NON_FINITE and not fixed:      # the guess, extrapolated, may lie outside the domain of f
+    if status == MF_RETRY_NON_FINITE:                    # the guess, extrapolated, may lie outside the domain of f
         for k in range(S):
             memset(Z + k * ld, 0, n * sizeof(double))
         status = attempts(s, tab, t, h, y, Z, ld, &fresh)
-    if fixed and not plain and status >= 0:
+    if fixed and not plain and (status == 0 or status == MF_RETRY_SOLVE):
         sure = trusted(s, tab, t, h, y, Z, ld) if status == 0 else 0
         if sure != 1:
             status = settle(s, tab, t, h, y, Z, ld, status) if sure == 0 else sure
