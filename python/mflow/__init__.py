@@ -74,7 +74,7 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 
-_INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.record.kind == "step"}
+_INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.record.kind in ("step", "direction")}
 globals().update(_INTEGRATORS)
 
 # Modules that users know by name. `__getattr__` imports one when it is first asked for: some need more than NumPy.

@@ -347,17 +347,18 @@ FOREIGN = {
 
 
 def class_named(name: str, argument: str = "method", fits: Callable[[Any], bool] | None = None) -> type[Method]:
-    """The class of the method of this name or alias. fits: which records the driver takes, for it offers no others.
+    """The class of the method of this name or alias. fits: which records the driver takes, for it offers no others (2: those before 1).
 
     Raises ValueError, with the nearest names that fit, if there is none.
     """
-    found = _NAMES.get(plain_name(name))
-    if found is not None:
-        return _CLASSES[found]
+    registered = _NAMES.get(plain_name(name))
+    if registered is not None:
+        return _CLASSES[registered]
     for ours, theirs in FOREIGN.items():
         if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
             raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")
     kind = [record for record in registry.records() if fits is None or fits(record)]
+    kind.sort(key=lambda record: 0 if fits is None else -int(fits(record)))
     names = {plain_name(n): n for record in kind for n in (*record.aliases, record.name)}
     near = [names[key] for key in difflib.get_close_matches(plain_name(name), names, n=3, cutoff=0.6)]
     some = ", ".join(repr(record.name) for record in kind[:OFFERED])

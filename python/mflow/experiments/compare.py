@@ -21,7 +21,7 @@ import numpy as np
 from mflow import optim
 from mflow.base.checks import Array
 from mflow.base.methods import Method, get_method, methods
-from mflow.base.result import OptimizeResult, place_of
+from mflow.base.result import OptimizeResult, place_of, words_of
 from mflow.data.rows import minibatches
 from mflow.experiments.problems import Problem, custom_problem, problem, problem_names
 from mflow.optimize.minimize import minimize
@@ -60,7 +60,7 @@ class Run:
         All values in use, lr (dt) apart.
     lr, rule : float, str
         The step and where it comes from: "given", "half" of the largest stable one, "own" default of the method, "1/L" where no step
-        is unstable.
+        is unstable, "search" where a line search or a trust region finds it.
     largest_stable : float or None
         Largest stable step for the problem's curvature; None where the method has no such limit.
     loss, score : float
@@ -101,8 +101,8 @@ class Run:
 
 
 def applicable(method: Method) -> bool:
-    """Whether the method can minimise a cost by itself: optimizers, and integrators of first-order systems."""
-    return method.kind == "update" or (method.kind == "step" and "second_order" not in method.flags)
+    """Whether the method can minimise a cost by itself: directions, optimizers, and integrators of first-order systems."""
+    return method.kind in ("direction", "update") or (method.kind == "step" and "second_order" not in method.flags)
 
 
 @functools.lru_cache(maxsize=1024)  # full batch and minibatches ask the same, and an optimizer's limit is a long search
@@ -130,7 +130,9 @@ def _planned(method: Method, problem: Problem, lr: float | None, batch: str) -> 
     if "friction" in parameters:  # without friction nothing is minimised; `minimize` does the same
         method = type(method)(**{**method.given, "friction": FRICTION})
     limit = largest_stable_step(method, problem.curvature)
-    if lr is not None:
+    if method.kind == "direction":
+        step, rule = (1.0, "search") if lr is None else (lr, "given")
+    elif lr is not None:
         step, rule = lr, "given"
     elif limit is not None and math.isfinite(limit):
         step, rule = 0.5 * limit, "half"
@@ -193,7 +195,7 @@ def _full_batch(problem: Problem, method: Method, run: Run, max_iter: int) -> Ru
             clock.calls = clock.rows_seen = intermediate_result.njev
         clock.record(lambda: intermediate_result.fun)
 
-    step: dict[str, Any] = {"dt": run.lr} if method.kind == "step" else {}
+    step: dict[str, Any] = {"dt": run.lr} if method.kind == "step" or (method.kind == "direction" and run.rule == "given") else {}
     compiled = None if method.is_implicit else problem.objective  # the calls of a solver are counted here alone
     fun, jac = (cost, problem.has_gradient or None) if compiled is None else (compiled, None)
     if compiled is not None:
@@ -213,7 +215,7 @@ def _full_batch(problem: Problem, method: Method, run: Run, max_iter: int) -> Ru
 def _words(error: Exception) -> str:
     """An exception of the user's cost, with its place."""
     place = place_of(error)
-    return f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+    return words_of(error) + (f" ({place})" if place else "")
 
 
 def _minibatch(problem: Problem, method: Method, run: Run, max_iter: int, batch_size: int, seed: int) -> Run:

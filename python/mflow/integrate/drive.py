@@ -7,7 +7,6 @@ The loops over steps are in the core; here they are cut into pieces, between whi
 from __future__ import annotations
 
 import math
-import warnings
 import zlib
 from collections.abc import Sequence
 from functools import partial
@@ -24,10 +23,11 @@ from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
+from mflow.base.telling import tell
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
-from mflow.integrate.curvature import CALLBACK, LEAST_STEPS, AutoSteps, StiffnessWarning, check_measurable, give_radius, stable_end
+from mflow.integrate.curvature import CALLBACK, AutoSteps, StiffnessWarning, check_measurable, give_radius, least_steps, stable_end
 from mflow.integrate.history import History
 from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
@@ -37,7 +37,6 @@ __all__ = ["Drive", "follow"]
 
 SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
-MANY_HELD = 2000  # steps at the stability limit, taken or to come, that are worth a warning
 
 
 def follow(drive: Drive) -> Any:
@@ -132,7 +131,7 @@ class Drive:
         s = self.settings
         rtol, atol = control.check_tolerances(RTOL if s.rtol is None else s.rtol, ATOL if s.atol is None else s.atol, self.start.shape)
         if s.atol is None:
-            control.warn_of_small(self.name, self.start, stacklevel=6)
+            control.warn_of_small(self.name, self.start)
         if rtol.size == atol.size:
             return rtol, atol
         shape = (max(rtol.size, atol.size),)
@@ -240,11 +239,9 @@ class Drive:
 
     def _tell_stiff(self) -> None:
         """Warns, once, where so many steps are held at the stability limit that an implicit method would be the better one."""
-        stiff, _, h, held = self.run.stiffness
-        if stiff and held + abs((self.t1 - self.run.t) / h) > MANY_HELD:
+        if text := endings.held_words(self.run, self.method, self.t1):
             self.told_stiff = True
-            text = endings.stiff_words(self.run, self.method).removeprefix("; ")
-            warnings.warn(f"{self.name}: near t = {self.run.t:g} {text}", StiffnessWarning, stacklevel=6)
+            tell(f"{self.name}: {text}", StiffnessWarning)
 
     # ---- saving and resuming ----------------------------------------------------------------------------------------------------------
 
@@ -288,7 +285,7 @@ class Drive:
 
     def _looks_misfit(self, step: float, looks: Any) -> str:
         """Why a saved step and the last look at the curvature do not belong together; "" where they do."""
-        longest = abs(self.t1 - self.t0) / LEAST_STEPS
+        longest = abs(self.t1 - self.t0) / least_steps(self.method)
         if self.mode != "auto":
             return "" if looks == Looks() else f"looks: expected none, got {looks}"
         if not (0.0 < abs(step) <= longest and step * (self.t1 - self.t0) > 0.0 and abs(step) == looks.dt):
@@ -309,7 +306,7 @@ class Drive:
         self.doubt.look()
         run, method = self.run, self.method
         if few := self._few_digits():
-            warnings.warn(f"{self.name}: {few}", RuntimeWarning, stacklevel=4)
+            tell(f"{self.name}: {few}")
         if status == 0:
             message = f"reached t = {self.t1:g} in {run.k} steps of {method.name}"
             message += at_rest(run, self.settings.symmetric) if math.isinf(self.step) else self._growth()
@@ -324,11 +321,9 @@ class Drive:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
         if self.events is not None and status in (core_events.NOT_FINITE, core_events.REFUSED):
             return self.result(-1, "event_failed", self.events.failure)
-        if self.unmeasured:
-            return self.result(-1, "non_finite", f"{self.unmeasured}, and {method.name} measures the Jacobian there ({where})")
         ending = self._ending(where)
         ending.held = self.checkpoints.held
-        return self.result(-1, *ending.explain(status))
+        return self.result(-1, *(ending.unmeasured(self.unmeasured) if self.unmeasured else ending.explain(status)))
 
     def _few_digits(self) -> str:
         """Where slopes carry fewer digits than rtol asks for."""
@@ -346,7 +341,7 @@ class Drive:
         fixed = self.mode == "fixed" and self.run.k > 1 and math.isfinite(self.step)
         text = self._ending("").growth(self.warned) if fixed else ""
         if text and not self.warned:
-            warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=5)
+            tell(f"{self.name}: {text}")
         return text and f"; but {text}"
 
     def result(self, status: int, reason: str, message: str) -> Any:

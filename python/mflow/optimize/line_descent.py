@@ -1,4 +1,4 @@
-"""`minimize` with a line search: an optimizer gives the direction, a search along it the step.
+"""`minimize` with a line search: a method gives the direction, a search along it the step. So does a trust region, without a search.
 
 The loop is `mflow_core.optimize.line_descent`; here are its arguments, its ending in words, and its path.
 """
@@ -10,13 +10,16 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core.objectives.objective import Objective
 from mflow_core.optimize import line_descent
+from mflow_core.optimize.products import Products
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_number
-from mflow.base.methods import Method, as_method
+from mflow.base.checks import Array
+from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result
+from mflow.optimize.directions import direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
 
@@ -25,11 +28,11 @@ __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow
 CONVERGED = stepper.CONVERGED
 STOPPED = CONVERGED - 1  # by the callback
 ENDINGS = {
-    CONVERGED: (0, "converged", "the largest entry of the gradient is {largest:.3g}, at most gtol = {gtol:g}, after {nit} iterations"),
+    CONVERGED: (0, "converged", "the largest entry of the {kind} is {largest:.3g}, at most gtol = {gtol:g}, after {nit} iterations"),
     STOPPED: (2, "callback", "the callback stopped it after {nit} iterations"),
-    0: (1, "max_iter", "{nit} iterations: the largest entry of the gradient is {largest:.3g}, above gtol = {gtol:g}"),
+    0: (1, "max_iter", "{nit} iterations: the largest entry of the {kind} is {largest:.3g}, above gtol = {gtol:g}"),
 }
-FRICTION = 0.1  # at dt = 1 a method with friction forgets as much in an iteration as momentum does with mu = 0.9
+NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves, relative
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
 WHY = {
     1: "its direction does not lead down",
@@ -39,10 +42,10 @@ WHY = {
 }
 
 
-def ending(status: int, nit: int, largest: float, gtol: float) -> tuple[int, str, str]:
+def ending(status: int, nit: int, largest: float, gtol: float, bounded: bool = False) -> tuple[int, str, str]:
     """(status, reason, message) of a result, for the endings that every descent has. largest: the largest entry of the gradient."""
     code, reason, text = ENDINGS[status]
-    return code, reason, text.format(nit=nit, largest=largest, gtol=gtol)
+    return code, reason, text.format(nit=nit, largest=largest, gtol=gtol, kind="projected gradient" if bounded else "gradient")
 
 
 def overflow_text(method: Method, nit: int, largest: float) -> str:
@@ -56,19 +59,31 @@ class LineDescent:
 
     def __init__(
         self, doubts: Doubts, method: str | Method, search: Any, settings: dict[str, Any], keep_path: bool,
-        tell: Callable[[LineDescent], bool] | None,
+        tell: Callable[[LineDescent], bool] | None, products: Any = None,
     ) -> None:  # fmt: skip
         self.doubts, start = doubts, doubts.start
         self.search, self.keep_path, self.start, self.tell = LineSearch.of(search), keep_path, start, tell
-        self.method, first = _direction(method, settings, self.search.kind)
+        self.method, first = direction_of(method, settings, self.search.kind)
+        _check_box(self.method, doubts)
         self.problem = doubts.problem()
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
         rule = {**self.search.rule(), "first_try": first}
         kind = line_descent.KINDS[self.search.kind]
-        self.run = line_descent.LineDescent(self.method.record, self.problem, start, kind, rule, self.method.numbers)
+        lower, upper = (None, None) if doubts.box is None else doubts.box
+        self.run = line_descent.LineDescent(
+            self.method.record, self.problem, start, kind, rule, self.method.numbers, lower, upper,
+            self._products(products), NOISY_STEP if doubts.differences else 0.0,
+        )  # fmt: skip
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
+
+    def _products(self, given: Any) -> Products | None:
+        """Where products H p come from; None: differences of gradients."""
+        if "trust_region" not in self.method.flags:
+            return None
+        source = given if given is not None else self.doubts.fun if isinstance(self.doubts.fun, Objective) else None
+        return None if source is None else Products(source, self.start.shape)
 
     @property
     def nit(self) -> int:
@@ -112,9 +127,10 @@ class LineDescent:
         nit = self.run.k
         _, last = self.run.largest_slope
         if status in ENDINGS:
-            return self.result(*ending(status, nit, last, gtol))
+            return self.result(*ending(status, nit, last, gtol, self.doubts.box is not None))
         if status == line_descent.FAILED:
-            return self.result(-1, "line_search_failed", self._failure(last, gtol))
+            reason = "trust_region_failed" if "trust_region" in self.method.flags else "line_search_failed"
+            return self.result(-1, reason, self._failure(last, gtol))
         if status == -1005:
             return self.result(-1, "non_finite", f"the cost or its gradient is not finite in iteration {nit}: x is the lowest point seen")
         text = "asked for a smaller step" if status > 0 else "gave up"
@@ -123,7 +139,8 @@ class LineDescent:
     def _failure(self, last: float, gtol: float) -> str:
         status, _, slope0, _, trials = self.run.last_search
         why = WHY.get(status, "").format(limit=self.search.max_evaluations, most=self.search.max_step)
-        text = f"{self.search.kind} failed in iteration {self.run.k}: {why} (slope {slope0:.3g} along it, {trials} trials)"
+        what = f"the trust region of {self.method.name}" if "trust_region" in self.method.flags else self.search.kind
+        text = f"{what} failed in iteration {self.run.k}: {why} (slope {slope0:.3g} along it, {trials} trials)"
         hint = ""
         if status == 2:
             hint = "" if self.doubts.text else "; is it the gradient of this cost, without a jump here?"
@@ -144,6 +161,9 @@ class LineDescent:
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
+        if self.method.family == "quasi_newton" and self.doubts.box is None:
+            inverse = InverseHessian(run, x.size)
+            out.hess_inv = inverse if "maxcor" in self.method.parameters else inverse.todense()
         return out
 
     def _path(self) -> Result:
@@ -159,24 +179,29 @@ class LineDescent:
         )
 
 
-def _direction(method: str | Method, settings: dict[str, Any], kind: str) -> tuple[Method, float]:
-    """(the method with lr = 1, the first step that the first search tries or 0)."""
-    given = dict(settings)
-    method = as_method(method, {})
-    if method.kind != "update":
-        hint = "method='steepest_descent' searches along -grad" if method.name == "euler" else "take an optimizer, such as steepest_descent"
-        raise ValueError(f"line_search: {method.name} gives no direction to search along; {hint}")
-    if "dt" in given and "lr" in given:
-        raise TypeError("lr, dt: they are one thing here, got both; give one of them")
-    first = given.pop("dt", given.pop("lr", None))
-    if first is not None and (callable(first) or isinstance(first, str) or not check_number(first, "lr") > 0.0):
-        raise ValueError(f"lr: with a line search it is the first step tried; expected a number above 0, got {first!r}")
-    if any(p.name == "friction" for p in method.parameters_):
-        given = {"friction": FRICTION, **method.given, **given}
-    made = as_method(method, {**given, "lr": 1.0})
-    if kind == "barzilai_borwein" and made.name != "sgd":
-        raise ValueError(f"line_search: Barzilai and Borwein's steps belong to method='steepest_descent', got {made.name}")
-    if made.parameters.get("weight_decay"):
-        text = f"weight_decay: a search follows the cost alone, got {made.parameters['weight_decay']:g} of {made.name}"
-        raise ValueError(f"{text}; put the penalty into fun, and give weight_decay=0")
-    return made, 0.0 if first is None else float(first)
+class InverseHessian:
+    """The approximation H of the inverse Hessian where a quasi-Newton method ended: ``H @ v``, ``H.todense()``."""
+
+    def __init__(self, run: line_descent.LineDescent, n: int) -> None:
+        self._run, self.shape = run, (n, n)
+
+    def __matmul__(self, right: Any) -> Array:
+        columns = np.asarray(right, dtype=np.float64)
+        if columns.ndim not in (1, 2) or len(columns) != self.shape[0]:
+            raise ValueError(f"H @ v: expected {self.shape[0]} numbers, or as many rows, got shape {columns.shape}")
+        out = self._run.inverse_hessian(np.ascontiguousarray(np.atleast_2d(columns.T)))
+        return out[0] if columns.ndim == 1 else np.ascontiguousarray(out.T)
+
+    def todense(self) -> Array:
+        """H as an (n, n) array."""
+        return self @ np.eye(self.shape[0])
+
+    def __repr__(self) -> str:
+        return f"InverseHessian(shape={self.shape})"
+
+
+def _check_box(method: Method, doubts: Doubts) -> None:
+    """Raises ValueError where there are bounds and the method takes none."""
+    if doubts.box is not None and method.name not in takes_bounds():
+        text = f"bounds: {method.name} with a line search takes none; give method={' or '.join(map(repr, takes_bounds()))}"
+        raise ValueError(text + (", or omit line_search" if method.kind == "update" else ""))

@@ -44,6 +44,9 @@ class Feed:
     def refuse_epochs(self, epochs: int) -> None:
         """Raises ValueError where the data cannot be gone through so many times."""
 
+    def skip(self, generator: np.random.Generator, epochs: int) -> None:
+        """The generator goes on by what it has drawn in so many epochs."""
+
     def sample(self) -> list[Any] | None:
         """Numbers that tell these data from others of the same size, as JSON can hold them; None where there are none."""
         if self.objective is None:
@@ -65,6 +68,9 @@ class Rows(Feed):
         for batch in self.source.epoch(generator, first):
             args = (batch,) if self.single else batch
             yield args, float(len(args[0]))
+
+    def skip(self, generator: np.random.Generator, epochs: int) -> None:
+        self.source.skip(generator, epochs)
 
     def sample(self) -> list[Any] | None:
         rows = self.source.n_rows

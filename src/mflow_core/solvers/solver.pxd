@@ -1,5 +1,6 @@
 """The solver of a run as Python sees it."""
 from mflow_core.problems.problem cimport Problem
+from mflow_core.solvers.matrix cimport matrix_t
 from mflow_core.solvers.newton cimport newton_config_t, newton_t
 from mflow_core.types cimport mf_jac_fn, mf_problem
 
@@ -14,3 +15,7 @@ cdef class Solver:
     cdef bint held                       # by a run, for good: no other run may attach it or solve with it
     cdef readonly bint python            # factors or evaluates J in Python
     cdef newton_t *attach(self, const mf_problem *inner, mf_jac_fn jac, void *jac_ctx) except NULL
+
+
+cdef int sparse_pair_factor(matrix_t *m, double re, double im) noexcept nogil
+cdef int sparse_pair_solve(matrix_t *m, double *x, double *y) noexcept nogil

@@ -8,12 +8,12 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.problems.problem cimport Problem
-from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE,
+from mflow_core.problems.problem cimport Problem, failed
+from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE, as_array,
                                 matrix_config_t, matrix_refresh, matrix_t)
 from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_pack, newton_release, newton_solve,
                                 newton_state_size, newton_t, newton_unpack, newton_weights)
-from mflow_core.types cimport mf_jac_fn, mf_problem
+from mflow_core.types cimport MF_RETRY_SOLVE, mf_jac_fn, mf_problem
 
 import numpy as np
 
@@ -160,6 +160,14 @@ cdef class Solver:
         """How much of the last step's gh the branch of its root goes before it turns back; NaN where it does not, or was not followed."""
         return self.c.reached if self.c != NULL else np.nan
 
+    @property
+    def flow(self):
+        """(how the flow to a steady state ended: 0 at rest, or not followed, 1 its slopes did not fall, 2 it left, 3 its steps vanished;
+        how far it was followed)."""
+        if self.c == NULL:
+            return 0, 0.0
+        return self.c.flow, self.c.flow_time
+
     def pack(self):
         """The state that decides later bits, as doubles."""
         self.check(None, "")
@@ -213,3 +221,40 @@ cdef class Solver:
     @property
     def kind(self):
         return next(name for name, kind in KINDS.items() if kind == self.config.matrix.kind)
+
+
+# ---- the pair of a sparse Jacobian, for coupled.pyx: see the contract in matrix.pyx -----------------------------------------------------
+
+ctypedef int (*quiet_pair_factor)(matrix_t *, double, double) noexcept
+ctypedef int (*quiet_pair_solve)(matrix_t *, double *, double *) noexcept
+
+
+cdef int ask_pair_factor(matrix_t *m, double re, double im) except -1:
+    return 0 if (<object> m.c.sparse).factor_pair(re, im) else MF_RETRY_SOLVE
+
+
+cdef int ask_pair_solve(matrix_t *m, double *x, double *y) except -1:
+    cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve_pair(as_array(x, m.n), as_array(y, m.n)), cnp.NPY_DOUBLE, 1, 1,
+                                            cnp.NPY_ARRAY_CARRAY_RO)
+    cdef const double *both = <const double *> cnp.PyArray_DATA(<cnp.ndarray> array)
+    memcpy(x, both, m.n * sizeof(double))
+    memcpy(y, both + m.n, m.n * sizeof(double))
+    return 0
+
+
+cdef int gil_pair_factor(matrix_t *m, double re, double im) noexcept with gil:
+    cdef int status = (<quiet_pair_factor> ask_pair_factor)(m, re, im)
+    return failed() if status == -1 else status
+
+
+cdef int gil_pair_solve(matrix_t *m, double *x, double *y) noexcept with gil:
+    cdef int status = (<quiet_pair_solve> ask_pair_solve)(m, x, y)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_pair_factor(matrix_t *m, double re, double im) noexcept nogil:
+    return gil_pair_factor(m, re, im)
+
+
+cdef int sparse_pair_solve(matrix_t *m, double *x, double *y) noexcept nogil:
+    return gil_pair_solve(m, x, y)

@@ -51,6 +51,8 @@ ctypedef struct run_t:
     double *at
     double *good                         # the last point whose gradient was finite, that gradient, and its facts below
     double *good_grad
+    const double *lower                  # bounds of a descent by an optimizer, which is projected onto them; NULL: none
+    const double *upper
     double *y_between                    # scratch for a state inside a step
     double t, t_base, dt                 # fixed steps: t = t_base + (k - k_base) dt; under error control t is carried
     double t_before                      # where the last step began; NaN: there is none, or it cannot be looked into
@@ -85,6 +87,7 @@ cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, 
 cdef void note_rho(run_t *r, double value) noexcept nogil
 cdef int estimate_rho(run_t *r) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
+cdef int end_has_slope(run_t *r, double h) noexcept nogil
 cdef bint run_ready(run_t *r) noexcept nogil
 cdef bint solves(const mf_method *m, const mf_problem *p) noexcept nogil
 cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil

@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
-from mflow_core.methods.tableau cimport TOO_MANY_STAGES
+from mflow_core.methods.tableau cimport MOST_STAGES as _MOST_STAGES, TOO_MANY_STAGES
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
@@ -40,7 +40,7 @@ cdef extern from "Python.h":
 
 NON_FINITE, CONVERGED, ALARM, OVERFLOWED = MF_E_NON_FINITE, _CONVERGED, _ALARM, _OVERFLOWED
 FULL, EVENT, RHO_DUE = _FULL, _EVENT, _RHO_DUE
-MANY_STAGES = TOO_MANY_STAGES
+MANY_STAGES, MOST_STAGES = TOO_MANY_STAGES, _MOST_STAGES
 STEP_TOO_SMALL, SOLVE_FAILED, RETRY_SOLVE, RETRY_NON_FINITE = MF_E_STEP, MF_E_SOLVE, MF_RETRY_SOLVE, MF_RETRY_NON_FINITE
 
 
@@ -470,6 +470,16 @@ cdef class Run:
     def step(self, double dt):
         """One step of dt; the status."""
         return self.fixed(1, dt=dt)
+
+    def set_bounds(self, cnp.ndarray lower not None, cnp.ndarray upper not None):
+        """The descent of an optimizer is projected onto lower <= x <= upper, float64 arrays of x's shape. Once, before it begins."""
+        for array in (lower, upper):
+            if array.dtype != np.float64 or not array.flags.c_contiguous or array.size != self.r.n:
+                raise TypeError(f"bounds: expected C-contiguous float64 arrays of {self.r.n} numbers")
+        if self.record.m.update == NULL or self.bounds is not None or self.r.k != 0:
+            raise ValueError(f"bounds: expected an optimizer that has not begun, got {self.record.name}")
+        self.bounds = (lower, upper)
+        self.r.lower, self.r.upper = <const double *> cnp.PyArray_DATA(lower), <const double *> cnp.PyArray_DATA(upper)
 
     def descend(self, int64_t count, double gtol, bint want_value, double alarm=INFINITY, bint brake=False):
         """The status of up to `count` iterations: CONVERGED, 0 not yet, or why it could not go on."""
