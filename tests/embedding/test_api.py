@@ -13,7 +13,7 @@ from mflow_core import api, registry
 
 import mflow
 from support.places import SUPPORT
-from support.reference import stability_function
+from support.tableaus import stability_function
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 HOST = str(SUPPORT / "host.c")

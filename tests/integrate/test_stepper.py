@@ -11,7 +11,7 @@ from mflow_core.stepping import stepper as core
 
 import mflow
 from support.problems import RHS_C, Array, decay_cfunc, start_of, waves
-from support.reference import evaluations
+from support.tableaus import evaluations
 
 EPS = 2.0**-52
 

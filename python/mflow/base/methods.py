@@ -378,6 +378,12 @@ def plain_name(name: str) -> str:
 
 _NAMES = {plain_name(name): record.name for record in registry.records() for name in (record.name, *record.aliases)}
 OFFERED = 8  # names that an error lists where none is near
+# Algorithms of other libraries that are not here, in plain names, by the method that is made for the same problems.
+FOREIGN = {
+    "radau5": "lsoda lsodar lsode vode zvode dvode cvode cvodes arkode ida bdf ndf qndf fbdf ode15s ode15i kvaerno5 rodas5 rodas5p seulex",
+    "esdirk43": "ode23s ode23t ode23tb rosenbrock23 kvaerno3 kvaerno4 kencarp4 trbdf2",
+    "dop853": "ode113 ode78 ode89 vern7 vern8 vern9 adams vcabm odex",
+}
 
 
 def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] | None = None) -> type[Method]:
@@ -388,6 +394,9 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] 
     registered = _NAMES.get(plain_name(name))
     if registered is not None:
         return _CLASSES[registered]
+    for ours, theirs in FOREIGN.items():
+        if plain_name(name) in theirs.split() and (fits is None or fits(registry.find(ours))):
+            raise ValueError(f"{argument}: no method {name!r}, which is another library's; {ours!r} is made for the same problems")
     kind = [record for record in registry.records() if fits is None or fits(record)]
     kind.sort(key=lambda record: 0 if fits is None else -int(fits(record)))
     names = {plain_name(n): n for record in kind for n in (*record.aliases, record.name)}

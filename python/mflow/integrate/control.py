@@ -108,9 +108,10 @@ def default_method(dt: Any) -> str:
 
 @functools.cache
 def stiff_method() -> str:
-    """The method that stiff problems are advised to take under error control: the first implicit pair of the records."""
+    """The method that stiff problems are advised to take under error control: the implicit pair of the highest order."""
     fit = {"implicit", "embedded"}
-    return next(record.name for record in registry.records() if record.flags >= fit and "second_order" not in record.flags)
+    pairs = [record for record in registry.records() if record.flags >= fit and "second_order" not in record.flags]
+    return str(max(pairs, key=lambda record: record.order).name)
 
 
 def check_mode(method: Method, settings: Settings, estimated: str) -> str:

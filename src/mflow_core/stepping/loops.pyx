@@ -30,7 +30,7 @@ from mflow_core.stepping.ledger cimport ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
 from mflow_core.stepping.run cimport RHO_DUE, accept, end_has_slope, rho_is_due, run_ready, try_step
-from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE,
+from mflow_core.types cimport (MF_AGAIN, MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE,
                                MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau)
 
 
@@ -399,7 +399,10 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         err = INFINITY
         if r.newton != NULL:
             weigh(r)
+        if r.k == r.k_base or r.c.after_reject:
+            r.f.flags = r.f.flags | MF_AGAIN
         status = careful_step(r, h) if r.c.near else try_step(r, h)
+        r.f.flags = r.f.flags & ~MF_AGAIN
         if status == 0:
             err = error_of(r)
             if err != err or not slope_is_finite(r):
