@@ -30,6 +30,7 @@ FLOORS = (
     ("dynamics", "optimize"),
     ("integrate",),
     ("problems", "training"),
+    ("curvature",),
     ("stability",),
     ("data", "optim", "solvers", "spectra"),
     ("base",),

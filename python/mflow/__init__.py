@@ -13,7 +13,7 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     check_gradient, check_jacobian         is it the derivative of this function?
     objectives                             compiled costs: regressions, test problems
     stability_limit, max_stable_dt, ...    which step is safe
-    posedness, basins, explain, ...        what a problem does with small errors, and which method and step to take
+    posedness, basins, explain, certificate what a problem does with small errors, and which method and step to take
     methods, get_method                    what there is
 
 Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim`.
@@ -28,6 +28,7 @@ from mflow_core.problems.problem import Recoverable
 
 from mflow import objectives, optim, schedules
 from mflow.analysis.basins import basins
+from mflow.analysis.certificate import Certificate, certificate
 from mflow.analysis.consistency import consistency
 from mflow.analysis.convergence import convergence, explicit_vs_implicit
 from mflow.analysis.explain import explain
@@ -82,6 +83,7 @@ _MODULES = ("data", "nonlinear", "objectives", "optim", "plot", "schedules", "sc
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # these need scikit-learn
 
 __all__ = [  # noqa: PLE0604
+    "Certificate",
     "Compiled",
     "DenseOutput",
     "DerivativeReport",
@@ -111,6 +113,7 @@ __all__ = [  # noqa: PLE0604
     "amplification",
     "basins",
     "best_parameters",
+    "certificate",
     "check_grad",
     "check_gradient",
     "check_jacobian",

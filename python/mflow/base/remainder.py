@@ -71,12 +71,12 @@ def said_of(verdict: Verdict, word: str, owner: str) -> str:
     return f"{text} {owner} show {verdict.measured:.6g}" + (": it has the wrong sign" if verdict.sign else "")
 
 
-def tell(text: str) -> None:
+def tell(text: str, category: type[Warning] | None = None) -> None:
     """Warns where the user called mflow, however deep that is: the core calls back from any depth."""
     level, frame = 1, sys._getframe(0)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "mflow":
         level, frame = level + 1, frame.f_back
-    warnings.warn(text, GradientWarning, stacklevel=level)
+    warnings.warn(text, GradientWarning if category is None else category, stacklevel=level)
 
 
 class Model:

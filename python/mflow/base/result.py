@@ -16,6 +16,7 @@ __all__ = [
     "ANALYSES",
     "COLUMNS",
     "DynamicsResult",
+    "Examined",
     "IVPResult",
     "OptimizeResult",
     "Origin",
@@ -147,7 +148,37 @@ def place_of(error: BaseException, folder: str | None = None) -> str:
     return place
 
 
-class IVPResult(Result):
+class Examined(Result):
+    """A result whose end can be examined."""
+
+    def certificate(self, **options: Any) -> Any:
+        """What kind of point a descent has ended at, and which steps are stable there.
+
+        Parameters
+        ----------
+        **options
+            ``gtol``, ``hessp``, ``products``: see `mflow.certificate`.
+
+        Returns
+        -------
+        mflow.analysis.certificate.Certificate
+            ``verdict``, ``gradient_norm``, ``least`` and ``largest`` curvature as intervals, ``largest_step``, ``escape``.
+
+        Examples
+        --------
+        >>> import numpy as np, mflow
+        >>> r = mflow.minimize(lambda x: (x[0] ** 2 - x[1] ** 2, 2 * x * [1, -1]), [1.0, 0.0], method="sgd", jac=True, lr=0.2)
+        >>> found = r.certificate()
+        >>> found.verdict, abs(found.escape).round(6).tolist()
+        ('saddle', [0.0, 1.0])
+        """
+        return ANALYSES["certificate"](self, **options)
+
+    def __getstate__(self) -> None:
+        """Pickles leave out the equation or the cost, which analyses need."""
+
+
+class IVPResult(Examined):
     """Result of `mflow.solve_ivp` and `mflow.gradient_flow`.
 
     t : float64 array (n_points,). y : float64 array (n, n_points), or (*shape, n_points).
@@ -194,9 +225,6 @@ class IVPResult(Result):
         """
         return ANALYSES["posedness"](self, **options)
 
-    def __getstate__(self) -> None:
-        """Pickles leave out the equation, which `posedness` needs."""
-
 
 class Origin(NamedTuple):
     """The equation that a result solves, and how: what analyses of the result ask for."""
@@ -207,12 +235,15 @@ class Origin(NamedTuple):
     symmetric: bool
 
 
-def keep_origin(result: Result, origin: Origin) -> None:
-    """Keeps it beside the fields of a result, in this process: copies and pickles leave it out."""
+def keep_origin(result: Result, origin: Any) -> None:
+    """Keeps it beside the fields of a result, in this process: copies and pickles leave it out.
+
+    An `Origin` of a path, or a `mflow.curvature.landscape.Landscape` of a descent.
+    """
     vars(result)["_origin"] = origin
 
 
-def origin_of(result: Result) -> Origin | None:
+def origin_of(result: Result) -> Any:
     """What `keep_origin` has kept, or None."""
     return vars(result).get("_origin")
 
@@ -256,7 +287,7 @@ class DynamicsResult(Result):
     nrejected: int
 
 
-class OptimizeResult(Result):
+class OptimizeResult(Examined):
     """Result of `mflow.minimize`.
 
     x, jac : float64 arrays of x0's shape: the last valid point and its gradient. fun : its value.

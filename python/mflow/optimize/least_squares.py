@@ -32,7 +32,8 @@ from mflow.base.checks import (
     shown,
 )
 from mflow.base.pace import interruptible
-from mflow.base.result import Result, attach
+from mflow.base.result import Examined, attach, keep_origin
+from mflow.curvature.landscape import OF_DIFFERENCES, Landscape
 from mflow.optimize.callbacks import teller
 from mflow.optimize.residuals import Residuals
 from mflow.optimize.robust import Robust, loss_of
@@ -48,7 +49,7 @@ PATIENCE = 6  # steps in a row that change nothing
 STATUS = {"gtol": 1, "ftol": 2, "xtol": 3, "rounding": 1, "differences": 1, "vanished": 1, "max_nfev": 0, "callback": -2}
 
 
-class LeastSquaresResult(Result):
+class LeastSquaresResult(Examined):
     """Result of `mflow.least_squares`: SciPy's fields, and why it ended.
 
     x, cost, fun, jac, grad : the best point seen, half the sum of squares (or of the loss), residuals over sigma, Jacobian (m, n) and the
@@ -538,12 +539,21 @@ class _Flow:
 
     def result(self, status: int, reason: str, message: str) -> LeastSquaresResult:
         """The best point, which is where the run stands."""
-        return LeastSquaresResult(
+        out = LeastSquaresResult(
             x=self.x, cost=self.cost, fun=self.f, jac=self.J, grad=self.g, optimality=float(np.max(np.abs(self.g), initial=0.0)),
             cosine=self.cosine, active_mask=np.zeros(self.x.size, int), nfev=self.problem.nfev, njev=self.problem.njev, nit=self.nit,
             ncheck=self.problem.verdict.ncheck, rank=self.rank, dt=self.dt, status=status, success=status > 0, reason=reason,
             message=message,
         )  # fmt: skip
+        longer = OF_DIFFERENCES if self.problem.differences else 1.0
+        keep_origin(out, Landscape(self.x.copy(), self._gradient, converged=reason == "converged", longer=longer))
+        return out
+
+    def _gradient(self, x: Array) -> Array:
+        """Of the cost at any point, for a certificate."""
+        f = self.problem.at(x)
+        J = self.problem.jacobian(x, f)
+        return np.asarray(J.T @ (f if self.loss is None else self.loss.weights(f) * f))
 
 
 def _steepest(J: Array, r: Array) -> float:

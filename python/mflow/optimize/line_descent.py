@@ -16,7 +16,8 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, check_number
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import Pace
-from mflow.base.result import OptimizeResult, Result
+from mflow.base.result import OptimizeResult, Result, keep_origin
+from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
 
@@ -144,6 +145,11 @@ class LineDescent:
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
+        flat, shape, differences = np.ravel(x).copy(), self.start.shape, self.doubts.differences and not self.problem.compiled
+        keep_origin(out, Landscape(
+            flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
+            converged=reason == "converged", longer=OF_DIFFERENCES if differences else 1.0,
+        ))  # fmt: skip
         return out
 
     def _path(self) -> Result:

@@ -11,14 +11,16 @@ import numpy as np
 from mflow_core.problems.signatures import code_text, companion
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_number, check_whole, shown
+from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
 from mflow.base.methods import Method, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result, attach
+from mflow.curvature.watch import EVERY
 from mflow.optimize.callbacks import teller
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
+from mflow.optimize.looks import Looks
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, AutoStep, resolve
 from mflow.solvers import nonlinear
@@ -56,6 +58,9 @@ def minimize(
     path: bool | int = False,
     diff_step: Any = None,
     check_gradient: bool = True,
+    monitor: str | None = None,
+    monitor_every: int = EVERY,
+    progress: bool = False,
     **parameters: Any,
 ) -> OptimizeResult:
     """Minimise a cost by following its gradient.
@@ -103,6 +108,13 @@ def minimize(
     check_gradient : bool
         Whether the gradient given is compared with the cost at x0, along a fixed direction, by two evaluations (more where these do not
         agree; a compiled cost's is looked at once, by a gradient more). They are counted as ``ncheck`` alone.
+    monitor : "curvature", optional
+        Measures the largest curvature of the cost along the way (in the metric of its second moments, for a method that rescales), every
+        ``monitor_every`` iterations, and holds it against the largest that the method bears: ``res.curvature``, a Result of arrays step,
+        largest, limit, lr, and nfev, gradients that it took beside those of the run; a warning where the limit is first exceeded. The
+        iterates are those without it. For optimizers and explicit integrators without a line search.
+    progress : bool
+        A bar on stderr, with the gradient and what is monitored. Not with a line search.
     **parameters
         The method's own. The default of ``friction`` is 1: without friction nothing is minimised.
 
@@ -124,6 +136,8 @@ def minimize(
     -----
     mflow.GradientWarning
         The gradient is not the cost's. The run goes on, and does not end as "converged".
+    RuntimeWarning
+        With ``monitor``: the largest curvature has exceeded what the method bears.
 
     Examples
     --------
@@ -145,7 +159,8 @@ def minimize(
     if not isinstance(options, Mapping | None):
         raise TypeError(f"options: expected a dict of arguments, got {shown(options)}")
     settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters}
-    settings |= {"diff_step": diff_step, "check_gradient": check_gradient, **(options or {})}
+    settings |= {"diff_step": diff_step, "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every}
+    settings |= {"progress": progress, **(options or {})}
     for name, instead in ELSEWHERE.items():
         if name in settings:
             raise TypeError(f"{name}: {instead}")
@@ -156,9 +171,14 @@ def minimize(
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
     descent: Any
-    every = _every(path)
+    every, shows = _every(path), settings.pop("progress")
+    check_flags(progress=shows)
+    monitor, look_every = settings.pop("monitor"), settings.pop("monitor_every")
+    if line_search is not None and (monitor is not None or shows):
+        raise ValueError("monitor, progress: a line search chooses its own steps and shows no bar; omit them")
     if line_search is None:
         descent = _Descent(doubts, method, hess, settings)
+        descent.looks.begin(monitor, look_every, limit, bool(shows))
         descent.kept = _Kept(every) if every else None
     elif every > 1:
         raise ValueError(f"path: with line_search every iterate is kept, expected True or False, got {path!r}; give path=True")
@@ -174,6 +194,9 @@ def minimize(
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         attach(error, lambda: doubts.said(descent.result(-1, reason, text, ask=False)), note)
         raise
+    finally:
+        if line_search is None:
+            descent.looks.close()
     return doubts.said(descent.finish(status, threshold))
 
 
@@ -229,6 +252,7 @@ class _Descent:
     """One minimisation: its run, and its ending."""
 
     kept: _Kept | None = None  # the path, where one is kept
+    friction = 0.0  # of a second-order method
 
     def __init__(self, doubts: Doubts, method: str | Method, hess: Any, settings: dict[str, Any]) -> None:
         self.doubts, self.start = doubts, doubts.start
@@ -249,6 +273,9 @@ class _Descent:
             numbers = self.method.numbers
             self.run = stepper.Run(self.method.record, self.problem, self.start, 0.0, self.dt, numbers, descend=True, solver=solver)
         self.auto = AutoStep(self.method) if automatic else None
+        self.looks = Looks(self.run, self.problem, self.method, doubts, self.friction)
+        if self.method.kind == "step":
+            self.looks.lr = self.dt
         self.differences = doubts.differences
         self.evaluated = False
         self.nit = 0
@@ -293,6 +320,7 @@ class _Descent:
                 if self.kept is not None:
                     self.kept.close(self)
                 return status
+            self.looks.take(self.evaluated)
             if self.kept is not None:
                 self.kept.look(self)
             if k > 0 and observe is not None:
@@ -315,12 +343,13 @@ class _Descent:
             if self.auto is not None:
                 self._choose_step(self.auto)
                 left = min(left, self.auto.room(self.run.k))
-            count = pace.take(left)
+            count = pace.take(self.looks.room(left))
             try:
                 status = self._descend(count, gtol, want_value)
             finally:  # an exception leaves the last good point behind, too
                 self._look()
             pace.done()
+            self.looks.take(self.evaluated)
             if status != 0:
                 return status
         last: int = self.run.descend(0, gtol, want_value)
@@ -364,6 +393,7 @@ class _Descent:
         self.nit = self.run.k
 
     def _set_step(self, value: float) -> None:
+        self.looks.lr = value
         integrates = self.method.kind == "step"
         number = check_number(value, f"lr (from its schedule, iteration {self.run.k})", low=0.0, open_low=integrates)
         if integrates:
@@ -460,6 +490,7 @@ class _Descent:
         )  # fmt: skip
         if self.kept is not None:
             out.path = self.kept.path(self.start.shape)
+        self.looks.keep(out)
         return out
 
 

@@ -44,6 +44,14 @@ class Feed:
     def refuse_epochs(self, epochs: int) -> None:
         """Raises ValueError where the data cannot be gone through so many times."""
 
+    def whole(self) -> Iterator[tuple[Args, float]]:
+        """All the data once, in order, as (arguments, weight); nothing is drawn."""
+        yield (), 1.0
+
+    def some(self) -> Args | None:
+        """The arguments of a batch that is the same whenever it is asked for, of rows spread over all; None: there is none to be had."""
+        return ()
+
     def sample(self) -> list[Any] | None:
         """Numbers that tell these data from others of the same size, as JSON can hold them; None where there are none."""
         if self.objective is None:
@@ -65,6 +73,18 @@ class Rows(Feed):
         for batch in self.source.epoch(generator, first):
             args = (batch,) if self.single else batch
             yield args, float(len(args[0]))
+
+    def whole(self) -> Iterator[tuple[Args, float]]:
+        yield from in_parts(self.arrays)
+
+    def some(self) -> Args | None:
+        return tuple(np.asarray(a[self.spread]) for a in self.arrays)
+
+    @property
+    def spread(self) -> Any:
+        """The numbers of as many rows as a batch has, spread over all."""
+        rows, size = self.source.n_rows, self.source.batch_size
+        return slice(None) if size >= rows else np.unique(np.linspace(0, rows - 1, size).astype(np.int64))
 
     def sample(self) -> list[Any] | None:
         rows = self.source.n_rows
@@ -108,6 +128,14 @@ class Stream(Feed):
                 f"data: an iterator can be gone through once, got epochs = {epochs}; give epochs=1, or a list of batches, or a function of "
                 "the epoch that returns an iterator"
             )
+
+    def whole(self) -> Iterator[tuple[Args, float]]:
+        if self.once:
+            raise ValueError("data: an iterator was gone through; give a list of batches, or arrays, to look at all the data again")
+        yield from self.epoch(np.random.default_rng(0), 0, 0)
+
+    def some(self) -> Args | None:
+        return None  # making a batch may draw from a stream of the user's
 
     def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
         batches = self.data(epoch) if callable(self.data) else self.data
