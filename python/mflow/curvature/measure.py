@@ -38,6 +38,7 @@ class Curvature:
     least, largest : (lower, upper), intervals of the two at the ends. probability : that each upper end of `largest` and lower end of
     `least` holds, over random starts; 1 where all eigenvalues are known. estimate : of the largest. directions : (2, n), unit vectors of
     the two. products : number of products H v. noise : error of a product. values : float64 array (k,), Ritz values, or all eigenvalues.
+    residual : of the estimate, within which an eigenvalue lies.
     """
 
     least: tuple[float, float]
@@ -48,6 +49,7 @@ class Curvature:
     products: int
     noise: float
     values: Array
+    residual: float = 0.0
 
 
 def curvature_of(
@@ -111,7 +113,7 @@ def curvature_of(
     low, high = float(found.values[0]), float(found.values[-1])
     error = noise + ROUNDING * max(abs(low), abs(high))
     least, largest = (found.bounds[0] - error, low + error), (high - error, found.bounds[1] + error)
-    return Curvature(least, largest, 1.0 - miss, high, found.vectors, found.products, noise, found.values)
+    return Curvature(least, largest, 1.0 - miss, high, found.vectors, found.products, noise, found.values, float(found.residuals[-1]))
 
 
 def _dense(times: Product, n: int, noise: float) -> Curvature:

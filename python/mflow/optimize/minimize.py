@@ -15,6 +15,8 @@ from mflow.base.checks import Array, check_flags, check_number, check_whole, sho
 from mflow.base.methods import Method, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result, attach
+from mflow.curvature.landscape import OF_DIFFERENCES
+from mflow.curvature.safe_steps import STALLED, SafeSteps
 from mflow.curvature.watch import EVERY
 from mflow.optimize.callbacks import teller
 from mflow.optimize.doubts import Doubts
@@ -22,7 +24,7 @@ from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.looks import Looks
 from mflow.optimize.momentum import momentum_run
-from mflow.optimize.step_size import FRICTION, AutoStep, resolve
+from mflow.optimize.step_size import FRICTION, resolve
 from mflow.solvers import nonlinear
 from mflow.solvers.jacobian_doubt import mismatch, unsolved
 from mflow.solvers.rest import at_rest
@@ -76,8 +78,10 @@ def minimize(
         An optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
         makes proximal-point steps; or a second-order method ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x'
         from rest with dt. lr and dt are two names of one thing. lr may be a function of the iteration number, or
-        "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, and optimizers that
-        have such a limit; once the gradient has doubled between two measurements, a velocity that leads uphill is put to 0).
+        "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, optimizers, and
+        second-order methods that have such a limit; three tenths for methods that rescale, in the metric of their second moments). Where
+        the cost has risen, or a number is not finite, the run goes back, at rest, and takes shorter steps: none diverges or ends above its
+        start. momentum="auto" (friction="auto") beside it chooses (lr, momentum) for the condition number seen on the way.
         dt = inf with "backward_euler" goes in one step to the point where the gradient flow from x0 comes to rest, and says whether it
         is a minimum.
     jac : callable, True, None, "2-point" or "3-point"
@@ -258,7 +262,7 @@ class _Descent:
         self.doubts, self.start = doubts, doubts.start
         linear = {name: settings.pop(name, None) for name in ("solver", "jac_sparsity", "lband", "uband")}
         self.method, self.dt, self.schedule = resolve(method, settings)
-        automatic = "auto" in (settings.get("dt"), settings.get("lr"))
+        automatic, tune = "auto" in (settings.get("dt"), settings.get("lr")), "auto" in (settings.get("momentum"), settings.get("friction"))
         second = "second_order" in self.method.flags
         if self.method.is_implicit and not second:
             hess = companion(doubts.fun, "hess", hess)
@@ -266,13 +270,13 @@ class _Descent:
         self.run: Any
         if second:
             self.friction = check_number(settings.get("friction", FRICTION), "friction", low=0.0)
-            self._refuse(linear, automatic)
+            self._refuse(linear)
             self.run = momentum_run(self.method, self.problem, self.start, self.dt, self.friction, hess, doubts.args, linear["solver"])
         else:
             solver = nonlinear.solver_for(self.method, self.problem, 0.0, self.start, jac=hess, hess=True, args=doubts.args, **linear)
             numbers = self.method.numbers
             self.run = stepper.Run(self.method.record, self.problem, self.start, 0.0, self.dt, numbers, descend=True, solver=solver)
-        self.auto = AutoStep(self.method) if automatic else None
+        self.auto: SafeSteps | None = self._safe(tune) if automatic else None
         self.looks = Looks(self.run, self.problem, self.method, doubts, self.friction)
         if self.method.kind == "step":
             self.looks.lr = self.dt
@@ -288,29 +292,32 @@ class _Descent:
         value, grad = self.run.evaluate(x)
         return x, value, grad
 
-    def _refuse(self, linear: dict[str, Any], automatic: bool) -> None:
+    def _refuse(self, linear: dict[str, Any]) -> None:
         """Raises ValueError for arguments that second-order methods do not take."""
-        if automatic:
-            raise ValueError(
-                f'dt: expected a number for a second-order method such as {self.method.name}, got "auto"; '
-                "mflow.max_stable_dt with stiffness= and damping= says how large it may be"
-            )
         for name, value in linear.items():
             if value is not None and name != "solver":
                 raise ValueError(f"{name}: it is not for second-order methods such as {self.method.name}; omit it")
 
+    def _safe(self, tune: bool) -> SafeSteps:
+        """The steps of lr="auto"."""
+        has_value, free = self.doubts.fun is not None and bool(self.problem.has_value), bool(self.problem.value_is_free)
+        return SafeSteps(
+            self.run, self.method, self._descend, self._set_step, has_value=has_value, free=free, friction=self.friction, tune=tune,
+            longer=OF_DIFFERENCES if self.doubts.differences and not self.problem.compiled else 1.0,
+        )  # fmt: skip
+
     def go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
-        if callback is None and self.schedule is None and self.kept is None:
+        if callback is None and self.schedule is None and self.kept is None and self.auto is None:
             return self._go_fast(limit, gtol)
         tell = teller(callback, _intermediate)
+        if self.auto is not None:
+            return self._go_safely(self.auto, limit, gtol, tell)
         observe = getattr(self.schedule, "observe", None)  # a schedule that follows the cost
         want_value = self._wants_value() or tell is not None or observe is not None or self.kept is not None
         for k in range(limit + 1):
             if self.schedule is not None and 0 < k < limit:
                 self._set_step(self.schedule(k))
-            if self.auto is not None and k < limit:
-                self._choose_step(self.auto)
             try:
                 status: int = self._descend(1 if k < limit else 0, gtol, want_value)
             finally:  # the gradient may have been evaluated even where the step failed
@@ -340,9 +347,6 @@ class _Descent:
         want_value, pace = self._wants_value(), Pace()
         while self.run.k < limit:
             left = limit - self.run.k
-            if self.auto is not None:
-                self._choose_step(self.auto)
-                left = min(left, self.auto.room(self.run.k))
             count = pace.take(self.looks.room(left))
             try:
                 status = self._descend(count, gtol, want_value)
@@ -356,16 +360,34 @@ class _Descent:
         self._look()
         return last
 
-    def _descend(self, count: int, gtol: float, want_value: bool) -> int:
+    def _go_safely(self, auto: SafeSteps, limit: int, gtol: float, tell: Any) -> int:
+        """With lr="auto"."""
+        one = tell is not None or self.kept is not None
+        while self.run.k < limit:
+            k = self.run.k
+            try:
+                status = auto.advance(1 if one else self.looks.room(limit - self.run.k), gtol)
+            finally:
+                self._look()
+            self.looks.take(self.evaluated)
+            if self.run.k > k and status in (0, CONVERGED):  # a step that could not be taken is no iteration
+                if self.kept is not None:
+                    self.kept.look(self)
+                if tell is not None and tell(self):
+                    return STOPPED
+            if status != 0:
+                return status
+        last = auto.lower_end(gtol)
+        self._look()
+        if self.kept is not None and last in (0, CONVERGED):
+            self.kept.look(self)
+        return last
+
+    def _descend(self, count: int, gtol: float, want_value: bool, alarm: float = math.inf) -> int:
         """Up to `count` iterations; the spectral radius is measured for a method that needs it."""
-        goal, auto = self.run.k + count, self.auto
+        goal = self.run.k + count
         while True:
-            alarm, brake = (math.inf, False) if auto is None else (auto.alarm, auto.brake)
-            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value, alarm, brake)
-            if auto is not None and status == stepper.ALARM:
-                auto.shorten(self.run.k)
-                self._choose_step(auto)
-                continue
+            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value, alarm)
             if status != stepper.RHO_DUE:
                 return status
             radius, why = spectrum.upper_radius(self._slope, 0.0, self.run.y, symmetric=True)
@@ -382,18 +404,13 @@ class _Descent:
         slope: Array = self.run.slope(t, y) if self.method.kind == "step" else -self.run.evaluate(y)[1]
         return slope
 
-    def _choose_step(self, auto: AutoStep) -> None:
-        if auto.due(self.run.k):
-            self.dt = auto.choose(self.run, self._slope, self.dt)
-            self._set_step(self.dt)
-
     def _look(self) -> None:
         """Where the run stands: has it seen a good point, and after how many iterations."""
         self.evaluated = not math.isnan(self.run.largest_slope[1])
         self.nit = self.run.k
 
     def _set_step(self, value: float) -> None:
-        self.looks.lr = value
+        self.looks.lr = self.dt = value
         integrates = self.method.kind == "step"
         number = check_number(value, f"lr (from its schedule, iteration {self.run.k})", low=0.0, open_low=integrates)
         if integrates:
@@ -416,6 +433,11 @@ class _Descent:
             equations = self.run.equations
             wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"))
             return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=')}")
+        if status == STALLED:
+            text = f"no step of {self.method.name}, down to lr = {self.dt:.3g}, lowers the cost from x in iteration {run.k}"
+            return self.result(
+                -1, "step_too_small", f"{text}: its last digits are spent, or the gradient is not that of the cost, or it has a kink here"
+            )
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.MANY_STAGES:
