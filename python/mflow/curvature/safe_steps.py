@@ -106,7 +106,7 @@ class SafeSteps:
         self.meter = Meter(PRODUCTS, AGAIN, ACCURACY)
         self.mark: Mark | None = None
         self.before: Mark | None = None  # the point before that of the next look
-        self.lr, self.caution = math.nan, 1.0
+        self.lr, self.caution, self.lowest = math.nan, 1.0, math.nan
         self.gap, self.next_look = 1, 1  # iterations between looks, and where the next one is: no matter how the loop is cut
         self.L, self.least = math.nan, math.inf
         self.kappa = 1.0  # the condition that momentum is chosen for
@@ -126,6 +126,7 @@ class SafeSteps:
             if status != 0:
                 return status
             self.mark = self._point()
+            self.lowest = self.mark.value
             self._measure()
             self.next_look = self.run.k + 1
         edge = self.next_look - 1 if self.run.k < self.next_look - 1 else self.next_look
@@ -163,7 +164,7 @@ class SafeSteps:
         """Whether the cost is above that of the mark; by the gradient where there is no cost."""
         if not self.has_value:
             return at.size > 10.0 * self._here.size
-        return not at.value <= self._here.value + ROUNDING * abs(self._here.value)
+        return not at.value <= self.lowest + ROUNDING * abs(self.lowest)
 
     def _judge(self, status: int) -> int:
         at, before = self._point(), self._here if self.gap == 1 and not self.risen else self.before
@@ -174,7 +175,7 @@ class SafeSteps:
         if not self._is_higher(at):
             if not self.has_value or at.value < self._here.value - ROUNDING * abs(self._here.value):
                 self.returns = self.still = 0  # a step that changes nothing is no proof that steps are short enough
-            self.mark, self.risen = at, 0
+            self.mark, self.risen, self.lowest = at, 0, min(self.lowest, at.value)
             self.still += self.gap if self.returns else 0
             if self.still > STILL:
                 return STALLED
