@@ -371,7 +371,7 @@ def compare(
     --------
     >>> from mflow.experiments.compare import compare, problem
     >>> [(run.method, run.rule, run.reason) for run in compare(problem("quadratic"), ["rk4", "adam"], max_iter=5)]
-    [('rk4', 'half', 'max_iter'), ('adam', 'found', 'max_iter')]
+    [('rk4', 'half', 'max_iter'), ('adam', 'found', 'converged')]
 
     References
     ----------
