@@ -10,7 +10,9 @@ What a session installs stands in pyproject.toml, and the versions of the linter
 """
 
 import os
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import nox
@@ -22,6 +24,7 @@ nox.options.reuse_existing_virtualenvs = True
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 BUILD = PYPROJECT["build-system"]["requires"]
 EXTRAS = PYPROJECT["project"]["optional-dependencies"]
+LOWEST = ("numpy", "scipy", "matplotlib", "scikit-learn")  # what mflow itself imports; the rest serves the tests
 
 
 def hooks(session: nox.Session, *arguments: str, **variables: str) -> None:
@@ -58,10 +61,40 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The site in build/html, with warnings as errors; its tutorials run. Arguments go to sphinx-build."""
+    session.install(".[docs]")
+    session.run("sphinx-build", "-W", "--keep-going", "-q", *session.posargs, "docs", "build/html")
+
+
+@nox.session
 def gallery(session: nox.Session) -> None:
     """Draws the pictures of docs/gallery again and writes the page that shows them."""
     session.install(".[plot]")
     session.run("python", "tools/make_gallery.py", *session.posargs)
+
+
+@nox.session(python="3.11")
+def minimal(session: nox.Session) -> None:
+    """The test suite with the lowest versions that pyproject.toml allows, where it says one; arguments go to pytest."""
+    packages = [*PYPROJECT["project"]["dependencies"], *EXTRAS["test"], *EXTRAS["scipy"]]
+    lowest = [package.replace(">=", "==") for package in packages if package.split(">=")[0] in LOWEST]
+    session.install(".[test]", *lowest)
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def dist(session: nox.Session) -> None:
+    """The source archive and a wheel in dist/, looked at by the tools that read them; needs patchelf on Linux to repair the wheel."""
+    session.install("build", "twine", "check-wheel-contents", "auditwheel; sys_platform == 'linux'")
+    shutil.rmtree("dist", ignore_errors=True)
+    session.run("python", "-m", "build", *session.posargs)
+    files = [str(path) for path in sorted(Path("dist").iterdir())]
+    session.run("twine", "check", "--strict", *files)
+    wheels = [name for name in files if name.endswith(".whl")]
+    session.run("check-wheel-contents", *wheels)
+    if sys.platform == "linux":
+        session.run("auditwheel", "show", *wheels)
 
 
 @nox.session

@@ -43,7 +43,7 @@ def init(record: registry.MethodRecord, first: str, last: str) -> str:
 def stubs() -> dict[str, str]:
     """Text of each stub file, by its name."""
     records = registry.records()
-    steps = [record for record in records if record.kind == "step"]
+    steps = [record for record in records if record.kind in ("step", "direction")]
     updates = [record for record in records if record.kind == "update" and record.class_name != "SGD"]
     integrators = HEAD + "from typing import Literal\n\nfrom mflow.base.methods import Method\n"
     for record in steps:

@@ -43,6 +43,7 @@ from mflow.dynamics.solve import solve_dynamics
 from mflow.experiments.lr_find import LRFindResult, lr_find
 from mflow.experiments.sweep import SweepResult, sweep
 from mflow.experiments.tasks import Descent, Training
+from mflow.fitting.least_squares import LeastSquaresResult, least_squares
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
 from mflow.integrate.curvature import StiffnessWarning
@@ -50,7 +51,6 @@ from mflow.integrate.dense import DenseOutput
 from mflow.integrate.flow import gradient_flow
 from mflow.integrate.ivp import solve_ivp
 from mflow.integrate.stepper import Stepper
-from mflow.optimize.least_squares import LeastSquaresResult, least_squares
 from mflow.optimize.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.optimize.minimize import minimize
 from mflow.optimize.minimize_batch import MinimizeBatchResult, minimize_batch
@@ -75,7 +75,7 @@ if TYPE_CHECKING:
 
 __version__ = VERSION
 
-_INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.record.kind == "step"}
+_INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.record.kind in ("step", "direction")}
 globals().update(_INTEGRATORS)
 
 # Modules that users know by name. `__getattr__` imports one when it is first asked for: some need more than NumPy.

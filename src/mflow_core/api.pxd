@@ -2,7 +2,8 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.types cimport (mf_api, mf_frame, mf_loss, mf_method, mf_problem, mf_run, mf_run_options, mf_sizes, mf_sweep)
+from mflow_core.types cimport (mf_api, mf_descent, mf_descent_options, mf_direction, mf_frame, mf_loss, mf_method, mf_problem, mf_run,
+                               mf_run_options, mf_sizes, mf_sweep)
 
 cdef const mf_method *mf_find(const char *name) noexcept nogil
 cdef const mf_method *mf_row(int i) noexcept nogil
@@ -32,3 +33,14 @@ cdef int mf_integrate(const mf_method *m, const mf_problem *p, const mf_run_opti
 cdef int mf_run_set(mf_run *run, double t, const double *const *y) noexcept nogil
 cdef const char *mf_version_text() noexcept nogil
 cdef const char *mf_isa() noexcept nogil
+
+# version 4
+cdef int mf_direct(const mf_method *m, mf_direction *w) noexcept nogil
+cdef int mf_room(const mf_method *m, const double *par, ptrdiff_t n, int bounded, int64_t *kept, int64_t *work) noexcept nogil
+cdef mf_descent *mf_descent_new(const mf_method *m, const mf_problem *p, const mf_descent_options *options, const double *x0,
+                                int *err) noexcept nogil
+cdef int mf_descent_advance(mf_descent *descent, int64_t max_iter, double gtol) noexcept nogil
+cdef const double *mf_descent_x(const mf_descent *descent, double *value, double *gmax, int64_t *nit, int64_t *nfev) noexcept nogil
+cdef int64_t mf_descent_save(const mf_descent *descent, void *buf, int64_t room) noexcept nogil
+cdef int mf_descent_restore(mf_descent *descent, const void *buf, int64_t bytes) noexcept nogil
+cdef void mf_descent_free(mf_descent *descent) noexcept nogil

@@ -16,6 +16,8 @@ from libc.string cimport memcpy, strcmp
 
 from mflow_core cimport registry
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.host_descents cimport (LIMIT_REACHED, host_advance, host_descent_t, host_direct, host_free, host_new, host_restore, host_room,
+                                       host_save, host_x)
 from mflow_core.methods.losses cimport loss_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.solvers.newton cimport newton_config_t, newton_defaults, newton_make, newton_t
@@ -430,6 +432,44 @@ cdef int mf_run_set(mf_run *run, double t, const double *const *y) noexcept nogi
     return status
 
 
+cdef int mf_direct(const mf_method *m, mf_direction *w) noexcept nogil:
+    return host_direct(m, w)
+
+
+cdef int mf_room(const mf_method *m, const double *par, ptrdiff_t n, int bounded, int64_t *kept, int64_t *work) noexcept nogil:
+    return host_room(m, par, n, bounded, kept, work)
+
+
+cdef mf_descent *mf_descent_new(const mf_method *m, const mf_problem *p, const mf_descent_options *options, const double *x0,
+                                int *err) noexcept nogil:
+    cdef int status = MF_E_ARGUMENT if p == NULL or p.size < offset_of_jac() else 0
+    cdef host_descent_t *made = host_new(m, p, options, x0, &status) if status == 0 else NULL
+    if err != NULL:
+        err[0] = status
+    return <mf_descent *> made
+
+
+cdef int mf_descent_advance(mf_descent *descent, int64_t max_iter, double gtol) noexcept nogil:
+    cdef int status = host_advance(<host_descent_t *> descent, max_iter, gtol)
+    return 1 if status == LIMIT_REACHED else ending(status)
+
+
+cdef const double *mf_descent_x(const mf_descent *descent, double *value, double *gmax, int64_t *nit, int64_t *nfev) noexcept nogil:
+    return host_x(<host_descent_t *> descent, value, gmax, nit, nfev)
+
+
+cdef int64_t mf_descent_save(const mf_descent *descent, void *buf, int64_t room) noexcept nogil:
+    return host_save(<host_descent_t *> descent, buf, room)
+
+
+cdef int mf_descent_restore(mf_descent *descent, const void *buf, int64_t bytes) noexcept nogil:
+    return host_restore(<host_descent_t *> descent, buf, bytes)
+
+
+cdef void mf_descent_free(mf_descent *descent) noexcept nogil:
+    host_free(<host_descent_t *> descent)
+
+
 cdef const char *mf_version_text() noexcept nogil:
     return VERSION
 
@@ -449,6 +489,9 @@ TABLE.step, TABLE.begin, TABLE.update, TABLE.interpolate = mf_step, mf_begin, mf
 TABLE.run_new, TABLE.run_advance, TABLE.run_y = mf_run_new, mf_run_advance, mf_run_y
 TABLE.run_save, TABLE.run_restore, TABLE.run_free = mf_run_save, mf_run_restore, mf_run_free
 TABLE.ask, TABLE.start, TABLE.sweep, TABLE.loss = mf_ask, mf_start, mf_do_sweep, mf_find_loss
+TABLE.direct, TABLE.room = mf_direct, mf_room
+TABLE.descent_new, TABLE.descent_advance, TABLE.descent_x = mf_descent_new, mf_descent_advance, mf_descent_x
+TABLE.descent_save, TABLE.descent_restore, TABLE.descent_free = mf_descent_save, mf_descent_restore, mf_descent_free
 TABLE.integrate, TABLE.run_set, TABLE.version_text, TABLE.isa = mf_integrate, mf_run_set, mf_version_text, mf_isa
 
 _C_API = PyCapsule_New(&TABLE, b"mflow_core.api._C_API", NULL)

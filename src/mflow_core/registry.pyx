@@ -5,14 +5,15 @@ is never replaced by another. `mf_find` and everything above it see the records 
 tests of equal bits.
 """
 from cpython.pycapsule cimport PyCapsule_GetPointer
+from libc.stdint cimport int64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport strchr, strcmp, strlen, strncmp
 
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_DAMAGED,
-                               MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
+                               MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_SEARCH, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
                                MF_E_VERSION, MF_FSAL, MF_IMPLICIT, MF_INT, MF_LINEAR, MF_LOWER_OPEN, MF_NEEDS_RHO,
                                MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_SSP, MF_STAGED, MF_STIFFLY_ACCURATE,
-                               MF_SYMPLECTIC, MF_UPPER_OPEN)
+                               MF_SYMPLECTIC, MF_TRUST_REGION, MF_UPPER_OPEN)
 
 import difflib
 import importlib
@@ -20,7 +21,9 @@ import math
 
 from mflow_core import cpu
 
-FAMILIES = ("runge_kutta", "embedded", "implicit", "chebyshev", "second_order", "optimizers", "implicit_sgd")  # a new family: here and in meson.build
+# By folder; a new family: here and in its folder's meson.build.
+FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "chebyshev", "second_order", "optimizers", "implicit_sgd")),
+            *(f"directions.{name}" for name in ("quasi_newton", "conjugate_gradients", "trust_region")))
 
 
 # ---- the level, and the records -----------------------------------------------------------------------------------------------------
@@ -46,7 +49,7 @@ cdef int join(const mf_method **records, str level) except -1:
     cdef const mf_method **family
     cdef int count = 0
     for name in FAMILIES:
-        family = <const mf_method **> kernels(f"methods.{name}", "_records", b"mflow_core._rows", level)
+        family = <const mf_method **> kernels(name, "_records", b"mflow_core._rows", level)
         while family[0] != NULL:
             if count == MAX_RECORDS:
                 raise ImportError(f"mflow_core: more than {MAX_RECORDS} methods")
@@ -156,6 +159,8 @@ cdef const char *mf_error_text(int code) noexcept nogil:
         return b"the step that is needed is too small to move t"
     if code == MF_E_STEPS:
         return b"the limit on the number of steps was reached"
+    if code == MF_E_SEARCH:
+        return b"no step along the direction lowers the cost as the rule asks: often its last digits are spent"
     if code == MF_RETRY_SOLVE:
         return b"a solver of the library did not converge: a smaller step may help"
     if code == MF_RETRY_NON_FINITE:
@@ -173,7 +178,7 @@ cdef const char *mf_error_text(int code) noexcept nogil:
 
 _FLAGS = {"implicit": MF_IMPLICIT, "linear": MF_LINEAR, "ssp": MF_SSP, "symplectic": MF_SYMPLECTIC, "fsal": MF_FSAL,
           "stiffly_accurate": MF_STIFFLY_ACCURATE, "embedded": MF_EMBEDDED, "second_order": MF_SECOND_ORDER,
-          "needs_rho": MF_NEEDS_RHO, "staged": MF_STAGED, "derived": MF_DERIVED}
+          "needs_rho": MF_NEEDS_RHO, "staged": MF_STAGED, "derived": MF_DERIVED, "trust_region": MF_TRUST_REGION}
 
 
 cdef list matrix(const double *values, int rows, int columns):
@@ -239,8 +244,22 @@ cdef class MethodRecord:
 
     @property
     def kind(self):
-        """"step" (y to y+), "update" (optimizers) or "sweep"."""
+        """"step" (y to y+), "update" (optimizers), "sweep" or "direction" (of a line search, or a trust region's step)."""
+        if self.m.direct != NULL:
+            return "direction"
         return "step" if self.m.step != NULL else "update" if self.m.update != NULL else "sweep"
+
+    @property
+    def takes_bounds(self):
+        """Whether a direction respects bounds."""
+        cdef int64_t kept = 0, work = 0
+        cdef double *par
+        if self.m.room == NULL:
+            return False
+        par = self.parameters({})
+        status = self.m.room(self.m, par, 1, 1, &kept, &work)
+        free(par)
+        return status == 0
 
     @property
     def asks(self):

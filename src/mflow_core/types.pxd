@@ -24,6 +24,7 @@ cdef extern from "mflow/mflow.h" nogil:
         MF_E_SOLVE
         MF_E_STEP
         MF_E_STEPS
+        MF_E_SEARCH
         MF_RETRY_SOLVE
         MF_RETRY_NON_FINITE
         MF_REAL
@@ -45,6 +46,8 @@ cdef extern from "mflow/mflow.h" nogil:
         MF_NEEDS_RHO
         MF_STAGED
         MF_DERIVED
+        MF_TRUST_REGION
+        MF_SEARCH_GIVEN
 
     ctypedef int (*mf_rhs_fn)(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil
     ctypedef int (*mf_solve_fn)(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil
@@ -134,6 +137,28 @@ cdef extern from "mflow/mflow.h" nogil:
 
     ctypedef struct mf_method
 
+    ctypedef int (*mf_hessp_fn)(const double *x, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil
+
+    ctypedef struct mf_direction:
+        uint32_t size, flags
+        ptrdiff_t n
+        int64_t k
+        const double *par
+        const double *x
+        const double *g
+        const double *x_old
+        const double *g_old
+        const double *lower
+        const double *upper
+        double *kept
+        double *work
+        mf_hessp_fn hessp
+        void *hessp_ctx
+        double ratio
+        double *d
+        double first, c2
+        double gain, least
+
     ctypedef int (*mf_sizes_fn)(const mf_method *, const double *par, mf_sizes *) noexcept nogil
     ctypedef int (*mf_step_fn)(const mf_method *, mf_frame *) noexcept nogil
     ctypedef int (*mf_begin_fn)(const mf_method *, const double *par, int64_t k, double *scal, double *coef) noexcept nogil
@@ -143,6 +168,8 @@ cdef extern from "mflow/mflow.h" nogil:
                               double *at) noexcept nogil
     ctypedef int (*mf_sweep_fn)(const mf_method *, const double *par, mf_sweep *) noexcept nogil
     ctypedef int (*mf_start_fn)(const mf_method *, const double *par, ptrdiff_t lo, ptrdiff_t hi, double *const *x) noexcept nogil
+    ctypedef int (*mf_direct_fn)(const mf_method *, mf_direction *) noexcept nogil
+    ctypedef int (*mf_room_fn)(const mf_method *, const double *par, ptrdiff_t n, int bounded, int64_t *kept, int64_t *work) noexcept nogil
 
     ctypedef struct mf_method:
         uint32_t size, flags
@@ -166,8 +193,22 @@ cdef extern from "mflow/mflow.h" nogil:
         mf_ask_fn ask
         mf_sweep_fn sweep
         mf_start_fn start
+        mf_direct_fn direct
+        mf_room_fn room
 
     ctypedef struct mf_run
+
+    ctypedef struct mf_descent
+
+    ctypedef struct mf_descent_options:
+        uint32_t size, flags
+        const double *par
+        const double *lower
+        const double *upper
+        mf_hessp_fn hessp
+        void *hessp_ctx
+        int32_t search, reserved
+        double c1, c2, max_step
 
     ctypedef struct mf_run_options:
         uint32_t size, flags
@@ -203,6 +244,15 @@ cdef extern from "mflow/mflow.h" nogil:
         int (*run_set)(mf_run *, double t, const double *const *y) noexcept nogil
         const char *(*version_text)() noexcept nogil
         const char *(*isa)() noexcept nogil
+        int (*direct)(const mf_method *, mf_direction *) noexcept nogil
+        int (*room)(const mf_method *, const double *par, ptrdiff_t n, int bounded, int64_t *kept, int64_t *work) noexcept nogil
+        mf_descent *(*descent_new)(const mf_method *, const mf_problem *, const mf_descent_options *, const double *x0,
+                                   int *err) noexcept nogil
+        int (*descent_advance)(mf_descent *, int64_t max_iter, double gtol) noexcept nogil
+        const double *(*descent_x)(const mf_descent *, double *value, double *gmax, int64_t *nit, int64_t *nfev) noexcept nogil
+        int64_t (*descent_save)(const mf_descent *, void *buf, int64_t room) noexcept nogil
+        int (*descent_restore)(mf_descent *, const void *buf, int64_t bytes) noexcept nogil
+        void (*descent_free)(mf_descent *) noexcept nogil
 
 
 cdef extern from *:
@@ -211,6 +261,7 @@ cdef extern from *:
     static inline mf_frame mf_new_frame(void) { mf_frame f = MF_INIT(mf_frame); return f; }
     static inline mf_sweep mf_new_sweep(void) { mf_sweep s = MF_INIT(mf_sweep); return s; }
     static inline mf_run_options mf_new_run_options(void) { mf_run_options o = MF_INIT(mf_run_options); return o; }
+    static inline mf_direction mf_new_direction(void) { mf_direction w = MF_INIT(mf_direction); return w; }
     static inline mf_method mf_new_method(void) { mf_method m = MF_INIT(mf_method); return m; }
     static inline mf_api mf_new_api(void) { mf_api a = {0}; a.abi = MF_ABI; a.version = MF_API_VERSION; a.size = sizeof(mf_api); return a; }
     """
@@ -218,5 +269,6 @@ cdef extern from *:
     mf_frame mf_new_frame() noexcept nogil
     mf_sweep mf_new_sweep() noexcept nogil
     mf_run_options mf_new_run_options() noexcept nogil
+    mf_direction mf_new_direction() noexcept nogil
     mf_method mf_new_method() noexcept nogil
     mf_api mf_new_api() noexcept nogil

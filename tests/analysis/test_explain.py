@@ -58,9 +58,7 @@ def test_the_recommendation_works_at_the_first_try(name):
     assert first.recommended
     assert [t.recommended for t in others] == [False] * 3
     assert (first.method, first.parameters["lr"]) == (report.method, report.dt)
-    run = mflow.minimize(
-        cost, start, method=report.method, lr=report.dt, jac=True, maxiter=100, gtol=0, check_gradient=False, **report.parameters
-    )
+    run = mflow.minimize(cost, start, method=report.method, jac=True, maxiter=100, gtol=0, check_gradient=False, **report.parameters)
     assert run.reason in ("converged", "max_iter")
     assert run.fun == first.loss[-1] < cost(start)[0]
     assert first.loss[0] == cost(start)[0]
@@ -96,3 +94,27 @@ def test_the_region_is_that_of_the_recommended_method():
     assert np.max(dots.get_xdata()) < 2 * (1 + report.parameters["momentum"])  # inside
     lines = {line.get_label(): line for line in axes.figure.axes[1].lines}
     assert set(lines) >= {trial.label for trial in report.trials if len(trial.loss) > 3}
+
+
+def test_parameters_are_what_a_call_takes_beside_the_method() -> None:
+    H = np.diag([1.0, 30.0])
+    report = mflow.explain(lambda c: (0.5 * c @ H @ c, H @ c), [1.0, 1.0], jac=True)
+    assert report.parameters["lr"] == report.dt
+    assert f"Recommended: momentum, lr = {report.dt:.4g}, momentum = " in str(report)
+    r = mflow.minimize(lambda c: (0.5 * c @ H @ c, H @ c), [1.0, 1.0], jac=True, method=report.method, **report.parameters)
+    assert r.success
+    flow = mflow.explain(lambda t, y: -y, [1.0])
+    run = mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], flow.method, **flow.parameters)
+    assert abs(run.y[0, -1] - np.exp(-1.0)) < 1e-2
+
+
+@pytest.mark.parametrize("diagonal", [(1.0, 2.0), (1.0, -2.0), (1.0, 0.0), (0.0, 0.0)])
+def test_every_verdict_is_one_that_is_documented(diagonal: tuple[float, float]) -> None:
+    H = np.diag(diagonal)
+    costs = mflow.explain(lambda c: (0.5 * c @ H @ c, H @ c), [1.0, 1.0], jac=True).verdicts
+    flows = mflow.explain(lambda t, y: -H @ y, [1.0, 1.0]).verdicts
+    listed = type(mflow.explain(lambda c: (0.5 * c @ H @ c, H @ c), [1.0, 1.0], jac=True)).__doc__ or ""
+    for _, verdict in (*costs, *flows):
+        begins = [word for word in ("well-posed", "linearly stable", "suspect", "not known", "ill-posed") if verdict.startswith(word)]
+        assert len(begins) == 1
+        assert f'"{begins[0]}"' in listed

@@ -245,7 +245,72 @@ def test_an_entry_of_a_jacobian_that_is_not_finite_is_named_by_row_and_column():
         mflow.check_jacobian(lambda b: [b[0], b[1]], [1.0, 2.0], [[1.0, 0.0], [np.nan, 1.0]])
 
 
-@pytest.mark.parametrize("x", [{"a": [1.0]}, [np.ones(2), np.ones((2, 2))]])
-def test_parameters_in_several_arrays_are_to_be_flattened(x):
-    with pytest.raises(TypeError, match=r"x: expected one array, got a .*flatten"):
-        mflow.check_gradient(lambda v: 0.0, x, lambda v: v)
+W, B = np.array([[0.3, -0.7], [1.1, 0.2]]), np.array([0.4, 0.9])
+ARRANGED = {
+    "dict": ({"w": W, "b": B}, lambda p: (p["w"], p["b"]), lambda w, b: {"w": w, "b": b}, ("b", 1)),
+    "list": ([W, B], tuple, lambda w, b: [w, b], (1, 1)),
+    "tuple": ((W, B), tuple, lambda w, b: (w, b), (1, 1)),
+}
+
+
+@pytest.mark.parametrize("way", ARRANGED)
+def test_parameters_in_several_arrays_are_looked_at_as_train_takes_them(way):
+    x, apart, together, where = ARRANGED[way]
+    kinds = set()
+
+    def cost(p, scale):
+        kinds.add(type(p))
+        w, b = apart(p)
+        return scale * (float(np.sum(w**4)) + float(np.sum(np.sin(b))))
+
+    right = mflow.check_gradient(cost, x, lambda p, scale: together(4 * scale * apart(p)[0] ** 3, scale * np.cos(apart(p)[1])), (3.0,))
+    assert right.verdict == "right"
+    assert right.n == 6
+    assert kinds == {type(x)}
+    wrong = mflow.check_gradient(cost, x, lambda p, scale: together(4 * scale * apart(p)[0] ** 3, scale * np.cos(B) * [1, 2]), (3.0,))
+    assert wrong.worst == where
+    assert f"entry {where} of the gradient is {6 * np.cos(0.9):.6g}" in str(wrong)
+    assert abs(wrong.measured - 3 * np.cos(0.9)) < 1e-6
+    pair = mflow.check_gradient(lambda p: (cost(p, 1.0), together(4 * apart(p)[0] ** 3, np.cos(apart(p)[1]))), x, True)
+    assert bool(pair)
+
+
+def test_gradients_in_several_arrays_that_do_not_fit_are_named():
+    x = {"w": W, "b": B}
+    with pytest.raises(ValueError, match=r"the gradient\['b'\]: expected the shape \(2,\) of x\['b'\], got shape \(3,\)"):
+        mflow.check_gradient(lambda p: 0.0, x, lambda p: {"w": W, "b": np.ones(3)})
+    with pytest.raises(TypeError, match=r"the gradient: expected a dict with the keys \['w', 'b'\]"):
+        mflow.check_gradient(lambda p: 0.0, x, lambda p: {"w": W})
+    with pytest.raises(ValueError, match=r"the gradient\['w'\]: expected finite numbers, got nan"):
+        mflow.check_gradient(lambda p: 0.0, x, lambda p: {"w": np.nan * W, "b": B})
+
+
+KINKS = {
+    "sum of sizes": (lambda x: float(np.abs(x).sum()), np.sign, [0.0, 0.0]),
+    "one at its kink": (lambda x: float(np.abs(x).sum()), np.sign, [0.0, 1.0]),
+    "peak": (lambda x: -float(np.abs(x).sum()), lambda x: -np.sign(x), [0.0, 0.0]),
+    "tie": (lambda x: float(np.max(x)), lambda x: np.eye(3)[np.argmax(x)], [1.0, 1.0, 0.0]),
+    "tie of sizes": (lambda x: float(np.max(np.abs(x))), lambda x: np.array([1.0, 0.0]), [0.5, 0.5]),
+    "rectified": (lambda x: float(np.maximum(x, 0.0).sum()), lambda x: (x > 0) * 1.0, [0.0, 0.0]),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_kinks_are_not_called_right(name):
+    """A central difference takes |x| at 0 for a minimum with slope 0, and the remainder shrinks as h there, not faster."""
+    fun, grad, x = KINKS[name]
+    report = mflow.check_gradient(fun, x, grad)
+    assert (report.verdict, bool(report)) == ("unknown", False)
+    assert "slopes on both sides of x differ, as at a kink" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("fun", "grad"),
+    [
+        (lambda x: float(np.tanh(40.0 + x).sum()), lambda x: 1.0 - np.tanh(40.0 + x) ** 2),
+        (lambda x: float((x**2).sum()) + 3.0, lambda x: 2.0 * x),
+        (lambda x: float(np.sum(x**4)) - 1e3, lambda x: 4.0 * x**3),
+    ],
+)
+def test_entries_of_0_are_right_where_the_cost_is_flat_or_at_a_minimum(fun, grad):
+    assert mflow.check_gradient(fun, [0.0, 0.0], grad).verdict == "right"

@@ -94,3 +94,23 @@ def test_instances_keep_what_they_were_given():
     chosen = as_method(get_method("adam", lr=0.5), {"betas": (0.5, 0.6)})
     assert (chosen.given, chosen.parameters["lr"]) == ({"lr": 0.5, "betas": (0.5, 0.6)}, 0.5)
     assert as_method(chosen, {}) is chosen
+
+
+def test_names_are_looked_up_without_case_and_hyphens():
+    names = {}
+    for method in methods():
+        for name in (method.name, *method.aliases):
+            assert names.setdefault(name.lower().replace("-", "").replace("_", ""), method.name) == method.name, f"{name} is two methods"
+            for spelled in (name.upper(), name.replace("_", "-"), name.title().replace("_", "")):
+                assert get_method(spelled).name == as_method(spelled, {}).name == method.name
+
+
+def test_an_unknown_name_is_answered_with_the_nearest_of_the_kind_that_fits():
+    with pytest.raises(ValueError, match=r"^method: no method 'adma'; did you mean 'adamax' or 'adam'\?$"):
+        as_method("adma", {}, fits=lambda record: record.name in ("adam", "adamax", "sgd"))
+    with pytest.raises(ValueError, match=r"^solver: no method 'simplex'; there are 'sgd', 'adam'$"):
+        as_method("simplex", {}, "solver", fits=lambda record: record.name in ("adam", "sgd"))
+    with pytest.raises(
+        ValueError, match=r"^method: no method 'simplex'; there are ('\w+', ){7}'\w+' and others, which `mflow methods` prints$"
+    ):
+        as_method("simplex", {})

@@ -162,3 +162,53 @@ def test_json_does_not_follow_a_link(tmp_path: Path, capsys: Any, monkeypatch: A
 def test_json_goes_to_a_device(tmp_path: Path) -> None:
     write_json({}, os.devnull)
     assert Path(os.devnull).is_char_device()
+
+
+SYNTAX = {
+    b"import math\ndef f(x:\n    return 1\n": "costs.py, line 2",
+    b"def f(x):\n\treturn 1.\n        return 2\n": "costs.py, line 3",
+    b"import math\n\nimport helper\n\ndef f(x):\n    return 1.0\n": "helper.py, line 1",
+    b"def f(x):\n    return eval('(')\n": "costs.py, line 2, in f",
+}
+
+
+@pytest.mark.parametrize("content", SYNTAX)
+@pytest.mark.parametrize("command", ["compare", "explain"])
+@pytest.mark.parametrize("inside", [False, True])
+def test_errors_of_syntax_cite_the_users_file(
+    content: bytes, command: str, inside: bool, tmp_path: Path, capsys: Any, monkeypatch: Any
+) -> None:
+    """Inside its folder a frame of importlib looked as if it were there, too."""
+    (tmp_path / "helper.py").write_bytes(b"def g(x\n")
+    sys.modules.pop("helper", None)
+    if inside:
+        monkeypatch.chdir(tmp_path)
+    text = refused(capsys, command, Path("costs.py") if inside else tmp_path / "costs.py", content, "1,2")
+    assert SYNTAX[content] in text
+    assert "importlib" not in text
+    assert text.count(SYNTAX[content]) == 1
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("\ndef f():\n    return 1.0\n", "expected a function f(x), got f() (costs.py, line 2)"),
+        ("def f(x, y):\n    return 1.0\n", "expected a function f(x), got f(x, y) (costs.py, line 1)"),
+        ("def f(*, x):\n    return 1.0\n", "expected a function f(x), got f(*, x) (costs.py, line 1)"),
+        ("import functools\ndef g(x, y):\n    return 1.0\nf = functools.wraps(g)(lambda x, y: g(x, y))\n", "expected a function"),
+    ],
+)
+def test_another_signature_shows_where_the_function_stands(source: str, words: str, tmp_path: Path, capsys: Any) -> None:
+    assert words in refused(capsys, "compare", tmp_path / "costs.py", source.encode(), "1,2")
+    if "f(x, y)" not in words and "import" not in source:
+        assert words.replace("f(x),", "f(x) or f(t, y),") in refused(capsys, "explain", tmp_path / "costs.py", source.encode(), "1,2")
+
+
+def test_a_cost_that_changes_its_argument(tmp_path: Path, capsys: Any) -> None:
+    """`compare` says what to do about it; `explain` looks at copies, so that nothing is changed."""
+    (tmp_path / "costs.py").write_text("def f(x):\n    x *= 2\n    return 0.25 * float(x @ x)\n")
+    assert main(["compare", "--objective", f"{tmp_path / 'costs.py'}:f", "--x0", "1,2", "--method", "sgd", "--no-plot"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "mflow's arrays must not be changed in place: work on a copy, as in x = x.copy() (costs.py, line 2, in f)" in said
+    assert main(["explain", f"{tmp_path / 'costs.py'}:f", "--x0", "1,2", "--no-plot"]) == 0
+    assert "largest curvature at the start: 2\n" in capsys.readouterr().out

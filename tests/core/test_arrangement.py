@@ -7,6 +7,7 @@ import pytest
 from mflow_core.optimize.arrangement import Arrangement, gather
 from mflow_core.optimize.updater import Updater
 
+import mflow
 from mflow import optim
 
 A, B, C = np.ones(2), np.zeros((2, 3)), np.full(1, 5.0)
@@ -82,3 +83,31 @@ def test_an_incomplete_optimizer_says_so():
     for call in (opt.ask, lambda: opt.arrays, lambda: opt.flatten(A), lambda: opt.bind(A), lambda: opt.gradient_norm(A)):
         with pytest.raises(RuntimeError, match="this optimizer is incomplete, because its __init__ raised"):
             call()
+
+
+@pytest.mark.parametrize(
+    ("params", "grads", "label"),
+    [
+        ({"w": np.ones(3), "b": np.ones(2)}, {"w": np.ones(3, np.float32), "b": np.ones(2)}, "g['w']"),
+        ({"w": np.ones(3), "b": np.ones(2)}, {"w": np.ones(3), "b": np.ones(3)}, "g['b']"),
+        ([np.ones(3), np.ones(2)], [np.ones(3), [1.0, 2.0]], "g[1]"),
+        (np.ones(3), np.ones(3, np.float32), "g"),
+        ([{"params": {"w": np.ones(3)}}, {"params": [np.ones(2)]}], [{"w": np.ones(3)}, [np.array([1.0, np.nan])]], "g[1][0][1]"),
+        ([{"params": {"w": np.ones(3)}}, {"params": np.ones(2)}], [{"w": np.ones(2)}, np.ones(2)], "g[0]['w']"),
+    ],
+)
+def test_a_gradient_is_named_as_the_user_writes_it(params, grads, label):
+    with pytest.raises((TypeError, ValueError, FloatingPointError)) as caught:
+        optim.Adam(params).step(grads)
+    assert str(caught.value).startswith((f"{label}:", f"{label} ="))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_train_names_the_gradient_by_its_key(accumulate):
+    x = np.ones((4, 1))
+
+    def cost(p, x):
+        return 1.0, {"w": [1.0, 2.0, 3.0], "b": np.ones(2)}
+
+    with pytest.raises(TypeError, match=r"^g\['w'\]: expected a NumPy array, got list"):
+        mflow.train(cost, {"w": np.ones(3), "b": np.ones(2)}, (x,), batch_size=2, jac=True, epochs=1, accumulate=accumulate)

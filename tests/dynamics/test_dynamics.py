@@ -362,7 +362,6 @@ def test_a_force_past_the_limit_is_explained() -> None:
         ({"rayleigh": 3}, ValueError, "rayleigh: expected two numbers .*, got 3"),
         ({"stiffness": None}, ValueError, "nothing acts on the masses"),
         ({"stiffness": None, "rayleigh": (0.1, 0.2)}, ValueError, "rayleigh: expected b = 0 without a stiffness"),
-        ({"force": lambda t, x, v: -x}, ValueError, "stiffness: with force= given"),
         ({"dfdx": np.eye(2)}, ValueError, "dfdx: it belongs to a nonlinear force"),
         ({"t_span": None}, TypeError, "t_span is missing"),
         ({"method": "rk4"}, ValueError, "rk4 is no method for M x'' = F"),

@@ -382,7 +382,7 @@ def test_a_right_hand_side_that_integrates_by_itself() -> None:
         ({"save_every": 0}, ValueError, "save_every: .*, got 0"),
         ({"save_every": 1.5}, ValueError, "save_every: .*, got 1.5"),
         ({"save_every": 2, "save": "last"}, ValueError, "give one of them"),
-        ({"method": "rk_4"}, ValueError, "did you mean"),
+        ({"method": "rk44"}, ValueError, "did you mean"),
         ({"method": mflow.RK4}, TypeError, r"write RK4\(\)"),
         ({"method": 4}, TypeError, "a name or an instance"),
         ({"method": "adam"}, ValueError, "adam is no integrator"),

@@ -156,7 +156,7 @@ def test_the_check_is_counted_apart() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         r = mflow.minimize(cost, [0.0, 0.0], jac=grad, method="sgd", lr=0.04)
-    assert (r.reason, r.ncheck, r.nfev + r.ncheck) == ("converged", 2, calls[0])
+    assert (r.reason, r.ncheck, r.nfev + r.ncheck) == ("converged", 4, calls[0])
     plain = mflow.minimize(cost, [0.0, 0.0], jac=grad, method="sgd", lr=0.04, check_gradient=False)
     assert plain.ncheck == 0
     assert (plain.x.tobytes(), plain.nfev, plain.njev, plain.nit) == (r.x.tobytes(), r.nfev, r.njev, r.nit)
@@ -207,7 +207,7 @@ def test_a_compiled_cost_is_looked_at_once(tmp_path: Path) -> None:
     for fun in (library.right, library.wrong):
         fun.argtypes, fun.restype = [pointer, pointer, pointer, ctypes.c_ssize_t, ctypes.c_void_p], ctypes.c_int
     runs = [mflow.minimize(library.right, [0.0, 0.0], method="sgd", lr=0.04) for _ in range(2)]
-    assert [(r.reason, r.ncheck) for r in runs] == [("converged", 3), ("converged", 0)]
+    assert [(r.reason, r.ncheck) for r in runs] == [("converged", 5), ("converged", 0)]
     counts = []
     for _ in range(2):
         with pytest.warns(mflow.GradientWarning):
@@ -219,7 +219,7 @@ def test_a_compiled_cost_is_looked_at_once(tmp_path: Path) -> None:
     kept = scipy.LowLevelCallable(library.right)  # takes no weak reference: looked at each time, and not kept alive
     held = sys.getrefcount(kept)
     runs = [mflow.minimize(kept, [0.0, 0.0], method="sgd", lr=0.04) for _ in range(2)]
-    assert [(r.reason, r.ncheck) for r in runs] == [("converged", 3)] * 2
+    assert [(r.reason, r.ncheck) for r in runs] == [("converged", 5)] * 2
     del runs  # a result holds its cost, for certificates
     assert sys.getrefcount(kept) == held
 
@@ -285,3 +285,53 @@ def test_compiled_differences() -> None:
     pytest.importorskip("numba")
     r = mflow.minimize(mflow.compile(lambda x: 3.0 + 0.0 * x[0]), [0.5, 3.0], method="sgd", lr=0.1)
     assert (r.reason, r.success) == ("insensitive", False)
+
+
+def shifted(x: Array) -> Array:
+    """The gradient of `bowl_of` near (5, 5), and of one with another minimum elsewhere."""
+    return np.array([2 * (x[0] - (1.0 if np.linalg.norm(x - 5.0) < 1.0 else 1.5)), 20 * (x[1] + 2)])
+
+
+def bowl_of(x: Array) -> float:
+    return float((x[0] - 1) ** 2 + 10 * (x[1] + 2) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        ({"method": "momentum", "lr": 0.02}, "wrong_gradient"),
+        ({"method": "sgd", "lr": 0.02}, "wrong_gradient"),
+        ({"method": "backward_euler", "dt": 1.0}, "wrong_gradient"),
+        ({"method": "steepest_descent", "line_search": "strong_wolfe"}, "line_search_failed"),
+        ({"method": "sgd", "lr": 0.02, "maxiter": 50}, "max_iter"),
+    ],
+)
+def test_a_gradient_that_is_right_at_x0_and_wrong_elsewhere(settings: dict[str, Any], reason: str) -> None:
+    calls = [0]
+
+    def cost(x: Array) -> float:
+        calls[0] += 1
+        return bowl_of(x)
+
+    with pytest.warns(mflow.GradientWarning, match="minimize: the gradient is not that of the cost at x: along") as told:
+        r = mflow.minimize(cost, [5.0, 5.0], jac=shifted, **settings)
+    assert (r.reason, r.success, told[0].filename) == (reason, False, __file__)
+    assert r.message.startswith("the gradient is not that of the cost at x: ")
+    assert r.nfev + r.ncheck == calls[0]
+    plain = mflow.minimize(bowl_of, [5.0, 5.0], jac=shifted, check_gradient=False, **settings)
+    assert (plain.ncheck, plain.x.tolist()) == (0, r.x.tolist())
+
+
+def test_an_interrupted_look_at_the_end_keeps_the_result() -> None:
+    calls = [0]
+
+    def cost(x: Array) -> float:
+        calls[0] += 1
+        if calls[0] == 4:
+            raise KeyboardInterrupt
+        return float(x @ x)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mflow.minimize(cost, [1.0, 1.0], jac=lambda x: 2 * x, method="sgd", lr=0.25)
+    partial: Any = caught.value.partial_result  # type: ignore[attr-defined]
+    assert np.abs(partial.x).max() < 1e-5

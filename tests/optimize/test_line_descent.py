@@ -167,7 +167,7 @@ def test_the_path_is_the_way() -> None:
         assert (p.x[k] + p.steps[k] * p.directions[k]).tobytes() == p.x[k + 1].tobytes()
     assert [rosenbrock(x.ravel())[0] for x in p.x] == p.fun.tolist()
     assert r.nfev + r.ncheck == len(calls)
-    assert r.ncheck == 2
+    assert r.ncheck == 4
     assert p.x[-1].tobytes() == r.x.tobytes()
     plain = minimize(cost, np.array([[-1.2], [1.0]]), jac=True, method="sgd", line_search="armijo", maxiter=25)
     assert plain.x.tobytes() == r.x.tobytes()

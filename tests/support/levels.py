@@ -12,8 +12,9 @@ KINDS: dict[str, Callable[[Any], bool]] = {
     "second": lambda row: "second_order" in row.flags,
     "update": lambda row: row.kind == "update",
     "flow": lambda row: row.kind == "update" and "linear" in row.flags,
-    "any": lambda row: row.kind != "sweep" and "second_order" not in row.flags,  # a sweep walks samples: it has no state to step
-    "each": lambda row: row.kind != "sweep",
+    "direction": lambda row: row.kind == "direction",
+    "any": lambda row: row.kind in ("step", "update") and "second_order" not in row.flags,  # others have no state to step
+    "each": lambda row: row.kind in ("step", "update"),
 }
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mflow_core import registry
 
 import mflow
 from support.hostile import altered
@@ -63,7 +64,6 @@ def test_no_field_is_believed(way: int, tmp_path: Path) -> None:
         (("counters", "loss"), "x", "loss: expected a number, got 'x'"),
         (("optimizer", "steps"), 0, "optimizer: steps: expected"),
         (("optimizer", "groups"), None, "does not fit"),
-        (("generator", "state", "state"), 5, "generator"),
         (("elapsed",), -1.0, "elapsed: expected"),
     ],
 )
@@ -87,3 +87,53 @@ def test_parameters_that_are_not_finite_are_said(tmp_path: Path) -> None:
     r = mflow.train(**call, resume=tmp_path / "bad")
     assert (r.reason, r.success) == ("non_finite", False)
     assert "params are not finite at the start" in r.message
+
+
+def resumed(path: Path, call: dict[str, Any], facts: Any, blocks: dict[str, bytes]) -> str:
+    """What a run from this file is refused with."""
+    altered.write(path, b"mflow training 2", facts, blocks)
+    with pytest.raises(ValueError, match=r"resume: .* does not fit this call") as caught:
+        mflow.train(**call, resume=path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", [r.name for r in registry.records() if r.kind == "update" and len(r.vectors) > 1])
+def test_vectors_that_no_gradients_leave(name: str, tmp_path: Path) -> None:
+    """A mean of squares below 0, for every method that has one; NaN beside a parameter that is a number, for every vector."""
+    call = {"fun": cost, "params": np.zeros(3), "data": (X, Y), "jac": True, "epochs": 4, "batch_size": 4, "seed": 1, "optimizer": name}
+    with pytest.raises(Stop):
+        mflow.train(**call, checkpoint=tmp_path / "good", checkpoint_every=1, step_callback=fuse(6))
+    _, facts, blocks = altered.read(tmp_path / "good")
+    squares = {"adagrad": "s", "adadelta": "vu", "rmsprop": "v", "adam": "v", "adamw": "v", "adamax": "u", "nadam": "v"}.get(name, "")
+    for block in [key for key in blocks if key.startswith("vector")]:
+        vector = np.frombuffer(blocks[block]).copy()
+        vector[1] = np.nan
+        assert f"{block}: expected numbers, got nan" in resumed(tmp_path / "bad", call, facts, {**blocks, block: vector.tobytes()})
+        vector[1] = -1.0
+        negative = {**blocks, block: vector.tobytes()}
+        if block[-1] in squares:
+            assert f"{block[-1]} of array 0, got -1.0 in entry 1" in resumed(tmp_path / "bad", call, facts, negative)
+        else:
+            altered.write(tmp_path / "bad", b"mflow training 2", facts, negative)
+            assert mflow.train(**call, resume=tmp_path / "bad").reason == "finished"
+
+
+@pytest.mark.parametrize("way", range(3))
+def test_what_follows_from_the_history_is_compared_with_it(way: int, tmp_path: Path) -> None:
+    """Neither the generator nor a checksum of fields is in the file: they follow from the seed, the parameters and the losses."""
+    call = started(way, tmp_path / "good")
+    _, facts, blocks = altered.read(tmp_path / "good")
+    assert "generator" not in facts
+    assert not [name for name in facts if "checksum" in name]
+    if way == 0:
+        for j, factor in ((0, 1.0 + 1e-12), (2, 0.5), (4, -1.0)):
+            scalars = facts["optimizer"]["groups"][0]["scalars"]
+            other = altered.put(facts, ("optimizer", "groups", 0, "scalars", j), scalars[j] * factor)
+            assert "optimizer: scalars: expected" in resumed(tmp_path / "bad", call, other, blocks)
+    else:
+        other = altered.put(facts, ("optimizer", "groups", 0, "parameters", "lr"), 0.04)
+        assert "optimizer: lr: expected" in resumed(tmp_path / "bad", call, other, blocks)
+    if way == 2:
+        for name, value in (("lr", 0.005), ("best", 1e-3), ("num_bad_epochs", 3), ("cooldown_counter", 2)):
+            other = altered.put(facts, ("schedules", 0, name), value)
+            assert f"schedules: {name}: expected" in resumed(tmp_path / "bad", call, other, blocks)

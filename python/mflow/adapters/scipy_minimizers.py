@@ -9,7 +9,6 @@ cannot honour (bounds, constraints, Hessian-vector products) are refused, never 
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from mflow_core import registry
 from scipy.optimize import OptimizeResult
 
 from mflow.base.methods import get_method
+from mflow.base.telling import tell
 from mflow.optimize.minimize import minimize
 
 __all__: list[str] = []
@@ -80,7 +80,7 @@ def _refuse(record: Any, bounds: Any, constraints: Any, hess: Any, hessp: Any) -
     if hessp is not None:
         raise ValueError(f"hessp: {record.name} takes no Hessian-vector products; omit it")
     if hess is not None and "implicit" not in record.flags:
-        warnings.warn(f"Method {record.name} does not use Hessian information (hess).", RuntimeWarning, stacklevel=4)
+        tell(f"Method {record.name} does not use Hessian information (hess).")
 
 
 def _minimizer(record: Any) -> Callable[..., OptimizeResult]:

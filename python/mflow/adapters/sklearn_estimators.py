@@ -5,7 +5,6 @@ The only module that needs scikit-learn (1.6 or newer); `import mflow` does not 
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,7 @@ except ImportError as error:
     raise ImportError("mflow's estimators need scikit-learn 1.6 or newer: pip install 'momentum-flow[learn]'") from error
 
 from mflow.base.checks import Array
+from mflow.base.telling import tell
 from mflow.training.implicit_sgd import KINKS, ImplicitSGD
 
 __all__ = ["ImplicitSGDClassifier", "ImplicitSGDRegressor"]
@@ -147,7 +147,7 @@ class _Base(BaseEstimator):  # type: ignore[misc]
             text = (
                 f"{type(self).__name__}: max_iter = {self.max_iter} epochs, and weights still move by more than tol = {self.tol:g}{which}"
             )
-            warnings.warn(f"{text}; raise max_iter or tol", ConvergenceWarning, stacklevel=3)
+            tell(f"{text}; raise max_iter or tol", ConvergenceWarning)
         self._publish()
 
     def _learn_once(self, X: Any, labels: list[Array], sample_weight: Any, first: bool) -> None:

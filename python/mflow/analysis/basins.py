@@ -20,6 +20,7 @@ from mflow.analysis.posedness import posedness
 from mflow.analysis.results import BasinsResult
 from mflow.base.checks import Array, check_flags, check_function, check_list, check_number, check_start, check_vector
 from mflow.base.methods import Method, as_method
+from mflow.base.telling import tell
 from mflow.integrate.flow import gradient_flow
 from mflow.optimize.minimize import minimize
 
@@ -124,7 +125,7 @@ def basins(
     minima = _minima([w[1] for w in walks if w[2] == "converged"] + reached, near, checked, points.shape[1])
     if not all(arrived):
         text = f"basins: the exact flow reached no minimum from {arrived.count(False)} of {len(points)} starts; their flow_labels are -1"
-        warnings.warn(text, RuntimeWarning, stacklevel=2)
+        tell(text)
     labels = np.array([_label(w[1], minima, near) if w[2] == "converged" else -1 for w in walks], dtype=np.int64)
     flow_labels = np.array([_label(f[-1], minima, near) if ok else -1 for f, ok in zip(flows, arrived, strict=True)], dtype=np.int64)
     drift, allowed, room = _drifts(points, [walk[0] for walk in walks], flows, flow_labels, paths)

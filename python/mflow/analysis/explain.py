@@ -43,8 +43,9 @@ from mflow.base.checks import (
 )
 from mflow.base.differences import ASIDE, Digits, digits_of
 from mflow.base.methods import Method, as_method, methods
-from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
+from mflow.base.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.base.tables import columns
+from mflow.base.telling import tell
 from mflow.integrate.curvature import StiffnessWarning
 from mflow.integrate.ivp import solve_ivp
 from mflow.spectra import krylov, normality
@@ -76,12 +77,16 @@ class Report:
     kind : "cost" or "right-hand side". n : int. nfev : int, gradients, or slopes. curvature : (lower, upper), of a cost the interval of
     the largest curvature at the start; of a right-hand side that of the spectral radius on the path, an estimate where `complete` is False.
     probability : float, with which the interval of a cost holds, over random starts: 1 where all curvatures are known.
-    least_curvature : float, the
-    smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, a lower bound of the condition number; inf
-    where the cost is not convex, or has no curvature. eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
-    verdicts : list of (where, verdict): "start", "end", or times. path : `PosednessPath` or None.
+    least_curvature : float, the smallest Ritz value (at the start), below 0 where the cost curves down. condition : float, a lower bound of
+    the condition number; inf where the cost is not convex, or has no curvature.
+    eigenvalues : complex128 array, Ritz values of the flow's Jacobian at the start.
+    verdicts : list of (where, verdict): of a cost at the start and after some steps of descent, of a right-hand side from some time on.
+    Each begins with one of `mflow.posedness` ("well-posed", "linearly stable", "suspect", "not known", "ill-posed"); those of a cost go
+    on with what was seen. path : `PosednessPath` or None.
     steps : dict of method's name -> its largest stable step, for the upper end of the interval.
-    method : str, dt : float, parameters : dict, reason : str: the recommendation. complete : whether all eigenvalues are known.
+    method : str, dt : float, parameters : dict, reason : str: the recommendation. parameters are what a call takes beside the method:
+    lr (it is dt) and others for a cost, dt for a right-hand side where steps are fixed; where rtol and atol choose them, none.
+    complete : whether all eigenvalues are known.
     note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
     ncheck : evaluations that compared the gradient of a cost with its values. gradient : what is wrong with it, or why that is not known,
     in words; empty where it is right.
@@ -137,7 +142,7 @@ class Report:
         return "\n".join(lines)
 
     def _call(self) -> str:
-        extra = "".join(f", {name} = {value:.4g}" for name, value in self.parameters.items())
+        extra = "".join(f", {name} = {value:.4g}" for name, value in self.parameters.items() if name not in ("lr", "dt"))
         return f"{self.method}, {'lr' if self.kind == 'cost' else 'dt'} = {self.dt:.4g}{extra}"
 
 
@@ -237,12 +242,13 @@ def _with_trials(report: Report, fun: Any, jac: Any, args: tuple[Any, ...], star
             return fun.value_and_grad(x)
         return cost.value(x.ravel()), cost.gradient(x.ravel()).reshape(x.shape)
 
-    trials, lr, cuts = trials_of(both, start, report.method, report.dt, report.parameters, steps)
+    others = {name: value for name, value in report.parameters.items() if name != "lr"}
+    trials, lr, cuts = trials_of(both, start, report.method, report.dt, others, steps)
     reason = report.reason
     if cuts:
         text = "as longer steps led up from x0, where the curvature is not what it is farther on"
         reason += f" lr was cut from {report.dt:.3g} to {lr:.3g}, {text}."
-    return replace(report, trials=tuple(trials), dt=lr, reason=reason)
+    return replace(report, trials=tuple(trials), dt=lr, parameters={"lr": lr, **others}, reason=reason)
 
 
 def _arguments(fun: Any) -> int:
@@ -272,7 +278,7 @@ class _Cost:
             raise ValueError(f"jac: expected the gradient, as {start.size} variables are too many for differences of the cost, got None")
 
     def value(self, x: Array) -> float:
-        value = self.fun(x.reshape(self.shape), *self.args)
+        value = self.fun(x.reshape(self.shape).copy(), *self.args)
         if isinstance(value, tuple) and self.jac is None:
             raise TypeError("fun: expected one number returned, got a tuple; where it is the pair (cost, gradient), give jac=True")
         if self.seen is not None:
@@ -313,11 +319,13 @@ class _Cost:
         return out
 
     def _gradient(self, at: Array) -> Array:
-        return real_array(self.pair(at)[1], "fun (its gradient)") if self.jac is True else real_array(self.jac(at, *self.args), "jac")
+        return (
+            real_array(self.pair(at)[1], "fun (its gradient)") if self.jac is True else real_array(self.jac(at.copy(), *self.args), "jac")
+        )
 
     def pair(self, at: Array) -> Any:
         """(cost, gradient), as fun returns them with jac=True."""
-        pair = self.fun(at, *self.args)
+        pair = self.fun(at.copy(), *self.args)
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"fun: expected the pair (cost, gradient) returned with jac=True, got {type(pair).__name__}; omit jac")
         return pair
@@ -344,12 +352,12 @@ def _checked(cost: _Cost, x: Array, g: Array) -> tuple[int, str]:
 
     def values(at: Array) -> Any:
         at = at.reshape(cost.shape)
-        return cost.pair(at)[0] if cost.jac is True else cost.fun(at, *cost.args)
+        return cost.pair(at)[0] if cost.jac is True else cost.fun(at.copy(), *cost.args)
 
     verdict: Verdict = quick(gradient_model(values, x, None, g))
     if verdict.kind == "wrong":
         text = f"{said_of(verdict, 'gradient', 'cost')}; mflow.check_gradient names the entry"
-        tell(f"explain: {text}")
+        tell(f"explain: {text}", GradientWarning)
         return verdict.ncheck, text[0].upper() + text[1:] + "."
     return verdict.ncheck, f"Whether the gradient is the cost's is not known, as {verdict.text}." if verdict.text else ""
 
@@ -388,7 +396,7 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None, check:
         steps=steps,
         method=method,
         dt=dt,
-        parameters=parameters,
+        parameters={"lr": dt, **parameters},
         reason=reason,
         complete=first.complete,
         probability=1.0 if first.complete else 1.0 - MISS**STARTS,
@@ -513,7 +521,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
         steps=steps,
         method=method,
         dt=dt,
-        parameters={},
+        parameters={} if "embedded" in as_method(method, {}).flags else {"dt": dt},
         reason=reason,
         complete=all(p.complete for p in path.points),
         note=note,

@@ -13,12 +13,20 @@ from mflow.spectra import krylov
 from mflow.spectra.learned import Offsets, learn, offsets_of
 from mflow.spectra.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, known, outer_values, range_bound
 
-__all__ = ["Field"]
+__all__ = ["Field", "NotFiniteError"]
 
 DIFFERENCE = 6e-6  # root of rounding for central differences
 TRUNCATED = 1e-8  # of differences, against the Jacobian
 FULL = 1000  # components up to which those of one that is symmetric are, where its products do not tell enough
 COLUMNS = 2000  # components up to which all columns of a Jacobian that is not symmetric are differenced
+
+
+class NotFiniteError(ValueError):
+    """The Jacobian at a time t is not finite."""
+
+    def __init__(self, t: float) -> None:
+        super().__init__(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun")
+        self.t = t
 
 
 class Field:
@@ -71,11 +79,12 @@ class Field:
                 moved[j] = y[j] + h[j]
                 up, width = self.slope(t, moved), moved[j]
                 moved[j] = y[j] - h[j]
-                J[:, j] = (up - self.slope(t, moved)) / (width - moved[j])
+                with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is said below
+                    J[:, j] = (up - self.slope(t, moved)) / (width - moved[j])
             size = float(np.max(np.abs(self.slope(t, y)), initial=0.0))
-            error = 1e-8 * float(np.linalg.norm(J)) + 4.0 * 2.0**-52 * size / DIFFERENCE
+            error = 1e-8 * float(np.linalg.norm(J)) + 4.0 * 2.0**-52 * size / float(np.min(h))
         if not np.all(np.isfinite(J)):
-            raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun")
+            raise NotFiniteError(t)
         return J, error
 
     def product(self, t: float, y: Array) -> Callable[[Array], Array]:
@@ -104,15 +113,16 @@ class Field:
         images = [times(v) for v in probes]
         size = max(float(np.linalg.norm(w)) for w in images)
         if not np.isfinite(size):
-            raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun")
+            raise NotFiniteError(t)
         if symmetric is None:
             symmetric = abs(float(probes[0] @ images[1] - probes[1] @ images[0])) <= 1e-7 * size
         if given is not None:
             return self._given_linear(given, times, t, budget), symmetric
-        rest = 4.0 * 2.0**-52 * float(np.max(np.abs(self.slope(t, y)), initial=0.0)) / DIFFERENCE
+        lost, unit = 4.0 * 2.0**-52 * float(np.max(np.abs(self.slope(t, y)))) / DIFFERENCE, float(np.linalg.norm(y))
         matrix = self._learned(times)
         if matrix is None and columns and not symmetric and self.n <= COLUMNS:
-            matrix = self.matrix(t, y)[0]
+            matrix, unit = self.matrix(t, y)[0], float(np.min(np.abs(y)))
+        rest = lost / max(1.0, unit)
         if matrix is None:
             noise = 3.0 * TRUNCATED * size + rest
             return Linear(self.n, times, times if symmetric else None, None, noise, budget), symmetric
@@ -132,7 +142,7 @@ class Field:
         if tuple(matrix.shape) != (self.n, self.n):
             raise ValueError(f"jac: expected shape ({self.n}, {self.n}), got shape {tuple(matrix.shape)}")
         if not np.all(np.isfinite(matrix.data if hasattr(given, "tocsr") else matrix)):
-            raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun")
+            raise NotFiniteError(t)
         return known(matrix, 0.0, budget)
 
     def _learned(self, times: Callable[[Array], Array]) -> Any:
@@ -158,7 +168,7 @@ class Field:
             out = outer_values(J, symmetric)
             ends = (out.low, out.high) if symmetric else range_bound(J)
         except FloatingPointError:
-            raise ValueError(f"jac: expected a finite Jacobian at t = {t:g}, got NaN or inf; y may lie outside the domain of fun") from None
+            raise NotFiniteError(t) from None
         scale = float(np.max(np.abs(out.values), initial=0.0))
         return out, ends, max(J.noise, ROUNDING * scale), symmetric
 

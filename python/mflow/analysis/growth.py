@@ -81,7 +81,7 @@ def _of_matrices(field: Field, path: Path, marks: Array, per_mark: int, span: fl
             piece = _propagator(field, path, float(a) + k * h, h) @ piece
         factors.append(piece)
         state = piece @ state
-        size = float(np.linalg.norm(state, 2))
+        size = float(np.linalg.norm(state, 2)) if np.all(np.isfinite(state)) else math.inf
         if not 0.0 < size < math.inf:
             growth += [math.copysign(math.inf, size - 1.0)] * (len(marks) - len(growth))
             break

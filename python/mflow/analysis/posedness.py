@@ -2,7 +2,7 @@
 
 A small error d grows or fades like d' = J d, J = dF/dy (the variational equation). An eigenvalue of J with a positive real part makes the
 problem ill-posed: small errors, in the start or of the solver, become large ones. All real parts negative: well-posed, errors fade.
-0: linearly stable and mildly ill-posed, errors stay and add up. An eigenvalue as near to 0 as errors of J or of the solver is suspect.
+0: linearly stable, errors stay and may add up. An eigenvalue as near to 0 as errors of J or of the solver is suspect.
 
     error of an eigenvalue      (error of J) * condition, from left and right eigenvectors; where m of them coincide at most its m-th root
     large n                     bounds of the largest real part (`mflow.spectra.outer`), from the entries of J where they are given or few,
@@ -12,6 +12,7 @@ problem ill-posed: small errors, in the start or of the solver, become large one
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -21,7 +22,7 @@ from mflow_core import registry
 from mflow_core.stepping import stepper
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.analysis.field import Field
+from mflow.analysis.field import Field, NotFiniteError
 from mflow.analysis.growth import Growth, growth_along
 from mflow.analysis.results import Posedness, PosednessPath
 from mflow.base.checks import (
@@ -47,7 +48,7 @@ ALONG = 0.05  # share of the products that each point of a path may use
 ORDER = ("well-posed", "linearly stable", "suspect", "not known", "ill-posed")  # from the best to the worst
 MEANING = {
     "well-posed": "small errors fade",
-    "linearly stable": "mildly ill-posed: small errors neither fade nor grow, but add up to a slow drift",
+    "linearly stable": "small errors neither grow nor fade exponentially, and may add up to a slow drift",
     "suspect": "an eigenvalue is so near to 0 that errors of the Jacobian, or of a solver, decide its sign",
     "not known": "what is known of the eigenvalues does not decide whether small errors grow or fade",
     "ill-posed": "small errors grow",
@@ -477,10 +478,33 @@ def of_result(
         shape = result.y.shape[:-1]
         run = stepper.Run(registry.find("euler"), origin.problem, np.ascontiguousarray(result.y[..., 0]), float(result.t[0]), 1.0)
         fun = lambda t, y: run.slope(t, y.reshape(shape))  # noqa: E731
-    return posedness_along(
-        fun, result.t, result.y, jac=jac, symmetric=origin.symmetric or symmetric, points=points, near=near,
-        method=origin.method, dt=origin.dt,
-    )  # fmt: skip
+    options = {"jac": jac, "symmetric": origin.symmetric or symmetric, "points": points, "near": near}
+    options |= {"method": origin.method, "dt": origin.dt}
+    if result.success or result.reason not in ("non_finite", "diverged"):
+        return posedness_along(fun, result.t, result.y, **options)
+    with np.errstate(all="ignore"):
+        path = _known_part(fun, result.t, result.y, options)
+    if path.t[-1] == result.t[-1]:
+        return path
+    ended = f"the run ended at t = {result.t[-1]:.9g}, but beyond t = {path.t[-1]:.9g} its Jacobian is not known, or not finite"
+    return dataclasses.replace(path, text=f"{path.text}; {ended}")
+
+
+def _known_part(fun: Any, t: Array, y: Array, options: dict[str, Any]) -> PosednessPath:
+    """Of a path that left the finite numbers, as far as its Jacobian is known."""
+    while True:
+        try:
+            path = posedness_along(fun, t, y, **options)
+        except NotFiniteError as error:
+            count = int(np.sum(np.abs(t - t[0]) < abs(error.t - t[0])))
+            if count < 2:
+                raise
+        else:
+            known = [k for k, verdict in enumerate(path.verdicts) if verdict != "not known"]
+            count = int(np.searchsorted(np.abs(t - t[0]), abs(path.t[known[-1]] - t[0]), side="right")) if known else 0
+            if count < 2 or count == t.size:
+                return path
+        t, y = t[:count], y[..., :count]
 
 
 ANALYSES["posedness"] = of_result

@@ -29,8 +29,8 @@ class Posedness:
     """The verdict on y' = F(t, y) at a point: `mflow.posedness`.
 
     verdict : "ill-posed" (an eigenvalue with a positive real part), "well-posed" (all real parts negative), "linearly stable" (an
-    eigenvalue that is 0 to rounding: mildly ill-posed, errors neither grow nor fade but add up), "suspect" (one so near 0 that the error of
-    the eigenvalues decides its sign), "not known" (0 lies between the bounds of the largest real part).
+    eigenvalue that is 0 to rounding: errors neither grow nor fade exponentially, and may add up to a slow drift), "suspect" (one so near 0
+    that the error of the eigenvalues decides its sign), "not known" (0 lies between the bounds of the largest real part).
     t : float. y : float64 array. eigenvalues : complex128 array (k,), by falling real part: all (complete is True), or outer ones, as
     estimates. error : float, of an eigenvalue, at most. growth_rate : float, the largest real part, or the best estimate of it.
     growth_interval : (low, high), bounds of the largest real part; -inf and inf where there are none. probability : float, that they hold:

@@ -27,6 +27,7 @@ from mflow.base.checks import Array, as_tuple, check_start, shown
 __all__ = [
     "CostLook",
     "Digits",
+    "FewDigitsError",
     "Scan",
     "along",
     "check_diff_step",
@@ -53,15 +54,19 @@ NAMES = {24: "float32", 11: "float16", 8: "bfloat16"}
 
 
 class Digits(NamedTuple):
-    """What values carry: the relative error of one, and its kind in words."""
+    """What values carry: the relative error of one, and its kind in words; quantum: that of which all are multiples, 0 where there is none
+    (float32: their distances grow with them)."""
 
     eps: float
     kind: str
+    quantum: float = 0.0
 
     @property
     def text(self) -> str:
         """As in "values carry about 7 digits (float32)"."""
-        return f"about {max(1, int(-math.log10(2.0 * self.eps) + 0.3))} digits ({self.kind})"
+        kind = f"{self.kind}, multiples of {self.quantum:.6g}" if self.quantum else self.kind
+        count = max(1, int(-math.log10(2.0 * self.eps) + 0.3))
+        return f"about {count} digit{'s' if count > 1 else ''} ({kind})"
 
     @property
     def step(self) -> float:
@@ -69,8 +74,11 @@ class Digits(NamedTuple):
         return float(min(self.eps ** (1 / 3), 0.1))
 
 
-def digits_of(values: Sequence[Any]) -> Digits | None:
-    """What these values of one function, as it returned them, carry; None where it is all of float64, or nothing can be told."""
+def digits_of(values: Sequence[Any], some: int = SOME) -> Digits | None:
+    """What these values of one function, as it returned them, carry; None where it is all of float64, or nothing can be told.
+
+    some : bits below which values are taken for numbers that happen to be short.
+    """
     arrays = [np.asarray(value).ravel()[:ENTRIES] for value in values[:ENTRIES]]
     if not arrays or any(a.dtype.kind not in "biuf" for a in arrays):
         return None
@@ -83,15 +91,31 @@ def digits_of(values: Sequence[Any]) -> Digits | None:
     if numbers.size < 2:
         return None
     bits = _bits(numbers)
-    if SOME <= bits <= SINGLE:
-        return Digits(2.0**-bits, NAMES.get(bits, "rounded values"))
+    if some <= bits <= SINGLE:
+        quantum = _quantum(numbers, bits)
+        return Digits(2.0**-bits, "rounded values" if quantum else NAMES.get(bits, "rounded values"), quantum)
     return _decimals(numbers) if bits >= FULL else None
 
 
-def _bits(numbers: Array) -> int:
-    """The largest count of significant bits."""
+def _quantum(numbers: Array, bits: int) -> float:
+    """The power of two of which all are multiples, where small ones carry no more digits after the point than large ones; else 0."""
+    exponents = np.frexp(numbers)[1]
+    last = exponents - _bits_of(numbers)
+    if bits == SINGLE:  # differences of float32 numbers of one size look so, too
+        return 0.0
+    fixed = np.max(exponents) - np.min(last) <= bits + 2 and (np.max(exponents) - np.min(exponents) >= 4 or bits not in NAMES)
+    return float(2.0 ** np.min(last)) if fixed else 0.0
+
+
+def _bits_of(numbers: Array) -> Array:
+    """The count of significant bits of each."""
     whole = (np.abs(np.frexp(numbers)[0]) * 2.0**53).astype(np.int64)
-    return int(np.max(53.0 - np.log2((whole & -whole).astype(np.float64))))
+    return np.asarray(53.0 - np.log2((whole & -whole).astype(np.float64)))
+
+
+def _bits(numbers: Array) -> int:
+    """The largest one."""
+    return int(np.max(_bits_of(numbers)))
 
 
 def _decimals(numbers: Array) -> Digits | None:
@@ -104,7 +128,7 @@ def _decimals(numbers: Array) -> Digits | None:
         if len(digits) > DECIMALS or not mantissa:
             return None
         places = max(places, len(digits) - 1 - int(exponent))
-    return Digits(0.5 * 10.0**-places / max(1e-300, float(np.max(np.abs(numbers)))), "rounded values")
+    return Digits(0.5 * 10.0**-places / max(1e-300, float(np.max(np.abs(numbers)))), "rounded values", float(10.0**-places))
 
 
 @functools.lru_cache(maxsize=8)
@@ -225,11 +249,16 @@ def check_diff_step(value: Any, n: int) -> Array | None:
     return np.array(np.broadcast_to(steps, (n,)))
 
 
+class FewDigitsError(Exception):
+    """A cost carries few digits, where its user refuses one that does."""
+
+
 class CostLook:
     """The look at the first gradient of a cost, and at differences that are all 0: the `look` of a callback of the core.
 
     digits : what the cost's values carry, where that is less than float64. verdict : of the point `at` where all differences are 0, "flat",
-    "minimum", "maximum" or "level". check : called once with (x, value, gradient) where the gradient is the user's.
+    "minimum", "maximum" or "level". check : called once with (x, value, gradient) where the gradient is the user's. refuses : whether few
+    digits raise FewDigitsError.
     """
 
     def __init__(self, fun: Any, args: tuple[Any, ...], shape: tuple[int, ...], given: bool, check: Callable[..., Any] | None) -> None:
@@ -238,7 +267,7 @@ class CostLook:
         self.step = 0.0
         self.verdict, self.at, self.first = "", np.zeros(0), math.nan
         self.still: NDArray[np.intp] = np.zeros(0, np.intp)
-        self.known = False
+        self.known = self.refuses = False
 
     def __call__(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
         """Whether it has set other steps."""
@@ -251,6 +280,8 @@ class CostLook:
         if not self.known:
             self.known, self.first = True, value
             self.digits = self._digits(callback, x, seen or [])
+            if self.digits is not None and self.refuses:
+                raise FewDigitsError
             if self.digits is not None and not self.given:
                 return self._lengthen(callback, self.digits.step, x.size)
             if grad.all():

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from mflow_core.optimize.arrangement import gather
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_tuple, check_choice, check_function, check_number, check_start, dense_array, shown
 from mflow.base.differences import EACH, along
-from mflow.base.remainder import Model, Verdict, gradient_model, jacobian_model, quick
+from mflow.base.remainder import Model, Verdict, gradient_model, jacobian_model, ladder, quick
 
 __all__ = ["DerivativeReport", "check_grad", "check_gradient", "check_jacobian"]
 
@@ -23,13 +24,13 @@ SHIFTS = (0, 7, 19)  # of the directions along which many parameters are looked 
 class DerivativeReport:
     """The result of `check_gradient` and `check_jacobian`; ``str()`` of it is the text, ``bool()`` whether the derivative is right.
 
-    verdict : "right", "wrong" or "unknown". worst : the index of the parameter whose entry is furthest off (of a Jacobian (row, column)),
-    or None. given, measured : that entry, and what the function's values show in its place. error : their difference. n : parameters.
-    nfev : evaluations of the function. text : the verdict in words.
+    verdict : "right", "wrong" or "unknown". worst : the index of the parameter whose entry is furthest off (of a Jacobian (row, column); of
+    parameters in a dict or a list of arrays the key comes first), or None. given, measured : that entry, and what the function's values
+    show in its place. error : their difference. n : parameters. nfev : evaluations of the function. text : the verdict in words.
     """
 
     verdict: str
-    worst: tuple[int, ...] | None
+    worst: tuple[Any, ...] | None
     given: float
     measured: float
     error: float
@@ -54,10 +55,10 @@ def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple
     ----------
     fun : callable
         ``fun(x, *args)`` returns the cost, with ``jac=True`` the pair (cost, gradient).
-    x : array_like of real numbers, any shape
+    x : array_like of real numbers, any shape; or a dict of arrays, or a list or tuple of arrays of different shapes, as `mflow.train` takes
         Where to look. Take a point without symmetry: where a term vanishes its gradient vanishes too.
     jac : callable, True or None
-        ``jac(x, *args)``, of the shape of x; None for an objective of `mflow.objectives`, which has its own.
+        ``jac(x, *args)``, of the shape of x, or arranged as x is; None for an objective of `mflow.objectives`, which has its own.
     args : tuple
 
     Returns
@@ -86,36 +87,68 @@ def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple
     A. Griewank and A. Walther, Evaluating Derivatives (2008), on Taylor remainders.
     """
     check_function(fun, "fun")
-    if isinstance(x, dict) or (
-        isinstance(x, (list, tuple)) and any(np.ndim(a) != np.ndim(x[0]) or np.shape(a) != np.shape(x[0]) for a in x)
-    ):
-        given = "a dict" if isinstance(x, dict) else f"a {type(x).__name__} of arrays of different shapes"
-        raise TypeError(f"x: expected one array, got {given}; flatten them (np.concatenate of their ravel()), and take them apart in fun")
-    start, args = check_start(x, "x"), as_tuple(args)
-    flat = start.ravel()
+    parts, args = _Parts(x), as_tuple(args)
+    flat = parts.flat(x, "x")
     if jac is None and hasattr(fun, "value_and_grad"):
-        grad: Any = fun.value_and_grad(start)[1]
+        grad: Any = fun.value_and_grad(parts.arranged(flat))[1]
     elif jac is True:
-        pair = fun(start.copy(), *args)
+        pair = fun(parts.arranged(flat), *args)
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"fun: expected the pair (cost, gradient), as jac=True says, got {type(pair).__name__}")
         grad = pair[1]
     elif callable(jac):
-        grad = jac(start.copy(), *args)
+        grad = jac(parts.arranged(flat), *args)
     else:
         raise TypeError(f"jac: expected the gradient to check, a function or True, got {shown(jac)}")
-    g = _finite(grad, "the gradient")
-    if g.shape != start.shape and not (g.size == 1 and start.size == 1):
-        raise ValueError(f"the gradient: expected the shape {start.shape} of x, got shape {g.shape}")
+    g = parts.flat(grad, "the gradient")
 
     def value(at: Array) -> Any:
-        out = fun(at.reshape(start.shape), *args)
+        out = fun(parts.arranged(at), *args)
         return out[0] if isinstance(out, (tuple, list)) else out
 
     at = _finite(value(flat.copy()), "the cost")
     if at.size != 1:
         raise ValueError(f"fun: expected one number returned, got shape {at.shape}")
-    return _report(gradient_model(value, flat, at, g), g.reshape(1, -1), "gradient", start.shape)
+    return _report(gradient_model(value, flat, at, g), g.reshape(1, -1), "gradient", parts.index)
+
+
+class _Parts:
+    """How parameters lie in what a user passes, one array or several; they are looked at as one vector."""
+
+    def __init__(self, x: Any) -> None:
+        several = isinstance(x, (list, tuple)) and any(np.shape(a) != np.shape(x[0]) for a in x)
+        self.kind = type(x)
+        self.form: Any = list(x) if isinstance(x, dict) else len(x) if several else None
+        self.keys = self.form if isinstance(x, dict) else range(len(x)) if several else ()
+        self.shapes = [check_start(a, self._label("x", k)).shape for k, a in enumerate(gather(x, self.form, "x"))]
+        self.ends = np.cumsum([math.prod(shape) for shape in self.shapes])
+
+    def _label(self, argument: str, k: int) -> str:
+        return argument if self.form is None else f"{argument}[{self.keys[k]!r}]"
+
+    def flat(self, values: Any, argument: str) -> Array:
+        """One vector of what is arranged, and has the shapes, as the parameters. Raises TypeError or ValueError."""
+        out = []
+        for k, (a, shape) in enumerate(zip(gather(values, self.form, argument), self.shapes, strict=True)):
+            label = self._label(argument, k)
+            array = _finite(a, label)
+            if array.shape != shape and not (array.size == 1 == math.prod(shape)):
+                raise ValueError(f"{label}: expected the shape {shape} of {self._label('x', k)}, got shape {array.shape}")
+            out.append(array.ravel())
+        return np.concatenate(out)
+
+    def arranged(self, flat: Array) -> Any:
+        """Copies, arranged as the parameters are."""
+        arrays = [part.reshape(shape).copy() for part, shape in zip(np.split(flat, self.ends[:-1]), self.shapes, strict=True)]
+        if self.form is None:
+            return arrays[0]
+        return dict(zip(self.keys, arrays, strict=True)) if isinstance(self.form, list) else self.kind(arrays)
+
+    def index(self, at: int) -> tuple[Any, ...]:
+        """Where entry `at` of the vector stands: the key, and the index in that array."""
+        k = int(np.searchsorted(self.ends, at, side="right"))
+        inside = np.unravel_index(at - int(self.ends[k - 1] if k else 0), self.shapes[k])
+        return (() if self.form is None else (self.keys[k],)) + tuple(int(i) for i in inside)
 
 
 def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, ...] = (), *, t: float | None = None) -> DerivativeReport:
@@ -164,7 +197,7 @@ def check_jacobian(fun: Callable[..., Any], x: Any, jac: Any, args: tuple[Any, .
         matrix = matrix.reshape(at.size, start.size)
     if matrix.shape != (at.size, start.size):
         raise ValueError(f"jac: expected shape ({at.size}, {start.size}), row i the derivatives of value i, got shape {matrix.shape}")
-    return _report(jacobian_model(values, start, at, matrix), matrix, "Jacobian", start.shape)
+    return _report(jacobian_model(values, start, at, matrix), matrix, "Jacobian")
 
 
 def check_grad(
@@ -234,13 +267,14 @@ def _finite(value: Any, argument: str) -> Array:
     return check_start(dense, argument)
 
 
-def _report(model: Model, matrix: Any, word: str, shape: tuple[int, ...]) -> DerivativeReport:
-    """The verdict on all entries."""
+def _report(model: Model, matrix: Any, word: str, index_of: Callable[[int], tuple[Any, ...]] | None = None) -> DerivativeReport:
+    """The verdict on all entries. index_of: where a parameter stands in a gradient; None: of a Jacobian."""
     n = model.x.size
     scale = np.maximum(1.0, np.abs(model.x))
     if n <= EACH:
         moves = [scale * (np.arange(n) == j) for j in range(n)]
-        found = [(quick(model, move), [j]) for j, move in enumerate(moves)]
+        zero = ~np.asarray(abs(matrix).sum(axis=0)).ravel().astype(bool)  # where a central difference takes a kink for a minimum
+        found = [(ladder(model, move) if zero[j] else quick(model, move), [j]) for j, move in enumerate(moves)]
     else:
         found = [(quick(model, scale * np.roll(along(n), shift)), list(range(n))) for shift in SHIFTS]
     wrong = [one for one in found if one[0].kind == "wrong"]
@@ -258,7 +292,7 @@ def _report(model: Model, matrix: Any, word: str, shape: tuple[int, ...]) -> Der
         text = f"wrong: along a fixed direction the {word} says {verdict.claimed:.6g}, and the values show {verdict.measured:.6g}"
         return _made(model, "wrong", None, verdict.claimed, verdict.measured, text + _pattern(model, matrix, verdict))
     at = some[0]
-    index = tuple(int(i) for i in np.unravel_index(at, shape)) if word == "gradient" else (verdict.entry, at)
+    index = (verdict.entry, at) if index_of is None else index_of(at)
     given, measured = verdict.claimed / scale[at], verdict.measured / scale[at]
     named = f"{index[0]}" if len(index) == 1 else f"{index}"
     owner = "cost" if word == "gradient" else "function"
@@ -266,7 +300,7 @@ def _report(model: Model, matrix: Any, word: str, shape: tuple[int, ...]) -> Der
     return _made(model, "wrong", index, given, measured, text + _pattern(model, matrix, verdict))
 
 
-def _made(model: Model, kind: str, worst: tuple[int, ...] | None, given: float, measured: float, text: str) -> DerivativeReport:
+def _made(model: Model, kind: str, worst: tuple[Any, ...] | None, given: float, measured: float, text: str) -> DerivativeReport:
     return DerivativeReport(kind, worst, given, measured, measured - given, model.x.size, model.count, text)
 
 

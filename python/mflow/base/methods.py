@@ -7,10 +7,11 @@ record are one tuple ``betas`` in Python; a choice is its word; None stands for 
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import itertools
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -330,8 +331,35 @@ def methods(family: str | None = None) -> list[Method]:
     return [cls() for cls in _CLASSES.values() if family is None or cls.record.family == family]
 
 
+def plain_name(name: str) -> str:
+    """A name as it is looked up: without case, hyphens, underscores and spaces ("L-BFGS" and "lbfgs" are one)."""
+    return "".join(c for c in name.lower() if c not in "-_ ")
+
+
+_NAMES = {plain_name(name): record.name for record in registry.records() for name in (record.name, *record.aliases)}
+OFFERED = 8  # names that an error lists where none is near
+
+
+def class_named(name: str, argument: str = "method", fits: Callable[[Any], bool] | None = None) -> type[Method]:
+    """The class of the method of this name or alias. fits: which records the driver takes, for it offers no others (2: those before 1).
+
+    Raises ValueError, with the nearest names that fit, if there is none.
+    """
+    found = _NAMES.get(plain_name(name))
+    if found is not None:
+        return _CLASSES[found]
+    kind = [record for record in registry.records() if fits is None or fits(record)]
+    kind.sort(key=lambda record: 0 if fits is None else -int(fits(record)))
+    names = {plain_name(n): n for record in kind for n in (*record.aliases, record.name)}
+    near = [names[key] for key in difflib.get_close_matches(plain_name(name), names, n=3, cutoff=0.6)]
+    some = ", ".join(repr(record.name) for record in kind[:OFFERED])
+    more = " and others, which `mflow methods` prints" if len(kind) > OFFERED else ""
+    offer = f"did you mean {' or '.join(map(repr, near))}?" if near else f"there are {some}{more}"
+    raise ValueError(f"{argument}: no method {name!r}; {offer}")
+
+
 def get_method(name: str, **parameters: Any) -> Method:
-    """The method of this name or alias, with parameters.
+    """The method of this name or alias, with parameters. Case, hyphens and underscores of the name do not matter.
 
     Raises ValueError, with the nearest names, if there is none; TypeError or ValueError for a parameter that does not fit.
 
@@ -341,21 +369,20 @@ def get_method(name: str, **parameters: Any) -> Method:
     >>> mflow.get_method("adam", betas=(0.8, 0.99)).parameters["betas"]
     (0.8, 0.99)
     """
-    return _CLASSES[registry.find(check_instance(name, "name", str, "the name of a method")).name](**parameters)
+    return class_named(check_instance(name, "name", str, "the name of a method"))(**parameters)
 
 
-def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "method") -> Method:
-    """A `Method` from what a driver's ``method`` argument may be; ``parameters`` come on top of those that an instance was given."""
+def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "method", fits: Callable[[Any], bool] | None = None) -> Method:
+    """A `Method` from what a driver's ``method`` argument may be; ``parameters`` come on top of those that an instance was given.
+
+    fits: which records the driver takes: an unknown name is answered with the nearest of these.
+    """
     if isinstance(method, type) and issubclass(method, Method):
         raise TypeError(f"{argument}: expected a name or an instance, got the class {method.__name__}; write {method.__name__}()")
     if isinstance(method, Method):
         return type(method)(**{**method.given, **parameters}) if parameters else method
     if isinstance(method, str):
-        try:
-            name = registry.find(method).name
-        except ValueError as error:
-            raise ValueError(str(error).replace("method:", f"{argument}:", 1)) from None
-        return _CLASSES[name](**parameters)
+        return class_named(method, argument, fits)(**parameters)
     record = getattr(method, "method_record", None)
     if isinstance(record, registry.MethodRecord):
         raise TypeError(f"{argument}: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")

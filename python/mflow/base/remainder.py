@@ -10,8 +10,6 @@ tell, do not count as wrong. `quick` needs two evaluations where the derivative 
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,7 +18,7 @@ import numpy as np
 from mflow.base.checks import Array
 from mflow.base.differences import EPS, along, digits_of
 
-__all__ = ["GradientWarning", "Model", "Verdict", "gradient_model", "jacobian_model", "ladder", "quick", "said_of", "tell"]
+__all__ = ["GradientWarning", "Model", "Verdict", "gradient_model", "jacobian_model", "ladder", "quick", "said_of"]
 
 RUNGS = 0.1 * 8.0 ** -np.arange(10.0)
 SHARES = (0.371, 0.829)  # of the rungs, where a ladder says "wrong"
@@ -65,18 +63,10 @@ class Verdict(NamedTuple):
     share: float = 0.0
 
 
-def said_of(verdict: Verdict, word: str, owner: str) -> str:
+def said_of(verdict: Verdict, word: str, owner: str, where: str = "x0") -> str:
     """A derivative that is wrong, in words."""
-    text = f"the {word} is not that of the {owner} at x0: along a fixed direction it says {verdict.claimed:.6g}, and the values of the"
+    text = f"the {word} is not that of the {owner} at {where}: along a fixed direction it says {verdict.claimed:.6g}, and the values of the"
     return f"{text} {owner} show {verdict.measured:.6g}" + (": it has the wrong sign" if verdict.sign else "")
-
-
-def tell(text: str, category: type[Warning] | None = None) -> None:
-    """Warns where the user called mflow, however deep that is: the core calls back from any depth."""
-    level, frame = 1, sys._getframe(0)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "mflow":
-        level, frame = level + 1, frame.f_back
-    warnings.warn(text, GradientWarning if category is None else category, stacklevel=level)
 
 
 class Model:
@@ -288,9 +278,10 @@ def _seen(r: _Rungs, noise: Array, measured: Array, bend: Array, count: int) -> 
     middle, turn = np.linalg.norm(0.5 * (r.plus + r.minus), axis=1), np.linalg.norm(bend, axis=1)
     room = np.linalg.norm(noise, axis=1)
     clear = room <= 0.5 * SEEN * np.maximum(slope, turn)
-    if (clear & (middle <= SEEN * np.maximum(slope, np.where(slope > SEEN * turn, 0.0, turn)))).any():
-        return Verdict("right", count, share=SEEN)
     sharp = turn[turn > CLEAR * room]
-    if sharp.size >= SPAN and sharp[-1] > 0.5 * sharp[0]:
+    kink = sharp.size >= SPAN and sharp[-1] > 0.5 * sharp[0]
+    if not kink and (clear & (middle <= SEEN * np.maximum(slope, np.where(slope > SEEN * turn, 0.0, turn)))).any():
+        return Verdict("right", count, share=SEEN)
+    if kink:
         return Verdict("unknown", count, text="its slopes on both sides of x differ, as at a kink")
     return Verdict("unknown", count, text="its values are too rough, or carry too few digits, to tell")

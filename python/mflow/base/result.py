@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.telling import LIBRARIES
 
 __all__ = [
     "ANALYSES",
@@ -26,16 +27,15 @@ __all__ = [
     "origin_of",
     "pending",
     "place_of",
+    "words_of",
 ]
 
 # Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when it is
 # imported; `import mflow` imports them all.
 ANALYSES: dict[str, Callable[..., Any]] = {}
 
+READ_ONLY = "mflow's arrays must not be changed in place: work on a copy, as in x = x.copy()"
 COLUMNS = ("kinetic", "potential", "load", "damping", "numerical", "residual")  # of an energy ledger
-
-
-LIBRARIES = ("mflow", "mflow_core", "numpy", "scipy", "matplotlib", "sklearn", "torch", "contextlib", "threading", "concurrent")
 
 
 class Result(dict[str, Any]):
@@ -128,6 +128,8 @@ def attach(error: BaseException, partial: Callable[[], Result], note: str) -> No
             error.partial_result = result  # type: ignore[attr-defined]
     with contextlib.suppress(AttributeError):
         error.add_note(note)
+        if is_write(error):
+            error.add_note(READ_ONLY)
 
 
 def place_of(error: BaseException, folder: str | None = None) -> str:
@@ -135,14 +137,18 @@ def place_of(error: BaseException, folder: str | None = None) -> str:
 
     folder : where that code is; by default anywhere outside of the library and of NumPy and SciPy.
     """
+    if isinstance(error, SyntaxError) and error.filename and os.path.isfile(error.filename):
+        return f"{os.path.basename(error.filename)}, line {error.lineno}"
     place, trace = "", error.__traceback__
     while trace is not None:
         code, module = trace.tb_frame.f_code, str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]
-        if folder is None:
-            own = module not in LIBRARIES and not code.co_filename.startswith("<frozen")
+        if code.co_filename.startswith("<frozen"):
+            users = False
+        elif folder is None:
+            users = module not in LIBRARIES
         else:
-            own = os.path.dirname(os.path.realpath(code.co_filename)) == os.path.realpath(folder)
-        if own:
+            users = os.path.dirname(os.path.realpath(code.co_filename)) == os.path.realpath(folder)
+        if users:
             place = f"{os.path.basename(code.co_filename)}, line {trace.tb_lineno}, in {code.co_name}"
         trace = trace.tb_next
     return place
@@ -176,6 +182,18 @@ class Examined(Result):
 
     def __getstate__(self) -> None:
         """Pickles leave out the equation or the cost, which analyses need."""
+
+
+def words_of(error: BaseException) -> str:
+    """What an error of the user's code says: of one in its syntax without the place, which `place_of` gives; of one from a change of an
+    argument in place with the fix."""
+    text = error.msg if isinstance(error, SyntaxError) and error.msg else str(error)
+    return f"{type(error).__name__}: {text}" + (f"; {READ_ONLY}" if is_write(error) else "")
+
+
+def is_write(error: BaseException) -> bool:
+    """Whether it comes from an array that must not be changed."""
+    return isinstance(error, ValueError) and str(error).endswith(" is read-only")
 
 
 class IVPResult(Examined):

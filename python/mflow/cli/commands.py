@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from mflow.base.result import place_of
-from mflow.cli import compare, explain, methods, simulate, stability
+from mflow.base.result import place_of, words_of
+from mflow.cli import compare, doctor, explain, methods, simulate, stability
 from mflow.cli.arguments import UsageError
 from mflow.cli.methods import version
 from mflow.cli.output import print_error
@@ -66,10 +66,9 @@ def _words(error: Exception, arguments: argparse.Namespace) -> str:
     """One line for an error: with its place where it comes from the user's own file, else the library's words."""
     target = getattr(arguments, "objective", None) or getattr(arguments, "target", None)
     place = place_of(error, os.path.dirname(os.path.abspath(target.rpartition(":")[0]))) if target else ""
-    kind = type(error).__name__
     if place:
-        return f"{place}: {kind}: {error}"
-    text = str(error) if isinstance(error, TypeError | ValueError) and str(error) else f"{kind}: {error}"
+        return f"{place}: {words_of(error)}"
+    text = str(error) if isinstance(error, TypeError | ValueError) and str(error) else words_of(error)
     return text if isinstance(error, TypeError | ValueError | OSError | MemoryError) else f"{text} (MFLOW_TRACEBACK=1 shows where)"
 
 
@@ -91,6 +90,7 @@ _MODULES = (
     (stability, "limits, order and stability of methods, with their regions"),
     (explain, "look at your own problem: safe steps, posedness, which method to use"),
     (simulate, "a shear building on shaking ground: table, energy ledger, picture"),
+    (doctor, "look at this installation: levels, optional packages, a self-test of the bits"),
 )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from mflow.base.methods import Method
 from mflow.base.progress import Progress
-from mflow.base.result import place_of
+from mflow.base.result import place_of, words_of
 from mflow.cli.arguments import PICTURES, check_file, positive, whole
 from mflow.cli.output import number, print_error, seconds, table, width, write_json
 from mflow.cli.userfile import load_function, parse_numbers
@@ -96,13 +96,13 @@ def _problem(arguments: argparse.Namespace) -> Problem:
     if arguments.x0 is None:
         raise ValueError('--objective needs a start: --x0 "1,2,3"')
     start = parse_numbers(arguments.x0, "--x0").tolist()
-    name, function = load_function(arguments.objective, "--objective")
+    name, function = load_function(arguments.objective, "--objective", ("x",))
     try:
         return job.custom_problem(name, function, start)
     except Exception as error:
         place = place_of(error, os.path.dirname(os.path.abspath(arguments.objective.rpartition(":")[0])))
         where = f"--objective {arguments.objective} at the start {arguments.x0}"
-        raise ValueError(f"{where}: {type(error).__name__}: {error}" + (f" ({place})" if place else "")) from error
+        raise ValueError(f"{where}: {words_of(error)}" + (f" ({place})" if place else "")) from error
 
 
 # ---- the runs -----------------------------------------------------------------------------------------------------------------------

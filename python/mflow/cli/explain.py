@@ -36,7 +36,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     if arguments.t_end == 0.0:
         raise ValueError("--t-end: expected a number other than 0, got 0")
     check_picture(arguments.out, arguments.no_plot)
-    arguments.function = load_function(arguments.target, "explain")[1]
+    arguments.function = load_function(arguments.target, "explain", ("x", "t, y"))[1]
 
 
 def command(arguments: argparse.Namespace) -> int:

@@ -28,7 +28,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow methods`; the exit code."""
     if arguments.name is not None:
-        print(_description(get_method(arguments.name)))
+        print(summary(get_method(arguments.name)))
         return 0
     rows = [[m.name, ", ".join(m.aliases) or "-", m.family, _order_cell(m), str(m.stages), _limit_cell(m)] for m in methods()]
     print(table(["method", "also called", "family", "order", "stages", "stable up to"], rows, ("also called",), (0, 1, 2, 5)))
@@ -110,7 +110,8 @@ def _stability(method: Method) -> list[str]:
     return [f"lr <= {limit:.6g} for the curvature L = 1; the limit does not depend on lr L alone, mflow.max_stable_dt gives it for other L"]
 
 
-def _description(method: Method) -> str:
+def summary(method: Method) -> str:
+    """Everything that its record says of a method, as text."""
     others = "".join(f" ({order} with {words})" for words, order in other_orders(method.record).items())
     lines = [
         f"{method.name}: a method of the family {method.family}", "", describe(method.record), "",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import inspect
+import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +15,16 @@ import numpy as np
 from mflow_core import registry
 
 from mflow.base.checks import Array
-from mflow.base.result import place_of
+from mflow.base.result import place_of, words_of
 
 __all__ = ["load_function", "parse_numbers"]
 
 
-def load_function(target: str, option: str) -> tuple[str, Callable[..., Any]]:
-    """(name, function) of FILE.py:FUNCTION. Raises ValueError, with the option's name and the fix, where there is none."""
+def load_function(target: str, option: str, forms: Sequence[str]) -> tuple[str, Callable[..., Any]]:
+    """(name, function) of FILE.py:FUNCTION. Raises ValueError, with the option's name and the fix, where there is none.
+
+    forms : the arguments that it may take, such as "x" and "t, y".
+    """
     file, _, name = target.rpartition(":")
     if not file or not name.isidentifier():
         raise ValueError(f"{option} {target}: expected FILE.py:FUNCTION, as in {option} costs.py:bowl")
@@ -40,14 +46,32 @@ def load_function(target: str, option: str) -> tuple[str, Callable[..., Any]]:
         raise ValueError(f"{option} {target}: {file} ends the program when it is imported, with {error.code!r}") from error
     except BaseException as error:
         place = place_of(error, folder)
-        raise ValueError(f"{option} {target}: {file} raised {type(error).__name__}: {error}" + (f" ({place})" if place else "")) from error
+        raise ValueError(f"{option} {target}: {file} raised {words_of(error)}" + (f" ({place})" if place else "")) from error
     finally:
         sys.path.remove(folder)
     function = getattr(module, name, None)
     if not callable(function):
         known = [key for key, value in vars(module).items() if callable(value) and not key.startswith("_")]
         raise ValueError(f"{option}: " + registry.unknown(f"{file} has no function", name, known or ["none"]))
+    _check_signature(function, f"{option} {target}", forms)
     return name, function
+
+
+def _check_signature(function: Any, argument: str, forms: Sequence[str]) -> None:
+    """ValueError, with the place of the user's function, where it takes other arguments."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # one that tells nothing of them
+        return
+    for form in forms:
+        with contextlib.suppress(TypeError):
+            signature.bind(*form.split(", "))
+            return
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    place = f" ({os.path.basename(code.co_filename)}, line {code.co_firstlineno})" if code is not None else ""
+    name = getattr(function, "__name__", type(function).__name__)
+    wanted = " or ".join(f"{name}({form})" for form in forms)
+    raise ValueError(f"{argument}: expected a function {wanted}, got {name}{signature}{place}")
 
 
 def parse_numbers(text: str, option: str) -> Array:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_choice, check_whole
-from mflow.base.remainder import tell
 from mflow.base.result import Result
+from mflow.base.telling import tell
 from mflow.curvature.frozen import Bearing
 from mflow.curvature.hessian import Hessian
 from mflow.curvature.landscape import scaled
@@ -74,7 +74,7 @@ class Watch:
             text = f"after {step} steps lr times the largest curvature is {lr * largest:.4g}"
             text += f", above the limit {lr * limit:.4g} of {self.method}"
             advice = f"steps along it grow until the curvature falls; up to lr = {lr * limit / largest:.4g} it is stable there"
-            tell(f"{self.name}: {text}: {advice}", RuntimeWarning)
+            tell(f"{self.name}: {text}: {advice}")
 
     @property
     def note(self) -> str:

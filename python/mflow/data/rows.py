@@ -81,6 +81,11 @@ class Minibatches(Generic[Batch]):
             rows = slice(position * self.batch_size, (position + 1) * self.batch_size)
             yield self._batch(rows if order is None else order[rows])
 
+    def skip(self, generator: np.random.Generator, epochs: int) -> None:
+        """Draw what so many epochs draw, without their batches."""
+        for _ in range(epochs if self._shuffle else 0):
+            generator.permutation(self.n_rows)
+
     def _batch(self, rows: slice | npt.NDArray[np.intp]) -> Batch:
         # Copies in both cases: a slice would be a view, and a caller who scales
         # a batch in place would change the data only when not shuffling.

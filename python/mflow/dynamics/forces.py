@@ -1,4 +1,4 @@
-"""Forces: M x'' = force(t, x, v), as the core takes it, of the degrees of freedom that move."""
+"""Forces: M x'' = force(t, x, v), alone or beside the matrices and the load of a structure, of the degrees of freedom that move."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import numpy as np
 from mflow_core.dynamics import matrices
 from mflow_core.dynamics import supports as core_supports
 from mflow_core.dynamics.force import Force
+from mflow_core.dynamics.joined_force import JoinedForce
+from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.signatures import FORCE_SIGNATURE, POTENTIAL_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import check_sparse
 from mflow_core.solvers.solver import Solver
+from mflow_core.stepping import probe
 
 from mflow.base.checks import Array, real_array
 from mflow.base.methods import Method
@@ -27,30 +30,48 @@ def solves_for_acceleration(method: Method) -> bool:
     return bool(method.is_implicit) or method.parameters.get("damping") == "implicit"
 
 
-def tangent_solver(solver: Any, tangents: tuple[Any, Any], mass: Any, at: tuple[float, Array, Array], args: tuple[Any, ...]) -> Solver:
-    """What solves for accelerations: with sparse factors where one of the tangents dfdx, dfdv is sparse at (t0, x0, v0)."""
+def tangent_solver(
+    solver: Any, tangents: tuple[Any, Any], body: tuple[Any, ...], at: tuple[float, Array, Array], args: tuple[Any, ...]
+) -> Solver:
+    """What solves for accelerations: with sparse factors where one of the tangents dfdx, dfdv is sparse at (t0, x0, v0). body: (M,)
+    or (M, C, K)."""
     n, given = at[1].size, any(of is not None for of in tangents)
-    factors = TangentFactors(n, mass) if any(is_sparse(of, *at, args) for of in tangents) else None
+    factors = TangentFactors(n, *body) if any(is_sparse(of, *at, args) for of in tangents) else None
     return nonlinear.force_solver(solver, n, given, factors)
 
 
 def force_problem(
     method: Method, supports: Supports, mass: Any, force: Any, args: tuple[Any, ...], inplace: bool, dfdx: Any, dfdv: Any, potential: Any,
-    velocity_free: bool, solver: Any, at: tuple[float, Array, Array],
+    velocity_free: bool, solver: Any, at: tuple[float, Array, Array], beside: tuple[Structure, Any] | None = None,
 ) -> Force:  # fmt: skip
-    """The problem of a nonlinear force. at: t0, x0, v0, where tangents are looked at first."""
-    shape = supports.shape
-    M = mass if mass is None else free_part(matrices.checked_matrix(mass, "mass", supports.n), supports)
+    """The problem of a nonlinear force. at: t0, x0, v0, where tangents are looked at first. beside: what `structure_problem` made of the
+    matrices and the load that it stands beside."""
+    if beside is not None and beside[0].by_cg:
+        _refuse_newton(method, velocity_free)
+    shape, body = supports.shape, beside[1][1:] if beside is not None and beside[1] is not None else (None,)
+    if beside is None:
+        body = (mass if mass is None else free_part(matrices.checked_matrix(mass, "mass", supports.n), supports),)
     if supports.any:
         force, dfdx, dfdv, potential = _on_free(supports, force, inplace, dfdx, dfdv, potential)
         shape, inplace = (supports.free.size,), False
     solves, inner = solves_for_acceleration(method), None
     if solves:
-        inner = tangent_solver(solver, (dfdx, dfdv), M, (at[0], supports.reduced(at[1]), supports.reduced(at[2])), args)
-    return Force(
-        force, shape, mass=M, args=args, inplace=inplace, dfdx=dfdx if solves else None, dfdv=dfdv if solves else None,
-        potential=potential, velocity_free=velocity_free, solver=inner,
-    )  # fmt: skip
+        inner = tangent_solver(solver, (dfdx, dfdv), body, (at[0], supports.reduced(at[1]), supports.reduced(at[2])), args)
+    more = {"args": args, "inplace": inplace, "potential": potential, "velocity_free": velocity_free, "solver": inner}
+    more |= {"dfdx": dfdx if solves else None, "dfdv": dfdv if solves else None}
+    if beside is not None:
+        return JoinedForce(force, shape, beside[0], **more)
+    return Force(force, shape, mass=body[0], **more)
+
+
+def _refuse_newton(method: Method, velocity_free: bool) -> None:
+    """ValueError where matrices that conjugate gradients solve with would stand inside Newton's iteration."""
+    of_x, of_v = probe.implicit_shares(method.record, method.numbers)
+    if of_x or (of_v and not velocity_free):
+        raise ValueError(
+            f'linear_solver: conjugate gradients ("cg", or a damping function) go with a force that the method takes explicitly, and '
+            f"{method.name} is implicit in it: use an explicit method, central_difference or staggered with velocity_free=True, or matrices"
+        )
 
 
 def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any, potential: Any) -> tuple[Any, ...]:

@@ -6,7 +6,6 @@ Degrees of freedom that are fixed are no part of the run: `Supports` takes them 
 from __future__ import annotations
 
 import math
-import warnings
 import zlib
 from collections.abc import Sequence
 from typing import Any
@@ -20,6 +19,7 @@ from mflow_core.stepping.energies import Energies
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.result import COLUMNS, DynamicsResult, Result
+from mflow.base.telling import tell
 from mflow.dynamics import load_tables
 from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
@@ -77,7 +77,7 @@ class Motion(Drive):
         rtol, atol = (RTOL if s.rtol is None else s.rtol), (ATOL if s.atol is None else s.atol)
         rtol_v, atol_v = (rtol if s.rtol_v is None else s.rtol_v), (atol if s.atol_v is None else s.atol_v)
         if s.atol is None:
-            warn_of_small("solve_dynamics", self.start, self.v0, stacklevel=7)
+            warn_of_small("solve_dynamics", self.start, self.v0)
         four = [*check_tolerances(rtol, atol, shape), *check_tolerances(rtol_v, atol_v, shape, of="_v")]
         if any(array.size > 1 for array in four):
             four = [np.ascontiguousarray(np.broadcast_to(array, (self.supports.n,))[self.supports.free]) for array in four]
@@ -130,7 +130,7 @@ class Motion(Drive):
         if self.mode == "fixed" and self.t0 != self.t1:
             self.warned = self.limit.warning(self.step)
             if self.warned:
-                warnings.warn(f"{self.name}: {self.warned}", RuntimeWarning, stacklevel=5)
+                tell(f"{self.name}: {self.warned}")
         status = int(Energies(self.run).keep() if self.keeps_energy else self.run.prepare())
         if status != 0:
             return status
@@ -160,7 +160,7 @@ class Motion(Drive):
                     "it (the integral of |load - line between the ends of steps| against that of |load|); its times are about "
                     f"{np.median(np.diff(times)):.3g} apart: lower dt"
                 )
-                warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=3)
+                tell(f"{self.name}: {text}")
 
     def _say_ends(self, times: Array, values: Array, after: str | None) -> None:
         for at, share in load_tables.held(times, values, self.t0, self.t1):
@@ -169,7 +169,7 @@ class Motion(Drive):
             self.notes.append(f"{place} of the load's table, t = {at:g}, {kept}")
             if after is None and REST < share < OVER:
                 text = f'load: the run goes {self.notes[-1]}: give after="zero" for a load that is over, or after="hold"'
-                warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=4)
+                tell(f"{self.name}: {text}")
 
     def heed_function(self) -> None:
         """Of loads: after a run with fixed steps it is looked at between a few of them."""
@@ -205,7 +205,7 @@ class Motion(Drive):
             f"load: at steps that were looked at it is about {100 * share:.3g} % of its size off the line between its values at their "
             f"ends: dt = {abs(self.step):g} is too long to see it: lower dt"
         )
-        warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=6)
+        tell(f"{self.name}: {text}")
         return text
 
     # ---- endings -------------------------------------------------------------------------------------------------------------------------

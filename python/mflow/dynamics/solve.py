@@ -1,7 +1,7 @@
-"""`solve_dynamics`: M x'' + C x' + K x = load(t), or M x'' = force(t, x, v).
+"""`solve_dynamics`: M x'' + C x' + K x = load(t) + force(t, x, v), or without the one or the other.
 
-The arguments become a problem of the core: a `Structure` of matrices (structures.py), solved linearly, or a `Force` (forces.py), solved by
-Newton's iteration where a method is implicit. The integration itself is in motion.py.
+The arguments become a problem of the core: a `Structure` of matrices (structures.py), solved linearly; a `Force` (forces.py), solved by
+Newton's iteration where a method is implicit; or both, joined. The integration itself is in motion.py.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from mflow_core.dynamics import matrices
 from mflow_core.dynamics import supports as core_supports
-from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.signatures import FORCE_SIGNATURE, compiled_address
 from mflow_core.problems.sparse import check_sparse
 
@@ -107,15 +106,21 @@ def solve_dynamics(
     rtol_v, atol_v : float or array_like
         Those of v; as of x where not given. ``atol_v=inf`` leaves v out: the error of x alone decides.
     force : callable, optional
-        ``force(t, x, v, *args)`` returns all forces, in place of damping, stiffness and load; with ``inplace=True``,
-        ``force(t, x, v, out, *args)`` fills out. Or compiled:
+        ``force(t, x, v, *args)`` returns a force, which is added to the load (``-grad potential``, where it has one); with
+        ``inplace=True``, ``force(t, x, v, out, *args)`` fills out. Methods take the matrices beside it as they take them alone: implicit
+        ones solve with them, and need Newton's iteration only where they are implicit in what the force depends on. So nonlinear springs
+        as ``force`` with ``velocity_free=True``, dashpots as ``damping`` and ``method="central_difference"`` or ``"staggered"`` are
+        explicit in the springs and implicit in the damping. Or compiled:
         ``int (double t, const double *x, const double *v, double *f, ptrdiff_t n, void *ctx)``; it must follow from its arguments
         alone, for explicit methods may repeat a few steps with it.
     dfdx, dfdv : array_like (n, n) or callable, optional
         Tangents of the force, constant or ``dfdx(t, x, v, *args)``, for implicit methods; differences where none is given. SciPy sparse
         ones are factored sparsely: in reverse Cuthill-McKee order as a band where that is narrow, else by SciPy.
     potential : callable, optional
-        ``potential(x, *args)`` of the force, for the ledger. Without it the ledger's load holds the work of the whole force.
+        ``potential(x, *args)`` of the force, for the ledger. Without it the ledger's load holds the work of the whole force. Beside
+        matrices or a load, what the force does by way of v, force(t, x, v) - force(t, x, 0), counts as damping; this asks for the force
+        twice a step more, unless it is ``velocity_free``. The residual then is what the step's quadrature of the force is off by: what
+        depends on t belongs into ``load``.
     velocity_free : bool
         The force does not use v: methods that are implicit in v alone are explicit then.
     rayleigh : (a, b), optional
@@ -188,16 +193,16 @@ def solve_dynamics(
     nonlinear = {"dfdx": dfdx, "dfdv": dfdv, "potential": potential, "solver": solver}
     nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
     problem: Any
-    if force is not None:
-        _refuse(linear, "with force= given it holds all forces: add {name} there")
-        problem, moving = (
-            force_problem(chosen_method, supports, mass, force, at=(check_span(t_span, dt)[0], start, speed), **nonlinear),
-            None,
-        )
-    else:
+    if force is None:
         _refuse(nonlinear | ({"args": None} if events is not None else {}), "it belongs to a nonlinear force=, which is not given")
+    beside = moving = None
+    if force is None or any(value is not None for value in linear.values()):
         narrow = all(value is None or np.ndim(value) == 0 for value in (rtol, atol))  # arrays of tolerances have the user's order
-        problem, moving = structure_problem(supports, mass, narrow=narrow, **linear)
+        beside = structure_problem(supports, mass, narrow=narrow, alone=force is None, **linear)
+        problem, moving = beside
+    if force is not None:
+        at = (check_span(t_span, dt)[0], start, speed)
+        problem, moving = force_problem(chosen_method, supports, mass, force, at=at, beside=beside, **nonlinear), None
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step,
         max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
@@ -206,7 +211,8 @@ def solve_dynamics(
     )  # fmt: skip
     drive = Motion(
         problem, t_span, supports.reduced(start), supports.reduced(speed), chosen_method, settings, supports=supports,
-        energy=_keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free, facts=facts,
+        energy=_keeps_energy(energy, problem), matrices=moving, velocity_free=velocity_free and damping is None and rayleigh is None,
+        facts=facts,
     )  # fmt: skip
     if is_table(load):
         drive.heed_table(np.asarray(load[0], dtype=np.float64), np.asarray(load[1], dtype=np.float64), after)
@@ -225,7 +231,7 @@ def _refuse(arguments: dict[str, Any], why: str) -> None:
 
 def _keeps_energy(energy: bool | None, problem: Any) -> bool:
     """Whether the ledger is kept: where energies exist, if the user does not say."""
-    exists = not isinstance(problem, Structure) or bool(problem.symmetric)
+    exists = bool(getattr(problem, "symmetric", True))
     if energy and not exists:
         raise ValueError("energy: the stiffness is not symmetric, so it has no potential and no ledger can be kept: omit energy")
     return exists if energy is None else bool(energy)

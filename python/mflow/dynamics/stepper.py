@@ -76,7 +76,7 @@ class MotionStepper(Stepper, flag="second_order"):
         tangents, inner = (call["dadx"], call["dadv"]), None
         solves = solves_for_acceleration(self.method)
         if solves and call["solve_accel"] is None:
-            inner = tangent_solver(call["solver"], tangents, None, (self._t0, start, self._speed), args)
+            inner = tangent_solver(call["solver"], tangents, (None,), (self._t0, start, self._speed), args)
         dadx, dadv = tangents if solves else (None, None)
         return Force(
             call["accel"], start.shape, args=args, inplace=call["inplace"], dfdx=dadx, dfdv=dadv, potential=call["potential"],

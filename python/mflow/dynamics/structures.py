@@ -19,9 +19,10 @@ SPARSE = 5  # what `matrices.shape_of` calls a matrix that is no band
 
 
 def structure_problem(
-    supports: Supports, mass: Any, damping: Any, stiffness: Any, load: Any, rayleigh: Any, linear_solver: str | None, narrow: bool
-) -> tuple[Structure, tuple[Any, ...] | None]:
-    """The problem, and (n, M, C, K) of what moves; None where C is a function. narrow: it may be reordered."""
+    supports: Supports, mass: Any, damping: Any, stiffness: Any, load: Any, rayleigh: Any, linear_solver: str | None, narrow: bool,
+    alone: bool = True,
+) -> tuple[Structure, tuple[Any, ...] | None]:  # fmt: skip
+    """The problem, and (n, M, C, K) of what moves; None where C is a function. narrow: it may be reordered. alone: there is no force."""
     n = supports.n
     if linear_solver is not None:
         check_choice(linear_solver, "linear_solver", ("direct", "cg"))
@@ -34,7 +35,7 @@ def structure_problem(
             )
         if rayleigh is not None:
             raise ValueError("rayleigh: damping is a function: add a M + b K there")
-    if stiffness is None and load is None and damping is None and rayleigh is None:
+    if alone and stiffness is None and load is None and damping is None and rayleigh is None:
         raise ValueError("stiffness, load, force: nothing acts on the masses: give one of them (stiffness=0 for free flight)")
     M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
     C: Any = None if damping is None or function else matrices.checked_matrix(damping, "damping", n)

@@ -21,7 +21,7 @@ import numpy as np
 from mflow import optim
 from mflow.base.checks import Array
 from mflow.base.methods import Method, get_method, methods
-from mflow.base.result import OptimizeResult, place_of
+from mflow.base.result import OptimizeResult, place_of, words_of
 from mflow.data.rows import minibatches
 from mflow.experiments.problems import Problem, custom_problem, problem, problem_names
 from mflow.optimize.minimize import minimize
@@ -266,7 +266,7 @@ def _full_batch(problem: Problem, method: Method, run: Run, max_iter: int) -> Ru
 def _words(error: Exception) -> str:
     """An exception of the user's cost, with its place."""
     place = place_of(error)
-    return f"{type(error).__name__}: {error}" + (f" ({place})" if place else "")
+    return words_of(error) + (f" ({place})" if place else "")
 
 
 def _minibatch(problem: Problem, method: Method, run: Run, max_iter: int, batch_size: int, seed: int) -> Run:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import math
 import sys
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -18,6 +17,7 @@ from mflow_core import registry
 
 from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_whole, shown
 from mflow.base.methods import Method
+from mflow.base.telling import tell
 
 __all__ = [
     "ABOVE_0",
@@ -225,12 +225,12 @@ def _tolerance(value: Any, argument: str, shape: tuple[int, ...]) -> Array:
     return np.array(array, dtype=np.float64, order="C").reshape(-1)
 
 
-def warn_of_small(name: str, *starts: Array, stacklevel: int) -> None:
+def warn_of_small(name: str, *starts: Array) -> None:
     """Warns of a start so far below the default atol that no digit of it is controlled; 0 is the start of many a problem."""
     largest = max(float(np.max(np.abs(start), initial=0.0)) for start in starts)
     if 0.0 < largest < SMALL * ATOL:
         text = f"{name}: atol: the start is at most {largest:.3g}, and errors of the default {ATOL:g} are allowed: give atol="
-        warnings.warn(text, RuntimeWarning, stacklevel=stacklevel)
+        tell(text)
 
 
 def _entry(argument: str, array: Array, k: Any, expected: str) -> str:

@@ -7,7 +7,6 @@ The loops over steps are in the core; here they are cut into pieces, between whi
 from __future__ import annotations
 
 import math
-import warnings
 import zlib
 from collections.abc import Sequence
 from functools import partial
@@ -24,6 +23,7 @@ from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
+from mflow.base.telling import tell
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
@@ -132,7 +132,7 @@ class Drive:
         s = self.settings
         rtol, atol = control.check_tolerances(RTOL if s.rtol is None else s.rtol, ATOL if s.atol is None else s.atol, self.start.shape)
         if s.atol is None:
-            control.warn_of_small(self.name, self.start, stacklevel=6)
+            control.warn_of_small(self.name, self.start)
         if rtol.size == atol.size:
             return rtol, atol
         shape = (max(rtol.size, atol.size),)
@@ -244,7 +244,7 @@ class Drive:
         if stiff and held + abs((self.t1 - self.run.t) / h) > MANY_HELD:
             self.told_stiff = True
             text = endings.stiff_words(self.run, self.method).removeprefix("; ")
-            warnings.warn(f"{self.name}: near t = {self.run.t:g} {text}", StiffnessWarning, stacklevel=6)
+            tell(f"{self.name}: near t = {self.run.t:g} {text}", StiffnessWarning)
 
     # ---- saving and resuming ----------------------------------------------------------------------------------------------------------
 
@@ -309,7 +309,7 @@ class Drive:
         self.doubt.look()
         run, method = self.run, self.method
         if few := self._few_digits():
-            warnings.warn(f"{self.name}: {few}", RuntimeWarning, stacklevel=4)
+            tell(f"{self.name}: {few}")
         if status == 0:
             message = f"reached t = {self.t1:g} in {run.k} steps of {method.name}"
             message += at_rest(run, self.settings.symmetric) if math.isinf(self.step) else self._growth()
@@ -346,7 +346,7 @@ class Drive:
         fixed = self.mode == "fixed" and self.run.k > 1 and math.isfinite(self.step)
         text = self._ending("").growth(self.warned) if fixed else ""
         if text and not self.warned:
-            warnings.warn(f"{self.name}: {text}", RuntimeWarning, stacklevel=5)
+            tell(f"{self.name}: {text}")
         return text and f"; but {text}"
 
     def result(self, status: int, reason: str, message: str) -> Any:

@@ -19,7 +19,6 @@ as gradients: nothing is copied.
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -31,7 +30,8 @@ from mflow_core.optimize.updater import Updater
 
 from mflow.base.checks import as_number, check_flags, check_instance, check_number, check_whole, finite_array
 from mflow.base.methods import describe, positional, public_values, record_values, signature_of
-from mflow.optim.effective import effective_lr
+from mflow.base.telling import tell
+from mflow.optim.effective import effective_lr, never_negative
 
 NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were made with: unknown (see `optimizers.pyx`)
 
@@ -173,7 +173,8 @@ class Optimizer(Updater):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what `state_dict` returned. The caller restores the parameter arrays themselves.
 
-        Raises ValueError, and changes nothing, if it belongs to another method, other shapes or another number of arrays.
+        Raises ValueError, and changes nothing, if it belongs to another method, other shapes or another number of arrays, or where a mean
+        of squares is negative.
         """
         check_instance(state, "state", Mapping, "the dict that state_dict returned")
         missing = {"method", "steps", "groups", "vectors"} - set(state)
@@ -192,13 +193,19 @@ class Optimizer(Updater):
                 shapes = {k: np.shape(v) for k, v in by_name.items()}
                 raise ValueError(f"state: expected {names} of shape {array.shape} for array {i}, got {shapes}")
             fresh.append({name: np.array(by_name[name], dtype=np.float64, order="C") for name in names})
+            for name in never_negative(self.record, self._parameters_at(i)):
+                bad = np.flatnonzero(fresh[i][name] < 0.0)
+                if bad.size:
+                    raise ValueError(
+                        f"state: expected numbers of at least 0 as {name} of array {i}, got {fresh[i][name].flat[bad[0]]} in entry {bad[0]}"
+                    )
             for name in names:
                 bad = np.flatnonzero(~np.isfinite(fresh[i][name]))
                 if bad.size:
                     text = (
                         f"state: {name} of array {i} is {fresh[i][name].flat[bad[0]]} in entry {bad[0]}, as it was saved: a number that is"
                     )
-                    warnings.warn(f"{text} divided by it stands still, or is none", RuntimeWarning, stacklevel=2)
+                    tell(f"{text} divided by it stands still, or is none")
         steps = check_whole(state["steps"], "state: steps")
         scalars = [list(map(float, entry["scalars"])) for entry in groups]
         for g, entry in enumerate(groups):
@@ -212,6 +219,10 @@ class Optimizer(Updater):
         for g, entry in enumerate(groups):
             self.set_group(g, dict(entry["parameters"]), entry["maximize"])
         self._restore(steps, scalars, fresh)
+
+    def _parameters_at(self, i: int) -> dict[str, Any]:
+        """The parameters of the group that array i belongs to."""
+        return dict(self.parameters_of(int(np.searchsorted(np.cumsum(self.arrangement.sizes), i, side="right"))))
 
     def ask(self) -> Any:
         """The point at which the next step needs the gradient: new arrays, arranged as the parameters are.

@@ -24,7 +24,7 @@ from mflow_core.optimize import updater
 
 from mflow.base.checks import Array
 
-__all__ = ["SMALL", "effective_lr", "held", "kinds_of"]
+__all__ = ["SMALL", "effective_lr", "held", "kinds_of", "never_negative"]
 
 SMALL = 1e-100
 OPEN = (0.0, 1.0, np.inf)  # the first three coefficients of every method: no weight decay, c kept as it is, no clipping
@@ -80,6 +80,13 @@ def effective_lr(record: Any, coef: Array, vectors: list[Array], steps: int) -> 
                 start[j] = _settled(run, start, first, j, steps)
         step, _ = run(start, SMALL)
     return np.asarray(step / SMALL)
+
+
+def never_negative(record: Any, parameters: dict[str, Any]) -> list[str]:
+    """The method's vectors that no gradient makes negative: those that are even in it, such as the mean of its square."""
+    count = record.sizes(parameters)["n_vec"] - 1
+    kinds = kinds_of(record, updater.begin(record, {**parameters, "clip_value": np.inf}, 0), count)
+    return [name for name, kind in zip(record.vectors[1:], kinds, strict=False) if kind == "even"]
 
 
 def kinds_of(record: Any, coef: Array, count: int) -> list[str]:

@@ -1,1 +1,1 @@
-"""Minima: descent, line searches, least squares, batches."""
+"""Minima: descent, line searches, batches."""

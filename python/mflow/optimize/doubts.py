@@ -1,7 +1,8 @@
 """What a minimisation doubts: the gradient that it is given, differences that are exactly 0, a point that is called a minimum.
 
 The gradient is compared with the cost at x0 (`mflow.base.remainder`), differences are looked at where they vanish
-(`mflow.base.differences`). Both happen where the run first evaluates the gradient; here is what its result says of them.
+(`mflow.base.differences`). Both happen where the run first evaluates the gradient; here is what its result says of them. A gradient that
+was right at x0 is compared once more where the run ended, so that "converged" is the cost's own.
 """
 
 from __future__ import annotations
@@ -18,14 +19,17 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array, as_tuple, check_flags, check_start
 from mflow.base.differences import CostLook, cost_problem, moves_from, scan, verdict_of
 from mflow.base.methods import as_method
-from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
+from mflow.base.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.base.result import OptimizeResult
+from mflow.base.telling import tell
+from mflow.optimize.bounds import Box
 
 __all__ = ["Doubts"]
 
 FLAT = "the cost does not change within 0.015 of x in any parameter, by steps 1e2 ... 1e6 times those of the differences"
 PEAK = "the cost falls on both sides of x, which is no minimum: start elsewhere"
 
+LOOKED_AGAIN = ("converged", "line_search_failed", "max_iter")  # endings after which the gradient is compared at x, too
 ATTRIBUTE = "_mflow_verdict"  # of a function of ctypes, which takes no weak reference
 
 _checked: weakref.WeakKeyDictionary[Any, Verdict] = weakref.WeakKeyDictionary()  # compiled costs, each looked at once
@@ -39,13 +43,23 @@ class Doubts:
         check_flags(check_gradient=check)
         self.checks = bool(check)
         self.differences = jac is None or jac is False or isinstance(jac, str)
+        self.box: Box | None = None
         self.look: CostLook | None = None
         self.verdict = Verdict("unknown", 0)
+        self.where = "x0"  # of what the verdict is
+
+    def keep_within(self, box: Box | None) -> None:
+        """Start within the bounds, and evaluate nothing outside. The gradient is not looked at where x0 is at a bound."""
+        if box is not None:
+            self.box, self.start = box, box.clipped(self.start)
+            self.checks = self.checks and box.inside(self.start, 0.01)
 
     def problem(self, hess: Any = None) -> Problem:
         """For the core."""
         check = self._check if self.checks and not self.differences else None
         made, self.look = cost_problem(self.fun, self.jac, self.start.shape, self.args, hess, self.diff_step, check)
+        if self.box is not None and made.callback is not None:
+            made.callback.within = (self.box.lower.ravel(), self.box.upper.ravel())
         if made.compiled and self.checks and self.fun is not None and not isinstance(self.fun, Objective):
             self._check_compiled()
         return made
@@ -56,21 +70,38 @@ class Doubts:
         if self.verdict.kind != "wrong":
             return ""
         if getattr(self.fun, "differences", False):
-            said = said_of(self.verdict, "gradient", "cost")
+            said = said_of(self.verdict, "gradient", "cost", self.where)
             return (
                 f"{said}: it is one of differences compiled with the cost, whose values carry too few digits (float32?); compile jac= too"
             )
-        return f"{said_of(self.verdict, 'gradient', 'cost')}; mflow.check_gradient names the entry"
+        return f"{said_of(self.verdict, 'gradient', 'cost', self.where)}; mflow.check_gradient names the entry"
+
+    def value(self, at: Array) -> Any:
+        """The cost of a Python function at a flat x, not counted."""
+        out = self.fun(at.reshape(self.start.shape), *self.args)
+        return out[0] if self.jac is True else out
 
     def _check(self, x: Array, value: float, grad: Array) -> None:
         """At the first gradient of a Python function."""
-        fun, jac, args, shape = self.fun, self.jac, self.args, self.start.shape
+        self._judge(quick(gradient_model(self.value, x, None if np.isnan(value) else value, grad)))
 
-        def values(at: Array) -> Any:
-            out = fun(at.reshape(shape), *args)
-            return out[0] if jac is True else out
-
-        self._judge(quick(gradient_model(values, x, None if np.isnan(value) else value, grad)))
+    def _check_again(self, out: OptimizeResult) -> None:
+        """Where the run ended, if the gradient was compared at x0 in this run, and was right."""
+        if self.verdict.kind != "right" or not self.verdict.ncheck or out.reason not in LOOKED_AGAIN or not out.nit:
+            return
+        if not (np.isfinite(out.jac).all() and np.isfinite(out.fun)):
+            return
+        values = self.value
+        if self.look is None:  # compiled
+            probe, shape = self._probe(), self.start.shape
+            values = lambda at: probe.evaluate(at.reshape(shape), False)[0]  # noqa: E731
+        later = quick(gradient_model(values, out.x.ravel(), float(out.fun), out.jac.ravel()))
+        count = self.verdict.ncheck + later.ncheck
+        if later.kind != "wrong":
+            self.verdict = self.verdict._replace(ncheck=count)
+            return
+        self.where = "x"
+        self._judge(later._replace(ncheck=count))
 
     def _probe(self) -> stepper.Run:
         """Evaluates a compiled cost beside the run."""
@@ -98,10 +129,11 @@ class Doubts:
     def _judge(self, verdict: Verdict) -> None:
         self.verdict = verdict
         if verdict.kind == "wrong":
-            tell(f"minimize: {self.text}")
+            tell(f"minimize: {self.text}", GradientWarning)
 
     def said(self, out: OptimizeResult) -> OptimizeResult:
         """The result with what is known of its gradient."""
+        self._check_again(out)
         out.ncheck = self.verdict.ncheck
         wrong = self.text
         if wrong:

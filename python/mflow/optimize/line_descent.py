@@ -1,4 +1,4 @@
-"""`minimize` with a line search: an optimizer gives the direction, a search along it the step.
+"""`minimize` with a line search: a method gives the direction, a search along it the step. So does a trust region, without a search.
 
 The loop is `mflow_core.optimize.line_descent`; here are its arguments, its ending in words, and its path.
 """
@@ -10,14 +10,17 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core.objectives.objective import Objective
 from mflow_core.optimize import line_descent
+from mflow_core.optimize.products import Products
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_number
-from mflow.base.methods import Method, as_method
+from mflow.base.checks import Array
+from mflow.base.methods import Method
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result, keep_origin
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
+from mflow.optimize.directions import direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
 
@@ -30,7 +33,7 @@ ENDINGS = {
     STOPPED: (2, "callback", "the callback stopped it after {nit} iterations"),
     0: (1, "max_iter", "{nit} iterations: the largest entry of the gradient is {largest:.3g}, above gtol = {gtol:g}"),
 }
-FRICTION = 0.1  # at dt = 1 a method with friction forgets as much in an iteration as momentum does with mu = 0.9
+NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves, relative
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
 WHY = {
     1: "its direction does not lead down",
@@ -57,19 +60,31 @@ class LineDescent:
 
     def __init__(
         self, doubts: Doubts, method: str | Method, search: Any, settings: dict[str, Any], keep_path: bool,
-        tell: Callable[[LineDescent], bool] | None,
+        tell: Callable[[LineDescent], bool] | None, products: Any = None,
     ) -> None:  # fmt: skip
         self.doubts, start = doubts, doubts.start
         self.search, self.keep_path, self.start, self.tell = LineSearch.of(search), keep_path, start, tell
-        self.method, first = _direction(method, settings, self.search.kind)
+        self.method, first = direction_of(method, settings, self.search.kind)
+        _check_box(self.method, doubts)
         self.problem = doubts.problem()
         if not self.problem.has_value:
             raise TypeError("line_search: it compares values of the cost, and fun=None gives none")
         rule = {**self.search.rule(), "first_try": first}
         kind = line_descent.KINDS[self.search.kind]
-        self.run = line_descent.LineDescent(self.method.record, self.problem, start, kind, rule, self.method.numbers)
+        lower, upper = (None, None) if doubts.box is None else doubts.box
+        self.run = line_descent.LineDescent(
+            self.method.record, self.problem, start, kind, rule, self.method.numbers, lower, upper,
+            self._products(products), NOISY_STEP if doubts.differences else 0.0,
+        )  # fmt: skip
         self._pieces: list[tuple[Array, Array, Array, Array]] = []
         self._first: tuple[Array, float] | None = None
+
+    def _products(self, given: Any) -> Products | None:
+        """Where products H p come from; None: differences of gradients."""
+        if "trust_region" not in self.method.flags:
+            return None
+        source = given if given is not None else self.doubts.fun if isinstance(self.doubts.fun, Objective) else None
+        return None if source is None else Products(source, self.start.shape)
 
     @property
     def nit(self) -> int:
@@ -115,7 +130,8 @@ class LineDescent:
         if status in ENDINGS:
             return self.result(*ending(status, nit, last, gtol))
         if status == line_descent.FAILED:
-            return self.result(-1, "line_search_failed", self._failure(last, gtol))
+            reason = "trust_region_failed" if "trust_region" in self.method.flags else "line_search_failed"
+            return self.result(-1, reason, self._failure(last, gtol))
         if status == -1005:
             return self.result(-1, "non_finite", f"the cost or its gradient is not finite in iteration {nit}: x is the lowest point seen")
         text = "asked for a smaller step" if status > 0 else "gave up"
@@ -124,7 +140,8 @@ class LineDescent:
     def _failure(self, last: float, gtol: float) -> str:
         status, _, slope0, _, trials = self.run.last_search
         why = WHY.get(status, "").format(limit=self.search.max_evaluations, most=self.search.max_step)
-        text = f"{self.search.kind} failed in iteration {self.run.k}: {why} (slope {slope0:.3g} along it, {trials} trials)"
+        what = f"the trust region of {self.method.name}" if "trust_region" in self.method.flags else self.search.kind
+        text = f"{what} failed in iteration {self.run.k}: {why} (slope {slope0:.3g} along it, {trials} trials)"
         hint = ""
         if status == 2:
             hint = "" if self.doubts.text else "; is it the gradient of this cost, without a jump here?"
@@ -165,24 +182,8 @@ class LineDescent:
         )
 
 
-def _direction(method: str | Method, settings: dict[str, Any], kind: str) -> tuple[Method, float]:
-    """(the method with lr = 1, the first step that the first search tries or 0)."""
-    given = dict(settings)
-    method = as_method(method, {})
-    if method.kind != "update":
-        hint = "method='steepest_descent' searches along -grad" if method.name == "euler" else "take an optimizer, such as steepest_descent"
-        raise ValueError(f"line_search: {method.name} gives no direction to search along; {hint}")
-    if "dt" in given and "lr" in given:
-        raise TypeError("lr, dt: they are one thing here, got both; give one of them")
-    first = given.pop("dt", given.pop("lr", None))
-    if first is not None and (callable(first) or isinstance(first, str) or not check_number(first, "lr") > 0.0):
-        raise ValueError(f"lr: with a line search it is the first step tried; expected a number above 0, got {first!r}")
-    if any(p.name == "friction" for p in method.parameters_):
-        given = {"friction": FRICTION, **method.given, **given}
-    made = as_method(method, {**given, "lr": 1.0})
-    if kind == "barzilai_borwein" and made.name != "sgd":
-        raise ValueError(f"line_search: Barzilai and Borwein's steps belong to method='steepest_descent', got {made.name}")
-    if made.parameters.get("weight_decay"):
-        text = f"weight_decay: a search follows the cost alone, got {made.parameters['weight_decay']:g} of {made.name}"
-        raise ValueError(f"{text}; put the penalty into fun, and give weight_decay=0")
-    return made, 0.0 if first is None else float(first)
+def _check_box(method: Method, doubts: Doubts) -> None:
+    """Raises ValueError where there are bounds and the method takes none."""
+    if doubts.box is not None and method.name not in takes_bounds():
+        text = f"bounds: {method.name} with a line search takes none; give method={' or '.join(map(repr, takes_bounds()))}"
+        raise ValueError(text + (", or omit line_search" if method.kind == "update" else ""))

@@ -44,7 +44,7 @@ class LineSearch:
     initial : float, default None
         The first step that every search tries; None: the length of the step before is the guide.
     c1, c2, shrink, tol, max_step, max_evaluations, form
-        As in `line_search`.
+        As in `line_search`; c2 = None is what suits the method: 0.4 for "cg", 0.9 for all others.
     memory : int from 1 to 64, default 10
         Values that barzilai_borwein looks back on: a step may end as high as the largest of them.
 
@@ -67,7 +67,7 @@ class LineSearch:
     kind: str = "strong_wolfe"
     initial: float | None = None
     c1: float = 1e-4
-    c2: float = 0.9
+    c2: float | None = None
     shrink: float = 0.5
     tol: float = 1e-10
     max_step: float = math.inf
@@ -78,7 +78,7 @@ class LineSearch:
     def __post_init__(self) -> None:
         _check_kind(self.kind)
         first = 1.0 if self.initial is None else self.initial
-        _checked(first, self.c1, self.c2, self.shrink, self.tol, self.max_step, self.max_evaluations)
+        _checked(first, self.c1, 0.9 if self.c2 is None else self.c2, self.shrink, self.tol, self.max_step, self.max_evaluations)
         _check_form(self.form)
         check_whole(self.memory, "memory", 1, 64)
 
@@ -100,7 +100,13 @@ class LineSearch:
         """The numbers as the core takes them: 0 stands for a first step that the core chooses."""
         numbers = asdict(self)
         del numbers["kind"]
-        return {**numbers, "initial": self.initial or 0.0, "limit": int(numbers.pop("max_evaluations")), "memory": int(self.memory)}
+        return {
+            **numbers,
+            "c2": self.c2 or 0.0,
+            "initial": self.initial or 0.0,
+            "limit": int(numbers.pop("max_evaluations")),
+            "memory": int(self.memory),
+        }
 
 
 class LineSearchResult(Result):

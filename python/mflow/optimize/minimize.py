@@ -1,4 +1,4 @@
-"""`minimize`: any optimizer, or any integrator on gradient flow, until the gradient is small."""
+"""`minimize`: quasi-Newton directions, any optimizer, or any integrator on gradient flow, until the gradient is small."""
 
 from __future__ import annotations
 
@@ -12,13 +12,17 @@ from mflow_core.problems.signatures import code_text, companion
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
-from mflow.base.methods import Method, refuse_unknown
+from mflow.base.differences import FewDigitsError
+from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.curvature.landscape import OF_DIFFERENCES
 from mflow.curvature.safe_steps import STALLED, SafeSteps
 from mflow.curvature.watch import EVERY
+from mflow.optimize import rough
+from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller
+from mflow.optimize.directions import DEFAULT, check_default, minimizers, products_of
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
@@ -36,9 +40,7 @@ GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is
 
 
 ELSEWHERE = {  # of SciPy's arguments, those that no method here can honour
-    "bounds": "no method here has any; change variables, or take SciPy's L-BFGS-B",
     "constraints": "no method here has any; add a penalty to fun, or take SciPy's SLSQP",
-    "hessp": "no method here takes Hessian-vector products; omit it",
     "disp": "print the result, or its message",
 }
 
@@ -47,10 +49,13 @@ def minimize(
     fun: Callable[..., Any] | Any,
     x0: Any,
     args: tuple[Any, ...] = (),
-    method: str | Method = "adam",
+    method: str | Method | None = None,
     jac: Callable[..., Any] | bool | str | None = None,
-    *,
     hess: Any = None,
+    hessp: Callable[..., Any] | None = None,
+    bounds: Any = None,
+    *,
+    fixed: Any = None,
     tol: float | None = None,
     maxiter: int = 10_000,
     gtol: float | None = None,
@@ -74,8 +79,9 @@ def minimize(
         ``int (const double *c, double *value, double *grad, ptrdiff_t n, void *ctx)``, either output may be NULL; the costs of
         `mflow.objectives` are.
     x0 : array_like of real numbers, any shape
-    method : name or instance
-        An optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
+    method : name or instance, optional
+        "lbfgs" if not given: its line search finds the steps. "bfgs", "cg" and "trust_ncg" are of this kind too. Case and hyphens do not
+        matter, so SciPy's "L-BFGS-B", "BFGS", "CG" and "trust-ncg" are these. Or an optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
         makes proximal-point steps; or a second-order method ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x'
         from rest with dt. lr and dt are two names of one thing. lr may be a function of the iteration number, or
         "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, optimizers, and
@@ -88,8 +94,16 @@ def minimize(
         The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones. Where the cost's values carry
         few digits (float32 inside, rounded results) they are central and longer, and the message says so.
     hess : callable, array_like (n, n) or sparse matrix
-        For implicit methods: the Hessian ``hess(x, *args)``; where it is missing, differences of gradients. ``solver``,
+        For "trust_ncg" and implicit methods: the Hessian ``hess(x, *args)``; where it is missing, differences of gradients. ``solver``,
         ``jac_sparsity``, ``lband`` and ``uband`` as in `mflow.solve_ivp`.
+    hessp : callable
+        For "trust_ncg": ``hessp(x, p, *args)`` is the Hessian times p. Where neither is given it is the objective's own, or a difference of
+        gradients.
+    bounds : sequence of pairs (min, max), one a parameter, None for no bound; or scipy.optimize.Bounds
+        For "lbfgs", then the L-BFGS-B of Byrd et al., and for optimizers, whose steps are projected. x0 is moved into them, and nothing is
+        evaluated outside. Converged is then where the largest entry of x - clip(x - grad) is at most gtol.
+    fixed : array_like of bool, of x0's shape
+        Parameters that keep their values: bounds that leave no room.
     gtol, tol : float
         Converged where the largest entry of the cost's gradient (without weight decay) is at most gtol (1e-5); tol is another name
         for it.
@@ -100,8 +114,9 @@ def minimize(
     options : dict
         maxiter, gtol and parameters, as SciPy takes them.
     line_search : name, `mflow.LineSearch` or dict of its arguments
-        The method (an optimizer: "steepest_descent", "momentum", "adam" ...) gives the direction, a search along it the step: "exact",
-        "backtracking", "armijo", "strong_wolfe", or "barzilai_borwein" for steepest descent. lr is then the first step tried.
+        The method ("lbfgs", or an optimizer: "steepest_descent", "momentum", "adam" ...) gives the direction, a search along it the step:
+        "exact", "backtracking", "armijo", "strong_wolfe" (what "lbfgs", "bfgs" and "cg" take by themselves), or "barzilai_borwein" for
+        steepest descent. lr is then the first step tried.
     path : bool or int
         Keep the way through parameter space as ``res.path``: the iterates ``x`` (nit + 1, *shape), their values ``fun`` and numbers ``k``;
         with a line search also ``directions`` (nit, *shape) and ``steps`` (nit,); ``fun`` is nan where the descent
@@ -110,8 +125,9 @@ def minimize(
     diff_step : float or array_like (n,)
         Lengths of the differences, times max(1, |x_j|), in place of the usual ones.
     check_gradient : bool
-        Whether the gradient given is compared with the cost at x0, along a fixed direction, by two evaluations (more where these do not
-        agree; a compiled cost's is looked at once, by a gradient more). They are counted as ``ncheck`` alone.
+        Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, by two
+        evaluations each (more where these do not agree; a compiled cost's is looked at in its first run, by a gradient more). They are
+        counted as ``ncheck`` alone.
     monitor : "curvature", optional
         Measures the largest curvature of the cost along the way (in the metric of its second moments, for a method that rescales), every
         ``monitor_every`` iterations, and holds it against the largest that the method bears: ``res.curvature``, a Result of arrays step,
@@ -148,6 +164,10 @@ def minimize(
     >>> import numpy as np, mflow
     >>> def cost(x):
     ...     return np.sum((x - 3) ** 2), 2 * (x - 3)
+    >>> mflow.minimize(cost, np.zeros(2), jac=True).nit
+    2
+    >>> mflow.minimize(cost, np.zeros(2), jac=True, bounds=[(0, 1), (None, None)]).x
+    array([1., 3.])
     >>> res = mflow.minimize(cost, np.zeros(2), jac=True, method="momentum", lr=0.05, gtol=1e-8)
     >>> res.reason, bool(np.allclose(res.x, 3))
     ('converged', True)
@@ -168,28 +188,33 @@ def minimize(
     for name, instead in ELSEWHERE.items():
         if name in settings:
             raise TypeError(f"{name}: {instead}")
-    if line_search is None and isinstance(method, str | Method):
+    if method is None:
+        check_default(fun, settings, ARGUMENTS)
+    method = as_method(DEFAULT if method is None else method, {}, fits=minimizers)
+    searches = line_search is not None or method.kind == "direction"
+    if line_search is None:
         refuse_unknown("minimize", settings, method, ARGUMENTS)
     maxiter, gtol, line_search, path = (settings.pop(name) for name in ("maxiter", "gtol", "line_search", "path"))
     limit = check_whole(maxiter, "maxiter")
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
+    doubts.keep_within(read_box(bounds, fixed, doubts.start))
     descent: Any
     every, shows = _every(path), settings.pop("progress")
     check_flags(progress=shows)
     monitor, look_every = settings.pop("monitor"), settings.pop("monitor_every")
-    if line_search is not None and (monitor is not None or shows):
+    if searches and (monitor is not None or shows):
         raise ValueError("monitor, progress: a line search chooses its own steps and shows no bar; omit them")
-    if line_search is None:
+    products = products_of(method, hess, hessp, doubts.args)
+    if not searches:
         descent = _Descent(doubts, method, hess, settings)
         descent.looks.begin(monitor, look_every, limit, bool(shows))
         descent.kept = _Kept(every) if every else None
     elif every > 1:
         raise ValueError(f"path: with line_search every iterate is kept, expected True or False, got {path!r}; give path=True")
-    elif hess is not None:
-        raise ValueError("hess: it is for implicit methods, got one with line_search; omit it")
     else:
-        descent = LineDescent(doubts, method, line_search, settings, bool(path), teller(callback, _intermediate))
+        search = "strong_wolfe" if line_search is None else line_search
+        descent = LineDescent(doubts, method, search, settings, bool(path), teller(callback, _intermediate), products)
     try:
         status = descent.go(limit, threshold, callback)
     except BaseException as error:
@@ -199,9 +224,17 @@ def minimize(
         attach(error, lambda: doubts.said(descent.result(-1, reason, text, ask=False)), note)
         raise
     finally:
-        if line_search is None:
+        if not searches:
             descent.looks.close()
-    return doubts.said(descent.finish(status, threshold))
+    out = None
+    try:
+        out = descent.finish(status, threshold)
+        return doubts.said(out)
+    except BaseException as error:
+        text = f"{type(error).__name__} after iteration {descent.run.k}: {error}"
+        note = "in mflow.minimize, after the last iteration; .partial_result holds the result"
+        attach(error, lambda: out or descent.result(-1, "interrupted", text, ask=False), note)
+        raise
 
 
 def _every(path: Any) -> int:
@@ -257,6 +290,7 @@ class _Descent:
 
     kept: _Kept | None = None  # the path, where one is kept
     friction = 0.0  # of a second-order method
+    limit, watched = 0, False  # of `go`
 
     def __init__(self, doubts: Doubts, method: str | Method, hess: Any, settings: dict[str, Any]) -> None:
         self.doubts, self.start = doubts, doubts.start
@@ -276,6 +310,10 @@ class _Descent:
             solver = nonlinear.solver_for(self.method, self.problem, 0.0, self.start, jac=hess, hess=True, args=doubts.args, **linear)
             numbers = self.method.numbers
             self.run = stepper.Run(self.method.record, self.problem, self.start, 0.0, self.dt, numbers, descend=True, solver=solver)
+        if doubts.box is not None:
+            if self.method.kind != "update":
+                raise ValueError(f"bounds: lbfgs and the optimizers of mflow.optim take them, got {self.method.name}, an integrator")
+            self.run.set_bounds(*doubts.box)
         self.auto: SafeSteps | None = self._safe(tune) if automatic else None
         self.looks = Looks(self.run, self.problem, self.method, doubts, self.friction)
         if self.method.kind == "step":
@@ -308,6 +346,7 @@ class _Descent:
 
     def go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
+        self.limit, self.watched = limit, callback is not None
         if callback is None and self.schedule is None and self.kept is None and self.auto is None:
             return self._go_fast(limit, gtol)
         tell = teller(callback, _intermediate)
@@ -340,16 +379,23 @@ class _Descent:
 
     def _wants_value(self) -> bool:
         """Whether the cost is evaluated with each gradient: where it is free, and where a proximal step must not end above its start."""
-        proximal = self.method.kind == "step" and self.method.is_implicit and self.method.record.stages == 1
-        return bool(self.problem.value_is_free) or (proximal and self.doubts.fun is not None)
+        return bool(self.problem.value_is_free) or (self._is_proximal and self.doubts.fun is not None)
+
+    @property
+    def _is_proximal(self) -> bool:
+        return self.method.kind == "step" and self.method.is_implicit and self.method.record.stages == 1
 
     def _go_fast(self, limit: int, gtol: float) -> int:
         want_value, pace = self._wants_value(), Pace()
+        if self._is_rough() and self.doubts.look is not None:
+            self.doubts.look.refuses = True
         while self.run.k < limit:
             left = limit - self.run.k
             count = pace.take(self.looks.room(left))
             try:
                 status = self._descend(count, gtol, want_value)
+            except FewDigitsError:  # the first gradient shows it
+                return int(stepper.SOLVE_FAILED)
             finally:  # an exception leaves the last good point behind, too
                 self._look()
             pace.done()
@@ -429,6 +475,8 @@ class _Descent:
                 text += f"; it was {first:.3g} at the start" + self._advice(", so the step is probably too large")
             return self.result(code, reason, text)
         if status in (stepper.RETRY_SOLVE, stepper.SOLVE_FAILED):
+            if self._is_rough():
+                return self._follow_roughly(gtol)
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
             equations = self.run.equations
             wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"))
@@ -447,6 +495,33 @@ class _Descent:
             return self.result(-1, "non_finite", overflow_text(self.method, run.k, last))
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
+
+    def _is_rough(self) -> bool:
+        """Whether the cost alone tells what a step of backward Euler on it is: nobody follows the run, and differences are our own."""
+        backward = self._is_proximal and self.method.record.order == 1 and self.doubts.look is not None and self.doubts.differences
+        watched = self.watched or self.schedule is not None or self.kept is not None or self.doubts.diff_step is not None
+        return backward and not watched and self.start.size <= rough.MOST
+
+    def _follow_roughly(self, gtol: float) -> OptimizeResult:
+        """The rest of a run whose equations are not solved, by values of the cost."""
+        look, done, shape = self.doubts.look, self.nit, self.start.shape
+        digits = None if look is None else look.digits
+        start = self.run.here()[0].ravel() if self.evaluated else self.start.ravel()
+        end = rough.follow(self.doubts.value, digits, start, self.dt, gtol, max(0, self.limit - done))
+        self.nit = done + end.steps
+        largest = float(np.max(np.abs(end.grad), initial=0.0))
+        told = f"no step of dt = {self.dt:g} lowers the cost by more than its rounding hides, {end.noise:.2g}, after {self.nit} iterations"
+        code, reason, text = {
+            "converged": ending(CONVERGED, self.nit, largest, gtol),
+            "max_iter": ending(0, self.nit, largest, gtol),
+            "rounding": (0, "converged", f"{told}; the largest entry of the gradient is about {largest:.3g}, by differences"),
+            "short": (-1, "solve_failed", f"{told}, though its minimum lies lower: raise dt"),
+            "stuck": (-1, "solve_failed", f"the step of dt = {self.dt:g} was not found in iteration {self.nit}: lower dt, or give jac="),
+        }[end.reason]
+        out = self.result(code, reason, text, ask=False)
+        out.x, out.fun, out.jac = end.x.reshape(shape), end.value, end.grad.reshape(shape)
+        out.nfev, out.njev, out.nit = out.nfev + end.calls, out.njev + end.gradients, self.nit
+        return out
 
     def _advice(self, why: str) -> str:
         return "" if self.doubts.text else f"{why}: lower lr"

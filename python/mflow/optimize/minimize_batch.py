@@ -12,16 +12,19 @@ from concurrent import futures
 from typing import Any
 
 import numpy as np
-from mflow_core.lanes import lane_descent
+from mflow_core.lanes import lane_descent, line_lanes
 from mflow_core.objectives.objective import Objective
+from mflow_core.optimize import line_descent as searches
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
-from mflow.base.methods import Method
+from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import OptimizeResult, Result, attach
 from mflow.integrate.ensemble import on_threads
+from mflow.optimize.directions import direction_of, minimizers
 from mflow.optimize.line_descent import overflow_text
+from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.step_size import resolve
 
 __all__ = ["MinimizeBatchResult", "minimize_batch"]
@@ -39,7 +42,8 @@ class MinimizeBatchResult(Result):
     x : float64 array (members, *shape), the last point of each member whose cost and gradient were finite (its start, if there was none).
     fun, gmax : float64 arrays (members,), the cost there and the largest entry of its gradient; NaN if there was none.
     nit, nfev : int arrays (members,).
-    reason : list of str, one a member: "converged", "max_iter", "non_finite", "diverged", "rhs_failed", "executor_failed", "interrupted".
+    reason : list of str, one a member: "converged", "max_iter", "non_finite", "diverged", "line_search_failed", "rhs_failed",
+        "executor_failed", "interrupted".
     overflowed : bool array (members,), where it is the square of a gradient in the method that is not finite.
     status : int array (members,): 0 converged, 1 iteration limit, -1 the rest.
     success : whether every member converged. message : what happened to the batch, in words.
@@ -80,6 +84,7 @@ def minimize_batch(
     method: str | Method = "adam",
     *,
     batch_data: dict[str, Any] | None = None,
+    line_search: str | LineSearch | dict[str, Any] | None = None,
     maxiter: int = 10_000,
     gtol: float = 1e-5,
     threads: int | None = None,
@@ -96,7 +101,9 @@ def minimize_batch(
     starts : array_like (members, *shape)
         The start of each member; ``np.broadcast_to(f.x0, (members, f.n))`` for one in common.
     method : name or instance
-        An optimizer; its parameters by name. lr may be a function of the iteration number.
+        An optimizer; its parameters by name. lr may be a function of the iteration number. Or "lbfgs", "bfgs", "cg", "trust_ncg".
+    line_search
+        As in `mflow.minimize`.
     batch_data : dict of array_like (members, ...), optional
         Data of an objective, a set for each member, by the names of its arguments: ``{"y": Y}`` fits one table X to many labels, Y
         (members, m);
@@ -137,12 +144,10 @@ def minimize_batch(
     workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise TypeError(f"executor: expected a concurrent.futures.Executor (an object with submit), got {type(executor).__name__}")
-    method, _, schedule = resolve(method, parameters)
-    if method.kind != "update":
-        raise ValueError(f"method: expected an optimizer of mflow.optim, got {method.name}, which is no optimizer")
+    method, search, schedule = _chosen(method, line_search, parameters)
     rates = None if schedule is None else np.array([check_number(schedule(k), f"lr({k})") for k in range(limit)])
     data = data_for_batch(fun, batch_data, len(points))
-    problem = (method, fun, points, limit, check_number(gtol, "gtol"), data, rates)
+    problem = (method, search, fun, points, limit, check_number(gtol, "gtol"), data, rates)
     if isinstance(fun, (list, tuple)) and len(fun) != len(points):
         raise ValueError(f"fun: expected one cost for each of the {len(points)} starts, got {len(fun)}")
     note = f"{{:.0f}} of {len(points)} members".format
@@ -165,6 +170,19 @@ def _starts(value: Any) -> Array:
     return np.ascontiguousarray(points, dtype=np.float64)
 
 
+def _chosen(method: str | Method, line_search: Any, parameters: dict[str, Any]) -> tuple[Method, dict[str, Any] | None, Any]:
+    """(method, the search's kind and rule as the core takes them or None, schedule of lr or None)."""
+    method = as_method(method, {}, fits=minimizers)
+    if method.kind == "direction" or line_search is not None:
+        chosen = LineSearch.of("strong_wolfe" if line_search is None else line_search)
+        method, first = direction_of(method, parameters, chosen.kind)
+        return method, {"kind": searches.KINDS[chosen.kind], "rule": {**chosen.rule(), "first_try": first}}, None
+    method, _, schedule = resolve(method, parameters)
+    if method.kind != "update":
+        raise ValueError(f"method: expected an optimizer of mflow.optim, got {method.name}, which is no optimizer")
+    return method, None, schedule
+
+
 def data_for_batch(fun: Any, given: dict[str, Any] | None, members: int) -> tuple[Array | None, Array | None]:
     """The arrays that replace the objective's X and y, a set for each member."""
     if not given:
@@ -181,11 +199,15 @@ class Work:
     """The members, and the next ones to be taken by a thread."""
 
     def __init__(self, problem: tuple[Any, ...]) -> None:
-        method, fun, points, maxiter, gtol, (table, labels), rates = problem
+        method, search, fun, points, maxiter, gtol, (table, labels), rates = problem
         self.method, self.shape = method, points.shape
         costs = list(fun) if isinstance(fun, (list, tuple)) else fun
         flat = points.reshape(len(points), math.prod(points.shape[1:]))
-        self.core = lane_descent.Descents(method.record, costs, flat, maxiter, gtol, method.numbers, table, labels, rates)
+        self.core: lane_descent.Descents | line_lanes.LineDescents
+        if search is None:
+            self.core = lane_descent.Descents(method.record, costs, flat, maxiter, gtol, method.numbers, table, labels, rates)
+        else:
+            self.core = line_lanes.LineDescents(method.record, costs, flat, maxiter, gtol, method.numbers, **search, X=table, y=labels)
         self.lock, self.next, self.done = threading.Lock(), 0, 0
 
     def work(self) -> None:
@@ -245,7 +267,7 @@ def _piece(problem: tuple[Any, ...]) -> MinimizeBatchResult:
 
 
 def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Progress) -> MinimizeBatchResult:
-    method, fun, points, maxiter, gtol, data, rates = problem
+    method, search, fun, points, maxiter, gtol, data, rates = problem
     members = len(points)
     workers = getattr(executor, "_max_workers", None) or getattr(executor, "num_workers", None) or os.cpu_count() or 1
     size = max(1, -(-members // (PIECES * int(workers))))
@@ -264,7 +286,7 @@ def _on_executor(executor: futures.Executor, problem: tuple[Any, ...], bar: Prog
             part = slice(first, min(first + size, members))
             costs = fun[part] if isinstance(fun, (list, tuple)) else fun
             some = tuple(None if one is None else one[part] for one in data)
-            pieces[executor.submit(_piece, (method, costs, points[part], maxiter, gtol, some, rates))] = part
+            pieces[executor.submit(_piece, (method, search, costs, points[part], maxiter, gtol, some, rates))] = part
         for future in futures.as_completed(pieces):
             part = pieces[future]
             count = part.stop - part.start

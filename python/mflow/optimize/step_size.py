@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 from mflow.base.checks import check_number
 from mflow.base.methods import Method, as_method
+from mflow.base.telling import tell
 from mflow.optim.schedules import for_a_run
 from mflow.stability import spectrum
 
@@ -36,7 +36,7 @@ def resolve(method: str | Method, parameters: dict[str, Any]) -> tuple[Method, f
     second = "second_order" in method.flags
     friction = settings.pop("friction", FRICTION) if second else {**method.given, **settings}.get("friction")
     if friction == 0.0:
-        warnings.warn(f"{method.name} with friction = 0 keeps its energy and minimises nothing; friction=1 is a good start", stacklevel=4)
+        tell(f"{method.name} with friction = 0 keeps its energy and minimises nothing; friction=1 is a good start", UserWarning)
     if method.kind == "update":
         if step is not None and step != "auto":
             settings["lr"] = step(0) if schedule else step

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from mflow_core.solvers.solver import Solver
 
 from mflow.base.checks import Array
+from mflow.base.telling import tell
 
 __all__ = ["Doubt", "mismatch", "names_of", "unsolved"]
 
@@ -96,4 +96,4 @@ class Doubt:
         self._asked = True
         self.text = mismatch(self._solver, self._slope, names_of(self._given))
         if self.text:
-            warnings.warn(f"{self._name}: {self.text}; Newton's iteration kept failing with it", RuntimeWarning, stacklevel=5)
+            tell(f"{self._name}: {self.text}; Newton's iteration kept failing with it")

@@ -8,7 +8,6 @@ coloured), or none at all (`NewtonKrylov`, `FixedPoint`).
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +19,7 @@ from mflow_core.solvers.solver import Solver
 
 from mflow.base.checks import Array, check_choice, check_flags, check_list, check_number, check_whole, real_array, shown
 from mflow.base.methods import Method
+from mflow.base.telling import tell
 from mflow.solvers.sparsity import Index, SparseFactors, band_of, color_columns, pattern_of
 
 __all__ = ["FixedPoint", "Newton", "NewtonKrylov", "as_solver", "color_columns", "force_solver", "make_solver", "solver_for"]
@@ -180,7 +180,7 @@ def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array,
         return make_solver(solver, equation, start.shape, (float(t0), start), **linear)
     given = [name for name, value in {"solver": solver, **linear}.items() if name not in ("args", "hess") and value is not None]
     if given:
-        warnings.warn(f"{', '.join(given)}: without effect, as {method.name} is explicit", stacklevel=3)
+        tell(f"{', '.join(given)}: without effect, as {method.name} is explicit", UserWarning)
     return None
 
 

@@ -1,7 +1,8 @@
 """Sparse tangents of a nonlinear force: the matrix of an implicit acceleration, factored by the core as a band, or by SciPy.
 
 Newton's equation for a = w M^-1 F(t, xp + bx a, vp + bv a) + q has the matrix I - M^-1 T, T = w (bx dF/dx + bv dF/dv). M^-1 would fill
-it, so M - T is factored, and right-hand sides are multiplied with M. Its rows are put into reverse Cuthill-McKee order; if the result is a
+it, so M - T is factored, and right-hand sides are multiplied with M. Where the force stands beside matrices C and K, M + c C + k K takes the
+place of M. Its rows are put into reverse Cuthill-McKee order; if the result is a
 narrow band, the core's banded LU factors it, otherwise SciPy's splu.
 """
 
@@ -29,22 +30,35 @@ def is_sparse(tangent: Any, t0: float, x0: Array, v0: Array, args: tuple[Any, ..
 class TangentFactors:
     """T as a SciPy sparse matrix, and the factors of M - T: the sparse solver that `mflow_core.solvers.matrix` calls.
 
-    mass : None, n numbers, or a dense or sparse matrix, checked.
+    mass, damping, stiffness : None, n numbers, or a dense or sparse matrix, checked.
     """
 
-    def __init__(self, n: int, mass: Any) -> None:
+    def __init__(self, n: int, mass: Any, damping: Any = None, stiffness: Any = None) -> None:
         import scipy.sparse
         import scipy.sparse.csgraph
         import scipy.sparse.linalg
 
         self._scipy, self.n = scipy.sparse, n
-        diagonal = np.ones(n) if mass is None else mass if np.ndim(mass) == 1 and not hasattr(mass, "tocsr") else None
-        self._mass: Any = scipy.sparse.csr_array(mass) if diagonal is None else scipy.sparse.diags_array(diagonal).tocsr()
+        self._mass, self._others = self._rows(np.ones(n) if mass is None else mass), (self._rows(damping), self._rows(stiffness))
+        self._sum: Any = self._mass
         self.ask: Callable[[float, Array], Any] | None = None  # T at a time and an acceleration; `mflow_core.dynamics.force` sets it
         self._tangent: Any = None
         self._pattern: tuple[bytes, bytes] | None = None
         self._band: band_lu.BandLU | None = None
         self._factors: Any = None
+
+    def _rows(self, matrix: Any) -> Any:
+        if matrix is None:
+            return None
+        diagonal = np.ndim(matrix) == 1 and not hasattr(matrix, "tocsr")
+        return self._scipy.diags_array(matrix).tocsr() if diagonal else self._scipy.csr_array(matrix)
+
+    def take_sum(self, c: float, k: float) -> None:
+        """From here on M + c C + k K takes the place of M."""
+        self._sum = self._mass
+        for share, matrix in zip((c, k), self._others, strict=True):
+            if matrix is not None and share != 0.0:
+                self._sum = self._sum + share * matrix
 
     @property
     def banded(self) -> bool:
@@ -59,7 +73,7 @@ class TangentFactors:
 
     def factor(self, gh: float) -> bool:
         """Factors M - gh T, or -T where gh is infinite; False if it is singular."""
-        matrix = -self._tangent if math.isinf(gh) else (self._mass - gh * self._tangent).tocsr()
+        matrix = -self._tangent if math.isinf(gh) else (self._sum - gh * self._tangent).tocsr()
         matrix.sum_duplicates()
         self._choose_band(matrix)
         if self._band is not None:
@@ -90,5 +104,5 @@ class TangentFactors:
 
     def solve(self, b: Array) -> Array:
         """(I - M^-1 T)^-1 b."""
-        x: Array = self._factors.solve(np.asarray(self._mass @ b))
+        x: Array = self._factors.solve(np.asarray(self._sum @ b))
         return x

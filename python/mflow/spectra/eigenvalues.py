@@ -9,7 +9,6 @@ fail are computed to the last digit. The eigenvalues are those of a matrix, or R
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -18,6 +17,7 @@ from mflow_core.problems.sparse import check_sparse
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_whole
+from mflow.base.telling import tell
 from mflow.spectra import krylov
 from mflow.spectra.learned import scipy_sparse
 from mflow.spectra.similar import blocks, is_symmetric
@@ -280,5 +280,5 @@ def _of_products(product: Any, n: int, symmetric: bool, limiting: Callable[[Valu
             text = (
                 f"max_stable_dt: the eigenvalue that limits the step is {known} {100 * off:.2g} % only, after {ritz.products} products J v"
             )
-            warnings.warn(f"{text}; keep a margin of that size", RuntimeWarning, stacklevel=5)
+            tell(f"{text}; keep a margin of that size")
     return ritz.values

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array
+from mflow.base.pace import interruptible
 from mflow.spectra import krylov
 from mflow.spectra.learned import scipy_sparse
 from mflow.spectra.similar import blocks, is_symmetric
@@ -34,6 +35,7 @@ __all__ = ["MOST_PRODUCTS", "ROUNDING", "Linear", "Outer", "combined", "dense_va
 
 Product = Callable[[Array], Array]
 SMALL = 400  # rows of a block up to which all its eigenvalues are computed
+FULL = 1000  # the same of one that is not thin, where that is the one point that is looked at
 ROUNDING = 5e-14  # of Ritz values of a matrix whose entries are known, relative to its size
 THIN = 0.05  # share of entries that are not 0 up to which a matrix is taken for a sparse one
 BEFORE_SHIFT, BEFORE_FULL = 60, 400  # products before a shift is chosen, the second of a full matrix of many rows
@@ -129,8 +131,10 @@ def _block(A: Any, J: Linear, symmetric: bool) -> Outer:
     size = float(np.sqrt(np.max(_row_sums(A)) * np.max(_row_sums(A.T))))
     noise = max(J.noise, ROUNDING * size)
     symmetric = symmetric or is_symmetric(A, 4.0 * noise)
-    if n <= SMALL:
-        dense = A.toarray() if hasattr(A, "toarray") else np.asarray(A)
+    if hasattr(A, "toarray") and (n <= SMALL or A.nnz > THIN * n * n):
+        A = A.toarray()
+    if n <= SMALL or (n <= FULL and isinstance(A, np.ndarray) and J.budget == 1.0):
+        dense = np.asarray(A)
         values, errors = dense_values(dense, noise, symmetric)
         k = int(np.argmax(values.real))
         reach = float(np.max(values.real + errors))
@@ -162,12 +166,14 @@ def dense_values(J: Array, error: float, symmetric: bool) -> tuple[NDArray[np.co
     Of m eigenvalues whose eigenvectors coincide to rounding the error is at most norm (error/norm)^(1/m): Elsner's bound, for a block.
     """
     norm = float(np.linalg.norm(J))
+    work = 10.0 * float(len(J)) ** 3
     if symmetric:
-        return np.linalg.eigvalsh(0.5 * (J + J.T)).astype(np.complex128), np.full(len(J), error)
-    values, right = np.linalg.eig(J.astype(np.complex128))
+        return interruptible(work, np.linalg.eigvalsh, 0.5 * (J + J.T)).astype(np.complex128), np.full(len(J), error)
+    values, right = interruptible(work, np.linalg.eig, J if len(J) > SMALL else J.astype(np.complex128))
+    values, right = values.astype(np.complex128), right.astype(np.complex128)
     try:
         with np.errstate(over="ignore", invalid="ignore"):
-            left = np.linalg.inv(right)
+            left = interruptible(work, np.linalg.inv, right)
             errors = error * np.linalg.norm(left, axis=1) * np.linalg.norm(right, axis=0)
     except np.linalg.LinAlgError:  # eigenvectors coincide
         errors = np.full(len(J), math.inf)
@@ -276,8 +282,8 @@ def range_bound(J: Linear) -> tuple[float, float]:
         return -math.inf, math.inf
     if J.matrix is not None:
         half = 0.5 * (J.matrix + J.matrix.T)
-        if J.n <= SMALL:
-            top = float(np.linalg.eigvalsh(half.toarray() if hasattr(half, "toarray") else half)[-1])
+        if J.n <= SMALL or (J.n <= FULL and not hasattr(half, "toarray") and J.budget == 1.0):
+            top = float(interruptible(J.n**3, np.linalg.eigvalsh, half.toarray() if hasattr(half, "toarray") else half)[-1])
             return top, top
         out = _symmetric_matrix(Linear(J.n, lambda v: half @ v, None, half, J.noise, J.budget))
     else:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array, as_number, check_choice, check_flags, check_number, complex_array
 from mflow.base.methods import Method, as_method
+from mflow.base.telling import tell
 from mflow.spectra import eigenvalues as scans
 from mflow.spectra import normality
 from mflow.stability.amplification import STEP_TOLERANCE, UPDATE_TOLERANCE, amplification, measured_radius
@@ -273,7 +273,7 @@ def max_stable_dt(
         if what != "limit":
             text = "a bound: every step up to it is stable, and longer ones may be" if what == "bound" else "an estimate"
             text = f"the damping is no a M + b K of {n} degrees of freedom, and {limit:.6g} is {text}"
-            warnings.warn(f"max_stable_dt: {text}", RuntimeWarning, stacklevel=2)
+            tell(f"max_stable_dt: {text}")
         return limit
     if given:
         raise ValueError(f"mass, stiffness, damping: expected a second-order method, got {method.name}; omit them")
@@ -295,7 +295,7 @@ def max_stable_dt(
         values = scans.eigenvalues_of(jac, n, symmetric, lambda some: first_to_fail(method, some, 3))
     if jac is not None and method.kind != "step" and values.size and np.min(values.real) >= 0.0 < np.max(values.real):
         text = f"max_stable_dt: for {method.name} jac is minus the Hessian; this jac has no eigenvalue below 0, so nothing limits lr"
-        warnings.warn(f"{text}; if it is the Hessian itself, give jac=-H or curvature=", RuntimeWarning, stacklevel=2)
+        tell(f"{text}; if it is the Hessian itself, give jac=-H or curvature=")
     dt = float(first_to_fail(method, values)[0])
     if jac is not None and method.kind == "step" and 0.0 < dt < math.inf:
         _warn_of_growth(method, jac, n, symmetric, dt)
@@ -313,7 +313,7 @@ def _warn_of_growth(method: Method, jac: Any, n: int | None, symmetric: bool | N
     else:
         text = normality.warning_of(method, times, back, n, dt, entries, lambda some: first_to_fail(method, some, 6))
     if text:
-        warnings.warn(f"max_stable_dt: {dt:.4g} is the limit for the eigenvalues, but {text}", RuntimeWarning, stacklevel=3)
+        tell(f"max_stable_dt: {dt:.4g} is the limit for the eigenvalues, but {text}")
 
 
 def first_to_fail(method: Method, values: NDArray[np.complex128], candidates: int = scans.CANDIDATES) -> tuple[float, complex]:

@@ -1,7 +1,7 @@
 """Checkpoints of a training run: all that the rest of it depends on, and what it must have in common with the run that goes on.
 
-The parameters, the best ones, the optimizer's vectors and scalars, the schedules, the counters, the history, and the generator as it was
-when the epoch began. Saving changes nothing of the run.
+The parameters, the best ones, the optimizer's vectors and scalars, the schedules, the counters, the history, and the seed, from which the
+generator follows. Saving changes nothing of the run.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mflow.base.savefile import misfit_of, read_state, write_state
 from mflow.training.binding import Binding
-from mflow.training.saved import CHECKSUM, Saved, checksum_of, counters_of
+from mflow.training.saved import Saved, counters_of
 
 if TYPE_CHECKING:
     from mflow.training.trainer import Trainer
@@ -36,11 +36,10 @@ def save(run: Trainer, path: Any) -> None:
     state = binding.opt.state_dict()
     vectors = state.pop("vectors")
     facts = {
-        "call": run.facts, "seed": run.feed.seed, "generator": run.began_with, "optimizer": state, "elapsed": history.clock(),
+        "call": run.facts, "seed": run.feed.seed, "optimizer": state, "elapsed": history.clock(),
         "counters": {name: getattr(owner, name) for owner, name in counters_of(run)},
         "schedules": [s.state_dict() if hasattr(s, "state_dict") else {} for s in binding.schedules],
     }  # fmt: skip
-    facts[CHECKSUM] = checksum_of(facts)
     blocks = {f"params {i}": a.tobytes() for i, a in enumerate(binding.flat)}
     blocks |= {f"best {i}": a.tobytes() for i, a in enumerate(run.monitor.best_flat)}
     blocks |= {f"vector {i} {name}": v.tobytes() for i, by_name in enumerate(vectors) for name, v in by_name.items()}

@@ -52,6 +52,9 @@ class Feed:
         """The arguments of a batch that is the same whenever it is asked for, of rows spread over all; None: there is none to be had."""
         return ()
 
+    def skip(self, generator: np.random.Generator, epochs: int) -> None:
+        """The generator goes on by what it has drawn in so many epochs."""
+
     def sample(self) -> list[Any] | None:
         """Numbers that tell these data from others of the same size, as JSON can hold them; None where there are none."""
         if self.objective is None:
@@ -85,6 +88,9 @@ class Rows(Feed):
         """The numbers of as many rows as a batch has, spread over all."""
         rows, size = self.source.n_rows, self.source.batch_size
         return slice(None) if size >= rows else np.unique(np.linspace(0, rows - 1, size).astype(np.int64))
+
+    def skip(self, generator: np.random.Generator, epochs: int) -> None:
+        self.source.skip(generator, epochs)
 
     def sample(self) -> list[Any] | None:
         rows = self.source.n_rows

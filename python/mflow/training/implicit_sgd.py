@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import textwrap
-import warnings
 from typing import Any
 
 import numpy as np
@@ -29,6 +28,7 @@ from mflow.base.checks import (
 )
 from mflow.base.methods import describe, record_values
 from mflow.base.pace import interruptible
+from mflow.base.telling import tell
 
 __all__ = ["ImplicitSGD", "check_labels", "check_rows", "check_weights", "losses"]
 
@@ -317,7 +317,7 @@ class ImplicitSGD:
         """No implicit step diverges: numbers that are not finite are due to rows whose squares are not."""
         self.reason = "non_finite"
         text = f"weights left the finite numbers in epoch {self.n_epochs}, and those from before it are kept"
-        warnings.warn(f"ImplicitSGD: {text}. Scale X, or lower lr: squares of its rows overflow, or nearly", RuntimeWarning, stacklevel=3)
+        tell(f"ImplicitSGD: {text}. Scale X, or lower lr: squares of its rows overflow, or nearly")
 
     def _joined(self) -> Array:
         w, b = self.learner.mean
@@ -459,7 +459,7 @@ class _Watch:
         self.model.learner.set_state(self.state)
         self.model.reason = "diverged"
         text = f"the objective rose from {self.first:.3g} to {self.last:.3g} in {self.model.n_epochs} epochs; the best weights are kept"
-        warnings.warn(f"ImplicitSGD: {text}. Lower lr, or take flow='backward'", RuntimeWarning, stacklevel=3)
+        tell(f"ImplicitSGD: {text}. Lower lr, or take flow='backward'")
 
 
 ImplicitSGD.__doc__ = f"{ImplicitSGD.__doc__}\n{textwrap.indent(describe(RECORD), '    ')}"

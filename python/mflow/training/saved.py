@@ -7,9 +7,7 @@ Most fields are said twice, by themselves and by the history: the counters, the 
 from __future__ import annotations
 
 import copy
-import json
 import math
-import zlib
 from array import array
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +15,14 @@ import numpy as np
 
 from mflow.base.checks import Array, check_number, check_whole
 from mflow.base.savefile import number_of, numbers_of
+from mflow.optim.schedules_base import Schedule
 
 if TYPE_CHECKING:
     from mflow.training.trainer import Trainer
 
-__all__ = ["CHECKSUM", "Saved", "checksum_of", "counters_of"]
+__all__ = ["Saved", "counters_of"]
 
 MANY = 2**53
-CHECKSUM = "carried (its checksum)"
 WHOLE = {"epoch", "batch", "nit", "nfev", "waited", "sum_steps"}  # of the counters; best_epoch may be -1, the others are real numbers
 COUNTERS = {
     "trainer": ("epoch", "batch", "nit", "nfev", "norm", "loss", "val_loss"),
@@ -37,12 +35,6 @@ def counters_of(run: Trainer) -> list[tuple[Any, str]]:
     """(object, attribute) of each counter."""
     owners = {"trainer": run, "monitor": run.monitor, "history": run.history}
     return [(owners[owner], name) for owner, names in COUNTERS.items() for name in names]
-
-
-def checksum_of(facts: dict[str, Any]) -> int:
-    """Of what stands nowhere else: the generator, the schedules, and what the optimizer carries from step to step."""
-    carried = [group["scalars"] for group in facts["optimizer"]["groups"]]
-    return zlib.crc32(json.dumps([facts["generator"], facts["schedules"], carried]).encode())
 
 
 class Saved:
@@ -66,15 +58,6 @@ class Saved:
         self.params = [numbers_of(blocks, f"params {i}", a.shape, finite=False) for i, a in enumerate(flat)]
         self.best = [numbers_of(blocks, f"best {i}", a.shape) for i, a in enumerate(flat)]
         self.optimizer, self.schedules = self._optimizer(), self._schedules()
-        if facts.get(CHECKSUM, checksum_of(facts)) != checksum_of(facts):
-            raise ValueError(
-                f"{CHECKSUM}: expected {checksum_of(facts)}, that of generator, schedules and scalars of the optimizer, got "
-                f"{facts[CHECKSUM]!r}; load a copy that is not damaged"
-            )
-        self.generator = copy.deepcopy(run.generator)
-        self.generator.bit_generator.state = facts["generator"]  # NumPy checks it
-        if self.generator.bit_generator.state != facts["generator"]:
-            raise ValueError("generator: expected the state of one, got numbers that it does not take")
 
     def _optimizer(self) -> dict[str, Any]:
         """The state as `load_state_dict` takes it, with the parameters of this call."""
@@ -84,6 +67,10 @@ class Saved:
             {n: np.frombuffer(blocks[f"vector {i} {n}"]).reshape(a.shape) for n in names if f"vector {i} {n}" in blocks}
             for i, a in enumerate(run.binding.flat)
         ]
+        for i, (by_name, now) in enumerate(zip(state["vectors"], self.params, strict=True)):
+            for name, vector in by_name.items():
+                if np.any(np.isnan(vector) & ~np.isnan(now)):  # a step that leaves one leaves the other
+                    raise ValueError(f"vector {i} {name}: expected numbers, got nan beside a parameter that is none")
         check_whole(state["steps"], "optimizer: steps", self.counters["nit"], MANY)
         if state["steps"] - opt.steps != self.counters["nit"] and opt.steps == 0 and run.binding.made:
             raise ValueError(f"optimizer: steps: expected {self.counters['nit']}, got {state['steps']!r}")
@@ -97,9 +84,18 @@ class Saved:
             check_number(given["lr"], "optimizer: lr", low=0.0)
             if group["maximize"] is not opt.maximizes(g):
                 raise ValueError(f"optimizer: maximize: expected {opt.maximizes(g)}, got {group['maximize']!r}")
-            if any(math.isnan(number_of(x, "optimizer: scalars")) for x in group["scalars"]):
-                raise ValueError("optimizer: scalars: expected numbers, got nan")
+            self._check_scalars(g, group, state["steps"])
         return state
+
+    def _check_scalars(self, g: int, group: dict[str, Any], steps: int) -> None:
+        """The lr of the last step, and what the method carries beside its vectors, are those that so many steps lead to."""
+        binding, rates = self.run.binding, self.rows["step_lr"]
+        opt, scalars = binding.opt, [number_of(x, "optimizer: scalars") for x in group["scalars"]]
+        if g == 0 and len(rates) and binding.made and binding.by_group[0] is not None and group["parameters"]["lr"] != rates[-1]:
+            raise ValueError(f"optimizer: lr: expected {float(rates[-1])!r}, that of the last step, got {group['parameters']['lr']!r}")
+        expected = opt._scalars_of(g, steps) if binding.made else scalars  # of one that was made before, its parameters may have changed
+        if scalars != expected or not np.all(np.isfinite(scalars)):
+            raise ValueError(f"optimizer: scalars: expected {expected}, as {steps} steps of {opt.record.name} leave them, got {scalars}")
 
     def _schedules(self) -> list[dict[str, Any]]:
         """The states of the schedules: the names and the kinds of numbers that they have now."""
@@ -115,7 +111,26 @@ class Saved:
                     check_whole(state[name], f"schedules: {name}", 0, MANY)
                 elif isinstance(value, float):
                     (check_number if name == "lr" else number_of)(state[name], f"schedules: {name}")
+            self._check_followed(schedule, state)
         return saved
+
+    def _check_followed(self, schedule: Any, state: dict[str, Any]) -> None:
+        """A schedule of the library that follows the loss stands where the losses of the history lead it."""
+        if not isinstance(schedule, Schedule) or not hasattr(schedule, "observe"):
+            return
+        followed = copy.deepcopy(schedule)
+        for loss in self.losses.tolist():
+            followed.observe(loss)
+        expected = followed.state_dict()
+        wrong = [name for name, value in expected.items() if not _equal(state[name], value)]
+        if wrong:
+            name = wrong[0]
+            raise ValueError(f"schedules: {name}: expected {expected[name]!r} after the losses of the history, got {state[name]!r}")
+
+    @property
+    def losses(self) -> Array:
+        """The loss that the run is judged by, at the end of each epoch."""
+        return self.rows["loss" if self.run.validation is None else "val_loss"]
 
     def check(self) -> None:
         """What two fields say of one thing is the same."""
@@ -165,7 +180,7 @@ class Saved:
     def _check_monitor(self) -> None:
         """The best loss is the first of the least ones that the history has."""
         c = self.counters
-        losses = self.rows["loss" if self.run.validation is None else "val_loss"]
+        losses = self.losses
         best, where = math.inf, -1
         for epoch, loss in enumerate(losses.tolist()):
             if math.isnan(loss) or loss < best:
@@ -193,7 +208,8 @@ class Saved:
             values.extend(array("d", self.rows[name].tolist()))
         history.rates.extend(array("d", self.rates.tolist()))
         run.feed.seed, history.elapsed = self.seed, self.elapsed
-        run.began_with = run.generator.bit_generator.state = self.facts["generator"]
+        run.generator = np.random.default_rng(self.seed if self.seed is not None else 0)
+        run.feed.skip(run.generator, run.epoch)
 
 
 def _counter(value: Any, name: str) -> Any:

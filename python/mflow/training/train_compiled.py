@@ -51,8 +51,6 @@ class CompiledTrainer(Trainer):
 
     def _one_epoch(self) -> Ending | None:
         """The batches of one epoch, from where it stands."""
-        if self.batch == 0:
-            self.began_with = self.generator.bit_generator.state
         if isinstance(self.feed, IndexSets):
             self.course.set_order(self.feed.order(self.generator))
         while self.batch < self.course.batches:

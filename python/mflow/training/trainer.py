@@ -3,8 +3,9 @@
     epoch e, batch b:   loss, g = fun(params, *batch)      c <- c + step(g)        once in `accumulate` batches
     end of an epoch:    validation, best parameters, schedules that follow a loss, callback, early stopping, checkpoint
 
-All that the rest of a run depends on is (parameters, optimizer state, epoch, batch, generator as it was when the epoch began, schedules,
-best so far, counters): that is what a checkpoint holds, so a run that resumes, in mid-epoch too, has the bits of one that never stopped.
+All that the rest of a run depends on is (parameters, optimizer state, epoch, batch, seed, schedules, best so far, counters): that is what a
+checkpoint holds (the generator stands where so many epochs from the seed have taken it), so a run that resumes, in mid-epoch too, has the
+bits of one that never stopped.
 `mflow.train` is the face; `mflow.training.train_compiled` has the steps of compiled objectives.
 """
 
@@ -21,8 +22,9 @@ from mflow_core.optimize.updater import StepRefused, Updater
 
 from mflow.base.checks import Array, check_choice, check_flags, check_number, check_path, check_whole, real_array
 from mflow.base.progress import Progress, asks_to_stop
-from mflow.base.remainder import Verdict, gradient_model, quick, said_of, tell
+from mflow.base.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.base.result import Result
+from mflow.base.telling import tell
 from mflow.curvature.probe import Probe
 from mflow.curvature.watch import Watch, watch_of
 from mflow.training import checkpoint, endings
@@ -57,7 +59,6 @@ class Trainer:
         self.bar: Progress | None = None
         self.epoch = self.batch = self.nit = self.nfev = 0
         self.generator = np.random.default_rng(feed.seed if feed.seed is not None else 0)
-        self.began_with = self.generator.bit_generator.state
         self.norm = self.loss = self.val_loss = math.nan
         self.checks, self.verdict = False, Verdict("unknown", 0)
 
@@ -123,7 +124,7 @@ class Trainer:
         x, grad = (np.concatenate([np.asarray(a, dtype=np.float64).ravel() for a in arrays]) for arrays in (self.flat, parts))
         self.verdict = quick(gradient_model(loss, x, self.loss, grad)) if x.size else self.verdict
         if self.wrong:
-            tell(f"train: {self.wrong}")
+            tell(f"train: {self.wrong}", GradientWarning)
 
     @property
     def wrong(self) -> str:
@@ -151,8 +152,6 @@ class Trainer:
 
     def _one_epoch(self) -> Ending | None:
         """The batches of one epoch, from where it stands."""
-        if self.batch == 0:
-            self.began_with = self.generator.bit_generator.state
         total: list[Array] = []
         weight = loss_sum = 0.0
         count, seen, asks, model, arranged = 0, False, self.opt.record.asks, self.model, self.binding.arranged
@@ -192,13 +191,15 @@ class Trainer:
 
     def _gradients(self, flat: list[Any]) -> list[Array]:
         """Gradients that can be added up: arrays of the parameters' shapes. Raises TypeError or ValueError."""
-        for g in flat:
+        out = []
+        for g, p, label in zip(flat, self.flat, self.opt.arrangement.labels, strict=True):
             if not hasattr(g, "shape"):
-                raise TypeError(f"g: expected a NumPy array, got {type(g).__name__}; np.asarray(..., dtype=float) makes one of numbers")
-        out = [real_array(g, f"g[{k}]") for k, g in enumerate(flat)]
-        for k, (g, p) in enumerate(zip(out, self.flat, strict=True)):
-            if g.shape != np.shape(p):
-                raise ValueError(f"g[{k}]: expected the gradient's shape to be {np.shape(p)}, as the parameters', got {g.shape}")
+                raise TypeError(
+                    f"{label}: expected a NumPy array, got {type(g).__name__}; np.asarray(..., dtype=float) makes one of numbers"
+                )
+            out.append(real_array(g, label))
+            if out[-1].shape != np.shape(p):
+                raise ValueError(f"{label}: expected the gradient's shape to be {np.shape(p)}, as the parameters', got {out[-1].shape}")
         return out
 
     def _update(self, flat: list[Any], rows: float, count: int) -> Ending | None:
@@ -243,7 +244,6 @@ class Trainer:
         columns = self.history.epochs
         stop = self.callback is not None and self._told(self.callback, columns["lr"][-1], columns["loss"][-1])
         self.epoch, self.batch = self.epoch + 1, 0
-        self.began_with = self.generator.bit_generator.state
         self.history.begin_epoch()
         self._save()
         if stop:

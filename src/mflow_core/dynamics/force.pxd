@@ -21,6 +21,7 @@ ctypedef struct force_t:
     potential_fn potential
     void *potential_ctx
     double w, bx, bv                     # of the equation at hand: a = w M^-1 F(t, xp + bx a, vp + bv a) + q
+    double c, k                          # M + c C + k K stands in place of M where the body has springs and dashpots (joined_force.pyx)
     const double *xp
     const double *vp
     double *x                            # the point where F is evaluated
@@ -32,6 +33,10 @@ ctypedef struct force_t:
     mf_solve_accel_fn user_solve         # the user's own, in place of Newton's iteration; NULL: none
     void *user_ctx
     int64_t n_force
+
+
+cdef int force_equation(force_t *p, double t, double w, const double *xp, const double *vp, double bx, double bv, double c, double k, double *a,
+                        ptrdiff_t n) noexcept nogil
 
 
 cdef class Force(Problem):

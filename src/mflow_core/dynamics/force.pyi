@@ -1,5 +1,6 @@
 from typing import Any
 
+from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.problem import Problem
 from mflow_core.solvers.solver import Solver
 
@@ -18,6 +19,7 @@ class Force(Problem):
         velocity_free: bool = ...,
         solver: Solver | None = ...,
         solve_accel: Any = ...,
+        body: Structure | None = ...,
     ) -> None: ...
     def forget(self) -> None: ...
     @property

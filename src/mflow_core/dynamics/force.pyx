@@ -16,7 +16,7 @@ from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
-from mflow_core.dynamics.structure cimport body_product, body_solve, body_work
+from mflow_core.dynamics.structure cimport body_product, body_solve, body_sum_solve, body_work
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE
 from mflow_core.solvers.matrix cimport matrix_refresh
@@ -65,7 +65,10 @@ cdef int force_rhs(double t, const double *a, double *out, ptrdiff_t n, void *ct
     for i in range(n):
         p.x[i] = p.xp[i] + p.bx * a[i]
         p.v[i] = p.vp[i] + p.bv * a[i]
-    status = force_accel(t, p.x, p.v, out, n, ctx)
+    p.n_force += 1
+    status = p.force(t, p.x, p.v, out, n, p.ctx)
+    if status == 0:
+        status = body_sum_solve(p.body, p.c, p.k, out)
     if status == 0 and p.w != 1.0:
         for i in range(n):
             out[i] = p.w * out[i]
@@ -75,30 +78,45 @@ cdef int force_rhs(double t, const double *a, double *out, ptrdiff_t n, void *ct
 cdef int force_solve(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
                      void *ctx) noexcept nogil:
     cdef force_t *p = <force_t *> ctx
-    cdef int64_t taken
     cdef ptrdiff_t i
     cdef int status
     if p.user_solve != NULL:
         return p.user_solve(t, w, xp, vp, bx, bv, q, a, n, p.user_ctx)
-    if p.newton != NULL and (p.w != w or p.bx != bx or p.bv != bv):
-        p.newton.want_jacobian = True        # the one at hand is of another equation
-    if p.newton != NULL and p.newton.m.stale and not p.newton.want_jacobian and not p.newton.c.full:
-        status = rebuild(p)
-        if status < 0:
-            return status
-    p.w, p.bx, p.bv, p.xp, p.vp = w, bx, bv, xp, vp
     if bx == 0.0 and bv == 0.0:
-        status = force_rhs(t, xp, a, n, ctx)     # whatever a is: it does not count
+        status = take_equation(p, w, xp, vp, bx, bv, 0.0, 0.0)
+        if status == 0:
+            status = force_rhs(t, xp, a, n, ctx)     # whatever a is: it does not count
         if status == 0 and q != NULL:
             for i in range(n):
                 a[i] = a[i] + q[i]
         return status
-    if p.newton == NULL:
-        return MF_E_CALLBACK
     if q == NULL:
         memset(p.r, 0, n * sizeof(double))
     else:
         memcpy(p.r, q, n * sizeof(double))
+    return force_equation(p, t, w, xp, vp, bx, bv, 0.0, 0.0, a, n)
+
+
+cdef int take_equation(force_t *p, double w, const double *xp, const double *vp, double bx, double bv, double c, double k) noexcept nogil:
+    """The equation at hand is this one from here on."""
+    cdef int status = 0
+    if p.newton != NULL and (p.w != w or p.bx != bx or p.bv != bv):
+        p.newton.want_jacobian = True        # the one at hand is of another equation
+    if p.newton != NULL and p.newton.m.stale and not p.newton.want_jacobian and not p.newton.c.full:
+        status = rebuild(p)
+    p.w, p.bx, p.bv, p.xp, p.vp, p.c, p.k = w, bx, bv, xp, vp, c, k
+    return status if status < 0 else 0
+
+
+cdef int force_equation(force_t *p, double t, double w, const double *xp, const double *vp, double bx, double bv, double c, double k, double *a,
+                        ptrdiff_t n) noexcept nogil:
+    """Solve a = w (M + c C + k K)^-1 F(t, xp + bx a, vp + bv a) + p.r by Newton's iteration; a holds a guess."""
+    cdef int64_t taken
+    cdef int status = take_equation(p, w, xp, vp, bx, bv, c, k)
+    if status != 0:
+        return status
+    if p.newton == NULL:
+        return MF_E_CALLBACK
     taken = p.newton.m.njev
     p.newton.noise = rounding(p)
     p.newton.m.least_move = p.newton.noise / FOUR_ROOT_EPS
@@ -264,7 +282,7 @@ cdef int ask_tangent(Force p, double t, const double *a, double *jac) except -1:
     total = p.f.w * (total + np.zeros((n, n)))
     for j in range(n):
         column = np.ascontiguousarray(total[:, j])
-        body_solve(p.f.body, <double *> cnp.PyArray_DATA(column))
+        body_sum_solve(p.f.body, p.f.c, p.f.k, <double *> cnp.PyArray_DATA(column))
         for i in range(n):
             jac[i * n + j] = (<double *> cnp.PyArray_DATA(column))[i]
     return 0
@@ -304,14 +322,14 @@ cdef class Force(Problem):
     """
 
     def __init__(self, force, tuple shape, mass=None, tuple args=(), bint inplace=False, dfdx=None, dfdv=None, potential=None,
-                 bint velocity_free=False, Solver solver=None, solve_accel=None):
+                 bint velocity_free=False, Solver solver=None, solve_accel=None, Structure body=None):
         cdef ptrdiff_t n = 1, padded
         cdef double *at
         for length in shape:
             n *= length
         padded = (n + 7) // 8 * 8
         self.shape, self.args, self.inplace, self.fun, self.dfdx, self.dfdv = shape, args, inplace, force, dfdx, dfdv
-        self.body = Structure(n, mass)
+        self.body = Structure(n, mass) if body is None else body
         self.block = calloc(5 * padded * sizeof(double) + 64, 1)
         if self.block == NULL:
             raise MemoryError(f"force: no memory for {n} components")
@@ -319,6 +337,7 @@ cdef class Force(Problem):
         self.f.n, self.f.body, self.f.x, self.f.v, self.f.r = n, &self.body.s, at, at + padded, at + 2 * padded
         self.f.jx, self.f.jv = at + 3 * padded, at + 4 * padded
         self.f.w = self.f.bx = self.f.bv = NAN
+        self.f.c = self.f.k = 0.0
         self.c.n = n
         self.c.flags = MF_VELOCITY_FREE if velocity_free else 0
         self.c.accel, self.c.ctx = <mf_accel_fn> force_accel, &self.f

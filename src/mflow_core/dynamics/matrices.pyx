@@ -112,3 +112,23 @@ def is_symmetric(array):
         return not abs(array - array.T).max() > 8 * 2.0**-52 * abs(array).max()
     size = max(abs(array[piece]).max() for piece in row_pieces(array))
     return not any(abs(array[piece] - array[:, piece].T).max() > 8 * 2.0**-52 * size for piece in row_pieces(array))
+
+
+def first_bad_sparse(mass):
+    """0, or the row (from 1) where a SciPy sparse matrix shows that it is not positive definite: a diagonal that outweighs its rows is enough, else the signs of the pivots count,
+    taken symmetrically; a row that is named is then one of those where it shows."""
+    import scipy.sparse.linalg
+
+    diagonal = mass.diagonal()
+    if not np.all(diagonal > 0):
+        return int(np.argmin(diagonal)) + 1
+    if np.all(2.0 * diagonal > np.asarray(abs(mass).sum(axis=1)).ravel()):
+        return 0
+    try:
+        factors = scipy.sparse.linalg.splu(mass.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+    except RuntimeError:                     # exactly singular
+        return int(np.argmin(diagonal)) + 1
+    pivots = factors.U.diagonal()
+    if np.array_equal(factors.perm_r, factors.perm_c) and np.all(pivots > 4.0 * 2.0**-52 * np.max(diagonal)):
+        return 0
+    return int(np.flatnonzero(factors.perm_c == int(np.argmin(pivots)))[0]) + 1

@@ -22,7 +22,7 @@ from mflow_core.types cimport MF_VELOCITY_FREE, mf_accel_fn, mf_energy_fn, mf_so
 
 import numpy as np
 
-from mflow_core.dynamics.matrices import checked_matrix, is_function, is_symmetric, is_zero, shape_of, values_of
+from mflow_core.dynamics.matrices import checked_matrix, first_bad_sparse, is_function, is_symmetric, is_zero, shape_of, values_of
 from mflow_core.problems.signatures import LOAD_SIGNATURE, PRODUCT_SIGNATURE, compiled_address
 
 cnp.import_array()
@@ -204,6 +204,29 @@ cdef double body_work(structure_t *s, const double *x, const double *f) noexcept
     return OPERATORS.dot(x, f, s.n)
 
 
+cdef int body_forces(structure_t *s, double t, const double *x, const double *v, double *f) noexcept nogil:
+    """f += load(t) - C v - K x."""
+    cdef const double *load
+    cdef ptrdiff_t i
+    cdef int status = load_at(&s.load, t, &load)
+    if status != 0:
+        return status
+    if load != NULL:
+        for i in range(s.n):
+            f[i] = f[i] + load[i]
+    OPERATORS.add_product(&s.K, -1.0, x, f)
+    return product(s, &s.C, -1.0, v, f)
+
+
+cdef int body_sum_solve(structure_t *s, double c, double k, double *b) noexcept nogil:
+    """b becomes (M + c C + k K)^-1 b; where conjugate gradients solve, from the guess in s.cg_room."""
+    cdef int slot = 0 if c == 0.0 and k == 0.0 else 1, status = 0
+    cdef factor_t *sum = &s.factors[slot]
+    if not (sum.ready and sum.c == c and sum.k == k):
+        status = factor(s, slot, c, k)
+    return apply(s, slot, b) if status == 0 else status
+
+
 cdef double quadratic(structure_t *s, const operator_t *A, const double *x) noexcept nogil:
     """x'Ax/2."""
     if A.kind == OP_NONE:
@@ -284,26 +307,6 @@ cdef int first_bad_pivot(const operator_t *A) except -1:
                 break
     free(L)
     return bad
-
-
-def first_bad_sparse(mass):
-    """As `first_bad_pivot`, of a SciPy sparse matrix: a diagonal that outweighs its rows is enough, else the signs of the pivots count,
-    taken symmetrically; a row that is named is then one of those where it shows."""
-    import scipy.sparse.linalg
-
-    diagonal = mass.diagonal()
-    if not np.all(diagonal > 0):
-        return int(np.argmin(diagonal)) + 1
-    if np.all(2.0 * diagonal > np.asarray(abs(mass).sum(axis=1)).ravel()):
-        return 0
-    try:
-        factors = scipy.sparse.linalg.splu(mass.tocsc(), permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
-    except RuntimeError:                     # exactly singular
-        return int(np.argmin(diagonal)) + 1
-    pivots = factors.U.diagonal()
-    if np.array_equal(factors.perm_r, factors.perm_c) and np.all(pivots > 4.0 * 2.0**-52 * np.max(diagonal)):
-        return 0
-    return int(np.flatnonzero(factors.perm_c == int(np.argmin(pivots)))[0]) + 1
 
 
 cdef class Structure(Problem):
@@ -565,6 +568,11 @@ cdef class Structure(Problem):
     def kind(self):
         """How the widest sum of the matrices is stored and solved with."""
         return ("none", "diagonal", "tridiagonal", "banded", "dense", "sparse", "function")[self.s.kind]
+
+    @property
+    def by_cg(self):
+        """Whether conjugate gradients solve with sums of the matrices."""
+        return bool(self.s.cg)
 
     @property
     def counters(self):

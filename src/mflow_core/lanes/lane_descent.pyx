@@ -16,15 +16,13 @@ cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
 from mflow_core.lanes.lane_block cimport mf_read
-from mflow_core.objectives.objective cimport Objective
+from mflow_core.lanes.lane_costs cimport LaneCosts
 from mflow_core.objectives.objectives cimport objective_t
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
 from mflow_core.stepping.descent cimport MAX_VECTORS, asks_ahead
 from mflow_core.types cimport MF_E_MEMORY, MF_E_NON_FINITE, mf_method, mf_sizes, mf_value_grad_fn
 
 import numpy as np
-
-from mflow_core.problems.signatures import OBJECTIVE_SIGNATURE, check_size, compiled_address
 
 cnp.import_array()
 
@@ -37,9 +35,10 @@ cdef enum:
     NUMBERS = 512                        # of a block's vectors: they stay in the first cache
     MOST_LANES = 64
     OVERFLOWED = 5                       # as that of `run_descend`
+    LINE_SEARCH = 6                      # as LINE_FAILED of descents.pyx
 
 ENDINGS = {"max_iter": LIMIT, "converged": CONVERGED, "non_finite": NON_FINITE, "diverged": DIVERGED, "interrupted": WAITING,
-           "overflowed": OVERFLOWED}
+           "overflowed": OVERFLOWED, "line_search_failed": LINE_SEARCH}
 GROWTH = 1e6                             # a gradient that has grown by this before the numbers ended: the iteration diverged
 
 cdef double _growth = GROWTH
@@ -100,8 +99,8 @@ cdef class Descents:
     cdef mf_sizes sizes
     cdef double *par
     cdef MethodRecord record
-    cdef list costs                      # they keep the functions alive
-    cdef cnp.ndarray X, y, lr, functions, contexts
+    cdef LaneCosts costs
+    cdef cnp.ndarray lr
     cdef ptrdiff_t n, lanes, per_block
     cdef int64_t limit
     cdef int lr_place
@@ -122,28 +121,12 @@ cdef class Descents:
         self.fun, self.gmax = np.full(self.lanes, np.nan), np.full(self.lanes, np.nan)
         self.nit, self.code = np.zeros(self.lanes, dtype=np.int64), np.full(self.lanes, WAITING, dtype=np.int32)
         self.extra = np.zeros(self.lanes, dtype=np.int64)
-        self.X, self.y, self.lr, self.lr_place = X, y, lr, -1
+        self.lr, self.lr_place = lr, -1
         for k in range(self.m.n_par):
             if self.m.par[k].name == b"lr":
                 self.lr_place = <int> k
-        self.costs = list(fun) if isinstance(fun, list) else [fun]
-        self.functions, self.contexts = np.zeros(len(self.costs), dtype=np.uint64), np.zeros(len(self.costs), dtype=np.uint64)
-        for k in range(len(self.costs)):
-            self.take(k)
+        self.costs = LaneCosts(fun, self.n, self.lanes, X, y)
         self.per_block = min(<ptrdiff_t> MOST_LANES, max(<ptrdiff_t> 1, NUMBERS // max(self.n, <ptrdiff_t> 1)))
-
-    cdef int take(self, ptrdiff_t k) except -1:
-        cost = self.costs[k]
-        check_size(cost, "fun", self.n)
-        address = compiled_address(cost, "fun", OBJECTIVE_SIGNATURE)
-        if address is None:
-            raise TypeError(f"fun: expected a compiled cost (mflow.objectives, numba cfunc, LowLevelCallable), got {type(cost).__name__}; "
-                            "minimise a Python function from one start after the other with mflow.minimize")
-        self.functions[k], self.contexts[k] = address[0], address[1] or 0
-        if (self.X is not None or self.y is not None) and not isinstance(cost, Objective):
-            raise TypeError("batch_data: expected an objective of mflow.objectives, got a compiled function; pass a list of functions with "
-                            "the data of each in its user data")
-        return 0
 
     def __dealloc__(self):
         free(self.par)
@@ -202,18 +185,8 @@ cdef class Descents:
 
     cdef void place(self, slot_t *s, int64_t lane) noexcept nogil:
         """Whose cost a lane follows, and over which data."""
-        cdef ptrdiff_t of = lane if cnp.PyArray_DIM(self.functions, 0) > 1 else 0
         s.lane, s.value, s.gmax, s.first, s.extra, s.ahead = lane, NAN, NAN, NAN, 0, False
-        s.fun = <mf_value_grad_fn> <size_t> (<cnp.uint64_t *> cnp.PyArray_DATA(self.functions))[of]
-        s.ctx = <void *> <size_t> (<cnp.uint64_t *> cnp.PyArray_DATA(self.contexts))[of]
-        if self.X is None and self.y is None:
-            return
-        s.objective = (<objective_t *> s.ctx)[0]
-        s.ctx = NULL                     # &s.objective, wherever the slot lies
-        if self.X is not None:
-            s.objective.X = <double *> cnp.PyArray_DATA(self.X) + lane * (cnp.PyArray_SIZE(self.X) // self.lanes)
-        if self.y is not None:
-            s.objective.y = <double *> cnp.PyArray_DATA(self.y) + lane * (cnp.PyArray_SIZE(self.y) // self.lanes)
+        self.costs.place(lane, &s.fun, &s.ctx, &s.objective)     # s.ctx NULL: &s.objective, wherever the slot lies
 
     cdef void hand_in(self, block_t *b, ptrdiff_t k, int64_t nit, int code) noexcept nogil:
         """Lane k of the block has ended: its result goes out, and the last one takes its place."""
@@ -275,7 +248,7 @@ cdef class Descents:
     cdef int look(self, block_t *b, ptrdiff_t k, const double *at, double *value) noexcept nogil:
         """Value and gradient of the cost of lane k."""
         cdef slot_t *s = &b.slots[k]
-        return s.fun(at, value, b.g + k * b.n, b.n, s.ctx if s.ctx != NULL or self.X is None and self.y is None else &s.objective)
+        return s.fun(at, value, b.g + k * b.n, b.n, s.ctx if s.ctx != NULL or not self.costs.own_data else &s.objective)
 
     cdef int behind(self, block_t *b, ptrdiff_t k, const double *here) noexcept nogil:
         """The gradient ahead is small: is it so at x_k? CONVERGED, then value and gradient are those there; 0: not yet."""

@@ -56,6 +56,15 @@ cdef class Arrangement:
         return out if self.grouped else out[0]
 
     @property
+    def labels(self):
+        """How the gradient of each array is named in messages: as the user would write it."""
+        out = []
+        for i, form in enumerate(self.forms):
+            group = f"g[{i}]" if self.grouped else "g"
+            out += [group] if form is None else [f"{group}[{key!r}]" for key in (range(form) if isinstance(form, int) else form)]
+        return out
+
+    @property
     def sizes(self):
         """How many arrays each group has."""
         return [1 if form is None else form if isinstance(form, int) else len(form) for form in self.forms]

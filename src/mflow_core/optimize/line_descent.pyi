@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mflow_core.optimize.products import Products
 from mflow_core.problems.problem import Problem
 from mflow_core.registry import MethodRecord
 
@@ -14,8 +15,11 @@ class LineDescent:
     record: MethodRecord
     def __init__(
         self, record: MethodRecord, problem: Problem, x0: NDArray[np.float64], kind: int, rule: dict[str, Any],
-        parameters: dict[str, float],
+        parameters: dict[str, float], lower: NDArray[np.float64] | None = ..., upper: NDArray[np.float64] | None = ...,
+        products: Products | None = ..., product_step: float = ...,
     ) -> None: ...
+    def save(self) -> bytes: ...
+    def restore(self, state: bytes) -> None: ...
     def advance(self, count: int, gtol: float, x: Any = ..., d: Any = ..., a: Any = ..., f: Any = ...) -> int: ...
     def here(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]: ...
     @property

@@ -25,6 +25,9 @@ ctypedef struct line_t:
     ptrdiff_t n
     const double *x                      # where it starts, and the way it goes
     const double *d
+    const double *lower                  # trials are kept between them; both NULL: no bounds
+    const double *upper
+    bint wall                            # max_step is where bounds are met: still falling there is an answer
     double f0, slope0                    # value and slope at 0; f_ref is what Armijo compares with (a nonmonotone search: an older value)
     double f_ref
     double c1, c2, shrink, tol, max_step
@@ -35,8 +38,21 @@ ctypedef struct line_t:
     bint has_grad
     double *best_grad                    # the lowest value seen, the start among them
     double best_a, best_f
-    bint best_has_grad
+    bint best_has_grad, best_here        # best_here: it is the last trial, whose gradient has not been put aside
     int64_t nfev, njev
+
+
+cdef inline const double *best_gradient(const line_t *l) noexcept nogil:
+    """The gradient of the lowest value seen; NULL where it was not evaluated."""
+    return NULL if not l.best_has_grad else (l.grad if l.best_here else l.best_grad)
+
+
+cdef inline double point_along(const line_t *l, double a, ptrdiff_t i) noexcept nogil:
+    """Entry i of the point at step a."""
+    cdef double at = l.x[i] + a * l.d[i]
+    if l.lower == NULL:
+        return at
+    return l.lower[i] if at < l.lower[i] else (l.upper[i] if at > l.upper[i] else at)
 
 
 cdef void line_begin(line_t *l) noexcept nogil

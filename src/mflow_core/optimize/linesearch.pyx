@@ -43,7 +43,7 @@ cdef double EPS = 2.220446049250313e-16
 cdef void line_begin(line_t *l) noexcept nogil:
     """With x, d, f0 and slope0 in place: nothing is evaluated yet."""
     l.a, l.f, l.slope, l.has_grad = 0.0, l.f0, l.slope0, False
-    l.best_a, l.best_f, l.best_has_grad = 0.0, l.f0, False
+    l.best_a, l.best_f, l.best_has_grad, l.best_here = 0.0, l.f0, False, False
     l.nfev = l.njev = 0
 
 
@@ -58,9 +58,15 @@ cdef int line_trial(line_t *l, double a, bint want_grad) noexcept nogil:
     cdef int status
     if l.nfev >= l.limit:
         return TOO_MANY
+    if l.best_here:
+        l.grad, l.best_grad, l.best_here = l.best_grad, l.grad, False
     l.a, l.f, l.slope, l.has_grad = a, NAN, NAN, False
-    for i in range(l.n):
-        l.at[i] = l.x[i] + a * l.d[i]
+    if l.lower == NULL:
+        for i in range(l.n):
+            l.at[i] = l.x[i] + a * l.d[i]
+    else:
+        for i in range(l.n):
+            l.at[i] = point_along(l, a, i)
     status = l.p.value_grad(l.at, &l.f, l.grad if want_grad else NULL, l.n, l.p.ctx)
     l.nfev += 1
     l.njev += want_grad
@@ -75,9 +81,7 @@ cdef int line_trial(line_t *l, double a, bint want_grad) noexcept nogil:
             l.f, l.has_grad = INFINITY, False
             return GO_ON
     if l.f < l.best_f:
-        l.best_a, l.best_f, l.best_has_grad = a, l.f, want_grad
-        if want_grad:
-            memcpy(l.best_grad, l.grad, l.n * sizeof(double))
+        l.best_a, l.best_f, l.best_has_grad, l.best_here = a, l.f, want_grad, want_grad
     return 0
 
 
@@ -262,14 +266,17 @@ cdef int exact(line_t *l, double a) noexcept nogil:
 
 cdef int line_search(line_t *l, int kind, double a) noexcept nogil:
     """From step a on. FOUND: the trial is the answer. Above 0: why there is none (best_a holds the lowest value seen). < 0: a callback."""
+    cdef int status
     if not l.slope0 < 0.0:
         return NO_DESCENT
     a = a if a < l.max_step else l.max_step
     if kind == EXACT:
-        return exact(l, a)
-    if kind == STRONG_WOLFE:
-        return wolfe(l, a)
-    return back(l, a, kind == ARMIJO)
+        status = exact(l, a)
+    elif kind == STRONG_WOLFE:
+        status = wolfe(l, a)
+    else:
+        status = back(l, a, kind == ARMIJO)
+    return FOUND if status == UNBOUNDED and l.wall else status
 
 
 cdef double bb_length(ptrdiff_t n, const double *x, const double *x_old, const double *g, const double *g_old, int form) noexcept nogil:
@@ -320,6 +327,8 @@ def search(Problem problem not None, cnp.ndarray x not None, cnp.ndarray d not N
     l.at, l.grad, l.best_grad = block, block + n, block + 2 * n
     l.c1, l.c2, l.shrink, l.tol, l.max_step, l.limit = c1, c2, shrink, tol, max_step, limit
     l.f0, l.slope0 = f0, NAN
+    l.lower = l.upper = NULL
+    l.wall = False
     try:
         line_begin(&l)
         if g0 is not None:
@@ -370,7 +379,7 @@ cdef int raise_if_set() except -1:
 cdef dict answer(line_t *l, int status, const double *start_grad):
     cdef bint ours = status == FOUND
     cdef double a = l.a if ours else l.best_a
-    cdef const double *grad = l.grad if ours else (l.best_grad if l.best_a > 0.0 else start_grad)
+    cdef const double *grad = l.grad if ours else (best_gradient(l) if l.best_a > 0.0 else start_grad)
     cdef bint has_grad = l.has_grad if ours else (l.best_has_grad or l.best_a == 0.0)
     out = None
     if has_grad:

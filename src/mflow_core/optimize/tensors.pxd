@@ -16,7 +16,7 @@ cdef class Tensors:
     cdef tensor_t *c
     cdef Py_ssize_t count
     cdef ptrdiff_t total                 # numbers of all arrays together
-    cdef list arrays
+    cdef list arrays, labels
     cdef const double **starts           # of the arrays, sorted, and their ends
     cdef const double **ends
     cdef void *block

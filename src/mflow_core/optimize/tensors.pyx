@@ -28,15 +28,15 @@ cdef ptrdiff_t padded(ptrdiff_t n) noexcept:
 
 
 cdef class Tensors:
-    """Arrays of parameters. The list of a group's arrays follows that of the group before it.
+    """Arrays of parameters. The list of a group's arrays follows that of the group before it. labels: how messages name the gradient of each.
 
     Raises ValueError where two of the arrays share memory.
     """
 
-    def __cinit__(self, list members):
+    def __cinit__(self, list members, list labels):
         cdef Py_ssize_t i = 0
         self.arrays = [array for group in members for array in group]
-        self.count = len(self.arrays)
+        self.count, self.labels = len(self.arrays), labels
         self.c = <tensor_t *> calloc(max(self.count, 1), sizeof(tensor_t))
         self.starts = <const double **> calloc(2 * max(self.count, 1), sizeof(double *))
         if self.c == NULL or self.starts == NULL:
@@ -98,7 +98,7 @@ cdef class Tensors:
     # ---- gradients ----
 
     cdef str label(self, Py_ssize_t i):
-        return "g" if self.count == 1 else f"g[{i}]"
+        return self.labels[i]
 
     cdef bint shares(self, const double *data, ptrdiff_t n) noexcept:
         """Whether [data, data + n) meets any parameter array; their starts are sorted."""

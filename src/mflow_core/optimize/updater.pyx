@@ -79,7 +79,7 @@ cdef class Updater:
         for j in range(self.m.n_par):
             if self.m.par[j].name.decode() == "lr":
                 self.lr_index = j
-        tensors = Tensors([arrays for arrays, _, _, _ in groups])
+        tensors = Tensors([arrays for arrays, _, _, _ in groups], arrangement.labels)
         for i in range(tensors.count):
             tensors.c[i].n_vec = self.groups[tensors.c[i].group].sizes.n_vec
         tensors.carry(record.name)
@@ -449,6 +449,18 @@ cdef class Updater:
         for i, by_name in enumerate(vectors):
             self.tensors.restore(i, self.record.vectors, by_name)
         self.k, self.known = k, -1
+
+    def _scalars_of(self, Py_ssize_t g, int64_t steps):
+        """What `_scalars` gives after so many steps with the present parameters, from nothing."""
+        cdef int64_t k
+        cdef double[MAX_SCALARS] scal
+        cdef double[MAX_COEFFICIENTS] coef
+        self.group_index(g)
+        memset(scal, 0, sizeof(scal))
+        for k in range(steps):
+            if self.m.begin(self.m, self.groups[g].par, k, scal, coef) != 0:
+                raise ValueError(f"{self.record.name}: these parameters clash")
+        return [scal[j] for j in range(self.groups[g].sizes.n_scal)]
 
     def _coefficients(self, Py_ssize_t g):
         """What `begin` made of a group's parameters for the last step taken (before the first: for that one), a float64 array.

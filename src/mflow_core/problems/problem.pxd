@@ -3,7 +3,7 @@ from cpython.ref cimport PyObject
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.types cimport mf_jac_fn, mf_problem
+from mflow_core.types cimport mf_energy_fn, mf_jac_fn, mf_problem
 
 ctypedef int (*hessian_fn)(const double *c, double *hess, ptrdiff_t n, void *ctx) noexcept nogil
 
@@ -29,6 +29,7 @@ cdef class Callback:
     cdef public int64_t nfev, njev
     cdef public object look              # look(self, x, value, gradient) at the first gradient, and where differences are all 0; or None
     cdef public object seen              # the list that values as the user's function returned them are added to, or None
+    cdef public object within            # (lower, upper), n numbers each, that differences do not leave, or None
     cdef public object scales            # n lengths of differences, relative to max(1, |x_i|), or None: the usual ones
     cdef readonly int bits               # the largest number of significant bits of a slope; no longer counted once it passes 24
     cdef int renew(self) except -1
@@ -51,6 +52,7 @@ cdef class Problem:
     cdef object owner
     cdef int energy_formula              # which numerical term of ledger.pxd suits c.energy
     cdef bint energy_each_step           # c.energy adds work of a load or damping
+    cdef mf_energy_fn energy_forms       # the part of c.energy that is quadratic in x and v; NULL: all of it
     cdef int64_t *calls                  # not NULL: accelerations follow from their arguments alone (a run may repeat steps); their count
     cdef int set_lean(self, double lean) except -1
     cdef ptrdiff_t state_size(self)

@@ -15,6 +15,7 @@ class Callback:
     look: Any
     seen: list[Any] | None
     scales: Any
+    within: Any
     @property
     def bits(self) -> int: ...
 

@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.problems.values cimport most_bits, vector_of
+from mflow_core.problems.values cimport keep_within, most_bits, vector_of
 from mflow_core.types cimport mf_jac_fn, mf_new_problem, mf_rhs_fn, mf_value_grad_fn
 
 import numpy as np
@@ -257,7 +257,7 @@ cdef int pair_at(Callback c, const double *x, double *value, double *grad) excep
 cdef int differences(Callback c, const double *x, double *value, double *grad) except -1:
     """Forward or central differences with the steps of SciPy, eps^(1/2) or eps^(1/3) times max(1, |x_i|), or with c.scales times that."""
     cdef ptrdiff_t i
-    cdef double f = NAN, h, up, down, x_up
+    cdef double f = NAN, h, up, down, x_up, x_down
     cdef double usual = 1.4901161193847656e-08 if c.mode == FORWARD else 6.055454452393343e-06
     cdef double *scales = NULL if c.scales is None else <double *> cnp.PyArray_DATA(<cnp.ndarray> c.scales)
     if value != NULL or (c.mode == FORWARD and grad != NULL):
@@ -271,7 +271,10 @@ cdef int differences(Callback c, const double *x, double *value, double *grad) e
     for i in range(c.n):
         h = (usual if scales == NULL else scales[i]) * max(1.0, fabs(x[i]))
         h = -h if x[i] < 0 else h
-        x_up = x[i] + h
+        x_up, x_down = x[i] + h, x[i] - h
+        if c.within is not None and not keep_within(c.within, i, c.mode == FORWARD, x[i], &x_up, &x_down):
+            grad[i] = 0.0
+            continue
         memcpy(c.buffer, x, c.n * sizeof(double))    # copied each time: the user may have kept the last array
         c.buffer[i] = x_up
         up = value_at(c)
@@ -279,9 +282,9 @@ cdef int differences(Callback c, const double *x, double *value, double *grad) e
             grad[i] = (up - f) / (x_up - x[i])
         else:
             memcpy(c.buffer, x, c.n * sizeof(double))
-            c.buffer[i] = x[i] - h
+            c.buffer[i] = x_down
             down = value_at(c)
-            grad[i] = (up - down) / (x_up - (x[i] - h))
+            grad[i] = (up - down) / (x_up - x_down)
     return 0
 
 

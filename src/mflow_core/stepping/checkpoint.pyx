@@ -32,22 +32,6 @@ cdef uint32_t crc32(const uint8_t *data, int64_t bytes) noexcept nogil:
     return crc ^ 0xFFFFFFFFu
 
 
-cdef inline void put(uint8_t **at, uint64_t value, int bytes) noexcept nogil:
-    cdef int j
-    for j in range(bytes):
-        at[0][0] = <uint8_t> (value >> (8 * j))
-        at[0] += 1
-
-
-cdef inline uint64_t get(const uint8_t **at, int bytes) noexcept nogil:
-    cdef uint64_t value = 0
-    cdef int j
-    for j in range(bytes):
-        value |= (<uint64_t> at[0][0]) << (8 * j)
-        at[0] += 1
-    return value
-
-
 cdef void put_doubles(uint8_t **at, const double *x, ptrdiff_t n) noexcept nogil:
     cdef ptrdiff_t i
     for i in range(n):

@@ -4,6 +4,8 @@ The gradient at x_k is evaluated once: it is tested, kept with its point as the 
 
 A method that looks ahead takes its gradient elsewhere, at the point that `ask` names. The last good point is x_k all the same, and the
 descent converges only where the gradient at x_k is small, too: it is evaluated there once that ahead is.
+
+With bounds the step of an optimizer is projected onto them, and so is the gradient that is tested.
 """
 from libc.math cimport INFINITY, NAN, fabs
 from libc.stddef cimport ptrdiff_t
@@ -57,6 +59,26 @@ cdef bint lies_higher(const run_t *r) noexcept nogil:
     return r.value + way / (2.0 * r.dt) > r.good_value + HIGHER * (fabs(r.value) + fabs(r.good_value))
 
 
+cdef double largest_entry(const run_t *r, const double *x, const double *g) noexcept nogil:
+    """The largest entry of a gradient; with bounds, of x - clip(x - g), without the rounding of x."""
+    cdef double most = REDUCE.max_abs(g, r.n), part, room
+    cdef ptrdiff_t i
+    if r.lower == NULL or not most < INFINITY:
+        return most
+    most = 0.0
+    for i in range(r.n):
+        room = x[i] - r.upper[i] if g[i] < 0.0 else x[i] - r.lower[i]
+        part = fabs(room) if fabs(room) < fabs(g[i]) else fabs(g[i])
+        most = part if part > most else most
+    return most
+
+
+cdef void project(const run_t *r, double *x) noexcept nogil:
+    cdef ptrdiff_t i
+    for i in range(r.n):
+        x[i] = r.lower[i] if x[i] < r.lower[i] else (r.upper[i] if x[i] > r.upper[i] else x[i])
+
+
 cdef int gradient_here(run_t *r, const double *at, bint want_value) noexcept nogil:
     """r.grad (and r.value) at a point; r.gmax is its largest entry, NaN or infinite where the gradient is."""
     cdef int status
@@ -65,7 +87,7 @@ cdef int gradient_here(run_t *r, const double *at, bint want_value) noexcept nog
     r.n_value_grad += 1
     if status != 0:
         return status
-    r.gmax = REDUCE.max_abs(r.grad, r.n)
+    r.gmax = largest_entry(r, at, r.grad)
     if not r.gmax < INFINITY or (want_value and not (r.value - r.value == 0.0)):
         return MF_E_NON_FINITE
     if want_value and lies_higher(r):
@@ -89,7 +111,7 @@ cdef int converged_behind(run_t *r, double gtol, bint want_value) noexcept nogil
     r.n_value_grad += 1
     if status != 0:
         return status
-    gmax = REDUCE.max_abs(r.good_grad, r.n)
+    gmax = largest_entry(r, r.now[0], r.good_grad)
     if gmax <= gtol and not (want_value and value - value != 0.0):
         r.value = r.good_value = value
         r.gmax = r.good_gmax = gmax
@@ -122,6 +144,8 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move, double 
         if status == 0 and r.m.ask != NULL and asks_ahead(r.m, r.sizes.n_vec, r.coef):
             status = r.m.ask(r.m, r.coef, 0, r.n, <const double *const *> r.now, r.at)
             at = r.at
+            if r.lower != NULL:
+                project(r, r.at)
         if status != 0:
             return status
     status = gradient_here(r, at, want_value)
@@ -143,10 +167,12 @@ cdef int descend_once(run_t *r, double gtol, bint want_value, bint move, double 
         status = r.m.update(r.m, r.coef, 1.0, 0, r.n, r.now, r.grad)
         if status == 0 and not REDUCE.all_finite(r.now[0], r.n):
             status = MF_E_NON_FINITE
-        elif status == 0 and r.gmax >= MF_WILD and not carries_finite(r):
+        elif status == 0 and (r.gmax >= MF_WILD or r.lower != NULL) and not carries_finite(r):
             status = OVERFLOWED
         if status != 0:
             return status
+        if r.lower != NULL:
+            project(r, r.now[0])
         r.s_now, r.s_next = r.s_next, r.s_now
         r.k += 1
         return 0

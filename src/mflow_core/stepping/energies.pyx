@@ -62,7 +62,7 @@ cdef class Energies:
         problem.set_lean(c[1] - 0.5)
         raise_or(run_enter(r))
         ledger_release(r.ledger)
-        r.ledger = ledger_make(r.inner.energy, r.inner.ctx, r.n, formula, c[0], c[1], problem.energy_each_step)
+        r.ledger = ledger_make(r.inner.energy, problem.energy_forms, r.inner.ctx, r.n, formula, c[0], c[1], problem.energy_each_step)
         run_leave(r)
         if r.ledger == NULL:
             raise MemoryError(f"no memory for a ledger of {r.n} components")

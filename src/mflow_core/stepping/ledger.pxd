@@ -15,6 +15,7 @@ cdef enum:
 
 ctypedef struct ledger_t:
     mf_energy_fn energy
+    mf_energy_fn forms                   # the part of it that is quadratic: v'Mv/2 and x'Kx/2
     void *ctx
     ptrdiff_t n
     void *block
@@ -30,7 +31,8 @@ ctypedef struct ledger_t:
     double h, inertia                    # the step in use; a'Ma/2 where its use began
 
 
-cdef ledger_t *ledger_make(mf_energy_fn energy, void *ctx, ptrdiff_t n, int formula, double beta, double gamma, bint each_step) noexcept nogil
+cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn forms, void *ctx, ptrdiff_t n, int formula, double beta, double gamma,
+                           bint each_step) noexcept nogil
 cdef void ledger_release(ledger_t *book) noexcept nogil
 cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil
 cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil

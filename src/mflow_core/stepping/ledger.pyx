@@ -11,7 +11,8 @@ the residual shows that all of it adds up to the energy at hand. Kinetic energy 
 damping at each step, where they exist; the numerical term needs products at each step only where gamma is not 1/2. Its quadratic forms
 are energies as well: Da'M Da/2 is the kinetic energy of a motion with v = Da.
 
-A method without such a formula has NaN in the numerical column; its gain or loss stands in the residual.
+A method without such a formula has NaN in the numerical column; its gain or loss stands in the residual. Where a force with a potential
+stands beside the matrices, the terms above are those of the matrices, and the residual is what the step's quadrature of the force is off by.
 
 Inside a step the state is an interpolant, which obeys M a = F (a is asked for there) but not Newmark's relations. With its defects
 
@@ -24,9 +25,9 @@ from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 
 
-cdef ledger_t *ledger_make(mf_energy_fn energy, void *ctx, ptrdiff_t n, int formula, double beta, double gamma,
+cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn forms, void *ctx, ptrdiff_t n, int formula, double beta, double gamma,
                            bint each_step) noexcept nogil:
-    """NULL where there is no memory."""
+    """NULL where there is no memory. forms NULL: energy is quadratic."""
     cdef ledger_t *book = <ledger_t *> calloc(1, sizeof(ledger_t))
     cdef ptrdiff_t padded = (n + 7) // 8 * 8
     if book == NULL:
@@ -38,6 +39,7 @@ cdef ledger_t *ledger_make(mf_energy_fn energy, void *ctx, ptrdiff_t n, int form
     book.dx = <double *> ((<uintptr_t> book.block + 63) // 64 * 64)
     book.da, book.zero, book.sum = book.dx + padded, book.dx + 2 * padded, book.dx + 3 * padded
     book.energy, book.ctx, book.n, book.formula, book.each_step = energy, ctx, n, formula, each_step
+    book.forms = energy if forms == NULL else forms
     book.beta, book.gamma = beta, gamma
     return book
 
@@ -55,12 +57,21 @@ cdef inline void put(double *sum, double term) noexcept nogil:
     sum[0] = total
 
 
-cdef int state_energies(ledger_t *book, double t, const double *x, const double *v, double *e) noexcept nogil:
-    """e[0] = v'Mv/2, e[1] = potential at x."""
+cdef int energies_by(ledger_t *book, mf_energy_fn energy, double t, const double *x, const double *v, double *e) noexcept nogil:
     cdef const double *y[3]
     y[0], y[1], y[2] = x, v, book.zero
     e[0] = e[1] = e[2] = e[3] = 0.0
-    return book.energy(t, NULL, t, y, e, book.n, book.ctx)
+    return energy(t, NULL, t, y, e, book.n, book.ctx)
+
+
+cdef int state_energies(ledger_t *book, double t, const double *x, const double *v, double *e) noexcept nogil:
+    """e[0] = v'Mv/2, e[1] = potential at x."""
+    return energies_by(book, book.energy, t, x, v, e)
+
+
+cdef int state_forms(ledger_t *book, double t, const double *x, const double *v, double *e) noexcept nogil:
+    """e[0] = v'Mv/2, e[1] = x'Kx/2, of any vectors."""
+    return energies_by(book, book.forms, t, x, v, e)
 
 
 cdef inline double factor(const ledger_t *book) noexcept nogil:
@@ -80,7 +91,7 @@ cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept
 cdef int change_step(ledger_t *book, double t, const double *a, double h) noexcept nogil:
     """From here on the steps are of h: what s a'Ma/2 has changed by so far is booked."""
     cdef double[4] e
-    cdef int status = state_energies(book, t, book.zero, a, e)
+    cdef int status = state_forms(book, t, book.zero, a, e)
     put(book.numerical, -factor(book) * (e[0] - book.inertia))
     book.h, book.inertia = h, e[0]
     return status
@@ -110,7 +121,7 @@ cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double 
     for i in range(book.n):
         book.dx[i] = y1[0][i] - y0[0][i]
         book.da[i] = y1[2][i] - y0[2][i]
-    status = state_energies(book, t1, book.dx if book.formula == NUMERICAL_LINEAR else book.zero, book.da, e)
+    status = state_forms(book, t1, book.dx if book.formula == NUMERICAL_LINEAR else book.zero, book.da, e)
     put(book.numerical, -2.0 * lean * (e[1] + factor(book) * e[0]))
     return status
 
@@ -122,12 +133,12 @@ cdef double product(ledger_t *book, double t, const double *u, const double *w, 
     cdef ptrdiff_t i
     for i in range(book.n):
         sum[i] = w[i] + u[i]
-    status[0] = state_energies(book, t, book.zero, sum, plus)
+    status[0] = state_forms(book, t, book.zero, sum, plus)
     if status[0] != 0:
         return NAN
     for i in range(book.n):
         sum[i] = w[i] - u[i]
-    status[0] = state_energies(book, t, book.zero, sum, minus)
+    status[0] = state_forms(book, t, book.zero, sum, minus)
     return 0.5 * (plus[0] - minus[0])
 
 
@@ -170,7 +181,7 @@ cdef int ledger_row(ledger_t *book, double t, const double *const *y, double *ro
     cdef double numerical = book.numerical[0] + book.numerical[1], change
     cdef int status = state_energies(book, t, y[0], y[1], e)
     if status == 0 and book.formula != NUMERICAL_NONE:
-        status = state_energies(book, t, book.zero, y[2], of_a)
+        status = state_forms(book, t, book.zero, y[2], of_a)
         numerical += -factor(book) * (of_a[0] - book.inertia)
     change = (e[0] + e[1]) - book.start
     row[0], row[1] = e[0], e[1]

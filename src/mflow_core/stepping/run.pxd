@@ -51,6 +51,8 @@ ctypedef struct run_t:
     double *at
     double *good                         # the last point whose gradient was finite, that gradient, and its facts below
     double *good_grad
+    const double *lower                  # bounds of a descent by an optimizer, which is projected onto them; NULL: none
+    const double *upper
     double *y_between                    # scratch for a state inside a step
     double t, t_base, dt                 # fixed steps: t = t_base + (k - k_base) dt; under error control t is carried
     double t_before                      # where the last step began; NaN: there is none, or it cannot be looked into

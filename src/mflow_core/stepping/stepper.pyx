@@ -471,6 +471,16 @@ cdef class Run:
         """One step of dt; the status."""
         return self.fixed(1, dt=dt)
 
+    def set_bounds(self, cnp.ndarray lower not None, cnp.ndarray upper not None):
+        """The descent of an optimizer is projected onto lower <= x <= upper, float64 arrays of x's shape. Once, before it begins."""
+        for array in (lower, upper):
+            if array.dtype != np.float64 or not array.flags.c_contiguous or array.size != self.r.n:
+                raise TypeError(f"bounds: expected C-contiguous float64 arrays of {self.r.n} numbers")
+        if self.record.m.update == NULL or self.bounds is not None or self.r.k != 0:
+            raise ValueError(f"bounds: expected an optimizer that has not begun, got {self.record.name}")
+        self.bounds = (lower, upper)
+        self.r.lower, self.r.upper = <const double *> cnp.PyArray_DATA(lower), <const double *> cnp.PyArray_DATA(upper)
+
     def descend(self, int64_t count, double gtol, bint want_value, double alarm=INFINITY, bint brake=False):
         """The status of up to `count` iterations: CONVERGED, 0 not yet, or why it could not go on."""
         cdef int status

@@ -219,6 +219,8 @@ def force_cases(m: Any) -> Iterator[Case]:
     yield Case(f"{name} compiled", partial(forced, m, PULL_C), MOVED)
     yield Case(f"{name} potential", partial(forced, m, free, potential=potential, velocity_free=True), MOVED)
     yield Case(f"{name} tangent", partial(forced, m, free, dfdx=tangent, dfdv=np.zeros((7, 7))), MOVED)
+    yield Case(f"{name} beside matrices", partial(moved, m, force=pull), MOVED)
+    yield Case(f"{name} beside matrices, potential", partial(moved, m, force=free, potential=potential, velocity_free=True), MOVED)
     for solver in ("newton_krylov", "fixed_point") if m.is_implicit else ():
         yield Case(f"{name} {solver}", partial(forced, m, solver=solver), MOVED)
     yield Case(f"{name} resumed", partial(resumed, m, forced))

@@ -100,6 +100,14 @@ def flow_step(method: Any, kind: str) -> dict[str, Any]:
     return {"lr" if method.kind == "update" else "dt": 0.0009765625 if kind == "rosenbrock" else 0.03125}
 
 
+def bounded(name: str, **options: Any) -> Any:
+    """A quadratic of 13 parameters whose minimum lies outside of some bounds."""
+    f = quadratic(13)
+    low, high = numbers(13, 32) - 0.25, numbers(13, 32) + 0.25
+    pairs = [(a if k % 3 else None, b if k % 4 else None) for k, (a, b) in enumerate(zip(low, high, strict=True))]
+    return mflow.minimize(f, f.x0, method=name, bounds=pairs, maxiter=40, **options)
+
+
 def batch(method: Any, lanes: int, maxiter: int = 40, **options: Any) -> Any:
     f = mflow.objectives.Rosenbrock(3)
     return mflow.minimize_batch(f, numbers((lanes, 3), 30), method.name, maxiter=maxiter, threads=2, **options)
@@ -183,9 +191,26 @@ def search_cases() -> Iterator[Case]:
         yield Case(f"minimize steepest_descent line_search barzilai_borwein {cost}", descend, FOUND)
 
 
+def direction_cases(m: Any) -> Iterator[Case]:
+    for kind in ("python", "rosenbrock", "quadratic"):
+        yield Case(f"minimize {m.name} {kind}", partial(found, m, kind), FOUND)
+    yield Case(f"minimize {m.name} path", partial(path, m))
+    yield Case(f"minimize_batch {m.name} lanes=11", partial(batch, m, 11), MANY)
+    for text, parameters in variants(m):
+        yield Case(f"minimize {m.name} {text}", partial(found, m, "rosenbrock", **parameters), FOUND)
+    if "trust_region" not in m.flags:
+        for kind in SEARCHES:
+            yield Case(f"minimize {m.name} line_search {kind}", partial(found, m, "rosenbrock", line_search=kind), FOUND)
+    if m.record.takes_bounds:
+        yield Case(f"minimize {m.name} bounds", partial(bounded, m.name), FOUND)
+
+
 def cases() -> Iterator[Case]:
     """All cases of this file."""
+    yield Case("minimize adam bounds", partial(bounded, "adam", lr=0.05), FOUND)
     for m in mflow.methods():
+        if m.kind == "direction":
+            yield from direction_cases(m)
         if m.kind == "update":
             yield from update_cases(m)
         if m.kind in ("update", "step"):
@@ -200,7 +225,11 @@ def cases() -> Iterator[Case]:
     yield Case("optim SGD nesterov", partial(walked, sgd, 13, lr=0.05, momentum=0.875, nesterov=True))
     cost = Cost(7)
     for jac in ("2-point", "3-point"):
-        yield Case(f"minimize differences {jac}", lambda jac=jac: mflow.minimize(cost.value, cost.c0, jac=jac, lr=0.03, maxiter=40), FOUND)
+        yield Case(
+            f"minimize differences {jac}",
+            lambda jac=jac: mflow.minimize(cost.value, cost.c0, jac=jac, method="adam", lr=0.03, maxiter=40),
+            FOUND,
+        )
     hess = partial(mflow.minimize, cost.both, cost.c0, jac=True, method="backward_euler", dt=4.0, maxiter=10, hess=cost.hess)
     yield Case("minimize hess", hess, FOUND)
     for m in mflow.methods():

@@ -156,7 +156,7 @@ def cases() -> Iterator[Case]:
     for m in mflow.methods():
         if m.kind == "sweep":
             yield from implicit_cases(m)
-        elif "second_order" not in m.flags:
+        elif m.kind != "direction" and "second_order" not in m.flags:
             yield Case(f"sweep {m.name}", partial(swept, m))
     for name in ("", "LeastSquares", "Logistic", "Poisson", "Huber"):
         yield Case(f"train {name or 'python'} resumed", partial(resumed, name))

@@ -10,7 +10,7 @@ module mflow
   public
 
   integer(c_int), parameter :: MF_ABI = 1
-  integer(c_int), parameter :: MF_API_VERSION = 3
+  integer(c_int), parameter :: MF_API_VERSION = 4
   integer(c_int), parameter :: MF_OK = 0
   integer(c_int), parameter :: MF_E_ARGUMENT = -1001
   integer(c_int), parameter :: MF_E_CALLBACK = -1002
@@ -24,6 +24,7 @@ module mflow
   integer(c_int), parameter :: MF_E_SOLVE = -1010
   integer(c_int), parameter :: MF_E_STEP = -1011
   integer(c_int), parameter :: MF_E_STEPS = -1012
+  integer(c_int), parameter :: MF_E_SEARCH = -1013
   integer(c_int), parameter :: MF_RETRY_SOLVE = 1001
   integer(c_int), parameter :: MF_RETRY_NON_FINITE = 1002
   integer(c_int), parameter :: MF_VELOCITY_FREE = 1
@@ -45,6 +46,12 @@ module mflow
   integer(c_int), parameter :: MF_NEEDS_RHO = 256
   integer(c_int), parameter :: MF_STAGED = 512
   integer(c_int), parameter :: MF_DERIVED = 1024
+  integer(c_int), parameter :: MF_TRUST_REGION = 2048
+  integer(c_int), parameter :: MF_SEARCH_EXACT = 0
+  integer(c_int), parameter :: MF_SEARCH_BACKTRACKING = 1
+  integer(c_int), parameter :: MF_SEARCH_ARMIJO = 2
+  integer(c_int), parameter :: MF_SEARCH_STRONG_WOLFE = 3
+  integer(c_int), parameter :: MF_SEARCH_GIVEN = 1
 
   type, bind(C) :: mf_problem
     integer(c_int32_t) :: size = 0
@@ -153,6 +160,8 @@ module mflow
     type(c_funptr) :: ask = c_null_funptr
     type(c_funptr) :: sweep = c_null_funptr
     type(c_funptr) :: start = c_null_funptr
+    type(c_funptr) :: direct = c_null_funptr
+    type(c_funptr) :: room = c_null_funptr
   end type mf_method
 
   type, bind(C) :: mf_run_options
@@ -196,6 +205,14 @@ module mflow
     type(c_funptr) :: run_set = c_null_funptr
     type(c_funptr) :: version_text = c_null_funptr
     type(c_funptr) :: isa = c_null_funptr
+    type(c_funptr) :: direct = c_null_funptr
+    type(c_funptr) :: room = c_null_funptr
+    type(c_funptr) :: descent_new = c_null_funptr
+    type(c_funptr) :: descent_advance = c_null_funptr
+    type(c_funptr) :: descent_x = c_null_funptr
+    type(c_funptr) :: descent_save = c_null_funptr
+    type(c_funptr) :: descent_restore = c_null_funptr
+    type(c_funptr) :: descent_free = c_null_funptr
   end type mf_api
 
   abstract interface
@@ -301,6 +318,16 @@ module mflow
       integer(c_int) :: out
     end function
 
+    function mf_hessp_fn(x, p, out, n, ctx) bind(C) result(out)
+      import
+      real(c_double), intent(in) :: x(*)
+      real(c_double), intent(in) :: p(*)
+      real(c_double), intent(inout) :: out(*)
+      integer(c_intptr_t), value :: n
+      type(c_ptr), value :: ctx
+      integer(c_int) :: out
+    end function
+
     function mf_sizes_fn(method, par, sizes) bind(C) result(out)
       import
       type(c_ptr), value :: method
@@ -364,6 +391,24 @@ module mflow
       integer(c_intptr_t), value :: lo
       integer(c_intptr_t), value :: hi
       type(c_ptr), intent(in) :: x(*)
+      integer(c_int) :: out
+    end function
+
+    function mf_direct_fn(method, direction) bind(C) result(out)
+      import
+      type(c_ptr), value :: method
+      type(c_ptr), value :: direction
+      integer(c_int) :: out
+    end function
+
+    function mf_room_fn(method, par, n, bounded, kept, work) bind(C) result(out)
+      import
+      type(c_ptr), value :: method
+      real(c_double), intent(in) :: par(*)
+      integer(c_intptr_t), value :: n
+      integer(c_int), value :: bounded
+      integer(c_int64_t), intent(out) :: kept
+      integer(c_int64_t), intent(out) :: work
       integer(c_int) :: out
     end function
 
@@ -549,6 +594,73 @@ module mflow
       type(c_ptr) :: out
     end function
 
+    function mf_direct_i(method, direction) bind(C) result(out)
+      import
+      type(c_ptr), value :: method
+      type(c_ptr), value :: direction
+      integer(c_int) :: out
+    end function
+
+    function mf_room_i(method, par, n, bounded, kept, work) bind(C) result(out)
+      import
+      type(c_ptr), value :: method
+      real(c_double), intent(in) :: par(*)
+      integer(c_intptr_t), value :: n
+      integer(c_int), value :: bounded
+      integer(c_int64_t), intent(out) :: kept
+      integer(c_int64_t), intent(out) :: work
+      integer(c_int) :: out
+    end function
+
+    function mf_descent_new_i(method, problem, descent_options, x0, err) bind(C) result(out)
+      import
+      type(c_ptr), value :: method
+      type(mf_problem), intent(in) :: problem
+      type(c_ptr), value :: descent_options
+      real(c_double), intent(in) :: x0(*)
+      integer(c_int), intent(out) :: err
+      type(c_ptr) :: out
+    end function
+
+    function mf_descent_advance_i(descent, max_iter, gtol) bind(C) result(out)
+      import
+      type(c_ptr), value :: descent
+      integer(c_int64_t), value :: max_iter
+      real(c_double), value :: gtol
+      integer(c_int) :: out
+    end function
+
+    function mf_descent_x_i(descent, value, gmax, nit, nfev) bind(C) result(out)
+      import
+      type(c_ptr), value :: descent
+      real(c_double), intent(inout) :: value(*)
+      real(c_double), intent(inout) :: gmax(*)
+      integer(c_int64_t), intent(out) :: nit
+      integer(c_int64_t), intent(out) :: nfev
+      type(c_ptr) :: out
+    end function
+
+    function mf_descent_save_i(descent, buf, room) bind(C) result(out)
+      import
+      type(c_ptr), value :: descent
+      type(c_ptr), value :: buf
+      integer(c_int64_t), value :: room
+      integer(c_int64_t) :: out
+    end function
+
+    function mf_descent_restore_i(descent, buf, bytes) bind(C) result(out)
+      import
+      type(c_ptr), value :: descent
+      type(c_ptr), value :: buf
+      integer(c_int64_t), value :: bytes
+      integer(c_int) :: out
+    end function
+
+    subroutine mf_descent_free_i(descent) bind(C)
+      import
+      type(c_ptr), value :: descent
+    end subroutine
+
   end interface
 
   procedure(mf_find_i), pointer :: mf_find => null()
@@ -574,6 +686,14 @@ module mflow
   procedure(mf_run_set_i), pointer :: mf_run_set => null()
   procedure(mf_version_text_i), pointer :: mf_version_text => null()
   procedure(mf_isa_i), pointer :: mf_isa => null()
+  procedure(mf_direct_i), pointer :: mf_direct => null()
+  procedure(mf_room_i), pointer :: mf_room => null()
+  procedure(mf_descent_new_i), pointer :: mf_descent_new => null()
+  procedure(mf_descent_advance_i), pointer :: mf_descent_advance => null()
+  procedure(mf_descent_x_i), pointer :: mf_descent_x => null()
+  procedure(mf_descent_save_i), pointer :: mf_descent_save => null()
+  procedure(mf_descent_restore_i), pointer :: mf_descent_restore => null()
+  procedure(mf_descent_free_i), pointer :: mf_descent_free => null()
 
 contains
 
@@ -609,6 +729,14 @@ contains
     call c_f_procpointer(api%run_set, mf_run_set)
     call c_f_procpointer(api%version_text, mf_version_text)
     call c_f_procpointer(api%isa, mf_isa)
+    call c_f_procpointer(api%direct, mf_direct)
+    call c_f_procpointer(api%room, mf_room)
+    call c_f_procpointer(api%descent_new, mf_descent_new)
+    call c_f_procpointer(api%descent_advance, mf_descent_advance)
+    call c_f_procpointer(api%descent_x, mf_descent_x)
+    call c_f_procpointer(api%descent_save, mf_descent_save)
+    call c_f_procpointer(api%descent_restore, mf_descent_restore)
+    call c_f_procpointer(api%descent_free, mf_descent_free)
     status = MF_OK
   end function
 

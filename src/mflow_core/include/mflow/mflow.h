@@ -17,7 +17,7 @@ extern "C" {
 #define MF_INIT(T) { .size = (uint32_t)sizeof(T) }
 #endif
 #define MF_ABI 1           /* host and library must be equal: changes only if something published changes meaning */
-#define MF_API_VERSION 3   /* library must be >= host: +1 for every append */
+#define MF_API_VERSION 4   /* library must be >= host: +1 for every append */
 #define MF_HAS(s, T, field) ((s)->size >= offsetof(T, field) + sizeof((s)->field))   /* before reading a field appended later */
 
 /* ---- status codes of the library; a callback's own negative codes should lie in -999..-1 ---- */
@@ -34,7 +34,8 @@ enum {
   MF_E_DAMAGED = -1009,        /* a saved state is damaged, or belongs to another method or size */
   MF_E_SOLVE = -1010,          /* an implicit step's equation was not solved, at no step that was tried */
   MF_E_STEP = -1011,           /* the step that the tolerances need is too small to move t */
-  MF_E_STEPS = -1012           /* the limit on the number of steps was reached */
+  MF_E_STEPS = -1012,          /* the limit on the number of steps was reached */
+  MF_E_SEARCH = -1013          /* a descent: no step from here lowers the cost as the rule asks; often its last digits are spent */
 };
 enum {                         /* > 0, as any recoverable code: a smaller step may help */
   MF_RETRY_SOLVE = 1001,       /* a solver of the library did not converge */
@@ -126,7 +127,27 @@ typedef struct mf_sweep {              /* implicit SGD: data in, weights in plac
 
 enum { MF_IMPLICIT = 1, MF_LINEAR = 2, MF_SSP = 4, MF_SYMPLECTIC = 8, MF_FSAL = 16, MF_STIFFLY_ACCURATE = 32, MF_EMBEDDED = 64,
        MF_SECOND_ORDER = 128, MF_NEEDS_RHO = 256, MF_STAGED = 512 /* stages chosen at run time */,
-       MF_DERIVED = 1024 /* carried vectors follow from the visible ones (FSAL): stability is probed on those alone, with FRESH */ };
+       MF_DERIVED = 1024 /* carried vectors follow from the visible ones (FSAL): stability is probed on those alone, with FRESH */,
+       MF_TRUST_REGION = 2048 /* a direction is tried as it is, and judged by its ratio: no line search */ };
+typedef int (*mf_hessp_fn)(const double *x, const double *p, double *out, ptrdiff_t n, void *ctx);      /* out = H(x) p */
+
+/* Version 4: where a descent stands, from which a method makes its direction. d may be neither of the other arrays. */
+typedef struct mf_direction {
+  uint32_t size, flags;
+  ptrdiff_t n;
+  int64_t k;                           /* points accepted since the method began; 0: nothing is known but x and g */
+  const double *par;
+  const double *x, *g;                 /* the point and its gradient */
+  const double *x_old, *g_old;         /* the point before, for k > 0 */
+  const double *lower, *upper;         /* bounds, infinite where there is none; both NULL: none at all */
+  double *kept, *work;                 /* as many numbers as `room` says. kept: zeros at k = 0, then as the method left it; saved */
+  mf_hessp_fn hessp;  void *hessp_ctx; /* never NULL for MF_TRUST_REGION */
+  double ratio;                        /* MF_TRUST_REGION: what the step before gained of what was predicted; NaN at k = 0's first call */
+  double *d;                           /* out: the direction; MF_TRUST_REGION: the step */
+  double first, c2;                    /* out: the step to try first and the curvature rule's constant; 0: the search's own */
+  double gain, least;                  /* out, MF_TRUST_REGION: decrease predicted; the least ratio that is accepted */
+} mf_direction;
+
 typedef int (*mf_sizes_fn)(const mf_method *, const double *par, mf_sizes *);
 typedef int (*mf_step_fn)(const mf_method *, mf_frame *);
 typedef int (*mf_begin_fn)(const mf_method *, const double *par, int64_t k, double *scal, double *coef);
@@ -134,6 +155,8 @@ typedef int (*mf_update_fn)(const mf_method *, const double *coef, double gscale
 typedef int (*mf_ask_fn)(const mf_method *, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x, double *at);
 typedef int (*mf_sweep_fn)(const mf_method *, const double *par, mf_sweep *);
 typedef int (*mf_start_fn)(const mf_method *, const double *par, ptrdiff_t lo, ptrdiff_t hi, double *const *x);
+typedef int (*mf_direct_fn)(const mf_method *, mf_direction *);
+typedef int (*mf_room_fn)(const mf_method *, const double *par, ptrdiff_t n, int bounded, int64_t *kept, int64_t *work);  /* doubles */
 struct mf_method {                     /* made by the library, immutable after import, one address for the life of the process */
   uint32_t size, flags;
   const char *name, *class_name, *aliases, *family;    /* aliases "rk1|tvd_rk1"; class_name "RK4" */
@@ -144,7 +167,7 @@ struct mf_method {                     /* made by the library, immutable after i
   const mf_tableau *tab;
   mf_sizes sizes;
   mf_sizes_fn sizes_fn;                /* NULL: `sizes` as it stands. < 0: parameters clash */
-  /* exactly one of step, update, sweep. `begin` advances scal: test g for finite first, or keep a copy of scal */
+  /* exactly one of step, update, sweep, direct. `begin` advances scal: test g for finite first, or keep a copy of scal */
   mf_step_fn step;
   mf_step_fn dense;                    /* after an accepted step, where needed: fills D (dop853: 3 more rhs). NULL: cubic Hermite */
   mf_begin_fn begin;                   /* once a step and group */
@@ -152,6 +175,8 @@ struct mf_method {                     /* made by the library, immutable after i
   mf_ask_fn ask;                       /* NULL: the gradient is evaluated at x[0]; else at `at` (Nesterov, look-ahead) */
   mf_sweep_fn sweep;
   mf_start_fn start;                   /* first values of the carried vectors beyond the visible ones; NULL: zeros */
+  mf_direct_fn direct;                 /* version 4: a direction of descent */
+  mf_room_fn room;                     /* of a direction; < 0: bounds are given and it takes none */
 };
 
 /* ---- a run: a method, a problem and the buffers, stepped without Python ---- */
@@ -163,6 +188,19 @@ typedef struct mf_run_options {        /* made by the host */
   double rtol, atol;                   /* version 2. rtol + atol > 0: error control (methods with MF_EMBEDDED); both 0: fixed steps of dt */
   double first_step, max_step, min_step;   /* 0: estimated, none, none */
 } mf_run_options;
+
+/* ---- a descent: a method with `direct` or `update`, a cost and a line search. Version 4 ---- */
+typedef struct mf_descent mf_descent;
+enum { MF_SEARCH_EXACT = 0, MF_SEARCH_BACKTRACKING = 1, MF_SEARCH_ARMIJO = 2, MF_SEARCH_STRONG_WOLFE = 3 };
+typedef struct mf_descent_options {    /* made by the host; MF_INIT and nothing else: strong Wolfe with its usual constants */
+  uint32_t size, flags;
+  const double *par;                   /* n_par values, NULL: the defaults (an optimizer's lr is 1: the search finds the step) */
+  const double *lower, *upper;         /* n bounds each, copied; both NULL: none. For methods that take them (lbfgs) */
+  mf_hessp_fn hessp;  void *hessp_ctx; /* NULL: differences of gradients, where a method needs products */
+  int32_t search, reserved;            /* MF_SEARCH_...; read where flags has MF_SEARCH_GIVEN */
+  double c1, c2, max_step;             /* 0: 1e-4, the method's (0.9), none */
+} mf_descent_options;
+enum { MF_SEARCH_GIVEN = 1 };          /* mf_descent_options.flags */
 
 /* ---- the table: capsule "mflow_core.api._C_API" ---- */
 typedef struct mf_api {
@@ -194,6 +232,17 @@ typedef struct mf_api {
   int (*run_set)(mf_run *, double t, const double *const *y);              /* goes on from another state: after an impact, a splitting step */
   const char *(*version_text)(void);                                       /* "0.1.0" */
   const char *(*isa)(void);                                                /* instruction-set level of the kernels: "v3" */
+  /* version 4 */
+  int (*direct)(const mf_method *, mf_direction *);                        /* checks size; then the method's direction */
+  int (*room)(const mf_method *, const double *par, ptrdiff_t n, int bounded, int64_t *kept, int64_t *work);
+  mf_descent *(*descent_new)(const mf_method *, const mf_problem *, const mf_descent_options *, const double *x0, int *err);
+  int (*descent_advance)(mf_descent *, int64_t max_iter, double gtol);     /* 0: the largest entry of the (projected) gradient is at most gtol;
+                            1: max_iter taken; MF_E_SEARCH; a cost's own code */
+  const double *(*descent_x)(const mf_descent *, double *value, double *gmax, int64_t *nit, int64_t *nfev);   /* where it stands; after an
+                            error the lowest point seen. Any output may be NULL; good until the descent goes on; NULL while it is in use */
+  int64_t (*descent_save)(const mf_descent *, void *buf, int64_t room);    /* as run_save */
+  int (*descent_restore)(mf_descent *, const void *buf, int64_t bytes);
+  void (*descent_free)(mf_descent *);
 } mf_api;
 #ifdef __cplusplus
 }

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number, shown
+from mflow.curvature.landscape import OF_DIFFERENCES, Landscape
+from mflow.fitting.residuals import Residuals
 
-__all__ = ["LOSSES", "Robust", "loss_of"]
+__all__ = ["LOSSES", "Robust", "landscape_of", "loss_of"]
 
 Pair = tuple[Array, Array]  # rho and its slope
 
@@ -52,7 +54,7 @@ class Robust:
     Examples
     --------
     >>> import numpy as np
-    >>> from mflow.optimize.robust import loss_of
+    >>> from mflow.fitting.robust import loss_of
     >>> loss = loss_of("huber", 2.0)
     >>> loss.cost(np.array([1.0, 10.0])), loss.weights(np.array([1.0, 10.0])).tolist()
     (18.5, [1.0, 0.2])
@@ -88,3 +90,14 @@ def loss_of(loss: Any, f_scale: Any) -> Robust | None:
     if not isinstance(loss, str) or loss not in LOSSES:
         raise ValueError(f'loss: expected "linear", {", ".join(map(repr, LOSSES))} or a function of z, got {shown(loss)}')
     return Robust(LOSSES[loss], scale)
+
+
+def landscape_of(residuals: Residuals, loss: Robust | None, x: Array, converged: bool) -> Landscape:
+    """The cost around a point, for its certificate."""
+
+    def gradient(at: Array) -> Array:
+        f = residuals.at(at)
+        J = residuals.jacobian(at, f)
+        return np.asarray(J.T @ (f if loss is None else loss.weights(f) * f))
+
+    return Landscape(x.copy(), gradient, converged=converged, longer=OF_DIFFERENCES if residuals.differences else 1.0)

@@ -15,7 +15,6 @@ gradient as well. A start by single residuals, w -= gamma r_i J_i/(1 + gamma |J_
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -33,10 +32,10 @@ from mflow.base.checks import (
 )
 from mflow.base.pace import interruptible
 from mflow.base.result import Examined, attach, keep_origin
-from mflow.curvature.landscape import OF_DIFFERENCES, Landscape
+from mflow.base.telling import tell
+from mflow.fitting.residuals import Residuals
+from mflow.fitting.robust import Robust, landscape_of, loss_of
 from mflow.optimize.callbacks import teller
-from mflow.optimize.residuals import Residuals
-from mflow.optimize.robust import Robust, loss_of
 
 __all__ = ["LeastSquaresResult", "least_squares"]
 
@@ -45,8 +44,10 @@ FORGET = 0.8  # D follows columns that shrink, by no more than this an iteration
 BEND = 0.75  # the largest 2 |a|/|p|
 PROBE = 0.1  # the part of p over which the second derivative along it is taken
 FLAT = 1e-12  # changes of f below this share of it tell nothing
+GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
+LOST = 0.3  # of a column of differences: what rounding may turn of one that still tells where the cost falls
 PATIENCE = 6  # steps in a row that change nothing
-STATUS = {"gtol": 1, "ftol": 2, "xtol": 3, "rounding": 1, "differences": 1, "vanished": 1, "max_nfev": 0, "callback": -2}
+STATUS = {"gtol": 1, "ftol": 2, "xtol": 3, "rounding": 1, "differences": 1, "vanished": 1, "minimum": 1, "max_nfev": 0, "callback": -2}
 
 
 class LeastSquaresResult(Examined):
@@ -61,8 +62,9 @@ class LeastSquaresResult(Examined):
         checked the Jacobian.
     status : 1 the gradient is small enough, 2 ftol, 3 xtol, 0 max_nfev, -2 stopped by the callback, -1 it could not go on.
     success : status > 0. reason : "converged", "max_nfev", "callback", "step_too_small", "non_finite", "rhs_failed", "interrupted";
-        "wrong_gradient", where the Jacobian given is not that of the residuals; "insensitive", where no residual depends on any parameter;
-        "not_a_minimum", where the Jacobian is 0 and the cost falls on both sides. message : what happened, in words.
+        "wrong_gradient", where the Jacobian given is not that of the residuals; "insensitive", where no residual depends on any
+        parameter, or changes over diff_step; "not_a_minimum", where the Jacobian is 0 and the cost falls on both sides.
+    message : what happened, in words.
     """
 
     x: Array
@@ -180,8 +182,8 @@ def least_squares(
     diff_step : float or array_like (n,)
         Lengths of the differences, times |x_j|, in place of the usual ones.
     check_gradient : bool
-        Whether the Jacobian given is compared with the residuals at x0, along a fixed direction, by two evaluations (more where these do
-        not agree), counted as ``ncheck`` alone.
+        Whether the Jacobian given is compared with the residuals at x0, and once more where the run ends, along a fixed direction, by two
+        evaluations each (more where these do not agree), counted as ``ncheck`` alone.
 
     Returns
     -------
@@ -236,9 +238,14 @@ def least_squares(
         text = f"{type(error).__name__} {where}: {error}"
         attach(error, lambda: flow.result(-1, reason, text), f"in mflow.least_squares, {where}; .partial_result holds the best point")
         raise
-    result = flow.finish(ending)
+    try:
+        result = flow.finish(ending)
+    except BaseException as error:
+        text = f"{type(error).__name__} after the last step: {error}"
+        attach(error, lambda: flow.result(-1, "interrupted", text), "in mflow.least_squares; .partial_result holds the best point")
+        raise
     if flow.idle:
-        warnings.warn(f"least_squares: {flow.idle}", RuntimeWarning, stacklevel=2)
+        tell(f"least_squares: {flow.idle}")
     return result
 
 
@@ -315,6 +322,11 @@ class _Flow:
         root = np.sqrt(self.loss.weights(f))
         return root * f, root[:, None] * J
 
+    def unweighed(self) -> Array:
+        """The Jacobian of the residuals themselves; not finite where a loss has taken all weight from one."""
+        with np.errstate(all="ignore"):
+            return self.J if self.loss is None else np.asarray(self.J / np.sqrt(self.loss.weights(self.f))[:, None])
+
     def look(self) -> None:
         """Scale and gradient of a new point, and the factors of its Jacobian."""
         norms = np.sqrt((self.J * self.J).sum(axis=0))
@@ -330,6 +342,8 @@ class _Flow:
             blur = 400.0 * self.problem.eps
         self.least = 400.0 * self.problem.eps * spread
         self.noise = self.least + blur * (size + spread)
+        if grain := self.problem.grain:  # residuals that move in quanta: their errors do not grow with them
+            self.least, self.noise = math.sqrt(3.0 * self.r.size) * grain, 3.0 * grain + self.problem.blur * size
         self.U, self.s, self.Vt = interruptible(8.0 * self.J.size * self.x.size, np.linalg.svd, self.J / self.D, full_matrices=False)
         self.b = self.r @ self.U
 
@@ -344,7 +358,7 @@ class _Flow:
         along, square = self.s * (self.Vt @ p), float(p @ p)
         foreseen = 0.5 * float(along @ along) + square / self.dt
         move = p / self.D
-        if self.acceleration and foreseen > 1e-10 * self.cost:
+        if self.acceleration and foreseen > 1e-10 * self.cost and PROBE**2 * float(along @ along) ** 0.5 >= 20.0 * self.problem.grain:
             ahead = self.problem.residuals(self.x + PROBE * move)
             change = ahead - self.f if self.loss is None else np.sqrt(self.loss.weights(self.f)) * (ahead - self.f)
             r_vv = (2.0 / PROBE) * (change / PROBE - self.J @ move)
@@ -420,7 +434,7 @@ class _Flow:
             self.edge = x.copy()
             return math.nan
         gain = (self.cost - cost) / foreseen if foreseen > 0.0 else 0.0
-        level = max(FLAT, 10.0 * self.problem.eps)
+        level = max(FLAT, self.problem.level(self.cost))
         flat = foreseen <= level * self.cost and cost <= self.cost * (1.0 + level)
         if not gain > 1e-4 and not flat:
             return 0.0
@@ -470,18 +484,26 @@ class _Flow:
 
     def finish(self, ending: str) -> LeastSquaresResult:
         """The result, with the ending in words."""
+        if self.nit and ending not in ("non_finite", "callback"):
+            self.problem.check_again(self.x, self.f, self.unweighed())
         angle = f"the cosine of the residuals with the columns of the Jacobian is {self.cosine:.3g}"
         size = float(np.linalg.norm(self.r))
         if size <= self.least:
             small = "0" if size == 0.0 else f"as small as rounding lets them be, {size:.3g} in all"
             angle = f"the residuals are {small}"
+        if ending == "step_too_small":
+            ending = "minimum" if self.vanishes() else ending
+            self.problem.look_closer(self.x)
         hint = self.hint()
-        told = ", and finite differences tell no smaller one from 0"
+        told, rounding = ", and finite differences tell no smaller one from 0", ", and rounding lets it sink no further"
+        if self.problem.digits is not None and self.problem.grain:
+            told = rounding = f", and residuals that move in steps of {self.problem.digits.quantum:.6g} tell no smaller one from 0"
         text = {
             "gtol": f"{angle}{'' if size <= self.least else f', at most gtol = {self.gtol:g}'}, after {self.nit} steps",
-            "rounding": f"{angle}{'' if size <= self.least else ', and rounding lets it sink no further'}, after {self.nit} steps",
+            "rounding": f"{angle}{'' if size <= self.least else rounding}, after {self.nit} steps",
             "differences": f"{angle}{'' if size <= self.least else told}, after {self.nit} steps",
             "vanished": f"residuals and steps have fallen below the rounding of those at x0, after {self.nit} steps; {angle}",
+            "minimum": f"columns of the Jacobian vanish at x, and the cost rises on both sides in their parameters, after {self.nit} steps",
             "ftol": f"the last step lowered the cost by less than ftol = {self.ftol:g} of it; {angle}",
             "xtol": f"the last step was shorter than xtol = {self.xtol:g} of x; {angle}",
             "max_nfev": f"{self.problem.nfev} evaluations, the limit; {angle}, above gtol = {self.gtol:g}",
@@ -501,6 +523,13 @@ class _Flow:
             text += f"; {self.idle}"
         return self.result(STATUS.get(ending, -1), reason, text)
 
+    def vanishes(self) -> bool:
+        """Whether x is a minimum at which columns of J vanish, so that no cosine with them tells it."""
+        norms = np.sqrt((self.J * self.J).sum(axis=0))
+        some, most = np.flatnonzero(np.abs(self.g) > self.noise * norms), GONE * math.sqrt(2.0 * self.cost)
+        small = (norms * self.problem.unit(self.x))[some] <= most
+        return self.loss is None and bool(small.all()) and self.problem.rises(self.x, self.cost, some)
+
     def hint(self) -> str:
         """What may be the reason where no step lowers the cost."""
         verdict = self.problem.verdict
@@ -514,11 +543,15 @@ class _Flow:
         """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty."""
         if self.problem.wrong:
             return "wrong_gradient", self.problem.wrong
+        if self.problem.lost > LOST and self.J.any() and float(np.linalg.norm(self.r)) > self.least:
+            return "step_too_small", "differences of residuals that are rounded so much do not tell where the cost falls"
         if self.J.any() or not self.cost > 0.0:
             return "", ""
         found = [one for one, _ in self.problem.scans(self.x, np.arange(self.x.size))]
         if all(one.kind == "flat" for one in found):
             return "insensitive", "no residual changes within 0.015 of x in any parameter"
+        if self.problem.given and any(one.kind == "slope" for one in found):
+            return "insensitive", "differences over diff_step are 0, though the residuals change over longer steps: raise diff_step"
         if any(one.falls for one in found):
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
         return "", ""
@@ -545,15 +578,8 @@ class _Flow:
             ncheck=self.problem.verdict.ncheck, rank=self.rank, dt=self.dt, status=status, success=status > 0, reason=reason,
             message=message,
         )  # fmt: skip
-        longer = OF_DIFFERENCES if self.problem.differences else 1.0
-        keep_origin(out, Landscape(self.x.copy(), self._gradient, converged=reason == "converged", longer=longer))
+        keep_origin(out, landscape_of(self.problem, self.loss, self.x, reason == "converged"))
         return out
-
-    def _gradient(self, x: Array) -> Array:
-        """Of the cost at any point, for a certificate."""
-        f = self.problem.at(x)
-        J = self.problem.jacobian(x, f)
-        return np.asarray(J.T @ (f if self.loss is None else self.loss.weights(f) * f))
 
 
 def _steepest(J: Array, r: Array) -> float:

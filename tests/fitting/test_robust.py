@@ -7,7 +7,7 @@ import pytest
 import scipy.optimize
 
 import mflow
-from mflow.optimize.robust import LOSSES, loss_of
+from mflow.fitting.robust import LOSSES, loss_of
 
 RNG = np.random.default_rng(0)
 T = np.linspace(0, 3, 60)

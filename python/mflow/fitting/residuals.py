@@ -8,19 +8,22 @@ import numpy as np
 
 from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
 from mflow.base.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, scan
-from mflow.base.remainder import Verdict, jacobian_model, quick, said_of, tell
+from mflow.base.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
+from mflow.base.telling import tell
 
 __all__ = ["Residuals"]
 
 EPS = 2.0**-52
+SMALL = 1e-3  # a parameter below it may be 0
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
 
 
 class Residuals:
     """Residuals and their Jacobian.
 
-    digits : what the residuals carry, where that is less than float64. eps : the relative error of one. blur : the share of them in the
-    plane of J's columns that differences cannot tell from 0. verdict : on a Jacobian that was given. least : of each step of differences.
+    digits : what the residuals carry, where that is less than float64. eps : the relative error of one. grain : the mean error of one that
+    is rounded to multiples of a quantum, over sigma; 0 of others. blur : the share of them in the plane of J's columns that differences
+    cannot tell from 0. verdict : on a Jacobian that was given. least : of each step of differences.
     """
 
     def __init__(
@@ -36,12 +39,13 @@ class Residuals:
         self.n, self.m, self.nfev, self.njev = x0.size, -1, 0, 0
         self.differences, self.size = not callable(jac), np.zeros(self.n)
         self.eps, self.digits, self.central = EPS, None, jac == "3-point"
+        self.grain = self.lost = 0.0
         self.steps = check_diff_step(diff_step, self.n)
         if self.steps is not None and not self.differences:
             raise ValueError(f"diff_step: expected None beside a Jacobian, which needs no differences, got {shown(diff_step)}; omit it")
         self.given = self.steps is not None
         self.floor, self.least, self.seen_zero = FLOOR, np.zeros(self.n), np.zeros(self.n, dtype=bool)
-        self.verdict, self.tried = Verdict("unknown", 0), False
+        self.verdict, self.where, self.tried = Verdict("unknown", 0), "x0", False
         self.sigma = None if sigma is None else real_array(sigma, "sigma").ravel()
         if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
             raise ValueError("sigma: expected standard deviations above 0, got one that is not")
@@ -51,6 +55,8 @@ class Residuals:
     @property
     def blur(self) -> float:
         """The share of r in the plane of J's columns that differences cannot tell from 0."""
+        if self.grain:
+            return self.lost
         return float(self.eps ** (2 / 3) if self.central else self.eps**0.5)
 
     def _raw(self, x: Array) -> Any:
@@ -102,28 +108,38 @@ class Residuals:
             seen: list[Any] = []
             self.verdict = quick(jacobian_model(lambda at: self._kept(at, seen), x, r, J))
             digits = digits_of(seen)
-            self.eps = self.eps if digits is None else digits.eps
+            self._take(digits)
             if self.wrong:
-                tell(f"least_squares: {self.wrong}")
+                tell(f"least_squares: {self.wrong}", GradientWarning)
         return J
+
+    def check_again(self, x: Array, r: Array, J: Array) -> None:
+        """Compares a Jacobian that was right at x0 with the residuals where the run ended, so that the end is theirs."""
+        if self.verdict.kind != "right" or not np.isfinite(J).all():
+            return
+        later = quick(jacobian_model(self.at, x, r, J))
+        count = self.verdict.ncheck + later.ncheck
+        self.verdict = (later if later.kind == "wrong" else self.verdict)._replace(ncheck=count)
+        if later.kind == "wrong":
+            self.where = "x"
+            tell(f"least_squares: {self.wrong}", GradientWarning)
 
     @property
     def wrong(self) -> str:
         """What is wrong with the Jacobian; empty where nothing is known to be."""
         if self.verdict.kind != "wrong":
             return ""
-        text = f"{said_of(self.verdict, 'Jacobian', 'residuals')} (residual {self.verdict.entry})"
+        text = f"{said_of(self.verdict, 'Jacobian', 'residuals', self.where)} (residual {self.verdict.entry})"
         return f"{text}; mflow.check_jacobian names the entry"
 
     # ---- differences ----------------------------------------------------------------------------------------------------------------
 
     def _differenced(self, x: Array, r: Array) -> Array:
-        seen: list[Any] | None = [] if self.njev == 1 else None
+        seen: list[Any] | None = ([r] if self.sigma is None else []) if self.njev == 1 else None
         J = self._differences(x, r, seen)
-        if seen and not self.given:
-            self.digits = self._digits(x, seen)
-            if self.digits is not None:
-                self.eps = self.digits.eps
+        if seen:
+            self._take(self._digits(x, seen))
+            if self.digits is not None and not self.given:
                 self._lengthen(self.digits.step)
                 J = self._differences(x, r, None)
         zero = ~J.any(axis=0)
@@ -131,7 +147,25 @@ class Residuals:
             self.seen_zero = self.seen_zero | zero
             if self._confirm(x, np.flatnonzero(zero)):
                 J = self._differences(x, r, None)
+        if self.grain:
+            self.lost = self._lost(x, J)
         return J
+
+    def _take(self, digits: Digits | None) -> None:
+        """What the residuals carry is known."""
+        self.digits = digits
+        if digits is None:
+            return
+        self.eps = max(self.eps, digits.eps)
+        sigma = 1.0 if self.sigma is None else float(np.min(self.sigma))
+        self.grain = digits.quantum / (12.0**0.5 * sigma)
+
+    def _lost(self, x: Array, J: Array) -> float:
+        """By how much rounding to multiples may turn a column of differences, and a third derivative over steps so long."""
+        norms, h = np.linalg.norm(J, axis=0), np.abs(self.lengths(x))
+        per = self.grain * (0.5**0.5 if self.central else 2.0**0.5) / h
+        turned = float(np.max(3.0 * per / np.where(norms > 0.0, norms, 1.0), initial=0.0))
+        return min(1.0, turned + (float(np.max(h / self._scale(x))) ** 2 if self.central else 0.0))
 
     def _lengthen(self, step: float) -> None:
         self.steps, self.central = np.full(self.n, step), True
@@ -203,6 +237,24 @@ class Residuals:
         self.tried = True
         return self._confirm(x, np.arange(self.n))
 
+    def level(self, cost: float) -> float:
+        """The share of the cost below which its changes tell nothing."""
+        return min(1.0, 6.0 * self.grain / max(2.0 * cost, 1e-300) ** 0.5) if self.grain else 10.0 * self.eps
+
+    def unit(self, x: Array) -> Array:
+        """Of each parameter: its size, or 1 where it is small."""
+        return np.where(np.abs(x) < SMALL, 1.0, np.abs(x))
+
+    def rises(self, x: Array, cost: float, some: Any) -> bool:
+        """Whether half the sum of squares is larger on both sides of x, in each of some parameters."""
+        moves = [h * self.unit(x)[j] * (np.arange(self.n) == j) for j in some for h in (1e-3, -1e-3, 1e-4, -1e-4)]
+        return all(0.5 * float(r @ r) > cost for r in (self.at(x + move) for move in moves))
+
+    def look_closer(self, x: Array) -> None:
+        """What the residuals carry, where differences over the steps that were given lead nowhere."""
+        if self.given and self.digits is None:
+            self._take(digits_of([raw for one, _ in self.scans(x, np.arange(self.n)) for raw in one.seen], 1))
+
     def _confirm(self, x: Array, zero: Any) -> bool:
         """Whether columns, of zeros or in doubt, have slopes over longer steps, which are then taken for all."""
         found = self.scans(x, zero)
@@ -210,7 +262,8 @@ class Residuals:
         if not slopes or self.given:
             return False
         if self.digits is None:
-            self.digits = self._digits(x, [raw for one, _ in found for raw in one.seen])
+            seen = [raw for one, _ in found for raw in one.seen]
+            self._take(self._digits(x, seen) or digits_of(seen, 1))  # differences that vanish tell of short numbers, too
         step = max(one.step for one, _ in slopes)
         if self.digits is not None:
             step, self.eps = max(step, self.digits.step), max(self.eps, self.digits.eps)
@@ -225,6 +278,8 @@ class Residuals:
 
     def note(self) -> str:
         """What is to be said of the differences in a result's message."""
+        if self.differences and self.given and self.digits is not None:
+            return f"; the residuals carry {self.digits.text}: diff_step={self.digits.step:.2g} would suit them"
         if not self.differences or self.given or self.steps is None:
             return ""
         reason = "differences vanish over shorter ones" if self.digits is None else f"the residuals carry {self.digits.text}"

@@ -1,0 +1,189 @@
+"""Pages that are written from mflow itself, before Sphinx reads the sources: one for each method, from its record, and the reference.
+
+Nothing is listed here: methods are those of the registry, public names those of `mflow.__all__` and of its public modules, and a name
+stands under the folder that defines it, whose first docstring line is the heading. The folders docs/methods and docs/reference are not
+kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import inspect
+import io
+import shutil
+from contextlib import redirect_stdout
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import matplotlib as mpl
+from sphinx.application import Sphinx
+
+import mflow
+from mflow.base.methods import Method
+from mflow.cli.methods import command, summary
+
+FAMILIES = {method.family: None for method in mflow.methods()}  # in the order of the registry
+
+
+def code(text: str, language: str = "text") -> str:
+    """A block of code, fenced."""
+    return f"```{language}\n{text.strip()}\n```\n"
+
+
+def picture_of_region(method: Method, folder: Path) -> str:
+    """Where a step of a first-order method is stable; nothing for other kinds."""
+    if "linear" not in method.flags or method.kind != "step" or "second_order" in method.flags:
+        return ""
+    axes = mflow.plot.stability_regions([method.name])
+    axes.figure.savefig(folder / f"{method.name}_region.png", dpi=80)
+    return f"## Where a step is stable\n\n![Stability region of {method.name} in the plane of z = lambda dt]({method.name}_region.png)\n"
+
+
+def picture_of_order(method: Method, folder: Path) -> str:
+    """The error against the step, measured; nothing for methods without an order of accuracy."""
+    if method.kind != "step":
+        return ""
+    measured = mflow.convergence(method.name)
+    axes = mflow.plot.convergence(measured)
+    axes.figure.savefig(folder / f"{method.name}_order.png", dpi=80)
+    return f"## Its order, measured\n\n![Error of {method.name} against the step on logarithmic axes]({method.name}_order.png)\n"
+
+
+def parameters(method: Method) -> str:
+    """The table of parameters."""
+    if not method.parameters_:
+        return "No parameters.\n"
+    rows = [f"| `{p.name}` | {p.default} | {p.bounds.replace('|', ' ')} | {p.doc} |" for p in method.parameters_]
+    return "| parameter | default | bounds | |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+
+
+def call(method: Method) -> str:
+    """How it is asked for, by the kind of its record."""
+    record = method.record
+    if method.kind == "update":
+        text = f'mflow.minimize(cost, x0, jac=grad, method="{method.name}")\nmflow.optim.{record.class_name}(params)'
+    elif method.kind == "sweep":
+        text = "mflow.ImplicitSGD(loss, lr=1.0).fit(X, y)"
+    elif "second_order" in method.flags:
+        text = f'mflow.solve_dynamics(mass=M, stiffness=K, t_span=(0, T), x0=x0, method="{method.name}", dt=dt)'
+    else:
+        steps = "rtol=1e-6, atol=1e-9" if "embedded" in method.flags else "dt=0.01"
+        text = f'mflow.solve_ivp(fun, (t0, t1), y0, method="{method.name}", {steps})'
+    return code(text, "python")
+
+
+def method_page(method: Method, folder: Path) -> str:
+    """The page of one method."""
+    record = method.record
+    others = f"Also called {', '.join(f'`{alias}`' for alias in method.aliases)}.\n" if method.aliases else ""
+    said = io.StringIO()
+    with redirect_stdout(said):
+        print(summary(method))
+    parts = [
+        f"# {method.name}\n",
+        record.doc + "\n",
+        others,
+        code(record.formula),
+        "## Call\n\n" + call(method),
+        "## Parameters\n\n" + parameters(method),
+        "## Facts\n\n" + code(said.getvalue()),
+        picture_of_region(method, folder),
+        picture_of_order(method, folder),
+        f"## Reference\n\n{record.reference}\n",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def write_methods(folder: Path) -> None:
+    """docs/methods: the page of each method and the table that leads to them."""
+    table = io.StringIO()
+    with redirect_stdout(table):
+        command(argparse.Namespace(name=None))
+    parts = ["# Methods\n", "Each page is written from the record that the kernels themselves read.\n"]
+    for family in FAMILIES:
+        members = [method for method in mflow.methods() if method.family == family]
+        parts.append(
+            f"## {family.replace('_', ' ').capitalize()}\n\n```{{toctree}}\n:maxdepth: 1\n\n"
+            + "\n".join(m.name for m in members)
+            + "\n```\n"
+        )
+        for method in members:
+            (folder / f"{method.name}.md").write_text(method_page(method, folder), encoding="utf-8")
+    parts.append("## In one table\n\n" + code(table.getvalue()))
+    (folder / "index.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def owner(item: Any) -> str:
+    """The folder of python/mflow that defines a public object; "" for what the core defines."""
+    parts = getattr(item, "__module__", "").split(".")
+    return parts[1] if parts[0] == "mflow" and len(parts) > 1 else ""
+
+
+def stub(name: str, item: Any) -> str:
+    """The page of one public name."""
+    title = name.removeprefix("mflow.")
+    if inspect.isclass(item):
+        return f"# {title}\n\n```{{eval-rst}}\n.. autoclass:: {name}\n   :members:\n   :show-inheritance:\n```\n"
+    return f"# {title}\n\n```{{eval-rst}}\n.. autofunction:: {name}\n```\n"
+
+
+def write_group(folder: Path, title: str, names: dict[str, Any], head: str = "") -> str:
+    """A page that lists some public names, and a page for each; the name of the first."""
+    slug = title.lower().replace(" ", "_").replace(".", "_")
+    for name, item in names.items():
+        (folder / f"{name}.md").write_text(stub(name, item), encoding="utf-8")
+    toctree = "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(sorted(names)) + "\n```\n"
+    (folder / f"{slug}.md").write_text(f"# {title}\n\n{head}\n\n{toctree}", encoding="utf-8")
+    return slug
+
+
+def members(module: ModuleType) -> dict[str, Any]:
+    """Public classes and functions of a public module."""
+    found = {f"{module.__name__}.{name}": getattr(module, name) for name in module.__all__}
+    return {name: item for name, item in found.items() if inspect.isclass(item) or inspect.isroutine(item)}
+
+
+def write_reference(folder: Path) -> None:
+    """docs/reference: the public names of mflow by the folder that defines them, then its public modules."""
+    groups: dict[str, dict[str, Any]] = {}
+    modules: dict[str, ModuleType] = {}
+    for name in mflow.__all__:
+        item = getattr(mflow, name)
+        if inspect.ismodule(item):
+            modules[name] = item
+        elif not (inspect.isclass(item) and issubclass(item, Method) and item is not Method):  # those have pages of their own
+            groups.setdefault(owner(item), {})[f"mflow.{name}"] = item
+    for name in mflow._MODULES:
+        try:
+            modules.setdefault(name, importlib.import_module(f"mflow.{name}"))
+        except ImportError:  # an extra that is not installed here
+            continue
+    slugs, shown = [], set[int]()
+    for place, names in sorted(groups.items()):
+        shown |= {id(item) for item in names.values()}
+        words = (importlib.import_module(f"mflow.{place}").__doc__ or "") if place else "What the core defines."
+        slugs.append(write_group(folder, place.capitalize() or "Core", names, words.split("\n\n")[0]))
+    for name, module in sorted(modules.items()):
+        names = {name: item for name, item in members(module).items() if id(item) not in shown}
+        slugs.append(write_group(folder, f"mflow.{name}", names, (module.__doc__ or "").split("\n\n")[0]))
+    toctree = "```{toctree}\n:maxdepth: 1\n\n" + "\n".join(slugs) + "\n```\n"
+    text = "# Reference\n\nEvery public name. Those of `mflow` itself stand first, by subject; then the public modules.\n\n"
+    (folder / "index.md").write_text(text + toctree, encoding="utf-8")
+
+
+def write_pages(app: Sphinx) -> None:
+    """Write both folders anew."""
+    mpl.use("agg")
+    for name, write in (("methods", write_methods), ("reference", write_reference)):
+        folder = Path(app.srcdir) / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        write(folder)
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Write the pages before the sources are read."""
+    app.connect("builder-inited", write_pages)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

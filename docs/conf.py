@@ -1,0 +1,56 @@
+"""How Sphinx builds the site: `nox -s docs`. It needs no network: formulas become MathML, which browsers draw themselves."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import mflow
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE / "_extensions"))
+
+project = "mflow"
+author = "the mflow authors"
+copyright = "2026, the mflow authors"
+version = release = mflow.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.intersphinx",
+    "numpydoc",
+    "myst_nb",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "mathml",
+    "plain_docstrings",
+    "record_pages",
+]
+exclude_patterns = ["_build", "gallery/*.py"]
+root_doc = "index"
+
+myst_enable_extensions = ["colon_fence", "deflist", "dollarmath", "fieldlist"]
+myst_heading_anchors = 3
+nb_execution_mode = "cache"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
+html_math_renderer = "mathml"
+
+autodoc_typehints = "none"  # numpydoc shows the types that the docstrings name, which say shapes too
+autodoc_member_order = "bysource"
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+suppress_warnings = ["misc.highlighting_failure"]  # the lexer of Meson knows less than Meson
+
+html_theme = "pydata_sphinx_theme"
+html_title = "mflow"
+html_static_path = ["_static"]
+html_css_files = ["mflow.css"]
+html_show_sourcelink = False
+html_theme_options = {
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 6,
+    "secondary_sidebar_items": ["page-toc"],
+}

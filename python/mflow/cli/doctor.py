@@ -1,0 +1,173 @@
+"""`mflow doctor`: what this installation has, what it lacks, and whether its kernels give the same bits at every level."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import time
+import warnings
+from typing import Any
+
+import numpy as np
+
+from mflow.base.methods import Method, methods
+from mflow.cli.arguments import check_file
+from mflow.cli.methods import version
+from mflow.cli.output import table, write_json
+from mflow.dynamics.solve import solve_dynamics
+from mflow.integrate.ivp import solve_ivp
+from mflow.optimize.minimize import minimize
+from mflow.training.implicit_sgd import ImplicitSGD
+
+__all__: list[str] = []
+
+DESCRIPTION = "Look at this installation: instruction-set levels, optional packages, a compiler; test that the bits of all methods agree."
+DISTRIBUTION = "momentum-flow"
+DEVELOPERS = ("bench", "dev", "docs", "test")  # extras that no user needs
+TIMEOUT = 120.0  # seconds for the self-test at one level
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `mflow doctor`."""
+    parser.add_argument("--json", metavar="FILE", help="write what was found as JSON; - for standard output (the text then goes to stderr)")
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Raise ValueError where the file of --json cannot be written."""
+    check_file("--json", arguments.json)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run `mflow doctor`; the exit code, 1 where something is broken."""
+    said = sys.stderr if arguments.json == "-" else sys.stdout
+    begun = time.perf_counter()
+    bits = compare_levels()
+    found: dict[str, Any] = {
+        "version": version(), "python": platform.python_version(), "numpy": np.__version__, "system": platform.platform(),
+        "compiler": compiler(), "packages": packages(), "bits": bits,
+    }  # fmt: skip
+    print(found["version"], f"Python {found['python']}, NumPy {found['numpy']}, {found['system']}", sep="\n", file=said)
+    print(f"compiler: {found['compiler']}\n", file=said)
+    rows = [[p["extra"], p["name"], p["needs"] or "-", p["version"] or "missing", p["advice"]] for p in found["packages"]]
+    print(table(["extra", "package", "needs", "here", ""], rows, ("needs",), (0, 1, 2, 3, 4)), file=said)
+    print(f"\n{said_of(bits)} ({time.perf_counter() - begun:.1f} s)", file=said)
+    if arguments.json:
+        write_json(found, arguments.json)
+    return 0 if bits["same"] and not bits["failed"] else 1
+
+
+def said_of(bits: dict[str, Any]) -> str:
+    """The self-test in a sentence."""
+    if bits["failed"]:
+        return "self-test: " + "; ".join(f"level {level} failed: {words}" for level, words in bits["failed"].items())
+    levels = ", ".join(bits["levels"])
+    if not bits["same"]:
+        return f"self-test: the bits of {', '.join(bits['different'])} differ between the levels {levels}; this is a fault of mflow"
+    return f"self-test: {bits['count']} methods ran, and have the same bits at the level{'s' * (len(bits['levels']) > 1)} {levels}"
+
+
+def compiler() -> str:
+    """The first line of what the C compiler says of itself; building mflow or a host needs one, using mflow does not."""
+    command = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    words = [word for word in reversed(command.split()) if not word.startswith("-")]  # the last: `ccache gcc -pthread`
+    name = next((word for word in (*words, "cc", "gcc", "clang") if shutil.which(word)), None)
+    if name is None:
+        return "none (needed to build mflow or a host of its C API, not to use it)"
+    try:
+        told = subprocess.run([name, "--version"], capture_output=True, text=True, timeout=TIMEOUT, check=False).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"{name} does not run: {error}"
+    return told.splitlines()[0] if told else name
+
+
+def packages() -> list[dict[str, str]]:
+    """The optional packages that the installed distribution names, with their versions here and what to do about them."""
+    out = []
+    for line in importlib.metadata.requires(DISTRIBUTION) or []:
+        match = re.match(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?\s*(?:>=([0-9.]+))?.*extra\s*==\s*['\"](\w+)['\"]", line)
+        if match is None or match[3] in DEVELOPERS:
+            continue
+        name, needs, extra = match[1], match[2] or "", match[3]
+        try:
+            here = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            here = ""
+        old = bool(here and needs) and numbers(here) < numbers(needs)
+        advice = "" if here and not old else f"pip install '{DISTRIBUTION}[{extra}]'"
+        out.append({"extra": extra, "name": name, "needs": needs, "version": here, "advice": advice})
+    return out
+
+
+def numbers(text: str) -> tuple[int, ...]:
+    """A version as numbers, up to the first part that is none."""
+    parts = re.match(r"\d+(?:\.\d+)*", text)
+    return tuple(map(int, parts[0].split("."))) if parts else ()
+
+
+def compare_levels() -> dict[str, Any]:
+    """Run the self-test at every level that this build and this processor have, each in a process of its own."""
+    from mflow_core._levels import LEVELS
+    from mflow_core.registry import LEVEL
+
+    usable = LEVELS[LEVELS.index(LEVEL) :] if "MFLOW_ISA" not in os.environ else (LEVEL,)
+    seen: dict[str, dict[str, str]] = {}
+    failed: dict[str, str] = {}
+    for level in usable:
+        code = "import json; from mflow.cli.doctor import fingerprints; print(json.dumps(fingerprints()))"
+        try:
+            run = subprocess.run(
+                [sys.executable, "-c", code],
+                env={**os.environ, "MFLOW_ISA": level},
+                capture_output=True,
+                text=True,
+                timeout=TIMEOUT,
+                check=False,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            failed[level] = str(error)
+            continue
+        if run.returncode != 0:
+            failed[level] = (run.stderr.strip().splitlines() or ["no words"])[-1]
+        else:
+            seen[level] = json.loads(run.stdout)
+    first = next(iter(seen.values()), {})
+    different = sorted(name for name in first if any(other.get(name) != first[name] for other in seen.values()))
+    return {"levels": list(seen), "count": len(first), "same": bool(seen) and not different, "different": different, "failed": failed}
+
+
+def fingerprints() -> dict[str, str]:
+    """A hash of what each method computes on a small problem of its kind."""
+    return {method.name: hashlib.sha256(np.ascontiguousarray(numbers_of(method)).tobytes()).hexdigest()[:16] for method in methods()}
+
+
+def numbers_of(method: Method) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """What a method computes on a small problem of its kind, by products and sums alone."""
+    if method.kind == "update":
+        start = np.linspace(-1.2, 1.0, 7)
+        return np.asarray(minimize(_valley, start, jac=True, method=method, maxiter=25, gtol=0.0, check_gradient=False).x)
+    if method.kind == "sweep":
+        X = np.linspace(-1.0, 1.0, 60).reshape(20, 3) ** 2
+        return np.asarray(ImplicitSGD("squared", lr=0.5).fit(X, X @ [1.0, -2.0, 0.5], epochs=2, seed=0).coef)
+    if "second_order" in method.flags:
+        K = [[6.0, -2.0, 0.0], [-2.0, 4.0, -1.0], [0.0, -1.0, 3.0]]
+        with warnings.catch_warnings():  # of steps past a limit: some methods have none for undamped motion
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return solve_dynamics(mass=[2.0, 1.0, 1.5], stiffness=K, t_span=(0.0, 1.0), x0=[1.0, 0.5, -0.25], method=method, dt=0.05).x
+    return np.asarray(solve_ivp(_oscillator, (0.0, 1.0), [2.0, -0.5], method=method, dt=0.05).y)
+
+
+def _valley(x: np.ndarray[Any, Any]) -> tuple[float, np.ndarray[Any, Any]]:
+    return float(np.sum(x**4 / 4 - x**2 / 2 + 0.1 * x)), x * x * x - x + 0.1
+
+
+def _oscillator(t: float, y: np.ndarray[Any, Any]) -> list[float]:
+    return [y[1], (1.0 - y[0] * y[0]) * y[1] - y[0]]

@@ -1,0 +1,99 @@
+"""Which method gives the direction of a descent: the default, an optimizer as a direction, and where products with the Hessian come from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+from mflow_core import registry
+
+from mflow.base.checks import Array, check_number, shown
+from mflow.base.methods import Method, as_method, get_method
+
+__all__ = ["DEFAULT", "check_default", "direction_of", "minimizers", "products_of", "takes_bounds"]
+
+DEFAULT = "lbfgs"
+FIRST_ORDER = "adam"  # what an error about lr names
+FRICTION = 0.1  # at dt = 1 a method with friction forgets as much in an iteration as momentum does with mu = 0.9
+
+
+def minimizers(record: Any) -> int:
+    """Which records `minimize` offers where a name is not known: directions, then optimizers."""
+    return {"direction": 2, "update": 1}.get(record.kind, 0)
+
+
+def check_default(fun: Any, settings: dict[str, Any], arguments: Iterable[str]) -> None:
+    """Raises TypeError for what the default method cannot take: a step, parameters of optimizers, a gradient without its cost."""
+    optimizers = {p.name for record in registry.records() if record.kind == "update" for p in get_method(record.name).parameters_}
+    own = get_method(DEFAULT).parameters
+    for name, value in settings.items():
+        if name in ("lr", "dt") or (name in optimizers and name not in own and name not in arguments):
+            text = f"{name}: the default method is {DEFAULT}, whose line search finds the step; name the method that takes {name}"
+            raise TypeError(f"{text}, as in method={FIRST_ORDER!r}, {name}={value if callable(value) else shown(value)}")
+    if fun is None:
+        raise TypeError(
+            f"method: the default, {DEFAULT}, compares values of the cost, and fun=None gives none; give method={FIRST_ORDER!r}"
+        )
+
+
+def products_of(method: Method, hess: Any, hessp: Any, args: tuple[Any, ...]) -> Callable[[Array, Array], Any] | None:
+    """``product(x, p)`` from hessp or hess; None where neither is given, or an implicit method takes hess itself."""
+    if "trust_region" not in method.flags:
+        if hessp is not None:
+            raise ValueError(f"hessp: trust_ncg takes products with the Hessian, {method.name} does not; omit it")
+        if hess is not None and not method.is_implicit:
+            raise ValueError(f"hess: trust_ncg and implicit methods take it, {method.name} does not; omit it")
+        return None
+    if hessp is not None:
+        if not callable(hessp):
+            raise TypeError(f"hessp: expected a function hessp(x, p), got {shown(hessp)}")
+        return lambda x, p: hessp(x, p, *args)
+    if hess is None:
+        return None
+    if callable(hess):
+        return _Remembered(hess, args)
+    matrix = hess if hasattr(hess, "tocsr") else np.asarray(hess, dtype=np.float64)
+    return lambda x, p: matrix @ p.ravel()
+
+
+class _Remembered:
+    """Products with a Hessian that is evaluated once a point."""
+
+    def __init__(self, hess: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.hess, self.args = hess, args
+        self.at: Array | None = None
+        self.matrix: Any = None
+
+    def __call__(self, x: Array, p: Array) -> Any:
+        if self.at is None or not np.array_equal(self.at, x):
+            self.matrix, self.at = self.hess(x.copy(), *self.args), x
+        return self.matrix @ p.ravel()
+
+
+def takes_bounds() -> list[str]:
+    """The directions that respect bounds."""
+    return [record.name for record in registry.records() if record.kind == "direction" and record.takes_bounds]
+
+
+def direction_of(method: str | Method, settings: dict[str, Any], kind: str) -> tuple[Method, float]:
+    """(the method, an optimizer with lr = 1; the first step that the first search tries or 0)."""
+    given = dict(settings)
+    method = as_method(method, {})
+    if method.kind not in ("update", "direction"):
+        hint = "method='steepest_descent' searches along -grad" if method.name == "euler" else "take an optimizer, such as steepest_descent"
+        raise ValueError(f"line_search: {method.name} gives no direction to search along; {hint}")
+    if "dt" in given and "lr" in given:
+        raise TypeError("lr, dt: they are one thing here, got both; give one of them")
+    first = given.pop("dt", given.pop("lr", None))
+    if first is not None and (callable(first) or isinstance(first, str) or not check_number(first, "lr") > 0.0):
+        raise ValueError(f"lr: with a line search it is the first step tried; expected a number above 0, got {first!r}")
+    if any(p.name == "friction" for p in method.parameters_):
+        given = {"friction": FRICTION, **method.given, **given}
+    made = as_method(method, {**given, "lr": 1.0} if method.kind == "update" else given)
+    if kind == "barzilai_borwein" and made.name != "sgd":
+        raise ValueError(f"line_search: Barzilai and Borwein's steps belong to method='steepest_descent', got {made.name}")
+    if made.parameters.get("weight_decay"):
+        text = f"weight_decay: a search follows the cost alone, got {made.parameters['weight_decay']:g} of {made.name}"
+        raise ValueError(f"{text}; put the penalty into fun, and give weight_decay=0")
+    return made, 0.0 if first is None else float(first)

@@ -1,0 +1,49 @@
+"""Warnings point at the user's own line, from whatever depth they come."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+import mflow.scipy
+from mflow.base.telling import tell
+
+CALLS: dict[str, Callable[[], Any]] = {
+    "minimize": lambda: mflow.minimize(lambda x: (x[0] - 1) ** 2, [0.0], jac=lambda x: [x[0] - 1], maxiter=1),
+    "least_squares": lambda: mflow.least_squares(lambda b: [b[0] - 1.0, b[0] - 2.0, 0.0], [0.0, 1.0]),
+    "friction": lambda: mflow.minimize(lambda x: x[0] ** 2, [1.0], method="consistent_momentum", friction=0.0, maxiter=1),
+    "explicit": lambda: mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], method="rk4", dt=0.1, jac=[[-1.0]]),
+    "small start": lambda: mflow.solve_ivp(lambda t, y: -y, (0, 1), [1e-12]),
+    "small motion": lambda: mflow.solve_dynamics(stiffness=1.0, x0=[1e-12], v0=[0.0], t_span=(0, 1), rtol=1e-3),
+    "unstable": lambda: mflow.solve_ivp(lambda t, y: -100.0 * y, (0, 1), [1.0], method="euler", dt=0.1),
+    "bound": lambda: mflow.max_stable_dt("sgd", jac=[[2.0]]),
+    "growth": lambda: mflow.max_stable_dt("euler", jac=np.diag(-np.ones(30)) + 40 * np.diag(np.ones(29), 1)),
+    "train": lambda: mflow.train(lambda c: (float(c @ c), -2 * c), np.ones(2), jac=True, epochs=1),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_the_line_is_the_users(call: str) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        CALLS[call]()
+    assert told
+    assert {one.filename for one in told} == {__file__}
+    line = CALLS[call].__code__.co_firstlineno
+    assert {one.lineno for one in told} == {line}
+
+
+def test_through_scipy() -> None:
+    optimize = pytest.importorskip("scipy.optimize")
+    with pytest.warns(RuntimeWarning, match="does not use Hessian information") as told:
+        optimize.minimize(lambda x: x @ x, [1.0], method=mflow.scipy.minimize_momentum, options={"lr": 0.1}, hess=lambda x: np.eye(1))
+    assert told[0].filename == __file__
+
+
+def test_at_the_first_line_outside_of_the_library() -> None:
+    with pytest.warns(UserWarning, match="words") as told:
+        tell("words", UserWarning)
+    assert told[0].filename == __file__

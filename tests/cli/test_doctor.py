@@ -1,0 +1,63 @@
+"""`mflow doctor` tells of packages, levels and bits; faults that are put in are found."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+
+import numpy as np
+from mflow_core import registry
+
+from mflow.cli import doctor
+from mflow.cli.commands import main
+
+
+def test_every_method_has_a_fingerprint_that_depends_on_its_numbers():
+    prints = doctor.fingerprints()
+    assert set(prints) == {record.name for record in registry.records()}
+    assert len(set(prints.values())) > 0.8 * len(prints)  # some methods agree where their parameters say so
+    assert doctor.fingerprints() == prints
+    assert all(np.isfinite(doctor.numbers_of(method)).all() for method in doctor.methods())
+
+
+def test_doctor_runs_whole(tmp_path, capsys):
+    file = tmp_path / "found.json"
+    assert main(["doctor", "--json", str(file)]) == 0
+    said = capsys.readouterr().out
+    found = json.loads(file.read_text())
+    assert found["numpy"] == np.__version__
+    assert found["bits"]["same"]
+    assert found["bits"]["count"] == len(registry.records())
+    assert registry.LEVEL in found["bits"]["levels"]
+    assert "the same bits" in said
+
+
+def test_different_bits_are_named(monkeypatch):
+    bits = {"levels": ["v4", "v3"], "count": 2, "same": False, "different": ["rk4"], "failed": {}}
+    monkeypatch.setattr(doctor, "compare_levels", lambda: bits)
+    assert "the bits of rk4 differ between the levels v4, v3" in doctor.said_of(bits)
+    assert main(["doctor"]) == 1
+
+
+def test_level_that_does_not_load_is_named(monkeypatch):
+    monkeypatch.setenv("MFLOW_ISA", registry.LEVEL)
+    monkeypatch.setattr(doctor.sys, "executable", "/nonexistent")
+    bits = doctor.compare_levels()
+    assert list(bits["failed"]) == [registry.LEVEL]
+    assert f"level {registry.LEVEL} failed" in doctor.said_of(bits)
+
+
+def test_missing_and_old_packages_are_said(monkeypatch):
+    lines = ["numpy>=1.25", "matplotlib>=3.7; extra == 'plot'", 'tqdm; extra == "progress"', "nox>=2; extra == 'dev'"]
+    monkeypatch.setattr(importlib.metadata, "requires", lambda name: lines)
+    versions = {"matplotlib": "3.6.9"}
+
+    def version(name):
+        if name not in versions:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return versions[name]
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
+    plot, progress = doctor.packages()
+    assert (plot["name"], plot["version"], plot["advice"]) == ("matplotlib", "3.6.9", "pip install 'momentum-flow[plot]'")
+    assert (progress["version"], progress["advice"]) == ("", "pip install 'momentum-flow[progress]'")

@@ -1,0 +1,40 @@
+"""Every block of Python on a page of docs/ runs, after those above it, and prints what the block of text under it says."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+
+import pytest
+
+from support.places import ROOT
+
+DOCS = ROOT / "docs"
+WRITTEN = ("methods", "reference", "_build")  # by the build of the site
+PAGES = sorted(
+    path
+    for path in DOCS.rglob("*.md")
+    if path.relative_to(DOCS).parts[0] not in WRITTEN and path.name not in ("gallery.md", "embedding.md")
+)
+BLOCK = re.compile(r"^(?:```|:::)(?:\{code-cell\} )?(python|ipython3)[^\n]*\n(.*?)^(?:```|:::)\n(?:\s*^```text\n(.*?)^```)?", re.S | re.M)
+NEEDS = re.compile(r"<!-- needs (\w+) -->")
+
+
+def test_pages_are_found():
+    assert {"start.md", "index.md"} <= {path.name for path in PAGES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(DOCS)))
+def test_blocks_run_and_print_what_the_page_says(page, tmp_path, monkeypatch):
+    text = page.read_text(encoding="utf-8")
+    for package in NEEDS.findall(text):
+        pytest.importorskip(package)
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "page"}
+    for number, (_, code, printed) in enumerate(BLOCK.findall(text), 1):
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said):
+            exec(compile(code, f"{page.name}, block {number}", "exec"), names)
+        if printed:
+            assert said.getvalue().split() == printed.split(), f"{page.name}, block {number}"

@@ -1,0 +1,95 @@
+"""Residuals that are rounded to a few decimals, or come from a converter of few bits, against SciPy on those that are not."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from support.problems import Array
+
+T = np.linspace(0.0, 1.0, 30)
+
+
+def line(noise: float) -> Callable[[Array], Array]:
+    data = 2.0 * np.exp(-1.5 * T) + noise * np.sin(40.0 * T**2)
+    return lambda b: b[0] * np.exp(-b[1] * T) - data
+
+
+def slopes(b: Array) -> Array:
+    return np.stack([np.exp(-b[1] * T), -b[0] * T * np.exp(-b[1] * T)], axis=1)
+
+
+@pytest.mark.parametrize("jac", [{}, {"jac": slopes}], ids=["differences", "jac"])
+@pytest.mark.parametrize("noise", [0.0, 0.05])
+@pytest.mark.parametrize("quantum", [0.1, 0.01, 0.001, 1 / 128, 1 / 1024])
+def test_the_end_is_as_good_as_the_quantum_allows(quantum: float, noise: float, jac: dict[str, Any]) -> None:
+    """It was "converged" 0.08 off, after a step, as the residuals were "as small as rounding lets them be"."""
+    optimize = pytest.importorskip("scipy.optimize")
+    exact = optimize.least_squares(line(noise), [1.0, 0.0], method="lm")
+
+    def rounded(b: Array) -> Array:
+        values = np.round(line(noise)(b) / quantum)
+        return np.round(values * quantum, 4) if quantum * 1000 % 1 == 0 else values * quantum
+
+    r = mflow.least_squares(rounded, [1.0, 0.0], **jac)
+    assert r.reason == "converged"
+    assert np.linalg.norm(slopes(exact.x) @ (r.x - exact.x)) <= 1.2 * np.sqrt(T.size / 12.0) * quantum
+    assert np.linalg.norm(r.fun) <= np.linalg.norm(exact.fun) + np.sqrt(T.size / 4.0) * quantum
+    if r.cost > 0.0 and "as small as rounding" in r.message:
+        assert np.linalg.norm(r.fun) <= 0.5 * np.sqrt(T.size) * quantum
+
+
+def test_one_residual() -> None:
+    def fun(x: Array) -> Array:
+        return np.round(x - 1.0, 2)
+
+    r = mflow.least_squares(fun, [1.05])
+    assert (r.success, r.cost) == (True, 0.0)
+    assert abs(r.x[0] - 1.0) <= 0.005
+    short = mflow.least_squares(fun, [1.05], diff_step=1e-3)
+    assert (short.success, short.reason) == (False, "insensitive")
+    assert "differences over diff_step are 0, though the residuals change over longer steps" in short.message
+    for step in (5e-3, 1e-2, 2e-2, 5e-2, 0.1):
+        given = mflow.least_squares(fun, [1.05], diff_step=step)
+        assert given.success == (given.cost == 0.0)
+        assert "multiples of 0.01): diff_step=0.1 would suit them" in given.message
+    assert given.success
+
+
+def test_a_jacobian_that_is_right_at_x0_and_wrong_elsewhere() -> None:
+    def wrong(b: Array) -> Array:
+        out = slopes(b)
+        out[:, 1] += 0.3 if abs(b[0] - 1.0) > 0.05 else 0.0
+        return out
+
+    for loss in ("linear", "soft_l1"):
+        with pytest.warns(mflow.GradientWarning, match=r"the Jacobian is not that of the residuals at x: .*\(residual \d+\)"):
+            r = mflow.least_squares(line(0.1), [1.0, 0.0], wrong, gtol=1e-2, loss=loss)
+        assert (r.success, r.ncheck > 4) == (False, True)
+        right = mflow.least_squares(line(0.1), [1.0, 0.0], slopes, loss=loss)
+        assert (right.reason, right.ncheck) == ("converged", 4)
+
+
+VANISHING: dict[str, tuple[Callable[[Array], Any], list[float], float]] = {
+    "square": (lambda b: [b[0] ** 2 + 1.0], [1.0], 0.5),
+    "cosine": (lambda b: [np.cos(b[0]) + 2.0], [1.0], 0.5),
+    "saturated": (lambda x: np.array([np.tanh(30.0 * x[1]) ** 2 + np.tanh(50.0 + x[0]), 1.0]), [0.5, 0.5], 1.0),
+}
+
+
+@pytest.mark.filterwarnings("ignore:least_squares. no residual depends on")
+@pytest.mark.parametrize("name", VANISHING)
+def test_a_minimum_at_which_a_column_vanishes(name: str) -> None:
+    """The cosine with a column that goes to 0 stays what it is: it was step_too_small at the minimum."""
+    fun, start, cost = VANISHING[name]
+    r = mflow.least_squares(fun, start)
+    assert (r.reason, r.success) == ("converged", True)
+    assert r.cost == pytest.approx(cost, rel=1e-12)
+
+
+def test_no_minimum_where_a_column_is_small() -> None:
+    """A column of 1e-9 of a residual that falls on: the cost does not rise on both sides."""
+    r = mflow.least_squares(lambda b: [1.0 + 1e-9 * b[0], 0.0], [1.0], lambda b: [[-1e-9], [0.0]], check_gradient=False, max_nfev=50)
+    assert not r.success

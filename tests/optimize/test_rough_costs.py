@@ -1,0 +1,82 @@
+"""Proximal steps on costs whose values carry few digits: ends as good as these allow, and words that say so."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from support.problems import Array
+
+
+def bowl(x: Array) -> float:
+    return float((x[0] - 1) ** 2 + 10 * (x[1] + 2) ** 2)
+
+
+def valley(x: Array) -> float:
+    return float((1 - x[0]) ** 2 + 10 * (x[1] - x[0] ** 2) ** 2)
+
+
+def single(x: Array) -> Any:
+    a, b = x.astype(np.float32)
+    return (a - np.float32(1)) ** 2 + np.float32(10) * (b + np.float32(2)) ** 2
+
+
+COSTS: dict[str, tuple[Callable[[Array], Any], Callable[[Array], float], float, str]] = {  # with what a value may be off by
+    "float32": (single, bowl, 1e-6, "about 7 digits (float32)"),
+    "6 decimals": (lambda x: round(bowl(x), 6), bowl, 1e-6, "multiples of 1e-06"),
+    "3 decimals": (lambda x: round(bowl(x), 3), bowl, 1e-3, "multiples of 0.001"),
+    "valley": (lambda x: round(valley(x), 6), valley, 1e-6, "multiples of 1e-06"),
+    "large": (lambda x: 1e6 + bowl(x), bowl, 1e-9, ""),
+}
+
+
+@pytest.mark.parametrize("dt", [1.0, 10.0, np.inf])
+@pytest.mark.parametrize("name", COSTS)
+def test_the_end_is_as_good_as_the_digits_allow(name: str, dt: float) -> None:
+    cost, exact, off, words = COSTS[name]
+    calls = [0]
+
+    def counted(x: Array) -> Any:
+        calls[0] += 1
+        return cost(x)
+
+    r = mflow.minimize(counted, [3.0, 1.0] if exact is bowl else [-1.2, 1.0], method="backward_euler", dt=dt)
+    assert (r.reason, r.success) == ("converged", True)
+    assert exact(r.x) <= 6 * off
+    assert words in r.message
+    assert r.nfev == calls[0]
+    if "lowers the cost by more than its rounding hides" not in r.message:
+        assert np.abs(r.jac).max() <= 1e-5
+
+
+def test_steps_that_are_too_short_for_the_digits() -> None:
+    r = mflow.minimize(COSTS["3 decimals"][0], [3.0, 1.0], method="backward_euler", dt=0.1)
+    assert (r.reason, r.success) == ("solve_failed", False)
+    assert "no step of dt = 0.1 lowers the cost by more than its rounding hides, 0.001" in r.message
+    assert "though its minimum lies lower: raise dt; the cost's values carry about" in r.message
+    assert bowl(r.x) < 0.02
+
+
+def test_a_differenced_cost_of_all_digits() -> None:
+    """Its differences were too rough for the equation of short steps."""
+    r = mflow.minimize(valley, [-1.2, 1.0], method="backward_euler", dt=0.1)
+    assert r.reason == "converged"
+    np.testing.assert_allclose(r.x, [1.0, 1.0], atol=1e-4)
+    few = mflow.minimize(valley, [-1.2, 1.0], method="backward_euler", dt=0.1, maxiter=20)
+    assert (few.reason, few.nit) == ("max_iter", 20)
+
+
+def test_what_the_cost_raises_comes_through_with_what_is_known() -> None:
+    calls = [0]
+
+    def cost(x: Array) -> float:
+        calls[0] += 1
+        if calls[0] == 40:
+            raise KeyError("mine")
+        return round(bowl(x), 3)
+
+    with pytest.raises(KeyError, match="mine") as caught:
+        mflow.minimize(cost, [3.0, 1.0], method="backward_euler", dt=1.0)
+    assert caught.value.partial_result.reason == "rhs_failed"  # type: ignore[attr-defined]
