@@ -137,7 +137,7 @@ cdef extern from "mflow/mflow.h" nogil:
 
     ctypedef struct mf_method
 
-    ctypedef int (*mf_hessp_fn)(const double *x, const double *p, double *out, ptrdiff_t n, void *ctx) noexcept nogil
+    ctypedef int (*mf_hessp_fn)(const double *x, const double *p, double *Hp, ptrdiff_t n, void *ctx) noexcept nogil
 
     ctypedef struct mf_direction:
         uint32_t size, flags

@@ -93,3 +93,20 @@ def test_no_minimum_where_a_column_is_small() -> None:
     """A column of 1e-9 of a residual that falls on: the cost does not rise on both sides."""
     r = mflow.least_squares(lambda b: [1.0 + 1e-9 * b[0], 0.0], [1.0], lambda b: [[-1e-9], [0.0]], check_gradient=False, max_nfev=50)
     assert not r.success
+
+
+def test_a_quantum_that_shows_later() -> None:
+    """Near x0 = (3, 3) all residuals have one decimal by chance: those further on have two."""
+    exact = mflow.least_squares(lambda x: [x[0] - 1.0, x[1] - 2.0, x[0] * x[1] - 2.2], [3.0, 3.0])
+    r = mflow.least_squares(lambda x: np.round([x[0] - 1.0, x[1] - 2.0, x[0] * x[1] - 2.2], 2), [3.0, 3.0])
+    assert r.reason == "converged"
+    assert "as small as rounding" not in r.message
+    assert "multiples of 0.01" in r.message
+    np.testing.assert_allclose(r.x, exact.x, atol=0.01)
+
+
+def test_a_parameter_that_passes_0() -> None:
+    """Steps of differences relative to a parameter near 0 did not move residuals by one quantum."""
+    r = mflow.least_squares(lambda x: np.round([10.0 * (x[1] - x[0] ** 2), 1.0 - x[0]], 3), [-1.2, 1.0])
+    assert (r.reason, r.cost) == ("converged", 0.0)
+    np.testing.assert_allclose(r.x, [1.0, 1.0], atol=2e-3)

@@ -89,6 +89,27 @@ def test_cubics():
             assert abs(r.y[0, -1] - expected) < 1e-6 * max(1.0, abs(expected)), (a, y, h)
 
 
+@pytest.mark.parametrize("solver", ["newton", "newton_krylov"])
+def test_waves_and_bumps(solver):
+    """Newton's root may lie beyond waves that f makes on the way to it."""
+    rng = np.random.default_rng(11)
+    r = mflow.solve_ivp(lambda t, y: 4 * np.sin(y), (0, 15), [1.7], "backward_euler", dt=15.0, solver=solver)
+    assert abs(r.y[0, -1] - first_root(lambda z: 4 * np.sin(z), 1.7, 15.0)) < 1e-9
+    for k in range(150):
+        a, w, b, y, h = 3 * rng.standard_normal(), 10 ** rng.uniform(-0.3, 0.7), rng.standard_normal(), 2 * rng.standard_normal(), 0.0
+        h = 10 ** rng.uniform(-1, 1.7)
+
+        def f(z, a=a, w=w, b=b, k=k):
+            return a * np.sin(w * z) + b if k % 2 else a * np.exp(-((w * (z - b)) ** 2)) + b / 2 - 0.3 * z
+
+        expected = first_root(f, y, h)
+        r = mflow.solve_ivp(lambda t, z, f=f: f(z), (0, h), [y], "backward_euler", dt=h, solver=solver)
+        if expected is None:
+            assert r.reason == "solve_failed", (k, a, w, b, y, h)
+        elif r.reason == "finished":
+            assert abs(r.y[0, -1] - expected) < 1e-6 * max(1.0, abs(expected)), (k, a, w, b, y, h)
+
+
 def toggle(t, y):
     return np.array([4.0 / (1 + y[1] ** 3) - y[0], 4.0 / (1 + y[0] ** 3) - y[1]])
 

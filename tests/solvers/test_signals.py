@@ -16,7 +16,8 @@ from mflow_core import registry
 from mflow_core.solvers.band_lu import BandLU
 
 import mflow
-from mflow.base.pace import interruptible, joined
+from mflow.base import pace
+from mflow.base.pace import by_rows, interruptible, joined
 from mflow.base.result import IVPResult, pending
 from mflow.nonlinear import Newton
 from solvers.test_linalg import INT, at, table
@@ -138,6 +139,63 @@ def test_a_call_in_a_thread_is_as_one_without() -> None:
     with np.errstate(divide="raise"), pytest.raises(FloatingPointError):
         interruptible(1e12, lambda: np.ones(1) / np.zeros(1))
     assert interruptible(1.0, threading.current_thread) is threading.current_thread()
+
+
+W = np.linspace(0.01, 3.0, 60)
+WHOLE: dict[str, Any] = {
+    "dispersion": lambda: mflow.dispersion("newmark", W, beta=0.3, gamma=0.55),
+    "dissipation": lambda: mflow.dissipation("rk4", W, 0.1),
+    "R(z)": lambda: np.array(mflow.amplification("rk4", -W.reshape(6, 10) + 1j)),
+    "farthest": lambda: np.array(mflow.amplification("rkc2", -10.0 * W)),
+    "oscillators": lambda: np.array(mflow.amplification("hht", omega_dt=W.reshape(2, 30), zeta=0.1)),
+    "updates": lambda: np.array(mflow.amplification("momentum", curvature=W.reshape(30, 2), lr=0.1)),
+    "radii": lambda: mflow.amplification("newmark", omega_dt=W.reshape(3, 20)).spectral_radius,
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_long_rows_are_cut_without_a_trace(name: str, monkeypatch: Any) -> None:
+    whole = WHOLE[name]()
+    monkeypatch.setattr(pace, "FIRST_ROWS", 7)
+    cut = WHOLE[name]()
+    assert (cut.shape, cut.dtype, cut.tobytes()) == (whole.shape, whole.dtype, whole.tobytes())
+
+
+def test_signals_are_looked_at_between_pieces(monkeypatch: Any) -> None:
+    monkeypatch.setattr(pace, "FIRST_ROWS", 7)
+    sizes = []
+
+    def fun(rows: Any) -> Any:
+        sizes.append(len(rows))
+        return rows
+
+    assert by_rows(fun, W).tobytes() == W.tobytes()
+    assert len(sizes) > 2
+    assert sum(sizes) == W.size
+    assert max(sizes) <= 4 * 7 * 4
+
+
+@posix
+def test_ctrl_c_in_a_sweep_does_not_wait_for_the_runs_under_way() -> None:
+    released, ended = threading.Event(), threading.Event()
+
+    def problem(method: Any, lr: float, seed: int) -> dict[str, float]:
+        if seed == 0:
+            return {"loss": 1.0}
+        if seed == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        released.wait(20.0)
+        ended.set()
+        return {"loss": 2.0}
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        mflow.sweep(problem, "sgd", 0.1, range(4), workers=1)
+    assert not ended.is_set()  # it was waited for
+    partial: Any = caught.value.partial_result  # type: ignore[attr-defined]
+    assert partial.loss[0, 0, 0] == 1.0
+    assert partial.reason[0, 0].tolist()[2:] == ["", ""]
+    released.set()
+    assert ended.wait(20.0)
 
 
 def test_pieces_are_joined_as_numpy_joins_them() -> None:

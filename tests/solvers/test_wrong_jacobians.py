@@ -99,7 +99,7 @@ def test_banded_jacobians_in_both_forms(n, form, constant):
         y = np.linalg.solve(np.eye(n) - 0.25 * a, y)
     assert r.reason == "finished"
     assert np.abs(r.y[:, -1] - y).max() < 1e-13
-    assert r.nfev <= 16
+    assert r.nfev <= 32  # once, f is looked at on the way to the first root
 
 
 def test_bands_of_one_shape_and_two_meanings():

@@ -133,3 +133,13 @@ def test_more_damping_is_still_of_second_order() -> None:
         r = mflow.solve_ivp(lambda t, y: math.sin(t) - y, (0, 1), [1.0], mflow.RKC2(stages=5, damping=4.0), dt=1 / steps)
         errors.append(abs(r.y[0, -1] - exact))
     assert 3.5 < errors[0] / errors[1] < 4.5
+
+
+def test_a_start_far_from_rest_is_forgotten(step_method: Any) -> None:
+    """A start of a thousand times the rest: however few the steps, 300 time constants leave nothing of it."""
+    if not takes_auto(step_method):
+        pytest.skip("no limit to follow")
+    for start, rest in ((1000.0, 1.0), (-1000.0, 1.0), (1.0, 1000.0)):
+        for constants in (300, 1000):
+            r = mflow.solve_ivp(lambda t, y, rest=rest: rest - y, (0, constants), [start], step_method.name, dt="auto")
+            assert abs(r.y[0, -1] - rest) < 1e-3 * rest

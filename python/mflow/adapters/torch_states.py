@@ -103,13 +103,13 @@ def _entry(carried: dict[str, Any], made_by: type[optim.Optimizer], group: dict[
         raise ValueError(
             f"state: entry {number} has {', '.join(unknown)}, which {made_by.__name__} does not carry; is it of another optimizer?"
         )
-    found = {VECTORS[name]: value for name, value in carried.items() if name in VECTORS}
+    vectors = {VECTORS[name]: value for name, value in carried.items() if name in VECTORS}
     if made_by in (optim.Momentum, optim.Nesterov):
-        found = {"v": -found["b"]} if list(found) == ["b"] else {}
-    if "b" in needed and "b" not in found and found:  # RMSprop carries it where it is centred, with momentum or without
-        found["b"] = 0.0 * next(iter(found.values()))
-    lacking = sorted(set(needed) - set(found))
-    surplus = sorted(set(found) - set(needed) - {"b"})
+        vectors = {"v": -vectors["b"]} if list(vectors) == ["b"] else {}
+    if "b" in needed and "b" not in vectors and vectors:  # RMSprop carries it where it is centred, with momentum or without
+        vectors["b"] = 0.0 * next(iter(vectors.values()))
+    lacking = sorted(set(needed) - set(vectors))
+    surplus = sorted(set(vectors) - set(needed) - {"b"})
     if lacking or surplus or ("mu_product" in carried) != ("momentum_decay" in group):
         raise ValueError(
             f"state: entry {number} has {', '.join(carried)}, which does not fit {made_by.__name__} with this group's parameters"
@@ -118,4 +118,4 @@ def _entry(carried: dict[str, Any], made_by: type[optim.Optimizer], group: dict[
         return None
     if scalars:  # powers that are made anew in the next step
         scalars = [_plain(carried.get("mu_product", 0.0)), *[0.0] * (len(scalars) - 3), NO_SETTING, NO_SETTING]
-    return {"step": _plain(carried.get("step", 1)), "scalars": scalars, **{name: found[name] for name in needed}}
+    return {"step": _plain(carried.get("step", 1)), "scalars": scalars, **{name: vectors[name] for name in needed}}

@@ -9,6 +9,7 @@ import numpy as np
 from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_tuple, dense_array, real_array, shown
+from mflow.base.differences import central_jacobian
 from mflow.spectra import krylov
 from mflow.spectra.learned import Offsets, learn, offsets_of
 from mflow.spectra.outer import MOST_PRODUCTS, ROUNDING, Linear, Outer, is_narrow, known, outer_values, range_bound
@@ -73,14 +74,8 @@ class Field:
             error = 4.0 * self.n * 2.0**-52 * float(np.linalg.norm(J))
         else:
             h = DIFFERENCE * np.maximum(1.0, np.abs(y))
-            J = np.empty((self.n, self.n))
-            for j in range(self.n):
-                moved = y.copy()
-                moved[j] = y[j] + h[j]
-                up, width = self.slope(t, moved), moved[j]
-                moved[j] = y[j] - h[j]
-                with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is said below
-                    J[:, j] = (up - self.slope(t, moved)) / (width - moved[j])
+            with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is said below
+                J = central_jacobian(lambda x: self.slope(t, x), y, h)
             size = float(np.max(np.abs(self.slope(t, y)), initial=0.0))
             error = 1e-8 * float(np.linalg.norm(J)) + 4.0 * 2.0**-52 * size / float(np.min(h))
         if not np.all(np.isfinite(J)):

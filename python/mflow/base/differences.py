@@ -30,6 +30,7 @@ __all__ = [
     "FewDigitsError",
     "Scan",
     "along",
+    "central_jacobian",
     "check_diff_step",
     "cost_problem",
     "digits_of",
@@ -141,6 +142,16 @@ def along(n: int) -> Array:
     return out
 
 
+def central_jacobian(fun: Callable[[Array], Array], x: Array, lengths: Array) -> Array:
+    """The Jacobian of a function of a flat array by central differences, of these lengths to both sides."""
+    out = np.empty((x.size, x.size))
+    for j in range(x.size):
+        ahead, behind = x.copy(), x.copy()
+        ahead[j], behind[j] = x[j] + lengths[j], x[j] - lengths[j]
+        out[:, j] = (fun(ahead) - fun(behind)) / (ahead[j] - behind[j])
+    return out
+
+
 def slope_digits(bits: int) -> Digits | None:
     """What slopes carry of which none has more significant bits than this; None where it is all of float64, or they are short numbers."""
     return Digits(2.0**-bits, NAMES.get(bits, "rounded values")) if SOME <= bits <= SINGLE else None
@@ -223,14 +234,14 @@ def _tried(values: Callable[[Array], Any], x: Array) -> Any:
         return None
 
 
-def verdict_of(found: Sequence[Scan]) -> str:
+def verdict_of(scans: Sequence[Scan]) -> str:
     """Of a point where all derivatives are 0: "flat", "maximum", "minimum", "level" (it rises on one side) or "slope" (they are not)."""
-    kinds = {one.kind for one in found}
+    kinds = {one.kind for one in scans}
     if "slope" in kinds:
         return "slope"
     if kinds == {"flat"}:
         return "flat"
-    return "maximum" if any(one.falls for one in found) else "minimum" if any(one.rises for one in found) else "level"
+    return "maximum" if any(one.falls for one in scans) else "minimum" if any(one.rises for one in scans) else "level"
 
 
 def moves_from(x: Array) -> list[Array]:
@@ -312,17 +323,17 @@ class CostLook:
         moves = moves_from(x) if whole else [scale * (np.arange(n) == j) for j in zero[:FEW]]
         at = self._value(x) if math.isnan(value) else value
         eps = EPS if self.digits is None else self.digits.eps
-        found = [scan(self._value, x, move, at, eps) for move in moves]
-        callback.nfev += sum(one.calls for one in found) + math.isnan(value)
+        scans = [scan(self._value, x, move, at, eps) for move in moves]
+        callback.nfev += sum(one.calls for one in scans) + math.isnan(value)
         self.at = x
-        steps = [one.step for one in found if one.kind == "slope"]
+        steps = [one.step for one in scans if one.kind == "slope"]
         if steps and max(steps) > self.step:
-            self.digits = self.digits or self._digits(callback, x, [raw for one in found for raw in one.seen])
+            self.digits = self.digits or self._digits(callback, x, [raw for one in scans for raw in one.seen])
             return self._lengthen(callback, max([*steps, self.digits.step if self.digits else 0.0]), n)
         if whole:
-            self.verdict = verdict_of(found)
+            self.verdict = verdict_of(scans)
         else:
-            self.still = zero[: len(found)][[one.kind == "flat" for one in found]]
+            self.still = zero[: len(scans)][[one.kind == "flat" for one in scans]]
         return False
 
     def _value(self, x: Array) -> Any:

@@ -116,10 +116,12 @@ class _Parts:
     """How parameters lie in what a user passes, one array or several; they are looked at as one vector."""
 
     def __init__(self, x: Any) -> None:
+        if isinstance(x, (dict, list, tuple)) and not len(x):
+            raise ValueError(f"x: expected at least one parameter, got an empty {type(x).__name__}")
         several = isinstance(x, (list, tuple)) and any(np.shape(a) != np.shape(x[0]) for a in x)
         self.kind = type(x)
         self.form: Any = list(x) if isinstance(x, dict) else len(x) if several else None
-        self.keys = self.form if isinstance(x, dict) else range(len(x)) if several else ()
+        self.keys: Any = self.form if isinstance(x, dict) else range(len(x)) if several else ()
         self.shapes = [check_start(a, self._label("x", k)).shape for k, a in enumerate(gather(x, self.form, "x"))]
         self.ends = np.cumsum([math.prod(shape) for shape in self.shapes])
 
@@ -274,16 +276,16 @@ def _report(model: Model, matrix: Any, word: str, index_of: Callable[[int], tupl
     if n <= EACH:
         moves = [scale * (np.arange(n) == j) for j in range(n)]
         zero = ~np.asarray(abs(matrix).sum(axis=0)).ravel().astype(bool)  # where a central difference takes a kink for a minimum
-        found = [(ladder(model, move) if zero[j] else quick(model, move), [j]) for j, move in enumerate(moves)]
+        verdicts = [(ladder(model, move) if zero[j] else quick(model, move), [j]) for j, move in enumerate(moves)]
     else:
-        found = [(quick(model, scale * np.roll(along(n), shift)), list(range(n))) for shift in SHIFTS]
-    wrong = [one for one in found if one[0].kind == "wrong"]
+        verdicts = [(quick(model, scale * np.roll(along(n), shift)), list(range(n))) for shift in SHIFTS]
+    wrong = [one for one in verdicts if one[0].kind == "wrong"]
     if not wrong:
-        unknown = next((one[0] for one in found if one[0].kind == "unknown"), None)
+        unknown = next((one[0] for one in verdicts if one[0].kind == "unknown"), None)
         if unknown is not None:
             return _made(model, "unknown", None, 0.0, 0.0, f"not known: {unknown.text}")
         many = "in every entry" if n <= EACH else f"along {len(SHIFTS)} directions"
-        share = max(one[0].share for one in found)
+        share = max(one[0].share for one in verdicts)
         coarse = f"; errors below {100.0 * share:g} % would not show in these values" if share else ""
         return _made(model, "right", None, 0.0, 0.0, f"right: the remainder vanishes faster than the step {many}{coarse}")
     verdict, some = max(wrong, key=lambda one: abs(one[0].claimed - one[0].measured))

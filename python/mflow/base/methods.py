@@ -345,9 +345,9 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], bool]
 
     Raises ValueError, with the nearest names that fit, if there is none.
     """
-    found = _NAMES.get(plain_name(name))
-    if found is not None:
-        return _CLASSES[found]
+    registered = _NAMES.get(plain_name(name))
+    if registered is not None:
+        return _CLASSES[registered]
     kind = [record for record in registry.records() if fits is None or fits(record)]
     kind.sort(key=lambda record: 0 if fits is None else -int(fits(record)))
     names = {plain_name(n): n for record in kind for n in (*record.aliases, record.name)}

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Pace", "interruptible", "joined", "pieces"]
+__all__ = ["Pace", "by_rows", "interruptible", "joined", "pieces"]
 
 SECONDS = 0.02  # a piece should take about this long
 LONG_WORK = 2e7  # multiplications that one call may make before it is waited for
 PIECE_BYTES = 1 << 23
+FIRST_ROWS = 1000  # of a piece whose speed is not known yet
 
 
 class Pace:
@@ -49,7 +50,8 @@ def interruptible(work: float, fun: Callable[..., Any], *args: Any, **kwargs: An
     """The result of one call of a compiled routine that releases the GIL, such as LAPACK's, and answers Ctrl-C on the way.
 
     A call of more than `LONG_WORK` multiplications runs in a thread of its own, where the main thread waits for it and for signals. After
-    an interrupt the routine ends by itself, and nobody looks at its result.
+    an interrupt the routine ends by itself, and nobody looks at its result. A routine that keeps the GIL, such as SciPy's SuperLU, gains
+    nothing: Ctrl-C waits for its end.
 
     work : float
         About how many multiplications the call makes.
@@ -81,6 +83,32 @@ def interruptible(work: float, fun: Callable[..., Any], *args: Any, **kwargs: An
     if errors:
         raise errors[0]
     return results[0]
+
+
+def by_rows(fun: Callable[..., Any], *arrays: Any) -> Any:
+    """fun of arrays with one number of rows each, which it treats row by row: in pieces, between which signals are looked at.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.base.pace import by_rows
+    >>> by_rows(np.linalg.det, np.ones((2, 1, 1))).tolist()
+    [1.0, 1.0]
+    """
+    total, first, out = len(arrays[0]), 0, None
+    if total <= FIRST_ROWS:
+        return fun(*arrays)
+    pace = Pace()
+    pace.size = FIRST_ROWS
+    while first < total:
+        last = first + pace.take(total - first)
+        part = fun(*(a[first:last] for a in arrays))
+        if out is None:
+            out = np.empty((total, *part.shape[1:]), dtype=part.dtype)
+        out[first:last] = part
+        pace.done()
+        first = last
+    return out
 
 
 def joined(parts: list[Any]) -> Any:

@@ -147,8 +147,8 @@ def _quick(model: Model, d: Array | None) -> Verdict:
     small = np.abs(x[x != 0.0])
     if not small.size or small.min() >= SMALL:
         return out
-    own: Array = np.minimum(1.0, np.where(x != 0.0, np.abs(x), small.min())) * move
-    again = _twice(model, own, eps)
+    scaled: Array = np.minimum(1.0, np.where(x != 0.0, np.abs(x), small.min())) * move
+    again = _twice(model, scaled, eps)
     if out.kind == "wrong" and again.kind == "right":
         return again._replace(kind="unknown", text="it changes too fast beside x to tell")
     return out._replace(ncheck=model.count) if out.kind == "right" and again.kind == "unknown" else again

@@ -91,7 +91,7 @@ class StepLimit:
         if known is None or known.stable(self.method, abs(step)):
             return ""
         limit = known.limit(self.method)
-        return self._exceeded(step, limit, known) if known.what(self.method) == "limit" or abs(step) > limit else ""
+        return self._exceeded(step, limit, known) if known.kind(self.method) == "limit" or abs(step) > limit else ""
 
     def explain(self, step: float) -> str:
         """Why fixed steps may have led to numbers that are not finite."""
@@ -108,13 +108,13 @@ class StepLimit:
 
     def _exceeded(self, step: float, limit: float, known: modes.Modes) -> str:
         whose = f"for the largest frequency {known.omega:.4g}" + ("" if self.matrices else " at the start")
-        name, what = self.method.name, known.what(self.method)
-        if what == "bound":
+        name, kind = self.method.name, known.kind(self.method)
+        if kind == "bound":
             steps = f"steps up to {limit:.4g} are known to be stable" if limit > 0.0 else "no step is known to be stable"
             return f"dt = {abs(step):g} may exceed the stability limit of {name}: {steps} {whose}, a bound of that limit"
         if limit == 0.0:
             return f"dt = {abs(step):g} exceeds the stability limit of {name}, which has no stable step {whose}"
-        about = "about " if what == "estimate" else ""
+        about = "about " if kind == "estimate" else ""
         return f"dt = {abs(step):g} exceeds the stability limit {about}{limit:.4g} of {name} {whose}"
 
     def auto_dt(self, t0: float, t1: float) -> float:
@@ -124,7 +124,7 @@ class StepLimit:
         """
         known = self._first_modes(t0)
         limit = known.limit(self.method)
-        if limit == 0.0 and known.what(self.method) == "bound":
+        if limit == 0.0 and known.kind(self.method) == "bound":
             raise ValueError(f'dt = "auto": no step of {self.method.name} is known to be stable for this structure: give dt')
         if not limit > 0.0:
             raise ValueError(f'dt = "auto": {self.method.name} has no stable step for this structure: give dt, or another method')

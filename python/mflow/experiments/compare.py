@@ -61,7 +61,8 @@ class Run:
         All values in use, lr (dt) apart.
     lr, rule : float, str
         The step and where it comes from: "given", "half" of the largest stable one, "found" among some rates by a few full steps, where a
-        method has a scale of its own, "own" default of the method where none of these led down, "1/L" where no step is unstable.
+        method has a scale of its own, "own" default of the method where none of these led down, "1/L" where no step is unstable,
+        "search" where a line search or a trust region finds it.
     largest_stable : float or None
         Largest stable step for the problem's curvature; None where the method has no such limit.
     loss, score : float
@@ -102,8 +103,8 @@ class Run:
 
 
 def applicable(method: Method) -> bool:
-    """Whether the method can minimise a cost by itself: optimizers, and integrators of first-order systems."""
-    return method.kind == "update" or (method.kind == "step" and "second_order" not in method.flags)
+    """Whether the method can minimise a cost by itself: directions, optimizers, and integrators of first-order systems."""
+    return method.kind in ("direction", "update") or (method.kind == "step" and "second_order" not in method.flags)
 
 
 @functools.lru_cache(maxsize=1024)  # full batch and minibatches ask the same, and an optimizer's limit is a long search
@@ -131,7 +132,9 @@ def _planned(method: Method, problem: Problem, lr: float | None, batch: str, fou
     if "friction" in parameters:  # without friction nothing is minimised; `minimize` does the same
         method = type(method)(**{**method.given, "friction": FRICTION})
     limit = largest_stable_step(method, problem.curvature)
-    if lr is not None:
+    if method.kind == "direction":
+        step, rule = (1.0, "search") if lr is None else (lr, "given")
+    elif lr is not None:
         step, rule = lr, "given"
     elif limit is not None and math.isfinite(limit):
         step, rule = 0.5 * limit, "half"
@@ -167,12 +170,15 @@ def _found_rate(problem: Problem, method: Method) -> tuple[float, str]:
 
 
 def kind_of(run: Run) -> str:
-    """What a method is, from its record: "rescaling", "momentum", "descent", "implicit", "stabilized", "pair" or "explicit"."""
+    """What a method is, from its record: "rescaling", "momentum", "descent", "search", "implicit", "stabilized",
+    "pair" or "explicit"."""
     method = get_method(run.method)
     if method.kind == "update":
         if "linear" not in method.flags:
             return "rescaling"
         return "momentum" if method.sizes["n_vec"] > 1 else "descent"
+    if method.kind == "direction":
+        return "search"
     if method.is_implicit:
         return "implicit"
     return "stabilized" if "staged" in method.flags else "pair" if "embedded" in method.flags else "explicit"
@@ -246,7 +252,7 @@ def _full_batch(problem: Problem, method: Method, run: Run, max_iter: int) -> Ru
             clock.calls = clock.rows_seen = intermediate_result.njev
         clock.record(lambda: intermediate_result.fun)
 
-    step: dict[str, Any] = {"dt": run.lr} if method.kind == "step" else {}
+    step: dict[str, Any] = {"dt": run.lr} if method.kind == "step" or (method.kind == "direction" and run.rule == "given") else {}
     compiled = None if method.is_implicit else problem.objective  # the calls of a solver are counted here alone
     fun, jac = (cost, problem.has_gradient or None) if compiled is None else (compiled, None)
     if compiled is not None:

@@ -211,8 +211,8 @@ def sweep(
     Raises
     ------
     TypeError, ValueError
-        An argument does not fit. An exception in a run is that cell's ending; KeyboardInterrupt is passed on, with the runs that were
-        done as its ``partial_result``.
+        An argument does not fit. An exception in a run is that cell's ending; KeyboardInterrupt is passed on at once, with the runs that
+        were done as its ``partial_result``, and those under way in threads end by themselves.
 
     Examples
     --------
@@ -266,11 +266,15 @@ def _cells(
             except Exception as error:  # the run could not be sent, or its process died
                 label, _, lr, seed = grid[k]
                 yield k, Cell(label, lr, seed, math.nan, math.nan, "raised", f"{type(error).__name__}: {error}", 0, 0.0, np.empty(0))
+    except BaseException:
+        if executor is None:  # nobody waits for the runs under way: they end by themselves, and none of the others begins
+            pool.shutdown(wait=False, cancel_futures=True)
+        raise
     finally:
         for future in waiting:
             future.cancel()
-        if executor is None:
-            pool.shutdown(wait=True)
+    if executor is None:
+        pool.shutdown(wait=True)
 
 
 def _collected(names: list[str], rates: list[float], draws: list[int], cells: Sequence[Cell | None], error: str) -> SweepResult:

@@ -20,16 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from mflow.base.checks import (
-    Array,
-    check_flags,
-    check_list,
-    check_number,
-    check_start,
-    check_whole,
-    real_array,
-    shown,
-)
+from mflow.base.checks import Array, check_flags, check_list, check_number, check_start, check_whole, real_array, shown
 from mflow.base.pace import interruptible
 from mflow.base.result import Examined, attach, keep_origin
 from mflow.base.telling import tell
@@ -547,12 +538,12 @@ class _Flow:
             return "step_too_small", "differences of residuals that are rounded so much do not tell where the cost falls"
         if self.J.any() or not self.cost > 0.0:
             return "", ""
-        found = [one for one, _ in self.problem.scans(self.x, np.arange(self.x.size))]
-        if all(one.kind == "flat" for one in found):
+        scans = [one for one, _ in self.problem.scans(self.x, np.arange(self.x.size))]
+        if all(one.kind == "flat" for one in scans):
             return "insensitive", "no residual changes within 0.015 of x in any parameter"
-        if self.problem.given and any(one.kind == "slope" for one in found):
+        if self.problem.given and any(one.kind == "slope" for one in scans):
             return "insensitive", "differences over diff_step are 0, though the residuals change over longer steps: raise diff_step"
-        if any(one.falls for one in found):
+        if any(one.falls for one in scans):
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
         return "", ""
 

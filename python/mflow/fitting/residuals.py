@@ -16,6 +16,7 @@ __all__ = ["Residuals"]
 EPS = 2.0**-52
 SMALL = 1e-3  # a parameter below it may be 0
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
+COARSE = 0.3  # likewise where residuals are rounded to multiples, which tiny steps do not change
 
 
 class Residuals:
@@ -91,7 +92,18 @@ class Residuals:
     def residuals(self, x: Array) -> Array:
         """The residuals there, counted."""
         self.nfev += 1
-        return self.at(x)
+        raw = self._raw(x)
+        if self.digits is not None and self.digits.quantum:
+            self._look_for_finer(raw, self.digits)
+        return self.weighted(raw)
+
+    def _look_for_finer(self, raw: Any, digits: Digits) -> None:
+        """Residuals that are no multiples of what those before were are rounded to finer ones, or not at all."""
+        parts = np.asarray(raw, dtype=np.float64) / digits.quantum
+        if np.any(np.abs(parts - np.round(parts)) > 1e-6):
+            finer = digits_of([raw], 1)
+            quantum = 0.0 if finer is None else min(finer.quantum, digits.quantum)
+            self._take(digits._replace(quantum=quantum, eps=digits.eps * quantum / digits.quantum) if quantum else None)
 
     def jacobian(self, x: Array, r: Array) -> Array:
         """The Jacobian there; r: the residuals there."""
@@ -155,10 +167,12 @@ class Residuals:
         """What the residuals carry is known."""
         self.digits = digits
         if digits is None:
+            self.eps, self.grain = (EPS, 0.0) if self.grain else (self.eps, 0.0)
             return
         self.eps = max(self.eps, digits.eps)
         sigma = 1.0 if self.sigma is None else float(np.min(self.sigma))
         self.grain = digits.quantum / (12.0**0.5 * sigma)
+        self.floor = COARSE if digits.quantum else self.floor
 
     def _lost(self, x: Array, J: Array) -> float:
         """By how much rounding to multiples may turn a column of differences, and a third derivative over steps so long."""
@@ -223,11 +237,11 @@ class Residuals:
         out = []
         for j in some:
             unit = float(scale[j])
-            found = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
-            if found.kind == "flat" and unit < 1.0:
+            scanned = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
+            if scanned.kind == "flat" and unit < 1.0:
                 unit = 1.0
-                found = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
-            out.append((found, unit))
+                scanned = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
+            out.append((scanned, unit))
         return out
 
     def longer(self, x: Array) -> bool:
@@ -257,12 +271,12 @@ class Residuals:
 
     def _confirm(self, x: Array, zero: Any) -> bool:
         """Whether columns, of zeros or in doubt, have slopes over longer steps, which are then taken for all."""
-        found = self.scans(x, zero)
-        slopes = [(one, unit) for one, unit in found if one.kind == "slope"]
+        scanned = self.scans(x, zero)
+        slopes = [(one, unit) for one, unit in scanned if one.kind == "slope"]
         if not slopes or self.given:
             return False
         if self.digits is None:
-            seen = [raw for one, _ in found for raw in one.seen]
+            seen = [raw for one, _ in scanned for raw in one.seen]
             self._take(self._digits(x, seen) or digits_of(seen, 1))  # differences that vanish tell of short numbers, too
         step = max(one.step for one, _ in slopes)
         if self.digits is not None:
@@ -271,8 +285,8 @@ class Residuals:
             return False
         self.eps = max([self.eps, *(one.noise for one, _ in slopes)])
         self._lengthen(step)
-        if len(found) == len(zero):
-            lengths = [one.step * unit if one.kind == "slope" else 0.0 for one, unit in found]
+        if len(scanned) == len(zero):
+            lengths = [one.step * unit if one.kind == "slope" else 0.0 for one, unit in scanned]
             self.least[zero] = np.maximum(self.least[zero], lengths)
         return True
 

@@ -19,11 +19,12 @@ from mflow.integrate.history import History
 from mflow.stability import spectrum
 from mflow.stability.limits import stability_limit
 
-__all__ = ["CALLBACK", "GROWTH", "LEAST_STEPS", "AutoSteps", "StiffnessWarning", "check_measurable", "give_radius", "stable_end"]
+__all__ = ["CALLBACK", "GROWTH", "AutoSteps", "StiffnessWarning", "check_measurable", "give_radius", "least_steps", "stable_end"]
 
 CALLBACK = 0x7FFFFF02  # the status of a run that the callback stopped
 GROWTH = 1e6  # a state that has grown by this factor may come from steps that are too long
 LEAST_STEPS = 10  # dt="auto" takes at least so many steps: stability is not accuracy
+LEAST_STAGED = 40  # of a method whose stages follow from the step: however long a step is, it may keep 0.43 of a mode
 MOST_RETURNS = 60  # to one mark; each halves the step
 
 
@@ -48,6 +49,11 @@ def stable_end(record: MethodRecord) -> float:
     if "embedded" not in record.flags or record.flags & {"implicit", "needs_rho", "second_order"}:
         return 0.0
     return stability_limit(record.name)
+
+
+def least_steps(method: Method) -> int:
+    """That dt="auto" takes of a method."""
+    return LEAST_STAGED if "staged" in method.flags else LEAST_STEPS
 
 
 def give_radius(run: stepper.Run, symmetric: bool = False) -> str:
@@ -140,7 +146,7 @@ class AutoSteps:
             )
         if self._told_to_stop():
             return CALLBACK
-        length = min(safe.dt, abs(self.t1 - self.t0) / LEAST_STEPS, 2.0 * used if self.returns else math.inf)
+        length = min(safe.dt, abs(self.t1 - self.t0) / least_steps(self.method), 2.0 * used if self.returns else math.inf)
         self.looks.found(run.k, length)
         self.step = math.copysign(length, self.t1 - self.t0)
         return self._set_mark()

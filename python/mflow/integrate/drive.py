@@ -27,7 +27,7 @@ from mflow.base.telling import tell
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
-from mflow.integrate.curvature import CALLBACK, LEAST_STEPS, AutoSteps, StiffnessWarning, check_measurable, give_radius, stable_end
+from mflow.integrate.curvature import CALLBACK, AutoSteps, StiffnessWarning, check_measurable, give_radius, least_steps, stable_end
 from mflow.integrate.history import History
 from mflow.solvers.jacobian_doubt import Doubt
 from mflow.solvers.rest import at_rest
@@ -37,7 +37,6 @@ __all__ = ["Drive", "follow"]
 
 SEEN, FINE = 10, 8.0  # slopes before their digits are judged; an rtol below so many rounding errors of a slope asks for too much
 MAX_STEPS = 0x7FFFFF01  # the status where max_steps are taken
-MANY_HELD = 2000  # steps at the stability limit, taken or to come, that are worth a warning
 
 
 def follow(drive: Drive) -> Any:
@@ -240,11 +239,9 @@ class Drive:
 
     def _tell_stiff(self) -> None:
         """Warns, once, where so many steps are held at the stability limit that an implicit method would be the better one."""
-        stiff, _, h, held = self.run.stiffness
-        if stiff and held + abs((self.t1 - self.run.t) / h) > MANY_HELD:
+        if text := endings.held_words(self.run, self.method, self.t1):
             self.told_stiff = True
-            text = endings.stiff_words(self.run, self.method).removeprefix("; ")
-            tell(f"{self.name}: near t = {self.run.t:g} {text}", StiffnessWarning)
+            tell(f"{self.name}: {text}", StiffnessWarning)
 
     # ---- saving and resuming ----------------------------------------------------------------------------------------------------------
 
@@ -288,7 +285,7 @@ class Drive:
 
     def _looks_misfit(self, step: float, looks: Any) -> str:
         """Why a saved step and the last look at the curvature do not belong together; "" where they do."""
-        longest = abs(self.t1 - self.t0) / LEAST_STEPS
+        longest = abs(self.t1 - self.t0) / least_steps(self.method)
         if self.mode != "auto":
             return "" if looks == Looks() else f"looks: expected none, got {looks}"
         if not (0.0 < abs(step) <= longest and step * (self.t1 - self.t0) > 0.0 and abs(step) == looks.dt):
@@ -324,11 +321,9 @@ class Drive:
             return self.result(1, "event", f"event {self.events.stopped[0]} stopped it {where}")
         if self.events is not None and status in (core_events.NOT_FINITE, core_events.REFUSED):
             return self.result(-1, "event_failed", self.events.failure)
-        if self.unmeasured:
-            return self.result(-1, "non_finite", f"{self.unmeasured}, and {method.name} measures the Jacobian there ({where})")
         ending = self._ending(where)
         ending.held = self.checkpoints.held
-        return self.result(-1, *ending.explain(status))
+        return self.result(-1, *(ending.unmeasured(self.unmeasured) if self.unmeasured else ending.explain(status)))
 
     def _few_digits(self) -> str:
         """Where slopes carry fewer digits than rtol asks for."""

@@ -22,7 +22,7 @@ from mflow.integrate.curvature import GROWTH
 from mflow.solvers.jacobian_doubt import mismatch, names_of, unsolved
 from mflow.stability.limits import explain_step
 
-__all__ = ["Ending", "blow_up_time", "stiff_words"]
+__all__ = ["Ending", "blow_up_time", "held_words", "most_stages", "stiff_words"]
 
 GROWN = 1e3  # the state or its slope has grown by this, and the state by TWICE, before anybody asks whether the solution runs off
 TWICE = 2.0
@@ -31,6 +31,7 @@ PARTS = 3  # of the way back, which are to agree about T
 AGREE = 0.1  # of the distance to T
 NEAR_OVERFLOW = 1e290
 LEAST_POWER, MOST_POWER = 0.95, 200.0  # of the growth of the slope
+HELD, MANY_HELD = 24, 128  # steps at the stability limit so far, and with those to come, that are worth a warning
 
 
 class Ending:
@@ -47,7 +48,7 @@ class Ending:
         fixed = self.mode != "adaptive"
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             if fixed:
-                return "non_finite", self._first_slope() or f"non-finite state {self.where}: {self.hint()}"
+                return "non_finite", self._slope_here() or self._fixed_non_finite()
             return self._blow_up() or self._non_finite()
         if status == stepper.STEP_TOO_SMALL:
             return self._blow_up() or self._too_small()
@@ -59,6 +60,11 @@ class Ending:
             how = f"{self.method.name} takes fixed ones: lower dt" if fixed else f"it still did at {abs(self.run.h):.3g}"
             return "rhs_failed", f"the {self.callee} asked for a smaller step {self.where} (code {status}), and {how}"
         return "rhs_failed", f"the {self.callee} gave up {self.where} with {code_text(status)}"
+
+    def unmeasured(self, why: str) -> tuple[str, str]:
+        """(reason, message) where the method could not measure the Jacobian."""
+        text = f"{why}, and {self.method.name} measures the Jacobian there ({self.where})"
+        return (self._blow_up() if self.mode == "adaptive" else None) or ("non_finite", text)
 
     def hint(self) -> str:
         """Why fixed steps may have led there."""
@@ -90,10 +96,10 @@ class Ending:
 
     def _blow_up(self) -> tuple[str, str] | None:
         """The ending of a solution that runs off in finite time; None where there is no evidence that it does, or where what runs off may
-        be the explicit steps alone, which were held at their stability limit. That they were is in checkpoints, so that a run that was
+        be the explicit steps alone, one of which was held at their stability limit. That one was is in checkpoints, so that a run that was
         resumed ends for the same reason; how many they were, in this call, is for messages alone."""
         run, y = self.run, self._state()
-        if run.k == 0 or self.held or run.stiffness[0]:
+        if run.k == 0 or self.held or run.stiffness[3]:
             return None
         end = blow_up_time(self._slope, run.t, y, self.t0, run.h, self.start)
         if end is None:
@@ -105,7 +111,7 @@ class Ending:
 
     def _non_finite(self) -> tuple[str, str]:
         run = self.run
-        text = self._jacobian_at_fault() or self._first_slope()
+        text = self._jacobian_at_fault() or self._slope_here()
         if text:
             return "non_finite", text
         text = f"non-finite state or slope just beyond t = {run.t:g} (after {run.k} steps): "
@@ -117,17 +123,27 @@ class Ending:
             f"{self.callee}?{stiff_words(run, self.method)}"
         )
 
-    def _first_slope(self) -> str:
-        """Words, where nothing is finite from the start on."""
+    def _fixed_non_finite(self) -> str:
+        """Words, where the state and its slope are finite and a step of fixed length is not."""
+        if not self.run.equations:
+            return f"non-finite state {self.where}: {self.hint()}"
+        return self._jacobian_at_fault() or (
+            f"the equation of {self.method.name}'s implicit step {self.where} with dt = {abs(self.step):g} met slopes that are not finite: "
+            f"lower dt; or has the solution left the domain of the {self.callee}?"
+        )
+
+    def _slope_here(self) -> str:
+        """Words, where the slope is not finite at the state that the run stands at, of which the start is one."""
         run = self.run
-        if run.k != 0:
-            return ""
+        if run.k != 0 and not run.equations:
+            return ""  # explicit steps begin with that slope: it has been told from what follows it
         try:
             with np.errstate(all="ignore"):
                 bad = np.flatnonzero(~np.isfinite(self._ask(run.t, self._state())))
         except Exception:
             return ""  # the run has ended already: this is for its message alone
-        return f"the {self.callee} is not finite at the start, t = {run.t:g}: see its component {self._number(bad[0])}" if bad.size else ""
+        place = "the start, " if run.k == 0 else "a finite state, "
+        return f"the {self.callee} is not finite at {place}t = {run.t:g}: see its component {self._number(bad[0])}" if bad.size else ""
 
     def _number(self, j: int) -> int:
         """Of a component, as the user counts."""
@@ -159,7 +175,7 @@ class Ending:
 
     def _many_stages(self, fixed: bool) -> str:
         radius, name = self.run.rho[0], self.method.name
-        need = f"for the spectral radius {radius:.3g} of the Jacobian {self.where}, {name} needs more than 10 000 stages, its most, with "
+        need = f"for the spectral radius {radius:.3g} of the Jacobian {self.where}, {name} needs more than {most_stages()} stages, its most, with "
         which = f"dt = {abs(self.step):g}: lower dt" if fixed else f"steps down to {abs(self.run.h):.3g}: look for a singularity there"
         return f"{need}{which}, or take {stiff_method()}"
 
@@ -175,6 +191,11 @@ class Ending:
         return f"{text}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
 
 
+def most_stages() -> str:
+    """Of a method whose stages are set at run time, in words."""
+    return f"{stepper.MOST_STAGES:_}".replace("_", " ")
+
+
 def stiff_words(run: stepper.Run, method: Method) -> str:
     """Words where error control held its steps at the stability limit; "" otherwise."""
     stiff, rate, h, held = run.stiffness
@@ -184,6 +205,18 @@ def stiff_words(run: stepper.Run, method: Method) -> str:
         f"; the problem is stiff: {held} steps or more, of {abs(h):.3g} last, were held at the stability limit of {method.name} "
         f"(|lambda| about {rate:.3g}) and not by the tolerances: take {stiff_method()}"
     )
+
+
+def held_words(run: stepper.Run, method: Method, end: float) -> str:
+    """Words of a warning, where error control has held dozens of steps at the stability limit, and these with those to come until `end`
+    (NaN: not known) are many and most of the run; "" otherwise."""
+    stiff, _, h, held = run.stiffness
+    if not stiff or held < HELD:
+        return ""
+    most = held + (abs((end - run.t) / h) if math.isfinite(end) else 0.0)
+    if most < MANY_HELD or most < run.k - held:
+        return ""
+    return f"near t = {run.t:g} {stiff_words(run, method).removeprefix('; ')}"
 
 
 # ---- does the solution run off? ---------------------------------------------------------------------------------------------------
@@ -213,7 +246,10 @@ def blow_up_time(slope: Callable[[float, Array], Array], t: float, y: Array, t0:
 
 
 def _way_back(slope: Callable[[float, Array], Array], t: float, y: Array, far: float, h: float) -> tuple[Array, Array]:
-    """Distances from t at which the solution was looked at, backwards, and the logarithms of its largest slope there."""
+    """Distances from t at which the solution was looked at, backwards, and the logarithms of its largest slope there.
+
+    The steps are those of rk4, written out: its kernel would evaluate the slope at the end of each once more, a quarter of all calls.
+    """
     sign, d, gone = math.copysign(1.0, h), 0.5 * abs(h), 0.0
     with np.errstate(all="ignore"):
         f = slope(t, y)
@@ -229,9 +265,7 @@ def _way_back(slope: Callable[[float, Array], Array], t: float, y: Array, far: f
             end = y + half / 3.0 * (f + 2.0 * (k2 + k3) + k4)
             f_end = slope(at + 2.0 * half, end)
             top = _size(f_end)
-            if not (0.0 < top < math.inf):
-                break
-            change = size[-1] - math.log(top)
+            change = size[-1] - math.log(top) if 0.0 < top < math.inf else math.inf
             if abs(change) > 0.6:
                 d *= 0.4
                 continue

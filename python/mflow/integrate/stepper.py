@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
-import zlib
 from collections.abc import Callable
 from typing import Any, ClassVar, Self
 
@@ -18,10 +16,10 @@ from mflow.base.checks import Array, as_tuple, check_number, check_path, check_s
 from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
 from mflow.base.savefile import misfit_of, numbers_of, read_state, write_state
-from mflow.integrate.checkpoint import check_place, standing_of
+from mflow.base.telling import tell
 from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
-from mflow.integrate.curvature import give_radius, stable_end
-from mflow.integrate.endings import Ending
+from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
+from mflow.integrate.endings import Ending, held_words
 from mflow.solvers import nonlinear
 
 __all__ = ["Stepper"]
@@ -99,6 +97,7 @@ class Stepper:
     """
 
     _start_name = "y0"
+    _told_stiff = False
     _rebuilt: tuple[int, ...] = (0, 0, 0)  # by a stepper that this one was loaded or copied from
     _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
 
@@ -329,6 +328,9 @@ class Stepper:
             self._settle(status, self._run.h)
             status = int(self._run.adaptive(count, end))
         self._settle(status, self._run.h)
+        if not self._told_stiff and (text := held_words(self._run, self.method, end)):
+            self._told_stiff = True
+            tell(f"Stepper: {text}", StiffnessWarning)
 
     def _settle(self, status: int, h: float) -> None:
         """Raises what a status means, or does what it asks for."""
@@ -362,9 +364,7 @@ class Stepper:
         facts = {
             "method": self.method.name, "parameters": public_values(self.method.record, self.method.all_numbers),
             "shape": list(self._run.shape), "t0": self._t0, "control": self._settings(), "rebuilt": self._redone(),
-            "at": standing_of(self._run),
         }  # fmt: skip
-        facts["made (its checksum)"] = _made_of(facts)
         path = check_path(path, "path")
         write_state(path, "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes(), **self._more_blocks()})
 
@@ -395,7 +395,6 @@ class Stepper:
         try:
             made = cls(method, fun, start, t0=t0, **control, **more, **call)
             made._run.unpack(blocks["run"])
-            check_place(facts, made._run)
             made._check_direction()
         except ValueError as error:
             raise _misfit(path, error) from error
@@ -445,22 +444,14 @@ def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
     return ValueError(f"{os.fspath(path)}: it is damaged, or holds another state ({misfit_of(error)})")
 
 
-def _made_of(facts: dict[str, Any]) -> int:
-    """A checksum of what a stepper is made with."""
-    return zlib.crc32(json.dumps([facts[name] for name in ("method", "parameters", "shape", "t0", "control")]).encode())
-
-
 def _read_start(facts: dict[str, Any], blocks: dict[str, bytes]) -> tuple[Method, Array, float, dict[str, Any]]:
     """(method, start, t0, what belongs to error control) of a saved stepper. Raises where a field is not one that `Stepper.save` writes."""
-    if set(facts) - {"rebuilt", "at", "made (its checksum)"} != {"method", "parameters", "shape", "t0", "control"}:
+    if set(facts) - {"rebuilt"} != {"method", "parameters", "shape", "t0", "control"}:
         raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
     method = get_method(facts["method"], **given)
     if set(given) != set(method.parameters):
         raise ValueError(f"parameters: expected {', '.join(method.parameters)} of {method.name}, got {', '.join(given)}")
-    if facts.get("made (its checksum)", _made_of(facts)) != _made_of(facts):
-        expected, given = _made_of(facts), facts["made (its checksum)"]
-        raise ValueError(f"made: expected the checksum {expected} of method, parameters, shape, t0 and control, got {given!r}")
     if not isinstance(facts["shape"], list):
         raise ValueError(f"shape: expected a list, got {facts['shape']!r}")
     shape = tuple(check_whole(n, "shape", 0, MANY) for n in facts["shape"])
@@ -474,6 +465,8 @@ def _read_start(facts: dict[str, Any], blocks: dict[str, bytes]) -> tuple[Method
     if not isinstance(control.get("energy", False), bool):
         raise ValueError(f"energy: expected true or false, got {control['energy']!r}")
     for name in ("rtol", "atol"):
+        if any(isinstance(one, bool) for one in np.array(control[name], dtype=object).ravel()):
+            raise ValueError(f"{name}: expected numbers, got {control[name]!r}")
         if control[name] is not None:
             check_tolerances(RTOL if name == "atol" else control[name], ATOL if name == "rtol" else control[name], shape)
     return method, numbers_of(blocks, "start", shape), check_number(facts["t0"], "t0"), control

@@ -11,14 +11,15 @@ import numpy as np
 from mflow_core.problems.signatures import code_text, companion
 from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
+from mflow.base.checks import Array, check_number, check_whole, shown
 from mflow.base.differences import FewDigitsError
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.pace import Pace
-from mflow.base.result import OptimizeResult, Result, attach
+from mflow.base.result import OptimizeResult, attach
 from mflow.curvature.landscape import OF_DIFFERENCES
 from mflow.curvature.safe_steps import STALLED, SafeSteps
 from mflow.curvature.watch import EVERY
+from mflow.integrate.endings import most_stages
 from mflow.optimize import rough
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller
@@ -26,7 +27,7 @@ from mflow.optimize.directions import DEFAULT, check_default, minimizers, produc
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import Looks
+from mflow.optimize.looks import Kept, Looks, asked_looks
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, resolve
 from mflow.solvers import nonlinear
@@ -81,9 +82,9 @@ def minimize(
     x0 : array_like of real numbers, any shape
     method : name or instance, optional
         "lbfgs" if not given: its line search finds the steps. "bfgs", "cg" and "trust_ncg" are of this kind too. Case and hyphens do not
-        matter, so SciPy's "L-BFGS-B", "BFGS", "CG" and "trust-ncg" are these. Or an optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
-        makes proximal-point steps; or a second-order method ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x'
-        from rest with dt. lr and dt are two names of one thing. lr may be a function of the iteration number, or
+        matter, so SciPy's "L-BFGS-B", "BFGS", "CG" and "trust-ncg" are these. Or an optimizer (lr and its other parameters by name), or an
+        integrator, which steps along gradient flow with dt; an implicit one makes proximal-point steps; or a second-order method
+        ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x' from rest with dt. lr and dt are two names of one thing. lr may be a function of the iteration number, or
         "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, optimizers, and
         second-order methods that have such a limit; three tenths for methods that rescale, in the metric of their second moments). Where
         the cost has risen, or a number is not finite, the run goes back, at rest, and takes shorter steps: none diverges or ends above its
@@ -144,7 +145,8 @@ def minimize(
         ``x`` is the last point whose gradient was evaluated and finite, ``fun`` and ``jac`` belong to it. A method that takes its gradient
         ahead of x (``nesterov`` in pull form, ``consistent_momentum`` with lookahead) converges where it is small there and at x; what is
         reported belongs to x, at one evaluation more a report. With a line search that did
-        not converge it is the lowest point seen, trials among them.
+        not converge it is the lowest point seen, trials among them. ``hess_inv`` is the approximation of the inverse Hessian at the end of
+        "bfgs", an array, and of "lbfgs" without bounds, of which ``hess_inv @ v`` and ``hess_inv.todense()`` make arrays.
 
     Raises
     ------
@@ -183,11 +185,13 @@ def minimize(
     if not isinstance(options, Mapping | None):
         raise TypeError(f"options: expected a dict of arguments, got {shown(options)}")
     settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters}
-    settings |= {"diff_step": diff_step, "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every}
-    settings |= {"progress": progress, **(options or {})}
+    settings |= {"diff_step": diff_step, "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every,
+                 "progress": progress, **(options or {})}  # fmt: skip
     for name, instead in ELSEWHERE.items():
         if name in settings:
             raise TypeError(f"{name}: {instead}")
+    for name in (options or {}).keys() & {"bounds", "fixed", "hess", "hessp", "jac", "method", "callback"}:
+        raise TypeError(f"{name}: it is an argument of minimize, got it in options; give {name}=")
     if method is None:
         check_default(fun, settings, ARGUMENTS)
     method = as_method(DEFAULT if method is None else method, {}, fits=minimizers)
@@ -200,16 +204,12 @@ def minimize(
     doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
     doubts.keep_within(read_box(bounds, fixed, doubts.start))
     descent: Any
-    every, shows = _every(path), settings.pop("progress")
-    check_flags(progress=shows)
-    monitor, look_every = settings.pop("monitor"), settings.pop("monitor_every")
-    if searches and (monitor is not None or shows):
-        raise ValueError("monitor, progress: a line search chooses its own steps and shows no bar; omit them")
+    every, asked = _every(path), asked_looks(settings, searches)
     products = products_of(method, hess, hessp, doubts.args)
     if not searches:
         descent = _Descent(doubts, method, hess, settings)
-        descent.looks.begin(monitor, look_every, limit, bool(shows))
-        descent.kept = _Kept(every) if every else None
+        descent.looks.begin(limit, *asked)
+        descent.kept = Kept(every) if every else None
     elif every > 1:
         raise ValueError(f"path: with line_search every iterate is kept, expected True or False, got {path!r}; give path=True")
     else:
@@ -223,9 +223,6 @@ def minimize(
         reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
         attach(error, lambda: doubts.said(descent.result(-1, reason, text, ask=False)), note)
         raise
-    finally:
-        if not searches:
-            descent.looks.close()
     out = None
     try:
         out = descent.finish(status, threshold)
@@ -251,44 +248,10 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
-class _Kept:
-    """Iterates of a descent: every k-th, and the last one looked at."""
-
-    def __init__(self, every: int) -> None:
-        self.every = every
-        self.k: list[int] = []
-        self.fun: list[float] = []
-        self.x: list[Array] = []
-
-    def look(self, descent: _Descent) -> None:
-        if self.k and self.k[-1] % self.every:  # kept as the last one, which it no longer is
-            for values in (self.k, self.fun, self.x):
-                values.pop()
-        self.k.append(descent.nit)
-        x, value, _ = descent.here()
-        self.fun.append(value)
-        self.x.append(x)
-
-    def close(self, descent: _Descent) -> None:
-        """The descent broke off: x_nit is kept as well, with its value where there is one."""
-        if self.k and self.k[-1] == descent.nit:
-            return
-        if descent.evaluated and not (self.x and np.array_equal(descent.run.here()[0], self.x[-1])):
-            self.look(descent)
-        else:
-            self.k.append(descent.nit)
-            self.fun.append(math.nan)
-            self.x.append(descent.run.y)
-
-    def path(self, shape: tuple[int, ...]) -> Result:
-        x = np.array(self.x, dtype=np.float64).reshape(-1, *shape)
-        return Result(x=x, fun=np.array(self.fun, dtype=np.float64), k=np.array(self.k, dtype=np.int64))
-
-
 class _Descent:
     """One minimisation: its run, and its ending."""
 
-    kept: _Kept | None = None  # the path, where one is kept
+    kept: Kept | None = None  # the path, where one is kept
     friction = 0.0  # of a second-order method
     limit, watched = 0, False  # of `go`
 
@@ -346,6 +309,12 @@ class _Descent:
 
     def go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
+        try:
+            return self._go(limit, gtol, callback)
+        finally:
+            self.looks.close()
+
+    def _go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         self.limit, self.watched = limit, callback is not None
         if callback is None and self.schedule is None and self.kept is None and self.auto is None:
             return self._go_fast(limit, gtol)
@@ -468,7 +437,7 @@ class _Descent:
         run = self.run
         first, last = run.largest_slope
         if status in ENDINGS:
-            code, reason, text = ending(status, self.nit, last, gtol)
+            code, reason, text = ending(status, self.nit, last, gtol, self.doubts.box is not None)
             if status == CONVERGED and self.nit > 0 and self.method.is_implicit and self.method.kind == "step" and math.isinf(self.dt):
                 text += at_rest(run, True)
             if reason == "max_iter" and last > 10 * first:
@@ -489,7 +458,9 @@ class _Descent:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.MANY_STAGES:
-            text = f"{self.method.name} needs more than 10 000 stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
+            text = (
+                f"{self.method.name} needs more than {most_stages()} stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
+            )
             return self.result(-1, "solve_failed", text)
         if status == stepper.OVERFLOWED:
             return self.result(-1, "non_finite", overflow_text(self.method, run.k, last))

@@ -18,6 +18,12 @@ MANY = 20  # failed solves before a comparison,
 SHARE = 0.1  # and their share of all
 LONG, SHORT = 1e-4, 1e-5  # of central differences, relative to the state's size
 WRONG = 0.05  # a relative difference that no rounding explains
+FLOWS = (  # how `Solver.flow` may end, after a time
+    ", though Newton's iteration found none beside where the flow had slowed down",
+    ", which swings or moves on for a time of {}, and its slopes do not fall",
+    ", which grows without bound or meets slopes that are not finite after a time of {}",
+    ", whose steps vanish after a time of {}",
+)
 
 
 def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names: tuple[str, str] = ("jac", "fun")) -> str:
@@ -28,10 +34,10 @@ def mismatch(solver: Solver | None, slope: Callable[[float, Array], Any], names:
     """
     if solver is None or solver.differenced or solver.kind in ("krylov", "fixed_point"):
         return ""
-    found = solver.directional(_direction)
-    if found is None:
+    derivatives = solver.directional(_direction)
+    if derivatives is None:
         return ""
-    t, at, v, product = found
+    t, at, v, product = derivatives
     try:
         with np.errstate(all="ignore"):
             long, short = ((_at(slope, t, at + e * v) - _at(slope, t, at - e * v)) / (2 * e) for e in (LONG, SHORT))
@@ -69,9 +75,9 @@ def unsolved(solver: Solver | None, step: float, jacobian: str) -> str:
         way = f"the root that continues from the state goes to {reached:.4g} dt and turns back there"
         return f"{way}, so that none continues to dt: lower dt (or check {jacobian} and solver=)"
     if math.isinf(step):
-        return (
-            f"no steady state was reached along the flow from the start; take steps of finite dt to see where it goes, or give {jacobian}"
-        )
+        how, far = (0, 0.0) if solver is None else solver.flow
+        why = FLOWS[how].format(f"{far:.4g}")
+        return f"no steady state was reached along the flow from the start{why}; take steps of finite dt to see where it goes"
     return f"lower dt, give {jacobian} (or check it), or another solver="
 
 

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.differences import central_jacobian
 
 __all__ = ["at_rest"]
 
 MOST = 500  # unknowns of a problem whose Jacobian is made and whose eigenvalues are computed
+LONG = 6e-6  # of differences, relative
 MARGIN = 1e-6  # of the largest eigenvalue: differences tell no more about the sign
 
 
@@ -42,12 +44,6 @@ def _jacobian(run: Any, y: Array) -> Array:
     if run.problem.has_jac:
         given: Array = np.asarray(run.problem.jacobian(run.t, y))
         return given
-    out = np.empty((y.size, y.size))
     with np.errstate(all="ignore"):
-        for j in range(y.size):
-            step = 6e-6 * max(abs(float(y[j])), 1e-3 * float(np.max(np.abs(y))), 1e-8)
-            ahead, behind = y.copy(), y.copy()
-            ahead[j], behind[j] = y[j] + step, y[j] - step
-            slopes = [np.array(run.slope(run.t, x), dtype=np.float64).ravel() for x in (ahead, behind)]
-            out[:, j] = (slopes[0] - slopes[1]) / (ahead[j] - behind[j])
-    return out
+        lengths = LONG * np.maximum(np.abs(y), max(1e-3 * float(np.max(np.abs(y))), 1e-8))
+        return central_jacobian(lambda x: np.array(run.slope(run.t, x), dtype=np.float64).ravel(), y, lengths)

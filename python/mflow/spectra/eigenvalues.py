@@ -17,6 +17,7 @@ from mflow_core.problems.sparse import check_sparse
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_whole
+from mflow.base.pace import interruptible
 from mflow.base.telling import tell
 from mflow.spectra import krylov
 from mflow.spectra.learned import scipy_sparse
@@ -168,7 +169,8 @@ def eigenvalues_of(jac: Any, n: int | None, symmetric: bool | None, limiting: Ca
         if parts is not None:
             return parts
     if matrix.shape[0] <= DENSE or matrix.dtype.kind == "c":
-        values: Values = (np.linalg.eigvalsh(matrix) if symmetric else np.linalg.eigvals(matrix)).astype(np.complex128)
+        work = (1.0 if symmetric else 10.0) * float(len(matrix)) ** 3
+        values: Values = interruptible(work, np.linalg.eigvalsh if symmetric else np.linalg.eigvals, matrix).astype(np.complex128)
         return values
     return _of_products(lambda v: matrix @ v, len(matrix), symmetric, limiting)
 
@@ -236,7 +238,9 @@ def _of_blocks(matrix: Any, limiting: Callable[[Values], tuple[float, complex]])
         size = part.shape[0]
         if size <= DENSE:
             dense = part.toarray()
-            out.append((np.linalg.eigvalsh(0.5 * (dense + dense.T)) if symmetric else np.linalg.eigvals(dense)).astype(np.complex128))
+            work = (1.0 if symmetric else 10.0) * float(size) ** 3
+            eigenvalues, some = (np.linalg.eigvalsh, 0.5 * (dense + dense.T)) if symmetric else (np.linalg.eigvals, dense)
+            out.append(interruptible(work, eigenvalues, some).astype(np.complex128))
         else:
             out.append(_of_products(lambda v, A=part: A @ v, size, symmetric, limiting))
     return np.concatenate(out)

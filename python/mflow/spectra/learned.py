@@ -41,14 +41,14 @@ def offsets_of(product: Product, n: int) -> Offsets | None:
     """Distances (row - column) of the entries of some columns; None where there are too many."""
     rng = np.random.default_rng(n)
     columns = {0, 1, n // 2, n - 2, n - 1, *rng.integers(0, n, SAMPLES - 5).tolist()}
-    found: set[int] = set()
+    offsets: set[int] = set()
     for column in sorted(columns):
         unit = np.zeros(n)
         unit[column] = 1.0
-        found |= set((np.flatnonzero(product(unit)) - column).tolist())
-        if len(found) > MOST_OFFSETS:
+        offsets |= set((np.flatnonzero(product(unit)) - column).tolist())
+        if len(offsets) > MOST_OFFSETS:
             return None
-    return tuple(sorted(found))
+    return tuple(sorted(offsets))
 
 
 def learn(product: Product, n: int, offsets: Offsets | None, tolerance: float = AGREE) -> Any:
@@ -68,11 +68,11 @@ def learn(product: Product, n: int, offsets: Offsets | None, tolerance: float = 
         v[group::groups] = 1.0
         w = product(v)
         for shift in shifts:
-            own = np.arange(group, n, groups)
-            own = own[(own + shift >= 0) & (own + shift < n)]
-            rows.append(own + shift)
-            columns.append(own)
-            entries.append(w[own + shift])
+            some = np.arange(group, n, groups)
+            some = some[(some + shift >= 0) & (some + shift < n)]
+            rows.append(some + shift)
+            columns.append(some)
+            entries.append(w[some + shift])
     matrix = sparse.csr_array((np.concatenate(entries), (np.concatenate(rows), np.concatenate(columns))), shape=(n, n))
     matrix.eliminate_zeros()
     for stream in (101, 102):

@@ -113,10 +113,10 @@ def outer_values(J: Linear, symmetric: bool) -> Outer:
         single, parts = np.empty(0), [0.5 * (J.matrix + J.matrix.T)]
     else:
         single, parts = blocks(J.matrix, J.noise)
-    found = [_one_by_one(single, J.noise)] if single.size else []
+    outers = [_one_by_one(single, J.noise)] if single.size else []
     for part in parts:
-        found.append(_block(part, J, symmetric))
-    return found[0] if len(found) == 1 else _joined(found)
+        outers.append(_block(part, J, symmetric))
+    return outers[0] if len(outers) == 1 else _joined(outers)
 
 
 def _one_by_one(values: Array, noise: float) -> Outer:
@@ -147,16 +147,16 @@ def _row_sums(A: Any) -> Array:
     return np.asarray(abs(A).sum(axis=1)).ravel()
 
 
-def _joined(found: list[Outer]) -> Outer:
+def _joined(outers: list[Outer]) -> Outer:
     """Of a matrix with several diagonal blocks."""
     return Outer(
-        np.concatenate([o.values for o in found]),
-        np.concatenate([o.errors for o in found]),
-        max(o.low for o in found),
-        max(o.high for o in found),
-        math.nan if any(math.isnan(o.probability) for o in found) else max(0.0, 1.0 - sum(1.0 - o.probability for o in found)),
-        max(o.about for o in found),
-        np.concatenate([o.sure for o in found]),
+        np.concatenate([o.values for o in outers]),
+        np.concatenate([o.errors for o in outers]),
+        max(o.low for o in outers),
+        max(o.high for o in outers),
+        math.nan if any(math.isnan(o.probability) for o in outers) else max(0.0, 1.0 - sum(1.0 - o.probability for o in outers)),
+        max(o.about for o in outers),
+        np.concatenate([o.sure for o in outers]),
     )
 
 

@@ -51,8 +51,8 @@ def blocks(A: Any, noise: float) -> tuple[Array, list[Any]]:
     starts = np.concatenate([[0], np.cumsum(sizes)])
     out = []
     for k in np.flatnonzero(sizes > 1):
-        own = np.sort(order[starts[k] : starts[k + 1]])
-        out.append(_scaled(sparse, matrix[own][:, own], noise))
+        chosen = np.sort(order[starts[k] : starts[k + 1]])
+        out.append(_scaled(sparse, matrix[chosen][:, chosen], noise))
     return np.asarray(single, dtype=np.float64), out
 
 

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array, complex_array, real_array
 from mflow.base.methods import Method, as_method
+from mflow.base.pace import by_rows
 from mflow.stability.criterion import oscillator_matrix
 from mflow.stability.modes import radii
 
@@ -128,7 +129,7 @@ def amplification(
         if omega_dt is None or z is not None or curvature is not None:
             raise ValueError(f"omega_dt: expected omega_dt= (and zeta=) alone for the second-order method {method.name}")
         w, ratio = np.broadcast_arrays(real_array(omega_dt, "omega_dt"), real_array(zeta, "zeta"))
-        matrix = oscillator_matrix(method, (w * w).ravel(), (2.0 * ratio * w).ravel())
+        matrix = by_rows(lambda k, c: oscillator_matrix(method, k, c), (w * w).ravel(), (2.0 * ratio * w).ravel())
         return Amplification(matrix.reshape(*w.shape, *matrix.shape[1:]), True)
     if omega_dt is not None:
         raise ValueError(f"omega_dt: expected a second-order method, got {method.name}")
@@ -145,30 +146,34 @@ def amplification(
 def farthest_radius(method: Method, z: NDArray[np.complex128]) -> float:
     """The largest |z| where the method takes as many stages as the farthest of them needs; else 0."""
     asks = "needs_rho" in method.flags and not method.parameters.get("stages")
-    return float(np.max(np.abs(np.ascontiguousarray(z).ravel()), initial=0.0)) if asks else 0.0
+    return float(np.max(by_rows(np.abs, np.ascontiguousarray(z).ravel()), initial=0.0)) if asks else 0.0
 
 
 def stability_values(method: Method, z: NDArray[np.complex128], rho: float) -> NDArray[np.complex128]:
     """R(z) of an integrator of y' = f(t, y), of z's shape; rho: see `farthest_radius`."""
     flat = np.ascontiguousarray(z).ravel()
     with np.errstate(all="ignore"):
-        out: NDArray[np.complex128] = probe.stability_values(method.record, method.numbers, flat, rho).reshape(z.shape)
-    return out
+        out: NDArray[np.complex128] = by_rows(lambda some: probe.stability_values(method.record, method.numbers, some, rho), flat)
+    return out.reshape(z.shape)
 
 
 def _update_matrix(method: Method, curvature: Array) -> Array:
     """Columns: where the unit vectors of (c, v, ...) go in a step that is not the first."""
-    L = np.ascontiguousarray(curvature).ravel()
     n_vec = method.sizes["n_vec"]
     values = {**method.all_numbers, "clip_value": math.inf}  # clipping is not linear and must not act on the unit vectors
     coefficients = updater.begin(method.record, values, 1)
-    out = np.empty((L.size, n_vec, n_vec))
-    for j in range(n_vec):
-        vectors = [np.full(L.size, float(i == j)) for i in range(n_vec)]
-        at = updater.ask(method.record, coefficients, vectors)
-        updater.update(method.record, coefficients, 1.0, vectors, L * at)
-        out[:, :, j] = np.stack(vectors, axis=1)
-    return out.reshape(*curvature.shape, n_vec, n_vec)
+
+    def of(L: Array) -> Array:
+        out = np.empty((L.size, n_vec, n_vec))
+        for j in range(n_vec):
+            vectors = [np.full(L.size, float(i == j)) for i in range(n_vec)]
+            at = updater.ask(method.record, coefficients, vectors)
+            updater.update(method.record, coefficients, 1.0, vectors, L * at)
+            out[:, :, j] = np.stack(vectors, axis=1)
+        return out
+
+    matrices: Array = by_rows(of, np.ascontiguousarray(curvature).ravel())
+    return matrices.reshape(*curvature.shape, n_vec, n_vec)
 
 
 def spectral_radius(slope: Callable[[Array], Array], y: Array, iterations: int = 20, size: float = 1.5e-8) -> float:

@@ -154,11 +154,11 @@ def _characteristic(method: Method) -> tuple[NDArray[np.intp], Array]:
     for degree in range(1, DEGREE + 1):
         powers = np.array([(i, j) for i in range(degree + 1) for j in range(degree + 1 - i)])
         basis = K[:, None] ** powers[:, 0] * C[:, None] ** powers[:, 1]
-        found = np.linalg.lstsq(basis, wanted, rcond=None)[0]
-        scale = float(np.max(np.abs(found)))
-        if np.max(np.abs(basis @ found - wanted)) <= 1e3 * ROUNDING * float(np.max(np.abs(wanted))):
-            found[np.abs(found) <= ROUNDING * scale] = 0.0
-            return powers, found[:, : int(np.max(np.flatnonzero(np.any(found != 0.0, axis=0)))) + 1]
+        coefficients = np.linalg.lstsq(basis, wanted, rcond=None)[0]
+        scale = float(np.max(np.abs(coefficients)))
+        if np.max(np.abs(basis @ coefficients - wanted)) <= 1e3 * ROUNDING * float(np.max(np.abs(wanted))):
+            coefficients[np.abs(coefficients) <= ROUNDING * scale] = 0.0
+            return powers, coefficients[:, : int(np.max(np.flatnonzero(np.any(coefficients != 0.0, axis=0)))) + 1]
     raise ValueError(f"method: the step of {method.name} on an oscillator is no polynomial of degree {DEGREE} over one divisor")
 
 

@@ -226,7 +226,7 @@ def max_stable_dt(
         In place of jac: the largest curvature L of the cost (the largest eigenvalue of its Hessian).
     mass, stiffness, damping : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
         M x'' + C v + K x = 0, for second-order methods. Where damping is no a M + b K and there are more than 200 degrees of freedom, the
-        result may be a bound from below, or an estimate; a warning says so then.
+        result may be a bound from below, or an estimate; a warning says so then, and up to which step the limit may lie.
 
     Returns
     -------
@@ -269,10 +269,14 @@ def max_stable_dt(
             )
         n = max(np.shape(a)[0] if np.ndim(a) or hasattr(a, "tocsr") else 1 for a in given)
         modes = structure_modes(n, mass, damping, stiffness)
-        limit, what = modes.limit(method), modes.what(method)
-        if what != "limit":
-            text = "a bound: every step up to it is stable, and longer ones may be" if what == "bound" else "an estimate"
-            text = f"the damping is no a M + b K of {n} degrees of freedom, and {limit:.6g} is {text}"
+        limit, kind = modes.limit(method), modes.kind(method)
+        if kind != "limit":
+            text = f"{limit:.6g} is an estimate"
+            if kind == "bound":
+                upper = modes.grows_at(method)
+                above = f"at {upper:.4g} a run grows" if upper < math.inf else "none was found at which a run grows"
+                text = f"{limit:.6g} is a bound: every step up to it is stable, and longer ones may be; {above}"
+            text = f"the damping is no a M + b K of {n} degrees of freedom, and {text}"
             tell(f"max_stable_dt: {text}")
         return limit
     if given:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
+from mflow.base.pace import by_rows, interruptible, pieces
 from mflow.spectra import krylov
 from mflow.stability.criterion import criterion_of
 
@@ -42,6 +43,7 @@ EXACT = 1e-11  # of the fastest mode: what growth may be rounding
 STILL = 1e-7  # of the fastest mode: what is slower may be a rigid motion, whose growth is the root of rounding
 STEPS = 400  # twice, the second time for the growth: GROWTH there is a spectral radius of 1.006
 GROWTH = 10.0
+NEAR = 0.02  # relative distance of a step that grows from one at which growth is not seen
 RATIOS = 1000  # damping ratios that are told apart where there are many modes
 LANCZOS = 300
 START = 81  # stream of the random start vectors
@@ -52,6 +54,10 @@ DIFFERENCE = 1e-7  # of its arguments
 
 def radii(matrix: Array) -> NDArray[np.float64]:
     """Spectral radii of matrices (..., n, n); inf where an entry is not finite."""
+    return np.asarray(by_rows(_radii, matrix.reshape(-1, *matrix.shape[-2:])), dtype=np.float64).reshape(matrix.shape[:-2])
+
+
+def _radii(matrix: Array) -> NDArray[np.float64]:
     good = np.all(np.isfinite(matrix), axis=(-2, -1))
     out = np.full(good.shape, math.inf)
     if np.any(good):
@@ -76,9 +82,13 @@ class Modes:
         """The largest frequency."""
         return math.sqrt(float(np.max(self.k, initial=0.0)))
 
-    def what(self, method: Method) -> str:
+    def kind(self, method: Method) -> str:
         """What `limit` is: "limit", "bound" (every step up to it is stable) or "estimate"."""
         return "limit" if self.exact else "estimate"
+
+    def grows_at(self, method: Method) -> float:
+        """A step at which a run was seen to grow, where `kind` is "bound"."""
+        return math.inf
 
     def stable(self, method: Method, dt: float) -> bool:
         """Whether steps of dt make nothing grow but what grows by itself."""
@@ -233,8 +243,8 @@ def _times(A: Any, x: Array) -> Array:
 
 
 def _rayleigh(n: int, M: Any, C: Any, K: Any) -> tuple[float, float] | None:
-    """(a, b) with C = a M + b K, tested with two vectors without special direction; None where there are none."""
-    vectors = [np.cos(1.0 + s * np.arange(n, dtype=np.float64)) for s in (1.0, 2.5)]
+    """(a, b) with C = a M + b K, tested with two random vectors, from fixed seeds; None where there are none."""
+    vectors = [krylov.random_vector(n, START + k) for k in (1, 2)]
     columns = [np.concatenate([_times(A, v) for v in vectors]) for A in ((M,) if K is None else (M, K))]
     target = np.concatenate([_times(C, v) for v in vectors])
     basis = np.stack(columns, axis=1)
@@ -260,9 +270,9 @@ def _eigenvalues(M: Any, A: Any, n: int) -> Array:
         raise ValueError("mass: expected a positive definite matrix, got one that is not") from None
     reduced: Array = np.asarray(np.linalg.solve(L, np.linalg.solve(L, dense[1]).T).T, dtype=np.float64)
     if matrices.is_symmetric(dense[1]):
-        values = np.asarray(np.linalg.eigvalsh(0.5 * (reduced + reduced.T)), dtype=np.float64)
+        values = np.asarray(interruptible(float(n) ** 3, np.linalg.eigvalsh, 0.5 * (reduced + reduced.T)), dtype=np.float64)
     else:
-        values = np.asarray(np.linalg.eigvals(reduced).real, dtype=np.float64)
+        values = np.asarray(interruptible(10.0 * n**3, np.linalg.eigvals, reduced).real, dtype=np.float64)
     values[np.abs(values) <= 1e-13 * np.abs(values).max(initial=0.0)] = 0.0
     return values
 
@@ -336,7 +346,7 @@ class Coupled(Modes):
         self.polygon = np.array([[k, c], [k_top, c], [k_top, c_top], [k, c_top]])
         for d in ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0)):
             self._cut(np.array(d) / math.sqrt(2.0))
-        self.found: dict[Method, tuple[float, str]] = {}
+        self.limits: dict[Method, tuple[float, str]] = {}
 
     @functools.cached_property
     def growth(self) -> float:
@@ -346,10 +356,10 @@ class Coupled(Modes):
         growth = float(values.real.max())
         return growth if growth > 1e-7 * float(np.abs(values).max()) else 0.0
 
-    def what(self, method: Method) -> str:
+    def kind(self, method: Method) -> str:
         """What `limit` is."""
         self.limit(method)
-        return self.found[method][1] if method in self.found else "limit"
+        return self.limits[method][1] if method in self.limits else "limit"
 
     def stable(self, method: Method, dt: float) -> bool:
         """Whether steps of dt make nothing grow but what grows by itself; beyond `DENSE`, whether the bound says so."""
@@ -357,20 +367,35 @@ class Coupled(Modes):
             return True
         return self._margin(method, dt) <= 0.0 if self._computes(method) else dt <= self.limit(method)
 
+    def grows_at(self, method: Method) -> float:
+        """A step at which a run of the structure was seen to grow, near the shortest one; inf where none was. Slow growth is not seen."""
+        limit = self.limit(method)
+        problem = structure.Structure(self.n, *self.matrices)
+        lower = limit if 0.0 < limit < math.inf else 1e-3 / max(self.omega, float(np.max(self.c, initial=0.0)))
+        upper, far = 2.0 * lower, 1e6 * lower
+        while _stays(problem, method, upper):
+            lower, upper = upper, 2.0 * upper
+            if upper > far:
+                return math.inf
+        while upper > (1.0 + NEAR) * lower:
+            middle = math.sqrt(lower * upper)
+            lower, upper = (middle, upper) if _stays(problem, method, middle) else (lower, middle)
+        return upper
+
     def limit(self, method: Method) -> float:
         """The largest dt up to which every step is stable, or a bound of it, or an estimate: see `what`."""
         if criterion_of(method).always:
             return math.inf
-        if method not in self.found:
+        if method not in self.limits:
             linear = criterion_of(method).linear
             bound, sharp = self._bound(method)
-            what = "limit" if sharp or bound == math.inf else "bound"
+            kind = "limit" if sharp or bound == math.inf else "bound"
             if not linear or self.grows:
-                bound, what = self._estimate(method, bound), "estimate"
-            if what != "limit" and self._computes(method):
-                bound, what = self._search(method, bound), "limit"
-            self.found[method] = bound, what
-        return self.found[method][0]
+                bound, kind = self._estimate(method, bound), "estimate"
+            if kind != "limit" and self._computes(method):
+                bound, kind = self._search(method, bound), "limit"
+            self.limits[method] = bound, kind
+        return self.limits[method][0]
 
     # ---- the region of k and c -----------------------------------------------------------------------------------------------------------
 
@@ -454,7 +479,8 @@ class Coupled(Modes):
             A = probe.system_matrix(method.record, method.numbers, structure.Structure(self.n, M, C, K), dt)
             n, solve = self.n, _mass_solver(M)
             a = -np.column_stack([solve(column) for column in np.hstack([_full(K, n), _full(C, n)]).T])
-            factors = np.linalg.eigvals(A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a).astype(np.complex128)
+            step = A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a
+            factors = interruptible(80.0 * n**3, np.linalg.eigvals, step).astype(np.complex128)
             z = (2.0 / dt) * (factors - 1.0) / (factors + 1.0)
         z = z[np.abs(z) > STILL * min(float(np.abs(z).max()), 1.0 / dt)]
         return float(np.max(z.real, initial=-math.inf)) - OWN * self.growth - EXACT * min(float(np.abs(z).max(initial=0.0)), 1.0 / dt)
@@ -515,7 +541,8 @@ def _roots(b: list[Array]) -> NDArray[np.complex128]:
         lower = -np.linalg.solve(b[2], np.hstack([b[0], b[1]]))
     except np.linalg.LinAlgError:
         return np.array([math.inf + 0j])
-    values: NDArray[np.complex128] = np.linalg.eigvals(np.vstack([np.eye(n, 2 * n, n), lower])).astype(np.complex128)
+    companion = np.vstack([np.eye(n, 2 * n, n), lower])
+    values: NDArray[np.complex128] = interruptible(80.0 * n**3, np.linalg.eigvals, companion).astype(np.complex128)
     return values
 
 
@@ -537,13 +564,14 @@ def _root(margin: Callable[[float], float], lower: float, upper: float) -> float
 
 
 def _stays(problem: structure.Structure, method: Method, dt: float) -> bool:
-    """Whether steps of dt keep a vector without special direction within bounds."""
-    x = np.cos(1.0 + np.arange(problem.n, dtype=np.float64))
-    run = stepper.Run(method.record, problem, x, 0.0, dt, method.numbers, v0=np.cos(2.5 * np.arange(problem.n)) / dt)
+    """Whether steps of dt keep a random vector, from a fixed seed, within bounds."""
+    x, v = krylov.random_vector(problem.n, START + 3), krylov.random_vector(problem.n, START + 4) / dt
+    run = stepper.Run(method.record, problem, x, 0.0, dt, method.numbers, v0=v)
     with np.errstate(all="ignore"):
         sizes = []
         for _ in range(2):
-            if run.fixed(STEPS) != 0:
-                return False
+            for count, _ in pieces(STEPS):
+                if run.fixed(count) != 0:
+                    return False
             sizes.append(float(np.linalg.norm(run.y)) + dt * float(np.linalg.norm(run.vector(1))))
     return sizes[1] <= GROWTH * sizes[0]

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mflow.base.checks import Array, check_number, check_vector
 from mflow.base.methods import Method, as_method
+from mflow.base.pace import by_rows
 from mflow.stability.amplification import amplification
 from mflow.stability.results import Oscillation
 
@@ -71,6 +72,12 @@ def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
     if not np.all(W > 0.0):
         raise ValueError(f"omega_dt: expected an array (m,) of finite numbers above 0, got {W.min()}")
     zeta = check_number(zeta, "zeta", "a damping ratio from 0 to below 1 (beyond it nothing oscillates)", low=0.0, high=1.0, open_high=True)
+    radius, amplitude, period, damping = map(np.ascontiguousarray, by_rows(lambda some: _columns(method, some, zeta), W).T)
+    return Oscillation(method, zeta, W, radius, amplitude, period, damping, damping - zeta)
+
+
+def _columns(method: Method, W: Array, zeta: float) -> Array:
+    """(m, 4): spectral radius, amplitude, period error and damping ratio."""
     damped = math.sqrt(1.0 - zeta * zeta)
     if "second_order" in method.flags:
         values = np.linalg.eigvals(amplification(method, omega_dt=W, zeta=zeta))
@@ -84,7 +91,7 @@ def oscillation(method: str | Method, omega_dt: ArrayLike, zeta: float = 0.0, **
         period = np.where(turns, W * damped / phase - 1.0, math.nan)
         fade = -np.log(amplitude)
         damping = np.where(amplitude > 0.0, fade / np.sqrt(phase * phase + fade * fade), 1.0)
-    return Oscillation(method, zeta, W, radius, amplitude, period, damping, damping - zeta)
+    return np.stack([radius, amplitude, period, damping], axis=1)
 
 
 def _pair(values: NDArray[np.complex128], exact: NDArray[np.complex128]) -> NDArray[np.complex128]:

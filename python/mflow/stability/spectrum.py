@@ -246,7 +246,8 @@ class _Differences:
 
     def __init__(self, slope: Slope, t: float, y: Array, base: Array, size: float) -> None:
         self.slope, self.t, self.y, self.base = slope, t, y, base
-        self.length = size * max(1.0, float(np.linalg.norm(y)))
+        norm = float(np.linalg.norm(y))
+        self.length = size * max(1.0, norm if norm < math.inf else float(np.max(np.abs(y))))  # squares of large numbers overflow
         self.evaluations = 0
 
     def __call__(self, v: Array, times: float = 1.0) -> Array:

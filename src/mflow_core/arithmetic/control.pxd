@@ -20,15 +20,16 @@ MF_HOLD accepted steps, then growing again, without a limit after MF_FREE of the
 a wall in time none works, and the run ends where steps of 16 units in the last place of max(|t|, |t0|, 1e-3 span), or of min_step, fail too.
 
 Stiffness is seen in what an explicit pair has computed anyway. Its last stage is y+ itself, and the one before, g, is another estimate of
-(almost) the same state, so that
+the same state at the same time (bs32 has none; there it is extrapolated from three stages), so that
 
     h |lambda| = h |K_s - K_(s-1)| / |y+ - g|
 
 is the size of the eigenvalue in whose direction the two differ (Hairer and Wanner II, IV.2). Norms are in units of the tolerances: there what
-is stiff stands out, for it is unstable to the size of the tolerances, and what is slow moves by less in a step (in bs32 g is a quarter of a
-step earlier). One look in MF_LOOKS steps, each step after a
-hit. A hit is an eigenvalue that is (mostly) real and negative and beyond `edge`, near the stability limit; after MF_STIFF of them, without
-MF_CALM misses in a row between, the problem is stiff. Nothing of it changes a step.
+is stiff stands out, for it is unstable to the size of the tolerances. One look in MF_LOOKS steps, each step after a hit. A hit is an
+eigenvalue that is (mostly) real and negative and beyond `edge`, near the stability limit, in a direction in which the step moves by a tenth
+of the tolerances at least: where it does not, something else holds the step. After MF_STIFF hits the problem is stiff, if there were no
+MF_CALM misses in a row between them, nor growth at such a rate: what drives a problem in turns looks like decay and like growth. Nothing of
+it changes a step.
 """
 from libc.math cimport fabs, sqrt
 from libc.stddef cimport ptrdiff_t
@@ -257,9 +258,11 @@ cdef inline void after_good(control_t *c, double square, double h, double planne
 
 
 cdef inline void look_for_stiffness(control_t *c, ptrdiff_t n, double h, const double *g, const double *y, const double *before,
-                                    const double *last) noexcept nogil:
-    """One look: g and y are the arguments of the last two stages, `before` and `last` their slopes."""
-    cdef double moved = 0.0, changed = 0.0, along = 0.0, u, v, size
+                                    const double *last, double most) noexcept nogil:
+    """One look: g and y are the arguments of the last two stages, `before` and `last` their slopes. most: the largest (h |lambda| / edge)^2
+    that is believed."""
+    cdef double moved = 0.0, changed = 0.0, along = 0.0, u, v, size, part, against
+    cdef bint fast
     cdef ptrdiff_t i
     for i in range(n):
         size = (c.atol if c.atol_of == NULL else c.atol_of[i]) + (c.rtol if c.rtol_of == NULL else c.rtol_of[i]) * fabs(y[i])
@@ -272,7 +275,12 @@ cdef inline void look_for_stiffness(control_t *c, ptrdiff_t n, double h, const d
     if not 0.0 < moved < 1e300 or not changed < 1e300:
         return
     # h |lambda| > edge, and at least half of it against the motion: growth and oscillation are no stiffness.
-    if h * h * changed > c.edge * c.edge * moved and (-along if h > 0.0 else along) > 0.5 * sqrt(moved) * sqrt(changed):
+    part = h * h * changed / (c.edge * c.edge * moved)
+    fast = 1.0 < part < most and h * h * changed * c.per_n > 0.01
+    against = (-along if h > 0.0 else along) / (sqrt(moved) * sqrt(changed)) if fast else 0.0
+    if against < -0.5:
+        c.n_stiff = c.n_calm = 0
+    elif against > 0.5:
         c.n_stiff += 1
         c.n_held += 1
         c.n_calm = 0

@@ -13,7 +13,7 @@ which are sums of positive terms: no cancellation, no cosh.
 
 err = 0.8 (y - y+) + 0.4 h (f(t, y) + f(t + h, y+)). The last slope is carried in x1[1] and is the first of the next step. The spectral
 radius, `rho` of the frame, and the step give s: the least s that is stable, from 3 on (for s = 2, err is 0 for all slopes that depend on t
-only). More than 10 000 stages ask for a smaller step. The parameter `stages` fixes s instead. The stability function is
+only). More than MOST_STAGES ask for a smaller step. The parameter `stages` fixes s instead. The stability function is
 1 - b_s T_s(w0) + b_s T_s(w0 + w1 z): for stiff modes it swings around a third, at most 0.95 where eps = 2/13, as the reference has it.
 Greater eps shrinks them more in each step, on a shorter interval: 0.43 on [-0.46 s^2, 0] where eps = 4. `work` holds five vectors for any s: F_0, F,
 two Z, and the argument of the next slope. x1 may be x0: y is read for the last time where y+ is written.
@@ -24,7 +24,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc, free
 
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
-from mflow_core.methods.tableau cimport TOO_MANY_STAGES, first_slope, new_record, records_t
+from mflow_core.methods.tableau cimport MOST_STAGES, TOO_MANY_STAGES, first_slope, new_record, records_t
 from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_PARAMETER, MF_FSAL, MF_INT, MF_NEEDS_RHO, MF_REAL, MF_STAGED,
                                mf_frame, mf_method, mf_param, mf_sizes)
 
@@ -32,7 +32,6 @@ from mflow_core.types cimport (MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_PARA
 cdef double DAMPING = 2.0 / 13.0
 
 cdef enum:
-    MOST_STAGES = 10000
     LEAST_STAGES = 3                     # two are Heun's method, whose quadrature error the estimate does not see
 
 

@@ -22,6 +22,7 @@ from mflow_core.types cimport MF_FRESH, MF_LINEAR, mf_frame, mf_method, mf_new_m
 cdef enum:
     MAX_STAGES = 32
     MAX_FAMILY = 64                      # methods in one family
+    MOST_STAGES = 10_000                 # of a method whose stages are set at run time
 
 
 ctypedef struct plan_row:                # the terms of one combination

@@ -10,367 +10,64 @@ f(z) + |z - r|^2 / (2 s), whose value falls along the branch (R. T. Rockafellar,
 Newton's iteration is trusted, at no cost, where it cannot have left the branch: M = I - gh J was seen to be regular all the way from gh = 0
 (definite.pyx), every update was at most a third of the one before, and the whole way from r to the root agrees with M to one half. The last
 holds where the iteration began at r, where |gh J| is small, or where the observed change of M along the last updates says so; else f(t, r)
-is asked. Symmetric problems with long steps are looked at anew where the root has moved by a tenth. Elsewhere a second solver, the scout,
-follows the branch from s = 0 in steps that Newton's iteration contracts well. Where it arrives at Newton's root, that is kept to the bit.
+is asked. Where |gh J| is not small, or the way is as long as a quarter of the state's size, f is looked at between both ends, too, once for
+each factorization. Symmetric problems with long steps are looked at anew where the root has moved by a tenth. Elsewhere a second solver, the
+scout (scout.pyx), follows the branch from s = 0 in steps that Newton's iteration contracts well. Where it arrives at Newton's root, that is
+kept to the bit.
 
 Where the branch turns back, a gradient flow follows the flow of the equation itself, z' = -grad(f(z) + |z - r|^2 / (2 gh)), by short implicit
-steps from there: it ends in a local minimum that is no higher than f(r), too. For an infinite gh there is no r: the flow itself is
-followed, z' = f(t, z) with t at rest, by implicit steps that grow. Error-controlled steps are not touched: they are short where f bends.
+steps from there: it ends in a local minimum that is no higher than f(r), too. Error-controlled steps are not touched: they are short where f
+bends.
 
-The scout is made before the first step of fixed length; no state of it survives a solve.
+For an infinite gh there is no r, and the root is the rest that the flow itself reaches, z' = f(t, z) with t at rest. Where f is affine, as
+far as a few probes tell, and all of its modes decay, Newton's step leads there. Else the flow is followed by an implicit pair under sharp error control, until a
+step as long as a quarter of all the time so far hardly moves; Newton's iteration ends it, near there. A flow whose slopes do not fall by a
+hundredth while the number of its steps doubles is said not to come to rest.
+
+The scout is made before the first step of fixed length; no state of it survives a solve. An infinite step, of which there is one in a run,
+allocates room for the flow.
 """
-from libc.math cimport INFINITY, NAN, copysign, fabs, sqrt
+from libc.math cimport INFINITY, NAN, copysign, fabs
 from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
-from mflow_core.registry cimport REDUCE
-from mflow_core.solvers.definite cimport CROSSED, POSITIVE_SIGN, REGULAR, clear_of_negative_axis, positive
-from mflow_core.solvers.matrix cimport (IDENTITY, KRYLOV, LINALG, SPARSE, krylov_apply, matrix_factor, matrix_jacobian, matrix_rhs,
-                                        matrix_solve, weighted_norm)
-from mflow_core.solvers.newton cimport (move, newton_config_t, newton_make, newton_solve, newton_t, refine, residual, solve_full, update,
-                                        weights_of_size)
-from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_SOLVE, mf_new_problem, mf_problem
+from mflow_core.arithmetic.control cimport after_bad, after_good, control_begin, control_t, planned_step
+from mflow_core.registry cimport REDUCE, mf_find
+from mflow_core.solvers.definite cimport CROSSED, REGULAR
+from mflow_core.solvers.matrix cimport (IDENTITY, KRYLOV, LINALG, SPARSE, finite, matrix_decays, matrix_factor, matrix_rhs, matrix_solve,
+                                        weighted_norm)
+from mflow_core.solvers.newton cimport (FLOW_ENDS, FLOW_LEAVES, FLOW_STOPS, FLOW_SWINGS, newton_config_t, newton_make, newton_solve,
+                                        newton_t, newton_weights, refine, solve_full, update, weights_of_size)
+from mflow_core.solvers.scout cimport (LONG, LONG_WAY, bends, distance, first_update, fits, follow, is_nothing, look_at, open_or, relax,
+                                       stand)
+from mflow_core.types cimport (MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_SOLVE, mf_frame, mf_method, mf_new_frame, mf_new_problem,
+                               mf_problem)
 
 cdef enum:
-    TRIES = 400                          # of steps along the branch or the flow
-    CORRECTIONS = 12
-    RITZ = 20                            # vectors that look at a matrix which is not there
+    MOST_STEPS = 200_000                 # of the flow to a rest
+    WINDOW = 2048                        # of them, before its slopes must have fallen
+    RESTS = 8                            # steps in a row that hardly move, where the slope has not fallen far
+    LISTEN = 32                          # steps between looks at signals
+    PROBES = 4                           # of whether f is affine
 
 cdef double CONTRACTION = 1.0 / 3.0      # of updates that are trusted
-cdef double QUARTER = 0.25               # of those of a scout
+cdef double QUARTER = 0.25
 cdef double HALF = 0.5
-cdef double LONG_WAY = 0.25              # of the size of the state
-cdef double EASY = 0.05
 cdef double MOVED = 0.1                  # of the size of the state; where a look costs RITZ evaluations, FAR
 cdef double FAR = 0.5
 cdef double SAME = 1e-6                  # two computations of one root
-cdef double SHORT = 1e-7                 # relative: a shorter step along the branch is none; where it ends within CLOSE of gh, Newton's root
-cdef double NEAR = 0.05                 # that is no farther off than this part of the way belongs to it
-cdef double CLOSE = 1e-4
-cdef double STEEP = 10.0                 # |s dz/ds| over |z - r|: the branch turns
-cdef double LONG = 6e-6                  # relative length of a difference that must be right to three digits
+cdef double NEAR = 0.05                  # where the branch ends within CLOSE of gh, Newton's root that is no farther off than this part
+cdef double CLOSE = 1e-4                 # of the way belongs to it
+cdef double AFFINE = 1e-4                # of the way to a rest: what f may bend on it
+cdef double FLOW_RTOL = 1e-6
+cdef double FLOW_ATOL = 1e-9             # of the largest size that a component has had
+cdef double STILL = 1e-6                 # of that size: a step that hardly moves
+cdef double FALLEN = 1e-3                # of the largest slope
+cdef double FALLING = 0.99               # of the largest slope in the steps before as many
+cdef double BESIDE = 1e-3                # of that size: Newton's way from where the flow has come to, to the rest
 
-
-# ---- looks at M -----------------------------------------------------------------------------------------------------------------------
-
-cdef double distance(newton_t *s, const double *a, const double *b) noexcept nogil:
-    """|a - b| in the weights of the larger of the two."""
-    cdef ptrdiff_t i
-    weights_of_size(s, a, b)
-    for i in range(s.n):
-        s.bar[i] = a[i] - b[i]
-    return weighted_norm(&s.m, s.bar)
-
-
-cdef bint is_nothing(const newton_t *s, const double *z, const double *r) noexcept nogil:
-    """Whether hardly anything of r is left in z: a state that dies away changes by all of its size in each step."""
-    return REDUCE.max_abs(z, s.n) <= 1e-9 * REDUCE.max_abs(r, s.n)
-
-
-cdef int ritz(newton_t *s, double t, double gh, const double *z, const double *f, int *regular) noexcept nogil:
-    """What the projection of M on a Krylov space tells: exact for few unknowns, and of the ends of the spectrum for many."""
-    cdef double[RITZ * RITZ] H
-    cdef double[RITZ * RITZ] copy
-    cdef double[RITZ] column
-    cdef ptrdiff_t n = s.n, i
-    cdef int most = <int> min(n, min(<ptrdiff_t> RITZ, <ptrdiff_t> s.m.c.krylov_dim)), j, k, _turn, used = most, status
-    cdef double *basis = s.m.work
-    cdef double *v
-    cdef double top = max(REDUCE.max_abs(z, n), 1e-150), h, size, before
-    for i in range(n):
-        s.m.size[i], s.m.weight[i] = top, 1.0 / top
-        basis[i] = 0.5 + <double> ((i * 7919 + 104729) % 4093) / 4093.0
-        if i % 3 == 1:
-            basis[i] = -basis[i]
-    s.m.at, s.m.f_at, s.m.t_at, s.m.gh_at = z, f, t, gh
-    s.m.krylov_move = LONG
-    h = 1.0 / sqrt(LINALG.dot(basis, basis, n))
-    for i in range(n):
-        basis[i] *= h
-    memset(H, 0, sizeof(H))
-    for j in range(most):
-        v = basis + (j + 1) * n
-        status = krylov_apply(v - n, v, n, &s.m)
-        if status != 0:
-            return status
-        before = sqrt(LINALG.dot(v, v, n))
-        for _turn in range(2):
-            for k in range(j + 1):
-                h = LINALG.dot(basis + k * n, v, n)
-                H[k * most + j] += h
-                for i in range(n):
-                    v[i] -= h * basis[k * n + i]
-        size = sqrt(LINALG.dot(v, v, n))
-        if j + 1 == most:
-            break
-        if not size > 1e-6 * before:             # the differences have no more digits
-            used = j + 1
-            break
-        H[(j + 1) * most + j] = size
-        for i in range(n):
-            v[i] = v[i] / size
-    for j in range(used):
-        for k in range(used):
-            copy[j * used + k] = H[j * most + k]
-    if positive(used, copy, column, NULL) > 0:
-        regular[0] = REGULAR
-        return 0
-    for j in range(used):
-        for k in range(used):
-            copy[j * used + k] = H[j * most + k]
-    regular[0] = REGULAR if not s.m.symmetric and clear_of_negative_axis(used, copy) else CROSSED
-    return 0
-
-
-cdef int look(newton_t *s, double t, double gh, const double *z, const double *f, int *regular) noexcept nogil:
-    """Factor M for J at z, which has been evaluated, and say what it is."""
-    cdef int status
-    if s.c.matrix.kind == KRYLOV:
-        return ritz(s, t, gh, z, f, regular)
-    status = matrix_factor(&s.m, gh)
-    regular[0] = s.m.regular if status == 0 else CROSSED
-    return status if status < 0 else 0
-
-
-cdef int look_at(newton_t *scout, double t, double gh, const double *z, int *regular) noexcept nogil:
-    """M at a point."""
-    cdef int status
-    weights_of_size(scout, z, z)
-    status = matrix_rhs(&scout.m, t, z, scout.slope)
-    if status == 0:
-        status = matrix_jacobian(&scout.m, t, z, gh)
-    if status == 0:
-        status = look(scout, t, gh, z, scout.slope, regular)
-    if status > 0:
-        regular[0] = CROSSED
-        return 0
-    return status
-
-
-# ---- one step of the scout --------------------------------------------------------------------------------------------------------------
-
-cdef int stand(newton_t *s, double t, double gh, const double *r) noexcept nogil:
-    """J where the scout stands, at s.start, if it is not the one at hand."""
-    weights_of_size(s, s.start, r)
-    if s.m.has_jacobian and s.m.t == t and memcmp(s.m.y, s.start, s.n * sizeof(double)) == 0:
-        return 0
-    return matrix_jacobian(&s.m, t, s.start, gh)
-
-
-cdef int divide(newton_t *s, double t, double gh, const double *z, const double *f, double *d) noexcept nogil:
-    """d becomes M^-1 d, M at z."""
-    if s.c.matrix.kind == KRYLOV:
-        if f != s.f:
-            memcpy(s.f, f, s.n * sizeof(double))
-        return update(s, t, gh, z, d)
-    return matrix_solve(&s.m, d)
-
-
-cdef double first_update(newton_t *s, double t, double gh, const double *r, int *status) noexcept nogil:
-    """Newton's update from s.start into s.d, its residual into s.guess, the new point into s.root; the norm of the update."""
-    cdef ptrdiff_t i
-    for i in range(s.n):
-        s.d[i] = s.slope[i] if fabs(gh) == INFINITY else (r[i] - s.start[i]) + gh * s.slope[i]
-    memcpy(s.guess, s.d, s.n * sizeof(double))
-    status[0] = divide(s, t, gh, s.start, s.slope, s.d)
-    if status[0] != 0:
-        return INFINITY
-    move(s, s.root, s.start, s.d, 1.0)
-    weights_of_size(s, s.start, s.root)
-    return weighted_norm(&s.m, s.d)
-
-
-cdef inline int open_or(int status) noexcept nogil:
-    """The answer of a question where a callback has returned `status`: 1 where it could not say, and a negative code is passed on."""
-    return status if status < 0 else status != 0
-
-
-cdef inline bint fits(const newton_t *s, int regular, bint lenient) noexcept nogil:
-    return regular == REGULAR or (lenient and regular == POSITIVE_SIGN and not s.m.symmetric)
-
-
-cdef int leaps(newton_t *s, double t, double gh_before, double gh, const double *r) noexcept nogil:
-    """1 if M at s.start changes by more than a half from gh_before to gh, in the direction of the update: eigenvalues may have passed in
-    pairs. Else 0, and M is factored for gh; or a negative code."""
-    cdef int status, regular = CROSSED
-    cdef double first = first_update(s, t, gh, r, &status)
-    cdef ptrdiff_t i
-    if status == 0:
-        status = look(s, t, gh_before, s.start, s.slope, &regular)
-    if status == 0:
-        status = divide(s, t, gh_before, s.start, s.slope, s.guess)
-    if status != 0:
-        return open_or(status)
-    for i in range(s.n):
-        s.guess[i] -= s.d[i]
-    if not weighted_norm(&s.m, s.guess) <= HALF * first:
-        return 1
-    return open_or(look(s, t, gh, s.start, s.slope, &regular))
-
-
-cdef int changed(newton_t *s, double t, double gh, double first) noexcept nogil:
-    """1 if M at s.root is not that at s.start to a half, in the direction of the update; else 0, or a negative code."""
-    cdef ptrdiff_t i
-    cdef int status
-    if s.c.matrix.kind == KRYLOV:
-        return 0
-    memcpy(s.bar, s.guess, s.n * sizeof(double))
-    status = matrix_solve(&s.m, s.bar)
-    if status != 0:
-        return open_or(status)
-    for i in range(s.n):
-        s.bar[i] -= s.root[i] - s.start[i]
-    return not weighted_norm(&s.m, s.bar) <= HALF * first
-
-
-cdef int attempt(newton_t *s, double t, double gh, const double *r, double gh_before, bint rough) noexcept nogil:
-    """From s.start to the root for gh and r, into s.root: M must be regular on the way, and vary little, and updates must contract.
-
-    gh_before, if gh is at most twice that: a positive determinant is enough, if M changes little from there. rough: one update is enough;
-    s.f and J are those at s.root then. J must be that at s.start, and is not any more afterwards.
-    """
-    cdef double first, before, norm
-    cdef bint lenient = fabs(gh) <= 2.0 * fabs(gh_before)
-    cdef int k, regular = CROSSED, answer, status = look(s, t, gh, s.start, s.slope, &regular)
-    if status != 0 or not fits(s, regular, lenient):
-        return status if status != 0 else MF_RETRY_SOLVE
-    weights_of_size(s, s.start, s.start)
-    answer = leaps(s, t, gh_before, gh, r) if regular != REGULAR else 0
-    if answer != 0:
-        return answer if answer < 0 else MF_RETRY_SOLVE
-    first = before = first_update(s, t, gh, r, &status)
-    for k in range(CORRECTIONS):
-        if status == 0 and not before < INFINITY:
-            status = MF_RETRY_SOLVE
-        if status == 0:
-            status = residual(s, t, gh, r, s.root, s.d)
-        if status == 0:
-            status = matrix_jacobian(&s.m, t, s.root, gh)
-        if status == 0:
-            status = look(s, t, gh, s.root, s.f, &regular)
-        if status == 0:
-            weights_of_size(s, s.start, s.root)
-            answer = 1 if not fits(s, regular, lenient) else changed(s, t, gh, first) if k == 0 else 0
-            if answer != 0:
-                status = answer if answer < 0 else MF_RETRY_SOLVE
-        if status == 0:
-            status = divide(s, t, gh, s.root, s.f, s.d)
-        if status != 0:
-            return status
-        norm = weighted_norm(&s.m, s.d)
-        if not norm <= QUARTER * before and not norm <= 1e-10:
-            return MF_RETRY_SOLVE
-        if rough:
-            s.rate = norm / first if first > 0.0 else 0.0
-            return 0
-        move(s, s.root, s.root, s.d, 1.0)
-        if norm <= 1e-4 * first or norm <= 1e-10:
-            return 0
-        before = norm
-    return MF_RETRY_SOLVE
-
-
-cdef void step_on(newton_t *s) noexcept nogil:
-    """The scout stands at s.root, where a rough attempt has left f and J."""
-    memcpy(s.start, s.root, s.n * sizeof(double))
-    memcpy(s.slope, s.f, s.n * sizeof(double))
-
-
-# ---- along the branch, and along the flow -------------------------------------------------------------------------------------------------
-
-cdef int turns(newton_t *s, double t, double at, const double *r) noexcept nogil:
-    """1 if the branch turns back at s = at, where the scout stands; 0: it could not be followed for another reason; or a negative code."""
-    cdef int regular = CROSSED, status = look(s, t, at * (1.0 + 1e-6), s.start, s.slope, &regular)
-    cdef double way
-    if status == 0 and regular == CROSSED:
-        return 1
-    if status == 0:
-        status = look(s, t, at, s.start, s.slope, &regular)
-    if status != 0:
-        return open_or(status)
-    memcpy(s.d, s.slope, s.n * sizeof(double))
-    weights_of_size(s, s.start, r)
-    status = divide(s, t, at, s.start, s.slope, s.d)
-    if status != 0:
-        return open_or(status)
-    way = fabs(at) * weighted_norm(&s.m, s.d)
-    return not way <= STEEP * distance(s, s.start, r)
-
-
-cdef int follow(newton_t *s, double t, double gh, const double *r) noexcept nogil:
-    """The branch from r, where the scout stands, to gh; its end into s.root. MF_RETRY_SOLVE: not reached, s.reached of gh is."""
-    cdef double at = 0.0, step = gh, next_at
-    cdef int status, _try
-    s.reached, s.turned = 0.0, False
-    for _try in range(TRIES):
-        next_at = at + step
-        if not fabs(next_at) < 0.999999 * fabs(gh):
-            next_at = gh
-        status = attempt(s, t, next_at, r, at, next_at != gh)
-        if status < 0:
-            return status
-        if status == 0:
-            if next_at == gh:
-                return 0
-            step = copysign(max((4.0 if s.rate < EASY else 2.0) * fabs(next_at - at), fabs(next_at)), gh)
-            at = next_at
-            step_on(s)
-        else:
-            step = 0.25 * (next_at - at)
-            if fabs(step) < 1e-290 or fabs(step) <= SHORT * fabs(at):
-                break
-        status = stand(s, t, next_at, r)
-        if status != 0:
-            return status
-    s.reached = at / gh
-    status = stand(s, t, at, r)
-    if status == 0 and at != 0.0:
-        status = turns(s, t, at, r)
-        s.turned = status > 0
-    return status if status < 0 else MF_RETRY_SOLVE
-
-
-cdef int relax(newton_t *s, double t, double gh, const double *r) noexcept nogil:
-    """The flow z' = f(t, z) - (z - r) / gh, t at rest, from s.start to its rest, by implicit steps that grow; its end into s.root."""
-    cdef double tau, short_tau, gh_step, last = 0.0, part, norm
-    cdef ptrdiff_t i
-    cdef bint near = False, moved = True
-    cdef int status, _try
-    status = stand(s, t, gh, r)
-    if status != 0:
-        return status
-    norm = weighted_norm(&s.m, s.slope)
-    tau = copysign(1.0 / norm if 1e-290 < norm < INFINITY else 1.0, gh)
-    short_tau = 1e-12 * fabs(tau)
-    for _try in range(TRIES):
-        if moved:
-            status = attempt(s, t, gh, r, last if near else 0.0, False)
-            if status <= 0:
-                return status
-            status = stand(s, t, gh, r)
-            if status != 0:
-                return status
-        part = 0.0 if fabs(gh) == INFINITY else tau / gh
-        gh_step = tau / (1.0 + part)
-        for i in range(s.n):
-            s.mix[i] = s.start[i] if part == 0.0 else (s.start[i] + part * r[i]) / (1.0 + part)
-        status = attempt(s, t, gh_step, s.mix, last, True)
-        if status < 0:
-            return status
-        moved = status == 0
-        if moved:
-            near = distance(s, s.root, s.start) <= 1e-3 or is_nothing(s, s.root, r)
-            step_on(s)
-            last = gh_step
-            tau = 4.0 * tau if fabs(tau) < 1e280 else tau
-        else:
-            tau *= 0.25
-            if fabs(tau) < short_tau:
-                return MF_RETRY_SOLVE
-        status = stand(s, t, gh_step, r)
-        if status != 0:
-            return status
-    return MF_RETRY_SOLVE
+cdef const mf_method *PAIR = mf_find(b"esdirk43")
 
 
 # ---- the solver of a step -----------------------------------------------------------------------------------------------------------------
@@ -435,55 +132,36 @@ cdef bint is_checked(newton_t *s, double gh, const double *z) noexcept nogil:
     return s.gh_checked == gh and distance(s, z, s.checked) <= (FAR if s.c.matrix.kind == KRYLOV else MOVED)
 
 
-cdef int bends(newton_t *s, double t, double gh, const double *r, const double *z, double way) noexcept nogil:
-    """1 if f half-way from r to z is not the mean of f at both ends to one half; else 0, or a negative code. gh f(t, z) is z - r."""
-    cdef ptrdiff_t i
-    cdef int status
-    for i in range(s.n):
-        s.trial[i] = 0.5 * r[i] + 0.5 * z[i]
-    status = matrix_rhs(&s.m, t, s.trial, s.d)
-    if status == 0:
-        status = matrix_rhs(&s.m, t, r, s.f)
-    if status != 0:
-        return open_or(status)
-    for i in range(s.n):
-        s.d[i] = gh * (s.d[i] - 0.5 * s.f[i]) - 0.5 * (z[i] - r[i])
-    return not weighted_norm(&s.m, s.d) <= HALF * way
-
-
 cdef int agrees_with_start(newton_t *s, double t, double gh, const double *r, const double *z) noexcept nogil:
-    """1 if the mean of M from r to z is that of the factors to one half (Newton's step from r is z - r to that), and if f does not bend on a
-    way of about the size of the state. Factors that have agreed once are asked again where a way is more than twice as long."""
-    cdef ptrdiff_t i
+    """1 if the mean of M from r to z is that of the factors to one half (Newton's step from r is z - r to that), and if f does not bend on
+    the way. Factors that have agreed once are asked again where a way is more than twice as long."""
+    cdef bint matrix = s.c.matrix.kind != KRYLOV
     cdef double way
+    cdef ptrdiff_t i
     cdef int status
-    if fabs(gh) == INFINITY:
-        return 1
     for i in range(s.n):
         s.bar[i] = z[i] - r[i]
     way = weighted_norm(&s.m, s.bar)
-    if way <= 2.0 * s.m.agreed:
+    if way <= 2.0 * s.m.agreed and (matrix or is_checked(s, gh, z)):
         return 1
-    status = bends(s, t, gh, r, z, way) if way > LONG_WAY else 0
-    if status != 0:
-        return status if status < 0 else 0
-    if s.m.size_gh <= 0.5 or memcmp(s.guess, r, s.n * sizeof(double)) == 0 or s.rate * way <= QUARTER * s.first:
-        if way > LONG_WAY and s.c.matrix.kind != KRYLOV:
-            s.m.agreed = way
+    if matrix and s.m.size_gh <= 0.5 and way <= LONG_WAY:
         return 1
     status = matrix_rhs(&s.m, t, r, s.f)
     if status == 0:
+        status = bends(s, t, gh, r, r, s.f, z, way, False)
+    if status != 0:
+        return status if status < 0 else 0
+    if not (memcmp(s.guess, r, s.n * sizeof(double)) == 0 or s.rate * way <= QUARTER * s.first):
         for i in range(s.n):
             s.d[i] = gh * s.f[i]
         status = update(s, t, gh, r, s.d)
-    if status != 0:
-        return status if status < 0 else 0
-    for i in range(s.n):
-        s.d[i] -= z[i] - r[i]
-    if not weighted_norm(&s.m, s.d) <= HALF * way:
-        return 0
-    if s.c.matrix.kind != KRYLOV:
-        s.m.agreed = way
+        if status != 0:
+            return status if status < 0 else 0
+        for i in range(s.n):
+            s.d[i] -= z[i] - r[i]
+        if not weighted_norm(&s.m, s.d) <= HALF * way:
+            return 0
+    s.m.agreed = way
     return 1
 
 
@@ -500,39 +178,40 @@ cdef int trusted(newton_t *s, double t, double gh, const double *r, const double
         return status
     if not matrix:
         return 1 if is_checked(s, gh, z) else check_here(s, t, gh, z)
-    if s.m.symmetric and 1.0 < s.m.size_gh and fabs(gh) < INFINITY and not (distance(s, z, s.m.y) <= MOVED or is_checked(s, gh, z)):
+    if s.m.symmetric and 1.0 < s.m.size_gh and not (distance(s, z, s.m.y) <= MOVED or is_checked(s, gh, z)):
         return check_here(s, t, gh, z)
     return 1
 
 
 cdef int walk(newton_t *scout, double t, double gh, const double *r) noexcept nogil:
     """The root that belongs to the step, from r, into scout.root."""
-    cdef int status
-    cdef bint steady = fabs(gh) == INFINITY
-    memcpy(scout.start, r, scout.n * sizeof(double))
-    weights_of_size(scout, r, r)
-    status = matrix_rhs(&scout.m, t, r, scout.slope)
-    if status == 0:
-        status = stand(scout, t, gh, r)
-    if status != 0:
-        return status
-    if REDUCE.max_abs(scout.slope, scout.n) == 0.0:      # at rest: it stays, whatever may branch off there
+    cdef int status = depart(scout, t, gh, r)
+    if status == 0 and REDUCE.max_abs(scout.slope, scout.n) == 0.0:      # at rest: it stays, whatever may branch off there
         memcpy(scout.root, r, scout.n * sizeof(double))
         return 0
-    if not steady:
+    if status == 0:
         status = follow(scout, t, gh, r)
         if status <= 0 or not scout.m.symmetric:
             return status
-    status = relax(scout, t, gh, r)
-    if status == 0:
-        scout.turned = False
+        status = relax(scout, t, gh, r)
+        if status == 0:
+            scout.turned = False
     return status
+
+
+cdef int depart(newton_t *scout, double t, double gh, const double *r) noexcept nogil:
+    """The scout stands at r."""
+    cdef int status
+    memcpy(scout.start, r, scout.n * sizeof(double))
+    weights_of_size(scout, r, r)
+    status = matrix_rhs(&scout.m, t, r, scout.slope)
+    return stand(scout, t, gh, r) if status == 0 else status
 
 
 cdef bint is_open(newton_t *s, double gh, const double *r, const double *z) noexcept nogil:
     """Whether a look at Newton's root may decide where the scout did not arrive."""
     cdef newton_t *scout = s.scout
-    if fabs(gh) == INFINITY or s.m.symmetric:
+    if s.m.symmetric:
         return False
     return not scout.turned or (scout.reached > 1.0 - CLOSE and distance(s, z, scout.start) <= NEAR * distance(s, z, r))
 
@@ -552,7 +231,7 @@ cdef int settle(newton_t *s, double t, double gh, const double *r, double *z, in
             scout.non_finite = 0
             memcpy(scout.guess, scout.root, s.n * sizeof(double))
             memcpy(scout.mix, scout.root, s.n * sizeof(double))
-            status = (refine if s.c.matrix.kind == KRYLOV and fabs(gh) < INFINITY else solve_full)(scout, t, gh, r, scout.root)
+            status = (refine if s.c.matrix.kind == KRYLOV else solve_full)(scout, t, gh, r, scout.root)
             if status == 0 and not (distance(s, scout.root, scout.mix) <= 1e-2 or is_nothing(s, scout.mix, r)):
                 status = MF_RETRY_SOLVE
             if status == 0:
@@ -564,7 +243,7 @@ cdef int settle(newton_t *s, double t, double gh, const double *r, double *z, in
             status = MF_RETRY_SOLVE
     s.reached = scout.reached if status > 0 and scout.turned else NAN
     call_back(s)
-    if status == 0 and same and fabs(gh) < INFINITY:
+    if status == 0 and same:
         s.m.verified = True
         memcpy(s.checked, z, s.n * sizeof(double))
         s.gh_checked = gh
@@ -579,6 +258,256 @@ cdef int settle(newton_t *s, double t, double gh, const double *r, double *z, in
     return status
 
 
+# ---- the steady state ---------------------------------------------------------------------------------------------------------------------
+
+ctypedef struct flow_t:                  # the flow z' = f(t, z), t at rest: one run of PAIR
+    newton_t *s
+    double t
+    mf_problem p
+    mf_frame f
+    control_t c
+    void *block
+    double *now[2]                       # the state and its slope
+    double *next[2]
+    double *tolerances                   # rtol, then atol, of each component
+    double *err
+
+
+cdef int flow_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef flow_t *w = <flow_t *> ctx
+    return matrix_rhs(&w.s.m, w.t, y, dydt)
+
+
+cdef int flow_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef flow_t *w = <flow_t *> ctx
+    return newton_solve(w.t, gh, r, z, n, w.s)
+
+
+cdef int flow_begin(flow_t *w, newton_t *s, double t, double gh) noexcept nogil:
+    """From s.start, whose slope is s.slope. s works under error control until flow_end."""
+    cdef ptrdiff_t n = s.n, ld = (n + 7) // 8 * 8, i
+    cdef double *at
+    cdef int j
+    memset(w, 0, sizeof(flow_t))
+    w.block = calloc((6 + PAIR.sizes.n_work + PAIR.sizes.n_err) * ld + 8, sizeof(double))
+    if w.block == NULL:
+        return MF_E_MEMORY
+    at = <double *> w.block
+    for j in range(2):
+        w.now[j], w.next[j] = at + j * ld, at + (2 + j) * ld
+    w.tolerances, w.err = at + 4 * ld, at + 6 * ld
+    w.s, w.t = s, t
+    w.p, w.f = mf_new_problem(), mf_new_frame()
+    w.p.n, w.p.ctx, w.p.rhs, w.p.solve = n, w, flow_rhs, flow_solve
+    w.f.n, w.f.ld, w.f.p, w.f.err, w.f.work = n, ld, &w.p, w.err, w.err + PAIR.sizes.n_err * ld
+    memcpy(w.now[0], s.start, n * sizeof(double))
+    memcpy(w.now[1], s.slope, n * sizeof(double))
+    control_begin(&w.c, n, PAIR.order, PAIR.order_hat, PAIR.sizes.n_err)
+    w.c.rtol, w.c.max_step, w.c.rtol_of, w.c.atol_of = FLOW_RTOL, INFINITY, w.tolerances, w.tolerances + ld
+    memset(s.checked, 0, n * sizeof(double))
+    for i in range(n):
+        w.tolerances[i] = FLOW_RTOL
+    w.c.h = 1e-3 * max(REDUCE.max_abs(s.start, n), 1e-6) / REDUCE.max_abs(s.slope, n)
+    w.c.h = copysign(min(max(w.c.h, 1e-280), 1e280), gh)
+    s.controlled, s.m.look = True, False
+    return 0
+
+
+cdef void flow_end(flow_t *w, double unit) noexcept nogil:
+    """The scout is what it was; where the flow has come to is in s.root."""
+    cdef newton_t *s = w.s
+    memcpy(s.root, w.now[0], s.n * sizeof(double))
+    free(w.block)
+    s.controlled, s.m.look, s.m.unit, s.state, s.eta = False, True, unit, NULL, 1.0
+    s.want_jacobian = s.m.has_point = s.m.has_jacobian = s.m.has_factors = False
+
+
+cdef double flow_slope(flow_t *w) noexcept nogil:
+    """The slope's size: its largest component in units of how large that of the state has been, which is noted for the tolerances too."""
+    cdef newton_t *s = w.s
+    cdef double top = 0.0, least, size, share
+    cdef ptrdiff_t i
+    for i in range(s.n):
+        s.checked[i] = max(s.checked[i], fabs(w.now[0][i]))
+    least = 1e-6 * max(REDUCE.max_abs(s.checked, s.n), 1e-140)
+    for i in range(s.n):
+        size = max(s.checked[i], least)
+        (<double *> w.c.atol_of)[i] = FLOW_ATOL * size
+        share = fabs(w.now[1][i]) / size
+        top = share if share > top or share != share else top
+    return top
+
+
+cdef int flow_step(flow_t *w) noexcept nogil:
+    """One step, after as many tries as it takes; 0, or why there is none. w.f.h is its length."""
+    cdef ptrdiff_t n = w.s.n
+    cdef double err, h
+    cdef int status, j
+    while True:
+        h = planned_step(&w.c, 0.0)
+        newton_weights(w.s, w.now[0], w.tolerances, w.c.atol_of, n)
+        w.s.state = w.now[0]
+        w.f.h, w.f.x0, w.f.x1 = h, <const double *const *> w.now, <double *const *> w.next
+        status = PAIR.step(PAIR, &w.f)
+        err = INFINITY
+        if status == 0 and not (finite(w.next[0], n) and finite(w.next[1], n)):
+            status = MF_E_NON_FINITE
+        if status == 0 and w.s.m.met:            # a state beyond a wall is none
+            status = matrix_rhs(&w.s.m, w.t, w.next[0], w.s.f)
+        w.s.m.met = False
+        if status == 0:
+            err = REDUCE.error_sum(&w.c, w.err, w.now[0], w.next[0], n) * w.c.per_n
+            if err <= 1.0:
+                break
+            status = MF_E_NON_FINITE if err != err else 0
+        status = after_bad(&w.c, status, err, 0.0, h)
+        if status != 0:
+            return status
+    after_good(&w.c, err, h, h)
+    for j in range(2):
+        w.now[j], w.next[j] = w.next[j], w.now[j]
+    return 0
+
+
+cdef int flow_to_rest(newton_t *s, double t, double gh) noexcept nogil:
+    """Follow the flow from s.start until it has come to rest, in s.root; MF_RETRY_SOLVE, with the reason in s.flow, where it does not."""
+    cdef flow_t w
+    cdef double unit = s.m.unit, slope, highest, top = 0.0, before = INFINITY, elapsed = 0.0, moved
+    cdef int k, still = 0, window = WINDOW, status = flow_begin(&w, s, t, gh)
+    if status != 0:
+        return status
+    highest = flow_slope(&w)
+    s.flow = FLOW_SWINGS
+    for k in range(1, MOST_STEPS + 1):
+        status = flow_step(&w)
+        if status == 0 and k % LISTEN == 0 and LINALG.poll != NULL:
+            status = LINALG.poll()
+        if status != 0:
+            s.flow = FLOW_LEAVES if status == MF_E_NON_FINITE else FLOW_STOPS
+            break
+        elapsed += fabs(w.f.h)
+        slope = flow_slope(&w)
+        moved = fabs(w.f.h) * slope
+        highest, top = max(highest, slope), max(top, slope)
+        still = still + 1 if moved <= STILL and fabs(w.f.h) >= QUARTER * elapsed else 0
+        if slope == 0.0 or still >= (1 if slope <= FALLEN * highest else RESTS):
+            s.flow = FLOW_ENDS
+            break
+        if not elapsed < 1e280 or not REDUCE.max_abs(w.now[0], s.n) < 1e150:
+            s.flow = FLOW_LEAVES
+            break
+        if k == window:
+            if top > FALLING * before:
+                break
+            before, top, window = top, 0.0, 2 * window
+    s.flow_time = elapsed
+    flow_end(&w, unit)
+    if status < 0 and status != MF_E_NON_FINITE and status != MF_E_STEP and status != MF_E_SOLVE:
+        return status
+    return 0 if s.flow == FLOW_ENDS else MF_RETRY_SOLVE
+
+
+cdef int affine(newton_t *s, double t, double gh) noexcept nogil:
+    """1 if f is affine around the way of Newton's step from s.start to s.root, where the flow may go, and all of its modes decay; else 0, or
+    a negative code. Where f is affine, M^-1 f(p) is what Newton's step from p is: p + that is the root for every p."""
+    cdef int status
+    cdef double first, part, wide, far
+    cdef ptrdiff_t i
+    cdef int k
+    if gh < 0.0:
+        return 0
+    status = matrix_decays(&s.m)
+    if status != 1:
+        return status
+    status = matrix_factor(&s.m, gh)
+    if status == 0:
+        first = first_update(s, t, gh, s.start, &status)
+    if status != 0 or not first < INFINITY:
+        return min(status, 0)
+    wide = REDUCE.max_abs(s.d, s.n)
+    for k in range(1, PROBES + 1):
+        part = <double> k / PROBES
+        for i in range(s.n):             # a fixed choice of directions, of no pattern
+            far = wide * (2.0 * (<double> (((i + 1) * 7919 + k * 104729) % 4093) / 4093.0) - 1.0)
+            s.trial[i] = s.start[i] + part * s.d[i] + (far if k % 2 == 0 else -far)
+        status = matrix_rhs(&s.m, t, s.trial, s.next_d)
+        if status == 0:
+            status = matrix_solve(&s.m, s.next_d)
+        for i in range(s.n):
+            s.next_d[i] += s.trial[i] - s.root[i]
+            s.bar[i] = s.trial[i] - s.root[i]
+        if status != 0 or not weighted_norm(&s.m, s.next_d) <= AFFINE * max(first, weighted_norm(&s.m, s.bar)):
+            return min(status, 0)
+    return 1
+
+
+cdef int polish(newton_t *s, double t, double gh) noexcept nogil:
+    """The rest beside s.root, into it: it is no farther off than BESIDE of the sizes in s.checked."""
+    cdef double least = 1e-6 * REDUCE.max_abs(s.checked, s.n)
+    cdef ptrdiff_t i
+    cdef int status
+    cdef int _k
+    memcpy(s.mix, s.root, s.n * sizeof(double))
+    s.non_finite = 0
+    for _k in range(8):                  # of a rest at 0 there is always less
+        memcpy(s.guess, s.root, s.n * sizeof(double))
+        status = solve_full(s, t, gh, s.mix, s.root)
+        if status != 0:
+            return status
+        if not 0.0 < REDUCE.max_abs(s.root, s.n) <= 1e-9 * REDUCE.max_abs(s.guess, s.n):
+            break
+    for i in range(s.n):
+        if not fabs(s.root[i] - s.mix[i]) <= BESIDE * max(s.checked[i], least):
+            return MF_RETRY_SOLVE
+    return 0
+
+
+cdef int find_rest(newton_t *s, double t, double gh, const double *r) noexcept nogil:
+    """The rest that the flow from r reaches, into s.root."""
+    cdef ptrdiff_t i
+    cdef int status = depart(s, t, gh, r), answer
+    memcpy(s.root, r, s.n * sizeof(double))
+    if status != 0 or REDUCE.max_abs(s.slope, s.n) == 0.0:
+        return status
+    answer = affine(s, t, gh)
+    if answer < 0:
+        return answer
+    if answer == 1:
+        for i in range(s.n):
+            s.checked[i] = max(fabs(s.root[i]), fabs(r[i]))
+    else:
+        status = flow_to_rest(s, t, gh)
+        if status != 0:
+            return status
+    status = polish(s, t, gh)
+    if status > 0:                       # a rest where the slope vanishes to higher order: by short ways
+        status = depart(s, t, gh, s.mix)
+        if status == 0:
+            status = relax(s, t, gh, s.checked)
+        if status == 0:
+            status = polish(s, t, gh)
+    return status
+
+
+cdef int steady_state(newton_t *s, double t, double gh, double *z) noexcept nogil:
+    """f(t, z) = 0: the rest that the flow from z reaches, or a positive code."""
+    cdef newton_t *scout = scout_of(s)
+    cdef int status
+    if scout == NULL:
+        return MF_E_MEMORY
+    s.nsolve += 1
+    s.reached, scout.flow, scout.flow_time = NAN, FLOW_ENDS, 0.0
+    status = find_rest(scout, t, gh, z)
+    call_back(s)
+    s.flow, s.flow_time = scout.flow, scout.flow_time
+    s.want_jacobian = True
+    if status == 0:
+        memcpy(z, scout.root, s.n * sizeof(double))
+    elif status > 0:
+        s.nfail += 1
+    return status
+
+
 cdef int branch_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
     """newton_solve, and where the step is of fixed length: the root that continues from r, or a positive code."""
     cdef newton_t *s = <newton_t *> ctx
@@ -586,6 +515,8 @@ cdef int branch_solve(double t, double gh, const double *r, double *z, ptrdiff_t
     cdef int status, sure
     if s.controlled or s.c.matrix.kind == IDENTITY or n == 0:
         return newton_solve(t, gh, r, z, n, ctx)
+    if fabs(gh) == INFINITY:
+        return steady_state(s, t, gh, z)
     s.m.look = True
     s.reached = NAN
     status = newton_solve(t, gh, r, z, n, ctx)

@@ -152,9 +152,10 @@ cdef void to_hessenberg(ptrdiff_t n, double *a) noexcept nogil:
             a[i * n + j] = 0.0
 
 
-cdef inline bint on_negative_axis(double re, double im) noexcept nogil:
-    """0 and pairs close to the axis among them: two equal real eigenvalues come out as such a pair."""
-    return re <= 0.0 and fabs(im) <= 0.01 * fabs(re)
+cdef inline bint forbidden(double re, double im, double edge) noexcept nogil:
+    """edge 0: the negative real axis, 0 and pairs close to it among them (two equal real eigenvalues come out as such a pair); edge above 0:
+    the half plane to the left of it."""
+    return re <= edge and (edge > 0.0 or fabs(im) <= 0.01 * fabs(re))
 
 
 cdef ptrdiff_t split(ptrdiff_t n, double *a, ptrdiff_t last, double norm) noexcept nogil:
@@ -170,13 +171,13 @@ cdef ptrdiff_t split(ptrdiff_t n, double *a, ptrdiff_t last, double norm) noexce
     return 0
 
 
-cdef bint pair_is_clear(double x, double y, double w) noexcept nogil:
+cdef bint pair_is_clear(double x, double y, double w, double edge) noexcept nogil:
     """The eigenvalues of [[y, .], [., x]], w the product of the two other entries."""
     cdef double p = 0.5 * (y - x), q = p * p + w, z = sqrt(fabs(q))
     if q < 0.0:
-        return not on_negative_axis(x + p, z)
+        return not forbidden(x + p, z, edge)
     z = p + copysign(z, p)
-    return not (on_negative_axis(x + z, 0.0) or on_negative_axis(x - w / z if z != 0.0 else x, 0.0))
+    return not (forbidden(x + z, 0.0, edge) or forbidden(x - w / z if z != 0.0 else x, 0.0, edge))
 
 
 cdef void sweep(ptrdiff_t n, double *a, ptrdiff_t low, ptrdiff_t last, double x, double y, double w) noexcept nogil:
@@ -237,6 +238,16 @@ cdef void sweep(ptrdiff_t n, double *a, ptrdiff_t low, ptrdiff_t last, double x,
 
 cdef bint clear_of_negative_axis(ptrdiff_t n, double *a) noexcept nogil:
     """Whether no eigenvalue is real and at most 0. False, too, where QR does not converge or an entry is not finite."""
+    return is_clear(n, a, 0.0)
+
+
+cdef bint in_right_half_plane(ptrdiff_t n, double *a) noexcept nogil:
+    """Whether every eigenvalue has a real part above 0, by more than rounding. False, too, where that cannot be told."""
+    return is_clear(n, a, 1e-9)
+
+
+cdef bint is_clear(ptrdiff_t n, double *a, double edge) noexcept nogil:
+    """Whether no eigenvalue is forbidden; edge: relative to the sum of all entries."""
     cdef double norm = 0.0, x, y, w, shift
     cdef ptrdiff_t last = n - 1, low, i
     cdef int sweeps = 0
@@ -244,18 +255,19 @@ cdef bint clear_of_negative_axis(ptrdiff_t n, double *a) noexcept nogil:
         norm += fabs(a[i])
     if not norm < INFINITY:
         return False
+    edge *= norm
     to_hessenberg(n, a)
     while last >= 0:
         low = split(n, a, last, norm)
         x = a[last * (n + 1)]
         if low == last:
-            if on_negative_axis(x, 0.0):
+            if forbidden(x, 0.0, edge):
                 return False
             last, sweeps = last - 1, 0
             continue
         y, w = a[(last - 1) * (n + 1)], a[last * n + last - 1] * a[(last - 1) * n + last]
         if low == last - 1:
-            if not pair_is_clear(x, y, w):
+            if not pair_is_clear(x, y, w, edge):
                 return False
             last, sweeps = last - 2, 0
             continue

@@ -61,6 +61,7 @@ ctypedef struct matrix_t:
     double size_gh                       # |gh J| where a look was taken; infinite: not known
     int regular                          # what a look at M told, of definite.pxd
     bint look                            # look at M whenever it is factored
+    bint met                             # a slope that was not finite, since somebody put it to False
     bint symmetric                       # J is: only a positive definite M is regular
     bint verified                        # M is not seen to be regular, but the root that was found with it continues from gh = 0
     double agreed                        # |z - r| of a root of these factors whose whole way from r agreed with M; 0: none yet
@@ -79,6 +80,7 @@ cdef bint finite(const double *x, ptrdiff_t n) noexcept nogil
 cdef int matrix_rhs(matrix_t *m, double t, const double *y, double *dydt) noexcept nogil
 cdef int matrix_jacobian(matrix_t *m, double t, const double *y, double gh) noexcept nogil
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil
+cdef int matrix_decays(matrix_t *m) noexcept nogil
 cdef int matrix_refresh(matrix_t *m) noexcept nogil
 cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil
 cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil

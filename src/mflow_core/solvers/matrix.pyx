@@ -22,7 +22,7 @@ from mflow_core.arithmetic.vec cimport MF_SHORT
 from mflow_core.problems.problem cimport failed
 from mflow_core.registry cimport REDUCE, kernels
 from mflow_core.solvers.definite cimport (CROSSED, MOST_EIGENVALUES, POSITIVE_SIGN, REGULAR, clear_of_negative_axis, dominant,
-                                          dominant_band, positive, positive_band, sign_of_lu)
+                                          dominant_band, in_right_half_plane, positive, positive_band, sign_of_lu)
 from mflow_core.solvers.linalg cimport gmres_room
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
@@ -49,6 +49,9 @@ LINALG = table[0]
 
 cdef enum:
     LOOK = 4_000_000                     # n^2 of the evaluations of f between looks at signals
+    SIDES = 4                            # tries of a difference beside a wall: both ways, and again NEARER
+
+cdef double NEARER = 1.0 / 32.0
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -83,6 +86,8 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
     m.jacobian, m.lu, m.work = take(&at, jacobian), take(&at, lu), take(&at, work)
     m.pivots = <int32_t *> at
     m.unit, m.krylov_reach, m.least_move = ROOT_EPS, ROOT_EPS, 0.0
+    if c.kind == KRYLOV:
+        m.size_gh = INFINITY
     return 0
 
 
@@ -122,6 +127,7 @@ cdef int matrix_rhs(matrix_t *m, double t, const double *y, double *dydt) noexce
     cdef int status = m.rhs(t, y, dydt, m.n, m.rhs_ctx)
     m.n_rhs += 1
     if status == 0 and not finite(dydt, m.n):
+        m.met = True
         return MF_RETRY_NON_FINITE
     return status
 
@@ -153,40 +159,54 @@ cdef void take_column(matrix_t *m, ptrdiff_t j, double reciprocal) noexcept nogi
 
 
 cdef int differences(matrix_t *m) noexcept nogil:
-    """Compute J from f0 = f(t, y) and one more call for each group of columns."""
-    cdef ptrdiff_t groups = m.n, stride = m.n, g, j
-    cdef double *y = m.y
-    cdef double h, work = 0.0
-    cdef int status
+    """Compute J from f0 = f(t, y) and one more call for each group of columns; more where f is not finite: beside a wall columns move the
+    other way, and less far."""
+    cdef ptrdiff_t groups = m.n, stride = m.n, g
+    cdef double work = 0.0, reach
+    cdef int status, k
     if m.c.group != NULL:
         groups, stride = m.c.n_groups, 1
     elif m.c.kind == BANDED:
         groups = stride = min(m.n, m.c.lower + m.c.upper + 1)
     for g in range(groups):
-        # y itself moves and is restored: the size of a move is then the rounded one
-        j = 0 if m.c.group != NULL else g
-        while j < m.n:
-            if m.c.group == NULL or m.c.group[j] == g:
-                h = max(ROOT_EPS * fabs(y[j]), m.least[j])
-                m.kept[j] = y[j]
-                y[j] = y[j] - h if y[j] < 0.0 else y[j] + h
-            j += stride
-        status = matrix_rhs(m, m.t, y, m.f1)
-        m.n_rhs_jac += 1
+        reach = 1.0
+        for k in range(SIDES):
+            status = difference(m, g, stride, reach)
+            if status != MF_RETRY_NON_FINITE:
+                break
+            reach = -reach if k % 2 == 0 else -NEARER * reach
         work += <double> m.n * <double> m.n
         if work > LOOK and status == 0:                  # a compiled f sees no signal
             work, status = 0.0, poll()
-        j = 0 if m.c.group != NULL else g
-        while j < m.n:
-            if m.c.group == NULL or m.c.group[j] == g:
-                h = y[j] - m.kept[j]
-                y[j] = m.kept[j]
-                if status == 0:
-                    take_column(m, j, 1.0 / h)
-            j += stride
         if status != 0:
             return status
     return 0
+
+
+cdef int difference(matrix_t *m, ptrdiff_t g, ptrdiff_t stride, double reach) noexcept nogil:
+    """The columns of a group, by moves of `reach` times what is best. y itself moves and is restored: the size of a move is then the
+    rounded one."""
+    cdef double *y = m.y
+    cdef double h
+    cdef ptrdiff_t j = 0 if m.c.group != NULL else g
+    cdef int status
+    while j < m.n:
+        if m.c.group == NULL or m.c.group[j] == g:
+            h = reach * max(ROOT_EPS * fabs(y[j]), m.least[j])
+            m.kept[j] = y[j]
+            y[j] = y[j] - h if y[j] < 0.0 else y[j] + h
+        j += stride
+    status = matrix_rhs(m, m.t, y, m.f1)
+    m.n_rhs_jac += 1
+    j = 0 if m.c.group != NULL else g
+    while j < m.n:
+        if m.c.group == NULL or m.c.group[j] == g:
+            h = y[j] - m.kept[j]
+            y[j] = m.kept[j]
+            if status == 0:
+                take_column(m, j, 1.0 / h)
+        j += stride
+    return status
 
 
 cdef int evaluate(matrix_t *m) noexcept nogil:
@@ -310,6 +330,26 @@ cdef int factor(matrix_t *m, double gh) noexcept nogil:
     return 0
 
 
+cdef int matrix_decays(matrix_t *m) noexcept nogil:
+    """1 if every mode of J is seen to decay: all eigenvalues of -J have a real part above 0; else 0, or a negative code. It leaves no factors."""
+    cdef double size
+    cdef int found
+    if m.c.kind != DENSE and m.c.kind != BANDED:
+        return 0
+    m.has_factors = False
+    build(m, INFINITY)
+    if m.c.kind == BANDED:
+        return (dominant_band(m.n, m.c.lower, m.c.upper, m.lu, m.f1, &size)
+                or positive_band(m.n, m.c.lower, m.c.upper, m.lu, table.poll))
+    if dominant(m.n, m.lu, m.f1, &size):
+        return 1
+    found = positive(m.n, m.lu, m.f1, table.poll)
+    if found == 0 and not m.symmetric and m.n <= MOST_EIGENVALUES:
+        build(m, INFINITY)
+        found = in_right_half_plane(m.n, m.lu)
+    return found
+
+
 cdef int matrix_factor(matrix_t *m, double gh) noexcept nogil:
     """Factor M for this gh. MF_RETRY_SOLVE if M is singular."""
     cdef int status = factor(m, gh)
@@ -373,15 +413,19 @@ cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noex
     cdef double *moved = m.work + (gmres_room(n, m.c.krylov_dim) + 7) // 8 * 8 + 2 * ((n + 7) // 8 * 8)
     cdef double norm = sqrt(LINALG.dot(v, v, n) / <double> n), step, scale, one = 1.0
     cdef ptrdiff_t i
-    cdef int status
+    cdef int status, k
     if norm == 0.0:
         memset(out, 0, n * sizeof(double))
         return 0
     step = m.krylov_move / norm
-    for i in range(n):
-        moved[i] = m.at[i] + step * (v[i] * m.size[i])
-    status = matrix_rhs(m, m.t_at, moved, m.f1)
-    m.n_rhs_jac += 1
+    for k in range(SIDES):
+        for i in range(n):
+            moved[i] = m.at[i] + step * (v[i] * m.size[i])
+        status = matrix_rhs(m, m.t_at, moved, m.f1)
+        m.n_rhs_jac += 1
+        if status != MF_RETRY_NON_FINITE:
+            break
+        step = -step if k % 2 == 0 else -NEARER * step
     if status != 0:
         return status
     scale = 1.0 / step

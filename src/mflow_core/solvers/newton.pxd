@@ -6,6 +6,13 @@ from mflow_core.solvers.matrix cimport matrix_config_t, matrix_t
 from mflow_core.types cimport mf_jac_fn, mf_problem
 
 
+cdef enum:
+    FLOW_ENDS = 0                        # branch.pyx: the flow to a steady state comes to rest, or none was followed
+    FLOW_SWINGS = 1                      # its slopes do not fall
+    FLOW_LEAVES = 2                      # it grows without bound, or meets slopes that are not finite
+    FLOW_STOPS = 3                       # its steps vanish
+
+
 ctypedef struct newton_config_t:
     matrix_config_t matrix
     int max_iter
@@ -35,6 +42,8 @@ ctypedef struct newton_t:
     double gh_checked                    # 0: nowhere
     double reached                       # how much of gh the branch goes before it turns back; NaN where it does not
     bint turned
+    int flow                             # how the flow to a steady state ended, FLOW_..., and how far it was followed
+    double flow_time
     double eta                           # rate / (1 - rate) of the last solve with these factors; 1 if it is not known
     double gh_jac                        # |gh| when J was evaluated
     double noise                         # an update below it may be rounding in the terms of f, however small z is

@@ -122,6 +122,8 @@ cdef bint at_rounding(newton_t *s, const double *z, double norm, bint fresh) noe
         return True
     if s.controlled or s.c.matrix.kind == IDENTITY or not s.m.look:
         return fresh and s.c.matrix.kind != IDENTITY and norm <= (0.05 if s.controlled else 1e-10)
+    if s.c.matrix.kind == KRYLOV:        # |gh J| is not known
+        return fresh and norm <= 1e-10
     return fresh and norm <= max(1e-10, min(16.0 * EPS * s.m.size_gh, 1e-9))     # f itself is right to eps |J| |z|
 
 

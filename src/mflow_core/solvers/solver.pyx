@@ -156,6 +156,14 @@ cdef class Solver:
         """How much of the last step's gh the branch of its root goes before it turns back; NaN where it does not, or was not followed."""
         return self.c.reached if self.c != NULL else np.nan
 
+    @property
+    def flow(self):
+        """(how the flow to a steady state ended: 0 at rest, or not followed, 1 its slopes did not fall, 2 it left, 3 its steps vanished;
+        how far it was followed)."""
+        if self.c == NULL:
+            return 0, 0.0
+        return self.c.flow, self.c.flow_time
+
     def pack(self):
         """The state that decides later bits, as doubles."""
         self.check(None, "")

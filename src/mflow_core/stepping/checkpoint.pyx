@@ -12,7 +12,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport free, malloc
 from libc.string cimport memcmp, memcpy, strlen
 
-from mflow_core.arithmetic.control cimport MF_FREE, MF_MOST_BAD, MF_PRESS, MF_PRESS_MOST, control_t
+from mflow_core.arithmetic.control cimport MF_FREE, MF_MOST_BAD, MF_PRESS, MF_PRESS_MOST, control_t, planned_step
 from mflow_core.arithmetic.vec cimport mf_bits, mf_from_bits
 from mflow_core.registry cimport mf_sizes_of
 from mflow_core.solvers.newton cimport newton_pack, newton_state_size, newton_t, newton_unpack
@@ -207,9 +207,11 @@ cdef bint control_fits(const control_t *c) noexcept nogil:
 
 cdef bint time_fits(const run_t *r, const saved_t *s) noexcept nogil:
     """Whether so many steps lead to this time. Fixed steps are counted, and the last one may be shorter; under error control each of them
-    takes an evaluation at least."""
+    takes an evaluation at least, and the next one has to go on in time, the way they went."""
     cdef double steps = <double> (s.k - s.k_base)
     if r.c.q > 0.0:
+        if s.c.h != 0.0 and ((s.t - s.t_base) * s.c.h < 0.0 or s.t + planned_step(&s.c, s.t) == s.t):
+            return False
         return is_finite(s.t) and (r.n == 0 or s.k <= s.n_rhs + s.n_solve)
     if s.k == s.k_base or s.dt == 0.0 or r.m.update != NULL:     # an optimizer's iterations have no time
         return s.t == s.t_base

@@ -22,21 +22,24 @@ from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, after_good, fir
                                             size_of_time, trial_step_of, two_errors)
 from mflow_core.arithmetic.control cimport error_sum as short_error_sum
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
-from mflow_core.methods.tableau cimport NO_STEPS
+from mflow_core.methods.tableau cimport MAX_STAGES, NO_STEPS
+from mflow_core.methods.tableau cimport slope_at_start as slope_in_work
 from mflow_core.registry cimport REDUCE, STEPS
-from mflow_core.solvers.matrix cimport matrix_rhs
 from mflow_core.solvers.newton cimport newton_weights
 from mflow_core.stepping.ledger cimport ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
-from mflow_core.stepping.run cimport RHO_DUE, accept, rho_is_due, run_ready, try_step
+from mflow_core.stepping.run cimport RHO_DUE, accept, end_has_slope, rho_is_due, run_ready, try_step
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE,
-                               MF_SECOND_ORDER, mf_problem, mf_step_fn)
+                               MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau)
 
 
 cdef enum:
     BLOCK = 32                           # steps in place between two copies of the state
     LEAST = 4                            # fewer are not worth one
+
+cdef double SMOOTH = 3.0625              # beyond 1.4 of the limit no step is accepted for long: that is a jump in f
+cdef double BESIDE_WALL = 1e-3           # of what Newton's iteration leaves elsewhere
 
 
 # ---- fixed steps ------------------------------------------------------------------------------------------------------------------------
@@ -252,10 +255,15 @@ cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
 
 
 cdef void weigh(run_t *r) noexcept nogil:
-    """Implicit steps are solved to a fraction of the tolerances."""
+    """Implicit steps are solved to a fraction of the tolerances; beside a wall, which may be nearer than that, to less of it."""
     cdef bint vectors = r.c.rtol_of != NULL
+    cdef ptrdiff_t i
     newton_weights(r.newton, r.now[0], r.c.rtol_of if vectors else &r.c.rtol, r.c.atol_of if vectors else &r.c.atol, r.n if vectors else 1)
     r.newton.state = r.now[0]
+    if r.c.near:
+        for i in range(r.n):
+            r.newton.m.size[i] *= BESIDE_WALL
+            r.newton.m.weight[i] = 1.0 / r.newton.m.size[i]
 
 
 cdef int checked_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
@@ -272,7 +280,7 @@ cdef int careful_step(run_t *r, double h) noexcept nogil:
     cdef int status
     if r.newton != NULL:
         status = try_step(r, h)
-        return matrix_rhs(&r.newton.m, r.t + h, r.next[0], r.newton.f) if status == 0 else status
+        return end_has_slope(r, h) if status == 0 and not r.newton.m.met else status
     if r.m.flags & MF_SECOND_ORDER or r.ode.rhs == NULL:
         return try_step(r, h)
     r.p.rhs, r.p.ctx = checked_rhs, r
@@ -304,7 +312,42 @@ cdef inline void look(run_t *r, double h) noexcept nogil:
     """Whether the step just taken was held by the stability limit, before its extension uses `work` (layout: embedded.pyx). Four times as
     rare for long vectors, where a look costs more than the rest of error control."""
     if r.c.n_stiff > 0 or r.k % (MF_LOOKS if r.n <= MF_SHORT else 4 * MF_LOOKS) == 0:
-        look_for_stiffness(&r.c, r.n, h, r.f.work, r.next[0], r.f.work + (r.m.tab.s - 1) * r.ld, r.next[1])
+        if r.m.tab.c[r.m.tab.s - 2] == 1.0:
+            look_for_stiffness(&r.c, r.n, h, r.f.work, r.next[0], r.f.work + (r.m.tab.s - 1) * r.ld, r.next[1], INFINITY)
+        else:
+            extrapolate(r, h)
+            look_for_stiffness(&r.c, r.n, h, r.f.work, r.next[0], r.err, r.next[1], SMOOTH)
+
+
+cdef void extrapolate(run_t *r, double h) noexcept nogil:
+    """What a look compares with the end of the step where no other stage stands there: three stages and their slopes, at the end by the
+    parabola through them. Forcing that the steps resolve hardly differs from its parabola. Into r.f.work and r.err, which have been used."""
+    cdef const mf_tableau *tab = r.m.tab
+    cdef int s = tab.s, i, j, k
+    cdef int[3] of
+    cdef double[3] w
+    cdef double[MAX_STAGES] share
+    cdef const double *K[MAX_STAGES]
+    cdef double y
+    cdef ptrdiff_t e
+    of[0], of[1], of[2] = 0, s - 3, s - 2
+    for i in range(3):
+        w[i] = 1.0
+        for j in range(3):
+            if j != i:
+                w[i] *= (1.0 - tab.c[of[j]]) / (tab.c[of[i]] - tab.c[of[j]])
+    for j in range(s - 2):
+        K[j] = r.f.work + (j + 1) * r.ld
+        share[j] = 0.0
+        for k in range(3):
+            share[j] += h * w[k] * tab.A[of[k] * s + j]
+    K[0], K[s - 2] = slope_in_work(&r.f, r.f.work + r.ld), r.f.work + (s - 1) * r.ld
+    for e in range(r.n):
+        y = r.now[0][e]
+        for j in range(s - 2):
+            y += share[j] * K[j][e]
+        r.f.work[e] = y
+        r.err[e] = w[0] * K[0][e] + w[1] * K[of[1]][e] + w[2] * K[of[2]][e]
 
 
 cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:

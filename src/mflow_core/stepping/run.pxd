@@ -87,6 +87,7 @@ cdef void run_tolerances_of_v(run_t *r, const double *rtol, const double *atol, 
 cdef void note_rho(run_t *r, double value) noexcept nogil
 cdef int estimate_rho(run_t *r) noexcept nogil
 cdef int try_step(run_t *r, double h) noexcept nogil
+cdef int end_has_slope(run_t *r, double h) noexcept nogil
 cdef bint run_ready(run_t *r) noexcept nogil
 cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil
 

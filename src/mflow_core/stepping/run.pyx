@@ -14,6 +14,7 @@ from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.solvers.branch cimport branch_ready, branch_solve
+from mflow_core.solvers.matrix cimport matrix_rhs
 from mflow_core.solvers.newton cimport newton_forget, newton_release, newton_rhs
 from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
@@ -399,6 +400,11 @@ cdef inline bint short_finite(const double *x, ptrdiff_t n) noexcept nogil:
     return sum == 0.0
 
 
+cdef int end_has_slope(run_t *r, double h) noexcept nogil:
+    """Where Newton's iteration has met slopes that are not finite, its last update may have led beyond the wall: MF_RETRY_NON_FINITE."""
+    return matrix_rhs(&r.newton.m, r.t + h, r.next[0], r.newton.f)
+
+
 cdef int try_step(run_t *r, double h) noexcept nogil:
     """now -> next, over h, not accepted. MF_E_NON_FINITE where `next` is not finite. What was known of the step before, and of another
     try of this one, is overwritten."""
@@ -410,10 +416,14 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     r.f.t, r.f.h, r.f.k = r.t, h, r.k
     r.f.x0, r.f.x1 = <const double *const *> r.now, <double *const *> r.next
     r.f.s0, r.f.s1 = r.s_now, r.s_next
+    if r.newton != NULL:
+        r.newton.m.met = False
     status = r.m.step(r.m, &r.f)
     r.f.n_rhs -= r.flow.hits - hits
     if status == 0:
         for j in range(r.n_tested):
             if not (short_finite(r.next[j], r.n) if r.n <= MF_SHORT else REDUCE.all_finite(r.next[j], r.n)):
                 return MF_E_NON_FINITE
+        if r.newton != NULL and r.newton.m.met and fabs(h) < INFINITY:
+            return end_has_slope(r, h)
     return status

@@ -21,6 +21,7 @@ SOLVE_FAILED: int
 RETRY_SOLVE: int
 RETRY_NON_FINITE: int
 MANY_STAGES: int
+MOST_STAGES: int
 
 class Rows:
     events: Events | None

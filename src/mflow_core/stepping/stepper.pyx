@@ -13,7 +13,7 @@ from libc.string cimport memcpy, memset
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
-from mflow_core.methods.tableau cimport TOO_MANY_STAGES
+from mflow_core.methods.tableau cimport MOST_STAGES as _MOST_STAGES, TOO_MANY_STAGES
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
@@ -40,7 +40,7 @@ cdef extern from "Python.h":
 
 NON_FINITE, CONVERGED, ALARM, OVERFLOWED = MF_E_NON_FINITE, _CONVERGED, _ALARM, _OVERFLOWED
 FULL, EVENT, RHO_DUE = _FULL, _EVENT, _RHO_DUE
-MANY_STAGES = TOO_MANY_STAGES
+MANY_STAGES, MOST_STAGES = TOO_MANY_STAGES, _MOST_STAGES
 STEP_TOO_SMALL, SOLVE_FAILED, RETRY_SOLVE, RETRY_NON_FINITE = MF_E_STEP, MF_E_SOLVE, MF_RETRY_SOLVE, MF_RETRY_NON_FINITE
 
 

@@ -15,7 +15,7 @@ import mflow
 from support.problems import RHS_C, Array, cfunc
 
 BUDGET = 64  # evaluations from the first non-finite slope to the end, with fixed steps
-SOON = 1200  # under error control, which halves its distance to the place some 50 times
+SOON = 1300  # under error control, which halves its distance to the place some 50 times
 
 
 def decay(t: float, y: Array) -> Array:
@@ -145,6 +145,17 @@ def test_blow_up_is_named_within_5000_evaluations(method: str, name: str, fun: A
     assert counted.calls <= 5000
     assert "runs off in finite time" in r.message
     assert 0.5 * t_end < r.t[-1] < t_end + 0.1  # a high order stops one long step before
+    assert np.all(np.isfinite(r.y))
+
+
+@pytest.mark.parametrize("method", EMBEDDED)
+@pytest.mark.parametrize("p", [1.05, 1.1, 1.3, 2.0, 3.0, 5.0])
+def test_growth_by_a_power_runs_off(method: str, p: float) -> None:
+    """y' = y^p from 1 runs off at t = 1/(p - 1); with p near 1 the last step is a large part of what is left."""
+    r = mflow.solve_ivp(quiet(lambda t, y: y**p), (0, 2 / (p - 1)), [1.0], method)
+    assert r.reason == "diverged", r.message
+    named = float(r.message.split("near t = ")[1].split(" ")[0])
+    assert named == pytest.approx(1 / (p - 1), rel=0.02)
     assert np.all(np.isfinite(r.y))
 
 

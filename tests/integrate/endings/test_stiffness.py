@@ -103,6 +103,84 @@ def test_a_few_steps_at_the_limit_are_no_matter() -> None:
     assert mflow.solve_ivp(lambda t, y: -y, (0, 100), [1.0]).success
 
 
+FORCING: list[tuple[str, Any, float]] = [
+    ("fast", lambda t, y: -y + np.sin(1000.0 * t), 2.0),
+    ("faster", lambda t, y: -y + 100.0 * np.sin(5000.0 * t), 0.4),
+    ("square", lambda t, y: -y + np.sign(np.sin(1000.0 * t)), 0.6),
+    ("slower square", lambda t, y: -y + np.sign(np.sin(100.0 * t)), 6.0),
+    ("pulses", lambda t, y: -y + np.exp(-3.0 * np.mod(100.0 * t, 6.28)), 4.0),
+]
+
+
+@pytest.mark.parametrize("method", EXPLICIT_PAIRS)
+@pytest.mark.parametrize(("name", "fun", "t_end"), FORCING, ids=[f[0] for f in FORCING])
+def test_fast_forcing_is_no_stiffness(method: str, name: str, fun: Any, t_end: float) -> None:
+    """What drives the problem changes within a step: slopes of different times differ by it."""
+    for rtol, atol in ((1e-2, 1e-9), (1e-3, 1e-3), (1e-3, 1e-9), (1e-6, 1e-3)):
+        r = mflow.solve_ivp(fun, (0, t_end), [0.0], method, rtol=rtol, atol=atol, save="last", max_steps=2500)  # a warning is an error here
+        assert "stiff" not in r.message
+
+
+def gate(t: float, v: float) -> list[float]:
+    """Rates of the gates of Hodgkin and Huxley (J. Physiol. 117 (1952) 500-544), V relative to rest."""
+    m, n = (25 - v) / 10, (10 - v) / 10
+    return [m / np.expm1(m), 4 * np.exp(-v / 18), 0.07 * np.exp(-v / 20), 1 / (np.exp((30 - v) / 10) + 1), 0.1 * n / np.expm1(n),
+            0.125 * np.exp(-v / 80)]  # fmt: skip
+
+
+def hodgkin_huxley(t: float, y: Array) -> Array:
+    v, m, h, n = y
+    a, b, c, d, e, f = gate(t, v)
+    current = 10.0 - 120 * m**3 * h * (v - 115) - 36 * n**4 * (v + 12) - 0.3 * (v - 10.6)
+    return np.array([current, a * (1 - m) - b * m, c * (1 - h) - d * h, e * (1 - n) - f * n])
+
+
+@pytest.mark.parametrize("method", EXPLICIT_PAIRS)
+def test_no_alarm_on_neurons_and_slow_cycles(method: str) -> None:
+    for rtol in (1e-4, 1e-7):
+        assert mflow.solve_ivp(hodgkin_huxley, (0, 30), [0.0, 0.05, 0.6, 0.32], method, rtol=rtol, atol=1e-3 * rtol).success
+        assert mflow.solve_ivp(lambda t, y: [y[1], (1 - y[0] ** 2) * y[1] - y[0]], (0, 40), [2.0, 0.0], method, rtol=rtol, atol=1e-6).success
+
+
+SHORT: list[tuple[str, Any, float, Any]] = [
+    ("robertson", robertson, 3.0, [1.0, 0.0, 0.0]),
+    ("linear", lambda t, y: -1000.0 * (y - math.cos(t)), 10.0, [1.0]),
+    ("flame", lambda t, y: y * y * (1.0 - y / 1000.0), 2.0, [1.0]),
+]
+
+
+@pytest.mark.parametrize("method", EXPLICIT_PAIRS)
+@pytest.mark.parametrize(("name", "fun", "t_end", "y0"), SHORT, ids=[s[0] for s in SHORT])
+def test_a_few_dozen_held_steps_are_told(method: str, name: str, fun: Any, t_end: float, y0: Any) -> None:
+    few = mflow.solve_ivp(fun, (0, t_end), y0, "esdirk43").nsteps
+    with pytest.warns(mflow.StiffnessWarning) as told:
+        r = mflow.solve_ivp(fun, (0, t_end), y0, method)
+    assert len(told) == 1
+    assert r.nsteps > 5 * few
+
+
+@pytest.mark.parametrize("way", ["advance_to", "step"])
+def test_a_stepper_tells_it_too(way: str) -> None:
+    st = mflow.Stepper("dopri5", lambda t, y: -1e4 * (y - 1.0), [0.0], rtol=1e-3, atol=1e-6)
+    with pytest.warns(mflow.StiffnessWarning, match="Stepper: near t") as told:
+        if way == "advance_to":
+            st.advance_to(0.5)
+            st.advance_to(1.0)
+        else:
+            for _ in range(400):
+                st.step()
+    assert len(told) == 1
+    assert told[0].filename == __file__
+
+
+@pytest.mark.parametrize("rtol", [1e-3, 1e-4, 1e-5])
+@pytest.mark.parametrize("method", EXPLICIT_PAIRS)
+@pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")
+def test_steps_that_run_off_are_not_the_solution(method: str, rtol: float) -> None:
+    """Robertson's solution exists for all t; explicit steps leave it, after a few that were held."""
+    assert mflow.solve_ivp(robertson, (0, 40), [1.0, 0.0, 0.0], method, rtol=rtol, max_steps=500).reason != "diverged"
+
+
 def test_looking_changes_no_bit_and_costs_no_evaluation() -> None:
     from mflow_core.problems.problem import rhs_problem
     from mflow_core.stepping.stepper import Run

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 from mflow_core import registry
+from scipy.integrate import solve_ivp as scipy_solve_ivp
 
 import mflow
-from support.levels import EXPLICIT_PAIRS
+from support.levels import EXPLICIT_PAIRS, first_order
 from support.problems import Array, cfunc
 
 ADAPTIVE = [r.name for r in registry.records() if "embedded" in r.flags and "second_order" not in r.flags]
@@ -37,6 +38,7 @@ def tank(q: float) -> Callable[[float, Array], Array]:
     return fun
 
 
+@pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")  # at rest |lambda| is 1/(2 q)
 @pytest.mark.parametrize("method", ADAPTIVE)
 @pytest.mark.parametrize("rtol", [1e-3, 1e-6])
 def test_a_tank_that_runs_low_is_followed_to_rest(method: str, rtol: float) -> None:
@@ -49,6 +51,7 @@ def test_a_tank_that_runs_low_is_followed_to_rest(method: str, rtol: float) -> N
             assert abs(r.y[0, -1] - exact) < 3 * rtol * (exact + 1e-3), (q, h0)
 
 
+@pytest.mark.filterwarnings("ignore::mflow.StiffnessWarning")
 @pytest.mark.parametrize("method", ["dopri5", "esdirk43"])
 def test_other_ways_to_the_same_tank(method: str) -> None:
     expected = tank_level(0.05, 1.0, 50.0)
@@ -242,3 +245,53 @@ def test_a_tiny_start_beside_the_default_atol_is_told() -> None:
     mflow.solve_ivp(lambda t, y: -y, (0, 1), [1e-9, 1.0])
     with pytest.warns(RuntimeWarning, match="solve_dynamics: atol"):
         mflow.solve_dynamics(np.eye(1), stiffness=np.eye(1), t_span=(0, 1), x0=[1e-9], v0=[0.0], method="newmark", rtol=1e-3)
+
+
+def silent(fun: Callable[[float, Array], Array]) -> Callable[[float, Array], Array]:
+    def quiet(t: float, y: Array) -> Array:
+        with np.errstate(invalid="ignore"):
+            return fun(t, y)
+
+    return quiet
+
+
+def test_no_state_is_accepted_beyond_the_wall() -> None:
+    """y' = -arccos y: y = cos u, u' = u / sin u. Newton's last update led beyond 1, where the slope is NaN."""
+    fun = silent(lambda t, y: -np.arccos(y))
+    u = scipy_solve_ivp(lambda t, u: u / np.sin(u), (0, 1), [math.acos(1 - 1e-8)], rtol=1e-11, atol=1e-14).y[0, -1]
+    for rtol, near in ((1e-3, 0.06), (1e-6, 1e-3), (1e-9, 1e-5)):
+        r = mflow.solve_ivp(fun, (0, 1), [1 - 1e-8], "esdirk43", rtol=rtol, atol=1e-3 * rtol)
+        assert r.success, r.message
+        assert np.all(np.isfinite(fun(0.0, r.y)))
+        assert abs(r.y[0, -1] - math.cos(u)) < near
+
+
+@pytest.mark.parametrize("t_end", [5.0, 50.0, 1000.0])
+def test_a_rest_nearer_to_the_wall_than_the_tolerance(t_end: float) -> None:
+    """At rest 5e-7 beside the end of arcsin, with an allowed error of 1e-3."""
+    c = 1.57 - 0.000185012508
+    r = mflow.solve_ivp(silent(lambda t, y: c - np.arcsin(y)), (0, t_end), [-0.06193024], "esdirk43")
+    assert r.success
+    assert r.y[0, -1] == pytest.approx(math.sin(c), abs=1e-7)
+    assert r.nsteps < 100
+
+
+@pytest.mark.parametrize("name", first_order("implicit"))
+@pytest.mark.parametrize("how", [{}, {"lband": 0, "uband": 0}, {"solver": "newton_krylov"}], ids=["dense", "banded", "krylov"])
+def test_differences_turn_round_at_a_wall(name: str, how: Any) -> None:
+    """f ends at the start: a difference to the other side is as good."""
+
+    def fun(t: float, y: Array) -> Array:
+        return np.interp(y, [0.0, 1.0], [0.0, -1.0], right=math.nan)
+
+    r = mflow.solve_ivp(fun, (0, 1), [1.0], name, dt=0.1, **how)
+    assert r.success, r.message
+    exact = mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], name, dt=0.1)
+    np.testing.assert_allclose(r.y, exact.y, rtol=1e-9)
+
+
+def test_what_fixed_implicit_steps_meet_is_told_as_it_is() -> None:
+    r = mflow.solve_ivp(lambda t, y: -1.0 - 0.0 * y if t < 0.55 else y * math.nan, (0, 1), [1.0], "backward_euler", dt=0.1)
+    assert r.reason == "non_finite"
+    assert "met slopes that are not finite" in r.message
+    assert "non-finite state" not in r.message

@@ -129,7 +129,7 @@ enum { MF_IMPLICIT = 1, MF_LINEAR = 2, MF_SSP = 4, MF_SYMPLECTIC = 8, MF_FSAL = 
        MF_SECOND_ORDER = 128, MF_NEEDS_RHO = 256, MF_STAGED = 512 /* stages chosen at run time */,
        MF_DERIVED = 1024 /* carried vectors follow from the visible ones (FSAL): stability is probed on those alone, with FRESH */,
        MF_TRUST_REGION = 2048 /* a direction is tried as it is, and judged by its ratio: no line search */ };
-typedef int (*mf_hessp_fn)(const double *x, const double *p, double *out, ptrdiff_t n, void *ctx);      /* out = H(x) p */
+typedef int (*mf_hessp_fn)(const double *x, const double *p, double *Hp, ptrdiff_t n, void *ctx);       /* Hp = H(x) p */
 
 /* Version 4: where a descent stands, from which a method makes its direction. d may be neither of the other arrays. */
 typedef struct mf_direction {

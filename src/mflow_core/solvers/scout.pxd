@@ -1,0 +1,24 @@
+"""The scout: steps along a branch of roots and along the flow, and looks at M. For branch.pyx."""
+from libc.stddef cimport ptrdiff_t
+
+from mflow_core.solvers.newton cimport newton_t
+
+cdef double LONG_WAY                     # of the size of the state: f is looked at more often on the way
+cdef double LONG                         # relative length of a difference that must be right to three digits
+
+
+cdef double distance(newton_t *s, const double *a, const double *b) noexcept nogil
+cdef bint is_nothing(const newton_t *s, const double *z, const double *r) noexcept nogil
+cdef int look_at(newton_t *scout, double t, double gh, const double *z, int *regular) noexcept nogil
+cdef int stand(newton_t *s, double t, double gh, const double *r) noexcept nogil
+cdef bint fits(const newton_t *s, int regular, bint lenient) noexcept nogil
+cdef int bends(newton_t *s, double t, double gh, const double *r, const double *a, const double *f_a, const double *b, double way,
+               bint strict) noexcept nogil
+cdef double first_update(newton_t *s, double t, double gh, const double *r, int *status) noexcept nogil
+cdef int follow(newton_t *s, double t, double gh, const double *r) noexcept nogil
+cdef int relax(newton_t *s, double t, double gh, const double *r) noexcept nogil
+
+
+cdef inline int open_or(int status) noexcept nogil:
+    """The answer of a question where a callback has returned `status`: 1 where it could not say, and a negative code is passed on."""
+    return status if status < 0 else status != 0
