@@ -176,9 +176,7 @@ def reference(M: Array, C: Array, K: Array, t: float) -> Array:
     return np.asarray(solve_ivp(slope, (0, t), np.concatenate([np.ones(n), np.zeros(n)]), "DOP853", rtol=1e-12, atol=1e-13).y[:n, -1])
 
 
-@pytest.mark.parametrize(
-    "more", [{}, {"dfdx": lambda t, x, v: -3.0 * np.diag(x**2)}, {"solver": "newton_krylov"}, {"solver": "fixed_point"}]
-)
+@pytest.mark.parametrize("more", [{}, {"dfdx": lambda t, x, v: -3.0 * np.diag(x**2)}, {"solver": "newton_krylov"}, {"solver": "fixed_point"}])
 def test_error_control(more: dict[str, Any]) -> None:
     M, C, K = structure(4, "dense")
     table = (np.linspace(0, 2, 2001), np.broadcast_to(np.cos(np.linspace(0, 2, 2001)), (4, 2001)))
