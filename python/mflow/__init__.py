@@ -13,7 +13,7 @@ holds integrators, optimizers and the analysis that says which step is safe and 
     check_gradient, check_jacobian         is it the derivative of this function?
     objectives                             compiled costs: regressions, test problems
     stability_limit, max_stable_dt, ...    which step is safe
-    posedness, basins, explain, ...        what a problem does with small errors, and which method and step to take
+    posedness, basins, explain, certificate what a problem does with small errors, and which method and step to take
     methods, get_method                    what there is
 
 Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim`.
@@ -28,9 +28,7 @@ from mflow_core.problems.problem import Recoverable
 
 from mflow import objectives, optim, schedules
 from mflow.analysis.basins import basins
-from mflow.analysis.consistency import consistency
-from mflow.analysis.convergence import convergence, explicit_vs_implicit
-from mflow.analysis.energy import EnergyLedger, energy_ledger
+from mflow.analysis.certificate import Certificate, certificate
 from mflow.analysis.explain import explain
 from mflow.analysis.families import family
 from mflow.analysis.posedness import posedness, posedness_along
@@ -40,6 +38,9 @@ from mflow.base.remainder import GradientWarning
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.data.rows import minibatches
 from mflow.dynamics.solve import solve_dynamics
+from mflow.equations.consistency import consistency
+from mflow.equations.convergence import convergence, explicit_vs_implicit
+from mflow.equations.energy import EnergyLedger, energy_ledger
 from mflow.experiments.lr_find import LRFindResult, lr_find
 from mflow.experiments.sweep import SweepResult, sweep
 from mflow.experiments.tasks import Descent, Training
@@ -91,6 +92,7 @@ _MODULES = ("data", "nonlinear", "objectives", "optim", "plot", "schedules", "sc
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # these need scikit-learn
 
 __all__ = [  # noqa: PLE0604
+    "Certificate",
     "Compiled",
     "CurveFit",
     "DenseOutput",
@@ -126,6 +128,7 @@ __all__ = [  # noqa: PLE0604
     "amplification",
     "basins",
     "best_parameters",
+    "certificate",
     "check_grad",
     "check_gradient",
     "check_jacobian",

@@ -22,7 +22,7 @@ from mflow.stability.limits import stability_limit
 from mflow.stability.region import grid_shape
 from mflow.stability.results import ParameterRegion
 
-__all__ = ["BestParameters", "best_parameters", "convergence_rate", "parameter_region"]
+__all__ = ["BestParameters", "best_parameters", "convergence_rate", "parameter_region", "tuned"]
 
 GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
 MOMENTA = (0.0, 1.0)  # the range of momentum where none is given
@@ -154,6 +154,15 @@ def best_parameters(method: str | Method, condition_number: float, curvature: fl
     largest = check_number(curvature, "curvature", low=0.0, open_low=True)
     if method.kind != "update":
         raise ValueError(f"method: expected an optimizer, got {method.name}; use mflow.max_stable_dt and mflow.convergence_rate")
+    return _best(method, kappa, largest, 1e-9)
+
+
+def tuned(method: Method, kappa: float) -> BestParameters:
+    """`best_parameters` for a largest curvature of 1, to three digits: for a condition number that is an estimate itself."""
+    return _best(method, kappa, 1.0, 1e-3)
+
+
+def _best(method: Method, kappa: float, largest: float, tolerance: float) -> BestParameters:
     L = np.geomspace(largest / kappa, largest, BETWEEN) if kappa > 1.0 else np.array([largest])
     has_momentum = bool({"momentum", "friction"} & set(_names(method)))
     power = 0.5 if "friction" in _names(method) else 1.0  # a step scales with 1/L, or its root in second order
@@ -162,19 +171,21 @@ def best_parameters(method: str | Method, condition_number: float, curvature: fl
         return float(np.max(_radius(amplification(_with(method, (s / largest) ** power, m), curvature=L))))
 
     def best_step(m: float) -> tuple[float, float]:
-        return _least(lambda s: rate(s, m), 1e-3 / kappa, 4.5)
+        return _least(lambda s: rate(s, m), 1e-3 / kappa, 4.5, tolerance)
 
-    m = _least(lambda m: best_step(m)[1], 0.0, 1.0 - 1e-9)[0] if has_momentum else 0.0
+    # Of momentum the distance from 1 counts, where that is small.
+    near = min(1.0, 1.0 / math.sqrt(kappa)) if tolerance > 1e-9 else 1.0
+    m = _least(lambda m: best_step(m)[1], 0.0, 1.0 - 1e-9, tolerance * near)[0] if has_momentum else 0.0
     s, value = best_step(m)
     lr = (s / largest) ** power
     return BestParameters(lr, m, value, _with(method, lr, m))
 
 
-def _least(fun: Callable[[float], float], lower: float, upper: float) -> tuple[float, float]:
+def _least(fun: Callable[[float], float], lower: float, upper: float, tolerance: float) -> tuple[float, float]:
     """(x, fun(x)) where a function that falls and then rises is least: golden sections."""
     x = [upper - GOLDEN * (upper - lower), lower + GOLDEN * (upper - lower)]
     f = [fun(x[0]), fun(x[1])]
-    while upper - lower > 1e-9 * max(abs(upper), 1e-3):
+    while upper - lower > tolerance * max(abs(upper), 1e-3):
         if f[0] <= f[1]:
             upper, x[1], f[1] = x[1], x[0], f[0]
             x[0] = upper - GOLDEN * (upper - lower)

@@ -17,6 +17,7 @@ from mflow import optim
 from mflow.base.checks import check_flags
 from mflow.base.methods import Method
 from mflow.base.result import attach
+from mflow.curvature.watch import EVERY
 from mflow.training.binding import check_names
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Cost, feed_of, index_sets
@@ -54,6 +55,9 @@ def train(
     resume: Any = None,
     track_lr: bool = False,
     check_gradient: bool = True,
+    monitor: str | None = None,
+    monitor_every: int = EVERY,
+    monitor_data: Any = None,
     **parameters: Any,
 ) -> TrainResult:
     """Train parameters on data.
@@ -106,6 +110,12 @@ def train(
     check_gradient : bool
         Whether, where an epoch is one batch, the first gradient is compared with the loss of that batch along a fixed direction, by two
         evaluations (more where these do not agree), counted as ``ncheck`` alone; nothing is drawn for it.
+    monitor : "curvature", optional
+        Measures the largest curvature of the loss along the way (in the metric of its second moments, for a method that rescales), every
+        ``monitor_every`` steps, and holds it against the largest that the method bears: ``result.curvature``, the progress bar, a warning
+        where it is first exceeded. It draws nothing, and the trained bits are those without it.
+    monitor_data : tuple of arrays, or a compiled objective, optional
+        The arguments of ``fun`` on which it is measured: by default a fixed batch, rows spread over all (the first one of an iterable).
     **parameters
         The optimizer's own, where it is a name or a class: lr (a number or one of `mflow.schedules`), clip_norm, clip_value, ...
 
@@ -123,6 +133,8 @@ def train(
     -----
     mflow.GradientWarning
         The gradient is not that of the loss; the message says so too.
+    RuntimeWarning
+        With ``monitor``: the largest curvature has exceeded what the method bears.
 
     Examples
     --------
@@ -159,6 +171,7 @@ def train(
         trainer.configure(epochs, accumulate, max_steps, validation, metric, patience, min_delta, track_lr)
         trainer.check_gradient(check_gradient)
         trainer.listen(callback, step_callback, progress, checkpoint, checkpoint_every)
+        trainer.look_at(monitor, monitor_every, monitor_data)
         trainer.facts["data"] = {
             "rows": feed.rows, "batch_size": feed.batch_size, "shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate,
             "sample": feed.sample() if checkpoint is not None or resume is not None else None,

@@ -21,12 +21,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow import optim
-from mflow.analysis.convergence import slope_of
-from mflow.analysis.results import ConsistencyResult
-from mflow.analysis.rules import Modified, Rule, exact_of, kind_of_rule, modified_of, walk_rule
 from mflow.base.checks import Array, check_flags, check_function, check_number, check_start, check_vector, shown
 from mflow.base.methods import Method, as_method
 from mflow.dynamics.solve import solve_dynamics
+from mflow.equations.convergence import slope_of
+from mflow.equations.results import ConsistencyResult
+from mflow.equations.rules import Modified, Rule, exact_of, kind_of_rule, modified_of, walk_rule
 from mflow.integrate.flow import gradient_flow
 from mflow.integrate.ivp import solve_ivp
 
