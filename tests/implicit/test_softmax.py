@@ -51,7 +51,7 @@ def test_no_rate_makes_it_diverge(gamma: float) -> None:
     model = mflow.SoftmaxSGD(lr=gamma, average=1).fit(ROWS, LABELS, epochs=10, seed=0)
     assert np.isfinite(model.coef).all()
     assert model.worst_phi <= 1e-13 * max(1.0, gamma)
-    if gamma >= 1.0:
+    if 1.0 <= gamma <= 1e6:  # beyond, each step forgets all but its own row
         assert np.mean(model.predict(ROWS) == LABELS) > 0.8
 
 
