@@ -144,7 +144,7 @@ def test_at2(tmp_path: object, heading: str) -> None:
             "got a velocity",
         ),
         ("UNITS OF G", "UNITS OF FURLONG", "got units of FURLONG"),
-        ("0.1000E-02", "0.1000E-02-.2000E-02", "expected a finite number"),
+        ("0.1000E-02", "0.1000E-02-.2000E-02", "expected NPTS = 7 accelerations, got 8"),
     ],
 )
 def test_at2_that_is_none(tmp_path: object, old: str, new: str, words: str) -> None:
