@@ -81,8 +81,8 @@ def solve_ivp(
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
         outgrew them are taken again. That is for relaxing to a minimum or a steady state: a stable step is not yet an accurate one, on
         oscillations least of all; rtol and atol are for accuracy. rkc2 is damped more then, unless ``damping=`` is given.
-        inf, with t_end = inf and "backward_euler": the steady state that the flow from y0 reaches, in one step; the message says whether
-        it is stable.
+        inf, with t_end = inf and "backward_euler": the steady state that the flow from y0 reaches, with t at rest, in one step; the message
+        says whether it is stable. A flow that never rests ends as "solve_failed", with what it does.
     rtol, atol : float or array_like of y0's shape
         Error control (default 1e-3, 1e-6): the local error of component i is held to atol_i + rtol_i |y_i|, in root mean square.
         A start far below the default atol is warned of.
