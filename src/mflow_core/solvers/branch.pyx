@@ -39,7 +39,7 @@ from mflow_core.solvers.matrix cimport (IDENTITY, KRYLOV, LINALG, SPARSE, finite
                                         weighted_norm)
 from mflow_core.solvers.newton cimport (FLOW_ENDS, FLOW_LEAVES, FLOW_STOPS, FLOW_SWINGS, newton_config_t, newton_make, newton_solve,
                                         newton_t, newton_weights, refine, solve_full, update, weights_of_size)
-from mflow_core.solvers.scout cimport (LONG, LONG_WAY, bends, distance, first_update, fits, follow, is_nothing, look_at, open_or, relax,
+from mflow_core.solvers.scout cimport (LONG, LONG_WAY, bends, distance, first_update, fits, follow, is_nothing, look_at, relax,
                                        stand)
 from mflow_core.types cimport (MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_SOLVE, mf_frame, mf_method, mf_new_frame, mf_new_problem,
                                mf_problem)

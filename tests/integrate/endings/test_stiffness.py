@@ -139,7 +139,9 @@ def hodgkin_huxley(t: float, y: Array) -> Array:
 def test_no_alarm_on_neurons_and_slow_cycles(method: str) -> None:
     for rtol in (1e-4, 1e-7):
         assert mflow.solve_ivp(hodgkin_huxley, (0, 30), [0.0, 0.05, 0.6, 0.32], method, rtol=rtol, atol=1e-3 * rtol).success
-        assert mflow.solve_ivp(lambda t, y: [y[1], (1 - y[0] ** 2) * y[1] - y[0]], (0, 40), [2.0, 0.0], method, rtol=rtol, atol=1e-6).success
+        assert mflow.solve_ivp(
+            lambda t, y: [y[1], (1 - y[0] ** 2) * y[1] - y[0]], (0, 40), [2.0, 0.0], method, rtol=rtol, atol=1e-6
+        ).success
 
 
 SHORT: list[tuple[str, Any, float, Any]] = [
