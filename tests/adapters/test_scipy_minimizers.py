@@ -35,7 +35,7 @@ def test_every_optimizer_is_a_method_of_scipy(method: Any) -> None:
 
 
 def test_names_cover_the_methods() -> None:
-    known = [m for m in mflow.methods() if m.kind in ("update", "step")]
+    known = [m for m in mflow.methods() if m.kind in ("direction", "update", "step")]
     assert set(MINIMIZERS) == {f"minimize_{name}" for m in known for name in (m.name, *m.aliases)}
     assert set(MINIMIZERS) <= set(dir(mflow.scipy))
     with pytest.raises(AttributeError, match="did you mean 'minimize_adam'"):
@@ -95,13 +95,18 @@ def test_basinhopping_hands_it_on() -> None:
 def test_what_cannot_be_honoured_is_refused() -> None:
     adam = mflow.scipy.minimize_adam
     for name, value in (
-        ("bounds", [(0, None), (None, None)]),
-        ("bounds", scipy.optimize.Bounds([0, 0], [1, 1])),
         ("constraints", {"type": "eq", "fun": lambda x: x[0]}),
         ("hessp", lambda x, p: 2 * p),
     ):
         with pytest.raises(ValueError, match=f"^{name}: adam"):
             scipy.optimize.minimize(bowl, [0.0, 1.0], jac=True, method=adam, **{name: value})
+    for bounds in ([(0, None), (None, None)], scipy.optimize.Bounds([0, 0], [1, 1])):
+        with pytest.raises(ValueError, match=r"^bounds: bfgs minimises without any"):
+            scipy.optimize.minimize(bowl, [0.0, 1.0], jac=True, method=mflow.scipy.minimize_bfgs, bounds=bounds)
+        for method, options in ((mflow.scipy.minimize_lbfgs, {}), (adam, {"lr": 0.1})):
+            held = scipy.optimize.minimize(bowl, [0.0, 1.0], jac=True, method=method, bounds=bounds, options=options)
+            assert held.success
+            assert np.all(held.x >= [0.0, -np.inf])
     free = [(None, None), (-np.inf, np.inf)]
     assert scipy.optimize.minimize(bowl, [0.0, 1.0], jac=True, method=adam, bounds=free, options={"lr": 0.1}).success
     with pytest.warns(RuntimeWarning, match="does not use Hessian"):

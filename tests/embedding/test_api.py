@@ -13,7 +13,7 @@ from mflow_core import api, registry
 
 import mflow
 from support.places import SUPPORT
-from support.reference import stability_function
+from support.tableaus import stability_function
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 HOST = str(SUPPORT / "host.c")
@@ -127,3 +127,27 @@ def test_header_compiles_alone(tmp_path, suffix, flags):
     program = build(tmp_path, source, *flags, "-Wall", "-Wextra", "-Werror", "-pedantic",
                     compiler=compiler, out="alone")  # fmt: skip
     assert subprocess.run([program], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", [r.name for r in registry.records() if r.kind == "direction"] + ["momentum"])
+def test_a_descent_of_a_host_has_the_bits_of_minimize(host, table, name):
+    x, evaluations = np.empty(2), ctypes.c_int64()
+    host.host_descent.argtypes = [ctypes.c_void_p, ctypes.c_char_p, DOUBLES, ctypes.c_void_p]
+    assert host.host_descent(table, name.encode(), pointer_to(x), ctypes.byref(evaluations)) == 0
+
+    def valley(x):
+        a, b = 1.0 - x[0], x[1] - x[0] * x[0]
+        return a * a + 100.0 * b * b, np.array([-2.0 * a - 400.0 * x[0] * b, 200.0 * b])
+
+    def product(x, p):
+        h00, h01 = 2.0 - 400.0 * (x[1] - 3.0 * x[0] * x[0]), -400.0 * x[0]
+        return np.array([h00 * p[0] + h01 * p[1], h01 * p[0] + 200.0 * p[1]])
+
+    how = {"hessp": product} if name == "trust_ncg" else {"line_search": "strong_wolfe"}
+    r = mflow.minimize(valley, [-1.2, 1.0], jac=True, method=name, gtol=1e-6, check_gradient=False, **how)
+    assert r.x.tobytes() == x.tobytes()
+    assert r.nfev == evaluations.value
+
+
+def test_descents_of_hosts_that_err(host, table):
+    assert host.host_bad_descents(table) == 0

@@ -334,7 +334,7 @@ def test_what_does_not_fit_is_named() -> None:
         (ValueError, "which looks ahead", {"line_search": "exact", "method": "nesterov", "form": "pull"}),
         (ValueError, "first step tried", {"line_search": "exact", "lr": lambda k: 0.1}),
         (ValueError, "first step tried", {"line_search": "exact", "lr": -1.0}),
-        (ValueError, "hess: it is for implicit", {"line_search": "exact", "hess": np.eye(2)}),
+        (ValueError, "hess: trust_ncg and implicit methods take it", {"line_search": "exact", "hess": np.eye(2)}),
         (ValueError, "every iterate is kept", {"path": 2, "line_search": "exact"}),
     ):
         with pytest.raises(error, match=words):

@@ -32,7 +32,7 @@ int host_table(const mf_api *api) {
   for (; api->row(i) != NULL; i++) {
     const mf_method *m = api->row(i);
     CHECK(m->size >= sizeof(mf_method) && api->find(m->name) == m);
-    CHECK((m->step != NULL) + (m->update != NULL) + (m->sweep != NULL) == 1);
+    CHECK((m->step != NULL) + (m->update != NULL) + (m->sweep != NULL) + (m->direct != NULL) == 1);
     double par[64];
     mf_sizes sizes;
     CHECK(m->n_par <= 64 && api->defaults(m, par) == 0 && api->sizes(m, par, &sizes) == 0);
@@ -54,14 +54,37 @@ static int solve(double t, double gh, const double *r, double *z, ptrdiff_t n, v
   return 0;
 }
 
+/* All stages together, in closed form: (I - h rate A) Z = h rate A y, by elimination once for all components. It ends the error estimate. */
+static int solve_system(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n, void *p) {
+  double x = h * ((host_ctx *)p)->rate, m[8][9];
+  int s = tab->s;
+  (void)t;
+  if (s > 8) return -8;
+  for (int i = 0; i < s; i++) {
+    m[i][s] = 0.0;
+    for (int j = 0; j < s; j++) { m[i][j] = (i == j) - x * tab->A[i * s + j]; m[i][s] += x * tab->A[i * s + j]; }
+  }
+  for (int j = 0; j < s; j++) {
+    for (int i = 0; i < s; i++) {
+      double factor = m[i][j] / m[j][j];
+      for (int k = j; i != j && k <= s; k++) m[i][k] -= factor * m[j][k];
+    }
+  }
+  for (int j = 0; j < s; j++) {
+    for (ptrdiff_t i = 0; i < n; i++) Z[j * ld + i] = m[j][s] / m[j][j] * y[i];
+  }
+  return 0;
+}
+
 /* One step of every method y' = f, out of place and in place: equal bits in all carried vectors. n is any number of components. */
 int host_in_place(const mf_api *api, const char *name, const double *y0, ptrdiff_t n, double h, double *out) {
   const mf_method *m = api->find(name);
   CHECK(m != NULL);
   host_ctx ctx = {-1.25, 0, api, NULL, 0};
   mf_problem p = MF_INIT(mf_problem);
-  p.n = n; p.rhs = decay; p.solve = solve; p.ctx = &ctx;
-  double par[64];
+  p.n = n; p.rhs = decay; p.solve = solve; p.solve_system = solve_system; p.ctx = &ctx;
+  int coupled = m->tab != NULL && m->tab->A_inv != NULL;
+  double par[64], scal[8] = {0}, scal1[8];
   mf_sizes sizes;
   CHECK(m->n_par <= 64 && api->defaults(m, par) == 0 && api->sizes(m, par, &sizes) == 0 && sizes.n_vec <= 8);
   ptrdiff_t ld = (n + 15) / 8 * 8;
@@ -73,6 +96,8 @@ int host_in_place(const mf_api *api, const char *name, const double *y0, ptrdiff
   mf_frame f = MF_INIT(mf_frame);
   f.n = n; f.ld = ld; f.h = h; f.x0 = x0; f.x1 = x1; f.p = &p; f.par = par; f.flags = MF_FRESH;
   f.work = block + 2 * sizes.n_vec * ld;
+  if (coupled) p.lsolve = solve;
+  f.s0 = scal; f.s1 = scal1;
   f.err = sizes.n_err > 0 ? f.work + sizes.n_work * ld : NULL;
   CHECK(api->step(m, &f) == 0 && f.n_rhs == ctx.calls && memcmp(block, y0, (size_t)n * 8) == 0);
   memcpy(out, x1[0], (size_t)n * 8);
@@ -82,7 +107,7 @@ int host_in_place(const mf_api *api, const char *name, const double *y0, ptrdiff
   CHECK(api->step(m, &f) == 0);
   for (int j = 0; j < sizes.n_vec; j++) CHECK(memcmp(in_place[j], x1[j], (size_t)n * 8) == 0);
   if (m->flags & MF_IMPLICIT) {
-    p.solve = NULL;
+    p.solve = NULL; p.solve_system = NULL;
     CHECK(api->step(m, &f) == MF_E_CALLBACK);
   } else {
     p.rhs = refuse;
@@ -194,4 +219,92 @@ int host_interpolate(const mf_api *api, double theta, double *y) {
   CHECK(api->step(api->find("rk4"), &f) == 0);
   CHECK(api->interpolate(api->find("rk4"), &f, 1.5, y) == MF_E_ARGUMENT);
   return api->interpolate(api->find("rk4"), &f, theta, y);
+}
+
+/* Rosenbrock's valley; calls back into its own descent where one is given. */
+typedef struct { const mf_api *api; mf_descent *descent; int inner; } valley_ctx;
+static int valley(const double *x, double *f, double *g, ptrdiff_t n, void *p) {
+  (void)n;
+  valley_ctx *ctx = (valley_ctx *)p;
+  const double a = 1.0 - x[0], b = x[1] - x[0] * x[0];
+  if (ctx->descent) ctx->inner = ctx->api->descent_advance(ctx->descent, 1, 0.0);
+  if (f) *f = a * a + 100.0 * b * b;
+  if (g) { g[0] = -2.0 * a - 400.0 * x[0] * b; g[1] = 200.0 * b; }
+  return 0;
+}
+static int valley_product(const double *x, const double *p, double *Hp, ptrdiff_t n, void *ctx) {
+  (void)n; (void)ctx;
+  const double h00 = 2.0 - 400.0 * (x[1] - 3.0 * x[0] * x[0]), h01 = -400.0 * x[0];
+  Hp[0] = h00 * p[0] + h01 * p[1];
+  Hp[1] = h01 * p[0] + 200.0 * p[1];
+  return 0;
+}
+
+/* A descent by any method that gives directions: to its end, saved and restored on the way, refused where it must be. */
+int host_descent(const mf_api *api, const char *name, double *x, int64_t *evaluations) {
+  const mf_method *m = api->find(name);
+  CHECK(m != NULL && (m->direct != NULL || m->update != NULL));
+  valley_ctx ctx = {api, NULL, 0};
+  mf_problem p = MF_INIT(mf_problem);
+  p.n = 2; p.value_grad = valley; p.ctx = &ctx;
+  mf_descent_options options = MF_INIT(mf_descent_options);
+  options.hessp = valley_product;
+  double start[2] = {-1.2, 1.0}, value = 0, gmax = 0;
+  int err = 99;
+  int64_t nit = 0;
+  mf_descent *d = api->descent_new(m, &p, &options, start, &err);
+  CHECK(d != NULL && err == 0);
+  CHECK(api->descent_advance(d, 5, 1e-6) == 1);
+  const int64_t bytes = api->descent_save(d, NULL, 0);
+  char *buffer = (char *)malloc((size_t)bytes);
+  CHECK(bytes > 0 && api->descent_save(d, buffer, bytes - 1) == MF_E_ARGUMENT && api->descent_save(d, buffer, bytes) == bytes);
+  CHECK(api->descent_advance(d, 3000, 1e-6) == 0);
+  memcpy(x, api->descent_x(d, &value, &gmax, &nit, evaluations), 2 * sizeof(double));
+  CHECK(gmax <= 1e-6 && nit > 5 && value < 1e-9);
+  mf_descent *other = api->descent_new(m, &p, &options, start, &err);
+  CHECK(other != NULL && api->descent_restore(other, buffer, bytes) == 0 && api->descent_advance(other, 3000, 1e-6) == 0);
+  CHECK(memcmp(x, api->descent_x(other, NULL, NULL, NULL, NULL), 2 * sizeof(double)) == 0);
+  buffer[bytes / 2] ^= 1;
+  CHECK(api->descent_restore(other, buffer, bytes) == MF_E_DAMAGED && api->descent_restore(other, buffer, 3) == MF_E_DAMAGED);
+  mf_descent *entered = api->descent_new(m, &p, &options, start, &err);
+  ctx.descent = entered;
+  CHECK(api->descent_advance(entered, 1, 0.0) == 1 && ctx.inner == MF_E_BUSY);   /* its own callback came in again */
+  ctx.descent = NULL;
+  api->descent_free(entered);
+  api->descent_free(other);
+  api->descent_free(d);
+  api->descent_free(NULL);
+  free(buffer);
+  return 0;
+}
+
+int host_bad_descents(const mf_api *api) {
+  valley_ctx ctx = {api, NULL, 0};
+  mf_problem p = MF_INIT(mf_problem);
+  p.n = 2; p.value_grad = valley; p.ctx = &ctx;
+  double start[2] = {-1.2, 1.0}, low[2] = {-2.0, -2.0}, high[2] = {0.5, 2.0}, gmax = 1.0;
+  int err = 0;
+  const mf_method *lbfgs = api->find("lbfgs");
+  mf_descent_options options = MF_INIT(mf_descent_options);
+  CHECK(api->descent_new(NULL, &p, NULL, start, &err) == NULL && err == MF_E_ARGUMENT);
+  CHECK(api->descent_new(lbfgs, NULL, NULL, start, &err) == NULL && err == MF_E_ARGUMENT);
+  CHECK(api->descent_new(lbfgs, &p, NULL, NULL, &err) == NULL && err == MF_E_ARGUMENT);
+  CHECK(api->descent_new(api->find("rk4"), &p, NULL, start, &err) == NULL && err == MF_E_KIND);
+  options.c1 = 0.5; options.c2 = 0.4;
+  CHECK(api->descent_new(lbfgs, &p, &options, start, &err) == NULL && err == MF_E_ARGUMENT);
+  options.c1 = options.c2 = 0.0;
+  options.lower = high; options.upper = low;
+  CHECK(api->descent_new(lbfgs, &p, &options, start, &err) == NULL && err == MF_E_ARGUMENT);
+  options.lower = low; options.upper = high;
+  CHECK(api->descent_new(api->find("bfgs"), &p, &options, start, &err) == NULL && err == MF_E_KIND);
+  mf_descent *d = api->descent_new(lbfgs, &p, &options, start, &err);
+  CHECK(d != NULL && api->descent_advance(d, 1000, 1e-6) == 0);
+  const double *x = api->descent_x(d, NULL, &gmax, NULL, NULL);
+  CHECK(x[0] == 0.5 && fabs(x[1] - 0.25) < 1e-6 && gmax <= 1e-6);
+  CHECK(api->descent_advance(d, -1, 0.0) == MF_E_ARGUMENT && api->descent_advance(NULL, 1, 0.0) == MF_E_ARGUMENT);
+  api->descent_free(d);
+  p.value_grad = NULL;
+  CHECK(api->descent_new(lbfgs, &p, NULL, start, &err) == NULL && err == MF_E_CALLBACK);
+  CHECK(api->direct(lbfgs, NULL) == MF_E_ARGUMENT && api->room(api->find("rk4"), NULL, 2, 0, NULL, NULL) == MF_E_ARGUMENT);
+  return 0;
 }

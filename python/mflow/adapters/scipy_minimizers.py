@@ -73,19 +73,19 @@ def _bounded(bounds: Any) -> bool:
 
 
 def _refuse(record: Any, bounds: Any, constraints: Any, hess: Any, hessp: Any) -> None:
-    if _bounded(bounds):
-        raise ValueError(f"bounds: {record.name} minimises without any; change variables, or take SciPy's L-BFGS-B")
+    if _bounded(bounds) and record.kind != "update" and not record.takes_bounds:
+        raise ValueError(f"bounds: {record.name} minimises without any; change variables, or take mflow.scipy.minimize_lbfgs")
     if constraints is not None and np.size(constraints) > 0:
         raise ValueError(f"constraints: {record.name} minimises without any; add a penalty to fun, or take SciPy's SLSQP")
-    if hessp is not None:
+    if hessp is not None and "trust_region" not in record.flags:
         raise ValueError(f"hessp: {record.name} takes no Hessian-vector products; omit it")
-    if hess is not None and "implicit" not in record.flags:
+    if hess is not None and not record.flags & {"implicit", "trust_region"}:
         tell(f"Method {record.name} does not use Hessian information (hess).")
 
 
 def _minimizer(record: Any) -> Callable[..., OptimizeResult]:
     name = record.name
-    implicit = "implicit" in record.flags
+    takes_hess = bool(record.flags & {"implicit", "trust_region"})
 
     def minimizer(
         fun: Any, x0: Any, args: tuple[Any, ...] = (), jac: Any = None, hess: Any = None, hessp: Any = None, bounds: Any = None,
@@ -93,13 +93,16 @@ def _minimizer(record: Any) -> Callable[..., OptimizeResult]:
     ) -> OptimizeResult:  # fmt: skip
         _refuse(record, bounds, constraints, hess, hessp)
         options = {"check_gradient": False, **options}  # SciPy's count of evaluations is the user's
-        result = minimize(fun, x0, args, name, jac, hess=hess if implicit else None, tol=tol, callback=callback, **options)
+        result = minimize(
+            fun, x0, args, name, jac, hess if takes_hess else None, hessp, bounds if _bounded(bounds) else None, tol=tol, callback=callback,
+            **options,
+        )  # fmt: skip
         if disp:
             print(f"{name}: {result.message}")
         return OptimizeResult(result)
 
     parameters = "".join(f"{p.name} : {p.bounds}, default {p.default!r}\n    {p.doc}\n" for p in get_method(name).parameters_)
-    options = '{"dt": 0.2}' if record.kind == "step" else '{"lr": 0.1}'
+    options = {"step": '{"dt": 0.2}', "update": '{"lr": 0.1}', "direction": '{"maxiter": 100}'}[record.kind]
     minimizer.__name__ = minimizer.__qualname__ = f"minimize_{name}"
     minimizer.__module__ = "mflow.scipy"
     minimizer.__doc__ = USAGE.format(
@@ -115,6 +118,6 @@ def _minimizer(record: Any) -> Callable[..., OptimizeResult]:
 
 MINIMIZERS: dict[str, Callable[..., OptimizeResult]] = {}
 for _record in registry.records():
-    if _record.kind in ("update", "step"):
+    if _record.kind in ("update", "step", "direction"):
         _function = _minimizer(_record)
         MINIMIZERS.update(dict.fromkeys((f"minimize_{name}" for name in (_record.name, *_record.aliases)), _function))

@@ -149,6 +149,8 @@ class Doubts:
             x, at = out.x.ravel(), float(out.fun)
             scans = [scan(lambda y: probe.evaluate(y.reshape(shape), False)[0], x, move, at) for move in moves_from(x)]
             self._said_of_zero(out, verdict_of(scans))
+        if self.box is not None and self.differences:  # where bounds leave no room there is no difference
+            out.jac = np.where(self.box.lower < self.box.upper, out.jac, np.nan)
         return out
 
     def _said_of_differences(self, out: OptimizeResult, look: CostLook) -> None:

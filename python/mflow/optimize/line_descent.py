@@ -18,7 +18,8 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
-from mflow.base.result import OptimizeResult, Result
+from mflow.base.result import OptimizeResult, Result, keep_origin
+from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
 from mflow.optimize.directions import direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
@@ -28,9 +29,9 @@ __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow
 CONVERGED = stepper.CONVERGED
 STOPPED = CONVERGED - 1  # by the callback
 ENDINGS = {
-    CONVERGED: (0, "converged", "the largest entry of the gradient is {largest:.3g}, at most gtol = {gtol:g}, after {nit} iterations"),
+    CONVERGED: (0, "converged", "the largest entry of the {kind} is {largest:.3g}, at most gtol = {gtol:g}, after {nit} iterations"),
     STOPPED: (2, "callback", "the callback stopped it after {nit} iterations"),
-    0: (1, "max_iter", "{nit} iterations: the largest entry of the gradient is {largest:.3g}, above gtol = {gtol:g}"),
+    0: (1, "max_iter", "{nit} iterations: the largest entry of the {kind} is {largest:.3g}, above gtol = {gtol:g}"),
 }
 NOISY_STEP = 1e-4  # of differences of gradients that are differences themselves, relative
 JUMP = 1e-3  # of the first gradient: where one so large leads nowhere, rounding is not the reason
@@ -42,10 +43,10 @@ WHY = {
 }
 
 
-def ending(status: int, nit: int, largest: float, gtol: float) -> tuple[int, str, str]:
+def ending(status: int, nit: int, largest: float, gtol: float, bounded: bool = False) -> tuple[int, str, str]:
     """(status, reason, message) of a result, for the endings that every descent has. largest: the largest entry of the gradient."""
     code, reason, text = ENDINGS[status]
-    return code, reason, text.format(nit=nit, largest=largest, gtol=gtol)
+    return code, reason, text.format(nit=nit, largest=largest, gtol=gtol, kind="projected gradient" if bounded else "gradient")
 
 
 def overflow_text(method: Method, nit: int, largest: float) -> str:
@@ -127,7 +128,7 @@ class LineDescent:
         nit = self.run.k
         _, last = self.run.largest_slope
         if status in ENDINGS:
-            return self.result(*ending(status, nit, last, gtol))
+            return self.result(*ending(status, nit, last, gtol, self.doubts.box is not None))
         if status == line_descent.FAILED:
             reason = "trust_region_failed" if "trust_region" in self.method.flags else "line_search_failed"
             return self.result(-1, reason, self._failure(last, gtol))
@@ -161,6 +162,14 @@ class LineDescent:
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
+        flat, shape, differences = np.ravel(x).copy(), self.start.shape, self.doubts.differences and not self.problem.compiled
+        keep_origin(out, Landscape(
+            flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
+            converged=reason == "converged", longer=OF_DIFFERENCES if differences else 1.0,
+        ))  # fmt: skip
+        if self.method.family == "quasi_newton" and self.doubts.box is None:
+            inverse = InverseHessian(run, x.size)
+            out.hess_inv = inverse if "maxcor" in self.method.parameters else inverse.todense()
         return out
 
     def _path(self) -> Result:
@@ -174,6 +183,27 @@ class LineDescent:
             steps=a,
             fun=np.concatenate([[value], f]),
         )
+
+
+class InverseHessian:
+    """The approximation H of the inverse Hessian where a quasi-Newton method ended: ``H @ v``, ``H.todense()``."""
+
+    def __init__(self, run: line_descent.LineDescent, n: int) -> None:
+        self._run, self.shape = run, (n, n)
+
+    def __matmul__(self, right: Any) -> Array:
+        columns = np.asarray(right, dtype=np.float64)
+        if columns.ndim not in (1, 2) or len(columns) != self.shape[0]:
+            raise ValueError(f"H @ v: expected {self.shape[0]} numbers, or as many rows, got shape {columns.shape}")
+        out = self._run.inverse_hessian(np.ascontiguousarray(np.atleast_2d(columns.T)))
+        return out[0] if columns.ndim == 1 else np.ascontiguousarray(out.T)
+
+    def todense(self) -> Array:
+        """H as an (n, n) array."""
+        return self @ np.eye(self.shape[0])
+
+    def __repr__(self) -> str:
+        return f"InverseHessian(shape={self.shape})"
 
 
 def _check_box(method: Method, doubts: Doubts) -> None:

@@ -59,6 +59,8 @@ cdef int cg_direct(const mf_method *m, mf_direction *w) noexcept nogil:
         beta = hager_zhang(w) if w.par[0] != 0.0 else polak_ribiere(w)
         for i in range(w.n):
             w.d[i] = beta * w.kept[i] - w.g[i]
+    else:
+        w.first = 1.0 / sqrt(dot(w.g, w.g, w.n))     # a step of length 1: nothing is known of the scale
     if w.k == 0 or not dot_and_square(w.g, w.d, w.n, &square) <= -SUFFICIENT * square:
         for i in range(w.n):
             w.d[i] = -w.g[i]

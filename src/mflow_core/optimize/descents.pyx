@@ -264,6 +264,7 @@ cdef int one_search(descent_t *s, path_t *path) noexcept nogil:
         return status
     line.x, line.d, line.f0, line.slope0 = s.x, s.d, s.f, dot(s.g, s.d, s.n)
     line.c2 = s.rule.c2 if s.rule.c2 > 0.0 else (s.way.c2 if s.way.c2 > 0.0 else USUAL_C2)
+    line.c2 = line.c1 if line.c2 < line.c1 else line.c2     # a method's own, beside a c1 that was given
     line.f_ref = reference(s)
     limit_step(s)
     line_begin(line)

@@ -1,22 +1,23 @@
 """A descent by line searches or trust regions as Python sees it: descents.pyx with its arrays, its products and its saved state."""
 from cpython.exc cimport PyErr_Occurred
 from libc.math cimport NAN
+from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
-from libc.stdlib cimport free
+from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.descents cimport (BARZILAI_BORWEIN, LINE_FAILED, MAX_HISTORY, descent_close, descent_open, descent_products,
-                                           descent_start, descent_t, line_descend, lowest_point, path_t, rule_t)
+                                           descent_start, descent_t, line_descend, lowest_point, path_t, rule_defaults, rule_t)
 from mflow_core.optimize.products cimport Products
 from mflow_core.optimize.saved_descents cimport descent_pack, descent_unpack
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.stepping.descent cimport asks_ahead
-from mflow_core.types cimport MF_E_MEMORY
+from mflow_core.types cimport MF_E_MEMORY, mf_direction
 
 import numpy as np
 
@@ -28,13 +29,20 @@ KINDS = {**SEARCHES, "barzilai_borwein": BARZILAI_BORWEIN}
 FAILED = LINE_FAILED
 
 
+cdef int way_of(MethodRecord record, mf_direction *way) noexcept nogil:
+    return record.m.direct(record.m, way)
+
+
 cdef int read_rule(rule_t *rule, int kind, dict given) except -1:
-    if not 1 <= given["memory"] <= MAX_HISTORY:
-        raise ValueError(f"memory: expected a whole number from 1 to {MAX_HISTORY}, got {given['memory']}")
-    rule.kind, rule.form, rule.memory = kind, given["form"], given["memory"]
-    rule.c1, rule.c2, rule.shrink, rule.tol = given["c1"], given["c2"], given["shrink"], given["tol"]
-    rule.max_step, rule.limit = given["max_step"], given["limit"]
-    rule.initial, rule.first_try = given["initial"], given["first_try"]
+    """What is not given has its usual value."""
+    rule_defaults(rule)
+    rule.kind, rule.form, rule.memory = kind, given.get("form", rule.form), given.get("memory", rule.memory)
+    rule.c1, rule.c2 = given.get("c1", rule.c1), given.get("c2", rule.c2)
+    rule.shrink, rule.tol = given.get("shrink", rule.shrink), given.get("tol", rule.tol)
+    rule.max_step, rule.limit = given.get("max_step", rule.max_step), given.get("limit", rule.limit)
+    rule.initial, rule.first_try = given.get("initial", 0.0), given.get("first_try", 0.0)
+    if not 1 <= rule.memory <= MAX_HISTORY:
+        raise ValueError(f"memory: expected a whole number from 1 to {MAX_HISTORY}, got {rule.memory}")
     return 0
 
 
@@ -141,6 +149,40 @@ cdef class LineDescent:
         if not self.s.evaluated:
             return self.copied(self.s.x), NAN, np.full(self.shape, np.nan)
         return self.copied(low), self.s.f_low, None if grad == NULL else self.copied(grad)
+
+    def inverse_hessian(self, cnp.ndarray vectors not None):
+        """H v of each row v of `vectors` (count, n), H the approximation of the inverse Hessian that a quasi-Newton method has; a new array.
+
+        The method is asked for its direction at a gradient of v, on a copy of what it keeps: no pair follows from a point to itself.
+        """
+        cdef mf_direction way = self.s.way
+        cdef cnp.ndarray right = np.ascontiguousarray(vectors, dtype=np.float64)
+        cdef cnp.ndarray out = np.empty((<object> right).shape)
+        cdef double *kept
+        cdef ptrdiff_t k, count = cnp.PyArray_SIZE(right) // max(self.s.n, <ptrdiff_t> 1)
+        cdef int status = 0
+        if self.record.m.direct == NULL or self.s.lower != NULL or cnp.PyArray_SIZE(right) != count * self.s.n:
+            raise ValueError(f"vectors: expected rows of {self.s.n} numbers, and a method without bounds that has directions")
+        if not mf_take(&self.busy):
+            raise RuntimeError("this descent is going: ask it from outside its callbacks")
+        kept = <double *> malloc((self.s.n_kept + 1) * sizeof(double))
+        if kept != NULL:
+            memcpy(kept, self.s.way.kept, self.s.n_kept * sizeof(double))
+            way.kept, way.x, way.x_old = kept, self.s.x, self.s.x_old
+            way.g, way.g_old, way.d = self.s.g, self.s.g_old, self.s.aside
+            way.k = self.s.row_k
+            if way.k > 0:
+                status = way_of(self.record, &way)               # with the pair of the last step
+            way.x_old, way.k = way.x, 1
+            for k in range(count):
+                way.g = way.g_old = <double *> cnp.PyArray_DATA(right) + k * self.s.n
+                way.d = <double *> cnp.PyArray_DATA(out) + k * self.s.n
+                status = way_of(self.record, &way) if status == 0 else status
+            free(kept)
+        mf_give(&self.busy)
+        if kept == NULL or status != 0:
+            raise MemoryError(f"no memory for the inverse Hessian of {self.record.name}" if kept == NULL else f"code {status}")
+        return np.negative(out, out=out)
 
     def save(self):
         """The state as bytes, from which a descent made with the same arguments goes on with the same bits."""

@@ -318,11 +318,11 @@ module mflow
       integer(c_int) :: out
     end function
 
-    function mf_hessp_fn(x, p, out, n, ctx) bind(C) result(out)
+    function mf_hessp_fn(x, p, Hp, n, ctx) bind(C) result(out)
       import
       real(c_double), intent(in) :: x(*)
       real(c_double), intent(in) :: p(*)
-      real(c_double), intent(inout) :: out(*)
+      real(c_double), intent(inout) :: Hp(*)
       integer(c_intptr_t), value :: n
       type(c_ptr), value :: ctx
       integer(c_int) :: out
