@@ -85,8 +85,8 @@ def solve_ivp(
         oscillations least of all; rtol and atol are for accuracy. rkc2 is damped more then, unless ``damping=`` is given.
         Steps one by one: a sequence, which must reach t_end, or ``dt(q, t, y)``, the size of step q from the state y at t; the step that
         would pass t_end ends there, and times are a compensated sum.
-        inf, with t_end = inf and "backward_euler": the steady state that the flow from y0 reaches, in one step; the message says whether
-        it is stable.
+        inf, with t_end = inf and "backward_euler": the steady state that the flow from y0 reaches, with t at rest, in one step; the message
+        says whether it is stable. A flow that never rests ends as "solve_failed", with what it does.
     rtol, atol : float or array_like of y0's shape
         Error control (default 1e-3, 1e-6): the local error of component i is held to atol_i + rtol_i |y_i|, in root mean square.
         A start far below the default atol is warned of.

@@ -69,7 +69,8 @@ class Stepper:
     Notes
     -----
     ``save`` and `load` keep the state in a file; ``pickle`` and ``copy`` work where ``fun`` can be pickled or copied. All of them go on
-    with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again.
+    with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. Steps that are held at a
+    stability limit are told of once, by `mflow.StiffnessWarning`.
 
     Examples
     --------
