@@ -24,7 +24,7 @@ from mflow_core.solvers.newton cimport newton_config_t, newton_defaults, newton_
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.stepping.output cimport hermite, polynomial
-from mflow_core.stepping.run cimport (RHO_DUE, RUN_SOLVE, estimate_rho, run_enter, run_leave, run_make, run_release, run_restart, run_solve_with,
+from mflow_core.stepping.run cimport (RHO_DUE, RUN_SOLVE, estimate_rho, run_enter, run_leave, run_make, run_release, run_restart, run_solve_with, solves,
                                       run_t, run_tolerances)
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
                                MF_E_VERSION, MF_IMPLICIT, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, mf_new_api)
@@ -72,7 +72,7 @@ cdef int mf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if m.flags & MF_SECOND_ORDER:
         if f.p.accel == NULL and f.p.solve_accel == NULL:
             return MF_E_CALLBACK             # which of the two it needs depends on parameters: the kernel says
-    elif f.p.rhs == NULL or (m.flags & MF_IMPLICIT and f.p.solve == NULL):
+    elif f.p.rhs == NULL or (m.flags & MF_IMPLICIT and not solves(m, f.p)):
         return MF_E_CALLBACK
     if f.n < 0 or f.ld < f.n or f.x0 == NULL or f.x1 == NULL or (f.work == NULL and m.sizes.n_work > 0):
         return MF_E_ARGUMENT
@@ -251,7 +251,7 @@ cdef bint state_given(const mf_method *m, ptrdiff_t n, const double *const *y) n
 
 cdef bint solved_here(const mf_method *m, const mf_problem *p) noexcept nogil:
     """An implicit method on a problem that does not solve its equations itself."""
-    return m.flags & MF_IMPLICIT != 0 and m.flags & MF_SECOND_ORDER == 0 and p.solve == NULL
+    return m.flags & MF_IMPLICIT != 0 and m.flags & MF_SECOND_ORDER == 0 and not solves(m, p)
 
 
 cdef bint give_solver(run_t *run) noexcept nogil:

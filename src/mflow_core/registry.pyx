@@ -22,7 +22,8 @@ import math
 from mflow_core import cpu
 
 # By folder; a new family: here and in its folder's meson.build.
-FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "chebyshev", "second_order", "optimizers", "implicit_sgd")),
+FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "radau", "chebyshev", "second_order.newmark",
+                                             "second_order.splitting", "second_order.nystroem", "optimizers", "implicit_sgd")),
             *(f"directions.{name}" for name in ("quasi_newton", "conjugate_gradients", "trust_region")))
 
 
@@ -62,7 +63,7 @@ cdef int join(const mf_method **records, str level) except -1:
 
 join(RECORDS, LEVEL)
 REDUCE = (<reductions_t *> kernels("arithmetic.reductions", "_table", b"mflow_core._reductions"))[0]
-STEPS = (<steps_t *> kernels("methods.second_order", "_steps", b"mflow_core._steps"))[0]
+STEPS = (<steps_t *> kernels("methods.second_order.newmark", "_steps", b"mflow_core._steps"))[0]
 
 
 cdef bint named(const mf_method *m, const char *name) noexcept nogil:
@@ -282,7 +283,8 @@ cdef class MethodRecord:
     def tableau(self):
         """The stored coefficients: a dict with "c" and "A", "b" or, in Shu-Osher form, "alpha", "beta"; None for other methods.
 
-        Pairs have "d" too: b - bhat, one row an error estimate.
+        Pairs have "d" too: b - bhat, one row an error estimate. Stages that are solved together have "A_inv" = T L T_inv and "mu", the
+        numbers of L.
         """
         if self.m.tab == NULL:
             return None
@@ -294,6 +296,9 @@ cdef class MethodRecord:
             out["A"], out["b"] = matrix(self.m.tab.A, s, s), matrix(self.m.tab.b, 1, s)[0]
         if self.m.tab.d != NULL:
             out["d"] = matrix(self.m.tab.d, self.m.tab.n_hat, s)
+        if self.m.tab.A_inv != NULL:
+            out["A_inv"], out["mu"] = matrix(self.m.tab.A_inv, s, s), matrix(self.m.tab.mu, 1, s)[0]
+            out["T"], out["T_inv"] = matrix(self.m.tab.T, s, s), matrix(self.m.tab.T_inv, s, s)
         return out
 
     @property

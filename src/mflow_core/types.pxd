@@ -34,6 +34,7 @@ cdef extern from "mflow/mflow.h" nogil:
         MF_LOWER_OPEN
         MF_UPPER_OPEN
         MF_FRESH
+        MF_AGAIN
         MF_VELOCITY_FREE
         MF_IMPLICIT
         MF_LINEAR
@@ -62,6 +63,9 @@ cdef extern from "mflow/mflow.h" nogil:
                                  void *ctx) noexcept nogil
 
     ctypedef int (*mf_jac_fn)(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept nogil
+    ctypedef struct mf_tableau
+    ctypedef int (*mf_solve_system_fn)(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n,
+                                       void *ctx) noexcept nogil
 
     ctypedef struct mf_problem:
         uint32_t size, flags
@@ -76,6 +80,7 @@ cdef extern from "mflow/mflow.h" nogil:
         mf_rhs_lanes_fn rhs_lanes
         mf_energy_fn energy
         mf_jac_fn jac
+        mf_solve_system_fn solve_system
 
     ctypedef struct mf_param:
         const char *name
@@ -98,6 +103,10 @@ cdef extern from "mflow/mflow.h" nogil:
         const double *beta
         const double *W
         const void *packed
+        const double *A_inv
+        const double *T
+        const double *T_inv
+        const double *mu
 
     ctypedef struct mf_frame:
         uint32_t size, flags

@@ -25,7 +25,7 @@ from scipy.sparse import csc_matrix
 import mflow
 import mflow.scipy
 from support.problems import Array, decay_cfunc, waves
-from support.reference import weight_of_slopes
+from support.tableaus import weight_of_slopes
 
 CLASSES = [getattr(mflow.scipy, name) for name in mflow.scipy.__all__ if name not in ("MethodSolver", "MethodDenseOutput")]
 FIXED = [cls for cls in CLASSES if "embedded" not in cls.record.flags]

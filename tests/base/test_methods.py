@@ -8,7 +8,7 @@ import re
 import pytest
 
 import mflow
-from mflow.base.methods import Method, as_method, get_method, methods, parameters_of, public_values, record_values
+from mflow.base.methods import FOREIGN, Method, as_method, get_method, methods, parameters_of, plain_name, public_values, record_values
 
 
 @pytest.mark.parametrize("method", methods(), ids=lambda method: method.name)
@@ -103,6 +103,24 @@ def test_names_are_looked_up_without_case_and_hyphens():
             assert names.setdefault(name.lower().replace("-", "").replace("_", ""), method.name) == method.name, f"{name} is two methods"
             for spelled in (name.upper(), name.replace("_", "-"), name.title().replace("_", "")):
                 assert get_method(spelled).name == as_method(spelled, {}).name == method.name
+
+
+@pytest.mark.parametrize(("name", "ours"), [("LSODA", "radau5"), ("CVODE", "radau5"), ("ode15s", "radau5"), ("ode113", "dop853")])
+def test_names_of_other_libraries_are_answered_with_the_nearest_of_ours(name, ours):
+    with pytest.raises(
+        ValueError, match=rf"^method: no method '{name}', which is another library's; '{ours}' is made for the same problems$"
+    ):
+        as_method(name, {})
+    with pytest.raises(ValueError, match=r"there are|did you mean"):
+        as_method(name, {}, fits=lambda record: record.kind == "update")
+
+
+def test_names_of_other_libraries_are_none_of_ours():
+    known = {plain_name(name) for method in methods() for name in (method.name, *method.aliases)}
+    for ours, theirs in FOREIGN.items():
+        assert get_method(ours).name == ours
+        assert not known & set(theirs.split())
+        assert all(plain_name(name) == name for name in theirs.split())
 
 
 def test_an_unknown_name_is_answered_with_the_nearest_of_the_kind_that_fits():

@@ -24,16 +24,16 @@ import mflow
 from support.battery import EPS, bits, descent_of, end_of, run_of, same_at
 from support.levels import LEVELS
 from support.problems import GROWTH, PROBLEMS, RHO, SIZES, Array, componentwise, decay_cfunc, flush_to_zero, start_of, waves
-from support.reference import (
-    LIMIT_FLOWS,
-    ORACLES,
+from support.reference import LIMIT_FLOWS, ORACLES, defaults
+from support.tableaus import (
     TEXTBOOK,
     butcher,
-    defaults,
     documented_step,
     evaluations,
+    is_coupled,
     magnitude,
     residual,
+    solved,
     solves,
     stages_at,
     times_of,
@@ -118,10 +118,22 @@ def order_conditions(A: Any, b: Any, order: int) -> tuple[list[Any], float]:
 def test_tableau_is_triangular_and_consistent(step_record: Any) -> None:
     A, b, c = butcher(step_record)
     assert len(A) == len(b) == len(c) == step_record.stages
+    if is_coupled(step_record):
+        check_transformation(step_record.tableau)
     for i, line in enumerate(A):
-        assert all(entry == 0 for entry in line[i + ("implicit" in step_record.flags) :])
+        assert is_coupled(step_record) or all(entry == 0 for entry in line[i + ("implicit" in step_record.flags) :])
         assert abs(float(sum(line) - c[i])) <= 2 * EPS * max(1.0, float(sum(map(abs, line))))
     assert abs(float(sum(b) - 1)) <= 4 * EPS  # coefficients known to 15 digits alone
+
+
+def check_transformation(tableau: dict[str, Any]) -> None:
+    """A A_inv = I and A_inv = T L T_inv, L of a real eigenvalue and a complex pair."""
+    A, inverse, T, T_inv = (np.array(tableau[name]) for name in ("A", "A_inv", "T", "T_inv"))
+    real, re, im = tableau["mu"]
+    L = np.array([[real, 0.0, 0.0], [0.0, re, -im], [0.0, im, re]])
+    np.testing.assert_allclose(A @ inverse, np.eye(3), rtol=0, atol=64 * EPS)
+    np.testing.assert_allclose(T @ T_inv, np.eye(3), rtol=0, atol=16 * EPS)
+    np.testing.assert_allclose(T @ L @ T_inv, inverse, rtol=0, atol=64 * EPS)
 
 
 def test_ssp_methods_are_convex_combinations(step_record: Any) -> None:
@@ -174,7 +186,10 @@ def test_step_agrees_with_its_tableau(step_record: Any, n: int) -> None:
     stages = stages_at(step_record, h, RHO)
     A, b, c = (np.array(part, dtype=np.longdouble) for part in butcher(step_record, stages))
     y, K = y0.astype(np.longdouble), []
-    for i in range(len(b)):
+    if is_coupled(step_record):  # K_i = rate_i (y + h sum_j A_ij K_j)
+        rates = 2 - (t0 + c * h)
+        K = [weight * y for weight in solved(np.eye(len(b), dtype=np.longdouble) - h * rates[:, None] * A, rates)]
+    for i in range(len(K), len(b)):
         rate = 2 - (t0 + c[i] * h)
         K.append(rate * (y + h * sum((A[i, j] * K[j] for j in range(i)), start=np.zeros_like(y))) / (1 - h * A[i, i] * rate))
     want = y + h * sum(w * k for w, k in zip(b, K, strict=True))
@@ -262,9 +277,11 @@ def test_evaluations_are_counted(step_record: Any) -> None:
         assert (counters["nsolve"], counters["nfail"]) == (solves(step_record, 4), 0)
         assert len(calls) - counters["n_rhs"] == made
         calls, times = ([t for t, _ in itertools.groupby(seen)] for seen in (calls, times))
+    if is_coupled(step_record):  # all stages again and again, and the start, where the Jacobian is taken
+        calls, times = sorted({round(t, 12) for t in calls}), sorted({0.0, *(round(t, 12) for t in times)})
     else:
         assert len(calls) == made
-    np.testing.assert_allclose(calls, times, rtol=0, atol=4 * EPS)
+    np.testing.assert_allclose(calls, times, rtol=0, atol=1e-12 if is_coupled(step_record) else 4 * EPS)
 
 
 def test_large_state_matches_small_ones(step_record: Any) -> None:

@@ -19,11 +19,13 @@ from mflow_core.stepping import stepper
 import mflow
 from support.kernels import Kernel, dense_of, go
 from support.levels import LEVELS
-from support.problems import PROBLEMS, Array, start_of, waves
-from support.reference import (
+from support.problems import PROBLEMS, Array, Componentwise, start_of, waves
+from support.solvable import STEPS, Linear, kernel_of, kernel_with, those
+from support.tableaus import (
     butcher,
     chebyshev,
     density,
+    is_coupled,
     last_is_first,
     len_of,
     magnitude,
@@ -36,69 +38,10 @@ from support.reference import (
 
 EPS = 2.0**-52
 SIZES = (1, 2, 3, 7, 13, 600, 1001)
-STEPS = [
-    (record, level)
-    for level in LEVELS
-    for record in registry.records_of(level)
-    if record.kind == "step" and "second_order" not in record.flags
-]
-
-
-def those(*flags: str, without: str = "") -> Any:
-    """Parametrises over the step methods that have these flags, on every level."""
-    records = [(record, level) for record, level in STEPS if record.flags.issuperset(flags) and without not in record.flags]
-    assert records
-    return pytest.mark.parametrize("record", [pytest.param(record, id=f"{record.name}-{level}") for record, level in records])
 
 
 def bits(a: Any) -> bytes:
     return np.ascontiguousarray(a, dtype=np.float64).tobytes()
-
-
-# ---- problems with a solver --------------------------------------------------------------------------------------------
-
-
-class Linear:
-    """y' = J (y - cos t) - sin t, solved by elimination; y = cos t is one of its solutions. J is diagonal where it would be large."""
-
-    def __init__(self, n: int, stiffness: float = 3.0) -> None:
-        self.d = -np.linspace(0.2, stiffness, n)
-        self.rest = 0.1 * np.random.default_rng(n).standard_normal((n, n)) / n if n <= 20 else np.zeros((1, 1))
-
-    def rhs(self, t: float, y: Array) -> Array:
-        away = y - math.cos(t)
-        return self.d * away + (self.rest @ away if y.size <= 20 else 0.0) - math.sin(t)
-
-    def lsolve(self, t: float, gh: float, r: Array) -> Array:
-        if r.size > 20:
-            return r / (1.0 - gh * self.d)
-        return np.linalg.solve(np.eye(r.size) - gh * (np.diag(self.d) + self.rest), r)
-
-    def solve(self, t: float, gh: float, r: Array, guess: Array) -> Array:
-        if math.isinf(gh):
-            return math.cos(t) + np.linalg.solve(np.diag(self.d) + self.rest, np.full(r.size, math.sin(t)))
-        return math.cos(t) + self.lsolve(t, gh, (r - math.cos(t)) - gh * math.sin(t))
-
-
-def by_root(rhs: Any) -> Any:
-    """A solver for small problems that are not linear, from SciPy."""
-
-    def solve(t: float, gh: float, r: Array, guess: Array) -> Array:
-        z = scipy.optimize.root(lambda z: z - gh * rhs(t, z) - r, guess, tol=1e-15).x
-        assert np.max(np.abs(z - gh * rhs(t, z) - r)) < 1e-13
-        return z
-
-    return solve
-
-
-def kernel_of(record: Any, n: int, problem: Any = None, **more: Any) -> Kernel:
-    """A kernel on `problem`, or on one that suits the method: waves, or the linear one that can be solved."""
-    if problem is None and "implicit" in record.flags:
-        problem = Linear(n)
-        return Kernel(record, problem.rhs, n, problem.solve, **more)
-    if problem is None:
-        return Kernel(record, waves, n, **more)
-    return Kernel(record, problem, n, by_root(problem), **more)
 
 
 # ---- tableaus: facts and flags -----------------------------------------------------------------------------------------
@@ -115,7 +58,8 @@ def test_flags_follow_from_the_tableau(record: Any, level: str) -> None:
     carries = record.sizes()["n_vec"] > record.sizes()["n_vis"]
     assert ("fsal" in record.flags) == ("derived" in record.flags) == carries
     assert ("embedded" in record.flags) == (record.order_hat is not None) == (record.sizes()["n_err"] > 0)
-    assert ("d" in (record.tableau or {})) == (record.sizes()["n_err"] > 0 and "staged" not in record.flags)
+    assert ("d" in (record.tableau or {})) == (record.sizes()["n_err"] > 0 and "staged" not in record.flags and not is_coupled(record))
+    assert is_coupled(record) == any(a != 0 for i, line in enumerate(A) for a in line[i + 1 :])
     assert (dense_of(record) is not None) == (record.sizes()["n_dense"] > 0)
     assert record.sizes()["n_err"] == len((record.tableau or {}).get("d", [0] * record.sizes()["n_err"]))
 
@@ -129,7 +73,7 @@ def test_implicit_order_conditions(record: Any) -> None:
     assert max(residual(tree, A, b) for tree in trees_of(record.order + 1)) > 1e-10
 
 
-@those("embedded", without="staged")
+@those("embedded", without="staged", coupled=False)
 def test_embedded_order_conditions(record: Any) -> None:
     """bhat = b - d meets the conditions up to order_hat and no further; a second estimate has order 3 (dop853)."""
     A, b, _ = butcher(record)
@@ -182,7 +126,13 @@ def test_same_bits_at_any_length(record: Any, n: int) -> None:
         return (r + gh * t) / (1.0 + 0.75 * gh)
 
     def results(y: Array) -> tuple[Array, Array, list[Array]]:
-        kernel = Kernel(record, rhs, y.size, solve if "implicit" in record.flags else None)
+        if "implicit" in record.flags:
+            system = Componentwise(rhs, rate=lambda t: -0.75, load=lambda t: t).system
+            kernel = kernel_with(
+                record, rhs, y.size, solve, system, lsolve=(lambda t, gh, r: r / (1.0 + 0.75 * gh)) if is_coupled(record) else None
+            )
+        else:
+            kernel = Kernel(record, rhs, y.size)
         x = go(kernel, 0.1, y, 0.2, 2)
         D = [kernel.dense()(theta) for theta in (0.25, 0.5)] if dense_of(record) else []
         return x, kernel.errors, D
@@ -196,7 +146,7 @@ def test_same_bits_at_any_length(record: Any, n: int) -> None:
         assert bits(np.resize(b, n)) == bits(a)
 
 
-@those("embedded", without="staged")
+@those("embedded", without="staged", coupled=False)
 def test_error_estimate_is_the_difference_of_both_results(record: Any) -> None:
     n, t, h = 7, 0.3, 0.2
     kernel = kernel_of(record, n)
@@ -242,9 +192,10 @@ def test_a_failed_call_ends_the_step() -> None:
         for fatal in range(1, total + 1):
             for code in (-7, 3):
                 kernel = kernel_of(record, 3)
-                rhs, solve = kernel.rhs, kernel.solve
+                rhs, solve, system = kernel.rhs, kernel.solve, kernel.system
                 kernel.rhs = lambda t, y, k=kernel, f=rhs, at=fatal, c=code: c if len(k.calls) == at else f(t, y)
                 kernel.solve = lambda t, gh, r, z, k=kernel, f=solve, at=fatal, c=code: c if len(k.calls) == at else f(t, gh, r, z)
+                kernel.system = lambda row, t, h, y, k=kernel, f=system, at=fatal, c=code: c if len(k.calls) == at else f(row, t, h, y)
                 assert kernel.step(0.3, start_of(3)[None], 0.2) == code, (record.name, fatal)
                 assert len(kernel.calls) == fatal
 
@@ -362,14 +313,25 @@ def test_observed_order_of_implicit_methods(record: Any) -> None:
     assert math.log2(errors[0] / errors[1]) == pytest.approx(record.order, abs=0.1 if record.order < 5 else 0.5)
 
 
+def all_slopes(A: Any, c: Any, t: float, h: float, y0: float) -> list[Any]:
+    """K_i = t_i - (y0 + h sum_j A_ij K_j)^2, all together, in the digits at hand."""
+    A, c = ([mpmath.mpf(v.numerator) / v.denominator for v in line] for line in ([a for row in A for a in row], c))
+    s = len(c)
+
+    def off(*K: Any) -> list[Any]:
+        return [K[i] - (t + c[i] * h - (y0 + h * mpmath.fsum(A[s * i + j] * K[j] for j in range(s))) ** 2) for i in range(s)]
+
+    return list(mpmath.findroot(off, [t - y0**2] * s))
+
+
 @those("implicit")
 def test_step_is_that_of_the_tableau_in_40_digits(record: Any) -> None:
     """y' = -y^2 + t from mpmath's own solution of each stage."""
     A, b, c = butcher(record)
     t, h, y0 = 0.25, 0.5, 0.75
     with mpmath.workdps(40):
-        K: list[Any] = []
-        for i, line in enumerate(A):
+        K: list[Any] = all_slopes(A, c, t, h, y0) if is_coupled(record) else []
+        for i, line in enumerate(A if not K else []):
             r = y0 + h * mpmath.fsum(mpmath.mpf(a.numerator) / a.denominator * k for a, k in zip(line, K, strict=False))
             gh, at = mpmath.mpf(line[i].numerator) / line[i].denominator * h, t + mpmath.mpf(c[i].numerator) / c[i].denominator * h
             z = (-1 + mpmath.sqrt(1 + 4 * gh * (r + gh * at))) / (2 * gh) if gh else r
@@ -379,14 +341,24 @@ def test_step_is_that_of_the_tableau_in_40_digits(record: Any) -> None:
     def solve(t: float, gh: float, r: Array, guess: Array) -> Array:
         return (-1.0 + np.sqrt(1.0 + 4.0 * gh * (r + gh * t))) / (2.0 * gh)
 
-    kernel = Kernel(record, lambda t, y: t - y**2, 1, solve)
+    def system(row: Any, t: float, h: float, y: Array) -> Array:
+        with mpmath.workdps(40):
+            slopes = all_slopes(A, c, t, h, y[0])
+            return np.array(
+                [
+                    [float(h * mpmath.fsum(mpmath.mpf(a.numerator) / a.denominator * k for a, k in zip(line, slopes, strict=True)))]
+                    for line in A
+                ]
+            )
+
+    kernel = kernel_with(record, lambda t, y: t - y**2, 1, solve, system)
     assert kernel.step(t, np.array([[y0]]), h) == 0
     roundings = max(16.0, weight_of_slopes(record))
     assert abs(kernel.y[0] - float(want)) <= roundings * EPS
     assert abs(kernel.carried[1, 0] - float(K[-1])) <= 4 * roundings * EPS
 
 
-@those("implicit")
+@those("implicit", coupled=False)
 def test_calls_of_implicit_methods(record: Any) -> None:
     """One solve for each implicit stage, one right-hand side for each explicit one but a first one that is carried; at their own times."""
     A, _, c = butcher(record)
@@ -406,7 +378,7 @@ def test_calls_of_implicit_methods(record: Any) -> None:
     np.testing.assert_allclose(kernel.carried[1], want, rtol=4 * EPS)
 
 
-@those("implicit")
+@those("implicit", coupled=False)
 def test_guesses_are_good(record: Any) -> None:
     """With a carried slope every guess is within O(h^2) of the stage; the first of a fresh step is y + h c f, or y."""
     worst = []
@@ -426,7 +398,12 @@ def test_guesses_are_good(record: Any) -> None:
 @those("implicit")
 def test_a_guess_that_overflows_is_replaced(record: Any) -> None:
     kernel = kernel_of(record, 3)
-    x = np.stack([start_of(3), np.full(3, 1e308)])
+    x = np.stack([start_of(3), *(len(record.vectors) - 1) * [np.full(3, 1e308)]])
+    if is_coupled(record):
+        kernel.step(0.3, x, 1e-3)
+        kernel.step(0.3, x, 1e10, fresh=False)
+        assert np.all(kernel.calls[0][4] == 0.0)
+        return
     kernel.step(0.3, x, 1e10, fresh=False)
     guesses = [call[4] for call in kernel.calls if call[0] == "solve" and np.all(np.isfinite(call[3]))]
     assert all(np.all(np.isfinite(guess)) for guess in guesses)
@@ -452,7 +429,7 @@ def test_infinite_steps_are_for_one_stage(record: Any) -> None:
     assert status == (0 if record.stages == 1 else -1001)
 
 
-@those("implicit", "embedded")
+@those("implicit", "embedded", coupled=False)
 def test_estimate_is_filtered_where_the_problem_can(record: Any) -> None:
     """(I - gh J)^-1 times the plain estimate, in which components live on that y+ has forgotten."""
     problem = Linear(4, stiffness=1e6)

@@ -11,7 +11,7 @@ import pytest
 
 import mflow
 from support.problems import NAMES, PROBLEMS, RHS_C, SHAPES, WRONG_NAMES, Array, bowl_c, capsule, decay_cfunc, lorenz, start_of, waves
-from support.reference import evaluations
+from support.tableaus import evaluations
 
 EPS = 2.0**-52
 

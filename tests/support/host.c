@@ -54,14 +54,37 @@ static int solve(double t, double gh, const double *r, double *z, ptrdiff_t n, v
   return 0;
 }
 
+/* All stages together, in closed form: (I - h rate A) Z = h rate A y, by elimination once for all components. It ends the error estimate. */
+static int solve_system(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n, void *p) {
+  double x = h * ((host_ctx *)p)->rate, m[8][9];
+  int s = tab->s;
+  (void)t;
+  if (s > 8) return -8;
+  for (int i = 0; i < s; i++) {
+    m[i][s] = 0.0;
+    for (int j = 0; j < s; j++) { m[i][j] = (i == j) - x * tab->A[i * s + j]; m[i][s] += x * tab->A[i * s + j]; }
+  }
+  for (int j = 0; j < s; j++) {
+    for (int i = 0; i < s; i++) {
+      double factor = m[i][j] / m[j][j];
+      for (int k = j; i != j && k <= s; k++) m[i][k] -= factor * m[j][k];
+    }
+  }
+  for (int j = 0; j < s; j++) {
+    for (ptrdiff_t i = 0; i < n; i++) Z[j * ld + i] = m[j][s] / m[j][j] * y[i];
+  }
+  return 0;
+}
+
 /* One step of every method y' = f, out of place and in place: equal bits in all carried vectors. n is any number of components. */
 int host_in_place(const mf_api *api, const char *name, const double *y0, ptrdiff_t n, double h, double *out) {
   const mf_method *m = api->find(name);
   CHECK(m != NULL);
   host_ctx ctx = {-1.25, 0, api, NULL, 0};
   mf_problem p = MF_INIT(mf_problem);
-  p.n = n; p.rhs = decay; p.solve = solve; p.ctx = &ctx;
-  double par[64];
+  p.n = n; p.rhs = decay; p.solve = solve; p.solve_system = solve_system; p.ctx = &ctx;
+  int coupled = m->tab != NULL && m->tab->A_inv != NULL;
+  double par[64], scal[8] = {0}, scal1[8];
   mf_sizes sizes;
   CHECK(m->n_par <= 64 && api->defaults(m, par) == 0 && api->sizes(m, par, &sizes) == 0 && sizes.n_vec <= 8);
   ptrdiff_t ld = (n + 15) / 8 * 8;
@@ -73,6 +96,8 @@ int host_in_place(const mf_api *api, const char *name, const double *y0, ptrdiff
   mf_frame f = MF_INIT(mf_frame);
   f.n = n; f.ld = ld; f.h = h; f.x0 = x0; f.x1 = x1; f.p = &p; f.par = par; f.flags = MF_FRESH;
   f.work = block + 2 * sizes.n_vec * ld;
+  if (coupled) p.lsolve = solve;
+  f.s0 = scal; f.s1 = scal1;
   f.err = sizes.n_err > 0 ? f.work + sizes.n_work * ld : NULL;
   CHECK(api->step(m, &f) == 0 && f.n_rhs == ctx.calls && memcmp(block, y0, (size_t)n * 8) == 0);
   memcpy(out, x1[0], (size_t)n * 8);
@@ -82,7 +107,7 @@ int host_in_place(const mf_api *api, const char *name, const double *y0, ptrdiff
   CHECK(api->step(m, &f) == 0);
   for (int j = 0; j < sizes.n_vec; j++) CHECK(memcmp(in_place[j], x1[j], (size_t)n * 8) == 0);
   if (m->flags & MF_IMPLICIT) {
-    p.solve = NULL;
+    p.solve = NULL; p.solve_system = NULL;
     CHECK(api->step(m, &f) == MF_E_CALLBACK);
   } else {
     p.rhs = refuse;

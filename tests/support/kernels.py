@@ -17,13 +17,15 @@ _P = ctypes.c_void_p
 _DOUBLES = ctypes.POINTER(ctypes.c_double)
 RHS = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, _DOUBLES, _DOUBLES, ctypes.c_ssize_t, _P)
 SOLVE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_double, ctypes.c_double, _DOUBLES, _DOUBLES, ctypes.c_ssize_t, _P)
-FRESH = 1
+SYSTEM = ctypes.CFUNCTYPE(ctypes.c_int, _P, ctypes.c_double, ctypes.c_double, _DOUBLES, _DOUBLES, ctypes.c_ssize_t, ctypes.c_ssize_t, _P)
+FRESH, AGAIN = 1, 2
 
 
 class CProblem(ctypes.Structure):
     _fields_ = [
         ("size", ctypes.c_uint32), ("flags", ctypes.c_uint32), ("n", ctypes.c_ssize_t), ("ctx", _P), ("rhs", RHS), ("solve", SOLVE),
         ("lsolve", SOLVE), ("value_grad", _P), ("accel", _P), ("solve_accel", _P), ("rhs_lanes", _P), ("energy", _P), ("jac", _P),
+        ("solve_system", SYSTEM),
     ]  # fmt: skip
 
 
@@ -51,11 +53,12 @@ def dense_of(row: Any) -> Any:
 
 
 class Kernel:
-    """A method on y' = rhs(t, y) with its own buffers; `solve(t, gh, r, guess)` returns z, or a status."""
+    """A method on y' = rhs(t, y) with its own buffers; `solve(t, gh, r, guess)` returns z, `system(row, t, h, y)` all stages, or a
+    status. Scalars are carried from step to step. Stages that are solved together have no error estimate without `lsolve`."""
 
     def __init__(self, row: Any, rhs: Rhs, n: int, solve: Any = None, lsolve: Any = None, rho: float = 0.0,
-                 parameters: dict[str, float] | None = None) -> None:  # fmt: skip
-        self.row, self.rhs, self.solve, self.lsolve, self.n = row, rhs, solve, lsolve, n
+                 parameters: dict[str, float] | None = None, system: Any = None) -> None:  # fmt: skip
+        self.row, self.rhs, self.solve, self.lsolve, self.n, self.system = row, rhs, solve, lsolve, n, system
         self.sizes = row.sizes(parameters)
         self.ld = (n + 7) // 8 * 8 or 8
         self.work = np.full((self.sizes["n_work"] + 1, self.ld), np.nan)
@@ -70,6 +73,9 @@ class Kernel:
             self.problem.solve = SOLVE(self._solve)
         if lsolve is not None:
             self.problem.lsolve = SOLVE(self._lsolve)
+        if system is not None:
+            self.problem.solve_system = SYSTEM(self._system)
+        self.scalars = np.zeros(self.sizes["n_scal"] + 1)
         self.frame = CFrame(size=ctypes.sizeof(CFrame), n=n, ld=self.ld, rho=rho, par=self.values.ctypes.data, work=self.work.ctypes.data,
                             D=self.D.ctypes.data, p=ctypes.addressof(self.problem))  # fmt: skip
 
@@ -97,7 +103,17 @@ class Kernel:
         self._vector(z)[:] = self.lsolve(t, gh, self._vector(r))
         return 0
 
-    def step(self, t: float, x: Array, h: float, fresh: bool = True, in_place: bool = False, want_err: bool = True) -> int:
+    def _system(self, tab: Any, t: float, h: float, y: Any, Z: Any, ld: int, n: int, ctx: Any) -> int:
+        stages = np.ctypeslib.as_array(Z, (self.row.stages, ld))[:, : self.n]
+        self.calls.append(("system", t, h, self._vector(y).copy(), stages.copy()))
+        result = self.system(self.row, t, h, self._vector(y))
+        if isinstance(result, int):
+            return result
+        stages[:] = result
+        return 0
+
+    def step(self, t: float, x: Array, h: float, fresh: bool = True, in_place: bool = False, want_err: bool = True,
+             again: bool = False) -> int:  # fmt: skip
         """One step from x (n_vec, n). `x1` is then where it ended, `status` what the kernel returned."""
         n_vec = self.sizes["n_vec"]
         self.x0 = np.full((n_vec, self.ld), np.nan)
@@ -107,7 +123,10 @@ class Kernel:
         self.tables = [(_P * n_vec)(*(a[j].ctypes.data for j in range(n_vec))) for a in (self.x0, self.x1)]
         f = self.frame
         f.x0, f.x1 = (ctypes.addressof(table) for table in self.tables)
-        f.t, f.h, f.flags, f.n_rhs, f.n_solve = t, h, FRESH if fresh else 0, 0, 0
+        before_scalars, self.scalars = self.scalars, self.scalars if in_place else np.full(len(self.scalars), np.nan)
+        f.s0, f.s1 = before_scalars.ctypes.data, self.scalars.ctypes.data
+        f.t, f.h, f.flags, f.n_rhs, f.n_solve = t, h, (FRESH if fresh else 0) | (AGAIN if again else 0), 0, 0
+        want_err = want_err and (self.system is None or self.lsolve is not None)
         f.err = self.err.ctypes.data if want_err and self.sizes["n_err"] else None
         self.calls.clear()
         self.status = api_step()(self.row.address, ctypes.byref(f))

@@ -1,6 +1,7 @@
 """Problems with known solutions, compiled right-hand sides, and the state shapes that the tests go through."""
 
 import ctypes
+import functools
 import mmap
 import platform
 from collections.abc import Callable, Iterator
@@ -14,6 +15,7 @@ from mflow_core.optimize import updater
 from scipy.linalg import expm
 
 from support.kernels import Kernel
+from support.tableaus import is_coupled, solved
 
 Array = np.ndarray
 
@@ -62,16 +64,33 @@ class Componentwise:
 
     rhs: Callable[[float, Array], Array]
     solve: Callable[[float, float, Array, Array], Array] | None = None
+    rate: Callable[[float], float] | None = None  # f = rate(t) y + load(t)
+    load: Callable[[float], float] = lambda t: 0.0
 
     def kernel(self, row: Any, n: int) -> Kernel:
+        if is_coupled(row):
+            return Kernel(row, self.rhs, n, system=self.system, rho=RHO)
         return Kernel(row, self.rhs, n, self.solve if "implicit" in row.flags else None, rho=RHO)
+
+    def system(self, row: Any, t: float, h: float, y: Array) -> Array:
+        """Z of Z_i = h sum_j A_ij f(t + c_j h, y + Z_j): one and the same combination of the slopes at y in every component."""
+        assert self.rate is not None
+        A, times = row.tableau["A"], [t + c * h for c in row.tableau["c"]]
+        rates, slopes = [self.rate(at) for at in times], [self.rate(at) * y + self.load(at) for at in times]
+        M = [[(i == j) - h * a * rate for j, (a, rate) in enumerate(zip(line, rates, strict=True))] for i, line in enumerate(A)]
+        columns = [solved(M, [h * line[j] for line in A]) for j in range(len(A))]
+        return np.stack(
+            [functools.reduce(np.add, [w * k for w, k in zip(line, slopes, strict=True)]) for line in zip(*columns, strict=True)]
+        )
 
 
 RHO = 40.0  # the spectral radius that rows are told, where their stages follow from it
 
 # Rounds little: relative to y, whatever y is.
-GROWTH = Componentwise(lambda t, y: (2.0 - t) * y, lambda t, gh, r, guess: r / (1.0 - gh * (2.0 - t)))
-RELAXATION = Componentwise(lambda t, y: np.cos(t) - 0.75 * y, lambda t, gh, r, guess: (r + gh * np.cos(t)) / (1.0 + 0.75 * gh))
+GROWTH = Componentwise(lambda t, y: (2.0 - t) * y, lambda t, gh, r, guess: r / (1.0 - gh * (2.0 - t)), lambda t: 2.0 - t)
+RELAXATION = Componentwise(
+    lambda t, y: np.cos(t) - 0.75 * y, lambda t, gh, r, guess: (r + gh * np.cos(t)) / (1.0 + 0.75 * gh), lambda t: -0.75, np.cos
+)
 WAVES = Componentwise(waves)
 
 

@@ -26,11 +26,11 @@ from mflow.base.checks import (
     real_array,
     shown,
 )
-from mflow.base.result import Result, attach
+from mflow.base.result import Examined, attach, keep_origin
 from mflow.base.telling import tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
-from mflow.fitting.robust import loss_of
+from mflow.fitting.robust import landscape_of, loss_of
 from mflow.fitting.run import Run, intermediate, lost_share
 from mflow.fitting.single import one_by_one
 from mflow.optimize.callbacks import teller
@@ -38,7 +38,7 @@ from mflow.optimize.callbacks import teller
 __all__ = ["LeastSquaresResult", "least_squares"]
 
 
-class LeastSquaresResult(Result):
+class LeastSquaresResult(Examined):
     """Result of `mflow.least_squares`: SciPy's fields, and why it ended.
 
     x, cost, fun, jac, grad : the best point seen, half the sum of squares (or of the loss), residuals over sigma, Jacobian (m, n) and the
@@ -172,7 +172,7 @@ def least_squares(
     passes, lr, residual_at, seed
         A start by single residuals: so many passes over the data in an order from ``seed``, with steps of ``lr`` in units of ``x_scale``.
         ``residual_at(x, i, *args, **kwargs)`` returns residual i and its gradient (n,); where it is missing, fun and jac are called for
-        each.
+        each. Each is one *linearised* step of backward Euler; ``mflow.ImplicitSGD(residual=...)`` solves its equation.
     diff_step : float or array_like (n,)
         Lengths of the differences, times |x_j|, in place of the usual ones.
     check_gradient : bool
@@ -240,6 +240,8 @@ def least_squares(
         attach(error, lambda: LeastSquaresResult(run.result(-1, reason, text)), note)
         raise
     result = LeastSquaresResult(run.finish(ending))
+    if box is None and held is None:  # at a bound, and where parameters are held, the gradient is not that of the problem
+        keep_origin(result, landscape_of(residuals, run.loss, result.x, result.reason == "converged"))
     if run.idle:
         tell(f"least_squares: {run.idle}")
     return result

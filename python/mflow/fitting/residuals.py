@@ -153,6 +153,16 @@ class Residuals:
         """The residuals there, not counted."""
         return self.weighted(self._raw(x))
 
+    def gradient(self, x: Array, loss: Any) -> Array:
+        """The gradient of the cost there, not counted; of its loss, as in `start`."""
+        run = self.core
+        try:
+            core = self.start(np.ascontiguousarray(x), loss)
+            core.begin(self.calls is not None)
+            return np.asarray(core.J.T @ core.r)
+        finally:
+            self.core = run
+
     def _kept(self, x: Array, seen: list[Any]) -> Array:
         """Likewise, with what fun returned added to a list, as sigma hides its digits."""
         raw = self._inside(x)

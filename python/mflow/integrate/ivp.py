@@ -12,8 +12,9 @@ from mflow_core.problems.signatures import companion
 from mflow.base.checks import as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.result import IVPResult
-from mflow.integrate.control import Settings, check_span, default_method, stiff_method
+from mflow.integrate.control import Settings, check_span, default_method
 from mflow.integrate.drive import Drive, follow
+from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
 
 __all__ = ["ARGUMENTS", "solve_ivp"]
@@ -29,7 +30,7 @@ def solve_ivp(
     events: Any = None,
     *,
     args: tuple[Any, ...] = (),
-    dt: float | str | None = None,
+    dt: float | str | Sequence[float] | Callable[..., float] | None = None,
     rtol: Any = None,
     atol: Any = None,
     first_step: float | None = None,
@@ -42,6 +43,7 @@ def solve_ivp(
     uband: int | None = None,
     solver: Any = None,
     inplace: bool = False,
+    vectorized: bool = False,
     save: str = "all",
     save_every: int | None = None,
     callback: Callable[..., Any] | None = None,
@@ -65,7 +67,7 @@ def solve_ivp(
         t_end may lie before t0: integration runs backwards. t_end = t0 returns the start.
     y0 : array_like of real numbers, any shape
     method : name or instance
-        See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "esdirk43" for stiff problems; an explicit
+        See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "radau5" for stiff problems; an explicit
         pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`.
     t_eval : array_like (m,), optional
         Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one.
@@ -76,11 +78,13 @@ def solve_ivp(
         apart, and located to 4 units in the last place of t. Its attributes are SciPy's: ``terminal`` (True, or stop at the k-th),
         ``direction``. A touch without a change of sign is no event, nor is a zero at the start. Compiled ones have fun's signature and
         put their value into ``dydt[0]``; `mflow.Event` gives them their settings.
-    dt : float or "auto"
+    dt : float, array_like (m,), callable or "auto"
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
         outgrew them are taken again. That is for relaxing to a minimum or a steady state: a stable step is not yet an accurate one, on
         oscillations least of all; rtol and atol are for accuracy. rkc2 is damped more then, unless ``damping=`` is given.
+        Steps one by one: a sequence, which must reach t_end, or ``dt(q, t, y)``, the size of step q from the state y at t; the step that
+        would pass t_end ends there, and times are a compensated sum.
         inf, with t_end = inf and "backward_euler": the steady state that the flow from y0 reaches, in one step; the message says whether
         it is stable.
     rtol, atol : float or array_like of y0's shape
@@ -97,6 +101,9 @@ def solve_ivp(
         Where the Jacobian may be other than 0: fewer differences, sparse or banded factors.
     solver : name or instance
         How implicit steps are solved: see `mflow.nonlinear`.
+    vectorized : bool
+        Whether fun takes many states at once, Y of shape (n, k) for any k, and returns as many slopes: the differences of a Jacobian are
+        then one call. y0 has the shape (n,).
     save : "all" or "last"
         "last" keeps the end alone: constant memory.
     save_every : int
@@ -137,21 +144,26 @@ def solve_ivp(
     >>> r = mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], method="rk4", dt=0.1)
     >>> r.nsteps, bool(abs(r.y[0, -1] - 0.36787944117) < 1e-6)
     (10, True)
+    >>> mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], method="euler", dt=lambda q, t, y: 0.1 * 2**q).t
+    array([0. , 0.1, 0.3, 0.7, 1. ])
 
     References
     ----------
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.1-II.6; E. Hairer and G. Wanner, II
     (1996), IV.8.
     """
-    check_flags(inplace=inplace, dense_output=dense_output, progress=progress)
+    check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress)
     start = check_start(y0, "y0")
+    extra, columns = as_tuple(args), None
     _known(method, parameters)
     chosen_method = as_method(method if method is not None else default_method(dt), parameters)
     if chosen_method.is_implicit:
         jac = companion(fun, "jac", jac)
+    if vectorized:
+        fun, columns = columns_of(fun, start.shape, extra, inplace)
     equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen_method.is_implicit else None)
-    t0, extra = check_span(t_span, dt)[0], as_tuple(args)
-    linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband}
+    t0 = check_span(t_span, dt)[0]
+    linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns}
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
         t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=extra,
@@ -162,15 +174,8 @@ def solve_ivp(
     return result
 
 
-ELSEWHERE = ("Radau", "BDF", "LSODA")  # SciPy's stiff methods; none here has their name
-
-
 def _known(method: Any, parameters: dict[str, Any]) -> None:
-    """Words for names that SciPy has and mflow has not, and for arguments that nobody knows."""
-    if isinstance(method, str) and method in ELSEWHERE:
-        raise ValueError(f"method: {method} is SciPy's; for stiff problems take {stiff_method()!r} here")
-    if "vectorized" in parameters:
-        raise TypeError("vectorized: remove it; differences for a Jacobian call fun for one column, or colour, at a time")
+    """Words for arguments that nobody knows."""
     if isinstance(method, type) or not isinstance(method, str | Method | None):
         return  # as_method has words for these
     refuse_unknown("solve_ivp", parameters, method, ARGUMENTS)

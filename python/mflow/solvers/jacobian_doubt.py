@@ -15,7 +15,7 @@ from mflow.base.telling import tell
 __all__ = ["Doubt", "mismatch", "names_of", "unsolved"]
 
 MANY = 20  # failed solves before a comparison,
-SHARE = 0.1  # and their share of all
+SHARE = 0.05  # and their share of all
 LONG, SHORT = 1e-4, 1e-5  # of central differences, relative to the state's size
 WRONG = 0.05  # a relative difference that no rounding explains
 FLOWS = (  # how `Solver.flow` may end, after a time

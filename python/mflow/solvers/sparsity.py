@@ -129,6 +129,7 @@ class SparseFactors:
         self._matrix: Any = None
         self._factors: Any = None
         self.size = math.inf  # |gh J| of the last look
+        self._pair: Any = None
 
     def jacobian(self, t: float, y: Array) -> bool:
         """Calls the user's function; False if an entry is not finite."""
@@ -146,13 +147,22 @@ class SparseFactors:
     def factor(self, gh: float) -> bool:
         """Factors I - gh J, or -J where gh is infinite; False if it is singular."""
         matrix = -self._matrix if math.isinf(gh) else self._one - gh * self._matrix
+        self._factors = self._lu(matrix)
+        return self._factors is not None
+
+    def factor_pair(self, re: float, im: float) -> bool:
+        """Factors I - (re + i im) J; False if it is singular."""
+        self._pair = self._lu(self._one - complex(re, im) * self._matrix)
+        return self._pair is not None
+
+    def _lu(self, matrix: Any) -> Any:
+        """SciPy's factors; None if the matrix is singular."""
         try:
-            self._factors = self._linalg.splu(matrix.tocsc())
+            return self._linalg.splu(matrix.tocsc())
         except RuntimeError as error:
             if "singular" in str(error):
-                return False
+                return None
             raise
-        return True
 
     def product(self, v: Array) -> Array:
         """J v."""
@@ -187,3 +197,8 @@ class SparseFactors:
         """The solution for one right-hand side."""
         x: Array = self._factors.solve(b)
         return x
+
+    def solve_pair(self, x: Array, y: Array) -> Array:
+        """The solution for x + i y: its real and its imaginary parts, one after the other."""
+        z = self._pair.solve(x + 1j * y)
+        return np.concatenate([z.real, z.imag])

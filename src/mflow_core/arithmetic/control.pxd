@@ -11,7 +11,11 @@ While steps are accepted this is the elementary controller, alpha = 1/q and beta
 again and again, because stability and not accuracy limits them, it is a PI controller, alpha = 0.7/q and beta = 0.4/q, which keeps
 the step steady below the limit (Gustafsson, ACM TOMS 17 (1991) 533-554; Hairer and Wanner II, IV.2). `pressed` decides between the two:
 while the step stays about the same, a rejection adds MF_PRESS and an accepted step subtracts 1. PI begins at MF_PRESS_ON and ends at 0,
-or when the step has changed by half. After a rejection the step does not grow. Powers are computed by log2 and exp2 below, from
+or when the step has changed by half. After a rejection the step does not grow.
+
+Methods that factor a matrix anew for each other step have a predictive controller instead (Gustafsson, ACM TOMS 20 (1994) 496-517; Hairer
+and Wanner II, IV.8): h+ is the smaller of 0.9 err^(-1/q) h and that times (h/h_before) (err_before/err)^(1/q), which goes on with the trend
+of the errors. A step that would grow by less than a fifth stays as it is: its factors serve again. Powers are computed by log2 and exp2 below, from
 polynomials and bit patterns, so that the steps are the same on every machine. They are accurate to 1e-7, more than a controller needs.
 
 A try is not finite where a slope, the new state or the error estimate is not. The next one is a quarter of it. Beside a wall in state space
@@ -67,10 +71,11 @@ ctypedef struct control_t:
     int64_t rejected                     # tries thrown away
     int64_t failed                       # of them without an error estimate: not finite, not solved, or rejected by a callback
     int64_t after_reject, pressed, steady    # steady: the PI controller is in charge
-    double h_pressed                     # the approximate size of the steps that are rejected again and again
+    double h_pressed                     # the approximate size of the steps that are rejected again and again; `predicts`: the last step
     # set by the caller before each piece, not saved: the size of t by which a step is lost in rounding; h |lambda| near the stability limit
     double t_size
     double edge                          # 0: nobody looks
+    bint predicts                        # the controller is the predictive one
     # what has been seen of stiffness; not saved, for no step depends on it
     double stiff_lambda, stiff_h         # |lambda| at the last hit, and the step there
     int64_t n_stiff, n_calm              # hits, and misses in a row since
@@ -96,6 +101,7 @@ cdef inline void control_begin(control_t *c, ptrdiff_t n, int order, int order_h
     c.n_bad = c.near = c.n_good = c.rejected = c.failed = c.after_reject = c.pressed = c.steady = 0
     c.t_size = c.edge = c.stiff_lambda = c.stiff_h = 0.0
     c.n_stiff = c.n_calm = c.n_held = c.stiff = 0
+    c.predicts = False
 
 
 cdef inline double log2_of(double x) noexcept nogil:
@@ -135,9 +141,24 @@ cdef inline void let_go(control_t *c, double h) noexcept nogil:
         c.h_pressed = fabs(h)
 
 
+cdef inline double factor_predicted(control_t *c, double square, double h) noexcept nogil:
+    """The same of the predictive controller."""
+    cdef double now = 0.5 * log2_of(square) if square > 1e-60 else -100.0, factor, trend
+    factor = clip(0.9 * exp2_of(-now * c.per_q), 0.2, 8.0)
+    if c.h_pressed > 0.0:
+        trend = fabs(h) / c.h_pressed * exp2_of((c.log_before - now) * c.per_q)
+        if trend < 1.0:
+            factor = clip(factor * trend, 0.2, 8.0)
+    c.h_pressed = fabs(h)
+    c.log_before = now if now > -6.643856189774724 else -6.643856189774724          # log2 1e-2
+    return 1.0 if 1.0 < factor < 1.2 else factor
+
+
 cdef inline double factor_accepted(control_t *c, double square, double h) noexcept nogil:
     """The factor by which the step may change after it was accepted. square: of the error, which is stored. See `held_back`."""
     cdef double now, factor = 10.0
+    if c.predicts:
+        return factor_predicted(c, square, h)
     let_go(c, h)
     if c.pressed > 0:
         c.pressed -= 1
@@ -161,7 +182,8 @@ cdef inline double held_back(control_t *c, double factor) noexcept nogil:
 
 cdef inline double factor_rejected(control_t *c, double square, double h) noexcept nogil:
     """The factor by which the step shrinks after an error above 1. square: of the error; it may be infinite."""
-    let_go(c, h)
+    if not c.predicts:
+        let_go(c, h)
     c.after_reject = 1
     c.rejected += 1
     c.pressed = c.pressed + MF_PRESS if c.pressed < MF_PRESS_MOST else MF_PRESS_MOST

@@ -28,6 +28,7 @@ ctypedef struct matrix_config_t:         # kind and pattern; the pattern is borr
     const int32_t *indptr                # pattern by columns (CSC), with a group
     const int32_t *indices
     void *sparse                         # the object behind SPARSE
+    void *columns                        # NULL, or a Python function of (t, Y) that returns f at every column of Y, as rows
 
 
 ctypedef struct matrix_t:
@@ -48,6 +49,7 @@ ctypedef struct matrix_t:
     double *jacobian                     # n x n, rows of the band, or the pattern's entries
     double *lu
     double *work
+    double *wide                         # with columns: points and slopes of all groups
     int32_t *pivots
     const double *at                     # KRYLOV: the point of linearisation, and f at it
     const double *f_at
@@ -84,3 +86,4 @@ cdef int matrix_decays(matrix_t *m) noexcept nogil
 cdef int matrix_refresh(matrix_t *m) noexcept nogil
 cdef int matrix_solve(matrix_t *m, double *b) noexcept nogil
 cdef int krylov_apply(const double *v, double *out, ptrdiff_t n, void *ctx) noexcept nogil
+cdef object as_array(const double *x, ptrdiff_t n)

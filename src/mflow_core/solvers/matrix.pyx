@@ -64,7 +64,7 @@ cdef inline double *take(double **at, ptrdiff_t count) noexcept nogil:
 
 cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcept nogil:
     """Allocate a matrix of the given kind; the caller sets rhs, jac and their contexts. Return 0 or MF_E_MEMORY."""
-    cdef ptrdiff_t jacobian = 0, lu = 0, work = 0
+    cdef ptrdiff_t jacobian = 0, lu = 0, work = 0, wide = 0
     cdef double *at
     memset(m, 0, sizeof(matrix_t))
     m.c, m.n = c[0], n
@@ -77,13 +77,15 @@ cdef int matrix_make(matrix_t *m, const matrix_config_t *c, ptrdiff_t n) noexcep
         jacobian = c.entries
     elif c.kind == KRYLOV:
         work = (gmres_room(n, c.krylov_dim) + 7) // 8 * 8 + 3 * ((n + 7) // 8 * 8)
-    m.block = calloc((7 * ((n + 7) // 8 * 8) + jacobian + lu + work + 32 + (n + 1) // 2) * sizeof(double) + 64, 1)
+    if c.columns != NULL and c.source == BY_DIFFERENCES and c.kind != KRYLOV and c.kind != IDENTITY:
+        wide = 2 * groups_of(m) * n
+    m.block = calloc((7 * ((n + 7) // 8 * 8) + jacobian + lu + work + wide + 40 + (n + 1) // 2) * sizeof(double) + 64, 1)
     if m.block == NULL:
         return MF_E_MEMORY
     at = <double *> ((<uintptr_t> m.block + 63) // 64 * 64)
     m.y, m.least, m.weight, m.size, m.kept = take(&at, n), take(&at, n), take(&at, n), take(&at, n), take(&at, n)
     m.f0, m.f1 = take(&at, n), take(&at, n)
-    m.jacobian, m.lu, m.work = take(&at, jacobian), take(&at, lu), take(&at, work)
+    m.jacobian, m.lu, m.work, m.wide = take(&at, jacobian), take(&at, lu), take(&at, work), take(&at, wide)
     m.pivots = <int32_t *> at
     m.unit, m.krylov_reach, m.least_move = ROOT_EPS, ROOT_EPS, 0.0
     if c.kind == KRYLOV:
@@ -158,16 +160,58 @@ cdef void take_column(matrix_t *m, ptrdiff_t j, double reciprocal) noexcept nogi
         put(m, i, j, 0, (m.f1[i] - m.f0[i]) * reciprocal)
 
 
+cdef ptrdiff_t groups_of(const matrix_t *m) noexcept nogil:
+    """How many groups of columns move together."""
+    if m.c.group != NULL:
+        return m.c.n_groups
+    return min(m.n, m.c.lower + m.c.upper + 1) if m.c.kind == BANDED else m.n
+
+
+cdef inline double moved(const matrix_t *m, ptrdiff_t j) noexcept nogil:
+    """Entry j of y where its column moves."""
+    cdef double h = max(ROOT_EPS * fabs(m.y[j]), m.least[j])
+    return m.y[j] - h if m.y[j] < 0.0 else m.y[j] + h
+
+
+cdef inline bint belongs(const matrix_t *m, ptrdiff_t j, ptrdiff_t g, ptrdiff_t groups) noexcept nogil:
+    return m.c.group[j] == g if m.c.group != NULL else j % groups == g
+
+
+cdef int differences_at_once(matrix_t *m) noexcept nogil:
+    """The same numbers from one call of f for all groups."""
+    cdef ptrdiff_t groups = groups_of(m), n = m.n, g, j
+    cdef double *slopes = m.wide + groups * n
+    cdef int status
+    for g in range(groups):
+        memcpy(m.wide + g * n, m.y, n * sizeof(double))
+        for j in range(n):
+            if belongs(m, j, g, groups):
+                m.wide[g * n + j] = moved(m, j)
+    status = columns_of(m, groups, slopes)
+    m.n_rhs += 1
+    m.n_rhs_jac += 1
+    if status != 0:
+        return status
+    for g in range(groups):
+        if not finite(slopes + g * n, n):
+            return MF_RETRY_NON_FINITE
+        memcpy(m.f1, slopes + g * n, n * sizeof(double))
+        for j in range(n):
+            if belongs(m, j, g, groups):
+                take_column(m, j, 1.0 / (m.wide[g * n + j] - m.y[j]))
+    return 0
+
+
 cdef int differences(matrix_t *m) noexcept nogil:
     """Compute J from f0 = f(t, y) and one more call for each group of columns; more where f is not finite: beside a wall columns move the
     other way, and less far."""
-    cdef ptrdiff_t groups = m.n, stride = m.n, g
+    cdef ptrdiff_t groups = groups_of(m), stride = 1 if m.c.group != NULL else groups, g
     cdef double work = 0.0, reach
     cdef int status, k
-    if m.c.group != NULL:
-        groups, stride = m.c.n_groups, 1
-    elif m.c.kind == BANDED:
-        groups = stride = min(m.n, m.c.lower + m.c.upper + 1)
+    if m.c.columns != NULL:
+        status = differences_at_once(m)
+        if status != MF_RETRY_NON_FINITE:
+            return status
     for g in range(groups):
         reach = 1.0
         for k in range(SIDES):
@@ -461,12 +505,34 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
     return 0
 
 
+# ---- f at many points: a Python function ------------------------------------------------------------------------------------------
+
+ctypedef int (*quiet_columns)(matrix_t *, ptrdiff_t, double *) noexcept
+
+
+cdef int ask_columns(matrix_t *m, ptrdiff_t count, double *out) except -1:
+    """The function returns (count, n) numbers for an array (n, count), which it may keep."""
+    cdef cnp.npy_intp[2] shape
+    shape[0], shape[1] = count, m.n
+    points = cnp.PyArray_SimpleNew(2, shape, cnp.NPY_DOUBLE)
+    memcpy(cnp.PyArray_DATA(<cnp.ndarray> points), m.wide, count * m.n * sizeof(double))
+    slopes = (<object> m.c.columns)(m.t, points.T)
+    memcpy(out, cnp.PyArray_DATA(<cnp.ndarray> slopes), count * m.n * sizeof(double))
+    return 0
+
+
+cdef int columns_of(matrix_t *m, ptrdiff_t count, double *out) noexcept with gil:
+    cdef int status = (<quiet_columns> ask_columns)(m, count, out)
+    return failed() if status == -1 else status
+
+
 # ---- sparse: a Python object holds J and its factors ------------------------------------------------------------------------------
 
-# The object has seven methods and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
-# both return False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b; product(v) is J v. Errors
-# stay set, as in problem.pyx. Where a look is taken at M, is_regular(gh) and has_positive_sign() tell what definite.pxd calls so, and size
-# is |gh J| then.
+# The object has nine methods and `size`. jacobian(t, y) calls the user's function and fill(values) stores the entries of the pattern;
+# both return False if an entry is not finite. factor(gh) returns False if M is singular. solve(b) returns M^-1 b; product(v) is J v.
+# factor_pair(re, im) and solve_pair(x, y) do the same for I - (re + i im) J; solve_pair returns both parts in one array. Errors stay set,
+# as in problem.pyx. Where a look is taken at M, is_regular(gh) and has_positive_sign() tell what definite.pxd calls so, and size is |gh J|
+# then.
 ctypedef int (*quiet_matrix)(matrix_t *) noexcept
 ctypedef int (*quiet_factor)(matrix_t *, double) noexcept
 ctypedef int (*quiet_solve)(matrix_t *, double *) noexcept

@@ -1,9 +1,14 @@
 """Newton's iteration as the `solve` and `lsolve` of implicit steps: z - gh f(t, z) = r."""
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 
 from mflow_core.solvers.matrix cimport matrix_config_t, matrix_t
-from mflow_core.types cimport mf_jac_fn, mf_problem
+from mflow_core.types cimport mf_jac_fn, mf_problem, mf_tableau
+
+cdef double EPS
+
+cdef enum:
+    GROWN = 4                            # J is evaluated again when gh has grown by this factor since (see prepare)
 
 
 cdef enum:
@@ -17,8 +22,30 @@ ctypedef struct newton_config_t:
     matrix_config_t matrix
     int max_iter
     bint full                            # a new J and new factors in every iteration
-    double fraction                      # error-controlled runs: of the tolerances
+    double fraction                      # error-controlled runs: of the tolerances; 0: as the method needs it
     double tol                           # fixed steps: relative
+
+
+ctypedef struct coupled_t:               # stages that are solved together (coupled.pyx); vectors of three stages are ld apart
+    ptrdiff_t ld
+    double *W                            # the stages, transformed
+    double *F
+    double *d
+    double *guess
+    double *f                            # slopes of the stages
+    double *stand                        # fixed steps: where the branch of roots has been followed to, and before; Newton's root
+    double *before
+    double *root
+    double *re                           # factors of I - q J, q = re_q + i im_q
+    double *im
+    double *krylov
+    int32_t *pivots
+    double re_q, im_q, gh                # gh of the real factors that they belong to
+    double rest                          # how far the last iteration went after its first update, at most
+    bint has_factors
+    const mf_tableau *tab                # KRYLOV: of the step at hand
+    const double *y
+    double t, h
 
 
 ctypedef struct newton_t:
@@ -47,12 +74,14 @@ ctypedef struct newton_t:
     double eta                           # rate / (1 - rate) of the last solve with these factors; 1 if it is not known
     double gh_jac                        # |gh| when J was evaluated
     double noise                         # an update below it may be rounding in the terms of f, however small z is
+    bint own_fraction                    # the configuration gives none
     bint controlled                      # weights follow from the tolerances of the run; else each solve sets its own
     bint want_jacobian                   # convergence was slow: the next solve evaluates J again
     int non_finite                       # slopes that were not finite, in this solve
     bint off_domain                      # the last of them was met at the start value itself
     const double *state                  # error-controlled runs: the state that the step starts from, where the slope is finite; or NULL
     int64_t niter, nsolve, nfail
+    coupled_t *coupled                   # NULL: stages are solved one by one
 
 
 cdef void newton_defaults(newton_config_t *c, bint has_jacobian) noexcept nogil
@@ -67,6 +96,8 @@ cdef int solve_full(newton_t *s, double t, double gh, const double *r, double *z
 cdef void weights_of_size(newton_t *s, const double *a, const double *b) noexcept nogil
 cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil
 cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const double *atol, ptrdiff_t n_tol) noexcept nogil
+cdef double goal(const newton_t *s) noexcept nogil
+cdef void first_weights(newton_t *s, const double *y, const double *Z) noexcept nogil
 cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil
 cdef void newton_forget(newton_t *s) noexcept nogil
 cdef void newton_pack(const newton_t *s, double *state) noexcept nogil

@@ -26,7 +26,10 @@ from mflow_core.solvers.matrix cimport (BY_CALLBACK, BY_DIFFERENCES, DENSE, IDEN
                                 matrix_make, matrix_refresh, matrix_release, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.types cimport MF_E_DAMAGED, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE
 
-cdef double EPS = 2.220446049250313e-16
+EPS = 2.220446049250313e-16
+cdef double FRACTION = 0.2                # of the tolerances to which stages are solved; more shows in the error, less costs evaluations
+cdef double SLOW = 0.1                   # a rate above it lets J be evaluated again, under error control and in fixed steps
+cdef double SLOW_FIXED = 0.3
 cdef double LEAST_SIZE = 1e-150          # without tolerances: squares of slopes in units of it stay finite
 cdef double RESIDUAL = 1e-13             # without a matrix, in the weights of both ends
 cdef double LONG = 6e-6                  # relative length of a difference that must be right to three digits
@@ -37,7 +40,6 @@ cdef enum:
     HALVINGS = 12
     VECTORS = 11
     STATE = 20                           # doubles of state that do not scale with n
-    GROWN = 4                            # J is evaluated again when gh has grown by this factor since (see prepare)
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -47,7 +49,7 @@ cdef void newton_defaults(newton_config_t *c, bint has_jacobian) noexcept nogil:
     memset(c, 0, sizeof(newton_config_t))
     c.matrix.kind = DENSE
     c.matrix.source = BY_CALLBACK if has_jacobian else BY_DIFFERENCES
-    c.max_iter, c.fraction, c.tol = 10, 0.01, 1e-14
+    c.max_iter, c.fraction, c.tol = 10, 0.0, 1e-14
 
 
 cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, ptrdiff_t n, mf_jac_fn jac, void *jac_ctx) noexcept nogil:
@@ -68,6 +70,9 @@ cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, pt
     s.checked, s.start, s.slope = at + 6 * padded, at + 7 * padded, at + 8 * padded
     s.root, s.mix = at + 9 * padded, at + 10 * padded
     s.c, s.n, s.eta, s.reached = c[0], n, 1.0, NAN
+    s.own_fraction = c.fraction == 0.0
+    if s.own_fraction:
+        s.c.fraction = FRACTION
     s.m.rhs, s.m.rhs_ctx = inner.rhs, inner.ctx
     s.m.jac, s.m.jac_ctx = jac, jac_ctx
     if jac == NULL:
@@ -78,6 +83,7 @@ cdef newton_t *newton_make(const newton_config_t *c, const mf_problem *inner, pt
 cdef void newton_release(newton_t *s) noexcept nogil:
     if s != NULL:
         newton_release(s.scout)
+        free(s.coupled)
         matrix_release(&s.m)
         free(s.block)
         free(s)
@@ -109,6 +115,16 @@ cdef void weights_of_size(newton_t *s, const double *a, const double *b) noexcep
     for i in range(s.n):
         size = max(max(fabs(a[i]), fabs(b[i])), max(1e-3 * top, LEAST_SIZE))
         s.m.size[i], s.m.weight[i] = size, 1.0 / size
+
+
+cdef void first_weights(newton_t *s, const double *y, const double *Z) noexcept nogil:
+    """Weights of a fixed step from y to y + Z; under error control they are there."""
+    cdef ptrdiff_t i
+    if s.controlled:
+        return
+    for i in range(s.n):
+        s.next_d[i] = y[i] + Z[i]
+    weights_of_size(s, y, s.next_d)
 
 
 cdef double goal(const newton_t *s) noexcept nogil:
@@ -251,7 +267,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
         move(s, z, z, s.d, 1.0)
         # The first update is judged by the rate of the previous solve; in a fixed step, whose weights were just set, by its size alone.
         if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
-            s.want_jacobian = theta > 0.3
+            s.want_jacobian = theta > (SLOW if s.controlled else SLOW_FIXED)
             if not first:
                 s.eta = max(eta, EPS)
             return 0

@@ -22,6 +22,7 @@ class Solver:
         upper: int = ...,
         pattern: tuple[Any, Any, Any] | None = ...,
         sparse: Any = ...,
+        columns: Any = ...,
         max_iter: int = ...,
         full: bool = ...,
         fraction: float = ...,

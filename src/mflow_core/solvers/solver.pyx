@@ -8,12 +8,12 @@ from libc.string cimport memcpy
 
 cimport numpy as cnp
 
-from mflow_core.problems.problem cimport Problem
-from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE,
+from mflow_core.problems.problem cimport Problem, failed
+from mflow_core.solvers.matrix cimport (BANDED, BY_BAND_CALLBACK, BY_CALLBACK, BY_DIFFERENCES, BY_OBJECT, DENSE, IDENTITY, KRYLOV, SPARSE, as_array,
                                 matrix_config_t, matrix_refresh, matrix_t)
 from mflow_core.solvers.newton cimport (newton_config_t, newton_lsolve, newton_make, newton_pack, newton_release, newton_solve,
                                 newton_state_size, newton_t, newton_unpack, newton_weights)
-from mflow_core.types cimport mf_jac_fn, mf_problem
+from mflow_core.types cimport MF_RETRY_SOLVE, mf_jac_fn, mf_problem
 
 import numpy as np
 
@@ -35,10 +35,11 @@ cdef int raise_or(int status) except? -1:
 cdef class Solver:
 
     def __cinit__(self, str kind, *, bint jac=False, bint band_jac=False, Py_ssize_t lower=0, Py_ssize_t upper=0, object pattern=None,
-                  object sparse=None, int max_iter=10, bint full=False, double fraction=0.01, double tol=1e-14, int krylov_dim=30,
+                  object sparse=None, object columns=None, int max_iter=10, bint full=False, double fraction=0.0, double tol=1e-14, int krylov_dim=30,
                   int krylov_cycles=4):
         """jac: the problem has a Jacobian (band_jac: one that fills the band). pattern: int32 arrays (groups, indptr, indices) for
-        differences. sparse: the object that factors (see the contract in matrix.pyx)."""
+        differences. sparse: the object that factors (see the contract in matrix.pyx). columns: f at every column of Y, as rows of a
+        C-contiguous float64 array, for (t, Y)."""
         cdef matrix_config_t *m = &self.config.matrix
         m.kind = KINDS[kind]
         m.source = BY_BAND_CALLBACK if band_jac else BY_CALLBACK if jac else BY_DIFFERENCES
@@ -54,6 +55,9 @@ cdef class Solver:
             self.sparse, self.python = sparse, True
             m.sparse = <void *> sparse
             m.source = BY_OBJECT if pattern is None else BY_DIFFERENCES
+        if columns is not None:
+            self.columns, self.python = columns, True
+            m.columns = <void *> columns
         m.krylov_dim, m.krylov_cycles = krylov_dim, krylov_cycles
         self.config.max_iter, self.config.full, self.config.fraction, self.config.tol = max_iter, full, fraction, tol
 
@@ -217,3 +221,40 @@ cdef class Solver:
     @property
     def kind(self):
         return next(name for name, kind in KINDS.items() if kind == self.config.matrix.kind)
+
+
+# ---- the pair of a sparse Jacobian, for coupled.pyx: see the contract in matrix.pyx -----------------------------------------------------
+
+ctypedef int (*quiet_pair_factor)(matrix_t *, double, double) noexcept
+ctypedef int (*quiet_pair_solve)(matrix_t *, double *, double *) noexcept
+
+
+cdef int ask_pair_factor(matrix_t *m, double re, double im) except -1:
+    return 0 if (<object> m.c.sparse).factor_pair(re, im) else MF_RETRY_SOLVE
+
+
+cdef int ask_pair_solve(matrix_t *m, double *x, double *y) except -1:
+    cdef object array = cnp.PyArray_FROMANY((<object> m.c.sparse).solve_pair(as_array(x, m.n), as_array(y, m.n)), cnp.NPY_DOUBLE, 1, 1,
+                                            cnp.NPY_ARRAY_CARRAY_RO)
+    cdef const double *both = <const double *> cnp.PyArray_DATA(<cnp.ndarray> array)
+    memcpy(x, both, m.n * sizeof(double))
+    memcpy(y, both + m.n, m.n * sizeof(double))
+    return 0
+
+
+cdef int gil_pair_factor(matrix_t *m, double re, double im) noexcept with gil:
+    cdef int status = (<quiet_pair_factor> ask_pair_factor)(m, re, im)
+    return failed() if status == -1 else status
+
+
+cdef int gil_pair_solve(matrix_t *m, double *x, double *y) noexcept with gil:
+    cdef int status = (<quiet_pair_solve> ask_pair_solve)(m, x, y)
+    return failed() if status == -1 else status
+
+
+cdef int sparse_pair_factor(matrix_t *m, double re, double im) noexcept nogil:
+    return gil_pair_factor(m, re, im)
+
+
+cdef int sparse_pair_solve(matrix_t *m, double *x, double *y) noexcept nogil:
+    return gil_pair_solve(m, x, y)

@@ -22,7 +22,7 @@ cimport numpy as cnp
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord, mf_sizes_of
-from mflow_core.types cimport MF_FRESH, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes
+from mflow_core.types cimport MF_FRESH, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes, mf_tableau
 
 import numpy as np
 
@@ -30,6 +30,11 @@ cnp.import_array()
 
 cdef enum:
     WIDTH = 128
+    MOST_STAGES = 8                      # of methods whose stages are solved together
+
+
+cdef inline double cabs1(double complex z) noexcept nogil:
+    return fabs(z.real) + fabs(z.imag)
 
 
 cdef int times_z(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
@@ -60,6 +65,43 @@ cdef int divided(double t, double gh, const double *r, double *w, ptrdiff_t n, v
     return 0
 
 
+cdef int coupled(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n, void *ctx) noexcept nogil:
+    """Z = z A (1 Z) with y added to every stage: elimination in each component, the largest entry of a column as the pivot."""
+    cdef const double *z = <const double *> ctx
+    cdef double complex[MOST_STAGES * (MOST_STAGES + 1)] M
+    cdef double complex zi, factor
+    cdef int s = tab.s, w = tab.s + 1, j, k, row, best
+    cdef ptrdiff_t i
+    if s > MOST_STAGES:
+        return -1
+    for i in range(WIDTH):
+        zi = h * (z[i] + 1j * z[WIDTH + i])
+        for j in range(s):
+            M[j * w + s] = 0.0
+            for k in range(s):
+                factor = zi * tab.A[j * s + k]
+                M[j * w + k] = (1.0 if j == k else 0.0) - factor
+                M[j * w + s] = M[j * w + s] + factor * (y[i] + 1j * y[WIDTH + i])
+        for j in range(s):
+            best = j
+            for row in range(j + 1, s):
+                if cabs1(M[row * w + j]) > cabs1(M[best * w + j]):
+                    best = row
+            for k in range(w):
+                factor = M[j * w + k]
+                M[j * w + k] = M[best * w + k]
+                M[best * w + k] = factor
+            for row in range(s):
+                if row != j:
+                    factor = M[row * w + j] / M[j * w + j]
+                    for k in range(j, w):
+                        M[row * w + k] = M[row * w + k] - factor * M[j * w + k]
+        for j in range(s):
+            factor = M[j * w + s] / M[j * w + j]
+            Z[j * ld + i], Z[j * ld + WIDTH + i] = factor.real, factor.imag
+    return 0
+
+
 def stability_values(MethodRecord record, dict parameters, cnp.ndarray z, double rho=0.0):
     """R(z) of a first-order method: complex128, one value for each of the complex128 z (one-dimensional, contiguous)."""
     cdef mf_sizes sizes
@@ -72,7 +114,7 @@ def stability_values(MethodRecord record, dict parameters, cnp.ndarray z, double
         free(par)
         raise ValueError(f"method: expected one of first order that takes steps, got {record.name}")
     out = np.empty(count, dtype=np.complex128)
-    block = <double *> calloc((1 + 2 * sizes.n_vec + sizes.n_work + 1) * n + sizes.work_extra, sizeof(double))
+    block = <double *> calloc((1 + 2 * sizes.n_vec + sizes.n_work + 1) * n + sizes.work_extra + 2 * sizes.n_scal, sizeof(double))
     if block == NULL:
         free(par)
         raise MemoryError()
@@ -96,13 +138,15 @@ cdef int probe(const mf_method *m, const double *par, const mf_sizes *sizes, dou
     cdef ptrdiff_t n = 2 * WIDTH, done = 0, here, i
     cdef unsigned int mode = mf_fp_enter()
     cdef int j, status = 0
-    p.n, p.ctx, p.rhs, p.solve = n, block, times_z, divided
+    p.n, p.ctx, p.rhs, p.solve, p.solve_system = n, block, times_z, divided, coupled
     f.n = f.ld = n
     f.h, f.rho, f.par, f.p = 1.0, rho, par, &p
     f.x0, f.x1 = x0, x1
     for j in range(sizes.n_vec):
         x0[j], x1[j] = block + (1 + 2 * j) * n, block + (2 + 2 * j) * n
     f.work = block + (1 + 2 * sizes.n_vec) * n
+    f.s0 = f.work + (sizes.n_work + 1) * n + sizes.work_extra
+    f.s1 = <double *> f.s0 + sizes.n_scal
     while done < count and status == 0:
         here = min(count - done, <ptrdiff_t> WIDTH)
         for i in range(WIDTH):

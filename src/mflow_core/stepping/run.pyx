@@ -14,11 +14,12 @@ from mflow_core.arithmetic.vec cimport MF_SHORT, mf_scalar
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, mf_sizes_of
 from mflow_core.solvers.branch cimport branch_ready, branch_solve
+from mflow_core.solvers.coupled cimport coupled_solve, newton_couple
 from mflow_core.solvers.matrix cimport matrix_rhs
-from mflow_core.solvers.newton cimport newton_forget, newton_release, newton_rhs
+from mflow_core.solvers.newton cimport newton_forget, newton_lsolve, newton_release, newton_rhs
 from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem)
+                               MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem, mf_tableau)
 
 
 cdef enum:
@@ -28,6 +29,7 @@ cdef enum:
 cdef extern from *:
     """
     #define mf_problem_of_version_1() offsetof(mf_problem, jac)     /* an older host's problem ends here */
+    #define mf_has_solve_system(p) MF_HAS(p, mf_problem, solve_system)
     /* In the sanitizer's build every vector is followed by at least one number that nobody may touch: a callback that writes past n is told. */
     #if defined(__SANITIZE_ADDRESS__)
     #include <sanitizer/asan_interface.h>
@@ -44,6 +46,7 @@ cdef extern from *:
         MF_GUARD
         MOST "((ptrdiff_t)1 << 40)"      # of n: nobody has more memory, and sizes in bytes stay far from overflow
     size_t problem_of_version_1 "mf_problem_of_version_1"() noexcept nogil
+    bint MF_HAS_SOLVE_SYSTEM "mf_has_solve_system"(const mf_problem *p) noexcept nogil
     void mf_forbid(void *at, size_t bytes) noexcept nogil
     void mf_allow(void *at, size_t bytes) noexcept nogil
 
@@ -77,6 +80,12 @@ cdef int flow_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t 
     return flow.inner.lsolve(t, gh, r, z, n, flow.inner.ctx)
 
 
+cdef int flow_solve_system(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n,
+                           void *ctx) noexcept nogil:
+    cdef flow_t *flow = <flow_t *> ctx
+    return flow.inner.solve_system(tab, t, h, y, Z, ld, n, flow.inner.ctx)
+
+
 cdef int flow_jac(double t, const double *y, double *jac, ptrdiff_t n, void *ctx) noexcept nogil:
     cdef flow_t *flow = <flow_t *> ctx
     return flow.inner.jac(t, y, jac, n, flow.inner.ctx)
@@ -93,7 +102,14 @@ cdef int check_callbacks(const mf_method *m, const mf_problem *p, int flags) noe
         return MF_E_KIND
     if p.rhs == NULL and p.value_grad == NULL:
         return MF_E_CALLBACK
-    return MF_E_CALLBACK if m.flags & MF_IMPLICIT and p.solve == NULL and not flags & RUN_SOLVE else 0
+    return MF_E_CALLBACK if m.flags & MF_IMPLICIT and not solves(m, p) and not flags & RUN_SOLVE else 0
+
+
+cdef bint solves(const mf_method *m, const mf_problem *p) noexcept nogil:
+    """Whether the problem solves the equations of this implicit method itself."""
+    if couples(m):
+        return MF_HAS_SOLVE_SYSTEM(p) and p.solve_system != NULL
+    return p.solve != NULL
 
 
 cdef inline int64_t whole_lines(int64_t numbers) noexcept nogil:
@@ -218,6 +234,8 @@ cdef void run_attach(run_t *r, const mf_problem *p) noexcept nogil:
             r.p.solve = flow_solve
         if r.inner.lsolve != NULL:
             r.p.lsolve = flow_lsolve
+        if r.inner.solve_system != NULL:
+            r.p.solve_system = flow_solve_system
         if r.inner.jac != NULL:
             r.p.jac = flow_jac
     r.ode = r.p
@@ -231,12 +249,15 @@ cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
     r.p.ctx = newton
     newton.m.symmetric = r.flow.inner != NULL
     r.p.rhs, r.p.solve = newton_rhs, branch_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
+    if couples(r.m):
+        r.p.solve_system, r.p.lsolve = coupled_solve, newton_lsolve
+        return newton_couple(newton) == 0
     return r.dt != r.dt or run_ready(r)              # without a dt, steps are error-controlled or each is given its own
 
 
 cdef bint run_ready(run_t *r) noexcept nogil:
     """Make what solving the equations of fixed steps may need, before the first of them: no step allocates. False: no memory."""
-    return r.newton == NULL or r.newton.controlled or branch_ready(r.newton)
+    return r.newton == NULL or r.newton.controlled or couples(r.m) or branch_ready(r.newton)
 
 
 cdef void run_set(run_t *r, double t0, double dt, const double *const *y0) noexcept nogil:
@@ -311,6 +332,7 @@ cdef void begin_control(run_t *r) noexcept nogil:
     cdef int order = r.sizes.order if r.sizes.order else r.m.order
     # Two estimates of one vector combine (dop853); those of x and v are one each.
     control_begin(&r.c, r.n, order, r.m.order_hat if r.m.order_hat < order else order, r.sizes.n_err if r.sizes.n_vis == 1 else 1)
+    r.c.predicts = couples(r.m)
 
 
 cdef void run_tolerances(run_t *r, const double *rtol, const double *atol, ptrdiff_t count) noexcept nogil:

@@ -17,7 +17,7 @@ extern "C" {
 #define MF_INIT(T) { .size = (uint32_t)sizeof(T) }
 #endif
 #define MF_ABI 1           /* host and library must be equal: changes only if something published changes meaning */
-#define MF_API_VERSION 4   /* library must be >= host: +1 for every append */
+#define MF_API_VERSION 5   /* library must be >= host: +1 for every append */
 #define MF_HAS(s, T, field) ((s)->size >= offsetof(T, field) + sizeof((s)->field))   /* before reading a field appended later */
 
 /* ---- status codes of the library; a callback's own negative codes should lie in -999..-1 ---- */
@@ -59,6 +59,10 @@ typedef int (*mf_rhs_lanes_fn)(const double *t, const double *y, double *dydt, p
 typedef int (*mf_energy_fn)(double t0, const double *const *y0, double t1, const double *const *y1, double *e, ptrdiff_t n, void *ctx);
 /* J[i*n + j] = d f_i / d y_j */
 typedef int (*mf_jac_fn)(double t, const double *y, double *jac, ptrdiff_t n, void *ctx);
+/* Coupled stages: Z_i = h sum_j A[i][j] f(t + c[j] h, y + Z_j) for all i together; Z_i stands at Z + i*ld, a guess in. `tab` holds A, its
+   inverse, and the T that splits the linear equations into a real and complex ones. */
+struct mf_tableau;
+typedef int (*mf_solve_system_fn)(const struct mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n, void *ctx);
 
 enum { MF_VELOCITY_FREE = 1 };         /* mf_problem.flags: accel does not depend on v */
 typedef struct mf_problem {            /* made by the host; one per run, because ctx holds that run's views */
@@ -71,6 +75,7 @@ typedef struct mf_problem {            /* made by the host; one per run, because
   mf_rhs_lanes_fn rhs_lanes;
   mf_energy_fn energy;
   mf_jac_fn jac;                       /* version 2 */
+  mf_solve_system_fn solve_system;     /* version 5: methods whose tableau has A_inv; they call lsolve too where an error is asked for */
 } mf_problem;
 
 /* ---- the method record ---- */
@@ -101,9 +106,12 @@ typedef struct mf_tableau {            /* stored forms only; everything else is 
   const double *alpha, *beta;          /* Shu-Osher, (s + 1) x s, row i makes stage i (row s the result); then A and b are NULL */
   const double *W;                     /* n_dense x degree: y(theta) = y0 + sum_j (sum_k W[j][k] theta^(k+1)) D_j */
   const void *packed;                  /* private: the nonzeros of each stage, derived once at import */
+  const double *A_inv, *T, *T_inv, *mu;   /* version 5. Coupled stages, else NULL: A_inv = T L T_inv, s x s each; L has mu[0] and then, for each
+                                          complex pair mu[1] +- i mu[2], ..., the block [[mu[1], -mu[2]], [mu[2], mu[1]]] on its diagonal */
 } mf_tableau;
 
-enum { MF_FRESH = 1 };                 /* mf_frame.flags */
+enum { MF_FRESH = 1,
+       MF_AGAIN = 2 };                 /* mf_frame.flags. AGAIN: the first step, or one that follows a rejection: its error estimate deserves care */
 typedef struct mf_frame {              /* one step as a kernel sees it. A step is a pure map (x0, s0) -> (x1, s1). */
   uint32_t size, flags;                /* FRESH: carried vectors beyond the visible ones are not filled (first step; y was changed) */
   ptrdiff_t n, ld;                     /* ld: stride of work, err and D, a multiple of 8, at least n */

@@ -1,0 +1,598 @@
+"""Newton's iteration for three stages that are solved together, without Python:
+
+    Z_i = h sum_j A_ij f(t + c_j h, y + Z_j)
+
+With A^-1 = T L T^-1, L of a real eigenvalue mu and a complex pair alpha +- i beta, and W = T^-1 Z, F = T^-1 f(y + Z), simplified Newton
+is one real system of n unknowns and one complex one (Hairer and Wanner, Solving Ordinary Differential Equations II (1996), IV.8):
+
+    (I - g J) dW_1 = g F_1 - W_1,                       g = h / mu
+    (I - q J) (dW_2 + i dW_3) = q (F_2 + i F_3) - (W_2 + i W_3),    q = h / (alpha + i beta)
+
+J is evaluated at the start of the step. It is kept while the iteration converges quickly, and the factors while the step stays the same.
+The iteration ends as in newton.pyx, whose weights, tolerances, Jacobian and real factors it uses. Where simplified Newton fails in a
+fixed step, and without a matrix (NewtonKrylov), GMRES solves the equations of all stages at once,
+
+    dZ_i - h sum_j A_ij J_j dZ_j = residual,     J_j at stage j,
+
+with J_j v by differences and, where there are factors, these as the preconditioner.
+
+A step of fixed length takes the root that continues from Z = 0 as h grows from 0 (branch.pyx says why). Newton's root is trusted where I - g J was seen to be regular all the way, every update was at most a third of the one before, and the
+first update from Z = 0 leads to within half of the way to the root. Elsewhere `follow` goes along the branch by steps of h, each from the
+line through the last two points, by Newton's iteration with J at every stage: it contracts by a quarter, and what is left after its first
+update is at most a quarter of the way. Where the branch turns back no step is short enough. Where it arrives at Newton's root,
+that is kept to the bit. Error-controlled steps are not touched: they are short where f bends.
+"""
+from libc.math cimport INFINITY, NAN, fabs, sqrt
+from libc.stdint cimport int32_t, uintptr_t
+from libc.stdlib cimport calloc
+from libc.string cimport memcpy, memset
+
+from mflow_core.registry cimport kernels
+from mflow_core.solvers.complex_lu cimport complex_lu_t
+from mflow_core.solvers.definite cimport REGULAR
+from mflow_core.solvers.linalg cimport gmres_room
+from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, LINALG, SPARSE, finite, matrix_factor,
+                                matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve, weighted_norm)
+from mflow_core.solvers.newton cimport EPS, GROWN, coupled_t, first_weights, goal, newton_t, weights_of_size
+from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
+from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
+
+cdef enum:
+    S = 3                                # stages
+
+    SIMPLIFIED = 0                       # ways of the iteration: the factors at hand,
+    FULL = 1                             # a new J at the last stage each time,
+    TOGETHER = 2                         # or J at every stage, by GMRES
+    MANY = 30                            # iterations of fixed steps
+    DIM = 30                             # of the Krylov space where factors precondition
+    CYCLES = 4
+    TRIES = 200                          # of steps along a branch
+    MAX_NON_FINITE = 16                  # slopes that are not finite, before it is given up
+
+cdef double FRACTION = 0.01               # of the tolerances to which error-controlled steps are solved
+cdef double SLOW = 1e-3                  # a rate above it lets J be evaluated again: that costs less than more iterations of all stages
+cdef double SLOW_DIFFERENCES = 0.03      # where it takes evaluations
+cdef double SLOW_FIXED = 0.1             # in fixed steps, whose factors serve as long as J does
+cdef double CONTRACTION = 1.0 / 3.0      # of updates that are trusted
+cdef double QUARTER = 0.25               # of those along a branch, and of what is left of the way after the first
+cdef double HALF = 0.5
+cdef double SAME = 1e-6                  # relative: two computations of one root
+cdef double SHORT = 1e-7                 # of h: a shorter step along a branch is none
+
+cdef complex_lu_t COMPLEX = (<complex_lu_t *> kernels("solvers.complex_lu", "_table", b"mflow_core._complex_lu"))[0]
+
+
+# ---- making one -----------------------------------------------------------------------------------------------------------------------
+
+cdef inline void copy(newton_t *s, double *out, ptrdiff_t ld_out, const double *a, ptrdiff_t ld) noexcept nogil:
+    cdef ptrdiff_t i
+    cdef int k
+    for k in range(S):
+        for i in range(s.n):
+            out[k * ld_out + i] = a[k * ld + i]
+
+
+cdef inline int dim_of(const newton_t *s) noexcept nogil:
+    if s.c.matrix.kind == KRYLOV:
+        return s.c.matrix.krylov_dim
+    return <int> max(min(<ptrdiff_t> DIM, S * s.n), <ptrdiff_t> 1)
+
+
+cdef int newton_couple(newton_t *s) noexcept nogil:
+    """Room for stages that are solved together. 0 or MF_E_MEMORY; a solver has it once."""
+    cdef ptrdiff_t n = s.n, padded = (n + 7) // 8 * 8, lu = 0, krylov = 0
+    cdef int kind = s.c.matrix.kind
+    cdef coupled_t *c
+    cdef double *at
+    if s.coupled != NULL:
+        return 0
+    if kind == DENSE:
+        lu = (n * n + 7) // 8 * 8
+    elif kind == BANDED:
+        lu = (n * (2 * s.c.matrix.lower + s.c.matrix.upper + 1) + 7) // 8 * 8
+    if kind != IDENTITY:
+        krylov = gmres_room(S * n, dim_of(s)) + 3 * S * padded + padded
+    c = <coupled_t *> calloc(1, sizeof(coupled_t) + 64 + (2 * lu + krylov + 8 * S * padded + (padded + 1) // 2) * sizeof(double))
+    if c == NULL:
+        return MF_E_MEMORY
+    at = <double *> (((<uintptr_t> (c + 1)) + 63) // 64 * 64)
+    c.ld = padded
+    c.W, c.F, c.d, c.guess, c.f = at, at + S * padded, at + 2 * S * padded, at + 3 * S * padded, at + 4 * S * padded
+    c.stand, c.before, c.root = at + 5 * S * padded, at + 6 * S * padded, at + 7 * S * padded
+    at += 8 * S * padded
+    c.re, c.im, c.krylov = at, at + lu, at + 2 * lu
+    c.pivots = <int32_t *> (at + 2 * lu + krylov)
+    s.coupled = c
+    if s.own_fraction:
+        s.c.fraction = FRACTION
+    return 0
+
+
+# ---- the matrices ---------------------------------------------------------------------------------------------------------------------
+
+cdef int factor_pair(newton_t *s, const mf_tableau *tab) noexcept nogil:
+    """Factors I - q J for the q that belongs to the real factors."""
+    cdef coupled_t *c = s.coupled
+    cdef double h = s.m.gh * tab.mu[0], size = tab.mu[1] * tab.mu[1] + tab.mu[2] * tab.mu[2]
+    cdef double re = h * tab.mu[1] / size, im = -h * tab.mu[2] / size
+    cdef ptrdiff_t n = s.n, lower = s.m.c.lower, width = lower + s.m.c.upper + 1, room = width + lower, i, k
+    cdef int status = 0
+    c.re_q, c.im_q, c.gh = re, im, s.m.gh
+    c.has_factors = False
+    if s.m.c.kind == DENSE:
+        for k in range(n * n):
+            c.re[k] = -re * s.m.jacobian[k]
+            c.im[k] = -im * s.m.jacobian[k]
+        for i in range(n):
+            c.re[i * (n + 1)] += 1.0
+        status = COMPLEX.lu_factor(n, c.re, c.im, c.pivots)
+    elif s.m.c.kind == BANDED:
+        for i in range(n):
+            for k in range(width):
+                c.re[i * room + k] = -re * s.m.jacobian[i * width + k]
+                c.im[i * room + k] = -im * s.m.jacobian[i * width + k]
+            c.re[i * room + lower] += 1.0
+        status = COMPLEX.band_factor(n, lower, s.m.c.upper, c.re, c.im, c.pivots)
+    elif s.m.c.kind == SPARSE:
+        status = sparse_pair_factor(&s.m, re, im)
+        if status != 0:
+            return status
+    c.has_factors = status == 0
+    return MF_RETRY_SOLVE if status > 0 else 0
+
+
+cdef int factor_both(newton_t *s, const mf_tableau *tab, double gh) noexcept nogil:
+    cdef int status = matrix_factor(&s.m, gh)
+    if status == 0:
+        s.m.nlu += 1
+        status = factor_pair(s, tab)
+    if status != 0:
+        s.m.has_factors = False
+    return status
+
+
+cdef int refresh(newton_t *s, const mf_tableau *tab) noexcept nogil:
+    """After a restore: J and both factors as they were, not counted again."""
+    cdef int status = matrix_refresh(&s.m)
+    if status == 0 and s.m.has_factors and not (s.coupled.has_factors and s.coupled.gh == s.m.gh):
+        status = factor_pair(s, tab)
+    return status
+
+
+cdef int prepare(newton_t *s, const mf_tableau *tab, double t, double gh, const double *y, bint anew, bint *fresh) noexcept nogil:
+    """J and both factors for this step. fresh: J has just been evaluated at y. anew: it must be."""
+    cdef int status
+    fresh[0] = False
+    if s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV:
+        fresh[0] = True
+        return 0
+    if anew or not s.m.has_jacobian or s.want_jacobian or (s.controlled and fabs(gh) > GROWN * s.gh_jac):
+        fresh[0] = True
+        if not s.controlled:
+            weights_of_size(s, y, y)
+        status = matrix_jacobian(&s.m, t, y, gh)
+        if status != 0:
+            return status
+        s.want_jacobian = False
+        s.gh_jac = fabs(gh)
+    if s.m.has_factors and s.m.gh == gh and s.coupled.has_factors and s.coupled.gh == gh:
+        return 0
+    s.eta = 1.0
+    return factor_both(s, tab, gh)
+
+
+# ---- one iteration --------------------------------------------------------------------------------------------------------------------
+
+cdef void transform(const double *M, ptrdiff_t n, ptrdiff_t ld, const double *a, ptrdiff_t ld_a, double *out) noexcept nogil:
+    """out_i = sum_j M_ij a_j."""
+    cdef const double *b = a + ld_a
+    cdef const double *c = a + 2 * ld_a
+    cdef double u, v, w
+    cdef ptrdiff_t i
+    cdef int k
+    for k in range(S):
+        u, v, w = M[S * k], M[S * k + 1], M[S * k + 2]
+        for i in range(n):
+            out[k * ld + i] = (u * a[i] + v * b[i]) + w * c[i]
+
+
+cdef int slopes(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
+    """f at the three stages, into coupled.f."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i
+    cdef int k, status
+    for k in range(S):
+        for i in range(s.n):
+            s.trial[i] = y[i] + Z[k * ld + i]
+        status = matrix_rhs(&s.m, t + tab.c[k] * h, s.trial, c.f + k * c.ld)
+        if status == MF_RETRY_NON_FINITE:
+            s.non_finite += 1
+        if status != 0:
+            return status
+    return 0
+
+
+cdef int solve_both(newton_t *s, double *a, double *x, double *y) noexcept nogil:
+    """a by the real factors, x + i y by the complex ones."""
+    cdef coupled_t *c = s.coupled
+    cdef int status = matrix_solve(&s.m, a)
+    if status != 0:
+        return status
+    if s.c.matrix.kind == DENSE:
+        COMPLEX.lu_solve(s.n, c.re, c.im, c.pivots, x, y)
+    elif s.c.matrix.kind == BANDED:
+        COMPLEX.band_solve(s.n, s.m.c.lower, s.m.c.upper, c.re, c.im, c.pivots, x, y)
+    else:
+        return sparse_pair_solve(&s.m, x, y)
+    return 0
+
+
+cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil:
+    """coupled.d, the update of W, from coupled.f and coupled.W."""
+    cdef coupled_t *c = s.coupled
+    cdef double *F2 = c.F + c.ld
+    cdef double *F3 = c.F + 2 * c.ld
+    cdef double *d2 = c.d + c.ld
+    cdef double *d3 = c.d + 2 * c.ld
+    cdef const double *W2 = c.W + c.ld
+    cdef const double *W3 = c.W + 2 * c.ld
+    cdef double g = h / tab.mu[0], re = c.re_q, im = c.im_q
+    cdef ptrdiff_t i, n = s.n
+    transform(tab.T_inv, n, c.ld, c.f, c.ld, c.F)
+    for i in range(n):
+        c.d[i] = g * c.F[i] - c.W[i]
+        d2[i] = (re * F2[i] - im * F3[i]) - W2[i]
+        d3[i] = (re * F3[i] + im * F2[i]) - W3[i]
+    return solve_both(s, c.d, d2, d3)
+
+
+cdef double stage_norm(newton_t *s, const double *d) noexcept nogil:
+    """Root mean square of the weighted norms of three vectors."""
+    cdef double a = weighted_norm(&s.m, d), b = weighted_norm(&s.m, d + s.coupled.ld), c = weighted_norm(&s.m, d + 2 * s.coupled.ld)
+    return sqrt(((a * a + b * b) + c * c) / 3.0)
+
+
+cdef bint rounding(newton_t *s, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
+    """Whether the update is rounding alone, component by component."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i
+    cdef int k
+    for k in range(S):
+        for i in range(s.n):
+            if not fabs(c.d[k * c.ld + i]) <= 32.0 * EPS * max(fabs(y[i]) + fabs(Z[k * ld + i]), s.m.size[i]):
+                return False
+    return True
+
+
+# ---- all stages at once -----------------------------------------------------------------------------------------------------------------
+
+cdef int precondition(newton_t *s, const mf_tableau *tab, double *d) noexcept nogil:
+    """d becomes the solution for the same J at all stages; nothing is done without factors."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t n = s.n
+    cdef double *F2 = c.F + c.ld
+    cdef double *F3 = c.F + 2 * c.ld
+    cdef int status
+    if s.c.matrix.kind == KRYLOV:
+        return 0
+    transform(tab.T_inv, n, c.ld, d, c.ld, c.F)
+    status = solve_both(s, c.F, F2, F3)
+    if status == 0:
+        transform(tab.T, n, c.ld, c.F, c.ld, d)
+    return status
+
+
+cdef int direction_of_stages(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z,
+                             ptrdiff_t ld) noexcept nogil:
+    """dZ from the residual h A f(y + Z) - Z: by GMRES, or as it stands (fixed-point iteration)."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i, n = s.n
+    cdef int dim = dim_of(s), k, status
+    cdef double *b = c.krylov + gmres_room(S * n, dim)
+    cdef double *x = b + S * c.ld
+    cdef double tol, residual = 0.0, before
+    transform(tab.A, n, c.ld, c.f, c.ld, c.d)
+    for k in range(S):
+        for i in range(n):
+            c.d[k * c.ld + i] = h * c.d[k * c.ld + i] - Z[k * ld + i]
+    if s.c.matrix.kind == IDENTITY:
+        return 0
+    c.tab, c.h, c.t, c.y = tab, h, t, y
+    copy(s, c.W, c.ld, Z, ld)                        # where J is taken; c.f holds the slopes there
+    status = precondition(s, tab, c.d)
+    if status != 0:
+        return status
+    for k in range(S):
+        for i in range(n):
+            b[k * n + i] = c.d[k * c.ld + i] * s.m.weight[i]
+    before = stage_norm(s, c.d)
+    tol = max(0.1 * goal(s), 1e-3 * before)
+    status = LINALG.gmres(apply_stages, s, S * n, b, x, dim, s.c.matrix.krylov_cycles if s.c.matrix.kind == KRYLOV else CYCLES,
+                          tol * sqrt(<double> (S * n)), c.krylov, &residual)
+    s.m.n_krylov += 1
+    if status != 0:
+        return status
+    residual = residual / sqrt(<double> (S * n)) if n > 0 else 0.0
+    if not (residual <= tol or residual <= 0.1 * before) or not finite(x, n) or not finite(x + n, n) or not finite(x + 2 * n, n):
+        return MF_RETRY_SOLVE
+    for k in range(S):
+        for i in range(n):
+            c.d[k * c.ld + i] = x[k * n + i] * s.m.size[i]
+    return 0
+
+
+cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) noexcept nogil:
+    """out_i = v_i - h sum_j A_ij J_j v_j in scaled unknowns, J_j at stage j; preconditioned."""
+    cdef newton_t *s = <newton_t *> ctx
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i, n = s.n
+    cdef double *moved = c.krylov + gmres_room(S * n, dim_of(s)) + 2 * S * c.ld
+    cdef double *Jv = moved + c.ld
+    cdef double *at
+    cdef double norm, step, scale, move = max(s.m.unit, 1.5e-8 * weighted_norm(&s.m, c.y))
+    cdef int k, j, status
+    for j in range(S):
+        norm = sqrt(LINALG.dot(v + j * n, v + j * n, n) / <double> n)
+        if norm == 0.0:
+            memset(Jv + j * c.ld, 0, n * sizeof(double))
+            continue
+        step = move / norm
+        at = c.W + j * c.ld
+        for i in range(n):
+            moved[i] = (c.y[i] + at[i]) + step * (v[j * n + i] * s.m.size[i])
+        status = matrix_rhs(&s.m, c.t + c.tab.c[j] * c.h, moved, Jv + j * c.ld)
+        s.m.n_rhs_jac += 1
+        if status != 0:
+            return status
+        scale = 1.0 / step
+        for i in range(n):
+            Jv[j * c.ld + i] = scale * (Jv[j * c.ld + i] - c.f[j * c.ld + i])
+    for k in range(S):
+        for i in range(n):
+            c.d[k * c.ld + i] = v[k * n + i] * s.m.size[i] - c.h * (
+                (c.tab.A[S * k] * Jv[i] + c.tab.A[S * k + 1] * Jv[c.ld + i]) + c.tab.A[S * k + 2] * Jv[2 * c.ld + i])
+    status = precondition(s, c.tab, c.d)
+    for k in range(S):
+        for i in range(n):
+            out[k * n + i] = c.d[k * c.ld + i] * s.m.weight[i]
+    return status
+
+
+# ---- iterations -----------------------------------------------------------------------------------------------------------------------
+
+cdef inline void advance(newton_t *s, const mf_tableau *tab, double *Z, ptrdiff_t ld, bint plain) noexcept nogil:
+    """W += d and Z = T W; plain: Z += d."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i
+    cdef int k
+    for k in range(S):
+        for i in range(s.n):
+            if plain:
+                Z[k * ld + i] += c.d[k * c.ld + i]
+            else:
+                c.W[k * c.ld + i] += c.d[k * c.ld + i]
+    if not plain:
+        transform(tab.T, s.n, ld, c.W, c.ld, Z)
+
+
+cdef inline double slow_rate(const newton_t *s) noexcept nogil:
+    if not s.controlled:
+        return SLOW_FIXED
+    return SLOW_DIFFERENCES if s.m.c.source == BY_DIFFERENCES else SLOW
+
+
+cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int how,
+                 int most) noexcept nogil:
+    """Newton's iteration from Z, at most so many times. 0, MF_RETRY_SOLVE, or the code of a callback."""
+    cdef coupled_t *c = s.coupled
+    cdef double tol = goal(s), gh = h / tab.mu[0], norm, before = 0.0, theta = 0.0, power, eta
+    cdef int k, _j, status
+    cdef bint slow, full = how == FULL, plain = how == TOGETHER or s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV
+    eta = max(sqrt(sqrt(s.eta)) * sqrt(s.eta), s.c.fraction)
+    s.worst = c.rest = 0.0
+    transform(tab.T_inv, s.n, c.ld, Z, ld, c.W)
+    for k in range(most):
+        if full:
+            status = matrix_at_end(s, tab, t + h, gh, y, Z + 2 * ld)
+            if status != 0:
+                return status
+        if k == 0 and not s.controlled:
+            first_weights(s, y, Z + 2 * ld)
+        status = slopes(s, tab, t, h, y, Z, ld)
+        if status == 0:
+            status = direction_of_stages(s, tab, t, h, y, Z, ld) if plain else direction(s, tab, h)
+        if status != 0:
+            return status
+        s.niter += 1
+        norm = stage_norm(s, c.d)
+        if not norm < INFINITY:
+            return MF_RETRY_SOLVE
+        if k > 0:
+            theta = norm / before
+            s.worst = max(s.worst, theta)
+            c.rest += norm
+            eta = theta / (1.0 - theta) if theta < 1.0 else INFINITY
+            power = 1.0
+            for _j in range(most - 1 - k):
+                power *= theta
+            slow = theta >= 1.0 or power * eta * norm > tol
+            if (slow or theta > 0.5) and rounding(s, y, Z, ld):
+                advance(s, tab, Z, ld, plain)
+                return 0
+            if slow and (not full or theta >= 2.0 or k + 1 == most):
+                return MF_RETRY_SOLVE
+        advance(s, tab, Z, ld, plain)
+        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
+            s.want_jacobian = how != SIMPLIFIED or theta > slow_rate(s)
+            if k > 0:
+                s.eta = max(eta, EPS)
+            return 0
+        before = norm
+    return MF_RETRY_SOLVE
+
+
+cdef int matrix_at_end(newton_t *s, const mf_tableau *tab, double t, double gh, const double *y, const double *Z3) noexcept nogil:
+    """A new J at y + Z3, and its factors."""
+    cdef ptrdiff_t i
+    cdef int status
+    if s.c.matrix.kind == KRYLOV:
+        return 0
+    for i in range(s.n):
+        s.bar[i] = y[i] + Z3[i]
+    first_weights(s, y, Z3)
+    status = matrix_jacobian(&s.m, t, s.bar, gh)
+    return factor_both(s, tab, gh) if status == 0 else status
+
+
+cdef int attempts(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, bint *fresh) noexcept nogil:
+    """Iterate from the guess, with the J at hand and then with a new one."""
+    cdef coupled_t *c = s.coupled
+    cdef bint matrix = s.c.matrix.kind != IDENTITY and s.c.matrix.kind != KRYLOV
+    cdef double gh = h / tab.mu[0]
+    cdef int _attempt, status
+    if s.c.matrix.kind == KRYLOV:
+        status = matrix_jacobian(&s.m, t, y, gh)     # keeps the point, for lsolve
+    else:
+        status = refresh(s, tab) if not s.want_jacobian else 0
+    for _attempt in range(2):
+        if status == 0:
+            status = prepare(s, tab, t, gh, y, _attempt > 0, fresh)
+        if status == 0:
+            status = iterate(s, tab, t, h, y, Z, ld, FULL if s.c.full and matrix else SIMPLIFIED, s.c.max_iter if s.controlled else MANY)
+        if status <= 0 or fresh[0]:
+            break
+        copy(s, Z, ld, c.guess, c.ld)
+        status = 0
+    return status
+
+
+# ---- the root of a fixed step -----------------------------------------------------------------------------------------------------------
+
+cdef double size_of_stages(newton_t *s, const double *a, const double *b, ptrdiff_t ld_b) noexcept nogil:
+    """|a - b|, weighted; b NULL: |a|."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i
+    cdef int k
+    for k in range(S):
+        for i in range(s.n):
+            c.d[k * c.ld + i] = a[k * c.ld + i] - (b[k * ld_b + i] if b != NULL else 0.0)
+    return stage_norm(s, c.d)
+
+
+cdef int first_update(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *out) noexcept nogil:
+    """Newton's first update from Z = 0, with the factors at hand and f(t, y) as the slope of all stages."""
+    cdef coupled_t *c = s.coupled
+    cdef int k, status = matrix_rhs(&s.m, t, y, c.f)
+    for k in range(1, S):
+        memcpy(c.f + k * c.ld, c.f, s.n * sizeof(double))
+    memset(c.W, 0, S * c.ld * sizeof(double))
+    memset(out, 0, S * c.ld * sizeof(double))
+    if status != 0:
+        return status
+    if s.c.matrix.kind == KRYLOV:
+        status = direction_of_stages(s, tab, t, h, y, out, c.ld)
+        copy(s, out, c.ld, c.d, c.ld)
+        return status
+    status = direction(s, tab, h)
+    transform(tab.T, s.n, c.ld, c.d, c.ld, out)
+    return status
+
+
+cdef int trusted(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z, ptrdiff_t ld) noexcept nogil:
+    """1 if Newton's root is on the branch by what is known; 0 if that is open; a negative code of a callback."""
+    cdef coupled_t *c = s.coupled
+    cdef int status
+    if s.worst > CONTRACTION or not (s.c.matrix.kind == KRYLOV or s.m.regular == REGULAR):
+        return 0
+    status = first_update(s, tab, t, h, y, c.stand)
+    if status != 0:
+        return status if status < 0 else 0
+    copy(s, c.root, c.ld, Z, ld)
+    return size_of_stages(s, c.stand, Z, ld) <= HALF * size_of_stages(s, c.root, NULL, 0)
+
+
+cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld) noexcept nogil:
+    """The branch from Z = 0 to h; its end into Z. MF_RETRY_SOLVE: not reached, s.reached of h is. c.root keeps what Z held."""
+    cdef coupled_t *c = s.coupled
+    cdef double at = 0.0, last = 0.0, step = 1.0, share
+    cdef ptrdiff_t i
+    cdef int k, _try, status = 0
+    cdef bint singular = False
+    copy(s, c.root, c.ld, Z, ld)
+    memset(c.stand, 0, S * c.ld * sizeof(double))
+    memset(c.before, 0, S * c.ld * sizeof(double))
+    for _try in range(TRIES):
+        step = min(step, 1.0 - at)
+        status = matrix_at_end(s, tab, t + at * h, (at + step) * h / tab.mu[0], y, c.stand + 2 * c.ld)
+        singular = status > 0
+        share = step / (at - last) if at > 0.0 else 0.0
+        for k in range(S):
+            for i in range(s.n):
+                Z[k * ld + i] = c.stand[k * c.ld + i] + share * (c.stand[k * c.ld + i] - c.before[k * c.ld + i])
+        if status == 0:
+            status = iterate(s, tab, t, (at + step) * h, y, Z, ld, TOGETHER, MANY)
+        if status == 0 and (s.worst > QUARTER or c.rest > QUARTER * size_of_stages(s, c.stand, Z, ld)):
+            status = MF_RETRY_SOLVE
+        if status < 0:
+            return status
+        if status == 0:
+            last = at
+            at += step
+            if at >= 1.0:
+                return 0
+            copy(s, c.before, c.ld, c.stand, c.ld)
+            copy(s, c.stand, c.ld, Z, ld)
+            step *= 2.0
+        else:
+            step *= 0.5
+            if step < SHORT or s.non_finite >= MAX_NON_FINITE:
+                break
+    if status == MF_RETRY_SOLVE and not singular:
+        s.reached = at
+    return status if status > 0 else MF_RETRY_SOLVE
+
+
+cdef int settle(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int found) noexcept nogil:
+    """The step's root along its branch. found: 0 where Z holds Newton's root, else why there is none."""
+    cdef coupled_t *c = s.coupled
+    cdef int status = follow(s, tab, t, h, y, Z, ld)
+    s.want_jacobian = True
+    if status == 0 and found == 0 and size_of_stages(s, c.root, Z, ld) <= SAME:
+        copy(s, Z, ld, c.root, c.ld)
+    return status
+
+
+cdef int coupled_solve(const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, ptrdiff_t n,
+                       void *ctx) noexcept nogil:
+    """Solve for all stages; Z holds the guess, and holds it again after a positive code."""
+    cdef newton_t *s = <newton_t *> ctx
+    cdef coupled_t *c = s.coupled
+    cdef bint fresh = False, plain = s.c.matrix.kind == IDENTITY, fixed = not s.controlled
+    cdef int k, status, sure = 0
+    s.non_finite = 0
+    s.nsolve += 1
+    copy(s, c.guess, c.ld, Z, ld)
+    if fixed:
+        s.m.look = not plain
+        s.reached = NAN
+        weights_of_size(s, y, y)
+    status = attempts(s, tab, t, h, y, Z, ld, &fresh)
+    if status == MF_RETRY_NON_FINITE:                    # the guess, extrapolated, may lie outside the domain of f
+        for k in range(S):
+            memset(Z + k * ld, 0, n * sizeof(double))
+        status = attempts(s, tab, t, h, y, Z, ld, &fresh)
+    if fixed and not plain and (status == 0 or status == MF_RETRY_SOLVE):
+        sure = trusted(s, tab, t, h, y, Z, ld) if status == 0 else 0
+        if sure != 1:
+            status = settle(s, tab, t, h, y, Z, ld, status) if sure == 0 else sure
+    if status == MF_RETRY_SOLVE and s.non_finite > 0 and not fixed:
+        status = MF_RETRY_NON_FINITE                     # that is why it was not solved
+    if status == 0:
+        for k in range(S):
+            if not finite(Z + k * ld, n):
+                status = MF_RETRY_NON_FINITE
+    if status > 0:
+        s.nfail += 1
+        s.want_jacobian = s.want_jacobian or not fresh
+        copy(s, Z, ld, c.guess, c.ld)
+    return status
