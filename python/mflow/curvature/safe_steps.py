@@ -178,7 +178,7 @@ class SafeSteps:
             self.mark, self.risen, self.lowest = at, 0, min(self.lowest, at.value)
             self.still += self.gap if self.returns else 0
             if self.still > STILL:
-                return STALLED
+                return self._give_up()
         else:
             self.risen += self.gap
         self.gap = min(2 * self.gap, EVERY)
@@ -210,7 +210,7 @@ class SafeSteps:
     def _go_back(self) -> int:
         """Back to the mark, at rest, for steps half as long."""
         if self.returns >= MOST_RETURNS:
-            return STALLED
+            return self._give_up()
         self.returns += 1
         self.risen, self.gap = 0, 1
         self.next_look, self.before = self.run.k + 1, None
@@ -221,6 +221,12 @@ class SafeSteps:
         else:
             self._choose()
         return 0
+
+    def _give_up(self) -> int:
+        """The run ends at the mark."""
+        self._rest_at(self._here.x)
+        self.descend(0, 0.0, self.want_value, math.inf)
+        return STALLED
 
     def _rest_at(self, x: Array) -> None:
         """The run goes on from there, without a velocity."""
