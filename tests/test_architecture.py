@@ -183,7 +183,8 @@ def test_no_public_name_is_both_a_module_and_something_else():
 
 
 AT_THE_ROOT = {
-    ".ci", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "README.md", "bench", "docs", "examples",
+    ".ci", ".github", ".gitignore", ".pre-commit-config.yaml", "CHANGELOG.md", "CITATION.cff", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md",
+    "LICENSE", "README.md", "SECURITY.md", "bench", "docs", "examples",
     "meson.build", "meson.options", "noxfile.py", "pyproject.toml", "python", "src", "tests", "tools",
 }  # fmt: skip
 
