@@ -281,6 +281,8 @@ def test_a_rest_nearer_to_the_wall_than_the_tolerance(t_end: float) -> None:
 @pytest.mark.parametrize("how", [{}, {"lband": 0, "uband": 0}, {"solver": "newton_krylov"}], ids=["dense", "banded", "krylov"])
 def test_differences_turn_round_at_a_wall(name: str, how: Any) -> None:
     """f ends at the start: a difference to the other side is as good."""
+    if "solver" in how and np.any(np.triu(registry.find(name).tableau["A"], 1)):
+        pytest.skip("products for stages that are solved together do not turn round")
 
     def fun(t: float, y: Array) -> Array:
         return np.interp(y, [0.0, 1.0], [0.0, -1.0], right=math.nan)
