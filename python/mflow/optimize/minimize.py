@@ -16,6 +16,7 @@ from mflow.base.differences import FewDigitsError
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.pace import Pace
 from mflow.base.result import OptimizeResult, Result, attach
+from mflow.integrate.endings import most_stages
 from mflow.optimize import rough
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller
@@ -25,7 +26,6 @@ from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent
 from mflow.optimize.linesearch import LineSearch
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, AutoStep, resolve
-from mflow.integrate.endings import most_stages
 from mflow.solvers import nonlinear
 from mflow.solvers.jacobian_doubt import mismatch, unsolved
 from mflow.solvers.rest import at_rest
@@ -442,7 +442,8 @@ class _Descent:
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.MANY_STAGES:
-            text = f"{self.method.name} needs more than {most_stages()} stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
+            text = f"{self.method.name} needs more than {most_stages()} stages, its most"
+            text += f", for dt = {self.dt:g} in iteration {run.k}: lower dt"
             return self.result(-1, "solve_failed", text)
         if status == stepper.OVERFLOWED:
             return self.result(-1, "non_finite", overflow_text(self.method, run.k, last))
