@@ -99,9 +99,10 @@ def dist(session: nox.Session) -> None:
 
 @nox.session
 def stubs(session: nox.Session) -> None:
-    """Writes the type stubs of the classes that are made from rows."""
+    """Writes what is derived from the method records: type stubs of their classes, and docs/arguments.md."""
     session.install(".")
     session.run("python", "tools/make_stubs.py")
+    session.run("python", "tools/make_methods.py")
 
 
 @nox.session

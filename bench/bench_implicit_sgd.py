@@ -142,7 +142,7 @@ def test_options(what: dict[str, float], bench: Bench, data: dict[str, Any]) -> 
     bench.compare(f"implicit squared with {', '.join(what)}", functions, seconds=10e-3)
 
 
-@pytest.mark.parametrize("loss", [name for name in mflow.training.implicit_sgd.losses() if name not in LOSSES])
+@pytest.mark.parametrize("loss", [name for name in mflow.implicit.linear.losses() if name not in LOSSES])
 def test_other_losses(loss: str, bench: Bench, data: dict[str, Any]) -> None:
     labels = {"hinge": data["logistic"], "poisson": np.round(np.exp(0.3 * data["squared"])), "gamma": np.exp(0.3 * data["squared"])}
     more = {**data, loss: labels.get(loss, data["squared"])}

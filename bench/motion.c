@@ -47,6 +47,44 @@ void twin_leapfrog(accel_fn f, ptrdiff_t n, ptrdiff_t steps, double h, double *r
   }
 }
 
+/* Kicks and drifts in turn: kick[0], drift[0], ..., drift[q - 1], kick[q]; c: where each force is taken. */
+void twin_splitting(accel_fn f, ptrdiff_t n, ptrdiff_t steps, double h, const double *kick, const double *drift, const double *c, ptrdiff_t q,
+                    double *restrict x, double *restrict v, double *restrict a) {
+  for (ptrdiff_t step = 0; step < steps; step++) {
+    for (ptrdiff_t j = 0; j < q; j++) {
+      const double k = kick[j] * h, d = drift[j] * h;
+      for (ptrdiff_t i = 0; i < n; i++) {
+        v[i] += k * a[i];
+        x[i] += d * v[i];
+      }
+      f((double)step * h + c[j] * h, x, v, a, n, NULL);
+    }
+    for (ptrdiff_t i = 0; i < n; i++)
+      v[i] += kick[q] * h * a[i];
+  }
+}
+
+/* Peaks of |x|, |h x'| and |k x + c h x'| of eight oscillators at a time, as src/mflow_core/dynamics/spectra.pyx has them. */
+#define EIGHT 8
+void twin_spectrum(ptrdiff_t blocks, ptrdiff_t count, const double *p, const double *coef, double *peak) {
+  for (ptrdiff_t b = 0; b < blocks; b++, coef += 11 * EIGHT, peak += 3 * EIGHT) {
+    double x[EIGHT] = {0}, u[EIGHT] = {0}, px[EIGHT] = {0}, pu[EIGHT] = {0}, pz[EIGHT] = {0};
+    for (ptrdiff_t j = 0; j + 1 < count; j++) {
+      const double q = p[j], dp = p[j + 1] - p[j];
+      for (int e = 0; e < EIGHT; e++) {
+        const double xn = x[e] + ((coef[e] * x[e] + coef[8 + e] * u[e]) + (coef[32 + e] * q + coef[40 + e] * dp));
+        const double un = u[e] + ((coef[16 + e] * x[e] + coef[24 + e] * u[e]) + (coef[48 + e] * q + coef[56 + e] * dp));
+        const double z = coef[64 + e] * xn + coef[72 + e] * un;
+        const double ax = xn < 0 ? -xn : xn, au = un < 0 ? -un : un, az = z < 0 ? -z : z;
+        x[e] = xn, u[e] = un;
+        px[e] = ax > px[e] ? ax : px[e], pu[e] = au > pu[e] ? au : pu[e], pz[e] = az > pz[e] ? az : pz[e];
+      }
+    }
+    for (int e = 0; e < EIGHT; e++)
+      peak[e] = px[e], peak[8 + e] = pu[e], peak[16 + e] = pz[e];
+  }
+}
+
 /* low, dia, up of K and of C: 3 n each; lu: 3 n of M + dt/2 C as `twin_factor` leaves it. */
 void twin_factor(ptrdiff_t n, double scale, const double *m, const double *c, double *lu) {
   const double *low = c, *dia = c + n, *up = c + 2 * n;

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mflow_core import registry
 
-from mflow.base.methods import Parameter, parameters_of, positional
+from mflow.base.methods import LETTERS, Parameter, parameters_of, positional, takes_letters
 
 FOLDER = Path(__file__).resolve().parents[1] / "python" / "mflow"
 HEAD = '"""Written by tools/make_stubs.py from the method records: do not edit."""\n\n'
@@ -37,6 +37,8 @@ def init(record: registry.MethodRecord, first: str, last: str) -> str:
     parameters = ""
     for k, p in enumerate(parameters_of(record)):
         parameters += (", *" if k == len(by_place) else "") + f", {p.name}: {annotation(p)} = ..."
+    if takes_letters(record):
+        parameters += "".join(f", {name}: {'Any' if name == 'beta' else 'float | None'} = ..." for name in LETTERS)
     return f"    def __init__(self{first}{parameters}{last}) -> None: ...\n"
 
 

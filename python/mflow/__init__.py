@@ -4,16 +4,16 @@ Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
     solve_ivp, gradient_flow, minimize     drivers; solve_ivp_batch, minimize_batch: many at once
-    solve_dynamics                         M x'' = F(t, x, v)
+    solve_dynamics                         M x'' = F(t, x, v); modes, response_spectrum: vibrations
     ImplicitSGD                            linear models, one sample at a time
     train                                  epochs, batches, validation, checkpoints
     lr_find, sweep                         which learning rate, and where each method diverges
     optim, schedules, Stepper, minibatches parts for a loop of your own
-    least_squares, line_search             nonlinear fits; steps along a direction
+    curve_fit, least_squares, line_search  nonlinear fits, within bounds, a million at once; steps along a direction
     check_gradient, check_jacobian         is it the derivative of this function?
     objectives                             compiled costs: regressions, test problems
     stability_limit, max_stable_dt, ...    which step is safe
-    posedness, basins, explain, ...        what a problem does with small errors, and which method and step to take
+    posedness, basins, explain, certificate what a problem does with small errors, and which method and step to take
     methods, get_method                    what there is
 
 Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim`.
@@ -28,8 +28,7 @@ from mflow_core.problems.problem import Recoverable
 
 from mflow import objectives, optim, schedules
 from mflow.analysis.basins import basins
-from mflow.analysis.consistency import consistency
-from mflow.analysis.convergence import convergence, explicit_vs_implicit
+from mflow.analysis.certificate import Certificate, certificate
 from mflow.analysis.explain import explain
 from mflow.analysis.families import family
 from mflow.analysis.posedness import posedness, posedness_along
@@ -39,10 +38,19 @@ from mflow.base.remainder import GradientWarning
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.data.rows import minibatches
 from mflow.dynamics.solve import solve_dynamics
+from mflow.equations.consistency import consistency
+from mflow.equations.convergence import convergence, explicit_vs_implicit
+from mflow.equations.energy import EnergyLedger, energy_ledger
 from mflow.experiments.lr_find import LRFindResult, lr_find
 from mflow.experiments.sweep import SweepResult, sweep
 from mflow.experiments.tasks import Descent, Training
+from mflow.fitting.batch import LeastSquaresBatchResult, least_squares_batch
+from mflow.fitting.curve_fit import curve_fit
+from mflow.fitting.fitted import CurveFit
 from mflow.fitting.least_squares import LeastSquaresResult, least_squares
+from mflow.implicit.linear import ImplicitSGD
+from mflow.implicit.residuals import ResidualSGD as _ResidualSGD  # noqa: F401 (what ImplicitSGD(residual=...) makes)
+from mflow.implicit.softmax import SoftmaxSGD
 from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
 from mflow.integrate.curvature import StiffnessWarning
@@ -54,6 +62,7 @@ from mflow.optimize.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.optimize.minimize import minimize
 from mflow.optimize.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.problems.compiled import Compiled, compile
+from mflow.problems.curves import starting_values
 from mflow.problems.first_order import first_order_system
 from mflow.problems.symbolic import compiled_from_sympy
 from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov
@@ -64,8 +73,9 @@ from mflow.stability.limits import max_stable_dt, stability_limit
 from mflow.stability.oscillation import dispersion, dissipation, oscillation
 from mflow.stability.quadratic import best_parameters, convergence_rate, parameter_region
 from mflow.stability.region import stability_region
-from mflow.training.implicit_sgd import ImplicitSGD
 from mflow.training.train import TrainResult, train
+from mflow.vibration.modal import Modes, modes
+from mflow.vibration.spectrum import ResponseSpectrum, response_spectrum
 
 if TYPE_CHECKING:
     from mflow.adapters.sklearn_estimators import ImplicitSGDClassifier as ImplicitSGDClassifier
@@ -82,28 +92,35 @@ _MODULES = ("data", "nonlinear", "objectives", "optim", "plot", "schedules", "sc
 _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # these need scikit-learn
 
 __all__ = [  # noqa: PLE0604
+    "Certificate",
     "Compiled",
+    "CurveFit",
     "DenseOutput",
     "DerivativeReport",
     "Descent",
     "DynamicsResult",
+    "EnergyLedger",
     "Event",
     "FixedPoint",
     "GradientWarning",
     "IVPBatchResult",
     "IVPResult",
     "ImplicitSGD",
+    "LeastSquaresBatchResult",
     "LeastSquaresResult",
     "LineSearch",
     "LineSearchResult",
     "LRFindResult",
     "Method",
     "MinimizeBatchResult",
+    "Modes",
     "Newton",
     "NewtonKrylov",
     "OptimizeResult",
     "Recoverable",
+    "ResponseSpectrum",
     "Stepper",
+    "SoftmaxSGD",
     "StiffnessWarning",
     "SweepResult",
     "TrainResult",
@@ -111,14 +128,17 @@ __all__ = [  # noqa: PLE0604
     "amplification",
     "basins",
     "best_parameters",
+    "certificate",
     "check_grad",
     "check_gradient",
     "check_jacobian",
     "consistency",
     "convergence",
     "convergence_rate",
+    "curve_fit",
     "dispersion",
     "dissipation",
+    "energy_ledger",
     "explain",
     "explicit_vs_implicit",
     "family",
@@ -131,6 +151,7 @@ __all__ = [  # noqa: PLE0604
     "is_l_stable",
     "limit_at_infinity",
     "least_squares",
+    "least_squares_batch",
     "line_search",
     "lr_find",
     "max_stable_dt",
@@ -138,6 +159,7 @@ __all__ = [  # noqa: PLE0604
     "minibatches",
     "minimize",
     "minimize_batch",
+    "modes",
     "objectives",
     "optim",
     "schedules",
@@ -147,11 +169,13 @@ __all__ = [  # noqa: PLE0604
     "posedness",
     "posedness_along",
     "principal_error_norm",
+    "response_spectrum",
     "solve_dynamics",
     "solve_ivp",
     "solve_ivp_batch",
     "ssp_coefficient",
     "stability_function",
+    "starting_values",
     "stability_limit",
     "sweep",
     "train",

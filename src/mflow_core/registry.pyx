@@ -22,8 +22,8 @@ import math
 from mflow_core import cpu
 
 # By folder; a new family: here and in its folder's meson.build.
-FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "radau", "chebyshev", "second_order", "optimizers",
-                                             "implicit_sgd")),
+FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "radau", "chebyshev", "second_order.newmark",
+                                             "second_order.splitting", "second_order.nystroem", "optimizers", "implicit_sgd")),
             *(f"directions.{name}" for name in ("quasi_newton", "conjugate_gradients", "trust_region")))
 
 
@@ -63,7 +63,7 @@ cdef int join(const mf_method **records, str level) except -1:
 
 join(RECORDS, LEVEL)
 REDUCE = (<reductions_t *> kernels("arithmetic.reductions", "_table", b"mflow_core._reductions"))[0]
-STEPS = (<steps_t *> kernels("methods.second_order", "_steps", b"mflow_core._steps"))[0]
+STEPS = (<steps_t *> kernels("methods.second_order.newmark", "_steps", b"mflow_core._steps"))[0]
 
 
 cdef bint named(const mf_method *m, const char *name) noexcept nogil:

@@ -104,8 +104,8 @@ def minimize(
         told = callback
         callback = lambda intermediate_result: told(intermediate_result=scipy.optimize.OptimizeResult(intermediate_result))  # noqa: E731
     result = mflow.minimize(
-        fun, np.atleast_1d(x0), args, ours, jac, hess, hessp, bounds, tol=tol, callback=callback, line_search={"kind": "strong_wolfe", **search} if search else None,
-        check_gradient=False, **given,
+        fun, np.atleast_1d(x0), args, ours, jac, hess, hessp, bounds, tol=tol, callback=callback, check_gradient=False,
+        line_search={"kind": "strong_wolfe", **search} if search else None, **given,
     )  # fmt: skip
     if result.reason == "callback":
         result.status, result.message = 99, "`callback` raised `StopIteration`."

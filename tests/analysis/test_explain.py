@@ -30,6 +30,72 @@ def test_the_text_of_basins_counts_starts_by_minimum() -> None:
     assert [line.split()[0] for line in str(r).splitlines()[1:]] == ["3", "3", "0", "0"]
 
 
+def quartic(n, kappa, scale):
+    d = scale * np.geomspace(1.0 / kappa, 1.0, n)
+    return lambda c: (0.5 * float(c @ (d * c)) + 0.1 * scale * float(np.sum(c**4)), d * c + 0.4 * scale * c**3)
+
+
+PROBLEMS = {
+    "bowl": (quartic(5, 10.0, 1.0), np.ones(5)),
+    "long valley": (quartic(30, 1e3, 1.0), np.linspace(-1.0, 1.0, 30)),
+    "steep": (quartic(10, 100.0, 1e6), np.full(10, 0.5)),
+    "shallow": (quartic(10, 100.0, 1e-6), np.full(10, 0.5)),
+    "rosenbrock": (mflow.objectives.Rosenbrock(4).value_and_grad, np.array([-1.2, 1.0, -1.2, 1.0])),
+    "saddle": (lambda c: (0.25 * (c[0] ** 2 - 1) ** 2 + c[1] ** 2, np.array([c[0] * (c[0] ** 2 - 1), 2 * c[1]])), np.array([0.1, 1.0])),
+    "exponential": (lambda c: (float(np.sum(np.cosh(3 * c))), 3 * np.sinh(3 * c)), np.array([2.0, -1.0])),
+    "rounded": (lambda c: (float(np.sum(np.log(np.cosh(c)))), np.tanh(c)), np.array([8.0, -5.0])),
+    "wells": (lambda c: (float(np.sum(c**2 - np.cos(5 * c))), 2 * c + 5 * np.sin(5 * c)), np.array([2.0, 0.3])),
+    "beale": (mflow.problems.objectives.mgh("beale").value_and_grad, np.array([1.0, 1.0])),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_the_recommendation_works_at_the_first_try(name):
+    """It is tried on the spot, and its numbers are those of a run of one's own."""
+    cost, start = PROBLEMS[name]
+    report = mflow.explain(cost, start, jac=True)
+    first, *others = report.trials
+    assert first.recommended
+    assert [t.recommended for t in others] == [False] * 3
+    assert (first.method, first.parameters["lr"]) == (report.method, report.dt)
+    run = mflow.minimize(cost, start, method=report.method, jac=True, maxiter=100, gtol=0, check_gradient=False, **report.parameters)
+    assert run.reason in ("converged", "max_iter")
+    assert run.fun == first.loss[-1] < cost(start)[0]
+    assert first.loss[0] == cost(start)[0]
+    assert "Tried from x0" in str(report)
+    assert all(np.all(np.isfinite(t.loss)) for t in report.trials)
+
+
+def test_trials_are_those_that_are_asked_for():
+    cost, start = PROBLEMS["bowl"]
+    assert mflow.explain(cost, start, jac=True, tries=0).trials == ()
+    assert len(mflow.explain(cost, start, jac=True, tries=7).trials[0].loss) == 8
+    count = [0]
+
+    def counted(c):
+        count[0] += 1
+        return cost(c)
+
+    report = mflow.explain(counted, start, jac=True, tries=0, check_gradient=False)
+    assert count[0] <= report.nfev + 1
+    with pytest.raises(ValueError, match="tries"):
+        mflow.explain(cost, start, jac=True, tries=-1)
+
+
+def test_the_region_is_that_of_the_recommended_method():
+    pytest.importorskip("matplotlib")
+    from mflow.cli.explain import picture
+
+    report = mflow.explain(*PROBLEMS["long valley"], jac=True)
+    assert report.method == "momentum"
+    axes = picture(report)
+    dots = next(line for line in axes.lines if line.get_label() == "curvatures seen")
+    assert set(np.round(dots.get_ydata(), 12)) == {round(report.parameters["momentum"], 12)}
+    assert np.max(dots.get_xdata()) < 2 * (1 + report.parameters["momentum"])  # inside
+    lines = {line.get_label(): line for line in axes.figure.axes[1].lines}
+    assert set(lines) >= {trial.label for trial in report.trials if len(trial.loss) > 3}
+
+
 def test_parameters_are_what_a_call_takes_beside_the_method() -> None:
     H = np.diag([1.0, 30.0])
     report = mflow.explain(lambda c: (0.5 * c @ H @ c, H @ c), [1.0, 1.0], jac=True)

@@ -105,7 +105,7 @@ def test_explain_a_right_hand_side(costs: str, capsys: Any) -> None:
     ("words", "said"),
     [
         (["stability", "adam", "--no-plot"], "no linear amplification"),
-        (["stability", "rk_4", "--no-plot"], "did you mean"),
+        (["stability", "rk44", "--no-plot"], "did you mean"),
         (["stability", "rk4", "--out", "x.gif"], "must end in"),
         (["explain", "nowhere.py:f", "--x0", "1", "--no-plot"], "there is no file"),
         (["explain", "{costs}:bowls", "--x0", "1", "--no-plot"], "did you mean 'bowl'"),

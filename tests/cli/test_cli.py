@@ -165,11 +165,35 @@ def test_default_step_is_half_the_limit_or_the_methods_own() -> None:
         run = runs[m.name, "full"]
         if run["rule"] == "half":
             assert run["lr"] == 0.5 * run["largest_stable"]
-        elif run["rule"] == "own":
-            assert run["lr"] == m.parameters["lr"]
+        elif run["rule"] == "found":
+            assert run["lr"] in job.RATES
             assert run["largest_stable"] is None
     assert runs["euler", "full"]["lr"] == pytest.approx(0.1, rel=1e-9)  # half of 2/L with L = 10
-    assert runs["adam", "full"]["rule"] == "own"
+    assert runs["adam", "full"]["rule"] == "found"
+
+
+def test_a_picture_shows_the_best_of_each_kind_above_the_lowest_loss() -> None:
+    """At most eight curves, all kinds among them; the axis is the loss less the lowest of all."""
+    pytest.importorskip("matplotlib")
+    from mflow.plot import loss_curves
+
+    runs = list(job.compare(job.problem("penguins"), max_iter=30))
+    some = job.chosen(runs)
+    for batch in ("full", "minibatch"):
+        all_of, members = ([run for run in group if run.batch == batch] for group in (runs, some))
+        assert 3 <= len(members) <= 8
+        assert {job.kind_of(run) for run in members} == {job.kind_of(run) for run in all_of}
+        best = min(all_of, key=lambda run: run.loss)
+        assert best.method in {run.method for run in members}
+    full = [run for run in some if run.batch == "full"]
+    axes = loss_curves(full).axes
+    lowest = min(loss for run in full for loss in run.history.loss)
+    lines = {line.get_label(): line for line in axes[0].lines}
+    for run in full:
+        drawn = np.array(lines[run.method].get_ydata())
+        np.testing.assert_allclose(drawn, [loss - lowest for loss in run.history.loss if loss > lowest][: len(drawn)])
+    assert axes[0].get_yscale() == "log"
+    assert "the lowest" in axes[0].get_ylabel()
 
 
 def test_friction_is_one_where_a_method_has_it() -> None:

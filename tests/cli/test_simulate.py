@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -143,7 +144,7 @@ def test_at2(tmp_path: object, heading: str) -> None:
             "got a velocity",
         ),
         ("UNITS OF G", "UNITS OF FURLONG", "got units of FURLONG"),
-        ("0.1000E-02", "0.1000E-02-.2000E-02", "expected a finite number"),
+        ("0.1000E-02", "0.1000E-02-.2000E-02", "expected NPTS = 7 accelerations, got 8"),
     ],
 )
 def test_at2_that_is_none(tmp_path: object, old: str, new: str, words: str) -> None:
@@ -278,3 +279,27 @@ def test_energies_add_up_in_the_picture() -> None:
     s = mflow.solve_dynamics(stiffness=[[2.0, 0.5], [0.0, 1.0]], t_span=(0, 1), x0=[1, 1], dt=0.1)
     with pytest.raises(ValueError, match="expected an energy ledger, got none"):
         plot.energy(s)
+
+
+def test_a_folder_of_records_is_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A row a record, as that record alone has it; what is no record is named, and the exit code says that not all were read."""
+    t = 0.02 * np.arange(100)
+    for name, size in (("a.csv", 0.1), ("b.csv", 0.2)):
+        rows = "".join(f"{at:.2f},{size * np.sin(9 * at):.6e}\n" for at in t)
+        (tmp_path / name).write_text("t (s),a (g)\n" + rows)
+    assert main(["simulate", "--record", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["a.csv", "b.csv"]
+    one, two = (float(line.split()[2]) for line in lines[2:])
+    assert two == pytest.approx(2 * one, rel=1e-2)
+    assert main(["simulate", "--record", str(tmp_path / "b.csv"), "--no-plot"]) == 0
+    assert f"{two:.2f}" in capsys.readouterr().out
+    (tmp_path / "notes.txt").write_text("no record\n")
+    out = tmp_path.parent / "all.json"
+    assert main(["simulate", "--record", str(tmp_path), "--json", str(out)]) == 1
+    assert "notes.txt" in (text := capsys.readouterr().out)
+    assert "! " in text
+    assert len(json.loads(out.read_text())) == 2
+    (tmp_path / "empty").mkdir()
+    assert main(["simulate", "--record", str(tmp_path / "empty")]) == 2
+    assert "expected a folder with records" in capsys.readouterr().err

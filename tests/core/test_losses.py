@@ -12,7 +12,7 @@ from mflow_core.arithmetic import scalars
 from mflow_core.optimize import sweep
 
 import mflow
-from mflow.training.implicit_sgd import losses
+from mflow.implicit.linear import losses
 from support.levels import LEVELS
 from support.losses import KINKED, SMOOTH, curvature, slope, value
 

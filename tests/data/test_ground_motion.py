@@ -212,3 +212,25 @@ def test_headings_that_contradict(tmp_path: Path, heading: str, unit: str | None
 def test_other_formats_are_named(tmp_path: Path, name: str, text: str, words: str) -> None:
     with pytest.raises(ValueError, match=f"expected an AT2 file or a table of time and acceleration, got {words}"):
         read(tmp_path, text + "0 1\n1 2\n", name, "g")
+
+
+@pytest.mark.parametrize(
+    "tail", ["", "\n", "\n  end of record\n", "\n\nDigitised by hand, 1971; see the report, page 12\nfiltered 0.1 to 25 Hz\n"]
+)
+@pytest.mark.parametrize("head", ["NPTS=   8, DT=   .0050 SEC,", "NPTS: 8, DT: 0.005 sec", "8 0.005 NPTS, DT"])
+def test_columns_that_touch_and_remarks_after_the_values(tmp_path: Path, head: str, tail: str) -> None:
+    path = tmp_path / "shake.acc"
+    path.write_text(
+        f"PEER\nA PLACE\nACCELERATION TIME SERIES IN UNITS OF G\n{head}\n  .1E-03-.2E-03 0.3E-03-0.4E-03\n -.5-.6+.7D+00-8.E-01{tail}"
+    )
+    motion = read_record(path)
+    np.testing.assert_allclose(motion.a / GRAVITY, [1e-4, -2e-4, 3e-4, -4e-4, -0.5, -0.6, 0.7, -0.8], rtol=1e-15)
+    np.testing.assert_allclose(motion.t, 0.005 * np.arange(8))
+
+
+def test_surplus_values_and_words_among_them_are_still_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "shake.at2"
+    for rows, words in (("1 2 3\n4", "expected NPTS = 3 accelerations, got 4"), ("1 2\nnothing\n3", "line 5: expected a finite number")):
+        path.write_text(f"ACCELERATION IN UNITS OF G\n\nNPTS= 3, DT= .01\n{rows}\n")
+        with pytest.raises(ValueError, match=words):
+            read_record(path)

@@ -33,3 +33,52 @@ def test_the_books_close_as_they_are_documented() -> None:
     assert "below 0 they dissipated it" in str(mflow.DynamicsResult.__doc__)
     text = table(respond(load_building(), half_sine(0.3, 0.5), dt=0.05))
     assert "(kinetic + potential = load - damping + numerical + residual: numerical is below 0 where the steps dissipate)" in text
+
+
+ALPHA: list[Any] = [mflow.HHT(-0.1), mflow.HHT(-1 / 3), mflow.GeneralizedAlpha(0.0), mflow.GeneralizedAlpha(0.8)]
+PAIR: dict[str, Any] = {"mass": [2.0, 1.0], "stiffness": [[6.0, -2.0], [-2.0, 4.0]], "x0": [1.0, 0.0], "v0": [0.5, 0.0], "t_span": (0, 20)}
+
+
+@pytest.mark.parametrize("method", ALPHA, ids=repr)
+@pytest.mark.parametrize(
+    "more", [{}, {"damping": [[0.3, 0.0], [0.0, 0.1]], "load": lambda t: np.array([np.sin(3 * t), 1.0])}], ids=["free", "all"]
+)
+def test_alpha_methods_close_their_books(method: Any, more: dict[str, Any]) -> None:
+    s = mflow.solve_dynamics(dt=0.15, method=method, **PAIR, **more)
+    e = s.energy
+    assert np.abs(e.residual).max() < 1e-14
+    held = 0.5 * (np.array([2.0, 1.0]) @ s.v**2 + np.einsum("it,ij,jt->t", s.x, np.array(PAIR["stiffness"]), s.x))
+    np.testing.assert_allclose(e.kinetic + e.potential, held, atol=1e-13)
+    if not more:
+        np.testing.assert_allclose(e.numerical, held - held[0], atol=1e-13)
+        assert e.numerical[-1] < -1e-3  # they dissipate
+    else:  # the works are those of the forces at the ends, weighted as Newmark's
+        f = np.array([np.sin(3 * s.t), np.ones_like(s.t)])
+        mean = 0.5 * (f[:, 1:] + f[:, :-1]) + (_gamma(method) - 0.5) * np.diff(f)
+        np.testing.assert_allclose(np.diff(e.load), (np.diff(s.x) * mean).sum(axis=0), atol=1e-13)
+
+
+def _gamma(method: Any) -> float:
+    if method.name == "hht":
+        return 0.5 - float(method.parameters["alpha"])
+    rho = float(method.parameters["rho_inf"])
+    return 0.5 - (2 * rho - 1) / (rho + 1) + rho / (rho + 1)
+
+
+def test_alpha_methods_inside_steps_of_forces_and_resumed(tmp_path: Any) -> None:
+    asked = mflow.solve_dynamics(dt=0.15, method="hht", t_eval=np.linspace(0, 20, 77), damping=0.1, **PAIR)
+    assert np.abs(asked.energy.residual).max() < 1e-13
+    pull = mflow.solve_dynamics(
+        force=lambda t, x, v: -(x**3) - 0.1 * v, x0=[1.0], t_span=(0, 10), dt=0.1, method="generalized_alpha", energy=True
+    )
+    assert np.abs(pull.energy.residual).max() < 1e-12  # Newton's iteration ends at its own tolerance
+    call: dict[str, Any] = {"dt": 0.15, "method": "generalized_alpha", "damping": 0.1, **PAIR}
+
+    def stop(t: float, x: Any, v: Any) -> bool:
+        return t > 7.0
+
+    whole = mflow.solve_dynamics(**call)
+    mflow.solve_dynamics(**call, callback=stop, checkpoint=tmp_path / "a", checkpoint_every=5)
+    np.testing.assert_array_equal(mflow.solve_dynamics(**call, resume=tmp_path / "a").energy.numerical, whole.energy.numerical)
+    shifted = mflow.solve_dynamics(dt=0.15, method=mflow.HHT(-0.1, load="shifted"), **PAIR)
+    assert np.isnan(shifted.energy.numerical).all()

@@ -145,7 +145,8 @@ def test_a_descent_of_a_host_has_the_bits_of_minimize(host, table, name):
 
     how = {"hessp": product} if name == "trust_ncg" else {"line_search": "strong_wolfe"}
     r = mflow.minimize(valley, [-1.2, 1.0], jac=True, method=name, gtol=1e-6, check_gradient=False, **how)
-    assert r.x.tobytes() == x.tobytes() and r.nfev == evaluations.value
+    assert r.x.tobytes() == x.tobytes()
+    assert r.nfev == evaluations.value
 
 
 def test_descents_of_hosts_that_err(host, table):

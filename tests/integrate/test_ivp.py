@@ -368,7 +368,7 @@ def test_a_right_hand_side_that_integrates_by_itself() -> None:
         ({"dt": 0.0}, ValueError, r"dt: expected a finite step above 0 .*, got 0\.0"),
         ({"dt": -0.1}, ValueError, "takes the sign of t_end"),
         ({"dt": math.nan}, ValueError, "dt: .*, got nan"),
-        ({"dt": "x"}, ValueError, "dt: expected a step above 0 or \"auto\", got 'x'"),
+        ({"dt": "x"}, ValueError, "dt: expected a step above 0, steps one by one or \"auto\", got 'x'"),
         ({"dt": 1e-20, "t_span": (1, 2)}, ValueError, "lost in rounding"),
         ({"t_span": (0, math.inf)}, ValueError, r"t_span\[1\]"),
         ({"t_span": 1.0}, ValueError, "two numbers"),

@@ -89,7 +89,12 @@ def test_the_gradient_that_does_not_fit_is_named():
         (TypeError, "validation_split: here it is validation=", {"validation_split": 0.2}),
         (TypeError, "optimizer: expected a name such as 'adam'.*got NoneType", {"optimizer": None}),
         (TypeError, "got mflow.RK4", {"optimizer": mflow.RK4}),
-        (ValueError, "optimizer: there is no 'lbfgs'; there are: sgd, (?!.*rk4)", {"optimizer": "lbfgs"}),
+        (ValueError, "optimizer: there is no 'simplex'; there are: sgd, (?!.*rk4)", {"optimizer": "simplex"}),
+        (
+            ValueError,
+            "optimizer: lbfgs is no optimizer; its line search needs the cost of all the data",
+            {"optimizer": "L-BFGS"},
+        ),
         (TypeError, "data: expected .* got dict", {"data": {"X": X, "y": Y}}),
         (TypeError, "data: expected .* got str", {"data": "X.npy"}),
         (TypeError, "validation: expected .* got float", {"validation": 0.2}),

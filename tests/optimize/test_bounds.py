@@ -1,7 +1,8 @@
-"""Bounds and fixed parameters: L-BFGS-B against the conditions of Karush, Kuhn and Tucker and its paper's Cauchy point, projected optimizers."""
+"""Bounds and fixed parameters: L-BFGS-B against the conditions of Karush, Kuhn and Tucker and its Cauchy point; projected optimizers."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -34,7 +35,7 @@ class Bowl:
         return self.A @ x - self.b + 4.0 * self.quartic * x**3
 
     def value(self, x: Array) -> float:
-        assert np.all(x >= self.lower) and np.all(x <= self.upper), "evaluated outside the bounds"
+        assert np.all((x >= self.lower) & (x <= self.upper)), "evaluated outside the bounds"
         return float(0.5 * x @ self.A @ x - self.b @ x + self.quartic * np.sum(x**4))
 
     def both(self, x: Array) -> tuple[float, Array]:
@@ -42,7 +43,8 @@ class Bowl:
 
     def check(self, x: Array, tol: float) -> None:
         """The gradient points out of the bounds that hold, and is 0 elsewhere: for a convex cost x is its minimum."""
-        assert np.all(x >= self.lower) and np.all(x <= self.upper)
+        assert np.all(x >= self.lower)
+        assert np.all(x <= self.upper)
         g = self.grad(x)
         assert np.all((np.abs(g) <= tol) | ((x <= self.lower + tol) & (g > 0.0)) | ((x >= self.upper - tol) & (g < 0.0)))
 
@@ -73,7 +75,7 @@ def cauchy(bowl: Bowl, x: Array, g: Array) -> Array:
     with np.errstate(divide="ignore", invalid="ignore"):
         ends = np.where(g < 0, (x - bowl.upper) / g, np.where(g > 0, (x - bowl.lower) / g, np.inf))
     breaks = [0.0, *sorted(set(ends[(ends > 0) & np.isfinite(ends)])), math.inf]
-    for left, right in zip(breaks[:-1], breaks[1:], strict=True):
+    for left, right in itertools.pairwise(breaks):
         d = np.where(ends > left, -g, 0.0)
         z = np.clip(x - left * g, bowl.lower, bowl.upper) - x
         slope, curve = g @ d + z @ d, d @ d
@@ -97,7 +99,8 @@ def test_the_first_direction_leads_to_the_cauchy_point() -> None:
 def test_bounds_out_of_reach_change_little() -> None:
     f = mflow.objectives.Rosenbrock(6)
     free, far = mflow.minimize(f, f.x0, gtol=1e-8), mflow.minimize(f, f.x0, gtol=1e-8, bounds=[(-1e6, 1e6)] * 6)
-    assert free.success and far.success
+    assert free.success
+    assert far.success
     np.testing.assert_allclose(far.x, free.x, atol=1e-7)
 
 
@@ -107,7 +110,8 @@ def test_optimizers_are_projected(name: str) -> None:
     lr = 1.0 if name == "adadelta" else 0.5 if name == "adagrad" else 0.25 / np.linalg.norm(bowl.A, 2)
     lr = lr if name in ("sgd", "momentum", "nesterov", "adadelta", "adagrad") else 0.02
     r = mflow.minimize(bowl.both, bowl.x0, jac=True, method=name, lr=lr, bounds=bowl.pairs, gtol=1e-4, maxiter=30_000)
-    assert np.all(r.x >= bowl.lower) and np.all(r.x <= bowl.upper)
+    assert np.all(r.x >= bowl.lower)
+    assert np.all(r.x <= bowl.upper)
     if r.success:
         bowl.check(r.x, 1e-3)
     assert r.success or name in ("adadelta", "rmsprop"), r.message  # which shake about the minimum
@@ -120,7 +124,8 @@ def test_differences_stay_within(jac: str) -> None:
         r = mflow.minimize(bowl.value, bowl.x0, jac=jac, bounds=bowl.pairs, gtol=1e-3)
         bowl.check(r.x, 5e-2)
     r = mflow.minimize(lambda x: float(x[0] - np.log(x[0])), [4.0], jac=jac, bounds=[(1e-12, None)])
-    assert r.success and r.x[0] == pytest.approx(1.0, abs=1e-4)
+    assert r.success
+    assert r.x[0] == pytest.approx(1.0, abs=1e-4)
 
 
 @pytest.mark.parametrize("method", [None, "adam"])
@@ -128,20 +133,25 @@ def test_fixed_parameters_keep_their_values(method: str | None) -> None:
     how: dict[str, Any] = {"method": method, "lr": 0.01, "maxiter": 50_000} if method else {}
     f = mflow.objectives.Rosenbrock(4)
     r = mflow.minimize(f, [-1.2, 1.0, 0.5, 2.0], fixed=[False, True, False, False], **how)
-    assert r.success and r.x[1] == 1.0
+    assert r.success
+    assert r.x[1] == 1.0
     inner = mflow.minimize(lambda x: f([x[0], 1.0, x[1], x[2]]), [-1.2, 0.5, 2.0], jac="3-point")
     np.testing.assert_allclose(r.x[[0, 2, 3]], inner.x, atol=1e-3)
     outside = mflow.minimize(f, [3.0, 1.0, 0.5, 2.0], fixed=[True, False, False, False], bounds=[(None, 2.0)] + 3 * [(None, None)], **how)
     assert outside.x[0] == 2.0  # the bounds hold first
     still = mflow.minimize(f, f.x0, fixed=np.ones(4, dtype=bool))
-    assert still.success and still.nit == 0 and np.array_equal(still.x, f.x0)
+    assert still.success
+    assert still.nit == 0
+    assert np.array_equal(still.x, f.x0)
 
 
 def test_forms_of_bounds() -> None:
     f = mflow.objectives.Rosenbrock(2)
     want = mflow.minimize(f, [-1.2, 1.0], bounds=[(-2.0, 0.5), (None, None)])
     np.testing.assert_allclose(want.x, [0.5, 0.25], atol=1e-6)
-    assert want.reason == "converged" and "projected gradient" in want.message and abs(want.jac[0]) > 0.5
+    assert want.reason == "converged"
+    assert "projected gradient" in want.message
+    assert abs(want.jac[0]) > 0.5
     box = SimpleNamespace(lb=[-2.0, -np.inf], ub=[0.5, np.inf])  # as scipy.optimize.Bounds
     forms = [box, np.array([[-2.0, 0.5], [-np.inf, np.inf]]), (p for p in [(-2, 0.5), (-math.inf, None)]), [[-2.0, 0.5], [None, math.inf]]]
     for form in forms:
@@ -150,7 +160,8 @@ def test_forms_of_bounds() -> None:
     none = mflow.minimize(f, [-1.2, 1.0], bounds=[(None, None)] * 2)
     assert none.x.tobytes() == mflow.minimize(f, [-1.2, 1.0]).x.tobytes()
     table = mflow.minimize(lambda x: (float(np.sum((x - 2.0) ** 2)), 2.0 * (x - 2.0)), np.zeros((2, 2)), jac=True, bounds=[(0, 1)] * 4)
-    assert table.success and np.array_equal(table.x, np.ones((2, 2)))
+    assert table.success
+    assert np.array_equal(table.x, np.ones((2, 2)))
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from mflow_core.objectives import objective
 import mflow
 import mflow.data
 from mflow.problems import objectives
+from mflow.problems.curves import curve_names
 from mflow.problems.mgh import mgh_names
 
 RNG = np.random.default_rng(7)
@@ -251,7 +252,8 @@ def every_objective():
     """One of each record but those that use the C library's sin, cos and atan."""
     yield from (regression(name, l2=0.1, weights=WEIGHTS, intercept=True) for name in LABELS)
     yield from (objectives.Rosenbrock(37), objectives.Quadratic(np.eye(37) + 1.0, np.ones(37)), objectives.Quadratic(np.arange(37.0)))
-    for f in (*map(objectives.nist, mflow.data.nist_names()), *map(objectives.mgh, mgh_names())):
+    curves = [objectives.curve(name, np.linspace(0.5, 4.0, 21), np.ones(21)) for name in curve_names()]
+    for f in (*map(objectives.nist, mflow.data.nist_names()), *map(objectives.mgh, mgh_names()), *curves):
         if "libm" not in f.flags:
             yield f
 

@@ -55,6 +55,8 @@ CHOICES: list[tuple[str, dict[str, Any]]] = [
     ),
     *(("hht", {"alpha": a, "load": load}) for a in (-1 / 3, -0.1) for load in ("interpolated", "shifted")),
     *(("generalized_alpha", {"rho_inf": r, "load": load}) for r in (0.0, 0.5, 1.0) for load in ("interpolated", "shifted")),
+    *((m.name, {}) for m in mflow.methods(family="second_order") if m.record.stages > 1),  # no closed form: test_higher_order.py
+    *((m.name, {"damping": "implicit"}) for m in mflow.methods(family="second_order") if m.record.stages > 1 and m.parameters),
 ]
 
 

@@ -4,13 +4,16 @@ Oracles solve M x'' = f(t) - C v - K x with NumPy's dense algebra and write the 
 """
 
 import ctypes
+import functools
 import itertools
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from mflow_core import registry
 
+from mflow.stability.criterion import order_on_oscillators
 from support.kernels import FRESH, CFrame, CProblem, api_step
 
 Array = np.ndarray
@@ -215,7 +218,14 @@ def _alpha(p: Oscillators, t: float, s: State, h: float, am: float, af: float, s
     return x1, v1, a1, p.accel(t + h, x1, v1)
 
 
-ORACLES: dict[str, Oracle] = {
+class Oracles(dict[str, Oracle]):
+    """By name; methods with several accelerations a step by the coefficients that their kernels show, see `coefficients`."""
+
+    def __missing__(self, name: str) -> Oracle:
+        return lambda p, t, s, h, par: stages(name, p, t, s, h, par)
+
+
+ORACLES = Oracles({
     "forward_euler_system": _forward,
     "symplectic_euler": _symplectic,
     "constant_acceleration": lambda p, t, s, h, par: _end(p, t + h, s[0] + h * s[1] + h * h / 2 * s[3], s[1] + h * s[3]),
@@ -227,7 +237,69 @@ ORACLES: dict[str, Oracle] = {
     "generalized_alpha": lambda p, t, s, h, par: _alpha(
         p, t, s, h, (2 * par["rho_inf"] - 1) / (par["rho_inf"] + 1), par["rho_inf"] / (par["rho_inf"] + 1), par["load"] == 1
     ),
-}
+})  # fmt: skip
+
+
+# ---- several accelerations a step ------------------------------------------------------------------------------------------------------
+
+
+class Coefficients:
+    """What a kernel does with its accelerations k_0, k_1, ..., h = 1: the states where they are taken, x + c v + A k and v + B k, and the
+    end, x + v + b k and v + d k; errors of x and v, e k and f k."""
+
+    def __init__(self, name: str) -> None:
+        self.n, self.unit = 1, -1
+        record = registry.find(name)
+        kernel = MotionKernel(record, self)
+        self.x: list[float] = []
+        self.v: list[float] = []
+        self._step(kernel, 1.0)
+        self.c = np.array(self.x)
+        size = len(self.c)
+        self.A, self.B = np.zeros((size, size)), np.zeros((size, size))
+        self.b, self.d, self.e, self.f = np.zeros((4, size))
+        for self.unit in range(size):
+            self._step(kernel, 0.0)
+            self.A[:, self.unit], self.B[:, self.unit] = self.x, self.v
+            self.b[self.unit], self.d[self.unit] = kernel.xva[0, 0], kernel.xva[1, 0]
+            if record.order_hat is not None:
+                self.e[self.unit], self.f[self.unit] = kernel.errors[:, 0]
+
+    def _step(self, kernel: Any, v: float) -> None:
+        self.x, self.v = [], []
+        assert kernel.step(0.0, np.array([[0.0], [v], [0.0]]), 1.0, want_err=kernel.sizes["n_err"] > 0) == 0
+
+    def accel(self, t: float, x: Array, v: Array) -> Array:
+        self.x.append(float(x[0]))
+        self.v.append(float(v[0]))
+        return np.array([1.0 if len(self.x) - 1 == self.unit else 0.0])
+
+
+@functools.lru_cache(maxsize=64)
+def coefficients(name: str) -> Coefficients:
+    return Coefficients(name)
+
+
+def stages(name: str, p: Oscillators, t: float, s: State, h: float, par: dict[str, float]) -> State:
+    """One step by `coefficients`; a composition of central differences where its parts are implicit in v."""
+    method = coefficients(name)
+    x, v, a, _ = s
+    if par.get("damping") == 1:
+        for start, end in itertools.pairwise([*method.c[:-1], 1.0]):
+            x, v, a, _ = newmark(p, t + start * h, (x, v, a, a), (end - start) * h, 0.0, 0.5)
+        return x, v, a, a
+    k: list[Array] = []
+    for i, c in enumerate(method.c):
+        at = x + c * h * v + sum((h * h * method.A[i, j] * k[j] for j in range(i)), np.zeros_like(x))
+        moving = v + sum((h * method.B[i, j] * k[j] for j in range(i)), np.zeros_like(x))
+        k.append(a if i == 0 and c == 0.0 else p.accel(t + c * h, at, moving))
+    end = x + h * v + sum(h * h * b * of for b, of in zip(method.b, k, strict=True))
+    return end, v + sum(h * d * of for d, of in zip(method.d, k, strict=True)), k[-1], k[-1]
+
+
+def estimates(method: Any, damped: bool = True) -> bool:
+    """Whether a method estimates its error, on problems with damping too."""
+    return method.record.order_hat is not None and order_on_oscillators(method, damped) == order_on_oscillators(method, False)
 
 
 def settings(row: Any) -> list[dict[str, float]]:

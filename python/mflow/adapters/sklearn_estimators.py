@@ -14,6 +14,7 @@ try:
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.utils import check_random_state
+    from sklearn.utils.class_weight import compute_sample_weight
     from sklearn.utils.metaestimators import available_if
     from sklearn.utils.multiclass import check_classification_targets, unique_labels
     from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -22,13 +23,14 @@ except ImportError as error:
 
 from mflow.base.checks import Array
 from mflow.base.telling import tell
-from mflow.training.implicit_sgd import KINKS, ImplicitSGD
+from mflow.implicit.linear import KINKS, ImplicitSGD
+from mflow.implicit.softmax import SoftmaxSGD
 
 __all__ = ["ImplicitSGDClassifier", "ImplicitSGDRegressor"]
 
 _LOG_LINK = ("poisson", "gamma")
 _REGRESSION = ("squared", "huber", "absolute", "quantile", *_LOG_LINK)
-_CLASSIFICATION = ("logistic", "hinge", "squared")
+_CLASSIFICATION = ("logistic", "hinge", "squared", "softmax")
 
 _PARAMETERS = """lr : float
         The time step gamma of each sample's flow. Implicit steps never diverge, so it is a matter of speed, not of safety.
@@ -52,7 +54,12 @@ _PARAMETERS = """lr : float
         A new order each epoch; equal rows count as one with the sum of their weights.
     random_state : int, RandomState or None
     warm_start : bool
-        `fit` goes on from what was learned before."""
+        `fit` goes on from what was learned before.
+    early_stopping : bool
+        Hold out a part of the rows, and end once their loss has not fallen by more than tol for n_iter_no_change epochs; what is learned
+        are the weights of the best epoch.
+    validation_fraction : float in (0, 1)
+    n_iter_no_change : int"""
 
 _LEARNED = """coef_, intercept_ : ndarray
         What was learned.
@@ -78,12 +85,13 @@ def _documented(cls: Any) -> Any:
 class _Base(BaseEstimator):  # type: ignore[misc]
     """What both estimators share: parameters, the checks of data, models in the core."""
 
-    _models: list[ImplicitSGD]
+    _models: list[Any]
     _losses: tuple[str, ...]  # that it takes
 
     def __init__(
         self, loss: str, *, lr: float, lr_decay: float, lr_power: float, flow: str, l2: float, fit_intercept: bool, average: bool | int,
-        truncated: bool, max_iter: int, tol: float, shuffle: bool, random_state: Any, warm_start: bool,
+        truncated: bool, max_iter: int, tol: float, shuffle: bool, random_state: Any, warm_start: bool, early_stopping: bool,
+        validation_fraction: float, n_iter_no_change: int,
     ) -> None:  # fmt: skip
         self.loss = loss
         self.lr = lr
@@ -99,17 +107,24 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         self.shuffle = shuffle
         self.random_state = random_state
         self.warm_start = warm_start
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.n_iter_no_change = n_iter_no_change
 
     def _check_loss(self) -> None:
         if self.loss not in self._losses:
             raise ValueError(f"loss: expected one of {', '.join(self._losses)}, got {self.loss!r}")
 
-    def _make(self) -> ImplicitSGD:
+    def _make(self) -> Any:
         """A model with the parameters as they are now; wrong ones raise here, when `fit` is called, as scikit-learn's conventions ask."""
         given: dict[str, Any] = {
             "lr": self.lr, "lr_decay": self.lr_decay, "lr_power": self.lr_power, "flow": self.flow, "l2": self.l2,
             "intercept": self.fit_intercept, "average": int(self.average), "truncated": self.truncated,
         }  # fmt: skip
+        if self.loss == "softmax":
+            if self.flow != "backward" or self.truncated:
+                raise ValueError(f"flow, truncated: expected 'backward' and False for softmax, got {self.flow!r} and {self.truncated!r}")
+            return SoftmaxSGD(**{name: value for name, value in given.items() if name not in ("flow", "truncated")})
         given.update({name: getattr(self, name) for name, owner in KINKS.items() if owner == self.loss and hasattr(self, name)})
         return ImplicitSGD(self.loss, **given)
 
@@ -138,6 +153,11 @@ class _Base(BaseEstimator):  # type: ignore[misc]
             self._models = [self._make() for _ in labels]
         self._models = [self._up_to_date(model) for model in self._models]
         seed = check_random_state(self.random_state).randint(np.iinfo(np.int32).max)
+        self._best: list[tuple[Any, Any]] | None = None
+        if self.early_stopping:
+            self._fit_until(X, labels, sample_weight, seed)
+            self._publish()
+            return
         for model, y in zip(self._models, labels, strict=True):
             model.fit(X, y, sample_weight, epochs=self.max_iter, shuffle=self.shuffle, seed=seed, tol=self.tol, warm_start=self.warm_start)
         self.n_iter_ = max(model.n_epochs for model in self._models)
@@ -150,17 +170,43 @@ class _Base(BaseEstimator):  # type: ignore[misc]
             tell(f"{text}; raise max_iter or tol", ConvergenceWarning)
         self._publish()
 
+    def _fit_until(self, X: Any, labels: list[Array], weights: Any, seed: int) -> None:
+        """Epoch by epoch, until the loss of rows that are held out falls no more; the weights of the best epoch are kept."""
+        if not 0.0 < self.validation_fraction < 1.0 or X.shape[0] < 2:
+            given = f"validation_fraction = {self.validation_fraction!r} and {X.shape[0]} rows"
+            raise ValueError(f"validation_fraction: expected a number above 0 and below 1, and at least 2 rows, got {given}")
+        if self.n_iter_no_change < 1:
+            raise ValueError(f"n_iter_no_change: expected at least 1, got {self.n_iter_no_change!r}")
+        order = np.random.default_rng(seed).permutation(X.shape[0])
+        count = min(max(1, round(self.validation_fraction * X.shape[0])), X.shape[0] - 1)
+        held, rest = np.sort(order[:count]), np.sort(order[count:])
+        orders, least, waited = [np.random.default_rng(seed) for _ in labels], np.inf, 0
+        some: dict[str, Any] = {"classes": int(labels[0].max()) + 1} if self.loss == "softmax" else {}
+        of = (lambda rows: None) if weights is None else (lambda rows: weights[rows])
+        for epoch in range(1, self.max_iter + 1):
+            self.n_iter_, going = epoch, epoch > 1 or self.warm_start
+            for model, y, rng in zip(self._models, labels, orders, strict=True):
+                model.fit(X[rest], y[rest], of(rest), epochs=1, shuffle=self.shuffle, seed=rng, warm_start=going, **some)
+            loss = sum(model.objective(X[held], y[held], of(held)) for model, y in zip(self._models, labels, strict=True))
+            if loss < least - self.tol or self._best is None:
+                least, waited, self._best = loss, 0, [(model.coef, model.intercept) for model in self._models]
+            else:
+                waited += 1
+            if waited >= self.n_iter_no_change:
+                break
+
     def _learn_once(self, X: Any, labels: list[Array], sample_weight: Any, first: bool) -> None:
         """One pass of each model over its labels, in sequence."""
         if first:
             self._models = [self._make() for _ in labels]
-        self._models = [self._up_to_date(model) for model in self._models]
+        self._models, self._best = [self._up_to_date(model) for model in self._models], None
         weights = self._weights(sample_weight, X)
+        some: dict[str, Any] = {"classes": len(self.classes_)} if self.loss == "softmax" else {}
         for model, y in zip(self._models, labels, strict=True):
-            model.partial_fit(X, y, weights)
+            model.partial_fit(X, y, weights, **some)
         self._publish()
 
-    def _up_to_date(self, model: ImplicitSGD) -> ImplicitSGD:
+    def _up_to_date(self, model: Any) -> Any:
         """The model, or one that goes on from it under the parameters of now, where `set_params` has changed them in between."""
         made = self._make()
         if (made.loss, made.parameters) == (model.loss, model.parameters):
@@ -168,8 +214,8 @@ class _Base(BaseEstimator):  # type: ignore[misc]
         return made.go_on_from(model)
 
     def _publish(self) -> None:
-        self.coef_ = np.array([model.coef for model in self._models])
-        self.intercept_ = np.array([model.intercept for model in self._models])
+        pairs = getattr(self, "_best", None) or [(model.coef, model.intercept) for model in self._models]
+        self.coef_, self.intercept_ = (np.array(part) for part in zip(*pairs, strict=True))
         self.worst_phi_ = max(model.worst_phi for model in self._models)
 
     def __sklearn_tags__(self) -> Any:
@@ -211,10 +257,12 @@ class ImplicitSGDRegressor(RegressorMixin, _Base):  # type: ignore[misc]
         self, loss: str = "squared", *, lr: float = 1.0, lr_decay: float = 0.0, lr_power: float = 1.0, flow: str = "backward",
         l2: float = 0.0, fit_intercept: bool = True, average: bool | int = True, truncated: bool = False, delta: float = 1.0,
         tau: float = 0.5, max_iter: int = 20, tol: float = 0.0, shuffle: bool = True, random_state: Any = None, warm_start: bool = False,
+        early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 5,
     ) -> None:  # fmt: skip
         super().__init__(
             loss, lr=lr, lr_decay=lr_decay, lr_power=lr_power, flow=flow, l2=l2, fit_intercept=fit_intercept, average=average,
             truncated=truncated, max_iter=max_iter, tol=tol, shuffle=shuffle, random_state=random_state, warm_start=warm_start,
+            early_stopping=early_stopping, validation_fraction=validation_fraction, n_iter_no_change=n_iter_no_change,
         )  # fmt: skip
         self.delta = delta
         self.tau = tau
@@ -245,8 +293,8 @@ class ImplicitSGDRegressor(RegressorMixin, _Base):  # type: ignore[misc]
 
 
 def _has_probabilities(estimator: Any) -> bool:
-    if estimator.loss != "logistic":
-        raise AttributeError(f"predict_proba: the {estimator.loss} loss has no probabilities, 'logistic' has")
+    if estimator.loss not in ("logistic", "softmax"):
+        raise AttributeError(f"predict_proba: the {estimator.loss} loss has no probabilities, 'logistic' and 'softmax' have")
     return True
 
 
@@ -256,8 +304,11 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
 
     Parameters
     ----------
-    loss : {"logistic", "hinge", "squared"}
+    loss : {"logistic", "hinge", "squared", "softmax"}
+        Each class against the rest; with "softmax" all classes at once (dense rows, flow="backward").
     PARAMETERS
+    class_weight : dict, "balanced" or None
+        Multiplies the weights of samples by those of their classes; "balanced": by rows/(classes times the rows of the class).
 
     Attributes
     ----------
@@ -282,11 +333,14 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
         self, loss: str = "logistic", *, lr: float = 1.0, lr_decay: float = 0.0, lr_power: float = 1.0, flow: str = "backward",
         l2: float = 0.0, fit_intercept: bool = True, average: bool | int = True, truncated: bool = False, max_iter: int = 20,
         tol: float = 0.0, shuffle: bool = True, random_state: Any = None, warm_start: bool = False,
+        early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 5, class_weight: Any = None,
     ) -> None:  # fmt: skip
         super().__init__(
             loss, lr=lr, lr_decay=lr_decay, lr_power=lr_power, flow=flow, l2=l2, fit_intercept=fit_intercept, average=average,
             truncated=truncated, max_iter=max_iter, tol=tol, shuffle=shuffle, random_state=random_state, warm_start=warm_start,
+            early_stopping=early_stopping, validation_fraction=validation_fraction, n_iter_no_change=n_iter_no_change,
         )  # fmt: skip
+        self.class_weight = class_weight
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> ImplicitSGDClassifier:
         """Learn from X (rows, columns), dense or sparse, and y (rows,), labels of any kind."""
@@ -299,7 +353,7 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
                 f"y: expected the classes {self.classes_} that have been learned, as warm_start goes on with them, got {classes}"
             )
         self._set_classes(classes)
-        self._fit_all(X, self._signs(y), self._weights(sample_weight, X))
+        self._fit_all(X, self._signs(y), self._of_classes(y, self._weights(sample_weight, X)))
         return self
 
     def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> ImplicitSGDClassifier:
@@ -316,7 +370,11 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
         unknown = np.setdiff1d(y, self.classes_)
         if unknown.size:
             raise ValueError(f"y: expected classes of {self.classes_}, got {unknown[0]}")
-        self._learn_once(X, self._signs(y), sample_weight, first)
+        if self.class_weight == "balanced":
+            raise ValueError(
+                'class_weight: expected a dict or None for partial_fit, which cannot know how frequent classes are, got "balanced"'
+            )
+        self._learn_once(X, self._signs(y), self._of_classes(y, self._weights(sample_weight, X)), first)
         return self
 
     def _set_classes(self, classes: Any) -> None:
@@ -324,8 +382,23 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
             raise ValueError(f"y: expected two classes or more, got one class, {classes[0]}")
         self.classes_ = classes
 
+    def _of_classes(self, y: Any, weights: Any) -> Any:
+        """The weights of samples times those of their classes."""
+        if self.class_weight is None:
+            return weights
+        of_classes = compute_sample_weight(self.class_weight, y)
+        return of_classes if weights is None else of_classes * weights
+
+    def _publish(self) -> None:
+        super()._publish()
+        if self.loss == "softmax":
+            W, b = self.coef_[0], self.intercept_[0]
+            self.coef_, self.intercept_ = (W[1:] - W[:1], b[1:] - b[:1]) if len(self.classes_) == 2 else (W, b)
+
     def _signs(self, y: Any) -> list[Array]:
-        """+1 for a class and -1 for the rest; two classes need one list."""
+        """+1 for a class and -1 for the rest; two classes need one list. For softmax the number of each class."""
+        if self.loss == "softmax":
+            return [np.searchsorted(self.classes_, y)]
         ones = self.classes_[1:] if len(self.classes_) == 2 else self.classes_
         return [np.where(y == one, 1.0, -1.0) for one in ones]
 
@@ -342,7 +415,11 @@ class ImplicitSGDClassifier(ClassifierMixin, _Base):  # type: ignore[misc]
     @available_if(_has_probabilities)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any) -> Array:
         """Probabilities (rows, classes); of more than two classes, each against the rest, scaled to sum 1."""
-        share = 0.5 * (1.0 + np.tanh(0.5 * self._linear(X)))
+        linear = self._linear(X)
+        if self.loss == "softmax" and len(self.classes_) > 2:
+            e = np.exp(linear - linear.max(axis=1, keepdims=True))
+            return np.asarray(e / e.sum(axis=1, keepdims=True))
+        share = 0.5 * (1.0 + np.tanh(0.5 * linear))
         if len(self.classes_) == 2:
             return np.column_stack([1.0 - share[:, 0], share[:, 0]])
         total = share.sum(axis=1, keepdims=True)

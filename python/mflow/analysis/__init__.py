@@ -1,1 +1,1 @@
-"""Analyses of problems: posedness, basins, explanations, convergence, consistency, families."""
+"""Analyses of problems: posedness, basins, certificates, explanations, families."""

@@ -16,15 +16,17 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from mflow_core.objectives.objective import Objective
 from mflow_core.problems.signatures import check_size, is_compiled
 
 from mflow.analysis.field import Field
 from mflow.analysis.posedness import DENSE, posedness_along
 from mflow.analysis.results import Posedness, PosednessPath
+from mflow.analysis.trials import Trial, trials_of
 from mflow.base.checks import (
     Array,
     as_tuple,
@@ -35,6 +37,7 @@ from mflow.base.checks import (
     check_list,
     check_number,
     check_start,
+    check_whole,
     real_array,
     shown,
 )
@@ -60,7 +63,10 @@ MOST = 1000  # parameters up to which gradients may be made by differences of th
 LENGTH = 1e-5  # of a difference of gradients, relative to max(1, |x|)
 FLAT = 1e-6  # curvatures below this share of the largest are taken for 0
 STIFF = 1000.0
+ROSE = 2.0  # of a gradient in the descent: its step was too long
+TRIES = 100  # steps of each trial
 SAFETY = 0.9
+SEARCHES = "A step is not needed at all by lbfgs, which minimize takes without a method: its line search finds each."
 EXPLICIT = "rk4"  # whose limit is compared with what happens where the Jacobian is far from normal
 FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
 
@@ -85,6 +91,7 @@ class Report:
     note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
     ncheck : evaluations that compared the gradient of a cost with its values. gradient : what is wrong with it, or why that is not known,
     in words; empty where it is right.
+    trials : tuple of `mflow.analysis.trials.Trial`, of a cost: the recommendation and three usual choices, tried from x0; or empty.
     """
 
     kind: str
@@ -106,6 +113,7 @@ class Report:
     note: str = ""
     ncheck: int = 0
     gradient: str = ""
+    trials: tuple[Trial, ...] = ()
 
     def __str__(self) -> str:
         low, high = self.curvature
@@ -126,6 +134,12 @@ class Report:
         rows = [[name, _number(dt)] for name, dt in self.steps.items()]
         lines += ["", columns(["method", "largest stable step"], rows), "", f"Recommended: {self._call()}", self.reason]
         lines += [self.note] if self.note else []
+        if self.trials:
+            start = self.trials[0].loss[0]
+            tries = [
+                [t.label, f"{t.loss[-1]:.5g}", f"{t.evaluations[-1]:.0f}", t.reason.replace("_", " ")] for t in self.trials if t.loss.size
+            ]
+            lines += ["", f"Tried from x0, where the cost is {start:.5g}:", columns(["method", "cost", "evaluations", "ended"], tries)]
         return "\n".join(lines)
 
     def _call(self) -> str:
@@ -147,6 +161,7 @@ def explain(
     args: tuple[Any, ...] = (),
     names: Sequence[str] | None = None,
     check_gradient: bool = True,
+    tries: int = TRIES,
 ) -> Report:
     """Examine a problem: which steps are safe, whether it is well-posed, and which method to use.
 
@@ -169,6 +184,10 @@ def explain(
     check_gradient : bool
         Whether the gradient of a cost is compared with the cost at x0, along a fixed direction, by two evaluations (more where these do
         not agree), counted as ``ncheck`` alone.
+    tries : int
+        Steps in which the recommendation for a cost is tried, beside three usual choices (sgd and momentum with lr = 0.01, adam with
+        0.001); they are not counted in ``nfev``. 0: not at all, as for gradients by differences in more than 20 variables. A step
+        that leads up is cut until it leads down.
 
     Returns
     -------
@@ -206,7 +225,31 @@ def explain(
         kind = "rhs" if _arguments(fun) - len(args) == 2 else "cost"
     if kind == "rhs":
         return _explain_rhs(fun, start, jac, t_span or (0.0, 1.0), args, names)
-    return _explain_cost(_Cost(fun, jac, args, start), start, names, check_gradient)
+    report = _explain_cost(_Cost(fun, jac, args, start), start, names, check_gradient)
+    tries = check_whole(tries, "tries")
+    affordable = jac is not None or is_compiled(fun) or start.size <= FEW  # else a gradient takes many evaluations
+    return _with_trials(report, fun, jac, args, start, tries) if tries and affordable else report
+
+
+def _with_trials(report: Report, fun: Any, jac: Any, args: tuple[Any, ...], start: Array, steps: int) -> Report:
+    """The report of a cost with its recommendation tried."""
+    cost = _Cost(fun, jac, args, start)
+
+    def both(x: Array) -> tuple[float, Array]:
+        if cost.jac is True:
+            value, grad = cost.pair(x)
+            return float(value), np.asarray(grad, dtype=np.float64)
+        if isinstance(fun, Objective):
+            return fun.value_and_grad(x)
+        return cost.value(x.ravel()), cost.gradient(x.ravel()).reshape(x.shape)
+
+    others = {name: value for name, value in report.parameters.items() if name != "lr"}
+    trials, lr, cuts = trials_of(both, start, report.method, report.dt, others, steps)
+    reason = report.reason
+    if cuts:
+        text = "as longer steps led up from x0, where the curvature is not what it is farther on"
+        reason += f" lr was cut from {report.dt:.3g} to {lr:.3g}, {text}."
+    return replace(report, trials=tuple(trials), dt=lr, parameters={"lr": lr, **others}, reason=reason)
 
 
 def _arguments(fun: Any) -> int:
@@ -333,9 +376,7 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None, check:
     least = float(np.min(real))
     verdicts = [("start", _verdict_of_cost(first, size))]
     lr = 1.0 / size if size > 0.0 else 1.0
-    for _ in range(STEPS):
-        x = x - lr * g
-        g = cost.gradient(x)
+    x, g, lr = _descent(cost, x, g, lr)
     later = cost.curvatures(x, g, AT_END)
     at_end = float(np.max(np.abs(later.values.real)))
     verdicts.append((f"after {STEPS} steps of descent with lr = {lr:.3g}", _verdict_of_cost(later, at_end)))
@@ -357,12 +398,28 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None, check:
         method=method,
         dt=dt,
         parameters={"lr": dt, **parameters},
-        reason=reason,
+        reason=f"{reason} {SEARCHES}",
         complete=first.complete,
         probability=1.0 if first.complete else 1.0 - MISS**STARTS,
         ncheck=ncheck,
         gradient=gradient,
     )
+
+
+def _descent(cost: _Cost, x: Array, g: Array, lr: float) -> tuple[Array, Array, float]:
+    """(point, gradient, lr) after some steps of descent; one that doubles the gradient, or leaves the domain, is taken back, and lr cut."""
+    for _ in range(STEPS):
+        ahead = x - lr * g
+        with np.errstate(all="ignore"):
+            try:
+                there = cost.gradient(ahead)
+            except ValueError:  # not finite there
+                there = np.full(g.shape, math.inf)
+        if float(np.max(np.abs(there))) <= ROSE * float(np.max(np.abs(g))):
+            x, g = ahead, there
+        else:
+            lr *= 0.25
+    return x, g, lr
 
 
 def _verdict_of_cost(ritz: krylov.Ritz, size: float) -> str:

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 from mflow_core import registry
 
-from mflow.base.checks import as_number, check_instance, check_whole, shown
+from mflow.base.checks import as_number, check_instance, check_number, check_whole, shown
 
 __all__ = ["Method", "Parameter", "get_method", "methods"]
 
@@ -107,6 +107,41 @@ def _number(method: str, p: Parameter, value: Any, kind: str) -> float:
     return number  # the core checks the bounds
 
 
+LETTERS = ("alpha", "beta", "dt")
+OF_LETTERS = "c+ = c + alpha v - beta g with v = (c+ - c)/dt: lr = beta, momentum = alpha/dt; without dt, dt = beta"
+
+
+def takes_letters(record: Any) -> bool:
+    """Whether a method is c+ = c + alpha v - beta g, v = (c+ - c)/dt, so that it can be given by these letters."""
+    return record.kind == "update" and "linear" in record.flags and {"lr", "momentum"} <= {p.name for p in parameters_of(record)}
+
+
+def from_letters(record: Any, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with alpha, beta and dt put into lr and momentum: lr = beta, momentum = alpha/dt; without dt, dt = beta.
+
+    Raises TypeError or ValueError where they do not fit; parameters without letters are returned as they are.
+    """
+    if not takes_letters(record):
+        return dict(given)
+    out = {name: value for name, value in given.items() if name not in LETTERS}
+    alpha, beta, dt = (given.get(name) for name in LETTERS)
+    if alpha is None and beta is None:
+        if dt is not None:
+            raise TypeError(f"dt: it belongs to alpha and beta of {record.name}, got neither; give alpha= and beta=, or lr= and momentum=")
+        return out
+    for letter, value, name in (("beta", beta, "lr"), ("alpha", alpha, "momentum")):
+        if value is not None and out.get(name) is not None:
+            raise TypeError(f"{name}, {letter}: they set one thing, got both; give lr and momentum, or alpha, beta and dt")
+    if beta is not None:
+        out["lr"] = beta if callable(beta) else check_number(beta, "beta", low=0.0)
+    if alpha is not None:
+        if dt is None and (beta is None or callable(beta)):
+            raise TypeError("dt: expected the step that alpha belongs to, as momentum = alpha/dt, got None; give dt=, or a number as beta=")
+        time = check_number(beta if dt is None else dt, "beta" if dt is None else "dt", low=0.0, open_low=True)
+        out["momentum"] = check_number(alpha, "alpha", low=0.0) / time
+    return out
+
+
 def record_values(record: Any, given: Mapping[str, Any]) -> dict[str, float]:
     """Public parameters by the names and as the numbers that the record has, checked.
 
@@ -160,6 +195,7 @@ class Method:
             if name in parameters:
                 raise TypeError(f"{type(self).__name__}: got {name} twice, by position and by name")
             parameters[name] = value
+        parameters = from_letters(self.record, parameters)
         self.numbers = record_values(self.record, parameters)
         self.all_numbers = {entry[0]: entry[1] for entry in self.record.parameters_} | self.numbers
         self._given = parameters
@@ -263,6 +299,8 @@ def signature_of(record: Any, first: tuple[inspect.Parameter, ...] = (), last: t
     settable = parameters_of(record)
     kinds = dict.fromkeys(positional(record) if last else [p.name for p in settable], inspect.Parameter.POSITIONAL_OR_KEYWORD)
     parameters = [inspect.Parameter(p.name, kinds.get(p.name, inspect.Parameter.KEYWORD_ONLY), default=p.default) for p in settable]
+    if takes_letters(record):
+        parameters += [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None) for name in LETTERS]
     return inspect.Signature([*first, *parameters, *last])
 
 
@@ -290,6 +328,8 @@ def describe(record: Any) -> str:
         lines += ["Parameters", "----------"]
         for p in parameters_of(record):
             lines += [f"{p.name} : {p.bounds}, default {p.default!r}", f"    {p.doc}"]
+        if takes_letters(record):
+            lines += ["alpha, beta, dt : (0, inf), in place of lr and momentum", f"    {OF_LETTERS}"]
         lines.append("")
     if record.kind == "step":
         others = "".join(f" ({order} with {words})" for words, order in other_orders(record).items())
@@ -346,7 +386,7 @@ FOREIGN = {
 }
 
 
-def class_named(name: str, argument: str = "method", fits: Callable[[Any], bool] | None = None) -> type[Method]:
+def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] | None = None) -> type[Method]:
     """The class of the method of this name or alias. fits: which records the driver takes, for it offers no others (2: those before 1).
 
     Raises ValueError, with the nearest names that fit, if there is none.
@@ -381,7 +421,7 @@ def get_method(name: str, **parameters: Any) -> Method:
     return class_named(check_instance(name, "name", str, "the name of a method"))(**parameters)
 
 
-def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "method", fits: Callable[[Any], bool] | None = None) -> Method:
+def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "method", fits: Callable[[Any], int] | None = None) -> Method:
     """A `Method` from what a driver's ``method`` argument may be; ``parameters`` come on top of those that an instance was given.
 
     fits: which records the driver takes: an unknown name is answered with the nearest of these.
@@ -389,7 +429,7 @@ def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "metho
     if isinstance(method, type) and issubclass(method, Method):
         raise TypeError(f"{argument}: expected a name or an instance, got the class {method.__name__}; write {method.__name__}()")
     if isinstance(method, Method):
-        return type(method)(**{**method.given, **parameters}) if parameters else method
+        return type(method)(**{**method.given, **from_letters(method.record, parameters)}) if parameters else method
     if isinstance(method, str):
         return class_named(method, argument, fits)(**parameters)
     record = getattr(method, "method_record", None)
@@ -400,7 +440,9 @@ def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "metho
 
 def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | None, arguments: Iterable[str]) -> None:
     """TypeError, with the nearest names, for a name that is neither an argument of the driver nor a parameter of the method."""
-    known = [*dict.fromkeys([*arguments, *(as_method(method, {}).parameters if method is not None else ())])]
+    chosen = None if method is None else as_method(method, {})
+    own = () if chosen is None else (*chosen.parameters, *(LETTERS if takes_letters(chosen.record) else ()))
+    known = [*dict.fromkeys([*arguments, *own])]
     for name in given:
         if name not in known:
             raise TypeError(registry.unknown(f"{driver} has no argument", name, known))

@@ -17,6 +17,7 @@ __all__ = [
     "ANALYSES",
     "COLUMNS",
     "DynamicsResult",
+    "Examined",
     "IVPResult",
     "OptimizeResult",
     "Origin",
@@ -153,6 +154,36 @@ def place_of(error: BaseException, folder: str | None = None) -> str:
     return place
 
 
+class Examined(Result):
+    """A result whose end can be examined."""
+
+    def certificate(self, **options: Any) -> Any:
+        """What kind of point a descent has ended at, and which steps are stable there.
+
+        Parameters
+        ----------
+        **options
+            ``gtol``, ``hessp``, ``products``: see `mflow.certificate`.
+
+        Returns
+        -------
+        mflow.analysis.certificate.Certificate
+            ``verdict``, ``gradient_norm``, ``least`` and ``largest`` curvature as intervals, ``largest_step``, ``escape``.
+
+        Examples
+        --------
+        >>> import numpy as np, mflow
+        >>> r = mflow.minimize(lambda x: (x[0] ** 2 - x[1] ** 2, 2 * x * [1, -1]), [1.0, 0.0], method="sgd", jac=True, lr=0.2)
+        >>> found = r.certificate()
+        >>> found.verdict, abs(found.escape).round(6).tolist()
+        ('saddle', [0.0, 1.0])
+        """
+        return ANALYSES["certificate"](self, **options)
+
+    def __getstate__(self) -> None:
+        """Pickles leave out the equation or the cost, which analyses need."""
+
+
 def words_of(error: BaseException) -> str:
     """What an error of the user's code says: of one in its syntax without the place, which `place_of` gives; of one from a change of an
     argument in place with the fix."""
@@ -165,7 +196,7 @@ def is_write(error: BaseException) -> bool:
     return isinstance(error, ValueError) and str(error).endswith(" is read-only")
 
 
-class IVPResult(Result):
+class IVPResult(Examined):
     """Result of `mflow.solve_ivp` and `mflow.gradient_flow`.
 
     t : float64 array (n_points,). y : float64 array (n, n_points), or (*shape, n_points).
@@ -212,9 +243,6 @@ class IVPResult(Result):
         """
         return ANALYSES["posedness"](self, **options)
 
-    def __getstate__(self) -> None:
-        """Pickles leave out the equation, which `posedness` needs."""
-
 
 class Origin(NamedTuple):
     """The equation that a result solves, and how: what analyses of the result ask for."""
@@ -225,12 +253,15 @@ class Origin(NamedTuple):
     symmetric: bool
 
 
-def keep_origin(result: Result, origin: Origin) -> None:
-    """Keeps it beside the fields of a result, in this process: copies and pickles leave it out."""
+def keep_origin(result: Result, origin: Any) -> None:
+    """Keeps it beside the fields of a result, in this process: copies and pickles leave it out.
+
+    An `Origin` of a path, or a `mflow.curvature.landscape.Landscape` of a descent.
+    """
     vars(result)["_origin"] = origin
 
 
-def origin_of(result: Result) -> Origin | None:
+def origin_of(result: Result) -> Any:
     """What `keep_origin` has kept, or None."""
     return vars(result).get("_origin")
 
@@ -274,14 +305,15 @@ class DynamicsResult(Result):
     nrejected: int
 
 
-class OptimizeResult(Result):
+class OptimizeResult(Examined):
     """Result of `mflow.minimize`.
 
     x, jac : float64 arrays of x0's shape: the last valid point and its gradient. fun : its value.
     success, status : 0 converged, 1 iteration limit, 2 stopped by the callback, -1 otherwise.
     reason : "converged", "max_iter", "callback", "non_finite", "diverged", "solve_failed", "rhs_failed", "line_search_failed",
-    "interrupted"; "wrong_gradient", where the gradient that is small is not the cost's; "insensitive", where differences are 0 and the
-    cost moves at no longer step; "not_a_minimum", where they are 0 and it falls on both sides. message : what happened, in words.
+    "interrupted"; "step_too_small", where with lr="auto" no step lowers the cost; "wrong_gradient", where the gradient that is small is
+    not the cost's; "insensitive", where differences are 0 and the cost moves at no longer step; "not_a_minimum", where they are 0 and it
+    falls on both sides. message : what happened, in words.
     nit, nfev, njev : iterations, evaluations of the cost and of its gradient. ncheck : evaluations that checked the gradient.
     nrestarts : with a line search: how often the method's memory was cleared because no step along its direction lowered the cost.
     path : with ``path=True``: a Result with x and fun; with a line search also directions and steps, else k.

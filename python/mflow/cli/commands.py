@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mflow.base.result import place_of, words_of
-from mflow.cli import compare, doctor, explain, methods, simulate, stability
+from mflow.cli import compare, doctor, explain, methods, simulate, spectrum, stability
 from mflow.cli.arguments import UsageError
 from mflow.cli.methods import version
 from mflow.cli.output import print_error
@@ -90,6 +90,7 @@ _MODULES = (
     (stability, "limits, order and stability of methods, with their regions"),
     (explain, "look at your own problem: safe steps, posedness, which method to use"),
     (simulate, "a shear building on shaking ground: table, energy ledger, picture"),
+    (spectrum, "the response spectrum of a record: table and picture"),
     (doctor, "look at this installation: levels, optional packages, a self-test of the bits"),
 )
 

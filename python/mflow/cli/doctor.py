@@ -24,9 +24,9 @@ from mflow.cli.arguments import check_file
 from mflow.cli.methods import version
 from mflow.cli.output import table, write_json
 from mflow.dynamics.solve import solve_dynamics
+from mflow.implicit.linear import ImplicitSGD
 from mflow.integrate.ivp import solve_ivp
 from mflow.optimize.minimize import minimize
-from mflow.training.implicit_sgd import ImplicitSGD
 
 __all__: list[str] = []
 

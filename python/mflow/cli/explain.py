@@ -18,7 +18,6 @@ DESCRIPTION = (
     "Look at a cost f(x), or a right-hand side f(t, y): curvature, stable steps of each method, posedness, and which method to use with "
     "which step. A cost may return its gradient, too, as the pair (cost, gradient)."
 )
-EXPLICIT = "rk4"  # whose region is drawn where the recommended method is an optimizer or implicit
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +46,7 @@ def command(arguments: argparse.Namespace) -> int:
     print(report)
     if not arguments.no_plot:
         picture(report).figure.savefig(arguments.out, dpi=120)
-        print(f"\nPicture of the eigenvalues, times a stable step, in a stability region: {arguments.out}")
+        print(f"\nPicture of the eigenvalues, times the recommended step, in a stability region: {arguments.out}")
     return 0
 
 
@@ -60,7 +59,7 @@ def _brings_gradient(fun: Any, start: Any) -> bool | None:
 
 
 def picture(report: Report) -> Any:
-    """The eigenvalues times the recommended step, or nine tenths of the limit where that is less, over a stability region.
+    """The eigenvalues, times the recommended step, in the stability region of the recommended method; beside it the trials.
 
     Parameters
     ----------
@@ -69,11 +68,35 @@ def picture(report: Report) -> Any:
     Returns
     -------
     matplotlib.axes.Axes
-        Of a cost under an optimizer: Euler's region, as descent with learning rate lr is Euler's method with dt = lr.
+        The left one. Of an optimizer with momentum it is the plane of lr L and momentum, with a dot for each curvature L; of descent
+        Euler's region, as learning rate lr is dt.
     """
     plot: Any = import_module("mflow.plot")
-    cost = report.kind == "cost"
-    method = "euler" if cost else report.method if report.steps.get(report.method, np.inf) < np.inf else EXPLICIT
-    limit = report.steps.get(method, np.inf)
-    dt = min(report.dt, 0.9 * limit) if limit < np.inf else report.dt
-    return plot.eigenvalues(report.path if report.path is not None else report.eigenvalues, method, dt)
+    figure = import_module("matplotlib.figure").Figure(figsize=(11.0, 4.4) if report.trials else (6.0, 4.8), layout="constrained")
+    axes = figure.subplots(1, 2 if report.trials else 1, squeeze=False)[0]
+    if report.kind == "cost" and {"momentum"} & set(report.parameters):
+        _momentum_plane(plot, report, axes[0])
+    else:
+        method = "euler" if report.kind == "cost" else report.method
+        limit = report.steps.get(method, np.inf)
+        dt = min(report.dt, 0.9 * limit) if limit < np.inf else report.dt
+        plot.eigenvalues(report.path if report.path is not None else report.eigenvalues, method, dt, ax=axes[0])
+    if report.trials:
+        lowest = min(float(np.min(t.loss)) for t in report.trials if t.loss.size)
+        start = report.trials[0].loss[0]
+        for trial in report.trials:
+            keep = (trial.loss > lowest) & (trial.loss <= 10.0 * start - 9.0 * lowest)
+            width = 2.4 if trial.recommended else 1.2
+            axes[1].loglog(trial.evaluations[keep], trial.loss[keep] - lowest, linewidth=width, label=trial.label)
+        axes[1].set(xlabel="evaluations of cost and gradient", ylabel=f"cost - {lowest:.4g}, the lowest seen", title="tried from x0")
+        axes[1].legend(fontsize="small")
+    return axes[0]
+
+
+def _momentum_plane(plot: Any, report: Report, ax: Any) -> None:
+    """Where the method is stable, and the curvatures of the problem in it."""
+    plot.parameter_region(report.method, ax=ax)
+    curvatures = -np.asarray(report.eigenvalues).real
+    z = report.dt * np.clip(curvatures, 0.0, None)
+    ax.plot(z, np.full(z.size, report.parameters["momentum"]), "o", markersize=5, color="black", clip_on=False, label="curvatures seen")
+    ax.set(xlabel="lr times curvature", title=f"{report.method}, lr = {report.dt:.3g}")

@@ -153,7 +153,8 @@ def _parameter(text: str) -> tuple[str, Any]:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of `mflow simulate`."""
     add = parser.add_argument
-    add("--record", metavar="FILE", help="ground acceleration: PEER's AT2, or lines of time and acceleration")
+    add("--record", metavar="FILE",
+        help="ground acceleration: PEER's AT2, or lines of time and acceleration; a folder: all of them, a row each")  # fmt: skip
     add("--unit", choices=list(UNITS), help="of a record that does not say")
     add("--scale", type=positive, default=1.0, metavar="FACTOR", help="for the record's acceleration (default: %(default)s)")
     add("--pulse", nargs=2, type=positive, default=PULSE, metavar=("PEAK", "SECONDS"),
@@ -184,10 +185,18 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     check_file("--json", arguments.json)
     for option in ("record", "model"):
         path = getattr(arguments, option)
-        if path is not None and not Path(path).is_file():
+        if path is not None and not Path(path).is_file() and not (option == "record" and Path(path).is_dir()):
             found = "there is no such file" if not Path(path).exists() else "expected a file, got a folder or a device"
             raise ValueError(f"--{option} {path}: {found}")
-    _inputs(arguments)
+    if arguments.record is None or Path(arguments.record).is_file():
+        _inputs(arguments)
+    elif not _files(arguments.record):
+        raise ValueError(f"--record {arguments.record}: expected a folder with records, got one without files")
+
+
+def _files(folder: str) -> list[Path]:
+    """The files of a folder, by name."""
+    return sorted(path for path in Path(folder).iterdir() if path.is_file() and not path.name.startswith("."))
 
 
 def _inputs(arguments: argparse.Namespace) -> tuple[Building, GroundMotion]:
@@ -208,8 +217,49 @@ def _read(option: str, path: str, reader: Any, *given: Any) -> Any:
         raise ValueError(f"{option} {path}: {error}") from None
 
 
+def rows_of(responses: list[tuple[str, Response | str]]) -> str:
+    """A row for each record: its name and peak, and the largest answers of the building; or why it could not be read."""
+    width = max(len(name) for name, _ in responses)
+    lines = [f"{'record':<{width}}    peak  roof displacement  drift/height  base shear  energy lost  ends"]
+    lines.append(f"{'':<{width}}       g                 mm             %          kN           kJ")
+    for name, r in responses:
+        if isinstance(r, str):
+            lines.append(f"{name:<{width}}  ! {r}")
+            continue
+        peaks = _peaks(r)
+        ratio = max(row["drift_ratio"] for row in peaks)
+        drift = f"{100 * ratio:12.3f}" if math.isfinite(ratio) else f"{'-':>12}"
+        roof, lost = 1e3 * peaks[-1]["displacement"], r.ledger.damping[-1] / 1e3
+        lines.append(
+            f"{name:<{width}}  {r.motion.peak / GRAVITY:6.4f}  {roof:17.2f}  {drift}  {r.base_shear / 1e3:10.4g}  {lost:11.4g}  "
+            + r.result.reason
+        )
+    return "\n".join(lines)
+
+
+def _all_of(arguments: argparse.Namespace) -> int:
+    """Run every record of a folder; those that cannot be read are named."""
+    building = load_building() if arguments.model is None else _read("--model", arguments.model, read_building, arguments.model)
+    method, responses, all_read = as_method(arguments.method, dict(arguments.set)), list[tuple[str, Response | str]](), True
+    for path in _files(arguments.record):
+        try:
+            motion = _read("--record", str(path), read_record, path, arguments.unit, arguments.scale)
+        except ValueError as error:
+            responses.append((path.name, str(error).removeprefix(f"{path}: ")))
+            all_read = False
+            continue
+        responses.append((path.name, respond(building, motion, method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)))
+    found = [r for _, r in responses if not isinstance(r, str)]
+    print(rows_of(responses), file=sys.stderr if arguments.json == "-" else sys.stdout)
+    if arguments.json is not None:
+        write_json([contents(r) for r in found], arguments.json)
+    return 0 if all_read and all(r.result.success for r in found) else 1
+
+
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow simulate`; the exit code."""
+    if arguments.record is not None and Path(arguments.record).is_dir():
+        return _all_of(arguments)
     building, motion = _inputs(arguments)
     method = as_method(arguments.method, dict(arguments.set))
     response = respond(building, motion, method, dt=arguments.dt, zeta=arguments.damping, time=arguments.time)

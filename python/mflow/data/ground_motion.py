@@ -47,6 +47,7 @@ _HEADS = (
     re.compile(rf"^\s*(?P<count>\d+)\s+(?P<dt>{_NUMBER[1:-1]})\s+NPTS\s*,?\s*DT{_OF_TIME}(?P<after>\s+[A-Za-z]+)?", re.IGNORECASE),
 )
 _MARK = re.compile(r"^\s*\*{2,}.*$")
+_STUCK = re.compile(r"(?<=[\d.])(?=[-+])")  # -.1E-03-.2E-03: Fortran's columns leave no blank before a sign
 _END = re.compile(r"^\W*end(?:\s+of)?(?:\s+(?:data|file|record))?\W*$", re.IGNORECASE)
 
 
@@ -192,10 +193,11 @@ def _at2(file: Path, lines: list[str], unit: str | None) -> tuple[Array, Array]:
         raise ValueError(f"{file}, line {head + 1}: expected DT above 0, got {dt:g}")
     values: list[float] = []
     for number, line in enumerate(lines[head + 1 :], head + 2):
-        if _END.match(line):
+        words = _STUCK.sub(" ", line).split()
+        if _END.match(line) or (len(values) >= count and words and not _is_number(words[0])):  # what follows the values is a remark
             break
         if not _MARK.match(line):
-            values += [_number(file, number, word) for word in line.split()]
+            values += [_number(file, number, word) for word in words]
     if len(values) != count:
         raise ValueError(f"{file}: expected NPTS = {count} accelerations, got {len(values)}; check that the file is complete")
     return dt * np.arange(count, dtype=np.float64), ACCELERATIONS[stated] * np.array(values)
@@ -292,7 +294,7 @@ def _of_accelerations(file: Path, name: str, unit: str | None) -> list[str]:
 
 def _is_number(text: str) -> bool:
     try:
-        float(text)
+        float(text.replace("D", "E").replace("d", "e"))
     except ValueError:
         return False
     return True

@@ -20,6 +20,7 @@ from mflow.stability.criterion import criterion_of, order_on_oscillators
 
 __all__ = ["StepLimit"]
 
+NOTICED = 1e-3  # of the motion: what steps may add to it unsaid, where a method of high order has no stable step
 MANY_MASSES = 64  # beyond, a bound of the frequencies is tried before they are computed
 
 
@@ -80,8 +81,17 @@ class StepLimit:
         name = repr(method) if method.given else method.name
         return f"{name} is of {({1: 'first', 2: 'second'}).get(order, order)} order{where}"
 
-    def warning(self, step: float) -> str:
-        """The words about a step past the limit, or ""."""
+    def refuse_blind_estimate(self) -> None:
+        """ValueError where the estimate of the error is one for forces that do not depend on velocities, and these do."""
+        method = self.method
+        if order_on_oscillators(method, True) < order_on_oscillators(method, False) and self.damped():
+            raise ValueError(
+                f"method: {method.name} is made for forces that do not depend on velocities, as they do here: its estimate of the error "
+                "does not see what that costs; use newmark, or give dt"
+            )
+
+    def warning(self, step: float, steps: int) -> str:
+        """The words about steps past the limit, or ""."""
         if criterion_of(self.method).always:
             return ""
         bound = modes.outer_bound(*self.matrices) if self.matrices is not None and self.start.size > MANY_MASSES else None
@@ -91,6 +101,8 @@ class StepLimit:
         if known is None or known.stable(self.method, abs(step)):
             return ""
         limit = known.limit(self.method)
+        if limit == 0.0 and self.method.record.stages > 1 and steps * known.gain(self.method, abs(step)) < NOTICED:
+            return ""
         return self._exceeded(step, limit, known) if known.kind(self.method) == "limit" or abs(step) > limit else ""
 
     def explain(self, step: float) -> str:

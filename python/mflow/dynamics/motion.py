@@ -128,9 +128,11 @@ class Motion(Drive):
 
     def _at_start(self) -> int:
         if self.mode == "fixed" and self.t0 != self.t1:
-            self.warned = self.limit.warning(self.step)
+            self.warned = self.limit.warning(self.step, self.steps)
             if self.warned:
                 tell(f"{self.name}: {self.warned}")
+        if self.mode == "adaptive":
+            self.limit.refuse_blind_estimate()
         status = int(Energies(self.run).keep() if self.keeps_energy else self.run.prepare())
         if status != 0:
             return status

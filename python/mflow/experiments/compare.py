@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -29,10 +29,11 @@ from mflow.optimize.step_size import FRICTION
 from mflow.stability.limits import max_stable_dt
 
 __all__ = [
-    "BAD", "MARGIN", "History", "Problem", "Run", "applicable",
-    "compare", "custom_problem", "largest_stable_step", "problem", "problem_names", "task_list",
+    "BAD", "MARGIN", "History", "Problem", "Run", "applicable", "chosen",
+    "compare", "custom_problem", "kind_of", "largest_stable_step", "problem", "problem_names", "task_list",
 ]  # fmt: skip
 
+RATES, TRIED = tuple(10.0 ** (0.5 * k) for k in range(-8, 3)), 30  # of methods with a scale of their own, and full steps with each
 MARGIN = 0.01  # a final loss this part above the loss at the start: the run diverged
 # Endings that a table should mark, of comparisons and of sweeps.
 BAD = frozenset({"diverged", "non_finite", "raised", "rhs_failed", "solve_failed", "no_step", "interrupted"})
@@ -59,8 +60,9 @@ class Run:
     parameters : dict
         All values in use, lr (dt) apart.
     lr, rule : float, str
-        The step and where it comes from: "given", "half" of the largest stable one, "own" default of the method, "1/L" where no step
-        is unstable, "search" where a line search or a trust region finds it.
+        The step and where it comes from: "given", "half" of the largest stable one, "found" among some rates by a few full steps, where a
+        method has a scale of its own, "own" default of the method where none of these led down, "1/L" where no step is unstable,
+        "search" where a line search or a trust region finds it.
     largest_stable : float or None
         Largest stable step for the problem's curvature; None where the method has no such limit.
     loss, score : float
@@ -124,8 +126,8 @@ def largest_stable_step(method: Method, curvature: float) -> float | None:
     return limit
 
 
-def _planned(method: Method, problem: Problem, lr: float | None, batch: str) -> tuple[Method, Run]:
-    """The method with its step, and the run to be filled in."""
+def _planned(method: Method, problem: Problem, lr: float | None, batch: str, found: dict[str, tuple[float, str]]) -> tuple[Method, Run]:
+    """The method with its step, and the run to be filled in. found: rates that were looked for before."""
     parameters = method.parameters
     if "friction" in parameters:  # without friction nothing is minimised; `minimize` does the same
         method = type(method)(**{**method.given, "friction": FRICTION})
@@ -137,7 +139,9 @@ def _planned(method: Method, problem: Problem, lr: float | None, batch: str) -> 
     elif limit is not None and math.isfinite(limit):
         step, rule = 0.5 * limit, "half"
     elif "lr" in parameters:
-        step, rule = float(parameters["lr"]), "own"
+        if method.name not in found:
+            found[method.name] = _found_rate(problem, method)
+        step, rule = found[method.name]
     elif problem.curvature > 0.0:
         step, rule = 1.0 / problem.curvature, "1/L"
     else:
@@ -146,6 +150,59 @@ def _planned(method: Method, problem: Problem, lr: float | None, batch: str) -> 
         method = type(method)(**{**method.given, "lr": step})
     values = {name: value for name, value in method.parameters.items() if name != "lr"}
     return method, Run(method.name, method.family, batch, values, step, rule, limit)
+
+
+def _found_rate(problem: Problem, method: Method) -> tuple[float, str]:
+    """(lr, rule) of a method with a scale of its own: of `RATES` the one that leads lowest in `TRIED` full steps, or its default."""
+    best, lowest = float(method.parameters["lr"]), problem.start_loss
+    fun: Any = problem.cost if problem.objective is None else problem.objective
+    jac = (problem.has_gradient or None) if problem.objective is None else None
+    for lr in RATES:
+        tried = type(method)(**{**method.given, "lr": lr})
+        with np.errstate(all="ignore"):
+            try:
+                end = minimize(fun, problem.start, method=tried, jac=jac, maxiter=TRIED, check_gradient=False)
+            except Exception:  # a cost may raise where a rate that is too large leads: the other rates are tried
+                continue
+        if end.fun < lowest:
+            best, lowest = lr, float(end.fun)
+    return best, "found" if lowest < problem.start_loss else "own"
+
+
+def kind_of(run: Run) -> str:
+    """What a method is, from its record: "rescaling", "momentum", "descent", "search", "implicit", "stabilized",
+    "pair" or "explicit"."""
+    method = get_method(run.method)
+    if method.kind == "update":
+        if "linear" not in method.flags:
+            return "rescaling"
+        return "momentum" if method.sizes["n_vec"] > 1 else "descent"
+    if method.kind == "direction":
+        return "search"
+    if method.is_implicit:
+        return "implicit"
+    return "stabilized" if "staged" in method.flags else "pair" if "embedded" in method.flags else "explicit"
+
+
+def chosen(runs: Sequence[Run], most: int = 8) -> list[Run]:
+    """Of many runs those that a picture can show: the lowest of each kind, then the lowest of the others, in their order.
+
+    Minibatches and full batches are chosen by themselves.
+
+    Examples
+    --------
+    >>> from mflow.experiments.compare import chosen, compare, problem
+    >>> len(chosen(list(compare(problem("quadratic"), max_iter=20)))) <= 8
+    True
+    """
+    kept: set[int] = set()
+    for batch in dict.fromkeys(run.batch for run in runs):
+        order = [k for k in range(len(runs)) if runs[k].batch == batch and runs[k].history.loss]
+        order.sort(key=lambda k: (runs[k].bad, math.inf if math.isnan(runs[k].loss) else runs[k].loss))
+        first = {kind_of(runs[k]): k for k in reversed(order)}
+        picked = sorted(first.values(), key=order.index)[:most]
+        kept.update([*picked, *(k for k in order if k not in picked)][:most])
+    return [run for k, run in enumerate(runs) if k in kept]
 
 
 # ---- runs ---------------------------------------------------------------------------------------------------------------------------
@@ -298,7 +355,7 @@ def compare(
         Methods or aliases; all that are applicable if not given.
     lr : float, optional
         Step for all of them. Not given: half of the largest stable step for the problem's curvature where that is known, else the
-        method's own default.
+        best of some rates in a few full steps, which are not counted.
     max_iter : int
         Steps with full batches, passes over the data with minibatches.
     batch_size : int, optional
@@ -320,14 +377,15 @@ def compare(
     --------
     >>> from mflow.experiments.compare import compare, problem
     >>> [(run.method, run.rule, run.reason) for run in compare(problem("quadratic"), ["rk4", "adam"], max_iter=5)]
-    [('rk4', 'half', 'max_iter'), ('adam', 'own', 'max_iter')]
+    [('rk4', 'half', 'max_iter'), ('adam', 'found', 'converged')]
 
     References
     ----------
     Y. Nesterov, Introductory Lectures on Convex Optimization (2004), 1.2.3: gradient descent with 1/L, half of its limit 2/L.
     """
+    found: dict[str, tuple[float, str]] = {}
     for method, batch in task_list(problem, names):
-        prepared, run = _planned(method, problem, lr, batch)
+        prepared, run = _planned(method, problem, lr, batch, found)
         if math.isnan(run.lr):
             text = f"no curvature could be measured at the start ({problem.curvature:g}): give a step with --lr"
             yield replace(run, loss=problem.start_loss, reason="no_step", message=text, x=problem.start.copy())

@@ -1,70 +1,120 @@
-"""The residuals of `mflow.least_squares` and their Jacobian: checked, weighted, counted, and differenced where none is given."""
+"""The residuals of `mflow.least_squares` and their Jacobian: checked, weighted, and differenced where none is given.
+
+The core evaluates them and takes the differences (`mflow_core.fitting`); here is what decides over which steps, and what is trusted.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import numpy as np
+from mflow_core.fitting.callbacks import Calls
+from mflow_core.fitting.fit import Fit
 
 from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
 from mflow.base.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, scan
 from mflow.base.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
 from mflow.base.telling import tell
+from mflow.fitting.compiled import compiled_residuals
 
-__all__ = ["Residuals"]
+__all__ = ["Residuals", "check_sigma"]
 
 EPS = 2.0**-52
+COARSE = 0.3  # as FLOOR, where residuals are rounded to multiples, which tiny steps do not change
 SMALL = 1e-3  # a parameter below it may be 0
 FLOOR = 1e-3  # of its largest value so far: a number that has been large is not measured in tiny steps
-COARSE = 0.3  # likewise where residuals are rounded to multiples, which tiny steps do not change
+
+
+def check_sigma(sigma: Any) -> Array | None:
+    """Standard deviations, (1,) or (m,). Raises TypeError or ValueError."""
+    if sigma is None:
+        return None
+    values = np.ascontiguousarray(real_array(sigma, "sigma").ravel(), dtype=np.float64)
+    bad = np.flatnonzero(~((values > 0.0) & np.isfinite(values)))
+    if bad.size:
+        raise ValueError(f"sigma: expected standard deviations above 0, got {values[bad[0]]:g} at entry {bad[0]}")
+    return values
 
 
 class Residuals:
-    """Residuals and their Jacobian.
+    """Residuals and their Jacobian: the functions that the core calls, and how it takes differences of them.
 
     digits : what the residuals carry, where that is less than float64. eps : the relative error of one. grain : the mean error of one that
     is rounded to multiples of a quantum, over sigma; 0 of others. blur : the share of them in the plane of J's columns that differences
     cannot tell from 0. verdict : on a Jacobian that was given. least : of each step of differences.
+    core : the run (`mflow_core.fitting.fit.Fit`), once m is known.
     """
 
     def __init__(
-        self, fun: Any, jac: Any, x0: Array, args: Any, kwargs: dict[str, Any], sigma: Any, diff_step: Any, check: Any
+        self, fun: Any, jac: Any, x0: Array, args: Any, kwargs: dict[str, Any], sigma: Any, diff_step: Any, check: Any, m: Any = None
     ) -> None:  # fmt: skip
-        if not callable(fun):
+        self.n, self.m = x0.size, -1
+        self.sigma = check_sigma(sigma)
+        self.compiled = compiled_residuals(fun, jac, x0.size, m, self.sigma)
+        if self.compiled is None and not callable(fun):
             raise TypeError(f"fun: expected a function of x that returns residuals, got {type(fun).__name__}")
-        if not callable(jac) and not (isinstance(jac, str) and jac in ("2-point", "3-point")):
+        given = callable(jac) or (self.compiled is not None and self.compiled.has_jacobian)
+        if not given and not (isinstance(jac, str) and jac in ("2-point", "3-point")):
             raise ValueError(f'jac: expected a function, "2-point" or "3-point", got {shown(jac)}')
-        check_flags(check_gradient=check)
-        self.fun, self.jac, self.kwargs, self.checks = fun, jac, kwargs, bool(check)
-        self.args = as_tuple(args)
-        self.n, self.m, self.nfev, self.njev = x0.size, -1, 0, 0
-        self.differences, self.size = not callable(jac), np.zeros(self.n)
+        if check is not True:
+            check_flags(check_gradient=check)
+        self.checks = bool(check) and not (self.compiled is not None and self.compiled.trusted)
+        self.args, self.kwargs = as_tuple(args), kwargs
+        self.differences = not given
         self.eps, self.digits, self.central = EPS, None, jac == "3-point"
-        self.grain = self.lost = 0.0
+        self.grain = 0.0
         self.steps = check_diff_step(diff_step, self.n)
         if self.steps is not None and not self.differences:
             raise ValueError(f"diff_step: expected None beside a Jacobian, which needs no differences, got {shown(diff_step)}; omit it")
         self.given = self.steps is not None
-        self.floor, self.least, self.seen_zero = FLOOR, np.zeros(self.n), np.zeros(self.n, dtype=bool)
+        self.floor, self.least = FLOOR, np.zeros(self.n)
         self.verdict, self.where, self.tried = Verdict("unknown", 0), "x0", False
-        self.sigma = None if sigma is None else real_array(sigma, "sigma").ravel()
-        if self.sigma is not None and not np.all((self.sigma > 0) & np.isfinite(self.sigma)):
-            raise ValueError("sigma: expected standard deviations above 0, got one that is not")
+        self.calls = self._calls(fun, jac) if self.compiled is None else None
 
     digits: Digits | None
+    core: Any
+
+    def _calls(self, fun: Any, jac: Any) -> Calls:
+        """The functions as the core calls them."""
+        return Calls(fun, jac, self.args, self.kwargs, self.n, self._checked, self._checked_jacobian, sigma=self.sigma)
+
+    def start(self, x0: Array, loss: Any) -> Any:
+        """The run from x0, where the residuals have been evaluated; the core's `Fit`."""
+        if self.compiled is not None:
+            self.m = self.compiled.m
+            self.core = Fit(self.compiled.functions, x0, self.m, None, loss)
+        elif self.calls is not None:
+            f = self.calls.first(x0)
+            self.m = f.size
+            self.core = Fit(self.calls, x0, self.m, f, loss)
+        if self.m < self.n:
+            raise ValueError(f"fun returned {self.m} residuals: expected at least as many as parameters, {self.n}")
+        self.tell_core()
+        return self.core
+
+    def tell_core(self) -> None:
+        """How differences are taken from now on."""
+        if self.differences:
+            usual = EPS ** (1 / 3) if self.central else EPS**0.5
+            more = self.steps is None and not (self.central and not self.floor)
+            steps = usual if self.steps is None else self.steps
+            self.core.differences(self.central, steps, self.floor, self.blur, more)
+            if self.least.any():
+                self.core.shortest(self.least)
+        self.core.carries(self.eps, self.grain)
 
     @property
     def blur(self) -> float:
-        """The share of r in the plane of J's columns that differences cannot tell from 0."""
-        if self.grain:
-            return self.lost
+        """The share of r in the plane of J's columns that differences cannot tell from 0; the core's where there is a grain."""
         return float(self.eps ** (2 / 3) if self.central else self.eps**0.5)
 
-    def _raw(self, x: Array) -> Any:
-        """The residuals as fun returns them, after a check."""
-        r = np.asarray(self.fun(x.copy(), *self.args, **self.kwargs))
-        if r.dtype.kind not in "biuf" or r.ndim > 1:
+    def _checked(self, raw: Any) -> Array:
+        """The residuals that fun returned, as float64. Raises TypeError or ValueError."""
+        r = np.asarray(raw)
+        if r.dtype.kind not in "biuf":
             raise TypeError(f"fun returned shape {r.shape} and dtype {r.dtype}: expected a vector of real residuals")
+        if r.ndim > 1:
+            raise ValueError(f"fun returned shape {r.shape}: expected a vector of residuals")
         if self.m < 0:
             self.m = r.size
             if self.m < self.n:
@@ -73,68 +123,149 @@ class Residuals:
                 raise ValueError(f"sigma: expected {self.m} numbers, one for each residual, got {self.sigma.size}")
         if r.size != self.m:
             raise ValueError(f"fun returned {r.size} residuals: expected {self.m}, as in its first call")
-        return r
+        return np.array(r, dtype=np.float64).ravel()
+
+    def _checked_jacobian(self, raw: Any) -> Array:
+        J = np.array(dense_array(raw, "jac"))
+        if J.shape != (self.m, self.n) and not (J.ndim < 3 and J.size == self.m * self.n and 1 in (self.m, self.n)):
+            raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
+        return np.ascontiguousarray(J.reshape(self.m, self.n), dtype=np.float64)
+
+    def _raw(self, x: Array) -> Any:
+        """The residuals as fun returns them, after a check."""
+        if self.calls is None:
+            return self.core.residuals(x)
+        raw = self.calls.raw(x)
+        self._checked(raw)
+        return raw
+
+    def _inside(self, x: Array) -> Any:
+        """Likewise within the bounds; NaN outside, where fun may not be asked."""
+        lower, upper, _ = self.core.region
+        return self._raw(x) if np.all((x >= lower) & (x <= upper)) else np.full(self.m, np.nan)
 
     def weighted(self, raw: Any) -> Array:
         """Residuals over sigma, as float64."""
-        r = np.array(raw, dtype=np.float64).ravel()
-        return r if self.sigma is None else r / self.sigma
+        out: Array = np.asarray(raw, dtype=np.float64) if self.calls is None else self.calls.weighted(raw)
+        return out
 
     def at(self, x: Array) -> Array:
         """The residuals there, not counted."""
         return self.weighted(self._raw(x))
 
+    def gradient(self, x: Array, loss: Any) -> Array:
+        """The gradient of the cost there, not counted; of its loss, as in `start`."""
+        run = self.core
+        try:
+            core = self.start(np.ascontiguousarray(x), loss)
+            core.begin(self.calls is not None)
+            return np.asarray(core.J.T @ core.r)
+        finally:
+            self.core = run
+
     def _kept(self, x: Array, seen: list[Any]) -> Array:
         """Likewise, with what fun returned added to a list, as sigma hides its digits."""
-        seen.append(self._raw(x))
-        return self.weighted(seen[-1])
-
-    def residuals(self, x: Array) -> Array:
-        """The residuals there, counted."""
-        self.nfev += 1
-        raw = self._raw(x)
-        if self.digits is not None and self.digits.quantum:
-            self._look_for_finer(raw, self.digits)
+        raw = self._inside(x)
+        seen.append(raw)
         return self.weighted(raw)
 
-    def _look_for_finer(self, raw: Any, digits: Digits) -> None:
+    def begin(self) -> int:
+        """The first Jacobian, and what it tells of the functions. The core's code of the start; 0: it is sound."""
+        if self.differences and self.calls is not None:
+            self.calls.seen = []
+        code: int = self.core.begin(self.calls is not None)
+        if code == 0 and self.differences:
+            code = self._first_differences()
+        elif code == 0 and self.checks:
+            self._check_jacobian()
+        return code
+
+    def _first_differences(self) -> int:
+        """What the residuals carry, and longer differences where that is little."""
+        seen, whole = self._seen()
+        if not seen or whole:
+            return 0
+        self._take(self._digits(self.core.x, seen))
+        if self.digits is None:
+            return 0
+        if not self.given:
+            self._lengthen(self.digits.step)
+        return self.renew()
+
+    def _seen(self) -> tuple[list[Any], bool]:
+        """What fun returned at the points of the first Jacobian, and whether it is known to carry all digits."""
+        first = [self.core.f] if self.sigma is None else []
+        if self.calls is None:
+            x = self.core.x
+            lengths = self.lengths(x)
+            return [*first, *(self._raw(x + lengths * (np.arange(self.n) == j)) for j in range(min(self.n, EACH)))], False
+        whole, seen = self.calls.carries_all_digits(), self.calls.seen or []
+        self.calls.seen = None
+        return ([*first, *seen] if seen and not self.calls.model else seen), whole
+
+    def _take(self, digits: Digits | None) -> None:
+        """What the residuals carry is known."""
+        self.digits = digits
+        if digits is None:
+            self.eps, self.grain = (EPS, 0.0) if self.grain else (self.eps, 0.0)
+        else:
+            self.eps = max(self.eps, digits.eps)
+            sigma = 1.0 if self.sigma is None else float(np.min(self.sigma))
+            self.grain = digits.quantum / (12.0**0.5 * sigma)
+            self.floor = COARSE if digits.quantum else self.floor
+        if self.calls is not None:
+            self.calls.watch = self._look_for_finer if self.grain else None
+        self.tell_core()
+
+    def _look_for_finer(self, raw: Any) -> None:
         """Residuals that are no multiples of what those before were are rounded to finer ones, or not at all."""
+        digits = self.digits
+        if digits is None or not digits.quantum:
+            return
         parts = np.asarray(raw, dtype=np.float64) / digits.quantum
         if np.any(np.abs(parts - np.round(parts)) > 1e-6):
             finer = digits_of([raw], 1)
             quantum = 0.0 if finer is None else min(finer.quantum, digits.quantum)
             self._take(digits._replace(quantum=quantum, eps=digits.eps * quantum / digits.quantum) if quantum else None)
 
-    def jacobian(self, x: Array, r: Array) -> Array:
-        """The Jacobian there; r: the residuals there."""
-        self.njev += 1
-        if self.differences:
-            return self._differenced(x, r)
-        J = self.jac(x.copy(), *self.args, **self.kwargs)
-        J = np.array(dense_array(J, "jac"))
-        if J.shape != (self.m, self.n) and not (J.size == self.m * self.n and 1 in (self.m, self.n)):
-            raise ValueError(f"jac returned shape {J.shape}: expected ({self.m}, {self.n}), row i the derivatives of residual i")
-        J = J.reshape(self.m, self.n)
-        J = J if self.sigma is None else J / self.sigma.reshape(-1, 1)
-        if self.checks and self.njev == 1 and np.isfinite(J).all() and np.isfinite(r).all():
-            seen: list[Any] = []
-            self.verdict = quick(jacobian_model(lambda at: self._kept(at, seen), x, r, J))
-            digits = digits_of(seen)
-            self._take(digits)
-            if self.wrong:
-                tell(f"least_squares: {self.wrong}", GradientWarning)
-        return J
+    def _check_jacobian(self) -> None:
+        """Whether the Jacobian that was given is that of the residuals at x0."""
+        seen: list[Any] = []
+        self.verdict = self._compared(seen)
+        self._take(digits_of(seen))
+        if self.digits is not None:
+            self.core.look()
+        if self.wrong:
+            tell(f"least_squares: {self.wrong}", GradientWarning)
 
-    def check_again(self, x: Array, r: Array, J: Array) -> None:
+    def check_again(self) -> None:
         """Compares a Jacobian that was right at x0 with the residuals where the run ended, so that the end is theirs."""
-        if self.verdict.kind != "right" or not np.isfinite(J).all():
+        if self.verdict.kind != "right":
             return
-        later = quick(jacobian_model(self.at, x, r, J))
+        later = self._compared([])
         count = self.verdict.ncheck + later.ncheck
         self.verdict = (later if later.kind == "wrong" else self.verdict)._replace(ncheck=count)
         if later.kind == "wrong":
             self.where = "x"
             tell(f"least_squares: {self.wrong}", GradientWarning)
+
+    def _compared(self, seen: list[Any]) -> Verdict:
+        """The verdict on the Jacobian at x, by points within the bounds along a direction of parameters that move."""
+        x, J, f = self.core.x, self.core.J, self.core.f
+        if self.core.loss_weights is not None:
+            with np.errstate(all="ignore"):
+                J = J / self.core.loss_weights[:, None]
+            if not np.isfinite(J).all():  # a loss has taken all weight from a residual
+                return Verdict("unknown", 0)
+        held = self.core.region[2]
+        move = np.where(held, 0.0, np.maximum(1.0, np.abs(x)) * along(self.n))
+        return quick(jacobian_model(lambda at: self._kept(at, seen), x, f, J), move if held.any() else None)
+
+    def renew(self) -> int:
+        """The Jacobian anew, by other differences."""
+        self.tell_core()
+        code: int = self.core.renew()
+        return code
 
     @property
     def wrong(self) -> str:
@@ -146,40 +277,9 @@ class Residuals:
 
     # ---- differences ----------------------------------------------------------------------------------------------------------------
 
-    def _differenced(self, x: Array, r: Array) -> Array:
-        seen: list[Any] | None = ([r] if self.sigma is None else []) if self.njev == 1 else None
-        J = self._differences(x, r, seen)
-        if seen:
-            self._take(self._digits(x, seen))
-            if self.digits is not None and not self.given:
-                self._lengthen(self.digits.step)
-                J = self._differences(x, r, None)
-        zero = ~J.any(axis=0)
-        if (zero & ~self.seen_zero).any() and np.isfinite(J).all():
-            self.seen_zero = self.seen_zero | zero
-            if self._confirm(x, np.flatnonzero(zero)):
-                J = self._differences(x, r, None)
-        if self.grain:
-            self.lost = self._lost(x, J)
-        return J
-
-    def _take(self, digits: Digits | None) -> None:
-        """What the residuals carry is known."""
-        self.digits = digits
-        if digits is None:
-            self.eps, self.grain = (EPS, 0.0) if self.grain else (self.eps, 0.0)
-            return
-        self.eps = max(self.eps, digits.eps)
-        sigma = 1.0 if self.sigma is None else float(np.min(self.sigma))
-        self.grain = digits.quantum / (12.0**0.5 * sigma)
-        self.floor = COARSE if digits.quantum else self.floor
-
-    def _lost(self, x: Array, J: Array) -> float:
-        """By how much rounding to multiples may turn a column of differences, and a third derivative over steps so long."""
-        norms, h = np.linalg.norm(J, axis=0), np.abs(self.lengths(x))
-        per = self.grain * (0.5**0.5 if self.central else 2.0**0.5) / h
-        turned = float(np.max(3.0 * per / np.where(norms > 0.0, norms, 1.0), initial=0.0))
-        return min(1.0, turned + (float(np.max(h / self._scale(x))) ** 2 if self.central else 0.0))
+    def zeros(self, x: Array) -> bool:
+        """Columns of differences have become 0: whether longer ones show slopes, which are then taken."""
+        return self._confirm(x, np.array(self.core.seen_zeros(), dtype=int)) and self.renew() == 0
 
     def _lengthen(self, step: float) -> None:
         self.steps, self.central = np.full(self.n, step), True
@@ -192,7 +292,7 @@ class Residuals:
         return True
 
     def _scale(self, x: Array) -> Array:
-        scale = np.maximum(np.abs(x), self.floor * self.size)
+        scale = np.maximum(np.abs(x), self.floor * self.core.sizes)
         return np.where(scale > 0.0, scale, 1.0)
 
     def lengths(self, x: Array) -> Array:
@@ -201,27 +301,12 @@ class Residuals:
         out: Array = np.maximum(relative * self._scale(x), self.least) * np.where(x < 0, -1.0, 1.0)
         return out
 
-    def _differences(self, x: Array, r: Array, seen: list[Any] | None) -> Array:
-        self.size = np.maximum(self.size, np.abs(x))
-        J = np.empty((self.m, self.n))
-        h = self.lengths(x)
-        for j in range(self.n):
-            up, down = x.copy(), x.copy()
-            up[j] += h[j]
-            if self.central:
-                down[j] -= h[j]
-            raw = self._raw(up)
-            if seen is not None:
-                seen.append(raw)
-            J[:, j] = (self.weighted(raw) - (self.at(down) if self.central else r)) / (up[j] - down[j])
-        return J
-
     def _digits(self, x: Array, seen: list[Any]) -> Digits | None:
         """Where residuals have few digits, one evaluation more, as short numbers x may be the reason."""
         if digits_of(seen) is None:
             return None
         try:
-            aside = self._raw(x + ASIDE * self._scale(x) * along(self.n))
+            aside = self._inside(x + ASIDE * self._scale(x) * along(self.n))
         except ArithmeticError:
             return None
         return digits_of([*seen, aside])
@@ -233,14 +318,14 @@ class Residuals:
         """
         scale, at = self._scale(x), self._raw(x)
         if len(some) > EACH:
-            return [(scan(self._raw, x, np.maximum(scale, 1.0) * along(self.n), at, self.eps, squares=True), 1.0)]
+            return [(scan(self._inside, x, np.maximum(scale, 1.0) * along(self.n), at, self.eps, squares=True), 1.0)]
         out = []
         for j in some:
             unit = float(scale[j])
-            scanned = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
+            scanned = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
             if scanned.kind == "flat" and unit < 1.0:
                 unit = 1.0
-                scanned = scan(self._raw, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
+                scanned = scan(self._inside, x, unit * (np.arange(self.n) == j), at, self.eps, squares=True)
             out.append((scanned, unit))
         return out
 
@@ -251,18 +336,16 @@ class Residuals:
         self.tried = True
         return self._confirm(x, np.arange(self.n))
 
-    def level(self, cost: float) -> float:
-        """The share of the cost below which its changes tell nothing."""
-        return min(1.0, 6.0 * self.grain / max(2.0 * cost, 1e-300) ** 0.5) if self.grain else 10.0 * self.eps
-
     def unit(self, x: Array) -> Array:
         """Of each parameter: its size, or 1 where it is small."""
         return np.where(np.abs(x) < SMALL, 1.0, np.abs(x))
 
     def rises(self, x: Array, cost: float, some: Any) -> bool:
         """Whether half the sum of squares is larger on both sides of x, in each of some parameters."""
+        lower, upper, _ = self.core.region
         moves = [h * self.unit(x)[j] * (np.arange(self.n) == j) for j in some for h in (1e-3, -1e-3, 1e-4, -1e-4)]
-        return all(0.5 * float(r @ r) > cost for r in (self.at(x + move) for move in moves))
+        inside = [move for move in moves if np.all((x + move >= lower) & (x + move <= upper))]
+        return all(0.5 * float(r @ r) > cost for r in (self.at(x + move) for move in inside))
 
     def look_closer(self, x: Array) -> None:
         """What the residuals carry, where differences over the steps that were given lead nowhere."""

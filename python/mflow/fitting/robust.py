@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, check_number, shown
+from mflow.curvature.landscape import OF_DIFFERENCES, Landscape
+from mflow.fitting.residuals import Residuals
 
-__all__ = ["LOSSES", "Robust", "loss_of"]
+__all__ = ["LOSSES", "Robust", "landscape_of", "loss_of"]
 
 Pair = tuple[Array, Array]  # rho and its slope
 
@@ -88,3 +90,11 @@ def loss_of(loss: Any, f_scale: Any) -> Robust | None:
     if not isinstance(loss, str) or loss not in LOSSES:
         raise ValueError(f'loss: expected "linear", {", ".join(map(repr, LOSSES))} or a function of z, got {shown(loss)}')
     return Robust(LOSSES[loss], scale)
+
+
+def landscape_of(residuals: Residuals, loss: Robust | None, x: Array, converged: bool) -> Landscape:
+    """The cost around a point, for its certificate."""
+
+    return Landscape(
+        x.copy(), lambda at: residuals.gradient(at, loss), converged=converged, longer=OF_DIFFERENCES if residuals.differences else 1.0
+    )

@@ -25,11 +25,13 @@ EVERY = 1000  # steps between two checkpoints, where the user does not say
 
 
 class StepState(NamedTuple):
-    """What a run keeps beside its state: its step, its looks at the curvature, and the evaluations so far."""
+    """What a run keeps beside its state: its step, its looks at the curvature, the evaluations so far, and what t cannot hold of the sum of
+    steps that were given one by one."""
 
     dt: float
     looks: spectrum.Looks
     nfev: int
+    lost: float
 
 
 class Checkpoints:
@@ -67,10 +69,10 @@ class Checkpoints:
     def write(self, state: StepState) -> None:
         """The state of the run, its history and its events, at once or not at all."""
         self.saved_k = self.run.k
-        dt, looks, nfev = state
+        dt, looks, nfev, lost = state
         facts = {
             "call": self.facts(), "done": self.history.rows.done, "dt": dt, "looks": asdict(looks), "nfev": nfev,
-            "held": self.held or bool(self.run.stiffness[3]),
+            "held": self.held or bool(self.run.stiffness[3]), **({"lost": lost} if "steps" in self.facts() else {}),
         }  # fmt: skip
         blocks = {"run": self.run.pack(), **{f"rows {k}": v for k, v in self.history.pack().items()}}
         if self.events is not None:
@@ -100,7 +102,8 @@ class Checkpoints:
             if not isinstance(self.held, bool):
                 raise ValueError(f"held: expected true or false, got {self.held!r}")
             nfev = check_whole(facts["nfev"], "nfev", 0, MANY)
-            return StepState(number_of(facts["dt"], "dt"), _looks(facts["looks"]), nfev)
+            lost = number_of(facts["lost"] if "steps" in call else 0.0, "lost")
+            return StepState(number_of(facts["dt"], "dt"), _looks(facts["looks"]), nfev, lost)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 import sys
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from mflow_core import registry
 
-from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_whole, shown
+from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_vector, check_whole, shown
 from mflow.base.methods import Method
 from mflow.base.telling import tell
 
@@ -27,6 +28,7 @@ __all__ = [
     "ROUNDING",
     "RTOL",
     "Event",
+    "GivenSteps",
     "Settings",
     "check_events",
     "check_first_step",
@@ -113,7 +115,7 @@ def stiff_method() -> str:
 
 
 def check_mode(method: Method, settings: Settings, estimated: str) -> str:
-    """ "fixed", "auto" (fixed, of a step chosen from the stability limit) or "adaptive". Raises ValueError.
+    """ "fixed", "auto" (fixed, of a step chosen from the stability limit), "given" (one by one) or "adaptive". Raises ValueError.
 
     estimated: methods with an error estimate, for messages.
     """
@@ -131,10 +133,12 @@ def check_mode(method: Method, settings: Settings, estimated: str) -> str:
                 f"estimate, such as {estimated}"
             )
         raise ValueError(MISSING_DT.format(method.name))
+    if callable(settings.dt) or isinstance(settings.dt, list | tuple) or np.ndim(settings.dt):
+        return "given"
     if not isinstance(settings.dt, str):
         return "fixed"
     if settings.dt != "auto":
-        raise ValueError(f'dt: expected a step above 0 or "auto", got {settings.dt!r}')
+        raise ValueError(f'dt: expected a step above 0, steps one by one or "auto", got {settings.dt!r}')
     if "linear" not in method.flags or method.is_implicit:
         raise ValueError(f'dt = "auto" follows the stability limit of an explicit method, and {method.name} has none: give dt or rtol')
     return "auto"
@@ -177,6 +181,79 @@ def kept_every(save: str, save_every: Any, at_times: bool) -> int:
 def whole_or(value: Any, argument: str, default: int) -> int:
     """A number of steps of at least 1; the default where it is None. Raises TypeError or ValueError."""
     return default if value is None else min(check_whole(value, argument, 1), MANY)
+
+
+# ---- steps one by one -------------------------------------------------------------------------------------------------------------
+
+
+class GivenSteps:
+    """Fixed steps of the user's own sizes: a sequence, or a function of the step's number, the time and the state.
+
+    Their ends are a compensated sum: t and `lost`, what t alone cannot hold of it. The step that would pass t_end ends there; one that
+    ends short of it by rounding alone does, too.
+    """
+
+    def __init__(self, dt: Any, t0: float, t1: float) -> None:
+        self.t0, self.t1, self.sign, self.lost = t0, t1, math.copysign(1.0, t1 - t0), 0.0
+        if math.isinf(t1):
+            raise ValueError("dt: expected inf with t_end = inf, got steps one by one; give a finite t_end")
+        self.function = dt if callable(dt) else None
+        self.asked: tuple[int, float, float, float] | None = None  # (k, h, end, lost) of the last call of the function
+        self.sizes, self.ends = (np.zeros(0), np.zeros(0)) if callable(dt) else self._of(check_vector(dt, "dt"))
+
+    def _of(self, dt: Array) -> tuple[Array, Array]:
+        """(sizes, ends) of a sequence, up to t_end. Raises ValueError where it ends before."""
+        t, sizes, ends = self.t0, np.empty(dt.size), np.empty(dt.size)
+        for k, step in enumerate(dt.tolist()):
+            if t == self.t1:
+                return sizes[:k].copy(), ends[:k].copy()
+            sizes[k], ends[k], self.lost = self._end(f"dt[{k}]", step, t)
+            t = float(ends[k])
+        if t != self.t1:
+            raise ValueError(f"dt: expected steps that reach t_end = {self.t1!r}, got {dt.size} that end at {t!r}; give more of them")
+        return sizes, ends
+
+    def _end(self, name: str, step: Any, t: float) -> tuple[float, float, float]:
+        """(h, t, lost) of a step from t: Knuth's two-sum, and what was lost before. Raises TypeError or ValueError."""
+        h = self.sign * check_number(step, name, ABOVE_0, low=0.0, open_low=True)
+        total = t + h
+        part = total - t
+        rest = ((t - (total - part)) + (h - part)) + self.lost
+        end = total + rest
+        lost = rest - (end - total)
+        if self.sign * (self.t1 - end) <= ROUNDING * abs(self.t1 - self.t0):
+            return (h if end == self.t1 else self.t1 - t), self.t1, 0.0
+        if end == t:
+            raise ValueError(f"{name}: expected a step that moves t = {t:g}, got {step!r}, which is lost in rounding: t + dt == t")
+        return h, end, lost
+
+    def ahead(self, k: int, t: float, count: int, state: tuple[Array, ...]) -> tuple[Array, Array]:
+        """(sizes, ends) of up to `count` steps from step k on, where the run stands."""
+        if self.function is None:
+            return self.sizes[k : k + count], self.ends[k : k + count]
+        if self.asked is None or self.asked[0] != k:  # once a step, whatever had its turn between
+            name = f"dt(q, t, {', '.join('xv' if len(state) > 1 else 'y')}) at q = {k}, t = {t:g}"
+            self.asked = k, *self._end(name, self.function(k, t, *state), t)
+        return np.array([self.asked[1]]), np.array([self.asked[2]])
+
+    def took(self, k: int) -> None:
+        """Step number k - 1 was taken."""
+        if self.asked is not None and self.asked[0] == k - 1:
+            self.lost = self.asked[3]
+
+    @property
+    def facts(self) -> Any:
+        """What must be the same in the call that resumes."""
+        return "a function" if self.function is not None else [self.sizes.size, zlib.crc32(self.sizes.tobytes())]
+
+    def misfit(self, k: int, t: float, grid: tuple[float, int, float], lost: float) -> str:
+        """Why a saved run cannot have come to this place by these steps; "" where it can."""
+        if k and (grid[1] != k - 1 or not grid[0] * self.sign > 0.0):
+            return f"grid: expected the last step before step {k}, got {grid}"
+        if self.function is None:
+            last = (self.sizes[k - 1], self.ends[k - 1]) if 0 < k <= self.sizes.size else (grid[0], self.t0)
+            return "" if k <= self.sizes.size and (grid[0], t) == last else f"t: expected {last[1]!r} after {k} steps, got {t!r}"
+        return "" if t + lost == t and (k or lost == 0.0) else f"lost: expected what rounds away beside t = {t!r}, got {lost!r}"
 
 
 # ---- tolerances -----------------------------------------------------------------------------------------------------------------

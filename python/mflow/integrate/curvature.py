@@ -29,7 +29,7 @@ MOST_RETURNS = 60  # to one mark; each halves the step
 
 
 class StiffnessWarning(RuntimeWarning):
-    """Error control holds the steps of an explicit method at its stability limit, for many steps: an implicit one would take far fewer.
+    """Error control holds the steps of an explicit method at its stability limit, for most of a run: an implicit one would take far fewer.
 
     Examples
     --------

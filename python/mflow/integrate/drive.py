@@ -75,7 +75,9 @@ class Drive:
         self.mode = control.check_mode(method, settings, self.estimated)
         if self.mode == "auto":
             self.method = method = relaxing(method)
-        self.step = self.t1 - self.t0 if self.mode == "adaptive" else control.check_step(method, settings.dt, self.t0, self.t1)
+        self.given = control.GivenSteps(settings.dt, self.t0, self.t1) if self.mode == "given" else None
+        sized = self.mode in ("fixed", "auto")
+        self.step = control.check_step(method, settings.dt, self.t0, self.t1) if sized else self.t1 - self.t0
         self.max_step = control.check_max_step(settings.max_step)
         self.max_steps = control.whole_or(settings.max_steps, "max_steps", MANY)
         self.watch = Watcher(settings.callback) if settings.callback is not None else None
@@ -221,7 +223,8 @@ class Drive:
         if self.watch is not None and self.mode != "auto" and self.watch(run.t, *self._seen()) and status == 0:
             return CALLBACK
         if (self.mode != "auto" or self.auto.sure) and self.checkpoints.due(run.t == self.t1):
-            self.checkpoints.write(StepState(self.step, self.auto.looks, int(self.run.nfev)))
+            lost = self.given.lost if self.given is not None else 0.0
+            self.checkpoints.write(StepState(self.step, self.auto.looks, int(self.run.nfev), lost))
         return status
 
     def _steps(self, count: int) -> int:
@@ -229,6 +232,13 @@ class Drive:
         run, rows = self.run, self.history.rows if self.history.writes else None
         if self.mode == "adaptive":
             return int(run.adaptive(count, self.t1, rows))
+        if self.given is not None:
+            sizes, ends = self.given.ahead(run.k, run.t, count, self._seen() if self.given.function is not None else ())
+            k, status = run.k, int(run.given(sizes, ends, self.t1, rows))
+            if run.k > k:
+                self.given.took(run.k)
+                self.step = run.grid[0]
+            return status
         if self.mode == "auto":
             status = self.auto.advance(count, rows)
             self.step, self.unmeasured = self.auto.step, self.auto.reason
@@ -254,26 +264,34 @@ class Drive:
             "dt": self.step if self.mode == "fixed" else None, "events": self.events.count if self.events is not None else 0,
             "every": self.history.every, "dense": self.history.dense,
             "times": None if self.history.times is None else self.history.times.tolist(),
+            **({} if self.given is None else {"steps": self.given.facts}),
         }  # fmt: skip
 
     def _resume(self, path: Any) -> None:
         """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
-        step, looks, nfev = self.checkpoints.resume(path)
-        wrong = self._grid_misfit(step) or self._looks_misfit(step, looks)
+        step, looks, nfev, lost = self.checkpoints.resume(path)
+        wrong = self._grid_misfit(step, lost) or self._looks_misfit(step, looks)
         if not wrong and nfev != self.run.nfev:
             wrong = f"nfev: expected the {self.run.nfev} evaluations of the run, got {nfev}"
         if wrong:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({wrong})")
         self.auto.looks, self.step = looks, step
         self.auto.step = step
+        if self.given is not None:
+            self.given.lost = lost
 
-    def _grid_misfit(self, step: float) -> str:
+    def _grid_misfit(self, step: float, lost: float) -> str:
         """Why the step, the number of steps and the time of a saved run do not belong together in this call; "" where they do."""
         run, sign = self.run, math.copysign(1.0, self.t1 - self.t0)
         if not sign * self.t0 <= sign * run.t <= sign * self.t1 or (run.k == 0) != (run.t == self.t0):
             return f"t: expected a time from {self.t0:g} to {self.t1:g}, got {run.t!r} after {run.k} steps"
+        if lost != 0.0 and (self.given is None or self.given.function is None):
+            return f"lost: expected 0, got {lost!r}"
         if self.mode == "auto":
             return ""
+        if self.given is not None:
+            wrong = f"dt: expected {run.grid[0]!r}, got {step!r}" if run.k and step != run.grid[0] else ""
+            return wrong or self.given.misfit(run.k, run.t, run.grid, lost)
         if step != self.step:
             return f"dt: expected {self.step!r}, got {step!r}"
         if self.mode == "adaptive":

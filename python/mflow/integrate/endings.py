@@ -175,7 +175,7 @@ class Ending:
 
     def _many_stages(self, fixed: bool) -> str:
         radius, name = self.run.rho[0], self.method.name
-        need = f"for the spectral radius {radius:.3g} of the Jacobian {self.where}, {name} needs more than {most_stages()} stages, its most, with "
+        need = f"for the spectral radius {radius:.3g} of the Jacobian {self.where}, {name} needs more than its {most_stages()} stages with "
         which = f"dt = {abs(self.step):g}: lower dt" if fixed else f"steps down to {abs(self.run.h):.3g}: look for a singularity there"
         return f"{need}{which}, or take {stiff_method()}"
 

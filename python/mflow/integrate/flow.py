@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
+import numpy as np
 from mflow_core.problems import problem
 from mflow_core.problems.signatures import companion
+from mflow_core.stepping import stepper as core
 
-from mflow.base.checks import as_tuple, check_number, check_start
+from mflow.base.checks import Array, as_tuple, check_number, check_start, check_whole
 from mflow.base.methods import Method, as_method
-from mflow.base.result import IVPResult
-from mflow.integrate.control import Settings
+from mflow.base.pace import Pace
+from mflow.base.result import IVPResult, attach
+from mflow.integrate.control import MANY, Settings, count_steps, kept_every
 from mflow.integrate.drive import Drive, follow
+from mflow.integrate.stepper import Stepper
 from mflow.solvers import nonlinear
 
-__all__ = ["gradient_flow"]
+__all__ = ["OptimizerStepper", "gradient_flow"]
 
 SOLVING = {"solver", "jac_sparsity", "lband", "uband"}  # what goes to mflow.nonlinear
 
@@ -29,7 +34,7 @@ def gradient_flow(
     method: str | Method = "euler",
     t_eval: Any = None,
     *,
-    dt: float | str | None = None,
+    dt: float | str | Sequence[float] | Callable[..., float] | None = None,
     args: tuple[Any, ...] = (),
     hess: Any = None,
     save: str = "all",
@@ -39,7 +44,7 @@ def gradient_flow(
     """Follow c' = -grad(c) from c0 for the time t_end.
 
     With ``method="euler"`` each step is one of steepest descent with learning rate dt, bit for bit what ``minimize(method="sgd")``
-    and ``optim.SGD`` do.
+    and ``optim.SGD`` do. With an optimizer (``method="adam", lr=1e-2``) t counts lr: its steps of lr, the last of which ends at t_end.
 
     Parameters
     ----------
@@ -52,7 +57,8 @@ def gradient_flow(
     hess : callable or array_like (n, n)
         For implicit methods: the Hessian ``hess(c, *args)``; where it is missing, differences of gradients.
     method, t_eval, dt, save, save_every, **options
-        As in `mflow.solve_ivp`, its other options (rtol, atol, events, ...) and the method's own parameters among them.
+        Optimizers take lr (dt is another name of it), save, save_every, callback and their own parameters. Integrators: as in
+        `mflow.solve_ivp`, its other options (rtol, atol, events, ...) and the method's own parameters among them.
 
     Returns
     -------
@@ -70,6 +76,9 @@ def gradient_flow(
     >>> r = mflow.gradient_flow(lambda c: 2 * c, np.ones(2), t_end=5.0, method="tvd_rk3", dt=0.01)
     >>> bool(abs(r.y[0, -1] - np.exp(-10)) < 1e-9)
     True
+    >>> sgd = mflow.gradient_flow(lambda c: 2 * c, np.ones(2), t_end=1.0, method="sgd", lr=0.25)
+    >>> sgd.t, sgd.y[0]
+    (array([0.  , 0.25, 0.5 , 0.75, 1.  ]), array([1.    , 0.5   , 0.25  , 0.125 , 0.0625]))
 
     References
     ----------
@@ -80,6 +89,12 @@ def gradient_flow(
         check_number(t_end, "t_end")
     names = {field.name for field in fields(Settings)} - {"dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args"}
     chosen_method = as_method(method, {k: v for k, v in options.items() if k not in names | SOLVING})
+    if chosen_method.kind == "update":
+        if t_eval is not None or hess is not None:
+            raise TypeError(f"t_eval, hess: expected none of them for {chosen_method.name}, which has steps alone; omit them")
+        return _by_optimizer(
+            grad, start, t_end, chosen_method, dt, args, save, save_every, {k: v for k, v in options.items() if k in names}
+        )
     if chosen_method.is_implicit:
         hess = companion(grad, "hess", hess)
     equation = problem.objective_problem(None, grad, start.shape, args, hess if chosen_method.is_implicit else None)
@@ -92,3 +107,202 @@ def gradient_flow(
     )  # fmt: skip
     result: IVPResult = follow(Drive(equation, (0.0, t_end), start, chosen_method, settings, "gradient_flow"))
     return result
+
+
+# ---- optimizers -------------------------------------------------------------------------------------------------------------------------
+
+
+class OptimizerStepper(Stepper, flag="update"):
+    """An optimizer on a gradient, stepped by its owner: what ``Stepper("adam", grad=grad, y0=c0)`` makes.
+
+    A step has a size, lr: that of the method, or the one given to `step` or `advance`. t counts them, as a compensated sum.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> st = mflow.Stepper("momentum", grad=lambda c: 2 * c, y0=[1.0], lr=0.1, momentum=0.5)
+    >>> st.advance(40)
+    >>> round(st.t, 12), bool(abs(st.y[0]) < 1e-4)
+    (4.0, True)
+    """
+
+    def __init__(
+        self, method: str | Method, fun: Any = None, y0: Any = None, t0: float = 0.0, *, grad: Any = None, args: tuple[Any, ...] = (),
+        **parameters: Any,
+    ) -> None:  # fmt: skip
+        self.method = as_method(method, parameters)
+        name = self.method.name
+        if fun is not None or grad is None:
+            given = "by position" if fun is not None else "None"
+            raise TypeError(
+                f"grad: expected the gradient by name for {name}, as a right-hand side is its negative, got {given}; write "
+                f"Stepper({name!r}, grad=grad, y0=c0)"
+            )
+        if y0 is None:
+            raise TypeError(f'y0: expected the parameters to start from, got None; write Stepper("{name}", grad=grad, y0=c0)')
+        self._t0, self._start = check_number(t0, "t0"), check_start(y0, "y0")
+        self._call = {"grad": grad, "args": args}
+        self._controlled, self._lr = False, float(self.method.parameters["lr"])
+        self._begin()
+
+    def _begin(self) -> None:
+        """The run from its start."""
+        equation = problem.objective_problem(None, self._call["grad"], self._start.shape, self._call["args"], None)
+        self._run = core.Run(self.method.record, equation, self._start, self._t0, math.nan, self.method.numbers, descend=True)
+        self._clock = self._t0, 0.0
+
+    @property
+    def t(self) -> float:
+        """t0 and the learning rates of all steps so far."""
+        return self._clock[0]
+
+    @property
+    def nfev(self) -> int:
+        """Evaluations of the gradient."""
+        return int(self._run.njev)
+
+    def step(self, dt: float | None = None) -> None:
+        """One step of lr = dt, that of the method where it is None. Errors as `advance`."""
+        self.advance(1, dt)
+
+    def advance(self, steps: int, dt: float | None = None) -> None:
+        """``steps`` steps of lr = dt; without Python where grad is compiled.
+
+        Raises FloatingPointError where the gradient or the new state is not finite, RuntimeError where a compiled gradient gave up; the
+        state stays at the last good step. What ``grad`` raises comes through.
+        """
+        left = check_whole(steps, "steps", 0, MANY - 1)
+        lr = self._lr if dt is None else check_number(dt, "dt", low=0.0)
+        self._run.set_parameter("lr", lr)
+        try:
+            self._descend(left, lr)
+        finally:
+            self._run.set_parameter("lr", self._lr)
+
+    def _descend(self, left: int, lr: float) -> None:
+        pace = Pace()
+        while left:
+            before, state = self.k, self._run.pack()
+            status = int(self._run.descend(pace.take(left), -1.0, False))
+            done = self.k - before
+            for _ in range(done):
+                self._clock = _added(self._clock, lr)
+            left -= done
+            pace.done()
+            if status != 0:
+                self._run.unpack(state, counts=False)
+                if done:
+                    self._run.descend(done, -1.0, False)
+                reason = "the gradient or the new state is not finite" if status in (core.NON_FINITE, core.OVERFLOWED) else f"code {status}"
+                kind = FloatingPointError if status in (core.NON_FINITE, core.OVERFLOWED) else RuntimeError
+                raise kind(f"{reason} in step {self.k} of {self.method.name} with lr = {lr:g}; the state stays at t = {self.t:g}")
+
+    def advance_to(self, t: float) -> None:
+        """Steps of the method's lr until exactly t; the last one is shorter."""
+        end = check_number(t, "t")
+        if end < self.t:
+            raise ValueError(f"t: expected a time ahead of t = {self.t:g}, got {t!r}")
+        count = count_steps(self.t, end, self._lr) if self._lr > 0.0 else 0
+        if count:
+            self.advance(count - 1)
+            self.advance(1, end - self.t)
+            self._clock = end, 0.0
+
+    def set_state(self, t: float | None = None, y: Any = None) -> None:
+        """Go on from another state, another time, or both, as at a start: velocities, averages and counts begin anew."""
+        time, state = self.t if t is None else check_number(t, "t"), self._run.vector(0) if y is None else self._checked(y, "y")
+        self._t0, self._start = time, state
+        self._begin()
+
+    def interpolate(self, t: float) -> Array:
+        """An optimizer has no state between two steps: raises TypeError."""
+        raise TypeError(f"interpolate: {self.method.name} has steps alone, and no state between them")
+
+    def _settings(self) -> dict[str, Any]:
+        return dict(NOT_CONTROLLED)
+
+    def _more_facts(self) -> dict[str, Any]:
+        return {"clock": list(self._clock)}
+
+    def _take_facts(self, facts: dict[str, Any]) -> None:
+        clock = facts["clock"]
+        if not isinstance(clock, list) or len(clock) != 2 or not all(isinstance(value, float) and math.isfinite(value) for value in clock):
+            raise ValueError(f"clock: expected two finite numbers, got {clock!r}")
+        t, lost = clock
+        if t + lost != t or (self.k == 0 and (t, lost) != (self._t0, 0.0)):
+            raise ValueError(f"clock: expected a time and what rounds away beside it, got {clock!r}")
+        self._clock = t, lost
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _remade, (type(self), self.method, self._start, self._t0, self._call, self._run.pack(), self._clock)
+
+
+NOT_CONTROLLED = {"rtol": None, "atol": None, "direction": 1.0, "first_step": None, "max_step": None, "min_step": None}
+
+
+def _remade(cls: Any, method: Method, start: Array, t0: float, call: dict[str, Any], state: bytes, clock: tuple[float, float]) -> Any:
+    made = cls(method, y0=start, t0=t0, **call)
+    made._run.unpack(state)
+    made._clock = clock
+    return made
+
+
+def _added(clock: tuple[float, float], lr: float) -> tuple[float, float]:
+    """A compensated sum, one term longer."""
+    t, lost = clock
+    total = t + lr
+    part = total - t
+    rest = ((t - (total - part)) + (lr - part)) + lost
+    return total + rest, rest - ((total + rest) - total)
+
+
+def _by_optimizer(
+    grad: Any, start: Array, t_end: float, method: Method, dt: Any, args: Any, save: str, save_every: Any, options: dict[str, Any]
+) -> IVPResult:
+    """A gradient flow by an optimizer's steps of lr."""
+    callback, unfit = options.pop("callback", None), [name for name, value in options.items() if value is not None]
+    if unfit:
+        raise TypeError(f"{unfit[0]}: it is for integrators, and {method.name} is an optimizer; omit it")
+    if dt is not None:
+        method = as_method(method, {"lr": check_number(dt, "dt", low=0.0, open_low=True)})
+    lr = check_number(method.parameters["lr"], "lr", low=0.0, open_low=True)
+    end = check_number(t_end, "t_end", low=0.0)
+    every, count, st = (
+        kept_every(save, save_every, False),
+        count_steps(0.0, end, lr),
+        OptimizerStepper(method, grad=grad, y0=start, args=args),
+    )
+    t, y = [0.0], [st.y]
+
+    def result(status: int, reason: str, message: str) -> IVPResult:
+        if t[-1] != st.t:
+            t.append(st.t)
+            y.append(st.y)
+        return IVPResult(
+            t=np.array(t), y=np.moveaxis(np.array(y), 0, -1), sol=None, t_events=None, y_events=None, nfev=st.nfev, njev=0, nlu=0,
+            nsteps=st.k, nrejected=0, status=status, reason=reason, message=message, success=status >= 0,
+        )  # fmt: skip
+
+    try:
+        while st.k < count:
+            ahead = 1 if callback is not None or every == 1 else min(every - st.k % every if every else count, count - 1 - st.k) or 1
+            if st.k + ahead == count:
+                st.advance_to(end)
+            else:
+                st.advance(ahead)
+            if every and st.k % every == 0:
+                t.append(st.t)
+                y.append(st.y)
+            if callback is not None and callback(st.t, st.y) is True:
+                return result(1, "callback", f"the callback stopped it at t = {st.t:g} after {st.k} steps")
+    except FloatingPointError as error:
+        return result(-1, "non_finite", str(error))
+    except BaseException as error:
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+        attach(
+            error,
+            partial(result, -1, reason, f"{type(error).__name__} at t = {st.t:g} after {st.k} steps: {error}"),
+            "in mflow.gradient_flow",
+        )
+        raise
+    return result(0, "finished", f"reached t = {end:g} in {st.k} steps of {method.name}")

@@ -30,7 +30,7 @@ def solve_ivp(
     events: Any = None,
     *,
     args: tuple[Any, ...] = (),
-    dt: float | str | None = None,
+    dt: float | str | Sequence[float] | Callable[..., float] | None = None,
     rtol: Any = None,
     atol: Any = None,
     first_step: float | None = None,
@@ -78,13 +78,15 @@ def solve_ivp(
         apart, and located to 4 units in the last place of t. Its attributes are SciPy's: ``terminal`` (True, or stop at the k-th),
         ``direction``. A touch without a change of sign is no event, nor is a zero at the start. Compiled ones have fun's signature and
         put their value into ``dydt[0]``; `mflow.Event` gives them their settings.
-    dt : float or "auto"
+    dt : float, array_like (m,), callable or "auto"
         Fixed steps, n = ceil((t_end - t0)/dt (1 - 1e-12)) of them at times t0 + k dt, the last of which lands on t_end. "auto": nine
         tenths of the largest step inside the method's stability region, for the curvature measured along the way; steps whose curvature
         outgrew them are taken again. That is for relaxing to a minimum or a steady state: a stable step is not yet an accurate one, on
         oscillations least of all; rtol and atol are for accuracy. rkc2 is damped more then, unless ``damping=`` is given.
-        inf, with t_end = inf and "backward_euler": the steady state that the flow from y0 reaches, in one step; the message says whether
-        it is stable.
+        Steps one by one: a sequence, which must reach t_end, or ``dt(q, t, y)``, the size of step q from the state y at t; the step that
+        would pass t_end ends there, and times are a compensated sum.
+        inf, with t_end = inf and "backward_euler": the steady state that the flow from y0 reaches, with t at rest, in one step; the message
+        says whether it is stable. A flow that never rests ends as "solve_failed", with what it does.
     rtol, atol : float or array_like of y0's shape
         Error control (default 1e-3, 1e-6): the local error of component i is held to atol_i + rtol_i |y_i|, in root mean square.
         A start far below the default atol is warned of.
@@ -142,6 +144,8 @@ def solve_ivp(
     >>> r = mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], method="rk4", dt=0.1)
     >>> r.nsteps, bool(abs(r.y[0, -1] - 0.36787944117) < 1e-6)
     (10, True)
+    >>> mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], method="euler", dt=lambda q, t, y: 0.1 * 2**q).t
+    array([0. , 0.1, 0.3, 0.7, 1. ])
 
     References
     ----------

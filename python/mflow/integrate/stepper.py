@@ -30,7 +30,8 @@ CONTROL = ("rtol", "atol", "direction", "first_step", "max_step", "min_step")  #
 class Stepper:
     """A method on y' = fun(t, y), or of second order on x'' = accel(t, x, v), stepped by its owner.
 
-    ``Stepper(method, fun, y0, t0=0.0, ...)``, or with a second-order method ``Stepper(method, accel, x0, v0, t0=0.0, ...)``.
+    ``Stepper(method, fun, y0, t0=0.0, ...)``, with a second-order method ``Stepper(method, accel, x0, v0, t0=0.0, ...)``, with an
+    optimizer ``Stepper(method, grad=grad, y0=c0, t0=0.0, ...)``, whose ``step(lr)`` and ``advance(steps, lr)`` let t count lr.
 
     Parameters
     ----------
@@ -68,7 +69,8 @@ class Stepper:
     Notes
     -----
     ``save`` and `load` keep the state in a file; ``pickle`` and ``copy`` work where ``fun`` can be pickled or copied. All of them go on
-    with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again.
+    with the same bits. `save` does not write ``fun``, nor how implicit steps are solved: `load` takes them again. Steps that are held at a
+    stability limit are told of once, by `mflow.StiffnessWarning`.
 
     Examples
     --------
@@ -102,21 +104,22 @@ class Stepper:
     _kinds: ClassVar[dict[str, type[Stepper]]] = {}  # by the flag of their methods
 
     def __init_subclass__(cls, *, flag: str = "", **more: Any) -> None:
-        """A stepper of its own kind for methods with a flag, which `Stepper` makes for them."""
+        """A stepper of its own kind for methods with a flag, or of a kind, which `Stepper` makes for them."""
         super().__init_subclass__(**more)
         if flag:
             Stepper._kinds[flag] = cls
 
     def __new__(cls, method: str | Method, *_: Any, **__: Any) -> Any:
         """The stepper of the method's kind."""
-        flags = as_method(method, {}).flags if cls is Stepper and isinstance(method, str | Method) else ()
+        chosen = as_method(method, {}) if cls is Stepper and isinstance(method, str | Method) else None
+        flags = () if chosen is None else (*chosen.flags, chosen.kind)
         return object.__new__(next((kind for flag, kind in Stepper._kinds.items() if flag in flags), cls))
 
     def __init__(
         self,
         method: str | Method,
-        fun: Callable[..., Any] | Any,
-        y0: Any,
+        fun: Callable[..., Any] | Any = None,
+        y0: Any = None,
         t0: float = 0.0,
         *,
         args: tuple[Any, ...] = (),
@@ -136,7 +139,9 @@ class Stepper:
     ) -> None:
         self.method = as_method(method, parameters)
         if self.method.kind != "step":
-            raise ValueError(f"method: {self.method.name} is an optimizer: use mflow.optim.{self.method.record.class_name}")
+            raise ValueError(f"method: expected an integrator or an optimizer, got {self.method.name}, which learns from samples")
+        if fun is None or y0 is None:
+            raise TypeError(f"{'fun' if fun is None else 'y0'}: expected the slopes fun(t, y) and the start y0, got None")
         start = check_start(y0, "y0")
         self._t0, self._start = check_number(t0, "t0"), start
         self._call = {
@@ -364,12 +369,19 @@ class Stepper:
         facts = {
             "method": self.method.name, "parameters": public_values(self.method.record, self.method.all_numbers),
             "shape": list(self._run.shape), "t0": self._t0, "control": self._settings(), "rebuilt": self._redone(),
+            **self._more_facts(),
         }  # fmt: skip
         path = check_path(path, "path")
         write_state(path, "stepper", facts, {"run": self._run.pack(), "start": self._start.tobytes(), **self._more_blocks()})
 
     def _more_blocks(self) -> dict[str, bytes]:
         return {}
+
+    def _more_facts(self) -> dict[str, Any]:
+        return {}
+
+    def _take_facts(self, facts: dict[str, Any]) -> None:
+        """What `_more_facts` wrote. Raises ValueError where it does not fit."""
 
     def _settings(self) -> dict[str, Any]:
         """What error control was asked for, as JSON has it."""
@@ -393,8 +405,12 @@ class Stepper:
         except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
             raise _misfit(path, error) from error
         try:
-            made = cls(method, fun, start, t0=t0, **control, **more, **call)
+            if method.kind == "update":
+                made = cls(method, grad=fun, y0=start, t0=t0, **call)
+            else:
+                made = cls(method, fun, start, t0=t0, **control, **more, **call)
             made._run.unpack(blocks["run"])
+            made._take_facts(facts)
             made._check_direction()
         except ValueError as error:
             raise _misfit(path, error) from error
@@ -446,7 +462,7 @@ def _misfit(path: str | os.PathLike[str], error: Exception) -> ValueError:
 
 def _read_start(facts: dict[str, Any], blocks: dict[str, bytes]) -> tuple[Method, Array, float, dict[str, Any]]:
     """(method, start, t0, what belongs to error control) of a saved stepper. Raises where a field is not one that `Stepper.save` writes."""
-    if set(facts) - {"rebuilt"} != {"method", "parameters", "shape", "t0", "control"}:
+    if set(facts) - {"rebuilt", "clock"} != {"method", "parameters", "shape", "t0", "control"}:
         raise ValueError(f"facts: expected those of a stepper, got {', '.join(sorted(facts))}")
     given = {name: tuple(v) if isinstance(v, list) else v for name, v in facts["parameters"].items()}
     method = get_method(facts["method"], **given)

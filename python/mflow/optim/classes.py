@@ -29,7 +29,7 @@ from mflow_core.optimize.arrays import checked, shared_array
 from mflow_core.optimize.updater import Updater
 
 from mflow.base.checks import as_number, check_flags, check_instance, check_number, check_whole, finite_array
-from mflow.base.methods import describe, positional, public_values, record_values, signature_of
+from mflow.base.methods import describe, from_letters, positional, public_values, record_values, signature_of
 from mflow.base.telling import tell
 from mflow.optim.effective import effective_lr, never_negative
 
@@ -137,6 +137,7 @@ class Optimizer(Updater):
         maximize = options.pop("maximize", False)
         check_flags(maximize=maximize)
         maximize = bool(maximize)
+        options = from_letters(record, options)
         lr = options.get("lr")
         schedule: Callable[[int], float] | None = lr if callable(lr) else None
         if schedule is not None:

@@ -24,7 +24,7 @@ from mflow_core.optimize import updater
 
 from mflow.base.checks import Array
 
-__all__ = ["effective_lr", "never_negative"]
+__all__ = ["SMALL", "effective_lr", "held", "kinds_of", "never_negative"]
 
 SMALL = 1e-100
 OPEN = (0.0, 1.0, np.inf)  # the first three coefficients of every method: no weight decay, c kept as it is, no clipping
@@ -60,7 +60,7 @@ def effective_lr(record: Any, coef: Array, vectors: list[Array], steps: int) -> 
     coef[:3] = OPEN
     size = vectors[0].size if vectors else 1
     now = [np.array(v, dtype=np.float64).ravel() for v in vectors]
-    kinds = _kinds(record, coef, len(now))
+    kinds = kinds_of(record, coef, len(now))
     first_even = kinds.index("even") if "even" in kinds else -1
 
     def run(state: list[Array], g: float) -> tuple[Array, list[Array]]:
@@ -73,7 +73,7 @@ def effective_lr(record: Any, coef: Array, vectors: list[Array], steps: int) -> 
         start = [np.zeros(size) if kind == "velocity" else v for v, kind in zip(now, kinds, strict=True)]
         for j, kind in enumerate(kinds):
             if kind == "shape" or j == first_even:
-                start[j] = _held(run, start, j)
+                start[j] = held(run, start, j)
         _, first = run(start, SMALL)
         for j, kind in enumerate(kinds):
             if kind == "velocity":
@@ -85,11 +85,11 @@ def effective_lr(record: Any, coef: Array, vectors: list[Array], steps: int) -> 
 def never_negative(record: Any, parameters: dict[str, Any]) -> list[str]:
     """The method's vectors that no gradient makes negative: those that are even in it, such as the mean of its square."""
     count = record.sizes(parameters)["n_vec"] - 1
-    kinds = _kinds(record, updater.begin(record, {**parameters, "clip_value": np.inf}, 0), count)
+    kinds = kinds_of(record, updater.begin(record, {**parameters, "clip_value": np.inf}, 0), count)
     return [name for name, kind in zip(record.vectors[1:], kinds, strict=False) if kind == "even"]
 
 
-def _kinds(record: Any, coef: Array, count: int) -> list[str]:
+def kinds_of(record: Any, coef: Array, count: int) -> list[str]:
     """ "even", "velocity", "shape" or "other" for each vector, by its change in a step."""
 
     def run(state: list[float], g: float) -> list[float]:
@@ -109,7 +109,7 @@ def _kinds(record: Any, coef: Array, count: int) -> list[str]:
     return out
 
 
-def _held(run: Any, state: list[Array], j: int) -> Array:
+def held(run: Any, state: list[Array], j: int) -> Array:
     """The value of vector j before a step that ends at its present value; it shrinks by a factor that one run shows."""
     after = run(state, SMALL)[1][j]
     shrunk = after / state[j]

@@ -1,4 +1,4 @@
-"""Which method gives the direction of a descent: the default, an optimizer as a direction, and where products with the Hessian come from."""
+"""Which method gives the direction of a descent: the default, an optimizer as one; and where products with the Hessian come from."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
-from mflow.base.result import OptimizeResult, Result
+from mflow.base.result import OptimizeResult, Result, keep_origin
+from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
 from mflow.optimize.directions import direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
@@ -161,6 +162,11 @@ class LineDescent:
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
+        flat, shape, differences = np.ravel(x).copy(), self.start.shape, self.doubts.differences and not self.problem.compiled
+        keep_origin(out, Landscape(
+            flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
+            converged=reason == "converged", longer=OF_DIFFERENCES if differences else 1.0,
+        ))  # fmt: skip
         if self.method.family == "quasi_newton" and self.doubts.box is None:
             inverse = InverseHessian(run, x.size)
             out.hess_inv = inverse if "maxcor" in self.method.parameters else inverse.todense()

@@ -15,7 +15,11 @@ from mflow.base.checks import Array, check_number, check_whole, shown
 from mflow.base.differences import FewDigitsError
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.pace import Pace
-from mflow.base.result import OptimizeResult, Result, attach
+from mflow.base.result import OptimizeResult, attach
+from mflow.curvature.landscape import OF_DIFFERENCES
+from mflow.curvature.safe_steps import STALLED, SafeSteps
+from mflow.curvature.watch import EVERY
+from mflow.integrate.endings import most_stages
 from mflow.optimize import rough
 from mflow.optimize.bounds import read_box
 from mflow.optimize.callbacks import teller
@@ -23,9 +27,9 @@ from mflow.optimize.directions import DEFAULT, check_default, minimizers, produc
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
+from mflow.optimize.looks import Kept, Looks, asked_looks
 from mflow.optimize.momentum import momentum_run
-from mflow.optimize.step_size import FRICTION, AutoStep, resolve
-from mflow.integrate.endings import most_stages
+from mflow.optimize.step_size import FRICTION, resolve
 from mflow.solvers import nonlinear
 from mflow.solvers.jacobian_doubt import mismatch, unsolved
 from mflow.solvers.rest import at_rest
@@ -62,6 +66,9 @@ def minimize(
     path: bool | int = False,
     diff_step: Any = None,
     check_gradient: bool = True,
+    monitor: str | None = None,
+    monitor_every: int = EVERY,
+    progress: bool = False,
     **parameters: Any,
 ) -> OptimizeResult:
     """Minimise a cost by following its gradient.
@@ -75,11 +82,14 @@ def minimize(
     x0 : array_like of real numbers, any shape
     method : name or instance, optional
         "lbfgs" if not given: its line search finds the steps. "bfgs", "cg" and "trust_ncg" are of this kind too. Case and hyphens do not
-        matter, so SciPy's "L-BFGS-B", "BFGS", "CG" and "trust-ncg" are these. Or an optimizer (lr and its other parameters by name), or an integrator, which steps along gradient flow with dt; an implicit one
-        makes proximal-point steps; or a second-order method ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x'
-        from rest with dt. lr and dt are two names of one thing. lr may be a function of the iteration number, or
-        "auto": nine tenths of the stability limit for the curvature measured along the way (explicit integrators, and optimizers that
-        have such a limit; once the gradient has doubled between two measurements, a velocity that leads uphill is put to 0).
+        matter, so SciPy's "L-BFGS-B", "BFGS", "CG" and "trust-ncg" are these. Or an optimizer (lr and its other parameters by name), or an
+        integrator, which steps along gradient flow with dt; an implicit one makes proximal-point steps; or a second-order method
+        ("newmark", "leapfrog", "staggered"), which steps x'' = -grad f - friction x' from rest with dt. lr and dt are two names of one
+        thing. lr may be a function of the iteration number, or "auto": nine tenths of the stability limit for the curvature measured along
+        the way (explicit integrators, optimizers, and second-order methods that have such a limit; three tenths for methods that rescale,
+        in the metric of their second moments). Where the cost has risen, or a number is not finite, the run goes back, at rest, and takes
+        shorter steps: none diverges or ends above its start. momentum="auto" (friction="auto") beside it chooses (lr, momentum) for the
+        condition number seen on the way.
         dt = inf with "backward_euler" goes in one step to the point where the gradient flow from x0 comes to rest, and says whether it
         is a minimum.
     jac : callable, True, None, "2-point" or "3-point"
@@ -120,6 +130,13 @@ def minimize(
         Whether the gradient given is compared with the cost at x0, and once more where the run ends, along a fixed direction, by two
         evaluations each (more where these do not agree; a compiled cost's is looked at in its first run, by a gradient more). They are
         counted as ``ncheck`` alone.
+    monitor : "curvature", optional
+        Measures the largest curvature of the cost along the way (in the metric of its second moments, for a method that rescales), every
+        ``monitor_every`` iterations, and holds it against the largest that the method bears: ``res.curvature``, a Result of arrays step,
+        largest, limit, lr, and nfev, gradients that it took beside those of the run; a warning where the limit is first exceeded. The
+        iterates are those without it. For optimizers and explicit integrators without a line search.
+    progress : bool
+        A bar on stderr, with the gradient and what is monitored. Not with a line search.
     **parameters
         The method's own. The default of ``friction`` is 1: without friction nothing is minimised.
 
@@ -142,6 +159,8 @@ def minimize(
     -----
     mflow.GradientWarning
         The gradient is not the cost's. The run goes on, and does not end as "converged".
+    RuntimeWarning
+        With ``monitor``: the largest curvature has exceeded what the method bears.
 
     Examples
     --------
@@ -167,7 +186,8 @@ def minimize(
     if not isinstance(options, Mapping | None):
         raise TypeError(f"options: expected a dict of arguments, got {shown(options)}")
     settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters}
-    settings |= {"diff_step": diff_step, "check_gradient": check_gradient, **(options or {})}
+    settings |= {"diff_step": diff_step, "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every,
+                 "progress": progress, **(options or {})}  # fmt: skip
     for name, instead in ELSEWHERE.items():
         if name in settings:
             raise TypeError(f"{name}: {instead}")
@@ -185,11 +205,12 @@ def minimize(
     doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
     doubts.keep_within(read_box(bounds, fixed, doubts.start))
     descent: Any
-    every = _every(path)
+    every, asked = _every(path), asked_looks(settings, searches)
     products = products_of(method, hess, hessp, doubts.args)
     if not searches:
         descent = _Descent(doubts, method, hess, settings)
-        descent.kept = _Kept(every) if every else None
+        descent.looks.begin(limit, *asked)
+        descent.kept = Kept(every) if every else None
     elif every > 1:
         raise ValueError(f"path: with line_search every iterate is kept, expected True or False, got {path!r}; give path=True")
     else:
@@ -228,51 +249,18 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
-class _Kept:
-    """Iterates of a descent: every k-th, and the last one looked at."""
-
-    def __init__(self, every: int) -> None:
-        self.every = every
-        self.k: list[int] = []
-        self.fun: list[float] = []
-        self.x: list[Array] = []
-
-    def look(self, descent: _Descent) -> None:
-        if self.k and self.k[-1] % self.every:  # kept as the last one, which it no longer is
-            for values in (self.k, self.fun, self.x):
-                values.pop()
-        self.k.append(descent.nit)
-        x, value, _ = descent.here()
-        self.fun.append(value)
-        self.x.append(x)
-
-    def close(self, descent: _Descent) -> None:
-        """The descent broke off: x_nit is kept as well, with its value where there is one."""
-        if self.k and self.k[-1] == descent.nit:
-            return
-        if descent.evaluated and not (self.x and np.array_equal(descent.run.here()[0], self.x[-1])):
-            self.look(descent)
-        else:
-            self.k.append(descent.nit)
-            self.fun.append(math.nan)
-            self.x.append(descent.run.y)
-
-    def path(self, shape: tuple[int, ...]) -> Result:
-        x = np.array(self.x, dtype=np.float64).reshape(-1, *shape)
-        return Result(x=x, fun=np.array(self.fun, dtype=np.float64), k=np.array(self.k, dtype=np.int64))
-
-
 class _Descent:
     """One minimisation: its run, and its ending."""
 
-    kept: _Kept | None = None  # the path, where one is kept
+    kept: Kept | None = None  # the path, where one is kept
+    friction = 0.0  # of a second-order method
     limit, watched = 0, False  # of `go`
 
     def __init__(self, doubts: Doubts, method: str | Method, hess: Any, settings: dict[str, Any]) -> None:
         self.doubts, self.start = doubts, doubts.start
         linear = {name: settings.pop(name, None) for name in ("solver", "jac_sparsity", "lband", "uband")}
         self.method, self.dt, self.schedule = resolve(method, settings)
-        automatic = "auto" in (settings.get("dt"), settings.get("lr"))
+        automatic, tune = "auto" in (settings.get("dt"), settings.get("lr")), "auto" in (settings.get("momentum"), settings.get("friction"))
         second = "second_order" in self.method.flags
         if self.method.is_implicit and not second:
             hess = companion(doubts.fun, "hess", hess)
@@ -280,7 +268,7 @@ class _Descent:
         self.run: Any
         if second:
             self.friction = check_number(settings.get("friction", FRICTION), "friction", low=0.0)
-            self._refuse(linear, automatic)
+            self._refuse(linear)
             self.run = momentum_run(self.method, self.problem, self.start, self.dt, self.friction, hess, doubts.args, linear["solver"])
         else:
             solver = nonlinear.solver_for(self.method, self.problem, 0.0, self.start, jac=hess, hess=True, args=doubts.args, **linear)
@@ -290,7 +278,10 @@ class _Descent:
             if self.method.kind != "update":
                 raise ValueError(f"bounds: lbfgs and the optimizers of mflow.optim take them, got {self.method.name}, an integrator")
             self.run.set_bounds(*doubts.box)
-        self.auto = AutoStep(self.method) if automatic else None
+        self.auto: SafeSteps | None = self._safe(tune) if automatic else None
+        self.looks = Looks(self.run, self.problem, self.method, doubts, self.friction)
+        if self.method.kind == "step":
+            self.looks.lr = self.dt
         self.differences = doubts.differences
         self.evaluated = False
         self.nit = 0
@@ -303,30 +294,39 @@ class _Descent:
         value, grad = self.run.evaluate(x)
         return x, value, grad
 
-    def _refuse(self, linear: dict[str, Any], automatic: bool) -> None:
+    def _refuse(self, linear: dict[str, Any]) -> None:
         """Raises ValueError for arguments that second-order methods do not take."""
-        if automatic:
-            raise ValueError(
-                f'dt: expected a number for a second-order method such as {self.method.name}, got "auto"; '
-                "mflow.max_stable_dt with stiffness= and damping= says how large it may be"
-            )
         for name, value in linear.items():
             if value is not None and name != "solver":
                 raise ValueError(f"{name}: it is not for second-order methods such as {self.method.name}; omit it")
 
+    def _safe(self, tune: bool) -> SafeSteps:
+        """The steps of lr="auto"."""
+        has_value, free = self.doubts.fun is not None and bool(self.problem.has_value), bool(self.problem.value_is_free)
+        return SafeSteps(
+            self.run, self.method, self._descend, self._set_step, has_value=has_value, free=free, friction=self.friction, tune=tune,
+            longer=OF_DIFFERENCES if self.doubts.differences and not self.problem.compiled else 1.0,
+        )  # fmt: skip
+
     def go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         """0: the iteration limit; CONVERGED; STOPPED by the callback; anything else: why it could not go on."""
+        try:
+            return self._go(limit, gtol, callback)
+        finally:
+            self.looks.close()
+
+    def _go(self, limit: int, gtol: float, callback: Callable[..., Any] | None) -> int:
         self.limit, self.watched = limit, callback is not None
-        if callback is None and self.schedule is None and self.kept is None:
+        if callback is None and self.schedule is None and self.kept is None and self.auto is None:
             return self._go_fast(limit, gtol)
         tell = teller(callback, _intermediate)
+        if self.auto is not None:
+            return self._go_safely(self.auto, limit, gtol, tell)
         observe = getattr(self.schedule, "observe", None)  # a schedule that follows the cost
         want_value = self._wants_value() or tell is not None or observe is not None or self.kept is not None
         for k in range(limit + 1):
             if self.schedule is not None and 0 < k < limit:
                 self._set_step(self.schedule(k))
-            if self.auto is not None and k < limit:
-                self._choose_step(self.auto)
             try:
                 status: int = self._descend(1 if k < limit else 0, gtol, want_value)
             finally:  # the gradient may have been evaluated even where the step failed
@@ -336,6 +336,7 @@ class _Descent:
                 if self.kept is not None:
                     self.kept.close(self)
                 return status
+            self.looks.take(self.evaluated)
             if self.kept is not None:
                 self.kept.look(self)
             if k > 0 and observe is not None:
@@ -360,10 +361,7 @@ class _Descent:
             self.doubts.look.refuses = True
         while self.run.k < limit:
             left = limit - self.run.k
-            if self.auto is not None:
-                self._choose_step(self.auto)
-                left = min(left, self.auto.room(self.run.k))
-            count = pace.take(left)
+            count = pace.take(self.looks.room(left))
             try:
                 status = self._descend(count, gtol, want_value)
             except FewDigitsError:  # the first gradient shows it
@@ -371,22 +369,41 @@ class _Descent:
             finally:  # an exception leaves the last good point behind, too
                 self._look()
             pace.done()
+            self.looks.take(self.evaluated)
             if status != 0:
                 return status
         last: int = self.run.descend(0, gtol, want_value)
         self._look()
         return last
 
-    def _descend(self, count: int, gtol: float, want_value: bool) -> int:
+    def _go_safely(self, auto: SafeSteps, limit: int, gtol: float, tell: Any) -> int:
+        """With lr="auto"."""
+        one = tell is not None or self.kept is not None
+        while self.run.k < limit:
+            k = self.run.k
+            try:
+                status = auto.advance(1 if one else self.looks.room(limit - self.run.k), gtol)
+            finally:
+                self._look()
+            self.looks.take(self.evaluated)
+            if self.run.k > k and status in (0, CONVERGED):  # a step that could not be taken is no iteration
+                if self.kept is not None:
+                    self.kept.look(self)
+                if tell is not None and tell(self):
+                    return STOPPED
+            if status != 0:
+                return status
+        last = auto.lower_end(gtol)
+        self._look()
+        if self.kept is not None and last in (0, CONVERGED):
+            self.kept.look(self)
+        return last
+
+    def _descend(self, count: int, gtol: float, want_value: bool, alarm: float = math.inf) -> int:
         """Up to `count` iterations; the spectral radius is measured for a method that needs it."""
-        goal, auto = self.run.k + count, self.auto
+        goal = self.run.k + count
         while True:
-            alarm, brake = (math.inf, False) if auto is None else (auto.alarm, auto.brake)
-            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value, alarm, brake)
-            if auto is not None and status == stepper.ALARM:
-                auto.shorten(self.run.k)
-                self._choose_step(auto)
-                continue
+            status: int = self.run.descend(max(0, goal - self.run.k), gtol, want_value, alarm)
             if status != stepper.RHO_DUE:
                 return status
             radius, why = spectrum.upper_radius(self._slope, 0.0, self.run.y, symmetric=True)
@@ -403,17 +420,13 @@ class _Descent:
         slope: Array = self.run.slope(t, y) if self.method.kind == "step" else -self.run.evaluate(y)[1]
         return slope
 
-    def _choose_step(self, auto: AutoStep) -> None:
-        if auto.due(self.run.k):
-            self.dt = auto.choose(self.run, self._slope, self.dt)
-            self._set_step(self.dt)
-
     def _look(self) -> None:
         """Where the run stands: has it seen a good point, and after how many iterations."""
         self.evaluated = not math.isnan(self.run.largest_slope[1])
         self.nit = self.run.k
 
     def _set_step(self, value: float) -> None:
+        self.looks.lr = self.dt = value
         integrates = self.method.kind == "step"
         number = check_number(value, f"lr (from its schedule, iteration {self.run.k})", low=0.0, open_low=integrates)
         if integrates:
@@ -438,10 +451,17 @@ class _Descent:
             equations = self.run.equations
             wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"))
             return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=')}")
+        if status == STALLED:
+            text = f"no step of {self.method.name}, down to lr = {self.dt:.3g}, lowers the cost from x in iteration {run.k}"
+            return self.result(
+                -1, "step_too_small", f"{text}: its last digits are spent, or the gradient is not that of the cost, or it has a kink here"
+            )
         if status in (stepper.NON_FINITE, stepper.RETRY_NON_FINITE):
             return self.result(-1, *self._divergence(self.evaluated and last > GROWTH * max(first, 1e-300)))
         if status == stepper.MANY_STAGES:
-            text = f"{self.method.name} needs more than {most_stages()} stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
+            text = (
+                f"{self.method.name} needs more than {most_stages()} stages, its most, for dt = {self.dt:g} in iteration {run.k}: lower dt"
+            )
             return self.result(-1, "solve_failed", text)
         if status == stepper.OVERFLOWED:
             return self.result(-1, "non_finite", overflow_text(self.method, run.k, last))
@@ -539,6 +559,7 @@ class _Descent:
         )  # fmt: skip
         if self.kept is not None:
             out.path = self.kept.path(self.start.shape)
+        self.looks.keep(out)
         return out
 
 

@@ -139,7 +139,7 @@ def minimize_batch(
     check_flags(progress=progress)
     if not isinstance(batch_data, dict | None):
         raise TypeError(f"batch_data: expected a dict of arrays by name, got {shown(batch_data)}")
-    points = _starts(starts)
+    points = starts_of_batch(starts)
     limit = check_whole(maxiter, "maxiter")
     workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)
     if executor is not None and not callable(getattr(executor, "submit", None)):
@@ -160,7 +160,7 @@ def minimize_batch(
 # ---- arguments --------------------------------------------------------------------------------------------------------------------------
 
 
-def _starts(value: Any) -> Array:
+def starts_of_batch(value: Any) -> Array:
     """(members, *shape), real; a member whose start is not finite ends at once, as the others may be sound."""
     points = np.asarray(value)
     if points.dtype.kind not in "biuf":

@@ -6,13 +6,14 @@ pass ``ax=plt.gca()``.
 """
 
 from mflow.plot.fields import direction_field, family, iterates
+from mflow.plot.fits import fit
 from mflow.plot.losses import comparison, loss_curves
-from mflow.plot.motion import displacements, energy
+from mflow.plot.motion import displacements, energy, spectrum
 from mflow.plot.orders import convergence
 from mflow.plot.oscillators import period_error, spectral_radius
 from mflow.plot.paths import animate, basins, contours, paths, trace
 from mflow.plot.regions import eigenvalues, parameter_region, stability_regions
-from mflow.plot.training import curves, effective_lr, history, lr_find, sweep
+from mflow.plot.training import curvature, curves, effective_lr, history, lr_find, sweep
 
 __all__ = [
     "animate",
@@ -20,6 +21,7 @@ __all__ = [
     "comparison",
     "contours",
     "convergence",
+    "curvature",
     "curves",
     "direction_field",
     "displacements",
@@ -27,6 +29,7 @@ __all__ = [
     "eigenvalues",
     "energy",
     "family",
+    "fit",
     "history",
     "iterates",
     "loss_curves",
@@ -35,6 +38,7 @@ __all__ = [
     "paths",
     "period_error",
     "spectral_radius",
+    "spectrum",
     "stability_regions",
     "sweep",
     "trace",

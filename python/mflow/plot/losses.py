@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_fields, check_instance, check_list
+from mflow.base.checks import Array, check_fields, check_instance, check_list, check_number
 from mflow.plot.axes import dress, figure_of, legend, new_figure, row_of_axes
 from mflow.plot.palette import style
 
@@ -23,10 +23,10 @@ __all__ = ["comparison", "loss_curves"]
 ABOVE = 30.0  # a diverging curve is drawn until its loss is this many times the largest loss at the start
 
 
-def _shown(run: Run, ceiling: float, logarithmic: bool) -> tuple[Array, Array, Array]:
-    """(evaluations, seconds, loss) of what can be drawn: up to where a diverging run leaves, at the ceiling."""
+def _shown(run: Run, ceiling: float, lowest: float) -> tuple[Array, Array, Array]:
+    """(evaluations, seconds, loss above the lowest) of what can be drawn: up to where a diverging run leaves, at the ceiling."""
     history = run.history
-    loss = np.array(history.loss, dtype=np.float64)
+    loss = np.array(history.loss, dtype=np.float64) - lowest
     if run.bad:
         outside = np.flatnonzero(~(loss <= ceiling))
         loss[outside[:1]] = ceiling
@@ -36,9 +36,7 @@ def _shown(run: Run, ceiling: float, logarithmic: bool) -> tuple[Array, Array, A
         end = int(outside[0]) if outside.size else loss.size
     passes, seconds = np.array(history.passes, dtype=np.float64)[:end], np.array(history.seconds, dtype=np.float64)[:end]
     loss = loss[:end]
-    keep = passes > 0  # minibatches start at 0 evaluations: no place for that on a logarithmic axis
-    if logarithmic:
-        keep &= loss > 0
+    keep = (passes > 0) & (loss > 0)  # minibatches start at 0 evaluations: no place for that, nor for the lowest, on a logarithmic axis
     return passes[keep], seconds[keep], loss[keep]
 
 
@@ -52,8 +50,10 @@ def _draw(axis: Axes, x: Array, loss: Array, run: Run, look: dict[str, Any], ind
         axis.plot(x[-1:], loss[-1:], color=look["color"], clip_on=False, zorder=5, **cross)
 
 
-def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, order: Sequence[str] | None = None) -> Figure:
-    """Draw loss against evaluations and against time.
+def loss_curves(
+    runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, order: Sequence[str] | None = None, best: float | None = None
+) -> Figure:
+    """Draw loss, above the lowest seen, against evaluations and against time.
 
     Parameters
     ----------
@@ -63,6 +63,10 @@ def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, orde
         Where to draw; a new figure if not given. The legend goes outside, to the right of the second.
     order : sequence of str, optional
         Names of methods in the order that gives each its colour and dashes; for several pictures that should agree.
+
+    best : float, optional
+        What is taken off the losses, so that a logarithmic axis shows how they converge: the lowest of all if not given; 0 for the loss
+        itself.
 
     Returns
     -------
@@ -99,17 +103,17 @@ def loss_curves(runs: Sequence[Run], axes: Sequence[Axes] | None = None, *, orde
             raise ValueError(f"order: expected the method of every run, got none for {missing[0]!r}")
         names = asked
     finite = [loss for run in runs for loss in run.history.loss if math.isfinite(loss)]
-    logarithmic = min(finite, default=1.0) >= 0.0
-    starts = [abs(run.history.loss[0]) for run in runs if run.history.loss and math.isfinite(run.history.loss[0])]
-    ceiling = ABOVE * max(starts, default=1.0)
+    lowest = min(finite, default=0.0) if best is None else check_number(best, "best")
+    starts = [run.history.loss[0] - lowest for run in runs if run.history.loss and math.isfinite(run.history.loss[0])]
+    ceiling = ABOVE * max([s for s in starts if s > 0.0], default=1.0)
     for run in runs:
         if not run.history.loss:
             continue
         index = names.index(run.method)
-        passes, seconds, loss = _shown(run, ceiling, logarithmic)
+        passes, seconds, loss = _shown(run, ceiling, lowest)
         for axis, x in ((left, passes), (right, seconds)):
             _draw(axis, x, loss, run, style(index), index)
-    _dress(left, right, logarithmic, ceiling / ABOVE, batches=any(run.batch == "minibatch" for run in runs))
+    _dress(left, right, lowest, batches=any(run.batch == "minibatch" for run in runs))
     return figure_of(left)
 
 
@@ -123,12 +127,11 @@ def _checked(runs: Any) -> list[Run]:
     return given
 
 
-def _dress(left: Axes, right: Axes, logarithmic: bool, scale: float, batches: bool) -> None:
+def _dress(left: Axes, right: Axes, lowest: float, batches: bool) -> None:
     evaluations = "evaluations (passes over the data)" if batches else "evaluations of cost and gradient"
-    for axis, x, y in ((left, evaluations, "loss"), (right, "time (s)", right.get_ylabel())):
-        dress(axis, x, y, log="xy" if logarithmic else "x")
-        if not logarithmic:  # costs below 0: logarithmic on both sides of a small linear part
-            axis.set_yscale("symlog", linthresh=max(1e-3 * scale, 1e-12))
+    y = "loss" if lowest == 0.0 else f"loss - {lowest:.6g}, the lowest"
+    for axis, x, label in ((left, evaluations, y), (right, "time (s)", right.get_ylabel())):
+        dress(axis, x, label, log="xy")
     legend(right, handlelength=3.6)
 
 

@@ -1,4 +1,4 @@
-"""Displacements and energies of results of `mflow.solve_dynamics`."""
+"""Displacements and energies of results of `mflow.solve_dynamics`, and response spectra."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mflow.plot.palette import COLOURS, SHADE, stroke
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["displacements", "energy"]
+__all__ = ["displacements", "energy", "spectrum"]
 
 MOST = 8  # curves; of more degrees of freedom this many are drawn, evenly spaced
 ACCOUNTS = ("kinetic", "potential", "damping", "numerical", "load")
@@ -142,4 +142,59 @@ def energy(result: Any, *, ax: Axes | None = None, unit: str = "") -> Axes:
     ax.axhline(0.0, color=SHADE, linewidth=0.7, zorder=0)
     dress(ax, "t", f"energy ({unit})" if unit else "energy")
     legend(ax, handlelength=None)
+    return ax
+
+
+def spectrum(spectra: Any, *, ax: Axes | None = None, of: str = "psa", labels: Sequence[str] | None = None, unit: str = "") -> Axes:
+    """Draw response spectra against the period.
+
+    Parameters
+    ----------
+    spectra : ResponseSpectrum or sequence of such
+        Results of `mflow.response_spectrum`.
+    ax : matplotlib Axes, optional
+    of : "sd", "sv", "sa", "psv" or "psa"
+    labels : sequence of str, optional
+        One for each spectrum; record and damping ratio where not given.
+    unit : str
+        For the label of the axis.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        No such results, or an argument does not fit them.
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import mflow, numpy as np
+    >>> from mflow import plot
+    >>> s = mflow.response_spectrum((0.01, np.sin(np.linspace(0, 20, 1001))), np.linspace(0.05, 3, 100))
+    >>> len(plot.spectrum(s).lines)
+    1
+    """
+    check_choice(of, "of", ("sd", "sv", "sa", "psv", "psa"))
+    check_instance(unit, "unit", str, "a text")
+    members = [spectra] if hasattr(spectra, "periods") else check_list(spectra, "spectra", "results of mflow.response_spectrum")
+    for i, member in enumerate(members):
+        if not hasattr(member, "periods") or not hasattr(member, of):
+            raise TypeError(f"spectra[{i}]: expected a result of mflow.response_spectrum, got {type(member).__name__}")
+    if not members:
+        raise ValueError("spectra: expected at least one, got none")
+    names = (
+        [f"{m.name}, damping {m.damping:g}" for m in members] if labels is None else check_list(labels, "labels", f"{len(members)} names")
+    )
+    if len(names) != len(members):
+        raise ValueError(f"labels: expected {len(members)} names, one for each spectrum, got {len(names)}")
+    ax = axes_for(ax)
+    for i, (member, name) in enumerate(zip(members, names, strict=True)):
+        order = np.argsort(member.periods, kind="stable")
+        ax.plot(member.periods[order], getattr(member, of)[order], label=str(name), **stroke(i))
+    dress(ax, "period (s)", f"{of} ({unit})" if unit else of)
+    legend(ax)
     return ax

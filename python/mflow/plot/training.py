@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mflow.base.checks import Array, check_fields
+from mflow.base.checks import Array, check_fields, check_instance
 from mflow.plot.axes import axes_for, dress, figure_of, legend, row_of_axes
 from mflow.plot.palette import COLOURS, style
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mflow.experiments.sweep import SweepResult
     from mflow.training.train import TrainResult
 
-__all__ = ["curves", "effective_lr", "history", "lr_find", "sweep"]
+__all__ = ["curvature", "curves", "effective_lr", "history", "lr_find", "sweep"]
 
 
 ABOVE = 1e6  # a curve is drawn until it is this many times its first value
@@ -106,6 +106,51 @@ def _runs(given: Any, argument: str, label: str | None, fields: tuple[str, ...])
         where = argument if name == label else f"{argument}[{name!r}]"
         check_fields(run, where, fields, "a result of mflow.train, or a dict of such by label")
     return {given.optimizer.record.name if name is None else name: run for name, run in runs.items()}
+
+
+def curvature(results: Any, *, ax: Axes | None = None) -> Axes:
+    """The largest curvature along runs, as a share of what their methods bear: at 1 is the edge of stability.
+
+    Parameters
+    ----------
+    results : result of `mflow.train` or `mflow.minimize` with ``monitor="curvature"``, or a dict of them by label
+    ax : matplotlib Axes, optional
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        Something else than such a result, or none.
+    ImportError
+        matplotlib is not installed.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> settings = {"method": "sgd", "lr": 0.25, "gtol": 0, "maxiter": 60, "monitor": "curvature", "monitor_every": 20}
+    >>> run = mflow.minimize(lambda x: (float(x @ x), 2 * x), np.ones(3), jac=True, **settings)
+    >>> line = mflow.plot.curvature(run).lines[0]
+    >>> line.get_ydata().round(3).tolist()
+    [0.25, 0.25, 0.25]
+    """
+    runs = {"": results} if isinstance(results, Mapping) and "nfev" in results else check_instance(results, "results", Mapping, "a result")
+    if not runs:
+        raise ValueError("results: expected at least one, got none")
+    ax = axes_for(ax)
+    for k, (label, run) in enumerate(runs.items()):
+        check_fields(run, "results", ("curvature",), 'a result with monitor="curvature", or a dict of such by label')
+        seen = run.curvature
+        limit = seen.lr * seen.limit
+        known = limit[np.isfinite(limit)]
+        text = f"{label} (limit {known[-1]:.4g}/lr)".strip() if known.size else label
+        ax.plot(seen.step, seen.largest / seen.limit, color=COLOURS[k % len(COLOURS)], linewidth=1.2, label=text)
+    ax.axhline(1.0, color="0.3", linewidth=1.0, linestyle=(0, (4, 2)))
+    dress(ax, "step", "largest curvature / limit of the method")
+    legend(ax, "inside")
+    return ax
 
 
 def effective_lr(results: TrainResult | Mapping[str, TrainResult], *, ax: Axes | None = None) -> Axes:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from mflow_core.problems import signatures
 
-__all__ = ["c_cost", "c_function"]
+__all__ = ["c_cost", "c_function", "c_residual"]
 
 RAISED, WRONG_LENGTH = signatures.RAISED, signatures.WRONG_LENGTH
 
@@ -311,3 +311,31 @@ def _differences(numba: Any, jitted: Any, central: bool, args: tuple[Any, ...]) 
         return 0
 
     return pair
+
+
+# ---- residuals ------------------------------------------------------------------------------------------------------------------------
+
+
+def c_residual(numba: Any, fun: Callable[..., Any], jac: Callable[..., Any], args: tuple[Any, ...], boundscheck: bool) -> Any:
+    """The C function of a residual fun(c, datum), a number, with its gradient jac(c, datum)."""
+    _, vector, pointer, last = _types(numba)
+    is_null, store = _pieces(numba)
+    carray = numba.carray
+    value, slope = (_jitted(numba, one, (vector, vector), args, None, boundscheck) for one in (fun, jac))
+
+    @numba.njit
+    def pair(c: Any, datum: Any, r: Any, grad: Any, no_grad: bool, n: int) -> int:
+        r[0] = value(*((c, datum) + args))  # noqa: RUF005
+        if no_grad:
+            return 0
+        return 0 if store(carray(grad, (n,)), slope(*((c, datum) + args))) else WRONG_LENGTH  # noqa: RUF005
+
+    def residual(c: Any, datum: Any, r: Any, grad: Any, n: int, columns: int, context: Any) -> Any:
+        try:
+            status = pair(carray(c, (n,)), carray(datum, (columns,)), r, grad, is_null(grad), n)
+        except Exception:
+            status = RAISED
+        return status
+
+    signature = numba.types.int32(pointer, pointer, pointer, pointer, numba.types.intp, *last)
+    return _made(numba, _name(fun), signature, residual)

@@ -7,6 +7,7 @@ no GIL. The kind of the function follows from its arguments and is never guessed
     fun(x)             a cost; its gradient is returned with it (jac=True), a function (jac=grad), or differences ("2-point", "3-point")
     fun(t, x, v)       a force
     fun(t)             a load (kind="load")
+    fun(c, datum)      a residual with its gradient (kind="residual", jac=)
 
 State arrays are read-only inside, as they are for Python functions. An exception inside, or a result of the wrong length, ends the run
 with "rhs_failed" and its own code; division by zero gives inf or NaN, as in NumPy.
@@ -22,7 +23,7 @@ import numpy as np
 from mflow_core.problems import signatures
 
 from mflow.base.checks import as_tuple, check_choice, check_flags, check_function
-from mflow.problems.callbacks import c_cost, c_function
+from mflow.problems.callbacks import c_cost, c_function, c_residual
 
 __all__ = ["Compiled", "compile", "need_numba"]
 
@@ -35,6 +36,7 @@ KINDS = {
     "force": (3, signatures.FORCE_SIGNATURE),
     "load": (1, signatures.LOAD_SIGNATURE),
     "potential": (2, signatures.POTENTIAL_SIGNATURE),
+    "residual": (2, signatures.DATUM_SIGNATURE),
 }
 BY_ARGUMENTS = {1: "objective", 2: "rhs", 3: "force"}
 
@@ -48,7 +50,7 @@ class Compiled:
     Attributes
     ----------
     kind : str
-        One of "rhs", "jac", "event", "objective", "hess", "force", "load", "potential".
+        One of "rhs", "jac", "event", "objective", "hess", "force", "load", "potential", "residual".
     signature : str
         Its C signature.
     address : int
@@ -143,10 +145,12 @@ def compile(
         number. It may use what numba can compile: numbers, NumPy arrays, `math`, functions that are compiled themselves. An
         `@njit` function is accepted as well.
     kind : str, optional
-        "rhs", "jac", "event", "objective", "hess", "force", "load" or "potential", if the number of arguments does not determine it.
+        "rhs", "jac", "event", "objective", "hess", "force", "load", "potential" or "residual", if the number of arguments does not
+        determine it. A residual is a number, ``fun(c, datum)``, with a row of the data.
     jac : callable, True, "2-point" or "3-point"
         For a cost: its gradient; True: ``fun`` returns (value, gradient); otherwise differences, forward ones by default, with the
-        steps of `minimize`. For a right-hand side: its Jacobian ``jac(t, y)``, (n, n).
+        steps of `minimize`. For a right-hand side: its Jacobian ``jac(t, y)``, (n, n). For a residual: its gradient ``jac(c, datum)``,
+        (n,).
     hess : callable, optional
         For a cost: ``hess(x)``, (n, n).
     args : tuple
@@ -192,6 +196,10 @@ def compile(
         out = Compiled(kind, _bound(fun, args), made, _source(fun), inplace=inplace, hess=curvature)
         out.differences = not inplace and jac is not True and not callable(jac)
         return out
+    if kind == "residual":
+        if hess is not None or inplace or not callable(jac):
+            raise ValueError("jac: expected the gradient of the residual, jac(c, datum), and neither hess nor inplace=True")
+        return Compiled(kind, _bound(fun, args), c_residual(numba, fun, jac, args, boundscheck), _source(fun))
     if hess is not None:
         raise ValueError(f"hess: expected none with kind={kind!r}, as it belongs to a cost; remove it")
     if jac is not None and kind != "rhs":

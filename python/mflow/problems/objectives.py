@@ -19,9 +19,10 @@ from mflow_core.objectives.objective import Objective
 
 from mflow.base.checks import Array, check_flags, check_number, check_start, check_vector, check_whole, finite_array
 from mflow.data.tables import load_nist
+from mflow.problems.curves import curve
 from mflow.problems.mgh import mgh
 
-__all__ = ["Huber", "LeastSquares", "Logistic", "Objective", "Poisson", "Quadratic", "Rosenbrock", "Softmax", "mgh", "nist"]
+__all__ = ["Huber", "LeastSquares", "Logistic", "Objective", "Poisson", "Quadratic", "Rosenbrock", "Softmax", "curve", "mgh", "nist"]
 
 
 class Quadratic(Objective):

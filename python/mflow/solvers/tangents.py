@@ -1,9 +1,8 @@
 """Sparse tangents of a nonlinear force: the matrix of an implicit acceleration, factored by the core as a band, or by SciPy.
 
 Newton's equation for a = w M^-1 F(t, xp + bx a, vp + bv a) + q has the matrix I - M^-1 T, T = w (bx dF/dx + bv dF/dv). M^-1 would fill
-it, so M - T is factored, and right-hand sides are multiplied with M. Where the force stands beside matrices C and K, M + c C + k K takes the
-place of M. Its rows are put into reverse Cuthill-McKee order; if the result is a
-narrow band, the core's banded LU factors it, otherwise SciPy's splu.
+it, so M - T is factored, and right-hand sides are multiplied with M (M + c C + k K where the force stands beside matrices C and K). Its
+rows are put into reverse Cuthill-McKee order; if the result is a narrow band, the core's banded LU factors it, otherwise SciPy's splu.
 """
 
 from __future__ import annotations

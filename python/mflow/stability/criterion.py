@@ -12,6 +12,10 @@ the limit is the first of their roots beyond which one is negative.
 
 Where every b_i has the form r + p K + q C, as for all methods with one force a step, the same holds for matrices: an eigenvector of a step
 of a structure has Rayleigh quotients k and c, with which the polynomial has the eigenvalue of the step as its root.
+
+The polynomial of a method with several forces a step is of their number's degree: there the conditions are looked at step by step, outward
+(`Scanned`). A method that is not symplectic has factors of modulus 1 + O(h^(p+1)), which is below rounding for small h: where the first
+steps that can be told from 1 are unstable, none is called stable.
 """
 
 from __future__ import annotations
@@ -36,6 +40,10 @@ ROUNDING = 1e-13  # of the largest coefficient: what is below is zero
 CLOSE = 1e-12  # of the sum of its terms: where a condition is met to rounding
 NEARLY_REAL = 1e-5  # of its modulus: the imaginary part of a root that may be a double real one
 HALVINGS = 80
+FROM = 0.5  # where a scan begins, in units of the oscillator's own time: a method that fails there without damping has no stable step
+SCANNED = 1000  # steps between there and what few methods reach: 2 for each of their forces
+FAR = 1e6  # where a scan ends
+SEEN = 1e-11  # what is left of an error when its order is looked for: below is rounding
 
 
 def oscillator_matrix(method: Method, k: Array, c: Array) -> Array:
@@ -49,19 +57,24 @@ def oscillator_matrix(method: Method, k: Array, c: Array) -> Array:
 @functools.lru_cache(maxsize=256)
 def criterion_of(method: Method) -> Criterion:
     """The criterion of a method with its parameters."""
-    return Criterion(method)
+    return Criterion(method) if method.record.stages <= 1 else Scanned(method)
 
 
 @functools.lru_cache(maxsize=256)
 def order_on_oscillators(method: Method, damped: bool) -> int:
     """The order of a method on an oscillator, at most its own by default: from the factors of a step of the kernel, beside those of the
     solution, at two steps."""
-    zeta, errors = 0.3 if damped else 0.0, []
+    zeta = 0.3 if damped else 0.0
     root = complex(-zeta, math.sqrt(1.0 - zeta * zeta))
-    for h in (0.02, 0.01):
+
+    def error(h: float) -> float:
         factors = np.linalg.eigvals(oscillator_matrix(method, np.array([h * h]), np.array([2.0 * zeta * h]))[0])
-        errors.append(float(np.min(np.abs(factors - np.exp(root * h)))))
-    return min(round(math.log2(errors[0] / errors[1])) - 1, int(method.record.order))
+        return float(np.min(np.abs(factors - np.exp(root * h))))
+
+    h = 0.02
+    while method.record.stages > 1 and error(0.5 * h) < SEEN and h < 1.0:  # errors of high order are below rounding there
+        h *= 2.0
+    return min(round(math.log2(error(h) / error(0.5 * h))) - 1, int(method.record.order))
 
 
 class Criterion:
@@ -136,6 +149,70 @@ class Criterion:
             rows = [[b[n - 2 * j - 1 + i] if 0 <= n - 2 * j - 1 + i <= n else np.zeros(1) for j in range(size)] for i in range(size)]
             value, terms = _determinant(rows), _determinant([[np.abs(entry) for entry in row] for row in rows], 1.0)
             yield np.where(np.abs(value) <= CLOSE * terms, 0.0, value)
+
+
+class Scanned(Criterion):
+    """Conditions of a method with several forces a step, which carries x, v and a: see `_margins`."""
+
+    linear, order = False, 2
+
+    def __init__(self, method: Method) -> None:
+        self.method = method
+        self.known: dict[tuple[float, float], float] = {}  # limits in the oscillators' own times
+
+    def _margins(self, K: Array, C: Array) -> Array:
+        """(count, 3): what must not be negative for w^3 + p w^2 + q w + r, to rounding (E. Jury, Theory and Application of the z-Transform
+        Method (1964))."""
+        A = oscillator_matrix(self.method, K, C)
+        with np.errstate(all="ignore"):
+            p = -np.trace(A, axis1=1, axis2=2)
+            q = 0.5 * (p * p - np.trace(A @ A, axis1=1, axis2=2))
+            r = -np.linalg.det(A)
+            values = np.stack([1.0 + p + q + r, 1.0 - p + q - r, 1.0 - r * r - np.abs(r * p - q)], axis=1)
+            size = 1.0 + np.abs(p) + np.sum(A * A, axis=(1, 2))
+            return np.where(np.isfinite(values), values + CLOSE * size[:, None], -math.inf)
+
+    def stable(self, K: Array, C: Array) -> NDArray[np.bool_]:
+        """Whether a step with these K = k h^2, C = c h is stable: it is at most the limit."""
+        found = {pair: self.limit(*pair)[0] for pair in set(zip(K.tolist(), C.tolist(), strict=True))}
+        return np.array([found[pair] >= 1.0 for pair in zip(K.tolist(), C.tolist(), strict=True)])
+
+    @functools.cached_property
+    def always(self) -> bool:
+        """Whether every step is stable for every oscillator."""
+        return self.limit(1.0, 0.0)[0] == math.inf and self.limit(1.0, 2.0)[0] == math.inf
+
+    def limit(self, k: float, c: float) -> tuple[float, int]:
+        """The largest h up to which all steps are stable for this oscillator."""
+        fast = math.sqrt(abs(k)) + abs(c)
+        if fast == 0.0:
+            return math.inf, -1
+        pair = round(k / fast / fast, 12), round(c / fast, 12)
+        if pair not in self.known:
+            self.known[pair] = self._scan(*pair)
+        return self.known[pair] / fast, 3 if self.known[pair] < math.inf else -1
+
+    def _scan(self, k: float, c: float) -> float:
+        """The limit of an oscillator in its own time; 0 where it is below `FROM` and no damping has made it so short."""
+        reach = 2.0 * self.method.record.stages + 1.0
+        h = np.concatenate([np.linspace(FROM, reach, SCANNED), np.geomspace(reach, FAR, SCANNED)])
+        good = np.min(self._margins(k * h * h, c * h), axis=1) >= 0.0
+        if not good[0] and c > 0.0:  # damping has made it so short
+            h = FROM * np.geomspace(1e-12, 1.0, SCANNED)
+            good = np.min(self._margins(k * h * h, c * h), axis=1) >= 0.0
+        bad = np.flatnonzero(~good)
+        if not bad.size:
+            return math.inf
+        return self._between(k, c, float(h[bad[0] - 1]), float(h[bad[0]])) if bad[0] > 0 else 0.0
+
+    def _between(self, k: float, c: float, low: float, high: float) -> float:
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            if not low < middle < high:
+                break
+            good = float(np.min(self._margins(np.array([k * middle * middle]), np.array([c * middle])))) >= 0.0
+            low, high = (middle, high) if good else (low, middle)
+        return low
 
 
 def _characteristic(method: Method) -> tuple[NDArray[np.intp], Array]:

@@ -43,8 +43,9 @@ def stability_limit(
     method : name or instance of a method with the flag "linear"
     axis : "real", "imaginary", "curvature" or "frequency"
         Integrators: the negative real axis (the default; gradient flow) or the imaginary one (oscillations), x = |lambda| dt.
-        Optimizers: "curvature", x = lr L at L = 1. Where the limit does not depend on lr L alone (`consistent_momentum`), use
-        `max_stable_dt` with the L of the problem. Second-order methods: "frequency", x = omega dt of an oscillator.
+        Optimizers: "curvature", x = lr L at L = 1 (beta L where momentum is given as alpha/dt). Where the limit does not depend on lr L
+        alone (`consistent_momentum`), use `max_stable_dt` with the L of the problem. Second-order methods: "frequency", x = omega dt of
+        an oscillator.
     direction : complex, or an angle in radians
         Integrators: along any other ray, in place of axis: towards this complex number, or, where it is real, at this angle to the
         positive real axis (2.356 is halfway between both axes; -1 is an angle too, the point is -1 + 0j). 0 on rays where the solution
@@ -68,6 +69,8 @@ def stability_limit(
     >>> import mflow
     >>> round(mflow.stability_limit("rk4"), 6), round(mflow.stability_limit("momentum", momentum=0.9), 6)
     (2.785294, 3.8)
+    >>> round(mflow.stability_limit("momentum", alpha=0.09, dt=0.1), 6)
+    3.8
     >>> round(mflow.stability_limit("euler", direction=-1 + 1j), 6)
     1.414214
 

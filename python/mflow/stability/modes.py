@@ -25,7 +25,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import by_rows, interruptible, pieces
 from mflow.spectra import krylov
-from mflow.stability.criterion import criterion_of
+from mflow.stability.criterion import criterion_of, oscillator_matrix
 
 __all__ = ["Modes", "force_modes", "limit_of_frequency", "outer_bound", "radii", "structure_modes"]
 
@@ -102,6 +102,10 @@ class Modes:
         undamped = np.flatnonzero(self.c == 0.0)  # of them the fastest decides: limits are inversely proportional to the frequency
         chosen = np.append(np.flatnonzero(self.c > 0.0), undamped[-1:])
         return min(criterion.limit(float(self.k[i]), float(self.c[i]))[0] for i in chosen)
+
+    def gain(self, method: Method, dt: float) -> float:
+        """By how much of itself a step of dt makes the fastest growing mode larger; 0 where none grows."""
+        return max(float(np.max(radii(oscillator_matrix(method, self.k * dt * dt, self.c * dt)), initial=1.0)) - 1.0, 0.0)
 
 
 def limit_of_frequency(method: Method, zeta: float) -> float:
@@ -477,10 +481,14 @@ class Coupled(Modes):
         else:
             M, C, K = self.matrices
             A = probe.system_matrix(method.record, method.numbers, structure.Structure(self.n, M, C, K), dt)
-            n, solve = self.n, _mass_solver(M)
-            a = -np.column_stack([solve(column) for column in np.hstack([_full(K, n), _full(C, n)]).T])
-            step = A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a
-            factors = interruptible(80.0 * n**3, np.linalg.eigvals, step).astype(np.complex128)
+            n = self.n
+            if method.record.stages > 1:  # their a need not be M^-1 F at the end
+                factors = interruptible(80.0 * n**3, np.linalg.eigvals, A).astype(np.complex128)
+            else:
+                solve = _mass_solver(M)
+                a = -np.column_stack([solve(column) for column in np.hstack([_full(K, n), _full(C, n)]).T])
+                step = A[: 2 * n, : 2 * n] + A[: 2 * n, 2 * n : 3 * n] @ a
+                factors = interruptible(80.0 * n**3, np.linalg.eigvals, step).astype(np.complex128)
             z = (2.0 / dt) * (factors - 1.0) / (factors + 1.0)
         z = z[np.abs(z) > STILL * min(float(np.abs(z).max()), 1.0 / dt)]
         return float(np.max(z.real, initial=-math.inf)) - OWN * self.growth - EXACT * min(float(np.abs(z).max(initial=0.0)), 1.0 / dt)

@@ -16,15 +16,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow.base.checks import Array, check_number, check_range, check_start
-from mflow.base.methods import Method, as_method
+from mflow.base.methods import Method, as_method, takes_letters
 from mflow.stability.amplification import UPDATE_TOLERANCE, amplification
 from mflow.stability.limits import stability_limit
 from mflow.stability.region import grid_shape
 from mflow.stability.results import ParameterRegion
 
-__all__ = ["BestParameters", "best_parameters", "convergence_rate", "parameter_region"]
+__all__ = ["BestParameters", "best_parameters", "convergence_rate", "parameter_region", "tuned"]
 
 GOLDEN = 0.5 * (math.sqrt(5.0) - 1.0)
+MOMENTA = (0.0, 1.0)  # the range of momentum where none is given
 BETWEEN = 5  # curvatures of an interval at which the radius is computed, with its ends
 
 
@@ -87,7 +88,7 @@ def convergence_rate(method: str | Method, curvatures: ArrayLike, lr: float | No
     B. Polyak, USSR Comput. Math. Math. Phys. 4(5) (1964) 1-17.
     """
     settings = dict(parameters)
-    if "dt" in settings:
+    if "dt" in settings and not {"alpha", "beta"} & set(settings):  # of which dt is a part
         if lr is not None:
             raise TypeError("lr, dt: expected one of them, got both; they are the same parameter")
         lr = settings.pop("dt")
@@ -153,6 +154,15 @@ def best_parameters(method: str | Method, condition_number: float, curvature: fl
     largest = check_number(curvature, "curvature", low=0.0, open_low=True)
     if method.kind != "update":
         raise ValueError(f"method: expected an optimizer, got {method.name}; use mflow.max_stable_dt and mflow.convergence_rate")
+    return _best(method, kappa, largest, 1e-9)
+
+
+def tuned(method: Method, kappa: float) -> BestParameters:
+    """`best_parameters` for a largest curvature of 1, to three digits: for a condition number that is an estimate itself."""
+    return _best(method, kappa, 1.0, 1e-3)
+
+
+def _best(method: Method, kappa: float, largest: float, tolerance: float) -> BestParameters:
     L = np.geomspace(largest / kappa, largest, BETWEEN) if kappa > 1.0 else np.array([largest])
     has_momentum = bool({"momentum", "friction"} & set(_names(method)))
     power = 0.5 if "friction" in _names(method) else 1.0  # a step scales with 1/L, or its root in second order
@@ -161,19 +171,21 @@ def best_parameters(method: str | Method, condition_number: float, curvature: fl
         return float(np.max(_radius(amplification(_with(method, (s / largest) ** power, m), curvature=L))))
 
     def best_step(m: float) -> tuple[float, float]:
-        return _least(lambda s: rate(s, m), 1e-3 / kappa, 4.5)
+        return _least(lambda s: rate(s, m), 1e-3 / kappa, 4.5, tolerance)
 
-    m = _least(lambda m: best_step(m)[1], 0.0, 1.0 - 1e-9)[0] if has_momentum else 0.0
+    # Of momentum the distance from 1 counts, where that is small.
+    near = min(1.0, 1.0 / math.sqrt(kappa)) if tolerance > 1e-9 else 1.0
+    m = _least(lambda m: best_step(m)[1], 0.0, 1.0 - 1e-9, tolerance * near)[0] if has_momentum else 0.0
     s, value = best_step(m)
     lr = (s / largest) ** power
     return BestParameters(lr, m, value, _with(method, lr, m))
 
 
-def _least(fun: Callable[[float], float], lower: float, upper: float) -> tuple[float, float]:
+def _least(fun: Callable[[float], float], lower: float, upper: float, tolerance: float) -> tuple[float, float]:
     """(x, fun(x)) where a function that falls and then rises is least: golden sections."""
     x = [upper - GOLDEN * (upper - lower), lower + GOLDEN * (upper - lower)]
     f = [fun(x[0]), fun(x[1])]
-    while upper - lower > 1e-9 * max(abs(upper), 1e-3):
+    while upper - lower > tolerance * max(abs(upper), 1e-3):
         if f[0] <= f[1]:
             upper, x[1], f[1] = x[1], x[0], f[0]
             x[0] = upper - GOLDEN * (upper - lower)
@@ -190,8 +202,12 @@ def parameter_region(
     method: str | Method,
     curvature: float = 1.0,
     lr: Sequence[float] | None = None,
-    momentum: Sequence[float] = (0.0, 1.0),
+    momentum: Sequence[float] = MOMENTA,
     shape: Sequence[int] = (200, 200),
+    *,
+    alpha: Sequence[float] | None = None,
+    beta: Sequence[float] | None = None,
+    dt: float = 1.0,
     **parameters: Any,
 ) -> ParameterRegion:
     """The stability region of an optimizer on f = curvature c^2/2, in the plane of its step and its momentum.
@@ -205,13 +221,16 @@ def parameter_region(
     momentum : (lower, upper)
     shape : (rows, columns)
         Of momentum and of lr.
+    alpha, beta : (lower, upper); dt : float
+        In place of momentum and lr, for methods c+ = c + alpha v - beta g with v = (c+ - c)/dt: momentum = alpha/dt, lr = beta.
     **parameters
         Parameters of the method other than those two.
 
     Returns
     -------
     ParameterRegion
-        ``lr`` (columns,), ``momentum`` (rows,), ``radius`` float64 and ``stable`` bool, (rows, columns).
+        ``lr`` (columns,), ``momentum`` (rows,), ``radius`` float64 and ``stable`` bool, (rows, columns); ``beta`` is lr, ``alpha``
+        momentum dt.
 
     Raises
     ------
@@ -223,6 +242,9 @@ def parameter_region(
     >>> import mflow
     >>> region = mflow.parameter_region("momentum", lr=(0.05, 3.95), momentum=(0.0, 0.98), shape=(50, 40))
     >>> bool((region.stable == (region.lr < 2 * (1 + region.momentum[:, None]))).all())
+    True
+    >>> notes = mflow.parameter_region("momentum", alpha=(0.0, 0.098), beta=(0.05, 3.95), dt=0.1, shape=(50, 40))
+    >>> bool((notes.stable == (notes.beta < 2 * (1 + notes.alpha[:, None] / 0.1))).all())
     True
 
     References
@@ -237,6 +259,9 @@ def parameter_region(
         amplification(method)  # its error says what to use instead
     L = check_number(curvature, "curvature", low=0.0, open_low=True)
     rows, columns = grid_shape(shape, 1)
+    time = check_number(dt, "dt", low=0.0, open_low=True)
+    if alpha is not None or beta is not None:
+        lr, momentum = _from_ranges(method, lr, momentum, alpha, beta, time)
     momentum = check_range(momentum, "momentum", 0.0)
     power = 2.0 if "friction" in names else 1.0
     widest = 4.4 if lr is not None else 1.1 * _widest(method, momentum, power)
@@ -250,7 +275,17 @@ def parameter_region(
                 radius[i, j] = _radius(amplification(_with(method, float(step), m[i]), curvature=L))
         else:  # lr^power L is all that counts: one lr, many L
             radius[i] = _radius(amplification(_with(method, 1.0, m[i]), curvature=steps**power * L))
-    return ParameterRegion(method, L, steps, m, radius, radius <= 1.0 + 1e5 * UPDATE_TOLERANCE)
+    return ParameterRegion(method, L, steps, m, radius, radius <= 1.0 + 1e5 * UPDATE_TOLERANCE, time)
+
+
+def _from_ranges(method: Method, lr: Any, momentum: Any, alpha: Any, beta: Any, dt: float) -> tuple[Any, tuple[float, float]]:
+    """(lr, momentum) of ranges of alpha and beta. Raises TypeError or ValueError."""
+    if not takes_letters(method.record):
+        raise ValueError(f"alpha, beta: they are lr = beta and momentum = alpha/dt, got {method.name}, which has no such pair; omit them")
+    if (beta is not None and lr is not None) or (alpha is not None and tuple(momentum) != MOMENTA):
+        raise TypeError("alpha, beta: they set momentum and lr, got both; give one pair")
+    low, high = (m * dt for m in MOMENTA) if alpha is None else check_range(alpha, "alpha", 0.0)
+    return (lr if beta is None else check_range(beta, "beta", 0.0)), (low / dt, high / dt)
 
 
 def _widest(method: Method, momentum: Sequence[float], power: float) -> float:

@@ -33,7 +33,7 @@ class StabilityRegion:
 class ParameterRegion:
     """Where an optimizer is stable on a quadratic: `mflow.parameter_region`.
 
-    method : Method. curvature : float. lr : float64 array (columns,). momentum : float64 array (rows,).
+    method : Method. curvature : float. lr : float64 array (columns,). momentum : float64 array (rows,). beta is lr; alpha is momentum dt.
     radius : float64 array (rows, columns), the spectral radius of a step, the factor by which errors shrink. stable : bool array,
     radius <= 1.
     """
@@ -44,6 +44,17 @@ class ParameterRegion:
     momentum: Array
     radius: Array
     stable: NDArray[np.bool_]
+    dt: float = 1.0
+
+    @property
+    def alpha(self) -> Array:
+        """The factor of v = (c+ - c)/dt in c+ = c + alpha v - beta g."""
+        return self.momentum * self.dt
+
+    @property
+    def beta(self) -> Array:
+        """The factor of the gradient there."""
+        return self.lr
 
 
 @dataclass(frozen=True, eq=False)

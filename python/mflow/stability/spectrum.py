@@ -25,7 +25,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.stability import limits
 
-__all__ = ["SafeStep", "Spectrum", "relaxing", "safe_step", "spectrum", "upper_radius"]
+__all__ = ["STAGES", "SafeStep", "Spectrum", "relaxing", "safe_step", "spectrum", "upper_radius"]
 
 ITERATIONS = 16
 EVERY, SELDOM = 25, 200  # steps between measurements, at most

@@ -1,1 +1,1 @@
-"""Epochs, batches, validation, checkpoints; implicit SGD."""
+"""Epochs, batches, validation, checkpoints."""

@@ -141,6 +141,7 @@ def _optimizer(optimizer: Any, params: Any, parameters: dict[str, Any]) -> optim
     except ValueError:
         raise ValueError(registry.unknown("optimizer: there is no", optimizer, names)) from None
     if method.kind != "update":
-        raise ValueError(f"optimizer: {method.name} is no optimizer; expected one of {', '.join(names)}")
+        hint = "; its line search needs the cost of all the data, as mflow.minimize has it" if method.kind == "direction" else ""
+        raise ValueError(f"optimizer: {method.name} is no optimizer{hint}; expected one of {', '.join(names)}")
     made: optim.Optimizer = getattr(optim, method.record.class_name)(params, **{**method.given, **parameters})
     return made

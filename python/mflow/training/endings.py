@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mflow import optim
-from mflow.base.result import Result
+from mflow.base.result import Examined, Result, keep_origin
 
 if TYPE_CHECKING:
     from mflow.training.trainer import Trainer
@@ -17,7 +17,7 @@ GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is
 STATUS = {"finished": 0, "early_stopped": 0, "max_steps": 1, "callback": 2}
 
 
-class TrainResult(Result):
+class TrainResult(Examined):
     """Result of `mflow.train`.
 
     params : arranged as they were given: the best ones, by validation loss, else by the mean training loss of an epoch; without a loss,
@@ -32,6 +32,8 @@ class TrainResult(Result):
         time (s), step (their number so far), effective_lr (with track_lr; smallest, median, largest). An entry a step: step_loss,
         step_lr, step_grad_norm.
     optimizer : the optimizer, bound to the arrays of last_params. seed : of the shuffling.
+    curvature : with ``monitor="curvature"``: a Result of float64 arrays, an entry a look: step, largest (curvature, in the metric of the
+        method's second moments where it has them), limit (the largest that the method bears), lr; and nfev, gradients that the looks took.
     """
 
     params: Any
@@ -120,9 +122,13 @@ def result(run: Trainer, ending: Ending) -> TrainResult:
     best, fun = [a.copy() for a in monitor.best_flat], monitor.best
     if monitor.best_epoch < 0 and reason in ("interrupted", "rhs_failed") and run.nit and binding.finite:
         best, fun = [a.copy() for a in last], math.nan  # an exception in the first epoch: the last point is the only one there is
-    return TrainResult(
+    out = TrainResult(
         params=binding.like(best), last_params=binding.like(last), fun=fun if math.isfinite(fun) else math.nan,
         best_epoch=monitor.best_epoch, success=status == 0, status=status, reason=reason, message=message,
         epochs=len(run.history.epochs["loss"]), nit=run.nit, nfev=run.nfev, ncheck=run.verdict.ncheck,
         history=run.history.result(), optimizer=binding.opt, seed=run.feed.seed,
     )  # fmt: skip
+    if run.watch is not None:
+        out.curvature = run.watch.result()
+    keep_origin(out, run.probe.landscape(best))
+    return out

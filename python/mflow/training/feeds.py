@@ -44,6 +44,14 @@ class Feed:
     def refuse_epochs(self, epochs: int) -> None:
         """Raises ValueError where the data cannot be gone through so many times."""
 
+    def whole(self) -> Iterator[tuple[Args, float]]:
+        """All the data once, in order, as (arguments, weight); nothing is drawn."""
+        yield (), 1.0
+
+    def some(self) -> Args | None:
+        """The arguments of a batch that is the same whenever it is asked for, of rows spread over all; None: there is none to be had."""
+        return ()
+
     def skip(self, generator: np.random.Generator, epochs: int) -> None:
         """The generator goes on by what it has drawn in so many epochs."""
 
@@ -68,6 +76,18 @@ class Rows(Feed):
         for batch in self.source.epoch(generator, first):
             args = (batch,) if self.single else batch
             yield args, float(len(args[0]))
+
+    def whole(self) -> Iterator[tuple[Args, float]]:
+        yield from in_parts(self.arrays)
+
+    def some(self) -> Args | None:
+        return tuple(np.asarray(a[self.spread]) for a in self.arrays)
+
+    @property
+    def spread(self) -> Any:
+        """The numbers of as many rows as a batch has, spread over all."""
+        rows, size = self.source.n_rows, self.source.batch_size
+        return slice(None) if size >= rows else np.unique(np.linspace(0, rows - 1, size).astype(np.int64))
 
     def skip(self, generator: np.random.Generator, epochs: int) -> None:
         self.source.skip(generator, epochs)
@@ -114,6 +134,14 @@ class Stream(Feed):
                 f"data: an iterator can be gone through once, got epochs = {epochs}; give epochs=1, or a list of batches, or a function of "
                 "the epoch that returns an iterator"
             )
+
+    def whole(self) -> Iterator[tuple[Args, float]]:
+        if self.once:
+            raise ValueError("data: an iterator was gone through; give a list of batches, or arrays, to look at all the data again")
+        yield from self.epoch(np.random.default_rng(0), 0, 0)
+
+    def some(self) -> Args | None:
+        return None  # making a batch may draw from a stream of the user's
 
     def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
         batches = self.data(epoch) if callable(self.data) else self.data

@@ -148,13 +148,14 @@ class Saved:
         first = int(ends[-1]) if len(ends) and 0 <= ends[-1] <= c["nit"] else 0  # the step with which this epoch began
         if len(ends) and (ends[-1] != first or np.any(np.diff(ends) < 0) or not np.all(ends == np.floor(ends)) or ends[0] < 0):
             raise ValueError("row step: expected the numbers of steps at the ends of epochs, got others")
+        most = accumulate * c["nit"] if self.run.one_each else MANY
         if batches is not None:
             steps = -(-c["batch"] // accumulate)
             if not 0 <= c["batch"] <= batches or steps != c["nit"] - first:
                 raise ValueError(f"batch: expected the one after {c['nit'] - first} steps of the epoch, got {c['batch']}")
-            if c["nfev"] != c["epoch"] * batches + c["batch"]:
+            if c["nfev"] < c["nit"] or (self.run.one_each and c["nfev"] != c["epoch"] * batches + c["batch"]):
                 raise ValueError(f"nfev: expected {c['epoch'] * batches + c['batch']} after so many batches, got {c['nfev']}")
-        elif not c["nit"] <= c["nfev"] <= accumulate * c["nit"] or not c["nit"] - first <= c["batch"] <= accumulate * (c["nit"] - first):
+        elif not c["nit"] <= c["nfev"] <= most or not c["nit"] - first <= c["batch"] <= accumulate * (c["nit"] - first):
             raise ValueError(f"nfev, batch: expected as many as {c['nit']} steps make, got {c['nfev']} and {c['batch']}")
         for name, column in (("loss", "step_loss"), ("norm", "step_grad_norm"), ("val_loss", "val_loss")):
             expected = float(rows[column][-1]) if len(rows[column]) else math.nan

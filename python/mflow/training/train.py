@@ -17,10 +17,12 @@ from mflow import optim
 from mflow.base.checks import check_flags
 from mflow.base.methods import Method
 from mflow.base.result import attach
+from mflow.curvature.watch import EVERY
 from mflow.training.binding import check_names
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Cost, feed_of, index_sets
 from mflow.training.train_compiled import CompiledTrainer
+from mflow.training.train_implicit import implicit_trainer, is_implicit
 from mflow.training.trainer import Trainer
 
 __all__ = ["TrainResult", "train"]
@@ -53,6 +55,9 @@ def train(
     resume: Any = None,
     track_lr: bool = False,
     check_gradient: bool = True,
+    monitor: str | None = None,
+    monitor_every: int = EVERY,
+    monitor_data: Any = None,
     **parameters: Any,
 ) -> TrainResult:
     """Train parameters on data.
@@ -71,6 +76,9 @@ def train(
         loader, an iterator (once) or ``data(epoch)``; a batch that is a tuple or list is spread over the arguments of ``fun``. Or None:
         ``fun(params)``, a step an epoch.
     optimizer : name, class or instance of a class of `mflow.optim`
+        Or "implicit_sgd": then fun returns the residuals of a batch and jac their Jacobian (an objective has its own), each batch is one
+        step of backward Euler on the mean of r^2/2 over its rows, solved with a matrix of the batch's size, and no lr makes it diverge. Its
+        parameters are lr (1 by default), l1 and l2, the elastic net by its proximal map.
     epochs : int
     batch_size : int, optional
         Rows in a batch of arrays: 32, or all where there are fewer.
@@ -102,6 +110,12 @@ def train(
     check_gradient : bool
         Whether, where an epoch is one batch, the first gradient is compared with the loss of that batch along a fixed direction, by two
         evaluations (more where these do not agree), counted as ``ncheck`` alone; nothing is drawn for it.
+    monitor : "curvature", optional
+        Measures the largest curvature of the loss along the way (in the metric of its second moments, for a method that rescales), every
+        ``monitor_every`` steps, and holds it against the largest that the method bears: ``result.curvature``, the progress bar, a warning
+        where it is first exceeded. It draws nothing, and the trained bits are those without it.
+    monitor_data : tuple of arrays, or a compiled objective, optional
+        The arguments of ``fun`` on which it is measured: by default a fixed batch, rows spread over all (the first one of an iterable).
     **parameters
         The optimizer's own, where it is a name or a class: lr (a number or one of `mflow.schedules`), clip_norm, clip_value, ...
 
@@ -119,6 +133,8 @@ def train(
     -----
     mflow.GradientWarning
         The gradient is not that of the loss; the message says so too.
+    RuntimeWarning
+        With ``monitor``: the largest curvature has exceeded what the method bears.
 
     Examples
     --------
@@ -134,11 +150,18 @@ def train(
     >>> compiled = mflow.train(mflow.objectives.LeastSquares(X, y), np.zeros(3), None, "adam", epochs=60, lr=0.05, seed=0)
     >>> compiled.params.round(3)
     array([ 1. , -2. ,  0.5])
+    >>> large = mflow.train(lambda w, X, y: X @ w - y, np.zeros(3), (X, y), "implicit_sgd", jac=lambda w, X, y: X, lr=100.0, seed=0)
+    >>> large.params.round(3)
+    array([ 1. , -2. ,  0.5])
     """
     trainer: Trainer
     check_flags(shuffle=shuffle, drop_last=drop_last)
     check_names(optimizer, parameters, ARGUMENTS)
-    if isinstance(fun, Objective):
+    if is_implicit(optimizer):
+        batches = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "drop_last": drop_last}
+        trainer = implicit_trainer(fun, params, data, optimizer, jac, parameters, schedule_per, batches)
+        feed = trainer.feed
+    elif isinstance(fun, Objective):
         feed = index_sets(fun, data, jac, batch_size, seed, shuffle, drop_last)
         trainer = CompiledTrainer(fun, feed, params, optimizer, parameters, schedule_per)
     else:
@@ -148,6 +171,7 @@ def train(
         trainer.configure(epochs, accumulate, max_steps, validation, metric, patience, min_delta, track_lr)
         trainer.check_gradient(check_gradient)
         trainer.listen(callback, step_callback, progress, checkpoint, checkpoint_every)
+        trainer.look_at(monitor, monitor_every, monitor_data)
         trainer.facts["data"] = {
             "rows": feed.rows, "batch_size": feed.batch_size, "shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate,
             "sample": feed.sample() if checkpoint is not None or resume is not None else None,

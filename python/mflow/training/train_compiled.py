@@ -67,6 +67,8 @@ class CompiledTrainer(Trainer):
         room = -(-(self.course.batches - self.batch) // self.accumulate)
         if self.every is not None:
             room = min(room, self.every - self.nit % self.every)
+        if self.watch is not None:
+            room = min(room, self.watch.room(self.nit))
         return int(min(room, self.max_steps - self.nit))
 
     def _rates(self, count: int) -> Array | None:

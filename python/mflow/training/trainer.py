@@ -25,6 +25,8 @@ from mflow.base.progress import Progress, asks_to_stop
 from mflow.base.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.base.result import Result
 from mflow.base.telling import tell
+from mflow.curvature.probe import Probe
+from mflow.curvature.watch import Watch, watch_of
 from mflow.training import checkpoint, endings
 from mflow.training.binding import Binding
 from mflow.training.endings import Ending, TrainResult
@@ -37,7 +39,12 @@ __all__ = ["Trainer"]
 
 
 class Trainer:
-    """One training: what it is made of, where it stands, and how it goes on."""
+    """One training: what it is made of, where it stands, and how it goes on.
+
+    one_each: whether a batch is one evaluation.
+    """
+
+    one_each = True
 
     def __init__(self, model: Cost, feed: Feed, params: Any, optimizer: Any, parameters: dict[str, Any], schedule_per: str) -> None:
         self.model, self.feed = model, feed
@@ -52,6 +59,8 @@ class Trainer:
         if schedule_per == "epoch":
             binding.count_epochs(lambda: self.epoch)
         self.history, self.monitor = History(), Monitor(self.flat)
+        self.probe = Probe(model, binding, feed)
+        self.watch: Watch | None = None
         self.bar: Progress | None = None
         self.epoch = self.batch = self.nit = self.nfev = 0
         self.generator = np.random.default_rng(feed.seed if feed.seed is not None else 0)
@@ -90,6 +99,16 @@ class Trainer:
         self.quiet = step_callback is None and every is None and not progress
         self.bar = Progress(0.0, float(max(self.epochs, 1)), "train", note=self._note) if progress else None
 
+    def look_at(self, monitor: Any, every: Any, data: Any) -> None:
+        """What is measured of the loss on the way: its curvature, each so many steps, on these data."""
+        self.watch = watch_of(monitor, every, "train", self.opt.record.name)
+        if self.watch is None:
+            if data is not None:
+                raise ValueError('monitor_data: nothing is measured on it; give monitor="curvature"')
+            return
+        self.probe.fix(data)
+        self.quiet = False
+
     def check_gradient(self, check: Any) -> None:
         """Whether the first gradient is compared with the loss: where all the data are one batch, which is there without being drawn."""
         check_flags(check_gradient=check)
@@ -124,6 +143,8 @@ class Trainer:
         self.history.start_clock()
         if not self.binding.finite:
             return Ending("non_finite", "params are not finite at the start")
+        if self.watch is not None and self.nit == 0:
+            self.probe.look(self.watch, 0)
         while self.epoch < self.epochs:
             if self.nit >= self.max_steps:
                 return Ending("max_steps", f"max_steps = {self.max_steps} were taken before")
@@ -149,6 +170,8 @@ class Trainer:
             flat = [grads] if arranged is None else gather(grads, arranged, "the gradient")
             if self.checks:
                 self._compare(args, flat)
+            if self.watch is not None:
+                self.probe.hold(args)
             count, rows = count + 1, of_batch
             if self.accumulate > 1:
                 flat = self._gradients(flat)
@@ -206,6 +229,8 @@ class Trainer:
 
     def _after(self, lr: float) -> Ending | None:
         """What follows a step: callback, progress, checkpoint; an ending where it was the last one."""
+        if self.watch is not None and self.watch.due(self.nit):
+            self.probe.look(self.watch, self.nit)
         stop = self.step_callback is not None and self._told(self.step_callback, lr, self.loss)
         if self.bar is not None:
             self.bar.update(self.epoch + (self.batch / self.feed.batches if self.feed.batches else 0.0))
@@ -252,7 +277,8 @@ class Trainer:
     def _note(self, epoch: float) -> str:
         """The text beside the progress bar."""
         loss = self.history.mean_loss
-        return f"epoch {epoch:.3g}" + ("" if math.isnan(loss) else f", loss {loss:.4g}")
+        note = "" if self.watch is None else self.watch.note
+        return f"epoch {epoch:.3g}" + ("" if math.isnan(loss) else f", loss {loss:.4g}") + note
 
     def _save(self) -> None:
         if self.path is not None:

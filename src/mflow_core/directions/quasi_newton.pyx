@@ -15,7 +15,7 @@ from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.arithmetic.dot cimport dot, dot_and_square
+from mflow_core.arithmetic.dot cimport dot
 from mflow_core.directions.bounded cimport bounded_direction, bounded_work, pairs_t
 from mflow_core.directions.records cimport direction, directions_t, padded
 from mflow_core.directions.shifts cimport pair_and_sums, shift_and_dot

@@ -13,7 +13,6 @@ from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy
 
 from mflow_core.arithmetic.dot cimport dot, dot_and_square
 from mflow_core.directions.records cimport direction, directions_t, padded

@@ -20,7 +20,7 @@ from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
-from mflow_core.dynamics.force cimport Force, force_equation, force_t, potential_fn
+from mflow_core.dynamics.force cimport Force, force_equation, force_t
 from mflow_core.dynamics.structure cimport Structure, body_forces, body_product, body_solve, body_sum_solve, body_work, structure_energy
 from mflow_core.dynamics.factors cimport structure_t
 from mflow_core.solvers.operators cimport OP_NONE

@@ -205,7 +205,7 @@ butcher(b"euler", b"Euler", b"forward_euler|rk1|tvd_rk1", 1,
         doc=b"Forward Euler. On gradient flow it is steepest descent with a fixed step: the learning rate is dt.",
         reference=b"L. Euler, Institutionum calculi integralis (1768), sec. 650")
 
-butcher(b"rk2", b"RK2", b"heun", 2,
+butcher(b"rk2", b"RK2", b"heun|modified_euler", 2,
         A=[[], [1]], b=[1./2, 1./2],
         formula=b"k1 = f(t, y), k2 = f(t + dt, y + dt k1), y+ = y + dt (k1 + k2)/2",
         doc=b"Heun's method: an Euler predictor, then the average of both slopes.",

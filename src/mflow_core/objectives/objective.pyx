@@ -24,7 +24,7 @@ from mflow_core.registry import LEVEL, unknown
 
 cnp.import_array()
 
-MODULES = ("objectives_plain", "objectives_linear", "objectives_nist", "objectives_mgh")      # a new one: here and in meson.build
+MODULES = ("objectives_plain", "objectives_linear", "objectives_nist", "objectives_mgh", "objectives_curves")      # a new one: here and in meson.build
 MOST_CLASSES = MAX_CLASSES
 
 cdef enum:
@@ -410,7 +410,7 @@ cdef class Objective:
 
     @property
     def family(self):
-        """"plain", "regression", "nist" or "mgh"."""
+        """"plain", "regression", "nist", "mgh" or "curves"."""
         return self.c.record.family.decode()
 
     @property

@@ -19,7 +19,7 @@ cdef enum:                               # where the lowest point is
 
 ctypedef struct rule_t:                  # how a search goes
     int kind, form, memory
-    double c1, c2, shrink, tol, max_step # c2 0: the method's, or 0.9
+    double c1, c2, shrink, tol, max_step     # c2 0: the method's, or 0.9
     double initial, first_try            # the first trial of every search, of the first one alone; 0: estimated
     int64_t limit                        # evaluations
 

@@ -14,6 +14,8 @@ SOLVE_ACCEL_SIGNATURE = ("int (double, double, double const *, double const *, d
 POTENTIAL_SIGNATURE = "int (double, double const *, double *, ptrdiff_t, void *)"
 PRODUCT_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
 HESSIAN_SIGNATURE = "int (double const *, double *, ptrdiff_t, void *)"
+RESIDUALS_SIGNATURE = "int (double const *, double *, double *, ptrdiff_t, ptrdiff_t, void *)"
+DATUM_SIGNATURE = "int (double const *, double const *, double *, double *, ptrdiff_t, ptrdiff_t, void *)"
 
 # Codes of functions that `mflow.compile` makes, and their meaning.
 RAISED, WRONG_LENGTH = -101, -102

@@ -20,9 +20,9 @@ steps from there: it ends in a local minimum that is no higher than f(r), too. E
 bends.
 
 For an infinite gh there is no r, and the root is the rest that the flow itself reaches, z' = f(t, z) with t at rest. Where f is affine, as
-far as a few probes tell, and all of its modes decay, Newton's step leads there. Else the flow is followed by an implicit pair under sharp error control, until a
-step as long as a quarter of all the time so far hardly moves; Newton's iteration ends it, near there. A flow whose slopes do not fall by a
-hundredth while the number of its steps doubles is said not to come to rest.
+far as a few probes tell, and all of its modes decay, Newton's step leads there. Else the flow is followed by an implicit pair under sharp
+error control, until a step as long as a quarter of all the time so far hardly moves; Newton's iteration ends it, near there. A flow whose
+slopes do not fall by a hundredth while the number of its steps doubles is said not to come to rest.
 
 The scout is made before the first step of fixed length; no state of it survives a solve. An infinite step, of which there is one in a run,
 allocates room for the flow.
@@ -39,10 +39,10 @@ from mflow_core.solvers.matrix cimport (IDENTITY, KRYLOV, LINALG, SPARSE, finite
                                         weighted_norm)
 from mflow_core.solvers.newton cimport (FLOW_ENDS, FLOW_LEAVES, FLOW_STOPS, FLOW_SWINGS, newton_config_t, newton_make, newton_solve,
                                         newton_t, newton_weights, refine, solve_full, update, weights_of_size)
-from mflow_core.solvers.scout cimport (LONG, LONG_WAY, bends, distance, first_update, fits, follow, is_nothing, look_at, open_or, relax,
+from mflow_core.solvers.scout cimport (LONG, LONG_WAY, bends, distance, first_update, fits, follow, is_nothing, look_at, relax,
                                        stand)
-from mflow_core.types cimport (MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_SOLVE, mf_frame, mf_method, mf_new_frame, mf_new_problem,
-                               mf_problem)
+from mflow_core.types cimport (MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_SOLVE, mf_frame, mf_method, mf_new_frame,
+                               mf_new_problem, mf_problem)
 
 cdef enum:
     MOST_STEPS = 200_000                 # of the flow to a rest

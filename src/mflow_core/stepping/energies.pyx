@@ -48,6 +48,7 @@ cdef class Energies:
         cdef mf_sizes sizes
         cdef double[4] c
         cdef int formula = NUMERICAL_NONE
+        cdef bint apart = False
         self.need_energies()
         r, problem = self.run.r, self.run.problem
         mf_sizes_of(r.m, r.par, &sizes)
@@ -57,12 +58,15 @@ cdef class Energies:
             # A method that never solves for a keeps M a = F at the end of its steps only where F does not depend on v, or gamma is 0.
             if c[2] == 0.0 and c[3] == 0.0 and (r.m.flags & MF_IMPLICIT or c[1] == 0.0 or r.inner.flags & MF_VELOCITY_FREE):
                 formula = problem.energy_formula
+            elif sizes.n_vec > 3 and r.m.flags & MF_IMPLICIT:    # alpha methods, which carry M^-1 F beside a
+                formula, apart = problem.energy_formula, True
         if formula == NUMERICAL_NONE:
-            c[0], c[1] = 0.0, 0.5
+            c[0], c[1], apart = 0.0, 0.5, False
         problem.set_lean(c[1] - 0.5)
         raise_or(run_enter(r))
         ledger_release(r.ledger)
-        r.ledger = ledger_make(r.inner.energy, problem.energy_forms, r.inner.ctx, r.n, formula, c[0], c[1], problem.energy_each_step)
+        r.ledger = ledger_make(r.inner.energy, problem.energy_forms, r.inner.ctx, r.n, formula, c[0], c[1], problem.energy_each_step,
+                               apart)
         run_leave(r)
         if r.ledger == NULL:
             raise MemoryError(f"no memory for a ledger of {r.n} components")
@@ -89,16 +93,17 @@ cdef class Energies:
     def inside(self, double t0, cnp.ndarray x0, cnp.ndarray v0, cnp.ndarray a0, double t, cnp.ndarray x, cnp.ndarray v, before):
         """The energies of a state inside a step that began at t0 with the energies `before`, whatever the run's present state is."""
         cdef ledger_t part = self.ledger()[0]
-        cdef const double *start[3]
+        cdef const double *start[4]
         cdef const double *inside[3]
         cdef cnp.ndarray a, out = np.empty(LEDGER_COLUMNS), states
         cdef ptrdiff_t n = self.run.r.n
         cdef int status
         a = self.run.acceleration(t, x, v)
-        states = np.stack([np.asarray(one, dtype=np.float64).reshape(-1) for one in (x0, v0, a0, x, v)])
+        phi = self.run.acceleration(t0, x0, v0) if part.apart else a0
+        states = np.stack([np.asarray(one, dtype=np.float64).reshape(-1) for one in (x0, v0, a0, phi, x, v)])
         start[0] = <const double *> cnp.PyArray_DATA(states)
-        start[1], start[2] = start[0] + n, start[0] + 2 * n
-        inside[0], inside[1], inside[2] = start[0] + 3 * n, start[0] + 4 * n, <const double *> cnp.PyArray_DATA(a)
+        start[1], start[2], start[3] = start[0] + n, start[0] + 2 * n, start[0] + 3 * n
+        inside[0], inside[1], inside[2] = start[0] + 4 * n, start[0] + 5 * n, <const double *> cnp.PyArray_DATA(a)
         status = ledger_start(&part, t0, start)
         if status == 0:
             status = ledger_part(&part, t0, start, t, inside, t - t0)

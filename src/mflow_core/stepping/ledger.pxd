@@ -24,6 +24,7 @@ ctypedef struct ledger_t:
     double *zero
     double *sum
     int formula
+    bint apart                           # a is not M^-1 F at the ends of steps; that is the vector after it
     bint each_step                       # there is a load or damping: their work is asked for at every step
     double beta, gamma
     double[2] load, damping, numerical   # compensated sums since the start
@@ -32,7 +33,7 @@ ctypedef struct ledger_t:
 
 
 cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn forms, void *ctx, ptrdiff_t n, int formula, double beta, double gamma,
-                           bint each_step) noexcept nogil
+                           bint each_step, bint apart) noexcept nogil
 cdef void ledger_release(ledger_t *book) noexcept nogil
 cdef int ledger_start(ledger_t *book, double t, const double *const *y) noexcept nogil
 cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil

@@ -11,6 +11,14 @@ the residual shows that all of it adds up to the energy at hand. Kinetic energy 
 damping at each step, where they exist; the numerical term needs products at each step only where gamma is not 1/2. Its quadratic forms
 are energies as well: Da'M Da/2 is the kinetic energy of a motion with v = Da.
 
+In hht and generalized alpha Newmark's relations hold for the a of the recurrence, and F is that of phi = M^-1 F at the ends, which the method
+carries beside it: works and the potential are those above, with phi in place of a, and what a is apart from phi, r = a - phi, adds
+
+    Dx'M (rbar + (gamma - 1/2) Dr)
+
+to the numerical term, since D[v'Mv/2] = Dx'M (abar + (gamma - 1/2) Da) - D[s a'Ma/2] - (gamma - 1/2) s Da'M Da whatever a is. It vanishes at
+alpha = 0, where the method is Newmark's. With its load shifted the method has no force at the ends of a step, and no formula.
+
 A method without such a formula has NaN in the numerical column; its gain or loss stands in the residual. Where a force with a potential
 stands beside the matrices, the terms above are those of the matrices, and the residual is what the step's quadrature of the force is off by.
 
@@ -20,13 +28,13 @@ Inside a step the state is an interpolant, which obeys M a = F (a is asked for t
 
 the same derivation gives one more numerical term, e_v'M vbar - (abar + (gamma - 1/2) Da)'M e_x: with it the books close at any time.
 """
-from libc.math cimport NAN
+from libc.math cimport NAN, fabs
 from libc.stdint cimport uintptr_t
 from libc.stdlib cimport calloc, free
 
 
 cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn forms, void *ctx, ptrdiff_t n, int formula, double beta, double gamma,
-                           bint each_step) noexcept nogil:
+                           bint each_step, bint apart) noexcept nogil:
     """NULL where there is no memory. forms NULL: energy is quadratic."""
     cdef ledger_t *book = <ledger_t *> calloc(1, sizeof(ledger_t))
     cdef ptrdiff_t padded = (n + 7) // 8 * 8
@@ -40,7 +48,7 @@ cdef ledger_t *ledger_make(mf_energy_fn energy, mf_energy_fn forms, void *ctx, p
     book.da, book.zero, book.sum = book.dx + padded, book.dx + 2 * padded, book.dx + 3 * padded
     book.energy, book.ctx, book.n, book.formula, book.each_step = energy, ctx, n, formula, each_step
     book.forms = energy if forms == NULL else forms
-    book.beta, book.gamma = beta, gamma
+    book.beta, book.gamma, book.apart = beta, gamma, apart
     return book
 
 
@@ -99,17 +107,55 @@ cdef int change_step(ledger_t *book, double t, const double *a, double h) noexce
 
 cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil:
     """Books a step that was accepted."""
+    return book_step(book, t0, y0, t1, y1, y1[3] if book.apart else NULL, h)
+
+
+cdef int book_step(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, const double *phi1,
+                   double h) noexcept nogil:
+    """Works and the numerical term of a step. phi1: M^-1 F at its end, where a is not that; it is y0[3] at the start then."""
+    cdef const double *start[3]
+    cdef const double *end[3]
+    cdef double lean = book.gamma - 0.5, term
+    cdef ptrdiff_t i
+    cdef int status
+    if not book.apart:
+        status = book_works(book, t0, y0, t1, y1)
+        return status if status != 0 else book_numerical(book, t0, y0, t1, y1, h)
+    start[0], start[1], start[2] = y0[0], y0[1], y0[3]
+    end[0], end[1], end[2] = y1[0], y1[1], phi1
+    status = book_works(book, t0, start, t1, end)
+    if status == 0:
+        status = book_numerical(book, t0, y0, t1, y1, h)
+    if status != 0:
+        return status
+    for i in range(book.n):
+        book.dx[i] = y1[0][i] - y0[0][i]
+        book.da[i] = (0.5 - lean) * (y0[2][i] - y0[3][i]) + (0.5 + lean) * (y1[2][i] - phi1[i])
+    term = product(book, t1, book.dx, book.da, &status)
+    put(book.numerical, term)
+    return status
+
+
+cdef int book_works(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1) noexcept nogil:
+    """Work of the load, and what damping took."""
+    cdef double[4] e
+    cdef int status
+    if not book.each_step:
+        return 0
+    e[0] = e[1] = e[2] = e[3] = 0.0
+    status = book.energy(t0, y0, t1, y1, e, book.n, book.ctx)
+    if status == 0:
+        put(book.load, e[2])
+        put(book.damping, e[3])
+    return status
+
+
+cdef int book_numerical(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil:
+    """Newmark's terms of the numerical column."""
     cdef double[4] e
     cdef double lean = book.gamma - 0.5
     cdef ptrdiff_t i
     cdef int status
-    if book.each_step:
-        e[0] = e[1] = e[2] = e[3] = 0.0
-        status = book.energy(t0, y0, t1, y1, e, book.n, book.ctx)
-        if status != 0:
-            return status
-        put(book.load, e[2])
-        put(book.damping, e[3])
     if book.formula == NUMERICAL_NONE:
         return 0
     if h != book.h:
@@ -127,26 +173,36 @@ cdef int ledger_step(ledger_t *book, double t0, const double *const *y0, double 
 
 
 cdef double product(ledger_t *book, double t, const double *u, const double *w, int *status) noexcept nogil:
-    """u'Mw, by the kinetic energies of w + u and w - u."""
+    """u'Mw, by the kinetic energies of w + u and w - u; of a method whose a is not phi, of vectors that are made equally large first."""
     cdef double[4] plus, minus
     cdef double *sum = book.sum
+    cdef double of_u = 0.0, of_w = 0.0, scale = 1.0
     cdef ptrdiff_t i
+    status[0] = 0
+    if book.apart:
+        for i in range(book.n):
+            of_u, of_w = max(of_u, fabs(u[i])), max(of_w, fabs(w[i]))
+        if of_u == 0.0 or of_w == 0.0:
+            return 0.0
+        scale = of_u / of_w
     for i in range(book.n):
-        sum[i] = w[i] + u[i]
+        sum[i] = scale * w[i] + u[i]
     status[0] = state_forms(book, t, book.zero, sum, plus)
     if status[0] != 0:
         return NAN
     for i in range(book.n):
-        sum[i] = w[i] - u[i]
+        sum[i] = scale * w[i] - u[i]
     status[0] = state_forms(book, t, book.zero, sum, minus)
-    return 0.5 * (plus[0] - minus[0])
+    if status[0] != 0:
+        return NAN
+    return 0.5 * (plus[0] - minus[0]) / scale
 
 
 cdef int ledger_part(ledger_t *book, double t0, const double *const *y0, double t1, const double *const *y1, double h) noexcept nogil:
     """Books the part of a step that leads to a state inside it: x and v of an interpolant, a = M^-1 F there."""
     cdef double lean = book.gamma - 0.5, s, term
     cdef ptrdiff_t i
-    cdef int status = ledger_step(book, t0, y0, t1, y1, h)
+    cdef int status = book_step(book, t0, y0, t1, y1, y1[2], h)
     if status != 0 or book.formula == NUMERICAL_NONE:
         return status
     for i in range(book.n):

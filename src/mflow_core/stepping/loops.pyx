@@ -77,21 +77,54 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
             if fabs(t_next - t_last) > 4.5e-16 * (fabs(t_last) + fabs(r.t_base)):
                 h = t_last - r.t             # else the grid ends there, and only rounding has moved it: the step is a whole one
             t_next = t_last
-        status = try_step(r, h)
-        if status == 0 and r.ledger != NULL:
-            if keeps_books:
-                r.books = r.ledger[0]
-            status = book(r, t_next, h)
-        if status == 0 and record != NULL:
-            record.end = lands and i == count - 1
-            status = write_step(r, &t_next, record)
-            if keeps_books and status != 0 and status != RECORD_EVENT:
-                r.ledger[0] = r.books        # the step is not taken
-        if status != 0 and status != RECORD_EVENT:
+        status = fixed_step(r, h, t_next, lands and i == count - 1, keeps_books, record)
+        if status != 0:
             break
-        accept(r, t_next)
-        if status == RECORD_EVENT:
-            leave_grid(r)
+    mf_fp_leave(mode)
+    return status
+
+
+cdef inline int fixed_step(run_t *r, double h, double t_next, bint at_end, bint keeps_books, record_t *record) noexcept nogil:
+    """One step of h to t_next, booked, written and accepted; RECORD_EVENT is a step that was taken."""
+    cdef int status = try_step(r, h)
+    if status == 0 and r.ledger != NULL:
+        if keeps_books:
+            r.books = r.ledger[0]
+        status = book(r, t_next, h)
+    if status == 0 and record != NULL:
+        record.end = at_end
+        status = write_step(r, &t_next, record)
+        if keeps_books and status != 0 and status != RECORD_EVENT:
+            r.ledger[0] = r.books            # the step is not taken
+    if status != 0 and status != RECORD_EVENT:
+        return status
+    accept(r, t_next)
+    if status == RECORD_EVENT:
+        leave_grid(r)
+    return status
+
+
+cdef int run_given(run_t *r, int64_t count, const double *h, const double *ends, double t_end, record_t *record) noexcept nogil:
+    """`count` steps of sizes h, each to the time in `ends` that a compensated sum gives; t_end is that of the run. 0, or why it stopped at
+    the last good step."""
+    cdef unsigned int mode = mf_fp_enter()
+    cdef int64_t i
+    cdef int status = 0
+    cdef bint keeps_books = r.ledger != NULL and record != NULL and (record.n_at > 0 or record.events != NULL)
+    r.f.err = NULL
+    if r.m.flags & MF_SECOND_ORDER and count > 0:
+        status = motion_start(r)
+    if not run_ready(r):
+        status = MF_E_MEMORY
+    for i in range(count if status == 0 else 0):
+        if record != NULL and is_full(record):
+            status = RECORD_FULL
+        elif rho_is_due(r):
+            status = RHO_DUE
+        else:
+            r.dt, r.t_base, r.k_base = h[i], r.t, r.k
+            status = fixed_step(r, h[i], ends[i], ends[i] == t_end, keeps_books, record)
+        if status != 0:
             break
     mf_fp_leave(mode)
     return status

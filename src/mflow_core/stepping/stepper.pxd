@@ -29,7 +29,7 @@ cdef class Run:
     cdef ptrdiff_t watched               # numbers that events see: y, or x and v
     cdef tuple bounds                    # arrays that a descent is projected onto, or None
     cdef bytes problem_state(self)
-    cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive) except? -1
+    cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive, const double *h, const double *ends) except? -1
     cdef void change_dt(self, double dt) noexcept
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import mflow
-from support.motion import Array
+from support.motion import Array, estimates
 
 METHODS = mflow.methods(family="second_order")
 K = np.array([[6.0, -2.0], [-2.0, 4.0]])
@@ -79,7 +79,7 @@ OUTPUTS: list[dict[str, Any]] = [
 @pytest.mark.parametrize("kind", ["structure", "force"])
 def test_a_resumed_run_has_the_same_bits(method: Any, output: dict[str, Any], kind: str, tmp_path: Path) -> None:
     """The trajectory, the ledger and the counters; interrupted by an exception out of the load or the force."""
-    modes = [{"dt": 0.037}] + ([{"rtol": 1e-4}] if "embedded" in method.flags else [])
+    modes = [{"dt": 0.037}] + ([{"rtol": 1e-4}] if estimates(method) else [])
     for mode in modes:
         call: dict[str, Any] = {"t_span": (0, 2), "x0": [1.0, -0.5], "v0": [0.2, 0.0], "method": method.name, **mode, **output}
         arguments: dict[str, Any] = {"force": pendulum}

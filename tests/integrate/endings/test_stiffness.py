@@ -140,7 +140,9 @@ def hodgkin_huxley(t: float, y: Array) -> Array:
 def test_no_alarm_on_neurons_and_slow_cycles(method: str) -> None:
     for rtol in (1e-4, 1e-7):
         assert mflow.solve_ivp(hodgkin_huxley, (0, 30), [0.0, 0.05, 0.6, 0.32], method, rtol=rtol, atol=1e-3 * rtol).success
-        assert mflow.solve_ivp(lambda t, y: [y[1], (1 - y[0] ** 2) * y[1] - y[0]], (0, 40), [2.0, 0.0], method, rtol=rtol, atol=1e-6).success
+        assert mflow.solve_ivp(
+            lambda t, y: [y[1], (1 - y[0] ** 2) * y[1] - y[0]], (0, 40), [2.0, 0.0], method, rtol=rtol, atol=1e-6
+        ).success
 
 
 SHORT: list[tuple[str, Any, float, Any]] = [
@@ -163,14 +165,16 @@ def test_a_few_dozen_held_steps_are_told(method: str, name: str, fun: Any, t_end
 @pytest.mark.parametrize("way", ["advance_to", "step"])
 def test_a_stepper_tells_it_too(way: str) -> None:
     st = mflow.Stepper("dopri5", lambda t, y: -1e4 * (y - 1.0), [0.0], rtol=1e-3, atol=1e-6)
-    with pytest.warns(mflow.StiffnessWarning, match="Stepper: near t") as told:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
         if way == "advance_to":
             st.advance_to(0.5)
             st.advance_to(1.0)
         else:
             for _ in range(400):
                 st.step()
-    assert len(told) == 1
+    assert [w.category for w in told] == [mflow.StiffnessWarning]
+    assert "Stepper: near t" in str(told[0].message)
     assert told[0].filename == __file__
 
 

@@ -33,6 +33,8 @@ WAYS: list[dict[str, Any]] = [
     {"method": "rk4", "dt": "auto"},
     {"method": "rkc2", "rtol": 1e-4, "save_every": 3},
     {"method": "esdirk43", "rtol": 1e-7, "atol": 1e-8},
+    {"method": "rk4", "dt": lambda q, t, y: 0.07 + 0.01 * q},
+    {"method": "rk4", "dt": [0.1, 0.05] * 10},
 ]
 
 

@@ -225,7 +225,8 @@ def cases() -> Iterator[Case]:
     yield Case("optim SGD nesterov", partial(walked, sgd, 13, lr=0.05, momentum=0.875, nesterov=True))
     cost = Cost(7)
     for jac in ("2-point", "3-point"):
-        yield Case(f"minimize differences {jac}", lambda jac=jac: mflow.minimize(cost.value, cost.c0, jac=jac, method="adam", lr=0.03, maxiter=40), FOUND)
+        differenced = partial(mflow.minimize, cost.value, cost.c0, jac=jac, method="adam", lr=0.03, maxiter=40)
+        yield Case(f"minimize differences {jac}", differenced, FOUND)
     hess = partial(mflow.minimize, cost.both, cost.c0, jac=True, method="backward_euler", dt=4.0, maxiter=10, hess=cost.hess)
     yield Case("minimize hess", hess, FOUND)
     for m in mflow.methods():

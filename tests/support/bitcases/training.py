@@ -54,6 +54,13 @@ def online(loss: str) -> Any:
     return state(other)
 
 
+def bent(name: str, batch: int) -> Any:
+    """Nonlinear residuals, one batch after the other."""
+    model = mflow.ImplicitSGD(residual=mflow.objectives.nist(name), lr=0.5, average=10, l1=1e-3)
+    model.fit(epochs=2, seed=1, batch_size=batch)
+    return {name: getattr(model, name) for name in ("params", "last", "count", "nfev", "cut", "kept", "skipped", "reason")}
+
+
 def predicted() -> Any:
     rows = Rows(37, 5)
     model = mflow.ImplicitSGD("squared").fit(rows.X, rows.line, epochs=2, seed=1)
@@ -164,6 +171,9 @@ def cases() -> Iterator[Case]:
         cosine = S.CosineAnnealingLR(0.1, T_max=12, warmup=3)
         yield Case(f"train {name or 'python'} schedule", partial(trained, name, lr=cosine, clip_norm=0.5, track_lr=True))
     yield Case("ImplicitSGD predict", predicted, machine=True)
+    for name in ("Chwirut2", "MGH17", "Hahn1"):
+        for batch in (1, 4):
+            yield Case(f"ImplicitSGD {name} batch={batch}", partial(bent, name, batch))
     yield Case("train Softmax", softmax)
     yield Case("train python validation", partial(trained, validate=True, patience=1, epochs=12, lr=0.3))
     yield Case("train python plateau", partial(trained, lr=S.ReduceLROnPlateau(0.3, patience=0, factor=0.5), schedule_per="epoch"))

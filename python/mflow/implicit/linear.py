@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from mflow_core import registry
@@ -41,7 +41,7 @@ KINKS = {"delta": "huber", "tau": "quantile"}
 def losses() -> dict[str, str]:
     """The formula of each loss l(t; y), t = x.w + b, by name.
 
-    >>> from mflow.training.implicit_sgd import losses
+    >>> from mflow.implicit.linear import losses
     >>> losses()["hinge"]
     'max(0, 1 - y t)'
     """
@@ -148,6 +148,8 @@ def _sorted(keys: Any) -> tuple[Any, Any]:
 class ImplicitSGD:
     """A linear predictor t = x.w + b of one loss, learned by implicit SGD. `help(ImplicitSGD)` ends with formula and parameters.
 
+    With ``residual=`` it is a nonlinear model, see `mflow.implicit.residuals.ResidualSGD`.
+
     Parameters
     ----------
     loss : str
@@ -181,6 +183,18 @@ class ImplicitSGD:
     >>> bool(np.allclose(model.coef, [1, -2, 0.5], atol=1e-2)), model.worst_phi < 1e-12
     (True, True)
     """
+
+    _kinds: ClassVar[dict[str, type[ImplicitSGD]]] = {}  # by the argument that asks for them
+
+    def __init_subclass__(cls, *, kind: str = "", **more: Any) -> None:
+        """A model of its own kind, which `ImplicitSGD` makes where an argument of this name is given."""
+        super().__init_subclass__(**more)
+        if kind:
+            ImplicitSGD._kinds[kind] = cls
+
+    def __new__(cls, *_: Any, **parameters: Any) -> Any:
+        """The model of the kind that the arguments ask for."""
+        return object.__new__(next((kind for name, kind in ImplicitSGD._kinds.items() if name in parameters), cls))
 
     def __init__(self, loss: str = "squared", **parameters: Any) -> None:
         known = sweep.losses()

@@ -1,4 +1,4 @@
-"""Second-order dynamics: M x'' = F(t, x, v), by the callbacks accel (a = M^-1 F) and solve_accel (implicit in a) of the problem.
+"""Methods with one acceleration a step: M x'' = F(t, x, v), by the callbacks accel (a = M^-1 F) and solve_accel (implicit in a) of the problem.
 
 Every method carries x, v and a, all visible. a belongs to the end of the step, where it is M^-1 F(t, x, v) unless the doc of the method
 says otherwise, and the next step begins with it: explicit methods call `accel` once a step, implicit ones call `solve_accel` once. With
@@ -16,14 +16,13 @@ only in v are explicit, and `accel` is enough.
 from cpython.pycapsule cimport PyCapsule_New
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
-from libc.stdlib cimport calloc
 from libc.string cimport memcpy, memset
 
-from mflow_core.methods.passes cimport add, advance, advance_v, correct, guess, kick_drift, taylor
-from mflow_core.methods.tableau cimport MAX_FAMILY, NO_STEPS, records_t, steps_t
-from mflow_core.types cimport (MF_CHOICE, MF_EMBEDDED, MF_E_CALLBACK, MF_FRESH, MF_IMPLICIT, MF_LINEAR, MF_REAL, MF_SECOND_ORDER,
-                               MF_SYMPLECTIC, MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method, mf_new_method, mf_param, mf_sizes,
-                               mf_sizes_fn, mf_step_fn)
+from mflow_core.methods.second_order.passes cimport add, advance, advance_v, correct, guess, kick_drift, taylor
+from mflow_core.methods.second_order.records cimport acceleration, choice, in_place, new_record, real, solve, start
+from mflow_core.methods.tableau cimport NO_STEPS, records_t, steps_t
+from mflow_core.types cimport (MF_EMBEDDED, MF_FRESH, MF_IMPLICIT, MF_SYMPLECTIC, MF_VELOCITY_FREE, mf_begin_fn, mf_frame, mf_method,
+                               mf_sizes, mf_sizes_fn, mf_step_fn)
 
 cdef enum:                               # choices of `damping`: symplectic_euler, velocity_verlet, staggered
     SYMPLECTIC_IMPLICIT = 1
@@ -36,54 +35,6 @@ cdef enum:                               # choices of `damping`: symplectic_eule
     GAMMA = 1
     AM = 2
     AF = 3
-
-
-# ---- accelerations -------------------------------------------------------------------------------------------------------------------
-
-cdef int acceleration(mf_frame *f, double t, const double *x, const double *v, double *a) noexcept nogil:
-    """a = M^-1 F(t, x, v)."""
-    if f.p.accel != NULL:
-        f.n_rhs += 1
-        return f.p.accel(t, x, v, a, f.n, f.p.ctx)
-    if f.p.solve_accel == NULL:
-        return MF_E_CALLBACK
-    f.n_solve += 1
-    memset(a, 0, f.n * sizeof(double))
-    return f.p.solve_accel(t, 1.0, x, v, 0.0, 0.0, NULL, a, f.n, f.p.ctx)
-
-
-cdef int solve(mf_frame *f, double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q,
-               double *a) noexcept nogil:
-    """Solve a = w M^-1 F(t, xp + bx a, vp + bv a) + q; a holds a guess. If a is not on the right, `accel` is enough."""
-    cdef ptrdiff_t i
-    cdef int status
-    if bx == 0.0 and (bv == 0.0 or f.p.flags & MF_VELOCITY_FREE) and f.p.accel != NULL:
-        f.n_rhs += 1
-        status = f.p.accel(t, xp, vp, a, f.n, f.p.ctx)
-        if status == 0 and w != 1.0:
-            for i in range(f.n):
-                a[i] = w * a[i]
-        if status == 0 and q != NULL:
-            for i in range(f.n):
-                a[i] = a[i] + q[i]
-        return status
-    if f.p.solve_accel == NULL:
-        return MF_E_CALLBACK
-    f.n_solve += 1
-    return f.p.solve_accel(t, w, xp, vp, bx, bv, q, a, f.n, f.p.ctx)
-
-
-cdef int start(mf_frame *f, double *room, const double **a) noexcept nogil:
-    """a at the start of the step: the carried one, or a new one in `room`."""
-    a[0] = f.x0[2]
-    if not f.flags & MF_FRESH:
-        return 0
-    a[0] = room
-    return acceleration(f, f.t, f.x0[0], f.x0[1], room)
-
-
-cdef inline bint in_place(const mf_frame *f) noexcept nogil:
-    return f.x1[0] == f.x0[0] or f.x1[1] == f.x0[1] or f.x1[2] == f.x0[2]
 
 
 # ---- Euler's family ------------------------------------------------------------------------------------------------------------------
@@ -419,40 +370,16 @@ cdef int alpha_start(const mf_method *m, const double *par, ptrdiff_t lo, ptrdif
 # ---- records -------------------------------------------------------------------------------------------------------------------------
 
 cdef records_t RECORDS
-_texts = []                              # keeps the strings of the parameters alive
-
-
-def _real(name, value, lower, upper, doc, open=0):
-    return (name, value, lower, upper, MF_REAL, open, b"", doc)
-
-
-def _choice(name, choices, doc):
-    return (name, 0, 0, choices.count(b"|"), MF_CHOICE, 0, choices, doc)
 
 
 cdef mf_method *record(const char *name, const char *class_name, const char *aliases, int order, list par, const char *vectors,
                        int n_work, mf_step_fn step, const char *formula, const char *doc, const char *reference, int flags=0,
                        mf_begin_fn begin=NULL, mf_sizes_fn sizes=NULL) except NULL:
-    cdef mf_method *m = <mf_method *> calloc(1, sizeof(mf_method))
-    cdef mf_param *p = <mf_param *> calloc(max(len(par), 1), sizeof(mf_param))
-    cdef int j
-    if m == NULL or p == NULL or RECORDS.count == MAX_FAMILY:
-        raise MemoryError(f"second_order: expected at most {MAX_FAMILY} methods, or no memory")
-    _texts.append(par)
-    for j, (label, value, lower, upper, kind, open, choices, words) in enumerate(par):
-        p[j].name, p[j].value, p[j].lower, p[j].upper = label, value, lower, upper
-        p[j].kind, p[j].open, p[j].choices, p[j].doc = kind, open, choices, words
-    m[0] = mf_new_method()
-    m.name, m.class_name, m.aliases, m.family, m.vectors = name, class_name, aliases, b"second_order", vectors
+    cdef mf_method *m = <mf_method *> new_record(&RECORDS, sizeof(mf_method), name, class_name, aliases, order, 1, par, vectors, n_work, step)
     m.formula, m.doc, m.reference = formula, doc, reference
-    m.order, m.stages, m.n_par, m.par = order, 1, len(par), p
-    m.flags = MF_SECOND_ORDER | MF_LINEAR | flags
-    m.sizes.n_vis, m.sizes.n_vec, m.sizes.n_work = 3, len(vectors.split(b"|")), n_work
-    m.sizes.order = order
+    m.flags = m.flags | flags
     m.sizes.n_coef = 4 if begin != NULL else 0
-    m.step, m.begin, m.sizes_fn = step, begin, sizes
-    RECORDS.record[RECORDS.count] = m
-    RECORDS.count += 1
+    m.begin, m.sizes_fn = begin, sizes
     return m
 
 
@@ -464,7 +391,7 @@ record(b"forward_euler_system", b"ForwardEulerSystem", b"", 1, [], b"x|v|a", 1, 
     b"L. Euler, Institutiones calculi integralis (1768); E. Hairer, C. Lubich and G. Wanner, Geometric Numerical Integration (2006), I.1")
 
 record(b"symplectic_euler", b"SymplecticEuler", b"semi_implicit_euler", 1,
-    [_choice(b"damping", b"explicit|implicit", b"the velocity in a: at the start of the step, or the new one (the carried a is then "
+    [choice(b"damping", b"explicit|implicit", b"the velocity in a: at the start of the step, or the new one (the carried a is then "
              b"a(t, x, v+))")],
     b"x|v|a", 1, symplectic_step,
     b"v+ = v + dt a(t, x, v), x+ = x + dt v+; implicit: v+ = v + dt a(t, x, v+)",
@@ -479,8 +406,8 @@ record(b"constant_acceleration", b"ConstantAcceleration", b"", 1, [], b"x|v|a", 
     b"N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94", 0, constant_begin)
 
 made = record(b"newmark", b"Newmark", b"average_acceleration", 2,
-    [_real(b"beta", 0.25, 0, 1, b"share of the new acceleration in x: 1/4 average, 1/6 linear acceleration, 1/12 Fox-Goodwin, 0 explicit"),
-     _real(b"gamma", 0.5, 0, 1, b"share of the new acceleration in v: 1/2 for second order; above it high frequencies are damped")],
+    [real(b"beta", 0.25, 0, 1, b"share of the new acceleration in x: 1/4 average, 1/6 linear acceleration, 1/12 Fox-Goodwin, 0 explicit"),
+     real(b"gamma", 0.5, 0, 1, b"share of the new acceleration in v: 1/2 for second order; above it high frequencies are damped")],
     b"x|v|a|j", 7, newmark_step,
     b"x+ = x + dt v + dt^2/2 ((1 - 2 beta) a + 2 beta a+), v+ = v + dt ((1 - gamma) a + gamma a+), a+ = M^-1 F(t+, x+, v+)",
     b"Newmark's family. Stable for every step where 2 beta >= gamma >= 1/2. Its estimates of the errors of x and v hold for every "
@@ -498,7 +425,7 @@ record(b"central_difference", b"CentralDifference", b"", 2, [], b"x|v|a", 4, new
     MF_IMPLICIT | MF_SYMPLECTIC, central_begin)
 
 record(b"velocity_verlet", b"VelocityVerlet", b"leapfrog|verlet|stoermer_verlet", 2,
-    [_choice(b"damping", b"none|explicit", b"none: F does not depend on v (if it does: first order, a at the half step). explicit: "
+    [choice(b"damping", b"none|explicit", b"none: F does not depend on v (if it does: first order, a at the half step). explicit: "
              b"v(1/2) stands in for v+, and a is taken anew at the end")],
     b"x|v|a", 1, verlet_step,
     b"v(1/2) = v + dt/2 a, x+ = x + dt v(1/2), v+ = v(1/2) + dt/2 a(t+, x+, v(1/2))",
@@ -507,7 +434,7 @@ record(b"velocity_verlet", b"VelocityVerlet", b"leapfrog|verlet|stoermer_verlet"
     MF_SYMPLECTIC, central_begin, verlet_sizes)
 
 record(b"staggered", b"Staggered", b"", 2,
-    [_choice(b"damping", b"trapezoidal|backward_euler|explicit", b"how the end of the step takes v: trapezoidal is second order; "
+    [choice(b"damping", b"trapezoidal|backward_euler|explicit", b"how the end of the step takes v: trapezoidal is second order; "
              b"backward_euler is first order, even undamped, and stable there for omega dt < sqrt(2)")],
     b"x|v|a", 3, staggered_step,
     b"v(1/2) = v + dt/2 a(t, x, v), x+ = x + dt v(1/2); trapezoidal: v+ = v(1/2) + dt/2 a(t+, x+, v+), backward_euler: "
@@ -517,11 +444,11 @@ record(b"staggered", b"Staggered", b"", 2,
     b"Animation (2003) 28-36",
     MF_IMPLICIT | MF_SYMPLECTIC, central_begin, staggered_sizes)
 
-_LOAD = _choice(b"load", b"interpolated|shifted", b"interpolated: (1 - af) F(t+, x+, v+) + af F(t, x, v). shifted: F once, at t+ - af dt "
+_LOAD = choice(b"load", b"interpolated|shifted", b"interpolated: (1 - af) F(t+, x+, v+) + af F(t, x, v). shifted: F once, at t+ - af dt "
                 b"and the state between")
 
 made = record(b"hht", b"HHT", b"hilber_hughes_taylor|hht_alpha", 2,
-    [_real(b"alpha", -0.1, -1./3, 0, b"numerical damping of high frequencies: 0 none (average acceleration), -1/3 most"), _LOAD],
+    [real(b"alpha", -0.1, -1./3, 0, b"numerical damping of high frequencies: 0 none (average acceleration), -1/3 most"), _LOAD],
     b"x|v|a|f", 2, alpha_step,
     b"M a+ = (1 + alpha) F+ - alpha F, x+ and v+ as Newmark's with beta = (1 - alpha)^2/4, gamma = 1/2 - alpha",
     b"Hilber, Hughes and Taylor's alpha method: second order, stable for every step, damps what the step does not resolve.",
@@ -530,7 +457,7 @@ made = record(b"hht", b"HHT", b"hilber_hughes_taylor|hht_alpha", 2,
 made.start = alpha_start
 
 made = record(b"generalized_alpha", b"GeneralizedAlpha", b"chung_hulbert", 2,
-    [_real(b"rho_inf", 0.8, 0, 1, b"spectral radius at infinite frequency: 1 keeps everything, 0 kills it in a step"), _LOAD],
+    [real(b"rho_inf", 0.8, 0, 1, b"spectral radius at infinite frequency: 1 keeps everything, 0 kills it in a step"), _LOAD],
     b"x|v|a|f", 2, alpha_step,
     b"M ((1 - am) a+ + am a) = (1 - af) F+ + af F, am = (2 rho - 1)/(rho + 1), af = rho/(rho + 1), x+ and v+ as Newmark's with "
     b"beta = (1 - am + af)^2/4, gamma = 1/2 - am + af",

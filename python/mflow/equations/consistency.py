@@ -21,11 +21,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from mflow import optim
-from mflow.analysis.convergence import slope_of
-from mflow.analysis.results import ConsistencyResult
-from mflow.base.checks import Array, check_function, check_number, check_start, check_vector, shown
+from mflow.base.checks import Array, check_flags, check_function, check_number, check_start, check_vector, shown
 from mflow.base.methods import Method, as_method
 from mflow.dynamics.solve import solve_dynamics
+from mflow.equations.convergence import slope_of
+from mflow.equations.results import ConsistencyResult
+from mflow.equations.rules import Modified, Rule, exact_of, kind_of_rule, modified_of, walk_rule
 from mflow.integrate.flow import gradient_flow
 from mflow.integrate.ivp import solve_ivp
 
@@ -48,12 +49,13 @@ def _quartic(c: Array) -> Array:
 
 
 def consistency(
-    method: str | Method,
+    method: str | Method | Rule,
     problem: Any = None,
     *,
     t_end: float | None = None,
     dt: ArrayLike | None = None,
     friction: float = 1.0,
+    symbols: bool = False,
     **parameters: Any,
 ) -> ConsistencyResult:
     """The ODE that a method converges to as dt -> 0, with the observed order.
@@ -61,7 +63,8 @@ def consistency(
     Parameters
     ----------
     method : name or instance
-        An optimizer (lr is dt), an integrator on gradient flow, or a second-order method on x'' = -g - friction x'.
+        An optimizer (lr is dt), an integrator on gradient flow, or a second-order method on x'' = -g - friction x'. Or a rule of your
+        own: ``update(c, state, g, lr)`` returns the new c; g is the gradient at c, state a dict, empty at first, for what the rule keeps.
     problem : (grad, c0), optional
         ``grad(c)`` returns the gradient. By default that of c1^2/2 + 2 c2^2 + |c|^4/4 from (1, -0.5).
     t_end : float, optional
@@ -71,6 +74,8 @@ def consistency(
         Steps; by default t_end/16 (integrators t_end/4), with momentum (1 - momentum) times that, and 5 halvings of it.
     friction : float
         Of second-order methods; `consistent_momentum` has a parameter of this name, 1 by default here.
+    symbols : bool
+        For a rule: derive its modified equation exactly, with sympy; the rule is then called with symbols.
     **parameters
         Parameters of the method, as ``momentum=0.9``.
 
@@ -78,7 +83,7 @@ def consistency(
     -------
     ConsistencyResult
         ``name`` ("flow", "scaled flow", "newton", "sign flow", or "" where it converges to none of them), ``equation``, ``order``, and
-        the errors against each of them; ``table()``.
+        the errors against each of them; ``kappa`` and ``modified``, the next term of the equation that it follows; ``table()``.
 
     Raises
     ------
@@ -93,46 +98,129 @@ def consistency(
     ("c' = -g/(1 - momentum)", 1)
     >>> mflow.consistency("consistent_momentum").equation
     "c'' = -friction c' - beta_hat g"
+    >>> def descent(c, state, g, lr):
+    ...     return c - lr * g
+    >>> rule = mflow.consistency(descent)
+    >>> rule.equation, round(rule.order), round(rule.kappa, 6), rule.modified
+    ("c' = -g", 1, 0.25, "c' = -g - lr 0.25 grad |g|^2")
 
     References
     ----------
+    D. Barrett and B. Dherin, Implicit gradient regularization, ICLR 2021.
     W. Su, S. Boyd and E. Candes, J. Mach. Learn. Res. 17 (2016) 1-43; N. Kovachki and A. Stuart, J. Mach. Learn. Res. 22 (2021) 1-40.
     """
-    method = as_method(method, {})
-    names = [p.name for p in method.parameters_]
-    friction = check_number(friction, "friction", low=0.0)
-    if "friction" in names and "friction" not in method.given:
-        parameters = {"friction": friction, **parameters}
-    method = as_method(method, parameters)
+    if not isinstance(method, str | Method | type) and callable(method):
+        return _of_rule(method, problem, t_end, dt, parameters, symbols)
+    if symbols:
+        raise ValueError("symbols: expected False for a built-in method; write it as a rule, update(c, state, g, lr)")
+    method = _with_friction(as_method(method, {}), check_number(friction, "friction", low=0.0), parameters)
     if method.kind not in ("step", "update"):
         raise ValueError(f"method: expected an integrator or an optimizer, got {method.name}, which follows single samples")
+    grad, start = _problem(problem)
+    slow = 1.0 - float(method.parameters.get("momentum") or 0.0) if "sign flow" not in _equations(method) else 0.25
+    end = check_number(max(slow, 0.01) if t_end is None else t_end, "t_end", low=0.0, open_low=True)
+    steps, counts = _grid(end, end * max(slow, 0.01) / (4.0 if method.kind == "step" else 16.0), dt)
+    ends = [_walk(method, grad, start, float(h), int(k), friction) for h, k in zip(steps, counts, strict=True)]
+    best, found = _compare(_candidates(method, grad, start, friction), steps, ends, start, end)
+    factor = 1.0
+    if best == "scaled flow":
+        factor = (1.0 - float(method.parameters.get("dampening") or 0.0)) / (1.0 - float(method.parameters["momentum"]))
+    return _result(method, best, EQUATIONS, steps, found, factor, modified_of(method, best, factor, method.order))
+
+
+def _with_friction(method: Method, friction: float, parameters: dict[str, Any]) -> Method:
+    """The method with its parameters, and a friction where it has one."""
+    if "friction" in [p.name for p in method.parameters_] and "friction" not in method.given:
+        parameters = {"friction": friction, **parameters}
+    return as_method(method, parameters)
+
+
+def _problem(problem: Any) -> tuple[Gradient, Array]:
+    """(grad, start). Raises TypeError or ValueError."""
     try:
         grad, c0 = (_quartic, np.array([1.0, -0.5])) if problem is None else problem
     except (TypeError, ValueError):
         raise TypeError(f"problem: expected (grad, c0), got {shown(problem)}") from None
-    check_function(grad, "problem[0]", "the gradient, a function of c")
-    slow = 1.0 - float(method.parameters.get("momentum") or 0.0) if "sign flow" not in _equations(method) else 0.25
-    start, end = check_start(c0, "c0"), check_number(max(slow, 0.01) if t_end is None else t_end, "t_end", low=0.0, open_low=True)
-    first = end * max(slow, 0.01) / (4.0 if method.kind == "step" else 16.0)
+    return check_function(grad, "problem[0]", "the gradient, a function of c"), check_start(c0, "c0")
+
+
+def _grid(end: float, first: float, dt: Any) -> tuple[Array, Any]:
+    """(steps, their numbers), each a whole number of times in t_end. Raises TypeError or ValueError."""
     steps = check_vector(first / 2.0 ** np.arange(6) if dt is None else dt, "dt")
     if steps.size < 2 or not np.all((steps > 0.0) & (steps <= end)):
         raise ValueError(f"dt: expected at least two steps above 0 and up to t_end = {end:g}, got {steps.tolist()}")
     counts = np.unique(np.maximum(1, np.round(end / steps)).astype(int))
-    steps = end / counts
-    ends = [_walk(method, grad, start, float(h), int(k), friction) for h, k in zip(steps, counts, strict=True)]
+    return end / counts, counts
+
+
+def _compare(
+    candidates: dict[str, Any], steps: Array, ends: list[Array], start: Array, end: float
+) -> tuple[str, tuple[dict[str, Array], dict[str, float]]]:
+    """The name of the ODE with the least error among those whose error falls ("" for none), and (errors, orders) against each."""
     errors, orders = {}, {}
-    for name, slope in _candidates(method, grad, start, friction).items():
+    for name, slope in candidates.items():
         truth = _solution(slope, start, end, name == "newton")
         if truth is None:
             continue
         errors[name] = np.array([float(np.max(np.abs(c - truth))) for c in ends])
         orders[name] = slope_of(steps, errors[name], float(np.max(np.abs(truth))))
     falling = [name for name, order in orders.items() if order >= LEAST or errors[name][-1] < 1e-12]
-    best = min(falling, key=lambda name: float(errors[name][-1]), default="")
-    equation = EQUATIONS[best] if best else "none of these, at the steps tried"
+    return min(falling, key=lambda name: float(errors[name][-1]), default=""), (errors, orders)
+
+
+def _result(
+    method: Any, best: str, equations: dict[str, str], steps: Array, found: Any, factor: float, term: Modified, exact: Any = None
+) -> ConsistencyResult:
+    errors, orders = found
+    equation = equations[best] if best else "none of these, at the steps tried"
     return ConsistencyResult(
-        method, best, equation, orders[best] if best else math.nan, steps, errors, orders, {name: EQUATIONS[name] for name in errors}
-    )
+        method, best, equation, orders[best] if best else math.nan, steps, errors, orders, {name: equations[name] for name in errors},
+        factor if best in ("flow", "scaled flow") else math.nan, term.kappa, term.order, term.remainder, _words(factor, term), exact,
+    )  # fmt: skip
+
+
+def _words(factor: float, term: Modified) -> str:
+    """The modified equation; "" where it is not known."""
+    if math.isnan(term.remainder):
+        return ""
+    flow = "c' = -g" if factor == 1.0 else f"c' = -{factor:.6g} g"
+    if term.shift:
+        flow = f"c' = -({factor:.6g} {'-' if term.shift > 0.0 else '+'} {abs(term.shift):.6g} lr) g"
+    if term.order == 1.0:
+        return f"{flow} {'-' if term.kappa >= 0.0 else '+'} lr {abs(term.kappa):.6g} grad |g|^2"
+    return f"{flow} + O(lr^{term.order:g}), on f = L c^2/2 {term.remainder:.6g} lr^{term.order:g} L^{term.order + 1:g} c"
+
+
+def _of_rule(update: Rule, problem: Any, t_end: Any, dt: Any, parameters: dict[str, Any], symbols: bool) -> ConsistencyResult:
+    """The consistency of a rule of the user's own."""
+    if parameters:
+        raise TypeError(f"{next(iter(parameters))}: expected no parameters beside a rule, which has its own; write them into it")
+    check_flags(symbols=symbols)
+    grad, start = _problem(problem)
+    kind = kind_of_rule(update)
+    factor = kind.factor if kind.name in ("flow", "scaled flow") else 1.0
+    factor = 1.0 if abs(factor - 1.0) < 1e-6 else factor
+    slow = 0.25 if kind.name == "sign flow" else min(1.0, 1.0 / factor)
+    end = check_number(slow if t_end is None else t_end, "t_end", low=0.0, open_low=True)
+    steps, counts = _grid(end, end * slow / 16.0, dt)
+    known = zip(steps, counts, strict=True) if kind.name else ()
+    ends = [walk_rule(update, grad, start, float(h), int(k)) for h, k in known]
+
+    def g(c: Array) -> Array:
+        return np.asarray(grad(c), dtype=np.float64)
+
+    candidates: dict[str, Any] = {
+        "flow": lambda t, c: -g(c),
+        "scaled flow": lambda t, c: -factor * g(c),
+        "newton": lambda t, x, v: -kind.friction * v - kind.factor * g(x),
+        "sign flow": lambda t, c: -np.sign(g(c)),
+    }
+    equations = {
+        **EQUATIONS, "scaled flow": f"c' = -{factor:.6g} g", "newton": f"c'' = -{kind.friction:.6g} c' - {kind.factor:.6g} g",
+        "sign flow": "c' = -sign(g)",
+    }  # fmt: skip
+    best, found = _compare({kind.name: candidates[kind.name]} if kind.name else {}, steps, ends, start, end)
+    return _result(update, best, equations, steps, found, factor, modified_of(update, best, factor), exact_of(update) if symbols else None)
 
 
 def _equations(method: Method) -> list[str]:

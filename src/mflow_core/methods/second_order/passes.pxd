@@ -76,6 +76,22 @@ cdef inline void kick_drift(ptrdiff_t n, const double *x, const double *v, const
             v1[i] = half
 
 
+cdef inline void drift(ptrdiff_t n, const double *x, const double *v, double *x1, double *v1, double h) noexcept nogil:
+    """x1 = x + h v, v1 = v."""
+    cdef double vi
+    cdef ptrdiff_t i
+    if n <= MF_SHORT:
+        for i in range(n):
+            vi = v[i]
+            x1[i] = mf_scalar(x[i] + h * vi)
+            v1[i] = mf_scalar(vi)
+    else:
+        for i in range(n):
+            vi = v[i]
+            x1[i] = x[i] + h * vi
+            v1[i] = vi
+
+
 cdef inline void add(ptrdiff_t n, mf_vec y, mf_cvec a, double c) noexcept nogil:
     """y += c a."""
     cdef ptrdiff_t i

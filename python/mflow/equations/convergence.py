@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from mflow.analysis.results import ConvergenceResult, StiffnessResult
 from mflow.base.checks import Array, check_function, check_number, check_start, check_vector
 from mflow.base.methods import Method, as_method
 from mflow.dynamics.solve import solve_dynamics
+from mflow.equations.results import ConvergenceResult, StiffnessResult
 from mflow.integrate.ivp import solve_ivp
 from mflow.problems.testproblems import InitialValueProblem, get_problem
 

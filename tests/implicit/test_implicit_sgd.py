@@ -16,7 +16,7 @@ from mflow_core import registry
 from mflow_core.optimize import sweep
 
 import mflow
-from mflow.training.implicit_sgd import ImplicitSGD
+from mflow.implicit.linear import ImplicitSGD
 from support.levels import LEVELS
 from support.losses import KINKED, SMOOTH, curvature, slope, value
 

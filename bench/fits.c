@@ -1,0 +1,44 @@
+/* Fifteen ordinary fits, as compiled residuals with their Jacobians: ctx holds x and y of the data. */
+#include <math.h>
+#include <stddef.h>
+
+#define FIT(name, ...)                                                                                          \
+  int name(const double *b, double *r, double *J, ptrdiff_t m, ptrdiff_t n, void *ctx) {                        \
+    const double *at = ((const double **)ctx)[0], *y = ((const double **)ctx)[1];                               \
+    for (ptrdiff_t i = 0; i < m; i++) {                                                                         \
+      const double x = at[i];                                                                                   \
+      double f, d[8];                                                                                           \
+      __VA_ARGS__;                                                                                               \
+      if (r) r[i] = f - y[i];                                                                                   \
+      if (J) for (ptrdiff_t j = 0; j < n; j++) J[i * n + j] = d[j];                                             \
+    }                                                                                                           \
+    return 0;                                                                                                   \
+  }
+
+static double peak(double x, const double *b, double *d) {
+  const double u = (x - b[1]) / b[2], e = exp(-0.5 * u * u), slope = b[0] * e * u / b[2];
+  d[0] = e; d[1] = slope; d[2] = slope * u;
+  return b[0] * e;
+}
+
+FIT(decay, { const double e = exp(-b[1] * x); f = b[0] * e + b[2]; d[0] = e; d[1] = -b[0] * x * e; d[2] = 1; })
+FIT(two_decays, {
+  const double e = exp(-b[1] * x), g = exp(-b[3] * x);
+  f = b[0] * e + b[2] * g; d[0] = e; d[1] = -b[0] * x * e; d[2] = g; d[3] = -b[2] * x * g; })
+FIT(growth, { const double e = exp(b[1] * x); f = b[0] * e; d[0] = e; d[1] = b[0] * x * e; })
+FIT(michaelis, { const double s = x / (b[1] + x); f = b[0] * s; d[0] = s; d[1] = -b[0] * s / (b[1] + x); })
+FIT(gaussian, { f = peak(x, b, d); })
+FIT(peak_on_a_line, { f = peak(x, b, d) + b[3] * x + b[4]; d[3] = x; d[4] = 1; })
+FIT(two_peaks, { f = peak(x, b, d) + peak(x, b + 3, d + 3); })
+FIT(wave, { const double a = b[1] * x + b[2], c = b[0] * cos(a); d[0] = sin(a); f = b[0] * d[0] + b[3]; d[1] = c * x; d[2] = c; d[3] = 1; })
+FIT(damped_wave, {
+  const double e = exp(-b[1] * x), a = b[2] * x + b[3], s = e * sin(a), c = b[0] * e * cos(a);
+  f = b[0] * s; d[0] = s; d[1] = -x * f; d[2] = c * x; d[3] = c; })
+FIT(logistic, {
+  const double e = exp(-b[1] * (x - b[2])), s = 1 / (1 + e), g = b[0] * e * s * s;
+  f = b[0] * s; d[0] = s; d[1] = g * (x - b[2]); d[2] = -g * b[1]; })
+FIT(power, { const double p = pow(x, b[1]); f = b[0] * p; d[0] = p; d[1] = b[0] * p * log(x); })
+FIT(four_parameters, {
+  const double z = pow(x / b[2], b[1]), s = 1 / (1 + z), g = (b[0] - b[3]) * s * s * z;
+  f = b[3] + (b[0] - b[3]) * s; d[0] = s; d[1] = -g * log(x / b[2]); d[2] = g * b[1] / b[2]; d[3] = 1 - s; })
+FIT(arrhenius, { const double e = exp(-b[1] / (8.314e-3 * x)); f = b[0] * e; d[0] = e; d[1] = -f / (8.314e-3 * x); })

@@ -1,0 +1,237 @@
+"""Certificates: what kind of point a descent has ended at, which steps are stable there, and where the cost still falls.
+
+    not converged   an entry of the gradient is above gtol, and the run has not said otherwise by a test of its own
+    minimum         the least curvature is above 0, by more than the error of products
+    saddle          it is below 0; the eigenvector is the direction of escape
+    maximum         the largest one is below 0
+    flat            the least curvature is as near to 0 as the error of products: the cost is level along a direction, to second order
+    not known       0 lies in the interval of the least curvature, which more products may narrow
+
+Of at most `DENSE` parameters all curvatures are computed, from n products. Beyond that the ends of the spectrum are those of Lanczos'
+method, each with a bound that holds with a stated probability.
+
+References
+----------
+B. Pearlmutter, Neural Computation 6 (1994) 147-160; J. Kuczynski and H. Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992) 1094-1122.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mflow_core.objectives.objective import Objective
+
+from mflow.base.checks import Array, as_tuple, check_function, check_number, check_start, check_whole, real_array
+from mflow.base.differences import cost_problem
+from mflow.base.methods import Method, as_method
+from mflow.base.result import ANALYSES, IVPResult, Origin, Result, origin_of
+from mflow.curvature.landscape import GTOL, OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, scaled
+from mflow.curvature.measure import Curvature, curvature_of
+
+__all__ = ["Certificate", "certificate", "of_result"]
+
+DENSE = 1000  # parameters up to which all curvatures are computed
+MANY = 400  # products beyond that
+
+
+@dataclass(frozen=True, eq=False)
+class Certificate:
+    """What is known of the end of a descent.
+
+    verdict : "minimum", "saddle", "maximum", "flat", "not converged" or "not known". x : where.
+    gradient_norm : float, Euclidean. gradient : float, its largest entry.
+    least, largest : (lower, upper), the ends of the Hessian's spectrum. probability : with which each outer bound holds, over random
+    starts: 1 where all curvatures are known. noise : error of a product of the Hessian, in the intervals already.
+    preconditioned : (lower, upper), the largest curvature in the metric of a method that rescales, else that of the Hessian.
+    largest_step : float, the largest step with which the method is stable here, for the upper end of `preconditioned`: inf where nothing
+    limits it, nan where that is not known. method : its name, or "".
+    escape : a unit vector arranged as x, along which the cost falls from a saddle or a maximum; else None.
+    products, evaluations : of the Hessian with vectors, and of gradients.
+    """
+
+    verdict: str
+    x: Any
+    gradient_norm: float
+    gradient: float
+    least: tuple[float, float]
+    largest: tuple[float, float]
+    probability: float
+    noise: float
+    preconditioned: tuple[float, float]
+    largest_step: float
+    method: str
+    escape: Any
+    products: int
+    evaluations: int
+
+    def __str__(self) -> str:
+        odds = "" if self.probability == 1.0 else f", each end with a probability of at least {self.probability:.3g}"
+        lines = [
+            MEANING[self.verdict],
+            f"norm of the gradient: {self.gradient_norm:.4g}, its largest entry {self.gradient:.4g}",
+            f"least curvature: {_interval(self.least)}",
+            f"largest curvature: {_interval(self.largest)}{odds}",
+        ]
+        if self.preconditioned != self.largest:
+            lines.append(f"largest curvature in the metric of {self.method}: {_interval(self.preconditioned)}")
+        if self.method:
+            known = {math.inf: "no step is too long"}.get(self.largest_step, f"{self.largest_step:.5g}")
+            lines.append(f"largest stable step of {self.method}: " + ("not known" if math.isnan(self.largest_step) else known))
+        return "\n".join(lines)
+
+
+MEANING = {
+    "minimum": "a minimum: the gradient is small, and the cost curves up in every direction",
+    "saddle": "a saddle: the gradient is small, and the cost falls along .escape",
+    "maximum": "a maximum: the gradient is small, and the cost falls in every direction, fastest along .escape",
+    "flat": "flat: the gradient is small, and along some direction the curvature is 0 as far as products of the Hessian can tell",
+    "not converged": "not converged: the gradient is not small",
+    "not known": "not known: the gradient is small, and what is known of the least curvature does not tell its sign",
+}
+
+
+def _interval(ends: tuple[float, float]) -> str:
+    low, high = ends
+    return f"{0.5 * (low + high):.6g}" if high - low <= 1e-5 * max(abs(low), abs(high)) else f"{low:.6g} to {high:.6g}"
+
+
+def certificate(
+    fun: Callable[..., Any] | None, x: Any, args: tuple[Any, ...] = (), jac: Any = None, *, hessp: Callable[..., Any] | None = None,
+    method: str | Method | None = None, gtol: float = GTOL, products: int | None = None, **parameters: Any,
+) -> Certificate:  # fmt: skip
+    """Whether a point is a minimum, a saddle or none, and which steps are stable there.
+
+    Results of `mflow.minimize`, `mflow.train`, `mflow.least_squares` and `mflow.gradient_flow` have it as their method ``certificate``.
+
+    Parameters
+    ----------
+    fun, args, jac
+        A cost and its gradient, as in `mflow.minimize`.
+    x : array_like of real numbers, any shape
+    hessp : callable, optional
+        ``hessp(x, v, *args)``: exact products of the Hessian; by default differences of gradients, or those of `mflow.objectives`.
+    method : name or instance, optional
+        Whose largest stable step is asked for. Of one that rescales (Adam) it needs the run's state: see the results' own method.
+    gtol : float
+        The point counts as stationary where the largest entry of the gradient is at most this.
+    products : int, optional
+        At most so many products with more than 1000 parameters (400).
+    **parameters
+        Parameters of the method.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit, or the gradient is not finite at x or near it.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> found = mflow.certificate(lambda c: (c[0] ** 2 + 3 * c[1] ** 2, 2 * c * [1, 3]), [0.0, 0.0], jac=True, method="sgd")
+    >>> found.verdict, round(found.largest[1], 6), round(found.largest_step, 6)
+    ('minimum', 6.0, 0.333333)
+
+    See Also
+    --------
+    mflow.posedness : eigenvalues of any y' = F(t, y) at a point
+    """
+    start = check_start(x, "x")
+    problem, _ = cost_problem(fun, jac, start.shape, args)
+    flat, extra = start.ravel(), as_tuple(args)
+    exact = products_of(fun, flat)
+    if hessp is not None:
+        check_function(hessp, "hessp", "a function of (x, v)")
+        exact = lambda v: real_array(hessp(start.copy(), v.reshape(start.shape).copy(), *extra), "hessp").ravel()  # noqa: E731
+    name, step = ("", None) if method is None else _step_of(as_method(method, parameters))
+    longer = OF_DIFFERENCES if (jac is None or isinstance(jac, str)) and not isinstance(fun, Objective) else 1.0
+    arrange = lambda v: v.reshape(start.shape)  # noqa: E731
+    return _examine(Landscape(flat, gradient_of(problem, start), exact, arrange, name, step, longer=longer), gtol, products)
+
+
+def of_result(
+    result: Result, *, gtol: float | None = None, hessp: Callable[..., Any] | None = None, products: int | None = None
+) -> Certificate:
+    """`certificate` of where a result ended: the method ``certificate`` of results. ``hessp(x, v)`` gives exact products."""
+    known = origin_of(result)
+    land = _flow_end(result, known) if isinstance(known, Origin) else known
+    if not isinstance(land, Landscape):
+        raise ValueError("certificate: this result (a copy, loaded, or of a batch) does not hold its cost; give it to mflow.certificate")
+    if hessp is not None:
+        check_function(hessp, "hessp", "a function of (x, v)")
+        at = land.arrange(land.x)
+        land.product = lambda v: real_array(hessp(at, land.arrange(v)), "hessp").ravel()
+    return _examine(land, land.gtol if gtol is None else gtol, products)
+
+
+def _step_of(method: Method) -> tuple[str, Callable[[float], float]]:
+    """(name, curvature -> largest stable step)."""
+    return method.name, lambda curvature: largest_step(method, curvature)
+
+
+def _flow_end(result: Result, origin: Origin) -> Landscape:
+    """Of a path along gradient flow."""
+    if not isinstance(result, IVPResult) or not origin.symmetric:
+        raise ValueError("certificate: expected the end of a gradient flow, got that of another equation; see posedness()")
+    end = np.ascontiguousarray(result.y[..., -1])
+    gradient = gradient_of(origin.problem, end)
+    return Landscape(end.ravel(), gradient, None, lambda v: v.reshape(end.shape), *_step_of(origin.method))
+
+
+def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
+    gtol = check_number(gtol, "gtol", low=0.0)
+    most = MANY if products is None else check_whole(products, "products", 2)
+    n, hessian = land.x.size, land.hessian()
+    with np.errstate(all="ignore"):
+        grad = land.gradient(land.x)
+        if not np.all(np.isfinite(grad)):
+            raise ValueError("certificate: expected a finite gradient at x, got NaN or an infinity")
+        try:
+            noise = hessian.noise()
+            found = curvature_of(hessian, n, n if n <= DENSE else most, noise=noise, both=True, accuracy=1e-6)
+            metric, count = _in_metric(land, hessian, grad, found, most)
+        except FloatingPointError:
+            raise ValueError("certificate: expected finite gradients near x, got NaN or an infinity") from None
+    entry = float(np.max(np.abs(grad), initial=0.0))
+    verdict = _verdict(found, entry <= gtol or land.converged)
+    escape = None
+    if verdict in ("saddle", "maximum"):
+        direction = found.directions[0]
+        escape = land.arrange(-direction if float(direction @ grad) > 0.0 else direction.copy())
+    return Certificate(
+        verdict, land.arrange(land.x), float(np.linalg.norm(grad)), entry, found.least, found.largest, found.probability, noise, metric,
+        math.nan if land.step is None else land.step(metric[1]), land.method, escape, found.products + count, 1 + hessian.evaluations,
+    )  # fmt: skip
+
+
+def _in_metric(land: Landscape, hessian: Any, grad: Array, found: Curvature, most: int) -> tuple[tuple[float, float], int]:
+    """(the interval of the largest curvature as the method sees it, products used)."""
+    if land.bearing is None:
+        return found.largest, 0
+    bears = land.bearing(grad)
+    if math.isnan(bears.limit) or (bears.root is None and not bears.decay):
+        return found.largest, 0
+    n = land.x.size
+    noise = found.noise * (1.0 if bears.root is None else float(np.max(bears.root)) ** 2)
+    own = curvature_of(scaled(hessian, bears), n, n if n <= DENSE else most, noise=noise)
+    return own.largest, own.products
+
+
+def _verdict(found: Curvature, stationary: bool) -> str:
+    if not stationary:
+        return "not converged"
+    if found.least[0] > 0.0:
+        return "minimum"
+    if found.least[1] < 0.0:
+        return "maximum" if found.largest[1] < 0.0 else "saddle"
+    return "flat" if found.probability == 1.0 or found.least[1] - found.least[0] <= 4.0 * found.noise else "not known"
+
+
+ANALYSES["certificate"] = of_result

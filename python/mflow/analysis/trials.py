@@ -1,0 +1,81 @@
+"""A recommendation tried on the spot: its loss against evaluations beside that of three usual choices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mflow.base.checks import Array
+from mflow.optimize.minimize import minimize
+
+__all__ = ["USUAL", "Trial", "trials_of", "tried", "worked"]
+
+USUAL: tuple[tuple[str, dict[str, float]], ...] = (
+    ("sgd", {"lr": 0.01}), ("momentum", {"lr": 0.01, "momentum": 0.9}), ("adam", {"lr": 1e-3}),
+)  # fmt: skip
+CUT, CUTS = 0.25, 14  # of a recommended step that has led up, and how often
+
+Both = Callable[[Array], tuple[float, Array]]
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """One run. method : str. parameters : dict, lr among them. evaluations, loss : float64 arrays of equal length, from the start on; they
+    end where the loss is no longer finite. reason : its ending. recommended : bool."""
+
+    method: str
+    parameters: dict[str, float]
+    evaluations: Array
+    loss: Array
+    reason: str
+    recommended: bool
+
+    @property
+    def label(self) -> str:
+        """For a legend or a table."""
+        return ", ".join([self.method, *(f"{name} = {value:.4g}" for name, value in self.parameters.items())])
+
+
+def tried(both: Both, start: Array, method: str, parameters: dict[str, float], steps: int, recommended: bool = False) -> Trial:
+    """So many steps of a method. both: (cost, gradient), of an array of the start's shape."""
+    evaluations, loss, count = [], [], [0]
+
+    def cost(x: Array) -> tuple[float, Array]:
+        count[0] += 1
+        out = both(x)
+        evaluations.append(float(count[0]))
+        loss.append(float(out[0]))
+        return out
+
+    with np.errstate(all="ignore"):
+        try:
+            settings: dict[str, Any] = dict(parameters)
+            end = minimize(cost, start, method=method, jac=True, gtol=0.0, maxiter=steps, check_gradient=False, **settings)
+            reason = end.reason
+        except Exception:  # the cost's own, where a step has led out of its domain
+            reason = "rhs_failed"
+    values = np.array(loss)
+    bad = np.flatnonzero(~np.isfinite(values))
+    shown = int(bad[0]) if bad.size else values.size
+    return Trial(method, parameters, np.array(evaluations)[:shown], values[:shown], reason, recommended)
+
+
+def worked(trial: Trial) -> bool:
+    """Whether it has led down, and is where it can go on."""
+    good = trial.reason in ("converged", "max_iter") and trial.loss.size > 1
+    return good and bool(trial.loss[-1] < trial.loss[0] or trial.reason == "converged")
+
+
+def trials_of(both: Both, start: Array, method: str, lr: float, parameters: dict[str, float], steps: int) -> tuple[list[Trial], float, int]:
+    """(the recommended method and the usual choices, its lr, how often that was cut until it led down)."""
+    cuts = 0
+    while True:
+        first = tried(both, start, method, {"lr": lr, **parameters}, steps, True)
+        if worked(first) or cuts == CUTS:
+            break
+        lr, cuts = CUT * lr, cuts + 1
+    others = [tried(both, start, name, settings, steps) for name, settings in USUAL]
+    return [first, *others], lr, cuts

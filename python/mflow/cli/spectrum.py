@@ -1,0 +1,107 @@
+"""`mflow spectrum`: the response spectrum of a record, as a table, a picture or a file."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from mflow.cli.arguments import check_file, check_picture, finite, positive, whole
+from mflow.cli.output import write_json
+from mflow.data.ground_motion import GRAVITY, UNITS, GroundMotion, read_record
+from mflow.plot.axes import new_figure
+from mflow.plot.motion import spectrum as draw
+from mflow.vibration.spectrum import ResponseSpectrum, response_spectrum
+
+__all__ = ["table"]
+
+DESCRIPTION = "The response spectrum of a record of ground acceleration: a table, a picture of the pseudo-acceleration, and JSON."
+ROWS = 20  # of the table
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of `mflow spectrum`."""
+    add = parser.add_argument
+    add("--record", metavar="FILE", required=True, help="ground acceleration: PEER's AT2, or lines of time and acceleration")
+    add("--unit", choices=list(UNITS), help="of a record that does not say")
+    add("--scale", type=positive, default=1.0, metavar="FACTOR", help="for the record's acceleration (default: %(default)s)")
+    add("--periods", nargs=2, type=positive, default=(0.05, 5.0), metavar=("FIRST", "LAST"), help="in s (default: 0.05 5)")
+    add(
+        "--count", type=whole(2), default=200, metavar="N", help="how many periods, evenly spaced in their logarithm (default: %(default)s)"
+    )
+    add("--damping", action="append", type=finite(0.0), metavar="RATIO", help="may be repeated (default: 0.05)")
+    add("--peaks", choices=("samples", "continuous"), default="samples", help="where peaks are looked for (default: %(default)s)")
+    add("--out", default="spectrum.png", metavar="FILE", help="the picture: .png, .svg or .pdf (default: %(default)s)")
+    add("--no-plot", action="store_true", help="draw no picture")
+    add("--json", metavar="FILE", help="write everything as JSON; - for standard output (the table then goes to stderr)")
+
+
+def check_arguments(arguments: argparse.Namespace) -> None:
+    """Raise ValueError, with a text for the user, for a mistake in the arguments."""
+    if not arguments.periods[0] < arguments.periods[1]:
+        raise ValueError(f"--periods: expected FIRST below LAST, got {arguments.periods[0]:g} and {arguments.periods[1]:g}")
+    check_picture(arguments.out, arguments.no_plot)
+    check_file("--json", arguments.json)
+    _record(arguments)
+
+
+def _record(arguments: argparse.Namespace) -> GroundMotion:
+    if not Path(arguments.record).is_file():
+        raise ValueError(f"--record {arguments.record}: there is no such file")
+    try:
+        return read_record(arguments.record, arguments.unit, arguments.scale)
+    except UnicodeError:
+        raise ValueError(f"--record {arguments.record}: expected a text file in UTF-8, got other bytes") from None
+    except (OSError, csv.Error, ArithmeticError, MemoryError) as error:
+        raise ValueError(f"--record {arguments.record}: {error}") from None
+
+
+def table(spectrum: ResponseSpectrum) -> str:
+    """Some of the periods, as text: displacements in m, velocities in m/s, accelerations in g.
+
+    Examples
+    --------
+    >>> import mflow, numpy as np
+    >>> from mflow.cli.spectrum import table
+    >>> print(table(mflow.response_spectrum((0.01, np.ones(200)), [0.5, 1.0])).splitlines()[0])
+    the record: peak 0.102 g; damping ratio 0.05, peaks at samples
+    """
+    where = "samples" if spectrum.peaks == "samples" else "samples and between"
+    lines = [
+        f"{spectrum.name}: peak {spectrum.peak / GRAVITY:.4g} g; damping ratio {spectrum.damping:g}, peaks at {where}",
+        "",
+        "period (s)      sd (m)  psv (m/s)   psa (g)    sa (g)",
+    ]
+    for k in sorted({round(j) for j in np.linspace(0, spectrum.periods.size - 1, min(spectrum.periods.size, ROWS))}):
+        lines.append(
+            f"{spectrum.periods[k]:10.4g}  {spectrum.sd[k]:10.4g}  {spectrum.psv[k]:9.4g}  {spectrum.psa[k] / GRAVITY:8.4f}  "
+            f"{spectrum.sa[k] / GRAVITY:8.4f}"
+        )
+    return "\n".join(lines)
+
+
+def command(arguments: argparse.Namespace) -> int:
+    """Run `mflow spectrum`; the exit code."""
+    record, to = _record(arguments), sys.stderr if arguments.json == "-" else sys.stdout
+    first, last = arguments.periods
+    periods = np.geomspace(float(first), float(last), int(arguments.count))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        spectra = [response_spectrum(record, periods, zeta, peaks=arguments.peaks) for zeta in arguments.damping or [0.05]]
+    print("\n\n".join(table(one) for one in spectra), file=to)
+    for text in {str(w.message) for w in caught}:
+        print(f"! {text}", file=to)
+    if arguments.json is not None:
+        names = ("sd", "sv", "sa", "psv", "psa")
+        parts = [{"damping": s.damping, **{name: getattr(s, name).tolist() for name in names}} for s in spectra]
+        write_json({"ground": {"name": record.name, "peak": record.peak}, "periods": periods.tolist(), "spectra": parts}, arguments.json)
+    if not arguments.no_plot:
+        figure = new_figure((8, 4.8))
+        draw(spectra, ax=figure.subplots(), unit="m/s2")
+        figure.savefig(arguments.out, dpi=110)
+        print(f"Picture of the pseudo-acceleration: {arguments.out}", file=to)
+    return 0

@@ -1,0 +1,202 @@
+"""`least_squares_batch`: many fits of compiled residuals, each from its own start, over its own data if given, with its own ending.
+
+All of it runs in the core (`mflow_core.fitting.many`), without Python and without the GIL. Here are the arguments and the result.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import numpy as np
+from mflow_core.fitting import fit, many
+from mflow_core.objectives.objective import Objective
+from numpy.typing import NDArray
+
+from mflow.base.checks import Array, check_flags, check_number, check_whole, shown
+from mflow.base.progress import Progress
+from mflow.base.result import Result, attach
+from mflow.fitting.bounds import EVERYWHERE, check_fixed, sides
+from mflow.fitting.compiled import compiled_residuals
+from mflow.fitting.residuals import check_sigma
+from mflow.fitting.run import STATUS
+from mflow.integrate.ensemble import on_threads
+from mflow.optimize.minimize_batch import data_for_batch, starts_of_batch
+
+__all__ = ["LeastSquaresBatchResult", "least_squares_batch"]
+
+PIECE = 1024  # fits that a thread takes at a time
+WORDS = {**fit.ENDINGS, **many.ENDINGS}
+
+
+class LeastSquaresBatchResult(Result):
+    """Result of `mflow.least_squares_batch`. ``result[k]`` is fit k by itself, a Result of its entries.
+
+    x : float64 array (fits, n), the best point of each (its start, where the residuals are not finite there).
+    cost, optimality : float64 arrays (fits,), half the sum of squares and the largest entry of its gradient in parameters that may move.
+    errors : float64 array (fits, n), standard errors as from `curve_fit`, where they were asked for, else (0, n); inf where the data do not
+        determine them.
+    nit, nfev : int arrays (fits,).
+    reason : list of str: "converged", "max_nfev", "step_too_small", "non_finite", "insensitive", "rhs_failed", "interrupted".
+    status : int array (fits,): as in `least_squares`. success : whether every fit converged. message : what happened to the batch.
+    """
+
+    x: Array
+    cost: Array
+    optimality: Array
+    errors: Array
+    nit: NDArray[np.int64]
+    nfev: NDArray[np.int64]
+    reason: list[str]
+    status: NDArray[np.int64]
+    success: bool
+    message: str
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, (int, np.integer)) and not isinstance(key, bool):
+            return self._fit(range(len(self.reason))[int(key)])
+        return super().__getitem__(key)
+
+    def _fit(self, k: int) -> Result:
+        return Result(
+            x=self.x[k].copy(), cost=float(self.cost[k]), optimality=float(self.optimality[k]),
+            errors=self.errors[k].copy() if len(self.errors) else None, nit=int(self.nit[k]), nfev=int(self.nfev[k]),
+            reason=self.reason[k], status=int(self.status[k]), success=bool(self.status[k] > 0),
+        )  # fmt: skip
+
+
+def least_squares_batch(
+    fun: Any,
+    starts: Any,
+    *,
+    batch_data: dict[str, Any] | None = None,
+    jac: bool = True,
+    bounds: Any = EVERYWHERE,
+    ftol: float | None = None,
+    xtol: float | None = None,
+    gtol: float | None = 1e-11,
+    max_nfev: int | None = None,
+    sigma: Any = None,
+    fixed: Any = None,
+    errors: bool = False,
+    m: int | None = None,
+    threads: int | None = None,
+    progress: bool = False,
+) -> LeastSquaresBatchResult:
+    """Fit compiled residuals from many starts, or one model to many sets of data.
+
+    Parameters
+    ----------
+    fun : `mflow.objectives.Objective` that is a sum of squares, or a compiled function
+        As in `least_squares`; a compiled function fills its Jacobian, and must be safe to call from several threads.
+    starts : array_like (fits, n)
+        ``np.broadcast_to(x0, (fits, n))`` for one in common.
+    batch_data : dict of array_like (fits, ...), optional
+        Data of an objective, a set for each fit: ``{"y": Y}``, Y (fits, m), and ``{"X": ...}`` likewise.
+    jac : True
+        Compiled functions give their Jacobian.
+    bounds, ftol, xtol, gtol, max_nfev, sigma, fixed, m
+        As in `least_squares`, the same for all fits. ftol = 1e-8 is enough for most data, and a fifth faster than gtol.
+    errors : bool
+        Whether to compute standard errors.
+    threads : int, optional
+        The processor's number of cores if not given. Results do not depend on it.
+    progress : bool
+        A progress bar on stderr, where tqdm is installed.
+
+    Returns
+    -------
+    LeastSquaresBatchResult
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit; the text names it. KeyboardInterrupt is passed on, with the fits that were done as its
+        ``partial_result``.
+
+    See Also
+    --------
+    least_squares, minimize_batch
+
+    Examples
+    --------
+    >>> import mflow, numpy as np
+    >>> t = np.linspace(0, 4, 30)
+    >>> rates = np.array([0.5, 1.0, 2.0])
+    >>> Y = 2.0 * np.exp(-rates[:, None] * t) + 0.5
+    >>> f = mflow.objectives.curve("exponential", t, Y[0])
+    >>> r = mflow.least_squares_batch(f, np.ones((3, 3)), batch_data={"y": Y})
+    >>> r.success, r.x[:, 1].round(8).tolist()
+    (True, [0.5, 1.0, 2.0])
+    """
+    check_flags(progress=progress, errors=errors)
+    if jac is not True:
+        raise ValueError(f"jac: expected True, as compiled residuals of a batch give their Jacobian, got {shown(jac)}")
+    points = starts_of_batch(starts)
+    if points.ndim != 2:
+        raise ValueError(f"starts: expected an array of shape (fits, n), got shape {points.shape}")
+    n = points.shape[1]
+    compiled = compiled_residuals(fun, True, n, m, check_sigma(sigma))
+    if compiled is None:
+        raise TypeError(
+            f"fun: expected a compiled sum of squares (mflow.objectives, numba cfunc, LowLevelCallable), got {type(fun).__name__}; fit a "
+            "Python function to one set of data after the other with mflow.least_squares"
+        )
+    if compiled.m < n:
+        raise ValueError(f"fun: expected at least as many residuals as parameters, {n}, got {compiled.m}")
+    given = {"ftol": ftol, "xtol": xtol, "gtol": gtol}
+    tolerances = [0.0 if one is None else check_number(one, name, low=0.0) for name, one in given.items()]
+    limit = 500 * (n + 1) if max_nfev is None else check_whole(max_nfev, "max_nfev", 1)
+    X, y = data_for_batch(fun if isinstance(fun, Objective) else None, batch_data, len(points))
+    lower, upper = sides(bounds, n)
+    outside = np.flatnonzero(((points < lower) | (points > upper)).any(axis=1))
+    if outside.size:
+        raise ValueError(f"starts: expected starts within bounds, got start {outside[0]} outside of them")
+    box = (None, None) if np.isneginf(lower).all() and np.isposinf(upper).all() else (lower, upper)
+    tests = (tolerances[0], tolerances[1], tolerances[2], limit)
+    core = many.Fits(compiled.functions[2], points, *tests, X, y, box[0], box[1], check_fixed(fixed, n), errors)
+    workers = os.cpu_count() or 1 if threads is None else check_whole(threads, "threads", 1)
+    return _run(core, len(points), workers, progress)
+
+
+def _run(core: many.Fits, count: int, workers: int, progress: bool) -> LeastSquaresBatchResult:
+    """Piece after piece, on threads."""
+    lock, taken, done = threading.Lock(), [0], [0]
+
+    def work() -> None:
+        while True:
+            with lock:
+                first = taken[0]
+                taken[0] = last = min(first + PIECE, count)
+            if first >= count:
+                return
+            core.work(first, last)
+            with lock:
+                done[0] += last - first
+
+    def stop() -> None:
+        with lock:
+            taken[0] = count
+        core.stop()
+
+    pieces = -(-count // PIECE)
+    with Progress(0.0, float(count), "least_squares_batch", note=f"{{:.0f}} of {count} fits".format, shown=progress) as bar:
+        try:
+            if pieces:
+                on_threads(work, stop, lambda: done[0], min(workers, pieces), bar)
+        except BaseException as error:
+            attach(error, lambda: _result(core), "in mflow.least_squares_batch; .partial_result holds the fits that were done")
+            raise
+    return _result(core)
+
+
+def _result(core: many.Fits) -> LeastSquaresBatchResult:
+    endings = [WORDS.get(code, "rhs_failed") for code in core.code.tolist()]
+    status = np.array([STATUS.get(one, -1) for one in endings], dtype=np.int64)
+    reason = ["converged" if code > 0 else one for one, code in zip(endings, status.tolist(), strict=True)]
+    counts = {one: reason.count(one) for one in dict.fromkeys(reason)}
+    return LeastSquaresBatchResult(
+        x=core.x, cost=core.cost, optimality=core.optimality, errors=core.errors, nit=core.nit, nfev=core.nfev, reason=reason,
+        status=status, success=bool(np.all(status > 0)), message=", ".join(f"{k} {one}" for one, k in counts.items()) or "no fits",
+    )  # fmt: skip

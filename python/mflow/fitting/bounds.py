@@ -1,0 +1,72 @@
+"""Bounds of fits in SciPy's forms, and parameters that are held."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mflow.base.checks import Array, check_list, real_array, shown
+
+__all__ = ["EVERYWHERE", "check_box", "check_fixed", "sides"]
+
+EVERYWHERE = (-math.inf, math.inf)  # bounds where there are none
+
+
+def sides(bounds: Any, n: int) -> tuple[Array, Array]:
+    """(lower, upper), (n,) each, of a pair of numbers or vectors, or of SciPy's `Bounds`. Raises TypeError or ValueError."""
+    pair = [bounds.lb, bounds.ub] if hasattr(bounds, "lb") else check_list(bounds, "bounds", "a pair (lower, upper)")
+    if len(pair) != 2:
+        raise ValueError(f"bounds: expected a pair (lower, upper), got {shown(bounds)}")
+    out = []
+    for side, name in zip(pair, ("lower", "upper"), strict=True):
+        values = np.asarray(real_array(side, "bounds"), dtype=np.float64)
+        if values.ndim > 1 or (values.ndim == 1 and values.size != n):
+            raise ValueError(f"bounds: expected a number as {name} bound, or {n}, as there are parameters, got shape {values.shape}")
+        if np.isnan(values).any():
+            raise ValueError(f"bounds: expected {name} bounds that are numbers or infinite, got nan")
+        out.append(np.broadcast_to(values, (n,)).copy())
+    lower, upper = out
+    crossed = np.flatnonzero(lower >= upper)
+    if crossed.size:
+        j = int(crossed[0])
+        raise ValueError(
+            f"bounds: expected each lower bound below its upper one, got {lower[j]:g} and {upper[j]:g} for parameter {j}; "
+            "fixed= holds a parameter"
+        )
+    return lower, upper
+
+
+def check_box(bounds: Any, x0: Array) -> tuple[Array, Array] | None:
+    """The sides where one is finite, else None. Raises ValueError where x0 is outside."""
+    if bounds is EVERYWHERE:
+        return None
+    lower, upper = sides(bounds, x0.size)
+    if np.isneginf(lower).all() and np.isposinf(upper).all():
+        return None
+    outside = np.flatnonzero((x0 < lower) | (x0 > upper))
+    if outside.size:
+        j = int(outside[0])
+        raise ValueError(f"x0: expected a start within bounds, got x0[{j}] = {x0[j]:g} outside of [{lower[j]:g}, {upper[j]:g}]")
+    return lower, upper
+
+
+def check_fixed(fixed: Any, n: int) -> NDArray[np.bool_] | None:
+    """(n,) truth values of a mask or of numbers of parameters; None where none is held. Raises TypeError or ValueError."""
+    if fixed is None:
+        return None
+    given = np.asarray(fixed)
+    if given.dtype.kind == "b" and given.shape == (n,):
+        mask = given.copy()
+    elif given.ndim == 1 and (given.dtype.kind in "iu" or not given.size):
+        if given.size and (given.min() < -n or given.max() >= n):
+            raise ValueError(f"fixed: expected numbers of parameters from 0 to {n - 1}, got {shown(fixed)}")
+        mask = np.zeros(n, dtype=bool)
+        mask[given.astype(int)] = True
+    else:
+        raise TypeError(f"fixed: expected {n} truth values, or numbers of parameters, got {shown(fixed)}")
+    if mask.all():
+        raise ValueError("fixed: expected at least one parameter that may move, got all of them held")
+    return mask if mask.any() else None

@@ -1,0 +1,371 @@
+"""`curve_fit`: SciPy's, by the core's loop, with what a fit tells beside its parameters."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core.fitting.callbacks import Calls, all_finite
+from mflow_core.registry import unknown
+
+from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, real_array, shown
+from mflow.base.result import attach
+from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides
+from mflow.fitting.fitted import CurveFit
+from mflow.fitting.least_squares import LeastSquaresResult, scale_of
+from mflow.fitting.residuals import Residuals
+from mflow.fitting.robust import loss_of
+from mflow.fitting.run import Run, intermediate
+from mflow.optimize.callbacks import teller
+from mflow.problems.curves import check_curve, curve, parameter_names, starting_values
+
+__all__ = ["curve_fit"]
+
+TOLERANCE = 1.49012e-8  # SciPy's ftol and xtol
+MORE = (
+    "ftol", "xtol", "gtol", "maxfev", "max_nfev", "x_scale", "loss", "f_scale", "diff_step", "callback", "dt", "acceleration",
+    "check_gradient",
+)  # fmt: skip
+
+
+def curve_fit(
+    f: Any, xdata: Any, ydata: Any, p0: Any = None, sigma: Any = None, absolute_sigma: bool = False, check_finite: bool | None = None,
+    bounds: Any = EVERYWHERE, method: str | None = None, jac: Any = None, *, full_output: bool = False, nan_policy: str | None = None,
+    fixed: Any = None, **kwargs: Any,
+) -> CurveFit:  # fmt: skip
+    """Fit a curve to data by nonlinear least squares.
+
+    Parameters
+    ----------
+    f : callable or str
+        ``f(xdata, *parameters)``, as many numbers as data; or the name of a curve of `mflow.objectives.curve` ("exponential",
+        "gaussian_peak", "logistic_growth", "sine", "power_law", "michaelis_menten"), which is compiled and has its own starting values.
+    xdata : array_like or object
+        Passed to f; lists and arrays as float64.
+    ydata : array_like (m,)
+    p0 : array_like (n,), optional
+        Starting values; as in SciPy 1, or within the bounds, for each parameter in f's signature if not given.
+    sigma : float, array_like (m,) or (m, m), optional
+        Standard deviations of the data, or their covariance matrix.
+    absolute_sigma : bool
+        Whether sigma holds the standard deviations themselves; else pcov is scaled so that the weighted residuals have the deviation 1.
+    check_finite : bool, optional
+        Whether data that are not finite are an error; by default where there is no nan_policy.
+    bounds : pair or `scipy.optimize.Bounds`
+        As in `least_squares`.
+    method : "lm", optional
+        Levenberg-Marquardt, with bounds and without.
+    jac : callable, "2-point" or "3-point", optional
+        ``jac(xdata, *parameters)``, (m, n); or differences, as without it.
+    full_output : bool
+        Whether the tuple has SciPy's five entries: popt, pcov, infodict (nfev, fvec, fjac, ipvt, qtf), mesg, ier.
+    nan_policy : None, "raise" or "omit"
+        What is done about NaN in the data, if check_finite is not True.
+    fixed : array_like, optional
+        Parameters that are held at p0: truth values, numbers, or names.
+    **kwargs
+        ftol and xtol (1.49e-8 both), gtol (0), max_nfev (as in `least_squares`) or maxfev (200 (n + 1) calls, those for differences
+        counted), x_scale, loss, f_scale, diff_step, callback, dt, acceleration, check_gradient: as in `least_squares`.
+
+    Returns
+    -------
+    CurveFit
+        A tuple (popt, pcov) with attributes; ``print(fit)`` is a table.
+
+    Raises
+    ------
+    RuntimeError
+        The fit did not converge; its ``partial_result`` holds the best point, a LeastSquaresResult.
+    TypeError, ValueError
+        An argument does not fit, fewer data than parameters, bounds that cross or exclude p0 among them; the text names it.
+
+    Warns
+    -----
+    RuntimeWarning
+        The data do not determine all parameters, so that pcov is infinite; the text has the rank, and names parameters without effect.
+
+    See Also
+    --------
+    least_squares, least_squares_batch, starting_values
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> x = np.linspace(0, 4, 50)
+    >>> y = 2.5 * np.exp(-1.3 * x) + 0.5 + 0.05 * np.cos(40 * x)
+    >>> fit = mflow.curve_fit(lambda x, a, k, c: a * np.exp(-k * x) + c, x, y)
+    >>> popt, pcov = fit
+    >>> popt.round(1).tolist(), fit.names, fit.dof
+    ([2.5, 1.3, 0.5], ('a', 'k', 'c'), 47)
+    >>> low, high = fit.confidence_band([0.0, 2.0])
+    >>> bool(np.all(low < high))
+    True
+    """
+    run, how = _prepared(f, xdata, ydata, p0, sigma, check_finite, bounds, method, jac, nan_policy, fixed, kwargs)
+    check_flags(absolute_sigma=absolute_sigma, full_output=full_output)
+    try:
+        ending = run.go()
+    except BaseException as error:
+        note = f"in mflow.curve_fit, after {run.nit} steps; .partial_result holds the best point"
+        reason = "interrupted" if isinstance(error, KeyboardInterrupt) else "rhs_failed"
+        text = str(error)
+        attach(error, lambda: LeastSquaresResult(run.result(-1, reason, text)), note)
+        raise
+    return _fitted(run, ending, how, bool(absolute_sigma), bool(full_output))
+
+
+# ---- arguments --------------------------------------------------------------------------------------------------------------------------
+
+
+def _prepared(
+    f: Any, xdata: Any, ydata: Any, p0: Any, sigma: Any, check_finite: Any, bounds: Any, method: Any, jac: Any, nan_policy: Any, fixed: Any,
+    kwargs: dict[str, Any],
+) -> tuple[Run, dict[str, Any]]:  # fmt: skip
+    """The run, and what the result tells of the data."""
+    if method is not None and method != "lm":
+        raise ValueError(f"method: expected 'lm' (Levenberg-Marquardt, with bounds or without), or None, got {shown(method)}")
+    for name in kwargs:
+        if name not in MORE:
+            raise ValueError(unknown("curve_fit: expected a known argument, got", name, list(MORE)))
+    y = np.asarray(ydata, dtype=np.float64)
+    x = np.asarray(xdata, dtype=np.float64) if isinstance(xdata, (list, tuple, np.ndarray)) else xdata
+    x, y, sigma = _finite_data(x, y, sigma, check_finite, nan_policy)
+    if y.size == 0:
+        raise ValueError("ydata: expected at least one number, got none")
+    names, start = _start(f, x, y, p0, bounds)
+    n = start.size
+    if y.size != 1 and n > y.size:
+        raise TypeError(f"p0: expected at most {y.size} parameters, as there are data, got {n}")
+    residuals = ModelResiduals(f, jac, start, x, y, sigma, kwargs.get("diff_step"), kwargs.get("check_gradient", True))
+    how = {"limit": 500 * (n + 1), "calls": 0, "ftol": TOLERANCE, "xtol": TOLERANCE, "gtol": 0.0, "dt": 0.0, "acceleration": False}
+    D = loss = tell = None
+    if kwargs:
+        D, loss, tell = _more(kwargs, how, n)
+    box = None if bounds is EVERYWHERE else _box(bounds, start)
+    held = None if fixed is None else _held(fixed, n, names)
+    told = {"f": residuals.curve, "xdata": x, "ydata": y, "names": names, "held": held}
+    return Run(residuals, start, how, D, box, held, loss, tell), told
+
+
+def _more(kwargs: dict[str, Any], how: dict[str, Any], n: int) -> tuple[Any, Any, Any]:
+    """Write the further arguments into `how`; (units of the parameters, loss, callback) among them."""
+    for name in ("ftol", "xtol", "gtol"):
+        if name in kwargs:
+            how[name] = 0.0 if kwargs[name] is None else check_number(kwargs[name], name, low=0.0)
+    if kwargs.get("max_nfev") is not None:
+        how["limit"] = check_whole(kwargs["max_nfev"], "max_nfev", 1)
+    if kwargs.get("maxfev"):
+        how["calls"] = check_whole(kwargs["maxfev"], "maxfev", 1)
+    if kwargs.get("dt") is not None:
+        how["dt"] = check_number(kwargs["dt"], "dt", low=0.0, open_low=True)
+    check_flags(acceleration=kwargs.get("acceleration", False))
+    how["acceleration"] = bool(kwargs.get("acceleration", False))
+    x_scale = kwargs.get("x_scale", "jac")
+    D = None if isinstance(x_scale, str) and x_scale == "jac" else scale_of(x_scale, n)
+    tell = teller(kwargs["callback"], intermediate) if kwargs.get("callback") is not None else None
+    return D, loss_of(kwargs.get("loss", "linear"), kwargs.get("f_scale", 1.0)), tell
+
+
+def _box(bounds: Any, start: Array) -> tuple[Array, Array] | None:
+    try:
+        return check_box(bounds, start)
+    except ValueError as error:
+        if str(error).startswith("x0: "):
+            raise ValueError(str(error).replace("x0: expected a start", "p0: expected starting values").replace("x0[", "p0[")) from None
+        raise
+
+
+def _held(fixed: Any, n: int, names: Callable[[], tuple[str, ...]]) -> Any:
+    """A mask of the parameters that are held, given as in `check_fixed` or by name."""
+    given = [fixed] if isinstance(fixed, str) else fixed
+    if isinstance(given, (list, tuple)) and given and all(isinstance(one, str) for one in given):
+        known = list(names())
+        for one in given:
+            if one not in known:
+                raise ValueError(unknown("fixed: expected names of parameters, got", one, known))
+        given = [known.index(one) for one in given]
+    return check_fixed(given, n)
+
+
+def _finite_data(x: Any, y: Array, sigma: Any, check_finite: Any, nan_policy: Any) -> tuple[Any, Array, Any]:
+    if nan_policy not in (None, "raise", "omit"):
+        raise ValueError(f"nan_policy: expected None, 'raise' or 'omit', got {shown(nan_policy)}")
+    of_numbers = isinstance(x, np.ndarray)
+    if check_finite or (check_finite is None and nan_policy is None):
+        for data, name in ((y, "ydata"), (x, "xdata")):
+            if isinstance(data, np.ndarray) and not all_finite(data):
+                finite_array(data, name)
+        return x, y, sigma
+    if nan_policy is None:
+        return x, y, sigma
+    lost = np.isnan(y)
+    if of_numbers:
+        there = np.isnan(x)
+        lost = lost | there.any(axis=tuple(range(there.ndim - 1)))
+    if lost.any() and nan_policy == "raise":
+        raise ValueError(f"nan_policy: the data have {int(lost.sum())} entries with nan; nan_policy='omit' leaves them out")
+    if lost.any():
+        x, y = x[..., ~lost] if of_numbers else x, y[~lost]
+        if sigma is not None and np.ndim(sigma):
+            sigma = np.asarray(sigma)
+            sigma = sigma[~lost] if sigma.ndim == 1 else sigma[np.ix_(~lost, ~lost)]
+    return x, y, sigma
+
+
+def _start(f: Any, x: Any, y: Array, p0: Any, bounds: Any) -> tuple[Callable[[], tuple[str, ...]], Array]:
+    """(names of the parameters, when they are asked for, and starting values)."""
+    known = parameter_names(check_curve(f)) if isinstance(f, str) else None
+    if known is None:
+        check_function(f, "f")
+    if p0 is None:
+        count = len(known if known is not None else _names(f, None))
+        start = np.ones(count) if known is None else starting_values(f, x, y)
+        if bounds is not EVERYWHERE:
+            start = _inside(start, *sides(bounds, count), known is not None)
+    else:
+        start = np.array(p0)
+        if start.dtype.kind not in "biuf":
+            real_array(p0, "p0")
+        start = start.astype(np.float64).ravel()
+        if not all_finite(start):
+            finite_array(start, "p0")
+    n = start.size
+
+    def names() -> tuple[str, ...]:
+        return known if known is not None else _names(f, n)
+
+    return names, start
+
+
+def _names(f: Any, n: int | None) -> tuple[str, ...]:
+    """Of f's parameters after the first; n None: they must be countable."""
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []
+    found = [p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][1:]
+    if n is None:
+        if not found:
+            raise ValueError("p0: expected starting values, as f's signature does not tell how many parameters there are, got None")
+        return tuple(found)
+    return tuple(found[j] if j < len(found) else f"p[{j}]" for j in range(n))
+
+
+def _inside(start: Array, lower: Array, upper: Array, keep: bool) -> Array:
+    """SciPy's start within bounds: their middle, or 1 from the only one; a curve's own starting values are moved inside."""
+    if keep:
+        return np.clip(start, lower, upper)
+    low, high = np.isfinite(lower), np.isfinite(upper)
+    middle = np.where(low & high, 0.5 * (np.where(low, lower, 0.0) + np.where(high, upper, 0.0)), 1.0)
+    return np.where(low & ~high, lower + 1.0, np.where(high & ~low, upper - 1.0, middle))
+
+
+class ModelResiduals(Residuals):
+    """The residuals of a model of xdata: (f(xdata, *x) - y)/sigma, or L^-1 of it for a covariance L L'."""
+
+    def __init__(self, f: Any, jac: Any, start: Array, x: Any, y: Array, sigma: Any, diff_step: Any, check: Any) -> None:
+        root, deviations, self.y_size = None, sigma, y.size
+        if sigma is not None:
+            root, deviations = _deviations(sigma, y.size)
+        self.curve = f
+        if isinstance(f, str):
+            self.curve = _Named(f)
+            if root is None:
+                super().__init__(curve(f, x, y, x0=start), "2-point", start, (), {}, deviations, diff_step, check)
+                return
+            model = curve(f, x, None, x0=start)
+            f, jac = (lambda x, *p: model.residuals(p)), (lambda x, *p: model.jac(p))
+        self.data = (x, np.ascontiguousarray(y).ravel(), root)
+        super().__init__(f, "2-point" if jac is None else jac, start, (), {}, deviations, diff_step, check)
+        self.m = y.size
+
+    def _calls(self, f: Any, jac: Any) -> Calls:
+        """The model as the core calls it."""
+        x, y, root = self.data
+        return Calls(f, jac, (), {}, self.n, self._checked, self._checked_jacobian, x, y, self.sigma, root)
+
+    def _checked(self, raw: Any) -> Array:
+        """What the model returned as float64, (m,). Raises TypeError or ValueError."""
+        values = np.asarray(raw)
+        if values.dtype.kind not in "biuf":
+            raise TypeError(f"f returned dtype {values.dtype}: expected real numbers, one for each of {self.y_size} data")
+        if self.y_size == 1 and values.size > 1:
+            self.m = self.y_size = values.size
+        if values.size not in (1, self.m):
+            raise ValueError(f"f returned shape {values.shape}: expected {self.m} numbers, as there are data")
+        return np.ascontiguousarray(np.broadcast_to(values.ravel(), (self.m,)), dtype=np.float64)
+
+
+class _Named:
+    """A curve by its name, as a function of x and its parameters."""
+
+    def __init__(self, name: str) -> None:
+        self.__name__ = name
+
+    def __call__(self, x: Any, *parameters: Any) -> Array:
+        return curve(self.__name__, np.atleast_1d(x), None, x0=parameters).residuals(parameters)
+
+
+def _deviations(sigma: Any, m: int) -> tuple[Array | None, Any]:
+    """(L of a covariance matrix L L', standard deviations): one of them."""
+    values = real_array(sigma, "sigma")
+    if values.ndim == 2 and values.shape == (m, m) and m > 1:
+        try:
+            return np.ascontiguousarray(np.linalg.cholesky(np.asarray(values, dtype=np.float64))), None
+        except np.linalg.LinAlgError:
+            raise ValueError("sigma: expected a positive definite covariance matrix, got one that is not") from None
+    if values.size != 1 and values.shape != (m,):
+        raise ValueError(f"sigma: expected one number, {m} standard deviations or a matrix ({m}, {m}), got shape {values.shape}")
+    return None, values
+
+
+# ---- the result -------------------------------------------------------------------------------------------------------------------------
+
+
+def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bool) -> CurveFit:
+    status, reason = run.outcome(ending)
+    if status <= 0 and reason != "insensitive":
+        message = run.verdict(ending)[2]
+        error = RuntimeError(f"curve_fit: no parameters found that fit best: {message}")
+        attach(error, lambda: LeastSquaresResult(run.result(status, reason, message)), "")
+        raise error
+    core = run.core
+    x, cost, (_, nfev, _, calls) = core.x, core.cost, core.counts
+    held = how["held"]
+    C, rank = core.inverse() if held is None else _inverse_of_free(core.J, held)
+    free = core.m - (x.size if held is None else int(np.sum(~held)))
+    if C is None or (free <= 0 and not absolute):
+        pcov = np.full((x.size, x.size), math.inf)
+        why = "there are as many parameters as data" if C is not None else f"the Jacobian has rank {rank} for {x.size} parameters"
+        dead = [name for name, size in zip(how["names"](), core.norms, strict=True) if size == 0.0]
+        words = f", and no residual depends on {', '.join(dead)}" if dead and C is None else ""
+        warnings.warn(f"curve_fit: the covariance of the parameters could not be estimated, as {why}{words}", RuntimeWarning, stacklevel=3)
+    else:
+        pcov = C if absolute else C * (2.0 * cost / free)
+    entries: tuple[Any, ...] = (x, pcov)
+    if full:
+        packed, order, qtf = core.factors()
+        entries += ({"nfev": calls, "fvec": core.f, "fjac": packed, "ipvt": order, "qtf": qtf}, run.verdict(ending)[2], max(status, 1))
+    attributes = {
+        "popt": x, "pcov": pcov, "cost": cost, "nfev": nfev, "calls": calls, "status": status, "success": status > 0, "reason": reason,
+        "absolute_sigma": absolute, "f": how["f"], "xdata": how["xdata"], "ydata": how["ydata"],
+        "sigma": run.problem.sigma, "held": held, "_run": run, "_ending": ending, "_name": how["names"],
+    }  # fmt: skip
+    return CurveFit(entries, attributes)
+
+
+def _inverse_of_free(J: Array, held: Any) -> tuple[Array | None, int]:
+    """inv(J'J) of the parameters that are not held, 0 for those that are."""
+    n, part = held.size, J[:, ~held]
+    norms = np.sqrt((part**2).sum(axis=0))
+    rank = int(np.linalg.matrix_rank(part / np.where(norms > 0.0, norms, 1.0)))
+    if rank < part.shape[1]:
+        return None, rank
+    out = np.zeros((n, n))
+    R = np.linalg.inv(np.linalg.qr(part)[1])
+    out[np.ix_(~held, ~held)] = R @ R.T
+    return out, rank

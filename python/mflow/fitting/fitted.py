@@ -1,0 +1,260 @@
+"""What `mflow.curve_fit` returns: SciPy's tuple, and everything else that a fit tells."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from mflow.base.checks import Array, check_number, real_array
+from mflow.base.tables import columns
+from mflow.fitting.least_squares import covariance
+from mflow.fitting.quantiles import student_quantile
+
+__all__ = ["CurveFit"]
+
+NEAR_ONE = 0.95  # correlations that are told
+
+
+class CurveFit(tuple[Any, ...]):
+    """A fitted curve: ``popt, pcov = fit``, or SciPy's five entries with full_output; and as attributes
+
+    popt, pcov : parameters (n,) and their covariance (n, n) as SciPy gives it: infinite as a whole where the data do not determine all of
+        them. covariance : inf for those alone that are not determined.
+    names : of the parameters. stderr : standard errors (n,). correlation : (n, n).
+    dof : degrees of freedom, m - n, parameters that are held not counted. cost : half the sum of
+        squares of the residuals, (f - y)/sigma.
+    s : standard deviation of a residual, sqrt(2 cost/dof), and 1 with absolute_sigma.
+    rank, dead : of the Jacobian; names of parameters that no residual depends on.
+    jac : (m, n), over sigma. active_mask : as in `least_squares`. nfev, calls : evaluations of the model, those for differences left out,
+        and all.
+    success, status, reason, message : as in `least_squares`.
+    f, xdata, ydata, sigma, absolute_sigma : what was fitted.
+
+    ``print(fit)`` is a table; `mflow.plot.fit` a picture.
+    """
+
+    popt: Array
+    pcov: Array
+    absolute_sigma: bool
+    f: Callable[..., Any]
+    xdata: Any
+    ydata: Array
+    sigma: Array | None
+    cost: float
+    nfev: int
+    calls: int
+    status: int
+    success: bool
+    reason: str
+    held: Any
+
+    def __new__(cls, entries: tuple[Any, ...], attributes: dict[str, Any]) -> CurveFit:
+        """The tuple of these entries, with these attributes."""
+        made = super().__new__(cls, entries)
+        made.__dict__.update(attributes)
+        return made
+
+    def __getnewargs__(self) -> tuple[Any, ...]:
+        """For copies and pickles."""
+        known = {k: v for k, v in self.__dict__.items() if k not in ("_run", "_ending", "_name")}
+        return tuple(self), {
+            **known,
+            "jac": self.jac,
+            "residuals": self.residuals,
+            "names": self.names,
+            "message": self.message,
+            "active_mask": self.active_mask,
+        }
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing besides: `__getnewargs__` has it all."""
+        return {}
+
+    @cached_property
+    def residuals(self) -> Array:
+        """(f - y)/sigma at popt."""
+        out: Array = self.__dict__["_run"].core.f
+        return out
+
+    @cached_property
+    def jac(self) -> Array:
+        """The Jacobian of the residuals."""
+        out: Array = self.__dict__["_run"].core.J
+        return out
+
+    @cached_property
+    def message(self) -> str:
+        """The ending in words."""
+        out: str = self.__dict__["_run"].verdict(self.__dict__["_ending"])[2]
+        return out
+
+    @cached_property
+    def active_mask(self) -> Any:
+        """-1 at a lower bound, 1 at an upper one."""
+        return self.__dict__["_run"].active_mask
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Names of the parameters."""
+        out: tuple[str, ...] = self.__dict__["_name"]()
+        return out
+
+    @property
+    def dof(self) -> int:
+        """Degrees of freedom."""
+        free = self.popt.size - (0 if self.held is None else int(np.sum(self.held)))
+        return int(self.residuals.size - free)
+
+    @property
+    def s(self) -> float:
+        """Standard deviation of a residual."""
+        return 1.0 if self.absolute_sigma else math.sqrt(2.0 * self.cost / self.dof) if self.dof > 0 else math.nan
+
+    @cached_property
+    def covariance(self) -> Array:
+        """The covariance, inf where the data do not determine a parameter; 0 for those that are held."""
+        out = np.zeros((self.popt.size, self.popt.size))
+        free = np.ones(self.popt.size, dtype=bool) if self.held is None else ~self.held
+        out[np.ix_(free, free)] = covariance(self.jac[:, free], self.s**2)
+        return out
+
+    @property
+    def stderr(self) -> Array:
+        """Standard errors."""
+        return np.sqrt(np.diag(self.covariance))
+
+    @property
+    def correlation(self) -> Array:
+        """Correlations of the parameters; nan where a standard error is 0 or inf."""
+        size = self.stderr
+        with np.errstate(invalid="ignore", divide="ignore"):
+            out: Array = self.covariance / np.outer(size, size)
+        return out
+
+    @cached_property
+    def rank(self) -> int:
+        """Rank of the Jacobian, to rounding."""
+        norms = np.sqrt((self.jac**2).sum(axis=0))
+        return int(np.linalg.matrix_rank(self.jac / np.where(norms > 0.0, norms, 1.0)))
+
+    @property
+    def dead(self) -> tuple[str, ...]:
+        """Names of parameters that no residual depends on."""
+        held = np.zeros(self.popt.size, dtype=bool) if self.held is None else self.held
+        return tuple(name for j, name in enumerate(self.names) if not held[j] and not self.jac[:, j].any())
+
+    # ---- intervals and bands --------------------------------------------------------------------------------------------------------
+
+    def quantile(self, level: float = 0.95) -> float:
+        """Student's t for intervals of this level; the normal distribution's with absolute_sigma."""
+        level = check_number(level, "level", low=0.0, high=1.0, open_low=True, open_high=True)
+        return student_quantile(level, math.inf if self.absolute_sigma else float(self.dof))
+
+    def intervals(self, level: float = 0.95) -> Array:
+        """Confidence intervals of the parameters, (n, 2), from the linear model at popt."""
+        half = self.quantile(level) * self.stderr
+        return np.stack([self.popt - half, self.popt + half], axis=1)
+
+    def __call__(self, x: Any = None) -> Array:
+        """The fitted curve at x; at the data if not given."""
+        return np.asarray(self.f(self._points(x), *self.popt), dtype=np.float64)
+
+    def _points(self, x: Any) -> Any:
+        """What the curve takes as x: the data's where none is given, lists as float64."""
+        if x is None:
+            return self.xdata
+        return np.asarray(x, dtype=np.float64) if isinstance(x, (list, tuple)) else x
+
+    def confidence_band(self, x: Any = None, level: float = 0.95) -> tuple[Array, Array]:
+        """(lower, upper) ends of the confidence interval of the curve at each x, from the linear model at popt.
+
+        Parameters
+        ----------
+        x : array_like, optional
+            The data's if not given.
+        level : float
+
+        Returns
+        -------
+        tuple of ndarray
+            nan where the data do not determine a parameter on which the curve depends.
+        """
+        return self._band(x, level, None)
+
+    def prediction_band(self, x: Any = None, level: float = 0.95, sigma: Any = None) -> tuple[Array, Array]:
+        """(lower, upper) ends of the interval in which one more measurement at x lies.
+
+        Parameters
+        ----------
+        x, level
+            As in `confidence_band`.
+        sigma : float or array_like, optional
+            What `curve_fit` was given as sigma for the data, of the new measurement: 1 if not given, or the data's at the data's x.
+        """
+        if sigma is None:
+            sigma = 1.0 if self.sigma is None or x is not None or self.sigma.ndim > 1 else self.sigma
+        return self._band(x, level, real_array(sigma, "sigma"))
+
+    def _band(self, x: Any, level: float, sigma: Array | None) -> tuple[Array, Array]:
+        t, middle = self.quantile(level), self(x)
+        slopes = self._slopes(self._points(x), middle)
+        used = slopes.any(axis=0)
+        C = np.where(np.outer(used, used), self.covariance, 0.0)
+        with np.errstate(invalid="ignore"):
+            variance = np.einsum("ij,jk,ik->i", slopes, C, slopes).reshape(middle.shape)
+        variance = np.where(np.isfinite(variance), variance, math.nan)
+        half = t * np.sqrt(variance if sigma is None else variance + (self.s * sigma) ** 2)
+        return middle - half, middle + half
+
+    def _slopes(self, x: Any, middle: Array) -> Array:
+        """The curve's derivatives with respect to the parameters, by central differences, (points, n)."""
+        out = np.zeros((middle.size, self.popt.size))
+        for j, value in enumerate(self.popt):
+            h = 2.0**-17 * (abs(value) or 1.0)
+            up, down = self.popt.copy(), self.popt.copy()
+            up[j], down[j] = value + h, value - h
+            change = np.asarray(self.f(x, *up), dtype=np.float64) - np.asarray(self.f(x, *down), dtype=np.float64)
+            out[:, j] = np.broadcast_to(change, middle.shape).ravel() / (up[j] - down[j])
+        return out
+
+    # ---- words ----------------------------------------------------------------------------------------------------------------------
+
+    def __str__(self) -> str:
+        ends = self.intervals() if self.dof > 0 or self.absolute_sigma else np.full((self.popt.size, 2), math.nan)
+        rows = []
+        for j, name in enumerate(self.names):
+            held = self.held is not None and self.held[j]
+            bound = {-1: "at its lower bound", 1: "at its upper bound"}.get(int(self.active_mask[j]), "")
+            error = "held" if held else f"{self.stderr[j]:.4g}"
+            share = f"{abs(100.0 * self.stderr[j] / self.popt[j]):.2g} %" if self.popt[j] and not held else ""
+            interval = "" if held else f"{ends[j, 0]:.6g} ... {ends[j, 1]:.6g}"
+            rows.append([name, f"{self.popt[j]:.8g}", error, share, interval, bound])
+        table = columns(["parameter", "value", "standard error", "", "95 % interval", ""], rows)
+        return "\n".join([self._heading(), "", table, "", *self._notes()])
+
+    def _heading(self) -> str:
+        count = self.popt.size
+        name = getattr(self.f, "__name__", type(self.f).__name__)
+        return f"{name}: {count} parameter{'s' * (count != 1)}, {self.residuals.size} data, {self.reason} after {self.nfev} evaluations"
+
+    def _notes(self) -> list[str]:
+        notes = [f"sum of squares {2.0 * self.cost:.6g} with {self.dof} degrees of freedom, standard deviation of a residual {self.s:.4g}"]
+        miss, spread = self() - self.ydata, self.ydata - np.mean(self.ydata)
+        if self.sigma is None and float(np.sum(spread**2)) > 0.0:
+            notes[0] += f", R^2 = {1.0 - float(np.sum(miss**2) / np.sum(spread**2)):.6f}"
+        free = self.popt.size - (0 if self.held is None else int(np.sum(self.held)))
+        if self.rank < free:
+            dead = f": {', '.join(self.dead)} without effect" if self.dead else ""
+            notes.append(f"the data do not determine all parameters: the Jacobian has rank {self.rank} for {free}{dead}")
+        C = self.correlation
+        for i in range(self.popt.size):
+            for j in range(i):
+                if abs(C[i, j]) > NEAR_ONE:
+                    notes.append(f"correlation of {self.names[j]} and {self.names[i]}: {C[i, j]:.4f}")
+        return notes
+
+    __repr__ = __str__

@@ -1,0 +1,271 @@
+"""A fit from its start to its end: the core's loop, what it asks for on the way, and the ending in words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from mflow_core.fitting.fit import ASKS, ENDINGS
+
+from mflow.base.checks import Array
+from mflow.base.result import Result
+from mflow.fitting.residuals import Residuals
+from mflow.fitting.robust import Robust
+
+__all__ = ["STATUS", "Run", "intermediate", "lost_share"]
+
+GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
+LOST = 0.3  # of a column of differences: what rounding may turn of one that still tells where the cost falls
+
+STATUS = {
+    "gtol": 1, "ftol": 2, "xtol": 3, "both": 4, "rounding": 1, "differences": 1, "vanished": 1, "minimum": 1, "max_nfev": 0, "callback": -2,
+}  # fmt: skip
+
+
+def lost_share(J: Array) -> float:
+    """The share of the largest singular value below which one is rounding."""
+    return float(max(J.shape)) * 2.0**-52
+
+
+class Run:
+    """Where a fit stands. x : before the first evaluation, afterwards that of the core."""
+
+    def __init__(
+        self, residuals: Residuals, x: Array, how: dict[str, Any], D: Array | None, box: tuple[Array, Array] | None, fixed: Any,
+        loss: Robust | None, tell: Callable[[Any], bool] | None,
+    ) -> None:  # fmt: skip
+        self.problem, self.x, self.how, self.loss, self.tell = residuals, x, how, loss, tell
+        self.D, self.box, self.fixed = D, box, fixed
+        self.core: Any = None
+        self.bad, self.spent = "", 0  # evaluations before this run, by single residuals
+
+    def set_up(self) -> None:
+        """Evaluate the residuals at x: the core then knows how many there are."""
+        core = self.problem.start(self.x, self.loss)
+        how = self.how
+        tests = (how["ftol"], how["xtol"], how["gtol"], max(1, how["limit"] - self.spent), how.get("calls", 0))
+        core.settings(*tests, how["dt"], how["acceleration"], self.tell is not None)
+        if self.D is not None:
+            core.scale(self.D)
+        if self.box is not None:
+            core.box(*self.box)
+        if self.fixed is not None:
+            core.hold(self.fixed)
+        self.core = core
+
+    def go(self) -> str:
+        """The name of the test that ended it."""
+        with np.errstate(all="ignore"):
+            self.set_up()
+            code = self.problem.begin()
+            if code:
+                self.bad = self._what_is_not_finite()
+            while not code or code in ASKS:
+                code = self.core.advance()
+                ending = self._asked(ASKS.get(code, "")) if code in ASKS else ""
+                if ending:
+                    return ending
+                if ENDINGS.get(code) == "step_too_small" and self._longer():
+                    code = 0
+            return self._looked_at(str(ENDINGS[code]))
+
+    def _looked_at(self, ending: str) -> str:
+        """The ending after a look at the Jacobian where the run stands, and at columns that vanish there."""
+        if self.nit and ending != "non_finite":
+            self.problem.check_again()
+        if ending == "step_too_small":
+            ending = "minimum" if self.vanishes() else ending
+            self.problem.look_closer(self.core.x)
+        return ending
+
+    def vanishes(self) -> bool:
+        """Whether x is a minimum at which columns of J vanish, so that no cosine with them tells it."""
+        core, x = self.core, self.core.x
+        norms, g, free = core.norms, core.J.T @ core.r, core.free
+        noise, cost = core.measures[2], core.cost
+        some = np.flatnonzero(free & (np.abs(g) > noise * norms))
+        small = (norms * self.problem.unit(x))[some] <= GONE * math.sqrt(2.0 * cost)
+        return self.loss is None and bool(small.all()) and self.problem.rises(x, cost, some)
+
+    def _asked(self, word: str) -> str:
+        """Do what the core asks for; an ending, where there is one."""
+        if word == "zeros":
+            self.problem.zeros(self.core.x)
+        elif word == "blurred" and self.problem.refine():
+            self.problem.renew()
+        if word in ("stepped", "blurred") and self.tell is not None and self.tell(self):
+            return "callback"
+        return ""
+
+    def _longer(self) -> bool:
+        """Where no step lowers the cost: once more, by longer differences, as noise may hide in shorter ones."""
+        if not self.problem.longer(self.core.x) or self.problem.renew():
+            return False
+        self.core.again()
+        return True
+
+    def _what_is_not_finite(self) -> str:
+        f, J = self.core.f, self.core.J
+        lost = np.flatnonzero(~np.isfinite(f))
+        if lost.size:
+            return f"residual {lost[0]} at x0 is {f[lost[0]]}"
+        if not math.isfinite(self.core.cost):
+            return "the squares of the residuals at x0 overflow"
+        row, column = (int(k) for k in np.argwhere(~np.isfinite(J))[0])
+        return f"entry ({row}, {column}) of the Jacobian at x0 is {J[row, column]}"
+
+    # ---- the end --------------------------------------------------------------------------------------------------------------------
+
+    @property
+    def nit(self) -> int:
+        """Steps that were taken."""
+        return int(self.core.counts[0]) if self.core is not None else 0
+
+    @property
+    def nfev(self) -> int:
+        """Evaluations of the residuals, those for differences aside."""
+        return int(self.core.counts[1]) + self.spent if self.core is not None else 1
+
+    def finish(self, ending: str) -> dict[str, Any]:
+        """The entries of the result, with the ending in words."""
+        return self.result(*self.verdict(ending))
+
+    def verdict(self, ending: str) -> tuple[int, str, str]:
+        """(status, reason, message)."""
+        _, cosine, _, rounding, _, size = self.core.measures
+        gtol, ftol, xtol = (self.how[name] for name in ("gtol", "ftol", "xtol"))
+        angle = f"the cosine of the residuals with the columns of the Jacobian is {cosine:.3g}"
+        if self.core.stale:
+            angle = "the Jacobian is that before this step"
+        if size <= rounding:
+            small = "0" if size == 0.0 else f"as small as rounding lets them be, {size:.3g} in all"
+            angle = f"the residuals are {small}"
+        hint = self.hint() if ending == "step_too_small" else ""
+        told, below = ", and finite differences tell no smaller one from 0", ", and rounding lets it sink no further"
+        if self.problem.digits is not None and self.problem.grain:
+            told = below = f", and residuals that move in steps of {self.problem.digits.quantum:.6g} tell no smaller one from 0"
+        text = {
+            "gtol": f"{angle}{'' if size <= rounding else f', at most gtol = {gtol:g}'}, after {self.nit} steps",
+            "rounding": f"{angle}{'' if size <= rounding else below}, after {self.nit} steps",
+            "differences": f"{angle}{'' if size <= rounding else told}, after {self.nit} steps",
+            "vanished": f"residuals and steps have fallen below the rounding of those at x0, after {self.nit} steps; {angle}",
+            "minimum": f"columns of the Jacobian vanish at x, and the cost rises on both sides in their parameters, after {self.nit} steps",
+            "ftol": f"the last step lowered the cost by less than ftol = {ftol:g} of it; {angle}",
+            "xtol": f"the last step was shorter than xtol = {xtol:g} of x; {angle}",
+            "both": "the last step was shorter than xtol of x, and lowered the cost by less than ftol of it; " + angle,
+            "max_nfev": f"{self.nfev} evaluations, the limit; {angle}, above gtol = {gtol:g}",
+            "callback": f"the callback stopped it after {self.nit} steps",
+            "step_too_small": f"no step that still moves x lowers the cost after {self.nit} steps, and {angle}" + hint,
+            "non_finite": f"{self.bad}: start elsewhere, or look at what the function cannot take",
+        }[ending]
+        status, reason = self.outcome(ending)
+        text += self.problem.note()
+        if status == -1 and STATUS.get(ending, 0) > 0:
+            return status, reason, f"{self.refused()[1]}; {text}"
+        if status <= 0 and self.problem.wrong:
+            text = f"{self.problem.wrong}; {text}"
+        if self.idle:
+            text += f"; {self.idle}"
+        return status, reason, text
+
+    def outcome(self, ending: str) -> tuple[int, str]:
+        """(status, reason)."""
+        status = STATUS.get(ending, -1)
+        if status <= 0:
+            return status, ending
+        refused = self.refused()[0]
+        return (-1, refused) if refused else (status, "converged")
+
+    def hint(self) -> str:
+        """What may be the reason where no step lowers the cost."""
+        verdict = self.problem.verdict
+        if np.linalg.norm(self.core.edge - self.core.x) <= 1e-6 * np.linalg.norm(self.core.x):
+            return "; the residuals are not finite beyond x"
+        if self.problem.differences or verdict.kind != "unknown":
+            return ""
+        return f": whether jac is right is not known, as {verdict.text}" if verdict.text else ": is jac right?"
+
+    def refused(self) -> tuple[str, str]:
+        """(reason, text) where a small gradient is no minimum: a Jacobian that is wrong, or 0 as a whole; else empty."""
+        if self.problem.wrong:
+            return "wrong_gradient", self.problem.wrong
+        _, _, _, rounding, _, size = self.core.measures
+        if self.core.any_slope and self.core.lost > LOST and size > rounding:
+            return "step_too_small", "differences of residuals that are rounded so much do not tell where the cost falls"
+        if self.core.any_slope or not self.core.cost > 0.0:
+            return "", ""
+        scans = [one for one, _ in self.problem.scans(self.core.x, np.arange(self.x.size))]
+        if all(one.kind == "flat" for one in scans):
+            return "insensitive", "no residual changes within 0.015 of x in any parameter"
+        if self.problem.given and any(one.kind == "slope" for one in scans):
+            return "insensitive", "differences over diff_step are 0, though the residuals change over longer steps: raise diff_step"
+        if any(one.falls for one in scans):
+            return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
+        return "", ""
+
+    @property
+    def idle(self) -> str:
+        """Of parameters that no residual depends on, where others are determined."""
+        if self.core is None or not self.core.any_slope:
+            return ""
+        norms = self.core.norms
+        zero = np.flatnonzero(norms == 0.0) if np.isfinite(norms).all() else np.zeros(0, int)
+        if self.fixed is not None:
+            zero = zero[~self.fixed[zero]]
+        if not zero.size:
+            return ""
+        J = self.core.J
+        names = ", ".join(f"x[{j}]" for j in zero[:10]) + (", ..." if zero.size > 10 else "")
+        return f"no residual depends on {names} at x, where the Jacobian has rank {rank_of(J)} for {self.x.size} parameters"
+
+    def result(self, status: int, reason: str, message: str) -> dict[str, Any]:
+        """The best point, which is where the run stands."""
+        n = self.x.size
+        if self.core is None:
+            empty, none = np.full(0, math.nan), np.full(n, math.nan)
+            state = {
+                "x": self.x, "cost": math.nan, "fun": empty, "jac": np.full((0, n), math.nan), "grad": none, "optimality": math.nan,
+                "cosine": math.nan, "active_mask": np.zeros(n, int), "nfev": 1, "njev": 0, "nit": 0, "rank": 0, "dt": math.nan,
+            }  # fmt: skip
+        else:
+            state = self._state()
+        verdict = self.problem.verdict
+        return {**state, "ncheck": verdict.ncheck, "status": status, "success": status > 0, "reason": reason, "message": message}
+
+    @property
+    def active_mask(self) -> Any:
+        """-1 at a lower bound, 1 at an upper one, else 0."""
+        x = self.core.x
+        if self.box is None:
+            return np.zeros(x.size, int)
+        return (x >= self.box[1]).astype(int) - (x <= self.box[0]).astype(int)
+
+    def _state(self) -> dict[str, Any]:
+        core = self.core
+        nit, _, njev, _ = core.counts
+        x, f, r, J = core.x, core.f, core.r, core.J
+        cost = 0.5 * float(f @ f) if self.loss is None else core.cost
+        with np.errstate(all="ignore"):  # at a start that is not finite
+            g = J.T @ (f if self.loss is None else r)
+        free = core.free
+        return {
+            "x": x, "cost": cost, "fun": f, "jac": J, "grad": g, "optimality": float(np.max(np.abs(g[free]), initial=0.0)),
+            "cosine": core.measures[1], "active_mask": self.active_mask,
+            "nfev": self.nfev, "njev": njev, "nit": nit, "rank": rank_of(J), "dt": core.dt,
+        }  # fmt: skip
+
+
+def rank_of(J: Array) -> int:
+    """Of a Jacobian, to rounding, its columns scaled to length 1."""
+    if not J.size or not np.isfinite(J).all():
+        return 0
+    norms = np.sqrt((J * J).sum(axis=0))
+    s = np.linalg.svd(J / np.where(norms > 0.0, norms, 1.0), compute_uv=False)
+    return int(np.sum(s > lost_share(J) * s[:1].max(initial=0.0)))
+
+
+def intermediate(run: Run) -> Result:
+    """What a callback is told."""
+    return Result(x=run.core.x, cost=run.core.cost, fun=run.core.f, nit=run.nit, nfev=run.nfev)

@@ -1,0 +1,1 @@
+"""Implicit SGD: linear models, and models with residuals."""

@@ -1,0 +1,242 @@
+"""Curves that are fitted every day, compiled (`mflow_core.objectives.objectives_curves`), and starting values for them.
+
+Each has a record there with its formula, which names its parameters; these records are the list of curves.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import re
+from typing import Any
+
+import numpy as np
+from mflow_core.objectives.objective import Objective, records
+from mflow_core.registry import unknown
+
+from mflow.base.checks import Array, check_start, finite_array
+
+__all__ = ["check_curve", "curve", "curve_names", "parameter_names", "starting_values"]
+
+
+@functools.cache
+def curve_names() -> tuple[str, ...]:
+    """Names of the curves."""
+    return tuple(name for name, family, *_ in records() if family == "curves")
+
+
+def check_curve(name: Any) -> str:
+    """The name of a curve. Raises ValueError with the nearest ones."""
+    if name not in curve_names():
+        raise ValueError(unknown("curve: expected a known name, got", str(name), list(curve_names())))
+    return str(name)
+
+
+@functools.cache
+def parameter_names(name: str) -> tuple[str, ...]:
+    """Those in its formula, f(x; a, b) = ..."""
+    formula = next(formula for one, _, formula, *_ in records() if one == name)
+    found = re.match(r"f\(x; ([^)]*)\)", formula)
+    return tuple(found.group(1).split(", ")) if found else ()
+
+
+def curve(name: str, x: Any, y: Any = None, *, x0: Any = None) -> Objective:
+    """A common curve with its data: half the sum of squared residuals, compiled.
+
+    Parameters
+    ----------
+    name : str
+        "exponential" a e^(-k x) + c, "gaussian_peak" a e^(-(x - m)^2/(2 s^2)) + c, "logistic_growth" l/(1 + e^(-k (x - m))), "sine"
+        a sin(w x + p) + c, "power_law" a x^b, "michaelis_menten" v x/(k + x); parameters in this order.
+    x : array_like (m,)
+    y : array_like (m,), optional
+        Without it the residuals are the curve itself.
+    x0 : array_like (n,), optional
+        The start; `starting_values` of the data if not given.
+
+    Returns
+    -------
+    Objective
+        For `least_squares`, `least_squares_batch`, `minimize` and the other drivers.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An unknown name, data that do not fit or are not finite.
+
+    See Also
+    --------
+    mflow.curve_fit, mflow.starting_values
+
+    Examples
+    --------
+    >>> import mflow
+    >>> f = mflow.objectives.curve("power_law", [1.0, 2.0, 3.0], [2.0, 8.0, 18.0])
+    >>> mflow.least_squares(f, f.x0).x.round(10).tolist()
+    [2.0, 2.0]
+    """
+    check_curve(name)
+    points = _data(x, "x")
+    labels = None if y is None else _data(y, "y")
+    if labels is not None and labels.shape != points.shape:
+        raise ValueError(f"y: expected shape {points.shape}, as x has, got shape {labels.shape}")
+    n = len(parameter_names(name))
+    if x0 is None:
+        start = np.ones(n) if labels is None else starting_values(name, points, labels)
+    else:
+        start = check_start(x0, "x0")
+        if start.shape != (n,):
+            raise ValueError(
+                f"x0: expected shape ({n},), one number for each of {', '.join(parameter_names(name))}, got shape {start.shape}"
+            )
+    objective = Objective()
+    objective.fill(name, (n,), start, points, labels, factor=0.5)
+    return objective
+
+
+def _data(value: Any, argument: str) -> Array:
+    data = np.asarray(finite_array(value, argument), dtype=np.float64)
+    if data.ndim != 1 or not data.size:
+        raise ValueError(f"{argument}: expected a vector of numbers, got shape {data.shape}")
+    return np.ascontiguousarray(data)
+
+
+# ---- starting values ------------------------------------------------------------------------------------------------------------------
+
+
+def starting_values(name: str, x: Any, y: Any) -> Array:
+    """Starting values of a common curve's parameters, from the data alone.
+
+    Linear least squares where the curve, or its logarithm, integral or reciprocal, is linear in its parameters; the largest peak of the
+    spectrum (sine, over x resampled evenly), or moments of the data (gaussian_peak).
+
+    Parameters
+    ----------
+    name : str
+        As in `mflow.objectives.curve`.
+    x, y : array_like (m,)
+
+    Returns
+    -------
+    ndarray (n,)
+        In the order of the curve's formula; for `curve_fit` they serve as p0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An unknown name, or data that are no vectors of finite numbers of one length.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> x = np.linspace(0, 5, 40)
+    >>> mflow.starting_values("exponential", x, 3 * np.exp(-0.8 * x) + 1).round(2).tolist()
+    [3.0, 0.8, 1.0]
+
+    References
+    ----------
+    J. Jacquelin, Regressions et equations integrales (2009), for the exponential.
+    """
+    check_curve(name)
+    a, b = _data(x, "x"), _data(y, "y")
+    if a.shape != b.shape:
+        raise ValueError(f"y: expected shape {a.shape}, as x has, got shape {b.shape}")
+    order = np.argsort(a, kind="stable")
+    with np.errstate(all="ignore"):
+        found = np.asarray(STARTS[name](a[order], b[order]), dtype=np.float64)
+    return np.where(np.isfinite(found), found, 1.0)
+
+
+def _solve(columns: list[Array], y: Array) -> Array:
+    return np.asarray(np.linalg.lstsq(np.stack(columns, axis=1), y, rcond=None)[0], dtype=np.float64)
+
+
+def _exponential(x: Array, y: Array) -> list[float]:
+    """y' = -k (y - c), integrated from the first point on: y - y_1 = -k S + k c (x - x_1), S the integral of y."""
+    S = np.concatenate([[0.0], np.cumsum(0.5 * (y[1:] + y[:-1]) * np.diff(x))])
+    k = -float(_solve([S, x - x[0]], y - y[0])[0])
+    k = k if math.isfinite(k) and k != 0.0 else 1.0 / max(float(np.ptp(x)), 1e-300)
+    reach = 300.0 / max(float(np.max(np.abs(x))), 1e-300)
+    k = min(max(k, -reach), reach)
+    a, c = _solve([np.exp(-k * x), np.ones_like(x)], y)
+    return [float(a), k, float(c)]
+
+
+def _gaussian(x: Array, y: Array) -> list[float]:
+    """Foot and height from the data's edges and extreme, the width from the area under the peak."""
+    edge = max(1, x.size // 10)
+    foot = float(np.median(np.concatenate([y[:edge], y[-edge:]])))
+    above = y - foot
+    top = int(np.argmax(np.abs(above)))
+    height = float(above[top])
+    same = np.where(above * np.sign(height) > 0.3 * abs(height), np.abs(above), 0.0)
+    centre = float(np.sum(same * x) / np.sum(same)) if same.any() else float(x[top])
+    area = float(np.sum(0.5 * (above[1:] + above[:-1]) * np.diff(x)))
+    width = abs(area / height) / math.sqrt(2.0 * math.pi) if height else 0.0
+    least = float(np.ptp(x)) / max(1, x.size)
+    return [height, centre, min(max(width, least), float(np.ptp(x)) or 1.0), foot]
+
+
+def _logistic(x: Array, y: Array) -> list[float]:
+    """log(y/(l - y)) = k (x - m), l a little above the largest value."""
+    sign = 1.0 if abs(float(y.max())) >= abs(float(y.min())) else -1.0
+    top = sign * float(np.max(sign * y)) * 1.02
+    share = np.clip(y / top, 0.0, 1.0) if top else np.zeros_like(y)
+    used = (share > 0.05) & (share < 0.95)
+    if np.count_nonzero(used) < 2:
+        used = (share > 0.0) & (share < 1.0)
+    if np.count_nonzero(used) < 2:
+        return [top, 1.0, float(np.mean(x))]
+    k, shift = _solve([x[used], np.ones(int(used.sum()))], np.log(share[used] / (1.0 - share[used])))
+    return [top, float(k), float(-shift / k) if k else float(np.mean(x))]
+
+
+def _sine(x: Array, y: Array) -> list[float]:
+    """The largest peak of the spectrum between bins, then the rest by linear least squares."""
+    count = max(x.size, 8)
+    even = np.linspace(x[0], x[-1], count)
+    level = np.interp(even, x, y)
+    level = level - level.mean()
+    padded = 8 * count
+    power = np.abs(np.fft.rfft(level * np.hanning(count), padded))
+    lowest = max(1, padded // (2 * count))
+    peak = lowest + int(np.argmax(power[lowest:]))
+    step = float(even[1] - even[0]) or 1.0
+    guess = 2.0 * math.pi * peak / (padded * step)
+    tried = guess * np.linspace(0.8, 1.2, 41)
+    misses = [_sine_at(x, y, w)[1] for w in tried]
+    w = float(tried[int(np.argmin(misses))])
+    (s, c, level_), _ = _sine_at(x, y, w)
+    return [math.hypot(s, c), w, math.atan2(c, s), float(level_)]
+
+
+def _sine_at(x: Array, y: Array, w: float) -> tuple[Array, float]:
+    columns = [np.sin(w * x), np.cos(w * x), np.ones_like(x)]
+    found = _solve(columns, y)
+    miss = y - np.stack(columns, axis=1) @ found
+    return found, float(miss @ miss)
+
+
+def _power_law(x: Array, y: Array) -> list[float]:
+    """log |y| = log |a| + b log x, each weighed by y, whose error a logarithm divides by it."""
+    sign = 1.0 if float(np.sum(y)) >= 0.0 else -1.0
+    used = (x > 0.0) & (sign * y > 0.0)
+    if np.count_nonzero(used) < 2:
+        return [float(np.mean(y)) or 1.0, 1.0]
+    weight = np.abs(y[used])
+    shift, b = _solve([weight, weight * np.log(x[used])], weight * np.log(weight))
+    return [sign * math.exp(min(float(shift), 700.0)), float(b)]
+
+
+def _michaelis_menten(x: Array, y: Array) -> list[float]:
+    """y (k + x) = v x, linear in v and k."""
+    v, k = _solve([x, -y], x * y)
+    if not (k > 0.0 and math.isfinite(k)):
+        v, k = float(y[np.argmax(np.abs(y))]), float(np.median(x))
+    return [float(v), float(k)]
+
+
+STARTS = {
+    "exponential": _exponential, "gaussian_peak": _gaussian, "logistic_growth": _logistic, "sine": _sine, "power_law": _power_law,
+    "michaelis_menten": _michaelis_menten,
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""Vibrations: response spectra of records, modes of structures."""

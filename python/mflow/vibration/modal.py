@@ -1,0 +1,231 @@
+"""Natural modes of structures: frequencies, shapes, what share of the mass they carry, and motion as a sum of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mflow_core.dynamics import matrices
+
+from mflow.base.checks import Array, check_whole, real_array
+from mflow.base.result import Result
+from mflow.vibration.spectrum import recursion
+
+__all__ = ["Modes", "modes"]
+
+DENSE = 500  # degrees of freedom up to which sparse matrices are made full, where most of the modes are wanted or the matrices are small
+SHIFT = 1e-4  # of the mean of K's diagonal over M's: by how much eigenvalues are shifted, so that rigid motions can be factored
+EVEN = 1e-9  # of an interval: intervals that differ by less are one
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Natural modes of M x'' + K x = 0, the slowest first.
+
+    Attributes
+    ----------
+    omega : ndarray (k,)
+        Angular frequencies, rad/s; 0 for rigid motions.
+    shapes : ndarray (n, k)
+        Columns with shape' M shape = 1, their largest entry positive.
+    participation : ndarray (k,)
+        shape' M r, r the direction of the ground's motion.
+    mass : array
+        M as it was given, checked.
+    total_mass : float
+        r' M r.
+    """
+
+    omega: Array
+    shapes: Array
+    participation: Array
+    mass: Any
+    total_mass: float
+
+    @property
+    def frequencies(self) -> Array:
+        """omega/(2 pi), Hz."""
+        return self.omega / (2.0 * math.pi)
+
+    @property
+    def periods(self) -> Array:
+        """Natural periods, s; inf for rigid motions."""
+        with np.errstate(divide="ignore"):
+            out: Array = 2.0 * math.pi / self.omega
+        return out
+
+    @property
+    def effective_masses(self) -> Array:
+        """Squares of the participation factors; over all modes they add up to the total mass."""
+        return self.participation**2
+
+    def damping_matrix(self, zeta: Any) -> Array:
+        """The damping matrix (n, n) with which each of these modes has the damping ratio zeta, a number or one a mode; others have none.
+
+        It goes to ``solve_dynamics(damping=...)``.
+        """
+        ratios = self._ratios(zeta)
+        across = _times(self.mass, self.shapes)
+        return np.asarray((across * (2.0 * ratios * self.omega)) @ across.T)
+
+    def response(self, times: Any, load: Any, damping: Any = 0.05, *, x0: Any = None, v0: Any = None) -> Result:
+        """The motion under a load as a sum of these modes, exact for a load that is linear between the times.
+
+        Parameters
+        ----------
+        times : array_like (m,)
+            Increasing; the motion begins at the first.
+        load : array_like (n, m), or (pattern, values) of n and m numbers
+            ``(-mass_of_each, ground.a)`` is a moving ground.
+        damping : float or array_like (k,)
+            Damping ratios of the modes.
+        x0, v0 : array_like (n,), optional
+            Start; zeros where not given.
+
+        Returns
+        -------
+        Result
+            ``t``, ``x``, ``v``, ``a`` of shape (n, m), and ``q`` (k, m), the modes' own coordinates.
+        """
+        t, p = self._load(times, load)
+        zeta, count = self._ratios(damping), self.omega.size
+        across = _times(self.mass, self.shapes).T
+        q, u = np.zeros((count, t.size)), np.zeros((count, t.size))
+        for row, given, name in ((q, x0, "x0"), (u, v0, "v0")):
+            if given is not None:
+                row[:, 0] = across @ self._column(given, name)
+        known: dict[float, Array] = {}
+        for j in range(t.size - 1):
+            h = float(t[j + 1] - t[j])
+            near = next((k for k in known if abs(k - h) <= EVEN * h), None)
+            if near is None:
+                known[h] = recursion(h, self.omega, zeta).T
+                near = h
+            e_xx, e_xu, e_ux, e_uu, b_x, c_x, b_u, c_u = known[near]
+            x, v, now, change = q[:, j], near * u[:, j], p[:, j], p[:, j + 1] - p[:, j]
+            q[:, j + 1] = x + (e_xx * x + e_xu * v + b_x * now + c_x * change)
+            u[:, j + 1] = (v + (e_ux * x + e_uu * v + b_u * now + c_u * change)) / near
+        a = p - (2.0 * zeta * self.omega)[:, None] * u - (self.omega**2)[:, None] * q
+        return Result(t=t, x=self.shapes @ q, v=self.shapes @ u, a=self.shapes @ a, q=q)
+
+    def _ratios(self, zeta: Any) -> Array:
+        given = np.atleast_1d(real_array(zeta, "damping"))
+        if given.shape not in ((1,), self.omega.shape) or not np.all(np.isfinite(given)) or np.any(given < 0.0):
+            raise ValueError(f"damping: expected a ratio from 0 on, or {self.omega.size}, one for each mode, got shape {given.shape}")
+        return np.array(np.broadcast_to(given, self.omega.shape), dtype=np.float64)
+
+    def _column(self, given: Any, name: str) -> Array:
+        column = real_array(given, name)
+        if column.shape != (len(self.shapes),):
+            raise ValueError(f"{name}: expected {len(self.shapes)} numbers, one for each degree of freedom, got shape {column.shape}")
+        return column
+
+    def _load(self, times: Any, load: Any) -> tuple[Array, Array]:
+        """Times, and the load on each mode (k, m)."""
+        t = real_array(times, "times")
+        if t.ndim != 1 or t.size < 2 or not np.all(np.diff(t) > 0):
+            raise ValueError(f"times: expected two or more numbers that increase, got shape {t.shape}")
+        if isinstance(load, tuple) and len(load) == 2:
+            values = real_array(load[1], "load[1]")
+            if values.shape != t.shape:
+                raise ValueError(f"load: expected one value a time beside a pattern, shape {t.shape}, got shape {values.shape}")
+            return t, np.outer(self.shapes.T @ self._column(load[0], "load[0], its pattern"), values)
+        values = real_array(load, "load")
+        if values.shape != (len(self.shapes), t.size):
+            raise ValueError(f"load: expected shape ({len(self.shapes)}, {t.size}), or (pattern, values), got shape {values.shape}")
+        return t, self.shapes.T @ values
+
+
+def modes(mass: Any, stiffness: Any, k: int | None = None, *, direction: Any = None) -> Modes:
+    """Natural modes of a structure, by SciPy's eigensolvers.
+
+    Parameters
+    ----------
+    mass, stiffness : a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n), symmetric
+        The mass is positive definite, the stiffness may leave rigid motions. None as mass: 1 for each degree of freedom.
+    k : int, optional
+        How many, from the slowest on; all where not given.
+    direction : array_like (n,), optional
+        How the degrees of freedom go along with a ground that moves by 1, for participation factors; ones where not given.
+
+    Returns
+    -------
+    Modes
+        ``omega``, ``frequencies``, ``periods``, ``shapes``, ``participation``, ``effective_masses``, ``total_mass``, and the methods
+        ``damping_matrix(zeta)`` and ``response(times, load, damping)``, modal superposition.
+
+    Raises
+    ------
+    TypeError, ValueError
+        A matrix does not fit, is not symmetric, or the mass is not positive definite.
+
+    See Also
+    --------
+    mflow.solve_dynamics : the motion by steps.
+
+    References
+    ----------
+    A. Chopra, Dynamics of Structures (2012), chapters 10, 12 and 13.
+
+    Examples
+    --------
+    >>> import mflow
+    >>> m = mflow.modes([2.0, 1.0], [[6.0, -2.0], [-2.0, 4.0]])
+    >>> (m.omega**2).round(12).tolist(), m.effective_masses.round(12).tolist()
+    ([2.0, 5.0], [3.0, 0.0])
+    """
+    n = max((np.shape(A)[0] for A in (mass, stiffness) if A is not None and (hasattr(A, "tocsr") or np.ndim(A) > 0)), default=1)
+    M = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
+    K = matrices.checked_matrix(stiffness, "stiffness", n)
+    for name, A in (("mass", M), ("stiffness", K)):
+        if not matrices.is_symmetric(A):
+            raise ValueError(f"{name}: expected a symmetric matrix, got one that differs from its transpose")
+    diagonal = np.asarray(M if M.ndim == 1 else M.diagonal())
+    if np.any(diagonal <= 0.0):
+        j = int(np.flatnonzero(diagonal <= 0.0)[0])
+        raise ValueError(f"mass: expected a mass above 0 at every degree of freedom, got {diagonal[j]:g} at {j}")
+    count = n if k is None else check_whole(k, "k", low=1, high=n)
+    values, shapes = _sparse(M, K, n, count) if hasattr(K, "tocsr") and n > DENSE and 4 * count < n else _dense(M, K, n, count)
+    largest = np.argmax(np.abs(shapes), axis=0)
+    shapes = shapes * np.where(shapes[largest, np.arange(count)] < 0.0, -1.0, 1.0)
+    values = np.where(np.abs(values) <= 1e-12 * np.max(np.abs(values), initial=0.0), 0.0, values)
+    if np.any(values < 0.0):
+        raise ValueError(
+            f"stiffness: expected a positive semidefinite matrix, got one with the eigenvalue {float(values.min()):g} against the mass"
+        )
+    r = np.ones(n) if direction is None else real_array(direction, "direction")
+    if r.shape != (n,):
+        raise ValueError(f"direction: expected {n} numbers, one for each degree of freedom, got shape {r.shape}")
+    along = _times(M, r)
+    return Modes(np.sqrt(values), shapes, shapes.T @ along, M, float(r @ along))
+
+
+def _times(A: Any, x: Array) -> Array:
+    out: Array = np.asarray((A[:, None] * x if x.ndim == 2 else A * x) if A.ndim == 1 else A @ x)
+    return out
+
+
+def _dense(M: Any, K: Any, n: int, count: int) -> tuple[Array, Array]:
+    import scipy.linalg
+
+    full = [np.diag(A) if A.ndim == 1 else A.toarray() if hasattr(A, "toarray") else A for A in (K, M)]
+    try:
+        values, shapes = scipy.linalg.eigh(*full, subset_by_index=[0, count - 1])
+    except np.linalg.LinAlgError:
+        raise ValueError("mass: expected a positive definite matrix, got one that is not") from None
+    return np.asarray(values), np.asarray(shapes)
+
+
+def _sparse(M: Any, K: Any, n: int, count: int) -> tuple[Array, Array]:
+    """By Lanczos' method around a shift below 0."""
+    import scipy.sparse
+    import scipy.sparse.linalg
+
+    full = [scipy.sparse.diags_array(A) if A.ndim == 1 else A for A in (K, M)]
+    K, M = (scipy.sparse.csc_array(A) for A in full)
+    shift = -SHIFT * float(np.mean(K.diagonal()) / np.mean(M.diagonal()))
+    values, shapes = scipy.sparse.linalg.eigsh(K, count, M, sigma=shift, v0=np.cos(1.0 + np.arange(n)))
+    order = np.argsort(values)
+    return np.asarray(values[order]), np.asarray(shapes[:, order])

@@ -1,0 +1,219 @@
+"""Response spectra: the peaks of oscillators of many periods, shaken by one record."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mflow_core.dynamics import spectrum as core
+
+from mflow.base.checks import Array, check_choice, check_number, real_array
+from mflow.base.methods import as_method
+from mflow.base.telling import tell
+from mflow.data.ground_motion import GroundMotion
+from mflow.dynamics.solve import solve_dynamics
+
+__all__ = ["ResponseSpectrum", "response_spectrum"]
+
+EVEN = 1e-6  # of the sampling interval: how far one may be off the others
+SHORT = 0.5  # to which a step is halved before the exponential's series is summed
+TERMS = 16
+PART = 0.02  # of a radian: parts of an interval in which extrema are those of cubics, to about 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class ResponseSpectrum:
+    """Peaks of oscillators under a record, one for each period.
+
+    Attributes
+    ----------
+    periods : ndarray (n,)
+        Natural periods, s.
+    damping : float
+        Damping ratio.
+    sd, sv, sa : ndarray (n,)
+        Largest displacement and velocity against the ground, and largest absolute acceleration, of ground and oscillator together.
+    psv, psa : ndarray (n,)
+        Pseudo-velocity omega sd and pseudo-acceleration omega^2 sd.
+    peak : float
+        The record's own largest acceleration.
+    name, method, peaks : str
+    """
+
+    periods: Array
+    damping: float
+    sd: Array
+    sv: Array
+    sa: Array
+    peak: float
+    name: str
+    method: str
+    peaks: str
+
+    @property
+    def psv(self) -> Array:
+        """omega sd."""
+        return self._omega() * self.sd
+
+    @property
+    def psa(self) -> Array:
+        """omega^2 sd; the record's peak for a rigid oscillator (period 0)."""
+        out: Array = np.where(self.periods == 0.0, self.peak, self._omega() ** 2 * self.sd)
+        return out
+
+    def _omega(self) -> Array:
+        out: Array = np.where(self.periods == 0.0, 0.0, 2.0 * math.pi / np.where(self.periods == 0.0, 1.0, self.periods))
+        return out
+
+
+def response_spectrum(
+    record: GroundMotion | tuple[float, Any], periods: Any, damping: float = 0.05, method: Any = "exact", *, peaks: str = "samples"
+) -> ResponseSpectrum:
+    """Response spectrum of a record of ground acceleration.
+
+    Each oscillator, x'' + 2 zeta omega x' + omega^2 x = -a(t) from rest, goes through the record, whose acceleration is linear between its
+    samples; its vibration after the end is not looked at (append zeros for that).
+
+    Parameters
+    ----------
+    record : GroundMotion or (dt, acceleration)
+        What `mflow.data.read_record` returns, or a sampling interval and samples.
+    periods : array_like (n,)
+        Natural periods in s; 0 stands for a rigid oscillator. Below twice the sampling interval a RuntimeWarning says that the record has
+        nothing to tell there.
+    damping : float
+        Damping ratio, 0 or more.
+    method : "exact", or a name or an instance of a method of `mflow.solve_dynamics`
+        "exact": the recursion that is exact for the record. A method takes steps of the sampling interval, for comparison.
+    peaks : "samples" or "continuous"
+        Whether peaks are looked for at the samples alone, or between them too ("exact" only), to about 1e-9 of them.
+
+    Returns
+    -------
+    ResponseSpectrum
+        ``periods``, ``sd``, ``sv``, ``sa``, ``psv``, ``psa``, in the record's units.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An argument does not fit; the record is not evenly sampled.
+
+    See Also
+    --------
+    mflow.plot.spectrum : its picture.
+    mflow.data.read_record : records from files.
+
+    References
+    ----------
+    N. Nigam and P. Jennings, Bull. Seismol. Soc. Am. 59 (1969) 909-922.
+
+    Examples
+    --------
+    >>> import mflow, numpy as np
+    >>> pulse = 0.01, np.sin(np.pi * np.linspace(0, 1, 51)) ** 2
+    >>> s = mflow.response_spectrum(pulse, [0.0, 0.5, 2.0], damping=0.05)
+    >>> s.psa.round(3).tolist()
+    [1.0, 1.589, 0.511]
+    """
+    check_choice(peaks, "peaks", ("samples", "continuous"))
+    step, samples, name = _samples(record)
+    given = np.atleast_1d(real_array(periods, "periods"))
+    if given.ndim != 1 or not given.size or not np.all(np.isfinite(given)) or np.any(given < 0.0):
+        raise ValueError(f"periods: expected one or more finite numbers from 0 on, in s, got {periods!r}")
+    zeta = check_number(damping, "damping", low=0.0)
+    least = 2.0 * step
+    short = given[(given > 0.0) & (given < least)]
+    if short.size:
+        tell(
+            f"response_spectrum: {short.size} of {given.size} periods are below {least:g} s, twice the sampling interval of {name}, such "
+            f"as {short.min():g} s: the record does not hold what would shake them"
+        )
+    peak, moves = float(np.max(np.abs(samples))), given > 0.0
+    three = np.zeros((3, given.size))
+    three[2] = peak
+    exact = isinstance(method, str) and method == "exact"
+    if not exact and peaks == "continuous":
+        raise ValueError('peaks: "continuous" goes with method="exact"; with a method of steps give "samples"')
+    if np.any(moves):
+        omega = 2.0 * math.pi / given[moves]
+        three[:, moves] = _exact(samples, step, omega, zeta, peaks) if exact else _stepped(samples, step, omega, zeta, method)
+    label = "exact" if exact else as_method(method, {}).name
+    return ResponseSpectrum(given, zeta, three[0], three[1], three[2], peak, name, label, peaks)
+
+
+def _samples(record: Any) -> tuple[float, Array, str]:
+    """The sampling interval, accelerations and a name."""
+    if isinstance(record, GroundMotion):
+        gaps = np.diff(record.t)
+        step = float((record.t[-1] - record.t[0]) / max(len(gaps), 1))
+        if gaps.size and float(np.max(np.abs(gaps - step))) > EVEN * step:
+            raise ValueError(
+                f"record: expected samples at equal intervals, got {record.name} with intervals from {gaps.min():g} to {gaps.max():g} s: "
+                "interpolate it first, numpy.interp(np.arange(0, t[-1], dt), t, a)"
+            )
+        given, name = record.a, record.name
+    elif isinstance(record, tuple) and len(record) == 2 and np.ndim(record[0]) == 0:
+        step, given, name = check_number(record[0], "record[0], its sampling interval", low=0.0), record[1], "the record"
+    else:
+        raise TypeError(f"record: expected what read_record returns, or a tuple (dt, acceleration), got {type(record).__name__}")
+    samples = np.ascontiguousarray(real_array(given, "record"), dtype=np.float64)
+    if not step > 0.0 or samples.ndim != 1 or samples.size < 2 or not np.all(np.isfinite(samples)):
+        raise ValueError(
+            f"record: expected a sampling interval above 0 and two or more finite samples, got {step:g} s and shape {samples.shape}"
+        )
+    return step, samples, name
+
+
+def recursion(step: float | Array, omega: Array, zeta: float | Array) -> Array:
+    """(n, 8): e_xx, e_xu, e_ux, e_uu, b_x, c_x, b_u, c_u of `mflow_core.dynamics.spectra`, whose state is (x, step x').
+
+    From the exponential less 1 of the equations with p and its change as two states more, by its series at a step that is halved until
+    it is short, and then doubled: 2 E + E^2 loses no digit of a small E.
+    """
+    N = np.zeros((omega.size, 4, 4))
+    N[:, 0, 1] = N[:, 1, 2] = N[:, 2, 3] = 1.0
+    N[:, 1, 0], N[:, 1, 1] = -((omega * step) ** 2), -2.0 * zeta * omega * step
+    size = np.maximum(np.abs(N[:, 1, 0]), np.abs(N[:, 1, 1]))
+    halvings = np.maximum(np.ceil(np.log2(np.maximum(size, 1e-300) / SHORT)), 1.0).astype(int)
+    N *= (0.5**halvings)[:, None, None]
+    E = N / TERMS
+    for k in range(TERMS - 1, 0, -1):
+        E = (N + N @ E) / k
+    for count in range(int(halvings.max())):
+        E = np.where((count < halvings)[:, None, None], 2.0 * E + E @ E, E)
+    h2 = np.asarray(step) ** 2
+    return np.stack([E[:, 0, 0], E[:, 0, 1], E[:, 1, 0], E[:, 1, 1], *(h2 * E[:, i, j] for i in (0, 1) for j in (2, 3))], axis=1)
+
+
+def _exact(samples: Array, step: float, omega: Array, zeta: float, peaks: str) -> Array:
+    """(3, n): sd, sv, sa, in blocks of oscillators whose intervals are cut alike, the fastest first."""
+    order = np.argsort(-omega, kind="stable")
+    count, blocks, between = omega.size, -(-omega.size // core.BLOCK), peaks == "continuous"
+    w, parts = omega[order], np.ones(blocks, dtype=np.int32)
+    if between:
+        parts = np.maximum(np.ceil(w[:: core.BLOCK] * (step / PART)), 1).astype(np.int32)
+    h = np.repeat(step / parts, core.BLOCK)[:count]
+    rows = np.zeros((11, blocks * core.BLOCK))
+    rows[:, :count] = [*recursion(h, w, zeta).T, w * w, 2.0 * zeta * w / h, h * h]
+    if between:
+        rows[8:10, :count] *= h * h
+    coefficients = np.ascontiguousarray(rows.reshape(11, blocks, core.BLOCK).transpose(1, 0, 2))
+    x, u, z = core.peaks(-samples, parts, coefficients, between).transpose(1, 0, 2).reshape(3, -1)[:, :count]
+    out = np.empty((3, count))
+    out[:, order] = x, u / h, z / (h * h) if between else z
+    return out
+
+
+def _stepped(samples: Array, step: float, omega: Array, zeta: float, method: Any) -> Array:
+    """The same at the ends of a method's steps."""
+    t = step * np.arange(samples.size)
+    s = solve_dynamics(
+        damping=2.0 * zeta * omega, stiffness=omega * omega, load=(t, samples, np.full(omega.size, -1.0)), after="zero",
+        t_span=(0.0, float(t[-1])), x0=np.zeros(omega.size), dt=step, method=method, energy=False,
+    )  # fmt: skip
+    if not s.success:
+        raise ValueError(f"method: {s.message}")
+    ground = samples[: s.t.size]
+    return np.stack([np.max(np.abs(a), axis=1) for a in (s.x, s.v, s.a + ground)])

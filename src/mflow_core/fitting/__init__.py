@@ -1,0 +1,1 @@
+"""Fits: the loop of Levenberg and Marquardt, its triangles, its residuals, and many fits at once."""

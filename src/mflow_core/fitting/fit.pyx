@@ -1,0 +1,342 @@
+"""One fit as Python sees it: `Fit` holds the run of marquardt.pyx, with functions that are compiled or call Python."""
+from cpython.object cimport PyObject
+from libc.stddef cimport ptrdiff_t
+from libc.stdlib cimport free
+from libc.string cimport memcpy
+
+cimport numpy as cnp
+
+from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.fitting.callbacks cimport Calls, loss_of_python, residuals_of_python
+from mflow_core.fitting.marquardt cimport advance
+from mflow_core.fitting.point cimport (BAD_START, BLURRED, BOTH, DIFFERENCES, FTOL, GTOL, MAX_NFEV, PAUSE, ROUNDING, STEPPED, STUCK, VANISHED,
+                                       XTOL, ZEROS, allocate, begin, jacobian, look, loss_fn, renew, residuals_fn)
+from mflow_core.fitting.triangle cimport apply_qt, inverse_square, qr
+from mflow_core.owner cimport mf_give, mf_take
+
+import numpy as np
+
+from mflow_core.problems.signatures import code_text
+
+cnp.import_array()
+
+cdef extern from "Python.h":
+    PyObject *PyErr_Occurred()
+
+# Endings by the code that `Fit.advance` returns; the other codes ask for something.
+ENDINGS = {GTOL: "gtol", DIFFERENCES: "differences", FTOL: "ftol", XTOL: "xtol", BOTH: "both", VANISHED: "vanished", ROUNDING: "rounding",
+           STUCK: "step_too_small", MAX_NFEV: "max_nfev", BAD_START: "non_finite"}
+ASKS = {STEPPED: "stepped", BLURRED: "blurred", ZEROS: "zeros", PAUSE: "pause"}
+
+
+cdef int raise_set() except -1:
+    """Hands on the exception that a callback left set."""
+    return -1
+
+
+cdef object copied(const double *values, ptrdiff_t n):
+    out = np.empty(n)
+    memcpy(cnp.PyArray_DATA(<cnp.ndarray> out), values, n * sizeof(double))
+    return out
+
+
+cdef class Fit:
+    """A fit of m residuals with n parameters from x0.
+
+    functions: `Calls`; or (address, context, owner) of a compiled function of residuals and Jacobian. f: the residuals at x0 where they
+    are known. loss: an object with `cost` and `weights`, or None. Settings are attributes.
+    """
+
+    def __cinit__(self, functions, cnp.ndarray x0 not None, ptrdiff_t m, f=None, loss=None):
+        self.s.n, self.s.m = cnp.PyArray_SIZE(x0), m
+        if allocate(&self.s) != 0:
+            raise MemoryError(f"no memory for a fit of {m} residuals with {self.s.n} parameters")
+        memcpy(self.s.x, cnp.PyArray_DATA(x0), self.s.n * sizeof(double))
+        self.compiled = not isinstance(functions, Calls)
+        if self.compiled:
+            address, context, self.keep = functions
+            self.s.fun, self.s.ctx = <residuals_fn> <size_t> address, <void *> <size_t> (context or 0)
+        else:
+            self.calls = functions
+            self.s.fun, self.s.ctx = <residuals_fn> <void *> residuals_of_python, <void *> self.calls
+        self.loss = loss
+        if loss is not None:
+            self.s.loss, self.s.loss_ctx = <loss_fn> <void *> loss_of_python, <void *> loss
+        if f is not None:
+            memcpy(self.s.f, cnp.PyArray_DATA(<cnp.ndarray> f), m * sizeof(double))
+            self.s.nfev = self.s.calls = 1
+        self.s.eps, self.s.limit, self.s.floor = 2.220446049250313e-16, 1 << 62, 1e-3
+
+    def __dealloc__(self):
+        free(self.s.block)
+
+    def settings(self, double ftol, double xtol, double gtol, limit, call_limit, double dt, bint accelerated, bint tell):
+        """The tests of the end (0: none), limits of evaluations and of calls (0: none), the first step (0: from x0)."""
+        self.s.ftol, self.s.xtol, self.s.gtol, self.s.limit, self.s.call_limit = ftol, xtol, gtol, limit, call_limit
+        self.s.dt, self.s.accelerated, self.s.tell = dt, accelerated, tell
+
+    def differences(self, bint central, steps, double floor, double blur, bint refinable):
+        """How differences are taken, steps: shares of x, one number or one a parameter."""
+        cdef ptrdiff_t j
+        cdef double step
+        self.s.differences, self.s.central, self.s.floor, self.s.refinable = True, central, floor, refinable
+        self.s.blur = blur
+        if isinstance(steps, float):
+            step = steps
+            for j in range(self.s.n):
+                self.s.steps[j] = step
+            return
+        values = np.ascontiguousarray(np.broadcast_to(np.asarray(steps, dtype=np.float64), (self.s.n,)))
+        memcpy(self.s.steps, cnp.PyArray_DATA(<cnp.ndarray> values), self.s.n * sizeof(double))
+
+    def shortest(self, cnp.ndarray least not None):
+        """The least lengths of differences, (n,)."""
+        memcpy(self.s.least, cnp.PyArray_DATA(least), self.s.n * sizeof(double))
+
+    def carries(self, double eps, double grain):
+        """The relative error of a residual, and the mean error of one that is rounded to multiples, 0 of others."""
+        self.s.eps, self.s.grain = eps, grain
+
+    def box(self, cnp.ndarray lower not None, cnp.ndarray upper not None):
+        """Bounds, (n,) each."""
+        memcpy(self.s.lower, cnp.PyArray_DATA(lower), self.s.n * sizeof(double))
+        memcpy(self.s.upper, cnp.PyArray_DATA(upper), self.s.n * sizeof(double))
+        self.s.bounded = True
+
+    def hold(self, fixed):
+        """Which parameters stay where they are, (n,) of truth values."""
+        cdef ptrdiff_t j
+        for j in range(self.s.n):
+            self.s.fixed[j] = 1 if fixed[j] else 0
+
+    def scale(self, cnp.ndarray D not None):
+        """D, (n,), in place of the columns' lengths."""
+        memcpy(self.s.D, cnp.PyArray_DATA(D), self.s.n * sizeof(double))
+        self.s.own_scale = True
+
+    # ---- the run ----
+
+    cdef int finish(self, int status) except? -1:
+        if status < 0:
+            if PyErr_Occurred() != NULL:
+                raise_set()
+            raise RuntimeError(f"fun: expected 0 from the compiled residuals, got {code_text(status)}")
+        return status
+
+    cdef int take(self) except -1:
+        if not mf_take(&self.busy):
+            raise RuntimeError("this fit is already going, in another thread or from its own callback: give each its own")
+        return 0
+
+    def begin(self, bint has_residuals):
+        """Evaluate at x0. 0, or the code of "non_finite"."""
+        cdef int status
+        cdef unsigned int mode
+        self.take()
+        mode = mf_fp_enter()
+        if self.compiled and self.loss is None:
+            with nogil:
+                status = begin(&self.s, has_residuals)
+        else:
+            status = begin(&self.s, has_residuals)
+        mf_fp_leave(mode)
+        mf_give(&self.busy)
+        return self.finish(status)
+
+    def renew(self):
+        """The Jacobian anew, where it is differenced otherwise now. 0, or the code of "non_finite"."""
+        cdef int status
+        self.take()
+        self.s.zeros = False
+        if self.compiled and self.loss is None:
+            with nogil:
+                status = renew(&self.s)
+        else:
+            status = renew(&self.s)
+        mf_give(&self.busy)
+        return self.finish(status)
+
+    def look(self):
+        """What follows from f and J, after `carries`."""
+        look(&self.s)
+
+    def again(self):
+        """Once more from here, as at the start."""
+        self.s.delta, self.s.lam, self.s.idle = -1.0, 0.0, 0
+
+    def seen_zeros(self):
+        """The parameters whose columns are 0 now and were not before; from now on they count as seen."""
+        cdef ptrdiff_t j
+        out = []
+        for j in range(self.s.n):
+            if self.s.norms[j] == 0.0 and not self.s.fixed[j] and not self.s.seen_zero[j]:
+                self.s.seen_zero[j] = 1
+                out.append(j)
+        self.s.zeros = False
+        return out
+
+    def advance(self):
+        """On to a code of ENDINGS or of ASKS."""
+        cdef int status
+        cdef unsigned int mode
+        self.take()
+        mode = mf_fp_enter()
+        if self.compiled and self.loss is None:
+            with nogil:
+                status = advance(&self.s)
+        else:
+            status = advance(&self.s)
+        mf_fp_leave(mode)
+        mf_give(&self.busy)
+        return self.finish(status)
+
+    def residuals(self, x):
+        """The residuals at x, not counted."""
+        cdef cnp.ndarray at = np.array(x, dtype=np.float64)
+        cdef cnp.ndarray out = np.empty(self.s.m)
+        cdef int status = self.s.fun(<double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(out), NULL, self.s.m, self.s.n, self.s.ctx)
+        self.finish(status)
+        return out
+
+    def jacobian(self, x):
+        """The Jacobian at x as it is given or differenced, not counted."""
+        cdef cnp.ndarray at = np.array(x, dtype=np.float64)
+        cdef cnp.ndarray f = self.residuals(at)
+        cdef cnp.ndarray out = np.zeros((self.s.m, self.s.n))
+        cdef int status = jacobian(&self.s, <double *> cnp.PyArray_DATA(at), <double *> cnp.PyArray_DATA(f), <double *> cnp.PyArray_DATA(out))
+        self.finish(status)
+        return out
+
+    # ---- where it stands ----
+
+    @property
+    def x(self):
+        return copied(self.s.x, self.s.n)
+
+    @property
+    def f(self):
+        """The residuals there, before the loss's weights."""
+        return copied(self.s.f, self.s.m)
+
+    @property
+    def r(self):
+        return copied(self.s.r, self.s.m)
+
+    @property
+    def J(self):
+        """The Jacobian, with the loss's weights."""
+        out = np.empty((self.s.m, self.s.n))
+        memcpy(cnp.PyArray_DATA(<cnp.ndarray> out), self.s.J, self.s.m * self.s.n * sizeof(double))
+        return out
+
+    @property
+    def loss_weights(self):
+        """The roots of the loss's slope at each residual; None for squares."""
+        return None if self.s.loss == NULL else copied(self.s.root, self.s.m)
+
+    @property
+    def sizes(self):
+        """The largest value of each parameter at the points where differences were taken."""
+        return copied(self.s.size, self.s.n)
+
+    @property
+    def norms(self):
+        return copied(self.s.norms, self.s.n)
+
+    @property
+    def edge(self):
+        """The last point whose residuals were not finite; NaNs: none."""
+        return copied(self.s.edge, self.s.n)
+
+    @property
+    def lengths(self):
+        """D, the units of the parameters."""
+        return copied(self.s.D, self.s.n)
+
+    @property
+    def m(self):
+        """How many residuals."""
+        return self.s.m
+
+    @property
+    def cost(self):
+        return self.s.cost
+
+    @property
+    def measures(self):
+        """(steepest, cosine, noise, rounding, |Q'r|, |r|)."""
+        return self.s.steepest, self.s.cosine, self.s.noise, self.s.rounding, self.s.plane, self.s.length
+
+    @property
+    def counts(self):
+        """(accepted steps, evaluations but those of differences, Jacobians, all calls of residuals)."""
+        return self.s.nit, self.s.nfev, self.s.njev, self.s.calls
+
+    @property
+    def dt(self):
+        """1/lambda of the last step."""
+        return 1.0 / self.s.lam if self.s.lam > 0.0 else float("inf")
+
+    @property
+    def free(self):
+        """The parameters that may move at x."""
+        cdef ptrdiff_t j
+        out = np.ones(self.s.n, dtype=bool)
+        for j in range(self.s.n):
+            if (self.s.fixed[j] or self.s.x[j] <= self.s.lower[j] and self.s.g[j] > 0.0
+                    or self.s.x[j] >= self.s.upper[j] and self.s.g[j] < 0.0):
+                out[j] = False
+        return out
+
+    @property
+    def region(self):
+        """(lower, upper, held), (n,) each."""
+        cdef ptrdiff_t j
+        held = np.zeros(self.s.n, dtype=bool)
+        for j in range(self.s.n):
+            held[j] = self.s.fixed[j] != 0
+        return copied(self.s.lower, self.s.n), copied(self.s.upper, self.s.n), held
+
+    @property
+    def any_slope(self):
+        """Whether any entry of the Jacobian is not 0."""
+        cdef ptrdiff_t j
+        for j in range(self.s.n):
+            if self.s.norms[j] != 0.0:
+                return True
+        return False
+
+    @property
+    def lost(self):
+        """By how much rounding to multiples may turn a column of differences."""
+        return self.s.lost
+
+    @property
+    def stale(self):
+        """Whether the Jacobian is that of the start of the last step."""
+        return self.s.stale
+
+    def factors(self):
+        """(packed, ipvt, qtf) of J as MINPACK returns them: columns of Q's vectors and R, numbers from 1 on, and Q'f."""
+        cdef ptrdiff_t m = self.s.m, n = self.s.n, i, j
+        cdef cnp.ndarray packed = np.empty((n, m))
+        cdef double *A = <double *> cnp.PyArray_DATA(packed)
+        for j in range(n):
+            for i in range(m):
+                A[j * m + i] = self.s.J[i * n + j]
+        qr(A, m, n, self.s.pivot, self.s.z, self.s.room)
+        right = self.r
+        apply_qt(A, m, n, <double *> cnp.PyArray_DATA(<cnp.ndarray> right))
+        for j in range(n):
+            A[j * m + j] = self.s.z[j]
+        order = np.array([self.s.pivot[j] + 1 for j in range(n)], dtype=np.int32)
+        self.s.dirty = True
+        return packed, order, right[:n].copy()
+
+    def inverse(self):
+        """(inv(J'J), rank of J) by the factorisation of all columns at x; None where the rank is not full."""
+        cdef cnp.ndarray out = np.empty((self.s.n, self.s.n))
+        cdef ptrdiff_t rank = inverse_square(self.s.J, self.s.m, self.s.n, self.s.A, self.s.norms, self.s.pivot, self.s.z, self.s.room,
+                                             self.s.R, self.s.S, <double *> cnp.PyArray_DATA(out))
+        self.s.dirty = True
+        return (out if rank == self.s.n else None), rank

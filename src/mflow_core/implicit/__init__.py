@@ -1,0 +1,1 @@
+"""Implicit SGD on residuals and on several classes."""

@@ -1,0 +1,59 @@
+"""`mflow spectrum`: table, picture, JSON, and words for mistakes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from mflow.cli.commands import main
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    t = 0.01 * np.arange(400)
+    path = tmp_path / "shake.csv"
+    path.write_text("t (s),a (g)\n" + "".join(f"{at:.2f},{0.2 * np.sin(6 * at) * np.exp(-at):.8e}\n" for at in t))
+    return path
+
+
+def test_table_picture_and_json(record: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture, out = tmp_path / "s.png", tmp_path / "s.json"
+    more = ["--damping", "0.02", "--damping", "0.1", "--count", "30", "--out", str(picture), "--json", str(out)]
+    assert main(["spectrum", "--record", str(record), *more]) == 0
+    text = capsys.readouterr().out
+    assert text.count("period (s)") == 2
+    assert "shake" in text
+    assert picture.stat().st_size > 1000
+    found = json.loads(out.read_text())
+    want = mflow.response_spectrum(mflow.data.read_record(record), np.geomspace(0.05, 5, 30), 0.1)
+    np.testing.assert_allclose(found["spectra"][1]["psa"], want.psa)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [(["--periods", "2", "1"], "--periods: expected FIRST below LAST"), (["--record", "nothing.at2"], "there is no such file")],
+)
+def test_mistakes(more: list[str], words: str, record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spectrum", "--record", str(record), "--no-plot", *more]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_periods_below_what_the_record_holds(record: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["spectrum", "--record", str(record), "--no-plot", "--periods", "0.01", "1"]) == 0
+    assert "! response_spectrum" in capsys.readouterr().out
+
+
+def test_the_picture_names_its_curves() -> None:
+    plot: Any = mflow.plot
+    s = [mflow.response_spectrum((0.01, np.sin(np.linspace(0, 20, 500))), [2.0, 0.5, 1.0], z) for z in (0.02, 0.05)]
+    ax = plot.spectrum(s, of="sd", unit="m")
+    np.testing.assert_array_equal(ax.lines[0].get_xdata(), [0.5, 1.0, 2.0])
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["the record, damping 0.02", "the record, damping 0.05"]
+    for wrong, error in (([], ValueError), ([1.0], TypeError)):
+        with pytest.raises(error, match="spectra"):
+            plot.spectrum(wrong)

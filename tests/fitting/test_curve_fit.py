@@ -1,0 +1,250 @@
+"""curve_fit: SciPy as oracle for parameters, covariances and calls; closed forms for bands; what is said of parameters without effect."""
+
+from __future__ import annotations
+
+import copy
+import math
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.stats
+
+import mflow
+from mflow.fitting.quantiles import student_quantile
+from mflow.problems.curves import curve_names, parameter_names
+
+RNG = np.random.default_rng(5)
+X = np.linspace(0.0, 5.0, 50)
+Y = 2.5 * np.exp(-1.3 * X) + 0.5 + 0.03 * RNG.standard_normal(50)
+
+
+def decay(x, a, k, c):
+    return a * np.exp(-k * x) + c
+
+
+def slopes(x, a, k, c):
+    e = np.exp(-k * x)
+    return np.stack([e, -a * x * e, np.ones_like(x)], axis=1)
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize("kind", ["none", "number", "vector", "matrix"])
+@pytest.mark.parametrize("jac", [None, slopes])
+def test_parameters_and_covariance_are_scipys(kind, absolute, jac):
+    deviations = 0.02 + 0.01 * np.arange(50.0)
+    root = np.diag(deviations) + 0.004 * np.tri(50)
+    sigma = {"none": None, "number": 0.4, "vector": deviations, "matrix": root @ root.T}[kind]
+    fit = mflow.curve_fit(decay, X, Y, [1.0, 1.0, 1.0], sigma, absolute, jac=jac)
+    sigma = np.full(50, 0.4) if kind == "number" else sigma  # SciPy takes no number beside a Jacobian
+    popt, pcov = scipy.optimize.curve_fit(decay, X, Y, [1.0, 1.0, 1.0], sigma, absolute, jac=jac)
+    np.testing.assert_allclose(fit[0], popt, rtol=1e-6)
+    np.testing.assert_allclose(fit[1], pcov, rtol=2e-5)
+    np.testing.assert_allclose(fit.covariance, fit.pcov, rtol=1e-9)
+    np.testing.assert_allclose(fit.stderr, np.sqrt(np.diag(pcov)), rtol=2e-5)
+    assert fit.dof == 47
+    assert fit.success
+
+
+def test_it_is_a_tuple_with_attributes():
+    fit = mflow.curve_fit(decay, X, Y)
+    popt, pcov = fit
+    assert popt is fit.popt
+    assert pcov is fit.pcov
+    assert len(fit) == 2
+    assert fit.names == ("a", "k", "c")
+    five = mflow.curve_fit(decay, X, Y, full_output=True)
+    popt, pcov, info, text, code = five
+    peer = scipy.optimize.curve_fit(decay, X, Y, full_output=True)
+    assert set(info) == set(peer[2])
+    assert (info["fjac"].shape, info["qtf"].shape) == (peer[2]["fjac"].shape, peer[2]["qtf"].shape)
+    R = np.triu(info["fjac"].T[:3])
+    order = np.argsort(info["ipvt"])
+    np.testing.assert_allclose(np.linalg.inv(R.T @ R)[np.ix_(order, order)] * 2 * five.cost / five.dof, pcov, rtol=1e-9)
+    assert code in (1, 2, 3, 4)
+    assert text == five.message
+    for other in (pickle.loads(pickle.dumps(mflow.curve_fit("exponential", X, Y))), copy.copy(fit)):
+        np.testing.assert_allclose(other.popt, popt, rtol=1e-5)
+        assert other.names == ("a", "k", "c")
+        assert str(other).splitlines()[4].startswith("k  ")
+
+
+def test_calls_are_no_more_than_scipys():
+    calls = [0]
+
+    def counted(x, a, k, c):
+        calls[0] += 1
+        return decay(x, a, k, c)
+
+    fit = mflow.curve_fit(counted, X, Y, [1.0, 1.0, 1.0])
+    ours, calls[0] = calls[0], 0
+    peer = scipy.optimize.curve_fit(counted, X, Y, [1.0, 1.0, 1.0], full_output=True)
+    assert fit.calls == ours <= calls[0]
+    assert 2 * fit.cost <= np.sum(peer[2]["fvec"] ** 2) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize(("level", "dof"), [(0.95, 1), (0.95, 7), (0.5, 3), (0.999, 40), (0.9, 1e5), (0.95, math.inf), (0.6827, 2)])
+def test_quantiles_are_students(level, dof):
+    want = scipy.stats.norm.ppf(0.5 + 0.5 * level) if math.isinf(dof) else scipy.stats.t.ppf(0.5 + 0.5 * level, dof)
+    assert student_quantile(level, dof) == pytest.approx(want, rel=1e-9)
+
+
+def test_bands_of_a_line_are_the_textbooks():
+    """y = a + b x: half width t s sqrt(1/m + (x - mean)^2/Sxx), and 1 more under the root for one more measurement."""
+    x = np.array([1.0, 2.0, 4.0, 7.0, 9.0])
+    y = np.array([1.1, 2.3, 3.8, 7.4, 8.7])
+    fit = mflow.curve_fit(lambda x, a, b: a + b * x, x, y)
+    at = np.array([0.0, 4.6, 12.0])
+    b, a = np.polyfit(x, y, 1)
+    s = math.sqrt(np.sum((y - a - b * x) ** 2) / 3)
+    share = 1 / 5 + (at - x.mean()) ** 2 / np.sum((x - x.mean()) ** 2)
+    t = scipy.stats.t.ppf(0.95, 3)
+    low, high = fit.confidence_band(at, 0.9)
+    np.testing.assert_allclose(high - low, 2 * t * s * np.sqrt(share), rtol=1e-7)
+    np.testing.assert_allclose(0.5 * (low + high), a + b * at, rtol=1e-6)
+    low, high = fit.prediction_band(at, 0.9)
+    np.testing.assert_allclose(high - low, 2 * t * s * np.sqrt(1 + share), rtol=1e-7)
+    np.testing.assert_allclose(fit.intervals(0.9)[:, 1] - fit.popt, t * np.sqrt(np.diag(fit.pcov)), rtol=1e-9)
+    assert fit.correlation[0, 1] == pytest.approx(-x.mean() / math.sqrt(np.mean(x**2)), rel=1e-7)
+
+
+def test_a_parameter_without_effect():
+    with pytest.warns(RuntimeWarning, match="rank 2 for 3 parameters, and no residual depends on idle"):
+        fit = mflow.curve_fit(lambda x, a, k, idle: a * np.exp(-k * x), X, Y - 0.5, [1.0, 1.0, 7.0])
+    assert np.isinf(fit.pcov).all()
+    assert (fit.rank, fit.dead) == (2, ("idle",))
+    assert np.isfinite(fit.stderr[:2]).all()
+    assert fit.stderr[2] == math.inf
+    assert fit.popt[2] == 7.0
+    assert "rank 2 for 3: idle without effect" in str(fit)
+    low, high = fit.confidence_band([1.0])
+    assert np.isfinite(low).all()
+    assert np.isfinite(high).all()
+
+
+def test_held_parameters():
+    fit = mflow.curve_fit(decay, X, Y, [1.0, 1.0, 0.45], fixed=["c"])
+    peer = scipy.optimize.curve_fit(lambda x, a, k: decay(x, a, k, 0.45), X, Y, [1.0, 1.0])
+    np.testing.assert_allclose(fit.popt, [*peer[0], 0.45], rtol=1e-6)
+    np.testing.assert_allclose(fit.pcov[:2, :2], peer[1], rtol=1e-5)
+    assert not fit.pcov[2].any()
+    assert fit.dof == 48
+    assert "held" in str(fit)
+    with pytest.raises(ValueError, match="fixed: expected names of parameters, got 'd'"):
+        mflow.curve_fit(decay, X, Y, fixed=["d"])
+
+
+def test_the_table():
+    lines = str(mflow.curve_fit(decay, X, Y, bounds=([0, 0, 0.6], [9, 9, 9]))).splitlines()
+    assert lines[0].startswith("decay: 3 parameters, 50 data, converged after ")
+    assert [line.split()[0] for line in lines[2:6]] == ["parameter", "a", "k", "c"]
+    assert "at its lower bound" in lines[5]
+
+
+# ---- curves of our own ------------------------------------------------------------------------------------------------------------------
+
+TRUE = {
+    "exponential": (3.0, 0.8, 1.0), "gaussian_peak": (2.0, 3.1, 0.7, 0.5), "logistic_growth": (8.0, 1.4, 2.5), "sine": (1.5, 3.3, 0.6, 0.2),
+    "power_law": (1.5, 1.7), "michaelis_menten": (4.0, 1.7),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", curve_names())
+def test_curves_from_their_own_starting_values(name):
+    """Noisy data over uneven x: the fit finds the truth within 5 standard errors, as SciPy does from the truth."""
+    x = np.sort(RNG.uniform(0.05, 6.0, 80))
+    model = mflow.objectives.curve(name, x)
+    clean = model.residuals(np.array(TRUE[name]))
+    y = clean + 0.02 * np.ptp(clean) * RNG.standard_normal(80)
+    fit = mflow.curve_fit(name, x, y)
+    assert fit.names == parameter_names(name)
+    assert np.all(np.abs(fit.popt - TRUE[name]) < 5 * fit.stderr)
+    peer = scipy.optimize.curve_fit(lambda x, *p: model.residuals(np.array(p)), x, y, TRUE[name])
+    np.testing.assert_allclose(fit.popt, peer[0], rtol=1e-5)
+    np.testing.assert_allclose(fit.pcov, peer[1], rtol=1e-3, atol=1e-6 * np.max(np.abs(peer[1])))
+    np.testing.assert_array_equal(fit(), model.residuals(fit.popt))
+
+
+@pytest.mark.parametrize("name", curve_names())
+@pytest.mark.parametrize("data", ["constant", "falling", "one", "zeros"])
+def test_starting_values_are_numbers_whatever_the_data(name, data):
+    x = np.array([2.0]) if data == "one" else np.linspace(-1.0, 4.0, 12)
+    y = {"constant": np.full(12, 3.0), "falling": -x, "one": np.array([1.0]), "zeros": np.zeros(12)}[data]
+    start = mflow.starting_values(name, x, y)
+    assert start.shape == (len(parameter_names(name)),)
+    assert np.isfinite(start).all()
+
+
+# ---- bad input --------------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("error", "words", "more"),
+    [
+        (ValueError, "sigma: expected standard deviations above 0, got 0 at entry 3", {"sigma": np.r_[1.0, 1, 1, 0.0, np.ones(46)]}),
+        (ValueError, "sigma: expected one number, 50 standard deviations or a matrix", {"sigma": np.ones(7)}),
+        (ValueError, "sigma: expected a positive definite", {"sigma": -np.eye(50)}),
+        (ValueError, r"p0: expected starting values within bounds, got p0\[0\] = 1", {"p0": [1, 1, 1], "bounds": (2, 3)}),
+        (ValueError, "bounds: expected each lower bound below its upper one", {"bounds": (3, 2)}),
+        (ValueError, "method: expected 'lm'", {"method": "trf"}),
+        (ValueError, "nan_policy: expected None, 'raise' or 'omit'", {"nan_policy": "keep"}),
+        (ValueError, "curve_fit: expected a known argument, got 'fto'", {"fto": 1e-3}),
+        (TypeError, "p0: expected real numbers", {"p0": ["a", "b", "c"]}),
+        (TypeError, "p0: expected at most 50 parameters", {"p0": np.ones(51)}),
+        (TypeError, "absolute_sigma: expected True or False", {"absolute_sigma": "yes"}),
+    ],
+)
+def test_mistakes_are_named(error, words, more):
+    with pytest.raises(error, match=words):
+        mflow.curve_fit(decay, X, Y, **more)
+
+
+def test_models_that_do_not_fit_the_data_are_named():
+    with pytest.raises(ValueError, match=r"f returned shape \(3,\): expected 50 numbers, as there are data"):
+        mflow.curve_fit(lambda x, a: np.ones(3) * a, X, Y)
+    calls = [0]
+
+    def changes(x, a):
+        calls[0] += 1
+        return a * x if calls[0] < 3 else a * x[:9]
+
+    with pytest.raises(ValueError, match=r"f returned shape \(9,\)"):
+        mflow.curve_fit(changes, X, Y)
+    with pytest.raises(ValueError, match="ydata: expected finite numbers"):
+        mflow.curve_fit(decay, X, np.where(X[4] == X, np.nan, Y))
+    with pytest.raises(ValueError, match="p0: expected starting values, as f's signature does not tell"):
+        mflow.curve_fit(lambda x, *p: x, X, Y)
+    with pytest.raises(ValueError, match=r"curve: expected a known name, got 'gausian_peak'.*gaussian_peak"):
+        mflow.curve_fit("gausian_peak", X, Y)
+
+
+def test_a_fit_that_does_not_converge():
+    with pytest.raises(RuntimeError, match="no parameters found") as caught:
+        mflow.curve_fit(decay, X, Y, [1.0, 1.0, 1.0], maxfev=8)
+    assert caught.value.partial_result.reason == "max_nfev"
+    with pytest.raises(ZeroDivisionError) as caught:
+        mflow.curve_fit(lambda x, a: 1 // 0, X, Y)
+    assert caught.value.partial_result.reason == "rhs_failed"
+
+
+def test_warnings_stay_away_where_all_is_well():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        mflow.curve_fit(decay, X, Y, bounds=(0, 10), loss="soft_l1", callback=lambda x: None)
+
+
+def test_the_picture():
+    pytest.importorskip("matplotlib")
+    fit = mflow.curve_fit(decay, X, Y)
+    figure = mflow.plot.fit(fit)
+    curve, residuals = figure.axes
+    drawn = curve.lines[0].get_xydata()
+    np.testing.assert_allclose(drawn[:, 1], fit(drawn[:, 0]))
+    np.testing.assert_allclose(residuals.lines[1].get_ydata(), fit.residuals)
+    assert len(curve.collections) >= 2
+    with pytest.raises(TypeError, match=r"result: expected what mflow\.curve_fit returns"):
+        mflow.plot.fit(X)
+    with pytest.raises(ValueError, match="result: expected a fit over a vector"):
+        mflow.plot.fit(mflow.curve_fit(lambda x, a: a * X, None, Y))

@@ -1,0 +1,132 @@
+"""SciPy's own tests of `least_squares` and `curve_fit`, run against ours through thin adapters.
+
+An adapter gives SciPy's defaults, calls every method by ours, and turns our warnings into SciPy's. Tests that do not apply are named with
+the reason; a name that SciPy has no longer fails.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import warnings
+
+import pytest
+import scipy.optimize
+
+import mflow
+
+theirs = pytest.importorskip("scipy.optimize.tests.test_least_squares")
+curves = pytest.importorskip("scipy.optimize.tests.test_minpack")
+
+
+EVERYWHERE = (-math.inf, math.inf)
+
+
+def without_cs(jac):
+    """Central differences in the place of complex steps, which we do not have."""
+    return "3-point" if isinstance(jac, str) and jac == "cs" else jac
+
+
+def least_squares(fun, x0, jac="2-point", bounds=EVERYWHERE, method="trf", ftol=1e-8, xtol=1e-8, gtol=1e-8, **more):
+    """`scipy.optimize.least_squares` by ours."""
+    if method not in ("trf", "dogbox", "lm"):
+        raise ValueError("`method` must be 'trf', 'dogbox' or 'lm'.")
+    for name in ("tr_solver", "tr_options", "jac_sparsity", "workers"):  # how SciPy solves and differences: ours is dense, and one by one
+        more.pop(name, None)
+    try:
+        return mflow.least_squares(fun, x0, without_cs(jac), bounds, "lm", ftol, xtol, gtol, check_gradient=False, **more)
+    except TypeError as error:
+        raise (ValueError(str(error)) if "expected real numbers" in str(error) else error) from None
+
+
+def curve_fit(f, xdata, ydata, p0=None, sigma=None, absolute_sigma=False, check_finite=None, bounds=EVERYWHERE, method=None, jac=None,
+              **more):  # fmt: skip
+    """`scipy.optimize.curve_fit` by ours."""
+    if method not in (None, "trf", "dogbox", "lm"):
+        raise ValueError("`method` must be 'trf', 'dogbox' or 'lm'.")
+    if method == "lm" and bounds is not EVERYWHERE:
+        raise ValueError("Method 'lm' only works for unconstrained problems.")  # ours takes bounds
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        try:
+            out = mflow.curve_fit(f, xdata, ydata, p0, sigma, absolute_sigma, check_finite, bounds, "lm", without_cs(jac), **more)
+        except (TypeError, ValueError) as error:
+            raise type(error)(in_their_words(str(error))) from error
+    bounded = bounds is not EVERYWHERE
+    for one in told:
+        if bounded and "covariance of the parameters could not" in str(one.message):
+            continue  # SciPy's bounded methods take the pseudoinverse, and do not warn
+        kind = scipy.optimize.OptimizeWarning if "covariance of the parameters could not" in str(one.message) else one.category
+        text = str(one.message).replace("curve_fit: the covariance", "Covariance")
+        warnings.warn(text, kind, stacklevel=2)
+    return out
+
+
+WORDS = {
+    "nan_policy: expected None, 'raise' or 'omit', got 'propagate'": "`nan_policy='propagate'` is not supported by this function.",
+    "nan_policy: expected None, 'raise' or 'omit', got": "nan_policy must be one of {None, 'raise', 'omit'}, not",
+    "nan_policy: the data have": "The input contains nan values:",
+    "p0: expected at most": "The number of func parameters= must be at most",
+    "p0: expected starting values within bounds": "Initial guess is outside of provided bounds",
+}
+
+
+def in_their_words(text):
+    """Our message as SciPy's tests expect it."""
+    for ours_, theirs_ in WORDS.items():
+        text = text.replace(ours_, theirs_)
+    return text
+
+
+DENSE = "our Jacobians are dense: sparsity, linear operators and their solvers are accepted by the adapter and have no effect"
+LEFT_OUT = {
+    "TestLM.test_bounds_not_supported": "our lm has bounds",
+    "TestLM.test_loss": "our lm has losses",
+    "TestLM.test_full_result": "our njev counts Jacobians of lm, which SciPy leaves None",
+    "TestLM.test_jac_sparsity_not_supported": DENSE,
+    "TestLM.test_sparse_not_supported": "our lm takes sparse Jacobians, and makes them dense",
+    "test_exact_tr_solver": DENSE,
+    "test_linear_operator": DENSE,
+    "test_solver_selection": DENSE,
+    "test_wrong_jac_sparsity": DENSE,
+    "test_wrong_parameters": DENSE,
+    "test_error_raised_when_all_tolerances_below_eps": "without tolerances our run goes on to rounding, which is an end",
+    "TestTRF.test_rosenbrock_cropped": "fewer residuals than parameters are refused, as by SciPy's lm",
+    "TestDogbox.test_rosenbrock_cropped": "fewer residuals than parameters are refused, as by SciPy's lm",
+    "test_jac": "the Jacobian is weighed by sqrt(rho') alone: SciPy's has terms of rho'' too",
+}
+
+
+def left_out(name, test):
+    """Whether a test of this class is left out; `test_jac` is one of the losses', and of curve_fit another."""
+    return f"{name}.{test}" in LEFT_OUT or (test in LEFT_OUT and name != "TestCurveFit")
+
+
+def test_what_is_left_out_is_there():
+    for one in LEFT_OUT:
+        name, _, test = one.rpartition(".")
+        assert hasattr(getattr(theirs, name or "TestTRF"), test), one
+
+
+def chosen(source, name):
+    """A copy of a class of SciPy's tests without those that are left out."""
+    body = {}
+    for one, function in inspect.getmembers(source, inspect.isfunction):
+        if not one.startswith("test_") or not left_out(name, one):
+            body[one] = function
+    for base in reversed(source.__mro__[:-1]):
+        body.update({key: value for key, value in vars(base).items() if not key.startswith(("test_", "__"))})
+    return type(name, (), body)
+
+
+@pytest.fixture(autouse=True)
+def ours(monkeypatch):
+    monkeypatch.setattr(theirs, "least_squares", least_squares)
+    monkeypatch.setattr(curves, "curve_fit", curve_fit)
+    monkeypatch.setattr(curves.optimize, "curve_fit", curve_fit)
+
+
+TestLeastSquaresLM = chosen(theirs.TestLM, "TestLM")
+TestLeastSquaresTRF = chosen(theirs.TestTRF, "TestTRF")
+TestLeastSquaresDogbox = chosen(theirs.TestDogbox, "TestDogbox")
+TestCurveFit = chosen(curves.TestCurveFit, "TestCurveFit")
