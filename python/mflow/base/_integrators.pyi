@@ -52,6 +52,9 @@ class SDIRK2(Method):
 class ESDIRK43(Method):
     def __init__(self) -> None: ...
 
+class Radau5(Method):
+    def __init__(self) -> None: ...
+
 class RKC2(Method):
     def __init__(self, stages: int = ..., damping: float = ...) -> None: ...
 

@@ -38,14 +38,13 @@ from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
 cdef enum:
-    S = 3                                # stages
-
     SIMPLIFIED = 0                       # ways of the iteration: the factors at hand,
     FULL = 1                             # a new J at the last stage each time,
     TOGETHER = 2                         # or J at every stage, by GMRES
     MANY = 30                            # iterations of fixed steps
     DIM = 30                             # of the Krylov space where factors precondition
     CYCLES = 4
+    SIDES = 4                            # a difference along a vector, see matrix.pyx
     TRIES = 200                          # of steps along a branch
     MAX_NON_FINITE = 16                  # slopes that are not finite, before it is given up
 
@@ -56,6 +55,7 @@ cdef double SLOW_FIXED = 0.1             # in fixed steps, whose factors serve a
 cdef double CONTRACTION = 1.0 / 3.0      # of updates that are trusted
 cdef double QUARTER = 0.25               # of those along a branch, and of what is left of the way after the first
 cdef double HALF = 0.5
+cdef double NEARER = 1.0 / 32.0
 cdef double SAME = 1e-6                  # relative: two computations of one root
 cdef double SHORT = 1e-7                 # of h: a shorter step along a branch is none
 
@@ -63,14 +63,6 @@ cdef complex_lu_t COMPLEX = (<complex_lu_t *> kernels("solvers.complex_lu", "_ta
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
-
-cdef inline void copy(newton_t *s, double *out, ptrdiff_t ld_out, const double *a, ptrdiff_t ld) noexcept nogil:
-    cdef ptrdiff_t i
-    cdef int k
-    for k in range(S):
-        for i in range(s.n):
-            out[k * ld_out + i] = a[k * ld + i]
-
 
 cdef inline int dim_of(const newton_t *s) noexcept nogil:
     if s.c.matrix.kind == KRYLOV:
@@ -330,7 +322,7 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
     cdef double *Jv = moved + c.ld
     cdef double *at
     cdef double norm, step, scale, move = max(s.m.unit, 1.5e-8 * weighted_norm(&s.m, c.y))
-    cdef int k, j, status
+    cdef int k, j, status = 0
     for j in range(S):
         norm = sqrt(LINALG.dot(v + j * n, v + j * n, n) / <double> n)
         if norm == 0.0:
@@ -338,10 +330,14 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
             continue
         step = move / norm
         at = c.W + j * c.ld
-        for i in range(n):
-            moved[i] = (c.y[i] + at[i]) + step * (v[j * n + i] * s.m.size[i])
-        status = matrix_rhs(&s.m, c.t + c.tab.c[j] * c.h, moved, Jv + j * c.ld)
-        s.m.n_rhs_jac += 1
+        for k in range(SIDES):                       # beside a wall the other way, and less far
+            for i in range(n):
+                moved[i] = (c.y[i] + at[i]) + step * (v[j * n + i] * s.m.size[i])
+            status = matrix_rhs(&s.m, c.t + c.tab.c[j] * c.h, moved, Jv + j * c.ld)
+            s.m.n_rhs_jac += 1
+            if status != MF_RETRY_NON_FINITE:
+                break
+            step = -step if k % 2 == 0 else -NEARER * step
         if status != 0:
             return status
         scale = 1.0 / step

@@ -10,7 +10,7 @@ module mflow
   public
 
   integer(c_int), parameter :: MF_ABI = 1
-  integer(c_int), parameter :: MF_API_VERSION = 4
+  integer(c_int), parameter :: MF_API_VERSION = 5
   integer(c_int), parameter :: MF_OK = 0
   integer(c_int), parameter :: MF_E_ARGUMENT = -1001
   integer(c_int), parameter :: MF_E_CALLBACK = -1002
@@ -35,6 +35,7 @@ module mflow
   integer(c_int), parameter :: MF_LOWER_OPEN = 1
   integer(c_int), parameter :: MF_UPPER_OPEN = 2
   integer(c_int), parameter :: MF_FRESH = 1
+  integer(c_int), parameter :: MF_AGAIN = 2
   integer(c_int), parameter :: MF_IMPLICIT = 1
   integer(c_int), parameter :: MF_LINEAR = 2
   integer(c_int), parameter :: MF_SSP = 4
@@ -67,6 +68,7 @@ module mflow
     type(c_funptr) :: rhs_lanes = c_null_funptr
     type(c_funptr) :: energy = c_null_funptr
     type(c_funptr) :: jac = c_null_funptr
+    type(c_funptr) :: solve_system = c_null_funptr
   end type mf_problem
 
   type, bind(C) :: mf_param
@@ -313,6 +315,19 @@ module mflow
       real(c_double), value :: t
       real(c_double), intent(in) :: y(*)
       real(c_double), intent(inout) :: jac(*)
+      integer(c_intptr_t), value :: n
+      type(c_ptr), value :: ctx
+      integer(c_int) :: out
+    end function
+
+    function mf_solve_system_fn(tab, t, h, y, Z, ld, n, ctx) bind(C) result(out)
+      import
+      type(c_ptr), value :: tab
+      real(c_double), value :: t
+      real(c_double), value :: h
+      real(c_double), intent(in) :: y(*)
+      real(c_double), intent(inout) :: Z(*)
+      integer(c_intptr_t), value :: ld
       integer(c_intptr_t), value :: n
       type(c_ptr), value :: ctx
       integer(c_int) :: out
