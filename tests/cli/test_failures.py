@@ -103,7 +103,7 @@ def test_ctrl_c_ends_a_command_with_one_line(module: Any, monkeypatch: Any, caps
 
     monkeypatch.setattr(module, "check_arguments", interrupted)
     name = module.__name__.rpartition(".")[2]
-    more = {"stability": ["rk4"], "explain": ["x.py:f", "--x0", "1"]}.get(name, [])
+    more = {"stability": ["rk4"], "explain": ["x.py:f", "--x0", "1"], "spectrum": ["--record", "x.at2"]}.get(name, [])
     assert ended(capsys, name, *more) == (130, "mflow: stopped\n")
 
 

@@ -50,7 +50,7 @@ def same_at(record: Any, level: str) -> Any:
 
 def test_every_row_has_an_oracle() -> None:
     assert RECORDS
-    assert {record.name for record in RECORDS} == set(ORACLES)
+    assert {record.name for record in RECORDS if record.stages == 1} == set(ORACLES)  # others: tests/dynamics/test_higher_order.py
 
 
 @pytest.mark.parametrize(("record", "par"), CASES)
@@ -157,7 +157,7 @@ def error_of(record: Any, par: dict[str, float], problem: Oscillators, steps: in
     return np.array([np.abs(end[0] - x).max(), np.abs(end[1] - v).max(), np.abs(end[2] - problem.accel(2.0, x, v)).max()])
 
 
-@pytest.mark.parametrize(("record", "par"), CASES)
+@pytest.mark.parametrize(("record", "par"), [case for case in CASES if case.values[0].stages == 1])  # others: test_higher_order.py
 @pytest.mark.parametrize("damping", [0.0, 0.2])
 def test_order(record: Any, par: dict[str, float], damping: float) -> None:
     """Of x and v; a is as good, but where it is an average over the step (one order, generalised alpha)."""

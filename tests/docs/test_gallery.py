@@ -65,8 +65,8 @@ def test_links_lead_somewhere(name):
 
 def test_first_page_runs(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "index.md").read_text(), re.S)
-    exec(compile(block, "docs/index.md", "exec"), {"__name__": "index"})
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "howto" / "pictures.md").read_text(), re.S)
+    exec(compile(block, "docs/howto/pictures.md", "exec"), {"__name__": "index"})
     assert {path.name for path in tmp_path.iterdir()} == {"regions.png", "iterates.png"}
-    rows = re.findall(r"plot\.(\w+)", (ROOT / "docs" / "index.md").read_text())
+    rows = re.findall(r"plot\.(\w+)", (ROOT / "docs" / "howto" / "pictures.md").read_text())
     assert set(mflow.plot.__all__) <= set(rows)

@@ -341,14 +341,12 @@ def test_methods_without_a_formula_say_so(record: Any, par: dict[str, float]) ->
     run = run_of(record, problem, 1.0, 0.0, 0.1, par)
     Energies(run).keep()
     assert run.fixed(10) == 0
-    # Newmark's own: verlet's a at the end is not M^-1 F where F depends on v, and hht is average acceleration at alpha = 0.
-    book, form = (
-        Energies(run).now(),
-        record.name in ("newmark", "central_difference", "constant_acceleration") or 0 in (par.get("alpha"), par.get("damping")),
-    )
+    # Newmark's own, and those of alpha with loads at the ends: verlet's a at the end is not M^-1 F where F depends on v.
+    book = Energies(run).now()
+    form = record.name in ("newmark", "central_difference", "constant_acceleration") or 0 in map(par.get, ("load", "alpha", "damping"))
     form = form and record.name not in ("velocity_verlet", "symplectic_euler") and record.stages == 1
     assert math.isnan(book[NUMERICAL]) == (not form)
-    assert abs(book[RESIDUAL]) < 1e-15 or not form
+    assert abs(book[RESIDUAL]) < 2e-15 or not form
     assert book[DAMPING] > 0
 
 

@@ -80,6 +80,8 @@ def test_where_the_energy_of_duffings_oscillator_went(name: str, par: dict[str, 
     assert s.x[0, -1] == pytest.approx(duffing[0], abs=close)
     e, x, v = s.energy, s.x[0], s.v[0]
     assert duffing[2:] == pytest.approx([3.737, 3.828], abs=6e-4)
+    if par.get("load") == 0:  # loads and forces of v act as the step weighs them, a part of it late: of first order
+        close = 15 * h
     assert e.load[-1] == pytest.approx(duffing[2], abs=close)
     assert e.damping[-1] == pytest.approx(duffing[3], abs=close)
     np.testing.assert_allclose(e.kinetic, v**2 / 2, rtol=1e-14)

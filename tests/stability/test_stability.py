@@ -34,7 +34,7 @@ def polynomial(method: Any) -> list[Any]:
     """Coefficients of R(z) = 1 + sum_k z^k b A^(k-1) 1, in exact fractions."""
     A, b, _ = butcher(method)
     out, powers = [1], [1] * len(b)
-    for _ in b:
+    for _ in range(max(len(b), method.order)):
         out.append(sum(w * v for w, v in zip(b, powers, strict=True)))
         powers = [sum(a * v for a, v in zip(line, powers, strict=True)) for line in A]
     return out

@@ -104,14 +104,7 @@ def stability_function(method: str | Method, **parameters: Any) -> StabilityFunc
     if method.tableau is None:
         return StabilityFunction(method, _read_off(method), np.ones(1))
     A, b, _ = coefficients(method)
-    if np.any(np.triu(A, 1)):
-        raise ValueError(
-            f"method: expected a method with a lower triangular A, got {method.name}; its amplification is mflow.amplification"
-        )
-    denominator, sizes = np.ones(1), np.ones(1)
-    for a in np.diag(A):
-        if a != 0.0:
-            denominator, sizes = np.convolve(denominator, [1.0, -a]), np.convolve(sizes, [1.0, abs(a)])
+    denominator, sizes = _determinant(A)
     series, terms = [1.0], [1.0]
     u, w = np.ones(b.size), np.ones(b.size)
     for _ in range(b.size):
@@ -123,6 +116,16 @@ def stability_function(method: str | Method, **parameters: Any) -> StabilityFunc
     bound = np.convolve(sizes, terms)[:count]
     numerator[np.abs(numerator) <= ZERO * bound] = 0.0
     return StabilityFunction(method, np.trim_zeros(numerator, "b"), denominator)
+
+
+def _determinant(A: Array) -> tuple[Array, Array]:
+    """det(I - z A) in powers of z, and its terms' sizes: a product over the diagonal where A is triangular, else over the eigenvalues."""
+    triangular = not np.any(np.triu(A, 1))
+    roots = np.diag(A) if triangular else np.linalg.eigvals(A)
+    out, sizes = np.ones(1), np.ones(1)
+    for a in roots[roots != 0.0]:
+        out, sizes = np.convolve(out, [1.0, -a]), np.convolve(sizes, [1.0, abs(a)])
+    return np.ascontiguousarray(out.real), sizes
 
 
 def _read_off(method: Method) -> Array:
