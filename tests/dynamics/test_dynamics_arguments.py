@@ -102,11 +102,6 @@ def test_motion_that_comes_to_rest_is_followed_by_differences(step: dict[str, An
     assert s.nfev < 1.6 * exact.nfev + 4 * s.njev
 
 
-def test_minimize_has_no_automatic_step_of_second_order() -> None:
-    with pytest.raises(ValueError, match='dt: expected a number for a second-order method such as velocity_verlet, got "auto"'):
-        mflow.minimize(lambda x: (x @ x, 2 * x), np.ones(2), jac=True, method="leapfrog", dt="auto")
-
-
 def test_a_table_of_storeys_says_which_columns_it_holds(tmp_path: Any) -> None:
     file = tmp_path / "tower.csv"
     file.write_text("storey,mass,stiffness\n1,2e4,3e7\n")

@@ -162,6 +162,8 @@ def of_result(
     """`certificate` of where a result ended: the method ``certificate`` of results. ``hessp(x, v)`` gives exact products."""
     known = origin_of(result)
     land = _flow_end(result, known) if isinstance(known, Origin) else known
+    if isinstance(known, str):
+        raise ValueError(f"certificate: {known}")
     if not isinstance(land, Landscape):
         raise ValueError("certificate: this result (a copy, loaded, or of a batch) does not hold its cost; give it to mflow.certificate")
     if hessp is not None:

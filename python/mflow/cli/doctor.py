@@ -151,7 +151,7 @@ def fingerprints() -> dict[str, str]:
 
 def numbers_of(method: Method) -> np.ndarray[Any, np.dtype[np.float64]]:
     """What a method computes on a small problem of its kind, by products and sums alone."""
-    if method.kind in ("update", "direct"):
+    if method.kind in ("update", "direction"):
         start = np.linspace(-1.2, 1.0, 7)
         return np.asarray(minimize(_valley, start, jac=True, method=method, maxiter=25, gtol=0.0, check_gradient=False).x)
     if method.kind == "sweep":

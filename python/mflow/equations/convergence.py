@@ -21,6 +21,7 @@ from mflow.dynamics.solve import solve_dynamics
 from mflow.equations.results import ConvergenceResult, StiffnessResult
 from mflow.integrate.ivp import solve_ivp
 from mflow.problems.testproblems import InitialValueProblem, get_problem
+from mflow.stability.criterion import order_on_oscillators
 
 __all__ = ["convergence", "explicit_vs_implicit", "slope_of"]
 
@@ -133,7 +134,8 @@ def _problem(problem: Any, exact: Any, jac: Any, second: bool, method: Method) -
     """(fun, span, start, exact, jac) of any form of a problem."""
     if problem is None:
         if second:
-            swing = _undamped if method.parameters.get("damping") == "none" else _swing
+            loses = method.stages > 1 and order_on_oscillators(method, True) < method.order  # with forces of v
+            swing = _undamped if loses or method.parameters.get("damping") == "none" else _swing
             return swing, (0.0, 3.0), (np.ones(1), np.zeros(1)), exact, jac
         return _circle, (0.0, 3.0), np.array([1.0, 0.0]), exact or _on_circle, jac
     if isinstance(problem, str):

@@ -63,8 +63,11 @@ def check_fixed(fixed: Any, n: int) -> NDArray[np.bool_] | None:
     elif given.ndim == 1 and (given.dtype.kind in "iu" or not given.size):
         if given.size and (given.min() < -n or given.max() >= n):
             raise ValueError(f"fixed: expected numbers of parameters from 0 to {n - 1}, got {shown(fixed)}")
+        numbers = given.astype(int) % n
+        if np.unique(numbers).size < numbers.size:  # 0 and 1 in the places of a mask, most likely
+            raise ValueError(f"fixed: expected truth values, or each number of a parameter once, got {shown(fixed)}; a mask is of bools")
         mask = np.zeros(n, dtype=bool)
-        mask[given.astype(int)] = True
+        mask[numbers] = True
     else:
         raise TypeError(f"fixed: expected {n} truth values, or numbers of parameters, got {shown(fixed)}")
     if mask.all():

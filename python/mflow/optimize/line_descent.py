@@ -18,7 +18,7 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
-from mflow.base.result import OptimizeResult, Result, keep_origin
+from mflow.base.result import BOUNDED, OptimizeResult, Result, keep_origin
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
 from mflow.optimize.directions import direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
@@ -163,7 +163,7 @@ class LineDescent:
         if self.keep_path:
             out.path = self._path()
         flat, shape, differences = np.ravel(x).copy(), self.start.shape, self.doubts.differences and not self.problem.compiled
-        keep_origin(out, Landscape(
+        keep_origin(out, BOUNDED if self.doubts.box is not None else Landscape(
             flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
             converged=reason == "converged", longer=OF_DIFFERENCES if differences else 1.0,
         ))  # fmt: skip

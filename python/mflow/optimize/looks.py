@@ -10,7 +10,7 @@ import numpy as np
 from mflow.base.checks import Array, check_flags
 from mflow.base.methods import Method
 from mflow.base.progress import Progress
-from mflow.base.result import OptimizeResult, Result, keep_origin
+from mflow.base.result import BOUNDED, OptimizeResult, Result, keep_origin
 from mflow.curvature.frozen import Bearing
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, run_bearing
 from mflow.curvature.watch import Watch, watch_of
@@ -74,7 +74,7 @@ class Looks:
         if self.watch is not None:
             out.curvature = self.watch.result()
         shape, flat, differences = self.doubts.start.shape, np.ravel(out.x).copy(), self.doubts.differences and not self.problem.compiled
-        keep_origin(out, Landscape(
+        keep_origin(out, BOUNDED if self.doubts.box is not None else Landscape(
             flat, gradient_of(self.problem, self.doubts.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
             self.method.name, lambda L: largest_step(self.method, L, self.friction),
             self._bearing if self.method.kind == "update" else None, out.reason == "converged",

@@ -14,7 +14,7 @@ import numpy as np
 from mflow_core.objectives.objective import Objective, records
 from mflow_core.registry import unknown
 
-from mflow.base.checks import Array, check_start, finite_array
+from mflow.base.checks import Array, check_start, finite_array, real_array, shown
 
 __all__ = ["check_curve", "curve", "curve_names", "parameter_names", "starting_values"]
 
@@ -27,8 +27,10 @@ def curve_names() -> tuple[str, ...]:
 
 def check_curve(name: Any) -> str:
     """The name of a curve. Raises ValueError with the nearest ones."""
-    if name not in curve_names():
-        raise ValueError(unknown("curve: expected a known name, got", str(name), list(curve_names())))
+    if not isinstance(name, str) or name not in curve_names():
+        raise ValueError(
+            unknown("name: expected that of a curve, got", name if isinstance(name, str) else shown(name), list(curve_names()))
+        )
     return str(name)
 
 
@@ -95,7 +97,7 @@ def curve(name: str, x: Any, y: Any = None, *, x0: Any = None) -> Objective:
 
 
 def _data(value: Any, argument: str) -> Array:
-    data = np.asarray(finite_array(value, argument), dtype=np.float64)
+    data = finite_array(real_array(value, argument), argument)
     if data.ndim != 1 or not data.size:
         raise ValueError(f"{argument}: expected a vector of numbers, got shape {data.shape}")
     return np.ascontiguousarray(data)
