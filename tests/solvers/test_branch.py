@@ -71,7 +71,7 @@ def test_a_branch_that_turns_back_is_no_root(way):
         r = mflow.solve_ivp(lambda t, y: way * y * y, (0, way * h), [1.0], "backward_euler", dt=h)
         assert r.reason == "solve_failed"
         assert "turns back" in r.message
-        assert abs(float(r.message.split("goes to ")[1].split(" dt")[0]) * h - 0.25) < 1e-3 * 0.25
+        assert abs(float(r.message.split("followed to ")[1].split(" dt")[0]) * h - 0.25) < 1e-3 * 0.25
 
 
 def test_cubics():

@@ -72,8 +72,8 @@ def unsolved(solver: Solver | None, step: float, jacobian: str) -> str:
     """Why a step of fixed length was not solved, and what helps."""
     reached = math.nan if solver is None else solver.reached
     if not math.isnan(reached):
-        way = f"the root that continues from the state goes to {reached:.4g} dt and turns back there"
-        return f"{way}, so that none continues to dt: lower dt (or check {jacobian} and solver=)"
+        way = f"the root that continues from the state was followed to {reached:.4g} dt, where it turns back or bends too sharply"
+        return f"{way}, so that none is known to continue to dt: lower dt (or check {jacobian} and solver=)"
     if math.isinf(step):
         how, far = (0, 0.0) if solver is None else solver.flow
         why = FLOWS[how].format(f"{far:.4g}")

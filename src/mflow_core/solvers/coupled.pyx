@@ -65,8 +65,8 @@ cdef complex_lu_t COMPLEX = (<complex_lu_t *> kernels("solvers.complex_lu", "_ta
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
 
 cdef inline int dim_of(const newton_t *s) noexcept nogil:
-    if s.c.matrix.kind == KRYLOV:
-        return s.c.matrix.krylov_dim
+    if s.c.matrix.kind == KRYLOV:                    # that of a few components is bounded by their number, of all stages there are more
+        return s.c.matrix.krylov_dim if s.c.matrix.krylov_dim < s.n else <int> (S * s.n)
     return <int> max(min(<ptrdiff_t> DIM, S * s.n), <ptrdiff_t> 1)
 
 
