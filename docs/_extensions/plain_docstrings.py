@@ -8,6 +8,7 @@ from typing import Any
 from sphinx.application import Sphinx
 
 LITERAL = re.compile(r"(``.*?``|`[^`]*`)")
+FIELD = re.compile(r"^[a-z]\w*(, \w+)* : ")
 NAME = re.compile(r"^\*{1,2}\w+$")  # the head of a parameter, which numpydoc escapes itself
 
 
@@ -20,9 +21,20 @@ def plain(line: str) -> str:
     return "".join(parts)
 
 
+def fields_as_lines(lines: list[str]) -> list[str]:
+    """The fields of a result, "name, name : what it is" with indented lines below, as lines that stay as they are."""
+    out, inside = [], False
+    for line in lines:
+        inside = bool(line.strip()) and (inside or FIELD.match(line) is not None)
+        out.append(f"| {line}" if inside else line)
+    return out
+
+
 def process(app: Sphinx, kind: str, name: str, item: Any, options: Any, lines: list[str]) -> None:
-    """Escape, in place; blocks after a line that ends with "::" are code and stay."""
+    """Escape, in place; and keep the lines of what has fields but no sections."""
     lines[:] = [plain(line) for line in lines]
+    if kind == "class" and not any(line.startswith("---") for line in lines):
+        lines[:] = fields_as_lines(lines)
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

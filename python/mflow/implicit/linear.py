@@ -167,7 +167,7 @@ class ImplicitSGD:
     count : int
         Samples learned.
     worst_phi : float
-        The certificate: the largest |phi(t)| of all backward steps, phi(t) = t - s + gamma q l'(t). phi' >= 1, so no step's t is
+        The certificate: the largest abs(phi(t)) of all backward steps, phi(t) = t - s + gamma q l'(t). phi' >= 1, so no step's t is
         further than that from the exact root. NaN where the flow is not "backward".
     reason : str
         Why `fit` ended: "converged", "max_iter", "interrupted" (Ctrl-C: the model, which is the exception's `partial_result`, keeps what
@@ -371,7 +371,7 @@ class ImplicitSGD:
 
     @property
     def worst_phi(self) -> float:
-        """Largest |phi(t)| of the backward steps so far; NaN for another flow."""
+        """Largest abs(phi(t)) of the backward steps so far; NaN for another flow."""
         return self.learner.worst_phi if self.numbers.get("flow", 0.0) == 0.0 else math.nan
 
     def set_weights(self, coef: Any, intercept: float = 0.0) -> None:
@@ -476,4 +476,12 @@ class _Watch:
         tell(f"ImplicitSGD: {text}. Lower lr, or take flow='backward'")
 
 
-ImplicitSGD.__doc__ = f"{ImplicitSGD.__doc__}\n{textwrap.indent(describe(RECORD), '    ')}"
+def _documented(text: str) -> str:
+    """The docstring with the record's parameters in their section, and what else it says at the end."""
+    words, _, rest = describe(RECORD).partition("Parameters\n----------\n")
+    parameters, _, rest = rest.partition("\n\n")
+    text = text.replace("    **parameters\n        Those of the method, by name.", textwrap.indent(parameters, "    "))
+    return f"{text}\n{textwrap.indent(words + rest, '    ')}"
+
+
+ImplicitSGD.__doc__ = _documented(ImplicitSGD.__doc__ or "")

@@ -167,7 +167,7 @@ class SoftmaxSGD:
 
     @property
     def worst_phi(self) -> float:
-        """The largest distance of a step's t from its root, by its bound |F(t)|."""
+        """The largest distance of a step's t from its root, by the size of F(t), which bounds it."""
         return self._steps.worst if self._steps is not None else math.nan
 
     def predict_linear(self, X: Any) -> Array:
