@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import mflow
-from support.reference import PARITY
+from support.oracles.reference import PARITY
 
 torch = pytest.importorskip("torch")
 importlib.import_module("mflow.torch")  # it needs torch

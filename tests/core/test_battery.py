@@ -23,9 +23,8 @@ from mflow_core.stepping.last_step import LastStep
 import mflow
 from support.battery import EPS, bits, descent_of, end_of, run_of, same_at
 from support.levels import LEVELS
-from support.problems import GROWTH, PROBLEMS, RHO, SIZES, Array, componentwise, decay_cfunc, flush_to_zero, start_of, waves
-from support.reference import LIMIT_FLOWS, ORACLES, defaults
-from support.tableaus import (
+from support.oracles.reference import LIMIT_FLOWS, ORACLES, defaults
+from support.oracles.tableaus import (
     TEXTBOOK,
     butcher,
     documented_step,
@@ -40,6 +39,7 @@ from support.tableaus import (
     trees_of,
     weight_of_slopes,
 )
+from support.problems import GROWTH, PROBLEMS, RHO, SIZES, Array, componentwise, decay_cfunc, flush_to_zero, start_of, waves
 
 
 class Boom(Exception):

@@ -9,8 +9,8 @@ from mflow_core.optimize import updater
 
 from support.battery import EPS, bits, descent_of, same_at
 from support.levels import LEVELS
+from support.oracles.reference import LIMIT_FLOWS, Follow, defaults, variants
 from support.problems import SIZES, Array, Walk, gradients, start_of
-from support.reference import LIMIT_FLOWS, Follow, defaults, variants
 
 # ---- updates ---------------------------------------------------------------------------------------------------------
 

@@ -14,7 +14,7 @@ from mflow_core.optimize import sweep
 import mflow
 from mflow.implicit.linear import losses
 from support.levels import LEVELS
-from support.losses import KINKED, SMOOTH, curvature, slope, value
+from support.oracles.losses import KINKED, SMOOTH, curvature, slope, value
 
 Array = np.ndarray
 EPS = 2.0**-52

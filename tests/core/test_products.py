@@ -13,8 +13,8 @@ from mflow_core import registry
 from mflow_core.optimize import updater
 
 from support.levels import LEVELS
+from support.oracles.reference import defaults, ulps
 from support.problems import Array
-from support.reference import defaults, ulps
 
 EPS = 2.0**-52
 

@@ -19,9 +19,7 @@ from mflow_core.stepping import stepper
 import mflow
 from support.kernels import Kernel, dense_of, go
 from support.levels import LEVELS
-from support.problems import PROBLEMS, Array, Componentwise, start_of, waves
-from support.solvable import STEPS, Linear, kernel_of, kernel_with, those
-from support.tableaus import (
+from support.oracles.tableaus import (
     butcher,
     chebyshev,
     density,
@@ -35,6 +33,8 @@ from support.tableaus import (
     weight_of_slopes,
     weights,
 )
+from support.problems import PROBLEMS, Array, Componentwise, start_of, waves
+from support.solvable import STEPS, Linear, kernel_of, kernel_with, those
 
 EPS = 2.0**-52
 SIZES = (1, 2, 3, 7, 13, 600, 1001)

@@ -13,7 +13,7 @@ from scipy.integrate import solve_ivp
 
 import mflow
 from support.motion import coefficients
-from support.series import Problem
+from support.oracles.series import Problem
 
 Array = np.ndarray
 MANY = [m for m in mflow.methods(family="second_order") if m.record.stages > 1]

@@ -12,8 +12,8 @@ import pytest
 from mflow_core import api, registry
 
 import mflow
+from support.oracles.tableaus import stability_function
 from support.places import SUPPORT
-from support.tableaus import stability_function
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 HOST = str(SUPPORT / "host.c")

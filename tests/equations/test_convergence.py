@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import mflow
-from support.tableaus import is_coupled
+from support.oracles.tableaus import is_coupled
 
 
 def test_order_of_every_integrator(step_method: Any) -> None:

@@ -18,7 +18,7 @@ from mflow_core.optimize import sweep
 import mflow
 from mflow.implicit.linear import ImplicitSGD
 from support.levels import LEVELS
-from support.losses import KINKED, SMOOTH, curvature, slope, value
+from support.oracles.losses import KINKED, SMOOTH, curvature, slope, value
 
 Array = np.ndarray
 ROW = registry.find("implicit_sgd")

@@ -22,9 +22,9 @@ from mflow_core import registry
 from mflow_core.lanes import lanes as core
 
 import mflow
+from support.oracles.tableaus import rough_between
 from support.places import environment_for
 from support.problems import Array, capsule, cfunc, decay_cfunc, lorenz
-from support.tableaus import rough_between
 
 LANES_C = ctypes.CFUNCTYPE(
     ctypes.c_int, ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double), ctypes.POINTER(ctypes.c_double),

@@ -12,9 +12,9 @@ from mflow_core import registry
 
 import mflow
 from mflow.testproblems import get_problem
+from support.oracles.reference import ulps
+from support.oracles.tableaus import evaluations, rough_between
 from support.problems import PROBLEMS, RHS_C, SHAPES, Array, start_of, waves
-from support.reference import ulps
-from support.tableaus import evaluations, rough_between
 
 EMBEDDED = [record.name for record in registry.records() if "embedded" in record.flags and "second_order" not in record.flags]
 EXPLICIT = [

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import mflow
+from support.oracles.tableaus import evaluations
 from support.problems import NAMES, PROBLEMS, RHS_C, SHAPES, WRONG_NAMES, Array, bowl_c, capsule, decay_cfunc, lorenz, start_of, waves
-from support.tableaus import evaluations
 
 EPS = 2.0**-52
 

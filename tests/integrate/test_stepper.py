@@ -10,8 +10,8 @@ import pytest
 from mflow_core.stepping import stepper as core
 
 import mflow
+from support.oracles.tableaus import evaluations
 from support.problems import RHS_C, Array, decay_cfunc, start_of, waves
-from support.tableaus import evaluations
 
 EPS = 2.0**-52
 

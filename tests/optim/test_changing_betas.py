@@ -13,7 +13,7 @@ from mflow_core.optimize import updater
 
 import mflow
 from mflow import optim
-from support.reference import PARITY, Follow, defaults
+from support.oracles.reference import PARITY, Follow, defaults
 
 Array = np.ndarray
 EPS = 2.0**-52

@@ -14,8 +14,8 @@ import pytest
 
 import mflow
 from mflow import optim
+from support.oracles.reference import PARITY, RATES, Follow, defaults
 from support.problems import READ_ONLY, WRONG, Array, flush_to_zero, gradients, start_of
-from support.reference import PARITY, RATES, Follow, defaults
 
 EPS = 2.0**-52
 

@@ -16,7 +16,7 @@ import scipy.optimize
 
 import mflow
 from mflow import LineSearch, minimize
-from support.reference import SETTINGS
+from support.oracles.reference import SETTINGS
 
 Array = np.ndarray
 KINDS = ("exact", "backtracking", "armijo", "strong_wolfe", "barzilai_borwein")

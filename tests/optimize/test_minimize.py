@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import mflow
+from support.oracles.reference import SETTINGS, defaults
+from support.oracles.tableaus import evaluations
 from support.problems import OBJECTIVE_C, Array, bowl_c, decay_cfunc, start_of
-from support.reference import SETTINGS, defaults
-from support.tableaus import evaluations
 
 HESSIAN = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 0.75]])
 LOWEST = np.array([1.0, -2.0, 0.5])

@@ -10,7 +10,7 @@ import pytest
 
 import mflow
 from mflow.spectra import eigenvalues
-from support.reference import defaults
+from support.oracles.reference import defaults
 
 sparse = pytest.importorskip("scipy.sparse")
 

@@ -12,8 +12,8 @@ import pytest
 import mflow
 from mflow.stability.conditions import density, rooted_trees, symmetry
 from mflow.stability.results import ParameterRegion
-from support.reference import defaults
-from support.tableaus import monotone, stability_function
+from support.oracles.reference import defaults
+from support.oracles.tableaus import monotone, stability_function
 
 KNOWN_SSP = {
     "euler": 1.0, "rk2": 1.0, "tvd_rk2": 1.0, "tvd_rk3": 1.0, "ssprk104": 6.0, "trapezoidal": 2.0, "sdirk2": 1 + math.sqrt(2), "rk4": 0.0,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import mflow
-from support.reference import defaults
-from support.tableaus import butcher, stability_function
+from support.oracles.reference import defaults
+from support.oracles.tableaus import butcher, stability_function
 
 MU = (0.0, 0.3, 0.5, 0.9, 0.99)
 

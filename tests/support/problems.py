@@ -15,7 +15,7 @@ from mflow_core.optimize import updater
 from scipy.linalg import expm
 
 from support.kernels import Kernel
-from support.tableaus import is_coupled, solved
+from support.oracles.tableaus import is_coupled, solved
 
 Array = np.ndarray
 

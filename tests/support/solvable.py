@@ -10,8 +10,8 @@ from mflow_core import registry
 
 from support.kernels import Kernel
 from support.levels import LEVELS
+from support.oracles.tableaus import is_coupled
 from support.problems import Array, waves
-from support.tableaus import is_coupled
 
 STEPS = [
     (record, level)

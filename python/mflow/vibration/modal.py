@@ -15,7 +15,7 @@ from mflow.vibration.spectrum import recursion
 
 __all__ = ["Modes", "modes"]
 
-DENSE = 500  # degrees of freedom up to which sparse matrices are made full, where most of the modes are wanted or the matrices are small
+DENSE = 500  # degrees of freedom up to which sparse matrices are made full, for most of the modes, or where the matrices are small
 SHIFT = 1e-4  # of the mean of K's diagonal over M's: by how much eigenvalues are shifted, so that rigid motions can be factored
 EVEN = 1e-9  # of an interval: intervals that differ by less are one
 

@@ -3,7 +3,7 @@
     min |J p + r|^2/2  with |D p| <= delta          (J'J + lambda D^2) p = -J'r,  D_j the largest |column j of J| so far
 
 lambda comes from More's secular equation on R of J/D = Q R (triangle.pxd): 0, Gauss and Newton's step, where that lies within delta.
-delta follows the gain, the share of the foreseen decrease that came true, as in MINPACK, but shrinks by no more than 0.35 at once. In the
+delta follows the gain, the actual decrease over the foreseen one, as in MINPACK, but shrinks by no more than 0.35 at once. In the
 words of the gradient flow D^2 x' = -J'r, of which a step is one of backward Euler, 1/lambda is its dt.
 
 Bounds, by projection and active sets: a parameter at a bound that the cost would push through it rests. A step that leaves the box ends on

@@ -15,7 +15,7 @@ x[0] is c, x[1] ... the optimizer's vectors, 0 at the start unless `start` fills
 products in double-double arithmetic (Dekker), exact to the last bit over 1e6 steps, and 0 below 2^-60; where beta is another one than in
 the step before, all of it is made anew by squaring. No libm but sqrt, no fma: the same bits on every machine.
 
-To add an optimizer, write four things here and its few lines of NumPy, from the paper, in tests/support/reference.py:
+To add an optimizer, write four things here and its few lines of NumPy, from the paper, in tests/support/oracles/reference.py:
 
     begin       once a step. `w = common(m, par, lr, coef)` writes the shared coefficients; then w[0], w[1] ... are yours, at most 12.
                 k counts the steps from 0; `scal` is kept from step to step, and saved

@@ -12,8 +12,8 @@ import pytest
 from mflow_core import registry
 
 import mflow
+from support.oracles.tableaus import is_coupled
 from support.problems import RHS_C, Array, cfunc
-from support.tableaus import is_coupled
 
 BUDGET = 64  # evaluations from the first non-finite slope to the end, with fixed steps
 SOON = 1300  # under error control, which halves its distance to the place some 50 times
