@@ -142,6 +142,11 @@ def certificate(
     See Also
     --------
     mflow.posedness : eigenvalues of any y' = F(t, y) at a point
+
+    References
+    ----------
+    C. Lanczos, J. Res. Nat. Bur. Standards 45 (1950) 255-282; J. Kuczynski and H. Wozniakowski, SIAM J. Matrix Anal. Appl. 13 (1992)
+    1094-1122 (random starts).
     """
     start = check_start(x, "x")
     problem, _ = cost_problem(fun, jac, start.shape, args)

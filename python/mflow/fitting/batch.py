@@ -129,6 +129,11 @@ def least_squares_batch(
     >>> r = mflow.least_squares_batch(f, np.ones((3, 3)), batch_data={"y": Y})
     >>> r.success, r.x[:, 1].round(8).tolist()
     (True, [0.5, 1.0, 2.0])
+
+    References
+    ----------
+    K. Levenberg, Quart. Appl. Math. 2 (1944) 164-168; D. Marquardt, SIAM J. 11 (1963) 431-441; J. More, Lecture Notes in Math. 630
+    (1978) 105-116.
     """
     check_flags(progress=progress, errors=errors)
     if jac is not True:

@@ -104,6 +104,11 @@ def curve_fit(
     >>> low, high = fit.confidence_band([0.0, 2.0])
     >>> bool(np.all(low < high))
     True
+
+    References
+    ----------
+    Names and results are those of SciPy's ``scipy.optimize.curve_fit``; the method is that of `mflow.least_squares`: K. Levenberg, Quart.
+    Appl. Math. 2 (1944) 164-168; D. Marquardt, SIAM J. 11 (1963) 431-441; J. More, Lecture Notes in Math. 630 (1978) 105-116.
     """
     run, how = _prepared(f, xdata, ydata, p0, sigma, check_finite, bounds, method, jac, nan_policy, fixed, kwargs)
     check_flags(absolute_sigma=absolute_sigma, full_output=full_output)
