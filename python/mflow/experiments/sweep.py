@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
@@ -251,6 +251,14 @@ def sweep(
     return _collected(list(labelled), rates, draws, cells, "")
 
 
+def _as_they_end(futures: Iterable[Future[Cell]]) -> Iterator[Future[Cell]]:
+    """Each when it is done. A signal that the system gives to another thread does not wake this one, so it looks every 0.05 s."""
+    left = set(futures)
+    while left:
+        done, left = wait(left, timeout=0.05, return_when=FIRST_COMPLETED)
+        yield from done
+
+
 def _cells(
     task: Callable[..., Any], grid: list[tuple[str, Method, float, int]], executor: Executor | None, workers: int
 ) -> Iterator[tuple[int, Cell]]:
@@ -259,7 +267,7 @@ def _cells(
     waiting: dict[Future[Cell], int] = {}
     try:
         waiting = {pool.submit(_run_cell, task, *entry): k for k, entry in enumerate(grid)}
-        for future in as_completed(waiting):
+        for future in _as_they_end(waiting):
             k = waiting[future]
             try:
                 yield k, future.result()
