@@ -36,7 +36,7 @@ IMPLICIT = [cls for cls in CLASSES if "implicit" in cls.record.flags]
 
 PLACES = {  # of methods whose error estimate and order are those of the solver
     "bs32": ["RK23"], "dopri5": ["RK45"], "tsit5": ["RK45"], "dop853": ["DOP853"], "rkc2": ["RK23"], "esdirk43": ["Radau", "BDF"],
-    "radau5": ["Radau", "BDF"],
+    "radau5": ["Radau", "BDF"], "bdf": ["BDF", "Radau"],
 }  # fmt: skip
 
 STRUCTURE = [  # no bound on an error or on work

@@ -234,6 +234,11 @@ class Method:
         return "implicit" in self.record.flags
 
     @property
+    def is_one_equation(self) -> bool:
+        """Whether a step is one implicit equation from y alone: the steady state, where it is infinite; proximal along gradient flow."""
+        return self.record.kind == "step" and self.is_implicit and self.record.stages == 1 and "multistep" not in self.record.flags
+
+    @property
     def butcher(self) -> tuple[list[list[float]], list[float], list[float]] | None:
         """(A, b, c) of a Runge-Kutta method, derived where it is stored in Shu-Osher form; None for others."""
         tableau = self.record.tableau

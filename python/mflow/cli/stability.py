@@ -58,6 +58,9 @@ def facts(method: Method) -> list[tuple[str, str]]:
         out.append(("period error at omega dt = 0.1", f"{small.period_error[0]:.3e}"))
         return [*out, ("damping ratio added there", _text(float(small.algorithmic_damping[0])))]
     out += [("real limit", _text(stability_limit(method))), ("imaginary limit", _text(stability_limit(method, axis="imaginary")))]
+    if "multistep" in method.flags:
+        out += [("A-stable", "yes" if is_a_stable(method) else "no"), ("L-stable", "yes" if is_l_stable(method) else "no")]
+        return [*out, ("largest root at infinity", _text(limit_at_infinity(method)))]
     if method.tableau is None:
         return out
     out.insert(1, ("order by its conditions", str(order_from_conditions(method))))

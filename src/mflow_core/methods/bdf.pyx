@@ -22,14 +22,15 @@ so much (after a short one that landed on the end of a piece) that this multipli
 than AMPLIFIED, the order is lowered until it does not; in fixed steps the method starts anew.
 
 The start. With an error estimate: order 1, d_1 = h f(t, y), and the order rises as the estimates say. In fixed steps no estimate would
-shorten the first ones, whose low order would be that of the run. So the first step is taken in K parts, each by extrapolation of K implicit
-Euler results (as SEULEX, Hairer and Wanner II, IV.9), which gives all differences of steps of h/K at once, and then those of steps of h.
+shorten the first ones, whose low order would be that of the run. So each of the first K steps, before which there are less than K differences
+(s[2] = STARTING), is taken by extrapolation of K implicit Euler results (as SEULEX, Hairer and Wanner II, IV.9). Inside the first two
+of them the continuous extension is the cubic Hermite one.
 
-Error and order, as in the paper: err = C_k e with C_k = kappa_k gamma_k + 1/(k + 1); after k + 1 steps of one length those of the orders
+Error and order, as in the paper: err = C_k e with C_k = STRICTER (kappa_k gamma_k + 1/(k + 1)); after k + 1 steps of one length those of the orders
 below and above, C_(k-1) d_k and C_(k+1) d_(k+2). The order whose step would be longest is next. Norms are those of error control, from
 rtol and atol of the frame. Without them the order rises to K and the step stays.
 
-`work` holds r, z, p, and for the start y and K results more. x1 may be x0: every element is read before it is written, y last.
+`work` holds r, z, p or y, and for the start K results more. x1 may be x0: every element is read before it is written, y last.
 """
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY, fabs
@@ -52,8 +53,10 @@ cdef extern from *:
 
 cdef enum:
     MOST = 5                             # the greatest order
+    STARTING = -1                        # s[2] in the first of fixed steps
 
 cdef double AMPLIFIED = 100.0
+cdef double STRICTER = 5.0               # errors of steps add up: each is held to this part of its tolerance
 cdef double SAFETY = 0.85                # the step is this part of what the error estimate allows
 cdef double GROWS = 1.2                  # a step that would grow by less stays: its factors serve again
 cdef double LARGEST = 10.0               # growth of a step
@@ -122,8 +125,8 @@ cdef inline bint is_tame(int k, double ratio) noexcept nogil:
 
 # ---- the start of fixed steps --------------------------------------------------------------------------------------------------------------
 
-cdef int extrapolated(mf_frame *f, double t, double t_next, double h, int columns, double *r, double *z, double *y, double *T) noexcept nogil:
-    """y at t becomes y at t_next = t + h: implicit Euler in 1, 2, ... steps, extrapolated by Aitken and Neville. T: a vector for each column."""
+cdef int extrapolated(mf_frame *f, int columns, double *r, double *z, double *y, double *T) noexcept nogil:
+    """y becomes the state at the end: implicit Euler in 1, 2, ... steps, extrapolated by Aitken and Neville. T: a vector for each column."""
     cdef ptrdiff_t i, n = f.n
     cdef int j, k, status
     cdef double now, older
@@ -131,7 +134,7 @@ cdef int extrapolated(mf_frame *f, double t, double t_next, double h, int column
         memcpy(z, y, n * sizeof(double))
         for k in range(1, j + 1):
             memcpy(r, z, n * sizeof(double))
-            status = f.p.solve(t + (h * k) / j if k < j else t_next, h / j, r, z, n, f.p.ctx)
+            status = f.p.solve(f.t + (f.h * k) / j if k < j else f.t + f.h, f.h / j, r, z, n, f.p.ctx)
             f.n_solve += 1
             if status != 0:
                 return status
@@ -146,49 +149,35 @@ cdef int extrapolated(mf_frame *f, double t, double t_next, double h, int column
     return 0
 
 
-cdef void differ(ptrdiff_t n, const double *z, const double *before, double *const *x1, int valid) noexcept nogil:
-    """Another value behind `valid` differences of the values up to `before`."""
+cdef void differ(mf_frame *f, const double *z, const double **d, int valid) noexcept nogil:
+    """The differences at z, one more than there are at y."""
     cdef ptrdiff_t i
     cdef double now, older
     cdef int j
-    for i in range(n):
-        now = z[i] - before[i]
+    for i in range(f.n):
+        now = z[i] - f.x0[0][i]
         for j in range(1, valid + 1):
-            older = x1[j][i]
-            x1[j][i] = now
+            older = d[j][i]
+            f.x1[j][i] = now
             now = now - older
-        x1[valid + 1][i] = now
+        f.x1[valid + 1][i] = now
 
 
-cdef int start_of_fixed(mf_frame *f, int most) noexcept nogil:
-    """The first step in `most` parts, and the differences of whole steps at its end."""
-    cdef double *r = f.work
-    cdef double *z = f.work + f.ld
-    cdef double *before = f.work + 2 * f.ld
-    cdef double *y = f.work + 3 * f.ld
-    cdef double *T = f.work + 4 * f.ld
-    cdef const double *d[MOST + 1]
-    cdef double h = f.h / most, t = f.t, t_next
-    cdef ptrdiff_t i, n = f.n
+cdef int start_of_fixed(mf_frame *f, const double **d, int valid, int most) noexcept nogil:
+    """One of the first steps, from `valid` differences."""
+    cdef double *y = f.work + 2 * f.ld
+    cdef ptrdiff_t i
     cdef int j, status
-    memcpy(y, f.x0[0], n * sizeof(double))
-    for j in range(most):
-        memcpy(before, y, n * sizeof(double))
-        t_next = f.t + (f.h * (j + 1)) / most if j + 1 < most else f.t + f.h
-        status = extrapolated(f, t, t_next, h, most, r, z, y, T)
-        t = t_next
-        if status != 0:
-            return status
-        differ(n, y, before, f.x1, j)
-    for j in range(1, most + 1):
-        d[j] = f.x1[j]
-    if most > 1:
-        rescale(n, d, f.x1, most, <double> most)
-    for j in range(most + 1, most + 3):
-        for i in range(n):
+    memcpy(y, f.x0[0], f.n * sizeof(double))
+    status = extrapolated(f, most, f.work, f.work + f.ld, y, f.work + 3 * f.ld)
+    if status != 0:
+        return status
+    differ(f, y, d, valid)
+    for j in range(valid + 2, most + 3):
+        for i in range(f.n):
             f.x1[j][i] = 0.0
-    memcpy(f.x1[0], y, n * sizeof(double))
-    finish(f, most, most, 0, f.h)
+    memcpy(f.x1[0], y, f.n * sizeof(double))
+    finish(f, valid + 1, valid + 1, STARTING if valid + 1 < most else 0, f.h)
     return 0
 
 
@@ -235,7 +224,7 @@ cdef void correct(ptrdiff_t n, mf_vec p, mf_cvec z, const double **d, double *co
 
 cdef inline double factor_of(double square, double constant, int order) noexcept nogil:
     """How much longer a step of this order may be; square: of the norm of what `constant` multiplies to its error."""
-    square = square * constant * constant
+    square = square * (STRICTER * constant) * (STRICTER * constant)
     if not square > 1e-60:
         return LARGEST if square == square else 0.0
     return clip(SAFETY * exp2_of(-0.5 * log2_of(square) / (order + 1)), 0.0, LARGEST) if square < 1e300 else 0.0
@@ -273,7 +262,7 @@ cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef double *z = f.work + f.ld
     cdef double *p = f.work + 2 * f.ld
     cdef const double *d[MOST + 3]
-    cdef double ratio = 1.0, h_next = f.h
+    cdef double ratio = 1.0, h_next = f.h, scale
     cdef ptrdiff_t i, n = f.n
     if fabs(f.h) == INFINITY or f.h == 0.0:
         return MF_E_ARGUMENT
@@ -283,8 +272,11 @@ cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if not fresh and f.s0[1] != 0.0:
         ratio = f.h / f.s0[1]
         fresh = not 0.0 < ratio < INFINITY or (f.err == NULL and not is_tame(k, ratio))
-    if fresh and f.err == NULL:
-        return start_of_fixed(f, most)
+    if f.err == NULL and (fresh or f.s0[2] < 0.0):
+        k = 0 if fresh else k
+        if k > 0 and ratio != 1.0:
+            rescale(n, d, f.x1, k, ratio)
+        return start_of_fixed(f, d, k, most)
     if fresh:
         k = 1
     elif ratio != 1.0:
@@ -312,8 +304,9 @@ cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     correct(n, p, z, d, f.x1, k, most, steps > 0)
     steps += 1
     if f.err != NULL:
+        scale = STRICTER * ERROR[k]
         for i in range(n):
-            f.err[i] = ERROR[k] * p[i]
+            f.err[i] = scale * p[i]
     if steps > k:
         if not mf_frame_has_orders(f) or f.rtol == NULL:
             next_order = min(k + 1, most)
@@ -326,12 +319,37 @@ cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     return 0
 
 
+cdef int hermite(mf_frame *f, int most) noexcept nogil:
+    """The cubic through both ends and their slopes."""
+    cdef double *a = f.work
+    cdef double *b = f.work + f.ld
+    cdef double change
+    cdef ptrdiff_t i, n = f.n
+    cdef int c, status = f.p.rhs(f.t, f.x0[0], a, n, f.p.ctx)
+    if status == 0:
+        status = f.p.rhs(f.t + f.h, f.x1[0], b, n, f.p.ctx)
+    f.n_rhs += 2
+    if status != 0:
+        return status
+    for i in range(n):
+        change = f.x1[0][i] - f.x0[0][i]
+        f.D[i] = f.h * a[i]
+        f.D[f.ld + i] = 3.0 * change - f.h * (2.0 * a[i] + b[i])
+        f.D[2 * f.ld + i] = f.h * (a[i] + b[i]) - 2.0 * change
+    for c in range(3, most):
+        for i in range(n):
+            f.D[c * f.ld + i] = 0.0
+    return 0
+
+
 cdef int bdf_dense(const mf_method *m, mf_frame *f) noexcept nogil:
     """The polynomial of the differences, of the order of the step: coefficients of theta, theta^2, ... The first one follows from the end,
     which is met in spite of rounding."""
     cdef int most = greatest(f), k = order_in(f.s1[3], most), c, j
     cdef ptrdiff_t i
     cdef double s
+    if f.s1[2] < 0.0 and k < 3 <= most:
+        return hermite(f, most)
     for c in range(2, most + 1):
         for i in range(f.n):
             s = 0.0
@@ -349,7 +367,7 @@ cdef int bdf_dense(const mf_method *m, mf_frame *f) noexcept nogil:
 cdef int bdf_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
     cdef int most = <int> (par[0] if par[0] > 0.0 else par[1])
     sizes[0] = m.sizes
-    sizes.n_vec, sizes.n_work, sizes.n_dense, sizes.order = most + 3, most + 4, most, most
+    sizes.n_vec, sizes.n_work, sizes.n_dense, sizes.order = most + 3, most + 3, most, most
     return 0
 
 
@@ -392,7 +410,7 @@ cdef int bdf() except -1:
     m.par, m.n_par, m.sizes_fn, m.step, m.dense = p, 2, bdf_sizes, bdf_step, bdf_dense
     m.vectors, m.order_hat = b"y|d1|d2|d3|d4|d5|d6|d7", 1
     m.flags = m.flags | MF_IMPLICIT | MF_EMBEDDED | MF_MULTISTEP
-    m.sizes.n_vec, m.sizes.n_scal, m.sizes.n_work, m.sizes.n_err, m.sizes.n_dense = MOST + 3, 4, MOST + 4, 1, MOST
+    m.sizes.n_vec, m.sizes.n_scal, m.sizes.n_work, m.sizes.n_err, m.sizes.n_dense = MOST + 3, 4, MOST + 3, 1, MOST
     return 0
 
 

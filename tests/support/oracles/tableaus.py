@@ -253,7 +253,7 @@ def evaluations(row: Any, steps: int, stages: int | None = None) -> int:
     """Calls of the right-hand side that a method makes itself in its first steps; a carried slope is made once and then comes with each
     step. The other stages of an implicit method are `solves`."""
     s = stages or int(row.stages)
-    if is_coupled(row):
+    if is_coupled(row) or "multistep" in row.flags:
         return 0
     if "implicit" in row.flags:
         return int(begins_explicitly(row)) + steps * sum(line[i] == 0 for i, line in enumerate(butcher(row)[0]) if i)
