@@ -56,8 +56,8 @@ cdef enum:
     STARTING = -1                        # s[2] in the first of fixed steps
 
 cdef double AMPLIFIED = 100.0
-cdef double STRICTER = 5.0               # errors of steps add up: each is held to this part of its tolerance
-cdef double SAFETY = 0.85                # the step is this part of what the error estimate allows
+cdef double STRICTER = 8.0               # errors of steps add up: each is held to this part of its tolerance
+cdef double SAFETY = 0.75                # the step is this part of what the error estimate allows
 cdef double GROWS = 1.2                  # a step that would grow by less stays: its factors serve again
 cdef double LARGEST = 10.0               # growth of a step
 
