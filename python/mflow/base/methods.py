@@ -8,10 +8,11 @@ record are one tuple ``betas`` in Python; a choice is its word; None stands for 
 from __future__ import annotations
 
 import difflib
+import functools
 import inspect
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -111,6 +112,7 @@ LETTERS = ("alpha", "beta", "dt")
 OF_LETTERS = "c+ = c + alpha v - beta g with v = (c+ - c)/dt: lr = beta, momentum = alpha/dt; without dt, dt = beta"
 
 
+@functools.cache
 def takes_letters(record: Any) -> bool:
     """Whether a method is c+ = c + alpha v - beta g, v = (c+ - c)/dt, so that it can be given by these letters."""
     return record.kind == "update" and "linear" in record.flags and {"lr", "momentum"} <= {p.name for p in parameters_of(record)}
@@ -184,6 +186,7 @@ class Method:
     """
 
     record: ClassVar[Any] = None
+    flags: ClassVar[frozenset[str]]
 
     def __init__(self, *args: Any, **parameters: Any) -> None:
         if self.record is None:
@@ -231,7 +234,7 @@ class Method:
     @property
     def is_implicit(self) -> bool:
         """Whether each step solves an equation."""
-        return "implicit" in self.record.flags
+        return "implicit" in self.flags
 
     @property
     def butcher(self) -> tuple[list[list[float]], list[float], list[float]] | None:
@@ -341,7 +344,8 @@ def describe(record: Any) -> str:
 
 
 def _class_of(record: Any) -> type[Method]:
-    cls = type(record.class_name, (Method,), {"record": record, "__doc__": describe(record), "__module__": "mflow"})
+    facts = {name: getattr(record, name) for name in ("name", "flags", "kind", "stages")}  # what every call of a driver asks for
+    cls = type(record.class_name, (Method,), {"record": record, "__doc__": describe(record), "__module__": "mflow", **facts})
     cls.__signature__ = signature_of(record)  # type: ignore[attr-defined]
     return cls
 
@@ -407,6 +411,16 @@ def class_named(name: str, argument: str = "method", fits: Callable[[Any], int] 
     raise ValueError(f"{argument}: no method {name!r}; {offer}")
 
 
+_AS_THEY_ARE: dict[str, Method] = {}  # methods without parameters, by the names that they were asked for: an instance never changes
+
+
+def _as_it_is(name: str, argument: str, fits: Callable[[Any], int] | None) -> Method:
+    """The method of this name or alias with the parameters of its record."""
+    if name not in _AS_THEY_ARE:
+        _AS_THEY_ARE[name] = class_named(name, argument, fits)()
+    return _AS_THEY_ARE[name]
+
+
 def get_method(name: str, **parameters: Any) -> Method:
     """The method of this name or alias, with parameters. Case, hyphens and underscores of the name do not matter.
 
@@ -418,7 +432,7 @@ def get_method(name: str, **parameters: Any) -> Method:
     >>> mflow.get_method("adam", betas=(0.8, 0.99)).parameters["betas"]
     (0.8, 0.99)
     """
-    return class_named(check_instance(name, "name", str, "the name of a method"))(**parameters)
+    return as_method(check_instance(name, "name", str, "the name of a method"), parameters)
 
 
 def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "method", fits: Callable[[Any], int] | None = None) -> Method:
@@ -431,15 +445,17 @@ def as_method(method: Any, parameters: Mapping[str, Any], argument: str = "metho
     if isinstance(method, Method):
         return type(method)(**{**method.given, **from_letters(method.record, parameters)}) if parameters else method
     if isinstance(method, str):
-        return class_named(method, argument, fits)(**parameters)
+        return class_named(method, argument, fits)(**parameters) if parameters else _as_it_is(method, argument, fits)
     record = getattr(method, "method_record", None)
     if isinstance(record, registry.MethodRecord):
         raise TypeError(f"{argument}: expected a name or an instance, got mflow.optim.{record.class_name}; give its name, {record.name!r}")
     raise TypeError(f"{argument}: expected a name or an instance such as mflow.RK4(), got {type(method).__name__}")
 
 
-def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | None, arguments: Iterable[str]) -> None:
+def refuse_unknown(driver: str, given: Iterable[str], method: str | Method | None, arguments: Collection[str]) -> None:
     """TypeError, with the nearest names, for a name that is neither an argument of the driver nor a parameter of the method."""
+    if not (given := [name for name in given if name not in arguments]):
+        return
     chosen = None if method is None else as_method(method, {})
     own = () if chosen is None else (*chosen.parameters, *(LETTERS if takes_letters(chosen.record) else ()))
     known = [*dict.fromkeys([*arguments, *own])]
