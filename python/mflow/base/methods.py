@@ -44,17 +44,9 @@ def _bounds(lower: float, upper: float, open_: tuple[bool, bool]) -> str:
     return f"{left}{lower:g}, {upper:g}{right}"
 
 
-_JOINED: dict[str, tuple[Parameter, ...]] = {}  # by the name of the method
-
-
+@functools.cache
 def parameters_of(record: Any) -> tuple[Parameter, ...]:
     """The record's parameters with ``name[0]``, ``name[1]`` joined."""
-    if record.name not in _JOINED:
-        _JOINED[record.name] = _joined(record)
-    return _JOINED[record.name]
-
-
-def _joined(record: Any) -> tuple[Parameter, ...]:
     joined: dict[str, list[Any]] = {}
     for entry in record.parameters_:
         joined.setdefault(entry[0].partition("[")[0], []).append(entry)
@@ -75,6 +67,17 @@ def _joined(record: Any) -> tuple[Parameter, ...]:
             )
         )
     return tuple(out)
+
+
+@functools.cache
+def _by_name(record: Any) -> dict[str, Parameter]:
+    return {p.name: p for p in parameters_of(record)}
+
+
+@functools.cache
+def _defaults(record: Any) -> tuple[dict[str, Any], dict[str, float]]:
+    """Of the public parameters, and of the numbers that stand for them in the record."""
+    return {p.name: p.default for p in parameters_of(record)}, {entry[0]: entry[1] for entry in record.parameters_}
 
 
 def _public(value: float, kind: str, choices: tuple[str, ...]) -> Any:
@@ -149,7 +152,7 @@ def record_values(record: Any, given: Mapping[str, Any]) -> dict[str, float]:
 
     Raises TypeError for an unknown name or a value that is no number, ValueError for one outside its bounds.
     """
-    known = {p.name: p for p in parameters_of(record)}
+    known = _by_name(record)
     out: dict[str, float] = {}
     for name, value in given.items():
         if name not in known:
@@ -191,17 +194,21 @@ class Method:
     def __init__(self, *args: Any, **parameters: Any) -> None:
         if self.record is None:
             raise TypeError('Method: expected one of its classes; use mflow.RK4() or mflow.get_method("rk4")')
-        names = [p.name for p in self.parameters_]
+        names = list(_by_name(self.record)) if args else []
         if len(args) > len(names):
-            raise TypeError(f"{type(self).__name__}: expected at most {len(names)} parameters, got {len(args)}")
+            raise TypeError(f"{type(self).__name__}: expected at most {len(self.parameters_)} parameters, got {len(args)}")
         for name, value in zip(names, args, strict=False):
             if name in parameters:
                 raise TypeError(f"{type(self).__name__}: got {name} twice, by position and by name")
             parameters[name] = value
         parameters = from_letters(self.record, parameters)
         self.numbers = record_values(self.record, parameters)
-        self.all_numbers = {entry[0]: entry[1] for entry in self.record.parameters_} | self.numbers
         self._given = parameters
+
+    @property
+    def all_numbers(self) -> dict[str, float]:
+        """The number of every parameter in the record."""
+        return _defaults(self.record)[1] | self.numbers
 
     @property
     def parameters_(self) -> tuple[Parameter, ...]:
@@ -211,7 +218,7 @@ class Method:
     @property
     def parameters(self) -> dict[str, Any]:
         """Value of every parameter."""
-        return {p.name: self._given.get(p.name, p.default) for p in self.parameters_}
+        return _defaults(self.record)[0] | self._given
 
     @property
     def given(self) -> dict[str, Any]:
