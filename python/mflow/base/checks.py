@@ -99,7 +99,11 @@ def check_flags(**flags: Any) -> None:
     >>> check_flags(shuffle=True, progress=0)
     """
     for name, value in flags.items():
-        if value is not False and value is not True and not (isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1))):
+        if (
+            value is not False
+            and value is not True
+            and not (isinstance(value, (bool, np.bool_)) or (isinstance(value, (int, np.integer)) and value in (0, 1)))
+        ):
             raise TypeError(f"{name}: expected True or False, got {shown(value)}")
 
 

@@ -89,7 +89,7 @@ class LineSearch:
         if isinstance(given, cls):
             return given
         if isinstance(given, str):
-            return _named(cls, given)
+            return _named(given)
         if isinstance(given, dict):
             unknown = set(given) - set(cls.__dataclass_fields__)
             if unknown:
@@ -106,9 +106,9 @@ class LineSearch:
 
 
 @functools.lru_cache(maxsize=32)
-def _named(cls: type[LineSearch], kind: str) -> LineSearch:
+def _named(kind: str) -> LineSearch:
     """The search of this name with the usual numbers."""
-    return cls(kind)
+    return LineSearch(kind)
 
 
 class LineSearchResult(Result):
