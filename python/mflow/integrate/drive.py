@@ -18,11 +18,11 @@ from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_times
-from mflow.base.differences import slope_digits
 from mflow.base.methods import Method
 from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
 from mflow.base.telling import tell
+from mflow.derivatives.differences import slope_digits
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings

@@ -1,8 +1,8 @@
 """What a minimisation doubts: the gradient that it is given, differences that are exactly 0, a point that is called a minimum.
 
-The gradient is compared with the cost at x0 (`mflow.base.remainder`), differences are looked at where they vanish
-(`mflow.base.differences`). Both happen where the run first evaluates the gradient; here is what its result says of them. A gradient that
-was right at x0 is compared once more where the run ended, so that "converged" is the cost's own.
+The gradient is compared with the cost at x0 (`mflow.derivatives.remainder`), differences are looked at where they vanish
+(`mflow.derivatives.differences`). Both happen where the run first evaluates the gradient; here is what its result says of them. A gradient
+that was right at x0 is compared once more where the run ended, so that "converged" is the cost's own.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from mflow_core.problems.problem import Problem, objective_problem
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, as_tuple, check_flags, check_start
-from mflow.base.differences import CostLook, cost_problem, moves_from, scan, verdict_of
 from mflow.base.methods import as_method
-from mflow.base.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
+from mflow.derivatives.differences import CostLook, cost_problem, moves_from, scan, verdict_of
+from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.optimize.bounds import Box
 
 __all__ = ["Doubts"]

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.base.differences import EPS, along, digits_of
+from mflow.derivatives.differences import EPS, along, digits_of
 
 __all__ = ["GradientWarning", "Model", "Verdict", "gradient_model", "jacobian_model", "ladder", "quick", "said_of"]
 
