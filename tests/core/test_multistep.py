@@ -3,6 +3,7 @@
 Oracles: the backward differentiation formulas in values and not in differences, fitted in exact fractions; closed forms of the wedges.
 """
 
+import ctypes
 import math
 from fractions import Fraction
 from typing import Any
@@ -14,6 +15,7 @@ from mflow_core import registry
 import mflow
 from mflow.stability.limits import limit_on_ray
 from support.battery import bits, end_of, same_at
+from support.kernels import CFrame
 from support.levels import LEVELS
 from support.problems import RELAXATION, start_of
 
@@ -143,3 +145,39 @@ def test_runs_are_made_of_steps_and_components_do_not_meet(record: Any) -> None:
     whole = end_of(record, RELAXATION, y0, 0.0, 0.05, 9)
     for part in (slice(0, 1), slice(500, 517)):
         assert bits(end_of(record, RELAXATION, y0[part], 0.0, 0.05, 9)) == bits(whole[part])
+
+
+class Frame(CFrame):
+    _fields_ = [
+        ("rtol", ctypes.c_void_p), ("atol", ctypes.c_void_p), ("n_tol", ctypes.c_ssize_t), ("h_next", ctypes.c_double),
+        ("order", ctypes.c_int32), ("order_next", ctypes.c_int32),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("n_tol", [1, 3])
+@pytest.mark.parametrize("record", MULTISTEP, ids=lambda record: record.name)
+def test_a_host_with_tolerances_is_told_orders_and_steps(record: Any, n_tol: int) -> None:
+    """As a host's own loop takes them; frames of older hosts, which end before, are what the other tests here use."""
+    kernel, rtol, atol = RELAXATION.kernel(record, 3), np.full(n_tol, 1e-7), np.full(n_tol, 1e-9)
+    frame = Frame()
+    ctypes.memmove(ctypes.byref(frame), ctypes.byref(kernel.frame), ctypes.sizeof(CFrame))
+    frame.size, frame.rtol, frame.atol, frame.n_tol = ctypes.sizeof(Frame), rtol.ctypes.data, atol.ctypes.data, n_tol
+    kernel.frame = frame
+    t, h, x, orders = 0.0, 1e-5, start_of(3)[None], [1]
+    while t < 5.0:
+        assert kernel.step(t, x, h, fresh=t == 0.0) == 0
+        size = np.sqrt(np.mean((kernel.errors[0] / (1e-9 + 1e-7 * np.maximum(np.abs(x[0]), np.abs(kernel.y)))) ** 2))
+        assert frame.order == orders[-1]
+        if size > 1.0:
+            h *= 0.5
+            continue
+        t, x = t + h, kernel.carried
+        assert abs(frame.order_next - frame.order) <= 1
+        assert frame.h_next == h or frame.h_next <= 10.0 * h
+        h = frame.h_next
+        orders.append(frame.order_next)
+    assert orders[:2] == [1, 1]
+    assert max(orders) == record.order
+    rate, a = 0.75, 0.75 / (1.0 + 0.75**2)
+    exact = lambda at: a * np.cos(at) + a / rate * np.sin(at)  # noqa: E731
+    np.testing.assert_allclose(x[0], exact(t) + (start_of(3) - a) * np.exp(-rate * t), rtol=0, atol=1e-6)

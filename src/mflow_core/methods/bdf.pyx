@@ -255,6 +255,16 @@ cdef void suggest(const mf_frame *f, const double *e, const double *z, int k, in
         h_next[0] = f.h * same
 
 
+cdef int first_difference(mf_frame *f, double *slope) noexcept nogil:
+    """d_1 = h f(t, y), into x1."""
+    cdef ptrdiff_t i
+    cdef int status = f.p.rhs(f.t, f.x0[0], slope, f.n, f.p.ctx)
+    f.n_rhs += 1
+    for i in range(f.n if status == 0 else 0):
+        f.x1[1][i] = f.h * slope[i]
+    return status
+
+
 cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef int most = greatest(f), k, next_order, steps = 0, j, status
     cdef bint fresh = f.flags & MF_FRESH != 0
@@ -289,12 +299,9 @@ cdef int bdf_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if mf_frame_has_orders(f):
         f.order = k
     if fresh:
-        status = f.p.rhs(f.t, f.x0[0], p, n, f.p.ctx)
-        f.n_rhs += 1
+        status = first_difference(f, p)
         if status != 0:
             return status
-        for i in range(n):
-            f.x1[1][i] = f.h * p[i]
         d[1] = f.x1[1]
     predict(n, p, r, z, f.x0[0], d, k)
     status = f.p.solve(f.t + f.h, f.h / ALPHA[k], r, z, n, f.p.ctx)
