@@ -115,9 +115,7 @@ def test_a_change_of_the_step_keeps_the_polynomial(record: Any, k: int, ratio: f
         values.insert(0, kernel.y)
     kernel.step((k + 2) * h, x, ratio * h, fresh=False, want_err=False)
     nodes = [-float(j) for j in range(k + 1)]
-    want = sum(
-        values[j] * math.prod((ratio - node) / (nodes[j] - node) for node in nodes if node != nodes[j]) for j in range(k + 1)
-    )
+    want = sum(values[j] * math.prod((ratio - node) / (nodes[j] - node) for node in nodes if node != nodes[j]) for j in range(k + 1))
     np.testing.assert_allclose(kernel.calls[-1][4], want, rtol=0, atol=1e3 * 4.0**k * EPS)
     value = kernel.dense()
     np.testing.assert_allclose(value(1.0), kernel.y, rtol=0, atol=64 * EPS)
@@ -148,7 +146,7 @@ def test_runs_are_made_of_steps_and_components_do_not_meet(record: Any) -> None:
 
 
 class Frame(CFrame):
-    _fields_ = [
+    _fields_ = [  # noqa: RUF012 - of ctypes
         ("rtol", ctypes.c_void_p), ("atol", ctypes.c_void_p), ("n_tol", ctypes.c_ssize_t), ("h_next", ctypes.c_double),
         ("order", ctypes.c_int32), ("order_next", ctypes.c_int32),
     ]  # fmt: skip

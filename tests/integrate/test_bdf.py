@@ -150,7 +150,7 @@ def test_orders_that_are_none(given, text):
 def test_it_resumes_at_every_step_with_the_same_bits(tmp_path):
     """Under error control, through changes of order and step, from the bytes of a stepper."""
     problem = get_problem("vdp")
-    fun = lambda t, y: problem.fun(t, y)  # noqa: E731
+    fun = problem.fun
     st = mflow.Stepper("bdf", fun, problem.y0, rtol=1e-5, atol=1e-8)
     seen = []
     for k in range(120):
@@ -177,6 +177,8 @@ def test_pieces_that_are_landed_on_cost_little_more():
 
 
 def test_batches_take_it():
-    r = mflow.solve_ivp_batch(lambda t, y: -100.0 * (y - np.cos(t)), (0, 1), np.linspace(0.0, 2.0, 5)[:, None], method="bdf", rtol=1e-6, atol=1e-9)
+    r = mflow.solve_ivp_batch(
+        lambda t, y: -100.0 * (y - np.cos(t)), (0, 1), np.linspace(0.0, 2.0, 5)[:, None], method="bdf", rtol=1e-6, atol=1e-9
+    )
     one = mflow.solve_ivp(lambda t, y: -100.0 * (y - np.cos(t)), (0, 1), [2.0], "bdf", rtol=1e-6, atol=1e-9)
     assert np.array_equal(np.ravel(r[-1].y[..., -1]), one.y[:, -1])

@@ -98,8 +98,8 @@ def amplification(
 
     Returns
     -------
-    complex128 array of z's shape, the stability function R(z), of a multistep method the root of largest modulus; or float64 array (*curvature.shape, n_vec, n_vec), the matrix that
-    takes (c, v) to its next value. For second-order methods it acts on x, dt v, dt^2 a and the other carried vectors. Errors grow where
+    complex128 array of z's shape, the stability function R(z), of a multistep method the root of largest modulus; or
+    float64 array (*curvature.shape, n_vec, n_vec), the matrix that takes (c, v) to its next value. For second-order methods it acts on x, dt v, dt^2 a and the other carried vectors. Errors grow where
     the ``spectral_radius``, a float64 array without the last two axes (for R(z) the modulus), is above 1.
 
     Raises
@@ -151,7 +151,7 @@ def farthest_radius(method: Method, z: NDArray[np.complex128]) -> float:
 
 
 def stability_values(method: Method, z: NDArray[np.complex128], rho: float) -> NDArray[np.complex128]:
-    """R(z) of an integrator of y' = f(t, y), of z's shape; rho: see `farthest_radius`. Of a multistep method the root of largest modulus."""
+    """R(z) of an integrator of y' = f(t, y), of a multistep method its root of largest modulus, of z's shape; rho: `farthest_radius`."""
     flat = np.ascontiguousarray(z).ravel()
     if "multistep" in method.flags:
         roots: NDArray[np.complex128] = by_rows(lambda some: _largest_root(method, some), flat)

@@ -35,7 +35,6 @@ rtol and atol of the frame. Without them the order rises to K and the step stays
 from cpython.pycapsule cimport PyCapsule_New
 from libc.math cimport INFINITY, fabs
 from libc.stddef cimport ptrdiff_t
-from libc.stdint cimport int32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 

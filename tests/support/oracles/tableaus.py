@@ -220,8 +220,8 @@ def monotone(row: Any, r: float) -> bool:
 
 
 def weight_of_slopes(row: Any, stages: int | None = None) -> float:
-    """How much of the rounding of y a sum of slopes brings in: an implicit one, (z - r)/(h A_jj), has that of y divided by h A_jj. The differences
-    of a multistep method add up values with binomial weights."""
+    """How much of the rounding of y a sum of slopes brings in: an implicit one, (z - r)/(h A_jj), has that of y divided by h A_jj.
+    The differences of a multistep method add up values with binomial weights."""
     if "multistep" in row.flags:
         return 2.0 ** int(row.order)
     A, b, _ = butcher(row, stages)
