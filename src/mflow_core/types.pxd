@@ -48,6 +48,7 @@ cdef extern from "mflow/mflow.h" nogil:
         MF_STAGED
         MF_DERIVED
         MF_TRUST_REGION
+        MF_MULTISTEP
         MF_SEARCH_GIVEN
 
     ctypedef int (*mf_rhs_fn)(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil
@@ -123,6 +124,11 @@ cdef extern from "mflow/mflow.h" nogil:
         double *D
         const mf_problem *p
         int64_t n_rhs, n_solve
+        const double *rtol
+        const double *atol
+        ptrdiff_t n_tol
+        double h_next
+        int32_t order, order_next
 
     ctypedef struct mf_loss:
         pass

@@ -158,7 +158,7 @@ def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
     if isinstance(dt, str) and dt == "auto":
         return math.nan
     if isinstance(dt, float) and dt == math.inf and t1 == math.inf:
-        if not method.is_implicit or method.stages != 1:
+        if not method.is_one_equation:
             only = "an implicit method of one stage alone goes to the steady state in one step"
             raise ValueError(f"dt: expected a finite step, got inf; {only}, and {method.name} is none")
         return dt

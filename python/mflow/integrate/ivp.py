@@ -67,8 +67,8 @@ def solve_ivp(
         t_end may lie before t0: integration runs backwards. t_end = t0 returns the start.
     y0 : array_like of real numbers, any shape
     method : name or instance
-        See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "radau5" for stiff problems; an explicit
-        pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`.
+        See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "radau5" or "bdf" for stiff problems;
+        an explicit pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`.
     t_eval : array_like (m,), optional
         Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one.
     dense_output : bool

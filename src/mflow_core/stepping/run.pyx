@@ -19,11 +19,13 @@ from mflow_core.solvers.matrix cimport matrix_rhs
 from mflow_core.solvers.newton cimport newton_forget, newton_lsolve, newton_release, newton_rhs
 from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_IMPLICIT, MF_SECOND_ORDER, mf_new_frame, mf_new_problem, mf_tableau)
+                               MF_IMPLICIT, MF_MULTISTEP, MF_SECOND_ORDER, mf_new_frame, mf_new_problem, mf_tableau)
 
 
 cdef enum:
     RHO_ITERATIONS = 50
+
+cdef double FRACTION_OF_MULTISTEP = 0.05  # of the tolerances to which equations are solved: what is left over stays in the differences
 
 
 cdef extern from *:
@@ -249,6 +251,8 @@ cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
     r.p.ctx = newton
     newton.m.symmetric = r.flow.inner != NULL
     r.p.rhs, r.p.solve = newton_rhs, branch_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
+    if r.m.flags & MF_MULTISTEP and newton.own_fraction:
+        newton.c.fraction = FRACTION_OF_MULTISTEP
     if couples(r.m):
         r.p.solve_system, r.p.lsolve = coupled_solve, newton_lsolve
         return newton_couple(newton) == 0
