@@ -1,0 +1,1 @@
+"""Equations of stages: those that are solved together."""
