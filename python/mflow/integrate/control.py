@@ -84,6 +84,7 @@ class Settings:
     checkpoint_every: Any = None
     resume: Any = None
     symmetric: bool = False  # whether the Jacobian is: along gradient flow
+    mass: Any = None  # the checksum of the matrix of M y' = f
 
 
 def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:

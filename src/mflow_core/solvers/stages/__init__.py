@@ -1,1 +1,1 @@
-"""Equations of stages: those that are solved together."""
+"""Equations of stages: solved together, with a matrix M, linearly implicit."""

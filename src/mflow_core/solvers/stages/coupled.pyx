@@ -16,7 +16,8 @@ fixed step, and without a matrix (NewtonKrylov), GMRES solves the equations of a
 
 with J_j v by differences and, where there are factors, these as the preconditioner.
 
-Which root a fixed step takes is told in settled.pyx.
+Which root a fixed step takes is told in settled.pyx. With a mass matrix, M Z_i = h sum_j A_ij f(...): then W is M W in these equations, and
+M - g J and M - q J are factored.
 """
 from libc.math cimport INFINITY, fabs, sqrt
 from libc.stdint cimport int32_t, uintptr_t
@@ -30,6 +31,7 @@ from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY,
                                 matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve, weighted_norm)
 from mflow_core.solvers.newton cimport EPS, GROWN, coupled_t, first_weights, goal, newton_t, weights_of_size
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
+from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
 cdef enum:
@@ -99,15 +101,14 @@ cdef int factor_pair(newton_t *s, const mf_tableau *tab) noexcept nogil:
         for k in range(n * n):
             c.re[k] = -re * s.m.jacobian[k]
             c.im[k] = -im * s.m.jacobian[k]
-        for i in range(n):
-            c.re[i * (n + 1)] += 1.0
+        add_mass(s.m.c.mass, n, 1.0, c.re)
         status = COMPLEX.lu_factor(n, c.re, c.im, c.pivots)
     elif s.m.c.kind == BANDED:
         for i in range(n):
             for k in range(width):
                 c.re[i * room + k] = -re * s.m.jacobian[i * width + k]
                 c.im[i * room + k] = -im * s.m.jacobian[i * width + k]
-            c.re[i * room + lower] += 1.0
+        add_mass_to_band(s.m.c.mass, n, lower, room, 1.0, c.re)
         status = COMPLEX.band_factor(n, lower, s.m.c.upper, c.re, c.im, c.pivots)
     elif s.m.c.kind == SPARSE:
         status = sparse_pair_factor(&s.m, re, im)
@@ -215,6 +216,15 @@ cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil:
     cdef double g = h / tab.mu[0], re = c.re_q, im = c.im_q
     cdef ptrdiff_t i, n = s.n
     transform(tab.T_inv, n, c.ld, c.f, c.ld, c.F)
+    if s.c.matrix.mass != NULL:
+        mass_times(s.c.matrix.mass, n, c.W, c.d)
+        mass_times(s.c.matrix.mass, n, W2, d2)
+        mass_times(s.c.matrix.mass, n, W3, d3)
+        for i in range(n):
+            c.d[i] = g * c.F[i] - c.d[i]
+            d2[i] = (re * F2[i] - im * F3[i]) - d2[i]
+            d3[i] = (re * F3[i] + im * F2[i]) - d3[i]
+        return solve_both(s, c.d, d2, d3)
     for i in range(n):
         c.d[i] = g * c.F[i] - c.W[i]
         d2[i] = (re * F2[i] - im * F3[i]) - W2[i]

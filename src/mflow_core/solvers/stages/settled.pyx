@@ -5,7 +5,8 @@ I - g J was seen to be regular all the way, every update was at most a third of 
 within half of the way to the root. Elsewhere `follow` goes along the branch by steps of h, each from the line through the last two points,
 by Newton's iteration with J at every stage: it contracts by a quarter, and what is left after its first update is at most a quarter of the
 way. Where the branch turns back no step is short enough. Where it arrives at Newton's root,
-that is kept to the bit. Error-controlled steps are not touched: they are short where f bends.
+that is kept to the bit. Error-controlled steps are not touched: they are short where f bends. With a mass matrix there is no branch that
+begins at h = 0, where M may be singular: the root is the one that Newton's iteration finds from the guess.
 """
 from libc.math cimport NAN
 from libc.string cimport memcpy, memset
@@ -13,7 +14,7 @@ from libc.string cimport memcpy, memset
 from mflow_core.solvers.definite cimport REGULAR
 from mflow_core.solvers.matrix cimport IDENTITY, KRYLOV, finite, matrix_rhs
 from mflow_core.solvers.newton cimport coupled_t, newton_t, weights_of_size
-from mflow_core.solvers.stages.coupled cimport (MANY, MAX_NON_FINITE, S, TOGETHER, attempts, copy, direction, direction_of_stages, iterate,
+from mflow_core.solvers.stages.coupled cimport (FULL, MANY, MAX_NON_FINITE, S, TOGETHER, attempts, copy, direction, direction_of_stages, iterate,
                                                 matrix_at_end, stage_norm, transform)
 from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
@@ -132,7 +133,7 @@ cdef int coupled_solve(const mf_tableau *tab, double t, double h, const double *
     s.nsolve += 1
     copy(s, c.guess, c.ld, Z, ld)
     if fixed:
-        s.m.look = not plain
+        s.m.look = not plain and s.c.matrix.mass == NULL
         s.reached = NAN
         weights_of_size(s, y, y)
     status = attempts(s, tab, t, h, y, Z, ld, &fresh)
@@ -140,7 +141,12 @@ cdef int coupled_solve(const mf_tableau *tab, double t, double h, const double *
         for k in range(S):
             memset(Z + k * ld, 0, n * sizeof(double))
         status = attempts(s, tab, t, h, y, Z, ld, &fresh)
-    if fixed and not plain and (status == 0 or status == MF_RETRY_SOLVE):
+    if s.c.matrix.mass != NULL:
+        if fixed and status == MF_RETRY_SOLVE:
+            copy(s, Z, ld, c.guess, c.ld)
+            status = iterate(s, tab, t, h, y, Z, ld, FULL, MANY)
+            s.want_jacobian = True
+    elif fixed and not plain and (status == 0 or status == MF_RETRY_SOLVE):
         sure = trusted(s, tab, t, h, y, Z, ld) if status == 0 else 0
         if sure != 1:
             status = settle(s, tab, t, h, y, Z, ld, status) if sure == 0 else sure
