@@ -15,9 +15,9 @@ __all__ = ["Found", "consistent_start"]
 
 EPS = float(np.finfo(np.float64).eps)
 ROOT_EPS = math.sqrt(EPS)
-MOST = 2000  # algebraic equations that a dense matrix is made for
+MOST, FEW = 2000, 200  # algebraic equations that a dense matrix is made for; where J is sparse
 SMALL = 500  # unknowns whose pencil is looked at
-ITERATIONS, HALVINGS = 50, 12
+ITERATIONS, HALVINGS = 100, 60
 ROUNDING = 64.0 * EPS  # a start is left as it is where it would move by less than this
 
 
@@ -47,7 +47,7 @@ class _Equations:
         J = self.jacobian(y) if self.jacobian is not None else None
         if hasattr(J, "tocsc"):
             G = left.sparse() @ J @ right.sparse().T
-            return G.toarray() if left.count <= MOST else G.tocsc()
+            return G.toarray() if left.count <= FEW else G.tocsc()
         if left.count > MOST:
             raise ValueError(f"jac: expected a sparse matrix where mass= leaves {left.count} algebraic equations, got none; give jac")
         if J is not None:
