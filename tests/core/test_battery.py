@@ -131,7 +131,7 @@ def test_tableau_is_triangular_and_consistent(step_record: Any) -> None:
     for i, line in enumerate(A):
         assert is_coupled(step_record) or all(entry == 0 for entry in line[i + ("implicit" in step_record.flags) :])
         assert abs(float(sum(line) - c[i])) <= 2 * EPS * max(1.0, float(sum(map(abs, line))))
-    assert abs(float(sum(b) - 1)) <= 4 * EPS  # coefficients known to 15 digits alone
+    assert abs(float(sum(b) - 1)) <= (32 if is_rosenbrock(step_record) else 4) * EPS  # coefficients known to 15 digits alone
 
 
 def check_transformation(tableau: dict[str, Any]) -> None:
@@ -440,7 +440,7 @@ def test_exception_from_a_gradient_arrives_unchanged(update_record: Any) -> None
 
 def test_non_finite_state_keeps_the_last_good_step(step_record: Any) -> None:
     """The same reason, whether a state shows it or a slope inside the iteration of an implicit step."""
-    implicit = "implicit" in step_record.flags
+    implicit = "implicit" in step_record.flags and not is_rosenbrock(step_record)
     run = run_of(step_record, lambda t, y: np.full(3, np.inf if t >= 0.2 else 1.0), np.zeros(3), 0.125)
     assert run.fixed(10) == (stepper.RETRY_NON_FINITE if implicit else stepper.NON_FINITE)
     assert 0 < run.k < 3

@@ -85,7 +85,7 @@ def numbers_of(record: Any) -> Coefficients:
 
 
 def kernel_weights(record: Any) -> tuple[Any, Any]:
-    """(b - bhat, rows of powers of theta) over the k_i, from the kernel itself: its sums of unit vectors u_i, which Gamma makes of the k_i."""
+    """(b - bhat, rows of powers of theta) over the k_i, from the kernel's sums of unit vectors u_i, which Gamma makes of the k_i."""
     s, G = record.stages, np.array(record.tableau["G"])
     kernel = Kernel(record, lambda t, y: np.zeros(s), s, lsolve=lambda t, gh, r: np.zeros(s), linearize=lambda t, gh, y, f: np.zeros(s))
     count = [0]

@@ -113,12 +113,16 @@ def test_a_regular_mass_takes_the_steps_of_the_solved_equation(method):
     np.testing.assert_allclose(mine, solved, rtol=0, atol=1e-8 if method in LINEAR else 1e-12)
 
 
-LINEAR = [name for name in METHODS if mflow.get_method(name).family == "rosenbrock"]  # whose Jacobian, here of differences, is in the result
+LINEAR = [
+    name for name in METHODS if mflow.get_method(name).family == "rosenbrock"
+]  # whose Jacobian, here of differences, is in the result
 
 
 def test_a_unit_mass_changes_nothing_but_rounding():
     fun = lambda t, y: np.array([y[1], (1.0 - y[0] ** 2) * y[1] * 5.0 - y[0]])  # noqa: E731
-    plain, unit = (mflow.solve_ivp(fun, (0.0, 5.0), [2.0, 0.0], "radau5", rtol=1e-8, atol=1e-10, **more) for more in ({}, {"mass": [1.0, 1.0]}))
+    plain, unit = (
+        mflow.solve_ivp(fun, (0.0, 5.0), [2.0, 0.0], "radau5", rtol=1e-8, atol=1e-10, **more) for more in ({}, {"mass": [1.0, 1.0]})
+    )
     np.testing.assert_allclose(unit.y[:, -1], plain.y[:, -1], rtol=1e-6)
 
 
@@ -204,19 +208,10 @@ def test_a_resumed_run_has_the_same_bits(method, tmp_path):
 
 def test_error_norms_may_leave_out_the_algebraic_part():
     """An algebraic component that needs many digits holds the steps only where it counts."""
-    atol = np.array([1e-6, 1e-6, 1e-13])
     fun = lambda t, y: np.array([-y[1], y[0], 1e3 * (y[0] ** 2 + t) - y[2]])  # noqa: E731
-    start = np.array([1.0, 0.0, 1e3])
-    steps = [
-        mflow.solve_ivp(fun, (0.0, 3.0), start, "radau5", mass=CIRCLE, rtol=1e-10, atol=atol, exclude_algebraic=out).nsteps
-        for out in (False, True)
-    ]
-    scaled = [
-        mflow.solve_ivp(fun, (0.0, 3.0), start, "radau5", mass=CIRCLE, rtol=np.array([1e-4, 1e-4, 1e-12]), atol=1e-6 * atol / atol[2], exclude_algebraic=out).nsteps
-        for out in (False, True)
-    ]  # fmt: skip
-    assert steps[1] <= steps[0]
-    assert scaled[1] < 0.7 * scaled[0]
+    call = {"mass": CIRCLE, "rtol": np.array([1e-4, 1e-4, 1e-12]), "atol": np.array([1e-6, 1e-6, 1e-12])}
+    steps = [mflow.solve_ivp(fun, (0.0, 3.0), [1.0, 0.0, 1e3], "radau5", exclude_algebraic=out, **call).nsteps for out in (False, True)]
+    assert steps[1] < 0.2 * steps[0]
 
 
 # ---- starts --------------------------------------------------------------------------------------------------------------------------
@@ -240,7 +235,7 @@ def test_a_projection_keeps_what_the_mass_multiplies():
     r = mflow.solve_ivp(TRANSISTOR.fun, (0.0, 1e-5), start, "radau5", mass=TRANSISTOR.mass)
     np.testing.assert_allclose(TRANSISTOR.mass @ r.y0, TRANSISTOR.mass @ start, rtol=0, atol=1e-19)
     left = mass_of(TRANSISTOR.mass, 8).left
-    assert left.count == 3
+    assert left.height == 3
     assert np.max(np.abs(left.times(TRANSISTOR.fun(0.0, r.y0)))) < 1e-15 < np.max(np.abs(left.times(TRANSISTOR.fun(0.0, start))))
 
 
@@ -280,7 +275,15 @@ def test_a_large_sparse_mass_with_many_algebraic_equations():
     eye = scipy.sparse.eye_array(n)
     J = scipy.sparse.block_array([[-eye, 0.5 * eye], [-eye, eye]], format="csc")
     r = mflow.solve_ivp(
-        lambda t, y: J @ y, (0.0, 1.0), np.concatenate([np.ones(n), np.zeros(n)]), "radau5", mass=M, jac=J, rtol=1e-6, atol=1e-8, save="last"
+        lambda t, y: J @ y,
+        (0.0, 1.0),
+        np.concatenate([np.ones(n), np.zeros(n)]),
+        "radau5",
+        mass=M,
+        jac=J,
+        rtol=1e-6,
+        atol=1e-8,
+        save="last",
     )
     np.testing.assert_allclose(r.y[:, -1], math.exp(-0.5), rtol=1e-5)
 
@@ -290,7 +293,7 @@ def test_a_large_sparse_mass_with_many_algebraic_equations():
 BAD = [
     ({"mass": np.ones(4)}, ValueError, r"mass: expected shape \(3,\) of a diagonal or \(3, 3\)"),
     ({"mass": np.ones((3, 2))}, ValueError, "mass: expected shape"),
-    ({"mass": scipy.sparse.eye_array(4)}, ValueError, "sparse matrix of shape"),
+    ({"mass": scipy.sparse.eye_array(4)}, ValueError, "sparse matrix of"),
     ({"mass": [1.0, np.nan, 0.0]}, ValueError, "mass: expected finite entries"),
     ({"mass": scipy.sparse.diags_array([1.0, np.inf, 0.0])}, ValueError, "mass: expected finite entries"),
     ({"mass": "diagonal"}, TypeError, "mass: expected an array of real numbers"),
@@ -316,7 +319,9 @@ def test_bad_input_is_told(call, error, words):
 @pytest.mark.parametrize("method", EXPLICIT)
 def test_explicit_methods_refuse_a_mass(method):
     with pytest.raises(ValueError, match=f"{method}, which is explicit"):
-        mflow.solve_ivp(circle, (0.0, 1.0), exact(0.0), method, mass=np.eye(3), **({} if method in first_order("embedded") else {"dt": 0.1}))
+        mflow.solve_ivp(
+            circle, (0.0, 1.0), exact(0.0), method, mass=np.eye(3), **({} if method in first_order("embedded") else {"dt": 0.1})
+        )
 
 
 def test_a_steady_state_is_none_of_a_mass():

@@ -59,7 +59,8 @@ class Kernel:
     Scalars are carried from step to step. Stages that are solved together have no error estimate without `lsolve`."""
 
     def __init__(self, row: Any, rhs: Rhs, n: int, solve: Any = None, lsolve: Any = None, rho: float = 0.0,
-                 parameters: dict[str, float] | None = None, system: Any = None, linearize: Any = None, mass: Any = None) -> None:  # fmt: skip
+                 parameters: dict[str, float] | None = None, system: Any = None, linearize: Any = None,
+                 mass: Any = None) -> None:  # fmt: skip
         self.linearize, self.mass = linearize, mass
         self.row, self.rhs, self.solve, self.lsolve, self.n, self.system = row, rhs, solve, lsolve, n, system
         self.sizes = row.sizes(parameters)

@@ -55,6 +55,9 @@ class ESDIRK43(Method):
 class Radau5(Method):
     def __init__(self) -> None: ...
 
+class Rodas5P(Method):
+    def __init__(self) -> None: ...
+
 class RKC2(Method):
     def __init__(self, stages: int = ..., damping: float = ...) -> None: ...
 

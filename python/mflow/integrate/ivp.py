@@ -12,11 +12,11 @@ from mflow_core.problems.signatures import companion
 from mflow.base.checks import as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.result import IVPResult
-from mflow.integrate.algebraic import algebraic_of
-from mflow.integrate.control import Settings, check_span, default_method
+from mflow.integrate.control import Settings, check_span, default_method, sizes_of
 from mflow.integrate.drive import Drive, follow
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
+from mflow.solvers.algebraic import algebraic_of
 
 __all__ = ["ARGUMENTS", "solve_ivp"]
 
@@ -185,7 +185,7 @@ def solve_ivp(
         linear |= algebraic.linear
     solving = nonlinear.solver_for(chosen_method, equation, t0, start, solver=solver, args=extra, **linear)
     if algebraic is not None:
-        start = algebraic.start(equation, t0, start, jac, extra, (rtol, atol) if dt is None else None)
+        start = algebraic.start(equation, t0, start, jac, extra, sizes_of(start, (rtol, atol) if dt is None else None))
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
         t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=extra,

@@ -17,11 +17,11 @@ from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
 from mflow.base.savefile import misfit_of, numbers_of, read_state, write_state
 from mflow.base.telling import tell
-from mflow.integrate.algebraic import Algebraic, algebraic_of
-from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances
+from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances, sizes_of
 from mflow.integrate.curvature import StiffnessWarning, give_radius, stable_end
 from mflow.integrate.endings import Ending, held_words
 from mflow.solvers import nonlinear
+from mflow.solvers.algebraic import Algebraic, algebraic_of
 
 __all__ = ["Stepper"]
 
@@ -170,7 +170,7 @@ class Stepper:
             return y
         call = self._call
         tolerances = None if call["rtol"] is None and call["atol"] is None else (call["rtol"], call["atol"])
-        return self._algebraic.start(self._equation, t, y, call["jac"], as_tuple(call["args"]), tolerances)
+        return self._algebraic.start(self._equation, t, y, call["jac"], as_tuple(call["args"]), sizes_of(y, tolerances))
 
     def _make_run(self, equation: problem.Problem, **more: Any) -> None:
         """The run of the core, under error control where tolerances are given."""

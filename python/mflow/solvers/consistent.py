@@ -47,13 +47,13 @@ class _Equations:
         J = self.jacobian(y) if self.jacobian is not None else None
         if hasattr(J, "tocsc"):
             G = left.sparse() @ J @ right.sparse().T
-            return G.toarray() if left.count <= FEW else G.tocsc()
-        if left.count > MOST:
-            raise ValueError(f"jac: expected a sparse matrix where mass= leaves {left.count} algebraic equations, got none; give jac")
+            return G.toarray() if left.height <= FEW else G.tocsc()
+        if left.height > MOST:
+            raise ValueError(f"jac: expected a sparse matrix where mass= leaves {left.height} algebraic equations, got none; give jac")
         if J is not None:
             return left.full() @ np.asarray(J) @ right.full().T
-        f, out = self.slope(y), np.empty((left.count, right.count))
-        for k in range(right.count):
+        f, out = self.slope(y), np.empty((left.height, right.height))
+        for k in range(right.height):
             part = slice(right.indptr[k], right.indptr[k + 1])
             place, direction = right.indices[part], right.values[part]
             step = max(ROOT_EPS * float(np.max(np.abs(y[place]))), float(np.min(self.least[place])))
@@ -157,8 +157,8 @@ def _project(equations: _Equations, y0: Array, solve: Callable[[Array], Array]) 
             solve = _solver_of(equations, y)
     left = float(np.max(np.abs(g)))
     raise ValueError(
-        f"y0: expected a start near one that satisfies the algebraic equations, got one from which Newton's iteration finds none (a residual "
-        f"of {left:.3g} is left at t = {equations.t0:g}); give a better start"
+        f"y0: expected a start near one that satisfies the algebraic equations, got one from which Newton's iteration finds none (a "
+        f"residual of {left:.3g} is left at t = {equations.t0:g}); give a better start"
     )
 
 
@@ -193,13 +193,13 @@ def _words(equations: _Equations, y: Array) -> str:
         J = _full_jacobian(equations, y)
     if J is not None and _pencil_is_singular(mass.rows.full(), J):
         return (
-            f"mass: expected a regular pencil (M, J), got one that is singular at the start: M - c J has no inverse for any c, so that fun and "
-            f"mass do not determine y; one of the {count} is missing, or follows from the others"
+            f"mass: expected a regular pencil (M, J), got one that is singular at the start: M - c J has no inverse for any c, so that fun "
+            f"and mass do not determine y; one of the {count} is missing, or follows from the others"
         )
     return (
-        f"mass: expected a problem of index 1, got one of a higher index at the start: the {count} do not determine the part of y in the null "
-        f"space of M (U' J V is singular, U and V the left and right null spaces of M); differentiate them with respect to t until they do, as "
-        f"the position constraint of a pendulum is replaced by that of its acceleration"
+        f"mass: expected a problem of index 1, got one of a higher index at the start: the {count} do not determine the part of y in the "
+        f"null space of M (U' J V is singular, U and V the left and right null spaces of M); differentiate them with respect to t until "
+        f"they do, as the position constraint of a pendulum is replaced by that of its acceleration"
     )
 
 

@@ -43,26 +43,28 @@ class Rows(NamedTuple):
     values: Array
 
     @property
-    def count(self) -> int:
+    def height(self) -> int:
         """How many rows there are."""
         return len(self.indptr) - 1
 
     @property
     def row_of(self) -> Index:
         """The row of each entry."""
-        return np.repeat(np.arange(self.count, dtype=np.int32), np.diff(self.indptr))
+        return np.repeat(np.arange(self.height, dtype=np.int32), np.diff(self.indptr))
 
     def times(self, v: Array) -> Array:
         """The product of each row with v."""
-        return np.bincount(self.row_of, self.values * v[self.indices], minlength=self.count)
+        out: Array = np.bincount(self.row_of, self.values * v[self.indices], minlength=self.height).astype(np.float64)
+        return out
 
     def back(self, q: Array) -> Array:
         """The sum of the rows, each times its number in q."""
-        return np.bincount(self.indices, self.values * q[self.row_of], minlength=self.n)
+        out: Array = np.bincount(self.indices, self.values * q[self.row_of], minlength=self.n).astype(np.float64)
+        return out
 
     def full(self) -> Array:
         """All entries, (count, n)."""
-        out = np.zeros((self.count, self.n))
+        out = np.zeros((self.height, self.n))
         out[self.row_of, self.indices] = self.values
         return out
 
@@ -70,7 +72,7 @@ class Rows(NamedTuple):
         """The same as SciPy's CSR."""
         import scipy.sparse
 
-        return scipy.sparse.csr_matrix((self.values, self.indices, self.indptr), shape=(self.count, self.n))
+        return scipy.sparse.csr_matrix((self.values, self.indices, self.indptr), shape=(self.height, self.n))
 
 
 class Mass:
@@ -83,7 +85,7 @@ class Mass:
     @property
     def n_algebraic(self) -> int:
         """The number of algebraic equations: n less the rank of M."""
-        return self.left.count
+        return self.left.height
 
     @property
     def bands(self) -> tuple[int, int]:
@@ -98,7 +100,7 @@ class Mass:
 
     def packed(self, exclude_algebraic: bool) -> tuple[Any, ...]:
         """The arrays that `mflow_core.solvers.solver.Solver` takes."""
-        left_out = self.right[1:] if exclude_algebraic and self.right.count else ()
+        left_out = self.right[1:] if exclude_algebraic and self.right.height else ()
         return (*self.rows[1:], *left_out)
 
 
@@ -128,12 +130,16 @@ def mass_of(value: Any, n: int, lband: int | None = None, uband: int | None = No
     [[0.7071, 0.7071]]
     """
     if callable(value):
-        raise TypeError("mass: expected a constant matrix, got a function; where M depends on t or y, solve M(t, y) v - f = 0 for v = y' as "
-                        "algebraic equations beside y' = v")  # fmt: skip
+        raise TypeError(
+            "mass: expected a constant matrix, got a function; where a regular M depends on t or y, take y' = v with the algebraic equations "
+            "M(t, y) v = f(t, y)"
+        )
     if is_sparse(value):
         matrix = check_sparse(value, "mass").tocsr()
         if tuple(matrix.shape) != (n, n):
-            raise ValueError(f"mass: expected shape ({n}, {n}), as the state has {n} components, got a sparse matrix of shape {matrix.shape}")
+            raise ValueError(
+                f"mass: expected shape ({n}, {n}), as the state has {n} components, got a sparse matrix of shape {matrix.shape}"
+            )
         coordinates = matrix.tocoo()
         return Mass(_rows_of(n, n, coordinates.row, coordinates.col, coordinates.data))
     try:
@@ -160,7 +166,9 @@ def _unpacked(array: Array, n: int, lband: int | None, uband: int | None) -> Arr
                          f"{array.shape}")  # fmt: skip
     if not np.all(np.isfinite(array)):
         raise ValueError("mass: expected finite entries, got NaN or an infinity")
-    if array.ndim == 1 or (array.shape == (n, n) and not (banded and lower + upper + 1 == n and packed_too(array, lower, upper, False, "mass"))):
+    if array.ndim == 1 or (
+        array.shape == (n, n) and not (banded and lower + upper + 1 == n and packed_too(array, lower, upper, False, "mass"))
+    ):
         return array
     i, k = np.indices((n, lower + upper + 1))
     j = i + k - lower
@@ -187,7 +195,7 @@ def _rows_of(count: int, n: int, i: Any, j: Any, values: Any) -> Rows:
 # ---- null spaces ------------------------------------------------------------------------------------------------------------------
 
 
-def _labels(rows: Rows) -> tuple[Index, Index]:
+def _labels(rows: Rows) -> tuple[NDArray[Any], NDArray[Any]]:
     """The block of each row and of each column: rows and columns that entries connect have one label."""
     n, i, j = rows.n, rows.row_of, rows.indices
     parent = np.arange(2 * n)

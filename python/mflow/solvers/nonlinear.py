@@ -363,8 +363,8 @@ def _newton(
     kind, lower, upper = _linear_solver(config.linear_solver, known, start)
     if kind == "krylov" and known.mass is not None:
         raise ValueError(
-            f"mass: expected a Jacobian whose entries are known to be few, as the state has {known.n} components, got none; give jac_sparsity, "
-            f"lband and uband, or jac, or Newton(linear_solver='dense')"
+            f"mass: expected a Jacobian whose entries are known to be few, as the state has {known.n} components, got none; give "
+            f"jac_sparsity, lband and uband, or jac, or Newton(linear_solver='dense')"
         )
     if kind == "krylov":
         return Solver("krylov", **common)

@@ -130,8 +130,10 @@ def of_gamma(gamma, C, a, m):
         for i in range(j, s):
             known = sum((Fraction(C[i][k]) * G[k][j] for k in range(j, i)), Fraction(i == j))
             G[i][j] = gamma * known
+
     def times(line):
         return [float(sum((Fraction(x) * G[k][j] for k, x in enumerate(line)), Fraction(0))) for j in range(s)]
+
     return [times(line) for line in a], [[float(x) for x in line] for line in G], times(m)
 
 
@@ -165,7 +167,7 @@ cdef int rosenbrock(const char *name, const char *class_name, const char *aliase
 
 
 rosenbrock(
-    b"rodas5p", b"Rodas5P", b"rosenbrock", 5, 4, 0.21193756319429014,
+    b"rodas5p", b"Rodas5P", b"", 5, 4, 0.21193756319429014,
     a=[[], [3.0], [2.849394379747939, 0.45842242204463923], [-6.954028509809101, 2.489845061869568, -10.358996098473584],
        [2.8029986275628964, 0.5072464736228206, -0.3988312541770524, -0.04721187230404641],
        [-7.502846399306121, 2.561846144803919, -11.627539656261098, -0.18268767659942256, 0.030198172008377946],

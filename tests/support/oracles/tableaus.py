@@ -114,7 +114,7 @@ Matrix = list[list[Fraction]]
 
 
 def weights(tree: Tree, A: Matrix, B: Matrix | None = None) -> list[Fraction]:
-    """For each stage, the product over the branches of sum_j A_ij weight_j; with B, that of Rosenbrock methods, B_ij for a single branch."""
+    """For each stage, the product over the branches of sum_j A_ij weight_j; with B, of Rosenbrock methods, B_ij for a single branch."""
     out = [Fraction(1)] * len(A)
     for branch in tree:
         inner = weights(branch, A, B)
@@ -181,7 +181,9 @@ def beta_of(row: Any) -> Matrix | None:
     """alpha_ij + gamma_ij of a Rosenbrock method, exactly as they are stored; None for others."""
     if not is_rosenbrock(row):
         return None
-    return [[Fraction(a) + Fraction(g) for a, g in zip(*lines, strict=True)] for lines in zip(row.tableau["A"], row.tableau["G"], strict=True)]
+    return [
+        [Fraction(a) + Fraction(g) for a, g in zip(*lines, strict=True)] for lines in zip(row.tableau["A"], row.tableau["G"], strict=True)
+    ]
 
 
 def is_coupled(row: Any) -> bool:
@@ -375,8 +377,8 @@ def documented_coupled(row: Any, problem: Any, t: float, x: Array, h: float) -> 
 
 
 def documented_rosenbrock(row: Any, problem: Any, t: float, x: Array, h: float) -> Array:
-    """The formulas at the head of rosenbrock.pyx in k_i, from the tableau: not to the bit. J k is in reach as (k - (I - gamma h J) k)/(gamma h)
-    alone, so the sums of k_j are solved for: with s = sum_j gamma_ij/gamma k_j, (I - gamma h J) (k_i + s) = h (f + h gamma_i f_t) + s."""
+    """The formulas at the head of rosenbrock.pyx in k_i, from the tableau: not to the bit. Solves with I - gamma h J are all there is, so
+    with s = sum_j gamma_ij/gamma k_j the equation is (I - gamma h J) (k_i + s) = h (f + h gamma_i f_t) + s."""
     A, G, b, c = (np.array(row.tableau[name]) for name in ("A", "G", "b", "c"))
     gamma, K = float(G[0, 0]), []
     slope_by_time = problem.by_time(t, x[0])

@@ -14,7 +14,6 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_choice, check_flags
 from mflow.base.methods import Method
-from mflow.integrate.control import ATOL, RTOL, check_tolerances
 from mflow.solvers.consistent import Found, consistent_start
 from mflow.solvers.mass import Mass, mass_of
 
@@ -55,10 +54,8 @@ class Algebraic:
         """For `mflow.nonlinear.make_solver`."""
         return {"mass": self.mass, "exclude_algebraic": self.exclude}
 
-    def start(
-        self, equation: Problem, t0: float, start: Array, jac: Any, args: tuple[Any, ...], tolerances: tuple[Any, Any] | None
-    ) -> Array:
-        """The start that is taken. tolerances: (rtol, atol) as they were given; None: fixed steps. ValueError where there is none."""
+    def start(self, equation: Problem, t0: float, start: Array, jac: Any, args: tuple[Any, ...], size: Array) -> Array:
+        """The start that is taken. size: what is small for each component. ValueError where there is none."""
         asked = stepper.Run(registry.find("euler"), equation, start, t0)
 
         def slope(y: Array) -> Array:
@@ -68,7 +65,7 @@ class Algebraic:
 
         flat = start.ravel()
         self.found = consistent_start(
-            self.mass, t0, flat, slope, self._jacobian(equation, t0, start.shape, jac, args), self.consistent, _sizes(flat, start.shape, tolerances)
+            self.mass, t0, flat, slope, self._jacobian(equation, t0, start.shape, jac, args), self.consistent, size
         )
         return np.ascontiguousarray(self.found.y.reshape(start.shape))
 
@@ -101,14 +98,3 @@ class Algebraic:
         if self.found.words:
             result.message += f"; {self.found.words}"
         return result
-
-
-def _sizes(y: Array, shape: tuple[int, ...], tolerances: tuple[Any, Any] | None) -> Array:
-    """What is small for each component: the tolerances, or 1e-10 of its size."""
-    if tolerances is None:
-        top = float(np.max(np.abs(y), initial=0.0)) or 1.0
-        return np.asarray(1e-10 * np.maximum(np.abs(y), 1e-3 * top))
-    rtol, atol = tolerances
-    relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, shape)
-    size = np.where(np.isfinite(absolute), absolute, ATOL) + relative * np.abs(y)
-    return np.asarray(np.maximum(size, np.finfo(np.float64).tiny))
