@@ -13,6 +13,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
+import scipy.sparse
 
 from mflow import get_method, solve_ivp
 from support.daes import AKZO
@@ -195,6 +196,28 @@ def test_calls_of_a_step(record: Any) -> None:
     assert {call[1:3] for call in kernel.calls if call[0] == "lsolve"} == {(0.3, gamma * 0.2)}
     assert kernel.calls[1][4].tolist() == [-1.0] * 3  # f(t, y) in
     np.testing.assert_allclose([call[1] for call in kernel.calls if call[0] == "rhs"], 0.3 + 0.2 * np.array(record.tableau["c"]))
+
+
+@pytest.mark.parametrize("way", ["analytic", "banded", "sparse", "coloured"])
+def test_every_way_to_the_jacobian_gives_the_same_solution(way: str) -> None:
+    """It is part of the result; differences are right to some 8 digits."""
+    n = 12
+    wide = np.eye(n) + np.eye(n, k=1) + np.eye(n, k=-1)
+    jac = lambda t, y: 4.0 * (wide - 3.0 * np.eye(n)) - np.diag(3.0 * y * y)  # noqa: E731
+    given: Any = {"analytic": {"jac": jac}, "banded": {"lband": 1, "uband": 1}, "coloured": {"jac_sparsity": wide},
+                  "sparse": {"jac": lambda t, y: scipy.sparse.csc_array(jac(t, y))}}[way]  # fmt: skip
+
+    def chain(t: float, y: Any) -> Any:
+        return 4.0 * (wide @ y - 3.0 * y) - y**3
+
+    want, r = (solve_ivp(chain, (0, 1), np.sin(np.arange(1.0, n + 1.0)), "rodas5p", dt=0.04, **more) for more in ({}, given))
+    np.testing.assert_allclose(r.y, want.y, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("solver", ["newton_krylov", "fixed_point"])
+def test_solvers_without_a_matrix_are_refused(solver: str) -> None:
+    with pytest.raises(ValueError, match="solver: expected 'newton' for rodas5p"):
+        solve_ivp(lambda t, y: -y, (0, 1), [1.0], "rodas5p", solver=solver)
 
 
 def test_a_step_costs_one_factorisation_and_no_iteration() -> None:

@@ -131,8 +131,8 @@ def mass_of(value: Any, n: int, lband: int | None = None, uband: int | None = No
     """
     if callable(value):
         raise TypeError(
-            "mass: expected a constant matrix, got a function; where a regular M depends on t or y, take y' = v with the algebraic equations "
-            "M(t, y) v = f(t, y)"
+            "mass: expected a constant matrix, got a function; where a regular M depends on t or y, take y' = v with the algebraic "
+            "equations M(t, y) v = f(t, y)"
         )
     if is_sparse(value):
         matrix = check_sparse(value, "mass").tocsr()

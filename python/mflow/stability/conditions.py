@@ -109,8 +109,8 @@ def on_linear(method: Method, A: Array) -> Array:
 class Weights:
     """phi(t) of one method, and the size of the terms of its sum. B: A where a vertex has one branch (Hairer and Wanner II, IV.7)."""
 
-    def __init__(self, A: Array, b: Array, B: Array) -> None:
-        self.A, self.b, self.B = A, b, B
+    def __init__(self, A: Array, b: Array, B: Array | None = None) -> None:
+        self.A, self.b, self.B = A, b, A if B is None else B
         self.known: dict[Tree, tuple[Array, Array]] = {}
 
     def stage(self, tree: Tree) -> tuple[Array, Array]:

@@ -58,15 +58,15 @@ cdef int pencil_of_products(const mf_problem *p, mass_t **made) noexcept nogil:
 # ---- linearly implicit methods --------------------------------------------------------------------------------------------------------
 
 cdef int time_derivative(newton_t *s, double t, double gh, const double *y, double *dfdt) noexcept nogil:
-    """By a difference into the step, which is about as long as gh; f(t, y) in, the derivative out."""
-    cdef double step = ROOT_EPS * max(fabs(t), fabs(gh)), scale
+    """By a difference into the step, no longer than gh: beyond the step f may end. f(t, y) in, the derivative out."""
+    cdef double step = min(ROOT_EPS * max(fabs(t), fabs(gh)), fabs(gh)), scale
     cdef ptrdiff_t i
     cdef int status
     step = (t + (step if gh > 0.0 else -step)) - t
     status = matrix_rhs(&s.m, t + step, y, s.f)
     if status != 0:
         return status
-    scale = 1.0 / step
+    scale = 1.0 / step if step != 0.0 else 0.0       # a step of a few units in the last place of t
     for i in range(s.n):
         dfdt[i] = (s.f[i] - dfdt[i]) * scale
     return 0
