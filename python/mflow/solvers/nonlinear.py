@@ -189,7 +189,9 @@ def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array,
             )
         return made
     silent = ("args", "hess", "columns", "mass", "exclude_algebraic")
-    given = [name for name, value in {"solver": solver, **linear}.items() if name not in silent and value is not None]
+    given = [name for name, value in linear.items() if value is not None and name not in silent]
+    if solver is not None:
+        given = ["solver", *given]
     if given:
         tell(f"{', '.join(given)}: without effect, as {method.name} is explicit", UserWarning)
     return None
