@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.extras import need
 from mflow.solvers.mass import Mass
 
 __all__ = ["Found", "consistent_start"]
@@ -166,10 +167,8 @@ def _solver_of(equations: _Equations, y: Array) -> Callable[[Array], Array]:
     """x = (U' J V)^-1 b as a function of b. Raises ValueError where the matrix is singular."""
     G = equations.derivative(y)
     if hasattr(G, "tocsc"):
-        from scipy.sparse.linalg import splu
-
         try:
-            solve: Callable[[Array], Array] = splu(G).solve
+            solve: Callable[[Array], Array] = need("scipy.sparse.linalg", "a sparse Jacobian").splu(G).solve
         except RuntimeError:
             raise ValueError(_words(equations, y)) from None
         return solve

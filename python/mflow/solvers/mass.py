@@ -16,6 +16,7 @@ from mflow_core.problems.sparse import check_sparse, is_sparse
 from numpy.typing import NDArray
 
 from mflow.base.checks import Array, shown
+from mflow.base.extras import need
 
 __all__ = ["Mass", "Rows", "mass_of"]
 
@@ -70,9 +71,9 @@ class Rows(NamedTuple):
 
     def sparse(self) -> Any:
         """The same as SciPy's CSR."""
-        import scipy.sparse
-
-        return scipy.sparse.csr_matrix((self.values, self.indices, self.indptr), shape=(self.height, self.n))
+        return need("scipy.sparse", "a sparse mass matrix").csr_matrix(
+            (self.values, self.indices, self.indptr), shape=(self.height, self.n)
+        )
 
 
 class Mass:
@@ -245,8 +246,7 @@ def _null_of_block(rows: Rows, i: Any, j: Any) -> tuple[Array, Array]:
 
 def _factors(block: Any) -> bool:
     """Whether a sparse block has factors with pivots that are not small."""
-    from scipy.sparse.linalg import splu
-
+    splu = need("scipy.sparse.linalg", f"a mass matrix that connects more than {MOST} rows").splu
     try:
         pivots = np.abs(splu(block.tocsc()).U.diagonal())
     except RuntimeError:
