@@ -26,6 +26,7 @@ from mflow_core.methods.tableau cimport MAX_STAGES, NO_STEPS
 from mflow_core.methods.tableau cimport slope_at_start as slope_in_work
 from mflow_core.registry cimport REDUCE, STEPS
 from mflow_core.solvers.newton cimport newton_weights
+from mflow_core.solvers.stages.mass cimport leave_null_space, slope_sizes
 from mflow_core.stepping.ledger cimport ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_EVENT, RECORD_FULL, is_full, write_step
@@ -211,6 +212,8 @@ cdef inline double error_of(run_t *r) noexcept nogil:
     cdef double first
     if r.m.flags & MF_SECOND_ORDER:
         return motion_error(r)
+    if r.newton != NULL and r.newton.c.matrix.mass != NULL:
+        leave_null_space(r.newton.c.matrix.mass, r.err)
     if r.n <= MF_SHORT and r.sizes.n_err == 1:
         return short_error_sum(&r.c, r.err, r.now[0], r.next[0], r.n) * r.c.per_n
     first = size_of(r, r.err, r.now[0], r.next[0])
@@ -264,6 +267,15 @@ cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept no
     return 0
 
 
+cdef void first_step_with_mass(run_t *r, double t_end, const double *f0) noexcept nogil:
+    """r.c.h from the sizes of state and slopes: M y' = f tells no slope in algebraic directions, so nothing can be tried."""
+    cdef double span = fabs(t_end - r.t), root = sqrt(<double> r.n), h
+    slope_sizes(r.newton.c.matrix.mass, r.n, f0, r.err)
+    h = trial_step_of(sqrt(size_of(r, r.now[0], r.now[0], r.now[0])) / root, sqrt(size_of(r, r.err, r.now[0], r.now[0])) / root)
+    h = min(min(h, span), r.c.max_step)
+    r.c.h = h if t_end >= r.t else -h
+
+
 cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
     """Before the first step under error control: the slope that an FSAL method carries, and the first step (0: estimated here)."""
     cdef unsigned int mode
@@ -279,7 +291,9 @@ cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
     if r.n > 0 and (first_step == 0.0 or (carries and r.f.flags & MF_FRESH)):
         if not carries or r.f.flags & MF_FRESH:
             status = slope_at_start(r, slope)
-        if status == 0 and first_step == 0.0:
+        if status == 0 and first_step == 0.0 and r.p.mass != NULL and r.newton != NULL:
+            first_step_with_mass(r, t_end, slope)
+        elif status == 0 and first_step == 0.0:
             status = choose_first_step(r, t_end, slope)
         if status == 0 and carries:
             r.f.flags = r.f.flags & ~MF_FRESH
