@@ -47,7 +47,7 @@ CORE_FLOORS = (
     ("fitting", "optimize"),
     ("dynamics",),
     ("stepping",),
-    ("solvers", "objectives"),
+    ("events", "solvers", "objectives"),
     ("registry",),
     ("directions", "methods"),
     ("problems",),

@@ -16,7 +16,8 @@ import scipy.integrate
 import scipy.sparse
 from mflow_core import registry
 from mflow_core.dynamics import structure
-from mflow_core.stepping import events, stepper
+from mflow_core.events import events
+from mflow_core.stepping import stepper
 from mflow_core.stepping.energies import Energies
 from mflow_core.stepping.last_step import LastStep
 

@@ -14,7 +14,7 @@ import mpmath
 import numpy as np
 import pytest
 from mflow_core.arithmetic.scalars import _power
-from mflow_core.stepping import events as core
+from mflow_core.events import events as core
 
 from mflow.integrate.control import Event, check_events
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
-from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 from mflow_core.stepping.energies import Energies
 

@@ -394,7 +394,7 @@ class Event(NamedTuple):
 
 
 def check_events(events: Any) -> list[tuple[Any, int, int, int]]:
-    """(function, stop after, direction, samples) of each event: what `mflow_core.stepping.events.Events` is made of.
+    """(function, stop after, direction, samples) of each event: what `mflow_core.events.events.Events` is made of.
 
     Parameters
     ----------

@@ -13,8 +13,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
-from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_times

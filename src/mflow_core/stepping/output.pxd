@@ -1,7 +1,7 @@
 """What a step leaves behind: saved states, the continuous extension, events."""
 from libc.stdint cimport int64_t
 
-from mflow_core.stepping.events cimport events_t
+from mflow_core.events.crossings cimport events_t
 from mflow_core.stepping.run cimport run_t
 from mflow_core.types cimport mf_frame
 

@@ -7,7 +7,7 @@ cimport numpy as cnp
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
-from mflow_core.stepping.events cimport Events
+from mflow_core.events.events cimport Events
 from mflow_core.stepping.output cimport record_t
 from mflow_core.stepping.run cimport run_t
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from mflow_core.problems.problem import Problem
 from mflow_core.registry import MethodRecord
 from mflow_core.solvers.solver import Solver
-from mflow_core.stepping.events import Events
+from mflow_core.events.events import Events
 
 NON_FINITE: int
 CONVERGED: int

@@ -19,7 +19,7 @@ from mflow_core.registry cimport MethodRecord
 from mflow_core.solvers.solver cimport Solver
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.descent cimport ALARM as _ALARM, CONVERGED as _CONVERGED, OVERFLOWED as _OVERFLOWED, run_descend
-from mflow_core.stepping.events cimport Events
+from mflow_core.events.events cimport Events
 from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed, run_given
 from mflow_core.stepping.motion cimport motion_start
 from mflow_core.stepping.output cimport RECORD_EVENT as _EVENT, RECORD_FULL as _FULL, record_t

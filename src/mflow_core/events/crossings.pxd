@@ -2,7 +2,7 @@
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.types cimport mf_accel_fn, mf_rhs_fn
+from mflow_core.types cimport mf_rhs_fn
 
 ctypedef int (*dense_at_fn)(double theta, double *y, void *ctx) noexcept nogil
 # The step just taken at theta in [0, 1]: exactly its start at 0 and its end at 1. 0, or < 0 to give up.
@@ -49,11 +49,6 @@ ctypedef struct events_t:
     double bad_t, bad_value
 
 
-ctypedef struct pair_t:
-    mf_accel_fn fun
-    void *ctx
-
-
 cdef inline bint events_room(const events_t *e) noexcept nogil:
     """Whether one more step can be scanned before the rows are collected."""
     return e.room - e.n_found >= e.per_step
@@ -64,18 +59,3 @@ cdef int events_scan(events_t *e, double t0, double t1, double h, dense_at_fn de
 cdef int events_finish(events_t *e, double t, const double *y) noexcept nogil
 cdef void events_pack(const events_t *e, double *state) noexcept nogil
 cdef int events_unpack(events_t *e, const double *state) noexcept nogil
-
-
-cdef class Events:
-    """The events of one run: their functions, and what was found."""
-    cdef events_t c
-    cdef readonly bint compiled          # no Python inside: may scan without the GIL
-    cdef readonly tuple shape
-    cdef pair_t *pairs                   # compiled events of (t, x, v)
-    cdef bint motion
-    cdef list callbacks, chunks
-    cdef object owner
-    cdef int attach(self, int j, fun, tuple args) except -1
-    cdef int reserve(self, int64_t room) except -1
-    cpdef int collect_rows(self) except -1
-    cdef object state(self, y)
