@@ -31,7 +31,7 @@ FLOORS = (
     ("dynamics", "optimize"),
     ("integrate",),
     ("problems", "training"),
-    ("curvature", "implicit"),
+    ("course", "curvature", "implicit"),
     ("stability",),
     ("data", "optim", "solvers", "spectra"),
     ("base",),

@@ -87,7 +87,16 @@ def gradient_flow(
     start = check_start(c0, "c0")
     if not (isinstance(t_end, float) and t_end == math.inf):
         check_number(t_end, "t_end")
-    names = {field.name for field in fields(Settings)} - {"dt", "save", "save_every", "t_eval", "solver", "symmetric", "event_args"}
+    names = {field.name for field in fields(Settings)} - {
+        "dt",
+        "save",
+        "save_every",
+        "t_eval",
+        "solver",
+        "symmetric",
+        "event_args",
+        "own_breaks",
+    }
     chosen_method = as_method(method, {k: v for k, v in options.items() if k not in names | SOLVING})
     if chosen_method.kind == "update":
         if t_eval is not None or hess is not None:

@@ -7,6 +7,7 @@ from mflow_core.types cimport mf_frame
 
 
 cdef enum:
+    RECORD_ACT = 0x7FFFFFFB              # an event that acts: t and the state stand at it, before its action
     RECORD_FULL = 0x7FFFFFFD             # no code that a callback would return: room for no more rows; empty them and go on
     RECORD_EVENT = 0x7FFFFFFE            # a terminal event: t and the state stand at it
 
@@ -30,3 +31,4 @@ cdef void visible_at(run_t *r, double theta, double *y) noexcept nogil
 cdef void hermite(const mf_frame *f, const double *slope0, const double *slope1, double *D) noexcept nogil
 cdef bint is_full(const record_t *record) noexcept nogil
 cdef int write_step(run_t *r, double *t_next, record_t *record) noexcept nogil
+cdef int write_behind(run_t *r, record_t *record) noexcept nogil

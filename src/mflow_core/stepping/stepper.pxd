@@ -31,6 +31,7 @@ cdef class Run:
     cdef bytes problem_state(self)
     cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive, const double *h, const double *ends) except? -1
     cdef void change_dt(self, double dt) noexcept
+    cdef int pointers(self, cnp.ndarray y, cnp.ndarray v, const double **state) except -1
 
 
 cdef int raise_or(int status) except? -1
