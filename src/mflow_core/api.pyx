@@ -21,6 +21,8 @@ from mflow_core.host_descents cimport (LIMIT_REACHED, host_advance, host_descent
 from mflow_core.methods.losses cimport loss_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.solvers.newton cimport newton_config_t, newton_defaults, newton_make, newton_t
+from mflow_core.solvers.stages.mass cimport mass_t
+from mflow_core.solvers.stages.pencil cimport pencil_of_products
 from mflow_core.stepping.checkpoint cimport run_pack, run_unpack
 from mflow_core.stepping.loops cimport run_adaptive, run_begin, run_fixed
 from mflow_core.stepping.output cimport hermite, polynomial
@@ -264,10 +266,17 @@ cdef bint give_solver(run_t *run) noexcept nogil:
     """Newton's iteration with a dense Jacobian, the host's or one of differences."""
     cdef newton_config_t config
     cdef newton_t *newton
+    cdef mass_t *mass = NULL
     newton_defaults(&config, run.ode.jac != NULL)
+    if run.ode.mass != NULL:
+        if pencil_of_products(&run.ode, &mass) != 0:
+            return False
+        config.matrix.mass = mass
     newton = newton_make(&config, &run.ode, run.n, NULL, NULL)
     if newton == NULL:
+        free(mass)
         return False
+    newton.mass = mass
     run.owns_newton = True
     return run_solve_with(run, newton)
 

@@ -11,7 +11,7 @@ import pytest
 
 import mflow
 from support.oracles.reference import defaults
-from support.oracles.tableaus import butcher, stability_function
+from support.oracles.tableaus import beta_of, butcher, stability_function
 
 MU = (0.0, 0.3, 0.5, 0.9, 0.99)
 
@@ -33,6 +33,7 @@ IMAGINARY = {
 def polynomial(method: Any) -> list[Any]:
     """Coefficients of R(z) = 1 + sum_k z^k b A^(k-1) 1, in exact fractions."""
     A, b, _ = butcher(method)
+    A = beta_of(method) or A
     out, powers = [1], [1] * len(b)
     for _ in range(max(len(b), method.order)):
         out.append(sum(w * v for w, v in zip(b, powers, strict=True)))

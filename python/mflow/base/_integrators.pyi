@@ -58,6 +58,9 @@ class Radau5(Method):
 class BDF(Method):
     def __init__(self, order: int = ..., max_order: int = ...) -> None: ...
 
+class Rodas5P(Method):
+    def __init__(self) -> None: ...
+
 class RKC2(Method):
     def __init__(self, stages: int = ..., damping: float = ...) -> None: ...
 

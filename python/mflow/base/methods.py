@@ -250,7 +250,10 @@ class Method:
 
     @property
     def butcher(self) -> tuple[list[list[float]], list[float], list[float]] | None:
-        """(A, b, c) of a Runge-Kutta method, derived where it is stored in Shu-Osher form; None for others."""
+        """(A, b, c) of a Runge-Kutta method, derived where it is stored in Shu-Osher form; None for others.
+
+        Of a Rosenbrock method the alpha_ij, b_i and c_i; its gamma_ij are `tableau["G"]`.
+        """
         tableau = self.record.tableau
         if tableau is None:
             return None

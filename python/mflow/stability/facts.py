@@ -20,7 +20,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.spectra.eigenvalues import bisect
 from mflow.stability.amplification import amplification, step_matrices
-from mflow.stability.conditions import coefficients
+from mflow.stability.conditions import coefficients, on_linear
 from mflow.stability.limits import stability_limit
 
 __all__ = ["StabilityFunction", "is_a_stable", "is_l_stable", "limit_at_infinity", "ssp_coefficient", "stability_function"]
@@ -109,6 +109,7 @@ def stability_function(method: str | Method, **parameters: Any) -> StabilityFunc
     if method.tableau is None:
         return StabilityFunction(method, _read_off(method), np.ones(1))
     A, b, _ = coefficients(method)
+    A = on_linear(method, A)
     denominator, sizes = _determinant(A)
     series, terms = [1.0], [1.0]
     u, w = np.ones(b.size), np.ones(b.size)

@@ -17,6 +17,7 @@ matrix that a step multiplies with. On an oscillator the equation of an implicit
 from libc.math cimport fabs
 from libc.stddef cimport ptrdiff_t
 from libc.stdlib cimport calloc, free
+from libc.string cimport memset
 
 cimport numpy as cnp
 
@@ -63,6 +64,12 @@ cdef int divided(double t, double gh, const double *r, double *w, ptrdiff_t n, v
             ratio = a / b
             size = a * ratio + b
             w[i], w[WIDTH + i] = (x * ratio + y) / size, (y * ratio - x) / size
+    return 0
+
+
+cdef int linearized(double t, double gh, const double *y, double *dfdt, ptrdiff_t n, void *ctx) noexcept nogil:
+    """f does not depend on t, and `divided` knows z."""
+    memset(dfdt, 0, n * sizeof(double))
     return 0
 
 
@@ -173,6 +180,7 @@ cdef int probe(const mf_method *m, const double *par, const mf_sizes *sizes, dou
     cdef unsigned int mode = mf_fp_enter()
     cdef int j, status = 0
     p.n, p.ctx, p.rhs, p.solve, p.solve_system = n, block, times_z, divided, coupled
+    p.lsolve, p.linearize = divided, linearized
     f.n = f.ld = n
     f.h, f.rho, f.par, f.p = 1.0, rho, par, &p
     f.x0, f.x1 = x0, x1
