@@ -11,7 +11,7 @@ from libc.string cimport strchr, strcmp, strlen, strncmp
 
 from mflow_core.types cimport (MF_BOOL, MF_CHOICE, MF_DERIVED, MF_EMBEDDED, MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_DAMAGED,
                                MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_PARAMETER, MF_E_SEARCH, MF_E_SOLVE, MF_E_STEP, MF_E_STEPS,
-                               MF_E_VERSION, MF_FSAL, MF_IMPLICIT, MF_INT, MF_LINEAR, MF_LOWER_OPEN, MF_MASS, MF_NEEDS_RHO,
+                               MF_E_VERSION, MF_FSAL, MF_IMPLICIT, MF_INT, MF_LINEAR, MF_LOWER_OPEN, MF_MASS, MF_MULTISTEP, MF_NEEDS_RHO,
                                MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, MF_SECOND_ORDER, MF_SSP, MF_STAGED, MF_STIFFLY_ACCURATE,
                                MF_SYMPLECTIC, MF_TRUST_REGION, MF_UPPER_OPEN)
 
@@ -22,8 +22,9 @@ import math
 from mflow_core import cpu
 
 # By folder; a new family: here and in its folder's meson.build.
-FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "radau", "rosenbrock", "chebyshev",
-                                             "second_order.newmark", "second_order.splitting", "second_order.nystroem", "optimizers", "implicit_sgd")),
+FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "radau", "bdf", "rosenbrock", "chebyshev",
+                                             "second_order.newmark", "second_order.splitting", "second_order.nystroem", "optimizers",
+                                             "implicit_sgd")),
             *(f"directions.{name}" for name in ("quasi_newton", "conjugate_gradients", "trust_region")))
 
 
@@ -180,7 +181,7 @@ cdef const char *mf_error_text(int code) noexcept nogil:
 _FLAGS = {"implicit": MF_IMPLICIT, "linear": MF_LINEAR, "ssp": MF_SSP, "symplectic": MF_SYMPLECTIC, "fsal": MF_FSAL,
           "stiffly_accurate": MF_STIFFLY_ACCURATE, "embedded": MF_EMBEDDED, "second_order": MF_SECOND_ORDER,
           "needs_rho": MF_NEEDS_RHO, "staged": MF_STAGED, "derived": MF_DERIVED, "trust_region": MF_TRUST_REGION,
-          "mass": MF_MASS}
+          "multistep": MF_MULTISTEP, "mass": MF_MASS}
 
 
 cdef list matrix(const double *values, int rows, int columns):

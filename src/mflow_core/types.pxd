@@ -48,6 +48,7 @@ cdef extern from "mflow/mflow.h" nogil:
         MF_STAGED
         MF_DERIVED
         MF_TRUST_REGION
+        MF_MULTISTEP
         MF_MASS
         MF_SEARCH_GIVEN
 
@@ -130,6 +131,11 @@ cdef extern from "mflow/mflow.h" nogil:
         double *D
         const mf_problem *p
         int64_t n_rhs, n_solve
+        const double *rtol
+        const double *atol
+        ptrdiff_t n_tol
+        double h_next
+        int32_t order, order_next
 
     ctypedef struct mf_loss:
         pass

@@ -9,6 +9,7 @@ LEVELS = registry.available_levels()
 
 KINDS: dict[str, Callable[[Any], bool]] = {
     "step": lambda row: row.kind == "step" and "second_order" not in row.flags,
+    "one_step": lambda row: KINDS["step"](row) and "multistep" not in row.flags,
     "second": lambda row: "second_order" in row.flags,
     "update": lambda row: row.kind == "update",
     "flow": lambda row: row.kind == "update" and "linear" in row.flags,

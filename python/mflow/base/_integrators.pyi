@@ -55,6 +55,9 @@ class ESDIRK43(Method):
 class Radau5(Method):
     def __init__(self) -> None: ...
 
+class BDF(Method):
+    def __init__(self, order: int = ..., max_order: int = ...) -> None: ...
+
 class Rodas5P(Method):
     def __init__(self) -> None: ...
 

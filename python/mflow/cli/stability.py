@@ -45,8 +45,8 @@ def facts(method: Method) -> list[tuple[str, Any]]:
     --------
     >>> from mflow import get_method
     >>> from mflow.cli.stability import facts
-    >>> facts(get_method("sgd"))
-    [('order', 1), ('limit on lr L', 2.0)]
+    >>> [name for name, value in facts(get_method("sgd"))]
+    ['order', 'limit on lr L']
     """
     out: list[tuple[str, Any]] = [("order", method.sizes["order"])]
     if method.kind == "update":
@@ -61,6 +61,9 @@ def facts(method: Method) -> list[tuple[str, Any]]:
             ("damping ratio added there", float(small.algorithmic_damping[0])),
         ]
     out += [("real limit", stability_limit(method)), ("imaginary limit", stability_limit(method, axis="imaginary"))]
+    if "multistep" in method.flags:
+        out += [("A-stable", bool(is_a_stable(method))), ("L-stable", bool(is_l_stable(method)))]
+        return [*out, ("largest root at infinity", limit_at_infinity(method))]
     if method.tableau is None:
         return out
     out.insert(1, ("order by its conditions", order_from_conditions(method)))

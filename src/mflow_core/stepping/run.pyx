@@ -21,11 +21,13 @@ from mflow_core.solvers.stages.pencil cimport pencil_linearize, pencil_mass
 from mflow_core.solvers.stages.settled cimport coupled_solve
 from mflow_core.stepping.ledger cimport ledger_release
 from mflow_core.types cimport (MF_E_ARGUMENT, MF_E_BUSY, MF_E_CALLBACK, MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH,
-                               MF_IMPLICIT, MF_MASS, MF_SECOND_ORDER, mf_mass_of, mf_new_frame, mf_new_problem, mf_tableau)
+                               MF_IMPLICIT, MF_MASS, MF_MULTISTEP, MF_SECOND_ORDER, mf_mass_of, mf_new_frame, mf_new_problem, mf_tableau)
 
 
 cdef enum:
     RHO_ITERATIONS = 50
+
+cdef double FRACTION_OF_MULTISTEP = 0.05  # of the tolerances to which equations are solved: what is left over stays in the differences
 
 
 cdef extern from *:
@@ -261,6 +263,8 @@ cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil:
     r.p.ctx = newton
     newton.m.symmetric = r.flow.inner != NULL
     r.p.rhs, r.p.solve = newton_rhs, branch_solve    # lsolve stays NULL: a filter on esdirk43's estimate would hide real errors
+    if r.m.flags & MF_MULTISTEP and newton.own_fraction:
+        newton.c.fraction = FRACTION_OF_MULTISTEP
     r.p.linearize = pencil_linearize
     if newton.c.matrix.mass != NULL:                 # there it makes errors of y from errors of M y
         r.p.mass, r.p.solve, r.p.solve_mass, r.p.lsolve = pencil_mass, NULL, newton_solve, newton_lsolve

@@ -224,6 +224,8 @@ def test_a_singular_matrix_is_a_failed_solve(method: str) -> None:
     record = registry.find(method)
     if is_coupled(record):
         gamma = 1.0 / record.tableau["mu"][0]
+    elif "multistep" in record.flags:
+        gamma = 1.0  # the first of fixed steps begins with implicit Euler
     else:
         gamma = next(float(line[i]) for i, line in enumerate(record.tableau.get("G", record.tableau["A"])) if line[i] != 0)
     jac = np.array([[1.0 / (gamma * 0.1)]])

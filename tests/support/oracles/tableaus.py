@@ -240,7 +240,10 @@ def monotone(row: Any, r: float) -> bool:
 
 
 def weight_of_slopes(row: Any, stages: int | None = None) -> float:
-    """How much of the rounding of y a sum of slopes brings in: an implicit one, (z - r)/(h A_jj), has that of y divided by h A_jj."""
+    """How much of the rounding of y a sum of slopes brings in: an implicit one, (z - r)/(h A_jj), has that of y divided by h A_jj.
+    The differences of a multistep method add up values with binomial weights."""
+    if "multistep" in row.flags:
+        return 2.0 ** int(row.order)
     A, b, _ = butcher(row, stages)
     if is_coupled(row):
         return sum(map(abs, row.tableau["A_inv"][-1]))
@@ -275,7 +278,7 @@ def evaluations(row: Any, steps: int, stages: int | None = None) -> int:
     """Calls of the right-hand side that a method makes itself in its first steps; a carried slope is made once and then comes with each
     step. The other stages of an implicit method are `solves`."""
     s = stages or int(row.stages)
-    if is_coupled(row):
+    if is_coupled(row) or "multistep" in row.flags:
         return 0
     if is_rosenbrock(row):
         return steps * s

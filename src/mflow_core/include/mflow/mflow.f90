@@ -48,7 +48,8 @@ module mflow
   integer(c_int), parameter :: MF_STAGED = 512
   integer(c_int), parameter :: MF_DERIVED = 1024
   integer(c_int), parameter :: MF_TRUST_REGION = 2048
-  integer(c_int), parameter :: MF_MASS = 4096
+  integer(c_int), parameter :: MF_MULTISTEP = 4096
+  integer(c_int), parameter :: MF_MASS = 8192
   integer(c_int), parameter :: MF_SEARCH_EXACT = 0
   integer(c_int), parameter :: MF_SEARCH_BACKTRACKING = 1
   integer(c_int), parameter :: MF_SEARCH_ARMIJO = 2
@@ -118,6 +119,12 @@ module mflow
     type(c_ptr) :: p = c_null_ptr
     integer(c_int64_t) :: n_rhs = 0
     integer(c_int64_t) :: n_solve = 0
+    type(c_ptr) :: rtol = c_null_ptr
+    type(c_ptr) :: atol = c_null_ptr
+    integer(c_intptr_t) :: n_tol = 0
+    real(c_double) :: h_next = 0
+    integer(c_int32_t) :: order = 0
+    integer(c_int32_t) :: order_next = 0
   end type mf_frame
 
   type, bind(C) :: mf_sweep

@@ -132,6 +132,11 @@ typedef struct mf_frame {              /* one step as a kernel sees it. A step i
   double *work, *err, *D;              /* err NULL: not asked for. work stays as step left it until the next step: `dense` reads it */
   const mf_problem *p;
   int64_t n_rhs, n_solve;              /* the kernel adds to these */
+  /* version 5, for methods with MF_MULTISTEP, whose order varies. A step of another length than the one before rescales what it carries from x0
+     into x1, element by element. */
+  const double *rtol, *atol;  ptrdiff_t n_tol;       /* tolerances, 1 or n of each, by which order and step are chosen; NULL: neither is */
+  double h_next;                       /* out: the step suggested for the next one, h if none is */
+  int32_t order, order_next;           /* out: the order of this step, and of the next, which s1 holds */
 } mf_frame;
 
 typedef struct mf_loss mf_loss;        /* value, derivative, second derivative, exact proximal root: opaque here */
@@ -147,7 +152,8 @@ enum { MF_IMPLICIT = 1, MF_LINEAR = 2, MF_SSP = 4, MF_SYMPLECTIC = 8, MF_FSAL = 
        MF_SECOND_ORDER = 128, MF_NEEDS_RHO = 256, MF_STAGED = 512 /* stages chosen at run time */,
        MF_DERIVED = 1024 /* carried vectors follow from the visible ones (FSAL): stability is probed on those alone, with FRESH */,
        MF_TRUST_REGION = 2048 /* a direction is tried as it is, and judged by its ratio: no line search */,
-       MF_MASS = 4096 /* takes M y' = f(t, y), M singular too: the kernel knows `mass` */ };
+       MF_MULTISTEP = 4096 /* version 5: a step goes on from what several steps before have left in the carried vectors; no Runge-Kutta method */,
+       MF_MASS = 8192 /* takes M y' = f(t, y), M singular too: the kernel knows `mass` */ };
 typedef int (*mf_hessp_fn)(const double *x, const double *p, double *Hp, ptrdiff_t n, void *ctx);       /* Hp = H(x) p */
 
 /* Version 4: where a descent stands, from which a method makes its direction. d may be neither of the other arrays. */
