@@ -168,7 +168,8 @@ def record_values(record: Any, given: Mapping[str, Any]) -> dict[str, float]:
             values = tuple(value)
         for record_name, one, kind in zip(p.record_names, values, p.kinds, strict=True):
             out[record_name] = _number(record.name, p, one, kind)
-    record.sizes(out)  # checks bounds, and parameters against each other
+    if out:
+        record.sizes(out)  # checks bounds, and parameters against each other
     return out
 
 
@@ -298,6 +299,7 @@ _RECORD_FACTS = (
 )
 
 
+@functools.cache
 def positional(record: Any) -> list[str]:
     """Parameters that an optimizer takes by position: the first ones, whose order is torch's in every class; the rest go by name."""
     names = [p.name for p in parameters_of(record)]
