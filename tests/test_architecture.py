@@ -28,7 +28,7 @@ FLOORS = (
     ("adapters", "experiments"),
     ("analysis", "equations"),
     ("fitting", "vibration"),
-    ("dynamics", "optimize"),
+    ("dynamics", "optimize", "prepared"),
     ("integrate",),
     ("problems", "training"),
     ("curvature", "implicit"),
@@ -43,7 +43,7 @@ FACES = {"__init__", "__main__", "schedules", "objectives", "scipy", "torch", "n
 CORE_FLOORS = (
     ("abi", "config"),
     ("api",),
-    ("host_descents",),
+    ("host_descents", "prepared"),
     ("implicit", "lanes"),
     ("fitting", "optimize"),
     ("dynamics",),

@@ -61,6 +61,7 @@ from mflow.integrate.stepper import Stepper
 from mflow.optimize.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.optimize.minimize import minimize
 from mflow.optimize.minimize_batch import MinimizeBatchResult, minimize_batch
+from mflow.prepared.solver import CompiledSolver, compile_solver
 from mflow.problems.compiled import Compiled, compile
 from mflow.problems.curves import starting_values
 from mflow.problems.first_order import first_order_system
@@ -94,6 +95,7 @@ _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # these need sc
 __all__ = [  # noqa: PLE0604
     "Certificate",
     "Compiled",
+    "CompiledSolver",
     "CurveFit",
     "DenseOutput",
     "DerivativeReport",
@@ -143,6 +145,7 @@ __all__ = [  # noqa: PLE0604
     "explicit_vs_implicit",
     "family",
     "compile",
+    "compile_solver",
     "compiled_from_sympy",
     "first_order_system",
     "get_method",
