@@ -216,6 +216,11 @@ class Method:
         """What can be set: a `Parameter` each."""
         return parameters_of(self.record)
 
+    @classmethod
+    def takes(cls, name: str) -> bool:
+        """Whether it has a parameter of this name."""
+        return name in _by_name(cls.record)
+
     @property
     def parameters(self) -> dict[str, Any]:
         """Value of every parameter."""
