@@ -283,6 +283,7 @@ class Drive:
             "every": self.history.every, "dense": self.history.dense,
             "times": None if self.history.times is None else self.history.times.tolist(),
             **({} if self.given is None else {"steps": self.given.facts}),
+            **({} if self.settings.mass is None else {"mass (its checksum)": self.settings.mass}),
         }  # fmt: skip
 
     def _resume(self, checkpoints: Checkpoints) -> None:
