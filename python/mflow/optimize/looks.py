@@ -22,7 +22,7 @@ __all__ = ["Kept", "Looks", "asked_looks"]
 
 def asked_looks(settings: dict[str, Any], searches: bool) -> tuple[Any, Any, bool]:
     """(monitor, monitor_every, progress), taken from the arguments of a call. Raises TypeError or ValueError."""
-    monitor, every, shows = (settings.pop(name) for name in ("monitor", "monitor_every", "progress"))
+    monitor, every, shows = settings.pop("monitor"), settings.pop("monitor_every"), settings.pop("progress")
     check_flags(progress=shows)
     if searches and (monitor is not None or shows):
         raise ValueError("monitor, progress: a line search chooses its own steps and shows no bar; omit them")
