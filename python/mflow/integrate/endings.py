@@ -19,7 +19,7 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.integrate.control import stiff_method
 from mflow.integrate.curvature import GROWTH
-from mflow.solvers.jacobian_doubt import mismatch, names_of, unsolved
+from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
 from mflow.stability.limits import explain_step
 
 __all__ = ["Ending", "blow_up_time", "held_words", "most_stages", "stiff_words"]
@@ -188,6 +188,9 @@ class Ending:
             return f"{text}: {wrong}"
         if fixed:
             return f"{text}: {unsolved(run.equations, self.step, self.jacobian)}"
+        stall = stalled(run.equations, self.jacobian)
+        if stall:
+            return f"{text}: {stall}"
         return f"{text}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
 
 

@@ -104,8 +104,8 @@ class NewtonKrylov:
     ----------
     dim : int
         Vectors of the Krylov basis before GMRES restarts.
-    cycles : int
-        How often it restarts.
+    cycles : int, optional
+        How often it restarts, at most. By default as often as each restart takes a hundredth off the residual, up to a thousand times.
     max_iter, fraction, tol
         As in `Newton`.
 
@@ -126,13 +126,13 @@ class NewtonKrylov:
     """
 
     dim: int = 30
-    cycles: int = 4
+    cycles: int | None = None
     max_iter: int = 15
     fraction: float | None = None
     tol: float = 1e-14
 
     def __post_init__(self) -> None:
-        _check(self, "max_iter", "dim", "cycles")
+        _check(self, "max_iter", "dim", *(() if self.cycles is None else ("cycles",)))
 
 
 @dataclass(frozen=True)
@@ -320,7 +320,7 @@ def _matrix_free(config: NewtonKrylov | FixedPoint) -> Solver:
     common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction or 0.0, "tol": config.tol}
     if isinstance(config, FixedPoint):
         return Solver("fixed_point", **common)
-    return Solver("krylov", krylov_dim=config.dim, krylov_cycles=config.cycles, **common)
+    return Solver("krylov", krylov_dim=config.dim, krylov_cycles=config.cycles or 0, **common)
 
 
 def _newton(
