@@ -79,7 +79,7 @@ ctypedef struct newton_t:
     bint want_jacobian                   # convergence was slow: the next solve evaluates J again
     int non_finite                       # slopes that were not finite, in this solve
     bint off_domain                      # the last of them was met at the start value itself
-    const double *state                  # error-controlled runs: the state that the step starts from, where the slope is finite; or NULL
+    const double *state                  # the state that the step starts from, where the slope is finite; or NULL
     int64_t niter, nsolve, nfail
     coupled_t *coupled                   # NULL: stages are solved one by one
 
