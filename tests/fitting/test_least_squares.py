@@ -580,6 +580,6 @@ def test_a_minimum_of_large_residuals_is_one():
 def test_a_kink_is_no_minimum_of_smooth_residuals():
     t = np.linspace(0.0, 1.0, 9)
     result = mflow.least_squares(
-        lambda b: np.r_[abs(b[0] - 0.3) + 1.0, 0.2 * t * b[0] + 2.0], [1.0], jac=lambda b: np.c_[np.r_[np.sign(b[0] - 0.3), 0.2 * t]]
+        lambda b: np.r_[abs(b[0] - 0.3) + 1.0, 0.02 * t * b[0] + 2.0], [1.0], jac=lambda b: np.c_[np.r_[np.sign(b[0] - 0.3), 0.02 * t]]
     )
     assert not result.success

@@ -24,7 +24,10 @@ class Table(ctypes.Structure):
         ("band_factor", ctypes.CFUNCTYPE(INT, SIZE, SIZE, SIZE, POINTER, POINTER)),
         ("band_solve", ctypes.CFUNCTYPE(None, SIZE, SIZE, SIZE, POINTER, POINTER, POINTER)),
         ("tridiagonal_solve", ctypes.CFUNCTYPE(INT, SIZE, POINTER, POINTER, POINTER, POINTER, POINTER)),
-        ("gmres", ctypes.CFUNCTYPE(INT, APPLY, POINTER, SIZE, POINTER, POINTER, INT, INT, ctypes.c_double, POINTER, POINTER, ctypes.c_double)),
+        (
+            "gmres",
+            ctypes.CFUNCTYPE(INT, APPLY, POINTER, SIZE, POINTER, POINTER, INT, INT, ctypes.c_double, POINTER, POINTER, ctypes.c_double),
+        ),
         ("dot", ctypes.CFUNCTYPE(ctypes.c_double, POINTER, POINTER, SIZE)),
         ("poll", POINTER),
     ]

@@ -23,7 +23,8 @@ HIDDEN = 1e-12  # of the cost: what rounding hides of it
 LOST = 0.3  # of a column of differences: what rounding may turn of one that still tells where the cost falls
 
 STATUS = {
-    "gtol": 1, "ftol": 2, "xtol": 3, "both": 4, "rounding": 1, "differences": 1, "vanished": 1, "minimum": 1, "attained": 1, "max_nfev": 0, "callback": -2,
+    "gtol": 1, "ftol": 2, "xtol": 3, "both": 4, "rounding": 1, "differences": 1, "vanished": 1, "minimum": 1, "attained": 1,
+    "max_nfev": 0, "callback": -2,
 }  # fmt: skip
 
 
@@ -93,8 +94,8 @@ class Run:
         return self.loss is None and bool(small.all()) and self.problem.rises(x, cost, some)
 
     def attained(self) -> bool:
-        """Whether values of the cost can tell no lower point: its Hessian, by differences of the gradient, is positive definite beyond their
-        noise, and Newton's step with it is short and lowers the cost by less than rounding hides.
+        """Whether values of the cost can tell no lower point: its Hessian, by differences of the gradient, is positive definite beyond
+        their noise, and Newton's step with it is short and lowers the cost by less than rounding hides.
 
         Where residuals are large, Gauss and Newton's steps may not converge at all, and the cost tells x to the root of its rounding only.
         """
@@ -179,8 +180,8 @@ class Run:
             "differences": f"{angle}{'' if size <= rounding else told}, after {self.nit} steps",
             "vanished": f"residuals and steps have fallen below the rounding of those at x0, after {self.nit} steps; {angle}",
             "minimum": f"columns of the Jacobian vanish at x, and the cost rises on both sides in their parameters, after {self.nit} steps",
-            "attained": f"the cost is as low as its rounding tells: at x Newton's step with its Hessian, by differences of the gradient, lowers "
-            f"it by less than {HIDDEN:g} of it, after {self.nit} steps; {angle}",
+            "attained": f"the cost is as low as its rounding tells: at x Newton's step with its Hessian, by differences of the gradient, "
+            f"lowers it by less than {HIDDEN:g} of it, after {self.nit} steps; {angle}",
             "ftol": f"the last step lowered the cost by less than ftol = {ftol:g} of it; {angle}",
             "xtol": f"the last step was shorter than xtol = {xtol:g} of x; {angle}",
             "both": "the last step was shorter than xtol of x, and lowered the cost by less than ftol of it; " + angle,
@@ -189,6 +190,8 @@ class Run:
             "step_too_small": f"no step that still moves x lowers the cost after {self.nit} steps, and {angle}" + hint,
             "non_finite": f"{self.bad}: start elsewhere, or look at what the function cannot take",
         }[ending]
+        if self.fixed is not None and bool(self.fixed.all()):
+            text = "all parameters are held: these are the residuals where they are"
         status, reason = self.outcome(ending)
         text += self.problem.note()
         if status == -1 and STATUS.get(ending, 0) > 0:
@@ -233,6 +236,17 @@ class Run:
         if any(one.falls for one in scans):
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
         return "", ""
+
+    @property
+    def curved_jacobian(self) -> Array:
+        """The Jacobian whose J'J is the Hessian of the cost but for the residuals' curvature: under a loss SciPy's, which has rho''."""
+        core = self.core
+        J: Array = core.J
+        if self.loss is None or core.loss_weights is None:
+            return J
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.sqrt(self.loss.curvature(core.f)) / core.loss_weights
+        return np.where(np.isfinite(share), share, 0.0)[:, None] * J
 
     @property
     def idle(self) -> str:

@@ -88,8 +88,8 @@ def stalled(solver: Solver | None, jacobian: str) -> str:
         return ""
     return (
         f"GMRES, in blocks of {solver.krylov_dim} vectors, left {left:.2g} of the residual of a linear system: raise dim or cycles of "
-        f"mflow.nonlinear.NewtonKrylov, or give the matrix its structure (lband= and uband=, jac_sparsity= or {jacobian}, without solver=), "
-        f"or lower dt"
+        f"mflow.nonlinear.NewtonKrylov, or name the matrix's structure (lband= and uband=, jac_sparsity= or {jacobian}, without solver=), "
+        "or lower dt"
     )
 
 

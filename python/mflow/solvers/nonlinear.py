@@ -64,13 +64,13 @@ class Newton:
 
     Notes
     -----
-    The equation z - gh f(t, z) = r of a fixed step may have several roots. The one that continues from the state as the
-    step grows from 0 is taken; where it turns back before gh, the step fails. Newton's root is taken as it is where f, looked at in 3 points on the way to it (15 on a
-    long one), shows that it cannot be another; else the root is followed from gh = 0, which costs evaluations (``nfev`` and ``njev`` count
-    them). Bumps of f between these points are not seen. An infinite gh asks for the steady state that the flow z' = f(t, z), t at rest,
-    reaches: esdirk43 follows it, unless f is affine. On gradient flow, where it turns back, the flow of
-    f(z) + abs(z - r)^2 / (2 gh) leads on, to a local minimum of it that is no higher than f(r). Corners of f are passed by the sign of the
-    determinant alone. Under error control none of this is done: steps are short where f bends.
+    The equation z - gh f(t, z) = r of a fixed step may have several roots. The one that continues from the state as the step grows from 0
+    is taken; where it turns back before gh, the step fails. Newton's root is taken as it is where f, looked at in 3 points on the way to
+    it (15 on a long one), shows that it cannot be another; else the root is followed from gh = 0, which costs evaluations (``nfev`` and
+    ``njev`` count them). Bumps of f between these points are not seen. An infinite gh asks for the steady state that the flow z' = f(t,
+    z), t at rest, reaches: esdirk43 follows it, unless f is affine. On gradient flow, where it turns back, the flow of f(z) + abs(z -
+    r)^2 / (2 gh) leads on, to a local minimum of it that is no higher than f(r). Corners of f are passed by the sign of the determinant
+    alone. Under error control none of this is done: steps are short where f bends.
 
     Examples
     --------
