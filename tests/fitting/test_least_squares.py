@@ -332,7 +332,6 @@ def test_what_does_not_fit_is_named() -> None:
         (ValueError, r"x0: expected a start within bounds", {"bounds": scipy.optimize.Bounds([0, 0], [1, 1])}),
         (ValueError, "bounds: expected each lower bound below its upper one, got 3 and 3 for parameter 1", {"bounds": ([0, 3], [2, 3])}),
         (ValueError, "bounds: expected a number as lower bound, or 2", {"bounds": ([0, 0, 0], [2, 3, 4])}),
-        (ValueError, "fixed: expected at least one parameter that may move", {"fixed": [0, 1]}),
         (TypeError, "fixed: expected 2 truth values", {"fixed": "a"}),
         (ValueError, "method: expected 'lm' .* got 'trf'", {"method": "trf"}),
         (ValueError, "loss: .* got 'l1'", {"loss": "l1"}),
