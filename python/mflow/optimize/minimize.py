@@ -451,7 +451,7 @@ class _Descent:
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
             equations = self.run.equations
             wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"))
-            return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=')}")
+            return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=', run.problem.has_jac)}")
         if status == STALLED and self._runs_off():
             return self.result(-1, "diverged", f"{self._runs_off()} in iteration {run.k}, where rounding ends it: does it have a minimum?")
         if status == STALLED:

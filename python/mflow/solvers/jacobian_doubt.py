@@ -68,17 +68,19 @@ def _direction(y: Array) -> Array:
     return v
 
 
-def unsolved(solver: Solver | None, step: float, jacobian: str) -> str:
-    """Why a step of fixed length was not solved, and what helps."""
+def unsolved(solver: Solver | None, step: float, jacobian: str, given: bool) -> str:
+    """Why a step of fixed length was not solved, and what helps. jacobian: the argument for one; given: whether it was."""
     reached = math.nan if solver is None else solver.reached
     if not math.isnan(reached) and not stalled(solver, jacobian):
         way = f"the root that continues from the state was followed to {reached:.4g} dt, where it turns back or bends too sharply"
-        return f"{way}, so that none is known to continue to dt: lower dt (or check {jacobian} and solver=)"
+        return (
+            f"{way}, so that none is known to continue to dt: lower dt (or {'check' if given else 'give'} {jacobian}, or another solver=)"
+        )
     if math.isinf(step):
         how, far = (0, 0.0) if solver is None else solver.flow
         why = FLOWS[how].format(f"{far:.4g}")
         return f"no steady state was reached along the flow from the start{why}; take steps of finite dt to see where it goes"
-    return stalled(solver, jacobian) or f"lower dt, give {jacobian} (or check it), or another solver="
+    return stalled(solver, jacobian) or f"lower dt, {'check' if given else 'give'} {jacobian}, or take another solver="
 
 
 def stalled(solver: Solver | None, jacobian: str) -> str:
