@@ -111,3 +111,29 @@ def test_compiled_residuals(name):
 def test_mistakes_are_named(words, more):
     with pytest.raises(ValueError, match=words):
         mflow.least_squares(fun, [1.0, 1.0, 0.0], jac, **more)
+
+
+@pytest.mark.parametrize("loss", ["soft_l1", "huber", "cauchy"])
+@pytest.mark.parametrize("sigma", [None, 0.1])
+@pytest.mark.parametrize("absolute", [True, False])
+def test_the_covariance_of_a_robust_fit_is_scipys(loss, sigma, absolute):
+    """SciPy scales J by rho' + 2 z rho''."""
+    rng = np.random.default_rng(3)
+    t = np.linspace(0.0, 3.0, 30)
+    y = 2.0 * np.exp(-1.3 * t) + 0.1 * rng.normal(size=30)
+    y[5] += 3.0
+    how = {
+        "sigma": None if sigma is None else np.full(30, sigma),
+        "absolute_sigma": absolute,
+        "loss": loss,
+        "f_scale": 0.3 if sigma is None else 3.0,
+    }
+
+    def f(t, a, b):
+        return a * np.exp(-b * t)
+
+    fit = mflow.curve_fit(f, t, y, p0=[1.0, 1.0], **how)
+    popt, pcov = scipy.optimize.curve_fit(f, t, y, p0=[1.0, 1.0], method="trf", xtol=1e-15, ftol=1e-15, gtol=1e-15, **how)
+    np.testing.assert_allclose(fit.popt, popt, rtol=1e-4)
+    np.testing.assert_allclose(fit.pcov, pcov, rtol=1e-3)
+    np.testing.assert_allclose(fit.stderr, np.sqrt(np.diag(fit.pcov)), rtol=1e-9)

@@ -399,3 +399,69 @@ def test_a_slope_that_bends_between_both_ends(a: float, start: float, dt: float)
         r = mflow.solve_ivp(lambda t, y: a * np.sin(y), (0, dt), [start], method="backward_euler", dt=dt, solver=method)
         assert r.reason == "finished"
         assert r.y[0, -1] == pytest.approx(want, rel=1e-6)
+
+
+# ---- the branch begins at the state -----------------------------------------------------------------------------------------------------
+
+
+def waves(seed: int) -> tuple[Any, Any, float, float]:
+    """f and f' of three waves and a pull, a state and a step."""
+    rng = np.random.default_rng(seed)
+    a, w, p = rng.normal(size=4) * 10 ** rng.uniform(-1, 0.7, 4), rng.uniform(0.3, 3.0, 3), rng.uniform(0.0, 6.0, 3)
+
+    def f(z: Any) -> Any:
+        return a[0] * np.sin(w[0] * z + p[0]) + a[1] * np.sin(w[1] * z + p[1]) + a[2] * np.cos(w[2] * z + p[2]) - 0.2 * a[3] * z
+
+    def slope(z: Any) -> Any:
+        waves = a[0] * w[0] * np.cos(w[0] * z + p[0]) + a[1] * w[1] * np.cos(w[1] * z + p[1]) - a[2] * w[2] * np.sin(w[2] * z + p[2])
+        return waves - 0.2 * a[3]
+
+    return f, slope, 2 * rng.normal(), 10 ** rng.uniform(-0.5, 0.7)
+
+
+def traced(f: Any, slope: Any, y: float, h: float) -> float | None:
+    """The end of the branch z - s/2 (f(y) + f(z)) = y from z = y: 400 short steps in s, each closed by Newton; None where it folds."""
+    z = y
+    for s in np.linspace(0.0, h, 401)[1:]:
+        at = z
+        for _ in range(20):
+            M = 1.0 - 0.5 * s * slope(z)
+            if M <= 0.0:
+                return None
+            step = (y + 0.5 * s * (f(y) + f(z)) - z) / M
+            z += step
+            if abs(step) <= 1e-13 * max(1.0, abs(z)):
+                break
+        if abs(z - at) > 0.2 * (1.0 + abs(at)):
+            return None
+    return z
+
+
+def test_the_trapezoidal_rule_continues_from_the_state() -> None:
+    told = 0
+    for seed in range(40):
+        f, slope, y, h = waves(seed)
+        right = traced(f, slope, y, h)
+        r = mflow.solve_ivp(lambda t, y, f=f: f(y), (0.0, h), [y], method="trapezoidal", dt=h)
+        if right is not None:
+            told += 1
+            assert r.success, (seed, r.message)
+            assert abs(r.y[0, -1] - right) <= 1e-9 * (1.0 + abs(right)), seed
+    assert told > 25
+
+
+@pytest.mark.parametrize("e", [1e-2, 1e-3, 3e-4])
+@pytest.mark.parametrize("given", [True, False])
+def test_a_branch_that_nearly_turns_back_is_followed(e: float, given: bool) -> None:
+    """z / s(z) = f(z) with s = (z - 1)^3 + 1 + e z: z is the root for dt = s(z), and ds/dz is e at z = 1."""
+
+    def s(z: Any) -> Any:
+        return z * (z * z - 3.0 * z + 3.0 + e)
+
+    def over(z: Any) -> Any:
+        return z * z - 3.0 * z + 3.0 + e
+
+    jac = (lambda t, y: -(2.0 * y - 3.0) / over(y) ** 2 * np.eye(1)) if given else None
+    r = mflow.solve_ivp(lambda t, y: 1.0 / over(y), (0.0, s(2.0)), [0.0], method="backward_euler", dt=s(2.0), jac=jac)
+    assert r.success, r.message
+    assert r.y[0, -1] == pytest.approx(2.0, abs=1e-12)

@@ -24,7 +24,10 @@ class Table(ctypes.Structure):
         ("band_factor", ctypes.CFUNCTYPE(INT, SIZE, SIZE, SIZE, POINTER, POINTER)),
         ("band_solve", ctypes.CFUNCTYPE(None, SIZE, SIZE, SIZE, POINTER, POINTER, POINTER)),
         ("tridiagonal_solve", ctypes.CFUNCTYPE(INT, SIZE, POINTER, POINTER, POINTER, POINTER, POINTER)),
-        ("gmres", ctypes.CFUNCTYPE(INT, APPLY, POINTER, SIZE, POINTER, POINTER, INT, INT, ctypes.c_double, POINTER, POINTER)),
+        (
+            "gmres",
+            ctypes.CFUNCTYPE(INT, APPLY, POINTER, SIZE, POINTER, POINTER, INT, INT, ctypes.c_double, POINTER, POINTER, ctypes.c_double),
+        ),
         ("dot", ctypes.CFUNCTYPE(ctypes.c_double, POINTER, POINTER, SIZE)),
         ("poll", POINTER),
     ]
@@ -191,7 +194,7 @@ def test_tridiagonal_singular(lin):
     assert lin.tridiagonal_solve(3, at(zeros.copy()), at(diagonal), at(zeros.copy()), at(zeros.copy()), at(b)) == 2
 
 
-def gmres(lin, a, b, m, cycles, tol):
+def gmres(lin, a, b, m, cycles, tol, share=0.0):
     n = len(b)
 
     def product(v, out, size, _):
@@ -200,7 +203,7 @@ def gmres(lin, a, b, m, cycles, tol):
 
     x, residual = np.zeros(n), np.zeros(1)
     work = np.zeros((m + 1) * n + m * (m + 1) + 3 * (m + 1))
-    status = lin.gmres(APPLY(product), None, n, at(b), at(x), m, cycles, tol, at(work), at(residual))
+    status = lin.gmres(APPLY(product), None, n, at(b), at(x), m, cycles, tol, at(work), at(residual), share)
     return status, x, residual[0]
 
 

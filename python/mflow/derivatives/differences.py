@@ -278,6 +278,7 @@ class CostLook:
         self.step = 0.0
         self.verdict, self.at, self.first = "", np.zeros(0), math.nan
         self.still: NDArray[np.intp] = np.zeros(0, np.intp)
+        self.held: NDArray[np.bool_] | None = None  # entries of x that may not move: their derivatives are 0 by themselves
         self.known = self.refuses = False
 
     def __call__(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
@@ -317,10 +318,15 @@ class CostLook:
 
     def _confirm(self, callback: Any, x: Array, value: float, grad: Array) -> bool:
         """Looks at derivatives of exactly 0 again."""
-        zero = np.flatnonzero(grad == 0.0)
+        free = np.ones(x.size, bool) if self.held is None else ~self.held
+        zero = np.flatnonzero((grad == 0.0) & free)
         scale, n = np.maximum(1.0, np.abs(x)), x.size
-        whole = zero.size == n
-        moves = moves_from(x) if whole else [scale * (np.arange(n) == j) for j in zero[:FEW]]
+        whole = zero.size == np.sum(free)
+        if not zero.size:
+            return False
+        moves = (
+            [move * free for move in moves_from(x) if np.any(move * free)] if whole else [scale * (np.arange(n) == j) for j in zero[:FEW]]
+        )
         at = self._value(x) if math.isnan(value) else value
         eps = EPS if self.digits is None else self.digits.eps
         scans = [scan(self._value, x, move, at, eps) for move in moves]

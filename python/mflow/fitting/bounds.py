@@ -70,6 +70,4 @@ def check_fixed(fixed: Any, n: int) -> NDArray[np.bool_] | None:
         mask[numbers] = True
     else:
         raise TypeError(f"fixed: expected {n} truth values, or numbers of parameters, got {shown(fixed)}")
-    if mask.all():
-        raise ValueError("fixed: expected at least one parameter that may move, got all of them held")
     return mask if mask.any() else None

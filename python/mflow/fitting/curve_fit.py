@@ -341,7 +341,8 @@ def _fitted(run: Run, ending: str, how: dict[str, Any], absolute: bool, full: bo
     core = run.core
     x, cost, (_, nfev, _, calls) = core.x, core.cost, core.counts
     held = how["held"]
-    C, rank = core.inverse() if held is None else _inverse_of_free(core.J, held)
+    J = run.curved_jacobian
+    C, rank = core.inverse() if held is None and run.loss is None else _inverse_of_free(J, np.zeros(x.size, bool) if held is None else held)
     free = core.m - (x.size if held is None else int(np.sum(~held)))
     if C is None or (free <= 0 and not absolute):
         pcov = np.full((x.size, x.size), math.inf)

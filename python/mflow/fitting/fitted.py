@@ -82,8 +82,8 @@ class CurveFit(tuple[Any, ...]):
 
     @cached_property
     def jac(self) -> Array:
-        """The Jacobian of the residuals."""
-        out: Array = self.__dict__["_run"].core.J
+        """The Jacobian of the residuals; under a loss that which SciPy returns."""
+        out: Array = self.__dict__["_run"].curved_jacobian
         return out
 
     @cached_property

@@ -20,32 +20,32 @@ from mflow.fitting.residuals import Residuals
 
 __all__ = ["LOSSES", "Robust", "landscape_of", "loss_of"]
 
-Pair = tuple[Array, Array]  # rho and its slope
+Loss = tuple[Array, Array, Array]  # rho, its slope and its second derivative
 
 
-def soft_l1(z: Array) -> Pair:
+def soft_l1(z: Array) -> Loss:
     """2 (sqrt(1 + z) - 1): a smooth absolute value."""
     root = np.sqrt(1.0 + z)
-    return 2.0 * z / (root + 1.0), 1.0 / root
+    return 2.0 * z / (root + 1.0), 1.0 / root, -0.5 / (root * (1.0 + z))
 
 
-def huber(z: Array) -> Pair:
+def huber(z: Array) -> Loss:
     """z up to 1, then 2 sqrt(z) - 1."""
     root = np.sqrt(np.maximum(z, 1.0))
-    return np.where(z <= 1.0, z, 2.0 * root - 1.0), 1.0 / root
+    return np.where(z <= 1.0, z, 2.0 * root - 1.0), 1.0 / root, np.where(z <= 1.0, 0.0, -0.5 / (root * np.maximum(z, 1.0)))
 
 
-def cauchy(z: Array) -> Pair:
+def cauchy(z: Array) -> Loss:
     """log(1 + z)."""
-    return np.log1p(z), 1.0 / (1.0 + z)
+    return np.log1p(z), 1.0 / (1.0 + z), -1.0 / ((1.0 + z) * (1.0 + z))
 
 
-def arctan(z: Array) -> Pair:
+def arctan(z: Array) -> Loss:
     """arctan(z): a residual costs no more than so much."""
-    return np.arctan(z), 1.0 / (1.0 + z * z)
+    return np.arctan(z), 1.0 / (1.0 + z * z), -2.0 * z / ((1.0 + z * z) * (1.0 + z * z))
 
 
-LOSSES: dict[str, Callable[[Array], Pair]] = {"soft_l1": soft_l1, "huber": huber, "cauchy": cauchy, "arctan": arctan}
+LOSSES: dict[str, Callable[[Array], Loss]] = {"soft_l1": soft_l1, "huber": huber, "cauchy": cauchy, "arctan": arctan}
 
 
 class Robust:
@@ -63,7 +63,7 @@ class Robust:
     def __init__(self, rho: Callable[[Array], Any], f_scale: float) -> None:
         self.rho, self.f_scale = rho, f_scale
 
-    def both(self, f: Array) -> Pair:
+    def both(self, f: Array) -> tuple[Array, Array]:
         """rho and rho' at each residual. Raises ValueError where the user's loss returns something else."""
         rho = self.rho((f / self.f_scale) ** 2)
         value, slope = np.asarray(rho[0], dtype=np.float64), np.asarray(rho[1], dtype=np.float64)
@@ -74,6 +74,14 @@ class Robust:
     def cost(self, f: Array) -> float:
         """Half the sum of f_scale^2 rho."""
         return 0.5 * self.f_scale**2 * float(np.sum(self.both(f)[0]))
+
+    def curvature(self, f: Array) -> Array:
+        """rho' + 2 z rho'' at each residual, no less than SciPy's 2^-52: what a residual counts in the Hessian of the cost."""
+        z = (f / self.f_scale) ** 2
+        rho = self.rho(z)
+        bend = np.asarray(rho[2], dtype=np.float64) if len(rho) > 2 else np.zeros(z.shape)
+        out: Array = np.maximum(self.both(f)[1] + 2.0 * z * bend, 2.0**-52)
+        return out
 
     def weights(self, f: Array) -> Array:
         """rho' at each residual, from 0 on."""

@@ -17,10 +17,14 @@ from mflow.fitting.robust import Robust
 __all__ = ["STATUS", "Run", "intermediate", "lost_share"]
 
 GONE = 1e-6  # of the residuals: what they change by along a column that has vanished
+CURVED = 1e-4  # of each parameter: the differences of the gradient that tell a minimum,
+MOST_CURVED = 50  # of so many at most
+HIDDEN = 1e-12  # of the cost: what rounding hides of it
 LOST = 0.3  # of a column of differences: what rounding may turn of one that still tells where the cost falls
 
 STATUS = {
-    "gtol": 1, "ftol": 2, "xtol": 3, "both": 4, "rounding": 1, "differences": 1, "vanished": 1, "minimum": 1, "max_nfev": 0, "callback": -2,
+    "gtol": 1, "ftol": 2, "xtol": 3, "both": 4, "rounding": 1, "differences": 1, "vanished": 1, "minimum": 1, "attained": 1,
+    "max_nfev": 0, "callback": -2,
 }  # fmt: skip
 
 
@@ -76,7 +80,7 @@ class Run:
         if self.nit and ending != "non_finite":
             self.problem.check_again()
         if ending == "step_too_small":
-            ending = "minimum" if self.vanishes() else ending
+            ending = "minimum" if self.vanishes() else "attained" if self.attained() else ending
             self.problem.look_closer(self.core.x)
         return ending
 
@@ -88,6 +92,30 @@ class Run:
         some = np.flatnonzero(free & (np.abs(g) > noise * norms))
         small = (norms * self.problem.unit(x))[some] <= GONE * math.sqrt(2.0 * cost)
         return self.loss is None and bool(small.all()) and self.problem.rises(x, cost, some)
+
+    def attained(self) -> bool:
+        """Whether values of the cost can tell no lower point: its Hessian, by differences of the gradient, is positive definite beyond
+        their noise, and Newton's step with it is short and lowers the cost by less than rounding hides.
+
+        Where residuals are large, Gauss and Newton's steps may not converge at all, and the cost tells x to the root of its rounding only.
+        """
+        core, x = self.core, np.array(self.core.x)
+        some = np.flatnonzero(core.free)
+        lower, upper, _ = core.region
+        h = np.where(core.free, CURVED * self.problem.unit(x), 0.0)
+        if not some.size or some.size > MOST_CURVED or np.any((x - h < lower) | (x + h > upper)):
+            return False
+        moves = np.diag(h)[some]
+        H = np.array([(self.problem.gradient(x + move, self.loss) - self.problem.gradient(x - move, self.loss))[some] for move in moves])
+        H *= 0.5 * h[some]
+        g = (core.J.T @ core.r)[some] * h[some]
+        if not (np.isfinite(H).all() and np.isfinite(g).all()):
+            return False
+        least, noise = float(np.linalg.eigvalsh(0.5 * (H + H.T))[0]), float(np.linalg.norm(H - H.T))
+        if not least > 2.0 * noise:
+            return False
+        step = np.linalg.solve(0.5 * (H + H.T), g)
+        return bool(np.all(np.abs(step) <= 1.0) and 0.5 * float(g @ step) <= HIDDEN * core.cost)
 
     def _asked(self, word: str) -> str:
         """Do what the core asks for; an ending, where there is one."""
@@ -152,6 +180,8 @@ class Run:
             "differences": f"{angle}{'' if size <= rounding else told}, after {self.nit} steps",
             "vanished": f"residuals and steps have fallen below the rounding of those at x0, after {self.nit} steps; {angle}",
             "minimum": f"columns of the Jacobian vanish at x, and the cost rises on both sides in their parameters, after {self.nit} steps",
+            "attained": f"the cost is as low as its rounding tells: at x Newton's step with its Hessian, by differences of the gradient, "
+            f"lowers it by less than {HIDDEN:g} of it, after {self.nit} steps; {angle}",
             "ftol": f"the last step lowered the cost by less than ftol = {ftol:g} of it; {angle}",
             "xtol": f"the last step was shorter than xtol = {xtol:g} of x; {angle}",
             "both": "the last step was shorter than xtol of x, and lowered the cost by less than ftol of it; " + angle,
@@ -160,6 +190,8 @@ class Run:
             "step_too_small": f"no step that still moves x lowers the cost after {self.nit} steps, and {angle}" + hint,
             "non_finite": f"{self.bad}: start elsewhere, or look at what the function cannot take",
         }[ending]
+        if self.fixed is not None and bool(self.fixed.all()):
+            text = "all parameters are held: these are the residuals where they are"
         status, reason = self.outcome(ending)
         text += self.problem.note()
         if status == -1 and STATUS.get(ending, 0) > 0:
@@ -204,6 +236,17 @@ class Run:
         if any(one.falls for one in scans):
             return "not_a_minimum", "the Jacobian is 0 and the cost falls on both sides of x: start elsewhere"
         return "", ""
+
+    @property
+    def curved_jacobian(self) -> Array:
+        """The Jacobian whose J'J is the Hessian of the cost but for the residuals' curvature: under a loss SciPy's, which has rho''."""
+        core = self.core
+        J: Array = core.J
+        if self.loss is None or core.loss_weights is None:
+            return J
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = np.sqrt(self.loss.curvature(core.f)) / core.loss_weights
+        return np.where(np.isfinite(share), share, 0.0)[:, None] * J
 
     @property
     def idle(self) -> str:

@@ -21,7 +21,8 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.integrate.control import stiff_method
 from mflow.integrate.curvature import GROWTH
-from mflow.solvers.jacobian_doubt import mismatch, names_of, unsolved
+from mflow.solvers.jacobian_doubt import mismatch, names_of, stalled, unsolved
+from mflow.spectra.krylov import random_vector
 from mflow.stability.limits import explain_step
 
 __all__ = ["Ending", "blow_up_time", "held_words", "most_stages", "of_events", "stiff_words"]
@@ -33,6 +34,7 @@ PARTS = 3  # of the way back, which are to agree about T
 AGREE = 0.1  # of the distance to T
 NEAR_OVERFLOW = 1e290
 LEAST_POWER, MOST_POWER = 0.95, 200.0  # of the growth of the slope
+SWINGS = 8  # products with the Jacobian, before its fastest mode is asked whether it swings
 HELD, MANY_HELD = 24, 128  # steps at the stability limit so far, and with those to come, that are worth a warning
 
 
@@ -192,7 +194,10 @@ class Ending:
         if wrong:
             return f"{text}: {wrong}"
         if fixed:
-            return f"{text}: {unsolved(run.equations, self.step, self.jacobian)}"
+            return f"{text}: {unsolved(run.equations, self.step, self.jacobian, run.problem.has_jac)}"
+        stall = stalled(run.equations, self.jacobian)
+        if stall:
+            return f"{text}: {stall}"
         return f"{text}: is the Jacobian right, or singular? Give {self.jacobian}, or another solver="
 
 
@@ -221,10 +226,33 @@ def stiff_words(run: stepper.Run, method: Method) -> str:
     stiff, rate, h, held = run.stiffness
     if not stiff:
         return ""
-    return (
-        f"; the problem is stiff: {held} steps or more, of {abs(h):.3g} last, were held at the stability limit of {method.name} "
-        f"(|lambda| about {rate:.3g}) and not by the tolerances: take {stiff_method()}"
-    )
+    limit = f"{held} steps or more, of {abs(h):.3g} last, were held at the stability limit of {method.name}"
+    swing = _swing(run)
+    if swing:
+        return (
+            f"; {limit} by an oscillation (|lambda| about {swing:.3g}) and not by the tolerances, which let it die or drift: lower rtol "
+            f"and atol to follow it, or take {stiff_method()} where it does not matter"
+        )
+    return f"; the problem is stiff: {limit} (|lambda| about {rate:.3g}) and not by the tolerances: take {stiff_method()}"
+
+
+def _swing(run: stepper.Run) -> float:
+    """|lambda| of the fastest mode where it swings rather than decays, else 0: J J v against v, where v is what J has been applied to
+    SWINGS times. A pair of imaginary eigenvalues turns v around, a real one does not. By differences of the slope, not counted."""
+    t, y = run.t, run.y
+    size = max(1.0, float(np.linalg.norm(y))) * 1.5e-8
+    try:
+        with np.errstate(all="ignore"):
+            at = np.array(run.slope(t, y), dtype=np.float64)
+            v, before, growth = random_vector(y.size, 31).reshape(y.shape), np.zeros(y.shape), [0.0]
+            for k in range(SWINGS + 2):
+                before = v if k == SWINGS else before
+                v = (np.asarray(run.slope(t, y + size * v)) - at) / size
+                growth.append(float(np.linalg.norm(v)))
+                v = v / growth[-1]
+    except Exception:
+        return 0.0  # this is for words alone
+    return math.sqrt(growth[-1] * growth[-2]) if float(np.vdot(before, v)) < -0.5 else 0.0
 
 
 def held_words(run: stepper.Run, method: Method, end: float) -> str:

@@ -46,20 +46,23 @@ class Doubts:
         self.checks = bool(check)
         self.differences = jac is None or jac is False or isinstance(jac, str)
         self.box: Box | None = None
+        self.bounded_by = ""  # the argument that bounds x
         self.look: CostLook | None = None
         self.verdict = Verdict("unknown", 0)
         self.where = "x0"  # of what the verdict is
 
-    def keep_within(self, box: Box | None) -> None:
+    def keep_within(self, box: Box | None, said: str = "bounds") -> None:
         """Start within the bounds, and evaluate nothing outside. The gradient is not looked at where x0 is at a bound."""
         if box is not None:
-            self.box, self.start = box, box.clipped(self.start)
+            self.box, self.start, self.bounded_by = box, box.clipped(self.start), said
             self.checks = self.checks and box.inside(self.start, 0.01)
 
     def problem(self, hess: Any = None) -> Problem:
         """For the core."""
         check = self._check if self.checks and not self.differences else None
         made, self.look = cost_problem(self.fun, self.jac, self.start.shape, self.args, hess, self.diff_step, check)
+        if self.box is not None and self.look is not None:
+            self.look.held = (self.box.lower == self.box.upper).ravel()
         if self.box is not None and made.callback is not None:
             made.callback.within = (self.box.lower.ravel(), self.box.upper.ravel())
         if made.compiled and self.checks and self.fun is not None and not isinstance(self.fun, Objective):
@@ -133,6 +136,8 @@ class Doubts:
 
     def said(self, out: OptimizeResult) -> OptimizeResult:
         """The result with what is known of its gradient."""
+        if self.box is not None and out.reason == "converged" and np.array_equal(self.box.lower, self.box.upper):
+            out.message = "all parameters are held: this is the cost where they are"
         self._check_again(out)
         out.ncheck = self.verdict.ncheck
         wrong = self.text

@@ -5,6 +5,7 @@ The loop is `mflow_core.optimize.line_descent`; here are its arguments, its endi
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -144,10 +145,26 @@ class LineDescent:
         text = f"{what} failed in iteration {self.run.k}: {why} (slope {slope0:.3g} along it, {trials} trials)"
         hint = ""
         if status == 2:
-            hint = "" if self.doubts.text else "; is it the gradient of this cost, without a jump here?"
+            hint = "" if self.doubts.text else self._gradient_in_doubt()
             if last <= JUMP * self.run.largest_slope[0]:
                 hint = ": the last digits of the cost are spent, raise gtol"
+        if not math.isfinite(slope0):
+            hint = f": products of the gradient overflow, scale the cost, as by {1.0 / max(last, 1.0):.0e}"
         return f"{text}; the largest entry of the gradient is {last:.3g}, above gtol = {gtol:g}{hint}"
+
+    def _gradient_in_doubt(self) -> str:
+        """Why no step lowers the cost; of differences, whether the cost repeats is asked once."""
+        if not self.doubts.differences:
+            return "; is it the gradient of this cost, without a jump here?"
+        x, value, _ = self.run.lowest()
+        with contextlib.suppress(Exception):  # the run has ended already: this is for its message alone
+            again = math.nan if self.problem.compiled else float(self.doubts.value(np.array(x).ravel()))
+            if abs(again - value) > 0.0:
+                return (
+                    f"; the cost does not repeat: two values at x differ by {abs(again - value):.2g}, and differences of it tell no slope. "
+                    "Fix the seed of its noise, give diff_step= so long that the cost changes by more, or jac="
+                )
+        return "; has the cost noise, or a jump or a kink here? Differences of it tell no slope then: give diff_step= or jac="
 
     def result(self, status: int, reason: str, message: str, ask: bool = True) -> OptimizeResult:
         """x is the point that met gtol, else the lowest point seen. ask: its gradient may be evaluated where it is missing."""
@@ -209,5 +226,6 @@ class InverseHessian:
 def _check_box(method: Method, doubts: Doubts) -> None:
     """Raises ValueError where there are bounds and the method takes none."""
     if doubts.box is not None and method.name not in takes_bounds():
-        text = f"bounds: {method.name} with a line search takes none; give method={' or '.join(map(repr, takes_bounds()))}"
+        does = "holds no parameter" if doubts.bounded_by == "fixed" else "takes none"
+        text = f"{doubts.bounded_by}: {method.name} with a line search {does}; give method={' or '.join(map(repr, takes_bounds()))}"
         raise ValueError(text + (", or omit line_search" if method.kind == "update" else ""))

@@ -37,6 +37,7 @@ from mflow.stability import amplification, limits, spectrum
 
 __all__ = ["minimize"]
 
+FAR_OFF = 1e10  # times its start: x has run off where the cost falls all the way
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the iteration diverged
 
 
@@ -203,7 +204,7 @@ def minimize(
     limit = check_whole(maxiter, "maxiter")
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
-    doubts.keep_within(read_box(bounds, fixed, doubts.start))
+    doubts.keep_within(read_box(bounds, fixed, doubts.start), "bounds" if bounds is not None else "fixed")
     descent: Any
     every, asked = _every(path), asked_looks(settings, searches)
     products = products_of(method, hess, hessp, doubts.args)
@@ -450,7 +451,9 @@ class _Descent:
             text = f"the equation of {self.method.name}'s step was not solved in iteration {run.k}"
             equations = self.run.equations
             wrong = mismatch(equations, self._slope, ("-hess", "the gradient's negative"))
-            return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=')}")
+            return self.result(-1, "solve_failed", f"{text}: {wrong or unsolved(equations, self.dt, 'hess=', run.problem.has_jac)}")
+        if status == STALLED and self._runs_off():
+            return self.result(-1, "diverged", f"{self._runs_off()} in iteration {run.k}, where rounding ends it: does it have a minimum?")
         if status == STALLED:
             text = f"no step of {self.method.name}, down to lr = {self.dt:.3g}, lowers the cost from x in iteration {run.k}"
             return self.result(
@@ -466,6 +469,13 @@ class _Descent:
             return self.result(-1, "non_finite", overflow_text(self.method, run.k, last))
         text = "asked for a smaller step" if status > 0 else "gave up"
         return self.result(-1, "rhs_failed", f"the cost function {text} in iteration {run.k} with {code_text(status)}")
+
+    def _runs_off(self) -> str:
+        """Words where the cost was followed down to a point so far off that it has no bound below, as far as can be seen; else empty."""
+        size, first = (float(np.max(np.abs(x), initial=0.0)) for x in (self.run.here()[0], self.start))
+        if not self.evaluated or not size > FAR_OFF * max(1.0, first) or not self.run.value < 0.0:
+            return ""
+        return f"the cost falls without bound, as far as it was followed: it is {self.run.value:.3g} where x has grown to {size:.3g},"
 
     def _is_rough(self) -> bool:
         """Whether the cost alone tells what a step of backward Euler on it is: nobody follows the run, and differences are our own."""
@@ -495,7 +505,11 @@ class _Descent:
         return out
 
     def _advice(self, why: str) -> str:
-        return "" if self.doubts.text else f"{why}: lower lr"
+        if self.doubts.text:
+            return ""
+        if self.auto is not None:  # its steps lower the cost
+            return f"{why}; each step lowered the cost: has it a minimum?"
+        return f"{why}: lower lr"
 
     def _divergence(self, grown: bool) -> tuple[str, str]:
         """(reason, message) where a number is not finite: was it the step, or the cost function?"""

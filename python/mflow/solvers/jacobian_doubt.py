@@ -12,7 +12,7 @@ from mflow_core.solvers.solver import Solver
 from mflow.base.checks import Array
 from mflow.base.telling import tell
 
-__all__ = ["Doubt", "mismatch", "names_of", "unsolved"]
+__all__ = ["Doubt", "mismatch", "names_of", "stalled", "unsolved"]
 
 MANY = 20  # failed solves before a comparison,
 SHARE = 0.05  # and their share of all
@@ -68,17 +68,31 @@ def _direction(y: Array) -> Array:
     return v
 
 
-def unsolved(solver: Solver | None, step: float, jacobian: str) -> str:
-    """Why a step of fixed length was not solved, and what helps."""
+def unsolved(solver: Solver | None, step: float, jacobian: str, given: bool) -> str:
+    """Why a step of fixed length was not solved, and what helps. jacobian: the argument for one; given: whether it was."""
     reached = math.nan if solver is None else solver.reached
-    if not math.isnan(reached):
+    if not math.isnan(reached) and not stalled(solver, jacobian):
         way = f"the root that continues from the state was followed to {reached:.4g} dt, where it turns back or bends too sharply"
-        return f"{way}, so that none is known to continue to dt: lower dt (or check {jacobian} and solver=)"
+        return (
+            f"{way}, so that none is known to continue to dt: lower dt (or {'check' if given else 'give'} {jacobian}, or another solver=)"
+        )
     if math.isinf(step):
         how, far = (0, 0.0) if solver is None else solver.flow
         why = FLOWS[how].format(f"{far:.4g}")
         return f"no steady state was reached along the flow from the start{why}; take steps of finite dt to see where it goes"
-    return f"lower dt, give {jacobian} (or check it), or another solver="
+    return stalled(solver, jacobian) or f"lower dt, {'check' if given else 'give'} {jacobian}, or take another solver="
+
+
+def stalled(solver: Solver | None, jacobian: str) -> str:
+    """Words where GMRES did not solve a linear system; "" otherwise."""
+    left = 0.0 if solver is None else solver.krylov_left
+    if solver is None or not left > 0.0:
+        return ""
+    return (
+        f"GMRES, in blocks of {solver.krylov_dim} vectors, left {left:.2g} of the residual of a linear system: raise dim or cycles of "
+        f"mflow.nonlinear.NewtonKrylov, or name the matrix's structure (lband= and uband=, jac_sparsity= or {jacobian}, without solver=), "
+        "or lower dt"
+    )
 
 
 def _at(slope: Callable[[float, Array], Any], t: float, y: Array) -> Array:

@@ -65,13 +65,13 @@ class Newton:
 
     Notes
     -----
-    The equation z - gh f(t, z) = r of a fixed step may have several roots. The one that continues from z = r as gh grows from 0 is taken;
-    where it turns back before gh, the step fails. Newton's root is taken as it is where f, looked at in 3 points on the way to it (15 on a
-    long one), shows that it cannot be another; else the root is followed from gh = 0, which costs evaluations (``nfev`` and ``njev`` count
-    them). Bumps of f between these points are not seen. An infinite gh asks for the steady state that the flow z' = f(t, z), t at rest,
-    reaches: esdirk43 follows it, unless f is affine. On gradient flow, where it turns back, the flow of
-    f(z) + abs(z - r)^2 / (2 gh) leads on, to a local minimum of it that is no higher than f(r). Corners of f are passed by the sign of the
-    determinant alone. Under error control none of this is done: steps are short where f bends.
+    The equation z - gh f(t, z) = r of a fixed step may have several roots. The one that continues from the state as the step grows from 0
+    is taken; where it turns back before gh, the step fails. Newton's root is taken as it is where f, looked at in 3 points on the way to
+    it (15 on a long one), shows that it cannot be another; else the root is followed from gh = 0, which costs evaluations (``nfev`` and
+    ``njev`` count them). Bumps of f between these points are not seen. An infinite gh asks for the steady state that the flow z' = f(t,
+    z), t at rest, reaches: esdirk43 follows it, unless f is affine. On gradient flow, where it turns back, the flow of f(z) + abs(z -
+    r)^2 / (2 gh) leads on, to a local minimum of it that is no higher than f(r). Corners of f are passed by the sign of the determinant
+    alone. Under error control none of this is done: steps are short where f bends.
 
     Examples
     --------
@@ -105,8 +105,8 @@ class NewtonKrylov:
     ----------
     dim : int
         Vectors of the Krylov basis before GMRES restarts.
-    cycles : int
-        How often it restarts.
+    cycles : int, optional
+        How often it restarts, at most. By default as often as each restart takes a hundredth off the residual, up to a thousand times.
     max_iter, fraction, tol
         As in `Newton`.
 
@@ -127,13 +127,13 @@ class NewtonKrylov:
     """
 
     dim: int = 30
-    cycles: int = 4
+    cycles: int | None = None
     max_iter: int = 15
     fraction: float | None = None
     tol: float = 1e-14
 
     def __post_init__(self) -> None:
-        _check(self, "max_iter", "dim", "cycles")
+        _check(self, "max_iter", "dim", *(() if self.cycles is None else ("cycles",)))
 
 
 @dataclass(frozen=True)
@@ -350,7 +350,7 @@ def _matrix_free(config: NewtonKrylov | FixedPoint) -> Solver:
     common: dict[str, Any] = {"max_iter": config.max_iter, "fraction": config.fraction or 0.0, "tol": config.tol}
     if isinstance(config, FixedPoint):
         return Solver("fixed_point", **common)
-    return Solver("krylov", krylov_dim=config.dim, krylov_cycles=config.cycles, **common)
+    return Solver("krylov", krylov_dim=config.dim, krylov_cycles=config.cycles or 0, **common)
 
 
 def _newton(

@@ -31,6 +31,7 @@ from mflow_core.types cimport MF_E_KIND, MF_E_MEMORY, MF_E_NON_FINITE, MF_TRUST_
 cdef double EPS = 2.220446049250313e-16
 cdef double USUAL_C2 = 0.9
 cdef double STEP = 2.9802322387695312e-08    # 2 sqrt(eps): of differences of gradients
+cdef double SINKS = 0.9                   # of the largest entry of the gradient: what a step must lower it to that values cannot judge
 
 
 # ---- where it stands ----------------------------------------------------------------------------------------------------------------
@@ -292,10 +293,11 @@ cdef int one_search(descent_t *s, path_t *path) noexcept nogil:
 
 
 cdef double judged(const descent_t *s) noexcept nogil:
-    """What the trial gained of what was predicted. Where values have no digits left, the gradient decides."""
+    """What the trial gained of what was predicted. Where values have no digits left, the gradient decides: by so much as no short step
+    does it, or rounded costs would be followed in steps of nothing."""
     cdef double gained = s.f - s.line.f, noise = 10.0 * EPS * fabs(s.f)
     if fabs(gained) <= noise and s.way.gain <= noise:
-        return 1.0 if s.line.has_grad and REDUCE.max_abs(s.line.grad, s.n) < s.gmax else -1.0
+        return 1.0 if s.line.has_grad and REDUCE.max_abs(s.line.grad, s.n) < SINKS * s.gmax else -1.0
     return gained / s.way.gain
 
 

@@ -1,4 +1,4 @@
-"""Which root of z - gh f(t, z) = r an implicit step of fixed length takes: the one that continues from z = r at gh = 0.
+"""Which root of z - gh f(t, z) = r an implicit step of fixed length takes: the one that continues from the state as the step grows from 0.
 
 The equation may have many roots or none. Its roots for s between 0 and gh form curves, and the one through (0, r) is the branch of the step:
 
@@ -6,6 +6,9 @@ The equation may have many roots or none. Its roots for s between 0 and gh form 
 
 It goes on while I - s J is regular, and may turn back before s = gh; then no root continues. On gradient flow z(s) is a local minimum of
 f(z) + |z - r|^2 / (2 s), whose value falls along the branch (R. T. Rockafellar, SIAM J. Control Optim. 14 (1976) 877-898).
+
+Where r is not the state y that the step starts from, as after an explicit stage, r - y grows with the step, too: r = y + s c. The branch then
+is that of z - s (f(t, z) + c) = y, and f stands for f + c, r for y, in all that follows.
 
 Newton's iteration is trusted, at no cost, where it cannot have left the branch: M = I - gh J was seen to be regular all the way from gh = 0
 (definite.pyx), every update was at most a third of the one before, and the whole way from r to the root agrees with M to one half. The last
@@ -42,7 +45,7 @@ from mflow_core.solvers.newton cimport (FLOW_ENDS, FLOW_LEAVES, FLOW_STOPS, FLOW
 from mflow_core.solvers.scout cimport (LONG, LONG_WAY, bends, distance, first_update, fits, follow, is_nothing, look_at, relax,
                                        stand)
 from mflow_core.types cimport (MF_E_MEMORY, MF_E_NON_FINITE, MF_E_SOLVE, MF_E_STEP, MF_RETRY_SOLVE, mf_frame, mf_method, mf_new_frame,
-                               mf_new_problem, mf_problem)
+                               mf_new_problem, mf_problem, mf_rhs_fn)
 
 cdef enum:
     MOST_STEPS = 200_000                 # of the flow to a rest
@@ -68,6 +71,44 @@ cdef double FALLING = 0.99               # of the largest slope in the steps bef
 cdef double BESIDE = 1e-3                # of that size: Newton's way from where the flow has come to, to the rest
 
 cdef const mf_method *PAIR = mf_find(b"esdirk43")
+
+
+# ---- where a branch begins ----------------------------------------------------------------------------------------------------------------
+
+ctypedef struct lifted_t:                # f + c, while a branch is followed
+    mf_rhs_fn rhs
+    void *ctx
+    void *columns
+    const double *c
+
+
+cdef int lifted_rhs(double t, const double *y, double *dydt, ptrdiff_t n, void *ctx) noexcept nogil:
+    cdef lifted_t *w = <lifted_t *> ctx
+    cdef ptrdiff_t i
+    cdef int status = w.rhs(t, y, dydt, n, w.ctx)
+    if status == 0:
+        for i in range(n):
+            dydt[i] += w.c[i]
+    return status
+
+
+cdef const double *begin_of(newton_t *s, double gh, const double *r) noexcept nogil:
+    """The point where the branch begins; where that is not r, c is in s.mix."""
+    cdef ptrdiff_t i
+    if s.state == NULL or memcmp(s.state, r, s.n * sizeof(double)) == 0:
+        return r
+    for i in range(s.n):
+        s.mix[i] = (r[i] - s.state[i]) / gh
+    return s.state if finite(s.mix, s.n) else r
+
+
+cdef void lift(newton_t *s, lifted_t *w, const double *c) noexcept nogil:
+    w.rhs, w.ctx, w.columns, w.c = s.m.rhs, s.m.rhs_ctx, s.m.c.columns, c
+    s.m.rhs, s.m.rhs_ctx, s.m.c.columns = lifted_rhs, w, NULL
+
+
+cdef void lower(newton_t *s, const lifted_t *w) noexcept nogil:
+    s.m.rhs, s.m.rhs_ctx, s.m.c.columns = w.rhs, w.ctx, w.columns
 
 
 # ---- the solver of a step -----------------------------------------------------------------------------------------------------------------
@@ -216,15 +257,20 @@ cdef bint is_open(newton_t *s, double gh, const double *r, const double *z) noex
     return not scout.turned or (scout.reached > 1.0 - CLOSE and distance(s, z, scout.start) <= NEAR * distance(s, z, r))
 
 
-cdef int settle(newton_t *s, double t, double gh, const double *r, double *z, int found) noexcept nogil:
+cdef int settle(newton_t *s, double t, double gh, const double *r, const double *begin, double *z, int found) noexcept nogil:
     """Find the step's root by the scout. found: 0 where z is a root by Newton's iteration, else why there is none."""
     cdef newton_t *scout = scout_of(s)
+    cdef lifted_t w
     cdef int status, regular = CROSSED
     cdef bint same = False
     if scout == NULL:
         return MF_E_MEMORY
     scout.turned, scout.non_finite = False, 0
-    status = walk(scout, t, gh, r)
+    if begin != r:
+        lift(scout, &w, s.mix)
+    status = walk(scout, t, gh, begin)
+    if begin != r:
+        lower(scout, &w)
     if status == 0:
         same = found == 0 and distance(s, z, scout.root) <= SAME
         if not same:
@@ -232,11 +278,11 @@ cdef int settle(newton_t *s, double t, double gh, const double *r, double *z, in
             memcpy(scout.guess, scout.root, s.n * sizeof(double))
             memcpy(scout.mix, scout.root, s.n * sizeof(double))
             status = (refine if s.c.matrix.kind == KRYLOV else solve_full)(scout, t, gh, r, scout.root)
-            if status == 0 and not (distance(s, scout.root, scout.mix) <= 1e-2 or is_nothing(s, scout.mix, r)):
+            if status == 0 and not (distance(s, scout.root, scout.mix) <= 1e-2 or is_nothing(s, scout.mix, begin)):
                 status = MF_RETRY_SOLVE
             if status == 0:
                 memcpy(z, scout.root, s.n * sizeof(double))
-    elif status > 0 and found == 0 and is_open(s, gh, r, z):
+    elif status > 0 and found == 0 and is_open(s, gh, begin, z):
         status = look_at(scout, t, gh, z, &regular)      # f has a corner, perhaps, or gh ends where the branch does
         same = True
         if status == 0 and not fits(s, regular, not scout.turned):
@@ -509,9 +555,11 @@ cdef int steady_state(newton_t *s, double t, double gh, double *z) noexcept nogi
 
 
 cdef int branch_solve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil:
-    """newton_solve, and where the step is of fixed length: the root that continues from r, or a positive code."""
+    """newton_solve, and where the step is of fixed length: the root that continues from the state, or a positive code."""
     cdef newton_t *s = <newton_t *> ctx
     cdef int64_t crossed = s.m.crossed
+    cdef const double *begin
+    cdef lifted_t w
     cdef int status, sure
     if s.controlled or s.c.matrix.kind == IDENTITY or n == 0:
         return newton_solve(t, gh, r, z, n, ctx)
@@ -522,8 +570,13 @@ cdef int branch_solve(double t, double gh, const double *r, double *z, ptrdiff_t
     status = newton_solve(t, gh, r, z, n, ctx)
     if status < 0:
         return status
+    begin = begin_of(s, gh, r)
     if status == 0:
-        sure = trusted(s, t, gh, r, z, crossed)
+        if begin != r:
+            lift(s, &w, s.mix)
+        sure = trusted(s, t, gh, begin, z, crossed)
+        if begin != r:
+            lower(s, &w)
         if sure != 0:
             return 0 if sure == 1 else sure
-    return settle(s, t, gh, r, z, status)
+    return settle(s, t, gh, r, begin, z, status)

@@ -24,7 +24,7 @@ ctypedef struct linalg_t:
     int (*tridiagonal_solve)(ptrdiff_t n, double *below, double *diagonal, double *above, double *above2, double *b) noexcept nogil
     # x: 0 in, the solution out; work: gmres_room(n, m) doubles; residual: the norm that was reached. Returns a code of `apply`, or 0
     int (*gmres)(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *x, int m, int cycles, double tol, double *work,
-                 double *residual) noexcept nogil
+                 double *residual, double share) noexcept nogil
     double (*dot)(const double *a, const double *b, ptrdiff_t n) noexcept nogil
     # set by matrix.pyx: a look at signals, -1 with the exception set where a handler raised; NULL: nobody looks
     poll_fn poll

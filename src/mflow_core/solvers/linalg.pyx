@@ -21,6 +21,10 @@ cdef linalg_t TABLE
 
 cdef enum:
     PANEL = 4
+    FEW_CYCLES = 4                       # of GMRES without a limit of their number: each that follows must take off a hundredth
+    MOST_CYCLES = 1000
+
+cdef double PROGRESS = 0.99
 
 
 # ---- sums and rows --------------------------------------------------------------------------------------------------------------------
@@ -279,8 +283,9 @@ cdef void combine_basis(ptrdiff_t n, int used, int m, const double *basis, const
 
 
 cdef int gmres(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *x, int m, int cycles, double tol, double *work,
-               double *residual) noexcept nogil:
-    """Solve A x = b until |b - A x| <= tol or after `cycles` times m products. Modified Gram-Schmidt, twice if half of a vector cancels."""
+               double *residual, double share) noexcept nogil:
+    """Solve A x = b until |b - A x| <= tol, or after `cycles` times m products; cycles 0: for as long as a cycle takes something off.
+    With a share, |b - A x| <= share |x| must hold, too. Modified Gram-Schmidt, twice if half of a vector cancels."""
     cdef double *basis = work
     cdef double *triangle = basis + (m + 1) * n
     cdef double *cosine = triangle + m * (m + 1)
@@ -288,13 +293,15 @@ cdef int gmres(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *
     cdef double *g = sine + m + 1
     cdef double *v
     cdef double *column
-    cdef double size, before, h
+    cdef double size, before, h, last = INFINITY, done = 0.0, enough = tol
     cdef ptrdiff_t i
-    cdef int cycle, j, k, _turn, used, status
+    cdef int cycle, j, k, _turn, used, status, most = cycles if cycles > 0 else MOST_CYCLES
     memset(x, 0, n * sizeof(double))
     residual[0] = sqrt(dot(b, b, n))
-    for cycle in range(cycles):
-        if not residual[0] > tol:
+    for cycle in range(most):
+        if share > 0.0 and cycle > 0:
+            enough = min(tol, share * sqrt(dot(x, x, n)))
+        if not residual[0] > enough:
             return 0
         if cycle == 0:
             memcpy(basis, b, n * sizeof(double))
@@ -305,8 +312,9 @@ cdef int gmres(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *
             for i in range(n):
                 basis[i] = b[i] - basis[i]
             residual[0] = sqrt(dot(basis, basis, n))
-            if not residual[0] > tol:
+            if not residual[0] > enough or (cycles == 0 and cycle >= FEW_CYCLES and not residual[0] <= PROGRESS * last):
                 return 0
+        last = residual[0]
         h = 1.0 / residual[0]
         for i in range(n):
             basis[i] = basis[i] * h
@@ -316,6 +324,9 @@ cdef int gmres(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *
             v = basis + (j + 1) * n
             column = triangle + j * (m + 1)
             status = apply(v - n, v, n, ctx)
+            if status != 0:
+                return status
+            status = listen(&done, 4.0 * <double> n * (j + 1), TABLE.poll)
             if status != 0:
                 return status
             before = sqrt(dot(v, v, n))
@@ -331,7 +342,7 @@ cdef int gmres(apply_fn apply, void *ctx, ptrdiff_t n, const double *b, double *
             column[j + 1] = size
             residual[0] = rotate(j, column, cosine, sine, g)
             used = j + 1
-            if not residual[0] > tol or not size > 1e-15 * before:
+            if not residual[0] > enough or not size > 1e-15 * before:
                 break                            # solved, or the basis spans the whole Krylov space
             h = 1.0 / size
             for i in range(n):

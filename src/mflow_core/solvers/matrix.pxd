@@ -7,9 +7,12 @@ from mflow_core.solvers.stages.mass cimport mass_t
 from mflow_core.types cimport mf_jac_fn, mf_rhs_fn
 
 cdef linalg_t LINALG                     # linear algebra of the active level
+cdef double NEARER
 
 
 cdef enum:
+    SIDES = 4                            # tries of a difference beside a wall: both ways, and again NEARER
+
     DENSE = 0                            # LU of n x n
     BANDED = 1                           # LU of the band
     SPARSE = 2                           # a Python object factors (SciPy's splu)
@@ -60,6 +63,7 @@ ctypedef struct matrix_t:
     double least_move                    # a lower bound of increments; 0: none is known
     double krylov_tol                    # of the next solve, weighted norm of the residual
     double t_at, gh_at                   # KRYLOV: the operator in use
+    double krylov_left                   # of the last solve by GMRES that failed, what it left of the residual; 0: none did in this solve
     double krylov_reach                  # the relative length of those differences
     double krylov_move                   # how far the differences along a vector go, weighted norm
     double size_gh                       # |gh J| where a look was taken; infinite: not known

@@ -50,9 +50,8 @@ LINALG = table[0]
 
 cdef enum:
     LOOK = 4_000_000                     # n^2 of the evaluations of f between looks at signals
-    SIDES = 4                            # tries of a difference beside a wall: both ways, and again NEARER
 
-cdef double NEARER = 1.0 / 32.0
+NEARER = 1.0 / 32.0
 
 
 # ---- making one -----------------------------------------------------------------------------------------------------------------------
@@ -493,12 +492,13 @@ cdef int krylov_solve(matrix_t *m, double *b) noexcept nogil:
     for i in range(n):
         scaled[i] = b[i] * m.weight[i]
     status = LINALG.gmres(krylov_apply, m, n, scaled, x, m.c.krylov_dim, m.c.krylov_cycles, m.krylov_tol * sqrt(<double> n), m.work,
-                          &residual)
+                          &residual, 0.0)
     m.n_krylov += 1
     if status != 0:
         return status
     residual = residual / sqrt(<double> n) if n > 0 else 0.0
     if not (residual <= m.krylov_tol or residual <= 0.1 * before) or not finite(x, n):
+        m.krylov_left = residual / before
         return MF_RETRY_SOLVE
     for i in range(n):
         b[i] = x[i] * m.size[i]

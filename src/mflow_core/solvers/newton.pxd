@@ -5,7 +5,7 @@ from libc.stdint cimport int32_t, int64_t
 from mflow_core.solvers.matrix cimport matrix_config_t, matrix_t
 from mflow_core.types cimport mf_jac_fn, mf_problem, mf_tableau
 
-cdef double EPS
+cdef double EPS, LONG, RESIDUAL, ROUNDED
 
 cdef enum:
     GROWN = 4                            # J is evaluated again when gh has grown by this factor since (see prepare)
@@ -79,7 +79,7 @@ ctypedef struct newton_t:
     bint want_jacobian                   # convergence was slow: the next solve evaluates J again
     int non_finite                       # slopes that were not finite, in this solve
     bint off_domain                      # the last of them was met at the start value itself
-    const double *state                  # error-controlled runs: the state that the step starts from, where the slope is finite; or NULL
+    const double *state                  # the state that the step starts from, where the slope is finite; or NULL
     int64_t niter, nsolve, nfail
     coupled_t *coupled                   # NULL: stages are solved one by one
     void *mass                           # a mass matrix that goes with the solver, to be freed; NULL: it is borrowed, or there is none
@@ -98,6 +98,7 @@ cdef void weights_of_size(newton_t *s, const double *a, const double *b) noexcep
 cdef int newton_lsolve(double t, double gh, const double *r, double *z, ptrdiff_t n, void *ctx) noexcept nogil
 cdef void newton_weights(newton_t *s, const double *y, const double *rtol, const double *atol, ptrdiff_t n_tol) noexcept nogil
 cdef double goal(const newton_t *s) noexcept nogil
+cdef double attainable(const newton_t *s) noexcept nogil
 cdef void first_weights(newton_t *s, const double *y, const double *Z) noexcept nogil
 cdef ptrdiff_t newton_state_size(const newton_t *s) noexcept nogil
 cdef void newton_forget(newton_t *s) noexcept nogil
@@ -109,3 +110,12 @@ cdef inline void move(newton_t *s, double *out, const double *z, const double *d
     cdef ptrdiff_t i
     for i in range(s.n):
         out[i] = z[i] + length * d[i]
+
+
+cdef inline bint too_slow(double theta, double eta, double norm, double tol, int left) noexcept nogil:
+    """Whether so many further iterations will not suffice."""
+    cdef double power = 1.0
+    cdef int _j
+    for _j in range(left):
+        power *= theta
+    return theta >= 1.0 or power * eta * norm > tol

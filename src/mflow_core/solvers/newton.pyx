@@ -34,8 +34,9 @@ cdef double FRACTION = 0.2                # of the tolerances to which stages ar
 cdef double SLOW = 0.1                   # a rate above it lets J be evaluated again, under error control and in fixed steps
 cdef double SLOW_FIXED = 0.3
 cdef double LEAST_SIZE = 1e-150          # without tolerances: squares of slopes in units of it stay finite
-cdef double RESIDUAL = 1e-13             # without a matrix, in the weights of both ends
-cdef double LONG = 6e-6                  # relative length of a difference that must be right to three digits
+RESIDUAL = 1e-13                         # without a matrix, in the weights of both ends
+LONG = 6e-6                              # relative length of a difference that must be right to three digits
+ROUNDED = 5e-9                           # relative: what updates below it do is rounding, and no sign of another root
 cdef double TINY = 1e-290                # no weight overflows, however far a solution has died away
 
 cdef enum:
@@ -135,6 +136,11 @@ cdef double goal(const newton_t *s) noexcept nogil:
     return s.c.fraction if s.controlled else s.c.tol
 
 
+cdef double attainable(const newton_t *s) noexcept nogil:
+    """The least update that a fixed step may ask for: f itself is right to eps |J| |z|. Without a matrix |gh J| is not known."""
+    return 1e-10 if s.c.matrix.kind == KRYLOV else max(1e-10, min(16.0 * EPS * s.m.size_gh, 1e-9))
+
+
 cdef bint at_rounding(newton_t *s, const double *z, double norm, bint fresh) noexcept nogil:
     """Whether an update that no longer shrinks counts as converged: it is rounding alone or, with a fresh J, well below the tolerance."""
     cdef double scale = max(REDUCE.max_abs(z, s.n), REDUCE.max_abs(s.guess, s.n))
@@ -142,9 +148,7 @@ cdef bint at_rounding(newton_t *s, const double *z, double norm, bint fresh) noe
         return True
     if s.controlled or s.c.matrix.kind == IDENTITY or not s.m.look:
         return fresh and s.c.matrix.kind != IDENTITY and norm <= (0.05 if s.controlled else 1e-10)
-    if s.c.matrix.kind == KRYLOV:        # |gh J| is not known
-        return fresh and norm <= 1e-10
-    return fresh and norm <= max(1e-10, min(16.0 * EPS * s.m.size_gh, 1e-9))     # f itself is right to eps |J| |z|
+    return fresh and norm <= attainable(s)
 
 
 # ---- one evaluation -------------------------------------------------------------------------------------------------------------------
@@ -210,7 +214,7 @@ cdef inline void note_rate(newton_t *s, int k, double norm, double theta) noexce
         s.first = norm
     elif k == 1:
         s.rate = theta
-    if theta > s.worst:
+    if theta > s.worst and (norm > ROUNDED or s.controlled):
         s.worst = theta
 
 
@@ -237,8 +241,8 @@ cdef int go_back(newton_t *s, double t, double gh, const double *r, double *z) n
 
 cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z, bint fresh) noexcept nogil:
     """Iterate with the matrix as it is. Return 0, MF_RETRY_SOLVE if convergence is too slow, or the code of a callback."""
-    cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = first_eta(s, gh), power
-    cdef int k, _j, status
+    cdef double tol = goal(s), norm, before = 0.0, theta = 0.0, eta = first_eta(s, gh)
+    cdef int k, status
     cdef bint slow, first = True             # no rate is observed yet
     s.worst = s.first = s.rate = 0.0
     if not s.controlled and s.c.matrix.kind == KRYLOV:
@@ -263,10 +267,7 @@ cdef int simplified(newton_t *s, double t, double gh, const double *r, double *z
         if not first:
             theta = norm / before
             eta = theta / (1.0 - theta) if theta < 1.0 else INFINITY
-            power = 1.0
-            for _j in range(s.c.max_iter - 1 - k):
-                power *= theta
-            slow = theta >= 1.0 or power * eta * norm > tol      # the remaining iterations will not suffice
+            slow = too_slow(theta, eta, norm, tol, s.c.max_iter - 1 - k)
             if (slow or theta > 0.5) and at_rounding(s, z, norm, fresh):
                 move(s, z, z, s.d, 1.0)
                 return 0
@@ -428,7 +429,7 @@ cdef int refine(newton_t *s, double t, double gh, const double *r, double *z) no
         if status != 0:
             break
         norm = weighted_norm(&s.m, s.d)
-        if norm <= RESIDUAL or (norm > 0.5 * before and length <= 5e-9):
+        if norm <= RESIDUAL or (norm > 0.5 * before and length <= ROUNDED):
             break
         if not norm <= 0.5 * before:
             status = MF_RETRY_SOLVE
@@ -473,7 +474,7 @@ cdef int newton_solve(double t, double gh, const double *r, double *z, ptrdiff_t
     """Solve z - gh f(t, z) = r; z holds the guess, and holds it again after a positive code."""
     cdef newton_t *s = <newton_t *> ctx
     cdef int status
-    s.non_finite = 0
+    s.non_finite, s.m.krylov_left = 0, 0.0
     s.nsolve += 1
     memcpy(s.guess, z, n * sizeof(double))
     if fabs(gh) == INFINITY and s.c.matrix.kind == IDENTITY:

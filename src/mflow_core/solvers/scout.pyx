@@ -327,6 +327,7 @@ cdef int turns(newton_t *s, double t, double at, const double *r) noexcept nogil
 cdef int follow(newton_t *s, double t, double gh, const double *r) noexcept nogil:
     """The branch from r, where the scout stands, to gh; its end into s.root. MF_RETRY_SOLVE: not reached, s.reached of gh is."""
     cdef double at = 0.0, step = gh, next_at
+    cdef bint easy = True
     cdef int status, _try
     s.reached, s.turned = 0.0, False
     for _try in range(TRIES):
@@ -339,10 +340,11 @@ cdef int follow(newton_t *s, double t, double gh, const double *r) noexcept nogi
         if status == 0:
             if next_at == gh:
                 return 0
-            step = copysign(max((4.0 if s.rate < EASY else 2.0) * fabs(next_at - at), fabs(next_at)), gh)
+            step = copysign(max((4.0 if s.rate < EASY else 2.0) * fabs(next_at - at), fabs(next_at) if easy else 0.0), gh)
             at = next_at
             step_on(s)
         else:
+            easy = False                         # near a fold steps grow by factors, or most tries would be too long
             step = 0.25 * (next_at - at)
             if fabs(step) < 1e-290 or fabs(step) <= SHORT * fabs(at):
                 break

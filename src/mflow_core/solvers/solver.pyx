@@ -37,11 +37,11 @@ cdef class Solver:
 
     def __cinit__(self, str kind, *, bint jac=False, bint band_jac=False, Py_ssize_t lower=0, Py_ssize_t upper=0, object pattern=None,
                   object sparse=None, object columns=None, int max_iter=10, bint full=False, double fraction=0.0, double tol=1e-14, int krylov_dim=30,
-                  int krylov_cycles=4, tuple mass=None):
+                  int krylov_cycles=0, tuple mass=None):
         """jac: the problem has a Jacobian (band_jac: one that fills the band). pattern: int32 arrays (groups, indptr, indices) for
         differences. sparse: the object that factors (see the contract in matrix.pyx). columns: f at every column of Y, as rows of a
-        C-contiguous float64 array, for (t, Y). mass: the rows of M (indptr, indices, values), and three more arrays of the vectors
-        that error norms leave out, or no more."""
+        C-contiguous float64 array, for (t, Y). krylov_cycles: restarts of GMRES at most; 0: as long as they help. mass: the rows of M
+        (indptr, indices, values), and three more arrays of the vectors that error norms leave out, or no more."""
         cdef matrix_config_t *m = &self.config.matrix
         m.kind = KINDS[kind]
         m.source = BY_BAND_CALLBACK if band_jac else BY_CALLBACK if jac else BY_DIFFERENCES
@@ -166,6 +166,15 @@ cdef class Solver:
     def reached(self):
         """How much of the last step's gh the branch of its root goes before it turns back; NaN where it does not, or was not followed."""
         return self.c.reached if self.c != NULL else np.nan
+
+    @property
+    def krylov_dim(self):
+        return self.config.matrix.krylov_dim
+
+    @property
+    def krylov_left(self):
+        """What GMRES left of a residual where it failed, in the last solve; 0 where it did not."""
+        return self.c.m.krylov_left if self.c != NULL else 0.0
 
     @property
     def flow(self):

@@ -463,6 +463,7 @@ cdef int try_step(run_t *r, double h) noexcept nogil:
     r.f.s0, r.f.s1 = r.s_now, r.s_next
     if r.newton != NULL:
         r.newton.m.met = False
+        r.newton.state = r.now[0]
     status = r.m.step(r.m, &r.f)
     r.f.n_rhs -= r.flow.hits - hits
     if status == 0:

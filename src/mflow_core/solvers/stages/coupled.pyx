@@ -27,9 +27,10 @@ from libc.string cimport memset
 from mflow_core.registry cimport kernels
 from mflow_core.solvers.complex_lu cimport complex_lu_t
 from mflow_core.solvers.linalg cimport gmres_room
-from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, LINALG, SPARSE, finite, matrix_factor,
-                                matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve, weighted_norm)
-from mflow_core.solvers.newton cimport EPS, GROWN, coupled_t, first_weights, goal, newton_t, weights_of_size
+from mflow_core.solvers.matrix cimport (BANDED, BY_DIFFERENCES, DENSE, IDENTITY, KRYLOV, LINALG, NEARER, SIDES, SPARSE, finite,
+                                        matrix_factor, matrix_jacobian, matrix_refresh, matrix_rhs, matrix_solve, weighted_norm)
+from mflow_core.solvers.newton cimport (EPS, GROWN, LONG, RESIDUAL, ROUNDED, attainable, coupled_t, first_weights, goal, newton_t,
+                                        too_slow, weights_of_size)
 from mflow_core.solvers.solver cimport sparse_pair_factor, sparse_pair_solve
 from mflow_core.solvers.stages.mass cimport add_mass, add_mass_to_band, mass_times
 from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
@@ -37,13 +38,12 @@ from mflow_core.types cimport MF_E_MEMORY, MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, 
 cdef enum:
     DIM = 30                             # of the Krylov space where factors precondition
     CYCLES = 4
-    SIDES = 4                            # a difference along a vector, see matrix.pyx
 
 cdef double FRACTION = 0.01              # of the tolerances to which error-controlled steps are solved
 cdef double SLOW = 1e-3                  # a rate above it lets J be evaluated again: that costs less than more iterations of all stages
 cdef double SLOW_DIFFERENCES = 0.03      # where it takes evaluations
 cdef double SLOW_FIXED = 0.1             # in fixed steps, whose factors serve as long as J does
-cdef double NEARER = 1.0 / 32.0
+cdef double SHARE = 0.01                 # of an update without a matrix: the residual that GMRES leaves of it in a fixed step
 
 cdef complex_lu_t COMPLEX = (<complex_lu_t *> kernels("solvers.complex_lu", "_table", b"mflow_core._complex_lu"))[0]
 
@@ -211,15 +211,13 @@ cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil:
     cdef double *F3 = c.F + 2 * c.ld
     cdef double *d2 = c.d + c.ld
     cdef double *d3 = c.d + 2 * c.ld
-    cdef const double *W2 = c.W + c.ld
-    cdef const double *W3 = c.W + 2 * c.ld
     cdef double g = h / tab.mu[0], re = c.re_q, im = c.im_q
     cdef ptrdiff_t i, n = s.n
     transform(tab.T_inv, n, c.ld, c.f, c.ld, c.F)
     if s.c.matrix.mass != NULL:
         mass_times(s.c.matrix.mass, n, c.W, c.d)
-        mass_times(s.c.matrix.mass, n, W2, d2)
-        mass_times(s.c.matrix.mass, n, W3, d3)
+        mass_times(s.c.matrix.mass, n, c.W + c.ld, d2)
+        mass_times(s.c.matrix.mass, n, c.W + 2 * c.ld, d3)
         for i in range(n):
             c.d[i] = g * c.F[i] - c.d[i]
             d2[i] = (re * F2[i] - im * F3[i]) - d2[i]
@@ -227,8 +225,8 @@ cdef int direction(newton_t *s, const mf_tableau *tab, double h) noexcept nogil:
         return solve_both(s, c.d, d2, d3)
     for i in range(n):
         c.d[i] = g * c.F[i] - c.W[i]
-        d2[i] = (re * F2[i] - im * F3[i]) - W2[i]
-        d3[i] = (re * F3[i] + im * F2[i]) - W3[i]
+        d2[i] = (re * F2[i] - im * F3[i]) - c.W[c.ld + i]
+        d3[i] = (re * F3[i] + im * F2[i]) - c.W[2 * c.ld + i]
     return solve_both(s, c.d, d2, d3)
 
 
@@ -255,32 +253,37 @@ cdef bint rounding(newton_t *s, const double *y, const double *Z, ptrdiff_t ld) 
 cdef int precondition(newton_t *s, const mf_tableau *tab, double *d) noexcept nogil:
     """d becomes the solution for the same J at all stages; nothing is done without factors."""
     cdef coupled_t *c = s.coupled
-    cdef ptrdiff_t n = s.n
-    cdef double *F2 = c.F + c.ld
-    cdef double *F3 = c.F + 2 * c.ld
     cdef int status
     if s.c.matrix.kind == KRYLOV:
         return 0
-    transform(tab.T_inv, n, c.ld, d, c.ld, c.F)
-    status = solve_both(s, c.F, F2, F3)
+    transform(tab.T_inv, s.n, c.ld, d, c.ld, c.F)
+    status = solve_both(s, c.F, c.F + c.ld, c.F + 2 * c.ld)
     if status == 0:
-        transform(tab.T, n, c.ld, c.F, c.ld, d)
+        transform(tab.T, s.n, c.ld, c.F, c.ld, d)
     return status
+
+
+cdef double residual_of_stages(newton_t *s, const mf_tableau *tab, double h, const double *Z, ptrdiff_t ld) noexcept nogil:
+    """coupled.d = h A f(y + Z) - Z, from coupled.f; its norm."""
+    cdef coupled_t *c = s.coupled
+    cdef ptrdiff_t i
+    cdef int k
+    transform(tab.A, s.n, c.ld, c.f, c.ld, c.d)
+    for k in range(S):
+        for i in range(s.n):
+            c.d[k * c.ld + i] = h * c.d[k * c.ld + i] - Z[k * ld + i]
+    return stage_norm(s, c.d)
 
 
 cdef int direction_of_stages(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, const double *Z,
                              ptrdiff_t ld) noexcept nogil:
-    """dZ from the residual h A f(y + Z) - Z: by GMRES, or as it stands (fixed-point iteration)."""
+    """dZ from the residual in coupled.d: by GMRES, or as it stands (fixed-point iteration)."""
     cdef coupled_t *c = s.coupled
     cdef ptrdiff_t i, n = s.n
     cdef int dim = dim_of(s), k, status
     cdef double *b = c.krylov + gmres_room(S * n, dim)
     cdef double *x = b + S * c.ld
     cdef double tol, residual = 0.0, before
-    transform(tab.A, n, c.ld, c.f, c.ld, c.d)
-    for k in range(S):
-        for i in range(n):
-            c.d[k * c.ld + i] = h * c.d[k * c.ld + i] - Z[k * ld + i]
     if s.c.matrix.kind == IDENTITY:
         return 0
     c.tab, c.h, c.t, c.y = tab, h, t, y
@@ -294,12 +297,14 @@ cdef int direction_of_stages(newton_t *s, const mf_tableau *tab, double t, doubl
     before = stage_norm(s, c.d)
     tol = max(0.1 * goal(s), 1e-3 * before)
     status = LINALG.gmres(apply_stages, s, S * n, b, x, dim, s.c.matrix.krylov_cycles if s.c.matrix.kind == KRYLOV else CYCLES,
-                          tol * sqrt(<double> (S * n)), c.krylov, &residual)
+                          tol * sqrt(<double> (S * n)), c.krylov, &residual,
+                          SHARE if s.c.matrix.kind == KRYLOV and not s.controlled else 0.0)
     s.m.n_krylov += 1
     if status != 0:
         return status
     residual = residual / sqrt(<double> (S * n)) if n > 0 else 0.0
     if not (residual <= tol or residual <= 0.1 * before) or not finite(x, n) or not finite(x + n, n) or not finite(x + 2 * n, n):
+        s.m.krylov_left = residual / before
         return MF_RETRY_SOLVE
     for k in range(S):
         for i in range(n):
@@ -317,6 +322,8 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
     cdef double *at
     cdef double norm, step, scale, move = max(s.m.unit, 1.5e-8 * weighted_norm(&s.m, c.y))
     cdef int k, j, status = 0
+    if s.c.matrix.kind == KRYLOV and not s.controlled:
+        move = LONG
     for j in range(S):
         norm = sqrt(LINALG.dot(v + j * n, v + j * n, n) / <double> n)
         if norm == 0.0:
@@ -353,31 +360,30 @@ cdef int apply_stages(const double *v, double *out, ptrdiff_t total, void *ctx) 
 cdef inline void advance(newton_t *s, const mf_tableau *tab, double *Z, ptrdiff_t ld, bint plain) noexcept nogil:
     """W += d and Z = T W; plain: Z += d."""
     cdef coupled_t *c = s.coupled
-    cdef ptrdiff_t i
+    cdef double *out = Z if plain else c.W
+    cdef ptrdiff_t each = ld if plain else c.ld, i
     cdef int k
     for k in range(S):
         for i in range(s.n):
-            if plain:
-                Z[k * ld + i] += c.d[k * c.ld + i]
-            else:
-                c.W[k * c.ld + i] += c.d[k * c.ld + i]
+            out[k * each + i] += c.d[k * c.ld + i]
     if not plain:
         transform(tab.T, s.n, ld, c.W, c.ld, Z)
 
 
 cdef inline double slow_rate(const newton_t *s) noexcept nogil:
-    if not s.controlled:
-        return SLOW_FIXED
-    return SLOW_DIFFERENCES if s.m.c.source == BY_DIFFERENCES else SLOW
+    return SLOW_FIXED if not s.controlled else SLOW_DIFFERENCES if s.m.c.source == BY_DIFFERENCES else SLOW
 
 
-cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int how,
-                 int most) noexcept nogil:
-    """Newton's iteration from Z, at most so many times. 0, MF_RETRY_SOLVE, or the code of a callback."""
+cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int how, int most,
+                 bint fresh) noexcept nogil:
+    """Newton's iteration from Z, at most so many times. 0, MF_RETRY_SOLVE, or the code of a callback. In fixed steps without a matrix the
+    residual decides, as in `refine` of newton.pyx."""
     cdef coupled_t *c = s.coupled
-    cdef double tol = goal(s), gh = h / tab.mu[0], norm, before = 0.0, theta = 0.0, power, eta
-    cdef int k, _j, status
-    cdef bint slow, full = how == FULL, plain = how == TOGETHER or s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV
+    cdef double tol = goal(s), gh = h / tab.mu[0], norm, before = 0.0, theta = 0.0, eta, left, last = INFINITY
+    cdef bint by_residual = s.c.matrix.kind == KRYLOV and not s.controlled
+    cdef int k, status
+    cdef bint slow, full = how == FULL, sure = (fresh or full) and not s.controlled and s.c.matrix.kind != IDENTITY
+    cdef bint plain = how == TOGETHER or s.c.matrix.kind == IDENTITY or s.c.matrix.kind == KRYLOV
     eta = max(sqrt(sqrt(s.eta)) * sqrt(s.eta), s.c.fraction)
     s.worst = c.rest = 0.0
     transform(tab.T_inv, s.n, c.ld, Z, ld, c.W)
@@ -386,11 +392,17 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
             status = matrix_at_end(s, tab, t + h, gh, y, Z + 2 * ld)
             if status != 0:
                 return status
-        if k == 0 and not s.controlled:
+        if k == 0 or by_residual:
             first_weights(s, y, Z + 2 * ld)
         status = slopes(s, tab, t, h, y, Z, ld)
-        if status == 0:
-            status = direction_of_stages(s, tab, t, h, y, Z, ld) if plain else direction(s, tab, h)
+        if status == 0 and plain:
+            left = residual_of_stages(s, tab, h, Z, ld)
+            if by_residual and (left <= RESIDUAL or not left <= 0.5 * last):
+                return 0 if left <= RESIDUAL or before <= ROUNDED else MF_RETRY_SOLVE
+            last = left
+            status = direction_of_stages(s, tab, t, h, y, Z, ld)
+        elif status == 0:
+            status = direction(s, tab, h)
         if status != 0:
             return status
         s.niter += 1
@@ -399,20 +411,17 @@ cdef int iterate(newton_t *s, const mf_tableau *tab, double t, double h, const d
             return MF_RETRY_SOLVE
         if k > 0:
             theta = norm / before
-            s.worst = max(s.worst, theta)
-            c.rest += norm
             eta = theta / (1.0 - theta) if theta < 1.0 else INFINITY
-            power = 1.0
-            for _j in range(most - 1 - k):
-                power *= theta
-            slow = theta >= 1.0 or power * eta * norm > tol
-            if (slow or theta > 0.5) and rounding(s, y, Z, ld):
+            slow = too_slow(theta, eta, norm, tol, most - 1 - k)
+            if (slow or theta > 0.5) and (sure and norm <= attainable(s) or rounding(s, y, Z, ld)):
                 advance(s, tab, Z, ld, plain)
                 return 0
-            if slow and (not full or theta >= 2.0 or k + 1 == most):
+            s.worst = max(s.worst, theta if norm > ROUNDED else 0.0)
+            c.rest += norm
+            if slow and not by_residual and (not full or theta >= 2.0 or k + 1 == most):
                 return MF_RETRY_SOLVE
         advance(s, tab, Z, ld, plain)
-        if norm == 0.0 or (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
+        if norm == 0.0 or not by_residual and (norm <= tol if k == 0 and not s.controlled else eta * norm <= tol):
             s.want_jacobian = how != SIMPLIFIED or theta > slow_rate(s)
             if k > 0:
                 s.eta = max(eta, EPS)
@@ -448,7 +457,8 @@ cdef int attempts(newton_t *s, const mf_tableau *tab, double t, double h, const 
         if status == 0:
             status = prepare(s, tab, t, gh, y, _attempt > 0, fresh)
         if status == 0:
-            status = iterate(s, tab, t, h, y, Z, ld, FULL if s.c.full and matrix else SIMPLIFIED, s.c.max_iter if s.controlled else MANY)
+            status = iterate(s, tab, t, h, y, Z, ld, FULL if s.c.full and matrix else SIMPLIFIED,
+                             s.c.max_iter if s.controlled else MANY, fresh[0])
         if status <= 0 or fresh[0]:
             break
         copy(s, Z, ld, c.guess, c.ld)

@@ -4,9 +4,9 @@ A step of fixed length takes the root that continues from Z = 0 as h grows from 
 I - g J was seen to be regular all the way, every update was at most a third of the one before, and the first update from Z = 0 leads to
 within half of the way to the root. Elsewhere `follow` goes along the branch by steps of h, each from the line through the last two points,
 by Newton's iteration with J at every stage: it contracts by a quarter, and what is left after its first update is at most a quarter of the
-way. Where the branch turns back no step is short enough. Where it arrives at Newton's root,
-that is kept to the bit. Error-controlled steps are not touched: they are short where f bends. With a mass matrix there is no branch that
-begins at h = 0, where M may be singular: the root is the one that Newton's iteration finds from the guess.
+way. Where the branch turns back no step is short enough. Newton's root is kept to the bit where both agree. Error control needs none of it.
+With a mass matrix there is no branch that begins at h = 0, where M may be singular: the root is the one that Newton's iteration finds from
+the guess.
 """
 from libc.math cimport NAN
 from libc.string cimport memcpy, memset
@@ -15,7 +15,7 @@ from mflow_core.solvers.definite cimport REGULAR
 from mflow_core.solvers.matrix cimport IDENTITY, KRYLOV, finite, matrix_rhs
 from mflow_core.solvers.newton cimport coupled_t, newton_t, weights_of_size
 from mflow_core.solvers.stages.coupled cimport (FULL, MANY, MAX_NON_FINITE, S, TOGETHER, attempts, copy, direction, direction_of_stages, iterate,
-                                                matrix_at_end, stage_norm, transform)
+                                                matrix_at_end, residual_of_stages, stage_norm, transform)
 from mflow_core.types cimport MF_RETRY_NON_FINITE, MF_RETRY_SOLVE, mf_tableau
 
 cdef enum:
@@ -42,14 +42,15 @@ cdef double size_of_stages(newton_t *s, const double *a, const double *b, ptrdif
 cdef int first_update(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *out) noexcept nogil:
     """Newton's first update from Z = 0, with the factors at hand and f(t, y) as the slope of all stages."""
     cdef coupled_t *c = s.coupled
-    cdef int k, status = matrix_rhs(&s.m, t, y, c.f)
-    for k in range(1, S):
-        memcpy(c.f + k * c.ld, c.f, s.n * sizeof(double))
+    cdef int status = matrix_rhs(&s.m, t, y, c.f)
+    memcpy(c.f + c.ld, c.f, s.n * sizeof(double))
+    memcpy(c.f + 2 * c.ld, c.f, s.n * sizeof(double))
     memset(c.W, 0, S * c.ld * sizeof(double))
     memset(out, 0, S * c.ld * sizeof(double))
     if status != 0:
         return status
     if s.c.matrix.kind == KRYLOV:
+        residual_of_stages(s, tab, h, out, c.ld)
         status = direction_of_stages(s, tab, t, h, y, out, c.ld)
         copy(s, out, c.ld, c.d, c.ld)
         return status
@@ -90,7 +91,7 @@ cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const do
             for i in range(s.n):
                 Z[k * ld + i] = c.stand[k * c.ld + i] + share * (c.stand[k * c.ld + i] - c.before[k * c.ld + i])
         if status == 0:
-            status = iterate(s, tab, t, (at + step) * h, y, Z, ld, TOGETHER, MANY)
+            status = iterate(s, tab, t, (at + step) * h, y, Z, ld, TOGETHER, MANY, True)
         if status == 0 and (s.worst > QUARTER or c.rest > QUARTER * size_of_stages(s, c.stand, Z, ld)):
             status = MF_RETRY_SOLVE
         if status < 0:
@@ -114,11 +115,10 @@ cdef int follow(newton_t *s, const mf_tableau *tab, double t, double h, const do
 
 cdef int settle(newton_t *s, const mf_tableau *tab, double t, double h, const double *y, double *Z, ptrdiff_t ld, int found) noexcept nogil:
     """The step's root along its branch. found: 0 where Z holds Newton's root, else why there is none."""
-    cdef coupled_t *c = s.coupled
     cdef int status = follow(s, tab, t, h, y, Z, ld)
     s.want_jacobian = True
-    if status == 0 and found == 0 and size_of_stages(s, c.root, Z, ld) <= SAME:
-        copy(s, Z, ld, c.root, c.ld)
+    if status == 0 and found == 0 and size_of_stages(s, s.coupled.root, Z, ld) <= SAME:
+        copy(s, Z, ld, s.coupled.root, s.coupled.ld)
     return status
 
 
@@ -128,8 +128,8 @@ cdef int coupled_solve(const mf_tableau *tab, double t, double h, const double *
     cdef newton_t *s = <newton_t *> ctx
     cdef coupled_t *c = s.coupled
     cdef bint fresh = False, plain = s.c.matrix.kind == IDENTITY, fixed = not s.controlled
-    cdef int k, status, sure = 0
-    s.non_finite = 0
+    cdef int status, sure = 0
+    s.non_finite, s.m.krylov_left = 0, 0.0
     s.nsolve += 1
     copy(s, c.guess, c.ld, Z, ld)
     if fixed:
@@ -138,13 +138,12 @@ cdef int coupled_solve(const mf_tableau *tab, double t, double h, const double *
         weights_of_size(s, y, y)
     status = attempts(s, tab, t, h, y, Z, ld, &fresh)
     if status == MF_RETRY_NON_FINITE:                    # the guess, extrapolated, may lie outside the domain of f
-        for k in range(S):
-            memset(Z + k * ld, 0, n * sizeof(double))
+        memset(Z, 0, S * ld * sizeof(double))
         status = attempts(s, tab, t, h, y, Z, ld, &fresh)
     if s.c.matrix.mass != NULL:
         if fixed and status == MF_RETRY_SOLVE:
             copy(s, Z, ld, c.guess, c.ld)
-            status = iterate(s, tab, t, h, y, Z, ld, FULL, MANY)
+            status = iterate(s, tab, t, h, y, Z, ld, FULL, MANY, True)
             s.want_jacobian = True
     elif fixed and not plain and (status == 0 or status == MF_RETRY_SOLVE):
         sure = trusted(s, tab, t, h, y, Z, ld) if status == 0 else 0
@@ -152,10 +151,8 @@ cdef int coupled_solve(const mf_tableau *tab, double t, double h, const double *
             status = settle(s, tab, t, h, y, Z, ld, status) if sure == 0 else sure
     if status == MF_RETRY_SOLVE and s.non_finite > 0 and not fixed:
         status = MF_RETRY_NON_FINITE                     # that is why it was not solved
-    if status == 0:
-        for k in range(S):
-            if not finite(Z + k * ld, n):
-                status = MF_RETRY_NON_FINITE
+    if status == 0 and not (finite(Z, n) and finite(Z + ld, n) and finite(Z + 2 * ld, n)):
+        status = MF_RETRY_NON_FINITE
     if status > 0:
         s.nfail += 1
         s.want_jacobian = s.want_jacobian or not fresh
