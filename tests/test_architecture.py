@@ -30,7 +30,7 @@ FLOORS = (
     ("fitting", "vibration"),
     ("dynamics", "optimize"),
     ("integrate",),
-    ("problems", "training"),
+    ("problems", "structures", "training"),
     ("curvature", "implicit"),
     ("stability",),
     ("data", "optim", "solvers", "spectra"),

@@ -18,7 +18,7 @@ from mflow_core.stepping import probe
 
 from mflow.base.checks import Array, real_array
 from mflow.base.methods import Method
-from mflow.dynamics.supports import Supports, free_part
+from mflow.structures.supports import Supports, free_part
 from mflow.solvers import nonlinear
 from mflow.solvers.tangents import TangentFactors, is_sparse
 

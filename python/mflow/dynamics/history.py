@@ -11,7 +11,7 @@ from mflow_core.stepping.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.base.savefile import numbers_of
-from mflow.dynamics.supports import Supports
+from mflow.structures.supports import Supports
 from mflow.integrate.dense import DenseOutput
 from mflow.integrate.history import History
 

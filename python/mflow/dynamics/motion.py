@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from mflow_core.dynamics.constrained import Constrained
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
@@ -20,11 +21,12 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.result import COLUMNS, DynamicsResult, Result
 from mflow.base.telling import tell
-from mflow.dynamics import load_tables
+from mflow.structures import load_tables
+from mflow.dynamics.constraints import what_constraints_did
 from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
-from mflow.dynamics.supports import Supports
+from mflow.structures.supports import Supports
 from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_span, check_tolerances, warn_of_small
 from mflow.integrate.drive import Drive
 
@@ -220,6 +222,9 @@ class Motion(Drive):
         run, events, counts = self.run, self.events, self.problem.counters
         self.history.close()
         t, rows, e, sol, sol_v = self.history.motion(self.supports)
+        nfev, lam, drift, drift_v = self._evaluations() - self.checks, None, None, None
+        if isinstance(self.problem, Constrained):
+            rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])
         x, v, a = (np.ascontiguousarray(rows[:, j]).reshape(len(t), *self.supports.shape) for j in range(3))
         energy = Result(zip(COLUMNS, e.T, strict=True)) if self.keeps_energy else None
         t_half = v_half = None
@@ -233,7 +238,8 @@ class Motion(Drive):
             x_events=[self._events_whole(y, 0) for y in events.y_events] if events else None,
             v_events=[self._events_whole(y, 1) for y in events.y_events] if events else None,
             v_half=v_half, t_half=t_half,
-            nfev=self._evaluations() - self.checks, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
+            multipliers=lam, drift=drift, drift_v=drift_v,
+            nfev=nfev, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
             nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip

@@ -20,11 +20,12 @@ from mflow.base.checks import as_tuple, check_choice, check_flags, shown
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
+from mflow.dynamics.constraints import constrained_problem
 from mflow.dynamics.forces import force_problem
-from mflow.dynamics.loads import is_table, table_until
+from mflow.structures.loads import is_table, table_until
 from mflow.dynamics.motion import Motion
-from mflow.dynamics.structures import structure_problem
-from mflow.dynamics.supports import Supports, check_starts
+from mflow.structures.matrices import structure_problem
+from mflow.structures.supports import Supports, check_starts
 from mflow.integrate.control import Event, Settings, check_events, check_span
 from mflow.integrate.drive import follow
 
@@ -73,6 +74,8 @@ def solve_dynamics(
     max_step: float | Callable[..., float] | None = None,
     min_step: float | None = None,
     max_steps: int | None = None,
+    constraints: Any = None,
+    constraints_jac: Any = None,
     **parameters: Any,
 ) -> DynamicsResult:
     """Integrate Newton's second law, with fixed steps or under error control.
@@ -143,6 +146,13 @@ def solve_dynamics(
         As in `mflow.solve_ivp`: ``event(t, x, v, *args)``, or compiled with a force's signature, its value in ``f[0]``;
         ``callback(t, x, v)``; ``max_step(t, x)``. A run that is resumed has the same bits, its ledger too; other matrices, tables,
         tolerances or starts are refused, while functions cannot be compared and must be the same.
+    constraints : callable, optional
+        ``constraints(x, *args)`` returns m numbers that stay 0: rods between particles, joints. x0 and v0 must be on them. velocity_verlet
+        (leapfrog), compositions of it and staggered become RATTLE, implicit methods find Lagrange multipliers; central_difference and
+        drift/kick splittings have no form of this kind. Or compiled, with their number: ``(function, m)``, of the signature
+        ``int (const double *x, double *g, ptrdiff_t n, void *ctx)``. Equations of m unknowns are solved densely.
+    constraints_jac : array_like (m, n) or callable, optional
+        Their gradients as rows, constant or ``constraints_jac(x, *args)``, or compiled, filling rows; central differences where none is given.
     **parameters
         The method's own.
 
@@ -151,7 +161,7 @@ def solve_dynamics(
     DynamicsResult
         ``t``, ``x``, ``v``, ``a`` of shape (n, n_points) or (*shape, n_points), ``energy``, ``v_half`` and ``t_half`` (staggered forms),
         ``sol``, ``sol_v``, ``t_events``, ``x_events``, ``v_events``, ``success``, ``status``, ``reason``, ``message``, ``nfev``,
-        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``.
+        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; ``multipliers``, ``drift`` and ``drift_v`` with constraints.
 
     Raises
     ------
@@ -167,7 +177,8 @@ def solve_dynamics(
 
     References
     ----------
-    N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94; T. Belytschko and D. Schoeberle, J. Appl. Mech. 42 (1975) 865-869.
+    N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94; T. Belytschko and D. Schoeberle, J. Appl. Mech. 42 (1975) 865-869. Constraints:
+    H. Andersen, J. Comput. Phys. 52 (1983) 24-34; M. Arnold and O. Bruels, Multibody Syst. Dyn. 18 (2007) 185-202.
     """
     if t_span is None:
         raise TypeError("t_span is missing: expected (t0, t_end)")
@@ -194,7 +205,7 @@ def solve_dynamics(
     nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
     problem: Any
     if force is None:
-        _refuse(nonlinear | ({"args": None} if events is not None else {}), "it belongs to a nonlinear force=, which is not given")
+        _refuse(nonlinear | ({"args": None} if events is not None or constraints is not None else {}), "it belongs to a nonlinear force=, which is not given")
     beside = moving = None
     if force is None or any(value is not None for value in linear.values()):
         narrow = all(value is None or np.ndim(value) == 0 for value in (rtol, atol))  # arrays of tolerances have the user's order
@@ -203,6 +214,11 @@ def solve_dynamics(
     if force is not None:
         at = (check_span(t_span, dt)[0], start, speed)
         problem, moving = force_problem(chosen_method, supports, mass, force, at=at, beside=beside, **nonlinear), None
+    if constraints is not None:
+        problem = constrained_problem(problem, chosen_method, supports, constraints, constraints_jac, extra, start, speed)
+        facts |= {"constraints": problem.count}
+    elif constraints_jac is not None:
+        raise ValueError("constraints_jac: it belongs to constraints=, which is not given")
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step,
         max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,

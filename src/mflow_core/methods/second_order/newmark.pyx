@@ -18,6 +18,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
+from mflow_core.methods.second_order.hooks cimport constrained, ended, moved
 from mflow_core.methods.second_order.passes cimport add, advance, advance_v, correct, guess, kick_drift, taylor
 from mflow_core.methods.second_order.records cimport acceleration, choice, in_place, new_record, real, solve, start
 from mflow_core.methods.tableau cimport NO_STEPS, records_t, steps_t
@@ -144,7 +145,7 @@ cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
         advance(f.n, f.x0[0], f.x0[1], a, a1, f.x1[0], f.x1[1], h, cx, cv, bx, bv)
     if place:
         memcpy(f.x1[2], a1, f.n * sizeof(double))
-    return 0
+    return ended(f, f.x1[2])
 
 
 cdef int second_difference(mf_frame *f, const double *c, const double *a, const double *a1, double *s) noexcept nogil:
@@ -217,12 +218,17 @@ cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if status != 0:
         return status
     kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, 0.5 * f.h, False)
+    status = moved(f, f.h, f.x0[0], f.x1[0], f.x1[1])
+    if status != 0:
+        return status
     if f.par[0] == VERLET_EXPLICIT:
-        return end_explicitly(f)
+        status = end_explicitly(f)
+        return ended(f, NULL) if status == 0 else status
     status = acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
-    if status == 0:
-        add(f.n, f.x1[1], f.x1[2], 0.5 * f.h)
-    return status
+    if status != 0:
+        return status
+    add(f.n, f.x1[1], f.x1[2], 0.5 * f.h)
+    return ended(f, NULL)
 
 
 cdef int staggered_step(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -238,11 +244,18 @@ cdef int staggered_step(const mf_method *m, mf_frame *f) noexcept nogil:
         kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, half, False)
         return end_explicitly(f)
     kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], vp, f.h, half, backward)
+    status = moved(f, f.h, f.x0[0], f.x1[0], NULL if backward else vp)
+    if status != 0:
+        return status
     guess(f.n, a, a1)
     status = solve(f, f.t + f.h, 1.0, f.x1[0], vp, 0.0, bv, NULL, a1)
     if status != 0:
         return status
-    advance_v(f.n, f.x0[1], a, a1, f.x1[1], 0.0 if backward else half, bv)
+    if constrained(f):                       # vp has been moved
+        guess(f.n, vp, f.x1[1])
+        add(f.n, f.x1[1], a1, bv)
+    else:
+        advance_v(f.n, f.x0[1], a, a1, f.x1[1], 0.0 if backward else half, bv)
     if place:
         memcpy(f.x1[2], a1, f.n * sizeof(double))
     return 0

@@ -9,8 +9,8 @@ from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import LOAD_SIGNATURE, compiled_address
 
 from mflow.base.checks import Array
-from mflow.dynamics.load_tables import ended
-from mflow.dynamics.supports import Supports
+from mflow.structures.load_tables import ended
+from mflow.structures.supports import Supports
 
 __all__ = ["is_table", "load_on", "table_on", "table_until"]
 

@@ -10,8 +10,8 @@ from mflow_core.dynamics.structure import Structure
 from mflow_core.problems.signatures import PRODUCT_SIGNATURE, compiled_address
 
 from mflow.base.checks import check_choice, check_number
-from mflow.dynamics.loads import is_table, load_on, table_on
-from mflow.dynamics.supports import Supports, free_part
+from mflow.structures.loads import is_table, load_on, table_on
+from mflow.structures.supports import Supports, free_part
 
 __all__ = ["narrower_order", "structure_problem"]
 
