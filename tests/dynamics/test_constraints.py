@@ -208,9 +208,7 @@ def test_fixed_degrees_of_freedom_and_constraints() -> None:
         load=[0, 0, 0, -G], x0=[0.5, 0.25, 1.5, 0.25], fixed=[0, 1], t_span=(0, 1), dt=1e-2, method="leapfrog",
         constraints=lambda x: (x[2] - x[0]) ** 2 + (x[3] - x[1]) ** 2 - 1.0,
     )  # fmt: skip
-    t = mflow.solve_dynamics(
-        load=[0, -G], x0=[1.0, 0.0], t_span=(0, 1), dt=1e-2, method="leapfrog", constraints=lambda x: x @ x - 1.0
-    )
+    t = mflow.solve_dynamics(load=[0, -G], x0=[1.0, 0.0], t_span=(0, 1), dt=1e-2, method="leapfrog", constraints=lambda x: x @ x - 1.0)
     np.testing.assert_allclose(s.x[2:] - s.x[:2], t.x, atol=1e-9)
 
 
@@ -225,8 +223,10 @@ def bad(**change: Any) -> Any:
         ({"x0": [1.1, 0.0]}, r"x0: expected a start on the constraints, got g\(x0\)\[0\] = 0\.21, not 0: move x0 onto them"),
         ({"v0": [1.0, 0.0]}, "v0: expected a velocity along the constraints, got 2, not 0, for the rate of constraint 0: take off"),
         ({"constraints": lambda x: [x[0] - 1.0, x[1]]}, "constraints: expected fewer than the 2 degrees of freedom that move, got 2"),
-        ({"constraints": lambda x: (x @ x - 1) ** 2, "constraints_jac": lambda x: 4 * (x @ x - 1) * x},
-         "constraints: the gradient of constraint 0 is 0 at x0: it says nothing there"),
+        (
+            {"constraints": lambda x: (x @ x - 1) ** 2, "constraints_jac": lambda x: 4 * (x @ x - 1) * x},
+            "constraints: the gradient of constraint 0 is 0 at x0: it says nothing there",
+        ),
         ({"method": "central_difference"}, "method: central_difference has no form that stays on constraints: use one of "),
         ({"method": "pefrl"}, "method: pefrl has no form that stays on constraints"),
         ({"constraints": None, "constraints_jac": [[1.0, 0.0]]}, "constraints_jac: it belongs to constraints=, which is not given"),

@@ -284,7 +284,7 @@ class DynamicsResult(Result):
     forms (velocity_verlet, staggered) where every step is kept; else None. Of a step that ends at an event, the part up to it counts.
     sol, sol_v : `mflow.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
     multipliers : (m, n_points), the forces of constraints: M a = F - G(x)' multipliers. drift, drift_v : (n_points,), the largest
-    abs(g(x)) and abs(G v). None without constraints; with them a and numerical are not the step's own: a is that of the equations of motion.
+    abs(g(x)) and abs(G v). None without constraints; with them a is that of the equations of motion, and numerical is NaN.
     success, status, reason, message : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
     ncheck : evaluations after the run, of a load, to see whether dt is short enough for it, or of a force, whether it depends on v.

@@ -29,6 +29,10 @@ def constrained_problem(
     problem: Problem, method: Method, supports: Supports, constraints: Any, jac: Any, args: tuple[Any, ...], start: Array, speed: Array,
 ) -> Constrained:  # fmt: skip
     """The problem on constraints, after a look at its start. Raises TypeError or ValueError."""
+    supports.refuse_motion("constraints", "a function of x alone")
+    if supports.massless is not None:
+        k = supports.massless.index[0]
+        raise ValueError(f"constraints: degree of freedom {k} has no mass, which multipliers need: expected one for each")
     form = _form_of(method)
     g, count = _function_of(constraints)
     compiled = compiled_address(g, "constraints", PRODUCT_SIGNATURE) is not None
@@ -62,7 +66,7 @@ def what_constraints_did(problem: Constrained, supports: Supports, t: Array, x: 
             moving, lam[:, k], drift[0, k], drift[1, k] = problem.at(t[k], supports.reduced(x[k]), supports.reduced(v[k]))
         except Exception:
             break  # the run is over, and what it has computed stays
-        a[k] = supports.whole(moving)
+        a[k] = supports.whole(moving, 2)
     return a, lam, drift[0], drift[1]
 
 
@@ -94,7 +98,7 @@ def _first_value(g: Any, args: tuple[Any, ...], start: Array) -> int:
 
 
 def _on_free(g: Any, supports: Supports) -> Any:
-    return (lambda x, *args: g(supports.state(x, at_place=True), *args)) if supports.any else g
+    return (lambda x, *args: g(supports.state(x, 0), *args)) if supports.any else g
 
 
 def _gradients(jac: Any, supports: Supports, count: int) -> Any:
@@ -104,7 +108,7 @@ def _gradients(jac: Any, supports: Supports, count: int) -> Any:
     if callable(jac) or compiled_address(jac, "constraints_jac", PRODUCT_SIGNATURE) is not None:
         if not supports.any:
             return jac
-        return lambda x, *args: _rows(jac(supports.state(x, at_place=True), *args), supports, count)[:, supports.free]
+        return lambda x, *args: _rows(jac(supports.state(x, 0), *args), supports, count)[:, supports.free]
     rows = _rows(jac, supports, count)
     return rows[:, supports.free] if supports.any else rows
 
@@ -132,8 +136,8 @@ def _check_start(problem: Constrained, x: Array, v: Array) -> None:
     first = _first_dependent(G)
     if first is not None:
         raise ValueError(
-            f"constraints: expected {len(g)} independent ones, but constraint {first} follows from those before it at x0 (its gradient is a "
-            "sum of theirs): remove it, or start elsewhere"
+            f"constraints: expected {len(g)} independent ones, but constraint {first} follows from those before it at x0 (its gradient is "
+            "a sum of theirs): remove it, or start elsewhere"
         )
     far = np.flatnonzero(np.abs(g) > OFF * size * max(float(np.max(np.abs(x))), float(np.finfo(float).tiny)))
     if far.size:

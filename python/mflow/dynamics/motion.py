@@ -108,7 +108,7 @@ class Motion(Drive):
         )
 
     def _seen(self) -> tuple[Array, ...]:
-        return self.supports.state(self.run.y, at_place=True), self.supports.state(self.run.vector(1))
+        return self.supports.state(self.run.y, 0, self.run.t), self.supports.state(self.run.vector(1), 1, self.run.t)
 
     def _make_events(self, specs: list[Any]) -> core_events.Events:
         return core_events.Events(specs, self.start.shape, self.settings.event_args, motion=True)
@@ -235,8 +235,8 @@ class Motion(Drive):
         return DynamicsResult(
             t=t, x=np.moveaxis(x, 0, -1), v=np.moveaxis(v, 0, -1), a=np.moveaxis(a, 0, -1), energy=energy, sol=sol, sol_v=sol_v,
             t_events=events.t_events if events else None,
-            x_events=[self._events_whole(y, 0) for y in events.y_events] if events else None,
-            v_events=[self._events_whole(y, 1) for y in events.y_events] if events else None,
+            x_events=[self._events_whole(y, 0, at) for y, at in zip(events.y_events, events.t_events, strict=True)] if events else None,
+            v_events=[self._events_whole(y, 1, at) for y, at in zip(events.y_events, events.t_events, strict=True)] if events else None,
             v_half=v_half, t_half=t_half,
             multipliers=lam, drift=drift, drift_v=drift_v,
             nfev=nfev, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
@@ -244,9 +244,9 @@ class Motion(Drive):
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
 
-    def _events_whole(self, y: Array, which: int) -> Array:
+    def _events_whole(self, y: Array, which: int, t: Array) -> Array:
         """x (0) or v (1) of the states where one event was met."""
         if y.ndim == 1:
             return y
         part = np.ascontiguousarray(y[:, which]).reshape(len(y), math.prod(y.shape[2:]))
-        return self.supports.whole(part, at_place=which == 0).reshape(len(y), *self.supports.shape)
+        return self.supports.whole(part, which, t).reshape(len(y), *self.supports.shape)

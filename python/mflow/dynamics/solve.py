@@ -83,7 +83,8 @@ def solve_dynamics(
     Parameters
     ----------
     mass, damping, stiffness : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
-        No mass: 1 for each degree of freedom. The mass must be symmetric and positive definite.
+        No mass: 1 for each degree of freedom. The mass must be symmetric and positive definite, but for zero rows: without a force or
+        dashpots of their own, these degrees of freedom are condensed where the stiffness holds them, and follow the others statically.
         Damping may be a function too, ``damping(v)`` returning C v for a symmetric C (a SciPy LinearOperator, or compiled:
         ``int (const double *v, double *out, ptrdiff_t n, void *ctx)``); its equations are solved by conjugate gradients.
         A word is the method's own choice: ``method="staggered", damping="explicit"``.
@@ -131,8 +132,11 @@ def solve_dynamics(
     after : "hold" or "zero", optional
         What a table is outside its times: its first and last values, or 0 (a record of the ground's acceleration). Held where not given,
         after a RuntimeWarning if that is not 0 and below half its peak. The message of a run that goes there says so.
-    fixed : indices (of the flat x0) or a mask of x0's shape: degrees of freedom that stay at x0, optional
-        In the ledger, the forces by which springs to displaced supports pull count as load.
+    fixed : indices (of the flat x0) or a mask of x0's shape: degrees of freedom that stay at x0; or a dict of motions, optional
+        ``{index or tuple of indices: motion}``: a function of t that returns the place (differenced) or ``(place, velocity,
+        acceleration)``, a table ``(times, places)`` that covers t_span (a cubic spline goes through it), or None, which stays at x0. The
+        masses, dashpots and springs between them and the others pull; in the ledger that counts as load. What x0 and v0 say of supports
+        that move is not used.
     solver : "newton", "newton_krylov", "fixed_point" or an instance
         For a force and an implicit method.
     linear_solver : "direct" or "cg", optional
@@ -197,7 +201,7 @@ def solve_dynamics(
         check_choice(after, "after", ("hold", "zero"))
         if not is_table(load):
             raise ValueError(f"after: expected a table as load, whose end it describes, got load = {shown(load)}; omit after")
-    supports = Supports(start, fixed)
+    supports = Supports(start, fixed, check_span(t_span, dt)[:2], dt)
     supports.check_rest(speed)
     linear = {"damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh}
     linear |= {"linear_solver": linear_solver}
@@ -205,9 +209,12 @@ def solve_dynamics(
     nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
     problem: Any
     if force is None:
-        _refuse(nonlinear | ({"args": None} if events is not None or constraints is not None else {}), "it belongs to a nonlinear force=, which is not given")
+        _refuse(
+            nonlinear | ({"args": None} if events is not None or constraints is not None else {}),
+            "it belongs to a nonlinear force=, which is not given",
+        )
     beside = moving = None
-    if force is None or any(value is not None for value in linear.values()):
+    if force is None or supports.moves is not None or any(value is not None for value in linear.values()):
         narrow = all(value is None or np.ndim(value) == 0 for value in (rtol, atol))  # arrays of tolerances have the user's order
         beside = structure_problem(supports, mass, narrow=narrow, alone=force is None, **linear)
         problem, moving = beside
@@ -295,8 +302,9 @@ def _events(events: Any, supports: Supports) -> Any:
     out = []
     for fun, terminal, direction, samples in check_events(events):
         if compiled_address(fun, "events", FORCE_SIGNATURE) is not None:
+            supports.refuse_motion("events", "a compiled function, which does not know where they are,")
             out.append(Event(core_supports.of_all("events", fun, supports.free, supports.place), terminal, direction, samples))
             continue
-        seen = lambda t, x, v, *more, fun=fun: fun(t, supports.state(x, at_place=True), supports.state(v), *more)  # noqa: E731
+        seen = lambda t, x, v, *more, fun=fun: fun(t, supports.state(x, 0, t), supports.state(v, 1, t), *more)  # noqa: E731
         out.append(Event(seen, terminal, direction, samples))
     return out

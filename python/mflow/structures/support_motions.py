@@ -16,7 +16,7 @@ import numpy as np
 
 from mflow.base.checks import Array, shown
 
-__all__ = ["SupportMotions", "differenced", "is_given"]
+__all__ = ["SupportMotions", "differenced", "is_given", "step_of_differences"]
 
 INSIDE = 1e-12  # of a table's span: a run that leaves it by less stays in it
 

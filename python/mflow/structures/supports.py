@@ -1,4 +1,4 @@
-"""Starts and supports: where the degrees of freedom begin, and which of them stay there."""
+"""Starts and supports: where the degrees of freedom begin, and which of them stay there or go elsewhere."""
 
 from __future__ import annotations
 
@@ -8,60 +8,122 @@ import numpy as np
 from mflow_core.dynamics import matrices
 
 from mflow.base.checks import Array, check_start
+from mflow.structures.massless import Massless
+from mflow.structures.support_motions import SupportMotions, is_given, step_of_differences
 
 __all__ = ["Supports", "check_speed", "check_starts", "free_part"]
 
 
 class Supports:
-    """Which of n degrees of freedom move; the others keep the places that x0 gives them."""
+    """Which of n degrees of freedom move by the equations; the others keep the places that x0 gives them, go where `fixed` says (a dict of
+    motions), or have no mass and follow.
 
-    def __init__(self, x0: Array, fixed: Any) -> None:
+    States of a run hold the free ones, in the run's order. which : 0 of places, 1 of velocities, 2 of accelerations.
+    """
+
+    def __init__(self, x0: Array, fixed: Any, span: tuple[float, float] = (0.0, 1.0), dt: Any = None) -> None:
         self.shape, self.n = x0.shape, x0.size
-        self.place = x0.ravel().copy()
+        self.place, self.delta = x0.ravel().copy(), step_of_differences(dt, span)
+        self.moves: SupportMotions | None = None
+        self.massless: Massless | None = None
         held = np.zeros(self.n, dtype=bool)
-        if fixed is not None:
-            index = np.asarray(fixed)
-            if index.dtype == bool and index.shape in (self.shape, (self.n,)):
-                index = np.flatnonzero(index)
-            index = np.atleast_1d(index)
-            if index.size and (index.dtype.kind not in "iu" or index.ndim != 1 or index.min() < -self.n or index.max() >= self.n):
-                given = repr(fixed) if index.size <= 10 and index.ndim < 2 else f"an array of {index.dtype} of shape {index.shape}"
-                raise ValueError(
-                    f"fixed: expected indices of degrees of freedom from 0 to {self.n - 1}, or a mask of True and False of shape "
-                    f"{self.shape}, got {given}"
-                )
-            held[index.astype(np.intp)] = True
+        if is_given(fixed):
+            motions = SupportMotions(fixed, self.n, span, self.delta)
+            held[motions.all_held] = True
+            if motions.any:
+                self.moves = motions
+                self.place[motions.index] = motions.at(span[0])[0]
+        elif fixed is not None:
+            held[_index_of(fixed, self.shape, self.n)] = True
         self.free, self.held = np.flatnonzero(~held), np.flatnonzero(held)
         self.any = bool(self.held.size)
 
     def check_rest(self, speed: Array) -> None:
-        """ValueError where a fixed degree of freedom has a velocity."""
-        moving = self.held[speed.ravel()[self.held] != 0]
+        """ValueError where a fixed degree of freedom that does not move has a velocity."""
+        still = self.held if self.moves is None else np.setdiff1d(self.held, self.moves.index)
+        moving = still[speed.ravel()[still] != 0]
         if moving.size:
             value, k = speed.ravel()[moving[0]], moving[0]
             raise ValueError(f"v0: expected 0 at every fixed degree of freedom, got {value} at degree of freedom {k}")
+
+    def refuse_motion(self, name: str, why: str) -> None:
+        """ValueError about an argument that does not go with supports that move."""
+        if self.moves is not None:
+            raise ValueError(f"{name}: {why} does not go with supports that move (fixed= with motions)")
 
     def reorder(self, order: Any) -> None:
         """The run takes the degrees of freedom that move in this order, in which matrices are narrower."""
         self.free, self.any = self.free[order], True
 
+    def condense(self, massless: Massless) -> None:
+        """From here on these follow the others."""
+        self.massless, self.any = massless, True
+        self.free = self.free[~np.isin(self.free, massless.index)]
+
     def reduced(self, vector: Array) -> Array:
         """The free part of n numbers, in the state's shape where all are free."""
         return np.ascontiguousarray(vector.ravel()[self.free]) if self.any else vector
 
-    def whole(self, rows: Array, at_place: bool = False) -> Array:
-        """(..., free) as (..., n): places or zeros where it is fixed."""
+    def whole(self, rows: Array, which: int = 1, t: Any = None) -> Array:
+        """(..., free) as (..., n), at a time, or (m, free) at m times."""
         if not self.any:
             return rows
         out = np.zeros((*rows.shape[:-1], self.n))
-        if at_place:
-            out[...] = self.place
+        if which == 0:
+            out[..., self.held] = self.place[self.held]
         out[..., self.free] = rows
+        if self.moves is not None:
+            out[..., self.moves.index] = self.moves.at(t)[which]
+        if self.massless is not None:
+            forced = self._forced(t)[which]
+            out[..., self.massless.index] = out[..., self.massless.reach] @ self.massless.follow.T + forced
         return out
 
-    def state(self, vector: Array, at_place: bool = False) -> Array:
+    def _forced(self, t: Any) -> Array:
+        assert self.massless is not None
+        if np.ndim(t) == 0:
+            return self.massless.forced(float(t))
+        rows = [self.massless.forced(float(one)) for one in t]
+        return np.stack(rows, axis=1) if rows else np.empty((3, 0, self.massless.index.size))
+
+    def polynomials(self, D: Array, which: int, t: Array) -> Array:
+        """Coefficients (m, 3, free) of theta, theta^2, theta^3 in the steps between m + 1 times, as (m, 3, n): what is given between steps
+        is followed by cubics as well."""
+        if not self.any:
+            return D
+        out = np.zeros((*D.shape[:-1], self.n))
+        out[..., self.free] = D
+        if self.moves is not None:
+            out[..., self.moves.index] = _cubics(self.moves.at(t)[which : which + 2], t)
+        if self.massless is not None:
+            forced = _cubics(self._forced(t)[which : which + 2], t)
+            out[..., self.massless.index] = out[..., self.massless.reach] @ self.massless.follow.T + forced
+        return out
+
+    def state(self, vector: Array, which: int = 1, t: Any = None) -> Array:
         """A state of the run as its user knows it."""
-        return self.whole(vector.reshape(-1), at_place).reshape(self.shape) if self.any else vector
+        return self.whole(vector.reshape(-1), which, t).reshape(self.shape) if self.any else vector
+
+
+def _index_of(fixed: Any, shape: tuple[int, ...], n: int) -> Array:
+    """The numbers of degrees of freedom that indices or a mask name."""
+    index = np.asarray(fixed)
+    if index.dtype == bool and index.shape in (shape, (n,)):
+        index = np.flatnonzero(index)
+    index = np.atleast_1d(index)
+    if index.size and (index.dtype.kind not in "iu" or index.ndim != 1 or index.min() < -n or index.max() >= n):
+        given = repr(fixed) if index.size <= 10 and index.ndim < 2 else f"an array of {index.dtype} of shape {index.shape}"
+        raise ValueError(
+            f"fixed: expected indices of degrees of freedom from 0 to {n - 1}, or a mask of True and False of shape {shape}, got {given}"
+        )
+    return index.astype(np.intp)
+
+
+def _cubics(values: Array, t: Array) -> Array:
+    """(m, 3, k) from values and slopes (2, m + 1, k) at m + 1 times: Hermite's cubics in each step."""
+    (start, end), h = (values[:, :-1], values[:, 1:]), np.diff(t)[:, None]
+    change = end[0] - start[0]
+    return np.stack([h * start[1], 3.0 * change - h * (2.0 * start[1] + end[1]), h * (start[1] + end[1]) - 2.0 * change], axis=1)
 
 
 def free_part(A: Any, supports: Supports) -> Any:
