@@ -3,7 +3,7 @@
 Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it, and a learning rate is a time step. So one library
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
-    solve_ivp, gradient_flow, minimize     drivers; solve_ivp_batch, minimize_batch: many at once
+    solve_ivp, gradient_flow, minimize     drivers; solve_ivp_batch, solve_dynamics_batch, minimize_batch: many
     solve_dynamics                         M x'' = F(t, x, v); modes, response_spectrum: vibrations
     ImplicitSGD                            linear models, one sample at a time
     train                                  epochs, batches, validation, checkpoints
@@ -37,6 +37,7 @@ from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.remainder import GradientWarning
 from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
 from mflow.data.rows import minibatches
+from mflow.dynamics.batch import DynamicsBatchResult, solve_dynamics_batch
 from mflow.dynamics.solve import solve_dynamics
 from mflow.equations.consistency import consistency
 from mflow.equations.convergence import convergence, explicit_vs_implicit
@@ -98,6 +99,7 @@ __all__ = [  # noqa: PLE0604
     "DenseOutput",
     "DerivativeReport",
     "Descent",
+    "DynamicsBatchResult",
     "DynamicsResult",
     "EnergyLedger",
     "Event",
@@ -171,6 +173,7 @@ __all__ = [  # noqa: PLE0604
     "principal_error_norm",
     "response_spectrum",
     "solve_dynamics",
+    "solve_dynamics_batch",
     "solve_ivp",
     "solve_ivp_batch",
     "ssp_coefficient",

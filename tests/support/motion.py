@@ -224,7 +224,7 @@ def _bathe(p: Oscillators, t: float, s: State, h: float, rho: float) -> State:
     q1 = (rho + 1) / (2 * g * (rho - 1) + 4)
     q0, q2 = (g - 1) * q1 + 0.5, 0.5 - g * q1
     x, v, a, _ = s
-    xg, vg, ag, _ = newmark(p, t, s, g * h, 0.25, 0.5)
+    _, vg, ag, _ = newmark(p, t, s, g * h, 0.25, 0.5)
     one, nil = np.eye(p.n), np.zeros((p.n, p.n))
     system = np.block([[one, -q2 * h * one, nil], [nil, one, -q2 * h * one], [p.K, p.C, p.M]])
     right = [x + h * (q0 * v + q1 * vg), v + h * (q0 * a + q1 * ag), p.load(t + h)]

@@ -149,8 +149,8 @@ def _check_start(problem: Constrained, x: Array, v: Array) -> None:
     far = np.flatnonzero(np.abs(rate) > OFF * size * float(np.max(np.abs(v), initial=0.0)))
     if far.size:
         raise ValueError(
-            f"v0: expected a velocity along the constraints, got {rate[far[0]]:g}, not 0, for the rate of constraint {far[0]}: take off the "
-            "part of v0 across it"
+            f"v0: expected a velocity along the constraints, got {rate[far[0]]:g}, not 0, for the rate of constraint {far[0]}: take off "
+            "the part of v0 across it"
         )
 
 

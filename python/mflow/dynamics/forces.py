@@ -18,9 +18,9 @@ from mflow_core.stepping import probe
 
 from mflow.base.checks import Array, real_array
 from mflow.base.methods import Method
-from mflow.structures.supports import Supports, free_part
 from mflow.solvers import nonlinear
 from mflow.solvers.tangents import TangentFactors, is_sparse
+from mflow.structures.supports import Supports, free_part
 
 __all__ = ["force_problem", "solves_for_acceleration", "tangent_solver"]
 

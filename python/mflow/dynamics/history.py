@@ -11,9 +11,9 @@ from mflow_core.stepping.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.base.savefile import numbers_of
-from mflow.structures.supports import Supports
 from mflow.integrate.dense import DenseOutput
 from mflow.integrate.history import History
+from mflow.structures.supports import Supports
 
 __all__ = ["MotionHistory"]
 

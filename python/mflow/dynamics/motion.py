@@ -21,14 +21,14 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.result import COLUMNS, DynamicsResult, Result
 from mflow.base.telling import tell
-from mflow.structures import load_tables
 from mflow.dynamics.constraints import what_constraints_did
 from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
-from mflow.structures.supports import Supports
 from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_span, check_tolerances, warn_of_small
 from mflow.integrate.drive import Drive
+from mflow.structures import load_tables
+from mflow.structures.supports import Supports
 
 __all__ = ["Motion"]
 

@@ -22,12 +22,12 @@ from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
 from mflow.dynamics.constraints import constrained_problem
 from mflow.dynamics.forces import force_problem
-from mflow.structures.loads import is_table, table_until
 from mflow.dynamics.motion import Motion
-from mflow.structures.matrices import structure_problem
-from mflow.structures.supports import Supports, check_starts
 from mflow.integrate.control import Event, Settings, check_events, check_span
 from mflow.integrate.drive import follow
+from mflow.structures.loads import is_table, table_until
+from mflow.structures.matrices import structure_problem
+from mflow.structures.supports import Supports, check_starts
 
 __all__ = ["solve_dynamics"]
 
@@ -156,7 +156,7 @@ def solve_dynamics(
         drift/kick splittings have no form of this kind. Or compiled, with their number: ``(function, m)``, of the signature
         ``int (const double *x, double *g, ptrdiff_t n, void *ctx)``. Equations of m unknowns are solved densely.
     constraints_jac : array_like (m, n) or callable, optional
-        Their gradients as rows, constant or ``constraints_jac(x, *args)``, or compiled, filling rows; central differences where none is given.
+        Their gradients as rows, constant or ``constraints_jac(x, *args)``, or compiled, filling rows; differences where none is given.
     **parameters
         The method's own.
 

@@ -14,9 +14,9 @@ from mflow.base.methods import Method, as_method
 from mflow.base.result import COLUMNS, Result
 from mflow.dynamics.endings import StepperEnding
 from mflow.dynamics.forces import solves_for_acceleration, tangent_solver
-from mflow.structures.supports import check_speed
 from mflow.integrate.endings import Ending
 from mflow.integrate.stepper import Stepper
+from mflow.structures.supports import check_speed
 
 __all__ = ["MotionStepper"]
 

@@ -1,6 +1,6 @@
 """Degrees of freedom without mass, taken out by static condensation (R. Guyan, AIAA J. 3 (1965) 380, exact here).
 
-Where rows s of M and C are zero, K_ss x_s = load_s - K_sr x_r at every time. So the others move with K_rr - K_rs K_ss^-1 K_sr under the load
+Where rows s of M and C are zero, K_ss x_s = load_s - K_sr x_r at every time. So the others move with K_rr - K_rs K_ss^-1 K_sr under
 load_r - K_rs K_ss^-1 load_s, and x_s follows. Damping b K of Rayleigh's condenses in the same way, for K (x + b v) does.
 """
 
@@ -102,7 +102,7 @@ def _solves(own: Any, index: Array) -> tuple[Callable[[Array], Array], Callable[
         if np.any(small):
             raise ValueError(_singular(int(index[lu.perm_c[np.flatnonzero(small)[0]]])))
         return lambda b: np.asarray(lu.solve(b)), lambda b: np.asarray(lu.solve(b, trans="T"))
-    left, values, right = np.linalg.svd(own)
+    _, values, right = np.linalg.svd(own)
     if not values[-1] > SINGULAR * values[0]:
         raise ValueError(_singular(int(index[int(np.argmax(np.abs(right[-1])))])))
     return lambda b: np.linalg.solve(own, b), lambda b: np.linalg.solve(own.T, b)
@@ -110,6 +110,6 @@ def _solves(own: Any, index: Array) -> tuple[Callable[[Array], Array], Callable[
 
 def _singular(k: int) -> str:
     return (
-        f"mass: degree of freedom {k} has no mass, and the stiffness does not hold it either (it is singular on those without mass): expected "
-        "a mass or a stiffness for each; or name it in fixed="
+        f"mass: degree of freedom {k} has no mass, and the stiffness does not hold it either (it is singular on those without mass): "
+        "expected a mass or a stiffness for each; or name it in fixed="
     )

@@ -1,7 +1,7 @@
 """Motions of supports, given by functions or tables: place, velocity and acceleration at a time.
 
-A table is followed by a cubic spline through its values (not-a-knot at its ends), whose derivatives are the velocity and the acceleration; of
-two or three values by the polynomial through them. A function that returns the place alone is differenced:
+A table is followed by a cubic spline through its values (not-a-knot at its ends), whose derivatives are the velocity and the
+acceleration; of two or three values by the polynomial through them. A function that returns the place alone is differenced:
 
     v = (u(-2d) - 8 u(-d) + 8 u(d) - u(2d)) / (12 d),    a = (-u(-2d) + 16 u(-d) - 30 u + 16 u(d) - u(2d)) / (12 d^2)
 """
