@@ -152,7 +152,7 @@ def test_newmark_under_error_control_and_a_stiff_spring() -> None:
     def spring(t: float, x: Array, v: Array) -> Array:
         d = x[2:] - x[:2]
         pull = 1e4 * (1.0 - 1.0 / math.hypot(*d)) * d
-        return np.array([*pull, *-pull]) + [0.0, -G, 0.0, -G]
+        return np.array([*pull, *-pull]) + np.array([0.0, -G, 0.0, -G])
 
     stiff = pendulum("generalized_alpha", 1.0, 5e-3, load=None, force=spring)
     np.testing.assert_allclose(stiff.x[:, -1], reference(1.0), atol=2e-3)

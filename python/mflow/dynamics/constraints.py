@@ -27,6 +27,7 @@ DEPENDENT = 1e-10  # of a gradient: what is left of it beside the others where i
 
 def constrained_problem(
     problem: Problem, method: Method, supports: Supports, constraints: Any, jac: Any, args: tuple[Any, ...], start: Array, speed: Array,
+    controlled: bool,
 ) -> Constrained:  # fmt: skip
     """The problem on constraints, after a look at its start. Raises TypeError or ValueError."""
     supports.refuse_motion("constraints", "a function of x alone")
@@ -34,6 +35,8 @@ def constrained_problem(
         k = supports.massless.index[0]
         raise ValueError(f"constraints: degree of freedom {k} has no mass, which multipliers need: expected one for each")
     form = _form_of(method)
+    if controlled and form == "drifts":
+        raise ValueError(f"dt: the error of {method.name} is not estimated on constraints: give dt, or take newmark")
     g, count = _function_of(constraints)
     compiled = compiled_address(g, "constraints", PRODUCT_SIGNATURE) is not None
     if compiled and count is None:

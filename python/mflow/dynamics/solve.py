@@ -27,7 +27,7 @@ from mflow.integrate.control import Event, Settings, check_events, check_span
 from mflow.integrate.drive import follow
 from mflow.structures.loads import is_table, table_until
 from mflow.structures.matrices import structure_problem
-from mflow.structures.supports import Supports, check_starts
+from mflow.structures.supports import Supports, as_diagonal, check_starts
 
 __all__ = ["solve_dynamics"]
 
@@ -83,8 +83,9 @@ def solve_dynamics(
     Parameters
     ----------
     mass, damping, stiffness : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
-        No mass: 1 for each degree of freedom. The mass must be symmetric and positive definite, but for zero rows: without a force or
-        dashpots of their own, these degrees of freedom are condensed where the stiffness holds them, and follow the others statically.
+        No mass: 1 for each degree of freedom. For a state of shape (N, 3), (N,) or (N, 3) numbers are diagonals too. The mass must be
+        symmetric and positive definite, but for zero rows: without a force or dashpots of their own, these degrees of freedom are
+        condensed where the stiffness holds them, and follow the others statically.
         Damping may be a function too, ``damping(v)`` returning C v for a symmetric C (a SciPy LinearOperator, or compiled:
         ``int (const double *v, double *out, ptrdiff_t n, void *ctx)``); its equations are solved by conjugate gradients.
         A word is the method's own choice: ``method="staggered", damping="explicit"``.
@@ -104,7 +105,7 @@ def solve_dynamics(
         Times to save at; x and v between steps by cubics, a by straight lines.
     dt : float or "auto", optional
         Fixed steps, the last one shortened; "auto": nine tenths of the structure's stability limit, where there is one. A step past that
-        limit is taken, after a RuntimeWarning. Without dt: error control of x and v, where the method has an estimate (newmark).
+        limit is taken, after a RuntimeWarning. Without dt: error control of x and v, where the method has an estimate.
     rtol, atol : float or array_like
         Tolerances of x, one number or one for each degree of freedom; 1e-3 and 1e-6.
     rtol_v, atol_v : float or array_like
@@ -195,6 +196,8 @@ def solve_dynamics(
     facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))
     facts |= {"force": force is not None, "velocity_free": velocity_free}
     facts |= {"potential": potential is not None, "linear_solver": linear_solver}
+    if np.ndim(x0) > 1 or np.ndim(v0) > 1:
+        mass, damping, stiffness = (as_diagonal(value, np.shape(v0 if x0 is None else x0)) for value in (mass, damping, stiffness))
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
     facts |= {"after": after if after == "zero" else None}
     if after is not None:
@@ -222,7 +225,7 @@ def solve_dynamics(
         at = (check_span(t_span, dt)[0], start, speed)
         problem, moving = force_problem(chosen_method, supports, mass, force, at=at, beside=beside, **nonlinear), None
     if constraints is not None:
-        problem = constrained_problem(problem, chosen_method, supports, constraints, constraints_jac, extra, start, speed)
+        problem = constrained_problem(problem, chosen_method, supports, constraints, constraints_jac, extra, start, speed, dt is None)
         facts |= {"constraints": problem.count}
     elif constraints_jac is not None:
         raise ValueError("constraints_jac: it belongs to constraints=, which is not given")

@@ -110,13 +110,22 @@ class SupportMotions:
         if values.shape not in ((times.size,), (count, times.size)) or not np.all(np.isfinite(values)):
             raise ValueError(f"{name}: expected finite values of shape {(count, times.size)} in its table, got shape {values.shape}")
         low, high = min(self.span), max(self.span)
-        slack = INSIDE * (abs(low) + abs(high))
+        slack = INSIDE * (abs(low) + abs(high) + float(times[-1] - times[0]))
         if low < times[0] - slack or high > times[-1] + slack:
             end = f"begins at t = {times[0]:g}, after" if low < times[0] - slack else f"ends at t = {times[-1]:g}, before"
             edge = low if low < times[0] - slack else high
             raise ValueError(f"{name}: its table {end} the run's {edge:g}: where the support goes is not known there; give more of it")
-        rows = np.broadcast_to(np.atleast_2d(values), (count, times.size))
-        return _through(times, rows)
+        of = _through(times, np.broadcast_to(np.atleast_2d(values), (count, times.size)))
+
+        def at(t: float) -> Array:
+            if not times[0] - slack <= t <= times[-1] + slack:  # a stepper that has gone farther
+                raise ValueError(
+                    f"{name}: its table goes from t = {times[0]:g} to {times[-1]:g}, and t = {t:g} is asked for: give "
+                    "more of it"
+                )
+            return of(t)
+
+        return at
 
 
 def _through(times: Array, rows: Array) -> Callable[[float], Array]:
@@ -128,7 +137,7 @@ def _through(times: Array, rows: Array) -> Callable[[float], Array]:
     from scipy.interpolate import CubicSpline
 
     spline = CubicSpline(times, rows, axis=1)
-    return lambda t: np.stack([spline(min(max(t, times[0]), times[-1]), k) for k in range(3)])
+    return lambda t: np.stack([spline(t, k) for k in range(3)])
 
 
 def step_of_differences(dt: Any, span: tuple[float, float]) -> float:

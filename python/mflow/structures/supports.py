@@ -11,7 +11,7 @@ from mflow.base.checks import Array, check_start
 from mflow.structures.massless import Massless
 from mflow.structures.support_motions import SupportMotions, is_given, step_of_differences
 
-__all__ = ["Supports", "check_speed", "check_starts", "free_part"]
+__all__ = ["Supports", "as_diagonal", "check_speed", "check_starts", "free_part"]
 
 
 class Supports:
@@ -132,6 +132,19 @@ def free_part(A: Any, supports: Supports) -> Any:
         return A
     free = supports.free
     return A[free] if A.ndim == 1 else A[free][:, free]
+
+
+def as_diagonal(value: Any, shape: tuple[int, ...]) -> Any:
+    """Masses and the like of a state of several axes, one for each number or for each entry of its first axis, as n numbers; anything else
+    as it is."""
+    if value is None or len(shape) < 2 or hasattr(value, "tocsr") or callable(value) or np.ndim(value) == 0:
+        return value
+    given, n = np.asarray(value), int(np.prod(shape))
+    if given.shape == shape and given.shape != (n, n):
+        return given.ravel()
+    if given.shape == shape[:1] and shape[0] != n:
+        return np.repeat(given, n // shape[0])
+    return value
 
 
 def check_starts(x0: Any, v0: Any, given: tuple[Any, ...], load: Any) -> tuple[Array, Array]:
