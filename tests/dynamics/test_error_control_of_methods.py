@@ -77,6 +77,16 @@ def test_a_pulse_is_seen_by_an_alpha_method() -> None:
     assert s.x[0, -1] == pytest.approx(want.y[0, -1], abs=2e-3)
 
 
+@pytest.mark.parametrize("method", ["newmark", "hht", "generalized_alpha"])
+def test_steps_are_kept_rather_than_factored_anew(method: str) -> None:
+    K = 2 * np.eye(20) - np.eye(20, k=1) - np.eye(20, k=-1)
+    s = mflow.solve_dynamics(
+        1.0, 0.1 * K, K, lambda t: np.full(20, math.sin(t)), (0, 20), np.zeros(20), method=method, rtol=1e-6, atol=1e-6
+    )
+    sizes = 1 + np.count_nonzero(np.abs(np.diff(s.t)[1:] / np.diff(s.t)[:-1] - 1) > 1e-9)
+    assert s.nlu <= sizes + 3 < s.nsteps / 10
+
+
 def test_what_has_no_estimate_says_so() -> None:
     for method in (mflow.HHT(load="shifted"), mflow.VelocityVerlet(damping="explicit"), mflow.Bathe()):
         with pytest.raises((ValueError, TypeError), match="error|dt"):

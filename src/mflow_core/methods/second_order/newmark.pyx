@@ -225,6 +225,9 @@ cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
     if status != 0:
         return status
     h_before = step_before(f) if f.par[0] != VERLET_EXPLICIT else 0.0
+    if f.err != NULL and a != f.work and in_place(f):
+        memcpy(f.work, a, f.n * sizeof(double))
+        a = f.work
     kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, 0.5 * f.h, False)
     status = moved(f, f.h, f.x0[0], f.x1[0], f.x1[1])
     if status != 0:
@@ -279,7 +282,10 @@ cdef int alpha_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef double[4] c
     cdef const double *a
     cdef double h_before
-    cdef int status = start(f, f.work, &a)
+    cdef int status
+    if f.err != NULL and m.sizes.n_err > 0 and in_place(f) and f.par[m.n_par - 1] != 1:
+        return alpha_from_copies(m, f)
+    status = start(f, f.work, &a)
     if status != 0:
         return status
     m.begin(m, f.par, 0, NULL, c)
@@ -290,6 +296,20 @@ cdef int alpha_step(const mf_method *m, mf_frame *f) noexcept nogil:
         a = moved_along(f, a, f.h / h_before)
     status = interpolated_step(f, c, a)
     return alpha_estimate(f, c, a, h_before) if status == 0 and f.err != NULL and m.sizes.n_err > 0 else status
+
+
+cdef int alpha_from_copies(const mf_method *m, mf_frame *f) noexcept nogil:
+    """In place, with an estimate, which looks at the start once more: from copies of it in `work`."""
+    cdef const double *copies[5]
+    cdef const double *const *x0 = f.x0
+    cdef int j, status
+    for j in range(5):
+        copies[j] = f.work + (6 + j) * f.ld
+        memcpy(<void *> copies[j], x0[j], f.n * sizeof(double))
+    f.x0 = copies
+    status = alpha_step(m, f)
+    f.x0 = x0
+    return status
 
 
 cdef int interpolated_step(mf_frame *f, const double *c, const double *a) noexcept nogil:
@@ -527,7 +547,7 @@ _LOAD = choice(b"load", b"interpolated|shifted", b"interpolated: (1 - af) F(t+, 
 
 made = record(b"hht", b"HHT", b"hilber_hughes_taylor|hht_alpha", 2,
     [real(b"alpha", -0.1, -1./3, 0, b"numerical damping of high frequencies: 0 none (average acceleration), -1/3 most"), _LOAD],
-    b"x|v|a|f|j", 6, alpha_step,
+    b"x|v|a|f|j", 11, alpha_step,
     b"M a+ = (1 + alpha) F+ - alpha F, x+ and v+ as Newmark's with beta = (1 - alpha)^2/4, gamma = 1/2 - alpha",
     b"Hilber, Hughes and Taylor's alpha method: second order, stable for every step, damps what the step does not resolve.",
     b"H. Hilber, T. Hughes and R. Taylor, Earthq. Eng. Struct. Dyn. 5 (1977) 283-292",
@@ -537,7 +557,7 @@ made.order_hat, made.sizes.n_err, made.sizes.n_scal = 2, 2, 1
 
 made = record(b"generalized_alpha", b"GeneralizedAlpha", b"chung_hulbert", 2,
     [real(b"rho_inf", 0.8, 0, 1, b"spectral radius at infinite frequency: 1 keeps everything, 0 kills it in a step"), _LOAD],
-    b"x|v|a|f|j", 6, alpha_step,
+    b"x|v|a|f|j", 11, alpha_step,
     b"M ((1 - am) a+ + am a) = (1 - af) F+ + af F, am = (2 rho - 1)/(rho + 1), af = rho/(rho + 1), x+ and v+ as Newmark's with "
     b"beta = (1 - am + af)^2/4, gamma = 1/2 - am + af",
     b"The generalised alpha method: of all its kind it damps low frequencies least for a given damping of the high ones.",
