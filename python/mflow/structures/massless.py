@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.extras import need
 from mflow.structures.support_motions import differenced
 
 __all__ = ["Massless", "condensed", "rows_without"]
@@ -78,11 +79,10 @@ def condensed(K: Any, index: Array) -> tuple[Any, Massless]:
     follow, pass_on = -solve(dense), -solve_back(back.T).T
     change = back @ follow
     if sparse:
-        import scipy.sparse
-
-        keep = scipy.sparse.diags_array(others.astype(float))
-        picked = scipy.sparse.csr_array((np.ones(reach.size), (reach, np.arange(reach.size))), shape=(n, reach.size))
-        return scipy.sparse.csr_array(keep @ K @ keep + picked @ change @ picked.T), Massless(index, reach, solve, follow, pass_on)
+        scipy_sparse = need("scipy.sparse", "a sparse matrix")
+        keep = scipy_sparse.diags_array(others.astype(float))
+        picked = scipy_sparse.csr_array((np.ones(reach.size), (reach, np.arange(reach.size))), shape=(n, reach.size))
+        return scipy_sparse.csr_array(keep @ K @ keep + picked @ change @ picked.T), Massless(index, reach, solve, follow, pass_on)
     out = np.array(K)
     out[index], out[:, index] = 0.0, 0.0
     out[np.ix_(reach, reach)] += change
@@ -92,10 +92,8 @@ def condensed(K: Any, index: Array) -> tuple[Any, Massless]:
 def _solves(own: Any, index: Array) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
     """Solves with K_ss and with its transpose."""
     if hasattr(own, "tocsc"):
-        import scipy.sparse.linalg
-
         try:
-            lu = scipy.sparse.linalg.splu(own.tocsc())
+            lu = need("scipy.sparse.linalg", "a sparse matrix").splu(own.tocsc())
         except RuntimeError:
             raise ValueError(_singular(int(index[0]))) from None
         small = np.abs(lu.U.diagonal()) <= SINGULAR * float(np.max(np.abs(own.diagonal()), initial=0.0))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array, shown
+from mflow.base.extras import need
 
 __all__ = ["SupportMotions", "differenced", "is_given", "step_of_differences"]
 
@@ -120,8 +121,7 @@ class SupportMotions:
         def at(t: float) -> Array:
             if not times[0] - slack <= t <= times[-1] + slack:  # a stepper that has gone farther
                 raise ValueError(
-                    f"{name}: its table goes from t = {times[0]:g} to {times[-1]:g}, and t = {t:g} is asked for: give "
-                    "more of it"
+                    f"{name}: its table goes from t = {times[0]:g} to {times[-1]:g}, and t = {t:g} is asked for: give more of it"
                 )
             return of(t)
 
@@ -134,9 +134,7 @@ def _through(times: Array, rows: Array) -> Callable[[float], Array]:
         middle, scale = float(times[0]), float(times[-1] - times[0])
         powers = [np.polynomial.Polynomial.fit(times, row, times.size - 1, domain=[middle, middle + scale]) for row in rows]
         return lambda t: np.array([[p.deriv(k)(t) if k else p(t) for p in powers] for k in range(3)])
-    from scipy.interpolate import CubicSpline
-
-    spline = CubicSpline(times, rows, axis=1)
+    spline = need("scipy.interpolate", "a table of a support's motion").CubicSpline(times, rows, axis=1)
     return lambda t: np.stack([spline(t, k) for k in range(3)])
 
 
