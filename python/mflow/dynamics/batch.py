@@ -250,7 +250,8 @@ def _finished(out: DynamicsBatchResult, parts: dict[str, list[Any]]) -> Dynamics
 
 def _told(out: DynamicsBatchResult) -> DynamicsBatchResult:
     """With the batch in words: how many motions finished, and which did not, by reason."""
-    count, reasons = len(out.reason), {}
+    count = len(out.reason)
+    reasons: dict[str, list[int]] = {}
     for k, reason in enumerate(out.reason):
         reasons.setdefault(reason, []).append(k)
     words = [f"{len(reasons.pop('finished', []))} of {count} motions finished"]

@@ -91,7 +91,7 @@ class MotionStepper(Stepper, flag="second_order"):
             "velocity_free": velocity_free, "solver": solver, "solve_accel": solve_accel, "energy": bool(energy), "potential": potential,
             **body,
         }  # fmt: skip
-        self._force = self._make_force()
+        self._force: Any = self._make_force()
         self._make_run(self._force, v0=self._speed)
         if energy:
             self._settle(int(Energies(self._run).keep()), 0.0)

@@ -114,7 +114,7 @@ def moving_load(load: Any, supports: Supports, pull: Array, matrices: tuple[Any,
     moves = supports.moves
     assert moves is not None
     at, _ = _function_of(load, supports, "supports that move")
-    columns = [None if A is None or A.ndim == 1 else A[:, moves.index] for A in matrices]
+    columns: list[Any] = [None if A is None or A.ndim == 1 else A[:, moves.index] for A in matrices]
     columns = [A.toarray() if hasattr(A, "toarray") else A for A in columns]
     _tell_massless(supports, load)
 

@@ -25,14 +25,14 @@ def rows_without(A: Any) -> Array:
     if A.ndim == 1:
         return np.asarray(A == 0.0)
     if hasattr(A, "tocsr"):
-        return np.asarray(abs(A.tocsr()).sum(axis=1)).ravel() == 0.0
-    return ~np.any(A, axis=1)
+        return np.asarray(np.asarray(abs(A.tocsr()).sum(axis=1)).ravel() == 0.0)
+    return np.asarray(~np.any(A, axis=1))
 
 
 class Massless:
     """The condensed degrees of freedom, which follow the others. index : (s,); reach : (c,), those that they follow."""
 
-    def __init__(self, index: Array, reach: Array, solve: Callable[[Array], Array], to_them: Array, from_them: Array) -> None:
+    def __init__(self, index: Any, reach: Any, solve: Callable[[Array], Array], to_them: Array, from_them: Array) -> None:
         self.index, self.reach, self.solve = index, reach, solve
         self.follow, self.pass_on = to_them, from_them  # x_s = follow x_c + K_ss^-1 load_s; load_c += pass_on load_s
         self.load: Callable[[float], Array] | None = None

@@ -80,8 +80,8 @@ cdef int value_for(Constrained p, const double *x, double *out) except -1:
 
 cdef int differences(Constrained p, const double *x, double *out) except -1:
     """Central ones, to some 1e-11 of their size."""
-    cdef cnp.ndarray moved = np.empty(p.k.n), low = np.empty(p.k.m), high = np.empty(p.k.m)
-    cdef double *at = <double *> cnp.PyArray_DATA(moved)
+    cdef cnp.ndarray shifted = np.empty(p.k.n), low = np.empty(p.k.m), high = np.empty(p.k.m)
+    cdef double *at = <double *> cnp.PyArray_DATA(shifted)
     cdef double *f0 = <double *> cnp.PyArray_DATA(low)
     cdef double *f1 = <double *> cnp.PyArray_DATA(high)
     cdef double step, length = largest(p.k.n, x), up, down

@@ -19,7 +19,7 @@ from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.lanes.lane_block cimport LANE_WAITING, mf_next, mf_read
 from mflow_core.lanes.lane_loops cimport WIDTH
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
-from mflow_core.types cimport (MF_E_CALLBACK, MF_E_MEMORY, MF_E_NON_FINITE, MF_FRESH, MF_SECOND_ORDER, MF_VELOCITY_FREE, mf_frame, mf_method, mf_new_frame,
+from mflow_core.types cimport (MF_E_MEMORY, MF_E_NON_FINITE, MF_SECOND_ORDER, MF_VELOCITY_FREE, mf_frame, mf_method, mf_new_frame,
                                mf_new_problem, mf_problem, mf_sizes)
 
 import numpy as np
@@ -168,7 +168,7 @@ cdef void load(columns_t *b, int64_t first, int64_t last) noexcept nogil:
     cdef const motions_t *job = b.job
     cdef ptrdiff_t i, v
     cdef int64_t lane
-    cdef int col, j
+    cdef int col
     for v in range(2 * job.sizes.n_vec):
         memset(b.first + v * job.ld, 0, job.ld * sizeof(double))
     for col in range(WIDTH):
