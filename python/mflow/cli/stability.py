@@ -61,6 +61,9 @@ def facts(method: Method) -> list[tuple[str, Any]]:
             ("damping ratio added there", float(small.algorithmic_damping[0])),
         ]
     out += [("real limit", stability_limit(method)), ("imaginary limit", stability_limit(method, axis="imaginary"))]
+    if "multistep" in method.flags:
+        out += [("A-stable", bool(is_a_stable(method))), ("L-stable", bool(is_l_stable(method)))]
+        return [*out, ("largest root at infinity", limit_at_infinity(method))]
     if method.tableau is None:
         return out
     out.insert(1, ("order by its conditions", order_from_conditions(method)))

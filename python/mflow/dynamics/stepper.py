@@ -52,6 +52,7 @@ class MotionStepper(Stepper, flag="second_order"):
         solve_accel: Any = None,
         energy: bool = False,
         potential: Any = None,
+        breaks: Any = None,
         mass: Any = None,
         damping: Any = None,
         stiffness: Any = None,
@@ -89,6 +90,7 @@ class MotionStepper(Stepper, flag="second_order"):
             "accel": accel, "v0": speed, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction,
             "first_step": first_step, "max_step": max_step, "min_step": min_step, "dadx": dadx, "dadv": dadv,
             "velocity_free": velocity_free, "solver": solver, "solve_accel": solve_accel, "energy": bool(energy), "potential": potential,
+            "breaks": breaks,
             **body,
         }  # fmt: skip
         self._force: Any = self._make_force()
