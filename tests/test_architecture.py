@@ -30,7 +30,7 @@ FLOORS = (
     ("fitting", "vibration"),
     ("dynamics", "optimize", "prepared"),
     ("integrate",),
-    ("problems", "training"),
+    ("problems", "structures", "training"),
     ("course", "curvature", "implicit"),
     ("stability",),
     ("data", "optim", "solvers", "spectra"),

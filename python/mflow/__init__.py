@@ -3,7 +3,7 @@
 Gradient flow c' = -grad f(c) is an ODE; steepest descent is forward Euler on it, and a learning rate is a time step. So one library
 holds integrators, optimizers and the analysis that says which step is safe and why.
 
-    solve_ivp, gradient_flow, minimize     drivers; solve_ivp_batch, minimize_batch: many at once
+    solve_ivp, gradient_flow, minimize     drivers; solve_ivp_batch, solve_dynamics_batch, minimize_batch: many
     solve_dynamics                         M x'' = F(t, x, v); modes, response_spectrum: vibrations
     ImplicitSGD                            linear models, one sample at a time
     train                                  epochs, batches, validation, checkpoints
@@ -32,6 +32,7 @@ from mflow import optim
 from mflow.base.methods import Method, classes, get_method, methods
 from mflow.base.result import ANALYSES, DynamicsResult, IVPResult, OptimizeResult
 from mflow.derivatives.remainder import GradientWarning
+from mflow.dynamics.batch import DynamicsBatchResult, solve_dynamics_batch
 from mflow.dynamics.solve import solve_dynamics
 from mflow.integrate.control import Event
 from mflow.integrate.curvature import StiffnessWarning
@@ -156,6 +157,7 @@ __all__ = [  # noqa: PLE0604
     "DenseOutput",
     "DerivativeReport",
     "Descent",
+    "DynamicsBatchResult",
     "DynamicsResult",
     "EnergyLedger",
     "Event",
@@ -230,6 +232,7 @@ __all__ = [  # noqa: PLE0604
     "principal_error_norm",
     "response_spectrum",
     "solve_dynamics",
+    "solve_dynamics_batch",
     "solve_ivp",
     "solve_ivp_batch",
     "ssp_coefficient",

@@ -54,7 +54,7 @@ def test_max_stable_dt_is_where_it_blows_up(name: str, par: dict[str, Any], damp
     matrices = structure_of(damping, seed=len(name) + DAMPINGS.index(damping))
     method = type(mflow.get_method(name))(**par)
     limit = mflow.max_stable_dt(method, mass=matrices[0], damping=matrices[1], stiffness=matrices[2])
-    if method.record.stages > 1:  # beyond the limit some grow too slowly to be seen: test_higher_order.py has it by their traces
+    if method.record.stages > 1 and limit < math.inf:  # beyond it some grow too slowly to be seen: see test_higher_order.py
         assert limit == 0.0 or not grows(method, matrices, 0.99 * limit, 1000)
     elif limit == 0.0:
         assert grows(method, matrices, 0.02, 60_000)

@@ -146,7 +146,7 @@ def test_sparse_structures_are_reordered_into_bands(fixed: Any) -> None:
     np.testing.assert_allclose(s.x_events[0], d.x_events[0], rtol=0, atol=1e-10)
     assert seen[0].tolist() == x0.tolist()
     assert np.abs(s.energy.residual).max() < 1e-12
-    from mflow.dynamics.structures import narrower_order
+    from mflow.structures.matrices import narrower_order
 
     order = narrower_order([M, K])
     assert sorted(order.tolist()) == list(range(n))

@@ -16,7 +16,7 @@ from support.motion import coefficients
 from support.oracles.series import Problem
 
 Array = np.ndarray
-MANY = [m for m in mflow.methods(family="second_order") if m.record.stages > 1]
+MANY = [m for m in mflow.methods(family="second_order") if m.record.stages > 1 and not (m.is_implicit and "damping" not in m.parameters)]
 PAIRS = [m for m in MANY if m.record.order_hat is not None]
 SYMPLECTIC = [m for m in MANY if "symplectic" in m.flags]
 COMPOSED = [m for m in MANY if "damping" in m.parameters]

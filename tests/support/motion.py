@@ -218,6 +218,20 @@ def _alpha(p: Oscillators, t: float, s: State, h: float, am: float, af: float, s
     return x1, v1, a1, p.accel(t + h, x1, v1)
 
 
+def _bathe(p: Oscillators, t: float, s: State, h: float, rho: float) -> State:
+    """Noh and Bathe's formulas as they print them: average acceleration, then x+, v+ and a+ from one linear system."""
+    g = 0.5 if rho == 1 else (2 - np.sqrt(2 + 2 * rho)) / (1 - rho)
+    q1 = (rho + 1) / (2 * g * (rho - 1) + 4)
+    q0, q2 = (g - 1) * q1 + 0.5, 0.5 - g * q1
+    x, v, a, _ = s
+    _, vg, ag, _ = newmark(p, t, s, g * h, 0.25, 0.5)
+    one, nil = np.eye(p.n), np.zeros((p.n, p.n))
+    system = np.block([[one, -q2 * h * one, nil], [nil, one, -q2 * h * one], [p.K, p.C, p.M]])
+    right = [x + h * (q0 * v + q1 * vg), v + h * (q0 * a + q1 * ag), p.load(t + h)]
+    x1, v1, a1 = np.split(np.linalg.solve(system, np.concatenate(right)), 3)
+    return x1, v1, a1, a1
+
+
 class Oracles(dict[str, Oracle]):
     """By name; methods with several accelerations a step by the coefficients that their kernels show, see `coefficients`."""
 
@@ -233,6 +247,7 @@ ORACLES = Oracles({
     "central_difference": lambda p, t, s, h, par: newmark(p, t, s, h, 0.0, 0.5),
     "velocity_verlet": _verlet,
     "staggered": _staggered,
+    "bathe": lambda p, t, s, h, par: _bathe(p, t, s, h, par["rho_inf"]),
     "hht": lambda p, t, s, h, par: _alpha(p, t, s, h, 0.0, -par["alpha"], par["load"] == 1),
     "generalized_alpha": lambda p, t, s, h, par: _alpha(
         p, t, s, h, (2 * par["rho_inf"] - 1) / (par["rho_inf"] + 1), par["rho_inf"] / (par["rho_inf"] + 1), par["load"] == 1

@@ -124,6 +124,9 @@ class RKN64(Method):
 class RKN86(Method):
     def __init__(self) -> None: ...
 
+class Bathe(Method):
+    def __init__(self, rho_inf: float = ...) -> None: ...
+
 class LBFGS(Method):
     def __init__(self, maxcor: int = ...) -> None: ...
 

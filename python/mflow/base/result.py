@@ -292,6 +292,8 @@ class DynamicsResult(Result):
     v_half, t_half : (n, n_steps) or (*shape, n_steps), and their times (n_steps,): velocities in the middle of every step, for staggered
     forms (velocity_verlet, staggered) where every step is kept; else None. Of a step that ends at an event, the part up to it counts.
     sol, sol_v : `mflow.DenseOutput` of x and of v, or None. t_events, x_events, v_events : lists of arrays, or None.
+    multipliers : (m, n_points), the forces of constraints: M a = F - G(x)' multipliers. drift, drift_v : (n_points,), the largest
+    abs(g(x)) and abs(G v). None without constraints; with them a is that of the equations of motion, and numerical is NaN.
     x_after, v_after : where events act, lists of what is behind their actions.
     success, status, reason, message : as in `IVPResult`.
     nfev : evaluations of the force, or of the load. nsolve : implicit accelerations. njev, nlu : Jacobians, factorisations.
@@ -306,6 +308,9 @@ class DynamicsResult(Result):
     energy: Result | None
     v_half: Array | None
     t_half: Array | None
+    multipliers: Array | None
+    drift: Array | None
+    drift_v: Array | None
     success: bool
     status: int
     reason: str

@@ -63,6 +63,11 @@ class MotionEnding(SecondOrderEnding):
     def _unsolved(self, fixed: bool) -> str:
         counts = self.drive.problem.counters
         row, failed = counts.get("singular"), counts.get("cg_failed")
+        if counts.get("dependent") is not None:
+            return f"constraint {counts['dependent']} has come to depend on those before it {self.where}: its multiplier is not known"
+        if counts.get("diverged"):
+            why = "lower dt; or do they depend on each other there?"
+            return f"the constraints were not met in an iteration for their multipliers {self.where}: {why}"
         matrix = f"the matrix M + gamma dt C + beta dt^2 K of {self.method.name}'s step"
         if failed is not None:
             slow = f"was not solved with in {counts['ncg']} conjugate gradient iterations: lower dt, or give matrices and no 'cg'"

@@ -18,9 +18,9 @@ from mflow_core.stepping import probe
 
 from mflow.base.checks import Array, real_array
 from mflow.base.methods import Method
-from mflow.dynamics.supports import Supports, free_part
 from mflow.solvers import nonlinear
 from mflow.solvers.tangents import TangentFactors, is_sparse
+from mflow.structures.supports import Supports, free_part
 
 __all__ = ["force_problem", "solves_for_acceleration", "tangent_solver"]
 
@@ -51,6 +51,8 @@ def force_problem(
     shape, body = supports.shape, beside[1][1:] if beside is not None and beside[1] is not None else (None,)
     if beside is None:
         body = (mass if mass is None else free_part(matrices.checked_matrix(mass, "mass", supports.n), supports),)
+    if potential is not None:
+        supports.refuse_motion("potential", "a function of x alone")
     if supports.any:
         force, dfdx, dfdv, potential = _on_free(supports, force, inplace, dfdx, dfdv, potential)
         shape, inplace = (supports.free.size,), False
@@ -77,11 +79,11 @@ def _refuse_newton(method: Method, velocity_free: bool) -> None:
 def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any, potential: Any) -> tuple[Any, ...]:
     """The same functions of the free degrees of freedom."""
 
-    def state(x: Array, v: Array) -> tuple[Array, Array]:
-        return supports.state(x, at_place=True), supports.state(v)
+    def state(t: float, x: Array, v: Array) -> tuple[Array, Array]:
+        return supports.state(x, 0, t), supports.state(v, 1, t)
 
     def on_free(t: float, x: Array, v: Array, *args: Any) -> Array:
-        whole = state(x, v)
+        whole = state(t, x, v)
         if inplace:
             value = np.full(supports.shape, math.nan)
             force(t, *whole, value, *args)
@@ -98,7 +100,7 @@ def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any
             return free_part(check_sparse(of, name).tocsr() if hasattr(of, "tocsr") else real_array(of, name), supports)
 
         def part(t: float, x: Array, v: Array, *args: Any) -> Any:
-            value = of(t, *state(x, v), *args)
+            value = of(t, *state(t, x, v), *args)
             return free_part(check_sparse(value, name).tocsr() if hasattr(value, "tocsr") else np.asarray(value), supports)
 
         return part
@@ -106,9 +108,10 @@ def _on_free(supports: Supports, force: Any, inplace: bool, dfdx: Any, dfdv: Any
     def on_supports(role: str, fun: Any, signature: str, otherwise: Any) -> Any:
         if fun is None or compiled_address(fun, role, signature) is None:
             return otherwise
+        supports.refuse_motion(role, "a compiled function, which does not know where they are,")
         return core_supports.of_all(role, fun, supports.free, supports.place)
 
-    whole_potential = None if potential is None else lambda x, *args: potential(supports.state(x, at_place=True), *args)
+    whole_potential = None if potential is None else lambda x, *args: potential(supports.state(x, 0), *args)
     return (
         on_supports("force", force, FORCE_SIGNATURE, on_free), tangent(dfdx, "dfdx"), tangent(dfdv, "dfdv"),
         on_supports("potential", potential, POTENTIAL_SIGNATURE, whole_potential),

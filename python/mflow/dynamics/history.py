@@ -11,9 +11,9 @@ from mflow_core.stepping.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.base.savefile import numbers_of
-from mflow.dynamics.supports import Supports
 from mflow.integrate.dense import DenseOutput
 from mflow.integrate.history import History, kept_rows
+from mflow.structures.supports import Supports
 
 __all__ = ["MotionHistory"]
 
@@ -84,10 +84,10 @@ class MotionHistory(History):
         sols: list[DenseOutput | None] = [None, None]
         if D is not None:
             for j in range(2):
-                state = supports.whole(rows[:, j], at_place=j == 0)
-                sols[j] = DenseOutput(t, state[:-1], supports.whole(D[1:, 3 * j : 3 * j + 3]), state[-1], shape=supports.shape)
+                state = supports.whole(rows[:, j], j, t)
+                sols[j] = DenseOutput(t, state[:-1], supports.polynomials(D[1:, 3 * j : 3 * j + 3], j, t), state[-1], shape=supports.shape)
             t, rows, e = self._select_states(t, rows, D, e)
-        full = np.stack([supports.whole(rows[:, j], at_place=j == 0) for j in range(3)], axis=1)
+        full = np.stack([supports.whole(rows[:, j], j, t) for j in range(3)], axis=1)
         return t, full, e, sols[0], sols[1]
 
     def _select_states(self, t: Array, rows: Array, D: Array, e: Array) -> tuple[Array, Array, Array]:
@@ -127,4 +127,4 @@ class MotionHistory(History):
             h[-1] = t1 - t[keep[-1]]
         half = t[keep] + 0.5 * h
         whole = (t[-1] - half) * step >= 0
-        return half[whole], supports.whole(v + (0.5 * h)[:, None] * a)[whole]
+        return half[whole], supports.whole(v + (0.5 * h)[:, None] * a, 1, half)[whole]

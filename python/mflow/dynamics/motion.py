@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from mflow_core.dynamics.constrained import Constrained
 from mflow_core.events import events as core_events
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
@@ -21,14 +22,15 @@ from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.result import COLUMNS, DynamicsResult, Result, last_axis
 from mflow.base.telling import tell
-from mflow.dynamics import load_tables
+from mflow.dynamics.constraints import what_constraints_did
 from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
-from mflow.dynamics.supports import Supports
 from mflow.integrate.checkpoint import Checkpoints
 from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_span, check_tolerances, warn_of_small
 from mflow.integrate.drive import Drive
+from mflow.structures import load_tables
+from mflow.structures.supports import Supports
 
 __all__ = ["Motion"]
 
@@ -109,7 +111,7 @@ class Motion(Drive):
         )
 
     def _seen(self) -> tuple[Array, ...]:
-        return self.supports.state(self.run.y, at_place=True), self.supports.state(self.run.vector(1))
+        return self.supports.state(self.run.y, 0, self.run.t), self.supports.state(self.run.vector(1), 1, self.run.t)
 
     def _make_events(self, specs: list[Any]) -> core_events.Events:
         return core_events.Events(specs, self.start.shape, self.settings.event_args, motion=True)
@@ -230,6 +232,9 @@ class Motion(Drive):
         run, events, counts = self.run, self.events, self.problem.counters
         self.history.close()
         t, rows, e, sol, sol_v = self.history.motion(self.supports)
+        nfev, lam, drift, drift_v = self._evaluations() - self.checks, None, None, None
+        if isinstance(self.problem, Constrained):
+            rows[:, 2], lam, drift, drift_v = what_constraints_did(self.problem, self.supports, t, rows[:, 0], rows[:, 1])
         x, v, a = (np.ascontiguousarray(rows[:, j]).reshape(len(t), *self.supports.shape) for j in range(3))
         energy = Result(zip(COLUMNS, e.T, strict=True)) if self.keeps_energy else None
         t_half = v_half = None
@@ -241,21 +246,22 @@ class Motion(Drive):
         out = DynamicsResult(
             t=t, x=last_axis(x), v=last_axis(v), a=last_axis(a), energy=energy, sol=sol, sol_v=sol_v,
             t_events=events.t_events if events else None,
-            x_events=[self._events_whole(y, 0) for y in events.y_events] if events else None,
-            v_events=[self._events_whole(y, 1) for y in events.y_events] if events else None,
+            x_events=[self._events_whole(y, 0, at) for y, at in zip(events.y_events, events.t_events, strict=True)] if events else None,
+            v_events=[self._events_whole(y, 1, at) for y, at in zip(events.y_events, events.t_events, strict=True)] if events else None,
             v_half=v_half, t_half=t_half,
-            nfev=self._evaluations() - self.checks, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
+            multipliers=lam, drift=drift, drift_v=drift_v,
+            nfev=nfev, ncheck=self.checks, nsolve=run.nsolve, njev=counts.get("njev", 0), nlu=counts["nlu"],
             nsteps=run.k, nrejected=run.rejected[0],
             status=status, reason=reason, message=message, success=status >= 0,
         )  # fmt: skip
         if events is not None and events.acts:
-            out["x_after"] = [self._events_whole(y, 0) for y in events.y_after]
-            out["v_after"] = [self._events_whole(y, 1) for y in events.y_after]
+            out["x_after"] = [self._events_whole(y, 0, at) for y, at in zip(events.y_after, events.t_events, strict=True)]
+            out["v_after"] = [self._events_whole(y, 1, at) for y, at in zip(events.y_after, events.t_events, strict=True)]
         return out
 
-    def _events_whole(self, y: Array, which: int) -> Array:
+    def _events_whole(self, y: Array, which: int, t: Array) -> Array:
         """x (0) or v (1) of the states where one event was met."""
         if y.ndim == 1:
             return y
         part = np.ascontiguousarray(y[:, which]).reshape(len(y), math.prod(y.shape[2:]))
-        return self.supports.whole(part, at_place=which == 0).reshape(len(y), *self.supports.shape)
+        return self.supports.whole(part, which, t).reshape(len(y), *self.supports.shape)

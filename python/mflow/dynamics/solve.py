@@ -20,14 +20,15 @@ from mflow.base.checks import as_tuple, check_choice, check_flags, shown
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import interruptible
 from mflow.base.result import DynamicsResult
+from mflow.dynamics.constraints import constrained_problem
 from mflow.dynamics.forces import force_problem
-from mflow.dynamics.load_tables import bends
-from mflow.dynamics.loads import is_table, table_until
 from mflow.dynamics.motion import Motion
-from mflow.dynamics.structures import structure_problem
-from mflow.dynamics.supports import Supports, check_starts
 from mflow.integrate.control import Event, Settings, check_events, check_span
 from mflow.integrate.drive import follow
+from mflow.structures.load_tables import bends
+from mflow.structures.loads import is_table, table_until
+from mflow.structures.matrices import structure_problem
+from mflow.structures.supports import Supports, as_diagonal, check_starts
 
 __all__ = ["solve_dynamics"]
 
@@ -74,6 +75,8 @@ def solve_dynamics(
     max_step: float | Callable[..., float] | None = None,
     min_step: float | None = None,
     max_steps: int | None = None,
+    constraints: Any = None,
+    constraints_jac: Any = None,
     breaks: Any = None,
     **parameters: Any,
 ) -> DynamicsResult:
@@ -82,7 +85,9 @@ def solve_dynamics(
     Parameters
     ----------
     mass, damping, stiffness : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
-        No mass: 1 for each degree of freedom. The mass must be symmetric and positive definite.
+        No mass: 1 for each degree of freedom. For a state of shape (N, 3), (N,) or (N, 3) numbers are diagonals too. The mass must be
+        symmetric and positive definite, but for zero rows: without a force or dashpots of their own, these degrees of freedom are
+        condensed where the stiffness holds them, and follow the others statically.
         Damping may be a function too, ``damping(v)`` returning C v for a symmetric C (a SciPy LinearOperator, or compiled:
         ``int (const double *v, double *out, ptrdiff_t n, void *ctx)``); its equations are solved by conjugate gradients.
         A word is the method's own choice: ``method="staggered", damping="explicit"``.
@@ -102,7 +107,7 @@ def solve_dynamics(
         Times to save at; x and v between steps by cubics, a by straight lines.
     dt : float or "auto", optional
         Fixed steps, the last one shortened; "auto": nine tenths of the structure's stability limit, where there is one. A step past that
-        limit is taken, after a RuntimeWarning. Without dt: error control of x and v, where the method has an estimate (newmark).
+        limit is taken, after a RuntimeWarning. Without dt: error control of x and v, where the method has an estimate.
     rtol, atol : float or array_like
         Tolerances of x, one number or one for each degree of freedom; 1e-3 and 1e-6.
     rtol_v, atol_v : float or array_like
@@ -130,8 +135,11 @@ def solve_dynamics(
     after : "hold" or "zero", optional
         What a table is outside its times: its first and last values, or 0 (a record of the ground's acceleration). Held where not given,
         after a RuntimeWarning if that is not 0 and below half its peak. The message of a run that goes there says so.
-    fixed : indices (of the flat x0) or a mask of x0's shape: degrees of freedom that stay at x0, optional
-        In the ledger, the forces by which springs to displaced supports pull count as load.
+    fixed : indices (of the flat x0) or a mask of x0's shape: degrees of freedom that stay at x0; or a dict of motions, optional
+        ``{index or tuple of indices: motion}``: a function of t that returns the place (differenced) or ``(place, velocity,
+        acceleration)``, a table ``(times, places)`` that covers t_span (a cubic spline goes through it), or None, which stays at x0. The
+        masses, dashpots and springs between them and the others pull; in the ledger that counts as load. What x0 and v0 say of supports
+        that move is not used.
     solver : "newton", "newton_krylov", "fixed_point" or an instance
         For a force and an implicit method.
     linear_solver : "direct" or "cg", optional
@@ -150,6 +158,13 @@ def solve_dynamics(
     breaks : array_like (k,) or "load", optional
         Times where the load or the force jumps, as in `mflow.solve_ivp`: both sides of the acceleration are kept there. "load": where the
         load's table bends, so that fixed steps land there too.
+    constraints : callable, optional
+        ``constraints(x, *args)`` returns m numbers that stay 0: rods between particles, joints. x0 and v0 must be on them. velocity_verlet
+        (leapfrog), compositions of it and staggered become RATTLE, implicit methods find Lagrange multipliers; central_difference and
+        drift/kick splittings have no form of this kind. Or compiled, with their number: ``(function, m)``, of the signature
+        ``int (const double *x, double *g, ptrdiff_t n, void *ctx)``. Equations of m unknowns are solved densely.
+    constraints_jac : array_like (m, n) or callable, optional
+        Their gradients as rows, constant or ``constraints_jac(x, *args)``, or compiled, filling rows; differences where none is given.
     **parameters
         The method's own.
 
@@ -158,7 +173,7 @@ def solve_dynamics(
     DynamicsResult
         ``t``, ``x``, ``v``, ``a`` of shape (n, n_points) or (*shape, n_points), ``energy``, ``v_half`` and ``t_half`` (staggered forms),
         ``sol``, ``sol_v``, ``t_events``, ``x_events``, ``v_events``, ``success``, ``status``, ``reason``, ``message``, ``nfev``,
-        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``.
+        ``nsolve``, ``njev``, ``nlu``, ``nsteps``, ``nrejected``; ``multipliers``, ``drift`` and ``drift_v`` with constraints.
 
     Raises
     ------
@@ -174,7 +189,8 @@ def solve_dynamics(
 
     References
     ----------
-    N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94; T. Belytschko and D. Schoeberle, J. Appl. Mech. 42 (1975) 865-869.
+    N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94; T. Belytschko and D. Schoeberle, J. Appl. Mech. 42 (1975) 865-869. Constraints:
+    H. Andersen, J. Comput. Phys. 52 (1983) 24-34; M. Arnold and O. Bruels, Multibody Syst. Dyn. 18 (2007) 185-202.
     """
     if t_span is None:
         raise TypeError("t_span is missing: expected (t0, t_end)")
@@ -189,12 +205,14 @@ def solve_dynamics(
         facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))
         facts |= {"force": force is not None, "velocity_free": velocity_free}
         facts |= {"potential": potential is not None, "linear_solver": linear_solver, "after": after if after == "zero" else None}
+    if np.ndim(x0) > 1 or np.ndim(v0) > 1:
+        mass, damping, stiffness = (as_diagonal(value, np.shape(v0 if x0 is None else x0)) for value in (mass, damping, stiffness))
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
     if after is not None:
         check_choice(after, "after", ("hold", "zero"))
         if not is_table(load):
             raise ValueError(f"after: expected a table as load, whose end it describes, got load = {shown(load)}; omit after")
-    supports = Supports(start, fixed)
+    supports = Supports(start, fixed, check_span(t_span, dt)[:2], dt)
     supports.check_rest(speed)
     linear = {"damping": damping, "stiffness": stiffness, "load": table_until(load, after), "rayleigh": rayleigh}
     linear |= {"linear_solver": linear_solver}
@@ -202,15 +220,23 @@ def solve_dynamics(
     nonlinear |= {"args": extra, "inplace": inplace, "velocity_free": velocity_free}
     problem: Any
     if force is None:
-        _refuse(nonlinear | ({"args": None} if events is not None else {}), "it belongs to a nonlinear force=, which is not given")
+        _refuse(
+            nonlinear | ({"args": None} if events is not None or constraints is not None else {}),
+            "it belongs to a nonlinear force=, which is not given",
+        )
     beside = moving = None
-    if force is None or any(value is not None for value in linear.values()):
+    if force is None or supports.moves is not None or any(value is not None for value in linear.values()):
         narrow = all(value is None or np.ndim(value) == 0 for value in (rtol, atol))  # arrays of tolerances have the user's order
         beside = structure_problem(supports, mass, narrow=narrow, alone=force is None, **linear)
         problem, moving = beside
     if force is not None:
         at = (check_span(t_span, dt)[0], start, speed)
         problem, moving = force_problem(chosen_method, supports, mass, force, at=at, beside=beside, **nonlinear), None
+    if constraints is not None:
+        problem = constrained_problem(problem, chosen_method, supports, constraints, constraints_jac, extra, start, speed, dt is None)
+        facts |= {"constraints": problem.count}
+    elif constraints_jac is not None:
+        raise ValueError("constraints_jac: it belongs to constraints=, which is not given")
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, rtol_v=rtol_v, atol_v=atol_v, first_step=first_step, max_step=max_step, min_step=min_step,
         max_steps=max_steps, t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output,
@@ -299,9 +325,10 @@ def _events(events: Any, supports: Supports) -> Any:
     for fun, terminal, direction, samples, action in check_events(events):
         acting = None if action is None else _action_on_free(action, supports)
         if compiled_address(fun, "events", FORCE_SIGNATURE) is not None:
+            supports.refuse_motion("events", "a compiled function, which does not know where they are,")
             out.append(Event(core_supports.of_all("events", fun, supports.free, supports.place), terminal, direction, samples, acting))
             continue
-        seen = lambda t, x, v, *more, fun=fun: fun(t, supports.state(x, at_place=True), supports.state(v), *more)  # noqa: E731
+        seen = lambda t, x, v, *more, fun=fun: fun(t, supports.state(x, 0, t), supports.state(v, 1, t), *more)  # noqa: E731
         out.append(Event(seen, terminal, direction, samples, acting))
     return out
 
@@ -312,7 +339,7 @@ def _action_on_free(action: Any, supports: Supports) -> Any:
         raise TypeError("events.action: expected a Python function where degrees of freedom are fixed, got a compiled one")
 
     def acting(t: float, x: Any, v: Any, *more: Any) -> Any:
-        whole = np.array(supports.state(x, at_place=True)), np.array(supports.state(v))
+        whole = np.array(supports.state(x, 0, t)), np.array(supports.state(v, 1, t))
         behind = action(t, *whole, *more)
         both = whole if behind is None else behind
         if not isinstance(both, tuple | list) or len(both) != 2 or any(np.shape(part) != supports.shape for part in both):

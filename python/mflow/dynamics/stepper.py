@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from mflow_core.dynamics.force import Force
+from mflow_core.problems.problem import Problem
 from mflow_core.stepping.energies import Energies
 
 from mflow.base.checks import Array, as_tuple, check_number, check_start
 from mflow.base.methods import Method, as_method
 from mflow.base.result import COLUMNS, Result
 from mflow.dynamics.endings import StepperEnding
-from mflow.dynamics.forces import solves_for_acceleration, tangent_solver
-from mflow.dynamics.supports import check_speed
+from mflow.dynamics.forces import force_problem, solves_for_acceleration, tangent_solver
 from mflow.integrate.endings import Ending
 from mflow.integrate.stepper import Stepper
+from mflow.structures.matrices import structure_problem
+from mflow.structures.supports import Supports, as_diagonal, check_speed
 
 __all__ = ["MotionStepper"]
 
@@ -29,8 +32,8 @@ class MotionStepper(Stepper, flag="second_order"):
     def __init__(
         self,
         method: str | Method,
-        accel: Callable[..., Any] | Any,
-        x0: Any,
+        accel: Callable[..., Any] | Any = None,
+        x0: Any = None,
         v0: Any = None,
         t0: float = 0.0,
         *,
@@ -50,6 +53,13 @@ class MotionStepper(Stepper, flag="second_order"):
         energy: bool = False,
         potential: Any = None,
         breaks: Any = None,
+        mass: Any = None,
+        damping: Any = None,
+        stiffness: Any = None,
+        load: Any = None,
+        rayleigh: tuple[float, float] | None = None,
+        force: Any = None,
+        fixed: Any = None,
         **parameters: Any,
     ) -> None:
         self.method = as_method(method, parameters)
@@ -59,21 +69,66 @@ class MotionStepper(Stepper, flag="second_order"):
             raise ValueError("solve_accel: it solves for a by itself: omit solver, dadx and dadv")
         if potential is not None and not energy:
             raise ValueError("potential: it belongs to the energy ledger: give energy=True as well")
+        if isinstance(damping, str):
+            parameters, damping = {**parameters, "damping": damping}, None
+            self.method = as_method(method, parameters)
+        body = {"mass": mass, "damping": damping, "stiffness": stiffness, "load": load, "rayleigh": rayleigh, "force": force}
+        body = {name: value for name, value in (body | {"fixed": fixed}).items() if value is not None}
+        if (accel is None) == (not body):
+            what = "accel, or masses and forces (mass, stiffness, force, ...)"
+            raise TypeError(f"accel: expected {what}, got {'none of them' if accel is None else 'both'}; forces beside masses are force=")
+        if x0 is None:
+            raise TypeError("x0 is missing: expected the positions that the motion starts from")
         start = check_start(x0, "x0")
-        self._t0, self._start, self._speed = check_number(t0, "t0"), start, check_speed(v0, start)
+        speed = check_speed(v0, start)
+        self._t0 = check_number(t0, "t0")
+        self._supports = Supports(start, fixed, (self._t0, self._t0))
+        self._supports.check_rest(speed)
+        self._body = body
+        self._take_start(start, speed)
         self._call = {
-            "accel": accel, "v0": self._speed, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction,
+            "accel": accel, "v0": speed, "args": args, "inplace": inplace, "rtol": rtol, "atol": atol, "direction": direction,
             "first_step": first_step, "max_step": max_step, "min_step": min_step, "dadx": dadx, "dadv": dadv,
             "velocity_free": velocity_free, "solver": solver, "solve_accel": solve_accel, "energy": bool(energy), "potential": potential,
             "breaks": breaks,
+            **body,
         }  # fmt: skip
-        self._force = self._make_force()
+        self._force: Any = self._make_force()
         self._make_run(self._force, v0=self._speed)
         if energy:
             self._settle(int(Energies(self._run).keep()), 0.0)
 
-    def _make_force(self) -> Force:
+    def _take_start(self, start: Array, speed: Array) -> None:
+        """Where the stepper begins, as its run knows it."""
+        self._start, self._speed = self._supports.reduced(start), self._supports.reduced(speed)
+
+    def _make_body(self) -> Problem:
+        """The problem of masses, matrices and forces."""
+        call, supports, given, args = self._call, self._supports, self._body, as_tuple(self._call["args"])
+        matrices = {name: given.get(name) for name in ("damping", "stiffness", "load", "rayleigh")}
+        for name in ("mass", "damping", "stiffness"):
+            diagonal = as_diagonal(given.get(name), supports.shape)
+            given, matrices = given | {name: diagonal}, matrices | ({name: diagonal} if name != "mass" else {})
+        start, speed = supports.whole(self._start.reshape(-1), 0, self._t0), supports.whole(self._speed.reshape(-1), 1, self._t0)
+        start, speed = start.reshape(supports.shape), speed.reshape(supports.shape)
+        force, beside = given.get("force"), None
+        if force is None or supports.moves is not None or any(value is not None for value in matrices.values()):
+            beside = structure_problem(supports, given["mass"], linear_solver=None, narrow=False, alone=force is None, **matrices)
+            self._take_start(start, speed)  # what has no mass is no part of the run
+        if force is None:
+            assert beside is not None
+            return beside[0]
+        return force_problem(
+            self.method, supports, given["mass"], force, args, call["inplace"], call["dadx"], call["dadv"], call["potential"],
+            call["velocity_free"], call["solver"], (self._t0, start, speed), beside,
+        )  # fmt: skip
+
+    def _make_force(self) -> Problem:
         """The problem of the core, with what solves for accelerations where the method is implicit."""
+        if self._body:
+            if self._call["solve_accel"] is not None:
+                raise ValueError("solve_accel: it belongs to accel; masses and matrices are solved with here")
+            return self._make_body()
         call, start, args = self._call, self._start, as_tuple(self._call["args"])
         tangents, inner = (call["dadx"], call["dadv"]), None
         solves = solves_for_acceleration(self.method)
@@ -97,6 +152,18 @@ class MotionStepper(Stepper, flag="second_order"):
 
     def _settings(self) -> dict[str, Any]:
         return {**super()._settings(), "energy": self._call["energy"]}
+
+    def _copy(self, vector: int) -> Array:
+        copy: Array = self._supports.state(self._run.vector(vector), vector, self.t)
+        copy.setflags(write=False)
+        return copy
+
+    def _checked(self, value: Any, argument: str) -> Array:
+        """A state of the shape that this one has, as the run knows it."""
+        state = check_start(value, argument)
+        if state.shape != self._supports.shape:
+            raise ValueError(f"{argument}: expected an array of shape {self._supports.shape}, got shape {state.shape}")
+        return self._supports.reduced(state)
 
     @property
     def x(self) -> Array:
@@ -144,16 +211,18 @@ class MotionStepper(Stepper, flag="second_order"):
         time, place = self.t if t is None else check_number(t, "t"), x if x is not None else y
         position = None if place is None else self._checked(place, "x" if x is not None else "y")
         self._run.restart(time, position, None if v is None else self._checked(v, "v"))
-        self._force.forget()
+        if isinstance(self._force, Force):
+            self._force.forget()
         self._t0, self._start, self._speed = time, self._run.vector(0), self._run.vector(1)
-        self._call["v0"] = self._speed
+        self._call["v0"] = self._supports.state(self._speed, 1, time)
         if self._call["energy"]:
             self._settle(int(Energies(self._run).keep()), 0.0)
 
     @property
     def nfev(self) -> int:
-        """Evaluations of accel, all that it can count itself."""
-        return int(self._force.counters["nfev"]) + self._redone()[0]
+        """Evaluations of accel or force, all that it can count itself; of a load, where there is no other."""
+        counts = self._force.counters
+        return int(counts.get("nfev", counts.get("nload", 0))) + self._redone()[0]
 
     @property
     def nsolve(self) -> int:
@@ -163,7 +232,7 @@ class MotionStepper(Stepper, flag="second_order"):
     @property
     def njev(self) -> int:
         """Jacobians of implicit steps."""
-        return int(self._force.counters["njev"]) + self._redone()[1]
+        return int(self._force.counters.get("njev", 0)) + self._redone()[1]
 
     @property
     def nlu(self) -> int:
@@ -171,7 +240,7 @@ class MotionStepper(Stepper, flag="second_order"):
         return int(self._force.counters["nlu"]) + self._redone()[2]
 
     def _solver(self) -> Any:
-        return self._force.solver
+        return getattr(self._force, "solver", None)
 
     def _ending(self, mode: str, h: float, where: str) -> Ending:
         start = np.concatenate([self._start.ravel(), self._speed.ravel()])
@@ -185,4 +254,20 @@ class MotionStepper(Stepper, flag="second_order"):
 
         Raises ValueError where t is outside it.
         """
-        return super().interpolate(t)
+        rows = super().interpolate(t)
+        if not self._supports.any:
+            return rows
+        return np.stack([self._supports.state(row, which, t) for which, row in enumerate(rows)])
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """As of a stepper of first order; `load` takes ``accel``, or None and ``mass=``, ``force=`` and the like.
+
+        Raises TypeError with ``fixed=``: pickle or copy such a stepper.
+        """
+        if self._supports.any:
+            raise TypeError("save: a stepper with fixed= or without some masses is kept by pickle or copy")
+        super().save(path)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        remake, (kind, method, _, t0, *more) = super().__reduce__()
+        return remake, (kind, method, self._supports.state(self._start, 0, t0), t0, *more)

@@ -56,6 +56,9 @@ class Stepper:
         Second order: keep the ledger of `mflow.solve_dynamics`, mass 1: ``st.energy``. accel is asked for the first acceleration at once.
     potential : callable
         Second order, with energy: ``potential(x, *args)`` of accel, or compiled; without it the ledger's load is the work of all of accel.
+    mass, damping, stiffness, load, rayleigh, force, fixed
+        Second order, in place of accel (None): M x'' + C x' + K x = load(t) + force(t, x, v), as in `mflow.solve_dynamics`; dadx and dadv
+        are tangents of the force. For x0 of shape (N, 3) mass is (N,) or (N, 3) too.
     t0 : float
     rtol, atol : float or array_like
         Error control, for methods with an estimate: `step` then chooses its own steps, and `advance_to` goes to a time.

@@ -37,8 +37,8 @@ from mflow_core.stepping.ledger cimport ledger_enter, ledger_leave, ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, is_full, write_behind, write_step
 from mflow_core.stepping.run cimport RHO_DUE, accept, end_has_slope, rho_is_due, run_ready, run_restart, try_step
-from mflow_core.types cimport (MF_AGAIN, MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_MULTISTEP,
-                               MF_RETRY_NON_FINITE, MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau)
+from mflow_core.types cimport (MF_AGAIN, MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_IMPLICIT,
+                               MF_MULTISTEP, MF_RETRY_NON_FINITE, MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau)
 
 
 cdef enum:
@@ -46,6 +46,8 @@ cdef enum:
     LEAST = 4                            # fewer are not worth one
 
 cdef double SMOOTH = 3.0625              # beyond 1.4 of the limit no step is accepted for long: that is a jump in f
+cdef double KEPT = 1.2                   # implicit motions: a step that could grow by less stays
+cdef double LEFT = 0.95                  # and one that should shrink by less: it was chosen at 0.9 of what the tolerance allows
 cdef double BESIDE_WALL = 1e-3           # of what Newton's iteration leaves elsewhere
 
 
@@ -495,6 +497,8 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         go_on(&r.c, r.f.h_next, h, planned)
     else:
         after_good(&r.c, err, h, planned)
+    if r.m.flags & (MF_SECOND_ORDER | MF_IMPLICIT) == (MF_SECOND_ORDER | MF_IMPLICIT) and h == planned and LEFT <= r.c.h / h < KEPT:
+        r.c.h = h                            # a new factorisation, or Jacobian, would cost more than so few steps saved
     accept(r, t_next)
     if r.inside != NULL:
         r.inside.left = -1                   # tries before this one do not count

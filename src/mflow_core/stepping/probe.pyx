@@ -22,6 +22,7 @@ from libc.string cimport memset
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
+from mflow_core.methods.second_order.hooks cimport MF_CONSTRAINED, hooks_t
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord, mf_sizes_of
 from mflow_core.types cimport (MF_FRESH, MF_MULTISTEP, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes,
@@ -241,6 +242,43 @@ def oscillator_matrices(MethodRecord record, dict parameters, cnp.ndarray k, cnp
 def implicit_shares(MethodRecord record, dict parameters):
     """(p, q): the equation that a step of h = 1 solves divides by 1 + p k + q c; zeros where it solves none."""
     return oscillators(record, parameters, np.ones(1), np.ones(1))[1:]
+
+
+ctypedef struct watched_t:
+    hooks_t hooks                        # first, as kernels find them
+    bint moved, solved                   # a drift was handed over; an equation for a position was
+
+
+cdef int watched_moved(double h, const double *x0, double *x1, double *v1, ptrdiff_t n, void *ctx) noexcept nogil:
+    (<watched_t *> ctx).moved = True
+    return 0
+
+
+cdef int watched_ended(double t, const double *x1, double *v1, double *a1, ptrdiff_t n, void *ctx) noexcept nogil:
+    return 0
+
+
+cdef int watched_accel(double t, const double *x, const double *v, double *a, ptrdiff_t n, void *ctx) noexcept nogil:
+    memset(a, 0, n * sizeof(double))
+    return 0
+
+
+cdef int watched_solve(double t, double w, const double *xp, const double *vp, double bx, double bv, const double *q, double *a, ptrdiff_t n,
+                       void *ctx) noexcept nogil:
+    if bx != 0.0:
+        (<watched_t *> ctx).solved = True
+    return watched_accel(t, xp, vp, a, n, ctx)
+
+
+def constrained_form(MethodRecord record, dict parameters):
+    """How a step stays on constraints: "drifts" are projected (RATTLE), "equations" have multipliers, or None: it does not."""
+    cdef watched_t watched
+    cdef mf_problem p = mf_new_problem()
+    watched.hooks.moved, watched.hooks.ended = watched_moved, watched_ended
+    watched.moved = watched.solved = False
+    p.n, p.ctx, p.flags, p.accel, p.solve_accel = 2, &watched, MF_CONSTRAINED, watched_accel, watched_solve
+    step_of_units(record, parameters, &p, 1.0, 0, -1)
+    return "drifts" if watched.moved else "equations" if watched.solved else None
 
 
 cdef oscillators(MethodRecord record, dict parameters, cnp.ndarray k, cnp.ndarray c):

@@ -10,7 +10,7 @@ from scipy.integrate import solve_ivp
 
 import mflow
 from mflow.cli import building
-from mflow.dynamics import load_tables
+from mflow.structures import load_tables
 
 K = np.array([[2.0, -1.0], [-1.0, 1.0]])
 TIMES, VALUES = np.array([0.0, 5.0, 5.02, 5.05, 5.07, 20.0]), np.array([0.0, 0.0, 1.0, 1.0, 0.0, 0.0])

@@ -18,6 +18,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 from libc.string cimport memcpy, memset
 
+from mflow_core.methods.second_order.hooks cimport constrained, ended, moved
 from mflow_core.methods.second_order.passes cimport add, advance, advance_v, correct, guess, kick_drift, taylor
 from mflow_core.methods.second_order.records cimport acceleration, choice, in_place, new_record, real, solve, start
 from mflow_core.methods.tableau cimport NO_STEPS, records_t, steps_t
@@ -110,6 +111,13 @@ cdef int newmark_steps(const mf_method *m, mf_frame *f, int64_t count, double t_
     return newmark_one(f, count, t_base, done) if f.par[BETA] > 0.0 and f.p.solve_accel != NULL else NO_STEPS
 
 
+cdef inline double step_before(mf_frame *f) noexcept nogil:
+    """The step that led here, where its slope of a is carried, else 0; that of this step is not known yet."""
+    cdef double h = f.s0[0] if not f.flags & MF_FRESH and f.s0[0] * f.h > 0.0 else 0.0
+    f.s1[0] = 0.0
+    return h
+
+
 cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
     """Newmark, central differences and constant acceleration: `begin` of the method gives beta and gamma."""
     cdef double[4] c
@@ -126,9 +134,7 @@ cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
     cx, cv = (0.5 - c[BETA]) * (h * h), (1.0 - c[GAMMA]) * h
     bx, bv = c[BETA] * (h * h), c[GAMMA] * h
     if m.sizes.n_scal:
-        if not f.flags & MF_FRESH and f.s0[0] * h > 0.0:
-            h_before = f.s0[0]
-        f.s1[0] = 0.0
+        h_before = step_before(f)
     taylor(f.n, f.x0[0], f.x0[1], a, xp, vp, h, cx, cv)
     guess(f.n, a, a1)
     status = solve(f, f.t + h, 1.0, xp, vp, bx, bv, NULL, a1)
@@ -144,7 +150,7 @@ cdef int newmark_many(const mf_method *m, mf_frame *f) noexcept nogil:
         advance(f.n, f.x0[0], f.x0[1], a, a1, f.x1[0], f.x1[1], h, cx, cv, bx, bv)
     if place:
         memcpy(f.x1[2], a1, f.n * sizeof(double))
-    return 0
+    return ended(f, f.x1[2])
 
 
 cdef int second_difference(mf_frame *f, const double *c, const double *a, const double *a1, double *s) noexcept nogil:
@@ -212,17 +218,31 @@ cdef int end_explicitly(mf_frame *f) noexcept nogil:
 
 
 cdef int verlet_step(const mf_method *m, mf_frame *f) noexcept nogil:
+    cdef double[4] c
     cdef const double *a
+    cdef double h_before
     cdef int status = start(f, f.work, &a)
     if status != 0:
         return status
+    h_before = step_before(f) if f.par[0] != VERLET_EXPLICIT else 0.0
+    if f.err != NULL and a != f.work and in_place(f):
+        memcpy(f.work, a, f.n * sizeof(double))
+        a = f.work
     kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, 0.5 * f.h, False)
+    status = moved(f, f.h, f.x0[0], f.x1[0], f.x1[1])
+    if status != 0:
+        return status
     if f.par[0] == VERLET_EXPLICIT:
-        return end_explicitly(f)
+        status = end_explicitly(f)
+        return ended(f, NULL) if status == 0 else status
     status = acceleration(f, f.t + f.h, f.x1[0], f.x1[1], f.x1[2])
-    if status == 0:
-        add(f.n, f.x1[1], f.x1[2], 0.5 * f.h)
-    return status
+    if status != 0:
+        return status
+    add(f.n, f.x1[1], f.x1[2], 0.5 * f.h)
+    if f.err != NULL and m.sizes.n_err > 0:
+        central_begin(m, f.par, 0, NULL, c)
+        status = estimate(f, c, a, f.x1[2], h_before)
+    return ended(f, NULL) if status == 0 else status
 
 
 cdef int staggered_step(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -238,11 +258,18 @@ cdef int staggered_step(const mf_method *m, mf_frame *f) noexcept nogil:
         kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], f.x1[1], f.h, half, False)
         return end_explicitly(f)
     kick_drift(f.n, f.x0[0], f.x0[1], a, f.x1[0], vp, f.h, half, backward)
+    status = moved(f, f.h, f.x0[0], f.x1[0], NULL if backward else vp)
+    if status != 0:
+        return status
     guess(f.n, a, a1)
     status = solve(f, f.t + f.h, 1.0, f.x1[0], vp, 0.0, bv, NULL, a1)
     if status != 0:
         return status
-    advance_v(f.n, f.x0[1], a, a1, f.x1[1], 0.0 if backward else half, bv)
+    if constrained(f):                       # vp has been moved
+        guess(f.n, vp, f.x1[1])
+        add(f.n, f.x1[1], a1, bv)
+    else:
+        advance_v(f.n, f.x0[1], a, a1, f.x1[1], 0.0 if backward else half, bv)
     if place:
         memcpy(f.x1[2], a1, f.n * sizeof(double))
     return 0
@@ -254,11 +281,35 @@ cdef int alpha_step(const mf_method *m, mf_frame *f) noexcept nogil:
     """The last parameter is the convention of the load. a is that of the recurrence: M^-1 F at its point, and not at the end."""
     cdef double[4] c
     cdef const double *a
-    cdef int status = start(f, f.work, &a)
+    cdef double h_before
+    cdef int status
+    if f.err != NULL and m.sizes.n_err > 0 and in_place(f) and f.par[m.n_par - 1] != 1:
+        return alpha_from_copies(m, f)
+    status = start(f, f.work, &a)
     if status != 0:
         return status
     m.begin(m, f.par, 0, NULL, c)
-    return shifted_step(f, c, a) if f.par[m.n_par - 1] == 1 else interpolated_step(f, c, a)
+    if f.par[m.n_par - 1] == 1:
+        return shifted_step(f, c, a)
+    h_before = step_before(f)
+    if h_before != 0.0 and h_before != f.h:
+        a = moved_along(f, a, f.h / h_before)
+    status = interpolated_step(f, c, a)
+    return alpha_estimate(f, c, a, h_before) if status == 0 and f.err != NULL and m.sizes.n_err > 0 else status
+
+
+cdef int alpha_from_copies(const mf_method *m, mf_frame *f) noexcept nogil:
+    """In place, with an estimate, which looks at the start once more: from copies of it in `work`."""
+    cdef const double *copies[5]
+    cdef const double *const *x0 = f.x0
+    cdef int j, status
+    for j in range(5):
+        copies[j] = f.work + (6 + j) * f.ld
+        memcpy(<void *> copies[j], x0[j], f.n * sizeof(double))
+    f.x0 = copies
+    status = alpha_step(m, f)
+    f.x0 = x0
+    return status
 
 
 cdef int interpolated_step(mf_frame *f, const double *c, const double *a) noexcept nogil:
@@ -281,6 +332,52 @@ cdef int interpolated_step(mf_frame *f, const double *c, const double *a) noexce
     correct(f.n, f.x1[0], f.x1[1], a1, bx, bv)
     for i in range(f.n):
         phi1[i] = back * (a1[i] - q[i])
+    return 0
+
+
+cdef const double *moved_along(mf_frame *f, const double *a, double ratio) noexcept nogil:
+    """a of the recurrence, for a step of another size: it stands off the end of the step before by a share of that step, phi does not."""
+    cdef double *to = f.work + 5 * f.ld
+    cdef ptrdiff_t i
+    for i in range(f.n):
+        to[i] = f.x0[3][i] + ratio * (a[i] - f.x0[3][i])
+    return to
+
+
+cdef int alpha_estimate(mf_frame *f, const double *c, const double *a, double h_before) noexcept nogil:
+    """Local errors of x and v, against the cubic and the parabola that phi at both ends and s = dt^2 phi'' give; d = phi+ - phi.
+
+        e_x = dt^2 ((1/2 - beta) a + beta a+ - phi/3 - phi+/6 + s/24),    e_v = dt ((1 - gamma) a + gamma a+ - (phi + phi+)/2 + s/12)
+
+    s as in `estimate`, from the middle of the step at first.
+    """
+    cdef double h = f.h, ratio, slope = 1.0 / h
+    cdef const double *phi = a if f.flags & MF_FRESH else f.x0[3]
+    cdef const double *phi1 = f.x1[3]
+    cdef const double *a1 = f.x1[2]
+    cdef double *s = f.work + 2 * f.ld
+    cdef double *xm = f.work + 3 * f.ld
+    cdef double *vm = f.work + 4 * f.ld
+    cdef ptrdiff_t i
+    cdef int status
+    if h_before == 0.0:
+        for i in range(f.n):
+            xm[i] = 0.5 * (f.x0[0][i] + f.x1[0][i]) + 0.125 * h * (f.x0[1][i] - f.x1[1][i])
+            vm[i] = 0.5 * (f.x0[1][i] + f.x1[1][i]) + 0.125 * h * (phi[i] - phi1[i])
+        status = acceleration(f, f.t + 0.5 * h, xm, vm, s)
+        if status != 0:
+            return status
+        for i in range(f.n):
+            s[i] = 4.0 * ((phi[i] - s[i]) + (phi1[i] - s[i]))
+    else:
+        ratio = 2.0 * h / (h + h_before)
+        for i in range(f.n):
+            s[i] = ratio * ((phi1[i] - phi[i]) - h * f.x0[4][i])
+    for i in range(f.n):
+        f.err[i] = (h * h) * ((((0.5 - c[BETA]) * a[i] + c[BETA] * a1[i]) - (2.0 * phi[i] + phi1[i]) * (1./6)) + s[i] * (1./24))
+        f.err[f.ld + i] = h * ((((1.0 - c[GAMMA]) * a[i] + c[GAMMA] * a1[i]) - 0.5 * (phi[i] + phi1[i])) + s[i] * (1./12))
+        f.x1[4][i] = slope * (phi1[i] - phi[i])
+    f.s1[0] = h
     return 0
 
 
@@ -342,7 +439,7 @@ cdef int newmark_sizes(const mf_method *m, const double *par, mf_sizes *sizes) n
 cdef int verlet_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
     sizes[0] = m.sizes
     if par[0] == VERLET_EXPLICIT:
-        sizes.order, sizes.n_coef = 1, 0
+        sizes.order, sizes.n_coef, sizes.n_vec, sizes.n_err, sizes.n_scal = 1, 0, 3, 0, 0
     return 0
 
 
@@ -355,8 +452,8 @@ cdef int staggered_sizes(const mf_method *m, const double *par, mf_sizes *sizes)
 
 cdef int alpha_sizes(const mf_method *m, const double *par, mf_sizes *sizes) noexcept nogil:
     sizes[0] = m.sizes
-    if par[m.n_par - 1] == 1:                # shifted: phi is not carried, and two more work vectors are needed
-        sizes.n_vec, sizes.n_work = 3, 4
+    if par[m.n_par - 1] == 1:                # shifted: neither phi nor its slope is carried, and there is no estimate
+        sizes.n_vec, sizes.n_work, sizes.n_err, sizes.n_scal = 3, 4, 0, 0
     return 0
 
 
@@ -424,14 +521,15 @@ record(b"central_difference", b"CentralDifference", b"", 2, [], b"x|v|a", 4, new
     b"N. Newmark, J. Eng. Mech. Div. ASCE 85 (1959) 67-94; K.-J. Bathe, Finite Element Procedures (1996), 9.2",
     MF_IMPLICIT | MF_SYMPLECTIC, central_begin)
 
-record(b"velocity_verlet", b"VelocityVerlet", b"leapfrog|verlet|stoermer_verlet", 2,
+made = record(b"velocity_verlet", b"VelocityVerlet", b"leapfrog|verlet|stoermer_verlet", 2,
     [choice(b"damping", b"none|explicit", b"none: F does not depend on v (if it does: first order, a at the half step). explicit: "
              b"v(1/2) stands in for v+, and a is taken anew at the end")],
-    b"x|v|a", 1, verlet_step,
+    b"x|v|a|j", 7, verlet_step,
     b"v(1/2) = v + dt/2 a, x+ = x + dt v(1/2), v+ = v(1/2) + dt/2 a(t+, x+, v(1/2))",
     b"Kick, drift, kick: symplectic, one force a step. The same path as central differences where F does not depend on v.",
     b"L. Verlet, Phys. Rev. 159 (1967) 98-103; W. Swope et al., J. Chem. Phys. 76 (1982) 637-649",
-    MF_SYMPLECTIC, central_begin, verlet_sizes)
+    MF_SYMPLECTIC | MF_EMBEDDED, central_begin, verlet_sizes)
+made.order_hat, made.sizes.n_err, made.sizes.n_scal = 2, 2, 1
 
 record(b"staggered", b"Staggered", b"", 2,
     [choice(b"damping", b"trapezoidal|backward_euler|explicit", b"how the end of the step takes v: trapezoidal is second order; "
@@ -449,22 +547,24 @@ _LOAD = choice(b"load", b"interpolated|shifted", b"interpolated: (1 - af) F(t+, 
 
 made = record(b"hht", b"HHT", b"hilber_hughes_taylor|hht_alpha", 2,
     [real(b"alpha", -0.1, -1./3, 0, b"numerical damping of high frequencies: 0 none (average acceleration), -1/3 most"), _LOAD],
-    b"x|v|a|f", 2, alpha_step,
+    b"x|v|a|f|j", 11, alpha_step,
     b"M a+ = (1 + alpha) F+ - alpha F, x+ and v+ as Newmark's with beta = (1 - alpha)^2/4, gamma = 1/2 - alpha",
     b"Hilber, Hughes and Taylor's alpha method: second order, stable for every step, damps what the step does not resolve.",
     b"H. Hilber, T. Hughes and R. Taylor, Earthq. Eng. Struct. Dyn. 5 (1977) 283-292",
-    MF_IMPLICIT, hht_begin, alpha_sizes)
+    MF_IMPLICIT | MF_EMBEDDED, hht_begin, alpha_sizes)
 made.start = alpha_start
+made.order_hat, made.sizes.n_err, made.sizes.n_scal = 2, 2, 1
 
 made = record(b"generalized_alpha", b"GeneralizedAlpha", b"chung_hulbert", 2,
     [real(b"rho_inf", 0.8, 0, 1, b"spectral radius at infinite frequency: 1 keeps everything, 0 kills it in a step"), _LOAD],
-    b"x|v|a|f", 2, alpha_step,
+    b"x|v|a|f|j", 11, alpha_step,
     b"M ((1 - am) a+ + am a) = (1 - af) F+ + af F, am = (2 rho - 1)/(rho + 1), af = rho/(rho + 1), x+ and v+ as Newmark's with "
     b"beta = (1 - am + af)^2/4, gamma = 1/2 - am + af",
     b"The generalised alpha method: of all its kind it damps low frequencies least for a given damping of the high ones.",
     b"J. Chung and G. Hulbert, J. Appl. Mech. 60 (1993) 371-375",
-    MF_IMPLICIT, alpha_begin, alpha_sizes)
+    MF_IMPLICIT | MF_EMBEDDED, alpha_begin, alpha_sizes)
 made.start = alpha_start
+made.order_hat, made.sizes.n_err, made.sizes.n_scal = 2, 2, 1
 
 
 cdef steps_t STEPS

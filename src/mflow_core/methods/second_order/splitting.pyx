@@ -14,6 +14,7 @@ nothing of the start is read once the first pass has been made. Some weights are
 """
 from cpython.pycapsule cimport PyCapsule_New
 
+from mflow_core.methods.second_order.hooks cimport ended, moved
 from mflow_core.methods.second_order.passes cimport add, drift, guess, kick_drift
 from mflow_core.methods.second_order.records cimport acceleration, choice, new_record, solve, start
 from mflow_core.methods.tableau cimport MAX_STAGES, records_t
@@ -37,6 +38,7 @@ cdef int splitting_step(const mf_method *m, mf_frame *f) noexcept nogil:
     cdef double *x1 = f.x1[0]
     cdef double *v1 = f.x1[1]
     cdef double *a1 = f.x1[2]
+    cdef bint composed = s.w[0] != 0.0   # of steps that have a constrained form each; drifts of others are not those of RATTLE
     cdef int j, status
     if s.first != 0.0:
         drift(f.n, f.x0[0], f.x0[1], x1, v1, s.first * f.h)
@@ -47,17 +49,21 @@ cdef int splitting_step(const mf_method *m, mf_frame *f) noexcept nogil:
         status = start(f, f.work, &a)
         if status == 0:
             kick_drift(f.n, f.x0[0], f.x0[1], a, x1, v1, s.drift[0] * f.h, s.kick[0] * f.h, False)
+    if status == 0 and composed:
+        status = moved(f, s.drift[0] * f.h, f.x0[0], x1, v1)
     for j in range(1, s.q):
         if status == 0:
             status = acceleration(f, f.t + s.c[j - 1] * f.h, x1, v1, a1)
         if status != 0:
             return status
         kick_drift(f.n, x1, v1, a1, x1, v1, s.drift[j] * f.h, s.kick[j] * f.h, False)
+        if composed:
+            status = moved(f, s.drift[j] * f.h, NULL, x1, v1)
     if status == 0:
         status = acceleration(f, f.t + f.h, x1, v1, a1)
     if status == 0 and s.last != 0.0:
         add(f.n, v1, a1, s.last * f.h)
-    return status
+    return ended(f, NULL) if status == 0 and composed else status
 
 
 cdef int composed_step(const mf_method *m, mf_frame *f) noexcept nogil:
@@ -80,6 +86,9 @@ cdef int composed_step(const mf_method *m, mf_frame *f) noexcept nogil:
         whole = s.w[j] * f.h
         half = 0.5 * whole
         kick_drift(f.n, x, v, a, x1, v1, whole, half, False)
+        status = moved(f, whole, x if j == 0 else NULL, x1, v1)
+        if status != 0:
+            return status
         guess(f.n, a, a1)
         status = solve(f, f.t + s.end[j] * f.h, 1.0, x1, v1, 0.0, half, NULL, a1)
         if status != 0:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,8 @@ from mflow_core.dynamics import supports as core_supports
 from mflow_core.problems.signatures import LOAD_SIGNATURE, compiled_address
 
 from mflow.base.checks import Array
-from mflow.dynamics.load_tables import ended
-from mflow.dynamics.supports import Supports
+from mflow.structures.load_tables import ended
+from mflow.structures.supports import Supports
 
 __all__ = ["is_table", "load_on", "table_on", "table_until"]
 
@@ -69,6 +70,87 @@ def load_on(load: Any, supports: Supports, pull: Array) -> Any:
         return np.asarray((value.reshape(n) + pull)[free])
 
     return on_free
+
+
+def _function_of(load: Any, supports: Supports, why: str) -> tuple[Callable[[float], Array], Callable[[float], Array] | None]:
+    """The load of all n degrees of freedom at a time; and its slope, where that is known."""
+    n = supports.n
+    if load is None:
+        return lambda t: np.zeros(n), lambda t: np.zeros(n)
+    if is_table(load):
+        times, values, pattern = table_on(load, _All(supports), np.zeros(n))
+        values = values.T if pattern is None else np.outer(pattern, values)
+        slopes = np.diff(values, axis=1) / np.diff(times)
+
+        def slope(t: float) -> Array:
+            k = int(np.searchsorted(times, t, side="right")) - 1
+            return slopes[:, k] if 0 <= k < slopes.shape[1] else np.zeros(n)
+
+        return lambda t: np.array([np.interp(t, times, row) for row in values]), slope
+    if compiled_address(load, "load", LOAD_SIGNATURE) is not None:
+        raise ValueError(f"load: a compiled function does not go with {why}: give a Python function or a table")
+    if not callable(load):
+        numbers = _numbers(load, supports, "load")
+        return lambda t: numbers, lambda t: np.zeros(n)
+
+    def at(t: float) -> Array:
+        value = np.asarray(load(t))
+        if value.size != n:
+            raise ValueError(f"load returned shape {value.shape}, but there are {n} degrees of freedom")
+        return np.asarray(value.reshape(n), dtype=np.float64)
+
+    return at, None
+
+
+class _All(Supports):
+    """As if all degrees of freedom were free."""
+
+    def __init__(self, of: Supports) -> None:
+        super().__init__(np.zeros(of.shape), None)
+
+
+def moving_load(load: Any, supports: Supports, pull: Array, matrices: tuple[Any, Any, Any]) -> Callable[[float], Array]:
+    """The load of all degrees of freedom with what supports that move pull with, by (K, C, M) between them and the others."""
+    moves = supports.moves
+    assert moves is not None
+    at, _ = _function_of(load, supports, "supports that move")
+    columns: list[Any] = [None if A is None or A.ndim == 1 else A[:, moves.index] for A in matrices]
+    columns = [A.toarray() if hasattr(A, "toarray") else A for A in columns]
+    _tell_massless(supports, load)
+
+    def with_pull(t: float) -> Array:
+        f = _passed(supports, at(t)) + pull
+        for A, motion in zip(columns, moves.at(t), strict=True):
+            if A is not None:
+                f = f - A @ motion
+        return f
+
+    return with_pull
+
+
+def load_with_massless(load: Any, supports: Supports, pull: Array) -> Any:
+    """The load with what degrees of freedom without mass hand on to the others, as numbers, a table or a function of all."""
+    _tell_massless(supports, load)
+    if is_table(load):
+        times, values, pattern = table_on(load, _All(supports), np.zeros(supports.n))
+        rows = values.T if pattern is None else np.outer(pattern, values)
+        return times, np.ascontiguousarray(_passed(supports, rows.T).T + pull[:, None])
+    if load is None:
+        return pull if np.any(pull) else None
+    at, _ = _function_of(load, supports, "degrees of freedom without mass")
+    if not callable(load):
+        return _passed(supports, at(0.0)) + pull
+    return lambda t: _passed(supports, at(t)) + pull
+
+
+def _passed(supports: Supports, f: Array) -> Array:
+    return f if supports.massless is None else supports.massless.passed(f)
+
+
+def _tell_massless(supports: Supports, load: Any) -> None:
+    """Degrees of freedom without mass learn the load that they follow."""
+    if supports.massless is not None and load is not None:
+        supports.massless.take_load(*_function_of(load, supports, "degrees of freedom without mass"), supports.delta)
 
 
 def table_on(table: tuple[Any, ...], supports: Supports, pull: Array) -> tuple[Any, ...]:

@@ -11,8 +11,9 @@ from mflow_core.problems.signatures import PRODUCT_SIGNATURE, compiled_address
 
 from mflow.base.checks import check_choice, check_number
 from mflow.base.extras import need
-from mflow.dynamics.loads import is_table, load_on, table_on
-from mflow.dynamics.supports import Supports, free_part
+from mflow.structures.loads import is_table, load_on, load_with_massless, moving_load, table_on
+from mflow.structures.massless import condensed, rows_without
+from mflow.structures.supports import Supports, free_part
 
 __all__ = ["narrower_order", "structure_problem"]
 
@@ -41,12 +42,22 @@ def structure_problem(
     M: Any = matrices.checked_matrix(np.ones(n) if mass is None else mass, "mass", n)
     C: Any = None if damping is None or function else matrices.checked_matrix(damping, "damping", n)
     K: Any = None if stiffness is None else matrices.checked_matrix(stiffness, "stiffness", n)
+    K = _without_massless(supports, M, C, K, alone and not function)
     if rayleigh is not None:
         C = _sum(C, _rayleigh(rayleigh, M, K))
     pull = np.zeros(n)
     if supports.any and K is not None:
         resting = np.where(np.isin(np.arange(n), supports.held), supports.place, 0.0)
+        if supports.moves is not None:
+            resting[supports.moves.index] = 0.0
         pull = -(K * resting if K.ndim == 1 else np.asarray(K @ resting))
+    if supports.moves is not None:
+        if function:
+            supports.refuse_motion("damping", "a function")
+        load, pull = moving_load(load, supports, pull, (K, C, M)), np.zeros(n)
+    elif supports.massless is not None:
+        load = load_with_massless(load, supports, pull)
+        pull = np.zeros(n)
     M, C, K = (free_part(a, supports) for a in (M, C, K))
     order = narrower_order([a for a in (M, C, K) if a is not None]) if narrow and not cg else None
     if order is not None:
@@ -57,8 +68,8 @@ def structure_problem(
         bad = np.flatnonzero(~(diagonal > 0))
         raise ValueError(
             f"mass: expected a mass above 0 for every degree of freedom that moves, got {diagonal[bad[0]]:g} at degree of freedom "
-            f"{supports.free[bad[0]]} (row {supports.free[bad[0]]}); take those without one out by static condensation, or name "
-            "them in fixed="
+            f"{supports.free[bad[0]]} (row {supports.free[bad[0]]}); take those without one out by static condensation, which is done "
+            "here where neither a force nor dashpots act on them, or name them in fixed="
         )
     size = supports.free.size
     table = None
@@ -70,6 +81,24 @@ def structure_problem(
     if table is not None:
         problem.set_table(*table_on(table, supports, pull))
     return problem, None if function else (size, M, C, K)
+
+
+def _without_massless(supports: Supports, M: Any, C: Any, K: Any, may: bool) -> Any:
+    """K with the free degrees of freedom condensed that have no mass; the supports know them then."""
+    index = supports.free[rows_without(M)[supports.free]]
+    if not index.size or not may or K is None:
+        return K
+    if C is not None and not np.all(rows_without(C)[index]):
+        k = index[~rows_without(C)[index]][0]
+        raise ValueError(
+            f"mass: degree of freedom {k} has a dashpot and no mass, so that its velocity follows from the forces, and it cannot be "
+            "condensed: give it a small mass, or give its damping as rayleigh=(0, b)"
+        )
+    if index.size == supports.free.size:
+        raise ValueError("mass: expected a mass for some degree of freedom that moves, got none: nothing has inertia")
+    K, massless = condensed(K, index)
+    supports.condense(massless)
+    return K
 
 
 def narrower_order(given: list[Any]) -> Any:

@@ -1,0 +1,1 @@
+"""What moves and what pulls: matrices, supports and loads as the core takes them."""

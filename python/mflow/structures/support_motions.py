@@ -1,0 +1,144 @@
+"""Motions of supports, given by functions or tables: place, velocity and acceleration at a time.
+
+A table is followed by a cubic spline through its values (not-a-knot at its ends), whose derivatives are the velocity and the
+acceleration; of two or three values by the polynomial through them. A function that returns the place alone is differenced:
+
+    v = (u(-2d) - 8 u(-d) + 8 u(d) - u(2d)) / (12 d),    a = (-u(-2d) + 16 u(-d) - 30 u + 16 u(d) - u(2d)) / (12 d^2)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mflow.base.checks import Array, shown
+from mflow.base.extras import need
+
+__all__ = ["SupportMotions", "differenced", "is_given", "step_of_differences"]
+
+INSIDE = 1e-12  # of a table's span: a run that leaves it by less stays in it
+
+
+def is_given(fixed: Any) -> bool:
+    """Whether supports are given with their motions."""
+    return isinstance(fixed, dict)
+
+
+def differenced(of: Callable[[float], Array], t: float, delta: float) -> Array:
+    """(3, k): a function (k,) of t, its first and its second derivative."""
+    far_back, back, here, ahead, far_ahead = (of(t + j * delta) for j in (-2, -1, 0, 1, 2))
+    first = (far_back - 8.0 * back + 8.0 * ahead - far_ahead) / (12.0 * delta)
+    return np.stack([here, first, (16.0 * (back + ahead) - (far_back + far_ahead) - 30.0 * here) / (12.0 * delta**2)])
+
+
+class SupportMotions:
+    """The motions of some of n degrees of freedom.
+
+    given : {index or tuple of indices: a function of t, or a table (times, values)}. span : (t0, t_end), which tables must cover.
+    delta : what functions are differenced with.
+    """
+
+    def __init__(self, given: dict[Any, Any], n: int, span: tuple[float, float], delta: float) -> None:
+        self.delta, self.span = delta, span
+        self.parts: list[tuple[slice, Callable[[float], Array]]] = []
+        index: list[int] = []
+        for key, motion in given.items():
+            own = [self._number(one, n) for one in (key if isinstance(key, tuple) else (key,))]
+            where = slice(len(index), len(index) + len(own))
+            index.extend(own)
+            name = f"fixed[{key!r}]"
+            if callable(motion):
+                self.parts.append((where, self._of_function(motion, len(own), name)))
+            elif motion is not None:
+                self.parts.append((where, self._of_table(motion, len(own), name)))
+        if len(set(index)) < len(index):
+            twice = next(k for k in index if index.count(k) > 1)
+            raise ValueError(f"fixed: degree of freedom {twice} is given twice: one motion for each")
+        moving = [k for where, _ in self.parts for k in range(where.start, where.stop)]
+        self.all_held = np.array(index, dtype=np.intp)
+        self.index = self.all_held[moving]  # those that move, in the order of the parts
+
+    @property
+    def any(self) -> bool:
+        """Whether one of them moves."""
+        return bool(self.parts)
+
+    def at(self, t: Any) -> Array:
+        """Place, velocity and acceleration of what moves: (3, k) at a time, (3, m, k) at m times."""
+        times = np.asarray(t, dtype=np.float64)
+        if times.ndim:
+            rows = [self.at(float(one)) for one in times]
+            return np.stack(rows, axis=1) if rows else np.empty((3, 0, self.index.size))
+        return np.concatenate([of(float(times)) for _, of in self.parts], axis=1)
+
+    @staticmethod
+    def _number(key: Any, n: int) -> int:
+        if isinstance(key, bool) or not isinstance(key, int | np.integer) or not -n <= key < n:
+            raise ValueError(f"fixed: expected degrees of freedom from 0 to {n - 1} as keys, or tuples of them, got {key!r}")
+        return int(key) % n
+
+    def _of_function(self, motion: Callable[[float], Any], count: int, name: str) -> Callable[[float], Array]:
+        def row(value: Any, t: float) -> Array:
+            numbers = np.asarray(value)
+            if numbers.dtype.kind not in "biuf" or numbers.size not in (1, count):
+                raise ValueError(
+                    f"{name}: expected a function of t that returns the place of {count} degrees of freedom, or (place, velocity, "
+                    f"acceleration), got {shown(value)} at t = {t:g}"
+                )
+            if not np.all(np.isfinite(numbers)):
+                raise ValueError(f"{name}: expected finite numbers, got {shown(value)} at t = {t:g}")
+            return np.array(np.broadcast_to(numbers.ravel(), (count,)), dtype=np.float64)
+
+        def at(t: float) -> Array:
+            value = motion(t)
+            if isinstance(value, tuple) and len(value) == 3:
+                return np.stack([row(part, t) for part in value])
+            return differenced(lambda s: row(motion(s), s), t, self.delta)
+
+        at(self.span[0])
+        return at
+
+    def _of_table(self, table: Any, count: int, name: str) -> Callable[[float], Array]:
+        try:
+            times, values = (np.asarray(part, dtype=np.float64) for part in table)
+        except (TypeError, ValueError):
+            raise TypeError(f"{name}: expected a function of t, a table (times, values) or None, got {shown(table)}") from None
+        if times.ndim != 1 or times.size < 2 or not np.all(np.diff(times) > 0) or not np.all(np.isfinite(times)):
+            raise ValueError(f"{name}: expected a table of two or more finite times that increase, got times of shape {times.shape}")
+        if values.shape not in ((times.size,), (count, times.size)) or not np.all(np.isfinite(values)):
+            raise ValueError(f"{name}: expected finite values of shape {(count, times.size)} in its table, got shape {values.shape}")
+        low, high = min(self.span), max(self.span)
+        slack = INSIDE * (abs(low) + abs(high) + float(times[-1] - times[0]))
+        if low < times[0] - slack or high > times[-1] + slack:
+            end = f"begins at t = {times[0]:g}, after" if low < times[0] - slack else f"ends at t = {times[-1]:g}, before"
+            edge = low if low < times[0] - slack else high
+            raise ValueError(f"{name}: its table {end} the run's {edge:g}: where the support goes is not known there; give more of it")
+        of = _through(times, np.broadcast_to(np.atleast_2d(values), (count, times.size)))
+
+        def at(t: float) -> Array:
+            if not times[0] - slack <= t <= times[-1] + slack:  # a stepper that has gone farther
+                raise ValueError(
+                    f"{name}: its table goes from t = {times[0]:g} to {times[-1]:g}, and t = {t:g} is asked for: give more of it"
+                )
+            return of(t)
+
+        return at
+
+
+def _through(times: Array, rows: Array) -> Callable[[float], Array]:
+    """The spline, or the polynomial through two or three values."""
+    if times.size <= 3:
+        middle, scale = float(times[0]), float(times[-1] - times[0])
+        powers = [np.polynomial.Polynomial.fit(times, row, times.size - 1, domain=[middle, middle + scale]) for row in rows]
+        return lambda t: np.array([[p.deriv(k)(t) if k else p(t) for p in powers] for k in range(3)])
+    spline = need("scipy.interpolate", "a table of a support's motion").CubicSpline(times, rows, axis=1)
+    return lambda t: np.stack([spline(t, k) for k in range(3)])
+
+
+def step_of_differences(dt: Any, span: tuple[float, float]) -> float:
+    """What functions of t are differenced with: an eighth of a step, or some thousandth of the run."""
+    whole = abs(span[1] - span[0]) or 1.0
+    return abs(dt) / 8.0 if isinstance(dt, int | float) and dt and math.isfinite(dt) else whole / 4096.0

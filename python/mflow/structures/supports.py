@@ -1,0 +1,182 @@
+"""Starts and supports: where the degrees of freedom begin, and which of them stay there or go elsewhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mflow_core.dynamics import matrices
+
+from mflow.base.checks import Array, check_start
+from mflow.structures.massless import Massless
+from mflow.structures.support_motions import SupportMotions, is_given, step_of_differences
+
+__all__ = ["Supports", "as_diagonal", "check_speed", "check_starts", "free_part"]
+
+
+class Supports:
+    """Which of n degrees of freedom move by the equations; the others keep the places that x0 gives them, go where `fixed` says (a dict of
+    motions), or have no mass and follow.
+
+    States of a run hold the free ones, in the run's order. which : 0 of places, 1 of velocities, 2 of accelerations.
+    """
+
+    def __init__(self, x0: Array, fixed: Any, span: tuple[float, float] = (0.0, 1.0), dt: Any = None) -> None:
+        self.shape, self.n = x0.shape, x0.size
+        self.place, self.delta = x0.ravel().copy(), step_of_differences(dt, span)
+        self.moves: SupportMotions | None = None
+        self.massless: Massless | None = None
+        self.any = False
+        self.free, self.held = np.arange(self.n), np.arange(0)
+        if fixed is None:
+            return
+        held = np.zeros(self.n, dtype=bool)
+        if is_given(fixed):
+            motions = SupportMotions(fixed, self.n, span, self.delta)
+            held[motions.all_held] = True
+            if motions.any:
+                self.moves = motions
+                self.place[motions.index] = motions.at(span[0])[0]
+        else:
+            held[_index_of(fixed, self.shape, self.n)] = True
+        self.free, self.held = np.flatnonzero(~held), np.flatnonzero(held)
+        self.any = bool(self.held.size)
+
+    def check_rest(self, speed: Array) -> None:
+        """ValueError where a fixed degree of freedom that does not move has a velocity."""
+        if not self.held.size:
+            return
+        still = self.held if self.moves is None else np.setdiff1d(self.held, self.moves.index)
+        moving = still[speed.ravel()[still] != 0]
+        if moving.size:
+            value, k = speed.ravel()[moving[0]], moving[0]
+            raise ValueError(f"v0: expected 0 at every fixed degree of freedom, got {value} at degree of freedom {k}")
+
+    def refuse_motion(self, name: str, why: str) -> None:
+        """ValueError about an argument that does not go with supports that move."""
+        if self.moves is not None:
+            raise ValueError(f"{name}: {why} does not go with supports that move (fixed= with motions)")
+
+    def reorder(self, order: Any) -> None:
+        """The run takes the degrees of freedom that move in this order, in which matrices are narrower."""
+        self.free, self.any = self.free[order], True
+
+    def condense(self, massless: Massless) -> None:
+        """From here on these follow the others."""
+        self.massless, self.any = massless, True
+        self.free = self.free[~np.isin(self.free, massless.index)]
+
+    def reduced(self, vector: Array) -> Array:
+        """The free part of n numbers, in the state's shape where all are free."""
+        return np.ascontiguousarray(vector.ravel()[self.free]) if self.any else vector
+
+    def whole(self, rows: Array, which: int = 1, t: Any = None) -> Array:
+        """(..., free) as (..., n), at a time, or (m, free) at m times."""
+        if not self.any:
+            return rows
+        out = np.zeros((*rows.shape[:-1], self.n))
+        if which == 0:
+            out[..., self.held] = self.place[self.held]
+        out[..., self.free] = rows
+        if self.moves is not None:
+            out[..., self.moves.index] = self.moves.at(t)[which]
+        if self.massless is not None:
+            forced = self._forced(t)[which]
+            out[..., self.massless.index] = out[..., self.massless.reach] @ self.massless.follow.T + forced
+        return out
+
+    def _forced(self, t: Any) -> Array:
+        assert self.massless is not None
+        if np.ndim(t) == 0:
+            return self.massless.forced(float(t))
+        rows = [self.massless.forced(float(one)) for one in t]
+        return np.stack(rows, axis=1) if rows else np.empty((3, 0, self.massless.index.size))
+
+    def polynomials(self, D: Array, which: int, t: Array) -> Array:
+        """Coefficients (m, 3, free) of theta, theta^2, theta^3 in the steps between m + 1 times, as (m, 3, n): what is given between steps
+        is followed by cubics as well."""
+        if not self.any:
+            return D
+        out = np.zeros((*D.shape[:-1], self.n))
+        out[..., self.free] = D
+        if self.moves is not None:
+            out[..., self.moves.index] = _cubics(self.moves.at(t)[which : which + 2], t)
+        if self.massless is not None:
+            forced = _cubics(self._forced(t)[which : which + 2], t)
+            out[..., self.massless.index] = out[..., self.massless.reach] @ self.massless.follow.T + forced
+        return out
+
+    def state(self, vector: Array, which: int = 1, t: Any = None) -> Array:
+        """A state of the run as its user knows it."""
+        return self.whole(vector.reshape(-1), which, t).reshape(self.shape) if self.any else vector
+
+
+def _index_of(fixed: Any, shape: tuple[int, ...], n: int) -> Array:
+    """The numbers of degrees of freedom that indices or a mask name."""
+    index = np.asarray(fixed)
+    if index.dtype == bool and index.shape in (shape, (n,)):
+        index = np.flatnonzero(index)
+    index = np.atleast_1d(index)
+    if index.size and (index.dtype.kind not in "iu" or index.ndim != 1 or index.min() < -n or index.max() >= n):
+        given = repr(fixed) if index.size <= 10 and index.ndim < 2 else f"an array of {index.dtype} of shape {index.shape}"
+        raise ValueError(
+            f"fixed: expected indices of degrees of freedom from 0 to {n - 1}, or a mask of True and False of shape {shape}, got {given}"
+        )
+    return index.astype(np.intp)
+
+
+def _cubics(values: Array, t: Array) -> Array:
+    """(m, 3, k) from values and slopes (2, m + 1, k) at m + 1 times: Hermite's cubics in each step."""
+    (start, end), h = (values[:, :-1], values[:, 1:]), np.diff(t)[:, None]
+    change = end[0] - start[0]
+    return np.stack([h * start[1], 3.0 * change - h * (2.0 * start[1] + end[1]), h * (start[1] + end[1]) - 2.0 * change], axis=1)
+
+
+def free_part(A: Any, supports: Supports) -> Any:
+    """The free rows and columns of a checked matrix."""
+    if A is None or not supports.any:
+        return A
+    free = supports.free
+    return A[free] if A.ndim == 1 else A[free][:, free]
+
+
+def as_diagonal(value: Any, shape: tuple[int, ...]) -> Any:
+    """Masses and the like of a state of several axes, one for each number or for each entry of its first axis, as n numbers; anything else
+    as it is."""
+    if value is None or len(shape) < 2 or hasattr(value, "tocsr") or callable(value) or np.ndim(value) == 0:
+        return value
+    given, n = np.asarray(value), int(np.prod(shape))
+    if given.shape == shape and given.shape != (n, n):
+        return given.ravel()
+    if given.shape == shape[:1] and shape[0] != n:
+        return np.repeat(given, n // shape[0])
+    return value
+
+
+def check_starts(x0: Any, v0: Any, given: tuple[Any, ...], load: Any) -> tuple[Array, Array]:
+    """x0 and v0; where neither is given, zeros, as many as the matrices have rows. Raises TypeError or ValueError."""
+    if x0 is None and v0 is None:
+        sizes = _sizes(given)
+        if not sizes and isinstance(load, list | np.ndarray):
+            sizes = [np.size(load)]
+        x0 = np.zeros(max(sizes, default=1))
+    name = "v0" if x0 is None else "x0"
+    start = np.atleast_1d(check_start(v0 if x0 is None else x0, name))
+    sizes = _sizes(given)
+    if len(sizes) > 1 and len(set(sizes)) == 1 and sizes[0] not in (1, start.size) and start.ndim == 1:
+        raise ValueError(f"{name}: expected {sizes[0]} numbers, one for each degree of freedom of the matrices, got shape {start.shape}")
+    return (np.zeros_like(start), start) if x0 is None else (start, check_speed(v0 if v0 is None else np.atleast_1d(v0), start))
+
+
+def check_speed(v0: Any, start: Array) -> Array:
+    """One velocity for each position of a start; zeros where v0 is None. Raises TypeError or ValueError."""
+    speed = np.zeros_like(start) if v0 is None else check_start(v0, "v0")
+    if speed.shape != start.shape:
+        raise ValueError(f"v0: expected one velocity for each position, of x0's shape {start.shape}, got shape {speed.shape}")
+    return speed
+
+
+def _sizes(given: tuple[Any, ...]) -> list[int]:
+    """How many rows the matrices and diagonals among them have; functions have none."""
+    arrays = (a for a in given if a is not None and not matrices.is_function(a))
+    return [np.shape(a)[0] for a in arrays if hasattr(a, "tocsr") or np.ndim(a) > 0]
