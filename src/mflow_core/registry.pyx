@@ -23,7 +23,8 @@ from mflow_core import cpu
 
 # By folder; a new family: here and in its folder's meson.build.
 FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "radau", "chebyshev", "second_order.newmark",
-                                             "second_order.splitting", "second_order.nystroem", "optimizers", "implicit_sgd")),
+                                             "second_order.splitting", "second_order.nystroem", "optimizers.momentum",
+                                             "optimizers.adaptive", "implicit_sgd")),
             *(f"directions.{name}" for name in ("quasi_newton", "conjugate_gradients", "trust_region")))
 
 

@@ -33,7 +33,7 @@ from mflow.base.methods import describe, from_letters, positional, public_values
 from mflow.base.telling import tell
 from mflow.optim.effective import effective_lr, never_negative
 
-NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were made with: unknown (see `optimizers.pyx`)
+NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were made with: unknown (see `optimizers/adaptive.pyx`)
 
 
 class Group(MutableMapping[str, Any]):

@@ -5,9 +5,11 @@ An optimizer is an `element`, a function that returns what one step adds to one 
 decay and clipping if they are on.
 """
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
 
-from mflow_core.types cimport mf_method
+from mflow_core.arithmetic.scalars cimport multiply, power_pair
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
+from mflow_core.types cimport mf_method
 
 cdef extern from "math.h" nogil:
     const double INFINITY
@@ -36,6 +38,20 @@ cdef inline double *common(const mf_method *m, const double *par, double lr, dou
     for j in range(OWN, OWN + WIDTH):
         coef[j] = 0.0
     return coef + OWN
+
+
+cdef inline void renew_power(double beta, int64_t k, double *pair, double *made_with) noexcept nogil:
+    """pair = beta^(k + 1), from nothing."""
+    power_pair(pair, beta, k + 1)
+    made_with[0] = beta
+
+
+cdef inline void next_power(double beta, int64_t k, double *pair, double *made_with) noexcept nogil:
+    """pair = beta^(k + 1): of the present beta, whatever those before were (torch's 1 - beta^t)."""
+    if k > 0 and made_with[0] == beta:
+        multiply(pair, beta)
+    else:
+        renew_power(beta, k, pair, made_with)
 
 
 cdef inline double gradient(double g, double c, double gscale, double clip, double decay) noexcept nogil:
@@ -144,4 +160,16 @@ cdef inline int apply_ahead(element each, int own, double ahead, const double *c
                             double *const *x, const double *g) noexcept nogil:
     """The same with a gradient at c + ahead x[1]; that of the decay is taken there, too."""
     over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[KEEP], x, g, ahead)
+    return 0
+
+
+cdef inline int ask_ahead(const mf_method *m, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x,
+                          double *at) noexcept nogil:
+    """The point of the gradient, c + w[4] x[1]."""
+    cdef const double *c = x[0]
+    cdef const double *v = x[1]
+    cdef double ahead = coef[OWN + 4]
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        at[i] = c[i] + ahead * v[i]
     return 0
