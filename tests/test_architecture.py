@@ -34,6 +34,7 @@ FLOORS = (
     ("curvature", "implicit"),
     ("stability",),
     ("data", "optim", "solvers", "spectra"),
+    ("derivatives",),
     ("base",),
 )
 FACES = {"__init__", "__main__", "schedules", "objectives", "scipy", "torch", "nonlinear", "testproblems"}

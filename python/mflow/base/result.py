@@ -25,6 +25,7 @@ __all__ = [
     "Result",
     "attach",
     "keep_origin",
+    "last_axis",
     "origin_of",
     "pending",
     "place_of",
@@ -243,6 +244,11 @@ class IVPResult(Examined):
         ('ill-posed', 2.7183)
         """
         return ANALYSES["posedness"](self, **options)
+
+
+def last_axis(states: Array) -> Array:
+    """A view of an array of states, one after the other along its first axis, which becomes the last one."""
+    return states.T if states.ndim == 2 else states.transpose((*range(1, states.ndim), 0))
 
 
 class Origin(NamedTuple):

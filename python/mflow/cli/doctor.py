@@ -8,7 +8,6 @@ import importlib.metadata
 import json
 import os
 import platform
-import re
 import shutil
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from mflow.base.extras import extras, numbers
 from mflow.base.methods import Method, methods
 from mflow.cli.arguments import check_file
 from mflow.cli.methods import version
@@ -31,8 +31,6 @@ from mflow.optimize.minimize import minimize
 __all__: list[str] = []
 
 DESCRIPTION = "Look at this installation: instruction-set levels, optional packages, a compiler; test that the bits of all methods agree."
-DISTRIBUTION = "momentum-flow"
-DEVELOPERS = ("bench", "dev", "docs", "test")  # extras that no user needs
 TIMEOUT = 120.0  # seconds for the self-test at one level
 
 
@@ -92,25 +90,15 @@ def compiler() -> str:
 def packages() -> list[dict[str, str]]:
     """The optional packages that the installed distribution names, with their versions here and what to do about them."""
     out = []
-    for line in importlib.metadata.requires(DISTRIBUTION) or []:
-        match = re.match(r"([A-Za-z0-9_.-]+)(?:\[[^\]]*\])?\s*(?:>=([0-9.]+))?.*extra\s*==\s*['\"](\w+)['\"]", line)
-        if match is None or match[3] in DEVELOPERS:
-            continue
-        name, needs, extra = match[1], match[2] or "", match[3]
+    for extra in extras():
         try:
-            here = importlib.metadata.version(name)
+            here = importlib.metadata.version(extra.package)
         except importlib.metadata.PackageNotFoundError:
             here = ""
-        old = bool(here and needs) and numbers(here) < numbers(needs)
-        advice = "" if here and not old else f"pip install '{DISTRIBUTION}[{extra}]'"
-        out.append({"extra": extra, "name": name, "needs": needs, "version": here, "advice": advice})
+        old = bool(here and extra.lowest) and numbers(here) < numbers(extra.lowest)
+        advice = "" if here and not old else extra.advice
+        out.append({"extra": extra.extra, "name": extra.package, "needs": extra.lowest, "version": here, "advice": advice})
     return out
-
-
-def numbers(text: str) -> tuple[int, ...]:
-    """A version as numbers, up to the first part that is none."""
-    parts = re.match(r"\d+(?:\.\d+)*", text)
-    return tuple(map(int, parts[0].split("."))) if parts else ()
 
 
 def compare_levels() -> dict[str, Any]:

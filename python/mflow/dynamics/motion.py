@@ -25,6 +25,7 @@ from mflow.dynamics.endings import MotionEnding
 from mflow.dynamics.history import MotionHistory
 from mflow.dynamics.limits import StepLimit
 from mflow.dynamics.supports import Supports
+from mflow.integrate.checkpoint import Checkpoints
 from mflow.integrate.control import ATOL, RTOL, Settings, check_min_step, check_span, check_tolerances, warn_of_small
 from mflow.integrate.drive import Drive
 
@@ -121,10 +122,10 @@ class Motion(Drive):
             common |= {"rtol_v": self.tolerances[2].tolist(), "atol_v": self.tolerances[3].tolist()}
         return {**common, **start, "energy": self.keeps_energy, **self.problem_facts}
 
-    def _resume(self, path: Any) -> None:
+    def _resume(self, checkpoints: Checkpoints) -> None:
         if self.keeps_energy:
             Energies(self.run).open()
-        super()._resume(path)
+        super()._resume(checkpoints)
 
     def _at_start(self) -> int:
         if self.mode == "fixed" and self.t0 != self.t1:

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from mflow.base.checks import Array
+from mflow.base.extras import need
 from mflow.base.methods import Method
 from mflow.stability.amplification import amplification
 
@@ -201,10 +202,7 @@ def exact_of(update: Rule) -> Any:
 
     Raises ImportError without sympy, ValueError where the rule does not take symbols or is not linear.
     """
-    try:
-        import sympy
-    except ImportError:
-        raise ImportError("symbols: they need sympy, which is not installed: pip install 'momentum-flow[sympy]'") from None
+    sympy = need("sympy", "symbols: an exact expansion")
     lr, L, c = sympy.Symbol("lr", positive=True), sympy.Symbol("L", positive=True), sympy.Symbol("c", real=True)
     kept: dict[str, Any] = {}
     one_step(update, np.ones(1), kept, np.ones(1), 0.1)

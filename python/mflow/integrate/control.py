@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from mflow_core import registry
+from mflow_core.arithmetic.starts import largest
 
 from mflow.base.checks import Array, as_array, as_number, check_choice, check_number, check_vector, check_whole, shown
 from mflow.base.methods import Method
@@ -49,6 +50,7 @@ SMALL = 0.1  # of atol: a start below it is lost in the errors that are allowed
 LEAST_RTOL = 100 * float(np.finfo(np.float64).eps)  # below it rounding, not the method, decides the measured error
 SAMPLES = 16
 MOST_TIMES = 2**31 - 1
+PLAIN, LARGE = (float, int), 0.5 * sys.float_info.max  # two times below it have a finite distance
 MANY = 2**62  # no limit on a number of steps
 ROUNDING = 1e-12  # a remainder this small against the whole span is no step of its own
 ABOVE_0 = "a finite step above 0 (it takes the sign of t_end - t0)"
@@ -58,7 +60,7 @@ MISSING_DT = "dt: expected the size of the fixed steps of {}, got None; give dt=
 # ---- settings -------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass
+@dataclass(slots=True)
 class Settings:
     """What the user of a driver may set besides the problem and the method; the names are those of `mflow.solve_ivp`."""
 
@@ -88,6 +90,10 @@ class Settings:
 
 def check_span(t_span: Sequence[float], dt: Any = None) -> tuple[float, float]:
     """(t0, t_end); t_end may be infinite where dt is: one implicit step to the steady state. Raises TypeError or ValueError."""
+    if type(t_span) is tuple and len(t_span) == 2:
+        first, last = t_span
+        if type(first) in PLAIN and type(last) in PLAIN and -LARGE < first < LARGE and -LARGE < last < LARGE:
+            return float(first), float(last)
     try:
         first, last = t_span
     except (TypeError, ValueError):
@@ -119,10 +125,11 @@ def check_mode(method: Method, settings: Settings, estimated: str) -> str:
 
     estimated: methods with an error estimate, for messages.
     """
-    controlled = any(value is not None for value in (settings.rtol, settings.atol, settings.rtol_v, settings.atol_v))
-    if settings.dt is not None and controlled:
+    dt = settings.dt
+    controlled = not (settings.rtol is None and settings.atol is None and settings.rtol_v is None and settings.atol_v is None)
+    if dt is not None and controlled:
         raise ValueError("dt, rtol, atol: dt gives fixed steps, and rtol, atol error control: give one of them")
-    if settings.dt is None:
+    if dt is None:
         if "staged" in method.flags and method.parameters["stages"] == 2:
             raise ValueError(f"stages: the error estimate of {method.name} needs 3 or more of them, or 0; give dt for fixed steps")
         if "embedded" in method.flags:
@@ -133,12 +140,14 @@ def check_mode(method: Method, settings: Settings, estimated: str) -> str:
                 f"estimate, such as {estimated}"
             )
         raise ValueError(MISSING_DT.format(method.name))
-    if callable(settings.dt) or isinstance(settings.dt, list | tuple) or np.ndim(settings.dt):
-        return "given"
-    if not isinstance(settings.dt, str):
+    if type(dt) is float:
         return "fixed"
-    if settings.dt != "auto":
-        raise ValueError(f'dt: expected a step above 0, steps one by one or "auto", got {settings.dt!r}')
+    if callable(dt) or isinstance(dt, list | tuple) or np.ndim(dt):
+        return "given"
+    if not isinstance(dt, str):
+        return "fixed"
+    if dt != "auto":
+        raise ValueError(f'dt: expected a step above 0, steps one by one or "auto", got {dt!r}')
     if "linear" not in method.flags or method.is_implicit:
         raise ValueError(f'dt = "auto" follows the stability limit of an explicit method, and {method.name} has none: give dt or rtol')
     return "auto"
@@ -171,7 +180,7 @@ def count_steps(t0: float, t1: float, step: float) -> int:
 def kept_every(save: str, save_every: Any, at_times: bool) -> int:
     """k: every k-th state is kept; 0: the last one alone, and those of t_eval. Raises TypeError or ValueError."""
     check_choice(save, "save", ("all", "last"))
-    if sum((save == "last", save_every is not None, at_times)) > 1:
+    if (save == "last") + (save_every is not None) + at_times > 1:
         raise ValueError("save, save_every, t_eval: they are three ways to say what to keep: give one of them")
     if save_every is None:
         return 0 if save == "last" or at_times else 1
@@ -278,6 +287,8 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
         rtol below 100 eps = 2.22e-14 (SciPy would raise it with a warning), atol below 0, NaN, a shape that does not fit, or nothing
         left that is controlled.
     """
+    if type(rtol) is float and type(atol) is float and LEAST_RTOL <= rtol < math.inf and 0.0 <= atol < math.inf:
+        return _pair(rtol, atol)
     relative, absolute = _tolerance(rtol, "rtol" + of, shape), _tolerance(atol, "atol" + of, shape)
     bad = np.flatnonzero(~(relative >= LEAST_RTOL) | ~np.isfinite(relative))
     if bad.size:
@@ -294,6 +305,15 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
     return relative, absolute
 
 
+@functools.lru_cache(maxsize=64)
+def _pair(rtol: float, atol: float) -> tuple[Array, Array]:
+    """Two numbers as arrays, which calls share."""
+    both = np.array([rtol]), np.array([atol])
+    for one in both:
+        one.flags.writeable = False
+    return both
+
+
 def _tolerance(value: Any, argument: str, shape: tuple[int, ...]) -> Array:
     array = as_array(value, argument)
     if array.dtype.kind not in "iuf":
@@ -305,9 +325,9 @@ def _tolerance(value: Any, argument: str, shape: tuple[int, ...]) -> Array:
 
 def warn_of_small(name: str, *starts: Array) -> None:
     """Warns of a start so far below the default atol that no digit of it is controlled; 0 is the start of many a problem."""
-    largest = max(float(np.max(np.abs(start), initial=0.0)) for start in starts)
-    if 0.0 < largest < SMALL * ATOL:
-        text = f"{name}: atol: the start is at most {largest:.3g}, and errors of the default {ATOL:g} are allowed: give atol="
+    size = max(map(largest, starts))
+    if 0.0 < size < SMALL * ATOL:
+        text = f"{name}: atol: the start is at most {size:.3g}, and errors of the default {ATOL:g} are allowed: give atol="
         tell(text)
 
 

@@ -18,12 +18,11 @@ from mflow_core.stepping import events as core_events
 from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_times
-from mflow.base.differences import slope_digits
 from mflow.base.methods import Method
-from mflow.base.pace import Pace
 from mflow.base.progress import Progress, Watcher
 from mflow.base.result import IVPResult, Origin, Result, attach, keep_origin, pending
 from mflow.base.telling import tell
+from mflow.derivatives.differences import slope_digits
 from mflow.integrate import control, endings
 from mflow.integrate.checkpoint import Checkpoints, StepState
 from mflow.integrate.control import ATOL, MANY, RTOL, Settings
@@ -67,6 +66,19 @@ class Drive:
 
     kind: type[Result] = IVPResult
     estimated = f"{control.default_method(None)} or {control.stiff_method()}"  # methods with an error estimate, for messages
+    # What few runs have; `__init__` makes it for those.
+    given: control.GivenSteps | None = None
+    watch: Watcher | None = None
+    auto: AutoSteps | None = None
+    progress: Progress | None = None
+    doubt: Doubt | None = None
+    checkpoints: Checkpoints | None = None
+    events: core_events.Events | None = None
+    steps = 0  # how many fixed ones there will be
+    bounded_k = -1  # the step that max_step(t, y) was last asked at
+    told_stiff = False
+    unmeasured = warned = ""  # why the Jacobian cannot be measured; the warning of a step that is too long
+    tolerances: tuple[Array, ...] = ()
 
     def __init__(self, problem: Problem, t_span: Sequence[float], start: Array, method: Method, settings: Settings, name: str) -> None:
         self.problem, self.start, self.method, self.settings, self.name = problem, start, method, settings, name
@@ -75,25 +87,28 @@ class Drive:
         self.mode = control.check_mode(method, settings, self.estimated)
         if self.mode == "auto":
             self.method = method = relaxing(method)
-        self.given = control.GivenSteps(settings.dt, self.t0, self.t1) if self.mode == "given" else None
+        if self.mode == "given":
+            self.given = control.GivenSteps(settings.dt, self.t0, self.t1)
         sized = self.mode in ("fixed", "auto")
         self.step = control.check_step(method, settings.dt, self.t0, self.t1) if sized else self.t1 - self.t0
         self.max_step = control.check_max_step(settings.max_step)
         self.max_steps = control.whole_or(settings.max_steps, "max_steps", MANY)
-        self.watch = Watcher(settings.callback) if settings.callback is not None else None
-        self.pace = Pace()
-        self.bounded_k = -1  # the step that max_step(t, y) was last asked at
-        self.told_stiff = False
-        self.unmeasured = self.warned = ""  # why the Jacobian cannot be measured; the warning of a step that is too long
-        self.steps = control.count_steps(self.t0, self.t1, self.step) if self.mode == "fixed" else 0
+        if self.mode == "fixed":
+            self.steps = control.count_steps(self.t0, self.t1, self.step)
+        if settings.callback is not None:
+            self.watch = Watcher(settings.callback)
         self._prepare()
-        span = self.t0, self.t1
-        self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
-        self.progress = Progress(self.t0, self.t1, name) if settings.progress else None
-        self.doubt = Doubt(self.run.equations, self.run.slope, name, problem.has_jac)
-        self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts)
-        if settings.resume is not None:
-            self._resume(settings.resume)
+        if self.mode == "auto":
+            span = self.t0, self.t1
+            self.auto = AutoSteps(self.run, self.history, self.events, self.watch, method, span, settings.symmetric)
+        if settings.progress:
+            self.progress = Progress(self.t0, self.t1, name)
+        if self.run.equations is not None:
+            self.doubt = Doubt(self.run.equations, self.run.slope, name, problem.has_jac)
+        if not (settings.checkpoint is None and settings.checkpoint_every is None and settings.resume is None):
+            self.checkpoints = Checkpoints(settings, self.run, self.history, self.events, self._facts)
+            if settings.resume is not None:
+                self._resume(self.checkpoints)
 
     def _prepare(self) -> None:
         """The run, its events and its history."""
@@ -102,10 +117,11 @@ class Drive:
             raise ValueError("t_eval, events, dense_output: dt = inf goes to t = inf in one step, with nothing between: omit them")
         times = None if s.t_eval is None else check_times(s.t_eval, self.t0, self.t1)
         every = control.kept_every(s.save, s.save_every, times is not None)
-        specs = control.check_events(s.events)
-        self.events = self._make_events(specs) if specs else None
+        if s.events is not None and (specs := control.check_events(s.events)):
+            self.events = self._make_events(specs)
         dense = times is not None or self.events is not None or s.dense_output
-        self.tolerances = self._check_tolerances() if self.mode == "adaptive" else ()
+        if self.mode == "adaptive":
+            self.tolerances = self._check_tolerances()
         self.run = self._make_run(math.nan if self.mode == "adaptive" else self.step, dense, bool(self.tolerances))
         if self.tolerances:
             rtol, atol, *of_v = self.tolerances
@@ -200,18 +216,19 @@ class Drive:
     def _piece(self) -> int:
         """Some steps, and what has its turn after them."""
         run = self.run
-        limit = min(self.max_steps - run.k, self.checkpoints.steps_left)
-        if self.max_steps <= run.k:
+        k = run.k
+        limit = self.max_steps - k
+        if limit <= 0:
             return MAX_STEPS
+        if self.checkpoints is not None:
+            limit = min(limit, self.checkpoints.steps_left)
         if callable(self.max_step):
             limit = 1
-            if self.bounded_k != run.k:  # once a step, whatever had its turn between
-                self.bounded_k, run.max_step = run.k, self.max_step(run.t, self._seen()[0])
+            if self.bounded_k != k:  # once a step, whatever had its turn between
+                self.bounded_k, run.max_step = k, self.max_step(run.t, self._seen()[0])
         if self.watch is not None:
             limit = 1
-        k, count = run.k, self.pace.take(limit)
-        status = self._steps(count)
-        self.pace.done()
+        status = self._steps(limit)
         if run.k == k:
             return status
         if self.mode == "adaptive" and not self.told_stiff:
@@ -220,32 +237,33 @@ class Drive:
             self.progress.update(run.t)
         if status == stepper.EVENT:  # a run that goes on from a file must not go on beyond the event
             return status
-        if self.watch is not None and self.mode != "auto" and self.watch(run.t, *self._seen()) and status == 0:
+        if self.watch is not None and self.auto is None and self.watch(run.t, *self._seen()) and status == 0:
             return CALLBACK
-        if (self.mode != "auto" or self.auto.sure) and self.checkpoints.due(run.t == self.t1):
+        if self.checkpoints is not None and (self.auto is None or self.auto.sure) and self.checkpoints.due(run.t == self.t1):
             lost = self.given.lost if self.given is not None else 0.0
-            self.checkpoints.write(StepState(self.step, self.auto.looks, int(self.run.nfev), lost))
+            looks = self.auto.looks if self.auto is not None else Looks()
+            self.checkpoints.write(StepState(self.step, looks, int(self.run.nfev), lost))
         return status
 
     def _steps(self, count: int) -> int:
-        """Up to `count` steps; the status."""
+        """Up to `count` steps, fewer where signals should be looked at; the status."""
         run, rows = self.run, self.history.rows if self.history.writes else None
         if self.mode == "adaptive":
-            return int(run.adaptive(count, self.t1, rows))
+            return run.adaptive(count, self.t1, rows, paced=True)
         if self.given is not None:
             sizes, ends = self.given.ahead(run.k, run.t, count, self._seen() if self.given.function is not None else ())
-            k, status = run.k, int(run.given(sizes, ends, self.t1, rows))
+            k, status = run.k, run.given(sizes, ends, self.t1, rows, paced=True)
             if run.k > k:
                 self.given.took(run.k)
                 self.step = run.grid[0]
             return status
-        if self.mode == "auto":
+        if self.auto is not None:
             status = self.auto.advance(count, rows)
             self.step, self.unmeasured = self.auto.step, self.auto.reason
             return status
         left = self.steps - run.k
         count = min(count, left)
-        return int(run.fixed(count, self.t1 if count == left else math.nan, rows))
+        return run.fixed(count, self.t1 if count == left else math.nan, rows, paced=True)
 
     def _tell_stiff(self) -> None:
         """Warns, once, where so many steps are held at the stability limit that an implicit method would be the better one."""
@@ -267,16 +285,18 @@ class Drive:
             **({} if self.given is None else {"steps": self.given.facts}),
         }  # fmt: skip
 
-    def _resume(self, path: Any) -> None:
+    def _resume(self, checkpoints: Checkpoints) -> None:
         """Goes back to where a checkpoint was written. Raises ValueError where no run of this call can have come to that place."""
-        step, looks, nfev, lost = self.checkpoints.resume(path)
+        path = self.settings.resume
+        step, looks, nfev, lost = checkpoints.resume(path)
         wrong = self._grid_misfit(step, lost) or self._looks_misfit(step, looks)
         if not wrong and nfev != self.run.nfev:
             wrong = f"nfev: expected the {self.run.nfev} evaluations of the run, got {nfev}"
         if wrong:
             raise ValueError(f"resume: {path} does not fit this call, or is damaged ({wrong})")
-        self.auto.looks, self.step = looks, step
-        self.auto.step = step
+        self.step = step
+        if self.auto is not None:
+            self.auto.looks, self.auto.step = looks, step
         if self.given is not None:
             self.given.lost = lost
 
@@ -321,7 +341,8 @@ class Drive:
 
     def finish(self, status: int) -> Any:
         """The result of a run that ended with this status."""
-        self.doubt.look()
+        if self.doubt is not None:
+            self.doubt.look()
         run, method = self.run, self.method
         if few := self._few_digits():
             tell(f"{self.name}: {few}")
@@ -340,7 +361,7 @@ class Drive:
         if self.events is not None and status in (core_events.NOT_FINITE, core_events.REFUSED):
             return self.result(-1, "event_failed", self.events.failure)
         ending = self._ending(where)
-        ending.held = self.checkpoints.held
+        ending.held = self.checkpoints is not None and self.checkpoints.held
         return self.result(-1, *(ending.unmeasured(self.unmeasured) if self.unmeasured else ending.explain(status)))
 
     def _few_digits(self) -> str:
@@ -365,7 +386,7 @@ class Drive:
     def result(self, status: int, reason: str, message: str) -> Any:
         """What there is so far."""
         run, events = self.run, self.events
-        if self.doubt.text and self.doubt.text not in message:
+        if self.doubt is not None and self.doubt.text and self.doubt.text not in message:
             message += f"; but {self.doubt.text}"
         none: list[Array] | None = None if self.settings.events is None else []
         self.history.close()

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.problems.signatures import code_text
 from mflow_core.stepping import stepper
 
@@ -75,7 +76,10 @@ class Ending:
 
         warned: why, where that is known already.
         """
-        first, last = _size(np.ravel(self.start)[: self.run.y.size]), _size(self.run.y)
+        last = largest(self.run.y)
+        if not last > GROWTH:
+            return ""
+        first = _size(np.ravel(self.start)[: self.run.y.size])
         why = (warned or self.hint()) if last > GROWTH * max(1.0, first) else ""
         return f"the state grew from {first:.3g} to {last:.3g}: {why}" if "exceeds" in why else ""
 

@@ -11,12 +11,14 @@ from mflow_core.stepping import stepper
 
 from mflow.base.checks import Array, check_whole
 from mflow.base.pace import joined
+from mflow.base.result import last_axis
 from mflow.base.savefile import numbers_of
 from mflow.integrate.dense import DenseOutput
 
 __all__ = ["History"]
 
 CHUNK_BYTES = 1 << 23
+FIRST_ROWS = 64
 
 
 class History:
@@ -48,8 +50,7 @@ class History:
         self.times = None if dense else times
         self.asked_times, self.kept_every = times, every
         self.chunks: list[tuple[Array, Array, Array | None]] = []
-        first = 1 if rows is None and self.times is None else len(self.times) if self.times is not None else int(rows or 0)
-        self._open(first if rows is not None or self.times is not None else 64)
+        self._open(len(self.times) if self.times is not None else FIRST_ROWS if rows is None else rows)
         if self.times is None:
             if self.every:
                 self._put(t0, start)
@@ -85,7 +86,7 @@ class History:
 
     def _put(self, t: float, y: Array) -> None:
         k = self.rows.count
-        self.y[k], self.t[k] = y.ravel(), t
+        self.y[k], self.t[k] = y if y.ndim == 1 else y.ravel(), t
         if self.D is not None:
             self.D[k] = 0.0
         self.rows.count = k + 1
@@ -97,7 +98,7 @@ class History:
             return
         self.chunks.append((self.t[:k], self.y[:k], None if self.D is None else self.D[:k]))
         per_row = 8 * (self.width + self.start.size * (self.run.degree if self.dense else 0)) + 8
-        self._open(max(64, min(2 * len(self.t), CHUNK_BYTES // per_row)))
+        self._open(max(FIRST_ROWS, min(2 * len(self.t), CHUNK_BYTES // per_row)))
 
     def mark(self) -> Any:
         """Where the history stands, for `rewind`."""
@@ -110,10 +111,12 @@ class History:
 
     def close(self) -> None:
         """The last good state is always there, where states are kept by steps."""
-        if self.times is None and (not self.count or self.last_t != self.run.t):
-            if self.rows.count == len(self.t):
-                self.flush()
-            self._put(self.run.t, self.run.y)
+        k = self.rows.count
+        if self.times is not None or (k and self.t[k - 1] == self.run.t) or (not k and self.chunks and self.last_t == self.run.t):
+            return
+        if k == len(self.t):
+            self.flush()
+        self._put(self.run.t, self.run.y)
 
     @property
     def writes(self) -> bool:
@@ -133,12 +136,10 @@ class History:
 
     def _joined(self) -> tuple[Array, Array, Array | None]:
         k = self.rows.count
-        parts = [*self.chunks, (self.t[:k], self.y[:k], None if self.D is None else self.D[:k])]
-        if len(parts) == 1:
-            t, y, D = parts[0]
-            if k < len(self.t) // 2:  # let go of what was never used
-                t, y = t.copy(), y.copy()
-            return t, y, D
+        t, y, D = self.t[:k], self.y[:k], None if self.D is None else self.D[:k]
+        if not self.chunks:
+            return (t.copy(), y.copy(), D) if k < len(self.t) // 2 else (t, y, D)  # let go of what was never used
+        parts = [*self.chunks, (t, y, D)]
         D = joined([d for _, _, d in parts if d is not None]) if self.dense else None
         return joined([t for t, _, _ in parts]), joined([y for _, y, _ in parts]), D
 
@@ -150,7 +151,7 @@ class History:
             sol = DenseOutput(t, y[:-1], D[1:], y[-1], shape=shape)
         if self.dense:
             t, y = self._select(t, y, sol)
-        return t, np.moveaxis(y.reshape(len(t), *shape), 0, -1), sol
+        return t, last_axis(y if len(shape) == 1 else y.reshape(len(t), *shape)), sol
 
     def _select(self, t: Array, y: Array, sol: DenseOutput | None) -> tuple[Array, Array]:
         """Of all steps, what was asked to be kept."""

@@ -155,22 +155,23 @@ def solve_ivp(
     check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress)
     start = check_start(y0, "y0")
     extra, columns = as_tuple(args), None
-    _known(method, parameters)
+    if parameters:
+        _known(method, parameters)
     chosen_method = as_method(method if method is not None else default_method(dt), parameters)
     if chosen_method.is_implicit:
         jac = companion(fun, "jac", jac)
     if vectorized:
         fun, columns = columns_of(fun, start.shape, extra, inplace)
     equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen_method.is_implicit else None)
-    t0 = check_span(t_span, dt)[0]
+    span = check_span(t_span, dt)
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns}
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
         t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=extra,
-        solver=nonlinear.solver_for(chosen_method, equation, t0, start, solver=solver, args=extra, **linear),
+        solver=nonlinear.solver_for(chosen_method, equation, span[0], start, solver=solver, args=extra, **linear),
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
     )  # fmt: skip
-    result: IVPResult = follow(Drive(equation, t_span, start, chosen_method, settings, "solve_ivp"))
+    result: IVPResult = follow(Drive(equation, span, start, chosen_method, settings, "solve_ivp"))
     return result
 
 

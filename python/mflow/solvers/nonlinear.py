@@ -181,7 +181,9 @@ def solver_for(method: Method, equation: problem.Problem, t0: Any, start: Array,
     """
     if method.is_implicit:
         return make_solver(solver, equation, start.shape, (float(t0), start), **linear)
-    given = [name for name, value in {"solver": solver, **linear}.items() if name not in ("args", "hess", "columns") and value is not None]
+    given = [name for name, value in linear.items() if value is not None and name not in ("args", "hess", "columns")]
+    if solver is not None:
+        given = ["solver", *given]
     if given:
         tell(f"{', '.join(given)}: without effect, as {method.name} is explicit", UserWarning)
     return None

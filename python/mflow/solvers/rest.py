@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mflow.base.checks import Array
-from mflow.base.differences import central_jacobian
+from mflow.derivatives.differences import central_jacobian
 
 __all__ = ["at_rest"]
 

@@ -446,3 +446,52 @@ cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) n
             break
     mf_fp_leave(mode)
     return status
+
+
+# ---- any loop, in pieces ----------------------------------------------------------------------------------------------------------------
+
+cdef extern from *:
+    """
+    #if defined(_WIN32)
+    #include <windows.h>
+    static double mf_seconds(void) { LARGE_INTEGER now, rate; QueryPerformanceCounter(&now); QueryPerformanceFrequency(&rate);
+      return (double)now.QuadPart / (double)rate.QuadPart; }
+    #else
+    #include <time.h>
+    static double mf_seconds(void) { struct timespec now; clock_gettime(CLOCK_MONOTONIC, &now); return now.tv_sec + 1e-9 * now.tv_nsec; }
+    #endif
+    #define MF_PIECE 0.01                /* seconds that a piece of a long loop should take */
+    """
+    double mf_seconds() noexcept nogil
+    const double MF_PIECE
+
+
+cdef int some(run_t *r, int64_t count, double t_last, record_t *record, bint adaptive, const double *h, const double *ends) noexcept nogil:
+    if h != NULL:
+        return run_given(r, count, h, ends, t_last, record)
+    return run_adaptive(r, count, t_last, record) if adaptive else run_fixed(r, count, t_last, record)
+
+
+cdef int run_many(run_t *r, int64_t count, double t_last, record_t *record, bint adaptive, const double *h, const double *ends,
+                  int64_t *piece) noexcept nogil:
+    """Steps of their own choice, of one size, or of the sizes h. piece: not NULL: in pieces that a clock measures, of which this is the size
+    of the next; then it may end early, with status 0, so that signals are looked at. Results do not depend on the cuts."""
+    cdef double began, before, now
+    cdef int64_t steps, left = count
+    cdef int status
+    if piece == NULL:
+        return some(r, count, t_last, record, adaptive, h, ends)
+    began = before = mf_seconds()
+    while True:
+        steps = min(piece[0], left)
+        status = some(r, steps, t_last if adaptive or h != NULL or steps == left else NAN, record, adaptive, h, ends)
+        left -= steps
+        if status != 0 or left == 0 or r.t == t_last:
+            return status
+        if h != NULL:
+            h, ends = h + steps, ends + steps
+        now = mf_seconds()
+        piece[0] = <int64_t> max(1.0, min(4.0 * piece[0], steps * MF_PIECE / max(now - before, 1e-9)))
+        if now - began >= MF_PIECE:
+            return 0
+        before = now

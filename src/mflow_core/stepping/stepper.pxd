@@ -28,8 +28,10 @@ cdef class Run:
     cdef readonly tuple shape
     cdef ptrdiff_t watched               # numbers that events see: y, or x and v
     cdef tuple bounds                    # arrays that a descent is projected onto, or None
+    cdef int64_t piece                   # steps of the next piece of a paced loop
     cdef bytes problem_state(self)
-    cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive, const double *h, const double *ends) except? -1
+    cdef int go(self, int64_t count, double t_last, Rows rows, double dt, bint adaptive, bint paced, const double *h,
+                const double *ends) except? -1
     cdef void change_dt(self, double dt) noexcept
 
 
