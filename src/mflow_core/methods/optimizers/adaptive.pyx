@@ -8,7 +8,7 @@ from libc.math cimport INFINITY, fabs, sqrt
 from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
-from mflow_core.arithmetic.scalars cimport multiply, one_minus, power_of_096
+from mflow_core.arithmetic.scalars cimport multiply, multiply_pair, one_minus, power_of_096, product_error
 from mflow_core.methods.optimizers.elementwise cimport OWN, apply, common, larger, next_power
 from mflow_core.methods.optimizers.records cimport betas, boolean, eps, lr, optimizer, optimizers_t, real
 from mflow_core.types cimport MF_LOWER_OPEN, MF_UPPER_OPEN, mf_method, mf_sizes
@@ -217,6 +217,105 @@ cdef int nadam_update(const mf_method *m, const double *coef, double gscale, ptr
                       const double *g) noexcept nogil:
     return apply(nadam, 2, coef, gscale, lo, hi, x, g)
 
+# sparse_adam: adam with eps beside the root of v as it is. A sparse gradient moves the entries that it names alone (`lazy`).
+
+cdef int sparse_adam_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
+    cdef double *w = common(m, par, par[0], coef)
+    advance(par, k, scal)
+    w[0] = -par[0] * sqrt(one_minus(scal + 2)) / one_minus(scal)
+    w[1] = par[1]
+    w[2] = 1.0 - par[1]
+    w[3] = par[2]
+    w[4] = 1.0 - par[2]
+    w[5] = 1.0
+    w[6] = par[3]
+    return 0
+
+
+cdef int sparse_adam_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
+                            const double *g) noexcept nogil:
+    return apply(adam, 2, coef, gscale, lo, hi, x, g)
+
+
+cdef inline double belief(double g, double *s, const double *w) noexcept nogil:
+    """m, and s: the mean of (g - m)^2, to which eps is added in each step."""
+    cdef double off
+    s[0] = w[1] * s[0] + w[2] * g
+    off = g - s[0]
+    s[1] = (w[3] * s[1] + w[4] * (off * off)) + w[6]
+    return s[1]
+
+
+cdef inline double adabelief(double g, double *s, const double *w) noexcept nogil:
+    cdef double size = sqrt(belief(g, s, w)) * w[5] + w[6]
+    return w[0] * (s[0] / size)
+
+
+cdef inline double adabelief_amsgrad(double g, double *s, const double *w) noexcept nogil:
+    s[2] = larger(s[2], belief(g, s, w))
+    return w[0] * (s[0] / (sqrt(s[2]) * w[5] + w[6]))
+
+
+cdef int adabelief_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
+                          const double *g) noexcept nogil:
+    if coef[OWN + 7] != 0:
+        return apply(adabelief_amsgrad, 3, coef, gscale, lo, hi, x, g)
+    return apply(adabelief, 2, coef, gscale, lo, hi, x, g)
+
+
+cdef double averaged_steps(double b2, int64_t t, const double *power) noexcept nogil:
+    """rho = rho_inf - 2 t b2^t/(1 - b2^t), rho_inf = (1 + b2)/(1 - b2): how many g^2 the mean v is worth; power = b2^t in two parts.
+
+    As it stands it takes thousands from thousands. Here it is ((1 + b2) q - 2 t b2^t (1 - b2))/((1 - b2) q), q = 1 - b2^t, and the
+    difference above is taken in double-double.
+    """
+    cdef double q = 1.0 - power[0], q_rest = ((1.0 - q) - power[0]) - power[1]
+    cdef double up = 1.0 + b2, up_rest = (1.0 - up) + b2, down = 1.0 - b2, down_rest = (1.0 - down) - b2
+    cdef double first = up * q, first_rest = product_error(up, q, first) + (up * q_rest + up_rest * q)
+    cdef double[2] second, factor
+    second[0], second[1] = power[0], power[1]
+    factor[0], factor[1] = down, down_rest
+    multiply(second, 2.0 * <double> t)
+    multiply_pair(second, factor)
+    return ((first - second[0]) + (first_rest - second[1])) / (down * q)
+
+
+cdef int radam_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
+    cdef double b2 = par[2], most = (1.0 + b2) / (1.0 - b2), rho
+    cdef double *w = common(m, par, par[0], coef)
+    advance(par, k, scal)
+    rho = averaged_steps(b2, k + 1, scal + 2)
+    w[0] = -par[0] / one_minus(scal)
+    w[1] = par[1]
+    w[2] = 1.0 - par[1]
+    w[3] = b2
+    w[4] = 1.0 - b2
+    w[5] = par[3]
+    if rho > 5.0:
+        w[0] = w[0] * sqrt(one_minus(scal + 2) * ((rho - 4.0) * (rho - 2.0) * most / ((most - 4.0) * (most - 2.0) * rho)))
+        w[6] = 1.0                                        # the spread of v is small enough to divide by it
+    return 0
+
+
+cdef inline double radam(double g, double *s, const double *w) noexcept nogil:
+    s[0] = w[1] * s[0] + w[2] * g
+    s[1] = w[3] * s[1] + w[4] * (g * g)
+    return w[0] * (s[0] / (sqrt(s[1]) + w[5]))
+
+
+cdef inline double radam_early(double g, double *s, const double *w) noexcept nogil:
+    s[0] = w[1] * s[0] + w[2] * g
+    s[1] = w[3] * s[1] + w[4] * (g * g)
+    return w[0] * s[0]
+
+
+cdef int radam_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
+                      const double *g) noexcept nogil:
+    if coef[OWN + 6] != 0:
+        return apply(radam, 2, coef, gscale, lo, hi, x, g)
+    return apply(radam_early, 2, coef, gscale, lo, hi, x, g)
+
+
 # ---- method records ------------------------------------------------------------------------------------------------------------------
 
 cdef optimizers_t RECORDS
@@ -282,5 +381,29 @@ optimizer(&RECORDS, _names, b"nadam", b"NAdam", b"", [lr(2e-3)] + betas(0.9, 0.9
     b"c -= lr (1 - mu_t)/(1 - P) g/d + lr mu_(t+1)/(1 - P mu_(t+1)) m/d",
     b"Adam with Nesterov's momentum.",
     b"T. Dozat, ICLR 2016 workshop, algorithm 8, in the form of torch.optim.NAdam")
+optimizer(&RECORDS, _names, b"radam", b"RAdam", b"", [lr(1e-3)] + betas(0.9, 0.999) + [eps(1e-8)],
+    b"c|m|v", 6, radam_begin, radam_update,
+    b"m and v as adam, rho = rho_inf - 2 t beta2^t/(1 - beta2^t), rho_inf = 2/(1 - beta2) - 1; rho > 5: c -= r lr/(1 - beta1^t) "
+    b"sqrt(1 - beta2^t) m/(sqrt(v) + eps), r^2 = (rho - 4)(rho - 2) rho_inf/((rho_inf - 4)(rho_inf - 2) rho); else c -= lr/(1 - beta1^t) m",
+    b"Adam that begins as momentum and divides by v once v is a mean of enough gradients.",
+    b"L. Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, ICLR 2020, algorithm 2; torch.optim.RAdam")
+
+made = optimizer(&RECORDS, _names, b"adabelief", b"AdaBelief", b"",
+    [lr(1e-3)] + betas(0.9, 0.999, b"decay of the mean of (g - m)^2") + [eps(1e-16, b"added to s in each step, and to its root")]
+    + amsgrad_choice,
+    b"c|m|s|u", 6, adam_begin, adabelief_update,
+    b"m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) (g - m)^2 + eps, c -= lr/(1 - beta1^t) m/(sqrt(s)/sqrt(1 - beta2^t) + eps); "
+    b"amsgrad: u = max(u, s) in place of s under the root",
+    b"Adam divided by how far gradients are from what the momentum expects of them, not by how large they are.",
+    b"J. Zhuang et al., AdaBelief Optimizer, NeurIPS 2020, algorithm 2, without the rectification of the authors' code", decoupled=True)
+made.sizes_fn = adam_sizes
+
+optimizer(&RECORDS, _names, b"sparse_adam", b"SparseAdam", b"",
+    [lr(1e-3)] + betas(0.9, 0.999) + [eps(1e-8),
+     boolean(b"lazy", 1, b"a sparse gradient moves the entries that it names, and their m and v, alone; else it is a dense one with zeros")],
+    b"c|m|v", 6, sparse_adam_begin, sparse_adam_update,
+    b"m and v as adam, c -= lr sqrt(1 - beta2^t)/(1 - beta1^t) m/(sqrt(v) + eps)",
+    b"Adam for sparse gradients: entries that a gradient does not name stay as they are.",
+    b"D. Kingma and J. Ba, ICLR 2015, end of section 2; torch.optim.SparseAdam")
 
 _records = PyCapsule_New(<void *> RECORDS.record, b"mflow_core._rows", NULL)

@@ -162,6 +162,56 @@ cdef inline int apply_ahead(element each, int own, double ahead, const double *c
     over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[KEEP], x, g, ahead)
     return 0
 
+# An element that sees the point of its gradient, c + ahead x1: behind its own entries, s[own].
+
+cdef inline void over_seen_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+                             const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1) noexcept nogil:
+    cdef double[2] s
+    cdef double add
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        s[0] = x1[i]
+        s[1] = c[i] + ahead * s[0] if ahead != 0.0 else c[i]
+        add = each(gradient(g[i], s[1], gscale, clip, decay), s, w)
+        x1[i] = s[0]
+        c[i] = keep * c[i] + add
+
+
+cdef inline void over_seen_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+                             const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1, mf_vec x2) noexcept nogil:
+    cdef double[3] s
+    cdef double add
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        s[0], s[1] = x1[i], x2[i]
+        s[2] = c[i] + ahead * s[0] if ahead != 0.0 else c[i]
+        add = each(gradient(g[i], s[2], gscale, clip, decay), s, w)
+        x1[i], x2[i] = s[0], s[1]
+        c[i] = keep * c[i] + add
+
+
+cdef inline void over_seen(element each, int own, double ahead, ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double clip,
+                           double keep, double *const *x, const double *g) noexcept nogil:
+    cdef double[WIDTH] w
+    cdef double decay = coef[DECAY]
+    cdef int j
+    for j in range(WIDTH):
+        w[j] = coef[OWN + j]
+    if own == 1:
+        over_seen_1(each, lo, hi, gscale, clip, decay, keep, w, g, ahead, x[0], x[1])
+    else:
+        over_seen_2(each, lo, hi, gscale, clip, decay, keep, w, g, ahead, x[0], x[1], x[2])
+
+
+cdef inline int apply_seen(element each, int own, double ahead, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi,
+                           double *const *x, const double *g) noexcept nogil:
+    """As `apply` for 1 or 2 own vectors, with an element that finds the point of its gradient, c + ahead x[1], in s[own]."""
+    if coef[KEEP] == 1.0 and coef[CLIP] == INFINITY:
+        over_seen(each, own, ahead, lo, hi, gscale, coef, INFINITY, 1.0, x, g)
+    else:
+        over_seen(each, own, ahead, lo, hi, gscale, coef, coef[CLIP], coef[KEEP], x, g)
+    return 0
+
 
 cdef inline int ask_ahead(const mf_method *m, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x,
                           double *at) noexcept nogil:
