@@ -9,7 +9,7 @@ from mflow_core.optimize import updater
 
 from support.battery import EPS, bits, descent_of, same_at
 from support.levels import LEVELS
-from support.oracles.reference import LIMIT_FLOWS, Follow, defaults, variants
+from support.oracles.reference import LIMIT_FLOWS, Follow, defaults, looks_ahead, variants
 from support.problems import SIZES, Array, Walk, gradients, start_of
 
 # ---- updates ---------------------------------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ def test_ask_has_the_same_bits_on_every_level(update_record: Any) -> None:
             points.append(updater.ask(record, updater.begin(record, parameters, 2, walk.scalars), walk.vectors))
             c = walk.vectors[0]
         assert len(set(map(bits, points))) == 1
-        ahead = update_record.asks and parameters.get("lookahead", parameters.get("form", 1.0))
+        ahead = looks_ahead(update_record) or parameters.get("lookahead", parameters.get("form", 0.0))
         assert (bits(points[0]) != bits(c)) == bool(ahead)
 
 

@@ -127,6 +127,9 @@ class Optimizer(torch.optim.Optimizer):
         self._arrange()
         moving = [(g, cohort) for g, cohort in self._cohorts if cohort.tensors[0].grad is not None]
         gradients = [[self._gradient(t, i) for i, t in enumerate(cohort.tensors)] for _, cohort in moving]
+        for (_, cohort), part in zip(moving, gradients, strict=True):
+            if any(isinstance(grad, optim.SparseGradient) for grad in part):
+                cohort.made._check_lazy(0)  # before any cohort has changed
         risky = self._check_finite and len(moving) > 1 and (self._any_wild(gradients) or self._divides(moving))
         stepped: list[tuple[_Cohort, dict[str, Any], list[torch.Tensor]]] = []
         try:
@@ -296,13 +299,18 @@ class Optimizer(torch.optim.Optimizer):
 
 
 def _class_of(cls: type[optim.Optimizer]) -> type[Optimizer]:
+    loop = ">>> for _ in range(10):\n...     opt.zero_grad()\n...     (w @ w).backward()\n...     loss = opt.step()\n"
+    if cls.method_record.asks:
+        loop = (
+            ">>> def closure():\n...     opt.zero_grad()\n...     loss = w @ w\n...     loss.backward()\n...     return loss\n"
+            ">>> for _ in range(10):\n...     loss = opt.step(closure)\n"
+        )
     text = (
         f"`mflow.optim.{cls.__name__}` as a torch optimizer, for float64 tensors on the CPU.\n\n"
         f"    {registry.find(cls.method_record.name).formula}\n\n"
         f"Parameters are those of `mflow.optim.{cls.__name__}{inspect.signature(cls)}`, without clip_norm; params as torch takes them.\n\n"
         "Examples\n--------\n>>> import torch, mflow.torch\n>>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)\n"
-        f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n>>> for _ in range(10):\n...     opt.zero_grad()\n"
-        "...     (w @ w).backward()\n...     loss = opt.step()\n>>> bool((w < 1).all())\nTrue\n"
+        f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n{loop}>>> bool((w < 1).all())\nTrue\n"
     )
     return type(cls.__name__, (Optimizer,), {"_class": cls, "__doc__": text, "__module__": "mflow.torch"})
 

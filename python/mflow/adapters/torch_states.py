@@ -18,7 +18,7 @@ VECTORS = {
 }  # fmt: skip
 NUMBERS = ("step", "mu_product", "eta", "mu")
 ELSEWHERE = ("foreach", "fused", "capturable", "differentiable")  # how torch computes, not what
-OURS = ("clip_value", "decoupled_weight_decay", "maximize", "form")  # which torch's groups, or older ones, may lack
+OURS = ("clip_value", "decoupled_weight_decay", "maximize", "form", "weight_decay", "lazy")  # which torch's groups, or older ones, may lack
 
 
 class Converted(NamedTuple):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from mflow import optim
 from mflow.base.result import Examined, Result, keep_origin
 
@@ -23,6 +25,7 @@ class TrainResult(Examined):
     params : arranged as they were given: the best ones, by validation loss, else by the mean training loss of an epoch; without a loss,
         the last.
     last_params : likewise, as training left them.
+    averaged_params : with ``average``: likewise, the mean of the parameters after each step.
     fun : the monitored loss of ``params``; best_epoch : its epoch, from 0 on; -1: params are those of the start.
     success, status : 0 all epochs done or stopped early, 1 max_steps, 2 stopped by a callback, -1 the rest.
     reason : "finished", "early_stopped", "max_steps", "callback", "non_finite", "diverged", "rhs_failed" (an exception), "interrupted".
@@ -128,6 +131,8 @@ def result(run: Trainer, ending: Ending) -> TrainResult:
         epochs=len(run.history.epochs["loss"]), nit=run.nit, nfev=run.nfev, ncheck=run.verdict.ncheck,
         history=run.history.result(), optimizer=binding.opt, seed=run.feed.seed,
     )  # fmt: skip
+    if run.mean is not None:
+        out.averaged_params = binding.like([np.array(a) for a in run.mean.params])
     if run.watch is not None:
         out.curvature = run.watch.result()
     keep_origin(out, run.probe.landscape(best))

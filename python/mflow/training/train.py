@@ -58,6 +58,9 @@ def train(
     monitor: str | None = None,
     monitor_every: int = EVERY,
     monitor_data: Any = None,
+    average: str | float | None = None,
+    log: Callable[[dict[str, float]], Any] | None = None,
+    log_per: str = "epoch",
     **parameters: Any,
 ) -> TrainResult:
     """Train parameters on data.
@@ -116,6 +119,12 @@ def train(
         where it is first exceeded. It draws nothing, and the trained bits are those without it.
     monitor_data : tuple of arrays, or a compiled objective, optional
         The arguments of ``fun`` on which it is measured: by default a fixed batch, rows spread over all (the first one of an iterable).
+    average : "swa", "ema" or float in (0, 1), optional
+        A mean of the parameters after each step, returned as ``averaged_params``: the plain one (`mflow.optim.SWA`), or an exponential one
+        (`mflow.optim.EMA`) with a decay of 0.999 or this number.
+    log : callable, optional
+        ``log(numbers)`` with a plain dict: epoch, step, loss, val_loss (with ``validation``), lr, grad_norm and time after each epoch; without
+        val_loss and time after each step where ``log_per="step"``. ``print``, and the log functions of experiment trackers, fit as they are.
     **parameters
         The optimizer's own, where it is a name or a class: lr (a number or one of `mflow.schedules`), clip_norm, clip_value, ...
 
@@ -171,6 +180,8 @@ def train(
         trainer.configure(epochs, accumulate, max_steps, validation, metric, patience, min_delta, track_lr)
         trainer.check_gradient(check_gradient)
         trainer.listen(callback, step_callback, progress, checkpoint, checkpoint_every)
+        trainer.average(average)
+        trainer.tell_log(log, log_per)
         trainer.look_at(monitor, monitor_every, monitor_data)
         trainer.facts["data"] = {
             "rows": feed.rows, "batch_size": feed.batch_size, "shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate,

@@ -294,7 +294,7 @@ def falling_eta(p: dict[str, float], t: int) -> float:
     return p["lr"] / (1 + p["lambd"] * p["lr"] * t) ** p["alpha"]
 
 
-@oracle("asgd", sees=True)
+@oracle("asgd", sees=True, settings={"lambd": 0.0})
 def asgd(p: dict[str, float], zero: Array) -> Callable[..., Array]:
     t = 0
 
@@ -307,7 +307,8 @@ def asgd(p: dict[str, float], zero: Array) -> Callable[..., Array]:
     return step
 
 
-@oracle("schedule_free_sgd", "schedule_free_adamw", sees=True)
+@oracle("schedule_free_adamw", sees=True)
+@oracle("schedule_free_sgd", sees=True, settings={"lr": lambda k: 1e-4 * 1.001 ** min(k, 8800)})  # late points count more
 def schedule_free(p: dict[str, float], zero: Array) -> Callable[..., Array]:
     """The sequences x, y, z of the paper: x is what the kernel has as c."""
     z, v, total, t = None, zero, 0, 0
@@ -332,6 +333,11 @@ def schedule_free(p: dict[str, float], zero: Array) -> Callable[..., Array]:
 
 def defaults(row: Any, **changed: float) -> dict[str, float]:
     return {p[0]: p[1] for p in row.parameters_} | changed
+
+
+def looks_ahead(row: Any) -> bool:
+    """Whether a method by itself takes its gradient elsewhere than at c: the others do so by a parameter."""
+    return bool(row.asks) and not {"form", "lookahead"} & {p[0] for p in row.parameters_}
 
 
 def another(value: float, lower: float, upper: float, kind: str) -> float:

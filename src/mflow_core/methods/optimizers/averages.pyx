@@ -16,7 +16,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.scalars cimport mf_power, one_minus
-from mflow_core.methods.optimizers.elementwise cimport KEEP, OWN, apply_seen, ask_ahead, common, next_power
+from mflow_core.methods.optimizers.elementwise cimport DECAY, KEEP, OWN, apply, apply_seen, ask_ahead, common, next_power
 from mflow_core.methods.optimizers.records cimport betas, eps, lr, optimizer, optimizers_t, real
 from mflow_core.types cimport MF_UPPER_OPEN, mf_method
 
@@ -37,12 +37,21 @@ cdef int asgd_begin(const mf_method *m, const double *par, int64_t k, double *sc
 
 cdef inline double asgd(double g, double *s, const double *w) noexcept nogil:
     cdef double add = w[0] * g - w[1] * s[1], c = w[2] * s[1] + add
-    s[0] = c if w[3] == 1.0 else s[0] + w[3] * (c - s[0])
+    s[0] = s[0] + w[3] * (c - s[0])
+    return add
+
+
+cdef inline double asgd_early(double g, double *s, const double *w) noexcept nogil:
+    """Before t0 the mean is the last point."""
+    cdef double add = w[0] * g - w[1] * s[1]
+    s[0] = w[2] * s[1] + add
     return add
 
 
 cdef int asgd_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                      const double *g) noexcept nogil:
+    if coef[OWN + 3] == 1.0:
+        return apply_seen(asgd_early, 1, 0.0, coef, gscale, lo, hi, x, g)
     return apply_seen(asgd, 1, 0.0, coef, gscale, lo, hi, x, g)
 
 
@@ -81,7 +90,18 @@ cdef int free_sgd_begin(const mf_method *m, const double *par, int64_t k, double
     return 0
 
 
+cdef inline bint decays(const double *coef) noexcept nogil:
+    """Without weight decay no element needs to see its point."""
+    return coef[DECAY] != 0.0 or coef[OWN + 3] != 0.0
+
+
 cdef inline double free_sgd(double g, double *s, const double *w) noexcept nogil:
+    cdef double e = s[0] + w[0] * g
+    s[0] = w[2] * e
+    return w[1] * e
+
+
+cdef inline double free_sgd_decayed(double g, double *s, const double *w) noexcept nogil:
     cdef double e = s[0] + (w[0] * g - w[3] * s[1])
     s[0] = w[2] * e
     return w[1] * e
@@ -89,7 +109,9 @@ cdef inline double free_sgd(double g, double *s, const double *w) noexcept nogil
 
 cdef int free_sgd_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                          const double *g) noexcept nogil:
-    return apply_seen(free_sgd, 1, coef[OWN + 4], coef, gscale, lo, hi, x, g)
+    if not decays(coef):
+        return apply(free_sgd, 1, coef, gscale, lo, hi, x, g)
+    return apply_seen(free_sgd_decayed, 1, coef[OWN + 4], coef, gscale, lo, hi, x, g)
 
 
 cdef int free_adamw_begin(const mf_method *m, const double *par, int64_t k, double *scal, double *coef) noexcept nogil:
@@ -104,6 +126,13 @@ cdef int free_adamw_begin(const mf_method *m, const double *par, int64_t k, doub
 
 cdef inline double free_adamw(double g, double *s, const double *w) noexcept nogil:
     cdef double v = w[5] * s[1] + w[6] * (g * g)
+    cdef double e = s[0] + w[0] * (g / (sqrt(v) * w[7] + w[8]))
+    s[0], s[1] = w[2] * e, v
+    return w[1] * e
+
+
+cdef inline double free_adamw_decayed(double g, double *s, const double *w) noexcept nogil:
+    cdef double v = w[5] * s[1] + w[6] * (g * g)
     cdef double e = s[0] + (w[0] * (g / (sqrt(v) * w[7] + w[8])) - w[3] * s[2])
     s[0], s[1] = w[2] * e, v
     return w[1] * e
@@ -111,7 +140,9 @@ cdef inline double free_adamw(double g, double *s, const double *w) noexcept nog
 
 cdef int free_adamw_update(const mf_method *m, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi, double *const *x,
                            const double *g) noexcept nogil:
-    return apply_seen(free_adamw, 2, coef[OWN + 4], coef, gscale, lo, hi, x, g)
+    if not decays(coef):
+        return apply(free_adamw, 2, coef, gscale, lo, hi, x, g)
+    return apply_seen(free_adamw_decayed, 2, coef[OWN + 4], coef, gscale, lo, hi, x, g)
 
 
 # ---- method records ------------------------------------------------------------------------------------------------------------------
