@@ -91,7 +91,13 @@ COEFFICIENTS: dict[str, Callable[[dict[str, Any], int], list[float]]] = {
     "asgd": asgd,
     "schedule_free_sgd": lambda p, t: [1.0, 0.0, p["lr"], 1 / t, 1 - 1 / t],
     "schedule_free_adamw": lambda p, t: [
-        p["lr"], 1 / t, 1 - 1 / t, p["betas"][1], 1 - p["betas"][1], 1 / math.sqrt(1 - p["betas"][1] ** t), p["eps"],
+        p["lr"],
+        1 / t,
+        1 - 1 / t,
+        p["betas"][1],
+        1 - p["betas"][1],
+        1 / math.sqrt(1 - p["betas"][1] ** t),
+        p["eps"],
     ],
 }
 

@@ -288,7 +288,7 @@ def test_means_are_torchs(torch: Any, kind: str) -> None:
     mean = optim.EMA(params, decay=0.9) if kind == "ema" else optim.SWA(params)
     for _ in range(20):
         for p in params:
-            p += rng.standard_normal(p.shape)
+            np.add(p, rng.standard_normal(p.shape), out=p)
         averaged.update_parameters(model)
         mean.update()
     for ours, theirs in zip(mean.params, averaged.module.parameters(), strict=True):

@@ -121,8 +121,8 @@ class Optimizer(torch.optim.Optimizer):
             loss = self._evaluated(closure)
         elif self._looks_ahead():
             raise TypeError(
-                f"closure: {type(self).__name__} takes its gradient ahead of the parameters: expected a function that reevaluates the model "
-                "and returns the loss, got None"
+                f"closure: {type(self).__name__} takes its gradient ahead of the parameters: expected a function that reevaluates the "
+                "model and returns the loss, got None"
             )
         self._arrange()
         moving = [(g, cohort) for g, cohort in self._cohorts if cohort.tensors[0].grad is not None]

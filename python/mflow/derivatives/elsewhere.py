@@ -1,4 +1,4 @@
-"""Derivatives that others compute: jac="jax", "autograd" or "torch", by automatic differentiation in their float64; jac="cs", complex steps.
+"""Derivatives from elsewhere: jac="jax", "autograd" or "torch", by automatic differentiation in their float64; jac="cs", complex steps.
 
     jac = "cs"      Im f(x + i h e_j)/h with h = 1e-100: no difference is taken, so that h can be as small as it likes, and all digits are
                     right. f has to be made of analytic functions, in arithmetic that keeps the imaginary part (no abs, no float arrays).
@@ -88,10 +88,7 @@ def gradient_of(fun: Callable[..., Any], source: str) -> Callable[..., Array]:
         return lambda x, *args: _complex_columns(fun, x, args, "a number")[:, 0]
     if source == "torch":
         return _torch_gradient(fun)
-    if source == "jax":
-        derived = _jax().grad(fun)
-    else:
-        derived = need("autograd", 'jac="autograd"').grad(fun)
+    derived = _jax().grad(fun) if source == "jax" else need("autograd", 'jac="autograd"').grad(fun)
     return lambda x, *args: _float64(derived(np.asarray(x), *args), source)
 
 
@@ -153,7 +150,9 @@ def _torch_result(out: Any, torch: Any) -> Any:
     if out.dtype != torch.float64:
         raise TypeError(f'jac="torch": expected fun to return float64, got {out.dtype}; make its constants float64, as in c.double()')
     if not out.requires_grad:
-        raise TypeError('jac="torch": expected fun to return a tensor that depends on its argument, got one that does not: was it detached?')
+        raise TypeError(
+            'jac="torch": expected fun to return a tensor that depends on its argument, got one that does not: was it detached?'
+        )
     return out
 
 

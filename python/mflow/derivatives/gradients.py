@@ -59,7 +59,8 @@ def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple
     x : array_like of real numbers, any shape; or a dict of arrays, or a list or tuple of arrays of different shapes, as `mflow.train` takes
         Where to look. Take a point without symmetry: where a term vanishes its gradient vanishes too.
     jac : callable, True, None, "jax", "autograd", "torch" or "cs"
-        ``jac(x, *args)``, of the shape of x, or arranged as x is; the names as in `minimize`, for one array x; None for an objective of `mflow.objectives`, which has its own.
+        ``jac(x, *args)``, of the shape of x, or arranged as x is; the names as in `minimize`, for one array x; None for an objective of
+        `mflow.objectives`, which has its own.
     args : tuple
 
     Returns

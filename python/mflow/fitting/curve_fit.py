@@ -61,7 +61,7 @@ def curve_fit(
     method : "lm", optional
         Levenberg-Marquardt, with bounds and without.
     jac : callable, "2-point", "3-point", "jax", "autograd", "torch" or "cs", optional
-        ``jac(xdata, *parameters)``, (m, n); or differences, as without it; or by automatic differentiation or complex steps, as in `minimize`.
+        ``jac(xdata, *parameters)``, (m, n); or differences, as without it; or automatic differentiation or complex steps, as in `minimize`.
     full_output : bool
         Whether the tuple has SciPy's five entries: popt, pcov, infodict (nfev, fvec, fjac, ipvt, qtf), mesg, ier.
     nan_policy : None, "raise" or "omit"

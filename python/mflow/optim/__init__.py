@@ -6,7 +6,8 @@ from typing import Any
 
 from mflow_core.registry import unknown
 
-from mflow.optim.averages import EMA, SWA
+from mflow.optim.averages import EMA as EMA
+from mflow.optim.averages import SWA as SWA
 from mflow.optim.classes import *  # noqa: F403
 from mflow.optim.classes import __all__ as _classes
 

@@ -46,9 +46,8 @@ class Average:
             if weight == 1.0:
                 mean[...] = a
             else:  # mean + weight (a - mean)
-                np.subtract(a, mean, out=room)
-                room *= weight
-                mean += room
+                np.multiply(np.subtract(a, mean, out=room), weight, out=room)
+                np.add(mean, room, out=mean)
 
     @property
     def params(self) -> Any:

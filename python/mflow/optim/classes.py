@@ -26,7 +26,7 @@ import numpy as np
 from mflow_core import registry
 from mflow_core.optimize import updater
 from mflow_core.optimize.arrangement import Arrangement
-from mflow_core.optimize.arrays import SparseGradient, checked, shared_array
+from mflow_core.optimize.arrays import SparseGradient, checked, shared_array  # noqa: F401 (the first is public here)
 from mflow_core.optimize.training import step_rows
 from mflow_core.optimize.updater import Updater
 
@@ -203,7 +203,7 @@ class Optimizer(Updater):
             for a, value in zip(self.arrays, kept, strict=bool(kept)):
                 a[...] = value
         pair = isinstance(out, tuple) and len(out) == 2 and np.ndim(out[0]) == 0
-        if out is None or (isinstance(out, (list, dict, np.ndarray)) and np.ndim(out) != 0):
+        if out is None or isinstance(out, (list, dict)) or (isinstance(out, np.ndarray) and out.ndim):
             raise TypeError(
                 f"closure: expected (loss, gradient), or the loss where gradients are bound, got {type(out).__name__}: return them"
             )
@@ -223,8 +223,8 @@ class Optimizer(Updater):
         updater.update(self.record, updater.begin(self.record, numbers, self.steps_of(g)), 1.0, vectors, np.zeros(1))
         if any(v[0] != 0.5 for v in vectors):
             raise ValueError(
-                f"g: expected a dense gradient, got a SparseGradient: {self.record.name}, as it is set up, moves entries whose gradient is 0. "
-                "SGD without momentum and Adagrad, both without weight decay, do not; SparseAdam is lazy"
+                f"g: expected a dense gradient, got a SparseGradient: {self.record.name}, as it is set up, moves entries whose gradient is "
+                "0. SGD without momentum and Adagrad, both without weight decay, do not; SparseAdam is lazy"
             )
 
     @property

@@ -72,6 +72,7 @@ class MultiplicativeLR(Schedule):
 
     @property
     def multiplies(self) -> bool:
+        """True."""
         return True
 
     def __post_init__(self) -> None:

@@ -86,6 +86,7 @@ class ConstantLR(Schedule):
 
     @property
     def multiplies(self) -> bool:
+        """True."""
         return True
 
     def __post_init__(self) -> None:
@@ -121,6 +122,7 @@ class PolynomialLR(Schedule):
 
     @property
     def multiplies(self) -> bool:
+        """True."""
         return True
 
     def __post_init__(self) -> None:
@@ -157,6 +159,7 @@ class StepLR(Schedule):
 
     @property
     def multiplies(self) -> bool:
+        """True."""
         return True
 
     def __post_init__(self) -> None:
@@ -192,6 +195,7 @@ class MultiStepLR(Schedule):
 
     @property
     def multiplies(self) -> bool:
+        """True."""
         return True
 
     def __post_init__(self) -> None:
@@ -224,6 +228,7 @@ class ExponentialLR(Schedule):
 
     @property
     def multiplies(self) -> bool:
+        """True."""
         return True
 
     def __post_init__(self) -> None:
@@ -259,6 +264,7 @@ class LinearLR(Schedule):
 
     @property
     def multiplies(self) -> bool:
+        """True."""
         return True
 
     def __post_init__(self) -> None:

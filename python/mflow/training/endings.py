@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Ending", "TrainResult", "early_stopped", "finished", "not_finite", "refused", "result", "stopped"]
 
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the training diverged
-STATUS = {"finished": 0, "early_stopped": 0, "max_steps": 1, "callback": 2}
+STATUS = {"finished": 0, "converged": 0, "early_stopped": 0, "max_steps": 1, "callback": 2}
 
 
 class TrainResult(Examined):
@@ -28,7 +28,8 @@ class TrainResult(Examined):
     averaged_params : with ``average``: likewise, the mean of the parameters after each step.
     fun : the monitored loss of ``params``; best_epoch : its epoch, from 0 on; -1: params are those of the start.
     success, status : 0 all epochs done or stopped early, 1 max_steps, 2 stopped by a callback, -1 the rest.
-    reason : "finished", "early_stopped", "max_steps", "callback", "non_finite", "diverged", "rhs_failed" (an exception), "interrupted".
+    reason : "finished", "converged" and "line_search_failed" (of a line search), "early_stopped", "max_steps", "callback",
+        "non_finite", "diverged", "rhs_failed" (an exception), "interrupted".
     message : what happened, in words.
     epochs, nit, nfev : epochs begun, steps, evaluations of the gradient. ncheck : evaluations that checked the gradient.
     history : a Result of float64 arrays. An entry an epoch: loss (mean over its rows), val_loss, lr, grad_norm (before clipping, mean),

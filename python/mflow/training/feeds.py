@@ -293,7 +293,9 @@ class Cost:
         if self.jac is not None:
             return _real(self.fun(params, *args)), self.jac(params, *args)
         out = self.fun(params, *args)
-        if not (isinstance(out, (np.ndarray, list, tuple, dict)) or _is_tensor(out)) or (isinstance(out, tuple) and np.ndim(out[0]) == 0 and len(out) == 2):
+        if not (isinstance(out, (np.ndarray, list, tuple, dict)) or _is_tensor(out)) or (
+            isinstance(out, tuple) and np.ndim(out[0]) == 0 and len(out) == 2
+        ):
             raise TypeError(
                 f"fun returned {_kind(out)}: expected, without jac=, the gradient; for a loss give jac=gradient, for the pair (loss, "
                 "gradient) jac=True"

@@ -147,6 +147,7 @@ class Saved:
         known = {"rates", *(f"row {name}" for name in self.rows)}
         known |= {f"{kind} {i}" for kind in ("params", "best") for i in range(len(self.params))}
         known |= {f"vector {i} {name}" for i, by_name in enumerate(self.optimizer["vectors"]) for name in by_name}
+        known |= set(self.blocks) & {"descent"} if self.run.facts.get("steps") and self.counters["nit"] else set()
         known |= {f"mean {i}" for i in range(len(self.params)) if self.mean is not None}
         if set(self.blocks) != known:
             raise ValueError(f"blocks: expected {', '.join(sorted(known))}, got {', '.join(sorted(self.blocks))}")
@@ -211,6 +212,7 @@ class Saved:
             now[...], kept[...] = params, best
         for owner, name in counters_of(run):
             setattr(owner, name, self.counters[name])
+        run.take_blocks(self.blocks)
         if run.mean is not None and self.mean is not None:
             run.mean.load_state_dict(self.mean)
         for schedule, state in zip(binding.schedules, self.schedules, strict=True):

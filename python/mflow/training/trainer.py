@@ -33,8 +33,7 @@ from mflow.training.binding import Binding
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Args, Cost, Feed
 from mflow.training.history import History
-from mflow.training.monitor import Monitor
-from mflow.training.validation import validation_of
+from mflow.training.monitor import Monitor, validation_of
 
 __all__ = ["Trainer"]
 
@@ -129,6 +128,13 @@ class Trainer:
     def each_step(self) -> bool:
         """Whether Python takes part after each step."""
         return self.step_callback is not None or self.mean is not None or self.log_steps
+
+    def own_blocks(self) -> dict[str, bytes]:
+        """What a checkpoint holds beside the parameters and the optimizer."""
+        return {}
+
+    def take_blocks(self, blocks: dict[str, bytes]) -> None:
+        """Goes on from what `own_blocks` gave; ValueError or KeyError where it does not fit. The parameters are in place."""
 
     def look_at(self, monitor: Any, every: Any, data: Any) -> None:
         """What is measured of the loss on the way: its curvature, each so many steps, on these data."""

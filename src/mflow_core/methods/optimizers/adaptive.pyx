@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.scalars cimport multiply, multiply_pair, one_minus, power_of_096, product_error
 from mflow_core.methods.optimizers.elementwise cimport OWN, apply, common, larger, next_power
-from mflow_core.methods.optimizers.records cimport betas, boolean, eps, lr, optimizer, optimizers_t, real
+from mflow_core.methods.optimizers.records cimport betas, boolean, epsilon, optimizer, optimizers_t, learning_rate, real
 from mflow_core.types cimport MF_LOWER_OPEN, MF_UPPER_OPEN, mf_method, mf_sizes
 
 # ---- adagrad, adadelta, rmsprop ------------------------------------------------------------------------------------------------------
@@ -324,8 +324,9 @@ _names = []
 cdef mf_method *made
 
 made = optimizer(&RECORDS, _names, b"adagrad", b"Adagrad", b"",
-    [lr(1e-2), real(b"lr_decay", 0, 0, INFINITY, b"lr/(1 + t lr_decay) at step t = 0, 1, ..., in decoupled decay too", MF_UPPER_OPEN),
-     real(b"initial_accumulator_value", 0, 0, INFINITY, b"first value of s", MF_UPPER_OPEN), eps(1e-10)],
+    [learning_rate(1e-2),
+     real(b"lr_decay", 0, 0, INFINITY, b"lr/(1 + t lr_decay) at step t = 0, 1, ..., in decoupled decay too", MF_UPPER_OPEN),
+     real(b"initial_accumulator_value", 0, 0, INFINITY, b"first value of s", MF_UPPER_OPEN), epsilon(1e-10)],
     b"c|s", 0, adagrad_begin, adagrad_update,
     b"s += g^2, c -= lr g/(sqrt(s) + eps)",
     b"A step for each parameter, divided by the root of all it has seen: it only falls, and often stalls.",
@@ -333,7 +334,7 @@ made = optimizer(&RECORDS, _names, b"adagrad", b"Adagrad", b"",
 made.start = adagrad_start
 
 optimizer(&RECORDS, _names, b"adadelta", b"Adadelta", b"",
-    [lr(1.0), real(b"rho", 0.9, 0, 1, b"decay of the means of g^2 and d^2", MF_UPPER_OPEN),
+    [learning_rate(1.0), real(b"rho", 0.9, 0, 1, b"decay of the means of g^2 and d^2", MF_UPPER_OPEN),
      real(b"eps", 1e-6, 0, INFINITY, b"added inside both roots; at 0 nothing would ever move", MF_LOWER_OPEN | MF_UPPER_OPEN)],
     b"c|v|u", 0, adadelta_begin, adadelta_update,
     b"v = rho v + (1 - rho) g^2, d = sqrt(u + eps)/sqrt(v + eps) g, u = rho u + (1 - rho) d^2, c -= lr d",
@@ -341,7 +342,7 @@ optimizer(&RECORDS, _names, b"adadelta", b"Adadelta", b"",
     b"M. Zeiler, arXiv:1212.5701 (2012), algorithm 1")
 
 made = optimizer(&RECORDS, _names, b"rmsprop", b"RMSprop", b"",
-    [lr(1e-2), real(b"alpha", 0.99, 0, 1, b"decay of the mean of g^2", MF_UPPER_OPEN), eps(1e-8),
+    [learning_rate(1e-2), real(b"alpha", 0.99, 0, 1, b"decay of the mean of g^2", MF_UPPER_OPEN), epsilon(1e-8),
      real(b"momentum", 0, 0, INFINITY, b"mu of a velocity on top; 0: none", MF_UPPER_OPEN),
      boolean(b"centered", 0, b"divide by the spread of g about its mean")],
     b"c|v|b|a", 0, rmsprop_begin, rmsprop_update,
@@ -356,32 +357,33 @@ cdef const char *adam_formula = (
     b"amsgrad: u = max(u, v) in place of v under the root")
 cdef list amsgrad_choice = [boolean(b"amsgrad", 0, b"divide by the largest v so far")]
 
-made = optimizer(&RECORDS, _names, b"adam", b"Adam", b"", [lr(1e-3)] + betas(0.9, 0.999) + [eps(1e-8)] + amsgrad_choice,
+made = optimizer(&RECORDS, _names, b"adam", b"Adam", b"", [learning_rate(1e-3)] + betas(0.9, 0.999) + [epsilon(1e-8)] + amsgrad_choice,
     b"c|m|v|u", 6, adam_begin, adam_update, adam_formula,
     b"Momentum and a step for each parameter in one, both averages corrected for their start at zero.",
     b"D. Kingma and J. Ba, ICLR 2015, algorithm 1; amsgrad: S. Reddi, S. Kale and S. Kumar, ICLR 2018")
 made.sizes_fn = adam_sizes
 
-made = optimizer(&RECORDS, _names, b"adamw", b"AdamW", b"", [lr(1e-3)] + betas(0.9, 0.999) + [eps(1e-8)] + amsgrad_choice,
+made = optimizer(&RECORDS, _names, b"adamw", b"AdamW", b"", [learning_rate(1e-3)] + betas(0.9, 0.999) + [epsilon(1e-8)] + amsgrad_choice,
     b"c|m|v|u", 6, adam_begin, adam_update, adam_formula,
     b"Adam with decoupled weight decay.",
     b"I. Loshchilov and F. Hutter, ICLR 2019, algorithm 2", decoupled=True, weight_decay=1e-2)
 made.sizes_fn = adam_sizes
 
-optimizer(&RECORDS, _names, b"adamax", b"Adamax", b"", [lr(2e-3)] + betas(0.9, 0.999, b"decay of the largest |g|") + [eps(1e-8, b"added to |g|")],
+optimizer(&RECORDS, _names, b"adamax", b"Adamax", b"",
+    [learning_rate(2e-3)] + betas(0.9, 0.999, b"decay of the largest |g|") + [epsilon(1e-8, b"added to |g|")],
     b"c|m|u", 6, adamax_begin, adamax_update,
     b"m = beta1 m + (1 - beta1) g, u = max(beta2 u, |g| + eps), c -= lr/(1 - beta1^t) m/u",
     b"Adam with the largest gradient in place of the root mean square.",
     b"D. Kingma and J. Ba, ICLR 2015, algorithm 2")
 
-optimizer(&RECORDS, _names, b"nadam", b"NAdam", b"", [lr(2e-3)] + betas(0.9, 0.999) + [eps(1e-8),
+optimizer(&RECORDS, _names, b"nadam", b"NAdam", b"", [learning_rate(2e-3)] + betas(0.9, 0.999) + [epsilon(1e-8),
      real(b"momentum_decay", 4e-3, 0, INFINITY, b"rate of mu's warm-up; 1: Keras' form; None: mu = beta1 from the start")],
     b"c|m|v", 7, nadam_begin, nadam_update,
     b"mu_t = beta1 (1 - 0.5 0.96^(t momentum_decay)), P = mu_1 ... mu_t, m and v as adam, d = sqrt(v/(1 - beta2^t)) + eps, "
     b"c -= lr (1 - mu_t)/(1 - P) g/d + lr mu_(t+1)/(1 - P mu_(t+1)) m/d",
     b"Adam with Nesterov's momentum.",
     b"T. Dozat, ICLR 2016 workshop, algorithm 8, in the form of torch.optim.NAdam")
-optimizer(&RECORDS, _names, b"radam", b"RAdam", b"", [lr(1e-3)] + betas(0.9, 0.999) + [eps(1e-8)],
+optimizer(&RECORDS, _names, b"radam", b"RAdam", b"", [learning_rate(1e-3)] + betas(0.9, 0.999) + [epsilon(1e-8)],
     b"c|m|v", 6, radam_begin, radam_update,
     b"m and v as adam, rho = rho_inf - 2 t beta2^t/(1 - beta2^t), rho_inf = 2/(1 - beta2) - 1; rho > 5: c -= r lr/(1 - beta1^t) "
     b"sqrt(1 - beta2^t) m/(sqrt(v) + eps), r^2 = (rho - 4)(rho - 2) rho_inf/((rho_inf - 4)(rho_inf - 2) rho); else c -= lr/(1 - beta1^t) m",
@@ -389,7 +391,8 @@ optimizer(&RECORDS, _names, b"radam", b"RAdam", b"", [lr(1e-3)] + betas(0.9, 0.9
     b"L. Liu et al., On the Variance of the Adaptive Learning Rate and Beyond, ICLR 2020, algorithm 2; torch.optim.RAdam")
 
 made = optimizer(&RECORDS, _names, b"adabelief", b"AdaBelief", b"",
-    [lr(1e-3)] + betas(0.9, 0.999, b"decay of the mean of (g - m)^2") + [eps(1e-16, b"added to s in each step, and to its root")]
+    [learning_rate(1e-3)] + betas(0.9, 0.999, b"decay of the mean of (g - m)^2")
+    + [epsilon(1e-16, b"added to s in each step, and to its root")]
     + amsgrad_choice,
     b"c|m|s|u", 6, adam_begin, adabelief_update,
     b"m = beta1 m + (1 - beta1) g, s = beta2 s + (1 - beta2) (g - m)^2 + eps, c -= lr/(1 - beta1^t) m/(sqrt(s)/sqrt(1 - beta2^t) + eps); "
@@ -399,8 +402,8 @@ made = optimizer(&RECORDS, _names, b"adabelief", b"AdaBelief", b"",
 made.sizes_fn = adam_sizes
 
 optimizer(&RECORDS, _names, b"sparse_adam", b"SparseAdam", b"",
-    [lr(1e-3)] + betas(0.9, 0.999) + [eps(1e-8),
-     boolean(b"lazy", 1, b"a sparse gradient moves the entries that it names, and their m and v, alone; else it is a dense one with zeros")],
+    [learning_rate(1e-3)] + betas(0.9, 0.999) + [epsilon(1e-8),
+     boolean(b"lazy", 1, b"a sparse gradient moves only the entries that it names, with their m and v; else it is a dense one")],
     b"c|m|v", 6, sparse_adam_begin, sparse_adam_update,
     b"m and v as adam, c -= lr sqrt(1 - beta2^t)/(1 - beta1^t) m/(sqrt(v) + eps)",
     b"Adam for sparse gradients: entries that a gradient does not name stay as they are.",

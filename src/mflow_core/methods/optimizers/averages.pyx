@@ -17,7 +17,7 @@ from libc.stdint cimport int64_t
 
 from mflow_core.arithmetic.scalars cimport mf_power, one_minus
 from mflow_core.methods.optimizers.elementwise cimport DECAY, KEEP, OWN, apply, apply_seen, ask_ahead, common, next_power
-from mflow_core.methods.optimizers.records cimport betas, eps, lr, optimizer, optimizers_t, real
+from mflow_core.methods.optimizers.records cimport betas, epsilon, optimizer, optimizers_t, learning_rate, real
 from mflow_core.types cimport MF_UPPER_OPEN, mf_method
 
 
@@ -153,7 +153,7 @@ _names = []
 cdef mf_method *made
 
 optimizer(&RECORDS, _names, b"asgd", b"ASGD", b"",
-    [lr(1e-2), real(b"lambd", 1e-4, 0, INFINITY, b"decay of c, and of the rate eta", MF_UPPER_OPEN),
+    [learning_rate(1e-2), real(b"lambd", 1e-4, 0, INFINITY, b"decay of c, and of the rate eta", MF_UPPER_OPEN),
      real(b"alpha", 0.75, 0, INFINITY, b"power by which eta falls", MF_UPPER_OPEN),
      real(b"t0", 1e6, 0, INFINITY, b"step from which on c is averaged", MF_UPPER_OPEN)],
     b"c|a", 0, asgd_begin, asgd_update,
@@ -165,7 +165,7 @@ optimizer(&RECORDS, _names, b"asgd", b"ASGD", b"",
 cdef object weight_power = real(b"weight_lr_power", 2, 0, INFINITY, b"a point counts by this power of the largest lr so far", MF_UPPER_OPEN)
 
 made = optimizer(&RECORDS, _names, b"schedule_free_sgd", b"SGDScheduleFree", b"schedule_free",
-    [lr(1.0), real(b"momentum", 0.9, 0, 1, b"b: the gradient is taken at (1 - b) z + b c"), weight_power],
+    [learning_rate(1.0), real(b"momentum", 0.9, 0, 1, b"b: the gradient is taken at (1 - b) z + b c"), weight_power],
     b"c|d", 2, free_sgd_begin, free_sgd_update,
     b"z = c + d, g at y = c + (1 - b) d, z -= lr g, c += w/(sum of w) (z - c), w = (largest lr so far)^weight_lr_power",
     b"Steepest descent whose result c is the mean of its points z, so that lr needs no schedule. The gradient is taken at `ask`.",
@@ -173,7 +173,7 @@ made = optimizer(&RECORDS, _names, b"schedule_free_sgd", b"SGDScheduleFree", b"s
 made.ask = ask_ahead
 
 made = optimizer(&RECORDS, _names, b"schedule_free_adamw", b"AdamWScheduleFree", b"",
-    [lr(2.5e-3)] + betas(0.9, 0.999) + [eps(1e-8), weight_power],
+    [learning_rate(2.5e-3)] + betas(0.9, 0.999) + [epsilon(1e-8), weight_power],
     b"c|d|v", 5, free_adamw_begin, free_adamw_update,
     b"z = c + d, g at y = c + (1 - beta1) d, v = beta2 v + (1 - beta2) g^2, z -= lr (g/(sqrt(v/(1 - beta2^t)) + eps) + weight_decay y), "
     b"c += w/(sum of w) (z - c), w = (largest lr so far)^weight_lr_power",

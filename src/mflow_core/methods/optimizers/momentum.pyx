@@ -8,7 +8,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.methods.optimizers.elementwise cimport OWN, apply, apply_ahead, ask_ahead, common
-from mflow_core.methods.optimizers.records cimport boolean, lr, optimizer, optimizers_t, real
+from mflow_core.methods.optimizers.records cimport boolean, optimizer, optimizers_t, learning_rate, real
 from mflow_core.types cimport MF_CHOICE, MF_LINEAR, MF_LOWER_OPEN, MF_UPPER_OPEN, mf_method
 
 # ---- sgd, momentum, nesterov, consistent_momentum ------------------------------------------------------------------------------------
@@ -85,14 +85,15 @@ RECORDS.count = 0
 _names = []
 cdef mf_method *made
 
-made = optimizer(&RECORDS, _names, b"sgd", b"SGD", b"gradient_descent|steepest_descent", [lr(1e-3)], b"c", 0, sgd_begin, sgd_update,
+made = optimizer(&RECORDS, _names, b"sgd", b"SGD", b"gradient_descent|steepest_descent", [learning_rate(1e-3)],
+    b"c", 0, sgd_begin, sgd_update,
     b"c -= lr g",
     b"Steepest descent with a fixed step: forward Euler on gradient flow, bit for bit.",
     b"A. Cauchy, C. R. Acad. Sci. 25 (1847) 536-538; H. Robbins and S. Monro, Ann. Math. Stat. 22 (1951) 400-407")
 made.flags = MF_LINEAR
 
 made = optimizer(&RECORDS, _names, b"momentum", b"Momentum", b"heavy_ball",
-    [lr(1e-3), real(b"momentum", 0.9, 0, INFINITY, b"mu: how much of the velocity is kept a step", MF_UPPER_OPEN),
+    [learning_rate(1e-3), real(b"momentum", 0.9, 0, INFINITY, b"mu: how much of the velocity is kept a step", MF_UPPER_OPEN),
      real(b"dampening", 0, 0, 1, b"g counts 1 - dampening from the second step on, as in torch")],
     b"c|v", 0, momentum_begin, momentum_update,
     b"v = mu v - (1 - dampening) g, c += lr v",
@@ -102,7 +103,7 @@ made = optimizer(&RECORDS, _names, b"momentum", b"Momentum", b"heavy_ball",
 made.flags = MF_LINEAR
 
 made = optimizer(&RECORDS, _names, b"nesterov", b"Nesterov", b"nag",
-    [lr(1e-3), real(b"momentum", 0.9, 0, INFINITY, b"mu: how much of the velocity is kept a step", MF_UPPER_OPEN),
+    [learning_rate(1e-3), real(b"momentum", 0.9, 0, INFINITY, b"mu: how much of the velocity is kept a step", MF_UPPER_OPEN),
      (b"form", 0, 0, 1, MF_CHOICE, 0, b"push|pull", b"push: the parameters are the look-ahead point (torch). pull: g is taken at `ask`")],
     b"c|v", 0, nesterov_begin, momentum_update,
     b"pull: g at c + lr mu v, v = mu v - g, c += lr v. push: the stored point is c + lr mu v: v = mu v - g, c += lr (mu v - g)",
@@ -112,7 +113,7 @@ made = optimizer(&RECORDS, _names, b"nesterov", b"Nesterov", b"nag",
 made.flags, made.ask = MF_LINEAR, ask_ahead
 
 made = optimizer(&RECORDS, _names, b"consistent_momentum", b"ConsistentMomentum", b"",
-    [lr(1e-2, b"time step dt"), real(b"beta_hat", 1, 0, INFINITY, b"strength of the force -g", MF_LOWER_OPEN | MF_UPPER_OPEN),
+    [learning_rate(1e-2, b"time step dt"), real(b"beta_hat", 1, 0, INFINITY, b"strength of the force -g", MF_LOWER_OPEN | MF_UPPER_OPEN),
      real(b"friction", 0, 0, INFINITY, b"rate at which the velocity decays; at 0 energy is kept and nothing is minimised", MF_UPPER_OPEN),
      boolean(b"lookahead", 0, b"take g at c + dt v")],
     b"c|v", 0, consistent_begin, momentum_update,

@@ -54,11 +54,11 @@ cdef inline tuple boolean(const char *name, value, const char *doc):
     return (name, value, 0, 1, MF_BOOL, 0, b"", doc)
 
 
-cdef inline tuple lr(value, const char *doc=b"learning rate: the time step dt of the flow"):
+cdef inline tuple learning_rate(value, const char *doc=b"learning rate: the time step dt of the flow"):
     return real(b"lr", value, 0, INFINITY, doc, MF_UPPER_OPEN)
 
 
-cdef inline tuple eps(value, const char *doc=b"added to the denominator, outside the root"):
+cdef inline tuple epsilon(value, const char *doc=b"added to the denominator, outside the root"):
     return real(b"eps", value, 0, INFINITY, doc, MF_UPPER_OPEN)
 
 

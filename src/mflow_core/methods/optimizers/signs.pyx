@@ -9,7 +9,7 @@ from libc.stddef cimport ptrdiff_t
 from libc.stdint cimport int64_t
 
 from mflow_core.methods.optimizers.elementwise cimport apply, common
-from mflow_core.methods.optimizers.records cimport betas, lr, optimizer, optimizers_t, real
+from mflow_core.methods.optimizers.records cimport betas, optimizer, optimizers_t, learning_rate, real
 from mflow_core.types cimport MF_LOWER_OPEN, MF_UPPER_OPEN, mf_method
 
 
@@ -80,7 +80,7 @@ RECORDS.count = 0
 _names = []
 cdef mf_method *made
 
-optimizer(&RECORDS, _names, b"lion", b"Lion", b"", [lr(1e-4)] + betas(0.9, 0.99, b"decay of the mean of g that is carried on"),
+optimizer(&RECORDS, _names, b"lion", b"Lion", b"", [learning_rate(1e-4)] + betas(0.9, 0.99, b"decay of the mean of g that is carried on"),
     b"c|m", 0, lion_begin, lion_update,
     b"u = sign(beta1 m + (1 - beta1) g), m = beta2 m + (1 - beta2) g, c -= lr (u + weight_decay c)",
     b"The sign of a momentum as the step: every parameter moves by lr, whatever its gradient. lr is some 3 to 10 times smaller than "
@@ -88,7 +88,7 @@ optimizer(&RECORDS, _names, b"lion", b"Lion", b"", [lr(1e-4)] + betas(0.9, 0.99,
     b"X. Chen et al., Symbolic Discovery of Optimization Algorithms, NeurIPS 2023, algorithm 2", decoupled=True)
 
 made = optimizer(&RECORDS, _names, b"rprop", b"Rprop", b"",
-    [lr(1e-2, b"the first step of every parameter"),
+    [learning_rate(1e-2, b"the first step of every parameter"),
      real(b"etas[0]", 0.5, 0, 1, b"factor of the step where the gradient has changed its sign", MF_LOWER_OPEN | MF_UPPER_OPEN),
      real(b"etas[1]", 1.2, 1, INFINITY, b"factor of the step where it has not", MF_LOWER_OPEN | MF_UPPER_OPEN),
      real(b"step_sizes[0]", 1e-6, 0, INFINITY, b"the shortest step", MF_UPPER_OPEN),
