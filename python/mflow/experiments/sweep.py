@@ -105,7 +105,7 @@ class SweepResult(Result):
         return np.isin(self.reason, list(BAD)) | (self.reason == "")
 
     def to_frame(self) -> Any:
-        """A pandas DataFrame with a row a run: method, lr, seed, loss, start_loss, reason, nit, seconds, message. ImportError without pandas."""
+        """A pandas DataFrame with a row a run, its cell without the curve. ImportError without pandas."""
         names = ("method", "lr", "seed", "loss", "start_loss", "reason", "nit", "seconds", "message")
         return frame({name: [getattr(cell, name) for cell in self.cells] for name in names})
 

@@ -351,7 +351,7 @@ def _classes(y: Any) -> tuple[Any, Any]:
     labels = np.asarray(from_frame(y))
     if labels.dtype.kind not in "OSU" or labels.ndim != 1 or not labels.size:
         return y, None
-    missing = [k for k, label in enumerate(labels.tolist()) if label is None or label != label]
+    missing = [k for k, label in enumerate(labels.tolist()) if label is None or str(label) in ("nan", "<NA>")]
     if missing:
         raise ValueError(f"y: expected a label for each row, got {labels[missing[0]]} in entry {missing[0]}")
     try:
