@@ -52,6 +52,25 @@ def nadam(p: dict[str, Any], t: int) -> list[float]:
     return [of_g, of_m, p["eps"], b1, 1 - b1, b2, 1 - b2, 1 / math.sqrt(1 - b2**t)]
 
 
+def radam(p: dict[str, Any], t: int) -> list[float]:
+    b1, b2 = p["betas"]
+    most, rho = 2 / (1 - b2) - 1, 2 / (1 - b2) - 1 - 2 * t * b2**t / (1 - b2**t)
+    step = -p["lr"] / (1 - b1**t)
+    if rho > 5:
+        step *= math.sqrt((1 - b2**t) * (rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho))
+    return [1.0, 0.0, step, b1, 1 - b1, b2, 1 - b2, p["eps"], float(rho > 5)]
+
+
+def sparse_adam(p: dict[str, Any], t: int) -> list[float]:
+    b1, b2 = p["betas"]
+    return [1.0, 0.0, -p["lr"] * math.sqrt(1 - b2**t) / (1 - b1**t), b1, 1 - b1, b2, 1 - b2, p["eps"]]
+
+
+def asgd(p: dict[str, Any], t: int) -> list[float]:
+    eta = p["lr"] / (1 + p["lambd"] * p["lr"] * (t - 1)) ** p["alpha"]
+    return [1.0, 0.0, eta, p["lambd"] * eta]
+
+
 COEFFICIENTS: dict[str, Callable[[dict[str, Any], int], list[float]]] = {
     "sgd": lambda p, t: [1.0, 0.0, -p["lr"]],
     "momentum": lambda p, t: [1.0, 0.0, p["lr"], p["momentum"]],
@@ -64,6 +83,22 @@ COEFFICIENTS: dict[str, Callable[[dict[str, Any], int], list[float]]] = {
     "adamw": lambda p, t: [1.0, 1 - p["lr"] * p["weight_decay"], *adam_like(p, t)],
     "adamax": adamax,
     "nadam": nadam,
+    "radam": radam,
+    "adabelief": lambda p, t: [1.0, 0.0, *adam_like(p, t)],
+    "sparse_adam": sparse_adam,
+    "lion": lambda p, t: [1.0, 0.0, p["lr"], p["betas"][0], 1 - p["betas"][0], p["betas"][1], 1 - p["betas"][1]],
+    "rprop": lambda p, t: [1.0, 0.0, *p["etas"], *p["step_sizes"], p["lr"], float(t == 1)],
+    "asgd": asgd,
+    "schedule_free_sgd": lambda p, t: [1.0, 0.0, p["lr"], 1 / t, 1 - 1 / t],
+    "schedule_free_adamw": lambda p, t: [
+        p["lr"],
+        1 / t,
+        1 - 1 / t,
+        p["betas"][1],
+        1 - p["betas"][1],
+        1 / math.sqrt(1 - p["betas"][1] ** t),
+        p["eps"],
+    ],
 }
 
 
@@ -108,11 +143,11 @@ class Twin:
 
 
 class Kernel:
-    """mflow's kernel alone, in a C loop of the host's; the coefficients of the first step."""
+    """mflow's kernel alone, in a C loop of the host's; the coefficients of one step, by default the first."""
 
-    def __init__(self, library: ctypes.CDLL, name: str, room: Callable[..., Array], g: Array) -> None:
+    def __init__(self, library: ctypes.CDLL, name: str, room: Callable[..., Array], g: Array, step: int = 0) -> None:
         record = mflow.get_method(name).record
-        self.coefficients = updater.begin(record, {}, 0)
+        self.coefficients = updater.begin(record, {}, step)
         self.vectors = [room(g.size, 1.0), room(g.size), room(g.size)]
         self.c, self.g = self.vectors[0], g
         updater.start(record, {}, self.vectors)
@@ -276,10 +311,13 @@ def test_row(name: str, bench: Bench, twins: ctypes.CDLL, room: Callable[..., Ar
     once = room(101, 1.0)
     mflow_step(name, once, kernel.g, bench.loop)(1)
     np.testing.assert_array_equal(kernel.c, once)
-    for n in (SIZES[2], SIZES[1]):
+    for n in SIZES:
         g = gradient(room, n)
-        functions = {"mflow": Kernel(twins, name, room, g), "C twin": twin_of(twins, name, room, g)}
-        bench.compare(f"{name}, n = {n:,}: kernel", functions, {"C twin": AGAINST_C})
+        late = Kernel(twins, name, room, g, CHECKED_STEPS - 1)
+        functions = {"mflow": late, "C twin": twin_of(twins, name, room, g)}
+        bench.compare(f"{name}, n = {n:,}: kernel", functions, {"C twin": AGAINST_C}, rounds=31 if n < SIZES[3] else 9)
+        if n not in (SIZES[2], SIZES[1]):
+            continue
         limits: dict[str, float] = {}
         functions = {"mflow": mflow_step(name, room(n, 1.0), g, bench.loop), "C twin": twin_of(twins, name, room, g)}
         bench.compare(f"{name}, n = {n:,}", functions, limits)

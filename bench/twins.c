@@ -88,6 +88,51 @@ PASS(nadam, g[i], const double vi = k3 * v[i] + k4 * gi;     /* of g, of m, eps,
      u[i] = ui;
      c[i] += (k0 * gi + k1 * vi) / (sqrt(ui) * k7 + k2);)
 
+OPTIMIZER(radam, const double vi = k3 * v[i] + k4 * gi;      /* step, b1, 1 - b1, b2, 1 - b2, eps, whether v is divided by */
+          const double ui = k5 * u[i] + k6 * (gi * gi);
+          v[i] = vi;
+          u[i] = ui;
+          c[i] += k8 != 0.0 ? k2 * (vi / (sqrt(ui) + k7)) : k2 * vi;)
+
+OPTIMIZER(sparse_adam, const double vi = k3 * v[i] + k4 * gi;            /* step, b1, 1 - b1, b2, 1 - b2, eps */
+          const double ui = k5 * u[i] + k6 * (gi * gi);
+          v[i] = vi;
+          u[i] = ui;
+          c[i] += k2 * (vi / (sqrt(ui) + k7));)
+
+OPTIMIZER(adabelief, const double vi = k3 * v[i] + k4 * gi;  /* as adam */
+          const double off = gi - vi, ui = k5 * u[i] + k6 * (off * off) + k8;
+          v[i] = vi;
+          u[i] = ui;
+          c[i] += k2 * (vi / (sqrt(ui) * k7 + k8));)
+
+OPTIMIZER(lion, const double mix = k3 * v[i] + k4 * gi;      /* lr, b1, 1 - b1, b2, 1 - b2 */
+          v[i] = k5 * v[i] + k6 * gi;
+          c[i] -= k2 * (mix > 0.0 ? 1.0 : mix < 0.0 ? -1.0 : mix);)
+
+OPTIMIZER(rprop, const double turn = gi * v[i];              /* etas, step_sizes, lr, whether this is the first step */
+          double h = (k7 != 0.0 ? k6 : u[i]) * (turn > 0.0 ? k3 : turn < 0.0 ? k2 : 1.0);
+          h = h < k4 ? k4 : h;
+          h = h > k5 ? k5 : h;
+          const double used = turn < 0.0 ? 0.0 : gi;
+          v[i] = used;
+          u[i] = h;
+          c[i] -= h * (used > 0.0 ? 1.0 : used < 0.0 ? -1.0 : used);)
+
+OPTIMIZER(asgd, const double ci = (1.0 - k3) * c[i] - k2 * gi;           /* eta, lambd eta; the mean has not begun */
+          v[i] = ci;
+          c[i] = ci;)
+
+OPTIMIZER(schedule_free_sgd, const double e = v[i] - k2 * gi;            /* lr, share of the new point, its rest */
+          v[i] = k4 * e;
+          c[i] += k3 * e;)
+
+PASS(schedule_free_adamw, g[i], const double ui = k3 * u[i] + k4 * (gi * gi);    /* lr, share, rest, b2, 1 - b2, (1 - b2^t)^(-1/2), eps */
+     const double e = v[i] - k0 * (gi / (sqrt(ui) * k5 + k6));
+     u[i] = ui;
+     v[i] = k2 * e;
+     c[i] += k1 * e;)
+
 /* What memory allows: four reads and three writes in place, 56 bytes an element, next to no arithmetic. */
 PASS(bandwidth, k0 * g[i], c[i] += gi;
      v[i] += gi;

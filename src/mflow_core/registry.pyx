@@ -24,7 +24,8 @@ from mflow_core import cpu
 # By folder; a new family: here and in its folder's meson.build.
 FAMILIES = (*(f"methods.{name}" for name in ("runge_kutta", "embedded", "implicit", "radau", "bdf", "rosenbrock", "chebyshev",
                                              "second_order.newmark", "second_order.splitting", "second_order.nystroem",
-                                             "second_order.composite", "optimizers", "implicit_sgd")),
+                                             "second_order.composite", "optimizers.momentum", "optimizers.adaptive", "optimizers.signs",
+                                             "optimizers.averages", "implicit_sgd")),
             *(f"directions.{name}" for name in ("quasi_newton", "conjugate_gradients", "trust_region")))
 
 

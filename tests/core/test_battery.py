@@ -431,7 +431,7 @@ def test_exception_from_a_gradient_arrives_unchanged(update_record: Any) -> None
             raise error
         return c
 
-    run = descent_of(update_record, grad, start_of(3))
+    run = descent_of(update_record, grad, start_of(3), {"lr": 0.125})
     with pytest.raises(Boom) as info:
         run.descend(10, 0.0, False)
     assert info.value is error

@@ -28,6 +28,12 @@ ALL = (
     s.OneCycleLR(0.3, 50, 0.2, "linear", three_phase=True),
     s.SequentialLR([s.LinearLR(0.3, 0.1, total_iters=4), s.ExponentialLR(0.3, 0.9)], [4]),
     s.ReduceLROnPlateau(0.3),
+    s.ConstantLR(0.3, 0.25, 9),
+    s.PolynomialLR(0.3, 30, 0.7),
+    s.LambdaLR(0.3, math.sqrt),
+    s.MultiplicativeLR(0.3, math.tanh),
+    s.CyclicLR(0.01, 0.3, 5, 9, "triangular2"),
+    s.ChainedScheduler([s.ConstantLR(0.3, 0.25, 9), s.ExponentialLR(0.3, 0.9)]),
 )
 
 
@@ -96,11 +102,67 @@ def torch_curve(make, steps=50, metrics=None):
             s.OneCycleLR(0.3, 50, 0.2, "linear", 10.0, 100.0, True),
             lambda t, o: t.OneCycleLR(o, 0.3, 50, None, None, 0.2, "linear", div_factor=10.0, final_div_factor=100.0, three_phase=True),
         ),
+        (s.ConstantLR(0.3, 0.25, 9), lambda t, o: t.ConstantLR(o, 0.25, 9)),
+        (s.ConstantLR(0.3), lambda t, o: t.ConstantLR(o)),
+        (s.PolynomialLR(0.3, 30, 0.7), lambda t, o: t.PolynomialLR(o, 30, 0.7)),
+        (s.PolynomialLR(0.3), lambda t, o: t.PolynomialLR(o)),
+        (s.LambdaLR(0.3, lambda k: 1 / (1 + k)), lambda t, o: t.LambdaLR(o, lambda k: 1 / (1 + k))),
+        (s.MultiplicativeLR(0.3, lambda k: 1 - 0.5 / k), lambda t, o: t.MultiplicativeLR(o, lambda k: 1 - 0.5 / k)),
+        (s.CyclicLR(0.01, 0.3, 5, 9), lambda t, o: t.CyclicLR(o, 0.01, 0.3, 5, 9, cycle_momentum=False)),
+        (s.CyclicLR(0.01, 0.3, 7, mode="triangular2"), lambda t, o: t.CyclicLR(o, 0.01, 0.3, 7, mode="triangular2", cycle_momentum=False)),
+        (
+            s.CyclicLR(0.01, 0.3, 7, None, "exp_range", 0.9),
+            lambda t, o: t.CyclicLR(o, 0.01, 0.3, 7, None, "exp_range", 0.9, cycle_momentum=False),
+        ),
+        (
+            s.CyclicLR(0.01, 0.3, 7, scale_fn=lambda k: 1 / k, scale_mode="cycle"),
+            lambda t, o: t.CyclicLR(o, 0.01, 0.3, 7, scale_fn=lambda k: 1 / k, scale_mode="cycle", cycle_momentum=False),
+        ),
+        (
+            s.ChainedScheduler([s.ConstantLR(0.3, 0.25, 9), s.ExponentialLR(0.3, 0.9), s.StepLR(0.3, 4, 0.5)]),
+            lambda t, o: t.ChainedScheduler([t.ConstantLR(o, 0.25, 9), t.ExponentialLR(o, 0.9), t.StepLR(o, 4, 0.5)]),
+        ),
+        (
+            s.SequentialLR([s.ConstantLR(0.3, 0.1, 20), s.ExponentialLR(0.3, 0.9), s.PolynomialLR(0.3, 10)], [20, 30]),
+            lambda t, o: t.SequentialLR(o, [t.ConstantLR(o, 0.1, 20), t.ExponentialLR(o, 0.9), t.PolynomialLR(o, 10)], [20, 30]),
+        ),
     ],
     ids=lambda v: type(v).__name__ if isinstance(v, s.Schedule) else "",
 )  # fmt: skip
 def test_torch_has_the_same_curve(ours, theirs):
     np.testing.assert_allclose([ours(k) for k in range(50)], torch_curve(theirs), rtol=1e-12, atol=1e-16)
+
+
+def test_every_schedule_of_torch_is_here_by_its_name():
+    torch = pytest.importorskip("torch")
+    theirs = {name for name in torch.optim.lr_scheduler.__all__ if name not in ("LRScheduler",)}
+    assert theirs <= set(s.__all__)
+
+
+def test_a_product_does_not_depend_on_what_was_asked_before():
+    schedule = s.MultiplicativeLR(0.3, lambda k: 1 - 0.5 / k)
+    forward = [schedule(k) for k in range(9)]
+    assert [schedule(k) for k in reversed(range(9))] == forward[::-1]
+
+
+@pytest.mark.parametrize(
+    ("make", "kind", "words"),
+    [
+        (lambda: s.LambdaLR(0.3, 0.5), TypeError, r"^lr_lambda: expected a function"),
+        (lambda: s.MultiplicativeLR(0.3, None), TypeError, r"^lr_lambda: expected a function"),
+        (lambda: s.ConstantLR(0.3, 1.5), ValueError, r"^factor: "),
+        (lambda: s.PolynomialLR(0.3, 0), ValueError, r"^total_iters: "),
+        (lambda: s.CyclicLR(0.1, 0.3, 0), ValueError, r"^step_size_up: "),
+        (lambda: s.CyclicLR(0.1, 0.3, mode="square"), ValueError, r"^mode: "),
+        (lambda: s.ChainedScheduler([]), ValueError, r"^schedules: expected at least one"),
+        (lambda: s.ChainedScheduler([s.ExponentialLR(0.3, 0.9), s.OneCycleLR(0.3, 50)]), TypeError, r"^schedules: .* got OneCycleLR"),
+        (lambda: s.ChainedScheduler([s.CosineAnnealingLR(0.3, 9, 0.1)]), TypeError, r"^schedules: .* got CosineAnnealingLR"),
+        (lambda: s.ChainedScheduler([s.ExponentialLR(0.0, 0.9)]), ValueError, r"^schedules: expected an lr above 0"),
+    ],
+)
+def test_what_no_schedule_is_made_of(make, kind, words):
+    with pytest.raises(kind, match=words):
+        make()
 
 
 @pytest.mark.parametrize("three_phase", [False, True])

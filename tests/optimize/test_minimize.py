@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import mflow
-from support.oracles.reference import SETTINGS, defaults
+from support.oracles.reference import SETTINGS, defaults, looks_ahead
 from support.oracles.tableaus import evaluations
 from support.problems import OBJECTIVE_C, Array, bowl_c, decay_cfunc, start_of
 
@@ -129,7 +129,7 @@ def test_updates_are_the_optimizer_class(update_method: Any) -> None:
     for _ in range(r.nit):
         opt.step(gradient(opt.ask()))
     assert r.x.tobytes() == c.tobytes()
-    assert r.njev == r.nit + 1
+    assert r.njev == r.nit + 1 + looks_ahead(update_method)
     assert r.nit == 17 or not np.any(gradient(r.x))  # steps of one length may end exactly at the minimum
 
 
@@ -418,7 +418,8 @@ def test_callback_does_not_change_the_path(any_method: Any) -> None:
     options: dict[str, Any] = {"jac": True, "method": any_method.name, "lr": 0.1, "maxiter": 20, "gtol": 0.0}
     plain = mflow.minimize(bowl, np.zeros(3), **options)
     told = mflow.minimize(bowl, np.zeros(3), callback=lambda x: x.fill(7.0), **options)
-    assert (plain.x.tobytes(), plain.nfev) == (told.x.tobytes(), told.nfev)
+    assert plain.x.tobytes() == told.x.tobytes()
+    assert plain.nfev == told.nfev or (any_method.kind == "update" and looks_ahead(any_method))  # what is told is evaluated at x
 
 
 def test_errors_of_a_callback_pass() -> None:
@@ -445,7 +446,7 @@ def test_lr_may_be_a_function_of_the_iteration(any_method: Any) -> None:
     if any_method.kind == "update":
         opt = getattr(mflow.optim, any_method.class_name)(x, lr=lambda k: 0.25 / (1 + k), **extra)
         for _ in range(12):
-            opt.step(gradient(x))
+            opt.step(gradient(opt.ask()))
     else:
         for k in range(12):
             x = mflow.gradient_flow(gradient, x, 0.25 / (1 + k), any_method.name, dt=0.25 / (1 + k)).y[:, -1]

@@ -229,6 +229,11 @@ class Walk:
         self.k += 1
 
     @property
+    def asked(self) -> Array:
+        """Where the gradient of the next step is wanted."""
+        return updater.ask(self.record, updater.begin(self.record, self.parameters, self.k, self.scalars.copy()), self.vectors)
+
+    @property
     def bits(self) -> bytes:
         return b"".join(a.tobytes() for a in (*self.vectors, self.scalars))
 

@@ -104,7 +104,8 @@ def test_vectors_that_no_gradients_leave(name: str, tmp_path: Path) -> None:
     with pytest.raises(Stop):
         mflow.train(**call, checkpoint=tmp_path / "good", checkpoint_every=1, step_callback=fuse(6))
     _, facts, blocks = altered.read(tmp_path / "good")
-    squares = {"adagrad": "s", "adadelta": "vu", "rmsprop": "v", "adam": "v", "adamw": "v", "adamax": "u", "nadam": "v"}.get(name, "")
+    squares = {"adagrad": "s", "adadelta": "vu", "rmsprop": "v", "adam": "v", "adamw": "v", "adamax": "u", "nadam": "v", "radam": "v",
+               "adabelief": "s", "sparse_adam": "v", "rprop": "h", "schedule_free_adamw": "v"}.get(name, "")  # fmt: skip
     for block in [key for key in blocks if key.startswith("vector")]:
         vector = np.frombuffer(blocks[block]).copy()
         vector[1] = np.nan

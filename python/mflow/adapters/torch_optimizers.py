@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 from mflow_core import registry
-from mflow_core.optimize.updater import WILD, StepRefused
+from mflow_core.optimize.updater import WILD, StepRefused, Updater
 
 from mflow import optim
 from mflow.adapters.torch_states import converted, is_torchs
@@ -45,6 +45,11 @@ def _checked(tensor: torch.Tensor, argument: str) -> torch.Tensor:
     if tensor.layout != torch.strided:
         raise TypeError(f"{argument}: expected a dense tensor, got {tensor.layout}; .to_dense() converts it")
     return tensor
+
+
+def _points(made: optim.Optimizer) -> tuple[list[Any], list[Any]]:
+    """Where an optimizer wants its gradients, and its arrays."""
+    return Updater.ask(made), made.arrays
 
 
 class _Cohort:
@@ -113,11 +118,18 @@ class Optimizer(torch.optim.Optimizer):
         """One step of every parameter that has a gradient. closure: reevaluates the model and returns the loss, which is returned."""
         loss = None
         if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
+            loss = self._evaluated(closure)
+        elif self._looks_ahead():
+            raise TypeError(
+                f"closure: {type(self).__name__} takes its gradient ahead of the parameters: expected a function that reevaluates the "
+                "model and returns the loss, got None"
+            )
         self._arrange()
         moving = [(g, cohort) for g, cohort in self._cohorts if cohort.tensors[0].grad is not None]
         gradients = [[self._gradient(t, i) for i, t in enumerate(cohort.tensors)] for _, cohort in moving]
+        for (_, cohort), part in zip(moving, gradients, strict=True):
+            if any(isinstance(grad, optim.SparseGradient) for grad in part):
+                cohort.made._check_lazy(0)  # before any cohort has changed
         risky = self._check_finite and len(moving) > 1 and (self._any_wild(gradients) or self._divides(moving))
         stepped: list[tuple[_Cohort, dict[str, Any], list[torch.Tensor]]] = []
         try:
@@ -137,12 +149,39 @@ class Optimizer(torch.optim.Optimizer):
             raise
         return loss
 
+    def _looks_ahead(self) -> bool:
+        """Whether the gradient is wanted at another point than the parameters."""
+        if not self._made_by.method_record.asks:
+            return False
+        return any(not np.array_equal(point, a) for _, cohort in self._cohorts for point, a in zip(*_points(cohort.made), strict=True))
+
+    def _evaluated(self, closure: Callable[[], Any]) -> Any:
+        """The loss, from where the method wants the gradient."""
+        kept = []
+        if self._made_by.method_record.asks:
+            for g, cohort in self._cohorts:
+                cohort.follow(self.param_groups[g])
+                cohort.stay()
+                for point, a in zip(*_points(cohort.made), strict=True):
+                    kept.append((a, a.copy()))
+                    a[...] = point
+        try:
+            with torch.enable_grad():
+                loss = closure()
+        finally:
+            for a, value in kept:
+                a[...] = value
+        if loss is None:
+            raise TypeError("closure: expected the loss returned, got None: return it")
+        return loss
+
     @staticmethod
     def _any_wild(gradients: list[list[Any]]) -> bool:
         """Whether the square of a gradient may overflow. Raises FloatingPointError where one is not finite, before any cohort has changed;
         by itself, each cohort checks only its own."""
         wild = False
-        for grad in (grad for part in gradients for grad in part if grad.numel()):
+        given = (torch.from_numpy(g.values) if isinstance(g, optim.SparseGradient) else g for part in gradients for g in part)
+        for grad in (grad for grad in given if grad.numel()):
             largest = float(grad.abs().max())
             if not largest < math.inf:
                 raise FloatingPointError(
@@ -159,6 +198,9 @@ class Optimizer(torch.optim.Optimizer):
     def _gradient(tensor: torch.Tensor, i: int) -> Any:
         grad = tensor.grad
         assert grad is not None
+        if grad.layout == torch.sparse_coo and grad.sparse_dim() == 1:
+            grad = grad.coalesce()
+            return optim.SparseGradient(grad.indices()[0].numpy(), grad.values().numpy())
         return _checked(grad, f"params[{i}].grad").detach().contiguous()
 
     def _arrange(self) -> None:
@@ -257,17 +299,26 @@ class Optimizer(torch.optim.Optimizer):
 
 
 def _class_of(cls: type[optim.Optimizer]) -> type[Optimizer]:
+    loop = ">>> for _ in range(10):\n...     opt.zero_grad()\n...     (w @ w).backward()\n...     loss = opt.step()\n"
+    if cls.method_record.asks:
+        loop = (
+            ">>> def closure():\n...     opt.zero_grad()\n...     loss = w @ w\n...     loss.backward()\n...     return loss\n"
+            ">>> for _ in range(10):\n...     loss = opt.step(closure)\n"
+        )
     text = (
         f"`mflow.optim.{cls.__name__}` as a torch optimizer, for float64 tensors on the CPU.\n\n"
         f"    {registry.find(cls.method_record.name).formula}\n\n"
         f"Parameters are those of `mflow.optim.{cls.__name__}{inspect.signature(cls)}`, without clip_norm; params as torch takes them.\n\n"
         "Examples\n--------\n>>> import torch, mflow.torch\n>>> w = torch.ones(3, dtype=torch.float64, requires_grad=True)\n"
-        f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n>>> for _ in range(10):\n...     opt.zero_grad()\n"
-        "...     (w @ w).backward()\n...     loss = opt.step()\n>>> bool((w < 1).all())\nTrue\n"
+        f">>> opt = mflow.torch.{cls.__name__}([w], lr=0.1)\n{loop}>>> bool((w < 1).all())\nTrue\n"
     )
     return type(cls.__name__, (Optimizer,), {"_class": cls, "__doc__": text, "__module__": "mflow.torch"})
 
 
-_CLASSES = {name: _class_of(getattr(optim, name)) for name in optim.__all__ if name not in ("Group", "Optimizer")}
+_CLASSES = {
+    name: _class_of(cls)
+    for name, cls in ((name, getattr(optim, name)) for name in optim.__all__)
+    if issubclass(cls, optim.Optimizer) and cls is not optim.Optimizer
+}
 globals().update(_CLASSES)
 __all__ = sorted(["Optimizer", *_CLASSES])  # noqa: PLE0605

@@ -14,11 +14,11 @@ __all__ = ["Converted", "converted", "is_torchs"]
 # torch's names: our vectors. The buffer of SGD's momentum is our velocity with the other sign, that of RMSprop is b.
 VECTORS = {
     "exp_avg": "m", "exp_avg_sq": "v", "max_exp_avg_sq": "u", "exp_inf": "u", "sum": "s", "square_avg": "v", "acc_delta": "u",
-    "grad_avg": "a", "momentum_buffer": "b",
+    "grad_avg": "a", "momentum_buffer": "b", "prev": "p", "step_size": "h", "ax": "a",
 }  # fmt: skip
-NUMBERS = ("step", "mu_product")
+NUMBERS = ("step", "mu_product", "eta", "mu")
 ELSEWHERE = ("foreach", "fused", "capturable", "differentiable")  # how torch computes, not what
-OURS = ("clip_value", "decoupled_weight_decay", "maximize", "form")  # which torch's groups, or older ones, may lack
+OURS = ("clip_value", "decoupled_weight_decay", "maximize", "form", "weight_decay", "lazy")  # which torch's groups, or older ones, may lack
 
 
 class Converted(NamedTuple):

@@ -175,12 +175,12 @@ def _start(record: MethodRecord, coef: Array, after: list[Array], kinds: list[st
 
 
 def _response(record: MethodRecord, coef: Array, after: list[Array], kinds: list[str], g: float = SMALL) -> Array:
-    """How far c falls per unit of gradient in one step from rest."""
+    """How far the point of the gradient falls per unit of it in one step from rest: c, or where the method looks ahead to."""
     start = _start(record, coef, after, kinds) if after else []
     size = start[0].size if start else 1
     moved = [np.zeros(size), *(v.copy() for v in start)]
     updater.update(record, coef, 1.0, moved, np.full(size, g))
-    return np.asarray(-moved[0] / g)
+    return np.asarray(-updater.ask(record, coef, moved) / g)
 
 
 def _plain(record: MethodRecord, parameters: tuple[tuple[str, float], ...], steps: int, scalars: tuple[float, ...]) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from mflow_core.problems.sparse import check_sparse, is_sparse
 
 from mflow.base.checks import Array, as_tuple, check_choice, check_function, check_number, check_start, dense_array, shown
 from mflow.derivatives.differences import EACH, along
+from mflow.derivatives.elsewhere import is_source, with_gradient
 from mflow.derivatives.remainder import Model, Verdict, gradient_model, jacobian_model, ladder, quick
 
 __all__ = ["DerivativeReport", "check_grad", "check_gradient", "check_jacobian"]
@@ -57,8 +58,9 @@ def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple
         ``fun(x, *args)`` returns the cost, with ``jac=True`` the pair (cost, gradient).
     x : array_like of real numbers, any shape; or a dict of arrays, or a list or tuple of arrays of different shapes, as `mflow.train` takes
         Where to look. Take a point without symmetry: where a term vanishes its gradient vanishes too.
-    jac : callable, True or None
-        ``jac(x, *args)``, of the shape of x, or arranged as x is; None for an objective of `mflow.objectives`, which has its own.
+    jac : callable, True, None, "jax", "autograd", "torch" or "cs"
+        ``jac(x, *args)``, of the shape of x, or arranged as x is; the names as in `minimize`, for one array x; None for an objective of
+        `mflow.objectives`, which has its own.
     args : tuple
 
     Returns
@@ -96,7 +98,8 @@ def check_gradient(fun: Callable[..., Any], x: Any, jac: Any = None, args: tuple
         if not isinstance(pair, (tuple, list)) or len(pair) != 2:
             raise TypeError(f"fun: expected the pair (cost, gradient), as jac=True says, got {type(pair).__name__}")
         grad = pair[1]
-    elif callable(jac):
+    elif callable(jac) or is_source(jac):
+        fun, jac = with_gradient(fun, jac)
         grad = jac(parts.arranged(flat), *args)
     else:
         raise TypeError(f"jac: expected the gradient to check, a function or True, got {shown(jac)}")

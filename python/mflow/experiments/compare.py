@@ -22,6 +22,7 @@ from mflow import optim
 from mflow.base.checks import Array
 from mflow.base.methods import Method, get_method, methods
 from mflow.base.result import OptimizeResult, place_of, words_of
+from mflow.base.tables import frame
 from mflow.data.rows import minibatches
 from mflow.experiments.problems import Problem, custom_problem, problem, problem_names
 from mflow.optimize.minimize import minimize
@@ -47,6 +48,10 @@ class History:
     passes: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a record. ImportError without pandas."""
+        return frame(vars(self))
 
 
 @dataclass
@@ -92,6 +97,13 @@ class Run:
     message: str = ""
     x: Array = field(default_factory=lambda: np.empty(0))
     history: History = field(default_factory=History)
+
+    def to_frame(self) -> Any:
+        """Its history as a pandas DataFrame, with the columns method and batch: of many runs, ``pandas.concat`` makes one table."""
+        table = self.history.to_frame()
+        table.insert(0, "method", self.method)
+        table.insert(1, "batch", self.batch)
+        return table
 
     @property
     def bad(self) -> bool:

@@ -20,6 +20,7 @@ from mflow.base.checks import Array, check_flags, check_list, check_number, chec
 from mflow.base.methods import Method, as_method
 from mflow.base.progress import Progress
 from mflow.base.result import Result, attach
+from mflow.base.tables import frame
 from mflow.experiments.compare import BAD, MARGIN
 from mflow.experiments.tasks import task_of
 
@@ -102,6 +103,11 @@ class SweepResult(Result):
     def bad(self) -> Any:
         """Bool array (methods, lrs, seeds): the runs that ended badly."""
         return np.isin(self.reason, list(BAD)) | (self.reason == "")
+
+    def to_frame(self) -> Any:
+        """A pandas DataFrame with a row a run, its cell without the curve. ImportError without pandas."""
+        names = ("method", "lr", "seed", "loss", "start_loss", "reason", "nit", "seconds", "message")
+        return frame({name: [getattr(cell, name) for cell in self.cells] for name in names})
 
     def table(self) -> str:
         """Median of the final loss over seeds for each method and rate; the best rate of each method; exceptions."""

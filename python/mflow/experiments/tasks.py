@@ -16,8 +16,8 @@ from mflow.experiments.problems import Problem
 from mflow.experiments.problems import problem as named_problem
 from mflow.optimize.minimize import minimize
 from mflow.training.feeds import Cost
+from mflow.training.monitor import mean_loss
 from mflow.training.train import train
-from mflow.training.validation import mean_loss
 
 __all__ = ["Descent", "Training", "task_of"]
 

@@ -14,6 +14,7 @@ from mflow_core.registry import unknown
 
 from mflow.base.checks import Array, check_flags, check_function, check_number, check_whole, finite_array, real_array, shown
 from mflow.base.result import attach
+from mflow.derivatives.elsewhere import with_model_jacobian
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed, sides
 from mflow.fitting.fitted import CurveFit
 from mflow.fitting.least_squares import LeastSquaresResult, scale_of
@@ -59,8 +60,8 @@ def curve_fit(
         As in `least_squares`.
     method : "lm", optional
         Levenberg-Marquardt, with bounds and without.
-    jac : callable, "2-point" or "3-point", optional
-        ``jac(xdata, *parameters)``, (m, n); or differences, as without it.
+    jac : callable, "2-point", "3-point", "jax", "autograd", "torch" or "cs", optional
+        ``jac(xdata, *parameters)``, (m, n); or differences, as without it; or automatic differentiation or complex steps, as in `minimize`.
     full_output : bool
         Whether the tuple has SciPy's five entries: popt, pcov, infodict (nfev, fvec, fjac, ipvt, qtf), mesg, ier.
     nan_policy : None, "raise" or "omit"
@@ -273,6 +274,7 @@ class ModelResiduals(Residuals):
     """The residuals of a model of xdata: (f(xdata, *x) - y)/sigma, or L^-1 of it for a covariance L L'."""
 
     def __init__(self, f: Any, jac: Any, start: Array, x: Any, y: Array, sigma: Any, diff_step: Any, check: Any) -> None:
+        f, jac = with_model_jacobian(f, jac)
         root, deviations, self.y_size = None, sigma, y.size
         if sigma is not None:
             root, deviations = _deviations(sigma, y.size)

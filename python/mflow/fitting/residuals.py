@@ -14,6 +14,7 @@ from mflow_core.fitting.fit import Fit
 from mflow.base.checks import Array, as_tuple, check_flags, dense_array, real_array, shown
 from mflow.base.telling import tell
 from mflow.derivatives.differences import ASIDE, EACH, Digits, Scan, along, check_diff_step, digits_of, scan
+from mflow.derivatives.elsewhere import with_jacobian
 from mflow.derivatives.remainder import GradientWarning, Verdict, jacobian_model, quick, said_of
 from mflow.fitting.compiled import compiled_residuals
 
@@ -48,6 +49,7 @@ class Residuals:
     def __init__(
         self, fun: Any, jac: Any, x0: Array, args: Any, kwargs: dict[str, Any], sigma: Any, diff_step: Any, check: Any, m: Any = None
     ) -> None:  # fmt: skip
+        fun, jac = with_jacobian(fun, jac)
         self.n, self.m = x0.size, -1
         self.sigma = check_sigma(sigma)
         self.compiled = compiled_residuals(fun, jac, x0.size, m, self.sigma)
@@ -55,7 +57,8 @@ class Residuals:
             raise TypeError(f"fun: expected a function of x that returns residuals, got {type(fun).__name__}")
         given = callable(jac) or (self.compiled is not None and self.compiled.has_jacobian)
         if not given and not (isinstance(jac, str) and jac in ("2-point", "3-point")):
-            raise ValueError(f'jac: expected a function, "2-point" or "3-point", got {shown(jac)}')
+            names = '"2-point", "3-point", "jax", "autograd", "torch" or "cs"'
+            raise ValueError(f"jac: expected a function, {names}, got {shown(jac)}")
         if check is not True:
             check_flags(check_gradient=check)
         self.checks = bool(check) and not (self.compiled is not None and self.compiled.trusted)

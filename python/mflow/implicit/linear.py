@@ -28,6 +28,7 @@ from mflow.base.checks import (
 )
 from mflow.base.methods import describe, record_values
 from mflow.base.pace import interruptible
+from mflow.base.tables import from_frame
 from mflow.base.telling import tell
 
 __all__ = ["ImplicitSGD", "check_labels", "check_rows", "check_weights", "losses"]
@@ -64,7 +65,7 @@ def check_rows(X: Any, argument: str = "X") -> Any:
             rows.eliminate_zeros()
         values = rows.data
     else:
-        rows = np.asarray(X)
+        rows = np.asarray(from_frame(X))
         if rows.dtype.kind not in "biuf":
             raise TypeError(f"{argument}: expected real numbers, got dtype {rows.dtype}")
         rows = values = np.ascontiguousarray(rows, dtype=np.float64)
@@ -80,7 +81,7 @@ def check_rows(X: Any, argument: str = "X") -> Any:
 
 def check_labels(y: Any, loss: str, rows: int) -> Array:
     """Labels as float64, each in the loss's domain. Raises TypeError or ValueError."""
-    given = np.asarray(y)
+    given = np.asarray(from_frame(y))
     if given.dtype.kind not in "biuf":
         raise TypeError(f"y: expected real numbers, got dtype {given.dtype}")
     labels = np.ascontiguousarray(given, dtype=np.float64)

@@ -24,8 +24,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from mflow_core import registry
+from mflow_core.optimize import updater
 from mflow_core.optimize.arrangement import Arrangement
-from mflow_core.optimize.arrays import checked, shared_array
+from mflow_core.optimize.arrays import SparseGradient, checked, shared_array  # noqa: F401 (the first is public here)
+from mflow_core.optimize.training import step_rows
 from mflow_core.optimize.updater import Updater
 
 from mflow.base.checks import as_number, check_flags, check_instance, check_number, check_whole, finite_array
@@ -33,7 +35,8 @@ from mflow.base.methods import describe, from_letters, positional, public_values
 from mflow.base.telling import tell
 from mflow.optim.effective import effective_lr, never_negative
 
-NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were made with: unknown (see `optimizers.pyx`)
+IMPLEMENTATIONS = ("foreach", "fused", "capturable", "differentiable")  # torch's, of one and the same step
+NO_SETTING = -1.0  # in a state's last scalars, the settings that powers were made with: unknown (see `optimizers/adaptive.pyx`)
 
 
 class Group(MutableMapping[str, Any]):
@@ -109,6 +112,7 @@ class Optimizer(Updater):
             if name in parameters:
                 raise TypeError(f"{type(self).__name__}: got {name} twice, by position and by name")
             parameters[name] = value
+        self._given = dict(parameters)
         grouped = isinstance(params, (list, tuple)) and bool(params) and all(isinstance(g, dict) and "params" in g for g in params)
         entries = [{**parameters, **entry} for entry in params] if grouped else [{**parameters, "params": params}]
         self._take(record, entries, grouped, clip_norm, check_finite)
@@ -136,6 +140,9 @@ class Optimizer(Updater):
     def _group(record: Any, arrays: list[Any], options: dict[str, Any]) -> tuple[Any, ...]:
         maximize = options.pop("maximize", False)
         check_flags(maximize=maximize)
+        asked = [name for name in IMPLEMENTATIONS if options.pop(name, None)]
+        if asked:
+            tell(f"{', '.join(asked)}: ignored, as every step is one compiled pass here; omit it")
         maximize = bool(maximize)
         options = from_letters(record, options)
         lr = options.get("lr")
@@ -143,6 +150,82 @@ class Optimizer(Updater):
         if schedule is not None:
             options["lr"] = schedule(0)
         return arrays, record_values(record, options), maximize, schedule
+
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
+        """Add a group of parameters, as in torch; gradients are then a list, one entry a group.
+
+        Parameters
+        ----------
+        param_group : dict
+            ``{"params": arrays, "lr": ...}``; what it leaves out is as the optimizer was made with. Its bias corrections count from now on.
+
+        Raises
+        ------
+        TypeError, ValueError
+            It does not fit, or shares memory with parameters that are there; nothing is changed then. Gradients that were bound are let go.
+
+        Examples
+        --------
+        >>> import numpy as np, mflow
+        >>> a, b = np.ones(2), np.ones(3)
+        >>> opt = mflow.optim.SGD(a, lr=0.5)
+        >>> opt.add_param_group({"params": b, "lr": 0.25})
+        >>> opt.step([np.ones(2), np.ones(3)])
+        >>> a.tolist(), b.tolist()
+        ([0.5, 0.5], [0.75, 0.75, 0.75])
+        """
+        check_instance(param_group, "param_group", Mapping, 'a dict {"params": ..., "lr": ...}')
+        if "params" not in param_group:
+            raise ValueError(f"param_group: expected the entry 'params', got {sorted(map(str, param_group))}")
+        recipe, record, steps = self._recipe(), self.record, self.steps
+        chosen = {name: value for name, value in self._given.items() if name in recipe["groups"][0]} if recipe["groups"] else self._given
+        entries = [*recipe["groups"], {**chosen, **param_group}]
+        how = (record, entries, True, recipe["clip_norm"], recipe["check_finite"])
+        fresh = type(self).__new__(type(self))
+        fresh._take(*how)  # says what does not fit, while nothing has changed
+        state, place = recipe["state"], len(self.arrays)
+        last = fresh.state_dict()
+        self._part()
+        self._take(*how)
+        state["groups"].append({**last["groups"][-1], "since": steps})
+        state["vectors"] += last["vectors"][place:]
+        self.load_state_dict(state)
+
+    def _step_by(self, closure: Callable[[], Any]) -> Any:
+        """A step by a function that evaluates the cost where the method asks for it; its loss."""
+        kept = [a.copy() for a in self.arrays] if self.record.asks else []
+        try:
+            if kept:
+                for a, point in zip(self.arrays, Updater.ask(self), strict=True):
+                    a[...] = point
+            out = closure()
+        finally:
+            for a, value in zip(self.arrays, kept, strict=bool(kept)):
+                a[...] = value
+        pair = isinstance(out, tuple) and len(out) == 2 and np.ndim(out[0]) == 0
+        if out is None or isinstance(out, (list, dict)) or (isinstance(out, np.ndarray) and out.ndim):
+            raise TypeError(
+                f"closure: expected (loss, gradient), or the loss where gradients are bound, got {type(out).__name__}: return them"
+            )
+        loss = out[0] if pair else out
+        self.step(out[1] if pair else None)
+        return loss
+
+    def _step_rows(self, gradients: list[Any]) -> None:
+        step_rows(self, gradients, self._check_lazy)
+
+    def _check_lazy(self, g: int) -> None:
+        """Raises ValueError where group g moves entries whose gradient is 0, and does not say that it is lazy."""
+        numbers = self.parameters_of(g)
+        if numbers.get("lazy"):
+            return
+        vectors = [np.full(1, 0.5) for _ in range(self.record.sizes(numbers)["n_vec"])]
+        updater.update(self.record, updater.begin(self.record, numbers, self.steps_of(g)), 1.0, vectors, np.zeros(1))
+        if any(v[0] != 0.5 for v in vectors):
+            raise ValueError(
+                f"g: expected a dense gradient, got a SparseGradient: {self.record.name}, as it is set up, moves entries whose gradient is "
+                "0. SGD without momentum and Adagrad, both without weight decay, do not; SparseAdam is lazy"
+            )
 
     @property
     def param_groups(self) -> list[Group]:
@@ -166,6 +249,7 @@ class Optimizer(Updater):
             "steps": self.steps,
             "groups": [
                 {"parameters": dict(self.parameters_of(g)), "maximize": self.maximizes(g), "scalars": self._scalars(g)}
+                | ({"since": self.steps - self.steps_of(g)} if self.steps_of(g) != self.steps else {})
                 for g in range(len(self.param_groups))
             ],
             "vectors": [self._vectors(i) for i in range(len(self.arrays))],
@@ -217,8 +301,12 @@ class Optimizer(Updater):
                 scalars[g] += [NO_SETTING] * min(carried - len(scalars[g]), 2)
             if len(scalars[g]) != carried or not np.all(np.isfinite(scalars[g])):
                 raise ValueError(f"state: expected {carried} finite scalars in group {g}, got {entry['scalars']}")
+        since = [check_whole(entry.get("since", 0), "state: since", 0) for entry in groups]
+        if since and max(since) > steps:
+            raise ValueError(f"state: since: expected at most the {steps} steps taken, got {max(since)}")
         for g, entry in enumerate(groups):
             self.set_group(g, dict(entry["parameters"]), entry["maximize"])
+            self._join_at(g, since[g])
         self._restore(steps, scalars, fresh)
 
     def _parameters_at(self, i: int) -> dict[str, Any]:
@@ -256,7 +344,7 @@ class Optimizer(Updater):
         for g, size in enumerate(self.arrangement.sizes):
             coef = self._coefficients(g)
             for i in range(place, place + size):
-                rate = effective_lr(self.record, coef, list(self._vectors(i).values()), self.steps)
+                rate = effective_lr(self.record, coef, list(self._vectors(i).values()), self.steps_of(g))
                 out.append(np.broadcast_to(rate.reshape(-1), (self.arrays[i].size,)).reshape(self.arrays[i].shape).copy())
             place += size
         return self.arrangement.arrange(out)
@@ -271,6 +359,7 @@ class Optimizer(Updater):
             "clip_norm": self.clip_norm,
             "check_finite": self.check_finite,
             "state": self.state_dict(),
+            "given": {name: value for name, value in self._given.items() if name != "lr" or not callable(value)},
         }
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -288,6 +377,7 @@ def _remake(cls: type[Optimizer], recipe: dict[str, Any]) -> Optimizer:
     made = cls.__new__(cls)
     made._take(registry.find(recipe["row"]), recipe["groups"], recipe["grouped"], recipe["clip_norm"], recipe["check_finite"])
     made.load_state_dict(recipe["state"])
+    made._given = recipe["given"]
     return made
 
 
@@ -307,6 +397,7 @@ maximize : bool, default False
 clip_norm : (0, inf), default None
     where the Euclidean norm of all gradients together is above this, they are scaled by clip_norm/(norm + 1e-6), torch's factor, so that it
     is at most this; gradients at or below the limit are left as they are
+foreach, fused, capturable, differentiable : torch's, which are ignored with a warning
 check_finite : bool, default True
     refuse gradients that are not finite, and steps that would leave a number that is not: 0/0 at eps = 0, or the overflowing square of a
     gradient beyond 1e154, after which a parameter would never move again (FloatingPointError, nothing changed)
@@ -376,4 +467,4 @@ _CLASSES = {record.class_name: _class_of(record) for record in registry.records(
 globals().update(_CLASSES)
 Nadam = _CLASSES["NAdam"]
 
-__all__ = sorted(["Group", "Nadam", "Optimizer", "SGD", *_CLASSES])  # noqa: PLE0605
+__all__ = sorted(["Group", "Nadam", "Optimizer", "SGD", "SparseGradient", *_CLASSES])  # noqa: PLE0605

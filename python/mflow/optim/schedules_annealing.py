@@ -86,6 +86,11 @@ class CosineAnnealingLR(Schedule):
     warmup: int = 0
     start_factor: float = 1.0 / 3.0
 
+    @property
+    def multiplies(self) -> bool:
+        """Whether the rate is lr times a number that does not depend on lr."""
+        return self.eta_min == 0.0 and self.warmup == 0
+
     def __post_init__(self) -> None:
         self.lr, self.eta_min = check_number(self.lr, "lr", low=0.0), check_number(self.eta_min, "eta_min", low=0.0)
         self.T_max, self.warmup = check_whole(self.T_max, "T_max", 1), check_whole(self.warmup, "warmup", 0)

@@ -18,6 +18,11 @@ class Schedule:
 
     _state: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def multiplies(self) -> bool:
+        """Whether the rate is lr times a number that does not depend on lr, as `ChainedScheduler` needs it."""
+        return False
+
     def __call__(self, step: int) -> float:
         """The lr of the step that follows after ``step`` ones."""
         raise NotImplementedError(f"{type(self).__name__}: expected a method __call__(self, step) that returns the lr; write it")

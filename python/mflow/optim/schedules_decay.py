@@ -15,7 +15,10 @@ from itertools import pairwise
 from mflow.base.checks import check_list, check_number, check_whole
 from mflow.optim.schedules_base import Schedule
 
-__all__ = ["Constant", "ExponentialLR", "InverseSqrtLR", "InverseTimeLR", "LinearLR", "MultiStepLR", "StepLR", "check_rising"]
+__all__ = [
+    "Constant", "ConstantLR", "ExponentialLR", "InverseSqrtLR", "InverseTimeLR", "LinearLR", "MultiStepLR", "PolynomialLR", "StepLR",
+    "check_rising", "power",
+]  # fmt: skip
 
 _DIGITS = Context(prec=40, Emin=-999999, Emax=999999, traps=[])
 
@@ -60,6 +63,79 @@ class Constant(Schedule):
 
 
 @dataclass
+class ConstantLR(Schedule):
+    """lr factor for the first total_iters steps, then lr.
+
+    Parameters
+    ----------
+    lr : float, from 0 on
+    factor : float in [0, 1], default 1/3
+    total_iters : int, default 5
+
+    Examples
+    --------
+    >>> import mflow
+    >>> schedule = mflow.schedules.ConstantLR(1.0, factor=0.5, total_iters=4)
+    >>> schedule(0), schedule(3), schedule(4)
+    (0.5, 0.5, 1.0)
+    """
+
+    lr: float
+    factor: float = 1.0 / 3.0
+    total_iters: int = 5
+
+    @property
+    def multiplies(self) -> bool:
+        """True."""
+        return True
+
+    def __post_init__(self) -> None:
+        self.lr, self.factor = check_number(self.lr, "lr", low=0.0), check_number(self.factor, "factor", low=0.0, high=1.0)
+        self.total_iters = check_whole(self.total_iters, "total_iters", 0)
+
+    def __call__(self, step: int) -> float:
+        """The lr of the step that follows after ``step`` ones."""
+        return self.lr * self.factor if step < self.total_iters else self.lr
+
+
+@dataclass
+class PolynomialLR(Schedule):
+    """lr (1 - step/total_iters)^power down to 0, where it stays.
+
+    Parameters
+    ----------
+    lr : float, from 0 on
+    total_iters : int, default 5
+    power : float, default 1
+
+    Examples
+    --------
+    >>> import mflow
+    >>> schedule = mflow.schedules.PolynomialLR(1.0, total_iters=4, power=2.0)
+    >>> schedule(0), schedule(2), schedule(4), schedule(9)
+    (1.0, 0.25, 0.0, 0.0)
+    """
+
+    lr: float
+    total_iters: int = 5
+    power: float = 1.0
+
+    @property
+    def multiplies(self) -> bool:
+        """True."""
+        return True
+
+    def __post_init__(self) -> None:
+        self.lr, self.power = check_number(self.lr, "lr", low=0.0), check_number(self.power, "power", low=0.0)
+        self.total_iters = check_whole(self.total_iters, "total_iters", 1)
+
+    def __call__(self, step: int) -> float:
+        """The lr of the step that follows after ``step`` ones."""
+        left = _DIGITS.divide(Decimal(max(self.total_iters - step, 0)), Decimal(self.total_iters))
+        return self.lr * float(_DIGITS.power(left, Decimal(self.power))) if self.power else self.lr
+
+
+@dataclass
 class StepLR(Schedule):
     """lr gamma^(step // step_size).
 
@@ -80,6 +156,11 @@ class StepLR(Schedule):
     lr: float
     step_size: int
     gamma: float = 0.1
+
+    @property
+    def multiplies(self) -> bool:
+        """True."""
+        return True
 
     def __post_init__(self) -> None:
         self.lr, self.gamma = check_number(self.lr, "lr", low=0.0), check_number(self.gamma, "gamma", low=0.0)
@@ -112,6 +193,11 @@ class MultiStepLR(Schedule):
     milestones: Sequence[int]
     gamma: float = 0.1
 
+    @property
+    def multiplies(self) -> bool:
+        """True."""
+        return True
+
     def __post_init__(self) -> None:
         self.lr, self.gamma = check_number(self.lr, "lr", low=0.0), check_number(self.gamma, "gamma", low=0.0)
         self.milestones = check_rising(self.milestones, 0)
@@ -139,6 +225,11 @@ class ExponentialLR(Schedule):
 
     lr: float
     gamma: float
+
+    @property
+    def multiplies(self) -> bool:
+        """True."""
+        return True
 
     def __post_init__(self) -> None:
         self.lr, self.gamma = check_number(self.lr, "lr", low=0.0), check_number(self.gamma, "gamma", low=0.0, open_low=True)
@@ -170,6 +261,11 @@ class LinearLR(Schedule):
     start_factor: float = 1.0 / 3.0
     end_factor: float = 1.0
     total_iters: int = 5
+
+    @property
+    def multiplies(self) -> bool:
+        """True."""
+        return True
 
     def __post_init__(self) -> None:
         self.lr = check_number(self.lr, "lr", low=0.0)

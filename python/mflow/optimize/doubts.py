@@ -23,6 +23,7 @@ from mflow.base.methods import as_method
 from mflow.base.result import OptimizeResult
 from mflow.base.telling import tell
 from mflow.derivatives.differences import CostLook, cost_problem, moves_from, scan, verdict_of
+from mflow.derivatives.elsewhere import with_gradient
 from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.optimize.bounds import Box
 
@@ -41,6 +42,7 @@ class Doubts:
     """The cost of one minimisation with its gradient, and what is to be said of them. Raises TypeError or ValueError."""
 
     def __init__(self, fun: Any, x0: Any, args: Any, jac: Any, diff_step: Any, check: Any) -> None:
+        fun, jac = with_gradient(fun, jac)
         self.fun, self.start, self.args, self.jac, self.diff_step = fun, check_start(x0, "x0"), as_tuple(args), jac, diff_step
         check_flags(check_gradient=check)
         self.checks = bool(check)

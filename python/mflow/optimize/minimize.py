@@ -93,9 +93,10 @@ def minimize(
         condition number seen on the way.
         dt = inf with "backward_euler" goes in one step to the point where the gradient flow from x0 comes to rest, and says whether it
         is a minimum.
-    jac : callable, True, None, "2-point" or "3-point"
-        The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones. Where the cost's values carry
-        few digits (float32 inside, rounded results) they are central and longer, and the message says so.
+    jac : callable, True, None, "2-point", "3-point", "jax", "autograd", "torch" or "cs"
+        The gradient ``jac(x, *args)``; None and "2-point": forward differences, "3-point": central ones; "jax", "autograd", "torch":
+        automatic differentiation of ``fun`` by that library, in float64 (fun is given an array of theirs); "cs": complex steps. Where the
+        cost's values carry few digits (float32 inside, rounded results) differences are central and longer, and the message says so.
     hess : callable, array_like (n, n) or sparse matrix
         For "trust_ncg" and implicit methods: the Hessian ``hess(x, *args)``; where it is missing, differences of gradients. ``solver``,
         ``jac_sparsity``, ``lband`` and ``uband`` as in `mflow.solve_ivp`.

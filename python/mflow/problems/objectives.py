@@ -18,6 +18,7 @@ from mflow_core.objectives.objective import MOST_CLASSES as MAX_CLASSES
 from mflow_core.objectives.objective import Objective
 
 from mflow.base.checks import Array, check_flags, check_number, check_start, check_vector, check_whole, finite_array
+from mflow.base.tables import from_frame
 from mflow.data.tables import load_nist
 from mflow.problems.curves import curve
 from mflow.problems.mgh import mgh
@@ -150,7 +151,7 @@ class Logistic(_Regression):
     X, l2, weights, intercept, x0
         As in `LeastSquares`.
     y : array_like (m,)
-        0 and 1, -1 and +1, or truth values.
+        0 and 1, -1 and +1, truth values, or two words or categories: the first in rising order is 0. ``classes`` holds these, else None.
 
     Raises
     ------
@@ -168,7 +169,12 @@ class Logistic(_Regression):
     def __init__(
         self, X: Any, y: Any, l2: float = 0.0, *, weights: Any = None, intercept: bool = False, x0: Any = None
     ) -> None:  # fmt: skip
-        self._regress("logistic", X, _signs(_labels(y)), l2, weights, intercept, x0)
+        numbers, self.classes = _classes(y)
+        if self.classes is not None and len(self.classes) != 2:
+            raise ValueError(
+                f"y: expected two classes, got {len(self.classes)}: {', '.join(map(repr, self.classes.tolist()[:4]))}; use Softmax"
+            )
+        self._regress("logistic", X, _signs(_labels(numbers)), l2, weights, intercept, x0)
 
     def data_for_batch(self, given: dict[str, Any], count: int) -> tuple[Array | None, Array | None]:
         """As in `Objective`, with labels 0 and 1, or True and False, as signs."""
@@ -271,7 +277,8 @@ class Softmax(Objective):
         x0: Any = None,
     ) -> None:  # fmt: skip
         check_flags(intercept=intercept)
-        table, labels = _table(X), _labels(y)
+        numbers, self.classes = _classes(y)
+        table, labels = _table(X), _labels(numbers)
         _match(table, labels)
         top = float(finite_array(labels, "y").max(initial=0.0))
         count = check_whole(int(top) + 1 if n_classes is None else n_classes, "n_classes", 1, MAX_CLASSES)
@@ -327,7 +334,7 @@ def _start(x0: Any, shape: tuple[int, ...], fill: float) -> Array:
 
 def _table(X: Any) -> Array:
     """(m, p) numbers, not copied if they are C-contiguous float64; the core checks that all are finite."""
-    table = np.asarray(X)
+    table = np.asarray(from_frame(X))
     if table.dtype.kind not in "biuf":
         fix = "; use .toarray() of a sparse matrix" if hasattr(X, "toarray") else ""
         raise TypeError(f"X: expected real numbers, got dtype {table.dtype}{fix}")
@@ -336,8 +343,26 @@ def _table(X: Any) -> Array:
     return np.ascontiguousarray(table, dtype=np.float64)
 
 
+def _classes(y: Any) -> tuple[Any, Any]:
+    """(numbers 0, 1, ... in place of labels that are words or categories, these in rising order); (y, None) of numbers.
+
+    Raises ValueError where a label is missing.
+    """
+    labels = np.asarray(from_frame(y))
+    if labels.dtype.kind not in "OSU" or labels.ndim != 1 or not labels.size:
+        return y, None
+    missing = [k for k, label in enumerate(labels.tolist()) if label is None or str(label) in ("nan", "<NA>")]
+    if missing:
+        raise ValueError(f"y: expected a label for each row, got {labels[missing[0]]} in entry {missing[0]}")
+    try:
+        classes, codes = np.unique(labels, return_inverse=True)
+    except TypeError:
+        return y, None  # labels of kinds that have no order; `_labels` has words for them
+    return codes.reshape(-1).astype(np.float64), classes
+
+
 def _labels(y: Any) -> Array:
-    labels = np.asarray(y)
+    labels = np.asarray(from_frame(y))
     if labels.dtype.kind not in "biuf":
         raise TypeError(f"y: expected numbers, got dtype {labels.dtype}; give each class a number")
     if labels.ndim != 1:

@@ -11,7 +11,7 @@ from mflow_core import registry
 
 from mflow import optim
 from mflow.base.methods import Method, as_method, parameters_of, refuse_unknown
-from mflow.optim.classes import spread
+from mflow.optim.classes import IMPLEMENTATIONS, spread
 from mflow.optim.schedules import for_a_run
 
 __all__ = ["Binding", "PerEpoch", "check_names"]
@@ -24,7 +24,7 @@ ELSEWHERE = {  # names of torch, Keras and scikit-learn: the names here
 }  # fmt: skip
 
 
-SHARED = ("maximize", "clip_norm", "check_finite")  # what every optimizer takes beside its method's parameters
+SHARED = ("maximize", "clip_norm", "check_finite", *IMPLEMENTATIONS)  # what every optimizer takes beside its method's parameters
 
 
 class PerEpoch:

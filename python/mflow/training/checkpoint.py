@@ -44,6 +44,11 @@ def save(run: Trainer, path: Any) -> None:
     blocks |= {f"best {i}": a.tobytes() for i, a in enumerate(run.monitor.best_flat)}
     blocks |= {f"vector {i} {name}": v.tobytes() for i, by_name in enumerate(vectors) for name, v in by_name.items()}
     blocks |= {f"row {name}": values.tobytes() for name, values in history.arrays()}
+    blocks |= run.own_blocks()
+    if run.mean is not None:
+        mean = run.mean.state_dict()
+        facts["mean"] = {name: mean[name] for name in ("seen", "n_averaged")}
+        blocks |= {f"mean {i}": a.tobytes() for i, a in enumerate(mean["means"])}
     blocks["rates"] = history.rates.tobytes()
     write_state(path, "training", facts, blocks)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from mflow import optim
 from mflow.base.result import Examined, Result, keep_origin
 
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Ending", "TrainResult", "early_stopped", "finished", "not_finite", "refused", "result", "stopped"]
 
 GROWTH = 1e6  # a gradient that has grown by this on the way to a number that is not finite: the training diverged
-STATUS = {"finished": 0, "early_stopped": 0, "max_steps": 1, "callback": 2}
+STATUS = {"finished": 0, "converged": 0, "early_stopped": 0, "max_steps": 1, "callback": 2}
 
 
 class TrainResult(Examined):
@@ -23,9 +25,11 @@ class TrainResult(Examined):
     params : arranged as they were given: the best ones, by validation loss, else by the mean training loss of an epoch; without a loss,
         the last.
     last_params : likewise, as training left them.
+    averaged_params : with ``average``: likewise, the mean of the parameters after each step.
     fun : the monitored loss of ``params``; best_epoch : its epoch, from 0 on; -1: params are those of the start.
     success, status : 0 all epochs done or stopped early, 1 max_steps, 2 stopped by a callback, -1 the rest.
-    reason : "finished", "early_stopped", "max_steps", "callback", "non_finite", "diverged", "rhs_failed" (an exception), "interrupted".
+    reason : "finished", "converged" and "line_search_failed" (of a line search), "early_stopped", "max_steps", "callback",
+        "non_finite", "diverged", "rhs_failed" (an exception), "interrupted".
     message : what happened, in words.
     epochs, nit, nfev : epochs begun, steps, evaluations of the gradient. ncheck : evaluations that checked the gradient.
     history : a Result of float64 arrays. An entry an epoch: loss (mean over its rows), val_loss, lr, grad_norm (before clipping, mean),
@@ -128,6 +132,8 @@ def result(run: Trainer, ending: Ending) -> TrainResult:
         epochs=len(run.history.epochs["loss"]), nit=run.nit, nfev=run.nfev, ncheck=run.verdict.ncheck,
         history=run.history.result(), optimizer=binding.opt, seed=run.feed.seed,
     )  # fmt: skip
+    if run.mean is not None:
+        out.averaged_params = binding.like([np.array(a) for a in run.mean.params])
     if run.watch is not None:
         out.curvature = run.watch.result()
     keep_origin(out, run.probe.landscape(best))

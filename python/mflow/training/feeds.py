@@ -7,6 +7,7 @@ so that means over batches of unequal length are means over rows.
 from __future__ import annotations
 
 import itertools
+import sys
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -65,7 +66,10 @@ class Feed:
 class Rows(Feed):
     """Rows of arrays, gathered batch by batch; of a memory-mapped file no others are read."""
 
-    def __init__(self, arrays: Args, batch_size: int, seed: int | None, shuffle: bool, drop_last: bool) -> None:
+    def __init__(
+        self, arrays: Args, batch_size: int, seed: int | None, shuffle: bool, drop_last: bool, given: Callable[[Args], Args] = tuple
+    ) -> None:  # fmt: skip
+        self.given = given  # turns the arrays of a batch into what the user gave
         self.source: Minibatches[Any] = minibatches(*arrays, batch_size=batch_size, seed=seed, shuffle=shuffle, drop_last=drop_last)
         self.single, self.arrays = len(arrays) == 1, arrays
         self.seed, self.batches, self.rows, self.batch_size = (
@@ -75,13 +79,14 @@ class Rows(Feed):
     def epoch(self, generator: np.random.Generator, epoch: int, first: int) -> Iterator[tuple[Args, float]]:
         for batch in self.source.epoch(generator, first):
             args = (batch,) if self.single else batch
-            yield args, float(len(args[0]))
+            yield self.given(args), float(len(args[0]))
 
     def whole(self) -> Iterator[tuple[Args, float]]:
-        yield from in_parts(self.arrays)
+        for args, rows in in_parts(self.arrays):
+            yield self.given(args), rows
 
     def some(self) -> Args | None:
-        return tuple(np.asarray(a[self.spread]) for a in self.arrays)
+        return self.given(tuple(np.asarray(a[self.spread]) for a in self.arrays))
 
     @property
     def spread(self) -> Any:
@@ -160,9 +165,9 @@ def _weight(args: Args) -> float:
 def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:
     """The feed of the argument ``data``. Raises TypeError or ValueError, naming the argument."""
     if _is_whole(data):
-        data = _whole_arrays(data, "data")
+        given, data = _as_given(data), _whole_arrays(data, "data")
         rows = row_count(data, tuple(f"data[{i}]" for i in range(len(data))))
-        return Rows(data, min(ROWS, rows) if batch_size is None else batch_size, seed, shuffle, drop_last)
+        return Rows(data, min(ROWS, rows) if batch_size is None else batch_size, seed, shuffle, drop_last, given)
     if batch_size is not None:
         raise ValueError("batch_size: it is for arrays (a tuple of them), and an iterable makes its own batches; omit it")
     if data is None:
@@ -171,9 +176,25 @@ def feed_of(data: Any, batch_size: int | None, seed: int | None, shuffle: bool, 
     return Stream(data)
 
 
+def _is_tensor(array: Any) -> bool:
+    """Whether it is one of torch's; torch is not imported for this."""
+    return type(array).__module__.partition(".")[0] == "torch" and hasattr(array, "numpy")
+
+
+def _as_given(data: Any) -> Callable[[Args], Args]:
+    """What makes tensors of the arrays of a batch where the data are tensors of torch's."""
+    tensors = [_is_tensor(a) for a in (data if isinstance(data, tuple) else (data,))]
+    if not any(tensors):
+        return tuple
+    from_numpy = sys.modules["torch"].from_numpy
+    return lambda args: tuple(from_numpy(a) if tensor else a for a, tensor in zip(args, tensors, strict=True))
+
+
 def _is_whole(data: Any) -> bool:
     """Whether the data are all rows at once (a tuple, an array, a data frame, a matrix), and not an iterable of batches."""
-    return isinstance(data, (tuple, np.ndarray)) or hasattr(data, "toarray") or (hasattr(data, "iloc") and hasattr(data, "__array__"))
+    if isinstance(data, (tuple, np.ndarray)) or _is_tensor(data):
+        return True
+    return hasattr(data, "toarray") or (hasattr(data, "iloc") and hasattr(data, "__array__"))
 
 
 def _whole_arrays(data: Any, argument: str) -> Args:
@@ -185,7 +206,7 @@ def _whole_arrays(data: Any, argument: str) -> Args:
             raise TypeError(f"{argument}[{position}]: expected a dense array, {got}; .toarray() makes one, or give batches of it")
         if not hasattr(array, "shape") or not hasattr(array, "__array__"):
             raise TypeError(f"{argument}[{position}]: expected an array, as in (X, y), {got}; give a sequence of batches as a list")
-        arrays.append(array if isinstance(array, np.ndarray) else np.asarray(array))
+        arrays.append(array if isinstance(array, np.ndarray) else np.asarray(array.detach() if _is_tensor(array) else array))
         if arrays[-1].dtype == object and not isinstance(array, np.ndarray):
             raise TypeError(f"{argument}[{position}]: expected columns of numbers, {got} of mixed columns; make numbers of them all first")
     if not arrays:
@@ -213,7 +234,8 @@ def checked_parts(data: Any) -> Any:
         raise ValueError(f"validation: expected arrays of one length, got {', '.join(map(str, rows))} rows")
     if rows[0] == 0:
         raise ValueError("validation: expected at least one row, got 0 rows; omit it to train without")
-    return arrays
+    given = data if isinstance(data, tuple) else (data,)
+    return given if any(map(_is_tensor, given)) else arrays
 
 
 def index_sets(fun: Objective, data: Any, jac: Any, batch_size: int | None, seed: int | None, shuffle: bool, drop_last: bool) -> Feed:
@@ -239,9 +261,9 @@ def in_parts(data: Any) -> Iterator[tuple[Args, float]]:
         yield (), 1.0
         return
     if _is_whole(data):
-        arrays = _whole_arrays(data, "data")
+        arrays, given = _whole_arrays(data, "data"), _as_given(data)
         for at in range(0, len(arrays[0]), AT_ONCE):
-            yield tuple(np.asarray(a[at : at + AT_ONCE]) for a in arrays), float(len(arrays[0][at : at + AT_ONCE]))
+            yield given(tuple(np.asarray(a[at : at + AT_ONCE]) for a in arrays)), float(len(arrays[0][at : at + AT_ONCE]))
         return
     yield from Stream(data).epoch(np.random.default_rng(0), 0, 0)
 
@@ -271,7 +293,9 @@ class Cost:
         if self.jac is not None:
             return _real(self.fun(params, *args)), self.jac(params, *args)
         out = self.fun(params, *args)
-        if not isinstance(out, (np.ndarray, list, tuple, dict)) or (isinstance(out, tuple) and np.ndim(out[0]) == 0 and len(out) == 2):
+        if not (isinstance(out, (np.ndarray, list, tuple, dict)) or _is_tensor(out)) or (
+            isinstance(out, tuple) and np.ndim(out[0]) == 0 and len(out) == 2
+        ):
             raise TypeError(
                 f"fun returned {_kind(out)}: expected, without jac=, the gradient; for a loss give jac=gradient, for the pair (loss, "
                 "gradient) jac=True"

@@ -6,16 +6,39 @@ import math
 import time
 from array import array
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
 from mflow import optim
+from mflow.base.checks import check_choice
 from mflow.base.result import Result
+from mflow.base.tables import frame
 
 __all__ = ["PER_STEP", "History"]
 
 PER_EPOCH = ("loss", "val_loss", "lr", "grad_norm", "time", "step")
 PER_STEP = ("step_loss", "step_lr", "step_grad_norm")
+
+
+class TrainHistory(Result):
+    """What a training run remembers, as float64 arrays: see `TrainResult`."""
+
+    def to_frame(self, per: str = "epoch") -> Any:
+        """A pandas DataFrame with a row an epoch, or a row a step (step_loss, step_lr, step_grad_norm).
+
+        Raises
+        ------
+        ImportError
+            pandas is not installed.
+        ValueError
+            ``per`` is neither "epoch" nor "step".
+        """
+        names = PER_EPOCH if check_choice(per, "per", ("epoch", "step")) == "epoch" else PER_STEP
+        table = {name: self[name] for name in names}
+        if per == "epoch" and "effective_lr" in self:
+            table |= {f"effective_lr_{word}": self["effective_lr"][:, k] for k, word in enumerate(("least", "median", "largest"))}
+        return frame(table)
 
 
 class History:
@@ -73,9 +96,9 @@ class History:
         yield from self.epochs.items()
         yield from self.steps.items()
 
-    def result(self) -> Result:
+    def result(self) -> TrainHistory:
         """The history as float64 arrays."""
         columns = {name: np.array(values, dtype=np.float64) for name, values in self.arrays()}
         if self.track_lr:
             columns["effective_lr"] = np.array(self.rates, dtype=np.float64).reshape(-1, 3)
-        return Result(columns)
+        return TrainHistory(columns)

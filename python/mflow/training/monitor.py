@@ -1,14 +1,18 @@
-"""The monitored loss of a training run: its least value, the parameters there, and when patience ends."""
+"""What a training run is judged by after each epoch: validation data, and the monitored loss: its least value, the parameters there, and
+when patience ends."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from mflow.base.checks import Array
+from mflow_core.objectives.objective import Objective
 
-__all__ = ["Monitor"]
+from mflow.base.checks import Array
+from mflow.training.feeds import Cost, checked_parts, in_parts
+
+__all__ = ["Monitor", "Validation", "mean_loss", "validation_of"]
 
 
 class Monitor:
@@ -35,3 +39,48 @@ class Monitor:
     def out_of_patience(self) -> bool:
         """Whether the loss has not fallen for too long."""
         return self.patience is not None and self.waited >= self.patience
+
+
+class Validation:
+    """Validation data, and what is computed of them: a metric of the user's, else the loss."""
+
+    def __init__(self, data: Any, metric: Callable[..., Any] | None, model: Cost) -> None:
+        self.data, self.metric, self.model = data, metric, model
+
+    def loss(self, params: Any, flat: Sequence[Any]) -> float:
+        """The number to be made small: the metric, or the mean of the loss over the rows. flat: the parameters as a flat list."""
+        if self.metric is not None:
+            args = self.data if isinstance(self.data, tuple) else (self.data,)
+            return float(self.metric(params, *args))
+        if isinstance(self.data, Objective):
+            return self.data(flat[0])
+        return mean_loss(self.model, params, self.data)
+
+
+def mean_loss(model: Cost, params: Any, data: Any, argument: str = "validation") -> float:
+    """The mean of the loss over the rows of the data. Raises ValueError where there are none."""
+    total = weight = 0.0
+    for args, rows in in_parts(data):
+        total, weight = total + rows * model.loss(params, args), weight + rows
+    if weight == 0.0:
+        raise ValueError(f"{argument}: expected at least one batch, got none")
+    return total / weight
+
+
+def validation_of(data: Any, metric: Any, model: Cost, flat: Sequence[Any]) -> Validation | None:
+    """What ``validation=`` and ``metric=`` of `mflow.train` ask for; None where nothing is given. Raises TypeError or ValueError."""
+    if data is None:
+        if metric is not None:
+            raise ValueError("metric: it is computed of validation data, and there are none; give validation=")
+        return None
+    if metric is None and not model.has_loss and not isinstance(data, Objective):
+        raise ValueError("validation: fun is a gradient alone; give metric=, or the loss with jac=")
+    if isinstance(data, Objective) and (len(flat) != 1 or flat[0].size != data.n):
+        raise ValueError(f"validation: {data!r} takes one array of {data.n} parameters, got arrays of {[a.size for a in flat]}")
+    if metric is None:
+        data = checked_parts(data)
+    elif isinstance(data, tuple) and data and hasattr(data[0], "shape") and len(data[0]) == 0:
+        raise ValueError("validation: expected at least one row, got 0 rows; omit it to train without")
+    if not callable(data) and hasattr(data, "__next__"):
+        raise ValueError("validation: an iterator can be gone through only once; give a list of batches, or arrays")
+    return Validation(data, metric, model)

@@ -58,6 +58,7 @@ class Saved:
         self.params = [numbers_of(blocks, f"params {i}", a.shape, finite=False) for i, a in enumerate(flat)]
         self.best = [numbers_of(blocks, f"best {i}", a.shape) for i, a in enumerate(flat)]
         self.optimizer, self.schedules = self._optimizer(), self._schedules()
+        self.mean = None if run.mean is None else self._mean()
 
     def _optimizer(self) -> dict[str, Any]:
         """The state as `load_state_dict` takes it, with the parameters of this call."""
@@ -96,6 +97,13 @@ class Saved:
         expected = opt._scalars_of(g, steps) if binding.made else scalars  # of one that was made before, its parameters may have changed
         if scalars != expected or not np.all(np.isfinite(scalars)):
             raise ValueError(f"optimizer: scalars: expected {expected}, as {steps} steps of {opt.record.name} leave them, got {scalars}")
+
+    def _mean(self) -> dict[str, Any]:
+        """The state of the mean of the parameters, to which each step adds one."""
+        counts = {name: check_whole(self.facts["mean"][name], f"mean: {name}", 0, MANY) for name in ("seen", "n_averaged")}
+        if set(counts.values()) != {self.counters["nit"]}:
+            raise ValueError(f"mean: expected one of {self.counters['nit']} points, got {counts}")
+        return {**counts, "means": [numbers_of(self.blocks, f"mean {i}", a.shape) for i, a in enumerate(self.run.binding.flat)]}
 
     def _schedules(self) -> list[dict[str, Any]]:
         """The states of the schedules: the names and the kinds of numbers that they have now."""
@@ -139,6 +147,8 @@ class Saved:
         known = {"rates", *(f"row {name}" for name in self.rows)}
         known |= {f"{kind} {i}" for kind in ("params", "best") for i in range(len(self.params))}
         known |= {f"vector {i} {name}" for i, by_name in enumerate(self.optimizer["vectors"]) for name in by_name}
+        known |= set(self.blocks) & {"descent"} if self.run.facts.get("steps") and self.counters["nit"] else set()
+        known |= {f"mean {i}" for i in range(len(self.params)) if self.mean is not None}
         if set(self.blocks) != known:
             raise ValueError(f"blocks: expected {', '.join(sorted(known))}, got {', '.join(sorted(self.blocks))}")
 
@@ -202,6 +212,9 @@ class Saved:
             now[...], kept[...] = params, best
         for owner, name in counters_of(run):
             setattr(owner, name, self.counters[name])
+        run.take_blocks(self.blocks)
+        if run.mean is not None and self.mean is not None:
+            run.mean.load_state_dict(self.mean)
         for schedule, state in zip(binding.schedules, self.schedules, strict=True):
             if hasattr(schedule, "load_state_dict"):
                 schedule.load_state_dict(state)

@@ -22,6 +22,7 @@ from mflow.training.binding import check_names
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Cost, feed_of, index_sets
 from mflow.training.train_compiled import CompiledTrainer
+from mflow.training.train_directions import direction_of, direction_trainer
 from mflow.training.train_implicit import implicit_trainer, is_implicit
 from mflow.training.trainer import Trainer
 
@@ -58,6 +59,9 @@ def train(
     monitor: str | None = None,
     monitor_every: int = EVERY,
     monitor_data: Any = None,
+    average: str | float | None = None,
+    log: Callable[[dict[str, float]], Any] | None = None,
+    log_per: str = "epoch",
     **parameters: Any,
 ) -> TrainResult:
     """Train parameters on data.
@@ -78,7 +82,9 @@ def train(
     optimizer : name, class or instance of a class of `mflow.optim`
         Or "implicit_sgd": then fun returns the residuals of a batch and jac their Jacobian (an objective has its own), each batch is one
         step of backward Euler on the mean of r^2/2 over its rows, solved with a matrix of the batch's size, and no lr makes it diverge. Its
-        parameters are lr (1 by default), l1 and l2, the elastic net by its proximal map.
+        parameters are lr (1 by default), l1 and l2, the elastic net by its proximal map. Or "lbfgs", "bfgs" or "cg", for a loss whose data
+        are one batch: an epoch is an iteration of their line search (strong Wolfe), until the largest entry of the gradient is at most
+        ``gtol`` (1e-5); parameters as in `mflow.minimize`.
     epochs : int
     batch_size : int, optional
         Rows in a batch of arrays: 32, or all where there are fewer.
@@ -116,6 +122,13 @@ def train(
         where it is first exceeded. It draws nothing, and the trained bits are those without it.
     monitor_data : tuple of arrays, or a compiled objective, optional
         The arguments of ``fun`` on which it is measured: by default a fixed batch, rows spread over all (the first one of an iterable).
+    average : "swa", "ema" or float in (0, 1), optional
+        A mean of the parameters after each step, returned as ``averaged_params``: the plain one (`mflow.optim.SWA`), or an exponential one
+        (`mflow.optim.EMA`) with a decay of 0.999 or this number.
+    log : callable, optional
+        ``log(numbers)`` with a plain dict: epoch, step, loss, val_loss (with ``validation``), lr, grad_norm and time after each epoch;
+        without val_loss and time after each step where ``log_per="step"``. ``print``, and the log functions of experiment trackers, fit as
+        they are.
     **parameters
         The optimizer's own, where it is a name or a class: lr (a number or one of `mflow.schedules`), clip_norm, clip_value, ...
 
@@ -157,7 +170,12 @@ def train(
     trainer: Trainer
     check_flags(shuffle=shuffle, drop_last=drop_last)
     check_names(optimizer, parameters, ARGUMENTS)
-    if is_implicit(optimizer):
+    direction = direction_of(optimizer)
+    if direction is not None:
+        batches = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "drop_last": drop_last}
+        trainer = direction_trainer(fun, params, data, direction, jac, parameters, batches)
+        feed = trainer.feed
+    elif is_implicit(optimizer):
         batches = {"batch_size": batch_size, "seed": seed, "shuffle": shuffle, "drop_last": drop_last}
         trainer = implicit_trainer(fun, params, data, optimizer, jac, parameters, schedule_per, batches)
         feed = trainer.feed
@@ -171,6 +189,8 @@ def train(
         trainer.configure(epochs, accumulate, max_steps, validation, metric, patience, min_delta, track_lr)
         trainer.check_gradient(check_gradient)
         trainer.listen(callback, step_callback, progress, checkpoint, checkpoint_every)
+        trainer.average(average)
+        trainer.tell_log(log, log_per)
         trainer.look_at(monitor, monitor_every, monitor_data)
         trainer.facts["data"] = {
             "rows": feed.rows, "batch_size": feed.batch_size, "shuffle": shuffle, "drop_last": drop_last, "accumulate": accumulate,

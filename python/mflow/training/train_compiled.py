@@ -62,7 +62,7 @@ class CompiledTrainer(Trainer):
 
     def _room(self) -> int:
         """Steps until Python takes part again."""
-        if self.step_callback is not None:
+        if self.each_step:
             return 1
         room = -(-(self.course.batches - self.batch) // self.accumulate)
         if self.every is not None:

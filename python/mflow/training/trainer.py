@@ -27,13 +27,13 @@ from mflow.base.telling import tell
 from mflow.curvature.probe import Probe
 from mflow.curvature.watch import Watch, watch_of
 from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
+from mflow.optim.averages import EMA, SWA, Average
 from mflow.training import checkpoint, endings
 from mflow.training.binding import Binding
 from mflow.training.endings import Ending, TrainResult
 from mflow.training.feeds import Args, Cost, Feed
 from mflow.training.history import History
-from mflow.training.monitor import Monitor
-from mflow.training.validation import validation_of
+from mflow.training.monitor import Monitor, validation_of
 
 __all__ = ["Trainer"]
 
@@ -62,6 +62,9 @@ class Trainer:
         self.probe = Probe(model, binding, feed)
         self.watch: Watch | None = None
         self.bar: Progress | None = None
+        self.mean: Average | None = None
+        self.log: Callable[[dict[str, float]], Any] | None = None
+        self.log_steps = False
         self.epoch = self.batch = self.nit = self.nfev = 0
         self.generator = np.random.default_rng(feed.seed if feed.seed is not None else 0)
         self.norm = self.loss = self.val_loss = math.nan
@@ -98,6 +101,40 @@ class Trainer:
             self.path = check_path(path, "checkpoint")
         self.quiet = step_callback is None and every is None and not progress
         self.bar = Progress(0.0, float(max(self.epochs, 1)), "train", note=self._note) if progress else None
+
+    def average(self, kind: Any) -> None:
+        """A mean of the parameters, taken after each step."""
+        if kind is None:
+            return
+        if isinstance(kind, str):
+            self.mean = (SWA if check_choice(kind, "average", ("swa", "ema")) == "swa" else EMA)(list(self.flat))
+        else:
+            decay = check_number(kind, "average", '"swa", "ema" or a decay in (0, 1)', low=0.0, high=1.0, open_low=True, open_high=True)
+            self.mean = EMA(list(self.flat), decay)
+        self.facts["average"] = kind if isinstance(kind, str) else float(kind)
+        self.quiet = False
+
+    def tell_log(self, log: Any, per: Any) -> None:
+        """Who gets a plain dict of numbers, after each epoch or each step."""
+        check_choice(per, "log_per", ("epoch", "step"))
+        if log is None:
+            return
+        if not callable(log):
+            raise TypeError(f"log: expected a function of a dict, got {type(log).__name__}")
+        self.log, self.log_steps = log, per == "step"
+        self.quiet = self.quiet and not self.log_steps
+
+    @property
+    def each_step(self) -> bool:
+        """Whether Python takes part after each step."""
+        return self.step_callback is not None or self.mean is not None or self.log_steps
+
+    def own_blocks(self) -> dict[str, bytes]:
+        """What a checkpoint holds beside the parameters and the optimizer."""
+        return {}
+
+    def take_blocks(self, blocks: dict[str, bytes]) -> None:
+        """Goes on from what `own_blocks` gave; ValueError or KeyError where it does not fit. The parameters are in place."""
 
     def look_at(self, monitor: Any, every: Any, data: Any) -> None:
         """What is measured of the loss on the way: its curvature, each so many steps, on these data."""
@@ -229,8 +266,12 @@ class Trainer:
 
     def _after(self, lr: float) -> Ending | None:
         """What follows a step: callback, progress, checkpoint; an ending where it was the last one."""
+        if self.mean is not None:
+            self.mean.update()
         if self.watch is not None and self.watch.due(self.nit):
             self.probe.look(self.watch, self.nit)
+        if self.log is not None and self.log_steps:
+            self.log({"epoch": self.epoch, "step": self.nit, "loss": self.loss, "lr": lr, "grad_norm": self.norm})
         stop = self.step_callback is not None and self._told(self.step_callback, lr, self.loss)
         if self.bar is not None:
             self.bar.update(self.epoch + (self.batch / self.feed.batches if self.feed.batches else 0.0))
@@ -247,6 +288,9 @@ class Trainer:
         if ending is not None:
             return ending
         columns = self.history.epochs
+        if self.log is not None and not self.log_steps:
+            names = ("loss", *(("val_loss",) if self.validation is not None else ()), "lr", "grad_norm", "time")
+            self.log({"epoch": self.epoch, "step": self.nit, **{name: columns[name][-1] for name in names}})
         stop = self.callback is not None and self._told(self.callback, columns["lr"][-1], columns["loss"][-1])
         self.epoch, self.batch = self.epoch + 1, 0
         self.history.begin_epoch()

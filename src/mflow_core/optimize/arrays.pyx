@@ -1,4 +1,5 @@
-"""Arrays that are used where they lie, without a copy: which arrays of the user's can be, and what to do about one that cannot."""
+"""Arrays that are used where they lie, without a copy: which arrays of the user's can be, and what to do about one that cannot; and
+gradients of a few rows."""
 import numpy as np
 
 
@@ -44,3 +45,70 @@ def checked(array, str argument, bint writeable=True):
         raise ValueError(f"{argument}: expected a writeable array, because it is updated in place, got a read-only one; .copy() makes "
                          f"a writeable one{keep}")
     return array
+
+
+class SparseGradient:
+    """The gradient of some rows of an array; all other rows have the gradient 0.
+
+    A step of it costs as much as its rows do. `SGD` without momentum and `Adagrad`, both without weight decay, take the very step of the
+    dense gradient; `SparseAdam` moves the rows that are named, and what it carries of them, alone.
+
+    Parameters
+    ----------
+    indices : array_like of int (m,)
+        The rows, entries of the array's first axis; one that is named twice has the sum of both.
+    values : array_like of float (m, ...)
+        Their gradients.
+
+    Raises
+    ------
+    TypeError, ValueError
+        They are no whole numbers, no real numbers, or not as many of one as of the other.
+
+    Examples
+    --------
+    >>> import numpy as np, mflow
+    >>> table = np.ones((1000, 2))
+    >>> mflow.optim.SGD(table, lr=0.5).step(mflow.optim.SparseGradient([7, 3, 7], np.ones((3, 2))))
+    >>> table[3].tolist(), table[7].tolist(), table[8].tolist()
+    ([0.5, 0.5], [0.0, 0.0], [1.0, 1.0])
+    """
+
+    def __init__(self, indices, values):
+        rows, numbers = np.asarray(indices), np.asarray(values)
+        if rows.size == 0:
+            rows = rows.astype(np.int64)
+        if rows.ndim != 1 or rows.dtype.kind not in "iu":
+            raise TypeError(f"indices: expected whole numbers, shape (m,), got shape {rows.shape} and dtype {rows.dtype}")
+        if numbers.dtype.kind not in "biuf":
+            raise TypeError(f"values: expected real numbers, got dtype {numbers.dtype}")
+        if numbers.ndim == 0 or len(numbers) != rows.size:
+            raise ValueError(f"values: expected {rows.size} rows, one for each index, got shape {numbers.shape}")
+        self.indices, self.values = rows.astype(np.int64), np.array(numbers, dtype=np.float64, order="C")
+
+    def __repr__(self):
+        return f"SparseGradient(indices={self.indices!r}, values={self.values!r})"
+
+    def _rows(self, shape, str argument):
+        """(rows in rising order, each once, with the sums of what is named twice) for an array of this shape. Raises IndexError, ValueError."""
+        if not shape or self.values.shape[1:] != tuple(shape[1:]):
+            raise ValueError(f"{argument}: expected values of shape {('m', *shape[1:])} for parameters of shape {tuple(shape)}, got "
+                             f"{self.values.shape}")
+        bad = np.flatnonzero((self.indices < 0) | (self.indices >= shape[0]))
+        if bad.size:
+            raise IndexError(f"{argument}: expected indices from 0 to {shape[0] - 1}, the rows of the parameters, got {self.indices[bad[0]]} "
+                             f"in entry {bad[0]}")
+        rows, place = np.unique(self.indices, return_inverse=True)
+        if rows.size == self.indices.size and np.array_equal(rows, self.indices):
+            return rows, self.values
+        sums = np.zeros((rows.size, *shape[1:]))
+        np.add.at(sums, place.reshape(-1), self.values)
+        return rows, sums
+
+
+def names_rows(list gradients):
+    """Whether there is a gradient of a few rows among these."""
+    for g in gradients:
+        if type(g) is SparseGradient:
+            return True
+    return False

@@ -5,7 +5,7 @@ A square that overflows makes a vector infinite, and the parameter that is divid
 and easily told (`REDUCE.all_tame`), so that only they, and methods with eps = 0, pay for the copies.
 """
 from libc.stddef cimport ptrdiff_t
-from libc.string cimport memcpy
+from libc.string cimport memcpy, strcmp
 
 from mflow_core.optimize.tensors cimport tensor_t
 from mflow_core.registry cimport REDUCE
@@ -57,3 +57,12 @@ cdef inline int update_kept(const mf_method *m, const double *coef, double gscal
         at[0] = lo + first_spoiled(tensor.x[which] + lo, room + which * (hi - lo), hi - lo)
         put_back(tensor, lo, hi, room)
     return which
+
+
+cdef inline bint has_no_eps(const mf_method *m, const double *par) noexcept nogil:
+    """Whether the method has an eps in its denominator, and it is 0."""
+    cdef int j
+    for j in range(m.n_par):
+        if strcmp(m.par[j].name, b"eps") == 0:
+            return par[j] == 0.0
+    return False

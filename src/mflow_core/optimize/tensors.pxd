@@ -36,3 +36,4 @@ cdef class Tensors:
     cdef double norm_by(self, double unit) except? -1.0
     cdef dict vectors(self, Py_ssize_t i, tuple names)
     cdef int restore(self, Py_ssize_t i, tuple names, dict values) except -1
+    cdef int move_rows(self, Py_ssize_t i, const int64_t *rows, ptrdiff_t count, ptrdiff_t width, double *room, bint back) except -1

@@ -5,7 +5,7 @@ into an array of the user's: whoever takes gradients keeps their arrays alive, a
 """
 from cpython.list cimport PyList_GET_ITEM
 from libc.math cimport INFINITY, sqrt
-from libc.stdint cimport uintptr_t
+from libc.stdint cimport int64_t, uintptr_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
@@ -237,4 +237,20 @@ cdef class Tensors:
         for j in range(1, self.c[i].n_vec):
             if names[j] in values:
                 memcpy(self.c[i].x[j], <double *> cnp.PyArray_DATA(<cnp.ndarray> values[names[j]]), self.c[i].n * sizeof(double))
+        return 0
+
+    # ---- rows ----
+
+    cdef int move_rows(self, Py_ssize_t i, const int64_t *rows, ptrdiff_t count, ptrdiff_t width, double *room, bint back) except -1:
+        """Copies rows of array i and of its vectors into `room`, vector by vector; or back. A row is `width` numbers."""
+        cdef tensor_t *tensor = &self.c[i]
+        cdef ptrdiff_t r
+        cdef int j
+        with nogil:
+            for j in range(tensor.n_vec):
+                for r in range(count):
+                    if back:
+                        memcpy(tensor.x[j] + rows[r] * width, room + (j * count + r) * width, width * sizeof(double))
+                    else:
+                        memcpy(room + (j * count + r) * width, tensor.x[j] + rows[r] * width, width * sizeof(double))
         return 0

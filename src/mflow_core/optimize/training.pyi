@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ GRADIENT: int
 STEP: int
 
 def measured_step(optimizer: Updater, flat: list[Any]) -> tuple[float, bool]: ...
+
+def step_rows(opt: Updater, gradients: list[Any], lazy: Callable[[int], None]) -> None: ...
 
 class Course:
     loss: float

@@ -7,6 +7,9 @@
 gathered or allocated in a step. Gradient, norm, clipping and update are the functions that `Updater.step` and `Objective` call, in the
 same order, so a course has the bits of the same loop in Python. It runs without the GIL, and stops before the step whose loss or
 gradient is not finite, or whose result would not be.
+
+`step_rows` is a step whose gradients name a few rows: they are copied out with what is carried for them, stepped as one small array, and
+copied back.
 """
 from libc.math cimport INFINITY, NAN, sqrt
 from libc.stddef cimport ptrdiff_t
@@ -20,13 +23,17 @@ from mflow_core.arithmetic.vec cimport MF_WILD, mf_fp_enter, mf_fp_leave
 from mflow_core.objectives.objective cimport Objective
 from mflow_core.objectives.objectives cimport OBJECTIVE_LABELLED, objective_t
 from mflow_core.optimize.careful cimport update_kept
-from mflow_core.optimize.tensors cimport tensor_t
+from mflow_core.optimize.tensors cimport Tensors, tensor_t
 from mflow_core.optimize.updater cimport MAX_COEFFICIENTS, MAX_SCALARS, Updater, clip_scale, group_t
 from mflow_core.owner cimport mf_give
 from mflow_core.registry cimport REDUCE
+from mflow_core.stepping.descent cimport MAX_VECTORS
 from mflow_core.types cimport mf_method
 
 import numpy as np
+
+from mflow_core.optimize.arrays import SparseGradient, shared_array
+from mflow_core.optimize.updater import StepRefused
 
 cnp.import_array()
 
@@ -82,7 +89,7 @@ cdef const double *point_of(course_t *c) noexcept nogil:
     if c.m.ask == NULL:
         return c.tensor.x[0]
     memcpy(scal, c.group.scal, sizeof(scal))
-    c.m.begin(c.m, c.group.par, c.k, scal, coef)
+    c.m.begin(c.m, c.group.par, c.k - c.group.since, scal, coef)
     c.m.ask(c.m, coef, 0, c.o.n, <const double *const *> c.tensor.x, c.ahead)
     return c.ahead
 
@@ -147,7 +154,7 @@ cdef int one_step(course_t *c) noexcept nogil:
             unit, in_units = REDUCE.max_abs(c.g, c.o.n), sqrt(REDUCE.sum_of_squares(c.part, c.o.n))
         scale = clip_scale(c.max_norm, c.norm, unit, in_units)
     memcpy(scal, c.group.scal, sizeof(scal))
-    if c.m.begin(c.m, c.group.par, c.k, c.group.scal, c.group.coef) != 0:
+    if c.m.begin(c.m, c.group.par, c.k - c.group.since, c.group.scal, c.group.coef) != 0:
         return BAD_PARAMETERS
     if not c.group.divides and c.norm < MF_WILD:
         c.m.update(c.m, c.group.coef, scale * c.group.sign, 0, c.o.n, c.tensor.x, c.g)
@@ -315,3 +322,71 @@ cdef class Course:
     def batches(self):
         """In an epoch."""
         return self.c.batches
+
+
+# ---- steps of a few rows ----------------------------------------------------------------------------------------------------------------
+
+def step_rows(Updater opt, list gradients, lazy):
+    """One step, where some gradients are those of a few rows: all of it, or an error and nothing. lazy(g): raises where group g moves other
+    rows, too."""
+    cdef Tensors tensors = opt.tensors
+    cdef Py_ssize_t i, g
+    cdef unsigned int mode
+    if opt.max_norm < INFINITY:
+        raise ValueError("clip_norm: expected None with a SparseGradient, got a number; clip_value= cuts the entries")
+    rows, given = [], list(gradients)
+    for i in range(tensors.count):
+        if type(given[i]) is SparseGradient:
+            lazy(tensors.c[i].group)
+            where, given[i] = given[i]._rows(tensors.arrays[i].shape, tensors.label(i))
+        else:
+            given[i] = shared_array(given[i], tensors.label(i))
+            tensors.take(i, given[i])
+            where = np.arange(given[i].size)
+        rows.append(where)
+        if opt.check_finite and not np.isfinite(given[i]).all():
+            raise FloatingPointError(f"{tensors.label(i)}: a gradient is not finite at step {opt.k}: nothing was changed. Look for the cause "
+                                     "in the cost function or lower lr; check_finite=False turns this test off")
+    scalars = [opt._scalars(g) for g in range(opt.n_groups)]
+    mode = mf_fp_enter()
+    try:
+        opt.begin_all()
+        after = [moved_rows(opt, i, rows[i], given[i]) for i in range(tensors.count)]
+        for i in range(tensors.count):
+            if opt.check_finite and not np.isfinite(after[i]).all():
+                put_scalars(opt, scalars)
+                raise StepRefused(f"{tensors.label(i)}: the step of {opt.record.name} is not finite at step {opt.k}: nothing was changed. "
+                                  "Lower lr, or scale the cost; check_finite=False turns this test off")
+        for i in range(tensors.count):
+            tensors.move_rows(i, <int64_t *> cnp.PyArray_DATA(<cnp.ndarray> rows[i]), rows[i].size, after[i].shape[2],
+                              <double *> cnp.PyArray_DATA(<cnp.ndarray> after[i]), True)
+    finally:
+        mf_fp_leave(mode)
+    opt.k += 1
+    opt.known = opt.k
+
+
+cdef object moved_rows(Updater opt, Py_ssize_t i, cnp.ndarray rows, cnp.ndarray given):
+    """The rows of array i and of its vectors after the step: shape (vectors, rows, numbers of a row)."""
+    cdef Tensors tensors = opt.tensors
+    cdef group_t *group = &opt.groups[tensors.c[i].group]
+    cdef ptrdiff_t count = rows.size, width = given.size // max(rows.size, 1)
+    cdef double *x[MAX_VECTORS]
+    cdef int j
+    out = np.empty((tensors.c[i].n_vec, count, width))
+    tensors.move_rows(i, <int64_t *> cnp.PyArray_DATA(rows), count, width, <double *> cnp.PyArray_DATA(<cnp.ndarray> out), False)
+    for j in range(tensors.c[i].n_vec):
+        x[j] = <double *> cnp.PyArray_DATA(<cnp.ndarray> out) + j * count * width
+    with nogil:
+        opt.m.update(opt.m, group.coef, group.sign, 0, count * width, x, <const double *> cnp.PyArray_DATA(given))
+    return out
+
+
+cdef int put_scalars(Updater opt, list scalars) except -1:
+    """Puts back what `_scalars` gave for each group."""
+    cdef Py_ssize_t g
+    cdef int j
+    for g in range(opt.n_groups):
+        for j in range(opt.groups[g].sizes.n_scal):
+            opt.groups[g].scal[j] = scalars[g][j]
+    return 0

@@ -21,6 +21,7 @@ ctypedef struct group_t:
     double sign                          # -1: maximize
     bint divides                         # eps = 0: a step may be 0/0
     mf_sizes sizes
+    int64_t since                        # the steps that were taken before the group was added
 
 
 cdef inline double clip_scale(double max_norm, double norm, double unit, double in_units) noexcept nogil:

@@ -8,13 +8,13 @@ such a step is taken back where it would leave a number that is not finite (care
 """
 from libc.math cimport INFINITY, NAN, fabs
 from libc.stdlib cimport calloc, free, malloc
-from libc.string cimport memcpy, memset, strcmp
+from libc.string cimport memcpy, memset
 
 cimport numpy as cnp
 
 from mflow_core.arithmetic.vec cimport MF_WILD, first_non_finite, mf_fp_enter, mf_fp_leave
 from mflow_core.optimize.arrangement cimport Arrangement
-from mflow_core.optimize.careful cimport first_spoiled, keep, put_back, spoiled, update_kept
+from mflow_core.optimize.careful cimport first_spoiled, has_no_eps, keep, put_back, spoiled, update_kept
 from mflow_core.optimize.tensors cimport Tensors, tensor_t
 from mflow_core.owner cimport mf_give, mf_take
 from mflow_core.registry cimport REDUCE, MethodRecord, mf_sizes_of
@@ -22,7 +22,7 @@ from mflow_core.stepping.descent cimport MAX_VECTORS
 
 import numpy as np
 
-from mflow_core.optimize.arrays import checked
+from mflow_core.optimize.arrays import checked, names_rows
 
 cnp.import_array()
 
@@ -141,8 +141,9 @@ cdef class Updater:
     def step(self, g=None):
         """One update of the parameters, in place.
 
-        g : float64 array of the parameters' shape, or a list (tuple, dict) of them arranged as the parameters are; None: the arrays
-            given to `bind`.
+        g : float64 array of the parameters' shape, or a list (tuple, dict) of them arranged as the parameters are, a `SparseGradient` in
+            place of any; None: the arrays given to `bind`. Or a closure: it is called with the parameters at `ask` and returns (loss,
+            gradient), or the loss where gradients are bound; the loss is returned.
 
         Raises TypeError or ValueError where an array does not fit, FloatingPointError where a gradient is not finite, or the step would
         leave a number that is not: 0/0 at eps = 0, or the square of a gradient beyond 1e154.
@@ -151,6 +152,8 @@ cdef class Updater:
         cdef bint careful = False
         cdef unsigned int mode
         cdef Tensors tensors = self.tensors
+        if g is not None and type(g) is not np_ndarray and callable(g):
+            return self._step_by(g)
         self.enter()
         try:
             if tensors is None:
@@ -166,7 +169,10 @@ cdef class Updater:
             elif tensors.count == 1 and type(g) is np_ndarray:
                 tensors.take(0, g)
             else:
-                held = tensors.hold(self.arrangement.flatten(g))
+                held = self.arrangement.flatten(g)
+                if names_rows(held):
+                    return self._step_rows(held)
+                held = tensors.hold(held)
             mode = mf_fp_enter()
             try:
                 if self.check_finite:
@@ -204,7 +210,7 @@ cdef class Updater:
         cdef group_t *group
         for g in range(self.n_groups):
             group = &self.groups[g]
-            if self.m.begin(self.m, group.par, self.k, group.scal, group.coef) != 0:
+            if self.m.begin(self.m, group.par, self.k - group.since, group.scal, group.coef) != 0:
                 raise ValueError(f"{self.record.name}: these parameters clash")
         return 0
 
@@ -290,8 +296,7 @@ cdef class Updater:
 
     cdef str spoiled_text(self, Py_ssize_t i, ptrdiff_t at, int which, double g, int64_t k, str state):
         """Why a step was not taken, in words; `which` is the vector of array i that it would have spoiled at a place."""
-        index = tuple(int(j) for j in np.unravel_index(at, self.tensors.arrays[i].shape))
-        where = f"{self.tensors.label(i)}{list(index)} = {g} at step {k}"
+        where = f"{self.tensors.label(i)}{[int(j) for j in np.unravel_index(at, self.tensors.arrays[i].shape)]} = {g} at step {k}"
         if which > 0:
             why = (f"{self.record.vectors[which]} of {self.record.name} would overflow there, and the parameter would not move again. Give "
                    "clip_value= or clip_norm=, or scale the cost")
@@ -319,7 +324,7 @@ cdef class Updater:
                 tensor = &self.tensors.c[i]
                 group = &self.groups[tensor.group]
                 memcpy(scal, group.scal, sizeof(scal))
-                self.m.begin(self.m, group.par, self.k, scal, coef)
+                self.m.begin(self.m, group.par, self.k - group.since, scal, coef)
                 self.m.ask(self.m, coef, 0, tensor.n, <const double *const *> tensor.x, <double *> cnp.PyArray_DATA(<cnp.ndarray> out[i]))
         mf_fp_leave(mode)
         return out
@@ -358,13 +363,11 @@ cdef class Updater:
             raise ValueError(f"{self.record.name}: these parameters clash: {parameters}")
 
     def parameters_of(self, Py_ssize_t g):
-        """The method's parameters of a group, by name."""
         cdef int j
         self.group_index(g)
         return {self.m.par[j].name.decode(): self.groups[g].par[j] for j in range(self.m.n_par)}
 
     def lr_of(self, Py_ssize_t g):
-        """The learning rate of a group as it stands."""
         self.group_index(g)
         return self.groups[g].par[self.lr_index]
 
@@ -430,6 +433,24 @@ cdef class Updater:
         self.idle()
         return self.tensors.vectors(i, self.record.vectors)
 
+    def steps_of(self, Py_ssize_t g):
+        self.group_index(g)
+        return self.k - self.groups[g].since
+
+    def _join_at(self, Py_ssize_t g, int64_t step):
+        """Group g was added after so many steps."""
+        self.group_index(g)
+        self.groups[g].since = step
+
+    def _part(self):
+        """Lets go of all arrays, so that `_bind` can take others."""
+        self.idle()
+        self.tensors = None
+        free(self.room)                  # both have the sizes of the arrays before
+        free(self.groups_before)
+        self.room = NULL
+        self.groups_before = NULL
+
     def _scalars(self, Py_ssize_t g):
         self.group_index(g)
         return [self.groups[g].scal[j] for j in range(self.groups[g].sizes.n_scal)]
@@ -457,7 +478,7 @@ cdef class Updater:
         cdef double[MAX_COEFFICIENTS] coef
         self.group_index(g)
         memset(scal, 0, sizeof(scal))
-        for k in range(steps):
+        for k in range(steps - self.groups[g].since):
             if self.m.begin(self.m, self.groups[g].par, k, scal, coef) != 0:
                 raise ValueError(f"{self.record.name}: these parameters clash")
         return [scal[j] for j in range(self.groups[g].sizes.n_scal)]
@@ -467,11 +488,12 @@ cdef class Updater:
 
         Where that is not at hand (a state was loaded, a parameter was set), all `begin` so far are done again with the present values.
         """
-        cdef int64_t k, last = max(self.k, 1)
+        cdef int64_t k, last
         cdef double[MAX_SCALARS] scal
         cdef double[MAX_COEFFICIENTS] coef
         self.idle()
         self.group_index(g)
+        last = max(self.k - self.groups[g].since, 1)
         if self.known == self.k and self.k > 0:
             memcpy(coef, self.groups[g].coef, sizeof(coef))
         else:
@@ -481,15 +503,6 @@ cdef class Updater:
                 if self.m.begin(self.m, self.groups[g].par, k, scal, coef) != 0:
                     raise ValueError(f"{self.record.name}: these parameters clash")
         return np.array([coef[j] for j in range(self.groups[g].sizes.n_coef)])
-
-
-cdef bint has_no_eps(const mf_method *m, const double *par) noexcept nogil:
-    """Whether the method has an eps in its denominator, and it is 0."""
-    cdef int j
-    for j in range(m.n_par):
-        if strcmp(m.par[j].name, b"eps") == 0:
-            return par[j] == 0.0
-    return False
 
 
 cdef Py_ssize_t pass_over(const mf_method *m, tensor_t *tensors, Py_ssize_t n_tensors, group_t *groups, double scale, bint scan,

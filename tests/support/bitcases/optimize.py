@@ -33,6 +33,12 @@ SCHEDULES: dict[str, Any] = {
     "CosineAnnealingWarmRestarts": lambda: S.CosineAnnealingWarmRestarts(0.1, T_0=5, T_mult=2, eta_min=0.001),
     "OneCycleLR": lambda: S.OneCycleLR(0.1, total_steps=60, three_phase=True),
     "OneCycleLR linear": lambda: S.OneCycleLR(0.1, total_steps=60, anneal_strategy="linear"),
+    "ConstantLR": lambda: S.ConstantLR(0.1, factor=0.3, total_iters=9),
+    "PolynomialLR": lambda: S.PolynomialLR(0.1, total_iters=50, power=0.7),
+    "LambdaLR": lambda: S.LambdaLR(0.1, lambda k: 1.0 / (1.0 + k)),
+    "MultiplicativeLR": lambda: S.MultiplicativeLR(0.1, lambda k: 1.0 - 0.5 / k),
+    "CyclicLR": lambda: S.CyclicLR(0.01, 0.1, step_size_up=5, step_size_down=9, mode="exp_range", gamma=0.97),
+    "ChainedScheduler": lambda: S.ChainedScheduler([S.ConstantLR(0.1, 0.3, 9), S.ExponentialLR(0.1, gamma=0.9)]),
     "SequentialLR": lambda: S.SequentialLR([S.LinearLR(0.1, total_iters=6), S.ExponentialLR(0.1, gamma=0.9)], milestones=[6]),
 }
 
@@ -179,7 +185,7 @@ def search_cases() -> Iterator[Case]:
     for form in (1, 2):
         yield Case(f"line_search barzilai_borwein form={form}", partial(after, form), SEARCHED)
     for m in mflow.methods():
-        if m.kind != "update":
+        if m.kind != "update" or (m.record.asks and not {"form", "lookahead"} & set(m.parameters)):  # a search has the gradient at x alone
             continue
         plain = {"weight_decay": 0.0} if m.parameters.get("weight_decay") else {}  # a search knows the cost without it
         for kind in SEARCHES:

@@ -14,23 +14,28 @@ import mpmath
 import numpy as np
 
 Array = Any
-Oracle = Callable[[dict[str, float], Array], Callable[[Array], Array]]
+Oracle = Callable[[dict[str, float], Array], Callable[..., Array]]
 Rate = Callable[[dict[str, float], int], float]
 
 ORACLES: dict[str, Oracle] = {}
 RATES: dict[str, Rate] = {}
 SETTINGS: dict[str, dict[str, Any]] = {}
+SEEING: set[str] = set()
 LIMIT_FLOWS: dict[str, Callable[[dict[str, float], float, float], float]] = {}
 
 
-def oracle(*names: str, lr: Rate = lambda p, t: p["lr"], settings: dict[str, Any] | None = None) -> Callable[[Oracle], Oracle]:
+def oracle(
+    *names: str, lr: Rate = lambda p, t: p["lr"], settings: dict[str, Any] | None = None, sees: bool = False
+) -> Callable[[Oracle], Oracle]:  # fmt: skip
     """lr(p, t): the learning rate of step t = 0, 1, ..., by which decoupled weight decay is multiplied. settings: parameters with which
-    the method finds a minimum, where it does not with a learning rate of 0.3 that falls by 0.1 % a step."""
+    the method finds a minimum, where it does not with a learning rate of 0.3 that falls by 0.1 % a step. sees: the function takes the
+    point c beside the gradient, and does all weight decay itself."""
 
     def register(fun: Oracle) -> Oracle:
         ORACLES.update(dict.fromkeys(names, fun))
         RATES.update(dict.fromkeys(names, lr))
         SETTINGS.update(dict.fromkeys(names, settings or {}))
+        SEEING.update(names if sees else ())
         return fun
 
     return register
@@ -52,12 +57,14 @@ class Follow:
     def __init__(self, name: str, parameters: dict[str, float], start: Array, number: Any = np.longdouble) -> None:
         self.p = {key: number(value) for key, value in parameters.items()}
         self.minus, self.rate = ORACLES[name](self.p, np.zeros(start.shape, dtype=number)), RATES[name]
-        self.number, self.k = number, 0
+        self.number, self.k, self.sees = number, 0, name in SEEING
 
     def step(self, c: Array, g: Array, gscale: float = 1.0) -> Array:
         """The point after c, for the gradient g."""
         c, p = c.astype(self.number), self.p
         g = np.clip(gscale * g.astype(self.number), -p["clip_value"], p["clip_value"])
+        if self.sees:
+            return c - self.minus(g, c)
         decay = p["weight_decay"]
         after = c - self.minus(g if p["decoupled_weight_decay"] else g + decay * c)
         if p["decoupled_weight_decay"]:
@@ -204,8 +211,133 @@ def nadam(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
     return step
 
 
+@oracle("radam")
+def radam(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    m, v, t = zero, zero, 0
+    b1, b2 = p["betas[0]"], p["betas[1]"]
+    most = 2 / (1 - b2) - 1
+
+    def step(g: Array) -> Array:
+        nonlocal m, v, t
+        t += 1
+        m, v = b1 * m + (1 - b1) * g, b2 * v + (1 - b2) * g**2
+        m_hat, rho = m / (1 - b1**t), most - 2 * t * b2**t / (1 - b2**t)
+        if rho <= 5:
+            return p["lr"] * m_hat
+        r = np.sqrt((rho - 4) * (rho - 2) * most / ((most - 4) * (most - 2) * rho))
+        return p["lr"] * m_hat * r * np.sqrt(1 - b2**t) / (np.sqrt(v) + p["eps"])
+
+    return step
+
+
+@oracle("adabelief")
+def adabelief(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    m, s, top, t = zero, zero, zero, 0
+    b1, b2 = p["betas[0]"], p["betas[1]"]
+
+    def step(g: Array) -> Array:
+        nonlocal m, s, top, t
+        t += 1
+        m = b1 * m + (1 - b1) * g
+        s = b2 * s + (1 - b2) * (g - m) ** 2 + p["eps"]
+        top = np.maximum(top, s)
+        m_hat, s_hat = m / (1 - b1**t), (top if p["amsgrad"] else s) / (1 - b2**t)
+        return p["lr"] * m_hat / (np.sqrt(s_hat) + p["eps"])
+
+    return step
+
+
+@oracle("sparse_adam")
+def sparse_adam(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    m, v, t = zero, zero, 0
+    b1, b2 = p["betas[0]"], p["betas[1]"]
+
+    def step(g: Array) -> Array:
+        nonlocal m, v, t
+        t += 1
+        m, v = m + (g - m) * (1 - b1), v + (g**2 - v) * (1 - b2)
+        return p["lr"] * np.sqrt(1 - b2**t) / (1 - b1**t) * m / (np.sqrt(v) + p["eps"])
+
+    return step
+
+
+@oracle("lion")
+def lion(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    m = zero
+    b1, b2 = p["betas[0]"], p["betas[1]"]
+
+    def step(g: Array) -> Array:
+        nonlocal m
+        u = np.sign(b1 * m + (1 - b1) * g)
+        m = b2 * m + (1 - b2) * g
+        return p["lr"] * u
+
+    return step
+
+
+@oracle("rprop")
+def rprop(p: dict[str, float], zero: Array) -> Callable[[Array], Array]:
+    before, length = zero, zero + p["lr"]
+
+    def step(g: Array) -> Array:
+        nonlocal before, length
+        same = np.sign(g) * np.sign(before)
+        factor = np.where(same > 0, p["etas[1]"], np.where(same < 0, p["etas[0]"], 1))
+        length = np.clip(length * factor, p["step_sizes[0]"], p["step_sizes[1]"])
+        before = np.where(same < 0, 0, g)
+        return length * np.sign(before)
+
+    return step
+
+
+def falling_eta(p: dict[str, float], t: int) -> float:
+    return p["lr"] / (1 + p["lambd"] * p["lr"] * t) ** p["alpha"]
+
+
+@oracle("asgd", sees=True, settings={"lambd": 0.0})
+def asgd(p: dict[str, float], zero: Array) -> Callable[..., Array]:
+    t = 0
+
+    def step(g: Array, c: Array) -> Array:
+        nonlocal t
+        eta = falling_eta(p, t)
+        t += 1
+        return eta * (g + p["weight_decay"] * c) + p["lambd"] * eta * c
+
+    return step
+
+
+@oracle("schedule_free_adamw", sees=True)
+@oracle("schedule_free_sgd", sees=True, settings={"lr": lambda k: 1e-4 * 1.001 ** min(k, 8800)})  # late points count more
+def schedule_free(p: dict[str, float], zero: Array) -> Callable[..., Array]:
+    """The sequences x, y, z of the paper: x is what the kernel has as c."""
+    z, v, total, t = None, zero, 0, 0
+    b, b2 = (p["betas[0]"], p["betas[1]"]) if "betas[0]" in p else (p["momentum"], None)
+
+    def step(g: Array, x: Array) -> Array:
+        nonlocal z, v, total, t
+        t += 1
+        z = x if z is None else z
+        y = (1 - b) * z + b * x
+        beside = p["weight_decay"] * y if p["decoupled_weight_decay"] else 0
+        g = g if p["decoupled_weight_decay"] else g + p["weight_decay"] * y
+        if b2 is not None:
+            v = b2 * v + (1 - b2) * g**2
+            g = g / (np.sqrt(v / (1 - b2**t)) + p["eps"])
+        z = z - p["lr"] * (g + beside)
+        total = total + p["lr"] ** p["weight_lr_power"]
+        return p["lr"] ** p["weight_lr_power"] / total * (x - z)
+
+    return step
+
+
 def defaults(row: Any, **changed: float) -> dict[str, float]:
     return {p[0]: p[1] for p in row.parameters_} | changed
+
+
+def looks_ahead(row: Any) -> bool:
+    """Whether a method by itself takes its gradient elsewhere than at c: the others do so by a parameter."""
+    return bool(row.asks) and not {"form", "lookahead"} & {p[0] for p in row.parameters_}
 
 
 def another(value: float, lower: float, upper: float, kind: str) -> float:
@@ -253,6 +385,13 @@ PARITY = [
     ("Adamax", {"weight_decay": 0.01, "maximize": True}),
     ("NAdam", {}),
     ("NAdam", {"weight_decay": 0.01, "decoupled_weight_decay": True, "momentum_decay": 1.0}),
+    ("RAdam", {}),
+    ("RAdam", {"betas": (0.5, 0.75), "weight_decay": 0.01, "maximize": True}),
+    ("RAdam", {"weight_decay": 0.1, "decoupled_weight_decay": True}),
+    ("Rprop", {}),
+    ("Rprop", {"etas": (0.25, 1.5), "step_sizes": (1e-3, 0.5), "maximize": True}),
+    ("ASGD", {}),
+    ("ASGD", {"lr": 0.1, "lambd": 0.01, "alpha": 0.6, "t0": 20, "weight_decay": 0.01}),
 ]
 
 

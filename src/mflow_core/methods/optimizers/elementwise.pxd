@@ -5,9 +5,11 @@ An optimizer is an `element`, a function that returns what one step adds to one 
 decay and clipping if they are on.
 """
 from libc.stddef cimport ptrdiff_t
+from libc.stdint cimport int64_t
 
-from mflow_core.types cimport mf_method
+from mflow_core.arithmetic.scalars cimport multiply, power_pair
 from mflow_core.arithmetic.vec cimport mf_cvec, mf_vec
+from mflow_core.types cimport mf_method
 
 cdef extern from "math.h" nogil:
     const double INFINITY
@@ -36,6 +38,20 @@ cdef inline double *common(const mf_method *m, const double *par, double lr, dou
     for j in range(OWN, OWN + WIDTH):
         coef[j] = 0.0
     return coef + OWN
+
+
+cdef inline void renew_power(double beta, int64_t k, double *pair, double *made_with) noexcept nogil:
+    """pair = beta^(k + 1), from nothing."""
+    power_pair(pair, beta, k + 1)
+    made_with[0] = beta
+
+
+cdef inline void next_power(double beta, int64_t k, double *pair, double *made_with) noexcept nogil:
+    """pair = beta^(k + 1): of the present beta, whatever those before were (torch's 1 - beta^t)."""
+    if k > 0 and made_with[0] == beta:
+        multiply(pair, beta)
+    else:
+        renew_power(beta, k, pair, made_with)
 
 
 cdef inline double gradient(double g, double c, double gscale, double clip, double decay) noexcept nogil:
@@ -144,4 +160,66 @@ cdef inline int apply_ahead(element each, int own, double ahead, const double *c
                             double *const *x, const double *g) noexcept nogil:
     """The same with a gradient at c + ahead x[1]; that of the decay is taken there, too."""
     over(each, own, lo, hi, gscale, coef, coef[CLIP], coef[KEEP], x, g, ahead)
+    return 0
+
+# An element that sees the point of its gradient, c + ahead x1: behind its own entries, s[own].
+
+cdef inline void over_seen_1(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+                             const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1) noexcept nogil:
+    cdef double[2] s
+    cdef double add
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        s[0] = x1[i]
+        s[1] = c[i] + ahead * s[0] if ahead != 0.0 else c[i]
+        add = each(gradient(g[i], s[1], gscale, clip, decay), s, w)
+        x1[i] = s[0]
+        c[i] = keep * c[i] + add
+
+
+cdef inline void over_seen_2(element each, ptrdiff_t lo, ptrdiff_t hi, double gscale, double clip, double decay, double keep,
+                             const double *w, mf_cvec g, double ahead, mf_vec c, mf_vec x1, mf_vec x2) noexcept nogil:
+    cdef double[3] s
+    cdef double add
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        s[0], s[1] = x1[i], x2[i]
+        s[2] = c[i] + ahead * s[0] if ahead != 0.0 else c[i]
+        add = each(gradient(g[i], s[2], gscale, clip, decay), s, w)
+        x1[i], x2[i] = s[0], s[1]
+        c[i] = keep * c[i] + add
+
+
+cdef inline void over_seen(element each, int own, double ahead, ptrdiff_t lo, ptrdiff_t hi, double gscale, const double *coef, double clip,
+                           double keep, double *const *x, const double *g) noexcept nogil:
+    cdef double[WIDTH] w
+    cdef double decay = coef[DECAY]
+    cdef int j
+    for j in range(WIDTH):
+        w[j] = coef[OWN + j]
+    if own == 1:
+        over_seen_1(each, lo, hi, gscale, clip, decay, keep, w, g, ahead, x[0], x[1])
+    else:
+        over_seen_2(each, lo, hi, gscale, clip, decay, keep, w, g, ahead, x[0], x[1], x[2])
+
+
+cdef inline int apply_seen(element each, int own, double ahead, const double *coef, double gscale, ptrdiff_t lo, ptrdiff_t hi,
+                           double *const *x, const double *g) noexcept nogil:
+    """As `apply` for 1 or 2 own vectors, with an element that finds the point of its gradient, c + ahead x[1], in s[own]."""
+    if coef[KEEP] == 1.0 and coef[CLIP] == INFINITY:
+        over_seen(each, own, ahead, lo, hi, gscale, coef, INFINITY, 1.0, x, g)
+    else:
+        over_seen(each, own, ahead, lo, hi, gscale, coef, coef[CLIP], coef[KEEP], x, g)
+    return 0
+
+
+cdef inline int ask_ahead(const mf_method *m, const double *coef, ptrdiff_t lo, ptrdiff_t hi, const double *const *x,
+                          double *at) noexcept nogil:
+    """The point of the gradient, c + w[4] x[1]."""
+    cdef const double *c = x[0]
+    cdef const double *v = x[1]
+    cdef double ahead = coef[OWN + 4]
+    cdef ptrdiff_t i
+    for i in range(lo, hi):
+        at[i] = c[i] + ahead * v[i]
     return 0

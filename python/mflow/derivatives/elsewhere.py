@@ -1,0 +1,202 @@
+"""Derivatives from elsewhere: jac="jax", "autograd" or "torch", by automatic differentiation in their float64; jac="cs", complex steps.
+
+    jac = "cs"      Im f(x + i h e_j)/h with h = 1e-100: no difference is taken, so that h can be as small as it likes, and all digits are
+                    right. f has to be made of analytic functions, in arithmetic that keeps the imaginary part (no abs, no float arrays).
+
+`gradient_of` and `jacobian_of` make functions of NumPy arrays of functions in these libraries' arrays.
+
+References
+----------
+W. Squire and G. Trapp, SIAM Review 40 (1998) 110-112. A. Griewank and A. Walther, Evaluating Derivatives (2008).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from mflow.base.checks import Array
+from mflow.base.extras import need
+
+__all__ = ["SOURCES", "gradient_of", "is_source", "jacobian_of", "with_gradient", "with_jacobian", "with_model_jacobian"]
+
+SOURCES = ("jax", "autograd", "torch", "cs")
+STEP = 1e-100
+
+
+def is_source(jac: Any) -> bool:
+    """Whether an argument ``jac`` names one of SOURCES."""
+    return isinstance(jac, str) and jac in SOURCES
+
+
+def with_gradient(fun: Any, jac: Any) -> tuple[Any, Any]:
+    """(fun, jac) with the gradient as a function where ``jac`` names one of SOURCES; else as they are."""
+    if not is_source(jac):
+        return fun, jac
+    if not callable(fun) or hasattr(fun, "value_and_grad"):
+        raise TypeError(f"jac: expected a cost in Python for {jac!r}, got {type(fun).__name__}, which has its own gradient or none")
+    return _values(fun, jac), gradient_of(fun, jac)
+
+
+def with_jacobian(fun: Any, jac: Any) -> tuple[Any, Any]:
+    """(fun, jac) with the Jacobian as a function where ``jac`` names one of SOURCES; else as they are."""
+    if not is_source(jac):
+        return fun, jac
+    if not callable(fun):
+        raise TypeError(f"jac: expected residuals in Python for {jac!r}, got {type(fun).__name__}")
+    return _values(fun, jac), jacobian_of(fun, jac)
+
+
+def with_model_jacobian(model: Any, jac: Any) -> tuple[Any, Any]:
+    """The same of a model ``model(xdata, *parameters)``: jac(xdata, *parameters), (m, n)."""
+    if not is_source(jac):
+        return model, jac
+    if not callable(model):
+        raise TypeError(f"jac: expected a model in Python for {jac!r}, got {type(model).__name__}")
+    tensor = need("torch", 'jac="torch"').as_tensor if jac == "torch" else np.asarray
+
+    def of_parameters(p: Any, x: Any) -> Any:
+        return model(tensor(x) if isinstance(x, np.ndarray) else x, *(p[j] for j in range(len(p))))
+
+    values, derived = _values(of_parameters, jac), jacobian_of(of_parameters, jac)
+    return (lambda x, *p: values(np.array(p), x)), (lambda x, *p: derived(np.array(p), x))
+
+
+def gradient_of(fun: Callable[..., Any], source: str) -> Callable[..., Array]:
+    """``grad(x, *args)`` of a cost ``fun(x, *args)``.
+
+    Raises
+    ------
+    ImportError
+        The library is not installed.
+    ValueError
+        jax computes in float32; the text says the line to write.
+    TypeError
+        The cost returns something that cannot be differentiated, or not in float64.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.derivatives.elsewhere import gradient_of
+    >>> gradient_of(lambda x: np.sin(x[0]) * x[1], "cs")(np.array([0.0, 2.0]))
+    array([2., 0.])
+    """
+    if source == "cs":
+        return lambda x, *args: _complex_columns(fun, x, args, "a number")[:, 0]
+    if source == "torch":
+        return _torch_gradient(fun)
+    derived = _jax().grad(fun) if source == "jax" else need("autograd", 'jac="autograd"').grad(fun)
+    return lambda x, *args: _float64(derived(np.asarray(x), *args), source)
+
+
+def jacobian_of(fun: Callable[..., Any], source: str) -> Callable[..., Array]:
+    """``J(x, *args)``, (m, n), of ``fun(x, *args)`` with m values. Raises as `gradient_of`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mflow.derivatives.elsewhere import jacobian_of
+    >>> jacobian_of(lambda x: x**3, "cs")(np.array([1.0, 2.0])).round(12)
+    array([[ 3.,  0.],
+           [ 0., 12.]])
+    """
+    if source == "cs":
+        return lambda x, *args: _complex_columns(fun, x, args, "numbers").T
+    if source == "torch":
+        return _torch_jacobian(fun)
+    derived = _jax().jacfwd(fun) if source == "jax" else need("autograd", 'jac="autograd"').jacobian(fun)
+    return lambda x, *args: _float64(derived(np.asarray(x), *args), source)
+
+
+def _values(fun: Callable[..., Any], source: str) -> Callable[..., Any]:
+    """The function as one of NumPy arrays that returns NumPy's numbers."""
+    if source == "jax":
+        return lambda x, *args: np.asarray(fun(x, *args))[()]
+    if source != "torch":
+        return fun
+    torch = need("torch", 'jac="torch"')
+
+    def value(x: Array, *args: Any) -> Any:
+        with torch.no_grad():
+            out = fun(torch.tensor(x, dtype=torch.float64), *args)
+        return out.numpy()[()] if isinstance(out, torch.Tensor) else out
+
+    return value
+
+
+def _float64(value: Any, source: str) -> Array:
+    out = np.asarray(value)
+    if out.dtype != np.float64:
+        raise TypeError(f"jac={source!r}: expected derivatives in float64, got {out.dtype}; do not convert to a shorter type in fun")
+    return out
+
+
+def _jax() -> Any:
+    jax = need("jax", 'jac="jax"')
+    if not jax.config.jax_enable_x64:
+        raise ValueError(
+            'jac="jax": expected jax to compute in float64, got float32, its default; write '
+            'jax.config.update("jax_enable_x64", True) before anything else of jax'
+        )
+    return jax
+
+
+def _torch_result(out: Any, torch: Any) -> Any:
+    if not isinstance(out, torch.Tensor):
+        raise TypeError(f'jac="torch": expected fun to return a tensor made of its argument, got {type(out).__name__}')
+    if out.dtype != torch.float64:
+        raise TypeError(f'jac="torch": expected fun to return float64, got {out.dtype}; make its constants float64, as in c.double()')
+    if not out.requires_grad:
+        raise TypeError(
+            'jac="torch": expected fun to return a tensor that depends on its argument, got one that does not: was it detached?'
+        )
+    return out
+
+
+def _torch_gradient(fun: Callable[..., Any]) -> Callable[..., Array]:
+    torch = need("torch", 'jac="torch"')
+
+    def grad(x: Array, *args: Any) -> Array:
+        at = torch.tensor(np.asarray(x), dtype=torch.float64, requires_grad=True)
+        (out,) = torch.autograd.grad(_torch_result(fun(at, *args), torch), at)
+        return np.asarray(out.numpy(), dtype=np.float64)
+
+    return grad
+
+
+def _torch_jacobian(fun: Callable[..., Any]) -> Callable[..., Array]:
+    torch = need("torch", 'jac="torch"')
+
+    def jacobian(x: Array, *args: Any) -> Array:
+        at = torch.tensor(np.asarray(x), dtype=torch.float64, requires_grad=True)
+        out = _torch_result(fun(at, *args), torch).reshape(-1)
+        each = torch.eye(out.numel(), dtype=torch.float64)
+        (rows,) = torch.autograd.grad(out, at, each, is_grads_batched=True)
+        return np.asarray(rows.numpy().reshape(out.numel(), -1), dtype=np.float64)
+
+    return jacobian
+
+
+def _complex_columns(fun: Callable[..., Any], x: Any, args: tuple[Any, ...], kind: str) -> Array:
+    """Row j: the derivatives of all values with respect to x_j."""
+    at = np.asarray(x, dtype=np.float64)
+    rows = []
+    for j in range(at.size):
+        z = at.astype(np.complex128)
+        z.flat[j] += complex(0.0, STEP)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", np.exceptions.ComplexWarning)
+            try:
+                out = np.asarray(fun(z, *args))
+            except np.exceptions.ComplexWarning:
+                out = np.zeros(0)
+        if out.dtype.kind != "c":
+            raise TypeError(
+                f'jac="cs": expected fun to return {kind} with an imaginary part for a complex x, got one without: it was lost on the way '
+                "(abs, max, float(...), an array of float64 that is filled); write fun without these, or omit jac"
+            )
+        rows.append(out.imag.ravel() / STEP)
+    return np.stack(rows) if rows else np.zeros((0, 1))

@@ -1,0 +1,130 @@
+"""jac= by automatic differentiation in other libraries, where they are installed, and by complex steps."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+
+A = np.array([[2.0, 0.5, 0.0], [0.5, 1.0, 0.25], [0.0, 0.25, 3.0]])
+T = np.linspace(0.0, 4.0, 25)
+Y = 2.5 * np.exp(-1.3 * T) + 0.5 + 0.02 * np.cos(40 * T)
+
+
+def library(name: str) -> Any:
+    """The functions sin, exp and sum of a library, on its arrays."""
+    if name == "cs":
+        return np
+    if name == "torch":
+        return pytest.importorskip("torch")
+    if name == "autograd":
+        return pytest.importorskip("autograd.numpy")
+    jax = pytest.importorskip("jax")
+    jax.config.update("jax_enable_x64", True)
+    return pytest.importorskip("jax.numpy")
+
+
+NAMES = ("cs", "torch", "autograd", "jax")
+
+
+def cost_in(np_: Any, name: str) -> Any:
+    H = np_.as_tensor(A) if name == "torch" else A
+    return lambda x: 0.5 * x @ (H @ x) + np_.exp(np_.sin(x[0] * x[1])) - x[2]
+
+
+def gradient(x: Any) -> Any:
+    inner = np.exp(np.sin(x[0] * x[1])) * np.cos(x[0] * x[1])
+    return A @ x + np.array([inner * x[1], inner * x[0], -1.0])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_minimize_by_a_gradient_from_elsewhere(name: str) -> None:
+    by_hand = mflow.minimize(cost_in(np, "cs"), [0.5, -1.0, 2.0], jac=gradient, gtol=1e-10)
+    out = mflow.minimize(cost_in(library(name), name), [0.5, -1.0, 2.0], jac=name, gtol=1e-10)
+    assert out.success
+    np.testing.assert_allclose(out.x, by_hand.x, rtol=0, atol=1e-12)
+    assert (out.nfev, out.njev) == (by_hand.nfev, by_hand.njev)
+    np.testing.assert_allclose(gradient(out.x), out.jac, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_check_gradient_of_one_from_elsewhere(name: str) -> None:
+    assert mflow.check_gradient(cost_in(library(name), name), [0.5, -1.0, 2.0], name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_fits_by_a_jacobian_from_elsewhere(name: str) -> None:
+    np_ = library(name)
+    t, y = (np_.as_tensor(T), np_.as_tensor(Y)) if name == "torch" else (T, Y)
+    exact = mflow.least_squares(
+        lambda b: b[0] * np.exp(-b[1] * T) + b[2] - Y,
+        [1.0, 1.0, 0.0],
+        jac=lambda b: np.stack([np.exp(-b[1] * T), -b[0] * T * np.exp(-b[1] * T), np.ones_like(T)], axis=1),
+    )
+    out = mflow.least_squares(lambda b: b[0] * np_.exp(-b[1] * t) + b[2] - y, [1.0, 1.0, 0.0], jac=name)
+    np.testing.assert_allclose(out.x, exact.x, rtol=1e-10)
+    assert (out.nfev, out.njev) == (exact.nfev, exact.njev)
+    np.testing.assert_allclose(out.jac, exact.jac, rtol=1e-10, atol=1e-14)
+    fit = mflow.curve_fit(lambda x, a, k, c: a * np_.exp(-k * x) + c, T, Y, jac=name)
+    plain = mflow.curve_fit(lambda x, a, k, c: a * np.exp(-k * x) + c, T, Y)
+    np.testing.assert_allclose(fit[0], plain[0], rtol=1e-6)
+    np.testing.assert_allclose(fit[1], plain[1], rtol=1e-4)
+    assert fit.names == ("a", "k", "c")
+
+
+def test_complex_steps_are_right_to_the_last_digits() -> None:
+    from mflow.derivatives.elsewhere import gradient_of
+
+    x = np.array([1.5, -0.25])
+    got = gradient_of(lambda z: np.exp(z[0]) / np.sqrt(np.sin(z[0]) ** 3 + np.cos(z[1]) ** 3), "cs")(x)
+    s, c = np.sin(x[0]) ** 3, np.cos(x[1]) ** 3
+    root = np.sqrt(s + c)
+    want = [
+        np.exp(x[0]) * (1 / root - 1.5 * np.sin(x[0]) ** 2 * np.cos(x[0]) / root**3),
+        np.exp(x[0]) * 1.5 * np.cos(x[1]) ** 2 * np.sin(x[1]) / root**3,
+    ]
+    np.testing.assert_allclose(got, want, rtol=4e-15)
+
+
+def filled(x: Any) -> Any:
+    out = np.zeros(2)
+    out[:] = x
+    return out @ out
+
+
+@pytest.mark.parametrize("fun", [lambda x: np.abs(x[0]) + 1.0, filled, lambda x: float(np.sum(x.real**2))])
+def test_complex_steps_through_functions_that_lose_them(fun: Any) -> None:
+    with pytest.raises(TypeError, match=r'^jac="cs": expected fun to return a number with an imaginary part'):
+        mflow.minimize(fun, [0.5, 1.0], jac="cs")
+
+
+def test_what_torch_cannot_differentiate(torch: Any) -> None:
+    for fun, words in (
+        (lambda x: (x.detach().numpy() ** 2).sum(), "expected fun to return a tensor"),
+        (lambda x: (x**2).sum().float(), "expected fun to return float64, got torch.float32"),
+        (lambda x: (x.detach() ** 2).sum(), "depends on its argument"),
+    ):
+        with pytest.raises(TypeError, match=rf'^jac="torch": .*{words}'):
+            mflow.minimize(fun, [0.5, 1.0], jac="torch")
+
+
+def test_jax_in_float32_is_refused_with_the_line_to_write() -> None:
+    jax = pytest.importorskip("jax")
+    before = jax.config.jax_enable_x64
+    jax.config.update("jax_enable_x64", False)
+    try:
+        with pytest.raises(ValueError, match=r'jax\.config\.update\("jax_enable_x64", True\)'):
+            mflow.minimize(lambda x: x @ x, [1.0], jac="jax")
+    finally:
+        jax.config.update("jax_enable_x64", before)
+
+
+def test_names_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "autograd", None)
+    with pytest.raises(ImportError, match=r'^jac="autograd" needs autograd'):
+        mflow.minimize(lambda x: x @ x, [1.0], jac="autograd")
+    with pytest.raises(TypeError, match=r"^jac: expected a cost in Python for 'cs', got Rosenbrock"):
+        mflow.minimize(mflow.objectives.Rosenbrock(2), [1.0, 1.0], jac="cs")
+    with pytest.raises(ValueError, match=r'^jac: expected .*"autograd"'):
+        mflow.least_squares(lambda x: x, [1.0], jac="tensorflow")

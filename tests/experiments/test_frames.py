@@ -1,0 +1,84 @@
+"""Histories, sweeps and comparisons as pandas' frames; frames of nullable numbers and labels that are words as data."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+from mflow.experiments.compare import History, Run
+
+pd = pytest.importorskip("pandas")
+X = np.random.default_rng(0).normal(size=(40, 2))
+Y = X @ [1.0, -2.0] + 0.5
+
+
+def cost(w: Any, X: Any, y: Any) -> tuple[float, Any]:
+    r = X @ w - y
+    return 0.5 * float(np.mean(r**2)), X.T @ r / len(y)
+
+
+def test_a_history_as_a_frame() -> None:
+    out = mflow.train(cost, np.zeros(2), (X, Y), "adam", epochs=3, batch_size=10, jac=True, lr=0.1, seed=0, track_lr=True)
+    epochs, steps = out.history.to_frame(), out.history.to_frame("step")
+    assert (len(epochs), len(steps)) == (3, 12)
+    assert epochs["loss"].tolist() == out.history.loss.tolist()
+    assert epochs["effective_lr_median"].tolist() == out.history.effective_lr[:, 1].tolist()
+    assert steps["step_grad_norm"].tolist() == out.history.step_grad_norm.tolist()
+    with pytest.raises(ValueError, match=r"^per: "):
+        out.history.to_frame("batch")
+
+
+def test_sweeps_and_comparisons_as_frames() -> None:
+    swept = mflow.sweep("penguins", ["sgd", "adam"], [1e-3, 1e-1], seeds=(0, 1), epochs=1)
+    table = swept.to_frame()
+    assert len(table) == 8
+    assert table["loss"].tolist() == [cell.loss for cell in swept.cells]
+    assert table.groupby("method")["lr"].nunique().tolist() == [2, 2]
+    history = History([1, 2], [0.5, 1.0], [0.1, 0.2], [3.0, 2.0])
+    run = Run("sgd", "optimizers", "full", {}, 0.1, "given", None, history=history)
+    assert run.to_frame().to_dict("list") == {
+        "method": ["sgd", "sgd"], "batch": ["full", "full"], "calls": [1, 2], "passes": [0.5, 1.0], "seconds": [0.1, 0.2], "loss": [3.0, 2.0],
+    }  # fmt: skip
+
+
+def nullable() -> Any:
+    return pd.DataFrame({"a": pd.array([1, 2, 3, 4], dtype="Int64"), "b": pd.array([0.5, -1.0, 2.0, 0.25], dtype="Float64")})
+
+
+def test_frames_of_nullable_numbers() -> None:
+    table, y = nullable(), pd.Series([1, 0, 1, 0], dtype="Int64")
+    plain = mflow.objectives.Logistic(table.to_numpy(dtype=float), [1, 0, 1, 0])
+    for f in (mflow.objectives.Logistic(table, y), mflow.objectives.LeastSquares(table, y)):
+        assert f.m == 4
+    assert mflow.objectives.Logistic(table, y).grad([0.1, 0.2]).tobytes() == plain.grad([0.1, 0.2]).tobytes()
+    one, two = (
+        mflow.ImplicitSGD("squared").fit(a, b, seed=0) for a, b in ((table, y), (table.to_numpy(dtype=float), [1.0, 0.0, 1.0, 0.0]))
+    )
+    assert np.array_equal(one.coef, two.coef) if hasattr(one, "coef") else np.array_equal(one.weights, two.weights)
+    table.loc[1, "a"] = pd.NA
+    with pytest.raises(ValueError, match="X: expected finite numbers"):
+        mflow.objectives.LeastSquares(table, y)
+    with pytest.raises(ValueError, match="X: expected finite numbers"):
+        mflow.ImplicitSGD("squared").fit(table, y)
+
+
+@pytest.mark.parametrize("kind", [list, np.array, pd.Series, pd.Categorical], ids=["list", "array", "series", "categorical"])
+def test_labels_that_are_words(kind: Any) -> None:
+    words = ["no", "yes", "no", "yes"]
+    f, numbers = mflow.objectives.Logistic(X[:4], kind(words)), mflow.objectives.Logistic(X[:4], [0, 1, 0, 1])
+    assert f.classes.tolist() == ["no", "yes"]
+    assert numbers.classes is None
+    assert f.grad([0.1, 0.2]).tobytes() == numbers.grad([0.1, 0.2]).tobytes()
+    three = mflow.objectives.Softmax(X[:4], kind(["b", "c", "a", "b"]))
+    assert three.classes.tolist() == ["a", "b", "c"]
+    assert three.grad(np.ones((2, 3))).tobytes() == mflow.objectives.Softmax(X[:4], [1, 2, 0, 1]).grad(np.ones((2, 3))).tobytes()
+
+
+def test_labels_that_do_not_fit() -> None:
+    with pytest.raises(ValueError, match=r"^y: expected two classes, got 3: 'a', 'b', 'c'; use Softmax"):
+        mflow.objectives.Logistic(X[:3], ["a", "b", "c"])
+    with pytest.raises(ValueError, match=r"^y: expected a label for each row, got (None|nan) in entry 1"):
+        mflow.objectives.Logistic(X[:3], ["a", None, "b"])
+    with pytest.raises(TypeError, match=r"^y: expected numbers, got dtype object"):
+        mflow.objectives.Softmax(X[:2], np.array(["a", 3], dtype=object))

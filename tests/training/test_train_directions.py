@@ -1,0 +1,91 @@
+"""`train` with L-BFGS, BFGS and conjugate gradients: full batches, the minimiser's own path, checkpoints, and what has to be refused."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mflow
+
+X = np.random.default_rng(0).normal(size=(120, 3)) * [1.0, 5.0, 0.2]
+Y = np.where(X @ [0.3, 0.5, -2.0] + np.random.default_rng(1).logistic(size=120) > 0, 1.0, -1.0)
+START = np.array([0.1, -0.2, 0.3])
+METHODS = ("lbfgs", "bfgs", "cg")
+
+
+def cost(w: Any, X: Any, y: Any) -> tuple[float, Any]:
+    margin = y * (X @ w)
+    return float(np.mean(np.logaddexp(0.0, -margin)) + 0.05 * w @ w), X.T @ (-y / (1.0 + np.exp(margin))) / len(y) + 0.1 * w
+
+
+def run(name: str = "lbfgs", **more: Any) -> Any:
+    return mflow.train(**{"fun": cost, "params": START, "data": (X, Y), "optimizer": name, "epochs": 200, "jac": True, **more})
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_steps_are_those_of_minimize(name: str) -> None:
+    out = run(name)
+    other = mflow.minimize(cost, START, args=(X, Y), jac=True, method=name, path=True)
+    assert (out.reason, out.success) == ("converged", True)
+    assert out.last_params.tobytes() == other.x.tobytes()
+    assert (out.nit, out.nfev, out.epochs) == (other.nit, other.nfev, other.nit)
+    np.testing.assert_array_equal(out.history.step_loss, other.path.fun[1:])
+    assert (out.best_epoch, out.fun) == (other.nit - 1, other.fun)
+    assert "gtol" in out.message
+    assert run(name, gtol=1e-2).nit < out.nit
+
+
+@pytest.mark.parametrize("k", [1, 4])
+def test_a_run_that_resumes_has_the_same_steps(tmp_path: Any, k: int) -> None:
+    straight = run()
+    first = run(epochs=k, checkpoint=tmp_path / "run")
+    assert (first.reason, first.nit) == ("finished", k)
+    resumed = run(resume=tmp_path / "run")
+    assert resumed.last_params.tobytes() == straight.last_params.tobytes()
+    assert (resumed.nit, resumed.reason) == (straight.nit, "converged")
+    with pytest.raises(ValueError, match=r"^resume: .* other steps"):
+        run(resume=tmp_path / "run", gtol=1e-3)
+
+
+def test_parameters_in_parts_and_a_logger() -> None:
+    def parts(p: Any, X: Any, y: Any) -> tuple[float, Any]:
+        value, g = cost(np.concatenate([p["a"], p["b"].ravel()]), X, y)
+        return value, {"b": g[1:].reshape(2, 1), "a": g[:1]}
+
+    seen: list[dict[str, float]] = []
+    out = run(fun=parts, params={"a": START[:1], "b": START[1:].reshape(2, 1)}, log=seen.append, validation=(X[:30], Y[:30]), average="swa")
+    whole = run()
+    assert np.concatenate([out.last_params["a"], out.last_params["b"].ravel()]).tobytes() == whole.last_params.tobytes()
+    assert [entry["loss"] for entry in seen] == whole.history.loss.tolist()
+    assert np.all(np.isfinite(out.history.val_loss))
+    assert out.averaged_params["b"].shape == (2, 1)
+
+
+def test_a_compiled_objective() -> None:
+    fun = mflow.objectives.LeastSquares(X, X @ [1.0, -2.0, 0.5])
+    out = mflow.train(fun, START, optimizer="lbfgs", epochs=100)
+    assert out.reason == "converged"
+    np.testing.assert_allclose(out.params, [1.0, -2.0, 0.5], atol=1e-3)
+
+
+def test_a_gradient_that_is_wrong_ends_the_search() -> None:
+    out = run(fun=lambda w, X, y: (cost(w, X, y)[0], -cost(w, X, y)[1]))
+    assert (out.reason, out.success) == ("line_search_failed", False)
+    assert out.last_params.tobytes() == START.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "kind", "words"),
+    [
+        ({"batch_size": 20}, ValueError, r"^optimizer: lbfgs searches along lines, .* got batch_size = 20 of 120 rows"),
+        ({"data": [(X[:60], Y[:60]), (X[60:], Y[60:])]}, ValueError, r"^optimizer: lbfgs searches along lines, .* got 2 batches"),
+        ({"jac": None, "fun": lambda w, X, y: cost(w, X, y)[1]}, TypeError, r"^jac: lbfgs compares losses"),
+        ({"accumulate": 2}, ValueError, r"^accumulate: expected 1 for lbfgs"),
+        ({"gtol": -1.0}, ValueError, r"^gtol: "),
+        ({"lr": 0.1}, TypeError, "lr"),
+    ],
+)
+def test_what_does_not_fit(more: dict[str, Any], kind: Any, words: str) -> None:
+    with pytest.raises(kind, match=words):
+        run(**more)
+    assert run(batch_size=120).reason == "converged"
