@@ -46,7 +46,7 @@ CORE_FLOORS = (
     ("host_descents",),
     ("implicit", "lanes"),
     ("fitting", "optimize"),
-    ("dynamics",),
+    ("dynamics", "paths"),
     ("stepping",),
     ("solvers", "objectives"),
     ("registry",),
