@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,14 @@ import numpy as np
 from mflow.base.checks import Array
 from mflow.optimize.minimize import minimize
 
-__all__ = ["USUAL", "Trial", "trials_of", "tried", "worked"]
+__all__ = ["USUAL", "Both", "Trial", "best_rate", "trials_of", "tried", "worked"]
 
 USUAL: tuple[tuple[str, dict[str, float]], ...] = (
     ("sgd", {"lr": 0.01}), ("momentum", {"lr": 0.01, "momentum": 0.9}), ("adam", {"lr": 1e-3}),
 )  # fmt: skip
 CUT, CUTS = 0.25, 14  # of a recommended step that has led up, and how often
+
+RATES = tuple(10.0 ** (0.5 * k) for k in range(-8, 3))
 
 Both = Callable[[Array], tuple[float, Array]]
 
@@ -24,7 +27,7 @@ Both = Callable[[Array], tuple[float, Array]]
 @dataclass(frozen=True, eq=False)
 class Trial:
     """One run. method : str. parameters : dict, lr among them. evaluations, loss : float64 arrays of equal length, from the start on; they
-    end where the loss is no longer finite. reason : its ending. recommended : bool."""
+    end where the loss is no longer finite. reason : its ending. recommended : bool. end : where it ended, or None."""
 
     method: str
     parameters: dict[str, float]
@@ -32,6 +35,7 @@ class Trial:
     loss: Array
     reason: str
     recommended: bool
+    end: Array | None = None
 
     @property
     def label(self) -> str:
@@ -41,7 +45,7 @@ class Trial:
 
 def tried(both: Both, start: Array, method: str, parameters: dict[str, float], steps: int, recommended: bool = False) -> Trial:
     """So many steps of a method. both: (cost, gradient), of an array of the start's shape."""
-    evaluations, loss, count = [], [], [0]
+    evaluations, loss, count, last = [], [], [0], None
 
     def cost(x: Array) -> tuple[float, Array]:
         count[0] += 1
@@ -54,13 +58,24 @@ def tried(both: Both, start: Array, method: str, parameters: dict[str, float], s
         try:
             settings: dict[str, Any] = dict(parameters)
             end = minimize(cost, start, method=method, jac=True, gtol=0.0, maxiter=steps, check_gradient=False, **settings)
-            reason = end.reason
+            reason, last = end.reason, end.x
         except Exception:  # the cost's own, where a step has led out of its domain
             reason = "rhs_failed"
     values = np.array(loss)
     bad = np.flatnonzero(~np.isfinite(values))
     shown = int(bad[0]) if bad.size else values.size
-    return Trial(method, parameters, np.array(evaluations)[:shown], values[:shown], reason, recommended)
+    return Trial(method, parameters, np.array(evaluations)[:shown], values[:shown], reason, recommended, last)
+
+
+def best_rate(both: Both, start: Array, method: str, steps: int) -> float:
+    """Of `RATES` the lr that leads lowest in so many steps, by the mean of the last tenth of its losses; nan where none leads down."""
+    best, lowest = math.nan, both(start)[0]
+    for lr in RATES:
+        run = tried(both, start, method, {"lr": lr}, steps)
+        mean = float(np.mean(run.loss[-max(1, steps // 10) :])) if worked(run) else math.inf
+        if mean < lowest:
+            best, lowest = lr, mean
+    return best
 
 
 def worked(trial: Trial) -> bool:
