@@ -63,6 +63,7 @@ class Trainer:
         self.watch: Watch | None = None
         self.bar: Progress | None = None
         self.epoch = self.batch = self.nit = self.nfev = 0
+        self.before = 0  # steps of the optimizer in the run of another kind that this one goes on from
         self.generator = np.random.default_rng(feed.seed if feed.seed is not None else 0)
         self.norm = self.loss = self.val_loss = math.nan
         self.checks, self.verdict = False, Verdict("unknown", 0)
