@@ -59,6 +59,7 @@ STIFF = 1000.0
 ROSE = 2.0  # of a gradient in the descent: its step was too long
 TRIES = 100  # steps of each trial
 SAFETY = 0.9
+CONTROLLED: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-9}  # of the run of a right-hand side, and of what is recommended for it
 LOOKS = 6  # at the curvature where a trial leads
 NOISY: tuple[str, float, dict[str, float], str] = (
     "adam", 1e-3, {}, "As differences of noisy gradients tell no curvature, lr is the best of eleven rates, 1e-4 to 10, tried from x0.",
@@ -83,7 +84,7 @@ class Report:
     on with what was seen. path : `PosednessPath` or None.
     steps : dict of method's name -> its largest stable step, for the upper end of the interval.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. parameters are what a call takes beside the method:
-    lr (it is dt) and others for a cost, dt for a right-hand side where steps are fixed; where rtol and atol choose them, none.
+    lr (it is dt) and others for a cost; of a right-hand side dt where steps are fixed, and rtol and atol where these choose them.
     complete : whether all eigenvalues are known.
     note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
     ncheck : evaluations that compared the gradient of a cost with its values. gradient : what is wrong with it, or why that is not known,
@@ -243,11 +244,10 @@ def _with_trials(report: Report, fun: Any, jac: Any, args: tuple[Any, ...], star
 
     others = {name: value for name, value in report.parameters.items() if name != "lr"}
     rate = best_rate(both, start, report.method, steps) if report.noisy else math.nan
-    trials, lr, cuts = trials_of(both, start, report.method, report.dt if math.isnan(rate) else rate, others, steps)
+    trials, lr, why = trials_of(both, start, report.method, report.dt if math.isnan(rate) else rate, others, steps)
     reason = report.reason
-    if cuts:
-        text = "as longer steps led up from x0, where the curvature is not what it is farther on"
-        reason += f" lr was cut from {report.dt:.3g} to {lr:.3g}, {text}."
+    if why:
+        reason += f" lr was cut from {report.dt:.3g} to {lr:.3g}, {why}."
     if not report.noisy:
         before = lr
         trials[0], lr = _safe_at_the_end(cost, both, start, trials[0], steps)
@@ -421,7 +421,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StiffnessWarning)  # the report says what it means for the choice of a method
-        run = solve_ivp(counted, (t0, t1), start, "dopri5", args=args, rtol=1e-6, atol=1e-9, max_steps=20_000)
+        run = solve_ivp(counted, (t0, t1), start, "dopri5", args=args, **CONTROLLED, max_steps=20_000)
     if run.t.size < 2:
         raise ValueError(f"fun: expected a right-hand side that can be integrated from x0, got no step: {run.message}")
     path = posedness_along(counted, run.t, run.y, jac=jac if callable(jac) else None, args=args, points=20)
@@ -448,7 +448,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
         steps=steps,
         method=method,
         dt=dt,
-        parameters={} if "embedded" in as_method(method, {}).flags else {"dt": dt},
+        parameters=dict(CONTROLLED) if "embedded" in as_method(method, {}).flags else {"dt": dt},
         reason=reason,
         complete=all(p.complete for p in path.points),
         note=note,

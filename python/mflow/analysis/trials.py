@@ -19,6 +19,7 @@ USUAL: tuple[tuple[str, dict[str, float]], ...] = (
 )  # fmt: skip
 CUT, CUTS = 0.25, 14  # of a recommended step that has led up, and how often
 
+LOWER, LONGER, CLEARLY = 4, 4, 0.1  # cuts, and times the steps, of one that a usual choice leads lower than by this share of its gain
 RATES = tuple(10.0 ** (0.5 * k) for k in range(-8, 3))
 
 Both = Callable[[Array], tuple[float, Array]]
@@ -84,13 +85,27 @@ def worked(trial: Trial) -> bool:
     return good and bool(trial.loss[-1] < trial.loss[0] or trial.reason == "converged")
 
 
-def trials_of(both: Both, start: Array, method: str, lr: float, parameters: dict[str, float], steps: int) -> tuple[list[Trial], float, int]:
-    """(the recommended method and the usual choices, its lr, how often that was cut until it led down)."""
-    cuts = 0
+def trials_of(both: Both, start: Array, method: str, lr: float, parameters: dict[str, float], steps: int) -> tuple[list[Trial], float, str]:
+    """(the recommended method and the usual choices, its lr, why that was cut).
+
+    It is cut until it leads down; and where a usual choice leads clearly lower, if that leads lower in more steps: a step that is too long
+    for a cost of linear growth does not diverge, it wanders.
+    """
+    cuts, why = 0, ""
     while True:
         first = tried(both, start, method, {"lr": lr, **parameters}, steps, True)
         if worked(first) or cuts == CUTS:
             break
         lr, cuts = CUT * lr, cuts + 1
+    if cuts:
+        why = "as longer steps led up from x0, where the curvature is not what it is farther on"
     others = [tried(both, start, name, settings, steps) for name, settings in USUAL]
-    return [first, *others], lr, cuts
+    lowest = min((float(trial.loss[-1]) for trial in others if worked(trial)), default=math.inf)
+    if worked(first) and first.loss[-1] > lowest + CLEARLY * (first.loss[0] - lowest):
+        rates = [lr * CUT**k for k in range(LOWER + 1)]
+        longer = [tried(both, start, method, {"lr": rate, **parameters}, LONGER * steps) for rate in rates]
+        ends = [float(trial.loss[-1]) if worked(trial) else math.inf for trial in longer]
+        if min(ends) < ends[0]:
+            lr, why = rates[int(np.argmin(ends))], f"which leads lower in {LONGER * steps} steps"
+            first = tried(both, start, method, {"lr": lr, **parameters}, steps, True)
+    return [first, *others], lr, why
