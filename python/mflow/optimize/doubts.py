@@ -8,10 +8,12 @@ that was right at x0 is compared once more where the run ended, so that "converg
 from __future__ import annotations
 
 import contextlib
+import math
 import weakref
 from typing import Any
 
 import numpy as np
+from mflow_core.arithmetic.starts import largest
 from mflow_core.objectives.objective import Objective
 from mflow_core.problems.problem import Problem, objective_problem
 from mflow_core.stepping import stepper
@@ -89,7 +91,7 @@ class Doubts:
         """Where the run ended, if the gradient was compared at x0 in this run, and was right."""
         if self.verdict.kind != "right" or not self.verdict.ncheck or out.reason not in LOOKED_AGAIN or not out.nit:
             return
-        if not (np.isfinite(out.jac).all() and np.isfinite(out.fun)):
+        if not (math.isfinite(out.fun) and math.isfinite(largest(out.jac))):
             return
         values = self.value
         if self.look is None:  # compiled
