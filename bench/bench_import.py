@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from conftest import Bench
 
 ROUNDS = 15
-LIMIT_NS = 150e6
+LIMIT_NS = 80e6
 CODE = "import time{before}\nbegan = time.perf_counter_ns()\nimport {module}\nprint(time.perf_counter_ns() - began)"
 
 

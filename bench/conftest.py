@@ -6,6 +6,9 @@ Contenders take turns; each measurement repeats its work until it lasts a few mi
 for it moves least when a machine is busy. Nothing is asserted on time: a target that is not reached is shown as "missed" in the table
 at the end, and in pytest-benchmark's extra_info. A bench fails only where its contenders compute different numbers.
 
+    python -m pytest bench --bench-store         keeps the table in .benchmarks/gates.json, by machine and instruction set
+    python -m pytest bench --bench-gate          fails where a gate is worse by more than a tenth than the run kept there of this machine
+
 The C twins are compiled with the flags that meson.build gives the kernels, read from there, for the instruction set in use.
 """
 
@@ -13,8 +16,10 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import json
 import math
 import os
+import platform
 import re
 import shlex
 import shutil
@@ -31,7 +36,10 @@ import numpy as np
 import pytest
 
 HERE = Path(__file__).resolve().parent
+KEPT = HERE.parent / ".benchmarks" / "gates.json"
+WORSE = 1.10  # of the figure that was kept
 TABLE = pytest.StashKey[list["Line"]]()
+WORSENED = pytest.StashKey[list[str]]()
 
 Runner = Callable[[int], Any]  # does its work so many times
 
@@ -51,6 +59,12 @@ def alone(config: pytest.Config) -> bool:
     return bool(paths) and all(path == HERE or HERE in path.parents for path in paths)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("mflow's benches")
+    group.addoption("--bench-store", action="store_true", help=f"keep the table of this machine in {KEPT.name}")
+    group.addoption("--bench-gate", action="store_true", help=f"fail where a gate is worse than in {KEPT.name} by more than a tenth")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_cmdline_main(config: pytest.Config) -> None:
     if alone(config) and getattr(config.option, "numprocesses", None):
@@ -59,7 +73,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[TABLE] = []
+    config.stash[TABLE], config.stash[WORSENED] = [], []
     if alone(config) and hasattr(config.option, "benchmark_disable"):
         config.option.benchmark_disable = False  # addopts switches it off for the tests
         config.option.benchmark_quiet = config.option.verbose <= 0  # our table says what its table would
@@ -78,6 +92,60 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line("  ".join(cells).rstrip())
     missed = sum(line.met() is False for line in lines)
     terminalreporter.write_line(f"{sum(line.met() is True for line in lines)} targets met, {missed} missed")
+    for text in config.stash[WORSENED]:
+        terminalreporter.write_line(f"worse than the run that was kept: {text}", red=True)
+
+
+# ---- runs that are kept ---------------------------------------------------------------------------------------------------------------
+
+
+def machine() -> str:
+    """This machine, as far as its times depend on it: processor, instruction set, Python."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        text = ""
+    name = re.search(r"^model name\s*: (.*)$", text, re.MULTILINE)
+    return f"{name[1] if name else platform.processor() or platform.machine()}, {mflow_core.isa()}, Python {platform.python_version()}"
+
+
+def read_kept(path: Path) -> dict[str, dict[str, Any]]:
+    """{machine: {"what, against peer": figures}} of all runs that were kept."""
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else {}
+
+
+def figures(lines: Sequence[Line]) -> dict[str, Any]:
+    """The lines of a table by name; figure: the ratio to the peer, nanoseconds where there is none."""
+    return {
+        f"{line.what}, against {line.peer}": {
+            "figure": line.ratio if line.other else line.mflow.lower, "mflow_ns": line.mflow.lower,
+            "peer_ns": line.other.lower if line.other else None, "gate": line.met() is not None, "met": line.met(),
+        } for line in lines
+    }  # fmt: skip
+
+
+def worse_than(kept: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Gates whose figure has worsened by more than WORSE, in words."""
+    return [
+        f"{name}: {now[name]['figure']:.4g}, was {old['figure']:.4g}"
+        for name, old in kept.items()
+        if old["gate"] and name in now and now[name]["figure"] > WORSE * old["figure"]
+    ]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    config = session.config
+    now = figures(config.stash[TABLE])
+    if not now:
+        return
+    all_kept = read_kept(KEPT)
+    config.stash[WORSENED] = worse_than(all_kept.get(machine(), {}), now) if config.getoption("--bench-gate") else []
+    if config.stash[WORSENED] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    if config.getoption("--bench-store"):
+        KEPT.parent.mkdir(exist_ok=True)
+        all_kept[machine()] = all_kept.get(machine(), {}) | now
+        KEPT.write_text(json.dumps(all_kept, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
 # ---- measuring -------------------------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ FLOORS = (
     ("adapters", "experiments"),
     ("analysis", "equations"),
     ("fitting", "vibration"),
-    ("dynamics", "optimize"),
+    ("dynamics", "optimize", "prepared"),
     ("integrate",),
     ("problems", "training"),
     ("course", "curvature", "implicit"),
@@ -43,7 +43,7 @@ FACES = {"__init__", "__main__", "schedules", "objectives", "scipy", "torch", "n
 CORE_FLOORS = (
     ("abi", "config"),
     ("api",),
-    ("host_descents",),
+    ("host_descents", "prepared"),
     ("implicit", "lanes"),
     ("fitting", "optimize"),
     ("dynamics", "paths"),
@@ -181,6 +181,57 @@ def test_no_public_name_is_both_a_module_and_something_else():
         if name not in PUBLIC_MODULES:
             assert f"mflow.{name}" not in sys.modules, name
             assert not isinstance(getattr(mflow, name), types.ModuleType), name
+
+
+AT_IMPORT = 200  # modules of the project that `import mflow` may load: 168 as this was written, of 280
+NOT_AT_IMPORT = ("numpy.random", "numpy.polynomial", "concurrent.futures", "json", "pathlib", "scipy", "numba")
+LATER_FOLDERS = (
+    "adapters",
+    "analysis",
+    "cli",
+    "data",
+    "equations",
+    "experiments",
+    "fitting",
+    "implicit",
+    "plot",
+    "prepared",
+    "training",
+    "vibration",
+)
+
+
+def test_import_loads_what_most_programs_use():
+    """Counted, not timed: what few programs need is imported when its name is first asked for."""
+    code = "import numpy, sys; before = set(sys.modules); import mflow; print(*sorted(set(sys.modules) - before))"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    ours = [name for name in loaded if name.split(".")[0] in ("mflow", "mflow_core")]
+    assert len(ours) <= AT_IMPORT
+    assert not set(loaded) & set(NOT_AT_IMPORT)
+    assert not [name for name in ours if name.startswith("mflow.") and name.split(".")[1] in LATER_FOLDERS]
+
+
+def test_names_that_are_imported_later_stand_once_for_the_run_and_once_for_type_checkers():
+    tree = ast.parse((PACKAGE / "__init__.py").read_text())
+    block = next(node for node in tree.body if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING")
+    seen = {
+        (node.module.removeprefix("mflow."), alias.name)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom) and node.module != "mflow" and not node.module.startswith(("mflow.adapters", "mflow.base"))
+        for alias in node.names
+    }
+    assert seen == {(module, name) for module, names in mflow._LATER.items() for name in names.split()}
+    for name in mflow._PLACES:
+        assert getattr(mflow, name) is getattr(importlib.import_module(f"mflow.{mflow._PLACES[name]}"), name)
+
+
+def test_analyses_of_results_import_themselves():
+    code = (
+        "import mflow; r = mflow.minimize(lambda x: (x @ x, 2 * x), [1.0, 2.0], jac=True); print(r.certificate().verdict);"
+        "print(mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0]).posedness().verdict)"
+    )
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert out == ["minimum", "well-posed"]
 
 
 AT_THE_ROOT = {

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import mflow_core
 import numpy as np
 import pytest
 
@@ -133,3 +136,31 @@ def test_one_version_of_each_linter() -> None:
     assert dev <= hooks
     assert all(re.fullmatch(r"[\w-]+==[\w.]+", package) for package in hooks)
     assert len({package.partition("==")[0] for package in hooks}) == len(hooks)
+
+
+def test_a_gate_that_worsens_is_told() -> None:
+    """Of the benches: a ratio that is worse by more than a tenth than the one that was kept, where it is a gate."""
+    spec = importlib.util.spec_from_file_location("bench_conftest", ROOT / "bench" / "conftest.py")
+    assert spec is not None
+    assert spec.loader is not None
+    bench = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = bench  # dataclasses look themselves up there
+    try:
+        spec.loader.exec_module(bench)
+    finally:
+        del sys.modules[spec.name]
+    times = [bench.Quartiles(ns, ns, ns) for ns in (100.0, 109.0, 112.0, 200.0)]
+    kept = bench.figures([
+        bench.Line("step", times[0], "C", times[3], 1.0), bench.Line("call", times[0], "", None, limit_ns=1e3),
+        bench.Line("look", times[0], "C", times[3]), bench.Line("gone", times[0], "C", times[3], 1.0),
+    ])  # fmt: skip
+    assert (kept["step, against C"]["figure"], kept["call, against "]["figure"]) == (0.5, 100.0)
+    for now, told in ((times[0], 0), (times[1], 0), (times[2], 2)):
+        lines = [
+            bench.Line("step", now, "C", times[3], 1.0),
+            bench.Line("call", now, "", None, limit_ns=1e3),
+            bench.Line("look", now, "C", times[3]),
+        ]
+        assert len(bench.worse_than(kept, bench.figures(lines))) == told
+    assert "step, against C: 0.56, was 0.5" in bench.worse_than(kept, bench.figures(lines))
+    assert bench.machine().endswith(f"{mflow_core.isa()}, Python {platform.python_version()}")

@@ -21,71 +21,128 @@ Every integrator has a class here (`mflow.RK4`), every optimizer in `mflow.optim
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from mflow_core._levels import VERSION
 from mflow_core.problems.problem import Recoverable
 
-from mflow import objectives, optim, schedules
-from mflow.analysis.basins import basins
-from mflow.analysis.certificate import Certificate, certificate
-from mflow.analysis.explain import explain
-from mflow.analysis.families import family
-from mflow.analysis.posedness import posedness, posedness_along
+from mflow import optim
 from mflow.base.methods import Method, classes, get_method, methods
-from mflow.base.result import DynamicsResult, IVPResult, OptimizeResult
-from mflow.data.rows import minibatches
-from mflow.derivatives.gradients import DerivativeReport, check_grad, check_gradient, check_jacobian
+from mflow.base.result import ANALYSES, DynamicsResult, IVPResult, OptimizeResult
 from mflow.derivatives.remainder import GradientWarning
 from mflow.dynamics.solve import solve_dynamics
-from mflow.equations.consistency import consistency
-from mflow.equations.convergence import convergence, explicit_vs_implicit
-from mflow.equations.energy import EnergyLedger, energy_ledger
-from mflow.experiments.lr_find import LRFindResult, lr_find
-from mflow.experiments.sweep import SweepResult, sweep
-from mflow.experiments.tasks import Descent, Training
-from mflow.fitting.batch import LeastSquaresBatchResult, least_squares_batch
-from mflow.fitting.curve_fit import curve_fit
-from mflow.fitting.fitted import CurveFit
-from mflow.fitting.least_squares import LeastSquaresResult, least_squares
-from mflow.implicit.linear import ImplicitSGD
-from mflow.implicit.residuals import ResidualSGD as _ResidualSGD  # noqa: F401 (what ImplicitSGD(residual=...) makes)
-from mflow.implicit.softmax import SoftmaxSGD
-from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
 from mflow.integrate.control import Event
 from mflow.integrate.curvature import StiffnessWarning
 from mflow.integrate.dense import DenseOutput
 from mflow.integrate.flow import gradient_flow
 from mflow.integrate.ivp import solve_ivp
 from mflow.integrate.stepper import Stepper
-from mflow.optimize.linesearch import LineSearch, LineSearchResult, line_search
 from mflow.optimize.minimize import minimize
-from mflow.optimize.minimize_batch import MinimizeBatchResult, minimize_batch
 from mflow.problems.compiled import Compiled, compile
-from mflow.problems.curves import starting_values
-from mflow.problems.first_order import first_order_system
-from mflow.problems.symbolic import compiled_from_sympy
 from mflow.solvers.nonlinear import FixedPoint, Newton, NewtonKrylov
-from mflow.stability.amplification import amplification
-from mflow.stability.conditions import order_from_conditions, principal_error_norm
-from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient, stability_function
-from mflow.stability.limits import max_stable_dt, stability_limit
-from mflow.stability.oscillation import dispersion, dissipation, oscillation
-from mflow.stability.quadratic import best_parameters, convergence_rate, parameter_region
-from mflow.stability.region import stability_region
-from mflow.training.train import TrainResult, train
-from mflow.vibration.modal import Modes, modes
-from mflow.vibration.spectrum import ResponseSpectrum, response_spectrum
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what stands in _LATER
+    from mflow import objectives, schedules
     from mflow.adapters.sklearn_estimators import ImplicitSGDClassifier as ImplicitSGDClassifier
     from mflow.adapters.sklearn_estimators import ImplicitSGDRegressor as ImplicitSGDRegressor
+    from mflow.analysis.basins import basins
+    from mflow.analysis.certificate import Certificate, certificate
+    from mflow.analysis.explain import explain
+    from mflow.analysis.families import family
+    from mflow.analysis.posedness import posedness, posedness_along
     from mflow.base._integrators import *  # noqa: F403
+    from mflow.data.rows import minibatches
+    from mflow.derivatives.gradients import DerivativeReport, check_grad, check_gradient, check_jacobian
+    from mflow.equations.consistency import consistency
+    from mflow.equations.convergence import convergence, explicit_vs_implicit
+    from mflow.equations.energy import EnergyLedger, energy_ledger
+    from mflow.experiments.lr_find import LRFindResult, lr_find
+    from mflow.experiments.sweep import SweepResult, sweep
+    from mflow.experiments.tasks import Descent, Training
+    from mflow.fitting.batch import LeastSquaresBatchResult, least_squares_batch
+    from mflow.fitting.curve_fit import curve_fit
+    from mflow.fitting.fitted import CurveFit
+    from mflow.fitting.least_squares import LeastSquaresResult, least_squares
+    from mflow.implicit.linear import ImplicitSGD
+    from mflow.implicit.softmax import SoftmaxSGD
+    from mflow.integrate.batch import IVPBatchResult, solve_ivp_batch
+    from mflow.optimize.linesearch import LineSearch, LineSearchResult, line_search
+    from mflow.optimize.minimize_batch import MinimizeBatchResult, minimize_batch
+    from mflow.prepared.solver import CompiledSolver, compile_solver
+    from mflow.problems.curves import starting_values
+    from mflow.problems.first_order import first_order_system
+    from mflow.problems.symbolic import compiled_from_sympy
+    from mflow.stability.amplification import amplification
+    from mflow.stability.conditions import order_from_conditions, principal_error_norm
+    from mflow.stability.facts import is_a_stable, is_l_stable, limit_at_infinity, ssp_coefficient, stability_function
+    from mflow.stability.limits import max_stable_dt, stability_limit
+    from mflow.stability.oscillation import dispersion, dissipation, oscillation
+    from mflow.stability.quadratic import best_parameters, convergence_rate, parameter_region
+    from mflow.stability.region import stability_region
+    from mflow.training.train import TrainResult, train
+    from mflow.vibration.modal import Modes, modes
+    from mflow.vibration.spectrum import ResponseSpectrum, response_spectrum
 
 __version__ = VERSION
 
 _INTEGRATORS = {cls.__name__: cls for cls in classes().values() if cls.record.kind in ("step", "direction")}
 globals().update(_INTEGRATORS)
+
+# What is imported when it is first asked for, by its module: most programs use little of it, and start twice as fast without.
+_LATER = {
+    "analysis.basins": "basins",
+    "analysis.certificate": "Certificate certificate",
+    "analysis.explain": "explain",
+    "analysis.families": "family",
+    "analysis.posedness": "posedness posedness_along",
+    "data.rows": "minibatches",
+    "derivatives.gradients": "DerivativeReport check_grad check_gradient check_jacobian",
+    "equations.consistency": "consistency",
+    "equations.convergence": "convergence explicit_vs_implicit",
+    "equations.energy": "EnergyLedger energy_ledger",
+    "experiments.lr_find": "LRFindResult lr_find",
+    "experiments.sweep": "SweepResult sweep",
+    "experiments.tasks": "Descent Training",
+    "fitting.batch": "LeastSquaresBatchResult least_squares_batch",
+    "fitting.curve_fit": "curve_fit",
+    "fitting.fitted": "CurveFit",
+    "fitting.least_squares": "LeastSquaresResult least_squares",
+    "implicit.linear": "ImplicitSGD",
+    "implicit.softmax": "SoftmaxSGD",
+    "integrate.batch": "IVPBatchResult solve_ivp_batch",
+    "optimize.linesearch": "LineSearch LineSearchResult line_search",
+    "optimize.minimize_batch": "MinimizeBatchResult minimize_batch",
+    "prepared.solver": "CompiledSolver compile_solver",
+    "problems.curves": "starting_values",
+    "problems.first_order": "first_order_system",
+    "problems.symbolic": "compiled_from_sympy",
+    "stability.amplification": "amplification",
+    "stability.conditions": "order_from_conditions principal_error_norm",
+    "stability.facts": "is_a_stable is_l_stable limit_at_infinity ssp_coefficient stability_function",
+    "stability.limits": "max_stable_dt stability_limit",
+    "stability.oscillation": "dispersion dissipation oscillation",
+    "stability.quadratic": "best_parameters convergence_rate parameter_region",
+    "stability.region": "stability_region",
+    "training.train": "TrainResult train",
+    "vibration.modal": "Modes modes",
+    "vibration.spectrum": "ResponseSpectrum response_spectrum",
+}
+_PLACES = {name: module for module, names in _LATER.items() for name in names.split()}
+
+
+def _analysis(name: str, module: str) -> Callable[..., Any]:
+    """The method of a result that imports its analysis, which then stands in its place."""
+
+    def analysed(result: Any, **options: Any) -> Any:
+        import_module(f"mflow.{module}")
+        return ANALYSES[name](result, **options)
+
+    return analysed
+
+
+ANALYSES |= {"certificate": _analysis("certificate", "analysis.certificate"), "posedness": _analysis("posedness", "analysis.posedness")}
 
 # Modules that users know by name. `__getattr__` imports one when it is first asked for: some need more than NumPy.
 _MODULES = ("data", "nonlinear", "objectives", "optim", "plot", "schedules", "scipy", "testproblems", "torch")
@@ -94,6 +151,7 @@ _ESTIMATORS = ("ImplicitSGDClassifier", "ImplicitSGDRegressor")  # these need sc
 __all__ = [  # noqa: PLE0604
     "Certificate",
     "Compiled",
+    "CompiledSolver",
     "CurveFit",
     "DenseOutput",
     "DerivativeReport",
@@ -143,6 +201,7 @@ __all__ = [  # noqa: PLE0604
     "explicit_vs_implicit",
     "family",
     "compile",
+    "compile_solver",
     "compiled_from_sympy",
     "first_order_system",
     "get_method",
@@ -189,10 +248,11 @@ def __dir__() -> list[str]:
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what needs more than NumPy when it is asked for; for a name that does not exist, the error gives those near to it."""
+    """Imports what few programs need when it is asked for; for a name that does not exist, the error gives those near to it."""
+    if name in _PLACES:
+        value = globals()[name] = getattr(import_module(f"mflow.{_PLACES[name]}"), name)
+        return value
     if name in _MODULES or name in _ESTIMATORS:
-        from importlib import import_module
-
         return import_module(f"mflow.{name}") if name in _MODULES else getattr(import_module("mflow.adapters.sklearn_estimators"), name)
     from mflow_core.registry import unknown
 

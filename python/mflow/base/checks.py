@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from mflow_core.arithmetic.starts import new_start
+from mflow_core.arithmetic.starts import largest, new_start
 from mflow_core.problems.sparse import check_sparse, is_sparse
 from numpy.typing import NDArray
 
@@ -301,6 +301,8 @@ def as_array(value: Any, argument: str) -> NDArray[Any]:
 
 def finite_array(array: Array, argument: str) -> Array:
     """The array itself. Raises ValueError where an entry is not finite."""
+    if array.dtype == np.float64 and array.flags.c_contiguous and array.flags.aligned and math.isfinite(largest(array)):
+        return array
     bad = np.flatnonzero(~np.isfinite(array))
     if bad.size:
         raise ValueError(f"{argument}: expected finite numbers, got {array.flat[bad[0]]} in entry {bad[0]}")

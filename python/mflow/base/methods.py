@@ -168,7 +168,8 @@ def record_values(record: Any, given: Mapping[str, Any]) -> dict[str, float]:
             values = tuple(value)
         for record_name, one, kind in zip(p.record_names, values, p.kinds, strict=True):
             out[record_name] = _number(record.name, p, one, kind)
-    record.sizes(out)  # checks bounds, and parameters against each other
+    if out:
+        record.sizes(out)  # checks bounds, and parameters against each other
     return out
 
 
@@ -214,6 +215,11 @@ class Method:
     def parameters_(self) -> tuple[Parameter, ...]:
         """What can be set: a `Parameter` each."""
         return parameters_of(self.record)
+
+    @classmethod
+    def takes(cls, name: str) -> bool:
+        """Whether it has a parameter of this name."""
+        return name in _by_name(cls.record)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -306,6 +312,7 @@ _RECORD_FACTS = (
 )
 
 
+@functools.cache
 def positional(record: Any) -> list[str]:
     """Parameters that an optimizer takes by position: the first ones, whose order is torch's in every class; the rest go by name."""
     names = [p.name for p in parameters_of(record)]

@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 # Analyses of results, by the name of the method that calls them. Their modules import this one, so each registers itself here when it is
-# imported; `import mflow` imports them all.
+# imported, which the face sees to when it is first asked for.
 ANALYSES: dict[str, Callable[..., Any]] = {}
 
 READ_ONLY = "mflow's arrays must not be changed in place: work on a copy, as in x = x.copy()"

@@ -11,7 +11,6 @@ import json
 import math
 import os
 import re
-import secrets
 import stat
 import time
 import zlib
@@ -77,7 +76,7 @@ def replace_file(target: Path, *parts: bytes, private: bool = True) -> None:
 def _new_part(target: Path, mode: int) -> tuple[int, str]:
     """(handle, name) of a new file beside the target, which is locked until it is closed; mode: before the user's mask is taken off."""
     while True:
-        name = os.path.join(target.parent, f".{target.name}.{secrets.token_hex(4)}{PART}")
+        name = os.path.join(target.parent, f".{target.name}.{os.urandom(4).hex()}{PART}")
         try:
             handle = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
         except FileExistsError:

@@ -19,7 +19,7 @@ from mflow_core.stepping.energies import Energies
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method
-from mflow.base.result import COLUMNS, DynamicsResult, Result
+from mflow.base.result import COLUMNS, DynamicsResult, Result, last_axis
 from mflow.base.telling import tell
 from mflow.dynamics import load_tables
 from mflow.dynamics.endings import MotionEnding
@@ -237,9 +237,9 @@ class Motion(Drive):
         if "v(1/2)" in self.method.record.formula and self.mode == "fixed" and one_grid:  # the method's own formula has half steps
             t_half, v_half = self.history.half_steps(self.t1, self.step, self.steps, self.supports)
             if v_half is not None:
-                v_half = np.moveaxis(v_half.reshape(len(v_half), *self.supports.shape), 0, -1)
+                v_half = last_axis(v_half.reshape(len(v_half), *self.supports.shape))
         out = DynamicsResult(
-            t=t, x=np.moveaxis(x, 0, -1), v=np.moveaxis(v, 0, -1), a=np.moveaxis(a, 0, -1), energy=energy, sol=sol, sol_v=sol_v,
+            t=t, x=last_axis(x), v=last_axis(v), a=last_axis(a), energy=energy, sol=sol, sol_v=sol_v,
             t_events=events.t_events if events else None,
             x_events=[self._events_whole(y, 0) for y in events.y_events] if events else None,
             v_events=[self._events_whole(y, 1) for y in events.y_events] if events else None,

@@ -184,11 +184,12 @@ def solve_dynamics(
     if isinstance(damping, str):
         damping, parameters = None, {**parameters, "damping": _own_damping(method, damping)}
     chosen_method, extra = as_method(method, parameters), as_tuple(args)
-    facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))
-    facts |= {"force": force is not None, "velocity_free": velocity_free}
-    facts |= {"potential": potential is not None, "linear_solver": linear_solver}
+    facts: dict[str, Any] = {}  # of runs that are saved or resumed
+    if not (checkpoint is None and resume is None):
+        facts = _checksums((mass, damping, stiffness, load, rayleigh, fixed, dfdx, dfdv, args))
+        facts |= {"force": force is not None, "velocity_free": velocity_free}
+        facts |= {"potential": potential is not None, "linear_solver": linear_solver, "after": after if after == "zero" else None}
     start, speed = check_starts(x0, v0, (mass, damping, stiffness), load)
-    facts |= {"after": after if after == "zero" else None}
     if after is not None:
         check_choice(after, "after", ("hold", "zero"))
         if not is_table(load):

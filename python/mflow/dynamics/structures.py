@@ -53,8 +53,8 @@ def structure_problem(
         supports.reorder(order)
         M, C, K = (a if a is None else a[order] if a.ndim == 1 else a[order][:, order] for a in (M, C, K))
     diagonal = M if M.ndim == 1 else M.diagonal()
-    bad = np.flatnonzero(~(diagonal > 0))
-    if bad.size:
+    if not (diagonal > 0).all():
+        bad = np.flatnonzero(~(diagonal > 0))
         raise ValueError(
             f"mass: expected a mass above 0 for every degree of freedom that moves, got {diagonal[bad[0]]:g} at degree of freedom "
             f"{supports.free[bad[0]]} (row {supports.free[bad[0]]}); take those without one out by static condensation, or name "
@@ -64,7 +64,7 @@ def structure_problem(
     table = None
     if is_table(load):
         table, load = load, None
-    elif load is not None or np.any(pull):
+    elif load is not None or (supports.any and np.any(pull)):
         load = load_on(load, supports, pull)
     problem = Structure(size, M, _damping(damping, supports) if function else C, K, load, cg=cg)
     if table is not None:

@@ -18,8 +18,10 @@ class Supports:
     def __init__(self, x0: Array, fixed: Any) -> None:
         self.shape, self.n = x0.shape, x0.size
         self.place = x0.ravel().copy()
-        held = np.zeros(self.n, dtype=bool)
+        self.any = False
+        self.free, self.held = np.arange(self.n), np.arange(0)
         if fixed is not None:
+            held = np.zeros(self.n, dtype=bool)
             index = np.asarray(fixed)
             if index.dtype == bool and index.shape in (self.shape, (self.n,)):
                 index = np.flatnonzero(index)
@@ -31,11 +33,13 @@ class Supports:
                     f"{self.shape}, got {given}"
                 )
             held[index.astype(np.intp)] = True
-        self.free, self.held = np.flatnonzero(~held), np.flatnonzero(held)
-        self.any = bool(self.held.size)
+            self.free, self.held = np.flatnonzero(~held), np.flatnonzero(held)
+            self.any = bool(self.held.size)
 
     def check_rest(self, speed: Array) -> None:
         """ValueError where a fixed degree of freedom has a velocity."""
+        if not self.held.size:
+            return
         moving = self.held[speed.ravel()[self.held] != 0]
         if moving.size:
             value, k = speed.ravel()[moving[0]], moving[0]

@@ -188,6 +188,8 @@ def _words(factor: float, term: Modified) -> str:
         flow = f"c' = -({factor:.6g} {'-' if term.shift > 0.0 else '+'} {abs(term.shift):.6g} lr) g"
     if term.order == 1.0:
         return f"{flow} {'-' if term.kappa >= 0.0 else '+'} lr {abs(term.kappa):.6g} grad |g|^2"
+    if term.remainder == 0.0:  # of higher order where f is quadratic
+        return f"{flow} + O(lr^{term.order:g})"
     return f"{flow} + O(lr^{term.order:g}), on f = L c^2/2 {term.remainder:.6g} lr^{term.order:g} L^{term.order + 1:g} c"
 
 

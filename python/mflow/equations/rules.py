@@ -181,11 +181,13 @@ def modified_of(method: Method | Rule, kind: str, factor: float, order: int = 1)
 
 
 def _of_tableau(A: Any, b: Any, order: int) -> float:
-    """R(z) = e^z + E z^(p+1) + ... with E = b A^p 1 - 1/(p+1)!, and log R(-lr L)/lr = -L + (-1)^(p+1) E lr^p L^(p+1)."""
+    """R(z) = e^z + E z^(p+1) + ... with E = b A^p 1 - 1/(p+1)!, and log R(-lr L)/lr = -L + (-1)^(p+1) E lr^p L^(p+1).
+    What is rounding alone is 0."""
     moment = np.ones(len(b))
     for _ in range(order):
         moment = A @ moment
-    return (-1.0) ** (order + 1) * (float(b @ moment) - 1.0 / math.factorial(order + 1))
+    off = float(b @ moment) - 1.0 / math.factorial(order + 1)
+    return (-1.0) ** (order + 1) * off if abs(off) > 1e-14 else 0.0
 
 
 def _term(rate: Callable[[float], float], first: float, flow: float, order: int) -> float:

@@ -181,7 +181,7 @@ class Stepper:
     def _make_run(self, equation: problem.Problem, **more: Any) -> None:
         """The run of the core, under error control where tolerances are given."""
         direction = self._call["direction"]
-        if not isinstance(direction, int | float | np.number) or math.isnan(direction):
+        if not isinstance(direction, (int, float, np.number)) or math.isnan(direction):
             raise ValueError(f"direction: expected a number, whose sign counts, got {direction!r}")
         function = self._call.get("fun", self._call.get("accel"))
         self._breaks = Breaks.of(self._call["breaks"], getattr(function, "breaks", None), equation)
@@ -203,11 +203,12 @@ class Stepper:
         if callable(max_step):
             raise TypeError("max_step: expected a number, got a function; functions go into mflow.solve_ivp")
         relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, self._start.shape)
-        shape = np.broadcast_shapes(relative.shape, absolute.shape)
+        if relative.size != absolute.size:
+            shape = np.broadcast_shapes(relative.shape, absolute.shape)
+            relative, absolute = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))
         largest = check_max_step(max_step)
         least = check_min_step(min_step, largest)
-        r, a = (np.ascontiguousarray(np.broadcast_to(v, shape)) for v in (relative, absolute))
-        self._run.control(r, a, math.inf if callable(largest) else largest, least)
+        self._run.control(relative, absolute, math.inf if callable(largest) else largest, least)
         self._run.look_for_stiffness(stable_end(self.method.record))
         self._first = check_first_step(first_step, -math.inf, math.inf) or 0.0
 

@@ -99,7 +99,7 @@ class Optimizer(Updater):
 
     def __init__(self, params: Any, *args: Any, clip_norm: float | None = None, check_finite: bool = True, **parameters: Any) -> None:
         record = self._choose(parameters)
-        names = positional(record)
+        names = positional(record) if args else []
         if len(args) > len(names):
             raise TypeError(
                 f"{type(self).__name__}: expected only params, {', '.join(names)} by position, got {len(args) + 1} arguments; "

@@ -93,12 +93,12 @@ def direction_of(method: str | Method, settings: dict[str, Any], kind: str) -> t
     first = given.pop("dt", given.pop("lr", None))
     if first is not None and (callable(first) or isinstance(first, str) or not check_number(first, "lr") > 0.0):
         raise ValueError(f"lr: with a line search it is the first step tried; expected a number above 0, got {first!r}")
-    if any(p.name == "friction" for p in method.parameters_):
+    if method.takes("friction"):
         given = {"friction": FRICTION, **method.given, **given}
     made = as_method(method, {**given, "lr": 1.0} if method.kind == "update" else given)
     if kind == "barzilai_borwein" and made.name != "sgd":
         raise ValueError(f"line_search: Barzilai and Borwein's steps belong to method='steepest_descent', got {made.name}")
-    if made.parameters.get("weight_decay"):
+    if made.takes("weight_decay") and made.parameters["weight_decay"]:
         text = f"weight_decay: a search follows the cost alone, got {made.parameters['weight_decay']:g} of {made.name}"
         raise ValueError(f"{text}; put the penalty into fun, and give weight_decay=0")
     return made, 0.0 if first is None else float(first)

@@ -122,10 +122,8 @@ class Doubts:
                 return
             shape = self.start.shape
             known = quick(gradient_model(lambda at: probe.evaluate(at.reshape(shape), False)[0], self.start.ravel(), value, grad))
-            _remember(self.fun, known)
+            _remember(self.fun, known._replace(ncheck=0))  # of runs that need not look
             known = known._replace(ncheck=known.ncheck + 1)
-        else:
-            known = known._replace(ncheck=0)
         self._judge(known)
 
     def _judge(self, verdict: Verdict) -> None:

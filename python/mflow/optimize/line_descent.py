@@ -168,7 +168,7 @@ class LineDescent:
         )  # fmt: skip
         if self.keep_path:
             out.path = self._path()
-        flat, shape, differences = np.ravel(x).copy(), self.start.shape, self.doubts.differences and not self.problem.compiled
+        flat, shape, differences = x.ravel().copy(), self.start.shape, self.doubts.differences and not self.problem.compiled
         keep_origin(out, Landscape(
             flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
             converged=reason == "converged", longer=OF_DIFFERENCES if differences else 1.0,
@@ -176,8 +176,7 @@ class LineDescent:
         ))  # fmt: skip
         if self.method.family == "quasi_newton" and self.doubts.box is None:
             inverse = InverseHessian(run, x.size)
-            limited = any(p.name == "maxcor" for p in self.method.parameters_)
-            out.hess_inv = inverse if limited else inverse.todense()
+            out.hess_inv = inverse if self.method.takes("maxcor") else inverse.todense()
         return out
 
     def _path(self) -> Result:

@@ -31,7 +31,7 @@ FILE_EVERY = 1000  # iterations between two files
 
 def asked_looks(settings: dict[str, Any], searches: bool) -> tuple[Any, Any, bool]:
     """(monitor, monitor_every, progress), taken from the arguments of a call. Raises TypeError or ValueError."""
-    monitor, every, shows = (settings.pop(name) for name in ("monitor", "monitor_every", "progress"))
+    monitor, every, shows = settings.pop("monitor"), settings.pop("monitor_every"), settings.pop("progress")
     check_flags(progress=shows)
     if searches and (monitor is not None or shows):
         raise ValueError("monitor, progress: a line search chooses its own steps and shows no bar; omit them")

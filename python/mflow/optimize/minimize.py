@@ -252,10 +252,10 @@ def _every(path: Any) -> int:
 
 
 # What a call takes beside the parameters of its method: its own arguments, the step, and how implicit steps are solved.
-ARGUMENTS = (
+ARGUMENTS = dict.fromkeys((  # in order, and fast to look into
     *(name for name in inspect.signature(minimize).parameters if name != "parameters"),
     "lr", "dt", "friction", "solver", "jac_sparsity", "lband", "uband",
-)  # fmt: skip
+))  # fmt: skip
 
 
 class _Descent:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from mflow_core.problems import signatures
 
-__all__ = ["c_cost", "c_function", "c_residual"]
+__all__ = ["c_cost", "c_function", "c_residual", "c_slope_with"]
 
 RAISED, WRONG_LENGTH = signatures.RAISED, signatures.WRONG_LENGTH
 
@@ -205,6 +205,40 @@ def _slope(fill: Any, carray: Any) -> Callable[..., Any]:
         return status
 
     return slope
+
+
+def c_slope_with(numba: Any, fun: Callable[..., Any], n_args: int, inplace: bool) -> Any:
+    """The C function of a right-hand side fun(t, y, *args), or fun(t, y, out, *args), with n_args numbers that lie at its user data."""
+    from numba.np.unsafe import ndarray
+
+    fixed_tuple: Any = ndarray.to_fixed_tuple
+    number, vector, pointer, last = _types(numba)
+    jitted = _jitted(numba, fun, (number, vector), (0.0,) * n_args, numba.types.Array(number, 1, "C") if inplace else None)
+    carray, store = numba.carray, _pieces(numba)[1]
+
+    @numba.njit
+    def numbers(context: Any) -> Any:
+        return fixed_tuple(carray(context, (n_args,), np.float64), n_args)
+
+    @numba.njit
+    def filled(t: float, y: Any, out: Any, more: Any) -> int:
+        jitted(*((t, y, out) + more))  # noqa: RUF005
+        return 0
+
+    @numba.njit
+    def stored(t: float, y: Any, out: Any, more: Any) -> int:
+        return 0 if store(out, jitted(*((t, y) + more))) else WRONG_LENGTH  # noqa: RUF005
+
+    fill = filled if inplace else stored
+
+    def slope(t: float, y: Any, out: Any, n: int, context: Any) -> Any:
+        try:
+            status = fill(t, carray(y, (n,)), carray(out, (n,)), numbers(context))
+        except Exception:
+            status = RAISED
+        return status
+
+    return _made(numba, _name(fun), numba.types.int32(number, pointer, pointer, *last), slope)
 
 
 # ---- costs ----------------------------------------------------------------------------------------------------------------------------

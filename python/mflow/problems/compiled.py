@@ -24,9 +24,9 @@ from mflow_core.problems import signatures
 
 from mflow.base.checks import as_tuple, check_choice, check_flags, check_function
 from mflow.base.extras import need
-from mflow.problems.callbacks import c_cost, c_function, c_residual
+from mflow.problems.callbacks import c_cost, c_function, c_residual, c_slope_with
 
-__all__ = ["Compiled", "compile", "need_numba"]
+__all__ = ["Compiled", "compile", "compile_with_args", "need_numba"]
 
 KINDS = {
     "rhs": (2, signatures.RHS_SIGNATURE),
@@ -206,6 +206,21 @@ def compile(
     slope = None if jac is None else compile(jac, kind="jac", **options)
     made = c_function(numba, kind, fun, **options)
     return Compiled(kind, _bound(fun, args), made, _source(fun), inplace=inplace, jac=slope)
+
+
+def compile_with_args(fun: Callable[..., Any], n_args: int | None, inplace: bool) -> tuple[Compiled, int]:
+    """(compiled, n_args) of a right-hand side ``fun(t, y, *args)`` whose args, numbers, are read at every call from its user data.
+
+    n_args : None: as many as fun takes. Raises TypeError or ValueError as `compile`, ImportError without numba.
+    """
+    numba = need_numba()
+    check_function(fun, "fun", "a function of (t, y, *args), or a compiled one")
+    taken = _positional(fun) - 2 - inplace
+    if taken < 0 or n_args not in (None, taken):
+        besides = f"(t, y{', out' * inplace}) and {'numbers' if n_args is None else n_args}"
+        raise ValueError(f"fun: expected arguments {besides}, got {_positional(fun)} arguments")
+    made = c_slope_with(numba, fun, taken, inplace)
+    return Compiled("rhs", _bound(fun, ()), made, _source(fun), inplace=inplace), taken
 
 
 def _bound(fun: Callable[..., Any], args: tuple[Any, ...]) -> Callable[..., Any]:

@@ -98,9 +98,10 @@ def amplification(
 
     Returns
     -------
-    complex128 array of z's shape, the stability function R(z), of a multistep method the root of largest modulus; or
-    float64 array (*curvature.shape, n_vec, n_vec), the matrix that takes (c, v) to its next value. For second-order methods it acts on x, dt v, dt^2 a and the other carried vectors. Errors grow where
-    the ``spectral_radius``, a float64 array without the last two axes (for R(z) the modulus), is above 1.
+    complex128 array of z's shape, the stability function R(z), of a multistep method the root of largest modulus; or float64 array
+    (*curvature.shape, n_vec, n_vec), the matrix that takes (c, v) to its next value. For second-order methods it acts on x, dt v, dt^2 a
+    and the other carried vectors. Errors grow where the ``spectral_radius``, a float64 array without the last two axes (for R(z) the
+    modulus), is above 1.
 
     Raises
     ------

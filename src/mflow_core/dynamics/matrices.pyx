@@ -1,6 +1,8 @@
 """Matrices of dynamics as users give them: checked, and put into the narrowest form that fits (operators.pxd)."""
 from cpython.exc cimport PyErr_CheckSignals
 
+from libc.math cimport isfinite
+
 from mflow_core.solvers.operators cimport OP_BANDED, OP_DENSE, OP_DIAGONAL, OP_SPARSE, OP_TRIDIAGONAL
 
 import numpy as np
@@ -34,6 +36,10 @@ def reach_of(array):
 
 def checked_matrix(value, str argument, Py_ssize_t n):
     """A number, n numbers, n x n or a SciPy sparse matrix: float64, finite; vectors stand for diagonals."""
+    if type(value) is float and isfinite(value):
+        array = np.empty(n)
+        array.fill(value)
+        return array
     if hasattr(value, "tocsr"):
         array = check_sparse(value, argument).tocsr().astype(np.float64)
         array.sum_duplicates()
@@ -48,7 +54,7 @@ def checked_matrix(value, str argument, Py_ssize_t n):
     if array.shape not in ((), (1,), (n,), (n, n)):
         raise ValueError(f"{argument}: expected a number, {n} numbers (a diagonal) or a matrix of shape ({n}, {n}) for {n} degrees of freedom, got "
                          f"shape {array.shape}")
-    if not np.all(np.isfinite(entries)):
+    if not np.isfinite(entries).all():
         raise ValueError(f"{argument}: expected finite numbers, got an entry that is not")
     return np.full(n, array.item()) if array.size == 1 and array.ndim < 2 and not hasattr(array, "tocsr") else array
 

@@ -2,33 +2,34 @@
 
     sum_(m=1..k) (1/m) D^m y+  -  kappa_k gamma_k (y+ - p)  =  h f(t + h, y+),     p = sum_(m=0..k) D^m y,    gamma_k = sum_(m=1..k) 1/m
 
-These are the numerical differentiation formulas of Shampine and Reichelt (1997), kappa = -0.1850, -1/9, -0.0823, -0.0415, 0: the last is
-BDF itself, the others have a quarter less error at orders 1 to 3, where runs take most of their steps, and nearly BDF's wide wedge of stability
-(A(alpha), alpha = 90, 90, 80, 66, 51 degrees). A form of fixed leading coefficient (Brenan, Campbell and Petzold) keeps its stability where steps
-change at will; here they stay the same for k + 1 steps at least, so that Jacobian and factors serve again, and the differences are the
-interpolating polynomial: the step's continuous extension and the next step's prediction need nothing else.
+These are the numerical differentiation formulas of Shampine and Reichelt (1997), kappa = -0.1850, -1/9, -0.0823, -0.0415, 0. The last is
+BDF itself. The others take steps a quarter longer for the same error (order 4 an eighth), and orders 1 to 3 are where large steps are
+taken; for that the wedge of stability is a little narrower (A(alpha), alpha = 90, 90, 80, 66, 51 degrees, BDF 90, 90, 86, 73, 51). A form
+of fixed leading coefficient (Brenan, Campbell and Petzold) keeps its stability where steps change at will. Here they stay the same for k +
+1 steps at least, so that Jacobian and factors serve again, and the differences are the interpolating polynomial: the continuous extension
+of a step and the prediction of the next need nothing else.
 
 With z = y+ and e = z - p this is the equation of an implicit stage, which the callback `solve` gets with the guess p,
 
     z - c f(t + h, z) = p - sum_(m=1..k) (gamma_m/alpha_k) D^m y,     alpha_k = (1 - kappa_k) gamma_k,   c = h/alpha_k.
 
-Carried are y and d_1 ... d_(K+2), d_j = D^j y, K the greatest order; the last two are those of orders k + 1 and k + 2 that tell what the next
-order would do. After a step d_(k+2) = e - d_(k+1), d_(k+1) = e, and d_j += d_(j+1) downwards. Scalars: s[0] the order of the next step, s[1]
-the length that the differences belong to, s[2] the steps of that length and order so far, s[3] the order of the step just taken. s[1] = 0
-means that they belong to this step's, of the greatest order.
+Carried are y and d_1 ... d_(K+2), d_j = D^j y, K the greatest order; the last two are those of orders k + 1 and k + 2 that tell what the
+next order would do. After a step d_(k+2) = e - d_(k+1), d_(k+1) = e, and d_j += d_(j+1) downwards. Scalars: s[0] the order of the next
+step, s[1] the length that the differences belong to, s[2] the steps of that length and order so far, s[3] the order of the step just taken.
+s[1] = 0 means that they belong to this step's, of the greatest order.
 
-A step of another length takes the same polynomial in new points: d'_j = sum_(m>=j) R_jm d_m, from x0 into x1. Where the step has grown
-so much (after a short one that landed on the end of a piece) that this multiplies rounding and the rest of Newton's iteration by more
-than AMPLIFIED, the order is lowered until it does not; in fixed steps the method starts anew.
+A step of another length takes the same polynomial in new points: d'_j = sum_(m>=j) R_jm d_m, from x0 into x1. Where the step has grown so
+much (after a short one that landed on the end of a piece) that this multiplies rounding and the rest of Newton's iteration by more than
+AMPLIFIED, the order is lowered until it does not; in fixed steps the method starts anew.
 
 The start. With an error estimate: order 1, d_1 = h f(t, y), and the order rises as the estimates say. In fixed steps no estimate would
-shorten the first ones, whose low order would be that of the run. So each of the first K steps, before which there are less than K differences
-(s[2] = STARTING), is taken by extrapolation of K implicit Euler results (as SEULEX, Hairer and Wanner II, IV.9). Inside the first two
-of them the continuous extension is the cubic Hermite one.
+shorten the first ones, whose low order would be that of the run. So each of the first K steps, before which there are less than K
+differences (s[2] = STARTING), is taken by extrapolation of K implicit Euler results (as SEULEX, Hairer and Wanner II, IV.9). Inside the
+first two of them the continuous extension is the cubic Hermite one.
 
-Error and order, as in the paper: err = C_k e with C_k = STRICTER (kappa_k gamma_k + 1/(k + 1)); after k + 1 steps of one length those of the orders
-below and above, C_(k-1) d_k and C_(k+1) d_(k+2). The order whose step would be longest is next. Norms are those of error control, from
-rtol and atol of the frame. Without them the order rises to K and the step stays.
+Error and order, as in the paper: err = C_k e with C_k = STRICTER (kappa_k gamma_k + 1/(k + 1)); after k + 1 steps of one length those of
+the orders below and above, C_(k-1) d_k and C_(k+1) d_(k+2). The order whose step would be longest is next. Norms are those of error
+control, from rtol and atol of the frame. Without them the order rises to K and the step stays.
 
 `work` holds r, z, p or y, and for the start K results more. x1 may be x0: every element is read before it is written, y last.
 """
@@ -122,10 +123,10 @@ cdef inline bint is_tame(int k, double ratio) noexcept nogil:
     return growth <= AMPLIFIED
 
 
-# ---- the start of fixed steps --------------------------------------------------------------------------------------------------------------
+# ---- the start of fixed steps ----------------------------------------------------------------------------------------------------------
 
 cdef int extrapolated(mf_frame *f, int columns, double *r, double *z, double *y, double *T) noexcept nogil:
-    """y becomes the state at the end: implicit Euler in 1, 2, ... steps, extrapolated by Aitken and Neville. T: a vector for each column."""
+    """y becomes the state at the end: implicit Euler in 1, 2, ... steps, extrapolated by Aitken and Neville. T: a vector for each."""
     cdef ptrdiff_t i, n = f.n
     cdef int j, k, status
     cdef double now, older
@@ -402,8 +403,8 @@ cdef int bdf() except -1:
         &RECORDS, b"multistep", b"bdf", b"BDF", b"ndf", MOST, 1,
         b"sum_(m=1..k) D^m y+/m - kappa_k gamma_k (y+ - y+(0)) = dt f(t + dt, y+), D^m backward differences, y+(0) = sum_(m=0..k) D^m y, "
         b"kappa = -0.1850, -1/9, -0.0823, -0.0415, 0, gamma_k = 1 + 1/2 + ... + 1/k",
-        b"Backward differentiation of variable order, 1 to 5, for stiff problems, large ones most of all: one equation a step whatever the order. "
-        b"The formulas are NDF, BDF with a term more that lowers the error. Continuous: the interpolating polynomial of the differences.",
+        b"Backward differentiation of variable order, 1 to 5, for stiff problems, large ones most of all: one equation a step whatever "
+        b"the order. The formulas are NDF, BDF with a term more that lowers the error. Continuous: the interpolating polynomial of the differences.",
         b"L. Shampine and M. Reichelt, SIAM J. Sci. Comput. 18 (1997) 1-22")
     if p == NULL:
         raise MemoryError("no memory for the parameters")

@@ -28,11 +28,11 @@ from fractions import Fraction
 
 
 ctypedef struct rosenbrock_t:
-    plan_row *stage                      # a, C: s rows; m, e: one; dense: a row for each power of theta but the last two vectors' own part
-    plan_row *sum
-    plan_row *end
-    plan_row *err
-    plan_row *dense
+    plan_row *stage                      # a: s rows
+    plan_row *sum                        # C: s rows
+    plan_row *end                        # m
+    plan_row *err                        # e
+    plan_row *dense                      # of Q_0, Q_1, ...
     double[MAX_STAGES] d
     double gamma
 

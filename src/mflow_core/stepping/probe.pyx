@@ -6,8 +6,8 @@ equation of an implicit stage are closed forms, componentwise, so no Newton iter
 
     f = z y,        w - gh z w = r   =>   w = r / (1 - gh z)            (h = 1)
 
-Carried vectors beyond the state are not filled (MF_FRESH): what they hold follows from the state. Those of a multistep method are as free as
-the state; they start from the unit vectors in turn, and a step is a matrix.
+Carried vectors beyond the state are not filled (MF_FRESH): what they hold follows from the state. Those of a multistep method are as
+free as the state; they start from the unit vectors in turn, and a step is a matrix.
 
 In second order all carried vectors start from the unit vectors in turn, with h = 1 for oscillators: their images are the columns of the
 matrix that a step multiplies with. On an oscillator the equation of an implicit acceleration is a closed form as well,
@@ -24,7 +24,8 @@ cimport numpy as cnp
 from mflow_core.arithmetic.vec cimport mf_fp_enter, mf_fp_leave
 from mflow_core.problems.problem cimport Problem
 from mflow_core.registry cimport MethodRecord, mf_sizes_of
-from mflow_core.types cimport MF_FRESH, MF_MULTISTEP, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes, mf_tableau
+from mflow_core.types cimport (MF_FRESH, MF_MULTISTEP, MF_SECOND_ORDER, mf_frame, mf_method, mf_new_frame, mf_new_problem, mf_problem, mf_sizes,
+                               mf_tableau)
 
 import numpy as np
 
@@ -128,7 +129,8 @@ def stability_values(MethodRecord record, dict parameters, cnp.ndarray z, double
         raise MemoryError()
     try:
         with nogil:
-            status = probe(record.m, par, &sizes, block, <const double *> cnp.PyArray_DATA(z), <double *> cnp.PyArray_DATA(out), count, rho, -1)
+            status = probe(record.m, par, &sizes, block, <const double *> cnp.PyArray_DATA(z), <double *> cnp.PyArray_DATA(out), count, rho,
+                           -1)
     finally:
         free(block)
         free(par)
@@ -138,8 +140,8 @@ def stability_values(MethodRecord record, dict parameters, cnp.ndarray z, double
 
 
 def step_matrices(MethodRecord record, dict parameters, cnp.ndarray z):
-    """The matrix of a step of a multistep method on y and its differences, as many as its order: complex128, (count, order + 1, order + 1), for
-    the complex128 z (one-dimensional, contiguous)."""
+    """The matrix of a step of a multistep method on y and its differences, as many as its order: complex128, (count, order + 1, order + 1),
+    for the complex128 z (one-dimensional, contiguous)."""
     cdef mf_sizes sizes
     cdef double *par = record.parameters(parameters)
     cdef double *block

@@ -64,7 +64,7 @@ def facts(m: Any) -> Any:
     out: dict[str, Any] = {"a_stable": mflow.is_a_stable(m), "l_stable": mflow.is_l_stable(m), "infinity": mflow.limit_at_infinity(m)}
     if m.tableau is not None:
         out |= {"ssp": mflow.ssp_coefficient(m), "order": mflow.order_from_conditions(m), "norm": mflow.principal_error_norm(m)}
-    if not is_second(m):
+    if not is_second(m) and "multistep" not in m.flags:
         R = mflow.stability_function(m)
         out |= {"numerator": R.numerator, "denominator": R.denominator}
     return out

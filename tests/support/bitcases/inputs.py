@@ -174,7 +174,8 @@ def changed(parameter: Any) -> list[Any]:
     if isinstance(default, tuple):
         return [tuple(0.75 * value for value in default)]
     if parameter.kinds[0] == "int":
-        return [default + 5]
+        upper = float(parameter.bounds.rpartition(", ")[2].strip("])"))
+        return [default + 5 if default + 5 <= upper else default - 2]
     return [0.125 if not default else 0.75 * default]
 
 

@@ -1,0 +1,1 @@
+"""Solvers that are prepared once and called again and again."""
