@@ -81,3 +81,16 @@ def test_largest_step_by_products(bench: Bench) -> None:
             times(v)
 
     bench.compare(f"max_stable_dt, n = 1e5, {products} products", {"mflow": repeated(ours), "its products": repeated(alone)}, rounds=7)
+
+
+def test_basins_of_a_compiled_cost(bench: Bench) -> None:
+    """41 x 41 starts on one core; beside them as many evaluations of the gradient in Python as two paths of 50 steps take."""
+    f, axis = mflow.objectives.Rosenbrock(2), np.linspace(-2.0, 2.0, 41)
+    point = np.array([-1.0, 1.5])
+
+    def gradients() -> None:
+        for _ in range(axis.size**2 * 100):
+            f.grad(point)
+
+    basins = repeated(lambda: mflow.basins(f, (axis, axis), lr=1e-3, threads=1))
+    bench.compare("basins 41 x 41, compiled", {"mflow": basins, "gradients from Python": repeated(gradients)}, limit_ns=1e9, rounds=3)

@@ -46,7 +46,7 @@ CORE_FLOORS = (
     ("host_descents", "prepared"),
     ("implicit", "lanes"),
     ("fitting", "optimize"),
-    ("dynamics",),
+    ("dynamics", "paths"),
     ("stepping",),
     ("events", "solvers", "objectives"),
     ("registry",),

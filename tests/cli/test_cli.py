@@ -18,6 +18,7 @@ from mflow.cli.commands import main
 from mflow.experiments import compare as job
 
 METHODS = [m for m in mflow.methods() if job.applicable(m)]
+LARGE = [m.name for m in METHODS if m.kind == "step" and m.is_implicit]  # all of them are A-stable
 UPDATES = [m.name for m in METHODS if m.kind == "update"]
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -51,6 +52,9 @@ def test_default_lists_every_applicable_method_and_draws(capsys: pytest.CaptureF
     assert main(["compare", "--max-iter", "2"]) == 0
     out, err = capsys.readouterr()
     full, mini = out.split("Minibatches of 32 rows")
+    full, large = full.split("Full batch, large steps")
+    assert [row[0] for row in table_rows(large)] == LARGE
+    assert all("100/L" in row for row in table_rows(large))
     assert [row[0] for row in table_rows(full)] == [m.name for m in METHODS]
     assert [row[0] for row in table_rows(mini)] == UPDATES
     assert max(map(len, out.splitlines())) <= 101  # the line that describes the problem may be a little longer than a table
@@ -77,6 +81,21 @@ def test_picture_is_not_blank() -> None:
     assert coloured[:, middle:].any()
 
 
+def test_implicit_methods_at_large_steps_and_the_paths_of_two_parameters(capsys: pytest.CaptureFixture[str]) -> None:
+    """A hundred times 1/L: a step of backward Euler on a quadratic divides by 1 + dt lambda."""
+    pytest.importorskip("matplotlib")
+    assert main(["compare", "--problem", "rosenbrock", "--max-iter", "60", "--json", "result.json", "--out", "r.png"]) == 0
+    assert "Picture of the paths through the plane of the two parameters: r-paths.png" in capsys.readouterr().out
+    assert Path("r-paths.png").read_bytes()[:8] == PNG
+    runs = by_key(json.loads(Path("result.json").read_text()))
+    small, large = runs["backward_euler", "full"], runs["backward_euler", "large"]
+    assert large["lr"] == pytest.approx(100.0 * small["lr"])
+    assert (large["rule"], large["loss"] < 1e-2 * small["loss"]) == ("100/L", True)
+    assert len(large["history"]["x"]) == len(large["history"]["loss"])
+    assert large["history"]["x"][-1] == large["x"]
+    assert ("backward_euler", "large") not in by_key(run_json("--problem", "quadratic", "--lr", "0.1", "--max-iter", "2"))
+
+
 def test_json_has_settings_versions_and_histories() -> None:
     result = run_json("--max-iter", "3", "--seed", "5")
     assert set(result["versions"]) == {"mflow", "numpy", "python"}
@@ -85,9 +104,10 @@ def test_json_has_settings_versions_and_histories() -> None:
     assert result["settings"]["batch_size"] == 32
     assert result["problem"]["name"] == "penguins"
     runs = by_key(result)
-    assert set(runs) == {(m.name, "full") for m in METHODS} | {(name, "minibatch") for name in UPDATES}
+    assert set(runs) == {(m.name, "full") for m in METHODS} | {(m, "large") for m in LARGE} | {(m, "minibatch") for m in UPDATES}
     for run in runs.values():
         history = run["history"]
+        assert history.pop("x") == []  # of two parameters alone
         assert len({len(column) for column in history.values()}) == 1
         assert history["loss"][0] == result["problem"]["start_loss"]
         assert history["loss"][-1] == run["loss"]

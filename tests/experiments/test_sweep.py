@@ -270,3 +270,31 @@ def test_descents_of_sweeps_take_compiled_costs():
     assert found.reason[:, :, 0].tolist() == [["converged", "diverged"], ["converged", "converged"]]
     by_name = mflow.sweep("quadratic", ["sgd"], [0.1, 0.21], maxiter=50)
     assert by_name.reason[0, :, 0].tolist() == ["max_iter", "diverged"]
+
+
+def test_lr_find_and_sweep_take_each_others_problems():
+    """A `Training`, or the cost with its parts: the same runs."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    y = X @ np.array([1.0, -2.0, 0.5])
+
+    def cost(w, X, y):
+        r = X @ w - y
+        return 0.5 * float(np.mean(r**2)), X.T @ r / len(y)
+
+    task = mflow.Training(cost, np.zeros(3), (X, y), epochs=2, batch_size=20, options={"shuffle": False})
+    found = mflow.lr_find(task)
+    parts = mflow.lr_find(cost, np.zeros(3), (X, y), batch_size=20, shuffle=False)
+    np.testing.assert_array_equal(found.loss, parts.loss)
+    assert found.suggestion == parts.suggestion
+    of_task = mflow.sweep(task, ["sgd"], [found.suggestion])
+    of_parts = mflow.sweep(
+        cost, ["sgd"], [found.suggestion], params=np.zeros(3), data=(X, y), epochs=2, batch_size=20, options={"shuffle": False}
+    )
+    np.testing.assert_array_equal(of_task.loss, of_parts.loss)
+    whole = mflow.sweep(lambda w: cost(w, X, y), ["rk4"], [0.5], x0=np.zeros(3))
+    assert whole.reason.ravel().tolist() == ["converged"]
+    with pytest.raises(TypeError, match="params, data, batch_size: the Training holds them"):
+        mflow.lr_find(task, np.zeros(3))
+    with pytest.raises(TypeError, match="params: expected where to start, got None"):
+        mflow.lr_find(cost)

@@ -164,12 +164,3 @@ def test_a_mask_of_numbers_is_refused() -> None:
     for fixed in ([0, 0, 1], [1, 0, 0]):
         with pytest.raises(ValueError, match="fixed: expected truth values, or each number of a parameter once"):
             mflow.least_squares(lambda b: b - 1.0, [3.0, 4.0, 5.0], fixed=fixed)
-
-
-def test_a_certificate_says_that_it_knows_no_bounds() -> None:
-    fit = mflow.least_squares(lambda b: b - 1.0, [3.0, 4.0], bounds=([2.0, 0.0], [5.0, 5.0]))
-    least = mflow.minimize(lambda x: (-x @ x, -2 * x), [0.5], jac=True, bounds=[(-1, 1)])
-    for result in (fit, least):
-        assert result.success
-        with pytest.raises(ValueError, match="does not know of bounds"):
-            result.certificate()

@@ -259,3 +259,45 @@ def test_every_pair_of_choices_is_tried() -> None:
         for choice in itertools.product(*words):
             given = dict(zip([p.name for p in m.parameters_ if p.choices], choice, strict=True))
             assert any(n == m.name and all(p.get(key, m.parameters[key]) == value for key, value in given.items()) for n, p in CHOICES)
+
+
+# ---- forces ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_step_of_a_force_is_that_of_its_matrices():
+    """Stiffness, damping that is a M + b K and damping that is not, and masses: the limit of the matrices themselves."""
+    rng = np.random.default_rng(2)
+    A, B = rng.standard_normal((2, 6, 6))
+    K, M = A @ A.T + np.eye(6), rng.uniform(1.0, 3.0, 6)
+    for C in (np.zeros((6, 6)), 0.3 * np.diag(M) + 0.02 * K, 0.1 * B @ B.T):
+        for method in ("central_difference", "symplectic_euler", "velocity_verlet"):
+            known = mflow.max_stable_dt(method, mass=M, stiffness=K, damping=C)
+            found = mflow.max_stable_dt(method, mass=M, force=lambda t, x, v, C=C: -K @ x - C @ v, x0=rng.standard_normal(6))
+            assert found == pytest.approx(known, rel=1e-6)
+
+
+def test_the_step_of_a_pendulum_where_it_hangs_and_elsewhere():
+    """x'' = -9 sin x - 2 z 3 x': omega^2 = 9 cos x0; symplectic Euler with explicit damping bears -2 z + 2 sqrt(1 + z^2) at x0 = 0."""
+    z = 0.25
+    force = lambda t, x, v: -9.0 * np.sin(x) - 6.0 * z * v  # noqa: E731
+    assert mflow.max_stable_dt("central_difference", force=lambda t, x, v: -9.0 * np.sin(x), x0=[1.0]) == pytest.approx(
+        2.0 / np.sqrt(9.0 * np.cos(1.0)), rel=1e-8
+    )
+    explicit = mflow.get_method("symplectic_euler", damping="explicit")
+    assert mflow.max_stable_dt(explicit, force=force, x0=[0.0]) == pytest.approx((-2 * z + 2 * np.sqrt(1 + z * z)) / 3.0, rel=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({}, "x0: expected the positions"),
+        ({"x0": [1.0], "stiffness": 2.0}, "without stiffness= and damping="),
+        ({"x0": [1.0], "v0": [1.0, 2.0]}, r"x0, v0: expected arrays of shape \(n,\)"),
+        ({"x0": [1.0, 1.0], "force": lambda t, x, v: np.array([-x[0] + x[1], -x[1]])}, "force: expected symmetric derivatives by x"),
+        ({"x0": [1.0], "force": lambda t, x, v: x * np.nan}, "force: expected finite numbers"),
+        ({"x0": [1.0], "force": None}, "x0, v0: they are where force= is looked at"),
+    ],
+)
+def test_forces_that_do_not_fit(more, words):
+    with pytest.raises(ValueError, match=words):
+        mflow.max_stable_dt("central_difference", **{"force": lambda t, x, v: -x, **more})

@@ -10,30 +10,30 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Sequence
-from itertools import pairwise
+from concurrent import futures
 from typing import Any
 
 import numpy as np
+from mflow_core.paths.paths import Chain
+from mflow_core.problems.problem import objective_problem
 from numpy.typing import ArrayLike, NDArray
 
 from mflow.analysis.posedness import posedness
 from mflow.analysis.results import BasinsResult
-from mflow.base.checks import Array, check_flags, check_function, check_list, check_number, check_start, check_vector
+from mflow.analysis.walks import CheckedGradient, Found, Task, follow
+from mflow.base.checks import Array, check_flags, check_function, check_list, check_number, check_start, check_vector, check_whole
 from mflow.base.methods import Method, as_method
+from mflow.base.progress import Progress
 from mflow.base.telling import tell
-from mflow.integrate.flow import gradient_flow
-from mflow.optimize.minimize import minimize
+from mflow.curvature.landscape import gradient_of
 
 __all__ = ["basins"]
 
-KEPT = 400  # points of a path that are compared
-FLOW_STEPS = 3000
-LONG = 1e6  # time span of the flow
 Labels = NDArray[np.int64]
 
 
 def basins(
-    grad: Callable[[Array], Any],
+    grad: Callable[[Array], Any] | Any,
     grid: Sequence[ArrayLike] | None = None,
     *,
     starts: ArrayLike | None = None,
@@ -43,6 +43,9 @@ def basins(
     gtol: float = 1e-5,
     merge: float | None = None,
     paths: bool = True,
+    threads: int | None = None,
+    executor: futures.Executor | None = None,
+    progress: bool = False,
     **parameters: Any,
 ) -> BasinsResult:
     """Which minimum each start reaches under a method and its step, and under the exact flow.
@@ -50,7 +53,8 @@ def basins(
     Parameters
     ----------
     grad : callable
-        ``grad(c)`` returns the gradient (n,) at c (n,).
+        ``grad(c)`` returns the gradient (n,) at c (n,). Or a compiled cost, as in `mflow.minimize`: `mflow.objectives`, `mflow.compile`;
+        all paths then go without Python, on threads.
     grid : (x, y), two one-dimensional arrays, optional
         Starts on a grid of the plane (n = 2).
     starts : array_like (starts, n)
@@ -65,6 +69,12 @@ def basins(
         Ends within this distance are one minimum; by default a hundredth of the extent of the starts.
     paths : bool
         Whether to measure drift; False saves time.
+    threads : int, optional
+        For compiled costs: the processor's number of cores if not given. Results do not depend on it.
+    executor : concurrent.futures.Executor, optional
+        Where pieces of the starts are run; what they need is pickled. A piece that is lost ends with the reason "executor_failed".
+    progress : bool
+        A progress bar on stderr, where tqdm is installed.
     **parameters
         Parameters of the method.
 
@@ -92,6 +102,8 @@ def basins(
     >>> r = mflow.basins(grad, (np.linspace(-1.5, 1.5, 6), [0.5]), method="sgd", lr=0.05)
     >>> r.minima.round(3).tolist(), r.labels.tolist(), r.changed.any().item()
     ([[-1.0, 0.0], [1.0, 0.0]], [[0, 0, 0, 1, 1, 1]], False)
+    >>> mflow.basins(mflow.objectives.Quadratic([[1.0, 0.0], [0.0, 3.0]]), ([-1.0, 1.0], [1.0]), lr=0.1).minima.round(3).tolist()
+    [[0.0, 0.0]]
 
     References
     ----------
@@ -105,58 +117,62 @@ def basins(
         raise ValueError(f"dt: expected a step, got {dt!r}; basins belong to a method and its step")
     dt = check_number(dt, "dt", "a step above 0", low=0.0, open_low=True)
     check_function(grad, "grad", "the gradient, a function of c")
-    check_flags(paths=paths)
+    check_flags(paths=paths, progress=progress)
+    threads = None if threads is None else check_whole(threads, "threads", 1)
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise TypeError(f"executor: expected a concurrent.futures.Executor (an object with submit), got {type(executor).__name__}")
     gtol = check_number(gtol, "gtol", low=0.0)
     points, axes, shape = _starts(grid, starts)
     method = as_method(method, {})
     extent = float(np.max(np.ptp(points, axis=0), initial=0.0)) or 1.0
     near = 0.01 * extent if merge is None else check_number(merge, "merge", low=0.0)
 
-    def checked(c: Array) -> Array:
-        out = np.asarray(grad(c), dtype=np.float64)
-        if out.shape != c.shape:
-            raise ValueError(f"grad: expected an array of shape {c.shape} returned, got shape {out.shape}")
-        return out
-
-    settings = {"lr": float(dt), "maxiter": maxiter, "gtol": gtol, **parameters}
-    walks = [_walk(checked, c, method, settings, paths) for c in points]
-    flows, arrived = zip(*(_flow(checked, c, gtol, extent) for c in points), strict=True)
-    reached = [flow[-1] for flow, ended in zip(flows, arrived, strict=True) if ended]
-    minima = _minima([w[1] for w in walks if w[2] == "converged"] + reached, near, checked, points.shape[1])
-    if not all(arrived):
-        text = f"basins: the exact flow reached no minimum from {arrived.count(False)} of {len(points)} starts; their flow_labels are -1"
-        tell(text)
-    labels = np.array([_label(w[1], minima, near) if w[2] == "converged" else -1 for w in walks], dtype=np.int64)
-    flow_labels = np.array([_label(f[-1], minima, near) if ok else -1 for f, ok in zip(flows, arrived, strict=True)], dtype=np.int64)
-    drift, allowed, room = _drifts(points, [walk[0] for walk in walks], flows, flow_labels, paths)
+    compiled = bool(objective_problem(None, grad, points[0].shape).compiled)
+    slope = gradient_of(objective_problem(None, grad, points[0].shape), points[0]) if compiled else CheckedGradient(grad)
+    task = Task(grad if compiled else slope, compiled, points, method, dt, parameters, check_whole(maxiter, "maxiter"), gtol, extent)
+    note = f"{{:.0f}} of {len(points)} starts".format
+    with Progress(0.0, float(len(points)), "basins", note=note, shown=progress) as bar, warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        found = follow(task, threads, executor, bar)
+    converged, arrived = np.array([f.reason == "converged" for f in found]), np.array([f.arrived for f in found])
+    ends, flow_ends = np.array([f.end for f in found]), np.array([f.flow[-1] for f in found])
+    minima = _minima(np.concatenate([ends[converged], flow_ends[arrived]]), near, slope)
+    if not arrived.all():
+        lost = int(np.sum(~arrived))
+        tell(f"basins: the exact flow reached no minimum from {lost} of {len(points)} starts; their flow_labels are -1")
+    labels, flow_labels = _labels(ends, converged, minima, near), _labels(flow_ends, arrived, minima, near)
+    drift, allowed, room = _drifts(points, found, flow_labels, paths)
+    cut = np.array([f.reason == "max_iter" for f in found])
     return BasinsResult(
         method=as_method(method, {k: v for k, v in parameters.items() if k in {p.name for p in method.parameters_}}),
-        dt=float(dt),
+        dt=dt,
         axes=axes,
         starts=points.reshape(*shape, -1),
         labels=labels.reshape(shape),
         minima=minima,
-        ends=np.array([w[1] for w in walks]).reshape(*shape, -1),
-        steps=np.array([w[3] for w in walks], dtype=np.int64).reshape(shape),
+        ends=ends.reshape(*shape, -1),
+        steps=np.array([f.steps for f in found], dtype=np.int64).reshape(shape),
         flow_labels=flow_labels.reshape(shape),
-        changed=((labels != flow_labels) & np.array([w[2] != "max_iter" for w in walks])).reshape(shape),
+        changed=((labels != flow_labels) & ~cut).reshape(shape),
         boundary=_boundary(labels.reshape(shape), axes is not None),
         room=room.reshape(shape),
         drift=drift.reshape(shape),
         allowed_drift=allowed.reshape(shape),
-        reasons=[w[2] for w in walks],
+        reasons=[f.reason for f in found],
     )
 
 
-def _drifts(points: Array, walks: Sequence[Array], flows: Sequence[Array], labels: Labels, paths: bool) -> tuple[Array, Array, Array]:
+def _drifts(points: Array, found: Sequence[Found], labels: Labels, paths: bool) -> tuple[Array, Array, Array]:
     """(drift, allowed drift, room) of each start; see `BasinsResult`."""
     drift, allowed, room = (np.full(len(points), math.nan) for _ in range(3))
-    for k, (walk, flow) in enumerate(zip(walks, flows, strict=True)):
-        others = points[labels != labels[k]]
-        if others.size:
-            allowed[k], room[k] = np.min(_to_chain(others, flow)), np.min(_to_chain(others, points[k : k + 1]))
+    others = {label: np.ascontiguousarray(points[labels != label]) for label in np.unique(labels).tolist()}
+    for k, one in enumerate(found):
+        chain, elsewhere = Chain(one.flow), others[int(labels[k])]
+        if elsewhere.size:
+            room[k] = np.min(np.linalg.norm(elsewhere - points[k], axis=1))
+            allowed[k] = chain.nearest(elsewhere, room[k])
         if paths:
-            drift[k] = np.max(_to_chain(walk, flow)) if np.all(np.isfinite(walk)) else math.inf
+            drift[k] = chain.farthest(one.walk)
     return drift, allowed, room
 
 
@@ -179,79 +195,26 @@ def _starts(grid: Any, starts: Any) -> tuple[Array, tuple[Array, Array] | None, 
     return np.stack([X.ravel(), Y.ravel()], axis=1), (x, y), (y.size, x.size)
 
 
-def _walk(grad: Any, start: Array, method: Method, settings: dict[str, Any], keep: bool) -> tuple[Array, Array, str, int]:
-    """(path, last good point, reason, steps) of the method."""
-    points, every = [start.copy()], [1, 0]  # one of this many steps is kept; steps so far
-
-    def note(xk: Array) -> None:
-        every[1] += 1
-        if every[1] % every[0] == 0:
-            points.append(xk)
-        if len(points) > 2 * KEPT:  # a long path is thinned out as a whole, not cut off
-            del points[1::2]
-            every[0] *= 2
-
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)
-        r = minimize(
-            lambda c: (0.0, grad(c)), start, method=method, jac=True, callback=note if keep else None, check_gradient=False, **settings
-        )
-    return np.array([*points, r.x]), r.x, r.reason, r.nit
-
-
-def _flow(grad: Any, start: Array, gtol: float, extent: float) -> tuple[Array, bool]:
-    """The path of the exact flow, (points, n), to where the gradient is small, and whether it was reached.
-
-    Narrow valleys are stiff: where dopri5 does not reach the end, esdirk43 goes on.
-    """
-
-    def arrived(t: float, c: Array) -> bool:
-        return bool(np.max(np.abs(grad(c))) <= gtol)
-
-    settings: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-7 * min(extent, 1.0), "callback": arrived, "max_step": LONG / 100}
-    parts, c = [], start
-    with warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore", RuntimeWarning)
-        for method in ("dopri5", "esdirk43"):
-            r = gradient_flow(grad, c, LONG, method, max_steps=FLOW_STEPS, **settings)
-            parts.append(r.y.T)
-            c = np.ascontiguousarray(r.y[:, -1])
-            if r.reason != "max_steps" or arrived(0.0, c):
-                break
-    path: Array = np.concatenate(parts)
-    pick = np.linspace(0, len(path) - 1, min(len(path), KEPT)).round().astype(int)
-    return np.asarray(path[pick]), arrived(0.0, c)
-
-
-def _minima(ends: list[Array], near: float, grad: Any, n: int) -> Array:
-    """The minima among the ends, one of those that are near each other, without saddles, in lexical order: (k, n)."""
+def _minima(ends: Array, near: float, grad: Any) -> Array:
+    """The minima among the ends (k, n), one of those that are near each other, without saddles, in lexical order."""
     apart: list[Array] = []
-    for end in ends:
-        if np.all(np.isfinite(end)) and not any(np.linalg.norm(end - other) <= near for other in apart):
-            apart.append(end)
+    left = ends[np.all(np.isfinite(ends), axis=1)]
+    while len(left):
+        apart.append(left[0])
+        left = left[np.linalg.norm(left - left[0], axis=1) > near]
     kept = [c for c in apart if posedness(lambda t, y: -grad(y), 0.0, c, symmetric=True).verdict != "ill-posed"]
     kept.sort(key=lambda c: tuple(np.round(c / max(near, 1e-300)).tolist()))
-    return np.array(kept).reshape(len(kept), -1) if kept else np.empty((0, n))
+    return np.array(kept).reshape(len(kept), -1) if kept else np.empty((0, ends.shape[1]))
 
 
-def _label(end: Array, minima: Array, near: float) -> int:
-    if not len(minima) or not np.all(np.isfinite(end)):
-        return -1
-    distance = np.linalg.norm(minima - end, axis=1)
-    k = int(np.argmin(distance))
-    return k if distance[k] <= 2.0 * near else -1
-
-
-def _to_chain(points: Array, chain: Array) -> Array:
-    """Distance of each point from a chain of straight pieces."""
-    if len(chain) == 1:
-        return np.asarray(np.linalg.norm(points - chain[0], axis=1))
-    out = np.full(len(points), math.inf)
-    for a, b in pairwise(chain):
-        along = b - a
-        length = float(along @ along)
-        share = np.clip((points - a) @ along / length, 0.0, 1.0) if length > 0.0 else np.zeros(len(points))
-        out = np.minimum(out, np.linalg.norm(points - a - share[:, None] * along, axis=1))
+def _labels(ends: Array, known: NDArray[np.bool_], minima: Array, near: float) -> Labels:
+    """The row of `minima` that each end is at; -1 where it is at none, or not known."""
+    out = np.full(len(ends), -1, dtype=np.int64)
+    known = known & np.all(np.isfinite(ends), axis=1)
+    if len(minima) and known.any():
+        distance = np.linalg.norm(ends[known][:, None] - minima, axis=2)
+        nearest = np.argmin(distance, axis=1)
+        out[known] = np.where(distance[np.arange(len(nearest)), nearest] <= 2.0 * near, nearest, -1)
     return out
 
 

@@ -7,6 +7,9 @@
     flat            the least curvature is as near to 0 as the error of products: the cost is level along a direction, to second order
     not known       0 lies in the interval of the least curvature, which more products may narrow
 
+Within bounds the gradient is x - clip(x - g), and the curvatures are those of the entries that may move (`constrained`); a minimum at which
+a bound presses is a "minimum on the bounds".
+
 Of at most `DENSE` parameters all curvatures are computed, from n products. Beyond that the ends of the spectrum are those of Lanczos'
 method, each with a bound that holds with a stated probability.
 
@@ -24,13 +27,17 @@ from typing import Any
 
 import numpy as np
 from mflow_core.objectives.objective import Objective
+from numpy.typing import NDArray
 
+from mflow.analysis.constrained import Face, face_of, open_way
 from mflow.base.checks import Array, as_tuple, check_function, check_number, check_start, check_whole, real_array
 from mflow.base.methods import Method, as_method
 from mflow.base.result import ANALYSES, IVPResult, Origin, Result, origin_of
+from mflow.curvature.hessian import Hessian
 from mflow.curvature.landscape import GTOL, OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, scaled
 from mflow.curvature.measure import Curvature, curvature_of
 from mflow.derivatives.differences import cost_problem
+from mflow.optimize.bounds import read_box
 
 __all__ = ["Certificate", "certificate", "of_result"]
 
@@ -42,8 +49,8 @@ MANY = 400  # products beyond that
 class Certificate:
     """What is known of the end of a descent.
 
-    verdict : "minimum", "saddle", "maximum", "flat", "not converged" or "not known". x : where.
-    gradient_norm : float, Euclidean. gradient : float, its largest entry.
+    verdict : "minimum", "minimum on the bounds", "saddle", "maximum", "flat", "not converged" or "not known". x : where.
+    gradient_norm : float, Euclidean. gradient : float, its largest entry. With bounds both are of x - clip(x - gradient).
     least, largest : (lower, upper), the ends of the Hessian's spectrum. probability : with which each outer bound holds, over random
     starts: 1 where all curvatures are known. noise : error of a product of the Hessian, in the intervals already.
     preconditioned : (lower, upper), the largest curvature in the metric of a method that rescales, else that of the Hessian.
@@ -51,6 +58,8 @@ class Certificate:
     limits it, nan where that is not known. method : its name, or "".
     escape : a unit vector arranged as x, along which the cost falls from a saddle or a maximum; else None.
     products, evaluations : of the Hessian with vectors, and of gradients.
+    multipliers : arranged as x, the gradient where a bound presses (above 0 at a lower one, below 0 at an upper one), else 0; None without
+    bounds. moves : int, parameters that may move: neither held nor pressed. All curvatures are theirs; nan where there are none.
     """
 
     verdict: str
@@ -67,6 +76,8 @@ class Certificate:
     escape: Any
     products: int
     evaluations: int
+    multipliers: Any = None
+    moves: int = 0
 
     def __str__(self) -> str:
         odds = "" if self.probability == 1.0 else f", each end with a probability of at least {self.probability:.3g}"
@@ -76,6 +87,8 @@ class Certificate:
             f"least curvature: {_interval(self.least)}",
             f"largest curvature: {_interval(self.largest)}{odds}",
         ]
+        if self.multipliers is not None:
+            lines[2:2] = [f"parameters that may move: {self.moves}; the curvatures are theirs"]
         if self.preconditioned != self.largest:
             lines.append(f"largest curvature in the metric of {self.method}: {_interval(self.preconditioned)}")
         if self.method:
@@ -85,6 +98,7 @@ class Certificate:
 
 
 MEANING = {
+    "minimum on the bounds": "a minimum on the bounds: the cost falls beyond them alone, and curves up along every way they leave open",
     "minimum": "a minimum: the gradient is small, and the cost curves up in every direction",
     "saddle": "a saddle: the gradient is small, and the cost falls along .escape",
     "maximum": "a maximum: the gradient is small, and the cost falls in every direction, fastest along .escape",
@@ -101,7 +115,8 @@ def _interval(ends: tuple[float, float]) -> str:
 
 def certificate(
     fun: Callable[..., Any] | None, x: Any, args: tuple[Any, ...] = (), jac: Any = None, *, hessp: Callable[..., Any] | None = None,
-    method: str | Method | None = None, gtol: float = GTOL, products: int | None = None, **parameters: Any,
+    method: str | Method | None = None, gtol: float = GTOL, products: int | None = None, bounds: Any = None, fixed: Any = None,
+    **parameters: Any,
 ) -> Certificate:  # fmt: skip
     """Whether a point is a minimum, a saddle or none, and which steps are stable there.
 
@@ -120,6 +135,8 @@ def certificate(
         The point counts as stationary where the largest entry of the gradient is at most this.
     products : int, optional
         At most so many products with more than 1000 parameters (400).
+    bounds, fixed
+        As in `mflow.minimize`, of a minimum among the points within them. x must lie within.
     **parameters
         Parameters of the method.
 
@@ -134,10 +151,13 @@ def certificate(
 
     Examples
     --------
-    >>> import mflow
+    >>> import mflow, numpy as np
     >>> found = mflow.certificate(lambda c: (c[0] ** 2 + 3 * c[1] ** 2, 2 * c * [1, 3]), [0.0, 0.0], jac=True, method="sgd")
     >>> found.verdict, round(found.largest[1], 6), round(found.largest_step, 6)
     ('minimum', 6.0, 0.333333)
+    >>> on = mflow.certificate(lambda c: (c[0] - c[1] ** 2, np.array([1, -2 * c[1]])), [0, 0], jac=True, bounds=[(0, 1), (-1, 1)])
+    >>> on.verdict, on.multipliers.tolist(), np.abs(on.escape).tolist()
+    ('saddle', [1.0, 0.0], [0.0, 1.0])
 
     See Also
     --------
@@ -158,7 +178,15 @@ def certificate(
     name, step = ("", None) if method is None else _step_of(as_method(method, parameters))
     longer = OF_DIFFERENCES if (jac is None or isinstance(jac, str)) and not isinstance(fun, Objective) else 1.0
     arrange = lambda v: v.reshape(start.shape)  # noqa: E731
-    return _examine(Landscape(flat, gradient_of(problem, start), exact, arrange, name, step, longer=longer), gtol, products)
+    land = Landscape(flat, gradient_of(problem, start), exact, arrange, name, step, longer=longer)
+    box = read_box(bounds, fixed, start)
+    if box is not None:
+        if not (np.all(box.lower <= start) and np.all(start <= box.upper)):
+            raise ValueError("x: expected a point within the bounds, got one outside; clip it")
+        land.box = box.flat
+        if problem.callback is not None:
+            problem.callback.within = land.box
+    return _examine(land, gtol, products)
 
 
 def of_result(
@@ -167,8 +195,6 @@ def of_result(
     """`certificate` of where a result ended: the method ``certificate`` of results. ``hessp(x, v)`` gives exact products."""
     known = origin_of(result)
     land = _flow_end(result, known) if isinstance(known, Origin) else known
-    if isinstance(known, str):
-        raise ValueError(f"certificate: {known}")
     if not isinstance(land, Landscape):
         raise ValueError("certificate: this result (a copy, loaded, or of a batch) does not hold its cost; give it to mflow.certificate")
     if hessp is not None:
@@ -195,50 +221,75 @@ def _flow_end(result: Result, origin: Origin) -> Landscape:
 def _examine(land: Landscape, gtol: Any, products: int | None) -> Certificate:
     gtol = check_number(gtol, "gtol", low=0.0)
     most = MANY if products is None else check_whole(products, "products", 2)
-    n, hessian = land.x.size, land.hessian()
     with np.errstate(all="ignore"):
         grad = land.gradient(land.x)
         if not np.all(np.isfinite(grad)):
             raise ValueError("certificate: expected a finite gradient at x, got NaN or an infinity")
+        face = None if land.box is None else face_of(land.x, grad, *land.box, gtol)
+        moves = np.arange(land.x.size) if face is None else face.moves
         try:
+            hessian = land.hessian(moves)
             noise = hessian.noise()
-            found = curvature_of(hessian, n, n if n <= DENSE else most, noise=noise, both=True, accuracy=1e-6)
-            metric, count = _in_metric(land, hessian, grad, found, most)
+            found = _curvature(hessian, moves.size, most, noise)
+            metric, count = _in_metric(land, hessian, grad, found, most, moves)
+            slope = grad if face is None else face.slope
+            entry = float(np.max(np.abs(slope), initial=0.0))
+            verdict, escape = _verdict(found, entry <= gtol or land.converged, hessian, face, moves)
         except FloatingPointError:
             raise ValueError("certificate: expected finite gradients near x, got NaN or an infinity") from None
-    entry = float(np.max(np.abs(grad), initial=0.0))
-    verdict = _verdict(found, entry <= gtol or land.converged)
-    escape = None
-    if verdict in ("saddle", "maximum"):
-        direction = found.directions[0]
-        escape = land.arrange(-direction if float(direction @ grad) > 0.0 else direction.copy())
+    if escape is not None:
+        whole = np.zeros(land.x.size)
+        whole[moves] = escape
+        turns = face is None or not face.loose.any()  # else it has one way alone
+        escape = land.arrange(-whole if turns and float(whole @ grad) > 0.0 else whole)
     return Certificate(
-        verdict, land.arrange(land.x), float(np.linalg.norm(grad)), entry, found.least, found.largest, found.probability, noise, metric,
-        math.nan if land.step is None else land.step(metric[1]), land.method, escape, found.products + count, 1 + hessian.evaluations,
+        verdict, land.arrange(land.x), float(np.linalg.norm(slope)), entry, found.least, found.largest, found.probability, noise, metric,
+        math.nan if land.step is None else math.inf if not moves.size else land.step(metric[1]), land.method, escape,
+        found.products + count, 1 + hessian.evaluations,
+        None if face is None else land.arrange(np.where(face.pressed, grad, 0.0)), moves.size,
     )  # fmt: skip
 
 
-def _in_metric(land: Landscape, hessian: Any, grad: Array, found: Curvature, most: int) -> tuple[tuple[float, float], int]:
+def _curvature(hessian: Hessian, n: int, most: int, noise: float) -> Curvature:
+    """Of the parameters that may move."""
+    if n == 0:
+        return Curvature((math.nan, math.nan), (math.nan, math.nan), 1.0, math.nan, np.zeros((2, 0)), 0, 0.0, np.empty(0))
+    return curvature_of(hessian, n, n if n <= DENSE else most, noise=noise, both=True, accuracy=1e-6)
+
+
+def _in_metric(
+    land: Landscape, hessian: Hessian, grad: Array, found: Curvature, most: int, moves: NDArray[np.intp]
+) -> tuple[tuple[float, float], int]:
     """(the interval of the largest curvature as the method sees it, products used)."""
-    if land.bearing is None:
+    if land.bearing is None or not moves.size:
         return found.largest, 0
     bears = land.bearing(grad)
     if math.isnan(bears.limit) or (bears.root is None and not bears.decay):
         return found.largest, 0
-    n = land.x.size
+    if bears.root is not None:
+        bears = bears._replace(root=bears.root[moves])
     noise = found.noise * (1.0 if bears.root is None else float(np.max(bears.root)) ** 2)
-    own = curvature_of(scaled(hessian, bears), n, n if n <= DENSE else most, noise=noise)
+    own = curvature_of(scaled(hessian, bears), moves.size, moves.size if moves.size <= DENSE else most, noise=noise)
     return own.largest, own.products
 
 
-def _verdict(found: Curvature, stationary: bool) -> str:
+def _verdict(found: Curvature, stationary: bool, hessian: Hessian, face: Face | None, moves: NDArray[np.intp]) -> tuple[str, Array | None]:
+    """(verdict, the direction of escape among the parameters that may move, or None)."""
     if not stationary:
-        return "not converged"
-    if found.least[0] > 0.0:
-        return "minimum"
+        return "not converged", None
+    pressed = face is not None and bool(face.pressed.any())
+    least = "minimum on the bounds" if pressed else "minimum"
+    if not moves.size or found.least[0] > 0.0:
+        return least, None
+    if face is not None and face.loose.any():
+        if moves.size > DENSE:
+            return "not known", None
+        H = np.stack([hessian(unit) for unit in np.eye(moves.size)], axis=1)
+        kind, way = open_way(0.5 * (H + H.T), face.loose[moves], face.inwards[moves], 0.5 * (found.least[1] - found.least[0]))
+        return (least if kind == "minimum" else kind), way
     if found.least[1] < 0.0:
-        return "maximum" if found.largest[1] < 0.0 else "saddle"
-    return "flat" if found.probability == 1.0 or found.least[1] - found.least[0] <= 4.0 * found.noise else "not known"
+        return ("maximum" if found.largest[1] < 0.0 and not pressed else "saddle"), found.directions[0].copy()
+    return ("flat" if found.probability == 1.0 or found.least[1] - found.least[0] <= 4.0 * found.noise else "not known"), None
 
 
 ANALYSES["certificate"] = of_result

@@ -21,12 +21,13 @@ from typing import Any
 
 import numpy as np
 from mflow_core.objectives.objective import Objective
-from mflow_core.problems.signatures import check_size, is_compiled
+from mflow_core.problems.signatures import is_compiled
 
+from mflow.analysis.examined import FEW, MISS, ExaminedCost, checked
 from mflow.analysis.field import Field
 from mflow.analysis.posedness import DENSE, posedness_along
 from mflow.analysis.results import Posedness, PosednessPath
-from mflow.analysis.trials import Trial, trials_of
+from mflow.analysis.trials import Both, Trial, best_rate, trials_of, tried, worked
 from mflow.base.checks import (
     Array,
     as_tuple,
@@ -38,14 +39,10 @@ from mflow.base.checks import (
     check_number,
     check_start,
     check_whole,
-    real_array,
     shown,
 )
 from mflow.base.methods import Method, as_method, methods
 from mflow.base.tables import columns
-from mflow.base.telling import tell
-from mflow.derivatives.differences import ASIDE, Digits, digits_of
-from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
 from mflow.integrate.curvature import StiffnessWarning
 from mflow.integrate.ivp import solve_ivp
 from mflow.spectra import krylov, normality
@@ -55,17 +52,18 @@ from mflow.stability.quadratic import best_parameters
 
 __all__ = ["Report", "explain"]
 
-FEW = 20  # parameters up to which the whole Hessian is differenced
 STARTS = 2  # of Lanczos' method at the start
 AT_START, AT_END, STEPS = 16, 14, 12  # products of each, products at the end, gradients of the descent: 59 gradients in all
-MISS = 0.1  # of a bound from one start
-MOST = 1000  # parameters up to which gradients may be made by differences of the cost
-LENGTH = 1e-5  # of a difference of gradients, relative to max(1, |x|)
 FLAT = 1e-6  # curvatures below this share of the largest are taken for 0
 STIFF = 1000.0
 ROSE = 2.0  # of a gradient in the descent: its step was too long
 TRIES = 100  # steps of each trial
 SAFETY = 0.9
+CONTROLLED: dict[str, Any] = {"rtol": 1e-6, "atol": 1e-9}  # of the run of a right-hand side, and of what is recommended for it
+LOOKS = 6  # at the curvature where a trial leads
+NOISY: tuple[str, float, dict[str, float], str] = (
+    "adam", 1e-3, {}, "As differences of noisy gradients tell no curvature, lr is the best of eleven rates, 1e-4 to 10, tried from x0.",
+)  # fmt: skip
 SEARCHES = "A step is not needed at all by lbfgs, which minimize takes without a method: its line search finds each."
 EXPLICIT = "rk4"  # whose limit is compared with what happens where the Jacobian is far from normal
 FAR = 0.05  # of the largest eigenvalue: the numerical range reaches farther than the eigenvalues by this
@@ -86,11 +84,11 @@ class Report:
     on with what was seen. path : `PosednessPath` or None.
     steps : dict of method's name -> its largest stable step, for the upper end of the interval.
     method : str, dt : float, parameters : dict, reason : str: the recommendation. parameters are what a call takes beside the method:
-    lr (it is dt) and others for a cost, dt for a right-hand side where steps are fixed; where rtol and atol choose them, none.
+    lr (it is dt) and others for a cost; of a right-hand side dt where steps are fixed, and rtol and atol where these choose them.
     complete : whether all eigenvalues are known.
     note : str, what is to be said of the steps where the Jacobian of a right-hand side is far from normal.
     ncheck : evaluations that compared the gradient of a cost with its values. gradient : what is wrong with it, or why that is not known,
-    in words; empty where it is right.
+    in words; empty where it is right. noisy : whether it is another one at each call; its curvatures are then those of the noise.
     trials : tuple of `mflow.analysis.trials.Trial`, of a cost: the recommendation and three usual choices, tried from x0; or empty.
     """
 
@@ -114,6 +112,7 @@ class Report:
     ncheck: int = 0
     gradient: str = ""
     trials: tuple[Trial, ...] = ()
+    noisy: bool = False
 
     def __str__(self) -> str:
         low, high = self.curvature
@@ -225,7 +224,7 @@ def explain(
         kind = "rhs" if _arguments(fun) - len(args) == 2 else "cost"
     if kind == "rhs":
         return _explain_rhs(fun, start, jac, t_span or (0.0, 1.0), args, names)
-    report = _explain_cost(_Cost(fun, jac, args, start), start, names, check_gradient)
+    report = _explain_cost(ExaminedCost(fun, jac, args, start), start, names, check_gradient)
     tries = check_whole(tries, "tries")
     affordable = jac is not None or is_compiled(fun) or start.size <= FEW  # else a gradient takes many evaluations
     return _with_trials(report, fun, jac, args, start, tries) if tries and affordable else report
@@ -233,7 +232,7 @@ def explain(
 
 def _with_trials(report: Report, fun: Any, jac: Any, args: tuple[Any, ...], start: Array, steps: int) -> Report:
     """The report of a cost with its recommendation tried."""
-    cost = _Cost(fun, jac, args, start)
+    cost = ExaminedCost(fun, jac, args, start)
 
     def both(x: Array) -> tuple[float, Array]:
         if cost.jac is True:
@@ -244,12 +243,36 @@ def _with_trials(report: Report, fun: Any, jac: Any, args: tuple[Any, ...], star
         return cost.value(x.ravel()), cost.gradient(x.ravel()).reshape(x.shape)
 
     others = {name: value for name, value in report.parameters.items() if name != "lr"}
-    trials, lr, cuts = trials_of(both, start, report.method, report.dt, others, steps)
+    rate = best_rate(both, start, report.method, steps) if report.noisy else math.nan
+    trials, lr, why = trials_of(both, start, report.method, report.dt if math.isnan(rate) else rate, others, steps)
     reason = report.reason
-    if cuts:
-        text = "as longer steps led up from x0, where the curvature is not what it is farther on"
-        reason += f" lr was cut from {report.dt:.3g} to {lr:.3g}, {text}."
+    if why:
+        reason += f" lr was cut from {report.dt:.3g} to {lr:.3g}, {why}."
+    if not report.noisy:
+        before = lr
+        trials[0], lr = _safe_at_the_end(cost, both, start, trials[0], steps)
+        if lr < before:
+            reason += f" lr was cut from {before:.3g} to {lr:.3g}, as the cost is curved more where the trial led."
     return replace(report, trials=tuple(trials), dt=lr, parameters={"lr": lr, **others}, reason=reason)
+
+
+def _safe_at_the_end(cost: ExaminedCost, both: Both, start: Array, trial: Trial, steps: int) -> tuple[Trial, float]:
+    """(the trial, its lr) with an lr below the limit for the curvature where it leads, too."""
+    lr, others = trial.parameters["lr"], {name: value for name, value in trial.parameters.items() if name != "lr"}
+    for _ in range(LOOKS):
+        if trial.end is None or not worked(trial):
+            break
+        try:
+            at = trial.end.ravel()
+            largest = cost.curvatures(at, cost.gradient(at), AT_END).bounds[1]
+        except ValueError:  # not finite there
+            break
+        limit = max_stable_dt(as_method(trial.method, others), curvature=max(largest, 0.0))
+        if lr <= limit:
+            break
+        lr = SAFETY * limit
+        trial = tried(both, start, trial.method, {"lr": lr, **others}, steps, True)
+    return trial, lr
 
 
 def _arguments(fun: Any) -> int:
@@ -265,109 +288,11 @@ def _arguments(fun: Any) -> int:
 # ---- costs ------------------------------------------------------------------------------------------------------------------------------
 
 
-class _Cost:
-    """The gradient of a cost, counted."""
-
-    def __init__(self, fun: Any, jac: Any, args: tuple[Any, ...], start: Array) -> None:
-        if is_compiled(fun):
-            check_size(fun, "fun", start.size)
-            jac = True if jac is None and isinstance(fun(start), tuple) else jac  # a compiled cost has a gradient
-        self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0
-        self.digits: Digits | None = None
-        self.seen: list[Any] | None = []
-        if jac is None and start.size > MOST:
-            raise ValueError(f"jac: expected the gradient, as {start.size} variables are too many for differences of the cost, got None")
-
-    def value(self, x: Array) -> float:
-        value = self.fun(x.reshape(self.shape).copy(), *self.args)
-        if isinstance(value, tuple) and self.jac is None:
-            raise TypeError("fun: expected one number returned, got a tuple; where it is the pair (cost, gradient), give jac=True")
-        if self.seen is not None:
-            self.seen.append(value)
-        out = real_array(value, "fun")
-        if out.size != 1:
-            raise ValueError(f"fun: expected one number returned, got shape {out.shape}; for a right-hand side fun(t, y) give kind='rhs'")
-        return float(out.reshape(()))
-
-    def gradient(self, x: Array) -> Array:
-        """Flat, at a flat x."""
-        self.count += 1
-        if self.jac is None:
-            out = self.differences(x, 6e-6 if self.digits is None else self.digits.step)
-            if self.seen is not None:  # the first one
-                aside = self.value(x + ASIDE * np.maximum(1.0, np.abs(x))) if digits_of(self.seen) is not None else 0.0
-                self.digits, self.seen = digits_of(self.seen), None
-                if self.digits is not None and math.isfinite(aside):
-                    out = self.differences(x, self.digits.step)
-        else:
-            at = x.reshape(self.shape)
-            out = self._gradient(at)
-            if out.shape != self.shape:
-                raise ValueError(f"the gradient: expected the shape {self.shape} of x0, got shape {out.shape}")
-            out = out.reshape(-1)
-        if not np.all(np.isfinite(out)):
-            raise ValueError("the gradient: expected finite numbers at x0 and near it, got NaN or an infinity")
-        return out
-
-    def differences(self, x: Array, step: float) -> Array:
-        """Central ones."""
-        h, out = step * np.maximum(1.0, np.abs(x)), np.empty(x.size)
-        for j in range(x.size):
-            up, down = x.copy(), x.copy()
-            up[j] += h[j]
-            down[j] -= h[j]
-            out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
-        return out
-
-    def _gradient(self, at: Array) -> Array:
-        return (
-            real_array(self.pair(at)[1], "fun (its gradient)") if self.jac is True else real_array(self.jac(at.copy(), *self.args), "jac")
-        )
-
-    def pair(self, at: Array) -> Any:
-        """(cost, gradient), as fun returns them with jac=True."""
-        pair = self.fun(at.copy(), *self.args)
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise TypeError(f"fun: expected the pair (cost, gradient) returned with jac=True, got {type(pair).__name__}; omit jac")
-        return pair
-
-    def curvatures(self, x: Array, base: Array, products: int, starts: int = 1) -> krylov.Ritz:
-        """Ritz values of the Hessian at x."""
-        relative = (100.0 if self.jac is None else 1.0) * LENGTH if self.digits is None else min(0.3, 25.0 * self.digits.step)
-        length = relative * max(1.0, float(np.linalg.norm(x)))
-
-        def times(v: Array) -> Array:
-            return (self.gradient(x + length * v) - base) / length
-
-        if x.size <= FEW:
-            H = np.stack([times(unit) for unit in np.eye(x.size)], axis=1)
-            values = np.linalg.eigvalsh(0.5 * (H + H.T))
-            return krylov.Ritz(values.astype(np.complex128), np.zeros(x.size), x.size, True, (float(values[0]), float(values[-1])))
-        runs = [krylov.lanczos(times, x.size, products, nothing=1e-8, stream=k, miss=MISS) for k in range(starts)]
-        noise = 4.0 * 2.0**-52 * float(np.linalg.norm(base)) / length
-        return krylov.joined(runs, noise)
-
-
-def _checked(cost: _Cost, x: Array, g: Array) -> tuple[int, str]:
-    """(evaluations, words) of the gradient beside the cost's values; no words where it is right."""
-
-    def values(at: Array) -> Any:
-        at = at.reshape(cost.shape)
-        return cost.pair(at)[0] if cost.jac is True else cost.fun(at.copy(), *cost.args)
-
-    verdict: Verdict = quick(gradient_model(values, x, None, g))
-    if verdict.kind == "wrong":
-        text = f"{said_of(verdict, 'gradient', 'cost')}; mflow.check_gradient names the entry"
-        tell(f"explain: {text}", GradientWarning)
-        return verdict.ncheck, text[0].upper() + text[1:] + "."
-    return verdict.ncheck, f"Whether the gradient is the cost's is not known, as {verdict.text}." if verdict.text else ""
-
-
-def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None, check: bool) -> Report:
+def _explain_cost(cost: ExaminedCost, start: Array, names: Sequence[str] | None, check: bool) -> Report:
     x = start.reshape(-1).copy()
     g = cost.gradient(x)
     few = f"The cost's values carry {cost.digits.text}, so curvatures are rough." if cost.digits is not None else ""
-    ncheck, gradient = _checked(cost, x, g) if check and cost.jac is not None else (0, few)
+    ncheck, gradient, noisy = checked(cost, x, g) if check and cost.jac is not None else (0, few, False)
     first = cost.curvatures(x, g, AT_START, STARTS)
     real = first.values.real
     top = int(np.argmax(real))
@@ -383,7 +308,7 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None, check:
     worst = max(high, later.bounds[1])  # the step must be safe on the way, too
     condition = math.inf if least < -FLAT * size or size == 0.0 else low / max(least, FLAT * FLAT * size)
     steps = {m.name: _limit_for_cost(m, worst) for m in _listed(names, cost=True)}
-    method, dt, parameters, reason = _advice_for_cost(worst, condition, least < -FLAT * size, first.complete)
+    method, dt, parameters, reason = NOISY if noisy else _advice_for_cost(worst, condition, least < -FLAT * size, first.complete)
     return Report(
         kind="cost",
         n=start.size,
@@ -403,10 +328,11 @@ def _explain_cost(cost: _Cost, start: Array, names: Sequence[str] | None, check:
         probability=1.0 if first.complete else 1.0 - MISS**STARTS,
         ncheck=ncheck,
         gradient=gradient,
+        noisy=noisy,
     )
 
 
-def _descent(cost: _Cost, x: Array, g: Array, lr: float) -> tuple[Array, Array, float]:
+def _descent(cost: ExaminedCost, x: Array, g: Array, lr: float) -> tuple[Array, Array, float]:
     """(point, gradient, lr) after some steps of descent; one that doubles the gradient, or leaves the domain, is taken back, and lr cut."""
     for _ in range(STEPS):
         ahead = x - lr * g
@@ -495,7 +421,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", StiffnessWarning)  # the report says what it means for the choice of a method
-        run = solve_ivp(counted, (t0, t1), start, "dopri5", args=args, rtol=1e-6, atol=1e-9, max_steps=20_000)
+        run = solve_ivp(counted, (t0, t1), start, "dopri5", args=args, **CONTROLLED, max_steps=20_000)
     if run.t.size < 2:
         raise ValueError(f"fun: expected a right-hand side that can be integrated from x0, got no step: {run.message}")
     path = posedness_along(counted, run.t, run.y, jac=jac if callable(jac) else None, args=args, points=20)
@@ -522,7 +448,7 @@ def _explain_rhs(fun: Any, start: Array, jac: Any, t_span: Sequence[float], args
         steps=steps,
         method=method,
         dt=dt,
-        parameters={} if "embedded" in as_method(method, {}).flags else {"dt": dt},
+        parameters=dict(CONTROLLED) if "embedded" in as_method(method, {}).flags else {"dt": dt},
         reason=reason,
         complete=all(p.complete for p in path.points),
         note=note,

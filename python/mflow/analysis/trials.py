@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,15 @@ import numpy as np
 from mflow.base.checks import Array
 from mflow.optimize.minimize import minimize
 
-__all__ = ["USUAL", "Trial", "trials_of", "tried", "worked"]
+__all__ = ["USUAL", "Both", "Trial", "best_rate", "trials_of", "tried", "worked"]
 
 USUAL: tuple[tuple[str, dict[str, float]], ...] = (
     ("sgd", {"lr": 0.01}), ("momentum", {"lr": 0.01, "momentum": 0.9}), ("adam", {"lr": 1e-3}),
 )  # fmt: skip
 CUT, CUTS = 0.25, 14  # of a recommended step that has led up, and how often
+
+LOWER, LONGER, CLEARLY = 4, 4, 0.1  # cuts, and times the steps, of one that a usual choice leads lower than by this share of its gain
+RATES = tuple(10.0 ** (0.5 * k) for k in range(-8, 3))
 
 Both = Callable[[Array], tuple[float, Array]]
 
@@ -24,7 +28,7 @@ Both = Callable[[Array], tuple[float, Array]]
 @dataclass(frozen=True, eq=False)
 class Trial:
     """One run. method : str. parameters : dict, lr among them. evaluations, loss : float64 arrays of equal length, from the start on; they
-    end where the loss is no longer finite. reason : its ending. recommended : bool."""
+    end where the loss is no longer finite. reason : its ending. recommended : bool. end : where it ended, or None."""
 
     method: str
     parameters: dict[str, float]
@@ -32,6 +36,7 @@ class Trial:
     loss: Array
     reason: str
     recommended: bool
+    end: Array | None = None
 
     @property
     def label(self) -> str:
@@ -41,7 +46,7 @@ class Trial:
 
 def tried(both: Both, start: Array, method: str, parameters: dict[str, float], steps: int, recommended: bool = False) -> Trial:
     """So many steps of a method. both: (cost, gradient), of an array of the start's shape."""
-    evaluations, loss, count = [], [], [0]
+    evaluations, loss, count, last = [], [], [0], None
 
     def cost(x: Array) -> tuple[float, Array]:
         count[0] += 1
@@ -54,13 +59,24 @@ def tried(both: Both, start: Array, method: str, parameters: dict[str, float], s
         try:
             settings: dict[str, Any] = dict(parameters)
             end = minimize(cost, start, method=method, jac=True, gtol=0.0, maxiter=steps, check_gradient=False, **settings)
-            reason = end.reason
+            reason, last = end.reason, end.x
         except Exception:  # the cost's own, where a step has led out of its domain
             reason = "rhs_failed"
     values = np.array(loss)
     bad = np.flatnonzero(~np.isfinite(values))
     shown = int(bad[0]) if bad.size else values.size
-    return Trial(method, parameters, np.array(evaluations)[:shown], values[:shown], reason, recommended)
+    return Trial(method, parameters, np.array(evaluations)[:shown], values[:shown], reason, recommended, last)
+
+
+def best_rate(both: Both, start: Array, method: str, steps: int) -> float:
+    """Of `RATES` the lr that leads lowest in so many steps, by the mean of the last tenth of its losses; nan where none leads down."""
+    best, lowest = math.nan, both(start)[0]
+    for lr in RATES:
+        run = tried(both, start, method, {"lr": lr}, steps)
+        mean = float(np.mean(run.loss[-max(1, steps // 10) :])) if worked(run) else math.inf
+        if mean < lowest:
+            best, lowest = lr, mean
+    return best
 
 
 def worked(trial: Trial) -> bool:
@@ -69,13 +85,27 @@ def worked(trial: Trial) -> bool:
     return good and bool(trial.loss[-1] < trial.loss[0] or trial.reason == "converged")
 
 
-def trials_of(both: Both, start: Array, method: str, lr: float, parameters: dict[str, float], steps: int) -> tuple[list[Trial], float, int]:
-    """(the recommended method and the usual choices, its lr, how often that was cut until it led down)."""
-    cuts = 0
+def trials_of(both: Both, start: Array, method: str, lr: float, parameters: dict[str, float], steps: int) -> tuple[list[Trial], float, str]:
+    """(the recommended method and the usual choices, its lr, why that was cut).
+
+    It is cut until it leads down; and where a usual choice leads clearly lower, if that leads lower in more steps: a step that is too long
+    for a cost of linear growth does not diverge, it wanders.
+    """
+    cuts, why = 0, ""
     while True:
         first = tried(both, start, method, {"lr": lr, **parameters}, steps, True)
         if worked(first) or cuts == CUTS:
             break
         lr, cuts = CUT * lr, cuts + 1
+    if cuts:
+        why = "as longer steps led up from x0, where the curvature is not what it is farther on"
     others = [tried(both, start, name, settings, steps) for name, settings in USUAL]
-    return [first, *others], lr, cuts
+    lowest = min((float(trial.loss[-1]) for trial in others if worked(trial)), default=math.inf)
+    if worked(first) and first.loss[-1] > lowest + CLEARLY * (first.loss[0] - lowest):
+        rates = [lr * CUT**k for k in range(LOWER + 1)]
+        longer = [tried(both, start, method, {"lr": rate, **parameters}, LONGER * steps) for rate in rates]
+        ends = [float(trial.loss[-1]) if worked(trial) else math.inf for trial in longer]
+        if min(ends) < ends[0]:
+            lr, why = rates[int(np.argmin(ends))], f"which leads lower in {LONGER * steps} steps"
+            first = tried(both, start, method, {"lr": lr, **parameters}, steps, True)
+    return [first, *others], lr, why

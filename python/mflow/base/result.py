@@ -15,7 +15,6 @@ from mflow.base.telling import LIBRARIES
 
 __all__ = [
     "ANALYSES",
-    "BOUNDED",
     "COLUMNS",
     "DynamicsResult",
     "Examined",
@@ -263,13 +262,10 @@ class Origin(NamedTuple):
     symmetric: bool
 
 
-BOUNDED = "it looks in every direction, and does not know of bounds and fixed parameters: give the free part to mflow.certificate"
-
-
 def keep_origin(result: Result, origin: Any) -> None:
     """Keeps it beside the fields of a result, in this process: copies and pickles leave it out.
 
-    An `Origin` of a path, or a `mflow.curvature.landscape.Landscape` of a descent; or `BOUNDED`, why there is none.
+    An `Origin` of a path, or a `mflow.curvature.landscape.Landscape` of a descent.
     """
     vars(result)["_origin"] = origin
 

@@ -10,7 +10,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mflow_core
 import numpy as np
@@ -24,16 +24,21 @@ from mflow.cli.userfile import load_function, parse_numbers
 from mflow.experiments import compare as job
 from mflow.experiments.compare import Problem, Run
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 __all__: list[str] = []
 
 DESCRIPTION = "Minimise one cost by every method that can, full batch and minibatch, and show how each did: a table and a picture."
 MAX_ITER = 1000
+KINDS = {"full": "full batch", "large": "large steps", "minibatch": "minibatches"}
 SETTINGS = ("problem", "objective", "x0", "method", "lr", "max_iter", "batch_size", "seed")  # the options that stand in the JSON
 RULES = {
     "half": "half: half of the largest stable step",
     "found": "found: the best of eleven rates, 1e-4 to 10, in 30 full steps that are not counted, as no such step is known",
     "own": "own: the method's default, as none of these rates led down (--lr sets one for all)",
     "1/L": "1/L: nothing limits the step",
+    "100/L": "100/L: a run of its own, far beyond what an explicit method bears",
     "given": "given: by --lr",
 }
 
@@ -63,7 +68,7 @@ def check_arguments(arguments: argparse.Namespace) -> None:
     problem = arguments.loaded_problem = _problem(arguments)
     if arguments.batch_size is not None and problem.rows and arguments.batch_size > len(problem.rows[0]):
         raise ValueError(f"--batch-size {arguments.batch_size}: {problem.name} has {len(problem.rows[0])} rows to train on")
-    arguments.tasks = job.task_list(problem, arguments.method)
+    arguments.tasks = job.task_list(problem, arguments.method, arguments.lr)
     if not arguments.no_plot:
         check_file("--out", arguments.out, PICTURES)
 
@@ -107,7 +112,7 @@ def _problem(arguments: argparse.Namespace) -> Problem:
 def _collect(problem: Problem, tasks: list[tuple[Method, str]], arguments: argparse.Namespace) -> tuple[list[Run], bool]:
     """(runs, whether Ctrl-C ended them)."""
     names = [method.name for method, batch in tasks if batch == "full"]
-    labels = [f"{method.name}, {'full batch' if batch == 'full' else 'minibatches'}" for method, batch in tasks]
+    labels = [f"{method.name}, {KINDS[batch]}" for method, batch in tasks]
     results = job.compare(
         problem, names, lr=arguments.lr, max_iter=arguments.max_iter, batch_size=arguments.batch_size, seed=arguments.seed
     )
@@ -149,15 +154,41 @@ def _picture(problem: Problem, runs: list[Run], path: Path, every: bool) -> int:
     if not drawn:
         print_error("no picture, as no method took a step")
         return 2
+    shown, title = drawn if every else job.chosen(drawn), f"{problem.name}: {problem.description}"
+    ways = path.with_name(f"{path.stem}-paths{path.suffix}")
     try:
-        plot.comparison(drawn if every else job.chosen(drawn), title=f"{problem.name}: {problem.description}").savefig(path, dpi=110)
+        plot.comparison(shown, title=title).savefig(path, dpi=110)
+        if problem.start.size == 2:
+            _paths(problem, shown, title).savefig(ways, dpi=110)
     except OSError as error:
         print_error(f"no picture: {path}: {error.strerror}")
         return 2
     print(f"Picture of loss against evaluations and time: {path}")
+    if problem.start.size == 2:
+        print(f"Picture of the paths through the plane of the two parameters: {ways}")
     if not every:
         print("It shows at most eight methods, the best of each kind; --method names others.")
     return 0
+
+
+def _paths(problem: Problem, runs: list[Run], title: str) -> Figure:
+    """The paths of two parameters, a panel for each kind of batch, over the contours of the cost."""
+    from mflow import plot
+    from mflow.plot.axes import figure_of, row_of_axes
+
+    kinds = [kind for kind in KINDS if any(run.batch == kind for run in runs)]
+    axes = row_of_axes(None, len(kinds), (6.4 * len(kinds), 4.8))
+    for kind, ax in zip(kinds, axes, strict=True):
+        members = [run for run in runs if run.batch == kind]
+        points = np.concatenate([problem.start[None], *(np.array(run.history.x) for run in members if not run.bad)])  # these set the frame
+        low, high = points.min(axis=0), points.max(axis=0)
+        room = 0.15 * np.maximum(high - low, 1e-3 * (1.0 + np.abs(low)))
+        frame = tuple(zip(low - room, high + room, strict=True))
+        plot.paths({run.method: np.array(run.history.x).T for run in members}, problem.cost, ax=ax, limits=frame)
+        ax.set_title(KINDS[kind], loc="left")
+    figure = figure_of(axes[0])
+    figure.suptitle(title)
+    return figure
 
 
 # ---- the table ----------------------------------------------------------------------------------------------------------------------
@@ -181,7 +212,8 @@ def _tables(problem: Problem, runs: list[Run], batch_size: int) -> list[str]:
     spare = [name for name in ("calls", "rule", "evals", "max lr") if name in names]
     head, rule, *body = table(header, [[row[name] for name in names] for row in cells], spare, left).splitlines()
     lines = []
-    for kind, title in (("full", "Full batch"), ("minibatch", f"Minibatches of {batch_size} row{'s' if batch_size != 1 else ''}")):
+    small = f"Minibatches of {batch_size} row{'s' if batch_size != 1 else ''}"
+    for kind, title in (("full", "Full batch"), ("large", "Full batch, large steps"), ("minibatch", small)):
         members = [line for run, line in zip(runs, body, strict=True) if run.batch == kind]
         if members:
             lines += ["", title, head, rule, *members]
@@ -215,7 +247,7 @@ def _notes(problem: Problem, runs: list[Run]) -> list[str]:
         if run.bad:
             trouble.setdefault((run.batch, run.message), []).append(run.method)
     for (batch, message), names in trouble.items():
-        lines.append(f"! {', '.join(names)} ({'full batch' if batch == 'full' else 'minibatches'}): {message}")
+        lines.append(f"! {', '.join(names)} ({KINDS[batch]}): {message}")
     return [textwrap.fill(line, max(width(), 40), subsequent_indent="  ") for line in lines]
 
 

@@ -7,7 +7,8 @@ is that of a cost with the Hessian P^(-1/2) H P^(-1/2), along each of whose eige
     limit       of the largest eigenvalue of P^(-1/2) H P^(-1/2): the least L at which the step with P = 1 on L c^2/2 grows
 
 Of a method that does not rescale root is 1. Both are of the step that comes next, with its bias corrections and schedules: with P = bc1
-(sqrt(v/bc2) + eps) the limit of Adam is 2 (1 + b1)/(1 - b1)/lr in every step. Decoupled decay is part of the step; other decay adds to H.
+(sqrt(v/bc2) + eps) the limit of Adam is 2 (1 + b1)/(1 - b1)/lr in every step. Decoupled decay wd is part of the step, and lowers
+the limit to (2 - lr wd) (1 + b1)/(1 - b1)/lr (AdamW); other decay adds to H.
 
 The kernel runs on copies, with numbers of 1e-100, whose squares vanish beside what is stored.
 

@@ -11,11 +11,13 @@ import numpy as np
 from mflow_core.objectives.objective import Objective
 from mflow_core.problems.problem import Problem
 from mflow_core.stepping import stepper
+from numpy.typing import NDArray
 
 from mflow.base.checks import Array
 from mflow.base.methods import Method, as_method
 from mflow.curvature.frozen import Bearing, bearing, largest_lr
-from mflow.curvature.hessian import Hessian
+from mflow.curvature.hessian import STREAM, TRUST, Hessian
+from mflow.spectra.krylov import random_vector
 from mflow.stability.limits import max_stable_dt
 
 __all__ = ["GTOL", "Landscape", "gradient_of", "largest_step", "products_of", "run_bearing", "scaled"]
@@ -35,7 +37,7 @@ class Landscape:
     the largest curvature in its metric, or None.
     bearing : the gradient at x -> what the next step bears, of an optimizer; None of others. converged : whether the run says that the
     gradient is small, by its own test. gtol : of that test, where it is one of the largest entry. longer : times the usual length of
-    differences.
+    differences. box : (lower, upper), bounds of the flat point, or None.
     """
 
     x: Array
@@ -48,10 +50,51 @@ class Landscape:
     converged: bool = False
     gtol: float = GTOL
     longer: float = 1.0
+    box: tuple[Array, Array] | None = None
 
-    def hessian(self) -> Hessian:
-        """Products at x, as good as they can be had."""
-        return Hessian(self.x, self.gradient, self.product, central=True, longer=self.longer)
+    def hessian(self, moves: NDArray[np.intp]) -> Hessian:
+        """Products at x, as good as they can be had, of the entries `moves` of vectors; differences stay within the bounds."""
+        if self.box is None:
+            return Hessian(self.x, self.gradient, self.product, central=True, longer=self.longer)
+        product, exact = self.product, None
+        if product is not None:
+            exact = lambda v: product(self._whole(v, 0.0, moves))[moves]  # noqa: E731
+        lower, upper = (end[moves] for end in self.box)
+        return InBox(self.x[moves], lambda z: self.gradient(self._whole(z, self.x, moves))[moves], exact, lower, upper, self.longer)
+
+    def _whole(self, part: Array, rest: Any, moves: NDArray[np.intp]) -> Array:
+        out = np.empty(self.x.size)
+        out[:] = rest
+        out[moves] = part
+        return out
+
+
+class InBox(Hessian):
+    """Products by differences that stay within bounds: at the point next to x that has room for them. What that displaces is part of the
+    noise."""
+
+    def __init__(self, x: Array, gradient: Map, product: Map | None, lower: Array, upper: Array, longer: float) -> None:
+        super().__init__(x, gradient, product, central=True, longer=longer)
+        self.at_x, self.lower, self.upper = x, lower, upper
+        if product is None and x.size:
+            self.length = min(self.length, 0.1 * float(np.min(upper - lower)))  # room for twice the length, twice over
+            self.x = self._within(1)
+
+    def _within(self, times: int) -> Array:
+        room = 2.0 * times * self.length
+        return np.asarray(np.clip(self.at_x, self.lower + room, self.upper - room))
+
+    def noise(self) -> float:
+        """About the error of a product with a unit vector."""
+        out, here = super().noise(), self.x
+        if self.exact or not self.n or np.array_equal(here, self.at_x):
+            return out
+        v, further = random_vector(self.n, STREAM), self._within(2)
+        near = self(v)
+        self.x = further
+        apart = float(np.linalg.norm(near - self(v)))
+        self.x = here
+        return out + TRUST * apart
 
 
 def gradient_of(problem: Problem, start: Array) -> Map:

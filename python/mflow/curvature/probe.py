@@ -83,13 +83,16 @@ class Probe:
 
     def _gradient(self, parts: Iterable[tuple[Args, float]] | Callable[[], Iterable[tuple[Args, float]]]) -> Callable[[Array], Array]:
         def gradient(x: Array) -> Array:
-            total, weight, params = np.zeros(x.size), 0.0, self.arranged(x)
+            total, weight, params = np.zeros(0), 0.0, self.arranged(x)
             for args, rows in parts() if callable(parts) else parts:
                 out = self.cost.both(params, args)[1]
                 flat = [out] if self.binding.arranged is None else gather(out, self.binding.arranged, "the gradient")
-                total += rows * np.concatenate([np.asarray(g, dtype=np.float64).ravel() for g in flat])
+                part = np.concatenate([np.asarray(g, dtype=np.float64).ravel() for g in flat])
+                if rows != 1.0:
+                    part *= rows
+                total = total + part if weight else part
                 weight += rows
-            return np.asarray(self.sign * total / weight)
+            return total if weight == self.sign == 1.0 else np.asarray(self.sign * total / weight)
 
         return gradient
 

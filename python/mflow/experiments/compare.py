@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from mflow import optim
+from mflow.analysis.trials import RATES
 from mflow.base.checks import Array
 from mflow.base.methods import Method, get_method, methods
 from mflow.base.result import OptimizeResult, place_of, words_of
@@ -34,7 +35,8 @@ __all__ = [
     "compare", "custom_problem", "kind_of", "largest_stable_step", "problem", "problem_names", "task_list",
 ]  # fmt: skip
 
-RATES, TRIED = tuple(10.0 ** (0.5 * k) for k in range(-8, 3)), 30  # of methods with a scale of their own, and full steps with each
+TRIED = 30  # full steps with each of `RATES`, of methods with a scale of their own
+LARGE = 100.0  # times 1/L, of the large steps of methods that nothing limits
 MARGIN = 0.01  # a final loss this part above the loss at the start: the run diverged
 # Endings that a table should mark, of comparisons and of sweeps.
 BAD = frozenset({"diverged", "non_finite", "raised", "rhs_failed", "solve_failed", "no_step", "interrupted"})
@@ -42,12 +44,13 @@ BAD = frozenset({"diverged", "non_finite", "raised", "rhs_failed", "solve_failed
 
 @dataclass
 class History:
-    """Loss along a run: lists of equal length. ``seconds`` leaves out the recording itself."""
+    """Loss along a run: lists of equal length. ``seconds`` leaves out the recording itself; ``x`` is kept of two parameters alone."""
 
     calls: list[int] = field(default_factory=list)
     passes: list[float] = field(default_factory=list)
     seconds: list[float] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
+    x: list[Array] = field(default_factory=list)
 
     def to_frame(self) -> Any:
         """A pandas DataFrame with a row a record. ImportError without pandas."""
@@ -61,13 +64,13 @@ class Run:
     Attributes
     ----------
     method, family, batch : str
-        ``batch`` is "full" or "minibatch".
+        ``batch`` is "full", "large" (full, at a step far beyond 1/L) or "minibatch".
     parameters : dict
         All values in use, lr (dt) apart.
     lr, rule : float, str
         The step and where it comes from: "given", "half" of the largest stable one, "found" among some rates by a few full steps, where a
-        method has a scale of its own, "own" default of the method where none of these led down, "1/L" where no step is unstable,
-        "search" where a line search or a trust region finds it.
+        method has a scale of its own, "own" default of the method where none of these led down, "1/L" where no step is unstable, "100/L"
+        for the large steps of such a method, "search" where a line search or a trust region finds it.
     largest_stable : float or None
         Largest stable step for the problem's curvature; None where the method has no such limit.
     loss, score : float
@@ -155,7 +158,7 @@ def _planned(method: Method, problem: Problem, lr: float | None, batch: str, fou
             found[method.name] = _found_rate(problem, method)
         step, rule = found[method.name]
     elif problem.curvature > 0.0:
-        step, rule = 1.0 / problem.curvature, "1/L"
+        step, rule = (LARGE / problem.curvature, "100/L") if batch == "large" else (1.0 / problem.curvature, "1/L")
     else:
         step, rule = math.nan, "none"
     if "lr" in parameters:
@@ -199,7 +202,7 @@ def kind_of(run: Run) -> str:
 def chosen(runs: Sequence[Run], most: int = 8) -> list[Run]:
     """Of many runs those that a picture can show: the lowest of each kind, then the lowest of the others, in their order.
 
-    Minibatches and full batches are chosen by themselves.
+    Minibatches, full batches and large steps are chosen by themselves.
 
     Examples
     --------
@@ -238,13 +241,15 @@ class _Clock:
         self.calls += 1
         self.rows_seen += rows
 
-    def record(self, loss: Callable[[], float]) -> None:
+    def record(self, loss: Callable[[], float], x: Array) -> None:
         now = time.perf_counter()
         history = self.history
         history.seconds.append(now - self.began - self.paused)
         history.calls.append(self.calls)
         history.passes.append(self.passes)
         history.loss.append(float(loss()))
+        if x.size == 2:
+            history.x.append(np.array(x))
         self.paused += time.perf_counter() - now
 
 
@@ -256,20 +261,20 @@ def _full_batch(problem: Problem, method: Method, run: Run, max_iter: int) -> Ru
         clock.count(1)
         out = problem.cost(x)
         if clock.calls == 1:
-            clock.record(lambda: problem.start_loss)
+            clock.record(lambda: problem.start_loss, problem.start)
         return out
 
     def watch(intermediate_result: OptimizeResult) -> None:
         if compiled is not None:
             clock.calls = clock.rows_seen = intermediate_result.njev
-        clock.record(lambda: intermediate_result.fun)
+        clock.record(lambda: intermediate_result.fun, intermediate_result.x)
 
     step: dict[str, Any] = {"dt": run.lr} if method.kind == "step" or (method.kind == "direction" and run.rule == "given") else {}
     compiled = None if method.is_implicit else problem.objective  # the calls of a solver are counted here alone
     fun, jac = (cost, problem.has_gradient or None) if compiled is None else (compiled, None)
     if compiled is not None:
         clock.count(1)
-        clock.record(lambda: problem.start_loss)
+        clock.record(lambda: problem.start_loss, problem.start)
     try:
         result = minimize(fun, problem.start, method=method, jac=jac, maxiter=max_iter, callback=watch, check_gradient=False, **step)
     except Exception as error:  # a cost may raise where a diverging run takes it; the other methods go on
@@ -294,7 +299,7 @@ def _minibatch(problem: Problem, method: Method, run: Run, max_iter: int, batch_
     optimizer = getattr(optim, type(method).__name__)(c, check_finite=False, **method.given)
     batches = minibatches(*problem.rows, batch_size=batch_size, epochs=max_iter, seed=seed)
     clock = _Clock(len(problem.rows[0]))
-    clock.record(lambda: problem.start_loss)
+    clock.record(lambda: problem.start_loss, c)
     reason, message, steps = "max_iter", f"{max_iter} passes over the data in batches of {batch_size} rows", 0
     for batch in batches:
         arrays = batch if len(problem.rows) > 1 else (batch,)
@@ -306,7 +311,7 @@ def _minibatch(problem: Problem, method: Method, run: Run, max_iter: int, batch_
         optimizer.step(gradient)
         steps += 1
         if steps < batches.batches_per_epoch or steps % batches.batches_per_epoch == 0:
-            clock.record(lambda: problem.cost(c)[0])
+            clock.record(lambda: problem.cost(c)[0], c)
     return _closed(problem, run, clock, c, steps, reason, message)
 
 
@@ -336,14 +341,18 @@ def _applicable_methods(names: Iterable[str] | None) -> list[Method]:
     return list(named.values())
 
 
-def task_list(problem: Problem, names: Iterable[str] | None = None) -> list[tuple[Method, str]]:
-    """What `compare` will run: (method, "full" or "minibatch"), full batches first.
+def task_list(problem: Problem, names: Iterable[str] | None = None, lr: float | None = None) -> list[tuple[Method, str]]:
+    """What `compare` will run: (method, "full", "large" or "minibatch"), full batches first.
 
-    An integrator follows the full gradient, so minibatches are for optimizers; explicit Euler on them is sgd.
+    An integrator follows the full gradient, so minibatches are for optimizers; explicit Euler on them is sgd. Large steps are for implicit
+    methods that no step makes unstable, where lr is not given.
     Raises ValueError for a name that is unknown or a method that minimises nothing.
     """
     applied = _applicable_methods(names)
     tasks = [(method, "full") for method in applied]
+    if lr is None and problem.curvature > 0.0:
+        free = [m for m in applied if m.kind == "step" and m.is_implicit and largest_stable_step(m, problem.curvature) == math.inf]
+        tasks += [(method, "large") for method in free]
     if problem.rows:
         tasks += [(method, "minibatch") for method in applied if method.kind == "update"]
     return tasks
@@ -396,14 +405,14 @@ def compare(
     Y. Nesterov, Introductory Lectures on Convex Optimization (2004), 1.2.3: gradient descent with 1/L, half of its limit 2/L.
     """
     found: dict[str, tuple[float, str]] = {}
-    for method, batch in task_list(problem, names):
+    for method, batch in task_list(problem, names, lr):
         prepared, run = _planned(method, problem, lr, batch, found)
         if math.isnan(run.lr):
             text = f"no curvature could be measured at the start ({problem.curvature:g}): give a step with --lr"
             yield replace(run, loss=problem.start_loss, reason="no_step", message=text, x=problem.start.copy())
             continue
         with np.errstate(all="ignore"):  # a diverging run overflows; the table says so
-            if batch == "full":
+            if batch != "minibatch":
                 done = _full_batch(problem, prepared, run, max_iter)
             else:
                 done = _minibatch(problem, prepared, run, max_iter, batch_size or problem.batch_size, seed)

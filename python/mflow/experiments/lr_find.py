@@ -13,6 +13,7 @@ import numpy as np
 
 from mflow.base.checks import Array, check_flags, check_number, check_whole
 from mflow.base.result import Result
+from mflow.experiments.tasks import Training
 from mflow.training.train import TrainResult, train
 
 __all__ = ["LRFindResult", "lr_find"]
@@ -51,8 +52,8 @@ class _EachRate:
 
 
 def lr_find(
-    fun: Callable[..., Any],
-    params: Any,
+    fun: Callable[..., Any] | Training,
+    params: Any = None,
     data: Any = None,
     optimizer: Any = "sgd",
     *,
@@ -72,7 +73,8 @@ def lr_find(
     Parameters
     ----------
     fun, params, data, optimizer, jac, batch_size, seed, **parameters
-        As in `mflow.train`; there must be a loss, and lr is not among the parameters. ``params`` do not change.
+        As in `mflow.train`; there must be a loss, and lr is not among the parameters. ``params`` do not change. Or fun is a
+        `mflow.Training`, as in `mflow.sweep`, which holds the cost, params, data, jac, batch_size and options.
     lr_min, lr_max : float, default 1e-6 and 10
     steps : int, default 100
         Rates between them, geometrically, a step each.
@@ -109,6 +111,14 @@ def lr_find(
     True
     """
     check_flags(progress=progress)
+    if isinstance(fun, Training):
+        if params is not None or data is not None or batch_size is not None:
+            raise TypeError("params, data, batch_size: the Training holds them; omit them here")
+        task = fun
+        fun, params, data, jac, batch_size = task.fun, task.params, task.data, task.jac, task.batch_size
+        parameters = {**task.options, **parameters}
+    elif params is None:
+        raise TypeError("params: expected where to start, got None; or give a mflow.Training as the first argument")
     low = check_number(lr_min, "lr_min", low=0.0, open_low=True)
     high = check_number(lr_max, "lr_max", f"a finite number above lr_min = {low:g}", low=low, open_low=True)
     count = check_whole(steps, "steps", 3)

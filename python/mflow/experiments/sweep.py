@@ -194,8 +194,9 @@ def sweep(
     Parameters
     ----------
     problem : `mflow.Training`, `mflow.Descent`, name of a problem of `mflow compare`, `mflow.experiments.problems.Problem`, or callable
-        A callable ``problem(method, lr, seed)`` takes a `mflow.Method` and returns a mapping with "loss" (or "fun"), and if it has them
-        "start_loss", "reason", "message", "nit", "curve".
+        A cost, with its parts in options, stands for a Training or a Descent of them. Another callable ``problem(method, lr, seed)``
+        takes a `mflow.Method` and returns a mapping with "loss" (or "fun"), and if it has them "start_loss", "reason", "message", "nit",
+        "curve".
     methods : names or instances, or a dict from labels to them
         ("nesterov", {"momentum": 0.95}) stands for an instance. lr is the sweep's.
     lrs : floats above 0, or one
@@ -208,7 +209,8 @@ def sweep(
     progress : bool
         The number of runs done, on stderr: by tqdm where that is installed, else one plain line.
     **options
-        For a problem given by name or as `Problem`: the other fields of `Training` (where it has rows) or `Descent`.
+        For a problem given by name or as `Problem`: the other fields of `Training` (where it has rows) or `Descent`. For a cost: the
+        fields of a `Training` (params, data, epochs ...), as `mflow.lr_find` takes them, or with x0 those of a `Descent`.
 
     Returns
     -------

@@ -156,6 +156,8 @@ def task_of(problem: Any, options: dict[str, Any]) -> Callable[..., Any]:
         return _task_of_problem(problem, options)
     if not callable(problem):
         raise TypeError(f"problem: expected an mflow.Training, an mflow.Descent, a name or a callable, got {type(problem).__name__}")
+    if "params" in options or "x0" in options:
+        return (Training if "params" in options else Descent)(problem, **options)
     if options:
         raise TypeError(f"{', '.join(options)}: options are for problems given by name; put them into the problem")
     return problem  # type: ignore[no-any-return]

@@ -26,7 +26,7 @@ from mflow.base.checks import (
     real_array,
     shown,
 )
-from mflow.base.result import BOUNDED, Examined, attach, keep_origin
+from mflow.base.result import Examined, attach, keep_origin
 from mflow.base.telling import tell
 from mflow.fitting.bounds import EVERYWHERE, check_box, check_fixed
 from mflow.fitting.residuals import Residuals
@@ -241,8 +241,7 @@ def least_squares(
         attach(error, lambda: LeastSquaresResult(run.result(-1, reason, text)), note)
         raise
     result = LeastSquaresResult(run.finish(ending))
-    free = box is None and held is None
-    keep_origin(result, landscape_of(residuals, run.loss, result.x, result.reason == "converged") if free else BOUNDED)
+    keep_origin(result, landscape_of(residuals, run.loss, result.x, result.reason == "converged", box, held))
     if run.idle:
         tell(f"least_squares: {run.idle}")
     return result

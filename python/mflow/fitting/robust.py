@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mflow.base.checks import Array, check_number, shown
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape
@@ -100,9 +101,18 @@ def loss_of(loss: Any, f_scale: Any) -> Robust | None:
     return Robust(LOSSES[loss], scale)
 
 
-def landscape_of(residuals: Residuals, loss: Robust | None, x: Array, converged: bool) -> Landscape:
+def landscape_of(
+    residuals: Residuals, loss: Robust | None, x: Array, converged: bool, box: tuple[Array, Array] | None, held: NDArray[np.bool_] | None
+) -> Landscape:
     """The cost around a point, for its certificate."""
+    if held is not None:
+        lower, upper = box or (np.full(x.size, -np.inf), np.full(x.size, np.inf))
+        box = np.where(held, x, lower), np.where(held, x, upper)
 
     return Landscape(
-        x.copy(), lambda at: residuals.gradient(at, loss), converged=converged, longer=OF_DIFFERENCES if residuals.differences else 1.0
+        x.copy(),
+        lambda at: residuals.gradient(at, loss),
+        converged=converged,
+        longer=OF_DIFFERENCES if residuals.differences else 1.0,
+        box=box,
     )

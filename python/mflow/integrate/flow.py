@@ -17,6 +17,7 @@ from mflow.base.checks import Array, as_tuple, check_number, check_start, check_
 from mflow.base.methods import Method, as_method
 from mflow.base.pace import Pace
 from mflow.base.result import IVPResult, attach
+from mflow.base.saved_run import NOT_CONTROLLED
 from mflow.integrate.control import MANY, Settings, count_steps, kept_every
 from mflow.integrate.drive import Drive, follow
 from mflow.integrate.stepper import Stepper
@@ -236,9 +237,6 @@ class OptimizerStepper(Stepper, flag="update"):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _remade, (type(self), self.method, self._start, self._t0, self._call, self._run.pack(), self._clock)
-
-
-NOT_CONTROLLED = {"rtol": None, "atol": None, "direction": 1.0, "first_step": None, "max_step": None, "min_step": None}
 
 
 def _remade(cls: Any, method: Method, start: Array, t0: float, call: dict[str, Any], state: bytes, clock: tuple[float, float]) -> Any:

@@ -15,7 +15,8 @@ from mflow_core.stepping.last_step import LastStep
 from mflow.base.checks import Array, as_tuple, check_number, check_path, check_start, check_whole
 from mflow.base.methods import Method, as_method, get_method, public_values
 from mflow.base.pace import Pace
-from mflow.base.savefile import misfit_of, numbers_of, read_state, write_state
+from mflow.base.saved_run import stepper_fields
+from mflow.base.savefile import misfit_of, numbers_of, write_state
 from mflow.base.telling import tell
 from mflow.course.agenda import Breaks
 from mflow.integrate.control import ATOL, MANY, RTOL, check_first_step, check_max_step, check_min_step, check_tolerances, sizes_of
@@ -431,16 +432,20 @@ class Stepper:
     def load(cls, path: str | os.PathLike[str], fun: Callable[..., Any] | Any, **call: Any) -> Self:
         """The stepper that `save` wrote, on the same ``fun``; args, inplace, jac and the like as it was made with.
 
+        It goes on from the checkpoints of `mflow.minimize` and `mflow.train` too, with ``fun`` the gradient of an optimizer, and from the
+        bytes that a host of the C API saved (rtol and the like are then given as they were).
+
         A Jacobian that was at hand is made once more, where it was made: `nfev`, `njev` and `nlu` count that too.
 
         Raises ValueError where the file is damaged or something else, or where its fields do not fit together.
         """
-        facts, blocks = read_state(path, "stepper")
+        facts, blocks = stepper_fields(path)
         try:
             method, start, t0, control = _read_start(facts, blocks)
+            control = {name: value for name, value in control.items() if name not in call}  # of a C host's bytes they are the caller's
             more: dict[str, Any] = {"v0": numbers_of(blocks, "v0", start.shape)} if "second_order" in method.flags else {}
             known, rebuilt = {"run", "start", *more}, [check_whole(n, "rebuilt", 0, MANY) for n in facts.get("rebuilt", (0, 0, 0))]
-            _check_fields(method, known, set(blocks), rebuilt, "energy" in control)
+            _check_fields(method, known, set(blocks), rebuilt, "energy" in facts["control"])
         except (KeyError, AttributeError, TypeError, ValueError, OverflowError) as error:
             raise _misfit(path, error) from error
         try:

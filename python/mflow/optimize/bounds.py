@@ -18,6 +18,11 @@ class Box(NamedTuple):
     lower: Array
     upper: Array
 
+    @property
+    def flat(self) -> tuple[Array, Array]:
+        """(lower, upper) as vectors."""
+        return self.lower.ravel(), self.upper.ravel()
+
     def clipped(self, x: Array) -> Array:
         """The nearest point within."""
         return np.ascontiguousarray(np.clip(x, self.lower, self.upper))

@@ -19,11 +19,12 @@ from mflow_core.stepping import stepper
 from mflow.base.checks import Array
 from mflow.base.methods import Method
 from mflow.base.pace import Pace
-from mflow.base.result import BOUNDED, OptimizeResult, Result, keep_origin
+from mflow.base.result import OptimizeResult, Result, keep_origin
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, products_of
 from mflow.optimize.directions import direction_of, takes_bounds
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.linesearch import LineSearch
+from mflow.optimize.looks import Saving
 
 __all__ = ["CONVERGED", "ENDINGS", "STOPPED", "LineDescent", "ending", "overflow_text"]
 
@@ -58,6 +59,8 @@ def overflow_text(method: Method, nit: int, largest: float) -> str:
 
 class LineDescent:
     """One minimisation: its run, the path, and its ending. `mflow.minimize` drives it."""
+
+    saving: Saving | None = None
 
     def __init__(
         self, doubts: Doubts, method: str | Method, search: Any, settings: dict[str, Any], keep_path: bool,
@@ -102,9 +105,12 @@ class LineDescent:
         status, pace = self._advance(0, gtol), Pace()
         while status == 0 and self.run.k < limit:
             before = self.run.k
-            count = pace.take(limit - before) if self.tell is None else 1
+            room = limit - before if self.saving is None else self.saving.room(before, limit - before)
+            count = pace.take(room) if self.tell is None else 1
             status = self._advance(count, gtol)
             pace.done()
+            if status == 0 and self.saving is not None:
+                self.saving.look(self)
             if self.tell is not None and self.run.k > before and self.tell(self):
                 return status if status == CONVERGED else STOPPED
         return status
@@ -180,9 +186,10 @@ class LineDescent:
         if self.keep_path:
             out.path = self._path()
         flat, shape, differences = x.ravel().copy(), self.start.shape, self.doubts.differences and not self.problem.compiled
-        keep_origin(out, BOUNDED if self.doubts.box is not None else Landscape(
+        keep_origin(out, Landscape(
             flat, gradient_of(self.problem, self.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
             converged=reason == "converged", longer=OF_DIFFERENCES if differences else 1.0,
+            box=None if self.doubts.box is None else self.doubts.box.flat,
         ))  # fmt: skip
         if self.method.family == "quasi_newton" and self.doubts.box is None:
             inverse = InverseHessian(run, x.size)

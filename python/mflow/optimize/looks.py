@@ -1,4 +1,8 @@
-"""Looks at a minimisation beside it: its curvature along the way, a progress bar, and the landscape where it ends."""
+"""Looks at a minimisation beside it: its curvature along the way, a progress bar, its file, and the landscape where it ends.
+
+The file is that of a `Stepper` (`mflow.base.saved_run`), so either goes on from the other's, as `train` and a C host do, where the
+method is the same. With a line search it holds the descent's own state, which a C host's descent reads too.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,23 @@ import math
 from typing import Any
 
 import numpy as np
+from mflow_core.stepping import stepper
 
-from mflow.base.checks import Array, check_flags
+from mflow.base.checks import Array, check_flags, check_path, check_whole
 from mflow.base.methods import Method
 from mflow.base.progress import Progress
-from mflow.base.result import BOUNDED, OptimizeResult, Result, keep_origin
+from mflow.base.result import OptimizeResult, Result, keep_origin
+from mflow.base.saved_run import NOT_CONTROLLED, SavedRun, read_run, write_run
+from mflow.base.savefile import misfit_of, read_state, write_state
 from mflow.curvature.frozen import Bearing
 from mflow.curvature.landscape import OF_DIFFERENCES, Landscape, gradient_of, largest_step, products_of, run_bearing
 from mflow.curvature.watch import Watch, watch_of
 from mflow.optimize.doubts import Doubts
 from mflow.stability.limits import stability_limit
 
-__all__ = ["Kept", "Looks", "asked_looks"]
+__all__ = ["Kept", "Looks", "Saving", "asked_looks"]
+
+FILE_EVERY = 1000  # iterations between two files
 
 
 def asked_looks(settings: dict[str, Any], searches: bool) -> tuple[Any, Any, bool]:
@@ -74,11 +83,11 @@ class Looks:
         if self.watch is not None:
             out.curvature = self.watch.result()
         shape, flat, differences = self.doubts.start.shape, np.ravel(out.x).copy(), self.doubts.differences and not self.problem.compiled
-        keep_origin(out, BOUNDED if self.doubts.box is not None else Landscape(
+        keep_origin(out, Landscape(
             flat, gradient_of(self.problem, self.doubts.start), products_of(self.doubts.fun, flat), lambda v: v.reshape(shape),
             self.method.name, lambda L: largest_step(self.method, L, self.friction),
             self._bearing if self.method.kind == "update" else None, out.reason == "converged",
-            longer=OF_DIFFERENCES if differences else 1.0,
+            longer=OF_DIFFERENCES if differences else 1.0, box=None if self.doubts.box is None else self.doubts.box.flat,
         ))  # fmt: skip
 
     def _bearing(self, grad: Array) -> Bearing:
@@ -125,3 +134,82 @@ class Kept:
         """The iterates as arrays, x in the shape of the start."""
         x = np.array(self.x, dtype=np.float64).reshape(-1, *shape)
         return Result(x=x, fun=np.array(self.fun, dtype=np.float64), k=np.array(self.k, dtype=np.int64))
+
+
+class Saving:
+    """What a call says of its file. Raises TypeError or ValueError where that does not fit."""
+
+    def __init__(self, path: Any, every: Any, resume: Any) -> None:
+        self.path = None if path is None else check_path(path, "checkpoint")
+        if path is None and every is not None:
+            raise ValueError("checkpoint_every: there is no file to write; give checkpoint= as well")
+        self.every, self.source, self.last = FILE_EVERY if every is None else check_whole(every, "checkpoint_every", 1), resume, -1
+
+    @classmethod
+    def asked(cls, settings: dict[str, Any]) -> Saving:
+        """What the arguments of a call ask for, which are taken from them."""
+        return cls(*(settings.pop(name) for name in ("checkpoint", "checkpoint_every", "resume")))
+
+    def begin(self, descent: Any) -> None:
+        """Goes back to where the file was written. Raises ValueError where it belongs to another run."""
+        if self.path is None and self.source is None:
+            return
+        descent.saving = self
+        if getattr(descent, "auto", None) is not None:
+            raise ValueError('checkpoint, resume: lr="auto" remembers more than its file would; give lr a number or a schedule')
+        if self.source is None:
+            return
+        steps = isinstance(descent.run, stepper.Run)
+        saved: Any = read_run(self.source, "resume") if steps else read_state(self.source, "stepper", "resume")[1]
+        try:
+            if steps:
+                _restore(descent, saved)
+            else:
+                descent.run.restore(saved["descent"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"resume: {self.source} does not fit this call, or is damaged ({misfit_of(error)})") from error
+
+    def room(self, k: int, left: int) -> int:
+        """Iterations until the next file, at most `left`."""
+        return left if self.path is None else min(left, self.every - k % self.every)
+
+    def look(self, descent: Any) -> None:
+        """After some iterations that went well: the file, where it is due."""
+        k = int(descent.run.k)
+        if self.path is not None and k and k % self.every == 0:
+            self._write(descent, k)
+
+    def end(self, descent: Any, well: bool) -> None:
+        """After the last iteration; well: where it ended is a state to go on from."""
+        if self.path is not None and well:
+            self._write(descent, int(descent.run.k))
+
+    def _write(self, descent: Any, k: int) -> None:
+        if k == self.last or self.path is None:
+            return
+        self.last = k
+        method, start, run = descent.method, descent.start, descent.run
+        if isinstance(run, stepper.Run):
+            more = {"clock": [k * float(method.all_numbers["lr"]), 0.0]} if method.kind == "update" else {}
+            write_run(self.path, method, start, run.pack(), more)
+        else:
+            facts = {"method": method.name, "shape": list(start.shape), "control": NOT_CONTROLLED}
+            write_state(self.path, "stepper", facts, {"descent": run.save()})
+
+
+def _restore(descent: Any, saved: SavedRun) -> None:
+    method, run = descent.method, descent.run
+    if saved.controlled:
+        raise ValueError("its steps are those of error control, and minimize takes steps of dt")
+    free = {"lr"} if descent.schedule is not None else set()
+    differs = [n for n, value in method.parameters.items() if n not in free and saved.method.parameters.get(n, value) != value]
+    if saved.method.name != method.name or differs:
+        text = f"method: expected {method!r}, got {saved.method!r}"
+        raise ValueError(text)
+    if saved.shape not in (descent.start.shape, (descent.start.size,)):
+        raise ValueError(f"shape: expected {descent.start.shape}, got {saved.shape}")
+    if free:
+        run.set_parameter("lr", float(saved.method.all_numbers["lr"]))
+    run.unpack(saved.packed)
+    if method.kind == "step":
+        run.set_dt(descent.dt)

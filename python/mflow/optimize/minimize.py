@@ -27,7 +27,7 @@ from mflow.optimize.directions import DEFAULT, check_default, minimizers, produc
 from mflow.optimize.doubts import Doubts
 from mflow.optimize.line_descent import CONVERGED, ENDINGS, STOPPED, LineDescent, ending, overflow_text
 from mflow.optimize.linesearch import LineSearch
-from mflow.optimize.looks import Kept, Looks, asked_looks
+from mflow.optimize.looks import Kept, Looks, Saving, asked_looks
 from mflow.optimize.momentum import momentum_run
 from mflow.optimize.step_size import FRICTION, resolve
 from mflow.solvers import nonlinear
@@ -70,6 +70,9 @@ def minimize(
     monitor: str | None = None,
     monitor_every: int = EVERY,
     progress: bool = False,
+    checkpoint: Any = None,
+    checkpoint_every: int | None = None,
+    resume: Any = None,
     **parameters: Any,
 ) -> OptimizeResult:
     """Minimise a cost by following its gradient.
@@ -139,6 +142,10 @@ def minimize(
         iterates are those without it. For optimizers and explicit integrators without a line search.
     progress : bool
         A bar on stderr, with the gradient and what is monitored. Not with a line search.
+    checkpoint, resume : path, optional
+        The file to write, atomically, every ``checkpoint_every`` iterations (1000) and at the end; the file to go on from, with the same
+        bits: that of a `mflow.Stepper`, of `mflow.train` or of a C host will do, where the method is the same. maxiter counts from its
+        beginning.
     **parameters
         The method's own. The default of ``friction`` is 1: without friction nothing is minimised.
 
@@ -189,7 +196,8 @@ def minimize(
         raise TypeError(f"options: expected a dict of arguments, got {shown(options)}")
     settings = {"maxiter": maxiter, "gtol": gtol, "line_search": line_search, "path": path, **parameters}
     settings |= {"diff_step": diff_step, "check_gradient": check_gradient, "monitor": monitor, "monitor_every": monitor_every,
-                 "progress": progress, **(options or {})}  # fmt: skip
+                 "progress": progress, "checkpoint": checkpoint,
+                 "checkpoint_every": checkpoint_every, "resume": resume, **(options or {})}  # fmt: skip
     for name, instead in ELSEWHERE.items():
         if name in settings:
             raise TypeError(f"{name}: {instead}")
@@ -206,11 +214,10 @@ def minimize(
     threshold = check_number(1e-5 if gtol is None and tol is None else gtol if gtol is not None else tol, "gtol")
     doubts = Doubts(fun, x0, args, jac, settings.pop("diff_step"), settings.pop("check_gradient"))
     doubts.keep_within(read_box(bounds, fixed, doubts.start), "bounds" if bounds is not None else "fixed")
-    descent: Any
-    every, asked = _every(path), asked_looks(settings, searches)
+    every, asked, saving = _every(path), asked_looks(settings, searches), Saving.asked(settings)
     products = products_of(method, hess, hessp, doubts.args)
     if not searches:
-        descent = _Descent(doubts, method, hess, settings)
+        descent: Any = _Descent(doubts, method, hess, settings)
         descent.looks.begin(limit, *asked)
         descent.kept = Kept(every) if every else None
     elif every > 1:
@@ -218,8 +225,10 @@ def minimize(
     else:
         search = "strong_wolfe" if line_search is None else line_search
         descent = LineDescent(doubts, method, search, settings, bool(path), teller(callback, _intermediate), products)
+    saving.begin(descent)
     try:
         status = descent.go(limit, threshold, callback)
+        saving.end(descent, status in (0, CONVERGED, STOPPED))
     except BaseException as error:
         text = f"{type(error).__name__} in iteration {descent.run.k}: {error}"
         note = f"in mflow.minimize, iteration {descent.run.k}; .partial_result holds the result so far"
@@ -255,6 +264,7 @@ class _Descent:
     """One minimisation: its run, and its ending."""
 
     kept: Kept | None = None  # the path, where one is kept
+    saving: Saving | None = None  # the file, where one is written or read
     friction = 0.0  # of a second-order method
     limit, watched = 0, False  # of `go`
 
@@ -325,8 +335,10 @@ class _Descent:
         if self.auto is not None:
             return self._go_safely(self.auto, limit, gtol, tell)
         observe = getattr(self.schedule, "observe", None)  # a schedule that follows the cost
-        want_value = self._wants_value() or tell is not None or observe is not None or self.kept is not None
-        for k in range(limit + 1):
+        told = tell is not None or observe is not None or self.kept is not None
+        want_value = self._wants_value() or (told and bool(self.problem.has_value))
+        first = self.run.k
+        for k in range(first, limit + 1):
             if self.schedule is not None and 0 < k < limit:
                 self._set_step(self.schedule(k))
             try:
@@ -343,8 +355,10 @@ class _Descent:
                 self.kept.look(self)
             if k > 0 and observe is not None:
                 observe(self.here()[1])
-            if k > 0 and tell is not None and tell(self):
+            if k > first and tell is not None and tell(self):
                 return STOPPED
+            if self.saving is not None and self.run.k > k:
+                self.saving.look(self)
             if status == CONVERGED:
                 return status
         return 0
@@ -363,7 +377,8 @@ class _Descent:
             self.doubts.look.refuses = True
         while self.run.k < limit:
             left = limit - self.run.k
-            count = pace.take(self.looks.room(left))
+            room = self.looks.room(left)
+            count = pace.take(room if self.saving is None else self.saving.room(self.run.k, room))
             try:
                 status = self._descend(count, gtol, want_value)
             except FewDigitsError:  # the first gradient shows it
@@ -374,6 +389,8 @@ class _Descent:
             self.looks.take(self.evaluated)
             if status != 0:
                 return status
+            if self.saving is not None:
+                self.saving.look(self)
         last: int = self.run.descend(0, gtol, want_value)
         self._look()
         return last

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["comparison", "loss_curves"]
 
+TITLES = {"full": "full batch", "large": "full batch, a hundred times 1/L", "minibatch": "minibatches"}
 ABOVE = 30.0  # a diverging curve is drawn until its loss is this many times the largest loss at the start
 
 
@@ -136,7 +137,7 @@ def _dress(left: Axes, right: Axes, lowest: float, batches: bool) -> None:
 
 
 def comparison(runs: Sequence[Run], title: str = "") -> Figure:
-    """The picture of `mflow compare`: full batch above, minibatches below, a method in the same style in both.
+    """The picture of `mflow compare`: full batch above, then large steps, then minibatches, a method in the same style in both.
 
     Parameters
     ----------
@@ -157,7 +158,7 @@ def comparison(runs: Sequence[Run], title: str = "") -> Figure:
     """
     runs = _checked(runs)
     check_instance(title, "title", str, "a text")
-    groups = [(kind, [run for run in runs if run.batch == kind]) for kind in ("full", "minibatch")]
+    groups = [(kind, [run for run in runs if run.batch == kind]) for kind in TITLES]
     groups = [(kind, members) for kind, members in groups if members]
     if not groups:
         raise ValueError("runs: expected at least one, got none")
@@ -167,7 +168,7 @@ def comparison(runs: Sequence[Run], title: str = "") -> Figure:
     grid = figure.subplots(len(groups), 2, sharey="row", squeeze=False, height_ratios=heights)
     for (kind, members), axes in zip(groups, grid, strict=True):
         loss_curves(members, list(axes), order=order)
-        axes[0].set_title("full batch" if kind == "full" else "minibatches", loc="left")
+        axes[0].set_title(TITLES[kind], loc="left")
     if title:
         figure.suptitle(title)
     return figure

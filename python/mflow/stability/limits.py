@@ -14,7 +14,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mflow.base.checks import Array, as_number, check_choice, check_flags, check_number, complex_array
+from mflow.base.checks import (
+    Array,
+    as_number,
+    check_choice,
+    check_flags,
+    check_function,
+    check_number,
+    check_start,
+    complex_array,
+    real_array,
+)
 from mflow.base.methods import Method, as_method
 from mflow.base.telling import tell
 from mflow.spectra import eigenvalues as scans
@@ -26,6 +36,8 @@ __all__ = ["explain_step", "farthest", "first_to_fail", "limit_on_ray", "max_sta
 
 SPACING = 0.01
 LR_RATIO = 1.02
+MOST = 1000  # degrees of freedom of a force that is differenced
+DIFFERENCE, ASYMMETRY = 6e-6, 1e-6  # of a force, relative to max(1, |x|); of its derivatives, relative to the largest
 
 
 def stability_limit(
@@ -209,6 +221,9 @@ def max_stable_dt(
     mass: Any = None,
     stiffness: Any = None,
     damping: Any = None,
+    force: Callable[..., Any] | None = None,
+    x0: ArrayLike | None = None,
+    v0: ArrayLike | None = None,
     **parameters: Any,
 ) -> float:
     """The largest stable step (learning rate) for a linear problem.
@@ -230,6 +245,9 @@ def max_stable_dt(
     mass, stiffness, damping : None, a number, n numbers (a diagonal), or a dense or SciPy sparse matrix (n, n)
         M x'' + C v + K x = 0, for second-order methods. Where damping is no a M + b K and there are more than 200 degrees of freedom, the
         result may be a bound from below, or an estimate; a warning says so then, and up to which step the limit may lie.
+    force, x0, v0 : callable and array_like (n,), n up to 1000
+        ``force(t, x, v)`` in place of stiffness and damping: these are its central differences at t = 0, x0 and v0 (at rest if not given),
+        by 4 n calls. What damps is in it.
 
     Returns
     -------
@@ -251,11 +269,13 @@ def max_stable_dt(
 
     Examples
     --------
-    >>> import mflow
+    >>> import mflow, numpy as np
     >>> round(mflow.max_stable_dt("euler", jac=[[-4.0, 0.0], [0.0, -1.0]]), 6)
     0.5
     >>> round(mflow.max_stable_dt("nesterov", curvature=10.0, momentum=0.9), 6)
     0.135714
+    >>> round(mflow.max_stable_dt("central_difference", force=lambda t, x, v: -9.0 * np.sin(x) - 0.1 * v, x0=[0.0]), 6)
+    0.666667
 
     References
     ----------
@@ -264,6 +284,12 @@ def max_stable_dt(
     if symmetric is not None:
         check_flags(symmetric=symmetric)
     method = as_method(method, parameters)
+    if force is not None:
+        if stiffness is not None or damping is not None or "second_order" not in method.flags:
+            raise ValueError(f"force: it is for second-order methods, without stiffness= and damping=, got {method.name}")
+        stiffness, damping = _tangents(force, x0, v0)
+    elif x0 is not None or v0 is not None:
+        raise ValueError("x0, v0: they are where force= is looked at, and there is none; omit them")
     given = [a for a in (mass, stiffness, damping) if a is not None]
     if "second_order" in method.flags:
         if not given or jac is not None or curvature is not None or eigenvalues is not None:
@@ -307,6 +333,37 @@ def max_stable_dt(
     if jac is not None and method.kind == "step" and 0.0 < dt < math.inf:
         _warn_of_growth(method, jac, n, symmetric, dt)
     return dt
+
+
+def _tangents(force: Any, x0: Any, v0: Any) -> tuple[Array, Array]:
+    """(stiffness, damping) of a force at a state, (n, n) each, by central differences. Raises TypeError or ValueError."""
+    check_function(force, "force", "a function of (t, x, v)")
+    if x0 is None:
+        raise ValueError("x0: expected the positions at which force is looked at, got None")
+    x = check_start(x0, "x0")
+    v = np.zeros(x.shape) if v0 is None else check_start(v0, "v0")
+    if x.ndim != 1 or v.shape != x.shape or not 0 < x.size <= MOST:
+        raise ValueError(f"x0, v0: expected arrays of shape (n,), n from 1 to {MOST}, got shapes {x.shape} and {v.shape}")
+
+    def slopes(of: int) -> Array:
+        columns = []
+        for j in range(x.size):
+            ends = []
+            for sign in (1.0, -1.0):
+                state = [x.copy(), v.copy()]
+                state[of][j] += sign * DIFFERENCE * max(1.0, abs(float(state[of][j])))
+                ends.append((state[of][j], real_array(force(0.0, *state), "force")))
+            (up, above), (down, below) = ends
+            if above.shape != x.shape or not (np.all(np.isfinite(above)) and np.all(np.isfinite(below))):
+                raise ValueError(f"force: expected finite numbers of shape {x.shape} near x0 and v0, got others, of shape {above.shape}")
+            columns.append((below - above) / (up - down))
+        return np.stack(columns, axis=1)
+
+    K, C = slopes(0), slopes(1)
+    for matrix, of in ((K, "x"), (C, "v")):
+        if np.max(np.abs(matrix - matrix.T)) > ASYMMETRY * np.max(np.abs(matrix)):
+            raise ValueError(f"force: expected symmetric derivatives by {of}, got others; write it as y' = F(y), and give jac=")
+    return 0.5 * (K + K.T), 0.5 * (C + C.T)
 
 
 def _warn_of_growth(method: Method, jac: Any, n: int | None, symmetric: bool | None, dt: float) -> None:

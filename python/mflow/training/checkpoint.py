@@ -9,6 +9,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from mflow.base.saved_run import is_training, read_run
 from mflow.base.savefile import misfit_of, read_state, write_state
 from mflow.training.binding import Binding
 from mflow.training.saved import Saved, counters_of
@@ -16,7 +19,7 @@ from mflow.training.saved import Saved, counters_of
 if TYPE_CHECKING:
     from mflow.training.trainer import Trainer
 
-__all__ = ["facts_of", "restore", "save"]
+__all__ = ["facts_of", "restore", "save", "take_over"]
 
 
 def facts_of(binding: Binding, schedule_per: str) -> dict[str, Any]:
@@ -36,7 +39,7 @@ def save(run: Trainer, path: Any) -> None:
     state = binding.opt.state_dict()
     vectors = state.pop("vectors")
     facts = {
-        "call": run.facts, "seed": run.feed.seed, "optimizer": state, "elapsed": history.clock(),
+        "call": run.facts, "before": run.before, "seed": run.feed.seed, "optimizer": state, "elapsed": history.clock(),
         "counters": {name: getattr(owner, name) for owner, name in counters_of(run)},
         "schedules": [s.state_dict() if hasattr(s, "state_dict") else {} for s in binding.schedules],
     }  # fmt: skip
@@ -56,6 +59,9 @@ def save(run: Trainer, path: Any) -> None:
 def restore(run: Trainer, path: Any, seed: int | None) -> None:
     """Go back to where a checkpoint was written. Raises ValueError where it belongs to another call, or no run can have come to that place;
     nothing is changed then."""
+    if not is_training(path):
+        take_over(run, path)
+        return
     facts, blocks = read_state(path, "training", "resume")
     _check_call(facts, run.facts, path)
     try:
@@ -70,6 +76,35 @@ def restore(run: Trainer, path: Any, seed: int | None) -> None:
         raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
     if other:
         raise ValueError(f"resume: {path} was written with seed = {saved.seed}, got seed = {seed}; omit seed, or give the same")
+
+
+def take_over(run: Trainer, path: Any) -> None:
+    """Go on from the state of a run of another kind (`mflow.base.saved_run`): its parameters and its optimizer's state, at epoch 0. Raises
+    ValueError where its method or its size is another; nothing is changed then."""
+    saved, opt, flat = read_run(path, "resume"), run.binding.opt, run.binding.flat
+    try:
+        if len(opt.param_groups) != 1 or opt.maximizes(0):
+            raise ValueError("groups: expected an optimizer with one group, which minimizes")
+        free = {"lr"} if run.binding.by_group[0] is not None else set()
+        mine, theirs = opt.parameters_of(0), saved.method.all_numbers
+        differs = [n for n, value in mine.items() if n not in free and theirs.get(n) != value]
+        if saved.method.name != opt.record.name or differs:
+            raise ValueError(f"optimizer: expected {opt.record.name} with {mine}, got {saved.method!r}")
+        sizes = [a.size for a in flat]
+        if sum(sizes) != saved.vectors[0].size:
+            raise ValueError(f"params: expected {sum(sizes)} numbers, got {saved.vectors[0].size}")
+        parts = [np.split(vector, np.cumsum(sizes)[:-1]) for vector in saved.vectors]
+        names = opt.record.vectors[1 : len(parts)]
+        vectors = [{name: part[i].reshape(a.shape) for name, part in zip(names, parts[1:], strict=True)} for i, a in enumerate(flat)]
+        group = {"parameters": dict(mine), "maximize": False, "scalars": saved.scalars}
+        if not free and saved.scalars != opt._scalars_of(0, saved.k):
+            raise ValueError(f"scalars: expected {opt._scalars_of(0, saved.k)} after {saved.k} steps, got {saved.scalars}")
+        opt.load_state_dict({"method": opt.record.name, "steps": saved.k, "groups": [group], "vectors": vectors})
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"resume: {path} does not fit this call, or is damaged ({misfit_of(error)})") from error
+    for now, best, part in zip(flat, run.monitor.best_flat, parts[0], strict=True):
+        now[...] = best[...] = part.reshape(now.shape)
+    run.before = saved.k
 
 
 def _check_call(saved: dict[str, Any], call: dict[str, Any], path: Any) -> None:

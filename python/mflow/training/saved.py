@@ -46,6 +46,9 @@ class Saved:
     def __init__(self, run: Trainer, facts: dict[str, Any], blocks: dict[str, bytes]) -> None:
         self.run, self.facts, self.blocks = run, facts, blocks
         self.seed = None if facts["seed"] is None else check_whole(facts["seed"], "seed")
+        if (self.seed is None) != (run.feed.seed is None):
+            raise ValueError(f"seed: expected {'none' if run.feed.seed is None else 'a whole number'}, got {self.seed!r}")
+        self.before = check_whole(facts.get("before", 0), "before", 0, MANY)
         self.elapsed = check_number(facts["elapsed"], "elapsed", low=0.0)
         self.counters = {name: _counter(facts["counters"][name], name) for _, name in counters_of(run)}
         epochs, steps = self.counters["epoch"], self.counters["nit"]
@@ -73,8 +76,9 @@ class Saved:
                 if np.any(np.isnan(vector) & ~np.isnan(now)):  # a step that leaves one leaves the other
                     raise ValueError(f"vector {i} {name}: expected numbers, got nan beside a parameter that is none")
         check_whole(state["steps"], "optimizer: steps", self.counters["nit"], MANY)
-        if state["steps"] - opt.steps != self.counters["nit"] and opt.steps == 0 and run.binding.made:
-            raise ValueError(f"optimizer: steps: expected {self.counters['nit']}, got {state['steps']!r}")
+        expected = self.counters["nit"] + self.before
+        if state["steps"] - opt.steps != expected and opt.steps == 0 and run.binding.made:
+            raise ValueError(f"optimizer: steps: expected {expected}, got {state['steps']!r}")
         if len(state["groups"]) != len(opt.param_groups):
             raise ValueError(f"optimizer: groups: expected {len(opt.param_groups)}, got {len(state['groups'])}")
         for g, (group, call) in enumerate(zip(state["groups"], self.run.facts["parameters"], strict=True)):
@@ -221,6 +225,7 @@ class Saved:
         for name, values in history.arrays():
             values.extend(array("d", self.rows[name].tolist()))
         history.rates.extend(array("d", self.rates.tolist()))
+        run.before = self.before
         run.feed.seed, history.elapsed = self.seed, self.elapsed
         run.generator = np.random.default_rng(self.seed if self.seed is not None else 0)
         run.feed.skip(run.generator, run.epoch)

@@ -110,7 +110,8 @@ def train(
         A bar with the loss on stderr: by tqdm where that is installed, else one plain line.
     checkpoint, resume : path, optional
         The file to write, atomically, after each epoch or each ``checkpoint_every`` steps; the file to go on from, with the same bits.
-        ``epochs`` may be raised. Batches from an iterable must be the same ones again.
+        ``epochs`` may be raised. Batches from an iterable must be the same ones again. From the file of a `mflow.Stepper`, of
+        `mflow.minimize` or of a C host, of the same optimizer, the parameters and its state are taken, and the epochs begin.
     track_lr : bool
         Keep the effective learning rates of each epoch in the history.
     check_gradient : bool

@@ -66,6 +66,7 @@ class Trainer:
         self.log: Callable[[dict[str, float]], Any] | None = None
         self.log_steps = False
         self.epoch = self.batch = self.nit = self.nfev = 0
+        self.before = 0  # steps of the optimizer in the run of another kind that this one goes on from
         self.generator = np.random.default_rng(feed.seed if feed.seed is not None else 0)
         self.norm = self.loss = self.val_loss = math.nan
         self.checks, self.verdict = False, Verdict("unknown", 0)

@@ -11,7 +11,7 @@ from libc.stdint cimport uint8_t, uint64_t
 from libc.string cimport memcmp, memcpy, strlen
 
 from mflow_core.optimize.descents cimport LOW_STORED, MAX_HISTORY, lowest_point
-from mflow_core.stepping.checkpoint cimport crc32, get, get_doubles, put, put_doubles
+from mflow_core.stepping.checkpoint cimport crc32, get, get_doubles, put, put_doubles, state_in_file
 from mflow_core.types cimport MF_E_ARGUMENT, MF_E_DAMAGED
 
 
@@ -132,11 +132,16 @@ cdef bint same_bounds(const descent_t *s, const uint8_t *at) noexcept nogil:
 
 
 cdef int descent_unpack(descent_t *s, const void *buffer, int64_t bytes) noexcept nogil:
-    cdef const uint8_t *at = <const uint8_t *> buffer
+    cdef const uint8_t *at
     cdef double[N_REALS] reals
     cdef int64_t[N_COUNTS] counts
     cdef int j
-    if buffer == NULL or bytes < 40 or not head_fits(s, at, bytes):
+    if buffer == NULL:
+        return MF_E_DAMAGED
+    at = state_in_file(buffer, &bytes)
+    if at != NULL and at != buffer and packed_size(s) < bytes:      # other blocks follow
+        bytes = packed_size(s)
+    if at == NULL or bytes < 40 or not head_fits(s, at, bytes):
         return MF_E_DAMAGED
     at += 28 + strlen(s.m.name) + 8 * s.m.n_par
     get_doubles(&at, reals, N_REALS)

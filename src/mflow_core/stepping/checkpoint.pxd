@@ -9,6 +9,7 @@ cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes, bint same) noex
 
 # What other saved states are made of.
 
+cdef const uint8_t *state_in_file(const void *buffer, int64_t *bytes) noexcept nogil
 cdef uint32_t crc32(const uint8_t *data, int64_t bytes) noexcept nogil
 cdef void put_doubles(uint8_t **at, const double *x, ptrdiff_t n) noexcept nogil
 cdef void get_doubles(const uint8_t **at, double *x, ptrdiff_t n) noexcept nogil

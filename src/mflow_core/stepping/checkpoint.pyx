@@ -4,6 +4,8 @@
     i64 k_base, i64 rho_k, i64 rho_next, i64 evaluations, i64 solves, the controller's state, par, scal, vectors, the slope at the start of the next
     step where it is known already (flag), the energy ledger's accounts where one is kept (flag), the solver's state, CRC-32 of all before
 
+A file that Python has written (python/mflow/base/savefile.py) is read too, if this is its first block.
+
 Little-endian on every machine, no padding, NaNs in one form. Reading checks everything before it changes anything: a checksum only says
 that the bytes are those that someone wrote.
 """
@@ -280,13 +282,50 @@ cdef int frame_fits(const run_t *r, const uint8_t *at, int64_t bytes, uint32_t *
     return <int> (at + length - start)
 
 
+cdef const uint8_t *state_in_file(const void *buffer, int64_t *bytes) noexcept nogil:
+    """Where the first block of a file begins: after a line, the CRC-32 of the rest and a line of JSON; `bytes` are left from there on. The
+    buffer itself, if it is no such file; NULL where the file is damaged."""
+    cdef const uint8_t *at = <const uint8_t *> buffer
+    cdef const uint8_t *end = at + bytes[0]
+    cdef uint32_t expected
+    if bytes[0] < 6 or memcmp(at, b"mflow ", 6) != 0:
+        return at
+    if bytes[0] < 24 or memcmp(at, b"mflow stepper 2\n", 16) != 0:
+        return NULL
+    at += 16
+    expected = <uint32_t> get(&at, 4)
+    if expected != crc32(at, end - at):
+        return NULL
+    while at < end and at[0] != 10:
+        at += 1
+    at += 1
+    bytes[0] = end - at
+    return at if at < end else NULL
+
+
 cdef int run_unpack(run_t *r, const void *buffer, int64_t bytes, bint same) noexcept nogil:
     """All is checked before anything is written. same: the parameters of the method have to be those of the run."""
+    cdef const uint8_t *at
+    cdef const uint8_t *flags
+    cdef int64_t size
+    if buffer == NULL:
+        return MF_E_DAMAGED
+    at = state_in_file(buffer, &bytes)
+    if at == NULL or bytes < 40:
+        return MF_E_DAMAGED
+    if at != buffer:                     # other blocks follow
+        flags = at + 12
+        size = packed_size(r, get(&flags, 4) & SLOPE_FOLLOWS != 0)
+        bytes = size if size < bytes else bytes
+    return unpack_state(r, at, bytes, same)
+
+
+cdef int unpack_state(run_t *r, const void *buffer, int64_t bytes, bint same) noexcept nogil:
     cdef const uint8_t *at = <const uint8_t *> buffer
     cdef saved_t s
     cdef double[LEDGER_STATE] ledger
     cdef int j, before
-    if buffer == NULL or bytes < packed_size(r, False) or memcmp(at, b"MFLOWRUN", 8) != 0:
+    if bytes < packed_size(r, False) or memcmp(at, b"MFLOWRUN", 8) != 0:
         return MF_E_DAMAGED
     s.c = r.c
     before = frame_fits(r, at, bytes, &s.flags)

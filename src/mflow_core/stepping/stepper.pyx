@@ -215,6 +215,26 @@ cdef class Run:
         return out
 
     @property
+    def scalars(self):
+        """The numbers that the method carries from step to step, beside its vectors."""
+        return [self.r.s_now[j] for j in range(self.r.sizes.n_scal)]
+
+    def place(self, int64_t k, list vectors, list scalars):
+        """Puts an optimizer's run where k steps have led: all carried vectors, float64 C-contiguous arrays, and its scalars."""
+        cdef cnp.ndarray one
+        cdef int j
+        if self.r.m.update == NULL or k < 0 or len(vectors) != self.r.sizes.n_vec or len(scalars) != self.r.sizes.n_scal:
+            raise ValueError(f"vectors, scalars: expected {self.r.sizes.n_vec} and {self.r.sizes.n_scal} of {self.record.name}, an optimizer")
+        raise_or(run_enter(self.r))
+        for j in range(self.r.sizes.n_vec):
+            one = np.ascontiguousarray(vectors[j], dtype=np.float64).reshape(self.shape)
+            memcpy(self.r.now[j], cnp.PyArray_DATA(one), self.r.n * sizeof(double))
+        for j in range(self.r.sizes.n_scal):
+            self.r.s_now[j] = scalars[j]
+        self.r.k = k
+        run_leave(self.r)
+
+    @property
     def looked_ahead(self):
         """Whether value and gradient of the last good point were taken ahead of it."""
         return self.r.good_ahead != 0

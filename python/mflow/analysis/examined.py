@@ -1,0 +1,123 @@
+"""The cost that `explain` examines: its values, its gradients, counted, and its curvatures by products."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from mflow_core.problems.signatures import check_size, is_compiled
+
+from mflow.base.checks import Array, real_array
+from mflow.base.telling import tell
+from mflow.derivatives.differences import ASIDE, Digits, digits_of
+from mflow.derivatives.remainder import GradientWarning, Verdict, gradient_model, quick, said_of
+from mflow.spectra import krylov
+
+__all__ = ["FEW", "MISS", "ExaminedCost", "checked"]
+
+FEW = 20  # parameters up to which the whole Hessian is differenced
+MISS = 0.1  # of a bound from one start
+MOST = 1000  # parameters up to which gradients may be made by differences of the cost
+LENGTH = 1e-5  # of a difference of gradients, relative to max(1, |x|)
+
+
+class ExaminedCost:
+    """A cost with its gradient, which is counted."""
+
+    def __init__(self, fun: Any, jac: Any, args: tuple[Any, ...], start: Array) -> None:
+        if is_compiled(fun):
+            check_size(fun, "fun", start.size)
+            jac = True if jac is None and isinstance(fun(start), tuple) else jac  # a compiled cost has a gradient
+        self.fun, self.jac, self.args, self.shape, self.count = fun, jac, args, start.shape, 0
+        self.digits: Digits | None = None
+        self.seen: list[Any] | None = []
+        if jac is None and start.size > MOST:
+            raise ValueError(f"jac: expected the gradient, as {start.size} variables are too many for differences of the cost, got None")
+
+    def value(self, x: Array) -> float:
+        """At a flat x."""
+        value = self.fun(x.reshape(self.shape).copy(), *self.args)
+        if isinstance(value, tuple) and self.jac is None:
+            raise TypeError("fun: expected one number returned, got a tuple; where it is the pair (cost, gradient), give jac=True")
+        if self.seen is not None:
+            self.seen.append(value)
+        out = real_array(value, "fun")
+        if out.size != 1:
+            raise ValueError(f"fun: expected one number returned, got shape {out.shape}; for a right-hand side fun(t, y) give kind='rhs'")
+        return float(out.reshape(()))
+
+    def gradient(self, x: Array) -> Array:
+        """Flat, at a flat x."""
+        self.count += 1
+        if self.jac is None:
+            out = self.differences(x, 6e-6 if self.digits is None else self.digits.step)
+            if self.seen is not None:  # the first one
+                aside = self.value(x + ASIDE * np.maximum(1.0, np.abs(x))) if digits_of(self.seen) is not None else 0.0
+                self.digits, self.seen = digits_of(self.seen), None
+                if self.digits is not None and math.isfinite(aside):
+                    out = self.differences(x, self.digits.step)
+        else:
+            at = x.reshape(self.shape)
+            out = self._gradient(at)
+            if out.shape != self.shape:
+                raise ValueError(f"the gradient: expected the shape {self.shape} of x0, got shape {out.shape}")
+            out = out.reshape(-1)
+        if not np.all(np.isfinite(out)):
+            raise ValueError("the gradient: expected finite numbers at x0 and near it, got NaN or an infinity")
+        return out
+
+    def differences(self, x: Array, step: float) -> Array:
+        """Central ones."""
+        h, out = step * np.maximum(1.0, np.abs(x)), np.empty(x.size)
+        for j in range(x.size):
+            up, down = x.copy(), x.copy()
+            up[j] += h[j]
+            down[j] -= h[j]
+            out[j] = (self.value(up) - self.value(down)) / (up[j] - down[j])
+        return out
+
+    def _gradient(self, at: Array) -> Array:
+        return (
+            real_array(self.pair(at)[1], "fun (its gradient)") if self.jac is True else real_array(self.jac(at.copy(), *self.args), "jac")
+        )
+
+    def pair(self, at: Array) -> Any:
+        """(cost, gradient), as fun returns them with jac=True."""
+        pair = self.fun(at.copy(), *self.args)
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"fun: expected the pair (cost, gradient) returned with jac=True, got {type(pair).__name__}; omit jac")
+        return pair
+
+    def curvatures(self, x: Array, base: Array, products: int, starts: int = 1) -> krylov.Ritz:
+        """Ritz values of the Hessian at x."""
+        relative = (100.0 if self.jac is None else 1.0) * LENGTH if self.digits is None else min(0.3, 25.0 * self.digits.step)
+        length = relative * max(1.0, float(np.linalg.norm(x)))
+
+        def times(v: Array) -> Array:
+            return (self.gradient(x + length * v) - base) / length
+
+        if x.size <= FEW:
+            H = np.stack([times(unit) for unit in np.eye(x.size)], axis=1)
+            values = np.linalg.eigvalsh(0.5 * (H + H.T))
+            return krylov.Ritz(values.astype(np.complex128), np.zeros(x.size), x.size, True, (float(values[0]), float(values[-1])))
+        runs = [krylov.lanczos(times, x.size, products, nothing=1e-8, stream=k, miss=MISS) for k in range(starts)]
+        noise = 4.0 * 2.0**-52 * float(np.linalg.norm(base)) / length
+        return krylov.joined(runs, noise)
+
+
+def checked(cost: ExaminedCost, x: Array, g: Array) -> tuple[int, str, bool]:
+    """(evaluations, words, whether it is noisy) of the gradient beside the cost's values; no words where it is right."""
+
+    def values(at: Array) -> Any:
+        at = at.reshape(cost.shape)
+        return cost.pair(at)[0] if cost.jac is True else cost.fun(at.copy(), *cost.args)
+
+    verdict: Verdict = quick(gradient_model(values, x, None, g))
+    if verdict.kind == "wrong" and not np.array_equal(cost.gradient(x), g):
+        return verdict.ncheck, "The gradient is another one at each call at the same point: it is noisy, as that of a minibatch.", True
+    if verdict.kind == "wrong":
+        text = f"{said_of(verdict, 'gradient', 'cost')}; mflow.check_gradient names the entry"
+        tell(f"explain: {text}", GradientWarning)
+        return verdict.ncheck, text[0].upper() + text[1:] + ".", False
+    return verdict.ncheck, f"Whether the gradient is the cost's is not known, as {verdict.text}." if verdict.text else "", False
