@@ -244,8 +244,16 @@ class Method:
         return "implicit" in self.flags
 
     @property
+    def is_one_equation(self) -> bool:
+        """Whether a step is one implicit equation from y alone: the steady state, where it is infinite; proximal along gradient flow."""
+        return self.record.kind == "step" and self.is_implicit and self.record.stages == 1 and "multistep" not in self.record.flags
+
+    @property
     def butcher(self) -> tuple[list[list[float]], list[float], list[float]] | None:
-        """(A, b, c) of a Runge-Kutta method, derived where it is stored in Shu-Osher form; None for others."""
+        """(A, b, c) of a Runge-Kutta method, derived where it is stored in Shu-Osher form; None for others.
+
+        Of a Rosenbrock method the alpha_ij, b_i and c_i; its gamma_ij are `tableau["G"]`.
+        """
         tableau = self.record.tableau
         if tableau is None:
             return None
@@ -391,7 +399,8 @@ _NAMES = {plain_name(name): record.name for record in registry.records() for nam
 OFFERED = 8  # names that an error lists where none is near
 # Algorithms of other libraries that are not here, in plain names, by the method that is made for the same problems.
 FOREIGN = {
-    "radau5": "lsoda lsodar lsode vode zvode dvode cvode cvodes arkode ida bdf ndf qndf fbdf ode15s ode15i kvaerno5 rodas5 rodas5p seulex",
+    "bdf": "lsoda lsodar lsode vode zvode dvode cvode cvodes ida qndf fbdf ode15s ode15i",
+    "radau5": "arkode kvaerno5 rodas5 rodas5p seulex",
     "esdirk43": "ode23s ode23t ode23tb rosenbrock23 kvaerno3 kvaerno4 kencarp4 trbdf2",
     "dop853": "ode113 ode78 ode89 vern7 vern8 vern9 adams vcabm odex",
 }

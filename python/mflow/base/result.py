@@ -210,6 +210,7 @@ class IVPResult(Examined):
     "event_failed", "zeno", "left_domain", "steady", "rhs_failed", "interrupted". message : what happened, in words.
     nfev, njev, nlu : evaluations of the right-hand side and of its Jacobian, factorisations.
     nsteps, nrejected : accepted and rejected steps.
+    y0 : with ``mass=`` alone: the start that was taken, y0 of the call or its projection onto the algebraic equations.
     """
 
     t: Array

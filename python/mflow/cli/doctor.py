@@ -20,9 +20,8 @@ import numpy as np
 
 from mflow.base.extras import extras, numbers
 from mflow.base.methods import Method, methods
-from mflow.cli.arguments import check_file
 from mflow.cli.methods import version
-from mflow.cli.output import table, write_json
+from mflow.cli.output import table
 from mflow.dynamics.solve import solve_dynamics
 from mflow.implicit.linear import ImplicitSGD
 from mflow.integrate.ivp import solve_ivp
@@ -35,31 +34,27 @@ TIMEOUT = 120.0  # seconds for the self-test at one level
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of `mflow doctor`."""
-    parser.add_argument("--json", metavar="FILE", help="write what was found as JSON; - for standard output (the text then goes to stderr)")
+    """`mflow doctor` has no options of its own."""
 
 
 def check_arguments(arguments: argparse.Namespace) -> None:
-    """Raise ValueError where the file of --json cannot be written."""
-    check_file("--json", arguments.json)
+    """There is nothing to check."""
 
 
 def command(arguments: argparse.Namespace) -> int:
     """Run `mflow doctor`; the exit code, 1 where something is broken."""
-    said = sys.stderr if arguments.json == "-" else sys.stdout
     begun = time.perf_counter()
     bits = compare_levels()
     found: dict[str, Any] = {
         "version": version(), "python": platform.python_version(), "numpy": np.__version__, "system": platform.platform(),
         "compiler": compiler(), "packages": packages(), "bits": bits,
     }  # fmt: skip
-    print(found["version"], f"Python {found['python']}, NumPy {found['numpy']}, {found['system']}", sep="\n", file=said)
-    print(f"compiler: {found['compiler']}\n", file=said)
+    print(found["version"], f"Python {found['python']}, NumPy {found['numpy']}, {found['system']}", sep="\n")
+    print(f"compiler: {found['compiler']}\n")
     rows = [[p["extra"], p["name"], p["needs"] or "-", p["version"] or "missing", p["advice"]] for p in found["packages"]]
-    print(table(["extra", "package", "needs", "here", ""], rows, ("needs",), (0, 1, 2, 3, 4)), file=said)
-    print(f"\n{said_of(bits)} ({time.perf_counter() - begun:.1f} s)", file=said)
-    if arguments.json:
-        write_json(found, arguments.json)
+    print(table(["extra", "package", "needs", "here", ""], rows, ("needs",), (0, 1, 2, 3, 4)))
+    print(f"\n{said_of(bits)} ({time.perf_counter() - begun:.1f} s)")
+    arguments.write_json(lambda: found)
     return 0 if bits["same"] and not bits["failed"] else 1
 
 

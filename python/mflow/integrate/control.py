@@ -42,6 +42,7 @@ __all__ = [
     "check_tolerances",
     "count_steps",
     "kept_every",
+    "sizes_of",
     "warn_of_small",
     "whole_or",
 ]  # fmt: skip
@@ -86,6 +87,7 @@ class Settings:
     checkpoint_every: Any = None
     resume: Any = None
     symmetric: bool = False  # whether the Jacobian is: along gradient flow
+    mass: Any = None  # the checksum of the matrix of M y' = f
     breaks: Any = None
     own_breaks: Any = None  # those that the function knows itself
     doses: Any = None
@@ -166,7 +168,7 @@ def check_step(method: Method, dt: Any, t0: float, t1: float) -> float:
     if isinstance(dt, str) and dt == "auto":
         return math.nan
     if isinstance(dt, float) and dt == math.inf and t1 == math.inf:
-        if not method.is_implicit or method.stages != 1:
+        if not method.is_one_equation:
             only = "an implicit method of one stage alone goes to the steady state in one step"
             raise ValueError(f"dt: expected a finite step, got inf; {only}, and {method.name} is none")
         return dt
@@ -304,6 +306,18 @@ def check_tolerances(rtol: Any, atol: Any, shape: tuple[int, ...], of: str = "")
     if not of and absolute.size and np.all(np.isinf(absolute)):
         raise ValueError("atol: expected a finite number for a component at least, got infinities alone; give dt=... for fixed steps")
     return relative, absolute
+
+
+def sizes_of(y: Array, tolerances: tuple[Any, Any] | None) -> Array:
+    """What is small for each component of a start: (rtol, atol) as they were given, or, in fixed steps, 1e-10 of its size."""
+    flat = y.ravel()
+    if tolerances is None:
+        top = float(np.max(np.abs(flat), initial=0.0)) or 1.0
+        return np.asarray(1e-10 * np.maximum(np.abs(flat), 1e-3 * top))
+    rtol, atol = tolerances
+    relative, absolute = check_tolerances(RTOL if rtol is None else rtol, ATOL if atol is None else atol, y.shape)
+    size = np.where(np.isfinite(absolute), absolute, ATOL) + relative * np.abs(flat)
+    return np.asarray(np.maximum(size, np.finfo(np.float64).tiny))
 
 
 @functools.lru_cache(maxsize=64)

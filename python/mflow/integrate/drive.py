@@ -401,6 +401,7 @@ class Drive:
             "every": self.history.every, "dense": self.history.dense,
             "times": None if self.history.times is None else self.history.times.tolist(),
             **({} if self.given is None else {"steps": self.given.facts}),
+            **({} if self.settings.mass is None else {"mass (its checksum)": self.settings.mass}),
             **({} if self.agenda is None else self.agenda.facts),
             **({} if self.signs is None else {"nonnegative": self.signs.tolist()}),
             **({} if self.rest is None else {"until": [self.rest.rtol.tolist(), self.rest.atol.tolist()]}),

@@ -12,10 +12,11 @@ from mflow_core.problems.signatures import companion
 from mflow.base.checks import as_tuple, check_flags, check_start
 from mflow.base.methods import Method, as_method, refuse_unknown
 from mflow.base.result import IVPResult
-from mflow.integrate.control import Settings, check_span, default_method
+from mflow.integrate.control import Settings, check_span, default_method, sizes_of
 from mflow.integrate.drive import Drive, follow
 from mflow.problems.vectorized import columns_of
 from mflow.solvers import nonlinear
+from mflow.solvers.algebraic import algebraic_of
 
 __all__ = ["ARGUMENTS", "solve_ivp"]
 
@@ -51,6 +52,9 @@ def solve_ivp(
     checkpoint: Any = None,
     checkpoint_every: int | None = None,
     resume: Any = None,
+    mass: Any = None,
+    consistent: str = "project",
+    exclude_algebraic: bool = False,
     breaks: Any = None,
     doses: Any = None,
     outputs: Callable[..., Any] | None = None,
@@ -60,7 +64,7 @@ def solve_ivp(
     steady_atol: Any = None,
     **parameters: Any,
 ) -> IVPResult:
-    """Integrate y' = fun(t, y), under error control or with fixed steps.
+    """Integrate y' = fun(t, y), or M y' = fun(t, y), under error control or with fixed steps.
 
     Parameters
     ----------
@@ -74,8 +78,8 @@ def solve_ivp(
         t_end may lie before t0: integration runs backwards. t_end = t0 returns the start.
     y0 : array_like of real numbers, any shape
     method : name or instance
-        See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "radau5" for stiff problems; an explicit
-        pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`.
+        See `mflow.methods`. Default: "dopri5" under error control, "rk4" where dt is given. "radau5" or "bdf" for stiff problems;
+        an explicit pair whose steps are held at its stability limit says so, once, by `mflow.StiffnessWarning`.
     t_eval : array_like (m,), optional
         Times to save at, in order, inside the span; between steps by the method's continuous extension, or the cubic Hermite one.
     dense_output : bool
@@ -129,6 +133,15 @@ def solve_ivp(
     resume : path
         Go on from such a file, with the same arguments: the result is the same, bit for bit, as without the interruption, its counts among
         it (a Jacobian that is made once more for that is left out). What does not fit the call is refused, with its name.
+    mass : array_like (n,) or (n, n), sparse matrix (n, n), or with lband and uband packed (lband + uband + 1, n); optional
+        The constant matrix M of M y' = fun(t, y): its diagonal, or all of it. For implicit methods. It may be singular: then some of the
+        equations are algebraic, and the problem must be of index 1. A start that does not satisfy them is moved first (``consistent``).
+        Between steps of methods without their own extension, lines are straight.
+    consistent : "project" or "check"
+        What to do with a start that violates the algebraic equations by more than the tolerances: "project" changes it in the null
+        space of M, so that M y0 stays, and the result says so and has it as ``y0``; "check" refuses it.
+    exclude_algebraic : bool
+        Whether error control leaves out the part of y in the null space of M: for a diagonal M, the components with a 0 there.
     breaks : array_like (k,), optional
         Times inside t_span, in any order, where fun or a derivative of it jumps. The run lands on each exactly, asks fun on no other side
         than the one it is on, and makes a new start there: slopes, Jacobian, the first step, the controller. Fixed steps are counted from
@@ -179,13 +192,16 @@ def solve_ivp(
     >>> r = mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], method="rk4", dt=0.1)
     >>> r.nsteps, bool(abs(r.y[0, -1] - 0.36787944117) < 1e-6)
     (10, True)
+    >>> r = mflow.solve_ivp(lambda t, y: [-y[0], y[0] ** 2 - y[1]], (0, 1), [1.0, 1.0], "radau5", mass=[1.0, 0.0])
+    >>> bool(abs(r.y[1, -1] - r.y[0, -1] ** 2) < 1e-6)
+    True
     >>> mflow.solve_ivp(lambda t, y: -y, (0, 1), [1.0], method="euler", dt=lambda q, t, y: 0.1 * 2**q).t
     array([0. , 0.1, 0.3, 0.7, 1. ])
 
     References
     ----------
     E. Hairer, S. Norsett and G. Wanner, Solving Ordinary Differential Equations I (1993), II.1-II.6; E. Hairer and G. Wanner, II
-    (1996), IV.8.
+    (1996), IV.8 and VI.1.
     """
     check_flags(inplace=inplace, vectorized=vectorized, dense_output=dense_output, progress=progress)
     start = check_start(y0, "y0")
@@ -201,16 +217,24 @@ def solve_ivp(
     equation = problem.rhs_problem(fun, start.shape, args, inplace, jac if chosen_method.is_implicit else None)
     span = check_span(t_span, dt)
     linear = {"jac": jac, "jac_sparsity": jac_sparsity, "lband": lband, "uband": uband, "columns": columns}
+    algebraic = None
+    if mass is not None or exclude_algebraic or consistent != "project":
+        algebraic = algebraic_of(mass, consistent, exclude_algebraic, chosen_method, start, dt, lband, uband)
+    if algebraic is not None:
+        linear |= algebraic.linear
+    solving = nonlinear.solver_for(chosen_method, equation, span[0], start, solver=solver, args=extra, **linear)
+    if algebraic is not None:
+        start = algebraic.start(equation, span[0], start, jac, extra, sizes_of(start, (rtol, atol) if dt is None else None))
     settings = Settings(
         dt=dt, rtol=rtol, atol=atol, first_step=first_step, max_step=max_step, min_step=min_step, max_steps=max_steps,
         t_eval=t_eval, save=save, save_every=save_every, dense_output=dense_output, events=events, event_args=extra,
-        solver=nonlinear.solver_for(chosen_method, equation, span[0], start, solver=solver, args=extra, **linear),
+        solver=solving, mass=None if algebraic is None else algebraic.mass.checksum,
         callback=callback, progress=progress, checkpoint=checkpoint, checkpoint_every=checkpoint_every, resume=resume,
         breaks=breaks, own_breaks=own, doses=doses, outputs=outputs, nonnegative=nonnegative, until=until, steady_rtol=steady_rtol,
         steady_atol=steady_atol,
     )  # fmt: skip
     result: IVPResult = follow(Drive(equation, span, start, chosen_method, settings, "solve_ivp"))
-    return result
+    return result if algebraic is None else algebraic.tell(result)
 
 
 def _known(method: Any, parameters: dict[str, Any]) -> None:

@@ -353,7 +353,7 @@ class _Descent:
 
     @property
     def _is_proximal(self) -> bool:
-        return self.method.kind == "step" and self.method.is_implicit and self.method.record.stages == 1
+        return self.method.is_one_equation
 
     def _go_fast(self, limit: int, gtol: float) -> int:
         want_value, pace = self._wants_value(), Pace()

@@ -114,15 +114,23 @@ def _odd(permutation: Any) -> int:
 
 
 class SparseFactors:
-    """J as a SciPy sparse matrix and the LU factors of I - gh J: the sparse solver that `mflow_core.solvers.matrix` calls."""
+    """J as a SciPy sparse matrix and the LU factors of I - gh J: the sparse solver that `mflow_core.solvers.matrix` calls.
+
+    mass: a sparse matrix in place of I; None: I itself.
+    """
 
     def __init__(
-        self, n: int, jac: Callable[[float, Array], Any] | None, indptr: Index | None = None, indices: Index | None = None
+        self,
+        n: int,
+        jac: Callable[[float, Array], Any] | None,
+        indptr: Index | None = None,
+        indices: Index | None = None,
+        mass: Any = None,
     ) -> None:
         purpose = "a sparse Jacobian (lband and uband, or solver='newton_krylov', do without)"
         self._sparse, self._linalg = need("scipy.sparse", purpose), need("scipy.sparse.linalg", purpose)
         self._n, self._jac, self._indptr, self._indices = n, jac, indptr, indices
-        self._one = self._sparse.identity(n, format="csc")
+        self._one = self._sparse.identity(n, format="csc") if mass is None else mass.tocsc()
         self._matrix: Any = None
         self._factors: Any = None
         self.size = math.inf  # |gh J| of the last look

@@ -22,7 +22,7 @@ x+ = x + ... and v+ = v + ...; so where one is not finite, or a step has failed,
 from libc.math cimport INFINITY, NAN, copysign, fabs, sqrt
 from libc.string cimport memcpy
 
-from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, control_t, after_good, first_step_of, look_for_stiffness, not_finite_at, planned_step,
+from mflow_core.arithmetic.control cimport (MF_LOOKS, after_bad, after_good, control_t, first_step_of, go_on, look_for_stiffness, not_finite_at, planned_step,
                                             size_of_time, trial_step_of, two_errors)
 from mflow_core.arithmetic.control cimport error_sum as short_error_sum
 from mflow_core.arithmetic.vec cimport MF_SHORT, mf_fp_enter, mf_fp_leave
@@ -32,11 +32,12 @@ from mflow_core.events.crossings cimport events_act, events_behind
 from mflow_core.problems.inside cimport below_zero
 from mflow_core.registry cimport REDUCE, STEPS
 from mflow_core.solvers.newton cimport newton_weights
+from mflow_core.solvers.stages.mass cimport leave_null_space, slope_sizes
 from mflow_core.stepping.ledger cimport ledger_enter, ledger_leave, ledger_step
 from mflow_core.stepping.motion cimport motion_begin, motion_error, motion_start
 from mflow_core.stepping.output cimport RECORD_ACT, RECORD_EVENT, RECORD_FULL, is_full, write_behind, write_step
 from mflow_core.stepping.run cimport RHO_DUE, accept, end_has_slope, rho_is_due, run_ready, run_restart, try_step
-from mflow_core.types cimport (MF_AGAIN, MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_RETRY_NON_FINITE,
+from mflow_core.types cimport (MF_AGAIN, MF_E_ARGUMENT, MF_E_MEMORY, MF_E_NON_FINITE, MF_E_STEP, MF_FRESH, MF_FSAL, MF_MULTISTEP, MF_RETRY_NON_FINITE,
                                MF_SECOND_ORDER, mf_problem, mf_step_fn, mf_tableau)
 
 
@@ -58,6 +59,7 @@ cdef int run_fixed(run_t *r, int64_t count, double t_last, record_t *record) noe
     cdef int status = 0
     cdef bint lands = t_last == t_last, keeps_books = r.ledger != NULL and record != NULL and (record.n_at > 0 or record.events != NULL)
     r.f.err = NULL
+    r.f.rtol = r.f.atol = NULL
     if r.m.flags & MF_SECOND_ORDER and count > 0:
         status = motion_start(r)
     if not run_ready(r):
@@ -126,6 +128,7 @@ cdef int run_given(run_t *r, int64_t count, const double *h, const double *ends,
     cdef int status = 0
     cdef bint keeps_books = r.ledger != NULL and record != NULL and (record.n_at > 0 or record.events != NULL)
     r.f.err = NULL
+    r.f.rtol = r.f.atol = NULL
     if r.m.flags & MF_SECOND_ORDER and count > 0:
         status = motion_start(r)
     if not run_ready(r):
@@ -263,6 +266,8 @@ cdef inline double error_of(run_t *r) noexcept nogil:
     cdef double first
     if r.m.flags & MF_SECOND_ORDER:
         return motion_error(r)
+    if r.newton != NULL and r.newton.c.matrix.mass != NULL:
+        leave_null_space(r.newton.c.matrix.mass, r.err)
     if r.n <= MF_SHORT and r.sizes.n_err == 1:
         return short_error_sum(&r.c, r.err, r.now[0], r.next[0], r.n) * r.c.per_n
     first = size_of(r, r.err, r.now[0], r.next[0])
@@ -316,6 +321,15 @@ cdef int choose_first_step(run_t *r, double t_end, const double *f0) noexcept no
     return 0
 
 
+cdef void first_step_with_mass(run_t *r, double t_end, const double *f0) noexcept nogil:
+    """r.c.h from the sizes of state and slopes: M y' = f tells no slope in algebraic directions, so nothing can be tried."""
+    cdef double span = fabs(t_end - r.t), root = sqrt(<double> r.n), h
+    slope_sizes(r.newton.c.matrix.mass, r.n, f0, r.err)
+    h = trial_step_of(sqrt(size_of(r, r.now[0], r.now[0], r.now[0])) / root, sqrt(size_of(r, r.err, r.now[0], r.now[0])) / root)
+    h = min(min(h, span), r.c.max_step)
+    r.c.h = h if t_end >= r.t else -h
+
+
 cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
     """Before the first step under error control: the slope that an FSAL method carries, and the first step (0: estimated here)."""
     cdef unsigned int mode
@@ -331,7 +345,9 @@ cdef int run_begin(run_t *r, double t_end, double first_step) noexcept nogil:
     if r.n > 0 and (first_step == 0.0 or (carries and r.f.flags & MF_FRESH)):
         if not carries or r.f.flags & MF_FRESH:
             status = slope_at_start(r, slope)
-        if status == 0 and first_step == 0.0:
+        if status == 0 and first_step == 0.0 and r.p.mass != NULL and r.newton != NULL:
+            first_step_with_mass(r, t_end, slope)
+        elif status == 0 and first_step == 0.0:
             status = choose_first_step(r, t_end, slope)
         if status == 0 and carries:
             r.f.flags = r.f.flags & ~MF_FRESH
@@ -457,6 +473,9 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
             r.f.flags = r.f.flags | MF_AGAIN
         status = careful_step(r, h) if r.c.near else try_step(r, h)
         r.f.flags = r.f.flags & ~MF_AGAIN
+        if r.m.flags & MF_MULTISTEP:
+            r.c.q = r.f.order + 1.0
+            r.c.per_q = 1.0 / r.c.q
         if r.inside != NULL and status == 0 and below_zero(r.inside, r.next[0]):
             status = MF_RETRY_NON_FINITE
         if status == 0:
@@ -472,7 +491,10 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
         status = after_bad(&r.c, status, err, r.t, h)
         if status != 0:
             return status
-    after_good(&r.c, err, h, planned)
+    if r.m.flags & MF_MULTISTEP:
+        go_on(&r.c, r.f.h_next, h, planned)
+    else:
+        after_good(&r.c, err, h, planned)
     accept(r, t_next)
     if r.inside != NULL:
         r.inside.left = -1                   # tries before this one do not count
@@ -481,12 +503,20 @@ cdef int step_once(run_t *r, double t_end, record_t *record) noexcept nogil:
     return status
 
 
+cdef void give_tolerances(run_t *r) noexcept nogil:
+    """To a kernel that varies its order."""
+    cdef bint vectors = r.c.rtol_of != NULL
+    r.f.rtol, r.f.atol = r.c.rtol_of if vectors else &r.c.rtol, r.c.atol_of if vectors else &r.c.atol
+    r.f.n_tol = r.n if vectors else 1
+
+
 cdef int run_adaptive(run_t *r, int64_t count, double t_end, record_t *record) noexcept nogil:
     """Up to `count` accepted steps, until t_end. 0, RECORD_FULL, RECORD_EVENT, RHO_DUE, or why it could not go on."""
     cdef unsigned int mode = mf_fp_enter()
     cdef int64_t _i
     cdef int status = 0
     r.f.err = r.err
+    give_tolerances(r)
     r.c.t_size = size_of_time(r.t_base, t_end)
     if r.m.flags & MF_SECOND_ORDER and count > 0:
         status = motion_start(r)

@@ -5,7 +5,7 @@ step the state is a polynomial in theta = (t - t0)/h,
 
     y(t0 + theta h) = y0 + sum_k theta^(k+1) D_k,
 
-that of the method (`dense`), or the cubic that has both ends' states and slopes (error h^4). It is made when first asked for, once a step.
+that of the method (`dense`), or the cubic that has both ends' states and slopes (error h^4; with a mass matrix a straight line). It is made when first asked for, once a step.
 In second order x and v have a cubic each, D of x first, and a is linear: slopes are there without a call.
 """
 from libc.stdint cimport int64_t
@@ -39,6 +39,14 @@ cdef void hermite_of(const mf_frame *f, const double *a, const double *b, const 
         D3[i] = (u + v) - 2.0 * change
 
 
+cdef void straight(run_t *r) noexcept nogil:
+    """D of the straight line through both ends: with a mass matrix slopes of f are none of y."""
+    cdef ptrdiff_t i
+    memset(r.f.D, 0, r.n_D * r.ld * sizeof(double))
+    for i in range(r.n):
+        r.f.D[i] = r.next[0][i] - r.now[0][i]
+
+
 cdef int end_slopes(run_t *r, double t_next) noexcept nogil:
     """slope0 and slope1 at both ends of the step; the end of one step is the start of the next."""
     cdef int status
@@ -68,6 +76,9 @@ cdef int extend(run_t *r, double t_next) noexcept nogil:
         status = 0
     elif r.m.dense != NULL:
         status = r.m.dense(r.m, &r.f)
+    elif r.p.mass != NULL:
+        straight(r)
+        status = 0
     elif r.m.flags & MF_FSAL and r.sizes.n_vec > 1 and not r.f.flags & MF_FRESH:
         hermite(&r.f, r.now[1], r.next[1], r.f.D)
         status = 0

@@ -93,12 +93,18 @@ cdef int try_step(run_t *r, double h) noexcept nogil
 cdef int end_has_slope(run_t *r, double h) noexcept nogil
 cdef bint run_ready(run_t *r) noexcept nogil
 cdef bint solves(const mf_method *m, const mf_problem *p) noexcept nogil
+cdef bint has_mass(const mf_problem *p) noexcept nogil
 cdef bint run_solve_with(run_t *r, newton_t *newton) noexcept nogil
 
 
 cdef inline bint couples(const mf_method *m) noexcept nogil:
     """Whether the stages of this method are solved together."""
     return m.tab != NULL and m.tab.A_inv != NULL
+
+
+cdef inline bint linearizes(const mf_method *m) noexcept nogil:
+    """Whether this method is linearly implicit."""
+    return m.tab != NULL and m.tab.G != NULL
 
 
 # Inline: a loop asks these at every step.
