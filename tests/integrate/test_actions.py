@@ -237,7 +237,7 @@ def test_resume_has_the_same_bits(tmp_path: Any, how: dict[str, Any]) -> None:
     options = {"events": floor(0.9), **how}
     whole = mflow.solve_ivp(ball, (0, 3), [1.0, 0.0], **options)
     path = tmp_path / "state"
-    for most in (1, 5, 9, 13, 20, 28):
+    for most in (1, 6, 11, 20):
         mflow.solve_ivp(ball, (0, 3), [1.0, 0.0], **options, max_steps=most, checkpoint=path, checkpoint_every=1)
         r = mflow.solve_ivp(ball, (0, 3), [1.0, 0.0], **options, resume=path)
         for name in ("t", "y"):
@@ -256,8 +256,8 @@ def test_saved_rows_hold_both_sides() -> None:
     np.testing.assert_array_equal(dense.y, r.y)
     last = mflow.solve_ivp(ball, (0, 3), [1.0, 0.0], events=floor(0.9), save="last", rtol=1e-8)
     np.testing.assert_array_equal(last.y[:, -1], r.y[:, -1])
-    many = mflow.solve_ivp(lambda t, y: [1.0], (0, 30), [0.0], events=Event(lambda t, y: y[0] - 0.01, action=lambda t, y: [0.0]))
-    assert many.t_events[0].size in (2999, 3000)
+    many = mflow.solve_ivp(lambda t, y: [1.0], (0, 10), [0.0], events=Event(lambda t, y: y[0] - 0.01, action=lambda t, y: [0.0]))
+    assert many.t_events[0].size in (999, 1000)
     assert many.reason == "finished"
 
 

@@ -76,6 +76,11 @@ def test_a_circuit_against_its_closed_form_and_restarts(method: str) -> None:
     assert abs(r.y[0, -1] - y[0]) < 1e-6
 
 
+def test_what_follows_the_run_knows_all_of_the_equation() -> None:
+    r = mflow.solve_ivp(lambda t, y: (1.0 if t < 1.0 else -3.0) * y, (0, 2), [1.0], breaks=[1.0], rtol=1e-8)
+    assert abs(float(r.posedness().growth[-1]) - math.exp(-2.0)) < 1e-3
+
+
 def test_no_side_is_asked_for_the_other() -> None:
     asked: list[float] = []
 
@@ -147,7 +152,7 @@ def superposed(t: float) -> tuple[float, float]:
     return depot, sum(100.0 * KA / (KA - KE) * (math.exp(-KE * s) - math.exp(-KA * s)) for s in since)
 
 
-@pytest.mark.parametrize("how", [{"method": "dopri5"}, {"method": "radau5"}, {"method": "rk4", "dt": 0.01}])
+@pytest.mark.parametrize("how", [{"method": "dopri5"}, {"method": "radau5"}, {"method": "rk4", "dt": 0.04}])
 def test_ten_doses_superpose(how: dict[str, Any]) -> None:
     how = how if "dt" in how else {**how, "rtol": 1e-9, "atol": 1e-9}
     times = np.array([0.0, 1.0, 12.0, 30.0, 108.0, 119.0, 120.0])
@@ -237,6 +242,22 @@ def test_batches_and_flows_take_breaks() -> None:
     np.testing.assert_allclose(r.y[0], superposed(120.0), rtol=1e-6, atol=1e-8)
     flow = mflow.gradient_flow(lambda c: c, [1.0], 2.0, "dopri5", rtol=1e-9, atol=1e-12, doses=[(1.0, 0, 1.0)])
     assert abs(flow.y[0, -1] - (math.exp(-2) + math.exp(-1))) < 1e-8
+
+
+@pytest.mark.parametrize("method", [m.name for m in mflow.methods(family="second_order") if m.order > 1])
+def test_every_method_of_motion_takes_one_side(method: str) -> None:
+    def load(t: float) -> Any:
+        return [1.0 if 1.0 <= t < 2.0 else 0.0]
+
+    s = mflow.solve_dynamics(mass=1.0, load=load, t_span=(0, 3), x0=[0.0], breaks=[1.0, 2.0], dt=0.3, method=method)
+    assert abs(s.x[0, -1] - 1.5) < 1e-13
+    assert abs(s.energy.residual[-1]) < 1e-14
+    thrown = mflow.Event(lambda t, x, v: x[0], direction=-1, action=lambda t, x, v: (x, -0.5 * v))
+    s = mflow.solve_dynamics(mass=1.0, load=[-2.0], t_span=(0, 1.9), x0=[1.0], dt=0.3, method=method, events=thrown)
+    assert s.t_events[0].size == 1
+    assert abs(s.t_events[0][0] - 1.0) < 1e-14
+    assert abs(s.x[0, -1] - 0.09) < 1e-13
+    assert abs(s.energy.residual[-1]) < 1e-13
 
 
 def test_motion_takes_breaks() -> None:

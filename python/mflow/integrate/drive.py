@@ -462,7 +462,9 @@ class Drive:
     # ---- endings ------------------------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """The progress bar's last word."""
+        """The progress bar's last word; from here on the equation may be asked for at any time."""
+        if self.inside is not None:
+            self.inside.between(-math.inf, math.inf)
         if self.progress is not None:
             self.progress.close(self.run.t)
 

@@ -177,7 +177,7 @@ cdef int locate(events_t *e, const step_t *st, int j, double a, double f_a, doub
     return 0
 
 
-cdef int advance(events_t *e, const step_t *st, int j, walk_t *w, double theta, double g, int *count) noexcept nogil:
+cdef inline int advance(events_t *e, const step_t *st, int j, walk_t *w, double theta, double g, int *count) noexcept nogil:
     """The next value of event j along a step; a crossing since the one before it goes to e.step."""
     cdef found_t *found
     cdef int now = sign_of(g), status
