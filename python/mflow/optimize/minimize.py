@@ -582,8 +582,7 @@ class _Descent:
         if ask and math.isnan(value) and self.problem.has_value and self.evaluated:
             value = run.evaluate(x, False)[0]
             if not math.isfinite(value):
-                status, reason = -1, "non_finite"
-                message = f"the cost is {value} at the point where its gradient led ({message})"
+                status, reason, message = -1, "non_finite", f"the cost is {value} at the point where its gradient led ({message})"
         out = OptimizeResult(
             x=x, fun=value, jac=grad, nit=self.nit, nfev=run.nfev, njev=run.njev,
             success=status == 0, status=status, reason=reason, message=message, method=self.method,
